@@ -1,0 +1,72 @@
+//! The options as the operator writes them, and their check.
+
+use serde::Deserialize;
+use thiserror::Error;
+use weir_guest::Path;
+
+use crate::limits::{DEFAULT_MAX_KEYS, MAX_KEY_FIELDS, MAX_MAX_KEYS, MAX_WINDOW_SECONDS};
+
+/// All options of the filter.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Seconds from the first record of a key until its count is emitted.
+    pub window: u64,
+    /// The paths whose values make the key.
+    pub fields: Vec<Path>,
+    /// How many windows are open at once.
+    pub max_keys: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            window: 30,
+            fields: ["source", "level", "message"].map(Path::parse).into(),
+            max_keys: DEFAULT_MAX_KEYS,
+        }
+    }
+}
+
+/// An option that can't be followed.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum OptionError {
+    #[error("option `window`: {0} seconds; it must be 1 to {MAX_WINDOW_SECONDS}")]
+    Window(u64),
+    #[error("option `fields`: a key of no fields would make all records the same; name at least one")]
+    NoFields,
+    #[error("option `fields`: {0} fields are more than the {MAX_KEY_FIELDS} allowed")]
+    TooManyFields(usize),
+    #[error("option `fields`: `{0}` stands there twice; name it once")]
+    Twice(Path),
+    #[error("option `fields`: by `timestamp` nearly every record is different; leave it out, `window` is about time")]
+    Timestamp,
+    #[error("option `max_keys`: {0}; it must be 1 to {MAX_MAX_KEYS}")]
+    MaxKeys(usize),
+}
+
+impl Options {
+    /// Whether they can be followed.
+    pub fn check(&self) -> Result<(), OptionError> {
+        if !(1..=MAX_WINDOW_SECONDS).contains(&self.window) {
+            return Err(OptionError::Window(self.window));
+        }
+        if !(1..=MAX_MAX_KEYS).contains(&self.max_keys) {
+            return Err(OptionError::MaxKeys(self.max_keys));
+        }
+        match self.fields.len() {
+            0 => return Err(OptionError::NoFields),
+            1..=MAX_KEY_FIELDS => {}
+            count => return Err(OptionError::TooManyFields(count)),
+        }
+        for (index, field) in self.fields.iter().enumerate() {
+            if *field == Path::parse("timestamp") {
+                return Err(OptionError::Timestamp);
+            }
+            if self.fields[..index].contains(field) {
+                return Err(OptionError::Twice(field.clone()));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! The state as it goes from one version of the filter to the next.
+//!
+//! One MessagePack list: the version of this form, the paths of the key fields
+//! as texts, the windows, and the counts that no tick has emitted yet. A window
+//! is a list of when it opened, first time, last time, repeated, key, carried.
+//!
+//! Reading checks everything and never panics: the state comes from another
+//! version of the filter.
+
+use weir_guest::encode::{self, Encode};
+use weir_guest::{Path, Value};
+
+use crate::shape::Tally;
+use crate::windows::{Window, Windows};
+
+const VERSION: i64 = 1;
+
+/// State that was read, in the order in which its windows opened.
+#[derive(Debug)]
+pub struct State {
+    pub fields: Vec<Path>,
+    pub windows: Vec<(Vec<u8>, Window)>,
+    pub left: Vec<Vec<u8>>,
+}
+
+/// Writes the state.
+pub fn write(fields: &[Path], windows: &Windows, left: &[Vec<u8>]) -> Vec<u8> {
+    // Once, rather than doubling: it may be a large part of the memory.
+    let left_bytes: usize = left.iter().map(Vec::len).sum();
+    let mut out = Vec::with_capacity(windows.held_bytes() + left_bytes + 1024);
+    encode::list_header(&mut out, 4);
+    VERSION.encode(&mut out);
+    let fields: Vec<String> = fields.iter().map(Path::to_string).collect();
+    fields.encode(&mut out);
+    let open: Vec<(&[u8], &Window)> = windows.iter().filter_map(|(key, window)| Some((key, window?))).collect();
+    encode::list_header(&mut out, open.len());
+    for (key, window) in open {
+        encode::list_header(&mut out, 6);
+        window.opened_ns.encode(&mut out);
+        window.tally.first_ns.encode(&mut out);
+        window.tally.last_ns.encode(&mut out);
+        window.tally.repeated.encode(&mut out);
+        encode::bin(&mut out, key);
+        encode::bin(&mut out, &window.carried);
+    }
+    encode::list_header(&mut out, left.len());
+    for record in left {
+        encode::bin(&mut out, record);
+    }
+    out
+}
+
+/// Reads what `write` wrote.
+pub fn read(bytes: &[u8]) -> Result<State, String> {
+    let mut parts = Value::read(bytes, 0)
+        .and_then(|(value, _)| value.as_list())
+        .ok_or("the state is not a MessagePack list: it is not from this filter")?
+        .iter();
+    match parts.next().and_then(|version| version.as_i64()) {
+        Some(VERSION) => {}
+        Some(other) => {
+            return Err(format!("the state has version {other}, this filter knows version {VERSION}"));
+        }
+        None => return Err("the state has no version: it is not from this filter".to_owned()),
+    }
+    read_parts(parts).ok_or_else(|| "the state is damaged".to_owned())
+}
+
+fn read_parts<'a>(mut parts: impl Iterator<Item = Value<'a>>) -> Option<State> {
+    let fields = parts.next()?.as_list()?;
+    let windows = parts.next()?.as_list()?;
+    let left = parts.next()?.as_list()?;
+    Some(State {
+        fields: fields.iter().map(|path| path.as_str().map(Path::parse)).collect::<Option<_>>()?,
+        windows: windows.iter().map(window).collect::<Option<_>>()?,
+        left: left.iter().map(bin).collect::<Option<_>>()?,
+    })
+}
+
+fn window(value: Value<'_>) -> Option<(Vec<u8>, Window)> {
+    let mut parts = value.as_list()?.iter();
+    let opened_ns = parts.next()?.as_i64()?;
+    let tally = Tally {
+        first_ns: parts.next()?.as_i64()?,
+        last_ns: parts.next()?.as_i64()?,
+        repeated: u64::try_from(parts.next()?.as_i64()?).ok()?,
+    };
+    let key = bin(parts.next()?)?;
+    let carried = bin(parts.next()?)?.into_boxed_slice();
+    Some((key, Window { opened_ns, tally, carried }))
+}
+
+fn bin(value: Value<'_>) -> Option<Vec<u8>> {
+    match value {
+        Value::Bin(bytes) => Some(bytes.to_vec()),
+        _ => None,
+    }
+}

@@ -1,0 +1,349 @@
+//! The filter as the operator sees it: options, records and the clock in,
+//! outcomes and counts out.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+use weir_guest::testing::{Bench, Outcome, START_NS};
+use weir_guest::{BatchFilter, Encode, Output, Value, encode};
+
+use crate::Dedup;
+use crate::limits::{MAX_CARRIED_BYTES, MAX_HELD_BYTES, MAX_KEY_BYTES};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn bench(options: Json) -> Bench<Dedup> {
+    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
+}
+
+fn said(message: &str) -> Json {
+    json!({ "source": "shop", "level": "ERROR", "message": message })
+}
+
+fn at(message: &str, second: i64) -> Json {
+    json!({ "message": message, "timestamp": START_NS + second * 1_000_000_000 })
+}
+
+/// How many records each count record stands for, by message.
+fn counts(records: &[Json]) -> Vec<(String, u64)> {
+    let count = |record: &Json| {
+        let message = record["message"].as_str().expect("a count has a message");
+        let repeated = record["repeated"].as_u64().expect("a count has a number");
+        (message.to_owned(), repeated)
+    };
+    records.iter().map(count).collect()
+}
+
+#[test]
+fn the_first_record_goes_on_and_the_same_ones_after_it_end() {
+    let mut bench = bench(json!({ "window": 10 }));
+    let outcomes = bench.run([said("a"), said("a"), said("b"), said("a")]);
+    let kept: Vec<bool> = outcomes.iter().map(Outcome::is_kept).collect();
+    assert_eq!(kept, [true, false, true, false]);
+    assert!(outcomes[1].is_dropped());
+}
+
+#[test]
+fn when_the_window_closes_a_count_says_what_was_left_out() {
+    let mut bench = bench(json!({ "window": 10 }));
+    let mut first = said("naïve ☃");
+    first["routes"] = json!(["alerts"]);
+    bench.run([first, said("naïve ☃"), said("naïve ☃"), said("alone")]);
+    bench.advance(9 * SECOND);
+    assert_eq!(bench.tick(false), Vec::<Json>::new());
+    bench.advance(SECOND);
+    assert_eq!(
+        bench.tick(false),
+        [json!({
+            "timestamp": START_NS,
+            "level": "ERROR",
+            "source": "shop",
+            "message": "naïve ☃",
+            "routes": ["alerts"],
+            "repeated": 2,
+            "first_time": "2026-01-01T00:00:00.000000000Z",
+            "last_time": "2026-01-01T00:00:00.000000000Z",
+        })]
+    );
+    assert_eq!(bench.tick(false), Vec::<Json>::new(), "a count is emitted once");
+    assert!(bench.run_one(said("naïve ☃")).is_kept(), "a new window opens");
+}
+
+#[test]
+fn first_and_last_time_are_those_of_the_records() {
+    let mut bench = bench(json!({ "window": 10 }));
+    bench.run([at("a", 1), at("a", 7), at("a", 3)]);
+    let counts = bench.tick(true);
+    assert_eq!(counts[0]["first_time"], json!("2026-01-01T00:00:01.000000000Z"));
+    assert_eq!(counts[0]["last_time"], json!("2026-01-01T00:00:07.000000000Z"));
+    assert_eq!(counts[0]["timestamp"], json!(START_NS + 7_000_000_000));
+}
+
+#[test]
+fn a_record_after_the_window_brings_the_count_with_it_when_no_tick_came() {
+    let mut bench = bench(json!({ "window": 10 }));
+    bench.run([said("a"), said("a"), said("b")]);
+    bench.advance(10 * SECOND);
+    let Outcome::Expanded(records) = bench.run_one(said("a")) else {
+        panic!("the count is missing");
+    };
+    assert_eq!(counts(&records[..1]), [("a".to_owned(), 1)]);
+    assert_eq!(records[1]["message"], json!("a"));
+    assert_eq!(records[1].get("repeated"), None);
+    assert_eq!(records.len(), 2);
+}
+
+#[test]
+fn closing_emits_the_counts_of_all_open_windows() {
+    let mut bench = bench(json!({ "window": 3600 }));
+    bench.run(["a", "b", "a", "c", "b", "a"].map(said));
+    assert_eq!(counts(&bench.tick(true)), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    assert_eq!(bench.tick(true), Vec::<Json>::new());
+}
+
+#[test]
+fn the_key_is_made_of_the_fields_that_the_options_name() {
+    let mut bench = bench(json!({ "fields": ["context.user.id", "tags"] }));
+    let outcomes = bench.run([
+        json!({ "message": "1", "context": { "user": { "id": 7 } }, "tags": ["a", { "b": null }] }),
+        json!({ "message": "2", "context": { "user": { "id": 7 } }, "tags": ["a", { "b": null }] }),
+        json!({ "message": "3", "context": { "user": { "id": "7" } }, "tags": ["a", { "b": null }] }),
+        json!({ "message": "4", "context": { "user": { "id": 7 } }, "tags": ["a"] }),
+        json!({ "message": "5" }),
+        json!({ "message": "6", "context": { "user": { "id": null } }, "tags": null }),
+    ]);
+    let kept: Vec<bool> = outcomes.iter().map(Outcome::is_kept).collect();
+    assert_eq!(kept, [true, false, true, true, true, false]);
+    let counts = bench.tick(true);
+    assert_eq!(counts[0]["message"], json!("1"));
+    assert_eq!(counts[0]["context"], json!({ "user": { "id": 7 } }));
+    assert_eq!(counts[0]["tags"], json!(["a", { "b": null }]));
+    assert_eq!(counts[1]["message"], json!("5"));
+    assert_eq!(counts[1].get("context"), None);
+}
+
+#[test]
+fn values_are_the_same_however_they_were_written() {
+    let mut narrow = Vec::new();
+    encode::map_header(&mut narrow, 1);
+    encode::str(&mut narrow, "n");
+    let mut wide = narrow.clone();
+    narrow.push(5);
+    wide.extend_from_slice(&[0xd3, 0, 0, 0, 0, 0, 0, 0, 5]);
+    let mut odd = Vec::new();
+    encode::map_header(&mut odd, 1);
+    encode::str(&mut odd, "n");
+    Value::Ext(3, &[1, 2, 3]).encode(&mut odd);
+    let batch = [narrow, wide, odd.clone(), vec![0x80], odd, vec![0x80]].concat();
+    let mut bench = bench(json!({ "fields": ["n"] }));
+    let mut output = Output::new();
+    bench.filter().process_batch(&batch, &mut output).expect("the batch is valid");
+    assert_eq!(output.into_parts().0, [0, 1, 0, 0, 1, 1]);
+}
+
+#[test]
+fn beyond_max_keys_the_oldest_window_closes_early_and_nothing_is_lost() {
+    let mut bench = bench(json!({ "max_keys": 2 }));
+    bench.run(["a", "a", "b"].map(said));
+    let Outcome::Expanded(records) = bench.run_one(said("c")) else {
+        panic!("the count of the window that closed early is missing");
+    };
+    assert_eq!(counts(&records[..1]), [("a".to_owned(), 1)]);
+    assert_eq!(records[1]["message"], json!("c"));
+    assert_eq!(bench.counter("closed_early"), 1);
+    assert!(bench.run_one(said("d")).is_kept(), "nothing was counted for b");
+    assert!(bench.run_one(said("a")).is_kept(), "a begins again");
+    assert_eq!(bench.counter("closed_early"), 3);
+}
+
+#[test]
+fn ten_thousand_keys_are_told_apart_and_counted_each() {
+    let mut bench = bench(json!({}));
+    let all = || (0..10_000).map(|n| said(&format!("message {n}")));
+    assert!(bench.run(all()).iter().all(Outcome::is_kept));
+    assert!(bench.run(all()).iter().all(Outcome::is_dropped));
+    assert_eq!(bench.counter("closed_early"), 0);
+    bench.advance(30 * SECOND);
+    let emitted = bench.tick(false);
+    let expected: Vec<(String, u64)> = (0..10_000).map(|n| (format!("message {n}"), 1)).collect();
+    assert_eq!(counts(&emitted), expected);
+}
+
+#[test]
+fn long_keys_pass_uncounted_and_long_messages_are_cut_in_the_count() {
+    let mut bench = bench(json!({}));
+    let long = "é".repeat(MAX_KEY_BYTES);
+    assert!(bench.run([said(&long), said(&long)]).iter().all(Outcome::is_kept));
+    assert_eq!(bench.counter("too_long"), 2);
+
+    let mut bench = self::bench(json!({ "fields": ["source"] }));
+    bench.run([said(&long), said(&long)]);
+    let counts = bench.tick(true);
+    let message = counts[0]["message"].as_str().expect("a count has a message");
+    assert!(long.starts_with(message) && message.len() <= MAX_CARRIED_BYTES);
+    assert!(message.len() > MAX_CARRIED_BYTES / 2);
+}
+
+#[test]
+fn the_bytes_of_all_windows_together_are_bounded() {
+    let mut bench = bench(json!({ "window": 3600 }));
+    let body = "x".repeat(MAX_KEY_BYTES - 1024);
+    for n in 0..2 * MAX_HELD_BYTES / MAX_KEY_BYTES {
+        assert!(bench.run_one(said(&format!("{n} {body}"))).is_kept());
+    }
+    assert!(bench.counter("closed_early") > 0);
+    assert!(bench.save().len() <= MAX_HELD_BYTES);
+}
+
+#[test]
+fn the_next_version_takes_over_windows_and_counts() {
+    let mut before = bench(json!({ "window": 10 }));
+    before.run(["a", "a", "b"].map(said));
+    let state = before.save();
+    let mut after = bench(json!({ "window": 10 }));
+    after.restore(&state).expect("the state is of this version");
+    assert!(after.run(["a", "b"].map(said)).iter().all(Outcome::is_dropped));
+    after.advance(10 * SECOND);
+    assert_eq!(counts(&after.tick(false)), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+}
+
+#[test]
+fn a_version_with_other_fields_emits_the_counts_that_it_can_not_go_on_with() {
+    let mut before = bench(json!({ "fields": ["message", "context.user"] }));
+    let record = json!({ "message": "a", "context": { "user": "u-7" } });
+    before.run([record.clone(), record.clone()]);
+    let mut after = bench(json!({ "fields": ["source"] }));
+    after.restore(&before.save()).expect("the state is of this version");
+    let again = after.save();
+    assert!(after.run_one(record).is_kept());
+    let counts = after.tick(false);
+    assert_eq!(counts[0]["context"], json!({ "user": "u-7" }));
+    assert_eq!(counts[0]["repeated"], json!(1));
+
+    let mut third = bench(json!({ "fields": ["source"] }));
+    third.restore(&again).expect("the state is of this version");
+    assert_eq!(third.tick(false), counts, "counts not yet emitted are handed on");
+}
+
+#[test]
+fn a_version_with_fewer_keys_emits_the_counts_that_it_has_no_room_for() {
+    let mut before = bench(json!({}));
+    before.run(["a", "a", "b", "b"].map(said));
+    let mut after = bench(json!({ "max_keys": 1 }));
+    after.restore(&before.save()).expect("the state is of this version");
+    assert_eq!(counts(&after.tick(false)), [("a".to_owned(), 1)]);
+    assert_eq!(counts(&after.tick(true)), [("b".to_owned(), 1)]);
+}
+
+#[test]
+fn state_that_is_not_of_this_filter_is_refused() {
+    let mut bench = bench(json!({}));
+    for (state, expected) in [
+        (vec![], "not a MessagePack list"),
+        (vec![0x05], "not a MessagePack list"),
+        (vec![0x90], "no version"),
+        (vec![0x91, 0x02], "has version 2"),
+        (vec![0x92, 0x01, 0x90], "damaged"),
+        (vec![0x94, 0x01, 0x91, 0x05, 0x90, 0x90], "damaged"),
+    ] {
+        let error = bench.restore(&state).expect_err("the state is refused");
+        assert!(error.contains(expected), "{state:?}: {error}");
+    }
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+    for (options, expected) in [
+        (json!({ "windows": 5 }), "unknown field `windows`, expected one of `window`, `fields`, `max_keys`"),
+        (json!({ "window": 0 }), "option `window`: 0 seconds; it must be 1 to 86400"),
+        (json!({ "window": 86_401 }), "option `window`"),
+        (json!({ "window": -1 }), "option `window`"),
+        (json!({ "window": "30s" }), "option `window`"),
+        (json!({ "fields": [] }), "option `fields`: a key of no fields"),
+        (json!({ "fields": ["a", "b", "a"] }), "`a` stands there twice"),
+        (json!({ "fields": ["timestamp"] }), "leave it out"),
+        (json!({ "fields": [1] }), "option `fields[0]`"),
+        (json!({ "fields": (0..33).map(|n| n.to_string()).collect::<Vec<_>>() }), "33 fields"),
+        (json!({ "max_keys": 0 }), "option `max_keys`: 0; it must be 1 to 20000"),
+        (json!({ "max_keys": 20_001 }), "option `max_keys`"),
+    ] {
+        let error = match Bench::<Dedup>::new(options.clone()) {
+            Ok(_) => panic!("{options} was accepted"),
+            Err(error) => error,
+        };
+        assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn records_that_went_on_and_those_counted_are_all_that_came(
+        steps in prop::collection::vec((0..6_u8, 0..4_u64), 0..60),
+        max_keys in 1..5_usize,
+    ) {
+        let mut bench = bench(json!({ "window": 5, "max_keys": max_keys }));
+        let (mut passed, mut counted) = (0, 0);
+        let mut add = |records: &[Json]| {
+            for record in records {
+                match record.get("repeated").and_then(Json::as_u64) {
+                    Some(repeated) => counted += repeated,
+                    None => passed += 1,
+                }
+            }
+        };
+        for (message, seconds) in &steps {
+            bench.advance(Duration::from_secs(*seconds));
+            match bench.run_one(said(&message.to_string())) {
+                Outcome::Kept(record) => add(&[record]),
+                Outcome::Expanded(records) => add(&records),
+                Outcome::Dropped => {}
+                other => panic!("no such outcome: {other:?}"),
+            }
+            if seconds % 2 == 1 {
+                add(&bench.tick(false));
+            }
+        }
+        add(&bench.tick(true));
+        prop_assert_eq!(passed + counted, steps.len() as u64);
+    }
+
+    #[test]
+    fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let mut bench = bench(json!({}));
+        let list = [&[0x94, 0x01][..], &bytes].concat();
+        for state in [bytes, list] {
+            if bench.restore(&state).is_ok() {
+                bench.tick(true);
+            }
+        }
+    }
+}
+
+/// The options of the only filter of a configuration.
+fn options_of(toml: &str) -> Json {
+    let config: Json = toml::from_str(toml).expect("the example is valid TOML");
+    config["filter"][0]["options"].clone()
+}
+
+#[test]
+fn the_example_of_the_documentation_is_accepted() {
+    let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
+    let example: Vec<&str> =
+        docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
+    bench(options_of(&example.join("\n")));
+}
+
+#[test]
+fn the_example_options_do_with_the_samples_what_they_say() {
+    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let samples = include_str!("../samples.jsonl").lines();
+    let samples = samples.map(|line| serde_json::from_str(line).expect("a sample is JSON"));
+    let outcomes = bench.run(samples);
+    let kept: Vec<bool> = outcomes.iter().map(Outcome::is_kept).collect();
+    assert_eq!(kept, [true, false, true, false, true, true, false]);
+    let expected = [("card was declined".to_owned(), 2), ("naïve ☃".to_owned(), 1)];
+    assert_eq!(counts(&bench.tick(true)), expected);
+}

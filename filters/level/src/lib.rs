@@ -1,0 +1,171 @@
+//! Drops records below a minimum level.
+//!
+//! ```toml
+//! [[filter]]
+//! name = "level"
+//! module = "bundled:level"
+//! options = { default = "INFO", sources = { auth = "DEBUG", "auth.cache" = "ERROR" } }
+//! ```
+//!
+//! | option | default | meaning |
+//! |---|---|---|
+//! | `default` | `INFO` | the minimum level of every source that is not named |
+//! | `sources` | none | minimum levels by source |
+//!
+//! Sources are components, nested by dots, as loggers are in Python: `auth`
+//! counts for `auth` and `auth.login` and `auth.login.oauth`, but not for
+//! `authority`; of several that count, the longest does. Names are compared
+//! exactly, case included.
+//!
+//! Records that are dropped are counted by level: `dropped_debug` and so on.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use weir_guest::{Description, Edit, Filter, Level, Record, Verdict, host};
+
+/// What the operator may set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The minimum level of sources that are not named. INFO if absent.
+    default: Level,
+    /// Minimum levels by source.
+    sources: HashMap<String, Level>,
+}
+
+/// The filter.
+pub struct MinimumLevel {
+    options: Options,
+}
+
+impl MinimumLevel {
+    /// The level that a source needs: that of its longest named prefix.
+    fn minimum(&self, source: &str) -> Level {
+        if self.options.sources.is_empty() {
+            return self.options.default;
+        }
+        let mut name = source;
+        loop {
+            if let Some(level) = self.options.sources.get(name) {
+                return *level;
+            }
+            match name.rfind('.') {
+                Some(dot) => name = &name[..dot],
+                None => return self.options.default,
+            }
+        }
+    }
+}
+
+impl Filter for MinimumLevel {
+    type Options = Options;
+
+    fn describe() -> Description {
+        Description {
+            name: "level",
+            version: env!("CARGO_PKG_VERSION"),
+            description: "drops records below a minimum level, for each source if need be",
+            reads: &["level", "source"],
+            writes: &[],
+        }
+    }
+
+    fn new(options: Options) -> Result<Self, String> {
+        match options.sources.keys().find(|source| source.trim().is_empty()) {
+            Some(_) => Err("option `sources`: a source has no name; use `default` for the \
+                            level of all others"
+                .to_owned()),
+            None => Ok(MinimumLevel { options }),
+        }
+    }
+
+    fn process(&mut self, record: &Record<'_>, _edit: &mut Edit) -> Verdict {
+        let level = record.level();
+        if level >= self.minimum(record.source()) {
+            return Verdict::Keep;
+        }
+        host::counter(dropped(level), 1);
+        Verdict::Drop
+    }
+}
+
+/// The counter of records of a level that were dropped.
+fn dropped(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "dropped_trace",
+        Level::Debug => "dropped_debug",
+        Level::Info => "dropped_info",
+        Level::Warning => "dropped_warning",
+        Level::Error => "dropped_error",
+        Level::Critical => "dropped_critical",
+    }
+}
+
+weir_guest::export!(MinimumLevel);
+
+#[cfg(test)]
+mod tests {
+    use weir_guest::testing::{Bench, json};
+
+    use super::*;
+
+    fn kept(options: weir_guest::testing::Json, source: &str, level: &str) -> bool {
+        let mut bench = Bench::<MinimumLevel>::new(options).unwrap();
+        let outcome = bench.run_one(json!({ "source": source, "level": level }));
+        assert!(outcome.is_kept() || outcome.is_dropped());
+        outcome.is_kept()
+    }
+
+    #[test]
+    fn without_options_everything_from_info_upwards_passes() {
+        assert!(!kept(json!({}), "web", "DEBUG"));
+        assert!(kept(json!({}), "web", "INFO"));
+        assert!(kept(json!({}), "web", "CRITICAL"));
+    }
+
+    #[test]
+    fn the_longest_named_prefix_of_a_source_decides() {
+        let options = json!({
+            "default": "WARNING",
+            "sources": { "auth": "DEBUG", "auth.cache": "ERROR" },
+        });
+        for (source, level, passes) in [
+            ("web", "INFO", false),
+            ("web", "WARNING", true),
+            ("auth", "DEBUG", true),
+            ("auth.login.oauth", "DEBUG", true),
+            ("auth.login", "TRACE", false),
+            ("auth.cache", "WARNING", false),
+            ("auth.cache.lru", "ERROR", true),
+            ("authority", "INFO", false),
+        ] {
+            assert_eq!(kept(options.clone(), source, level), passes, "{source} {level}");
+        }
+    }
+
+    #[test]
+    fn levels_in_options_are_read_in_any_case() {
+        assert!(!kept(json!({ "default": "warn" }), "web", "INFO"));
+    }
+
+    #[test]
+    fn dropped_records_are_counted_by_level() {
+        let mut bench = Bench::<MinimumLevel>::new(json!({})).unwrap();
+        bench.run([json!({ "level": "DEBUG" }), json!({ "level": "TRACE" }), json!({})]);
+        assert_eq!(bench.counter("dropped_debug"), 1);
+        assert_eq!(bench.counter("dropped_trace"), 1);
+        assert_eq!(bench.counter("dropped_info"), 0);
+    }
+
+    #[test]
+    fn wrong_options_are_refused_by_name() {
+        let refused = |options| Bench::<MinimumLevel>::new(options).err().unwrap();
+        let error = refused(json!({ "sources": { "auth": "LOUD" } }));
+        assert!(error.contains("`sources.auth`") && error.contains("LOUD"), "{error}");
+        let error = refused(json!({ "source": {} }));
+        assert!(error.contains("`source`") && error.contains("`sources`"), "{error}");
+        let error = refused(json!({ "sources": { "": "INFO" } }));
+        assert!(error.contains("`sources`"), "{error}");
+    }
+}

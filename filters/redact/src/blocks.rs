@@ -1,0 +1,200 @@
+//! Looks at a string 64 bytes at a time for anything that may begin a finding.
+//!
+//! This is the innermost loop: most strings hold nothing, and for those it is
+//! all that is done. A block becomes bit masks, one bit a byte; runs are found
+//! by shifting a mask against itself. In WebAssembly the masks come from 128-bit
+//! vectors; natively from a loop that says the same byte by byte.
+
+/// Bytes that one look covers.
+pub const BLOCK: usize = 64;
+
+/// How far the next look begins after the one before. Looks overlap by the
+/// longest run that is searched, so that no run falls between two.
+pub const STEP: usize = BLOCK - 16;
+
+/// What stands where in a block; bit `i` speaks of byte `i`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Masks {
+    /// Letters, digits and `-_+/`: what tokens are made of.
+    pub token: u64,
+    /// Digits, space and `-`: what card numbers are made of.
+    pub number: u64,
+    /// `@`
+    pub at: u64,
+    /// `=` and `:`
+    pub assign: u64,
+    /// Spaces right after an `r`, as in `Bearer `.
+    pub after_r: u64,
+}
+
+impl Masks {
+    /// The masks of up to [`BLOCK`] bytes of `text`, from `from` on.
+    #[inline]
+    pub fn of(text: &[u8], from: usize) -> Self {
+        let len = (text.len() - from).min(BLOCK);
+        let block = &text[from..from + len];
+        let mut masks = Masks::default();
+        let mut space = 0;
+        let mut r = 0;
+        let (chunks, tail) = block.as_chunks::<16>();
+        for (index, chunk) in chunks.iter().enumerate() {
+            masks.add(classify(chunk), index * 16, &mut space, &mut r);
+        }
+        if !tail.is_empty() {
+            // Zero bytes belong to no class.
+            let mut chunk = [0; 16];
+            chunk[..tail.len()].copy_from_slice(tail);
+            masks.add(classify(&chunk), chunks.len() * 16, &mut space, &mut r);
+        }
+        masks.after_r = space & (r << 1);
+        masks
+    }
+
+    #[inline]
+    fn add(&mut self, classes: Classes, shift: usize, space: &mut u64, r: &mut u64) {
+        self.token |= u64::from(classes.token) << shift;
+        self.number |= u64::from(classes.number) << shift;
+        self.at |= u64::from(classes.at) << shift;
+        self.assign |= u64::from(classes.assign) << shift;
+        *space |= u64::from(classes.space) << shift;
+        *r |= u64::from(classes.r) << shift;
+    }
+
+    /// Where runs of at least 16 token bytes begin, or go on as long.
+    #[inline]
+    pub fn long_tokens(&self) -> u64 {
+        let mut run = self.token & self.token >> 1;
+        run &= run >> 2;
+        run &= run >> 4;
+        run & run >> 8
+    }
+
+    /// Where runs of at least 13 number bytes begin, or go on as long.
+    #[inline]
+    pub fn long_numbers(&self) -> u64 {
+        let mut run = self.number & self.number >> 1;
+        run &= run >> 2;
+        run &= run >> 4;
+        run & run >> 5
+    }
+}
+
+/// The classes of sixteen bytes, one bit a byte.
+struct Classes {
+    token: u16,
+    number: u16,
+    at: u16,
+    assign: u16,
+    space: u16,
+    r: u16,
+}
+
+#[cfg(target_arch = "wasm32")]
+#[inline]
+fn classify(chunk: &[u8; 16]) -> Classes {
+    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub, u64x2, v128, v128_or};
+    let half = |at: usize| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&chunk[at..at + 8]);
+        u64::from_le_bytes(bytes)
+    };
+    let bytes: v128 = u64x2(half(0), half(8));
+    let is = |byte: u8| u8x16_eq(bytes, u8x16_splat(byte));
+    let lower = v128_or(bytes, u8x16_splat(0x20));
+    let letters = u8x16_lt(u8x16_sub(lower, u8x16_splat(b'a')), u8x16_splat(26));
+    let digits = u8x16_lt(u8x16_sub(bytes, u8x16_splat(b'0')), u8x16_splat(10));
+    let dash = is(b'-');
+    let space = is(b' ');
+    let marks = v128_or(v128_or(is(b'_'), is(b'+')), v128_or(is(b'/'), dash));
+    Classes {
+        token: i8x16_bitmask(v128_or(v128_or(letters, digits), marks)),
+        number: i8x16_bitmask(v128_or(digits, v128_or(space, dash))),
+        at: i8x16_bitmask(is(b'@')),
+        assign: i8x16_bitmask(v128_or(is(b'='), is(b':'))),
+        space: i8x16_bitmask(space),
+        r: i8x16_bitmask(u8x16_eq(lower, u8x16_splat(b'r'))),
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[inline]
+fn classify(chunk: &[u8; 16]) -> Classes {
+    let mask = |is: fn(u8) -> bool| chunk.iter().rev().fold(0_u16, |mask, byte| mask << 1 | u16::from(is(*byte)));
+    Classes {
+        token: mask(is_token),
+        number: mask(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'-')),
+        at: mask(|byte| byte == b'@'),
+        assign: mask(|byte| matches!(byte, b'=' | b':')),
+        space: mask(|byte| byte == b' '),
+        r: mask(|byte| matches!(byte, b'r' | b'R')),
+    }
+}
+
+/// Whether tokens are made of such bytes.
+#[inline]
+pub fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'/')
+}
+
+/// The positions of the bits of a mask, lowest first.
+pub fn bits(mask: u64) -> impl Iterator<Item = usize> {
+    let mut rest = mask;
+    std::iter::from_fn(move || {
+        if rest == 0 {
+            return None;
+        }
+        let at = rest.trailing_zeros() as usize;
+        rest &= rest - 1;
+        Some(at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_in_its_classes_wherever_it_stands() {
+        for byte in 0..=255_u8 {
+            for at in [0, 1, 15, 16, 40, 63] {
+                let mut text = [0; 64];
+                text[at] = byte;
+                let masks = Masks::of(&text, 0);
+                let bit = |is: bool| if is { 1 << at } else { 0 };
+                assert_eq!(masks.token, bit(is_token(byte)), "token {byte} {at}");
+                assert_eq!(masks.at, bit(byte == b'@'));
+                assert_eq!(masks.assign, bit(byte == b'=' || byte == b':'));
+                let number = byte.is_ascii_digit() || byte == b' ' || byte == b'-';
+                assert_eq!(masks.number, bit(number));
+            }
+        }
+    }
+
+    #[test]
+    fn a_space_after_r_is_seen_across_chunks() {
+        let text = b"0123456789Bearer token";
+        assert_eq!(Masks::of(text, 0).after_r, 1 << 16);
+        assert_eq!(Masks::of(text, 10).after_r, 1 << 6);
+    }
+
+    #[test]
+    fn a_run_is_long_from_its_very_length_on() {
+        for (len, long) in [(15, false), (16, true), (17, true)] {
+            let text = format!(".{}.", "a".repeat(len));
+            assert_eq!(Masks::of(text.as_bytes(), 0).long_tokens() != 0, long, "{len}");
+        }
+        for (len, long) in [(12, false), (13, true)] {
+            let text = format!("x{}x", "1".repeat(len));
+            assert_eq!(Masks::of(text.as_bytes(), 0).long_numbers() != 0, long, "{len}");
+        }
+    }
+
+    #[test]
+    fn no_run_falls_between_two_blocks() {
+        for start in 0..150 {
+            let text = format!("{}{}{}", ".".repeat(start), "a".repeat(16), ".".repeat(70));
+            let found = (0..text.len()).step_by(STEP).any(|from| Masks::of(text.as_bytes(), from).long_tokens() != 0);
+            assert!(found, "{start}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Payment card numbers.
+//!
+//! A number counts when it has the first digits and the length of a card network
+//! and a right Luhn digit, and is not part of a longer run of letters or digits.
+//! Digits may be grouped by spaces or dashes the way cards print them. Time
+//! stamps begin with digits that no network has. Other identifiers can look like
+//! a card: one in ten that have a network's first digits and length does.
+
+use crate::kind::{Finding, Kind};
+use crate::limits::CARD_DIGITS;
+
+/// The number whose first digit is at `at`. A digit before it means that it is
+/// not the first.
+pub fn find(text: &[u8], at: usize) -> Option<Finding> {
+    if !text[at].is_ascii_digit() || at > 0 && is_joined(text[at - 1]) {
+        return None;
+    }
+    let mut digits = [0; 20];
+    let mut groups = [0; 6];
+    let (mut count, mut group, mut end) = (0, 0, at);
+    let separator = text[at..].iter().find(|byte| !byte.is_ascii_digit());
+    let separator = separator.copied().filter(|byte| matches!(byte, b' ' | b'-'));
+    for (offset, byte) in text[at..].iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                if count == digits.len() {
+                    return None;
+                }
+                digits[count] = byte - b'0';
+                count += 1;
+                groups[group] += 1;
+                end = at + offset + 1;
+            }
+            // A separator stands between digits, one at a time.
+            byte if Some(*byte) == separator
+                && end == at + offset
+                && text.get(end + 1).is_some_and(u8::is_ascii_digit)
+                && group < 5 =>
+            {
+                group += 1;
+            }
+            _ => break,
+        }
+    }
+    if group == 0 {
+        let followed = text.get(end).is_some_and(|byte| is_joined(*byte));
+        return (!followed && is_card(&digits[..count])).then_some(Finding { start: at, end, kind: Kind::Card });
+    }
+    let len = printed_card(&digits[..count], &groups[..=group])?;
+    Some(Finding { start: at, end: at + len, kind: Kind::Card })
+}
+
+/// How many bytes the groups take that print a card, of those that were read;
+/// what follows them is another number.
+fn printed_card(digits: &[u8], groups: &[usize]) -> Option<usize> {
+    let printed: &[usize] = match groups {
+        [4, 4, 4, 4, 3, ..] => &[5, 4],
+        [4, 4, 4, 4, ..] => &[4],
+        [4, 6, 4 | 5, ..] => &[3],
+        _ => &[],
+    };
+    printed.iter().find_map(|used| {
+        let len: usize = groups[..*used].iter().sum();
+        is_card(&digits[..len]).then_some(len + used - 1)
+    })
+}
+
+/// Whether a card can't begin or end beside such a byte.
+fn is_joined(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether a whole number is one of a card.
+pub fn is_card_number(number: u64) -> bool {
+    // 13 digits at least, and 19 at most: more do not fit.
+    if number < 1_000_000_000_000 {
+        return false;
+    }
+    let text = number.to_string();
+    let digits: Vec<u8> = text.bytes().map(|byte| byte - b'0').collect();
+    is_card(&digits)
+}
+
+fn is_card(digits: &[u8]) -> bool {
+    CARD_DIGITS.contains(&digits.len()) && has_network(digits) && luhn(digits)
+}
+
+/// Whether a network issues numbers of that beginning and length.
+fn has_network(digits: &[u8]) -> bool {
+    let first = digits[..4].iter().fold(0_u16, |n, digit| n * 10 + u16::from(*digit));
+    let len = digits.len();
+    match first {
+        4000..=4999 => matches!(len, 13 | 16 | 19),
+        5100..=5599 | 2221..=2720 => len == 16,
+        3400..=3499 | 3700..=3799 => len == 15,
+        6011 | 6440..=6599 | 3528..=3589 | 6200..=6299 => len >= 16,
+        3000..=3059 | 3095 | 3600..=3699 | 3800..=3999 => len >= 14,
+        5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763 => true,
+        _ => false,
+    }
+}
+
+fn luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(index, digit)| match (index % 2, u32::from(*digit)) {
+            (0, digit) => digit,
+            (_, digit @ 0..=4) => digit * 2,
+            (_, digit) => digit * 2 - 9,
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Option<&str> {
+        (0..text.len())
+            .filter(|at| text.as_bytes()[*at].is_ascii_digit())
+            .find_map(|at| find(text.as_bytes(), at))
+            .map(|finding| &text[finding.start..finding.end])
+    }
+
+    #[test]
+    fn cards_of_every_network_are_found() {
+        for card in [
+            "4111111111111111",
+            "4222222222222",
+            "5555555555554444",
+            "2223003122003222",
+            "378282246310005",
+            "6011111111111117",
+            "3530111333300000",
+            "30569309025904",
+            "6200000000000005",
+            "4111 1111 1111 1111",
+            "4111-1111-1111-1111",
+            "3782 822463 10005",
+        ] {
+            assert_eq!(found(card), Some(card), "{card}");
+            let text = format!("paid with {card}, thanks");
+            assert_eq!(found(&text), Some(card), "{card}");
+        }
+    }
+
+    #[test]
+    fn a_number_after_a_printed_card_is_not_part_of_it() {
+        assert_eq!(found("4111 1111 1111 1111 1234"), Some("4111 1111 1111 1111"));
+        assert_eq!(found("4111 1111 1111 1111 20 EUR"), Some("4111 1111 1111 1111"));
+    }
+
+    #[test]
+    fn numbers_that_only_resemble_cards_are_left_alone() {
+        for text in [
+            "4111111111111112",
+            "1763632800123456789",
+            "1763632800123",
+            "41111111111111111111111",
+            "x4111111111111111",
+            "4111111111111111a",
+            "4111 111 11111 1111",
+            "2026-11-20 10-00-00",
+            "4111  1111  1111  1111",
+            "411111111111",
+        ] {
+            assert_eq!(found(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn time_in_nanoseconds_is_never_a_card() {
+        for step in 0..10_000_u64 {
+            assert!(!is_card_number(1_763_632_800_000_000_000 + step * 86_400_123_457));
+        }
+        assert!(is_card_number(4_111_111_111_111_111));
+    }
+}

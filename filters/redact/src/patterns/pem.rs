@@ -1,0 +1,63 @@
+//! Private keys in PEM form: `-----BEGIN … PRIVATE KEY-----` and what follows.
+
+use crate::kind::{Finding, Kind};
+
+const BEGIN: &[u8] = b"-----BEGIN ";
+const MARK: &[u8] = b"PRIVATE KEY";
+const END: &[u8] = b"-----END ";
+const DASHES: &[u8] = b"-----";
+
+/// Bytes that may stand between `BEGIN` and `PRIVATE KEY`, such as `ENCRYPTED`.
+const MAX_LABEL_BYTES: usize = 32;
+
+/// All private keys in a text. One whose end is missing goes to the end of the
+/// text.
+pub fn find(text: &[u8], found: &mut Vec<Finding>) {
+    let mut from = 0;
+    while let Some(begin) = position(&text[from..], BEGIN).map(|at| from + at) {
+        from = begin + BEGIN.len();
+        let label = &text[from..text.len().min(from + MAX_LABEL_BYTES)];
+        if position(label, MARK).is_none() {
+            continue;
+        }
+        let end = position(&text[from..], END).map(|at| from + at + END.len());
+        let end = end.map_or(text.len(), |at| {
+            position(&text[at..], DASHES).map_or(text.len(), |dashes| at + dashes + DASHES.len())
+        });
+        found.push(Finding { start: begin, end, kind: Kind::PrivateKey });
+        from = end;
+    }
+}
+
+fn position(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<&str> {
+        let mut findings = Vec::new();
+        find(text.as_bytes(), &mut findings);
+        findings.iter().map(|finding| &text[finding.start..finding.end]).collect()
+    }
+
+    #[test]
+    fn a_private_key_is_found_whole() {
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nAAAA\n-----END RSA PRIVATE KEY-----";
+        assert_eq!(found(&format!("a {key} b {key}")), [key, key]);
+    }
+
+    #[test]
+    fn one_without_an_end_goes_to_the_end_of_the_text() {
+        let text = "-----BEGIN PRIVATE KEY-----\\nMIIE";
+        assert_eq!(found(&format!("x {text}")), [text]);
+    }
+
+    #[test]
+    fn certificates_and_public_keys_are_no_secret() {
+        assert!(found("-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----").is_empty());
+        assert!(found("-----BEGIN PUBLIC KEY-----\nMIIE\n-----END PUBLIC KEY-----").is_empty());
+    }
+}

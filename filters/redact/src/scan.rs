@@ -1,0 +1,139 @@
+//! Finds everything in one text.
+//!
+//! The block scanner names places, the patterns look at each. A text in which it
+//! names none is clean, and nothing more is done. Findings come out in order and
+//! apart from each other: where two overlap they become one.
+
+use regex::Regex;
+
+use crate::blocks::{self, Masks, STEP};
+use crate::keys::KeySet;
+use crate::kind::{Finding, Kind, Kinds};
+use crate::patterns::{assignment, card, email, ip, pem, token};
+
+/// What is searched in texts.
+#[derive(Debug)]
+pub struct Scanner {
+    kinds: Kinds,
+    /// Keys whose values are searched in texts.
+    keys: KeySet,
+    /// The operator's own patterns.
+    own: Vec<Regex>,
+}
+
+/// Up to where a text was looked at: what was seen is not looked at again, so
+/// that time stays in proportion to the text.
+#[derive(Default)]
+struct Seen {
+    tokens_to: usize,
+    assigned_to: usize,
+}
+
+impl Scanner {
+    /// A scanner for these kinds, keys and patterns.
+    pub fn new(kinds: Kinds, keys: KeySet, own: Vec<Regex>) -> Self {
+        Scanner { kinds, keys, own }
+    }
+
+    /// Whether card numbers are searched.
+    #[inline]
+    pub fn finds_cards(&self) -> bool {
+        self.kinds.has(Kind::Card)
+    }
+
+    /// Puts all findings in a text into `found`.
+    #[inline]
+    pub fn scan(&self, text: &[u8], found: &mut Vec<Finding>) {
+        found.clear();
+        let mut from = 0;
+        let mut seen = Seen::default();
+        while from < text.len() {
+            let masks = Masks::of(text, from);
+            let tokens = masks.long_tokens();
+            let numbers = masks.long_numbers();
+            if tokens | numbers | masks.at | masks.assign | masks.after_r != 0 {
+                self.look(text, from, &masks, &mut seen, found);
+            }
+            if text.len() - from <= blocks::BLOCK {
+                break;
+            }
+            from += STEP;
+        }
+        if self.kinds.has(Kind::Ip) || !self.own.is_empty() {
+            self.scan_again(text, found);
+        }
+        if found.len() > 1 {
+            settle(found);
+        }
+    }
+
+    /// Looks at the places in one block.
+    #[cold]
+    fn look(&self, text: &[u8], from: usize, masks: &Masks, seen: &mut Seen, found: &mut Vec<Finding>) {
+        for at in blocks::bits(masks.long_tokens()).map(|bit| from + bit) {
+            if at < seen.tokens_to {
+                continue;
+            }
+            if seen.tokens_to == 0 && self.kinds.has(Kind::PrivateKey) {
+                pem::find(text, found);
+            }
+            seen.tokens_to = token::find(text, at, self.kinds, found);
+        }
+        if self.kinds.has(Kind::Card) && masks.long_numbers() != 0 {
+            let starts = masks.number & !(masks.number << 1) | masks.long_numbers();
+            for at in blocks::bits(starts).map(|bit| from + bit) {
+                found.extend(card::find(text, at));
+            }
+        }
+        if self.kinds.has(Kind::Email) {
+            found.extend(blocks::bits(masks.at).filter_map(|bit| email::find(text, from + bit)));
+        }
+        if self.kinds.has(Kind::Bearer) {
+            let spaces = blocks::bits(masks.after_r);
+            found.extend(spaces.filter_map(|bit| assignment::find_bearer(text, from + bit)));
+        }
+        if self.kinds.has(Kind::Key) {
+            for at in blocks::bits(masks.assign).map(|bit| from + bit) {
+                if at >= seen.assigned_to
+                    && let Some(finding) = assignment::find(text, at, &self.keys)
+                {
+                    seen.assigned_to = finding.end;
+                    found.push(finding);
+                }
+            }
+        }
+    }
+
+    /// What only some operators ask for, and what needs text rather than bytes.
+    #[cold]
+    fn scan_again(&self, text: &[u8], found: &mut Vec<Finding>) {
+        let Ok(text) = std::str::from_utf8(text) else {
+            return;
+        };
+        if self.kinds.has(Kind::Ip) {
+            ip::find(text, found);
+        }
+        for pattern in &self.own {
+            found.extend(pattern.find_iter(text).filter(|found| !found.is_empty()).map(|found| Finding {
+                start: found.start(),
+                end: found.end(),
+                kind: Kind::Pattern,
+            }));
+        }
+    }
+}
+
+/// Sorts findings and joins those that overlap; the longer one's kind remains.
+fn settle(found: &mut Vec<Finding>) {
+    found.sort_unstable_by_key(|finding| (finding.start, finding.end));
+    found.dedup_by(|next, kept| {
+        if next.start >= kept.end {
+            return false;
+        }
+        if next.end - next.start > kept.end - kept.start {
+            kept.kind = next.kind;
+        }
+        kept.end = kept.end.max(next.end);
+        true
+    });
+}

@@ -1,0 +1,385 @@
+//! Walks over the records of a batch, as bytes.
+//!
+//! A record in which nothing is found costs the walk, and one verdict. When
+//! something is found the walk writes the patch as it goes:
+//! - in maps only the keys that change are written, with the maps on the way;
+//! - a list in which something changes is written whole, since a merge patch
+//!   can't reach into one: the bytes between the changes are copied.
+//!
+//! Nothing is written before the first finding but the keys of the maps on the
+//! way, which are taken back if nothing is found below.
+
+use weir_guest::encode::{self, Open};
+use weir_guest::{Output, value};
+
+use crate::allow::Allowed;
+use crate::keys::KeySet;
+use crate::kind::{Finding, Kind};
+use crate::limits::MAX_DEPTH;
+use crate::mask::Masker;
+use crate::patterns::card;
+use crate::scan::Scanner;
+
+/// Everything that is known about what to mask.
+pub struct Redactor {
+    keys: KeySet,
+    scanner: Scanner,
+    masker: Masker,
+    allowed: Allowed,
+}
+
+/// What the bytes are no record for.
+const BROKEN: &str = "a record is no whole MessagePack map";
+
+/// Where and how deep in a record the walk is.
+#[derive(Clone, Copy)]
+struct Place {
+    depth: usize,
+    /// Whether it is below a sensitive key.
+    sensitive: bool,
+}
+
+impl Place {
+    fn below(self, sensitive: bool) -> Self {
+        Place { depth: self.depth + 1, sensitive }
+    }
+}
+
+/// One walk: what it reads, where it is, and what it uses again and again.
+struct Walk<'r, 'b> {
+    redactor: &'r mut Redactor,
+    batch: &'b [u8],
+    at: usize,
+    found: Vec<Finding>,
+    text: Vec<u8>,
+    /// The keys from the record to here; kept only if there is an allow-list.
+    path: Vec<Vec<u8>>,
+}
+
+impl Redactor {
+    /// What to mask where, and how.
+    pub fn new(keys: KeySet, scanner: Scanner, masker: Masker, allowed: Allowed) -> Self {
+        Redactor { keys, scanner, masker, allowed }
+    }
+
+    /// Decides about a batch.
+    pub fn redact(&mut self, batch: &[u8], output: &mut Output) -> Result<(), String> {
+        let mut walk = Walk { redactor: self, batch, at: 0, found: Vec::new(), text: Vec::new(), path: Vec::new() };
+        while walk.at < batch.len() {
+            output.patch_if(|out| walk.record(out))?;
+        }
+        Ok(())
+    }
+
+    /// How many findings of each kind were masked since the last call.
+    pub fn take_counts(&mut self) -> impl Iterator<Item = (Kind, u64)> + use<> {
+        self.masker.take_counts()
+    }
+}
+
+impl Walk<'_, '_> {
+    /// Writes the patch of one record; false if there is nothing to patch.
+    fn record(&mut self, out: &mut Vec<u8>) -> Result<bool, String> {
+        let count = self.map_header().ok_or(BROKEN)?;
+        let start = out.len();
+        let open = Open::begin(out);
+        let place = Place { depth: 0, sensitive: false };
+        let changed = self.map(count, place, out).ok_or(BROKEN)?;
+        if changed == 0 {
+            out.truncate(start);
+            return Ok(false);
+        }
+        open.end_map(out, changed);
+        Ok(true)
+    }
+
+    /// The keys of a map whose header was read; returns how many changed.
+    fn map(&mut self, count: usize, place: Place, out: &mut Vec<u8>) -> Option<usize> {
+        if place.depth > MAX_DEPTH {
+            return None;
+        }
+        let mut changed = 0;
+        for _ in 0..count {
+            let key_at = self.at;
+            let key = self.text_header()?.read(self)?;
+            let value_at = self.at;
+            if place.depth == 0 && matches!(key, b"timestamp" | b"level") {
+                self.at = value::skip(self.batch, value_at)?;
+                continue;
+            }
+            let tracked = self.redactor.allowed.any();
+            if tracked {
+                self.path.push(key.to_vec());
+                if self.redactor.allowed.covers(&self.path) {
+                    self.path.pop();
+                    self.at = value::skip(self.batch, value_at)?;
+                    continue;
+                }
+            }
+            let sensitive = place.sensitive || self.redactor.keys.contains(key);
+            let mut copied = key_at;
+            changed += usize::from(self.value(place.below(sensitive), &mut copied, true, out)?);
+            if tracked {
+                self.path.pop();
+            }
+        }
+        Some(changed)
+    }
+
+    /// One value. If something in it changes, everything from `copied` to it is
+    /// copied first, and `copied` moves to its end. In a patch a map writes only
+    /// what changes.
+    fn value(&mut self, place: Place, copied: &mut usize, patch: bool, out: &mut Vec<u8>) -> Option<bool> {
+        let at = self.at;
+        match *self.batch.get(at)? {
+            0xa0..=0xbf | 0xc4..=0xc6 | 0xd9..=0xdb => self.text(place.sensitive, copied, out),
+            0x80..=0x8f | 0xde | 0xdf => {
+                let count = self.map_header()?;
+                if !patch {
+                    return self.entries(count, place, copied, out);
+                }
+                let start = out.len();
+                out.extend_from_slice(&self.batch[*copied..at]);
+                let open = Open::begin(out);
+                let changed = self.map(count, place, out)?;
+                if changed == 0 {
+                    out.truncate(start);
+                    return Some(false);
+                }
+                open.end_map(out, changed);
+                *copied = self.at;
+                Some(true)
+            }
+            0x90..=0x9f | 0xdc | 0xdd => self.list(place, copied, patch, out),
+            // Beginning with 2^32, where numbers may be those of cards.
+            0xcf => self.number(place.sensitive, copied, out),
+            // Nothing, true and false say nothing.
+            0xc0..=0xc3 => {
+                self.at = at + 1;
+                Some(false)
+            }
+            _ => {
+                self.at = value::skip(self.batch, at)?;
+                Some(place.sensitive && self.replace(at, copied, out))
+            }
+        }
+    }
+
+    /// The values of a list.
+    fn list(&mut self, place: Place, copied: &mut usize, patch: bool, out: &mut Vec<u8>) -> Option<bool> {
+        if place.depth > MAX_DEPTH {
+            return None;
+        }
+        let count = self.list_header()?;
+        let mut changed = false;
+        for _ in 0..count {
+            changed |= self.value(place.below(place.sensitive), copied, false, out)?;
+        }
+        // The innermost lists are finished by the outermost.
+        if changed && patch {
+            out.extend_from_slice(&self.batch[*copied..self.at]);
+            *copied = self.at;
+        }
+        Some(changed)
+    }
+
+    /// The keys and values of a map inside a list, which is written whole.
+    fn entries(&mut self, count: usize, place: Place, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
+        if place.depth > MAX_DEPTH {
+            return None;
+        }
+        let mut changed = false;
+        for _ in 0..count {
+            let key = self.text_header()?.read(self)?;
+            let sensitive = place.sensitive || self.redactor.keys.contains(key);
+            let tracked = self.redactor.allowed.any();
+            if tracked {
+                self.path.push(key.to_vec());
+                if self.redactor.allowed.covers(&self.path) {
+                    self.path.pop();
+                    self.at = value::skip(self.batch, self.at)?;
+                    continue;
+                }
+            }
+            changed |= self.value(place.below(sensitive), copied, false, out)?;
+            if tracked {
+                self.path.pop();
+            }
+        }
+        Some(changed)
+    }
+
+    /// A text, or bytes that may be one.
+    fn text(&mut self, sensitive: bool, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
+        let at = self.at;
+        let header = self.text_header()?;
+        let text = header.read(self)?;
+        if sensitive {
+            let kept = text.is_empty() || self.redactor.masker.allows(text);
+            return Some(!kept && self.replace(at, copied, out));
+        }
+        self.redactor.scanner.scan(text, &mut self.found);
+        if self.found.is_empty() {
+            return Some(false);
+        }
+        Some(self.write_masked(text, header.binary, at, copied, out))
+    }
+
+    /// Writes a text with what was found in it masked.
+    #[cold]
+    fn write_masked(&mut self, text: &[u8], binary: bool, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
+        let masker = &mut self.redactor.masker;
+        self.text.clear();
+        let mut to = 0;
+        let mut changed = false;
+        for finding in &self.found {
+            let part = &text[finding.start..finding.end];
+            if masker.allows(part) {
+                continue;
+            }
+            self.text.extend_from_slice(&text[to..finding.start]);
+            masker.mask(part, finding.kind, &mut self.text);
+            to = finding.end;
+            changed = true;
+        }
+        if !changed {
+            return false;
+        }
+        self.text.extend_from_slice(&text[to..]);
+        out.extend_from_slice(&self.batch[*copied..at]);
+        if binary {
+            encode::bin(out, &self.text);
+        } else {
+            encode::str_header(out, self.text.len());
+            out.extend_from_slice(&self.text);
+        }
+        *copied = self.at;
+        true
+    }
+
+    /// A whole number of eight bytes.
+    fn number(&mut self, sensitive: bool, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
+        let at = self.at;
+        let bytes = self.batch.get(at + 1..at + 9)?;
+        self.at = at + 9;
+        let number = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        if sensitive {
+            return Some(self.replace(at, copied, out));
+        }
+        if !self.redactor.scanner.finds_cards() || !card::is_card_number(number) {
+            return Some(false);
+        }
+        let digits = number.to_string();
+        if self.redactor.masker.allows(digits.as_bytes()) {
+            return Some(false);
+        }
+        out.extend_from_slice(&self.batch[*copied..at]);
+        self.text.clear();
+        self.redactor.masker.mask(digits.as_bytes(), Kind::Card, &mut self.text);
+        encode::str_header(out, self.text.len());
+        out.extend_from_slice(&self.text);
+        *copied = self.at;
+        Some(true)
+    }
+
+    /// Masks the whole value between `at` and here, because of its key.
+    fn replace(&mut self, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
+        let Some((value, _)) = value::Value::read(self.batch, at) else {
+            return false;
+        };
+        let number;
+        let bytes = match value {
+            value::Value::Str(text) => text.as_bytes(),
+            value::Value::Bin(data) | value::Value::Ext(_, data) => data,
+            value::Value::Int(n) => {
+                number = n.to_string();
+                number.as_bytes()
+            }
+            value::Value::UInt(n) => {
+                number = n.to_string();
+                number.as_bytes()
+            }
+            value::Value::Float(n) => {
+                number = n.to_string();
+                number.as_bytes()
+            }
+            _ => return false,
+        };
+        if self.redactor.masker.allows(bytes) {
+            return false;
+        }
+        out.extend_from_slice(&self.batch[*copied..at]);
+        self.text.clear();
+        self.redactor.masker.mask(bytes, Kind::Key, &mut self.text);
+        encode::str_header(out, self.text.len());
+        out.extend_from_slice(&self.text);
+        *copied = self.at;
+        true
+    }
+}
+
+/// The header of a text or of bytes.
+#[derive(Clone, Copy)]
+struct TextHeader {
+    len: usize,
+    binary: bool,
+}
+
+impl TextHeader {
+    /// The bytes after it; moves the walk behind them.
+    #[inline]
+    fn read<'b>(self, walk: &mut Walk<'_, 'b>) -> Option<&'b [u8]> {
+        let end = walk.at.checked_add(self.len)?;
+        let bytes = walk.batch.get(walk.at..end)?;
+        walk.at = end;
+        Some(bytes)
+    }
+}
+
+/// Reading headers.
+impl Walk<'_, '_> {
+    #[inline]
+    fn text_header(&mut self) -> Option<TextHeader> {
+        let marker = *self.batch.get(self.at)?;
+        self.at += 1;
+        let (len, binary) = match marker {
+            0xa0..=0xbf => (usize::from(marker & 0x1f), false),
+            0xd9 => (self.length(1)?, false),
+            0xda => (self.length(2)?, false),
+            0xdb => (self.length(4)?, false),
+            0xc4 => (self.length(1)?, true),
+            0xc5 => (self.length(2)?, true),
+            0xc6 => (self.length(4)?, true),
+            _ => return None,
+        };
+        Some(TextHeader { len, binary })
+    }
+
+    fn map_header(&mut self) -> Option<usize> {
+        let marker = *self.batch.get(self.at)?;
+        self.at += 1;
+        match marker {
+            0x80..=0x8f => Some(usize::from(marker & 0x0f)),
+            0xde => self.length(2),
+            0xdf => self.length(4),
+            _ => None,
+        }
+    }
+
+    fn list_header(&mut self) -> Option<usize> {
+        let marker = *self.batch.get(self.at)?;
+        self.at += 1;
+        match marker {
+            0x90..=0x9f => Some(usize::from(marker & 0x0f)),
+            0xdc => self.length(2),
+            0xdd => self.length(4),
+            _ => None,
+        }
+    }
+
+    fn length(&mut self, width: usize) -> Option<usize> {
+        let bytes = self.batch.get(self.at..self.at + width)?;
+        self.at += width;
+        Some(bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)))
+    }
+}

@@ -1,0 +1,160 @@
+//! The second half of `compile`: what is tested at one path.
+//!
+//! The level has six values, so whatever is said of it is tried with each of
+//! them here, and a record's level is only looked up in the set that comes out.
+
+use weir_guest::Level;
+
+use crate::compile::{RuleError, wrong};
+use crate::condition::{Check, Comparison, LevelSet, Values};
+use crate::glob::Glob;
+use crate::limits::MAX_VALUES;
+use crate::number::Number;
+use crate::options::{Scalar, Test};
+use crate::pattern::Pattern;
+
+const NO_TEST: &str =
+    "no test is given; write a value, or one of equals, in, glob, regex, above, at_least, below, at_most, exists";
+
+/// The checks of any field but the level. `exists` is not looked at.
+pub fn of_field(place: &str, test: Test) -> Result<Box<[Check]>, RuleError> {
+    let mut checks = Vec::new();
+    // Cheap checks come first: the first that does not hold decides.
+    for (key, how, operand) in comparisons(&test) {
+        let with = number(&format!("{place}.{key}"), operand)?;
+        checks.push(Check::Compare { with, how });
+    }
+    if let Some(value) = test.equals {
+        let place = format!("{place}.equals");
+        checks.push(Check::OneOf(values(&place, vec![value])?));
+    }
+    if let Some(list) = test.one_of {
+        let place = format!("{place}.in");
+        checks.push(Check::OneOf(values(&place, list)?));
+    }
+    if let Some(pattern) = test.glob {
+        checks.push(Check::Glob(glob(&format!("{place}.glob"), &pattern)?));
+    }
+    if let Some(pattern) = test.regex {
+        checks.push(Check::Regex(regex(&format!("{place}.regex"), &pattern)?));
+    }
+    if checks.is_empty() {
+        return wrong(place, NO_TEST);
+    }
+    Ok(checks.into_boxed_slice())
+}
+
+/// The levels for which a test of `level` holds.
+pub fn levels(place: &str, test: &Test) -> Result<LevelSet, RuleError> {
+    if *test == Test::default() {
+        return wrong(place, NO_TEST);
+    }
+    if test.exists.is_some() {
+        return wrong(place, "every record has a level; leave `exists` out");
+    }
+    let mut sets = Vec::new();
+    for (key, how, operand) in comparisons(test) {
+        let with = level(&format!("{place}.{key}"), operand)?;
+        sets.push(LevelSet::of(|level| how.holds(level.cmp(&with))));
+    }
+    if let Some(value) = &test.equals {
+        let with = level(&format!("{place}.equals"), value)?;
+        sets.push(LevelSet::of(|level| level == with));
+    }
+    if let Some(list) = &test.one_of {
+        let one_of = |(index, value)| level(&format!("{place}.in[{index}]"), value);
+        let listed: Vec<Level> = list.iter().enumerate().map(one_of).collect::<Result<_, _>>()?;
+        sets.push(LevelSet::of(|level| listed.contains(&level)));
+    }
+    if let Some(pattern) = &test.glob {
+        let glob = glob(&format!("{place}.glob"), pattern)?;
+        sets.push(LevelSet::of(|level| glob.is_match(level.as_str())));
+    }
+    if let Some(pattern) = &test.regex {
+        let regex = regex(&format!("{place}.regex"), pattern)?;
+        sets.push(LevelSet::of(|level| regex.is_match(level.as_str())));
+    }
+    let all = LevelSet::of(|level| sets.iter().all(|set| set.contains(level)));
+    if all == LevelSet::of(|_| false) {
+        return wrong(
+            place,
+            "no level is like that; the levels are TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, in this order",
+        );
+    }
+    Ok(all)
+}
+
+/// The level that a word names.
+pub fn level_named(place: &str, word: &str) -> Result<Level, RuleError> {
+    Level::parse(word).map_or_else(
+        || wrong(place, format!("`{word}` is no level; write TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL")),
+        Ok,
+    )
+}
+
+fn level(place: &str, value: &Scalar) -> Result<Level, RuleError> {
+    match value {
+        Scalar::Text(word) => level_named(place, word),
+        _ => wrong(place, "a level is compared with the name of one: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+    }
+}
+
+/// The comparisons by order that a test asks for.
+fn comparisons(test: &Test) -> impl Iterator<Item = (&'static str, Comparison, &Scalar)> {
+    [
+        ("above", Comparison::Above, &test.above),
+        ("at_least", Comparison::AtLeast, &test.at_least),
+        ("below", Comparison::Below, &test.below),
+        ("at_most", Comparison::AtMost, &test.at_most),
+    ]
+    .into_iter()
+    .filter_map(|(key, how, operand)| Some((key, how, operand.as_ref()?)))
+}
+
+fn number(place: &str, value: &Scalar) -> Result<Number, RuleError> {
+    match value {
+        Scalar::Integer(integer) => Ok(Number::Integer(*integer)),
+        Scalar::Float(float) if !float.is_nan() => Ok(Number::Float(*float)),
+        _ => wrong(
+            place,
+            "it compares numbers: write one without quotes (names of levels have an order only at `level`)",
+        ),
+    }
+}
+
+fn values(place: &str, list: Vec<Scalar>) -> Result<Values, RuleError> {
+    if list.is_empty() {
+        return wrong(place, "an empty list holds for nothing; give it values");
+    }
+    if list.len() > MAX_VALUES {
+        let count = list.len();
+        return wrong(place, format!("{count} values are more than the {MAX_VALUES} allowed"));
+    }
+    let mut values = Values::default();
+    for scalar in list {
+        match scalar {
+            Scalar::Text(text) => {
+                values.texts.insert(text.into_boxed_str());
+            }
+            Scalar::Boolean(boolean) => values.booleans.push(boolean),
+            Scalar::Integer(integer) => {
+                values.integers.insert(integer);
+            }
+            Scalar::Float(float) => match Number::Float(float).whole() {
+                Some(integer) => {
+                    values.integers.insert(integer);
+                }
+                None => values.floats.push(float),
+            },
+        }
+    }
+    Ok(values)
+}
+
+fn glob(place: &str, pattern: &str) -> Result<Glob, RuleError> {
+    Glob::parse(pattern).or_else(|error| wrong(place, error.to_string()))
+}
+
+fn regex(place: &str, pattern: &str) -> Result<Pattern, RuleError> {
+    Pattern::parse(pattern).or_else(|error| wrong(place, error.to_string()))
+}

@@ -1,0 +1,190 @@
+//! From options to rules: what the operator wrote gets its meaning, once.
+//!
+//! Everything that can be wrong is found here and named by its place, such as
+//! `rules[2].when.source.regex`. What comes out is bounded by `limits`.
+
+use thiserror::Error;
+use weir_guest::{Level, Path};
+
+use crate::checks;
+use crate::condition::Condition;
+use crate::limits::{MAX_CONDITION_DEPTH, MAX_LABEL_BYTES, MAX_LABELS, MAX_RULES, MAX_TESTS};
+use crate::options::{self, Matching, Options, Test};
+
+/// An option that can't be followed: which, and what would be right.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("`{option}`: {wrong}")]
+pub struct RuleError {
+    option: String,
+    wrong: String,
+}
+
+pub fn wrong<T>(option: &str, wrong: impl Into<String>) -> Result<T, RuleError> {
+    Err(RuleError { option: option.to_owned(), wrong: wrong.into() })
+}
+
+/// All rules, ready to decide.
+#[derive(Debug)]
+pub struct Rules {
+    pub rules: Box<[Rule]>,
+    pub matching: Matching,
+    /// The fields that conditions name by their place here, each once.
+    pub paths: Vec<Path>,
+}
+
+/// One rule. A record that it drops gets nothing else from it.
+#[derive(Debug)]
+pub struct Rule {
+    /// Holds for every record when absent.
+    pub when: Option<Condition>,
+    pub action: Action,
+}
+
+#[derive(Debug)]
+pub enum Action {
+    Drop,
+    Change { level: Option<Level>, routes: Box<[String]> },
+}
+
+impl Rules {
+    pub fn compile(options: Options) -> Result<Self, RuleError> {
+        if options.rules.is_empty() {
+            return wrong(
+                "rules",
+                "there is none; write at least one, such as { when = { source = \"auth\" }, routes = [\"audit\"] }",
+            );
+        }
+        if options.rules.len() > MAX_RULES {
+            let count = options.rules.len();
+            return wrong("rules", format!("{count} rules are more than the {MAX_RULES} allowed"));
+        }
+        let mut compiler = Compiler::default();
+        let mut rules = Vec::new();
+        for (index, rule) in options.rules.into_iter().enumerate() {
+            rules.push(compiler.rule(&format!("rules[{index}]"), rule, options.matching)?);
+        }
+        Ok(Rules { rules: rules.into_boxed_slice(), matching: options.matching, paths: compiler.paths })
+    }
+}
+
+/// What is gathered over all rules.
+#[derive(Default)]
+struct Compiler {
+    paths: Vec<Path>,
+    tests: usize,
+}
+
+impl Compiler {
+    fn rule(&mut self, place: &str, rule: options::Rule, matching: Matching) -> Result<Rule, RuleError> {
+        let when = match rule.when {
+            Some(condition) => Some(self.condition(&format!("{place}.when"), condition, 0)?),
+            None => None,
+        };
+        let level = match rule.level {
+            Some(word) => Some(checks::level_named(&format!("{place}.level"), &word)?),
+            None => None,
+        };
+        check_labels(&format!("{place}.routes"), &rule.routes)?;
+        let acts = level.is_some() || !rule.routes.is_empty();
+        if rule.drop && acts {
+            return wrong(
+                place,
+                "`drop` stands beside `routes` or `level`, which a dropped record has no use for; keep one of the two",
+            );
+        }
+        if !rule.drop && !acts && matching == Matching::All {
+            return wrong(
+                place,
+                "it does nothing; give it `routes`, `level` or `drop = true` (with match = \"first\" such a rule leaves its records as they are)",
+            );
+        }
+        let action =
+            if rule.drop { Action::Drop } else { Action::Change { level, routes: rule.routes.into_boxed_slice() } };
+        Ok(Rule { when, action })
+    }
+
+    fn condition(&mut self, place: &str, condition: options::Condition, depth: usize) -> Result<Condition, RuleError> {
+        if depth > MAX_CONDITION_DEPTH {
+            return wrong(
+                place,
+                format!("conditions stand deeper in each other than {MAX_CONDITION_DEPTH} levels; make it flatter"),
+            );
+        }
+        Ok(match condition {
+            options::Condition::All(all) => Condition::All(self.list(place, "all", all, depth)?),
+            options::Condition::Any(any) => Condition::Any(self.list(place, "any", any, depth)?),
+            options::Condition::Not(not) => {
+                Condition::Not(Box::new(self.condition(&format!("{place}.not"), *not, depth + 1)?))
+            }
+            options::Condition::Field { path, test } => {
+                self.tests += 1;
+                if self.tests > MAX_TESTS {
+                    return wrong(
+                        place,
+                        format!("the rules have more than {MAX_TESTS} tests; use `in`, globs or fewer rules"),
+                    );
+                }
+                let place = format!("{place}.{path}");
+                if path == "level" {
+                    Condition::Level(checks::levels(&place, &test)?)
+                } else {
+                    self.field(&place, &path, *test)?
+                }
+            }
+        })
+    }
+
+    fn list(
+        &mut self,
+        place: &str,
+        key: &str,
+        conditions: Vec<options::Condition>,
+        depth: usize,
+    ) -> Result<Box<[Condition]>, RuleError> {
+        if conditions.is_empty() {
+            return wrong(&format!("{place}.{key}"), "an empty list says nothing; give it conditions");
+        }
+        let compiled = conditions
+            .into_iter()
+            .enumerate()
+            .map(|(index, condition)| self.condition(&format!("{place}.{key}[{index}]"), condition, depth + 1));
+        compiled.collect()
+    }
+
+    /// The test of any field but the level.
+    fn field(&mut self, place: &str, path: &str, test: Test) -> Result<Condition, RuleError> {
+        let field = self.index_of(Path::parse(path));
+        match test.exists {
+            Some(expected) if test == Test::exists(expected) => Ok(Condition::Exists { field, expected }),
+            Some(_) => wrong(place, "`exists` stands alone: the other tests hold only for what exists"),
+            None => {
+                let checks = checks::of_field(place, test)?;
+                Ok(Condition::Field { field, checks })
+            }
+        }
+    }
+
+    fn index_of(&mut self, path: Path) -> usize {
+        let known = self.paths.iter().position(|other| *other == path);
+        known.unwrap_or_else(|| {
+            self.paths.push(path);
+            self.paths.len() - 1
+        })
+    }
+}
+
+fn check_labels(place: &str, labels: &[String]) -> Result<(), RuleError> {
+    if labels.len() > MAX_LABELS {
+        let count = labels.len();
+        return wrong(place, format!("{count} labels are more than the {MAX_LABELS} allowed"));
+    }
+    for (index, label) in labels.iter().enumerate() {
+        if label.is_empty() || label.len() > MAX_LABEL_BYTES {
+            return wrong(
+                &format!("{place}[{index}]"),
+                format!("a label has 1 to {MAX_LABEL_BYTES} bytes, this one {}", label.len()),
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! Conditions with their meaning worked out, and how they are decided.
+//!
+//! `compile` makes them once; a record is then only read. Nothing here
+//! allocates. Fields are looked up at most once a record, however many rules
+//! ask for them, as long as they are among the first `CACHED_FIELDS`.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use weir_guest::{Level, Path, Record, Value};
+
+use crate::glob::Glob;
+use crate::number::Number;
+use crate::pattern::Pattern;
+
+/// Fields whose value is kept while a record is decided. More are looked up
+/// each time; this many stay on the stack.
+const CACHED_FIELDS: usize = 16;
+
+/// What must hold of a record.
+#[derive(Debug)]
+pub enum Condition {
+    All(Box<[Condition]>),
+    Any(Box<[Condition]>),
+    Not(Box<Condition>),
+    /// The level is one of these, whatever was said to choose them.
+    Level(LevelSet),
+    /// Whether something stands there that is not null.
+    Exists {
+        field: usize,
+        expected: bool,
+    },
+    /// All checks hold for the value there, or for one value of the list there.
+    Field {
+        field: usize,
+        checks: Box<[Check]>,
+    },
+}
+
+/// What must hold of one value.
+#[derive(Debug)]
+pub enum Check {
+    OneOf(Values),
+    Glob(Glob),
+    Regex(Pattern),
+    Compare { with: Number, how: Comparison },
+}
+
+/// How a number stands to another.
+#[derive(Debug, Clone, Copy)]
+pub enum Comparison {
+    Above,
+    AtLeast,
+    Below,
+    AtMost,
+}
+
+impl Comparison {
+    pub fn holds(self, order: Ordering) -> bool {
+        match self {
+            Comparison::Above => order.is_gt(),
+            Comparison::AtLeast => order.is_ge(),
+            Comparison::Below => order.is_lt(),
+            Comparison::AtMost => order.is_le(),
+        }
+    }
+}
+
+/// Some of the six levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LevelSet(u8);
+
+impl LevelSet {
+    /// The levels of which something holds.
+    pub fn of(holds: impl Fn(Level) -> bool) -> Self {
+        let chosen = Level::ALL.into_iter().filter(|level| holds(*level));
+        LevelSet(chosen.fold(0, |set, level| set | 1 << level as u8))
+    }
+
+    pub fn contains(self, level: Level) -> bool {
+        self.0 & 1 << level as u8 != 0
+    }
+}
+
+/// Values to be equal to. A number equals one that was sent as text, too.
+#[derive(Debug, Default)]
+pub struct Values {
+    pub texts: HashSet<Box<str>>,
+    /// Whole numbers, also where they were written as floats.
+    pub integers: HashSet<i128>,
+    /// Numbers that are not whole.
+    pub floats: Vec<f64>,
+    pub booleans: Vec<bool>,
+}
+
+impl Values {
+    fn contains(&self, value: Value<'_>) -> bool {
+        match value {
+            Value::Str(text) => {
+                self.texts.contains(text)
+                    || self.has_numbers() && Number::from_text(text).is_some_and(|number| self.has(number))
+            }
+            Value::Bool(boolean) => self.booleans.contains(&boolean),
+            other => number(other).is_some_and(|number| self.has(number)),
+        }
+    }
+
+    fn has_numbers(&self) -> bool {
+        !(self.integers.is_empty() && self.floats.is_empty())
+    }
+
+    fn has(&self, number: Number) -> bool {
+        match number.whole() {
+            Some(integer) => self.integers.contains(&integer),
+            None => self.floats.iter().any(|float| {
+                let order = Number::Float(*float).compare(number);
+                order == Some(Ordering::Equal)
+            }),
+        }
+    }
+}
+
+impl Check {
+    fn holds(&self, value: Value<'_>) -> bool {
+        match self {
+            Check::OneOf(values) => values.contains(value),
+            Check::Glob(glob) => value.as_str().is_some_and(|text| glob.is_match(text)),
+            Check::Regex(regex) => value.as_str().is_some_and(|text| regex.is_match(text)),
+            Check::Compare { with, how } => {
+                let number = match value {
+                    Value::Str(text) => Number::from_text(text),
+                    other => number(other),
+                };
+                let order = number.and_then(|number| number.compare(*with));
+                order.is_some_and(|order| how.holds(order))
+            }
+        }
+    }
+}
+
+/// The number that a value is.
+fn number(value: Value<'_>) -> Option<Number> {
+    match value {
+        Value::Int(integer) => Some(Number::Integer(integer.into())),
+        Value::UInt(integer) => Some(Number::Integer(integer.into())),
+        Value::Float(float) => Some(Number::Float(float)),
+        _ => None,
+    }
+}
+
+impl Condition {
+    pub fn holds(&self, record: &mut Seen<'_>) -> bool {
+        match self {
+            Condition::All(conditions) => conditions.iter().all(|one| one.holds(record)),
+            Condition::Any(conditions) => conditions.iter().any(|one| one.holds(record)),
+            Condition::Not(condition) => !condition.holds(record),
+            Condition::Level(levels) => levels.contains(record.level()),
+            Condition::Exists { field, expected } => {
+                let value = record.field(*field);
+                value.is_some_and(|value| !value.is_nil()) == *expected
+            }
+            Condition::Field { field, checks } => {
+                let holds = |value| checks.iter().all(|check| check.holds(value));
+                match record.field(*field) {
+                    None => false,
+                    Some(Value::List(list)) => list.iter().any(holds),
+                    Some(value) => holds(value),
+                }
+            }
+        }
+    }
+}
+
+/// A record while it is decided: what was looked up once stays at hand.
+pub struct Seen<'r> {
+    record: Record<'r>,
+    paths: &'r [Path],
+    level: Option<Level>,
+    /// `None` where nobody has looked yet.
+    values: [Option<Option<Value<'r>>>; CACHED_FIELDS],
+}
+
+impl<'r> Seen<'r> {
+    /// `paths` are the fields that conditions name by their place in it.
+    pub fn new(record: Record<'r>, paths: &'r [Path]) -> Self {
+        Seen { record, paths, level: None, values: [None; CACHED_FIELDS] }
+    }
+
+    pub fn level(&mut self) -> Level {
+        *self.level.get_or_insert_with(|| self.record.level())
+    }
+
+    fn field(&mut self, field: usize) -> Option<Value<'r>> {
+        let look = || self.paths.get(field).and_then(|path| self.record.at(path));
+        match self.values.get_mut(field) {
+            Some(value) => *value.get_or_insert_with(look),
+            None => look(),
+        }
+    }
+}

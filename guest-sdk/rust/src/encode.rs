@@ -1,0 +1,256 @@
+//! Writing MessagePack.
+//!
+//! [`Encode`] is what an edit or a new record takes as a value: texts, numbers,
+//! lists, options, values read from another record, and JSON.
+
+use crate::value::Value;
+
+/// A value that can be written into a record.
+pub trait Encode {
+    /// Appends the value as MessagePack.
+    fn encode(&self, out: &mut Vec<u8>);
+}
+
+/// Appends a null.
+pub fn nil(out: &mut Vec<u8>) {
+    out.push(0xc0);
+}
+
+/// Appends a text.
+pub fn str(out: &mut Vec<u8>, text: &str) {
+    str_header(out, text.len());
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends the header of a text of that many bytes.
+pub fn str_header(out: &mut Vec<u8>, len: usize) {
+    match len {
+        0..=31 => out.push(0xa0 | len as u8),
+        32..=0xff => out.extend_from_slice(&[0xd9, len as u8]),
+        0x100..=0xffff => sized(out, 0xda, &(len as u16).to_be_bytes()),
+        _ => sized(out, 0xdb, &(len as u32).to_be_bytes()),
+    }
+}
+
+/// Appends bytes that are not text.
+pub fn bin(out: &mut Vec<u8>, data: &[u8]) {
+    match data.len() {
+        0..=0xff => out.extend_from_slice(&[0xc4, data.len() as u8]),
+        0x100..=0xffff => sized(out, 0xc5, &(data.len() as u16).to_be_bytes()),
+        _ => sized(out, 0xc6, &(data.len() as u32).to_be_bytes()),
+    }
+    out.extend_from_slice(data);
+}
+
+/// Appends an integer, as short as it can be.
+pub fn int(out: &mut Vec<u8>, n: i64) {
+    match n {
+        0.. => uint(out, n as u64),
+        -32..0 => out.push(n as i8 as u8),
+        -0x80..-32 => out.extend_from_slice(&[0xd0, n as i8 as u8]),
+        -0x8000..-0x80 => sized(out, 0xd1, &(n as i16).to_be_bytes()),
+        -0x8000_0000..-0x8000 => sized(out, 0xd2, &(n as i32).to_be_bytes()),
+        _ => sized(out, 0xd3, &n.to_be_bytes()),
+    }
+}
+
+/// Appends an integer without a sign, as short as it can be.
+pub fn uint(out: &mut Vec<u8>, n: u64) {
+    match n {
+        0..=0x7f => out.push(n as u8),
+        0x80..=0xff => out.extend_from_slice(&[0xcc, n as u8]),
+        0x100..=0xffff => sized(out, 0xcd, &(n as u16).to_be_bytes()),
+        0x1_0000..=0xffff_ffff => sized(out, 0xce, &(n as u32).to_be_bytes()),
+        _ => sized(out, 0xcf, &n.to_be_bytes()),
+    }
+}
+
+/// Appends a floating-point number.
+pub fn float(out: &mut Vec<u8>, n: f64) {
+    sized(out, 0xcb, &n.to_be_bytes());
+}
+
+/// Appends the header of a list.
+pub fn list_header(out: &mut Vec<u8>, len: usize) {
+    match len {
+        0..=15 => out.push(0x90 | len as u8),
+        16..=0xffff => sized(out, 0xdc, &(len as u16).to_be_bytes()),
+        _ => sized(out, 0xdd, &(len as u32).to_be_bytes()),
+    }
+}
+
+/// Appends the header of a map.
+pub fn map_header(out: &mut Vec<u8>, len: usize) {
+    match len {
+        0..=15 => out.push(0x80 | len as u8),
+        16..=0xffff => sized(out, 0xde, &(len as u16).to_be_bytes()),
+        _ => sized(out, 0xdf, &(len as u32).to_be_bytes()),
+    }
+}
+
+fn ext(out: &mut Vec<u8>, kind: i8, data: &[u8]) {
+    match data.len() {
+        0..=0xff => out.extend_from_slice(&[0xc7, data.len() as u8]),
+        0x100..=0xffff => sized(out, 0xc8, &(data.len() as u16).to_be_bytes()),
+        _ => sized(out, 0xc9, &(data.len() as u32).to_be_bytes()),
+    }
+    out.push(kind as u8);
+    out.extend_from_slice(data);
+}
+
+fn sized(out: &mut Vec<u8>, marker: u8, bytes: &[u8]) {
+    out.push(marker);
+    out.extend_from_slice(bytes);
+}
+
+/// A map or list whose length is known only once it is written.
+pub struct Open {
+    at: usize,
+}
+
+impl Open {
+    /// Begins it: leaves room for the shortest header.
+    pub fn begin(out: &mut Vec<u8>) -> Self {
+        out.push(0);
+        Open { at: out.len() - 1 }
+    }
+
+    /// Ends a map of `len` keys.
+    pub fn end_map(self, out: &mut Vec<u8>, len: usize) {
+        self.end(out, len, map_header);
+    }
+
+    /// Ends a list of `len` values.
+    pub fn end_list(self, out: &mut Vec<u8>, len: usize) {
+        self.end(out, len, list_header);
+    }
+
+    fn end(self, out: &mut Vec<u8>, len: usize, header: fn(&mut Vec<u8>, usize)) {
+        let mut bytes = Vec::with_capacity(5);
+        header(&mut bytes, len);
+        if let [short] = bytes[..] {
+            out[self.at] = short;
+            return;
+        }
+        out.splice(self.at..=self.at, bytes);
+    }
+}
+
+impl Encode for str {
+    fn encode(&self, out: &mut Vec<u8>) {
+        str(out, self);
+    }
+}
+
+impl Encode for String {
+    fn encode(&self, out: &mut Vec<u8>) {
+        str(out, self);
+    }
+}
+
+impl Encode for bool {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(if *self { 0xc3 } else { 0xc2 });
+    }
+}
+
+impl Encode for f64 {
+    fn encode(&self, out: &mut Vec<u8>) {
+        float(out, *self);
+    }
+}
+
+macro_rules! encode_int {
+    ($($kind:ty => $write:ident as $wide:ty),*) => {$(
+        impl Encode for $kind {
+            fn encode(&self, out: &mut Vec<u8>) {
+                $write(out, *self as $wide);
+            }
+        }
+    )*};
+}
+encode_int!(i32 => int as i64, i64 => int as i64, u8 => uint as u64, u32 => uint as u64, u64 => uint as u64, usize => uint as u64);
+
+impl<T: Encode + ?Sized> Encode for &T {
+    fn encode(&self, out: &mut Vec<u8>) {
+        (**self).encode(out);
+    }
+}
+
+impl<T: Encode> Encode for Option<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.encode(out),
+            None => nil(out),
+        }
+    }
+}
+
+impl<T: Encode> Encode for [T] {
+    fn encode(&self, out: &mut Vec<u8>) {
+        list_header(out, self.len());
+        self.iter().for_each(|value| value.encode(out));
+    }
+}
+
+impl<T: Encode> Encode for Vec<T> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.as_slice().encode(out);
+    }
+}
+
+impl Encode for crate::Level {
+    fn encode(&self, out: &mut Vec<u8>) {
+        str(out, self.as_str());
+    }
+}
+
+impl Encode for Value<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Value::Nil => nil(out),
+            Value::Bool(b) => b.encode(out),
+            Value::Int(n) => int(out, *n),
+            Value::UInt(n) => uint(out, *n),
+            Value::Float(n) => float(out, *n),
+            Value::Str(text) => str(out, text),
+            Value::Bin(data) => bin(out, data),
+            Value::Ext(kind, data) => ext(out, *kind, data),
+            Value::List(list) => {
+                list_header(out, list.len());
+                list.iter().for_each(|value| value.encode(out));
+            }
+            Value::Map(map) => {
+                map_header(out, map.len());
+                for (key, value) in map.iter() {
+                    str(out, key);
+                    value.encode(out);
+                }
+            }
+        }
+    }
+}
+
+impl Encode for serde_json::Value {
+    fn encode(&self, out: &mut Vec<u8>) {
+        use serde_json::Value as Json;
+        match self {
+            Json::Null => nil(out),
+            Json::Bool(b) => b.encode(out),
+            Json::Number(n) => match (n.as_i64(), n.as_u64(), n.as_f64()) {
+                (Some(n), _, _) => int(out, n),
+                (_, Some(n), _) => uint(out, n),
+                (_, _, n) => float(out, n.unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => str(out, text),
+            Json::Array(list) => list.encode(out),
+            Json::Object(map) => {
+                map_header(out, map.len());
+                for (key, value) in map {
+                    str(out, key);
+                    value.encode(out);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What a filter may ask of Weir: a log, counters, the time and a small store.
+//!
+//! In a WebAssembly module these are the host's functions. Natively, in unit
+//! tests, they are the fakes of [`crate::testing`], one set for each thread.
+
+use crate::level::Level;
+
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::packed::weir::filter::{host as real, types};
+
+/// Writes a line to Weir's own log, under the filter's name.
+pub fn log(level: Level, message: &str) {
+    #[cfg(target_arch = "wasm32")]
+    real::log(wire_level(level), message);
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::fake::log(level, message);
+}
+
+/// Adds to a counter of the filter, shown with Weir's metrics. At most 64 names.
+pub fn counter(name: &str, delta: u64) {
+    #[cfg(target_arch = "wasm32")]
+    real::counter(name, delta);
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::fake::counter(name, delta);
+}
+
+/// The time, in nanoseconds since 1970-01-01 UTC.
+pub fn now() -> i64 {
+    #[cfg(target_arch = "wasm32")]
+    return real::now();
+    #[cfg(not(target_arch = "wasm32"))]
+    return crate::fake::now();
+}
+
+/// The value that was stored under a key and has not expired.
+pub fn kv_get(key: &str) -> Option<Vec<u8>> {
+    #[cfg(target_arch = "wasm32")]
+    return real::kv_get(key);
+    #[cfg(not(target_arch = "wasm32"))]
+    return crate::fake::kv_get(key);
+}
+
+/// Stores a value under a key until `ttl_ms` milliseconds have passed.
+pub fn kv_set(key: &str, value: &[u8], ttl_ms: u64) {
+    #[cfg(target_arch = "wasm32")]
+    real::kv_set(key, value, ttl_ms);
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::fake::kv_set(key, value, ttl_ms);
+}
+
+/// Adds to the number under a key and returns the sum; see the contract for
+/// what counts as zero and how long it lives.
+pub fn kv_add(key: &str, delta: i64, ttl_ms: u64) -> i64 {
+    #[cfg(target_arch = "wasm32")]
+    return real::kv_add(key, delta, ttl_ms);
+    #[cfg(not(target_arch = "wasm32"))]
+    return crate::fake::kv_add(key, delta, ttl_ms);
+}
+
+/// Forgets a key.
+pub fn kv_delete(key: &str) {
+    #[cfg(target_arch = "wasm32")]
+    real::kv_delete(key);
+    #[cfg(not(target_arch = "wasm32"))]
+    crate::fake::kv_delete(key);
+}
+
+#[cfg(target_arch = "wasm32")]
+fn wire_level(level: Level) -> types::Level {
+    match level {
+        Level::Trace => types::Level::Trace,
+        Level::Debug => types::Level::Debug,
+        Level::Info => types::Level::Info,
+        Level::Warning => types::Level::Warning,
+        Level::Error => types::Level::Error,
+        Level::Critical => types::Level::Critical,
+    }
+}

@@ -1,0 +1,60 @@
+//! How severe a record is.
+
+use serde::{Deserialize, Deserializer};
+
+/// The severity of a record, from least to most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// `TRACE`
+    Trace,
+    /// `DEBUG`
+    Debug,
+    /// `INFO`, which a record without a level has.
+    #[default]
+    Info,
+    /// `WARNING`
+    Warning,
+    /// `ERROR`
+    Error,
+    /// `CRITICAL`
+    Critical,
+}
+
+impl Level {
+    /// All levels, from least to most severe.
+    pub const ALL: [Level; 6] =
+        [Level::Trace, Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
+
+    /// The level as records write it, such as `WARNING`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Trace => "TRACE",
+            Level::Debug => "DEBUG",
+            Level::Info => "INFO",
+            Level::Warning => "WARNING",
+            Level::Error => "ERROR",
+            Level::Critical => "CRITICAL",
+        }
+    }
+
+    /// The level that a word names, in any case; `WARN` and `FATAL` are known.
+    pub fn parse(word: &str) -> Option<Self> {
+        let known = Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word));
+        known.or_else(|| match word {
+            w if w.eq_ignore_ascii_case("warn") => Some(Level::Warning),
+            w if w.eq_ignore_ascii_case("fatal") => Some(Level::Critical),
+            _ => None,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Level {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Level::parse(&word).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "unknown level `{word}`; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"
+            ))
+        })
+    }
+}

@@ -1,0 +1,338 @@
+//! Records, edits and verdicts, the way a filter uses them.
+
+use crate::testing::{Bench, Json, Outcome, START_NS, json, to_json};
+use crate::{Description, Edit, Encode, Filter, Level, NewRecord, Path, Record, StatefulFilter, Value, Verdict, host};
+
+fn bytes(record: &Json) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes);
+    bytes
+}
+
+/// The patch and the whole record that edits make of a record.
+fn edited(record: &Json, change: impl Fn(&mut Edit)) -> (Json, Json) {
+    let bytes = bytes(record);
+    let (view, _) = Record::read(&bytes, 0).unwrap();
+    let json = |out: &[u8]| if out.is_empty() { json!({}) } else { to_json(Value::read(out, 0).unwrap().0) };
+    let mut edit = Edit::new();
+    change(&mut edit);
+    let mut patch = Vec::new();
+    edit.write_patch(&view, &mut patch);
+    let mut edit = Edit::new();
+    change(&mut edit);
+    let mut whole = Vec::new();
+    edit.write_record(&view, &mut whole);
+    (json(&patch), json(&whole))
+}
+
+/// RFC 7396, written anew so as not to test the code with itself.
+fn merged(target: &Json, patch: &Json) -> Json {
+    let Json::Object(changes) = patch else { return patch.clone() };
+    let mut result = target.as_object().cloned().unwrap_or_default();
+    for (key, change) in changes {
+        match change {
+            Json::Null => drop(result.remove(key)),
+            change => {
+                let old = result.get(key).cloned().unwrap_or(Json::Null);
+                result.insert(key.clone(), merged(&old, change));
+            }
+        }
+    }
+    Json::Object(result)
+}
+
+#[test]
+fn a_patch_makes_of_a_record_what_the_edits_say() {
+    let record = json!({
+        "message": "m", "level": "INFO", "n": 1,
+        "context": { "user": { "name": "Ada", "id": 7 }, "tags": ["a", { "k": 1, "l": null }, "c"] },
+    });
+    type Case = (&'static str, fn(&mut Edit), Json);
+    let cases: [Case; 13] = [
+        ("a key", |e| e.set("n", 2), json!({ "n": 2 })),
+        ("a nested key", |e| e.set("context.user.name", "Bob"), json!({ "context": { "user": { "name": "Bob" } } })),
+        ("new maps", |e| e.set("a.b.c", true), json!({ "a": { "b": { "c": true } } })),
+        ("a map in place of text", |e| e.set("message.text", "x"), json!({ "message": { "text": "x" } })),
+        ("removal", |e| e.remove("context.user.id"), json!({ "context": { "user": { "id": null } } })),
+        ("removal of nothing", |e| e.remove("x.y.z"), json!({})),
+        ("removal below text", |e| e.remove("message.x"), json!({})),
+        (
+            "an index far past the end",
+            |e| e.set("context.tags.9.x", 1),
+            json!({ "context": { "tags": ["a", { "k": 1, "l": null }, "c"] } }),
+        ),
+        (
+            "a whole map",
+            |e| e.set("context.user", json!({ "id": 8 })),
+            json!({ "context": { "user": { "id": 8, "name": null } } }),
+        ),
+        (
+            "a key in a list",
+            |e| e.set("context.tags.1.k", 2),
+            json!({ "context": { "tags": ["a", { "k": 2, "l": null }, "c"] } }),
+        ),
+        (
+            "an end of a list",
+            |e| e.set("context.tags.3", "d"),
+            json!({ "context": { "tags": ["a", { "k": 1, "l": null }, "c", "d"] } }),
+        ),
+        (
+            "less of a list",
+            |e| e.remove("context.tags.0"),
+            json!({ "context": { "tags": [{ "k": 1, "l": null }, "c"] } }),
+        ),
+        ("null", |e| e.set("n", None::<i64>), json!({ "n": null })),
+    ];
+    for (name, change, expected) in cases {
+        let (patch, whole) = edited(&record, change);
+        assert_eq!(patch, expected, "{name}");
+        assert_eq!(merged(&record, &patch), whole, "{name}: patch and whole record say the same");
+    }
+}
+
+#[test]
+fn later_edits_win_over_earlier_ones() {
+    let record = json!({ "a": { "b": 1, "c": 2 } });
+    let (patch, whole) = edited(&record, |e| {
+        e.remove("a");
+        e.set("a.d", 3);
+    });
+    assert_eq!(whole, json!({ "a": { "d": 3 } }));
+    assert_eq!(merged(&record, &patch), whole);
+    let (patch, whole) = edited(&record, |e| {
+        e.set("a", json!({ "x": { "y": 1 } }));
+        e.set("a.x.z", 2);
+        e.remove("a.x.y");
+    });
+    assert_eq!(whole, json!({ "a": { "x": { "z": 2 } } }));
+    assert_eq!(merged(&record, &patch), whole);
+    let (patch, _) = edited(&record, |e| {
+        e.set("a.b", 5);
+        e.set("a", "text");
+    });
+    assert_eq!(patch, json!({ "a": "text" }));
+}
+
+#[test]
+fn reading_through_edits_sees_what_they_leave() {
+    let bytes = bytes(&json!({ "a": { "b": 1, "c": { "d": 2 } } }));
+    let (record, _) = Record::read(&bytes, 0).unwrap();
+    let mut edit = Edit::new();
+    edit.set("a.b", "new");
+    edit.remove("a.c.d");
+    edit.set("e", json!({ "f": [1, 2] }));
+    let see = |path: &str| edit.get(&record, &Path::parse(path)).map(to_json);
+    assert_eq!(see("a.b"), Some(json!("new")));
+    assert_eq!(see("a.c.d"), None);
+    assert_eq!(see("e.f.1"), Some(json!(2)));
+    assert_eq!(see("a.x"), None);
+}
+
+#[test]
+fn routes_are_added_once_and_after_those_that_are_there() {
+    let record = json!({ "routes": ["audit"] });
+    let (patch, _) = edited(&record, |e| {
+        e.route("slow");
+        e.route("audit");
+        e.route("slow");
+    });
+    assert_eq!(patch, json!({ "routes": ["audit", "slow"] }));
+    assert_eq!(edited(&record, |e| e.route("audit")).0, json!({}));
+    assert_eq!(edited(&json!({}), |e| e.route("x")).0, json!({ "routes": ["x"] }));
+}
+
+#[test]
+fn paths_with_dots_in_keys_are_escaped_both_ways() {
+    for (path, keys) in [
+        ("a.b", vec!["a", "b"]),
+        (r"a\.b", vec!["a.b"]),
+        (r"a\\.b", vec!["a\\", "b"]),
+        ("", vec![""]),
+        ("a.", vec!["a", ""]),
+    ] {
+        let parsed = Path::parse(path);
+        assert_eq!(parsed.keys(), keys, "{path}");
+        assert_eq!(parsed.to_string(), path);
+    }
+    let bytes = bytes(&json!({ "a.b": { "0": "x" }, "l": [[5]] }));
+    let (record, end) = Record::read(&bytes, 0).unwrap();
+    assert_eq!(end, bytes.len());
+    assert_eq!(record.get(r"a\.b.0").and_then(|v| v.as_str()), Some("x"));
+    assert_eq!(record.get("l.0.0").and_then(|v| v.as_i64()), Some(5));
+    assert!(record.get("l.1").is_none() && record.get("a.b").is_none());
+}
+
+#[test]
+fn every_number_is_read_as_it_was_written() {
+    for n in [0, 1, 127, 128, 255, 256, 65_535, 65_536, i64::from(u32::MAX), i64::from(u32::MAX) + 1, i64::MAX] {
+        for n in [n, -n, -n - 1] {
+            let mut bytes = Vec::new();
+            n.encode(&mut bytes);
+            assert_eq!(Value::read(&bytes, 0), Some((Value::Int(n), bytes.len())), "{n}");
+        }
+    }
+    let mut bytes = Vec::new();
+    u64::MAX.encode(&mut bytes);
+    assert_eq!(Value::read(&bytes, 0), Some((Value::UInt(u64::MAX), 9)));
+}
+
+#[test]
+fn texts_lists_and_maps_of_every_header_size_come_back() {
+    for len in [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536] {
+        let text = "x".repeat(len);
+        let list: Vec<u8> = vec![7; len];
+        let map: Json = (0..len).map(|n| (n.to_string(), json!(n))).collect::<serde_json::Map<_, _>>().into();
+        for value in [json!(text), json!(list), map] {
+            let bytes = bytes(&value);
+            let (read, end) = Value::read(&bytes, 0).unwrap();
+            assert_eq!(end, bytes.len());
+            assert!(to_json(read) == value, "{len}");
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_cut_short_are_never_a_value_and_never_a_panic() {
+    let whole = bytes(&json!({ "a": [1, "text", { "b": 2.5 }], "c": "x".repeat(300) }));
+    for len in 0..whole.len() {
+        assert!(Value::read(&whole[..len], 0).is_none(), "{len}");
+    }
+    for first in 0..=255_u8 {
+        let _ = Value::read(&[first, 0xff, 0xff, 0xff, 0xff, 1, 2], 0);
+    }
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Options {
+    limit: u32,
+    floor: Level,
+}
+
+/// Does whatever the message says, and counts what it saw.
+struct Obedient {
+    seen: i64,
+}
+
+impl Filter for Obedient {
+    type Options = Options;
+
+    fn describe() -> Description {
+        Description { name: "obedient", ..Description::default() }
+    }
+
+    fn new(options: Options) -> Result<Self, String> {
+        match options.limit {
+            0..100 => Ok(Obedient { seen: 0 }),
+            limit => Err(format!("option `limit`: {limit} is more than 99")),
+        }
+    }
+
+    fn process(&mut self, record: &Record<'_>, edit: &mut Edit) -> Verdict {
+        self.seen += 1;
+        host::counter("seen", 1);
+        edit.set("edited", true);
+        match record.message() {
+            "drop" => Verdict::Drop,
+            "replace" => Verdict::Replace(NewRecord::new(Level::Error, "obedient", "new").set("a.b", 1)),
+            "expand" => Verdict::Expand(vec![
+                NewRecord::copy(record).remove("message"),
+                NewRecord::copy(record).set("message", "second").route("twice"),
+            ]),
+            "fail" => Verdict::Fail("told to".to_owned()),
+            "count" => {
+                edit.clear();
+                edit.set("count", host::kv_add("count", 2, 1000));
+                Verdict::Keep
+            }
+            "quiet" => {
+                edit.clear();
+                Verdict::Keep
+            }
+            _ => Verdict::Keep,
+        }
+    }
+}
+
+impl StatefulFilter for Obedient {
+    fn tick(&mut self, closing: bool) -> Vec<NewRecord> {
+        host::log(Level::Debug, "tick");
+        let record = NewRecord::new(Level::Info, "obedient", "seen").set("seen", self.seen);
+        if closing { vec![record] } else { Vec::new() }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        self.seen.to_be_bytes().to_vec()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), String> {
+        let state: [u8; 8] = state.try_into().map_err(|_| "the state is not eight bytes".to_owned())?;
+        self.seen = i64::from_be_bytes(state);
+        Ok(())
+    }
+}
+
+fn bench() -> Bench<Obedient> {
+    Bench::new(json!({})).unwrap()
+}
+
+#[test]
+fn verdicts_of_a_batch_come_back_in_order_with_their_records() {
+    let records = ["keep", "drop", "replace", "expand", "quiet"].map(|message| json!({ "message": message, "n": 1 }));
+    let outcomes = bench().run(records);
+    assert!(matches!(&outcomes[0], Outcome::Changed { patch, .. } if *patch == json!({ "edited": true })));
+    assert!(outcomes[1].is_dropped());
+    let new = outcomes[2].record();
+    assert_eq!((&new["message"], &new["a"]["b"], &new["timestamp"]), (&json!("new"), &json!(1), &json!(START_NS)));
+    let Outcome::Expanded(two) = &outcomes[3] else { panic!("{:?}", outcomes[3]) };
+    assert!(two[0].get("message").is_none() && two[0]["n"] == 1);
+    assert_eq!((&two[1]["message"], &two[1]["routes"]), (&json!("second"), &json!(["twice"])));
+    assert!(outcomes[4].is_kept());
+}
+
+#[test]
+fn a_failure_fails_the_batch_with_its_reason() {
+    assert_eq!(bench().try_run([json!({}), json!({ "message": "fail" })]), Err("told to".to_owned()));
+}
+
+#[test]
+fn options_are_typed_and_refused_by_name() {
+    let refused = |options| Bench::<Obedient>::new(options).err().unwrap_or_default();
+    assert!(refused(json!({ "limit": 100 })).contains("`limit`"));
+    assert_eq!(
+        refused(json!({ "limt": 1 })),
+        "unknown field `limt`, expected `limit` or `floor`",
+        "no line and column of JSON that nobody wrote"
+    );
+    let error = refused(json!({ "limit": "ten" }));
+    assert!(error.starts_with("option `limit`: ") && !error.contains("line"), "{error}");
+    assert!(refused(json!({ "floor": "loud" })).contains("CRITICAL"));
+    assert!(Bench::<Obedient>::new(json!({ "floor": "warn", "limit": 9 })).is_ok());
+}
+
+#[test]
+fn counters_store_and_clock_are_those_of_the_bench() {
+    let mut bench = bench();
+    let count = |bench: &mut Bench<Obedient>| bench.run_one(json!({ "message": "count" })).record()["count"].clone();
+    assert_eq!((count(&mut bench), count(&mut bench)), (json!(2), json!(4)));
+    bench.advance(std::time::Duration::from_millis(999));
+    assert_eq!(count(&mut bench), json!(6));
+    bench.advance(std::time::Duration::from_millis(1));
+    assert_eq!(count(&mut bench), json!(2), "adding does not make it live longer");
+    assert_eq!(bench.counter("seen"), 4);
+    assert_eq!(bench.stored("count"), Some(b"2".to_vec()));
+    assert_eq!(self::bench().counter("seen"), 0, "a new bench begins anew");
+}
+
+#[test]
+fn state_passes_from_one_version_to_the_next() {
+    let mut old = bench();
+    old.run([json!({}), json!({})]);
+    let state = old.save();
+    let mut new = bench();
+    new.restore(&state).unwrap();
+    assert!(new.tick(false).is_empty());
+    assert_eq!(new.tick(true)[0]["seen"], 2);
+    assert_eq!(new.log().len(), 2);
+    assert!(new.restore(b"short").is_err());
+}

@@ -1,0 +1,130 @@
+//! The runtime that all filters run in, configured once, and what outlives a single filter.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+
+use wasmtime::component::Linker;
+use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+
+use crate::error::{EngineError, LoadError};
+use crate::filter::{Filter, FilterSpec};
+use crate::guest::HostState;
+use crate::limits;
+use crate::shared::{Shared, lock};
+use crate::ticker::Ticker;
+use crate::v1;
+
+/// How the engine is set up.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// Where compiled filters are kept, so that the next start is quick. It is made when it is missing. Whoever can
+    /// write there can run code as Weir, so it belongs to Weir alone.
+    pub cache_folder: Option<PathBuf>,
+    /// How many workers there will be: as many instances of a filter are made ready when it is loaded, so that a swap
+    /// delays no batch.
+    pub workers: usize,
+}
+
+/// The runtime for filters.
+pub struct Engine {
+    pub(crate) runtime: wasmtime::Engine,
+    pub(crate) ticker: Ticker,
+    pub(crate) linker: Linker<HostState>,
+    pub(crate) workers: usize,
+    /// By the filter's name, as long as a version of it lives.
+    shared: Mutex<HashMap<String, Weak<Shared>>>,
+    next_id: AtomicU64,
+    cache: Option<Cache>,
+}
+
+impl Engine {
+    /// Starts the runtime and the thread behind the deadlines.
+    pub fn new(options: EngineOptions) -> Result<Arc<Engine>, EngineError> {
+        let cache = options.cache_folder.as_deref().map(open_cache).transpose()?;
+        let runtime = start_runtime(cache.clone()).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
+        let mut linker = Linker::new(&runtime);
+        v1::link(&mut linker).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
+        Ok(Arc::new(Engine {
+            ticker: Ticker::start(runtime.clone())?,
+            runtime,
+            linker,
+            workers: options.workers.max(1),
+            shared: Mutex::default(),
+            next_id: AtomicU64::new(0),
+            cache,
+        }))
+    }
+
+    /// Makes a filter of a component or a core module: compiles, describes and configures it. Takes as long as the
+    /// compiler does, so it belongs on a thread of its own.
+    pub fn load(self: &Arc<Self>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, LoadError> {
+        Filter::load(self.clone(), spec, module).map_err(|problem| LoadError { filter: spec.name.clone(), problem })
+    }
+
+    /// How many filters were found compiled in the cache since the start.
+    pub fn cache_hits(&self) -> usize {
+        self.cache.as_ref().map_or(0, Cache::cache_hits)
+    }
+
+    pub(crate) fn new_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What the versions of a filter share.
+    pub(crate) fn shared(&self, filter: &str) -> Arc<Shared> {
+        let mut by_name = lock(&self.shared);
+        if let Some(shared) = by_name.get(filter).and_then(Weak::upgrade) {
+            return shared;
+        }
+        by_name.retain(|_, shared| shared.strong_count() > 0);
+        let shared = Shared::new(filter);
+        by_name.insert(filter.into(), Arc::downgrade(&shared));
+        shared
+    }
+}
+
+fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
+    let refused = |reason: String| EngineError::Cache { folder: folder.display().to_string(), reason };
+    std::fs::create_dir_all(folder).map_err(|error| refused(error.to_string()))?;
+    let folder = folder.canonicalize().map_err(|error| refused(error.to_string()))?;
+    let mut config = CacheConfig::new();
+    config.with_directory(folder);
+    Cache::new(config).map_err(|error| refused(format!("{error:#}")))
+}
+
+/// With a pool of memories when the system lets it reserve the address space, without one otherwise (a container with
+/// a limit on virtual memory).
+fn start_runtime(cache: Option<Cache>) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(limits::MAX_STACK_BYTES)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .cache(cache)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    wasmtime::Engine::new(&config).or_else(|error| {
+        tracing::warn!("filters run without a pool of memories: {error:#}");
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        wasmtime::Engine::new(&config)
+    })
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(limits::MAX_INSTANCES)
+        .total_core_instances(limits::MAX_INSTANCES * 4)
+        .total_memories(limits::MAX_INSTANCES)
+        .total_tables(limits::MAX_INSTANCES * 4)
+        .max_core_instances_per_component(limits::MAX_CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(limits::MAX_MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(limits::MAX_TABLES_PER_COMPONENT)
+        .max_tables_per_module(limits::MAX_TABLES_PER_COMPONENT)
+        .table_elements(limits::MAX_TABLE_ELEMENTS)
+        .max_memory_size(limits::MAX_MEMORY_BYTES as usize)
+        .max_unused_warm_slots(0)
+        .linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES);
+    pool
+}

@@ -1,0 +1,199 @@
+//! What can go wrong, in words for an operator: one line that names the filter, what is wrong with it, and what to do.
+
+use crate::limits;
+
+/// The engine itself can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The runtime refused its configuration.
+    #[error("can't start the webassembly runtime: {0}")]
+    Runtime(String),
+    /// The compile cache can't be used.
+    #[error("can't use `{folder}` as the cache for compiled filters: {reason}; make it writable for weir")]
+    Cache {
+        /// The folder that was given.
+        folder: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// No thread for the deadlines.
+    #[error("can't start the thread that watches the deadlines of filters: {0}")]
+    Ticker(#[from] std::io::Error),
+}
+
+/// A filter can't be used.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("filter `{filter}`: {problem}")]
+pub struct LoadError {
+    /// The filter's name in the configuration.
+    pub filter: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// Why a filter can't be used.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Problem {
+    /// A file without content.
+    #[error("the file is empty; was it still being written? copy the module again")]
+    Empty,
+    /// Too large a file.
+    #[error("the file has {0} bytes, more than the {max} allowed", max = limits::MAX_MODULE_BYTES)]
+    TooLarge(usize),
+    /// Some other kind of file.
+    #[error("not a webassembly file (it begins with {0}); give the `.wasm` file that the compiler wrote")]
+    NotWasm(String),
+    /// The text format.
+    #[error("this is webassembly in its text form; turn it into a `.wasm` file first (`wasm-tools parse`)")]
+    Text,
+    /// A file that ends too early.
+    #[error("the file ends too early, after {0} bytes; copy or build it again")]
+    Truncated(usize),
+    /// Bytes that break the rules of the format.
+    #[error("not valid webassembly: {0}; build it again")]
+    Invalid(String),
+    /// Nothing that Weir could call.
+    #[error("it exports none of the worlds of weir:filter; it exports {0}; build it against `wit/v1/filter.wit`")]
+    NoWorld(String),
+    /// A world of a version that this Weir doesn't know.
+    #[error("it was built for {0}, and this weir serves weir:filter@1.0.0; use a newer weir or build it for that")]
+    OtherVersion(String),
+    /// A core module that can't become a component.
+    #[error("can't make a component of the module: {0}")]
+    Encode(String),
+    /// An import that a filter can't have.
+    #[error("it imports `{0}`, which weir doesn't have; a filter may import weir:filter/host and wasi")]
+    UnknownImport(String),
+    /// A function of the wrong type.
+    #[error("it doesn't fit the contract: {0}; build it against `wit/v1/filter.wit`")]
+    WrongShape(String),
+    /// An impossible limit.
+    #[error("{0}")]
+    Limit(String),
+    /// It couldn't be started.
+    #[error("can't start it: {0}")]
+    Start(String),
+    /// It failed to describe itself.
+    #[error("`describe` failed: {0}")]
+    Describe(String),
+    /// It refused its options.
+    #[error("it refuses its options: {0}")]
+    Options(String),
+    /// It failed while it took its options.
+    #[error("`configure` failed: {0}")]
+    Configure(String),
+    /// It failed on records that went through Weir lately.
+    #[error("it failed when it was tried on recent records: {0}")]
+    Trial(String),
+    /// It can't take the state of its predecessor.
+    #[error("it can't take over the state of version {version}: {reason}")]
+    Restore {
+        /// The predecessor's version.
+        version: String,
+        /// What it said, or how it failed.
+        reason: String,
+    },
+}
+
+/// The kinds of failure of a call, as they stand in the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The guest gave up: a panic, an access out of bounds, a division by zero.
+    Trap,
+    /// It ran past its deadline.
+    Timeout,
+    /// It wanted more memory than it may have.
+    Memory,
+    /// Its calls went too deep.
+    Stack,
+    /// It returned more than it may.
+    Output,
+    /// What it returned makes no sense.
+    Nonsense,
+    /// It said itself that it failed.
+    Refused,
+    /// It couldn't be started again after a failure.
+    Start,
+}
+
+impl FailureKind {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [FailureKind; 8] = [
+        Self::Trap,
+        Self::Timeout,
+        Self::Memory,
+        Self::Stack,
+        Self::Output,
+        Self::Nonsense,
+        Self::Refused,
+        Self::Start,
+    ];
+
+    /// The metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Timeout => "timeout",
+            Self::Memory => "memory",
+            Self::Stack => "stack",
+            Self::Output => "output",
+            Self::Nonsense => "nonsense",
+            Self::Refused => "refused",
+            Self::Start => "start",
+        }
+    }
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct CallError {
+    pub kind: FailureKind,
+    /// One line.
+    pub reason: String,
+}
+
+impl CallError {
+    pub fn new(kind: FailureKind, reason: impl AsRef<str>) -> Self {
+        Self { kind, reason: one_line(reason.as_ref()) }
+    }
+
+    pub fn nonsense(reason: impl AsRef<str>) -> Self {
+        Self::new(FailureKind::Nonsense, reason)
+    }
+
+    /// Whether the instance can be called again. One that refused a batch is sound; every other failure may have
+    /// left it in any condition.
+    pub fn leaves_instance_sound(&self) -> bool {
+        self.kind == FailureKind::Refused
+    }
+}
+
+/// A text of unknown origin as one line of bounded length, without control characters.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(limits::MAX_REASON_BYTES));
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+        if line.len() > limits::MAX_REASON_BYTES {
+            let end = line.floor_char_boundary(limits::MAX_REASON_BYTES);
+            line.truncate(end);
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_with_line_breaks_and_escapes_becomes_one_bounded_line() {
+        assert_eq!(one_line("a\n  b\u{1b}[31mc\t"), "a b [31mc");
+        assert!(one_line(&"é".repeat(5000)).len() <= limits::MAX_REASON_BYTES + "…".len());
+    }
+}

@@ -1,0 +1,274 @@
+//! A loaded filter: what it says of itself, how it is bounded, how it fares.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::InstancePre;
+use weir_record::Batch;
+
+use crate::engine::Engine;
+use crate::error::{FailureKind, LoadError, Problem, one_line};
+use crate::guest::{Bounds, HostState};
+use crate::health::{Failures, Health};
+use crate::instance::{Instance, Seat};
+use crate::limits::{LIFECYCLE_DEADLINE, MAX_MEMORY_BYTES, MAX_STATE_BYTES};
+use crate::metrics::FilterMetrics;
+use crate::module;
+use crate::rewrite::Part;
+use crate::search::pieces;
+use crate::shared::{Shared, lock};
+use crate::v1::{Contract, Description};
+use crate::world::World;
+
+/// What becomes of records that a filter fails on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnError {
+    /// They are set aside, with the reason.
+    #[default]
+    Quarantine,
+    /// They go on as they are.
+    Pass,
+    /// Their sender gets an error.
+    Reject,
+}
+
+/// A filter as the operator configured it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FilterSpec {
+    /// Its name in the configuration; versions of a filter are those of one name.
+    pub name: String,
+    /// Its options: an object, or null for none.
+    pub options: serde_json::Value,
+    /// The deadline for one batch.
+    pub timeout: Duration,
+    /// Memory of one instance.
+    pub memory_bytes: u64,
+    /// What it may return for one batch.
+    pub output_bytes: u64,
+    /// What becomes of records that it fails on.
+    pub on_error: OnError,
+}
+
+impl FilterSpec {
+    /// The defaults: 250 ms, 64 MiB, 32 MiB, quarantine.
+    pub fn new(name: &str) -> FilterSpec {
+        FilterSpec {
+            name: name.into(),
+            options: serde_json::Value::Null,
+            timeout: Duration::from_millis(250),
+            memory_bytes: 64 << 20,
+            output_bytes: 32 << 20,
+            on_error: OnError::Quarantine,
+        }
+    }
+
+    fn bounds(&self) -> Result<Bounds, Problem> {
+        if !(64 << 10..=MAX_MEMORY_BYTES).contains(&self.memory_bytes) {
+            return Err(Problem::Limit(format!(
+                "`memory` is {} bytes; give it between 64 KiB and 4 GiB",
+                self.memory_bytes
+            )));
+        }
+        if self.output_bytes == 0 || self.timeout.is_zero() {
+            return Err(Problem::Limit("`output` and `timeout` must be more than nothing".into()));
+        }
+        let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Ok(Bounds { memory_bytes: size(self.memory_bytes), output_bytes: size(self.output_bytes) })
+    }
+}
+
+/// A filter that is ready for batches.
+pub struct Filter {
+    pub(crate) id: u64,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) pre: InstancePre<HostState>,
+    pub(crate) contract: Contract,
+    pub(crate) bounds: Bounds,
+    pub(crate) options: String,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) failures: Failures,
+    pub(crate) metrics: FilterMetrics,
+    /// A stateful filter's only seat.
+    pub(crate) seat: Option<Mutex<Seat>>,
+    /// Instances for the workers' seats.
+    ready: Mutex<Vec<Instance>>,
+    spec: FilterSpec,
+    description: Description,
+    digest: String,
+}
+
+impl Filter {
+    pub(crate) fn load(engine: Arc<Engine>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, Problem> {
+        let bounds = spec.bounds()?;
+        let options = match &spec.options {
+            serde_json::Value::Null => "{}".to_owned(),
+            options @ serde_json::Value::Object(_) => options.to_string(),
+            _ => return Err(Problem::Options("`options` must be a table".into())),
+        };
+        let (pre, contract) = module::compile(&engine, module)?;
+        let is_stateful = contract.world.is_stateful();
+        let mut filter = Filter {
+            id: engine.new_id(),
+            pre,
+            contract,
+            bounds,
+            options,
+            shared: engine.shared(&spec.name),
+            failures: Failures::default(),
+            metrics: FilterMetrics::new(&spec.name),
+            seat: is_stateful.then(Mutex::default),
+            ready: Mutex::default(),
+            spec: spec.clone(),
+            description: Description::default(),
+            digest: hex(&Sha256::digest(module)),
+            engine,
+        };
+        filter.prepare()?;
+        Ok(Arc::new(filter))
+    }
+
+    /// Starts as many instances as there are seats.
+    fn prepare(&mut self) -> Result<(), Problem> {
+        let (first, description) = Instance::start(self, self.shared.clone())?;
+        self.description = description;
+        if let Some(seat) = &self.seat {
+            lock(seat).instance = Some(first);
+            return Ok(());
+        }
+        let mut ready = vec![first];
+        while ready.len() < self.engine.workers {
+            ready.push(Instance::start(self, self.shared.clone())?.0);
+        }
+        self.ready = Mutex::new(ready);
+        Ok(())
+    }
+
+    pub(crate) fn take_ready(&self) -> Option<Instance> {
+        lock(&self.ready).pop()
+    }
+
+    /// What the filter says of itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The SHA-256 of the module it was loaded from, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// How it was configured.
+    pub fn spec(&self) -> &FilterSpec {
+        &self.spec
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Which world it exports.
+    pub fn world(&self) -> World {
+        self.contract.world
+    }
+
+    /// How it fares.
+    pub fn health(&self) -> Health {
+        self.failures.health(Instant::now())
+    }
+
+    /// Tries the filter on records, with an instance and a store of its own, so that nothing comes of it. What it
+    /// decides doesn't matter, nor that it refuses them; a trap, a missed deadline or nonsense does.
+    pub fn check(&self, sample: &Batch) -> Result<(), LoadError> {
+        self.try_on(sample).map_err(|problem| self.error(problem))
+    }
+
+    fn try_on(&self, sample: &Batch) -> Result<(), Problem> {
+        let (Instance { mut guest, exports }, _) = Instance::start(self, Shared::for_trial(self.name()))?;
+        let mut part = Part::default();
+        for range in pieces(sample) {
+            match exports.process(&mut guest, sample, range, self.spec.timeout, &mut part) {
+                Err(error) if error.kind != FailureKind::Refused => return Err(Problem::Trial(error.reason)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the state of this version to the next one, and from then on every batch too: a worker that still has
+    /// this version in its chain calls the new one. Does nothing when either keeps no state.
+    ///
+    /// When this version can't save its state, the one it saved last is used, or none: a broken version must not
+    /// keep its repair out.
+    pub fn hand_over(&self, new: &Arc<Filter>) -> Result<(), LoadError> {
+        let (Some(old_seat), Some(new_seat)) = (&self.seat, &new.seat) else { return Ok(()) };
+        let mut old_seat = lock(old_seat);
+        if let Some(successor) = old_seat.successor.clone() {
+            drop(old_seat);
+            return if Arc::ptr_eq(&successor, new) { Ok(()) } else { successor.hand_over(new) };
+        }
+        self.save(&mut old_seat);
+        let mut new_seat = lock(new_seat);
+        if let Some(saved) = &old_seat.saved {
+            let restore = |reason| {
+                let version = self.description.version.clone();
+                new.error(Problem::Restore { version, reason })
+            };
+            let Instance { guest, exports } = new_seat.instance(new).map_err(|error| restore(error.reason))?;
+            let restored = exports.restore(guest, saved, LIFECYCLE_DEADLINE).map_err(|error| {
+                let reason = error.reason.clone();
+                (Some(error), reason)
+            });
+            match restored {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => return Err(restore(one_line(&reason))),
+                Err((error, reason)) => {
+                    if let Some(error) = error {
+                        new_seat.failed(&error);
+                    }
+                    return Err(restore(reason));
+                }
+            }
+            new_seat.saved = old_seat.saved.take();
+        }
+        old_seat.instance = None;
+        old_seat.successor = Some(new.clone());
+        Ok(())
+    }
+
+    /// Brings what a seat holds as its filter's state up to date.
+    pub(crate) fn save(&self, seat: &mut Seat) {
+        let Some(Instance { guest, exports }) = &mut seat.instance else { return };
+        match exports.save(guest, LIFECYCLE_DEADLINE) {
+            Ok(saved) if saved.len() <= MAX_STATE_BYTES => seat.saved = Some(saved),
+            Ok(saved) => tracing::warn!(
+                filter = self.name(),
+                "its state of {} bytes is more than the {MAX_STATE_BYTES} that are kept for its successor",
+                saved.len()
+            ),
+            Err(error) => {
+                tracing::warn!(filter = self.name(), "it can't save its state: {error}");
+                seat.failed(&error);
+            }
+        }
+    }
+
+    fn error(&self, problem: Problem) -> LoadError {
+        LoadError { filter: self.spec.name.clone(), problem }
+    }
+}
+
+impl std::fmt::Debug for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Filter").field("name", &self.spec.name).field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

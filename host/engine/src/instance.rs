@@ -1,0 +1,86 @@
+//! One running instance of a filter, and the seat that holds it: a seat may be empty, after a failure, and is filled
+//! again when the next batch comes.
+
+use std::sync::Arc;
+
+use crate::error::{CallError, FailureKind, Problem};
+use crate::filter::Filter;
+use crate::guest::Guest;
+use crate::limits::LIFECYCLE_DEADLINE;
+use crate::shared::Shared;
+use crate::v1::{Description, Exports};
+
+/// A configured instance.
+pub(crate) struct Instance {
+    pub guest: Guest,
+    pub exports: Exports,
+}
+
+/// Where an instance sits: one for each worker and stateless filter, one for each stateful filter.
+#[derive(Default)]
+pub(crate) struct Seat {
+    pub instance: Option<Instance>,
+    /// For stateful filters: the state as it was when the filter last ticked.
+    pub saved: Option<Vec<u8>>,
+    /// For stateful filters: the version that has taken over.
+    pub successor: Option<Arc<Filter>>,
+}
+
+impl Instance {
+    /// Starts, describes and configures an instance.
+    pub fn start(filter: &Filter, shared: Arc<Shared>) -> Result<(Instance, Description), Problem> {
+        let mut guest = Guest::new(filter.engine.clone(), shared, filter.bounds);
+        let deadline = LIFECYCLE_DEADLINE;
+        let mut exports = Exports::instantiate(&mut guest, &filter.pre, &filter.contract, deadline)
+            .map_err(|error| Problem::Start(error.reason))?
+            .map_err(Problem::WrongShape)?;
+        let description = exports.describe(&mut guest, deadline).map_err(|error| Problem::Describe(error.reason))?;
+        exports
+            .configure(&mut guest, &filter.options, deadline)
+            .map_err(|error| Problem::Configure(error.reason))?
+            .map_err(|reason| Problem::Options(crate::error::one_line(&reason)))?;
+        Ok((Instance { guest, exports }, description))
+    }
+}
+
+impl Seat {
+    /// The instance; a new one when there is none, with the state that was saved last.
+    pub fn instance(&mut self, filter: &Filter) -> Result<&mut Instance, CallError> {
+        let instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => self.start(filter)?,
+        };
+        Ok(self.instance.insert(instance))
+    }
+
+    fn start(&self, filter: &Filter) -> Result<Instance, CallError> {
+        if let Some(ready) = filter.take_ready() {
+            return Ok(ready);
+        }
+        let start = || {
+            Instance::start(filter, filter.shared.clone())
+                .map(|(instance, _)| instance)
+                .map_err(|problem| CallError::new(FailureKind::Start, problem.to_string()))
+        };
+        let mut instance = start()?;
+        if let Some(saved) = &self.saved {
+            let Instance { guest, exports } = &mut instance;
+            let restored = exports.restore(guest, saved, LIFECYCLE_DEADLINE);
+            let reason = match restored {
+                Ok(Ok(())) => return Ok(instance),
+                Ok(Err(reason)) => crate::error::one_line(&reason),
+                Err(error) => error.reason,
+            };
+            tracing::warn!(filter = filter.name(), "it starts without its state, which it can't restore: {reason}");
+            return start();
+        }
+        Ok(instance)
+    }
+
+    /// After a failure: an instance in doubt is thrown away.
+    pub fn failed(&mut self, error: &CallError) {
+        if !error.leaves_instance_sound() {
+            self.instance = None;
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The engine: runs filters, which are WebAssembly, over batches of records.
+//!
+//! A module becomes a [`Filter`] with [`Engine::load`]; filters in order are a [`Chain`]; each pipeline thread has a
+//! [`Worker`] that runs batches through the chain. What the engine promises: whatever a filter does, it takes bounded
+//! time and memory, it sees nothing but the records and what `weir:filter/host` offers, and records that it can't
+//! process don't take others with them.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `engine` | the runtime's configuration, and what all filters share |
+//! | `ticker` | the clock behind deadlines |
+//! | `module` | the compiler's output to a component; refuses what is none |
+//! | `wasi` | the empty WASI that guests built for it get |
+//! | `filter` | a loaded filter: describes, configures, tries, hands over state |
+//! | `instance` | one running instance of a filter, and the seat that holds it |
+//! | `guest` | a store and its bounds; a failed call in words |
+//! | `v1` | the contract, version 1 |
+//! | `worker` | batches through the chain |
+//! | `search` | calls a filter, and finds the records it fails on |
+//! | `rewrite` | a batch on its way through a filter |
+//! | `health` | failing and suspended filters |
+//! | `shared`, `kv` | what the instances of a filter have in common |
+//! | `metrics` | each filter's numbers |
+//!
+//! Invariants: no record is lost without an entry in [`Outcome::failed`] or a verdict that drops it; the records that
+//! come out are canonical; an instance that failed in any way but by its own refusal is never called again.
+#![deny(unsafe_code, missing_docs)]
+
+mod engine;
+mod error;
+mod filter;
+mod guest;
+mod health;
+mod instance;
+mod kv;
+mod limits;
+mod metrics;
+mod module;
+mod rewrite;
+mod search;
+mod shared;
+mod ticker;
+mod v1;
+mod wasi;
+mod worker;
+mod world;
+
+pub use engine::{Engine, EngineOptions};
+pub use error::{EngineError, FailureKind, LoadError, Problem};
+pub use filter::{Filter, FilterSpec, OnError};
+pub use health::Health;
+pub use metrics::describe_metrics;
+pub use v1::Description;
+pub use worker::{Action, Chain, Failed, Outcome, Worker};
+pub use world::World;
+
+#[cfg(test)]
+mod tests;

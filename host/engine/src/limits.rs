@@ -1,0 +1,84 @@
+//! Every bound of the engine, with its unit and the reason for its size.
+
+use std::time::Duration;
+
+/// A module larger than this is refused. Python guests come to 18 MB.
+pub const MAX_MODULE_BYTES: usize = 128 << 20;
+
+/// Records in one call of a filter. Larger batches are passed in pieces, so that a guest's memory, which never
+/// shrinks again, stays small.
+pub const MAX_CALL_RECORDS: usize = 4096;
+/// Bytes in one call of a filter, for the same reason. One record alone may be larger.
+pub const MAX_CALL_BYTES: usize = 1 << 20;
+
+/// Records and bytes that a filter can make of one call's records. A map of one byte becomes a record of sixty, so the
+/// bound on what it returns is not enough.
+pub const MAX_RESULT_RECORDS: usize = 64 << 10;
+/// The same in bytes.
+pub const MAX_RESULT_BYTES: usize = 64 << 20;
+/// Memory of a batch that a worker keeps for the next one.
+pub const MAX_SPARE_BYTES: usize = 4 << 20;
+
+/// Calls that may fail while the offending records of one batch are looked for. One record among a thousand is found
+/// with ten; every record of a hundred with two hundred.
+pub const MAX_FAILED_CALLS: u32 = 256;
+/// How many times its deadline a filter may take while offending records are looked for: the stall that one batch can
+/// cause its worker. An endless loop on one record among a thousand takes a little over three.
+pub const MAX_SEARCH_DEADLINES: u32 = 4;
+/// A group of records gets a deadline by its share of the batch, and at least this fraction of the whole one.
+pub const MIN_DEADLINE_FRACTION: u32 = 16;
+
+/// Consecutive batches with a failure after which a filter is shown as failing.
+pub const FAILING_AFTER_BATCHES: u32 = 5;
+/// Consecutive batches whose search was given up after which a filter is not called for a while.
+pub const SUSPEND_AFTER_BATCHES: u32 = 3;
+/// The first such pause; it doubles with each attempt that fails.
+pub const SUSPENSION_FIRST: Duration = Duration::from_secs(1);
+/// The longest such pause.
+pub const SUSPENSION_LONGEST: Duration = Duration::from_secs(30);
+
+/// How often deadlines are looked at: they are kept to within two of these.
+pub const TICK: Duration = Duration::from_millis(5);
+/// Ticks without any call after which the ticker sleeps until the next call.
+pub const IDLE_TICKS: u32 = 20;
+/// Time for `describe`, `configure`, `save` and `restore`. Interpreted languages start slowly.
+pub const LIFECYCLE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Stack of a guest, in bytes. It lies on the calling thread's stack, which must have at least four times that.
+pub const MAX_STACK_BYTES: usize = 512 << 10;
+/// Instances that exist at once, of all filters and workers together. Only address space is reserved for them.
+pub const MAX_INSTANCES: u32 = 1024;
+/// Core instances, memories and tables in one component. Python guests are linked from two dozen modules.
+pub const MAX_CORE_INSTANCES_PER_COMPONENT: u32 = 64;
+/// Memories in one component.
+pub const MAX_MEMORIES_PER_COMPONENT: u32 = 4;
+/// Tables in one component.
+pub const MAX_TABLES_PER_COMPONENT: u32 = 16;
+/// Entries of one table. Interpreters have tens of thousands of functions.
+pub const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// The most memory that a filter can be given: what 32-bit WebAssembly can address.
+pub const MAX_MEMORY_BYTES: u64 = 4 << 30;
+/// Memory of an unused instance that is kept for the next one instead of being given back.
+pub const KEEP_RESIDENT_BYTES: usize = 64 << 10;
+/// Bytes of state that a filter may save for its successor. It is copied once a second.
+pub const MAX_STATE_BYTES: usize = 16 << 20;
+
+/// Entries in the key-value store of one filter.
+pub const MAX_KV_ENTRIES: usize = 65_536;
+/// Bytes of keys and values in the store of one filter.
+pub const MAX_KV_BYTES: usize = 16 << 20;
+/// Bytes of one key.
+pub const MAX_KEY_BYTES: usize = 1 << 10;
+/// Bytes of one value.
+pub const MAX_VALUE_BYTES: usize = 64 << 10;
+
+/// Lines a second that one filter may write to Weir's log.
+pub const MAX_LOG_LINES: u32 = 20;
+/// Bytes of one such line; the rest is cut off.
+pub const MAX_LOG_LINE_BYTES: usize = 2 << 10;
+/// Names of counters of one filter: each is a series for whoever stores the metrics.
+pub const MAX_COUNTERS: usize = 64;
+/// Bytes of a counter's name.
+pub const MAX_COUNTER_NAME_BYTES: usize = 64;
+/// Bytes of a reason that is shown and stored with a failed record.
+pub const MAX_REASON_BYTES: usize = 512;

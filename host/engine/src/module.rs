@@ -1,0 +1,185 @@
+//! From the file that a compiler left to something that can be instantiated: looks at what it is, makes a component
+//! of a core module, compiles it, and gives it what it imports. Everything that is wrong with a file is told here, in
+//! one line.
+
+use std::borrow::Cow;
+
+use wasmparser::{Parser, Payload};
+use wasmtime::component::{Component, InstancePre};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::engine::Engine;
+use crate::error::{Problem, one_line};
+use crate::guest::HostState;
+use crate::limits::MAX_MODULE_BYTES;
+use crate::v1::{self, Contract};
+use crate::wasi;
+use crate::world::World;
+
+const MAGIC: &[u8] = b"\0asm";
+/// The module that WASI's first version is imported from.
+const WASI_P1: &str = "wasi_snapshot_preview1";
+
+/// Compiles a component or a core module, and resolves its imports.
+pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostState>, Contract), Problem> {
+    let bytes = component_bytes(file)?;
+    let component = Component::from_binary(&engine.runtime, &bytes).map_err(|error| invalid(&error, file.len()))?;
+    let Some(contract) = Contract::find(&component) else { return Err(no_world(engine, &component)) };
+    check_imports(engine, &component)?;
+    let mut linker = engine.linker.clone();
+    let shape = |error: wasmtime::Error| Problem::WrongShape(one_line(&format!("{error:#}")));
+    wasi::link(&mut linker, &component).map_err(shape)?;
+    let pre = linker.instantiate_pre(&component).map_err(shape)?;
+    Ok((pre, contract))
+}
+
+pub(crate) fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
+    if file.is_empty() {
+        return Err(Problem::Empty);
+    }
+    if file.len() > MAX_MODULE_BYTES {
+        return Err(Problem::TooLarge(file.len()));
+    }
+    if !file.starts_with(MAGIC) {
+        let text = file.trim_ascii_start();
+        if text.starts_with(b"(module") || text.starts_with(b"(component") {
+            return Err(Problem::Text);
+        }
+        if MAGIC.starts_with(file) {
+            return Err(Problem::Truncated(file.len()));
+        }
+        let start: Vec<String> = file.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        return Err(Problem::NotWasm(start.join(" ")));
+    }
+    match Core::read(file)? {
+        Some(core) => core.encode(file).map(Cow::Owned),
+        None => Ok(Cow::Borrowed(file)),
+    }
+}
+
+/// What a core module says on its outside.
+struct Core {
+    exports: Vec<String>,
+    /// Module and name.
+    imports: Vec<(String, String)>,
+    has_component_type: bool,
+}
+
+impl Core {
+    /// None for a component.
+    fn read(file: &[u8]) -> Result<Option<Core>, Problem> {
+        if file.len() < 8 {
+            return Err(Problem::Truncated(file.len()));
+        }
+        let is_component = Parser::is_component(file);
+        let mut core = Core { exports: Vec::new(), imports: Vec::new(), has_component_type: false };
+        for payload in Parser::new(0).parse_all(file) {
+            match payload.map_err(|error| broken(&error.to_string(), file.len()))? {
+                _ if is_component => {}
+                Payload::ImportSection(section) => {
+                    for import in section.into_imports() {
+                        let import = import.map_err(|error| broken(&error.to_string(), file.len()))?;
+                        core.imports.push((import.module.to_owned(), import.name.to_owned()));
+                    }
+                }
+                Payload::ExportSection(section) => {
+                    for export in section {
+                        let export = export.map_err(|error| broken(&error.to_string(), file.len()))?;
+                        core.exports.push(export.name.to_owned());
+                    }
+                }
+                Payload::CustomSection(section) => {
+                    core.has_component_type |= section.name().starts_with("component-type");
+                }
+                _ => {}
+            }
+        }
+        Ok((!is_component).then_some(core))
+    }
+
+    fn encode(&self, file: &[u8]) -> Result<Vec<u8>, Problem> {
+        for (module, name) in &self.imports {
+            let is_component_import = module.contains([':', '[', '$']);
+            if !is_component_import && module != WASI_P1 {
+                return Err(Problem::UnknownImport(format!("{module}.{name}")));
+            }
+        }
+        let mut module = Cow::Borrowed(file);
+        if !self.has_component_type {
+            let world = self.world()?;
+            embed(module.to_mut(), world).map_err(|error| Problem::Encode(one_line(&error)))?;
+        }
+        let encode = || {
+            let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
+            if self.imports.iter().any(|(module, _)| module == WASI_P1) {
+                encoder = encoder.adapter(WASI_P1, wasi::PREVIEW1)?;
+            }
+            encoder.encode()
+        };
+        encode().map_err(|error| Problem::Encode(one_line(&format!("{error:#}"))))
+    }
+
+    /// The world that a module without a type section exports, by the names of its functions.
+    fn world(&self) -> Result<World, Problem> {
+        let has = |interface: &str| {
+            self.exports.iter().any(|name| name.strip_prefix(interface).is_some_and(|rest| rest.starts_with('#')))
+        };
+        if !has(v1::LIFECYCLE) || !(has(v1::PACKED) || has(v1::TYPED)) {
+            return Err(missing(self.exports.iter().map(String::as_str)));
+        }
+        let is_packed = has(v1::PACKED);
+        Ok(World::new(is_packed, has(if is_packed { v1::PACKED_STATE } else { v1::TYPED_STATE })))
+    }
+}
+
+/// Adds a world's type to a core module, from the host's own text of the contract.
+fn embed(module: &mut Vec<u8>, world: World) -> Result<(), String> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_source("filter.wit", v1::WIT).map_err(|error| format!("{error:#}"))?;
+    let world = resolve.select_world(&[package], Some(world.as_str())).map_err(|error| format!("{error:#}"))?;
+    embed_component_metadata(module, &resolve, world, StringEncoding::UTF8).map_err(|error| format!("{error:#}"))
+}
+
+fn invalid(error: &wasmtime::Error, length: usize) -> Problem {
+    broken(&format!("{error:#}"), length)
+}
+
+fn broken(reason: &str, length: usize) -> Problem {
+    if reason.contains("unexpected end") { Problem::Truncated(length) } else { Problem::Invalid(one_line(reason)) }
+}
+
+fn no_world(engine: &Engine, component: &Component) -> Problem {
+    let ty = component.component_type();
+    let names: Vec<String> = ty.exports(&engine.runtime).map(|(name, _)| name.to_owned()).collect();
+    missing(names.iter().map(String::as_str))
+}
+
+fn missing<'a>(exports: impl Iterator<Item = &'a str>) -> Problem {
+    /// More than these are not listed.
+    const SHOWN: usize = 8;
+    let names: Vec<&str> = exports.collect();
+    if let Some(other) = names.iter().find(|name| name.starts_with("weir:filter/") && !name.contains("@1.")) {
+        let version = other.split_once('@').map_or("another version", |(_, version)| version);
+        let version = version.split('#').next().unwrap_or(version);
+        return Problem::OtherVersion(format!("weir:filter@{version}"));
+    }
+    let mut list = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        list.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    Problem::NoWorld(if list.is_empty() { "nothing".into() } else { one_line(&list) })
+}
+
+fn check_imports(engine: &Engine, component: &Component) -> Result<(), Problem> {
+    let ty = component.component_type();
+    for (name, _) in ty.imports(&engine.runtime) {
+        if name.starts_with("weir:filter/") && !name.contains("@1.") {
+            return Err(Problem::OtherVersion(name.to_owned()));
+        }
+        if !name.starts_with("wasi:") && !name.starts_with("weir:filter/") {
+            return Err(Problem::UnknownImport(name.to_owned()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! A batch on its way through a filter: what is kept is copied as late and in pieces as large as possible, and not at
+//! all when everything is kept.
+//!
+//! Beside each record goes its *origin*, the index of the record in the filter's input that it comes from, so that a
+//! failure later in the chain can still be told to the sender of the right record.
+
+use std::ops::Range;
+
+use weir_record::Batch;
+
+use crate::limits::{MAX_RESULT_BYTES, MAX_RESULT_RECORDS, MAX_SPARE_BYTES};
+
+/// What became of some records that a filter was called with.
+pub(crate) enum Applied {
+    /// All of them are kept as they are.
+    Untouched,
+    /// The result is in the [`Part`].
+    Rewritten(Tally),
+}
+
+/// How many records were dropped, and how many changed or replaced.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub(crate) struct Tally {
+    pub dropped: u64,
+    pub patched: u64,
+}
+
+/// The result of one call, and memory that is used again for the next one.
+#[derive(Default)]
+pub(crate) struct Part {
+    pub batch: Batch,
+    pub origins: Vec<u32>,
+    /// For whatever a call needs on the way.
+    pub scratch: Vec<u8>,
+}
+
+/// Fails when a filter has made more than it may.
+pub(crate) fn check_size(made: &Batch) -> Result<(), String> {
+    if made.len() > MAX_RESULT_RECORDS || made.byte_len() > MAX_RESULT_BYTES {
+        return Err(format!("it made more than {MAX_RESULT_RECORDS} records or {MAX_RESULT_BYTES} bytes of one batch"));
+    }
+    Ok(())
+}
+
+/// A batch's memory for the next one, unless it is unusually large.
+pub(crate) fn spare(batch: Batch) -> Batch {
+    if batch.byte_len() > MAX_SPARE_BYTES { Batch::new() } else { batch }
+}
+
+impl Part {
+    pub fn clear(&mut self) {
+        self.batch = spare(std::mem::take(&mut self.batch));
+        self.batch.clear();
+        self.origins.clear();
+    }
+
+    /// Takes over a run of the input's records.
+    pub fn keep(&mut self, input: &Batch, range: Range<usize>) {
+        self.batch.extend_range(input, range.clone());
+        self.origins.extend(range.start as u32..range.end as u32);
+    }
+}
+
+/// The output of a filter as it comes about, piece by piece in the order of the input.
+pub(crate) struct Rewrite {
+    batch: Batch,
+    origins: Vec<u32>,
+    /// Until something differs from the input nothing is copied.
+    differs: bool,
+    /// The input's records that are dealt with.
+    done: usize,
+}
+
+impl Rewrite {
+    /// With memory of earlier batches.
+    pub fn new(mut batch: Batch, mut origins: Vec<u32>) -> Self {
+        batch.clear();
+        origins.clear();
+        Self { batch, origins, differs: false, done: 0 }
+    }
+
+    /// The next records are kept as they are.
+    pub fn keep(&mut self, input: &Batch, range: Range<usize>) {
+        self.done = range.end;
+        if self.differs {
+            self.batch.extend_range(input, range.clone());
+            self.origins.extend(range.start as u32..range.end as u32);
+        }
+    }
+
+    /// The next records are replaced by a part.
+    pub fn replace(&mut self, input: &Batch, range: Range<usize>, part: &mut Part) {
+        self.begin(input, range.start);
+        self.done = range.end;
+        if self.batch.is_empty() {
+            std::mem::swap(&mut self.batch, &mut part.batch);
+            std::mem::swap(&mut self.origins, &mut part.origins);
+        } else {
+            self.batch.extend(&part.batch);
+            self.origins.extend_from_slice(&part.origins);
+        }
+    }
+
+    /// The next records are taken out.
+    pub fn remove(&mut self, input: &Batch, range: Range<usize>) {
+        self.begin(input, range.start);
+        self.done = range.end;
+    }
+
+    fn begin(&mut self, input: &Batch, start: usize) {
+        debug_assert_eq!(start, self.done, "pieces come in the order of the input");
+        if !self.differs {
+            self.differs = true;
+            self.keep(input, 0..start);
+        }
+    }
+
+    /// The output. `None` for the origins when every record is where it was.
+    pub fn finish(self, input: Batch) -> Finished {
+        debug_assert_eq!(self.done, input.len(), "every record has an outcome");
+        if self.differs {
+            Finished { batch: self.batch, origins: Some(self.origins), spare: input, spare_origins: Vec::new() }
+        } else {
+            Finished { batch: input, origins: None, spare: self.batch, spare_origins: self.origins }
+        }
+    }
+}
+
+/// What a filter made of a batch, and memory to use again.
+pub(crate) struct Finished {
+    pub batch: Batch,
+    pub origins: Option<Vec<u32>>,
+    pub spare: Batch,
+    pub spare_origins: Vec<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(records: &[&str]) -> Batch {
+        let mut batch = Batch::new();
+        for record in records {
+            batch.push(record.as_bytes());
+        }
+        batch
+    }
+
+    fn texts(batch: &Batch) -> Vec<&str> {
+        (0..batch.len()).map(|i| std::str::from_utf8(batch.get(i)).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_batch_of_which_all_is_kept_is_moved_not_copied() {
+        let input = batch(&["a", "b"]);
+        let address = input.bytes().as_ptr();
+        let mut rewrite = Rewrite::new(Batch::new(), Vec::new());
+        rewrite.keep(&input, 0..1);
+        rewrite.keep(&input, 1..2);
+        let finished = rewrite.finish(input);
+        assert_eq!(finished.batch.bytes().as_ptr(), address);
+        assert!(finished.origins.is_none());
+    }
+
+    #[test]
+    fn pieces_come_out_in_order_with_their_origins() {
+        let input = batch(&["a", "b", "c", "d"]);
+        let mut rewrite = Rewrite::new(batch(&["old"]), vec![9]);
+        rewrite.keep(&input, 0..1);
+        let mut part = Part { batch: batch(&["b1", "b2"]), origins: vec![1, 1], scratch: Vec::new() };
+        rewrite.replace(&input, 1..2, &mut part);
+        rewrite.remove(&input, 2..3);
+        rewrite.keep(&input, 3..4);
+        let finished = rewrite.finish(input);
+        assert_eq!(texts(&finished.batch), ["a", "b1", "b2", "d"]);
+        assert_eq!(finished.origins, Some(vec![0, 1, 1, 3]));
+    }
+
+    #[test]
+    fn a_part_for_the_whole_batch_is_taken_without_a_copy() {
+        let input = batch(&["a", "b"]);
+        let mut part = Part { batch: batch(&["x"]), origins: vec![0], scratch: Vec::new() };
+        let address = part.batch.bytes().as_ptr();
+        let mut rewrite = Rewrite::new(Batch::new(), Vec::new());
+        rewrite.replace(&input, 0..2, &mut part);
+        assert_eq!(rewrite.finish(input).batch.bytes().as_ptr(), address);
+    }
+}

@@ -1,0 +1,231 @@
+//! Calls a filter with a batch, and when that fails, finds the records that it fails on: the batch is halved and
+//! halved again until they are alone. The others go through as if nothing had been.
+//!
+//! The search is bounded, by the number of calls that fail and by time. When a bound is reached, what is left of the
+//! batch fails together. Half a batch has the whole deadline, a quarter half of it, and so on down to a sixteenth: an
+//! endless loop on one record among a thousand costs a little over three deadlines, one on every record four.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use weir_record::Batch;
+
+use crate::error::{CallError, FailureKind};
+use crate::filter::Filter;
+use crate::health::{Admission, Went};
+use crate::instance::{Instance, Seat};
+use crate::limits::{MAX_CALL_BYTES, MAX_CALL_RECORDS, MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION};
+use crate::rewrite::{Applied, Part, Rewrite, Tally};
+
+/// The parts of a batch that a filter is called with.
+pub(crate) fn pieces(batch: &Batch) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        if start == batch.len() {
+            return None;
+        }
+        let rest = batch.len() - start;
+        if start == 0 && rest <= MAX_CALL_RECORDS && batch.byte_len() <= MAX_CALL_BYTES {
+            start = batch.len();
+            return Some(0..start);
+        }
+        let mut end = start + 1;
+        let mut bytes = batch.get(start).len();
+        while end < batch.len() && end - start < MAX_CALL_RECORDS {
+            bytes += batch.get(end).len();
+            if bytes > MAX_CALL_BYTES {
+                break;
+            }
+            end += 1;
+        }
+        let piece = start..end;
+        start = end;
+        Some(piece)
+    })
+}
+
+/// Records that a filter failed on, and why.
+pub(crate) struct Casualty {
+    pub records: Range<usize>,
+    pub reason: String,
+}
+
+/// One batch with one filter.
+pub(crate) struct Search<'a> {
+    filter: &'a Filter,
+    seat: &'a mut Seat,
+    input: &'a Batch,
+    part: &'a mut Part,
+    /// Groups that are still to be called with, the next one last.
+    groups: Vec<Group>,
+    failed_calls: u32,
+    first_failure: Option<Instant>,
+    gave_up: bool,
+    pub tally: Tally,
+    pub casualties: Vec<Casualty>,
+}
+
+struct Group {
+    records: Range<usize>,
+    /// How many records the piece has that the group is of.
+    of: usize,
+}
+
+impl<'a> Search<'a> {
+    pub fn new(filter: &'a Filter, seat: &'a mut Seat, input: &'a Batch, part: &'a mut Part) -> Self {
+        Self {
+            filter,
+            seat,
+            input,
+            part,
+            groups: Vec::new(),
+            failed_calls: 0,
+            first_failure: None,
+            gave_up: false,
+            tally: Tally::default(),
+            casualties: Vec::new(),
+        }
+    }
+
+    /// Calls the filter until every record has an outcome. `keep_casualties` says what becomes of those that failed.
+    pub fn run(&mut self, rewrite: &mut Rewrite, keep_casualties: bool) -> Option<Went> {
+        let is_attempt = match self.filter.failures.admit(Instant::now()) {
+            Admission::Call => false,
+            Admission::Attempt => true,
+            Admission::Refuse(reason) => {
+                self.casualties.push(Casualty { records: 0..self.input.len(), reason });
+                self.settle(rewrite, 0..self.input.len(), keep_casualties);
+                return None;
+            }
+        };
+        self.groups = pieces(self.input).map(|records| Group { of: records.len(), records }).collect();
+        self.groups.reverse();
+        while let Some(group) = self.groups.pop() {
+            match self.call(&group) {
+                Ok(Applied::Untouched) => rewrite.keep(self.input, group.records),
+                Ok(Applied::Rewritten(tally)) => {
+                    self.tally.dropped += tally.dropped;
+                    self.tally.patched += tally.patched;
+                    rewrite.replace(self.input, group.records, self.part);
+                }
+                Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_casualties),
+            }
+        }
+        let reason = self.casualties.last().map(|casualty| casualty.reason.clone());
+        Some(match reason {
+            None => Went::Well,
+            Some(reason) if self.gave_up => Went::GaveUp(reason),
+            Some(reason) => Went::Failed(reason),
+        })
+    }
+
+    fn call(&mut self, group: &Group) -> Result<Applied, CallError> {
+        let deadline = deadline(self.filter.spec().timeout, group);
+        let metrics = &self.filter.metrics;
+        metrics.calls.increment(1);
+        let start = Instant::now();
+        let result = self.seat.instance(self.filter).and_then(|Instance { guest, exports }| {
+            exports.process(guest, self.input, group.records.clone(), deadline, self.part)
+        });
+        metrics.seconds.record(start.elapsed());
+        if let Err(error) = &result {
+            metrics.error(error.kind);
+            self.first_failure.get_or_insert(start);
+            self.seat.failed(error);
+        }
+        result
+    }
+
+    fn failed(
+        &mut self,
+        group: Group,
+        error: &CallError,
+        is_attempt: bool,
+        rewrite: &mut Rewrite,
+        keep_casualties: bool,
+    ) {
+        self.failed_calls += 1;
+        let Group { records, of } = group;
+        let can_start = error.kind != FailureKind::Start;
+        if records.len() == 1 && can_start && !is_attempt {
+            self.casualties.push(Casualty { records: records.clone(), reason: error.reason.clone() });
+            self.settle(rewrite, records, keep_casualties);
+        } else if can_start && !is_attempt && !self.is_spent() {
+            let middle = records.start + records.len() / 2;
+            self.groups.push(Group { records: middle..records.end, of });
+            self.groups.push(Group { records: records.start..middle, of });
+        } else {
+            self.gave_up = true;
+            self.groups.clear();
+            let rest = records.start..self.input.len();
+            let reason = match rest.len() {
+                1 => error.reason.clone(),
+                count => format!(
+                    "{} ({count} records failed together, the search for the offending ones was given up after {} \
+                     failed calls)",
+                    error.reason, self.failed_calls
+                ),
+            };
+            self.casualties.push(Casualty { records: rest.clone(), reason });
+            self.settle(rewrite, rest, keep_casualties);
+        }
+    }
+
+    fn settle(&self, rewrite: &mut Rewrite, records: Range<usize>, keep: bool) {
+        if keep {
+            rewrite.keep(self.input, records);
+        } else {
+            rewrite.remove(self.input, records);
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        let time = self.filter.spec().timeout.saturating_mul(MAX_SEARCH_DEADLINES);
+        self.failed_calls >= MAX_FAILED_CALLS || self.first_failure.is_some_and(|first| first.elapsed() >= time)
+    }
+}
+
+fn deadline(timeout: Duration, group: &Group) -> Duration {
+    let share = 2.0 * group.records.len() as f64 / group.of as f64;
+    timeout.mul_f64(share.clamp(1.0 / f64::from(MIN_DEADLINE_FRACTION), 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(sizes: &[usize]) -> Batch {
+        let mut batch = Batch::new();
+        for size in sizes {
+            batch.push(&vec![0; *size]);
+        }
+        batch
+    }
+
+    fn all(sizes: &[usize]) -> Vec<Range<usize>> {
+        pieces(&batch(sizes)).collect()
+    }
+
+    #[test]
+    fn a_batch_is_passed_whole_unless_it_has_too_many_records_or_bytes() {
+        assert_eq!(all(&[]), []);
+        assert_eq!(all(&[1; 10]), [0..10]);
+        assert_eq!(all(&vec![1; MAX_CALL_RECORDS + 1]), [0..MAX_CALL_RECORDS, MAX_CALL_RECORDS..MAX_CALL_RECORDS + 1]);
+        assert_eq!(all(&[MAX_CALL_BYTES, 1, 1]), [0..1, 1..3]);
+        assert_eq!(all(&[1, MAX_CALL_BYTES + 1, 1]), [0..1, 1..2, 2..3]);
+    }
+
+    #[test]
+    fn the_deadlines_on_the_way_to_one_record_add_up_to_less_than_the_bound_of_the_search() {
+        let timeout = Duration::from_millis(250);
+        let (mut sum, mut size) = (Duration::ZERO, 1000);
+        loop {
+            sum += deadline(timeout, &Group { records: 0..size, of: 1000 });
+            if size == 1 {
+                break;
+            }
+            size /= 2;
+        }
+        assert!(sum < timeout * MAX_SEARCH_DEADLINES, "{sum:?}");
+    }
+}

@@ -1,0 +1,163 @@
+//! What all instances and versions of one filter have in common: its key-value store, its share of Weir's log, and its
+//! own counters. Weir keeps it as long as any version of the filter lives.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use metrics::Counter;
+use weir_record::Level;
+
+use crate::kv::Kv;
+use crate::limits::{MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MAX_LOG_LINES};
+
+/// Locks, also when a thread panicked while it held the lock: what the locks of this crate guard is sound between any
+/// two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The common part of a filter's instances.
+pub(crate) struct Shared {
+    pub filter: String,
+    started: Instant,
+    kv: Mutex<Kv>,
+    log: Mutex<LogShare>,
+    counters: Mutex<Counters>,
+    /// On trial, nothing that the filter says is heard.
+    silent: bool,
+}
+
+#[derive(Default)]
+struct Counters {
+    by_name: HashMap<String, Counter>,
+    reported: bool,
+}
+
+impl Shared {
+    pub fn new(filter: &str) -> Arc<Shared> {
+        Arc::new(Self::with(filter, false))
+    }
+
+    /// For trying a filter: its own empty store, and neither log nor counters.
+    pub fn for_trial(filter: &str) -> Arc<Shared> {
+        Arc::new(Self::with(filter, true))
+    }
+
+    fn with(filter: &str, silent: bool) -> Shared {
+        let started = Instant::now();
+        Shared {
+            filter: filter.into(),
+            started,
+            kv: Mutex::default(),
+            log: Mutex::new(LogShare::new()),
+            counters: Mutex::default(),
+            silent,
+        }
+    }
+
+    /// The store, and the time on its clock.
+    pub fn kv(&self) -> (MutexGuard<'_, Kv>, u64) {
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        (lock(&self.kv), now_ms)
+    }
+
+    /// Writes a line to Weir's log, if the filter has any left in this second.
+    pub fn log(&self, level: Level, message: &str) {
+        if self.silent {
+            return;
+        }
+        let Some(left_out) = lock(&self.log).take(self.started.elapsed()) else { return };
+        if left_out > 0 {
+            tracing::warn!(filter = self.filter, "{left_out} lines that the filter logged were left out");
+        }
+        let message = &message[..message.floor_char_boundary(MAX_LOG_LINE_BYTES)];
+        match level {
+            Level::Trace => tracing::trace!(filter = self.filter, "{message}"),
+            Level::Debug => tracing::debug!(filter = self.filter, "{message}"),
+            Level::Info => tracing::info!(filter = self.filter, "{message}"),
+            Level::Warning => tracing::warn!(filter = self.filter, "{message}"),
+            Level::Error | Level::Critical => tracing::error!(filter = self.filter, "{message}"),
+        }
+    }
+
+    /// Adds to a counter of the filter's own.
+    pub fn count(&self, name: &str, delta: u64) {
+        if self.silent {
+            return;
+        }
+        let mut counters = lock(&self.counters);
+        if let Some(counter) = counters.by_name.get(name) {
+            counter.increment(delta);
+        } else if counters.by_name.len() < MAX_COUNTERS && name.len() <= MAX_COUNTER_NAME_BYTES {
+            let labels = [("filter", self.filter.clone()), ("counter", name.to_owned())];
+            let counter = metrics::counter!("weir_filter_custom_total", &labels);
+            counter.increment(delta);
+            counters.by_name.insert(name.into(), counter);
+        } else if !counters.reported {
+            counters.reported = true;
+            drop(counters);
+            tracing::warn!(
+                filter = self.filter,
+                "the filter counts under more than {MAX_COUNTERS} names or one longer than {MAX_COUNTER_NAME_BYTES} \
+                 bytes: these are ignored"
+            );
+        }
+    }
+}
+
+/// How many lines are left in the current second.
+struct LogShare {
+    second: u64,
+    written: u32,
+    left_out: u64,
+}
+
+impl LogShare {
+    fn new() -> Self {
+        Self { second: 0, written: 0, left_out: 0 }
+    }
+
+    /// Some when a line may be written: with the number of those left out since the last one, when a new second
+    /// began.
+    fn take(&mut self, since_start: Duration) -> Option<u64> {
+        if since_start.as_secs() != self.second {
+            self.second = since_start.as_secs();
+            self.written = 0;
+        }
+        if self.written >= MAX_LOG_LINES {
+            self.left_out += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_beyond_the_share_of_a_second_are_left_out_and_their_number_is_told_in_the_next() {
+        let mut share = LogShare::new();
+        let first = Duration::from_millis(100);
+        for _ in 0..MAX_LOG_LINES {
+            assert_eq!(share.take(first), Some(0));
+        }
+        assert_eq!(share.take(first), None);
+        assert_eq!(share.take(first), None);
+        assert_eq!(share.take(Duration::from_millis(1100)), Some(2));
+        assert_eq!(share.take(Duration::from_millis(1100)), Some(0));
+    }
+
+    #[test]
+    fn a_filter_has_a_bounded_number_of_counters() {
+        let shared = Shared::new("f");
+        for i in 0..2 * MAX_COUNTERS {
+            shared.count(&format!("c{i}"), 1);
+        }
+        shared.count(&"x".repeat(MAX_COUNTER_NAME_BYTES + 1), 1);
+        assert_eq!(lock(&shared.counters).by_name.len(), MAX_COUNTERS);
+    }
+}

@@ -1,0 +1,147 @@
+//! What is said of files that are no filters, and of filters that can't be used.
+
+use super::hostile::{self, KEEP};
+use super::*;
+use crate::LoadError;
+
+fn refusal(module: &[u8]) -> String {
+    refusal_with(&spec("f"), module)
+}
+
+fn refusal_with(spec: &FilterSpec, module: &[u8]) -> String {
+    let error: LoadError = engine().load(spec, module).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("filter `f`: "), "{text}");
+    assert_one_line(&text);
+    text
+}
+
+/// A module with the keep guest's text changed.
+fn changed(from: &str, to: &str) -> Vec<u8> {
+    let text = hostile::text(KEEP);
+    assert!(text.contains(from), "{from}");
+    hostile::assemble(&text.replacen(from, to, 1))
+}
+
+#[test]
+fn a_filter_says_what_it_is() {
+    let filter = load(&engine(), KEEP);
+    let description = filter.description();
+    assert_eq!((&description.name[..], &description.version[..]), ("guest", "1.0.0"));
+    assert_eq!(filter.world(), crate::World::PackedFilter);
+    assert_eq!(filter.digest().len(), 64);
+}
+
+#[test]
+fn files_that_are_no_filters_are_told_apart() {
+    let module = hostile::module(KEEP);
+    assert!(refusal(b"").contains("empty"));
+    assert!(refusal(b"\x7fELF\x02\x01\x01").contains("begins with 7f 45 4c 46"));
+    assert!(refusal(b"(module)").contains("text form"));
+    assert!(refusal(b"\0as").contains("ends too early"));
+    for length in [5, 8 + 3, module.len() / 2, module.len() - 3] {
+        let text = refusal(&module[..length]);
+        assert!(text.contains("ends too early"), "cut at {length}: {text}");
+    }
+    assert!(refusal(b"\0asm\x09\0\0\0").contains("not valid"));
+    let mut spoiled = module.clone();
+    spoiled[9] = 0xff;
+    refusal(&spoiled);
+}
+
+#[test]
+fn a_truncated_component_is_told_as_such() {
+    let component = crate::module::component_bytes(&hostile::module(KEEP)).unwrap().into_owned();
+    assert!(engine().load(&spec("f"), &component).is_ok());
+    for length in [component.len() / 3, component.len() - 2] {
+        let text = refusal(&component[..length]);
+        assert!(text.contains("ends too early"), "cut at {length}: {text}");
+    }
+}
+
+#[test]
+fn a_module_of_another_world_is_told_what_it_exports() {
+    let text = refusal(&hostile::assemble(r#"(module (func (export "run")) (func (export "main")))"#));
+    assert!(text.contains("none of the worlds") && text.contains("`run`, `main`"), "{text}");
+    let text = refusal(&hostile::assemble(r#"(component)"#));
+    assert!(text.contains("it exports nothing"), "{text}");
+    let newer = hostile::assemble(r#"(module (func (export "weir:filter/lifecycle@2.3.0#describe")))"#);
+    assert!(refusal(&newer).contains("weir:filter@2.3.0"), "{}", refusal(&newer));
+}
+
+#[test]
+fn an_import_that_filters_do_not_have_is_named() {
+    let text = refusal(&changed("(module", r#"(module (import "env" "system" (func (param i32)))"#));
+    assert!(text.contains("imports `env.system`"), "{text}");
+    let component = hostile::assemble(r#"(component (import "acme:disk/files" (instance (export "open" (func)))))"#);
+    assert_one_line(&refusal(&component));
+}
+
+#[test]
+fn a_guest_built_for_wasi_gets_an_empty_one() {
+    let text = hostile::text(KEEP)
+        .replacen(
+            "(module",
+            r#"(module (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#,
+            1,
+        )
+        .replacen("(call $decide (i32.const 0))", "(call $decide (call $random (i32.const 700) (i32.const 8)))", 1);
+    let filter = engine().load(&spec("f"), &hostile::assemble(&text)).unwrap();
+    assert_eq!(run(&[&filter], batch(["a"])).batch.len(), 1);
+}
+
+#[test]
+fn a_function_of_another_type_is_named() {
+    let text = refusal(&changed(
+        "(func (export \"weir:filter/packed@1.0.0#encoding\") (result i32) (i32.const 0))",
+        "(func (export \"weir:filter/packed@1.0.0#encoding\"))",
+    ));
+    assert!(text.contains("encoding"), "{text}");
+}
+
+#[test]
+fn options_that_the_filter_refuses_are_told_in_its_words() {
+    let refusing = "(data (i32.const 700) \"`mode` must be one of a, b\")
+        (func (export \"weir:filter/lifecycle@1.0.0#configure\") (param i32 i32) (result i32)
+          (i32.store8 (i32.const 192) (i32.const 1))
+          (call $pair (i32.const 196) (i32.const 700) (i32.const 26))
+          (i32.const 192))
+        (func (export \"old\") (param i32 i32) (result i32)";
+    let text = refusal(&changed(
+        "(func (export \"weir:filter/lifecycle@1.0.0#configure\") (param i32 i32) (result i32)",
+        refusing,
+    ));
+    assert!(text.ends_with("it refuses its options: `mode` must be one of a, b"), "{text}");
+    let spec = FilterSpec { options: serde_json::json!([1]), ..spec("f") };
+    assert!(refusal_with(&spec, &hostile::module(KEEP)).contains("must be a table"));
+}
+
+#[test]
+fn a_guest_that_traps_or_hangs_before_its_first_batch_is_refused() {
+    let describe = "(func (export \"weir:filter/lifecycle@1.0.0#describe\") (result i32)";
+    let text = refusal(&changed(describe, &format!("{describe} (unreachable)")));
+    assert!(text.contains("`describe` failed: it trapped"), "{text}");
+    let text = refusal(&changed("(module", "(module (func $start (unreachable)) (start $start)"));
+    assert!(text.contains("can't start it"), "{text}");
+}
+
+#[test]
+fn limits_are_checked_and_a_guest_that_needs_more_memory_at_once_is_refused() {
+    let module = hostile::module(KEEP);
+    assert!(refusal_with(&FilterSpec { memory_bytes: 1, ..spec("f") }, &module).contains("64 KiB and 4 GiB"));
+    let text = refusal_with(&FilterSpec { memory_bytes: 64 << 10, ..spec("f") }, &module);
+    assert!(text.contains("more memory than the 64 KiB"), "{text}");
+}
+
+#[test]
+fn a_compiled_filter_is_found_in_the_cache_by_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = EngineOptions { cache_folder: Some(folder.path().join("compiled")), workers: 1 };
+    let module = hostile::module(KEEP);
+    let load = || {
+        let engine = Engine::new(options.clone()).unwrap();
+        engine.load(&spec("f"), &module).unwrap();
+        engine.cache_hits()
+    };
+    assert_eq!((load(), load()), (0, 1));
+}

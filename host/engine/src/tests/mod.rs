@@ -1,0 +1,68 @@
+//! Whole filters in the engine: what they do to batches, what becomes of hostile ones, and what is said of files that
+//! are no filters.
+
+mod bounds;
+mod load;
+mod outcomes;
+mod state;
+
+#[path = "../../../../tests/hostile/mod.rs"]
+#[allow(dead_code, reason = "shared with the end-to-end tests")]
+mod hostile;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_record::{Aliases, Batch, Defaults, Level};
+
+use crate::{Chain, Engine, EngineOptions, Filter, FilterSpec, Outcome, Worker};
+use hostile::{Guest, MARKER};
+
+fn engine() -> Arc<Engine> {
+    Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap()
+}
+
+/// A deadline that only an endless loop misses, also on a busy machine.
+fn spec(name: &str) -> FilterSpec {
+    FilterSpec { timeout: Duration::from_secs(1), ..FilterSpec::new(name) }
+}
+
+fn load(engine: &Arc<Engine>, guest: Guest) -> Arc<Filter> {
+    engine.load(&spec(guest.0), &hostile::module(guest)).unwrap()
+}
+
+/// Records with these messages.
+fn batch<'a>(messages: impl IntoIterator<Item = &'a str>) -> Batch {
+    let mut batch = Batch::new();
+    let aliases = Aliases::default();
+    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    for message in messages {
+        let json = serde_json::json!({ "message": message, "context": { "user": "u", "n": 5 } });
+        assert_eq!(weir_record::read_json(json.to_string().as_bytes(), &defaults, &mut batch), Ok(vec![]));
+    }
+    batch
+}
+
+/// So many records, of which one has the marker.
+fn batch_with_marker(count: usize, at: usize) -> Batch {
+    let messages: Vec<String> =
+        (0..count).map(|i| if i == at { format!("it is {MARKER}") } else { format!("record {i}") }).collect();
+    batch(messages.iter().map(String::as_str))
+}
+
+fn messages(batch: &Batch) -> Vec<&str> {
+    (0..batch.len()).map(|i| batch.record(i).message()).collect()
+}
+
+fn run(filters: &[&Arc<Filter>], batch: Batch) -> Outcome {
+    let chain = chain(filters);
+    Worker::new(filters[0].engine.clone()).run(&chain, batch)
+}
+
+fn chain(filters: &[&Arc<Filter>]) -> Chain {
+    Chain(filters.iter().map(|&filter| filter.clone()).collect())
+}
+
+fn assert_one_line(text: &str) {
+    assert!(!text.contains('\n') && text.len() < 1000, "{text}");
+}

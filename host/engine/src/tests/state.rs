@@ -1,0 +1,66 @@
+//! Filters with state: one instance for all workers, ticks, and what is left after a failure or a swap.
+
+use super::hostile::{COUNT, DROP, MARKER};
+use super::*;
+
+fn count(outcome: &Outcome) -> i64 {
+    assert_eq!(outcome.batch.len(), 1, "one record from the tick");
+    let record = outcome.batch.record(0);
+    assert_eq!(record.message(), "count");
+    record.get("count").and_then(|value| value.as_i64()).unwrap()
+}
+
+#[test]
+fn workers_share_the_one_instance_and_a_tick_brings_its_records() {
+    let engine = engine();
+    let (filter, drop) = (load(&engine, COUNT), load(&engine, DROP));
+    assert_eq!(filter.world(), crate::World::StatefulPackedFilter);
+    let chain = chain(&[&filter, &drop]);
+    let (mut one, mut two) = (Worker::new(engine.clone()), Worker::new(engine));
+    one.run(&chain, batch(["a", "b"]));
+    two.run(&chain, batch(["c"]));
+    assert_eq!(count(&one.tick(&chain, false)), 3);
+}
+
+#[test]
+fn after_a_failure_the_state_is_that_of_the_last_tick() {
+    let engine = engine();
+    let filter = load(&engine, COUNT);
+    let chain = chain(&[&filter]);
+    let mut worker = Worker::new(engine);
+    worker.run(&chain, batch(["a", "b"]));
+    worker.tick(&chain, false);
+    let outcome = worker.run(&chain, batch([MARKER]));
+    assert_eq!(outcome.failed.len(), 1);
+    worker.run(&chain, batch(["c"]));
+    assert_eq!(count(&worker.tick(&chain, true)), 3);
+}
+
+#[test]
+fn a_new_version_continues_where_the_old_one_stopped_and_the_old_one_forwards_to_it() {
+    let engine = engine();
+    let (old, new, newest) = (load(&engine, COUNT), load(&engine, COUNT), load(&engine, COUNT));
+    let mut worker = Worker::new(engine);
+    worker.run(&chain(&[&old]), batch(["a", "b"]));
+    old.hand_over(&new).unwrap();
+    worker.run(&chain(&[&old]), batch(["late"]));
+    worker.run(&chain(&[&new]), batch(["c"]));
+    assert_eq!(count(&worker.tick(&chain(&[&new]), false)), 4);
+    new.hand_over(&newest).unwrap();
+    assert_eq!(count(&worker.tick(&chain(&[&old]), false)), 4, "by way of both successors");
+}
+
+#[test]
+fn a_version_that_refuses_the_state_is_not_used_and_the_old_one_goes_on() {
+    let engine = engine();
+    let old = load(&engine, COUNT);
+    let refusing = hostile::text(COUNT).replacen("(global.set $count (i32.load (local.get $at)))", "(unreachable)", 1);
+    let new = engine.load(&spec("count"), &hostile::assemble(&refusing)).unwrap();
+    let mut worker = Worker::new(engine);
+    worker.run(&chain(&[&old]), batch(["a"]));
+    let error = old.hand_over(&new).unwrap_err().to_string();
+    assert!(error.contains("take over the state of version 1.0.0"), "{error}");
+    assert_one_line(&error);
+    worker.run(&chain(&[&old]), batch(["b"]));
+    assert_eq!(count(&worker.tick(&chain(&[&old]), false)), 2);
+}

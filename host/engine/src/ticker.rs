@@ -1,0 +1,139 @@
+//! The clock behind deadlines: one thread that advances the runtime's epoch, by which running guests notice that their
+//! time is over.
+//!
+//! It ticks only while filters are being called: after a short time without any call it sleeps until the next one
+//! wakes it, so that an idle Weir does nothing at all. Invariant: whenever a call is under way the thread is awake or
+//! about to wake.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use crate::limits::{IDLE_TICKS, TICK};
+
+/// The ticking thread. It ends when this is dropped.
+pub(crate) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Calls under way.
+    running: AtomicU32,
+    /// Calls ever begun.
+    begun: AtomicU64,
+    asleep: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Ticker {
+    pub fn start(runtime: wasmtime::Engine) -> std::io::Result<Ticker> {
+        let shared = Arc::new(Shared::default());
+        let theirs = shared.clone();
+        let handle = thread::Builder::new()
+            .name("weir-deadlines".into())
+            .stack_size(64 << 10)
+            .spawn(move || theirs.tick(&runtime))?;
+        Ok(Ticker { shared, thread: handle.thread().clone() })
+    }
+
+    /// Notes that a call begins; it ends when the answer is dropped.
+    pub fn running(&self) -> Running<'_> {
+        self.shared.running.fetch_add(1, SeqCst);
+        self.shared.begun.fetch_add(1, SeqCst);
+        if self.shared.asleep.load(SeqCst) {
+            self.thread.unpark();
+        }
+        Running(&self.shared)
+    }
+
+    /// The deadline in ticks: rounded up, and one more because the current one has partly passed.
+    pub fn ticks(time: Duration) -> u64 {
+        let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
+        u64::try_from(ticks).unwrap_or(u64::MAX / 2).min(u64::MAX / 2) + 1
+    }
+
+    #[cfg(test)]
+    fn is_asleep(&self) -> bool {
+        self.shared.asleep.load(SeqCst)
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, SeqCst);
+        self.thread.unpark();
+    }
+}
+
+/// A call under way.
+pub(crate) struct Running<'a>(&'a Shared);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Shared {
+    fn tick(&self, runtime: &wasmtime::Engine) {
+        let mut seen = 0;
+        let mut idle_ticks = 0;
+        while !self.ended.load(SeqCst) {
+            thread::sleep(TICK);
+            runtime.increment_epoch();
+            let begun = self.begun.load(SeqCst);
+            if begun != seen || self.running.load(SeqCst) > 0 {
+                seen = begun;
+                idle_ticks = 0;
+                continue;
+            }
+            idle_ticks += 1;
+            if idle_ticks >= IDLE_TICKS {
+                self.sleep(seen);
+                idle_ticks = 0;
+            }
+        }
+    }
+
+    /// Sleeps until a call begins. A call that began before `asleep` was set is seen here; one that begins after it
+    /// sees `asleep` and wakes the thread, even when that happens just before it parks.
+    fn sleep(&self, seen: u64) {
+        self.asleep.store(true, SeqCst);
+        while self.begun.load(SeqCst) == seen && !self.ended.load(SeqCst) {
+            thread::park();
+        }
+        self.asleep.store(false, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_never_shorter_than_asked_for() {
+        assert_eq!(Ticker::ticks(TICK), 2);
+        assert_eq!(Ticker::ticks(TICK + Duration::from_nanos(1)), 3);
+        assert_eq!(Ticker::ticks(Duration::ZERO), 1);
+        assert!(Ticker::ticks(Duration::MAX) > 1 << 40);
+    }
+
+    #[test]
+    fn without_calls_the_thread_falls_asleep_and_a_call_wakes_it() {
+        let ticker = Ticker::start(wasmtime::Engine::default()).unwrap();
+        while !ticker.is_asleep() {
+            thread::yield_now();
+        }
+        let running = ticker.running();
+        while ticker.is_asleep() {
+            thread::yield_now();
+        }
+        drop(running);
+        while !ticker.is_asleep() {
+            thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Makes records of the views that typed filters return: the fields' dotted paths become maps again, and a map whose
+//! keys are 0, 1, 2 … becomes the list that it was.
+
+use std::sync::LazyLock;
+
+use indexmap::IndexMap;
+use indexmap::map::Entry;
+use weir_record::{Aliases, Batch, Defaults, limits, write};
+
+use super::reads::segments;
+use super::types::View;
+
+static ALIASES: LazyLock<Aliases> = LazyLock::new(Aliases::default);
+
+enum Tree<'a> {
+    Value(weir_record::Value<'a>),
+    Map(Keys<'a>),
+}
+
+type Keys<'a> = IndexMap<String, Tree<'a>>;
+
+/// Adds the record that a view describes.
+pub(super) fn push_view(view: &View, scratch: &mut Vec<u8>, out: &mut Batch) -> Result<(), String> {
+    let mut keys = Keys::new();
+    for field in &view.fields {
+        insert(&mut keys, &field.path, field.value.as_record_value())?;
+    }
+    for head in ["timestamp", "level", "source", "message"] {
+        if keys.contains_key(head) {
+            return Err(format!("it made a record with `{head}` among its fields: it has a place of its own"));
+        }
+    }
+    scratch.clear();
+    let count = u16::try_from(keys.len() + 4).map_err(|_| "it made a record with too many fields")?;
+    write::map16_header(scratch, count);
+    write::str(scratch, "timestamp");
+    write::int(scratch, view.time);
+    let level = weir_record::Level::from(view.level);
+    for (key, text) in [("level", level.as_str()), ("source", &*view.source), ("message", &*view.message)] {
+        write::str(scratch, key);
+        write::str(scratch, text);
+    }
+    write_entries(&keys, scratch);
+    let defaults = Defaults { received_ns: view.time, source: &view.source, level, context: &[], aliases: &ALIASES };
+    let bad = weir_record::read_msgpack(scratch, &defaults, out)
+        .map_err(|error| format!("it made a record that can't be read: {error}"))?;
+    match bad.first() {
+        Some(bad) => Err(format!("it made a record that can't be taken: {}", bad.error)),
+        None => Ok(()),
+    }
+}
+
+fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>) -> Result<(), String> {
+    let mut segments = segments(path).peekable();
+    let mut keys = keys;
+    for depth in 1.. {
+        if depth > limits::MAX_DEPTH {
+            return Err(format!("it made a record more than {} levels deep", limits::MAX_DEPTH));
+        }
+        let Some(key) = segments.next() else { break };
+        if segments.peek().is_none() {
+            keys.insert(key, Tree::Value(value));
+            break;
+        }
+        let tree = match keys.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Tree::Map(Keys::new())),
+        };
+        if let Tree::Value(_) = tree {
+            *tree = Tree::Map(Keys::new());
+        }
+        let Tree::Map(inner) = tree else { break };
+        keys = inner;
+    }
+    Ok(())
+}
+
+fn write_entries(keys: &Keys<'_>, out: &mut Vec<u8>) {
+    for (key, tree) in keys {
+        write::str(out, key);
+        write_tree(tree, out);
+    }
+}
+
+fn write_tree(tree: &Tree<'_>, out: &mut Vec<u8>) {
+    match tree {
+        Tree::Value(value) => write::value(out, *value),
+        Tree::Map(keys) if is_list(keys) => {
+            write::array_header(out, keys.len() as u32);
+            for tree in keys.values() {
+                write_tree(tree, out);
+            }
+        }
+        Tree::Map(keys) => {
+            write::map_header(out, keys.len() as u32);
+            write_entries(keys, out);
+        }
+    }
+}
+
+fn is_list(keys: &Keys<'_>) -> bool {
+    keys.keys().enumerate().all(|(index, key)| *key == index.to_string())
+}

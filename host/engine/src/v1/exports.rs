@@ -1,0 +1,237 @@
+//! Finds what a component exports of the contract, and calls it.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use wasmtime::Store;
+use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre, TypedFunc};
+use weir_record::Batch;
+
+use super::reads::Reads;
+use super::types::{Description, EncodingName, Output, Verdict, View, ViewIn};
+use super::{LIFECYCLE, PACKED, PACKED_STATE, TYPED, TYPED_STATE, packed, typed};
+use crate::error::{CallError, FailureKind};
+use crate::guest::{Guest, HostState};
+use crate::rewrite::{Applied, Part};
+use crate::world::World;
+
+/// How a packed filter wants its records written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Msgpack,
+    Json,
+}
+
+/// Where in a component the functions of its world are.
+pub(crate) struct Contract {
+    pub world: World,
+    lifecycle: ComponentExportIndex,
+    process: ComponentExportIndex,
+    state: Option<ComponentExportIndex>,
+}
+
+impl Contract {
+    /// None, when the component exports none of the worlds.
+    pub fn find(component: &Component) -> Option<Contract> {
+        let export = |name| component.get_export_index(None, name);
+        let lifecycle = export(LIFECYCLE)?;
+        let (process, state, is_packed) = match (export(PACKED), export(TYPED)) {
+            (Some(packed), _) => (packed, export(PACKED_STATE), true),
+            (None, Some(typed)) => (typed, export(TYPED_STATE), false),
+            (None, None) => return None,
+        };
+        let world = World::new(is_packed, state.is_some());
+        Some(Contract { world, lifecycle, process, state })
+    }
+}
+
+/// The functions of one instance.
+pub(crate) struct Exports {
+    describe: TypedFunc<(), (Description,)>,
+    configure: TypedFunc<(&'static str,), (Result<(), String>,)>,
+    process: Process,
+    state: Option<State>,
+}
+
+enum Process {
+    Typed {
+        process: TypedFunc<(&'static [ViewIn<'static>],), (Result<Vec<Verdict>, String>,)>,
+        reads: Reads,
+    },
+    Packed {
+        process: TypedFunc<(&'static [u8],), (Result<Output, String>,)>,
+        encoding_name: TypedFunc<(), (EncodingName,)>,
+        encoding: Encoding,
+    },
+}
+
+struct State {
+    tick: Tick,
+    save: TypedFunc<(), (Vec<u8>,)>,
+    restore: TypedFunc<(&'static [u8],), (Result<(), String>,)>,
+}
+
+enum Tick {
+    Typed(TypedFunc<(bool,), (Vec<View>,)>),
+    Packed(TypedFunc<(bool,), (Vec<u8>,)>),
+}
+
+impl Exports {
+    /// Makes an instance. The outer error is one of starting, the inner one says which function has another type than
+    /// the contract's.
+    pub fn instantiate(
+        guest: &mut Guest,
+        pre: &InstancePre<HostState>,
+        contract: &Contract,
+        deadline: Duration,
+    ) -> Result<Result<Exports, String>, CallError> {
+        let result = guest.call(deadline, |store| {
+            let instance = pre.instantiate(&mut *store)?;
+            Ok(Self::find(store, &instance, pre.component(), contract).map_err(|error| format!("{error:#}")))
+        });
+        result.map_err(|error| match error.kind {
+            FailureKind::Trap => CallError { kind: FailureKind::Start, ..error },
+            _ => error,
+        })
+    }
+
+    fn find(
+        store: &mut Store<HostState>,
+        instance: &Instance,
+        component: &Component,
+        contract: &Contract,
+    ) -> wasmtime::Result<Exports> {
+        let mut find = Find { store, instance, component };
+        let process = if contract.world.is_packed() {
+            Process::Packed {
+                process: find.function(&contract.process, "process")?,
+                encoding_name: find.function(&contract.process, "encoding")?,
+                encoding: Encoding::Msgpack,
+            }
+        } else {
+            Process::Typed { process: find.function(&contract.process, "process")?, reads: Reads::all() }
+        };
+        let state = match &contract.state {
+            Some(at) => Some(State {
+                tick: match contract.world.is_packed() {
+                    true => Tick::Packed(find.function(at, "tick")?),
+                    false => Tick::Typed(find.function(at, "tick")?),
+                },
+                save: find.function(at, "save")?,
+                restore: find.function(at, "restore")?,
+            }),
+            None => None,
+        };
+        let describe = find.function(&contract.lifecycle, "describe")?;
+        let configure = find.function(&contract.lifecycle, "configure")?;
+        Ok(Exports { describe, configure, process, state })
+    }
+
+    /// Asks the filter what it is and how it wants its records, and remembers the latter.
+    pub fn describe(&mut self, guest: &mut Guest, deadline: Duration) -> Result<Description, CallError> {
+        let (description,) = guest.call(deadline, |store| self.describe.call(store, ()))?;
+        match &mut self.process {
+            Process::Typed { reads, .. } => *reads = Reads::of(&description.reads),
+            Process::Packed { encoding_name, encoding, .. } => {
+                *encoding = match guest.call(deadline, |store| encoding_name.call(store, ()))? {
+                    (EncodingName::Msgpack,) => Encoding::Msgpack,
+                    (EncodingName::Json,) => Encoding::Json,
+                };
+            }
+        }
+        Ok(description)
+    }
+
+    /// The inner error is the filter's own.
+    pub fn configure(
+        &self,
+        guest: &mut Guest,
+        options: &str,
+        deadline: Duration,
+    ) -> Result<Result<(), String>, CallError> {
+        let configure: TypedFunc<(&str,), _> = self.configure;
+        Ok(guest.call(deadline, |store| configure.call(store, (options,)))?.0)
+    }
+
+    /// Calls the filter with some records of a batch. What it made of them is in `part`, unless it kept all of them.
+    pub fn process(
+        &self,
+        guest: &mut Guest,
+        batch: &Batch,
+        range: Range<usize>,
+        deadline: Duration,
+        part: &mut Part,
+    ) -> Result<Applied, CallError> {
+        match &self.process {
+            Process::Typed { process, reads } => {
+                let verdicts = typed::call(process, reads, guest, batch, range.clone(), deadline)?;
+                typed::apply(batch, range, &verdicts, part).map_err(CallError::nonsense)
+            }
+            Process::Packed { process, encoding, .. } => {
+                let output = packed::call(process, *encoding, guest, batch, range.clone(), deadline, part)?;
+                packed::apply(batch, range, &output, *encoding, part).map_err(CallError::nonsense)
+            }
+        }
+    }
+
+    /// The records that a stateful filter has to say by itself.
+    pub fn tick(&self, guest: &mut Guest, closing: bool, deadline: Duration) -> Result<Batch, CallError> {
+        let Some(state) = &self.state else { return Ok(Batch::new()) };
+        let mut batch = Batch::new();
+        match &state.tick {
+            Tick::Typed(tick) => {
+                let (views,) = guest.call(deadline, |store| tick.call(store, (closing,)))?;
+                typed::read_views(&views, &mut batch).map_err(CallError::nonsense)?;
+            }
+            Tick::Packed(tick) => {
+                let (records,) = guest.call(deadline, |store| tick.call(store, (closing,)))?;
+                let encoding = match &self.process {
+                    Process::Packed { encoding, .. } => *encoding,
+                    Process::Typed { .. } => Encoding::Msgpack,
+                };
+                packed::read_records(&records, encoding, &mut batch).map_err(CallError::nonsense)?;
+            }
+        }
+        Ok(batch)
+    }
+
+    /// The state, empty for filters without.
+    pub fn save(&self, guest: &mut Guest, deadline: Duration) -> Result<Vec<u8>, CallError> {
+        let Some(state) = &self.state else { return Ok(Vec::new()) };
+        Ok(guest.call(deadline, |store| state.save.call(store, ()))?.0)
+    }
+
+    /// The inner error is the filter's own.
+    pub fn restore(
+        &self,
+        guest: &mut Guest,
+        saved: &[u8],
+        deadline: Duration,
+    ) -> Result<Result<(), String>, CallError> {
+        let Some(state) = &self.state else { return Ok(Ok(())) };
+        let restore: TypedFunc<(&[u8],), _> = state.restore;
+        Ok(guest.call(deadline, |store| restore.call(store, (saved,)))?.0)
+    }
+}
+
+struct Find<'a> {
+    store: &'a mut Store<HostState>,
+    instance: &'a Instance,
+    component: &'a Component,
+}
+
+impl Find<'_> {
+    fn function<P, R>(&mut self, interface: &ComponentExportIndex, name: &str) -> wasmtime::Result<TypedFunc<P, R>>
+    where
+        P: wasmtime::component::ComponentNamedList + wasmtime::component::Lower,
+        R: wasmtime::component::ComponentNamedList + wasmtime::component::Lift,
+    {
+        let index = self
+            .component
+            .get_export_index(Some(interface), name)
+            .ok_or_else(|| wasmtime::format_err!("it exports no function `{name}`"))?;
+        self.instance
+            .get_typed_func(&mut *self.store, &index)
+            .map_err(|error| error.context(format!("the function `{name}` has another type")))
+    }
+}

@@ -1,0 +1,51 @@
+//! What a version 1 filter may ask of Weir: log, counter, the time, and its key-value store.
+
+use wasmtime::component::Linker;
+use weir_record::Level as RecordLevel;
+
+use super::HOST;
+use super::types::Level;
+use crate::guest::HostState;
+
+/// Gives the functions of `weir:filter/host` to a linker.
+pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    let mut host = linker.instance(HOST)?;
+    host.func_wrap("log", |store, (level, message): (Level, String)| {
+        store.data().shared.log(level.into(), &message);
+        Ok(())
+    })?;
+    host.func_wrap("counter", |store, (name, delta): (String, u64)| {
+        store.data().shared.count(&name, delta);
+        Ok(())
+    })?;
+    host.func_wrap("now", |_, ()| Ok((weir_record::time::now_ns(),)))?;
+    host.func_wrap("kv-get", |store, (key,): (String,)| {
+        let (mut kv, now_ms) = store.data().shared.kv();
+        Ok((kv.get(&key, now_ms),))
+    })?;
+    host.func_wrap("kv-set", |store, (key, value, ttl_ms): (String, Vec<u8>, u64)| {
+        let shared = &store.data().shared;
+        let (mut kv, now_ms) = shared.kv();
+        let stored = kv.set(&key, value, ttl_ms, now_ms);
+        drop(kv);
+        if let Err(error) = stored {
+            shared.log(RecordLevel::Warning, &format!("kv-set: {error}"));
+        }
+        Ok(())
+    })?;
+    host.func_wrap("kv-add", |store, (key, delta, ttl_ms): (String, i64, u64)| {
+        let shared = &store.data().shared;
+        let (mut kv, now_ms) = shared.kv();
+        let sum = kv.add(&key, delta, ttl_ms, now_ms);
+        drop(kv);
+        Ok((sum.unwrap_or_else(|error| {
+            shared.log(RecordLevel::Warning, &format!("kv-add: {error}"));
+            delta
+        }),))
+    })?;
+    host.func_wrap("kv-delete", |store, (key,): (String,)| {
+        let (mut kv, _) = store.data().shared.kv();
+        kv.delete(&key);
+        Ok(())
+    })
+}

@@ -1,0 +1,34 @@
+//! Version 1 of the contract, `weir:filter@1`, whose text is in `wit/v1/`. Frozen with it: a later version gets a
+//! folder of its own beside this one, and whatever is in common moves out.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `types` | the records and variants of the WIT as Rust types |
+//! | `host` | the functions that a filter may call |
+//! | `exports` | finds a component's exports, and calls them |
+//! | `packed` | a batch as bytes: applies verdicts |
+//! | `typed` | a batch as lists: applies verdicts |
+//! | `reads` | which parts of a record a typed filter is shown |
+//! | `build` | makes records of what typed filters return |
+
+mod build;
+mod exports;
+mod host;
+mod packed;
+mod reads;
+mod typed;
+mod types;
+
+pub(crate) use exports::{Contract, Encoding, Exports};
+pub(crate) use host::link;
+pub use types::Description;
+
+/// The contract's text.
+pub(crate) const WIT: &str = include_str!("../../../../wit/v1/filter.wit");
+/// The package with its version, as in the names of imports and exports.
+pub(crate) const HOST: &str = "weir:filter/host@1.0.0";
+pub(crate) const LIFECYCLE: &str = "weir:filter/lifecycle@1.0.0";
+pub(crate) const TYPED: &str = "weir:filter/typed@1.0.0";
+pub(crate) const PACKED: &str = "weir:filter/packed@1.0.0";
+pub(crate) const TYPED_STATE: &str = "weir:filter/typed-state@1.0.0";
+pub(crate) const PACKED_STATE: &str = "weir:filter/packed-state@1.0.0";

@@ -1,0 +1,264 @@
+//! Batches as bytes: the hot path. A batch goes in with one copy, and what the filter changed comes out with one pass
+//! over the verdicts: runs of kept records are copied as they are, and each map of `records` is used where a verdict
+//! calls for it.
+//!
+//! Nothing that the filter returned is trusted: patches and records are checked while they are applied, and the first
+//! thing that makes no sense fails the call.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use wasmtime::component::TypedFunc;
+use weir_record::{Aliases, Batch, Defaults, Level, Value};
+
+use super::Encoding;
+use super::types::Output;
+use crate::error::{CallError, FailureKind};
+use crate::guest::Guest;
+use crate::rewrite::{Applied, Part, Tally, check_size};
+
+static ALIASES: LazyLock<Aliases> = LazyLock::new(Aliases::default);
+
+const KEEP: u8 = 0;
+const DROP: u8 = 1;
+const PATCH: u8 = 2;
+const REPLACE: u8 = 3;
+const EXPAND: u8 = 4;
+
+/// Calls the filter.
+pub(super) fn call(
+    process: &TypedFunc<(&'static [u8],), (Result<Output, String>,)>,
+    encoding: Encoding,
+    guest: &mut Guest,
+    batch: &Batch,
+    range: Range<usize>,
+    deadline: Duration,
+    part: &mut Part,
+) -> Result<Output, CallError> {
+    let process: TypedFunc<(&[u8],), _> = *process;
+    let input = match encoding {
+        Encoding::Msgpack => batch.slice(range),
+        Encoding::Json => {
+            write_json(batch, range, &mut part.scratch);
+            &part.scratch
+        }
+    };
+    let (result,) = guest.call(deadline, |store| process.call(store, (input,)))?;
+    result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it says: {reason}")))
+}
+
+fn write_json(batch: &Batch, range: Range<usize>, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(b'[');
+    for index in range.clone() {
+        if index > range.start {
+            out.push(b',');
+        }
+        weir_record::write_json(batch.record(index), out);
+    }
+    out.push(b']');
+}
+
+/// Does what the verdicts say.
+pub(super) fn apply(
+    batch: &Batch,
+    range: Range<usize>,
+    output: &Output,
+    encoding: Encoding,
+    part: &mut Part,
+) -> Result<Applied, String> {
+    let verdicts = &output.verdicts[..];
+    if verdicts.len() == range.len() && output.records.is_empty() && verdicts.iter().all(|&byte| byte == KEEP) {
+        return Ok(Applied::Untouched);
+    }
+    part.clear();
+    let mut apply =
+        Apply { batch, end: range.end, next: range.start, maps: Maps::new(&output.records, encoding)?, part };
+    let mut tally = Tally::default();
+    let mut at = 0;
+    while at < verdicts.len() {
+        let run = verdicts[at..].iter().take_while(|&&byte| byte == KEEP).count();
+        if run > 0 {
+            apply.keep(run, verdicts.len())?;
+            at += run;
+            continue;
+        }
+        let index = apply.take(verdicts.len())?;
+        match verdicts[at] {
+            DROP => tally.dropped += 1,
+            PATCH => {
+                apply.patch(index)?;
+                tally.patched += 1;
+            }
+            REPLACE => {
+                apply.records(index, 1)?;
+                tally.patched += 1;
+            }
+            EXPAND => {
+                let count = verdicts.get(at + 1..at + 5).and_then(|bytes| bytes.try_into().ok());
+                let count = u32::from_le_bytes(count.ok_or("an expand verdict is cut off")?);
+                apply.records(index, count)?;
+                at += 4;
+                tally.patched += 1;
+            }
+            other => return Err(format!("verdict {other} on record {} means nothing", index - range.start)),
+        }
+        at += 1;
+    }
+    if apply.next != range.end {
+        return Err(format!("it gave {} verdicts on {} records", apply.next - range.start, range.len()));
+    }
+    apply.maps.finish()?;
+    Ok(Applied::Rewritten(tally))
+}
+
+struct Apply<'a> {
+    batch: &'a Batch,
+    /// The record that the next verdict is about.
+    next: usize,
+    end: usize,
+    maps: Maps<'a>,
+    part: &'a mut Part,
+}
+
+impl Apply<'_> {
+    fn take(&mut self, verdicts: usize) -> Result<usize, String> {
+        if self.next == self.end {
+            return Err(format!("it gave more verdicts ({verdicts} bytes) than there are records"));
+        }
+        self.next += 1;
+        Ok(self.next - 1)
+    }
+
+    fn keep(&mut self, run: usize, verdicts: usize) -> Result<(), String> {
+        if run > self.end - self.next {
+            return Err(format!("it gave more verdicts ({verdicts} bytes) than there are records"));
+        }
+        let range = self.next..self.next + run;
+        self.next = range.end;
+        self.part.keep(self.batch, range);
+        Ok(())
+    }
+
+    fn patch(&mut self, index: usize) -> Result<(), String> {
+        let Part { batch: out, origins, scratch } = &mut *self.part;
+        let patch = self.maps.next_patch(scratch)?;
+        out.try_append(|bytes| weir_record::merge_patch(self.batch.get(index), patch, bytes))
+            .map_err(|error| format!("its patch can't be applied: {error}"))?;
+        origins.push(index as u32);
+        Ok(())
+    }
+
+    fn records(&mut self, index: usize, count: u32) -> Result<(), String> {
+        for _ in 0..count {
+            let head = self.batch.record(index).head();
+            let defaults = defaults(head.timestamp, head.source, head.level);
+            self.maps.next_record(&defaults, &mut self.part.batch)?;
+            self.part.origins.push(index as u32);
+            check_size(&self.part.batch)?;
+        }
+        Ok(())
+    }
+}
+
+fn defaults(received_ns: i64, source: &str, level: Level) -> Defaults<'_> {
+    Defaults { received_ns, source, level, context: &[], aliases: &ALIASES }
+}
+
+/// The maps of `records`, taken one by one.
+enum Maps<'a> {
+    Msgpack(&'a [u8]),
+    Json(std::vec::IntoIter<&'a RawValue>),
+}
+
+impl<'a> Maps<'a> {
+    fn new(records: &'a [u8], encoding: Encoding) -> Result<Self, String> {
+        match encoding {
+            Encoding::Msgpack => Ok(Self::Msgpack(records)),
+            Encoding::Json if records.is_empty() => Ok(Self::Json(Vec::new().into_iter())),
+            Encoding::Json => {
+                let items: Vec<&RawValue> = serde_json::from_slice(records)
+                    .map_err(|error| format!("its `records` are not a json array: {error}"))?;
+                Ok(Self::Json(items.into_iter()))
+            }
+        }
+    }
+
+    fn next_patch<'b>(&mut self, scratch: &'b mut Vec<u8>) -> Result<&'b [u8], String>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Msgpack(rest) => next_map(rest),
+            Self::Json(items) => {
+                scratch.clear();
+                let item = items.next().ok_or(TOO_FEW)?;
+                weir_record::json_to_msgpack(item.get().as_bytes(), scratch)
+                    .map_err(|error| format!("its patch is not valid json: {error}"))?;
+                Ok(scratch)
+            }
+        }
+    }
+
+    fn next_record(&mut self, defaults: &Defaults<'_>, out: &mut Batch) -> Result<(), String> {
+        let before = out.len();
+        let read = match self {
+            Self::Msgpack(rest) => weir_record::read_msgpack(next_map(rest)?, defaults, out),
+            Self::Json(items) => weir_record::read_json(items.next().ok_or(TOO_FEW)?.get().as_bytes(), defaults, out),
+        };
+        let bad = read.map_err(|error| format!("it made a record that can't be read: {error}"))?;
+        if let Some(bad) = bad.first() {
+            return Err(format!("it made a record that can't be taken: {}", bad.error));
+        }
+        match out.len() - before {
+            1 => Ok(()),
+            _ => Err("it made something that is not one record".into()),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Msgpack(rest) => rest.is_empty(),
+            Self::Json(items) => items.len() == 0,
+        }
+    }
+
+    fn finish(self) -> Result<(), String> {
+        match self {
+            Self::Msgpack(rest) if !rest.is_empty() => {
+                Err(format!("{} bytes are left over in its `records`", rest.len()))
+            }
+            Self::Json(items) if items.len() > 0 => Err(format!("{} maps are left over in its `records`", items.len())),
+            _ => Ok(()),
+        }
+    }
+}
+
+const TOO_FEW: &str = "it returned fewer maps in `records` than its verdicts call for";
+
+fn next_map<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
+    if rest.is_empty() {
+        return Err(TOO_FEW.into());
+    }
+    match Value::read(rest) {
+        Some((Value::Map(_), len)) => {
+            let (map, after) = rest.split_at(len);
+            *rest = after;
+            Ok(map)
+        }
+        Some(_) => Err("there is something else than a map in its `records`".into()),
+        None => Err("its `records` are not valid messagepack".into()),
+    }
+}
+
+/// Reads records that a filter made by itself.
+pub(super) fn read_records(records: &[u8], encoding: Encoding, out: &mut Batch) -> Result<(), String> {
+    let mut maps = Maps::new(records, encoding)?;
+    while !maps.is_empty() {
+        maps.next_record(&defaults(weir_record::time::now_ns(), "weir", Level::Info), out)?;
+        check_size(out)?;
+    }
+    Ok(())
+}

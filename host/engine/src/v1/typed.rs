@@ -1,0 +1,141 @@
+//! Batches as typed lists: for filters in any language with nothing but its generated bindings. Costs several times
+//! what the packed form does, mostly by the number of fields that the filter reads.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use wasmtime::component::TypedFunc;
+use weir_record::Batch;
+
+use super::build::push_view;
+use super::reads::Reads;
+use super::types::{Change, FieldIn, ValueIn, Verdict, View, ViewIn};
+use crate::error::{CallError, FailureKind};
+use crate::guest::Guest;
+use crate::rewrite::{Applied, Part, Tally, check_size};
+
+/// Calls the filter.
+pub(super) fn call(
+    process: &TypedFunc<(&'static [ViewIn<'static>],), (Result<Vec<Verdict>, String>,)>,
+    reads: &Reads,
+    guest: &mut Guest,
+    batch: &Batch,
+    range: Range<usize>,
+    deadline: Duration,
+) -> Result<Vec<Verdict>, CallError> {
+    let process: TypedFunc<(&[ViewIn<'_>],), _> = *process;
+    let found = Found::collect(reads, batch, range.clone());
+    let fields = found.fields();
+    let mut views = Vec::with_capacity(range.len());
+    let mut start = 0;
+    for (index, &end) in range.zip(&found.ends) {
+        let head = batch.record(index).head();
+        views.push(ViewIn {
+            time: head.timestamp,
+            level: head.level.into(),
+            source: head.source,
+            message: head.message,
+            fields: &fields[start..end],
+        });
+        start = end;
+    }
+    let (result,) = guest.call(deadline, |store| process.call(store, (&views,)))?;
+    result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it says: {reason}")))
+}
+
+/// The fields of several records, all of whose paths share one text.
+#[derive(Default)]
+struct Found<'a> {
+    paths: String,
+    /// Where in `paths` each field's path ends, and its value.
+    values: Vec<(usize, ValueIn<'a>)>,
+    /// Where in `values` each record's fields end.
+    ends: Vec<usize>,
+}
+
+impl<'a> Found<'a> {
+    fn collect(reads: &Reads, batch: &'a Batch, range: Range<usize>) -> Self {
+        let mut found = Self::default();
+        let mut path = String::new();
+        for index in range {
+            reads.walk(batch.record(index), &mut path, &mut |path, value| {
+                found.paths.push_str(path);
+                found.values.push((found.paths.len(), value));
+            });
+            found.ends.push(found.values.len());
+        }
+        found
+    }
+
+    fn fields(&self) -> Vec<FieldIn<'_>> {
+        let mut start = 0;
+        let field = |&(end, value): &(usize, ValueIn<'a>)| {
+            let path = &self.paths[start..end];
+            start = end;
+            FieldIn { path, value }
+        };
+        self.values.iter().map(field).collect()
+    }
+}
+
+/// Does what the verdicts say.
+pub(super) fn apply(
+    batch: &Batch,
+    range: Range<usize>,
+    verdicts: &[Verdict],
+    part: &mut Part,
+) -> Result<Applied, String> {
+    if verdicts.len() != range.len() {
+        return Err(format!("it gave {} verdicts on {} records", verdicts.len(), range.len()));
+    }
+    if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Keep)) {
+        return Ok(Applied::Untouched);
+    }
+    part.clear();
+    let mut tally = Tally::default();
+    for (index, verdict) in range.zip(verdicts) {
+        match verdict {
+            Verdict::Keep => part.keep(batch, index..index + 1),
+            Verdict::Drop => tally.dropped += 1,
+            Verdict::Change(changes) => {
+                change(batch.get(index), changes, &mut part.batch)?;
+                part.origins.push(index as u32);
+                tally.patched += 1;
+            }
+            Verdict::Expand(views) => {
+                for view in views {
+                    push_view(view, &mut part.scratch, &mut part.batch)?;
+                    part.origins.push(index as u32);
+                    check_size(&part.batch)?;
+                }
+                tally.patched += 1;
+            }
+        }
+    }
+    Ok(Applied::Rewritten(tally))
+}
+
+fn change(record: &[u8], changes: &[Change], out: &mut Batch) -> Result<(), String> {
+    let changes: Vec<_> = changes.iter().map(as_record_change).collect();
+    out.try_append(|bytes| weir_record::apply_changes(record, &changes, bytes))
+        .map_err(|error| format!("its changes can't be made: {error}"))
+}
+
+fn as_record_change(change: &Change) -> weir_record::Change<'_> {
+    match change {
+        Change::Set(field) => weir_record::Change::Set(&field.path, field.value.as_record_value()),
+        Change::Remove(path) => weir_record::Change::Remove(path),
+        Change::Level(level) => weir_record::Change::Level((*level).into()),
+        Change::Message(message) => weir_record::Change::Message(message),
+        Change::Route(route) => weir_record::Change::Route(route),
+    }
+}
+
+/// Reads records that a filter made by itself.
+pub(super) fn read_views(views: &[View], out: &mut Batch) -> Result<(), String> {
+    let mut scratch = Vec::new();
+    views.iter().try_for_each(|view| {
+        push_view(view, &mut scratch, out)?;
+        check_size(out)
+    })
+}

@@ -1,0 +1,197 @@
+//! The types of `wit/v1/filter.wit` as Rust types: borrowed ones on the way into a filter, owned ones on the way out.
+//!
+//! The runtime checks them against a component's own types when it is loaded, so a disagreement with the WIT is an
+//! error then and never a misread value. The derives expand to `unsafe impl`s of the runtime's traits, checked by the
+//! derive itself; that is the one reason why this file allows `unsafe`.
+#![allow(unsafe_code)]
+
+use wasmtime::component::{ComponentType, Lift, Lower};
+
+#[derive(ComponentType, Lift, Lower, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Level {
+    #[component(name = "trace")]
+    Trace,
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warning")]
+    Warning,
+    #[component(name = "error")]
+    Error,
+    #[component(name = "critical")]
+    Critical,
+}
+
+impl From<Level> for weir_record::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Trace => Self::Trace,
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warning => Self::Warning,
+            Level::Error => Self::Error,
+            Level::Critical => Self::Critical,
+        }
+    }
+}
+
+impl From<weir_record::Level> for Level {
+    fn from(level: weir_record::Level) -> Self {
+        match level {
+            weir_record::Level::Trace => Self::Trace,
+            weir_record::Level::Debug => Self::Debug,
+            weir_record::Level::Info => Self::Info,
+            weir_record::Level::Warning => Self::Warning,
+            weir_record::Level::Error => Self::Error,
+            weir_record::Level::Critical => Self::Critical,
+        }
+    }
+}
+
+/// A value on the way in.
+#[derive(ComponentType, Lower, Clone, Copy, Debug, PartialEq)]
+#[component(variant)]
+pub(crate) enum ValueIn<'a> {
+    #[component(name = "null")]
+    Null,
+    #[component(name = "boolean")]
+    Boolean(bool),
+    #[component(name = "integer")]
+    Integer(i64),
+    #[component(name = "float")]
+    Float(f64),
+    #[component(name = "text")]
+    Text(&'a str),
+    #[component(name = "binary")]
+    Binary(&'a [u8]),
+}
+
+#[derive(ComponentType, Lower, Clone, Copy, Debug)]
+#[component(record)]
+pub(crate) struct FieldIn<'a> {
+    pub path: &'a str,
+    pub value: ValueIn<'a>,
+}
+
+#[derive(ComponentType, Lower, Clone, Copy, Debug)]
+#[component(record)]
+pub(crate) struct ViewIn<'a> {
+    pub time: i64,
+    pub level: Level,
+    pub source: &'a str,
+    pub message: &'a str,
+    pub fields: &'a [FieldIn<'a>],
+}
+
+/// A value on the way out.
+#[derive(ComponentType, Lift, Clone, Debug, PartialEq)]
+#[component(variant)]
+pub(crate) enum Value {
+    #[component(name = "null")]
+    Null,
+    #[component(name = "boolean")]
+    Boolean(bool),
+    #[component(name = "integer")]
+    Integer(i64),
+    #[component(name = "float")]
+    Float(f64),
+    #[component(name = "text")]
+    Text(String),
+    #[component(name = "binary")]
+    Binary(Vec<u8>),
+}
+
+impl Value {
+    /// The same value as a record holds it.
+    pub fn as_record_value(&self) -> weir_record::Value<'_> {
+        match self {
+            Self::Null => weir_record::Value::Nil,
+            Self::Boolean(value) => weir_record::Value::Bool(*value),
+            Self::Integer(value) => weir_record::Value::Int(*value),
+            Self::Float(value) => weir_record::Value::Float(*value),
+            Self::Text(text) => weir_record::Value::Str(text),
+            Self::Binary(bytes) => weir_record::Value::Bin(bytes),
+        }
+    }
+}
+
+#[derive(ComponentType, Lift, Clone, Debug)]
+#[component(record)]
+pub(crate) struct Field {
+    pub path: String,
+    pub value: Value,
+}
+
+#[derive(ComponentType, Lift, Clone, Debug)]
+#[component(record)]
+pub(crate) struct View {
+    pub time: i64,
+    pub level: Level,
+    pub source: String,
+    pub message: String,
+    pub fields: Vec<Field>,
+}
+
+#[derive(ComponentType, Lift, Clone, Debug)]
+#[component(variant)]
+pub(crate) enum Change {
+    #[component(name = "set")]
+    Set(Field),
+    #[component(name = "remove")]
+    Remove(String),
+    #[component(name = "level")]
+    Level(Level),
+    #[component(name = "message")]
+    Message(String),
+    #[component(name = "route")]
+    Route(String),
+}
+
+#[derive(ComponentType, Lift, Clone, Debug)]
+#[component(variant)]
+pub(crate) enum Verdict {
+    #[component(name = "keep")]
+    Keep,
+    #[component(name = "drop")]
+    Drop,
+    #[component(name = "change")]
+    Change(Vec<Change>),
+    #[component(name = "expand")]
+    Expand(Vec<View>),
+}
+
+/// What a filter says of itself.
+#[derive(ComponentType, Lift, Clone, Debug, Default, PartialEq, Eq)]
+#[component(record)]
+pub struct Description {
+    /// Its name, such as `redact`.
+    pub name: String,
+    /// Its version, such as `1.2.0`.
+    pub version: String,
+    /// What it does, in a sentence.
+    pub description: String,
+    /// The paths it reads; empty means all.
+    pub reads: Vec<String>,
+    /// The paths it may change; empty means all.
+    pub writes: Vec<String>,
+}
+
+#[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum EncodingName {
+    #[component(name = "msgpack")]
+    Msgpack,
+    #[component(name = "json")]
+    Json,
+}
+
+#[derive(ComponentType, Lift, Clone, Debug)]
+#[component(record)]
+pub(crate) struct Output {
+    pub verdicts: Vec<u8>,
+    pub records: Vec<u8>,
+}

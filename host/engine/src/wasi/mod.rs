@@ -1,0 +1,159 @@
+//! The WASI that filters get: one with nothing in it. Compilers for most languages make modules that import WASI
+//! whether they use it or not; a filter's files, environment and arguments are none, what it prints goes to Weir's log
+//! under its name, and clocks and random numbers work, since runtimes seed their hash tables with them. Everything
+//! else traps when it is called, with its name. There is no way from here to the system.
+//!
+//! Two forms: components import the interfaces of WASI 0.2, whose functions are given here by name, whichever of their
+//! versions it is; core modules import `wasi_snapshot_preview1`, which the module in `preview1.wat` answers from inside
+//! the component.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::time::Instant;
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker, Resource, ResourceType, Val};
+use weir_record::Level;
+
+use crate::guest::HostState;
+
+/// The answers to WASI's first version, assembled from `preview1.wat`.
+pub(crate) const PREVIEW1: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preview1.wasm"));
+
+/// Most random bytes that are given at once.
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
+/// What a stream says it takes at once.
+const STREAM_BYTES: u64 = 4096;
+
+/// All of WASI's resources: there is nothing behind any of them.
+struct Nothing;
+
+type Store<'a> = StoreContextMut<'a, HostState>;
+
+/// Gives a linker those functions of WASI that a component imports.
+pub(crate) fn link(linker: &mut Linker<HostState>, component: &Component) -> wasmtime::Result<()> {
+    let runtime = component.engine().clone();
+    for (import, item) in component.component_type().imports(&runtime) {
+        let ComponentItem::ComponentInstance(instance) = item.ty else { continue };
+        if !import.starts_with("wasi:") {
+            continue;
+        }
+        let interface = import.split_once('@').map_or(import, |(name, _)| name);
+        let mut linked = linker.instance(import)?;
+        for (name, item) in instance.exports(&runtime) {
+            match item.ty {
+                ComponentItem::Resource(_) => {
+                    linked.resource(name, ResourceType::host::<Nothing>(), |_, _| Ok(()))?;
+                }
+                ComponentItem::ComponentFunc(_) => {
+                    let called = format!("{interface}#{name}");
+                    linked.func_new(name, move |store, _, given, results| answer(&called, store, given, results))?;
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+fn answer(called: &str, mut store: Store<'_>, given: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
+    for value in given {
+        if let Val::Resource(resource) = value {
+            resource.resource_drop(&mut store)?;
+        }
+    }
+    let Some(value) = value(called, &mut store, given)? else {
+        wasmtime::bail!("it called `{called}`, which filters don't have");
+    };
+    match (results, value) {
+        ([], _) => {}
+        ([result], value) => *result = value,
+        _ => wasmtime::bail!("`{called}` has another type than expected"),
+    }
+    Ok(())
+}
+
+/// None for what filters don't have.
+fn value(called: &str, store: &mut Store<'_>, given: &[Val]) -> wasmtime::Result<Option<Val>> {
+    let value = match called {
+        "wasi:cli/environment#get-environment"
+        | "wasi:cli/environment#get-arguments"
+        | "wasi:filesystem/preopens#get-directories" => Val::List(Vec::new()),
+        "wasi:cli/environment#initial-cwd"
+        | "wasi:cli/terminal-stdin#get-terminal-stdin"
+        | "wasi:cli/terminal-stdout#get-terminal-stdout"
+        | "wasi:cli/terminal-stderr#get-terminal-stderr" => Val::Option(None),
+        "wasi:cli/stdin#get-stdin" | "wasi:cli/stdout#get-stdout" | "wasi:cli/stderr#get-stderr" => {
+            Val::Resource(Resource::<Nothing>::new_own(0).try_into_resource_any(store)?)
+        }
+        "wasi:clocks/wall-clock#now" => wall_clock(weir_record::time::now_ns()),
+        "wasi:clocks/wall-clock#resolution" => wall_clock(1),
+        "wasi:clocks/monotonic-clock#now" => Val::U64(monotonic_ns()),
+        "wasi:clocks/monotonic-clock#resolution" => Val::U64(1),
+        "wasi:random/random#get-random-u64" | "wasi:random/insecure#get-insecure-random-u64" => Val::U64(random()),
+        "wasi:random/random#get-random-bytes" | "wasi:random/insecure#get-insecure-random-bytes" => {
+            random_bytes(given)?
+        }
+        "wasi:random/insecure-seed#insecure-seed" | "wasi:random/insecure-seed#get-insecure-seed" => {
+            Val::Tuple(vec![Val::U64(random()), Val::U64(random())])
+        }
+        _ => return Ok(stream(called.strip_prefix("wasi:io/streams#").unwrap_or_default(), store, given)),
+    };
+    Ok(Some(value))
+}
+
+fn stream(method: &str, store: &Store<'_>, given: &[Val]) -> Option<Val> {
+    Some(match method {
+        "[method]output-stream.check-write" => done(Some(Val::U64(STREAM_BYTES))),
+        "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush" => {
+            if let Some(Val::List(bytes)) = given.get(1) {
+                print(store, bytes);
+            }
+            done(None)
+        }
+        "[method]output-stream.flush" | "[method]output-stream.blocking-flush" => done(None),
+        "[method]input-stream.read" | "[method]input-stream.blocking-read" => {
+            Val::Result(Err(Some(Box::new(Val::Variant("closed".into(), None)))))
+        }
+        _ => return None,
+    })
+}
+
+fn done(value: Option<Val>) -> Val {
+    Val::Result(Ok(value.map(Box::new)))
+}
+
+fn print(store: &Store<'_>, bytes: &[Val]) {
+    let bytes: Vec<u8> =
+        bytes.iter().filter_map(|byte| if let Val::U8(byte) = byte { Some(*byte) } else { None }).collect();
+    let text = String::from_utf8_lossy(&bytes);
+    if !text.trim().is_empty() {
+        store.data().shared.log(Level::Info, text.trim_end());
+    }
+}
+
+fn wall_clock(ns: i64) -> Val {
+    let seconds = u64::try_from(ns / 1_000_000_000).unwrap_or_default();
+    let nanoseconds = u32::try_from(ns % 1_000_000_000).unwrap_or_default();
+    Val::Record(vec![("seconds".into(), Val::U64(seconds)), ("nanoseconds".into(), Val::U32(nanoseconds))])
+}
+
+fn monotonic_ns() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Good for hash tables, which is what runtimes want it for; not for secrets.
+fn random() -> u64 {
+    RandomState::new().hash_one(monotonic_ns())
+}
+
+fn random_bytes(given: &[Val]) -> wasmtime::Result<Val> {
+    match given {
+        [Val::U64(count)] if *count <= MAX_RANDOM_BYTES => {
+            Ok(Val::List((0..*count).map(|_| Val::U8(random() as u8)).collect()))
+        }
+        _ => wasmtime::bail!("it asked for more than {MAX_RANDOM_BYTES} random bytes at once"),
+    }
+}

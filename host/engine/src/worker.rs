@@ -1,0 +1,258 @@
+//! Batches through the chain. Each pipeline thread has a worker, with its own instances of the filters that keep no
+//! state; a filter with state has one instance, which the workers take turns with.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use weir_record::{Batch, Level};
+
+use crate::engine::Engine;
+use crate::filter::{Filter, OnError};
+use crate::health::{Health, Went};
+use crate::instance::{Instance, Seat};
+use crate::rewrite::{Part, Rewrite, spare};
+use crate::search::{Casualty, Search};
+use crate::shared::lock;
+
+/// Filters, in the order in which records pass them.
+#[derive(Debug, Clone, Default)]
+pub struct Chain(pub Vec<Arc<Filter>>);
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The records that came through, canonical, in order.
+    pub batch: Batch,
+    /// Those that a filter failed on and whose policy is not to pass.
+    pub failed: Vec<Failed>,
+}
+
+/// A record that a filter failed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Its place in the batch given; of what a record was expanded to, that record's place.
+    pub index: u32,
+    /// The filter's name.
+    pub filter: String,
+    /// One line.
+    pub reason: String,
+    /// What is to be done with it.
+    pub action: Action,
+    /// The record as it came to that filter: what earlier filters removed is not in it.
+    pub record: Vec<u8>,
+}
+
+/// What is to be done with a failed record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It is set aside.
+    Quarantine,
+    /// Its sender gets an error.
+    Reject,
+}
+
+/// One pipeline thread's filters. The thread needs a stack of 2 MiB.
+pub struct Worker {
+    /// Keeps the runtime while there are instances.
+    _engine: Arc<Engine>,
+    seats: Vec<(u64, Seat)>,
+    part: Part,
+    spare: Batch,
+    spare_origins: Vec<u32>,
+}
+
+/// A batch on its way.
+struct Flow {
+    batch: Batch,
+    /// For each record its place in the batch given; `None` while that is its place.
+    origins: Option<Vec<u32>>,
+    failed: Vec<Failed>,
+}
+
+impl Worker {
+    /// A worker without instances; it takes or makes them as it meets filters.
+    pub fn new(engine: Arc<Engine>) -> Worker {
+        Worker {
+            _engine: engine,
+            seats: Vec::new(),
+            part: Part::default(),
+            spare: Batch::new(),
+            spare_origins: Vec::new(),
+        }
+    }
+
+    /// Runs a batch through the chain.
+    pub fn run(&mut self, chain: &Chain, batch: Batch) -> Outcome {
+        self.settle(chain);
+        self.run_through(&chain.0, batch)
+    }
+
+    /// Asks the stateful filters of the chain for records of their own, and runs those through the filters after
+    /// them. `closing` when Weir stops, or for a chain of what is taken out. [`Failed::index`] counts the records
+    /// that each filter made.
+    pub fn tick(&mut self, chain: &Chain, closing: bool) -> Outcome {
+        self.settle(chain);
+        let mut all = Outcome::default();
+        for (place, filter) in chain.0.iter().enumerate() {
+            let made = tick(filter, closing);
+            if !made.is_empty() {
+                let outcome = self.run_through(&chain.0[place + 1..], made);
+                all.batch.extend(&outcome.batch);
+                all.failed.extend(outcome.failed);
+            }
+        }
+        all
+    }
+
+    /// Lets go of instances of filters that are not in the chain. Happens with every batch; a worker without work
+    /// calls it when the chain has changed.
+    pub fn settle(&mut self, chain: &Chain) {
+        self.seats.retain(|(id, _)| chain.0.iter().any(|filter| filter.id == *id));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn seats(&self) -> usize {
+        self.seats.len()
+    }
+
+    fn run_through(&mut self, filters: &[Arc<Filter>], batch: Batch) -> Outcome {
+        let mut flow = Flow { batch, origins: None, failed: Vec::new() };
+        for filter in filters {
+            if flow.batch.is_empty() {
+                break;
+            }
+            self.pass(filter, &mut flow);
+        }
+        Outcome { batch: flow.batch, failed: flow.failed }
+    }
+
+    fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow) {
+        if let Some(seat) = &filter.seat {
+            let mut seat = lock(seat);
+            if let Some(successor) = seat.successor.clone() {
+                drop(seat);
+                return self.pass(&successor, flow);
+            }
+            return self.pass_with(filter, &mut seat, flow);
+        }
+        let (id, mut seat) = match self.seats.iter().position(|(id, _)| *id == filter.id) {
+            Some(place) => self.seats.swap_remove(place),
+            None => (filter.id, Seat::default()),
+        };
+        self.pass_with(filter, &mut seat, flow);
+        self.seats.push((id, seat));
+    }
+
+    fn pass_with(&mut self, filter: &Filter, seat: &mut Seat, flow: &mut Flow) {
+        let input = std::mem::take(&mut flow.batch);
+        let mut rewrite = Rewrite::new(std::mem::take(&mut self.spare), std::mem::take(&mut self.spare_origins));
+        let mut search = Search::new(filter, seat, &input, &mut self.part);
+        let went = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
+        let (tally, casualties) = (search.tally, std::mem::take(&mut search.casualties));
+        let failed: usize = casualties.iter().map(|casualty| casualty.records.len()).sum();
+        flow.note(filter, &input, &casualties);
+        let records_in = input.len();
+        let finished = rewrite.finish(input);
+        let metrics = &filter.metrics;
+        metrics.records_in.increment(records_in as u64);
+        metrics.records_out.increment(finished.batch.len() as u64);
+        metrics.dropped.increment(tally.dropped);
+        metrics.patched.increment(tally.patched);
+        if failed > 0 {
+            metrics.failed.increment(failed as u64);
+        }
+        report(filter, went, failed, records_in);
+        flow.batch = finished.batch;
+        if let Some(origins) = finished.origins {
+            flow.origins = Some(flow.translate(origins));
+        }
+        self.spare = spare(finished.spare);
+        self.spare_origins = finished.spare_origins;
+    }
+}
+
+impl Flow {
+    /// Enters failed records for their policy.
+    fn note(&mut self, filter: &Filter, input: &Batch, casualties: &[Casualty]) {
+        let action = match filter.spec().on_error {
+            OnError::Pass => return,
+            OnError::Quarantine => Action::Quarantine,
+            OnError::Reject => Action::Reject,
+        };
+        for casualty in casualties {
+            self.failed.extend(casualty.records.clone().map(|at| Failed {
+                index: self.origins.as_ref().map_or(at as u32, |origins| origins[at]),
+                filter: filter.name().to_owned(),
+                reason: casualty.reason.clone(),
+                action,
+                record: input.get(at).to_vec(),
+            }));
+        }
+    }
+
+    /// Places in a filter's input to places in the batch given.
+    fn translate(&self, mut places: Vec<u32>) -> Vec<u32> {
+        if let Some(origins) = &self.origins {
+            for place in &mut places {
+                *place = origins[*place as usize];
+            }
+        }
+        places
+    }
+}
+
+/// Says in Weir's log what failed, and notes it in the filter's health.
+fn report(filter: &Filter, went: Option<Went>, failed: usize, of: usize) {
+    let Some(went) = went else { return };
+    if let Went::Failed(reason) | Went::GaveUp(reason) = &went {
+        let fate = match filter.spec().on_error {
+            OnError::Quarantine => "quarantined",
+            OnError::Pass => "passed on as they were",
+            OnError::Reject => "rejected",
+        };
+        filter.shared.log(Level::Warning, &format!("{failed} of {of} records failed and are {fate}: {reason}"));
+    }
+    note(filter, went);
+}
+
+fn note(filter: &Filter, went: Went) {
+    let Some(health) = filter.failures.note(went, Instant::now()) else { return };
+    match &health {
+        Health::Ok => tracing::info!(filter = filter.name(), "the filter works again"),
+        Health::Failing { batches, reason } => {
+            tracing::error!(filter = filter.name(), "the filter failed on {batches} batches in a row: {reason}");
+        }
+        Health::Suspended { retry_in, reason } => {
+            let seconds = retry_in.as_secs_f64().ceil();
+            tracing::error!(filter = filter.name(), "the filter is not called for {seconds} s: {reason}");
+        }
+    }
+    filter.metrics.failing.set(if health == Health::Ok { 0.0 } else { 1.0 });
+}
+
+/// The records that a stateful filter has to say by itself; none from others.
+fn tick(filter: &Arc<Filter>, closing: bool) -> Batch {
+    let Some(seat) = &filter.seat else { return Batch::new() };
+    let mut seat = lock(seat);
+    if let Some(successor) = seat.successor.clone() {
+        drop(seat);
+        return tick(&successor, closing);
+    }
+    let deadline = filter.spec().timeout;
+    let made = seat.instance(filter).and_then(|Instance { guest, exports }| exports.tick(guest, closing, deadline));
+    match made {
+        Ok(made) => {
+            if !closing {
+                filter.save(&mut seat);
+            }
+            made
+        }
+        Err(error) => {
+            seat.failed(&error);
+            filter.metrics.error(error.kind);
+            filter.shared.log(Level::Warning, &format!("`tick` failed: {error}"));
+            note(filter, Went::Failed(format!("`tick` failed: {error}")));
+            Batch::new()
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Reads a body whole, within bounds of size, time and bytes in flight.
+//!
+//! Between the head of a request and its decoding. A body that is already there in one piece (most small ones) is passed
+//! on without a copy. A refused body is not read for its content, only drained for a while, so that a sender who writes
+//! first and reads later still sees why. Invariant: what is buffered is counted in flight before it is kept.
+
+use std::{future::poll_fn, pin::Pin, pin::pin, task::Poll, time::Duration};
+
+use bytes::Bytes;
+use hyper::{StatusCode, body::Body};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::{HttpOptions, flight::Held, limits, reply::Refused};
+
+/// The bounds of one body.
+#[derive(Clone, Copy)]
+pub(crate) struct BodyBounds {
+    pub(crate) max_bytes: usize,
+    pub(crate) idle: Duration,
+    pub(crate) total: Duration,
+}
+
+impl BodyBounds {
+    pub(crate) fn of(options: &HttpOptions) -> BodyBounds {
+        BodyBounds {
+            max_bytes: options.max_body_bytes,
+            idle: options.body_idle_timeout,
+            total: options.body_total_timeout,
+        }
+    }
+}
+
+/// The bytes of `body`, counted in `held`.
+pub(crate) async fn read<B>(body: &mut B, bounds: BodyBounds, held: &mut Held) -> Result<Bytes, Refused>
+where
+    B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+{
+    if let Some(declared) = body.size_hint().exact() {
+        let declared = usize::try_from(declared).unwrap_or(usize::MAX);
+        if declared > bounds.max_bytes {
+            return Err(too_large(&format!("the body has {declared} bytes"), bounds.max_bytes));
+        }
+        if !held.has_room(declared) {
+            held.grow(declared)?;
+        }
+    }
+    let mut clock = Clock::start(bounds);
+    let mut whole = Vec::new();
+    // The first piece is kept as it came until a second one shows that it wasn't all.
+    let mut first = Bytes::new();
+    let mut count = 0;
+    while let Some(piece) = clock.next_piece(body, count).await? {
+        count += piece.len();
+        if count > bounds.max_bytes {
+            return Err(too_large("the body goes on", bounds.max_bytes));
+        }
+        held.grow(piece.len())?;
+        if count == piece.len() {
+            first = piece;
+        } else {
+            if whole.is_empty() {
+                let expected = body.size_hint().lower().saturating_add(count as u64);
+                whole.reserve(usize::try_from(expected).unwrap_or(count).min(bounds.max_bytes));
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&piece);
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.into() })
+}
+
+fn too_large(what: &str, max_bytes: usize) -> Refused {
+    let error = format!("{what}, more than the {max_bytes} that are taken at once; send smaller batches");
+    Refused::new(StatusCode::PAYLOAD_TOO_LARGE, error)
+}
+
+/// Both time bounds of a body: a timer per piece, set to whichever ends first.
+struct Clock {
+    bounds: BodyBounds,
+    end: Instant,
+    last_piece: Instant,
+}
+
+impl Clock {
+    fn start(bounds: BodyBounds) -> Clock {
+        let now = Instant::now();
+        Clock { bounds, end: now + bounds.total, last_piece: now }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.end.min(self.last_piece + self.bounds.idle)
+    }
+
+    /// The next piece that has bytes, or none at the body's end.
+    async fn next_piece<B>(&mut self, body: &mut B, received: usize) -> Result<Option<Bytes>, Refused>
+    where
+        B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
+    {
+        loop {
+            let mut timer = pin!(sleep_until(self.deadline()));
+            let frame = poll_fn(|context| match Pin::new(&mut *body).poll_frame(context) {
+                Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+                Poll::Pending => timer.as_mut().poll(context).map(Err),
+            });
+            match frame.await {
+                Err(()) => return Err(self.too_slow(received)),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => {
+                    let error = format!("the body ended after {received} bytes: {error}");
+                    return Err(Refused::new(StatusCode::BAD_REQUEST, error));
+                }
+                Ok(Some(Ok(frame))) => {
+                    // Trailers say nothing that is needed here. Only bytes count as progress, and only once a piece:
+                    // asking the system for the time is cheap beside the read that brought it.
+                    if let Ok(piece) = frame.into_data()
+                        && !piece.is_empty()
+                    {
+                        self.last_piece = Instant::now();
+                        return Ok(Some(piece));
+                    }
+                }
+            }
+        }
+    }
+
+    fn too_slow(&self, received: usize) -> Refused {
+        let bounds = self.bounds;
+        let what = if Instant::now() >= self.end {
+            format!("the body took more than {:?}", bounds.total)
+        } else {
+            format!("no byte of the body came for {:?}", bounds.idle)
+        };
+        Refused::new(StatusCode::REQUEST_TIMEOUT, format!("{what} ({received} bytes received); send it again"))
+    }
+}
+
+/// Reads what is left of a refused body and forgets it, for a bounded while. The caller must not do this to a sender
+/// that waits for `100 Continue`: reading would ask for the body.
+pub(crate) async fn drain<B>(mut body: B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let read = async {
+        let mut count = 0;
+        while count < limits::DRAIN_BYTES {
+            match poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+                Some(Ok(frame)) => count += frame.data_ref().map_or(1, Bytes::len),
+                Some(Err(_)) | None => break,
+            }
+        }
+    };
+    // Too slow a sender gets its connection closed instead; that is all that is lost.
+    _ = timeout(limits::DRAIN_TIMEOUT, read).await;
+}
+
+#[cfg(test)]
+#[path = "body_tests.rs"]
+mod tests;

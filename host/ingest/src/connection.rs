@@ -1,0 +1,148 @@
+//! One connection: HTTP/1.1 or HTTP/2 (prior knowledge), their bounds, and when to end it.
+//!
+//! `server` starts one of these per accepted socket; every request on it goes to `routes`. A connection ends by itself,
+//! when the server stops (after the requests on it are answered), or when it has been quiet for too long. Quiet means
+//! that no request is being answered: between requests, in the middle of a head, before the first byte. One timer per
+//! connection watches that, so a request costs no timer of its own. Invariant: a connection holds its place only as long
+//! as it is used.
+
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hyper::service::service_fn;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    limits,
+    routes::{self, Endpoint},
+};
+
+/// Serves one connection until it ends. A change of `stop` asks it to end soon.
+pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+    // An answer is one small write; waiting for more to send would only delay it.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "can't switch off delayed sending");
+    }
+    let quiet_timeout = endpoint.options.quiet_timeout;
+    let use_of = Arc::new(Use { since: Instant::now(), active: AtomicUsize::new(0), last_ms: AtomicU64::new(0) });
+    let service = {
+        let (endpoint, use_of) = (Arc::clone(&endpoint), Arc::clone(&use_of));
+        service_fn(move |request| {
+            let busy = Busy::begin(&endpoint, &use_of);
+            async move { Ok::<_, Infallible>(routes::answer(&busy.endpoint, request).await) }
+        })
+    };
+    let http = http();
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut quiet = pin!(sleep(quiet_timeout));
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    endpoint.meters.failed.increment(1);
+                    tracing::debug!(%error, "a connection failed");
+                }
+                return;
+            }
+            _ = stop.changed(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = quiet.as_mut() => match use_of.quiet_until(quiet_timeout) {
+                Some(until) => quiet.as_mut().reset(until),
+                None => break,
+            },
+        }
+    }
+    connection.as_mut().graceful_shutdown();
+    // It may be in the middle of a head and never end by itself.
+    if timeout(limits::GOODBYE_TIMEOUT, connection).await.is_err() {
+        endpoint.meters.failed.increment(1);
+        tracing::debug!("a connection was closed in the middle of a request's head");
+    }
+}
+
+/// Both versions of HTTP with their bounds.
+fn http() -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        // `quiet` does this, also between requests and for HTTP/2.
+        .header_read_timeout(None)
+        .max_buf_size(limits::READ_BUFFER_BYTES)
+        // `max_headers` stays at hyper's own bound, see `limits::MAX_HEADERS`.
+        // Not `pipeline_flush`: it holds an answer back while part of a next request is in the buffer, and loses the
+        // 400 or 431 to a head that can't be read.
+        // `printf … | nc` closes its side after the request and still wants the answer.
+        .half_close(true);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::MAX_STREAMS)
+        .max_header_list_size(limits::MAX_HEADER_LIST_BYTES)
+        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(limits::PING_INTERVAL)
+        .keep_alive_timeout(limits::PING_INTERVAL);
+    http
+}
+
+/// How a connection is used.
+struct Use {
+    since: Instant,
+    /// Requests being answered.
+    active: AtomicUsize,
+    /// When the last answer was ready, in milliseconds after `since`.
+    last_ms: AtomicU64,
+}
+
+impl Use {
+    /// Until when the connection may be quiet; none when that is over.
+    fn quiet_until(&self, bound: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        if self.active.load(Ordering::Acquire) > 0 {
+            return Some(now + bound);
+        }
+        let until = self.since + Duration::from_millis(self.last_ms.load(Ordering::Acquire)) + bound;
+        (until > now).then_some(until)
+    }
+}
+
+/// A request being answered; dropped when it is, or when the client went away.
+struct Busy {
+    endpoint: Arc<Endpoint>,
+    use_of: Arc<Use>,
+}
+
+impl Busy {
+    fn begin(endpoint: &Arc<Endpoint>, use_of: &Arc<Use>) -> Busy {
+        use_of.active.fetch_add(1, Ordering::AcqRel);
+        endpoint.active.fetch_add(1, Ordering::AcqRel);
+        Busy { endpoint: Arc::clone(endpoint), use_of: Arc::clone(use_of) }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let elapsed_ms = u64::try_from(self.use_of.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.use_of.last_ms.store(elapsed_ms, Ordering::Release);
+        self.use_of.active.fetch_sub(1, Ordering::AcqRel);
+        self.endpoint.active.fetch_sub(1, Ordering::AcqRel);
+    }
+}

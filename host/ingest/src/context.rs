@@ -1,0 +1,174 @@
+//! What the request itself says about its records: `?source=…&level=…`, `X-Request-ID` and `traceparent`.
+//!
+//! It fills only what a record lacks. Query parameters are Weir's own, so a wrong one is refused with a hint; headers
+//! may be added by any proxy on the way, so unusable ones are ignored. Invariant: every value kept is UTF-8 without
+//! control characters and bounded, because it is copied into every record of the request.
+
+use std::borrow::Cow;
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{HeaderName, HeaderValue},
+    http::request::Parts,
+};
+use weir_record::Level;
+
+use crate::{limits, reply::Refused};
+
+/// The request's own contribution to its records.
+#[derive(Debug, Default)]
+pub(crate) struct Context<'a> {
+    pub(crate) source: Option<Cow<'a, str>>,
+    pub(crate) level: Option<Level>,
+    pub(crate) request_id: Option<&'a str>,
+    pub(crate) trace: Option<Trace<'a>>,
+}
+
+/// The ids in a `traceparent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trace<'a> {
+    pub(crate) trace_id: &'a str,
+    pub(crate) span_id: &'a str,
+}
+
+impl<'a> Context<'a> {
+    /// Reads query and headers.
+    pub(crate) fn read(parts: &'a Parts) -> Result<Context<'a>, Refused> {
+        let mut context = match parts.uri.query() {
+            Some(query) => from_query(query)?,
+            None => Context::default(),
+        };
+        context.request_id = request_id(&parts.headers);
+        context.trace = trace(&parts.headers);
+        Ok(context)
+    }
+
+    /// Calls `then` with the entries for a record's `context` map: key and value, only those that are known.
+    pub(crate) fn with_entries<T>(&self, then: impl FnOnce(&[(&str, &str)]) -> T) -> T {
+        let mut entries = [("", ""); 3];
+        let mut count = 0;
+        let trace = self.trace;
+        let known = [
+            ("request_id", self.request_id),
+            ("trace_id", trace.map(|trace| trace.trace_id)),
+            ("span_id", trace.map(|trace| trace.span_id)),
+        ];
+        for (key, value) in known {
+            if let Some(value) = value {
+                entries[count] = (key, value);
+                count += 1;
+            }
+        }
+        then(&entries[..count])
+    }
+}
+
+/// Other parameters are left alone: proxies and clients add their own.
+fn from_query(query: &str) -> Result<Context<'_>, Refused> {
+    if query.len() > limits::MAX_QUERY_BYTES {
+        return Err(Refused::new(
+            StatusCode::BAD_REQUEST,
+            format!("the query has {} bytes; at most {} are read", query.len(), limits::MAX_QUERY_BYTES),
+        ));
+    }
+    let mut context = Context::default();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "source" => context.source = Some(source(value)?),
+            "level" => context.level = Some(level(value)?),
+            _ => {}
+        }
+    }
+    Ok(context)
+}
+
+fn source(value: &str) -> Result<Cow<'_, str>, Refused> {
+    let value = decoded("source", value)?;
+    if value.is_empty() || value.len() > limits::MAX_LABEL_BYTES || value.chars().any(char::is_control) {
+        return Err(Refused::new(
+            StatusCode::BAD_REQUEST,
+            format!(
+                "query parameter `source` must have 1 to {} bytes and no control characters; name the service, as in ?source=checkout",
+                limits::MAX_LABEL_BYTES
+            ),
+        ));
+    }
+    Ok(value)
+}
+
+fn level(value: &str) -> Result<Level, Refused> {
+    let value = decoded("level", value)?;
+    let known = Level::parse(&value).or_else(|| value.parse().ok().and_then(Level::from_number));
+    known.ok_or_else(|| {
+        let shown: String = value.chars().take(32).collect();
+        Refused::new(
+            StatusCode::BAD_REQUEST,
+            format!("query parameter `level` is `{shown}`, which is no level; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        )
+    })
+}
+
+/// Undoes percent-encoding, and `+` for a space as forms write it.
+fn decoded<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Refused> {
+    if !value.contains(['%', '+']) {
+        return Ok(Cow::Borrowed(value));
+    }
+    let refuse = |what| {
+        let error = format!("query parameter `{name}` {what}; percent-encode it as UTF-8");
+        Refused::new(StatusCode::BAD_REQUEST, error)
+    };
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match (*first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                let (Some(high), Some(low)) = (digit(*high), digit(*low)) else {
+                    return Err(refuse("has a % that two hex digits don't follow"));
+                };
+                bytes.push(high << 4 | low);
+                rest = after;
+            }
+            (b'%', _) => return Err(refuse("has a % that two hex digits don't follow")),
+            (b'+', _) => bytes.push(b' '),
+            (byte, _) => bytes.push(byte),
+        }
+    }
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| refuse("isn't UTF-8"))
+}
+
+/// `X-Request-ID`, if it is something to search for: 1 to [`limits::MAX_LABEL_BYTES`] visible characters.
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    let id = headers.get(X_REQUEST_ID)?.to_str().ok()?.trim();
+    let usable =
+        !id.is_empty() && id.len() <= limits::MAX_LABEL_BYTES && !id.bytes().any(|byte| byte.is_ascii_control());
+    usable.then_some(id)
+}
+
+fn trace(headers: &HeaderMap) -> Option<Trace<'_>> {
+    const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let value = values.next().map(HeaderValue::to_str)?.ok()?;
+    // Two of them contradict each other: the standard says to trust neither.
+    if values.next().is_some() { None } else { parse_traceparent(value) }
+}
+
+/// `version-trace_id-parent_id-flags`, lower-case hex (W3C Trace Context). A version after 00 may have more parts.
+fn parse_traceparent(value: &str) -> Option<Trace<'_>> {
+    let mut parts = value.trim().splitn(5, '-');
+    let (version, trace_id) = (parts.next()?, parts.next()?);
+    let (span_id, flags, more) = (parts.next()?, parts.next()?, parts.next());
+    let hex =
+        |text: &str, length| text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let id = |text: &str, length| hex(text, length) && text.bytes().any(|byte| byte != b'0');
+    let version_fits = hex(version, 2) && version != "ff" && (version != "00" || more.is_none());
+    let valid = version_fits && id(trace_id, 32) && id(span_id, 16) && hex(flags, 2);
+    valid.then_some(Trace { trace_id, span_id })
+}
+
+#[cfg(test)]
+#[path = "context_tests.rs"]
+mod tests;

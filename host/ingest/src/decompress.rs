@@ -1,0 +1,112 @@
+//! Undoes a body's compression, within a bound on what comes out.
+//!
+//! Runs after the whole body is read and before it is parsed. Output grows step by step and each step is counted in
+//! flight, so a bomb is stopped at the bound and never exists whole. Invariants: never more than the bound plus one byte
+//! is produced; a stream that ends early, or that something follows, is an error and never a shorter log.
+
+use std::io::{self, Read};
+
+use flate2::{Decompress, FlushDecompress, Status, bufread::MultiGzDecoder};
+
+use crate::{flight::Held, limits, reply::Refused, request::Encoding};
+
+/// Why a body could not be decompressed.
+#[derive(Debug)]
+pub(crate) enum DecompressError {
+    /// More than the bound would come out.
+    Bound,
+    /// The stream is damaged; what is wrong with it.
+    Broken(String),
+    /// Too much is in flight to go on.
+    Refused(Refused),
+}
+
+/// The content of `body`, at most `max_bytes` of it. What comes out is counted in `held`, on success and on failure.
+pub(crate) fn decompress(
+    encoding: Encoding,
+    body: &[u8],
+    max_bytes: usize,
+    held: &mut Held,
+) -> Result<Vec<u8>, DecompressError> {
+    let mut out = Output { bytes: Vec::new(), max_bytes, counted: 0, held };
+    match encoding {
+        Encoding::Identity => out.copy(body)?,
+        Encoding::Gzip => out.copy(MultiGzDecoder::new(body))?,
+        Encoding::Deflate => inflate(body, &mut out)?,
+        Encoding::Zstd => {
+            let mut decoder = zstd::Decoder::with_buffer(body).map_err(|error| broken(&error))?;
+            decoder.window_log_max(limits::ZSTD_WINDOW_LOG).map_err(|error| broken(&error))?;
+            out.copy(decoder)?;
+        }
+    }
+    Ok(out.bytes)
+}
+
+fn broken(error: &io::Error) -> DecompressError {
+    DecompressError::Broken(error.to_string())
+}
+
+/// The growing output: makes room in steps, keeps the bound, counts in flight.
+struct Output<'a> {
+    bytes: Vec<u8>,
+    max_bytes: usize,
+    /// Bytes of capacity that are counted in flight.
+    counted: usize,
+    held: &'a mut Held,
+}
+
+impl Output<'_> {
+    /// Makes room for the next step: doubling, but never past the bound and the one byte that shows it was passed.
+    fn make_room(&mut self) -> Result<usize, DecompressError> {
+        let length = self.bytes.len();
+        if length > self.max_bytes {
+            return Err(DecompressError::Bound);
+        }
+        let step = length.max(limits::DECOMPRESS_STEP_BYTES).min(self.max_bytes + 1 - length);
+        let needed = (length + step).saturating_sub(self.counted);
+        self.held.grow(needed).map_err(DecompressError::Refused)?;
+        self.counted += needed;
+        self.bytes.reserve_exact(step);
+        Ok(step)
+    }
+
+    fn copy(&mut self, mut reader: impl Read) -> Result<(), DecompressError> {
+        loop {
+            let step = self.make_room()?;
+            let room = u64::try_from(step).unwrap_or(u64::MAX);
+            let read = reader.by_ref().take(room).read_to_end(&mut self.bytes).map_err(|error| broken(&error))?;
+            if read < step {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// `deflate` is zlib by the standard, but clients exist that send the raw stream; the two bytes of a zlib header tell
+/// (no compressor begins a raw stream with them).
+fn inflate(body: &[u8], out: &mut Output<'_>) -> Result<(), DecompressError> {
+    let zlib = matches!(body, [first, second, ..]
+        if first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([*first, *second]) % 31 == 0);
+    let mut stream = Decompress::new(zlib);
+    loop {
+        out.make_room()?;
+        let (read, written) = (stream.total_in(), out.bytes.len());
+        let rest = usize::try_from(read).ok().and_then(|read| body.get(read..)).unwrap_or(&[]);
+        let status = stream
+            .decompress_vec(rest, &mut out.bytes, FlushDecompress::None)
+            .map_err(|error| DecompressError::Broken(error.to_string()))?;
+        match status {
+            Status::StreamEnd if stream.total_in() == body.len() as u64 => break,
+            Status::StreamEnd => return Err(DecompressError::Broken("bytes follow its end".to_owned())),
+            _ if stream.total_in() == read && out.bytes.len() == written => {
+                return Err(DecompressError::Broken("it ends too early".to_owned()));
+            }
+            _ => {}
+        }
+    }
+    if out.bytes.len() > out.max_bytes { Err(DecompressError::Bound) } else { Ok(()) }
+}
+
+#[cfg(test)]
+#[path = "decompress_tests.rs"]
+mod tests;

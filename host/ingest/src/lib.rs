@@ -1,0 +1,47 @@
+//! HTTP ingest: bytes from any sender in, one batch of canonical records out, one answer back.
+//!
+//! A request's way: `server` accepts the connection, `connection` runs HTTP/1.1 or HTTP/2 on it, `routes` finds what
+//! the path means, `post` reads the body within bounds, lets the protocol turn it into a batch, hands that to the
+//! [`Intake`] (the pipeline) and waits until the records are durable; `reply` words the answer.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `server` | accept loop, bound on connections, graceful shutdown |
+//! | `connection` | one connection: HTTP versions and their bounds, silence, drain |
+//! | `routes` | path and method to answer; `/health`, `/ready`, `/metrics`, `/` |
+//! | `post` | the way of one posted body, from its head to the answer |
+//! | `request` | what a head says: content type, encoding, whether a web page sent it; sniffing |
+//! | `body` | reading a body within size and time |
+//! | `decompress` | gzip, deflate, zstd, within a bound on what comes out |
+//! | `context` | query parameters and tracing headers that fill what records lack |
+//! | `protocols` | one file per protocol and the slice that lists them |
+//! | `reply` | answers and refusals, as JSON |
+//! | `flight` | the bound on bytes held for all requests together |
+//! | `intake` | the door to the pipeline: what is handed over, what comes back |
+//! | `limits`, `options` | every bound with its reason; those an operator can change |
+//! | `metrics` | what is counted |
+//!
+//! Invariants: a 2xx is sent only after the intake confirmed; nothing is buffered without a bound; a request is answered
+//! once, in its sender's protocol; nothing here touches the disk.
+#![forbid(unsafe_code)]
+
+mod body;
+mod connection;
+mod context;
+mod decompress;
+mod flight;
+mod intake;
+pub mod limits;
+mod metrics;
+mod options;
+mod post;
+mod protocols;
+mod reply;
+mod request;
+mod routes;
+mod server;
+
+pub use intake::{Delivery, Intake, Problem, Receipt, Refusal};
+pub use metrics::describe_metrics;
+pub use options::HttpOptions;
+pub use server::{IngestError, serve};

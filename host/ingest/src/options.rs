@@ -1,0 +1,122 @@
+//! What an operator can change about the HTTP server.
+//!
+//! Comes from the configuration, checked once when the server starts. Invariant: after [`HttpOptions::check`] every
+//! value can be relied on (no bound is zero, the bounds fit into each other).
+
+use std::{sync::Arc, time::Duration};
+
+use weir_record::{Aliases, Level};
+
+use crate::limits;
+
+/// Settings of one HTTP server; [`Default`] is what a configuration without any gets.
+#[derive(Clone)]
+pub struct HttpOptions {
+    /// The `source` of records that have none, when the request names none either.
+    pub source: String,
+    /// The `level` of records that have none, when the request names none either.
+    pub level: Level,
+    /// Which of the senders' keys mean ours.
+    pub aliases: Arc<Aliases>,
+    /// See [`limits::MAX_BODY_BYTES`].
+    pub max_body_bytes: usize,
+    /// See [`limits::MAX_DECOMPRESSED_BYTES`].
+    pub max_decompressed_bytes: usize,
+    /// See [`limits::MAX_IN_FLIGHT_BYTES`].
+    pub max_in_flight_bytes: usize,
+    /// See [`limits::MAX_CONNECTIONS`].
+    pub max_connections: usize,
+    /// See [`limits::QUIET_TIMEOUT`].
+    pub quiet_timeout: Duration,
+    /// See [`limits::BODY_IDLE_TIMEOUT`].
+    pub body_idle_timeout: Duration,
+    /// See [`limits::BODY_TOTAL_TIMEOUT`].
+    pub body_total_timeout: Duration,
+    /// See [`limits::ANSWER_TIMEOUT`].
+    pub answer_timeout: Duration,
+    /// See [`limits::SHUTDOWN_GRACE`].
+    pub shutdown_grace: Duration,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        HttpOptions {
+            source: "http".to_owned(),
+            level: Level::Info,
+            aliases: Arc::new(Aliases::default()),
+            max_body_bytes: limits::MAX_BODY_BYTES,
+            max_decompressed_bytes: limits::MAX_DECOMPRESSED_BYTES,
+            max_in_flight_bytes: limits::MAX_IN_FLIGHT_BYTES,
+            max_connections: limits::MAX_CONNECTIONS,
+            quiet_timeout: limits::QUIET_TIMEOUT,
+            body_idle_timeout: limits::BODY_IDLE_TIMEOUT,
+            body_total_timeout: limits::BODY_TOTAL_TIMEOUT,
+            answer_timeout: limits::ANSWER_TIMEOUT,
+            shutdown_grace: limits::SHUTDOWN_GRACE,
+        }
+    }
+}
+
+impl HttpOptions {
+    /// Whether a server can run with these.
+    ///
+    /// # Errors
+    /// The first setting that can't be used, and what would do.
+    pub fn check(&self) -> Result<(), String> {
+        let sizes = [
+            ("max_body_bytes", self.max_body_bytes),
+            ("max_decompressed_bytes", self.max_decompressed_bytes),
+            ("max_connections", self.max_connections),
+        ];
+        if let Some((name, _)) = sizes.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("`{name}` is 0: nothing could be received; give it at least 1"));
+        }
+        let times = [
+            ("quiet_timeout", self.quiet_timeout),
+            ("body_idle_timeout", self.body_idle_timeout),
+            ("body_total_timeout", self.body_total_timeout),
+            ("answer_timeout", self.answer_timeout),
+        ];
+        if let Some((name, _)) = times.iter().find(|(_, value)| value.is_zero()) {
+            return Err(format!("`{name}` is 0: every request would be too late; give it at least 1ms"));
+        }
+        let needed = self.max_body_bytes.saturating_add(limits::REQUEST_OVERHEAD_BYTES);
+        if self.max_in_flight_bytes < needed {
+            return Err(format!(
+                "`max_in_flight_bytes` is {}, less than one body of `max_body_bytes` takes; give it at least {needed}",
+                self.max_in_flight_bytes
+            ));
+        }
+        if self.source.is_empty() || self.source.len() > limits::MAX_LABEL_BYTES {
+            return Err(format!("`source` must have 1 to {} bytes", limits::MAX_LABEL_BYTES));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_can_be_used() {
+        assert_eq!(HttpOptions::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_bound_of_zero_is_refused_by_name() {
+        let options = HttpOptions { max_connections: 0, ..HttpOptions::default() };
+        assert!(options.check().unwrap_err().contains("`max_connections`"));
+        let options = HttpOptions { answer_timeout: Duration::ZERO, ..HttpOptions::default() };
+        assert!(options.check().unwrap_err().contains("`answer_timeout`"));
+    }
+
+    #[test]
+    fn a_flight_bound_below_one_body_is_refused_with_the_least_that_works() {
+        let mut options = HttpOptions { max_in_flight_bytes: 1000, ..HttpOptions::default() };
+        let error = options.check().unwrap_err();
+        let least = error.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap();
+        options.max_in_flight_bytes = least;
+        assert_eq!(options.check(), Ok(()));
+    }
+}

@@ -1,0 +1,268 @@
+//! The way of one posted body, from its head to its answer.
+//!
+//! Called by `routes`; uses `request`, `body`, `decompress`, a protocol and the intake in this order. Invariants: the
+//! bytes a request holds stay counted in flight until the intake has answered, even if the client has gone; what was
+//! handed to the intake is never taken back.
+//!
+//! Small bodies are decoded where they were received: handing over to another thread costs more than the parse. Bodies
+//! above [`limits::INLINE_BYTES`] (as sent or decompressed) go to a thread for blocking work, at most one per core at a
+//! time, so that no network thread is busy for longer than about a millisecond with one request.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use hyper::{
+    StatusCode,
+    body::{Body, Incoming},
+    header::EXPECT,
+    http::request::Parts,
+};
+use tokio::{runtime::Handle, sync::oneshot, time::timeout};
+use weir_record::{Bad, Batch};
+
+use crate::{
+    Delivery, Receipt, Refusal,
+    body::{self, BodyBounds},
+    decompress::{DecompressError, decompress},
+    flight::Held,
+    limits,
+    protocols::{PROTOCOLS, Posted, Protocol},
+    reply::{Answer, BadRecords, Refused, Taken},
+    request::{self, Encoding},
+    routes::Endpoint,
+};
+
+/// Answers a post to protocol `index` of `PROTOCOLS`.
+pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts, mut body: Incoming) -> Answer {
+    let started = Instant::now();
+    let protocol = &PROTOCOLS[index];
+    let meters = endpoint.meters.protocol(index);
+    let (parts, outcome) = match receive(endpoint, protocol, &parts, &mut body).await {
+        Ok(received) => {
+            meters.bytes.increment(received.body.len() as u64);
+            take(endpoint, protocol, parts, received).await
+        }
+        Err(refused) => {
+            // A sender that waits for `100 Continue` has sent nothing yet, and reading would make it start.
+            if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+                tokio::spawn(body::drain(body));
+            }
+            (parts, Err(refused))
+        }
+    };
+    if let Ok(taken) = &outcome {
+        meters.taken(taken);
+    }
+    let answer = (protocol.reply)(&parts, &outcome);
+    meters.answered(answer.status().as_u16());
+    meters.took(started.elapsed());
+    answer
+}
+
+/// A whole body, as sent.
+struct Received {
+    body: Bytes,
+    encoding: Encoding,
+    received_ns: i64,
+    held: Held,
+}
+
+/// Reads the body, if nothing about the head speaks against it.
+async fn receive(
+    endpoint: &Endpoint,
+    protocol: &Protocol,
+    parts: &Parts,
+    body: &mut Incoming,
+) -> Result<Received, Refused> {
+    request::refuse_cross_site(parts)?;
+    let encoding = request::encoding(&parts.headers)?;
+    (protocol.check)(parts)?;
+    let mut held = endpoint.flight.hold(limits::REQUEST_OVERHEAD_BYTES)?;
+    let received_ns = weir_record::time::now_ns();
+    let body = body::read(body, BodyBounds::of(&endpoint.options), &mut held).await?;
+    Ok(Received { body, encoding, received_ns, held })
+}
+
+/// The head comes back for the answer, because decoding may have taken it to another thread.
+async fn take(
+    endpoint: &Arc<Endpoint>,
+    protocol: &'static Protocol,
+    parts: Parts,
+    received: Received,
+) -> (Parts, Result<Taken, Refused>) {
+    let (parts, decoded) = decode(endpoint, protocol, parts, received).await;
+    let outcome = match decoded {
+        Ok(decoded) => deliver(endpoint, decoded).await,
+        Err(refused) => Err(refused),
+    };
+    (parts, outcome)
+}
+
+/// Records on their way to the intake, and what they hold.
+struct Decoded {
+    batch: Batch,
+    bad: Vec<Bad>,
+    held: Held,
+}
+
+/// How much is decoded at once.
+enum Effort {
+    /// On this thread: stop when it turns out to be more than [`limits::INLINE_BYTES`].
+    Inline,
+    /// On a thread where it may take its time.
+    Whole,
+}
+
+/// What decoding came to.
+enum Attempt {
+    Done(Result<Decoded, Refused>),
+    /// More than an inline attempt may do; here is the body back.
+    TooMuch(Received),
+}
+
+async fn decode(
+    endpoint: &Arc<Endpoint>,
+    protocol: &'static Protocol,
+    parts: Parts,
+    received: Received,
+) -> (Parts, Result<Decoded, Refused>) {
+    let inline_bytes = match received.encoding {
+        Encoding::Identity => limits::INLINE_BYTES,
+        _ => limits::INLINE_COMPRESSED_BYTES,
+    };
+    let received = if received.body.len() <= inline_bytes {
+        match attempt(endpoint, protocol, &parts, received, Effort::Inline) {
+            Attempt::Done(decoded) => return (parts, decoded),
+            Attempt::TooMuch(received) => received,
+        }
+    } else {
+        received
+    };
+    // The semaphore is never closed; if it were, going on without a permit would only be less fair.
+    let permit = Arc::clone(&endpoint.decoders).acquire_owned().await.ok();
+    let (endpoint, head) = (Arc::clone(endpoint), parts.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        attempt(&endpoint, protocol, &head, received, Effort::Whole)
+    });
+    let decoded = match work.await {
+        Ok(Attempt::Done(decoded)) => decoded,
+        Ok(Attempt::TooMuch(_)) | Err(_) => {
+            tracing::error!("decoding a body failed unexpectedly");
+            Err(Refused::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "decoding the body failed inside weir; nothing of it was stored",
+            ))
+        }
+    };
+    (parts, decoded)
+}
+
+fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Received, effort: Effort) -> Attempt {
+    let Received { body, encoding, received_ns, mut held } = received;
+    let content = if encoding == Encoding::Identity {
+        body
+    } else {
+        let max_bytes = endpoint.options.max_decompressed_bytes;
+        let bound = match effort {
+            Effort::Inline => max_bytes.min(limits::INLINE_BYTES),
+            Effort::Whole => max_bytes,
+        };
+        match decompress(encoding, &body, bound, &mut held) {
+            Ok(content) => content.into(),
+            Err(DecompressError::Bound) if bound < max_bytes => {
+                held.shrink(held.bytes() - body.len() - limits::REQUEST_OVERHEAD_BYTES);
+                return Attempt::TooMuch(Received { body, encoding, received_ns, held });
+            }
+            Err(error) => return Attempt::Done(Err(undecompressed(error, encoding, max_bytes))),
+        }
+    };
+    let options = &endpoint.options;
+    let posted = Posted {
+        parts,
+        content: &content,
+        received_ns,
+        source: &options.source,
+        level: options.level,
+        aliases: &options.aliases,
+    };
+    // Canonical records are about as long as the JSON they came as.
+    let mut batch = Batch::with_capacity(content.len() + content.len() / 8, content.len() / 256);
+    let read = (protocol.read)(&posted, &mut batch);
+    drop(content);
+    Attempt::Done(read.and_then(|bad| {
+        let bytes = batch.byte_len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
+        held.become_bytes(limits::REQUEST_OVERHEAD_BYTES + bytes)?;
+        Ok(Decoded { batch, bad, held })
+    }))
+}
+
+fn undecompressed(error: DecompressError, encoding: Encoding, max_bytes: usize) -> Refused {
+    match error {
+        DecompressError::Refused(refused) => refused,
+        DecompressError::Bound => Refused::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!(
+                "the decompressed body is more than the {max_bytes} bytes that are taken at once; send smaller batches"
+            ),
+        ),
+        DecompressError::Broken(reason) => {
+            let name = format!("{encoding:?}").to_lowercase();
+            Refused::new(StatusCode::BAD_REQUEST, format!("the body can't be decompressed as {name}: {reason}"))
+        }
+    }
+}
+
+/// Hands the records over and waits until the intake says what became of them.
+async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<Taken, Refused> {
+    let Decoded { batch, bad, held } = decoded;
+    if batch.is_empty() && bad.is_empty() {
+        return Ok(Taken::default());
+    }
+    let sent = batch.len();
+    let noted = BadRecords::note(&bad);
+    let (reply, confirmation) = oneshot::channel();
+    endpoint.intake.submit(Delivery { batch, bad, reply })?;
+    let mut pending = Pending { confirmation: Some((confirmation, held)) };
+    let wait = endpoint.options.answer_timeout;
+    match timeout(wait, pending.confirmed()).await {
+        Ok(receipt) => Ok(Taken::new(sent, noted, receipt?)),
+        Err(_) => Err(Refused::busy(format!(
+            "the records were not stored within {wait:?} and may still be; send them again, twice is better than never"
+        ))),
+    }
+}
+
+/// A delivery that the intake has not answered. When the request ends before that (the client went away, or it took too
+/// long), a task waits on in its place, so that the bytes stay counted for as long as they are held.
+struct Pending {
+    confirmation: Option<(oneshot::Receiver<Result<Receipt, Refusal>>, Held)>,
+}
+
+impl Pending {
+    async fn confirmed(&mut self) -> Result<Receipt, Refused> {
+        let Some((receiver, _)) = &mut self.confirmation else {
+            return Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "the records were asked about twice"));
+        };
+        let answered = receiver.await;
+        self.confirmation = None;
+        match answered {
+            Ok(outcome) => outcome.map_err(Refused::from),
+            Err(_) => Err(Refused::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the pipeline ended before it confirmed the records; send them again",
+            )),
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let (Some((receiver, held)), Ok(runtime)) = (self.confirmation.take(), Handle::try_current()) {
+            runtime.spawn(async move {
+                _ = receiver.await;
+                drop(held);
+            });
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Words the answers: what became of the records, or why the request was refused; always JSON.
+//!
+//! The last step of every request. Protocols with answers of their own word theirs from the same two types, [`Taken`]
+//! and [`Refused`]. Invariant: whatever text goes in, what comes out is valid JSON of bounded size.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+};
+use weir_record::Bad;
+
+use crate::{Problem, Receipt, Refusal, limits};
+
+/// An answer: everything sent here is small and known whole.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// Why a request was not taken.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) error: String,
+    /// The byte of the (decompressed) body that couldn't be read.
+    pub(crate) offset: Option<usize>,
+    pub(crate) retry_after_s: Option<u32>,
+    /// The methods that would do, for 405.
+    pub(crate) allow: Option<&'static str>,
+}
+
+impl Refused {
+    pub(crate) fn new(status: StatusCode, error: impl Into<String>) -> Refused {
+        Refused { status, error: error.into(), offset: None, retry_after_s: None, allow: None }
+    }
+
+    /// 503: too much is waiting.
+    pub(crate) fn busy(error: impl Into<String>) -> Refused {
+        Refused { retry_after_s: Some(limits::RETRY_BUSY_S), ..Refused::new(StatusCode::SERVICE_UNAVAILABLE, error) }
+    }
+
+    /// 400 at a byte of the body.
+    pub(crate) fn syntax(offset: usize, error: impl Into<String>) -> Refused {
+        Refused { offset: Some(offset), ..Refused::new(StatusCode::BAD_REQUEST, error) }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Refused {
+        match refusal {
+            Refusal::Busy(error) => Refused::busy(error),
+            Refusal::Full(error) => Refused {
+                retry_after_s: Some(limits::RETRY_FULL_S),
+                ..Refused::new(StatusCode::SERVICE_UNAVAILABLE, error)
+            },
+            Refusal::Failed(error) => Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error),
+        }
+    }
+}
+
+/// What became of a request whose good records are durable.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// Records that are stored, or that a filter dropped on purpose.
+    pub(crate) accepted: usize,
+    pub(crate) quarantined: usize,
+    pub(crate) rejected: usize,
+    /// The first misfortunes, ordered by the record's position in the sender's body.
+    pub(crate) errors: Vec<Problem>,
+}
+
+/// The bad records of a body, remembered while the rest is under way: enough to tell the sender about them, and to map
+/// positions in the batch back to positions in the body.
+pub(crate) struct BadRecords {
+    /// Positions in the body, ascending.
+    positions: Vec<u32>,
+    errors: Vec<Problem>,
+}
+
+impl BadRecords {
+    pub(crate) fn note(bad: &[Bad]) -> BadRecords {
+        let mut positions: Vec<u32> = bad.iter().map(|bad| bad.index).collect();
+        positions.sort_unstable();
+        let errors = bad
+            .iter()
+            .take(limits::MAX_ERRORS_LISTED)
+            .map(|bad| Problem { index: bad.index, error: shortened(&bad.error) })
+            .collect();
+        BadRecords { positions, errors }
+    }
+
+    /// Where record `index` of the batch stood in the body: as many places further as bad ones stood before it.
+    fn position(&self, index: u32) -> u32 {
+        // Of the sorted bad positions p[0..], p[k] - k counts the good records before the k-th bad one.
+        let (mut low, mut high) = (0, self.positions.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.positions[middle] as usize - middle <= index as usize {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        index.saturating_add(u32::try_from(low).unwrap_or(u32::MAX))
+    }
+}
+
+impl Taken {
+    /// The outcome for a batch of `sent` good records and the bad ones that came with them.
+    pub(crate) fn new(sent: usize, bad: BadRecords, receipt: Receipt) -> Taken {
+        let quarantined = bad.positions.len() + receipt.quarantined.len();
+        let failed = receipt.quarantined.len() + receipt.rejected.len();
+        let rejected = receipt.rejected.len();
+        let mut problems = receipt.quarantined;
+        problems.extend(receipt.rejected);
+        for problem in &mut problems {
+            problem.index = bad.position(problem.index);
+        }
+        problems.extend(bad.errors);
+        problems.sort_by_key(|problem| problem.index);
+        problems.truncate(limits::MAX_ERRORS_LISTED);
+        Taken { accepted: sent.saturating_sub(failed), quarantined, rejected, errors: problems }
+    }
+}
+
+/// Cuts an error to what an answer may hold; it may quote the sender's own bytes at any length.
+fn shortened(error: &str) -> String {
+    match error.char_indices().nth(limits::MAX_ERROR_CHARS) {
+        Some((end, _)) => format!("{}…", &error[..end]),
+        None => error.to_owned(),
+    }
+}
+
+/// The answer of Weir's own protocol.
+pub(crate) fn answer(outcome: &Result<Taken, Refused>) -> Answer {
+    match outcome {
+        Ok(taken) => taken_answer(taken),
+        Err(refused) => refused_answer(refused),
+    }
+}
+
+/// `200 {"accepted":N}`, with what went wrong record by record; 422 when nothing but rejections is left.
+fn taken_answer(taken: &Taken) -> Answer {
+    let nothing_kept = taken.accepted == 0 && taken.quarantined == 0;
+    let all_rejected = nothing_kept && taken.rejected > 0;
+    let mut text = String::with_capacity(32 + 128 * taken.errors.len());
+    text.push('{');
+    if all_rejected {
+        _ = write!(text, r#""error":"all {} records were rejected by a filter","#, taken.rejected);
+    }
+    // Writing to a String can't fail.
+    _ = write!(text, r#""accepted":{}"#, taken.accepted);
+    if taken.quarantined > 0 {
+        _ = write!(text, r#","quarantined":{}"#, taken.quarantined);
+    }
+    if taken.rejected > 0 {
+        _ = write!(text, r#","rejected":{}"#, taken.rejected);
+    }
+    if !taken.errors.is_empty() {
+        text.push_str(r#","errors":["#);
+        for (i, problem) in taken.errors.iter().enumerate() {
+            let comma = if i == 0 { "" } else { "," };
+            _ = write!(text, r#"{comma}{{"record":{},"error":{}}}"#, problem.index, quoted(&shortened(&problem.error)));
+        }
+        text.push(']');
+        let omitted = taken.quarantined + taken.rejected - taken.errors.len().min(taken.quarantined + taken.rejected);
+        if omitted > 0 {
+            _ = write!(text, r#","errors_omitted":{omitted}"#);
+        }
+    }
+    text.push('}');
+    json(if all_rejected { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, text)
+}
+
+/// `{"error":"…"}` with the status and the headers that tell a client what to do.
+pub(crate) fn refused_answer(refused: &Refused) -> Answer {
+    let mut text = format!(r#"{{"error":{}"#, quoted(&shortened(&refused.error)));
+    if let Some(offset) = refused.offset {
+        _ = write!(text, r#","offset":{offset}"#);
+    }
+    text.push('}');
+    let mut answer = json(refused.status, text);
+    if let Some(seconds) = refused.retry_after_s {
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(methods) = refused.allow {
+        answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    answer
+}
+
+fn quoted(text: &str) -> serde_json::Value {
+    serde_json::Value::String(text.to_owned())
+}
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, text: String) -> Answer {
+    with_type(status, HeaderValue::from_static("application/json"), text)
+}
+
+/// An answer that a browser neither guesses the type of nor keeps.
+pub(crate) fn with_type(status: StatusCode, content_type: HeaderValue, text: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(text)));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+#[cfg(test)]
+#[path = "reply_tests.rs"]
+mod tests;

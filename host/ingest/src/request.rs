@@ -1,0 +1,157 @@
+//! What a request's head says about its body: content type, encoding, and whether a web page sent it.
+//!
+//! Pure functions over headers, called before the first byte of a body is read, so that what can't be used is refused
+//! early. Invariant: nothing here reads or keeps the body; [`sniff`] looks at its first bytes only.
+//!
+//! A browser lets any page post `text/plain` (and forms) to any address, 127.0.0.1 included, without asking first.
+//! Since such content is accepted here, a page elsewhere could write into the logs of whoever visits it. So a post that
+//! a browser marks as coming from another site is refused ([`refuse_cross_site`]); programs don't send these headers.
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, ORIGIN},
+    http::request::Parts,
+};
+
+use crate::reply::Refused;
+
+/// What the bytes of a body are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// One object, an array of objects, or one object after another.
+    Json,
+    /// One map, an array of maps, or one map after another.
+    MsgPack,
+    /// A record a line.
+    Text,
+    /// Not said: [`sniff`] decides.
+    Undeclared,
+}
+
+/// The supported types, as refusals name them.
+const CONTENT_TYPES: &str = "application/json, application/x-ndjson, application/msgpack and text/plain";
+
+/// Reads `Content-Type`. `application/x-www-form-urlencoded` counts as undeclared: it is what `curl -d` says about
+/// anything.
+pub(crate) fn content(headers: &HeaderMap) -> Result<Content, Refused> {
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return Ok(Content::Undeclared);
+    };
+    let text = value.to_str().map_err(|_| unsupported_type(value))?;
+    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let essence = essence.trim();
+    let is = |names: &[&str]| names.iter().any(|name| essence.eq_ignore_ascii_case(name));
+    let content =
+        if is(&["application/json", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/json"]) {
+            Content::Json
+        } else if is(&["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"]) {
+            Content::MsgPack
+        } else if is(&["text/plain"]) {
+            Content::Text
+        } else if is(&["", "application/x-www-form-urlencoded"]) {
+            Content::Undeclared
+        } else {
+            return Err(unsupported_type(value));
+        };
+    check_charset(parameters)?;
+    Ok(content)
+}
+
+fn unsupported_type(value: &HeaderValue) -> Refused {
+    let value = String::from_utf8_lossy(value.as_bytes());
+    let error = format!("content type `{value}` isn't supported; send {CONTENT_TYPES}");
+    Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
+}
+
+/// Records are UTF-8; another declared charset would only turn every line into a bad record.
+fn check_charset(parameters: &str) -> Result<(), Refused> {
+    for parameter in parameters.split(';') {
+        let Some((name, value)) = parameter.split_once('=') else { continue };
+        let value = value.trim().trim_matches('"');
+        let known = ["utf-8", "utf8", "us-ascii"].iter().any(|known| value.eq_ignore_ascii_case(known));
+        if name.trim().eq_ignore_ascii_case("charset") && !known {
+            let error = format!("charset `{value}` isn't supported; send UTF-8");
+            return Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error));
+        }
+    }
+    Ok(())
+}
+
+/// Decides by the first bytes what an undeclared body is.
+///
+/// `{` and `[` begin JSON, the markers of maps and arrays MessagePack, anything else is text. The markers 0xdc–0xdf may
+/// also begin a UTF-8 letter; the byte after them tells (as a length it would mean 32,768 elements or more).
+pub(crate) fn sniff(body: &[u8]) -> Content {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let begin = body.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(body.len());
+    match body[begin..] {
+        [b'{' | b'[', ..] => Content::Json,
+        [0x80..=0x9f, ..] => Content::MsgPack,
+        [0xdc..=0xdf, 0x80..=0xbf, ..] => Content::Text,
+        [0xdc..=0xdf, ..] => Content::MsgPack,
+        _ => Content::Text,
+    }
+}
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Identity,
+    Gzip,
+    /// zlib as the standard says, or the raw stream that some clients send.
+    Deflate,
+    Zstd,
+}
+
+/// Reads `Content-Encoding`: none or one of the supported.
+pub(crate) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refused> {
+    let mut values = headers.get_all(CONTENT_ENCODING).iter();
+    let Some(value) = values.next() else {
+        return Ok(Encoding::Identity);
+    };
+    let text = value.to_str().unwrap_or("?").trim();
+    let is = |name: &str| text.eq_ignore_ascii_case(name);
+    match () {
+        () if values.next().is_some() => Err(unsupported_encoding("several")),
+        () if is("gzip") || is("x-gzip") => Ok(Encoding::Gzip),
+        () if is("deflate") => Ok(Encoding::Deflate),
+        () if is("zstd") => Ok(Encoding::Zstd),
+        () if is("identity") || is("") => Ok(Encoding::Identity),
+        () => Err(unsupported_encoding(text)),
+    }
+}
+
+fn unsupported_encoding(name: &str) -> Refused {
+    let error = format!("content encoding `{name}` isn't supported; send one of gzip, deflate and zstd, or none");
+    Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
+}
+
+/// Refuses what a browser sends for a page of another site.
+///
+/// `Sec-Fetch-Site` decides where there is one (every current browser sends it to loopback and over TLS; a proxy in
+/// between doesn't disturb it); else `Origin` must name the host that was asked.
+pub(crate) fn refuse_cross_site(parts: &Parts) -> Result<(), Refused> {
+    const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    let headers = &parts.headers;
+    let own = match (headers.get(SEC_FETCH_SITE), headers.get(ORIGIN)) {
+        (None, None) => true,
+        (Some(site), _) => matches!(site.as_bytes(), b"same-origin" | b"none"),
+        (None, Some(origin)) => {
+            let asked = headers.get(HOST).map(HeaderValue::as_bytes);
+            // HTTP/2 names the host in the URI.
+            let asked = asked.or_else(|| parts.uri.authority().map(|host| host.as_str().as_bytes()));
+            let origin = origin.as_bytes();
+            let host = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+            host.is_some() && host == asked
+        }
+    };
+    if own {
+        return Ok(());
+    }
+    let error = "a web page of another site sent this; logs are taken from programs, and from pages of the same origin";
+    Err(Refused::new(StatusCode::FORBIDDEN, error))
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

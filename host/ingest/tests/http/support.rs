@@ -1,0 +1,227 @@
+//! The server under test on a free port of loopback, an intake that remembers what it was given, and a client that sends
+//! exactly the bytes it is told.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
+use weir_ingest::{Delivery, HttpOptions, IngestError, Intake, Receipt, Refusal, serve};
+
+/// Long enough for any of these tests on a busy machine; only a failing one waits for it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What to do with a delivery.
+type Decide = Box<dyn Fn(Delivery) -> Result<(), Refusal> + Send + Sync>;
+
+/// An intake that remembers and decides.
+pub struct Fake {
+    decide: Decide,
+    records: Mutex<Vec<Value>>,
+    bad: Mutex<Vec<Vec<u8>>>,
+    pub not_ready: Mutex<Option<String>>,
+}
+
+impl Fake {
+    pub fn new(decide: impl Fn(Delivery) -> Result<(), Refusal> + Send + Sync + 'static) -> Arc<Fake> {
+        let (records, bad) = (Mutex::default(), Mutex::default());
+        Arc::new(Fake { decide: Box::new(decide), records, bad, not_ready: Mutex::default() })
+    }
+
+    /// Confirms everything at once.
+    pub fn confirming() -> Arc<Fake> {
+        Fake::new(|delivery| {
+            _ = delivery.reply.send(Ok(Receipt::default()));
+            Ok(())
+        })
+    }
+
+    /// Confirms nothing; deliveries come out of the second value, still waiting for their answer.
+    pub fn holding() -> (Arc<Fake>, tokio::sync::mpsc::UnboundedReceiver<Delivery>) {
+        let (sender, deliveries) = tokio::sync::mpsc::unbounded_channel();
+        let fake = Fake::new(move |delivery| sender.send(delivery).map_err(|_| Refusal::Failed("gone".to_owned())));
+        (fake, deliveries)
+    }
+
+    /// The records taken so far, as JSON.
+    pub fn records(&self) -> Vec<Value> {
+        self.records.lock().unwrap().clone()
+    }
+
+    pub fn messages(&self) -> Vec<String> {
+        self.records().iter().map(|record| record["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The raw bytes of the bad records so far.
+    pub fn bad(&self) -> Vec<Vec<u8>> {
+        self.bad.lock().unwrap().clone()
+    }
+}
+
+impl Intake for Fake {
+    fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
+        for record in delivery.batch.iter() {
+            let mut line = Vec::new();
+            weir_record::write_json(record, &mut line);
+            self.records.lock().unwrap().push(serde_json::from_slice(&line).unwrap());
+        }
+        self.bad.lock().unwrap().extend(delivery.bad.iter().map(|bad| bad.bytes.clone()));
+        (self.decide)(delivery)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        self.not_ready.lock().unwrap().clone().map_or(Ok(()), Err)
+    }
+
+    fn health(&self) -> Value {
+        json!({"status": "ok", "sinks": {}})
+    }
+
+    fn metrics(&self) -> String {
+        "# HELP weir_up Whether it runs.\n# TYPE weir_up gauge\nweir_up 1\n".to_owned()
+    }
+}
+
+/// A running server.
+pub struct Server {
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), IngestError>>,
+}
+
+impl Server {
+    pub async fn start(options: HttpOptions, intake: Arc<Fake>) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async {
+            _ = stopped.await;
+        };
+        let task = tokio::spawn(serve(listener, options, intake, shutdown));
+        Server { address, stop, task }
+    }
+
+    /// One with the default options that confirms everything.
+    pub async fn plain() -> (Server, Arc<Fake>) {
+        let fake = Fake::confirming();
+        (Server::start(HttpOptions::default(), Arc::clone(&fake)).await, fake)
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub async fn connect(&self) -> Raw {
+        Raw { stream: TcpStream::connect(self.address).await.unwrap() }
+    }
+
+    /// Sends bytes on a new connection and reads until the server closes it.
+    pub async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut raw = self.connect().await;
+        raw.send(bytes).await;
+        raw.rest().await
+    }
+
+    /// Posts a body with further head lines, each ending in CRLF.
+    pub async fn post(&self, path: &str, head: &str, body: impl AsRef<[u8]>) -> Reply {
+        let mut bytes = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n{head}\r\n",
+            self.address,
+            body.as_ref().len()
+        )
+        .into_bytes();
+        bytes.extend_from_slice(body.as_ref());
+        Reply::parse(&self.exchange(bytes).await)
+    }
+
+    /// Begins to stop, and gives the task that ends when it has.
+    pub fn stop(self) -> JoinHandle<Result<(), IngestError>> {
+        _ = self.stop.send(());
+        self.task
+    }
+}
+
+/// A connection for raw bytes.
+pub struct Raw {
+    pub stream: TcpStream,
+}
+
+impl Raw {
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Everything until the server closes.
+    pub async fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("the server closes in time").unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// Waits until the server has closed the connection, in whatever way.
+    pub async fn closed(&mut self) {
+        let mut bytes = Vec::new();
+        // A reset is as good as an end here.
+        _ = timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("the server closes in time");
+    }
+
+    /// Everything until `end` has come.
+    pub async fn until(&mut self, end: &str) -> String {
+        let mut bytes = Vec::new();
+        let read = async {
+            while !String::from_utf8_lossy(&bytes).contains(end) {
+                let mut piece = [0; 4096];
+                let count = self.stream.read(&mut piece).await.unwrap();
+                assert!(count > 0, "closed before {end:?} came: {}", String::from_utf8_lossy(&bytes));
+                bytes.extend_from_slice(&piece[..count]);
+            }
+        };
+        timeout(PATIENCE, read).await.expect("the answer comes in time");
+        String::from_utf8(bytes).unwrap()
+    }
+}
+
+/// A parsed answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn parse(text: &str) -> Reply {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer in {text:?}"));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap();
+        Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
+    }
+
+    /// The text of a JSON error.
+    pub fn error(&self) -> String {
+        let body = self.json();
+        body["error"].as_str().unwrap_or_else(|| panic!("no error in {body}")).to_owned()
+    }
+}
+
+/// Waits until something holds. The bound only ends a failing test.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, wait).await.is_ok(), "never: {what}");
+}

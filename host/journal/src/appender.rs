@@ -1,0 +1,411 @@
+//! The one place that changes the folder once the journal is open: writes groups, syncs, begins segments, stops
+//! everything after a failed fsync. Runs on the writer's thread; has no thread and no clock of its own, so that
+//! tests drive it operation by operation.
+//!
+//! Invariants:
+//! - a frame is acknowledged and made visible only after what the sync mode promises;
+//! - numbers and record counts move on only with a write that succeeded;
+//! - after a failed write whose remains can't be cut off, or a failed fsync, nothing is ever written again: what the
+//!   disk holds is not known any more, and a second fsync would report success for pages the kernel has given up.
+
+use crate::cursor;
+use crate::error::AppendError;
+use crate::failure::is_full;
+use crate::format::{SEGMENT_HEADER_BYTES, SEGMENT_UNSYNCED, SegmentHeader, segment_name};
+use crate::group::{Group, Prepared, Queued, Stamp};
+use crate::limits::{MAX_GROUP_BYTES, MAX_UNSYNCED_BYTES};
+use crate::options::SyncMode;
+use crate::recovery::{Recovered, Tail};
+use crate::salvage::{create_segment, new_mark, now_ns};
+use crate::segment::Segment;
+use crate::state::Shared;
+use crate::storage::StoredFile;
+use crate::writer::{Done, Pending};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The segment that is written to.
+pub(crate) struct Active {
+    pub(crate) file: Arc<dyn StoredFile>,
+    mark: u32,
+    /// Its length with everything written, visible or not.
+    pub(crate) size_bytes: u64,
+    /// Its length as of the last fsync.
+    pub(crate) durable_bytes: u64,
+}
+
+/// Writes the journal.
+pub(crate) struct Appender {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) active: Option<Active>,
+    /// A segment whose creation failed for lack of space.
+    half_made: Option<u64>,
+    group: Group,
+    /// Written but not visible yet, because `sync = "100ms"` has not come round.
+    unsynced: Vec<(crate::state::RecentEntry, u64)>,
+    unsynced_bytes: u64,
+    /// The next frame's sequence, and the records before it.
+    next: u64,
+    records: u64,
+    /// The last frame written, and the last known to be durable.
+    last: u64,
+    durable: u64,
+    /// Size of all segments.
+    pub(crate) size_bytes: u64,
+}
+
+impl Appender {
+    /// Goes on from what was recovered; syncs it first, since a process that died may have left it in the page cache.
+    pub(crate) fn new(shared: Arc<Shared>, recovered: &Recovered) -> io::Result<Appender> {
+        let last = recovered.report.last_sequence;
+        let mut appender = Appender {
+            active: None,
+            half_made: None,
+            group: Group::default(),
+            unsynced: Vec::new(),
+            unsynced_bytes: 0,
+            next: recovered.next,
+            records: recovered
+                .segments
+                .last()
+                .map_or(0, |segment| segment.records_after),
+            last,
+            durable: last,
+            size_bytes: recovered
+                .segments
+                .iter()
+                .map(|segment| segment.size_bytes)
+                .sum(),
+            shared,
+        };
+        if let (Some(Tail { header, file }), Some(segment)) =
+            (&recovered.tail, recovered.segments.last())
+        {
+            file.sync()?;
+            let sync_off = appender.shared.options.sync == SyncMode::Off;
+            let goes_on = (segment.frames > 0 && recovered.next == last + 1)
+                || (segment.frames == 0 && recovered.next == header.first);
+            if goes_on && !header.has_gaps() && header.is_unsynced() == sync_off {
+                appender.active = Some(Active {
+                    file: Arc::clone(file),
+                    mark: header.mark,
+                    size_bytes: segment.size_bytes,
+                    durable_bytes: segment.size_bytes,
+                });
+            }
+        }
+        Ok(appender)
+    }
+
+    /// Writes everything given, in as few writes and fsyncs as segments and bounds allow, and answers all of it.
+    pub(crate) fn append(&mut self, batch: impl IntoIterator<Item = Pending>) {
+        self.follow_jump();
+        let time_ns = now_ns();
+        for Pending {
+            payload,
+            records,
+            done,
+        } in batch
+        {
+            if let Some(error) = self.poisoned() {
+                done(Err(error));
+                continue;
+            }
+            let prepared = self.group.prepare(payload, self.shared.options.compress);
+            match self.place(prepared.frame_bytes()) {
+                Ok(mark) => self.enqueue(prepared, mark, time_ns, records, done),
+                Err(error) => {
+                    self.shared.meters.refused(&error);
+                    done(Err(error));
+                }
+            }
+        }
+        self.flush();
+    }
+
+    fn enqueue(&mut self, prepared: Prepared, mark: u32, time_ns: i64, records: u32, done: Done) {
+        let stamp = Stamp {
+            mark,
+            sequence: self.next + self.group.frames.len() as u64,
+            durable: self.durable,
+            time_ns,
+            records,
+            records_before: self.records + self.group.records,
+        };
+        self.group.push(prepared, &stamp, done);
+    }
+
+    /// Makes sure that the active segment and the budget have room; returns the segment's mark.
+    fn place(&mut self, frame_bytes: u64) -> Result<u32, AppendError> {
+        let header_bytes = if self.fits(frame_bytes) {
+            0
+        } else {
+            SEGMENT_HEADER_BYTES as u64
+        };
+        let needed = frame_bytes + header_bytes;
+        let is_group_full = self.group.size_bytes + frame_bytes > MAX_GROUP_BYTES as u64;
+        let is_over_budget = !self.has_room(self.group.size_bytes + needed);
+        if is_group_full || is_over_budget || header_bytes > 0 {
+            self.flush();
+            if let Some(error) = self.poisoned() {
+                return Err(error);
+            }
+        }
+        if is_over_budget {
+            // One header more than needed, since making room may itself begin a segment.
+            self.make_room(needed + SEGMENT_HEADER_BYTES as u64, needed)?;
+        }
+        match &self.active {
+            Some(active) if self.fits(frame_bytes) => Ok(active.mark),
+            _ => self.begin_segment(),
+        }
+    }
+
+    /// True when the active segment has room for the group and this frame. An empty one takes any frame.
+    fn fits(&self, frame_bytes: u64) -> bool {
+        let Some(active) = &self.active else {
+            return false;
+        };
+        let used = active.size_bytes + self.group.size_bytes;
+        used == SEGMENT_HEADER_BYTES as u64
+            || used + frame_bytes <= self.shared.options.roll_bytes()
+    }
+
+    pub(crate) fn has_room(&self, more_bytes: u64) -> bool {
+        self.size_bytes + more_bytes <= self.shared.options.max_size_bytes
+    }
+
+    /// Closes the active segment durably and begins the next.
+    pub(crate) fn begin_segment(&mut self) -> Result<u32, AppendError> {
+        debug_assert!(
+            self.group.is_empty(),
+            "frames in the group carry the old segment's mark"
+        );
+        self.sync();
+        if let Some(error) = self.poisoned() {
+            return Err(error);
+        }
+        let sync_off = self.shared.options.sync == SyncMode::Off;
+        let header = SegmentHeader {
+            flags: if sync_off { SEGMENT_UNSYNCED } else { 0 },
+            mark: new_mark(),
+            first: self.next,
+            previous: self.last,
+            records_before: self.records,
+            created_ns: now_ns(),
+        };
+        let name = segment_name(header.first);
+        let storage = &*self.shared.storage;
+        if let Some(first) = self.half_made.take_if(|first| *first != header.first) {
+            let half_made = segment_name(first);
+            let removed = storage.remove(&half_made);
+            if let Err(error) = removed.and_then(|()| storage.sync_folder())
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(self.poison(format!("can't remove `{half_made}`: {error}")));
+            }
+        }
+        let file = match create_segment(storage, &name, &header) {
+            Ok(file) => file,
+            Err(error) if is_full(&error) => {
+                // What there is of it is empty. The next attempt replaces it: no frame goes into the segment
+                // before, or this name would stay behind in the middle.
+                self.active = None;
+                self.half_made = Some(header.first);
+                let reason = format!("can't create `{name}`: {error}; free disk space");
+                return Err(AppendError::Full(reason));
+            }
+            Err(error) => return Err(self.poison(format!("can't create `{name}`: {error}"))),
+        };
+        self.half_made = None;
+        let mut state = self.shared.state();
+        // An empty segment of the same name was replaced.
+        if state
+            .segments
+            .back()
+            .is_some_and(|segment| segment.first == header.first)
+        {
+            state.segments.pop_back();
+        } else {
+            self.size_bytes += SEGMENT_HEADER_BYTES as u64;
+        }
+        state.segments.push_back(Segment::empty(&header));
+        drop(state);
+        let size_bytes = SEGMENT_HEADER_BYTES as u64;
+        self.active = Some(Active {
+            file,
+            mark: header.mark,
+            size_bytes,
+            durable_bytes: size_bytes,
+        });
+        Ok(header.mark)
+    }
+
+    /// Writes the group, makes it durable if that is promised, and answers.
+    fn flush(&mut self) {
+        if self.group.is_empty() {
+            return;
+        }
+        let written = match &self.active {
+            Some(active) => self.group.write_to(&*active.file),
+            None => Err(io::Error::other("no segment is open")),
+        };
+        let result = match written {
+            Ok(()) => self.written(),
+            Err(error) => Err(self.write_failed(&error)),
+        };
+        let (bytes, records) = (self.group.size_bytes, self.group.records);
+        let frames = self.group.take();
+        match result {
+            Ok(()) => {
+                self.shared
+                    .meters
+                    .appended(frames.len(), records, bytes, self.size_bytes);
+                self.acknowledge(frames);
+            }
+            Err(error) => {
+                self.shared.meters.refused(&error);
+                frames
+                    .into_iter()
+                    .for_each(|frame| (frame.done)(Err(error.clone())));
+            }
+        }
+    }
+
+    /// The group is in the file.
+    fn written(&mut self) -> Result<(), AppendError> {
+        let group_bytes = self.group.size_bytes;
+        if let Some(active) = &mut self.active {
+            active.size_bytes += group_bytes;
+        }
+        self.size_bytes += group_bytes;
+        let frames = self.group.frames.len() as u64;
+        self.last = self.next + frames - 1;
+        self.next += frames;
+        self.records += self.group.records;
+        match self.shared.options.sync {
+            SyncMode::Always => self.sync_file(),
+            SyncMode::Every(_) | SyncMode::Off => Ok(()),
+        }
+    }
+
+    /// Makes the frames visible, now or after the next fsync, and tells the appenders.
+    fn acknowledge(&mut self, frames: Vec<Queued>) {
+        let mut answers = Vec::with_capacity(frames.len());
+        for Queued {
+            recent,
+            frame_bytes,
+            done,
+        } in frames
+        {
+            answers.push((recent.entry.sequence, done));
+            self.unsynced_bytes += frame_bytes;
+            self.unsynced.push((recent, frame_bytes));
+        }
+        let waits = matches!(self.shared.options.sync, SyncMode::Every(_));
+        if !waits {
+            self.publish();
+        }
+        for (sequence, done) in answers {
+            done(Ok(sequence));
+        }
+        if waits && self.unsynced_bytes >= MAX_UNSYNCED_BYTES {
+            self.sync();
+        }
+    }
+
+    fn publish(&mut self) {
+        if self.unsynced.is_empty() {
+            return;
+        }
+        let recent_bytes = self.shared.options.recent_bytes;
+        let mut state = self.shared.state();
+        for (recent, frame_bytes) in self.unsynced.drain(..) {
+            state.publish(recent, frame_bytes, recent_bytes);
+        }
+        let visible = state.visible;
+        drop(state);
+        self.unsynced_bytes = 0;
+        self.shared.news.send_replace(visible);
+    }
+
+    /// True while something acknowledged waits for the next fsync.
+    pub(crate) fn waits_for_sync(&self) -> bool {
+        !self.unsynced.is_empty()
+    }
+
+    /// Makes everything written durable and visible.
+    pub(crate) fn sync(&mut self) {
+        // A failure has poisoned the journal; every append says so.
+        if self.poisoned().is_none() && self.sync_file().is_ok() {
+            self.publish();
+        }
+    }
+
+    fn sync_file(&mut self) -> Result<(), AppendError> {
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        if active.durable_bytes == active.size_bytes {
+            return Ok(());
+        }
+        let began = Instant::now();
+        match active.file.sync() {
+            Ok(()) => {
+                active.durable_bytes = active.size_bytes;
+                self.durable = self.last;
+                self.shared.meters.synced(began.elapsed());
+                Ok(())
+            }
+            Err(error) => Err(self.poison(format!("fsync failed: {error}"))),
+        }
+    }
+
+    /// A reader holds a position beyond the end (its sink outlived the journal's folder): the numbering goes on
+    /// after it, or that sink would take new frames for ones it has.
+    fn follow_jump(&mut self) {
+        let not_before = self.shared.state().not_before;
+        if self.next < not_before {
+            self.sync();
+            self.next = not_before;
+            self.active = None;
+        }
+    }
+
+    /// Saves all cursors, then lets go of the segments that everybody has passed.
+    pub(crate) fn save_cursors(&mut self) {
+        let cursors = {
+            let state = self.shared.state();
+            state
+                .cursors
+                .iter()
+                .map(|(name, cursor)| (name.clone(), cursor.stored()))
+                .collect()
+        };
+        match cursor::save(&*self.shared.storage, &cursors) {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => {
+                // Without this a full disk could never be freed. The price, should a crash follow now: readers
+                // count as skipped what they had in fact delivered.
+                tracing::warn!(%error, "can't save the journal's cursors; letting go of what was read all the same");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "can't save the journal's cursors; will try again");
+                self.shared.queue.touch();
+                return;
+            }
+        }
+        let slowest = cursors.values().map(|stored| stored.committed).min();
+        self.let_go(slowest.unwrap_or(0));
+        self.shared.meters.readers(&self.shared.state());
+    }
+
+    /// Everything that was taken is durable and visible, and the cursors are saved.
+    pub(crate) fn close(&mut self) {
+        self.sync();
+        if self.poisoned().is_none() {
+            self.save_cursors();
+        }
+    }
+}

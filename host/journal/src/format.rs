@@ -1,0 +1,231 @@
+//! The bytes on disk: names, the segment's header, and (in [`frame`](crate::frame)) the frame's.
+//!
+//! All integers are little-endian. The format has a version per segment; a segment of a newer version is refused,
+//! never guessed at.
+//!
+//! # The folder
+//! | name | what |
+//! |---|---|
+//! | `00000000000000000001.seg` | a segment; the name is the sequence of its first frame, 20 digits |
+//! | `cursors` | where every reader is (see [`cursor`](crate::cursor)); `cursors.new` while it is being replaced |
+//! | `lock` | locked while a process has the journal open |
+//! | `….seg.damaged`, `….seg.damaged.2` … | damaged segments that were set aside; Weir never reads or removes them |
+//! | `….seg.salvaged` | what is whole of a damaged segment, while it is being set aside |
+//!
+//! # A segment
+//! A header of 64 bytes, then frames without space between them, to the end of the file.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0–7 | `WEIRJRNL` |
+//! | 8–9 | version, 1 |
+//! | 10–11 | flags: 1 = sequences may be missing between its frames or after them (a damaged one was set aside); 2 = written with `sync = "off"` |
+//! | 12–15 | mark: a random number that begins every frame of this segment; a sender can't know it, so no payload can look like a frame |
+//! | 16–23 | sequence of the first frame |
+//! | 24–31 | sequence of the last frame of the segment before (less than first − 1 after a jump of the numbering) |
+//! | 32–39 | records in all frames before this segment, since the journal began |
+//! | 40–47 | time of creation, nanoseconds since 1970 UTC, signed |
+//! | 48–59 | zero |
+//! | 60–63 | CRC32C of bytes 0–59 |
+//!
+//! # A frame
+//! A header of 52 bytes, then the payload.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0–3 | the segment's mark |
+//! | 4–7 | flags: 1 = the payload is one LZ4 block |
+//! | 8–11 | length of the payload as stored |
+//! | 12–15 | length of the payload as appended |
+//! | 16–23 | sequence |
+//! | 24–31 | the last sequence known to be durable when this frame was written |
+//! | 32–39 | time, nanoseconds since 1970 UTC, signed |
+//! | 40–43 | records in the payload |
+//! | 44–47 | CRC32C of the payload as stored |
+//! | 48–51 | CRC32C of bytes 0–47 |
+//!
+//! # What follows from it
+//! - A segment is synced before the next is created, whatever `sync` says: **only the last one can have a torn end**.
+//! - A bad frame in the last segment is a torn end unless a whole frame after it says that it was durable: then it
+//!   is damage. Groups are written in one go, so after a power cut a later frame of a group may be whole where an
+//!   earlier one is not; the durable field is what tells this from damage.
+
+use crate::limits::MAX_PAYLOAD_BYTES;
+
+/// Length of a segment's header.
+pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
+const MAGIC: &[u8; 8] = b"WEIRJRNL";
+/// The version this code writes.
+pub(crate) const VERSION: u16 = 1;
+/// Sequences may be missing in this segment or between it and the next.
+pub(crate) const SEGMENT_GAPS: u16 = 1;
+/// Written with `sync = "off"`.
+pub(crate) const SEGMENT_UNSYNCED: u16 = 2;
+
+// A frame's stored length is a u32, and so is the sum of the parts.
+const _: () = assert!(MAX_PAYLOAD_BYTES < u32::MAX as usize);
+
+/// The head of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    pub flags: u16,
+    pub mark: u32,
+    pub first: u64,
+    pub previous: u64,
+    pub records_before: u64,
+    pub created_ns: i64,
+}
+
+/// Why 64 bytes are not the head of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BadHeader {
+    /// Not what was written.
+    Damaged(&'static str),
+    /// Written by a newer Weir.
+    Newer(u16),
+}
+
+impl SegmentHeader {
+    pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
+        let mut bytes = [0; SEGMENT_HEADER_BYTES];
+        bytes[0..8].copy_from_slice(MAGIC);
+        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.flags.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.mark.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.previous.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.records_before.to_le_bytes());
+        bytes[40..48].copy_from_slice(&self.created_ns.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..60]);
+        bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<SegmentHeader, BadHeader> {
+        if bytes.len() < SEGMENT_HEADER_BYTES {
+            return Err(BadHeader::Damaged("its header is cut short"));
+        }
+        if &bytes[0..8] != MAGIC {
+            return Err(BadHeader::Damaged(
+                "its header does not begin with WEIRJRNL",
+            ));
+        }
+        if crc32c::crc32c(&bytes[..60]) != u32_at(bytes, 60) {
+            return Err(BadHeader::Damaged("its header has the wrong checksum"));
+        }
+        let version = u16_at(bytes, 8);
+        if version != VERSION {
+            return Err(BadHeader::Newer(version));
+        }
+        let flags = u16_at(bytes, 10);
+        if flags & !(SEGMENT_GAPS | SEGMENT_UNSYNCED) != 0 {
+            return Err(BadHeader::Damaged("its header has unknown flags"));
+        }
+        Ok(SegmentHeader {
+            flags,
+            mark: u32_at(bytes, 12),
+            first: u64_at(bytes, 16),
+            previous: u64_at(bytes, 24),
+            records_before: u64_at(bytes, 32),
+            created_ns: u64_at(bytes, 40).cast_signed(),
+        })
+    }
+
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.flags & SEGMENT_GAPS != 0
+    }
+
+    pub(crate) fn is_unsynced(&self) -> bool {
+        self.flags & SEGMENT_UNSYNCED != 0
+    }
+}
+
+/// File name of the segment whose first frame has this sequence.
+pub(crate) fn segment_name(first: u64) -> String {
+    format!("{first:020}.seg")
+}
+
+/// The first sequence of a segment by its file name; `None` when it is not a segment.
+pub(crate) fn parse_segment_name(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg")?;
+    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse().ok()
+}
+
+/// Reads at an offset; the callers have checked the length.
+pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    let mut value = [0; 2];
+    value.copy_from_slice(&bytes[at..at + 2]);
+    u16::from_le_bytes(value)
+}
+
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    let mut value = [0; 4];
+    value.copy_from_slice(&bytes[at..at + 4]);
+    u32::from_le_bytes(value)
+}
+
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    let mut value = [0; 8];
+    value.copy_from_slice(&bytes[at..at + 8]);
+    u64::from_le_bytes(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_like_their_sequences_and_other_files_are_not_segments() {
+        assert_eq!(segment_name(1), "00000000000000000001.seg");
+        assert!(segment_name(9) < segment_name(10));
+        assert_eq!(parse_segment_name(&segment_name(u64::MAX)), Some(u64::MAX));
+        for other in [
+            "cursors",
+            "1.seg",
+            "00000000000000000001.seg.damaged",
+            "0000000000000000000x.seg",
+            "+0000000000000000001.seg",
+        ] {
+            assert_eq!(parse_segment_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn any_changed_byte_of_a_segment_header_is_noticed() {
+        let header = SegmentHeader {
+            flags: SEGMENT_GAPS,
+            mark: 7,
+            first: 3,
+            previous: 2,
+            records_before: 100,
+            created_ns: -1,
+        };
+        let bytes = header.encode();
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
+        for at in 0..bytes.len() {
+            let mut changed = bytes;
+            changed[at] ^= 0x10;
+            assert!(SegmentHeader::decode(&changed).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_told_apart_from_damage() {
+        let header = SegmentHeader {
+            flags: 0,
+            mark: 7,
+            first: 3,
+            previous: 2,
+            records_before: 0,
+            created_ns: 0,
+        };
+        let mut bytes = header.encode();
+        bytes[8] = 2;
+        let crc = crc32c::crc32c(&bytes[..60]).to_le_bytes();
+        bytes[60..64].copy_from_slice(&crc);
+        assert_eq!(SegmentHeader::decode(&bytes), Err(BadHeader::Newer(2)));
+    }
+}

@@ -1,0 +1,174 @@
+//! The frames of one write: headers and small payloads side by side in one buffer, large payloads where they lie.
+//!
+//! A payload is never copied more than once, a large one not at all. Buffers are reused from group to group.
+
+use crate::frame::{FRAME_HEADER_BYTES, FRAME_LZ4, FrameHeader, compress};
+use crate::limits::{COPY_BELOW_BYTES, KEEP_SCRATCH_BYTES};
+use crate::reader::Entry;
+use crate::state::RecentEntry;
+use crate::storage::StoredFile;
+use crate::writer::Done;
+use bytes::Bytes;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+
+/// A frame that waits in the group for its write.
+pub(crate) struct Queued {
+    pub recent: RecentEntry,
+    pub frame_bytes: u64,
+    pub done: Done,
+}
+
+enum Part {
+    Scratch(Range<usize>),
+    Payload(Bytes),
+}
+
+/// A payload in the form it will have on disk.
+pub(crate) struct Prepared {
+    payload: Bytes,
+    pub cost_bytes: usize,
+    is_compressed: bool,
+    stored_bytes: usize,
+}
+
+impl Prepared {
+    pub(crate) fn frame_bytes(&self) -> u64 {
+        (FRAME_HEADER_BYTES + self.stored_bytes) as u64
+    }
+}
+
+/// What identifies a frame beside its payload.
+pub(crate) struct Stamp {
+    pub mark: u32,
+    pub sequence: u64,
+    pub durable: u64,
+    pub time_ns: i64,
+    pub records: u32,
+    pub records_before: u64,
+}
+
+/// The frames of the next write.
+#[derive(Default)]
+pub(crate) struct Group {
+    pub frames: Vec<Queued>,
+    pub size_bytes: u64,
+    pub records: u64,
+    scratch: Vec<u8>,
+    parts: Vec<Part>,
+    compressed: Vec<u8>,
+}
+
+impl Group {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Compresses, if wanted and worth it. The next `push` must be of this payload.
+    pub(crate) fn prepare(&mut self, payload: Vec<u8>, wants_compression: bool) -> Prepared {
+        let is_compressed = wants_compression && compress(&payload, &mut self.compressed);
+        let stored_bytes = if is_compressed {
+            self.compressed.len()
+        } else {
+            payload.len()
+        };
+        Prepared {
+            cost_bytes: payload.capacity() + size_of::<RecentEntry>(),
+            payload: Bytes::from(payload),
+            is_compressed,
+            stored_bytes,
+        }
+    }
+
+    pub(crate) fn push(&mut self, prepared: Prepared, stamp: &Stamp, done: Done) {
+        let frame_bytes = prepared.frame_bytes();
+        let Prepared {
+            payload,
+            cost_bytes,
+            is_compressed,
+            stored_bytes,
+        } = prepared;
+        let stored: &[u8] = if is_compressed {
+            &self.compressed
+        } else {
+            &payload
+        };
+        assert_eq!(
+            stored.len(),
+            stored_bytes,
+            "the payload prepared last is the one pushed"
+        );
+        // Both lengths are at most MAX_PAYLOAD_BYTES, which fits (checked where appends are taken).
+        let header = FrameHeader {
+            mark: stamp.mark,
+            flags: if is_compressed { FRAME_LZ4 } else { 0 },
+            stored_bytes: stored_bytes as u32,
+            payload_bytes: payload.len() as u32,
+            sequence: stamp.sequence,
+            durable: stamp.durable,
+            time_ns: stamp.time_ns,
+            records: stamp.records,
+            crc: crc32c::crc32c(stored),
+        };
+        let start = self.scratch.len();
+        self.scratch.extend_from_slice(&header.encode());
+        let copied = is_compressed || stored_bytes < COPY_BELOW_BYTES;
+        if copied {
+            self.scratch.extend_from_slice(stored);
+        }
+        self.cover(start..self.scratch.len());
+        if !copied {
+            self.parts.push(Part::Payload(payload.clone()));
+        }
+        self.size_bytes += frame_bytes;
+        self.records += u64::from(stamp.records);
+        let entry = Entry {
+            sequence: stamp.sequence,
+            time_ns: stamp.time_ns,
+            records: stamp.records,
+            payload,
+        };
+        let recent = RecentEntry {
+            entry,
+            records_before: stamp.records_before,
+            cost_bytes,
+        };
+        self.frames.push(Queued {
+            recent,
+            frame_bytes,
+            done,
+        });
+    }
+
+    /// Neighbouring pieces of the buffer are one part of the write.
+    fn cover(&mut self, range: Range<usize>) {
+        match self.parts.last_mut() {
+            Some(Part::Scratch(before)) if before.end == range.start => before.end = range.end,
+            _ => self.parts.push(Part::Scratch(range)),
+        }
+    }
+
+    /// Writes everything at the end of the file.
+    pub(crate) fn write_to(&self, file: &dyn StoredFile) -> io::Result<()> {
+        let mut slices: Vec<IoSlice<'_>> = self
+            .parts
+            .iter()
+            .map(|part| match part {
+                Part::Scratch(range) => IoSlice::new(&self.scratch[range.clone()]),
+                Part::Payload(payload) => IoSlice::new(payload),
+            })
+            .collect();
+        file.append(&mut slices)
+    }
+
+    /// Forgets the bytes and gives the frames back; the buffers stay unless they grew large.
+    pub(crate) fn take(&mut self) -> Vec<Queued> {
+        self.size_bytes = 0;
+        self.records = 0;
+        self.parts.clear();
+        // The compressed payload stays: between `prepare` and `push` the frames before it may be written.
+        self.scratch.clear();
+        self.scratch.shrink_to(KEEP_SCRATCH_BYTES);
+        std::mem::take(&mut self.frames)
+    }
+}

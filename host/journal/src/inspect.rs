@@ -1,0 +1,320 @@
+//! Looking at a journal's folder without opening it: takes no lock, changes nothing, works beside a running journal
+//! and on a damaged one. For `weir journal inspect` and for reading entries out.
+
+use crate::cursor;
+use crate::error::OpenError;
+use crate::format::{BadHeader, parse_segment_name, segment_name};
+use crate::reader::Entry;
+use crate::recovery::failed;
+use crate::scan::{self, Found, Scan, Step};
+use crate::storage::Storage;
+use std::io;
+
+/// One segment file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentReport {
+    /// Its file name.
+    pub name: String,
+    /// Its length.
+    pub size_bytes: u64,
+    /// When it was begun, in nanoseconds since 1970 UTC; 0 when its header can't be read.
+    pub created_ns: i64,
+    /// Its first and last whole frame.
+    pub sequences: Option<(u64, u64)>,
+    /// Whole frames, all of whose bytes passed their checksums.
+    pub frames: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes of their payloads, as appended and as stored.
+    pub payload_bytes: u64,
+    /// See `payload_bytes`.
+    pub stored_bytes: u64,
+    /// Bytes after the last whole frame of the last segment: being written just now, or torn by a crash.
+    pub unfinished_bytes: u64,
+    /// Damage, in words, with the place.
+    pub problems: Vec<String>,
+}
+
+impl SegmentReport {
+    fn empty(name: String, size_bytes: u64) -> SegmentReport {
+        SegmentReport {
+            name,
+            size_bytes,
+            created_ns: 0,
+            sequences: None,
+            frames: 0,
+            records: 0,
+            payload_bytes: 0,
+            stored_bytes: 0,
+            unfinished_bytes: 0,
+            problems: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, found: &Found) {
+        let header = &found.header;
+        let first = self.sequences.map_or(header.sequence, |(first, _)| first);
+        self.sequences = Some((first, header.sequence));
+        self.frames += 1;
+        self.records += u64::from(header.records);
+        self.payload_bytes += u64::from(header.payload_bytes);
+        self.stored_bytes += u64::from(header.stored_bytes);
+    }
+}
+
+/// A stored cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CursorReport {
+    /// The reader's name.
+    pub name: String,
+    /// Everything up to here is delivered (as last stored: up to half a second ago).
+    pub committed: u64,
+    /// Whole frames after it.
+    pub lag_frames: u64,
+    /// Records in them.
+    pub lag_records: u64,
+}
+
+/// What is in the folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// Oldest first.
+    pub segments: Vec<SegmentReport>,
+    /// By name.
+    pub cursors: Vec<CursorReport>,
+    /// Damaged files that were set aside earlier.
+    pub set_aside: Vec<String>,
+    /// Problems beside those of single segments.
+    pub problems: Vec<String>,
+}
+
+impl Inspection {
+    /// True when nothing is damaged.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+            && self
+                .segments
+                .iter()
+                .all(|segment| segment.problems.is_empty())
+    }
+}
+
+/// Reads the whole folder and checks every byte.
+pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
+    let files = storage.list().map_err(failed(storage, "list the folder"))?;
+    let mut inspection = Inspection::default();
+    let mut names: Vec<u64> = files
+        .iter()
+        .filter_map(|file| parse_segment_name(&file.name))
+        .collect();
+    names.sort_unstable();
+    inspection.set_aside = files
+        .iter()
+        .filter(|file| file.name.contains(".damaged"))
+        .map(|file| file.name.clone())
+        .collect();
+    let loaded = cursor::load(storage).map_err(failed(storage, "read `cursors`"))?;
+    match loaded {
+        Ok(cursors) => {
+            let report = |(name, stored): (String, cursor::Stored)| CursorReport {
+                name,
+                committed: stored.committed,
+                lag_frames: 0,
+                lag_records: 0,
+            };
+            inspection.cursors = cursors.into_iter().map(report).collect();
+        }
+        Err(reason) => inspection
+            .problems
+            .push(format!("`cursors` is damaged: {reason}")),
+    }
+    let mut before: Option<End> = None;
+    for (at, first) in names.iter().enumerate() {
+        let is_last = at + 1 == names.len();
+        let cursors = &mut inspection.cursors;
+        let mut count = |found: &Found| {
+            for cursor in cursors
+                .iter_mut()
+                .filter(|cursor| found.header.sequence > cursor.committed)
+            {
+                cursor.lag_frames += 1;
+                cursor.lag_records += u64::from(found.header.records);
+            }
+        };
+        match inspect_segment(storage, *first, is_last, before.as_ref(), &mut count) {
+            Ok((report, end)) => {
+                inspection.segments.push(report);
+                before = end;
+            }
+            // A running journal let it go since the folder was listed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let name = segment_name(*first);
+                inspection
+                    .problems
+                    .push(format!("`{name}` can't be read: {error}"));
+                before = None;
+            }
+        }
+    }
+    Ok(inspection)
+}
+
+/// Where a segment ends, for the check that the next one follows.
+struct End {
+    last: u64,
+    has_gaps: bool,
+}
+
+fn inspect_segment(
+    storage: &dyn Storage,
+    first: u64,
+    is_last: bool,
+    before: Option<&End>,
+    count: &mut dyn FnMut(&Found),
+) -> io::Result<(SegmentReport, Option<End>)> {
+    let name = segment_name(first);
+    let file = storage.open(&name)?;
+    let mut report = SegmentReport::empty(name, file.size_bytes()?);
+    let header = match scan::read_header(&*file)? {
+        Ok(header) => header,
+        Err(BadHeader::Damaged(_))
+            if is_last && report.size_bytes <= crate::format::SEGMENT_HEADER_BYTES as u64 =>
+        {
+            report.unfinished_bytes = report.size_bytes;
+            return Ok((report, None));
+        }
+        Err(BadHeader::Damaged(reason)) => {
+            report.problems.push(reason.to_string());
+            return Ok((report, None));
+        }
+        Err(BadHeader::Newer(version)) => {
+            report.problems.push(format!(
+                "its format {version} is newer than this weir reads"
+            ));
+            return Ok((report, None));
+        }
+    };
+    report.created_ns = header.created_ns;
+    if let Some(before) = before
+        && header.previous != before.last
+        && !(before.has_gaps && header.previous > before.last)
+    {
+        report.problems.push(format!(
+            "frames {} to {} before it are missing",
+            before.last + 1,
+            header.previous
+        ));
+    }
+    let mut scan = Scan::new(&*file, &header)?;
+    let mut last = header.previous;
+    loop {
+        let (offset, due) = (scan.offset, scan.expected);
+        let found = match scan.step() {
+            Step::Frame(found) => found,
+            Step::End => break,
+            Step::Broken(broken) => {
+                let further = scan.search();
+                // A group being written shows the same way as a torn one: neither was ever acknowledged.
+                let was_durable = further.is_some_and(|found| found.header.durable >= due);
+                if is_last && !was_durable && !broken.unreadable {
+                    report.unfinished_bytes = scan.size_bytes - offset;
+                    break;
+                }
+                report.problems.push(format!(
+                    "byte {offset}, where frame {due} is due: {}",
+                    broken.reason
+                ));
+                match further {
+                    Some(found) => {
+                        scan.pass(&found);
+                        found
+                    }
+                    None => break,
+                }
+            }
+        };
+        count(&found);
+        last = found.header.sequence;
+        report.add(&found);
+    }
+    Ok((
+        report,
+        Some(End {
+            last,
+            has_gaps: header.has_gaps(),
+        }),
+    ))
+}
+
+/// Calls `each` with every whole entry after `after`, in order, skipping damage, until it returns false. Entries of
+/// a running journal may be seen before they are durable.
+pub fn entries(
+    storage: &dyn Storage,
+    after: u64,
+    mut each: impl FnMut(Entry) -> bool,
+) -> Result<(), OpenError> {
+    let files = storage.list().map_err(failed(storage, "list the folder"))?;
+    let mut names: Vec<u64> = files
+        .iter()
+        .filter_map(|file| parse_segment_name(&file.name))
+        .collect();
+    names.sort_unstable();
+    for (at, first) in names.iter().enumerate() {
+        // Everything in it comes before the next one begins.
+        if names
+            .get(at + 1)
+            .is_some_and(|next| *next <= after.saturating_add(1))
+        {
+            continue;
+        }
+        let name = segment_name(*first);
+        match segment_entries(storage, &name, after, &mut each) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(storage, format!("read `{name}`"))(error)),
+        }
+    }
+    Ok(())
+}
+
+fn segment_entries(
+    storage: &dyn Storage,
+    name: &str,
+    after: u64,
+    each: &mut dyn FnMut(Entry) -> bool,
+) -> io::Result<bool> {
+    let file = storage.open(name)?;
+    let Ok(header) = scan::read_header(&*file)? else {
+        return Ok(true);
+    };
+    let mut scan = Scan::new(&*file, &header)?;
+    loop {
+        let found = match scan.step() {
+            Step::Frame(found) => found,
+            Step::End => return Ok(true),
+            Step::Broken(_) => match scan.search() {
+                Some(found) => {
+                    scan.pass(&found);
+                    found
+                }
+                None => return Ok(true),
+            },
+        };
+        if found.header.sequence <= after {
+            continue;
+        }
+        let payload = found.header.payload(scan.stored(&found)?);
+        let Ok(payload) = payload else { continue };
+        let entry = Entry {
+            sequence: found.header.sequence,
+            time_ns: found.header.time_ns,
+            records: found.header.records,
+            payload,
+        };
+        if !each(entry) {
+            return Ok(false);
+        }
+    }
+}

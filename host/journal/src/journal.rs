@@ -1,0 +1,281 @@
+//! The journal's handle: opening, appending, readers, closing. Everything here returns at once, except `open` (reads
+//! and checks all segments) and `close` (waits for the writer).
+
+use crate::appender::Appender;
+use crate::cursor::{Stored, check_name};
+use crate::error::{AppendError, OpenError, ReadError};
+use crate::format::SEGMENT_HEADER_BYTES;
+use crate::frame::FRAME_HEADER_BYTES;
+use crate::limits::{MAX_PAYLOAD_BYTES, MAX_READERS};
+use crate::options::Options;
+use crate::reader::Reader;
+use crate::recovery::{Recovered, failed, recover};
+use crate::report::Recovery;
+use crate::state::{Cursor, Recent, Shared, State};
+use crate::stats::{self, ReaderStatus, Stats};
+use crate::storage::{Lock, Storage};
+use crate::writer::{self, Pending, Queue};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// An open journal; clones are the same journal. When the last clone goes, the writer finishes in the background;
+/// call [`close`](Journal::close) to wait for it.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal")
+            .field("place", &self.inner.shared.storage.place())
+            .finish()
+    }
+}
+
+/// Opens everything but the writer's thread.
+pub(crate) fn open_parts(
+    storage: Arc<dyn Storage>,
+    options: Options,
+) -> Result<(Appender, Recovery, Box<dyn Lock>), OpenError> {
+    options.check()?;
+    let lock = storage
+        .lock()
+        .map_err(failed(&*storage, "lock the folder"))?;
+    let Some(lock) = lock else {
+        return Err(OpenError::Locked {
+            folder: storage.place(),
+        });
+    };
+    let recovered = recover(&*storage, &options)?;
+    let state = first_state(&recovered);
+    let shared = Arc::new(Shared::new(
+        Arc::clone(&storage),
+        options,
+        Queue::default(),
+        state,
+    ));
+    let appender =
+        Appender::new(shared, &recovered).map_err(failed(&*storage, "sync the last segment"))?;
+    Ok((appender, recovered.report, lock))
+}
+
+fn first_state(recovered: &Recovered) -> State {
+    let last = recovered.report.last_sequence;
+    let open = |(name, stored): (&String, &Stored)| {
+        let Stored { committed, records } = *stored;
+        (
+            name.clone(),
+            Cursor {
+                committed,
+                records,
+                open: false,
+                skipped: 0,
+            },
+        )
+    };
+    State {
+        visible: last,
+        visible_records: recovered
+            .segments
+            .last()
+            .map_or(0, |segment| segment.records_after),
+        recent: Recent {
+            after: last,
+            ..Recent::default()
+        },
+        cursors: recovered.cursors.iter().map(open).collect(),
+        segments: recovered.segments.iter().cloned().collect(),
+        ..State::default()
+    }
+}
+
+impl Journal {
+    /// Opens a journal, or creates it in an empty folder. Reads all of it once and checks every byte.
+    pub fn open(
+        storage: Arc<dyn Storage>,
+        options: Options,
+    ) -> Result<(Journal, Recovery), OpenError> {
+        let (appender, recovery, lock) = open_parts(Arc::clone(&storage), options)?;
+        let shared = Arc::clone(&appender.shared);
+        let thread = std::thread::Builder::new().name("weir-journal".to_string());
+        let writer = thread
+            .spawn(move || {
+                writer::run(appender);
+                // Only now may another process write here.
+                drop(lock);
+            })
+            .map_err(failed(&*storage, "start the writer's thread"))?;
+        let inner = Inner {
+            shared,
+            writer: Mutex::new(Some(writer)),
+        };
+        Ok((
+            Journal {
+                inner: Arc::new(inner),
+            },
+            recovery,
+        ))
+    }
+
+    /// Queues a payload of so many records. `done` is told the sequence once the payload is durable (as
+    /// [`SyncMode`](crate::SyncMode) promises), or why not; it runs on the writer's thread, or at once on this one when
+    /// the append is not even queued, and must be quick.
+    pub fn append(
+        &self,
+        payload: Vec<u8>,
+        records: u32,
+        done: impl FnOnce(Result<u64, AppendError>) + Send + 'static,
+    ) {
+        let max_bytes = self.max_payload_bytes();
+        if payload.len() as u64 > max_bytes {
+            return done(Err(AppendError::TooLarge {
+                size_bytes: payload.len() as u64,
+                max_bytes,
+            }));
+        }
+        let done = Box::new(move |result| {
+            // A panic in somebody's callback must not take the writer with it.
+            if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+                tracing::error!("the callback of a journal append panicked");
+            }
+        });
+        let pushed = self.inner.shared.queue.push(Pending {
+            payload,
+            records,
+            done,
+        });
+        if let Err((pending, error)) = pushed {
+            (pending.done)(Err(error));
+        }
+    }
+
+    /// Larger payloads are refused with [`AppendError::TooLarge`].
+    pub fn max_payload_bytes(&self) -> u64 {
+        let overhead = 2 * SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES;
+        let budget = self
+            .inner
+            .shared
+            .options
+            .max_size_bytes
+            .saturating_sub(overhead as u64);
+        budget.min(MAX_PAYLOAD_BYTES as u64)
+    }
+
+    /// Opens a reader. `after` is the last sequence that was delivered, for those who hold it themselves; `None`
+    /// goes on from the stored cursor, or from the oldest frame kept for a new name. From now on, and after a
+    /// restart, segments wait for this reader until it is [forgotten](Journal::forget).
+    ///
+    /// A position that the journal has not reached (the folder was emptied) makes the numbering go on after it.
+    /// Open all readers before the first append, so that no frame gets a number which a reader takes for delivered.
+    pub fn reader(&self, name: &str, after: Option<u64>) -> Result<Reader, ReadError> {
+        open_reader(&self.inner.shared, name, after)
+    }
+
+    /// Forgets a reader's cursor, so that it holds no segment back any more; false when there is none of that name,
+    /// or it is open.
+    pub fn forget(&self, name: &str) -> bool {
+        let mut state = self.inner.shared.state();
+        if state.cursors.get(name).is_none_or(|cursor| cursor.open) {
+            return false;
+        }
+        state.cursors.remove(name);
+        drop(state);
+        self.inner.shared.queue.touch();
+        true
+    }
+
+    /// The newest sequence that readers can see; 0 when none.
+    pub fn last_sequence(&self) -> u64 {
+        self.inner.shared.state().visible
+    }
+
+    /// What the journal holds now.
+    pub fn stats(&self) -> Stats {
+        stats::stats(&self.inner.shared)
+    }
+
+    /// All readers, open and remembered, by name.
+    pub fn readers(&self) -> Vec<ReaderStatus> {
+        stats::readers(&self.inner.shared.state())
+    }
+
+    /// Writes what waits, saves the cursors, lets the folder go; blocks until that is done. Appends fail from now on,
+    /// readers get what is left and then [`ReadError::Closed`]. Commits after it are not stored: stop readers first.
+    pub fn close(&self) {
+        self.inner.shared.queue.close();
+        let writer = self
+            .inner
+            .writer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(writer) = writer else { return };
+        // A callback on the writer's own thread can't wait for itself.
+        if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
+            tracing::error!("the journal's writer panicked");
+        }
+    }
+}
+
+pub(crate) fn open_reader(
+    shared: &Arc<Shared>,
+    name: &str,
+    after: Option<u64>,
+) -> Result<Reader, ReadError> {
+    let refuse = |reason: String| ReadError::Name {
+        name: name.to_string(),
+        reason,
+    };
+    check_name(name).map_err(refuse)?;
+    let mut state = shared.state();
+    let stored = state.cursors.get(name).cloned();
+    if stored.as_ref().is_some_and(|cursor| cursor.open) {
+        return Err(ReadError::InUse(name.to_string()));
+    }
+    if stored.is_none() && state.cursors.len() >= MAX_READERS {
+        return Err(refuse(format!(
+            "there are {MAX_READERS} readers already; forget some"
+        )));
+    }
+    let oldest = state.before_oldest();
+    let (committed, records) = match (after, &stored) {
+        (None, None) => (oldest, state.records_up_to(oldest)),
+        (None, Some(cursor)) => (cursor.committed, cursor.records),
+        (Some(after), Some(cursor)) if after == cursor.committed => (after, cursor.records),
+        // What went before it could read it counts from the nearest position that is known.
+        (Some(after), Some(cursor)) if after < oldest => (after, cursor.records),
+        (Some(after), _) => (after, state.records_up_to(after)),
+    };
+    state.not_before = state.not_before.max(committed + 1);
+    let skipped = stored.map_or(0, |cursor| cursor.skipped);
+    state.cursors.insert(
+        name.to_string(),
+        Cursor {
+            committed,
+            records,
+            open: true,
+            skipped,
+        },
+    );
+    drop(state);
+    shared.queue.touch();
+    Ok(Reader::new(
+        Arc::clone(shared),
+        name.to_string(),
+        committed,
+        records,
+    ))
+}

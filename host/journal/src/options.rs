@@ -1,0 +1,110 @@
+//! How a journal behaves: the `[journal]` section of the configuration, checked.
+
+use crate::error::OpenError;
+use crate::limits;
+use std::time::Duration;
+
+/// When an append counts as done, and when readers see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncMode {
+    /// After fdatasync, shared by everything that waited. Nothing acknowledged is ever lost.
+    Always,
+    /// After the write; fdatasync follows within this time, and only then readers see it. A power cut loses
+    /// at most this much of what was acknowledged; the death of the process alone loses nothing.
+    Every(Duration),
+    /// After the write; the operating system decides when it reaches the disk (closed segments are synced).
+    Off,
+}
+
+/// What happens when the disk budget is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Appends fail with [`AppendError::Full`](crate::AppendError) until the slowest reader moves on.
+    Refuse,
+    /// The oldest segment goes; readers that had not read it count what they lost in
+    /// [`Reader::skipped`](crate::Reader::skipped).
+    DropOldest,
+}
+
+/// What happens when opening finds damage that no crash explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDamage {
+    /// Refuse to open, changing nothing, with a report.
+    Refuse,
+    /// Rename damaged segments to `….damaged`, keep every frame of them that is whole, and go on.
+    SetAside,
+}
+
+/// Options of [`Journal::open`](crate::Journal::open).
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// See [`SyncMode`].
+    pub sync: SyncMode,
+    /// Disk budget for all segments.
+    pub max_size_bytes: u64,
+    /// Size at which a segment is closed and the next begun.
+    pub segment_bytes: u64,
+    /// See [`WhenFull`].
+    pub when_full: WhenFull,
+    /// LZ4 for payloads that get smaller by it.
+    pub compress: bool,
+    /// Memory of recent entries, shared by all readers.
+    pub recent_bytes: usize,
+    /// See [`OnDamage`].
+    pub on_damage: OnDamage,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            sync: SyncMode::Always,
+            max_size_bytes: limits::DEFAULT_MAX_SIZE_BYTES,
+            segment_bytes: limits::DEFAULT_SEGMENT_BYTES,
+            when_full: WhenFull::Refuse,
+            compress: false,
+            recent_bytes: limits::DEFAULT_RECENT_BYTES,
+            on_damage: OnDamage::Refuse,
+        }
+    }
+}
+
+impl Options {
+    /// Refuses what is out of bounds, by its name in the configuration.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let segment = limits::MIN_SEGMENT_BYTES..=limits::MAX_SEGMENT_BYTES;
+        if !segment.contains(&self.segment_bytes) {
+            return Err(OpenError::Option {
+                option: "segment_size",
+                reason: format!(
+                    "{} bytes; give {} to {}",
+                    self.segment_bytes,
+                    segment.start(),
+                    segment.end()
+                ),
+            });
+        }
+        if self.max_size_bytes < limits::MIN_SIZE_BYTES {
+            return Err(OpenError::Option {
+                option: "max_size",
+                reason: format!(
+                    "{} bytes; give {} or more",
+                    self.max_size_bytes,
+                    limits::MIN_SIZE_BYTES
+                ),
+            });
+        }
+        if self.sync == SyncMode::Every(Duration::ZERO) {
+            return Err(OpenError::Option {
+                option: "sync",
+                reason: "an interval of zero; say \"always\"".to_string(),
+            });
+        }
+        Ok(())
+    }
+
+    /// The size at which segments are closed: what was asked, but never more than a quarter of the budget.
+    pub(crate) fn roll_bytes(&self) -> u64 {
+        self.segment_bytes
+            .min(self.max_size_bytes / limits::SEGMENTS_IN_BUDGET)
+    }
+}

@@ -1,0 +1,309 @@
+//! A named reader: hands out entries in order, from memory while it keeps up, from segment files when it lags, and
+//! remembers what was delivered.
+//!
+//! - [`Reader::next`] is cancel-safe: its position moves in the same step in which it returns, so a call dropped by
+//!   `select!` loses nothing.
+//! - Waiting costs nothing: the writer wakes readers when something became visible.
+//! - Files are read on tokio's blocking threads, about a MiB at a time: async threads never wait for a disk.
+
+use crate::error::ReadError;
+use crate::limits::MAX_HANDED_OUT;
+use crate::read::{Piece, Place, Plan, ReadFailure};
+use crate::report::Damage;
+use crate::state::{Shared, State};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// One appended batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number, from 1.
+    pub sequence: u64,
+    /// When it was written, in nanoseconds since 1970 UTC.
+    pub time_ns: i64,
+    /// How many records it holds, as the appender said.
+    pub records: u32,
+    /// What was appended.
+    pub payload: Bytes,
+}
+
+/// A position, with the records in the journal up to there.
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    sequence: u64,
+    records: u64,
+}
+
+/// A named reader with its own cursor. Dropping it keeps the cursor.
+pub struct Reader {
+    shared: Arc<Shared>,
+    news: watch::Receiver<u64>,
+    name: String,
+    at: Position,
+    /// The records up to `at` are known only nearly: it was not reached by reading.
+    is_count_near: bool,
+    /// Handed out and not committed yet, oldest first.
+    handed_out: VecDeque<Position>,
+    place: Option<Place>,
+    skipped: u64,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("name", &self.name)
+            .field("at", &self.at)
+            .finish_non_exhaustive()
+    }
+}
+
+enum Look {
+    Entries(Vec<Entry>),
+    File(Plan),
+    Nothing,
+    Closed,
+}
+
+impl Reader {
+    /// The caller has entered the cursor into the state and marked it open.
+    pub(crate) fn new(shared: Arc<Shared>, name: String, sequence: u64, records: u64) -> Reader {
+        Reader {
+            news: shared.news.subscribe(),
+            shared,
+            name,
+            at: Position { sequence, records },
+            is_count_near: true,
+            handed_out: VecDeque::new(),
+            place: None,
+            skipped: 0,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The last sequence handed out or committed.
+    pub fn position(&self) -> u64 {
+        self.at.sequence
+    }
+
+    /// Records that went before this reader had read them (disk budget, damage set aside), since it was opened.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The next entries in order, of `max_bytes` together, but at least one; waits until there is one. Must be
+    /// called within a tokio runtime. Cancel-safe.
+    pub async fn next(&mut self, max_bytes: usize) -> Result<Vec<Entry>, ReadError> {
+        loop {
+            // Marked as seen before looking, so that what comes during the look wakes the wait below.
+            self.news.borrow_and_update();
+            match self.look(max_bytes) {
+                Look::Entries(entries) => return Ok(entries),
+                Look::File(plan) => {
+                    let (name, segment) = (plan.name.clone(), plan.segment);
+                    let read = tokio::task::spawn_blocking(move || plan.read()).await;
+                    let read = read.unwrap_or_else(|error| {
+                        Err(ReadFailure::Disk(std::io::Error::other(error)))
+                    });
+                    if let Some(entries) = self.accept(read, &name, segment)? {
+                        return Ok(entries);
+                    }
+                }
+                Look::Closed => return Err(ReadError::Closed),
+                Look::Nothing => {
+                    if self.news.changed().await.is_err() {
+                        return Err(ReadError::Closed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything up to and including `sequence` is delivered; what is before it is not handed out again. Stored
+    /// within half a second and on [`close`](crate::Journal::close). A position before an earlier one is ignored,
+    /// one beyond the newest entry counts as the newest.
+    pub fn commit(&mut self, sequence: u64) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        let sequence = sequence.min(state.visible.max(self.at.sequence));
+        let mut records = None;
+        while let Some(handed) = self.handed_out.front()
+            && handed.sequence <= sequence
+        {
+            records = Some(handed.records);
+            self.handed_out.pop_front();
+        }
+        if sequence > self.at.sequence {
+            self.at = Position {
+                sequence,
+                records: state.records_up_to(sequence),
+            };
+            self.is_count_near = true;
+            self.place = None;
+            records = Some(self.at.records);
+        }
+        let Some(cursor) = state.cursors.get_mut(&self.name) else {
+            return;
+        };
+        if sequence > cursor.committed {
+            cursor.committed = sequence;
+            cursor.records = records.unwrap_or(cursor.records).max(cursor.records);
+            drop(state);
+            shared.queue.touch();
+        }
+    }
+
+    /// Takes from memory, or says what to do.
+    fn look(&mut self, max_bytes: usize) -> Look {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        if self.at.sequence >= state.visible {
+            return if state.closed {
+                Look::Closed
+            } else {
+                Look::Nothing
+            };
+        }
+        if self.at.sequence >= state.recent.after {
+            return Look::Entries(self.take_recent(&mut state, max_bytes));
+        }
+        let at = state
+            .segments
+            .partition_point(|segment| segment.last <= self.at.sequence);
+        let Some(segment) = state.segments.get(at) else {
+            return if state.closed {
+                Look::Closed
+            } else {
+                Look::Nothing
+            };
+        };
+        let plan = Plan {
+            storage: Arc::clone(&shared.storage),
+            name: segment.name.clone(),
+            segment: segment.first,
+            mark: segment.mark,
+            end: segment.size_bytes,
+            place: self.place.clone(),
+            start: segment.place_after(self.at.sequence),
+            position: self.at.sequence,
+            max_bytes,
+        };
+        Look::File(plan)
+    }
+
+    fn take_recent(&mut self, state: &mut State, max_bytes: usize) -> Vec<Entry> {
+        let recent = &state.recent.entries;
+        let start = recent.partition_point(|recent| recent.entry.sequence <= self.at.sequence);
+        let records_before = recent
+            .get(start)
+            .map_or(self.at.records, |recent| recent.records_before);
+        let mut entries = Vec::new();
+        let mut taken_bytes = 0;
+        for recent in recent.range(start..) {
+            taken_bytes += recent.entry.payload.len();
+            if !entries.is_empty() && taken_bytes > max_bytes {
+                break;
+            }
+            entries.push(recent.entry.clone());
+        }
+        self.place = None;
+        self.hand_out(state, records_before, &entries);
+        entries
+    }
+
+    /// Takes what was read from a file; `None` when the state must be looked at again.
+    fn accept(
+        &mut self,
+        read: Result<Piece, ReadFailure>,
+        name: &str,
+        segment: u64,
+    ) -> Result<Option<Vec<Entry>>, ReadError> {
+        let shared = Arc::clone(&self.shared);
+        match read {
+            Ok(piece) if piece.entries.is_empty() => Err(self.damaged(
+                name,
+                piece.place.at.offset,
+                "a frame that was written is missing",
+            )),
+            Ok(piece) => {
+                let mut state = shared.state();
+                self.place = Some(piece.place);
+                self.hand_out(&mut state, piece.records_before, &piece.entries);
+                Ok(Some(piece.entries))
+            }
+            Err(ReadFailure::Gone) => {
+                let state = shared.state();
+                if state.segments.iter().any(|known| known.first == segment) {
+                    drop(state);
+                    return Err(self.damaged(name, 0, "the file is missing"));
+                }
+                Ok(None)
+            }
+            Err(ReadFailure::Damaged { offset, reason }) => Err(self.damaged(name, offset, reason)),
+            Err(ReadFailure::Disk(source)) => Err(ReadError::Storage {
+                place: shared.storage.place(),
+                segment: name.to_string(),
+                source,
+            }),
+        }
+    }
+
+    /// Moves the position past the entries, and counts what is missing before them.
+    fn hand_out(&mut self, state: &mut State, records_before: u64, entries: &[Entry]) {
+        let is_next = entries
+            .first()
+            .is_some_and(|entry| entry.sequence == self.at.sequence + 1);
+        let nothing_missing = self.is_count_near && is_next;
+        let lost = if nothing_missing {
+            0
+        } else {
+            records_before.saturating_sub(self.at.records)
+        };
+        self.is_count_near = false;
+        if lost > 0 {
+            self.skipped += lost;
+            self.shared.meters.skipped(&self.name, lost);
+            if let Some(cursor) = state.cursors.get_mut(&self.name) {
+                cursor.skipped += lost;
+            }
+            tracing::warn!(reader = %self.name, records = lost, "records went before this reader had read them");
+        }
+        let mut records = records_before;
+        for entry in entries {
+            records += u64::from(entry.records);
+            self.at = Position {
+                sequence: entry.sequence,
+                records,
+            };
+            if self.handed_out.len() >= MAX_HANDED_OUT {
+                self.handed_out.pop_back();
+            }
+            self.handed_out.push_back(self.at);
+        }
+    }
+
+    fn damaged(&self, segment: &str, offset: u64, reason: &str) -> ReadError {
+        ReadError::Damaged(Box::new(Damage {
+            place: self.shared.storage.place(),
+            segment: segment.to_string(),
+            offset,
+            first_lost: self.at.sequence + 1,
+            last_lost: None,
+            reason: reason.to_string(),
+        }))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let Some(cursor) = self.shared.state().cursors.get_mut(&self.name) {
+            cursor.open = false;
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! Opening what a crash left: checks every byte of every segment, cuts the torn end of the last one, and refuses
+//! damage that no crash explains, unless told to set it aside ([`salvage`](crate::salvage)).
+//!
+//! After it, for whatever the crash did: everything that was acknowledged is there, in order, and what is there was
+//! appended. A sequence number that a reader may have seen is never given out again.
+//!
+//! What can't be told from a torn end: damage to the very last frames when nothing durable was written after them.
+
+use crate::cursor::{self, CURSORS_FILE, CURSORS_NEW, Stored};
+use crate::error::OpenError;
+use crate::format::{
+    BadHeader, SEGMENT_HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name,
+};
+use crate::limits::SEQUENCE_JUMP;
+use crate::options::{OnDamage, Options};
+use crate::report::{Damage, Recovery, SetAside, TornTail};
+use crate::salvage;
+use crate::scan::{self, Scan, Step};
+use crate::segment::Segment;
+use crate::storage::{Storage, StoredFile};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// The end of the journal, to append to.
+pub(crate) struct Tail {
+    pub header: SegmentHeader,
+    pub file: Arc<dyn StoredFile>,
+}
+
+/// Everything the journal goes on from.
+pub(crate) struct Recovered {
+    pub segments: Vec<Segment>,
+    /// The last segment's file and header.
+    pub tail: Option<Tail>,
+    pub cursors: BTreeMap<String, Stored>,
+    /// The next frame's sequence.
+    pub next: u64,
+    pub report: Recovery,
+}
+
+/// Errors of the disk, with what was tried.
+pub(crate) fn failed(
+    storage: &dyn Storage,
+    action: impl fmt::Display,
+) -> impl FnOnce(io::Error) -> OpenError {
+    let place = storage.place();
+    move |source| OpenError::Storage {
+        place,
+        action: action.to_string(),
+        source,
+    }
+}
+
+/// Opens the folder; the caller holds its lock.
+pub(crate) fn recover(storage: &dyn Storage, options: &Options) -> Result<Recovered, OpenError> {
+    let names = salvage::finish_interrupted(storage)?;
+    let mut set_aside = Vec::new();
+    // Each round sets one damaged file aside; a file can be damaged, and then turn out to miss its end.
+    let rounds = 2 * names.len() + 1;
+    let (cursors, cursors_aside) = load_cursors(storage, options)?;
+    set_aside.extend(cursors_aside);
+    for _ in 0..=rounds {
+        match survey(storage, &names) {
+            Err(OpenError::Damaged(damage)) if options.on_damage == OnDamage::SetAside => {
+                set_aside.push(salvage::set_aside(storage, &names, *damage)?);
+            }
+            Err(error) => return Err(error),
+            Ok(survey) => return Ok(finish(survey, cursors, set_aside)),
+        }
+    }
+    Err(failed(storage, "set damage aside")(io::Error::other(
+        "there is no end to it",
+    )))
+}
+
+fn load_cursors(
+    storage: &dyn Storage,
+    options: &Options,
+) -> Result<(BTreeMap<String, Stored>, Option<SetAside>), OpenError> {
+    let loaded = cursor::load(storage).map_err(failed(storage, "read `cursors`"))?;
+    let reason = match loaded {
+        Ok(cursors) => return Ok((cursors, None)),
+        Err(reason) => reason,
+    };
+    let damage = Damage {
+        place: storage.place(),
+        segment: CURSORS_FILE.to_string(),
+        offset: 0,
+        first_lost: 0,
+        last_lost: Some(0),
+        reason: format!("{reason} (without it every reader starts at the oldest frame)"),
+    };
+    if options.on_damage == OnDamage::Refuse {
+        return Err(OpenError::Damaged(Box::new(damage)));
+    }
+    let kept_as = salvage::rename_aside(storage, CURSORS_FILE)?;
+    Ok((
+        BTreeMap::new(),
+        Some(SetAside {
+            damage,
+            kept_as,
+            saved_frames: 0,
+        }),
+    ))
+}
+
+struct Survey {
+    segments: Vec<Segment>,
+    tail: Option<Tail>,
+    torn: Option<TornTail>,
+}
+
+/// Checks all segments; changes nothing but the torn end of the last.
+fn survey(storage: &dyn Storage, names: &[u64]) -> Result<Survey, OpenError> {
+    let mut survey = Survey {
+        segments: Vec::new(),
+        tail: None,
+        torn: None,
+    };
+    for (at, first) in names.iter().enumerate() {
+        let is_last = at + 1 == names.len();
+        let name = segment_name(*first);
+        let file = storage
+            .open(&name)
+            .map_err(failed(storage, format!("open `{name}`")))?;
+        let size_bytes = file
+            .size_bytes()
+            .map_err(failed(storage, format!("read the size of `{name}`")))?;
+        let previous = survey.segments.last();
+        let (header, file) = match scan::read_header(&*file) {
+            Ok(Ok(header)) => (header, file),
+            Ok(Err(BadHeader::Newer(version))) => {
+                return Err(OpenError::Newer {
+                    place: storage.place(),
+                    segment: name,
+                    version,
+                });
+            }
+            // Frames are written only after the header is durable, so a crash can't leave more than this.
+            Ok(Err(_)) if is_last && size_bytes <= SEGMENT_HEADER_BYTES as u64 => {
+                begin_again(storage, *first, previous)?
+            }
+            Ok(Err(BadHeader::Damaged(reason))) => {
+                return Err(damaged(
+                    storage,
+                    &name,
+                    0,
+                    *first,
+                    names.get(at + 1),
+                    reason,
+                ));
+            }
+            Err(error) => {
+                let reason = format!("its header can't be read: {error}");
+                return Err(damaged(
+                    storage,
+                    &name,
+                    0,
+                    *first,
+                    names.get(at + 1),
+                    reason,
+                ));
+            }
+        };
+        if header.first != *first {
+            let reason = format!("it begins with frame {}, not with its name's", header.first);
+            return Err(damaged(
+                storage,
+                &name,
+                0,
+                *first,
+                names.get(at + 1),
+                reason,
+            ));
+        }
+        check_chain(storage, previous, &header)?;
+        let (segment, torn) = check_frames(storage, &header, &*file, is_last)?;
+        survey.segments.push(segment);
+        survey.torn = torn;
+        survey.tail = Some(Tail { header, file });
+    }
+    Ok(survey)
+}
+
+/// The segment was being created when the crash came: it is created again, so that its name, which carries the
+/// numbering, stays.
+fn begin_again(
+    storage: &dyn Storage,
+    first: u64,
+    previous: Option<&Segment>,
+) -> Result<(SegmentHeader, Arc<dyn StoredFile>), OpenError> {
+    let header = SegmentHeader {
+        flags: 0,
+        mark: salvage::new_mark(),
+        first,
+        previous: previous.map_or(first.saturating_sub(1), |segment| segment.last),
+        records_before: previous.map_or(0, |segment| segment.records_after),
+        created_ns: salvage::now_ns(),
+    };
+    let name = segment_name(first);
+    let file = salvage::create_segment(storage, &name, &header)
+        .map_err(failed(storage, format!("create `{name}`")))?;
+    Ok((header, file))
+}
+
+/// Every segment says which frame came before it: nothing may be missing between two.
+fn check_chain(
+    storage: &dyn Storage,
+    previous: Option<&Segment>,
+    header: &SegmentHeader,
+) -> Result<(), OpenError> {
+    let Some(previous) = previous else {
+        return Ok(());
+    };
+    let follows = header.previous == previous.last
+        || (previous.has_gaps && header.previous > previous.last && header.first > previous.last);
+    if follows {
+        return Ok(());
+    }
+    let reason = format!(
+        "its last frame is {}, but `{}` follows on frame {}",
+        previous.last,
+        segment_name(header.first),
+        header.previous
+    );
+    let offset = previous.size_bytes;
+    let due = previous.last + 1;
+    Err(damaged(
+        storage,
+        &previous.name,
+        offset,
+        due,
+        Some(&header.first),
+        reason,
+    ))
+}
+
+/// Walks the frames; cuts a torn end.
+fn check_frames(
+    storage: &dyn Storage,
+    header: &SegmentHeader,
+    file: &dyn StoredFile,
+    is_last: bool,
+) -> Result<(Segment, Option<TornTail>), OpenError> {
+    let mut segment = Segment::empty(header);
+    let name = segment.name.clone();
+    let mut scan =
+        Scan::new(file, header).map_err(failed(storage, format!("read the size of `{name}`")))?;
+    let broken = loop {
+        match scan.step() {
+            Step::Frame(found) => {
+                let FrameOf { sequence, records } = FrameOf::from(&found);
+                segment.push(sequence, records, found.header.frame_bytes());
+            }
+            Step::End => return Ok((segment, None)),
+            Step::Broken(broken) => break broken,
+        }
+    };
+    let (offset, due, size_bytes) = (scan.offset, scan.expected, scan.size_bytes);
+    let mut next_whole = scan.search();
+    let first_whole = next_whole.map(|found| found.header.sequence);
+    // A whole frame further on may itself have been part of the torn group; one written after a later fsync was not.
+    while let Some(found) = next_whole {
+        if found.header.durable >= due {
+            break;
+        }
+        scan.pass(&found);
+        next_whole = match scan.step() {
+            Step::Frame(found) => Some(found),
+            Step::End => None,
+            Step::Broken(_) => scan.search(),
+        };
+    }
+    if !is_last || broken.unreadable || next_whole.is_some() {
+        let after = first_whole.as_ref();
+        return Err(damaged(storage, &name, offset, due, after, broken.reason));
+    }
+    file.truncate(offset)
+        .map_err(failed(storage, format!("cut the torn end of `{name}`")))?;
+    let torn = TornTail {
+        segment: name,
+        offset,
+        size_bytes: size_bytes - offset,
+    };
+    Ok((segment, Some(torn)))
+}
+
+/// What the bookkeeping needs of a frame.
+struct FrameOf {
+    sequence: u64,
+    records: u32,
+}
+
+impl From<&scan::Found> for FrameOf {
+    fn from(found: &scan::Found) -> FrameOf {
+        FrameOf {
+            sequence: found.header.sequence,
+            records: found.header.records,
+        }
+    }
+}
+
+fn damaged(
+    storage: &dyn Storage,
+    segment: &str,
+    offset: u64,
+    first_lost: u64,
+    whole_again: Option<&u64>,
+    reason: impl Into<String>,
+) -> OpenError {
+    OpenError::Damaged(Box::new(Damage {
+        place: storage.place(),
+        segment: segment.to_string(),
+        offset,
+        first_lost,
+        last_lost: whole_again.map(|sequence| (sequence - 1).max(first_lost)),
+        reason: reason.into(),
+    }))
+}
+
+/// Where the numbering goes on: after every number that somebody may have seen.
+fn finish(
+    survey: Survey,
+    cursors: BTreeMap<String, Stored>,
+    set_aside: Vec<SetAside>,
+) -> Recovered {
+    let Survey {
+        segments,
+        tail,
+        torn,
+    } = survey;
+    let last = segments.last().map_or(0, |segment| segment.last);
+    let mut next = last + 1;
+    if let Some(tail) = &tail {
+        next = next.max(tail.header.first);
+        if tail.header.is_unsynced() {
+            next = next.max(tail.header.first + SEQUENCE_JUMP);
+        }
+    }
+    if !set_aside.is_empty() {
+        // How many frames were lost is not known for certain.
+        next += SEQUENCE_JUMP;
+    }
+    for cursor in cursors.values() {
+        next = next.max(cursor.committed + 1);
+    }
+    let report = Recovery {
+        segments: segments.len(),
+        frames: segments.iter().map(|segment| segment.frames).sum(),
+        records: segments
+            .iter()
+            .map(|segment| segment.records_after - segment.records_before)
+            .sum(),
+        last_sequence: last,
+        torn,
+        set_aside,
+    };
+    Recovered {
+        segments,
+        tail,
+        cursors,
+        next,
+        report,
+    }
+}
+
+/// The names of the segments in order, and the leftovers of a crash that may go.
+pub(crate) fn segment_names(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
+    let files = storage.list().map_err(failed(storage, "list the folder"))?;
+    if files.iter().any(|file| file.name == CURSORS_NEW) {
+        storage
+            .remove(CURSORS_NEW)
+            .map_err(failed(storage, "remove `cursors.new`"))?;
+    }
+    let mut names: Vec<u64> = files
+        .iter()
+        .filter_map(|file| parse_segment_name(&file.name))
+        .collect();
+    names.sort_unstable();
+    Ok(names)
+}

@@ -1,0 +1,125 @@
+//! Which segments may go: those that the slowest reader has passed, and, under `when_full = "drop_oldest"`, the
+//! oldest ones.
+//!
+//! Segments go one by one from the front, each removal durable before the next, so that a crash never leaves a hole.
+//! The segment that is written to never goes; one that everybody has read is closed first when its space is needed.
+//! A remembered reader that nobody opens holds its segments until it is forgotten.
+
+use crate::appender::Appender;
+use crate::error::AppendError;
+use crate::options::WhenFull;
+
+impl Appender {
+    /// Removes the segments that end at or before `position`, except the last.
+    pub(crate) fn let_go(&mut self, position: u64) {
+        loop {
+            let goes = {
+                let state = self.shared.state();
+                let oldest = state.segments.front();
+                state.segments.len() > 1 && oldest.is_some_and(|segment| segment.last <= position)
+            };
+            if !goes || !self.remove_oldest() {
+                return;
+            }
+        }
+    }
+
+    /// Removes the oldest segment, unless it is the last; false when it could not.
+    fn remove_oldest(&mut self) -> bool {
+        let oldest = {
+            let state = self.shared.state();
+            if state.segments.len() < 2 {
+                return false;
+            }
+            state
+                .segments
+                .front()
+                .map(|segment| (segment.name.clone(), segment.size_bytes))
+        };
+        let Some((name, size_bytes)) = oldest else {
+            return false;
+        };
+        let storage = &*self.shared.storage;
+        if let Err(error) = storage.remove(&name) {
+            tracing::warn!(segment = %name, %error, "can't remove a journal segment that is no longer needed");
+            return false;
+        }
+        self.size_bytes -= size_bytes;
+        self.shared.state().segments.pop_front();
+        if let Err(error) = storage.sync_folder() {
+            tracing::warn!(%error, "can't sync the journal's folder after removing a segment");
+            return false;
+        }
+        true
+    }
+
+    /// Frees `wanted` bytes of the budget if it can, at least `needed`, or says why not.
+    pub(crate) fn make_room(&mut self, wanted: u64, needed: u64) -> Result<(), AppendError> {
+        self.free_what_was_read(wanted);
+        while self.shared.options.when_full == WhenFull::DropOldest && !self.has_room(wanted) {
+            let before = self.size_bytes;
+            if self.is_down_to_one_segment()
+                && (self.is_last_segment_empty() || self.begin_segment().is_err())
+            {
+                break;
+            }
+            if !self.remove_oldest() || self.size_bytes >= before {
+                break;
+            }
+            self.shared.meters.dropped_segment();
+        }
+        if self.has_room(needed) {
+            Ok(())
+        } else {
+            Err(self.full())
+        }
+    }
+
+    fn free_what_was_read(&mut self, wanted: u64) {
+        let (slowest, oldest_last, newest_last) = {
+            let state = self.shared.state();
+            let slowest = state.slowest().map_or(0, |(_, cursor)| cursor.committed);
+            let oldest = state
+                .segments
+                .front()
+                .map_or(u64::MAX, |segment| segment.last);
+            (slowest, oldest, state.visible)
+        };
+        // Looked at before anything is saved, so that a full journal costs no fsync for each append it refuses.
+        if slowest < oldest_last {
+            return;
+        }
+        if slowest >= newest_last && !self.is_last_segment_empty() && self.begin_segment().is_err()
+        {
+            return;
+        }
+        if !self.has_room(wanted) && !self.is_down_to_one_segment() {
+            self.save_cursors();
+        }
+    }
+
+    fn is_down_to_one_segment(&self) -> bool {
+        self.shared.state().segments.len() < 2
+    }
+
+    fn is_last_segment_empty(&self) -> bool {
+        self.shared
+            .state()
+            .segments
+            .back()
+            .is_none_or(|segment| segment.frames == 0)
+    }
+
+    fn full(&self) -> AppendError {
+        let max = self.shared.options.max_size_bytes;
+        let state = self.shared.state();
+        let holds = match state.slowest() {
+            Some((name, cursor)) => {
+                let records = state.visible_records.saturating_sub(cursor.records);
+                format!("reader `{name}` has {records} records to go")
+            }
+            None => "nobody reads it".to_string(),
+        };
+        AppendError::Full(format!("its {max} bytes (`max_size`) are used up; {holds}"))
+    }
+}

@@ -1,0 +1,198 @@
+//! Setting damage aside, when the operator said so: every whole frame of a damaged segment is copied into a new
+//! one, the damaged file is renamed, the new one takes its name. Nothing is ever removed.
+//!
+//! A crash at any point leaves either the damaged segment as it was (a half-made copy is thrown away) or the renamed
+//! one and the whole copy (which then gets its name).
+
+use crate::error::OpenError;
+use crate::format::{SEGMENT_GAPS, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
+use crate::recovery::{failed, segment_names};
+use crate::report::{Damage, SetAside};
+use crate::scan::{self, Found, Scan, Step};
+use crate::storage::{Storage, StoredFile, read_up_to};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const SALVAGED: &str = ".salvaged";
+const DAMAGED: &str = ".damaged";
+
+/// A number that senders can't know.
+pub(crate) fn new_mark() -> u32 {
+    // The hasher's keys are random per process and differ per instance: as much randomness as the standard
+    // library gives, and enough for a guard against look-alikes.
+    let hash = RandomState::new().hash_one(now_ns());
+    (hash >> 32) as u32
+}
+
+/// Now, in nanoseconds since 1970 UTC.
+pub(crate) fn now_ns() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A new segment file with its header, durable when this returns.
+pub(crate) fn create_segment(
+    storage: &dyn Storage,
+    name: &str,
+    header: &SegmentHeader,
+) -> io::Result<Arc<dyn StoredFile>> {
+    let file = storage.create(name)?;
+    file.append(&mut [IoSlice::new(&header.encode())])?;
+    file.sync()?;
+    storage.sync_folder()?;
+    Ok(file)
+}
+
+/// Completes or undoes what a crash interrupted; returns the segments there are, in order.
+pub(crate) fn finish_interrupted(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
+    let files = storage.list().map_err(failed(storage, "list the folder"))?;
+    for file in &files {
+        let Some(name) = file.name.strip_suffix(SALVAGED) else {
+            continue;
+        };
+        if files.iter().any(|other| other.name == name) {
+            let action = format!("remove `{}`", file.name);
+            storage
+                .remove(&file.name)
+                .map_err(failed(storage, action))?;
+        } else {
+            let action = format!("rename `{}`", file.name);
+            storage
+                .rename(&file.name, name)
+                .map_err(failed(storage, action))?;
+        }
+        storage
+            .sync_folder()
+            .map_err(failed(storage, "sync the folder"))?;
+    }
+    segment_names(storage)
+}
+
+/// Renames a file to a free name; durable when this returns.
+pub(crate) fn rename_aside(storage: &dyn Storage, name: &str) -> Result<String, OpenError> {
+    let files = storage.list().map_err(failed(storage, "list the folder"))?;
+    let mut kept_as = format!("{name}{DAMAGED}");
+    let mut attempt = 1;
+    while files.iter().any(|file| file.name == kept_as) {
+        attempt += 1;
+        kept_as = format!("{name}{DAMAGED}.{attempt}");
+    }
+    storage
+        .rename(name, &kept_as)
+        .map_err(failed(storage, format!("rename `{name}`")))?;
+    storage
+        .sync_folder()
+        .map_err(failed(storage, "sync the folder"))?;
+    Ok(kept_as)
+}
+
+/// Sets one damaged segment aside and puts what is whole of it in its place.
+pub(crate) fn set_aside(
+    storage: &dyn Storage,
+    names: &[u64],
+    damage: Damage,
+) -> Result<SetAside, OpenError> {
+    let name = damage.segment.clone();
+    let while_doing = || failed(storage, format!("save the whole frames of `{name}`"));
+    let at = names.iter().position(|first| segment_name(*first) == name);
+    let first = at.map_or(1, |at| names[at]);
+    let file = storage.open(&name).map_err(while_doing())?;
+    let header = header_or_guess(storage, &*file, names, at, first);
+    let salvaged = format!("{name}{SALVAGED}");
+    let copy = storage.create(&salvaged).map_err(while_doing())?;
+    copy.append(&mut [IoSlice::new(&header.encode())])
+        .map_err(while_doing())?;
+    let saved_frames = copy_whole_frames(&*file, &*copy, &header).map_err(while_doing())?;
+    copy.sync().map_err(while_doing())?;
+    storage.sync_folder().map_err(while_doing())?;
+    let kept_as = rename_aside(storage, &name)?;
+    storage.rename(&salvaged, &name).map_err(while_doing())?;
+    storage.sync_folder().map_err(while_doing())?;
+    tracing::warn!(segment = %name, %kept_as, saved_frames, "set a damaged journal segment aside");
+    Ok(SetAside {
+        damage,
+        kept_as,
+        saved_frames,
+    })
+}
+
+/// The damaged segment's header; when it is the header that is damaged, one that fits its neighbours.
+fn header_or_guess(
+    storage: &dyn Storage,
+    file: &dyn StoredFile,
+    names: &[u64],
+    at: Option<usize>,
+    first: u64,
+) -> SegmentHeader {
+    if let Ok(Ok(header)) = scan::read_header(file)
+        && header.first == first
+    {
+        return SegmentHeader {
+            flags: header.flags | SEGMENT_GAPS,
+            ..header
+        };
+    }
+    // The first frame begins with the mark, unless that is damaged as well: then no frame will be found.
+    let mut mark = [0; 4];
+    let read = read_up_to(file, &mut mark, SEGMENT_HEADER_BYTES as u64);
+    let mark = if matches!(read, Ok(4)) {
+        u32::from_le_bytes(mark)
+    } else {
+        new_mark()
+    };
+    let (previous, records_before) = at
+        .and_then(|at| at.checked_sub(1))
+        .and_then(|before| end_of(storage, names[before]))
+        .unwrap_or((first.saturating_sub(1), 0));
+    SegmentHeader {
+        flags: SEGMENT_GAPS,
+        mark,
+        first,
+        previous,
+        records_before,
+        created_ns: now_ns(),
+    }
+}
+
+/// The last frame of a segment and the records up to it.
+fn end_of(storage: &dyn Storage, first: u64) -> Option<(u64, u64)> {
+    let file = storage.open(&segment_name(first)).ok()?;
+    let header = scan::read_header(&*file).ok()?.ok()?;
+    let mut scan = Scan::new(&*file, &header).ok()?;
+    let (mut last, mut records) = (header.previous, header.records_before);
+    while let Step::Frame(found) = scan.step() {
+        last = found.header.sequence;
+        records += u64::from(found.header.records);
+    }
+    Some((last, records))
+}
+
+fn copy_whole_frames(
+    file: &dyn StoredFile,
+    copy: &dyn StoredFile,
+    header: &SegmentHeader,
+) -> io::Result<u64> {
+    let mut scan = Scan::new(file, header)?;
+    let mut saved = 0;
+    loop {
+        let found: Found = match scan.step() {
+            Step::Frame(found) => found,
+            Step::End => return Ok(saved),
+            Step::Broken(_) => match scan.search() {
+                Some(found) => {
+                    scan.pass(&found);
+                    found
+                }
+                None => return Ok(saved),
+            },
+        };
+        let stored = scan.stored(&found)?;
+        let head = found.header.encode();
+        copy.append(&mut [IoSlice::new(&head), IoSlice::new(&stored)])?;
+        saved += 1;
+    }
+}

@@ -1,0 +1,224 @@
+//! Walking the frames of a segment file in order, checking every byte, and finding the next whole frame after a bad
+//! one. Used when a journal is opened, salvaged or inspected; readers have their own path (they know where they are).
+//!
+//! Never holds more than one piece of the file: payloads are checked piece by piece.
+
+use crate::format::{BadHeader, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::frame::{FRAME_HEADER_BYTES, FrameHeader};
+use crate::limits::SCAN_BYTES;
+use crate::storage::{StoredFile, read_up_to};
+use bytes::Bytes;
+use std::io;
+
+/// Unreadable places are skipped in steps of a disk's page when looking for the next whole frame.
+const PAGE_BYTES: u64 = 4096;
+
+/// A whole frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found {
+    pub header: FrameHeader,
+    pub offset: u64,
+}
+
+impl Found {
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.header.frame_bytes()
+    }
+}
+
+/// What is at the current place.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Frame(Found),
+    /// The file ends here, between two frames.
+    End,
+    Broken(Broken),
+}
+
+/// Why there is no frame where one is due.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub reason: String,
+    /// The disk did not give the bytes: never the trace of a crash.
+    pub unreadable: bool,
+}
+
+impl Broken {
+    fn because(reason: impl Into<String>) -> Broken {
+        Broken {
+            reason: reason.into(),
+            unreadable: false,
+        }
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Broken {
+        Broken {
+            reason: format!("it can't be read: {error}"),
+            unreadable: true,
+        }
+    }
+}
+
+/// A walk through one segment.
+pub(crate) struct Scan<'a> {
+    file: &'a dyn StoredFile,
+    mark: u32,
+    gaps: bool,
+    /// Where the next frame is due.
+    pub offset: u64,
+    /// Its sequence (the least one, where sequences may be missing).
+    pub expected: u64,
+    /// The file's length when the walk began.
+    pub size_bytes: u64,
+    /// A piece of the file, and where it lies.
+    piece: Vec<u8>,
+    piece_at: u64,
+}
+
+/// Reads and checks the header of a segment; the outer error is the disk's.
+pub(crate) fn read_header(file: &dyn StoredFile) -> io::Result<Result<SegmentHeader, BadHeader>> {
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    let filled = read_up_to(file, &mut bytes, 0)?;
+    Ok(SegmentHeader::decode(&bytes[..filled]))
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(file: &'a dyn StoredFile, header: &SegmentHeader) -> io::Result<Scan<'a>> {
+        Ok(Scan {
+            size_bytes: file.size_bytes()?,
+            file,
+            mark: header.mark,
+            gaps: header.has_gaps(),
+            offset: SEGMENT_HEADER_BYTES as u64,
+            expected: header.first,
+            piece: Vec::new(),
+            piece_at: 0,
+        })
+    }
+
+    /// Checks the frame that is due and steps over it. After `Broken` the place has not moved.
+    pub(crate) fn step(&mut self) -> Step {
+        if self.offset == self.size_bytes {
+            return Step::End;
+        }
+        match self.check(self.offset) {
+            Ok(found) => self.accept(found),
+            Err(broken) => Step::Broken(broken),
+        }
+    }
+
+    fn accept(&mut self, found: Found) -> Step {
+        let sequence = found.header.sequence;
+        let due = sequence == self.expected || (self.gaps && sequence > self.expected);
+        if !due {
+            let expected = self.expected;
+            return Step::Broken(Broken::because(format!(
+                "frame {sequence} is where {expected} is due"
+            )));
+        }
+        self.pass(&found);
+        Step::Frame(found)
+    }
+
+    /// Goes on after this frame.
+    pub(crate) fn pass(&mut self, found: &Found) {
+        self.offset = found.end();
+        self.expected = found.header.sequence + 1;
+    }
+
+    /// The next whole frame after the current place with a sequence that is due or later.
+    pub(crate) fn search(&mut self) -> Option<Found> {
+        let mark = self.mark.to_le_bytes();
+        let mut at = self.offset + 1;
+        while at + FRAME_HEADER_BYTES as u64 <= self.size_bytes {
+            let Ok(piece) = self.bytes(at, FRAME_HEADER_BYTES) else {
+                at = (at / PAGE_BYTES + 1) * PAGE_BYTES;
+                continue;
+            };
+            match piece.windows(mark.len()).position(|window| window == mark) {
+                None => at += (piece.len() - mark.len() + 1) as u64,
+                Some(further) => {
+                    at += further as u64;
+                    match self.check(at) {
+                        Ok(found) if found.header.sequence >= self.expected => return Some(found),
+                        Ok(_) | Err(_) => at += 1,
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// A whole frame at this offset, whatever its sequence.
+    fn check(&mut self, offset: u64) -> Result<Found, Broken> {
+        let left = self.size_bytes.saturating_sub(offset);
+        if left < FRAME_HEADER_BYTES as u64 {
+            return Err(Broken::because("a frame's header is cut short"));
+        }
+        let mark = self.mark;
+        let header = FrameHeader::decode(self.bytes(offset, FRAME_HEADER_BYTES)?, mark)
+            .map_err(Broken::because)?;
+        if header.frame_bytes() > left {
+            return Err(Broken::because("a frame's payload is cut short"));
+        }
+        let mut crc = 0;
+        let mut at = offset + FRAME_HEADER_BYTES as u64;
+        let end = offset + header.frame_bytes();
+        while at < end {
+            let piece = self.bytes(at, 1)?;
+            let here = piece
+                .len()
+                .min(usize::try_from(end - at).unwrap_or(usize::MAX));
+            crc = crc32c::crc32c_append(crc, &piece[..here]);
+            at += here as u64;
+        }
+        if crc != header.crc {
+            return Err(Broken::because("a frame's payload has the wrong checksum"));
+        }
+        Ok(Found { header, offset })
+    }
+
+    /// The file from this offset, at least `least` bytes.
+    fn bytes(&mut self, offset: u64, least: usize) -> io::Result<&[u8]> {
+        let held = offset
+            .checked_sub(self.piece_at)
+            .and_then(|skip| usize::try_from(skip).ok());
+        let start = match held {
+            Some(skip) if skip + least <= self.piece.len() => skip,
+            _ => {
+                let left = self
+                    .size_bytes
+                    .saturating_sub(offset)
+                    .min(SCAN_BYTES as u64);
+                self.piece.resize(least.max(left as usize), 0);
+                let filled = match read_up_to(self.file, &mut self.piece, offset) {
+                    Ok(filled) => filled,
+                    Err(error) => {
+                        self.piece.clear();
+                        return Err(error);
+                    }
+                };
+                self.piece.truncate(filled);
+                self.piece_at = offset;
+                if filled < least {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                0
+            }
+        };
+        Ok(&self.piece[start..])
+    }
+
+    /// The frame's stored payload; its checksum was right when the frame was found.
+    pub(crate) fn stored(&self, found: &Found) -> io::Result<Bytes> {
+        let mut stored = vec![0; found.header.stored_bytes as usize];
+        let at = found.offset + FRAME_HEADER_BYTES as u64;
+        let filled = read_up_to(self.file, &mut stored, at)?;
+        if filled < stored.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(stored.into())
+    }
+}

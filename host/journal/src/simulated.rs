@@ -1,0 +1,402 @@
+//! A disk in memory that fails on request: at the n-th operation, for lack of space, or by losing power, with every
+//! trace a power cut may leave in what was not synced.
+//!
+//! It keeps two states, what programs see and what is durable. `StoredFile::sync` copies one file from the first to
+//! the second, `Storage::sync_folder` the names. [`Simulated::power_cut`] gives the disk as the next start finds it.
+
+use crate::storage::{FileInfo, Lock, Storage, StoredFile};
+use crate::tear::{next_random, torn};
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use crate::tear::Tear;
+
+/// How an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The power goes: this operation happens in part, and every later one fails.
+    Crash,
+    /// Only this operation fails, with this error; of a write, half the bytes are taken.
+    Error(io::ErrorKind),
+}
+
+#[derive(Debug, Clone, Default)]
+struct Content {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+enum FolderChange {
+    Create(String, u64),
+    Rename(String, String),
+    Remove(String),
+}
+
+#[derive(Debug, Default)]
+struct Platter {
+    names: BTreeMap<String, u64>,
+    durable_names: BTreeMap<String, u64>,
+    unsynced_changes: Vec<FolderChange>,
+    contents: BTreeMap<u64, Content>,
+    next_id: u64,
+    operations: u64,
+    fault: Option<(u64, Fault)>,
+    down: bool,
+    locked: bool,
+    capacity_bytes: Option<u64>,
+}
+
+/// The disk; clones are the same disk.
+#[derive(Debug, Clone, Default)]
+pub struct Simulated {
+    platter: Arc<Mutex<Platter>>,
+}
+
+fn lock(platter: &Mutex<Platter>) -> MutexGuard<'_, Platter> {
+    platter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Simulated {
+    /// An empty disk.
+    pub fn new() -> Simulated {
+        Simulated::default()
+    }
+
+    /// Operations so far that change or sync something.
+    pub fn operations(&self) -> u64 {
+        lock(&self.platter).operations
+    }
+
+    /// Fails operation `n`, counted from 1 since the disk was made.
+    pub fn fail_at(&self, n: u64, fault: Fault) {
+        lock(&self.platter).fault = Some((n, fault));
+    }
+
+    /// Takes a fault back that has not come yet.
+    pub fn heal(&self) {
+        lock(&self.platter).fault = None;
+    }
+
+    /// Bounds the bytes of all files together; writes beyond it fail with `StorageFull`.
+    pub fn set_capacity(&self, capacity_bytes: Option<u64>) {
+        lock(&self.platter).capacity_bytes = capacity_bytes;
+    }
+
+    /// Changes one byte, as a failing disk would.
+    pub fn flip_byte(&self, name: &str, offset: usize) {
+        let mut platter = lock(&self.platter);
+        let id = platter.names.get(name).copied();
+        if let Some(content) = id.and_then(|id| platter.contents.get_mut(&id)) {
+            for bytes in [&mut content.now, &mut content.durable] {
+                if let Some(byte) = bytes.get_mut(offset) {
+                    *byte ^= 0x40;
+                }
+            }
+        }
+    }
+
+    /// The bytes of a file, as programs see them.
+    pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
+        let platter = lock(&self.platter);
+        let id = platter.names.get(name)?;
+        platter.contents.get(id).map(|content| content.now.clone())
+    }
+
+    /// Puts a durable file there.
+    pub fn put(&self, name: &str, bytes: Vec<u8>) {
+        let mut platter = lock(&self.platter);
+        let id = platter.new_id();
+        platter.names.insert(name.to_string(), id);
+        platter.durable_names.insert(name.to_string(), id);
+        platter.contents.insert(
+            id,
+            Content {
+                now: bytes.clone(),
+                durable: bytes,
+            },
+        );
+    }
+
+    /// The disk as it is found after the power went now.
+    pub fn power_cut(&self, tear: Tear) -> Simulated {
+        let platter = lock(&self.platter);
+        let mut seed = match tear {
+            Tear::Lost | Tear::Kept => 0,
+            Tear::Prefix(seed) | Tear::Garbage(seed) | Tear::Holes(seed) => seed,
+        };
+        let mut names = platter.durable_names.clone();
+        for change in &platter.unsynced_changes {
+            let survives = match tear {
+                Tear::Lost => false,
+                Tear::Kept => true,
+                _ => next_random(&mut seed).is_multiple_of(2),
+            };
+            if survives {
+                apply(&mut names, change);
+            }
+        }
+        let mut found = Platter {
+            next_id: platter.next_id,
+            ..Platter::default()
+        };
+        for (name, id) in names {
+            let content = platter.contents.get(&id).cloned().unwrap_or_default();
+            let bytes = torn(&content.now, &content.durable, tear, &mut seed);
+            found.contents.insert(
+                id,
+                Content {
+                    now: bytes.clone(),
+                    durable: bytes,
+                },
+            );
+            found.names.insert(name.clone(), id);
+            found.durable_names.insert(name, id);
+        }
+        Simulated {
+            platter: Arc::new(Mutex::new(found)),
+        }
+    }
+}
+
+fn apply(names: &mut BTreeMap<String, u64>, change: &FolderChange) {
+    match change {
+        FolderChange::Create(name, id) => {
+            names.insert(name.clone(), *id);
+        }
+        FolderChange::Rename(from, to) => {
+            if let Some(id) = names.remove(from) {
+                names.insert(to.clone(), id);
+            }
+        }
+        FolderChange::Remove(name) => {
+            names.remove(name);
+        }
+    }
+}
+
+impl Platter {
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn check_up(&self) -> io::Result<()> {
+        if self.down {
+            Err(io::Error::other("the power is off"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Counts an operation; the fault that hits it, if any.
+    fn operation(&mut self) -> io::Result<Option<Fault>> {
+        self.check_up()?;
+        self.operations += 1;
+        match self.fault {
+            Some((at, fault)) if at == self.operations => {
+                self.down = fault == Fault::Crash;
+                Ok(Some(fault))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// An operation that happens whole or not at all.
+    fn whole_operation(&mut self) -> io::Result<()> {
+        match self.operation()? {
+            None => Ok(()),
+            Some(fault) => Err(fault.error()),
+        }
+    }
+
+    fn id(&self, name: &str) -> io::Result<u64> {
+        self.names
+            .get(name)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn content(&mut self, id: u64) -> &mut Content {
+        self.contents.entry(id).or_default()
+    }
+
+    fn used_bytes(&self) -> u64 {
+        let lengths = self.names.values().filter_map(|id| self.contents.get(id));
+        lengths.map(|content| content.now.len() as u64).sum()
+    }
+
+    fn change(&mut self, change: FolderChange) {
+        apply(&mut self.names, &change);
+        self.unsynced_changes.push(change);
+    }
+}
+
+impl Fault {
+    fn error(self) -> io::Error {
+        match self {
+            Fault::Crash => io::Error::other("the power went off"),
+            Fault::Error(kind) => kind.into(),
+        }
+    }
+}
+
+struct Held(Arc<Mutex<Platter>>);
+
+impl Lock for Held {}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock(&self.0).locked = false;
+    }
+}
+
+impl Storage for Simulated {
+    fn place(&self) -> String {
+        "simulated".to_string()
+    }
+
+    fn lock(&self) -> io::Result<Option<Box<dyn Lock>>> {
+        let mut platter = lock(&self.platter);
+        platter.check_up()?;
+        if platter.locked {
+            return Ok(None);
+        }
+        platter.locked = true;
+        Ok(Some(Box::new(Held(Arc::clone(&self.platter)))))
+    }
+
+    fn list(&self) -> io::Result<Vec<FileInfo>> {
+        let platter = lock(&self.platter);
+        platter.check_up()?;
+        let size = |id| {
+            platter
+                .contents
+                .get(id)
+                .map_or(0, |content| content.now.len() as u64)
+        };
+        let files = platter.names.iter();
+        Ok(files
+            .map(|(name, id)| FileInfo {
+                name: name.clone(),
+                size_bytes: size(id),
+            })
+            .collect())
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let mut platter = lock(&self.platter);
+        platter.whole_operation()?;
+        let id = match platter.id(name) {
+            Ok(id) => id,
+            Err(_) => {
+                let id = platter.new_id();
+                platter.change(FolderChange::Create(name.to_string(), id));
+                id
+            }
+        };
+        platter.content(id).now.clear();
+        Ok(Arc::new(SimulatedFile {
+            platter: Arc::clone(&self.platter),
+            id,
+        }))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
+        let platter = lock(&self.platter);
+        platter.check_up()?;
+        let id = platter.id(name)?;
+        Ok(Arc::new(SimulatedFile {
+            platter: Arc::clone(&self.platter),
+            id,
+        }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut platter = lock(&self.platter);
+        platter.whole_operation()?;
+        platter.id(from)?;
+        platter.change(FolderChange::Rename(from.to_string(), to.to_string()));
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut platter = lock(&self.platter);
+        platter.whole_operation()?;
+        platter.id(name)?;
+        platter.change(FolderChange::Remove(name.to_string()));
+        Ok(())
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        let mut platter = lock(&self.platter);
+        platter.whole_operation()?;
+        platter.unsynced_changes.clear();
+        platter.durable_names = platter.names.clone();
+        Ok(())
+    }
+}
+
+struct SimulatedFile {
+    platter: Arc<Mutex<Platter>>,
+    id: u64,
+}
+
+impl StoredFile for SimulatedFile {
+    fn size_bytes(&self) -> io::Result<u64> {
+        let mut platter = lock(&self.platter);
+        platter.check_up()?;
+        Ok(platter.content(self.id).now.len() as u64)
+    }
+
+    fn append(&self, parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let mut platter = lock(&self.platter);
+        let fault = platter.operation()?;
+        let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+        let room = platter
+            .capacity_bytes
+            .map(|most| most.saturating_sub(platter.used_bytes()));
+        let mut outcome = Ok(());
+        if let Some(room) = room
+            && (bytes.len() as u64) > room
+        {
+            bytes.truncate(room as usize);
+            outcome = Err(io::ErrorKind::StorageFull.into());
+        }
+        if let Some(fault) = fault {
+            bytes.truncate(bytes.len() / 2);
+            outcome = Err(fault.error());
+        }
+        platter.content(self.id).now.extend_from_slice(&bytes);
+        outcome
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut platter = lock(&self.platter);
+        platter.check_up()?;
+        let bytes = &platter.content(self.id).now;
+        let from = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let read = buffer.len().min(bytes.len() - from);
+        buffer[..read].copy_from_slice(&bytes[from..from + read]);
+        Ok(read)
+    }
+
+    fn truncate(&self, size_bytes: u64) -> io::Result<()> {
+        let mut platter = lock(&self.platter);
+        platter.whole_operation()?;
+        let size = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+        platter.content(self.id).now.resize(size, 0);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut platter = lock(&self.platter);
+        platter.whole_operation()?;
+        let content = platter.content(self.id);
+        content.durable = content.now.clone();
+        Ok(())
+    }
+}

@@ -1,0 +1,353 @@
+//! The crash sweep: a scripted workload, cut off at every single storage operation, with every kind of trace a power
+//! cut may leave, then recovered, checked, used further, and recovered again.
+//!
+//! Checked each time: *acked ⊆ recovered ⊆ sent*, in order, bytes equal; no number given out twice; every reader at
+//! or before what it had delivered, with nothing skipped.
+
+use crate::appender::Appender;
+use crate::error::OpenError;
+use crate::inspect;
+use crate::journal::{open_parts, open_reader};
+use crate::options::{Options, SyncMode};
+use crate::reader::{Entry, Reader};
+use crate::simulated::{Fault, Simulated, Tear};
+use crate::storage::{Lock, Storage};
+use crate::writer::Pending;
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const TEARS: [Tear; 6] = [
+    Tear::Lost,
+    Tear::Kept,
+    Tear::Prefix(300),
+    Tear::Prefix(995),
+    Tear::Garbage(11),
+    Tear::Holes(21),
+];
+/// Sizes that make groups within a segment, groups over several, and frames larger than a segment.
+const SIZES: [usize; 9] = [0, 1, 37, 300, 900, 3000, 4200, 64, 9000];
+const GROUPS: usize = 16;
+
+fn options(sync: SyncMode, compress: bool) -> Options {
+    Options {
+        sync,
+        compress,
+        segment_bytes: 4096,
+        max_size_bytes: 1 << 20,
+        recent_bytes: 8192,
+        ..Options::default()
+    }
+}
+
+/// The payload of append number `id`: says which it is, and compresses a little.
+fn payload(id: usize) -> Vec<u8> {
+    let mut bytes = format!("append {id};").into_bytes();
+    let size = SIZES[id % SIZES.len()];
+    bytes.extend((0..size).map(|at| {
+        if at % 3 == 0 {
+            (at * 31 + id * 17) as u8
+        } else {
+            b'x'
+        }
+    }));
+    bytes
+}
+
+fn id_of(payload: &[u8]) -> usize {
+    let text = payload
+        .split(|byte| *byte == b';')
+        .next()
+        .expect("split gives at least one part");
+    let digits = std::str::from_utf8(text)
+        .expect("payloads begin with text")
+        .strip_prefix("append ");
+    digits
+        .expect("payloads begin so")
+        .parse()
+        .expect("then a number")
+}
+
+/// What the outside world knows.
+#[derive(Default)]
+struct World {
+    sent: usize,
+    acked: Arc<Mutex<Vec<(u64, usize)>>>,
+    /// The largest sequence that any reader could see.
+    seen: u64,
+    /// Everything up to here was delivered to every reader.
+    delivered: u64,
+}
+
+/// An open journal without its thread.
+struct Opened {
+    appender: Appender,
+    readers: Vec<Reader>,
+    _lock: Box<dyn Lock>,
+}
+
+fn open(disk: &Simulated, options: &Options) -> Result<Opened, OpenError> {
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let (appender, _, lock) = open_parts(storage, options.clone())?;
+    let reader = |name| open_reader(&appender.shared, name, None).expect("the name is free");
+    let readers = vec![reader("archive"), reader("alerts")];
+    Ok(Opened {
+        appender,
+        readers,
+        _lock: lock,
+    })
+}
+
+impl World {
+    fn append(&mut self, appender: &mut Appender, count: usize) {
+        let batch: Vec<Pending> = (0..count).map(|_| self.pending()).collect();
+        appender.append(batch);
+        self.seen = self.seen.max(appender.shared.state().visible);
+    }
+
+    fn pending(&mut self) -> Pending {
+        let id = self.sent;
+        self.sent += 1;
+        let acked = Arc::clone(&self.acked);
+        let done = Box::new(move |result| {
+            if let Ok(sequence) = result {
+                acked
+                    .lock()
+                    .expect("nothing panics with it")
+                    .push((sequence, id));
+            }
+        });
+        Pending {
+            payload: payload(id),
+            records: 1 + (id % 5) as u32,
+            done,
+        }
+    }
+
+    /// Appends, commits of two readers at different speeds, cursors saved, segments let go, a restart in the middle.
+    fn run(&mut self, disk: &Simulated, options: &Options) -> Result<(), OpenError> {
+        let mut opened = open(disk, options)?;
+        for group in 0..GROUPS {
+            self.append(&mut opened.appender, 1 + group % 4);
+            if group % 3 == 2 {
+                opened.appender.sync();
+                self.seen = self.seen.max(opened.appender.shared.state().visible);
+            }
+            if group % 4 == 3 {
+                let visible = opened.appender.shared.state().visible;
+                opened.readers[0].commit(visible);
+                opened.readers[1].commit(visible.saturating_sub(3));
+                self.delivered = opened.readers[1].position();
+                opened.appender.save_cursors();
+            }
+            if group == GROUPS / 2 {
+                opened.appender.close();
+                self.seen = self.seen.max(opened.appender.shared.state().visible);
+                drop(opened);
+                opened = open(disk, options)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The guarantee, on a disk that was recovered.
+    fn check(&self, disk: &Simulated, sync: SyncMode, what: &str) {
+        let mut found: Vec<Entry> = Vec::new();
+        let read = inspect::entries(disk, 0, |entry| {
+            found.push(entry);
+            true
+        });
+        read.expect("a recovered folder can be read");
+        assert!(
+            inspect::inspect(disk).expect("it can be read").is_sound(),
+            "{what}: damaged after recovery"
+        );
+        let ids: Vec<usize> = found.iter().map(|entry| id_of(&entry.payload)).collect();
+        assert!(
+            ids.windows(2).all(|pair| pair[0] < pair[1]),
+            "{what}: out of order {ids:?}"
+        );
+        let sequences: Vec<u64> = found.iter().map(|entry| entry.sequence).collect();
+        assert!(
+            sequences.windows(2).all(|pair| pair[0] < pair[1]),
+            "{what}: {sequences:?}"
+        );
+        for (entry, id) in found.iter().zip(&ids) {
+            assert!(*id < self.sent, "{what}: {id} was never sent");
+            assert_eq!(entry.payload, payload(*id), "{what}: bytes of {id}");
+            assert_eq!(
+                entry.records,
+                1 + (*id % 5) as u32,
+                "{what}: records of {id}"
+            );
+        }
+        let must_be_there = |sequence: u64| match sync {
+            SyncMode::Always => sequence > self.delivered,
+            SyncMode::Every(_) => sequence > self.delivered && sequence <= self.seen,
+            SyncMode::Off => false,
+        };
+        for (sequence, id) in self.acked.lock().expect("nothing panics with it").iter() {
+            match sequences.binary_search(sequence) {
+                Ok(at) => assert_eq!(
+                    ids[at], *id,
+                    "{what}: number {sequence} means something else now"
+                ),
+                Err(_) => assert!(
+                    !must_be_there(*sequence),
+                    "{what}: acknowledged {id} is lost ({sequence})"
+                ),
+            }
+        }
+    }
+
+    /// Opens, checks, appends more, checks that numbers go on, cuts the power again, opens again.
+    fn recover_and_go_on(mut self, disk: &Simulated, options: &Options, what: &str) {
+        let mut opened = open(disk, options).unwrap_or_else(|error| panic!("{what}: {error}"));
+        self.check(disk, options.sync, what);
+        for reader in &opened.readers {
+            assert_eq!(reader.skipped(), 0, "{what}");
+            let before_oldest = opened.appender.shared.state().before_oldest();
+            assert!(
+                reader.position() <= self.seen.max(before_oldest),
+                "{what}: a cursor ran ahead"
+            );
+        }
+        if options.sync != SyncMode::Always {
+            // What was acknowledged without being durable, nor seen by a reader, may be gone with its number.
+            let mut acked = self.acked.lock().expect("nothing panics with it");
+            acked.retain(|(sequence, _)| *sequence <= self.seen);
+        }
+        let acked_before = self.acked.lock().expect("nothing panics with it").len();
+        let seen_before = self.seen;
+        self.append(&mut opened.appender, 3);
+        opened.appender.sync();
+        self.seen = opened.appender.shared.state().visible;
+        let acked = self.acked.lock().expect("nothing panics with it")[acked_before..].to_vec();
+        assert_eq!(acked.len(), 3, "{what}: can't append after recovery");
+        assert!(
+            acked.iter().all(|(sequence, _)| *sequence > seen_before),
+            "{what}: a number was given twice"
+        );
+        drop(opened);
+        let disk = disk.power_cut(Tear::Lost);
+        let opened = open(&disk, options).unwrap_or_else(|error| panic!("{what}, again: {error}"));
+        self.check(&disk, options.sync, &format!("{what}, again"));
+        drop(opened);
+    }
+}
+
+/// Runs the workload with the fault at operation `at`; returns the world and the disk, or `None` when the workload
+/// ended before it.
+fn run_until(at: u64, fault: Fault, options: &Options) -> Option<(World, Simulated)> {
+    let disk = Simulated::new();
+    disk.fail_at(at, fault);
+    let mut world = World::default();
+    // An error is what the fault is for; what counts is what is found afterwards.
+    let _ = world.run(&disk, options);
+    let came = disk.operations() >= at;
+    disk.heal();
+    came.then_some((world, disk))
+}
+
+/// Crashes recovery itself at each of its operations, with nothing unsynced surviving, until it gets through.
+fn crash_recovery(disk: &Simulated, options: &Options) -> (Simulated, u64) {
+    let mut crashes = 0;
+    let mut disk = disk.clone();
+    loop {
+        disk.fail_at(crashes + 1, Fault::Crash);
+        match open(&disk, options) {
+            Err(_) => {
+                disk = disk.power_cut(if crashes % 2 == 0 {
+                    Tear::Lost
+                } else {
+                    Tear::Kept
+                });
+                crashes += 1;
+            }
+            Ok(opened) => {
+                drop(opened);
+                disk.heal();
+                return (disk.power_cut(Tear::Kept), crashes);
+            }
+        }
+    }
+}
+
+fn sweep_crashes(options: &Options) -> u64 {
+    let mut points = 0;
+    let mut in_recovery = 0;
+    for at in 1.. {
+        let mut ended = false;
+        for tear in TEARS {
+            let Some((world, disk)) = run_until(at, Fault::Crash, options) else {
+                ended = true;
+                break;
+            };
+            let what = format!(
+                "{:?}, compress {}, operation {at}, {tear:?}",
+                options.sync, options.compress
+            );
+            let (disk, crashes) = crash_recovery(&disk.power_cut(tear), options);
+            in_recovery += crashes;
+            points += 1;
+            world.recover_and_go_on(&disk, options, &what);
+        }
+        if ended {
+            break;
+        }
+    }
+    eprintln!(
+        "crash sweep, sync {:?}, compress {}: {points} crash points, {in_recovery} more within recovery, 0 violations",
+        options.sync, options.compress
+    );
+    points
+}
+
+#[test]
+fn acknowledged_frames_survive_a_power_cut_at_every_operation() {
+    let plain = sweep_crashes(&options(SyncMode::Always, false));
+    let compressed = sweep_crashes(&options(SyncMode::Always, true));
+    assert!(
+        plain > 400 && compressed > 300,
+        "{plain} and {compressed}: the workload has shrunk"
+    );
+}
+
+#[test]
+fn frames_that_readers_saw_survive_a_power_cut_when_fsyncs_are_spaced_out() {
+    assert!(sweep_crashes(&options(SyncMode::Every(Duration::from_secs(3600)), false)) > 300);
+}
+
+#[test]
+fn without_fsyncs_what_survives_is_still_in_order_and_no_number_is_given_twice() {
+    assert!(sweep_crashes(&options(SyncMode::Off, false)) > 200);
+}
+
+#[test]
+fn a_failing_operation_loses_nothing_that_was_acknowledged() {
+    let options = options(SyncMode::Always, false);
+    let mut points = 0;
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+        for at in 1.. {
+            let Some((world, disk)) = run_until(at, Fault::Error(kind), &options) else {
+                break;
+            };
+            let what = format!("{kind:?} at operation {at}");
+            world.recover_and_go_on(&disk, &options, &format!("{what}, restart"));
+            points += 1;
+            for tear in [Tear::Lost, Tear::Garbage(12), Tear::Holes(22)] {
+                let Some((world, disk)) = run_until(at, Fault::Error(kind), &options) else {
+                    break;
+                };
+                points += 1;
+                world.recover_and_go_on(
+                    &disk.power_cut(tear),
+                    &options,
+                    &format!("{what}, then {tear:?}"),
+                );
+            }
+        }
+    }
+    eprintln!("fault sweep: {points} points, 0 violations");
+    assert!(points > 300, "{points}: the workload has shrunk");
+}

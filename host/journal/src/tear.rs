@@ -1,0 +1,69 @@
+//! What a power cut leaves of a file's bytes that were written and not synced, for the
+//! [simulated disk](crate::simulated). The same seed always leaves the same.
+
+/// What a power cut does to what was not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tear {
+    /// All of it is gone.
+    Lost,
+    /// All of it is there.
+    Kept,
+    /// A part of the new bytes at the front is there, so many of 1000.
+    Prefix(u64),
+    /// The file has its new length, with random bytes from a random place on.
+    Garbage(u64),
+    /// The file has its new length, with some of its 512-byte blocks still zero.
+    Holes(u64),
+}
+
+/// A number that depends on the seed alone (splitmix64).
+pub(crate) fn next_random(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *seed;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// What is found of a file after a power cut.
+pub(crate) fn torn(now: &[u8], durable: &[u8], tear: Tear, seed: &mut u64) -> Vec<u8> {
+    let kept = durable
+        .iter()
+        .zip(now)
+        .take_while(|(old, new)| old == new)
+        .count();
+    let grew = kept == durable.len();
+    match tear {
+        Tear::Lost => durable.to_vec(),
+        Tear::Kept => now.to_vec(),
+        // A cut or a rewrite that was not synced: it happened or it did not.
+        _ if !grew && next_random(seed).is_multiple_of(2) => now.to_vec(),
+        _ if !grew => durable.to_vec(),
+        Tear::Prefix(per_mille) => {
+            let new_bytes = (now.len() - kept) as u64;
+            now[..kept + (new_bytes * per_mille / 1000) as usize].to_vec()
+        }
+        Tear::Garbage(_) => {
+            let mut bytes = now.to_vec();
+            let new_bytes = (now.len() - kept) as u64;
+            let from = if new_bytes == 0 {
+                0
+            } else {
+                next_random(seed) % new_bytes
+            };
+            for byte in &mut bytes[kept + from as usize..] {
+                *byte = next_random(seed) as u8;
+            }
+            bytes
+        }
+        Tear::Holes(_) => {
+            let mut bytes = now.to_vec();
+            for block in bytes[kept..].chunks_mut(512) {
+                if next_random(seed).is_multiple_of(3) {
+                    block.fill(0);
+                }
+            }
+            bytes
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The writer's thread and the queue before it. Everything that waits when the thread comes round is written
+//! together: under load each fsync serves all that arrived during the one before, with no timer and no added delay.
+//!
+//! The queue is bounded in appends and bytes; past the bound an append fails at once with `Busy`.
+
+use crate::appender::Appender;
+use crate::error::AppendError;
+use crate::limits::{CURSOR_INTERVAL, MAX_WAITING_APPENDS, MAX_WAITING_BYTES};
+use crate::options::SyncMode;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Told how an append ended.
+pub(crate) type Done = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
+
+/// An append that waits.
+pub(crate) struct Pending {
+    pub payload: Vec<u8>,
+    pub records: u32,
+    pub done: Done,
+}
+
+#[derive(Default)]
+struct Waiting {
+    appends: Vec<Pending>,
+    size_bytes: usize,
+    /// A cursor moved since the cursors were last saved.
+    touched: bool,
+    /// No further append is taken.
+    closing: bool,
+}
+
+/// What waits for the writer.
+#[derive(Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+/// What the writer does next.
+struct Work {
+    appends: Vec<Pending>,
+    touched: bool,
+    closing: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing panics while it is locked except for lack of memory.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues an append, or gives it back with the reason.
+    pub(crate) fn push(&self, pending: Pending) -> Result<(), (Pending, AppendError)> {
+        let mut waiting = self.lock();
+        if waiting.closing {
+            return Err((pending, AppendError::Closed));
+        }
+        let size_bytes = waiting.size_bytes + pending.payload.len();
+        let is_over =
+            waiting.appends.len() >= MAX_WAITING_APPENDS || size_bytes > MAX_WAITING_BYTES;
+        if is_over && !waiting.appends.is_empty() {
+            return Err((pending, AppendError::Busy));
+        }
+        waiting.size_bytes = size_bytes;
+        waiting.appends.push(pending);
+        let is_first = waiting.appends.len() == 1;
+        drop(waiting);
+        if is_first {
+            self.wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// A cursor moved and wants to be saved.
+    pub(crate) fn touch(&self) {
+        let mut waiting = self.lock();
+        if !waiting.touched {
+            waiting.touched = true;
+            drop(waiting);
+            self.wake.notify_one();
+        }
+    }
+
+    /// The writer finishes what waits and ends.
+    pub(crate) fn close(&self) {
+        self.lock().closing = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits until there is something to do, or until the deadline. `appends` is an empty vector to be swapped in.
+    fn take(&self, deadline: Option<Instant>, knows_touched: bool, appends: Vec<Pending>) -> Work {
+        let mut waiting = self.lock();
+        while waiting.appends.is_empty() && !waiting.closing && (!waiting.touched || knows_touched)
+        {
+            waiting = match deadline {
+                None => self
+                    .wake
+                    .wait(waiting)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    let woken = self.wake.wait_timeout(waiting, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        waiting.size_bytes = 0;
+        Work {
+            appends: std::mem::replace(&mut waiting.appends, appends),
+            touched: waiting.touched,
+            closing: waiting.closing,
+        }
+    }
+
+    fn untouch(&self) {
+        self.lock().touched = false;
+    }
+}
+
+/// Whatever ends the thread, nobody waits for an answer that can't come.
+struct Farewell<'a>(&'a Appender);
+
+impl Drop for Farewell<'_> {
+    fn drop(&mut self) {
+        let shared = &self.0.shared;
+        shared.queue.close();
+        let rest = shared.queue.take(None, true, Vec::new());
+        for pending in rest.appends {
+            (pending.done)(Err(AppendError::Closed));
+        }
+        shared.state().closed = true;
+        shared.news.send_modify(|_| {});
+    }
+}
+
+/// The thread: ends after [`Queue::close`], with everything that was queued written and the cursors saved.
+pub(crate) fn run(mut appender: Appender) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| write_until_closed(&mut appender)));
+    drop(Farewell(&appender));
+    if outcome.is_err() {
+        tracing::error!("the journal's writer failed; nothing is taken until a restart");
+    }
+}
+
+fn write_until_closed(appender: &mut Appender) {
+    let sync_every = match appender.shared.options.sync {
+        SyncMode::Every(interval) => Some(interval),
+        SyncMode::Always | SyncMode::Off => None,
+    };
+    let mut appends = Vec::new();
+    let mut sync_at: Option<Instant> = None;
+    let mut cursors_at: Option<Instant> = None;
+    let mut cursors_saved: Option<Instant> = None;
+    loop {
+        let deadline = [sync_at, cursors_at].into_iter().flatten().min();
+        let work = appender
+            .shared
+            .queue
+            .take(deadline, cursors_at.is_some(), appends);
+        appends = work.appends;
+        if !appends.is_empty() {
+            appender.append(appends.drain(..));
+        }
+        let now = Instant::now();
+        if let Some(interval) = sync_every {
+            if sync_at.is_some_and(|at| at <= now) {
+                appender.sync();
+                sync_at = None;
+            }
+            if appender.waits_for_sync() && appender.poisoned().is_none() {
+                sync_at = sync_at.or(Some(now + interval));
+            } else {
+                sync_at = None;
+            }
+        }
+        if work.touched && cursors_at.is_none() {
+            cursors_at = Some(cursors_saved.map_or(now, |saved| saved + CURSOR_INTERVAL));
+        }
+        if cursors_at.is_some_and(|at| at <= now) {
+            appender.shared.queue.untouch();
+            appender.save_cursors();
+            cursors_saved = Some(now);
+            cursors_at = None;
+        }
+        if work.closing {
+            // What was queued before `closing` was set has been taken together with it, and nothing came after.
+            appender.close();
+            return;
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The format on disk, damage and what is done about it, and looking at a folder.
+
+use proptest::prelude::*;
+use std::sync::{Arc, mpsc};
+use weir_journal::inspect::{entries, inspect};
+use weir_journal::simulated::Simulated;
+use weir_journal::{Entry, Journal, OnDamage, OpenError, Options};
+
+fn options(on_damage: OnDamage) -> Options {
+    Options {
+        segment_bytes: 4096,
+        max_size_bytes: 1 << 20,
+        on_damage,
+        ..Options::default()
+    }
+}
+
+/// A journal of 30 entries of 600 bytes in segments of 6 entries.
+fn filled() -> Simulated {
+    let disk = Simulated::new();
+    let (journal, _) =
+        Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
+    drop(journal.reader("archive", None).expect("the name is free"));
+    let (sender, receiver) = mpsc::channel();
+    for n in 1..=30u8 {
+        let sender = sender.clone();
+        journal.append(vec![n; 600], 1, move |result| {
+            sender.send(result).expect("the test waits");
+        });
+        // One by one: each frame knows that the one before it is durable.
+        receiver.recv().expect("an answer").expect("there is room");
+    }
+    journal.close();
+    disk
+}
+
+fn all(disk: &Simulated) -> Vec<Entry> {
+    let mut found = Vec::new();
+    let read = entries(disk, 0, |entry| {
+        found.push(entry);
+        true
+    });
+    read.expect("the folder can be read");
+    found
+}
+
+const FIRST: &str = "00000000000000000001.seg";
+const SECOND: &str = "00000000000000000007.seg";
+const LAST: &str = "00000000000000000025.seg";
+const FRAME: usize = 52 + 600;
+
+/// One segment of two frames, the second compressed, put together by hand from the table in `format.rs`: if this
+/// fails, journals on people's disks can't be read any more, and the version must go up.
+#[rustfmt::skip]
+const VERSION_1: [u8; 183] = [
+    0x57, 0x45, 0x49, 0x52, 0x4a, 0x52, 0x4e, 0x4c, 0x01, 0x00, 0x00, 0x00, 0xfe, 0xca, 0xad, 0x0b,
+    0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x2a, 0x36, 0xfe, 0x9c, 0x97, 0x17,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xae, 0x89, 0xa1, 0xde,
+    0xfe, 0xca, 0xad, 0x0b, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00,
+    0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x01, 0x00, 0x2a, 0x36, 0xfe, 0x9c, 0x97, 0x17, 0x03, 0x00, 0x00, 0x00, 0xc6, 0x1e, 0xb7, 0x47,
+    0xda, 0x14, 0x0d, 0x3a, 0x77, 0x65, 0x69, 0x72, 0xfe, 0xca, 0xad, 0x0b, 0x01, 0x00, 0x00, 0x00,
+    0x0b, 0x00, 0x00, 0x00, 0x40, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x00, 0x2a, 0x36, 0xfe, 0x9c, 0x97, 0x17,
+    0x01, 0x00, 0x00, 0x00, 0x7c, 0xbd, 0x95, 0x75, 0x1a, 0xe7, 0xde, 0xe7, 0x1f, 0x61, 0x01, 0x00,
+    0x27, 0x50, 0x61, 0x61, 0x61, 0x61, 0x61,
+];
+
+#[test]
+fn a_segment_of_version_1_is_read_as_it_was_written() {
+    let disk = Simulated::new();
+    disk.put(FIRST, VERSION_1.to_vec());
+    let report = inspect(&disk).expect("the folder can be read");
+    assert!(report.is_sound(), "{report:?}");
+    let found = all(&disk);
+    assert_eq!(found.len(), 2);
+    assert_eq!(
+        (found[0].sequence, found[0].records, found[0].time_ns),
+        (1, 3, 1_700_000_000_000_000_001)
+    );
+    assert_eq!(found[0].payload, "weir");
+    assert_eq!((found[1].sequence, found[1].records), (2, 1));
+    assert_eq!(found[1].payload, vec![b'a'; 64], "compressed");
+    let (_, recovery) = Journal::open(Arc::new(disk), options(OnDamage::Refuse)).expect("it opens");
+    assert_eq!(
+        (recovery.frames, recovery.records, recovery.last_sequence),
+        (2, 4, 2)
+    );
+}
+
+#[test]
+fn damage_anywhere_before_the_last_frame_is_refused_with_its_place_and_changes_nothing() {
+    let places = [
+        (FIRST, 20, 1, 0),
+        (FIRST, 64 + 3, 1, 64),
+        (FIRST, 64 + 52 + 5, 1, 64),
+        (SECOND, 64 + 2 * FRAME + 100, 9, 64 + 2 * FRAME),
+        (LAST, 64 + FRAME + 100, 26, 64 + FRAME),
+    ];
+    for (name, flipped, sequence, offset) in places {
+        let disk = filled();
+        disk.flip_byte(name, flipped);
+        let before = disk.bytes(name);
+        let refused = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse));
+        let Err(OpenError::Damaged(damage)) = refused else {
+            panic!("{name} {flipped}: {refused:?}");
+        };
+        assert_eq!(
+            (damage.segment.as_str(), damage.first_lost, damage.offset),
+            (name, sequence, offset as u64)
+        );
+        assert_eq!(disk.bytes(name), before);
+        assert!(!inspect(&disk).expect("it can be read").is_sound());
+    }
+}
+
+#[test]
+fn setting_damage_aside_keeps_every_whole_frame_and_the_damaged_file() {
+    let places = [
+        (FIRST, 20, None),
+        (FIRST, 64 + 55, Some(1)),
+        (SECOND, 64 + 2 * FRAME, Some(9)),
+        (LAST, 64 + 60, Some(25)),
+    ];
+    for (name, flipped, lost) in places {
+        let disk = filled();
+        disk.flip_byte(name, flipped);
+        let damaged = disk.bytes(name);
+        let (journal, recovery) =
+            Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)).expect("it opens");
+        assert_eq!(recovery.set_aside.len(), 1);
+        assert_eq!(disk.bytes(&recovery.set_aside[0].kept_as), damaged);
+        let expected: Vec<u64> = (1..=30)
+            .filter(|sequence| Some(*sequence) != lost)
+            .collect();
+        assert_eq!(
+            all(&disk)
+                .iter()
+                .map(|entry| entry.sequence)
+                .collect::<Vec<_>>(),
+            expected
+        );
+        let (sender, receiver) = mpsc::channel();
+        journal.append(b"on".to_vec(), 1, move |result| {
+            sender.send(result).expect("the test waits");
+        });
+        assert!(receiver.recv().expect("an answer").expect("there is room") > 30);
+        journal.close();
+        drop(journal);
+        // From now on it is sound: nothing has to be set aside twice.
+        let (_, recovery) =
+            Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
+        assert_eq!(recovery.frames, expected.len() as u64 + 1);
+    }
+}
+
+#[test]
+fn a_missing_segment_is_noticed_and_can_be_passed_over() {
+    let disk = filled();
+    weir_journal::storage::Storage::remove(&disk, SECOND).expect("it is there");
+    let refused = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse));
+    let refused = refused.expect_err("frames 7 to 12 are missing");
+    assert!(refused.is_damage());
+    assert!(
+        refused.to_string().contains("frames 7 to 12 are lost"),
+        "{refused}"
+    );
+    let (_, recovery) =
+        Journal::open(Arc::new(disk), options(OnDamage::SetAside)).expect("it opens");
+    assert_eq!(recovery.frames, 24);
+}
+
+#[tokio::test]
+async fn a_reader_counts_what_was_lost_to_damage() {
+    let disk = filled();
+    disk.flip_byte(SECOND, 64 + 2 * FRAME);
+    let (journal, _) =
+        Journal::open(Arc::new(disk), options(OnDamage::SetAside)).expect("it opens");
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    let mut sequences = Vec::new();
+    while sequences.last() != Some(&30) {
+        let entries = reader.next(1000).await.expect("what is left can be read");
+        sequences.extend(entries.iter().map(|entry| entry.sequence));
+    }
+    assert_eq!(sequences.len(), 29);
+    assert_eq!(reader.skipped(), 1);
+}
+
+#[tokio::test]
+async fn a_byte_that_changes_while_the_journal_is_open_is_an_error_not_an_entry() {
+    let disk = filled();
+    let (journal, _) =
+        Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
+    disk.flip_byte(FIRST, 64 + FRAME + 100);
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    let error = loop {
+        match reader.next(1).await {
+            Ok(entries) => assert_eq!(entries[0].sequence, 1),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains(FIRST), "{error}");
+}
+
+#[test]
+fn damaged_cursors_are_refused_and_can_be_set_aside() {
+    let disk = filled();
+    disk.flip_byte("cursors", 30);
+    let refused = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse));
+    assert!(
+        refused
+            .expect_err("the checksum is wrong")
+            .to_string()
+            .contains("`cursors`")
+    );
+    let (_, recovery) =
+        Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)).expect("it opens");
+    assert_eq!(recovery.set_aside[0].kept_as, "cursors.damaged");
+}
+
+#[test]
+fn a_running_journal_can_be_inspected() {
+    let disk = filled();
+    let (journal, _) =
+        Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
+    let report = inspect(&disk).expect("the folder can be read");
+    assert!(report.is_sound());
+    assert_eq!(report.segments.len(), 5);
+    assert_eq!(report.segments[1].sequences, Some((7, 12)));
+    assert_eq!(
+        report
+            .segments
+            .iter()
+            .map(|segment| segment.records)
+            .sum::<u64>(),
+        30
+    );
+    assert_eq!(
+        (
+            report.cursors[0].name.as_str(),
+            report.cursors[0].lag_frames
+        ),
+        ("archive", 30)
+    );
+    journal.close();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_bytes_in_a_segment_never_panic_nor_become_entries(
+        bytes in proptest::collection::vec(any::<u8>(), 0..3000),
+        at in 0usize..4000,
+    ) {
+        let disk = filled();
+        let mut segment = disk.bytes(SECOND).expect("it is there");
+        let at = at.min(segment.len());
+        let end = (at + bytes.len()).min(segment.len());
+        segment.splice(at..end, bytes);
+        disk.put(SECOND, segment);
+        for entry in all(&disk) {
+            prop_assert_eq!(&entry.payload[..], &vec![entry.sequence as u8; 600][..]);
+        }
+        let _ = inspect(&disk);
+        if let Ok((journal, _)) = Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)) {
+            journal.close();
+        }
+        prop_assert!(inspect(&disk).expect("it can be read").is_sound());
+    }
+}

@@ -1,0 +1,382 @@
+//! Readers: from memory and from files, waiting, lagging, skipping, and what they find after a restart.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+use weir_journal::simulated::{Fault, Simulated};
+use weir_journal::{AppendError, Disk, Entry, Journal, Options, Reader, SyncMode, WhenFull};
+
+/// Longer than anything here takes: only a test that fails waits for it.
+const LONG: Duration = Duration::from_secs(60);
+
+fn small() -> Options {
+    Options {
+        segment_bytes: 4096,
+        max_size_bytes: 1 << 20,
+        recent_bytes: 4096,
+        ..Options::default()
+    }
+}
+
+fn open(disk: &Simulated, options: &Options) -> Journal {
+    Journal::open(Arc::new(disk.clone()), options.clone())
+        .expect("the journal opens")
+        .0
+}
+
+/// Appends and waits for the answer.
+fn append(journal: &Journal, payload: Vec<u8>, records: u32) -> Result<u64, AppendError> {
+    let (sender, receiver) = mpsc::channel();
+    journal.append(payload, records, move |result| {
+        sender.send(result).expect("the test waits");
+    });
+    receiver
+        .recv_timeout(LONG)
+        .expect("every append is answered")
+}
+
+fn append_many(journal: &Journal, count: u64, size: usize) {
+    for n in 0..count {
+        append(journal, vec![n as u8; size], 2).expect("there is room");
+    }
+}
+
+async fn read_until(reader: &mut Reader, last: u64, max_bytes: usize) -> Vec<Entry> {
+    let mut all: Vec<Entry> = Vec::new();
+    while all.last().is_none_or(|entry| entry.sequence < last) {
+        let next = tokio::time::timeout(LONG, reader.next(max_bytes)).await;
+        all.extend(next.expect("entries are there").expect("they can be read"));
+    }
+    all
+}
+
+fn sequences(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().map(|entry| entry.sequence).collect()
+}
+
+#[tokio::test]
+async fn the_first_reader_of_an_empty_journal_waits_and_gets_the_first_entry() {
+    let journal = open(&Simulated::new(), &small());
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    let waiting = tokio::spawn(async move { reader.next(1000).await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished(), "there is nothing to read");
+    assert_eq!(append(&journal, b"hello".to_vec(), 1), Ok(1));
+    let entries = waiting.await.expect("no panic").expect("it can be read");
+    assert_eq!(sequences(&entries), [1]);
+    assert_eq!(entries[0].payload, "hello");
+}
+
+#[tokio::test]
+async fn a_lagging_reader_reads_files_then_memory_and_misses_nothing_with_any_piece_size() {
+    for max_bytes in [1, 700, 5000, 1 << 20] {
+        for compress in [false, true] {
+            let journal = open(
+                &Simulated::new(),
+                &Options {
+                    compress,
+                    ..small()
+                },
+            );
+            let mut reader = journal.reader("slow", None).expect("the name is free");
+            append_many(&journal, 60, 600);
+            // Larger than a segment, and than the memory of recent entries.
+            append(&journal, vec![7; 300_000], 1).expect("there is room");
+            append_many(&journal, 3, 600);
+            let first = read_until(&mut reader, 64, max_bytes).await;
+            assert_eq!(sequences(&first), (1..=64).collect::<Vec<_>>());
+            assert_eq!(first[60].payload, vec![7; 300_000]);
+            for entry in &first[..60] {
+                assert_eq!(entry.payload, vec![(entry.sequence - 1) as u8; 600]);
+            }
+            // Now it keeps up, from memory; then it falls back again.
+            append(&journal, b"recent".to_vec(), 1).expect("there is room");
+            assert_eq!(
+                sequences(&read_until(&mut reader, 65, max_bytes).await),
+                [65]
+            );
+            append_many(&journal, 40, 600);
+            let again = read_until(&mut reader, 105, max_bytes).await;
+            assert_eq!(sequences(&again), (66..=105).collect::<Vec<_>>());
+            assert_eq!(reader.skipped(), 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_next_dropped_halfway_loses_nothing() {
+    let journal = open(&Simulated::new(), &small());
+    let mut reader = journal.reader("select", None).expect("the name is free");
+    append_many(&journal, 50, 600);
+    let mut seen = Vec::new();
+    while seen.last() != Some(&50) {
+        tokio::select! {
+            biased;
+            () = tokio::task::yield_now() => {}
+            entries = reader.next(900) => seen.extend(sequences(&entries.expect("it can be read"))),
+        }
+        tokio::select! {
+            biased;
+            entries = reader.next(900) => seen.extend(sequences(&entries.expect("it can be read"))),
+            () = tokio::time::sleep(Duration::from_micros(50)) => {}
+        }
+    }
+    assert_eq!(seen, (1..=50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn after_a_restart_a_reader_goes_on_from_its_cursor_or_from_where_it_says() {
+    let disk = Simulated::new();
+    let journal = open(&disk, &small());
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    append_many(&journal, 10, 100);
+    read_until(&mut reader, 10, 1 << 20).await;
+    reader.commit(6);
+    journal.close();
+    drop((reader, journal));
+    let journal = open(&disk, &small());
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    assert_eq!(
+        sequences(&read_until(&mut reader, 10, 1 << 20).await),
+        [7, 8, 9, 10]
+    );
+    assert!(
+        journal.reader("archive", None).is_err(),
+        "one reader for a name"
+    );
+    drop(reader);
+    let mut reader = journal
+        .reader("archive", Some(3))
+        .expect("the name is free again");
+    assert_eq!(
+        sequences(&read_until(&mut reader, 10, 1 << 20).await),
+        (4..=10).collect::<Vec<_>>()
+    );
+    assert_eq!(reader.skipped(), 0);
+}
+
+#[tokio::test]
+async fn a_reader_that_commits_far_ahead_goes_on_after_it() {
+    let journal = open(&Simulated::new(), &small());
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    append_many(&journal, 60, 600);
+    reader.next(1).await.expect("it can be read");
+    reader.commit(45);
+    reader.commit(12);
+    let rest = read_until(&mut reader, 60, 1 << 20).await;
+    assert_eq!(sequences(&rest), (46..=60).collect::<Vec<_>>());
+    reader.commit(u64::MAX);
+    let status = &journal.readers()[0];
+    assert_eq!(
+        (status.committed, status.lag_records, status.skipped_records),
+        (60, 0, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_position_beyond_the_journal_moves_the_numbering_past_it() {
+    let disk = Simulated::new();
+    let journal = open(&disk, &small());
+    let mut reader = journal
+        .reader("database", Some(1000))
+        .expect("the name is free");
+    assert_eq!(append(&journal, b"new".to_vec(), 1), Ok(1001));
+    assert_eq!(sequences(&read_until(&mut reader, 1001, 100).await), [1001]);
+    assert_eq!(reader.skipped(), 0);
+    journal.close();
+    drop((reader, journal));
+    let journal = open(&disk, &small());
+    assert_eq!(append(&journal, b"newer".to_vec(), 1), Ok(1002));
+}
+
+#[tokio::test]
+async fn drop_oldest_keeps_taking_and_a_lagging_reader_counts_exactly_what_it_lost() {
+    let options = Options {
+        max_size_bytes: 32 << 10,
+        when_full: WhenFull::DropOldest,
+        ..small()
+    };
+    let journal = open(&Simulated::new(), &options);
+    let mut reader = journal.reader("slow", None).expect("the name is free");
+    append_many(&journal, 10, 600);
+    let before = read_until(&mut reader, 10, 1 << 20).await;
+    append_many(&journal, 200, 600);
+    assert!(journal.stats().size_bytes <= options.max_size_bytes);
+    let after = read_until(&mut reader, 210, 1 << 20).await;
+    let lost = after[0].sequence - before.len() as u64 - 1;
+    assert!(lost > 100, "the budget holds about 50 entries");
+    assert_eq!(
+        sequences(&after),
+        (after[0].sequence..=210).collect::<Vec<_>>()
+    );
+    assert_eq!(reader.skipped(), lost * 2, "two records an entry");
+    assert_eq!(journal.readers()[0].skipped_records, lost * 2);
+}
+
+#[tokio::test]
+async fn a_full_budget_refuses_until_the_slowest_reader_moves_on() {
+    let options = Options {
+        max_size_bytes: 32 << 10,
+        ..small()
+    };
+    let journal = open(&Simulated::new(), &options);
+    let mut fast = journal.reader("fast", None).expect("the name is free");
+    let mut slow = journal.reader("slow", None).expect("the name is free");
+    let mut taken = 0;
+    let refusal = loop {
+        match append(&journal, vec![1; 600], 1) {
+            Ok(sequence) => taken = sequence,
+            Err(error) => break error,
+        }
+        assert!(taken < 1000, "the budget is never used up");
+    };
+    assert!(refusal.is_temporary(), "{refusal}");
+    fast.commit(taken);
+    assert!(
+        append(&journal, vec![1; 600], 1).is_err(),
+        "`slow` still needs all of it"
+    );
+    assert!(
+        append(&journal, vec![1; 600], 1)
+            .expect_err("full")
+            .to_string()
+            .contains("`slow`")
+    );
+    slow.commit(taken);
+    assert_eq!(append(&journal, vec![1; 600], 1), Ok(taken + 1));
+    drop(slow);
+    assert_eq!(
+        sequences(&read_until(&mut fast, taken + 1, 1 << 20).await),
+        [taken + 1]
+    );
+    assert!(journal.forget("slow"));
+    assert!(!journal.forget("fast"), "it is open");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_goes_on_cleanly_when_there_is_room() {
+    let disk = Simulated::new();
+    let journal = open(&disk, &small());
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    append_many(&journal, 3, 600);
+    disk.set_capacity(Some(2500));
+    for _ in 0..3 {
+        let refusal = append(&journal, vec![9; 1000], 1).expect_err("the disk is full");
+        assert!(matches!(refusal, AppendError::Full(_)), "{refusal}");
+    }
+    disk.set_capacity(None);
+    assert_eq!(append(&journal, b"after".to_vec(), 1), Ok(4));
+    assert_eq!(
+        sequences(&read_until(&mut reader, 4, 100).await),
+        [1, 2, 3, 4]
+    );
+    journal.close();
+    drop((reader, journal));
+    let (_, recovery) = Journal::open(Arc::new(disk), small()).expect("it opens");
+    assert_eq!((recovery.frames, recovery.torn), (4, None));
+}
+
+#[tokio::test]
+async fn a_failed_fsync_stops_the_journal_until_it_is_opened_again() {
+    let disk = Simulated::new();
+    let journal = open(&disk, &small());
+    append_many(&journal, 2, 100);
+    // The next append writes, then syncs.
+    disk.fail_at(
+        disk.operations() + 2,
+        Fault::Error(std::io::ErrorKind::Other),
+    );
+    for _ in 0..3 {
+        let refusal = append(&journal, vec![9; 100], 1).expect_err("the fsync failed");
+        assert!(!refusal.is_temporary());
+        assert!(refusal.to_string().contains("fsync failed"), "{refusal}");
+    }
+    assert!(journal.stats().poisoned.is_some());
+    let mut reader = journal.reader("archive", None).expect("reading goes on");
+    assert_eq!(sequences(&read_until(&mut reader, 2, 1000).await), [1, 2]);
+    journal.close();
+    drop((reader, journal));
+    let journal = open(&disk, &small());
+    assert_eq!(append(&journal, vec![9; 100], 1), Ok(3));
+}
+
+#[tokio::test]
+async fn with_spaced_out_fsyncs_readers_see_an_entry_only_once_it_is_durable() {
+    let disk = Simulated::new();
+    let options = Options {
+        sync: SyncMode::Every(Duration::from_millis(1)),
+        ..small()
+    };
+    let journal = open(&disk, &options);
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    append(&journal, b"one".to_vec(), 1).expect("there is room");
+    assert_eq!(sequences(&read_until(&mut reader, 1, 100).await), [1]);
+    let found = disk.power_cut(weir_journal::simulated::Tear::Lost);
+    assert_eq!(open(&found, &options).last_sequence(), 1);
+}
+
+#[tokio::test]
+async fn many_threads_of_small_appends_are_all_answered_once_and_read_in_order() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let options = Options {
+        recent_bytes: 64 << 10,
+        segment_bytes: 64 << 10,
+        ..Options::default()
+    };
+    let disk = Arc::new(Disk::new(folder.path().join("journal")));
+    let (journal, _) = Journal::open(disk.clone(), options.clone()).expect("it opens");
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for thread in 0..8u32 {
+            let (journal, sender) = (&journal, sender.clone());
+            scope.spawn(move || {
+                for n in 0..1000u32 {
+                    let sender = sender.clone();
+                    let payload = format!("{thread} {n}").into_bytes();
+                    journal.append(payload, 1, move |result| {
+                        sender.send((thread, n, result)).expect("the test waits");
+                    });
+                }
+            });
+        }
+    });
+    drop(sender);
+    let mut answers: Vec<_> = receiver.iter().collect();
+    assert_eq!(answers.len(), 8000);
+    answers.sort_by_key(|(_, _, sequence)| sequence.clone().expect("there is room"));
+    let entries = read_until(&mut reader, 8000, 10_000).await;
+    for (entry, (thread, n, sequence)) in entries.iter().zip(&answers) {
+        assert_eq!(Ok(entry.sequence), *sequence);
+        assert_eq!(entry.payload, format!("{thread} {n}"));
+    }
+    let refused = Journal::open(disk, options).expect_err("it is open here");
+    assert!(
+        refused.to_string().contains("journal` is in use"),
+        "{refused}"
+    );
+    journal.close();
+    assert_eq!(
+        append(&journal, b"late".to_vec(), 1),
+        Err(AppendError::Closed)
+    );
+    assert!(
+        reader.next(1).await.is_err(),
+        "closed, and everything was read"
+    );
+}
+
+#[tokio::test]
+async fn a_payload_that_can_never_fit_is_refused_for_good() {
+    let journal = open(
+        &Simulated::new(),
+        &Options {
+            max_size_bytes: 16 << 10,
+            ..small()
+        },
+    );
+    let refusal = append(&journal, vec![0; 17 << 10], 1).expect_err("larger than the budget");
+    assert!(matches!(refusal, AppendError::TooLarge { .. }));
+    let largest = journal.max_payload_bytes() as usize;
+    assert_eq!(append(&journal, vec![0; largest], 1), Ok(1));
+}

@@ -1,0 +1,97 @@
+//! What every reader of senders' bytes takes and gives: the defaults that fill a
+//! record's gaps, the records that could not be taken, and the body that could
+//! not be read.
+
+use crate::aliases::Aliases;
+use crate::batch::Batch;
+use crate::level::Level;
+use crate::limits::{MAX_BAD_PER_BODY, MAX_BATCH_BYTES};
+
+/// What fills the gaps of a record, and how its sender's keys are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults<'a> {
+    /// When the record was received, in nanoseconds since 1970-01-01 UTC.
+    pub received_ns: i64,
+    /// The source of a record that names none.
+    pub source: &'a str,
+    /// The level of a record that names none.
+    pub level: Level,
+    /// Keys and values that are put into `context` where they are absent.
+    pub context: &'a [(&'a str, &'a str)],
+    /// The sender's names for the head of a record.
+    pub aliases: &'a Aliases,
+}
+
+/// One record that could not be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// Its position in the body, counting from zero.
+    pub index: u32,
+    /// Why.
+    pub error: String,
+    /// The record as it came.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a body could not be read at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} at byte {offset}")]
+pub struct SyntaxError {
+    /// Where in the body.
+    pub offset: usize,
+    /// What is wrong there.
+    pub reason: String,
+    /// The body is well formed as far as it was read, but becomes too much:
+    /// its sender should send smaller ones.
+    pub too_much: bool,
+}
+
+impl SyntaxError {
+    pub(crate) fn new(offset: usize, reason: &str) -> SyntaxError {
+        SyntaxError { offset, reason: reason.to_owned(), too_much: reason == TOO_MUCH || reason == TOO_MANY_BAD }
+    }
+}
+
+/// The records of one body that could not be taken, and how much it has become
+/// in all.
+#[derive(Debug)]
+pub(crate) struct Toll {
+    pub(crate) bad: Vec<Bad>,
+    /// The length of the batch that this body may not exceed.
+    most_bytes: usize,
+}
+
+impl Toll {
+    /// Starts a body whose records are added to `out`.
+    pub(crate) fn new(out: &Batch) -> Toll {
+        Toll { bad: Vec::new(), most_bytes: out.byte_len() + MAX_BATCH_BYTES }
+    }
+
+    /// Fails when the body has become too much.
+    #[inline]
+    pub(crate) fn check(&self, out: &Batch) -> Result<(), Stop> {
+        if out.byte_len() > self.most_bytes {
+            return Err(Stop::Syntax(TOO_MUCH));
+        }
+        if self.bad.len() > MAX_BAD_PER_BODY {
+            return Err(Stop::Syntax(TOO_MANY_BAD));
+        }
+        Ok(())
+    }
+}
+
+/// Why reading stopped inside a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The bytes are not of the format: nothing after them can be trusted.
+    Syntax(&'static str),
+    /// The record can't be kept, but its end can be found.
+    Record(&'static str),
+}
+
+pub(crate) const NOT_A_MAP: &str = "record is not a map; send a JSON object or a MessagePack map";
+pub(crate) const TOO_DEEP: &str = "record is nested deeper than 64 levels; flatten it";
+pub(crate) const TOO_LARGE: &str = "record is larger than 1 MiB; send less in one record";
+pub(crate) const TOO_MUCH: &str = "body becomes more than 128 MiB of records; send smaller batches";
+pub(crate) const TOO_MANY_BAD: &str = "body holds more than 65536 bad records; send smaller batches";
+pub(crate) const TOO_MANY_KEYS: &str = "record has more than 65535 keys; nest them or send less";

@@ -1,0 +1,372 @@
+//! One record on its way from its sender's form to the canonical one, whatever
+//! the format it came in. A reader hands over entry after entry; what concerns
+//! the head is put aside until all is known, everything else is written once.
+//!
+//! The rules that are applied here stand in a table at the head of the crate.
+
+use std::borrow::Cow;
+
+use crate::aliases::{Aliases, CANONICAL, Role};
+use crate::arrival::{Defaults, Stop, TOO_LARGE, TOO_MANY_KEYS};
+use crate::batch::Batch;
+use crate::keys::{KeySet, Prints, fingerprint};
+use crate::level::{Level, Scale};
+use crate::limits::{MAX_DERIVED_MESSAGE_BYTES, MAX_RECORD_BYTES};
+use crate::value::{Token, find, token};
+use crate::{time, to_json, write};
+
+/// The room of a record that has to be there beside its body and its texts: the
+/// header, four keys, the time, and the heads of the texts.
+const HEAD_BYTES: usize = 80;
+
+pub(crate) struct Draft<'d> {
+    defaults: &'d Defaults<'d>,
+    /// Keys and values of the sender's own.
+    body: Vec<u8>,
+    keys: KeySet,
+    prints: Prints,
+    /// Values that may become the head, or that need another name.
+    aside: Vec<u8>,
+    /// Where in `aside` they are.
+    candidates: Vec<Candidate>,
+    /// Values under a key of Weir's own that have another type than it needs.
+    displaced: Vec<(&'static str, Span)>,
+    /// The sender's `context`, when the defaults have something to add to it.
+    context: Option<Span>,
+    derived: Vec<u8>,
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start..self.end]
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Candidate {
+    alias: u16,
+    value: Span,
+}
+
+/// The four values of the head, once they are chosen.
+struct Chosen<'c> {
+    timestamp: i64,
+    level: Level,
+    source: Cow<'c, [u8]>,
+    message: Option<Cow<'c, [u8]>>,
+}
+
+impl<'d> Draft<'d> {
+    pub(crate) fn new(defaults: &'d Defaults<'d>) -> Draft<'d> {
+        let prints = Prints::default();
+        Draft {
+            defaults,
+            body: Vec::with_capacity(1024),
+            keys: KeySet::new(&prints),
+            prints,
+            aside: Vec::with_capacity(1024),
+            candidates: Vec::new(),
+            displaced: Vec::new(),
+            context: None,
+            derived: Vec::new(),
+        }
+    }
+
+    /// Forgets the record before, finished or not.
+    #[inline]
+    pub(crate) fn start(&mut self) {
+        self.body.clear();
+        self.aside.clear();
+        self.candidates.clear();
+        self.displaced.clear();
+        self.context = None;
+        self.prints.clear();
+        self.keys = KeySet::new(&self.prints);
+    }
+
+    /// Takes one entry. `write` appends exactly one value, with valid text and
+    /// no duplicate keys in it.
+    #[inline]
+    pub(crate) fn entry(
+        &mut self,
+        key: &[u8],
+        write: impl FnOnce(&mut Vec<u8>, &mut Prints) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let print = fingerprint(key);
+        if let Some(alias) = self.defaults.aliases.index_of(key, print) {
+            let start = self.aside.len();
+            write(&mut self.aside, &mut self.prints)?;
+            let value = Span { start, end: self.aside.len() };
+            match self.candidates.iter_mut().find(|candidate| candidate.alias == alias) {
+                Some(before) => before.value = value,
+                None => self.candidates.push(Candidate { alias, value }),
+            }
+        } else {
+            let entry_at = self.body.len();
+            write::str_bytes(&mut self.body, key);
+            let value_at = self.body.len();
+            write(&mut self.body, &mut self.prints)?;
+            match key {
+                b"context" | b"metadata" | b"routes" if !self.stays(key, value_at) => {
+                    self.body.truncate(entry_at);
+                    return Ok(());
+                }
+                _ => self.keys.add(print, &mut self.prints),
+            }
+        }
+        if self.body.len() + self.aside.len() > 2 * MAX_RECORD_BYTES {
+            return Err(Stop::Record(TOO_LARGE));
+        }
+        Ok(())
+    }
+
+    /// Whether the value at the end of the body may stay there under a key that
+    /// needs a certain type. Otherwise it has been put aside.
+    fn stays(&mut self, key: &[u8], value_at: usize) -> bool {
+        let value = &self.body[value_at..];
+        let read = token(value).map(|(first, _)| first);
+        let start = self.aside.len();
+        let span = Span { start, end: start + value.len() };
+        match (key, read) {
+            (b"routes", Some(Token::Array(_))) if is_list_of_text(value) => return true,
+            (b"metadata", Some(Token::Map(_))) => return true,
+            (b"context", Some(Token::Map(_))) if self.defaults.context.is_empty() => return true,
+            (b"context", Some(Token::Map(_))) => self.context = Some(span),
+            // Says nothing, so nothing is lost without it.
+            (_, Some(Token::Nil)) => return false,
+            (b"routes", _) => self.displaced.push(("routes", span)),
+            (b"metadata", _) => self.displaced.push(("metadata", span)),
+            _ => self.displaced.push(("context", span)),
+        }
+        self.aside.extend_from_slice(value);
+        false
+    }
+
+    /// Ends the record and adds it to the batch in its canonical form.
+    pub(crate) fn finish(&mut self, out: &mut Batch) -> Result<(), Stop> {
+        let mut entries = self.keys.finish(&mut self.prints, &mut self.body, 0);
+        let (choice, taken) = choose(self.defaults, &self.aside, &self.candidates);
+        if taken != self.candidates.len() || !self.displaced.is_empty() {
+            let aliases = self.defaults.aliases;
+            let (left, displaced) = (&self.candidates, &mut self.displaced);
+            entries += keep_the_rest(aliases, &choice.aliases, left, displaced, &self.aside, &mut self.body);
+        }
+        if !self.defaults.context.is_empty() {
+            let sent = self.context.map_or(&[0x80][..], |span| span.of(&self.aside));
+            write_context(&mut self.body, sent, self.defaults.context);
+            entries += 1;
+        }
+        let message = match &choice.head.message {
+            Some(message) => message,
+            None => {
+                derive_message(&mut self.derived, &self.body, entries);
+                &self.derived[..]
+            }
+        };
+        let head = &choice.head;
+        let total = HEAD_BYTES + head.source.len() + message.len() + self.body.len();
+        if total > MAX_RECORD_BYTES {
+            return Err(Stop::Record(TOO_LARGE));
+        }
+        let entries = u16::try_from(entries + 4).map_err(|_| Stop::Record(TOO_MANY_KEYS))?;
+        out.append(|bytes| {
+            bytes.reserve(total);
+            write_head(bytes, entries, head.timestamp, head.level, &head.source, message);
+            bytes.extend_from_slice(&self.body);
+        });
+        Ok(())
+    }
+}
+
+/// Writes the beginning of a canonical record, in the order and widths that
+/// [`Record::head`](crate::Record::head) reads in one look.
+#[inline]
+pub(crate) fn write_head(out: &mut Vec<u8>, entries: u16, timestamp: i64, level: Level, source: &[u8], message: &[u8]) {
+    let mut start = *b"\xde\0\0\xa9timestamp\xd3\0\0\0\0\0\0\0\0\xa5level";
+    start[1..3].copy_from_slice(&entries.to_be_bytes());
+    start[14..22].copy_from_slice(&timestamp.to_be_bytes());
+    out.extend_from_slice(&start);
+    write::str(out, level.as_str());
+    out.extend_from_slice(b"\xa6source");
+    write::str_bytes(out, source);
+    out.extend_from_slice(b"\xa7message");
+    write::str_bytes(out, message);
+}
+
+struct Choice<'c> {
+    head: Chosen<'c>,
+    /// For each role the alias that it was read from.
+    aliases: [Option<u16>; 4],
+}
+
+/// Reads the head from the candidates, each role from the first of its names
+/// that has a usable value. Gives the number of candidates used up, too.
+fn choose<'c>(defaults: &'c Defaults<'_>, aside: &'c [u8], candidates: &[Candidate]) -> (Choice<'c>, usize) {
+    let mut aliases = [None; 4];
+    let (mut timestamp, mut level, mut source, mut message) = (None, None, None, None);
+    for candidate in candidates {
+        let (_, role) = defaults.aliases.at(candidate.alias);
+        let place = place(role);
+        if aliases[place].is_some_and(|taken| taken < candidate.alias) {
+            continue;
+        }
+        let value = candidate.value.of(aside);
+        let usable = match role {
+            Role::Timestamp => replace(&mut timestamp, time::from_msgpack(value)),
+            Role::Level(scale) => replace(&mut level, read_level(value, scale)),
+            Role::Source => replace(&mut source, read_text(value).filter(|text| !text.is_empty())),
+            Role::Message => replace(&mut message, read_text(value)),
+        };
+        if usable {
+            aliases[place] = Some(candidate.alias);
+        }
+    }
+    let head = Chosen {
+        timestamp: timestamp.unwrap_or(defaults.received_ns),
+        level: level.unwrap_or(defaults.level),
+        source: source.unwrap_or(Cow::Borrowed(defaults.source.as_bytes())),
+        message,
+    };
+    (Choice { head, aliases }, aliases.iter().flatten().count())
+}
+
+fn place(role: Role) -> usize {
+    match role {
+        Role::Timestamp => 0,
+        Role::Level(_) => 1,
+        Role::Source => 2,
+        Role::Message => 3,
+    }
+}
+
+fn replace<T>(slot: &mut Option<T>, read: Option<T>) -> bool {
+    let usable = read.is_some();
+    if usable {
+        *slot = read;
+    }
+    usable
+}
+
+fn read_level(value: &[u8], scale: Scale) -> Option<Level> {
+    match token(value)?.0 {
+        Token::Str(text) | Token::Bin(text) => {
+            Level::from_canonical(text).or_else(|| Level::parse_in(std::str::from_utf8(text).ok()?, scale))
+        }
+        Token::Int(number) => Level::from_number_in(number, scale),
+        Token::Float(number) if number.fract() == 0.0 => Level::from_number_in(number as i64, scale),
+        _ => None,
+    }
+}
+
+/// Text, or the text of a number or truth value.
+fn read_text(value: &[u8]) -> Option<Cow<'_, [u8]>> {
+    match token(value)?.0 {
+        Token::Str(text) => Some(Cow::Borrowed(text)),
+        Token::Bin(bytes) => match String::from_utf8_lossy(bytes) {
+            Cow::Borrowed(text) => Some(Cow::Borrowed(text.as_bytes())),
+            Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
+        },
+        Token::Int(_) | Token::UInt(_) | Token::Float(_) | Token::Bool(_) => {
+            let mut text = Vec::new();
+            to_json::raw_value(value, 1, &mut text);
+            Some(Cow::Owned(text))
+        }
+        _ => None,
+    }
+}
+
+/// Writes what was put aside and not used to the body: an alias under its own
+/// name, a value under a key of Weir's own under a name made from it. Gives the
+/// number of entries written.
+#[cold]
+fn keep_the_rest(
+    aliases: &Aliases,
+    taken: &[Option<u16>; 4],
+    candidates: &[Candidate],
+    displaced: &mut Vec<(&'static str, Span)>,
+    aside: &[u8],
+    body: &mut Vec<u8>,
+) -> u32 {
+    let mut written = 0;
+    let left = candidates.iter().filter(|candidate| !taken.contains(&Some(candidate.alias)));
+    for Candidate { alias, value } in left {
+        match CANONICAL.get(usize::from(*alias)) {
+            Some((_, role)) if says_nothing(value.of(aside), *role) => {}
+            Some((canonical, _)) => displaced.push((canonical, *value)),
+            None => {
+                write::str(body, aliases.at(*alias).0);
+                body.extend_from_slice(value.of(aside));
+                written += 1;
+            }
+        }
+    }
+    for (key, value) in displaced.drain(..) {
+        let mut name = format!("{key}_original");
+        while find(body, u32::MAX, name.as_bytes()).is_some() {
+            name.push_str("_original");
+        }
+        write::str(body, &name);
+        body.extend_from_slice(value.of(aside));
+        written += 1;
+    }
+    written
+}
+
+/// Whether a value under a canonical key is as good as absent.
+fn says_nothing(value: &[u8], role: Role) -> bool {
+    match token(value) {
+        Some((Token::Nil, _)) => true,
+        Some((Token::Str(b""), _)) => role != Role::Message,
+        _ => false,
+    }
+}
+
+pub(crate) fn is_list_of_text(value: &[u8]) -> bool {
+    let Some((Token::Array(len), mut at)) = token(value) else { return false };
+    (0..len).all(|_| match token(&value[at..]) {
+        Some((Token::Str(_), item_len)) => {
+            at += item_len;
+            true
+        }
+        _ => false,
+    })
+}
+
+/// Writes `context`: what was sent, and of the additions those that it lacks.
+fn write_context(body: &mut Vec<u8>, sent: &[u8], additions: &[(&str, &str)]) {
+    let Some((Token::Map(len), header)) = token(sent) else { return };
+    let entries = &sent[header..];
+    let missing = |key: &str| find(entries, len, key.as_bytes()).is_none();
+    let added = additions.iter().filter(|(key, _)| missing(key)).count();
+    write::str(body, "context");
+    write::map_header(body, len + added as u32);
+    body.extend_from_slice(entries);
+    for (key, value) in additions.iter().filter(|(key, _)| missing(key)) {
+        write::str(body, key);
+        write::str(body, value);
+    }
+}
+
+/// Makes a message from the sender's entries: their JSON, cut where it is long.
+fn derive_message(message: &mut Vec<u8>, body: &[u8], entries: u32) {
+    message.clear();
+    to_json::raw_entries(body, entries, MAX_DERIVED_MESSAGE_BYTES, message);
+    if message.len() > MAX_DERIVED_MESSAGE_BYTES {
+        let mut end = MAX_DERIVED_MESSAGE_BYTES;
+        while message[end] & 0xc0 == 0x80 {
+            end -= 1;
+        }
+        message.truncate(end);
+        message.extend_from_slice("…".as_bytes());
+    }
+}
+
+#[cfg(test)]
+#[path = "draft_tests.rs"]
+mod tests;

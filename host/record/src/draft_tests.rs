@@ -1,0 +1,165 @@
+//! Every row of the table at the head of the crate.
+
+use crate::{Aliases, Bad, Batch, Defaults, Level, Role, read_json, read_msgpack, write_json};
+
+const RECEIVED: i64 = 1_795_168_800_000_000_000;
+
+/// What a record becomes, as JSON without the time of receipt and the default
+/// source and level.
+fn becomes(sent: &str) -> String {
+    becomes_with(sent, &Aliases::default(), &[])
+}
+
+fn becomes_with(sent: &str, aliases: &Aliases, context: &[(&str, &str)]) -> String {
+    let defaults = Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context, aliases };
+    let mut batch = Batch::new();
+    let bad: Vec<Bad> = read_json(sent.as_bytes(), &defaults, &mut batch).expect("the test sends JSON");
+    assert_eq!((bad, batch.len()), (vec![], 1), "{sent}");
+    let mut out = Vec::new();
+    write_json(batch.record(0), &mut out);
+    String::from_utf8(out)
+        .expect("text")
+        .replace("\"timestamp\":\"2026-11-20T10:00:00.000000000Z\",", "")
+        .replace("\"level\":\"INFO\",", "")
+        .replace("\"source\":\"test\",", "")
+}
+
+fn check(rows: &[(&str, &str)]) {
+    for (sent, kept) in rows {
+        assert_eq!(becomes(sent), *kept, "sent {sent}");
+    }
+}
+
+#[test]
+fn what_is_absent_is_filled() {
+    check(&[
+        (r#"{}"#, r#"{"message":"{}"}"#),
+        (r#"{"a":"x","b":[1]}"#, r#"{"message":"{\"a\":\"x\",\"b\":[1]}","a":"x","b":[1]}"#),
+        (r#"{"level":"warn","a":1}"#, r#"{"level":"WARNING","message":"{\"a\":1}","a":1}"#),
+        (r#"{"message":""}"#, r#"{"message":""}"#),
+        (
+            r#"{"message":"m","level":null,"source":null,"timestamp":null,"context":null,"routes":null}"#,
+            r#"{"message":"m"}"#,
+        ),
+        (r#"{"message":"m","level":"","source":"","timestamp":""}"#, r#"{"message":"m"}"#),
+        (r#"{"message":null}"#, r#"{"message":"{}"}"#),
+    ]);
+}
+
+#[test]
+fn aliases_become_the_canonical_keys() {
+    check(&[
+        (
+            r#"{"time":"2026-11-20T11:00:00+01:00","severity":"err","service":"s","msg":"m"}"#,
+            r#"{"level":"ERROR","source":"s","message":"m"}"#,
+        ),
+        (r#"{"ts":1795168800,"levelno":20,"logger_name":"s","log":"m"}"#, r#"{"source":"s","message":"m"}"#),
+        (r#"{"@timestamp":1795168800000,"severity_number":1,"content":"m"}"#, r#"{"level":"TRACE","message":"m"}"#),
+        (r#"{"level":20,"msg":"m"}"#, r#"{"level":"DEBUG","message":"m"}"#),
+        (r#"{"level":3,"msg":"m"}"#, r#"{"level":"ERROR","message":"m"}"#),
+        (r#"{"level":"30","msg":"m"}"#, r#"{"message":"m"}"#),
+    ]);
+}
+
+#[test]
+fn of_several_names_for_one_thing_the_first_usable_is_taken_and_the_others_stay() {
+    check(&[
+        (r#"{"msg":"b","message":"a"}"#, r#"{"message":"a","msg":"b"}"#),
+        (r#"{"log":"c","msg":"b"}"#, r#"{"message":"b","log":"c"}"#),
+        (r#"{"logger":"l","service":"s","msg":"m"}"#, r#"{"source":"s","message":"m","logger":"l"}"#),
+        (r#"{"time":"noon","ts":1795168800,"msg":"m"}"#, r#"{"message":"m","time":"noon"}"#),
+        (r#"{"message":{"a":1},"msg":"b"}"#, r#"{"message":"b","message_original":{"a":1}}"#),
+        (r#"{"message":null,"msg":"b"}"#, r#"{"message":"b"}"#),
+    ]);
+}
+
+#[test]
+fn numbers_and_truth_values_are_text_where_text_is_needed() {
+    check(&[
+        (r#"{"message":42,"source":7}"#, r#"{"source":"7","message":"42"}"#),
+        (r#"{"message":1.5,"source":true}"#, r#"{"source":"true","message":"1.5"}"#),
+    ]);
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_kept_under_another_name() {
+    check(&[
+        (r#"{"message":["a"]}"#, r#"{"message":"{\"message_original\":[\"a\"]}","message_original":["a"]}"#),
+        (r#"{"message":"m","level":"loud"}"#, r#"{"message":"m","level_original":"loud"}"#),
+        (r#"{"message":"m","level":9000}"#, r#"{"message":"m","level_original":9000}"#),
+        (r#"{"message":"m","timestamp":"soon"}"#, r#"{"message":"m","timestamp_original":"soon"}"#),
+        (r#"{"message":"m","source":{"a":1}}"#, r#"{"message":"m","source_original":{"a":1}}"#),
+        (r#"{"message":"m","context":"c"}"#, r#"{"message":"m","context_original":"c"}"#),
+        (r#"{"message":"m","metadata":[1]}"#, r#"{"message":"m","metadata_original":[1]}"#),
+        (r#"{"message":"m","routes":"audit"}"#, r#"{"message":"m","routes_original":"audit"}"#),
+        (r#"{"message":"m","routes":["a",1]}"#, r#"{"message":"m","routes_original":["a",1]}"#),
+        (r#"{"message":"m","routes":["a","b"]}"#, r#"{"message":"m","routes":["a","b"]}"#),
+        (
+            r#"{"message":"m","level":"loud","level_original":1,"a":{"level_original":2}}"#,
+            r#"{"message":"m","level_original":1,"a":{"level_original":2},"level_original_original":"loud"}"#,
+        ),
+    ]);
+}
+
+#[test]
+fn an_alias_that_cannot_be_read_stays_the_senders() {
+    check(&[
+        (
+            r#"{"message":"m","severity":"loud","time":[1],"service":null}"#,
+            r#"{"message":"m","severity":"loud","time":[1],"service":null}"#,
+        ),
+        (r#"{"log":{"a":1}}"#, r#"{"message":"{\"log\":{\"a\":1}}","log":{"a":1}}"#),
+    ]);
+}
+
+#[test]
+fn the_defaults_fill_only_what_a_context_lacks() {
+    let with = |sent| becomes_with(sent, &Aliases::default(), &[("request_id", "r"), ("trace_id", "t")]);
+    assert_eq!(with(r#"{"msg":"m"}"#), r#"{"message":"m","context":{"request_id":"r","trace_id":"t"}}"#);
+    assert_eq!(
+        with(r#"{"msg":"m","context":{"trace_id":"mine"},"a":1}"#),
+        r#"{"message":"m","a":1,"context":{"trace_id":"mine","request_id":"r"}}"#
+    );
+    assert_eq!(
+        with(r#"{"msg":"m","context":5}"#),
+        r#"{"message":"m","context_original":5,"context":{"request_id":"r","trace_id":"t"}}"#
+    );
+}
+
+#[test]
+fn the_table_of_aliases_is_the_callers() {
+    let mut aliases = Aliases::none();
+    aliases.add("text", Role::Message).expect("a free name");
+    let kept = becomes_with(r#"{"text":"m","msg":"x"}"#, &aliases, &[]);
+    assert_eq!(kept, r#"{"message":"m","msg":"x"}"#);
+}
+
+#[test]
+fn a_derived_message_is_cut_at_its_bound_between_characters() {
+    let sent = format!("{{\"a\":\"{}\"}}", "é".repeat(100_000));
+    let aliases = Aliases::default();
+    let defaults =
+        Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let mut batch = Batch::new();
+    read_json(sent.as_bytes(), &defaults, &mut batch).expect("JSON");
+    let message = batch.record(0).message();
+    assert!(message.ends_with("é…") && message.len() <= crate::limits::MAX_DERIVED_MESSAGE_BYTES + "…".len());
+    assert_eq!(batch.record(0).get("a").and_then(|a| a.as_str()).map(str::len), Some(200_000));
+}
+
+#[test]
+fn moments_and_bytes_of_messagepack_are_understood_in_the_head() {
+    let aliases = Aliases::default();
+    let defaults =
+        Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let mut body = vec![0x83, 0xa4];
+    body.extend_from_slice(b"time\xd7\x00\x00\x00\x00\x05\x00\x00\x00\x07");
+    body.extend_from_slice(b"\xa3msg\xc4\x03\xffhi\xa5level\xcb");
+    body.extend_from_slice(&50f64.to_be_bytes());
+    let mut batch = Batch::new();
+    let bad = read_msgpack(&body, &defaults, &mut batch).expect("MessagePack");
+    assert_eq!(bad, []);
+    let head = batch.record(0).head();
+    assert_eq!((head.timestamp, head.level, head.message), (5_000_000_007, Level::Error, "\u{fffd}hi"));
+    assert_eq!(batch.record(0).entries().count(), 4);
+}

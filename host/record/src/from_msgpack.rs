@@ -1,0 +1,220 @@
+//! MessagePack as senders write it to canonical MessagePack: validated and, as
+//! far as it is clean, kept byte for byte.
+//!
+//! What is changed: text that is not UTF-8 gets U+FFFD; of duplicate keys the
+//! last stays; keys that are integers, floats, truth values or nil become their
+//! JSON text, bytes as keys become text. A key that is a list, a map or an
+//! extension has no text: the record is bad.
+//!
+//! A body is one map, a list of maps, or maps one after the other. A list that
+//! is cut short is a syntax error and nothing of it is taken. Of maps one after
+//! the other the whole ones are taken and the one that is cut is bad; it is a
+//! syntax error only when nothing whole came before.
+
+use std::borrow::Cow;
+
+use crate::arrival::{Bad, Defaults, NOT_A_MAP, Stop, SyntaxError, TOO_DEEP, Toll};
+use crate::batch::Batch;
+use crate::draft::Draft;
+use crate::keys::{KeySet, MAP, Prints, fingerprint, patch_header};
+use crate::limits::MAX_DEPTH;
+use crate::value::{Token, skip, token};
+use crate::{to_json, write};
+
+const CUT: &str = "MessagePack is cut short or holds the reserved marker 0xc1";
+const KEY_WITHOUT_TEXT: &str = "a key of the record is a list, a map or an extension; use text";
+
+/// Reads a body of MessagePack and adds its records to `out`. Gives the records
+/// that could not be taken.
+pub fn read_msgpack(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
+    let before = out.len();
+    let mut reader = Reader { body, at: 0, draft: Draft::new(defaults), toll: Toll::new(out), index: 0 };
+    let read = match token(body) {
+        Some((Token::Array(len), header)) => reader.list(len, header, out),
+        _ => reader.sequence(out),
+    };
+    match read {
+        Ok(()) => Ok(reader.toll.bad),
+        Err(error) => {
+            out.truncate(before);
+            Err(error)
+        }
+    }
+}
+
+struct Reader<'r> {
+    body: &'r [u8],
+    at: usize,
+    draft: Draft<'r>,
+    toll: Toll,
+    index: u32,
+}
+
+impl Reader<'_> {
+    fn list(&mut self, len: u32, header: usize, out: &mut Batch) -> Result<(), SyntaxError> {
+        self.at = header;
+        for _ in 0..len {
+            self.record(out)?;
+        }
+        if self.at == self.body.len() {
+            return Ok(());
+        }
+        // More after the list is taken as if it stood alone.
+        self.sequence(out)
+    }
+
+    fn sequence(&mut self, out: &mut Batch) -> Result<(), SyntaxError> {
+        while self.at < self.body.len() {
+            let start = self.at;
+            let Err(error) = self.record(out) else { continue };
+            if self.index == 0 || error.too_much {
+                return Err(error);
+            }
+            let error = error.to_string();
+            self.toll.bad.push(Bad { index: self.index, error, bytes: self.body[start..].to_vec() });
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// One record, into the batch or among the bad ones.
+    fn record(&mut self, out: &mut Batch) -> Result<(), SyntaxError> {
+        let bytes = &self.body[self.at..];
+        let (reason, len) = match self.map(bytes, out) {
+            Ok(len) => (None, len),
+            Err(Stop::Record(reason)) => (Some(reason), skip(bytes).ok_or_else(|| self.fails(CUT))?),
+            Err(Stop::Syntax(reason)) => return Err(self.fails(reason)),
+        };
+        if let Some(reason) = reason {
+            self.toll.bad.push(Bad { index: self.index, error: reason.to_owned(), bytes: bytes[..len].to_vec() });
+        }
+        self.index += 1;
+        self.at += len;
+        self.toll.check(out).map_err(|stop| {
+            let (Stop::Syntax(reason) | Stop::Record(reason)) = stop;
+            self.fails(reason)
+        })
+    }
+
+    fn fails(&self, reason: &str) -> SyntaxError {
+        SyntaxError::new(self.at, reason)
+    }
+
+    fn map(&mut self, bytes: &[u8], out: &mut Batch) -> Result<usize, Stop> {
+        let (Token::Map(entries), mut at) = token(bytes).ok_or(Stop::Syntax(CUT))? else {
+            return Err(Stop::Record(NOT_A_MAP));
+        };
+        self.draft.start();
+        for _ in 0..entries {
+            let (key, key_len) = match short_key(&bytes[at..]) {
+                Some(key) => (Cow::Borrowed(key), 1 + key.len()),
+                None => read_key(&bytes[at..])?,
+            };
+            at += key_len;
+            self.draft.entry(&key, |out, prints| {
+                at += copy(&bytes[at..], out, prints, 2)?;
+                Ok(())
+            })?;
+        }
+        self.draft.finish(out)?;
+        Ok(at)
+    }
+}
+
+/// A key in the form that nearly all have: ASCII of at most 31 bytes.
+#[inline(always)]
+fn short_key(bytes: &[u8]) -> Option<&[u8]> {
+    let (marker, rest) = bytes.split_first()?;
+    let key = rest.get(..usize::from(marker & 0x1f))?;
+    (marker & 0xe0 == 0xa0 && key.is_ascii()).then_some(key)
+}
+
+/// A key as valid text, and the length of what it was read from.
+pub(crate) fn read_key(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, usize), Stop> {
+    let (key, len) = token(bytes).ok_or(Stop::Syntax(CUT))?;
+    let key = match key {
+        Token::Str(text) | Token::Bin(text) => valid_text(text),
+        Token::Array(_) | Token::Map(_) | Token::Ext(..) => return Err(Stop::Record(KEY_WITHOUT_TEXT)),
+        _ => {
+            let mut text = Vec::new();
+            to_json::raw_value(&bytes[..len], 1, &mut text);
+            Cow::Owned(text)
+        }
+    };
+    Ok((key, len))
+}
+
+#[inline]
+fn valid_text(text: &[u8]) -> Cow<'_, [u8]> {
+    if text.is_ascii() || std::str::from_utf8(text).is_ok() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(String::from_utf8_lossy(text).into_owned().into_bytes())
+}
+
+/// Appends the value that `bytes` begins with and gives its length there.
+/// `depth` is that of the value, should it be a list or map.
+pub(crate) fn copy(bytes: &[u8], out: &mut Vec<u8>, prints: &mut Prints, depth: usize) -> Result<usize, Stop> {
+    let (first, len) = token(bytes).ok_or(Stop::Syntax(CUT))?;
+    match first {
+        Token::Array(_) | Token::Map(_) if depth > MAX_DEPTH => Err(Stop::Record(TOO_DEEP)),
+        Token::Array(items) => {
+            let mut at = len;
+            out.extend_from_slice(&bytes[..len]);
+            for _ in 0..items {
+                at += copy(&bytes[at..], out, prints, depth + 1)?;
+            }
+            Ok(at)
+        }
+        Token::Map(entries) => copy_map(bytes, len, entries, out, prints, depth),
+        Token::Str(text) => {
+            match valid_text(text) {
+                Cow::Borrowed(_) => write::prefix(out, bytes, len),
+                Cow::Owned(text) => write::str_bytes(out, &text),
+            }
+            Ok(len)
+        }
+        _ => {
+            write::prefix(out, bytes, len);
+            Ok(len)
+        }
+    }
+}
+
+fn copy_map(
+    bytes: &[u8],
+    header_len: usize,
+    entries: u32,
+    out: &mut Vec<u8>,
+    prints: &mut Prints,
+    depth: usize,
+) -> Result<usize, Stop> {
+    let mut at = header_len;
+    let header = out.len();
+    out.push(MAP[0]);
+    let mut keys = KeySet::new(prints);
+    for _ in 0..entries {
+        let key_len = match short_key(&bytes[at..]) {
+            Some(key) => {
+                keys.add(fingerprint(key), prints);
+                write::prefix(out, &bytes[at..], 1 + key.len());
+                1 + key.len()
+            }
+            None => {
+                let (key, key_len) = read_key(&bytes[at..])?;
+                keys.add(fingerprint(&key), prints);
+                write::str_bytes(out, &key);
+                key_len
+            }
+        };
+        at += key_len;
+        at += copy(&bytes[at..], out, prints, depth + 1)?;
+    }
+    let count = keys.finish(prints, out, header + 1);
+    patch_header(out, header, count, MAP);
+    Ok(at)
+}
+
+#[cfg(test)]
+#[path = "from_msgpack_tests.rs"]
+mod tests;

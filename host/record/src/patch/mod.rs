@@ -1,0 +1,170 @@
+//! Changing canonical records without encoding again what is not touched: a
+//! merge patch ([`merge_patch`]) and single changes by path ([`apply_changes`]).
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | the errors, and what a key of Weir's own may be set to |
+//! | `merge.rs` | RFC 7396 |
+//! | `change.rs` | set, remove, level, message, route |
+//!
+//! The result is canonical again, or there is an error and nothing is appended.
+//! What a patch or change brings comes from a filter and is checked like a
+//! sender's bytes. Beyond that, both keep what a record needs: `timestamp`,
+//! `level`, `source` and `message` can be set but not removed; `level` and a
+//! `timestamp` in text are normalised as at ingest; `routes` must be a list of
+//! text, `context` and `metadata` maps.
+
+mod change;
+mod merge;
+
+pub use change::{Change, apply_changes};
+pub use merge::merge_patch;
+
+use crate::arrival::Stop;
+use crate::from_msgpack::copy;
+use crate::keys::Prints;
+use crate::level::{Level, Scale};
+use crate::limits::MAX_RECORD_BYTES;
+use crate::time;
+use crate::value::{Token, token};
+use crate::write;
+
+/// Why a record could not be changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    /// The record is not a canonical one.
+    #[error("record to change is malformed")]
+    Record,
+    /// The patch is not MessagePack, or not a map.
+    #[error("patch is malformed: {0}")]
+    Patch(&'static str),
+    /// A key that every record needs.
+    #[error("`{0}` can't be removed; set it instead")]
+    Needed(&'static str),
+    /// A value that a key of Weir's own can't take.
+    #[error("`{key}` must be {wanted}")]
+    WrongType {
+        /// The key.
+        key: &'static str,
+        /// What it can take.
+        wanted: &'static str,
+    },
+    /// An index beyond the end of a list, or no index at all.
+    #[error("`{0}` is no place in a list")]
+    NoIndex(String),
+    /// Deeper than a record may be.
+    #[error("change nests the record deeper than 64 levels")]
+    TooDeep,
+    /// Larger than a record may be.
+    #[error("changed record is larger than 1 MiB")]
+    TooLarge,
+    /// More keys than a record may have.
+    #[error("changed record has more than 65535 keys")]
+    TooManyKeys,
+}
+
+/// The text of a fault in what a filter gave.
+fn fault(stop: Stop) -> PatchError {
+    match stop {
+        Stop::Record(crate::arrival::TOO_DEEP) => PatchError::TooDeep,
+        Stop::Record(reason) | Stop::Syntax(reason) => PatchError::Patch(reason),
+    }
+}
+
+/// A top-level key that means something to Weir.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    Timestamp,
+    Level,
+    Source,
+    Message,
+    Routes,
+    Context,
+    Metadata,
+}
+
+fn own_key(key: &[u8]) -> Option<Own> {
+    Some(match key {
+        b"timestamp" => Own::Timestamp,
+        b"level" => Own::Level,
+        b"source" => Own::Source,
+        b"message" => Own::Message,
+        b"routes" => Own::Routes,
+        b"context" => Own::Context,
+        b"metadata" => Own::Metadata,
+        _ => return None,
+    })
+}
+
+/// Fails when a key can't be removed.
+fn check_removal(key: &[u8]) -> Result<(), PatchError> {
+    Err(PatchError::Needed(match own_key(key) {
+        Some(Own::Timestamp) => "timestamp",
+        Some(Own::Level) => "level",
+        Some(Own::Source) => "source",
+        Some(Own::Message) => "message",
+        _ => return Ok(()),
+    }))
+}
+
+/// Appends the value for a top-level key, normalised where the key is Weir's own.
+fn write_top(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), PatchError> {
+    let Some(own) = own_key(key) else { return write_checked(value, 2, out) };
+    let (first, _) = token(value).ok_or(PatchError::Patch("value is cut short"))?;
+    let wrong = |key, wanted| PatchError::WrongType { key, wanted };
+    match (own, first) {
+        (Own::Timestamp, Token::Int(ns)) => write::int64(out, ns),
+        (Own::Timestamp, _) => {
+            let ns = match first {
+                Token::Str(_) | Token::Ext(..) => time::from_msgpack(value),
+                _ => None,
+            };
+            let wanted = "an integer of nanoseconds or a moment in RFC 3339";
+            write::int64(out, ns.ok_or(wrong("timestamp", wanted))?);
+        }
+        (Own::Level, _) => {
+            let level = match first {
+                Token::Str(text) => std::str::from_utf8(text).ok().and_then(|text| Level::parse_in(text, Scale::Any)),
+                Token::Int(number) => Level::from_number(number),
+                _ => None,
+            };
+            write::str(out, level.ok_or(wrong("level", "the name of a level"))?.as_str());
+        }
+        (Own::Source | Own::Message, Token::Str(_)) => write_checked(value, 2, out)?,
+        (Own::Source, _) => return Err(wrong("source", "text")),
+        (Own::Message, _) => return Err(wrong("message", "text")),
+        (Own::Routes, _) if crate::draft::is_list_of_text(value) => write_checked(value, 2, out)?,
+        (Own::Routes, _) => return Err(wrong("routes", "a list of text")),
+        (Own::Context | Own::Metadata, Token::Map(_)) => write_checked(value, 2, out)?,
+        (Own::Context, _) => return Err(wrong("context", "a map")),
+        (Own::Metadata, _) => return Err(wrong("metadata", "a map")),
+    }
+    Ok(())
+}
+
+/// Appends a value from a filter, checked as a sender's is.
+fn write_checked(value: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<(), PatchError> {
+    copy(value, out, &mut Prints::default(), depth).map(|_| ()).map_err(fault)
+}
+
+/// Runs a change that appends a record; takes back what it appended when it
+/// failed or made the record too large.
+fn appended(out: &mut Vec<u8>, change: impl FnOnce(&mut Vec<u8>) -> Result<(), PatchError>) -> Result<(), PatchError> {
+    let start = out.len();
+    let changed = change(out)
+        .and_then(|()| if out.len() - start > MAX_RECORD_BYTES { Err(PatchError::TooLarge) } else { Ok(()) });
+    if changed.is_err() {
+        out.truncate(start);
+    }
+    changed
+}
+
+/// Writes the number of entries into the 16-bit header at `at`.
+fn set_count(out: &mut [u8], at: usize, count: u32) -> Result<(), PatchError> {
+    let count = u16::try_from(count).map_err(|_| PatchError::TooManyKeys)?;
+    out[at + 1..at + 3].copy_from_slice(&count.to_be_bytes());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

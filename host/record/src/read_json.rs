@@ -1,0 +1,200 @@
+//! A body of JSON to canonical records. A body that begins with `[` is a list
+//! of records; anything else is records one after the other: one object, one a
+//! line, or objects spread over lines.
+//!
+//! In a list, a syntax error ends everything: where the next record begins is a
+//! guess. Between lines it is not, so a broken line is one bad record; from the
+//! first broken line on, each line is read by itself. A body in which no line
+//! can be read at all is a syntax error.
+
+use crate::arrival::{Bad, Defaults, NOT_A_MAP, Stop, SyntaxError, Toll};
+use crate::batch::Batch;
+use crate::draft::Draft;
+use crate::from_json::{Json, Key};
+use crate::keys::Prints;
+use crate::scan::find_byte;
+
+/// Reads a body of JSON and adds its records to `out`. Gives the records that
+/// could not be taken.
+pub fn read_json(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
+    let before = out.len();
+    let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mut reader = Reader {
+        body,
+        json: Json::new(body),
+        draft: Draft::new(defaults),
+        scratch: Vec::new(),
+        toll: Toll::new(out),
+        index: 0,
+    };
+    reader.json.move_to(start);
+    let read = match reader.json.peek() {
+        Some(b'[') => reader.list(out),
+        _ => reader.sequence(out),
+    };
+    match read {
+        Ok(()) => Ok(reader.toll.bad),
+        Err(error) => {
+            out.truncate(before);
+            Err(error)
+        }
+    }
+}
+
+/// Reads one JSON value and appends it as MessagePack, nothing normalised but
+/// duplicate keys, of which the last wins.
+pub fn json_to_msgpack(text: &[u8], out: &mut Vec<u8>) -> Result<(), SyntaxError> {
+    let before = out.len();
+    let mut json = Json::new(text);
+    let read = json.value(out, &mut Prints::default(), 1).and_then(|()| match json.peek() {
+        None => Ok(()),
+        Some(_) => Err(Stop::Syntax("expected nothing after the value")),
+    });
+    read.map_err(|stop| {
+        out.truncate(before);
+        syntax_error(json.offset(), stop)
+    })
+}
+
+fn syntax_error(offset: usize, stop: Stop) -> SyntaxError {
+    let (Stop::Syntax(reason) | Stop::Record(reason)) = stop;
+    SyntaxError::new(offset, reason)
+}
+
+struct Reader<'r> {
+    body: &'r [u8],
+    json: Json<'r>,
+    draft: Draft<'r>,
+    scratch: Vec<u8>,
+    toll: Toll,
+    index: u32,
+}
+
+impl<'r> Reader<'r> {
+    fn list(&mut self, out: &mut Batch) -> Result<(), SyntaxError> {
+        self.list_items(out).map_err(|stop| syntax_error(self.json.offset(), stop))
+    }
+
+    fn list_items(&mut self, out: &mut Batch) -> Result<(), Stop> {
+        self.json.expect(b'[', "expected `[`")?;
+        if !self.json.closes_at_once(b']') {
+            loop {
+                self.record(out)?;
+                self.toll.check(out)?;
+                self.index += 1;
+                if !self.json.another(b']', "expected `,` or `]` after a record")? {
+                    break;
+                }
+            }
+        }
+        match self.json.peek() {
+            None => Ok(()),
+            Some(_) => Err(Stop::Syntax("expected nothing after the list")),
+        }
+    }
+
+    /// Records one after the other, up to the first that is broken.
+    fn sequence(&mut self, out: &mut Batch) -> Result<(), SyntaxError> {
+        while self.json.peek().is_some() {
+            let start = self.json.offset();
+            if let Err(stop) = self.record(out).and_then(|()| self.ends_here()) {
+                return self.lines(start, syntax_error(self.json.offset(), stop), out);
+            }
+            self.check_toll(self.json.offset(), out)?;
+            self.index += 1;
+        }
+        Ok(())
+    }
+
+    fn check_toll(&self, offset: usize, out: &Batch) -> Result<(), SyntaxError> {
+        self.toll.check(out).map_err(|stop| syntax_error(offset, stop))
+    }
+
+    /// After a record: only an object may follow on the same line.
+    fn ends_here(&mut self) -> Result<(), Stop> {
+        let end = self.json.offset();
+        match self.json.peek() {
+            None | Some(b'{') => Ok(()),
+            Some(_) if self.body[end..self.json.offset()].contains(&b'\n') => Ok(()),
+            Some(_) => Err(Stop::Syntax("expected the end of the line after a record")),
+        }
+    }
+
+    /// Lines one by one, the first of which is known to be broken.
+    fn lines(&mut self, start: usize, first: SyntaxError, out: &mut Batch) -> Result<(), SyntaxError> {
+        let body = self.body;
+        let mut readable = self.index > 0;
+        let mut at = start;
+        while at < body.len() {
+            let end = find_byte(&body[at..], b'\n').map_or(body.len(), |len| at + len);
+            let line = &body[at..end];
+            if !line.trim_ascii().is_empty() {
+                readable |= self.line(line, at, out);
+                self.check_toll(at, out)?;
+                self.index += 1;
+            }
+            at = end + 1;
+        }
+        if readable { Ok(()) } else { Err(first) }
+    }
+
+    /// One line; true when it was JSON.
+    fn line(&mut self, line: &'r [u8], at: usize, out: &mut Batch) -> bool {
+        let (records, bad) = (out.len(), self.toll.bad.len());
+        self.body = line;
+        self.json = Json::new(line);
+        let read = self.record(out).and_then(|()| match self.json.peek() {
+            None => Ok(()),
+            Some(_) => Err(Stop::Syntax("expected the end of the line after a record")),
+        });
+        let Err(stop) = read else { return true };
+        out.truncate(records);
+        self.toll.bad.truncate(bad);
+        let error = syntax_error(at + self.json.offset(), stop).to_string();
+        self.toll.bad.push(Bad { index: self.index, error, bytes: line.to_vec() });
+        false
+    }
+
+    /// One record, into the batch or among the bad ones.
+    fn record(&mut self, out: &mut Batch) -> Result<(), Stop> {
+        let first = self.json.peek();
+        let start = self.json.offset();
+        let read = match first {
+            Some(b'{') => self.object(out),
+            Some(b'[') => Err(Stop::Record(NOT_A_MAP)),
+            _ => {
+                self.scratch.clear();
+                self.json.value(&mut self.scratch, &mut Prints::default(), 1)?;
+                Err(Stop::Record(NOT_A_MAP))
+            }
+        };
+        let Err(Stop::Record(reason)) = read else { return read };
+        self.json.move_to(start);
+        self.json.skip_value()?;
+        let bytes = self.body[start..self.json.offset()].to_vec();
+        self.toll.bad.push(Bad { index: self.index, error: reason.to_owned(), bytes });
+        Ok(())
+    }
+
+    fn object(&mut self, out: &mut Batch) -> Result<(), Stop> {
+        let Reader { json, draft, scratch, .. } = self;
+        json.expect(b'{', NOT_A_MAP)?;
+        draft.start();
+        if !json.closes_at_once(b'}') {
+            loop {
+                match json.key(scratch)? {
+                    Key::Plain(key) => draft.entry(key, |out, prints| json.value(out, prints, 2))?,
+                    Key::Scratch => draft.entry(scratch, |out, prints| json.value(out, prints, 2))?,
+                }
+                if !json.another(b'}', "expected `,` or `}`")? {
+                    break;
+                }
+            }
+        }
+        draft.finish(out)
+    }
+}
+
+#[cfg(test)]
+#[path = "read_json_tests.rs"]
+mod tests;

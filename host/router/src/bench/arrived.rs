@@ -1,0 +1,81 @@
+//! Counts what has arrived in a sink.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::Connection;
+
+/// Where a case's records arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// Nowhere to count: what was answered has arrived.
+    Answered,
+    /// A line each in `out.jsonl`.
+    Lines,
+    /// A row each in `data/logs.db`.
+    Rows,
+}
+
+/// Counts on from where it was.
+pub struct Counter {
+    place: Where,
+    folder: PathBuf,
+    file: Option<File>,
+    lines: u64,
+}
+
+impl Counter {
+    pub fn new(place: Where, folder: &Path) -> Self {
+        Self {
+            place,
+            folder: folder.to_path_buf(),
+            file: None,
+            lines: 0,
+        }
+    }
+
+    /// How many have arrived by now.
+    pub fn look(&mut self, expected: u64) -> anyhow::Result<u64> {
+        match self.place {
+            Where::Answered => Ok(expected),
+            Where::Lines => self.lines(),
+            Where::Rows => rows(&self.folder.join("data/logs.db")),
+        }
+    }
+
+    fn lines(&mut self) -> anyhow::Result<u64> {
+        if self.file.is_none() {
+            match File::open(self.folder.join("out.jsonl")) {
+                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(0),
+                opened => self.file = Some(opened?),
+            }
+        }
+        let Some(file) = &mut self.file else {
+            return Ok(0);
+        };
+        let mut chunk = vec![0; 1 << 20];
+        loop {
+            let read = file.read(&mut chunk)?;
+            if read == 0 {
+                return Ok(self.lines);
+            }
+            self.lines += chunk[..read].iter().filter(|b| **b == b'\n').count() as u64;
+        }
+    }
+}
+
+/// Rows of the table, asked of the database as any reader would.
+fn rows(database: &Path) -> anyhow::Result<u64> {
+    if !database.exists() {
+        return Ok(0);
+    }
+    let options = SqliteConnectOptions::new().filename(database).read_only(true);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        let count: i64 = sqlx::query_scalar("select count(*) from logs").fetch_one(&mut connection).await?;
+        Ok(count as u64)
+    })
+}

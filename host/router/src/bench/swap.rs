@@ -1,0 +1,144 @@
+//! Filters replaced under load: what it costs the requests, and whether a record is lost or doubled.
+//!
+//! Every replacement is a file with other bytes (a custom section with a number), so that each is
+//! compiled anew, as a new version would be.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::arrived::Where;
+use super::child::Child;
+use super::load::{self, Loaded, Plan};
+use super::records::{self, Encoding};
+use crate::bundled;
+use crate::cli::BenchArgs;
+
+/// What the user calls it.
+pub const NAME: &str = "swap";
+
+/// Replacements in a run.
+const SWAPS: u64 = 100;
+
+/// Time between two: more than the router waits for a file to settle, and compiles.
+const EVERY: Duration = Duration::from_millis(600);
+
+/// Records of one round of load; rounds follow each other until the last swap is done.
+const ROUND: u64 = 20_000;
+
+const CONFIGURATION: &str = r#"
+data = "data"
+filters_folder = "filters"
+[[filter]]
+name = "redact"
+module = "redact.wasm"
+[sink.out]
+type = "file"
+path = "out.jsonl"
+"#;
+
+/// Runs half-load traffic without and with replacements and says what differed.
+pub fn report(args: &BenchArgs) -> anyhow::Result<String> {
+    let folder = super::folder(args)?;
+    let filters = folder.path().join("filters");
+    std::fs::create_dir(&filters)?;
+    put(&filters, 0)?;
+    let child = Child::weir(folder.path(), CONFIGURATION)?;
+    let bodies = records::bodies(100, Encoding::Json);
+    let plan = Plan {
+        address: child.address,
+        path: child.path.clone(),
+        content_type: Encoding::Json.content_type(),
+        bodies: &bodies,
+        connections: args.connections,
+        pause: None,
+    };
+    let warm = load::drive(&plan, ROUND * 4)?;
+    let half = plan.at_half(&warm);
+    let mut expected = warm.records;
+
+    eprintln!("weir · swap · without");
+    let steady = load::drive(&half, ROUND * 10)?;
+    expected += steady.records;
+
+    eprintln!("weir · swap · {SWAPS} replacements");
+    let swapped = AtomicU64::new(0);
+    let done = AtomicBool::new(false);
+    let mut rounds: Vec<Loaded> = Vec::new();
+    std::thread::scope(|scope| -> anyhow::Result<()> {
+        let swapping = scope.spawn(|| swap(&filters, &swapped, &done));
+        while !done.load(Ordering::Acquire) {
+            rounds.push(load::drive(&half, ROUND)?);
+        }
+        swapping.join().ok().context("the swapping thread panicked")?
+    })?;
+    expected += rounds.iter().map(|r| r.records).sum::<u64>();
+    let arrived = child.wait_for(Where::Lines, expected)?;
+    let taken = taken_up(&child)?;
+    let mut during = rounds
+        .pop()
+        .context("no load ran while filters were replaced")?
+        .latencies;
+    for round in &rounds {
+        during.add(&round.latencies)?;
+    }
+    child.stop()?;
+    let ms = |h: &hdrhistogram::Histogram<u64>, q| h.value_at_quantile(q) as f64 / 1000.0;
+    Ok(format!(
+        "\nfilter replaced {} times under half load, {taken} taken up by the router; \
+         records sent {expected}, arrived {arrived}\n\
+         {:<10} p50 {:6.2} ms   p99 {:6.2} ms   max {:6.2} ms\n\
+         {:<10} p50 {:6.2} ms   p99 {:6.2} ms   max {:6.2} ms\n",
+        swapped.load(Ordering::Relaxed),
+        "without",
+        ms(&steady.latencies, 0.5),
+        ms(&steady.latencies, 0.99),
+        ms(&steady.latencies, 1.0),
+        "swapping",
+        ms(&during, 0.5),
+        ms(&during, 0.99),
+        ms(&during, 1.0),
+    ))
+}
+
+fn swap(filters: &Path, swapped: &AtomicU64, done: &AtomicBool) -> anyhow::Result<()> {
+    let result = (1..=SWAPS).try_for_each(|number| {
+        let next = Instant::now() + EVERY;
+        put(filters, number)?;
+        swapped.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        Ok(())
+    });
+    done.store(true, Ordering::Release);
+    result
+}
+
+/// Puts version `number` of the filter in place, whole: written beside and renamed.
+fn put(filters: &Path, number: u64) -> anyhow::Result<()> {
+    let mut bytes = bundled::module("redact")
+        .context("redact is not bundled")?
+        .to_vec();
+    let text = format!("{number:08}");
+    // A custom section: its id, its length, then its name's length, name and content.
+    bytes.extend([0, 1 + 5 + text.len() as u8, 5]);
+    bytes.extend(b"bench");
+    bytes.extend(text.as_bytes());
+    let beside = filters.join("redact.new");
+    std::fs::write(&beside, bytes)?;
+    std::fs::rename(beside, filters.join("redact.wasm"))?;
+    Ok(())
+}
+
+/// How many replacements the router says it made.
+fn taken_up(child: &Child) -> anyhow::Result<u64> {
+    let text = crate::client::get(child.address, "/metrics")?;
+    let total = text
+        .lines()
+        .filter(|l| l.starts_with("weir_filter_swaps_total"))
+        .filter_map(|l| l.rsplit_once(' '))
+        .filter_map(|(_, n)| n.parse::<u64>().ok())
+        .sum();
+    Ok(total)
+}

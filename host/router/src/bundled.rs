@@ -1,0 +1,26 @@
+//! The filters that come inside the binary, so that the first command needs no WASM toolchain.
+//!
+//! They are built from `filters/` in this repository by `weir filter build --bundled`; the manifest
+//! beside them holds a digest of the sources, and a test compares it with what is there.
+
+/// Each bundled filter: its name, as in `module = "bundled:NAME"`, and its module.
+const MODULES: &[(&str, &[u8])] = &[
+    ("redact", include_bytes!("../../../filters/bundled/redact.wasm")),
+    ("enrich", include_bytes!("../../../filters/bundled/enrich.wasm")),
+    ("route", include_bytes!("../../../filters/bundled/route.wasm")),
+    ("level", include_bytes!("../../../filters/bundled/level.wasm")),
+    ("dedup", include_bytes!("../../../filters/bundled/dedup.wasm")),
+];
+
+/// The module of a bundled filter.
+pub fn module(name: &str) -> Option<&'static [u8]> {
+    MODULES
+        .iter()
+        .find(|(bundled, _)| *bundled == name)
+        .map(|(_, module)| *module)
+}
+
+/// The names of the bundled filters.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    MODULES.iter().map(|(name, _)| *name)
+}

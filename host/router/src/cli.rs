@@ -1,0 +1,222 @@
+//! The command line: every command, option and example that `--help` shows.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// A log router that people extend with WebAssembly.
+#[derive(Parser, Debug)]
+#[command(
+    name = "weir",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:\n  \
+        weir                                  run with no configuration\n  \
+        weir run --config weir.toml           run with a configuration\n  \
+        weir validate --config weir.toml      check one without running it\n  \
+        weir filter test my_filter.wasm --samples samples.jsonl\n  \
+        weir quarantine list                  what was set aside, and why"
+)]
+pub struct Cli {
+    /// What to do; without it, `run` with no configuration.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Runs the router.
+    #[command(after_help = "Examples:\n  \
+        weir run                              listen on 127.0.0.1:8080, store into weir-data\n  \
+        weir run --config weir.toml           everything as the file says\n  \
+        weir run --listen 0.0.0.0:8080 --data /var/lib/weir\n\n\
+        Ctrl-C or SIGTERM drains and stops; a second one stops at once. SIGHUP reads the\n\
+        configuration and the filters again, which also happens by itself when they change.")]
+    Run(RunArgs),
+    /// Checks a configuration, and loads its filters, without running it.
+    #[command(after_help = "Example:\n  weir validate --config weir.toml\n\n\
+        Exits with 1 when something is wrong; all that is wrong is listed at once.")]
+    Validate(ValidateArgs),
+    /// Works with filters: list, build, test.
+    #[command(subcommand)]
+    Filter(FilterCommand),
+    /// Works with the journal.
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Works with records that were set aside.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Works with configurations.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Measures what a record costs, beside what it must cost at least.
+    #[command(after_help = "Examples:\n  \
+        weir bench                            every case, three runs each\n  \
+        weir bench json-100 --runs 5\n  \
+        weir bench json-100 --peer 'other=other-router --port $PORT --out $OUT'\n\n\
+        A peer is started by a shell with $PORT and $OUT set: it must take JSON arrays posted to /\n\
+        on that port of 127.0.0.1 and append a line of JSON for each record to that file.")]
+    Bench(BenchArgs),
+    /// Prints a script that completes weir's commands in a shell.
+    #[command(after_help = "Example:\n  weir completions bash > /etc/bash_completion.d/weir")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// The floor that `bench` compares with.
+    #[command(hide = true)]
+    BenchFloor {
+        /// Where it stores.
+        #[arg(long)]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Args, Debug, Default, Clone)]
+pub struct RunArgs {
+    /// Configuration file; without one: loopback, redaction, SQLite and the console.
+    #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Address to listen on, over what the configuration says.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Data folder, over what the configuration says.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Filters folder, over what the configuration says.
+    #[arg(long, value_name = "DIR")]
+    pub filters: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct ValidateArgs {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
+    pub config: PathBuf,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum FilterCommand {
+    /// Lists the filters of a configuration, or the bundled ones.
+    List(RunArgs),
+    /// Builds a Rust filter to a module, or rebuilds the bundled ones.
+    #[command(after_help = "Examples:\n  \
+        weir filter build my-filter           leaves my-filter/my_filter.wasm\n  \
+        weir filter build --bundled           rebuilds filters/bundled in this repository")]
+    Build {
+        /// The filter's folder, with its Cargo.toml.
+        #[arg(default_value = ".")]
+        project: PathBuf,
+        /// Rebuild the filters that are inside the binary, in the repository at PROJECT.
+        #[arg(long)]
+        bundled: bool,
+    },
+    /// Runs a module over sample records and shows what became of each.
+    #[command(after_help = "Examples:\n  \
+        weir filter test my_filter.wasm --samples samples.jsonl\n  \
+        weir filter test bundled:redact --samples - < today.jsonl\n  \
+        weir filter test bundled:level --options '{\"default\":\"ERROR\"}'")]
+    Test(FilterTestArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct FilterTestArgs {
+    /// The module's file, or `bundled:NAME`.
+    pub module: String,
+    /// JSON records, one a line or an array; `-` is standard input. Without it: a few built-in ones.
+    #[arg(long, value_name = "FILE")]
+    pub samples: Option<PathBuf>,
+    /// Options for the filter, as a JSON object.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub options: String,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t = Colour::Auto)]
+    pub colour: Colour,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Where a command that reads what a router stored finds it.
+#[derive(Args, Debug, Clone)]
+pub struct Stored {
+    /// The configuration that the router runs with.
+    #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The router's data folder, over what the configuration says.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum JournalCommand {
+    /// Shows segments, sequences, readers and how far each is; checks every frame.
+    Inspect {
+        #[command(flatten)]
+        stored: Stored,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Gets past damage in the middle of a journal: sets damaged segments aside (nothing is
+    /// deleted) and keeps every whole frame. The router must not be running.
+    Salvage {
+        #[command(flatten)]
+        stored: Stored,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum QuarantineCommand {
+    /// Lists what was set aside, when, by whom and why.
+    List {
+        #[command(flatten)]
+        stored: Stored,
+        /// Show the records too: they are as their senders sent them, secrets included.
+        #[arg(long)]
+        records: bool,
+    },
+    /// Sends what was set aside through the running router once more.
+    #[command(after_help = "Example:\n  weir quarantine replay --address 127.0.0.1:8080\n\n\
+        Records that fail again are set aside again. What could not be read as a record is left.")]
+    Replay {
+        #[command(flatten)]
+        stored: Stored,
+        /// Where the router listens; by default as the configuration says.
+        #[arg(long, value_name = "ADDR")]
+        address: Option<SocketAddr>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ConfigCommand {
+    /// Prints the JSON Schema of the configuration file.
+    Schema,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    /// Cases to run; without any, all.
+    pub cases: Vec<String>,
+    /// Runs of each case; the median is shown, and the extremes beside it.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub runs: u32,
+    /// Connections that send.
+    #[arg(long, default_value_t = 4, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    pub connections: usize,
+    /// Records in a run; by default as many as the case wants.
+    #[arg(long)]
+    pub records: Option<u64>,
+    /// Folder to make the runs' folders in: the disk that is measured.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+    /// Another router to run the same cases against, as NAME=COMMAND.
+    #[arg(long, value_name = "NAME=COMMAND")]
+    pub peer: Vec<String>,
+}

@@ -1,0 +1,33 @@
+//! What each command of the command line does.
+
+mod completions;
+mod filter;
+mod journal;
+mod quarantine;
+mod run;
+mod show;
+mod validate;
+
+use std::process::ExitCode;
+
+use crate::cli::{Command, ConfigCommand};
+
+/// Performs a command; the code is what the process exits with.
+pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(args) => return run::run(&args),
+        Command::Validate(args) => return validate::run(&args),
+        Command::Filter(command) => return filter::run(command),
+        Command::Journal(command) => return journal::run(command),
+        Command::Quarantine(command) => quarantine::run(command)?,
+        Command::Config(ConfigCommand::Schema) => {
+            show::json(&crate::config::schema())?;
+        }
+        Command::Bench(args) => crate::bench::run(&args)?,
+        Command::Completions { shell } => completions::run(shell),
+        Command::BenchFloor { folder } => {
+            tokio::runtime::Runtime::new()?.block_on(crate::bench::floor::serve(&folder))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

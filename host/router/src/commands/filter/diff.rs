@@ -1,0 +1,46 @@
+//! What a filter made of a record, as a diff.
+
+use similar::{ChangeTag, TextDiff};
+
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const PLAIN: &str = "\x1b[0m";
+
+/// The lines of `before` against those of every record in `after`.
+pub fn render(before: &str, after: &[String], colours: bool) -> String {
+    let after = after.join("\n");
+    let mut text = String::new();
+    for change in TextDiff::from_lines(before, &after).iter_all_changes() {
+        let (sign, colour) = match change.tag() {
+            ChangeTag::Delete => ('-', RED),
+            ChangeTag::Insert => ('+', GREEN),
+            ChangeTag::Equal => (' ', ""),
+        };
+        let line = change.value().trim_end_matches('\n');
+        match colours && !colour.is_empty() {
+            true => text.push_str(&format!("  {colour}{sign} {line}{PLAIN}\n")),
+            false => text.push_str(&format!("  {sign} {line}\n")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_lines_stand_below_each_other_and_the_rest_is_kept() {
+        let text = render("{\n  \"a\": 1,\n  \"b\": 2\n}", &["{\n  \"a\": 1,\n  \"b\": 3\n}".into()], false);
+        assert_eq!(
+            text,
+            "    {\n      \"a\": 1,\n  -   \"b\": 2\n  +   \"b\": 3\n    }\n"
+        );
+    }
+
+    #[test]
+    fn a_dropped_record_is_all_red() {
+        let text = render("{\n}", &[], true);
+        assert_eq!(text, "  \x1b[31m- {\x1b[0m\n  \x1b[31m- }\x1b[0m\n");
+    }
+}

@@ -1,0 +1,251 @@
+//! From what the file says to what is meant: the rules that no schema can state, all judged, each mistake at
+//! its place.
+//!
+//! Comes after `check`, also when that found mistakes: what was refused there is absent here and has its
+//! default, so every remaining mistake is still found in the same run. A `Settings` made beside problems is
+//! never given out.
+
+mod filters;
+mod place;
+mod sinks;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use weir_record::{Aliases, Level, Role};
+use weir_sinks::units::{Size, Span};
+
+use place::At;
+
+use super::document::Node;
+use super::problems::Problem;
+use super::settings::{
+    FilterSettings, HttpSettings, IngestSettings, JournalSettings, LogSettings, Module, QuarantineSettings, Settings,
+    Sync,
+};
+use super::{limits, raw};
+
+/// Reads everything. `root` says where each value stands, `folder` is what paths are relative to.
+pub(super) fn read(raw: raw::Config, root: &Node, folder: &Path, problems: &mut Vec<Problem>) -> Settings {
+    let mut reader = Reader { problems };
+    let at = At::root(root);
+    let data = reader.folder(&at.key("data"), &raw.data, folder);
+    let filters_folder = reader.folder(&at.key("filters_folder"), &raw.filters_folder, folder);
+    if data == filters_folder {
+        let place = at.key("filters_folder").or(at.key("data"));
+        reader.report(&place, "the filters folder is the data folder");
+    }
+    let sinks = reader.sinks(&at.key("sink"), raw.sink, &data, folder);
+    Settings {
+        folder: folder.to_owned(),
+        data,
+        filters_folder,
+        auto_load: raw.auto_load,
+        http: reader.http(&at.key("http"), &raw.http),
+        journal: reader.journal(&at.key("journal"), &raw.journal),
+        filters: reader.filters(&at.key("filter"), raw.filter),
+        sinks,
+        quarantine: reader.quarantine(&at.key("quarantine"), &raw.quarantine),
+        ingest: reader.ingest(&at.key("ingest"), raw.ingest),
+        log: LogSettings { level: raw.log.level, format: raw.log.format },
+    }
+}
+
+/// A filter that no file describes: its defaults need no place to report at.
+pub(super) fn filter_with_defaults(raw: raw::Filter, name: &str, module: Module) -> FilterSettings {
+    let mut reader = Reader { problems: &mut Vec::new() };
+    reader.bounds_of_filter(&At::nowhere(), raw, name.to_owned(), module)
+}
+
+struct Reader<'p> {
+    problems: &'p mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn report(&mut self, at: &At<'_>, message: impl Into<String>) {
+        self.problems.push(Problem::at(at.span.clone(), message));
+    }
+
+    fn report_with(&mut self, at: &At<'_>, message: impl Into<String>, help: impl Into<String>) {
+        let problem = Problem::at(at.span.clone(), message);
+        self.problems.push(problem.help(help));
+    }
+
+    fn folder(&mut self, at: &At<'_>, text: &str, base: &Path) -> PathBuf {
+        if text.is_empty() || text.contains('\0') {
+            self.report(at, "this is not the path of a folder");
+        }
+        base.join(text)
+    }
+
+    fn bytes(&mut self, at: &At<'_>, size: Size, bounds: RangeInclusive<u64>) -> u64 {
+        let bytes = size.bytes();
+        if !bounds.contains(&bytes) {
+            let [least, most] = [*bounds.start(), *bounds.end()].map(Size::from_bytes);
+            let which = if bytes < least.bytes() { "small" } else { "large" };
+            let message = format!("{size} is too {which}");
+            self.report_with(at, message, format!("it must be from {least} to {most}"));
+        }
+        bytes
+    }
+
+    fn time(&mut self, at: &At<'_>, span: Span, bounds: RangeInclusive<Duration>) -> Duration {
+        let time = span.duration();
+        if !bounds.contains(&time) {
+            let [least, most] = [*bounds.start(), *bounds.end()].map(Span::from_duration);
+            let which = if time < least.duration() { "short" } else { "long" };
+            let message = format!("{span} is too {which}");
+            self.report_with(at, message, format!("it must be from {least} to {most}"));
+        }
+        time
+    }
+
+    fn http(&mut self, at: &At<'_>, raw: &raw::Http) -> HttpSettings {
+        let body = at.key("max_body");
+        let decompressed = at.key("max_decompressed");
+        let in_flight = at.key("max_in_flight");
+        let settings = HttpSettings {
+            listen: self.address(&at.key("listen"), &raw.listen),
+            max_body_bytes: self.bytes(&body, raw.max_body, limits::BODY_BYTES),
+            max_decompressed_bytes: self.bytes(&decompressed, raw.max_decompressed, limits::DECOMPRESSED_BYTES),
+            max_in_flight_bytes: self.bytes(&in_flight, raw.max_in_flight, limits::IN_FLIGHT_BYTES),
+            max_connections: usize::try_from(raw.max_connections).unwrap_or(usize::MAX),
+            header_timeout: self.time(&at.key("header_timeout"), raw.header_timeout, limits::HTTP_TIMEOUT),
+            body_timeout: self.time(&at.key("body_timeout"), raw.body_timeout, limits::HTTP_TIMEOUT),
+        };
+        for (larger, place, name) in [
+            (settings.max_decompressed_bytes, decompressed, "max_decompressed"),
+            (settings.max_in_flight_bytes, in_flight, "max_in_flight"),
+        ] {
+            let judged = !body.is_refused() && !place.is_refused();
+            if judged && larger < settings.max_body_bytes {
+                let sizes = (Size::from_bytes(larger), Size::from_bytes(settings.max_body_bytes));
+                let message = format!("`{name}` ({}) is smaller than `max_body` ({})", sizes.0, sizes.1);
+                self.report_with(&place.or(body.clone()), message, "a body of the largest size must fit");
+            }
+        }
+        settings
+    }
+
+    fn address(&mut self, at: &At<'_>, text: &str) -> SocketAddr {
+        if let Ok(address) = text.parse() {
+            return address;
+        }
+        // The one host name that always means the same.
+        let port = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+        if let Some(port) = port {
+            return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        }
+        let message = format!("{} is not an address to listen on", at.shown(text));
+        let help = "write an IP address and a port: `127.0.0.1:8080` for this machine, \
+                    `0.0.0.0:8080` for all, `[::1]:8080` for IPv6";
+        self.report_with(at, message, help);
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+    }
+
+    fn journal(&mut self, at: &At<'_>, raw: &raw::Journal) -> JournalSettings {
+        let (max, segment) = (at.key("max_size"), at.key("segment_size"));
+        let settings = JournalSettings {
+            sync: self.sync(&at.key("sync"), &raw.sync),
+            max_size_bytes: self.bytes(&max, raw.max_size, limits::JOURNAL_BYTES),
+            when_full: raw.when_full,
+            segment_bytes: self.bytes(&segment, raw.segment_size, limits::SEGMENT_BYTES),
+            compress: raw.compress,
+            recent_bytes: self.bytes(&at.key("recent"), raw.recent, limits::RECENT_BYTES),
+        };
+        let needed = settings.segment_bytes.saturating_mul(limits::MIN_SEGMENTS);
+        let judged = !max.is_refused() && !segment.is_refused();
+        if judged && settings.max_size_bytes < needed {
+            let message = format!(
+                "`max_size` ({}) is less than two segments of {}",
+                Size::from_bytes(settings.max_size_bytes),
+                Size::from_bytes(settings.segment_bytes)
+            );
+            let help = "one is written while the other is read: make `max_size` larger or \
+                        `segment_size` smaller";
+            self.report_with(&max.or(segment), message, help);
+        }
+        settings
+    }
+
+    fn sync(&mut self, at: &At<'_>, text: &str) -> Sync {
+        match text {
+            "always" => Sync::Always,
+            "off" => Sync::Off,
+            text => {
+                if let Ok(interval) = text.parse() {
+                    return Sync::Every(self.time(at, interval, limits::SYNC_INTERVAL));
+                }
+                let message = format!("{} says not when to sync", at.shown(text));
+                let help = "allowed are `always`, `off`, and a duration such as `100ms`";
+                self.report_with(at, message, help);
+                Sync::Always
+            }
+        }
+    }
+
+    fn quarantine(&mut self, at: &At<'_>, raw: &raw::Quarantine) -> QuarantineSettings {
+        QuarantineSettings {
+            keep: raw.keep,
+            max_size_bytes: self.bytes(&at.key("max_size"), raw.max_size, limits::QUARANTINE_BYTES),
+            max_age: self.time(&at.key("max_age"), raw.max_age, limits::QUARANTINE_AGE),
+        }
+    }
+
+    fn ingest(&mut self, at: &At<'_>, raw: raw::Ingest) -> IngestSettings {
+        let place = at.key("aliases");
+        let mut judged = if raw.standard_aliases { Aliases::default() } else { Aliases::none() };
+        for alias in raw.aliases.keys() {
+            if alias.is_empty() {
+                self.report(&place.key(alias), "an alias can't be empty");
+            } else if let Err(error) = judged.add(alias, Role::Message) {
+                // Which role does not matter: only the name can be wrong.
+                self.report(&place.key(alias), error.to_string());
+            }
+        }
+        if raw.default_source.as_deref() == Some("") {
+            let help = "leave it out to take the name of the endpoint";
+            self.report_with(&at.key("default_source"), "a source can't be empty", help);
+        }
+        IngestSettings {
+            aliases: raw.aliases.into_iter().collect(),
+            standard_aliases: raw.standard_aliases,
+            default_source: raw.default_source,
+            default_level: level(raw.default_level),
+        }
+    }
+
+    /// Names become labels of metrics and parts of file names, so few characters are allowed.
+    fn name(&mut self, at: &At<'_>, name: &str, what: &str) {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let message = if name.is_empty() {
+            format!("the name of a {what} can't be empty")
+        } else if name.chars().count() > limits::MAX_NAME_CHARS {
+            format!("the name of this {what} is too long")
+        } else if !starts_well || !name.chars().all(allowed) {
+            format!("{} can't be the name of a {what}", at.shown(name))
+        } else {
+            return;
+        };
+        let most = limits::MAX_NAME_CHARS;
+        let help = format!(
+            "a name has 1 to {most} characters: letters of a to z, digits, `-`, `_` and `.`, \
+             beginning with a letter or digit"
+        );
+        self.report_with(at, message, help);
+    }
+}
+
+fn level(name: raw::LevelName) -> Level {
+    match name {
+        raw::LevelName::Trace => Level::Trace,
+        raw::LevelName::Debug => Level::Debug,
+        raw::LevelName::Info => Level::Info,
+        raw::LevelName::Warning => Level::Warning,
+        raw::LevelName::Error => Level::Error,
+        raw::LevelName::Critical => Level::Critical,
+    }
+}

@@ -1,0 +1,60 @@
+//! Where a value stands in the file, for the mistakes that are found in it.
+
+use std::ops::Range;
+
+use super::super::check::quoted;
+use super::super::document::{Node, Value};
+
+/// A place in the file: the value, or for a key that is not there, what would contain it.
+#[derive(Clone)]
+pub(super) struct At<'a> {
+    pub node: Option<&'a Node>,
+    pub span: Range<usize>,
+}
+
+impl<'a> At<'a> {
+    pub fn root(node: &'a Node) -> Self {
+        Self { node: Some(node), span: node.span.clone() }
+    }
+
+    pub fn nowhere() -> Self {
+        Self { node: None, span: 0..0 }
+    }
+
+    pub fn key(&self, key: &str) -> Self {
+        let entry = self.node.and_then(|node| node.entry(key));
+        Self {
+            span: entry.map_or_else(|| self.span.clone(), |entry| entry.node.span.clone()),
+            node: entry.map(|entry| &entry.node),
+        }
+    }
+
+    /// The usable items of a list, as they were given to serde.
+    pub fn items(&self) -> Vec<Self> {
+        match self.node.map(|node| &node.value) {
+            Some(Value::List(items)) => {
+                let usable = items.iter().filter(|item| !item.is_unusable());
+                usable.map(Self::root).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn is_given(&self) -> bool {
+        self.node.is_some_and(|node| !node.is_unusable())
+    }
+
+    pub fn is_refused(&self) -> bool {
+        self.node.is_some_and(Node::is_unusable)
+    }
+
+    pub fn or(self, other: Self) -> Self {
+        if self.is_given() { self } else { other }
+    }
+
+    /// The text as messages show it.
+    pub fn shown(&self, text: &str) -> String {
+        let value = self.node.map(|node| &node.value);
+        quoted(text, matches!(value, Some(Value::Text { expanded: true, .. })))
+    }
+}

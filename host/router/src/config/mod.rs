@@ -1,0 +1,114 @@
+//! The configuration: from a TOML file to [`Settings`], or to every reason why not.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `document` | TOML text to a tree in which everything knows its place |
+//! | `environment` | `${NAME}` inside strings |
+//! | `raw` | the sections and keys, their defaults and descriptions |
+//! | `schema` | one JSON Schema of all that, with the sinks' own |
+//! | `check` | the tree against the schema |
+//! | `meaning` | what no schema can state; raw to `Settings` |
+//! | `settings` | what the rest of the binary sees |
+//! | `diff` | what changed between two settings |
+//! | `problems` | what is wrong, and how it is shown |
+//! | `suggest`, `limits` | "did you mean", bounds |
+//!
+//! **Never starts anything and never touches a path it names**: it reads one file and the environment it is given, and
+//! builds sinks only to hear their objections. Start, reload, `weir validate` and the tests over `examples/config` take
+//! this one path. A load gives settings without any problem, or all the problems: nothing in between.
+//!
+//! A file without `[[filter]]` has the bundled `redact`, and one without `[sink.…]` has `console` and
+//! `sqlite`, so an empty file does something useful; `filter = []` or an empty `[sink]` says none.
+
+mod check;
+mod diff;
+mod document;
+mod environment;
+mod limits;
+mod meaning;
+mod problems;
+mod raw;
+mod schema;
+mod settings;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use weir_sinks::units::Size;
+
+pub use diff::diff;
+use environment::Environment;
+use problems::{Problem, Problems};
+pub use schema::schema;
+pub use settings::{
+    FilterSettings, Keep, LogFormat, LogSettings, Module, OnError, Overrides, Settings, SinkSettings, StandardKey,
+    Sync, WhenFull,
+};
+
+/// Reads the file. Its paths are relative to the folder it lies in; `environment` gives the variables.
+pub fn load(path: &Path, environment: Environment<'_>) -> Result<Settings, Problems> {
+    let file = path.display().to_string();
+    let bytes = match read_bounded(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let problem = Problem::of_file(format!("can't read `{file}`: {error}"));
+            return Err(Problems::new(file, String::new(), vec![problem]));
+        }
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    load_bytes(&file, folder, &bytes, environment)
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut file = File::open(path)?.take(limits::MAX_FILE_BYTES + 1);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same for a file in memory, called `file` in messages.
+fn load_bytes(file: &str, folder: &Path, bytes: &[u8], environment: Environment<'_>) -> Result<Settings, Problems> {
+    let refused = |source: String, problem| Problems::new(file.to_owned(), source, vec![problem]);
+    if bytes.len() as u64 > limits::MAX_FILE_BYTES {
+        let most = Size::from_bytes(limits::MAX_FILE_BYTES);
+        let problem =
+            Problem::of_file(format!("the file is larger than {most}")).help("is this the configuration of Weir?");
+        return Err(refused(String::new(), problem));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let source = match std::str::from_utf8(bytes) {
+        Ok(source) => source,
+        Err(error) => {
+            let at = error.valid_up_to();
+            let mut problem = Problem::at(at..at + 1, "the file is not UTF-8");
+            if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+                problem = problem.help("it is UTF-16: save it as UTF-8");
+            }
+            let shown = String::from_utf8_lossy(bytes).into_owned();
+            return Err(refused(shown, problem));
+        }
+    };
+    read(source, folder, environment).map_err(|problems| Problems::new(file.to_owned(), source.to_owned(), problems))
+}
+
+/// All stages over a text.
+fn read(source: &str, folder: &Path, environment: Environment<'_>) -> Result<Settings, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let Some(mut root) = document::parse(source, &mut problems) else {
+        return Err(problems);
+    };
+    environment::expand(&mut root, source, environment, &mut problems);
+    problems.extend(check::check(&mut root, &schema::SCHEMA));
+    let Ok(raw) = serde_json::from_value::<raw::Config>(root.to_json()) else {
+        // The check let something through that the types refuse, which a test rules out for each key. The
+        // error itself would quote values, perhaps secret ones.
+        problems.push(Problem::of_file("this file does not read as its schema promises"));
+        return Err(problems);
+    };
+    let settings = meaning::read(raw, &root, folder, &mut problems);
+    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+}

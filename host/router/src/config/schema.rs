@@ -1,0 +1,122 @@
+//! The JSON Schema of the whole file: Weir's own sections from the `raw` types, and under `sink` one
+//! alternative for each kind of sink, told apart by `type`.
+//!
+//! Used by the check of every load, by `weir config schema` (editors complete and check with it), and by the
+//! reference in `examples/config/README.md`.
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+
+use super::raw;
+
+/// The complete schema.
+pub fn schema() -> Value {
+    SCHEMA.clone()
+}
+
+/// The same, borrowed: made once, since every load walks it.
+pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(build);
+
+fn build() -> Value {
+    let mut whole = schemars::schema_for!(raw::Config).to_value();
+    let mut shared = Map::new();
+    let kinds: Vec<Value> =
+        weir_sinks::KINDS.iter().map(|kind| of_kind(kind.name, kind.summary, (kind.schema)(), &mut shared)).collect();
+    if let Some(object) = whole.as_object_mut() {
+        let defs = object.entry("$defs").or_insert_with(|| json!({}));
+        if let Some(defs) = defs.as_object_mut() {
+            defs.extend(shared);
+            defs.insert("Sink".to_owned(), json!({ "oneOf": kinds }));
+        }
+    }
+    whole["title"] = "Weir".into();
+    whole["properties"]["sink"] = json!({
+        "description": whole["properties"]["sink"]["description"].clone(),
+        "type": "object",
+        "additionalProperties": { "$ref": "#/$defs/Sink" },
+    });
+    without_null(&mut whole);
+    whole
+}
+
+/// The schema of one kind of sink: `type`, the keys common to all, and the kind's own.
+fn of_kind(name: &str, summary: &str, own: Value, shared: &mut Map<String, Value>) -> Value {
+    let mut own = own;
+    if let Some(defs) = own.as_object_mut().and_then(|own| own.remove("$defs")) {
+        let defs = defs.as_object().cloned().unwrap_or_default();
+        for (key, mut def) in defs {
+            qualify(&mut def, name);
+            shared.insert(format!("{name}.{key}"), def);
+        }
+    }
+    qualify(&mut own, name);
+    let common = schemars::schema_for!(raw::SinkCommon).to_value();
+    let mut properties = Map::new();
+    properties
+        .insert("type".to_owned(), json!({ "description": format!("The kind of sink: {summary}"), "const": name }));
+    for part in [&common, &own] {
+        let part = part["properties"].as_object().cloned().unwrap_or_default();
+        properties.extend(part);
+    }
+    let mut required = vec![Value::from("type")];
+    required.extend(own["required"].as_array().cloned().unwrap_or_default());
+    json!({
+        "title": name,
+        "description": summary,
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
+}
+
+/// Gives the definitions of one kind names of their own, since two kinds may both have an `Options`.
+fn qualify(schema: &mut Value, kind: &str) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::String(target)) = object.get_mut("$ref")
+                && let Some(name) = target.strip_prefix("#/$defs/")
+            {
+                *target = format!("#/$defs/{kind}.{name}");
+            }
+            object.values_mut().for_each(|value| qualify(value, kind));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| qualify(item, kind)),
+        _ => {}
+    }
+}
+
+/// Takes out every `null`: TOML has none, an optional key is simply left out.
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            if object.get("default").is_some_and(Value::is_null) {
+                object.remove("default");
+            }
+            if let Some(Value::Array(types)) = object.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    object.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(values)) = object.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
+            if let Some(Value::Array(choices)) = object.get_mut("anyOf") {
+                choices.retain(|choice| choice["type"] != "null");
+                if let [Value::Object(only)] = choices.as_slice() {
+                    let only = only.clone();
+                    object.remove("anyOf");
+                    for (key, value) in only {
+                        object.entry(key).or_insert(value);
+                    }
+                }
+            }
+            object.values_mut().for_each(without_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        _ => {}
+    }
+}

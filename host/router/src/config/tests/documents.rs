@@ -1,0 +1,192 @@
+//! The schema, the examples and the reference say what the code does: nothing is documented that does not
+//! exist, and nothing exists undocumented.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::reference::reference;
+use super::{good, load_text};
+use crate::config::check::keywords::KEYWORDS;
+use crate::config::{load, schema};
+
+fn examples() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/config"))
+}
+
+/// Calls `visit` for every schema inside a schema, with a path to it.
+fn each_schema(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
+    visit(path, schema);
+    for (keyword, value) in schema.as_object().into_iter().flatten() {
+        let below = format!("{path}/{keyword}");
+        match keyword.as_str() {
+            "properties" | "$defs" => {
+                for (name, schema) in value.as_object().into_iter().flatten() {
+                    each_schema(schema, &format!("{below}/{name}"), visit);
+                }
+            }
+            "oneOf" | "anyOf" | "allOf" => {
+                for (index, schema) in value.as_array().into_iter().flatten().enumerate() {
+                    each_schema(schema, &format!("{below}/{index}"), visit);
+                }
+            }
+            "items" | "additionalProperties" => each_schema(value, &below, visit),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_schema_uses_nothing_that_the_check_would_skip() {
+    each_schema(&schema(), "#", &mut |path, schema| {
+        for keyword in schema.as_object().into_iter().flatten().map(|(key, _)| key) {
+            assert!(KEYWORDS.contains(&keyword.as_str()), "{path}: `{keyword}`");
+        }
+    });
+}
+
+#[test]
+fn every_reference_inside_the_schema_leads_somewhere() {
+    let whole = schema();
+    each_schema(&whole, "#", &mut |path, schema| {
+        if let Some(target) = schema["$ref"].as_str() {
+            let pointer = target.strip_prefix('#').unwrap_or(target);
+            assert!(whole.pointer(pointer).is_some(), "{path}: {target}");
+        }
+        assert_ne!(schema["type"], "null", "{path}: TOML has no null");
+    });
+}
+
+#[test]
+fn every_key_has_a_description() {
+    each_schema(&schema(), "#", &mut |path, schema| {
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let described = property["description"].as_str().is_some_and(|text| !text.is_empty());
+            assert!(described, "{path}/properties/{name}");
+        }
+    });
+}
+
+#[test]
+fn the_sinks_leave_the_common_keys_to_the_configuration() {
+    for kind in weir_sinks::KINDS {
+        let own = (kind.schema)();
+        for key in ["type", "routes", "min_level"] {
+            assert!(own["properties"].get(key).is_none(), "{}: {key}", kind.name);
+        }
+    }
+}
+
+#[test]
+fn the_example_of_every_kind_of_sink_is_a_configuration() {
+    for kind in weir_sinks::KINDS {
+        let settings = good(kind.example);
+        assert_eq!(settings.sinks[0].kind, kind.name);
+    }
+}
+
+#[test]
+fn every_example_is_valid_as_it_lies_there() {
+    let mut seen = 0;
+    for entry in fs::read_dir(examples()).expect("the folder of examples") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            load(&path, &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+            seen += 1;
+        }
+    }
+    assert!(seen >= 6, "only {seen} examples");
+}
+
+/// The text of a full.toml with its optional keys, which stand there as comments, switched on.
+fn full() -> String {
+    fs::read_to_string(examples().join("full.toml")).expect("full.toml")
+}
+
+#[test]
+fn the_full_example_has_every_key_of_every_section() {
+    let text = full();
+    let mut given = BTreeSet::new();
+    let mut section = String::new();
+    for line in text.lines() {
+        let line = line.trim_start_matches('#').trim();
+        if let Some(header) = line.strip_prefix('[') {
+            section = header.trim_start_matches('[').split(']').next().unwrap_or("").to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            given.insert(format!("{section}.{key}"));
+        }
+    }
+    let whole = schema();
+    for (name, property) in whole["properties"].as_object().expect("keys") {
+        let target = property["$ref"].as_str().or(property["items"]["$ref"].as_str());
+        let section = target.and_then(|target| whole.pointer(target.trim_start_matches('#')));
+        match section {
+            Some(section) => {
+                for key in section["properties"].as_object().expect("keys").keys() {
+                    assert!(given.contains(&format!("{name}.{key}")), "{name}.{key}");
+                }
+            }
+            None if name == "sink" => {}
+            None => assert!(given.contains(&format!(".{name}")), "{name}"),
+        }
+    }
+}
+
+#[test]
+fn the_full_example_shows_the_defaults() {
+    let full = good(full());
+    let empty = good("");
+    assert_eq!(
+        (&full.http, &full.journal, &full.quarantine, &full.ingest, &full.log),
+        (&empty.http, &empty.journal, &empty.quarantine, &empty.ingest, &empty.log)
+    );
+    assert_eq!((full.data, full.filters_folder, full.auto_load), (empty.data, empty.filters_folder, false));
+    assert_eq!(full.filters, empty.filters);
+}
+
+#[test]
+fn the_schema_accepts_its_own_defaults() {
+    let defaults = crate::config::raw::Config::default();
+    let mut json = serde_json::to_value(defaults).expect("plain data");
+    // What is absent by default is left out in TOML.
+    let sections = json.as_object_mut().expect("an object");
+    sections.retain(|_, value| !value.is_null());
+    sections["ingest"].as_object_mut().expect("an object").remove("default_source");
+    let text = toml_text(&json);
+    load_text(&text).unwrap_or_else(|problems| panic!("{problems}"));
+}
+
+/// JSON of two levels as TOML.
+fn toml_text(json: &Value) -> String {
+    let mut text = String::new();
+    for (key, value) in json.as_object().into_iter().flatten() {
+        match value.as_object() {
+            None => text.push_str(&format!("{key} = {value}\n")),
+            Some(section) => {
+                for (inner, value) in section {
+                    text.push_str(&format!("{key}.{inner} = {value}\n"));
+                }
+            }
+        }
+    }
+    text
+}
+
+/// `WEIR_REWRITE=1 cargo test -p weir the_reference` writes it anew.
+#[test]
+fn the_reference_lists_every_key_as_the_schema_has_it() {
+    const START: &str = "<!-- made from the schema: keys -->\n";
+    const END: &str = "<!-- end of keys -->";
+    let path = examples().join("README.md");
+    let text = fs::read_to_string(&path).expect("README.md");
+    let (before, rest) = text.split_once(START).expect("the start of the keys");
+    let (keys, after) = rest.split_once(END).expect("the end of the keys");
+    let expected = format!("\n{}", reference(&schema()));
+    if std::env::var_os("WEIR_REWRITE").is_some() {
+        fs::write(&path, format!("{before}{START}{expected}{END}{after}")).expect("writable");
+        return;
+    }
+    assert_eq!(keys, expected, "the reference is out of date: WEIR_REWRITE=1 cargo test -p weir the_reference");
+}

@@ -1,0 +1,134 @@
+//! The tables of `examples/config/README.md`, made from the schema: one row for each key.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// All sections: the keys outside any, then each section, then what sinks have in common and each kind.
+pub(super) fn reference(schema: &Value) -> String {
+    let mut out = String::new();
+    let mut top = schema.clone();
+    if let Some(properties) = top["properties"].as_object_mut() {
+        properties.retain(|_, property| target(schema, property).is_none());
+        properties.remove("sink");
+    }
+    section(&mut out, schema, "Outside any section", "", &top, &[]);
+    for (name, header) in [
+        ("http", "`[http]`"),
+        ("journal", "`[journal]`"),
+        ("filter", "`[[filter]]`"),
+        ("quarantine", "`[quarantine]`"),
+        ("ingest", "`[ingest]`"),
+        ("log", "`[log]`"),
+    ] {
+        let property = &schema["properties"][name];
+        let text = property["description"].as_str().unwrap_or_default();
+        let keys = target(schema, property).unwrap_or(property);
+        section(&mut out, schema, header, text, keys, &[]);
+    }
+    sinks(&mut out, schema);
+    out
+}
+
+fn sinks(out: &mut String, schema: &Value) {
+    let kinds = schema["$defs"]["Sink"]["oneOf"].as_array();
+    let common = ["type", "routes", "min_level"];
+    for (index, kind) in kinds.into_iter().flatten().enumerate() {
+        if index == 0 {
+            let mut shared = kind.clone();
+            shared["properties"]["type"] = serde_json::json!({
+                "type": "string", "description": "The kind of sink: one of those below.",
+            });
+            if let Some(properties) = shared["properties"].as_object_mut() {
+                properties.retain(|key, _| common.contains(&key.as_str()));
+            }
+            let text = schema["properties"]["sink"]["description"].as_str();
+            section(out, schema, "`[sink.NAME]`, whatever the type", text.unwrap_or_default(), &shared, &[]);
+        }
+        let name = kind["title"].as_str().unwrap_or_default();
+        let text = kind["description"].as_str().unwrap_or_default();
+        let header = format!("`[sink.NAME]` with `type = \"{name}\"`");
+        section(out, schema, &header, text, kind, &common);
+    }
+}
+
+fn section(out: &mut String, whole: &Value, header: &str, text: &str, keys: &Value, skip: &[&str]) {
+    _ = writeln!(out, "### {header}\n");
+    if !text.is_empty() {
+        _ = writeln!(out, "{}\n", one_line(text));
+    }
+    out.push_str("| key | value | default | |\n|---|---|---|---|\n");
+    rows(out, whole, "", keys, skip);
+    out.push('\n');
+}
+
+fn rows(out: &mut String, whole: &Value, prefix: &str, keys: &Value, skip: &[&str]) {
+    let required: Vec<&str> = keys["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut names: Vec<&String> = keys["properties"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    names.sort_by_key(|name| (!required.contains(&name.as_str()), *name));
+    for name in names {
+        if skip.contains(&name.as_str()) {
+            continue;
+        }
+        let property = &keys["properties"][name];
+        let default = match property.get("default") {
+            _ if required.contains(&name.as_str()) => "required".to_owned(),
+            Some(Value::Object(table)) if table.is_empty() => "none".to_owned(),
+            Some(Value::Object(_)) | None => "none".to_owned(),
+            Some(default) => format!("`{default}`"),
+        };
+        let text = one_line(property["description"].as_str().unwrap_or_default());
+        let value = value_words(whole, property);
+        _ = writeln!(out, "| `{prefix}{name}` | {value} | {default} | {text} |");
+        if let Some(table) = target(whole, property).filter(|table| table["properties"].is_object()) {
+            rows(out, whole, &format!("{prefix}{name}."), table, &[]);
+        }
+    }
+}
+
+/// What a `$ref` leads to, also inside a list.
+fn target<'a>(whole: &'a Value, property: &'a Value) -> Option<&'a Value> {
+    let target = property["$ref"].as_str().or(property["items"]["$ref"].as_str())?;
+    whole.pointer(target.trim_start_matches('#'))
+}
+
+/// The kind of value in words.
+fn value_words(whole: &Value, property: &Value) -> String {
+    let schema = match property["$ref"].as_str() {
+        Some(_) => target(whole, property).unwrap_or(property),
+        None => property,
+    };
+    let words: Vec<&Value> = match (&schema["enum"], &schema["oneOf"]) {
+        (Value::Array(words), _) => words.iter().collect(),
+        (_, Value::Array(choices)) => choices.iter().filter_map(|choice| choice.get("const")).collect(),
+        _ => Vec::new(),
+    };
+    if !words.is_empty() {
+        let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        return quoted.join(", ");
+    }
+    if let Some(choices) = schema["anyOf"].as_array() {
+        if choices.iter().any(|choice| choice["format"] == "size") {
+            return "size".to_owned();
+        }
+        let mut kinds: Vec<String> = choices.iter().map(|choice| value_words(whole, choice)).collect();
+        kinds.dedup();
+        return kinds.join(" or ");
+    }
+    match (schema["format"].as_str(), schema["type"].as_str()) {
+        (Some("size"), _) => "size".to_owned(),
+        (Some("duration"), _) => "duration".to_owned(),
+        (_, Some("array")) => match value_words(whole, &schema["items"]).as_str() {
+            "string" => "list of strings".to_owned(),
+            _ => "list".to_owned(),
+        },
+        (_, Some("object")) => "table".to_owned(),
+        (_, Some(name)) => name.to_owned(),
+        _ => "any".to_owned(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").replace('|', "\\|")
+}

@@ -1,0 +1,202 @@
+//! What right files mean.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+use weir_record::Level;
+
+use super::{bad, good};
+use crate::config::{FilterSettings, Keep, Module, OnError, Overrides, Settings, StandardKey, Sync, WhenFull};
+
+#[test]
+fn with_no_configuration_weir_is_useful_on_this_machine_alone() {
+    let settings = Settings::default_for(Path::new("here"));
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.data, Path::new("here/weir-data"));
+    assert_eq!(settings.filters_folder, Path::new("here/filters"));
+    assert!(settings.auto_load);
+    assert_eq!(settings.filters.len(), 1);
+    assert_eq!(settings.filters[0].module, Module::Bundled("redact".into()));
+    let sinks: Vec<_> = settings.sinks.iter().map(|s| (&*s.name, &*s.kind)).collect();
+    assert_eq!(sinks, [("console", "console"), ("sqlite", "sqlite")]);
+    assert_eq!(settings.journal.sync, Sync::Always);
+}
+
+#[test]
+fn the_defaults_are_themselves_valid() {
+    // An empty file takes the way of every file, with every bound.
+    let mut empty = good("");
+    empty.auto_load = true;
+    assert_eq!(empty, Settings::default_for(Path::new("/etc/weir")));
+}
+
+#[test]
+fn every_key_reaches_its_setting() {
+    let settings = good(
+        r#"
+data = "d"
+filters_folder = "f"
+auto_load = true
+[http]
+listen = "localhost:1"
+max_body = "1MiB"
+max_decompressed = "2MiB"
+max_in_flight = 3145728
+max_connections = 4
+header_timeout = "5s"
+body_timeout = "1m30s"
+[journal]
+sync = "100ms"
+max_size = "1GiB"
+when_full = "drop_oldest"
+segment_size = "8MiB"
+compress = true
+recent = "16MiB"
+[[filter]]
+name = "one"
+module = "./sub/one.wasm"
+on_error = "reject"
+timeout = "1s"
+memory = "32MiB"
+max_output = "1MiB"
+options = { keys = ["a"], deep = { n = 1, f = 1.5, on = 2026-11-20 } }
+[sink.out]
+type = "console"
+routes = ["audit", "all"]
+min_level = "ERROR"
+[quarantine]
+keep = "reason"
+max_size = "1MiB"
+max_age = "7d"
+[ingest]
+aliases = { sev = "level" }
+standard_aliases = false
+default_source = "edge"
+default_level = "DEBUG"
+"#,
+    );
+    assert_eq!(settings.data, Path::new("/etc/weir/d"));
+    assert_eq!(settings.filters_folder, Path::new("/etc/weir/f"));
+    assert!(settings.auto_load);
+    let http = &settings.http;
+    assert_eq!(http.listen.to_string(), "127.0.0.1:1");
+    assert_eq!(
+        [http.max_body_bytes, http.max_decompressed_bytes, http.max_in_flight_bytes],
+        [1 << 20, 2 << 20, 3 << 20]
+    );
+    assert_eq!(http.max_connections, 4);
+    assert_eq!(http.header_timeout, Duration::from_secs(5));
+    assert_eq!(http.body_timeout, Duration::from_secs(90));
+    let journal = &settings.journal;
+    assert_eq!(journal.sync, Sync::Every(Duration::from_millis(100)));
+    assert_eq!([journal.max_size_bytes, journal.segment_bytes, journal.recent_bytes], [1 << 30, 8 << 20, 16 << 20]);
+    assert_eq!(journal.when_full, WhenFull::DropOldest);
+    assert!(journal.compress);
+    let filter = &settings.filters[0];
+    assert_eq!(filter.name, "one");
+    assert_eq!(filter.module, Module::File(PathBuf::from("sub/one.wasm")));
+    assert_eq!(filter.on_error, OnError::Reject);
+    assert_eq!(filter.timeout, Duration::from_secs(1));
+    assert_eq!([filter.memory_bytes, filter.output_bytes], [32 << 20, 1 << 20]);
+    assert_eq!(filter.options, json!({ "keys": ["a"], "deep": { "n": 1, "f": 1.5, "on": "2026-11-20" } }));
+    let sink = &settings.sinks[0];
+    assert_eq!((&*sink.name, &*sink.kind), ("out", "console"));
+    assert_eq!(sink.routes, Some(vec!["audit".to_owned(), "all".to_owned()]));
+    assert_eq!(sink.min_level, Some(Level::Error));
+    assert_eq!(sink.options, json!({}), "the common keys are not the kind's");
+    assert_eq!(settings.quarantine.keep, Keep::Reason);
+    assert_eq!(settings.quarantine.max_size_bytes, 1 << 20);
+    assert_eq!(settings.quarantine.max_age, Duration::from_secs(7 * 86_400));
+    assert_eq!(settings.ingest.aliases, [("sev".to_owned(), StandardKey::Level)]);
+    assert!(!settings.ingest.standard_aliases);
+    assert_eq!(settings.ingest.default_source.as_deref(), Some("edge"));
+    assert_eq!(settings.ingest.default_level, Level::Debug);
+}
+
+#[test]
+fn sinks_and_filters_keep_the_order_of_the_file() {
+    let settings = good(
+        "[sink.z]\ntype = 'console'\n[sink.a]\ntype = 'console'\n\
+         [[filter]]\nname = 'z'\nmodule = 'z.wasm'\n[[filter]]\nname = 'a'\nmodule = 'a.wasm'\n",
+    );
+    let sinks: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    let filters: Vec<&str> = settings.filters.iter().map(|filter| filter.name.as_str()).collect();
+    assert_eq!((sinks, filters), (vec!["z", "a"], vec!["z", "a"]));
+}
+
+#[test]
+fn none_is_said_by_an_empty_list_or_section() {
+    let settings = good("filter = []\n[sink]\n");
+    assert!(settings.filters.is_empty() && settings.sinks.is_empty());
+}
+
+#[test]
+fn variables_become_the_type_that_the_key_has() {
+    let settings = good(
+        "auto_load = '${YES}'\n[http]\nlisten = '127.0.0.1:${PORT}'\n\
+         max_connections = '${COUNT}'\nmax_body = '${COUNT}MiB'\nmax_in_flight = '${NONE:-99999999}'",
+    );
+    assert!(settings.auto_load);
+    assert_eq!(settings.http.listen.port(), 9000);
+    assert_eq!(settings.http.max_connections, 12);
+    assert_eq!(settings.http.max_body_bytes, 12 << 20);
+    assert_eq!(settings.http.max_in_flight_bytes, 99_999_999);
+}
+
+#[test]
+fn only_what_comes_from_the_environment_is_turned_into_another_type() {
+    bad("auto_load = 'true'");
+    bad("[http]\nmax_connections = '12'");
+    bad("[http]\nmax_connections = '$${COUNT}'");
+}
+
+#[test]
+fn options_of_filters_stay_text_since_nobody_says_what_they_should_be() {
+    let settings = good(
+        "[[filter]]\nname = 'a'\nmodule = 'a.wasm'\n\
+         options = { n = '${COUNT}', re = '^$${x}$', list = ['${WORD}'] }",
+    );
+    assert_eq!(settings.filters[0].options, json!({ "n": "12", "re": "^${x}$", "list": ["s3cret"] }));
+}
+
+#[test]
+fn a_variable_can_not_add_anything_to_the_file() {
+    let settings = good("data = '${TOML}'\n[sink.a]\ntype = 'console'");
+    assert!(!settings.auto_load);
+    assert_eq!(settings.sinks.len(), 1);
+    assert!(settings.data.to_string_lossy().contains("[sink.evil]"));
+}
+
+#[test]
+fn the_command_line_decides_over_the_file_and_moves_modules_with_their_folder() {
+    let settings = good("[[filter]]\nname = 'a'\nmodule = 'a.wasm'");
+    let none = settings.clone().with_overrides(&Overrides::default());
+    assert_eq!(none, settings);
+    let settings = settings.with_overrides(&Overrides {
+        listen: Some(([0, 0, 0, 0], 9).into()),
+        data: Some("over".into()),
+        filters_folder: Some("wasm".into()),
+    });
+    assert_eq!(settings.http.listen.to_string(), "0.0.0.0:9");
+    assert_eq!(settings.data, Path::new("over"));
+    assert_eq!(settings.filters_folder, Path::new("wasm"));
+    assert_eq!(settings.filters[0].module, Module::File("a.wasm".into()), "still relative to that folder");
+}
+
+#[test]
+fn a_module_that_is_only_found_gets_the_defaults_that_a_written_one_has() {
+    let written = good("[[filter]]\nname = 'a'\nmodule = 'a.wasm'");
+    let found = FilterSettings::with_defaults("a", Module::File("a.wasm".into()));
+    assert_eq!(written.filters[0], found);
+}
+
+#[test]
+fn debugging_shows_options_without_their_values() {
+    let settings = good(
+        "[[filter]]\nname = 'a'\nmodule = 'a.wasm'\noptions.key = '${WORD}'\n\
+         [sink.a]\ntype = 'file'\npath = '${WORD}'",
+    );
+    let shown = format!("{settings:?}");
+    assert!(shown.contains("path") && !shown.contains("s3cret"), "{shown}");
+}

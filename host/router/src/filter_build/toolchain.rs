@@ -1,0 +1,101 @@
+//! Finds a Rust toolchain that compiles for WebAssembly.
+//!
+//! Two are known, in this order:
+//! - the machine's own `rustc`, if its target `wasm32-unknown-unknown` is installed, as `rustup target add` does;
+//! - Debian's packages `rustc-web` and `rust-web-src`: a compiler in `/usr/bin` and the sources of its standard
+//!   library, which cargo then builds first. A cargo from rustup, if there is one, works with it; the linker is that
+//!   of any toolchain. `-Zbuild-std` and `RUSTC_BOOTSTRAP` are what a stable cargo needs for that, and are used for
+//!   nothing else.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// What filters are compiled for.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Vectors are in every engine that serves components, and halve the time of scanning.
+const FLAGS: &str = "-C target-feature=+simd128";
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+
+/// A toolchain that can build filters.
+#[derive(Debug, PartialEq)]
+pub enum Toolchain {
+    /// The standard library for the target is there.
+    Installed,
+    /// The standard library is built from source.
+    FromSource {
+        /// The compiler, of the same version as the sources.
+        rustc: PathBuf,
+        linker: PathBuf,
+    },
+}
+
+impl Toolchain {
+    /// The first that is there.
+    pub fn find() -> anyhow::Result<Self> {
+        Self::choose(sysroot("rustc".as_ref()), sysroot(DEBIAN_RUSTC.as_ref()))
+    }
+
+    /// Chooses between the sysroot of `rustc` and that of Debian's.
+    pub fn choose(own: Option<PathBuf>, debian: Option<PathBuf>) -> anyhow::Result<Self> {
+        let own_target = own.as_ref().map(|sysroot| sysroot.join("lib/rustlib").join(TARGET).join("lib"));
+        if own_target.is_some_and(|folder| holds_std(&folder)) {
+            return Ok(Toolchain::Installed);
+        }
+        let sources = |sysroot: &PathBuf| sysroot.join("lib/rustlib/src/rust/library/std/Cargo.toml").is_file();
+        let Some(debian) = debian.filter(sources) else {
+            bail!(
+                "no Rust toolchain here compiles for WebAssembly; with rustup run `rustup target add {TARGET}`, on \
+                 Debian or Ubuntu run `apt-get install rustc-web rust-web-src`, then try again"
+            );
+        };
+        let linker = [own, Some(debian)].into_iter().flatten().find_map(|sysroot| linker(&sysroot));
+        let linker = linker.context(
+            "no `rust-lld` to link WebAssembly with; run `apt-get install lld`, or install Rust from https://rustup.rs",
+        )?;
+        Ok(Toolchain::FromSource { rustc: DEBIAN_RUSTC.into(), linker })
+    }
+
+    /// A cargo that builds for the target.
+    pub fn cargo(&self) -> Command {
+        let mut cargo = Command::new("cargo");
+        // Flags for another target would replace those below.
+        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("RUSTFLAGS");
+        cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", FLAGS);
+        if let Toolchain::FromSource { rustc, linker } = self {
+            cargo
+                .env("RUSTC", rustc)
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker)
+                .arg("-Zbuild-std=std,panic_abort");
+        }
+        cargo
+    }
+}
+
+/// Where a compiler keeps its libraries.
+fn sysroot(rustc: &Path) -> Option<PathBuf> {
+    let output = Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
+    let sysroot = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| PathBuf::from(sysroot.trim()))
+}
+
+fn holds_std(folder: &Path) -> bool {
+    let files = folder.read_dir().into_iter().flatten().flatten();
+    files.into_iter().any(|file| file.file_name().to_string_lossy().starts_with("libstd-"))
+}
+
+/// The linker of a toolchain. Debian's may be a link to a package that is not installed.
+fn linker(sysroot: &Path) -> Option<PathBuf> {
+    let rustlib = sysroot.join("lib/rustlib").read_dir().into_iter().flatten().flatten();
+    let mut places: Vec<PathBuf> = rustlib.map(|entry| entry.path().join("bin/rust-lld")).collect();
+    places.push(sysroot.join("bin/rust-lld"));
+    places.push(sysroot.join("bin/wasm-ld"));
+    let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+    places.extend(std::env::split_paths(&path).flat_map(|folder| [folder.join("wasm-ld"), folder.join("rust-lld")]));
+    places.into_iter().find(|place| place.is_file())
+}

@@ -1,0 +1,124 @@
+//! What should run, in which order, and where each module comes from.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use weir_engine::FilterSpec;
+
+use crate::bundled;
+use crate::config::{FilterSettings, Module, Settings};
+use crate::{limits, parts};
+
+/// A filter that should run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    pub spec: FilterSpec,
+    pub source: Source,
+    /// Whether the configuration names it, rather than its lying in the folder.
+    pub named: bool,
+}
+
+/// Where a module comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    Bundled(String),
+    File(PathBuf),
+}
+
+impl Source {
+    /// As on a command line: `bundled:NAME` or a file.
+    pub fn parse(text: &str) -> Self {
+        match text.strip_prefix("bundled:") {
+            Some(name) => Self::Bundled(name.to_string()),
+            None => Self::File(PathBuf::from(text)),
+        }
+    }
+
+    /// The module's bytes.
+    pub fn read(&self) -> Result<Cow<'static, [u8]>, String> {
+        match self {
+            Self::Bundled(name) => bundled::module(name).map(Cow::Borrowed).ok_or_else(|| {
+                let all: Vec<_> = bundled::names().collect();
+                format!("no bundled filter `{name}`; there are: {}", all.join(", "))
+            }),
+            Self::File(path) => read_module(path).map(Cow::Owned),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bundled(name) => write!(f, "bundled:{name}"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+fn read_module(path: &Path) -> Result<Vec<u8>, String> {
+    let failed = |error: std::io::Error| format!("can't read `{}`: {error}", path.display());
+    let about = std::fs::metadata(path).map_err(failed)?;
+    if about.len() > limits::MODULE_BYTES {
+        return Err(format!(
+            "`{}` has {} bytes; a module may have {}",
+            path.display(),
+            about.len(),
+            limits::MODULE_BYTES
+        ));
+    }
+    std::fs::read(path).map_err(failed)
+}
+
+/// The filters that the settings name, then, with `auto_load`, the other modules in the folder, by
+/// name. A folder that is not there holds none.
+pub fn wanted(settings: &Settings) -> Vec<Wanted> {
+    let mut all: Vec<Wanted> = settings
+        .filters
+        .iter()
+        .map(|filter| Wanted {
+            spec: parts::filter(filter),
+            source: match &filter.module {
+                Module::Bundled(name) => Source::Bundled(name.clone()),
+                Module::File(path) => Source::File(settings.filters_folder.join(path)),
+            },
+            named: true,
+        })
+        .collect();
+    if !settings.auto_load {
+        return all;
+    }
+    for path in modules(&settings.filters_folder) {
+        let source = Source::File(path.clone());
+        if all.iter().any(|w| w.source == source) {
+            continue;
+        }
+        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
+        let Some(name) = stem.filter(|name| all.iter().all(|w| w.spec.name != *name)) else {
+            tracing::warn!(
+                "{} is not loaded: a filter of that name is configured",
+                path.display()
+            );
+            continue;
+        };
+        all.push(Wanted {
+            spec: parts::filter(&FilterSettings::with_defaults(&name, Module::File(path))),
+            source,
+            named: false,
+        });
+    }
+    all
+}
+
+/// The modules in a folder, by name.
+fn modules(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "wasm") && path.is_file())
+        .collect();
+    paths.sort();
+    paths
+}

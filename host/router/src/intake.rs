@@ -1,0 +1,81 @@
+//! What ingest asks of the router: to take deliveries, and to say how it is.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use weir_engine::Health;
+use weir_ingest::{Delivery, Intake, Refusal};
+
+use crate::outlets::Outlets;
+use crate::pipeline::{Entrance, Shared};
+
+/// The router, as ingest sees it.
+pub struct Front {
+    pub entrance: Entrance,
+    pub shared: Arc<Shared>,
+    pub outlets: Arc<Mutex<Outlets>>,
+    pub numbers: PrometheusHandle,
+    pub since: Instant,
+}
+
+/// A filter's health in words.
+fn state(health: &Health) -> String {
+    match health {
+        Health::Ok => "ok".into(),
+        Health::Failing { batches, reason } => format!("failing, {batches} batches in a row: {reason}"),
+        Health::Suspended { retry_in, reason } => {
+            format!("suspended, tried again in {} s: {reason}", retry_in.as_secs())
+        }
+    }
+}
+
+impl Intake for Front {
+    fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
+        self.entrance.submit(delivery)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        match self.shared.journal.stats().poisoned {
+            Some(reason) => Err(format!("the journal is stopped: {reason}")),
+            None => Ok(()),
+        }
+    }
+
+    fn health(&self) -> Value {
+        let filters: Vec<Value> = self
+            .shared
+            .chain
+            .load()
+            .0
+            .iter()
+            .map(|filter| {
+                json!({
+                    "name": filter.spec().name,
+                    "version": filter.description().version,
+                    "state": state(&filter.health()),
+                })
+            })
+            .collect();
+        // Held only while sinks are exchanged.
+        let sinks = match self.outlets.try_lock() {
+            Ok(outlets) => json!(outlets.statuses()),
+            Err(_) => json!("being exchanged"),
+        };
+        json!({
+            "status": match self.ready() { Ok(()) => "ok", Err(_) => "failing" },
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_seconds": self.since.elapsed().as_secs(),
+            "journal": self.shared.journal.stats(),
+            "filters": filters,
+            "sinks": sinks,
+        })
+    }
+
+    fn metrics(&self) -> String {
+        self.numbers.run_upkeep();
+        self.numbers.render()
+    }
+}

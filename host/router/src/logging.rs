@@ -1,0 +1,26 @@
+//! Weir's own log, on standard error, so that standard output is the console sink's alone.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, LogSettings};
+
+/// Starts the log. `WEIR_LOG` overrides the configured level, in the syntax of `RUST_LOG`.
+pub fn start(settings: &LogSettings) {
+    let filter = std::env::var("WEIR_LOG")
+        .ok()
+        .and_then(|text| EnvFilter::try_new(text).ok())
+        .unwrap_or_else(|| EnvFilter::new(settings.level.as_str()));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false);
+    // A second start in one process (tests) keeps the first.
+    let _ = match settings.format {
+        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => log.compact().try_init(),
+    };
+}

@@ -1,0 +1,63 @@
+//! The `weir` binary: everything that knows all the parts.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `cli.rs` | the command line and its help |
+//! | `commands/` | what each command does |
+//! | `config/` | the configuration file: what it says, then what it means |
+//! | `wiring.rs` | builds the parts from the last to the first, stops them from the first to the last |
+//! | `pipeline.rs` | deliveries through the filters into the journal, and the answers back |
+//! | `filters.rs` | which filters run: loading, swapping, the filters folder |
+//! | `parts.rs` | what the configuration means to each part |
+//! | `outlets.rs` | which sinks run |
+//! | `reload.rs` | watches configuration and filters folder; SIGHUP |
+//! | `intake.rs` | what ingest asks of the router: submit, health, metrics |
+//! | `quarantine.rs` | where records go that nobody could take |
+//! | `sample.rs` | recent records that a new filter is tried on |
+//! | `bundled.rs` | the filters inside the binary |
+//! | `bench.rs` | `weir bench` |
+//! | `client.rs` | an HTTP client for routers on this machine |
+//! | `logging.rs` | Weir's own log |
+//! | `limits.rs` | the bounds |
+
+#![forbid(unsafe_code)]
+
+mod bench;
+mod bundled;
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod filter_build;
+mod filters;
+mod intake;
+mod limits;
+mod logging;
+mod outlets;
+mod parts;
+mod pipeline;
+mod quarantine;
+mod reload;
+mod sample;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let command = cli
+        .command
+        .unwrap_or_else(|| cli::Command::Run(cli::RunArgs::default()));
+    match commands::perform(command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("weir: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

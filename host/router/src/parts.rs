@@ -1,0 +1,117 @@
+//! What the settings mean to each part: the one place where the configuration's terms are turned into those of the
+//! crates, which don't know each other's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use weir_engine::FilterSpec;
+use weir_ingest::HttpOptions;
+use weir_journal::{OnDamage, Options, SyncMode};
+use weir_record::{Aliases, Role, Scale};
+use weir_sinks::{RunnerOptions, Selection};
+
+use crate::config::{self, FilterSettings, Settings, SinkSettings, StandardKey};
+use crate::quarantine::{Keep, QuarantineOptions};
+
+/// For the journal.
+pub fn journal(settings: &Settings) -> Options {
+    let journal = &settings.journal;
+    Options {
+        sync: match journal.sync {
+            config::Sync::Always => SyncMode::Always,
+            config::Sync::Every(time) => SyncMode::Every(time),
+            config::Sync::Off => SyncMode::Off,
+        },
+        max_size_bytes: journal.max_size_bytes,
+        segment_bytes: journal.segment_bytes,
+        when_full: match journal.when_full {
+            config::WhenFull::Refuse => weir_journal::WhenFull::Refuse,
+            config::WhenFull::DropOldest => weir_journal::WhenFull::DropOldest,
+        },
+        compress: journal.compress,
+        recent_bytes: journal.recent_bytes as usize,
+        on_damage: OnDamage::Refuse,
+    }
+}
+
+/// Where the journal is.
+pub fn journal_folder(settings: &Settings) -> PathBuf {
+    settings.data.join("journal")
+}
+
+/// For the quarantine.
+pub fn quarantine(settings: &Settings) -> QuarantineOptions {
+    let quarantine = &settings.quarantine;
+    QuarantineOptions {
+        keep: match quarantine.keep {
+            config::Keep::Record => Keep::Record,
+            config::Keep::Reason => Keep::Reason,
+            config::Keep::Nothing => Keep::Nothing,
+        },
+        max_size_bytes: quarantine.max_size_bytes,
+        max_age: quarantine.max_age,
+    }
+}
+
+/// Where the quarantine is.
+pub fn quarantine_folder(settings: &Settings) -> PathBuf {
+    settings.data.join("quarantine")
+}
+
+/// For the HTTP server.
+pub fn http(settings: &Settings) -> anyhow::Result<HttpOptions> {
+    let (http, ingest) = (&settings.http, &settings.ingest);
+    let mut aliases = match ingest.standard_aliases {
+        true => Aliases::default(),
+        false => Aliases::none(),
+    };
+    for (name, key) in &ingest.aliases {
+        aliases.add(name, role(*key))?;
+    }
+    let defaults = HttpOptions::default();
+    Ok(HttpOptions {
+        source: ingest.default_source.clone().unwrap_or(defaults.source),
+        level: ingest.default_level,
+        aliases: Arc::new(aliases),
+        max_body_bytes: http.max_body_bytes as usize,
+        max_decompressed_bytes: http.max_decompressed_bytes as usize,
+        max_in_flight_bytes: http.max_in_flight_bytes as usize,
+        max_connections: http.max_connections,
+        quiet_timeout: http.header_timeout,
+        body_total_timeout: http.body_timeout,
+        ..defaults
+    })
+}
+
+fn role(key: StandardKey) -> Role {
+    match key {
+        StandardKey::Timestamp => Role::Timestamp,
+        StandardKey::Level => Role::Level(Scale::Any),
+        StandardKey::Source => Role::Source,
+        StandardKey::Message => Role::Message,
+    }
+}
+
+/// For the engine: one filter.
+pub fn filter(filter: &FilterSettings) -> FilterSpec {
+    FilterSpec {
+        name: filter.name.clone(),
+        options: filter.options.clone(),
+        timeout: filter.timeout,
+        memory_bytes: filter.memory_bytes,
+        output_bytes: filter.output_bytes,
+        on_error: match filter.on_error {
+            config::OnError::Quarantine => weir_engine::OnError::Quarantine,
+            config::OnError::Pass => weir_engine::OnError::Pass,
+            config::OnError::Reject => weir_engine::OnError::Reject,
+        },
+    }
+}
+
+/// For the runner of one sink.
+pub fn sink(sink: &SinkSettings) -> RunnerOptions {
+    RunnerOptions {
+        name: sink.name.clone(),
+        selection: Selection { routes: sink.routes.clone(), min_level: sink.min_level },
+    }
+}

@@ -1,0 +1,23 @@
+//! Takes everything that waits, up to a bound, as one batch.
+
+use crossbeam_channel::Receiver;
+use weir_ingest::Delivery;
+use weir_record::Batch;
+
+use super::answer::Answers;
+use crate::limits;
+
+/// Joins `first` and whatever else waits into one batch, and remembers whose records are whose.
+///
+/// A delivery that comes alone is passed on as it is, without a copy.
+pub fn gather(first: Delivery, waiting: &Receiver<Delivery>) -> (Batch, Answers) {
+    let mut answers = Answers::default();
+    let mut batch = first.batch;
+    answers.add(batch.len() as u32, first.bad, first.reply);
+    while batch.len() < limits::BATCH_RECORDS && batch.byte_len() < limits::BATCH_BYTES {
+        let Ok(next) = waiting.try_recv() else { break };
+        batch.extend(&next.batch);
+        answers.add(next.batch.len() as u32, next.bad, next.reply);
+    }
+    (batch, answers)
+}

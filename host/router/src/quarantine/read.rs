@@ -1,0 +1,94 @@
+//! Reads the quarantine back, for `weir quarantine list` and `replay`, beside a router that may be
+//! writing to it.
+//!
+//! What was replayed is remembered in a small file beside each: `NAME.replayed` holds the number
+//! of bytes that are done. Files are never rewritten.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::entry::{EXTENSION, Entry};
+
+const REPLAYED: &str = "replayed";
+
+/// A file of the quarantine.
+#[derive(Debug)]
+pub struct QuarantineFile {
+    pub path: PathBuf,
+    pub size_bytes: u64,
+    pub changed: SystemTime,
+}
+
+/// An entry and where it ends, which is what [`mark_replayed`] wants.
+#[derive(Debug)]
+pub struct Found {
+    pub entry: Entry,
+    pub end: u64,
+}
+
+/// The files of a quarantine, the oldest first. A folder that is not there has none.
+pub fn files(folder: &Path) -> io::Result<Vec<QuarantineFile>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_none_or(|e| e != EXTENSION) {
+            continue;
+        }
+        // It may have gone since the folder was read.
+        let Ok(about) = path.metadata() else { continue };
+        files.push(QuarantineFile {
+            size_bytes: about.len(),
+            changed: about.modified()?,
+            path,
+        });
+    }
+    // Names begin with the time, in as many digits for the next two centuries.
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// The entries of a file that have not been replayed.
+pub fn entries(file: &Path) -> io::Result<Vec<Found>> {
+    let bytes = std::fs::read(file)?;
+    let mut at = replayed(file).min(bytes.len() as u64) as usize;
+    let mut found = Vec::new();
+    while let Some((entry, length)) = Entry::read(&bytes[at..]) {
+        at += length;
+        found.push(Found {
+            entry,
+            end: at as u64,
+        });
+    }
+    Ok(found)
+}
+
+/// Remembers that everything up to `end` was replayed.
+pub fn mark_replayed(file: &Path, end: u64) -> io::Result<()> {
+    let beside = file.with_extension(REPLAYED);
+    let new = file.with_extension("replayed-new");
+    std::fs::write(&new, end.to_string())?;
+    std::fs::File::open(&new)?.sync_all()?;
+    std::fs::rename(&new, &beside)
+}
+
+/// Removes a file and what is remembered of it.
+pub fn remove(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file.with_extension(REPLAYED)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    std::fs::remove_file(file)
+}
+
+fn replayed(file: &Path) -> u64 {
+    // No such file, or one that says nothing: nothing was replayed.
+    std::fs::read_to_string(file.with_extension(REPLAYED))
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,125 @@
+//! Takes up changes while the router runs: a new configuration, modules in the filters folder.
+//!
+//! The same path serves a changed file and SIGHUP: read everything, prepare everything, and only
+//! when nothing is wrong exchange what changed. **A broken configuration changes nothing.**
+
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as Lock};
+
+use anyhow::bail;
+use tokio::sync::Mutex;
+
+use crate::config::{self, Overrides, Settings};
+use crate::filters::{self, FilterSet};
+use crate::outlets::Outlets;
+use crate::parts;
+use crate::quarantine::Quarantine;
+use crate::wiring::{Router, lock};
+pub use watch::{Changed, Watch};
+
+/// What a reload reads, and what it changes.
+pub struct Reload {
+    file: Option<PathBuf>,
+    overrides: Overrides,
+    settings: Settings,
+    filters: Arc<Lock<FilterSet>>,
+    outlets: Arc<Mutex<Outlets>>,
+    quarantine: Arc<Quarantine>,
+}
+
+impl Reload {
+    pub fn new(
+        router: &Router,
+        file: Option<PathBuf>,
+        overrides: Overrides,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            file,
+            overrides,
+            settings,
+            filters: router.filters.clone(),
+            outlets: router.outlets.clone(),
+            quarantine: router.quarantine.clone(),
+        }
+    }
+
+    /// The folders and the file whose changes matter.
+    pub fn watched(&self) -> (Option<PathBuf>, Vec<PathBuf>) {
+        let mut folders = vec![self.settings.filters_folder.clone()];
+        for wanted in filters::wanted(&self.settings) {
+            if let filters::Source::File(path) = wanted.source
+                && let Some(folder) = path.parent()
+                && !folders.iter().any(|f| f == folder)
+            {
+                folders.push(folder.to_path_buf());
+            }
+        }
+        (self.file.clone(), folders)
+    }
+
+    /// Takes up a change, and says in the log what came of it.
+    pub async fn take_up(&mut self, changed: Changed) {
+        let result = match changed {
+            Changed::Configuration if self.file.is_some() => self.configuration().await,
+            Changed::Configuration | Changed::Filters => self.filters_folder().await,
+        };
+        if let Err(error) = result {
+            tracing::error!("nothing was changed: {error:#}");
+        }
+    }
+
+    /// Reads the configuration again and makes what runs be what it says.
+    async fn configuration(&mut self) -> anyhow::Result<()> {
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let settings = config::load(file, &|name| std::env::var(name).ok())?
+            .with_overrides(&self.overrides);
+        let changes = config::diff(Some(&self.settings), &settings);
+        if changes.is_empty() {
+            return self.filters_folder().await;
+        }
+        let wanted = filters::wanted(&settings);
+        let set = self.filters.clone();
+        let prepared =
+            tokio::task::spawn_blocking(move || lock(&set).prepare(wanted)).await?;
+        let named: Vec<_> = prepared
+            .problems
+            .iter()
+            .filter(|p| p.named)
+            .map(|p| p.reason.as_str())
+            .collect();
+        if !named.is_empty() {
+            bail!("{}", named.join("; "));
+        }
+        self.outlets.lock().await.apply(&settings.sinks).await?;
+        self.quarantine.set_options(parts::quarantine(&settings));
+        let set = self.filters.clone();
+        tokio::task::spawn_blocking(move || lock(&set).publish(prepared)).await?;
+        if !changes.restart.is_empty() {
+            tracing::warn!(
+                "changes to {} take effect when weir is started again",
+                changes.restart.join(", ")
+            );
+        }
+        self.settings = settings;
+        tracing::info!("configuration taken up");
+        Ok(())
+    }
+
+    /// Looks at the modules again: some may be new, changed or gone.
+    async fn filters_folder(&mut self) -> anyhow::Result<()> {
+        let wanted = filters::wanted(&self.settings);
+        let set = self.filters.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut set = lock(&set);
+            let prepared = set.prepare(wanted);
+            set.publish(prepared);
+        })
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,219 @@
+//! Builds the router from its last stage to its first, and stops it from its first to its last, so
+//! that no stage ever hands something to one that is not there.
+//!
+//! Order: quarantine, journal, sinks, engine and filters, pipeline, ingest.
+
+use std::net::SocketAddr;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex as Lock};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, oneshot};
+use tokio::task::JoinHandle;
+use weir_engine::{Chain, Engine, EngineOptions};
+use weir_ingest::IngestError;
+use weir_journal::{Disk, Journal};
+use weir_sinks::BuildContext;
+
+use crate::config::Settings;
+use crate::filters::{self, FilterSet, Shown};
+use crate::intake::Front;
+use crate::limits;
+use crate::outlets::Outlets;
+use crate::parts;
+use crate::pipeline::{Pipeline, Shared};
+use crate::quarantine::Quarantine;
+use crate::sample::Sample;
+
+/// A running router.
+pub struct Router {
+    pub address: SocketAddr,
+    pub filters: Arc<Lock<FilterSet>>,
+    pub outlets: Arc<Mutex<Outlets>>,
+    pub quarantine: Arc<Quarantine>,
+    journal: Journal,
+    pipeline: Pipeline,
+    serving: JoinHandle<Result<(), IngestError>>,
+    stop_serving: oneshot::Sender<()>,
+}
+
+/// What was left when a router had stopped.
+pub struct Stopped {
+    /// What each sink took, and what it has not.
+    pub sinks: Vec<weir_sinks::Stopped>,
+    /// The last sequence in the journal.
+    pub last_sequence: u64,
+}
+
+impl Router {
+    /// Starts everything; on an error nothing of it goes on.
+    pub async fn start(settings: &Settings, numbers: PrometheusHandle) -> anyhow::Result<Self> {
+        // First of all the address: the commonest reason not to start, and nothing is touched yet.
+        let listener = TcpListener::bind(settings.http.listen)
+            .await
+            .with_context(|| {
+                format!(
+                    "can't listen on {}; is another weir running? give another address with --listen",
+                    settings.http.listen
+                )
+            })?;
+        let address = listener.local_addr()?;
+        let data = &settings.data;
+        std::fs::create_dir_all(data).with_context(|| {
+            format!("can't make the data folder {}; give another with --data", data.display())
+        })?;
+        let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
+        let quarantine = Arc::new(quarantine);
+        let journal = open_journal(settings)?;
+        let outlets = open_outlets(settings, &journal, &quarantine).await?;
+        let shared = open_shared(settings, &journal, &quarantine)?;
+        let filters = open_filters(settings, &shared).await?;
+        let workers = std::thread::available_parallelism().map_or(2, usize::from);
+        let pipeline = Pipeline::start(shared.clone(), workers)?;
+        let front = Arc::new(Front {
+            entrance: pipeline.entrance(),
+            shared,
+            outlets: outlets.clone(),
+            numbers,
+            since: Instant::now(),
+        });
+        let (stop_serving, stopping) = oneshot::channel();
+        let options = parts::http(settings)?;
+        let serving = tokio::spawn(weir_ingest::serve(listener, options, front, async {
+            // A router that was dropped stops serving just as one that was told to.
+            let _ = stopping.await;
+        }));
+        Ok(Self {
+            address,
+            filters,
+            outlets,
+            quarantine,
+            journal,
+            pipeline,
+            serving,
+            stop_serving,
+        })
+    }
+
+    /// The filters that run, in order.
+    pub fn shown_filters(&self) -> Vec<Shown> {
+        lock(&self.filters).shown()
+    }
+
+    /// Ends when serving fails on its own, which it should not.
+    pub async fn broken(&mut self) -> anyhow::Error {
+        match (&mut self.serving).await {
+            Ok(Ok(())) => anyhow::anyhow!("the server ended without being told to"),
+            Ok(Err(error)) => error.into(),
+            Err(panicked) => panicked.into(),
+        }
+    }
+
+    /// Answers what is under way, drains, and makes everything durable.
+    pub async fn stop(self) -> anyhow::Result<Stopped> {
+        // An error: it has stopped already.
+        let _ = self.stop_serving.send(());
+        self.serving.await.context("the server panicked")??;
+        let pipeline = self.pipeline;
+        tokio::task::spawn_blocking(move || pipeline.stop()).await?;
+        drop(self.filters);
+        let Ok(outlets) = Arc::try_unwrap(self.outlets) else {
+            bail!("the sinks are still in use");
+        };
+        let sinks = outlets.into_inner().stop(limits::DRAIN).await;
+        let last_sequence = self.journal.last_sequence();
+        let journal = self.journal;
+        tokio::task::spawn_blocking(move || journal.close()).await?;
+        Ok(Stopped {
+            sinks,
+            last_sequence,
+        })
+    }
+}
+
+fn open_journal(settings: &Settings) -> anyhow::Result<Journal> {
+    let disk = Disk::new(parts::journal_folder(settings)).context("can't open the journal")?;
+    let (journal, recovery) = Journal::open(Arc::new(disk), parts::journal(settings))?;
+    if let Some(found) = recovery.summary() {
+        tracing::warn!("journal: {found}");
+    }
+    Ok(journal)
+}
+
+async fn open_outlets(
+    settings: &Settings,
+    journal: &Journal,
+    quarantine: &Arc<Quarantine>,
+) -> anyhow::Result<Arc<Mutex<Outlets>>> {
+    let context = BuildContext {
+        data: settings.data.clone(),
+        base: settings.folder.clone(),
+        stdout_is_terminal: std::io::stdout().is_terminal(),
+        no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+    };
+    let mut outlets = Outlets::new(journal.clone(), quarantine.clone(), context);
+    outlets.apply(&settings.sinks).await?;
+    outlets.forget_strangers(&settings.sinks);
+    Ok(Arc::new(Mutex::new(outlets)))
+}
+
+fn open_shared(
+    settings: &Settings,
+    journal: &Journal,
+    quarantine: &Arc<Quarantine>,
+) -> anyhow::Result<Arc<Shared>> {
+    Ok(Arc::new(Shared {
+        engine: Engine::new(engine_options(Some(settings.data.join("cache"))))?,
+        chain: ArcSwap::from_pointee(Chain::default()),
+        journal: journal.clone(),
+        quarantine: quarantine.clone(),
+        sample: Sample::default(),
+    }))
+}
+
+/// How the engine is set up, here and in commands that load a filter without a router.
+pub fn engine_options(cache_folder: Option<PathBuf>) -> EngineOptions {
+    EngineOptions {
+        cache_folder,
+        workers: std::thread::available_parallelism().map_or(2, usize::from),
+    }
+}
+
+/// Loads the filters. One that the configuration names and that can't be loaded keeps the router
+/// from starting: records would pass uncleaned.
+async fn open_filters(
+    settings: &Settings,
+    shared: &Arc<Shared>,
+) -> anyhow::Result<Arc<Lock<FilterSet>>> {
+    let mut set = FilterSet::new(shared.clone());
+    let wanted = filters::wanted(settings);
+    // Compiling takes a while, and the runtime has other things to do.
+    let set = tokio::task::spawn_blocking(move || -> anyhow::Result<FilterSet> {
+        let prepared = set.prepare(wanted);
+        let named: Vec<_> = prepared
+            .problems
+            .iter()
+            .filter(|p| p.named)
+            .map(|p| p.reason.as_str())
+            .collect();
+        if !named.is_empty() {
+            bail!("{}", named.join("\nweir: "));
+        }
+        set.publish(prepared);
+        Ok(set)
+    })
+    .await??;
+    Ok(Arc::new(Lock::new(set)))
+}
+
+/// Nothing that holds this lock leaves the set half changed when it panics.
+pub fn lock(filters: &Lock<FilterSet>) -> std::sync::MutexGuard<'_, FilterSet> {
+    filters
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
+}

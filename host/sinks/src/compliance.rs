@@ -1,0 +1,181 @@
+//! What every kind of sink must do, tried over the real thing: a real journal, the runner, a temporary folder, a real
+//! database. `registry` runs it for each kind, so a new kind passes it or doesn't land.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use weir_journal::Journal;
+use weir_record::Batch;
+
+use crate::registry::{BuildContext, Guarantee, Kind};
+use crate::runner::{RunnerOptions, RunningSink, State, Stopped, spawn};
+use crate::testing::{Cell, append, eventually, journal, numbered, numbers, record};
+
+/// A place for one sink: its surroundings and how to read back what it holds.
+struct Place {
+    folder: tempfile::TempDir,
+    shown: Arc<Mutex<Vec<u8>>>,
+}
+
+struct Shown(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shown {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Place {
+    fn new() -> Place {
+        Place { folder: tempfile::tempdir().expect("a temporary folder"), shown: Arc::default() }
+    }
+
+    fn context(&self) -> BuildContext {
+        let shown = self.shown.clone();
+        BuildContext {
+            data: self.folder.path().join("data"),
+            base: self.folder.path().to_path_buf(),
+            stdout: Some(Arc::new(move || Box::new(Shown(shown.clone())))),
+            ..BuildContext::default()
+        }
+    }
+
+    fn journal(&self) -> Journal {
+        journal(&self.folder.path().join("journal"))
+    }
+
+    fn spawn(&self, kind: &Kind, journal: &Journal, cell: &Arc<Cell>) -> RunningSink {
+        let sink = (kind.build)("sut", options(kind.name), &self.context()).expect("builds");
+        let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
+        spawn(runner, sink, journal.clone(), cell.clone()).expect("starts")
+    }
+
+    /// The numbers of all records held, in the order of the sink.
+    fn held(&self, kind: &Kind) -> Vec<u64> {
+        match kind.name {
+            "console" => numbers(&String::from_utf8_lossy(&self.shown.lock().expect("not poisoned"))),
+            "file" => numbers(&std::fs::read_to_string(self.folder.path().join("out.log")).unwrap_or_default()),
+            "sqlite" => {
+                numbers(&sqlite3(&self.folder.path().join("data/logs.db"), "SELECT message FROM logs ORDER BY id"))
+            }
+            other => panic!("compliance doesn't know how to read back `{other}`: teach it here"),
+        }
+    }
+}
+
+/// What another process sees in the database.
+pub fn sqlite3(path: &Path, sql: &str) -> String {
+    let run = Command::new("sqlite3")
+        .arg("-cmd")
+        .arg(".timeout 5000")
+        .arg(path)
+        .arg(sql)
+        .output()
+        .expect("sqlite3 is installed");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8(run.stdout).expect("text")
+}
+
+fn options(kind: &str) -> Value {
+    match kind {
+        "file" => json!({ "path": "out.log" }),
+        _ => json!({}),
+    }
+}
+
+/// Runs every demand.
+pub fn check(kind: &Kind) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        delivers_all_in_order_and_stops_clean(kind).await;
+        resumes_without_loss(kind).await;
+        takes_records_of_every_shape(kind).await;
+    });
+}
+
+fn fill(journal: &Journal, from: u64, frames: u64) -> u64 {
+    for frame in 0..frames {
+        append(journal, &numbered(from + frame * 7..from + (frame + 1) * 7));
+    }
+    from + frames * 7
+}
+
+async fn delivers_all_in_order_and_stops_clean(kind: &Kind) {
+    let place = Place::new();
+    let (journal, cell) = (place.journal(), Arc::new(Cell::default()));
+    let waiting = fill(&journal, 0, 30);
+    let running = place.spawn(kind, &journal, &cell);
+    let all = fill(&journal, waiting, 30);
+    eventually("all is delivered", || running.status().records == all).await;
+    assert_eq!(running.status().state, State::Ok, "{}", kind.name);
+    let last = fill(&journal, all, 3);
+    let stopped = running.stop().await;
+    let expected =
+        Stopped { name: "sut".into(), delivered_records: last, pending_frames: 0, pending_records: 0, error: None };
+    assert_eq!(stopped, expected, "{}: a stop drains what waits", kind.name);
+    assert_eq!(place.held(kind), (0..last).collect::<Vec<_>>(), "{}", kind.name);
+    assert!(cell.held.lock().expect("not poisoned").is_empty());
+}
+
+async fn resumes_without_loss(kind: &Kind) {
+    let place = Place::new();
+    let cell = Arc::new(Cell::default());
+    let mut next = 0;
+    for round in 0..6 {
+        let journal = place.journal();
+        let running = place.spawn(kind, &journal, &cell);
+        next = fill(&journal, next, 5 + round);
+        if round % 2 == 0 {
+            assert_eq!(running.stop().await.error, None);
+        } else {
+            // As in a crash: wherever it happens to be, without a flush.
+            let journal = journal.clone();
+            drop(running);
+            eventually("the runner has gone", || journal.readers().iter().all(|reader| !reader.open)).await;
+        }
+        journal.close();
+    }
+    let journal = place.journal();
+    let running = place.spawn(kind, &journal, &cell);
+    assert_eq!(running.stop().await.pending_frames, 0);
+    let mut held = place.held(kind);
+    if kind.guarantee != Guarantee::ExactlyOnce {
+        held.sort_unstable();
+        held.dedup();
+    }
+    assert_eq!(held, (0..next).collect::<Vec<_>>(), "{}", kind.name);
+}
+
+/// A sink takes or refuses every record; it never stands still because of one.
+async fn takes_records_of_every_shape(kind: &Kind) {
+    let place = Place::new();
+    let (journal, cell) = (place.journal(), Arc::new(Cell::default()));
+    let mut batch = Batch::new();
+    let shapes: [&[(&str, &str)]; 6] = [
+        &[("message", "n=0"), ("source", "../../../etc/passwd")],
+        &[("message", "n=1 \0\x1b[2J\r\n\u{202e}"), ("source", "")],
+        &[("message", "n=2"), ("", ""), ("'); DROP TABLE logs;--", "\"\\")],
+        &[("message", "n=3"), ("context.a.b", "\u{10ffff}")],
+        &[("message", "n=4"), ("level", "no such level")],
+        &[("message", "n=5")],
+    ];
+    for shape in shapes {
+        batch.push(&record(shape, &["route"]));
+    }
+    // No record at all, which only a fault elsewhere could make.
+    batch.push(&[0xde, 0, 0]);
+    append(&journal, &batch);
+    append(&journal, &numbered(6..8));
+    let running = place.spawn(kind, &journal, &cell);
+    assert_eq!(running.stop().await.pending_frames, 0, "{}", kind.name);
+    assert_eq!(place.held(kind), (0..8).collect::<Vec<_>>(), "{}", kind.name);
+}

@@ -1,0 +1,297 @@
+//! The `file` sink: lines of JSON or text, into one file or many.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | options; gathers a delivery's lines by file |
+//! | `path.rs` | where a record's line goes, safe whatever the record says |
+//! | `line.rs` | how a line reads |
+//! | `store.rs` | open files, the position, exactly once: **the argument is there** |
+//! | `disk.rs` | the operations on the disk, which tests may cut at any point |
+//! | `rotate.rs` | names of rotated files |
+//! | `tidy.rs` | compression, keep count, retention, in the background |
+//!
+//! Guarantee: exactly once, through kill -9 and power cuts, rotation included. Files are synced and the position
+//! written at most once a second and at a flush; the journal keeps everything until then.
+
+mod disk;
+mod line;
+mod path;
+mod rotate;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tidy;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::disk::{Disk, DiskError};
+use self::line::{LineFormat, TextTemplate};
+use self::path::PathTemplate;
+use self::rotate::Names;
+use self::store::{Chunk, Store, StoreError};
+use self::tidy::{Tidier, Tidy};
+use crate::limits;
+use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
+use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
+use crate::units::{Size, Span};
+
+/// The kind's line in the registry.
+pub(crate) const KIND: Kind = Kind {
+    name: "file",
+    summary: "writes JSON lines or text lines into files named by time and fields, with rotation and retention",
+    guarantee: Guarantee::ExactlyOnce,
+    example: r#"[sink.archive]
+type = "file"
+path = "logs/{source}/%Y-%m-%d.jsonl"   # %… is the record's time in UTC, {…} any of its fields
+rotate_size = "100MiB"                  # then {filename}.{timestamp}.log
+rotate_keep = 20
+retention = "30d"
+compress = true                         # zstd, for rotated files
+routes = ["audit"]
+min_level = "INFO"
+"#,
+    schema: schema_of::<FileOptions>,
+    build,
+};
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// A line by `template`.
+    Text,
+}
+
+/// Options of a `file` sink.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileOptions {
+    /// The file, with the record's time in UTC (`%Y-%m-%d`) and fields (`{source}`, `{level}`, `{context.tenant}`).
+    pub path: String,
+    /// `json` for one JSON object a line, `text` for lines by `template`.
+    #[serde(default)]
+    pub format: Format,
+    /// The text line: `{timestamp}`, `{timestamp:%H:%M:%S}`, `{level:8}` padded to a width, any field by its path,
+    /// `{fields}` for all others as JSON.
+    #[serde(default = "default_template")]
+    pub template: String,
+    /// A file is rotated before it grows beyond this size; absent: never.
+    #[serde(default)]
+    pub rotate_size: Option<Size>,
+    /// How many rotated files stay for each file; absent: all.
+    #[serde(default)]
+    pub rotate_keep: Option<usize>,
+    /// A file is removed so long after its last change; absent: never.
+    #[serde(default)]
+    pub retention: Option<Span>,
+    /// Rotated files are compressed with zstd, in the background.
+    #[serde(default)]
+    pub compress: bool,
+    /// How many files are held open at once.
+    #[serde(default = "default_open_files")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub open_files: usize,
+}
+
+fn default_template() -> String {
+    "[{timestamp}] {level:8} {source:20} {message}".into()
+}
+
+fn default_open_files() -> usize {
+    limits::OPEN_FILES
+}
+
+fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
+    FileSink::new(name, options(name, given)?, context, Disk::default())
+        .map(|sink| Box::new(sink) as Box<dyn Sink>)
+        .map_err(|error| format!("sink `{name}`: {error}"))
+}
+
+type Rejected = Vec<(Position, String)>;
+
+struct FileSink {
+    name: String,
+    path: PathTemplate,
+    line: LineFormat,
+    rotate_bytes: Option<u64>,
+    options: FileOptions,
+    store: Store,
+    tidier: Option<Tidier>,
+    /// Paths by what decides about them, so that a path is rendered once.
+    known: HashMap<Vec<u8>, PathBuf>,
+    delivered: u64,
+}
+
+impl FileSink {
+    fn new(name: &str, options: FileOptions, context: &BuildContext, disk: Disk) -> Result<FileSink, String> {
+        if options.rotate_size.is_some_and(|size| size.bytes() == 0) || options.open_files == 0 {
+            return Err("`rotate_size` and `open_files` must be more than 0; leave them out for the default".into());
+        }
+        let line = match options.format {
+            Format::Json => LineFormat::Json,
+            Format::Text => LineFormat::Text(TextTemplate::parse(&options.template)?),
+        };
+        let mut record = String::new();
+        path::push_safe(name, &mut record);
+        let record_path = context.data.join("sinks").join(format!("{record}.position"));
+        Ok(FileSink {
+            name: name.into(),
+            path: PathTemplate::parse(&options.path, &context.base)?,
+            line,
+            rotate_bytes: options.rotate_size.map(Size::bytes),
+            store: Store::new(record_path, options.open_files, disk),
+            options,
+            tidier: None,
+            known: HashMap::new(),
+            delivered: 0,
+        })
+    }
+
+    fn start_tidying(&mut self) -> Result<(), SinkError> {
+        if self.tidier.is_none() {
+            let tidy = Tidy {
+                sink: self.name.clone(),
+                root: self.path.root().into(),
+                names: Names::new(&self.path.pattern()).map_err(|error| self.fatal(&error))?,
+                compress: self.options.compress,
+                keep: self.options.rotate_keep,
+                max_age: self.options.retention.map(Span::duration),
+                unsettled: self.store.unsettled(),
+            };
+            self.tidier = Tidier::start(tidy).map_err(|error| self.retry(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Lines by file, in the order of the files' first lines.
+    fn gather(&mut self, batches: &[Selected]) -> Result<(Vec<Chunk>, Rejected), SinkError> {
+        let mut gathering = Gathering::default();
+        let mut key = Vec::new();
+        let mut rejected = Vec::new();
+        let mut last: Option<(Vec<u8>, usize)> = None;
+        for (position, record) in batches.iter().flat_map(Selected::iter) {
+            let head = record.head();
+            key.clear();
+            self.path.push_key(record, &head, &mut key);
+            let at = match &last {
+                Some((known, at)) if *known == key => *at,
+                _ => {
+                    if self.known.len() >= limits::REMEMBERED_PATHS {
+                        self.known.clear();
+                    }
+                    let path = self.known.entry(key.clone()).or_insert_with(|| self.path.render(record, &head));
+                    match gathering.slot(path, &self.store) {
+                        Ok(at) => {
+                            last = Some((key.clone(), at));
+                            at
+                        }
+                        Err(error) if error.is_about_the_path() => {
+                            rejected.push((position, error.to_string()));
+                            continue;
+                        }
+                        Err(error) => return Err(self.retry(&error)),
+                    }
+                }
+            };
+            gathering.push(at, self.rotate_bytes, |out| self.line.push_line(record, out));
+        }
+        Ok((gathering.chunks, rejected))
+    }
+
+    fn retry(&self, error: &dyn std::fmt::Display) -> SinkError {
+        SinkError::Retry(format!("sink `{}`: {error}", self.name))
+    }
+
+    fn fatal(&self, error: &dyn std::fmt::Display) -> SinkError {
+        SinkError::Fatal(format!("sink `{}`: {error}", self.name))
+    }
+
+    fn failed(&self, error: &StoreError) -> SinkError {
+        match error {
+            StoreError::Disk(_) => self.retry(error),
+            StoreError::Record { .. } => self.fatal(error),
+        }
+    }
+
+    fn position(&mut self) -> Result<(), SinkError> {
+        match self.store.position(self.delivered) {
+            Ok(rotated) => {
+                if let (true, Some(tidier)) = (rotated, &self.tidier) {
+                    tidier.wake();
+                }
+                Ok(())
+            }
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+}
+
+/// The lines of one delivery.
+#[derive(Default)]
+struct Gathering {
+    chunks: Vec<Chunk>,
+    by_path: HashMap<PathBuf, usize>,
+    /// The length that each file will have.
+    lengths: Vec<u64>,
+}
+
+impl Gathering {
+    fn slot(&mut self, path: &Path, store: &Store) -> Result<usize, DiskError> {
+        if let Some(at) = self.by_path.get(path) {
+            return Ok(*at);
+        }
+        let length = store.length(path)?;
+        let at = self.chunks.len();
+        self.chunks.push(Chunk { path: path.to_path_buf(), ..Chunk::default() });
+        self.lengths.push(length);
+        self.by_path.insert(path.to_path_buf(), at);
+        Ok(at)
+    }
+
+    fn push(&mut self, at: usize, rotate_bytes: Option<u64>, write: impl FnOnce(&mut Vec<u8>)) {
+        let chunk = &mut self.chunks[at];
+        let before = chunk.bytes.len();
+        write(&mut chunk.bytes);
+        let added = (chunk.bytes.len() - before) as u64;
+        // A line longer than the bound gets a file of its own rather than none.
+        if self.lengths[at] > 0 && rotate_bytes.is_some_and(|bound| self.lengths[at] + added > bound) {
+            chunk.cuts.push(before);
+            self.lengths[at] = 0;
+        }
+        self.lengths[at] += added;
+    }
+}
+
+#[async_trait]
+impl Sink for FileSink {
+    async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError> {
+        let held = self.store.restore(last_sequence).map_err(|error| self.failed(&error))?;
+        self.delivered = self.store.sequence().unwrap_or(0);
+        self.start_tidying()?;
+        Ok(held)
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        if self.store.is_position_due() && self.delivered > 0 {
+            self.position()?;
+        }
+        let (chunks, rejected) = self.gather(batches)?;
+        self.store.append(&chunks).map_err(|error| self.failed(&error))?;
+        if let Some(last) = batches.iter().rev().find(|frame| frame.complete) {
+            self.delivered = self.delivered.max(last.sequence);
+        }
+        Ok(Delivered { rejected, durable: Some(self.store.sequence().unwrap_or(0)) })
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        self.position()
+    }
+}

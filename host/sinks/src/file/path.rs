@@ -1,0 +1,338 @@
+//! Where a record's line goes: `logs/{source}/%Y-%m-%d.jsonl`, rendered from the record, safe whatever the record says.
+//!
+//! Invariants
+//! - **A value never leaves its component.** Separators, NUL, control characters and what other systems reserve become
+//!   `_`; a leading `.` or `-` too, so no value is `..`, hides a file or looks like an option; an empty or absent value
+//!   is `_`. So the folders of a path are exactly those of the template.
+//! - Values and components are bounded, with room for the endings of rotation and compression.
+//! - Time is the record's own, in UTC.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::fmt::strtime::BrokenDownTime;
+use jiff::tz::TimeZone;
+use weir_record::{Head, Record};
+
+use crate::limits;
+use crate::text::{is_harmful, push_value};
+
+/// A parsed template.
+#[derive(Debug)]
+pub struct PathTemplate {
+    pieces: Vec<Piece>,
+    root: PathBuf,
+    /// Within one such step of time the same values give the same path; `None` when time plays no part.
+    step_ns: Option<i64>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Piece {
+    Text(String),
+    Time(String),
+    Source,
+    Level,
+    Field(String),
+}
+
+impl PathTemplate {
+    /// Reads a template; a relative one begins at `base`.
+    pub fn parse(template: &str, base: &Path) -> Result<PathTemplate, String> {
+        if template.is_empty() || template.ends_with('/') || template.contains('\0') {
+            return Err(format!("path `{template}` names no file; end it with a file name such as `app.jsonl`"));
+        }
+        let full = std::path::absolute(base.join(template)).map_err(|error| format!("path `{template}`: {error}"))?;
+        let full = full.to_str().ok_or_else(|| format!("path `{}` is not UTF-8", full.display()))?;
+        let pieces = parse_pieces(full)?;
+        let mut fixed = String::new();
+        if let Some(Piece::Text(text)) = pieces.first() {
+            fixed.push_str(text);
+        }
+        // What follows the last separator of the fixed part belongs to a name.
+        let root = PathBuf::from(
+            fixed.rsplit_once('/').map_or("/", |(folder, _)| if folder.is_empty() { "/" } else { folder }),
+        );
+        let mut steps = pieces
+            .iter()
+            .filter_map(|piece| if let Piece::Time(format) = piece { Some(step_of(format)) } else { None });
+        let step_ns = steps.next().map(|first| steps.fold(first, i64::min));
+        Ok(PathTemplate { pieces, root, step_ns })
+    }
+
+    /// The folder that holds everything the template can name.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Appends what decides about the path: equal keys, equal paths. Much cheaper than the path itself.
+    pub fn push_key(&self, record: Record<'_>, head: &Head<'_>, out: &mut Vec<u8>) {
+        if let Some(step_ns) = self.step_ns {
+            out.extend_from_slice(&head.timestamp.div_euclid(step_ns).to_le_bytes());
+        }
+        for piece in &self.pieces {
+            let before = out.len();
+            match piece {
+                Piece::Text(_) | Piece::Time(_) => continue,
+                Piece::Source => out.extend_from_slice(head.source.as_bytes()),
+                Piece::Level => out.push(head.level as u8),
+                Piece::Field(path) => {
+                    if let Some(value) = record.get(path) {
+                        push_value(value, out);
+                    }
+                }
+            }
+            // Lengths keep neighbouring values apart.
+            out.extend_from_slice(&(out.len() - before).to_le_bytes());
+        }
+    }
+
+    /// The path of a record's line.
+    pub fn render(&self, record: Record<'_>, head: &Head<'_>) -> PathBuf {
+        let mut path = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => path.push_str(text),
+                Piece::Time(format) => path.push_str(&time(format, head.timestamp).unwrap_or_else(|_| "_".into())),
+                Piece::Source => push_safe(head.source, &mut path),
+                Piece::Level => path.push_str(head.level.as_str()),
+                Piece::Field(field) => {
+                    let mut text = Vec::new();
+                    if let Some(value) = record.get(field) {
+                        push_value(value, &mut text);
+                    }
+                    push_safe(&String::from_utf8_lossy(&text), &mut path);
+                }
+            }
+        }
+        path.split('/').map(|name| cut(name, limits::PATH_COMPONENT_BYTES)).collect::<Vec<_>>().join("/").into()
+    }
+
+    /// An expression without anchors that matches every path the template can name.
+    pub fn pattern(&self) -> String {
+        let mut out = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.push_str(&regex::escape(text)),
+                Piece::Source | Piece::Level | Piece::Field(_) => out.push_str("[^/]+"),
+                Piece::Time(format) => {
+                    for (at, literal) in split_specifiers(format).into_iter().enumerate() {
+                        out.push_str(if at > 0 { "[^/]+" } else { "" });
+                        out.push_str(&regex::escape(literal));
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+fn parse_pieces(template: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = template;
+    while let Some(open) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(open);
+        let Some((name, after)) = from.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
+            return Err(format!("path `{template}`: `{from}` has a brace without its partner"));
+        };
+        push_text(before, &mut pieces)?;
+        pieces.push(match name {
+            "source" => Piece::Source,
+            "level" => Piece::Level,
+            "" | "timestamp" | "message" => {
+                return Err(format!(
+                    "path `{template}`: `{{{name}}}` can't be part of a path; use {{source}}, {{level}}, a field such as \
+                     {{context.tenant}}, or a time such as %Y-%m-%d"
+                ));
+            }
+            field => Piece::Field(field.to_string()),
+        });
+        rest = after;
+    }
+    push_text(rest, &mut pieces)?;
+    Ok(pieces)
+}
+
+/// Splits a text into a fixed part, up to the last separator before any specifier, and the part with the time.
+fn push_text(text: &str, pieces: &mut Vec<Piece>) -> Result<(), String> {
+    let Some(percent) = text.find('%') else {
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text.to_string()));
+        }
+        return Ok(());
+    };
+    let (fixed, format) = text.split_at(percent);
+    if !fixed.is_empty() {
+        pieces.push(Piece::Text(fixed.to_string()));
+    }
+    let sample = time(format, 0).map_err(|error| format!("path: `{format}` is no time format: {error}"))?;
+    if sample.matches('/').count() != format.matches('/').count() || sample.contains('\0') {
+        return Err(format!("path: `{format}` writes separators into a name; use %Y, %m and %d"));
+    }
+    pieces.push(Piece::Time(format.to_string()));
+    Ok(())
+}
+
+fn time(format: &str, timestamp_ns: i64) -> Result<String, jiff::Error> {
+    let timestamp = Timestamp::from_nanosecond(i128::from(timestamp_ns))?;
+    BrokenDownTime::from(&timestamp.to_zoned(TimeZone::UTC)).to_string(format)
+}
+
+/// The literal texts around the specifiers of a time format.
+fn split_specifiers(format: &str) -> Vec<&str> {
+    let mut literals = Vec::new();
+    let mut rest = format;
+    while let Some(percent) = rest.find('%') {
+        literals.push(&rest[..percent]);
+        let after = &rest[percent + 1..];
+        let end = after.find(|c: char| c.is_ascii_alphabetic() || c == '%').map_or(after.len(), |at| at + 1);
+        rest = &after[end..];
+    }
+    literals.push(rest);
+    literals
+}
+
+/// How long a time format gives the same text, in nanoseconds.
+fn step_of(format: &str) -> i64 {
+    const SECOND: i64 = 1_000_000_000;
+    let mut step = 86_400 * SECOND;
+    let mut rest = format;
+    while let Some(percent) = rest.find('%') {
+        let after = &rest[percent + 1..];
+        let Some(at) = after.find(|c: char| c.is_ascii_alphabetic() || c == '%') else { break };
+        step = step.min(match after.as_bytes()[at] {
+            b'Y' | b'y' | b'C' | b'm' | b'B' | b'b' | b'h' | b'd' | b'e' | b'j' | b'a' | b'A' | b'u' | b'w' | b'U'
+            | b'W' | b'G' | b'g' | b'V' | b'F' | b'%' => step,
+            b'H' | b'k' | b'I' | b'l' | b'p' | b'P' => 3600 * SECOND,
+            b'M' | b'R' => 60 * SECOND,
+            b'S' | b'T' | b's' => SECOND,
+            // Fractions, and whatever a later version of the format adds.
+            _ => 1,
+        });
+        rest = &after[at + 1..];
+    }
+    step
+}
+
+/// Appends a value so that it stays within one component of a path.
+pub(crate) fn push_safe(value: &str, out: &mut String) {
+    let value = cut(value, limits::PATH_VALUE_BYTES);
+    if value.is_empty() {
+        out.push('_');
+    }
+    for (at, c) in value.chars().enumerate() {
+        let unsafe_here = at == 0 && matches!(c, '.' | '-');
+        let reserved = matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '{' | '}');
+        out.push(if unsafe_here || reserved || is_harmful(c) { '_' } else { c });
+    }
+}
+
+/// At most `bytes` of the text, cut between characters.
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::record_at;
+
+    fn render(template: &str, fields: &[(&str, &str)]) -> String {
+        let bytes = record_at(1_700_000_000_123_456_789, fields, &[]);
+        let template = PathTemplate::parse(template, Path::new("/base")).expect("a template");
+        let record = Record::new(&bytes);
+        template.render(record, &record.head()).to_str().expect("UTF-8").to_string()
+    }
+
+    #[test]
+    fn time_and_fields_of_the_record_are_put_in() {
+        let fields = [("source", "api"), ("level", "ERROR"), ("context.tenant", "acme")];
+        assert_eq!(
+            render("logs/{source}/{context.tenant}-{level}/%Y-%m-%d_%H.jsonl", &fields),
+            "/base/logs/api/acme-ERROR/2023-11-14_22.jsonl"
+        );
+        assert_eq!(render("/var/log/app.log", &fields), "/var/log/app.log");
+        assert_eq!(render("{nothing}.log", &fields), "/base/_.log");
+    }
+
+    #[test]
+    fn no_value_ever_leaves_its_component() {
+        let hostile = [
+            "..",
+            ".",
+            "../../etc/passwd",
+            "/etc/passwd",
+            "a/../../b",
+            "a\0b",
+            "..\\..\\x",
+            "\u{202e}x",
+            "",
+            "-rf",
+            ".ssh",
+            "a\nb",
+            "C:\\x",
+            "%Y",
+            "{source}",
+            "\u{2028}",
+            "....//....//",
+        ];
+        for value in hostile.iter().map(|s| s.to_string()).chain(["é".repeat(5000), "/".repeat(5000)]) {
+            let path =
+                render("logs/{source}/{context.tenant}.jsonl", &[("source", &value), ("context.tenant", &value)]);
+            let names: Vec<_> = path.split('/').collect();
+            assert_eq!(names.len(), 5, "{value:?} gave {path:?}");
+            assert_eq!(names[..3], ["", "base", "logs"]);
+            for name in &names[3..] {
+                assert!(
+                    !name.is_empty() && !name.starts_with(['.', '-']) && name.len() <= 200,
+                    "{value:?} gave {path:?}"
+                );
+                assert!(!name.contains(is_harmful) && !name.contains('\\'), "{value:?} gave {path:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn equal_keys_mean_equal_paths_and_different_values_different_keys() {
+        for (template, apart_ns) in
+            [("%Y/%m.log", 86_400_000_000_000), ("%H:%M.log", 60_000_000_000), ("%s.log", 1_000_000_000)]
+        {
+            let template = PathTemplate::parse(template, Path::new("/")).expect("a template");
+            let key = |ns| {
+                let bytes = record_at(ns, &[], &[]);
+                let (record, mut key) = (Record::new(&bytes), Vec::new());
+                template.push_key(record, &record.head(), &mut key);
+                (key, template.render(record, &record.head()))
+            };
+            assert_eq!(key(0), key(apart_ns - 1));
+            assert_ne!(key(0).0, key(apart_ns).0);
+            assert_ne!(key(0).0, key(-1).0);
+        }
+        let template = PathTemplate::parse("{a}{b}", Path::new("/")).expect("a template");
+        let key = |a, b| {
+            let bytes = record_at(0, &[("a", a), ("b", b)], &[]);
+            let (record, mut key) = (Record::new(&bytes), Vec::new());
+            template.push_key(record, &record.head(), &mut key);
+            key
+        };
+        assert_ne!(key("xy", "z"), key("x", "yz"));
+    }
+
+    #[test]
+    fn templates_that_name_no_file_or_are_no_template_are_refused() {
+        for template in ["", "logs/", "a{b", "a}b", "{}", "{message}", "%", "%Q!%!", "%D.log"] {
+            assert!(PathTemplate::parse(template, Path::new("/")).is_err(), "{template}");
+        }
+    }
+
+    #[test]
+    fn the_pattern_matches_what_the_template_makes_and_the_root_holds_it() {
+        for template in ["logs/{source}/%Y-%m-%d.jsonl", "%Y/x{level}.log", "plain.log"] {
+            let path = render(template, &[("source", "we.ird(+)")]);
+            let template = PathTemplate::parse(template, Path::new("/base")).expect("a template");
+            let pattern = regex::Regex::new(&format!("^{}$", template.pattern())).expect("an expression");
+            assert!(pattern.is_match(&path), "{pattern} {path}");
+            assert!(Path::new(&path).starts_with(template.root()));
+            assert!(template.root().starts_with("/base"));
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Exactly once, for any number of files at once.
+//!
+//! # The constraint
+//! Appending to a file and noting how far one came are two operations, and the process or the machine may die between
+//! any two. So after a crash a file may hold more than the note says, or, after a power cut, garbage where it was not
+//! yet synced. The note must therefore be enough to bring **every** file back to what it was at one moment.
+//!
+//! # The position record
+//! One small JSON file in the data folder, replaced by write, fsync, rename, fsync of the folder. It says: frames up to
+//! `sequence` are in the files, durably; and for every file that *may have been touched since*: its length at that
+//! moment and the names it may have been rotated to since, in order.
+//!
+//! # The rules
+//! 1. **Intent first.** Before a file is touched (created, appended to, rotated) that the record does not list so, a
+//!    new record is written which does. It has the old `sequence`: nothing has been promised yet.
+//! 2. **Position last.** A new `sequence` is written only after every touched file and every folder with a new name
+//!    in it has been fsynced; the journal's cursor follows only after that.
+//! 3. **Names are used once.** A rotated name is chosen when nothing has it, so finding it means that the rename of
+//!    rule 1's intent happened.
+//! 4. Rotated files are compressed, counted and aged only after a position has passed their rotation (`Unsettled`).
+//!
+//! # Why that is enough
+//! Start undoes everything after the record. For a listed file: if its first rotated name exists, the bytes of the
+//! position are in that file, so the later rotated files, all younger than the position, are removed, and the first is
+//! renamed over the file; else no rotation happened. Then the file is cut to its listed length. By rule 1 a file that
+//! is not listed was not touched, so now *all* files are as they were when `sequence` was their truth; by rule 2 those
+//! bytes survived; and the journal still has everything after `sequence`. Delivering that again gives each record
+//! exactly once.
+//! A crash during the undoing changes nothing in this argument: removing, renaming over and cutting may each be
+//! repeated, and once the first rotated name is gone only the cut remains. A crash between an intent and its deed
+//! leaves an intent without a deed, which the undoing passes by.
+//!
+//! What an operator does meanwhile: a file that was moved or deleted under us is let go at the next position and made
+//! anew; one that became shorter than its position is left as it is, with a warning.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::disk::{Disk, DiskError};
+use super::rotate;
+use crate::limits;
+
+/// Version of the position record.
+const VERSION: u32 = 1;
+
+/// What went wrong, by what helps.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk refused something.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The position record is none of ours.
+    #[error(
+        "the position record `{place}` can't be read: {reason}; move it away to go on from the journal's cursor (the last records may then be written twice)"
+    )]
+    Record { place: String, reason: String },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct PositionRecord {
+    version: u32,
+    /// Frames up to this are in the files; none yet: up to the journal's cursor.
+    sequence: Option<u64>,
+    files: BTreeMap<PathBuf, Listed>,
+}
+
+/// A file as it was at the position, and what may have become of it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Listed {
+    length: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rotated: Vec<PathBuf>,
+}
+
+struct Open {
+    file: File,
+    length: u64,
+    dirty: bool,
+    used: u64,
+}
+
+/// Rotated files that a crash might still undo, shared with the tidying thread.
+pub type Unsettled = Arc<Mutex<HashSet<PathBuf>>>;
+
+/// Lines for one file, with the places where it is rotated.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// The file.
+    pub path: PathBuf,
+    /// The lines.
+    pub bytes: Vec<u8>,
+    /// Before these offsets of `bytes` the file is rotated.
+    pub cuts: Vec<usize>,
+}
+
+/// The files of one sink and their position.
+pub struct Store {
+    record_path: PathBuf,
+    disk: Disk,
+    open_files: usize,
+    sequence: Option<u64>,
+    listed: BTreeMap<PathBuf, Listed>,
+    open: HashMap<PathBuf, Open>,
+    /// Folders with names that are not durable yet.
+    folders: BTreeSet<PathBuf>,
+    unsettled: Unsettled,
+    clock: u64,
+}
+
+impl Store {
+    /// A store whose position record lies at `record_path`. Touches nothing before `restore`.
+    pub fn new(record_path: PathBuf, open_files: usize, disk: Disk) -> Store {
+        Store {
+            record_path,
+            disk,
+            open_files: open_files.max(1),
+            sequence: None,
+            listed: BTreeMap::new(),
+            open: HashMap::new(),
+            folders: BTreeSet::new(),
+            unsettled: Unsettled::default(),
+            clock: 0,
+        }
+    }
+
+    /// The rotated files to leave alone.
+    pub fn unsettled(&self) -> Unsettled {
+        self.unsettled.clone()
+    }
+
+    /// The last frame that is durable.
+    pub fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// Brings every file back to the position and returns it, never more than `last_sequence`.
+    pub fn restore(&mut self, last_sequence: u64) -> Result<Option<u64>, StoreError> {
+        self.open.clear();
+        self.folders.clear();
+        let record = self.read_record()?;
+        for (path, listed) in &record.files {
+            self.undo(path, listed)?;
+        }
+        self.listed =
+            record.files.into_iter().map(|(path, listed)| (path, Listed { rotated: Vec::new(), ..listed })).collect();
+        // Beyond the journal's end there is nothing that the files could hold of this journal: see `Sink::start`.
+        self.sequence = record.sequence.map(|sequence| sequence.min(last_sequence));
+        self.settle();
+        Ok(record.sequence)
+    }
+
+    fn read_record(&self) -> Result<PositionRecord, StoreError> {
+        let bad = |reason: String| StoreError::Record { place: self.record_path.display().to_string(), reason };
+        let content = match fs::read(&self.record_path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(PositionRecord { version: VERSION, sequence: None, files: BTreeMap::new() });
+            }
+            Err(error) => return Err(DiskError::new("read", &self.record_path, error).into()),
+        };
+        let record: PositionRecord = serde_json::from_slice(&content).map_err(|error| bad(error.to_string()))?;
+        if record.version != VERSION {
+            return Err(bad(format!("it has version {}, this program knows {VERSION}", record.version)));
+        }
+        Ok(record)
+    }
+
+    fn undo(&self, path: &Path, listed: &Listed) -> Result<(), StoreError> {
+        if let Some((first, later)) = listed.rotated.split_first()
+            && self.disk.length(first)?.is_some()
+        {
+            for younger in later {
+                self.disk.remove(younger)?;
+            }
+            self.disk.rename(first, path)?;
+            self.disk.sync_folder(path.parent().unwrap_or(path))?;
+        }
+        match self.disk.length(path)? {
+            Some(length) if length > listed.length => {
+                tracing::debug!(file = %path.display(), from = length, to = listed.length, "cutting a file to its position");
+                self.disk.truncate(path, listed.length)?;
+            }
+            Some(length) if length < listed.length => {
+                tracing::warn!(
+                    file = %path.display(), length, expected = listed.length,
+                    "a file is shorter than it was; something else cut or replaced it"
+                );
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The length a file has now.
+    pub fn length(&self, path: &Path) -> Result<u64, DiskError> {
+        match self.open.get(path) {
+            Some(open) => Ok(open.length),
+            None => Ok(self.disk.length(path)?.unwrap_or(0)),
+        }
+    }
+
+    /// Appends lines to files, rotating where the chunks say. After an error only `restore` may follow.
+    pub fn append(&mut self, chunks: &[Chunk]) -> Result<(), StoreError> {
+        let plans = self.write_intents(chunks)?;
+        for (chunk, names) in chunks.iter().zip(plans) {
+            let mut from = 0;
+            for (cut, name) in chunk.cuts.iter().zip(names) {
+                self.append_to(&chunk.path, &chunk.bytes[from..*cut])?;
+                self.rotate(&chunk.path, &name)?;
+                from = *cut;
+            }
+            self.append_to(&chunk.path, &chunk.bytes[from..])?;
+        }
+        Ok(())
+    }
+
+    /// Rule 1. Returns the names that each chunk's rotations will use.
+    fn write_intents(&mut self, chunks: &[Chunk]) -> Result<Vec<Vec<PathBuf>>, StoreError> {
+        let mut news = false;
+        let mut plans = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            if !self.listed.contains_key(&chunk.path) {
+                let length = self.length(&chunk.path)?;
+                self.listed.insert(chunk.path.clone(), Listed { length, rotated: Vec::new() });
+                news = true;
+            }
+            let mut names = Vec::with_capacity(chunk.cuts.len());
+            for _ in &chunk.cuts {
+                let taken = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+                let name = rotate::free_name(&chunk.path, |name| taken.contains(name));
+                drop(taken);
+                self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+                names.push(name);
+            }
+            if let Some(listed) = self.listed.get_mut(&chunk.path) {
+                news |= !names.is_empty();
+                listed.rotated.extend(names.iter().cloned());
+            }
+            plans.push(names);
+        }
+        if news {
+            self.write_record(self.sequence, &self.listed)?;
+        }
+        Ok(plans)
+    }
+
+    fn write_record(&self, sequence: Option<u64>, files: &BTreeMap<PathBuf, Listed>) -> Result<(), StoreError> {
+        #[derive(Serialize)]
+        struct Borrowed<'a> {
+            version: u32,
+            sequence: Option<u64>,
+            files: &'a BTreeMap<PathBuf, Listed>,
+        }
+        let record = Borrowed { version: VERSION, sequence, files };
+        let content = serde_json::to_vec(&record).map_err(|error| StoreError::Record {
+            place: self.record_path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        if let Some(folder) = self.record_path.parent() {
+            self.disk.create_folder(folder)?;
+        }
+        Ok(self.disk.replace(&self.record_path, &content)?)
+    }
+
+    fn append_to(&mut self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.make_open(path)?;
+        self.clock += 1;
+        if let Some(open) = self.open.get_mut(path) {
+            open.used = self.clock;
+            open.dirty = true;
+            self.disk.append(&mut open.file, path, bytes)?;
+            open.length += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn make_open(&mut self, path: &Path) -> Result<(), StoreError> {
+        if self.open.contains_key(path) {
+            return Ok(());
+        }
+        while self.open.len() >= self.open_files {
+            let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.used).map(|(path, _)| path.clone()) else {
+                break;
+            };
+            if let Some(open) = self.open.remove(&oldest).filter(|open| open.dirty) {
+                self.disk.sync(&open.file, &oldest)?;
+            }
+        }
+        let length = match self.disk.length(path)? {
+            Some(length) => length,
+            None => {
+                self.make_folders(path)?;
+                0
+            }
+        };
+        let file = self.disk.open(path)?;
+        self.open.insert(path.to_path_buf(), Open { file, length, dirty: false, used: self.clock });
+        Ok(())
+    }
+
+    /// Makes the folders of a new file, and remembers every folder that gets a new name.
+    fn make_folders(&mut self, path: &Path) -> Result<(), StoreError> {
+        let Some(parent) = path.parent() else { return Ok(()) };
+        self.folders.insert(parent.to_path_buf());
+        let absent: Vec<_> = parent.ancestors().take_while(|folder| !folder.exists()).collect();
+        if !absent.is_empty() {
+            self.disk.create_folder(parent)?;
+            self.folders.extend(absent.iter().filter_map(|folder| folder.parent()).map(Path::to_path_buf));
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self, path: &Path, name: &Path) -> Result<(), StoreError> {
+        // The bytes must be durable under the new name before a position passes them, and nothing holds it open then.
+        if let Some(open) = self.open.remove(path).filter(|open| open.dirty) {
+            self.disk.sync(&open.file, path)?;
+        }
+        if self.disk.length(path)?.is_some() {
+            self.disk.rename(path, name)?;
+            self.folders.insert(path.parent().unwrap_or(path).to_path_buf());
+        }
+        Ok(())
+    }
+
+    /// True when so many files were touched that a position is due.
+    pub fn is_position_due(&self) -> bool {
+        self.listed.len() >= limits::LISTED_FILES
+    }
+
+    /// Rule 2: makes everything durable and says that it holds frames up to `sequence`. Returns true when files were
+    /// rotated since the last position.
+    pub fn position(&mut self, sequence: u64) -> Result<bool, StoreError> {
+        for (path, open) in self.open.iter_mut().filter(|(_, open)| open.dirty) {
+            self.disk.sync(&open.file, path)?;
+            open.dirty = false;
+        }
+        for folder in &self.folders {
+            self.disk.sync_folder(folder)?;
+        }
+        self.folders.clear();
+        self.open.retain(|path, open| is_still(path, &open.file));
+        let files = self.open.iter().map(|(path, open)| {
+            // The file's own length: someone else may have cut it or appended to it.
+            let length = open.file.metadata().map_or(open.length, |found| found.len());
+            (path.clone(), Listed { length, rotated: Vec::new() })
+        });
+        let files: BTreeMap<_, _> = files.collect();
+        self.write_record(Some(sequence), &files)?;
+        for (path, listed) in &files {
+            if let Some(open) = self.open.get_mut(path) {
+                open.length = listed.length;
+            }
+        }
+        self.sequence = Some(sequence);
+        self.listed = files;
+        Ok(self.settle())
+    }
+
+    fn settle(&self) -> bool {
+        let mut unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+        let any = !unsettled.is_empty();
+        unsettled.clear();
+        any
+    }
+}
+
+/// True when the path still leads to the open file.
+fn is_still(path: &Path, file: &File) -> bool {
+    match (fs::metadata(path), file.metadata()) {
+        (Ok(named), Ok(open)) => (named.dev(), named.ino()) == (open.dev(), open.ino()),
+        _ => false,
+    }
+}

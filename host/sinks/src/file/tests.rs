@@ -1,0 +1,330 @@
+//! The file sink: its files, and the sweep that cuts the power at every single operation.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::SystemTime;
+
+use serde_json::json;
+use weir_record::Batch;
+
+use super::*;
+use crate::testing::{frame, numbered, numbers, record};
+
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    fn sink(&self, given: serde_json::Value, disk: Disk) -> FileSink {
+        let context = BuildContext {
+            data: self.folder.path().join("data"),
+            base: self.folder.path().into(),
+            ..Default::default()
+        };
+        FileSink::new("sut", options("sut", given).expect("options"), &context, disk).expect("builds")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Names below the folder, without the data folder.
+    fn files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.folder.path().to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("readable").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    found.push(path.strip_prefix(self.folder.path()).expect("below").display().to_string());
+                }
+            }
+        }
+        found.retain(|name| !name.starts_with("data/"));
+        found.sort();
+        found
+    }
+
+    /// Everything written through one live name: rotated files by age, then the live one.
+    fn content(&self, live: &str) -> String {
+        let mut names: Vec<_> =
+            self.files().into_iter().filter(|name| name.starts_with(live) && name != live).collect();
+        names.push(live.into());
+        names.iter().map(|name| fs::read_to_string(self.path(name)).unwrap_or_default()).collect()
+    }
+}
+
+/// Delivers frames `from..=to`, flushing after each one whose number is in `flushes`.
+async fn deliver(
+    sink: &mut FileSink,
+    from: u64,
+    to: u64,
+    make: &dyn Fn(u64) -> Batch,
+    flushes: &[u64],
+) -> Result<(), SinkError> {
+    for sequence in from..=to {
+        sink.deliver(&[frame(sequence, make(sequence))]).await?;
+        if flushes.contains(&sequence) {
+            sink.flush().await?;
+        }
+    }
+    Ok(())
+}
+
+fn ten(sequence: u64) -> Batch {
+    numbered((sequence - 1) * 10..sequence * 10)
+}
+
+/// Records that go to four files in turn.
+fn to_four_files(sequence: u64) -> Batch {
+    let mut batch = Batch::new();
+    for n in (sequence - 1) * 8..sequence * 8 {
+        let source = ["a", "b", "c", "d"][(n % 4) as usize];
+        batch.push(&record(&[("source", source), ("message", &format!("n={n}"))], &[]));
+    }
+    batch
+}
+
+const FRAMES: u64 = 9;
+const FLUSHES: [u64; 3] = [2, 5, 9];
+
+/// Runs the workload until the power goes at operation `n`, and again until it is through. Returns the operations used.
+async fn crash_at(n: i64, place: &Place, given: &serde_json::Value, make: &dyn Fn(u64) -> Batch) -> Option<i64> {
+    let fuse = Arc::new(AtomicI64::new(n));
+    let run = async |fuse: &Arc<AtomicI64>| -> Result<(), SinkError> {
+        let mut sink = place.sink(given.clone(), Disk { fuse: Some(fuse.clone()) });
+        let held = sink.start(FRAMES).await?.unwrap_or(0);
+        deliver(&mut sink, held + 1, FRAMES, make, &FLUSHES).await?;
+        sink.flush().await
+    };
+    match run(&fuse).await {
+        Ok(()) => Some(n - fuse.load(Ordering::Relaxed)),
+        Err(_) => None,
+    }
+}
+
+async fn sweep(given: serde_json::Value, make: &dyn Fn(u64) -> Batch, lives: &[&str], records: u64) -> i64 {
+    let operations = crash_at(i64::MAX, &Place::new(), &given, make).await.expect("goes through");
+    assert!(operations > 30, "{operations} operations are no workload");
+    for first in 0..operations {
+        // A second crash hits the undoing, or what follows it.
+        let seconds: &[Option<i64>] =
+            if first % 5 == 0 { &[None, Some(first % 7), Some(7 + first % 11)] } else { &[None] };
+        for second in seconds.iter().copied() {
+            let place = Place::new();
+            assert!(crash_at(first, &place, &given, make).await.is_none());
+            if let Some(second) = second {
+                crash_at(second, &place, &given, make).await;
+            }
+            crash_at(i64::MAX, &place, &given, make).await.expect("the last run goes through");
+            let mut all = Vec::new();
+            for live in lives {
+                let held = numbers(&place.content(live));
+                assert!(held.is_sorted(), "{first} {second:?} {live}: {held:?}");
+                all.extend(held);
+            }
+            all.sort_unstable();
+            assert_eq!(all, (0..records).collect::<Vec<_>>(), "crash at {first}, then {second:?}: {:?}", place.files());
+        }
+    }
+    operations
+}
+
+#[tokio::test]
+async fn a_crash_at_any_operation_loses_and_repeats_nothing_in_one_file() {
+    sweep(json!({ "path": "out.log" }), &ten, &["out.log"], FRAMES * 10).await;
+}
+
+#[tokio::test]
+async fn a_crash_at_any_operation_loses_and_repeats_nothing_through_rotations() {
+    let points = sweep(json!({ "path": "out.log", "rotate_size": 400 }), &ten, &["out.log"], FRAMES * 10).await;
+    assert!(points > 100, "{points}");
+}
+
+#[tokio::test]
+async fn a_crash_at_any_operation_loses_and_repeats_nothing_in_many_files_of_which_few_are_open() {
+    let given = json!({ "path": "x/{source}/out.log", "open_files": 2, "rotate_size": 600 });
+    let lives = ["x/a/out.log", "x/b/out.log", "x/c/out.log", "x/d/out.log"];
+    sweep(given, &to_four_files, &lives, FRAMES * 8).await;
+}
+
+#[tokio::test]
+async fn a_file_that_was_there_before_keeps_what_it_had() {
+    let place = Place::new();
+    fs::write(place.path("out.log"), "before\n").expect("writable");
+    for _ in 0..2 {
+        let mut sink = place.sink(json!({ "path": "out.log" }), Disk::default());
+        sink.start(0).await.expect("starts");
+        deliver(&mut sink, 1, 2, &ten, &[]).await.expect("delivers");
+    }
+    assert!(place.content("out.log").starts_with("before\n"));
+    assert_eq!(numbers(&place.content("out.log")), (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn no_file_grows_beyond_its_size_and_a_longer_record_gets_one_of_its_own() {
+    let place = Place::new();
+    let mut sink = place.sink(json!({ "path": "out.log", "rotate_size": 1000 }), Disk::default());
+    sink.start(0).await.expect("starts");
+    let mut batch = numbered(0..30);
+    batch.push(&record(&[("message", &format!("n=30 {}", "x".repeat(3000)))], &[]));
+    batch.extend(&numbered(31..40));
+    sink.deliver(&[frame(1, batch)]).await.expect("delivers");
+    sink.flush().await.expect("flushes");
+    let lengths: Vec<_> =
+        place.files().iter().map(|name| fs::metadata(place.path(name)).expect("there").len()).collect();
+    assert!(lengths.len() > 4);
+    assert_eq!(lengths.iter().filter(|length| **length > 1000).count(), 1, "{lengths:?}");
+    assert_eq!(numbers(&place.content("out.log")), (0..40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn text_lines_follow_the_template() {
+    let place = Place::new();
+    let given = json!({ "path": "{level}/out.log", "format": "text", "template": "{level:8}|{message}" });
+    let mut sink = place.sink(given, Disk::default());
+    sink.start(0).await.expect("starts");
+    sink.deliver(&[frame(1, numbered(0..2))]).await.expect("delivers");
+    assert_eq!(place.content("INFO/out.log"), "INFO    |n=0\nINFO    |n=1\n");
+}
+
+#[tokio::test]
+async fn a_record_whose_path_can_never_be_a_file_is_refused_and_the_others_arrive() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("logs/bad.log")).expect("writable");
+    let mut sink = place.sink(json!({ "path": "logs/{source}.log" }), Disk::default());
+    sink.start(0).await.expect("starts");
+    let mut batch = Batch::new();
+    for source in ["good", "bad", "good"] {
+        batch.push(&record(&[("source", source), ("message", "n=1")], &[]));
+    }
+    let delivered = sink.deliver(&[frame(1, batch)]).await.expect("delivers");
+    assert_eq!(delivered.rejected.len(), 1);
+    assert_eq!(delivered.rejected[0].0, Position { sequence: 1, index: 1 });
+    assert!(delivered.rejected[0].1.contains("bad.log"), "{delivered:?}");
+    assert_eq!(numbers(&place.content("logs/good.log")), [1, 1]);
+}
+
+#[tokio::test]
+async fn a_file_moved_away_by_somebody_else_is_made_anew() {
+    let place = Place::new();
+    let mut sink = place.sink(json!({ "path": "out.log" }), Disk::default());
+    sink.start(0).await.expect("starts");
+    deliver(&mut sink, 1, 1, &ten, &[1]).await.expect("delivers");
+    fs::rename(place.path("out.log"), place.path("moved")).expect("movable");
+    deliver(&mut sink, 2, 3, &ten, &[2, 3]).await.expect("delivers");
+    let all = [numbers(&place.content("moved")), numbers(&place.content("out.log"))].concat();
+    assert_eq!(all, (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_position_of_a_lost_journal_does_not_hide_what_comes_now() {
+    let place = Place::new();
+    let given = json!({ "path": "out.log" });
+    let mut sink = place.sink(given.clone(), Disk::default());
+    sink.start(0).await.expect("starts");
+    deliver(&mut sink, 1, 5, &ten, &[5]).await.expect("delivers");
+    // The journal begins again: its newest frame is 1, and the runner goes on after that.
+    let mut sink = place.sink(given.clone(), Disk::default());
+    assert_eq!(sink.start(1).await, Ok(Some(5)));
+    deliver(&mut sink, 2, 2, &|_| numbered(100..101), &[]).await.expect("delivers");
+    // A crash before the next position must not bring the old position back.
+    let mut sink = place.sink(given, Disk::default());
+    let held = sink.start(9).await.expect("starts");
+    assert!(held.is_none_or(|held| held <= 5));
+    assert_eq!(numbers(&place.content("out.log")).len(), 50, "what was not flushed is cut");
+}
+
+#[tokio::test]
+async fn a_broken_position_record_stops_the_sink_with_a_way_on() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("data/sinks")).expect("writable");
+    fs::write(place.path("data/sinks/sut.position"), "{").expect("writable");
+    let mut sink = place.sink(json!({ "path": "out.log" }), Disk::default());
+    let error = sink.start(0).await.expect_err("refuses");
+    assert!(
+        matches!(&error, SinkError::Fatal(text) if text.contains("sut.position") && text.contains("move it away")),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn logs_are_for_their_owner_and_group() {
+    let place = Place::new();
+    let mut sink = place.sink(json!({ "path": "logs/out.log" }), Disk::default());
+    sink.start(0).await.expect("starts");
+    deliver(&mut sink, 1, 1, &ten, &[1]).await.expect("delivers");
+    let mode = |name| fs::metadata(place.path(name)).expect("there").permissions().mode() & 0o007;
+    assert_eq!((mode("logs/out.log"), mode("logs"), mode("data/sinks/sut.position")), (0, 0, 0));
+}
+
+fn tidy(place: &Place) -> Tidy {
+    let template = PathTemplate::parse("logs/{source}.log", place.folder.path()).expect("a template");
+    Tidy {
+        sink: "sut".into(),
+        root: template.root().into(),
+        names: Names::new(&template.pattern()).expect("an expression"),
+        compress: false,
+        keep: None,
+        max_age: None,
+        unsettled: store::Unsettled::default(),
+    }
+}
+
+const ROTATED: [&str; 3] =
+    ["a.log.20260101T000000.000000Z.log", "a.log.20260102T000000.000000Z.log", "a.log.20260103T000000.000000Z.log"];
+
+fn with_rotated(place: &Place) {
+    fs::create_dir_all(place.path("logs/sub")).expect("writable");
+    for name in
+        ROTATED.iter().chain(&["a.log", "b.log", "foreign.txt", "sub/a.log", "b.log.20260101T000000.000000Z.log"])
+    {
+        fs::write(place.path("logs").join(name), name).expect("writable");
+    }
+}
+
+#[test]
+fn rotated_files_beyond_the_count_go_oldest_first_for_each_file_apart() {
+    let place = Place::new();
+    with_rotated(&place);
+    Tidy { keep: Some(1), ..tidy(&place) }.once(SystemTime::now());
+    let left = place.files();
+    assert!(!left.iter().any(|name| name.ends_with(ROTATED[0]) || name.ends_with(ROTATED[1])), "{left:?}");
+    assert_eq!(left.len(), 6, "{left:?}");
+}
+
+#[test]
+fn compression_keeps_the_content_and_the_time_and_spares_what_a_crash_might_undo() {
+    let place = Place::new();
+    with_rotated(&place);
+    let [spared, packed] = [0, 1].map(|at| place.path("logs").join(ROTATED[at]));
+    let changed = fs::metadata(&packed).and_then(|found| found.modified()).expect("there");
+    let job = Tidy { compress: true, ..tidy(&place) };
+    job.unsettled.lock().expect("not poisoned").insert(spared.clone());
+    job.once(SystemTime::now());
+    assert!(spared.exists() && !packed.exists());
+    let zst = rotate::with_ending(&packed, ".zst");
+    let content = zstd::decode_all(fs::File::open(&zst).expect("there")).expect("zstd");
+    assert_eq!(content, ROTATED[1].as_bytes());
+    assert_eq!(fs::metadata(&zst).and_then(|found| found.modified()).expect("there"), changed);
+    assert!(place.path("logs/a.log").exists() && place.path("logs/foreign.txt").exists());
+}
+
+#[test]
+fn only_the_sinks_own_files_are_aged() {
+    let place = Place::new();
+    with_rotated(&place);
+    let job = Tidy { max_age: Some(std::time::Duration::from_secs(3600)), ..tidy(&place) };
+    job.once(SystemTime::now());
+    assert_eq!(place.files().len(), 8, "nothing is old yet");
+    job.once(SystemTime::now() + std::time::Duration::from_secs(7200));
+    assert_eq!(place.files(), ["logs/foreign.txt", "logs/sub/a.log"]);
+}

@@ -1,0 +1,152 @@
+//! What happens to files nobody writes to any more: compressed, counted, aged. On a thread of its own, at the lowest
+//! urgency; delivery never waits for it.
+//!
+//! Touches only paths that the sink's template can name, below the template's folder, and never a rotation that a
+//! crash might still undo. Failures are logged and tried again the next time.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use super::rotate::{COMPRESSED, Names, Role, with_ending};
+use super::store::Unsettled;
+use crate::limits;
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct Tidy {
+    /// The sink's name, for the log.
+    pub sink: String,
+    /// Where to look.
+    pub root: PathBuf,
+    /// What to look at.
+    pub names: Names,
+    /// zstd for rotated files.
+    pub compress: bool,
+    /// How many rotated files stay for each live one.
+    pub keep: Option<usize>,
+    /// How long a file stays after its last change.
+    pub max_age: Option<Duration>,
+    /// What to leave alone.
+    pub unsettled: Unsettled,
+}
+
+/// The thread; it ends when this is dropped.
+pub struct Tidier {
+    wake: SyncSender<()>,
+}
+
+impl Tidier {
+    /// Starts the thread, which tidies once at once. None when there is nothing to do, ever.
+    pub fn start(tidy: Tidy) -> io::Result<Option<Tidier>> {
+        if !tidy.compress && tidy.keep.is_none() && tidy.max_age.is_none() {
+            return Ok(None);
+        }
+        let (wake, woken) = sync_channel(1);
+        thread::Builder::new().name(format!("tidy-{}", tidy.sink)).spawn(move || run(&tidy, &woken))?;
+        Ok(Some(Tidier { wake }))
+    }
+
+    /// Something was rotated.
+    pub fn wake(&self) {
+        // A full channel means that it will wake anyway.
+        let _ = self.wake.try_send(());
+    }
+}
+
+fn run(tidy: &Tidy, woken: &Receiver<()>) {
+    loop {
+        tidy.once(SystemTime::now());
+        if woken.recv_timeout(limits::TIDY_EVERY) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+    }
+}
+
+impl Tidy {
+    /// Looks at everything once.
+    pub fn once(&self, now: SystemTime) {
+        let mut paths = Vec::new();
+        walk(&self.root, &mut paths);
+        // Taken after the walk: a rotation that the walk saw is in it, or settled.
+        let unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut rotated: BTreeMap<PathBuf, Vec<(String, PathBuf, bool)>> = BTreeMap::new();
+        for path in paths.into_iter().filter(|path| !unsettled.contains(path)) {
+            match self.names.role(&path) {
+                Some(role) if self.is_too_old(&path, now) => {
+                    tracing::info!(sink = self.sink, file = %path.display(), ?role, "removing a file past its retention");
+                    self.attempt("remove", &path, || fs::remove_file(&path));
+                }
+                Some(Role::Rotated { live, stamp, compressed }) => {
+                    rotated.entry(live).or_default().push((stamp, path, compressed));
+                }
+                Some(Role::Live) | None => {}
+            }
+        }
+        for mut files in rotated.into_values() {
+            files.sort();
+            let surplus = self.keep.map_or(0, |keep| files.len().saturating_sub(keep));
+            for (at, (_, path, compressed)) in files.iter().enumerate() {
+                if at < surplus {
+                    self.attempt("remove", path, || fs::remove_file(path));
+                } else if self.compress && !compressed {
+                    self.attempt("compress", path, || compress(path));
+                }
+            }
+        }
+    }
+
+    fn is_too_old(&self, path: &Path, now: SystemTime) -> bool {
+        let Some(max_age) = self.max_age else { return false };
+        let changed = fs::metadata(path).and_then(|found| found.modified());
+        changed.is_ok_and(|changed| now.duration_since(changed).is_ok_and(|age| age > max_age))
+    }
+
+    fn attempt(&self, action: &str, path: &Path, work: impl FnOnce() -> io::Result<()>) {
+        if let Err(error) = work() {
+            tracing::warn!(sink = self.sink, file = %path.display(), "can't {action} a file nobody writes to: {error}");
+        }
+    }
+}
+
+/// Collects files below a folder, without following links; at most so many as the bound says.
+fn walk(root: &Path, out: &mut Vec<PathBuf>) {
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            if out.len() + folders.len() >= limits::TIDY_FILES {
+                return;
+            }
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => out.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Replaces a file by its compressed form, which keeps the time of its last change. A crash leaves the one or the
+/// other, or both with the same content, and the next attempt removes what is left over.
+fn compress(path: &Path) -> io::Result<()> {
+    let target = with_ending(path, COMPRESSED);
+    let fresh = with_ending(&target, ".new");
+    let source = File::open(path)?;
+    let found = source.metadata()?;
+    let out = File::create(&fresh)?;
+    out.set_permissions(found.permissions())?;
+    zstd::stream::copy_encode(&source, &out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    out.set_modified(found.modified()?)?;
+    out.sync_all()?;
+    fs::rename(&fresh, &target)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    fs::remove_file(path)
+}

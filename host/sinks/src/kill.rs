@@ -1,0 +1,138 @@
+//! `kill -9` for real: a child process appends, delivers and rotates; it is killed at a moment of chance, fifty times;
+//! then everything that the journal acknowledged is in each sink exactly once.
+//!
+//! Chance decides where the blow falls, never whether the test passes.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::compliance::sqlite3;
+use crate::registry::{BuildContext, kind};
+use crate::runner::{RunnerOptions, RunningSink, spawn};
+use crate::testing::{Cell, append, journal, numbered, numbers};
+
+const FOLDER: &str = "WEIR_SINKS_KILL_TEST_FOLDER";
+const ROUNDS: u64 = 50;
+const FRAME: u64 = 20;
+
+fn sinks(folder: &Path, journal: &weir_journal::Journal) -> Vec<RunningSink> {
+    let context = BuildContext { data: folder.join("data"), base: folder.into(), ..BuildContext::default() };
+    let options = [
+        ("file", json!({ "path": "out.log", "rotate_size": "64KiB", "compress": true })),
+        ("sqlite", json!({ "search": true })),
+    ];
+    let start = |(name, options)| {
+        let sink = (kind(name).expect("known").build)(name, options, &context).expect("builds");
+        let runner = RunnerOptions { name: name.into(), ..RunnerOptions::default() };
+        spawn(runner, sink, journal.clone(), Arc::new(Cell::default())).expect("starts")
+    };
+    options.into_iter().map(start).collect()
+}
+
+/// The child: says after each frame how many records are acknowledged, until it is killed.
+#[test]
+#[ignore = "the part of the child in the test below"]
+fn child() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let journal = journal(&folder.join("journal"));
+    let running = sinks(folder, &journal);
+    let mut next = journal.last_sequence() * FRAME;
+    loop {
+        append(&journal, &numbered(next..next + FRAME));
+        next += FRAME;
+        println!("acked {next}");
+        assert_eq!(running.len(), 2);
+    }
+}
+
+/// None when a file was compressed under our eyes, by the thread that a stopped sink leaves to finish.
+fn all_lines(folder: &Path) -> Option<Vec<u64>> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .expect("readable")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("out.log.")))
+        // While one is being compressed both are there, or a beginning of the second.
+        .filter(|path| path.extension().is_some_and(|ending| ending != "new"))
+        .collect();
+    files.sort();
+    let packed: HashSet<_> = files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "zst"))
+        .map(|p| p.with_extension(""))
+        .collect();
+    files.retain(|path| !packed.contains(path));
+    files.push(folder.join("out.log"));
+    let mut text = String::new();
+    for path in &files {
+        let bytes = fs::read(path).ok()?;
+        let is_packed = path.extension().is_some_and(|ending| ending == "zst");
+        let bytes = if is_packed { zstd::decode_all(&bytes[..]).expect("zstd") } else { bytes };
+        text.push_str(&String::from_utf8(bytes).expect("text"));
+    }
+    Some(numbers(&text))
+}
+
+#[test]
+fn fifty_kills_lose_nothing_and_repeat_nothing_in_file_and_database() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let mut acked = 0;
+    for round in 0..ROUNDS {
+        let mut child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "kill::child", "--ignored", "--nocapture"])
+            .env(FOLDER, place.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let (first, began) = std::sync::mpsc::channel();
+        let reading = std::thread::spawn(move || {
+            let mut last = 0;
+            for line in out.lines().map_while(Result::ok) {
+                if let Some(number) = line.split("acked ").nth(1).and_then(|n| n.trim().parse().ok()) {
+                    last = number;
+                    let _ = first.send(());
+                }
+            }
+            last
+        });
+        began.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
+        // Most blows fall within a second of deliveries; some after a position or two.
+        std::thread::sleep(Duration::from_millis(3 + round * 37 % 160 + if round % 10 == 9 { 1200 } else { 0 }));
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+        acked = reading.join().expect("read").max(acked);
+    }
+    let journal = journal(&place.path().join("journal"));
+    let total = journal.last_sequence() * FRAME;
+    assert!(total >= acked, "{total} < {acked}: the journal lost what it acknowledged");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for running in sinks(place.path(), &journal) {
+        // A child that died young may leave much to do.
+        let stopped = runtime.block_on(running.stop_within(Duration::from_secs(120)));
+        assert_eq!((stopped.pending_frames, stopped.error), (0, None), "{}", stopped.name);
+    }
+    let expected: Vec<u64> = (0..total).collect();
+    assert!(total > ROUNDS * FRAME, "{total} records are no load");
+    let lines = (0..1000).find_map(|_| all_lines(place.path())).expect("compression ends");
+    let differ = lines.iter().zip(&expected).position(|(held, due)| held != due);
+    assert!(
+        lines == expected,
+        "the files hold {} of {} records, different from {differ:?}",
+        lines.len(),
+        expected.len()
+    );
+    let rows =
+        numbers(&sqlite3(&place.path().join("data/logs.db"), "SELECT message FROM logs ORDER BY sequence, position"));
+    assert!(rows == expected, "the database doesn't hold each record once");
+    println!("{ROUNDS} kills, {total} records, {acked} acknowledged");
+}

@@ -1,0 +1,50 @@
+//! Where records go. Reads the journal, one cursor a sink, and delivers: to the console, to files, to SQLite.
+//!
+//! Stands last in the flow: `ingest → filters → journal → sinks`. Knows records and the journal and nothing else.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `sink.rs` | the trait, positions, errors, and the contract between a sink and its runner |
+//! | `select.rs` | which records a sink takes: routes and least level |
+//! | `runner/` | carries records from the journal to one sink: retries, quarantine, cursor, health |
+//! | `registry.rs` | the kinds there are, one line each |
+//! | `console.rs` | kind `console` |
+//! | `file/` | kind `file` |
+//! | `sqlite/` | kind `sqlite` |
+//! | `text.rs` | text from records, made harmless |
+//! | `units.rs` | sizes and spans of time as people write them |
+//! | `limits.rs` | every bound, with its unit and reason |
+//! | `compliance.rs` | the test that every kind passes |
+//!
+//! # What each kind promises
+//! | kind | a record in the journal | how |
+//! |---|---|---|
+//! | `file` | exactly once | cut back to a durable position at the start (`file/store.rs`) |
+//! | `sqlite` | exactly once | the cursor is in the transaction of the rows (`sqlite/mod.rs`) |
+//! | `console` | shown, unless the terminal stands still | |
+//!
+//! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
+
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod compliance;
+mod console;
+mod file;
+#[cfg(test)]
+mod kill;
+pub mod limits;
+mod registry;
+mod runner;
+mod select;
+mod sink;
+mod sqlite;
+#[cfg(test)]
+mod testing;
+mod text;
+pub mod units;
+
+pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, kind};
+pub use runner::{RunnerOptions, RunningSink, State, Status, Stopped, describe_metrics, spawn};
+pub use select::Selection;
+pub use sink::{Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};

@@ -1,0 +1,87 @@
+//! Every bound of this crate, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Bytes of journal payload that one round of a sink takes: large enough that a write or a transaction is worth its
+/// fixed cost, small enough that a lagging sink costs a few MiB of memory.
+pub const ROUND_BYTES: usize = 4 << 20;
+
+/// First wait after a failed delivery.
+pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest wait between two attempts: a server that is back is used again within half a minute.
+pub const BACKOFF_LAST: Duration = Duration::from_secs(30);
+
+/// How long delivered data may be volatile in a sink that syncs in groups. The journal keeps it until then.
+pub const SYNC_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a stopping sink may go on delivering what waits before it gives up and says what is pending.
+pub const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// How long one flush may take while stopping.
+pub const FLUSH_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes of an error kept in the status and the log; a server's whole error page helps nobody.
+pub const ERROR_BYTES: usize = 1024;
+
+/// Files a file sink holds open when the options don't say: well below the usual limit of 1,024 descriptors.
+pub const OPEN_FILES: usize = 64;
+
+/// Files that may be written between two positions; more force a position, which bounds the position record.
+pub const LISTED_FILES: usize = 4096;
+
+/// Bytes of one value substituted into a path.
+pub const PATH_VALUE_BYTES: usize = 100;
+
+/// Bytes of one component of a path: file systems take 255, and rotation and compression append up to 45.
+pub const PATH_COMPONENT_BYTES: usize = 200;
+
+/// Distinct paths remembered by a file sink, so that a path is rendered once and not for every record.
+pub const REMEMBERED_PATHS: usize = 4096;
+
+/// How often rotated files are compressed, counted and aged when nothing rotates.
+pub const TIDY_EVERY: Duration = Duration::from_secs(3600);
+
+/// Files looked at in one tidying, a bound on the walk through a folder of unknown size.
+pub const TIDY_FILES: usize = 100_000;
+
+/// Width a field of a text template may ask for.
+pub const TEMPLATE_WIDTH: usize = 1000;
+
+/// Records in one SQLite transaction: long enough to spread its cost, short enough for readers and memory.
+pub const TRANSACTION_RECORDS: usize = 5000;
+
+/// Rows in one INSERT statement; SQLite takes at most 32,766 parameters, and beyond about a hundred rows nothing is won.
+pub const INSERT_ROWS: usize = 64;
+
+/// How long SQLite waits for another process's lock before the delivery counts as failed and is retried.
+pub const SQLITE_BUSY: Duration = Duration::from_secs(5);
+
+/// Rows deleted by one step of SQLite's retention, so that no delivery waits long for it.
+pub const RETENTION_ROWS: u32 = 2000;
+
+/// Milliseconds that one turn of SQLite's retention may take; what is left waits for the next delivery.
+pub const RETENTION_MS: u64 = 200;
+
+/// KiB of pages that SQLite keeps in memory: the inner pages of its indexes, mostly.
+pub const SQLITE_CACHE_KIB: u32 = 16 << 10;
+
+/// Pages (of 4 KiB) in SQLite's WAL before they move into the database: pages that many transactions change are then
+/// written once.
+pub const SQLITE_CHECKPOINT_PAGES: u32 = 4000;
+
+/// Bytes that SQLite's WAL is cut back to after readers have let it grow.
+pub const SQLITE_WAL_BYTES: u64 = 64 << 20;
+
+/// How often a sink may look after itself when nothing comes.
+pub const TEND_EVERY: Duration = Duration::from_secs(10);
+
+/// Console lines that wait for a slow terminal.
+pub const CONSOLE_QUEUE: usize = 16;
+
+/// How long the console waits for a terminal that stands still before it leaves lines out. The journal must not fill
+/// because somebody pressed Ctrl-S.
+pub const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Bytes of a record shown on the console; the rest is cut with a mark.
+pub const CONSOLE_LINE_BYTES: usize = 16 << 10;

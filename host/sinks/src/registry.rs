@@ -1,0 +1,145 @@
+//! The kinds of sink there are. A new sink is one file and one line in [`KINDS`]; the tests below go over the slice and
+//! demand of each what they demand of all: documentation, an example that parses and builds, a schema, and passing the
+//! compliance test over the real thing.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::sink::Sink;
+
+/// What a sink promises about a record in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Every record arrives, and after a crash none arrives again.
+    ExactlyOnce,
+    /// Every record arrives; after a crash or a failure some may arrive again.
+    AtLeastOnce,
+    /// Records are shown to whoever looks; one who doesn't look may miss some.
+    BestEffort,
+}
+
+/// One kind of sink.
+pub struct Kind {
+    /// The `type` in the configuration.
+    pub name: &'static str,
+    /// One line on what it does.
+    pub summary: &'static str,
+    /// What it promises.
+    pub guarantee: Guarantee,
+    /// A section of the configuration, with every option that matters.
+    pub example: &'static str,
+    /// The JSON Schema of its options.
+    pub schema: fn() -> Value,
+    /// Makes one from its name and its own options (without `type`, `routes` and `min_level`). Opens nothing.
+    pub build: Build,
+}
+
+/// Makes a sink from its name and options.
+pub type Build = fn(&str, Value, &BuildContext) -> Result<Box<dyn Sink>, String>;
+
+/// What sinks may know of their surroundings.
+#[derive(Clone, Default)]
+pub struct BuildContext {
+    /// The data folder.
+    pub data: PathBuf,
+    /// The folder that relative paths of a `file` sink begin at.
+    pub base: PathBuf,
+    /// True when standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// True when the environment has a `NO_COLOR` that is not empty.
+    pub no_color: bool,
+    /// Opens what the console writes to; none: standard output.
+    pub stdout: Option<OpenOutput>,
+}
+
+/// Opens something to write to in standard output's place.
+pub type OpenOutput = std::sync::Arc<dyn Fn() -> Box<dyn std::io::Write + Send> + Send + Sync>;
+
+/// Every kind, in the order of the documentation.
+pub static KINDS: &[Kind] = &[crate::console::KIND, crate::file::KIND, crate::sqlite::KIND];
+
+/// The kind of that name.
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name)
+}
+
+/// The schema of an options type.
+pub(crate) fn schema_of<T: JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+/// Options from what the configuration says; unknown keys are errors of their own.
+pub(crate) fn options<T: DeserializeOwned>(sink: &str, options: Value) -> Result<T, String> {
+    let options = if options.is_null() { Value::Object(serde_json::Map::new()) } else { options };
+    serde_json::from_value(options).map_err(|error| format!("sink `{sink}`: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compliance;
+
+    fn example(kind: &Kind) -> serde_json::Map<String, Value> {
+        let text: toml::Table = kind.example.parse().expect("the example is TOML");
+        let sinks = text["sink"].as_table().expect("a [sink.name] section");
+        assert_eq!(sinks.len(), 1, "{}: one section", kind.name);
+        let section = sinks.values().next().expect("one section").clone();
+        let Value::Object(mut options) = serde_json::to_value(section).expect("TOML is JSON") else {
+            panic!("a section is a table")
+        };
+        assert_eq!(options.remove("type"), Some(Value::from(kind.name)));
+        options.remove("routes");
+        options.remove("min_level");
+        options
+    }
+
+    #[test]
+    fn kinds_are_unique_and_documented() {
+        for (at, kind) in KINDS.iter().enumerate() {
+            assert!(KINDS[..at].iter().all(|other| other.name != kind.name), "{} twice", kind.name);
+            assert!(kind.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
+            assert!(kind.summary.len() > 20 && !kind.summary.ends_with('.'), "{}", kind.name);
+            assert!(std::ptr::eq(super::kind(kind.name).expect("found"), kind));
+        }
+        assert!(super::kind("nonesuch").is_none());
+    }
+
+    #[test]
+    fn every_example_builds_and_an_unknown_option_is_refused_by_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let context = BuildContext { data: folder.path().into(), base: folder.path().into(), ..Default::default() };
+        for kind in KINDS {
+            let mut options = example(kind);
+            (kind.build)("example", options.clone().into(), &context).map(drop).expect(kind.name);
+            options.insert("no_such_option".into(), 1.into());
+            let error = (kind.build)("example", options.into(), &context).map(drop).expect_err(kind.name);
+            assert!(error.contains("no_such_option") && error.contains("example"), "{error}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0, "building opens nothing");
+    }
+
+    #[test]
+    fn every_schema_describes_every_option_and_knows_those_of_the_example() {
+        for kind in KINDS {
+            let schema = (kind.schema)();
+            let properties = schema["properties"].as_object().expect("properties");
+            for (name, property) in properties {
+                assert!(property["description"].is_string(), "{}.{name} has no description", kind.name);
+            }
+            for name in example(kind).keys() {
+                assert!(properties.contains_key(name), "{}.{name} is not in the schema", kind.name);
+            }
+            assert_eq!(schema["additionalProperties"], Value::Bool(false), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn every_kind_complies() {
+        for kind in KINDS {
+            compliance::check(kind);
+        }
+    }
+}

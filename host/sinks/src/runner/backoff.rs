@@ -1,0 +1,56 @@
+//! How long to wait before trying again: 1 s, doubling to 30 s, with jitter so that many sinks of one dead server
+//! don't come back in step.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use crate::limits;
+
+/// The waits of one series of failures.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The next wait: between half and all of the current step.
+    pub fn next_wait(&mut self) -> Duration {
+        let step = limits::BACKOFF_FIRST.saturating_mul(1 << self.failures.min(16)).min(limits::BACKOFF_LAST);
+        self.failures = self.failures.saturating_add(1);
+        // The hasher's random keys are the one source of chance the standard library has.
+        let chance = RandomState::new().build_hasher().finish() as u32;
+        step.div_f64(2.0) + step.div_f64(2.0).mul_f64(f64::from(chance) / f64::from(u32::MAX))
+    }
+
+    /// True while a series of failures lasts.
+    pub fn is_running(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Something worked: the next failure starts a new series.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_from_one_second_to_thirty_and_never_leave_their_step() {
+        let mut backoff = Backoff::default();
+        for step_s in [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0] {
+            let wait_s = backoff.next_wait().as_secs_f64();
+            assert!((step_s / 2.0..=step_s).contains(&wait_s), "{wait_s} is outside the step of {step_s}");
+        }
+        backoff.reset();
+        assert!(backoff.next_wait() <= limits::BACKOFF_FIRST);
+    }
+
+    #[test]
+    fn two_sinks_that_fail_together_do_not_wait_equally() {
+        let waits: std::collections::HashSet<_> = (0..20).map(|_| Backoff::default().next_wait()).collect();
+        assert!(waits.len() > 10);
+    }
+}

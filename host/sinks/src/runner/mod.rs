@@ -1,0 +1,165 @@
+//! Carries records from the journal to one sink, for as long as both exist.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | starting and stopping a runner, its thread |
+//! | `session.rs` | from a sink's `start` to its next failure: read, select, deliver, flush, commit |
+//! | `round.rs` | one delivery, halved around records that the sink refuses |
+//! | `backoff.rs` | how long to wait after a failure |
+//! | `status.rs` | health and numbers |
+//!
+//! Invariants
+//! - **The journal's cursor follows only what is durable in the sink or in quarantine.** Until then the journal keeps
+//!   the frames, so whatever a crash takes from the sink is delivered again.
+//! - A sink has a thread of its own. A slow or blocking sink holds back its cursor and nothing else.
+//! - After a failure the sink says where it stands and delivery goes on from there; nothing is kept in memory for a
+//!   second attempt.
+//! - Stopping is bounded in time in every state.
+
+mod backoff;
+mod round;
+mod session;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+use weir_journal::Journal;
+
+pub use self::status::{State, Status, describe_metrics};
+
+use self::session::Runner;
+use self::status::Board;
+use crate::limits;
+use crate::select::Selection;
+use crate::sink::{Quarantine, Sink};
+
+/// What a runner is told about its sink.
+#[derive(Clone, Debug, Default)]
+pub struct RunnerOptions {
+    /// The sink's name in the configuration; also the name of its cursor in the journal.
+    pub name: String,
+    /// Which records it takes.
+    pub selection: Selection,
+}
+
+/// What a stopped sink leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The sink's name.
+    pub name: String,
+    /// Records it took while running.
+    pub delivered_records: u64,
+    /// Frames that stay in the journal for its next run.
+    pub pending_frames: u64,
+    /// Records in them, of all routes and levels.
+    pub pending_records: u64,
+    /// Why something is pending, when something failed.
+    pub error: Option<String>,
+}
+
+/// How fast a runner is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Go on.
+    No,
+    /// Deliver what waits until then, flush, end.
+    Drain(Instant),
+    /// End now, without a flush.
+    Now,
+}
+
+/// A sink at work.
+pub struct RunningSink {
+    name: String,
+    journal: Journal,
+    board: Board,
+    stop: watch::Sender<Stop>,
+    ended: oneshot::Receiver<Option<String>>,
+}
+
+/// Starts a thread that delivers everything from the sink's cursor on.
+///
+/// Call it before anything new is appended to the journal in this process: the sink's own position is compared with
+/// the journal's newest frame of that moment.
+pub fn spawn(
+    options: RunnerOptions,
+    sink: Box<dyn Sink>,
+    journal: Journal,
+    quarantine: Arc<dyn Quarantine>,
+) -> Result<RunningSink, String> {
+    let name = options.name.clone();
+    let board = Board::new(&name, 0);
+    let (stop, stopping) = watch::channel(Stop::No);
+    let (done, ended) = oneshot::channel();
+    // Opened before the thread starts: from here on the journal keeps what this sink has not had.
+    let runner = Runner::new(options, sink, journal.clone(), quarantine, board.clone(), stopping)
+        .map_err(|error| format!("sink `{name}`: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("sink `{name}`: can't make its runtime: {error}"))?;
+    thread::Builder::new()
+        .name(format!("sink-{name}"))
+        .spawn(move || {
+            let error = runtime.block_on(runner.run());
+            // Nobody listens when the running sink was dropped instead of stopped.
+            let _ = done.send(error);
+        })
+        .map_err(|error| format!("sink `{name}`: can't start its thread: {error}"))?;
+    Ok(RunningSink { name, journal, board, stop, ended })
+}
+
+impl RunningSink {
+    /// The sink's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Health and numbers now; also brings the lag on `/metrics` up to date.
+    pub fn status(&self) -> Status {
+        self.board.status(&self.journal)
+    }
+
+    /// Delivers what the journal holds now, within [`limits::DRAIN_TIME`], flushes, and says what is pending. A sink
+    /// that is retrying or has failed ends at once.
+    pub async fn stop(self) -> Stopped {
+        self.stop_within(limits::DRAIN_TIME).await
+    }
+
+    /// The same with another bound; zero stops after the delivery under way.
+    pub async fn stop_within(mut self, drain: Duration) -> Stopped {
+        self.stop.send_replace(Stop::Drain(Instant::now() + drain));
+        let patience = drain + limits::FLUSH_TIME + Duration::from_secs(1);
+        let error = match tokio::time::timeout(patience, &mut self.ended).await {
+            Ok(Ok(error)) => error,
+            Ok(Err(_)) => Some("its thread ended without a word".to_string()),
+            Err(_) => Some(format!("did not stop within {} s", patience.as_secs())),
+        };
+        let pending = self.journal.readers().into_iter().find(|reader| reader.name == self.name);
+        Stopped {
+            name: self.name.clone(),
+            delivered_records: self.status().records,
+            pending_frames: pending.as_ref().map_or(0, |reader| reader.lag_frames),
+            pending_records: pending.as_ref().map_or(0, |reader| reader.lag_records),
+            error,
+        }
+    }
+}
+
+impl Drop for RunningSink {
+    /// Ends the runner without a flush, as a crash would; what was not flushed is delivered again.
+    fn drop(&mut self) {
+        self.stop.send_if_modified(|stop| {
+            let running = *stop == Stop::No;
+            if running {
+                *stop = Stop::Now;
+            }
+            running
+        });
+    }
+}

@@ -1,0 +1,232 @@
+//! How a sink is doing, for people (`Status`) and for `/metrics`.
+//!
+//! The runner writes, anybody reads; a reader never waits for a delivery.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use serde::Serialize;
+use weir_journal::Journal;
+use weir_record::time::now_ns;
+
+use crate::limits;
+
+/// What a sink is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum State {
+    /// Not ready yet.
+    Starting,
+    /// Delivering, or waiting for records.
+    Ok,
+    /// A delivery failed; it is tried again and again.
+    Retrying {
+        /// When the series of failures began, in nanoseconds since 1970 UTC.
+        since_ns: i64,
+        /// The last failure.
+        error: String,
+    },
+    /// Nothing is tried any more until a person has acted.
+    Failed {
+        /// Why.
+        error: String,
+    },
+    /// Stopped when asked to.
+    Stopped,
+}
+
+/// A sink's health and numbers at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The sink's name in the configuration.
+    pub name: String,
+    /// What it is doing.
+    #[serde(flatten)]
+    pub state: State,
+    /// Frames of the journal that wait for it.
+    pub lag_frames: u64,
+    /// Records delivered since the start.
+    pub records: u64,
+    /// Records that went to quarantine since the start.
+    pub rejected: u64,
+    /// Failed attempts since the start.
+    pub errors: u64,
+    /// The last error of any kind, also of failures that are over.
+    pub last_error: Option<String>,
+}
+
+struct Inner {
+    state: State,
+    delivered: u64,
+    delivered_time_ns: i64,
+    records: u64,
+    rejected: u64,
+    errors: u64,
+    last_error: Option<String>,
+}
+
+/// The shared place where the runner notes what happens.
+#[derive(Clone)]
+pub(crate) struct Board {
+    name: Arc<str>,
+    inner: Arc<Mutex<Inner>>,
+    numbers: Arc<Numbers>,
+}
+
+struct Numbers {
+    records: Counter,
+    rejected: Counter,
+    skipped: Counter,
+    retry_errors: Counter,
+    fatal_errors: Counter,
+    lag_frames: Gauge,
+    lag_seconds: Gauge,
+    up: Gauge,
+    seconds: Histogram,
+}
+
+/// Describes the sinks' metrics; the binary calls it once.
+pub fn describe_metrics() {
+    use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("weir_sink_records_total", "Records that a sink has taken");
+    describe_counter!(
+        "weir_sink_rejected_records_total",
+        "Records that a sink can never take; they went to quarantine"
+    );
+    describe_counter!("weir_sink_skipped_records_total", "Records that the journal's disk budget took from a sink");
+    describe_counter!("weir_sink_errors_total", "Failed attempts of a sink by kind: retry or fatal");
+    describe_gauge!("weir_sink_lag_frames", "Journal frames that wait for a sink");
+    describe_gauge!(
+        "weir_sink_lag_seconds",
+        Unit::Seconds,
+        "Age of what a sink delivered last, while more waits for it"
+    );
+    describe_gauge!("weir_sink_up", "1 while a sink works, 0 while it retries or has failed");
+    describe_histogram!("weir_sink_delivery_seconds", Unit::Seconds, "Time of one delivery to a sink");
+}
+
+impl Board {
+    pub fn new(name: &str, delivered: u64) -> Board {
+        let sink = name.to_string();
+        let numbers = Numbers {
+            records: counter!("weir_sink_records_total", "sink" => sink.clone()),
+            rejected: counter!("weir_sink_rejected_records_total", "sink" => sink.clone()),
+            skipped: counter!("weir_sink_skipped_records_total", "sink" => sink.clone()),
+            retry_errors: counter!("weir_sink_errors_total", "sink" => sink.clone(), "kind" => "retry"),
+            fatal_errors: counter!("weir_sink_errors_total", "sink" => sink.clone(), "kind" => "fatal"),
+            lag_frames: gauge!("weir_sink_lag_frames", "sink" => sink.clone()),
+            lag_seconds: gauge!("weir_sink_lag_seconds", "sink" => sink.clone()),
+            up: gauge!("weir_sink_up", "sink" => sink.clone()),
+            seconds: histogram!("weir_sink_delivery_seconds", "sink" => sink),
+        };
+        let inner = Inner {
+            state: State::Starting,
+            delivered,
+            delivered_time_ns: now_ns(),
+            records: 0,
+            rejected: 0,
+            errors: 0,
+            last_error: None,
+        };
+        Board { name: name.into(), inner: Arc::new(Mutex::new(inner)), numbers: Arc::new(numbers) }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Every change below is complete in itself, so a panic elsewhere leaves nothing half done.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn ready_from(&self, delivered: u64) {
+        self.inner().delivered = delivered;
+    }
+
+    pub fn working(&self) {
+        self.inner().state = State::Ok;
+        self.numbers.up.set(1.0);
+    }
+
+    pub fn delivered(&self, sequence: u64, time_ns: i64, records: u64, seconds: Option<f64>) {
+        let mut inner = self.inner();
+        inner.delivered = sequence;
+        inner.delivered_time_ns = time_ns;
+        inner.records += records;
+        drop(inner);
+        self.numbers.records.increment(records);
+        if let Some(seconds) = seconds {
+            self.numbers.seconds.record(seconds);
+        }
+    }
+
+    pub fn rejected(&self, reason: &str) {
+        let mut inner = self.inner();
+        inner.rejected += 1;
+        inner.last_error = Some(bounded(reason));
+        drop(inner);
+        self.numbers.rejected.increment(1);
+    }
+
+    pub fn skipped(&self, records: u64) {
+        self.numbers.skipped.increment(records);
+    }
+
+    /// Returns true when this failure begins a series, which is worth a line in the log.
+    pub fn retrying(&self, error: &str) -> bool {
+        let error = bounded(error);
+        let mut inner = self.inner();
+        inner.errors += 1;
+        inner.last_error = Some(error.clone());
+        let (since_ns, first) = match &inner.state {
+            State::Retrying { since_ns, error: before } => (*since_ns, *before != error),
+            _ => (now_ns(), true),
+        };
+        inner.state = State::Retrying { since_ns, error };
+        drop(inner);
+        self.numbers.retry_errors.increment(1);
+        self.numbers.up.set(0.0);
+        first
+    }
+
+    pub fn failed(&self, error: &str) {
+        let error = bounded(error);
+        let mut inner = self.inner();
+        inner.errors += 1;
+        inner.last_error = Some(error.clone());
+        inner.state = State::Failed { error };
+        drop(inner);
+        self.numbers.fatal_errors.increment(1);
+        self.numbers.up.set(0.0);
+    }
+
+    pub fn stopped(&self) {
+        let mut inner = self.inner();
+        if !matches!(inner.state, State::Failed { .. }) {
+            inner.state = State::Stopped;
+        }
+    }
+
+    /// The status now; brings the lag gauges up to date on the way.
+    pub fn status(&self, journal: &Journal) -> Status {
+        let last = journal.last_sequence();
+        let inner = self.inner();
+        let lag_frames = last.saturating_sub(inner.delivered);
+        let lag_ns = if lag_frames == 0 { 0 } else { now_ns().saturating_sub(inner.delivered_time_ns).max(0) };
+        self.numbers.lag_frames.set(lag_frames as f64);
+        self.numbers.lag_seconds.set(lag_ns as f64 / 1e9);
+        Status {
+            name: self.name.to_string(),
+            state: inner.state.clone(),
+            lag_frames,
+            records: inner.records,
+            rejected: inner.rejected,
+            errors: inner.errors,
+            last_error: inner.last_error.clone(),
+        }
+    }
+}
+
+fn bounded(error: &str) -> String {
+    match error.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= limits::ERROR_BYTES).last() {
+        Some(end) if end < error.len() => format!("{}…", &error[..end]),
+        _ => error.to_string(),
+    }
+}

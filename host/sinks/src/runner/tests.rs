@@ -1,0 +1,227 @@
+//! The runner against sinks that fail in every way a sink can fail.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::sink::{Delivered, Selected, SinkError};
+use crate::testing::{Cell, append, eventually, journal, numbered, record};
+
+/// What a scripted sink saw; shared with the test.
+#[derive(Default)]
+struct Seen {
+    took: Vec<(u64, u32)>,
+    starts: u32,
+    flushes: u32,
+    /// What the next deliveries answer, before it goes on taking everything.
+    script: VecDeque<SinkError>,
+    start_script: VecDeque<SinkError>,
+    /// As an exactly-once sink: the last frame held durably.
+    holds: Option<u64>,
+    keeps_position: bool,
+}
+
+struct Scripted(Arc<Mutex<Seen>>);
+
+#[async_trait]
+impl Sink for Scripted {
+    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+        let mut seen = self.0.lock().expect("not poisoned");
+        seen.starts += 1;
+        match seen.start_script.pop_front() {
+            Some(error) => Err(error),
+            None => Ok(seen.holds),
+        }
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let mut seen = self.0.lock().expect("not poisoned");
+        if let Some(error) = seen.script.pop_front() {
+            return Err(error);
+        }
+        let taken: Vec<_> = batches.iter().flat_map(Selected::iter).map(|(at, _)| (at.sequence, at.index)).collect();
+        seen.took.extend(taken);
+        Ok(Delivered { rejected: Vec::new(), durable: seen.keeps_position.then_some(seen.holds.unwrap_or(0)) })
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        let mut seen = self.0.lock().expect("not poisoned");
+        seen.flushes += 1;
+        let last = seen.took.last().map(|(sequence, _)| *sequence);
+        seen.holds = last;
+        Ok(())
+    }
+}
+
+struct Bench {
+    _folder: tempfile::TempDir,
+    journal: Journal,
+    seen: Arc<Mutex<Seen>>,
+    cell: Arc<Cell>,
+}
+
+impl Bench {
+    fn new(seen: Seen) -> Bench {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let journal = journal(folder.path());
+        Bench { _folder: folder, journal, seen: Arc::new(Mutex::new(seen)), cell: Arc::default() }
+    }
+
+    fn spawn(&self) -> RunningSink {
+        self.spawn_with(Selection::default())
+    }
+
+    fn spawn_with(&self, selection: Selection) -> RunningSink {
+        let options = RunnerOptions { name: "scripted".into(), selection };
+        spawn(options, Box::new(Scripted(self.seen.clone())), self.journal.clone(), self.cell.clone()).expect("starts")
+    }
+
+    fn took(&self) -> Vec<(u64, u32)> {
+        self.seen.lock().expect("not poisoned").took.clone()
+    }
+
+    fn committed(&self) -> u64 {
+        self.journal.readers().iter().find(|reader| reader.name == "scripted").map_or(0, |reader| reader.committed)
+    }
+}
+
+fn retry(times: usize) -> VecDeque<SinkError> {
+    vec![SinkError::Retry("the server is away".into()); times].into()
+}
+
+#[tokio::test]
+async fn after_a_failure_the_same_records_are_delivered_again_and_health_says_so_meanwhile() {
+    let bench = Bench::new(Seen { script: retry(1), ..Seen::default() });
+    append(&bench.journal, &numbered(0..3));
+    let running = bench.spawn();
+    let mut shown = None;
+    eventually("health says that it retries", || {
+        shown = Some(running.status());
+        matches!(running.status().state, State::Retrying { .. })
+    })
+    .await;
+    let State::Retrying { error, .. } = running.status().state else { panic!("retries for at least half a second") };
+    assert_eq!(error, "the server is away");
+    assert_eq!((running.status().lag_frames, bench.committed()), (1, 0), "nothing is passed over");
+    eventually("it works again", || running.status().state == State::Ok && running.status().records == 3).await;
+    assert_eq!(bench.took(), [(1, 0), (1, 1), (1, 2)]);
+    assert_eq!(running.status().errors, 1);
+    assert_eq!(running.stop().await.pending_frames, 0);
+}
+
+#[tokio::test]
+async fn a_sink_that_can_not_start_is_started_again() {
+    let bench = Bench::new(Seen { start_script: retry(1), ..Seen::default() });
+    append(&bench.journal, &numbered(0..1));
+    let running = bench.spawn();
+    eventually("it delivers", || running.status().records == 1).await;
+    assert_eq!(bench.seen.lock().expect("not poisoned").starts, 2);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_a_backoff_is_prompt_and_names_what_is_pending() {
+    let bench = Bench::new(Seen { script: retry(1000), ..Seen::default() });
+    append(&bench.journal, &numbered(0..3));
+    append(&bench.journal, &numbered(3..5));
+    let running = bench.spawn();
+    eventually("it retries", || running.status().errors >= 1).await;
+    let stopped = running.stop().await;
+    assert_eq!((stopped.pending_frames, stopped.pending_records), (2, 5));
+    assert_eq!(stopped.error.as_deref(), Some("the server is away"));
+    assert_eq!(bench.seen.lock().expect("not poisoned").starts, 1, "no further attempt was waited for");
+}
+
+#[tokio::test]
+async fn a_fatal_failure_is_shown_and_nothing_is_lost_from_the_journal() {
+    let bench = Bench::new(Seen { script: vec![SinkError::Fatal("no such table".into())].into(), ..Seen::default() });
+    append(&bench.journal, &numbered(0..3));
+    let running = bench.spawn();
+    eventually("it fails", || matches!(running.status().state, State::Failed { .. })).await;
+    let stopped = running.stop().await;
+    assert_eq!((stopped.error.as_deref(), stopped.pending_records), (Some("no such table"), 3));
+    let running = bench.spawn();
+    eventually("the next run delivers", || running.status().records == 3).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_cursor_follows_only_what_is_durable() {
+    let bench = Bench::new(Seen { keeps_position: true, ..Seen::default() });
+    let running = bench.spawn();
+    append(&bench.journal, &numbered(0..3));
+    eventually("delivered", || running.status().records == 3).await;
+    let flushed = bench.seen.lock().expect("not poisoned").flushes > 0;
+    assert!(flushed || bench.committed() == 0, "the cursor may move only with a flush");
+    eventually("flushed without another delivery", || bench.committed() == 1).await;
+    assert!(bench.seen.lock().expect("not poisoned").flushes >= 1);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn delivery_goes_on_where_the_sink_stands_whatever_the_cursor_says() {
+    let bench = Bench::new(Seen::default());
+    for n in 0..5 {
+        append(&bench.journal, &numbered(n..n + 1));
+    }
+    for (holds, expected) in [(Some(3), vec![4, 5]), (Some(1), vec![2, 3, 4, 5]), (None, vec![])] {
+        bench.seen.lock().expect("not poisoned").holds = holds;
+        bench.seen.lock().expect("not poisoned").took.clear();
+        let running = bench.spawn();
+        running.stop().await;
+        assert_eq!(bench.took().iter().map(|(sequence, _)| *sequence).collect::<Vec<_>>(), expected, "{holds:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_position_from_a_journal_that_was_lost_skips_nothing_that_comes_now() {
+    let bench = Bench::new(Seen { holds: Some(1_000_000), ..Seen::default() });
+    append(&bench.journal, &numbered(0..1));
+    let running = bench.spawn();
+    append(&bench.journal, &numbered(1..2));
+    eventually("the new record arrives", || bench.took().contains(&(2, 0))).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn frames_of_no_interest_move_the_cursor_without_a_delivery() {
+    let bench = Bench::new(Seen::default());
+    let selection = Selection { routes: Some(vec!["audit".into()]), min_level: None };
+    let running = bench.spawn_with(selection);
+    append(&bench.journal, &numbered(0..10));
+    let mut labelled = numbered(0..1);
+    labelled.push(&record(&[], &["audit"]));
+    append(&bench.journal, &labelled);
+    append(&bench.journal, &numbered(0..10));
+    eventually("all is passed", || bench.committed() == 3).await;
+    assert_eq!(bench.took(), [(2, 1)]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_frame_that_can_not_be_decoded_goes_to_quarantine_and_holds_nothing_up() {
+    let bench = Bench::new(Seen::default());
+    let (tx, rx) = std::sync::mpsc::channel();
+    bench.journal.append(b"no batch at all".to_vec(), 1, move |outcome| drop(tx.send(outcome)));
+    rx.recv().expect("answered").expect("taken");
+    append(&bench.journal, &numbered(0..1));
+    let running = bench.spawn();
+    eventually("the next frame arrives", || bench.took() == [(2, 0)]).await;
+    running.stop().await;
+    let held = bench.cell.held.lock().expect("not poisoned");
+    assert_eq!(held.len(), 1);
+    assert_eq!((held[0].0.as_str(), held[0].2.as_slice()), ("sink:scripted", &b"no batch at all"[..]));
+}
+
+#[tokio::test]
+async fn a_dropped_sink_ends_its_thread_without_a_flush() {
+    let bench = Bench::new(Seen { keeps_position: true, ..Seen::default() });
+    let running = bench.spawn();
+    eventually("ready", || running.status().state == State::Ok).await;
+    append(&bench.journal, &numbered(0..1));
+    drop(running);
+    eventually("its reader is closed", || bench.journal.readers().iter().all(|reader| !reader.open)).await;
+    assert!(bench.took().len() <= 1);
+}

@@ -1,0 +1,80 @@
+//! Which records a sink takes: its routes and its least level.
+//!
+//! Stands between the journal and a sink's `deliver`. Reads no more of a record than the options ask for: without
+//! options nothing at all.
+
+use weir_record::{Batch, Level, Record};
+
+use crate::sink::Indexes;
+
+/// What a sink takes. The default takes everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// A record is taken when it carries any of these labels; `None` takes records with and without labels. An empty
+    /// list takes nothing.
+    pub routes: Option<Vec<String>>,
+    /// A record below this level is not taken.
+    pub min_level: Option<Level>,
+}
+
+impl Selection {
+    /// True when the sink takes the record.
+    pub fn takes(&self, record: Record<'_>) -> bool {
+        if self.min_level.is_some_and(|least| record.level() < least) {
+            return false;
+        }
+        match &self.routes {
+            None => true,
+            Some(routes) => record.routes().any(|label| routes.iter().any(|route| route == label)),
+        }
+    }
+
+    /// The records of a batch that the sink takes.
+    pub fn of(&self, batch: &Batch) -> Indexes {
+        if self.routes.is_none() && self.min_level.is_none_or(|least| least == Level::Trace) {
+            return Indexes::All;
+        }
+        let taken = batch.iter().enumerate().filter(|(_, record)| self.takes(*record));
+        // A frame is bounded by the journal's payload bound, far below 2^32 records.
+        let indexes: Vec<u32> = taken.map(|(index, _)| index as u32).collect();
+        if indexes.len() == batch.len() { Indexes::All } else { Indexes::These(indexes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::record;
+
+    fn batch() -> Batch {
+        let mut batch = Batch::new();
+        batch.push(&record(&[("level", "DEBUG")], &[]));
+        batch.push(&record(&[("level", "ERROR")], &["audit", "billing"]));
+        batch.push(&record(&[("level", "WARNING")], &["billing"]));
+        batch
+    }
+
+    fn selection(routes: Option<&[&str]>, min_level: Option<Level>) -> Selection {
+        Selection { routes: routes.map(|routes| routes.iter().map(|r| r.to_string()).collect()), min_level }
+    }
+
+    #[test]
+    fn a_sink_without_options_takes_everything_labelled_or_not() {
+        assert_eq!(selection(None, None).of(&batch()), Indexes::All);
+    }
+
+    #[test]
+    fn a_sink_with_routes_takes_records_that_carry_any_of_them() {
+        assert_eq!(selection(Some(&["audit"]), None).of(&batch()), Indexes::These(vec![1]));
+        assert_eq!(selection(Some(&["audit", "billing"]), None).of(&batch()), Indexes::These(vec![1, 2]));
+        assert_eq!(selection(Some(&["other"]), None).of(&batch()), Indexes::These(vec![]));
+        assert_eq!(selection(Some(&[]), None).of(&batch()), Indexes::These(vec![]));
+    }
+
+    #[test]
+    fn a_record_at_the_least_level_is_taken_and_one_below_is_not() {
+        assert_eq!(selection(None, Some(Level::Warning)).of(&batch()), Indexes::These(vec![1, 2]));
+        assert_eq!(selection(Some(&["billing"]), Some(Level::Error)).of(&batch()), Indexes::These(vec![1]));
+        assert_eq!(selection(None, Some(Level::Trace)).of(&batch()), Indexes::All);
+    }
+}

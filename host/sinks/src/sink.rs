@@ -1,0 +1,180 @@
+//! What a sink is: the trait, what it is given, what it answers.
+//!
+//! The runner (`runner`) reads the journal and calls a sink; a sink never reads the journal and never knows another
+//! sink. One runner calls one sink, one call at a time, on a thread of the sink's own, so a sink may block.
+//!
+//! The contract, in the order of a life:
+//! 1. [`Sink::start`] before anything else, and again after every [`SinkError::Retry`]: connect, undo what a broken
+//!    delivery left behind, and say what is held.
+//! 2. [`Sink::deliver`] any number of times, in the journal's order.
+//! 3. [`Sink::flush`] about once a second while something delivered is not durable, and before the end.
+//!
+//! **A record is never passed over before it is in quarantine.** So a sink whose position moves inside `deliver` must
+//! refuse the whole call with [`SinkError::Reject`], having changed nothing, and lets the runner find the record by
+//! halving; only a sink whose position moves in `flush` alone may name records in [`Delivered::rejected`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use weir_record::{Batch, Record};
+
+/// A record's place in the journal, its id for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Number of the frame.
+    pub sequence: u64,
+    /// Which record of the frame, from 0.
+    pub index: u32,
+}
+
+/// Which records of a frame a sink takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Indexes {
+    /// All of them.
+    All,
+    /// These, ascending.
+    These(Vec<u32>),
+}
+
+/// One frame of the journal, or a part of one, with the records that the sink takes.
+#[derive(Clone, Debug)]
+pub struct Selected {
+    /// Number of the frame.
+    pub sequence: u64,
+    /// When the frame was written to the journal, in nanoseconds since 1970 UTC.
+    pub time_ns: i64,
+    /// All records of the frame.
+    pub batch: Arc<Batch>,
+    /// Those that this sink takes; possibly none.
+    pub indexes: Indexes,
+    /// True unless later records of the same frame follow in another part: a position may pass this frame only then.
+    pub complete: bool,
+}
+
+impl Selected {
+    /// How many records the sink takes.
+    pub fn len(&self) -> usize {
+        match &self.indexes {
+            Indexes::All => self.batch.len(),
+            Indexes::These(indexes) => indexes.len(),
+        }
+    }
+
+    /// True when it takes none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The n-th record taken.
+    pub fn nth(&self, n: usize) -> (Position, Record<'_>) {
+        let index = match &self.indexes {
+            Indexes::All => n,
+            Indexes::These(indexes) => indexes[n] as usize,
+        };
+        // A frame is bounded by the journal's payload bound, far below 2^32 records.
+        (Position { sequence: self.sequence, index: index as u32 }, self.batch.record(index))
+    }
+
+    /// The records taken, in order, with their ids.
+    pub fn iter(&self) -> impl Iterator<Item = (Position, Record<'_>)> {
+        (0..self.len()).map(|n| self.nth(n))
+    }
+
+    /// The first `n` records and the rest, as two parts of the frame. The first is no longer complete.
+    pub fn split(&self, n: usize) -> (Selected, Selected) {
+        let all = |range: std::ops::Range<usize>| -> Vec<u32> {
+            match &self.indexes {
+                Indexes::All => range.map(|index| index as u32).collect(),
+                Indexes::These(indexes) => indexes[range].to_vec(),
+            }
+        };
+        let part = |indexes, complete| Selected { indexes: Indexes::These(indexes), complete, ..self.clone() };
+        (part(all(0..n), false), part(all(n..self.len()), self.complete))
+    }
+}
+
+/// What became of a delivery that did not fail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Records that the sink can never take, with the reason; the runner puts them into quarantine.
+    pub rejected: Vec<(Position, String)>,
+    /// The last frame that would survive a power cut now; `None` when all that was delivered would.
+    pub durable: Option<u64>,
+}
+
+/// Why a sink could not do what it was asked. The text names the thing, the place and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// It may work later: the runner waits, calls `start`, and goes on from the position it returns.
+    #[error("{0}")]
+    Retry(String),
+    /// Something in what was given can never be taken, and nothing of it was: the runner halves it until the record is
+    /// alone, and puts that into quarantine.
+    #[error("{0}")]
+    Reject(String),
+    /// Nothing will work until a person has acted.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+impl SinkError {
+    /// True when waiting may help.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, SinkError::Retry(_))
+    }
+}
+
+/// A place that records go to.
+#[async_trait]
+pub trait Sink: Send {
+    /// Makes ready and returns the last frame that is held whole, for a sink that keeps its position with the data.
+    ///
+    /// `last_sequence` is the journal's newest frame when the sink was set up. A position beyond it was written from a
+    /// journal that has since lost its end: the runner then goes on after `last_sequence`, and the sink must not
+    /// mistake the records that follow for those it has.
+    async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError>;
+
+    /// Takes records, in order. After an error nothing, or only what the next `start` undoes or reports, was taken.
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError>;
+
+    /// Makes everything delivered durable.
+    async fn flush(&mut self) -> Result<(), SinkError>;
+
+    /// Looks after what is stored (retention, for one), between deliveries, every ten seconds or so. True when there is
+    /// more to do, which then comes after the next delivery.
+    async fn tend(&mut self) -> Result<bool, SinkError> {
+        Ok(false)
+    }
+}
+
+/// Where records go that a sink can never take. Implemented by the router.
+pub trait Quarantine: Send + Sync {
+    /// Stores one record durably with the place that refused it (`sink:archive`) and the reason. Blocks.
+    fn put(&self, from: &str, reason: &str, record: &[u8]) -> Result<(), String>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(indexes: Indexes) -> Selected {
+        let mut batch = Batch::new();
+        for _ in 0..5 {
+            batch.push(&[0xde, 0, 0]);
+        }
+        Selected { sequence: 7, time_ns: 0, batch: Arc::new(batch), indexes, complete: true }
+    }
+
+    #[test]
+    fn the_parts_of_a_frame_hold_every_record_once_and_only_the_last_completes_it() {
+        for indexes in [Indexes::All, Indexes::These(vec![0, 2, 3])] {
+            let whole = selected(indexes);
+            for n in 0..=whole.len() {
+                let (first, rest) = whole.split(n);
+                let ids: Vec<_> = first.iter().chain(rest.iter()).map(|(id, _)| id).collect();
+                assert_eq!(ids, whole.iter().map(|(id, _)| id).collect::<Vec<_>>());
+                assert!(!first.complete && rest.complete);
+            }
+        }
+    }
+}

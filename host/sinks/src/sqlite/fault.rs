@@ -1,0 +1,50 @@
+//! What an error of SQLite means for a delivery, and what a person can do about it.
+
+use crate::sink::SinkError;
+
+/// Primary result codes of SQLite.
+mod code {
+    pub const BUSY: i32 = 5;
+    pub const LOCKED: i32 = 6;
+    pub const READONLY: i32 = 8;
+    pub const CORRUPT: i32 = 11;
+    pub const FULL: i32 = 13;
+    pub const CANTOPEN: i32 = 14;
+    pub const TOOBIG: i32 = 18;
+    pub const CONSTRAINT: i32 = 19;
+    pub const NOTADB: i32 = 26;
+}
+
+/// Classifies an error; `place` is the sink and the file.
+pub fn classify(place: &str, error: &sqlx::Error) -> SinkError {
+    let Some(database) = error.as_database_error() else {
+        return SinkError::Retry(format!("{place}: {error}"));
+    };
+    let extended = database.code().and_then(|code| code.parse::<i32>().ok()).unwrap_or_default();
+    let message = database.message();
+    match extended & 0xff {
+        code::BUSY | code::LOCKED => SinkError::Retry(format!(
+            "{place}: another process has locked it ({message}); readers don't, so look for a writer or a long exclusive transaction"
+        )),
+        code::FULL => {
+            SinkError::Retry(format!("{place}: the disk is full; free room, or set `retention` or `max_rows`"))
+        }
+        code::READONLY => SinkError::Retry(format!(
+            "{place}: it can't be written ({message}); give weir write access to the file and its folder"
+        )),
+        code::CANTOPEN => {
+            SinkError::Retry(format!("{place}: it can't be opened ({message}); is the folder there and writable?"))
+        }
+        code::NOTADB => {
+            SinkError::Fatal(format!("{place}: it is no SQLite database; give another `path` or move the file away"))
+        }
+        code::CORRUPT => SinkError::Fatal(format!(
+            "{place}: it is damaged ({message}); save what can be saved with `sqlite3 … .recover` and move the file away"
+        )),
+        code::TOOBIG => SinkError::Reject(format!("{place}: a record is larger than SQLite takes")),
+        code::CONSTRAINT if message.contains("logs.sequence") => SinkError::Fatal(format!(
+            "{place}: it holds records of the journal that its cursor does not know; was it changed by hand? Move the file away or repair `weir_cursor`"
+        )),
+        _ => SinkError::Retry(format!("{place}: {message} (SQLite code {extended})")),
+    }
+}

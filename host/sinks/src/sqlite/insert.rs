@@ -1,0 +1,175 @@
+//! Rows into SQLite, fast: many rows a statement, few statements a transaction.
+//!
+//! sqlx runs SQLite on a thread of its own and hands it one statement at a time, so a row a statement would cost more
+//! in hand-overs than in SQLite. Statements of a few fixed sizes are prepared once and used again.
+
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqliteConnection};
+use weir_record::{Level, Record, Value};
+
+use crate::limits;
+use crate::sink::{Position, SinkError};
+use crate::text::{Rest, is_head};
+
+/// Rows in one statement; what is left over takes the next smaller size.
+const SIZES: [usize; 3] = [limits::INSERT_ROWS, 8, 1];
+const LEVELS: [Level; 6] = [Level::Trace, Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
+
+/// Gathers rows and writes them.
+pub struct Inserter {
+    search: bool,
+    rows: [Arc<str>; SIZES.len()],
+    index: [Arc<str>; SIZES.len()],
+    levels: [Arc<str>; LEVELS.len()],
+    source: Arc<str>,
+    rest: Rest,
+    pending: Vec<Row>,
+}
+
+struct Row {
+    id: i64,
+    at: Position,
+    timestamp: i64,
+    level: Arc<str>,
+    source: Arc<str>,
+    message: String,
+    fields: String,
+    values: String,
+}
+
+impl Inserter {
+    /// With or without the search index.
+    pub fn new(search: bool) -> Inserter {
+        let statement =
+            |head: &str, row: &str, count: usize| Arc::from(format!("{head} VALUES {}", vec![row; count].join(",")));
+        Inserter {
+            search,
+            rows: SIZES.map(|count| {
+                statement(
+                    "INSERT INTO logs(id,sequence,position,timestamp,level,source,message,fields)",
+                    "(?,?,?,?,?,?,?,?)",
+                    count,
+                )
+            }),
+            index: SIZES.map(|count| statement("INSERT INTO logs_search(rowid,message,fields)", "(?,?,?)", count)),
+            levels: LEVELS.map(|level| Arc::from(level.as_str())),
+            source: Arc::from(""),
+            rest: Rest::default(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// Forgets rows that were not written.
+    pub fn clear(&mut self) {
+        self.pending.clear();
+    }
+
+    /// Takes a record; it is written when enough have come together, or by `finish`.
+    pub async fn push(
+        &mut self,
+        connection: &mut SqliteConnection,
+        id: i64,
+        at: Position,
+        record: Record<'_>,
+    ) -> Result<(), sqlx::Error> {
+        let head = record.head();
+        if *self.source != *head.source {
+            self.source = Arc::from(head.source);
+        }
+        let mut fields = Vec::with_capacity(record.as_bytes().len());
+        self.rest.push_json(record, &mut fields);
+        let mut values = String::new();
+        if self.search {
+            values.reserve(record.as_bytes().len());
+            record.entries().filter(|(key, _)| !is_head(key)).for_each(|(_, value)| push_values(value, &mut values));
+        }
+        self.pending.push(Row {
+            id,
+            at,
+            timestamp: head.timestamp,
+            level: self.levels[LEVELS.iter().position(|level| *level == head.level).unwrap_or_default()].clone(),
+            source: self.source.clone(),
+            message: head.message.to_string(),
+            // JSON of a canonical record is UTF-8; anything else is written as such by replacement, not lost.
+            fields: String::from_utf8(fields)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            values,
+        });
+        if self.pending.len() >= SIZES[0] { self.write(connection, 0).await } else { Ok(()) }
+    }
+
+    /// Writes what is left.
+    pub async fn finish(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        while !self.pending.is_empty() {
+            let size = SIZES.iter().position(|size| *size <= self.pending.len()).unwrap_or(SIZES.len() - 1);
+            self.write(connection, size).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, connection: &mut SqliteConnection, size: usize) -> Result<(), sqlx::Error> {
+        let mut rows = SqliteArguments::default();
+        let mut index = SqliteArguments::default();
+        for row in self.pending.drain(..SIZES[size]) {
+            if self.search {
+                add(&mut index, row.id)?;
+                add(&mut index, row.message.clone())?;
+                add(&mut index, row.values)?;
+            }
+            add(&mut rows, row.id)?;
+            add(&mut rows, row.at.sequence.cast_signed())?;
+            add(&mut rows, i64::from(row.at.index))?;
+            add(&mut rows, row.timestamp)?;
+            add(&mut rows, row.level)?;
+            add(&mut rows, row.source)?;
+            add(&mut rows, row.message)?;
+            add(&mut rows, row.fields)?;
+        }
+        execute(connection, &self.rows[size], rows).await?;
+        if self.search {
+            execute(connection, &self.index[size], index).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn execute(
+    connection: &mut SqliteConnection,
+    sql: &Arc<str>,
+    arguments: SqliteArguments,
+) -> Result<(), sqlx::Error> {
+    let sql = AssertSqlSafe(sql.clone()).into_sql_str();
+    sqlx::query_with(sql, arguments).persistent(true).execute(connection).await.map(drop)
+}
+
+fn add<'q, T>(arguments: &mut SqliteArguments, value: T) -> Result<(), sqlx::Error>
+where
+    T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + 'q,
+{
+    sqlx::Arguments::add(arguments, value).map_err(sqlx::Error::Encode)
+}
+
+/// Appends what a person might search for: every text and number, at any depth, keys left out.
+fn push_values(value: Value<'_>, out: &mut String) {
+    use std::fmt::Write;
+    match value {
+        Value::Str(text) => out.push_str(text),
+        // Writing into a String can't fail.
+        Value::Int(number) => drop(write!(out, "{number}")),
+        Value::UInt(number) => drop(write!(out, "{number}")),
+        Value::Float(number) => drop(write!(out, "{number}")),
+        Value::Array(items) => return items.iter().for_each(|item| push_values(item, out)),
+        Value::Map(entries) => return entries.iter().for_each(|(_, value)| push_values(value, out)),
+        Value::Nil | Value::Bool(_) | Value::Bin(_) | Value::Ext(..) => return,
+    }
+    out.push(' ');
+}
+
+/// A sequence as SQLite holds it.
+pub fn sequence_of(stored: i64, place: &str) -> Result<u64, SinkError> {
+    u64::try_from(stored).map_err(|_| {
+        SinkError::Fatal(format!("{place}: its cursor holds {stored}, which is no sequence; repair `weir_cursor`"))
+    })
+}

@@ -1,0 +1,348 @@
+//! The `sqlite` sink: records as rows that any SQLite client can read meanwhile.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | options, transactions, the cursor, retention |
+//! | `schema.rs` | tables, indexes, migrations |
+//! | `insert.rs` | many rows, fast |
+//! | `fault.rs` | what SQLite's errors mean |
+//!
+//! Guarantee: exactly once. The cursor is a row of the same database, written in the transaction of the records, so
+//! records and cursor are there together or not at all. After a crash the sink says what its cursor holds, and the
+//! journal goes on after that.
+//!
+//! # Durability
+//! WAL mode with `synchronous = NORMAL`: a commit is seen by readers at once and survives the death of the process,
+//! but a power cut may take the last commits, whole and in order, their cursor with them. That is harmless as long as
+//! the journal still has those frames. So the journal's cursor follows only a *flush*, at most a second later: one
+//! small transaction committed with `synchronous = FULL`. Its commit fsyncs the WAL, which is one file, so every
+//! commit before it is durable too; frames that a checkpoint has moved out of the WAL were fsynced with the database
+//! before the WAL was reused. The flush changes a counter, since SQLite does not write a page that stays equal, and a
+//! commit without a page does not sync. Against `FULL` for every commit this saves an fsync a delivery.
+//!
+//! A frame may come in parts (when the runner searches a record that SQLite refuses). The cursor then holds the part,
+//! and after a crash the rest of the frame is taken up where it broke off.
+
+mod fault;
+mod insert;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use weir_record::time::now_ns;
+
+use self::fault::classify;
+use self::insert::{Inserter, sequence_of};
+use self::schema::SchemaError;
+use crate::limits;
+use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
+use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
+use crate::units::Span;
+
+/// The kind's line in the registry.
+pub(crate) const KIND: Kind = Kind {
+    name: "sqlite",
+    summary: "stores records as rows of an SQLite database, indexed by time, level and source, with full-text search",
+    guarantee: Guarantee::ExactlyOnce,
+    example: r#"[sink.store]
+type = "sqlite"
+path = "logs.db"        # relative to the data folder
+search = true           # full-text index over messages and values
+retention = "30d"
+max_rows = 10000000
+"#,
+    schema: schema_of::<SqliteOptions>,
+    build,
+};
+
+/// Options of an `sqlite` sink.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqliteOptions {
+    /// The database file; a relative path begins at the data folder.
+    #[serde(default = "default_path")]
+    pub path: PathBuf,
+    /// Keeps a full-text index over the message and the values of all fields.
+    #[serde(default = "default_search")]
+    pub search: bool,
+    /// Records older than this, by their own time, are deleted; absent: never.
+    #[serde(default)]
+    pub retention: Option<Span>,
+    /// The oldest records are deleted beyond so many; absent: never.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub max_rows: Option<u64>,
+}
+
+fn default_path() -> PathBuf {
+    "logs.db".into()
+}
+
+fn default_search() -> bool {
+    true
+}
+
+fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
+    let options: SqliteOptions = options(name, given)?;
+    if options.max_rows == Some(0) {
+        return Err(format!("sink `{name}`: `max_rows` must be more than 0; leave it out to keep everything"));
+    }
+    Ok(Box::new(SqliteSink::new(name, options, context)))
+}
+
+struct SqliteSink {
+    /// Sink and file, for errors.
+    place: String,
+    path: PathBuf,
+    options: SqliteOptions,
+    connection: Option<SqliteConnection>,
+    inserter: Inserter,
+    next_id: i64,
+    /// The last frame known to survive a power cut.
+    durable: u64,
+    /// The last record that is committed, or passed on purpose; it and those before it are not taken again.
+    held: Option<Position>,
+}
+
+impl SqliteSink {
+    fn new(name: &str, options: SqliteOptions, context: &BuildContext) -> SqliteSink {
+        let path = context.data.join(&options.path);
+        SqliteSink {
+            place: format!("sink `{name}`: database `{}`", path.display()),
+            path,
+            inserter: Inserter::new(options.search),
+            options,
+            connection: None,
+            next_id: 1,
+            durable: 0,
+            held: None,
+        }
+    }
+
+    fn fault(&self, error: &sqlx::Error) -> SinkError {
+        classify(&self.place, error)
+    }
+
+    async fn connect(&self) -> Result<SqliteConnection, SinkError> {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(std::path::Path::new("."));
+        let failed = |error: std::io::Error| {
+            SinkError::Retry(format!(
+                "{}: can't use its folder: {error}; give weir write access or change `path`",
+                self.place
+            ))
+        };
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .create_if_missing(true)
+            .busy_timeout(limits::SQLITE_BUSY)
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("cache_size", format!("-{}", limits::SQLITE_CACHE_KIB))
+            .pragma("wal_autocheckpoint", limits::SQLITE_CHECKPOINT_PAGES.to_string())
+            .pragma("journal_size_limit", limits::SQLITE_WAL_BYTES.to_string())
+            .disable_statement_logging();
+        let mut connection = options.connect().await.map_err(|error| self.fault(&error))?;
+        schema::prepare(&mut connection, self.options.search).await.map_err(|error| match error {
+            SchemaError::Foreign(reason) => SinkError::Fatal(format!("{}: {reason}", self.place)),
+            SchemaError::Sqlite(error) => self.fault(&error),
+        })?;
+        // SQLite syncs the folder for its WAL, but not for a new database.
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        Ok(connection)
+    }
+
+    /// Gives rows of a lost journal numbers that no journal uses, so that theirs are free again.
+    async fn set_aside(&self, connection: &mut SqliteConnection, last_sequence: u64) -> Result<(), sqlx::Error> {
+        let last = i64::try_from(last_sequence).unwrap_or(i64::MAX);
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        // Below everything that was set aside before, in the same order.
+        let sql = "WITH bounds AS (SELECT min(0, coalesce(min(sequence), 0)) AS least FROM logs),
+                        most AS (SELECT coalesce(max(sequence), 0) AS top FROM logs)
+                   UPDATE logs SET sequence = sequence - (SELECT top FROM most) - 1 + (SELECT least FROM bounds)
+                   WHERE sequence > ?";
+        let moved = sqlx::query(sql).bind(last).execute(&mut *transaction).await?.rows_affected();
+        sqlx::query("UPDATE weir_cursor SET sequence = ?, position = NULL")
+            .bind(last)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        tracing::warn!(place = self.place, rows = moved, "rows of a journal that was lost now have negative sequences");
+        Ok(())
+    }
+
+    async fn read_state(
+        &mut self,
+        connection: &mut SqliteConnection,
+        last_sequence: u64,
+    ) -> Result<Option<u64>, SinkError> {
+        let cursor = "SELECT sequence, position FROM weir_cursor";
+        let (sequence, position): (Option<i64>, Option<i64>) =
+            sqlx::query_as(cursor).fetch_one(&mut *connection).await.map_err(|error| self.fault(&error))?;
+        let top: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM logs")
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|error| self.fault(&error))?;
+        self.next_id = top.unwrap_or(0) + 1;
+        self.held = None;
+        let Some(stored) = sequence else { return Ok(None) };
+        let sequence = sequence_of(stored, &self.place)?;
+        if sequence > last_sequence {
+            self.set_aside(connection, last_sequence).await.map_err(|error| self.fault(&error))?;
+            self.held = Some(whole(last_sequence));
+            return Ok(Some(sequence));
+        }
+        let held = match position {
+            Some(index) => Position { sequence, index: u32::try_from(index).unwrap_or(WHOLE) },
+            None => whole(sequence),
+        };
+        self.held = Some(held);
+        Ok(Some(frame_of(held)))
+    }
+
+    /// Writes records and the cursor in one transaction.
+    async fn write(&mut self, connection: &mut SqliteConnection, batches: &[Selected]) -> Result<(), sqlx::Error> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        self.inserter.clear();
+        let mut id = self.next_id;
+        for (at, record) in batches.iter().flat_map(Selected::iter) {
+            if self.held.is_some_and(|held| at <= held) {
+                continue;
+            }
+            self.inserter.push(&mut transaction, id, at, record).await?;
+            id += 1;
+        }
+        self.inserter.finish(&mut transaction).await?;
+        let last = batches.last().map(|frame| match frame.iter().last() {
+            Some((at, _)) if !frame.complete => at,
+            _ => whole(frame.sequence),
+        });
+        let held = last.max(self.held);
+        if let Some(held) = held {
+            sqlx::query("UPDATE weir_cursor SET sequence = ?, position = ?")
+                .bind(held.sequence.cast_signed())
+                .bind((held.index != WHOLE).then_some(i64::from(held.index)))
+                .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        self.next_id = id;
+        self.held = held;
+        Ok(())
+    }
+
+    /// Deletes a slice of what is past its retention; true when there may be more.
+    async fn retain(&self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let limit = i64::from(limits::RETENTION_ROWS);
+        let mut deleted = 0;
+        if let Some(age) = self.options.retention {
+            let age_ns = i64::try_from(age.duration().as_nanos()).unwrap_or(i64::MAX);
+            let sql = "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE timestamp < ? LIMIT ?)";
+            let before = now_ns().saturating_sub(age_ns);
+            deleted = sqlx::query(sql).bind(before).bind(limit).execute(&mut *connection).await?.rows_affected();
+        }
+        if let Some(rows) = self.options.max_rows {
+            // Ids are given out without gaps, oldest first, so the rows that are too many are those below an id.
+            let below = self.next_id.saturating_sub(i64::try_from(rows).unwrap_or(i64::MAX));
+            let sql = "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE id < ? LIMIT ?)";
+            let more = sqlx::query(sql).bind(below).bind(limit).execute(&mut *connection).await?.rows_affected();
+            deleted = deleted.max(more);
+        }
+        Ok(deleted == u64::from(limits::RETENTION_ROWS))
+    }
+
+    /// The one way to the connection: taken out, so that an error leaves none and `start` makes a new one.
+    fn take(&mut self) -> Result<SqliteConnection, SinkError> {
+        self.connection.take().ok_or_else(|| SinkError::Retry(format!("{}: it is not open", self.place)))
+    }
+}
+
+/// Stands for all records of a frame, in a position.
+const WHOLE: u32 = u32::MAX;
+
+fn whole(sequence: u64) -> Position {
+    Position { sequence, index: WHOLE }
+}
+
+/// The last frame that is held whole.
+fn frame_of(held: Position) -> u64 {
+    if held.index == WHOLE { held.sequence } else { held.sequence.saturating_sub(1) }
+}
+
+/// Commits something with an fsync of the WAL, and with it everything before.
+async fn sync(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
+    sqlx::raw_sql("UPDATE weir_cursor SET flushes = flushes + 1").execute(&mut *connection).await?;
+    sqlx::raw_sql("PRAGMA synchronous = NORMAL").execute(&mut *connection).await?;
+    Ok(())
+}
+
+#[async_trait]
+impl Sink for SqliteSink {
+    async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError> {
+        self.connection = None;
+        let mut connection = self.connect().await?;
+        let held = self.read_state(&mut connection, last_sequence).await?;
+        self.connection = Some(connection);
+        self.durable = 0;
+        Ok(held)
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let mut from = 0;
+        while from < batches.len() {
+            // As many frames as fit into a transaction, at least one.
+            let mut records = 0;
+            let fitting = batches[from..].iter().take_while(|frame| {
+                records += frame.len();
+                records <= limits::TRANSACTION_RECORDS
+            });
+            let to = from + fitting.count().max(1);
+            let mut connection = self.take()?;
+            match self.write(&mut connection, &batches[from..to]).await {
+                Ok(()) => self.connection = Some(connection),
+                Err(error) => {
+                    let fault = self.fault(&error);
+                    // What was refused was rolled back; transactions before it are in, and are passed over when the
+                    // runner comes again with halves of the same frames.
+                    if matches!(fault, SinkError::Reject(_)) {
+                        self.connection = Some(connection);
+                    }
+                    return Err(fault);
+                }
+            }
+            from = to;
+        }
+        Ok(Delivered { rejected: Vec::new(), durable: Some(self.durable) })
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        let mut connection = self.take()?;
+        sync(&mut connection).await.map_err(|error| self.fault(&error))?;
+        self.connection = Some(connection);
+        self.durable = self.held.map_or(0, frame_of);
+        Ok(())
+    }
+
+    async fn tend(&mut self) -> Result<bool, SinkError> {
+        if self.options.retention.is_none() && self.options.max_rows.is_none() {
+            return Ok(false);
+        }
+        let mut connection = self.take()?;
+        let until = Instant::now() + Duration::from_millis(limits::RETENTION_MS);
+        let mut more = true;
+        while more && Instant::now() < until {
+            more = self.retain(&mut connection).await.map_err(|error| self.fault(&error))?;
+        }
+        self.connection = Some(connection);
+        Ok(more)
+    }
+}

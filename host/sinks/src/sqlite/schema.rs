@@ -1,0 +1,97 @@
+//! What the database holds, how it is made, and how an older one is brought up to date.
+//!
+//! `user_version` counts the steps below; `application_id` says that the file is Weir's, so that a database of
+//! something else is never touched. Each step runs in one transaction with the new `user_version`.
+//!
+//! | table | purpose |
+//! |---|---|
+//! | `logs` | the records; `(sequence, position)` is a record's id in the journal |
+//! | `logs_search` | FTS5 over the message and the values of the fields, contentless: it stores no text twice |
+//! | `weir_cursor` | one row: how far the journal is in `logs`; written with the rows of every transaction |
+//!
+//! To search (SQLite 3.43 or newer; everything else works with older ones): `SELECT * FROM logs WHERE id IN (SELECT rowid FROM logs_search WHERE logs_search MATCH 'timeout')`.
+//! Rows with a negative `sequence` came from a journal that has since been lost.
+
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+
+/// "Weir" in ASCII.
+const APPLICATION_ID: i64 = 0x5765_6972;
+
+/// One entry a version; entries never change once released.
+const STEPS: &[&str] = &["
+CREATE TABLE logs(
+  id INTEGER PRIMARY KEY,
+  sequence INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  timestamp INTEGER NOT NULL,
+  level TEXT NOT NULL,
+  source TEXT NOT NULL,
+  message TEXT NOT NULL,
+  fields TEXT NOT NULL,
+  UNIQUE (sequence, position)
+);
+CREATE INDEX logs_timestamp ON logs(timestamp);
+CREATE INDEX logs_level ON logs(level, timestamp);
+CREATE INDEX logs_source ON logs(source, timestamp);
+CREATE TABLE weir_cursor(
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  sequence INTEGER,
+  position INTEGER,
+  flushes INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO weir_cursor(id) VALUES (1);
+"];
+
+/// The search index, made when it is first asked for. Rows of before are not in it.
+const SEARCH: &str = "
+CREATE VIRTUAL TABLE logs_search USING fts5(message, fields, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
+CREATE TRIGGER logs_search_delete AFTER DELETE ON logs BEGIN
+  DELETE FROM logs_search WHERE rowid = old.id;
+END;
+";
+
+/// Why a database can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// It belongs to something else, or a newer version.
+    #[error("{0}")]
+    Foreign(String),
+    /// SQLite failed.
+    #[error(transparent)]
+    Sqlite(#[from] sqlx::Error),
+}
+
+/// Makes or updates what is missing.
+pub async fn prepare(connection: &mut SqliteConnection, search: bool) -> Result<(), SchemaError> {
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *connection).await?;
+    if application != APPLICATION_ID && (tables > 0 || application != 0) {
+        return Err(SchemaError::Foreign("it is a database of something else; give another `path`".into()));
+    }
+    let done = usize::try_from(version).unwrap_or(usize::MAX);
+    if done > STEPS.len() {
+        return Err(SchemaError::Foreign(format!(
+            "its schema has version {version} and this weir knows {}; use the newer weir or give another `path`",
+            STEPS.len()
+        )));
+    }
+    // Kept in the file; readers and this writer don't wait for each other.
+    sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut *connection).await?;
+    for (at, step) in STEPS.iter().enumerate().skip(done) {
+        let version = at + 1;
+        let sql = format!("PRAGMA application_id = {APPLICATION_ID}; {step} PRAGMA user_version = {version};");
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    let indexed: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = 'logs_search'")
+        .fetch_one(&mut *connection)
+        .await?;
+    if search && indexed == 0 {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(SEARCH).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    Ok(())
+}

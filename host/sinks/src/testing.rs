@@ -1,0 +1,120 @@
+//! What this crate's tests share: small canonical records, real journals in temporary folders, a quarantine in memory.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use weir_journal::{Disk, Journal, OpenError, Options};
+use weir_record::{Batch, write};
+
+use crate::sink::{Indexes, Quarantine, Selected};
+
+/// A canonical record; `head` overrides source, level and message or adds fields (a dot makes one level of nesting).
+pub fn record(head: &[(&str, &str)], routes: &[&str]) -> Vec<u8> {
+    record_at(1_700_000_000_123_456_789, head, routes)
+}
+
+/// The same at a given time.
+pub fn record_at(timestamp: i64, head: &[(&str, &str)], routes: &[&str]) -> Vec<u8> {
+    let value = |key: &str, default| head.iter().find(|(name, _)| *name == key).map_or(default, |(_, value)| *value);
+    let more: Vec<_> = head.iter().filter(|(name, _)| !["level", "source", "message"].contains(name)).collect();
+    let mut out = Vec::new();
+    write::map16_header(&mut out, 4 + more.len() as u16 + u16::from(!routes.is_empty()));
+    write::str(&mut out, "timestamp");
+    write::int64(&mut out, timestamp);
+    for (key, default) in [("level", "INFO"), ("source", "app"), ("message", "hello")] {
+        write::str(&mut out, key);
+        write::str(&mut out, value(key, default));
+    }
+    for (key, value) in more {
+        match key.split_once('.') {
+            Some((outer, inner)) => {
+                write::str(&mut out, outer);
+                write::map_header(&mut out, 1);
+                write::str(&mut out, inner);
+            }
+            None => write::str(&mut out, key),
+        }
+        write::str(&mut out, value);
+    }
+    if !routes.is_empty() {
+        write::str(&mut out, "routes");
+        write::array_header(&mut out, routes.len() as u32);
+        routes.iter().for_each(|route| write::str(&mut out, route));
+    }
+    out
+}
+
+/// A batch whose records say the numbers of `range`.
+pub fn numbered(range: std::ops::Range<u64>) -> Batch {
+    let mut batch = Batch::new();
+    for n in range {
+        batch.push(&record(&[("message", &format!("n={n}"))], &[]));
+    }
+    batch
+}
+
+/// A whole frame as the runner hands it over.
+pub fn frame(sequence: u64, batch: Batch) -> Selected {
+    Selected { sequence, time_ns: 0, batch: Arc::new(batch), indexes: Indexes::All, complete: true }
+}
+
+/// The numbers that `numbered` put into lines or messages, in order.
+pub fn numbers(text: &str) -> Vec<u64> {
+    text.split("n=")
+        .skip(1)
+        .map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            rest[..end].parse().expect("a number follows n=")
+        })
+        .collect()
+}
+
+/// A real journal. The threads of one that was just closed may hold its lock for another moment.
+pub fn journal(folder: &Path) -> Journal {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        match Journal::open(Arc::new(Disk::new(folder)), Options::default()) {
+            Ok((journal, _)) => return journal,
+            Err(OpenError::Locked { .. }) if Instant::now() < deadline => std::thread::yield_now(),
+            Err(error) => panic!("the journal opens: {error}"),
+        }
+    }
+}
+
+/// Appends and waits until it is durable.
+pub fn append(journal: &Journal, batch: &Batch) -> u64 {
+    let (tx, rx) = std::sync::mpsc::channel();
+    journal.append(batch.encode(), batch.len() as u32, move |outcome| {
+        let _ = tx.send(outcome);
+    });
+    rx.recv().expect("the journal answers").expect("the journal takes it")
+}
+
+/// A quarantine that remembers (from, reason, record), and fails on demand.
+#[derive(Default)]
+pub struct Cell {
+    pub held: Mutex<Vec<(String, String, Vec<u8>)>>,
+    pub failures: Mutex<u32>,
+}
+
+impl Quarantine for Cell {
+    fn put(&self, from: &str, reason: &str, record: &[u8]) -> Result<(), String> {
+        let mut failures = self.failures.lock().expect("no test panics holding it");
+        if *failures > 0 {
+            *failures -= 1;
+            return Err("quarantine is full".into());
+        }
+        self.held.lock().expect("no test panics holding it").push((from.into(), reason.into(), record.to_vec()));
+        Ok(())
+    }
+}
+
+/// Waits until `done`, long enough for any machine; the bound only ends a test that would hang.
+pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

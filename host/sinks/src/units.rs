@@ -1,0 +1,306 @@
+//! Sizes and spans of time as people write them: `"10MiB"`, `"1h30m"`.
+//!
+//! Used by every sink's options and by the rest of the configuration, so that a unit means the same everywhere.
+//! Both types read a string (a size also a plain number of bytes) and write the shortest exact string back, so what
+//! `weir config` prints can be read again. Nothing here rounds: a value that doesn't fit is refused.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A number of bytes: `"64KiB"`, `"10MB"`, `"8GiB"`, or a plain number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(pub u64);
+
+/// A span of time: `"250ms"`, `"1s"`, `"1h30m"`, `"7d"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(pub Duration);
+
+/// Why a size or a span could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnitError {
+    /// The text is no size.
+    #[error("`{0}` is no size: write a number and a unit, such as \"500KB\", \"10MiB\" or \"8GiB\"")]
+    Size(String),
+    /// The text is no span of time.
+    #[error("`{0}` is no span of time: write a number and a unit, such as \"250ms\", \"10s\", \"1h30m\" or \"7d\"")]
+    Span(String),
+    /// The text is right but the value is beyond 64 bits.
+    #[error("`{0}` is too large")]
+    TooLarge(String),
+}
+
+const SIZES: [(&str, u64); 9] = [
+    ("TiB", 1 << 40),
+    ("TB", 1_000_000_000_000),
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("KB", 1_000),
+    ("B", 1),
+];
+
+const SPANS: [(&str, u64); 8] = [
+    ("w", 7 * 86_400_000_000_000),
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
+impl Size {
+    /// A size of that many bytes.
+    pub const fn from_bytes(bytes: u64) -> Size {
+        Size(bytes)
+    }
+
+    /// The number of bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl Span {
+    /// A span as long as `duration`.
+    pub const fn from_duration(duration: Duration) -> Span {
+        Span(duration)
+    }
+
+    /// The span as a duration.
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Size {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Size, UnitError> {
+        let trimmed = text.trim();
+        let (number, unit) = split_number(trimmed).ok_or_else(|| UnitError::Size(text.into()))?;
+        let factor = match unit.trim() {
+            "" => 1,
+            unit => SIZES
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(unit))
+                .map(|(_, factor)| *factor)
+                .ok_or_else(|| UnitError::Size(text.into()))?,
+        };
+        number.checked_mul(factor).map(Size).ok_or_else(|| UnitError::TooLarge(text.into()))
+    }
+}
+
+impl FromStr for Span {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Span, UnitError> {
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return Err(UnitError::Span(text.into()));
+        }
+        if rest == "0" {
+            return Ok(Span::default());
+        }
+        let mut total_ns = 0u64;
+        while !rest.is_empty() {
+            let (number, after) = split_number(rest).ok_or_else(|| UnitError::Span(text.into()))?;
+            let end = after.find(|c: char| c.is_ascii_digit() || c == ' ').unwrap_or(after.len());
+            let factor = SPANS
+                .iter()
+                .find(|(name, _)| *name == &after[..end])
+                .map(|(_, factor)| *factor)
+                .ok_or_else(|| UnitError::Span(text.into()))?;
+            total_ns = number
+                .checked_mul(factor)
+                .and_then(|part_ns| total_ns.checked_add(part_ns))
+                .ok_or_else(|| UnitError::TooLarge(text.into()))?;
+            rest = after[end..].trim_start();
+        }
+        Ok(Span(Duration::from_nanos(total_ns)))
+    }
+}
+
+/// Leading digits and what follows them; none when there are no digits or more than a `u64` holds.
+fn split_number(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, &text[end..]))
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = SIZES.iter().filter(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor));
+        // The largest unit that divides the value gives the shortest text.
+        let (unit, factor) = exact.max_by_key(|(_, factor)| *factor).unwrap_or(&("B", 1));
+        write!(f, "{}{unit}", self.0 / factor)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left_ns = u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX);
+        if left_ns == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, factor) in SPANS.iter().filter(|(unit, _)| *unit != "w") {
+            if left_ns >= *factor {
+                write!(f, "{}{unit}", left_ns / factor)?;
+                left_ns %= factor;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct SizeVisitor;
+
+impl Visitor<'_> for SizeVisitor {
+    type Value = Size;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a size such as \"10MiB\" or a number of bytes")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
+        Ok(Size(bytes))
+    }
+
+    fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Size, E> {
+        u64::try_from(bytes).map(Size).map_err(|_| E::custom(UnitError::Size(bytes.to_string())))
+    }
+}
+
+struct SpanVisitor;
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a span of time such as \"10s\" or \"1h30m\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+        deserializer.deserialize_any(SizeVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Size {
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A size: a number and a unit (B, KB, KiB, MB, MiB, GB, GiB, TB, TiB), or a number of bytes.",
+            "anyOf": [{ "type": "string", "format": "size" }, { "type": "integer", "minimum": 0 }],
+            "examples": ["64KiB", "10MiB", "8GiB"]
+        })
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A span of time: numbers with units (ns, us, ms, s, m, h, d, w), such as \"1h30m\".",
+            "type": "string",
+            "format": "duration",
+            "examples": ["250ms", "10s", "1h30m", "7d"]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_binary_and_decimal_units() {
+        for (text, bytes) in
+            [("0", 0), ("512", 512), ("1KB", 1000), ("1kib", 1024), ("10 MiB", 10 << 20), ("8GiB", 8 << 30)]
+        {
+            assert_eq!(text.parse::<Size>(), Ok(Size(bytes)), "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_are_read_alone_and_in_sums() {
+        for (text, ms) in
+            [("0", 0), ("250ms", 250), ("1s", 1000), ("1h30m", 5_400_000), ("1m 30s", 90_000), ("7d", 604_800_000)]
+        {
+            assert_eq!(text.parse::<Span>(), Ok(Span(Duration::from_millis(ms))), "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_and_the_message_quotes_it() {
+        for text in ["", "MiB", "-1", "1.5MiB", "10 apples", "99999999999999999999", "16777216TiB"] {
+            let error = text.parse::<Size>().expect_err(text);
+            assert!(error.to_string().contains(text), "{error}");
+        }
+        for text in ["", "10", "s", "1 s", "-1s", "1.5s", "99999999999d", "1sé"] {
+            let error = text.parse::<Span>().expect_err(text);
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_printed_reads_back_as_the_same_value() {
+        for bytes in [0, 1, 999, 1000, 1024, 1_500_000, 10 << 20, u64::MAX] {
+            assert_eq!(Size(bytes).to_string().parse::<Size>(), Ok(Size(bytes)));
+        }
+        for ns in [0, 1, 1_000_000, 90_000_000_000, 604_800_000_000_001] {
+            let span = Span(Duration::from_nanos(ns));
+            assert_eq!(span.to_string().parse::<Span>(), Ok(span));
+        }
+        assert_eq!(Size(10 << 20).to_string(), "10MiB");
+        assert_eq!(Span(Duration::from_secs(5400)).to_string(), "1h30m");
+    }
+
+    #[test]
+    fn a_plain_number_is_a_size_but_no_span() {
+        assert_eq!(serde_json::from_str::<Size>("4096").ok(), Some(Size(4096)));
+        assert!(serde_json::from_str::<Size>("-1").is_err());
+        assert!(serde_json::from_str::<Span>("10").is_err());
+    }
+}

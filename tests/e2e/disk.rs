@@ -1,0 +1,176 @@
+//! Disks that are full or have lied: a clear error, and nothing acknowledged is lost.
+
+use std::process::Command;
+
+use super::clients::{curl, post};
+use super::router::{Home, eventually, weir};
+
+/// A sink that can't make its folder until the file in its way is removed.
+const BLOCKED: &str = r#"
+data = "small/data"
+[journal]
+segment_size = "1MiB"
+[sink.out]
+type = "file"
+path = "blocked/out.jsonl"
+"#;
+
+fn block(home: &Home) {
+    std::fs::write(home.path("blocked"), "in the way").unwrap();
+}
+
+fn unblock(home: &Home) {
+    std::fs::remove_file(home.path("blocked")).unwrap();
+}
+
+fn body(number: usize) -> String {
+    let filling = "x".repeat(100_000);
+    format!(r#"[{{"n":{number},"message":"{filling}"}},{{"n":{number},"message":"{filling}"}}]"#)
+}
+
+fn lines(home: &Home) -> usize {
+    std::fs::read_to_string(home.path("blocked/out.jsonl")).map_or(0, |all| all.lines().count())
+}
+
+#[test]
+fn a_full_disk_is_answered_with_503_and_everything_acknowledged_arrives_when_there_is_room() {
+    let home = Home::with(BLOCKED);
+    block(&home);
+    std::fs::create_dir(home.path("small")).unwrap();
+    // A disk of eight megabytes, seen by this router alone.
+    let mut command = Command::new("unshare");
+    command
+        .current_dir(home.path(""))
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+        .arg("mount -t tmpfs -o size=8m tmpfs small && exec \"$0\" \"$@\"")
+        .arg(weir().get_program())
+        .args(["run", "--listen", "127.0.0.1:0", "--config", "weir.toml"]);
+    let router = super::router::Router::start(command);
+    let mut acknowledged = 0;
+    let refused = (0..1000)
+        .map(|number| {
+            let answer = post(&router, &body(number));
+            acknowledged += 2 * usize::from(answer.status == 200);
+            answer
+        })
+        .find(|answer| answer.status != 200)
+        .expect("eight megabytes are full some time");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.head.to_lowercase().contains("retry-after"), "{}", refused.head);
+    assert!(acknowledged > 0);
+    unblock(&home);
+    eventually("there is room again", || {
+        let taken = post(&router, r#"{"message":"small"}"#).status == 200;
+        acknowledged += usize::from(taken);
+        taken
+    });
+    let (status, said) = router.stop();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert_eq!(lines(&home), acknowledged, "{said}");
+}
+
+#[test]
+fn over_its_budget_the_journal_refuses_and_says_so_until_the_sink_catches_up() {
+    let home = Home::with(&BLOCKED.replace("[journal]", "[journal]\nmax_size = \"8MiB\""));
+    block(&home);
+    let router = home.start();
+    let mut acknowledged = 0;
+    let refused = (0..1000)
+        .map(|number| {
+            let answer = post(&router, &body(number));
+            acknowledged += 2 * usize::from(answer.status == 200);
+            answer
+        })
+        .find(|answer| answer.status != 200)
+        .expect("the budget is used up some time");
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(refused.body.contains("full"), "{}", refused.body);
+    unblock(&home);
+    eventually("it takes records again", || {
+        let taken = post(&router, r#"{"message":"small"}"#).status == 200;
+        acknowledged += usize::from(taken);
+        taken
+    });
+    router.stop();
+    assert_eq!(lines(&home), acknowledged);
+}
+
+#[test]
+fn with_drop_oldest_senders_are_never_refused_and_what_was_skipped_is_counted() {
+    let budget = "[journal]\nmax_size = \"8MiB\"\nwhen_full = \"drop_oldest\"";
+    let home = Home::with(&BLOCKED.replace("[journal]", budget));
+    block(&home);
+    let router = home.start();
+    for number in 0..100 {
+        assert_eq!(post(&router, &body(number)).status, 200);
+    }
+    unblock(&home);
+    eventually("the sink goes on behind the gap", || lines(&home) > 0);
+    eventually("the gap is counted", || {
+        curl(&router, "/metrics", &[], b"").body.lines().any(|line| {
+            line.starts_with("weir_") && line.contains("skipped") && !line.ends_with(" 0")
+        })
+    });
+}
+
+#[test]
+fn a_journal_damaged_in_the_middle_is_refused_and_salvage_keeps_what_is_whole() {
+    let home = Home::with(BLOCKED);
+    block(&home);
+    let router = home.start();
+    for number in 0..20 {
+        assert_eq!(post(&router, &body(number)).status, 200);
+    }
+    router.stop();
+    let mut segments: Vec<_> = home
+        .files()
+        .into_iter()
+        .filter(|(path, bytes)| path.starts_with(home.path("small/data/journal")) && bytes.len() > 500_000)
+        .collect();
+    segments.sort();
+    let (path, mut bytes) = segments.swap_remove(0);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(path, bytes).unwrap();
+
+    let refused = weir()
+        .current_dir(home.path(""))
+        .args(["run", "--config", "weir.toml", "--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("journal salvage"), "the way on is missing: {said}");
+    let inspected = weir()
+        .current_dir(home.path(""))
+        .args(["journal", "inspect", "--config", "weir.toml"])
+        .output()
+        .unwrap();
+    assert_eq!(inspected.status.code(), Some(1));
+
+    super::clients::run(
+        weir()
+            .current_dir(home.path(""))
+            .args(["journal", "salvage", "--config", "weir.toml"]),
+    );
+    unblock(&home);
+    let router = home.start();
+    eventually("what is whole arrives", || lines(&home) >= 38);
+    router.stop();
+    assert_eq!(lines(&home), 38, "all but the damaged batch of two");
+}
+
+#[test]
+fn two_routers_cannot_share_a_data_folder() {
+    let home = Home::with("[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n");
+    let router = home.start();
+    let second = weir()
+        .current_dir(home.path(""))
+        .args(["run", "--config", "weir.toml", "--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(said.contains("in use by another process"), "{said}");
+    assert_eq!(post(&router, r#"{"message":"still here"}"#).status, 200);
+}

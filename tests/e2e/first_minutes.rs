@@ -1,0 +1,107 @@
+//! A newcomer's first five minutes: nothing configured, one command, the line it suggests.
+
+use super::clients::{post, run, sqlite};
+use super::router::{Home, eventually, module};
+
+/// What the greeting's curl line sends; all of it but the name before the @ must be gone.
+const SECRETS: [&str; 3] = ["alice@example.com", "sk-12345", "4111 1111 1111 1111"];
+
+const RECORD: &str = r#"{"source":"shop","message":"alice@example.com paid with 4111 1111 1111 1111","api_key":"sk-12345","nested":[{"API_KEY":"sk-12345"}]}"#;
+
+#[test]
+fn with_no_configuration_a_record_is_masked_on_the_console_and_in_sqlite_and_nowhere_in_clear() {
+    let home = Home::new();
+    let mut router = home.start();
+    for part in ["data", "filters", "redact", "sinks", "console", "sqlite", "curl"] {
+        router.wait_for_line(part);
+    }
+    let answer = post(&router, RECORD);
+    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"accepted":1}"#));
+
+    let database = home.path("weir-data/logs.db");
+    eventually("the row is there", || {
+        database.exists() && sqlite(&database, "select count(*) from logs") == "1"
+    });
+    let row = sqlite(&database, "select sequence, position, timestamp > 0, level, source, message, fields from logs");
+    assert!(row.starts_with("1|0|1|INFO|shop|"), "{row}");
+    assert!(row.contains("********"), "{row}");
+    eventually("the console shows it", || router.printed().contains("shop"));
+    let console = router.printed();
+    assert!(console.contains("********") && console.contains("INFO"), "{console}");
+    for secret in SECRETS {
+        assert!(!row.contains(secret) && !console.contains(secret), "{secret}");
+    }
+
+    let (status, said) = router.stop();
+    assert_eq!(status.code(), Some(0));
+    assert!(said.contains("flushed and delivered"), "{said}");
+    for secret in SECRETS {
+        assert!(!said.contains(secret), "{secret} in weir's own log");
+        for (path, bytes) in home.files() {
+            let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
+            assert!(!found, "{secret} is in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_line_that_the_greeting_suggests_works_as_it_is() {
+    let home = Home::new();
+    let mut router = home.start();
+    let first = router.wait_for_line("curl http");
+    let second = router.wait_for_line("api_key");
+    let line = format!("{} {}", first.trim().trim_start_matches("try").trim_end_matches('\\'), second.trim());
+    let output = run(std::process::Command::new("sh").args(["-c", &line]));
+    assert_eq!(output.stdout, br#"{"accepted":1}"#, "{line}");
+    eventually("the console shows it", || router.printed().contains("signed in"));
+    assert!(!router.printed().contains("alice@example.com"));
+}
+
+#[test]
+fn a_module_copied_into_the_folder_is_loaded_overwriting_swaps_it_and_deleting_unloads_it() {
+    let home = Home::new();
+    let mut router = home.start();
+    let wasm = std::fs::read(module("level")).unwrap();
+    home.put_filter("mine", &wasm);
+    router.wait_for_line("filter `mine`");
+    assert!(router.said().contains("loaded from"), "{}", router.said());
+    let debug = r#"{"level":"DEBUG","message":"too fine to keep"}"#;
+    assert_eq!(post(&router, debug).status, 200);
+    assert_eq!(post(&router, r#"{"message":"the last one"}"#).status, 200);
+    eventually("the console shows it", || router.printed().contains("the last one"));
+    assert!(!router.printed().contains("too fine to keep"));
+
+    // The same module with a custom section: other bytes, same behaviour.
+    let mut other = wasm.clone();
+    other.extend([0, 3, 1, b'x', b'y']);
+    home.put_filter("mine", &other);
+    router.wait_for_line("replaced by");
+
+    std::fs::remove_file(home.path("filters/mine.wasm")).unwrap();
+    router.wait_for_line("unloaded");
+    assert_eq!(post(&router, debug).status, 200);
+    eventually("it is kept now", || router.printed().contains("too fine to keep"));
+}
+
+#[test]
+fn a_module_that_is_none_is_named_with_the_reason_and_nothing_else_changes() {
+    let home = Home::new();
+    let mut router = home.start();
+    home.put_filter("broken", b"this is no module");
+    let line = router.wait_for_line("broken");
+    assert!(line.contains("ERROR"), "{line}");
+    assert_eq!(post(&router, RECORD).status, 200);
+}
+
+#[test]
+fn a_second_interrupt_ends_it_at_once() {
+    // A sink that can't be reached keeps the drain waiting.
+    let home = Home::with("[sink.out]\ntype = \"file\"\npath = \"missing/out.jsonl\"\n");
+    std::fs::write(home.path("missing"), "a file where a folder should be").unwrap();
+    let mut router = home.start();
+    assert_eq!(post(&router, RECORD).status, 200);
+    router.signal("-INT");
+    router.wait_for_line("drains");
+    router.signal("-INT");
+    assert_eq!(router.wait().code(), Some(130));
+}

@@ -1,0 +1,73 @@
+//! The rules of the house, checked: who may know whom, and that every module says what it is for.
+
+use std::path::{Path, PathBuf};
+
+use super::router::repository;
+
+/// Which of our crates each may depend on, as the README of `host/` says.
+const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("host/record", &[]),
+    ("host/journal", &[]),
+    ("host/engine", &["weir-record"]),
+    ("host/ingest", &["weir-record"]),
+    ("host/sinks", &["weir-record", "weir-journal"]),
+    ("guest-sdk/rust", &[]),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            sources(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_module_begins_by_saying_what_it_is_for() {
+    let mut files = Vec::new();
+    for folder in ["host", "guest-sdk", "filters", "tests", "examples"] {
+        sources(&repository().join(folder), &mut files);
+    }
+    assert!(files.len() > 50);
+    let silent: Vec<_> = files
+        .iter()
+        .filter(|file| !std::fs::read_to_string(file).unwrap().starts_with("//!"))
+        .collect();
+    assert!(silent.is_empty(), "no `//!` at the head of {silent:#?}");
+}
+
+#[test]
+fn no_crate_knows_one_that_it_may_not() {
+    for (krate, allowed) in MAY_KNOW {
+        let manifest = std::fs::read_to_string(repository().join(krate).join("Cargo.toml")).unwrap();
+        let (_, rest) = manifest.split_once("[dependencies]").unwrap();
+        let dependencies = rest.split("\n[").next().unwrap();
+        let ours = dependencies
+            .lines()
+            .filter(|line| line.starts_with("weir"))
+            .map(|line| line.split(['.', ' ', '=']).next().unwrap());
+        for dependency in ours {
+            assert!(allowed.contains(&dependency), "{krate} depends on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn the_top_level_is_as_it_was_laid_out() {
+    let expected = [
+        "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "examples", "filters", "guest-sdk",
+        "host", "tests", "wit",
+    ];
+    let listed = super::clients::run(
+        std::process::Command::new("git")
+            .current_dir(repository())
+            .args(["ls-tree", "--name-only", "HEAD"]),
+    );
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let found: Vec<_> = listed.lines().filter(|name| !name.starts_with('.')).collect();
+    assert_eq!(found, expected);
+}

@@ -1,0 +1,88 @@
+//! kill -9 under load, again and again: what was acknowledged is there, and it is there once.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use super::clients::{Sender, sqlite};
+use super::router::{Home, eventually};
+
+/// Kills in the run.
+const ROUNDS: u32 = 50;
+
+const CONFIGURATION: &str = r#"
+[[filter]]
+name = "redact"
+module = "bundled:redact"
+[sink.db]
+type = "sqlite"
+[sink.out]
+type = "file"
+path = "out.jsonl"
+max_size = "256KiB"
+"#;
+
+#[test]
+fn after_fifty_kills_every_acknowledged_record_is_in_sqlite_and_in_the_file_exactly_once() {
+    let home = Home::with(CONFIGURATION);
+    let mut acknowledged = HashSet::new();
+    for round in 0..ROUNDS {
+        let router = home.start();
+        let sender = Sender::start(&router.url, &format!("r{round}"), home.path("acknowledged"));
+        // Past the client's own start, and at another moment each round.
+        eventually("something is acknowledged", || {
+            sender.acknowledged().len() as u32 > round * 10
+        });
+        std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 200)));
+        router.kill();
+        acknowledged.extend(sender.stop());
+    }
+    let router = home.start();
+    let database = home.path("weir-data/logs.db");
+    let (_, said) = {
+        // A stop drains: after it both sinks hold everything.
+        std::thread::sleep(Duration::from_millis(500));
+        router.stop()
+    };
+    assert!(said.contains("flushed and delivered"), "{said}");
+
+    let rows = sqlite(&database, "select json_extract(fields, '$.id') from logs");
+    let in_sqlite = times(rows.lines().map(String::from));
+    let in_file = times(lines(&home));
+    eprintln!(
+        "{ROUNDS} kills: {} acknowledged, {} in sqlite, {} in the file",
+        acknowledged.len(),
+        in_sqlite.len(),
+        in_file.len()
+    );
+    for (place, found) in [("sqlite", &in_sqlite), ("the file", &in_file)] {
+        let lost: Vec<_> = acknowledged.iter().filter(|id| !found.contains_key(*id)).collect();
+        assert!(lost.is_empty(), "{} lost in {place}: {:?}", lost.len(), &lost[..lost.len().min(5)]);
+        let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).collect();
+        assert!(twice.is_empty(), "{} more than once in {place}: {:?}", twice.len(), &twice[..twice.len().min(5)]);
+    }
+    assert!(acknowledged.len() > 1000, "the load was no load");
+}
+
+fn times(ids: impl Iterator<Item = String>) -> HashMap<String, u32> {
+    let mut times = HashMap::new();
+    for id in ids {
+        *times.entry(id).or_default() += 1;
+    }
+    times
+}
+
+/// The ids in the file and in those that it was rotated into.
+fn lines(home: &Home) -> impl Iterator<Item = String> {
+    let mut ids = Vec::new();
+    for (path, bytes) in home.files() {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.starts_with("out.jsonl") {
+            continue;
+        }
+        for line in String::from_utf8(bytes).unwrap().lines() {
+            let record: serde_json::Value = serde_json::from_str(line).expect("whole lines");
+            ids.push(record["id"].as_str().expect("an id").to_string());
+        }
+    }
+    ids.into_iter()
+}

@@ -1,0 +1,33 @@
+//! End to end: the built binary, over loopback, with real clients and the files it leaves behind.
+//!
+//! | file | what it guarantees |
+//! |---|---|
+//! | `router.rs` | (not a test) starts a router in a folder of its own and never leaves it behind |
+//! | `clients.rs` | (not a test) curl, the sqlite3 shell, Python's requests, promtool |
+//! | `first_minutes.rs` | what a newcomer does in the first five minutes works, and no secret reaches the disk |
+//! | `answers.rs` | what senders are told: good, bad, too large, unreadable |
+//! | `metrics.rs` | `/metrics` is what Prometheus's own tool accepts |
+//! | `kill.rs` | kill -9 under load: acknowledged records are there, once |
+//! | `swap.rs` | filters replaced under load: nothing lost, nothing repeated |
+//! | `hostile.rs` | filters that mean harm hurt nobody |
+//! | `reload.rs` | a changed configuration is taken up; a broken one changes nothing |
+//! | `disk.rs` | a full disk, a damaged journal: a clear error, and nothing lost |
+//! | `quarantine.rs` | what was set aside can be listed and replayed |
+//! | `commands.rs` | the other commands, and that `--help` helps |
+//! | `examples.rs` | the examples run |
+//! | `house.rs` | the layout: who may know whom, every module says what it is for |
+
+mod answers;
+mod clients;
+mod commands;
+mod disk;
+mod examples;
+mod first_minutes;
+mod hostile;
+mod house;
+mod kill;
+mod metrics;
+mod quarantine;
+mod reload;
+mod router;
+mod swap;

@@ -1,0 +1,238 @@
+//! A router in a folder of its own, started by a test and ended with it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything that a test waits for may take. Only a failing test takes so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test.
+pub fn weir() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.env_remove("WEIR_CONFIG").env_remove("WEIR_LOG").env_remove("NO_COLOR");
+    command
+}
+
+/// The repository's folder.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A bundled filter as it was just built from source, or, outside `tests/run`, as it is bundled.
+pub fn module(name: &str) -> PathBuf {
+    match std::env::var_os("WEIR_FRESH_FILTERS") {
+        Some(folder) => Path::new(&folder).join(format!("{name}.wasm")),
+        None => repository().join(format!("filters/bundled/{name}.wasm")),
+    }
+}
+
+/// The folder that a router lives in; it outlives the router, so that it can be started again.
+pub struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// An empty folder.
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    /// A folder with a configuration in it.
+    pub fn with(configuration: &str) -> Self {
+        let home = Self::new();
+        home.configure(configuration);
+        home
+    }
+
+    /// Writes the configuration, whole: beside, then in its place.
+    pub fn configure(&self, configuration: &str) {
+        let beside = self.path("weir.toml.new");
+        std::fs::write(&beside, configuration).unwrap();
+        std::fs::rename(beside, self.path("weir.toml")).unwrap();
+    }
+
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join(inside)
+    }
+
+    /// Puts a module into the filters folder under a name.
+    pub fn put_filter(&self, name: &str, bytes: &[u8]) {
+        std::fs::create_dir_all(self.path("filters")).unwrap();
+        let beside = self.path("filters/module.new");
+        std::fs::write(&beside, bytes).unwrap();
+        std::fs::rename(beside, self.path(&format!("filters/{name}.wasm"))).unwrap();
+    }
+
+    /// Starts a router here: with the configuration, if there is one.
+    pub fn start(&self) -> Router {
+        self.start_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(&self, arguments: &[&str]) -> Router {
+        let mut command = weir();
+        command.current_dir(self.folder.path());
+        command.args(["run", "--listen", "127.0.0.1:0"]);
+        if self.path("weir.toml").exists() {
+            command.args(["--config", "weir.toml"]);
+        }
+        command.args(arguments);
+        Router::start(command)
+    }
+
+    /// Everything that is stored here, file by file.
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.folder.path().to_path_buf()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let bytes = std::fs::read(&path).unwrap();
+                    found.push((path, bytes));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// A running router. Dropping it ends it.
+pub struct Router {
+    process: Child,
+    /// Where it listens, such as `http://127.0.0.1:40123`.
+    pub url: String,
+    said: Arc<Mutex<String>>,
+    printed: Arc<Mutex<String>>,
+}
+
+impl Router {
+    /// Starts what a command says is a router.
+    pub fn start(mut command: Command) -> Self {
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let said = collect(process.stderr.take().expect("piped"));
+        let printed = collect(process.stdout.take().expect("piped"));
+        let mut router = Self {
+            process,
+            url: String::new(),
+            said,
+            printed,
+        };
+        let line = router.wait_for_line("listens on http://");
+        let at = line.find("http://").expect("just found");
+        router.url = line[at..].split_whitespace().next().expect("an address").to_string();
+        router
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Everything on standard error so far.
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Everything on standard output so far.
+    pub fn printed(&self) -> String {
+        self.printed.lock().unwrap().clone()
+    }
+
+    /// Waits for a line on standard error that holds `text`, and returns it.
+    pub fn wait_for_line(&mut self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let said = self.said();
+            if let Some(line) = said.lines().find(|l| l.contains(text)) {
+                return line.to_string();
+            }
+            let ended = self.process.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < until,
+                "no line with {text:?} on standard error ({ended:?}):\n{said}"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Sends a signal, such as `-INT`.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.pid().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    /// Asks it to stop, as Ctrl-C does, and waits.
+    pub fn stop(mut self) -> (ExitStatus, String) {
+        self.signal("-INT");
+        let status = self.wait();
+        // Its standard error was read by another thread, to the end by now or in a moment.
+        std::thread::sleep(Duration::from_millis(50));
+        (status, self.said())
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "it does not stop:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is what is wanted.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Waits until something holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn collect(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
+    let all = Arc::new(Mutex::new(String::new()));
+    let into = all.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { return };
+            let mut all = into.lock().unwrap();
+            all.push_str(&line);
+            all.push('\n');
+        }
+    });
+    all
+}

@@ -1,0 +1,11 @@
+;; The lifecycle of a guest that has nothing to say.
+(func (export "weir:filter/lifecycle@1.0.0#describe") (result i32)
+  (call $pair (i32.const 128) (i32.const 32) (i32.const 5))
+  (call $pair (i32.const 136) (i32.const 48) (i32.const 5))
+  (call $pair (i32.const 144) (i32.const 32) (i32.const 5))
+  (call $pair (i32.const 152) (i32.const 0) (i32.const 0))
+  (call $pair (i32.const 160) (i32.const 0) (i32.const 0))
+  (i32.const 128))
+(func (export "weir:filter/lifecycle@1.0.0#configure") (param i32 i32) (result i32)
+  (i32.store8 (i32.const 192) (i32.const 0))
+  (i32.const 192))

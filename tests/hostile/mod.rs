@@ -1,0 +1,62 @@
+//! Guests for tests, hostile and simple, written as text and without any kit: each file beside this one is what one
+//! guest does with a record, `common.wat`, `lifecycle.wat` and `each.wat` are what they have in common.
+//!
+//! Hostile ones misbehave on records that hold the word [`MARKER`], and keep every other.
+
+/// A record that holds this is one that the hostile guests misbehave on.
+pub const MARKER: &str = "HOSTILE";
+
+const COMMON: &str = include_str!("common.wat");
+const LIFECYCLE: &str = include_str!("lifecycle.wat");
+const EACH: &str = include_str!("each.wat");
+
+/// A guest: its name and what it does.
+pub type Guest = (&'static str, &'static str);
+
+/// Keeps every record.
+pub const KEEP: Guest = ("keep", include_str!("keep.wat"));
+/// Drops records with the marker.
+pub const DROP: Guest = ("drop", include_str!("drop.wat"));
+/// Adds `patched: true` to every record.
+pub const PATCH: Guest = ("patch", include_str!("patch.wat"));
+/// Doubles records with the marker, and replaces others by themselves.
+pub const EXPAND: Guest = ("expand", include_str!("expand.wat"));
+/// Counts records, with state, and traps on the marker.
+pub const COUNT: Guest = ("count", include_str!("count.wat"));
+/// Typed: makes the path of the first field the message.
+pub const TYPED: Guest = ("typed", include_str!("typed.wat"));
+/// Runs for ever on the marker.
+pub const LOOP: Guest = ("loop", include_str!("loop.wat"));
+/// Traps on the marker.
+pub const TRAP: Guest = ("trap", include_str!("trap.wat"));
+
+/// The guests that misbehave on the marker in some way, with a word of the reason that the operator is told.
+pub const HOSTILE: &[(Guest, &str)] = &[
+    (LOOP, "ran longer"),
+    (TRAP, "trapped"),
+    (("memory_bomb", include_str!("memory_bomb.wat")), "memory"),
+    (("recursion", include_str!("recursion.wat")), "stack"),
+    (("huge_output", include_str!("huge_output.wat")), "returned more"),
+    (("bomb", include_str!("bomb.wat")), "made more than"),
+    (("wrong_count", include_str!("wrong_count.wat")), "verdicts"),
+    (("too_many", include_str!("too_many.wat")), "more verdicts"),
+    (("bad_messagepack", include_str!("bad_messagepack.wat")), "messagepack"),
+    (("left_over", include_str!("left_over.wat")), "left over"),
+    (("bad_verdict", include_str!("bad_verdict.wat")), "means nothing"),
+];
+
+/// The text of a guest's module.
+pub fn text(guest: Guest) -> String {
+    let each = if guest.1.contains("(func $verdict") { EACH } else { "" };
+    format!("(module {COMMON} {LIFECYCLE} {each} {})", guest.1)
+}
+
+/// A guest as a core module without a type section, which the host gives it.
+pub fn module(guest: Guest) -> Vec<u8> {
+    assemble(&text(guest))
+}
+
+/// Any text as a module.
+pub fn assemble(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("the guest's text is wrong: {error}"))
+}
