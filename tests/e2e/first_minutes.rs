@@ -18,9 +18,13 @@ fn with_no_configuration_a_record_is_masked_on_the_console_and_in_sqlite_and_now
     let answer = post(&router, RECORD);
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"accepted":1}"#));
 
+    // Without a message the record's JSON is its message: the key must be masked there too.
+    let answer = post(&router, r#"{"source":"shop","api_key":"sk-12345"}"#);
+    assert_eq!(answer.body, r#"{"accepted":1}"#);
+
     let database = home.path("weir-data/logs.db");
-    eventually("the row is there", || {
-        database.exists() && sqlite(&database, "select count(*) from logs") == "1"
+    eventually("the rows are there", || {
+        database.exists() && sqlite(&database, "select count(*) from logs") == "2"
     });
     let row = sqlite(&database, "select sequence, position, timestamp > 0, level, source, message, fields from logs");
     assert!(row.starts_with("1|0|1|INFO|shop|"), "{row}");

@@ -15,7 +15,7 @@ path = "out.jsonl"
 #[test]
 fn a_record_that_a_filter_fails_on_is_listed_and_arrives_once_the_filter_is_mended() {
     let home = Home::with(CONFIGURATION);
-    home.put_filter("trap", &super::hostile::guests::module("trap_on_marker"));
+    home.put_filter("trap", &super::hostile::guests::module(super::hostile::guests::TRAP));
     let mut router = home.start();
     let marked = format!(r#"[{{"message":"fine"}},{{"message":"{}"}}]"#, super::hostile::guests::MARKER);
     let answer = post(&router, &marked).json();
@@ -44,7 +44,7 @@ fn a_record_that_a_filter_fails_on_is_listed_and_arrives_once_the_filter_is_mend
 #[test]
 fn nothing_of_a_record_is_kept_when_the_operator_wants_only_reasons() {
     let home = Home::with(&format!("{CONFIGURATION}\n[quarantine]\nkeep = \"reason\"\n"));
-    home.put_filter("trap", &super::hostile::guests::module("trap_on_marker"));
+    home.put_filter("trap", &super::hostile::guests::module(super::hostile::guests::TRAP));
     let router = home.start();
     let marked = format!(r#"{{"message":"{} hunter2"}}"#, super::hostile::guests::MARKER);
     assert_eq!(post(&router, &marked).json()["quarantined"], 1);

@@ -17,6 +17,8 @@ pub const STEP: usize = BLOCK - 16;
 pub struct Masks {
     /// Letters, digits and `-_+/`: what tokens are made of.
     pub token: u64,
+    /// Hexadecimal digits and `-`: what UUIDs and digests are made of.
+    pub hex: u64,
     /// Digits, space and `-`: what card numbers are made of.
     pub number: u64,
     /// `@`
@@ -28,23 +30,43 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// The masks of up to [`BLOCK`] bytes of `text`, from `from` on.
+    /// The masks of up to [`BLOCK`] bytes of `bytes`, from `from` to `end`. What
+    /// follows `end` is read where it is there, and left out: copying the tail of
+    /// every text apart would cost more than all the rest.
     #[inline]
-    pub fn of(text: &[u8], from: usize) -> Self {
-        let len = (text.len() - from).min(BLOCK);
-        let block = &text[from..from + len];
+    pub fn of(bytes: &[u8], from: usize, end: usize) -> Self {
+        let len = (end - from).min(BLOCK);
+        let mut masks = match bytes[from..].first_chunk::<BLOCK>() {
+            Some(block) => Self::of_block(block, len),
+            None => {
+                let mut block = [0; BLOCK];
+                block[..len].copy_from_slice(&bytes[from..from + len]);
+                Self::of_block(&block, len)
+            }
+        };
+        // `len` is 1 to 64.
+        let valid = u64::MAX >> (BLOCK - len);
+        masks.token &= valid;
+        masks.hex &= valid;
+        masks.number &= valid;
+        masks.at &= valid;
+        masks.assign &= valid;
+        masks.after_r &= valid;
+        masks
+    }
+
+    #[inline]
+    fn of_block(block: &[u8; BLOCK], len: usize) -> Self {
         let mut masks = Masks::default();
-        let mut space = 0;
-        let mut r = 0;
-        let (chunks, tail) = block.as_chunks::<16>();
-        for (index, chunk) in chunks.iter().enumerate() {
-            masks.add(classify(chunk), index * 16, &mut space, &mut r);
+        let (mut space, mut r) = (0, 0);
+        let (chunks, _) = block.as_chunks::<16>();
+        masks.add(classify(&chunks[0]), 0, &mut space, &mut r);
+        if len > 16 {
+            masks.add(classify(&chunks[1]), 16, &mut space, &mut r);
         }
-        if !tail.is_empty() {
-            // Zero bytes belong to no class.
-            let mut chunk = [0; 16];
-            chunk[..tail.len()].copy_from_slice(tail);
-            masks.add(classify(&chunk), chunks.len() * 16, &mut space, &mut r);
+        if len > 32 {
+            masks.add(classify(&chunks[2]), 32, &mut space, &mut r);
+            masks.add(classify(&chunks[3]), 48, &mut space, &mut r);
         }
         masks.after_r = space & (r << 1);
         masks
@@ -53,6 +75,7 @@ impl Masks {
     #[inline]
     fn add(&mut self, classes: Classes, shift: usize, space: &mut u64, r: &mut u64) {
         self.token |= u64::from(classes.token) << shift;
+        self.hex |= u64::from(classes.hex) << shift;
         self.number |= u64::from(classes.number) << shift;
         self.at |= u64::from(classes.at) << shift;
         self.assign |= u64::from(classes.assign) << shift;
@@ -60,9 +83,13 @@ impl Masks {
         *r |= u64::from(classes.r) << shift;
     }
 
-    /// Where runs of at least 16 token bytes begin, or go on as long.
+    /// Where runs of at least 16 token bytes begin, or go on as long; none if
+    /// there is nothing but hex.
     #[inline]
     pub fn long_tokens(&self) -> u64 {
+        if self.token & !self.hex == 0 {
+            return 0;
+        }
         let mut run = self.token & self.token >> 1;
         run &= run >> 2;
         run &= run >> 4;
@@ -82,6 +109,7 @@ impl Masks {
 /// The classes of sixteen bytes, one bit a byte.
 struct Classes {
     token: u16,
+    hex: u16,
     number: u16,
     at: u16,
     assign: u16,
@@ -92,7 +120,7 @@ struct Classes {
 #[cfg(target_arch = "wasm32")]
 #[inline]
 fn classify(chunk: &[u8; 16]) -> Classes {
-    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_lt, u8x16_splat, u8x16_sub, u64x2, v128, v128_or};
+    use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_le, u8x16_splat, u8x16_sub, u64x2, v128, v128_or};
     let half = |at: usize| {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&chunk[at..at + 8]);
@@ -101,13 +129,15 @@ fn classify(chunk: &[u8; 16]) -> Classes {
     let bytes: v128 = u64x2(half(0), half(8));
     let is = |byte: u8| u8x16_eq(bytes, u8x16_splat(byte));
     let lower = v128_or(bytes, u8x16_splat(0x20));
-    let letters = u8x16_lt(u8x16_sub(lower, u8x16_splat(b'a')), u8x16_splat(26));
-    let digits = u8x16_lt(u8x16_sub(bytes, u8x16_splat(b'0')), u8x16_splat(10));
+    let letters = u8x16_le(u8x16_sub(lower, u8x16_splat(b'a')), u8x16_splat(25));
+    let hex_letters = u8x16_le(u8x16_sub(lower, u8x16_splat(b'a')), u8x16_splat(5));
+    let digits = u8x16_le(u8x16_sub(bytes, u8x16_splat(b'0')), u8x16_splat(9));
     let dash = is(b'-');
     let space = is(b' ');
     let marks = v128_or(v128_or(is(b'_'), is(b'+')), v128_or(is(b'/'), dash));
     Classes {
         token: i8x16_bitmask(v128_or(v128_or(letters, digits), marks)),
+        hex: i8x16_bitmask(v128_or(v128_or(hex_letters, digits), dash)),
         number: i8x16_bitmask(v128_or(digits, v128_or(space, dash))),
         at: i8x16_bitmask(is(b'@')),
         assign: i8x16_bitmask(v128_or(is(b'='), is(b':'))),
@@ -122,6 +152,7 @@ fn classify(chunk: &[u8; 16]) -> Classes {
     let mask = |is: fn(u8) -> bool| chunk.iter().rev().fold(0_u16, |mask, byte| mask << 1 | u16::from(is(*byte)));
     Classes {
         token: mask(is_token),
+        hex: mask(|byte| byte.is_ascii_hexdigit() || byte == b'-'),
         number: mask(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'-')),
         at: mask(|byte| byte == b'@'),
         assign: mask(|byte| matches!(byte, b'=' | b':')),
@@ -159,7 +190,7 @@ mod tests {
             for at in [0, 1, 15, 16, 40, 63] {
                 let mut text = [0; 64];
                 text[at] = byte;
-                let masks = Masks::of(&text, 0);
+                let masks = Masks::of(&text, 0, 64);
                 let bit = |is: bool| if is { 1 << at } else { 0 };
                 assert_eq!(masks.token, bit(is_token(byte)), "token {byte} {at}");
                 assert_eq!(masks.at, bit(byte == b'@'));
@@ -173,27 +204,39 @@ mod tests {
     #[test]
     fn a_space_after_r_is_seen_across_chunks() {
         let text = b"0123456789Bearer token";
-        assert_eq!(Masks::of(text, 0).after_r, 1 << 16);
-        assert_eq!(Masks::of(text, 10).after_r, 1 << 6);
+        assert_eq!(Masks::of(text, 0, text.len()).after_r, 1 << 16);
+        assert_eq!(Masks::of(text, 10, text.len()).after_r, 1 << 6);
     }
 
     #[test]
     fn a_run_is_long_from_its_very_length_on() {
         for (len, long) in [(15, false), (16, true), (17, true)] {
-            let text = format!(".{}.", "a".repeat(len));
-            assert_eq!(Masks::of(text.as_bytes(), 0).long_tokens() != 0, long, "{len}");
+            let text = format!(".{}.", "x".repeat(len));
+            assert_eq!(Masks::of(text.as_bytes(), 0, text.len()).long_tokens() != 0, long, "{len}");
         }
         for (len, long) in [(12, false), (13, true)] {
             let text = format!("x{}x", "1".repeat(len));
-            assert_eq!(Masks::of(text.as_bytes(), 0).long_numbers() != 0, long, "{len}");
+            assert_eq!(Masks::of(text.as_bytes(), 0, text.len()).long_numbers() != 0, long, "{len}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_end_is_left_out() {
+        let text = [b'@'; 200];
+        for end in 1..=80 {
+            let seen = Masks::of(&text, 0, end).at;
+            assert_eq!(seen, u64::MAX >> (BLOCK - end.min(BLOCK)), "{end}");
+            assert_eq!(Masks::of(&text[..end], 0, end).at, seen);
         }
     }
 
     #[test]
     fn no_run_falls_between_two_blocks() {
         for start in 0..150 {
-            let text = format!("{}{}{}", ".".repeat(start), "a".repeat(16), ".".repeat(70));
-            let found = (0..text.len()).step_by(STEP).any(|from| Masks::of(text.as_bytes(), from).long_tokens() != 0);
+            let text = format!("{}{}{}", ".".repeat(start), "x".repeat(16), ".".repeat(70));
+            let found = (0..text.len())
+                .step_by(STEP)
+                .any(|from| Masks::of(text.as_bytes(), from, text.len()).long_tokens() != 0);
             assert!(found, "{start}");
         }
     }

@@ -116,13 +116,25 @@ impl KeySet {
     }
 }
 
+/// Bytes of keys as they are compared; 0 for separators, which no key needs.
+static LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        letters[byte] = match byte as u8 {
+            b'_' | b'-' | b'.' | b' ' => 0,
+            byte => byte.to_ascii_lowercase(),
+        };
+        byte += 1;
+    }
+    letters
+};
+
 /// A byte of a key as it is compared; `None` for a separator.
 #[inline]
 fn letter(byte: u8) -> Option<u8> {
-    match byte {
-        b'_' | b'-' | b'.' | b' ' => None,
-        byte => Some(byte.to_ascii_lowercase()),
-    }
+    let letter = LETTERS[usize::from(byte)];
+    (letter != 0).then_some(letter)
 }
 
 fn normalise<'b>(key: &[u8], buffer: &'b mut [u8; MAX_KEY_BYTES]) -> Option<&'b [u8]> {

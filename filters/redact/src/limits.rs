@@ -22,9 +22,8 @@ pub const MAX_DOMAIN_BYTES: usize = 253;
 /// person or a generator makes.
 pub const MAX_USERINFO_BYTES: usize = 320;
 
-/// Characters of the shortest run that may be a token: an unsigned JWT's head
-/// has 19, and 16 is what the block scanner finds cheaply.
-pub const MIN_TOKEN_BYTES: usize = 16;
+/// Bytes of the shortest text in which something can be found: `pw=x`.
+pub const MIN_TEXT_BYTES: usize = 4;
 
 /// Characters from which on a run of base64 is taken for a secret, if its
 /// entropy says so.

@@ -9,6 +9,7 @@ use regex::Regex;
 use crate::blocks::{self, Masks, STEP};
 use crate::keys::KeySet;
 use crate::kind::{Finding, Kind, Kinds};
+use crate::limits::MIN_TEXT_BYTES;
 use crate::patterns::{assignment, card, email, ip, pem, token};
 
 /// What is searched in texts.
@@ -19,6 +20,8 @@ pub struct Scanner {
     keys: KeySet,
     /// The operator's own patterns.
     own: Vec<Regex>,
+    /// Whether texts are read once more, for what the block scan can't see.
+    again: bool,
 }
 
 /// Up to where a text was looked at: what was seen is not looked at again, so
@@ -32,7 +35,8 @@ struct Seen {
 impl Scanner {
     /// A scanner for these kinds, keys and patterns.
     pub fn new(kinds: Kinds, keys: KeySet, own: Vec<Regex>) -> Self {
-        Scanner { kinds, keys, own }
+        let again = kinds.has(Kind::Ip) || !own.is_empty();
+        Scanner { kinds, keys, own, again }
     }
 
     /// Whether card numbers are searched.
@@ -41,26 +45,29 @@ impl Scanner {
         self.kinds.has(Kind::Card)
     }
 
-    /// Puts all findings in a text into `found`.
+    /// Puts all findings in the text from `start` to `end` into `found`, by where
+    /// in the text they are. `bytes` may go on after it, which is read faster.
     #[inline]
-    pub fn scan(&self, text: &[u8], found: &mut Vec<Finding>) {
+    pub fn scan(&self, bytes: &[u8], start: usize, end: usize, found: &mut Vec<Finding>) {
         found.clear();
-        let mut from = 0;
+        if end - start < MIN_TEXT_BYTES && !self.again {
+            return;
+        }
+        let mut from = start;
         let mut seen = Seen::default();
-        while from < text.len() {
-            let masks = Masks::of(text, from);
+        while from < end {
+            let masks = Masks::of(bytes, from, end);
             let tokens = masks.long_tokens();
-            let numbers = masks.long_numbers();
-            if tokens | numbers | masks.at | masks.assign | masks.after_r != 0 {
-                self.look(text, from, &masks, &mut seen, found);
+            if tokens | masks.long_numbers() | masks.at | masks.assign | masks.after_r != 0 {
+                self.look(&bytes[start..end], from - start, &masks, tokens, &mut seen, found);
             }
-            if text.len() - from <= blocks::BLOCK {
+            if end - from <= blocks::BLOCK {
                 break;
             }
             from += STEP;
         }
-        if self.kinds.has(Kind::Ip) || !self.own.is_empty() {
-            self.scan_again(text, found);
+        if self.again {
+            self.scan_again(&bytes[start..end], found);
         }
         if found.len() > 1 {
             settle(found);
@@ -69,15 +76,24 @@ impl Scanner {
 
     /// Looks at the places in one block.
     #[cold]
-    fn look(&self, text: &[u8], from: usize, masks: &Masks, seen: &mut Seen, found: &mut Vec<Finding>) {
-        for at in blocks::bits(masks.long_tokens()).map(|bit| from + bit) {
-            if at < seen.tokens_to {
+    fn look(&self, text: &[u8], from: usize, masks: &Masks, tokens: u64, seen: &mut Seen, found: &mut Vec<Finding>) {
+        let mut tokens = tokens;
+        while tokens != 0 {
+            let bit = tokens.trailing_zeros();
+            // The run goes on to the end of the block, or ends in it.
+            let len = (masks.token >> bit).trailing_ones();
+            let run = u64::MAX >> (64 - len) << bit;
+            tokens &= !run;
+            let whole = (bit > 0 || from == 0) && bit + len < 64;
+            let at = from + bit as usize;
+            if at < seen.tokens_to || whole && run & !masks.hex == 0 {
                 continue;
             }
             if seen.tokens_to == 0 && self.kinds.has(Kind::PrivateKey) {
                 pem::find(text, found);
             }
-            seen.tokens_to = token::find(text, at, self.kinds, found);
+            let (start, end) = if whole { (at, at + len as usize) } else { token::run_around(text, at) };
+            seen.tokens_to = token::find(text, start, end, self.kinds, found);
         }
         if self.kinds.has(Kind::Card) && masks.long_numbers() != 0 {
             let starts = masks.number & !(masks.number << 1) | masks.long_numbers();

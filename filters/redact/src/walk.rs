@@ -6,8 +6,10 @@
 //! - a list in which something changes is written whole, since a merge patch
 //!   can't reach into one: the bytes between the changes are copied.
 //!
-//! Nothing is written before the first finding but the keys of the maps on the
-//! way, which are taken back if nothing is found below.
+//! Nothing at all is written before the first finding: the maps on the way to it
+//! are remembered, and written with it.
+
+use std::ops::Range;
 
 use weir_guest::encode::{self, Open};
 use weir_guest::{Output, value};
@@ -54,6 +56,16 @@ struct Walk<'r, 'b> {
     text: Vec<u8>,
     /// The keys from the record to here; kept only if there is an allow-list.
     path: Vec<Vec<u8>>,
+    /// The maps from the record to here, as far as they are in the patch.
+    maps: Vec<PatchMap>,
+}
+
+/// A map that enters the patch when something in it changes.
+struct PatchMap {
+    /// Where its key stands in the batch; for the record itself, nothing.
+    key: Range<usize>,
+    /// Once it is in the patch.
+    open: Option<Open>,
 }
 
 impl Redactor {
@@ -64,7 +76,15 @@ impl Redactor {
 
     /// Decides about a batch.
     pub fn redact(&mut self, batch: &[u8], output: &mut Output) -> Result<(), String> {
-        let mut walk = Walk { redactor: self, batch, at: 0, found: Vec::new(), text: Vec::new(), path: Vec::new() };
+        let mut walk = Walk {
+            redactor: self,
+            batch,
+            at: 0,
+            found: Vec::new(),
+            text: Vec::new(),
+            path: Vec::new(),
+            maps: Vec::new(),
+        };
         while walk.at < batch.len() {
             output.patch_if(|out| walk.record(out))?;
         }
@@ -80,17 +100,30 @@ impl Redactor {
 impl Walk<'_, '_> {
     /// Writes the patch of one record; false if there is nothing to patch.
     fn record(&mut self, out: &mut Vec<u8>) -> Result<bool, String> {
+        self.maps.clear();
         let count = self.map_header().ok_or(BROKEN)?;
-        let start = out.len();
-        let open = Open::begin(out);
         let place = Place { depth: 0, sensitive: false };
-        let changed = self.map(count, place, out).ok_or(BROKEN)?;
-        if changed == 0 {
-            out.truncate(start);
-            return Ok(false);
+        Ok(self.patch_map(0..0, count, place, out).ok_or(BROKEN)?)
+    }
+
+    /// A map of which only what changes is written; whether anything does.
+    fn patch_map(&mut self, key: Range<usize>, count: usize, place: Place, out: &mut Vec<u8>) -> Option<bool> {
+        self.maps.push(PatchMap { key, open: None });
+        let changed = self.map(count, place, out)?;
+        if let Some(open) = self.maps.pop()?.open {
+            open.end_map(out, changed);
         }
-        open.end_map(out, changed);
-        Ok(true)
+        Some(changed > 0)
+    }
+
+    /// Copies what stands before a finding at `at`, after the maps around it that
+    /// are not in the patch yet.
+    fn copy_to(&mut self, at: usize, copied: usize, out: &mut Vec<u8>) {
+        for map in self.maps.iter_mut().filter(|map| map.open.is_none()) {
+            out.extend_from_slice(&self.batch[map.key.clone()]);
+            map.open = Some(Open::begin(out));
+        }
+        out.extend_from_slice(&self.batch[copied..at]);
     }
 
     /// The keys of a map whose header was read; returns how many changed.
@@ -118,12 +151,37 @@ impl Walk<'_, '_> {
             }
             let sensitive = place.sensitive || self.redactor.keys.contains(key);
             let mut copied = key_at;
-            changed += usize::from(self.value(place.below(sensitive), &mut copied, true, out)?);
+            let value_changed = match self.short_text() {
+                // Most values are such texts: no need to ask what they are.
+                Some((start, end)) if !sensitive => self.search(start, end, value_at, &mut copied, out),
+                _ => self.value(place.below(sensitive), &mut copied, true, out)?,
+            };
+            changed += usize::from(value_changed);
             if tracked {
                 self.path.pop();
             }
         }
         Some(changed)
+    }
+
+    /// Where the text begins and ends that is here, if one of up to 255 bytes is.
+    #[inline]
+    fn short_text(&self) -> Option<(usize, usize)> {
+        let (start, len) = match self.batch.get(self.at..)? {
+            [marker @ 0xa0..=0xbf, ..] => (self.at + 1, usize::from(marker & 0x1f)),
+            [0xd9, len, ..] => (self.at + 2, usize::from(*len)),
+            _ => return None,
+        };
+        (start + len <= self.batch.len()).then_some((start, start + len))
+    }
+
+    /// Searches the text between `start` and `end`, whose value begins at `at`,
+    /// and moves behind it.
+    #[inline]
+    fn search(&mut self, start: usize, end: usize, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
+        self.at = end;
+        self.redactor.scanner.scan(self.batch, start, end, &mut self.found);
+        !self.found.is_empty() && self.write_masked(start, end, at, copied, out)
     }
 
     /// One value. If something in it changes, everything from `copied` to it is
@@ -138,17 +196,9 @@ impl Walk<'_, '_> {
                 if !patch {
                     return self.entries(count, place, copied, out);
                 }
-                let start = out.len();
-                out.extend_from_slice(&self.batch[*copied..at]);
-                let open = Open::begin(out);
-                let changed = self.map(count, place, out)?;
-                if changed == 0 {
-                    out.truncate(start);
-                    return Some(false);
-                }
-                open.end_map(out, changed);
+                let changed = self.patch_map(*copied..at, count, place, out)?;
                 *copied = self.at;
-                Some(true)
+                Some(changed)
             }
             0x90..=0x9f | 0xdc | 0xdd => self.list(place, copied, patch, out),
             // Beginning with 2^32, where numbers may be those of cards.
@@ -218,16 +268,14 @@ impl Walk<'_, '_> {
             let kept = text.is_empty() || self.redactor.masker.allows(text);
             return Some(!kept && self.replace(at, copied, out));
         }
-        self.redactor.scanner.scan(text, &mut self.found);
-        if self.found.is_empty() {
-            return Some(false);
-        }
-        Some(self.write_masked(text, header.binary, at, copied, out))
+        Some(self.search(self.at - header.len, self.at, at, copied, out))
     }
 
     /// Writes a text with what was found in it masked.
     #[cold]
-    fn write_masked(&mut self, text: &[u8], binary: bool, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
+    fn write_masked(&mut self, start: usize, end: usize, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
+        let text = &self.batch[start..end];
+        let binary = matches!(self.batch[at], 0xc4..=0xc6);
         let masker = &mut self.redactor.masker;
         self.text.clear();
         let mut to = 0;
@@ -246,7 +294,7 @@ impl Walk<'_, '_> {
             return false;
         }
         self.text.extend_from_slice(&text[to..]);
-        out.extend_from_slice(&self.batch[*copied..at]);
+        self.copy_to(at, *copied, out);
         if binary {
             encode::bin(out, &self.text);
         } else {
@@ -273,7 +321,7 @@ impl Walk<'_, '_> {
         if self.redactor.masker.allows(digits.as_bytes()) {
             return Some(false);
         }
-        out.extend_from_slice(&self.batch[*copied..at]);
+        self.copy_to(at, *copied, out);
         self.text.clear();
         self.redactor.masker.mask(digits.as_bytes(), Kind::Card, &mut self.text);
         encode::str_header(out, self.text.len());
@@ -308,7 +356,7 @@ impl Walk<'_, '_> {
         if self.redactor.masker.allows(bytes) {
             return false;
         }
-        out.extend_from_slice(&self.batch[*copied..at]);
+        self.copy_to(at, *copied, out);
         self.text.clear();
         self.redactor.masker.mask(bytes, Kind::Key, &mut self.text);
         encode::str_header(out, self.text.len());
@@ -322,7 +370,6 @@ impl Walk<'_, '_> {
 #[derive(Clone, Copy)]
 struct TextHeader {
     len: usize,
-    binary: bool,
 }
 
 impl TextHeader {
@@ -342,17 +389,14 @@ impl Walk<'_, '_> {
     fn text_header(&mut self) -> Option<TextHeader> {
         let marker = *self.batch.get(self.at)?;
         self.at += 1;
-        let (len, binary) = match marker {
-            0xa0..=0xbf => (usize::from(marker & 0x1f), false),
-            0xd9 => (self.length(1)?, false),
-            0xda => (self.length(2)?, false),
-            0xdb => (self.length(4)?, false),
-            0xc4 => (self.length(1)?, true),
-            0xc5 => (self.length(2)?, true),
-            0xc6 => (self.length(4)?, true),
+        let len = match marker {
+            0xa0..=0xbf => usize::from(marker & 0x1f),
+            0xd9 | 0xc4 => self.length(1)?,
+            0xda | 0xc5 => self.length(2)?,
+            0xdb | 0xc6 => self.length(4)?,
             _ => return None,
         };
-        Some(TextHeader { len, binary })
+        Some(TextHeader { len })
     }
 
     fn map_header(&mut self) -> Option<usize> {

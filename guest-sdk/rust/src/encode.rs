@@ -117,21 +117,21 @@ impl Open {
 
     /// Ends a map of `len` keys.
     pub fn end_map(self, out: &mut Vec<u8>, len: usize) {
-        self.end(out, len, map_header);
+        self.end(out, len, 0x80, map_header);
     }
 
     /// Ends a list of `len` values.
     pub fn end_list(self, out: &mut Vec<u8>, len: usize) {
-        self.end(out, len, list_header);
+        self.end(out, len, 0x90, list_header);
     }
 
-    fn end(self, out: &mut Vec<u8>, len: usize, header: fn(&mut Vec<u8>, usize)) {
-        let mut bytes = Vec::with_capacity(5);
-        header(&mut bytes, len);
-        if let [short] = bytes[..] {
-            out[self.at] = short;
+    fn end(self, out: &mut Vec<u8>, len: usize, short: u8, header: fn(&mut Vec<u8>, usize)) {
+        if len <= 15 {
+            out[self.at] = short | len as u8;
             return;
         }
+        let mut bytes = Vec::with_capacity(5);
+        header(&mut bytes, len);
         out.splice(self.at..=self.at, bytes);
     }
 }

@@ -209,28 +209,15 @@ impl Filter {
             return if Arc::ptr_eq(&successor, new) { Ok(()) } else { successor.hand_over(new) };
         }
         self.save(&mut old_seat);
-        let mut new_seat = lock(new_seat);
-        if let Some(saved) = &old_seat.saved {
-            let restore = |reason| {
+        if let Some(saved) = old_seat.saved.take() {
+            let mut new_seat = lock(new_seat);
+            if let Err(reason) = restore(new, &mut new_seat, &saved) {
+                new_seat.instance = None;
+                old_seat.saved = Some(saved);
                 let version = self.description.version.clone();
-                new.error(Problem::Restore { version, reason })
-            };
-            let Instance { guest, exports } = new_seat.instance(new).map_err(|error| restore(error.reason))?;
-            let restored = exports.restore(guest, saved, LIFECYCLE_DEADLINE).map_err(|error| {
-                let reason = error.reason.clone();
-                (Some(error), reason)
-            });
-            match restored {
-                Ok(Ok(())) => {}
-                Ok(Err(reason)) => return Err(restore(one_line(&reason))),
-                Err((error, reason)) => {
-                    if let Some(error) = error {
-                        new_seat.failed(&error);
-                    }
-                    return Err(restore(reason));
-                }
+                return Err(new.error(Problem::Restore { version, reason }));
             }
-            new_seat.saved = old_seat.saved.take();
+            new_seat.saved = Some(saved);
         }
         old_seat.instance = None;
         old_seat.successor = Some(new.clone());
@@ -257,6 +244,12 @@ impl Filter {
     fn error(&self, problem: Problem) -> LoadError {
         LoadError { filter: self.spec.name.clone(), problem }
     }
+}
+
+/// Gives a state to the instance in a seat; the error is why it can't take it.
+fn restore(filter: &Filter, seat: &mut Seat, saved: &[u8]) -> Result<(), String> {
+    let Instance { guest, exports } = seat.instance(filter).map_err(|error| error.reason)?;
+    exports.restore(guest, saved, LIFECYCLE_DEADLINE).map_err(|error| error.reason)?.map_err(|reason| one_line(&reason))
 }
 
 impl std::fmt::Debug for Filter {

@@ -8,10 +8,11 @@ use crate::reader::Entry;
 use crate::recovery::failed;
 use crate::scan::{self, Found, Scan, Step};
 use crate::storage::Storage;
+use serde::Serialize;
 use std::io;
 
 /// One segment file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SegmentReport {
     /// Its file name.
     pub name: String,
@@ -63,7 +64,7 @@ impl SegmentReport {
 }
 
 /// A stored cursor.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CursorReport {
     /// The reader's name.
     pub name: String,
@@ -76,7 +77,7 @@ pub struct CursorReport {
 }
 
 /// What is in the folder.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Inspection {
     /// Oldest first.
     pub segments: Vec<SegmentReport>,

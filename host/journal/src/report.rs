@@ -40,8 +40,8 @@ impl fmt::Display for Damage {
         }
         write!(
             f,
-            "; put the file back from a backup, or open with salvage, which keeps every whole frame and renames \
-             the damaged file to `{segment}.damaged`"
+            "; put the file back from a backup, or run `weir journal salvage`, which keeps every whole frame and \
+             renames the damaged file to `{segment}.damaged`"
         )
     }
 }
@@ -61,6 +61,27 @@ pub struct Recovery {
     pub torn: Option<TornTail>,
     /// Damaged files that were set aside.
     pub set_aside: Vec<SetAside>,
+}
+
+impl Recovery {
+    /// What opening had to mend, in words; nothing when all was whole.
+    pub fn summary(&self) -> Option<String> {
+        let mut found = Vec::new();
+        if let Some(torn) = &self.torn {
+            found.push(format!(
+                "`{}` was cut at byte {}: {} bytes were half written when weir last stopped, and never acknowledged",
+                torn.segment, torn.offset, torn.size_bytes
+            ));
+        }
+        for aside in &self.set_aside {
+            let Damage { segment, offset, reason, .. } = &aside.damage;
+            found.push(format!(
+                "`{segment}` is damaged at byte {offset} ({reason}): {} whole batches of it are kept, the file is now `{}`",
+                aside.saved_frames, aside.kept_as
+            ));
+        }
+        (!found.is_empty()).then(|| found.join("; "))
+    }
 }
 
 /// The end of the last segment that was not completely written when a crash came. It was never acknowledged

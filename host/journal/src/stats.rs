@@ -3,10 +3,11 @@
 use crate::error::AppendError;
 use crate::state::{Shared, State};
 use metrics::{Counter, Gauge, Histogram, Unit};
+use serde::Serialize;
 use std::time::Duration;
 
 /// What the journal holds and does, at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stats {
     /// Sequence of the oldest frame kept, or of the next when none is.
     pub first_sequence: u64,

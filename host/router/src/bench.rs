@@ -92,7 +92,7 @@ fn contenders(case: &Case, peers: &[(String, String)]) -> Vec<Contender> {
 
 fn measure(case: &Case, contender: &Contender, args: &BenchArgs) -> anyhow::Result<table::Run> {
     let folder = folder(args)?;
-    let mut child = match contender {
+    let child = match contender {
         Contender::Weir => Child::weir(folder.path(), &case.configuration())?,
         Contender::Floor => Child::floor(folder.path())?,
         Contender::Peer { command, .. } => Child::peer(folder.path(), command)?,

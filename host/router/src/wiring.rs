@@ -137,7 +137,7 @@ impl Router {
 }
 
 fn open_journal(settings: &Settings) -> anyhow::Result<Journal> {
-    let disk = Disk::new(parts::journal_folder(settings)).context("can't open the journal")?;
+    let disk = Disk::new(parts::journal_folder(settings));
     let (journal, recovery) = Journal::open(Arc::new(disk), parts::journal(settings))?;
     if let Some(found) = recovery.summary() {
         tracing::warn!("journal: {found}");
@@ -155,6 +155,7 @@ async fn open_outlets(
         base: settings.folder.clone(),
         stdout_is_terminal: std::io::stdout().is_terminal(),
         no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+        stdout: None,
     };
     let mut outlets = Outlets::new(journal.clone(), quarantine.clone(), context);
     outlets.apply(&settings.sinks).await?;

@@ -13,7 +13,9 @@ const MAX_LABEL_BYTES: usize = 32;
 /// All private keys in a text. One whose end is missing goes to the end of the
 /// text.
 pub fn find(text: &[u8], found: &mut Vec<Finding>) {
-    let mut from = 0;
+    // Of five dashes in a row one stands at every fifth byte: so few are looked at.
+    let dashed = (4..text.len()).step_by(DASHES.len()).any(|at| text[at] == b'-' && has_dashes(text, at));
+    let mut from = if dashed { 0 } else { text.len() };
     while let Some(begin) = position(&text[from..], BEGIN).map(|at| from + at) {
         from = begin + BEGIN.len();
         let label = &text[from..text.len().min(from + MAX_LABEL_BYTES)];
@@ -27,6 +29,12 @@ pub fn find(text: &[u8], found: &mut Vec<Finding>) {
         found.push(Finding { start: begin, end, kind: Kind::PrivateKey });
         from = end;
     }
+}
+
+/// Whether the dash at `at` is one of five.
+fn has_dashes(text: &[u8], at: usize) -> bool {
+    let around = &text[at - 4..text.len().min(at + 5)];
+    around.windows(DASHES.len()).any(|window| window == DASHES)
 }
 
 fn position(text: &[u8], part: &[u8]) -> Option<usize> {
@@ -47,6 +55,14 @@ mod tests {
     fn a_private_key_is_found_whole() {
         let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nAAAA\n-----END RSA PRIVATE KEY-----";
         assert_eq!(found(&format!("a {key} b {key}")), [key, key]);
+    }
+
+    #[test]
+    fn the_beginning_is_found_wherever_it_stands() {
+        for before in 0..12 {
+            let text = format!("{}-----BEGIN PRIVATE KEY-----", "x".repeat(before));
+            assert_eq!(found(&text).len(), 1, "{before}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::base64;
 use crate::blocks::is_token;
 use crate::kind::{Finding, Kind, Kinds};
-use crate::limits::{MIN_BASE64_BYTES, MIN_TOKEN_BYTES};
+use crate::limits::MIN_BASE64_BYTES;
 
 /// The marks of services' keys, and how many characters of the key follow.
 const MARKS: &[(&[u8], usize)] = &[
@@ -47,16 +47,16 @@ const MARKS: &[(&[u8], usize)] = &[
     (b"dop_v1_", 30),
 ];
 
-/// What is found in the run of token characters around `at`, and the end of that
-/// run, before which nothing need be looked at again.
-pub fn find(text: &[u8], at: usize, kinds: Kinds, found: &mut Vec<Finding>) -> usize {
+/// Where the run of token characters begins and ends that `at` is in.
+pub fn run_around(text: &[u8], at: usize) -> (usize, usize) {
     let back = text[..at].iter().rev().take_while(|byte| is_token(**byte)).count();
-    let start = at - back;
-    let end = at + text[at..].iter().take_while(|byte| is_token(**byte)).count();
+    (at - back, at + text[at..].iter().take_while(|byte| is_token(**byte)).count())
+}
+
+/// What is found in the run of token characters from `start` to `end`. Returns
+/// before where nothing need be looked at again.
+pub fn find(text: &[u8], start: usize, end: usize, kinds: Kinds, found: &mut Vec<Finding>) -> usize {
     let run = &text[start..end];
-    if run.len() < MIN_TOKEN_BYTES {
-        return end;
-    }
     if kinds.has(Kind::Jwt)
         && run.starts_with(b"eyJ")
         && let Some(end) = jwt_end(text, end)

@@ -31,14 +31,19 @@ fn load(engine: &Arc<Engine>, guest: Guest) -> Arc<Filter> {
     engine.load(&spec(guest.0), &hostile::module(guest)).unwrap()
 }
 
+/// 2026-01-02T03:04:05.000000006Z.
+const TIME_NS: i64 = 1_767_323_045_000_000_006;
+
 /// Records with these messages.
 fn batch<'a>(messages: impl IntoIterator<Item = &'a str>) -> Batch {
     let mut batch = Batch::new();
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults =
+        Defaults { received_ns: TIME_NS, source: "test", level: Level::Info, context: &[], aliases: &aliases };
     for message in messages {
-        let json = serde_json::json!({ "message": message, "context": { "user": "u", "n": 5 } });
-        assert_eq!(weir_record::read_json(json.to_string().as_bytes(), &defaults, &mut batch), Ok(vec![]));
+        let message = serde_json::Value::from(message);
+        let json = format!(r#"{{"message": {message}, "context": {{"user": "u", "n": 5}}}}"#);
+        assert_eq!(weir_record::read_json(json.as_bytes(), &defaults, &mut batch), Ok(vec![]));
     }
     batch
 }

@@ -8,7 +8,7 @@ use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre
 use weir_record::Batch;
 
 use super::reads::Reads;
-use super::types::{Description, EncodingName, Output, Verdict, View, ViewIn};
+use super::types::{Description, EncodingName, View};
 use super::{LIFECYCLE, PACKED, PACKED_STATE, TYPED, TYPED_STATE, packed, typed};
 use crate::error::{CallError, FailureKind};
 use crate::guest::{Guest, HostState};
@@ -54,15 +54,8 @@ pub(crate) struct Exports {
 }
 
 enum Process {
-    Typed {
-        process: TypedFunc<(&'static [ViewIn<'static>],), (Result<Vec<Verdict>, String>,)>,
-        reads: Reads,
-    },
-    Packed {
-        process: TypedFunc<(&'static [u8],), (Result<Output, String>,)>,
-        encoding_name: TypedFunc<(), (EncodingName,)>,
-        encoding: Encoding,
-    },
+    Typed { process: typed::Process, reads: Reads },
+    Packed { process: packed::Process, encoding_name: TypedFunc<(), (EncodingName,)>, encoding: Encoding },
 }
 
 struct State {
@@ -231,7 +224,7 @@ impl Find<'_> {
             .get_export_index(Some(interface), name)
             .ok_or_else(|| wasmtime::format_err!("it exports no function `{name}`"))?;
         self.instance
-            .get_typed_func(&mut *self.store, &index)
+            .get_typed_func(&mut *self.store, index)
             .map_err(|error| error.context(format!("the function `{name}` has another type")))
     }
 }

@@ -27,9 +27,12 @@ const PATCH: u8 = 2;
 const REPLACE: u8 = 3;
 const EXPAND: u8 = 4;
 
+/// The filter's function; its argument may live for less than it says here.
+pub(super) type Process = TypedFunc<(&'static [u8],), (Result<Output, String>,)>;
+
 /// Calls the filter.
 pub(super) fn call(
-    process: &TypedFunc<(&'static [u8],), (Result<Output, String>,)>,
+    process: &Process,
     encoding: Encoding,
     guest: &mut Guest,
     batch: &Batch,

@@ -14,9 +14,12 @@ use crate::error::{CallError, FailureKind};
 use crate::guest::Guest;
 use crate::rewrite::{Applied, Part, Tally, check_size};
 
+/// The filter's function; its argument may live for less than it says here.
+pub(super) type Process = TypedFunc<(&'static [ViewIn<'static>],), (Result<Vec<Verdict>, String>,)>;
+
 /// Calls the filter.
 pub(super) fn call(
-    process: &TypedFunc<(&'static [ViewIn<'static>],), (Result<Vec<Verdict>, String>,)>,
+    process: &Process,
     reads: &Reads,
     guest: &mut Guest,
     batch: &Batch,

@@ -182,6 +182,7 @@ pub struct Description {
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
+#[allow(dead_code, reason = "made by the derived lifting alone")]
 pub(crate) enum EncodingName {
     #[component(name = "msgpack")]
     Msgpack,

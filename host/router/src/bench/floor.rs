@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::service::service_fn;
@@ -16,7 +15,7 @@ use weir_journal::{Disk, Journal, Options};
 
 /// Serves until interrupted.
 pub async fn serve(folder: &Path) -> anyhow::Result<()> {
-    let disk = Disk::new(folder.join("floor")).context("can't make the floor's folder")?;
+    let disk = Disk::new(folder.join("floor"));
     let (journal, _) = Journal::open(Arc::new(disk), Options::default())?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     eprintln!("the floor listens on http://{}", listener.local_addr()?);

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::bail;
+use weir_journal::inspect::Inspection;
 use weir_journal::{Disk, Journal, OnDamage, Options};
 
 use super::quarantine::settings;
@@ -21,20 +22,49 @@ pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
 
 fn inspect(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
     let folder = parts::journal_folder(settings);
-    let found = weir_journal::inspect::inspect(&folder)
-        .with_context(|| format!("can't read the journal {}", folder.display()))?;
+    if !folder.is_dir() {
+        bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
+    }
+    let found = weir_journal::inspect::inspect(&Disk::new(&folder))?;
     match json {
         true => show::json(&found)?,
-        false => show::text(&found.to_string())?,
+        false => show::text(&table(&found))?,
     }
-    Ok(match found.is_damaged() {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
+    Ok(match found.is_sound() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     })
 }
 
+/// Segments, readers and problems, for people.
+fn table(found: &Inspection) -> String {
+    let mut text = format!("{:<28} {:>10} {:>9} {:>11}  sequences\n", "segment", "size", "batches", "records");
+    for segment in &found.segments {
+        let sequences = segment.sequences.map_or("none".into(), |(first, last)| format!("{first} to {last}"));
+        text.push_str(&format!(
+            "{:<28} {:>10} {:>9} {:>11}  {sequences}\n",
+            segment.name,
+            show::size(segment.size_bytes),
+            segment.frames,
+            segment.records
+        ));
+    }
+    text.push_str(&format!("\n{:<28} {:>20} {:>11}\n", "reader", "delivered up to", "to deliver"));
+    for cursor in &found.cursors {
+        text.push_str(&format!("{:<28} {:>20} {:>11}\n", cursor.name, cursor.committed, cursor.lag_records));
+    }
+    for file in &found.set_aside {
+        text.push_str(&format!("\nset aside earlier: {file}\n"));
+    }
+    let problems = found.segments.iter().flat_map(|segment| &segment.problems).chain(&found.problems);
+    for problem in problems {
+        text.push_str(&format!("\ndamaged: {problem}\n"));
+    }
+    text
+}
+
 fn salvage(settings: &Settings) -> anyhow::Result<ExitCode> {
-    let disk = Disk::new(parts::journal_folder(settings))?;
+    let disk = Disk::new(parts::journal_folder(settings));
     let options = Options {
         on_damage: OnDamage::SetAside,
         ..parts::journal(settings)

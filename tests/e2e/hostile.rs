@@ -1,0 +1,130 @@
+//! Filters that mean harm, in a running router: each is contained, the rest of the traffic is unharmed, and the
+//! operator is told in one readable line.
+
+#[path = "../hostile/mod.rs"]
+pub mod guests;
+
+use guests::MARKER;
+
+use super::clients::{curl, post};
+use super::router::{Home, eventually};
+
+const CONFIGURATION: &str = r#"
+[[filter]]
+name = "hostile"
+module = "hostile.wasm"
+timeout = "100ms"
+memory = "8MiB"
+max_output = "1MiB"
+[sink.out]
+type = "file"
+path = "out.jsonl"
+"#;
+
+/// Ten records, one of them marked.
+fn records() -> String {
+    let all: Vec<_> = (0..10)
+        .map(|n| match n {
+            3 => format!(r#"{{"n":3,"message":"{MARKER}"}}"#),
+            n => format!(r#"{{"n":{n},"message":"harmless"}}"#),
+        })
+        .collect();
+    format!("[{}]", all.join(","))
+}
+
+fn lines(home: &Home) -> usize {
+    std::fs::read_to_string(home.path("out.jsonl")).map_or(0, |all| all.lines().count())
+}
+
+#[test]
+fn each_is_contained_and_only_the_record_that_it_misbehaves_on_is_set_aside() {
+    for (guest, reason) in guests::HOSTILE {
+        let home = Home::with(CONFIGURATION);
+        home.put_filter("hostile", &guests::module(*guest));
+        let router = home.start();
+        let answer = post(&router, &records());
+        let json = answer.json();
+        assert_eq!(answer.status, 200, "{}: {json}", guest.0);
+        assert_eq!((&json["accepted"], &json["quarantined"]), (&9.into(), &1.into()), "{}: {json}", guest.0);
+        assert_eq!(json["errors"][0]["record"], 3, "{}: {json}", guest.0);
+        let said = json["errors"][0]["error"].as_str().unwrap().to_lowercase();
+        assert!(said.contains(reason) && !said.contains('\n'), "{}: {said}", guest.0);
+        // And the next request is none the worse.
+        assert_eq!(post(&router, r#"{"message":"after"}"#).body, r#"{"accepted":1}"#, "{}", guest.0);
+        eventually("the others arrive", || lines(&home) == 10);
+        eventually("the operator can see it", || {
+            curl(&router, "/metrics", &[], b"").body.lines().any(|line| {
+                line.starts_with("weir_filter_errors_total") && line.contains("hostile") && !line.ends_with(" 0")
+            })
+        });
+    }
+}
+
+#[test]
+fn on_error_pass_lets_the_record_through_and_reject_tells_the_sender() {
+    let home = Home::with(&CONFIGURATION.replace("timeout", "on_error = \"pass\"\ntimeout"));
+    home.put_filter("hostile", &guests::module(guests::TRAP));
+    let router = home.start();
+    assert_eq!(post(&router, &records()).body, r#"{"accepted":10}"#);
+    eventually("all arrive", || lines(&home) == 10);
+    drop(router);
+
+    let home = Home::with(&CONFIGURATION.replace("timeout", "on_error = \"reject\"\ntimeout"));
+    home.put_filter("hostile", &guests::module(guests::TRAP));
+    let router = home.start();
+    let some = post(&router, &records());
+    assert_eq!((some.status, &some.json()["rejected"]), (200, &1.into()), "{some:?}");
+    let all = post(&router, &format!(r#"{{"message":"{MARKER}"}}"#));
+    assert_eq!(all.status, 422, "{all:?}");
+    eventually("the others arrive", || lines(&home) == 9);
+}
+
+#[test]
+fn a_filter_that_fails_again_and_again_is_shown_as_failing_and_the_rest_goes_on() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("hostile", &guests::module(guests::TRAP));
+    let router = home.start();
+    for _ in 0..20 {
+        assert_eq!(post(&router, &records()).json()["accepted"], 9);
+    }
+    let health = curl(&router, "/health", &[], b"").json();
+    let state = health["filters"][0]["state"].as_str().unwrap().to_string();
+    assert!(state.starts_with("failing"), "{state}");
+    eventually("the others arrive", || lines(&home) == 180);
+}
+
+#[test]
+fn a_module_that_is_no_filter_never_replaces_one_that_runs_and_the_reason_is_one_line() {
+    let home = Home::with(CONFIGURATION);
+    let good = guests::module(guests::KEEP);
+    home.put_filter("hostile", &good);
+    let mut router = home.start();
+    let truncated = &good[..good.len() / 2];
+    let strange = guests::assemble("(module (import \"env\" \"open\" (func)) (func (export \"main\")))");
+    for (number, bytes) in [&b""[..], truncated, b"no module at all", &strange].into_iter().enumerate() {
+        home.put_filter("hostile", bytes);
+        eventually("it is refused", || {
+            router.said().lines().filter(|line| line.contains("the running version stays")).count() == number + 1
+        });
+        assert_eq!(post(&router, r#"{"message":"still here"}"#).body, r#"{"accepted":1}"#);
+    }
+    let refusals = router.said();
+    for line in refusals.lines().filter(|line| line.contains("stays")) {
+        assert!(line.contains("ERROR") && line.contains("hostile"), "{line}");
+    }
+    router.wait_for_line("stays");
+}
+
+#[test]
+fn a_named_filter_that_cannot_be_loaded_keeps_the_router_from_starting() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("hostile", b"");
+    let output = super::router::weir()
+        .current_dir(home.path(""))
+        .args(["run", "--config", "weir.toml", "--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("hostile") && said.contains("empty"), "{said}");
+}
