@@ -3,10 +3,10 @@
 use super::clients::{post, run, sqlite};
 use super::router::{Home, eventually, module};
 
-/// What the greeting's curl line sends; all of it but the name before the @ must be gone.
-const SECRETS: [&str; 3] = ["alice@example.com", "sk-12345", "4111 1111 1111 1111"];
+/// Others than those in the line that the greeting suggests.
+const SECRETS: [&str; 3] = ["carol@example.org", "key-98765", "4111 1111 1111 1111"];
 
-const RECORD: &str = r#"{"source":"shop","message":"alice@example.com paid with 4111 1111 1111 1111","api_key":"sk-12345","nested":[{"API_KEY":"sk-12345"}]}"#;
+const RECORD: &str = r#"{"source":"shop","message":"carol@example.org paid with 4111 1111 1111 1111","api_key":"key-98765","nested":[{"API_KEY":"key-98765"}]}"#;
 
 #[test]
 fn with_no_configuration_a_record_is_masked_on_the_console_and_in_sqlite_and_nowhere_in_clear() {
@@ -19,7 +19,7 @@ fn with_no_configuration_a_record_is_masked_on_the_console_and_in_sqlite_and_now
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"accepted":1}"#));
 
     // Without a message the record's JSON is its message: the key must be masked there too.
-    let answer = post(&router, r#"{"source":"shop","api_key":"sk-12345"}"#);
+    let answer = post(&router, r#"{"source":"shop","api_key":"key-98765"}"#);
     assert_eq!(answer.body, r#"{"accepted":1}"#);
 
     let database = home.path("weir-data/logs.db");

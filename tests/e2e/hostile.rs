@@ -14,7 +14,7 @@ const CONFIGURATION: &str = r#"
 name = "hostile"
 module = "hostile.wasm"
 timeout = "100ms"
-memory = "8MiB"
+memory = "32MiB"
 max_output = "1MiB"
 [sink.out]
 type = "file"

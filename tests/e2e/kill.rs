@@ -18,7 +18,7 @@ type = "sqlite"
 [sink.out]
 type = "file"
 path = "out.jsonl"
-max_size = "256KiB"
+rotate_size = "256KiB"
 "#;
 
 #[test]

@@ -16,7 +16,7 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
     });
     let text = curl(&router, "/metrics", &[], b"").body;
     for name in [
-        "weir_http_requests_total",
+        "weir_ingest_requests_total",
         "weir_filter_calls_total",
         "weir_filter_process_seconds_bucket",
         "weir_quarantined_records_total",

@@ -108,11 +108,12 @@ fn measure(case: &Case, contender: &Contender, args: &BenchArgs) -> anyhow::Resu
         pause: None,
     };
     let warm = load::drive(&plan, records / 10)?;
-    let mut expected = warm.expected(&bodies, case.drops_debug);
+    let drops_debug = case.drops_debug && !matches!(contender, Contender::Floor);
+    let mut expected = warm.expected(&bodies, drops_debug);
     child.wait_for(arrived_in(contender, case), expected)?;
     let before = child.usage()?;
     let loaded = load::drive(&plan, records)?;
-    expected += loaded.expected(&bodies, case.drops_debug);
+    expected += loaded.expected(&bodies, drops_debug);
     let arrived = child.wait_for(arrived_in(contender, case), expected)?;
     let used = child.usage()?.since(&before);
     let paced = match case.latency {

@@ -112,6 +112,9 @@ pub enum FilterCommand {
         /// Rebuild the filters that are inside the binary, in the repository at PROJECT.
         #[arg(long)]
         bundled: bool,
+        /// Where to put the rebuilt modules, instead of filters/bundled.
+        #[arg(long, value_name = "DIR", requires = "bundled")]
+        output: Option<PathBuf>,
     },
     /// Runs a module over sample records and shows what became of each.
     #[command(after_help = "Examples:\n  \

@@ -47,7 +47,6 @@ pub struct Prepared {
 
 /// A filter that could not be loaded.
 pub struct Problem {
-    pub name: String,
     /// Whether the configuration names it.
     pub named: bool,
     pub reason: String,
@@ -89,7 +88,6 @@ impl FilterSet {
                     let kept = self.find(&name).cloned();
                     problems.push(Problem {
                         known: self.failed.get(&name) == Some(&digest),
-                        name: name.clone(),
                         named,
                         reason,
                         kept: kept.is_some(),
@@ -156,10 +154,9 @@ impl FilterSet {
         }
         let bytes = wanted.source.read()?;
         let loading = self.shared.engine.load(&wanted.spec, &bytes);
-        let filter = loading.map_err(|e| e.to_string())?;
-        filter
-            .check(&self.shared.sample.take())
-            .map_err(|e| e.to_string())?;
+        let in_place = |error: weir_engine::LoadError| format!("{}: {error}", wanted.source);
+        let filter = loading.map_err(in_place)?;
+        filter.check(&self.shared.sample.take()).map_err(in_place)?;
         Ok(Running {
             wanted,
             digest,

@@ -27,6 +27,9 @@ pub const TICK: Duration = Duration::from_secs(1);
 /// events, and half a module would be refused.
 pub const SETTLE: Duration = Duration::from_millis(250);
 
+/// How often the configuration file is looked at for changes.
+pub const LOOK: Duration = Duration::from_millis(500);
+
 /// How long a stop waits for sinks to take what the journal holds. What is left stays in the
 /// journal and is delivered after the next start.
 pub const DRAIN: Duration = Duration::from_secs(10);

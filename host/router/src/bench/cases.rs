@@ -22,11 +22,11 @@ pub struct Case {
 
 const REDACT: &str = r#"
 [[filter]]
-name = "redact"
-module = "bundled:redact"
-[[filter]]
 name = "level"
 module = "bundled:level"
+[[filter]]
+name = "redact"
+module = "bundled:redact"
 "#;
 
 const FILE: &str = r#"

@@ -140,11 +140,6 @@ impl Child {
         self.status_bytes("VmHWM:")
     }
 
-    /// The memory it holds now, in bytes.
-    pub fn memory(&self) -> anyhow::Result<u64> {
-        self.status_bytes("VmRSS:")
-    }
-
     /// Waits until `expected` records have arrived; returns how many did.
     pub fn wait_for(&self, place: Where, expected: u64) -> anyhow::Result<u64> {
         let until = Instant::now() + ARRIVE;

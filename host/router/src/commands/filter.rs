@@ -3,6 +3,7 @@
 mod diff;
 mod test;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::{FilterCommand, RunArgs};
@@ -12,7 +13,7 @@ use crate::{filter_build, filters, wiring};
 pub fn run(command: FilterCommand) -> anyhow::Result<ExitCode> {
     match command {
         FilterCommand::List(args) => list(&args),
-        FilterCommand::Build { project, bundled } => build(&project, bundled),
+        FilterCommand::Build { project, bundled, output } => build(&project, bundled, output.as_deref()),
         FilterCommand::Test(args) => test::run(&args),
     }
 }
@@ -62,9 +63,12 @@ fn paths(paths: &[String]) -> String {
     }
 }
 
-fn build(project: &std::path::Path, bundled: bool) -> anyhow::Result<ExitCode> {
+fn build(project: &Path, bundled: bool, output: Option<&Path>) -> anyhow::Result<ExitCode> {
     match bundled {
-        true => filter_build::build_bundled(project)?,
+        true => {
+            let folder = output.map_or_else(|| project.join("filters/bundled"), Path::to_path_buf);
+            filter_build::build_bundled(project, &folder)?;
+        }
         false => {
             let module = filter_build::build(project)?;
             eprintln!(

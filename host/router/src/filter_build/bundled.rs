@@ -9,8 +9,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use serde::Deserialize;
+use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 use super::project::Project;
@@ -24,15 +23,15 @@ const SHARED_SOURCES: [&str; 3] = ["guest-sdk/rust/Cargo.toml", "guest-sdk/rust/
 
 const HOW: &str = "run `weir filter build --bundled` in the repository and commit `filters/bundled/`";
 
-#[derive(Deserialize)]
+#[cfg(test)]
+#[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
     filter: Vec<Entry>,
 }
 
 /// What the manifest says of one filter.
-#[derive(Debug, Deserialize, PartialEq)]
-#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(serde::Deserialize), serde(deny_unknown_fields))]
 struct Entry {
     name: String,
     version: String,
@@ -42,11 +41,10 @@ struct Entry {
     sources: String,
 }
 
-/// Builds all bundled filters of a repository, puts the modules into `filters/bundled/` and writes the manifest.
-pub fn build_bundled(repo: &Path) -> anyhow::Result<()> {
+/// Builds all bundled filters of a repository, puts the modules into `folder` and writes the manifest beside them.
+pub fn build_bundled(repo: &Path, folder: &Path) -> anyhow::Result<()> {
     let toolchain = Toolchain::find()?;
-    let folder = repo.join("filters/bundled");
-    fs::create_dir_all(&folder).with_context(|| format!("can't create `{}`", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("can't create `{}`", folder.display()))?;
     let mut entries = Vec::new();
     for name in FILTERS {
         let project = Project::read(&repo.join("filters").join(name))?;
@@ -70,6 +68,7 @@ pub fn build_bundled(repo: &Path) -> anyhow::Result<()> {
 
 /// Whether the modules in `filters/bundled/` are those that the manifest names, built from the sources that are
 /// there; the error names every filter that is not, and what to do.
+#[cfg(test)]
 pub fn check_manifest(repo: &Path) -> anyhow::Result<()> {
     let path = repo.join("filters/bundled/manifest.toml");
     let text = String::from_utf8(read(&path)?).with_context(|| format!("`{}` is no text", path.display()))?;
@@ -88,7 +87,7 @@ pub fn check_manifest(repo: &Path) -> anyhow::Result<()> {
             problems.push(format!("filter `{name}`: its sources changed since its module was built"));
         }
     }
-    if problems.is_empty() { Ok(()) } else { bail!("{}; {HOW}", problems.join("; ")) }
+    if problems.is_empty() { Ok(()) } else { anyhow::bail!("{}; {HOW}", problems.join("; ")) }
 }
 
 fn write_manifest(entries: &[Entry]) -> String {

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-pub use bundled::{build_bundled, check_manifest};
+pub use bundled::build_bundled;
 use project::Project;
 use toolchain::{TARGET, Toolchain};
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::toolchain::{TARGET, Toolchain};
-use super::{check_manifest, project::Project};
+use super::bundled::check_manifest;
+use super::project::Project;
 
 fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);

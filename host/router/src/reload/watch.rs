@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, Event, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::limits;
@@ -18,6 +18,9 @@ pub enum Changed {
 /// The watch over a configuration file and folders with modules.
 pub struct Watch {
     watcher: RecommendedWatcher,
+    /// Of the configuration: looked at now and then, rather than notified of. Sinks may write beside it, and each of
+    /// their writes would be an event; and a file behind a link that is turned over makes no event at all.
+    _looking: Option<PollWatcher>,
     events: mpsc::UnboundedReceiver<Changed>,
     folders: HashSet<PathBuf>,
 }
@@ -27,23 +30,20 @@ impl Watch {
     pub fn new(file: Option<PathBuf>) -> notify::Result<Self> {
         // Unbounded, but one message is only a byte, and the receiver takes all that wait at once.
         let (found, events) = mpsc::unbounded_channel();
-        let watched = file.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            if let Some(changed) = judge(event, watched.as_deref()) {
+        let changed = found.clone();
+        let looking = match file {
+            Some(file) => Some(look_at(&file, move || {
                 // An error: the router is stopping.
-                let _ = found.send(changed);
+                let _ = changed.send(Changed::Configuration);
+            })?),
+            None => None,
+        };
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if is_about_a_module(event) {
+                let _ = found.send(Changed::Filters);
             }
         })?;
-        let mut watch = Self {
-            watcher,
-            events,
-            folders: HashSet::new(),
-        };
-        if let Some(folder) = file.as_deref().and_then(Path::parent) {
-            // Of the folder, not of the file: editors put a new file in its place.
-            watch.over(&[folder.to_path_buf()]);
-        }
-        Ok(watch)
+        Ok(Self { watcher, _looking: looking, events, folders: HashSet::new() })
     }
 
     /// Watches these folders as well.
@@ -84,27 +84,29 @@ impl Watch {
     }
 }
 
-/// Whether an event is about something that matters. Reading is not: weir itself reads.
-fn judge(event: notify::Result<Event>, file: Option<&Path>) -> Option<Changed> {
-    let event = match event {
-        Ok(event) if event.kind.is_access() => return None,
-        Ok(event) => event,
+/// Calls `changed` when the file has another content.
+fn look_at(file: &Path, changed: impl Fn() + Send + 'static) -> notify::Result<PollWatcher> {
+    let config = Config::default().with_poll_interval(limits::LOOK).with_compare_contents(true);
+    let mut watcher = PollWatcher::new(
+        move |event: notify::Result<Event>| match event {
+            Ok(_) => changed(),
+            // Gone for a moment, while an editor puts a new one in its place.
+            Err(error) => tracing::debug!("looking at the configuration: {error}"),
+        },
+        config,
+    )?;
+    watcher.watch(file, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+/// Reading a module is no change of it: weir itself reads.
+fn is_about_a_module(event: notify::Result<Event>) -> bool {
+    match event {
+        Ok(event) if event.kind.is_access() => false,
+        Ok(event) => event.paths.iter().any(|path| path.extension().is_some_and(|e| e == "wasm")),
         Err(error) => {
             tracing::warn!("watching for changes: {error}");
-            return None;
+            false
         }
-    };
-    let name = file.and_then(Path::file_name);
-    // `..data` is the link that Kubernetes turns over when a mounted configuration changes.
-    let is_configuration = |path: &&PathBuf| {
-        name.is_some() && (path.file_name() == name || path.ends_with("..data"))
-    };
-    if event.paths.iter().any(|path| is_configuration(&path)) {
-        return Some(Changed::Configuration);
     }
-    event
-        .paths
-        .iter()
-        .any(|path| path.extension().is_some_and(|e| e == "wasm"))
-        .then_some(Changed::Filters)
 }

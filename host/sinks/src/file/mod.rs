@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use self::disk::{Disk, DiskError};
 use self::line::{LineFormat, TextTemplate};
@@ -60,7 +60,7 @@ min_level = "INFO"
 };
 
 /// How lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// One JSON object a line.
@@ -193,7 +193,7 @@ impl FileSink {
                             last = Some((key.clone(), at));
                             at
                         }
-                        Err(error) if error.is_about_the_path() => {
+                        Err(error) if error.is_about_the_path() && self.path.depends_on_records() => {
                             rejected.push((position, error.to_string()));
                             continue;
                         }

@@ -59,6 +59,11 @@ impl PathTemplate {
         Ok(PathTemplate { pieces, root, step_ns })
     }
 
+    /// Whether values of records are part of the path. Only then can a path that is none be a record's fault.
+    pub fn depends_on_records(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Source | Piece::Level | Piece::Field(_)))
+    }
+
     /// The folder that holds everything the template can name.
     pub fn root(&self) -> &Path {
         &self.root

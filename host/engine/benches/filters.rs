@@ -1,0 +1,174 @@
+//! What the bundled filters cost a record: in WebAssembly through the engine, and beside it the same Rust natively.
+//!
+//! `cargo bench -p weir-engine --bench filters`, with a word of a row's name to see only such rows. The modules are
+//! those in `filters/bundled/`, so build them first. Figures are CPU time of this thread, from the operating system,
+//! and include the copy of the batch that each run is given; the row `keep` is what the engine costs alone.
+
+#[path = "../../../tests/hostile/mod.rs"]
+#[allow(dead_code, reason = "shared with the tests")]
+mod hostile;
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use weir_engine::{Chain, Engine, EngineOptions, Filter, FilterSpec, Worker};
+use weir_filter_level::MinimumLevel;
+use weir_filter_redact::Redact;
+use weir_guest::{BatchFilter, Output};
+use weir_record::{Aliases, Batch, Defaults, Level};
+
+/// Runs of which the median is taken.
+const RUNS: usize = 5;
+
+/// Records of a run: CPU time is counted by the tick of the system's clock, 1 to 10 ms.
+const RECORDS: usize = 100_000;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let only = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
+    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 })?;
+    let keep = engine.load(&FilterSpec::new("keep"), &hostile::module(hostile::KEEP))?;
+    let redact = bundled(&engine, "redact")?;
+    let level = bundled(&engine, "level")?;
+    let rows = [
+        ("keep", Kind::Dirty, vec![&keep], None),
+        ("redact, dirty", Kind::Dirty, vec![&redact], Some(native::<Redact> as Native)),
+        ("redact, clean", Kind::Clean, vec![&redact], Some(native::<Redact>)),
+        ("level", Kind::Dirty, vec![&level], Some(native::<MinimumLevel>)),
+        ("level and redact, dirty", Kind::Dirty, vec![&level, &redact], None),
+    ];
+    println!("ns of CPU a record, of {} bytes; median of {RUNS} runs", batch(Kind::Dirty, 100).byte_len() / 100);
+    println!("{:24} {:>10} {:>10} {:>10} {:>10}", "", "wasm 100", "wasm 1000", "native 100", "native 1000");
+    for (name, kind, filters, native) in rows {
+        if !name.contains(&only) {
+            continue;
+        }
+        let chain = Chain(filters.into_iter().cloned().collect());
+        let [small, large] = [100, 1000].map(|count| in_engine(&engine, &chain, &batch(kind, count)));
+        let natively = |count| native.map_or("-".to_owned(), |run| format!("{:.0}", run(&batch(kind, count))));
+        println!("{name:24} {small:10.0} {large:10.0} {:>10} {:>10}", natively(100), natively(1000));
+    }
+    Ok(())
+}
+
+/// A filter of the binary's, and on the way what its module costs to load.
+fn bundled(engine: &Arc<Engine>, name: &str) -> Result<Arc<Filter>, Failure> {
+    let path = format!("{}/../../filters/bundled/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+    let module = std::fs::read(&path).map_err(|error| format!("can't read `{path}`: {error}"))?;
+    let start = Instant::now();
+    let filter = engine.load(&FilterSpec::new(name), &module)?;
+    println!("{name}: {} bytes, loaded in {:?}", module.len(), start.elapsed());
+    Ok(filter)
+}
+
+/// The median over several runs, in nanoseconds a record.
+fn median(records: usize, mut run: impl FnMut()) -> f64 {
+    let mut figures: Vec<f64> = (0..=RUNS)
+        .map(|_| {
+            let start = cpu_ns();
+            for _ in 0..RECORDS / records {
+                run();
+            }
+            (cpu_ns() - start) as f64 / RECORDS as f64
+        })
+        .skip(1)
+        .collect();
+    figures.sort_by(f64::total_cmp);
+    figures[RUNS / 2]
+}
+
+fn in_engine(engine: &Arc<Engine>, chain: &Chain, batch: &Batch) -> f64 {
+    let mut worker = Worker::new(engine.clone());
+    median(batch.len(), || {
+        let outcome = worker.run(chain, batch.clone());
+        assert!(outcome.failed.is_empty(), "{}", outcome.failed[0].reason);
+        black_box(outcome);
+    })
+}
+
+type Native = fn(&Batch) -> f64;
+
+fn native<F: BatchFilter>(batch: &Batch) -> f64 {
+    let mut filter = F::new(F::Options::default()).expect("the default options");
+    median(batch.len(), || {
+        let mut output = Output::new();
+        filter.process_batch(batch.clone().bytes(), &mut output).expect("canonical records");
+        black_box(output.into_parts());
+    })
+}
+
+/// CPU time of this thread.
+fn cpu_ns() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let on_cpu = stat.as_ref().and_then(|stat| stat.split(' ').next()?.parse().ok());
+    on_cpu.expect("this bench needs the CPU time that Linux keeps of every thread")
+}
+
+/// Whether records hold an e-mail address, a card number and a key, or what is as long and no secret.
+#[derive(Clone, Copy)]
+enum Kind {
+    Dirty,
+    Clean,
+}
+
+/// Records such as `weir bench` sends; the same in every run.
+fn batch(kind: Kind, count: usize) -> Batch {
+    let aliases = Aliases::default();
+    let received_ns = 1_767_323_045_000_000_006;
+    let defaults = Defaults { received_ns, source: "bench", level: Level::Info, context: &[], aliases: &aliases };
+    let mut random = Random(0x05EE_D0F3_EC04_D501);
+    let mut batch = Batch::new();
+    for _ in 0..count {
+        let json = record(kind, &mut random);
+        let bad = weir_record::read_json(json.as_bytes(), &defaults, &mut batch).expect("our own JSON");
+        assert!(bad.is_empty(), "{}", bad[0].error);
+    }
+    batch
+}
+
+fn record(kind: Kind, random: &mut Random) -> String {
+    const LEVELS: [&str; 10] =
+        ["DEBUG", "INFO", "INFO", "INFO", "INFO", "INFO", "INFO", "WARNING", "INFO", "ERROR"];
+    const SOURCES: [&str; 4] = ["checkout", "auth", "search", "inventory"];
+    let (level, source) = (LEVELS[random.below(10) as usize], SOURCES[random.below(4) as usize]);
+    let (user, order, millis) = (random.below(90_000), random.next(), random.below(1000));
+    let (address, card, key) = match kind {
+        Kind::Dirty => ("@example.com", "card 4111 1111 1111 1111", "api_key"),
+        Kind::Clean => (" at example", "card ending in 1111 (visa)", "api_kind"),
+    };
+    let mut json = String::new();
+    // Writing into a string can't fail.
+    let _ = write!(
+        json,
+        r#"{{"timestamp":"2026-11-20T10:{:02}:{:02}.{millis:03}Z","level":"{level}","source":"{source}","message":"order {order:016x} paid by user{user}{address} with {card} after {millis} ms","context":{{"request_id":"{:016x}{:016x}","user":{{"id":{user},"plan":"team"}}}},"metadata":{{"{key}":"k{:016x}","attempt":{},"cached":false,"amount":{}.{:02},"path":"/v1/orders/{}"}}}}"#,
+        random.below(60),
+        random.below(60),
+        random.next(),
+        random.next(),
+        random.next(),
+        random.below(3),
+        random.below(500),
+        random.below(100),
+        random.below(100_000),
+    );
+    json
+}
+
+/// A small generator (xorshift64*): repeatable, which is all that is wanted of it.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}

@@ -1,0 +1,70 @@
+//! Whose record is whose, when several senders' deliveries become one batch.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use weir_ingest::{Receipt, Refusal};
+use weir_journal::AppendError;
+
+use super::answer::Answers;
+use crate::quarantine::{Keep, Quarantine, QuarantineOptions};
+
+type Heard = oneshot::Receiver<Result<Receipt, Refusal>>;
+
+/// Senders with so many records each.
+fn senders(records: &[u32]) -> (Answers, Vec<Heard>) {
+    let mut answers = Answers::default();
+    let heard = records
+        .iter()
+        .map(|records| {
+            let (reply, heard) = oneshot::channel();
+            answers.add(*records, Vec::new(), reply);
+            heard
+        })
+        .collect();
+    (answers, heard)
+}
+
+fn indexes(problems: &[weir_ingest::Problem]) -> Vec<u32> {
+    problems.iter().map(|problem| problem.index).collect()
+}
+
+#[test]
+fn a_failed_record_is_told_to_its_own_sender_by_its_place_in_what_that_one_sent() {
+    let (mut answers, mut heard) = senders(&[3, 0, 2, 1]);
+    for (index, reason) in [(0, "a"), (2, "b"), (3, "c"), (5, "d")] {
+        answers.reject(index, reason.into());
+    }
+    answers.quarantine(4, "e".into(), Ok(()));
+    answers.send(Ok(()));
+    let receipts: Vec<Receipt> = heard.iter_mut().map(|h| h.try_recv().unwrap().unwrap()).collect();
+    let rejected: Vec<Vec<u32>> = receipts.iter().map(|r| indexes(&r.rejected)).collect();
+    assert_eq!(rejected, [vec![0, 2], vec![], vec![0], vec![0]]);
+    assert_eq!(indexes(&receipts[2].quarantined), [1]);
+}
+
+#[test]
+fn when_the_journal_refuses_nobody_is_told_that_all_is_well() {
+    for (error, full) in [(AppendError::Full("no room".into()), true), (AppendError::Busy, false)] {
+        let (answers, mut heard) = senders(&[1, 1]);
+        answers.send(Err(error));
+        for heard in &mut heard {
+            let refusal = heard.try_recv().unwrap().unwrap_err();
+            assert_eq!(matches!(refusal, Refusal::Full(_)), full);
+            assert_eq!(matches!(refusal, Refusal::Busy(_)), !full);
+        }
+    }
+}
+
+#[test]
+fn when_quarantine_cannot_keep_a_record_the_senders_are_told_of_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = QuarantineOptions { keep: Keep::Record, max_size_bytes: 1 << 30, max_age: Duration::from_secs(3600) };
+    let quarantine = Quarantine::open(&folder.path().join("q"), options).unwrap();
+    std::fs::remove_dir(folder.path().join("q")).unwrap();
+    let (mut answers, mut heard) = senders(&[1]);
+    answers.quarantine(0, "trapped".into(), quarantine.keep("filter:x", "trapped", b"record"));
+    answers.send(Ok(()));
+    let refusal = heard[0].try_recv().unwrap().unwrap_err();
+    assert!(matches!(&refusal, Refusal::Failed(why) if why.contains("quarantine")), "{refusal:?}");
+}
