@@ -46,30 +46,18 @@ pub fn curl(router: &Router, path: &str, arguments: &[&str], body: &[u8]) -> Ans
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         panic!("curl: {}", String::from_utf8_lossy(&output.stderr));
     };
-    Answer {
-        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        head: head.to_string(),
-        body: body.to_string(),
-    }
+    Answer { status: head.split(' ').nth(1).unwrap().parse().unwrap(), head: head.to_string(), body: body.to_string() }
 }
 
 /// Posts JSON records.
 pub fn post(router: &Router, body: &str) -> Answer {
-    curl(
-        router,
-        "/ingest",
-        &["-H", "Content-Type: application/json", "--data-binary", "@-"],
-        body.as_bytes(),
-    )
+    curl(router, "/ingest", &["-H", "Content-Type: application/json", "--data-binary", "@-"], body.as_bytes())
 }
 
 /// What the sqlite3 shell answers to a query.
 pub fn sqlite(database: &Path, query: &str) -> String {
-    let output = run(Command::new("sqlite3")
-        .arg("-readonly")
-        .args(["-cmd", ".timeout 10000"])
-        .arg(database)
-        .arg(query));
+    let output =
+        run(Command::new("sqlite3").arg("-readonly").args(["-cmd", ".timeout 10000"]).arg(database).arg(query));
     String::from_utf8(output.stdout).unwrap().trim().to_string()
 }
 
@@ -111,10 +99,7 @@ impl Sender {
             .stdin(Stdio::piped())
             .spawn()
             .expect("python3 is installed");
-        Self {
-            process,
-            acknowledged,
-        }
+        Self { process, acknowledged }
     }
 
     /// The ids that were acknowledged so far.

@@ -24,11 +24,7 @@ fn every_command_has_help_and_those_that_need_it_an_example() {
 #[test]
 fn validate_lists_everything_that_is_wrong_at_once() {
     let home = Home::with("[[filter]]\nname = \"x\"\n[sink.a]\ntype = \"fil\"\n[http]\nlisten = 7\n");
-    let output = weir()
-        .current_dir(home.path(""))
-        .args(["validate", "--config", "weir.toml"])
-        .output()
-        .unwrap();
+    let output = weir().current_dir(home.path("")).args(["validate", "--config", "weir.toml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8(output.stderr).unwrap();
     for part in ["module", "fil", "file", "listen", "weir.toml:1", "weir.toml:4", "weir.toml:6"] {
@@ -63,10 +59,8 @@ fn filter_test_shows_verdicts_and_a_diff() {
 
 #[test]
 fn filter_test_says_what_is_wrong_with_a_module_or_its_options() {
-    let output = weir()
-        .args(["filter", "test", "bundled:level", "--options", r#"{"defualt":"INFO"}"#])
-        .output()
-        .unwrap();
+    let output =
+        weir().args(["filter", "test", "bundled:level", "--options", r#"{"defualt":"INFO"}"#]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("defualt"), "{said}");
 }

@@ -1,6 +1,7 @@
 //! A newcomer's first five minutes: nothing configured, one command, the line it suggests.
 
-use super::clients::{post, run, sqlite};
+use super::clients::{curl, post, run, sqlite};
+use super::hostile::guests;
 use super::router::{Home, eventually, module};
 
 /// Others than those in the line that the greeting suggests.
@@ -23,9 +24,7 @@ fn with_no_configuration_a_record_is_masked_on_the_console_and_in_sqlite_and_now
     assert_eq!(answer.body, r#"{"accepted":1}"#);
 
     let database = home.path("weir-data/logs.db");
-    eventually("the rows are there", || {
-        database.exists() && sqlite(&database, "select count(*) from logs") == "2"
-    });
+    eventually("the rows are there", || database.exists() && sqlite(&database, "select count(*) from logs") == "2");
     let row = sqlite(&database, "select sequence, position, timestamp > 0, level, source, message, fields from logs");
     assert!(row.starts_with("1|0|1|INFO|shop|"), "{row}");
     assert!(row.contains("********"), "{row}");
@@ -99,13 +98,27 @@ fn a_module_that_is_none_is_named_with_the_reason_and_nothing_else_changes() {
 
 #[test]
 fn a_second_interrupt_ends_it_at_once() {
-    // A sink that can't be reached keeps the drain waiting.
-    let home = Home::with("[sink.out]\ntype = \"file\"\npath = \"missing/out.jsonl\"\n");
-    std::fs::write(home.path("missing"), "a file where a folder should be").unwrap();
+    // A filter that takes its time keeps the drain waiting.
+    let home = Home::with("[[filter]]\nname = \"slow\"\nmodule = \"slow.wasm\"\ntimeout = \"20s\"\n");
+    home.put_filter("slow", &guests::module(guests::LOOP));
     let mut router = home.start();
-    assert_eq!(post(&router, RECORD).status, 200);
+    let url = format!("{}/ingest", router.url);
+    let record = format!(r#"{{"message":"{}"}}"#, guests::MARKER);
+    let mut sender = std::process::Command::new("curl")
+        .args(["-sS", "--json", &record, &url])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the filter is at it", || {
+        curl(&router, "/metrics", &[], b"")
+            .body
+            .lines()
+            .any(|line| line.starts_with("weir_ingest_in_flight_bytes") && !line.ends_with(" 0"))
+    });
     router.signal("-INT");
     router.wait_for_line("drains");
     router.signal("-INT");
     assert_eq!(router.wait().code(), Some(130));
+    sender.wait().unwrap();
 }

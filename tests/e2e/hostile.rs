@@ -14,7 +14,7 @@ const CONFIGURATION: &str = r#"
 name = "hostile"
 module = "hostile.wasm"
 timeout = "100ms"
-memory = "32MiB"
+memory = "64MiB"
 max_output = "1MiB"
 [sink.out]
 type = "file"

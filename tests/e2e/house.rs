@@ -33,10 +33,8 @@ fn every_module_begins_by_saying_what_it_is_for() {
         sources(&repository().join(folder), &mut files);
     }
     assert!(files.len() > 50);
-    let silent: Vec<_> = files
-        .iter()
-        .filter(|file| !std::fs::read_to_string(file).unwrap().starts_with("//!"))
-        .collect();
+    let silent: Vec<_> =
+        files.iter().filter(|file| !std::fs::read_to_string(file).unwrap().starts_with("//!")).collect();
     assert!(silent.is_empty(), "no `//!` at the head of {silent:#?}");
 }
 
@@ -59,14 +57,22 @@ fn no_crate_knows_one_that_it_may_not() {
 #[test]
 fn the_top_level_is_as_it_was_laid_out() {
     let expected = [
-        "Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "examples", "filters", "guest-sdk",
-        "host", "tests", "wit",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "examples",
+        "filters",
+        "guest-sdk",
+        "host",
+        "tests",
+        "wit",
     ];
-    let listed = super::clients::run(
-        std::process::Command::new("git")
-            .current_dir(repository())
-            .args(["ls-tree", "--name-only", "HEAD"]),
-    );
+    let listed = super::clients::run(std::process::Command::new("git").current_dir(repository()).args([
+        "ls-tree",
+        "--name-only",
+        "HEAD",
+    ]));
     let listed = String::from_utf8(listed.stdout).unwrap();
     let found: Vec<_> = listed.lines().filter(|name| !name.starts_with('.')).collect();
     assert_eq!(found, expected);

@@ -29,9 +29,7 @@ fn after_fifty_kills_every_acknowledged_record_is_in_sqlite_and_in_the_file_exac
         let router = home.start();
         let sender = Sender::start(&router.url, &format!("r{round}"), home.path("acknowledged"));
         // Past the client's own start, and at another moment each round.
-        eventually("something is acknowledged", || {
-            sender.acknowledged().len() as u32 > round * 10
-        });
+        eventually("something is acknowledged", || sender.acknowledged().len() as u32 > round * 10);
         std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 200)));
         router.kill();
         acknowledged.extend(sender.stop());

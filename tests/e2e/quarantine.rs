@@ -27,17 +27,12 @@ fn a_record_that_a_filter_fails_on_is_listed_and_arrives_once_the_filter_is_mend
     home.put_filter("trap", &std::fs::read(module("level")).unwrap());
     router.wait_for_line("replaced by");
     let address = router.url.trim_start_matches("http://");
-    let replay = run(weir()
-        .args(["quarantine", "replay", "--address", address, "--data"])
-        .arg(home.path("weir-data")));
+    let replay = run(weir().args(["quarantine", "replay", "--address", address, "--data"]).arg(home.path("weir-data")));
     assert!(String::from_utf8(replay.stdout).unwrap().starts_with("1 records replayed"));
     eventually("it arrived", || {
-        std::fs::read_to_string(home.path("out.jsonl"))
-            .is_ok_and(|all| all.contains(super::hostile::guests::MARKER))
+        std::fs::read_to_string(home.path("out.jsonl")).is_ok_and(|all| all.contains(super::hostile::guests::MARKER))
     });
-    let again = run(weir()
-        .args(["quarantine", "replay", "--address", address, "--data"])
-        .arg(home.path("weir-data")));
+    let again = run(weir().args(["quarantine", "replay", "--address", address, "--data"]).arg(home.path("weir-data")));
     assert!(String::from_utf8(again.stdout).unwrap().starts_with("0 records replayed"));
 }
 

@@ -26,9 +26,7 @@ fn a_sink_that_is_added_is_started_and_the_others_go_on_undisturbed() {
     assert!(!router.said().contains("`one` restarts"), "{}", router.said());
     say(&router, "ERROR", "grave");
     say(&router, "INFO", "slight");
-    eventually("both have it", || {
-        holds(&home, "two.jsonl", "grave") && holds(&home, "one.jsonl", "slight")
-    });
+    eventually("both have it", || holds(&home, "two.jsonl", "grave") && holds(&home, "one.jsonl", "slight"));
     assert!(!holds(&home, "two.jsonl", "slight"));
 }
 
@@ -40,9 +38,7 @@ fn a_broken_configuration_changes_nothing_and_every_mistake_is_named_with_its_li
     router.wait_for_line("nothing was changed");
     eventually("every mistake is named", || {
         let said = router.said();
-        ["paht", "path", "jurnal", "journal", "weir.toml:3", "weir.toml:4"]
-            .iter()
-            .all(|part| said.contains(part))
+        ["paht", "path", "jurnal", "journal", "weir.toml:3", "weir.toml:4"].iter().all(|part| said.contains(part))
     });
     say(&router, "INFO", "as before");
     eventually("the sink goes on", || holds(&home, "one.jsonl", "as before"));

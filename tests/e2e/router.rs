@@ -39,9 +39,7 @@ pub struct Home {
 impl Home {
     /// An empty folder.
     pub fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().expect("a temporary folder"),
-        }
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
     /// A folder with a configuration in it.
@@ -126,12 +124,7 @@ impl Router {
             .expect("the binary starts");
         let said = collect(process.stderr.take().expect("piped"));
         let printed = collect(process.stdout.take().expect("piped"));
-        let mut router = Self {
-            process,
-            url: String::new(),
-            said,
-            printed,
-        };
+        let mut router = Self { process, url: String::new(), said, printed };
         let line = router.wait_for_line("listens on http://");
         let at = line.find("http://").expect("just found");
         router.url = line[at..].split_whitespace().next().expect("an address").to_string();
@@ -171,10 +164,7 @@ impl Router {
 
     /// Sends a signal, such as `-INT`.
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("kill")
-            .args([signal, &self.pid().to_string()])
-            .status()
-            .unwrap();
+        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 

@@ -65,7 +65,10 @@ enum Contender {
     Weir,
     Floor,
     /// Another router, started by a command that the user gave.
-    Peer { name: String, command: String },
+    Peer {
+        name: String,
+        command: String,
+    },
 }
 
 impl Contender {
@@ -79,10 +82,7 @@ impl Contender {
 }
 
 fn contenders(case: &Case, peers: &[(String, String)]) -> Vec<Contender> {
-    let others = peers.iter().map(|(name, command)| Contender::Peer {
-        name: name.clone(),
-        command: command.clone(),
-    });
+    let others = peers.iter().map(|(name, command)| Contender::Peer { name: name.clone(), command: command.clone() });
     let mut all = vec![Contender::Floor, Contender::Weir];
     if case.peers {
         all.extend(others);

@@ -14,10 +14,7 @@ const MODULES: &[(&str, &[u8])] = &[
 
 /// The module of a bundled filter.
 pub fn module(name: &str) -> Option<&'static [u8]> {
-    MODULES
-        .iter()
-        .find(|(bundled, _)| *bundled == name)
-        .map(|(_, module)| *module)
+    MODULES.iter().find(|(bundled, _)| *bundled == name).map(|(_, module)| *module)
 }
 
 /// The names of the bundled filters.

@@ -19,12 +19,7 @@ pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
 }
 
 /// Posts a body and returns the answer's text; an error unless the status is a success.
-pub fn post(
-    address: SocketAddr,
-    path: &str,
-    content_type: &str,
-    body: Vec<u8>,
-) -> anyhow::Result<String> {
+pub fn post(address: SocketAddr, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<String> {
     ask(address, Method::POST, path, Some(content_type), body.into())
 }
 
@@ -35,17 +30,12 @@ fn ask(
     content_type: Option<&str>,
     body: Bytes,
 ) -> anyhow::Result<String> {
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", address.to_string());
+    let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
     }
     let request = request.body(Full::new(body))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         tokio::time::timeout(ANSWER, exchange(address, request))
             .await

@@ -65,11 +65,7 @@ pub struct Shown {
 
 impl FilterSet {
     pub fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            running: Vec::new(),
-            failed: HashMap::new(),
-        }
+        Self { shared, running: Vec::new(), failed: HashMap::new() }
     }
 
     /// Loads what is new among `wanted`. A filter that can't be loaded is a problem, and the version
@@ -114,11 +110,7 @@ impl FilterSet {
         let gone: Vec<Running> = self
             .running
             .iter()
-            .filter(|old| {
-                handed_over
-                    .iter()
-                    .all(|new| new.wanted.spec.name != old.wanted.spec.name)
-            })
+            .filter(|old| handed_over.iter().all(|new| new.wanted.spec.name != old.wanted.spec.name))
             .cloned()
             .collect();
         self.running = handed_over;
@@ -157,11 +149,7 @@ impl FilterSet {
         let in_place = |error: weir_engine::LoadError| format!("{}: {error}", wanted.source);
         let filter = loading.map_err(in_place)?;
         filter.check(&self.shared.sample.take()).map_err(in_place)?;
-        Ok(Running {
-            wanted,
-            digest,
-            filter,
-        })
+        Ok(Running { wanted, digest, filter })
     }
 
     /// Lets a filter that was taken out of the chain say its last, through those that stay.

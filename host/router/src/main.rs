@@ -50,9 +50,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let command = cli
-        .command
-        .unwrap_or_else(|| cli::Command::Run(cli::RunArgs::default()));
+    let command = cli.command.unwrap_or_else(|| cli::Command::Run(cli::RunArgs::default()));
     match commands::perform(command) {
         Ok(code) => code,
         Err(error) => {

@@ -22,12 +22,7 @@ pub struct Outlets {
 
 impl Outlets {
     pub fn new(journal: Journal, quarantine: Arc<Quarantine>, context: BuildContext) -> Self {
-        Self {
-            journal,
-            quarantine,
-            context,
-            running: Vec::new(),
-        }
+        Self { journal, quarantine, context, running: Vec::new() }
     }
 
     /// Makes what runs be what is wanted: sinks that did not change go on undisturbed. Every sink is
@@ -40,21 +35,17 @@ impl Outlets {
             }
             let kind = weir_sinks::kind(&settings.kind)
                 .with_context(|| format!("sink `{}`: there is no type `{}`", settings.name, settings.kind))?;
-            let sink = (kind.build)(&settings.name, settings.options.clone(), &self.context).map_err(anyhow::Error::msg)?;
+            let sink =
+                (kind.build)(&settings.name, settings.options.clone(), &self.context).map_err(anyhow::Error::msg)?;
             built.push((settings.clone(), sink));
         }
-        let (stay, go): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
-            .into_iter()
-            .partition(|(old, _)| wanted.contains(old));
+        let (stay, go): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.running).into_iter().partition(|(old, _)| wanted.contains(old));
         self.running = stay;
         for (old, sink) in go {
             let left = sink.stop_within(Duration::ZERO).await;
             let replaced = wanted.iter().any(|new| new.name == old.name);
-            tracing::info!(
-                "sink `{}` {}",
-                old.name,
-                if replaced { "restarts" } else { "removed" }
-            );
+            tracing::info!("sink `{}` {}", old.name, if replaced { "restarts" } else { "removed" });
             if !replaced {
                 self.journal.forget(&old.name);
                 if left.pending_records > 0 {
@@ -63,13 +54,9 @@ impl Outlets {
             }
         }
         for (settings, sink) in built {
-            let running = weir_sinks::spawn(
-                parts::sink(&settings),
-                sink,
-                self.journal.clone(),
-                self.quarantine.clone(),
-            )
-            .map_err(anyhow::Error::msg)?;
+            let running =
+                weir_sinks::spawn(parts::sink(&settings), sink, self.journal.clone(), self.quarantine.clone())
+                    .map_err(anyhow::Error::msg)?;
             self.running.push((settings, running));
         }
         Ok(())

@@ -60,19 +60,12 @@ impl Pipeline {
         }
         let (ticking, stop) = (shared.clone(), closing.clone());
         threads.push(named("weir-tick".into(), move || tick(&ticking, &stop))?);
-        Ok(Self {
-            shared,
-            waiting,
-            closing,
-            threads,
-        })
+        Ok(Self { shared, waiting, closing, threads })
     }
 
     /// A way in for ingest.
     pub fn entrance(&self) -> Entrance {
-        Entrance {
-            waiting: self.waiting.clone(),
-        }
+        Entrance { waiting: self.waiting.clone() }
     }
 
     /// Ends the threads after what waits is done and lets stateful filters say their last. Every
@@ -148,11 +141,9 @@ fn finish(shared: &Shared, outcome: Outcome, mut answers: Answers) {
         return;
     }
     let records = outcome.batch.len() as u32;
-    shared
-        .journal
-        .append(outcome.batch.encode(), records, move |result| {
-            answers.send(result.map(|_| ()));
-        });
+    shared.journal.append(outcome.batch.encode(), records, move |result| {
+        answers.send(result.map(|_| ()));
+    });
 }
 
 /// Ticks stateful filters until told to stop.
@@ -180,11 +171,9 @@ pub fn append_unasked(shared: &Shared, outcome: Outcome) {
         return;
     }
     let records = outcome.batch.len() as u32;
-    shared
-        .journal
-        .append(outcome.batch.encode(), records, move |result| {
-            if let Err(error) = result {
-                tracing::error!("{records} records that filters made are lost: {error}");
-            }
-        });
+    shared.journal.append(outcome.batch.encode(), records, move |result| {
+        if let Err(error) = result {
+            tracing::error!("{records} records that filters made are lost: {error}");
+        }
+    });
 }

@@ -83,28 +83,12 @@ struct Open {
 impl Quarantine {
     /// Makes the folder when it is missing, closes it to others, and lets go what is too old.
     pub fn open(folder: &Path, options: QuarantineOptions) -> Result<Self, QuarantineError> {
-        let failed = |doing| {
-            move |source| QuarantineError {
-                path: folder.to_path_buf(),
-                doing,
-                source,
-            }
-        };
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(failed("make the folder"))?;
+        let failed = |doing| move |source| QuarantineError { path: folder.to_path_buf(), doing, source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("make the folder"))?;
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
             .map_err(failed("close the folder to others"))?;
-        let quarantine = Self {
-            folder: folder.to_path_buf(),
-            state: Mutex::new(State {
-                options,
-                open: None,
-                dirty: false,
-            }),
-        };
+        let quarantine =
+            Self { folder: folder.to_path_buf(), state: Mutex::new(State { options, open: None, dirty: false }) };
         quarantine.tidy(&quarantine.lock())?;
         Ok(quarantine)
     }
@@ -136,11 +120,7 @@ impl Quarantine {
             let path = open.path.clone();
             // What the kernel holds of this file is unknown now: go on in a new one.
             state.open = None;
-            return Err(QuarantineError {
-                path,
-                doing: "make an entry durable",
-                source,
-            });
+            return Err(QuarantineError { path, doing: "make an entry durable", source });
         }
         state.dirty = false;
         Ok(())
@@ -154,13 +134,8 @@ impl Quarantine {
             Keep::Reason => None,
             Keep::Record => Some(bytes.to_vec().into()),
         };
-        let entry = Entry {
-            time: weir_record::time::now_ns(),
-            from: from.into(),
-            reason: reason.into(),
-            raw,
-            record: kept,
-        };
+        let entry =
+            Entry { time: weir_record::time::now_ns(), from: from.into(), reason: reason.into(), raw, record: kept };
         let bytes = entry.to_bytes();
         self.make_room(&mut state)?;
         let Some(open) = &mut state.open else {
@@ -173,11 +148,7 @@ impl Quarantine {
             if cut.is_err() {
                 state.open = None;
             }
-            return Err(QuarantineError {
-                path,
-                doing: "write an entry",
-                source,
-            });
+            return Err(QuarantineError { path, doing: "write an entry", source });
         }
         open.size_bytes += bytes.len() as u64;
         state.dirty = true;
@@ -199,38 +170,17 @@ impl Quarantine {
             })?;
         }
         self.tidy(state)?;
-        let path = self
-            .folder
-            .join(format!("{}.{}", weir_record::time::now_ns(), entry::EXTENSION));
-        let failed = |source| QuarantineError {
-            path: path.clone(),
-            doing: "begin a file",
-            source,
-        };
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
-        File::open(&self.folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(failed)?;
-        state.open = Some(Open {
-            file,
-            path,
-            size_bytes: 0,
-        });
+        let path = self.folder.join(format!("{}.{}", weir_record::time::now_ns(), entry::EXTENSION));
+        let failed = |source| QuarantineError { path: path.clone(), doing: "begin a file", source };
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        state.open = Some(Open { file, path, size_bytes: 0 });
         Ok(())
     }
 
     /// Removes files past the bounds, the oldest first.
     fn tidy(&self, state: &State) -> Result<(), QuarantineError> {
-        let failed = |source| QuarantineError {
-            path: self.folder.clone(),
-            doing: "look through the folder",
-            source,
-        };
+        let failed = |source| QuarantineError { path: self.folder.clone(), doing: "look through the folder", source };
         let mut files = read::files(&self.folder).map_err(failed)?;
         let mut total: u64 = files.iter().map(|f| f.size_bytes).sum();
         let now = SystemTime::now();
@@ -243,10 +193,7 @@ impl Quarantine {
             }
             total -= file.size_bytes;
             let why = if over { "size" } else { "age" };
-            tracing::warn!(
-                "quarantine: {} removed: past the bound on {why}",
-                file.path.display()
-            );
+            tracing::warn!("quarantine: {} removed: past the bound on {why}", file.path.display());
             read::remove(&file.path).map_err(failed)?;
         }
         Ok(())
@@ -254,16 +201,12 @@ impl Quarantine {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic while holding it leaves at worst a torn entry at the end, which reading skips.
-        self.state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
 impl weir_sinks::Quarantine for Quarantine {
     fn put(&self, from: &str, reason: &str, record: &[u8]) -> Result<(), String> {
-        self.keep(from, reason, record)
-            .and_then(|()| self.sync())
-            .map_err(|e| e.to_string())
+        self.keep(from, reason, record).and_then(|()| self.sync()).map_err(|e| e.to_string())
     }
 }

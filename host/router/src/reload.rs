@@ -29,13 +29,22 @@ pub struct Reload {
     quarantine: Arc<Quarantine>,
 }
 
+/// The folders that hold, or may come to hold, the modules of these settings.
+pub fn folders(settings: &Settings) -> Vec<PathBuf> {
+    let mut folders = vec![settings.filters_folder.clone()];
+    for wanted in filters::wanted(settings) {
+        if let filters::Source::File(path) = wanted.source
+            && let Some(folder) = path.parent()
+            && !folders.iter().any(|f| f == folder)
+        {
+            folders.push(folder.to_path_buf());
+        }
+    }
+    folders
+}
+
 impl Reload {
-    pub fn new(
-        router: &Router,
-        file: Option<PathBuf>,
-        overrides: Overrides,
-        settings: Settings,
-    ) -> Self {
+    pub fn new(router: &Router, file: Option<PathBuf>, overrides: Overrides, settings: Settings) -> Self {
         Self {
             file,
             overrides,
@@ -46,18 +55,9 @@ impl Reload {
         }
     }
 
-    /// The folders and the file whose changes matter.
-    pub fn watched(&self) -> (Option<PathBuf>, Vec<PathBuf>) {
-        let mut folders = vec![self.settings.filters_folder.clone()];
-        for wanted in filters::wanted(&self.settings) {
-            if let filters::Source::File(path) = wanted.source
-                && let Some(folder) = path.parent()
-                && !folders.iter().any(|f| f == folder)
-            {
-                folders.push(folder.to_path_buf());
-            }
-        }
-        (self.file.clone(), folders)
+    /// The folders whose changes matter now.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        folders(&self.settings)
     }
 
     /// Takes up a change, and says in the log what came of it.
@@ -76,22 +76,15 @@ impl Reload {
         let Some(file) = &self.file else {
             return Ok(());
         };
-        let settings = config::load(file, &|name| std::env::var(name).ok())?
-            .with_overrides(&self.overrides);
+        let settings = config::load(file, &|name| std::env::var(name).ok())?.with_overrides(&self.overrides);
         let changes = config::diff(Some(&self.settings), &settings);
         if changes.is_empty() {
             return self.filters_folder().await;
         }
         let wanted = filters::wanted(&settings);
         let set = self.filters.clone();
-        let prepared =
-            tokio::task::spawn_blocking(move || lock(&set).prepare(wanted)).await?;
-        let named: Vec<_> = prepared
-            .problems
-            .iter()
-            .filter(|p| p.named)
-            .map(|p| p.reason.as_str())
-            .collect();
+        let prepared = tokio::task::spawn_blocking(move || lock(&set).prepare(wanted)).await?;
+        let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("; "));
         }
@@ -100,10 +93,7 @@ impl Reload {
         let set = self.filters.clone();
         tokio::task::spawn_blocking(move || lock(&set).publish(prepared)).await?;
         if !changes.restart.is_empty() {
-            tracing::warn!(
-                "changes to {} take effect when weir is started again",
-                changes.restart.join(", ")
-            );
+            tracing::warn!("changes to {} take effect when weir is started again", changes.restart.join(", "));
         }
         self.settings = settings;
         tracing::info!("configuration taken up");

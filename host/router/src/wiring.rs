@@ -3,8 +3,8 @@
 //!
 //! Order: quarantine, journal, sinks, engine and filters, pipeline, ingest.
 
-use std::net::SocketAddr;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Instant;
@@ -54,19 +54,16 @@ impl Router {
     /// Starts everything; on an error nothing of it goes on.
     pub async fn start(settings: &Settings, numbers: PrometheusHandle) -> anyhow::Result<Self> {
         // First of all the address: the commonest reason not to start, and nothing is touched yet.
-        let listener = TcpListener::bind(settings.http.listen)
-            .await
-            .with_context(|| {
-                format!(
-                    "can't listen on {}; is another weir running? give another address with --listen",
-                    settings.http.listen
-                )
-            })?;
+        let listener = TcpListener::bind(settings.http.listen).await.with_context(|| {
+            format!(
+                "can't listen on {}; is another weir running? give another address with --listen",
+                settings.http.listen
+            )
+        })?;
         let address = listener.local_addr()?;
         let data = &settings.data;
-        std::fs::create_dir_all(data).with_context(|| {
-            format!("can't make the data folder {}; give another with --data", data.display())
-        })?;
+        std::fs::create_dir_all(data)
+            .with_context(|| format!("can't make the data folder {}; give another with --data", data.display()))?;
         let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
         let quarantine = Arc::new(quarantine);
         let journal = open_journal(settings)?;
@@ -88,16 +85,7 @@ impl Router {
             // A router that was dropped stops serving just as one that was told to.
             let _ = stopping.await;
         }));
-        Ok(Self {
-            address,
-            filters,
-            outlets,
-            quarantine,
-            journal,
-            pipeline,
-            serving,
-            stop_serving,
-        })
+        Ok(Self { address, filters, outlets, quarantine, journal, pipeline, serving, stop_serving })
     }
 
     /// The filters that run, in order.
@@ -129,10 +117,7 @@ impl Router {
         let last_sequence = self.journal.last_sequence();
         let journal = self.journal;
         tokio::task::spawn_blocking(move || journal.close()).await?;
-        Ok(Stopped {
-            sinks,
-            last_sequence,
-        })
+        Ok(Stopped { sinks, last_sequence })
     }
 }
 
@@ -163,11 +148,7 @@ async fn open_outlets(
     Ok(Arc::new(Mutex::new(outlets)))
 }
 
-fn open_shared(
-    settings: &Settings,
-    journal: &Journal,
-    quarantine: &Arc<Quarantine>,
-) -> anyhow::Result<Arc<Shared>> {
+fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
     Ok(Arc::new(Shared {
         engine: Engine::new(engine_options(Some(settings.data.join("cache"))))?,
         chain: ArcSwap::from_pointee(Chain::default()),
@@ -179,29 +160,18 @@ fn open_shared(
 
 /// How the engine is set up, here and in commands that load a filter without a router.
 pub fn engine_options(cache_folder: Option<PathBuf>) -> EngineOptions {
-    EngineOptions {
-        cache_folder,
-        workers: std::thread::available_parallelism().map_or(2, usize::from),
-    }
+    EngineOptions { cache_folder, workers: std::thread::available_parallelism().map_or(2, usize::from) }
 }
 
 /// Loads the filters. One that the configuration names and that can't be loaded keeps the router
 /// from starting: records would pass uncleaned.
-async fn open_filters(
-    settings: &Settings,
-    shared: &Arc<Shared>,
-) -> anyhow::Result<Arc<Lock<FilterSet>>> {
+async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
     let mut set = FilterSet::new(shared.clone());
     let wanted = filters::wanted(settings);
     // Compiling takes a while, and the runtime has other things to do.
     let set = tokio::task::spawn_blocking(move || -> anyhow::Result<FilterSet> {
         let prepared = set.prepare(wanted);
-        let named: Vec<_> = prepared
-            .problems
-            .iter()
-            .filter(|p| p.named)
-            .map(|p| p.reason.as_str())
-            .collect();
+        let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("\nweir: "));
         }
@@ -214,7 +184,5 @@ async fn open_filters(
 
 /// Nothing that holds this lock leaves the set half changed when it panics.
 pub fn lock(filters: &Lock<FilterSet>) -> std::sync::MutexGuard<'_, FilterSet> {
-    filters
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    filters.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

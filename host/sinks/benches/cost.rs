@@ -65,8 +65,7 @@ fn batch(frame: usize, records: usize) -> Batch {
     }
     body.push(']');
     let aliases = Aliases::default();
-    let defaults =
-        Defaults { received_ns: 0, source: "none", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults { received_ns: 0, source: "none", level: Level::Info, context: &[], aliases: &aliases };
     let mut batch = Batch::new();
     read_json(body.as_bytes(), &defaults, &mut batch).expect("our own JSON");
     batch
@@ -214,7 +213,10 @@ fn main() {
         ("sqlite", "sqlite", json!({ "search": false }), 1),
         ("sqlite, search", "sqlite", json!({ "search": true }), 1),
     ];
-    println!("{:<24}{:>8}{:>12}{:>12}{:>12}{:>12}{:>12}", "", "frame", "delivery", "µs CPU", "rows/s", "CPU ×", "rows/s ×");
+    println!(
+        "{:<24}{:>8}{:>12}{:>12}{:>12}{:>12}{:>12}",
+        "", "frame", "delivery", "µs CPU", "rows/s", "CPU ×", "rows/s ×"
+    );
     for records in [100, 1000] {
         let frames = frames(records);
         let floors = [("write", plain_write(&frames)), ("sqlite3 .import", import(&frames))];

@@ -36,6 +36,10 @@ pub const PATH_VALUE_BYTES: usize = 100;
 /// Bytes of one component of a path: file systems take 255, and rotation and compression append up to 45.
 pub const PATH_COMPONENT_BYTES: usize = 200;
 
+/// Bytes of lines that a file sink gathers before it writes them: large enough that a write costs little beside its
+/// copy, small enough that lines are still in the processor's cache when they are written.
+pub const FILE_PASS_BYTES: usize = 256 << 10;
+
 /// Distinct paths remembered by a file sink, so that a path is rendered once and not for every record.
 pub const REMEMBERED_PATHS: usize = 4096;
 

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::Connection;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 /// Where a case's records arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +28,7 @@ pub struct Counter {
 
 impl Counter {
     pub fn new(place: Where, folder: &Path) -> Self {
-        Self {
-            place,
-            folder: folder.to_path_buf(),
-            file: None,
-            lines: 0,
-        }
+        Self { place, folder: folder.to_path_buf(), file: None, lines: 0 }
     }
 
     /// How many have arrived by now.

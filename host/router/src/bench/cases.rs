@@ -57,12 +57,7 @@ const JSON_FILE: Case = Case {
 /// Every case, in the order they are run.
 pub const CASES: &[Case] = &[
     JSON_FILE,
-    Case {
-        name: "json-1000",
-        summary: "the same, arrays of 1,000",
-        batch: 1000,
-        ..JSON_FILE
-    },
+    Case { name: "json-1000", summary: "the same, arrays of 1,000", batch: 1000, ..JSON_FILE },
     Case {
         name: "json-100-no-filter",
         summary: "JSON arrays of 100, no filter, fsynced, to a file",
@@ -113,9 +108,6 @@ pub const CASES: &[Case] = &[
 impl Case {
     /// The router's configuration for this case; paths are relative to the folder it is in.
     pub fn configuration(&self) -> String {
-        format!(
-            "data = \"data\"\nfilters_folder = \"filters\"\n{}\n{}",
-            self.filters, self.sink
-        )
+        format!("data = \"data\"\nfilters_folder = \"filters\"\n{}\n{}", self.filters, self.sink)
     }
 }

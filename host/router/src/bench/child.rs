@@ -74,12 +74,7 @@ impl Child {
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("can't start `{command}`"))?;
-        let child = Self {
-            process,
-            folder: folder.to_path_buf(),
-            address,
-            path: "/".into(),
-        };
+        let child = Self { process, folder: folder.to_path_buf(), address, path: "/".into() };
         let until = Instant::now() + START;
         while std::net::TcpStream::connect(address).is_err() {
             if Instant::now() > until {
@@ -92,12 +87,8 @@ impl Child {
 
     /// Starts one of ours, which says on standard error where it listens.
     fn start(mut command: Command, folder: &Path) -> anyhow::Result<Self> {
-        let mut process = command
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut process =
+            command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let mut said = BufReader::new(process.stderr.take().context("no standard error")?).lines();
         let mut address = None;
         let mut before = String::new();
@@ -117,12 +108,7 @@ impl Child {
             let _ = process.wait();
             bail!("the router did not start:\n{before}");
         };
-        Ok(Self {
-            process,
-            folder: folder.to_path_buf(),
-            address,
-            path: "/ingest".into(),
-        })
+        Ok(Self { process, folder: folder.to_path_buf(), address, path: "/ingest".into() })
     }
 
     /// Processor time used so far, all threads, user and system.
@@ -155,9 +141,7 @@ impl Child {
 
     /// Asks it to stop and waits.
     pub fn stop(mut self) -> anyhow::Result<()> {
-        let asked = Command::new("kill")
-            .args(["-INT", &self.process.id().to_string()])
-            .status()?;
+        let asked = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status()?;
         if !asked.success() {
             bail!("can't stop process {}", self.process.id());
         }
@@ -167,10 +151,7 @@ impl Child {
 
     fn status_bytes(&self, field: &str) -> anyhow::Result<u64> {
         let status = self.proc_file("status")?;
-        let line = status
-            .lines()
-            .find_map(|l| l.strip_prefix(field))
-            .context("no such field")?;
+        let line = status.lines().find_map(|l| l.strip_prefix(field)).context("no such field")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 

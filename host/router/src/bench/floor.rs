@@ -29,17 +29,12 @@ pub async fn serve(folder: &Path) -> anyhow::Result<()> {
         tokio::spawn(async move {
             let service = service_fn(move |request| take(journal.clone(), request));
             // A driver that goes away is no error here.
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-async fn take(
-    journal: Journal,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn take(journal: Journal, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let status = match request.into_body().collect().await {
         Ok(body) => {
             let (done, durable) = tokio::sync::oneshot::channel();

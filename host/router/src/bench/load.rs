@@ -37,9 +37,7 @@ impl<'a> Plan<'a> {
             content_type: self.content_type,
             bodies: self.bodies,
             connections: self.connections,
-            pause: Some(Duration::from_secs_f64(
-                each * 2.0 * self.connections as f64,
-            )),
+            pause: Some(Duration::from_secs_f64(each * 2.0 * self.connections as f64)),
         }
     }
 }
@@ -70,13 +68,9 @@ pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<Loaded> {
     let next = AtomicU64::new(0);
     let start = Instant::now();
     let parts: Vec<anyhow::Result<Loaded>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..plan.connections)
-            .map(|_| scope.spawn(|| connection(plan, &requests, &next, count)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|t| t.join().unwrap_or_else(|_| bail!("a connection panicked")))
-            .collect()
+        let threads: Vec<_> =
+            (0..plan.connections).map(|_| scope.spawn(|| connection(plan, &requests, &next, count))).collect();
+        threads.into_iter().map(|t| t.join().unwrap_or_else(|_| bail!("a connection panicked"))).collect()
     });
     let mut all = empty(requests.len())?;
     for part in parts {
@@ -89,12 +83,7 @@ pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<Loaded> {
     Ok(all)
 }
 
-fn connection(
-    plan: &Plan<'_>,
-    requests: &[Vec<u8>],
-    next: &AtomicU64,
-    count: u64,
-) -> anyhow::Result<Loaded> {
+fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, count: u64) -> anyhow::Result<Loaded> {
     let mut stream = TcpStream::connect(plan.address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER))?;

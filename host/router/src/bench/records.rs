@@ -33,9 +33,7 @@ pub struct Body {
 /// The bodies for requests of `batch` records.
 pub fn bodies(batch: usize, encoding: Encoding) -> Vec<Body> {
     let mut random = Random(0x5EED_0F_3EC0_4D5);
-    (0..BODIES.max(1000 / batch.max(1)))
-        .map(|_| body(batch, encoding, &mut random))
-        .collect()
+    (0..BODIES.max(1000 / batch.max(1))).map(|_| body(batch, encoding, &mut random)).collect()
 }
 
 fn body(batch: usize, encoding: Encoding, random: &mut Random) -> Body {
@@ -52,18 +50,12 @@ fn body(batch: usize, encoding: Encoding, random: &mut Random) -> Body {
         Encoding::Json => json.into_bytes(),
         Encoding::MessagePack => message_pack(&json),
     };
-    Body {
-        bytes,
-        records: batch as u64,
-        kept,
-    }
+    Body { bytes, records: batch as u64, kept }
 }
 
 /// Writes one record; says whether it is above DEBUG.
 fn record(json: &mut String, random: &mut Random) -> bool {
-    const LEVELS: [&str; 10] = [
-        "DEBUG", "INFO", "INFO", "INFO", "INFO", "INFO", "INFO", "WARNING", "INFO", "ERROR",
-    ];
+    const LEVELS: [&str; 10] = ["DEBUG", "INFO", "INFO", "INFO", "INFO", "INFO", "INFO", "WARNING", "INFO", "ERROR"];
     const SOURCES: [&str; 4] = ["checkout", "auth", "search", "inventory"];
     let level = LEVELS[random.below(10) as usize];
     let source = SOURCES[random.below(4) as usize];
@@ -122,10 +114,7 @@ mod tests {
 
     #[test]
     fn every_run_sends_the_same_bytes() {
-        let (one, two) = (
-            bodies(10, Encoding::MessagePack),
-            bodies(10, Encoding::MessagePack),
-        );
+        let (one, two) = (bodies(10, Encoding::MessagePack), bodies(10, Encoding::MessagePack));
         assert!(one.iter().zip(&two).all(|(a, b)| a.bytes == b.bytes));
     }
 }

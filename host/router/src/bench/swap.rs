@@ -77,10 +77,7 @@ pub fn report(args: &BenchArgs) -> anyhow::Result<String> {
     expected += rounds.iter().map(|r| r.records).sum::<u64>();
     let arrived = child.wait_for(Where::Lines, expected)?;
     let taken = taken_up(&child)?;
-    let mut during = rounds
-        .pop()
-        .context("no load ran while filters were replaced")?
-        .latencies;
+    let mut during = rounds.pop().context("no load ran while filters were replaced")?.latencies;
     for round in &rounds {
         during.add(&round.latencies)?;
     }
@@ -117,9 +114,7 @@ fn swap(filters: &Path, swapped: &AtomicU64, done: &AtomicBool) -> anyhow::Resul
 
 /// Puts version `number` of the filter in place, whole: written beside and renamed.
 fn put(filters: &Path, number: u64) -> anyhow::Result<()> {
-    let mut bytes = bundled::module("redact")
-        .context("redact is not bundled")?
-        .to_vec();
+    let mut bytes = bundled::module("redact").context("redact is not bundled")?.to_vec();
     let text = format!("{number:08}");
     // A custom section: its id, its length, then its name's length, name and content.
     bytes.extend([0, 1 + 5 + text.len() as u8, 5]);

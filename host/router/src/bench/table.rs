@@ -38,10 +38,7 @@ impl Row {
     /// Of at least one run, the one in the middle.
     pub fn median(case: &Case, contender: &str, mut runs: Vec<Run>) -> Self {
         runs.sort_by(|a, b| a.cpu_micros().total_cmp(&b.cpu_micros()));
-        let between = (
-            runs.first().map_or(0.0, Run::cpu_micros),
-            runs.last().map_or(0.0, Run::cpu_micros),
-        );
+        let between = (runs.first().map_or(0.0, Run::cpu_micros), runs.last().map_or(0.0, Run::cpu_micros));
         let middle = runs.len() / 2;
         Self {
             case: case.name,
@@ -68,10 +65,8 @@ pub fn render(rows: &[Row]) -> String {
                 "", "records/s", "µs CPU/record", "× floor", "p50 ms", "p99 ms", "max ms", "peak MB",
             );
         }
-        let floor = rows
-            .iter()
-            .find(|r| r.case == row.case && r.contender == "floor")
-            .map_or(f64::NAN, |r| r.run.cpu_micros());
+        let floor =
+            rows.iter().find(|r| r.case == row.case && r.contender == "floor").map_or(f64::NAN, |r| r.run.cpu_micros());
         let run = &row.run;
         let ms = |q| run.latencies.value_at_quantile(q) as f64 / 1000.0;
         let _ = writeln!(

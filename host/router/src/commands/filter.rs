@@ -25,10 +25,8 @@ fn list(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for wanted in filters::wanted(&settings) {
         let name = &wanted.spec.name;
-        let loaded = wanted
-            .source
-            .read()
-            .and_then(|bytes| engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
+        let loaded =
+            wanted.source.read().and_then(|bytes| engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
         match loaded {
             Ok(filter) => {
                 let about = filter.description();
@@ -71,10 +69,7 @@ fn build(project: &Path, bundled: bool, output: Option<&Path>) -> anyhow::Result
         }
         false => {
             let module = filter_build::build(project)?;
-            eprintln!(
-                "built {}; copy it into the filters folder of a running weir",
-                module.display()
-            );
+            eprintln!("built {}; copy it into the filters folder of a running weir", module.display());
         }
     }
     Ok(ExitCode::SUCCESS)

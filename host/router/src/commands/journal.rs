@@ -65,17 +65,12 @@ fn table(found: &Inspection) -> String {
 
 fn salvage(settings: &Settings) -> anyhow::Result<ExitCode> {
     let disk = Disk::new(parts::journal_folder(settings));
-    let options = Options {
-        on_damage: OnDamage::SetAside,
-        ..parts::journal(settings)
-    };
+    let options = Options { on_damage: OnDamage::SetAside, ..parts::journal(settings) };
     let (journal, recovery) = Journal::open(Arc::new(disk), options)?;
     journal.close();
     show::text(&format!(
         "{}\n",
-        recovery
-            .summary()
-            .unwrap_or_else(|| "the journal is whole: there was nothing to do".to_string())
+        recovery.summary().unwrap_or_else(|| "the journal is whole: there was nothing to do".to_string())
     ))?;
     Ok(ExitCode::SUCCESS)
 }

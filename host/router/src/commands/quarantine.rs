@@ -28,17 +28,12 @@ pub fn run(command: QuarantineCommand) -> anyhow::Result<()> {
 
 /// The settings of the router whose data a command reads.
 pub fn settings(stored: &Stored) -> anyhow::Result<Settings> {
-    run::settings(&RunArgs {
-        config: stored.config.clone(),
-        data: stored.data.clone(),
-        ..RunArgs::default()
-    })
+    run::settings(&RunArgs { config: stored.config.clone(), data: stored.data.clone(), ..RunArgs::default() })
 }
 
 fn list(settings: &Settings, records: bool) -> anyhow::Result<()> {
     let folder = parts::quarantine_folder(settings);
-    let files = read::files(&folder)
-        .with_context(|| format!("can't read the quarantine {}", folder.display()))?;
+    let files = read::files(&folder).with_context(|| format!("can't read the quarantine {}", folder.display()))?;
     let mut reasons: BTreeMap<(String, String), u64> = BTreeMap::new();
     for file in files {
         for Found { entry, .. } in read::entries(&file.path)? {
@@ -57,16 +52,8 @@ fn list(settings: &Settings, records: bool) -> anyhow::Result<()> {
 }
 
 fn line(entry: &Entry, records: bool) -> String {
-    let size = entry.record.as_ref().map_or("not kept".to_string(), |r| {
-        show::size(r.len() as u64)
-    });
-    let mut text = format!(
-        "{}  {:<18} {:>9}  {}\n",
-        show::time(entry.time),
-        entry.from,
-        size,
-        entry.reason
-    );
+    let size = entry.record.as_ref().map_or("not kept".to_string(), |r| show::size(r.len() as u64));
+    let mut text = format!("{}  {:<18} {:>9}  {}\n", show::time(entry.time), entry.from, size, entry.reason);
     if let (true, Some(record)) = (records, &entry.record) {
         let shown = match entry.raw {
             // Control characters are escaped: whoever sent this may mean the terminal harm.

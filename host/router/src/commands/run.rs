@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::RunArgs;
 use crate::config::{self, Overrides, Settings};
 use crate::logging;
-use crate::reload::{Changed, Reload, Watch};
+use crate::reload::{self, Changed, Reload, Watch};
 use crate::wiring::{Router, Stopped};
 
 /// What a process exits with that an interrupt ended: 128 and the signal's number.
@@ -18,17 +18,13 @@ const INTERRUPTED: u8 = 130;
 
 /// Bounds of the histograms of times, in seconds.
 const SECONDS: &[f64] = &[
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-    1.0, 2.5, 5.0, 10.0,
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args)?;
     logging::start(&settings.log);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("weir-network")
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir-network").build()?;
     let code = runtime.block_on(serve(args, settings))?;
     // Whatever still waits for something by now is nothing that was promised to anybody.
     runtime.shutdown_background();
@@ -45,11 +41,7 @@ pub fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
 }
 
 fn overrides(args: &RunArgs) -> Overrides {
-    Overrides {
-        listen: args.listen,
-        data: args.data.clone(),
-        filters_folder: args.filters.clone(),
-    }
+    Overrides { listen: args.listen, data: args.data.clone(), filters_folder: args.filters.clone() }
 }
 
 async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
@@ -58,28 +50,25 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     let mut hangup = signal(SignalKind::hangup())?;
     let numbers = record_metrics()?;
     if let Err(error) = std::fs::create_dir_all(&settings.filters_folder) {
-        tracing::warn!(
-            "can't make the filters folder {}: {error}",
-            settings.filters_folder.display()
-        );
+        tracing::warn!("can't make the filters folder {}: {error}", settings.filters_folder.display());
     }
+    // Before anything is loaded, so that no change falls between loading and watching.
+    let mut watch = Watch::new(args.config.clone())?;
+    watch.over(&reload::folders(&settings));
     let mut router = Router::start(&settings, numbers).await?;
     greet(&router, &settings);
-    let mut reload = Reload::new(&router, args.config.clone(), overrides(args), settings);
-    let (file, folders) = reload.watched();
-    let mut watch = Watch::new(file)?;
-    watch.over(&folders);
+    let mut reloading = Reload::new(&router, args.config.clone(), overrides(args), settings);
     loop {
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
-            _ = hangup.recv() => reload.take_up(Changed::Configuration).await,
-            changed = watch.next() => reload.take_up(changed).await,
+            _ = hangup.recv() => reloading.take_up(Changed::Configuration).await,
+            changed = watch.next() => reloading.take_up(changed).await,
             error = router.broken() => return Err(error),
         }
-        watch.over(&reload.watched().1);
+        watch.over(&reloading.folders());
     }
-    drop(reload);
+    drop(reloading);
     eprintln!("weir drains and stops; once more stops at once");
     tokio::select! {
         stopped = router.stop() => {
@@ -110,34 +99,21 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     weir_ingest::describe_metrics();
     weir_journal::describe_metrics();
     weir_sinks::describe_metrics();
-    metrics::describe_counter!(
-        "weir_filter_swaps_total",
-        "Filters replaced by another version while running"
-    );
-    metrics::describe_counter!(
-        "weir_quarantined_records_total",
-        "Records set aside, by who did it"
-    );
+    metrics::describe_counter!("weir_filter_swaps_total", "Filters replaced by another version while running");
+    metrics::describe_counter!("weir_quarantined_records_total", "Records set aside, by who did it");
     Ok(numbers)
 }
 
 /// Says where everything is, and what to try.
 fn greet(router: &Router, settings: &Settings) {
-    let filters: Vec<String> = router
-        .shown_filters()
-        .iter()
-        .map(|f| format!("{} {} ({})", f.name, f.version, f.source))
-        .collect();
+    let filters: Vec<String> =
+        router.shown_filters().iter().map(|f| format!("{} {} ({})", f.name, f.version, f.source)).collect();
     let sinks: Vec<String> = settings.sinks.iter().map(|sink| format!("{} ({})", sink.name, sink.kind)).collect();
     let or_none = |list: Vec<String>| match list.is_empty() {
         true => "none".to_string(),
         false => list.join(", "),
     };
-    eprintln!(
-        "weir {} listens on http://{}",
-        env!("CARGO_PKG_VERSION"),
-        router.address
-    );
+    eprintln!("weir {} listens on http://{}", env!("CARGO_PKG_VERSION"), router.address);
     eprintln!("  data     {}", absolute(&settings.data));
     eprintln!("  filters  {}", or_none(filters));
     let folder = absolute(&settings.filters_folder);
@@ -153,10 +129,7 @@ fn greet(router: &Router, settings: &Settings) {
 }
 
 fn absolute(path: &Path) -> String {
-    std::path::absolute(path)
-        .unwrap_or_else(|_| path.to_path_buf())
-        .display()
-        .to_string()
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
 }
 
 fn say_goodbye(stopped: &Stopped) {

@@ -17,10 +17,8 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     let engine = weir_engine::Engine::new(wiring::engine_options(None))?;
     let mut wrong = 0;
     for wanted in filters::wanted(&settings) {
-        let loaded = wanted
-            .source
-            .read()
-            .and_then(|bytes| engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
+        let loaded =
+            wanted.source.read().and_then(|bytes| engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
         if let Err(reason) = loaded {
             eprintln!("{}: {reason}", args.config.display());
             wrong += 1;
@@ -29,11 +27,6 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     if wrong > 0 {
         return Ok(ExitCode::FAILURE);
     }
-    println!(
-        "{} is right: {} filters, {} sinks",
-        args.config.display(),
-        settings.filters.len(),
-        settings.sinks.len()
-    );
+    println!("{} is right: {} filters, {} sinks", args.config.display(), settings.filters.len(), settings.sinks.len());
     Ok(ExitCode::SUCCESS)
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::toolchain::{TARGET, Toolchain};
 use super::bundled::check_manifest;
 use super::project::Project;
+use super::toolchain::{TARGET, Toolchain};
 
 fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);

@@ -95,10 +95,7 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
         }
         let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
         let Some(name) = stem.filter(|name| all.iter().all(|w| w.spec.name != *name)) else {
-            tracing::warn!(
-                "{} is not loaded: a filter of that name is configured",
-                path.display()
-            );
+            tracing::warn!("{} is not loaded: a filter of that name is configured", path.display());
             continue;
         };
         all.push(Wanted {

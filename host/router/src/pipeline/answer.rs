@@ -28,12 +28,7 @@ struct Waiting {
 impl Answers {
     /// Adds a sender whose `records` come next in the batch.
     pub fn add(&mut self, records: u32, bad: Vec<Bad>, reply: Reply) {
-        self.waiting.push(Waiting {
-            start: self.records,
-            bad,
-            receipt: Receipt::default(),
-            reply,
-        });
+        self.waiting.push(Waiting { start: self.records, bad, receipt: Receipt::default(), reply });
         self.records += records;
     }
 

@@ -41,11 +41,7 @@ pub fn files(folder: &Path) -> io::Result<Vec<QuarantineFile>> {
         }
         // It may have gone since the folder was read.
         let Ok(about) = path.metadata() else { continue };
-        files.push(QuarantineFile {
-            size_bytes: about.len(),
-            changed: about.modified()?,
-            path,
-        });
+        files.push(QuarantineFile { size_bytes: about.len(), changed: about.modified()?, path });
     }
     // Names begin with the time, in as many digits for the next two centuries.
     files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -59,10 +55,7 @@ pub fn entries(file: &Path) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     while let Some((entry, length)) = Entry::read(&bytes[at..]) {
         at += length;
-        found.push(Found {
-            entry,
-            end: at as u64,
-        });
+        found.push(Found { entry, end: at as u64 });
     }
     Ok(found)
 }
@@ -87,8 +80,5 @@ pub fn remove(file: &Path) -> io::Result<()> {
 
 fn replayed(file: &Path) -> u64 {
     // No such file, or one that says nothing: nothing was replayed.
-    std::fs::read_to_string(file.with_extension(REPLAYED))
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0)
+    std::fs::read_to_string(file.with_extension(REPLAYED)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }

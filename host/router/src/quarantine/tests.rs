@@ -5,20 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use super::*;
 
 fn options(keep: Keep) -> QuarantineOptions {
-    QuarantineOptions {
-        keep,
-        max_size_bytes: 64 * 1024 * 1024,
-        max_age: Duration::from_secs(3600),
-    }
+    QuarantineOptions { keep, max_size_bytes: 64 * 1024 * 1024, max_age: Duration::from_secs(3600) }
 }
 
 fn all(folder: &Path) -> Vec<Entry> {
-    read::files(folder)
-        .unwrap()
-        .iter()
-        .flat_map(|f| read::entries(&f.path).unwrap())
-        .map(|found| found.entry)
-        .collect()
+    read::files(folder).unwrap().iter().flat_map(|f| read::entries(&f.path).unwrap()).map(|found| found.entry).collect()
 }
 
 #[test]
@@ -82,16 +73,10 @@ fn over_the_size_bound_the_oldest_files_go() {
     let quarantine = Quarantine::open(temp.path(), bounded).unwrap();
     let record = vec![7; 1024 * 1024];
     for number in 0..64 {
-        quarantine
-            .keep("filter:x", &number.to_string(), &record)
-            .unwrap();
+        quarantine.keep("filter:x", &number.to_string(), &record).unwrap();
     }
     quarantine.sync().unwrap();
-    let total: u64 = read::files(temp.path())
-        .unwrap()
-        .iter()
-        .map(|f| f.size_bytes)
-        .sum();
+    let total: u64 = read::files(temp.path()).unwrap().iter().map(|f| f.size_bytes).sum();
     assert!(total <= 3 * limits::QUARANTINE_FILE_BYTES + 2 * 1024 * 1024);
     assert_eq!(all(temp.path()).last().unwrap().reason, "63");
 }

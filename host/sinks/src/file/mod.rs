@@ -2,7 +2,8 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | options; gathers a delivery's lines by file |
+//! | `mod.rs` | options; the sink |
+//! | `gather.rs` | a delivery's lines by file, in buffers that are used again |
 //! | `path.rs` | where a record's line goes, safe whatever the record says |
 //! | `line.rs` | how a line reads |
 //! | `store.rs` | open files, the position, exactly once: **the argument is there** |
@@ -14,6 +15,7 @@
 //! written at most once a second and at a flush; the journal keeps everything until then.
 
 mod disk;
+mod gather;
 mod line;
 mod path;
 mod rotate;
@@ -22,18 +24,18 @@ mod store;
 mod tests;
 mod tidy;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::disk::{Disk, DiskError};
+use self::disk::Disk;
+use self::gather::Gathering;
 use self::line::{LineFormat, TextTemplate};
 use self::path::PathTemplate;
 use self::rotate::Names;
-use self::store::{Chunk, Store, StoreError};
+use self::store::{Store, StoreError};
 use self::tidy::{Tidier, Tidy};
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
@@ -119,14 +121,11 @@ type Rejected = Vec<(Position, String)>;
 
 struct FileSink {
     name: String,
-    path: PathTemplate,
-    line: LineFormat,
-    rotate_bytes: Option<u64>,
+    format: LineFormat,
+    lines: Gathering,
     options: FileOptions,
     store: Store,
     tidier: Option<Tidier>,
-    /// Paths by what decides about them, so that a path is rendered once.
-    known: HashMap<Vec<u8>, PathBuf>,
     delivered: u64,
 }
 
@@ -135,7 +134,7 @@ impl FileSink {
         if options.rotate_size.is_some_and(|size| size.bytes() == 0) || options.open_files == 0 {
             return Err("`rotate_size` and `open_files` must be more than 0; leave them out for the default".into());
         }
-        let line = match options.format {
+        let format = match options.format {
             Format::Json => LineFormat::Json,
             Format::Text => LineFormat::Text(TextTemplate::parse(&options.template)?),
         };
@@ -144,13 +143,14 @@ impl FileSink {
         let record_path = context.data.join("sinks").join(format!("{record}.position"));
         Ok(FileSink {
             name: name.into(),
-            path: PathTemplate::parse(&options.path, &context.base)?,
-            line,
-            rotate_bytes: options.rotate_size.map(Size::bytes),
+            format,
+            lines: Gathering::new(
+                PathTemplate::parse(&options.path, &context.base)?,
+                options.rotate_size.map(Size::bytes),
+            ),
             store: Store::new(record_path, options.open_files, disk),
             options,
             tidier: None,
-            known: HashMap::new(),
             delivered: 0,
         })
     }
@@ -159,51 +159,42 @@ impl FileSink {
         if self.tidier.is_none() {
             let tidy = Tidy {
                 sink: self.name.clone(),
-                root: self.path.root().into(),
-                names: Names::new(&self.path.pattern()).map_err(|error| self.fatal(&error))?,
+                root: self.lines.path().root().into(),
+                names: Names::new(&self.lines.path().pattern()).map_err(|error| self.fatal(&error))?,
                 compress: self.options.compress,
                 keep: self.options.rotate_keep,
                 max_age: self.options.retention.map(Span::duration),
                 unsettled: self.store.unsettled(),
+                ending: Arc::default(),
             };
             self.tidier = Tidier::start(tidy).map_err(|error| self.retry(&error))?;
         }
         Ok(())
     }
 
-    /// Lines by file, in the order of the files' first lines.
-    fn gather(&mut self, batches: &[Selected]) -> Result<(Vec<Chunk>, Rejected), SinkError> {
-        let mut gathering = Gathering::default();
-        let mut key = Vec::new();
+    /// Writes a delivery's lines, pass by pass.
+    fn write(&mut self, batches: &[Selected]) -> Result<Rejected, SinkError> {
+        // Lines of a delivery that failed were undone by `start`; their buffers are not.
+        self.lines.clear();
         let mut rejected = Vec::new();
-        let mut last: Option<(Vec<u8>, usize)> = None;
         for (position, record) in batches.iter().flat_map(Selected::iter) {
-            let head = record.head();
-            key.clear();
-            self.path.push_key(record, &head, &mut key);
-            let at = match &last {
-                Some((known, at)) if *known == key => *at,
-                _ => {
-                    if self.known.len() >= limits::REMEMBERED_PATHS {
-                        self.known.clear();
-                    }
-                    let path = self.known.entry(key.clone()).or_insert_with(|| self.path.render(record, &head));
-                    match gathering.slot(path, &self.store) {
-                        Ok(at) => {
-                            last = Some((key.clone(), at));
-                            at
-                        }
-                        Err(error) if error.is_about_the_path() && self.path.depends_on_records() => {
-                            rejected.push((position, error.to_string()));
-                            continue;
-                        }
-                        Err(error) => return Err(self.retry(&error)),
-                    }
-                }
-            };
-            gathering.push(at, self.rotate_bytes, |out| self.line.push_line(record, out));
+            match self.lines.push(record, &self.store, |out| self.format.push_line(record, out)) {
+                Ok(()) => {}
+                Err(error) if error.is_about_the_path() => rejected.push((position, error.to_string())),
+                Err(error) => return Err(self.retry(&error)),
+            }
+            if self.lines.is_full() {
+                self.write_pass()?;
+            }
         }
-        Ok((gathering.chunks, rejected))
+        self.write_pass()?;
+        Ok(rejected)
+    }
+
+    fn write_pass(&mut self) -> Result<(), SinkError> {
+        self.store.append(self.lines.chunks()).map_err(|error| self.failed(&error))?;
+        self.lines.clear();
+        Ok(())
     }
 
     fn retry(&self, error: &dyn std::fmt::Display) -> SinkError {
@@ -234,42 +225,6 @@ impl FileSink {
     }
 }
 
-/// The lines of one delivery.
-#[derive(Default)]
-struct Gathering {
-    chunks: Vec<Chunk>,
-    by_path: HashMap<PathBuf, usize>,
-    /// The length that each file will have.
-    lengths: Vec<u64>,
-}
-
-impl Gathering {
-    fn slot(&mut self, path: &Path, store: &Store) -> Result<usize, DiskError> {
-        if let Some(at) = self.by_path.get(path) {
-            return Ok(*at);
-        }
-        let length = store.length(path)?;
-        let at = self.chunks.len();
-        self.chunks.push(Chunk { path: path.to_path_buf(), ..Chunk::default() });
-        self.lengths.push(length);
-        self.by_path.insert(path.to_path_buf(), at);
-        Ok(at)
-    }
-
-    fn push(&mut self, at: usize, rotate_bytes: Option<u64>, write: impl FnOnce(&mut Vec<u8>)) {
-        let chunk = &mut self.chunks[at];
-        let before = chunk.bytes.len();
-        write(&mut chunk.bytes);
-        let added = (chunk.bytes.len() - before) as u64;
-        // A line longer than the bound gets a file of its own rather than none.
-        if self.lengths[at] > 0 && rotate_bytes.is_some_and(|bound| self.lengths[at] + added > bound) {
-            chunk.cuts.push(before);
-            self.lengths[at] = 0;
-        }
-        self.lengths[at] += added;
-    }
-}
-
 #[async_trait]
 impl Sink for FileSink {
     async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError> {
@@ -283,8 +238,7 @@ impl Sink for FileSink {
         if self.store.is_position_due() && self.delivered > 0 {
             self.position()?;
         }
-        let (chunks, rejected) = self.gather(batches)?;
-        self.store.append(&chunks).map_err(|error| self.failed(&error))?;
+        let rejected = self.write(batches)?;
         if let Some(last) = batches.iter().rev().find(|frame| frame.complete) {
             self.delivered = self.delivered.max(last.sequence);
         }

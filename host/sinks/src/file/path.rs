@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
-use weir_record::{Head, Record};
+use weir_record::Record;
 
 use crate::limits;
 use crate::text::{is_harmful, push_value};
@@ -69,17 +69,23 @@ impl PathTemplate {
         &self.root
     }
 
-    /// Appends what decides about the path: equal keys, equal paths. Much cheaper than the path itself.
-    pub fn push_key(&self, record: Record<'_>, head: &Head<'_>, out: &mut Vec<u8>) {
+    /// True when every record's line goes to the same file.
+    pub fn is_fixed(&self) -> bool {
+        self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
+    /// Appends what decides about the path: equal keys, equal paths. Much cheaper than the path itself; a template
+    /// with a time alone reads nothing but the record's time.
+    pub fn push_key(&self, record: Record<'_>, out: &mut Vec<u8>) {
         if let Some(step_ns) = self.step_ns {
-            out.extend_from_slice(&head.timestamp.div_euclid(step_ns).to_le_bytes());
+            out.extend_from_slice(&record.timestamp().div_euclid(step_ns).to_le_bytes());
         }
         for piece in &self.pieces {
             let before = out.len();
             match piece {
                 Piece::Text(_) | Piece::Time(_) => continue,
-                Piece::Source => out.extend_from_slice(head.source.as_bytes()),
-                Piece::Level => out.push(head.level as u8),
+                Piece::Source => out.extend_from_slice(record.source().as_bytes()),
+                Piece::Level => out.push(record.level() as u8),
                 Piece::Field(path) => {
                     if let Some(value) = record.get(path) {
                         push_value(value, out);
@@ -92,7 +98,8 @@ impl PathTemplate {
     }
 
     /// The path of a record's line.
-    pub fn render(&self, record: Record<'_>, head: &Head<'_>) -> PathBuf {
+    pub fn render(&self, record: Record<'_>) -> PathBuf {
+        let head = record.head();
         let mut path = String::new();
         for piece in &self.pieces {
             match piece {
@@ -245,7 +252,7 @@ mod tests {
         let bytes = record_at(1_700_000_000_123_456_789, fields, &[]);
         let template = PathTemplate::parse(template, Path::new("/base")).expect("a template");
         let record = Record::new(&bytes);
-        template.render(record, &record.head()).to_str().expect("UTF-8").to_string()
+        template.render(record).to_str().expect("UTF-8").to_string()
     }
 
     #[test]
@@ -305,8 +312,8 @@ mod tests {
             let key = |ns| {
                 let bytes = record_at(ns, &[], &[]);
                 let (record, mut key) = (Record::new(&bytes), Vec::new());
-                template.push_key(record, &record.head(), &mut key);
-                (key, template.render(record, &record.head()))
+                template.push_key(record, &mut key);
+                (key, template.render(record))
             };
             assert_eq!(key(0), key(apart_ns - 1));
             assert_ne!(key(0).0, key(apart_ns).0);
@@ -316,7 +323,7 @@ mod tests {
         let key = |a, b| {
             let bytes = record_at(0, &[("a", a), ("b", b)], &[]);
             let (record, mut key) = (Record::new(&bytes), Vec::new());
-            template.push_key(record, &record.head(), &mut key);
+            template.push_key(record, &mut key);
             key
         };
         assert_ne!(key("xy", "z"), key("x", "yz"));

@@ -205,9 +205,9 @@ impl Store {
     }
 
     /// Appends lines to files, rotating where the chunks say. After an error only `restore` may follow.
-    pub fn append(&mut self, chunks: &[Chunk]) -> Result<(), StoreError> {
-        let plans = self.write_intents(chunks)?;
-        for (chunk, names) in chunks.iter().zip(plans) {
+    pub fn append<'a>(&mut self, chunks: impl Iterator<Item = &'a Chunk> + Clone) -> Result<(), StoreError> {
+        let plans = self.write_intents(chunks.clone())?;
+        for (chunk, names) in chunks.zip(plans) {
             let mut from = 0;
             for (cut, name) in chunk.cuts.iter().zip(names) {
                 self.append_to(&chunk.path, &chunk.bytes[from..*cut])?;
@@ -220,9 +220,9 @@ impl Store {
     }
 
     /// Rule 1. Returns the names that each chunk's rotations will use.
-    fn write_intents(&mut self, chunks: &[Chunk]) -> Result<Vec<Vec<PathBuf>>, StoreError> {
+    fn write_intents<'a>(&mut self, chunks: impl Iterator<Item = &'a Chunk>) -> Result<Vec<Vec<PathBuf>>, StoreError> {
         let mut news = false;
-        let mut plans = Vec::with_capacity(chunks.len());
+        let mut plans = Vec::new();
         for chunk in chunks {
             if !self.listed.contains_key(&chunk.path) {
                 let length = self.length(&chunk.path)?;

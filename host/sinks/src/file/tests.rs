@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
@@ -276,6 +277,7 @@ fn tidy(place: &Place) -> Tidy {
         keep: None,
         max_age: None,
         unsettled: store::Unsettled::default(),
+        ending: Arc::default(),
     }
 }
 
@@ -316,6 +318,23 @@ fn compression_keeps_the_content_and_the_time_and_spares_what_a_crash_might_undo
     assert_eq!(content, ROTATED[1].as_bytes());
     assert_eq!(fs::metadata(&zst).and_then(|found| found.modified()).expect("there"), changed);
     assert!(place.path("logs/a.log").exists() && place.path("logs/foreign.txt").exists());
+}
+
+#[test]
+fn a_sink_that_ends_leaves_no_thread_behind_and_no_rotated_file_in_pieces() {
+    let place = Place::new();
+    with_rotated(&place);
+    let content = "a line\n".repeat(1 << 20);
+    let rotated = place.path("logs").join(ROTATED[0]);
+    fs::write(&rotated, &content).expect("writable");
+    let job = Tidy { compress: true, ..tidy(&place) };
+    let ending = job.ending.clone();
+    drop(Tidier::start(job).expect("a thread"));
+    assert_eq!(Arc::strong_count(&ending), 1, "the thread still holds what it was given");
+    let left = fs::read(&rotated).unwrap_or_else(|_| {
+        zstd::decode_all(fs::File::open(rotate::with_ending(&rotated, ".zst")).expect("packed")).expect("zstd")
+    });
+    assert!(left == content.as_bytes());
 }
 
 #[test]

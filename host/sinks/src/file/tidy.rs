@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use super::rotate::{COMPRESSED, Names, Role, with_ending};
@@ -34,11 +35,17 @@ pub struct Tidy {
     pub max_age: Option<Duration>,
     /// What to leave alone.
     pub unsettled: Unsettled,
+    /// True when it has to stop where it is.
+    pub ending: Arc<AtomicBool>,
 }
 
-/// The thread; it ends when this is dropped.
+/// The thread. It ends with this, in the middle of a file if need be, so that the next sink's tidying never meets it:
+/// two that compress the same file could leave a damaged one.
 pub struct Tidier {
-    wake: SyncSender<()>,
+    /// None while it ends.
+    wake: Option<SyncSender<()>>,
+    ending: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Tidier {
@@ -48,14 +55,25 @@ impl Tidier {
             return Ok(None);
         }
         let (wake, woken) = sync_channel(1);
-        thread::Builder::new().name(format!("tidy-{}", tidy.sink)).spawn(move || run(&tidy, &woken))?;
-        Ok(Some(Tidier { wake }))
+        let ending = tidy.ending.clone();
+        let name = format!("tidy-{}", tidy.sink);
+        let thread = thread::Builder::new().name(name).spawn(move || run(&tidy, &woken))?;
+        Ok(Some(Tidier { wake: Some(wake), ending, thread: Some(thread) }))
     }
 
     /// Something was rotated.
     pub fn wake(&self) {
         // A full channel means that it will wake anyway.
-        let _ = self.wake.try_send(());
+        let _ = self.wake.as_ref().map(|wake| wake.try_send(()));
+    }
+}
+
+impl Drop for Tidier {
+    fn drop(&mut self) {
+        self.ending.store(true, Ordering::Relaxed);
+        self.wake = None;
+        // A panic there was logged there, and there is nothing else to end.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
@@ -92,10 +110,13 @@ impl Tidy {
             files.sort();
             let surplus = self.keep.map_or(0, |keep| files.len().saturating_sub(keep));
             for (at, (_, path, compressed)) in files.iter().enumerate() {
+                if self.ending.load(Ordering::Relaxed) {
+                    return;
+                }
                 if at < surplus {
                     self.attempt("remove", path, || fs::remove_file(path));
                 } else if self.compress && !compressed {
-                    self.attempt("compress", path, || compress(path));
+                    self.attempt("compress", path, || compress(path, &self.ending));
                 }
             }
         }
@@ -108,7 +129,9 @@ impl Tidy {
     }
 
     fn attempt(&self, action: &str, path: &Path, work: impl FnOnce() -> io::Result<()>) {
-        if let Err(error) = work() {
+        if let Err(error) = work()
+            && !self.ending.load(Ordering::Relaxed)
+        {
             tracing::warn!(sink = self.sink, file = %path.display(), "can't {action} a file nobody writes to: {error}");
         }
     }
@@ -132,16 +155,35 @@ fn walk(root: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
+/// Reads a file until there is no more time; then it fails.
+struct Until<'a> {
+    ending: &'a AtomicBool,
+    source: &'a File,
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.ending.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the sink ends"));
+        }
+        self.source.read(out)
+    }
+}
+
 /// Replaces a file by its compressed form, which keeps the time of its last change. A crash leaves the one or the
 /// other, or both with the same content, and the next attempt removes what is left over.
-fn compress(path: &Path) -> io::Result<()> {
+fn compress(path: &Path, ending: &AtomicBool) -> io::Result<()> {
     let target = with_ending(path, COMPRESSED);
     let fresh = with_ending(&target, ".new");
     let source = File::open(path)?;
     let found = source.metadata()?;
     let out = File::create(&fresh)?;
     out.set_permissions(found.permissions())?;
-    zstd::stream::copy_encode(&source, &out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    let source = Until { ending, source: &source };
+    if let Err(error) = zstd::stream::copy_encode(source, &out, zstd::DEFAULT_COMPRESSION_LEVEL) {
+        let _ = fs::remove_file(&fresh);
+        return Err(error);
+    }
     out.set_modified(found.modified()?)?;
     out.sync_all()?;
     fs::rename(&fresh, &target)?;

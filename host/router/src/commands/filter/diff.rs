@@ -32,10 +32,7 @@ mod tests {
     #[test]
     fn changed_lines_stand_below_each_other_and_the_rest_is_kept() {
         let text = render("{\n  \"a\": 1,\n  \"b\": 2\n}", &["{\n  \"a\": 1,\n  \"b\": 3\n}".into()], false);
-        assert_eq!(
-            text,
-            "    {\n      \"a\": 1,\n  -   \"b\": 2\n  +   \"b\": 3\n    }\n"
-        );
+        assert_eq!(text, "    {\n      \"a\": 1,\n  -   \"b\": 2\n  +   \"b\": 3\n    }\n");
     }
 
     #[test]

@@ -25,9 +25,7 @@ pub fn run(args: &FilterTestArgs) -> anyhow::Result<ExitCode> {
     spec.options = serde_json::from_str(&args.options)
         .context("--options must be a JSON object, such as '{\"default\":\"INFO\"}'")?;
     let samples = samples(args)?;
-    let bytes = Source::parse(&args.module)
-        .read()
-        .map_err(anyhow::Error::msg)?;
+    let bytes = Source::parse(&args.module).read().map_err(anyhow::Error::msg)?;
     let engine = weir_engine::Engine::new(wiring::engine_options(None))?;
     let filter = engine.load(&spec, &bytes)?;
     let about = filter.description().clone();
@@ -77,9 +75,7 @@ fn samples(args: &FilterTestArgs) -> anyhow::Result<Batch> {
             std::io::stdin().read_to_end(&mut bytes)?;
             bytes
         }
-        Some(path) => {
-            std::fs::read(path).with_context(|| format!("can't read {}", path.display()))?
-        }
+        Some(path) => std::fs::read(path).with_context(|| format!("can't read {}", path.display()))?,
     };
     let mut batch = Batch::new();
     let defaults = Defaults {

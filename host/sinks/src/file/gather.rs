@@ -1,0 +1,147 @@
+//! Lines on their way to files: gathered by file in buffers that are used again, handed to the store pass by pass.
+//!
+//! Stands between `mod.rs`, which walks a delivery's records, and `store.rs`. A pass ends at
+//! [`limits::FILE_PASS_BYTES`], so memory does not grow with a delivery; a path is looked up by its key and rendered
+//! once, and where nothing of a record decides about it, not even that.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use weir_record::Record;
+
+use super::disk::DiskError;
+use super::path::PathTemplate;
+use super::store::{Chunk, Store};
+use crate::limits;
+
+/// The files that lines go to, with the lines that wait.
+pub struct Gathering {
+    path: PathTemplate,
+    rotate_bytes: Option<u64>,
+    slots: Vec<Slot>,
+    by_path: HashMap<PathBuf, usize>,
+    /// Slots by what decides about a path.
+    by_key: HashMap<Vec<u8>, usize>,
+    /// The key of the last line, and its slot.
+    last: Option<(Vec<u8>, usize)>,
+    key: Vec<u8>,
+    /// Slots with lines, in the order of their first lines.
+    active: Vec<usize>,
+    waiting_bytes: usize,
+}
+
+struct Slot {
+    chunk: Chunk,
+    /// The length that the file will have.
+    length: u64,
+    active: bool,
+}
+
+impl Gathering {
+    /// For the files of a template, each rotated before it grows beyond `rotate_bytes`.
+    pub fn new(path: PathTemplate, rotate_bytes: Option<u64>) -> Gathering {
+        Gathering {
+            path,
+            rotate_bytes,
+            slots: Vec::new(),
+            by_path: HashMap::new(),
+            by_key: HashMap::new(),
+            last: None,
+            key: Vec::new(),
+            active: Vec::new(),
+            waiting_bytes: 0,
+        }
+    }
+
+    /// The template.
+    pub fn path(&self) -> &PathTemplate {
+        &self.path
+    }
+
+    /// True when so much waits that it should be written.
+    pub fn is_full(&self) -> bool {
+        self.waiting_bytes >= limits::FILE_PASS_BYTES
+    }
+
+    /// Adds a record's line, which `write` appends. An error is about the record's path, and nothing was added.
+    pub fn push(
+        &mut self,
+        record: Record<'_>,
+        store: &Store,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), DiskError> {
+        let at = self.slot(record);
+        let slot = &mut self.slots[at];
+        if !slot.active {
+            slot.length = store.length(&slot.chunk.path)?;
+            slot.active = true;
+            self.active.push(at);
+        }
+        let before = slot.chunk.bytes.len();
+        write(&mut slot.chunk.bytes);
+        let added = slot.chunk.bytes.len() - before;
+        // A line longer than the bound gets a file of its own rather than none.
+        if slot.length > 0 && self.rotate_bytes.is_some_and(|bound| slot.length + added as u64 > bound) {
+            slot.chunk.cuts.push(before);
+            slot.length = 0;
+        }
+        slot.length += added as u64;
+        self.waiting_bytes += added;
+        Ok(())
+    }
+
+    /// What waits, by file.
+    pub fn chunks(&self) -> impl Iterator<Item = &Chunk> + Clone {
+        self.active.iter().map(|at| &self.slots[*at].chunk)
+    }
+
+    /// Forgets the lines, written or not, and keeps the buffers, all together a few passes large at most.
+    pub fn clear(&mut self) {
+        let share = 2 * limits::FILE_PASS_BYTES / self.slots.len().max(1);
+        for at in self.active.drain(..) {
+            let slot = &mut self.slots[at];
+            slot.active = false;
+            slot.chunk.cuts.clear();
+            slot.chunk.bytes.clear();
+            slot.chunk.bytes.shrink_to(share);
+        }
+        self.waiting_bytes = 0;
+        if self.by_key.len() >= limits::REMEMBERED_PATHS {
+            self.slots.clear();
+            self.by_path.clear();
+            self.by_key.clear();
+            self.last = None;
+        }
+    }
+
+    fn slot(&mut self, record: Record<'_>) -> usize {
+        // A fixed path has the empty key, which needs no reading.
+        self.key.clear();
+        if !self.path.is_fixed() {
+            self.path.push_key(record, &mut self.key);
+        }
+        if let Some((key, at)) = &self.last
+            && *key == self.key
+        {
+            return *at;
+        }
+        let at = match self.by_key.get(&self.key) {
+            Some(at) => *at,
+            None => self.make_slot(&self.path.render(record)),
+        };
+        let (key, last) = self.last.get_or_insert_default();
+        key.clone_from(&self.key);
+        *last = at;
+        at
+    }
+
+    fn make_slot(&mut self, path: &Path) -> usize {
+        let at = *self.by_path.entry(path.to_path_buf()).or_insert(self.slots.len());
+        if at == self.slots.len() {
+            let chunk = Chunk { path: path.to_path_buf(), ..Chunk::default() };
+            self.slots.push(Slot { chunk, length: 0, active: false });
+        }
+        self.by_key.insert(self.key.clone(), at);
+        at
+    }
+}
