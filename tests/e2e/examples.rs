@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use super::clients::{python, run};
-use super::router::{Home, eventually, repository};
+use super::clients::{post, python, run};
+use super::router::{Home, eventually, repository, weir};
 
 #[test]
 fn the_python_handler_delivers_what_is_logged_before_the_program_ends() {
@@ -27,4 +27,24 @@ fn the_javascript_client_is_acknowledged() {
     assert_eq!(output.stdout, b"{ accepted: 2 }\n");
     eventually("both are shown", || router.printed().contains("ERROR") && router.printed().contains("page viewed"));
     assert!(!router.printed().contains("alice@example.com"));
+}
+
+#[test]
+fn the_example_filters_are_built_from_source_and_do_what_they_say() {
+    let home = Home::new();
+    let mut router = home.start();
+    for (folder, file) in [("greeter", "greeter"), ("typed-rust", "typed_rust")] {
+        let project = repository().join("examples/filters").join(folder);
+        run(weir().args(["filter", "build"]).arg(&project));
+        let module = project.join(format!("{file}.wasm"));
+        run(weir().args(["filter", "test"]).arg(&module));
+        home.put_filter(file, &std::fs::read(module).unwrap());
+        router.wait_for_line(&format!("filter `{file}`"));
+    }
+    let record = r#"{"message":"done","context":{"user":"Ada","email":"ada@example.com","duration_ms":2500}}"#;
+    assert_eq!(post(&router, record).status, 200);
+    eventually("the console shows it", || router.printed().contains("done"));
+    let shown = router.printed();
+    assert!(shown.contains("hello Ada") && shown.contains("WARNING") && shown.contains("slow"), "{shown}");
+    assert!(!shown.contains("ada@example.com"), "{shown}");
 }

@@ -32,7 +32,7 @@ pub struct Body {
 
 /// The bodies for requests of `batch` records.
 pub fn bodies(batch: usize, encoding: Encoding) -> Vec<Body> {
-    let mut random = Random(0x5EED_0F_3EC0_4D5);
+    let mut random = Random(0x5EED_0F3E_C04D);
     (0..BODIES.max(1000 / batch.max(1))).map(|_| body(batch, encoding, &mut random)).collect()
 }
 

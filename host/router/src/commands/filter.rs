@@ -6,6 +6,8 @@ mod test;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
+
 use crate::cli::{FilterCommand, RunArgs};
 use crate::commands::{run, show};
 use crate::{filter_build, filters, wiring};
@@ -68,7 +70,9 @@ fn build(project: &Path, bundled: bool, output: Option<&Path>) -> anyhow::Result
             filter_build::build_bundled(project, &folder)?;
         }
         false => {
-            let module = filter_build::build(project)?;
+            let built = filter_build::build(project)?;
+            let module = project.join(built.file_name().context("a module has a name")?);
+            std::fs::copy(&built, &module).with_context(|| format!("can't write {}", module.display()))?;
             eprintln!("built {}; copy it into the filters folder of a running weir", module.display());
         }
     }

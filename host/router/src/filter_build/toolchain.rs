@@ -7,7 +7,6 @@
 //!   of any toolchain. `-Zbuild-std` and `RUSTC_BOOTSTRAP` are what a stable cargo needs for that, and are used for
 //!   nothing else.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -95,7 +94,7 @@ fn linker(sysroot: &Path) -> Option<PathBuf> {
     let mut places: Vec<PathBuf> = rustlib.map(|entry| entry.path().join("bin/rust-lld")).collect();
     places.push(sysroot.join("bin/rust-lld"));
     places.push(sysroot.join("bin/wasm-ld"));
-    let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+    let path = std::env::var_os("PATH").unwrap_or_default();
     places.extend(std::env::split_paths(&path).flat_map(|folder| [folder.join("wasm-ld"), folder.join("rust-lld")]));
     places.into_iter().find(|place| place.is_file())
 }
