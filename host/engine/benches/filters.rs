@@ -130,8 +130,7 @@ fn batch(kind: Kind, count: usize) -> Batch {
 }
 
 fn record(kind: Kind, random: &mut Random) -> String {
-    const LEVELS: [&str; 10] =
-        ["DEBUG", "INFO", "INFO", "INFO", "INFO", "INFO", "INFO", "WARNING", "INFO", "ERROR"];
+    const LEVELS: [&str; 10] = ["DEBUG", "INFO", "INFO", "INFO", "INFO", "INFO", "INFO", "WARNING", "INFO", "ERROR"];
     const SOURCES: [&str; 4] = ["checkout", "auth", "search", "inventory"];
     let (level, source) = (LEVELS[random.below(10) as usize], SOURCES[random.below(4) as usize]);
     let (user, order, millis) = (random.below(90_000), random.next(), random.below(1000));

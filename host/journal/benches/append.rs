@@ -24,16 +24,11 @@ fn cpu_us() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks = after_name.split_whitespace().skip(11).take(2);
-    ticks
-        .filter_map(|ticks| ticks.parse::<u64>().ok())
-        .sum::<u64>()
-        * 10_000
+    ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum::<u64>() * 10_000
 }
 
 fn payload() -> Vec<u8> {
-    (0..FRAME_BYTES)
-        .map(|at| (at * 7 + at / 300) as u8 % 96 + 32)
-        .collect()
+    (0..FRAME_BYTES).map(|at| (at * 7 + at / 300) as u8 % 96 + 32).collect()
 }
 
 struct Outcome {
@@ -78,20 +73,11 @@ fn drive(journal: &Journal, payload: &[u8]) {
     });
 }
 
-fn journal(
-    folder: &Path,
-    name: &str,
-    options: Options,
-    reads: bool,
-) -> Result<Outcome, Box<dyn std::error::Error>> {
+fn journal(folder: &Path, name: &str, options: Options, reads: bool) -> Result<Outcome, Box<dyn std::error::Error>> {
     let place = folder.join("journal");
     let _ = fs::remove_dir_all(&place);
     let (journal, _) = Journal::open(Arc::new(Disk::new(&place)), options)?;
-    let reader = if reads {
-        Some(journal.reader("bench", None)?)
-    } else {
-        None
-    };
+    let reader = if reads { Some(journal.reader("bench", None)?) } else { None };
     let payload = payload();
     let (began, cpu) = (Instant::now(), cpu_us());
     std::thread::scope(|scope| {
@@ -103,13 +89,7 @@ fn journal(
     let (seconds, cpu_us) = (began.elapsed().as_secs_f64(), cpu_us() - cpu);
     journal.close();
     let frames_a_group = frames_a_group(&place)?;
-    let outcome = Outcome {
-        name: name.to_string(),
-        frames: FRAMES,
-        frames_a_group,
-        seconds,
-        cpu_us,
-    };
+    let outcome = Outcome { name: name.to_string(), frames: FRAMES, frames_a_group, seconds, cpu_us };
     fs::remove_dir_all(&place)?;
     Ok(outcome)
 }
@@ -176,50 +156,23 @@ fn floor(folder: &Path, frames_a_group: u64, sync: bool) -> Result<Outcome, std:
 }
 
 fn fresh(place: &Path) -> Result<File, std::io::Error> {
-    OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .open(place)
+    OpenOptions::new().create(true).write(true).truncate(true).open(place)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder =
-        std::env::var_os("WEIR_BENCH_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = std::env::var_os("WEIR_BENCH_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = folder.join(format!("weir-journal-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     // Old segments go all the time, as they do when sinks keep up.
-    let options = || Options {
-        max_size_bytes: 512 << 20,
-        when_full: WhenFull::DropOldest,
-        ..Options::default()
-    };
+    let options = || Options { max_size_bytes: 512 << 20, when_full: WhenFull::DropOldest, ..Options::default() };
     for _ in 0..3 {
         floor(&folder, 4, true)?.print();
         floor(&folder, 8, true)?.print();
         floor(&folder, 8, false)?.print();
         journal(&folder, "journal, always", options(), false)?.print();
         journal(&folder, "journal, always, a reader", options(), true)?.print();
-        journal(
-            &folder,
-            "journal, off",
-            Options {
-                sync: SyncMode::Off,
-                ..options()
-            },
-            false,
-        )?
-        .print();
-        journal(
-            &folder,
-            "journal, always, LZ4",
-            Options {
-                compress: true,
-                ..options()
-            },
-            false,
-        )?
-        .print();
+        journal(&folder, "journal, off", Options { sync: SyncMode::Off, ..options() }, false)?.print();
+        journal(&folder, "journal, always, LZ4", Options { compress: true, ..options() }, false)?.print();
     }
     fs::remove_dir_all(&folder)?;
     Ok(())

@@ -66,22 +66,13 @@ impl Appender {
             unsynced: Vec::new(),
             unsynced_bytes: 0,
             next: recovered.next,
-            records: recovered
-                .segments
-                .last()
-                .map_or(0, |segment| segment.records_after),
+            records: recovered.segments.last().map_or(0, |segment| segment.records_after),
             last,
             durable: last,
-            size_bytes: recovered
-                .segments
-                .iter()
-                .map(|segment| segment.size_bytes)
-                .sum(),
+            size_bytes: recovered.segments.iter().map(|segment| segment.size_bytes).sum(),
             shared,
         };
-        if let (Some(Tail { header, file }), Some(segment)) =
-            (&recovered.tail, recovered.segments.last())
-        {
+        if let (Some(Tail { header, file }), Some(segment)) = (&recovered.tail, recovered.segments.last()) {
             file.sync()?;
             let sync_off = appender.shared.options.sync == SyncMode::Off;
             let goes_on = (segment.frames > 0 && recovered.next == last + 1)
@@ -102,12 +93,7 @@ impl Appender {
     pub(crate) fn append(&mut self, batch: impl IntoIterator<Item = Pending>) {
         self.follow_jump();
         let time_ns = now_ns();
-        for Pending {
-            payload,
-            records,
-            done,
-        } in batch
-        {
+        for Pending { payload, records, done } in batch {
             if let Some(error) = self.poisoned() {
                 done(Err(error));
                 continue;
@@ -138,11 +124,7 @@ impl Appender {
 
     /// Makes sure that the active segment and the budget have room; returns the segment's mark.
     fn place(&mut self, frame_bytes: u64) -> Result<u32, AppendError> {
-        let header_bytes = if self.fits(frame_bytes) {
-            0
-        } else {
-            SEGMENT_HEADER_BYTES as u64
-        };
+        let header_bytes = if self.fits(frame_bytes) { 0 } else { SEGMENT_HEADER_BYTES as u64 };
         let needed = frame_bytes + header_bytes;
         let is_group_full = self.group.size_bytes + frame_bytes > MAX_GROUP_BYTES as u64;
         let is_over_budget = !self.has_room(self.group.size_bytes + needed);
@@ -168,8 +150,7 @@ impl Appender {
             return false;
         };
         let used = active.size_bytes + self.group.size_bytes;
-        used == SEGMENT_HEADER_BYTES as u64
-            || used + frame_bytes <= self.shared.options.roll_bytes()
+        used == SEGMENT_HEADER_BYTES as u64 || used + frame_bytes <= self.shared.options.roll_bytes()
     }
 
     pub(crate) fn has_room(&self, more_bytes: u64) -> bool {
@@ -178,10 +159,7 @@ impl Appender {
 
     /// Closes the active segment durably and begins the next.
     pub(crate) fn begin_segment(&mut self) -> Result<u32, AppendError> {
-        debug_assert!(
-            self.group.is_empty(),
-            "frames in the group carry the old segment's mark"
-        );
+        debug_assert!(self.group.is_empty(), "frames in the group carry the old segment's mark");
         self.sync();
         if let Some(error) = self.poisoned() {
             return Err(error);
@@ -221,11 +199,7 @@ impl Appender {
         self.half_made = None;
         let mut state = self.shared.state();
         // An empty segment of the same name was replaced.
-        if state
-            .segments
-            .back()
-            .is_some_and(|segment| segment.first == header.first)
-        {
+        if state.segments.back().is_some_and(|segment| segment.first == header.first) {
             state.segments.pop_back();
         } else {
             self.size_bytes += SEGMENT_HEADER_BYTES as u64;
@@ -233,12 +207,7 @@ impl Appender {
         state.segments.push_back(Segment::empty(&header));
         drop(state);
         let size_bytes = SEGMENT_HEADER_BYTES as u64;
-        self.active = Some(Active {
-            file,
-            mark: header.mark,
-            size_bytes,
-            durable_bytes: size_bytes,
-        });
+        self.active = Some(Active { file, mark: header.mark, size_bytes, durable_bytes: size_bytes });
         Ok(header.mark)
     }
 
@@ -259,16 +228,12 @@ impl Appender {
         let frames = self.group.take();
         match result {
             Ok(()) => {
-                self.shared
-                    .meters
-                    .appended(frames.len(), records, bytes, self.size_bytes);
+                self.shared.meters.appended(frames.len(), records, bytes, self.size_bytes);
                 self.acknowledge(frames);
             }
             Err(error) => {
                 self.shared.meters.refused(&error);
-                frames
-                    .into_iter()
-                    .for_each(|frame| (frame.done)(Err(error.clone())));
+                frames.into_iter().for_each(|frame| (frame.done)(Err(error.clone())));
             }
         }
     }
@@ -293,12 +258,7 @@ impl Appender {
     /// Makes the frames visible, now or after the next fsync, and tells the appenders.
     fn acknowledge(&mut self, frames: Vec<Queued>) {
         let mut answers = Vec::with_capacity(frames.len());
-        for Queued {
-            recent,
-            frame_bytes,
-            done,
-        } in frames
-        {
+        for Queued { recent, frame_bytes, done } in frames {
             answers.push((recent.entry.sequence, done));
             self.unsynced_bytes += frame_bytes;
             self.unsynced.push((recent, frame_bytes));
@@ -377,11 +337,7 @@ impl Appender {
     pub(crate) fn save_cursors(&mut self) {
         let cursors = {
             let state = self.shared.state();
-            state
-                .cursors
-                .iter()
-                .map(|(name, cursor)| (name.clone(), cursor.stored()))
-                .collect()
+            state.cursors.iter().map(|(name, cursor)| (name.clone(), cursor.stored())).collect()
         };
         match cursor::save(&*self.shared.storage, &cursors) {
             Ok(()) => {}

@@ -60,9 +60,7 @@ pub(crate) fn load(storage: &dyn Storage) -> io::Result<Result<BTreeMap<String, 
     };
     let size_bytes = file.size_bytes()?;
     if size_bytes > MAX_FILE_BYTES {
-        return Ok(Err(format!(
-            "it has {size_bytes} bytes, more than any list of cursors"
-        )));
+        return Ok(Err(format!("it has {size_bytes} bytes, more than any list of cursors")));
     }
     // Within MAX_FILE_BYTES, so it fits.
     let mut bytes = vec![0; size_bytes as usize];
@@ -83,10 +81,7 @@ fn encode(cursors: &BTreeMap<String, Stored>) -> String {
 
 fn decode(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_string())?;
-    let body_end = text
-        .trim_end_matches('\n')
-        .rfind('\n')
-        .map_or(0, |at| at + 1);
+    let body_end = text.trim_end_matches('\n').rfind('\n').map_or(0, |at| at + 1);
     let (body, last) = text.split_at(body_end);
     let crc = last.trim_end_matches('\n').strip_prefix("crc32c ");
     let crc = crc.and_then(|digits| u32::from_str_radix(digits, 16).ok());
@@ -97,9 +92,7 @@ fn decode(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
     if lines.next() != Some(TITLE) {
         return Err(format!("it does not begin with `{TITLE}`"));
     }
-    lines
-        .map(|line| parse_line(line).ok_or(format!("the line `{line}` is no cursor")))
-        .collect()
+    lines.map(|line| parse_line(line).ok_or(format!("the line `{line}` is no cursor"))).collect()
 }
 
 fn parse_line(line: &str) -> Option<(String, Stored)> {
@@ -115,30 +108,15 @@ mod tests {
 
     fn sample() -> BTreeMap<String, Stored> {
         BTreeMap::from([
-            (
-                "archive".to_string(),
-                Stored {
-                    committed: 1042,
-                    records: 81200,
-                },
-            ),
-            (
-                "alerts to slack".to_string(),
-                Stored {
-                    committed: 0,
-                    records: 0,
-                },
-            ),
+            ("archive".to_string(), Stored { committed: 1042, records: 81200 }),
+            ("alerts to slack".to_string(), Stored { committed: 0, records: 0 }),
         ])
     }
 
     #[test]
     fn cursors_come_back_as_they_were_saved() {
         assert_eq!(decode(encode(&sample()).as_bytes()), Ok(sample()));
-        assert_eq!(
-            decode(encode(&BTreeMap::new()).as_bytes()),
-            Ok(BTreeMap::new())
-        );
+        assert_eq!(decode(encode(&BTreeMap::new()).as_bytes()), Ok(BTreeMap::new()));
     }
 
     #[test]

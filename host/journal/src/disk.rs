@@ -22,9 +22,7 @@ pub struct Disk {
 impl Disk {
     /// The folder is created when the journal is opened, not here.
     pub fn new(folder: impl Into<PathBuf>) -> Disk {
-        Disk {
-            folder: folder.into(),
-        }
+        Disk { folder: folder.into() }
     }
 
     /// Where it is.
@@ -50,10 +48,7 @@ impl Storage for Disk {
     }
 
     fn lock(&self) -> io::Result<Option<Box<dyn Lock>>> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(0o600);
         let file = options.open(self.path(LOCK_FILE))?;
@@ -76,10 +71,7 @@ impl Storage for Disk {
             };
             // A name that is not UTF-8 is not one of ours.
             if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
-                files.push(FileInfo {
-                    name,
-                    size_bytes: metadata.len(),
-                });
+                files.push(FileInfo { name, size_bytes: metadata.len() });
             }
         }
         Ok(files)

@@ -8,9 +8,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// Another process has the journal open.
-    #[error(
-        "journal `{folder}` is in use by another process; stop it or choose another data folder"
-    )]
+    #[error("journal `{folder}` is in use by another process; stop it or choose another data folder")]
     Locked {
         /// The folder.
         folder: String,
@@ -70,9 +68,7 @@ pub enum AppendError {
     #[error("journal is stopped: {0}; restart after the disk is healthy")]
     Poisoned(String),
     /// Larger than [`MAX_PAYLOAD_BYTES`](crate::limits::MAX_PAYLOAD_BYTES) or the whole disk budget.
-    #[error(
-        "batch of {size_bytes} bytes is larger than the journal takes ({max_bytes}); send smaller batches"
-    )]
+    #[error("batch of {size_bytes} bytes is larger than the journal takes ({max_bytes}); send smaller batches")]
     TooLarge {
         /// What was offered.
         size_bytes: u64,

@@ -18,9 +18,7 @@ impl Appender {
         };
         match cut {
             Ok(()) => AppendError::Full(format!("a write failed: {error}; free disk space")),
-            Err(cut) => self.poison(format!(
-                "a write failed: {error}, and its remains can't be cut off: {cut}"
-            )),
+            Err(cut) => self.poison(format!("a write failed: {error}, and its remains can't be cut off: {cut}")),
         }
     }
 
@@ -43,17 +41,11 @@ impl Appender {
 
     pub(crate) fn poisoned(&self) -> Option<AppendError> {
         let state = self.shared.state();
-        state
-            .poisoned
-            .as_ref()
-            .map(|reason| AppendError::Poisoned(reason.clone()))
+        state.poisoned.as_ref().map(|reason| AppendError::Poisoned(reason.clone()))
     }
 }
 
 /// The disk, a quota or a limit on files has no room.
 pub(crate) fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
-    )
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }

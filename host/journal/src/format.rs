@@ -106,9 +106,7 @@ impl SegmentHeader {
             return Err(BadHeader::Damaged("its header is cut short"));
         }
         if &bytes[0..8] != MAGIC {
-            return Err(BadHeader::Damaged(
-                "its header does not begin with WEIRJRNL",
-            ));
+            return Err(BadHeader::Damaged("its header does not begin with WEIRJRNL"));
         }
         if crc32c::crc32c(&bytes[..60]) != u32_at(bytes, 60) {
             return Err(BadHeader::Damaged("its header has the wrong checksum"));
@@ -195,14 +193,8 @@ mod tests {
 
     #[test]
     fn any_changed_byte_of_a_segment_header_is_noticed() {
-        let header = SegmentHeader {
-            flags: SEGMENT_GAPS,
-            mark: 7,
-            first: 3,
-            previous: 2,
-            records_before: 100,
-            created_ns: -1,
-        };
+        let header =
+            SegmentHeader { flags: SEGMENT_GAPS, mark: 7, first: 3, previous: 2, records_before: 100, created_ns: -1 };
         let bytes = header.encode();
         assert_eq!(SegmentHeader::decode(&bytes), Ok(header));
         for at in 0..bytes.len() {
@@ -214,14 +206,7 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_told_apart_from_damage() {
-        let header = SegmentHeader {
-            flags: 0,
-            mark: 7,
-            first: 3,
-            previous: 2,
-            records_before: 0,
-            created_ns: 0,
-        };
+        let header = SegmentHeader { flags: 0, mark: 7, first: 3, previous: 2, records_before: 0, created_ns: 0 };
         let mut bytes = header.encode();
         bytes[8] = 2;
         let crc = crc32c::crc32c(&bytes[..60]).to_le_bytes();

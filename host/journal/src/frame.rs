@@ -29,10 +29,7 @@ pub(crate) struct FrameHeader {
 
 impl FrameHeader {
     pub(crate) fn encode(&self) -> [u8; FRAME_HEADER_BYTES] {
-        assert!(
-            self.stored_bytes <= self.payload_bytes,
-            "a payload never grows on disk"
-        );
+        assert!(self.stored_bytes <= self.payload_bytes, "a payload never grows on disk");
         let mut bytes = [0; FRAME_HEADER_BYTES];
         bytes[0..4].copy_from_slice(&self.mark.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.flags.to_le_bytes());
@@ -161,10 +158,7 @@ mod tests {
         let mut head = header(&stored);
         head.flags = FRAME_LZ4;
         head.payload_bytes = payload.len() as u32;
-        assert_eq!(
-            head.payload(stored.clone().into()).as_deref(),
-            Ok(&payload[..])
-        );
+        assert_eq!(head.payload(stored.clone().into()).as_deref(), Ok(&payload[..]));
         stored[3] ^= 1;
         assert!(head.payload(stored.clone().into()).is_err());
         // Even with a checksum that fits, what can't be decompressed is an error, not a panic.

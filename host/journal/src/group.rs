@@ -67,11 +67,7 @@ impl Group {
     /// Compresses, if wanted and worth it. The next `push` must be of this payload.
     pub(crate) fn prepare(&mut self, payload: Vec<u8>, wants_compression: bool) -> Prepared {
         let is_compressed = wants_compression && compress(&payload, &mut self.compressed);
-        let stored_bytes = if is_compressed {
-            self.compressed.len()
-        } else {
-            payload.len()
-        };
+        let stored_bytes = if is_compressed { self.compressed.len() } else { payload.len() };
         Prepared {
             cost_bytes: payload.capacity() + size_of::<RecentEntry>(),
             payload: Bytes::from(payload),
@@ -82,22 +78,9 @@ impl Group {
 
     pub(crate) fn push(&mut self, prepared: Prepared, stamp: &Stamp, done: Done) {
         let frame_bytes = prepared.frame_bytes();
-        let Prepared {
-            payload,
-            cost_bytes,
-            is_compressed,
-            stored_bytes,
-        } = prepared;
-        let stored: &[u8] = if is_compressed {
-            &self.compressed
-        } else {
-            &payload
-        };
-        assert_eq!(
-            stored.len(),
-            stored_bytes,
-            "the payload prepared last is the one pushed"
-        );
+        let Prepared { payload, cost_bytes, is_compressed, stored_bytes } = prepared;
+        let stored: &[u8] = if is_compressed { &self.compressed } else { &payload };
+        assert_eq!(stored.len(), stored_bytes, "the payload prepared last is the one pushed");
         // Both lengths are at most MAX_PAYLOAD_BYTES, which fits (checked where appends are taken).
         let header = FrameHeader {
             mark: stamp.mark,
@@ -122,22 +105,9 @@ impl Group {
         }
         self.size_bytes += frame_bytes;
         self.records += u64::from(stamp.records);
-        let entry = Entry {
-            sequence: stamp.sequence,
-            time_ns: stamp.time_ns,
-            records: stamp.records,
-            payload,
-        };
-        let recent = RecentEntry {
-            entry,
-            records_before: stamp.records_before,
-            cost_bytes,
-        };
-        self.frames.push(Queued {
-            recent,
-            frame_bytes,
-            done,
-        });
+        let entry = Entry { sequence: stamp.sequence, time_ns: stamp.time_ns, records: stamp.records, payload };
+        let recent = RecentEntry { entry, records_before: stamp.records_before, cost_bytes };
+        self.frames.push(Queued { recent, frame_bytes, done });
     }
 
     /// Neighbouring pieces of the buffer are one part of the write.

@@ -92,11 +92,7 @@ pub struct Inspection {
 impl Inspection {
     /// True when nothing is damaged.
     pub fn is_sound(&self) -> bool {
-        self.problems.is_empty()
-            && self
-                .segments
-                .iter()
-                .all(|segment| segment.problems.is_empty())
+        self.problems.is_empty() && self.segments.iter().all(|segment| segment.problems.is_empty())
     }
 }
 
@@ -104,16 +100,10 @@ impl Inspection {
 pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut inspection = Inspection::default();
-    let mut names: Vec<u64> = files
-        .iter()
-        .filter_map(|file| parse_segment_name(&file.name))
-        .collect();
+    let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
     names.sort_unstable();
-    inspection.set_aside = files
-        .iter()
-        .filter(|file| file.name.contains(".damaged"))
-        .map(|file| file.name.clone())
-        .collect();
+    inspection.set_aside =
+        files.iter().filter(|file| file.name.contains(".damaged")).map(|file| file.name.clone()).collect();
     let loaded = cursor::load(storage).map_err(failed(storage, "read `cursors`"))?;
     match loaded {
         Ok(cursors) => {
@@ -125,19 +115,14 @@ pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
             };
             inspection.cursors = cursors.into_iter().map(report).collect();
         }
-        Err(reason) => inspection
-            .problems
-            .push(format!("`cursors` is damaged: {reason}")),
+        Err(reason) => inspection.problems.push(format!("`cursors` is damaged: {reason}")),
     }
     let mut before: Option<End> = None;
     for (at, first) in names.iter().enumerate() {
         let is_last = at + 1 == names.len();
         let cursors = &mut inspection.cursors;
         let mut count = |found: &Found| {
-            for cursor in cursors
-                .iter_mut()
-                .filter(|cursor| found.header.sequence > cursor.committed)
-            {
+            for cursor in cursors.iter_mut().filter(|cursor| found.header.sequence > cursor.committed) {
                 cursor.lag_frames += 1;
                 cursor.lag_records += u64::from(found.header.records);
             }
@@ -151,9 +136,7 @@ pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let name = segment_name(*first);
-                inspection
-                    .problems
-                    .push(format!("`{name}` can't be read: {error}"));
+                inspection.problems.push(format!("`{name}` can't be read: {error}"));
                 before = None;
             }
         }
@@ -179,9 +162,7 @@ fn inspect_segment(
     let mut report = SegmentReport::empty(name, file.size_bytes()?);
     let header = match scan::read_header(&*file)? {
         Ok(header) => header,
-        Err(BadHeader::Damaged(_))
-            if is_last && report.size_bytes <= crate::format::SEGMENT_HEADER_BYTES as u64 =>
-        {
+        Err(BadHeader::Damaged(_)) if is_last && report.size_bytes <= crate::format::SEGMENT_HEADER_BYTES as u64 => {
             report.unfinished_bytes = report.size_bytes;
             return Ok((report, None));
         }
@@ -190,9 +171,7 @@ fn inspect_segment(
             return Ok((report, None));
         }
         Err(BadHeader::Newer(version)) => {
-            report.problems.push(format!(
-                "its format {version} is newer than this weir reads"
-            ));
+            report.problems.push(format!("its format {version} is newer than this weir reads"));
             return Ok((report, None));
         }
     };
@@ -201,11 +180,7 @@ fn inspect_segment(
         && header.previous != before.last
         && !(before.has_gaps && header.previous > before.last)
     {
-        report.problems.push(format!(
-            "frames {} to {} before it are missing",
-            before.last + 1,
-            header.previous
-        ));
+        report.problems.push(format!("frames {} to {} before it are missing", before.last + 1, header.previous));
     }
     let mut scan = Scan::new(&*file, &header)?;
     let mut last = header.previous;
@@ -222,10 +197,7 @@ fn inspect_segment(
                     report.unfinished_bytes = scan.size_bytes - offset;
                     break;
                 }
-                report.problems.push(format!(
-                    "byte {offset}, where frame {due} is due: {}",
-                    broken.reason
-                ));
+                report.problems.push(format!("byte {offset}, where frame {due} is due: {}", broken.reason));
                 match further {
                     Some(found) => {
                         scan.pass(&found);
@@ -239,34 +211,18 @@ fn inspect_segment(
         last = found.header.sequence;
         report.add(&found);
     }
-    Ok((
-        report,
-        Some(End {
-            last,
-            has_gaps: header.has_gaps(),
-        }),
-    ))
+    Ok((report, Some(End { last, has_gaps: header.has_gaps() })))
 }
 
 /// Calls `each` with every whole entry after `after`, in order, skipping damage, until it returns false. Entries of
 /// a running journal may be seen before they are durable.
-pub fn entries(
-    storage: &dyn Storage,
-    after: u64,
-    mut each: impl FnMut(Entry) -> bool,
-) -> Result<(), OpenError> {
+pub fn entries(storage: &dyn Storage, after: u64, mut each: impl FnMut(Entry) -> bool) -> Result<(), OpenError> {
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
-    let mut names: Vec<u64> = files
-        .iter()
-        .filter_map(|file| parse_segment_name(&file.name))
-        .collect();
+    let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
     names.sort_unstable();
     for (at, first) in names.iter().enumerate() {
         // Everything in it comes before the next one begins.
-        if names
-            .get(at + 1)
-            .is_some_and(|next| *next <= after.saturating_add(1))
-        {
+        if names.get(at + 1).is_some_and(|next| *next <= after.saturating_add(1)) {
             continue;
         }
         let name = segment_name(*first);

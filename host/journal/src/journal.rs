@@ -39,9 +39,7 @@ impl Drop for Inner {
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Journal")
-            .field("place", &self.inner.shared.storage.place())
-            .finish()
+        f.debug_struct("Journal").field("place", &self.inner.shared.storage.place()).finish()
     }
 }
 
@@ -51,24 +49,14 @@ pub(crate) fn open_parts(
     options: Options,
 ) -> Result<(Appender, Recovery, Box<dyn Lock>), OpenError> {
     options.check()?;
-    let lock = storage
-        .lock()
-        .map_err(failed(&*storage, "lock the folder"))?;
+    let lock = storage.lock().map_err(failed(&*storage, "lock the folder"))?;
     let Some(lock) = lock else {
-        return Err(OpenError::Locked {
-            folder: storage.place(),
-        });
+        return Err(OpenError::Locked { folder: storage.place() });
     };
     let recovered = recover(&*storage, &options)?;
     let state = first_state(&recovered);
-    let shared = Arc::new(Shared::new(
-        Arc::clone(&storage),
-        options,
-        Queue::default(),
-        state,
-    ));
-    let appender =
-        Appender::new(shared, &recovered).map_err(failed(&*storage, "sync the last segment"))?;
+    let shared = Arc::new(Shared::new(Arc::clone(&storage), options, Queue::default(), state));
+    let appender = Appender::new(shared, &recovered).map_err(failed(&*storage, "sync the last segment"))?;
     Ok((appender, recovered.report, lock))
 }
 
@@ -76,26 +64,12 @@ fn first_state(recovered: &Recovered) -> State {
     let last = recovered.report.last_sequence;
     let open = |(name, stored): (&String, &Stored)| {
         let Stored { committed, records } = *stored;
-        (
-            name.clone(),
-            Cursor {
-                committed,
-                records,
-                open: false,
-                skipped: 0,
-            },
-        )
+        (name.clone(), Cursor { committed, records, open: false, skipped: 0 })
     };
     State {
         visible: last,
-        visible_records: recovered
-            .segments
-            .last()
-            .map_or(0, |segment| segment.records_after),
-        recent: Recent {
-            after: last,
-            ..Recent::default()
-        },
+        visible_records: recovered.segments.last().map_or(0, |segment| segment.records_after),
+        recent: Recent { after: last, ..Recent::default() },
         cursors: recovered.cursors.iter().map(open).collect(),
         segments: recovered.segments.iter().cloned().collect(),
         ..State::default()
@@ -104,10 +78,7 @@ fn first_state(recovered: &Recovered) -> State {
 
 impl Journal {
     /// Opens a journal, or creates it in an empty folder. Reads all of it once and checks every byte.
-    pub fn open(
-        storage: Arc<dyn Storage>,
-        options: Options,
-    ) -> Result<(Journal, Recovery), OpenError> {
+    pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<(Journal, Recovery), OpenError> {
         let (appender, recovery, lock) = open_parts(Arc::clone(&storage), options)?;
         let shared = Arc::clone(&appender.shared);
         let thread = std::thread::Builder::new().name("weir-journal".to_string());
@@ -118,33 +89,17 @@ impl Journal {
                 drop(lock);
             })
             .map_err(failed(&*storage, "start the writer's thread"))?;
-        let inner = Inner {
-            shared,
-            writer: Mutex::new(Some(writer)),
-        };
-        Ok((
-            Journal {
-                inner: Arc::new(inner),
-            },
-            recovery,
-        ))
+        let inner = Inner { shared, writer: Mutex::new(Some(writer)) };
+        Ok((Journal { inner: Arc::new(inner) }, recovery))
     }
 
     /// Queues a payload of so many records. `done` is told the sequence once the payload is durable (as
     /// [`SyncMode`](crate::SyncMode) promises), or why not; it runs on the writer's thread, or at once on this one when
     /// the append is not even queued, and must be quick.
-    pub fn append(
-        &self,
-        payload: Vec<u8>,
-        records: u32,
-        done: impl FnOnce(Result<u64, AppendError>) + Send + 'static,
-    ) {
+    pub fn append(&self, payload: Vec<u8>, records: u32, done: impl FnOnce(Result<u64, AppendError>) + Send + 'static) {
         let max_bytes = self.max_payload_bytes();
         if payload.len() as u64 > max_bytes {
-            return done(Err(AppendError::TooLarge {
-                size_bytes: payload.len() as u64,
-                max_bytes,
-            }));
+            return done(Err(AppendError::TooLarge { size_bytes: payload.len() as u64, max_bytes }));
         }
         let done = Box::new(move |result| {
             // A panic in somebody's callback must not take the writer with it.
@@ -152,11 +107,7 @@ impl Journal {
                 tracing::error!("the callback of a journal append panicked");
             }
         });
-        let pushed = self.inner.shared.queue.push(Pending {
-            payload,
-            records,
-            done,
-        });
+        let pushed = self.inner.shared.queue.push(Pending { payload, records, done });
         if let Err((pending, error)) = pushed {
             (pending.done)(Err(error));
         }
@@ -165,12 +116,7 @@ impl Journal {
     /// Larger payloads are refused with [`AppendError::TooLarge`].
     pub fn max_payload_bytes(&self) -> u64 {
         let overhead = 2 * SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES;
-        let budget = self
-            .inner
-            .shared
-            .options
-            .max_size_bytes
-            .saturating_sub(overhead as u64);
+        let budget = self.inner.shared.options.max_size_bytes.saturating_sub(overhead as u64);
         budget.min(MAX_PAYLOAD_BYTES as u64)
     }
 
@@ -216,12 +162,7 @@ impl Journal {
     /// readers get what is left and then [`ReadError::Closed`]. Commits after it are not stored: stop readers first.
     pub fn close(&self) {
         self.inner.shared.queue.close();
-        let writer = self
-            .inner
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writer) = writer else { return };
         // A callback on the writer's own thread can't wait for itself.
         if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
@@ -230,15 +171,8 @@ impl Journal {
     }
 }
 
-pub(crate) fn open_reader(
-    shared: &Arc<Shared>,
-    name: &str,
-    after: Option<u64>,
-) -> Result<Reader, ReadError> {
-    let refuse = |reason: String| ReadError::Name {
-        name: name.to_string(),
-        reason,
-    };
+pub(crate) fn open_reader(shared: &Arc<Shared>, name: &str, after: Option<u64>) -> Result<Reader, ReadError> {
+    let refuse = |reason: String| ReadError::Name { name: name.to_string(), reason };
     check_name(name).map_err(refuse)?;
     let mut state = shared.state();
     let stored = state.cursors.get(name).cloned();
@@ -246,9 +180,7 @@ pub(crate) fn open_reader(
         return Err(ReadError::InUse(name.to_string()));
     }
     if stored.is_none() && state.cursors.len() >= MAX_READERS {
-        return Err(refuse(format!(
-            "there are {MAX_READERS} readers already; forget some"
-        )));
+        return Err(refuse(format!("there are {MAX_READERS} readers already; forget some")));
     }
     let oldest = state.before_oldest();
     let (committed, records) = match (after, &stored) {
@@ -261,21 +193,8 @@ pub(crate) fn open_reader(
     };
     state.not_before = state.not_before.max(committed + 1);
     let skipped = stored.map_or(0, |cursor| cursor.skipped);
-    state.cursors.insert(
-        name.to_string(),
-        Cursor {
-            committed,
-            records,
-            open: true,
-            skipped,
-        },
-    );
+    state.cursors.insert(name.to_string(), Cursor { committed, records, open: true, skipped });
     drop(state);
     shared.queue.touch();
-    Ok(Reader::new(
-        Arc::clone(shared),
-        name.to_string(),
-        committed,
-        records,
-    ))
+    Ok(Reader::new(Arc::clone(shared), name.to_string(), committed, records))
 }

@@ -75,22 +75,13 @@ impl Options {
         if !segment.contains(&self.segment_bytes) {
             return Err(OpenError::Option {
                 option: "segment_size",
-                reason: format!(
-                    "{} bytes; give {} to {}",
-                    self.segment_bytes,
-                    segment.start(),
-                    segment.end()
-                ),
+                reason: format!("{} bytes; give {} to {}", self.segment_bytes, segment.start(), segment.end()),
             });
         }
         if self.max_size_bytes < limits::MIN_SIZE_BYTES {
             return Err(OpenError::Option {
                 option: "max_size",
-                reason: format!(
-                    "{} bytes; give {} or more",
-                    self.max_size_bytes,
-                    limits::MIN_SIZE_BYTES
-                ),
+                reason: format!("{} bytes; give {} or more", self.max_size_bytes, limits::MIN_SIZE_BYTES),
             });
         }
         if self.sync == SyncMode::Every(Duration::ZERO) {
@@ -104,7 +95,6 @@ impl Options {
 
     /// The size at which segments are closed: what was asked, but never more than a quarter of the budget.
     pub(crate) fn roll_bytes(&self) -> u64 {
-        self.segment_bytes
-            .min(self.max_size_bytes / limits::SEGMENTS_IN_BUDGET)
+        self.segment_bytes.min(self.max_size_bytes / limits::SEGMENTS_IN_BUDGET)
     }
 }

@@ -74,11 +74,7 @@ impl Plan {
                     }
                     Err(error) => return Err(error.into()),
                 };
-                Place {
-                    file,
-                    segment: self.segment,
-                    at: self.start,
-                }
+                Place { file, segment: self.segment, at: self.start }
             }
         };
         let mut piece_bytes = self.max_bytes.clamp(SCAN_BYTES, MAX_READ_BYTES);
@@ -100,11 +96,7 @@ impl Plan {
                 piece_bytes = needs;
             }
         }
-        Ok(Piece {
-            entries,
-            place,
-            records_before,
-        })
+        Ok(Piece { entries, place, records_before })
     }
 
     /// Takes whole frames from the piece; returns how many bytes the first frame needs that was not whole.
@@ -122,8 +114,8 @@ impl Plan {
             if rest.len() < FRAME_HEADER_BYTES {
                 return Ok(FRAME_HEADER_BYTES);
             }
-            let header = FrameHeader::decode(rest, self.mark)
-                .map_err(|reason| self.damaged(place.at.offset, reason))?;
+            let header =
+                FrameHeader::decode(rest, self.mark).map_err(|reason| self.damaged(place.at.offset, reason))?;
             // A frame is smaller than 2^32 bytes, and so than any usize here.
             let frame_bytes = header.frame_bytes() as usize;
             let is_due = header.sequence > self.position;
@@ -139,9 +131,7 @@ impl Plan {
                     *records_before = place.at.records_before;
                 }
                 let stored = piece.slice(at + FRAME_HEADER_BYTES..at + frame_bytes);
-                let payload = header
-                    .payload(stored)
-                    .map_err(|reason| self.damaged(place.at.offset, reason))?;
+                let payload = header.payload(stored).map_err(|reason| self.damaged(place.at.offset, reason))?;
                 taken_bytes += payload_bytes;
                 entries.push(Entry {
                     sequence: header.sequence,

@@ -53,10 +53,7 @@ pub struct Reader {
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reader")
-            .field("name", &self.name)
-            .field("at", &self.at)
-            .finish_non_exhaustive()
+        f.debug_struct("Reader").field("name", &self.name).field("at", &self.at).finish_non_exhaustive()
     }
 }
 
@@ -108,9 +105,7 @@ impl Reader {
                 Look::File(plan) => {
                     let (name, segment) = (plan.name.clone(), plan.segment);
                     let read = tokio::task::spawn_blocking(move || plan.read()).await;
-                    let read = read.unwrap_or_else(|error| {
-                        Err(ReadFailure::Disk(std::io::Error::other(error)))
-                    });
+                    let read = read.unwrap_or_else(|error| Err(ReadFailure::Disk(std::io::Error::other(error))));
                     if let Some(entries) = self.accept(read, &name, segment)? {
                         return Ok(entries);
                     }
@@ -140,10 +135,7 @@ impl Reader {
             self.handed_out.pop_front();
         }
         if sequence > self.at.sequence {
-            self.at = Position {
-                sequence,
-                records: state.records_up_to(sequence),
-            };
+            self.at = Position { sequence, records: state.records_up_to(sequence) };
             self.is_count_near = true;
             self.place = None;
             records = Some(self.at.records);
@@ -164,24 +156,14 @@ impl Reader {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         if self.at.sequence >= state.visible {
-            return if state.closed {
-                Look::Closed
-            } else {
-                Look::Nothing
-            };
+            return if state.closed { Look::Closed } else { Look::Nothing };
         }
         if self.at.sequence >= state.recent.after {
             return Look::Entries(self.take_recent(&mut state, max_bytes));
         }
-        let at = state
-            .segments
-            .partition_point(|segment| segment.last <= self.at.sequence);
+        let at = state.segments.partition_point(|segment| segment.last <= self.at.sequence);
         let Some(segment) = state.segments.get(at) else {
-            return if state.closed {
-                Look::Closed
-            } else {
-                Look::Nothing
-            };
+            return if state.closed { Look::Closed } else { Look::Nothing };
         };
         let plan = Plan {
             storage: Arc::clone(&shared.storage),
@@ -200,9 +182,7 @@ impl Reader {
     fn take_recent(&mut self, state: &mut State, max_bytes: usize) -> Vec<Entry> {
         let recent = &state.recent.entries;
         let start = recent.partition_point(|recent| recent.entry.sequence <= self.at.sequence);
-        let records_before = recent
-            .get(start)
-            .map_or(self.at.records, |recent| recent.records_before);
+        let records_before = recent.get(start).map_or(self.at.records, |recent| recent.records_before);
         let mut entries = Vec::new();
         let mut taken_bytes = 0;
         for recent in recent.range(start..) {
@@ -226,11 +206,9 @@ impl Reader {
     ) -> Result<Option<Vec<Entry>>, ReadError> {
         let shared = Arc::clone(&self.shared);
         match read {
-            Ok(piece) if piece.entries.is_empty() => Err(self.damaged(
-                name,
-                piece.place.at.offset,
-                "a frame that was written is missing",
-            )),
+            Ok(piece) if piece.entries.is_empty() => {
+                Err(self.damaged(name, piece.place.at.offset, "a frame that was written is missing"))
+            }
             Ok(piece) => {
                 let mut state = shared.state();
                 self.place = Some(piece.place);
@@ -246,25 +224,17 @@ impl Reader {
                 Ok(None)
             }
             Err(ReadFailure::Damaged { offset, reason }) => Err(self.damaged(name, offset, reason)),
-            Err(ReadFailure::Disk(source)) => Err(ReadError::Storage {
-                place: shared.storage.place(),
-                segment: name.to_string(),
-                source,
-            }),
+            Err(ReadFailure::Disk(source)) => {
+                Err(ReadError::Storage { place: shared.storage.place(), segment: name.to_string(), source })
+            }
         }
     }
 
     /// Moves the position past the entries, and counts what is missing before them.
     fn hand_out(&mut self, state: &mut State, records_before: u64, entries: &[Entry]) {
-        let is_next = entries
-            .first()
-            .is_some_and(|entry| entry.sequence == self.at.sequence + 1);
+        let is_next = entries.first().is_some_and(|entry| entry.sequence == self.at.sequence + 1);
         let nothing_missing = self.is_count_near && is_next;
-        let lost = if nothing_missing {
-            0
-        } else {
-            records_before.saturating_sub(self.at.records)
-        };
+        let lost = if nothing_missing { 0 } else { records_before.saturating_sub(self.at.records) };
         self.is_count_near = false;
         if lost > 0 {
             self.skipped += lost;
@@ -277,10 +247,7 @@ impl Reader {
         let mut records = records_before;
         for entry in entries {
             records += u64::from(entry.records);
-            self.at = Position {
-                sequence: entry.sequence,
-                records,
-            };
+            self.at = Position { sequence: entry.sequence, records };
             if self.handed_out.len() >= MAX_HANDED_OUT {
                 self.handed_out.pop_back();
             }

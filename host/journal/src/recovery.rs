@@ -8,9 +8,7 @@
 
 use crate::cursor::{self, CURSORS_FILE, CURSORS_NEW, Stored};
 use crate::error::OpenError;
-use crate::format::{
-    BadHeader, SEGMENT_HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name,
-};
+use crate::format::{BadHeader, SEGMENT_HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name};
 use crate::limits::SEQUENCE_JUMP;
 use crate::options::{OnDamage, Options};
 use crate::report::{Damage, Recovery, SetAside, TornTail};
@@ -41,16 +39,9 @@ pub(crate) struct Recovered {
 }
 
 /// Errors of the disk, with what was tried.
-pub(crate) fn failed(
-    storage: &dyn Storage,
-    action: impl fmt::Display,
-) -> impl FnOnce(io::Error) -> OpenError {
+pub(crate) fn failed(storage: &dyn Storage, action: impl fmt::Display) -> impl FnOnce(io::Error) -> OpenError {
     let place = storage.place();
-    move |source| OpenError::Storage {
-        place,
-        action: action.to_string(),
-        source,
-    }
+    move |source| OpenError::Storage { place, action: action.to_string(), source }
 }
 
 /// Opens the folder; the caller holds its lock.
@@ -70,9 +61,7 @@ pub(crate) fn recover(storage: &dyn Storage, options: &Options) -> Result<Recove
             Ok(survey) => return Ok(finish(survey, cursors, set_aside)),
         }
     }
-    Err(failed(storage, "set damage aside")(io::Error::other(
-        "there is no end to it",
-    )))
+    Err(failed(storage, "set damage aside")(io::Error::other("there is no end to it")))
 }
 
 fn load_cursors(
@@ -96,14 +85,7 @@ fn load_cursors(
         return Err(OpenError::Damaged(Box::new(damage)));
     }
     let kept_as = salvage::rename_aside(storage, CURSORS_FILE)?;
-    Ok((
-        BTreeMap::new(),
-        Some(SetAside {
-            damage,
-            kept_as,
-            saved_frames: 0,
-        }),
-    ))
+    Ok((BTreeMap::new(), Some(SetAside { damage, kept_as, saved_frames: 0 })))
 }
 
 struct Survey {
@@ -114,66 +96,33 @@ struct Survey {
 
 /// Checks all segments; changes nothing but the torn end of the last.
 fn survey(storage: &dyn Storage, names: &[u64]) -> Result<Survey, OpenError> {
-    let mut survey = Survey {
-        segments: Vec::new(),
-        tail: None,
-        torn: None,
-    };
+    let mut survey = Survey { segments: Vec::new(), tail: None, torn: None };
     for (at, first) in names.iter().enumerate() {
         let is_last = at + 1 == names.len();
         let name = segment_name(*first);
-        let file = storage
-            .open(&name)
-            .map_err(failed(storage, format!("open `{name}`")))?;
-        let size_bytes = file
-            .size_bytes()
-            .map_err(failed(storage, format!("read the size of `{name}`")))?;
+        let file = storage.open(&name).map_err(failed(storage, format!("open `{name}`")))?;
+        let size_bytes = file.size_bytes().map_err(failed(storage, format!("read the size of `{name}`")))?;
         let previous = survey.segments.last();
         let (header, file) = match scan::read_header(&*file) {
             Ok(Ok(header)) => (header, file),
             Ok(Err(BadHeader::Newer(version))) => {
-                return Err(OpenError::Newer {
-                    place: storage.place(),
-                    segment: name,
-                    version,
-                });
+                return Err(OpenError::Newer { place: storage.place(), segment: name, version });
             }
             // Frames are written only after the header is durable, so a crash can't leave more than this.
             Ok(Err(_)) if is_last && size_bytes <= SEGMENT_HEADER_BYTES as u64 => {
                 begin_again(storage, *first, previous)?
             }
             Ok(Err(BadHeader::Damaged(reason))) => {
-                return Err(damaged(
-                    storage,
-                    &name,
-                    0,
-                    *first,
-                    names.get(at + 1),
-                    reason,
-                ));
+                return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
             }
             Err(error) => {
                 let reason = format!("its header can't be read: {error}");
-                return Err(damaged(
-                    storage,
-                    &name,
-                    0,
-                    *first,
-                    names.get(at + 1),
-                    reason,
-                ));
+                return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
             }
         };
         if header.first != *first {
             let reason = format!("it begins with frame {}, not with its name's", header.first);
-            return Err(damaged(
-                storage,
-                &name,
-                0,
-                *first,
-                names.get(at + 1),
-                reason,
-            ));
+            return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
         }
         check_chain(storage, previous, &header)?;
         let (segment, torn) = check_frames(storage, &header, &*file, is_last)?;
@@ -200,17 +149,12 @@ fn begin_again(
         created_ns: salvage::now_ns(),
     };
     let name = segment_name(first);
-    let file = salvage::create_segment(storage, &name, &header)
-        .map_err(failed(storage, format!("create `{name}`")))?;
+    let file = salvage::create_segment(storage, &name, &header).map_err(failed(storage, format!("create `{name}`")))?;
     Ok((header, file))
 }
 
 /// Every segment says which frame came before it: nothing may be missing between two.
-fn check_chain(
-    storage: &dyn Storage,
-    previous: Option<&Segment>,
-    header: &SegmentHeader,
-) -> Result<(), OpenError> {
+fn check_chain(storage: &dyn Storage, previous: Option<&Segment>, header: &SegmentHeader) -> Result<(), OpenError> {
     let Some(previous) = previous else {
         return Ok(());
     };
@@ -227,14 +171,7 @@ fn check_chain(
     );
     let offset = previous.size_bytes;
     let due = previous.last + 1;
-    Err(damaged(
-        storage,
-        &previous.name,
-        offset,
-        due,
-        Some(&header.first),
-        reason,
-    ))
+    Err(damaged(storage, &previous.name, offset, due, Some(&header.first), reason))
 }
 
 /// Walks the frames; cuts a torn end.
@@ -246,8 +183,7 @@ fn check_frames(
 ) -> Result<(Segment, Option<TornTail>), OpenError> {
     let mut segment = Segment::empty(header);
     let name = segment.name.clone();
-    let mut scan =
-        Scan::new(file, header).map_err(failed(storage, format!("read the size of `{name}`")))?;
+    let mut scan = Scan::new(file, header).map_err(failed(storage, format!("read the size of `{name}`")))?;
     let broken = loop {
         match scan.step() {
             Step::Frame(found) => {
@@ -277,13 +213,8 @@ fn check_frames(
         let after = first_whole.as_ref();
         return Err(damaged(storage, &name, offset, due, after, broken.reason));
     }
-    file.truncate(offset)
-        .map_err(failed(storage, format!("cut the torn end of `{name}`")))?;
-    let torn = TornTail {
-        segment: name,
-        offset,
-        size_bytes: size_bytes - offset,
-    };
+    file.truncate(offset).map_err(failed(storage, format!("cut the torn end of `{name}`")))?;
+    let torn = TornTail { segment: name, offset, size_bytes: size_bytes - offset };
     Ok((segment, Some(torn)))
 }
 
@@ -295,10 +226,7 @@ struct FrameOf {
 
 impl From<&scan::Found> for FrameOf {
     fn from(found: &scan::Found) -> FrameOf {
-        FrameOf {
-            sequence: found.header.sequence,
-            records: found.header.records,
-        }
+        FrameOf { sequence: found.header.sequence, records: found.header.records }
     }
 }
 
@@ -321,16 +249,8 @@ fn damaged(
 }
 
 /// Where the numbering goes on: after every number that somebody may have seen.
-fn finish(
-    survey: Survey,
-    cursors: BTreeMap<String, Stored>,
-    set_aside: Vec<SetAside>,
-) -> Recovered {
-    let Survey {
-        segments,
-        tail,
-        torn,
-    } = survey;
+fn finish(survey: Survey, cursors: BTreeMap<String, Stored>, set_aside: Vec<SetAside>) -> Recovered {
+    let Survey { segments, tail, torn } = survey;
     let last = segments.last().map_or(0, |segment| segment.last);
     let mut next = last + 1;
     if let Some(tail) = &tail {
@@ -349,35 +269,21 @@ fn finish(
     let report = Recovery {
         segments: segments.len(),
         frames: segments.iter().map(|segment| segment.frames).sum(),
-        records: segments
-            .iter()
-            .map(|segment| segment.records_after - segment.records_before)
-            .sum(),
+        records: segments.iter().map(|segment| segment.records_after - segment.records_before).sum(),
         last_sequence: last,
         torn,
         set_aside,
     };
-    Recovered {
-        segments,
-        tail,
-        cursors,
-        next,
-        report,
-    }
+    Recovered { segments, tail, cursors, next, report }
 }
 
 /// The names of the segments in order, and the leftovers of a crash that may go.
 pub(crate) fn segment_names(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     if files.iter().any(|file| file.name == CURSORS_NEW) {
-        storage
-            .remove(CURSORS_NEW)
-            .map_err(failed(storage, "remove `cursors.new`"))?;
+        storage.remove(CURSORS_NEW).map_err(failed(storage, "remove `cursors.new`"))?;
     }
-    let mut names: Vec<u64> = files
-        .iter()
-        .filter_map(|file| parse_segment_name(&file.name))
-        .collect();
+    let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
     names.sort_unstable();
     Ok(names)
 }

@@ -21,18 +21,8 @@ pub struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Damage {
-            place,
-            segment,
-            offset,
-            first_lost,
-            reason,
-            ..
-        } = self;
-        write!(
-            f,
-            "journal `{place}`: `{segment}` is damaged at byte {offset}: {reason}; "
-        )?;
+        let Damage { place, segment, offset, first_lost, reason, .. } = self;
+        write!(f, "journal `{place}`: `{segment}` is damaged at byte {offset}: {reason}; ")?;
         match self.last_lost {
             Some(last) if last == *first_lost => write!(f, "frame {last} is lost")?,
             Some(last) => write!(f, "frames {first_lost} to {last} are lost")?,

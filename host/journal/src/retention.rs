@@ -31,10 +31,7 @@ impl Appender {
             if state.segments.len() < 2 {
                 return false;
             }
-            state
-                .segments
-                .front()
-                .map(|segment| (segment.name.clone(), segment.size_bytes))
+            state.segments.front().map(|segment| (segment.name.clone(), segment.size_bytes))
         };
         let Some((name, size_bytes)) = oldest else {
             return false;
@@ -58,9 +55,7 @@ impl Appender {
         self.free_what_was_read(wanted);
         while self.shared.options.when_full == WhenFull::DropOldest && !self.has_room(wanted) {
             let before = self.size_bytes;
-            if self.is_down_to_one_segment()
-                && (self.is_last_segment_empty() || self.begin_segment().is_err())
-            {
+            if self.is_down_to_one_segment() && (self.is_last_segment_empty() || self.begin_segment().is_err()) {
                 break;
             }
             if !self.remove_oldest() || self.size_bytes >= before {
@@ -68,29 +63,21 @@ impl Appender {
             }
             self.shared.meters.dropped_segment();
         }
-        if self.has_room(needed) {
-            Ok(())
-        } else {
-            Err(self.full())
-        }
+        if self.has_room(needed) { Ok(()) } else { Err(self.full()) }
     }
 
     fn free_what_was_read(&mut self, wanted: u64) {
         let (slowest, oldest_last, newest_last) = {
             let state = self.shared.state();
             let slowest = state.slowest().map_or(0, |(_, cursor)| cursor.committed);
-            let oldest = state
-                .segments
-                .front()
-                .map_or(u64::MAX, |segment| segment.last);
+            let oldest = state.segments.front().map_or(u64::MAX, |segment| segment.last);
             (slowest, oldest, state.visible)
         };
         // Looked at before anything is saved, so that a full journal costs no fsync for each append it refuses.
         if slowest < oldest_last {
             return;
         }
-        if slowest >= newest_last && !self.is_last_segment_empty() && self.begin_segment().is_err()
-        {
+        if slowest >= newest_last && !self.is_last_segment_empty() && self.begin_segment().is_err() {
             return;
         }
         if !self.has_room(wanted) && !self.is_down_to_one_segment() {
@@ -103,11 +90,7 @@ impl Appender {
     }
 
     fn is_last_segment_empty(&self) -> bool {
-        self.shared
-            .state()
-            .segments
-            .back()
-            .is_none_or(|segment| segment.frames == 0)
+        self.shared.state().segments.back().is_none_or(|segment| segment.frames == 0)
     }
 
     fn full(&self) -> AppendError {

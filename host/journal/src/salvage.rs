@@ -28,9 +28,7 @@ pub(crate) fn new_mark() -> u32 {
 
 /// Now, in nanoseconds since 1970 UTC.
 pub(crate) fn now_ns() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -56,18 +54,12 @@ pub(crate) fn finish_interrupted(storage: &dyn Storage) -> Result<Vec<u64>, Open
         };
         if files.iter().any(|other| other.name == name) {
             let action = format!("remove `{}`", file.name);
-            storage
-                .remove(&file.name)
-                .map_err(failed(storage, action))?;
+            storage.remove(&file.name).map_err(failed(storage, action))?;
         } else {
             let action = format!("rename `{}`", file.name);
-            storage
-                .rename(&file.name, name)
-                .map_err(failed(storage, action))?;
+            storage.rename(&file.name, name).map_err(failed(storage, action))?;
         }
-        storage
-            .sync_folder()
-            .map_err(failed(storage, "sync the folder"))?;
+        storage.sync_folder().map_err(failed(storage, "sync the folder"))?;
     }
     segment_names(storage)
 }
@@ -81,21 +73,13 @@ pub(crate) fn rename_aside(storage: &dyn Storage, name: &str) -> Result<String, 
         attempt += 1;
         kept_as = format!("{name}{DAMAGED}.{attempt}");
     }
-    storage
-        .rename(name, &kept_as)
-        .map_err(failed(storage, format!("rename `{name}`")))?;
-    storage
-        .sync_folder()
-        .map_err(failed(storage, "sync the folder"))?;
+    storage.rename(name, &kept_as).map_err(failed(storage, format!("rename `{name}`")))?;
+    storage.sync_folder().map_err(failed(storage, "sync the folder"))?;
     Ok(kept_as)
 }
 
 /// Sets one damaged segment aside and puts what is whole of it in its place.
-pub(crate) fn set_aside(
-    storage: &dyn Storage,
-    names: &[u64],
-    damage: Damage,
-) -> Result<SetAside, OpenError> {
+pub(crate) fn set_aside(storage: &dyn Storage, names: &[u64], damage: Damage) -> Result<SetAside, OpenError> {
     let name = damage.segment.clone();
     let while_doing = || failed(storage, format!("save the whole frames of `{name}`"));
     let at = names.iter().position(|first| segment_name(*first) == name);
@@ -104,8 +88,7 @@ pub(crate) fn set_aside(
     let header = header_or_guess(storage, &*file, names, at, first);
     let salvaged = format!("{name}{SALVAGED}");
     let copy = storage.create(&salvaged).map_err(while_doing())?;
-    copy.append(&mut [IoSlice::new(&header.encode())])
-        .map_err(while_doing())?;
+    copy.append(&mut [IoSlice::new(&header.encode())]).map_err(while_doing())?;
     let saved_frames = copy_whole_frames(&*file, &*copy, &header).map_err(while_doing())?;
     copy.sync().map_err(while_doing())?;
     storage.sync_folder().map_err(while_doing())?;
@@ -113,11 +96,7 @@ pub(crate) fn set_aside(
     storage.rename(&salvaged, &name).map_err(while_doing())?;
     storage.sync_folder().map_err(while_doing())?;
     tracing::warn!(segment = %name, %kept_as, saved_frames, "set a damaged journal segment aside");
-    Ok(SetAside {
-        damage,
-        kept_as,
-        saved_frames,
-    })
+    Ok(SetAside { damage, kept_as, saved_frames })
 }
 
 /// The damaged segment's header; when it is the header that is damaged, one that fits its neighbours.
@@ -131,31 +110,17 @@ fn header_or_guess(
     if let Ok(Ok(header)) = scan::read_header(file)
         && header.first == first
     {
-        return SegmentHeader {
-            flags: header.flags | SEGMENT_GAPS,
-            ..header
-        };
+        return SegmentHeader { flags: header.flags | SEGMENT_GAPS, ..header };
     }
     // The first frame begins with the mark, unless that is damaged as well: then no frame will be found.
     let mut mark = [0; 4];
     let read = read_up_to(file, &mut mark, SEGMENT_HEADER_BYTES as u64);
-    let mark = if matches!(read, Ok(4)) {
-        u32::from_le_bytes(mark)
-    } else {
-        new_mark()
-    };
+    let mark = if matches!(read, Ok(4)) { u32::from_le_bytes(mark) } else { new_mark() };
     let (previous, records_before) = at
         .and_then(|at| at.checked_sub(1))
         .and_then(|before| end_of(storage, names[before]))
         .unwrap_or((first.saturating_sub(1), 0));
-    SegmentHeader {
-        flags: SEGMENT_GAPS,
-        mark,
-        first,
-        previous,
-        records_before,
-        created_ns: now_ns(),
-    }
+    SegmentHeader { flags: SEGMENT_GAPS, mark, first, previous, records_before, created_ns: now_ns() }
 }
 
 /// The last frame of a segment and the records up to it.
@@ -171,11 +136,7 @@ fn end_of(storage: &dyn Storage, first: u64) -> Option<(u64, u64)> {
     Some((last, records))
 }
 
-fn copy_whole_frames(
-    file: &dyn StoredFile,
-    copy: &dyn StoredFile,
-    header: &SegmentHeader,
-) -> io::Result<u64> {
+fn copy_whole_frames(file: &dyn StoredFile, copy: &dyn StoredFile, header: &SegmentHeader) -> io::Result<u64> {
     let mut scan = Scan::new(file, header)?;
     let mut saved = 0;
     loop {

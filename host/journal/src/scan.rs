@@ -45,19 +45,13 @@ pub(crate) struct Broken {
 
 impl Broken {
     fn because(reason: impl Into<String>) -> Broken {
-        Broken {
-            reason: reason.into(),
-            unreadable: false,
-        }
+        Broken { reason: reason.into(), unreadable: false }
     }
 }
 
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Broken {
-        Broken {
-            reason: format!("it can't be read: {error}"),
-            unreadable: true,
-        }
+        Broken { reason: format!("it can't be read: {error}"), unreadable: true }
     }
 }
 
@@ -114,9 +108,7 @@ impl<'a> Scan<'a> {
         let due = sequence == self.expected || (self.gaps && sequence > self.expected);
         if !due {
             let expected = self.expected;
-            return Step::Broken(Broken::because(format!(
-                "frame {sequence} is where {expected} is due"
-            )));
+            return Step::Broken(Broken::because(format!("frame {sequence} is where {expected} is due")));
         }
         self.pass(&found);
         Step::Frame(found)
@@ -158,8 +150,7 @@ impl<'a> Scan<'a> {
             return Err(Broken::because("a frame's header is cut short"));
         }
         let mark = self.mark;
-        let header = FrameHeader::decode(self.bytes(offset, FRAME_HEADER_BYTES)?, mark)
-            .map_err(Broken::because)?;
+        let header = FrameHeader::decode(self.bytes(offset, FRAME_HEADER_BYTES)?, mark).map_err(Broken::because)?;
         if header.frame_bytes() > left {
             return Err(Broken::because("a frame's payload is cut short"));
         }
@@ -168,9 +159,7 @@ impl<'a> Scan<'a> {
         let end = offset + header.frame_bytes();
         while at < end {
             let piece = self.bytes(at, 1)?;
-            let here = piece
-                .len()
-                .min(usize::try_from(end - at).unwrap_or(usize::MAX));
+            let here = piece.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
             crc = crc32c::crc32c_append(crc, &piece[..here]);
             at += here as u64;
         }
@@ -182,16 +171,11 @@ impl<'a> Scan<'a> {
 
     /// The file from this offset, at least `least` bytes.
     fn bytes(&mut self, offset: u64, least: usize) -> io::Result<&[u8]> {
-        let held = offset
-            .checked_sub(self.piece_at)
-            .and_then(|skip| usize::try_from(skip).ok());
+        let held = offset.checked_sub(self.piece_at).and_then(|skip| usize::try_from(skip).ok());
         let start = match held {
             Some(skip) if skip + least <= self.piece.len() => skip,
             _ => {
-                let left = self
-                    .size_bytes
-                    .saturating_sub(offset)
-                    .min(SCAN_BYTES as u64);
+                let left = self.size_bytes.saturating_sub(offset).min(SCAN_BYTES as u64);
                 self.piece.resize(least.max(left as usize), 0);
                 let filled = match read_up_to(self.file, &mut self.piece, offset) {
                     Ok(filled) => filled,

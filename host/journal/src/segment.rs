@@ -50,16 +50,9 @@ impl Segment {
     /// Takes up the frame at the segment's end.
     pub(crate) fn push(&mut self, sequence: u64, records: u32, frame_bytes: u64) {
         assert!(sequence > self.last, "frames come in order");
-        let due = self
-            .index
-            .last()
-            .map_or(0, |point| point.offset + INDEX_EVERY_BYTES);
+        let due = self.index.last().map_or(0, |point| point.offset + INDEX_EVERY_BYTES);
         if self.size_bytes >= due {
-            self.index.push(IndexPoint {
-                sequence,
-                offset: self.size_bytes,
-                records_before: self.records_after,
-            });
+            self.index.push(IndexPoint { sequence, offset: self.size_bytes, records_before: self.records_after });
         }
         self.last = sequence;
         self.frames += 1;
@@ -69,9 +62,7 @@ impl Segment {
 
     /// The last remembered place at or before the first frame after `position`.
     pub(crate) fn place_after(&self, position: u64) -> IndexPoint {
-        let later = self
-            .index
-            .partition_point(|point| point.sequence <= position.saturating_add(1));
+        let later = self.index.partition_point(|point| point.sequence <= position.saturating_add(1));
         match later.checked_sub(1) {
             Some(at) => self.index[at],
             None => IndexPoint {
@@ -89,14 +80,7 @@ mod tests {
 
     #[test]
     fn a_reader_in_the_middle_starts_at_the_nearest_place_before_it() {
-        let header = SegmentHeader {
-            flags: 0,
-            mark: 0,
-            first: 11,
-            previous: 10,
-            records_before: 500,
-            created_ns: 0,
-        };
+        let header = SegmentHeader { flags: 0, mark: 0, first: 11, previous: 10, records_before: 500, created_ns: 0 };
         let mut segment = Segment::empty(&header);
         for sequence in 11..=1000 {
             segment.push(sequence, 2, 10_000);

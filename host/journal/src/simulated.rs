@@ -110,13 +110,7 @@ impl Simulated {
         let id = platter.new_id();
         platter.names.insert(name.to_string(), id);
         platter.durable_names.insert(name.to_string(), id);
-        platter.contents.insert(
-            id,
-            Content {
-                now: bytes.clone(),
-                durable: bytes,
-            },
-        );
+        platter.contents.insert(id, Content { now: bytes.clone(), durable: bytes });
     }
 
     /// The disk as it is found after the power went now.
@@ -137,26 +131,15 @@ impl Simulated {
                 apply(&mut names, change);
             }
         }
-        let mut found = Platter {
-            next_id: platter.next_id,
-            ..Platter::default()
-        };
+        let mut found = Platter { next_id: platter.next_id, ..Platter::default() };
         for (name, id) in names {
             let content = platter.contents.get(&id).cloned().unwrap_or_default();
             let bytes = torn(&content.now, &content.durable, tear, &mut seed);
-            found.contents.insert(
-                id,
-                Content {
-                    now: bytes.clone(),
-                    durable: bytes,
-                },
-            );
+            found.contents.insert(id, Content { now: bytes.clone(), durable: bytes });
             found.names.insert(name.clone(), id);
             found.durable_names.insert(name, id);
         }
-        Simulated {
-            platter: Arc::new(Mutex::new(found)),
-        }
+        Simulated { platter: Arc::new(Mutex::new(found)) }
     }
 }
 
@@ -183,11 +166,7 @@ impl Platter {
     }
 
     fn check_up(&self) -> io::Result<()> {
-        if self.down {
-            Err(io::Error::other("the power is off"))
-        } else {
-            Ok(())
-        }
+        if self.down { Err(io::Error::other("the power is off")) } else { Ok(()) }
     }
 
     /// Counts an operation; the fault that hits it, if any.
@@ -212,10 +191,7 @@ impl Platter {
     }
 
     fn id(&self, name: &str) -> io::Result<u64> {
-        self.names
-            .get(name)
-            .copied()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn content(&mut self, id: u64) -> &mut Content {
@@ -270,19 +246,9 @@ impl Storage for Simulated {
     fn list(&self) -> io::Result<Vec<FileInfo>> {
         let platter = lock(&self.platter);
         platter.check_up()?;
-        let size = |id| {
-            platter
-                .contents
-                .get(id)
-                .map_or(0, |content| content.now.len() as u64)
-        };
+        let size = |id| platter.contents.get(id).map_or(0, |content| content.now.len() as u64);
         let files = platter.names.iter();
-        Ok(files
-            .map(|(name, id)| FileInfo {
-                name: name.clone(),
-                size_bytes: size(id),
-            })
-            .collect())
+        Ok(files.map(|(name, id)| FileInfo { name: name.clone(), size_bytes: size(id) }).collect())
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
@@ -297,20 +263,14 @@ impl Storage for Simulated {
             }
         };
         platter.content(id).now.clear();
-        Ok(Arc::new(SimulatedFile {
-            platter: Arc::clone(&self.platter),
-            id,
-        }))
+        Ok(Arc::new(SimulatedFile { platter: Arc::clone(&self.platter), id }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let platter = lock(&self.platter);
         platter.check_up()?;
         let id = platter.id(name)?;
-        Ok(Arc::new(SimulatedFile {
-            platter: Arc::clone(&self.platter),
-            id,
-        }))
+        Ok(Arc::new(SimulatedFile { platter: Arc::clone(&self.platter), id }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -354,9 +314,7 @@ impl StoredFile for SimulatedFile {
         let mut platter = lock(&self.platter);
         let fault = platter.operation()?;
         let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        let room = platter
-            .capacity_bytes
-            .map(|most| most.saturating_sub(platter.used_bytes()));
+        let room = platter.capacity_bytes.map(|most| most.saturating_sub(platter.used_bytes()));
         let mut outcome = Ok(());
         if let Some(room) = room
             && (bytes.len() as u64) > room
@@ -376,9 +334,7 @@ impl StoredFile for SimulatedFile {
         let mut platter = lock(&self.platter);
         platter.check_up()?;
         let bytes = &platter.content(self.id).now;
-        let from = usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let read = buffer.len().min(bytes.len() - from);
         buffer[..read].copy_from_slice(&bytes[from..from + read]);
         Ok(read)

@@ -29,12 +29,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        storage: Arc<dyn Storage>,
-        options: Options,
-        queue: Queue,
-        state: State,
-    ) -> Shared {
+    pub(crate) fn new(storage: Arc<dyn Storage>, options: Options, queue: Queue, state: State) -> Shared {
         Shared {
             storage,
             options,
@@ -63,10 +58,7 @@ pub(crate) struct Cursor {
 
 impl Cursor {
     pub(crate) fn stored(&self) -> Stored {
-        Stored {
-            committed: self.committed,
-            records: self.records,
-        }
+        Stored { committed: self.committed, records: self.records }
     }
 }
 
@@ -121,9 +113,7 @@ pub(crate) struct State {
 impl State {
     /// Lets readers see a frame at the end of the last segment.
     pub(crate) fn publish(&mut self, entry: RecentEntry, frame_bytes: u64, recent_bytes: usize) {
-        let Entry {
-            sequence, records, ..
-        } = entry.entry;
+        let Entry { sequence, records, .. } = entry.entry;
         if let Some(segment) = self.segments.back_mut() {
             segment.push(sequence, records, frame_bytes);
         }
@@ -134,10 +124,7 @@ impl State {
 
     /// The least position of all readers, open and remembered; `None` without readers.
     pub(crate) fn slowest(&self) -> Option<(&str, &Cursor)> {
-        let slowest = self
-            .cursors
-            .iter()
-            .min_by_key(|(_, cursor)| cursor.committed);
+        let slowest = self.cursors.iter().min_by_key(|(_, cursor)| cursor.committed);
         slowest.map(|(name, cursor)| (name.as_str(), cursor))
     }
 
@@ -154,9 +141,7 @@ impl State {
         if sequence >= self.visible {
             return self.visible_records;
         }
-        let at = self
-            .segments
-            .partition_point(|segment| segment.last <= sequence);
+        let at = self.segments.partition_point(|segment| segment.last <= sequence);
         match self.segments.get(at) {
             Some(segment) => segment.place_after(sequence).records_before,
             None => self.visible_records,

@@ -52,17 +52,9 @@ pub(crate) fn stats(shared: &Shared) -> Stats {
         first_sequence: state.before_oldest() + 1,
         last_sequence: state.visible,
         frames: state.segments.iter().map(|segment| segment.frames).sum(),
-        records: state
-            .segments
-            .iter()
-            .map(|segment| segment.records_after - segment.records_before)
-            .sum(),
+        records: state.segments.iter().map(|segment| segment.records_after - segment.records_before).sum(),
         segments: state.segments.len(),
-        size_bytes: state
-            .segments
-            .iter()
-            .map(|segment| segment.size_bytes)
-            .sum(),
+        size_bytes: state.segments.iter().map(|segment| segment.size_bytes).sum(),
         max_size_bytes: shared.options.max_size_bytes,
         recent_bytes: state.recent.size_bytes,
         poisoned: state.poisoned.clone(),
@@ -153,69 +145,24 @@ impl Meters {
     }
 
     pub(crate) fn skipped(&self, reader: &str, records: u64) {
-        metrics::counter!("weir_journal_skipped_records_total", "reader" => reader.to_string())
-            .increment(records);
+        metrics::counter!("weir_journal_skipped_records_total", "reader" => reader.to_string()).increment(records);
     }
 }
 
 /// Describes the journal's metrics; the binary calls it once.
 pub fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
-    describe_counter!(
-        "weir_journal_frames_total",
-        Unit::Count,
-        "Batches written to the journal"
-    );
-    describe_counter!(
-        "weir_journal_records_total",
-        Unit::Count,
-        "Records written to the journal"
-    );
-    describe_counter!(
-        "weir_journal_written_bytes_total",
-        Unit::Bytes,
-        "Bytes written to the journal"
-    );
-    describe_histogram!(
-        "weir_journal_group_frames",
-        Unit::Count,
-        "Batches that shared a write and an fsync"
-    );
-    describe_histogram!(
-        "weir_journal_sync_seconds",
-        Unit::Seconds,
-        "Time an fsync of the journal took"
-    );
-    describe_counter!(
-        "weir_journal_syncs_total",
-        Unit::Count,
-        "Fsyncs of the journal"
-    );
-    describe_counter!(
-        "weir_journal_refused_total",
-        Unit::Count,
-        "Batches the journal refused, by reason"
-    );
-    describe_gauge!(
-        "weir_journal_size_bytes",
-        Unit::Bytes,
-        "Size of the journal's segments"
-    );
-    describe_gauge!(
-        "weir_journal_poisoned",
-        Unit::Count,
-        "1 after a failed write or fsync stopped the journal"
-    );
-    describe_counter!(
-        "weir_journal_dropped_segments_total",
-        Unit::Count,
-        "Segments dropped for the disk budget"
-    );
-    describe_gauge!(
-        "weir_journal_lag_records",
-        Unit::Count,
-        "Records a reader has not delivered yet"
-    );
+    describe_counter!("weir_journal_frames_total", Unit::Count, "Batches written to the journal");
+    describe_counter!("weir_journal_records_total", Unit::Count, "Records written to the journal");
+    describe_counter!("weir_journal_written_bytes_total", Unit::Bytes, "Bytes written to the journal");
+    describe_histogram!("weir_journal_group_frames", Unit::Count, "Batches that shared a write and an fsync");
+    describe_histogram!("weir_journal_sync_seconds", Unit::Seconds, "Time an fsync of the journal took");
+    describe_counter!("weir_journal_syncs_total", Unit::Count, "Fsyncs of the journal");
+    describe_counter!("weir_journal_refused_total", Unit::Count, "Batches the journal refused, by reason");
+    describe_gauge!("weir_journal_size_bytes", Unit::Bytes, "Size of the journal's segments");
+    describe_gauge!("weir_journal_poisoned", Unit::Count, "1 after a failed write or fsync stopped the journal");
+    describe_counter!("weir_journal_dropped_segments_total", Unit::Count, "Segments dropped for the disk budget");
+    describe_gauge!("weir_journal_lag_records", Unit::Count, "Records a reader has not delivered yet");
     describe_counter!(
         "weir_journal_skipped_records_total",
         Unit::Count,

@@ -57,11 +57,7 @@ pub trait StoredFile: Send + Sync {
 }
 
 /// Fills `buffer` from the offset as far as the file goes; returns how much.
-pub(crate) fn read_up_to(
-    file: &dyn StoredFile,
-    buffer: &mut [u8],
-    offset: u64,
-) -> io::Result<usize> {
+pub(crate) fn read_up_to(file: &dyn StoredFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], offset + filled as u64) {

@@ -17,55 +17,28 @@ use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-const TEARS: [Tear; 6] = [
-    Tear::Lost,
-    Tear::Kept,
-    Tear::Prefix(300),
-    Tear::Prefix(995),
-    Tear::Garbage(11),
-    Tear::Holes(21),
-];
+const TEARS: [Tear; 6] =
+    [Tear::Lost, Tear::Kept, Tear::Prefix(300), Tear::Prefix(995), Tear::Garbage(11), Tear::Holes(21)];
 /// Sizes that make groups within a segment, groups over several, and frames larger than a segment.
 const SIZES: [usize; 9] = [0, 1, 37, 300, 900, 3000, 4200, 64, 9000];
 const GROUPS: usize = 16;
 
 fn options(sync: SyncMode, compress: bool) -> Options {
-    Options {
-        sync,
-        compress,
-        segment_bytes: 4096,
-        max_size_bytes: 1 << 20,
-        recent_bytes: 8192,
-        ..Options::default()
-    }
+    Options { sync, compress, segment_bytes: 4096, max_size_bytes: 1 << 20, recent_bytes: 8192, ..Options::default() }
 }
 
 /// The payload of append number `id`: says which it is, and compresses a little.
 fn payload(id: usize) -> Vec<u8> {
     let mut bytes = format!("append {id};").into_bytes();
     let size = SIZES[id % SIZES.len()];
-    bytes.extend((0..size).map(|at| {
-        if at % 3 == 0 {
-            (at * 31 + id * 17) as u8
-        } else {
-            b'x'
-        }
-    }));
+    bytes.extend((0..size).map(|at| if at % 3 == 0 { (at * 31 + id * 17) as u8 } else { b'x' }));
     bytes
 }
 
 fn id_of(payload: &[u8]) -> usize {
-    let text = payload
-        .split(|byte| *byte == b';')
-        .next()
-        .expect("split gives at least one part");
-    let digits = std::str::from_utf8(text)
-        .expect("payloads begin with text")
-        .strip_prefix("append ");
-    digits
-        .expect("payloads begin so")
-        .parse()
-        .expect("then a number")
+    let text = payload.split(|byte| *byte == b';').next().expect("split gives at least one part");
+    let digits = std::str::from_utf8(text).expect("payloads begin with text").strip_prefix("append ");
+    digits.expect("payloads begin so").parse().expect("then a number")
 }
 
 /// What the outside world knows.
@@ -91,11 +64,7 @@ fn open(disk: &Simulated, options: &Options) -> Result<Opened, OpenError> {
     let (appender, _, lock) = open_parts(storage, options.clone())?;
     let reader = |name| open_reader(&appender.shared, name, None).expect("the name is free");
     let readers = vec![reader("archive"), reader("alerts")];
-    Ok(Opened {
-        appender,
-        readers,
-        _lock: lock,
-    })
+    Ok(Opened { appender, readers, _lock: lock })
 }
 
 impl World {
@@ -111,17 +80,10 @@ impl World {
         let acked = Arc::clone(&self.acked);
         let done = Box::new(move |result| {
             if let Ok(sequence) = result {
-                acked
-                    .lock()
-                    .expect("nothing panics with it")
-                    .push((sequence, id));
+                acked.lock().expect("nothing panics with it").push((sequence, id));
             }
         });
-        Pending {
-            payload: payload(id),
-            records: 1 + (id % 5) as u32,
-            done,
-        }
+        Pending { payload: payload(id), records: 1 + (id % 5) as u32, done }
     }
 
     /// Appends, commits of two readers at different speeds, cursors saved, segments let go, a restart in the middle.
@@ -158,28 +120,15 @@ impl World {
             true
         });
         read.expect("a recovered folder can be read");
-        assert!(
-            inspect::inspect(disk).expect("it can be read").is_sound(),
-            "{what}: damaged after recovery"
-        );
+        assert!(inspect::inspect(disk).expect("it can be read").is_sound(), "{what}: damaged after recovery");
         let ids: Vec<usize> = found.iter().map(|entry| id_of(&entry.payload)).collect();
-        assert!(
-            ids.windows(2).all(|pair| pair[0] < pair[1]),
-            "{what}: out of order {ids:?}"
-        );
+        assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{what}: out of order {ids:?}");
         let sequences: Vec<u64> = found.iter().map(|entry| entry.sequence).collect();
-        assert!(
-            sequences.windows(2).all(|pair| pair[0] < pair[1]),
-            "{what}: {sequences:?}"
-        );
+        assert!(sequences.windows(2).all(|pair| pair[0] < pair[1]), "{what}: {sequences:?}");
         for (entry, id) in found.iter().zip(&ids) {
             assert!(*id < self.sent, "{what}: {id} was never sent");
             assert_eq!(entry.payload, payload(*id), "{what}: bytes of {id}");
-            assert_eq!(
-                entry.records,
-                1 + (*id % 5) as u32,
-                "{what}: records of {id}"
-            );
+            assert_eq!(entry.records, 1 + (*id % 5) as u32, "{what}: records of {id}");
         }
         let must_be_there = |sequence: u64| match sync {
             SyncMode::Always => sequence > self.delivered,
@@ -188,14 +137,8 @@ impl World {
         };
         for (sequence, id) in self.acked.lock().expect("nothing panics with it").iter() {
             match sequences.binary_search(sequence) {
-                Ok(at) => assert_eq!(
-                    ids[at], *id,
-                    "{what}: number {sequence} means something else now"
-                ),
-                Err(_) => assert!(
-                    !must_be_there(*sequence),
-                    "{what}: acknowledged {id} is lost ({sequence})"
-                ),
+                Ok(at) => assert_eq!(ids[at], *id, "{what}: number {sequence} means something else now"),
+                Err(_) => assert!(!must_be_there(*sequence), "{what}: acknowledged {id} is lost ({sequence})"),
             }
         }
     }
@@ -207,10 +150,7 @@ impl World {
         for reader in &opened.readers {
             assert_eq!(reader.skipped(), 0, "{what}");
             let before_oldest = opened.appender.shared.state().before_oldest();
-            assert!(
-                reader.position() <= self.seen.max(before_oldest),
-                "{what}: a cursor ran ahead"
-            );
+            assert!(reader.position() <= self.seen.max(before_oldest), "{what}: a cursor ran ahead");
         }
         if options.sync != SyncMode::Always {
             // What was acknowledged without being durable, nor seen by a reader, may be gone with its number.
@@ -224,10 +164,7 @@ impl World {
         self.seen = opened.appender.shared.state().visible;
         let acked = self.acked.lock().expect("nothing panics with it")[acked_before..].to_vec();
         assert_eq!(acked.len(), 3, "{what}: can't append after recovery");
-        assert!(
-            acked.iter().all(|(sequence, _)| *sequence > seen_before),
-            "{what}: a number was given twice"
-        );
+        assert!(acked.iter().all(|(sequence, _)| *sequence > seen_before), "{what}: a number was given twice");
         drop(opened);
         let disk = disk.power_cut(Tear::Lost);
         let opened = open(&disk, options).unwrap_or_else(|error| panic!("{what}, again: {error}"));
@@ -257,11 +194,7 @@ fn crash_recovery(disk: &Simulated, options: &Options) -> (Simulated, u64) {
         disk.fail_at(crashes + 1, Fault::Crash);
         match open(&disk, options) {
             Err(_) => {
-                disk = disk.power_cut(if crashes % 2 == 0 {
-                    Tear::Lost
-                } else {
-                    Tear::Kept
-                });
+                disk = disk.power_cut(if crashes % 2 == 0 { Tear::Lost } else { Tear::Kept });
                 crashes += 1;
             }
             Ok(opened) => {
@@ -283,10 +216,7 @@ fn sweep_crashes(options: &Options) -> u64 {
                 ended = true;
                 break;
             };
-            let what = format!(
-                "{:?}, compress {}, operation {at}, {tear:?}",
-                options.sync, options.compress
-            );
+            let what = format!("{:?}, compress {}, operation {at}, {tear:?}", options.sync, options.compress);
             let (disk, crashes) = crash_recovery(&disk.power_cut(tear), options);
             in_recovery += crashes;
             points += 1;
@@ -307,10 +237,7 @@ fn sweep_crashes(options: &Options) -> u64 {
 fn acknowledged_frames_survive_a_power_cut_at_every_operation() {
     let plain = sweep_crashes(&options(SyncMode::Always, false));
     let compressed = sweep_crashes(&options(SyncMode::Always, true));
-    assert!(
-        plain > 400 && compressed > 300,
-        "{plain} and {compressed}: the workload has shrunk"
-    );
+    assert!(plain > 400 && compressed > 300, "{plain} and {compressed}: the workload has shrunk");
 }
 
 #[test]
@@ -340,11 +267,7 @@ fn a_failing_operation_loses_nothing_that_was_acknowledged() {
                     break;
                 };
                 points += 1;
-                world.recover_and_go_on(
-                    &disk.power_cut(tear),
-                    &options,
-                    &format!("{what}, then {tear:?}"),
-                );
+                world.recover_and_go_on(&disk.power_cut(tear), &options, &format!("{what}, then {tear:?}"));
             }
         }
     }

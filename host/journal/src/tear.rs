@@ -27,11 +27,7 @@ pub(crate) fn next_random(seed: &mut u64) -> u64 {
 
 /// What is found of a file after a power cut.
 pub(crate) fn torn(now: &[u8], durable: &[u8], tear: Tear, seed: &mut u64) -> Vec<u8> {
-    let kept = durable
-        .iter()
-        .zip(now)
-        .take_while(|(old, new)| old == new)
-        .count();
+    let kept = durable.iter().zip(now).take_while(|(old, new)| old == new).count();
     let grew = kept == durable.len();
     match tear {
         Tear::Lost => durable.to_vec(),
@@ -46,11 +42,7 @@ pub(crate) fn torn(now: &[u8], durable: &[u8], tear: Tear, seed: &mut u64) -> Ve
         Tear::Garbage(_) => {
             let mut bytes = now.to_vec();
             let new_bytes = (now.len() - kept) as u64;
-            let from = if new_bytes == 0 {
-                0
-            } else {
-                next_random(seed) % new_bytes
-            };
+            let from = if new_bytes == 0 { 0 } else { next_random(seed) % new_bytes };
             for byte in &mut bytes[kept + from as usize..] {
                 *byte = next_random(seed) as u8;
             }

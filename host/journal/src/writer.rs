@@ -58,8 +58,7 @@ impl Queue {
             return Err((pending, AppendError::Closed));
         }
         let size_bytes = waiting.size_bytes + pending.payload.len();
-        let is_over =
-            waiting.appends.len() >= MAX_WAITING_APPENDS || size_bytes > MAX_WAITING_BYTES;
+        let is_over = waiting.appends.len() >= MAX_WAITING_APPENDS || size_bytes > MAX_WAITING_BYTES;
         if is_over && !waiting.appends.is_empty() {
             return Err((pending, AppendError::Busy));
         }
@@ -92,13 +91,9 @@ impl Queue {
     /// Waits until there is something to do, or until the deadline. `appends` is an empty vector to be swapped in.
     fn take(&self, deadline: Option<Instant>, knows_touched: bool, appends: Vec<Pending>) -> Work {
         let mut waiting = self.lock();
-        while waiting.appends.is_empty() && !waiting.closing && (!waiting.touched || knows_touched)
-        {
+        while waiting.appends.is_empty() && !waiting.closing && (!waiting.touched || knows_touched) {
             waiting = match deadline {
-                None => self
-                    .wake
-                    .wait(waiting)
-                    .unwrap_or_else(PoisonError::into_inner),
+                None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
                     let left = deadline.saturating_duration_since(Instant::now());
                     if left.is_zero() {
@@ -158,10 +153,7 @@ fn write_until_closed(appender: &mut Appender) {
     let mut cursors_saved: Option<Instant> = None;
     loop {
         let deadline = [sync_at, cursors_at].into_iter().flatten().min();
-        let work = appender
-            .shared
-            .queue
-            .take(deadline, cursors_at.is_some(), appends);
+        let work = appender.shared.queue.take(deadline, cursors_at.is_some(), appends);
         appends = work.appends;
         if !appends.is_empty() {
             appender.append(appends.drain(..));

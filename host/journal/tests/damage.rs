@@ -7,19 +7,13 @@ use weir_journal::simulated::Simulated;
 use weir_journal::{Entry, Journal, OnDamage, OpenError, Options};
 
 fn options(on_damage: OnDamage) -> Options {
-    Options {
-        segment_bytes: 4096,
-        max_size_bytes: 1 << 20,
-        on_damage,
-        ..Options::default()
-    }
+    Options { segment_bytes: 4096, max_size_bytes: 1 << 20, on_damage, ..Options::default() }
 }
 
 /// A journal of 30 entries of 600 bytes in segments of 6 entries.
 fn filled() -> Simulated {
     let disk = Simulated::new();
-    let (journal, _) =
-        Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
     drop(journal.reader("archive", None).expect("the name is free"));
     let (sender, receiver) = mpsc::channel();
     for n in 1..=30u8 {
@@ -75,18 +69,12 @@ fn a_segment_of_version_1_is_read_as_it_was_written() {
     assert!(report.is_sound(), "{report:?}");
     let found = all(&disk);
     assert_eq!(found.len(), 2);
-    assert_eq!(
-        (found[0].sequence, found[0].records, found[0].time_ns),
-        (1, 3, 1_700_000_000_000_000_001)
-    );
+    assert_eq!((found[0].sequence, found[0].records, found[0].time_ns), (1, 3, 1_700_000_000_000_000_001));
     assert_eq!(found[0].payload, "weir");
     assert_eq!((found[1].sequence, found[1].records), (2, 1));
     assert_eq!(found[1].payload, vec![b'a'; 64], "compressed");
     let (_, recovery) = Journal::open(Arc::new(disk), options(OnDamage::Refuse)).expect("it opens");
-    assert_eq!(
-        (recovery.frames, recovery.records, recovery.last_sequence),
-        (2, 4, 2)
-    );
+    assert_eq!((recovery.frames, recovery.records, recovery.last_sequence), (2, 4, 2));
 }
 
 #[test]
@@ -106,10 +94,7 @@ fn damage_anywhere_before_the_last_frame_is_refused_with_its_place_and_changes_n
         let Err(OpenError::Damaged(damage)) = refused else {
             panic!("{name} {flipped}: {refused:?}");
         };
-        assert_eq!(
-            (damage.segment.as_str(), damage.first_lost, damage.offset),
-            (name, sequence, offset as u64)
-        );
+        assert_eq!((damage.segment.as_str(), damage.first_lost, damage.offset), (name, sequence, offset as u64));
         assert_eq!(disk.bytes(name), before);
         assert!(!inspect(&disk).expect("it can be read").is_sound());
     }
@@ -117,30 +102,17 @@ fn damage_anywhere_before_the_last_frame_is_refused_with_its_place_and_changes_n
 
 #[test]
 fn setting_damage_aside_keeps_every_whole_frame_and_the_damaged_file() {
-    let places = [
-        (FIRST, 20, None),
-        (FIRST, 64 + 55, Some(1)),
-        (SECOND, 64 + 2 * FRAME, Some(9)),
-        (LAST, 64 + 60, Some(25)),
-    ];
+    let places =
+        [(FIRST, 20, None), (FIRST, 64 + 55, Some(1)), (SECOND, 64 + 2 * FRAME, Some(9)), (LAST, 64 + 60, Some(25))];
     for (name, flipped, lost) in places {
         let disk = filled();
         disk.flip_byte(name, flipped);
         let damaged = disk.bytes(name);
-        let (journal, recovery) =
-            Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)).expect("it opens");
+        let (journal, recovery) = Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)).expect("it opens");
         assert_eq!(recovery.set_aside.len(), 1);
         assert_eq!(disk.bytes(&recovery.set_aside[0].kept_as), damaged);
-        let expected: Vec<u64> = (1..=30)
-            .filter(|sequence| Some(*sequence) != lost)
-            .collect();
-        assert_eq!(
-            all(&disk)
-                .iter()
-                .map(|entry| entry.sequence)
-                .collect::<Vec<_>>(),
-            expected
-        );
+        let expected: Vec<u64> = (1..=30).filter(|sequence| Some(*sequence) != lost).collect();
+        assert_eq!(all(&disk).iter().map(|entry| entry.sequence).collect::<Vec<_>>(), expected);
         let (sender, receiver) = mpsc::channel();
         journal.append(b"on".to_vec(), 1, move |result| {
             sender.send(result).expect("the test waits");
@@ -149,8 +121,7 @@ fn setting_damage_aside_keeps_every_whole_frame_and_the_damaged_file() {
         journal.close();
         drop(journal);
         // From now on it is sound: nothing has to be set aside twice.
-        let (_, recovery) =
-            Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
+        let (_, recovery) = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
         assert_eq!(recovery.frames, expected.len() as u64 + 1);
     }
 }
@@ -162,12 +133,8 @@ fn a_missing_segment_is_noticed_and_can_be_passed_over() {
     let refused = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse));
     let refused = refused.expect_err("frames 7 to 12 are missing");
     assert!(refused.is_damage());
-    assert!(
-        refused.to_string().contains("frames 7 to 12 are lost"),
-        "{refused}"
-    );
-    let (_, recovery) =
-        Journal::open(Arc::new(disk), options(OnDamage::SetAside)).expect("it opens");
+    assert!(refused.to_string().contains("frames 7 to 12 are lost"), "{refused}");
+    let (_, recovery) = Journal::open(Arc::new(disk), options(OnDamage::SetAside)).expect("it opens");
     assert_eq!(recovery.frames, 24);
 }
 
@@ -175,8 +142,7 @@ fn a_missing_segment_is_noticed_and_can_be_passed_over() {
 async fn a_reader_counts_what_was_lost_to_damage() {
     let disk = filled();
     disk.flip_byte(SECOND, 64 + 2 * FRAME);
-    let (journal, _) =
-        Journal::open(Arc::new(disk), options(OnDamage::SetAside)).expect("it opens");
+    let (journal, _) = Journal::open(Arc::new(disk), options(OnDamage::SetAside)).expect("it opens");
     let mut reader = journal.reader("archive", None).expect("the name is free");
     let mut sequences = Vec::new();
     while sequences.last() != Some(&30) {
@@ -190,8 +156,7 @@ async fn a_reader_counts_what_was_lost_to_damage() {
 #[tokio::test]
 async fn a_byte_that_changes_while_the_journal_is_open_is_an_error_not_an_entry() {
     let disk = filled();
-    let (journal, _) =
-        Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
     disk.flip_byte(FIRST, 64 + FRAME + 100);
     let mut reader = journal.reader("archive", None).expect("the name is free");
     let error = loop {
@@ -208,41 +173,21 @@ fn damaged_cursors_are_refused_and_can_be_set_aside() {
     let disk = filled();
     disk.flip_byte("cursors", 30);
     let refused = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse));
-    assert!(
-        refused
-            .expect_err("the checksum is wrong")
-            .to_string()
-            .contains("`cursors`")
-    );
-    let (_, recovery) =
-        Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)).expect("it opens");
+    assert!(refused.expect_err("the checksum is wrong").to_string().contains("`cursors`"));
+    let (_, recovery) = Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)).expect("it opens");
     assert_eq!(recovery.set_aside[0].kept_as, "cursors.damaged");
 }
 
 #[test]
 fn a_running_journal_can_be_inspected() {
     let disk = filled();
-    let (journal, _) =
-        Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
     let report = inspect(&disk).expect("the folder can be read");
     assert!(report.is_sound());
     assert_eq!(report.segments.len(), 5);
     assert_eq!(report.segments[1].sequences, Some((7, 12)));
-    assert_eq!(
-        report
-            .segments
-            .iter()
-            .map(|segment| segment.records)
-            .sum::<u64>(),
-        30
-    );
-    assert_eq!(
-        (
-            report.cursors[0].name.as_str(),
-            report.cursors[0].lag_frames
-        ),
-        ("archive", 30)
-    );
+    assert_eq!(report.segments.iter().map(|segment| segment.records).sum::<u64>(), 30);
+    assert_eq!((report.cursors[0].name.as_str(), report.cursors[0].lag_frames), ("archive", 30));
     journal.close();
 }
 

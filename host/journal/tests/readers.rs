@@ -10,18 +10,11 @@ use weir_journal::{AppendError, Disk, Entry, Journal, Options, Reader, SyncMode,
 const LONG: Duration = Duration::from_secs(60);
 
 fn small() -> Options {
-    Options {
-        segment_bytes: 4096,
-        max_size_bytes: 1 << 20,
-        recent_bytes: 4096,
-        ..Options::default()
-    }
+    Options { segment_bytes: 4096, max_size_bytes: 1 << 20, recent_bytes: 4096, ..Options::default() }
 }
 
 fn open(disk: &Simulated, options: &Options) -> Journal {
-    Journal::open(Arc::new(disk.clone()), options.clone())
-        .expect("the journal opens")
-        .0
+    Journal::open(Arc::new(disk.clone()), options.clone()).expect("the journal opens").0
 }
 
 /// Appends and waits for the answer.
@@ -30,9 +23,7 @@ fn append(journal: &Journal, payload: Vec<u8>, records: u32) -> Result<u64, Appe
     journal.append(payload, records, move |result| {
         sender.send(result).expect("the test waits");
     });
-    receiver
-        .recv_timeout(LONG)
-        .expect("every append is answered")
+    receiver.recv_timeout(LONG).expect("every append is answered")
 }
 
 fn append_many(journal: &Journal, count: u64, size: usize) {
@@ -71,13 +62,7 @@ async fn the_first_reader_of_an_empty_journal_waits_and_gets_the_first_entry() {
 async fn a_lagging_reader_reads_files_then_memory_and_misses_nothing_with_any_piece_size() {
     for max_bytes in [1, 700, 5000, 1 << 20] {
         for compress in [false, true] {
-            let journal = open(
-                &Simulated::new(),
-                &Options {
-                    compress,
-                    ..small()
-                },
-            );
+            let journal = open(&Simulated::new(), &Options { compress, ..small() });
             let mut reader = journal.reader("slow", None).expect("the name is free");
             append_many(&journal, 60, 600);
             // Larger than a segment, and than the memory of recent entries.
@@ -91,10 +76,7 @@ async fn a_lagging_reader_reads_files_then_memory_and_misses_nothing_with_any_pi
             }
             // Now it keeps up, from memory; then it falls back again.
             append(&journal, b"recent".to_vec(), 1).expect("there is room");
-            assert_eq!(
-                sequences(&read_until(&mut reader, 65, max_bytes).await),
-                [65]
-            );
+            assert_eq!(sequences(&read_until(&mut reader, 65, max_bytes).await), [65]);
             append_many(&journal, 40, 600);
             let again = read_until(&mut reader, 105, max_bytes).await;
             assert_eq!(sequences(&again), (66..=105).collect::<Vec<_>>());
@@ -136,22 +118,11 @@ async fn after_a_restart_a_reader_goes_on_from_its_cursor_or_from_where_it_says(
     drop((reader, journal));
     let journal = open(&disk, &small());
     let mut reader = journal.reader("archive", None).expect("the name is free");
-    assert_eq!(
-        sequences(&read_until(&mut reader, 10, 1 << 20).await),
-        [7, 8, 9, 10]
-    );
-    assert!(
-        journal.reader("archive", None).is_err(),
-        "one reader for a name"
-    );
+    assert_eq!(sequences(&read_until(&mut reader, 10, 1 << 20).await), [7, 8, 9, 10]);
+    assert!(journal.reader("archive", None).is_err(), "one reader for a name");
     drop(reader);
-    let mut reader = journal
-        .reader("archive", Some(3))
-        .expect("the name is free again");
-    assert_eq!(
-        sequences(&read_until(&mut reader, 10, 1 << 20).await),
-        (4..=10).collect::<Vec<_>>()
-    );
+    let mut reader = journal.reader("archive", Some(3)).expect("the name is free again");
+    assert_eq!(sequences(&read_until(&mut reader, 10, 1 << 20).await), (4..=10).collect::<Vec<_>>());
     assert_eq!(reader.skipped(), 0);
 }
 
@@ -167,19 +138,14 @@ async fn a_reader_that_commits_far_ahead_goes_on_after_it() {
     assert_eq!(sequences(&rest), (46..=60).collect::<Vec<_>>());
     reader.commit(u64::MAX);
     let status = &journal.readers()[0];
-    assert_eq!(
-        (status.committed, status.lag_records, status.skipped_records),
-        (60, 0, 0)
-    );
+    assert_eq!((status.committed, status.lag_records, status.skipped_records), (60, 0, 0));
 }
 
 #[tokio::test]
 async fn a_position_beyond_the_journal_moves_the_numbering_past_it() {
     let disk = Simulated::new();
     let journal = open(&disk, &small());
-    let mut reader = journal
-        .reader("database", Some(1000))
-        .expect("the name is free");
+    let mut reader = journal.reader("database", Some(1000)).expect("the name is free");
     assert_eq!(append(&journal, b"new".to_vec(), 1), Ok(1001));
     assert_eq!(sequences(&read_until(&mut reader, 1001, 100).await), [1001]);
     assert_eq!(reader.skipped(), 0);
@@ -191,11 +157,7 @@ async fn a_position_beyond_the_journal_moves_the_numbering_past_it() {
 
 #[tokio::test]
 async fn drop_oldest_keeps_taking_and_a_lagging_reader_counts_exactly_what_it_lost() {
-    let options = Options {
-        max_size_bytes: 32 << 10,
-        when_full: WhenFull::DropOldest,
-        ..small()
-    };
+    let options = Options { max_size_bytes: 32 << 10, when_full: WhenFull::DropOldest, ..small() };
     let journal = open(&Simulated::new(), &options);
     let mut reader = journal.reader("slow", None).expect("the name is free");
     append_many(&journal, 10, 600);
@@ -205,20 +167,14 @@ async fn drop_oldest_keeps_taking_and_a_lagging_reader_counts_exactly_what_it_lo
     let after = read_until(&mut reader, 210, 1 << 20).await;
     let lost = after[0].sequence - before.len() as u64 - 1;
     assert!(lost > 100, "the budget holds about 50 entries");
-    assert_eq!(
-        sequences(&after),
-        (after[0].sequence..=210).collect::<Vec<_>>()
-    );
+    assert_eq!(sequences(&after), (after[0].sequence..=210).collect::<Vec<_>>());
     assert_eq!(reader.skipped(), lost * 2, "two records an entry");
     assert_eq!(journal.readers()[0].skipped_records, lost * 2);
 }
 
 #[tokio::test]
 async fn a_full_budget_refuses_until_the_slowest_reader_moves_on() {
-    let options = Options {
-        max_size_bytes: 32 << 10,
-        ..small()
-    };
+    let options = Options { max_size_bytes: 32 << 10, ..small() };
     let journal = open(&Simulated::new(), &options);
     let mut fast = journal.reader("fast", None).expect("the name is free");
     let mut slow = journal.reader("slow", None).expect("the name is free");
@@ -232,23 +188,12 @@ async fn a_full_budget_refuses_until_the_slowest_reader_moves_on() {
     };
     assert!(refusal.is_temporary(), "{refusal}");
     fast.commit(taken);
-    assert!(
-        append(&journal, vec![1; 600], 1).is_err(),
-        "`slow` still needs all of it"
-    );
-    assert!(
-        append(&journal, vec![1; 600], 1)
-            .expect_err("full")
-            .to_string()
-            .contains("`slow`")
-    );
+    assert!(append(&journal, vec![1; 600], 1).is_err(), "`slow` still needs all of it");
+    assert!(append(&journal, vec![1; 600], 1).expect_err("full").to_string().contains("`slow`"));
     slow.commit(taken);
     assert_eq!(append(&journal, vec![1; 600], 1), Ok(taken + 1));
     drop(slow);
-    assert_eq!(
-        sequences(&read_until(&mut fast, taken + 1, 1 << 20).await),
-        [taken + 1]
-    );
+    assert_eq!(sequences(&read_until(&mut fast, taken + 1, 1 << 20).await), [taken + 1]);
     assert!(journal.forget("slow"));
     assert!(!journal.forget("fast"), "it is open");
 }
@@ -266,10 +211,7 @@ async fn a_full_disk_refuses_and_goes_on_cleanly_when_there_is_room() {
     }
     disk.set_capacity(None);
     assert_eq!(append(&journal, b"after".to_vec(), 1), Ok(4));
-    assert_eq!(
-        sequences(&read_until(&mut reader, 4, 100).await),
-        [1, 2, 3, 4]
-    );
+    assert_eq!(sequences(&read_until(&mut reader, 4, 100).await), [1, 2, 3, 4]);
     journal.close();
     drop((reader, journal));
     let (_, recovery) = Journal::open(Arc::new(disk), small()).expect("it opens");
@@ -282,10 +224,7 @@ async fn a_failed_fsync_stops_the_journal_until_it_is_opened_again() {
     let journal = open(&disk, &small());
     append_many(&journal, 2, 100);
     // The next append writes, then syncs.
-    disk.fail_at(
-        disk.operations() + 2,
-        Fault::Error(std::io::ErrorKind::Other),
-    );
+    disk.fail_at(disk.operations() + 2, Fault::Error(std::io::ErrorKind::Other));
     for _ in 0..3 {
         let refusal = append(&journal, vec![9; 100], 1).expect_err("the fsync failed");
         assert!(!refusal.is_temporary());
@@ -303,10 +242,7 @@ async fn a_failed_fsync_stops_the_journal_until_it_is_opened_again() {
 #[tokio::test]
 async fn with_spaced_out_fsyncs_readers_see_an_entry_only_once_it_is_durable() {
     let disk = Simulated::new();
-    let options = Options {
-        sync: SyncMode::Every(Duration::from_millis(1)),
-        ..small()
-    };
+    let options = Options { sync: SyncMode::Every(Duration::from_millis(1)), ..small() };
     let journal = open(&disk, &options);
     let mut reader = journal.reader("archive", None).expect("the name is free");
     append(&journal, b"one".to_vec(), 1).expect("there is room");
@@ -318,11 +254,7 @@ async fn with_spaced_out_fsyncs_readers_see_an_entry_only_once_it_is_durable() {
 #[tokio::test]
 async fn many_threads_of_small_appends_are_all_answered_once_and_read_in_order() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let options = Options {
-        recent_bytes: 64 << 10,
-        segment_bytes: 64 << 10,
-        ..Options::default()
-    };
+    let options = Options { recent_bytes: 64 << 10, segment_bytes: 64 << 10, ..Options::default() };
     let disk = Arc::new(Disk::new(folder.path().join("journal")));
     let (journal, _) = Journal::open(disk.clone(), options.clone()).expect("it opens");
     let mut reader = journal.reader("archive", None).expect("the name is free");
@@ -351,30 +283,15 @@ async fn many_threads_of_small_appends_are_all_answered_once_and_read_in_order()
         assert_eq!(entry.payload, format!("{thread} {n}"));
     }
     let refused = Journal::open(disk, options).expect_err("it is open here");
-    assert!(
-        refused.to_string().contains("journal` is in use"),
-        "{refused}"
-    );
+    assert!(refused.to_string().contains("journal` is in use"), "{refused}");
     journal.close();
-    assert_eq!(
-        append(&journal, b"late".to_vec(), 1),
-        Err(AppendError::Closed)
-    );
-    assert!(
-        reader.next(1).await.is_err(),
-        "closed, and everything was read"
-    );
+    assert_eq!(append(&journal, b"late".to_vec(), 1), Err(AppendError::Closed));
+    assert!(reader.next(1).await.is_err(), "closed, and everything was read");
 }
 
 #[tokio::test]
 async fn a_payload_that_can_never_fit_is_refused_for_good() {
-    let journal = open(
-        &Simulated::new(),
-        &Options {
-            max_size_bytes: 16 << 10,
-            ..small()
-        },
-    );
+    let journal = open(&Simulated::new(), &Options { max_size_bytes: 16 << 10, ..small() });
     let refusal = append(&journal, vec![0; 17 << 10], 1).expect_err("larger than the budget");
     assert!(matches!(refusal, AppendError::TooLarge { .. }));
     let largest = journal.max_payload_bytes() as usize;
