@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use super::clients::{curl, post};
-use super::router::{Home, eventually, weir};
+use super::clients::{Answer, curl, post};
+use super::router::{Home, Router, eventually, weir};
 
 /// A sink that can't make its folder until the file in its way is removed.
 const BLOCKED: &str = r#"
@@ -32,6 +32,26 @@ fn lines(home: &Home) -> usize {
     std::fs::read_to_string(home.path("blocked/out.jsonl")).map_or(0, |all| all.lines().count())
 }
 
+/// Sends until it is refused: how many records were acknowledged, and the refusal.
+fn fill(router: &Router) -> (usize, Answer) {
+    let mut acknowledged = 0;
+    for number in 0..1000 {
+        let answer = post(router, &body(number));
+        if answer.status != 200 {
+            return (acknowledged, answer);
+        }
+        acknowledged += 2;
+    }
+    panic!("it is never full");
+}
+
+/// With the sink unblocked, what was acknowledged arrives, and records are taken again.
+fn assert_all_arrives(home: &Home, router: &Router, acknowledged: usize) {
+    unblock(home);
+    eventually("everything acknowledged arrives", || lines(home) == acknowledged);
+    eventually("large batches are taken again", || post(router, &body(0)).status == 200);
+}
+
 #[test]
 fn a_full_disk_is_answered_with_503_and_everything_acknowledged_arrives_when_there_is_room() {
     let home = Home::with(BLOCKED);
@@ -45,27 +65,12 @@ fn a_full_disk_is_answered_with_503_and_everything_acknowledged_arrives_when_the
         .arg("mount -t tmpfs -o size=8m tmpfs small && exec \"$0\" \"$@\"")
         .arg(weir().get_program())
         .args(["run", "--listen", "127.0.0.1:0", "--config", "weir.toml"]);
-    let router = super::router::Router::start(command);
-    let mut acknowledged = 0;
-    let refused = (0..1000)
-        .map(|number| {
-            let answer = post(&router, &body(number));
-            acknowledged += 2 * usize::from(answer.status == 200);
-            answer
-        })
-        .find(|answer| answer.status != 200)
-        .expect("eight megabytes are full some time");
+    let router = Router::start(command);
+    let (acknowledged, refused) = fill(&router);
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.head.to_lowercase().contains("retry-after"), "{}", refused.head);
     assert!(acknowledged > 0);
-    unblock(&home);
-    eventually("there is room again", || {
-        let taken = post(&router, r#"{"message":"small"}"#).status == 200;
-        acknowledged += usize::from(taken);
-        taken
-    });
-    eventually("everything acknowledged arrives", || lines(&home) == acknowledged);
-    eventually("large batches are taken again", || post(&router, &body(0)).status == 200);
+    assert_all_arrives(&home, &router, acknowledged);
     assert_eq!(router.stop().0.code(), Some(0));
     assert_eq!(lines(&home), acknowledged + 2);
 }
@@ -75,25 +80,10 @@ fn over_its_budget_the_journal_refuses_and_says_so_until_the_sink_catches_up() {
     let home = Home::with(&BLOCKED.replace("[journal]", "[journal]\nmax_size = \"8MiB\""));
     block(&home);
     let router = home.start();
-    let mut acknowledged = 0;
-    let refused = (0..1000)
-        .map(|number| {
-            let answer = post(&router, &body(number));
-            acknowledged += 2 * usize::from(answer.status == 200);
-            answer
-        })
-        .find(|answer| answer.status != 200)
-        .expect("the budget is used up some time");
+    let (acknowledged, refused) = fill(&router);
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.body.contains("full"), "{}", refused.body);
-    unblock(&home);
-    eventually("it takes records again", || {
-        let taken = post(&router, r#"{"message":"small"}"#).status == 200;
-        acknowledged += usize::from(taken);
-        taken
-    });
-    eventually("everything acknowledged arrives", || lines(&home) == acknowledged);
-    eventually("large batches are taken again", || post(&router, &body(0)).status == 200);
+    assert_all_arrives(&home, &router, acknowledged);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p weir-engine --bench filters`, with a word of a row's name to see only such rows. The modules are
 //! those in `filters/bundled/`, so build them first. Figures are CPU time of this thread, from the operating system,
-//! and include the copy of the batch that each run is given; the row `keep` is what the engine costs alone.
+//! and include the copy of the batch that each run is given; the row `keep` is what the engine costs alone,
+//! `patch` what it costs when each record gets a key.
 
 #[path = "../../../tests/hostile/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
@@ -31,10 +32,12 @@ fn main() -> Result<(), Failure> {
     let only = std::env::args().skip(1).find(|word| !word.starts_with('-')).unwrap_or_default();
     let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 })?;
     let keep = engine.load(&FilterSpec::new("keep"), &hostile::module(hostile::KEEP))?;
+    let patch = engine.load(&FilterSpec::new("patch"), &hostile::module(hostile::PATCH))?;
     let redact = bundled(&engine, "redact")?;
     let level = bundled(&engine, "level")?;
     let rows = [
         ("keep", Kind::Dirty, vec![&keep], None),
+        ("patch", Kind::Dirty, vec![&patch], None),
         ("redact, dirty", Kind::Dirty, vec![&redact], Some(native::<Redact> as Native)),
         ("redact, clean", Kind::Clean, vec![&redact], Some(native::<Redact>)),
         ("level", Kind::Dirty, vec![&level], Some(native::<MinimumLevel>)),

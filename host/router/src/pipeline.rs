@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use weir_engine::{Action, Chain, Engine, Outcome, Worker};
 use weir_ingest::{Delivery, Refusal};
 use weir_journal::Journal;
@@ -111,7 +111,16 @@ fn named(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<
 /// One pipeline thread, until the last entrance is gone.
 fn work(shared: &Shared, deliveries: &Receiver<Delivery>) {
     let mut worker = Worker::new(shared.engine.clone());
-    while let Ok(first) = deliveries.recv() {
+    loop {
+        let first = match deliveries.recv_timeout(limits::TICK) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                // Nothing to do: let go of instances that a swap left behind.
+                worker.settle(&shared.chain.load());
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let (batch, answers) = gather(first, deliveries);
         let chain = shared.chain.load_full();
         shared.sample.offer(&batch);

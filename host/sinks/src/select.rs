@@ -34,10 +34,12 @@ impl Selection {
         if self.routes.is_none() && self.min_level.is_none_or(|least| least == Level::Trace) {
             return Indexes::All;
         }
-        let taken = batch.iter().enumerate().filter(|(_, record)| self.takes(*record));
+        let Some(refused) = batch.iter().position(|record| !self.takes(record)) else {
+            return Indexes::All;
+        };
+        let rest = (refused + 1..batch.len()).filter(|index| self.takes(batch.record(*index)));
         // A frame is bounded by the journal's payload bound, far below 2^32 records.
-        let indexes: Vec<u32> = taken.map(|(index, _)| index as u32).collect();
-        if indexes.len() == batch.len() { Indexes::All } else { Indexes::These(indexes) }
+        Indexes::These((0..refused).chain(rest).map(|index| index as u32).collect())
     }
 }
 
@@ -75,6 +77,8 @@ mod tests {
     fn a_record_at_the_least_level_is_taken_and_one_below_is_not() {
         assert_eq!(selection(None, Some(Level::Warning)).of(&batch()), Indexes::These(vec![1, 2]));
         assert_eq!(selection(Some(&["billing"]), Some(Level::Error)).of(&batch()), Indexes::These(vec![1]));
-        assert_eq!(selection(None, Some(Level::Trace)).of(&batch()), Indexes::All);
+        for least in [Level::Trace, Level::Debug] {
+            assert_eq!(selection(None, Some(least)).of(&batch()), Indexes::All);
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::limits;
 
 /// The files that lines go to, with the lines that wait.
 pub struct Gathering {
+    is_fixed: bool,
     path: PathTemplate,
     rotate_bytes: Option<u64>,
     slots: Vec<Slot>,
@@ -41,6 +42,7 @@ impl Gathering {
     /// For the files of a template, each rotated before it grows beyond `rotate_bytes`.
     pub fn new(path: PathTemplate, rotate_bytes: Option<u64>) -> Gathering {
         Gathering {
+            is_fixed: path.is_fixed(),
             path,
             rotate_bytes,
             slots: Vec::new(),
@@ -115,11 +117,13 @@ impl Gathering {
     }
 
     fn slot(&mut self, record: Record<'_>) -> usize {
-        // A fixed path has the empty key, which needs no reading.
-        self.key.clear();
-        if !self.path.is_fixed() {
-            self.path.push_key(record, &mut self.key);
+        match &self.last {
+            // Nothing of a record decides, so nothing of it is read.
+            Some((_, at)) if self.is_fixed => return *at,
+            _ => {}
         }
+        self.key.clear();
+        self.path.push_key(record, &mut self.key);
         if let Some((key, at)) = &self.last
             && *key == self.key
         {

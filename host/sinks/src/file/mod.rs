@@ -180,7 +180,9 @@ impl FileSink {
         for (position, record) in batches.iter().flat_map(Selected::iter) {
             match self.lines.push(record, &self.store, |out| self.format.push_line(record, out)) {
                 Ok(()) => {}
-                Err(error) if error.is_about_the_path() => rejected.push((position, error.to_string())),
+                Err(error) if error.is_about_the_path() && self.lines.path().depends_on_records() => {
+                    rejected.push((position, error.to_string()));
+                }
                 Err(error) => return Err(self.retry(&error)),
             }
             if self.lines.is_full() {

@@ -267,6 +267,16 @@ async fn logs_are_for_their_owner_and_group() {
     assert_eq!((mode("logs/out.log"), mode("logs"), mode("data/sinks/sut.position")), (0, 0, 0));
 }
 
+#[tokio::test]
+async fn a_path_that_no_record_decides_about_is_never_a_records_fault() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("out.log")).expect("writable");
+    let mut sink = place.sink(json!({ "path": "out.log" }), Disk::default());
+    sink.start(0).await.expect("starts");
+    let delivered = sink.deliver(&[frame(1, numbered(0..2))]).await;
+    assert!(matches!(delivered, Err(SinkError::Retry(_))), "{delivered:?}");
+}
+
 fn tidy(place: &Place) -> Tidy {
     let template = PathTemplate::parse("logs/{source}.log", place.folder.path()).expect("a template");
     Tidy {

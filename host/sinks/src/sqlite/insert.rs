@@ -14,7 +14,7 @@ use crate::sink::{Position, SinkError};
 use crate::text::{Rest, is_head};
 
 /// Rows in one statement; what is left over takes the next smaller size.
-const SIZES: [usize; 3] = [limits::INSERT_ROWS, 8, 1];
+const SIZES: [usize; 4] = [limits::INSERT_ROWS, 64, 8, 1];
 const LEVELS: [Level; 6] = [Level::Trace, Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
 
 /// Gathers rows and writes them.
@@ -34,7 +34,8 @@ struct Row {
     timestamp: i64,
     level: Arc<str>,
     source: Arc<str>,
-    message: String,
+    /// Shared by the row and its entry in the index.
+    message: Arc<str>,
     fields: String,
     values: String,
 }
@@ -91,7 +92,7 @@ impl Inserter {
             timestamp: head.timestamp,
             level: self.levels[LEVELS.iter().position(|level| *level == head.level).unwrap_or_default()].clone(),
             source: self.source.clone(),
-            message: head.message.to_string(),
+            message: Arc::from(head.message),
             // JSON of a canonical record is UTF-8; anything else is written as such by replacement, not lost.
             fields: String::from_utf8(fields)
                 .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
@@ -151,7 +152,9 @@ where
     sqlx::Arguments::add(arguments, value).map_err(sqlx::Error::Encode)
 }
 
-/// Appends what a person might search for: every text and number, at any depth, keys left out.
+/// Appends what a person might search for: every text and integer, at any depth. Left out are keys and floats: an
+/// amount or a duration is compared, not searched for, and as words its digits before and after the point would be two
+/// entries of their own.
 fn push_values(value: Value<'_>, out: &mut String) {
     use std::fmt::Write;
     match value {
@@ -159,10 +162,9 @@ fn push_values(value: Value<'_>, out: &mut String) {
         // Writing into a String can't fail.
         Value::Int(number) => drop(write!(out, "{number}")),
         Value::UInt(number) => drop(write!(out, "{number}")),
-        Value::Float(number) => drop(write!(out, "{number}")),
         Value::Array(items) => return items.iter().for_each(|item| push_values(item, out)),
         Value::Map(entries) => return entries.iter().for_each(|(_, value)| push_values(value, out)),
-        Value::Nil | Value::Bool(_) | Value::Bin(_) | Value::Ext(..) => return,
+        Value::Nil | Value::Bool(_) | Value::Float(_) | Value::Bin(_) | Value::Ext(..) => return,
     }
     out.push(' ');
 }

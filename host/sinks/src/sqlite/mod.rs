@@ -70,7 +70,7 @@ pub struct SqliteOptions {
     /// The database file; a relative path begins at the data folder.
     #[serde(default = "default_path")]
     pub path: PathBuf,
-    /// Keeps a full-text index over the message and the values of all fields.
+    /// Keeps a full-text index over the message and the texts and integers of all fields.
     #[serde(default = "default_search")]
     pub search: bool,
     /// Records older than this, by their own time, are deleted; absent: never.
@@ -146,6 +146,7 @@ impl SqliteSink {
             .create_if_missing(true)
             .busy_timeout(limits::SQLITE_BUSY)
             .synchronous(SqliteSynchronous::Normal)
+            .page_size(limits::SQLITE_PAGE_BYTES)
             .pragma("cache_size", format!("-{}", limits::SQLITE_CACHE_KIB))
             .pragma("wal_autocheckpoint", limits::SQLITE_CHECKPOINT_PAGES.to_string())
             .pragma("journal_size_limit", limits::SQLITE_WAL_BYTES.to_string())
