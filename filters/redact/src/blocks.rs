@@ -5,6 +5,8 @@
 //! by shifting a mask against itself. In WebAssembly the masks come from 128-bit
 //! vectors; natively from a loop that says the same byte by byte.
 
+use crate::classes;
+
 /// Bytes that one look covers.
 pub const BLOCK: usize = 64;
 
@@ -21,19 +23,17 @@ pub struct Masks {
     pub hex: u64,
     /// Digits, space and `-`: what card numbers are made of.
     pub number: u64,
-    /// `@`
-    pub at: u64,
-    /// `=` and `:`
-    pub assign: u64,
-    /// Spaces right after an `r`, as in `Bearer `.
-    pub after_r: u64,
+    /// `@`, `=` and `:`
+    pub mark: u64,
+    /// `r` and `R`.
+    r: u64,
 }
 
 impl Masks {
     /// The masks of up to [`BLOCK`] bytes of `bytes`, from `from` to `end`. What
     /// follows `end` is read where it is there, and left out: copying the tail of
     /// every text apart would cost more than all the rest.
-    #[inline]
+    #[inline(always)]
     pub fn of(bytes: &[u8], from: usize, end: usize) -> Self {
         let len = (end - from).min(BLOCK);
         let mut masks = match bytes[from..].first_chunk::<BLOCK>() {
@@ -49,38 +49,42 @@ impl Masks {
         masks.token &= valid;
         masks.hex &= valid;
         masks.number &= valid;
-        masks.at &= valid;
-        masks.assign &= valid;
-        masks.after_r &= valid;
+        masks.mark &= valid;
         masks
     }
 
-    #[inline]
+    /// The masks of the first `len` bytes of a block, by sixteen.
+    #[inline(always)]
     fn of_block(block: &[u8; BLOCK], len: usize) -> Self {
         let mut masks = Masks::default();
-        let (mut space, mut r) = (0, 0);
         let (chunks, _) = block.as_chunks::<16>();
-        masks.add(classify(&chunks[0]), 0, &mut space, &mut r);
+        masks.add(classify(&chunks[0]), 0);
         if len > 16 {
-            masks.add(classify(&chunks[1]), 16, &mut space, &mut r);
+            masks.add(classify(&chunks[1]), 16);
         }
         if len > 32 {
-            masks.add(classify(&chunks[2]), 32, &mut space, &mut r);
-            masks.add(classify(&chunks[3]), 48, &mut space, &mut r);
+            masks.add(classify(&chunks[2]), 32);
         }
-        masks.after_r = space & (r << 1);
+        if len > 48 {
+            masks.add(classify(&chunks[3]), 48);
+        }
         masks
     }
 
-    #[inline]
-    fn add(&mut self, classes: Classes, shift: usize, space: &mut u64, r: &mut u64) {
+    #[inline(always)]
+    fn add(&mut self, classes: Classes, shift: usize) {
         self.token |= u64::from(classes.token) << shift;
         self.hex |= u64::from(classes.hex) << shift;
         self.number |= u64::from(classes.number) << shift;
-        self.at |= u64::from(classes.at) << shift;
-        self.assign |= u64::from(classes.assign) << shift;
-        *space |= u64::from(classes.space) << shift;
-        *r |= u64::from(classes.r) << shift;
+        self.mark |= u64::from(classes.mark) << shift;
+        self.r |= u64::from(classes.r) << shift;
+    }
+
+    /// Spaces after an `r`, another byte and an `r`, as in `Bearer `.
+    #[inline]
+    pub fn after_r(&self) -> u64 {
+        let space = self.number & !self.hex;
+        space & self.r << 1 & self.r << 3
     }
 
     /// Where runs of at least 16 token bytes begin, or go on as long; none if
@@ -111,14 +115,12 @@ struct Classes {
     token: u16,
     hex: u16,
     number: u16,
-    at: u16,
-    assign: u16,
-    space: u16,
+    mark: u16,
     r: u16,
 }
 
 #[cfg(target_arch = "wasm32")]
-#[inline]
+#[inline(always)]
 fn classify(chunk: &[u8; 16]) -> Classes {
     use core::arch::wasm32::{i8x16_bitmask, u8x16_eq, u8x16_le, u8x16_splat, u8x16_sub, u64x2, v128, v128_or};
     let half = |at: usize| {
@@ -133,30 +135,25 @@ fn classify(chunk: &[u8; 16]) -> Classes {
     let hex_letters = u8x16_le(u8x16_sub(lower, u8x16_splat(b'a')), u8x16_splat(5));
     let digits = u8x16_le(u8x16_sub(bytes, u8x16_splat(b'0')), u8x16_splat(9));
     let dash = is(b'-');
-    let space = is(b' ');
     let marks = v128_or(v128_or(is(b'_'), is(b'+')), v128_or(is(b'/'), dash));
     Classes {
         token: i8x16_bitmask(v128_or(v128_or(letters, digits), marks)),
         hex: i8x16_bitmask(v128_or(v128_or(hex_letters, digits), dash)),
-        number: i8x16_bitmask(v128_or(digits, v128_or(space, dash))),
-        at: i8x16_bitmask(is(b'@')),
-        assign: i8x16_bitmask(v128_or(is(b'='), is(b':'))),
-        space: i8x16_bitmask(space),
+        number: i8x16_bitmask(v128_or(digits, v128_or(is(b' '), dash))),
+        mark: i8x16_bitmask(v128_or(is(b'@'), v128_or(is(b'='), is(b':')))),
         r: i8x16_bitmask(u8x16_eq(lower, u8x16_splat(b'r'))),
     }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-#[inline]
+#[inline(always)]
 fn classify(chunk: &[u8; 16]) -> Classes {
     let mask = |is: fn(u8) -> bool| chunk.iter().rev().fold(0_u16, |mask, byte| mask << 1 | u16::from(is(*byte)));
     Classes {
         token: mask(is_token),
         hex: mask(|byte| byte.is_ascii_hexdigit() || byte == b'-'),
         number: mask(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'-')),
-        at: mask(|byte| byte == b'@'),
-        assign: mask(|byte| matches!(byte, b'=' | b':')),
-        space: mask(|byte| byte == b' '),
+        mark: mask(|byte| matches!(byte, b'@' | b'=' | b':')),
         r: mask(|byte| matches!(byte, b'r' | b'R')),
     }
 }
@@ -164,7 +161,7 @@ fn classify(chunk: &[u8; 16]) -> Classes {
 /// Whether tokens are made of such bytes.
 #[inline]
 pub fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'/')
+    classes::is(byte, classes::TOKEN)
 }
 
 /// The positions of the bits of a mask, lowest first.
@@ -193,8 +190,7 @@ mod tests {
                 let masks = Masks::of(&text, 0, 64);
                 let bit = |is: bool| if is { 1 << at } else { 0 };
                 assert_eq!(masks.token, bit(is_token(byte)), "token {byte} {at}");
-                assert_eq!(masks.at, bit(byte == b'@'));
-                assert_eq!(masks.assign, bit(byte == b'=' || byte == b':'));
+                assert_eq!(masks.mark, bit(matches!(byte, b'@' | b'=' | b':')));
                 let number = byte.is_ascii_digit() || byte == b' ' || byte == b'-';
                 assert_eq!(masks.number, bit(number));
             }
@@ -202,10 +198,10 @@ mod tests {
     }
 
     #[test]
-    fn a_space_after_r_is_seen_across_chunks() {
+    fn a_space_after_bearer_is_seen_across_chunks() {
         let text = b"0123456789Bearer token";
-        assert_eq!(Masks::of(text, 0, text.len()).after_r, 1 << 16);
-        assert_eq!(Masks::of(text, 10, text.len()).after_r, 1 << 6);
+        assert_eq!(Masks::of(text, 0, text.len()).after_r(), 1 << 16);
+        assert_eq!(Masks::of(text, 10, text.len()).after_r(), 1 << 6);
     }
 
     #[test]
@@ -224,9 +220,9 @@ mod tests {
     fn what_follows_the_end_is_left_out() {
         let text = [b'@'; 200];
         for end in 1..=80 {
-            let seen = Masks::of(&text, 0, end).at;
+            let seen = Masks::of(&text, 0, end).mark;
             assert_eq!(seen, u64::MAX >> (BLOCK - end.min(BLOCK)), "{end}");
-            assert_eq!(Masks::of(&text[..end], 0, end).at, seen);
+            assert_eq!(Masks::of(&text[..end], 0, end).mark, seen);
         }
     }
 

@@ -13,7 +13,7 @@ const TABLE_BITS: usize = 4096;
 /// A set of keys. `*` at an end of a key stands for anything: `*password`.
 #[derive(Debug)]
 pub struct KeySet {
-    /// Whole keys, normalised and sorted.
+    /// Whole keys, normalised.
     whole: Vec<Box<[u8]>>,
     /// Ends of keys, normalised.
     ends: Vec<Box<[u8]>>,
@@ -23,6 +23,9 @@ pub struct KeySet {
     parts: Vec<Box<[u8]>>,
     /// Which last three letters occur. Empty: every key is looked up.
     table: Vec<u64>,
+    /// Which last two letters occur, by five bits of each: says "no" to most
+    /// keys without a look at case and separators.
+    pairs: [u32; 32],
 }
 
 impl KeySet {
@@ -34,12 +37,16 @@ impl KeySet {
             starts: Vec::new(),
             parts: Vec::new(),
             table: vec![0; TABLE_BITS / 64],
+            pairs: [0; 32],
         };
+        // Separators may stand anywhere; what they share five bits with goes on.
+        for separator in SEPARATORS.map(|separator| separator & 31) {
+            set.pairs[usize::from(separator)] = u32::MAX;
+            set.pairs.iter_mut().for_each(|lasts| *lasts |= 1 << separator);
+        }
         for key in keys {
             set.add(key)?;
         }
-        set.whole.sort();
-        set.whole.dedup();
         Ok(set)
     }
 
@@ -57,6 +64,9 @@ impl KeySet {
             }
             Some(normal) => normal,
         };
+        if let [.., second, last] = normal {
+            self.pairs[usize::from(second & 31)] |= 1 << (last & 31);
+        }
         // The end of the key is unknown, or too short for the table.
         if open_end || normal.len() < 3 {
             self.table.clear();
@@ -78,10 +88,15 @@ impl KeySet {
         all.iter().all(|keys| keys.is_empty())
     }
 
-    /// Whether a key is in the set.
-    #[inline]
+    /// Whether a key is in the set. Asked for every key: a call would cost as much as the answer.
+    #[inline(always)]
     pub fn contains(&self, key: &[u8]) -> bool {
         if !self.table.is_empty() {
+            if let [.., second, last] = key
+                && self.pairs[usize::from(second & 31)] >> (last & 31) & 1 == 0
+            {
+                return false;
+            }
             match table_index(key) {
                 // Whatever is in the set has three letters.
                 None if key.len() < 3 => return false,
@@ -101,8 +116,9 @@ impl KeySet {
             Some(normal) => normal,
             None => return self.look_up_long(tail),
         };
-        self.whole.binary_search_by(|whole| whole.as_ref().cmp(normal)).is_ok()
-            || self.ends.iter().any(|end| normal.ends_with(end))
+        // Lengths differ more often than not, and are compared at once.
+        self.whole.iter().any(|whole| whole.len() == normal.len() && **whole == *normal)
+            || self.ends.iter().any(|end| end.last() == normal.last() && normal.ends_with(end))
             || self.starts.iter().any(|start| normal.starts_with(start))
             || self.parts.iter().any(|part| normal.windows(part.len()).any(|w| w == &**part))
     }
@@ -115,6 +131,9 @@ impl KeySet {
             || self.parts.iter().any(|part| normal.windows(part.len()).any(|w| w == &**part))
     }
 }
+
+/// What stands between the words of a key.
+const SEPARATORS: [u8; 4] = *b"_-. ";
 
 /// Bytes of keys as they are compared; 0 for separators, which no key needs.
 static LETTERS: [u8; 256] = {

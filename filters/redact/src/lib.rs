@@ -49,6 +49,7 @@
 //! | `walk` | walks over MessagePack, writes patches |
 //! | `keys`, `allow` | is this key sensitive; is it allowed |
 //! | `scan`, `blocks` | finds places in a text worth looking at, 64 bytes at a time |
+//! | `classes` | which bytes are letters, digits, parts of tokens |
 //! | `patterns` | looks at such a place and says what is there |
 //! | `mask` | what is written instead |
 //! | `limits` | every bound |
@@ -60,6 +61,7 @@
 
 mod allow;
 mod blocks;
+mod classes;
 mod keys;
 mod kind;
 mod limits;

@@ -58,7 +58,7 @@ impl Scanner {
         while from < end {
             let masks = Masks::of(bytes, from, end);
             let tokens = masks.long_tokens();
-            if tokens | masks.long_numbers() | masks.at | masks.assign | masks.after_r != 0 {
+            if tokens | masks.long_numbers() | masks.mark | masks.after_r() != 0 {
                 self.look(&bytes[start..end], from - start, &masks, tokens, &mut seen, found);
             }
             if end - from <= blocks::BLOCK {
@@ -96,20 +96,18 @@ impl Scanner {
             seen.tokens_to = token::find(text, start, end, self.kinds, found);
         }
         if self.kinds.has(Kind::Card) && masks.long_numbers() != 0 {
-            let starts = masks.number & !(masks.number << 1) | masks.long_numbers();
-            for at in blocks::bits(starts).map(|bit| from + bit) {
-                found.extend(card::find(text, at));
-            }
+            let starts = blocks::bits(masks.long_numbers());
+            found.extend(starts.filter_map(|bit| card::find(text, from + bit)));
         }
         if self.kinds.has(Kind::Email) {
-            found.extend(blocks::bits(masks.at).filter_map(|bit| email::find(text, from + bit)));
+            found.extend(places(text, from, masks.mark, b"@").filter_map(|at| email::find(text, at)));
         }
         if self.kinds.has(Kind::Bearer) {
-            let spaces = blocks::bits(masks.after_r);
+            let spaces = blocks::bits(masks.after_r());
             found.extend(spaces.filter_map(|bit| assignment::find_bearer(text, from + bit)));
         }
         if self.kinds.has(Kind::Key) {
-            for at in blocks::bits(masks.assign).map(|bit| from + bit) {
+            for at in places(text, from, masks.mark, b"=:") {
                 if at >= seen.assigned_to
                     && let Some(finding) = assignment::find(text, at, &self.keys)
                 {
@@ -137,6 +135,11 @@ impl Scanner {
             }));
         }
     }
+}
+
+/// Where in a text those of a mask's bytes stand that are one of these.
+fn places<'t>(text: &'t [u8], from: usize, mask: u64, bytes: &'static [u8]) -> impl Iterator<Item = usize> + use<'t> {
+    blocks::bits(mask).map(move |bit| from + bit).filter(move |at| bytes.contains(&text[*at]))
 }
 
 /// Sorts findings and joins those that overlap; the longer one's kind remains.

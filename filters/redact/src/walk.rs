@@ -9,6 +9,8 @@
 //! Nothing at all is written before the first finding: the maps on the way to it
 //! are remembered, and written with it.
 
+mod headers;
+
 use std::ops::Range;
 
 use weir_guest::encode::{self, Open};
@@ -134,10 +136,10 @@ impl Walk<'_, '_> {
         let mut changed = 0;
         for _ in 0..count {
             let key_at = self.at;
-            let key = self.text_header()?.read(self)?;
+            let key = self.key()?;
             let value_at = self.at;
             if place.depth == 0 && matches!(key, b"timestamp" | b"level") {
-                self.at = value::skip(self.batch, value_at)?;
+                self.at = self.known_end()?;
                 continue;
             }
             let tracked = self.redactor.allowed.any();
@@ -154,6 +156,7 @@ impl Walk<'_, '_> {
             let value_changed = match self.short_text() {
                 // Most values are such texts: no need to ask what they are.
                 Some((start, end)) if !sensitive => self.search(start, end, value_at, &mut copied, out),
+                _ if !sensitive && self.step_over_scalar() => false,
                 _ => self.value(place.below(sensitive), &mut copied, true, out)?,
             };
             changed += usize::from(value_changed);
@@ -162,17 +165,6 @@ impl Walk<'_, '_> {
             }
         }
         Some(changed)
-    }
-
-    /// Where the text begins and ends that is here, if one of up to 255 bytes is.
-    #[inline]
-    fn short_text(&self) -> Option<(usize, usize)> {
-        let (start, len) = match self.batch.get(self.at..)? {
-            [marker @ 0xa0..=0xbf, ..] => (self.at + 1, usize::from(marker & 0x1f)),
-            [0xd9, len, ..] => (self.at + 2, usize::from(*len)),
-            _ => return None,
-        };
-        (start + len <= self.batch.len()).then_some((start, start + len))
     }
 
     /// Searches the text between `start` and `end`, whose value begins at `at`,
@@ -240,7 +232,7 @@ impl Walk<'_, '_> {
         }
         let mut changed = false;
         for _ in 0..count {
-            let key = self.text_header()?.read(self)?;
+            let key = self.key()?;
             let sensitive = place.sensitive || self.redactor.keys.contains(key);
             let tracked = self.redactor.allowed.any();
             if tracked {
@@ -265,8 +257,7 @@ impl Walk<'_, '_> {
         let header = self.text_header()?;
         let text = header.read(self)?;
         if sensitive {
-            let kept = text.is_empty() || self.redactor.masker.allows(text);
-            return Some(!kept && self.replace(at, copied, out));
+            return Some(!text.is_empty() && self.write_mask(text, at, copied, out));
         }
         Some(self.search(self.at - header.len, self.at, at, copied, out))
     }
@@ -276,30 +267,32 @@ impl Walk<'_, '_> {
     fn write_masked(&mut self, start: usize, end: usize, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
         let text = &self.batch[start..end];
         let binary = matches!(self.batch[at], 0xc4..=0xc6);
-        let masker = &mut self.redactor.masker;
-        self.text.clear();
-        let mut to = 0;
-        let mut changed = false;
-        for finding in &self.found {
-            let part = &text[finding.start..finding.end];
-            if masker.allows(part) {
-                continue;
-            }
-            self.text.extend_from_slice(&text[to..finding.start]);
-            masker.mask(part, finding.kind, &mut self.text);
-            to = finding.end;
-            changed = true;
-        }
-        if !changed {
+        let masker = &self.redactor.masker;
+        self.found.retain(|finding| !masker.allows(&text[finding.start..finding.end]));
+        if self.found.is_empty() {
             return false;
         }
-        self.text.extend_from_slice(&text[to..]);
         self.copy_to(at, *copied, out);
+        let written_at = out.len();
+        // The new header most likely is as long as the old one.
+        out.extend_from_slice(&self.batch[at..start]);
+        let mut to = 0;
+        for finding in &self.found {
+            out.extend_from_slice(&text[to..finding.start]);
+            self.redactor.masker.mask(&text[finding.start..finding.end], finding.kind, out);
+            to = finding.end;
+        }
+        out.extend_from_slice(&text[to..]);
+        let len = out.len() - written_at - (start - at);
+        self.text.clear();
         if binary {
-            encode::bin(out, &self.text);
+            encode::bin_header(&mut self.text, len);
         } else {
-            encode::str_header(out, self.text.len());
-            out.extend_from_slice(&self.text);
+            encode::str_header(&mut self.text, len);
+        }
+        match out.get_mut(written_at..written_at + self.text.len()) {
+            Some(header) if header.len() == start - at => header.copy_from_slice(&self.text),
+            _ => drop(out.splice(written_at..written_at + (start - at), self.text.drain(..))),
         }
         *copied = self.at;
         true
@@ -353,77 +346,20 @@ impl Walk<'_, '_> {
             }
             _ => return false,
         };
-        if self.redactor.masker.allows(bytes) {
+        self.write_mask(bytes, at, copied, out)
+    }
+
+    /// Writes what stands for a whole value, whose key is sensitive.
+    fn write_mask(&mut self, value: &[u8], at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
+        if self.redactor.masker.allows(value) {
             return false;
         }
         self.copy_to(at, *copied, out);
         self.text.clear();
-        self.redactor.masker.mask(bytes, Kind::Key, &mut self.text);
+        self.redactor.masker.mask(value, Kind::Key, &mut self.text);
         encode::str_header(out, self.text.len());
         out.extend_from_slice(&self.text);
         *copied = self.at;
         true
-    }
-}
-
-/// The header of a text or of bytes.
-#[derive(Clone, Copy)]
-struct TextHeader {
-    len: usize,
-}
-
-impl TextHeader {
-    /// The bytes after it; moves the walk behind them.
-    #[inline]
-    fn read<'b>(self, walk: &mut Walk<'_, 'b>) -> Option<&'b [u8]> {
-        let end = walk.at.checked_add(self.len)?;
-        let bytes = walk.batch.get(walk.at..end)?;
-        walk.at = end;
-        Some(bytes)
-    }
-}
-
-/// Reading headers.
-impl Walk<'_, '_> {
-    #[inline]
-    fn text_header(&mut self) -> Option<TextHeader> {
-        let marker = *self.batch.get(self.at)?;
-        self.at += 1;
-        let len = match marker {
-            0xa0..=0xbf => usize::from(marker & 0x1f),
-            0xd9 | 0xc4 => self.length(1)?,
-            0xda | 0xc5 => self.length(2)?,
-            0xdb | 0xc6 => self.length(4)?,
-            _ => return None,
-        };
-        Some(TextHeader { len })
-    }
-
-    fn map_header(&mut self) -> Option<usize> {
-        let marker = *self.batch.get(self.at)?;
-        self.at += 1;
-        match marker {
-            0x80..=0x8f => Some(usize::from(marker & 0x0f)),
-            0xde => self.length(2),
-            0xdf => self.length(4),
-            _ => None,
-        }
-    }
-
-    fn list_header(&mut self) -> Option<usize> {
-        let marker = *self.batch.get(self.at)?;
-        self.at += 1;
-        match marker {
-            0x90..=0x9f => Some(usize::from(marker & 0x0f)),
-            0xdc => self.length(2),
-            0xdd => self.length(4),
-            _ => None,
-        }
-    }
-
-    fn length(&mut self, width: usize) -> Option<usize> {
-        let bytes = self.batch.get(self.at..self.at + width)?;
-        self.at += width;
-        Some(bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)))
     }
 }

@@ -34,12 +34,17 @@ pub fn str_header(out: &mut Vec<u8>, len: usize) {
 
 /// Appends bytes that are not text.
 pub fn bin(out: &mut Vec<u8>, data: &[u8]) {
-    match data.len() {
-        0..=0xff => out.extend_from_slice(&[0xc4, data.len() as u8]),
-        0x100..=0xffff => sized(out, 0xc5, &(data.len() as u16).to_be_bytes()),
-        _ => sized(out, 0xc6, &(data.len() as u32).to_be_bytes()),
-    }
+    bin_header(out, data.len());
     out.extend_from_slice(data);
+}
+
+/// Appends the header of so many bytes that are not text.
+pub fn bin_header(out: &mut Vec<u8>, len: usize) {
+    match len {
+        0..=0xff => out.extend_from_slice(&[0xc4, len as u8]),
+        0x100..=0xffff => sized(out, 0xc5, &(len as u16).to_be_bytes()),
+        _ => sized(out, 0xc6, &(len as u32).to_be_bytes()),
+    }
 }
 
 /// Appends an integer, as short as it can be.

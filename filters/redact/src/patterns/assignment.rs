@@ -2,6 +2,7 @@
 //! token after `Bearer`.
 
 use crate::blocks::is_token;
+use crate::classes;
 use crate::keys::KeySet;
 use crate::kind::{Finding, Kind};
 use crate::limits::MAX_NAME_LOOKBACK_BYTES;
@@ -14,6 +15,7 @@ const EMPTY: [&[u8]; 7] = [b"null", b"none", b"nil", b"true", b"false", b"undefi
 
 /// The value that is assigned by the `=` or `:` at `at`, if the name before it is
 /// a sensitive key.
+#[inline(never)]
 pub fn find(text: &[u8], at: usize, keys: &KeySet) -> Option<Finding> {
     let name = name_before(&text[at.saturating_sub(MAX_NAME_LOOKBACK_BYTES)..at])?;
     if !keys.contains(name) {
@@ -45,8 +47,13 @@ pub fn find(text: &[u8], at: usize, keys: &KeySet) -> Option<Finding> {
 }
 
 /// The token after `Bearer`, whose space is at `at`.
+#[inline(never)]
 pub fn find_bearer(text: &[u8], at: usize) -> Option<Finding> {
-    let word = text[..at].len().checked_sub(6)?;
+    let word = at.checked_sub(6)?;
+    // After most words that end in `r` this says it all.
+    if text[word] | 0x20 != b'b' {
+        return None;
+    }
     if !text[word..at].eq_ignore_ascii_case(b"bearer") || word > 0 && text[word - 1].is_ascii_alphanumeric() {
         return None;
     }
@@ -63,7 +70,7 @@ pub fn find_bearer(text: &[u8], at: usize) -> Option<Finding> {
 fn name_before(text: &[u8]) -> Option<&[u8]> {
     let is_around = |byte: &u8| matches!(byte, b' ' | b'"' | b'\'' | b'\\' | b'`' | b']');
     let end = text.iter().rposition(|byte| !is_around(byte))? + 1;
-    let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let is_name = |byte: &&u8| classes::is(**byte, classes::WORD) || matches!(byte, b'_' | b'-');
     let len = text[..end].iter().rev().take_while(is_name).count();
     (len > 0).then(|| &text[end - len..end])
 }

@@ -6,48 +6,58 @@
 //! stamps begin with digits that no network has. Other identifiers can look like
 //! a card: one in ten that have a network's first digits and length does.
 
+use crate::classes;
 use crate::kind::{Finding, Kind};
 use crate::limits::CARD_DIGITS;
 
 /// The number whose first digit is at `at`. A digit before it means that it is
 /// not the first.
+#[inline(never)]
 pub fn find(text: &[u8], at: usize) -> Option<Finding> {
-    if !text[at].is_ascii_digit() || at > 0 && is_joined(text[at - 1]) {
+    if !classes::is(text[at], classes::DIGIT) || at > 0 && is_joined(text[at - 1]) {
         return None;
     }
-    let mut digits = [0; 20];
+    let first = classes::run(&text[at..], classes::DIGIT);
+    let mut end = at + first;
+    let separator = match text[end..] {
+        [separator @ (b' ' | b'-'), b'0'..=b'9', ..] => separator,
+        _ => {
+            let alone = !text.get(end).is_some_and(|byte| is_joined(*byte));
+            let is_card = alone && CARD_DIGITS.contains(&first) && is_card(&digits(&text[at..end])[..first]);
+            return is_card.then_some(Finding { start: at, end, kind: Kind::Card });
+        }
+    };
+    // All cards are printed with four digits first.
+    if first != 4 {
+        return None;
+    }
+    let mut printed = [0; 20];
     let mut groups = [0; 6];
-    let (mut count, mut group, mut end) = (0, 0, at);
-    let separator = text[at..].iter().find(|byte| !byte.is_ascii_digit());
-    let separator = separator.copied().filter(|byte| matches!(byte, b' ' | b'-'));
-    for (offset, byte) in text[at..].iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => {
-                if count == digits.len() {
-                    return None;
-                }
-                digits[count] = byte - b'0';
-                count += 1;
-                groups[group] += 1;
-                end = at + offset + 1;
-            }
-            // A separator stands between digits, one at a time.
-            byte if Some(*byte) == separator
-                && end == at + offset
-                && text.get(end + 1).is_some_and(u8::is_ascii_digit)
-                && group < 5 =>
-            {
-                group += 1;
-            }
+    let (mut count, mut group, mut from) = (0, 0, at);
+    loop {
+        let len = end - from;
+        printed.get_mut(count..count + len)?.copy_from_slice(&text[from..end]);
+        count += len;
+        groups[group] = len;
+        // A separator stands between digits, one at a time.
+        match text[end..] {
+            [byte, b'0'..=b'9', ..] if byte == separator && group < 5 => group += 1,
             _ => break,
         }
+        from = end + 1;
+        end = from + classes::run(&text[from..], classes::DIGIT);
     }
-    if group == 0 {
-        let followed = text.get(end).is_some_and(|byte| is_joined(*byte));
-        return (!followed && is_card(&digits[..count])).then_some(Finding { start: at, end, kind: Kind::Card });
-    }
-    let len = printed_card(&digits[..count], &groups[..=group])?;
+    let len = printed_card(&digits(&printed)[..count], &groups[..=group])?;
     Some(Finding { start: at, end: at + len, kind: Kind::Card })
+}
+
+/// The digits of a text of at most 20.
+fn digits(text: &[u8]) -> [u8; 20] {
+    let mut digits = [0; 20];
+    for (digit, byte) in digits.iter_mut().zip(text) {
+        *digit = byte.wrapping_sub(b'0');
+    }
+    digits
 }
 
 /// How many bytes the groups take that print a card, of those that were read;
@@ -67,7 +77,7 @@ fn printed_card(digits: &[u8], groups: &[usize]) -> Option<usize> {
 
 /// Whether a card can't begin or end beside such a byte.
 fn is_joined(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_'
+    classes::is(byte, classes::WORD) || byte == b'_'
 }
 
 /// Whether a whole number is one of a card.
@@ -101,14 +111,14 @@ fn has_network(digits: &[u8]) -> bool {
 }
 
 fn luhn(digits: &[u8]) -> bool {
+    /// What a digit counts that is doubled.
+    const DOUBLED: [u8; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
+    let doubled = |digit: u8| DOUBLED.get(usize::from(digit)).copied().unwrap_or_default();
     let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(index, digit)| match (index % 2, u32::from(*digit)) {
-            (0, digit) => digit,
-            (_, digit @ 0..=4) => digit * 2,
-            (_, digit) => digit * 2 - 9,
+        .rchunks(2)
+        .map(|two| match *two {
+            [before, last] => u32::from(doubled(before) + last),
+            _ => two.iter().map(|digit| u32::from(*digit)).sum(),
         })
         .sum();
     sum.is_multiple_of(10)

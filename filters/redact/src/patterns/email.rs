@@ -1,16 +1,18 @@
 //! E-mail addresses, and passwords in URLs.
 
+use crate::classes;
 use crate::kind::{Finding, Kind};
 use crate::limits::{MAX_DOMAIN_BYTES, MAX_EMAIL_LOCAL_BYTES, MAX_USERINFO_BYTES};
 
 /// What is around the `@` at `at`.
+#[inline(never)]
 pub fn find(text: &[u8], at: usize) -> Option<Finding> {
     url_password(text, at).or_else(|| address(text, at))
 }
 
 fn address(text: &[u8], at: usize) -> Option<Finding> {
     let before = &text[at.saturating_sub(MAX_EMAIL_LOCAL_BYTES)..at];
-    let local = before.iter().rev().take_while(|byte| is_local(**byte)).count();
+    let local = classes::run_back(before, classes::LOCAL);
     // Dots at the start belong to the sentence, not to the address.
     let dots = before[before.len() - local..].iter().take_while(|byte| **byte == b'.').count();
     if local == dots {
@@ -20,31 +22,27 @@ fn address(text: &[u8], at: usize) -> Option<Finding> {
     Some(Finding { start: at - local + dots, end, kind: Kind::Email })
 }
 
-fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-' | b'\'')
-}
-
 /// How long the domain is that a text begins with: labels of letters, digits and
 /// dashes, the last of two letters or more.
 fn domain(text: &[u8]) -> Option<usize> {
     let text = &text[..text.len().min(MAX_DOMAIN_BYTES)];
-    let len = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')).count();
+    let run = &text[..classes::run(text, classes::DOMAIN)];
     // What follows the domain may be punctuation: a full stop, a dash.
-    let name = text[..len].trim_ascii_end();
-    let name = &name[..name.iter().rposition(|byte| byte.is_ascii_alphanumeric())? + 1];
+    let name = &run[..run.iter().rposition(|byte| classes::is(*byte, classes::WORD))? + 1];
     let dot = name.iter().rposition(|byte| *byte == b'.')?;
     let top = &name[dot + 1..];
-    let labels = name[..dot].split(|byte| *byte == b'.').all(|label| !label.is_empty());
+    let labels = &name[..=dot];
+    let empty_label = labels[0] == b'.' || labels.windows(2).any(|two| two == b"..");
     let punycode = top.starts_with(b"xn--");
     let letters = top.len() >= 2 && top.iter().all(u8::is_ascii_alphabetic);
-    (labels && (letters || punycode)).then_some(name.len())
+    (!empty_label && (letters || punycode)).then_some(name.len())
 }
 
 /// The password of `scheme://user:password@host`.
 fn url_password(text: &[u8], at: usize) -> Option<Finding> {
     let from = at.saturating_sub(MAX_USERINFO_BYTES);
     let before = &text[from..at];
-    let user = before.iter().rposition(|byte| matches!(byte, b'/' | b' ' | b'"' | b'\n' | b'@'))?;
+    let user = (before.len() - classes::run_back(before, classes::USER)).checked_sub(1)?;
     if before[user] != b'/' || !before[..=user].ends_with(b"://") {
         return None;
     }

@@ -12,6 +12,7 @@ const MAX_LABEL_BYTES: usize = 32;
 
 /// All private keys in a text. One whose end is missing goes to the end of the
 /// text.
+#[inline(never)]
 pub fn find(text: &[u8], found: &mut Vec<Finding>) {
     // Of five dashes in a row one stands at every fifth byte: so few are looked at.
     let dashed = (4..text.len()).step_by(DASHES.len()).any(|at| text[at] == b'-' && has_dashes(text, at));

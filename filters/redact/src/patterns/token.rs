@@ -2,6 +2,7 @@
 
 use super::base64;
 use crate::blocks::is_token;
+use crate::classes;
 use crate::kind::{Finding, Kind, Kinds};
 use crate::limits::MIN_BASE64_BYTES;
 
@@ -49,12 +50,12 @@ const MARKS: &[(&[u8], usize)] = &[
 
 /// Where the run of token characters begins and ends that `at` is in.
 pub fn run_around(text: &[u8], at: usize) -> (usize, usize) {
-    let back = text[..at].iter().rev().take_while(|byte| is_token(**byte)).count();
-    (at - back, at + text[at..].iter().take_while(|byte| is_token(**byte)).count())
+    (at - classes::run_back(&text[..at], classes::TOKEN), at + classes::run(&text[at..], classes::TOKEN))
 }
 
 /// What is found in the run of token characters from `start` to `end`. Returns
 /// before where nothing need be looked at again.
+#[inline(never)]
 pub fn find(text: &[u8], start: usize, end: usize, kinds: Kinds, found: &mut Vec<Finding>) -> usize {
     let run = &text[start..end];
     if kinds.has(Kind::Jwt)

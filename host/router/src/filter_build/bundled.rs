@@ -1,7 +1,7 @@
 //! The filters that come inside the binary, and the manifest that says what they were built from.
 //!
 //! `filters/bundled/` holds one module for each, and `manifest.toml` with its version, its digest, and a digest of
-//! its sources. Whoever changes a source without building again is told by [`check_manifest`]. The digest of the
+//! its sources. Whoever changes a source without building again is told by a test. The digest of the
 //! sources covers what decides about the module and stands in the repository: the filter's `Cargo.toml` and `src`,
 //! `guest-sdk/rust`, and `wit/v1`; not the lock file, which changes with every crate of the workspace.
 
