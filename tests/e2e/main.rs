@@ -6,6 +6,7 @@
 //! | `clients.rs` | (not a test) curl, the sqlite3 shell, Python's requests, promtool |
 //! | `first_minutes.rs` | what a newcomer does in the first five minutes works, and no secret reaches the disk |
 //! | `answers.rs` | what senders are told: good, bad, too large, unreadable |
+//! | `chain.rs` | the five bundled filters in one chain, each doing its part |
 //! | `metrics.rs` | `/metrics` is what Prometheus's own tool accepts |
 //! | `kill.rs` | kill -9 under load: acknowledged records are there, once |
 //! | `swap.rs` | filters replaced under load: nothing lost, nothing repeated |
@@ -18,6 +19,7 @@
 //! | `house.rs` | the layout: who may know whom, every module says what it is for |
 
 mod answers;
+mod chain;
 mod clients;
 mod commands;
 mod disk;

@@ -165,7 +165,7 @@ fn tick(shared: &Shared, closing: &AtomicBool) {
     }
 }
 
-/// Stores what filters said of their own accord: nobody waits for an answer.
+/// Stores what filters said of their own accord, and waits until it is durable: nobody else does.
 pub fn append_unasked(shared: &Shared, outcome: Outcome) {
     for failed in outcome.failed {
         let from = format!("filter:{}", failed.filter);
@@ -180,9 +180,14 @@ pub fn append_unasked(shared: &Shared, outcome: Outcome) {
         return;
     }
     let records = outcome.batch.len() as u32;
+    let (done, stored) = crossbeam_channel::bounded(1);
     shared.journal.append(outcome.batch.encode(), records, move |result| {
-        if let Err(error) = result {
-            tracing::error!("{records} records that filters made are lost: {error}");
-        }
+        // The other end waits until this is sent.
+        let _ = done.send(result);
     });
+    match stored.recv() {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::error!("{records} records that filters made are lost: {error}"),
+        Err(_) => tracing::error!("{records} records that filters made are lost: the journal has ended"),
+    }
 }

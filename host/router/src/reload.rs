@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex as Lock};
 
 use anyhow::bail;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
 use crate::config::{self, Overrides, Settings};
 use crate::filters::{self, FilterSet};
@@ -18,6 +18,9 @@ use crate::parts;
 use crate::quarantine::Quarantine;
 use crate::wiring::{Router, lock};
 pub use watch::{Changed, Watch};
+
+/// How much less urgent loading is than the rest, on the system's scale of 0 to 19.
+const LESS_URGENT: i32 = 10;
 
 /// What a reload reads, and what it changes.
 pub struct Reload {
@@ -83,7 +86,7 @@ impl Reload {
         }
         let wanted = filters::wanted(&settings);
         let set = self.filters.clone();
-        let prepared = tokio::task::spawn_blocking(move || lock(&set).prepare(wanted)).await?;
+        let prepared = in_background(move || lock(&set).prepare(wanted)).await?;
         let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("; "));
@@ -104,12 +107,24 @@ impl Reload {
     async fn filters_folder(&mut self) -> anyhow::Result<()> {
         let wanted = filters::wanted(&self.settings);
         let set = self.filters.clone();
-        tokio::task::spawn_blocking(move || {
+        in_background(move || {
             let mut set = lock(&set);
             let prepared = set.prepare(wanted);
             set.publish(prepared);
         })
-        .await?;
-        Ok(())
+        .await
     }
+}
+
+/// Runs something that takes long on a thread of its own that yields to all others: records go before a compiler.
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
+    let (done, result) = oneshot::channel();
+    std::thread::Builder::new().name("weir-loader".into()).spawn(move || {
+        if let Err(error) = rustix::process::nice(LESS_URGENT) {
+            tracing::debug!("loading a filter at the usual priority: {error}");
+        }
+        // An error: the router is stopping.
+        let _ = done.send(work());
+    })?;
+    Ok(result.await?)
 }
