@@ -1,5 +1,5 @@
 //! Opening what a crash left: checks every byte of every segment, cuts the torn end of the last one, and refuses
-//! damage that no crash explains, unless told to set it aside ([`salvage`](crate::salvage)).
+//! damage that no crash explains, unless told to set it aside ([`crate::salvage`]).
 //!
 //! After it, for whatever the crash did: everything that was acknowledged is there, in order, and what is there was
 //! appended. A sequence number that a reader may have seen is never given out again.
