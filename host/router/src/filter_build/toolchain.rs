@@ -7,6 +7,7 @@
 //!   of any toolchain. `-Zbuild-std` and `RUSTC_BOOTSTRAP` are what a stable cargo needs for that, and are used for
 //!   nothing else.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,7 +17,7 @@ use anyhow::{Context, bail};
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Vectors are in every engine that serves components, and halve the time of scanning.
-const FLAGS: &str = "-C target-feature=+simd128";
+const FEATURES: &str = "-Ctarget-feature=+simd128";
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
@@ -62,9 +63,7 @@ impl Toolchain {
     /// A cargo that builds for the target.
     pub fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
-        // Flags for another target would replace those below.
-        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("RUSTFLAGS");
-        cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", FLAGS);
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&cargo_home()));
         if let Toolchain::FromSource { rustc, linker } = self {
             cargo
                 .env("RUSTC", rustc)
@@ -74,6 +73,26 @@ impl Toolchain {
         }
         cargo
     }
+}
+
+/// The compiler's flags, as cargo takes them: one behind the other with a separator that no path holds.
+///
+/// Panics carry the places of sources; they are cut to what is the same on every machine.
+fn flags(cargo_home: &Path) -> OsString {
+    let registries = cargo_home.join("registry/src").read_dir().into_iter().flatten().flatten();
+    let mut flags = OsString::from(FEATURES);
+    for folder in registries.map(|entry| entry.path()) {
+        flags.push("\x1f--remap-path-prefix=");
+        flags.push(folder);
+        flags.push("=dependencies");
+    }
+    flags
+}
+
+/// Where cargo keeps the sources of dependencies.
+fn cargo_home() -> PathBuf {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
 }
 
 /// Where a compiler keeps its libraries.
