@@ -13,7 +13,7 @@ const TABLE_BITS: usize = 4096;
 /// A set of keys. `*` at an end of a key stands for anything: `*password`.
 #[derive(Debug)]
 pub struct KeySet {
-    /// Whole keys, normalised.
+    /// Whole keys, normalised, by length and then by letters.
     whole: Vec<Box<[u8]>>,
     /// Ends of keys, normalised.
     ends: Vec<Box<[u8]>>,
@@ -47,6 +47,7 @@ impl KeySet {
         for key in keys {
             set.add(key)?;
         }
+        set.whole.sort_unstable_by(|a, b| by_length(a, b));
         Ok(set)
     }
 
@@ -116,8 +117,7 @@ impl KeySet {
             Some(normal) => normal,
             None => return self.look_up_long(tail),
         };
-        // Lengths differ more often than not, and are compared at once.
-        self.whole.iter().any(|whole| whole.len() == normal.len() && **whole == *normal)
+        self.whole.binary_search_by(|whole| by_length(whole, normal)).is_ok()
             || self.ends.iter().any(|end| end.last() == normal.last() && normal.ends_with(end))
             || self.starts.iter().any(|start| normal.starts_with(start))
             || self.parts.iter().any(|part| normal.windows(part.len()).any(|w| w == &**part))
@@ -130,6 +130,11 @@ impl KeySet {
             || self.starts.iter().any(|start| normal.starts_with(start))
             || self.parts.iter().any(|part| normal.windows(part.len()).any(|w| w == &**part))
     }
+}
+
+/// Lengths differ more often than not, and are compared at once.
+fn by_length(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 /// What stands between the words of a key.

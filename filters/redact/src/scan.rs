@@ -30,6 +30,10 @@ pub struct Scanner {
 struct Seen {
     tokens_to: usize,
     assigned_to: usize,
+    /// Where the next number may begin.
+    numbers_from: usize,
+    /// Up to where the blocks before went: they overlap.
+    blocks_to: usize,
 }
 
 impl Scanner {
@@ -95,27 +99,34 @@ impl Scanner {
             let (start, end) = if whole { (at, at + len as usize) } else { token::run_around(text, at) };
             seen.tokens_to = token::find(text, start, end, self.kinds, found);
         }
-        if self.kinds.has(Kind::Card) && masks.long_numbers() != 0 {
-            let starts = blocks::bits(masks.long_numbers());
-            found.extend(starts.filter_map(|bit| card::find(text, from + bit)));
-        }
-        if self.kinds.has(Kind::Email) {
-            found.extend(places(text, from, masks.mark, b"@").filter_map(|at| email::find(text, at)));
-        }
-        if self.kinds.has(Kind::Bearer) {
-            let spaces = blocks::bits(masks.after_r());
-            found.extend(spaces.filter_map(|bit| assignment::find_bearer(text, from + bit)));
-        }
-        if self.kinds.has(Kind::Key) {
-            for at in places(text, from, masks.mark, b"=:") {
-                if at >= seen.assigned_to
-                    && let Some(finding) = assignment::find(text, at, &self.keys)
-                {
-                    seen.assigned_to = finding.end;
-                    found.push(finding);
+        if self.kinds.has(Kind::Card) {
+            for at in blocks::bits(masks.long_numbers()).map(|bit| from + bit) {
+                if at >= seen.numbers_from {
+                    seen.numbers_from = at + 1;
+                    found.extend(card::find(text, at));
                 }
             }
         }
+        let fresh = |bit: &usize| from + bit >= seen.blocks_to;
+        for at in blocks::bits(masks.after_r()).filter(fresh).map(|bit| from + bit) {
+            if self.kinds.has(Kind::Bearer) {
+                found.extend(assignment::find_bearer(text, at));
+            }
+        }
+        for at in blocks::bits(masks.mark).filter(fresh).map(|bit| from + bit) {
+            if text[at] == b'@' {
+                if self.kinds.has(Kind::Email) {
+                    found.extend(email::find(text, at));
+                }
+            } else if self.kinds.has(Kind::Key)
+                && at >= seen.assigned_to
+                && let Some(finding) = assignment::find(text, at, &self.keys)
+            {
+                seen.assigned_to = finding.end;
+                found.push(finding);
+            }
+        }
+        seen.blocks_to = from + blocks::BLOCK;
     }
 
     /// What only some operators ask for, and what needs text rather than bytes.
@@ -137,14 +148,12 @@ impl Scanner {
     }
 }
 
-/// Where in a text those of a mask's bytes stand that are one of these.
-fn places<'t>(text: &'t [u8], from: usize, mask: u64, bytes: &'static [u8]) -> impl Iterator<Item = usize> + use<'t> {
-    blocks::bits(mask).map(move |bit| from + bit).filter(move |at| bytes.contains(&text[*at]))
-}
-
 /// Sorts findings and joins those that overlap; the longer one's kind remains.
 fn settle(found: &mut Vec<Finding>) {
-    found.sort_unstable_by_key(|finding| (finding.start, finding.end));
+    let place = |finding: &Finding| (finding.start, finding.end);
+    if !found.is_sorted_by_key(place) {
+        found.sort_unstable_by_key(place);
+    }
     found.dedup_by(|next, kept| {
         if next.start >= kept.end {
             return false;

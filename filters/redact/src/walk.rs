@@ -122,10 +122,10 @@ impl Walk<'_, '_> {
     /// are not in the patch yet.
     fn copy_to(&mut self, at: usize, copied: usize, out: &mut Vec<u8>) {
         for map in self.maps.iter_mut().filter(|map| map.open.is_none()) {
-            out.extend_from_slice(&self.batch[map.key.clone()]);
+            encode::prefix(out, &self.batch[map.key.start..], map.key.len());
             map.open = Some(Open::begin(out));
         }
-        out.extend_from_slice(&self.batch[copied..at]);
+        encode::prefix(out, &self.batch[copied..], at - copied);
     }
 
     /// The keys of a map whose header was read; returns how many changed.
@@ -219,7 +219,7 @@ impl Walk<'_, '_> {
         }
         // The innermost lists are finished by the outermost.
         if changed && patch {
-            out.extend_from_slice(&self.batch[*copied..self.at]);
+            encode::prefix(out, &self.batch[*copied..], self.at - *copied);
             *copied = self.at;
         }
         Some(changed)
@@ -265,37 +265,44 @@ impl Walk<'_, '_> {
     /// Writes a text with what was found in it masked.
     #[cold]
     fn write_masked(&mut self, start: usize, end: usize, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
-        let text = &self.batch[start..end];
-        let binary = matches!(self.batch[at], 0xc4..=0xc6);
+        let batch = self.batch;
+        let binary = matches!(batch[at], 0xc4..=0xc6);
         let masker = &self.redactor.masker;
-        self.found.retain(|finding| !masker.allows(&text[finding.start..finding.end]));
+        self.found.retain(|finding| !masker.allows(&batch[start + finding.start..start + finding.end]));
         if self.found.is_empty() {
             return false;
         }
         self.copy_to(at, *copied, out);
         let written_at = out.len();
         // The new header most likely is as long as the old one.
-        out.extend_from_slice(&self.batch[at..start]);
-        let mut to = 0;
+        let width = start - at;
+        encode::prefix(out, &batch[at..], width);
+        let mut to = start;
         for finding in &self.found {
-            out.extend_from_slice(&text[to..finding.start]);
-            self.redactor.masker.mask(&text[finding.start..finding.end], finding.kind, out);
-            to = finding.end;
+            encode::prefix(out, &batch[to..], start + finding.start - to);
+            to = start + finding.end;
+            self.redactor.masker.mask(&batch[start + finding.start..to], finding.kind, out);
         }
-        out.extend_from_slice(&text[to..]);
-        let len = out.len() - written_at - (start - at);
+        encode::prefix(out, &batch[to..], end - to);
+        let len = out.len() - written_at - width;
+        match (binary, width, len) {
+            (false, 1, 0..=31) => out[written_at] = 0xa0 | len as u8,
+            (false, 2, 32..=0xff) => out[written_at + 1] = len as u8,
+            _ => self.write_header(written_at..written_at + width, binary, len, out),
+        }
+        *copied = self.at;
+        true
+    }
+
+    /// Writes the header of a text in place of one that may have another length.
+    fn write_header(&mut self, old: Range<usize>, binary: bool, len: usize, out: &mut Vec<u8>) {
         self.text.clear();
         if binary {
             encode::bin_header(&mut self.text, len);
         } else {
             encode::str_header(&mut self.text, len);
         }
-        match out.get_mut(written_at..written_at + self.text.len()) {
-            Some(header) if header.len() == start - at => header.copy_from_slice(&self.text),
-            _ => drop(out.splice(written_at..written_at + (start - at), self.text.drain(..))),
-        }
-        *copied = self.at;
-        true
+        drop(out.splice(old, self.text.drain(..)));
     }
 
     /// A whole number of eight bytes.

@@ -108,6 +108,33 @@ fn sized(out: &mut Vec<u8>, marker: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// Appends the first `len` bytes of `rest`. A few dozen bytes go by in moves of a
+/// fixed width, the surplus of which is cut off again: in WebAssembly a copy of
+/// any other length is a call into the host.
+#[inline]
+pub fn prefix(out: &mut Vec<u8>, mut rest: &[u8], mut len: usize) {
+    if len <= MAX_MOVED_BYTES {
+        while let Some(bytes) = rest.first_chunk::<MOVE_BYTES>() {
+            let moved = len.min(MOVE_BYTES);
+            let end = out.len() + moved;
+            out.extend_from_slice(bytes);
+            out.truncate(end);
+            len -= moved;
+            if len == 0 {
+                return;
+            }
+            rest = &rest[moved..];
+        }
+    }
+    out.extend_from_slice(&rest[..len]);
+}
+
+/// Bytes of one move: two vectors.
+const MOVE_BYTES: usize = 32;
+
+/// Bytes from which on a call into the host costs less than moves.
+const MAX_MOVED_BYTES: usize = 256;
+
 /// A map or list whose length is known only once it is written.
 pub struct Open {
     at: usize,

@@ -123,7 +123,7 @@ impl Reader<'_> {
 
 /// A key in the form that nearly all have: ASCII of at most 31 bytes.
 #[inline(always)]
-fn short_key(bytes: &[u8]) -> Option<&[u8]> {
+pub(crate) fn short_key(bytes: &[u8]) -> Option<&[u8]> {
     let (marker, rest) = bytes.split_first()?;
     let key = rest.get(..usize::from(marker & 0x1f))?;
     (marker & 0xe0 == 0xa0 && key.is_ascii()).then_some(key)

@@ -14,7 +14,8 @@ use crate::limits::CARD_DIGITS;
 /// not the first.
 #[inline(never)]
 pub fn find(text: &[u8], at: usize) -> Option<Finding> {
-    if !classes::is(text[at], classes::DIGIT) || at > 0 && is_joined(text[at - 1]) {
+    // No network's numbers begin with another digit.
+    if !matches!(text[at], b'2'..=b'6') || at > 0 && is_joined(text[at - 1]) {
         return None;
     }
     let first = classes::run(&text[at..], classes::DIGIT);
@@ -33,21 +34,24 @@ pub fn find(text: &[u8], at: usize) -> Option<Finding> {
     }
     let mut printed = [0; 20];
     let mut groups = [0; 6];
-    let (mut count, mut group, mut from) = (0, 0, at);
+    let (mut count, mut group) = (0, 0);
+    end = at;
     loop {
-        let len = end - from;
-        printed.get_mut(count..count + len)?.copy_from_slice(&text[from..end]);
-        count += len;
-        groups[group] = len;
+        let from = end;
+        while let Some(digit @ 0..=9) = text.get(end).map(|byte| byte.wrapping_sub(b'0')) {
+            *printed.get_mut(count)? = digit;
+            count += 1;
+            end += 1;
+        }
+        groups[group] = end - from;
         // A separator stands between digits, one at a time.
         match text[end..] {
             [byte, b'0'..=b'9', ..] if byte == separator && group < 5 => group += 1,
             _ => break,
         }
-        from = end + 1;
-        end = from + classes::run(&text[from..], classes::DIGIT);
+        end += 1;
     }
-    let len = printed_card(&digits(&printed)[..count], &groups[..=group])?;
+    let len = printed_card(&printed[..count], &groups[..=group])?;
     Some(Finding { start: at, end: at + len, kind: Kind::Card })
 }
 
@@ -111,16 +115,14 @@ fn has_network(digits: &[u8]) -> bool {
 }
 
 fn luhn(digits: &[u8]) -> bool {
-    /// What a digit counts that is doubled.
     const DOUBLED: [u8; 10] = [0, 2, 4, 6, 8, 1, 3, 5, 7, 9];
-    let doubled = |digit: u8| DOUBLED.get(usize::from(digit)).copied().unwrap_or_default();
-    let sum: u32 = digits
-        .rchunks(2)
-        .map(|two| match *two {
-            [before, last] => u32::from(doubled(before) + last),
-            _ => two.iter().map(|digit| u32::from(*digit)).sum(),
-        })
-        .sum();
+    let mut sum = 0;
+    let mut doubles = false;
+    for &digit in digits.iter().rev() {
+        let doubled = DOUBLED.get(usize::from(digit)).copied().unwrap_or_default();
+        sum += u32::from(if doubles { doubled } else { digit });
+        doubles = !doubles;
+    }
     sum.is_multiple_of(10)
 }
 

@@ -1,17 +1,18 @@
 //! RFC 7396 over MessagePack. The record is walked only as far as the last key
 //! that the patch names; what lies between changes is copied in one piece.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+
+use smallvec::SmallVec;
 
 use super::{PatchError, appended, check_removal, set_count, write_checked, write_top};
 use crate::arrival::Stop;
-use crate::from_msgpack::read_key;
+use crate::from_msgpack::{read_key, short_key};
 use crate::keys::{MAP, patch_header};
 use crate::limits::{MAX_DEPTH, MAX_KEYS_SEARCHED};
 use crate::value::{Token, skip, token};
 use crate::write;
-
-use std::borrow::Cow;
 
 /// Appends a canonical record as a patch, a MessagePack map, changes it: a value
 /// replaces, nil removes, a map changes the map that is there. Of a key that the
@@ -30,15 +31,23 @@ pub fn merge_patch(record: &[u8], patch: &[u8], out: &mut Vec<u8>) -> Result<(),
 /// One entry of a patch: its key and the value as it lies.
 type Entry<'p> = (Cow<'p, [u8]>, &'p [u8]);
 
+/// As many keys as most patches have, for which nothing is allocated.
+const FEW: usize = 4;
+
 /// The entries of a patch, each key once.
 struct Patch<'p> {
-    entries: Vec<Entry<'p>>,
+    entries: SmallVec<[Entry<'p>; FEW]>,
     /// Where each key is, when there are too many to be searched.
     places: Option<HashMap<Cow<'p, [u8]>, usize>>,
 }
 
 impl Patch<'_> {
-    fn find(&self, key: &[u8]) -> Option<usize> {
+    /// Where a key is. Patches most often name keys in the order of the record: the one at `expected` is tried first.
+    #[inline]
+    fn find(&self, key: &[u8], expected: usize) -> Option<usize> {
+        if self.entries.get(expected).is_some_and(|(name, _)| **name == *key) {
+            return Some(expected);
+        }
         match &self.places {
             Some(places) => places.get(key).copied(),
             None => self.entries.iter().position(|(name, _)| **name == *key),
@@ -50,15 +59,17 @@ fn read_patch(patch: &[u8]) -> Result<Patch<'_>, PatchError> {
     let Some((Token::Map(len), mut at)) = token(patch) else {
         return Err(PatchError::Patch("not a map"));
     };
-    // A declared length is believed only as far as the bytes could hold it.
-    let mut read = Patch { entries: Vec::with_capacity((len as usize).min(patch.len() / 2)), places: None };
+    let mut read = Patch { entries: SmallVec::new(), places: None };
     for _ in 0..len {
-        let (key, key_len) = read_key(&patch[at..]).map_err(super::fault)?;
+        let (key, key_len) = match short_key(&patch[at..]) {
+            Some(key) => (Cow::Borrowed(key), 1 + key.len()),
+            None => read_key(&patch[at..]).map_err(super::fault)?,
+        };
         let value = &patch[at + key_len..];
         let value_len = skip(value).ok_or(super::fault(Stop::Syntax("cut short")))?;
         at += key_len + value_len;
         let value = &value[..value_len];
-        match read.find(&key) {
+        match read.find(&key, usize::MAX) {
             Some(place) => read.entries[place].1 = value,
             None => {
                 if let Some(places) = &mut read.places {
@@ -78,9 +89,9 @@ fn read_patch(patch: &[u8]) -> Result<Patch<'_>, PatchError> {
 /// `depth` is that of the map.
 fn merge(target: &[u8], len: u32, patch: &Patch<'_>, depth: usize, out: &mut Vec<u8>) -> Result<u32, PatchError> {
     let mut count = len;
-    let mut named = vec![false; patch.entries.len()];
+    let mut named: SmallVec<[bool; FEW]> = SmallVec::from_elem(false, patch.entries.len());
     let mut missing = named.len();
-    let (mut at, mut copied) = (0, 0);
+    let (mut at, mut copied, mut expected) = (0, 0, 0);
     for _ in 0..len {
         if missing == 0 {
             break;
@@ -89,7 +100,8 @@ fn merge(target: &[u8], len: u32, patch: &Patch<'_>, depth: usize, out: &mut Vec
         let value_at = at + key_len;
         let value_len = skip(&target[value_at..]).ok_or(PatchError::Record)?;
         let end = value_at + value_len;
-        if let Some(place) = patch.find(key) {
+        if let Some(place) = patch.find(key, expected) {
+            expected = place + 1;
             named[place] = true;
             missing -= 1;
             out.extend_from_slice(&target[copied..at]);
