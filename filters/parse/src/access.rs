@@ -1,0 +1,83 @@
+//! Access logs: the common and the combined form that Apache and nginx write,
+//! with the address that nginx's own configuration appends.
+
+use crate::fields::{Failed, Fields};
+use crate::pairs::quoted;
+
+const NOT_ACCESS: Failed = "it is no access log line";
+
+/// Which of the two forms a line must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Common,
+    Combined,
+    Either,
+}
+
+/// `127.0.0.1 - ada [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326`, and
+/// in the combined form `"referrer" "user agent"` behind it. What is written as
+/// `-` is absent.
+pub fn read(text: &str, form: Form, fields: &mut Fields) -> Result<(), Failed> {
+    let text = text.trim_end();
+    let (client, rest) = text.split_once(' ').ok_or(NOT_ACCESS)?;
+    let (ident, rest) = rest.split_once(' ').ok_or(NOT_ACCESS)?;
+    // A user's name may hold spaces.
+    let (user, rest) = rest.split_once(" [").ok_or(NOT_ACCESS)?;
+    let (time, rest) = rest.split_once("] \"").ok_or(NOT_ACCESS)?;
+    let (request, rest) = quoted(rest).ok_or(NOT_ACCESS)?;
+    let rest = rest.strip_prefix(' ').ok_or(NOT_ACCESS)?;
+    let (status, rest) = rest.split_once(' ').ok_or(NOT_ACCESS)?;
+    let (bytes, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let status: u32 = status.parse().map_err(|_| NOT_ACCESS)?;
+    if !(100..=999).contains(&status) || bytes != "-" && bytes.parse::<u64>().is_err() {
+        return Err(NOT_ACCESS);
+    }
+    let has_more = !rest.is_empty();
+    if form != Form::Either && has_more != (form == Form::Combined) {
+        return Err(NOT_ACCESS);
+    }
+    for (name, text) in [("client", client), ("ident", ident), ("user", user), ("time", time)] {
+        present(fields, name, text)?;
+    }
+    add_request(fields, &request)?;
+    fields.add("status", status)?;
+    if let Ok(bytes) = bytes.parse::<u64>() {
+        fields.add("bytes", bytes)?;
+    }
+    if has_more {
+        add_combined(fields, rest)?;
+    }
+    Ok(())
+}
+
+/// `GET /path HTTP/1.1`; what is no request, as scanners send it, stays whole.
+fn add_request(fields: &mut Fields, request: &str) -> Result<(), Failed> {
+    let mut words = request.split(' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(method), Some(path), Some(protocol), None) if protocol.starts_with("HTTP/") => {
+            fields.text("method", method)?;
+            fields.text("path", path)?;
+            fields.text("protocol", protocol)
+        }
+        _ => present(fields, "request", request),
+    }
+}
+
+fn add_combined(fields: &mut Fields, rest: &str) -> Result<(), Failed> {
+    let mut rest = rest;
+    for name in ["referrer", "user_agent"] {
+        let (text, after) = rest.strip_prefix('"').and_then(quoted).ok_or(NOT_ACCESS)?;
+        present(fields, name, &text)?;
+        rest = after.trim_start_matches(' ');
+    }
+    if let Some((text, after)) = rest.strip_prefix('"').and_then(quoted) {
+        present(fields, "forwarded_for", &text)?;
+        rest = after.trim_start_matches(' ');
+    }
+    // What else a server was told to append.
+    present(fields, "rest", rest)
+}
+
+fn present(fields: &mut Fields, name: &str, text: &str) -> Result<(), Failed> {
+    if text.is_empty() || text == "-" { Ok(()) } else { fields.text(name, text) }
+}

@@ -1,0 +1,256 @@
+//! What was read of one text: names and values, in order, each name once.
+//!
+//! Values are kept as MessagePack, which is how they go on. The memory is used
+//! again for the next text.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Deserialize;
+use weir_guest::encode::{self, Encode};
+use weir_guest::{Value, value};
+
+use crate::limits::MAX_FIELDS;
+
+/// Why a text could not be read.
+pub type Failed = &'static str;
+
+/// What a value is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Text,
+    Integer,
+    Float,
+    Boolean,
+}
+
+/// What texts become in the forms that know nothing but texts.
+#[derive(Debug, Default)]
+pub struct Kinds {
+    /// Whether numbers, true and false are recognised.
+    pub guess: bool,
+    /// What the operator knows better, by name.
+    pub known: BTreeMap<String, Kind>,
+}
+
+/// The fields of one text.
+#[derive(Debug, Default)]
+pub struct Fields {
+    names: String,
+    values: Vec<u8>,
+    entries: Vec<(Range<usize>, Range<usize>)>,
+    kinds: Kinds,
+}
+
+impl Fields {
+    pub fn new(kinds: Kinds) -> Self {
+        Fields { kinds, ..Fields::default() }
+    }
+
+    /// Forgets the last text.
+    pub fn clear(&mut self) {
+        self.names.clear();
+        self.values.clear();
+        self.entries.clear();
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Value<'_>)> {
+        (0..self.entries.len()).filter_map(|index| Some((self.name(index), self.value(index)?)))
+    }
+
+    /// Adds a text as it is.
+    pub fn text(&mut self, name: &str, text: &str) -> Result<(), Failed> {
+        self.add(name, text)
+    }
+
+    /// Adds a text that may stand for a number or a truth value.
+    pub fn guess(&mut self, name: &str, text: &str) -> Result<(), Failed> {
+        match self.kinds.known.get(name) {
+            Some(kind) => self.of_kind(name, text, *kind),
+            None if self.kinds.guess => match guessed(text) {
+                Some(Guess::Integer(n)) => self.add(name, n),
+                Some(Guess::Float(n)) => self.add(name, n),
+                Some(Guess::Boolean(b)) => self.add(name, b),
+                None => self.add(name, text),
+            },
+            None => self.add(name, text),
+        }
+    }
+
+    /// Adds a value. Of two of the same name the last one stays.
+    pub fn add(&mut self, name: &str, value: impl Encode) -> Result<(), Failed> {
+        self.write(name, |out| {
+            value.encode(out);
+            Ok(())
+        })
+    }
+
+    /// Adds the value that `write` appends.
+    pub fn write<E: From<Failed>>(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.values.len();
+        write(&mut self.values)?;
+        let range = start..self.values.len();
+        if let Some(known) = (0..self.entries.len()).find(|index| self.name(*index) == name) {
+            self.entries[known].1 = range;
+            return Ok(());
+        }
+        if self.entries.len() == MAX_FIELDS {
+            return Err("it has too many fields".into());
+        }
+        let start = self.names.len();
+        self.names.push_str(name);
+        self.entries.push((start..self.names.len(), range));
+        Ok(())
+    }
+
+    /// Takes a field out.
+    pub fn remove(&mut self, index: usize) {
+        self.entries.remove(index);
+    }
+
+    /// Where a name stands.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        (0..self.entries.len()).find(|index| self.name(*index) == name)
+    }
+
+    /// The value at a place that `find` gave.
+    pub fn value(&self, index: usize) -> Option<Value<'_>> {
+        let (_, range) = self.entries.get(index)?;
+        value::Value::read(&self.values, range.start).map(|(value, _)| value)
+    }
+
+    fn name(&self, index: usize) -> &str {
+        &self.names[self.entries[index].0.clone()]
+    }
+
+    /// A text that can't be what it should stays a text: nothing is lost.
+    fn of_kind(&mut self, name: &str, text: &str, kind: Kind) -> Result<(), Failed> {
+        match kind {
+            Kind::Text => self.add(name, text),
+            Kind::Integer => match text.parse::<i64>() {
+                Ok(n) => self.add(name, n),
+                Err(_) => self.add(name, text),
+            },
+            Kind::Float => match text.parse::<f64>() {
+                Ok(n) if n.is_finite() => self.add(name, n),
+                _ => self.add(name, text),
+            },
+            Kind::Boolean => match text {
+                "true" | "yes" | "on" | "1" => self.add(name, true),
+                "false" | "no" | "off" | "0" => self.add(name, false),
+                _ => self.add(name, text),
+            },
+        }
+    }
+}
+
+/// All fields as one map.
+impl Encode for Fields {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode::map_header(out, self.entries.len());
+        for (name, value) in &self.entries {
+            encode::str(out, &self.names[name.clone()]);
+            out.extend_from_slice(&self.values[value.clone()]);
+        }
+    }
+}
+
+enum Guess {
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+}
+
+/// What a text stands for, if writing that gives the text again or nearly so:
+/// `007` and `+1` are names rather than numbers.
+fn guessed(text: &str) -> Option<Guess> {
+    match text {
+        "true" => return Some(Guess::Boolean(true)),
+        "false" => return Some(Guess::Boolean(false)),
+        _ => {}
+    }
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = match digits.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (digits, None),
+    };
+    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !all_digits(whole) || whole.len() > 1 && whole.starts_with('0') {
+        return None;
+    }
+    match fraction {
+        None if text == "-0" => None,
+        None => text.parse().ok().map(Guess::Integer),
+        // More digits than a float holds are rather a name.
+        Some(fraction) if all_digits(fraction) && digits.len() <= 17 => text.parse().ok().map(Guess::Float),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_guest::testing::{json, to_json};
+
+    fn guess(text: &str) -> serde_json::Value {
+        let mut fields = Fields::new(Kinds { guess: true, known: BTreeMap::new() });
+        fields.guess("x", text).expect("there is room");
+        to_json(fields.value(0).expect("it was just added"))
+    }
+
+    #[test]
+    fn numbers_are_recognised_and_what_only_looks_like_one_stays_a_text() {
+        for (text, expected) in [
+            ("42", json!(42)),
+            ("-7", json!(-7)),
+            ("0", json!(0)),
+            ("0.25", json!(0.25)),
+            ("-1.5", json!(-1.5)),
+            ("true", json!(true)),
+            ("007", json!("007")),
+            ("+1", json!("+1")),
+            ("-0", json!("-0")),
+            ("1.", json!("1.")),
+            (".5", json!(".5")),
+            ("1e5", json!("1e5")),
+            ("nan", json!("nan")),
+            ("99999999999999999999", json!("99999999999999999999")),
+            ("0.12345678901234567890", json!("0.12345678901234567890")),
+            ("1.2.3.4", json!("1.2.3.4")),
+            ("True", json!("True")),
+            ("", json!("")),
+        ] {
+            assert_eq!(guess(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn of_two_fields_of_a_name_the_last_stays_in_the_place_of_the_first() {
+        let mut fields = Fields::default();
+        for (name, value) in [("a", 1), ("b", 2), ("a", 3)] {
+            fields.add(name, value).expect("there is room");
+        }
+        let all: Vec<_> = fields.iter().map(|(name, value)| (name.to_owned(), to_json(value))).collect();
+        assert_eq!(all, [("a".to_owned(), json!(3)), ("b".to_owned(), json!(2))]);
+    }
+
+    #[test]
+    fn more_fields_than_allowed_are_refused() {
+        let mut fields = Fields::default();
+        for n in 0..MAX_FIELDS {
+            fields.add(&n.to_string(), n).expect("there is room");
+        }
+        assert!(fields.add("one more", true).is_err());
+        assert!(fields.add("0", true).is_ok(), "a known name needs no room");
+    }
+}

@@ -1,0 +1,95 @@
+//! The forms of text, and the order in which they are tried.
+
+use serde::Deserialize;
+
+use crate::access::{self, Form};
+use crate::fields::{Failed, Fields};
+use crate::pairs::{self, Separators};
+use crate::pattern::{self, Pattern};
+use crate::{errors, json, syslog};
+
+/// A form of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// All of them that can be told apart, in the order of [`GUESSED`].
+    Auto,
+    Json,
+    Logfmt,
+    KeyValue,
+    Common,
+    Combined,
+    NginxError,
+    ApacheError,
+    Syslog,
+    Syslog3164,
+    Syslog5424,
+    Regex,
+    /// The whole text is a time.
+    Time,
+}
+
+/// What `auto` tries: the forms that are told by their first characters first.
+pub const GUESSED: [Format; 6] =
+    [Format::Json, Format::Syslog, Format::Common, Format::NginxError, Format::ApacheError, Format::Logfmt];
+
+/// Everything that reading takes.
+#[derive(Debug)]
+pub struct Reader {
+    pub formats: Vec<Format>,
+    pub patterns: Vec<Pattern>,
+    pub separators: Separators,
+}
+
+impl Reader {
+    /// Reads a text in the first form that it has. The reason of the last one
+    /// says why none fits.
+    pub fn read(&self, text: &str, fields: &mut Fields) -> Result<(), Failed> {
+        let mut reason = "no form is known";
+        for format in &self.formats {
+            fields.clear();
+            match self.read_as(*format, text, fields) {
+                Ok(()) => return Ok(()),
+                Err(failed) => reason = failed,
+            }
+        }
+        fields.clear();
+        Err(if self.formats.len() > 1 { "it has none of the forms" } else { reason })
+    }
+
+    fn read_as(&self, format: Format, text: &str, fields: &mut Fields) -> Result<(), Failed> {
+        match format {
+            Format::Auto => self.guess(text, fields),
+            Format::Json => json::read(text, fields),
+            Format::Logfmt => pairs::logfmt(text, false, fields),
+            Format::KeyValue => pairs::key_value(text, &self.separators, fields),
+            Format::Common => access::read(text, Form::Common, fields),
+            Format::Combined => access::read(text, Form::Combined, fields),
+            Format::NginxError => errors::nginx(text, fields),
+            Format::ApacheError => errors::apache(text, fields),
+            Format::Syslog => syslog::either(text, fields),
+            Format::Syslog3164 => syslog::rfc3164(text, fields),
+            Format::Syslog5424 => syslog::rfc5424(text, fields),
+            Format::Regex => pattern::read(&self.patterns, text, fields),
+            Format::Time => fields.text("time", text),
+        }
+    }
+
+    fn guess(&self, text: &str, fields: &mut Fields) -> Result<(), Failed> {
+        if !self.patterns.is_empty() && pattern::read(&self.patterns, text, fields).is_ok() {
+            return Ok(());
+        }
+        for format in GUESSED {
+            fields.clear();
+            let read = match format {
+                Format::Common => access::read(text, Form::Either, fields),
+                Format::Logfmt => pairs::logfmt(text, true, fields),
+                other => self.read_as(other, text, fields),
+            };
+            if read.is_ok() {
+                return Ok(());
+            }
+        }
+        Err("it has none of the forms that `auto` knows")
+    }
+}

@@ -1,0 +1,173 @@
+//! Where the fields of a text go in its record.
+//!
+//! Time, level, message and source are set from the fields that are usually
+//! called so, if they can be read as such. Everything else stands under `into`
+//! or at the top; there, what Weir gives a meaning is never written: a text must
+//! not choose the sinks of its record by holding `routes`.
+
+use weir_guest::{Edit, Level, Path, Record, Value};
+
+use crate::fields::Fields;
+use crate::options::Own;
+use crate::time::Times;
+
+/// The names by which texts call a time, the first that is there and can be read
+/// is taken. The other lists are alike.
+const TIMES: [&str; 8] = ["timestamp", "time", "ts", "@timestamp", "datetime", "date", "eventTime", "t"];
+const LEVELS: [&str; 8] = ["level", "severity", "levelname", "log_level", "loglevel", "log.level", "lvl", "@level"];
+const MESSAGES: [&str; 6] = ["message", "msg", "log", "@message", "short_message", "event"];
+const SOURCES: [&str; 8] =
+    ["source", "service", "service_name", "service.name", "app", "component", "logger", "logger_name"];
+
+/// Whether a key at the top of a record is one that Weir gives a meaning.
+pub fn is_own(key: &str) -> bool {
+    matches!(key, "timestamp" | "level" | "source" | "message" | "routes")
+}
+
+/// Where fields go.
+#[derive(Debug)]
+pub struct Place {
+    /// Where the text is to be removed.
+    pub text_at: Option<Path>,
+    pub into: Option<Path>,
+    pub prefix: String,
+    pub overwrite: bool,
+    pub set: Vec<Own>,
+    pub times: Times,
+}
+
+impl Place {
+    /// Puts the fields into the record. False if something that is no map stands
+    /// where they should go.
+    pub fn put(&self, fields: &mut Fields, record: &Record<'_>, edit: &mut Edit) -> bool {
+        if !self.has_room(record) {
+            return false;
+        }
+        for own in &self.set {
+            self.set_own(*own, fields, record, edit);
+        }
+        if let Some(path) = &self.text_at {
+            edit.remove_at(path);
+        }
+        match &self.into {
+            Some(into) if self.prefix.is_empty() && record.at(into).is_none() => {
+                if !fields.is_empty() {
+                    edit.set_at(into, &*fields);
+                }
+            }
+            into => self.put_each(into.as_ref(), fields, record, edit),
+        }
+        true
+    }
+
+    fn put_each(&self, into: Option<&Path>, fields: &Fields, record: &Record<'_>, edit: &mut Edit) {
+        let way = into.map_or(&[][..], Path::keys);
+        for (name, value) in fields.iter() {
+            let name = format!("{}{name}", self.prefix);
+            if value.is_nil() || way.is_empty() && is_own(&name) {
+                continue;
+            }
+            let path = Path::of(way.iter().cloned().chain([name]));
+            let free = || record.at(&path).is_none_or(|there| there.is_nil());
+            // The text itself makes room for what was read of it.
+            if self.overwrite || free() || self.text_at.as_ref() == Some(&path) {
+                edit.set_at(&path, value);
+            }
+        }
+    }
+
+    /// Whether there are only maps on the way to `into`.
+    fn has_room(&self, record: &Record<'_>) -> bool {
+        let Some(into) = &self.into else {
+            return true;
+        };
+        if self.overwrite || self.text_at.as_ref() == Some(into) {
+            return true;
+        }
+        let mut there = Value::Map(record.map());
+        for key in into.keys() {
+            match there.step(key) {
+                Some(Value::Nil) => return true,
+                Some(value @ Value::Map(_)) => there = value,
+                Some(_) => return false,
+                None => return true,
+            }
+        }
+        true
+    }
+
+    fn set_own(&self, own: Own, fields: &mut Fields, record: &Record<'_>, edit: &mut Edit) {
+        let names: &[&str] = match own {
+            Own::Time => &TIMES,
+            Own::Level => &LEVELS,
+            Own::Message => &MESSAGES,
+            Own::Source => &SOURCES,
+        };
+        for name in names {
+            let Some(index) = fields.find(name) else {
+                continue;
+            };
+            let Some(value) = fields.value(index) else {
+                continue;
+            };
+            let taken = match (own, value) {
+                (Own::Time, value) => self.times.read(value, record.timestamp()).map(|ns| edit.timestamp(ns)).is_some(),
+                (Own::Level, value) => level(value).map(|level| edit.level(level)).is_some(),
+                (Own::Message, Value::Str(text)) => {
+                    edit.message(text);
+                    true
+                }
+                (Own::Source, Value::Str(text)) if !text.is_empty() => {
+                    edit.source(text);
+                    true
+                }
+                _ => false,
+            };
+            if taken {
+                fields.remove(index);
+                return;
+            }
+        }
+    }
+}
+
+/// The level that a word or a number means, with the spellings of syslog, nginx
+/// and Apache, and the numbers of syslog (0 to 7) and of bunyan and pino (tens).
+fn level(value: Value<'_>) -> Option<Level> {
+    let word = match value {
+        Value::Str(word) => word.trim(),
+        Value::Int(number) => return numbered(number),
+        _ => return None,
+    };
+    if let Some(level) = Level::parse(word) {
+        return Some(level);
+    }
+    let among = |words: &[&str]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
+    if among(&["emerg", "emergency", "alert", "crit", "panic", "dpanic", "f", "c"]) {
+        Some(Level::Critical)
+    } else if among(&["err", "severe", "e"]) {
+        Some(Level::Error)
+    } else if among(&["warn", "wrn", "w"]) {
+        Some(Level::Warning)
+    } else if among(&["notice", "information", "informational", "inf", "i"]) {
+        Some(Level::Info)
+    } else if among(&["dbg", "d", "fine", "config"]) {
+        Some(Level::Debug)
+    } else if among(&["trc", "t", "verbose", "v", "finer", "finest", "trace1", "trace2", "trace8"]) {
+        Some(Level::Trace)
+    } else {
+        word.parse().ok().and_then(numbered)
+    }
+}
+
+fn numbered(number: i64) -> Option<Level> {
+    Some(match number {
+        0..=2 | 60..=100 => Level::Critical,
+        3 | 50..=59 => Level::Error,
+        4 | 40..=49 => Level::Warning,
+        5 | 6 | 30..=39 => Level::Info,
+        7 | 20..=29 => Level::Debug,
+        10..=19 => Level::Trace,
+        _ => return None,
+    })
+}
