@@ -341,7 +341,7 @@ fn fraction(text: &str) -> Option<(i64, &str)> {
 
 fn name<'t>(text: &'t str, long: &[&str], short: &[&str]) -> Option<(i64, &'t str)> {
     let starts = |name: &&str| text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    let found = |names: &[&str]| names.iter().position(|name| starts(name)).map(|at| (at, names[at].len()));
+    let found = |names: &[&str]| names.iter().position(starts).map(|at| (at, names[at].len()));
     let (at, length) = found(long).or_else(|| found(short))?;
     Some((at as i64 + 1, &text[length..]))
 }
