@@ -1,0 +1,233 @@
+//! `throttle`: lets so many records of a key through a second and says what it
+//! held back.
+//!
+//! Each key has a token bucket: a record takes a token and goes on, or ends here
+//! if there is none. Tokens come back at `rate` a second, up to `burst`.
+//!
+//! # Options
+//!
+//! | option | default | meaning |
+//! |---|---|---|
+//! | `rate` | must be given | records of a key that go on a second; less than 1 is possible: 0.1 is one in ten seconds |
+//! | `burst` | a second's records | how many may go on at once after a pause |
+//! | `key` | `["source"]` | the paths whose values make the key, absent and null alike; `[]`: all records are one |
+//! | `keep_level` | none | from which level on every record goes on, without a token |
+//! | `summary` | `10` | seconds from the first record held back to the summary, 1 to 86400 |
+//! | `max_keys` | `10000` | keys known at once, 1 to 50000; beyond it new ones share one bucket |
+//!
+//! # The summary
+//!
+//! | field | what it holds |
+//! |---|---|
+//! | `message` | `1234 records were held back` |
+//! | `level` | the highest of those held back |
+//! | `source`, `routes` | those of the first one held back |
+//! | the key fields | their values |
+//! | `held_back` | how many there were |
+//! | `first_time`, `last_time` | `timestamp` of the first one and of the latest, as RFC 3339 |
+//!
+//! It comes with the first tick after `summary` seconds, about once a second, and
+//! when Weir stops or the filter is taken out. A new version takes buckets and
+//! counts over. Killed hard, Weir loses the counts since the last summary.
+//!
+//! # When there is too much
+//!
+//! **More keys than `max_keys`**, or 8 MiB of them, or one of more than 4 KiB: the
+//! new keys share one bucket until others are idle; counter `shared`. Their
+//! summary has no key fields.
+//!
+//! # Example
+//!
+//! ```toml
+//! [[filter]]
+//! name = "throttle"
+//! module = "bundled:throttle"
+//! options = { rate = 100, burst = 500, key = ["source", "context.tenant"], keep_level = "ERROR" }
+//! ```
+//!
+//! # How it works
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `options` | the options and their check |
+//! | `bucket` | one token bucket |
+//! | `table` | those of all keys |
+//! | `state` | what the next version of the filter is given |
+//! | `limits` | every bound |
+
+mod bucket;
+mod limits;
+mod options;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use weir_guest::{
+    Description, Edit, Encode, Filter, Level, NewRecord, Path, Record, StatefulFilter, Value, Verdict, host, time,
+};
+
+use bucket::{Bucket, Held, Pace};
+use limits::MAX_CARRIED_BYTES;
+use table::Table;
+
+pub use options::Options;
+
+/// The filter.
+#[derive(Debug)]
+pub struct Throttle {
+    pace: Pace,
+    fields: Vec<Path>,
+    keep_level: Option<Level>,
+    summary_ns: i64,
+    table: Table,
+    /// What a version with other key fields left to say, as MessagePack. The next
+    /// tick does.
+    left: Vec<Vec<u8>>,
+    /// The key of the record at hand; kept for its memory.
+    key: Vec<u8>,
+}
+
+impl Filter for Throttle {
+    type Options = Options;
+
+    fn describe() -> Description {
+        Description {
+            name: "throttle",
+            version: env!("CARGO_PKG_VERSION"),
+            description: env!("CARGO_PKG_DESCRIPTION"),
+            reads: &[],
+            writes: &["held_back", "first_time", "last_time"],
+        }
+    }
+
+    fn new(options: Options) -> Result<Self, String> {
+        let (rate, burst) = options.check().map_err(|error| error.to_string())?;
+        Ok(Throttle {
+            pace: Pace::new(rate, burst),
+            fields: options.key,
+            keep_level: options.keep_level,
+            // At most a day, so it fits.
+            summary_ns: options.summary as i64 * 1_000_000_000,
+            table: Table::new(options.max_keys, host::now() as u64),
+            left: Vec::new(),
+            key: Vec::new(),
+        })
+    }
+
+    fn process(&mut self, record: &Record<'_>, _edit: &mut Edit) -> Verdict {
+        if self.keep_level.is_some_and(|least| record.level() >= least) {
+            return Verdict::Keep;
+        }
+        let now_ns = host::now();
+        table::write_key(&self.fields, record, &mut self.key);
+        let (bucket, own) = self.table.bucket(&self.key);
+        if !own {
+            host::counter("shared", 1);
+        }
+        if bucket.take(now_ns, self.pace) {
+            return Verdict::Keep;
+        }
+        hold(bucket, record, now_ns);
+        Verdict::Drop
+    }
+}
+
+impl StatefulFilter for Throttle {
+    fn tick(&mut self, closing: bool) -> Vec<NewRecord> {
+        let now_ns = host::now();
+        let left = std::mem::take(&mut self.left);
+        let left = left.iter().filter_map(|bytes| Record::read(bytes, 0));
+        let mut summaries: Vec<NewRecord> = left.map(|(record, _)| NewRecord::copy(&record)).collect();
+        let due = |held: &Held| {
+            let waited_ns = now_ns.saturating_sub(held.since_ns);
+            // Negative if the clock was set back: then nobody knows.
+            closing || waited_ns >= self.summary_ns || waited_ns < 0
+        };
+        for (key, bucket) in self.table.iter_mut() {
+            if let Some(held) = bucket.held.take_if(|held| due(held)) {
+                summaries.push(summary(&self.fields, key, &held));
+            }
+        }
+        self.table.forget_idle(now_ns);
+        summaries
+    }
+
+    fn save(&self) -> Vec<u8> {
+        state::write(&self.fields, &self.table, &self.left)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), String> {
+        let state = state::read(state)?;
+        self.left = state.left;
+        for (key, bucket) in state.buckets {
+            if state.fields == self.fields {
+                let (place, own) = self.table.bucket(&key);
+                if own {
+                    *place = bucket;
+                    continue;
+                }
+            }
+            if let Some(held) = &bucket.held {
+                let mut bytes = Vec::new();
+                summary(&state.fields, &key, held).write(&mut bytes);
+                self.left.push(bytes);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts a record that ends here.
+fn hold(bucket: &mut Bucket, record: &Record<'_>, now_ns: i64) {
+    let time_ns = record.timestamp();
+    let held = bucket.held.get_or_insert_with(|| {
+        let source = record.source();
+        let mut routes = Vec::new();
+        if let Some(labels) = record.get("routes") {
+            labels.encode(&mut routes);
+        }
+        routes.truncate(if routes.len() > MAX_CARRIED_BYTES { 0 } else { routes.len() });
+        Box::new(Held {
+            count: 0,
+            since_ns: now_ns,
+            first_ns: time_ns,
+            last_ns: time_ns,
+            level: record.level(),
+            source: source[..source.floor_char_boundary(MAX_CARRIED_BYTES)].to_owned(),
+            routes,
+        })
+    });
+    held.count = held.count.saturating_add(1);
+    held.last_ns = held.last_ns.max(time_ns);
+    held.level = held.level.max(record.level());
+}
+
+/// The record that says what was held back of a key.
+fn summary(fields: &[Path], key: &[u8], held: &Held) -> NewRecord {
+    let records = if held.count == 1 { "record was" } else { "records were" };
+    let message = format!("{} {records} held back", held.count);
+    let mut new = NewRecord::new(held.level, &held.source, &message).timestamp(held.last_ns);
+    if let Some((routes, _)) = Value::read(&held.routes, 0) {
+        new = new.set("routes", routes);
+    }
+    let mut at = 0;
+    for field in fields {
+        let Some((value, end)) = Value::read(key, at) else {
+            break;
+        };
+        if !value.is_nil() && *field != Path::parse("message") {
+            new = new.set_at(field, value);
+        }
+        at = end;
+    }
+    new.set("held_back", held.count).set("first_time", written(held.first_ns)).set("last_time", written(held.last_ns))
+}
+
+fn written(ns: i64) -> String {
+    let mut text = String::new();
+    time::rfc3339(ns, &mut text);
+    text
+}
+
+weir_guest::export!(stateful Throttle);

@@ -1,0 +1,93 @@
+//! The buckets of all keys, within bounds.
+//!
+//! A key that finds no room shares one bucket with all others that don't. So
+//! somebody who makes up keys can't make this filter forget the real ones, nor
+//! pass by it. Buckets that are full and have nothing to say go at every tick.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, DefaultHasher, Hasher};
+
+use weir_guest::{Path, Record, encode};
+
+use crate::bucket::Bucket;
+use crate::limits::{KEY_OVERHEAD_BYTES, MAX_HELD_BYTES, MAX_KEY_BYTES};
+
+/// All buckets. The one that is shared has the empty key.
+#[derive(Debug)]
+pub struct Table {
+    max_keys: usize,
+    buckets: HashMap<Box<[u8]>, Bucket, Seeded>,
+    shared: Bucket,
+    held_bytes: usize,
+}
+
+impl Table {
+    /// `seed` keeps senders from choosing keys that fall on the same place.
+    pub fn new(max_keys: usize, seed: u64) -> Self {
+        let buckets = HashMap::with_hasher(Seeded(seed));
+        Table { max_keys, buckets, shared: Bucket::default(), held_bytes: 0 }
+    }
+
+    /// The bucket of a key, and whether it is its own.
+    pub fn bucket(&mut self, key: &[u8]) -> (&mut Bucket, bool) {
+        let bytes = key.len() + KEY_OVERHEAD_BYTES;
+        if !self.buckets.contains_key(key) {
+            let full = self.buckets.len() >= self.max_keys || self.held_bytes + bytes > MAX_HELD_BYTES;
+            if full || key.len() > MAX_KEY_BYTES || key.is_empty() {
+                return (&mut self.shared, key.is_empty());
+            }
+            self.held_bytes += bytes;
+        }
+        (self.buckets.entry(key.into()).or_default(), true)
+    }
+
+    /// Every key and bucket, the shared one last.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&[u8], &mut Bucket)> {
+        let own = self.buckets.iter_mut().map(|(key, bucket)| (&**key, bucket));
+        own.chain([(&[][..], &mut self.shared)])
+    }
+
+    /// Every key and bucket, the shared one last.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Bucket)> {
+        let own = self.buckets.iter().map(|(key, bucket)| (&**key, bucket));
+        own.chain([(&[][..], &self.shared)])
+    }
+
+    /// Forgets buckets with which nothing is lost.
+    pub fn forget_idle(&mut self, now_ns: i64) {
+        let held_bytes = &mut self.held_bytes;
+        self.buckets.retain(|key, bucket| {
+            let stays = !bucket.is_idle(now_ns);
+            if !stays {
+                *held_bytes -= key.len() + KEY_OVERHEAD_BYTES;
+            }
+            stays
+        });
+    }
+}
+
+/// Writes the values of the key's fields behind each other, absent ones as null,
+/// so that equal bytes mean equal values.
+pub fn write_key(fields: &[Path], record: &Record<'_>, key: &mut Vec<u8>) {
+    key.clear();
+    for field in fields {
+        match record.at(field) {
+            Some(value) => weir_guest::Encode::encode(&value, key),
+            None => encode::nil(key),
+        }
+    }
+}
+
+/// The standard hash, begun with a number that senders don't know.
+#[derive(Debug, Clone, Copy)]
+struct Seeded(u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher
+    }
+}

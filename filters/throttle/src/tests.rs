@@ -1,0 +1,194 @@
+//! The filter as the operator sees it: options in, outcomes out.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use weir_guest::testing::{Bench, Outcome, START_NS, json};
+
+use crate::Throttle;
+
+type Json = serde_json::Value;
+
+fn bench(options: Json) -> Bench<Throttle> {
+    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
+}
+
+fn from(source: &str) -> Json {
+    json!({ "source": source, "message": "m" })
+}
+
+fn passed(outcomes: &[Outcome]) -> Vec<bool> {
+    outcomes.iter().map(Outcome::is_kept).collect()
+}
+
+#[test]
+fn each_key_has_its_own_bucket_that_fills_with_time() {
+    let mut bench = bench(json!({ "rate": 1, "burst": 2 }));
+    let outcomes = bench.run(["a", "a", "b", "a", "b", "b"].map(from));
+    assert_eq!(passed(&outcomes), [true, true, true, false, true, false]);
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(passed(&bench.run(["a", "a"].map(from))), [true, false]);
+}
+
+#[test]
+fn what_was_held_back_is_summed_up_after_a_while_with_all_that_says_what_it_was() {
+    let mut bench = bench(json!({ "rate": 1, "burst": 1, "key": ["source", "context.user", "absent"] }));
+    let record = |level: &str, second: i64| {
+        json!({ "source": "shop", "level": level, "message": "m", "context": { "user": 7 }, "routes": ["audit"],
+                "timestamp": START_NS + second * 1_000_000_000 })
+    };
+    bench.run([record("INFO", 0), record("INFO", 1), record("ERROR", 3), record("DEBUG", 2)]);
+    assert_eq!(bench.tick(false), [] as [Json; 0], "not yet");
+    bench.advance(Duration::from_secs(10));
+    assert_eq!(
+        bench.tick(false),
+        [json!({
+            "timestamp": START_NS + 3_000_000_000, "level": "ERROR", "source": "shop",
+            "message": "3 records were held back", "routes": ["audit"], "context": { "user": 7 }, "held_back": 3,
+            "first_time": "2026-01-01T00:00:01.000000000Z", "last_time": "2026-01-01T00:00:03.000000000Z",
+        })]
+    );
+    assert_eq!(bench.tick(true), [] as [Json; 0], "it is said once");
+}
+
+#[test]
+fn closing_sums_up_at_once() {
+    let mut bench = bench(json!({ "rate": 1, "key": [] }));
+    bench.run(["a", "b"].map(from));
+    let summaries = bench.tick(true);
+    assert_eq!(summaries.len(), 1);
+    assert_eq!((&summaries[0]["message"], &summaries[0]["source"]), (&json!("1 record was held back"), &json!("b")));
+}
+
+#[test]
+fn severe_records_go_on_without_a_token() {
+    let mut bench = bench(json!({ "rate": 1, "keep_level": "ERROR" }));
+    let outcomes = bench.run(["ERROR", "ERROR", "INFO", "INFO", "CRITICAL"].map(|level| json!({ "level": level })));
+    assert_eq!(passed(&outcomes), [true, true, true, false, true]);
+}
+
+#[test]
+fn keys_beyond_the_bound_share_a_bucket_until_others_are_idle() {
+    let mut bench = bench(json!({ "rate": 1, "max_keys": 2 }));
+    let outcomes = bench.run(["a", "b", "c", "d", "a"].map(from));
+    assert_eq!(passed(&outcomes), [true, true, true, false, false]);
+    assert_eq!(bench.counter("shared"), 2);
+    bench.advance(Duration::from_secs(20));
+    let summaries = bench.tick(false);
+    let counts: Vec<&Json> = summaries.iter().map(|summary| &summary["held_back"]).collect();
+    assert_eq!(counts, [1, 1]);
+    bench.run([from("c")]);
+    assert_eq!(bench.counter("shared"), 2, "there is room for it now");
+    let huge = json!({ "source": "x".repeat(5000) });
+    bench.run([huge.clone(), huge]);
+    assert_eq!(bench.counter("shared"), 4);
+}
+
+#[test]
+fn a_new_version_takes_buckets_and_counts_over() {
+    let mut before = bench(json!({ "rate": 1 }));
+    before.run(["a", "a", "a"].map(from));
+    let state = before.save();
+    let mut after = bench(json!({ "rate": 1 }));
+    after.restore(&state).expect("it is of this version");
+    assert_eq!(passed(&after.run([from("a")])), [false]);
+    assert_eq!(after.tick(true)[0]["held_back"], 3);
+    let mut other = bench(json!({ "rate": 1, "key": ["message"] }));
+    other.restore(&state).expect("it is of this version");
+    let state = other.save();
+    other.restore(&state).expect("it is of this version");
+    assert_eq!(other.tick(false)[0]["held_back"], 2, "with other fields the counts are said at once");
+}
+
+#[test]
+fn state_that_is_not_of_this_filter_is_refused() {
+    let mut bench = bench(json!({ "rate": 1 }));
+    for (state, expected) in [
+        (vec![], "not a MessagePack list"),
+        (vec![0x90], "no version"),
+        (vec![0x91, 0x02], "has version 2"),
+        (vec![0x94, 0x01, 0x90, 0x91, 0x05, 0x90], "damaged"),
+        (vec![0x93, 0x01, 0x90, 0x90], "damaged"),
+    ] {
+        let error = bench.restore(&state).expect_err("refused");
+        assert!(error.contains(expected), "{state:?}: {error}");
+    }
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+    for (options, expected) in [
+        (json!({}), "option `rate`: it must be given"),
+        (json!({ "rte": 1 }), "unknown field `rte`, expected one of `rate`, `burst`, `key`"),
+        (json!({ "rate": 0 }), "option `rate`: 0; it must be"),
+        (json!({ "rate": 1, "burst": 0 }), "option `burst`: 0; it must be 1 to"),
+        (json!({ "rate": 1, "key": ["timestamp"] }), "leave it out"),
+        (json!({ "rate": 1, "key": vec!["a"; 33] }), "33 fields"),
+        (json!({ "rate": 1, "summary": 0 }), "option `summary`"),
+        (json!({ "rate": 1, "max_keys": 0 }), "option `max_keys`"),
+        (json!({ "rate": 1, "keep_level": "LOUD" }), "unknown level `LOUD`"),
+    ] {
+        let error = Bench::<Throttle>::new(options.clone()).map(|_| ()).expect_err("refused");
+        assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn records_that_went_on_and_those_summed_up_are_all_that_came(
+        steps in prop::collection::vec((0..6_u8, 0..4_u64), 0..60),
+        max_keys in 1..5_usize,
+    ) {
+        let mut bench = bench(json!({ "rate": 0.5, "summary": 3, "max_keys": max_keys }));
+        let (mut passed, mut summed) = (0, 0);
+        let mut add = |records: Vec<Json>| {
+            summed += records.iter().filter_map(|record| record["held_back"].as_u64()).sum::<u64>();
+        };
+        for (source, seconds) in &steps {
+            bench.advance(Duration::from_secs(*seconds));
+            passed += u64::from(bench.run_one(from(&source.to_string())).is_kept());
+            if seconds % 2 == 1 {
+                add(bench.tick(false));
+            }
+        }
+        add(bench.tick(true));
+        prop_assert_eq!(passed + summed, steps.len() as u64);
+    }
+
+    #[test]
+    fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let mut bench = bench(json!({ "rate": 1 }));
+        for state in [bytes.clone(), [&[0x94, 0x01, 0x90][..], &bytes].concat()] {
+            if bench.restore(&state).is_ok() {
+                bench.run([from("a")]);
+                bench.tick(true);
+            }
+        }
+    }
+}
+
+/// The options of the only filter of a configuration.
+fn options_of(toml: &str) -> Json {
+    let config: Json = toml::from_str(toml).expect("the example is valid TOML");
+    config["filter"][0]["options"].clone()
+}
+
+#[test]
+fn the_example_of_the_documentation_is_accepted() {
+    let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
+    let example: Vec<&str> =
+        docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
+    bench(options_of(&example.join("\n")));
+}
+
+#[test]
+fn the_example_options_do_with_the_samples_what_they_say() {
+    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let samples = include_str!("../samples.jsonl").lines();
+    let outcomes = bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON")));
+    assert_eq!(passed(&outcomes), [true, true, false, true, true, false]);
+    let counts: Vec<Json> = bench.tick(true).iter().map(|summary| summary["held_back"].clone()).collect();
+    assert_eq!(counts, [2]);
+}
