@@ -1,0 +1,68 @@
+//! A hash that is the same on every machine, in every version, and in the filter
+//! `sample`: whether a trace is kept must not depend on where it is asked.
+
+/// A number that looks random and is always the same for these bytes.
+pub fn hash(bytes: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut state = (bytes.len() as u64).wrapping_mul(FACTOR);
+    let mut chunks = bytes.chunks_exact(8);
+    for chunk in &mut chunks {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        state = step(state, u64::from_le_bytes(word));
+    }
+    let mut last = [0; 8];
+    let rest = chunks.remainder();
+    last[..rest.len()].copy_from_slice(rest);
+    // Twice more, so that every bit of the input moves every bit of the result.
+    step(step(state, u64::from_le_bytes(last)), FACTOR)
+}
+
+fn step(state: u64, word: u64) -> u64 {
+    let mixed = (state ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53).rotate_left(29)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_hash_of_known_bytes_never_changes() {
+        for (bytes, expected) in EXPECTED {
+            assert_eq!(hash(bytes), expected, "{bytes:?}");
+        }
+    }
+
+    /// Whoever changes these changes which records are kept, in the middle of
+    /// everybody's traces.
+    const EXPECTED: [(&[u8], u64); 3] = [
+        (b"", 10_290_820_201_059_383_269),
+        (b"a", 3_985_997_155_416_660_351),
+        (b"0123456789abcdef0123456789abcdef", 6_311_076_146_408_122_993),
+    ];
+
+    #[test]
+    fn hashes_of_neighbouring_keys_are_spread_evenly() {
+        const BUCKETS: usize = 64;
+        let mut counts = [0_u32; BUCKETS];
+        for n in 0..64_000_u32 {
+            counts[(hash(n.to_string().as_bytes()) >> 58) as usize] += 1;
+        }
+        // 1,000 each; six standard deviations are 190.
+        assert!(counts.iter().all(|count| (810..1190).contains(count)), "{counts:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_differ_have_another_hash(a in prop::collection::vec(any::<u8>(), 0..40), at in 0..40_usize, bit in 0..8) {
+            let mut b = a.clone();
+            match b.get_mut(at) {
+                Some(byte) => *byte ^= 1_u8 << bit,
+                None => b.push(0),
+            }
+            prop_assert_ne!(hash(&a), hash(&b));
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The traces that are not decided yet, and those that were a short time ago.
+//!
+//! A window is as long for every trace, so traces come to their end in the order
+//! in which they began: a queue beside the table is all the timing there is. A
+//! trace that is decided early leaves its place in the queue, which is passed
+//! over when its turn comes.
+//!
+//! Invariants: every trace of the table has one place in the queue that names it;
+//! never more than `max_traces` of them nor more than `MAX_HELD_BYTES`.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, DefaultHasher, Hasher};
+use std::rc::Rc;
+
+use crate::limits::{MAX_CLOCK_STEP_NS, MAX_DECIDED, MAX_HELD_BYTES, MAX_TRACE_BYTES, TRACE_OVERHEAD_BYTES};
+
+/// A trace that is not decided yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// When its first record came, by the host's clock.
+    pub began_ns: i64,
+    /// Its records, one behind the other.
+    pub records: Vec<u8>,
+}
+
+/// A trace that must be decided now, with its id.
+pub type Due = (Rc<[u8]>, Trace);
+
+/// All traces that are not decided.
+#[derive(Debug)]
+pub struct Held {
+    window_ns: i64,
+    max_traces: usize,
+    /// Each with its number, which its place in the queue has too.
+    traces: HashMap<Rc<[u8]>, (u64, Trace), Seeded>,
+    order: VecDeque<(Rc<[u8]>, u64)>,
+    /// The number of the next trace.
+    next: u64,
+    held_bytes: usize,
+    /// The latest time that the clock showed.
+    latest_ns: i64,
+}
+
+impl Held {
+    /// `seed` keeps senders from choosing ids that fall on the same place.
+    pub fn new(window_ns: i64, max_traces: usize, seed: u64) -> Self {
+        Held {
+            window_ns,
+            max_traces,
+            traces: HashMap::with_hasher(Seeded(seed)),
+            order: VecDeque::new(),
+            next: 0,
+            held_bytes: 0,
+            latest_ns: i64::MIN,
+        }
+    }
+
+    /// Holds a record. Returns traces that must be decided early to make room; the
+    /// record's own may be among them.
+    pub fn hold(&mut self, id: &[u8], record: &[u8], now_ns: i64) -> Vec<Due> {
+        if let Some((_, trace)) = self.traces.get_mut(id) {
+            trace.records.extend_from_slice(record);
+            self.held_bytes += record.len();
+            if trace.records.len() > MAX_TRACE_BYTES {
+                return self.take(id).into_iter().collect();
+            }
+        } else {
+            self.insert(id, Trace { began_ns: now_ns, records: record.to_vec() });
+        }
+        let mut early = Vec::new();
+        while self.traces.len() > self.max_traces || self.held_bytes > MAX_HELD_BYTES {
+            match self.take_first() {
+                Some(due) => early.push(due),
+                None => break,
+            }
+        }
+        early
+    }
+
+    /// Puts a trace there that is not there yet.
+    pub fn insert(&mut self, id: &[u8], trace: Trace) {
+        let id: Rc<[u8]> = id.into();
+        self.held_bytes += bytes(&id, &trace);
+        self.order.push_back((Rc::clone(&id), self.next));
+        self.traces.insert(id, (self.next, trace));
+        self.next += 1;
+    }
+
+    /// Takes a trace out.
+    pub fn take(&mut self, id: &[u8]) -> Option<Due> {
+        let (id, (_, trace)) = self.traces.remove_entry(id)?;
+        self.held_bytes -= bytes(&id, &trace);
+        // Places of taken traces must not outnumber the others.
+        if self.order.len() > 2 * self.traces.len() + 64 {
+            let traces = &self.traces;
+            self.order.retain(|(id, number)| traces.get(id).is_some_and(|(known, _)| known == number));
+        }
+        Some((id, trace))
+    }
+
+    /// The traces whose window is over. If the clock was set back, nobody knows
+    /// how long they have been there, and all of them are.
+    pub fn due(&mut self, now_ns: i64) -> Vec<Due> {
+        if now_ns < self.latest_ns.saturating_sub(MAX_CLOCK_STEP_NS) {
+            self.latest_ns = now_ns;
+            return self.all();
+        }
+        self.latest_ns = self.latest_ns.max(now_ns);
+        let mut due = Vec::new();
+        while let Some((id, number)) = self.order.front() {
+            let began_ns = self.standing(id, *number).map(|trace| trace.began_ns);
+            if began_ns.is_some_and(|began_ns| self.latest_ns.saturating_sub(began_ns) < self.window_ns) {
+                break;
+            }
+            due.extend(self.take_front());
+        }
+        due
+    }
+
+    /// Takes all of them out.
+    pub fn all(&mut self) -> Vec<Due> {
+        std::iter::from_fn(|| self.take_first()).collect()
+    }
+
+    /// All of them, the one that began first in front.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Trace)> {
+        self.order.iter().filter_map(|(id, number)| Some((&**id, self.standing(id, *number)?)))
+    }
+
+    pub fn len(&self) -> usize {
+        self.traces.len()
+    }
+
+    /// The trace that a place in the queue means, if it is still there.
+    fn standing(&self, id: &[u8], number: u64) -> Option<&Trace> {
+        self.traces.get(id).filter(|(known, _)| *known == number).map(|(_, trace)| trace)
+    }
+
+    /// The first trace that is there.
+    fn take_first(&mut self) -> Option<Due> {
+        while !self.order.is_empty() {
+            if let Some(due) = self.take_front() {
+                return Some(due);
+            }
+        }
+        None
+    }
+
+    /// Takes the first place, and the trace if it is still there.
+    fn take_front(&mut self) -> Option<Due> {
+        let (id, number) = self.order.pop_front()?;
+        self.standing(&id, number)?;
+        self.take(&id)
+    }
+}
+
+fn bytes(id: &[u8], trace: &Trace) -> usize {
+    id.len() + trace.records.len() + TRACE_OVERHEAD_BYTES
+}
+
+/// What became of the latest traces, by the hash of their ids.
+#[derive(Debug, Default)]
+pub struct Decided {
+    kept: HashMap<u64, bool>,
+    order: VecDeque<u64>,
+}
+
+impl Decided {
+    pub fn remember(&mut self, hash: u64, kept: bool) {
+        if self.kept.insert(hash, kept).is_none() {
+            self.order.push_back(hash);
+        }
+        if self.order.len() > MAX_DECIDED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.kept.remove(&oldest);
+        }
+    }
+
+    /// Whether it was kept, if that is remembered.
+    pub fn get(&self, hash: u64) -> Option<bool> {
+        self.kept.get(&hash).copied()
+    }
+
+    /// All of them, the oldest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u64, bool)> {
+        self.order.iter().map(|hash| (*hash, self.kept.get(hash).copied().unwrap_or_default()))
+    }
+}
+
+/// The standard hash, begun with a number that senders don't know.
+#[derive(Debug, Clone, Copy)]
+struct Seeded(u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ids(due: &[Due]) -> Vec<&[u8]> {
+        due.iter().map(|(id, _)| &**id).collect()
+    }
+
+    #[test]
+    fn a_trace_that_began_again_waits_for_its_own_window() {
+        let mut held = Held::new(10, 10, 0);
+        held.hold(b"a", b"1", 0);
+        assert_eq!(held.take(b"a").map(|(_, trace)| trace.records), Some(b"1".to_vec()));
+        held.hold(b"a", b"2", 5);
+        assert_eq!(ids(&held.due(10)), [] as [&[u8]; 0]);
+        assert_eq!(ids(&held.due(15)), [b"a"]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_all_due() {
+        let mut held = Held::new(10, 10, 0);
+        held.due(5 * MAX_CLOCK_STEP_NS);
+        held.hold(b"a", b"1", 5 * MAX_CLOCK_STEP_NS);
+        assert_eq!(ids(&held.due(4 * MAX_CLOCK_STEP_NS - 1)), [b"a"]);
+    }
+
+    #[test]
+    fn a_trace_that_grows_too_long_is_due_alone() {
+        let mut held = Held::new(10, 10, 0);
+        held.hold(b"b", b"1", 0);
+        let record = vec![0; MAX_TRACE_BYTES / 2 + 1];
+        assert!(held.hold(b"a", &record, 0).is_empty());
+        assert_eq!(ids(&held.hold(b"a", &record, 0)), [b"a"]);
+        assert_eq!(held.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn table_and_queue_agree_within_the_bounds_and_nothing_is_lost(
+            steps in prop::collection::vec((0..8_u8, 0..4_i64, 0..200_usize, any::<bool>()), 0..120),
+            max_traces in 1..6_usize,
+        ) {
+            let mut held = Held::new(10, max_traces, 7);
+            let (mut now_ns, mut came, mut left) = (0, 0, 0);
+            for (id, later, size, take) in steps {
+                now_ns += later;
+                let mut gone = held.due(now_ns);
+                if take {
+                    gone.extend(held.take(&[id]));
+                } else {
+                    came += size;
+                    gone.extend(held.hold(&[id], &vec![0; size], now_ns));
+                }
+                left += gone.iter().map(|(_, trace)| trace.records.len()).sum::<usize>();
+                prop_assert!(held.len() <= max_traces);
+                prop_assert_eq!(held.iter().count(), held.len());
+                prop_assert!(held.order.len() <= 2 * held.len() + 65);
+                let counted: usize = held.iter().map(|(id, trace)| bytes(id, trace)).sum();
+                prop_assert_eq!(counted, held.held_bytes);
+            }
+            left += held.all().iter().map(|(_, trace)| trace.records.len()).sum::<usize>();
+            prop_assert_eq!(came, left);
+            prop_assert_eq!(held.held_bytes, 0);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! `traces`: keeps every trace in which something failed or was slow, and a share
+//! of the others.
+//!
+//! Records of a trace are held until it is decided. A record of `keep_level` or
+//! more, or one that was slow, decides at once: what is held goes on, and what
+//! follows too. If none came when the window is over, a hash of the id decides,
+//! the same on every machine.
+//!
+//! # Options
+//!
+//! | option | default | meaning |
+//! |---|---|---|
+//! | `id` | `"context.trace_id"` | the path of the trace's id |
+//! | `window` | `10` | seconds from a trace's first record until it is decided, 1 to 600, by Weir's clock |
+//! | `rate` | `0.1` | the share that is kept of traces in which nothing happened; less than 1 |
+//! | `keep_level` | `"ERROR"` | from which level on a record keeps its trace; `"off"`: none for its level |
+//! | `slow` | none | `{ field = "context.duration_ms", at_least = 1000 }`: a number that keeps its trace |
+//! | `without_id` | `"keep"` | what becomes of records without an id: `keep`, `drop`, or `sample` each for itself |
+//! | `weight` | `"sample_weight"` | where it is written for how many traces one stands that the hash kept: 1 / `rate`; `""`: nowhere |
+//! | `max_traces` | `10000` | traces held at once, 1 to 50000 |
+//!
+//! # What it costs
+//!
+//! - **Records wait.** Those of a trace in which nothing happened come up to a
+//!   window and a second later. With `weight = ""` a trace that the hash keeps
+//!   need not wait, and goes on at once.
+//! - **What is held is in memory only.** When Weir stops or the filter is taken
+//!   out, all held traces are decided as at the end of their window; a new version
+//!   takes them over. Killed hard, Weir loses the records that are held, although
+//!   their senders were told that they were accepted. Where no record may be lost
+//!   in that way, use `sample` with `hash = ["context.trace_id"]`.
+//!
+//! # When it is too much
+//!
+//! More than `max_traces` or 8 MiB: the trace that began first is decided early,
+//! as is one that alone has more than 1 MiB; counter `decided_early`. What became
+//! of the last 50,000 traces is remembered: late records share the fate of theirs,
+//! except that one of `keep_level` is kept and those after it too.
+//!
+//! # Example
+//!
+//! ```toml
+//! [[filter]]
+//! name = "traces"
+//! module = "bundled:traces"
+//!
+//! [filter.options]
+//! rate = 0.05
+//! slow = { field = "context.duration_ms", at_least = 1000 }
+//! ```
+//!
+//! # How it works
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `options` | the options and their check |
+//! | `held` | traces that wait, and those that were decided |
+//! | `hash` | from an id to a number |
+//! | `state` | what the next version of the filter is given |
+//! | `limits` | every bound |
+
+mod hash;
+mod held;
+mod limits;
+mod options;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use weir_guest::{
+    Description, Edit, Encode, Filter, Level, NewRecord, Path, Record, StatefulFilter, Value, Verdict, host,
+};
+
+use hash::hash;
+use held::{Decided, Due, Held};
+use limits::MAX_ID_BYTES;
+use options::{Slow, WithoutId};
+
+pub use options::Options;
+
+/// The filter.
+#[derive(Debug)]
+pub struct Traces {
+    id: Path,
+    /// Hashes below this are kept; of all 2^64.
+    below: u64,
+    weight: Option<(Path, f64)>,
+    keep_level: Option<Level>,
+    slow: Option<Slow>,
+    without_id: WithoutId,
+    held: Held,
+    decided: Decided,
+    /// The id of the record at hand; kept for its memory.
+    key: Vec<u8>,
+}
+
+impl Filter for Traces {
+    type Options = Options;
+
+    fn describe() -> Description {
+        Description {
+            name: "traces",
+            version: env!("CARGO_PKG_VERSION"),
+            description: env!("CARGO_PKG_DESCRIPTION"),
+            reads: &[],
+            writes: &[],
+        }
+    }
+
+    fn new(options: Options) -> Result<Self, String> {
+        options.check().map_err(|error| error.to_string())?;
+        let weighs = !options.weight.is_empty() && options.rate > 0.0;
+        Ok(Traces {
+            id: options.id,
+            // Less than 2^64, as the rate is less than 1.
+            below: (options.rate * 2_f64.powi(64)) as u64,
+            weight: weighs.then(|| (Path::parse(&options.weight), 1.0 / options.rate)),
+            keep_level: options.keep_level.0,
+            slow: options.slow,
+            without_id: options.without_id,
+            // At most ten minutes, so it fits.
+            held: Held::new(options.window as i64 * 1_000_000_000, options.max_traces, host::now() as u64),
+            decided: Decided::default(),
+            key: Vec::new(),
+        })
+    }
+
+    fn process(&mut self, record: &Record<'_>, edit: &mut Edit) -> Verdict {
+        let now_ns = host::now();
+        let due = self.held.due(now_ns);
+        let mut before = self.decide(due);
+        let goes_on = self.goes_on(record, edit, now_ns, &mut before);
+        match (before.is_empty(), goes_on) {
+            (true, true) => Verdict::Keep,
+            (true, false) => Verdict::Drop,
+            (false, true) => {
+                let mut own = NewRecord::copy(record);
+                std::mem::swap(own.edit(), edit);
+                before.push(own);
+                Verdict::Expand(before)
+            }
+            (false, false) => Verdict::Expand(before),
+        }
+    }
+}
+
+impl StatefulFilter for Traces {
+    fn tick(&mut self, closing: bool) -> Vec<NewRecord> {
+        let due = if closing { self.held.all() } else { self.held.due(host::now()) };
+        self.decide(due)
+    }
+
+    fn save(&self) -> Vec<u8> {
+        state::write(&self.held, &self.decided)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), String> {
+        let state = state::read(state)?;
+        for (hash, kept) in state.decided {
+            self.decided.remember(hash, kept);
+        }
+        // Were there more than this version may hold, its first record sends them on.
+        for (id, trace) in state.traces {
+            if self.held.take(&id).is_some() {
+                return Err("the state names a trace twice: it is damaged".to_owned());
+            }
+            self.held.insert(&id, trace);
+        }
+        Ok(())
+    }
+}
+
+impl Traces {
+    /// Whether a record goes on now. What goes on before it is added to `before`.
+    fn goes_on(&mut self, record: &Record<'_>, edit: &mut Edit, now_ns: i64, before: &mut Vec<NewRecord>) -> bool {
+        let keeps = self.keeps_its_trace(record);
+        if !self.read_id(record) {
+            return match self.without_id {
+                WithoutId::Keep => true,
+                _ if keeps => true,
+                WithoutId::Drop => false,
+                WithoutId::Sample => {
+                    let kept = hash(record.as_bytes()) < self.below;
+                    if kept {
+                        self.weigh(edit);
+                    }
+                    kept
+                }
+            };
+        }
+        let hash = hash(&self.key);
+        if keeps {
+            self.decided.remember(hash, true);
+            if let Some((_, trace)) = self.held.take(&self.key) {
+                before.extend(records(&trace.records));
+            }
+            return true;
+        }
+        if let Some(kept) = self.decided.get(hash) {
+            return kept;
+        }
+        if self.weight.is_none() && hash < self.below {
+            return true;
+        }
+        let early = self.held.hold(&self.key, record.as_bytes(), now_ns);
+        if !early.is_empty() {
+            host::counter("decided_early", early.len() as u64);
+            before.extend(self.decide(early));
+        }
+        false
+    }
+
+    /// Decides traces in which nothing happened; the records of those that are kept.
+    fn decide(&mut self, due: Vec<Due>) -> Vec<NewRecord> {
+        let mut kept = Vec::new();
+        for (id, trace) in due {
+            let hash = hash(&id);
+            let is_kept = hash < self.below;
+            self.decided.remember(hash, is_kept);
+            if is_kept {
+                for mut new in records(&trace.records) {
+                    if let Some((path, weight)) = &self.weight {
+                        new.edit().set_at(path, *weight);
+                    }
+                    kept.push(new);
+                }
+            }
+        }
+        kept
+    }
+
+    fn weigh(&self, edit: &mut Edit) {
+        if let Some((path, weight)) = &self.weight {
+            edit.set_at(path, *weight);
+        }
+    }
+
+    fn keeps_its_trace(&self, record: &Record<'_>) -> bool {
+        let slow = |slow: &Slow| {
+            record.at(&slow.field).and_then(|value| value.as_f64()).is_some_and(|number| number >= slow.at_least)
+        };
+        self.keep_level.is_some_and(|least| record.level() >= least) || self.slow.as_ref().is_some_and(slow)
+    }
+
+    /// Reads the id into `key`. False if there is none.
+    fn read_id(&mut self, record: &Record<'_>) -> bool {
+        self.key.clear();
+        match record.at(&self.id) {
+            Some(Value::Str("")) | Some(Value::Nil) | Some(Value::List(_)) | Some(Value::Map(_)) | None => false,
+            Some(id) => {
+                id.encode(&mut self.key);
+                self.key.len() <= MAX_ID_BYTES
+            }
+        }
+    }
+}
+
+/// The records of a trace, to go on.
+fn records(bytes: &[u8]) -> impl Iterator<Item = NewRecord> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let (record, end) = Record::read(bytes, at)?;
+        at = end;
+        Some(NewRecord::copy(&record))
+    })
+}
+
+weir_guest::export!(stateful Traces);

@@ -1,0 +1,124 @@
+//! The options as the operator writes them, and their check.
+
+use serde::{Deserialize, Deserializer, de::Error};
+use thiserror::Error;
+use weir_guest::{Level, Path};
+
+use crate::limits::{DEFAULT_MAX_TRACES, MAX_MAX_TRACES, MAX_WINDOW_SECONDS};
+
+/// All options of the filter.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Where the trace's id stands.
+    pub id: Path,
+    /// Seconds from the first record of a trace to its decision.
+    pub window: u64,
+    /// The share of traces kept in which nothing happened, 0 to 1.
+    pub rate: f64,
+    /// From which level on a record keeps its trace.
+    pub keep_level: KeepLevel,
+    /// What makes a trace slow.
+    pub slow: Option<Slow>,
+    /// What becomes of records without an id.
+    pub without_id: WithoutId,
+    /// Where it is written how many traces a kept one stands for.
+    pub weight: String,
+    /// Traces held at once.
+    pub max_traces: usize,
+}
+
+/// A number from which on a record keeps its trace.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slow {
+    pub field: Path,
+    pub at_least: f64,
+}
+
+/// What becomes of records without an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutId {
+    Keep,
+    Drop,
+    /// Each is as a trace of its own.
+    Sample,
+}
+
+/// A level, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepLevel(pub Option<Level>);
+
+impl<'de> Deserialize<'de> for KeepLevel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        if word.eq_ignore_ascii_case("off") {
+            return Ok(KeepLevel(None));
+        }
+        let level = Level::parse(&word);
+        level.map(|level| KeepLevel(Some(level))).ok_or_else(|| {
+            D::Error::custom(format!(
+                "unknown level `{word}`; use TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, or off to keep none for its level"
+            ))
+        })
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            id: Path::parse("context.trace_id"),
+            window: 10,
+            rate: 0.1,
+            keep_level: KeepLevel(Some(Level::Error)),
+            slow: None,
+            without_id: WithoutId::Keep,
+            weight: "sample_weight".to_owned(),
+            max_traces: DEFAULT_MAX_TRACES,
+        }
+    }
+}
+
+/// An option that can't be followed.
+#[derive(Debug, Error, PartialEq)]
+pub enum OptionError {
+    #[error("option `rate`: {0}; it must be 0 to 1, and 0.1 keeps one in ten")]
+    Rate(f64),
+    #[error("option `window`: {0} seconds; it must be 1 to {MAX_WINDOW_SECONDS}")]
+    Window(u64),
+    #[error("option `slow.at_least`: it is no number to compare with")]
+    Slow,
+    #[error("option `max_traces`: {0}; it must be 1 to {MAX_MAX_TRACES}")]
+    MaxTraces(usize),
+    #[error("option `weight`: `{0}` means something to Weir; name another path, or \"\" for none")]
+    Weight(String),
+    #[error("option `rate`: at 1 every trace is kept and this filter only delays; leave it out of the chain")]
+    KeepsAll,
+}
+
+impl Options {
+    /// Whether they can be followed.
+    pub fn check(&self) -> Result<(), OptionError> {
+        // NaN is in no range.
+        if !(0.0..=1.0).contains(&self.rate) {
+            return Err(OptionError::Rate(self.rate));
+        }
+        if self.rate >= 1.0 {
+            return Err(OptionError::KeepsAll);
+        }
+        if !(1..=MAX_WINDOW_SECONDS).contains(&self.window) {
+            return Err(OptionError::Window(self.window));
+        }
+        if self.slow.as_ref().is_some_and(|slow| slow.at_least.is_nan()) {
+            return Err(OptionError::Slow);
+        }
+        if !(1..=MAX_MAX_TRACES).contains(&self.max_traces) {
+            return Err(OptionError::MaxTraces(self.max_traces));
+        }
+        match self.weight.as_str() {
+            "timestamp" | "level" | "source" | "message" | "routes" => Err(OptionError::Weight(self.weight.clone())),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The filter as the operator sees it: options in, outcomes out.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use weir_guest::testing::{Bench, Outcome, json};
+
+use crate::Traces;
+
+type Json = serde_json::Value;
+
+fn bench(options: Json) -> Bench<Traces> {
+    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
+}
+
+fn of(trace: &str, message: &str) -> Json {
+    json!({ "message": message, "context": { "trace_id": trace } })
+}
+
+fn failed(trace: &str) -> Json {
+    json!({ "message": "failed", "level": "ERROR", "context": { "trace_id": trace } })
+}
+
+/// The messages that went on, in order.
+fn said(outcomes: &[Outcome]) -> Vec<String> {
+    let records = outcomes.iter().flat_map(|outcome| match outcome {
+        Outcome::Dropped => vec![],
+        Outcome::Expanded(records) => records.clone(),
+        one => vec![one.record().clone()],
+    });
+    records.map(|record| record["message"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn ticked(bench: &mut Bench<Traces>, closing: bool) -> Vec<String> {
+    bench.tick(closing).iter().map(|record| record["message"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn an_error_sends_on_all_of_its_trace_and_nothing_of_others() {
+    let mut bench = bench(json!({ "rate": 0 }));
+    let outcomes = bench.run([of("a", "1"), of("b", "2"), of("a", "3"), failed("a"), of("a", "4"), of("b", "5")]);
+    assert_eq!(said(&outcomes), ["1", "3", "failed", "4"]);
+    bench.advance(Duration::from_secs(11));
+    assert_eq!(ticked(&mut bench, false), [] as [&str; 0]);
+    assert_eq!(said(&bench.run([of("a", "late"), of("b", "late too")])), ["late"]);
+    assert_eq!(said(&bench.run([failed("b"), of("b", "after it")])), ["failed", "after it"]);
+}
+
+#[test]
+fn a_slow_record_keeps_its_trace() {
+    let mut bench = bench(json!({ "rate": 0, "keep_level": "off", "slow": { "field": "ms", "at_least": 100 } }));
+    let slow = |ms: Json| json!({ "message": "m", "ms": ms, "context": { "trace_id": 7 } });
+    assert_eq!(said(&bench.run([slow(json!(99.9)), slow(json!("200")), failed("7")])), [] as [&str; 0]);
+    assert_eq!(said(&bench.run([slow(json!(100))])), ["m", "m", "m"]);
+}
+
+#[test]
+fn a_share_of_the_others_goes_on_when_their_window_is_over_and_says_for_how_many_it_stands() {
+    let mut bench = bench(json!({ "rate": 0.25 }));
+    bench.run((0..2000).map(|n| of(&format!("t{}", n / 2), &n.to_string())));
+    assert_eq!(bench.tick(false).len(), 0);
+    bench.advance(Duration::from_secs(10));
+    let records = bench.tick(false);
+    // Six standard deviations of 1,000 traces with two records each.
+    assert!(records.len().abs_diff(500) < 2 * 83, "{}", records.len());
+    assert!(records.iter().all(|record| record["sample_weight"] == 4.0));
+    let ids: Vec<&Json> = records.iter().map(|record| &record["context"]["trace_id"]).collect();
+    assert!(ids.chunks(2).all(|pair| pair[0] == pair[1]), "both records of a trace");
+}
+
+#[test]
+fn without_a_weight_what_the_hash_keeps_need_not_wait() {
+    let mut bench = bench(json!({ "rate": 0.25, "weight": "" }));
+    let outcomes = bench.run((0..1000).map(|n| of(&n.to_string(), "m")));
+    let kept = outcomes.iter().filter(|outcome| outcome.is_kept()).count();
+    assert!(kept.abs_diff(250) < 83, "{kept}");
+    assert_eq!(ticked(&mut bench, true), [] as [&str; 0]);
+}
+
+#[test]
+fn records_without_an_id_are_treated_as_it_is_said() {
+    let run = |without_id: &str, record: Json| {
+        bench(json!({ "rate": 0, "without_id": without_id })).run_one(record).is_dropped()
+    };
+    let long = of(&"x".repeat(1000), "m");
+    for record in [json!({}), json!({ "context": { "trace_id": "" } }), of("", "m"), long] {
+        assert!(!run("keep", record.clone()));
+        assert!(run("drop", record.clone()));
+        assert!(run("sample", record));
+    }
+    assert!(!run("drop", json!({ "level": "CRITICAL" })));
+}
+
+#[test]
+fn too_many_traces_are_decided_early_the_first_one_first() {
+    let mut bench = bench(json!({ "rate": 0.999_999, "max_traces": 2 }));
+    let outcomes = bench.run(["a", "b", "c"].map(|trace| of(trace, trace)));
+    assert_eq!(said(&outcomes), ["a"]);
+    assert_eq!(bench.counter("decided_early"), 1);
+    assert_eq!(ticked(&mut bench, true), ["b", "c"]);
+}
+
+#[test]
+fn a_new_version_takes_over_what_is_held_and_what_was_decided() {
+    let mut before = bench(json!({ "rate": 0 }));
+    before.run([of("a", "1"), failed("b"), of("a", "2")]);
+    let state = before.save();
+    let mut after = bench(json!({ "rate": 0 }));
+    after.restore(&state).expect("it is of this version");
+    assert_eq!(said(&after.run([of("b", "3"), failed("a")])), ["3", "1", "2", "failed"]);
+}
+
+#[test]
+fn state_that_is_not_of_this_filter_is_refused() {
+    let mut bench = bench(json!({}));
+    for (state, expected) in [
+        (vec![], "not a MessagePack list"),
+        (vec![0x90], "no version"),
+        (vec![0x91, 0x02], "has version 2"),
+        (vec![0x93, 0x01, 0x91, 0x05, 0x90], "damaged"),
+        (vec![0x93, 0x01, 0x91, 0x93, 0xc4, 1, 0, 0, 0xc4, 1, 0x05, 0x90], "damaged"),
+    ] {
+        let error = bench.restore(&state).expect_err("refused");
+        assert!(error.contains(expected), "{state:?}: {error}");
+    }
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+    for (options, expected) in [
+        (json!({ "windw": 1 }), "unknown field `windw`, expected one of `id`, `window`"),
+        (json!({ "rate": 2 }), "option `rate`: 2; it must be 0 to 1"),
+        (json!({ "rate": 1 }), "every trace is kept"),
+        (json!({ "window": 0 }), "option `window`: 0 seconds"),
+        (json!({ "window": 601 }), "option `window`"),
+        (json!({ "slow": { "field": "a" } }), "missing field `at_least`"),
+        (json!({ "max_traces": 0 }), "option `max_traces`"),
+        (json!({ "without_id": "no" }), "option `without_id`: unknown variant `no`, expected one of"),
+        (json!({ "weight": "level" }), "option `weight`"),
+    ] {
+        let error = Bench::<Traces>::new(options.clone()).map(|_| ()).expect_err("refused");
+        assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn all_of_a_trace_that_failed_goes_on_in_order_and_nothing_twice(
+        steps in prop::collection::vec((0..5_u8, 0..3_u64, any::<bool>()), 1..80),
+    ) {
+        let mut bench = bench(json!({ "rate": 0, "window": 600 }));
+        let mut out = Vec::new();
+        for (number, (trace, seconds, fails)) in steps.iter().enumerate() {
+            bench.advance(Duration::from_secs(*seconds));
+            let mut record = of(&trace.to_string(), &number.to_string());
+            record["level"] = json!(if *fails { "ERROR" } else { "INFO" });
+            out.extend(said(&[bench.run_one(record)]));
+        }
+        out.extend(ticked(&mut bench, true));
+        for trace in 0..5 {
+            let own = |number: &usize| steps[*number].0 == trace;
+            let expected: Vec<usize> = if steps.iter().any(|step| step.0 == trace && step.2) {
+                (0..steps.len()).filter(own).collect()
+            } else {
+                vec![]
+            };
+            let numbers = out.iter().map(|message| message.parse::<usize>().expect("it is a number"));
+            prop_assert_eq!(numbers.filter(own).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let mut bench = bench(json!({}));
+        for state in [bytes.clone(), [&[0x93, 0x01][..], &bytes].concat()] {
+            if bench.restore(&state).is_ok() {
+                bench.tick(true);
+            }
+        }
+    }
+}
+
+/// The options of the only filter of a configuration.
+fn options_of(toml: &str) -> Json {
+    let config: Json = toml::from_str(toml).expect("the example is valid TOML");
+    config["filter"][0]["options"].clone()
+}
+
+#[test]
+fn the_example_of_the_documentation_is_accepted() {
+    let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
+    let example: Vec<&str> =
+        docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
+    bench(options_of(&example.join("\n")));
+}
+
+#[test]
+fn the_example_options_do_with_the_samples_what_they_say() {
+    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let samples = include_str!("../samples.jsonl").lines();
+    let outcomes = bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON")));
+    assert_eq!(said(&outcomes), ["order 17", "no room for order 17", "order 18", "sold after a while", "started"]);
+}
