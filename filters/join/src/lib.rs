@@ -1,0 +1,264 @@
+//! `join`: makes one record of the lines of a stack trace.
+//!
+//! Programs that write to standard output leave one record a line. This filter
+//! holds each record until the next line of the same stream tells whether it goes
+//! on, or until nothing comes for a while.
+//!
+//! # Options
+//!
+//! | option | default | meaning |
+//! |---|---|---|
+//! | `field` | `"message"` | the path of the line |
+//! | `key` | `["source"]` | the paths whose values tell streams apart: name what a process is known by, such as `context.container` |
+//! | `start` | none | regular expressions; a line in which one is found begins a record, all others go on |
+//! | `continues` | none | regular expressions; a line in which one is found goes on, all others begin a record |
+//! | `timeout` | `2` | seconds that a record waits for its next line, 1 to 60 |
+//! | `max_lines`, `max_bytes` | `500`, `131072` | a longer record goes on in pieces |
+//! | `max_streams` | `1000` | streams that hold a record at once, 1 to 20000 |
+//! | `lines` | `"joined_lines"` | where it is written of how many lines a record is, if of several; `""`: nowhere |
+//!
+//! Without `start` and `continues`, stack traces of Python, Java and its kin,
+//! Node, Go and Rust are recognised; every other line begins a record, except
+//! indented ones. Expressions look at the first KiB of a line.
+//!
+//! # What goes on
+//!
+//! The first line's record, with all lines in `field`, the highest level among
+//! them, and `lines`. A record of one line goes on as it was. Within a stream the
+//! order stays; between streams it may change.
+//!
+//! # What it costs
+//!
+//! - **Records wait** for the next line of their stream, at most `timeout` and a
+//!   second.
+//! - **What waits is in memory only**, one record a stream. When Weir stops or the
+//!   filter is taken out it goes on; a new version takes it over. Killed hard, Weir
+//!   loses it, although its sender was told that it was accepted.
+//!
+//! # When there is too much
+//!
+//! - **More streams than `max_streams`**, 8 MiB in all, or a key of more than 4 KiB:
+//!   what finds no room goes on unjoined; counter `no_room`.
+//! - **More than `max_lines` or `max_bytes`**: what is there goes on, and the next
+//!   line begins another piece; counter `cut`.
+//!
+//! # Example
+//!
+//! ```toml
+//! [[filter]]
+//! name = "join"
+//! module = "bundled:join"
+//!
+//! [filter.options]
+//! key = ["source", "context.container"]
+//! start = ['^\d{4}-\d{2}-\d{2} ']
+//! ```
+//!
+//! # How it works
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `options` | the options and their check |
+//! | `lines` | whether a line begins a record or goes on |
+//! | `streams` | the records that wait |
+//! | `state` | what the next version of the filter is given |
+//! | `limits` | every bound |
+
+mod limits;
+mod lines;
+mod options;
+mod state;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use weir_guest::{
+    Description, Edit, Encode, Filter, NewRecord, Path, Record, StatefulFilter, Value, Verdict, encode, host,
+};
+
+use limits::MAX_KEY_BYTES;
+use lines::{Lines, Within};
+use streams::{Streams, Waiting};
+
+pub use options::Options;
+
+/// The filter.
+#[derive(Debug)]
+pub struct Join {
+    field: Path,
+    key_fields: Vec<Path>,
+    lines: Lines,
+    timeout_ns: i64,
+    max_lines: usize,
+    max_bytes: usize,
+    lines_at: Option<Path>,
+    streams: Streams,
+    /// Restored records that found no room. The next tick sends them on.
+    left: Vec<Waiting>,
+    /// The key of the record at hand; kept for its memory.
+    key: Vec<u8>,
+}
+
+impl Filter for Join {
+    type Options = Options;
+
+    fn describe() -> Description {
+        Description {
+            name: "join",
+            version: env!("CARGO_PKG_VERSION"),
+            description: env!("CARGO_PKG_DESCRIPTION"),
+            reads: &[],
+            writes: &[],
+        }
+    }
+
+    fn new(options: Options) -> Result<Self, String> {
+        let lines = options.check().map_err(|error| error.to_string())?;
+        Ok(Join {
+            field: options.field,
+            key_fields: options.key,
+            lines,
+            // At most a minute, so it fits.
+            timeout_ns: options.timeout as i64 * 1_000_000_000,
+            max_lines: options.max_lines,
+            max_bytes: options.max_bytes,
+            lines_at: (!options.lines.is_empty()).then(|| Path::parse(&options.lines)),
+            streams: Streams::new(options.max_streams, host::now() as u64),
+            left: Vec::new(),
+            key: Vec::new(),
+        })
+    }
+
+    fn process(&mut self, record: &Record<'_>, _edit: &mut Edit) -> Verdict {
+        let has_key = self.read_key(record);
+        let Some(Value::Str(line)) = record.at(&self.field).filter(|_| has_key) else {
+            let before = self.streams.take(&self.key);
+            return self.verdict(before, Some(record));
+        };
+        // A line end that a sender left there would make an empty line.
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let waiting = self.streams.get(&self.key);
+        let (goes_on, within) = self.lines.read(line, waiting.map_or(Within::Nothing, |waiting| waiting.within));
+        if goes_on && waiting.is_some() && self.add(record, line, within) {
+            return Verdict::Drop;
+        }
+        let before = self.streams.take(&self.key);
+        let own = Waiting {
+            latest_ns: host::now(),
+            within,
+            record: record.as_bytes().to_vec(),
+            lines: 1,
+            text: String::new(),
+            level: record.level(),
+        };
+        let no_room = self.streams.hold(&self.key, own).is_some();
+        if no_room {
+            host::counter("no_room", 1);
+        }
+        self.verdict(before, no_room.then_some(record))
+    }
+}
+
+impl StatefulFilter for Join {
+    fn tick(&mut self, closing: bool) -> Vec<NewRecord> {
+        let now_ns = host::now();
+        let timeout_ns = self.timeout_ns;
+        let mut due = std::mem::take(&mut self.left);
+        due.extend(self.streams.take_if(|waiting| {
+            let waited_ns = now_ns.saturating_sub(waiting.latest_ns);
+            // Negative if the clock was set back: then nobody knows.
+            closing || waited_ns >= timeout_ns || waited_ns < 0
+        }));
+        due.into_iter().filter_map(|waiting| self.joined(waiting)).collect()
+    }
+
+    fn save(&self) -> Vec<u8> {
+        state::write(&self.streams)
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), String> {
+        for (key, waiting) in state::read(state)? {
+            self.left.extend(self.streams.take(&key));
+            self.left.extend(self.streams.hold(&key, waiting));
+        }
+        Ok(())
+    }
+}
+
+impl Join {
+    /// Adds a line to what its stream holds. False if that is full.
+    fn add(&mut self, record: &Record<'_>, line: &str, within: Within) -> bool {
+        let Some(waiting) = self.streams.get(&self.key) else {
+            return false;
+        };
+        // The first line is copied only now, as most records never get a second.
+        let first = match waiting.lines {
+            1 => first_line(&waiting.record, &self.field),
+            _ => String::new(),
+        };
+        let bytes = waiting.text.len() + first.len() + line.len() + 1;
+        if waiting.lines >= self.max_lines || bytes > self.max_bytes {
+            host::counter("cut", 1);
+            return false;
+        }
+        let now_ns = host::now();
+        self.streams.add(&self.key, line, &first, |waiting| {
+            waiting.latest_ns = now_ns;
+            waiting.within = within;
+            waiting.level = waiting.level.max(record.level());
+        })
+    }
+
+    fn verdict(&self, before: Option<Waiting>, own: Option<&Record<'_>>) -> Verdict {
+        match (before.and_then(|waiting| self.joined(waiting)), own) {
+            (None, None) => Verdict::Drop,
+            (None, Some(_)) => Verdict::Keep,
+            (Some(joined), None) => Verdict::Replace(joined),
+            (Some(joined), Some(own)) => Verdict::Expand(vec![joined, NewRecord::copy(own)]),
+        }
+    }
+
+    /// The record of all lines.
+    fn joined(&self, waiting: Waiting) -> Option<NewRecord> {
+        let (record, _) = Record::read(&waiting.record, 0)?;
+        let mut new = NewRecord::copy(&record);
+        if waiting.lines > 1 {
+            new.edit().set_at(&self.field, waiting.text);
+            if waiting.level > record.level() {
+                new.edit().level(waiting.level);
+            }
+            if let Some(path) = &self.lines_at {
+                new.edit().set_at(path, waiting.lines);
+            }
+        }
+        Some(new)
+    }
+
+    /// Writes the values of the key's fields behind each other, absent ones as
+    /// null. False, with no key, if that is too long.
+    fn read_key(&mut self, record: &Record<'_>) -> bool {
+        self.key.clear();
+        for field in &self.key_fields {
+            match record.at(field) {
+                Some(value) => value.encode(&mut self.key),
+                None => encode::nil(&mut self.key),
+            }
+            if self.key.len() > MAX_KEY_BYTES {
+                self.key.clear();
+                host::counter("no_room", 1);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+fn first_line(record: &[u8], field: &Path) -> String {
+    let line = Record::read(record, 0).and_then(|(record, _)| record.at(field)?.as_str());
+    let line = line.unwrap_or_default();
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    line.strip_suffix('\r').unwrap_or(line).to_owned()
+}
+
+weir_guest::export!(stateful Join);

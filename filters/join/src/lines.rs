@@ -1,0 +1,160 @@
+//! Which line begins a record and which goes on with the one before.
+//!
+//! Without expressions from the operator, the shapes of stack traces decide. Most
+//! of their lines are indented; for those that are not, it matters which trace
+//! one is in: the line after a Python traceback's frames names the exception,
+//! functions of a Go trace stand at the margin.
+
+use regex_lite::Regex;
+
+use crate::limits::MAX_SEARCHED_BYTES;
+
+/// What tells lines apart.
+#[derive(Debug)]
+pub enum Lines {
+    /// The shapes of stack traces.
+    Traces,
+    /// A line begins a record if one of these is found in it.
+    Start(Vec<Regex>),
+    /// A line goes on with the record before if one of these is found in it.
+    Continues(Vec<Regex>),
+}
+
+/// Where in a stack trace a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Within {
+    /// In none that matters.
+    #[default]
+    Nothing,
+    /// Among the frames of a Python traceback.
+    Python,
+    /// Behind the exception that ended one; another may follow.
+    PythonEnd,
+    /// In a Go trace.
+    Go,
+    /// Behind `thread 'main' panicked at …`; the message follows.
+    RustMessage,
+    /// In a Rust trace.
+    Rust,
+    /// Behind the place of an uncaught JavaScript error; the source line follows.
+    NodeSource,
+    /// Before its error or in its stack.
+    Node,
+}
+
+impl Within {
+    /// As a number, for the saved state.
+    pub fn number(self) -> u8 {
+        Self::ALL.iter().position(|within| *within == self).unwrap_or_default() as u8
+    }
+
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    const ALL: [Within; 8] = [
+        Within::Nothing,
+        Within::Python,
+        Within::PythonEnd,
+        Within::Go,
+        Within::RustMessage,
+        Within::Rust,
+        Within::NodeSource,
+        Within::Node,
+    ];
+}
+
+impl Lines {
+    /// Whether a line goes on with the record before it, and where the stream is
+    /// afterwards.
+    pub fn read(&self, line: &str, within: Within) -> (bool, Within) {
+        let searched = &line[..line.floor_char_boundary(MAX_SEARCHED_BYTES)];
+        match self {
+            Lines::Start(patterns) => (!patterns.iter().any(|pattern| pattern.is_match(searched)), Within::Nothing),
+            Lines::Continues(patterns) => (patterns.iter().any(|pattern| pattern.is_match(searched)), Within::Nothing),
+            Lines::Traces => match goes_on(line, within) {
+                Some(within) => (true, within),
+                None => (false, begins(line)),
+            },
+        }
+    }
+}
+
+/// Where a stream is behind a line that begins a record.
+fn begins(line: &str) -> Within {
+    if line.starts_with("Traceback (most recent call last)") {
+        Within::Python
+    } else if line.starts_with("panic: ") || line.starts_with("fatal error: ") || is_goroutine(line) {
+        Within::Go
+    } else if is_rust_panic(line) {
+        Within::RustMessage
+    } else if is_node_place(line) {
+        Within::NodeSource
+    } else {
+        Within::Nothing
+    }
+}
+
+/// Where a stream is behind a line that goes on with the record before; `None`
+/// if it does not.
+fn goes_on(line: &str, within: Within) -> Option<Within> {
+    if line.starts_with("Traceback (most recent call last)") {
+        return Some(Within::Python);
+    }
+    if line.trim().is_empty() {
+        return (within != Within::Nothing).then_some(within);
+    }
+    match within {
+        // Whatever it is: a source line or a message.
+        Within::NodeSource => return Some(Within::Node),
+        Within::RustMessage => return Some(Within::Rust),
+        _ => {}
+    }
+    if line.starts_with([' ', '\t']) {
+        return Some(within);
+    }
+    let starts = |beginnings: &[&str]| beginnings.iter().any(|beginning| line.starts_with(beginning));
+    if starts(&["Caused by: ", "Suppressed: ", "... "]) {
+        return Some(within);
+    }
+    match within {
+        Within::Python => Some(Within::PythonEnd),
+        Within::PythonEnd => {
+            starts(&["During handling of the above exception", "The above exception was the direct cause"])
+                .then_some(within)
+        }
+        Within::Go => {
+            let function = line.ends_with(')') && line.contains('(') && !line.contains(": ");
+            let known = starts(&["[signal ", "created by ", "panic: ", "exit status ", "runtime."]);
+            (function || known || is_goroutine(line)).then_some(within)
+        }
+        Within::Rust => starts(&["stack backtrace:", "note: ", "Stack backtrace:"]).then_some(within),
+        Within::Node => {
+            let error = line.split_once(": ").is_some_and(|(name, _)| name.ends_with("Error"));
+            (error || starts(&["Node.js v", "}", "Thrown at:"])).then_some(within)
+        }
+        // Node prints a closing brace behind an error's own fields.
+        Within::Nothing => (line == "}").then_some(within),
+        Within::NodeSource | Within::RustMessage => None,
+    }
+}
+
+fn is_goroutine(line: &str) -> bool {
+    line.strip_prefix("goroutine ").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn is_rust_panic(line: &str) -> bool {
+    line.starts_with("thread '") && line.contains(" panicked at ") && line.ends_with(':')
+}
+
+/// `/srv/app.js:2`, as Node begins an uncaught error with.
+fn is_node_place(line: &str) -> bool {
+    let Some((file, number)) = line.rsplit_once(':') else {
+        return false;
+    };
+    let script = [".js", ".mjs", ".cjs", ".ts"].iter().any(|ending| file.ends_with(ending));
+    (script || file.starts_with("node:internal/"))
+        && !file.contains(' ')
+        && !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,163 @@
+//! The record that each stream holds while its next line may still come.
+//!
+//! Invariants: never more than `max_streams` streams nor more than
+//! `MAX_HELD_BYTES`; what finds no room goes on unjoined.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, DefaultHasher, Hasher};
+
+use weir_guest::Level;
+
+use crate::limits::{MAX_HELD_BYTES, STREAM_OVERHEAD_BYTES};
+use crate::lines::Within;
+
+/// A record that waits for more lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// When its latest line came, by the host's clock.
+    pub latest_ns: i64,
+    pub within: Within,
+    /// The first line's record.
+    pub record: Vec<u8>,
+    pub lines: usize,
+    /// All lines, empty as long as there is only one.
+    pub text: String,
+    /// The highest.
+    pub level: Level,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.record.len() + self.text.len() + STREAM_OVERHEAD_BYTES
+    }
+}
+
+/// All records that wait, by the key of their stream.
+#[derive(Debug)]
+pub struct Streams {
+    max_streams: usize,
+    waiting: HashMap<Box<[u8]>, Waiting, Seeded>,
+    held_bytes: usize,
+}
+
+impl Streams {
+    /// `seed` keeps senders from choosing keys that fall on the same place.
+    pub fn new(max_streams: usize, seed: u64) -> Self {
+        Streams { max_streams, waiting: HashMap::with_hasher(Seeded(seed)), held_bytes: 0 }
+    }
+
+    /// What a stream holds.
+    pub fn get(&self, key: &[u8]) -> Option<&Waiting> {
+        self.waiting.get(key)
+    }
+
+    /// Adds a line to what a stream holds. False if there is no room.
+    pub fn add(&mut self, key: &[u8], line: &str, first: &str, change: impl FnOnce(&mut Waiting)) -> bool {
+        let Some(waiting) = self.waiting.get_mut(key) else {
+            return false;
+        };
+        let before = waiting.bytes();
+        let grows = line.len() + 1 + if waiting.lines == 1 { first.len() } else { 0 };
+        if self.held_bytes + grows > MAX_HELD_BYTES {
+            return false;
+        }
+        if waiting.lines == 1 {
+            waiting.text.push_str(first);
+        }
+        waiting.text.push('\n');
+        waiting.text.push_str(line);
+        waiting.lines += 1;
+        change(waiting);
+        self.held_bytes = self.held_bytes + waiting.bytes() - before;
+        true
+    }
+
+    /// Lets a stream that holds nothing hold a record. Gives it back if there is
+    /// no room.
+    pub fn hold(&mut self, key: &[u8], waiting: Waiting) -> Option<Waiting> {
+        let bytes = key.len() + waiting.bytes();
+        if self.waiting.len() >= self.max_streams || self.held_bytes + bytes > MAX_HELD_BYTES {
+            return Some(waiting);
+        }
+        self.held_bytes += bytes;
+        self.waiting.insert(key.into(), waiting)
+    }
+
+    /// Takes what a stream holds.
+    pub fn take(&mut self, key: &[u8]) -> Option<Waiting> {
+        let (key, waiting) = self.waiting.remove_entry(key)?;
+        self.held_bytes -= key.len() + waiting.bytes();
+        Some(waiting)
+    }
+
+    /// Takes what is due, in the order in which the latest lines came.
+    pub fn take_if(&mut self, due: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        let held_bytes = &mut self.held_bytes;
+        let gone = self.waiting.extract_if(|_, waiting| due(waiting));
+        let mut gone: Vec<Waiting> = gone
+            .map(|(key, waiting)| {
+                *held_bytes -= key.len() + waiting.bytes();
+                waiting
+            })
+            .collect();
+        gone.sort_by_key(|waiting| waiting.latest_ns);
+        gone
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &Waiting)> {
+        self.waiting.iter().map(|(key, waiting)| (&**key, waiting))
+    }
+}
+
+/// The standard hash, begun with a number that senders don't know.
+#[derive(Debug, Clone, Copy)]
+struct Seeded(u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn waiting(size: usize) -> Waiting {
+        Waiting {
+            latest_ns: 0,
+            within: Within::Nothing,
+            record: vec![0; size],
+            lines: 1,
+            text: String::new(),
+            level: Level::Info,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_bytes_that_are_counted_are_those_that_are_held(
+            steps in prop::collection::vec((0..6_u8, 0..3_u8, 0..50_usize), 0..80),
+            max_streams in 1..5_usize,
+        ) {
+            let mut streams = Streams::new(max_streams, 7);
+            for (key, what, size) in steps {
+                match what {
+                    0 if streams.get(&[key]).is_none() => drop(streams.hold(&[key], waiting(size))),
+                    1 => drop(streams.add(&[key], &"x".repeat(size), "first", |_| ())),
+                    _ => drop(streams.take(&[key])),
+                }
+                let held: usize = streams.iter().map(|(key, waiting)| key.len() + waiting.bytes()).sum();
+                prop_assert_eq!(held, streams.held_bytes);
+                prop_assert!(streams.iter().len() <= max_streams);
+            }
+            streams.take_if(|_| true);
+            prop_assert_eq!(streams.held_bytes, 0);
+        }
+    }
+}

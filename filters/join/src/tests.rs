@@ -1,0 +1,265 @@
+//! The filter as the operator sees it: options in, outcomes out.
+//!
+//! The traces in `testdata` were written by small programs that failed.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use weir_guest::testing::{Bench, Outcome, json};
+
+use crate::Join;
+
+type Json = serde_json::Value;
+
+const TRACES: [(&str, &str); 6] = [
+    ("python", include_str!("testdata/python_chained.txt")),
+    ("java", include_str!("testdata/java_caused.txt")),
+    ("node, uncaught", include_str!("testdata/node_uncaught.txt")),
+    ("node, with a cause", include_str!("testdata/node_cause.txt")),
+    ("go", include_str!("testdata/go_nil.txt")),
+    ("rust", include_str!("testdata/rust_index.txt")),
+];
+
+fn bench(options: Json) -> Bench<Join> {
+    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
+}
+
+fn went_on(outcomes: Vec<Outcome>) -> Vec<Json> {
+    let records = outcomes.into_iter().map(|outcome| match outcome {
+        Outcome::Dropped => vec![],
+        Outcome::Expanded(records) => records,
+        one => vec![one.record().clone()],
+    });
+    records.flatten().collect()
+}
+
+fn messages(records: &[Json]) -> Vec<&str> {
+    records.iter().map(|record| record["message"].as_str().unwrap_or("not a text")).collect()
+}
+
+/// Everything that goes on of these lines of one stream.
+fn joined(bench: &mut Bench<Join>, lines: &[&str]) -> Vec<Json> {
+    let outcomes = bench.run(lines.iter().map(|line| json!({ "message": line })));
+    let mut records = went_on(outcomes);
+    records.extend(bench.tick(true));
+    records
+}
+
+#[test]
+fn real_stack_traces_become_one_record_among_other_lines() {
+    for (name, trace) in TRACES {
+        let trace = trace.trim_matches('\n');
+        let lines: Vec<&str> =
+            ["listening", "got order 17"].into_iter().chain(trace.lines()).chain(["next", "last"]).collect();
+        let records = joined(&mut bench(json!({})), &lines);
+        let found = messages(&records);
+        // A traceback belongs to the line that a logger wrote before it.
+        let own = format!("got order 17\n{trace}");
+        let expected = if name == "python" {
+            vec!["listening", &own, "next", "last"]
+        } else {
+            vec!["listening", "got order 17", trace, "next", "last"]
+        };
+        assert_eq!(found, expected, "{name}");
+        let at = found.iter().position(|message| message.contains(trace)).expect("the trace is there");
+        assert_eq!(records[at]["joined_lines"], found[at].lines().count(), "{name}");
+    }
+}
+
+#[test]
+fn the_highest_level_and_the_first_lines_fields_stay() {
+    let mut bench = bench(json!({ "lines": "" }));
+    let lines = [("INFO", "a", 1), ("ERROR", " b", 2), ("INFO", " c\r\n", 3)];
+    let outcomes = bench.run(lines.map(|(level, message, n)| json!({ "level": level, "message": message, "n": n })));
+    assert_eq!(went_on(outcomes), [] as [Json; 0]);
+    let records = bench.tick(true);
+    assert_eq!(records.len(), 1);
+    let mut record = records[0].clone();
+    record.as_object_mut().expect("a record is an object").remove("timestamp");
+    assert_eq!(record, json!({ "level": "ERROR", "source": "test", "message": "a\n b\n c", "n": 1 }));
+}
+
+#[test]
+fn streams_are_told_apart_and_a_record_waits_no_longer_than_the_timeout() {
+    let mut bench = bench(json!({ "key": ["source", "context.pod"] }));
+    let line = |pod: &str, message: &str| json!({ "message": message, "context": { "pod": pod } });
+    let records =
+        went_on(bench.run([line("a", "1"), line("b", "2"), line("a", " 1+"), line("b", " 2+"), line("b", "3")]));
+    assert_eq!(messages(&records), ["2\n 2+"]);
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(went_on(bench.run([line("a", " 1++")])).len(), 0);
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(messages(&bench.tick(false)), ["3"]);
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(messages(&bench.tick(false)), ["1\n 1+\n 1++"]);
+}
+
+#[test]
+fn the_operator_may_say_what_begins_a_record_or_what_goes_on() {
+    let mut start = bench(json!({ "start": [r"^\d{4}-", "^BEGIN"] }));
+    let records = joined(&mut start, &["2026-01 a", "b", "  c", "BEGIN d", "e"]);
+    assert_eq!(messages(&records), ["2026-01 a\nb\n  c", "BEGIN d\ne"]);
+    let mut continues = bench(json!({ "continues": [r"^\+"] }));
+    let records = joined(&mut continues, &["+a", "b", "+c", " d"]);
+    assert_eq!(messages(&records), ["+a", "b\n+c", " d"]);
+}
+
+#[test]
+fn records_that_grow_too_long_go_on_in_pieces() {
+    let mut by_lines = bench(json!({ "max_lines": 2 }));
+    assert_eq!(messages(&joined(&mut by_lines, &["a", " b", " c", " d", " e"])), ["a\n b", " c\n d", " e"]);
+    assert_eq!(by_lines.counter("cut"), 2);
+    let mut by_bytes = bench(json!({ "max_bytes": 5 }));
+    assert_eq!(messages(&joined(&mut by_bytes, &["a", " bb", " c"])), ["a\n bb", " c"]);
+}
+
+#[test]
+fn what_finds_no_room_goes_on_unjoined() {
+    let mut bench = bench(json!({ "max_streams": 1 }));
+    let line = |source: &str, message: &str| json!({ "source": source, "message": message });
+    let records = went_on(bench.run([line("a", "1"), line("b", "2"), line("b", " 3"), line("a", " 4")]));
+    assert_eq!(messages(&records), ["2", " 3"]);
+    assert_eq!(bench.counter("no_room"), 2);
+    assert_eq!(messages(&bench.tick(true)), ["1\n 4"]);
+    let long = "x".repeat(5000);
+    assert!(bench.run_one(line(&long, "a")).is_kept());
+}
+
+#[test]
+fn memory_is_bounded_whatever_comes() {
+    let mut bench = bench(json!({ "max_streams": 20_000 }));
+    let text = "x".repeat(100_000);
+    let mut out = 0;
+    for n in 0..200 {
+        out += went_on(vec![bench.run_one(json!({ "source": n.to_string(), "message": text }))]).len();
+    }
+    assert!(bench.counter("no_room") > 100);
+    assert_eq!(out + bench.tick(true).len(), 200);
+}
+
+#[test]
+fn a_record_without_a_line_ends_what_its_stream_holds() {
+    let mut bench = bench(json!({ "field": "context.line" }));
+    bench.run_one(json!({ "context": { "line": "a" } }));
+    let Outcome::Expanded(records) = bench.run_one(json!({ "message": "b" })) else { panic!("two records go on") };
+    assert_eq!((&records[0]["context"]["line"], &records[1]["message"]), (&json!("a"), &json!("b")));
+    assert!(bench.run_one(json!({ "context": { "line": 5 } })).is_kept());
+}
+
+#[test]
+fn a_new_version_takes_over_what_waits_and_where_it_is() {
+    let mut before = bench(json!({}));
+    before.run(
+        ["Traceback (most recent call last):", "  File \"a.py\", line 1, in <module>"]
+            .map(|line| json!({ "message": line })),
+    );
+    let mut after = bench(json!({}));
+    after.restore(&before.save()).expect("it is of this version");
+    let records = joined(&mut after, &["ValueError: x", "next"]);
+    let trace = "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\nValueError: x";
+    assert_eq!(messages(&records), [trace, "next"]);
+}
+
+#[test]
+fn state_that_is_not_of_this_filter_is_refused() {
+    let mut bench = bench(json!({}));
+    for (state, expected) in [
+        (vec![], "not a MessagePack list"),
+        (vec![0x90], "no version"),
+        (vec![0x91, 0x02], "has version 2"),
+        (vec![0x92, 0x01, 0x91, 0x05], "damaged"),
+        (vec![0x91, 0x01], "damaged"),
+    ] {
+        let error = bench.restore(&state).expect_err("refused");
+        assert!(error.contains(expected), "{state:?}: {error}");
+    }
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+    for (options, expected) in [
+        (json!({ "begin": ["a"] }), "unknown field `begin`, expected one of `field`, `key`, `start`"),
+        (json!({ "start": ["a"], "continues": ["b"] }), "give one of them"),
+        (json!({ "start": ["("] }), "option `start[0]`: `(` is no regular expression"),
+        (json!({ "continues": ["a", "\\w{900}{900}"] }), "option `continues[1]`"),
+        (json!({ "start": vec!["a"; 17] }), "17 expressions"),
+        (json!({ "timeout": 0 }), "option `timeout`: 0; it must be 1 to 60"),
+        (json!({ "max_lines": 0 }), "option `max_lines`"),
+        (json!({ "max_bytes": 1 << 20 }), "option `max_bytes`"),
+        (json!({ "max_streams": 0 }), "option `max_streams`"),
+        (json!({ "key": ["message"] }), "option `key`: by `message`"),
+        (json!({ "field": "level" }), "option `field`: `level` means something"),
+        (json!({ "lines": "level" }), "option `lines`"),
+    ] {
+        let error = Bench::<Join>::new(options.clone()).map(|_| ()).expect_err("refused");
+        assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
+    }
+}
+
+/// Lines that mean something to the filter, and some that don't.
+fn line() -> impl Strategy<Value = String> {
+    let traced: Vec<String> = TRACES.iter().flat_map(|(_, trace)| trace.lines()).map(str::to_owned).collect();
+    prop_oneof![prop::sample::select(traced), "\\PC{0,12}", "[ \t]{0,2}[a-z]{0,3}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn every_line_goes_on_once_and_in_order(
+        lines in prop::collection::vec((0..3_u8, line(), 0..3_u64), 0..60),
+        max_lines in 1..8_usize,
+        max_streams in 1..4_usize,
+    ) {
+        let mut bench = bench(json!({ "max_lines": max_lines, "max_streams": max_streams }));
+        let mut records = Vec::new();
+        for (source, line, seconds) in &lines {
+            bench.advance(Duration::from_secs(*seconds));
+            records.extend(went_on(vec![bench.run_one(json!({ "source": source.to_string(), "message": line }))]));
+            records.extend(bench.tick(false));
+        }
+        records.extend(bench.tick(true));
+        for source in 0..3_u8 {
+            let name = source.to_string();
+            let own = records.iter().filter(|record| record["source"] == name.as_str());
+            let found: Vec<&str> = own.map(|record| record["message"].as_str().expect("a text")).collect();
+            let expected: Vec<&str> = lines.iter().filter(|line| line.0 == source).map(|line| &*line.1).collect();
+            prop_assert_eq!(found.join("\n"), expected.join("\n"));
+        }
+    }
+
+    #[test]
+    fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        let mut bench = bench(json!({}));
+        for state in [bytes.clone(), [&[0x92, 0x01][..], &bytes].concat()] {
+            if bench.restore(&state).is_ok() {
+                bench.tick(true);
+            }
+        }
+    }
+}
+
+/// The options of the only filter of a configuration.
+fn options_of(toml: &str) -> Json {
+    let config: Json = toml::from_str(toml).expect("the example is valid TOML");
+    config["filter"][0]["options"].clone()
+}
+
+#[test]
+fn the_example_of_the_documentation_is_accepted() {
+    let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
+    let example: Vec<&str> =
+        docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
+    bench(options_of(&example.join("\n")));
+}
+
+#[test]
+fn the_example_options_do_with_the_samples_what_they_say() {
+    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let samples = include_str!("../samples.jsonl").lines();
+    let mut records = went_on(bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON"))));
+    records.extend(bench.tick(true));
+    let lines: Vec<&Json> = records.iter().map(|record| &record["joined_lines"]).collect();
+    assert_eq!(lines, [&json!(3), &json!(null), &json!(null)]);
+    assert_eq!(records[0]["level"], "ERROR");
+}
