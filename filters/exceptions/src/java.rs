@@ -29,7 +29,7 @@ pub fn read(text: &str) -> Option<Trace<'_>> {
     (!frames.is_empty()).then_some(Trace { language: Language::Java, kind, message, cause, frames })
 }
 
-/// `	at java.base/java.lang.Integer.parseInt(Integer.java:668)`, with what logback
+/// `at java.base/java.lang.Integer.parseInt(Integer.java:668)`, with what logback
 /// appends: `~[app.jar:1.0]`.
 pub fn frame(line: &str) -> Option<Frame<'_>> {
     let rest = line.trim_start().strip_prefix("at ")?;

@@ -1,0 +1,263 @@
+//! Rules with their meaning worked out, and what they make of a record.
+
+use thiserror::Error;
+use weir_guest::encode::{self, Encode, Open};
+use weir_guest::{Level, Path, Record, Value};
+
+use crate::limits::{MAX_CONDITIONS, MAX_FIELD_PATTERNS, MAX_FIELDS, MAX_ROUTES, MAX_RULES, MAX_TAGS, MAX_TEXT_BYTES};
+use crate::options::{Measurement, Named, Options, RuleOptions, Scalar, Wanted};
+use crate::pattern::Pattern;
+
+/// An option that can't be followed: which, and what would be right.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("option `{option}`: {wrong}")]
+pub struct RuleError {
+    option: String,
+    wrong: String,
+}
+
+fn wrong<T>(option: &str, wrong: impl Into<String>) -> Result<T, RuleError> {
+    Err(RuleError { option: option.to_owned(), wrong: wrong.into() })
+}
+
+/// One rule.
+#[derive(Debug)]
+pub struct Rule {
+    when: Vec<(Path, Wanted)>,
+    at_least: Option<Level>,
+    measurement: Measurement,
+    tags: Vec<(String, Path)>,
+    /// The name that the operator gave, if any.
+    fields: Vec<(Option<String>, Pattern)>,
+    numeric_texts: bool,
+    count: Option<String>,
+}
+
+/// What a rule makes of a record: a name, and two maps as MessagePack.
+#[derive(Debug)]
+pub struct Made {
+    pub measurement: String,
+    pub tags: Encoded,
+    pub fields: Encoded,
+}
+
+/// A value as it is written into records.
+#[derive(Debug)]
+pub struct Encoded(Vec<u8>);
+
+impl Encode for Encoded {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+/// All rules.
+pub fn compile(options: Options) -> Result<Vec<Rule>, RuleError> {
+    if options.rules.is_empty() {
+        return wrong(
+            "rules",
+            "there is none; write at least one, such as { measurement = \"http\", fields = [\"context.duration_ms\"] }",
+        );
+    }
+    if options.rules.len() > MAX_RULES {
+        return wrong("rules", format!("{} are more than the {MAX_RULES} allowed", options.rules.len()));
+    }
+    if options.routes.len() > MAX_ROUTES || options.routes.iter().any(String::is_empty) {
+        return wrong("routes", format!("up to {MAX_ROUTES} labels, none of them empty"));
+    }
+    let rules = options.rules.into_iter().enumerate();
+    rules.map(|(index, rule)| Rule::compile(&format!("rules[{index}]"), rule)).collect()
+}
+
+impl Rule {
+    fn compile(place: &str, options: RuleOptions) -> Result<Self, RuleError> {
+        if options.when.len() > MAX_CONDITIONS {
+            return wrong(&format!("{place}.when"), format!("more than the {MAX_CONDITIONS} conditions allowed"));
+        }
+        if options.when.contains_key("level") {
+            return wrong(&format!("{place}.when.level"), "write at_least = \"ERROR\" in the rule for a level");
+        }
+        match &options.measurement {
+            Measurement::Literal(name) if name.is_empty() => {
+                return wrong(&format!("{place}.measurement"), "it is empty; give it a name, or { path = \"…\" }");
+            }
+            _ => {}
+        }
+        let (mut tags, mut fields) = (Vec::new(), Vec::new());
+        for (name, path) in named(options.tags) {
+            if path.contains('*') {
+                return wrong(&format!("{place}.tags"), format!("`{path}` has a star; tags are named one by one"));
+            }
+            let path = Path::parse(&path);
+            let name = name.or_else(|| path.keys().last().cloned()).unwrap_or_default();
+            if tags.iter().any(|(known, _)| *known == name) {
+                return wrong(
+                    &format!("{place}.tags"),
+                    format!("two are called `{name}`; name them: {{ one = \"{path}\", … }}"),
+                );
+            }
+            tags.push((name, path));
+        }
+        for (name, path) in named(options.fields) {
+            let pattern = Pattern::parse(&path);
+            if name.is_some() && !pattern.is_path() {
+                return wrong(
+                    &format!("{place}.fields"),
+                    format!("`{path}` may find several values, which can't have one name; write it in a list"),
+                );
+            }
+            fields.push((name, pattern));
+        }
+        if tags.len() > MAX_TAGS || fields.len() > MAX_FIELD_PATTERNS {
+            return wrong(place, format!("up to {MAX_TAGS} tags and {MAX_FIELD_PATTERNS} fields are allowed"));
+        }
+        if fields.is_empty() && options.count.is_none() {
+            return wrong(
+                &format!("{place}.fields"),
+                "a measurement without numbers is none; name paths, or count = \"count\" to count records",
+            );
+        }
+        Ok(Rule {
+            when: options.when.into_iter().map(|(path, wanted)| (Path::parse(&path), wanted)).collect(),
+            at_least: options.at_least,
+            measurement: options.measurement,
+            tags,
+            fields,
+            numeric_texts: options.numeric_texts,
+            count: options.count,
+        })
+    }
+
+    /// What the rule makes of a record; `None` if it does not apply, or finds no
+    /// number.
+    pub fn apply(&self, record: &Record<'_>) -> Option<Made> {
+        if self.at_least.is_some_and(|least| record.level() < least) {
+            return None;
+        }
+        let holds = |(path, wanted): &(Path, Wanted)| wanted.holds(record.at(path).filter(|value| !value.is_nil()));
+        if !self.when.iter().all(holds) {
+            return None;
+        }
+        let measurement = self.name(record)?;
+        let fields = self.fields(record)?;
+        Some(Made { measurement, tags: self.tags(record), fields })
+    }
+
+    fn name(&self, record: &Record<'_>) -> Option<String> {
+        match &self.measurement {
+            Measurement::Literal(name) => Some(name.clone()),
+            Measurement::At(at) => {
+                let there = record.at(&at.path).and_then(text).filter(|name| !name.is_empty());
+                there.or_else(|| at.default.clone())
+            }
+        }
+    }
+
+    fn tags(&self, record: &Record<'_>) -> Encoded {
+        let mut out = Vec::new();
+        let open = Open::begin(&mut out);
+        let mut count = 0;
+        for (name, path) in &self.tags {
+            // A tag without a value is none.
+            if let Some(value) = record.at(path).and_then(text).filter(|value| !value.is_empty()) {
+                encode::str(&mut out, name);
+                encode::str(&mut out, &value);
+                count += 1;
+            }
+        }
+        open.end_map(&mut out, count);
+        Encoded(out)
+    }
+
+    fn fields(&self, record: &Record<'_>) -> Option<Encoded> {
+        let mut out = Vec::new();
+        let open = Open::begin(&mut out);
+        let mut names: Vec<String> = Vec::new();
+        let mut add = |name: &str, value: Value<'_>| {
+            // The first rule for a name is the one that counts.
+            if names.len() < MAX_FIELDS && !names.iter().any(|known| known == name) {
+                encode::str(&mut out, name);
+                value.encode(&mut out);
+                names.push(name.to_owned());
+            }
+        };
+        for (given, pattern) in &self.fields {
+            pattern.find(record, |name, value| {
+                let is_path = pattern.is_path();
+                if let Some(number) = number(value, self.numeric_texts && is_path) {
+                    add(given.as_deref().unwrap_or(name), number);
+                }
+            });
+        }
+        if let Some(name) = &self.count {
+            add(name, Value::Int(1));
+        }
+        let count = names.len();
+        open.end_map(&mut out, count);
+        (count > 0).then_some(Encoded(out))
+    }
+}
+
+impl Wanted {
+    fn holds(&self, value: Option<Value<'_>>) -> bool {
+        match self {
+            Wanted::Exists(wanted) => value.is_some() == wanted.exists,
+            Wanted::One(wanted) => value.is_some_and(|value| wanted.is(value)),
+            Wanted::Any(wanted) => value.is_some_and(|value| wanted.iter().any(|wanted| wanted.is(value))),
+        }
+    }
+}
+
+impl Scalar {
+    fn is(&self, value: Value<'_>) -> bool {
+        match (self, value) {
+            (Scalar::Boolean(wanted), Value::Bool(truth)) => *wanted == truth,
+            (Scalar::Integer(wanted), Value::Int(number)) => *wanted == number,
+            (Scalar::Integer(wanted), Value::Float(number)) => *wanted as f64 == number,
+            (Scalar::Float(wanted), value) => value.as_f64() == Some(*wanted),
+            (Scalar::Text(wanted), Value::Str(text)) => wanted == text,
+            _ => false,
+        }
+    }
+}
+
+fn named(named: Named) -> Vec<(Option<String>, String)> {
+    match named {
+        Named::List(paths) => paths.into_iter().map(|path| (None, path)).collect(),
+        Named::Table(table) => table.into_iter().map(|(name, path)| (Some(name), path)).collect(),
+    }
+}
+
+/// A number that a database can take: no NaN and nothing infinite.
+fn number(value: Value<'_>, texts: bool) -> Option<Value<'_>> {
+    match value {
+        Value::Int(_) | Value::UInt(_) => Some(value),
+        Value::Float(number) => number.is_finite().then_some(value),
+        Value::Str(text) if texts => {
+            let text = text.trim();
+            // Rust also reads `inf` and `nan`.
+            if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E')) {
+                return None;
+            }
+            match text.parse::<i64>() {
+                Ok(number) => Some(Value::Int(number)),
+                Err(_) => text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::Float),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// A value as the text of a tag.
+fn text(value: Value<'_>) -> Option<String> {
+    let mut text = match value {
+        Value::Str(text) => text.to_owned(),
+        Value::Int(number) => number.to_string(),
+        Value::UInt(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Bool(truth) => truth.to_string(),
+        _ => return None,
+    };
+    text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+    Some(text)
+}
