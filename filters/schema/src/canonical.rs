@@ -1,0 +1,40 @@
+//! Values by what they mean: equal values give equal bytes.
+//!
+//! In JSON Schema 1 and 1.0 are the same number and the order of keys says
+//! nothing; as MessagePack both may differ.
+
+use weir_guest::encode::{self, Encode};
+use weir_guest::{Map, Value};
+
+/// Appends the canonical bytes of a value. Values of records nest to 64.
+pub fn write(value: Value<'_>, out: &mut Vec<u8>) {
+    match value {
+        Value::Float(number) => match whole(number) {
+            Some(number) => encode::int(out, number),
+            None => encode::float(out, number),
+        },
+        Value::List(list) => {
+            encode::list_header(out, list.len());
+            list.iter().for_each(|value| write(value, out));
+        }
+        Value::Map(map) => write_map(map, out),
+        other => other.encode(out),
+    }
+}
+
+fn write_map(map: Map<'_>, out: &mut Vec<u8>) {
+    let mut entries: Vec<(&str, Value<'_>)> = map.iter().collect();
+    entries.sort_by_key(|(key, _)| *key);
+    encode::map_header(out, entries.len());
+    for (key, value) in entries {
+        encode::str(out, key);
+        write(value, out);
+    }
+}
+
+/// The integer that a float is, if it is one of 64 bits.
+pub fn whole(number: f64) -> Option<i64> {
+    // 2^63 is the first that is too large; its negative still fits.
+    let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number);
+    (fits && number.fract() == 0.0).then_some(number as i64)
+}
