@@ -99,11 +99,12 @@ fn measure(case: &Case, contender: &Contender, args: &BenchArgs) -> anyhow::Resu
     };
     let bodies = records::bodies(case.batch, case.encoding);
     let records = args.records.unwrap_or(case.records);
-    let plan = load::Plan {
+    let mut plan = load::Plan {
         address: child.address,
         content_type: case.encoding.content_type(),
         path: child.path.clone(),
         bodies: &bodies,
+        sent: 0,
         connections: args.connections,
         pause: None,
     };
@@ -111,6 +112,7 @@ fn measure(case: &Case, contender: &Contender, args: &BenchArgs) -> anyhow::Resu
     let drops_debug = case.drops_debug && !matches!(contender, Contender::Floor);
     let mut expected = warm.expected(&bodies, drops_debug);
     child.wait_for(arrived_in(contender, case), expected)?;
+    plan.sent = warm.requests();
     let before = child.usage()?;
     let loaded = load::drive(&plan, records)?;
     expected += loaded.expected(&bodies, drops_debug);

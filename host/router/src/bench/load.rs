@@ -22,6 +22,8 @@ pub struct Plan<'a> {
     pub path: String,
     pub content_type: &'static str,
     pub bodies: &'a [Body],
+    /// How many requests were sent before.
+    pub sent: u64,
     pub connections: usize,
     /// Time between the starts of two requests of a connection; nothing: as fast as it goes.
     pub pause: Option<Duration>,
@@ -30,12 +32,13 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// The same at half the rate that a run reached.
     pub fn at_half(&self, full: &Loaded) -> Plan<'a> {
-        let each = full.seconds / full.sent.iter().sum::<u64>() as f64;
+        let each = full.seconds / full.requests() as f64;
         Plan {
             address: self.address,
             path: self.path.clone(),
             content_type: self.content_type,
             bodies: self.bodies,
+            sent: self.sent + full.requests(),
             connections: self.connections,
             pause: Some(Duration::from_secs_f64(each * 2.0 * self.connections as f64)),
         }
@@ -53,6 +56,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// How many requests were sent.
+    pub fn requests(&self) -> u64 {
+        self.sent.iter().sum()
+    }
+
     /// How many records must arrive.
     pub fn expected(&self, bodies: &[Body], drops_debug: bool) -> u64 {
         let each = |b: &Body| if drops_debug { b.kept } else { b.records };
@@ -64,12 +72,12 @@ impl Loaded {
 pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<Loaded> {
     let requests: Vec<Vec<u8>> = plan.bodies.iter().map(|b| request(plan, b)).collect();
     let per_request = plan.bodies[0].records;
-    let count = records.div_ceil(per_request).max(plan.connections as u64);
-    let next = AtomicU64::new(0);
+    let end = plan.sent + records.div_ceil(per_request).max(plan.connections as u64);
+    let next = AtomicU64::new(plan.sent);
     let start = Instant::now();
     let parts: Vec<anyhow::Result<Loaded>> = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            (0..plan.connections).map(|_| scope.spawn(|| connection(plan, &requests, &next, count))).collect();
+            (0..plan.connections).map(|_| scope.spawn(|| connection(plan, &requests, &next, end))).collect();
         threads.into_iter().map(|t| t.join().unwrap_or_else(|_| bail!("a connection panicked"))).collect()
     });
     let mut all = empty(requests.len())?;
@@ -83,16 +91,17 @@ pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<Loaded> {
     Ok(all)
 }
 
-fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, count: u64) -> anyhow::Result<Loaded> {
+fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64) -> anyhow::Result<Loaded> {
     let mut stream = TcpStream::connect(plan.address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER))?;
     let mut loaded = empty(requests.len())?;
     let mut answer = Vec::with_capacity(4096);
+    let mut asking = Vec::new();
     let mut due = Instant::now();
     loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= count {
+        if number >= end {
             return Ok(loaded);
         }
         if let Some(pause) = plan.pause {
@@ -100,8 +109,12 @@ fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, count: u6
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         let which = number as usize % requests.len();
+        asking.clear();
+        asking.extend_from_slice(&requests[which]);
+        let head = asking.len() - plan.bodies[which].bytes.len();
+        plan.bodies[which].set_times(&mut asking[head..], number);
         let asked = Instant::now();
-        stream.write_all(&requests[which])?;
+        stream.write_all(&asking)?;
         read_answer(&mut stream, &mut answer)?;
         loaded.latencies.saturating_record(asked.elapsed().as_micros() as u64);
         loaded.sent[which] += 1;

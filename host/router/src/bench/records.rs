@@ -1,7 +1,17 @@
 //! The records of the bench: about 385 bytes of JSON each, with an e-mail address, a key and a card
 //! number to mask, one in ten at DEBUG. The same bytes in every run.
+//!
+//! Time goes on from record to record, as in the logs of a service, also when bodies are sent again.
 
 use std::fmt::Write;
+
+/// Time from one record to the next.
+const STEP_MS: u64 = 2;
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// Bytes of a time of day, `10:00:00.000`.
+const TIME_BYTES: usize = 12;
 
 /// Bodies that the driver sends round and round; enough that no cache holds them all.
 const BODIES: usize = 64;
@@ -28,6 +38,23 @@ pub struct Body {
     pub records: u64,
     /// How many of them are not at DEBUG.
     pub kept: u64,
+    /// Where each record's time of day stands.
+    times: Vec<usize>,
+}
+
+impl Body {
+    /// Writes the times of the `number`-th body that is sent into its bytes.
+    pub fn set_times(&self, bytes: &mut [u8], number: u64) {
+        for (at, record) in self.times.iter().zip(number * self.records..) {
+            let ms = record * STEP_MS % DAY_MS;
+            let digits = |value: u64, unit: u64| b'0' + (value / unit % 10) as u8;
+            let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+            let pair = |value: u64| [digits(value, 10), digits(value, 1)];
+            let ([a, b], [c, d], [e, f]) = (pair(hour), pair(minute), pair(second));
+            let text = [a, b, b':', c, d, b':', e, f, b'.', digits(ms, 100), digits(ms, 10), digits(ms, 1)];
+            bytes[*at..at + TIME_BYTES].copy_from_slice(&text);
+        }
+    }
 }
 
 /// The bodies for requests of `batch` records.
@@ -50,7 +77,13 @@ fn body(batch: usize, encoding: Encoding, random: &mut Random) -> Body {
         Encoding::Json => json.into_bytes(),
         Encoding::MessagePack => message_pack(&json),
     };
-    Body { bytes, records: batch as u64, kept }
+    let times = places(&bytes, b"2026-11-20T").into_iter().map(|at| at + b"2026-11-20T".len()).collect();
+    Body { bytes, records: batch as u64, kept, times }
+}
+
+/// Where a text stands.
+fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
+    (0..bytes.len()).filter(|at| bytes[*at..].starts_with(text)).collect()
 }
 
 /// Writes one record; says whether it is above DEBUG.
@@ -63,9 +96,7 @@ fn record(json: &mut String, random: &mut Random) -> bool {
     // Writing into a string can't fail.
     let _ = write!(
         json,
-        r#"{{"timestamp":"2026-11-20T10:{:02}:{:02}.{millis:03}Z","level":"{level}","source":"{source}","message":"order {order:016x} paid by user{user}@example.com with card 4111 1111 1111 1111 after {millis} ms","context":{{"request_id":"{:016x}{:016x}","user":{{"id":{user},"plan":"team"}}}},"metadata":{{"api_key":"k{:016x}","attempt":{},"cached":false,"amount":{}.{:02},"path":"/v1/orders/{}"}}}}"#,
-        random.below(60),
-        random.below(60),
+        r#"{{"timestamp":"2026-11-20T00:00:00.000Z","level":"{level}","source":"{source}","message":"order {order:016x} paid by user{user}@example.com with card 4111 1111 1111 1111 after {millis} ms","context":{{"request_id":"{:016x}{:016x}","user":{{"id":{user},"plan":"team"}}}},"metadata":{{"api_key":"k{:016x}","attempt":{},"cached":false,"amount":{}.{:02},"path":"/v1/orders/{}"}}}}"#,
         random.next(),
         random.next(),
         random.next(),
@@ -110,6 +141,18 @@ mod tests {
         assert!((370..=400).contains(&each), "{each} bytes");
         let parsed: serde_json::Value = serde_json::from_slice(&body.bytes).unwrap();
         assert_eq!(parsed.as_array().unwrap().len(), 100);
+    }
+
+    #[test]
+    fn time_goes_on_from_record_to_record_and_body_to_body() {
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            let body = &bodies(10, encoding)[3];
+            assert_eq!(body.times.len(), 10);
+            let mut bytes = body.bytes.clone();
+            body.set_times(&mut bytes, 1_234_567);
+            let times: Vec<_> = body.times.iter().map(|at| std::str::from_utf8(&bytes[*at..at + 12]).unwrap()).collect();
+            assert_eq!((times[0], times[9]), ("06:51:31.340", "06:51:31.358"));
+        }
     }
 
     #[test]

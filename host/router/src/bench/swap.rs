@@ -55,6 +55,7 @@ pub fn report(args: &BenchArgs) -> anyhow::Result<String> {
         path: child.path.clone(),
         content_type: Encoding::Json.content_type(),
         bodies: &bodies,
+        sent: 0,
         connections: args.connections,
         pause: None,
     };
