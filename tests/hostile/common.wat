@@ -44,6 +44,12 @@
     (i32.shl (i32.load8_u (local.get $at)) (i32.const 8))
     (i32.load8_u offset=1 (local.get $at))))
 
+;; The four bytes at a place, in that order.
+(func $u32 (param $at i32) (result i32)
+  (i32.or
+    (i32.shl (call $u16 (local.get $at)) (i32.const 16))
+    (call $u16 (i32.add (local.get $at) (i32.const 2)))))
+
 ;; Where the MessagePack value at a place ends.
 (func $skip (param $at i32) (result i32)
   (local $byte i32) (local $items i32)
@@ -78,6 +84,31 @@
       (then (return (i32.add (local.get $at) (i32.const 8)))))
     (if (i32.eq (local.get $byte) (i32.const 0xcb))
       (then (return (i32.add (local.get $at) (i32.const 8)))))
+    (if (i32.eq (local.get $byte) (i32.const 0xca)) ;; a short float
+      (then (return (i32.add (local.get $at) (i32.const 4)))))
+    (if (i32.eq (local.get $byte) (i32.const 0xc4)) ;; bytes
+      (then (return (i32.add (i32.add (local.get $at) (i32.const 1)) (i32.load8_u (local.get $at))))))
+    (if (i32.eq (local.get $byte) (i32.const 0xc5))
+      (then (return (i32.add (i32.add (local.get $at) (i32.const 2)) (call $u16 (local.get $at))))))
+    (if (i32.or (i32.eq (local.get $byte) (i32.const 0xc6)) (i32.eq (local.get $byte) (i32.const 0xdb)))
+      (then (return (i32.add (i32.add (local.get $at) (i32.const 4)) (call $u32 (local.get $at))))))
+    (if (i32.eq (local.get $byte) (i32.const 0xc7)) ;; extensions
+      (then (return (i32.add (i32.add (local.get $at) (i32.const 2)) (i32.load8_u (local.get $at))))))
+    (if (i32.eq (local.get $byte) (i32.const 0xc8))
+      (then (return (i32.add (i32.add (local.get $at) (i32.const 3)) (call $u16 (local.get $at))))))
+    (if (i32.and (i32.ge_u (local.get $byte) (i32.const 0xd4)) (i32.le_u (local.get $byte) (i32.const 0xd8)))
+      (then (return (i32.add (i32.add (local.get $at) (i32.const 1))
+        (i32.shl (i32.const 1) (i32.sub (local.get $byte) (i32.const 0xd4)))))))
+    (if (i32.eq (local.get $byte) (i32.const 0xdd)) ;; a very long list
+      (then
+        (local.set $items (call $u32 (local.get $at)))
+        (local.set $at (i32.add (local.get $at) (i32.const 4)))
+        (br $collection)))
+    (if (i32.eq (local.get $byte) (i32.const 0xdf)) ;; a very long map
+      (then
+        (local.set $items (i32.mul (i32.const 2) (call $u32 (local.get $at))))
+        (local.set $at (i32.add (local.get $at) (i32.const 4)))
+        (br $collection)))
     (if (i32.eq (local.get $byte) (i32.const 0xdc)) ;; a long list
       (then
         (local.set $items (call $u16 (local.get $at)))

@@ -63,7 +63,16 @@ impl FilterSpec {
         }
     }
 
-    fn bounds(&self) -> Result<Bounds, Problem> {
+    /// The options as the filter is given them.
+    pub(crate) fn options_text(&self) -> Result<String, Problem> {
+        match &self.options {
+            serde_json::Value::Null => Ok("{}".to_owned()),
+            options @ serde_json::Value::Object(_) => Ok(options.to_string()),
+            _ => Err(Problem::Options("`options` must be a table".into())),
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> Result<Bounds, Problem> {
         if !(64 << 10..=MAX_MEMORY_BYTES).contains(&self.memory_bytes) {
             return Err(Problem::Limit(format!(
                 "`memory` is {} bytes; give it between 64 KiB and 4 GiB",
@@ -101,11 +110,7 @@ pub struct Filter {
 impl Filter {
     pub(crate) fn load(engine: Arc<Engine>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, Problem> {
         let bounds = spec.bounds()?;
-        let options = match &spec.options {
-            serde_json::Value::Null => "{}".to_owned(),
-            options @ serde_json::Value::Object(_) => options.to_string(),
-            _ => return Err(Problem::Options("`options` must be a table".into())),
-        };
+        let options = spec.options_text()?;
         let (pre, contract) = module::compile(&engine, module)?;
         let is_stateful = contract.world.is_stateful();
         let mut filter = Filter {

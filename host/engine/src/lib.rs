@@ -19,6 +19,7 @@
 //! | `search` | calls a filter, and finds the records it fails on |
 //! | `rewrite` | a batch on its way through a filter |
 //! | `health` | failing and suspended filters |
+//! | `trial` | one instance alone and watched, for tests of filters |
 //! | `shared`, `kv` | what the instances of a filter have in common |
 //! | `metrics` | each filter's numbers |
 //!
@@ -40,6 +41,7 @@ mod rewrite;
 mod search;
 mod shared;
 mod ticker;
+mod trial;
 mod v1;
 mod wasi;
 mod worker;
@@ -50,6 +52,7 @@ pub use error::{EngineError, FailureKind, LoadError, Problem};
 pub use filter::{Filter, FilterSpec, OnError};
 pub use health::Health;
 pub use metrics::describe_metrics;
+pub use trial::{CallFailure, Clock, Compiled, Made, PASS_THROUGH, Trial};
 pub use v1::Description;
 pub use worker::{Action, Chain, Failed, Outcome, Worker};
 pub use world::World;

@@ -76,6 +76,8 @@ pub const MAX_VALUE_BYTES: usize = 64 << 10;
 pub const MAX_LOG_LINES: u32 = 20;
 /// Bytes of one such line; the rest is cut off.
 pub const MAX_LOG_LINE_BYTES: usize = 2 << 10;
+/// Lines of a filter on trial that are kept to be shown.
+pub const MAX_TRIAL_LINES: usize = 100;
 /// Names of counters of one filter: each is a series for whoever stores the metrics.
 pub const MAX_COUNTERS: usize = 64;
 /// Bytes of a counter's name.

@@ -10,6 +10,7 @@ use weir_record::Level;
 
 use crate::kv::Kv;
 use crate::limits::{MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MAX_LOG_LINES};
+use crate::trial::Witness;
 
 /// Locks, also when a thread panicked while it held the lock: what the locks of this crate guard is sound between any
 /// two statements.
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     counters: Mutex<Counters>,
     /// On trial, nothing that the filter says is heard.
     silent: bool,
+    /// In a test, what it says is heard here alone, and this has the time.
+    pub witness: Option<Witness>,
 }
 
 #[derive(Default)]
@@ -44,6 +47,11 @@ impl Shared {
         Arc::new(Self::with(filter, true))
     }
 
+    /// For watching a filter: its own empty store, and a witness.
+    pub fn watched(filter: &str, witness: Witness) -> Arc<Shared> {
+        Arc::new(Shared { witness: Some(witness), ..Self::with(filter, true) })
+    }
+
     fn with(filter: &str, silent: bool) -> Shared {
         let started = Instant::now();
         Shared {
@@ -53,17 +61,29 @@ impl Shared {
             log: Mutex::new(LogShare::new()),
             counters: Mutex::default(),
             silent,
+            witness: None,
         }
+    }
+
+    /// The time that the filter is told.
+    pub fn now_ns(&self) -> i64 {
+        self.witness.as_ref().map_or_else(weir_record::time::now_ns, Witness::now_ns)
     }
 
     /// The store, and the time on its clock.
     pub fn kv(&self) -> (MutexGuard<'_, Kv>, u64) {
-        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now_ms = match &self.witness {
+            Some(witness) => witness.elapsed_ms(),
+            None => u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        };
         (lock(&self.kv), now_ms)
     }
 
     /// Writes a line to Weir's log, if the filter has any left in this second.
     pub fn log(&self, level: Level, message: &str) {
+        if let Some(witness) = &self.witness {
+            witness.log(level, message);
+        }
         if self.silent {
             return;
         }
@@ -83,6 +103,9 @@ impl Shared {
 
     /// Adds to a counter of the filter's own.
     pub fn count(&self, name: &str, delta: u64) {
+        if let Some(witness) = &self.witness {
+            witness.count(name, delta);
+        }
         if self.silent {
             return;
         }

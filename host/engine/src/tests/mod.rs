@@ -5,6 +5,7 @@ mod bounds;
 mod load;
 mod outcomes;
 mod state;
+mod trial;
 
 #[path = "../../../../tests/hostile/mod.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]

@@ -18,7 +18,7 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         store.data().shared.count(&name, delta);
         Ok(())
     })?;
-    host.func_wrap("now", |_, ()| Ok((weir_record::time::now_ns(),)))?;
+    host.func_wrap("now", |store, ()| Ok((store.data().shared.now_ns(),)))?;
     host.func_wrap("kv-get", |store, (key,): (String,)| {
         let (mut kv, now_ms) = store.data().shared.kv();
         Ok((kv.get(&key, now_ms),))
