@@ -9,6 +9,7 @@ use crate::recovery::failed;
 use crate::scan::{self, Found, Scan, Step};
 use crate::storage::Storage;
 use serde::Serialize;
+use std::collections::VecDeque;
 use std::io;
 
 /// One segment file.
@@ -272,6 +273,55 @@ fn segment_entries(
         };
         if !each(entry) {
             return Ok(false);
+        }
+    }
+}
+
+/// The newest whole entries that hold so many records together, oldest first: the first of them may hold more than
+/// are wanted. Reads segments from the newest back, and of them no more than is needed.
+pub fn newest(storage: &dyn Storage, records: u64) -> Result<Vec<Entry>, OpenError> {
+    let files = storage.list().map_err(failed(storage, "list the folder"))?;
+    let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
+    names.sort_unstable();
+    let mut found: VecDeque<Entry> = VecDeque::new();
+    for first in names.into_iter().rev() {
+        let held: u64 = found.iter().map(|entry| u64::from(entry.records)).sum();
+        if held >= records {
+            break;
+        }
+        let name = segment_name(first);
+        let mut older = Newest { entries: VecDeque::new(), held: 0, wanted: records - held };
+        let read = segment_entries(storage, &name, 0, &mut |entry| {
+            older.push(entry);
+            true
+        });
+        match read {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(storage, format!("read `{name}`"))(error)),
+        }
+        older.entries.append(&mut found);
+        found = older.entries;
+    }
+    Ok(found.into())
+}
+
+/// Entries of one segment, without those that are too old to be wanted.
+struct Newest {
+    entries: VecDeque<Entry>,
+    held: u64,
+    wanted: u64,
+}
+
+impl Newest {
+    fn push(&mut self, entry: Entry) {
+        self.held += u64::from(entry.records);
+        self.entries.push_back(entry);
+        while let Some(oldest) = self.entries.front()
+            && self.held - u64::from(oldest.records) >= self.wanted
+        {
+            self.held -= u64::from(oldest.records);
+            self.entries.pop_front();
         }
     }
 }

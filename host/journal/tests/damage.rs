@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use std::sync::{Arc, mpsc};
-use weir_journal::inspect::{entries, inspect};
+use weir_journal::inspect::{entries, inspect, newest};
 use weir_journal::simulated::Simulated;
 use weir_journal::{Entry, Journal, OnDamage, OpenError, Options};
 
@@ -213,4 +213,16 @@ proptest! {
         }
         prop_assert!(inspect(&disk).expect("it can be read").is_sound());
     }
+}
+
+#[test]
+fn the_newest_entries_are_read_from_the_end_across_segments_and_past_damage() {
+    let disk = filled();
+    let sequences = |records| -> Vec<u64> {
+        newest(&disk, records).expect("the folder can be read").iter().map(|entry| entry.sequence).collect()
+    };
+    assert_eq!(sequences(0), [0; 0]);
+    assert_eq!(sequences(1), [30]);
+    assert_eq!(sequences(8), (23..=30).collect::<Vec<u64>>());
+    assert_eq!(sequences(1000), (1..=30).collect::<Vec<u64>>());
 }
