@@ -37,7 +37,8 @@ fn the_example_filters_are_built_from_source_and_do_what_they_say() {
         let project = repository().join("examples/filters").join(folder);
         run(weir().args(["filter", "build"]).arg(&project));
         let module = project.join(format!("{file}.wasm"));
-        run(weir().args(["filter", "test"]).arg(&module));
+        let tested = run(weir().args(["filter", "test"]).arg(&project));
+        assert!(String::from_utf8_lossy(&tested.stdout).ends_with("cases passed\n"), "{tested:?}");
         home.put_filter(file, &std::fs::read(module).unwrap());
         router.wait_for_line(&format!("filter `{file}`"));
     }

@@ -15,6 +15,7 @@
 //! | `disk.rs` | a full disk, a damaged journal: a clear error, and nothing lost |
 //! | `quarantine.rs` | what was set aside can be listed and replayed |
 //! | `commands.rs` | the other commands, and that `--help` helps |
+//! | `filter_test.rs` | cases, fuzzing and comparing of filters; what is written for CI is what parsers read |
 //! | `examples.rs` | the examples run |
 //! | `house.rs` | the layout: who may know whom, every module says what it is for |
 
@@ -24,6 +25,7 @@ mod clients;
 mod commands;
 mod disk;
 mod examples;
+mod filter_test;
 mod first_minutes;
 mod hostile;
 mod house;

@@ -30,6 +30,11 @@ pub const LOOP: Guest = ("loop", include_str!("loop.wat"));
 /// Traps on the marker.
 pub const TRAP: Guest = ("trap", include_str!("trap.wat"));
 
+/// Takes memory for records with the marker, and never gives it back.
+pub const LEAK: Guest = ("leak", include_str!("leak.wat"));
+/// Needs long for records with the marker.
+pub const SLOW: Guest = ("slow", include_str!("slow.wat"));
+
 /// The guests that misbehave on the marker in some way, with a word of the reason that the operator is told.
 pub const HOSTILE: &[(Guest, &str)] = &[
     (LOOP, "ran longer"),

@@ -16,7 +16,7 @@ use clap_complete::Shell;
         weir                                  run with no configuration\n  \
         weir run --config weir.toml           run with a configuration\n  \
         weir validate --config weir.toml      check one without running it\n  \
-        weir filter test my_filter.wasm --samples samples.jsonl\n  \
+        weir filter test my-filter            run the cases of a filter\n  \
         weir quarantine list                  what was set aside, and why"
 )]
 pub struct Cli {
@@ -116,24 +116,79 @@ pub enum FilterCommand {
         #[arg(long, value_name = "DIR", requires = "bundled")]
         output: Option<PathBuf>,
     },
-    /// Runs a module over sample records and shows what became of each.
+    /// Tests a filter: cases, samples, fuzzing, times, or one version against another.
     #[command(after_help = "Examples:\n  \
+        weir filter test my-filter            the cases in my-filter/cases.toml\n  \
+        weir filter test my-filter --junit results.xml\n  \
+        prove -e 'weir filter test --tap' my-filter/my_filter.wasm\n  \
         weir filter test my_filter.wasm --samples samples.jsonl\n  \
-        weir filter test bundled:redact --samples - < today.jsonl\n  \
-        weir filter test bundled:level --options '{\"default\":\"ERROR\"}'")]
+        weir filter test bundled:level --options '{\"default\":\"ERROR\"}'\n  \
+        weir filter test my-filter --fuzz 60\n  \
+        weir filter test my-filter --fuzz 60 --seed 7 --found fuzz-found\n  \
+        weir filter test my-filter --bench\n  \
+        weir filter test new.wasm --against filters/old.wasm --last 10000 --data weir-data\n\n\
+        Without --fuzz, --bench and --against: the cases of cases.toml or cases.json beside the\n\
+        module, or, where there are none, what becomes of each sample.\n\n\
+        A case of cases.toml:\n\n  \
+        [[case]]\n  \
+        name = \"masks the address and drops DEBUG\"\n  \
+        options = { mask = \"***\" }\n  \
+        records = [\n    \
+            { level = \"INFO\", message = \"signed in\", context = { email = \"ada@example.com\" } },\n    \
+            { level = \"DEBUG\", message = \"cache miss\" },\n  \
+        ]\n  \
+        verdicts = [\"change\", \"drop\"]        keep, drop, change, expand or fail\n  \
+        expect = [{ context = { email = \"***\" } }]   what comes out; other keys don't matter\n  \
+        counters = { masked = 1 }\n\n\
+        filters/README.md has every key of it. The exit code is 1 when a case or record failed,\n\
+        when fuzzing found a trap, a missed deadline, nonsense or growing memory (refusals and slow\n\
+        calls are only told), or when a version fails on records that the old one took.")]
     Test(FilterTestArgs),
 }
 
 #[derive(Args, Debug)]
 pub struct FilterTestArgs {
-    /// The module's file, or `bundled:NAME`.
-    pub module: String,
-    /// JSON records, one a line or an array; `-` is standard input. Without it: a few built-in ones.
+    /// A folder with a module in it, the module's file, or `bundled:NAME`.
+    #[arg(default_value = ".")]
+    pub target: String,
+    /// Cases, in TOML or JSON; without it, cases.toml or cases.json beside the module.
+    #[arg(long, value_name = "FILE", conflicts_with = "samples")]
+    pub cases: Option<PathBuf>,
+    /// Records to show, to fuzz from or to compare on: JSON, one a line or an array, or .msgpack; `-`
+    /// is standard input. Without it, samples.jsonl beside the module, or a few built-in ones.
     #[arg(long, value_name = "FILE")]
     pub samples: Option<PathBuf>,
-    /// Options for the filter, as a JSON object.
+    /// Options for the filter, as a JSON object, over those of the file of cases.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub options: String,
+    /// Also write the result of the cases as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Print the result of the cases as TAP.
+    #[arg(long)]
+    pub tap: bool,
+    /// Throw generated records at the filter, so many seconds long; then find the smallest records
+    /// that show what went wrong.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["bench", "against"])]
+    pub fuzz: Option<u64>,
+    /// Make the records of an earlier run of --fuzz again, which said its seed.
+    #[arg(long, value_name = "N", requires = "fuzz")]
+    pub seed: Option<u64>,
+    /// Where --fuzz leaves a file for each finding, to be shown again with --samples.
+    #[arg(long, value_name = "DIR", default_value = "fuzz-found", requires = "fuzz")]
+    pub found: PathBuf,
+    /// Measure what a record costs, by size and batch, beside a filter that does nothing.
+    #[arg(long, conflicts_with = "against")]
+    pub bench: bool,
+    /// Show where an older version does otherwise: its file, or `bundled:NAME`.
+    #[arg(long, value_name = "OLD")]
+    pub against: Option<String>,
+    /// Compare on the newest records of a router's journal, as the filters left them; the router may
+    /// be running.
+    #[arg(long, value_name = "N", requires = "against", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    pub last: Option<usize>,
+    #[command(flatten)]
+    pub stored: Stored,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t = Colour::Auto)]
     pub colour: Colour,

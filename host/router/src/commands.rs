@@ -5,10 +5,12 @@ mod filter;
 mod journal;
 mod quarantine;
 mod run;
-mod show;
+pub mod show;
 mod validate;
 
 use std::process::ExitCode;
+
+pub use quarantine::settings as stored_settings;
 
 use crate::cli::{Command, ConfigCommand};
 

@@ -7,6 +7,7 @@
 //! | `config/` | the configuration file: what it says, then what it means |
 //! | `wiring.rs` | builds the parts from the last to the first, stops them from the first to the last |
 //! | `pipeline.rs` | deliveries through the filters into the journal, and the answers back |
+//! | `filter_test/` | `weir filter test`: cases, samples, fuzzing, times, versions |
 //! | `filters.rs` | which filters run: loading, swapping, the filters folder |
 //! | `parts.rs` | what the configuration means to each part |
 //! | `outlets.rs` | which sinks run |
@@ -29,6 +30,7 @@ mod client;
 mod commands;
 mod config;
 mod filter_build;
+mod filter_test;
 mod filters;
 mod intake;
 mod limits;

@@ -1,8 +1,5 @@
 //! `weir filter`: list, build, test.
 
-mod diff;
-mod test;
-
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,13 +7,13 @@ use anyhow::Context;
 
 use crate::cli::{FilterCommand, RunArgs};
 use crate::commands::{run, show};
-use crate::{filter_build, filters, wiring};
+use crate::{filter_build, filter_test, filters, wiring};
 
 pub fn run(command: FilterCommand) -> anyhow::Result<ExitCode> {
     match command {
         FilterCommand::List(args) => list(&args),
         FilterCommand::Build { project, bundled, output } => build(&project, bundled, output.as_deref()),
-        FilterCommand::Test(args) => test::run(&args),
+        FilterCommand::Test(args) => filter_test::run(&args),
     }
 }
 

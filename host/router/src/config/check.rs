@@ -300,8 +300,10 @@ fn join(place: &str, key: &str) -> String {
 fn shown_place(place: &str) -> String {
     match place {
         "" => "at the top level".to_owned(),
-        // The one list of tables; its parts are named as the file writes them.
+        // The one list of tables of a configuration; its parts are named as the file writes them.
         "filter" => "in `[[filter]]`".to_owned(),
+        // And that of files of cases.
+        "case" => "in `[[case]]`".to_owned(),
         place => format!("in `[{place}]`"),
     }
 }

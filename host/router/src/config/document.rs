@@ -15,13 +15,13 @@ use super::problems::Problem;
 
 /// A value and its byte range in the file.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub struct Node {
     pub span: Range<usize>,
     pub value: Value,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub enum Value {
     /// `expanded`: something from the environment is in it, so it may be secret, and may stand for a number
     /// or boolean.
     Text {
@@ -39,7 +39,7 @@ pub(super) enum Value {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub struct Entry {
     pub key: String,
     pub key_span: Range<usize>,
     pub node: Node,
@@ -50,6 +50,14 @@ impl Node {
         match &self.value {
             Value::Table(entries) => entries.iter().find(|entry| entry.key == key),
             _ => None,
+        }
+    }
+
+    /// The items of a list; none for anything else.
+    pub fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
         }
     }
 

@@ -11,6 +11,7 @@
 //! | `settings` | what the rest of the binary sees |
 //! | `diff` | what changed between two settings |
 //! | `problems` | what is wrong, and how it is shown |
+//! | `judged`, `json` | other files that people write, judged the same way |
 //! | `suggest`, `limits` | "did you mean", bounds |
 //!
 //! **Never starts anything and never touches a path it names**: it reads one file and the environment it is given, and
@@ -24,6 +25,8 @@ mod check;
 mod diff;
 mod document;
 mod environment;
+mod json;
+mod judged;
 mod limits;
 mod meaning;
 mod problems;
@@ -41,8 +44,10 @@ use std::path::Path;
 use weir_sinks::units::Size;
 
 pub use diff::diff;
+pub use document::{Node, Value};
 use environment::Environment;
-use problems::{Problem, Problems};
+pub use judged::{Judged, Syntax, judge};
+pub use problems::{Problem, Problems};
 pub use schema::schema;
 pub use settings::{
     FilterSettings, Keep, LogFormat, LogSettings, Module, OnError, Overrides, Settings, SinkSettings, StandardKey,
@@ -72,6 +77,12 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The same for a file in memory, called `file` in messages.
 fn load_bytes(file: &str, folder: &Path, bytes: &[u8], environment: Environment<'_>) -> Result<Settings, Problems> {
+    let source = text_of(file, bytes)?;
+    read(source, folder, environment).map_err(|problems| Problems::new(file.to_owned(), source.to_owned(), problems))
+}
+
+/// A file's text, called `file` in messages.
+fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problems> {
     let refused = |source: String, problem| Problems::new(file.to_owned(), source, vec![problem]);
     if bytes.len() as u64 > limits::MAX_FILE_BYTES {
         let most = Size::from_bytes(limits::MAX_FILE_BYTES);
@@ -80,8 +91,8 @@ fn load_bytes(file: &str, folder: &Path, bytes: &[u8], environment: Environment<
         return Err(refused(String::new(), problem));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let source = match std::str::from_utf8(bytes) {
-        Ok(source) => source,
+    match std::str::from_utf8(bytes) {
+        Ok(source) => Ok(source),
         Err(error) => {
             let at = error.valid_up_to();
             let mut problem = Problem::at(at..at + 1, "the file is not UTF-8");
@@ -89,10 +100,9 @@ fn load_bytes(file: &str, folder: &Path, bytes: &[u8], environment: Environment<
                 problem = problem.help("it is UTF-16: save it as UTF-8");
             }
             let shown = String::from_utf8_lossy(bytes).into_owned();
-            return Err(refused(shown, problem));
+            Err(refused(shown, problem))
         }
-    };
-    read(source, folder, environment).map_err(|problems| Problems::new(file.to_owned(), source.to_owned(), problems))
+    }
 }
 
 /// All stages over a text.

@@ -20,22 +20,22 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn at(span: Range<usize>, message: impl Into<String>) -> Self {
+    pub fn at(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { message: message.into(), span: Some(span), label: String::new(), help: None }
     }
 
-    pub(super) fn of_file(message: impl Into<String>) -> Self {
+    pub fn of_file(message: impl Into<String>) -> Self {
         Self { message: message.into(), span: None, label: String::new(), help: None }
     }
 
     /// Words beside the mark: what is wrong exactly there.
-    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+    pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
     /// A line below: what to do.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -56,7 +56,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    pub(super) fn new(file: String, source: String, mut list: Vec<Problem>) -> Self {
+    pub fn new(file: String, source: String, mut list: Vec<Problem>) -> Self {
         list.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
         list.dedup();
         Self { file, source, list }

@@ -88,7 +88,7 @@ fn qualify(schema: &mut Value, kind: &str) {
 }
 
 /// Takes out every `null`: TOML has none, an optional key is simply left out.
-fn without_null(schema: &mut Value) {
+pub(super) fn without_null(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             if object.get("default").is_some_and(Value::is_null) {

@@ -1,0 +1,158 @@
+//! `--against`: where two versions of a filter differ, before anybody swaps them.
+//!
+//! Both get the same records, each with an instance, a store and a clock of its own. What counts is what comes out: how
+//! a version says it does not matter.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use weir_engine::Trial;
+use weir_journal::{Disk, inspect};
+use weir_record::Batch;
+
+use super::diff;
+use super::run::{self, Fate, Ran, pretty};
+use crate::limits::SHOWN_DIFFERENCES;
+
+/// Two versions over the same records.
+pub struct Compared {
+    pub text: String,
+    /// Records that the new version fails on and the old one does not.
+    pub newly_failed: usize,
+}
+
+/// Runs both and says where they differ.
+pub fn compare(old: &mut Trial, new: &mut Trial, records: &Batch, colours: bool) -> Compared {
+    let (before, after) = (timed(old, records), timed(new, records));
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut same, mut newly_failed, mut shown) = (0, 0, String::new());
+    let pairs = before.ran.fates.iter().zip(&after.ran.fates);
+    for (number, (was, is)) in pairs.enumerate() {
+        let Some(difference) = difference(was, is) else {
+            same += 1;
+            continue;
+        };
+        newly_failed += usize::from(is.failure.is_some() && was.failure.is_none());
+        if counts.values().sum::<usize>() < SHOWN_DIFFERENCES {
+            shown.push_str(&one(number, &records.record(number), was, is, &difference, colours));
+        }
+        *counts.entry(difference).or_default() += 1;
+    }
+    let mut text = format!("\n{:>8} of {} records: the same\n", same, records.len());
+    for (difference, count) in &counts {
+        // Writing into a string can't fail; so below.
+        let _ = writeln!(text, "{count:>8} {difference}");
+    }
+    let _ = writeln!(text, "\nns a record: {:.0}, now {:.0}", before.ns(records.len()), after.ns(records.len()));
+    let _ = writeln!(text, "memory in KiB: {}, now {}", old.memory_bytes() >> 10, new.memory_bytes() >> 10);
+    text.push_str(&counters(&old.counters(), &new.counters()));
+    text.push_str(&ticks(old, new, colours));
+    for (which, ran) in [("the old", &before.ran), ("the new", &after.ran)] {
+        if let Some(failure) = &ran.together {
+            let _ = writeln!(text, "\n{which} version failed on records together: {}", failure.reason);
+        }
+    }
+    text.push_str(&shown);
+    let differ: usize = counts.values().sum();
+    if differ > SHOWN_DIFFERENCES {
+        let _ = writeln!(text, "\nand {} more that differ", differ - SHOWN_DIFFERENCES);
+    }
+    Compared { text, newly_failed }
+}
+
+struct Timed {
+    ran: Ran,
+    seconds: f64,
+}
+
+impl Timed {
+    fn ns(&self, records: usize) -> f64 {
+        self.seconds * 1e9 / records.max(1) as f64
+    }
+}
+
+fn timed(trial: &mut Trial, records: &Batch) -> Timed {
+    let start = Instant::now();
+    let ran = run::run(trial, records);
+    Timed { ran, seconds: start.elapsed().as_secs_f64() }
+}
+
+/// How a record's fates differ, in words by which they are counted.
+fn difference(was: &Fate, is: &Fate) -> Option<String> {
+    match (&was.failure, &is.failure) {
+        (Some(_), Some(_)) => None,
+        _ if was.verdict != is.verdict => Some(format!("{}, now {}", was.verdict, is.verdict)),
+        _ if was.records != is.records => Some(format!("{} in both, to something else", was.verdict)),
+        _ => None,
+    }
+}
+
+fn one(
+    number: usize,
+    record: &weir_record::Record<'_>,
+    was: &Fate,
+    is: &Fate,
+    difference: &str,
+    colours: bool,
+) -> String {
+    let mut text = format!("\nrecord {}: {difference}\n", number + 1);
+    for (which, fate) in [("before", was), ("now", is)] {
+        if let Some(failure) = &fate.failure {
+            text.push_str(&format!("  {which}: {}\n", failure.reason));
+        }
+    }
+    let came = |fate: &Fate| fate.records.iter().map(pretty).collect::<Vec<_>>();
+    if was.records.is_empty() && is.records.is_empty() {
+        text.push_str(&diff::render(&pretty(*record), &[pretty(*record)], colours));
+    } else {
+        text.push_str(&diff::render(&came(was).join("\n"), &came(is), colours));
+    }
+    text
+}
+
+fn counters(was: &BTreeMap<String, u64>, is: &BTreeMap<String, u64>) -> String {
+    let mut text = String::new();
+    let names: std::collections::BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    for name in names {
+        let [was, is] = [was, is].map(|counters| counters.get(name).copied().unwrap_or(0));
+        if was != is {
+            let _ = writeln!(text, "counter {name}: {was}, now {is}");
+        }
+    }
+    text
+}
+
+/// What each says by itself at the end.
+fn ticks(old: &mut Trial, new: &mut Trial, colours: bool) -> String {
+    let [was, is] = [old, new].map(|trial| match trial.tick(true) {
+        Ok(said) => said.iter().map(pretty).collect(),
+        Err(failure) => vec![format!("failed: {}", failure.reason)],
+    });
+    match was == is {
+        true => String::new(),
+        false => format!("\nat the end they say:\n{}", diff::render(&was.join("\n"), &is, colours)),
+    }
+}
+
+/// The newest records of a journal, oldest first, also of one that a router is writing.
+pub fn last_records(folder: &Path, count: usize) -> anyhow::Result<Batch> {
+    if !folder.is_dir() {
+        bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
+    }
+    let entries = inspect::newest(&Disk::new(folder), count as u64)?;
+    let mut all = Batch::new();
+    for entry in entries {
+        let batch =
+            Batch::decode(&entry.payload).with_context(|| format!("frame {} of the journal", entry.sequence))?;
+        all.extend(&batch);
+    }
+    let mut last = Batch::new();
+    last.extend_range(&all, all.len().saturating_sub(count)..all.len());
+    if last.is_empty() {
+        bail!("the journal in {} holds no records", folder.display());
+    }
+    Ok(last)
+}

@@ -1,0 +1,254 @@
+//! `--fuzz`: generated records thrown at a filter, and of everything that goes wrong the smallest record that shows it.
+//!
+//! Two stages. First, until the time is over, records are made and given to one instance, and what goes wrong is noted
+//! once of each sort: failed calls, refusals, calls that are slow for their size. Then each is looked into with fresh
+//! instances ([`probe`]): does it show again, with which of the records, how small can they become; and does memory
+//! grow without end. The clock is set and moves a millisecond with each call, so that a seed always gives the same.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use weir_engine::{CallFailure, Clock, Compiled, FailureKind, FilterSpec, LoadError, Trial};
+use weir_record::Batch;
+
+use super::generate::Generator;
+use super::judge::START_NS;
+use super::probe::{self, Prober};
+use super::random::Random;
+use super::speed::Speeds;
+use super::tree::{self, Tree};
+use crate::limits::{FUZZ_HISTORY, FUZZ_KINDS, FUZZ_TICK_CALLS, GROWTH_BYTES};
+
+/// What to fuzz, and how long.
+pub struct Plan<'a> {
+    pub compiled: Arc<Compiled>,
+    pub spec: FilterSpec,
+    pub module: &'a [u8],
+    pub samples: &'a Batch,
+    pub time: Duration,
+    pub seed: u64,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fault {
+    /// A call failed.
+    Failed(FailureKind),
+    /// A call took long for the size of its records.
+    Slow { least: Duration },
+    /// Memory grows with every call.
+    Grows,
+}
+
+impl Fault {
+    /// As it is shown, and as its file is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Failed(kind) => kind.as_str(),
+            Self::Slow { .. } => "slow",
+            Self::Grows => "growth",
+        }
+    }
+
+    /// Whether a filter with it should not be used. A refusal is the filter's right, and time depends on the machine.
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Self::Failed(FailureKind::Refused) | Self::Slow { .. })
+    }
+}
+
+/// Something that went wrong, as it was first seen.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub fault: Fault,
+    pub reason: String,
+    /// The records of the call.
+    pub records: Vec<Tree>,
+    /// Those that the instance had been given before.
+    pub before: Vec<Tree>,
+    /// How many records it took to see it.
+    pub after_records: u64,
+    pub times: u64,
+}
+
+/// Something that went wrong, and the smallest records that show it.
+#[derive(Debug)]
+pub struct Finding {
+    pub seen: Seen,
+    pub records: Vec<Tree>,
+    /// Whether they show it to a fresh instance.
+    pub shows_again: bool,
+}
+
+/// All that came of it.
+#[derive(Debug, Default)]
+pub struct Fuzzed {
+    pub findings: Vec<Finding>,
+    pub calls: u64,
+    pub records: u64,
+    /// Sorts of faults beyond those that are kept.
+    pub not_kept: u64,
+    /// Memory of the instance, at first and at most.
+    pub memory_bytes: (usize, usize),
+}
+
+/// Does both stages.
+pub fn run(plan: &Plan<'_>) -> Result<Fuzzed, LoadError> {
+    let trial = Trial::start(&plan.compiled, &plan.spec, Clock::Set(START_NS))?;
+    let about = trial.description().clone();
+    let generator = Generator::new(plan.seed, plan.module, about.reads.iter().chain(&about.writes), plan.samples);
+    let memory = trial.memory_bytes();
+    let mut fuzz = Fuzz {
+        is_stateful: plan.compiled.world().is_stateful(),
+        trial,
+        generator,
+        speeds: Speeds::default(),
+        before: VecDeque::new(),
+        grew: Vec::new(),
+        taken: Vec::new(),
+        chance: Random::new(plan.seed),
+        seen: Vec::new(),
+        fuzzed: Fuzzed { memory_bytes: (memory, memory), ..Fuzzed::default() },
+    };
+    let until = Instant::now() + plan.time;
+    while Instant::now() < until {
+        fuzz.round();
+    }
+    Ok(fuzz.look_into(plan))
+}
+
+struct Fuzz {
+    is_stateful: bool,
+    trial: Trial,
+    generator: Generator,
+    speeds: Speeds,
+    before: VecDeque<Tree>,
+    /// Records with which memory grew.
+    grew: Vec<Tree>,
+    /// Some of all that it took, chosen by chance.
+    taken: Vec<Tree>,
+    chance: Random,
+    seen: Vec<Seen>,
+    fuzzed: Fuzzed,
+}
+
+impl Fuzz {
+    fn round(&mut self) {
+        let trees = self.generator.batch();
+        let Some(batch) = tree::batch(&trees) else { return };
+        let start = Instant::now();
+        let failure = self.trial.call(&batch, 0..batch.len()).err();
+        let elapsed = start.elapsed();
+        self.trial.advance(Duration::from_millis(1));
+        self.fuzzed.calls += 1;
+        self.fuzzed.records += batch.len() as u64;
+        match failure {
+            Some(failure) => self.failed(&failure, &trees),
+            None => {
+                self.succeeded(&batch, elapsed, &trees);
+                self.before.extend(trees);
+            }
+        }
+        while self.before.len() > FUZZ_HISTORY {
+            self.before.pop_front();
+        }
+        if self.is_stateful && self.fuzzed.calls.is_multiple_of(FUZZ_TICK_CALLS) {
+            self.trial.advance(Duration::from_secs(1));
+            if let Err(failure) = self.trial.tick(false) {
+                self.failed(&failure, &[]);
+            }
+        }
+    }
+
+    fn succeeded(&mut self, batch: &Batch, elapsed: Duration, trees: &[Tree]) {
+        let memory = self.trial.memory_bytes();
+        if memory > self.fuzzed.memory_bytes.1 {
+            self.fuzzed.memory_bytes.1 = memory;
+            if self.grew.len() < FUZZ_HISTORY && batch.byte_len() <= GROWTH_BYTES {
+                self.grew.extend(trees.iter().cloned());
+            }
+        }
+        self.remember(batch, trees);
+        let Some(slow) = self.speeds.is_slow(batch.byte_len(), elapsed) else { return };
+        // Whatever else the machine did in that moment it won't do three times.
+        let again = (0..3).filter_map(|_| {
+            let start = Instant::now();
+            self.trial.call(batch, 0..batch.len()).ok().map(|_| start.elapsed())
+        });
+        let Some(least) = again.min().filter(|least| *least >= slow.threshold) else { return };
+        let times = least.as_secs_f64() / slow.usual.as_secs_f64();
+        let reason =
+            format!("{} bytes took {least:.1?}, {times:.0} times what is usual for that size", batch.byte_len());
+        self.note(Fault::Slow { least: slow.threshold / 2 }, reason, trees);
+    }
+
+    /// Keeps some of the records, each as likely as any other. Large ones would make looking for growth slow.
+    fn remember(&mut self, batch: &Batch, trees: &[Tree]) {
+        if batch.byte_len() > GROWTH_BYTES {
+            return;
+        }
+        for tree in trees {
+            let at = self.chance.below(self.fuzzed.records as usize);
+            match self.taken.len() < FUZZ_HISTORY {
+                true => self.taken.push(tree.clone()),
+                false if at < FUZZ_HISTORY => self.taken[at] = tree.clone(),
+                false => {}
+            }
+        }
+    }
+
+    fn failed(&mut self, failure: &CallFailure, trees: &[Tree]) {
+        self.note(Fault::Failed(failure.kind), failure.reason.clone(), trees);
+        if failure.kind != FailureKind::Refused {
+            // The next instance knows nothing of these.
+            self.before.clear();
+        }
+    }
+
+    fn note(&mut self, fault: Fault, reason: String, trees: &[Tree]) {
+        let key = probe::key(&fault, &reason);
+        if let Some(seen) = self.seen.iter_mut().find(|seen| probe::key(&seen.fault, &seen.reason) == key) {
+            seen.times += 1;
+            return;
+        }
+        if self.seen.len() >= FUZZ_KINDS {
+            self.fuzzed.not_kept += 1;
+            return;
+        }
+        self.seen.push(Seen {
+            fault,
+            reason,
+            records: trees.to_vec(),
+            before: self.before.iter().cloned().collect(),
+            after_records: self.fuzzed.records,
+            times: 1,
+        });
+    }
+
+    /// The second stage.
+    fn look_into(mut self, plan: &Plan<'_>) -> Fuzzed {
+        let prober = Prober { compiled: plan.compiled.clone(), spec: plan.spec.clone() };
+        let mut suspects = self.grew;
+        suspects.extend(self.taken);
+        for seen in self.seen {
+            let finding = prober.look_into(seen);
+            if matches!(finding.seen.fault, Fault::Slow { .. }) && !finding.shows_again {
+                // The machine was slow, not the filter.
+                continue;
+            }
+            let is_memory = finding.seen.fault == Fault::Failed(FailureKind::Memory);
+            if is_memory && !finding.shows_again {
+                // No call needs that much: it is what earlier calls left.
+                suspects.splice(0..0, finding.seen.records.iter().cloned());
+            }
+            self.fuzzed.findings.push(finding);
+        }
+        self.fuzzed.findings.extend(prober.growth(&suspects, self.fuzzed.records));
+        if self.fuzzed.findings.iter().any(|finding| finding.seen.fault == Fault::Grows) {
+            let leaked =
+                |finding: &Finding| finding.seen.fault == Fault::Failed(FailureKind::Memory) && !finding.shows_again;
+            self.fuzzed.findings.retain(|finding| !leaked(finding));
+        }
+        self.fuzzed
+    }
+}

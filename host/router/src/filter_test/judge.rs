@@ -1,0 +1,216 @@
+//! One case: the filter is started with its options, given its records, and what came of it is compared with what was
+//! expected.
+//!
+//! Each case has an instance, a store and counters of its own, and a clock that begins at [`START_NS`] and stands still
+//! unless the case moves it: the result is the same in every run.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::{Map, Value as Json};
+use weir_engine::{Clock, Compiled, FilterSpec, Trial};
+use weir_record::Batch;
+
+use super::cases::{Case, Cases};
+use super::compare::{self, Mismatch};
+use super::run::{self, Ran, Verdict};
+
+/// 2026-01-01T00:00:00Z: when every case begins, and the time of records without one.
+pub const START_NS: i64 = 1_767_225_600_000_000_000;
+
+/// How a case went.
+#[derive(Debug)]
+pub struct Judged {
+    pub name: String,
+    pub line: usize,
+    pub seconds: f64,
+    /// None: it passed.
+    pub mismatches: Vec<Mismatch>,
+    /// What the filter logged meanwhile.
+    pub logged: Vec<String>,
+}
+
+impl Judged {
+    pub fn passed(&self) -> bool {
+        self.mismatches.is_empty()
+    }
+}
+
+/// Runs every case. `options` come over those of the file, and below those of a case.
+pub fn all(compiled: &Arc<Compiled>, spec: &FilterSpec, cases: &Cases, options: &Map<String, Json>) -> Vec<Judged> {
+    cases
+        .cases
+        .iter()
+        .map(|case| judge(compiled, &with_options(spec, [&cases.options, options, &case.options]), case))
+        .collect()
+}
+
+/// A specification with options, later ones over earlier ones.
+pub fn with_options<'a>(spec: &FilterSpec, options: impl IntoIterator<Item = &'a Map<String, Json>>) -> FilterSpec {
+    let merged: Map<String, Json> = options.into_iter().flat_map(|part| part.clone()).collect();
+    FilterSpec { options: Json::Object(merged), ..spec.clone() }
+}
+
+fn judge(compiled: &Arc<Compiled>, spec: &FilterSpec, case: &Case) -> Judged {
+    let start = Instant::now();
+    let mut mismatches = Vec::new();
+    let mut logged = Vec::new();
+    match Trial::start(compiled, spec, Clock::Set(START_NS)) {
+        Ok(mut trial) => {
+            let mut trying = Trying { case, trial: &mut trial, mismatches: &mut mismatches };
+            trying.all(compiled.world().is_stateful());
+            logged = trial.logged().into_iter().map(|(level, line)| format!("{} {line}", level.as_str())).collect();
+        }
+        Err(error) => {
+            let reason = error.problem.to_string();
+            match &case.error {
+                Some(text) if reason.contains(text.as_str()) => {}
+                Some(text) => mismatches.push(Mismatch::new(format!("{reason}; an error with {text:?} was expected"))),
+                None => mismatches.push(Mismatch::new(reason)),
+            }
+        }
+    }
+    Judged { name: case.name.clone(), line: case.line, seconds: start.elapsed().as_secs_f64(), mismatches, logged }
+}
+
+struct Trying<'a> {
+    case: &'a Case,
+    trial: &'a mut Trial,
+    mismatches: &'a mut Vec<Mismatch>,
+}
+
+impl Trying<'_> {
+    fn all(&mut self, is_stateful: bool) {
+        let ran = self.run();
+        self.failures(&ran);
+        self.verdicts(&ran);
+        let mut out: Vec<Json> = ran.fates.iter().flat_map(|fate| fate.records.iter().map(run::value)).collect();
+        if let Some(expected) = &self.case.expect {
+            self.mismatches.extend(compare::records(expected, &out, self.case.exact, "came out"));
+        }
+        out.extend(self.tick(is_stateful));
+        self.nowhere(&out);
+        self.counters();
+    }
+
+    fn run(&mut self) -> Ran {
+        let Some(every) = self.case.every else { return run::run(self.trial, &self.case.records) };
+        let mut all = Ran::default();
+        for (at, record) in self.case.records.iter().enumerate() {
+            if at > 0 {
+                self.trial.advance(every);
+            }
+            let mut alone = Batch::new();
+            alone.push(record.as_bytes());
+            all.fates.extend(run::run(self.trial, &alone).fates);
+        }
+        all
+    }
+
+    /// What failed must have been expected, and the other way round.
+    fn failures(&mut self, ran: &Ran) {
+        let alone = ran.fates.iter().enumerate().filter_map(|(at, fate)| Some((at, fate.failure.as_ref()?)));
+        if let Some(text) = &self.case.error {
+            let mut reasons = alone.map(|(_, failure)| failure).chain(&ran.together).map(|failure| &failure.reason);
+            if !reasons.clone().any(|reason| reason.contains(text.as_str())) {
+                let what = match reasons.next() {
+                    Some(reason) => format!("it failed otherwise: {reason}"),
+                    None => "nothing failed".to_owned(),
+                };
+                self.mismatches.push(Mismatch::new(format!("{what}; an error with {text:?} was expected")));
+            }
+            return;
+        }
+        let expected =
+            |at: usize| self.case.verdicts.as_ref().is_some_and(|verdicts| verdicts.get(at) == Some(&Verdict::Fail));
+        let unexpected = alone.filter(|(at, _)| !expected(*at));
+        let mut found: Vec<Mismatch> = unexpected
+            .map(|(at, failure)| Mismatch::new(format!("record {}: it failed: {}", at + 1, failure.reason)))
+            .collect();
+        if let Some(failure) = &ran.together {
+            found.push(Mismatch::new(format!(
+                "the records failed together, and none of them alone: {}",
+                failure.reason
+            )));
+        }
+        self.mismatches.extend(found);
+    }
+
+    fn verdicts(&mut self, ran: &Ran) {
+        let Some(verdicts) = &self.case.verdicts else { return };
+        for (at, (expected, fate)) in verdicts.iter().zip(&ran.fates).enumerate() {
+            // A failure that was not expected has been told.
+            if fate.verdict == *expected || (fate.failure.is_some() && self.case.error.is_none()) {
+                continue;
+            }
+            let what = format!("record {}: the verdict is `{}`, expected `{expected}`", at + 1, fate.verdict);
+            self.mismatches.push(Mismatch::new(what));
+        }
+    }
+
+    fn tick(&mut self, is_stateful: bool) -> Vec<Json> {
+        let Some(expected) = &self.case.tick else { return Vec::new() };
+        if !is_stateful {
+            self.mismatches
+                .push(Mismatch::new("the filter keeps no state, so it says nothing by itself: remove `tick`"));
+            return Vec::new();
+        }
+        if let Some(after) = self.case.after {
+            self.trial.advance(after);
+        }
+        match self.trial.tick(self.case.after.is_none()) {
+            Ok(said) => {
+                let said: Vec<Json> = said.iter().map(run::value).collect();
+                self.mismatches.extend(compare::records(expected, &said, self.case.exact, "came from the tick"));
+                said
+            }
+            Err(failure) => {
+                self.mismatches.push(Mismatch::new(format!("`tick` failed: {}", failure.reason)));
+                Vec::new()
+            }
+        }
+    }
+
+    /// What may not be there.
+    fn nowhere(&mut self, out: &[Json]) {
+        for (at, record) in out.iter().enumerate() {
+            let which = format!("record {} of those that came out", at + 1);
+            for path in self.case.absent.iter().filter(|path| compare::has(record, path)) {
+                self.mismatches.push(Mismatch::new(format!("{which}: there is something at `{path}`")));
+            }
+            for text in &self.case.never {
+                if let Some(place) = place_of(record, text, "") {
+                    self.mismatches.push(Mismatch::new(format!("{which}: {text:?} stands in `{place}`")));
+                }
+            }
+        }
+    }
+
+    fn counters(&mut self) {
+        let Some(expected) = &self.case.counters else { return };
+        let counted = self.trial.counters();
+        for (name, expected) in expected {
+            let found = counted.get(name).copied().unwrap_or(0);
+            if found != *expected {
+                let what = format!("the counter `{name}` is {found}, expected {expected}");
+                self.mismatches.push(Mismatch::new(what));
+            }
+        }
+    }
+}
+
+/// Where a text stands in a record: in a key or in a value.
+fn place_of(value: &Json, text: &str, path: &str) -> Option<String> {
+    let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match value {
+        Json::Object(map) => map.iter().find_map(|(key, value)| match key.contains(text) {
+            true => Some(join(key)),
+            false => place_of(value, text, &join(key)),
+        }),
+        Json::Array(items) => {
+            items.iter().enumerate().find_map(|(at, value)| place_of(value, text, &join(&at.to_string())))
+        }
+        Json::String(held) => held.contains(text).then(|| path.to_owned()),
+        other => other.to_string().contains(text).then(|| path.to_owned()),
+    }
+}

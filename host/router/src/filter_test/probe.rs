@@ -1,0 +1,199 @@
+//! Looks into what went wrong, each time with a fresh instance: does it show again, and how small may the records be.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use weir_engine::{Clock, Compiled, FailureKind, FilterSpec, Trial};
+
+use super::fuzz::{Fault, Finding, Seen};
+use super::judge::START_NS;
+use super::shrink::{Budget, shrink};
+use super::tree::{self, Tree};
+use crate::limits::{GROWTH_RECORDS, GROWTH_TIME, HURRY, SHRINK_TESTS, SHRINK_TIME};
+
+/// Starts instances of one filter.
+pub struct Prober {
+    pub compiled: Arc<Compiled>,
+    pub spec: FilterSpec,
+}
+
+/// By what faults of one sort are told: its kind, and its reason without numbers, which differ from record to record. Of
+/// a filter's own words, the first ones.
+pub fn key(fault: &Fault, reason: &str) -> String {
+    let plain: String = match fault {
+        Fault::Slow { .. } | Fault::Grows => String::new(),
+        Fault::Failed(kind) => {
+            let length = if *kind == FailureKind::Refused { 32 } else { usize::MAX };
+            reason.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).take(length).collect()
+        }
+    };
+    format!("{} {plain}", fault.name())
+}
+
+impl Prober {
+    /// The smallest records that show it: those of the call, or those before them too.
+    pub fn look_into(&self, seen: Seen) -> Finding {
+        let mut with_earlier = seen.before.clone();
+        with_earlier.extend(seen.records.iter().cloned());
+        let found = [&seen.records, &with_earlier].into_iter().find(|records| self.shows(&seen, records));
+        if let Some(records) = found.map(|records| self.smallest(&seen, records)) {
+            return Finding { seen, records, shows_again: true };
+        }
+        Finding { seen, records: with_earlier, shows_again: false }
+    }
+
+    /// Of records that show it, what little still does.
+    fn smallest(&self, seen: &Seen, records: &[Tree]) -> Vec<Tree> {
+        let mut spec = self.spec.clone();
+        if seen.fault == Fault::Failed(FailureKind::Timeout) {
+            // Each test that shows an endless loop takes a whole deadline.
+            spec.timeout /= HURRY;
+        }
+        let hurried = Prober { compiled: self.compiled.clone(), spec };
+        let budget = Budget { tests: SHRINK_TESTS, time: SHRINK_TIME };
+        // A record without a message is given one that repeats the rest of it, which is no help to whoever reads it.
+        let spoken: Vec<Tree> = records.iter().cloned().map(with_message).collect();
+        let small = if hurried.shows(seen, &spoken) {
+            let mut shows = |records: &[Tree]| records.iter().all(has_message) && hurried.shows(seen, records);
+            let small = shrink(spoken, budget, &mut shows);
+            plainest(&small, &mut shows).unwrap_or(small)
+        } else {
+            shrink(records.to_vec(), budget, &mut |records| hurried.shows(seen, records))
+        };
+        if self.shows(seen, &small) { small } else { records.to_vec() }
+    }
+
+    fn shows(&self, seen: &Seen, records: &[Tree]) -> bool {
+        match seen.fault {
+            Fault::Failed(_) => self.fails_alike(seen, records),
+            Fault::Slow { least } => self.is_slow(records, least),
+            Fault::Grows => self.grows(records),
+        }
+    }
+
+    fn start(&self) -> Option<Trial> {
+        Trial::start(&self.compiled, &self.spec, Clock::Set(START_NS)).ok()
+    }
+
+    fn fails_alike(&self, seen: &Seen, records: &[Tree]) -> bool {
+        let (Some(batch), Some(mut trial)) = (tree::batch(records), self.start()) else { return false };
+        // A router never calls a filter without records, but it may tick one that has seen none.
+        let called = if batch.is_empty() { None } else { trial.call(&batch, 0..batch.len()).err() };
+        let failure = called.or_else(|| trial.tick(true).err());
+        failure
+            .is_some_and(|failure| key(&Fault::Failed(failure.kind), &failure.reason) == key(&seen.fault, &seen.reason))
+    }
+
+    fn is_slow(&self, records: &[Tree], least: Duration) -> bool {
+        let (Some(batch), Some(mut trial)) = (tree::batch(records), self.start()) else { return false };
+        !batch.is_empty()
+            && (0..3).all(|_| {
+                let start = Instant::now();
+                trial.call(&batch, 0..batch.len()).is_ok() && start.elapsed() >= least
+            })
+    }
+
+    /// Whether memory grows without end with one of these records, or with all of them.
+    pub fn growth(&self, suspects: &[Tree], after_records: u64) -> Option<Finding> {
+        let suspects: Vec<Tree> = suspects.iter().filter(|suspect| self.takes(suspect)).cloned().collect();
+        if !self.grows(&suspects) {
+            return None;
+        }
+        let alone = suspects.iter().find(|suspect| self.grows(std::slice::from_ref(suspect)));
+        let records = alone.map_or_else(|| suspects.to_vec(), |alone| vec![alone.clone()]);
+        let seen = Seen {
+            fault: Fault::Grows,
+            reason: String::new(),
+            records: records.clone(),
+            before: Vec::new(),
+            after_records,
+            times: 1,
+        };
+        let records = self.smallest(&seen, &records);
+        let (from, to) = self.memory(&records).map_or((0, 0), |[_, from, _, to]| (from, to));
+        let reason =
+            format!("its memory went on growing, by {} KiB over {} records", (to - from) >> 10, GROWTH_RECORDS / 2);
+        Some(Finding { seen: Seen { reason, ..seen }, records, shows_again: true })
+    }
+
+    /// Whether a record can be processed at all.
+    fn takes(&self, record: &Tree) -> bool {
+        let (Some(batch), Some(mut trial)) = (tree::batch(std::slice::from_ref(record)), self.start()) else {
+            return false;
+        };
+        trial.call(&batch, 0..1).is_ok()
+    }
+
+    /// In each of the last three quarters of many calls: whoever keeps something for a while, or collects garbage,
+    /// comes to rest before.
+    fn grows(&self, records: &[Tree]) -> bool {
+        self.memory(records).is_some()
+    }
+
+    /// An instance's memory at the end of each quarter, if it grew from each to the next.
+    fn memory(&self, records: &[Tree]) -> Option<[usize; 4]> {
+        if records.is_empty() {
+            return None;
+        }
+        let (batch, mut trial) = (tree::batch(records)?, self.start()?);
+        let is_stateful = self.compiled.world().is_stateful();
+        let calls = (GROWTH_RECORDS / records.len() / 4).max(16);
+        let until = Instant::now() + GROWTH_TIME;
+        let mut quarters: Vec<usize> = Vec::with_capacity(4);
+        for _ in 0..4 {
+            for number in 0..calls {
+                trial.call(&batch, 0..batch.len()).ok()?;
+                trial.advance(Duration::from_millis(10));
+                // A second has passed, as between two ticks of a router.
+                if is_stateful && number % 100 == 99 {
+                    trial.tick(false).ok()?;
+                }
+                if Instant::now() > until {
+                    return None;
+                }
+            }
+            let bytes = trial.memory_bytes();
+            if quarters.last().is_some_and(|before| bytes <= *before) {
+                return None;
+            }
+            quarters.push(bytes);
+        }
+        quarters.try_into().ok()
+    }
+}
+
+/// A record with nothing but one of the texts as its message, if that shows it too: nothing is easier to read.
+fn plainest(records: &[Tree], shows: &mut dyn FnMut(&[Tree]) -> bool) -> Option<Vec<Tree>> {
+    let [record] = records else { return None };
+    let mut texts = record.texts();
+    texts.sort_by_key(|text| text.len());
+    let said = |text: String| vec![Tree::Map(vec![("message".to_owned(), Tree::Text(text))])];
+    texts.into_iter().take(PLAIN_TEXTS).map(said).find(|record| shows(record))
+}
+
+/// Texts that are tried.
+const PLAIN_TEXTS: usize = 50;
+
+fn has_message(record: &Tree) -> bool {
+    matches!(record, Tree::Map(entries) if entries.iter().any(|(key, _)| key == "message"))
+}
+
+fn with_message(mut record: Tree) -> Tree {
+    if !has_message(&record) {
+        record.set(&["message".to_owned()], Tree::Text(String::new()));
+    }
+    record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_that_differ_in_numbers_only_are_one() {
+        let trap = Fault::Failed(FailureKind::Trap);
+        assert_eq!(key(&trap, "it gave 3 verdicts"), key(&trap, "it gave 7 verdicts"));
+        assert_ne!(key(&trap, "it trapped in `a`"), key(&trap, "it trapped in `b`"));
+        assert_ne!(key(&trap, "x"), key(&Fault::Failed(FailureKind::Nonsense), "x"));
+    }
+}

@@ -1,0 +1,164 @@
+//! Runs records through a filter on trial, and says of each what became of it.
+//!
+//! Records are given in one batch, as a router gives them. When the filter fails on the batch it is halved and halved
+//! again, as a router does, until those that it fails on are alone.
+
+use std::fmt;
+use std::ops::Range;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use weir_engine::{CallFailure, Made, Trial};
+use weir_record::{Batch, Record};
+
+use crate::limits::{TEST_CALL_BYTES, TEST_CALL_RECORDS};
+
+/// What became of a record, as others can see it: not which verdict the filter chose to say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Verdict {
+    /// It goes on, byte for byte as it was.
+    Keep,
+    /// Nothing goes on.
+    Drop,
+    /// Another record goes on in its place.
+    Change,
+    /// Several records go on in its place.
+    Expand,
+    /// The filter failed on it.
+    Fail,
+}
+
+impl Verdict {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Drop => "drop",
+            Self::Change => "change",
+            Self::Expand => "expand",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One record's fate.
+#[derive(Debug)]
+pub struct Fate {
+    pub verdict: Verdict,
+    /// What goes on.
+    pub records: Batch,
+    /// Why the filter failed on it.
+    pub failure: Option<CallFailure>,
+}
+
+/// What became of some records.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// One for each, in order.
+    pub fates: Vec<Fate>,
+    /// The filter failed on a batch of them, but on none of its records alone.
+    pub together: Option<CallFailure>,
+}
+
+/// Runs records, in pieces of a size that a router would give.
+pub fn run(trial: &mut Trial, records: &Batch) -> Ran {
+    let mut ran = Ran::default();
+    for piece in pieces(records) {
+        halves(trial, records, piece, &mut ran);
+    }
+    ran
+}
+
+/// The parts of a batch that a filter is called with.
+pub fn pieces(records: &Batch) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let (mut start, mut bytes) = (0, 0);
+    for index in 0..records.len() {
+        bytes += records.get(index).len();
+        if index > start && (index - start >= TEST_CALL_RECORDS || bytes > TEST_CALL_BYTES) {
+            pieces.push(start..index);
+            (start, bytes) = (index, records.get(index).len());
+        }
+    }
+    if start < records.len() {
+        pieces.push(start..records.len());
+    }
+    pieces
+}
+
+fn halves(trial: &mut Trial, records: &Batch, range: Range<usize>, ran: &mut Ran) {
+    let failure = match trial.call(records, range.clone()) {
+        Ok(made) => {
+            ran.fates.extend(fates(records, range, made));
+            return;
+        }
+        Err(failure) => failure,
+    };
+    if range.len() == 1 {
+        ran.fates.push(Fate { verdict: Verdict::Fail, records: Batch::new(), failure: Some(failure) });
+        return;
+    }
+    let before = ran.fates.len();
+    let middle = range.start + range.len() / 2;
+    halves(trial, records, range.start..middle, ran);
+    halves(trial, records, middle..range.end, ran);
+    if ran.fates[before..].iter().all(|fate| fate.failure.is_none()) {
+        ran.together.get_or_insert(failure);
+    }
+}
+
+/// What a successful call made of each of its records.
+pub fn fates(given: &Batch, range: Range<usize>, made: Made<'_>) -> Vec<Fate> {
+    let Made::Rewritten { records, origins } = made else {
+        let kept = range.map(|index| Fate { verdict: Verdict::Keep, records: alone(given.get(index)), failure: None });
+        return kept.collect();
+    };
+    let mut made = Vec::with_capacity(range.len());
+    let mut next = 0;
+    for index in range {
+        let count = origins[next..].iter().take_while(|origin| **origin as usize == index).count();
+        let mut batch = Batch::new();
+        batch.extend_range(records, next..next + count);
+        next += count;
+        let verdict = match count {
+            0 => Verdict::Drop,
+            1 if batch.get(0) == given.get(index) => Verdict::Keep,
+            1 => Verdict::Change,
+            _ => Verdict::Expand,
+        };
+        made.push(Fate { verdict, records: batch, failure: None });
+    }
+    made
+}
+
+fn alone(record: &[u8]) -> Batch {
+    let mut batch = Batch::new();
+    batch.push(record);
+    batch
+}
+
+/// A record as JSON in one line.
+pub fn line(record: Record<'_>) -> String {
+    let mut json = Vec::new();
+    weir_record::write_json(record, &mut json);
+    String::from_utf8_lossy(&json).into_owned()
+}
+
+/// A record as a value.
+pub fn value(record: Record<'_>) -> serde_json::Value {
+    // What was just written as JSON can be read; should it not, it is shown as it is.
+    let line = line(record);
+    serde_json::from_str(&line).unwrap_or(serde_json::Value::String(line))
+}
+
+/// A record as indented JSON.
+pub fn pretty(record: Record<'_>) -> String {
+    format!("{:#}", value(record))
+}
