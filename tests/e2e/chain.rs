@@ -1,4 +1,4 @@
-//! The five bundled filters in one chain, in a running router.
+//! Five of the bundled filters in one chain, in a running router.
 
 use serde_json::Value;
 

@@ -6,7 +6,8 @@
 //! | `clients.rs` | (not a test) curl, the sqlite3 shell, Python's requests, promtool |
 //! | `first_minutes.rs` | what a newcomer does in the first five minutes works, and no secret reaches the disk |
 //! | `answers.rs` | what senders are told: good, bad, too large, unreadable |
-//! | `chain.rs` | the five bundled filters in one chain, each doing its part |
+//! | `chain.rs` | five of the bundled filters in one chain, each doing its part |
+//! | `lines.rs` | lines become records: the filters that read, check, measure and thin them out |
 //! | `metrics.rs` | `/metrics` is what Prometheus's own tool accepts |
 //! | `kill.rs` | kill -9 under load: acknowledged records are there, once |
 //! | `swap.rs` | filters replaced under load: nothing lost, nothing repeated |
@@ -30,6 +31,7 @@ mod first_minutes;
 mod hostile;
 mod house;
 mod kill;
+mod lines;
 mod metrics;
 mod quarantine;
 mod reload;

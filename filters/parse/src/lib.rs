@@ -86,7 +86,7 @@
 //! | `json`, `pairs`, `access`, `errors`, `syslog`, `pattern` | one or two forms each: from a text to fields |
 //! | `fields` | what was read of a text |
 //! | `place` | where it goes |
-//! | `time`, `civil` | times |
+//! | `time`, `civil`, `epoch` | times |
 //! | `limits` | every bound |
 //!
 //! It keeps no state, so every worker has its own. Joining the lines of a stack
@@ -94,6 +94,7 @@
 
 mod access;
 mod civil;
+mod epoch;
 mod errors;
 mod fields;
 mod format;

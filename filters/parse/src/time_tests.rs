@@ -94,7 +94,7 @@ proptest! {
             }
             let text = time.strftime(format).to_string();
             let times = Times::new(&[format.to_owned()], 0).expect("it is valid");
-            prop_assert_eq!(times.read(Value::Str(&text), 0), Some(seconds * NS_PER_SECOND), "{}", text);
+            prop_assert_eq!(times.read(Value::Str(&text), 0), Some(seconds * 1_000_000_000), "{}", text);
         }
     }
 

@@ -10,6 +10,14 @@ const MODULES: &[(&str, &[u8])] = &[
     ("route", include_bytes!("../../../filters/bundled/route.wasm")),
     ("level", include_bytes!("../../../filters/bundled/level.wasm")),
     ("dedup", include_bytes!("../../../filters/bundled/dedup.wasm")),
+    ("parse", include_bytes!("../../../filters/bundled/parse.wasm")),
+    ("join", include_bytes!("../../../filters/bundled/join.wasm")),
+    ("sample", include_bytes!("../../../filters/bundled/sample.wasm")),
+    ("traces", include_bytes!("../../../filters/bundled/traces.wasm")),
+    ("throttle", include_bytes!("../../../filters/bundled/throttle.wasm")),
+    ("timeseries", include_bytes!("../../../filters/bundled/timeseries.wasm")),
+    ("exceptions", include_bytes!("../../../filters/bundled/exceptions.wasm")),
+    ("schema", include_bytes!("../../../filters/bundled/schema.wasm")),
 ];
 
 /// The module of a bundled filter.

@@ -16,7 +16,21 @@ use super::project::Project;
 use super::toolchain::Toolchain;
 
 /// The bundled filters, in the order of the manifest.
-const FILTERS: [&str; 5] = ["redact", "enrich", "route", "level", "dedup"];
+const FILTERS: [&str; 13] = [
+    "redact",
+    "enrich",
+    "route",
+    "level",
+    "dedup",
+    "parse",
+    "join",
+    "sample",
+    "traces",
+    "throttle",
+    "timeseries",
+    "exceptions",
+    "schema",
+];
 
 /// What every filter is built from besides its own folder.
 const SHARED_SOURCES: [&str; 3] = ["guest-sdk/rust/Cargo.toml", "guest-sdk/rust/src", "wit/v1"];

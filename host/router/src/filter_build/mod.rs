@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `toolchain` | finds a Rust that compiles for WebAssembly, or says how to get one |
 //! | `project` | what cargo knows of a project: name, version, folders |
-//! | `bundled` | the five filters inside the binary, their manifest and its check |
+//! | `bundled` | the filters inside the binary, their manifest and its check |
 //!
 //! Nothing here needs a network unless cargo has to fetch a dependency.
 
