@@ -16,6 +16,7 @@
 //! | `quarantine.rs` | what was set aside can be listed and replayed |
 //! | `commands.rs` | the other commands, and that `--help` helps |
 //! | `examples.rs` | the examples run |
+//! | `languages.rs` | in every language: from an empty folder to a filter that runs, and goes on running |
 //! | `house.rs` | the layout: who may know whom, every module says what it is for |
 
 mod answers;
@@ -28,6 +29,7 @@ mod first_minutes;
 mod hostile;
 mod house;
 mod kill;
+mod languages;
 mod metrics;
 mod quarantine;
 mod reload;

@@ -79,6 +79,11 @@ impl Guest {
         body(&mut self.store).map_err(|error| self.explain(&error, deadline))
     }
 
+    /// Memory of the instance, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().memory.bytes
+    }
+
     fn explain(&self, error: &wasmtime::Error, deadline: Duration) -> CallError {
         let trap = error.downcast_ref::<Trap>();
         if trap == Some(&Trap::Interrupt) {

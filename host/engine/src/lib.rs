@@ -50,6 +50,7 @@ pub use error::{EngineError, FailureKind, LoadError, Problem};
 pub use filter::{Filter, FilterSpec, OnError};
 pub use health::Health;
 pub use metrics::describe_metrics;
+pub use module::component_bytes;
 pub use v1::Description;
 pub use worker::{Action, Chain, Failed, Outcome, Worker};
 pub use world::World;

@@ -34,7 +34,8 @@ pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostS
     Ok((pre, contract))
 }
 
-pub(crate) fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
+/// A component, made of the core module that a compiler left; a component stays as it is.
+pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     if file.is_empty() {
         return Err(Problem::Empty);
     }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::bundled::check_manifest;
-use super::project::Project;
-use super::toolchain::{TARGET, Toolchain};
+use super::cargo::Project;
+use super::rust::{TARGET, Toolchain};
 
 fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
