@@ -1,13 +1,17 @@
-//! Assembles the answers to WASI's first version, which are written as text.
+//! Assembles what is written as WebAssembly text: the answers to WASI's first version, and AssemblyScript's `abort`.
 
 use std::path::Path;
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/wasi/preview1.wat");
-    let wasm = match wat::parse_file("src/wasi/preview1.wat") {
-        Ok(wasm) => wasm,
-        Err(error) => panic!("src/wasi/preview1.wat: {error}"),
-    };
     let folder = std::env::var_os("OUT_DIR").expect("cargo gives build scripts an OUT_DIR");
-    std::fs::write(Path::new(&folder).join("preview1.wasm"), wasm).expect("the OUT_DIR is writable");
+    for (text, module) in
+        [("src/wasi/preview1.wat", "preview1.wasm"), ("src/wasi/assemblyscript.wat", "assemblyscript.wasm")]
+    {
+        println!("cargo::rerun-if-changed={text}");
+        let wasm = match wat::parse_file(text) {
+            Ok(wasm) => wasm,
+            Err(error) => panic!("{text}: {error}"),
+        };
+        std::fs::write(Path::new(&folder).join(module), wasm).expect("the OUT_DIR is writable");
+    }
 }

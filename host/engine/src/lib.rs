@@ -10,6 +10,7 @@
 //! | `engine` | the runtime's configuration, and what all filters share |
 //! | `ticker` | the clock behind deadlines |
 //! | `module` | the compiler's output to a component; refuses what is none |
+//! | `adapt` | names and guards that compilers can't be told to write |
 //! | `wasi` | the empty WASI that guests built for it get |
 //! | `filter` | a loaded filter: describes, configures, tries, hands over state |
 //! | `instance` | one running instance of a filter, and the seat that holds it |
@@ -26,6 +27,7 @@
 //! come out are canonical; an instance that failed in any way but by its own refusal is never called again.
 #![deny(unsafe_code, missing_docs)]
 
+mod adapt;
 mod engine;
 mod error;
 mod filter;

@@ -67,7 +67,7 @@ impl Manifest {
         let project = Project::read(folder)?;
         Ok(Self {
             name: project.package,
-            language: &languages::rust::RUST,
+            language: &languages::rust::LANGUAGE,
             output: format!("{}.wasm", project.library).into(),
             folder: project.folder,
         })

@@ -6,7 +6,7 @@ use super::{File, Language, file};
 use crate::filter_build::manifest::Manifest;
 use crate::filter_build::tool;
 
-pub const C: Language = Language {
+pub const LANGUAGE: Language = Language {
     name: "c",
     title: "C",
     source: "filter.c",

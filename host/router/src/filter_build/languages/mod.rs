@@ -4,8 +4,11 @@
 //! the helper in `guest-sdk/NAME`, and what is the same for all in `examples/filters/project`. All of it is inside the
 //! binary. Its name is `my-filter` there (`my_filter` where a language wants that), which a new project replaces.
 
+mod assemblyscript;
 mod c;
+mod go;
 pub mod rust;
+mod zig;
 
 use std::path::PathBuf;
 
@@ -14,7 +17,8 @@ use anyhow::Context;
 use super::manifest::Manifest;
 
 /// Every language.
-pub const LANGUAGES: &[Language] = &[rust::RUST, c::C];
+pub const LANGUAGES: &[Language] =
+    &[rust::LANGUAGE, c::LANGUAGE, zig::LANGUAGE, go::LANGUAGE, assemblyscript::LANGUAGE];
 
 /// A language that filters are written in.
 pub struct Language {

@@ -10,7 +10,7 @@ use crate::filter_build::cargo::Project;
 use crate::filter_build::manifest::Manifest;
 use crate::filter_build::rust::{TARGET, Toolchain};
 
-pub const RUST: Language = Language {
+pub const LANGUAGE: Language = Language {
     name: "rust",
     title: "Rust",
     source: "src/lib.rs",
