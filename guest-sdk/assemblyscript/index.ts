@@ -468,6 +468,9 @@ export class Record {
 
   @inline has(path: Path): bool { return this.get(path) != null; }
 
+  /** The record as a map; nothing when it was made by `another`. */
+  get whole(): Value { return changetype<Value>(this.at); }
+
   /** The text at a path, or an empty one. */
   text(path: Path): string {
     const value = this.get(path);

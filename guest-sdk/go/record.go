@@ -33,6 +33,9 @@ func (record *Record) Get(path string) Value { return record.whole.Get(path) }
 // Has says whether anything stands at a path.
 func (record *Record) Has(path string) bool { return record.Get(path).Exists() }
 
+// All goes over the record's keys: for key, item := range record.All.
+func (record *Record) All(yield func(key string, item Value) bool) { record.whole.All(yield) }
+
 // Time is when it happened, in nanoseconds since 1970-01-01 UTC.
 func (record *Record) Time() int64 { return record.Get("timestamp").Int() }
 

@@ -366,7 +366,8 @@ pub const Bytes = struct {
         if (T == Level) return bytes.text(value.word());
         switch (@typeInfo(T)) {
             .bool => bytes.append(if (value) &.{0xc3} else &.{0xc2}),
-            .int, .comptime_int => bytes.head(i64, 0xd3, value),
+            .int => |kind| if (kind.signedness == .unsigned) bytes.head(u64, 0xcf, value) else bytes.head(i64, 0xd3, value),
+            .comptime_int => bytes.head(i64, 0xd3, value),
             .float, .comptime_float => bytes.head(u64, 0xcb, @bitCast(@as(f64, value))),
             else => bytes.text(value),
         }

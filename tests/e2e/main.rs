@@ -16,6 +16,7 @@
 //! | `quarantine.rs` | what was set aside can be listed and replayed |
 //! | `commands.rs` | the other commands, and that `--help` helps |
 //! | `examples.rs` | the examples run |
+//! | `helpers.rs` | the helpers of `guest-sdk/`, all of each; WASI as Go and C see it |
 //! | `languages.rs` | in every language: from an empty folder to a filter that runs, and goes on running |
 //! | `house.rs` | the layout: who may know whom, every module says what it is for |
 
@@ -26,6 +27,7 @@ mod commands;
 mod disk;
 mod examples;
 mod first_minutes;
+mod helpers;
 mod hostile;
 mod house;
 mod kill;

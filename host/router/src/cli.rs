@@ -115,7 +115,7 @@ pub enum FilterCommand {
     #[command(after_help = "Examples:\n  \
         weir filter build                     builds the project in this folder\n  \
         weir filter build mask                leaves mask/mask.wasm\n  \
-        weir filter build --watch --into weir-data/filters\n  \
+        weir filter build --watch --into ../filters\n  \
         weir filter build --bundled           rebuilds filters/bundled in this repository\n\n\
         When the language's compiler is missing it says how to get it. The module is loaded and tried\n\
         on the project's samples.jsonl, with the options in its options.toml, before it is put in place.")]

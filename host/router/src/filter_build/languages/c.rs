@@ -12,7 +12,7 @@ pub const LANGUAGE: Language = Language {
     source: "filter.c",
     needs: "Zig, which compiles C, or clang with wasm-ld",
     get: "`pip install ziglang`, or https://ziglang.org/download, or on Debian and Ubuntu `apt-get install clang lld \
-          wasi-libc`",
+          wasi-libc libclang-rt-dev-wasm32`",
     files: FILES,
     build,
 };
@@ -24,7 +24,7 @@ pub const ZIG: &[&[&str]] = &[&["zig"], &["python-zig"], &["python3", "-m", "zig
 
 /// What both compilers are told. The stack is taken out of the filter's memory: 64 KiB are plenty for a filter.
 const FLAGS: [&str; 7] =
-    ["-std=c99", "-Wall", "-Wextra", "-O3", "-mexec-model=reactor", "-Wl,--strip-all", "-Wl,-z,stack-size=65536"];
+    ["-std=gnu11", "-Wall", "-Wextra", "-O3", "-mexec-model=reactor", "-Wl,--strip-all", "-Wl,-z,stack-size=65536"];
 
 /// Where Debian puts a C library for WebAssembly.
 const DEBIAN_LIBRARY: &str = "/usr/include/wasm32-wasi";
