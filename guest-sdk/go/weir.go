@@ -78,7 +78,9 @@ func Get(key string) (value string, found bool) {
 	if list[0]&1 == 0 {
 		return "", false
 	}
-	return string(unsafe.Slice((*byte)(unsafe.Pointer(uintptr(list[1]))), list[2])), true
+	// Weir wrote it into the room.
+	from := list[1] - pointer(unsafe.Pointer(unsafe.SliceData(room)))
+	return string(room[from : from+list[2]]), true
 }
 
 // Set writes to the store, for some milliseconds.

@@ -115,7 +115,7 @@ fn standalone(text: &str) -> String {
             let key = format!("{key} = ");
             WORKSPACE.lines().find(|line| line.starts_with(&key))
         });
-        whole.push_str(value.unwrap_or(line));
+        whole.push_str(&value.unwrap_or(line).replace("../../wit", "wit"));
         whole.push('\n');
     }
     whole
