@@ -17,41 +17,44 @@ const CALLS: usize = 100_000;
 /// Calls after which its memory has the size that it keeps.
 const SETTLED: usize = 20_000;
 
+/// What Go's collector lets lie before it begins, in bytes: less than 55 a call, which is less than any record.
+const COLLECTED: usize = 4 << 20;
+
 #[test]
 fn a_filter_in_rust_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "rust");
     // The versions that are here already, and built for filters of this repository.
     std::fs::copy(repository().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
-    whole_way(&home, project);
+    whole_way(&home, project, 0);
 }
 
 #[test]
 fn a_filter_in_c_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "c");
-    whole_way(&home, project);
+    whole_way(&home, project, 0);
 }
 
 #[test]
 fn a_filter_in_zig_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "zig");
-    whole_way(&home, project);
+    whole_way(&home, project, 0);
 }
 
 #[test]
 fn a_filter_in_go_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "go");
-    whole_way(&home, project);
+    whole_way(&home, project, COLLECTED);
 }
 
 #[test]
 fn a_filter_in_assemblyscript_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "assemblyscript");
-    whole_way(&home, project);
+    whole_way(&home, project, 0);
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn new(home: &Home, language: &str) -> PathBuf {
 }
 
 /// Builds a project into a running router, sees what the filter does there, and that it lasts.
-fn whole_way(home: &Home, project: PathBuf) {
+fn whole_way(home: &Home, project: PathBuf, slack_bytes: usize) {
     let mut router = home.start();
     let folder = home.path("filters");
     let target = Path::new(env!("CARGO_BIN_EXE_weir")).ancestors().nth(2).unwrap();
@@ -126,7 +129,7 @@ fn whole_way(home: &Home, project: PathBuf) {
     assert!(said.contains("of 3 samples it kept 1, changed 1, dropped 1"), "{said}");
     router.wait_for_line("filter `mask`");
     works(&router);
-    lasts(&std::fs::read(project.join("mask.wasm")).unwrap());
+    lasts(&std::fs::read(project.join("mask.wasm")).unwrap(), slack_bytes);
 }
 
 fn works(router: &Router) {
@@ -146,8 +149,8 @@ fn works(router: &Router) {
     assert!(metrics.contains(r#"weir_filter_records_dropped_total{filter="mask"} 1"#), "{metrics}");
 }
 
-/// Calls it very often: no call fails, and its memory stays as large as it is.
-fn lasts(module: &[u8]) {
+/// Calls it very often: no call fails, and its memory stays as large as it is, but for what a collector lets lie.
+fn lasts(module: &[u8], slack_bytes: usize) {
     let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
     let mut spec = FilterSpec::new("mask");
     spec.options = serde_json::json!({ "maks": "x" });
@@ -168,7 +171,7 @@ fn lasts(module: &[u8]) {
         }
     }
     let at_the_end = worker.memory_bytes();
-    assert!(settled > 0 && at_the_end == settled, "its memory grew from {settled} to {at_the_end} bytes");
+    assert!(settled > 0 && at_the_end <= settled + slack_bytes, "its memory grew from {settled} to {at_the_end} bytes");
 }
 
 /// Three records: one to mask, one to drop, one to keep; `size` decides how long they are.
