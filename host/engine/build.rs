@@ -1,10 +1,15 @@
-//! Assembles what is written as WebAssembly text: the answers to WASI's first version, and the filter that does nothing.
+//! Assembles what is written as WebAssembly text: the answers to WASI's first version, AssemblyScript's `abort`, and the
+//! filter that does nothing.
 
 use std::path::Path;
 
 fn main() {
     let folder = std::env::var_os("OUT_DIR").expect("cargo gives build scripts an OUT_DIR");
-    for (text, module) in [("src/wasi/preview1.wat", "preview1.wasm"), ("src/trial/pass.wat", "pass.wasm")] {
+    for (text, module) in [
+        ("src/wasi/preview1.wat", "preview1.wasm"),
+        ("src/wasi/assemblyscript.wat", "assemblyscript.wasm"),
+        ("src/trial/pass.wat", "pass.wasm"),
+    ] {
         println!("cargo::rerun-if-changed={text}");
         let wasm = match wat::parse_file(text) {
             Ok(wasm) => wasm,

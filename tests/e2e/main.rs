@@ -18,6 +18,8 @@
 //! | `commands.rs` | the other commands, and that `--help` helps |
 //! | `filter_test.rs` | cases, fuzzing and comparing of filters; what is written for CI is what parsers read |
 //! | `examples.rs` | the examples run |
+//! | `helpers.rs` | the helpers of `guest-sdk/`, all of each; WASI as Go and C see it |
+//! | `languages.rs` | in every language: from an empty folder to a filter that runs, and goes on running |
 //! | `house.rs` | the layout: who may know whom, every module says what it is for |
 
 mod answers;
@@ -28,9 +30,11 @@ mod disk;
 mod examples;
 mod filter_test;
 mod first_minutes;
+mod helpers;
 mod hostile;
 mod house;
 mod kill;
+mod languages;
 mod lines;
 mod metrics;
 mod quarantine;

@@ -10,6 +10,7 @@
 //! | `engine` | the runtime's configuration, and what all filters share |
 //! | `ticker` | the clock behind deadlines |
 //! | `module` | the compiler's output to a component; refuses what is none |
+//! | `adapt` | names and guards that compilers can't be told to write |
 //! | `wasi` | the empty WASI that guests built for it get |
 //! | `filter` | a loaded filter: describes, configures, tries, hands over state |
 //! | `instance` | one running instance of a filter, and the seat that holds it |
@@ -27,6 +28,7 @@
 //! come out are canonical; an instance that failed in any way but by its own refusal is never called again.
 #![deny(unsafe_code, missing_docs)]
 
+mod adapt;
 mod engine;
 mod error;
 mod filter;
@@ -52,6 +54,7 @@ pub use error::{EngineError, FailureKind, LoadError, Problem};
 pub use filter::{Filter, FilterSpec, OnError};
 pub use health::Health;
 pub use metrics::describe_metrics;
+pub use module::component_bytes;
 pub use trial::{CallFailure, Clock, Compiled, Made, PASS_THROUGH, Trial};
 pub use v1::Description;
 pub use worker::{Action, Chain, Failed, Outcome, Worker};

@@ -9,6 +9,7 @@ use wasmtime::component::{Component, InstancePre};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use crate::adapt;
 use crate::engine::Engine;
 use crate::error::{Problem, one_line};
 use crate::guest::HostState;
@@ -20,6 +21,8 @@ use crate::world::World;
 const MAGIC: &[u8] = b"\0asm";
 /// The module that WASI's first version is imported from.
 const WASI_P1: &str = "wasi_snapshot_preview1";
+/// The module that AssemblyScript imports its one function from.
+const ASSEMBLYSCRIPT: &str = "env";
 
 /// Compiles a component or a core module, and resolves its imports.
 pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostState>, Contract), Problem> {
@@ -34,7 +37,8 @@ pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostS
     Ok((pre, contract))
 }
 
-pub(crate) fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
+/// A component, made of the core module that a compiler left; a component stays as it is.
+pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     if file.is_empty() {
         return Err(Problem::Empty);
     }
@@ -101,19 +105,30 @@ impl Core {
     fn encode(&self, file: &[u8]) -> Result<Vec<u8>, Problem> {
         for (module, name) in &self.imports {
             let is_component_import = module.contains([':', '[', '$']);
-            if !is_component_import && module != WASI_P1 {
+            let is_abort = module == ASSEMBLYSCRIPT && name == "abort";
+            if !is_component_import && !is_abort && module != WASI_P1 {
                 return Err(Problem::UnknownImport(format!("{module}.{name}")));
             }
         }
         let mut module = Cow::Borrowed(file);
+        let imports = |name: &str| self.imports.iter().any(|(module, _)| module == name);
+        if imports(WASI_P1) || self.exports.iter().any(|name| adapt::contract_name(name).is_some()) {
+            let adapted = adapt::adapt(file, imports(WASI_P1));
+            module = Cow::Owned(adapted.map_err(|error| broken(&error.to_string(), file.len()))?);
+        }
         if !self.has_component_type {
             let world = self.world()?;
             embed(module.to_mut(), world).map_err(|error| Problem::Encode(one_line(&error)))?;
         }
+        let adapters = [(WASI_P1, wasi::PREVIEW1), (ASSEMBLYSCRIPT, wasi::ASSEMBLYSCRIPT)].into_iter();
+        let adapters = adapters.filter(|(name, _)| imports(name));
+        let adapters = adapters.map(|(name, adapter)| Ok((name, with_host(adapter)?)));
+        let adapters: Vec<_> =
+            adapters.collect::<Result<_, _>>().map_err(|error: String| Problem::Encode(one_line(&error)))?;
         let encode = || {
             let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
-            if self.imports.iter().any(|(module, _)| module == WASI_P1) {
-                encoder = encoder.adapter(WASI_P1, wasi::PREVIEW1)?;
+            for (name, adapter) in &adapters {
+                encoder = encoder.adapter(name, adapter)?;
             }
             encoder.encode()
         };
@@ -123,7 +138,11 @@ impl Core {
     /// The world that a module without a type section exports, by the names of its functions.
     fn world(&self) -> Result<World, Problem> {
         let has = |interface: &str| {
-            self.exports.iter().any(|name| name.strip_prefix(interface).is_some_and(|rest| rest.starts_with('#')))
+            self.exports.iter().any(|name| {
+                let contract = adapt::contract_name(name);
+                let name = contract.as_deref().unwrap_or(name);
+                name.strip_prefix(interface).is_some_and(|rest| rest.starts_with('#'))
+            })
         };
         if !has(v1::LIFECYCLE) || !(has(v1::PACKED) || has(v1::TYPED)) {
             return Err(missing(self.exports.iter().map(String::as_str)));
@@ -139,6 +158,20 @@ fn embed(module: &mut Vec<u8>, world: World) -> Result<(), String> {
     let package = resolve.push_source("filter.wit", v1::WIT).map_err(|error| format!("{error:#}"))?;
     let world = resolve.select_world(&[package], Some(world.as_str())).map_err(|error| format!("{error:#}"))?;
     embed_component_metadata(module, &resolve, world, StringEncoding::UTF8).map_err(|error| format!("{error:#}"))
+}
+
+/// Adds to an adapter the type of what it imports: the host's functions.
+fn with_host(adapter: &[u8]) -> Result<Vec<u8>, String> {
+    let mut resolve = Resolve::default();
+    let text = format!("package weir:adapter;\nworld adapter {{ import {}; }}", v1::HOST);
+    let mut add = |file: &str, text: &str| resolve.push_source(file, text).map_err(|error| format!("{error:#}"));
+    add("filter.wit", v1::WIT)?;
+    let package = add("adapter.wit", &text)?;
+    let world = resolve.select_world(&[package], Some("adapter")).map_err(|error| format!("{error:#}"))?;
+    let mut adapter = adapter.to_vec();
+    embed_component_metadata(&mut adapter, &resolve, world, StringEncoding::UTF8)
+        .map_err(|error| format!("{error:#}"))?;
+    Ok(adapter)
 }
 
 fn invalid(error: &wasmtime::Error, length: usize) -> Problem {

@@ -81,6 +81,12 @@ impl Worker {
         }
     }
 
+    /// Memory of the instances that are this worker's own, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        let instances = self.seats.iter().filter_map(|(_, seat)| seat.instance.as_ref());
+        instances.map(|instance| instance.guest.memory_bytes()).sum()
+    }
+
     /// Runs a batch through the chain.
     pub fn run(&mut self, chain: &Chain, batch: Batch) -> Outcome {
         self.settle(chain);

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use crate::filter_build::LANGUAGES;
 
 /// A log router that people extend with WebAssembly.
 #[derive(Parser, Debug)]
@@ -16,7 +19,8 @@ use clap_complete::Shell;
         weir                                  run with no configuration\n  \
         weir run --config weir.toml           run with a configuration\n  \
         weir validate --config weir.toml      check one without running it\n  \
-        weir filter test my-filter            run the cases of a filter\n  \
+        weir filter new mask --lang go        begin a filter in Go; then, in mask: weir filter build\n  \
+        weir filter test mask                 run the cases of a filter\n  \
         weir quarantine list                  what was set aside, and why"
 )]
 pub struct Cli {
@@ -39,7 +43,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  weir validate --config weir.toml\n\n\
         Exits with 1 when something is wrong; all that is wrong is listed at once.")]
     Validate(ValidateArgs),
-    /// Works with filters: list, build, test.
+    /// Works with filters: new, build, test, list.
     #[command(subcommand)]
     Filter(FilterCommand),
     /// Works with the journal.
@@ -101,14 +105,30 @@ pub struct ValidateArgs {
 pub enum FilterCommand {
     /// Lists the filters of a configuration, or the bundled ones.
     List(RunArgs),
-    /// Builds a Rust filter to a module, or rebuilds the bundled ones.
+    /// Writes a small project to begin a filter with: an example, its test, what it needs to build.
     #[command(after_help = "Examples:\n  \
-        weir filter build my-filter           leaves my-filter/my_filter.wasm\n  \
-        weir filter build --bundled           rebuilds filters/bundled in this repository")]
+        weir filter new mask --lang c         writes the folder mask\n  \
+        weir filter new mask --lang go --folder filters/mask\n\n\
+        Then, in that folder: weir filter build")]
+    New(FilterNewArgs),
+    /// Builds a filter in any language, tries it, and leaves a component; or rebuilds the bundled ones.
+    #[command(after_help = "Examples:\n  \
+        weir filter build                     builds the project in this folder\n  \
+        weir filter build mask                leaves mask/mask.wasm\n  \
+        weir filter build --watch --into ../filters\n  \
+        weir filter build --bundled           rebuilds filters/bundled in this repository\n\n\
+        When the language's compiler is missing it says how to get it. The module is loaded and tried\n\
+        on the project's samples.jsonl, with the options in its options.toml, before it is put in place.")]
     Build {
-        /// The filter's folder, with its Cargo.toml.
+        /// The filter's folder, with its filter.toml or Cargo.toml.
         #[arg(default_value = ".")]
         project: PathBuf,
+        /// Build again at each save.
+        #[arg(long, conflicts_with = "bundled")]
+        watch: bool,
+        /// Put the module into this folder too: the filters folder of a running router.
+        #[arg(long, value_name = "DIR", conflicts_with = "bundled")]
+        into: Option<PathBuf>,
         /// Rebuild the filters that are inside the binary, in the repository at PROJECT.
         #[arg(long)]
         bundled: bool,
@@ -144,6 +164,22 @@ pub enum FilterCommand {
         when fuzzing found a trap, a missed deadline, nonsense or growing memory (refusals and slow\n\
         calls are only told), or when a version fails on records that the old one took.")]
     Test(FilterTestArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct FilterNewArgs {
+    /// The filter's name: a-z, 0-9 and `-`.
+    pub name: String,
+    /// The language to write it in.
+    #[arg(long, short, value_name = "LANGUAGE", value_parser = languages())]
+    pub lang: String,
+    /// Where to write it; by default a folder of its name, here.
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+fn languages() -> PossibleValuesParser {
+    PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name))
 }
 
 #[derive(Args, Debug)]

@@ -21,6 +21,9 @@ use crate::guest::HostState;
 /// The answers to WASI's first version, assembled from `preview1.wat`.
 pub(crate) const PREVIEW1: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preview1.wasm"));
 
+/// AssemblyScript's `abort`, assembled from `assemblyscript.wat`.
+pub(crate) const ASSEMBLYSCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/assemblyscript.wasm"));
+
 /// Most random bytes that are given at once.
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
 /// What a stream says it takes at once.

@@ -1,13 +1,26 @@
 ;; WASI's first version (wasi_snapshot_preview1) with nothing in it, answered from inside the component. Only the
 ;; functions that a module imports are kept.
 ;;
-;; It uses the module's own memory and calls nobody, so that it can be called at any time, also while the module
-;; allocates memory for its caller. Its clock is therefore only a count: whoever wants the time asks weir:filter/host.
-;; Numbers returned: 0 success, 8 no such file descriptor, 52 not supported.
+;; It works on the module's own memory. The clock and the log are those of weir:filter/host; but while the module
+;; allocates memory for its caller nobody may be called (`weir_busy` is 1), and then the clock only moves on a little and
+;; what is printed is lost.
+;; Numbers returned: 0 success, 8 no such file descriptor, 28 invalid argument.
 (module
   (import "env" "memory" (memory 0))
-  (global $clock (mut i64) (i64.const 1000000000))
-  (global $random (mut i64) (i64.const 0x2545f4914f6cdd1d))
+  (import "__main_module__" "weir_busy" (global $busy (mut i32)))
+  (import "weir:filter/host@1.0.0" "now" (func $now (result i64)))
+  (import "weir:filter/host@1.0.0" "log" (func $log (param i32 i32 i32)))
+  (global $clock (mut i64) (i64.const 0))
+  (global $random (mut i64) (i64.const 0))
+
+  ;; The time in nanoseconds since 1970. It never goes back, and is never the same twice.
+  (func $time (result i64)
+    (local $time i64)
+    (if (i32.eqz (global.get $busy)) (then (local.set $time (call $now))))
+    (if (i64.le_s (local.get $time) (global.get $clock))
+      (then (local.set $time (i64.add (global.get $clock) (i64.const 1)))))
+    (global.set $clock (local.get $time))
+    (local.get $time))
 
   ;; No arguments and no environment: two counts of zero.
   (func $no_strings (param $count i32) (param $bytes i32) (result i32)
@@ -21,18 +34,19 @@
   (export "args_get" (func $nothing2))
   (export "environ_get" (func $nothing2))
 
-  ;; One microsecond later at each call.
+  ;; All clocks are the same one.
   (func (export "clock_time_get") (param $id i32) (param $precision i64) (param $time i32) (result i32)
-    (global.set $clock (i64.add (global.get $clock) (i64.const 1000)))
-    (i64.store (local.get $time) (global.get $clock))
+    (i64.store (local.get $time) (call $time))
     (i32.const 0))
   (func (export "clock_res_get") (param $id i32) (param $resolution i32) (result i32)
-    (i64.store (local.get $resolution) (i64.const 1000))
+    (i64.store (local.get $resolution) (i64.const 1))
     (i32.const 0))
 
-  ;; Xorshift: for hash tables, not for secrets.
+  ;; Xorshift, begun with the time: for hash tables, not for secrets.
   (func (export "random_get") (param $at i32) (param $length i32) (result i32)
     (local $end i32)
+    (if (i64.eqz (global.get $random))
+      (then (global.set $random (i64.or (i64.mul (call $time) (i64.const 0x2545f4914f6cdd1d)) (i64.const 1)))))
     (local.set $end (i32.add (local.get $at) (local.get $length)))
     (block $done
       (loop $next
@@ -40,25 +54,40 @@
         (global.set $random (i64.xor (global.get $random) (i64.shl (global.get $random) (i64.const 13))))
         (global.set $random (i64.xor (global.get $random) (i64.shr_u (global.get $random) (i64.const 7))))
         (global.set $random (i64.xor (global.get $random) (i64.shl (global.get $random) (i64.const 17))))
-        (i32.store8 (local.get $at) (i32.wrap_i64 (global.get $random)))
+        (i32.store8 (local.get $at) (i32.wrap_i64 (i64.shr_u (global.get $random) (i64.const 32))))
         (local.set $at (i32.add (local.get $at) (i32.const 1)))
         (br $next)))
     (i32.const 0))
 
-  ;; Printing succeeds and goes nowhere: the lengths of all pieces are added up.
+  ;; What is printed goes to Weir's log, a line for each piece: standard output as INFO, standard error as WARNING. The
+  ;; end of a line is the log's own.
+  (func $print (param $fd i32) (param $at i32) (param $length i32)
+    (block $done
+      (loop $trim
+        (br_if $done (i32.eqz (local.get $length)))
+        (br_if $done (i32.ne
+          (i32.load8_u (i32.sub (i32.add (local.get $at) (local.get $length)) (i32.const 1)))
+          (i32.const 10)))
+        (local.set $length (i32.sub (local.get $length) (i32.const 1)))
+        (br $trim)))
+    (if (i32.and (i32.ne (local.get $length) (i32.const 0)) (i32.eqz (global.get $busy)))
+      (then (call $log (i32.add (local.get $fd) (i32.const 1)) (local.get $at) (local.get $length)))))
   (func (export "fd_write") (param $fd i32) (param $pieces i32) (param $count i32) (param $written i32) (result i32)
     (local $sum i32)
+    (if (i32.gt_u (i32.sub (local.get $fd) (i32.const 1)) (i32.const 1)) (then (return (i32.const 8))))
     (block $done
       (loop $next
         (br_if $done (i32.eqz (local.get $count)))
+        (call $print (local.get $fd) (i32.load (local.get $pieces)) (i32.load offset=4 (local.get $pieces)))
         (local.set $sum (i32.add (local.get $sum) (i32.load offset=4 (local.get $pieces))))
         (local.set $pieces (i32.add (local.get $pieces) (i32.const 8)))
         (local.set $count (i32.sub (local.get $count) (i32.const 1)))
         (br $next)))
     (i32.store (local.get $written) (local.get $sum))
     (i32.const 0))
-  ;; Reading finds the end at once.
+  ;; Standard input is at its end.
   (func (export "fd_read") (param $fd i32) (param $pieces i32) (param $count i32) (param $read i32) (result i32)
+    (if (local.get $fd) (then (return (i32.const 8))))
     (i32.store (local.get $read) (i32.const 0))
     (i32.const 0))
   ;; Standard streams are character devices; there are no other descriptors.
@@ -68,27 +97,42 @@
     (i64.store offset=8 (local.get $stat) (i64.const -1))
     (i64.store offset=16 (local.get $stat) (i64.const -1))
     (i32.const 0))
-  (func (export "fd_fdstat_set_flags") (param i32 i32) (result i32) (i32.const 0))
-  (func (export "fd_close") (param i32) (result i32) (i32.const 0))
+  (func (export "fd_fdstat_set_flags") (param $fd i32) (param $flags i32) (result i32)
+    (select (i32.const 8) (i32.const 0) (i32.gt_u (local.get $fd) (i32.const 2))))
+  (func (export "fd_close") (param $fd i32) (result i32)
+    (select (i32.const 8) (i32.const 0) (i32.gt_u (local.get $fd) (i32.const 2))))
   (func (export "sched_yield") (result i32) (i32.const 0))
   (func (export "proc_exit") (param i32) (unreachable))
   (func (export "proc_raise") (param i32) (result i32) (unreachable))
 
-  ;; Nothing is ever ready but time passes: all events that were asked for have come.
+  ;; Nothing is ever ready, and nobody is made to wait: all events that were asked for have come, and the clock stands
+  ;; where the last of them wanted it.
   (func (export "poll_oneoff") (param $in i32) (param $out i32) (param $count i32) (param $events i32) (result i32)
     (local $at i32)
-    (global.set $clock (i64.add (global.get $clock) (i64.const 1000000)))
+    (local $until i64)
+    (if (i32.eqz (local.get $count)) (then (return (i32.const 28))))
+    (i32.store (local.get $events) (local.get $count))
     (block $done
       (loop $next
-        (br_if $done (i32.ge_u (local.get $at) (local.get $count)))
-        (i64.store (i32.add (local.get $out) (i32.mul (local.get $at) (i32.const 32)))
-          (i64.load (i32.add (local.get $in) (i32.mul (local.get $at) (i32.const 48)))))
-        (i64.store offset=8 (i32.add (local.get $out) (i32.mul (local.get $at) (i32.const 32))) (i64.const 0))
-        (i64.store offset=16 (i32.add (local.get $out) (i32.mul (local.get $at) (i32.const 32))) (i64.const 0))
-        (i64.store offset=24 (i32.add (local.get $out) (i32.mul (local.get $at) (i32.const 32))) (i64.const 0))
-        (local.set $at (i32.add (local.get $at) (i32.const 1)))
+        (br_if $done (i32.eqz (local.get $count)))
+        (i64.store (local.get $out) (i64.load (local.get $in)))
+        (i64.store offset=8 (local.get $out) (i64.const 0))
+        (i64.store offset=16 (local.get $out) (i64.const 0))
+        (i64.store offset=24 (local.get $out) (i64.const 0))
+        ;; Which kind of event comes back as the kind that was asked for.
+        (i32.store8 offset=10 (local.get $out) (i32.load8_u offset=8 (local.get $in)))
+        (if (i32.eqz (i32.load8_u offset=8 (local.get $in)))
+          (then
+            (local.set $until (i64.load offset=24 (local.get $in)))
+            ;; A time to wait, unless it is a moment.
+            (if (i32.eqz (i32.and (i32.load16_u offset=40 (local.get $in)) (i32.const 1)))
+              (then (local.set $until (i64.add (call $time) (local.get $until)))))
+            (if (i64.gt_s (local.get $until) (global.get $clock))
+              (then (global.set $clock (local.get $until))))))
+        (local.set $in (i32.add (local.get $in) (i32.const 48)))
+        (local.set $out (i32.add (local.get $out) (i32.const 32)))
+        (local.set $count (i32.sub (local.get $count) (i32.const 1)))
         (br $next)))
-    (i32.store (local.get $events) (local.get $count))
     (i32.const 0))
 
   ;; No files: these have no descriptor to work on.

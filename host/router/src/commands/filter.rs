@@ -1,18 +1,20 @@
-//! `weir filter`: list, build, test.
+//! `weir filter`: new, build, test, list.
 
-use std::path::Path;
+mod build;
+
 use std::process::ExitCode;
-
-use anyhow::Context;
 
 use crate::cli::{FilterCommand, RunArgs};
 use crate::commands::{run, show};
-use crate::{filter_build, filter_test, filters, wiring};
+use crate::{filter_test, filters, wiring};
 
 pub fn run(command: FilterCommand) -> anyhow::Result<ExitCode> {
     match command {
         FilterCommand::List(args) => list(&args),
-        FilterCommand::Build { project, bundled, output } => build(&project, bundled, output.as_deref()),
+        FilterCommand::New(args) => build::new(&args),
+        FilterCommand::Build { project, bundled: true, output, .. } => build::bundled(&project, output.as_deref()),
+        FilterCommand::Build { project, watch: true, into, .. } => build::watch(&project, into.as_deref()),
+        FilterCommand::Build { project, into, .. } => build::once(&project, into.as_deref()),
         FilterCommand::Test(args) => filter_test::run(&args),
     }
 }
@@ -58,20 +60,4 @@ fn paths(paths: &[String]) -> String {
         true => "everything".to_string(),
         false => paths.join(", "),
     }
-}
-
-fn build(project: &Path, bundled: bool, output: Option<&Path>) -> anyhow::Result<ExitCode> {
-    match bundled {
-        true => {
-            let folder = output.map_or_else(|| project.join("filters/bundled"), Path::to_path_buf);
-            filter_build::build_bundled(project, &folder)?;
-        }
-        false => {
-            let built = filter_build::build(project)?;
-            let module = project.join(built.file_name().context("a module has a name")?);
-            std::fs::copy(&built, &module).with_context(|| format!("can't write {}", module.display()))?;
-            eprintln!("built {}; copy it into the filters folder of a running weir", module.display());
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }

@@ -12,8 +12,8 @@ use std::path::Path;
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-use super::project::Project;
-use super::toolchain::Toolchain;
+use super::cargo::Project;
+use super::rust::Toolchain;
 
 /// The bundled filters, in the order of the manifest.
 const FILTERS: [&str; 13] = [
@@ -64,7 +64,7 @@ pub fn build_bundled(repo: &Path, folder: &Path) -> anyhow::Result<()> {
         let project = Project::read(&repo.join("filters").join(name))?;
         // Taken before the build: a source that changes during it shows as changed.
         let sources = sources_digest(repo, name)?;
-        let built = super::build_with(&toolchain, &project)?;
+        let built = super::languages::rust::compile(&toolchain, &project)?;
         let bytes = read(&built)?;
         let module = folder.join(format!("{name}.wasm"));
         fs::write(&module, &bytes).with_context(|| format!("can't write `{}`", module.display()))?;

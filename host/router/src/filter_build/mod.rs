@@ -1,62 +1,74 @@
-//! Builds filters: `weir filter build`.
+//! Projects of filters, in any language: `weir filter new` writes one, `weir filter build` makes a module of it.
 //!
-//! A filter project is a folder with a `Cargo.toml` whose library is a `cdylib`. What is built is a core module
-//! that carries its component type; the engine makes the component of it. The filters that come inside the binary
-//! are built the same way, with a manifest that says of which sources.
+//! A project is a folder with a `filter.toml`, which names the filter and its language; a folder with a `Cargo.toml`
+//! alone is one in Rust. Building is the same for all: the language's compiler leaves a file, the engine makes a
+//! component of it, the component is loaded, configured and tried on the project's samples, and only then put in place.
 //!
 //! | file | what it is for |
 //! |---|---|
-//! | `toolchain` | finds a Rust that compiles for WebAssembly, or says how to get one |
-//! | `project` | what cargo knows of a project: name, version, folders |
+//! | `languages/` | one file for each language: its example, its helper, how its compiler is found and called |
+//! | `manifest` | `filter.toml`, and the folders of a project |
+//! | `write` | writes a new project |
+//! | `tool` | finds a compiler, or says how to get it |
+//! | `check` | loads what was built and tries it on samples |
+//! | `watch` | builds again whenever a source is saved |
+//! | `cargo`, `rust` | what cargo knows of a project; a Rust that compiles for WebAssembly |
 //! | `bundled` | the filters inside the binary, their manifest and its check |
 //!
-//! Nothing here needs a network unless cargo has to fetch a dependency.
+//! Nothing here needs a network, but the package managers that a compiler fetches dependencies with. **A module that
+//! doesn't load is never put in place.**
 
 mod bundled;
-mod project;
+mod cargo;
+mod check;
+mod languages;
+mod manifest;
+mod rust;
 #[cfg(test)]
 mod tests;
-mod toolchain;
+mod tool;
+mod watch;
+mod write;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 pub use bundled::build_bundled;
-use project::Project;
-use toolchain::{TARGET, Toolchain};
+pub use check::Tried;
+pub use languages::LANGUAGES;
+pub use manifest::Manifest;
+pub use watch::watch;
+pub use write::write;
 
-/// The profile that filters of a workspace that has it are built with.
-const PROFILE: &str = "wasm";
-
-/// Builds the filter in a folder and returns its module.
-pub fn build(folder: &Path) -> anyhow::Result<PathBuf> {
-    let project = Project::read(folder)?;
-    let toolchain = Toolchain::find()?;
-    build_with(&toolchain, &project)
+/// What became of a project.
+pub struct Built {
+    /// The component, beside the sources.
+    pub module: PathBuf,
+    pub bytes: usize,
+    /// What it did to the samples.
+    pub tried: Tried,
 }
 
-fn build_with(toolchain: &Toolchain, project: &Project) -> anyhow::Result<PathBuf> {
-    // A folder of its own: the flags differ from those of native builds, which would be built again each time.
-    let target_folder = project.target_folder.join("wasm");
-    let profile = if project.has_profile(PROFILE)? { PROFILE } else { "release" };
-    let mut cargo = toolchain.cargo();
-    cargo
-        .current_dir(&project.folder)
-        .args(["build", "--target", TARGET, "--profile", profile, "--package", &project.package])
-        .arg("--target-dir")
-        .arg(&target_folder);
-    let status = cargo.status().context("can't run cargo; install Rust from https://rustup.rs")?;
-    if !status.success() {
-        bail!("filter `{}`: cargo failed ({status}); what it said stands above", project.package);
-    }
-    let module = target_folder.join(TARGET).join(profile).join(format!("{}.wasm", project.library));
-    if !module.is_file() {
-        bail!(
-            "filter `{}`: cargo built no `{}`; set `crate-type = [\"cdylib\"]` under `[lib]` in its Cargo.toml",
-            project.package,
-            module.display()
-        );
-    }
-    Ok(module)
+/// Builds the filter in a folder, tries it, and puts its component beside the sources.
+pub fn build(folder: &Path) -> anyhow::Result<Built> {
+    let manifest = Manifest::read(folder)?;
+    let name = &manifest.name;
+    let left = (manifest.language.build)(&manifest)?;
+    let file = fs::read(&left).with_context(|| format!("filter `{name}`: can't read `{}`", left.display()))?;
+    let component =
+        weir_engine::component_bytes(&file).map_err(|problem| anyhow::anyhow!("filter `{name}`: {problem}"))?;
+    let tried = check::check(&manifest, &component)?;
+    let module = manifest.module();
+    put(&component, &module)?;
+    Ok(Built { module, bytes: component.len(), tried })
+}
+
+/// Puts a file in place in one step, so that nobody reads half of it.
+pub fn put(bytes: &[u8], path: &Path) -> anyhow::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    written.with_context(|| format!("can't write `{}`", path.display()))
 }

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::bundled::check_manifest;
-use super::project::Project;
-use super::toolchain::{TARGET, Toolchain};
+use super::cargo::Project;
+use super::languages::{COMMON, LANGUAGES};
+use super::manifest::Manifest;
+use super::rust::{TARGET, Toolchain};
 
 fn put(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
@@ -63,4 +66,47 @@ fn a_folder_that_is_no_filter_is_refused_with_what_is_missing() {
 fn the_bundled_filters_are_built_from_the_sources_that_are_there() {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     check_manifest(&repo).unwrap_or_else(|error| panic!("{error:#}"));
+}
+
+/// What of a folder is in the repository, or will be.
+fn listed(folder: &str) -> Vec<String> {
+    let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut git = Command::new("git");
+    git.current_dir(repo).args(["ls-files", "--cached", "--others", "--exclude-standard", folder]);
+    let output = git.output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_new_project_has_every_file_of_its_example_and_of_its_helper() {
+    for language in LANGUAGES {
+        let from: Vec<&str> = language.files.iter().map(|file| file.from).collect();
+        let example = listed(&format!("examples/filters/{}", language.name));
+        let helper = listed(&format!("guest-sdk/{}", language.name));
+        let is_wanted = |file: &&String| !file.ends_with("README.md") && !file.contains("/test_");
+        for file in example.iter().chain(&helper).filter(is_wanted) {
+            assert!(from.contains(&file.as_str()), "{}: `{file}` is not in its list", language.name);
+        }
+        let names = language.files.iter().map(|file| file.text).collect::<String>();
+        assert!(names.contains("my-filter"), "{}: nothing has the name", language.name);
+    }
+    let common: Vec<&str> = COMMON.iter().map(|file| file.from).collect();
+    assert_eq!(listed("examples/filters/project").len(), common.len());
+}
+
+#[test]
+fn a_project_says_what_is_wrong_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let problem = |text: &str| {
+        put(folder.path(), "filter.toml", text);
+        let problem = Manifest::read(folder.path()).err().map(|error| format!("{error:#}"));
+        problem.unwrap_or_default()
+    };
+    assert!(problem("name = \"a\"\nlanguage = \"cobol\"").contains("`cobol`"));
+    assert!(problem("name = \"A b\"\nlanguage = \"c\"").contains("a-z"));
+    assert!(problem("name = \"a\"\nlanguage = \"c\"\nouput = \"x\"").contains("ouput"));
+    assert_eq!(problem("name = \"a\"\nlanguage = \"c\""), "");
+    let manifest = Manifest::read(folder.path()).unwrap();
+    assert!(manifest.module().ends_with("a.wasm"));
 }

@@ -1,0 +1,3 @@
+module my-filter
+
+go 1.24

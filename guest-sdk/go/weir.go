@@ -1,0 +1,120 @@
+// Package weir is what filters for Weir in Go are written with. It needs nothing but Go's own compiler.
+//
+// A filter calls [Run] from an init function; Weir calls its Process once for every record. Records are read where they
+// lie, as MessagePack: looking at a field copies nothing. A [Record] or [Value], and a text taken from one with
+// [Value.Text], live until Process returns; [Value.String] makes a copy that lives on.
+//
+// Paths have dots and reach into lists by index: "context.user.email", "tags.0". A dot or a backslash inside a key is
+// written with a backslash before it.
+//
+// A filter that remembers something calls stateful.Keep of the package beside this one too.
+package weir
+
+import "unsafe"
+
+// Filter says what a filter is and does.
+type Filter struct {
+	Name, Version, Description string
+	// Options points to a struct that the operator's options are read into, as encoding/json does it; what it holds
+	// before are the defaults. An option that it has no field for is refused.
+	Options any
+	// Configure is called when Options are read. An error keeps the filter from being used and is shown to the operator.
+	// It may be nil.
+	Configure func() error
+	// Process decides about a record.
+	Process func(record *Record) Verdict
+}
+
+// Run gives Weir the filter. Call it from init: main is never called.
+func Run(filter Filter) { running = filter }
+
+var running Filter
+
+// Level is how severe a record is.
+type Level uint8
+
+// The levels, from least to most severe.
+const (
+	Trace Level = iota
+	Debug
+	Info
+	Warning
+	Error
+	Critical
+)
+
+var levels = [...]string{"TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
+
+// String is the level as records write it.
+func (level Level) String() string { return levels[level] }
+
+// Verdict is what becomes of a record.
+type Verdict uint8
+
+const (
+	// Keep lets it go on, with the changes that were made.
+	Keep Verdict = iota
+	// Drop ends it here; its sender is told that it was accepted.
+	Drop
+	// Replace puts what [Record.Another] made in its place.
+	Replace
+	// Fail says that the filter can't decide; see [Record.Fail].
+	Fail
+)
+
+// Log writes a line to Weir's own log. What is printed goes there too.
+func Log(level Level, line string) { hostLog(uint32(level), start(line), uint32(len(line))) }
+
+// Count adds to a counter, which is shown with Weir's metrics. At most 64 names.
+func Count(counter string, add uint64) { hostCounter(start(counter), uint32(len(counter)), add) }
+
+// Now is the time, in nanoseconds since 1970-01-01 UTC.
+func Now() int64 { return hostNow() }
+
+// Get reads from the store: small, in memory, shared by all instances and versions of the filter.
+func Get(key string) (value string, found bool) {
+	var list [3]uint32
+	hostGet(start(key), uint32(len(key)), unsafe.Pointer(&list))
+	if list[0]&1 == 0 {
+		return "", false
+	}
+	// Weir wrote it into the room.
+	from := list[1] - pointer(unsafe.Pointer(unsafe.SliceData(room)))
+	return string(room[from : from+list[2]]), true
+}
+
+// Set writes to the store, for some milliseconds.
+func Set(key, value string, ttlMS uint64) {
+	hostSet(start(key), uint32(len(key)), start(value), uint32(len(value)), ttlMS)
+}
+
+// Add adds to a number in the store and returns the sum.
+func Add(key string, delta int64, ttlMS uint64) int64 {
+	return hostAdd(start(key), uint32(len(key)), delta, ttlMS)
+}
+
+// Delete forgets a key of the store.
+func Delete(key string) { hostDelete(start(key), uint32(len(key))) }
+
+func start(text string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(text)) }
+
+//go:wasmimport weir:filter/host@1.0.0 log
+func hostLog(level uint32, at unsafe.Pointer, length uint32)
+
+//go:wasmimport weir:filter/host@1.0.0 counter
+func hostCounter(at unsafe.Pointer, length uint32, add uint64)
+
+//go:wasmimport weir:filter/host@1.0.0 now
+func hostNow() int64
+
+//go:wasmimport weir:filter/host@1.0.0 kv-get
+func hostGet(at unsafe.Pointer, length uint32, list unsafe.Pointer)
+
+//go:wasmimport weir:filter/host@1.0.0 kv-set
+func hostSet(at unsafe.Pointer, length uint32, value unsafe.Pointer, size uint32, ttl uint64)
+
+//go:wasmimport weir:filter/host@1.0.0 kv-add
+func hostAdd(at unsafe.Pointer, length uint32, delta int64, ttl uint64) int64
+
+//go:wasmimport weir:filter/host@1.0.0 kv-delete
+func hostDelete(at unsafe.Pointer, length uint32)

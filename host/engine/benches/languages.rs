@@ -1,0 +1,134 @@
+//! What the same filter costs in every language: size, compiling, starting, and each record, beside the same Rust
+//! natively. The filter is the example of `weir filter new`: it masks `context.email`, drops DEBUG, counts.
+//!
+//! `cargo bench -p weir-engine --bench languages -- MODULE...` with the modules that `weir filter build` left. Figures
+//! a record are CPU time of this thread and include the copy of the batch that each run is given. One record in ten is
+//! dropped, six in ten are masked.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Instant;
+
+use my_filter::MyFilter;
+use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
+use weir_guest::{BatchFilter, Output};
+use weir_record::{Aliases, Batch, Defaults, Level};
+
+/// Runs of which the median is taken.
+const RUNS: usize = 5;
+
+/// Records of a run: CPU time is counted by the tick of the system's clock.
+const RECORDS: usize = 100_000;
+
+/// Instances that are started at once to see what one costs.
+const INSTANCES: usize = 21;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let native = [100, 1000].map(natively);
+    println!(
+        "{:<28} {:>10} {:>12} {:>10} {:>12} {:>9} {:>9} {:>7} {:>7}",
+        "", "bytes", "compile ms", "cached ms", "instance us", "ns@100", "ns@1000", "/native", "/native"
+    );
+    println!("{:<28} {:>10} {:>12} {:>10} {:>12} {:>9.0} {:>9.0}", "native Rust", "", "", "", "", native[0], native[1]);
+    for path in std::env::args().skip(1).filter(|word| !word.starts_with("--")) {
+        measure(Path::new(&path), native)?;
+    }
+    Ok(())
+}
+
+fn measure(path: &Path, native: [f64; 2]) -> Result<(), Failure> {
+    let module = std::fs::read(path)?;
+    let cache = std::env::temp_dir().join(format!("weir-languages-{}", std::process::id()));
+    let load = |workers| -> Result<_, Failure> {
+        let engine = Engine::new(EngineOptions { cache_folder: Some(cache.clone()), workers })?;
+        let start = Instant::now();
+        let filter = engine.load(&FilterSpec::new("mask"), &module)?;
+        Ok((start.elapsed().as_secs_f64() * 1e3, engine, filter))
+    };
+    let (first, engine, filter) = load(1)?;
+    // The compiled module is written by another thread.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let (cached, ..) = load(1)?;
+    let (many, ..) = load(INSTANCES)?;
+    let chain = Chain(vec![filter]);
+    let [small, large] = [100, 1000].map(|count| {
+        let mut worker = Worker::new(engine.clone());
+        let batch = batch(count);
+        median(count, || {
+            let outcome = worker.run(&chain, batch.clone());
+            assert!(outcome.failed.is_empty(), "{}", outcome.failed[0].reason);
+            black_box(outcome);
+        })
+    });
+    println!(
+        "{:<28} {:>10} {first:>12.1} {cached:>10.1} {:>12.0} {small:>9.0} {large:>9.0} {:>7.1} {:>7.1}",
+        path.display().to_string().chars().rev().take(28).collect::<Vec<_>>().into_iter().rev().collect::<String>(),
+        module.len(),
+        (many - cached).max(0.0) * 1e3 / (INSTANCES - 1) as f64,
+        small / native[0],
+        large / native[1],
+    );
+    std::fs::remove_dir_all(&cache)?;
+    Ok(())
+}
+
+fn natively(count: usize) -> f64 {
+    let mut filter = <MyFilter as BatchFilter>::new(Default::default()).expect("the default options");
+    let batch = batch(count);
+    median(count, || {
+        let mut output = Output::new();
+        filter.process_batch(batch.clone().bytes(), &mut output).expect("canonical records");
+        black_box(output.into_parts());
+    })
+}
+
+/// The median over several runs, in nanoseconds a record.
+fn median(records: usize, mut run: impl FnMut()) -> f64 {
+    let mut figures: Vec<f64> = (0..=RUNS)
+        .map(|_| {
+            let start = cpu_ns();
+            for _ in 0..RECORDS / records {
+                run();
+            }
+            (cpu_ns() - start) as f64 / RECORDS as f64
+        })
+        .skip(1)
+        .collect();
+    figures.sort_by(f64::total_cmp);
+    figures[RUNS / 2]
+}
+
+/// CPU time of this thread.
+fn cpu_ns() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let on_cpu = stat.as_ref().and_then(|stat| stat.split(' ').next()?.parse().ok());
+    on_cpu.expect("this bench needs the CPU time that Linux keeps of every thread")
+}
+
+/// Records of about 330 bytes.
+fn batch(count: usize) -> Batch {
+    let aliases = Aliases::default();
+    let received_ns = 1_767_323_045_000_000_006;
+    let defaults = Defaults { received_ns, source: "bench", level: Level::Info, context: &[], aliases: &aliases };
+    let mut batch = Batch::new();
+    for number in 0..count {
+        let level = if number % 10 == 9 { "DEBUG" } else { "INFO" };
+        let mut json = String::new();
+        // Writing into a string can't fail.
+        let _ = write!(
+            json,
+            r#"{{"level":"{level}","source":"checkout","message":"order {number:016x} paid with card ending in 1111 after {} ms","metadata":{{"attempt":1,"cached":false,"amount":12.5,"path":"/v1/orders/{number}"}},"context":{{"request_id":"{number:032x}","user":{{"id":{number},"plan":"team"}}"#,
+            number % 1000,
+        );
+        if number % 10 < 6 {
+            let _ = write!(json, r#","email":"user{number}@example.com""#);
+        }
+        json.push_str("}}");
+        let bad = weir_record::read_json(json.as_bytes(), &defaults, &mut batch).expect("our own JSON");
+        assert!(bad.is_empty(), "{}", bad[0].error);
+    }
+    batch
+}

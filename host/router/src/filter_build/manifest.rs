@@ -1,0 +1,97 @@
+//! `filter.toml`: what a project says of itself.
+//!
+//! ```toml
+//! name = "shout"            # the module is shout.wasm
+//! language = "zig"
+//! output = "shout.wasm"     # may be left out
+//! ```
+//!
+//! Beside it may lie `options.toml`, the options that the filter is tried with, and `samples.jsonl`, the records.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+use super::cargo::Project;
+use super::languages::{self, Language};
+
+/// The file that makes a folder a project.
+const FILE: &str = "filter.toml";
+
+/// Where compilers leave what they make, in a project's folder.
+const BUILD_FOLDER: &str = "target";
+
+/// A filter's project.
+pub struct Manifest {
+    pub folder: PathBuf,
+    pub name: String,
+    pub language: &'static Language,
+    /// The component's file, in the folder.
+    output: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    language: String,
+    output: Option<PathBuf>,
+}
+
+impl Manifest {
+    /// Reads the project in a folder.
+    pub fn read(folder: &Path) -> anyhow::Result<Self> {
+        let path = folder.join(FILE);
+        if !path.is_file() {
+            return Self::of_cargo(folder);
+        }
+        let text = fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))?;
+        let written: Written = toml::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
+        check_name(&written.name).with_context(|| format!("`{}`", path.display()))?;
+        let language = languages::find(&written.language).with_context(|| format!("`{}`", path.display()))?;
+        let folder = fs::canonicalize(folder).with_context(|| format!("can't open `{}`", folder.display()))?;
+        let output = written.output.unwrap_or_else(|| format!("{}.wasm", written.name).into());
+        Ok(Self { folder, name: written.name, language, output })
+    }
+
+    /// A crate without a `filter.toml`.
+    fn of_cargo(folder: &Path) -> anyhow::Result<Self> {
+        if !folder.join("Cargo.toml").is_file() {
+            bail!(
+                "no filter project in `{}`: it has no {FILE} (nor a Cargo.toml); make one with `weir filter new`",
+                folder.display()
+            );
+        }
+        let project = Project::read(folder)?;
+        Ok(Self {
+            name: project.package,
+            language: &languages::rust::LANGUAGE,
+            output: format!("{}.wasm", project.library).into(),
+            folder: project.folder,
+        })
+    }
+
+    /// Where the finished component goes.
+    pub fn module(&self) -> PathBuf {
+        self.folder.join(&self.output)
+    }
+
+    /// A folder for what compilers leave, which nobody needs to keep.
+    pub fn build_folder(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.join(BUILD_FOLDER);
+        fs::create_dir_all(&folder).with_context(|| format!("can't create `{}`", folder.display()))?;
+        Ok(folder)
+    }
+}
+
+/// A filter's name is the name of its file, of its package in several languages, and a label of metrics.
+pub fn check_name(name: &str) -> anyhow::Result<()> {
+    let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let starts = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    if !starts || !name.bytes().all(fine) || name.len() > 40 || name.ends_with('-') {
+        bail!("`{name}` can't be a filter's name; take up to 40 of a-z, 0-9 and `-`, beginning with a letter");
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Builds a project again whenever one of its sources is saved, until the program is stopped.
+//!
+//! Events only say that something moved; whether a source changed is seen by looking, so that what a compiler writes
+//! into the folder starts nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::SystemTime;
+
+use anyhow::Context;
+use notify::{Event, RecursiveMode, Watcher};
+
+use crate::limits;
+
+/// Folders that hold no sources, beside those whose names begin with a dot.
+const OTHER_FOLDERS: [&str; 5] = ["target", "node_modules", "zig-out", "venv", "__pycache__"];
+
+/// The sources of a project: when each was saved, and its length.
+type Sources = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
+
+/// Calls `build` now and after each change of a source in `folder`. Comes back only with an error of watching.
+pub fn watch(folder: &Path, mut build: impl FnMut()) -> anyhow::Result<()> {
+    let (said, events) = mpsc::channel();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // Building reads the sources, which is no change. An error of sending: nobody waits any more.
+        if !event.as_ref().is_ok_and(|event| event.kind.is_access()) {
+            let _ = said.send(event.map(|_| ()));
+        }
+    })
+    .context("can't watch for changes")?;
+    watcher
+        .watch(folder, RecursiveMode::Recursive)
+        .with_context(|| format!("can't watch `{}` for changes", folder.display()))?;
+    loop {
+        // Looked at before the build: what is saved during it is built next.
+        let built = sources(folder);
+        build();
+        while sources(folder) == built {
+            settle(&events)?;
+        }
+    }
+}
+
+/// Waits for an event, and until nothing has moved for a moment.
+fn settle(events: &Receiver<notify::Result<()>>) -> anyhow::Result<()> {
+    events.recv().context("the watch ended")?.context("watching for changes")?;
+    loop {
+        match events.recv_timeout(limits::SETTLE) {
+            Ok(event) => event.context("watching for changes")?,
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Err(ended @ RecvTimeoutError::Disconnected) => return Err(ended).context("the watch ended"),
+        }
+    }
+}
+
+fn sources(folder: &Path) -> Sources {
+    let mut found = Sources::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // A folder that went away in between has no sources.
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            let Ok(about) = entry.metadata() else { continue };
+            if name.starts_with('.') || name == "Cargo.lock" || name.contains(".wasm") {
+                continue;
+            }
+            match about.is_dir() {
+                true if OTHER_FOLDERS.contains(&&*name) => {}
+                true => folders.push(path),
+                false => {
+                    found.insert(path, (about.modified().ok(), about.len()));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_compiler_leaves_is_no_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |path: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        put("filter.c");
+        let before = sources(folder.path());
+        assert_eq!(before.len(), 1);
+        for path in ["target/a.o", "node_modules/b/c.js", ".zig-cache/d", "mask.wasm", "mask.wasm.new", "Cargo.lock"] {
+            put(path);
+        }
+        assert_eq!(sources(folder.path()), before);
+        put("src/other.c");
+        assert_ne!(sources(folder.path()), before);
+    }
+}

