@@ -3,8 +3,11 @@
 
 mod bounds;
 mod load;
+mod numbers;
 mod outcomes;
 mod state;
+mod times;
+mod typed;
 
 #[path = "../../../../tests/hostile/mod.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]

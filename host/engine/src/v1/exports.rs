@@ -158,7 +158,7 @@ impl Exports {
         match &self.process {
             Process::Typed { process, reads } => {
                 let verdicts = typed::call(process, reads, guest, batch, range.clone(), deadline)?;
-                typed::apply(batch, range, &verdicts, part).map_err(CallError::nonsense)
+                typed::apply(batch, range, reads, &verdicts, part).map_err(CallError::nonsense)
             }
             Process::Packed { process, encoding, .. } => {
                 let output = packed::call(process, *encoding, guest, batch, range.clone(), deadline, part)?;

@@ -60,6 +60,22 @@ impl Reads {
             }
         }
     }
+
+    /// Calls `found` for each list and map that is read and has no value in it, so that no field shows it: the
+    /// outermost of each.
+    pub fn walk_hollow<'a>(
+        &self,
+        record: Record<'a>,
+        path: &mut String,
+        found: &mut impl FnMut(&str, Value<'a>),
+    ) {
+        path.clear();
+        for (key, value) in record.entries().filter(|(key, _)| !HEAD.contains(key)) {
+            if let Some(node) = self.0.child(key) {
+                step_hollow(node, key, value, path, found);
+            }
+        }
+    }
 }
 
 impl Node {
@@ -101,6 +117,49 @@ fn step<'a>(node: &Node, key: &str, value: Value<'a>, path: &mut String, found: 
         }
     }
     path.truncate(length);
+}
+
+fn step_hollow<'a>(
+    node: &Node,
+    key: &str,
+    value: Value<'a>,
+    path: &mut String,
+    found: &mut impl FnMut(&str, Value<'a>),
+) {
+    let length = path.len();
+    if length > 0 {
+        path.push('.');
+    }
+    push_key(path, key);
+    match value {
+        hollow if node.all && is_hollow(hollow) => found(path, hollow),
+        Value::Map(map) => {
+            for (key, value) in map.iter() {
+                if let Some(child) = node.child(key) {
+                    step_hollow(child, key, value, path, found);
+                }
+            }
+        }
+        Value::Array(list) => {
+            for (index, value) in list.iter().enumerate() {
+                let index = index.to_string();
+                if let Some(child) = node.child(&index) {
+                    step_hollow(child, &index, value, path, found);
+                }
+            }
+        }
+        _ => {}
+    }
+    path.truncate(length);
+}
+
+/// Whether nothing but lists and maps is in a value.
+fn is_hollow(value: Value<'_>) -> bool {
+    match value {
+        Value::Map(map) => map.iter().all(|(_, value)| is_hollow(value)),
+        Value::Array(list) => list.iter().all(is_hollow),
+        _ => false,
+    }
 }
 
 fn lower(value: Value<'_>) -> ValueIn<'_> {
