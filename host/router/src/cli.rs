@@ -99,8 +99,19 @@ pub struct ValidateArgs {
 
 #[derive(Subcommand, Debug)]
 pub enum FilterCommand {
-    /// Lists the filters of a configuration, or the bundled ones.
-    List(RunArgs),
+    /// Lists the filters that would run: their rights, imports, digests; memory and time from the running router.
+    #[command(after_help = "Examples:\n  \
+        weir filter list                      what runs with no configuration\n  \
+        weir filter list --config weir.toml   what each filter may see and change, and what it takes")]
+    List(FilterListArgs),
+    /// Goes back to the version of a filter that ran before, in a running router too.
+    #[command(after_help = "Examples:\n  \
+        weir filter rollback redact\n  \
+        weir filter list --versions           what there is to go back to\n  \
+        weir filter rollback redact --to 3f2504e0\n\n\
+        It holds as long as the module that it replaces lies in the filters folder: another one\n\
+        that is put there is taken up as ever.")]
+    Rollback(FilterRollbackArgs),
     /// Builds a Rust filter to a module, or rebuilds the bundled ones.
     #[command(after_help = "Examples:\n  \
         weir filter build my-filter           leaves my-filter/my_filter.wasm\n  \
@@ -122,6 +133,29 @@ pub enum FilterCommand {
         weir filter test bundled:redact --samples - < today.jsonl\n  \
         weir filter test bundled:level --options '{\"default\":\"ERROR\"}'")]
     Test(FilterTestArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct FilterListArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Where the router listens; by default as the configuration says.
+    #[arg(long, value_name = "ADDR")]
+    pub address: Option<SocketAddr>,
+    /// Show the versions that ran as well, which `weir filter rollback` can go back to.
+    #[arg(long)]
+    pub versions: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct FilterRollbackArgs {
+    /// The filter's name.
+    pub name: String,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The version to go back to, by the beginning of its digest; by default the one before.
+    #[arg(long, value_name = "DIGEST")]
+    pub to: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -8,6 +8,8 @@
 //! | `wiring.rs` | builds the parts from the last to the first, stops them from the first to the last |
 //! | `pipeline.rs` | deliveries through the filters into the journal, and the answers back |
 //! | `filters.rs` | which filters run: loading, swapping, the filters folder |
+//! | `versions.rs` | the versions of each filter that ran, to go back to |
+//! | `canary.rs` | a new version on trial in the shadow of the running one |
 //! | `parts.rs` | what the configuration means to each part |
 //! | `outlets.rs` | which sinks run |
 //! | `reload.rs` | watches configuration and filters folder; SIGHUP |
@@ -24,6 +26,7 @@
 
 mod bench;
 mod bundled;
+mod canary;
 mod cli;
 mod client;
 mod commands;
@@ -39,6 +42,7 @@ mod pipeline;
 mod quarantine;
 mod reload;
 mod sample;
+mod versions;
 mod wiring;
 
 use std::process::ExitCode;

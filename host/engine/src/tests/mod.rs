@@ -5,6 +5,8 @@ mod bounds;
 mod load;
 mod numbers;
 mod outcomes;
+mod rights;
+mod shadow;
 mod state;
 mod times;
 mod typed;

@@ -36,7 +36,7 @@ fn numbers(expected: &[(&str, u64)]) -> BTreeMap<String, u64> {
 }
 
 /// Loads a guest and runs one batch after the other through it.
-fn work<'a>(module: &[u8], batches: &[&[&'a str]]) -> BTreeMap<String, u64> {
+fn work(module: &[u8], batches: &[&[&str]]) -> BTreeMap<String, u64> {
     counted(|| {
         let engine = engine();
         let filter = engine.load(&spec("f"), module).unwrap();
@@ -109,14 +109,22 @@ fn what_a_filter_refuses_itself_has_a_kind_of_its_own() {
           (call $pair (i32.const 260) (i32.const 512) (i32.const 2))
           (i32.const 256))"#,
     );
-    let expected = [
-        ("calls", 3),
-        ("records_in", 2),
-        ("records_failed", 2),
-        ("errors refused", 3),
-        ("process_seconds_count", 3),
-    ];
+    let expected =
+        [("calls", 3), ("records_in", 2), ("records_failed", 2), ("errors refused", 3), ("process_seconds_count", 3)];
     assert_eq!(work(&hostile::module(refusing), &[&["a", "b"]]), numbers(&expected));
+}
+
+#[test]
+fn what_a_filter_may_not_change_is_counted_as_overstepping() {
+    let found = counted(|| {
+        let engine = engine();
+        let writes = Some(vec!["other".to_owned()]);
+        let filter = engine.load(&FilterSpec { writes, ..spec("f") }, &hostile::module(PATCH)).unwrap();
+        Worker::new(engine).run(&chain(&[&filter]), batch(["a", "b"]));
+    });
+    let expected =
+        [("calls", 3), ("records_in", 2), ("records_failed", 2), ("errors overstep", 3), ("process_seconds_count", 3)];
+    assert_eq!(found, numbers(&expected));
 }
 
 #[test]
@@ -145,7 +153,11 @@ fn an_instance_that_can_not_be_started_again_is_counted_as_such_and_its_batch_fa
 
 #[test]
 fn a_tick_that_fails_is_counted_among_the_errors_alone() {
-    let text = hostile::text(COUNT).replacen("(call $store_big_endian (i32.const 534) (global.get $count))", "(unreachable)", 1);
+    let text = hostile::text(COUNT).replacen(
+        "(call $store_big_endian (i32.const 534) (global.get $count))",
+        "(unreachable)",
+        1,
+    );
     let found = counted(|| {
         let engine = engine();
         let filter = engine.load(&spec("f"), &hostile::assemble(&text)).unwrap();
@@ -157,9 +169,11 @@ fn a_tick_that_fails_is_counted_among_the_errors_alone() {
 
 #[test]
 fn every_kind_of_failure_is_tried_here() {
-    let tried = [FailureKind::Refused, FailureKind::Start];
+    let tried = [FailureKind::Refused, FailureKind::Overstep, FailureKind::Start];
     let hostile = HOSTILE.iter().map(|(guest, _)| kind_of(guest.0));
-    let missing: Vec<_> =
-        FailureKind::ALL.into_iter().filter(|kind| !tried.contains(kind) && !hostile.clone().any(|h| h == *kind)).collect();
+    let missing: Vec<_> = FailureKind::ALL
+        .into_iter()
+        .filter(|kind| !tried.contains(kind) && !hostile.clone().any(|h| h == *kind))
+        .collect();
     assert_eq!(missing, []);
 }

@@ -94,7 +94,9 @@ fn from_a_typed_filter() {
         assert_eq!(times(&module), (vec![TIME_NS, TIME_NS], vec![ns]), "the views as they came, and that of the tick");
         let expanded = text.replacen(
             "(i32.store8 (local.get $verdict) (i32.const 3))",
-            &format!("(i32.store8 (local.get $verdict) (i32.const 3)) (i64.store (local.get $copies) (i64.const {ns}))"),
+            &format!(
+                "(i32.store8 (local.get $verdict) (i32.const 3)) (i64.store (local.get $copies) (i64.const {ns}))"
+            ),
             1,
         );
         assert_eq!(times(&hostile::assemble(&expanded)).0, [ns, TIME_NS]);

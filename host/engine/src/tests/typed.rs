@@ -55,7 +55,11 @@ fn lists_and_maps_without_a_value_stay_where_they_stood_when_a_record_is_expande
 fn reading_one_path() -> Vec<u8> {
     let reads = "(data (i32.const 560) \"context.n\") (data (i32.const 576) \"\\30\\02\\00\\00\\09\\00\\00\\00\")";
     let text = hostile::text(TYPED_COUNT)
-        .replacen("(call $pair (i32.const 152) (i32.const 0) (i32.const 0))", "(call $pair (i32.const 152) (i32.const 576) (i32.const 1))", 1)
+        .replacen(
+            "(call $pair (i32.const 152) (i32.const 0) (i32.const 0))",
+            "(call $pair (i32.const 152) (i32.const 576) (i32.const 1))",
+            1,
+        )
         .replacen("(global $count", &format!("{reads} (global $count"), 1);
     hostile::assemble(&text)
 }

@@ -8,8 +8,8 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 use weir_record::{Aliases, Batch, Defaults, limits, write};
 
-use super::reads::segments;
 use super::types::View;
+use crate::paths::segments;
 
 static ALIASES: LazyLock<Aliases> = LazyLock::new(|| Aliases::default().in_nanoseconds());
 

@@ -32,7 +32,7 @@ pub(super) fn call(
     let mut views = Vec::with_capacity(range.len());
     let mut start = 0;
     for (index, &end) in range.zip(&found.ends) {
-        let head = batch.record(index).head();
+        let head = reads.head(batch.record(index));
         views.push(ViewIn {
             time: head.timestamp,
             level: head.level.into(),
