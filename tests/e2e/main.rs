@@ -11,6 +11,8 @@
 //! | `metrics.rs` | `/metrics` is what Prometheus's own tool accepts |
 //! | `kill.rs` | kill -9 under load: acknowledged records are there, once |
 //! | `swap.rs` | filters replaced under load: nothing lost, nothing repeated |
+//! | `canary.rs` | new versions on trial, and the way back to an older one |
+//! | `rights.rs` | a filter sees and changes no more than it may |
 //! | `hostile.rs` | filters that mean harm hurt nobody |
 //! | `reload.rs` | a changed configuration is taken up; a broken one changes nothing |
 //! | `disk.rs` | a full disk, a damaged journal: a clear error, and nothing lost |
@@ -23,6 +25,7 @@
 //! | `house.rs` | the layout: who may know whom, every module says what it is for |
 
 mod answers;
+mod canary;
 mod chain;
 mod clients;
 mod commands;
@@ -39,5 +42,6 @@ mod lines;
 mod metrics;
 mod quarantine;
 mod reload;
+mod rights;
 mod router;
 mod swap;

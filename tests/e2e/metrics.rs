@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::clients::{curl, post};
+use super::hostile::guests;
 use super::router::{Home, eventually};
 
 #[test]
@@ -48,4 +49,67 @@ fn health_names_filters_sinks_and_journal() {
     assert_eq!(health["status"], "ok");
     assert_eq!(health["filters"][0]["name"], "redact");
     assert_eq!(curl(&router, "/ready", &[], b"").status, 200);
+}
+
+const COUNTED: &str = r#"
+[[filter]]
+name = "level"
+module = "bundled:level"
+[[filter]]
+name = "redact"
+module = "bundled:redact"
+[[filter]]
+name = "trap"
+module = "trap.wasm"
+[sink.out]
+type = "file"
+path = "out.jsonl"
+"#;
+
+/// The value of a filter's number, and of an error's kind.
+fn number(text: &str, name: &str, filter: &str, kind: &str) -> f64 {
+    let line = text.lines().find(|line| {
+        line.starts_with(&format!("weir_filter_{name}{{"))
+            && line.contains(&format!("filter=\"{filter}\""))
+            && (kind.is_empty() || line.contains(&format!("kind=\"{kind}\"")))
+    });
+    line.and_then(|line| line.rsplit_once(' ')).map_or(0.0, |(_, value)| value.parse().unwrap())
+}
+
+#[test]
+fn the_numbers_of_each_filter_are_those_of_the_records_that_were_sent() {
+    let home = Home::with(COUNTED);
+    home.put_filter("trap", &guests::module(guests::TRAP));
+    let router = home.start();
+    let bodies = [
+        r#"[{"level":"DEBUG","message":"fine"},{"message":"a@example.com"},{"message":"plain"}]"#.to_owned(),
+        format!(r#"[{{"message":"{}"}},{{"message":"b@example.com"}}]"#, guests::MARKER),
+        r#"{"level":"TRACE","message":"finest"}"#.to_owned(),
+    ];
+    for body in bodies {
+        assert_eq!(post(&router, &body).status, 200);
+    }
+    let text = curl(&router, "/metrics", &[], b"").body;
+    // Name, level, redact, trap: batch by batch, since each was answered before the next was sent. `trap` fails on
+    // the batch of two and on the first of them alone, then takes the second.
+    for (name, expected) in [
+        ("calls_total", [3.0, 2.0, 4.0]),
+        ("records_in_total", [6.0, 4.0, 4.0]),
+        ("records_out_total", [4.0, 4.0, 3.0]),
+        ("records_dropped_total", [2.0, 0.0, 0.0]),
+        ("records_patched_total", [0.0, 2.0, 0.0]),
+        ("records_failed_total", [0.0, 0.0, 1.0]),
+        ("process_seconds_count", [3.0, 2.0, 4.0]),
+    ] {
+        let found = ["level", "redact", "trap"].map(|filter| number(&text, name, filter, ""));
+        assert_eq!(found, expected, "{name}");
+    }
+    for kind in ["trap", "timeout", "memory", "stack", "output", "nonsense", "refused", "start"] {
+        let expected = if kind == "trap" { 2.0 } else { 0.0 };
+        assert_eq!(number(&text, "errors_total", "trap", kind), expected, "{kind}");
+    }
+    let seconds = number(&text, "process_seconds_sum", "trap", "");
+    assert!(seconds > 0.0 && seconds < 60.0, "{seconds}");
+    let last = number(&text.replace("le=\"+Inf\"", "kind=\"last\""), "process_seconds_bucket", "trap", "last");
+    assert_eq!(last, 4.0, "every call is in the widest bucket");
 }

@@ -25,6 +25,8 @@ pub const EXPAND: Guest = ("expand", include_str!("expand.wat"));
 pub const COUNT: Guest = ("count", include_str!("count.wat"));
 /// Typed: makes the path of the first field the message.
 pub const TYPED: Guest = ("typed", include_str!("typed.wat"));
+/// Typed, with state: puts two copies of it in the place of each record, and says at each tick how many it has seen.
+pub const TYPED_COUNT: Guest = ("typed_count", include_str!("typed_count.wat"));
 /// Runs for ever on the marker.
 pub const LOOP: Guest = ("loop", include_str!("loop.wat"));
 /// Traps on the marker.

@@ -60,7 +60,23 @@ impl Engine {
     /// Makes a filter of a component or a core module: compiles, describes and configures it. Takes as long as the
     /// compiler does, so it belongs on a thread of its own.
     pub fn load(self: &Arc<Self>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, LoadError> {
-        Filter::load(self.clone(), spec, module).map_err(|problem| LoadError { filter: spec.name.clone(), problem })
+        self.load_with(self.shared(&spec.name), spec, module)
+    }
+
+    /// The same for a filter whose work comes to nothing: it has a store of its own, and neither its log nor its
+    /// counters are heard.
+    pub fn load_shadow(self: &Arc<Self>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, LoadError> {
+        self.load_with(Shared::for_trial(&spec.name), spec, module)
+    }
+
+    fn load_with(
+        self: &Arc<Self>,
+        shared: Arc<Shared>,
+        spec: &FilterSpec,
+        module: &[u8],
+    ) -> Result<Arc<Filter>, LoadError> {
+        Filter::load(self.clone(), shared, spec, module)
+            .map_err(|problem| LoadError { filter: spec.name.clone(), problem })
     }
 
     /// How many filters were found compiled in the cache since the start.

@@ -112,13 +112,15 @@ pub enum FailureKind {
     Nonsense,
     /// It said itself that it failed.
     Refused,
+    /// It changed what it may not.
+    Overstep,
     /// It couldn't be started again after a failure.
     Start,
 }
 
 impl FailureKind {
     /// All of them, in the order of their declaration.
-    pub const ALL: [FailureKind; 8] = [
+    pub const ALL: [FailureKind; 9] = [
         Self::Trap,
         Self::Timeout,
         Self::Memory,
@@ -126,6 +128,7 @@ impl FailureKind {
         Self::Output,
         Self::Nonsense,
         Self::Refused,
+        Self::Overstep,
         Self::Start,
     ];
 
@@ -139,6 +142,7 @@ impl FailureKind {
             Self::Output => "output",
             Self::Nonsense => "nonsense",
             Self::Refused => "refused",
+            Self::Overstep => "overstep",
             Self::Start => "start",
         }
     }
@@ -162,10 +166,14 @@ impl CallError {
         Self::new(FailureKind::Nonsense, reason)
     }
 
-    /// Whether the instance can be called again. One that refused a batch is sound; every other failure may have
-    /// left it in any condition.
+    pub fn overstep(reason: impl AsRef<str>) -> Self {
+        Self::new(FailureKind::Overstep, reason)
+    }
+
+    /// Whether the instance can be called again. One that refused a batch, or answered with what it may not, is sound;
+    /// every other failure may have left it in any condition.
     pub fn leaves_instance_sound(&self) -> bool {
-        self.kind == FailureKind::Refused
+        matches!(self.kind, FailureKind::Refused | FailureKind::Overstep)
     }
 }
 

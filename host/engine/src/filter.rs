@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::InstancePre;
+use wasmtime::component::types::ComponentItem;
 use weir_record::Batch;
 
 use crate::engine::Engine;
@@ -16,8 +17,11 @@ use crate::limits::{LIFECYCLE_DEADLINE, MAX_MEMORY_BYTES, MAX_STATE_BYTES};
 use crate::metrics::FilterMetrics;
 use crate::module;
 use crate::rewrite::Part;
+use crate::rights::Rights;
 use crate::search::pieces;
 use crate::shared::{Shared, lock};
+use crate::tap::Tap;
+use crate::usage::{Taken, Usage};
 use crate::v1::{Contract, Description};
 use crate::world::World;
 
@@ -48,10 +52,14 @@ pub struct FilterSpec {
     pub output_bytes: u64,
     /// What becomes of records that it fails on.
     pub on_error: OnError,
+    /// The paths that it may see; `None`: what it says that it reads.
+    pub reads: Option<Vec<String>>,
+    /// The paths that it may change; `None`: any.
+    pub writes: Option<Vec<String>>,
 }
 
 impl FilterSpec {
-    /// The defaults: 250 ms, 64 MiB, 32 MiB, quarantine.
+    /// The defaults: 250 ms, 64 MiB, 32 MiB, quarantine, and no bounds to what it sees and changes.
     pub fn new(name: &str) -> FilterSpec {
         FilterSpec {
             name: name.into(),
@@ -60,6 +68,8 @@ impl FilterSpec {
             memory_bytes: 64 << 20,
             output_bytes: 32 << 20,
             on_error: OnError::Quarantine,
+            reads: None,
+            writes: None,
         }
     }
 
@@ -98,6 +108,8 @@ pub struct Filter {
     pub(crate) shared: Arc<Shared>,
     pub(crate) failures: Failures,
     pub(crate) metrics: FilterMetrics,
+    pub(crate) usage: Arc<Usage>,
+    pub(crate) tap: Tap,
     /// A stateful filter's only seat.
     pub(crate) seat: Option<Mutex<Seat>>,
     /// Instances for the workers' seats.
@@ -108,7 +120,12 @@ pub struct Filter {
 }
 
 impl Filter {
-    pub(crate) fn load(engine: Arc<Engine>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, Problem> {
+    pub(crate) fn load(
+        engine: Arc<Engine>,
+        shared: Arc<Shared>,
+        spec: &FilterSpec,
+        module: &[u8],
+    ) -> Result<Arc<Filter>, Problem> {
         let bounds = spec.bounds()?;
         let options = spec.options_text()?;
         let (pre, contract) = module::compile(&engine, module)?;
@@ -119,9 +136,11 @@ impl Filter {
             contract,
             bounds,
             options,
-            shared: engine.shared(&spec.name),
+            shared,
             failures: Failures::default(),
             metrics: FilterMetrics::new(&spec.name),
+            usage: Arc::new(Usage::new(&spec.name)),
+            tap: Tap::default(),
             seat: is_stateful.then(Mutex::default),
             ready: Mutex::default(),
             spec: spec.clone(),
@@ -161,6 +180,33 @@ impl Filter {
     /// The SHA-256 of the module it was loaded from, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// What it may see and change.
+    pub fn rights(&self) -> Rights {
+        Rights::of(&self.spec, &self.description, self.world().is_packed())
+    }
+
+    /// What it takes of the machine.
+    pub fn taken(&self) -> Taken {
+        self.usage.taken()
+    }
+
+    /// What it imports, function by function: `weir:filter/host@1.0.0 log`.
+    pub fn imports(&self) -> Vec<String> {
+        let runtime = &self.engine.runtime;
+        let mut names = Vec::new();
+        for (interface, item) in self.pre.component().component_type().imports(runtime) {
+            match item.ty {
+                ComponentItem::ComponentInstance(instance) => {
+                    names.extend(instance.exports(runtime).filter_map(|(function, item)| {
+                        matches!(item.ty, ComponentItem::ComponentFunc(_)).then(|| format!("{interface} {function}"))
+                    }));
+                }
+                _ => names.push(interface.to_owned()),
+            }
+        }
+        names
     }
 
     /// How it was configured.
@@ -226,6 +272,23 @@ impl Filter {
         }
         old_seat.instance = None;
         old_seat.successor = Some(new.clone());
+        Ok(())
+    }
+
+    /// Gives a copy of its state to another filter, and goes on as if nothing had been. Does nothing when either keeps
+    /// no state.
+    pub fn copy_state(&self, to: &Arc<Filter>) -> Result<(), LoadError> {
+        let (Some(seat), Some(other)) = (&self.seat, &to.seat) else { return Ok(()) };
+        let saved = {
+            let mut seat = lock(seat);
+            self.save(&mut seat);
+            seat.saved.clone()
+        };
+        let Some(saved) = saved else { return Ok(()) };
+        let mut other = lock(other);
+        let version = self.description.version.clone();
+        restore(to, &mut other, &saved).map_err(|reason| to.error(Problem::Restore { version, reason }))?;
+        other.saved = Some(saved);
         Ok(())
     }
 

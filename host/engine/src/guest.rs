@@ -13,6 +13,7 @@ use crate::error::{CallError, FailureKind};
 use crate::limits::MAX_TABLE_ELEMENTS;
 use crate::shared::Shared;
 use crate::ticker::Ticker;
+use crate::usage::Usage;
 
 /// What a store holds beside the instance.
 pub(crate) struct HostState {
@@ -24,8 +25,22 @@ pub(crate) struct HostState {
 pub(crate) struct MemoryLimit {
     max_bytes: usize,
     bytes: usize,
+    usage: Arc<Usage>,
     /// It asked for more than it may have, and was told no.
     refused: bool,
+}
+
+impl MemoryLimit {
+    fn new(max_bytes: usize, usage: Arc<Usage>) -> Self {
+        usage.instance_made();
+        Self { max_bytes, bytes: 0, usage, refused: false }
+    }
+}
+
+impl Drop for MemoryLimit {
+    fn drop(&mut self) {
+        self.usage.instance_gone(self.bytes);
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -33,6 +48,7 @@ impl ResourceLimiter for MemoryLimit {
         let bytes = self.bytes.saturating_add(desired - current);
         self.refused = bytes > self.max_bytes;
         if !self.refused {
+            self.usage.memory_grew(bytes - self.bytes);
             self.bytes = bytes;
         }
         Ok(!self.refused)
@@ -59,8 +75,8 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    pub fn new(engine: Arc<Engine>, shared: Arc<Shared>, bounds: Bounds) -> Guest {
-        let memory = MemoryLimit { max_bytes: bounds.memory_bytes, bytes: 0, refused: false };
+    pub fn new(engine: Arc<Engine>, shared: Arc<Shared>, bounds: Bounds, usage: Arc<Usage>) -> Guest {
+        let memory = MemoryLimit::new(bounds.memory_bytes, usage);
         let mut store = Store::new(&engine.runtime, HostState { shared, memory });
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(bounds.output_bytes);
@@ -130,11 +146,15 @@ mod tests {
 
     #[test]
     fn all_memories_of_an_instance_count_together() {
-        let mut limit = MemoryLimit { max_bytes: 100, bytes: 0, refused: false };
+        let usage = Arc::new(Usage::new("f"));
+        let mut limit = MemoryLimit::new(100, usage.clone());
         assert!(limit.memory_growing(0, 60, None).unwrap());
         assert!(!limit.memory_growing(0, 60, None).unwrap());
         assert!(limit.refused);
         assert!(limit.memory_growing(60, 100, None).unwrap());
         assert!(!limit.refused);
+        assert_eq!((usage.taken().memory_bytes, usage.taken().instances), (100, 1));
+        drop(limit);
+        assert_eq!((usage.taken().memory_bytes, usage.taken().instances), (0, 0));
     }
 }

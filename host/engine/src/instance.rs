@@ -29,12 +29,13 @@ pub(crate) struct Seat {
 impl Instance {
     /// Starts, describes and configures an instance.
     pub fn start(filter: &Filter, shared: Arc<Shared>) -> Result<(Instance, Description), Problem> {
-        let mut guest = Guest::new(filter.engine.clone(), shared, filter.bounds);
+        let mut guest = Guest::new(filter.engine.clone(), shared, filter.bounds, filter.usage.clone());
         let deadline = LIFECYCLE_DEADLINE;
         let mut exports = Exports::instantiate(&mut guest, &filter.pre, &filter.contract, deadline)
             .map_err(|error| Problem::Start(error.reason))?
             .map_err(Problem::WrongShape)?;
-        let description = exports.describe(&mut guest, deadline).map_err(|error| Problem::Describe(error.reason))?;
+        let description =
+            exports.describe(&mut guest, filter.spec(), deadline).map_err(|error| Problem::Describe(error.reason))?;
         exports
             .configure(&mut guest, &filter.options, deadline)
             .map_err(|error| Problem::Configure(error.reason))?

@@ -19,16 +19,19 @@
 //! | `worker` | batches through the chain |
 //! | `search` | calls a filter, and finds the records it fails on |
 //! | `rewrite` | a batch on its way through a filter |
+//! | `paths`, `rights`, `boundary` | what a filter may see and change, and that it keeps to it |
+//! | `tap` | copies of a filter's batches, for a version in its shadow |
 //! | `health` | failing and suspended filters |
 //! | `trial` | one instance alone and watched, for tests of filters |
 //! | `shared`, `kv` | what the instances of a filter have in common |
-//! | `metrics` | each filter's numbers |
+//! | `metrics`, `usage` | each filter's numbers; its memory and time |
 //!
 //! Invariants: no record is lost without an entry in [`Outcome::failed`] or a verdict that drops it; the records that
 //! come out are canonical; an instance that failed in any way but by its own refusal is never called again.
 #![deny(unsafe_code, missing_docs)]
 
 mod adapt;
+mod boundary;
 mod engine;
 mod error;
 mod filter;
@@ -39,11 +42,15 @@ mod kv;
 mod limits;
 mod metrics;
 mod module;
+mod paths;
 mod rewrite;
+mod rights;
 mod search;
 mod shared;
+mod tap;
 mod ticker;
 mod trial;
+mod usage;
 mod v1;
 mod wasi;
 mod worker;
@@ -55,7 +62,10 @@ pub use filter::{Filter, FilterSpec, OnError};
 pub use health::Health;
 pub use metrics::describe_metrics;
 pub use module::component_bytes;
+pub use rights::{Right, Rights};
+pub use tap::Listening;
 pub use trial::{CallFailure, Clock, Compiled, Made, PASS_THROUGH, Trial};
+pub use usage::Taken;
 pub use v1::Description;
 pub use worker::{Action, Chain, Failed, Outcome, Worker};
 pub use world::World;

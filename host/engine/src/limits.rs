@@ -84,3 +84,7 @@ pub const MAX_COUNTERS: usize = 64;
 pub const MAX_COUNTER_NAME_BYTES: usize = 64;
 /// Bytes of a reason that is shown and stored with a failed record.
 pub const MAX_REASON_BYTES: usize = 512;
+
+/// Copies of batches that wait for a version that is tried in the shadow of another. More would only be memory: what it
+/// is too slow for it need not see.
+pub const MAX_TAPPED_BATCHES: usize = 8;

@@ -16,6 +16,7 @@ pub fn describe_metrics() {
     counter!("weir_filter_errors_total", Unit::Count, "Failed calls of a filter, by the kind of failure.");
     counter!("weir_filter_custom_total", Unit::Count, "Counters of the filters' own.");
     gauge!("weir_filter_failing", Unit::Count, "1 while a filter fails again and again, 0 otherwise.");
+    gauge!("weir_filter_memory_bytes", Unit::Bytes, "Memory of a filter's instances together.");
     histogram!("weir_filter_process_seconds", Unit::Seconds, "Time that a filter took for one call.");
 }
 

@@ -131,6 +131,7 @@ impl<'a> Search<'a> {
         });
         let elapsed = start.elapsed();
         metrics.seconds.record(elapsed);
+        self.filter.usage.was_busy(elapsed);
         if let Err(error) = &result {
             metrics.error(error.kind);
             self.failed_calls += 1;

@@ -23,6 +23,7 @@ use crate::limits::{LIFECYCLE_DEADLINE, MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MA
 use crate::module;
 use crate::rewrite::{Applied, Part};
 use crate::shared::{Shared, lock};
+use crate::usage::Usage;
 use crate::v1::{Contract, Description, Exports};
 use crate::world::World;
 
@@ -128,12 +129,14 @@ impl Trial {
 
     fn instantiate(&self) -> Result<(Instance, Description), Problem> {
         let Compiled { engine, pre, contract } = &*self.compiled;
-        let mut guest = Guest::new(engine.clone(), self.shared.clone(), self.bounds);
+        let mut guest =
+            Guest::new(engine.clone(), self.shared.clone(), self.bounds, Arc::new(Usage::new(&self.spec.name)));
         let deadline = LIFECYCLE_DEADLINE;
         let mut exports = Exports::instantiate(&mut guest, pre, contract, deadline)
             .map_err(|error| Problem::Start(error.reason))?
             .map_err(Problem::WrongShape)?;
-        let description = exports.describe(&mut guest, deadline).map_err(|error| Problem::Describe(error.reason))?;
+        let description =
+            exports.describe(&mut guest, &self.spec, deadline).map_err(|error| Problem::Describe(error.reason))?;
         exports
             .configure(&mut guest, &self.options, deadline)
             .map_err(|error| Problem::Configure(error.reason))?

@@ -151,6 +151,7 @@ impl Worker {
 
     fn pass_with(&mut self, filter: &Filter, seat: &mut Seat, flow: &mut Flow) {
         let input = std::mem::take(&mut flow.batch);
+        filter.tap.offer(&input);
         let mut rewrite = Rewrite::new(std::mem::take(&mut self.spare), std::mem::take(&mut self.spare_origins));
         let mut search = Search::new(filter, seat, &input, &mut self.part);
         let went = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);

@@ -6,8 +6,10 @@ use crate::level::Scale;
 /// What a key of a record means to Weir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// When it happened.
+    /// When it happened; a number's unit is told by its size.
     Timestamp,
+    /// When it happened; whole numbers are nanoseconds, however small.
+    Nanoseconds,
     /// How severe it is; numbers are on this scale.
     Level(Scale),
     /// Who spoke.
@@ -124,6 +126,14 @@ impl Aliases {
         aliases
     }
 
+    /// The same names, with `timestamp` in nanoseconds whatever its size: for
+    /// records from those who know Weir's own form, as filters do.
+    pub fn in_nanoseconds(mut self) -> Aliases {
+        // The canonical names come first, and of them the time.
+        self.names[0].1 = Role::Nanoseconds;
+        self
+    }
+
     /// Adds a name. One that is there already gets the new role and keeps its
     /// place in the order.
     pub fn add(&mut self, name: &str, role: Role) -> Result<(), AliasError> {
@@ -223,6 +233,14 @@ mod tests {
         assert_eq!(role(&aliases, "text"), Some(Role::Source));
         assert_eq!(role(&aliases, "log"), None);
         assert_eq!(role(&aliases, "content"), Some(Role::Message));
+    }
+
+    #[test]
+    fn only_the_canonical_time_is_in_nanoseconds_when_that_is_asked_for() {
+        let aliases = Aliases::default().in_nanoseconds();
+        assert_eq!(role(&aliases, "timestamp"), Some(Role::Nanoseconds));
+        assert_eq!(role(&aliases, "ts"), Some(Role::Timestamp));
+        assert_eq!(role(&aliases, "level"), Some(Role::Level(Scale::Any)));
     }
 
     #[test]

@@ -219,6 +219,7 @@ fn choose<'c>(defaults: &'c Defaults<'_>, aside: &'c [u8], candidates: &[Candida
         let value = candidate.value.of(aside);
         let usable = match role {
             Role::Timestamp => replace(&mut timestamp, time::from_msgpack(value)),
+            Role::Nanoseconds => replace(&mut timestamp, time::ns_from_msgpack(value)),
             Role::Level(scale) => replace(&mut level, read_level(value, scale)),
             Role::Source => replace(&mut source, read_text(value).filter(|text| !text.is_empty())),
             Role::Message => replace(&mut message, read_text(value)),
@@ -238,7 +239,7 @@ fn choose<'c>(defaults: &'c Defaults<'_>, aside: &'c [u8], candidates: &[Candida
 
 fn place(role: Role) -> usize {
     match role {
-        Role::Timestamp => 0,
+        Role::Timestamp | Role::Nanoseconds => 0,
         Role::Level(_) => 1,
         Role::Source => 2,
         Role::Message => 3,

@@ -163,3 +163,35 @@ fn moments_and_bytes_of_messagepack_are_understood_in_the_head() {
     assert_eq!((head.timestamp, head.level, head.message), (5_000_000_007, Level::Error, "\u{fffd}hi"));
     assert_eq!(batch.record(0).entries().count(), 4);
 }
+
+/// The time of `{"timestamp": …}`, as a filter sends it in JSON.
+fn time_in_nanoseconds(value: &str) -> (i64, bool) {
+    let aliases = Aliases::default().in_nanoseconds();
+    let defaults =
+        Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let mut batch = Batch::new();
+    let body = format!(r#"{{"timestamp":{value}}}"#);
+    assert_eq!(read_json(body.as_bytes(), &defaults, &mut batch), Ok(vec![]));
+    (batch.record(0).timestamp(), batch.record(0).get("timestamp_original").is_some())
+}
+
+#[test]
+fn in_nanoseconds_a_whole_number_is_never_read_as_another_unit() {
+    for ns in [0, 1, -1, 1_000, -1_000, 1_795_168_800, 99_999_999_999, i64::MIN, i64::MIN + 1, i64::MAX] {
+        assert_eq!(time_in_nanoseconds(&ns.to_string()), (ns, false));
+        assert_eq!(time_in_nanoseconds(&format!("\"{ns}\"")), (ns, false), "in text");
+        let aliases = Aliases::default().in_nanoseconds();
+        let defaults =
+            Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+        let (mut body, mut batch) = (vec![0x81], Batch::new());
+        crate::write::str(&mut body, "timestamp");
+        crate::write::int(&mut body, ns);
+        assert_eq!(read_msgpack(&body, &defaults, &mut batch), Ok(vec![]));
+        assert_eq!(batch.record(0).timestamp(), ns);
+    }
+    assert_eq!(time_in_nanoseconds("\"1970-01-01T00:00:00.000000007Z\""), (7, false));
+    for unusable in ["1.5", "1e9", "true", "\"soon\"", "9223372036854775808", "[1]"] {
+        assert_eq!(time_in_nanoseconds(unusable), (RECEIVED, true), "{unusable} is kept under another name");
+    }
+    assert_eq!(time_in_nanoseconds("null"), (RECEIVED, false));
+}

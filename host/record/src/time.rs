@@ -206,6 +206,20 @@ pub(crate) fn from_msgpack(bytes: &[u8]) -> Option<i64> {
     }
 }
 
+/// Reads a moment from someone who counts in nanoseconds: a whole number, also
+/// in text, is that many, and text is RFC 3339 otherwise.
+pub(crate) fn ns_from_msgpack(bytes: &[u8]) -> Option<i64> {
+    match token(bytes)?.0 {
+        Token::Str(text) => {
+            let text = std::str::from_utf8(text).ok()?.trim_ascii();
+            parse_rfc3339(text.as_bytes()).or_else(|| text.parse().ok())
+        }
+        Token::Int(ns) => Some(ns),
+        Token::Ext(kind, body) => from_ext(kind, body),
+        _ => None,
+    }
+}
+
 /// Reads a moment in any form from a value.
 pub fn from_value(value: Value<'_>) -> Option<i64> {
     match value {

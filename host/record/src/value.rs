@@ -38,7 +38,7 @@ pub struct Array<'a> {
 }
 
 /// A map, read where it lies.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Map<'a> {
     pub(crate) entries: &'a [u8],
     pub(crate) len: u32,

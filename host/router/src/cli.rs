@@ -103,8 +103,19 @@ pub struct ValidateArgs {
 
 #[derive(Subcommand, Debug)]
 pub enum FilterCommand {
-    /// Lists the filters of a configuration, or the bundled ones.
-    List(RunArgs),
+    /// Lists the filters that would run: their rights, imports, digests; memory and time from the running router.
+    #[command(after_help = "Examples:\n  \
+        weir filter list                      what runs with no configuration\n  \
+        weir filter list --config weir.toml   what each filter may see and change, and what it takes")]
+    List(FilterListArgs),
+    /// Goes back to the version of a filter that ran before, in a running router too.
+    #[command(after_help = "Examples:\n  \
+        weir filter rollback redact\n  \
+        weir filter list --versions           what there is to go back to\n  \
+        weir filter rollback redact --to 3f2504e0\n\n\
+        It holds as long as the module that it replaces lies in the filters folder: another one\n\
+        that is put there is taken up as ever.")]
+    Rollback(FilterRollbackArgs),
     /// Writes a small project to begin a filter with: an example, its test, what it needs to build.
     #[command(after_help = "Examples:\n  \
         weir filter new mask --lang c         writes the folder mask\n  \
@@ -180,6 +191,29 @@ pub struct FilterNewArgs {
 
 fn languages() -> PossibleValuesParser {
     PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name))
+}
+
+#[derive(Args, Debug)]
+pub struct FilterListArgs {
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Where the router listens; by default as the configuration says.
+    #[arg(long, value_name = "ADDR")]
+    pub address: Option<SocketAddr>,
+    /// Show the versions that ran as well, which `weir filter rollback` can go back to.
+    #[arg(long)]
+    pub versions: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct FilterRollbackArgs {
+    /// The filter's name.
+    pub name: String,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// The version to go back to, by the beginning of its digest; by default the one before.
+    #[arg(long, value_name = "DIGEST")]
+    pub to: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -10,38 +10,64 @@
 //! |---|---|
 //! | `filters.rs` | preparing and publishing a chain |
 //! | `filters/wanted.rs` | what should run, and where its module comes from |
+//! | `filters/trial.rs` | new versions that are tried in the shadow of the running one first |
 
+mod trial;
 mod wanted;
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use metrics::counter;
 use weir_engine::{Chain, Filter, Worker};
 
+use crate::canary::Canary;
 use crate::pipeline::{self, Shared};
+use crate::versions::{Kept, Versions, now, sha256};
+use trial::Trial;
 pub use wanted::{Source, Wanted, wanted};
 
 /// The filters that run.
 pub struct FilterSet {
     shared: Arc<Shared>,
+    versions: Versions,
     running: Vec<Running>,
-    /// What failed to load the last time, so that it is said once.
-    failed: HashMap<String, u64>,
+    /// What should run.
+    wanted: Vec<Wanted>,
+    /// What failed to load the last time, by the digest of its module, so that it is said once.
+    failed: HashMap<String, String>,
+    /// New versions on trial, by the filter's name.
+    trials: HashMap<String, Canary>,
+    /// Digests that came well through their trial, by the filter's name.
+    promoted: HashMap<String, String>,
+    /// Itself, for trials that end.
+    me: Weak<Mutex<FilterSet>>,
 }
 
 #[derive(Clone)]
 struct Running {
     wanted: Wanted,
-    /// Of the module's bytes.
-    digest: u64,
+    /// Of the module.
+    digest: String,
+    /// Who had it taken up.
+    by: String,
     filter: Arc<Filter>,
+}
+
+/// The module that is to run.
+struct Chosen {
+    module: Vec<u8>,
+    digest: String,
+    by: String,
+    /// Whether it runs instead of what lies in its place.
+    is_pinned: bool,
 }
 
 /// A chain that is ready to be published.
 pub struct Prepared {
     ready: Vec<Running>,
+    wanted: Vec<Wanted>,
+    trials: Vec<Trial>,
     pub problems: Vec<Problem>,
 }
 
@@ -64,27 +90,37 @@ pub struct Shown {
 }
 
 impl FilterSet {
-    pub fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, running: Vec::new(), failed: HashMap::new() }
+    pub fn new(shared: Arc<Shared>, versions: Versions) -> Self {
+        Self {
+            shared,
+            versions,
+            running: Vec::new(),
+            wanted: Vec::new(),
+            failed: HashMap::new(),
+            trials: HashMap::new(),
+            promoted: HashMap::new(),
+            me: Weak::new(),
+        }
     }
 
     /// Loads what is new among `wanted`. A filter that can't be loaded is a problem, and the version
-    /// that runs under its name, if there is one, takes its place.
+    /// that runs under its name, if there is one, takes its place; so it does while a new version is
+    /// on trial.
     pub fn prepare(&mut self, wanted: Vec<Wanted>) -> Prepared {
         let mut ready = Vec::with_capacity(wanted.len());
-        let mut problems = Vec::new();
+        let (mut problems, mut trials) = (Vec::new(), Vec::new());
         let mut failed = HashMap::new();
-        for wanted in wanted {
-            let (name, named) = (wanted.spec.name.clone(), wanted.named);
-            let digest = digest(&wanted);
-            match self.load(wanted, digest.as_ref().copied().unwrap_or(0)) {
+        for wanted in &wanted {
+            let name = wanted.spec.name.clone();
+            let chosen = self.choose(wanted);
+            let digest = chosen.as_ref().map(|chosen| chosen.digest.clone()).unwrap_or_default();
+            match chosen.and_then(|chosen| self.load(wanted, chosen, &mut trials)) {
                 Ok(running) => ready.push(running),
                 Err(reason) => {
-                    let digest = digest.unwrap_or(0);
                     let kept = self.find(&name).cloned();
                     problems.push(Problem {
                         known: self.failed.get(&name) == Some(&digest),
-                        named,
+                        named: wanted.named,
                         reason,
                         kept: kept.is_some(),
                     });
@@ -94,7 +130,7 @@ impl FilterSet {
             }
         }
         self.failed = failed;
-        Prepared { ready, problems }
+        Prepared { ready, wanted, trials, problems }
     }
 
     /// Exchanges the chain for a prepared one, and says in the log what changed.
@@ -103,9 +139,12 @@ impl FilterSet {
             problem.say();
         }
         let mut handed_over = Vec::with_capacity(prepared.ready.len());
+        let mut news = Vec::new();
         for new in prepared.ready {
             let old = self.find(&new.wanted.spec.name).cloned();
-            handed_over.push(take_over(old, new));
+            let (running, what_is_new) = take_over(old, new);
+            news.extend(what_is_new);
+            handed_over.push(running);
         }
         let gone: Vec<Running> = self
             .running
@@ -114,11 +153,25 @@ impl FilterSet {
             .cloned()
             .collect();
         self.running = handed_over;
+        self.wanted = prepared.wanted;
         let chain: Vec<_> = self.running.iter().map(|r| r.filter.clone()).collect();
         self.shared.chain.store(Arc::new(Chain(chain)));
+        for line in news {
+            tracing::info!("{line}");
+        }
         for old in gone {
             self.take_leave(&old);
         }
+        for running in &self.running {
+            self.note(running);
+        }
+        self.try_out(prepared.trials);
+    }
+
+    /// Prepares and publishes what is wanted already: something else decides now what that means.
+    fn again(&mut self) {
+        let prepared = self.prepare(self.wanted.clone());
+        self.publish(prepared);
     }
 
     /// What runs, in order.
@@ -137,19 +190,60 @@ impl FilterSet {
         self.running.iter().find(|r| r.wanted.spec.name == name)
     }
 
-    fn load(&self, wanted: Wanted, digest: u64) -> Result<Running, String> {
-        if let Some(running) = self.find(&wanted.spec.name)
-            && running.digest == digest
-            && running.wanted == wanted
+    /// The module to run: what lies in its place, unless something else is to run instead.
+    fn choose(&self, wanted: &Wanted) -> Result<Chosen, String> {
+        let name = &wanted.spec.name;
+        let module = wanted.source.read()?.into_owned();
+        let digest = sha256(&module);
+        match self.versions.pin(name).filter(|pin| pin.instead_of == digest) {
+            Some(pin) => {
+                let module = self.versions.module(name, &pin.run)?;
+                Ok(Chosen { module, digest: pin.run, by: pin.by, is_pinned: true })
+            }
+            None => Ok(Chosen { module, digest, by: wanted.source.who().to_owned(), is_pinned: false }),
+        }
+    }
+
+    fn load(&self, wanted: &Wanted, chosen: Chosen, trials: &mut Vec<Trial>) -> Result<Running, String> {
+        let name = &wanted.spec.name;
+        if let Some(running) = self.find(name)
+            && running.digest == chosen.digest
+            && running.wanted == *wanted
         {
             return Ok(running.clone());
         }
-        let bytes = wanted.source.read()?;
-        let loading = self.shared.engine.load(&wanted.spec, &bytes);
+        let Some(chosen) = self.unless_on_trial(wanted, chosen, trials)? else {
+            // What runs goes on, or begins, beside the trial.
+            return match self.find(name) {
+                Some(running) => Ok(running.clone()),
+                None => self.load_last(wanted),
+            };
+        };
+        let filter = self.load_module(wanted, &chosen.module)?;
+        if let Err(error) = self.versions.keep(name, &chosen.digest, &chosen.module) {
+            tracing::warn!("filter `{name}`: there is no way back to this version: {error}");
+        }
+        Ok(Running { wanted: wanted.clone(), digest: chosen.digest, by: chosen.by, filter })
+    }
+
+    fn load_module(&self, wanted: &Wanted, module: &[u8]) -> Result<Arc<Filter>, String> {
         let in_place = |error: weir_engine::LoadError| format!("{}: {error}", wanted.source);
-        let filter = loading.map_err(in_place)?;
+        let filter = self.shared.engine.load(&wanted.spec, module).map_err(in_place)?;
         filter.check(&self.shared.sample.take()).map_err(in_place)?;
-        Ok(Running { wanted, digest, filter })
+        Ok(filter)
+    }
+
+    /// Enters a version that runs in the history.
+    fn note(&self, running: &Running) {
+        let kept = Kept {
+            digest: running.digest.clone(),
+            version: running.filter.description().version.clone(),
+            when: now(),
+            by: running.by.clone(),
+        };
+        if let Err(error) = self.versions.note(&running.wanted.spec.name, kept) {
+            tracing::warn!("filter `{}`: its history is not kept: {error}", running.wanted.spec.name);
+        }
     }
 
     /// Lets a filter that was taken out of the chain say its last, through those that stay.
@@ -168,36 +262,25 @@ impl FilterSet {
 }
 
 /// Puts `new` where `old` was: what the old one remembers goes to the new one. When the new one does
-/// not take it, the old one stays.
-fn take_over(old: Option<Running>, new: Running) -> Running {
+/// not take it, the old one stays. Gives what to say once the chain is published, if anything is new.
+fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     let name = &new.wanted.spec.name;
     let version = &new.filter.description().version;
     let Some(old) = old else {
-        tracing::info!("filter `{name}` {version} loaded from {}", new.wanted.source);
-        return new;
+        let line = format!("filter `{name}` {version} loaded from {}", new.wanted.source);
+        return (new, Some(line));
     };
     if Arc::ptr_eq(&old.filter, &new.filter) {
-        return new;
+        return (new, None);
     }
     if let Err(error) = old.filter.hand_over(&new.filter) {
         tracing::error!("filter `{name}`: the running version stays: {error}");
-        return old;
+        return (old, None);
     }
     counter!("weir_filter_swaps_total", "filter" => name.clone()).increment(1);
-    tracing::info!(
-        "filter `{name}` {} replaced by {version} from {}",
-        old.filter.description().version,
-        new.wanted.source
-    );
-    new
-}
-
-/// A digest of the module, or nothing when it can't be read.
-fn digest(wanted: &Wanted) -> Option<u64> {
-    let bytes = wanted.source.read().ok()?;
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    Some(hasher.finish())
+    let before = &old.filter.description().version;
+    let line = format!("filter `{name}` {before} replaced by {version} from {}", new.wanted.source);
+    (new, Some(line))
 }
 
 impl Problem {

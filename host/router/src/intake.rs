@@ -52,10 +52,15 @@ impl Intake for Front {
             .0
             .iter()
             .map(|filter| {
+                let taken = filter.taken();
                 json!({
                     "name": filter.spec().name,
                     "version": filter.description().version,
+                    "digest": filter.digest(),
                     "state": state(&filter.health()),
+                    "instances": taken.instances,
+                    "memory_bytes": taken.memory_bytes,
+                    "busy_seconds": taken.busy.as_secs_f64(),
                 })
             })
             .collect();

@@ -119,3 +119,16 @@ pub const TEST_BENCH_ROUND: Duration = Duration::from_millis(4);
 
 /// Deadline of a call that is measured: slow is what is to be seen.
 pub const TEST_BENCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Modules of each filter that are kept to go back to, the running one among them.
+pub const KEPT_VERSIONS: usize = 10;
+
+/// Records that a version in trial has seen before it can be rejected ahead of time: fewer say little about a share.
+pub const CANARY_EARLY_RECORDS: u64 = 1_000;
+
+/// Nanoseconds a record below which more time is not held against a version in trial: at so little, another process is
+/// what was measured.
+pub const CANARY_SLOWER_NS: f64 = 20_000.0;
+
+/// How often a trial looks whether it is over when no batch comes.
+pub const CANARY_LOOK: Duration = Duration::from_millis(200);

@@ -9,6 +9,8 @@
 //! | `pipeline.rs` | deliveries through the filters into the journal, and the answers back |
 //! | `filter_test/` | `weir filter test`: cases, samples, fuzzing, times, versions |
 //! | `filters.rs` | which filters run: loading, swapping, the filters folder |
+//! | `versions.rs` | the versions of each filter that ran, to go back to |
+//! | `canary.rs` | a new version on trial in the shadow of the running one |
 //! | `parts.rs` | what the configuration means to each part |
 //! | `outlets.rs` | which sinks run |
 //! | `reload.rs` | watches configuration and filters folder; SIGHUP |
@@ -25,6 +27,7 @@
 
 mod bench;
 mod bundled;
+mod canary;
 mod cli;
 mod client;
 mod commands;
@@ -41,6 +44,7 @@ mod pipeline;
 mod quarantine;
 mod reload;
 mod sample;
+mod versions;
 mod wiring;
 
 use std::process::ExitCode;

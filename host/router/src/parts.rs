@@ -105,6 +105,8 @@ pub fn filter(filter: &FilterSettings) -> FilterSpec {
             config::OnError::Pass => weir_engine::OnError::Pass,
             config::OnError::Reject => weir_engine::OnError::Reject,
         },
+        reads: filter.reads.clone(),
+        writes: filter.writes.clone(),
     }
 }
 

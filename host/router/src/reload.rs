@@ -16,6 +16,7 @@ use crate::filters::{self, FilterSet};
 use crate::outlets::Outlets;
 use crate::parts;
 use crate::quarantine::Quarantine;
+use crate::versions::Versions;
 use crate::wiring::{Router, lock};
 pub use watch::{Changed, Watch};
 
@@ -35,6 +36,9 @@ pub struct Reload {
 /// The folders that hold, or may come to hold, the modules of these settings.
 pub fn folders(settings: &Settings) -> Vec<PathBuf> {
     let mut folders = vec![settings.filters_folder.clone()];
+    let versions = Versions::of(&settings.data);
+    // A pin there decides what runs. It is made with the first version that is kept.
+    folders.extend(versions.folder().is_dir().then(|| versions.folder().to_path_buf()));
     for wanted in filters::wanted(settings) {
         if let filters::Source::File(path) = wanted.source
             && let Some(folder) = path.parent()

@@ -29,6 +29,7 @@ use crate::parts;
 use crate::pipeline::{Pipeline, Shared};
 use crate::quarantine::Quarantine;
 use crate::sample::Sample;
+use crate::versions::Versions;
 
 /// A running router.
 pub struct Router {
@@ -166,20 +167,22 @@ pub fn engine_options(cache_folder: Option<PathBuf>) -> EngineOptions {
 /// Loads the filters. One that the configuration names and that can't be loaded keeps the router
 /// from starting: records would pass uncleaned.
 async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
-    let mut set = FilterSet::new(shared.clone());
+    let mut set = FilterSet::new(shared.clone(), Versions::of(&settings.data));
     let wanted = filters::wanted(settings);
     // Compiling takes a while, and the runtime has other things to do.
-    let set = tokio::task::spawn_blocking(move || -> anyhow::Result<FilterSet> {
+    let set = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<Lock<FilterSet>>> {
         let prepared = set.prepare(wanted);
         let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("\nweir: "));
         }
         set.publish(prepared);
+        let set = Arc::new(Lock::new(set));
+        FilterSet::know(&set);
         Ok(set)
     })
     .await??;
-    Ok(Arc::new(Lock::new(set)))
+    Ok(set)
 }
 
 /// Nothing that holds this lock leaves the set half changed when it panics.

@@ -3,9 +3,14 @@
 
 mod bounds;
 mod load;
+mod numbers;
 mod outcomes;
+mod rights;
+mod shadow;
 mod state;
+mod times;
 mod trial;
+mod typed;
 
 #[path = "../../../../tests/hostile/mod.rs"]
 #[allow(dead_code, reason = "shared with the end-to-end tests")]

@@ -1,5 +1,6 @@
 //! Makes records of the views that typed filters return: the fields' dotted paths become maps again, and a map whose
-//! keys are 0, 1, 2 … becomes the list that it was.
+//! keys are 0, 1, 2 … becomes the list that it was. Lists and maps that no field can show, since they hold no value,
+//! are put back from the record that is expanded.
 
 use std::sync::LazyLock;
 
@@ -7,10 +8,10 @@ use indexmap::IndexMap;
 use indexmap::map::Entry;
 use weir_record::{Aliases, Batch, Defaults, limits, write};
 
-use super::reads::segments;
 use super::types::View;
+use crate::paths::segments;
 
-static ALIASES: LazyLock<Aliases> = LazyLock::new(Aliases::default);
+static ALIASES: LazyLock<Aliases> = LazyLock::new(|| Aliases::default().in_nanoseconds());
 
 enum Tree<'a> {
     Value(weir_record::Value<'a>),
@@ -19,11 +20,22 @@ enum Tree<'a> {
 
 type Keys<'a> = IndexMap<String, Tree<'a>>;
 
-/// Adds the record that a view describes.
-pub(super) fn push_view(view: &View, scratch: &mut Vec<u8>, out: &mut Batch) -> Result<(), String> {
+/// Lists and maps without any value in them, and where they stand.
+pub(super) type Hollow<'a> = [(String, weir_record::Value<'a>)];
+
+/// Adds the record that a view describes. `hollow` is what the record that it comes from had beside its fields.
+pub(super) fn push_view(
+    view: &View,
+    hollow: &Hollow<'_>,
+    scratch: &mut Vec<u8>,
+    out: &mut Batch,
+) -> Result<(), String> {
     let mut keys = Keys::new();
     for field in &view.fields {
         insert(&mut keys, &field.path, field.value.as_record_value())?;
+    }
+    for (path, value) in hollow {
+        put_back(&mut keys, path, *value);
     }
     for head in ["timestamp", "level", "source", "message"] {
         if keys.contains_key(head) {
@@ -75,6 +87,20 @@ fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>) ->
     Ok(())
 }
 
+/// Puts a value where it stood, if what it lay in is there and nothing else has its place.
+fn put_back<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>) {
+    let mut segments = segments(path).peekable();
+    let mut keys = keys;
+    while let Some(key) = segments.next() {
+        if segments.peek().is_none() {
+            keys.entry(key).or_insert(Tree::Value(value));
+            return;
+        }
+        let Some(Tree::Map(inner)) = keys.get_mut(&key) else { return };
+        keys = inner;
+    }
+}
+
 fn write_entries(keys: &Keys<'_>, out: &mut Vec<u8>) {
     for (key, tree) in keys {
         write::str(out, key);
@@ -87,7 +113,7 @@ fn write_tree(tree: &Tree<'_>, out: &mut Vec<u8>) {
         Tree::Value(value) => write::value(out, *value),
         Tree::Map(keys) if is_list(keys) => {
             write::array_header(out, keys.len() as u32);
-            for tree in keys.values() {
+            for tree in (0..keys.len()).filter_map(|index| keys.get(index.to_string().as_str())) {
                 write_tree(tree, out);
             }
         }
@@ -98,6 +124,8 @@ fn write_tree(tree: &Tree<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether the keys are 0, 1, 2 … in any order: different ones that are all below their number.
 fn is_list(keys: &Keys<'_>) -> bool {
-    keys.keys().enumerate().all(|(index, key)| *key == index.to_string())
+    let is_index = |key: &String| key.parse::<usize>().is_ok_and(|n| n < keys.len() && n.to_string() == *key);
+    keys.keys().all(is_index)
 }

@@ -8,11 +8,14 @@ use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre
 use weir_record::Batch;
 
 use super::reads::Reads;
-use super::types::{Description, EncodingName, View};
+use super::types::{Description, EncodingName, Verdict, View};
 use super::{LIFECYCLE, PACKED, PACKED_STATE, TYPED, TYPED_STATE, packed, typed};
+use crate::boundary::Boundary;
 use crate::error::{CallError, FailureKind};
+use crate::filter::FilterSpec;
 use crate::guest::{Guest, HostState};
 use crate::rewrite::{Applied, Part};
+use crate::rights::Rights;
 use crate::world::World;
 
 /// How a packed filter wants its records written.
@@ -51,6 +54,7 @@ pub(crate) struct Exports {
     configure: TypedFunc<(&'static str,), (Result<(), String>,)>,
     process: Process,
     state: Option<State>,
+    boundary: Boundary,
 }
 
 enum Process {
@@ -117,14 +121,22 @@ impl Exports {
         };
         let describe = find.function(&contract.lifecycle, "describe")?;
         let configure = find.function(&contract.lifecycle, "configure")?;
-        Ok(Exports { describe, configure, process, state })
+        Ok(Exports { describe, configure, process, state, boundary: Boundary::default() })
     }
 
-    /// Asks the filter what it is and how it wants its records, and remembers the latter.
-    pub fn describe(&mut self, guest: &mut Guest, deadline: Duration) -> Result<Description, CallError> {
+    /// Asks the filter what it is and how it wants its records, and remembers the latter, and what it may see and
+    /// change.
+    pub fn describe(
+        &mut self,
+        guest: &mut Guest,
+        spec: &FilterSpec,
+        deadline: Duration,
+    ) -> Result<Description, CallError> {
         let (description,) = guest.call(deadline, |store| self.describe.call(store, ()))?;
+        let rights = Rights::of(spec, &description, matches!(self.process, Process::Packed { .. }));
+        self.boundary = rights.boundary(spec);
         match &mut self.process {
-            Process::Typed { reads, .. } => *reads = Reads::of(&description.reads),
+            Process::Typed { reads, .. } => *reads = rights.shown(spec, &description),
             Process::Packed { encoding_name, encoding, .. } => {
                 *encoding = match guest.call(deadline, |store| encoding_name.call(store, ()))? {
                     (EncodingName::Msgpack,) => Encoding::Msgpack,
@@ -155,16 +167,29 @@ impl Exports {
         deadline: Duration,
         part: &mut Part,
     ) -> Result<Applied, CallError> {
-        match &self.process {
+        let applied = match &self.process {
             Process::Typed { process, reads } => {
                 let verdicts = typed::call(process, reads, guest, batch, range.clone(), deadline)?;
-                typed::apply(batch, range, &verdicts, part).map_err(CallError::nonsense)
+                if self.boundary.sees.is_some() && verdicts.iter().any(|verdict| matches!(verdict, Verdict::Expand(_)))
+                {
+                    // Its views have no place for what it was not shown.
+                    return Err(CallError::overstep("it expanded a record of which it may see only a part"));
+                }
+                typed::apply(batch, range, reads, &verdicts, part)
             }
             Process::Packed { process, encoding, .. } => {
-                let output = packed::call(process, *encoding, guest, batch, range.clone(), deadline, part)?;
-                packed::apply(batch, range, &output, *encoding, part).map_err(CallError::nonsense)
+                let output = match self.boundary.project(batch, range.clone()) {
+                    None => packed::call(process, *encoding, guest, batch, range.clone(), deadline, part)?,
+                    Some(shown) => packed::call(process, *encoding, guest, &shown, 0..shown.len(), deadline, part)?,
+                };
+                packed::apply(batch, range, &output, *encoding, part)
             }
+        };
+        let applied = applied.map_err(CallError::nonsense)?;
+        if matches!(applied, Applied::Rewritten(_)) {
+            self.boundary.check(batch, part).map_err(CallError::overstep)?;
         }
+        Ok(applied)
     }
 
     /// The records that a stateful filter has to say by itself.
@@ -185,6 +210,7 @@ impl Exports {
                 packed::read_records(&records, encoding, &mut batch).map_err(CallError::nonsense)?;
             }
         }
+        self.boundary.check_made(&batch).map_err(CallError::overstep)?;
         Ok(batch)
     }
 

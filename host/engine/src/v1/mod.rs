@@ -21,6 +21,7 @@ mod types;
 
 pub(crate) use exports::{Contract, Encoding, Exports};
 pub(crate) use host::link;
+pub(crate) use reads::{HEAD, Reads};
 pub use types::Description;
 
 /// The contract's text.

@@ -1,51 +1,59 @@
 //! Which parts of a record a typed filter is shown: the paths of its description as a tree, walked beside the record
 //! in one pass, so that what the filter doesn't read is stepped over and never copied.
 
-use weir_record::{Record, Value};
+use weir_record::{Head, Level, Record, Value};
 
 use super::types::ValueIn;
+use crate::paths::{Paths, push_key};
 
 /// The keys that a view has places of their own for.
-const HEAD: [&str; 4] = ["timestamp", "level", "source", "message"];
+pub(crate) const HEAD: [&str; 4] = ["timestamp", "level", "source", "message"];
 
-/// The paths that a filter reads.
-#[derive(Default, Debug)]
-pub(crate) struct Reads(Node);
-
-#[derive(Default, Debug)]
-struct Node {
-    /// Everything from here on is read.
-    all: bool,
-    children: Vec<(String, Node)>,
+/// The paths that a filter is shown.
+#[derive(Debug)]
+pub(crate) struct Reads {
+    paths: Paths,
+    /// Of [`HEAD`], what it is not shown: there is a place for it all the same, which is left empty.
+    hidden: [bool; 4],
 }
 
 impl Reads {
     /// Everything.
     pub fn all() -> Reads {
-        Reads(Node { all: true, children: Vec::new() })
+        Reads { paths: Paths::everything(), hidden: [false; 4] }
     }
 
-    /// What a description says. A path that names a map or a list means everything in it, as with `.*` after it.
+    /// What a description says; nothing means all. The head is shown whatever it says.
     pub fn of(paths: &[String]) -> Reads {
-        if paths.is_empty() {
-            return Self::all();
+        match paths.is_empty() {
+            true => Self::all(),
+            false => Reads { paths: Paths::of(paths), hidden: [false; 4] },
         }
-        let mut root = Node::default();
-        for path in paths {
-            let mut node = &mut root;
-            for segment in segments(path) {
-                if segment == "*" {
-                    break;
-                }
-                let at = node.children.iter().position(|(key, _)| *key == segment).unwrap_or_else(|| {
-                    node.children.push((segment, Node::default()));
-                    node.children.len() - 1
-                });
-                node = &mut node.children[at].1;
-            }
-            node.all = true;
+    }
+
+    /// These paths and nothing else.
+    pub fn only(paths: &[String]) -> Reads {
+        let paths = Paths::of(paths);
+        Reads { hidden: HEAD.map(|key| !paths.has(key)), paths }
+    }
+
+    /// The head with what is not shown left empty.
+    pub fn head<'a>(&self, record: Record<'a>) -> Head<'a> {
+        let mut head = record.head();
+        let [time, level, source, message] = self.hidden;
+        if time {
+            head.timestamp = 0;
         }
-        Reads(root)
+        if level {
+            head.level = Level::Info;
+        }
+        if source {
+            head.source = "";
+        }
+        if message {
+            head.message = "";
+        }
+        head
     }
 
     /// Calls `found` for each value that is read, with its path. `path` is memory to use.
@@ -55,28 +63,27 @@ impl Reads {
             if HEAD.contains(&key) {
                 continue;
             }
-            if let Some(node) = self.0.child(key) {
+            if let Some(node) = self.paths.child(key) {
                 step(node, key, value, path, found);
+            }
+        }
+    }
+
+    /// Calls `found` for each list and map that is read and has no value in it, so that no field shows it: the
+    /// outermost of each.
+    pub fn walk_hollow<'a>(&self, record: Record<'a>, path: &mut String, found: &mut impl FnMut(&str, Value<'a>)) {
+        path.clear();
+        for (key, value) in record.entries().filter(|(key, _)| !HEAD.contains(key)) {
+            if let Some(node) = self.paths.child(key) {
+                step_hollow(node, key, value, path, found);
             }
         }
     }
 }
 
-impl Node {
-    fn child(&self, key: &str) -> Option<&Node> {
-        if self.all {
-            return Some(self);
-        }
-        self.children.iter().find(|(name, _)| name == key).map(|(_, node)| node)
-    }
-}
-
 /// One step down. How deep a record goes is bounded, so the recursion is.
-fn step<'a>(node: &Node, key: &str, value: Value<'a>, path: &mut String, found: &mut impl FnMut(&str, ValueIn<'a>)) {
+fn step<'a>(node: &Paths, key: &str, value: Value<'a>, path: &mut String, found: &mut impl FnMut(&str, ValueIn<'a>)) {
     let length = path.len();
-    if length > 0 {
-        path.push('.');
-    }
     push_key(path, key);
     match value {
         Value::Map(map) => {
@@ -103,6 +110,46 @@ fn step<'a>(node: &Node, key: &str, value: Value<'a>, path: &mut String, found: 
     path.truncate(length);
 }
 
+fn step_hollow<'a>(
+    node: &Paths,
+    key: &str,
+    value: Value<'a>,
+    path: &mut String,
+    found: &mut impl FnMut(&str, Value<'a>),
+) {
+    let length = path.len();
+    push_key(path, key);
+    match value {
+        hollow if node.all && is_hollow(hollow) => found(path, hollow),
+        Value::Map(map) => {
+            for (key, value) in map.iter() {
+                if let Some(child) = node.child(key) {
+                    step_hollow(child, key, value, path, found);
+                }
+            }
+        }
+        Value::Array(list) => {
+            for (index, value) in list.iter().enumerate() {
+                let index = index.to_string();
+                if let Some(child) = node.child(&index) {
+                    step_hollow(child, &index, value, path, found);
+                }
+            }
+        }
+        _ => {}
+    }
+    path.truncate(length);
+}
+
+/// Whether nothing but lists and maps is in a value.
+fn is_hollow(value: Value<'_>) -> bool {
+    match value {
+        Value::Map(map) => map.iter().all(|(_, value)| is_hollow(value)),
+        Value::Array(list) => list.iter().all(is_hollow),
+        _ => false,
+    }
+}
+
 fn lower(value: Value<'_>) -> ValueIn<'_> {
     match value {
         Value::Bool(value) => ValueIn::Boolean(value),
@@ -113,42 +160,6 @@ fn lower(value: Value<'_>) -> ValueIn<'_> {
         Value::Bin(bytes) | Value::Ext(_, bytes) => ValueIn::Binary(bytes),
         Value::Nil | Value::Array(_) | Value::Map(_) => ValueIn::Null,
     }
-}
-
-fn push_key(path: &mut String, key: &str) {
-    if !key.contains(['.', '\\']) {
-        path.push_str(key);
-        return;
-    }
-    for character in key.chars() {
-        if matches!(character, '.' | '\\') {
-            path.push('\\');
-        }
-        path.push(character);
-    }
-}
-
-/// The keys of a dotted path.
-pub(super) fn segments(path: &str) -> impl Iterator<Item = String> {
-    let mut characters = path.chars();
-    let mut ended = false;
-    std::iter::from_fn(move || {
-        if ended {
-            return None;
-        }
-        let mut segment = String::new();
-        loop {
-            match characters.next() {
-                Some('.') => return Some(segment),
-                Some('\\') => segment.extend(characters.next()),
-                Some(character) => segment.push(character),
-                None => {
-                    ended = true;
-                    return Some(segment);
-                }
-            }
-        }
-    })
 }
 
 #[cfg(test)]
@@ -213,6 +224,15 @@ mod tests {
         assert_eq!(read(&[r"a\.b"]), [r#"a\.b=Text("dotted")"#]);
         assert_eq!(read(&["a.b"]), [""; 0]);
         assert_eq!(read(&["message"]), [""; 0]);
+    }
+
+    #[test]
+    fn of_the_head_only_what_is_named_is_shown_when_nothing_else_may_be() {
+        let bytes = record();
+        let reads = Reads::only(&["message".to_owned(), "context.user.id".to_owned()]);
+        let head = reads.head(Record::new(&bytes));
+        assert_eq!(head, Head { timestamp: 0, level: Level::Info, source: "", message: "m" });
+        assert_eq!(Reads::of(&["tags".to_owned()]).head(Record::new(&bytes)), Record::new(&bytes).head());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use wasmtime::component::TypedFunc;
-use weir_record::Batch;
+use weir_record::{Batch, Value};
 
 use super::build::push_view;
 use super::reads::Reads;
@@ -32,7 +32,7 @@ pub(super) fn call(
     let mut views = Vec::with_capacity(range.len());
     let mut start = 0;
     for (index, &end) in range.zip(&found.ends) {
-        let head = batch.record(index).head();
+        let head = reads.head(batch.record(index));
         views.push(ViewIn {
             time: head.timestamp,
             level: head.level.into(),
@@ -85,6 +85,7 @@ impl<'a> Found<'a> {
 pub(super) fn apply(
     batch: &Batch,
     range: Range<usize>,
+    reads: &Reads,
     verdicts: &[Verdict],
     part: &mut Part,
 ) -> Result<Applied, String> {
@@ -106,8 +107,9 @@ pub(super) fn apply(
                 tally.patched += 1;
             }
             Verdict::Expand(views) => {
+                let hollow = hollow(reads, batch, index);
                 for view in views {
-                    push_view(view, &mut part.scratch, &mut part.batch)?;
+                    push_view(view, &hollow, &mut part.scratch, &mut part.batch)?;
                     part.origins.push(index as u32);
                     check_size(&part.batch)?;
                 }
@@ -116,6 +118,15 @@ pub(super) fn apply(
         }
     }
     Ok(Applied::Rewritten(tally))
+}
+
+/// What of a record no field shows although the filter reads it.
+fn hollow<'a>(reads: &Reads, batch: &'a Batch, index: usize) -> Vec<(String, Value<'a>)> {
+    let mut hollow = Vec::new();
+    reads.walk_hollow(batch.record(index), &mut String::new(), &mut |path, value| {
+        hollow.push((path.to_owned(), value));
+    });
+    hollow
 }
 
 fn change(record: &[u8], changes: &[Change], out: &mut Batch) -> Result<(), String> {
@@ -138,7 +149,7 @@ fn as_record_change(change: &Change) -> weir_record::Change<'_> {
 pub(super) fn read_views(views: &[View], out: &mut Batch) -> Result<(), String> {
     let mut scratch = Vec::new();
     views.iter().try_for_each(|view| {
-        push_view(view, &mut scratch, out)?;
+        push_view(view, &[], &mut scratch, out)?;
         check_size(out)
     })
 }

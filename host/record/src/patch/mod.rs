@@ -115,10 +115,7 @@ fn write_top(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), PatchErr
     match (own, first) {
         (Own::Timestamp, Token::Int(ns)) => write::int64(out, ns),
         (Own::Timestamp, _) => {
-            let ns = match first {
-                Token::Str(_) | Token::Ext(..) => time::from_msgpack(value),
-                _ => None,
-            };
+            let ns = time::ns_from_msgpack(value);
             let wanted = "an integer of nanoseconds or a moment in RFC 3339";
             write::int64(out, ns.ok_or(wrong("timestamp", wanted))?);
         }

@@ -109,6 +109,17 @@ fn the_head_can_be_set_and_stays_where_it_is_read_in_one_look() {
 }
 
 #[test]
+fn a_time_in_a_patch_is_nanoseconds_however_small() {
+    for ns in [0, 1, -1, 1_000, 1_795_168_800, i64::MIN, i64::MAX] {
+        for patch in [format!("{{\"timestamp\":{ns}}}"), format!("{{\"timestamp\":\"{ns}\"}}")] {
+            let mut out = Vec::new();
+            merge_patch(&record(""), &packed(&patch), &mut out).expect("a time");
+            assert_eq!(Record::new(&out).timestamp(), ns, "{patch}");
+        }
+    }
+}
+
+#[test]
 fn the_head_can_not_be_removed_nor_get_another_type() {
     for key in ["timestamp", "level", "source", "message"] {
         assert_eq!(merged("", &format!("{{\"{key}\":null}}")), Err(PatchError::Needed(key)));

@@ -150,7 +150,8 @@ mod tests {
             assert_eq!(body.times.len(), 10);
             let mut bytes = body.bytes.clone();
             body.set_times(&mut bytes, 1_234_567);
-            let times: Vec<_> = body.times.iter().map(|at| std::str::from_utf8(&bytes[*at..at + 12]).unwrap()).collect();
+            let times: Vec<_> =
+                body.times.iter().map(|at| std::str::from_utf8(&bytes[*at..at + 12]).unwrap()).collect();
             assert_eq!((times[0], times[9]), ("06:51:31.340", "06:51:31.358"));
         }
     }

@@ -56,6 +56,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     let mut watch = Watch::new(args.config.clone())?;
     watch.over(&reload::folders(&settings));
     let mut router = Router::start(&settings, numbers).await?;
+    watch.over(&reload::folders(&settings));
     greet(&router, &settings);
     let mut reloading = Reload::new(&router, args.config.clone(), overrides(args), settings);
     loop {
@@ -100,6 +101,7 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     weir_journal::describe_metrics();
     weir_sinks::describe_metrics();
     metrics::describe_counter!("weir_filter_swaps_total", "Filters replaced by another version while running");
+    metrics::describe_counter!("weir_filter_canaries_total", "Trials of new versions of a filter, by how they ended");
     metrics::describe_counter!("weir_quarantined_records_total", "Records set aside, by who did it");
     Ok(numbers)
 }

@@ -21,6 +21,8 @@ pub const SHOWN_LINE_CHARS: usize = 110;
 pub const MAX_NAME_CHARS: usize = 64;
 /// Filters in the chain: each holds memory in every worker.
 pub const MAX_FILTERS: usize = 64;
+/// Paths that a filter may see, or change: more is a list that nobody reads.
+pub const MAX_FILTER_PATHS: usize = 256;
 /// Sinks: each holds a reader over the journal and a task.
 pub const MAX_SINKS: usize = 64;
 /// References followed within one place of the schema: a guard against a schema that refers to itself.
@@ -54,3 +56,7 @@ pub const FILTER_OUTPUT_BYTES: RangeInclusive<u64> = 64 * KIB..=GIB;
 pub const QUARANTINE_BYTES: RangeInclusive<u64> = 64 * KIB..=1024 * TIB;
 /// `quarantine.max_age`: a second, for tests and the cautious, to ten years.
 pub const QUARANTINE_AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 366 * 86_400);
+/// `filter.canary.for`: shorter sees next to nothing, longer is forgotten.
+pub const CANARY_TIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(7 * 86_400);
+/// `filter.canary.slowdown`, times: below, a version would have to be faster; above, it is no bound.
+pub const CANARY_SLOWDOWN: RangeInclusive<f64> = 1.0..=1000.0;

@@ -50,8 +50,8 @@ pub use judged::{Judged, Syntax, judge};
 pub use problems::{Problem, Problems};
 pub use schema::schema;
 pub use settings::{
-    FilterSettings, Keep, LogFormat, LogSettings, Module, OnError, Overrides, Settings, SinkSettings, StandardKey,
-    Sync, WhenFull,
+    CanarySettings, FilterSettings, Keep, LogFormat, LogSettings, Module, OnError, Overrides, Settings, SinkSettings,
+    StandardKey, Sync, WhenFull,
 };
 
 /// Reads the file. Its paths are relative to the folder it lies in; `environment` gives the variables.

@@ -142,6 +142,16 @@ pub(super) struct Filter {
     /// Most bytes that may come back for one batch.
     #[serde(default = "filter_output")]
     pub max_output: Size,
+    /// The only paths that the filter may see: `message`, `context.*`. Without it: what it says that it reads.
+    #[schemars(inner(length(min = 1)), extend("examples" = [["message", "context.*"]]))]
+    pub reads: Option<Vec<String>>,
+    /// The only paths that the filter may change; `[]` is none. Records in which it changes anything else are
+    /// treated as `on_error` says. Without it: any.
+    #[schemars(inner(length(min = 1)), extend("examples" = [["message"]]))]
+    pub writes: Option<Vec<String>>,
+    /// How a new version of the module is tried before it takes the place of the one that runs. Without it: on a few
+    /// recent records.
+    pub canary: Option<Canary>,
     /// The filter's own options, given to it as they are.
     #[serde(default)]
     pub options: serde_json::Map<String, Value>,
@@ -157,9 +167,46 @@ impl Filter {
             timeout: filter_timeout(),
             memory: filter_memory(),
             max_output: filter_output(),
+            reads: None,
+            writes: None,
+            canary: None,
             options: serde_json::Map::new(),
         }
     }
+}
+
+/// A trial of a new version in the shadow of the one that runs.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Canary {
+    /// The share of the batches that both versions are given copies of.
+    #[schemars(required, example = &"5%")]
+    pub share: Option<String>,
+    /// How long the trial lasts.
+    #[serde(rename = "for")]
+    #[schemars(required, example = &"60s")]
+    pub time: Option<Span>,
+    /// It is rejected when it fails on so much more of the records.
+    #[serde(default = "canary_errors")]
+    pub errors: String,
+    /// It is rejected when so much less of the records comes out of it.
+    #[serde(default = "canary_drops")]
+    pub drops: String,
+    /// It is rejected when it takes so many times as long.
+    #[serde(default = "canary_slowdown")]
+    pub slowdown: f64,
+}
+
+fn canary_errors() -> String {
+    "1%".to_owned()
+}
+
+fn canary_drops() -> String {
+    "5%".to_owned()
+}
+
+fn canary_slowdown() -> f64 {
+    3.0
 }
 
 fn filter_timeout() -> Span {

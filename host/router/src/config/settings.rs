@@ -72,8 +72,26 @@ pub struct FilterSettings {
     pub timeout: Duration,
     pub memory_bytes: u64,
     pub output_bytes: u64,
+    /// The only paths that it may see.
+    pub reads: Option<Vec<String>>,
+    /// The only paths that it may change.
+    pub writes: Option<Vec<String>>,
+    pub canary: Option<CanarySettings>,
     /// Always an object.
     pub options: Value,
+}
+
+/// How a new version is tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CanarySettings {
+    /// Of the batches, in millionths.
+    pub share_ppm: u32,
+    pub time: Duration,
+    /// More failed records than the running version's that are too many, of one.
+    pub errors: f64,
+    /// Fewer records that come out than of the running version that are too few, of one.
+    pub drops: f64,
+    pub slowdown: f64,
 }
 
 impl FilterSettings {
@@ -182,6 +200,9 @@ impl fmt::Debug for FilterSettings {
             .field("timeout", &self.timeout)
             .field("memory_bytes", &self.memory_bytes)
             .field("output_bytes", &self.output_bytes)
+            .field("reads", &self.reads)
+            .field("writes", &self.writes)
+            .field("canary", &self.canary)
             .field("options", &KeysOf(&self.options))
             .finish()
     }

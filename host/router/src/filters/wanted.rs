@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use weir_engine::FilterSpec;
 
 use crate::bundled;
-use crate::config::{FilterSettings, Module, Settings};
+use crate::config::{CanarySettings, FilterSettings, Module, Settings};
 use crate::{limits, parts};
 
 /// A filter that should run.
@@ -17,6 +17,8 @@ pub struct Wanted {
     pub source: Source,
     /// Whether the configuration names it, rather than its lying in the folder.
     pub named: bool,
+    /// How a new version of it is tried.
+    pub canary: Option<CanarySettings>,
 }
 
 /// Where a module comes from.
@@ -32,6 +34,14 @@ impl Source {
         match text.strip_prefix("bundled:") {
             Some(name) => Self::Bundled(name.to_string()),
             None => Self::File(PathBuf::from(text)),
+        }
+    }
+
+    /// Who gives it, in a history.
+    pub fn who(&self) -> &'static str {
+        match self {
+            Self::Bundled(_) => "bundled",
+            Self::File(_) => "folder",
         }
     }
 
@@ -83,6 +93,7 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
                 Module::File(path) => Source::File(settings.filters_folder.join(path)),
             },
             named: true,
+            canary: filter.canary.clone(),
         })
         .collect();
     if !settings.auto_load {
@@ -102,6 +113,7 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
             spec: parts::filter(&FilterSettings::with_defaults(&name, Module::File(path))),
             source,
             named: false,
+            canary: None,
         });
     }
     all

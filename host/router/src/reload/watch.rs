@@ -103,7 +103,7 @@ fn look_at(file: &Path, changed: impl Fn() + Send + 'static) -> notify::Result<P
 fn is_about_a_module(event: notify::Result<Event>) -> bool {
     match event {
         Ok(event) if event.kind.is_access() => false,
-        Ok(event) => event.paths.iter().any(|path| path.extension().is_some_and(|e| e == "wasm")),
+        Ok(event) => event.paths.iter().any(|path| path.extension().is_some_and(|e| e == "wasm" || e == "pinned")),
         Err(error) => {
             tracing::warn!("watching for changes: {error}");
             false

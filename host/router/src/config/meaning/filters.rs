@@ -5,7 +5,7 @@ use std::path::{Component, PathBuf};
 
 use serde_json::Value as Json;
 
-use super::super::settings::{FilterSettings, Module};
+use super::super::settings::{CanarySettings, FilterSettings, Module};
 use super::super::suggest::{list, nearest};
 use super::super::{limits, raw};
 use super::Reader;
@@ -49,6 +49,9 @@ impl Reader<'_> {
         name: String,
         module: Module,
     ) -> FilterSettings {
+        for (key, paths) in [("reads", &raw.reads), ("writes", &raw.writes)] {
+            self.paths(&at.key(key), paths.as_deref().unwrap_or_default());
+        }
         FilterSettings {
             name,
             module,
@@ -56,7 +59,60 @@ impl Reader<'_> {
             timeout: self.time(&at.key("timeout"), raw.timeout, limits::FILTER_TIMEOUT),
             memory_bytes: self.bytes(&at.key("memory"), raw.memory, limits::FILTER_MEMORY_BYTES),
             output_bytes: self.bytes(&at.key("max_output"), raw.max_output, limits::FILTER_OUTPUT_BYTES),
+            reads: raw.reads,
+            writes: raw.writes,
+            canary: raw.canary.map(|raw| self.canary(&at.key("canary"), &raw)),
             options: Json::Object(raw.options),
+        }
+    }
+
+    fn canary(&mut self, at: &At<'_>, raw: &raw::Canary) -> CanarySettings {
+        let share = self.percent(&at.key("share"), raw.share.as_deref().unwrap_or("100%"));
+        if share == 0.0 {
+            self.report(&at.key("share"), "a share of nothing tries nothing");
+        }
+        if !limits::CANARY_SLOWDOWN.contains(&raw.slowdown) {
+            let (least, most) = (limits::CANARY_SLOWDOWN.start(), limits::CANARY_SLOWDOWN.end());
+            let message = format!("{} is no slowdown", raw.slowdown);
+            self.report_with(&at.key("slowdown"), message, format!("it must be from {least} to {most}"));
+        }
+        CanarySettings {
+            // At least one in a million, or a small share would be none.
+            share_ppm: ((share * 1e6).round() as u32).max(1),
+            time: raw
+                .time
+                .map_or(*limits::CANARY_TIME.start(), |time| self.time(&at.key("for"), time, limits::CANARY_TIME)),
+            errors: self.percent(&at.key("errors"), &raw.errors),
+            drops: self.percent(&at.key("drops"), &raw.drops),
+            slowdown: raw.slowdown,
+        }
+    }
+
+    /// A share of one.
+    fn percent(&mut self, at: &At<'_>, text: &str) -> f64 {
+        let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        match number.filter(|number| (0.0..=100.0).contains(number)) {
+            Some(number) => number / 100.0,
+            None => {
+                self.report_with(at, format!("{} is no share", at.shown(text)), "write it as `5%`, from 0% to 100%");
+                0.0
+            }
+        }
+    }
+
+    /// Paths into a record, with a star at the end at most.
+    fn paths(&mut self, at: &At<'_>, paths: &[String]) {
+        if paths.len() > limits::MAX_FILTER_PATHS {
+            let message = format!("{} paths, at most {}", paths.len(), limits::MAX_FILTER_PATHS);
+            self.report_with(at, message, "name what they have in common, such as `context.*`");
+        }
+        for (place, path) in at.items().iter().zip(paths) {
+            if !is_path(path) {
+                let message = format!("{} is no path into a record", place.shown(path));
+                let help = "write keys with dots between them, and `.*` only at the end: `message`, `context.*`; \
+                            leave the key out for everything";
+                self.report_with(place, message, help);
+            }
         }
     }
 
@@ -89,5 +145,40 @@ impl Reader<'_> {
         // `./a.wasm` and `a.wasm` are one module, and must compare as one.
         let normal = path.components().filter(|part| matches!(part, Component::Normal(_)));
         Module::File(normal.collect())
+    }
+}
+
+/// Keys with dots between them, and a star at the end at most. No key can be a star: it would be read as everything.
+fn is_path(path: &str) -> bool {
+    if path.contains(r"\*") {
+        return false;
+    }
+    let mut keys = vec![String::new()];
+    let mut chars = path.chars();
+    while let Some(c) = chars.next() {
+        let end = keys.len() - 1;
+        match c {
+            '.' => keys.push(String::new()),
+            // Whatever comes behind a backslash is part of the key.
+            '\\' => keys[end].extend([Some(c), chars.next()].into_iter().flatten()),
+            c => keys[end].push(c),
+        }
+    }
+    let star = keys.iter().position(|key| key == "*");
+    keys.iter().all(|key| !key.is_empty()) && star.is_none_or(|at| at > 0 && at + 1 == keys.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_path;
+
+    #[test]
+    fn a_path_has_keys_and_a_star_only_at_its_end() {
+        for path in ["message", "context.*", "context.user.id", "tags.0", r"a\.b.c"] {
+            assert!(is_path(path), "{path}");
+        }
+        for path in ["", ".", "a.", ".a", "a..b", "*", "*.a", "a.*.b", r"a.\*"] {
+            assert!(!is_path(path), "{path}");
+        }
     }
 }

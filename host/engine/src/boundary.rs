@@ -1,0 +1,391 @@
+//! What the operator lets a filter see and change, kept to whatever the filter does: records are cut down before it sees
+//! them, and what comes back is compared with what went in.
+//!
+//! - A packed filter is shown records in which only what it may see is left; of a list it may see in part, the other
+//!   items are null, so that the indexes stay what they are. (A typed filter is shown less by `v1::reads`.)
+//! - Every record that comes of a record must be as that was wherever the filter may not change it, whether it was
+//!   patched, changed, replaced or expanded. What a filter may not see it can't take away, so one that sees a part can
+//!   replace a record only if there is nothing else in it.
+//! - A record that it makes by itself may hold the head of a record and what it may change.
+//!
+//! The comparison is of records, not of verdicts: no form of an answer can get around it. Records that were not touched
+//! are not looked into. Without a boundary none of this runs.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use weir_record::{Array, Batch, Map, Record, Value, write};
+
+use crate::paths::{Paths, push_key};
+use crate::rewrite::Part;
+use crate::v1::HEAD;
+
+/// More keys than this are looked up by their hash.
+const SEARCHED_KEYS: usize = 16;
+
+/// The marker of a map with a 32-bit count.
+const WIDE_MAP: u8 = 0xdf;
+
+/// What one filter may see and change; `None` is everything.
+#[derive(Debug, Default)]
+pub(crate) struct Boundary {
+    pub sees: Option<Paths>,
+    pub changes: Option<Paths>,
+}
+
+impl Boundary {
+    /// These records as the filter may see them, unless it may see everything.
+    pub fn project(&self, batch: &Batch, range: Range<usize>) -> Option<Batch> {
+        let sees = self.sees.as_ref()?;
+        let mut shown = Batch::with_capacity(batch.slice(range.clone()).len(), range.len());
+        for index in range {
+            // Can't fail: what is written here is a map whatever the record holds.
+            let _: Result<(), ()> = shown.try_append(|out| {
+                project(batch.record(index), sees, out);
+                Ok(())
+            });
+        }
+        Some(shown)
+    }
+
+    /// Fails, with the reason, when something in a part is not as it must be. What the part's records come from is in
+    /// the batch.
+    pub fn check(&self, batch: &Batch, part: &Part) -> Result<(), String> {
+        if self.sees.is_none() && self.changes.is_none() {
+            return Ok(());
+        }
+        for (at, &origin) in part.origins.iter().enumerate() {
+            let (old, new) = (batch.record(origin as usize), part.batch.record(at));
+            if old == new {
+                continue;
+            }
+            let mut path = String::new();
+            if let Some(changes) = &self.changes {
+                unchanged(old.map(), new.map(), changes, &mut path).map_err(|()| changed(&path))?;
+            }
+            if let Some(sees) = &self.sees {
+                not_lost(old.map(), new.map(), sees, &mut path).map_err(|()| lost(&path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails when a record that the filter made by itself holds what it may not change.
+    pub fn check_made(&self, made: &Batch) -> Result<(), String> {
+        let Some(changes) = &self.changes else { return Ok(()) };
+        for record in made.iter() {
+            let mut path = String::new();
+            for (key, value) in record.entries().filter(|(key, _)| !HEAD.contains(key)) {
+                below(None, Some(value), changes, key, &mut path).map_err(|()| changed(&path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn changed(path: &str) -> String {
+    format!("it changed `{path}`, which it may not")
+}
+
+fn lost(path: &str) -> String {
+    format!("it took away `{path}`, which it may not see (a filter that sees a part of a record can't replace it)")
+}
+
+fn project(record: Record<'_>, sees: &Paths, out: &mut Vec<u8>) {
+    let header = out.len();
+    write::map16_header(out, 0);
+    let mut count = 0u16;
+    for (key, value) in record.entries() {
+        if let Some(node) = sees.child(key) {
+            count += u16::from(show(key, value, node, out));
+        }
+    }
+    out[header + 1..header + 3].copy_from_slice(&count.to_be_bytes());
+}
+
+/// Appends an entry with what may be seen of its value; nothing and false when that is nothing.
+fn show(key: &str, value: Value<'_>, node: &Paths, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    write::str(out, key);
+    let shown = show_value(value, node, out);
+    if !shown {
+        out.truncate(start);
+    }
+    shown
+}
+
+/// The same for a value. The recursion is as deep as records may be.
+fn show_value(value: Value<'_>, node: &Paths, out: &mut Vec<u8>) -> bool {
+    match value {
+        whole if node.all => {
+            write::value(out, whole);
+            true
+        }
+        Value::Map(map) => {
+            let header = out.len();
+            out.extend_from_slice(&[WIDE_MAP, 0, 0, 0, 0]);
+            let mut count = 0u32;
+            for (key, value) in map.iter() {
+                if let Some(node) = node.child(key) {
+                    count += u32::from(show(key, value, node, out));
+                }
+            }
+            out[header + 1..header + 5].copy_from_slice(&count.to_be_bytes());
+            count > 0
+        }
+        Value::Array(list) => {
+            write::array_header(out, list.len() as u32);
+            let mut any = false;
+            for (index, item) in list.iter().enumerate() {
+                let start = out.len();
+                let shown = node.child(&index.to_string()).is_some_and(|node| show_value(item, node, out));
+                if !shown {
+                    out.truncate(start);
+                    write::nil(out);
+                }
+                any |= shown;
+            }
+            any
+        }
+        _ => false,
+    }
+}
+
+/// Fails when the maps differ anywhere but in what may be changed; `path` is then where.
+fn unchanged(old: Map<'_>, new: Map<'_>, changes: &Paths, path: &mut String) -> Result<(), ()> {
+    let olds = Keys::of(old);
+    for (key, value) in new.iter() {
+        below(olds.get(key), Some(value), changes, key, path)?;
+    }
+    let news = Keys::of(new);
+    for (key, value) in old.iter().filter(|(key, _)| news.get(key).is_none()) {
+        below(Some(value), None, changes, key, path)?;
+    }
+    Ok(())
+}
+
+/// The same for one key, or one index of a list.
+fn below(
+    old: Option<Value<'_>>,
+    new: Option<Value<'_>>,
+    changes: &Paths,
+    key: &str,
+    path: &mut String,
+) -> Result<(), ()> {
+    let node = changes.child(key);
+    if node.is_some_and(|node| node.all) {
+        return Ok(());
+    }
+    let length = path.len();
+    push_key(path, key);
+    let empty = Map::default();
+    match (node, old, new) {
+        (_, Some(old), Some(new)) if same(old, new) => {}
+        (Some(node), Some(Value::Map(old)), Some(Value::Map(new))) => unchanged(old, new, node, path)?,
+        (Some(node), Some(Value::Array(old)), Some(Value::Array(new))) => unchanged_list(old, new, node, path)?,
+        // A map that was made on the way to what may be changed, or went with it.
+        (Some(node), None, Some(Value::Map(new))) if !new.is_empty() => unchanged(empty, new, node, path)?,
+        (Some(node), Some(Value::Map(old)), None) if !old.is_empty() => unchanged(old, empty, node, path)?,
+        _ => return Err(()),
+    }
+    path.truncate(length);
+    Ok(())
+}
+
+fn unchanged_list(old: Array<'_>, new: Array<'_>, changes: &Paths, path: &mut String) -> Result<(), ()> {
+    let (mut olds, mut news) = (old.iter(), new.iter());
+    for index in 0..old.len().max(new.len()) {
+        below(olds.next(), news.next(), changes, &index.to_string(), path)?;
+    }
+    Ok(())
+}
+
+/// Fails when something that may not be seen is gone; `path` is then where.
+fn not_lost(old: Map<'_>, new: Map<'_>, sees: &Paths, path: &mut String) -> Result<(), ()> {
+    let news = Keys::of(new);
+    for (key, value) in old.iter() {
+        still_there(value, news.get(key), sees, key, path)?;
+    }
+    Ok(())
+}
+
+fn still_there(old: Value<'_>, new: Option<Value<'_>>, sees: &Paths, key: &str, path: &mut String) -> Result<(), ()> {
+    let node = sees.child(key);
+    if node.is_some_and(|node| node.all) {
+        return Ok(());
+    }
+    let length = path.len();
+    push_key(path, key);
+    match (node, old, new) {
+        (Some(node), Value::Map(old), new) => {
+            let new = new.and_then(|new| new.as_map()).unwrap_or_default();
+            not_lost(old, new, node, path)?;
+        }
+        (Some(node), Value::Array(old), new) => {
+            let mut news = new.and_then(|new| new.as_array()).into_iter().flat_map(|list| list.iter());
+            for (index, item) in old.iter().enumerate() {
+                still_there(item, news.next(), node, &index.to_string(), path)?;
+            }
+        }
+        // What it was shown in the place of an item is null.
+        (_, old, Some(Value::Nil)) if old != Value::Nil => return Err(()),
+        (_, _, Some(_)) => {}
+        (_, _, None) => return Err(()),
+    }
+    path.truncate(length);
+    Ok(())
+}
+
+/// Whether two values mean the same, whatever the order of keys and the width of numbers.
+fn same(one: Value<'_>, other: Value<'_>) -> bool {
+    match (one, other) {
+        (Value::Map(one), Value::Map(other)) => {
+            let others = Keys::of(other);
+            one == other
+                || one.len() == other.len()
+                    && one.iter().all(|(key, value)| others.get(key).is_some_and(|other| same(value, other)))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one == other || one.len() == other.len() && one.iter().zip(other.iter()).all(|(a, b)| same(a, b))
+        }
+        (Value::Float(one), Value::Float(other)) => one == other || one.is_nan() && other.is_nan(),
+        (one, other) => one == other,
+    }
+}
+
+/// A map's values by key: what a filter returns may have so many that searching would take for ever.
+enum Keys<'a> {
+    Few(Map<'a>),
+    Many(HashMap<&'a str, Value<'a>>),
+}
+
+impl<'a> Keys<'a> {
+    fn of(map: Map<'a>) -> Self {
+        match map.len() {
+            0..=SEARCHED_KEYS => Self::Few(map),
+            _ => Self::Many(map.iter().collect()),
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<Value<'a>> {
+        match self {
+            Self::Few(map) => map.get(key),
+            Self::Many(map) => map.get(key).copied(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_record::{Aliases, Defaults, Level};
+
+    fn batch(json: &str) -> Batch {
+        let aliases = Aliases::default();
+        let defaults = Defaults { received_ns: 7, source: "s", level: Level::Info, context: &[], aliases: &aliases };
+        let mut batch = Batch::new();
+        assert_eq!(weir_record::read_json(json.as_bytes(), &defaults, &mut batch), Ok(vec![]));
+        batch
+    }
+
+    fn paths(paths: &[&str]) -> Option<Paths> {
+        Some(Paths::of(paths))
+    }
+
+    fn shown(sees: &[&str], json: &str) -> String {
+        let boundary = Boundary { sees: paths(sees), changes: None };
+        let shown = boundary.project(&batch(json), 0..1).unwrap();
+        let mut out = Vec::new();
+        weir_record::write_json(shown.record(0), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn only_what_may_be_seen_is_left() {
+        let json = r#"{"message":"m","a":{"b":1,"c":{"d":2}},"tags":["x",{"y":1,"z":2},"w"],"n":3}"#;
+        for (sees, expected) in [
+            (&["message"][..], r#"{"message":"m"}"#),
+            (&["a.c", "n"], r#"{"a":{"c":{"d":2}},"n":3}"#),
+            (&["a.c.*"], r#"{"a":{"c":{"d":2}}}"#),
+            (&["a.x", "n.deeper"], "{}"),
+            (&["tags.1.z"], r#"{"tags":[null,{"z":2},null]}"#),
+            (&["tags.7"], "{}"),
+            (&["level", "source"], r#"{"level":"INFO","source":"s"}"#),
+            (&[], "{}"),
+        ] {
+            assert_eq!(shown(sees, json), expected, "{sees:?}");
+        }
+    }
+
+    fn check(sees: Option<Paths>, changes: Option<Paths>, old: &str, new: &str) -> Result<(), String> {
+        let part = Part { batch: batch(new), origins: vec![0], scratch: Vec::new() };
+        Boundary { sees, changes }.check(&batch(old), &part)
+    }
+
+    #[test]
+    fn what_may_not_be_changed_must_be_as_it_was() {
+        let old = r#"{"message":"m","a":{"b":1,"c":2},"l":[1,{"x":1}],"n":null}"#;
+        for (changes, new, wrong) in [
+            (&["a.b"][..], r#"{"message":"m","a":{"c":2,"b":9},"l":[1,{"x":1}],"n":null}"#, ""),
+            (&["a.b"], r#"{"n":null,"l":[1,{"x":1}],"a":{"c":2},"message":"m"}"#, ""),
+            (&["a.b"], r#"{"message":"m","a":{"b":9,"c":3},"l":[1,{"x":1}],"n":null}"#, "a.c"),
+            (&["a.b"], r#"{"message":"m","a":{"b":9},"l":[1,{"x":1}],"n":null}"#, "a.c"),
+            (&["a.b"], r#"{"message":"m","a":7,"l":[1,{"x":1}],"n":null}"#, "a"),
+            (&["a.b"], r#"{"message":"m","l":[1,{"x":1}],"n":null}"#, "a.c"),
+            (&["a"], r#"{"message":"m","l":[1,{"x":1}],"n":null}"#, ""),
+            (&["a"], r#"{"message":"m","a":7,"l":[1,{"x":1}],"n":null,"new":1}"#, "new"),
+            (&["a"], r#"{"message":"other","a":7,"l":[1,{"x":1}],"n":null}"#, "message"),
+            (&["l.1.x"], r#"{"message":"m","a":{"b":1,"c":2},"l":[1,{"x":2}],"n":null}"#, ""),
+            (&["l.1.x"], r#"{"message":"m","a":{"b":1,"c":2},"l":[2,{"x":2}],"n":null}"#, "l.0"),
+            (&["l.2"], r#"{"message":"m","a":{"b":1,"c":2},"l":[1,{"x":1},3],"n":null}"#, ""),
+            (&["l.2"], r#"{"message":"m","a":{"b":1,"c":2},"l":[1],"n":null}"#, "l.1"),
+            (&["n.deep.er"], r#"{"message":"m","a":{"b":1,"c":2},"l":[1,{"x":1}],"n":{"deep":{"er":1}}}"#, "n"),
+            (&["d.e.f"], r#"{"message":"m","a":{"b":1,"c":2},"l":[1,{"x":1}],"n":null,"d":{"e":{"f":1}}}"#, ""),
+            (&["d.e.f"], r#"{"message":"m","a":{"b":1,"c":2},"l":[1,{"x":1}],"n":null,"d":{"e":{}}}"#, "d.e"),
+            (&["level"], r#"{"level":"ERROR","message":"m","a":{"b":1,"c":2},"l":[1,{"x":1}],"n":null}"#, ""),
+            (&[], r#"{"level":"ERROR","message":"m","a":{"b":1,"c":2},"l":[1,{"x":1}],"n":null}"#, "level"),
+            (&[], r#"{"l":[1,{"x":1}],"message":"m","n":null,"a":{"c":2,"b":1}}"#, ""),
+        ] {
+            let expected = if wrong.is_empty() { Ok(()) } else { Err(changed(wrong)) };
+            assert_eq!(check(None, paths(changes), old, new), expected, "{changes:?}: {new}");
+        }
+    }
+
+    #[test]
+    fn what_may_not_be_seen_can_not_be_taken_away() {
+        let old = r#"{"message":"m","a":{"b":1,"c":2},"l":[1,2]}"#;
+        for (sees, new, gone) in [
+            (&["message", "a.b"][..], r#"{"message":"n","a":{"c":2},"l":[1,2]}"#, ""),
+            (&["message"], r#"{"message":"n","a":{"b":9,"c":2},"l":[1,2]}"#, ""),
+            (&["message"], r#"{"message":"n","l":[1,2]}"#, "a"),
+            (&["message", "a.b"], r#"{"message":"n","l":[1,2]}"#, "a.c"),
+            (&["message", "a.b"], r#"{"message":"n","a":"text","l":[1,2]}"#, "a.c"),
+            (&["message", "a", "l.1"], r#"{"message":"n","l":[null,3]}"#, "l.0"),
+            (&["message", "a", "l.1"], r#"{"message":"n","l":[1]}"#, ""),
+        ] {
+            let expected = if gone.is_empty() { Ok(()) } else { Err(lost(gone)) };
+            assert_eq!(check(paths(sees), None, old, new), expected, "{sees:?}: {new}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_its_own_may_hold_the_head_and_what_it_may_change() {
+        let boundary = |changes: &[&str]| Boundary { sees: None, changes: paths(changes) };
+        let made = batch(r#"{"message":"m","source":"x","count":{"n":5}}"#);
+        assert_eq!(boundary(&["count"]).check_made(&made), Ok(()));
+        assert_eq!(boundary(&["count.n"]).check_made(&made), Ok(()));
+        assert_eq!(boundary(&["count.m"]).check_made(&made), Err(changed("count.n")));
+        assert_eq!(boundary(&[]).check_made(&made), Err(changed("count")));
+    }
+
+    #[test]
+    fn maps_of_many_keys_in_another_order_are_compared_quickly() {
+        let entry = |n: usize| format!("\"k{n}\":{n}");
+        let forth = (0..30_000).map(entry).collect::<Vec<_>>().join(",");
+        let back = (0..30_000).rev().map(entry).collect::<Vec<_>>().join(",");
+        let old = format!("{{\"message\":\"m\",\"a\":{{{forth}}}}}");
+        let new = format!("{{\"message\":\"m\",\"a\":{{{back}}}}}");
+        assert_eq!(check(None, paths(&["b"]), &old, &new), Ok(()));
+        assert_eq!(check(None, paths(&["a.k7"]), &old, &new.replace("\"k9\":9,", "")), Err(changed("a.k9")));
+    }
+}

@@ -1,0 +1,40 @@
+//! Versions in the shadow of one that runs: what they are shown, and that nothing comes of them.
+
+use super::hostile::{self, COUNT, KEEP};
+use super::*;
+use crate::Listening;
+
+#[test]
+fn a_listener_gets_copies_of_its_share_of_the_batches_and_holds_up_none() {
+    let engine = engine();
+    let filter = load(&engine, KEEP);
+    let mut worker = Worker::new(engine);
+    let mut heard = |share_ppm, count| {
+        let listening = Listening::to(&filter, share_ppm);
+        for _ in 0..count {
+            assert_eq!(worker.run(&chain(&[&filter]), batch(["a", "b"])).batch.len(), 2);
+        }
+        listening.batches.try_iter().inspect(|heard| assert_eq!(*heard, batch(["a", "b"]))).count()
+    };
+    assert_eq!(heard(1_000_000, 4), 4);
+    assert_eq!(heard(250_000, 8), 2);
+    assert_eq!(heard(1_000_000, 1000), crate::limits::MAX_TAPPED_BATCHES, "it is behind");
+    assert_eq!(heard(1, 10), 0);
+}
+
+#[test]
+fn a_shadow_begins_with_a_copy_of_the_state_and_the_filter_goes_on_with_its_own() {
+    let engine = engine();
+    let filter = load(&engine, COUNT);
+    let mut worker = Worker::new(engine.clone());
+    worker.run(&chain(&[&filter]), batch(["a", "b"]));
+    let shadow = engine.load_shadow(&spec("count.canary"), &hostile::module(COUNT)).unwrap();
+    filter.copy_state(&shadow).unwrap();
+    worker.run(&chain(&[&shadow]), batch(["c"]));
+    worker.run(&chain(&[&filter]), batch(["c", "d", "e"]));
+    let mut count = |filter: &Arc<Filter>| {
+        let outcome = worker.tick(&chain(&[filter]), false);
+        outcome.batch.record(0).get("count").and_then(|value| value.as_i64())
+    };
+    assert_eq!((count(&shadow), count(&filter)), (Some(3), Some(5)));
+}

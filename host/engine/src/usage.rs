@@ -1,0 +1,65 @@
+//! What a filter takes of the machine: the memory of its instances, and time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use metrics::Gauge;
+
+/// The common count of a filter's instances.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    memory_bytes: AtomicU64,
+    instances: AtomicU64,
+    busy_ns: AtomicU64,
+    gauge: Gauge,
+}
+
+/// What a filter takes at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Memory of all its instances together.
+    pub memory_bytes: u64,
+    /// How many there are.
+    pub instances: u64,
+    /// Time spent in calls of it since it was loaded.
+    pub busy: Duration,
+}
+
+impl Usage {
+    pub fn new(filter: &str) -> Usage {
+        Usage {
+            memory_bytes: AtomicU64::new(0),
+            instances: AtomicU64::new(0),
+            busy_ns: AtomicU64::new(0),
+            gauge: metrics::gauge!("weir_filter_memory_bytes", "filter" => filter.to_owned()),
+        }
+    }
+
+    pub fn instance_made(&self) {
+        self.instances.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn memory_grew(&self, bytes: usize) {
+        self.memory_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.gauge.increment(bytes as f64);
+    }
+
+    /// An instance with that much memory is gone.
+    pub fn instance_gone(&self, bytes: usize) {
+        self.instances.fetch_sub(1, Ordering::Relaxed);
+        self.memory_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.gauge.decrement(bytes as f64);
+    }
+
+    pub fn was_busy(&self, time: Duration) {
+        self.busy_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub fn taken(&self) -> Taken {
+        Taken {
+            memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
+            instances: self.instances.load(Ordering::Relaxed),
+            busy: Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed)),
+        }
+    }
+}

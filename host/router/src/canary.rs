@@ -1,0 +1,268 @@
+//! A new version of a filter on trial: it runs in the shadow of the one that it is to replace, on copies of a share of
+//! the live batches, and nothing comes of what it does.
+//!
+//! It is compared with a twin of the running version, not with that itself: both are given the same copies by the same
+//! thread, one after the other, so that what else the machine does can't decide. With state, both begin with a copy of
+//! the running version's. Their stores, logs and counters are their own and are not heard; their numbers stand on
+//! `/metrics` under `NAME.canary` and `NAME.before`.
+//!
+//! The trial ends when its time is over, or as soon as the version is found too bad. [`Tally::judge`] says what that is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use weir_engine::{Chain, Engine, Filter, FilterSpec, Listening, OnError, Outcome, Worker};
+use weir_record::Batch;
+
+use crate::config::CanarySettings;
+use crate::limits;
+
+/// A trial that goes on. Dropping it ends it without a verdict.
+pub struct Canary {
+    pub digest: String,
+    over: Arc<AtomicBool>,
+}
+
+/// How a trial ended.
+#[derive(Debug, PartialEq)]
+pub enum Verdict {
+    Promote(String),
+    Reject(String),
+}
+
+/// The two versions, loaded for the trial.
+pub struct Pair {
+    before: Arc<Filter>,
+    canary: Arc<Filter>,
+}
+
+impl Pair {
+    /// Loads both and copies the running version's state, if it has any.
+    pub fn load(
+        engine: &Arc<Engine>,
+        running: &Filter,
+        running_module: &[u8],
+        spec: &FilterSpec,
+        module: &[u8],
+    ) -> Result<Self, String> {
+        let shadow = |spec: &FilterSpec, kind, module| {
+            let name = format!("{}.{kind}", spec.name);
+            // Quarantine, of which nothing comes: so that what fails is told.
+            let spec = FilterSpec { name, on_error: OnError::Quarantine, ..spec.clone() };
+            engine.load_shadow(&spec, module).map_err(|error| error.to_string())
+        };
+        let pair =
+            Self { before: shadow(running.spec(), "before", running_module)?, canary: shadow(spec, "canary", module)? };
+        for version in [&pair.before, &pair.canary] {
+            running.copy_state(version).map_err(|error| error.to_string())?;
+        }
+        Ok(pair)
+    }
+}
+
+impl Canary {
+    /// Begins a trial on a thread of its own; `decided` is called there with how it ended.
+    pub fn start(
+        running: &Arc<Filter>,
+        pair: Pair,
+        digest: String,
+        settings: CanarySettings,
+        engine: Arc<Engine>,
+        decided: impl FnOnce(Verdict) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let (running, ended) = (running.clone(), over.clone());
+        std::thread::Builder::new().name("weir-canary".into()).spawn(move || {
+            let listening = Listening::to(&running, settings.share_ppm);
+            let verdict = compare(&listening, &pair, &settings, engine, &ended);
+            drop((listening, pair));
+            if let Some(verdict) = verdict {
+                decided(verdict);
+            }
+        })?;
+        Ok(Self { digest, over })
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs both versions until there is a verdict; none when the trial was ended from outside.
+fn compare(
+    listening: &Listening,
+    pair: &Pair,
+    settings: &CanarySettings,
+    engine: Arc<Engine>,
+    over: &AtomicBool,
+) -> Option<Verdict> {
+    let until = Instant::now() + settings.time;
+    let mut worker = Worker::new(engine);
+    let (before, canary) = (Chain(vec![pair.before.clone()]), Chain(vec![pair.canary.clone()]));
+    let mut tally = Tally::default();
+    // Which goes first takes turns: the second finds the batch in the processor's cache.
+    let mut canary_first = false;
+    loop {
+        if over.load(Ordering::Relaxed) {
+            return None;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        match listening.batches.recv_timeout(left.min(limits::CANARY_LOOK)) {
+            Ok(batch) => {
+                let mut run = |chain: &Chain| timed(&mut worker, chain, &batch);
+                let (old, new) = match canary_first {
+                    true => {
+                        let new = run(&canary);
+                        (run(&before), new)
+                    }
+                    false => (run(&before), run(&canary)),
+                };
+                canary_first = !canary_first;
+                tally.add(&batch, &old, &new);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            // Somebody else listens now.
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+        let is_over = Instant::now() >= until;
+        if is_over || tally.records >= limits::CANARY_EARLY_RECORDS {
+            match tally.judge(settings) {
+                Some(reason) => return Some(Verdict::Reject(format!("{reason}; {tally}"))),
+                None if is_over => return Some(Verdict::Promote(tally.to_string())),
+                None => {}
+            }
+        }
+    }
+}
+
+fn timed(worker: &mut Worker, chain: &Chain, batch: &Batch) -> (Outcome, Duration) {
+    let copy = batch.clone();
+    let start = Instant::now();
+    (worker.run(chain, copy), start.elapsed())
+}
+
+/// What both versions did so far.
+#[derive(Debug, Default, Clone)]
+struct Tally {
+    records: u64,
+    /// Records of which something else became.
+    differ: u64,
+    old: Side,
+    new: Side,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Side {
+    failed: u64,
+    out: u64,
+    time: Duration,
+    /// Why it failed last.
+    reason: String,
+}
+
+impl Tally {
+    fn add(&mut self, batch: &Batch, old: &(Outcome, Duration), new: &(Outcome, Duration)) {
+        self.records += batch.len() as u64;
+        for (side, (outcome, time)) in [(&mut self.old, old), (&mut self.new, new)] {
+            side.failed += outcome.failed.len() as u64;
+            side.out += outcome.batch.len() as u64;
+            side.time += *time;
+            if let Some(failed) = outcome.failed.last() {
+                side.reason.clone_from(&failed.reason);
+            }
+        }
+        let (old, new) = (&old.0.batch, &new.0.batch);
+        if old != new {
+            let pairs = old.iter().zip(new.iter()).filter(|(old, new)| old != new).count();
+            self.differ += (pairs + old.len().abs_diff(new.len())) as u64;
+        }
+    }
+
+    /// Why the new version is too bad, if it is.
+    fn judge(&self, settings: &CanarySettings) -> Option<String> {
+        if self.records == 0 {
+            return None;
+        }
+        let share = |count: u64| count as f64 / self.records as f64;
+        let (old, new) = (&self.old, &self.new);
+        if share(new.failed) > share(old.failed) + settings.errors {
+            return Some(format!(
+                "it failed on {} of the records, the running version on {}: {}",
+                percent(share(new.failed)),
+                percent(share(old.failed)),
+                new.reason
+            ));
+        }
+        if share(new.out) + settings.drops < share(old.out) {
+            return Some(format!(
+                "of 100 records {:.1} came out of it, of the running version {:.1}",
+                100.0 * share(new.out),
+                100.0 * share(old.out)
+            ));
+        }
+        let (old_ns, new_ns) = (self.ns_per_record(old), self.ns_per_record(new));
+        if new_ns > old_ns * settings.slowdown && new_ns - old_ns > limits::CANARY_SLOWER_NS {
+            return Some(format!("it took {:.0} µs a record, the running version {:.0}", new_ns / 1e3, old_ns / 1e3));
+        }
+        None
+    }
+
+    fn ns_per_record(&self, side: &Side) -> f64 {
+        side.time.as_nanos() as f64 / self.records.max(1) as f64
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.records == 0 {
+            return f.write_str("no record came by to compare");
+        }
+        write!(
+            f,
+            "{} records compared, {} came out otherwise, {:.1} µs a record beside {:.1}",
+            self.records,
+            self.differ,
+            self.ns_per_record(&self.new) / 1e3,
+            self.ns_per_record(&self.old) / 1e3
+        )
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: CanarySettings =
+        CanarySettings { share_ppm: 1_000_000, time: Duration::from_secs(1), errors: 0.01, drops: 0.05, slowdown: 3.0 };
+
+    fn side(failed: u64, out: u64, time_us: u64) -> Side {
+        Side { failed, out, time: Duration::from_micros(time_us), reason: "it trapped".into() }
+    }
+
+    fn judged(old: Side, new: Side) -> String {
+        Tally { records: 1000, differ: 0, old, new }.judge(&SETTINGS).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_version_is_too_bad_when_it_fails_drops_or_takes_more_than_the_running_one_by_the_thresholds() {
+        assert_eq!(judged(side(0, 1000, 1000), side(0, 1000, 1000)), "");
+        assert_eq!(judged(side(0, 1000, 1000), side(10, 990, 1000)), "");
+        assert!(judged(side(0, 1000, 1000), side(11, 989, 1000)).contains("failed on 1.1 %"));
+        assert_eq!(judged(side(200, 800, 1000), side(205, 795, 1000)), "", "the running one fails as well");
+        assert_eq!(judged(side(0, 1000, 1000), side(0, 950, 1000)), "");
+        assert!(judged(side(0, 1000, 1000), side(0, 949, 1000)).contains("94.9 came out"));
+        assert_eq!(judged(side(0, 500, 1000), side(0, 1000, 1000)), "", "more may come out");
+        assert_eq!(judged(side(0, 1000, 1000), side(0, 1000, 20_000)), "", "20 µs a record is nothing");
+        assert!(judged(side(0, 1000, 1000), side(0, 1000, 22_000)).contains("it took 22 µs"));
+        assert_eq!(judged(side(0, 1000, 50_000), side(0, 1000, 150_000)), "", "three times");
+        assert_eq!(Tally::default().judge(&SETTINGS), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! `weir filter list`: each filter that would run, what it may see and change, what it imports; and, when the router
+//! runs, what each takes of memory and time.
+
+use std::process::ExitCode;
+
+use serde_json::Value;
+use weir_engine::{Filter, Right};
+
+use crate::cli::FilterListArgs;
+use crate::client;
+use crate::commands::{run, show};
+use crate::filters::{self, Wanted};
+use crate::versions::{History, Versions};
+use crate::wiring;
+
+/// Characters of a digest that are shown: enough to tell versions apart.
+pub const SHOWN_DIGEST: usize = 12;
+
+/// Before what belongs to the filter named above.
+const INDENT: usize = 17;
+
+/// Loads every filter that would run and says what is known of it.
+pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
+    let settings = run::settings(&args.run)?;
+    let engine = weir_engine::Engine::new(wiring::engine_options(None))?;
+    let address = args.address.unwrap_or(settings.http.listen);
+    let running = client::get(address, "/health").and_then(|health| Ok(serde_json::from_str::<Value>(&health)?));
+    let versions = Versions::of(&settings.data);
+    let mut code = ExitCode::SUCCESS;
+    for wanted in filters::wanted(&settings) {
+        let name = &wanted.spec.name;
+        let loaded =
+            wanted.source.read().and_then(|bytes| engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
+        match loaded {
+            Ok(filter) => {
+                show::text(&about(&filter, &wanted))?;
+                show::text(&pinned(&versions, name, filter.digest()))?;
+                if let Ok(health) = &running {
+                    show::text(&format!("{:INDENT$}{}\n", "", live(&filter, health)))?;
+                }
+                if args.versions {
+                    show::text(&history(&versions.history(name)))?;
+                }
+            }
+            Err(reason) => {
+                code = ExitCode::FAILURE;
+                show::text(&format!("{name:<16} can't be loaded: {reason}\n"))?;
+            }
+        }
+    }
+    if let Err(error) = &running {
+        show::text(&format!("\nmemory and time are not known: {error:#}\n"))?;
+    }
+    if args.run.config.is_none() {
+        let others: Vec<_> = crate::bundled::names().collect();
+        show::text(&format!("\nbundled: {}\n", others.join(", ")))?;
+    }
+    Ok(code)
+}
+
+/// What the module and the configuration say.
+fn about(filter: &Filter, wanted: &Wanted) -> String {
+    let (about, rights) = (filter.description(), filter.rights());
+    let lines = [
+        format!("from {}, sha256 {}", wanted.source, &filter.digest()[..SHOWN_DIGEST]),
+        format!("sees {}; may change {}", paths(&rights.reads), paths(&rights.writes)),
+        format!("imports {}", imports(filter.imports())),
+    ];
+    let head = format!("{:<16} {:<8} {:<22} {}\n", filter.name(), about.version, filter.world(), about.description);
+    lines.iter().fold(head, |text, line| format!("{text}{:INDENT$}{line}\n", ""))
+}
+
+/// What runs instead of a module, if something does.
+fn pinned(versions: &Versions, name: &str, digest: &str) -> String {
+    match versions.pin(name).filter(|pin| pin.instead_of == digest) {
+        None => String::new(),
+        Some(pin) => {
+            let run = pin.run.get(..SHOWN_DIGEST).unwrap_or(&pin.run);
+            format!("{:INDENT$}does not run: sha256 {run} does instead, by {}: {}\n", "", pin.by, pin.why)
+        }
+    }
+}
+
+/// The versions that ran, the newest first.
+fn history(history: &History) -> String {
+    let lines = history.versions.iter().rev().enumerate().map(|(age, kept)| {
+        let digest = kept.digest.get(..SHOWN_DIGEST).unwrap_or(&kept.digest);
+        let mark = if age == 0 { "*" } else { " " };
+        format!("{:INDENT$}{mark} {digest}  {:<8} {}  by {}\n", "", kept.version, kept.when, kept.by)
+    });
+    lines.collect()
+}
+
+fn paths(right: &Right) -> String {
+    match &right.paths {
+        None => "everything".to_owned(),
+        Some(paths) if paths.is_empty() => "nothing".to_owned(),
+        Some(paths) if right.is_enforced => paths.join(", "),
+        Some(paths) => format!("{} (as it says itself)", paths.join(", ")),
+    }
+}
+
+/// Functions behind the interface that they belong to.
+fn imports(functions: Vec<String>) -> String {
+    let mut text = String::new();
+    let mut last = String::new();
+    for import in functions {
+        let (interface, function) = import.split_once(' ').unwrap_or((&import, ""));
+        if interface == last {
+            text.push_str(&format!(", {function}"));
+        } else {
+            let between = if text.is_empty() { "" } else { "; " };
+            text.push_str(&format!("{between}{interface} {function}"));
+            interface.clone_into(&mut last);
+        }
+    }
+    if text.is_empty() { "nothing".to_owned() } else { text }
+}
+
+/// What the router says of the filter of that name.
+fn live(filter: &Filter, health: &Value) -> String {
+    let none = Vec::new();
+    let all = health["filters"].as_array().unwrap_or(&none);
+    let Some(running) = all.iter().find(|running| running["name"] == filter.name()) else {
+        return "the router runs no filter of this name".to_owned();
+    };
+    let busy = |running: &Value| running["busy_seconds"].as_f64().unwrap_or_default();
+    let all_busy: f64 = all.iter().map(busy).sum();
+    let share = if all_busy > 0.0 { 100.0 * busy(running) / all_busy } else { 0.0 };
+    let mut text = format!(
+        "{} in {} instances; busy for {:.3} s, {share:.0} % of the time of all filters; {}",
+        show::size(running["memory_bytes"].as_u64().unwrap_or_default()),
+        running["instances"],
+        busy(running),
+        running["state"].as_str().unwrap_or("its state is not known"),
+    );
+    if running["digest"] != filter.digest() {
+        let digest = running["digest"].as_str().unwrap_or_default();
+        let digest = digest.get(..SHOWN_DIGEST).unwrap_or(digest);
+        text.push_str(&format!("; the router runs another version, sha256 {digest}"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_stand_behind_their_interface_once() {
+        assert_eq!(imports(vec![]), "nothing");
+        let names = ["a:b/host log", "a:b/host now", "wasi:clocks/wall now"].map(str::to_owned);
+        assert_eq!(imports(names.to_vec()), "a:b/host log, now; wasi:clocks/wall now");
+    }
+
+    #[test]
+    fn what_a_filter_only_says_of_itself_is_told_as_such() {
+        let right = |paths: Option<&[&str]>, is_enforced| Right {
+            paths: paths.map(|paths| paths.iter().map(|path| (*path).to_owned()).collect()),
+            is_enforced,
+        };
+        assert_eq!(paths(&right(None, false)), "everything");
+        assert_eq!(paths(&right(Some(&[]), true)), "nothing");
+        assert_eq!(paths(&right(Some(&["a", "b.*"]), true)), "a, b.*");
+        assert_eq!(paths(&right(Some(&["a"]), false)), "a (as it says itself)");
+    }
+}

@@ -1,0 +1,95 @@
+//! `weir filter rollback`: pins a filter to a version that ran before. A running router notices the pin as it notices a
+//! module; one that is started reads it.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+
+use super::list::SHOWN_DIGEST;
+use crate::cli::FilterRollbackArgs;
+use crate::commands::{run, show};
+use crate::filters;
+use crate::versions::{History, Kept, Pin, Versions, sha256};
+
+pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
+    let settings = run::settings(&args.run)?;
+    let name = &args.name;
+    let wanted = filters::wanted(&settings).into_iter().find(|wanted| wanted.spec.name == *name);
+    let wanted =
+        wanted.with_context(|| format!("no filter `{name}` would run; `weir filter list` shows which would"))?;
+    let lying = sha256(&wanted.source.read().map_err(anyhow::Error::msg)?);
+    let versions = Versions::of(&settings.data);
+    let history = versions.history(name);
+    let target = target(name, &history, args.to.as_deref())?;
+    versions.module(name, &target.digest).map_err(anyhow::Error::msg)?;
+    let by = whoever();
+    let pin = Pin { instead_of: lying, run: target.digest.clone(), by, why: "rollback".to_owned() };
+    versions.set_pin(name, &pin).map_err(anyhow::Error::msg)?;
+    show::text(&format!(
+        "filter `{name}` goes back to {}, sha256 {}, for as long as the module in {} stays as it is\n",
+        target.version,
+        &target.digest[..SHOWN_DIGEST],
+        wanted.source
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The version to go back to: the one before the running one, or the one that is asked for.
+fn target<'a>(name: &str, history: &'a History, to: Option<&str>) -> anyhow::Result<&'a Kept> {
+    let Some((running, before)) = history.versions.split_last() else {
+        bail!("filter `{name}` has no version to go back to: it never ran with this data folder");
+    };
+    let Some(to) = to else {
+        return before.last().with_context(|| format!("filter `{name}` has no other version to go back to"));
+    };
+    let mut found = history.versions.iter().filter(|kept| kept.digest.starts_with(to));
+    match (found.next(), found.next()) {
+        (Some(kept), None) if kept.digest == running.digest => bail!("filter `{name}` runs that version already"),
+        (Some(kept), None) => Ok(kept),
+        (None, _) => {
+            bail!("filter `{name}` has no version `{to}`; `weir filter list --versions` shows which there are")
+        }
+        (Some(_), Some(_)) => {
+            bail!("filter `{name}` has several versions that begin with `{to}`; give more of the digest")
+        }
+    }
+}
+
+/// `user@host`, as far as it is known.
+fn whoever() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
+    format!("{user}@{}", host.as_deref().map_or("an unnamed machine", str::trim))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(digests: &[&str]) -> History {
+        let kept = |digest: &&str| Kept {
+            digest: (*digest).to_owned(),
+            version: "1.0.0".to_owned(),
+            when: String::new(),
+            by: "folder".to_owned(),
+        };
+        History { versions: digests.iter().map(kept).collect() }
+    }
+
+    #[test]
+    fn without_a_choice_it_is_the_version_before() {
+        let digest = |digests: &[&str], to| target("f", &history(digests), to).map(|kept| kept.digest.clone());
+        assert_eq!(digest(&["a1", "b2", "c3"], None).unwrap(), "b2");
+        assert_eq!(digest(&["a1", "b2", "c3"], Some("a")).unwrap(), "a1");
+        for (digests, to, reason) in [
+            (&[][..], None, "never ran"),
+            (&["a1"], None, "no other version"),
+            (&["a1", "b2"], Some("b"), "already"),
+            (&["a1", "b2"], Some("c"), "no version `c`"),
+            (&["a1", "a2", "b3"], Some("a"), "several"),
+        ] {
+            let error = digest(digests, to).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! New versions of filters with `canary`: the running one goes on until the trial of the new one is over.
+//!
+//! A version that is rejected is pinned to the one that ran: as long as it lies in its place, that goes on, also after
+//! a restart.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use metrics::counter;
+
+use super::{Chosen, FilterSet, Running, Wanted};
+use crate::canary::{Canary, Pair, Verdict};
+use crate::config::CanarySettings;
+use crate::versions::Pin;
+use crate::wiring::lock;
+
+/// A version to be tried.
+pub struct Trial {
+    wanted: Wanted,
+    digest: String,
+    settings: CanarySettings,
+    /// Its module; `None` when its trial goes on already.
+    module: Option<Vec<u8>>,
+}
+
+impl FilterSet {
+    /// Lets the set know itself, which it must for trials to end; what waited for that begins.
+    pub fn know(me: &Arc<Mutex<FilterSet>>) {
+        let mut set = lock(me);
+        set.me = Arc::downgrade(me);
+        if set.wanted.iter().any(|wanted| wanted.canary.is_some()) {
+            set.again();
+        }
+    }
+
+    /// Gives the module back when it is to run at once. Otherwise it is entered among the trials.
+    pub(super) fn unless_on_trial(
+        &self,
+        wanted: &Wanted,
+        chosen: Chosen,
+        trials: &mut Vec<Trial>,
+    ) -> Result<Option<Chosen>, String> {
+        let name = &wanted.spec.name;
+        let Some(settings) = wanted.canary.clone() else { return Ok(Some(chosen)) };
+        let before = self.find(name).map(|running| running.digest.clone()).or_else(|| self.last(name));
+        let is_new = before.as_ref().is_some_and(|before| *before != chosen.digest);
+        let is_promoted = self.promoted.get(name) == Some(&chosen.digest);
+        if !is_new || chosen.is_pinned || is_promoted {
+            return Ok(Some(chosen));
+        }
+        let goes_on = self.trials.get(name).is_some_and(|trial| trial.digest == chosen.digest);
+        if !goes_on && self.find(name).is_some() {
+            // What can't be loaded at all needs no trial.
+            self.load_module(wanted, &chosen.module)?;
+        }
+        let module = (!goes_on).then_some(chosen.module);
+        trials.push(Trial { wanted: wanted.clone(), digest: chosen.digest, settings, module });
+        Ok(None)
+    }
+
+    /// The digest of the version that ran last, if its module is still there.
+    fn last(&self, name: &str) -> Option<String> {
+        let last = self.versions.history(name).versions.pop()?;
+        self.versions.module(name, &last.digest).is_ok().then_some(last.digest)
+    }
+
+    /// The version that ran before the router was started.
+    pub(super) fn load_last(&self, wanted: &Wanted) -> Result<Running, String> {
+        let name = &wanted.spec.name;
+        let history = self.versions.history(name);
+        let last = history.versions.last().ok_or_else(|| format!("filter `{name}`: it has no history"))?;
+        let module = self.versions.module(name, &last.digest)?;
+        let filter = self.load_module(wanted, &module)?;
+        Ok(Running { wanted: wanted.clone(), digest: last.digest.clone(), by: last.by.clone(), filter })
+    }
+
+    /// Begins the trials that do not go on yet, and ends those of which nothing is wanted any more.
+    pub(super) fn try_out(&mut self, trials: Vec<Trial>) {
+        let mut going_on = HashMap::new();
+        for trial in trials {
+            let name = trial.wanted.spec.name.clone();
+            match (&trial.module, self.trials.remove(&name)) {
+                (None, Some(canary)) => {
+                    going_on.insert(name, canary);
+                }
+                _ => match self.begin(&trial) {
+                    Ok(canary) => {
+                        going_on.extend(canary.map(|canary| (name, canary)));
+                    }
+                    Err(reason) => self.decided(&name, &trial.digest, Verdict::Reject(reason)),
+                },
+            }
+        }
+        self.trials = going_on;
+    }
+
+    fn begin(&self, trial: &Trial) -> Result<Option<Canary>, String> {
+        let name = trial.wanted.spec.name.clone();
+        let (Some(running), Some(module)) = (self.find(&name), &trial.module) else { return Ok(None) };
+        if self.me.strong_count() == 0 {
+            // At the start: `know` comes back to it.
+            return Ok(None);
+        }
+        let engine = &self.shared.engine;
+        let running_module = self.versions.module(&name, &running.digest)?;
+        let pair = Pair::load(engine, &running.filter, &running_module, &trial.wanted.spec, module)?;
+        tracing::info!(
+            "filter `{name}`: {} runs in the shadow of {} on {} % of the batches for {:?}",
+            trial.wanted.source,
+            running.filter.description().version,
+            f64::from(trial.settings.share_ppm) / 1e4,
+            trial.settings.time
+        );
+        let (set, digest) = (self.me.clone(), trial.digest.clone());
+        let decided = move |verdict| {
+            let Some(set) = set.upgrade() else { return };
+            let mut set = lock(&set);
+            // Otherwise another version has come meanwhile.
+            if set.trials.get(&name).is_some_and(|trial| trial.digest == digest) {
+                set.decided(&name, &digest, verdict);
+            }
+        };
+        let (digest, settings) = (trial.digest.clone(), trial.settings.clone());
+        Canary::start(&running.filter, pair, digest, settings, engine.clone(), decided)
+            .map(Some)
+            .map_err(|error| format!("no thread for its trial: {error}"))
+    }
+
+    /// A trial is over.
+    fn decided(&mut self, name: &str, digest: &str, verdict: Verdict) {
+        self.trials.remove(name);
+        let outcome = match &verdict {
+            Verdict::Promote(_) => "promoted",
+            Verdict::Reject(_) => "rejected",
+        };
+        counter!("weir_filter_canaries_total", "filter" => name.to_owned(), "outcome" => outcome).increment(1);
+        match verdict {
+            Verdict::Promote(summary) => {
+                tracing::info!("filter `{name}`: the new version is promoted: {summary}");
+                self.promoted.insert(name.to_owned(), digest.to_owned());
+                self.again();
+                self.promoted.remove(name);
+            }
+            Verdict::Reject(reason) => {
+                tracing::error!("filter `{name}`: the new version is rejected, the running one stays: {reason}");
+                let Some(running) = self.find(name) else { return };
+                let pin = Pin {
+                    instead_of: digest.to_owned(),
+                    run: running.digest.clone(),
+                    by: "canary".to_owned(),
+                    why: reason,
+                };
+                if let Err(error) = self.versions.set_pin(name, &pin) {
+                    tracing::error!("filter `{name}`: the rejected version would be tried again: {error}");
+                }
+            }
+        }
+    }
+}

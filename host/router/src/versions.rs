@@ -1,0 +1,232 @@
+//! The versions of each filter that ran: their modules, by digest, with when and by whom each was taken up, so that it
+//! is possible to go back.
+//!
+//! | file in `DATA/versions` | what it is |
+//! |---|---|
+//! | `NAME.DIGEST.kept` | a module; not `.wasm`, whose changes are watched for |
+//! | `NAME.json` | the history: the versions in the order in which they were taken up last, the running one at the end |
+//! | `NAME.pinned` | "instead of this digest run that one": written by a rollback, and when a trial ends badly |
+//!
+//! **A pin holds for one digest.** As soon as another module lies in the filters folder, it is taken up as ever. Only
+//! the router writes histories; a pin is also written by `weir filter rollback`, and noticed as a changed module is.
+//! Every file is written beside and renamed, so that none is ever half there.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::limits;
+
+/// The folder of versions.
+#[derive(Clone, Debug)]
+pub struct Versions {
+    folder: PathBuf,
+}
+
+/// The versions of one filter, the running one last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    pub versions: Vec<Kept>,
+}
+
+/// One version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    pub digest: String,
+    /// What it says of itself.
+    pub version: String,
+    /// When it was last taken up, in RFC 3339.
+    pub when: String,
+    /// `folder`, `bundled`, or whoever went back to it.
+    pub by: String,
+}
+
+/// What runs instead of a module that lies in the filters folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pin {
+    pub instead_of: String,
+    pub run: String,
+    pub by: String,
+    pub why: String,
+}
+
+impl Versions {
+    /// Those of a data folder.
+    pub fn of(data: &Path) -> Self {
+        Self { folder: data.join("versions") }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What is known of a filter; nothing when nothing can be read.
+    pub fn history(&self, name: &str) -> History {
+        self.read(&format!("{name}.json")).unwrap_or_default()
+    }
+
+    pub fn pin(&self, name: &str) -> Option<Pin> {
+        self.read(&format!("{name}.pinned"))
+    }
+
+    pub fn set_pin(&self, name: &str, pin: &Pin) -> Result<(), String> {
+        self.write(&format!("{name}.pinned"), &json(pin))
+    }
+
+    /// A module that was kept, if it is still what it was.
+    pub fn module(&self, name: &str, digest: &str) -> Result<Vec<u8>, String> {
+        let path = self.folder.join(module_file(name, digest));
+        let bytes = fs::read(&path).map_err(|error| {
+            format!("filter `{name}`: can't read the version to run, `{}`: {error}; put another module into the filters folder", path.display())
+        })?;
+        match sha256(&bytes) == digest {
+            true => Ok(bytes),
+            false => Err(format!("filter `{name}`: `{}` is not what was kept; remove it", path.display())),
+        }
+    }
+
+    /// Keeps a module.
+    pub fn keep(&self, name: &str, digest: &str, module: &[u8]) -> Result<(), String> {
+        let file = module_file(name, digest);
+        match self.folder.join(&file).exists() {
+            true => Ok(()),
+            false => self.write(&file, module),
+        }
+    }
+
+    /// Notes that a version was taken up, and forgets the oldest beyond [`limits::KEPT_VERSIONS`].
+    pub fn note(&self, name: &str, kept: Kept) -> Result<(), String> {
+        let mut history = self.history(name);
+        if history.versions.last().is_some_and(|last| last.digest == kept.digest) {
+            return Ok(());
+        }
+        history.versions.retain(|old| old.digest != kept.digest);
+        history.versions.push(kept);
+        let too_many = history.versions.len().saturating_sub(limits::KEPT_VERSIONS);
+        history.versions.drain(..too_many);
+        self.write(&format!("{name}.json"), &json(&history))?;
+        self.sweep(name, &history);
+        Ok(())
+    }
+
+    /// Removes modules of a filter that its history does not name.
+    fn sweep(&self, name: &str, history: &History) {
+        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        for entry in entries.flatten() {
+            let file = entry.file_name().to_string_lossy().into_owned();
+            let digest = file.strip_prefix(&format!("{name}.")).and_then(|rest| rest.strip_suffix(".kept"));
+            let Some(digest) = digest.filter(|digest| is_digest(digest)) else { continue };
+            if history.versions.iter().all(|kept| kept.digest != digest)
+                && let Err(error) = fs::remove_file(entry.path())
+            {
+                tracing::warn!("can't remove the old version {}: {error}", entry.path().display());
+            }
+        }
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(&self, file: &str) -> Option<T> {
+        let path = self.folder.join(file);
+        let bytes = fs::read(&path).ok()?;
+        match serde_json::from_slice(&bytes) {
+            Ok(read) => Some(read),
+            Err(error) => {
+                tracing::warn!("{} is not read: {error}; remove it", path.display());
+                None
+            }
+        }
+    }
+
+    fn write(&self, file: &str, bytes: &[u8]) -> Result<(), String> {
+        let path = self.folder.join(file);
+        let write = || {
+            fs::create_dir_all(&self.folder)?;
+            let beside = self.folder.join(format!("{file}.new"));
+            let mut new = fs::File::create(&beside)?;
+            new.write_all(bytes)?;
+            new.sync_all()?;
+            fs::rename(beside, &path)
+        };
+        write().map_err(|error: std::io::Error| {
+            format!("can't write `{}`: {error}; give weir room and access there", path.display())
+        })
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // Texts and lists of them can always be written.
+    serde_json::to_vec_pretty(value).unwrap_or_default()
+}
+
+fn module_file(name: &str, digest: &str) -> String {
+    format!("{name}.{digest}.kept")
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The digest by which a module is known, in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Now, as it stands in a history.
+pub fn now() -> String {
+    let mut text = Vec::new();
+    weir_record::time::format_rfc3339(weir_record::time::now_ns(), &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(module: &[u8]) -> Kept {
+        Kept { digest: sha256(module), version: "1.0.0".into(), when: now(), by: "folder".into() }
+    }
+
+    #[test]
+    fn the_last_versions_are_kept_with_their_modules_and_older_ones_go() {
+        let data = tempfile::tempdir().unwrap();
+        let versions = Versions::of(data.path());
+        let modules: Vec<Vec<u8>> = (0..limits::KEPT_VERSIONS as u8 + 3).map(|n| vec![n]).collect();
+        versions.keep("f.2", &sha256(b"other"), b"other").unwrap();
+        for module in &modules {
+            versions.keep("f", &sha256(module), module).unwrap();
+            versions.note("f", kept(module)).unwrap();
+            versions.note("f", kept(module)).unwrap();
+        }
+        let history = versions.history("f");
+        assert_eq!(history.versions.len(), limits::KEPT_VERSIONS);
+        assert_eq!(history.versions.last().unwrap().digest, sha256(modules.last().unwrap()));
+        assert_eq!(versions.module("f", &sha256(&modules[4])), Ok(vec![4]));
+        assert!(versions.module("f", &sha256(&modules[0])).is_err());
+        assert!(versions.module("f.2", &sha256(b"other")).is_ok(), "another filter's");
+        versions.note("f", kept(&modules[5])).unwrap();
+        let order: Vec<_> = versions.history("f").versions.into_iter().map(|kept| kept.digest).collect();
+        assert_eq!((order.len(), order.last()), (limits::KEPT_VERSIONS, Some(&sha256(&modules[5]))));
+    }
+
+    #[test]
+    fn a_module_that_was_changed_is_not_run() {
+        let data = tempfile::tempdir().unwrap();
+        let versions = Versions::of(data.path());
+        versions.keep("f", &sha256(b"a"), b"b").unwrap();
+        assert!(versions.module("f", &sha256(b"a")).unwrap_err().contains("not what was kept"));
+    }
+
+    #[test]
+    fn a_pin_is_read_back_and_a_broken_one_is_none() {
+        let data = tempfile::tempdir().unwrap();
+        let versions = Versions::of(data.path());
+        assert_eq!(versions.pin("f"), None);
+        let pin = Pin { instead_of: "a".into(), run: "b".into(), by: "ada@host".into(), why: "rollback".into() };
+        versions.set_pin("f", &pin).unwrap();
+        assert_eq!(versions.pin("f"), Some(pin));
+        fs::write(versions.folder().join("f.pinned"), b"{").unwrap();
+        assert_eq!(versions.pin("f"), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! New versions on trial in the shadow of the running one, and the way back to an older one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use super::clients::{post, run};
+use super::hostile::guests::{self, COUNT, DROP, Guest, KEEP, MARKER, PATCH, TRAP};
+use super::router::{Home, Router, eventually, weir};
+
+const CONFIGURATION: &str = r#"
+[[filter]]
+name = "f"
+module = "f.wasm"
+timeout = "10s"
+canary = { share = "100%", for = "2s" }
+[sink.out]
+type = "file"
+path = "out.jsonl"
+"#;
+
+/// The same guest in other bytes.
+fn again(guest: Guest, number: u8) -> Vec<u8> {
+    let mut module = guests::module(guest);
+    module.extend([0, 3, 1, b'v', number]);
+    module
+}
+
+/// Posts a batch of a harmless and a marked record again and again, until it is dropped.
+struct Traffic {
+    over: Arc<AtomicBool>,
+    posted: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Traffic {
+    fn over(router: &Arc<Router>, marked: bool) -> Self {
+        let (over, posted) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (stop, count, router) = (over.clone(), posted.clone(), router.clone());
+        let message = if marked { MARKER } else { "plain" };
+        let thread = std::thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                let body = format!(r#"[{{"message":"harmless"}},{{"message":"{message}"}}]"#);
+                assert_eq!(post(&router, &body).body, r#"{"accepted":2}"#);
+                count.fetch_add(2, Ordering::Relaxed);
+            }
+        });
+        Self { over, posted, thread: Some(thread) }
+    }
+
+    /// How many records were acknowledged.
+    fn stop(mut self) -> usize {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.take().unwrap().join().unwrap();
+        self.posted.load(Ordering::Relaxed)
+    }
+}
+
+fn wait_for(router: &Router, text: &str) -> String {
+    eventually(text, || router.said().contains(text));
+    router.said().lines().find(|line| line.contains(text)).unwrap().to_owned()
+}
+
+fn lines(home: &Home) -> Vec<String> {
+    std::fs::read_to_string(home.path("out.jsonl")).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn stop(router: Arc<Router>) -> String {
+    let router = Arc::try_unwrap(router).unwrap_or_else(|_| panic!("the traffic goes on"));
+    let (status, said) = router.stop();
+    assert_eq!(status.code(), Some(0), "{said}");
+    said
+}
+
+#[test]
+fn a_good_version_is_promoted_and_no_record_is_lost() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("f", &guests::module(KEEP));
+    let router = Arc::new(home.start());
+    home.put_filter("f", &again(PATCH, 1));
+    wait_for(&router, "runs in the shadow of");
+    let traffic = Traffic::over(&router, true);
+    let line = wait_for(&router, "is promoted");
+    assert!(line.contains("came out otherwise"), "{line}");
+    wait_for(&router, "replaced by");
+    let posted = traffic.stop();
+    assert_eq!(post(&router, r#"{"message":"last"}"#).status, 200);
+    stop(router);
+    let lines = lines(&home);
+    assert_eq!(lines.len(), posted + 1);
+    assert!(lines.last().unwrap().contains("patched") && !lines[0].contains("patched"));
+}
+
+/// Takes some tens of milliseconds over each record.
+const SLOW: Guest = (
+    "slow",
+    r#"
+    (func $verdict (param i32 i32)
+      (local $n i32)
+      (loop $again
+        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br_if $again (i32.lt_u (local.get $n) (i32.const 50000000))))
+      (call $decide (i32.const 0)))"#,
+);
+
+#[test]
+fn a_version_that_traps_drops_or_is_slow_is_rejected_and_the_running_one_stays_also_after_a_restart() {
+    for (guest, reason) in [(TRAP, "failed on 50.0 %"), (DROP, "50.0 came out of it"), (SLOW, "it took")] {
+        let home = Home::with(CONFIGURATION);
+        home.put_filter("f", &guests::module(KEEP));
+        let router = Arc::new(home.start());
+        home.put_filter("f", &again(guest, 1));
+        wait_for(&router, "runs in the shadow of");
+        let traffic = Traffic::over(&router, true);
+        let line = wait_for(&router, "is rejected");
+        assert!(line.contains(reason), "{}: {line}", guest.0);
+        let posted = traffic.stop();
+        let said = stop(router);
+        assert!(!said.contains("replaced by"), "{said}");
+        assert_eq!(lines(&home).len(), posted, "{}", guest.0);
+
+        let router = home.start();
+        let marked = format!(r#"{{"message":"{MARKER} after the restart"}}"#);
+        assert_eq!(post(&router, &marked).body, r#"{"accepted":1}"#);
+        eventually("the old version lets it through", || lines(&home).len() == posted + 1);
+        let said = router.stop().1;
+        assert!(!said.contains("in the shadow"), "{said}");
+    }
+}
+
+#[test]
+fn the_state_is_that_of_the_running_version_when_a_new_one_is_promoted() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("f", &guests::module(COUNT));
+    let router = Arc::new(home.start());
+    assert_eq!(post(&router, r#"[{"message":"a"},{"message":"b"}]"#).status, 200);
+    home.put_filter("f", &again(COUNT, 1));
+    wait_for(&router, "runs in the shadow of");
+    let traffic = Traffic::over(&router, false);
+    wait_for(&router, "replaced by");
+    let posted = traffic.stop() + 2;
+    stop(router);
+    // It says its count at each tick, and for the last time when it is stopped.
+    let mut counts = lines(&home).into_iter().filter(|line| line.contains(r#""message":"count""#));
+    let last: serde_json::Value = serde_json::from_str(&counts.next_back().unwrap()).unwrap();
+    assert_eq!(last["count"], posted);
+}
+
+fn rollback(home: &Home, arguments: &[&str]) -> String {
+    let mut command = weir();
+    command.current_dir(home.path("")).args(["filter", "rollback", "f", "--config", "weir.toml"]).args(arguments);
+    String::from_utf8(run(&mut command).stdout).unwrap()
+}
+
+fn is_patched(home: &Home, router: &Router, message: &str) -> bool {
+    assert_eq!(post(router, &format!(r#"{{"message":"{message}"}}"#)).status, 200);
+    let line = || lines(home).into_iter().find(|line| line.contains(message));
+    eventually("it arrives", || line().is_some());
+    line().unwrap().contains("patched")
+}
+
+#[test]
+fn rollback_goes_back_in_a_running_router_holds_across_a_restart_and_ends_with_the_next_module() {
+    let home = Home::with(&CONFIGURATION.replace("canary", "# canary"));
+    home.put_filter("f", &guests::module(KEEP));
+    let router = home.start();
+    home.put_filter("f", &guests::module(PATCH));
+    wait_for(&router, "replaced by");
+    assert!(is_patched(&home, &router, "first"));
+    assert!(rollback(&home, &[]).contains("goes back to 1.0.0"));
+    eventually("the old version is back", || router.said().matches("replaced by").count() == 2);
+    assert!(!is_patched(&home, &router, "second"));
+    router.stop();
+
+    let router = home.start();
+    assert!(!is_patched(&home, &router, "third"));
+    let mut list = weir();
+    list.current_dir(home.path("")).args(["filter", "list", "--versions", "--config", "weir.toml"]);
+    let listed = String::from_utf8(run(&mut list).stdout).unwrap();
+    assert!(listed.contains("does not run: sha256 ") && listed.contains("by folder"), "{listed}");
+    assert!(listed.lines().any(|line| line.contains("* ") && line.contains('@')), "by whom: {listed}");
+
+    home.put_filter("f", &again(PATCH, 2));
+    wait_for(&router, "replaced by");
+    assert!(is_patched(&home, &router, "fourth"));
+}
