@@ -10,7 +10,7 @@ use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
 
 use crate::engine::Engine;
 use crate::error::{CallError, FailureKind};
-use crate::limits::MAX_TABLE_ELEMENTS;
+use crate::limits::{MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
 use crate::shared::Shared;
 use crate::ticker::Ticker;
 
@@ -24,18 +24,19 @@ pub(crate) struct HostState {
 pub(crate) struct MemoryLimit {
     max_bytes: usize,
     bytes: usize,
-    /// It asked for more than it may have, and was told no.
-    refused: bool,
+    /// What it asked for when it was told no, because that is more than it may have.
+    refused_bytes: Option<usize>,
 }
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let bytes = self.bytes.saturating_add(desired - current);
-        self.refused = bytes > self.max_bytes;
-        if !self.refused {
-            self.bytes = bytes;
+        let refused = bytes > self.max_bytes;
+        match refused {
+            true => self.refused_bytes = Some(bytes),
+            false => self.bytes = bytes,
         }
-        Ok(!self.refused)
+        Ok(!refused)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -60,7 +61,7 @@ pub(crate) struct Guest {
 
 impl Guest {
     pub fn new(engine: Arc<Engine>, shared: Arc<Shared>, bounds: Bounds) -> Guest {
-        let memory = MemoryLimit { max_bytes: bounds.memory_bytes, bytes: 0, refused: false };
+        let memory = MemoryLimit { max_bytes: bounds.memory_bytes, bytes: 0, refused_bytes: None };
         let mut store = Store::new(&engine.runtime, HostState { shared, memory });
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(bounds.output_bytes);
@@ -75,7 +76,7 @@ impl Guest {
     ) -> Result<R, CallError> {
         let _running = self.engine.ticker.running();
         self.store.set_epoch_deadline(Ticker::ticks(deadline));
-        self.store.data_mut().memory.refused = false;
+        self.store.data_mut().memory.refused_bytes = None;
         body(&mut self.store).map_err(|error| self.explain(&error, deadline))
     }
 
@@ -93,12 +94,8 @@ impl Guest {
         if trap == Some(&Trap::StackOverflow) {
             return CallError::new(FailureKind::Stack, format!("its calls went too deep for the stack{place}"));
         }
-        if self.store.data().memory.refused {
-            let limit = self.bounds.memory_bytes >> 10;
-            return CallError::new(
-                FailureKind::Memory,
-                format!("it wanted more memory than the {limit} KiB it may have"),
-            );
+        if let Some(wanted) = self.store.data().memory.refused_bytes {
+            return CallError::new(FailureKind::Memory, too_much_memory(self.bounds.memory_bytes, wanted));
         }
         let cause = error.root_cause().to_string();
         if cause.contains("fuel allocated for hostcalls") {
@@ -110,6 +107,17 @@ impl Guest {
         }
         CallError::new(FailureKind::Trap, format!("it trapped: {cause}{place}"))
     }
+}
+
+/// What an operator is told, with what to write if the filter is meant to be so large: at least twice what it asked for.
+fn too_much_memory(limit_bytes: usize, wanted_bytes: usize) -> String {
+    let enough = (wanted_bytes as u64).next_power_of_two().saturating_mul(2).min(MAX_MEMORY_BYTES);
+    let enough = match enough >> 30 {
+        0 => format!("{}MiB", (enough >> 20).max(1)),
+        gib => format!("{gib}GiB"),
+    };
+    let limit_kib = limit_bytes >> 10;
+    format!("it wanted more memory than the {limit_kib} KiB it may have; if it needs that, set `memory = \"{enough}\"`")
 }
 
 /// The innermost function that has a name.
@@ -130,11 +138,18 @@ mod tests {
 
     #[test]
     fn all_memories_of_an_instance_count_together() {
-        let mut limit = MemoryLimit { max_bytes: 100, bytes: 0, refused: false };
+        let mut limit = MemoryLimit { max_bytes: 100, bytes: 0, refused_bytes: None };
         assert!(limit.memory_growing(0, 60, None).unwrap());
         assert!(!limit.memory_growing(0, 60, None).unwrap());
-        assert!(limit.refused);
+        assert_eq!(limit.refused_bytes, Some(120));
         assert!(limit.memory_growing(60, 100, None).unwrap());
-        assert!(!limit.refused);
+    }
+
+    #[test]
+    fn who_wants_too_much_memory_is_told_how_to_get_it() {
+        let told = too_much_memory(64 << 20, 65 << 20);
+        assert!(told.contains("65536 KiB") && told.ends_with("set `memory = \"256MiB\"`"), "{told}");
+        assert!(too_much_memory(64 << 10, 100 << 10).ends_with("\"1MiB\"`"));
+        assert!(too_much_memory(2 << 30, 3 << 30).ends_with("\"4GiB\"`"));
     }
 }
