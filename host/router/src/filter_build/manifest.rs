@@ -4,6 +4,7 @@
 //! name = "shout"            # the module is shout.wasm
 //! language = "zig"
 //! output = "shout.wasm"     # may be left out
+//! stateful = true           # for JavaScript, TypeScript and Python: it has tick, save and restore
 //! ```
 //!
 //! Beside it may lie `options.toml`, the options that the filter is tried with, and `samples.jsonl`, the records.
@@ -30,6 +31,8 @@ pub struct Manifest {
     pub language: &'static Language,
     /// The component's file, in the folder.
     output: PathBuf,
+    /// Whether it keeps state, for languages whose compilers must be told.
+    stateful: bool,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +41,8 @@ struct Written {
     name: String,
     language: String,
     output: Option<PathBuf>,
+    #[serde(default)]
+    stateful: bool,
 }
 
 impl Manifest {
@@ -53,7 +58,7 @@ impl Manifest {
         let language = languages::find(&written.language).with_context(|| format!("`{}`", path.display()))?;
         let folder = fs::canonicalize(folder).with_context(|| format!("can't open `{}`", folder.display()))?;
         let output = written.output.unwrap_or_else(|| format!("{}.wasm", written.name).into());
-        Ok(Self { folder, name: written.name, language, output })
+        Ok(Self { folder, name: written.name, language, output, stateful: written.stateful })
     }
 
     /// A crate without a `filter.toml`.
@@ -70,7 +75,13 @@ impl Manifest {
             language: &languages::rust::LANGUAGE,
             output: format!("{}.wasm", project.library).into(),
             folder: project.folder,
+            stateful: false,
         })
+    }
+
+    /// The world of a packed filter that the project is built for.
+    pub fn packed_world(&self) -> &'static str {
+        if self.stateful { "stateful-packed-filter" } else { "packed-filter" }
     }
 
     /// Where the finished component goes.

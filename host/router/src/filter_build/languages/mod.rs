@@ -7,7 +7,10 @@
 mod assemblyscript;
 mod c;
 mod go;
+mod js;
+mod python;
 pub mod rust;
+mod ts;
 mod zig;
 
 use std::path::PathBuf;
@@ -17,8 +20,16 @@ use anyhow::Context;
 use super::manifest::Manifest;
 
 /// Every language.
-pub const LANGUAGES: &[Language] =
-    &[rust::LANGUAGE, c::LANGUAGE, zig::LANGUAGE, go::LANGUAGE, assemblyscript::LANGUAGE];
+pub const LANGUAGES: &[Language] = &[
+    rust::LANGUAGE,
+    c::LANGUAGE,
+    zig::LANGUAGE,
+    go::LANGUAGE,
+    js::LANGUAGE,
+    ts::LANGUAGE,
+    python::LANGUAGE,
+    assemblyscript::LANGUAGE,
+];
 
 /// A language that filters are written in.
 pub struct Language {

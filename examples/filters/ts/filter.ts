@@ -1,0 +1,21 @@
+// Masks e-mail addresses in `context`, drops DEBUG, counts what it masked.
+
+import { counter, drop, filter, type LogRecord, type Verdict } from "./weir.js";
+
+export const { lifecycle, packed } = filter({
+  name: "my-filter",
+  version: "0.1.0",
+  description: "masks e-mail addresses, drops DEBUG",
+  // What an operator may set, with the defaults.
+  options: { mask: "********" },
+
+  process(record: LogRecord, options): Verdict {
+    if (record.level === "DEBUG") {
+      return drop;
+    }
+    if (record.context?.email !== undefined) {
+      record.context.email = options.mask;
+      counter("masked");
+    }
+  },
+});

@@ -1,0 +1,302 @@
+"""Write filters for Weir in Python: `@weir.filter(name, version, description)` before a function.
+
+This module stands between Weir and your `filter.py`. Weir calls it with a batch of records as JSON; it calls your
+function with one record after another, as plain dicts, and looks what you changed. Only that goes back: whatever you
+leave alone stays byte for byte as it was.
+
+What the function returns decides about the record: nothing, and it goes on with the changes made to it; `weir.DROP`,
+and it ends here; another dict, and that goes on in its place; a list of dicts, and all of these do. An exception
+makes Weir set the record aside, with the reason.
+
+A record has `timestamp` (RFC 3339 with nanoseconds), `level`, `source`, `message`, often `context` and `metadata`, and
+whatever else its sender put there.
+"""
+
+import json
+import traceback
+from collections.abc import Callable, Mapping
+from operator import is_not
+from typing import Any, Final, TypeAlias, TypeVar
+
+from componentize_py_types import Err
+from wit_world.exports.lifecycle import Description
+from wit_world.exports.packed import Format, Output
+from wit_world.imports import host
+from wit_world.imports.types import Level
+
+Record: TypeAlias = dict[str, Any]
+Options: TypeAlias = dict[str, Any]
+
+
+class Drop:
+    """The type of `DROP`."""
+
+
+DROP: Final = Drop()
+"""What ends a record."""
+
+Verdict: TypeAlias = None | Drop | Record | list[Record]
+
+_T = TypeVar("_T")
+
+
+def filter(
+    name: str,
+    version: str,
+    description: str,
+    *,
+    options: Mapping[str, Any] = {},
+    reads: list[str] = [],
+    writes: list[str] = [],
+    configure: Callable[[Options], None] | None = None,
+    tick: Callable[[bool], list[Record] | None] | None = None,
+    save: Callable[[], Any] | None = None,
+    restore: Callable[[Any], None] | None = None,
+) -> Callable[[Callable[[Record, Options], Verdict]], Callable[[Record, Options], Verdict]]:
+    """Makes a filter of the function below it.
+
+    `options` are those that an operator may set, with their defaults; anything else is refused. `configure` is called
+    with them once, before the first record: raise a ValueError that names the option and what would be right.
+
+    With `stateful = true` in `filter.toml` there is one instance, which sees every record, and: `tick` is called about
+    once a second, and with True once at the end; the records that it returns go on. What `save` returns, anything that
+    JSON can hold, is given to `restore` of the version that replaces this one.
+    """
+
+    def export(process: Callable[[Record, Options], Verdict]) -> Callable[[Record, Options], Verdict]:
+        current: Options = dict(options)
+
+        class Lifecycle:
+            def describe(self) -> Description:
+                return Description(name, version, description, list(reads), list(writes))
+
+            def configure(self, text: str) -> None:
+                try:
+                    current.update(_with_defaults(options, json.loads(text)))
+                    if configure:
+                        configure(current)
+                except ValueError as error:
+                    raise Err(str(error)) from None
+
+        class Packed:
+            def encoding(self) -> Format:
+                return Format.JSON
+
+            def process(self, batch: bytes) -> Output:
+                return _attempt(lambda: _process_batch(process, current, json.loads(batch.decode())))
+
+        class PackedState:
+            def tick(self, closing: bool) -> bytes:
+                records = tick(closing) if tick else None
+                _counted()
+                return _write(records or [])
+
+            def save(self) -> bytes:
+                return _write(save() if save else None)
+
+            def restore(self, state: bytes) -> None:
+                if restore:
+                    _attempt(lambda: restore(json.loads(state)))
+
+        # The names by which componentize-py finds what a module exports.
+        process.__globals__.update(Lifecycle=Lifecycle, Packed=Packed, PackedState=PackedState)
+        return process
+
+    return export
+
+
+def _with_defaults(defaults: Mapping[str, Any], given: Options) -> Options:
+    for name, value in given.items():
+        if name not in defaults:
+            known = ", ".join(f"`{name}`" for name in defaults)
+            raise ValueError(f"there is no option `{name}`; {f'options are {known}' if known else 'it has none'}")
+        default = defaults[name]
+        if default is not None and _kind(value) != _kind(default):
+            raise ValueError(f"option `{name}` is a {_kind(value)}; give a {_kind(default)}")
+    return {**defaults, **given}
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "boolean", int: "number", float: "number", str: "string", dict: "table", list: "list"}
+    return names.get(type(value), "null")
+
+
+# --- A batch ---------------------------------------------------------------------------------------------------------
+
+_KEEP, _DROP, _PATCH, _REPLACE, _EXPAND = range(5)
+
+# What every record has.
+_NEEDED = ("timestamp", "level", "source", "message")
+
+
+def _process_batch(process: Callable[[Record, Options], Verdict], options: Options, records: list[Record]) -> Output:
+    verdicts = bytearray()
+    out = []
+    for record in records:
+        before = _Before(record)
+        decided = process(record, options)
+        if decided is None or decided is record:
+            patch = before.patch(record) if before.changed() else None
+            verdicts.append(_PATCH if patch else _KEEP)
+            if patch:
+                out.append(patch)
+        elif decided is DROP:
+            verdicts.append(_DROP)
+        elif isinstance(decided, list):
+            verdicts.append(_EXPAND)
+            verdicts += len(decided).to_bytes(4, "little")
+            out += decided
+        elif isinstance(decided, dict):
+            # As a patch when it can be one: what the copy took over from the record then stays as it was.
+            whole = any(decided.get(key) is None for key in _NEEDED)
+            verdicts.append(_REPLACE if whole else _PATCH)
+            out.append(decided if whole else before.instead(record, decided))
+        else:
+            raise TypeError(f"the filter returned {decided!r}; return nothing, weir.DROP, a record, or a list of records")
+    output = Output(bytes(verdicts), _write(out) if out else b"")
+    _counted()
+    return output
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def _write(value: Any) -> bytes:
+    return _encode(value).encode("utf-8", "surrogatepass")
+
+
+def _attempt(work: Callable[[], _T]) -> _T:
+    """Weir takes an error as text. Counts of a call that failed are forgotten: Weir makes it again in smaller parts."""
+    try:
+        return work()
+    except Exception as error:
+        _counts.clear()
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+        place = f" ({frames[-1].filename.rsplit('/')[-1]}, line {frames[-1].lineno})" if frames else ""
+        raise Err(f"{type(error).__name__}: {error}{place}") from None
+
+
+# --- What was changed ------------------------------------------------------------------------------------------------
+
+
+class _Before:
+    """The maps and lists of a record, and what was in each before the filter saw it."""
+
+    __slots__ = ("found", "copies")
+
+    def __init__(self, record: Record) -> None:
+        self.found = found = [record]
+        for holder in found:
+            for value in holder.values() if type(holder) is dict else holder:
+                if type(value) is dict or type(value) is list:
+                    found.append(value)
+        self.copies = [holder.copy() for holder in found]
+
+    def changed(self) -> bool:
+        """Whether anything may have changed. Values are compared by identity: True is not 1."""
+        for now, before in zip(self.found, self.copies):
+            if len(now) != len(before):
+                return True
+            if type(now) is dict:
+                if any(map(is_not, now, before)) or any(map(is_not, now.values(), before.values())):
+                    return True
+            elif any(map(is_not, now, before)):
+                return True
+        return False
+
+    def of(self, holder: Any) -> Any:
+        """What was in a map or list; nothing for one that the filter made."""
+        return next((copy for found, copy in zip(self.found, self.copies) if found is holder), None)
+
+    def patch(self, now: Any) -> Any:
+        """What was changed in a map or list of the record, as a merge patch (RFC 7396); None when all is as it was."""
+        before = self.of(now)
+        if type(now) is list:
+            same = len(now) == len(before) and not any(map(is_not, now, before))
+            return None if same and not any(self._inside(value) for value in now) else now
+        return self._difference(before, now) or None
+
+    def instead(self, old: Any, now: Any) -> Any:
+        """The patch that puts a value where another was: it must also say which of the old keys are gone."""
+        if type(old) is not dict or type(now) is not dict:
+            return now
+        return self._difference(self.of(old) or old, now)
+
+    def _difference(self, before: Record, now: Record) -> Record:
+        patch = {key: None for key in before if key not in now}
+        for key, value in now.items():
+            old = before.get(key)
+            if key not in before:
+                patch[key] = value
+            elif value is old:
+                if (inner := self._inside(value)) is not None:
+                    patch[key] = inner
+            elif not (type(value) is type(old) is str and value == old):
+                patch[key] = self.instead(old, value)
+        return patch
+
+    def _inside(self, value: Any) -> Any:
+        return self.patch(value) if type(value) is dict or type(value) is list else None
+
+
+# --- What a filter may ask of Weir -----------------------------------------------------------------------------------
+
+
+class log:
+    """Weir's log; lines stand there under the filter's name."""
+
+    @staticmethod
+    def debug(message: object) -> None:
+        host.log(Level.DEBUG, str(message))
+
+    @staticmethod
+    def info(message: object) -> None:
+        host.log(Level.INFO, str(message))
+
+    @staticmethod
+    def warning(message: object) -> None:
+        host.log(Level.WARNING, str(message))
+
+    @staticmethod
+    def error(message: object) -> None:
+        host.log(Level.ERROR, str(message))
+
+
+_counts: dict[str, int] = {}
+
+
+def counter(name: str, delta: int = 1) -> None:
+    """Adds to a counter of the filter; it stands in Weir's metrics."""
+    _counts[name] = _counts.get(name, 0) + delta
+
+
+def _counted() -> None:
+    for name, delta in _counts.items():
+        host.counter(name, delta)
+    _counts.clear()
+
+
+def now_ns() -> int:
+    """The time, in nanoseconds since 1970."""
+    return host.now()
+
+
+class kv:
+    """A small store in memory that all instances of the filter share; values are anything that JSON can hold."""
+
+    @staticmethod
+    def get(key: str) -> Any:
+        value = host.kv_get(key)
+        return None if value is None else json.loads(value)
+
+    @staticmethod
+    def set(key: str, value: Any, ttl_ms: int) -> None:
+        host.kv_set(key, _write(value), ttl_ms)
+
+    @staticmethod
+    def add(key: str, delta: int, ttl_ms: int) -> int:
+        return host.kv_add(key, delta, ttl_ms)
+
+    @staticmethod
+    def delete(key: str) -> None:
+        host.kv_delete(key)
