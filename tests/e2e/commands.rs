@@ -49,6 +49,15 @@ fn every_example_configuration_is_right() {
 }
 
 #[test]
+fn the_configuration_in_the_readme_is_right() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, configuring) = readme.split_once("## Configuring").unwrap();
+    let (_, block) = configuring.split_once("```toml\n").unwrap();
+    let home = Home::with(block.split_once("```").unwrap().0);
+    run(weir().current_dir(home.path("")).args(["validate", "--config", "weir.toml"]));
+}
+
+#[test]
 fn filter_test_shows_verdicts_and_a_diff() {
     let shown = printed(weir().args(["filter", "test"]).arg(module("redact")));
     assert!(shown.contains("record 1: changed") && shown.contains("record 2: kept as it is"), "{shown}");
