@@ -1,0 +1,117 @@
+//! Filters that were built against a released version of the contract go on running.
+//!
+//! `tests/released/VERSION/` holds guests of every world, one by one and whole, written when the version was released
+//! and never changed since. And the contract itself is the one that was released: its prose may become clearer,
+//! nothing else may change. `wit/README.md` has the policy.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use weir_engine::{Chain, Engine, EngineOptions, Filter, FilterSpec, Worker, World};
+use weir_record::{Aliases, Batch, Defaults, Level};
+
+/// Each released version, its text, and the digest of what it says apart from prose.
+const RELEASED: [(&str, &str, &str); 1] = [(
+    "1.0.0",
+    include_str!("../../../wit/v1/filter.wit"),
+    "a6aa5b5a939132f17a0ab797563f44a124c517684c1275b9906f65616f5ece7d",
+)];
+
+#[test]
+fn the_text_of_a_released_contract_changes_in_nothing_but_prose() {
+    for (version, text, released) in RELEASED {
+        assert!(text.contains(&format!("package weir:filter@{version};")));
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("///"));
+        let digest: String =
+            Sha256::digest(lines.collect::<Vec<_>>().join("\n")).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, released, "weir:filter@{version} is released: make the change in a version of its own");
+    }
+}
+
+#[test]
+fn every_released_version_has_a_guest_of_every_world() {
+    for (version, ..) in RELEASED {
+        let engine = engine();
+        let worlds: Vec<World> = GUESTS.iter().map(|name| load(&engine, version, name).world()).collect();
+        let all = [World::PackedFilter, World::StatefulPackedFilter, World::Filter, World::StatefulFilter];
+        assert_eq!(worlds, all, "{version}");
+    }
+}
+
+#[test]
+fn packed_guests_of_every_released_version_run() {
+    for (version, ..) in RELEASED {
+        assert_eq!(run(version, "packed"), ["a true", "b true"], "{version}");
+        assert_eq!(run(version, "packed-state"), ["a null", "b null", "count 2"], "{version}");
+    }
+}
+
+#[test]
+fn typed_guests_of_every_released_version_run() {
+    for (version, ..) in RELEASED {
+        assert_eq!(run(version, "typed"), ["context.user null", "context.user null"], "{version}");
+        assert_eq!(run(version, "typed-state"), ["a null", "a null", "b null", "b null", "count 2"], "{version}");
+    }
+}
+
+#[test]
+fn the_state_of_guests_of_every_released_version_is_handed_over() {
+    for (version, ..) in RELEASED {
+        for name in ["packed-state", "typed-state"] {
+            let engine = engine();
+            let (old, new) = (load(&engine, version, name), load(&engine, version, name));
+            let mut worker = Worker::new(engine);
+            worker.run(&Chain(vec![old.clone()]), batch());
+            old.hand_over(&new).expect("the state is taken");
+            let said = worker.tick(&Chain(vec![new]), true);
+            assert_eq!(shown(&said.batch), ["count 2"], "{version} {name}");
+        }
+    }
+}
+
+const GUESTS: [&str; 4] = ["packed", "packed-state", "typed", "typed-state"];
+
+fn engine() -> Arc<Engine> {
+    Engine::new(EngineOptions { cache_folder: None, workers: 1 }).expect("the runtime starts")
+}
+
+fn load(engine: &Arc<Engine>, version: &str, name: &str) -> Arc<Filter> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/released").join(version);
+    let module = wat::parse_file(folder.join(format!("{name}.wat"))).expect("a module in text");
+    engine.load(&FilterSpec::new(name), &module).expect("a guest of a released version is loaded")
+}
+
+/// What a guest makes of two records, and says at the end.
+fn run(version: &str, name: &str) -> Vec<String> {
+    let engine = engine();
+    let chain = Chain(vec![load(&engine, version, name)]);
+    let mut worker = Worker::new(engine);
+    let made = worker.run(&chain, batch());
+    let said = worker.tick(&chain, true);
+    assert!(made.failed.is_empty() && said.failed.is_empty());
+    [shown(&made.batch), shown(&said.batch)].concat()
+}
+
+fn batch() -> Batch {
+    let aliases = Aliases::default();
+    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let mut batch = Batch::new();
+    let records = br#"[{"message":"a","context":{"user":"x"}},{"message":"b","context":{"user":"y"}}]"#;
+    assert!(weir_record::read_json(records, &defaults, &mut batch).expect("json").is_empty());
+    batch
+}
+
+/// Of each record its message, and what the guest noted beside it.
+fn shown(batch: &Batch) -> Vec<String> {
+    batch
+        .iter()
+        .map(|record| {
+            let mut json = Vec::new();
+            weir_record::write_json(record, &mut json);
+            let json: serde_json::Value = serde_json::from_slice(&json).expect("json");
+            let noted = json.get("patched").or(json.get("count")).unwrap_or(&serde_json::Value::Null);
+            format!("{} {noted}", json["message"].as_str().unwrap_or_default())
+        })
+        .collect()
+}
