@@ -236,7 +236,7 @@ impl Filter {
     }
 
     fn try_on(&self, sample: &Batch) -> Result<(), Problem> {
-        let (Instance { mut guest, exports }, _) = Instance::start(self, Shared::for_trial(self.name()))?;
+        let (Instance { mut guest, exports, .. }, _) = Instance::start(self, Shared::for_trial(self.name()))?;
         let mut part = Part::default();
         for range in pieces(sample) {
             match exports.process(&mut guest, sample, range, self.spec.timeout, &mut part) {
@@ -294,7 +294,7 @@ impl Filter {
 
     /// Brings what a seat holds as its filter's state up to date.
     pub(crate) fn save(&self, seat: &mut Seat) {
-        let Some(Instance { guest, exports }) = &mut seat.instance else { return };
+        let Some(Instance { guest, exports, .. }) = &mut seat.instance else { return };
         match exports.save(guest, LIFECYCLE_DEADLINE) {
             Ok(saved) if saved.len() <= MAX_STATE_BYTES => seat.saved = Some(saved),
             Ok(saved) => tracing::warn!(
@@ -316,7 +316,7 @@ impl Filter {
 
 /// Gives a state to the instance in a seat; the error is why it can't take it.
 fn restore(filter: &Filter, seat: &mut Seat, saved: &[u8]) -> Result<(), String> {
-    let Instance { guest, exports } = seat.instance(filter).map_err(|error| error.reason)?;
+    let Instance { guest, exports, .. } = seat.instance(filter).map_err(|error| error.reason)?;
     exports.restore(guest, saved, LIFECYCLE_DEADLINE).map_err(|error| error.reason)?.map_err(|reason| one_line(&reason))
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::error::{CallError, FailureKind, Problem};
 use crate::filter::Filter;
-use crate::guest::Guest;
-use crate::limits::LIFECYCLE_DEADLINE;
+use crate::guest::{Bounds, Guest};
+use crate::limits::{GROWN_FAR_FRACTION, GROWN_FAR_TIMES, LIFECYCLE_DEADLINE};
 use crate::shared::Shared;
 use crate::v1::{Description, Exports};
 
@@ -14,6 +14,8 @@ use crate::v1::{Description, Exports};
 pub(crate) struct Instance {
     pub guest: Guest,
     pub exports: Exports,
+    /// Memory it had once it was configured.
+    pub begun_bytes: usize,
 }
 
 /// Where an instance sits: one for each worker and stateless filter, one for each stateful filter.
@@ -40,7 +42,14 @@ impl Instance {
             .configure(&mut guest, &filter.options, deadline)
             .map_err(|error| Problem::Configure(error.reason))?
             .map_err(|reason| Problem::Options(crate::error::one_line(&reason)))?;
-        Ok((Instance { guest, exports }, description))
+        let begun_bytes = guest.memory_bytes();
+        Ok((Instance { guest, exports, begun_bytes }, description))
+    }
+
+    /// Whether it has come to twice its memory and to half of what it may have.
+    fn has_grown_far(&self, bounds: &Bounds) -> bool {
+        let bytes = self.guest.memory_bytes();
+        bytes > bounds.memory_bytes / GROWN_FAR_FRACTION && bytes > self.begun_bytes * GROWN_FAR_TIMES
     }
 }
 
@@ -65,7 +74,7 @@ impl Seat {
         };
         let mut instance = start()?;
         if let Some(saved) = &self.saved {
-            let Instance { guest, exports } = &mut instance;
+            let Instance { guest, exports, .. } = &mut instance;
             let restored = exports.restore(guest, saved, LIFECYCLE_DEADLINE);
             let reason = match restored {
                 Ok(Ok(())) => return Ok(instance),
@@ -76,6 +85,14 @@ impl Seat {
             return start();
         }
         Ok(instance)
+    }
+
+    /// Between two batches of a filter without state: an instance that has grown far is let go. The runtimes of some
+    /// languages lose a few bytes in each call, and would come to their bound in the middle of a batch.
+    pub fn rest(&mut self, filter: &Filter) {
+        if self.instance.as_ref().is_some_and(|instance| instance.has_grown_far(&filter.bounds)) {
+            self.instance = None;
+        }
     }
 
     /// After a failure: an instance in doubt is thrown away.

@@ -126,7 +126,7 @@ impl<'a> Search<'a> {
         let metrics = &self.filter.metrics;
         metrics.calls.increment(1);
         let start = Instant::now();
-        let result = self.seat.instance(self.filter).and_then(|Instance { guest, exports }| {
+        let result = self.seat.instance(self.filter).and_then(|Instance { guest, exports, .. }| {
             exports.process(guest, self.input, group.records.clone(), deadline, self.part)
         });
         let elapsed = start.elapsed();

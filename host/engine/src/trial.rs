@@ -141,7 +141,8 @@ impl Trial {
             .configure(&mut guest, &self.options, deadline)
             .map_err(|error| Problem::Configure(error.reason))?
             .map_err(|reason| Problem::Options(one_line(&reason)))?;
-        Ok((Instance { guest, exports }, description))
+        let begun_bytes = guest.memory_bytes();
+        Ok((Instance { guest, exports, begun_bytes }, description))
     }
 
     /// What the filter says of itself.
@@ -155,8 +156,9 @@ impl Trial {
         let deadline = self.spec.timeout;
         self.part.clear();
         let mut part = std::mem::take(&mut self.part);
-        let result = self
-            .with_instance(|Instance { guest, exports }| exports.process(guest, batch, records, deadline, &mut part));
+        let result = self.with_instance(|Instance { guest, exports, .. }| {
+            exports.process(guest, batch, records, deadline, &mut part)
+        });
         self.part = part;
         Ok(match result? {
             Applied::Untouched => Made::Untouched,
@@ -167,7 +169,7 @@ impl Trial {
     /// The records that a stateful filter has to say by itself; none from others.
     pub fn tick(&mut self, closing: bool) -> Result<Batch, CallFailure> {
         let deadline = self.spec.timeout;
-        self.with_instance(|Instance { guest, exports }| exports.tick(guest, closing, deadline))
+        self.with_instance(|Instance { guest, exports, .. }| exports.tick(guest, closing, deadline))
     }
 
     fn with_instance<R>(&mut self, call: impl FnOnce(&mut Instance) -> Result<R, CallError>) -> Result<R, CallFailure> {

@@ -146,6 +146,7 @@ impl Worker {
             None => (filter.id, Seat::default()),
         };
         self.pass_with(filter, &mut seat, flow);
+        seat.rest(filter);
         self.seats.push((id, seat));
     }
 
@@ -246,7 +247,7 @@ fn tick(filter: &Arc<Filter>, closing: bool) -> Batch {
         return tick(&successor, closing);
     }
     let deadline = filter.spec().timeout;
-    let made = seat.instance(filter).and_then(|Instance { guest, exports }| exports.tick(guest, closing, deadline));
+    let made = seat.instance(filter).and_then(|Instance { guest, exports, .. }| exports.tick(guest, closing, deadline));
     match made {
         Ok(made) => {
             if !closing {

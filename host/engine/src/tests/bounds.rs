@@ -29,6 +29,23 @@ fn of_each_hostile_filter_only_the_offending_record_is_quarantined_with_the_reas
 }
 
 #[test]
+fn a_filter_that_loses_memory_is_exchanged_before_it_comes_to_its_bound() {
+    let engine = engine();
+    let leak = FilterSpec { memory_bytes: 1 << 20, ..spec("leak") };
+    let filter = engine.load(&leak, &hostile::module(hostile::LEAK)).unwrap();
+    let mut worker = Worker::new(engine.clone());
+    let marked = batch(vec![MARKER; 640]);
+    let mut most = 0;
+    for _ in 0..100 {
+        let outcome = worker.run(&chain(&[&filter]), marked.clone());
+        assert_eq!((outcome.batch.len(), outcome.failed.len()), (640, 0));
+        most = most.max(filter.taken().memory_bytes);
+    }
+    // A batch loses ten pages of 64 KiB, which is more than half of what it may have: it was exchanged each time.
+    assert!(most <= 1 << 19, "{most} bytes");
+}
+
+#[test]
 fn a_failed_record_passes_or_is_rejected_when_that_is_the_policy() {
     let engine = engine();
     let input = batch_with_marker(5, 2);
