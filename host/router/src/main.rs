@@ -16,6 +16,7 @@
 //! | `reload.rs` | watches configuration and filters folder; SIGHUP |
 //! | `intake.rs` | what ingest asks of the router: submit, health, metrics |
 //! | `quarantine.rs` | where records go that nobody could take |
+//! | `identity.rs` | the journal's name, which makes positions ids |
 //! | `sample.rs` | recent records that a new filter is tried on |
 //! | `bundled.rs` | the filters inside the binary |
 //! | `bench.rs` | `weir bench` |
@@ -35,6 +36,7 @@ mod config;
 mod filter_build;
 mod filter_test;
 mod filters;
+mod identity;
 mod intake;
 mod limits;
 mod logging;

@@ -22,6 +22,7 @@ use weir_sinks::BuildContext;
 
 use crate::config::Settings;
 use crate::filters::{self, FilterSet, Shown};
+use crate::identity;
 use crate::intake::Front;
 use crate::limits;
 use crate::outlets::Outlets;
@@ -138,6 +139,7 @@ async fn open_outlets(
 ) -> anyhow::Result<Arc<Mutex<Outlets>>> {
     let context = BuildContext {
         data: settings.data.clone(),
+        journal_id: identity::of_journal(&parts::journal_folder(settings))?,
         base: settings.folder.clone(),
         stdout_is_terminal: std::io::stdout().is_terminal(),
         no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),

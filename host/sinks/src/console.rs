@@ -36,6 +36,7 @@ color = "auto"      # "auto" | "always" | "never"
 min_level = "INFO"
 "#,
     schema: schema_of::<ConsoleOptions>,
+    variables: &[],
     build,
 };
 

@@ -11,6 +11,7 @@
 //! | `console.rs` | kind `console` |
 //! | `file/` | kind `file` |
 //! | `sqlite/` | kind `sqlite` |
+//! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
 //! | `limits.rs` | every bound, with its unit and reason |
@@ -43,8 +44,9 @@ mod sqlite;
 mod testing;
 mod text;
 pub mod units;
+mod web;
 
-pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, kind};
+pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Variable, kind};
 pub use runner::{RunnerOptions, RunningSink, State, Status, Stopped, describe_metrics, spawn};
 pub use select::Selection;
-pub use sink::{Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};
+pub use sink::{Batching, Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};

@@ -12,6 +12,9 @@ pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait between two attempts: a server that is back is used again within half a minute.
 pub const BACKOFF_LAST: Duration = Duration::from_secs(30);
 
+/// Longest wait that a server may ask for: a slip there must not silence a sink for days.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
 /// How long delivered data may be volatile in a sink that syncs in groups. The journal keeps it until then.
 pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -23,6 +26,9 @@ pub const FLUSH_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes of an error kept in the status and the log; a server's whole error page helps nobody.
 pub const ERROR_BYTES: usize = 1024;
+
+/// Bytes of a server's answer that are read: the reason of a refusal stands at its beginning.
+pub const ANSWER_BYTES: usize = 64 << 10;
 
 /// Files a file sink holds open when the options don't say: well below the usual limit of 1,024 descriptors.
 pub const OPEN_FILES: usize = 64;

@@ -33,8 +33,19 @@ pub struct Kind {
     pub example: &'static str,
     /// The JSON Schema of its options.
     pub schema: fn() -> Value,
+    /// Variables of the environment that give an option when the configuration doesn't.
+    pub variables: &'static [Variable],
     /// Makes one from its name and its own options (without `type`, `routes` and `min_level`). Opens nothing.
     pub build: Build,
+}
+
+/// A variable of the environment, by the name that people have it under anyway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// `DD_API_KEY`.
+    pub name: &'static str,
+    /// The option that it gives; text, or what the option's schema says.
+    pub option: &'static str,
 }
 
 /// Makes a sink from its name and options.
@@ -45,6 +56,9 @@ pub type Build = fn(&str, Value, &BuildContext) -> Result<Box<dyn Sink>, String>
 pub struct BuildContext {
     /// The data folder.
     pub data: PathBuf,
+    /// Tells the records of this journal from those of any other, also of one that began anew in the same place: with
+    /// it a record's position is an id in the whole world. Letters and digits.
+    pub journal_id: String,
     /// The folder that relative paths of a `file` sink begin at.
     pub base: PathBuf,
     /// True when standard output is a terminal.
@@ -105,6 +119,18 @@ mod tests {
             assert!(std::ptr::eq(super::kind(kind.name).expect("found"), kind));
         }
         assert!(super::kind("nonesuch").is_none());
+    }
+
+    #[test]
+    fn every_variable_gives_an_option_that_need_not_be_in_the_configuration() {
+        for kind in KINDS {
+            let schema = (kind.schema)();
+            for variable in kind.variables {
+                assert!(schema["properties"][variable.option].is_object(), "{}.{}", kind.name, variable.option);
+                let required = schema["required"].as_array().cloned().unwrap_or_default();
+                assert!(!required.contains(&variable.option.into()), "{}.{}", kind.name, variable.option);
+            }
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! halving; only a sink whose position moves in `flush` alone may name records in [`Delivered::rejected`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use weir_record::{Batch, Record};
@@ -25,6 +26,39 @@ pub struct Position {
     pub sequence: u64,
     /// Which record of the frame, from 0.
     pub index: u32,
+}
+
+impl Position {
+    /// Stands for all records of a frame.
+    pub fn whole(sequence: u64) -> Position {
+        Position { sequence, index: u32::MAX }
+    }
+
+    /// True when the whole frame is meant.
+    pub fn is_whole(self) -> bool {
+        self.index == u32::MAX
+    }
+
+    /// The last frame that is held whole by who holds everything up to this position.
+    pub fn last_whole_frame(self) -> u64 {
+        if self.is_whole() { self.sequence } else { self.sequence.saturating_sub(1) }
+    }
+}
+
+/// How many records a sink wants at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// Most records of one delivery.
+    pub records: usize,
+    /// How long records may wait for more, so that a delivery is worth its fixed cost.
+    pub linger: Duration,
+}
+
+impl Default for Batching {
+    /// Whatever is there, at once.
+    fn default() -> Batching {
+        Batching { records: usize::MAX, linger: Duration::ZERO }
+    }
 }
 
 /// Which records of a frame a sink takes.
@@ -80,6 +114,15 @@ impl Selected {
         (0..self.len()).map(|n| self.nth(n))
     }
 
+    /// Where a sink stands that has taken this: at the whole frame, or at the last record of a part.
+    pub fn end(&self) -> Position {
+        match self.len() {
+            0 => Position::whole(self.sequence),
+            _ if self.complete => Position::whole(self.sequence),
+            len => self.nth(len - 1).0,
+        }
+    }
+
     /// The first `n` records and the rest, as two parts of the frame. The first is no longer complete.
     pub fn split(&self, n: usize) -> (Selected, Selected) {
         let all = |range: std::ops::Range<usize>| -> Vec<u32> {
@@ -108,6 +151,9 @@ pub enum SinkError {
     /// It may work later: the runner waits, calls `start`, and goes on from the position it returns.
     #[error("{0}")]
     Retry(String),
+    /// The same, when the server has said how long to wait.
+    #[error("{0}")]
+    Later(String, Duration),
     /// Something in what was given can never be taken, and nothing of it was: the runner halves it until the record is
     /// alone, and puts that into quarantine.
     #[error("{0}")]
@@ -120,7 +166,7 @@ pub enum SinkError {
 impl SinkError {
     /// True when waiting may help.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, SinkError::Retry(_))
+        matches!(self, SinkError::Retry(_) | SinkError::Later(..))
     }
 }
 
@@ -134,7 +180,13 @@ pub trait Sink: Send {
     /// mistake the records that follow for those it has.
     async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError>;
 
-    /// Takes records, in order. After an error nothing, or only what the next `start` undoes or reports, was taken.
+    /// How many records it wants at a time. Asked once, before the first start.
+    fn batching(&self) -> Batching {
+        Batching::default()
+    }
+
+    /// Takes records, in order: no more than [`Batching::records`], at least one. After a failure the same records come
+    /// again, in a first delivery that ends where the failed one ended. After an error nothing, or only what the next `start` undoes or reports, was taken.
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError>;
 
     /// Makes everything delivered durable.

@@ -58,6 +58,7 @@ routes = ["audit"]
 min_level = "INFO"
 "#,
     schema: schema_of::<FileOptions>,
+    variables: &[],
     build,
 };
 

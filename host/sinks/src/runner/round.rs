@@ -1,4 +1,5 @@
-//! One round: frames from the journal through a sink, so that one bad record never holds the rest.
+//! One round: frames from the journal through a sink, no more at a time than it wants, so that one bad record never
+//! holds the rest.
 //!
 //! A refused delivery is halved until the record is alone. That record goes to quarantine, durably, before anything
 //! after it is offered to the sink; so no position passes a record that is neither in the sink nor in quarantine.
@@ -14,25 +15,35 @@ pub(crate) struct Round<'a> {
     pub from: &'a str,
     pub quarantine: &'a dyn Quarantine,
     pub board: &'a Board,
+    /// Most records of one delivery.
+    pub most: usize,
+    /// Where the delivery ended that failed last: the next one ends there too, so that a server that took it all the
+    /// same can know it again.
+    pub ends_at: Option<Position>,
 }
 
-/// What a round has delivered.
+/// What a round has delivered, also when it failed in the end.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Done {
     /// Records in the sink.
     pub records: u64,
     /// As in [`Delivered::durable`], of the last delivery.
     pub durable: Option<u64>,
+    /// The last record in the sink or in quarantine.
+    pub taken: Option<Position>,
+    /// Where the delivery ended that failed.
+    pub failed_end: Option<Position>,
 }
 
 impl Round<'_> {
-    /// Delivers frames, in order.
-    pub async fn deliver(&mut self, frames: Vec<Selected>) -> Result<Done, SinkError> {
-        let mut done = Done::default();
+    /// Delivers frames, in order, and notes in `done` how far it came.
+    pub async fn deliver(&mut self, frames: Vec<Selected>, done: &mut Done) -> Result<(), SinkError> {
         // Halving adds at most one part per bit of the number of records.
-        let mut waiting = VecDeque::from([frames]);
+        let mut waiting = cut(frames, self.most, self.ends_at);
         while let Some(frames) = waiting.pop_front() {
             let count: usize = frames.iter().map(Selected::len).sum();
+            let end = frames.last().map(Selected::end);
+            done.failed_end = end;
             match self.sink.deliver(&frames).await {
                 Ok(Delivered { rejected, durable }) => {
                     done.records += (count - rejected.len().min(count)) as u64;
@@ -40,12 +51,14 @@ impl Round<'_> {
                     for (position, reason) in rejected {
                         self.quarantine(&frames, position, &reason)?;
                     }
+                    done.taken = end;
                 }
                 Err(SinkError::Reject(reason)) if count == 1 => {
                     let only = frames.iter().find_map(|frame| frame.iter().next().map(|(position, _)| position));
                     if let Some(position) = only {
                         self.quarantine(&frames, position, &reason)?;
                     }
+                    done.taken = end;
                 }
                 Err(SinkError::Reject(reason)) if count == 0 => {
                     return Err(SinkError::Fatal(format!("{reason} (of no record at all: a fault of the sink)")));
@@ -58,7 +71,8 @@ impl Round<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(done)
+        done.failed_end = None;
+        Ok(())
     }
 
     fn quarantine(&self, frames: &[Selected], position: Position, reason: &str) -> Result<(), SinkError> {
@@ -78,6 +92,36 @@ impl Round<'_> {
             SinkError::Retry(format!("can't put a record that was refused ({reason}) into quarantine: {error}"))
         })
     }
+}
+
+/// Deliveries of at most `most` records, the first of which doesn't pass `ends_at`.
+fn cut(frames: Vec<Selected>, most: usize, ends_at: Option<Position>) -> VecDeque<Vec<Selected>> {
+    let mut parts = VecDeque::new();
+    let before = ends_at.map_or(0, |end| {
+        let positions = frames.iter().flat_map(Selected::iter).map(|(position, _)| position);
+        positions.take_while(|position| *position <= end).count()
+    });
+    let mut rest = frames;
+    for first in [before, usize::MAX] {
+        let mut left = first;
+        loop {
+            let count: usize = rest.iter().map(Selected::len).sum();
+            let take = most.min(left).min(count);
+            if take == 0 || (take == count && first == usize::MAX) {
+                break;
+            }
+            let (head, tail) = halve(rest, take);
+            parts.push_back(head);
+            rest = tail;
+            left -= take;
+        }
+    }
+    // Frames without a record for this sink go with those before them, so that its position passes them too.
+    match parts.back_mut() {
+        Some(last) if rest.iter().all(Selected::is_empty) => last.extend(rest),
+        _ => parts.push_back(rest),
+    }
+    parts
 }
 
 /// The first `n` records and the rest.
@@ -105,6 +149,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
+    use crate::sink::Indexes;
     use crate::testing::{Cell, frame, numbered};
 
     /// Takes everything but the records it hates, and refuses whole calls because of them.
@@ -135,20 +180,30 @@ mod tests {
         }
     }
 
+    fn round<'a>(sink: &'a mut Picky, cell: &'a Cell, board: &'a Board) -> Round<'a> {
+        Round { sink, from: "sink:picky", quarantine: cell, board, most: usize::MAX, ends_at: None }
+    }
+
     async fn run(hates: &[u64]) -> (Picky, Cell, Result<Done, SinkError>) {
         let mut sink = Picky { hates: hates.to_vec(), took: Vec::new(), calls: 0 };
         let (cell, board) = (Cell::default(), Board::new("picky", 0));
         let frames = vec![frame(1, numbered(0..10)), frame(2, numbered(10..11)), frame(3, numbered(11..100))];
-        let mut round = Round { sink: &mut sink, from: "sink:picky", quarantine: &cell, board: &board };
-        let done = round.deliver(frames).await;
-        (sink, cell, done)
+        let mut done = Done::default();
+        let mut round = round(&mut sink, &cell, &board);
+        let outcome = round.deliver(frames, &mut done).await;
+        (sink, cell, outcome.map(|()| done))
     }
 
     #[tokio::test]
     async fn bad_records_are_found_by_halving_and_all_others_arrive_once_in_order() {
         for hates in [&[][..], &[0], &[99], &[10], &[9, 10, 11], &[3, 50, 51, 98]] {
             let (sink, cell, done) = run(hates).await;
-            assert_eq!(done, Ok(Done { records: 100 - hates.len() as u64, durable: None }));
+            let all = Done {
+                records: 100 - hates.len() as u64,
+                taken: Some(Position::whole(3)),
+                ..Done::default()
+            };
+            assert_eq!(done, Ok(all));
             assert!(sink.took.is_sorted() && sink.took.windows(2).all(|two| two[0] != two[1]));
             assert_eq!(sink.took.len(), 100 - hates.len());
             let held = cell.held.into_inner().expect("not poisoned");
@@ -160,14 +215,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn deliveries_are_cut_to_size_hold_every_record_once_and_end_where_the_last_attempt_ended() {
+        let frames = || {
+            let mut none = frame(4, numbered(0..3));
+            none.indexes = Indexes::These(vec![]);
+            vec![frame(1, numbered(0..10)), frame(2, numbered(10..11)), frame(3, numbered(11..30)), none]
+        };
+        let all: Vec<_> = frames().iter().flat_map(Selected::iter).map(|(position, _)| position).collect();
+        for most in [1, 3, 10, 11, 29, 30, usize::MAX] {
+            for ends_at in [None, Some(all[4]), Some(all[9]), Some(Position::whole(1)), Some(all[29])] {
+                let parts = cut(frames(), most, ends_at);
+                let held: Vec<_> = parts.iter().flatten().flat_map(Selected::iter).map(|(at, _)| at).collect();
+                assert_eq!(held, all, "{most} {ends_at:?}");
+                for part in &parts {
+                    let len: usize = part.iter().map(Selected::len).sum();
+                    assert!((1..=most).contains(&len), "{most} {ends_at:?}: {len}");
+                }
+                let ends: Vec<_> = parts.iter().map(|part| part.iter().rev().find(|f| !f.is_empty()).unwrap()).collect();
+                assert!(ends_at.is_none_or(|at| ends.iter().any(|frame| {
+                    frame.nth(frame.len() - 1).0 == at || (at.is_whole() && frame.end() == at)
+                })), "{most} {ends_at:?}");
+                assert_eq!(parts.back().unwrap().last().unwrap().end(), Position::whole(4));
+            }
+        }
+    }
+
     #[tokio::test]
     async fn while_quarantine_refuses_nothing_after_the_bad_record_is_offered() {
         let mut sink = Picky { hates: vec![5], took: Vec::new(), calls: 0 };
         let (cell, board) = (Cell::default(), Board::new("picky", 0));
         *cell.failures.lock().expect("not poisoned") = 1;
-        let mut round = Round { sink: &mut sink, from: "sink:picky", quarantine: &cell, board: &board };
-        let done = round.deliver(vec![frame(1, numbered(0..10))]).await;
-        assert!(matches!(done, Err(SinkError::Retry(_))), "{done:?}");
+        let mut done = Done::default();
+        let outcome = round(&mut sink, &cell, &board).deliver(vec![frame(1, numbered(0..10))], &mut done).await;
+        assert!(matches!(outcome, Err(SinkError::Retry(_))), "{outcome:?}");
+        assert!(done.taken.is_some_and(|taken| taken.index < 5), "{done:?}");
         assert!(sink.took.iter().all(|position| position.index < 5), "{:?}", sink.took);
     }
 }

@@ -10,11 +10,11 @@ use weir_journal::{Entry, Journal, ReadError, Reader};
 use weir_record::Batch;
 
 use super::backoff::Backoff;
-use super::round::Round;
+use super::round::{Done, Round};
 use super::status::Board;
 use super::{RunnerOptions, Stop};
 use crate::limits;
-use crate::sink::{Quarantine, Selected, Sink, SinkError};
+use crate::sink::{Batching, Indexes, Position, Quarantine, Selected, Sink, SinkError};
 
 /// Why a session ended.
 enum End {
@@ -36,6 +36,7 @@ pub(crate) struct Runner {
     from: String,
     options: RunnerOptions,
     sink: Box<dyn Sink>,
+    batching: Batching,
     journal: Journal,
     /// Held between sessions too, so that the journal never forgets that this sink exists.
     reader: Option<Reader>,
@@ -49,6 +50,11 @@ pub(crate) struct Runner {
     delivered: u64,
     /// The last frame that is durable; the journal's cursor.
     durable: u64,
+    /// The last record that a sink without a position of its own has taken: beyond `durable` when a delivery failed
+    /// within a frame.
+    taken: Option<Position>,
+    /// Where the delivery ended that failed.
+    failed_end: Option<Position>,
     /// Since when something delivered is not durable.
     volatile_since: Option<Instant>,
     tend_at: Instant,
@@ -73,6 +79,7 @@ impl Runner {
             from: format!("sink:{name}"),
             name,
             options,
+            batching: sink.batching(),
             sink,
             journal,
             reader: Some(reader),
@@ -83,6 +90,8 @@ impl Runner {
             last_sequence,
             delivered: cursor,
             durable: cursor,
+            taken: None,
+            failed_end: None,
             volatile_since: None,
             tend_at: Instant::now(),
             skipped: 0,
@@ -92,9 +101,10 @@ impl Runner {
     /// Runs until asked to stop; returns what kept it from delivering everything.
     pub async fn run(mut self) -> Option<String> {
         let error = loop {
-            let error = match self.session().await {
+            let (error, asked) = match self.session().await {
                 End::Stopped => break None,
-                End::Error(SinkError::Retry(error)) => error,
+                End::Error(SinkError::Retry(error)) => (error, Duration::ZERO),
+                End::Error(SinkError::Later(error, wait)) => (error, wait.min(limits::LONGEST_WAIT)),
                 End::Error(SinkError::Fatal(error) | SinkError::Reject(error)) => {
                     tracing::error!(sink = self.name, "stopped delivering: {error}");
                     self.board.failed(&error);
@@ -103,7 +113,7 @@ impl Runner {
                     break Some(error);
                 }
             };
-            let wait = self.backoff.next_wait();
+            let wait = self.backoff.next_wait().max(asked);
             if self.board.retrying(&error) {
                 tracing::warn!(sink = self.name, "retrying: {error}");
             }
@@ -147,7 +157,10 @@ impl Runner {
                 );
                 self.last_sequence
             }
-            Some(held) => held,
+            Some(held) => {
+                self.taken = None;
+                held
+            }
             None => self.durable,
         };
         drop(self.reader.take());
@@ -182,18 +195,38 @@ impl Runner {
             let more = self.sink.tend().await?;
             self.tend_at = Instant::now() + if more { Duration::ZERO } else { limits::TEND_EVERY };
         }
-        let Some(entries) = self.next(stop).await? else { return Ok(()) };
+        let Some(mut entries) = self.next(stop, None).await? else { return Ok(()) };
+        self.gather(stop, &mut entries).await?;
         self.note_skipped();
         self.deliver(entries).await
+    }
+
+    /// Waits for more, when the sink asks for it and nobody for a stop.
+    async fn gather(&mut self, stop: Stop, entries: &mut Vec<Entry>) -> Result<(), End> {
+        let until = Instant::now() + self.batching.linger;
+        loop {
+            let records: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
+            let bytes: usize = entries.iter().map(|entry| entry.payload.len()).sum();
+            let wait = until.saturating_duration_since(Instant::now());
+            let enough = records >= self.batching.records as u64 || bytes >= limits::ROUND_BYTES;
+            if enough || wait.is_zero() || stop != Stop::No {
+                return Ok(());
+            }
+            match self.next(stop, Some(wait)).await? {
+                Some(more) => entries.extend(more),
+                None => return Ok(()),
+            }
+        }
     }
 
     fn flush_wait(&self) -> Option<Duration> {
         self.volatile_since.map(|since| limits::SYNC_EVERY.saturating_sub(since.elapsed()))
     }
 
-    /// The next frames; none when something else is to be done first.
-    async fn next(&mut self, stop: Stop) -> Result<Option<Vec<Entry>>, End> {
+    /// The next frames; none when something else is to be done first, or none came within `at_most`.
+    async fn next(&mut self, stop: Stop, at_most: Option<Duration>) -> Result<Option<Vec<Entry>>, End> {
         let wait = match stop {
+            _ if at_most.is_some() => at_most.unwrap_or_default(),
             Stop::Drain(deadline) => deadline.saturating_duration_since(Instant::now()),
             _ => self.flush_wait().unwrap_or(limits::TEND_EVERY).min(limits::TEND_EVERY),
         };
@@ -252,13 +285,25 @@ impl Runner {
             return Ok(());
         }
         let begun = Instant::now();
-        let mut round =
-            Round { sink: &mut *self.sink, from: &self.from, quarantine: &*self.quarantine, board: &self.board };
-        // A stop that comes during a delivery bounds it; before that a delivery may take as long as its sink allows.
-        let done = tokio::select! {
-            done = round.deliver(frames) => done?,
-            () = drain_over(&mut self.stop, limits::FLUSH_TIME / 2) => return Err(End::Error(SinkError::Retry("a delivery was under way when the time to stop had passed".into()))),
+        let mut round = Round {
+            sink: &mut *self.sink,
+            from: &self.from,
+            quarantine: &*self.quarantine,
+            board: &self.board,
+            most: self.batching.records,
+            ends_at: self.failed_end,
         };
+        let mut done = Done::default();
+        // A stop that comes during a delivery bounds it; before that a delivery may take as long as its sink allows.
+        let outcome = tokio::select! {
+            outcome = round.deliver(frames, &mut done) => outcome,
+            () = drain_over(&mut self.stop, limits::FLUSH_TIME / 2) => Err(SinkError::Retry("a delivery was under way when the time to stop had passed".into())),
+        };
+        self.failed_end = done.failed_end.filter(|_| outcome.is_err());
+        if let Err(error) = outcome {
+            self.keep(&done, time_ns);
+            return Err(End::Error(error));
+        }
         self.backoff.reset();
         self.board.working();
         self.delivered = last;
@@ -278,6 +323,18 @@ impl Runner {
         Ok(())
     }
 
+    /// Notes what a delivery that failed had taken before: by a sink without a position of its own, which would
+    /// otherwise be given it again.
+    fn keep(&mut self, done: &Done, time_ns: i64) {
+        let Some(taken) = done.taken.filter(|_| done.durable.is_none() && self.volatile_since.is_none()) else {
+            return;
+        };
+        self.taken = Some(taken);
+        self.delivered = self.delivered.max(taken.last_whole_frame());
+        self.board.delivered(self.delivered, time_ns, done.records, None);
+        self.commit(self.delivered);
+    }
+
     /// Decodes frames and chooses their records. A frame that can't be decoded goes to quarantine as it is.
     fn select(&self, entries: Vec<Entry>) -> Result<Vec<Selected>, End> {
         let mut frames = Vec::with_capacity(entries.len());
@@ -293,7 +350,10 @@ impl Runner {
                     Batch::new()
                 }
             };
-            let indexes = self.options.selection.of(&batch);
+            let mut indexes = self.options.selection.of(&batch);
+            if let Some(taken) = self.taken.filter(|taken| taken.sequence == entry.sequence) {
+                indexes = after(indexes, taken, batch.len());
+            }
             frames.push(Selected {
                 sequence: entry.sequence,
                 time_ns: entry.time_ns,
@@ -330,6 +390,15 @@ impl Runner {
             Err(_) => End::Error(SinkError::Retry(format!("sink `{}`: the last flush took too long", self.name))),
         }
     }
+}
+
+/// Without the records that were taken already.
+fn after(indexes: Indexes, taken: Position, len: usize) -> Indexes {
+    Indexes::These(match indexes {
+        // A frame is bounded by the journal's payload bound, far below 2^32 records.
+        Indexes::All => (0..len as u32).filter(|index| *index > taken.index).collect(),
+        Indexes::These(indexes) => indexes.into_iter().filter(|index| *index > taken.index).collect(),
+    })
 }
 
 /// Resolves when a stop is asked for, or the running sink is dropped.

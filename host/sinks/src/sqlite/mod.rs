@@ -43,7 +43,7 @@ use self::fault::classify;
 use self::insert::{Inserter, sequence_of};
 use self::schema::SchemaError;
 use crate::limits;
-use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
+use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Span;
 
@@ -60,6 +60,7 @@ retention = "30d"
 max_rows = 10000000
 "#,
     schema: schema_of::<SqliteOptions>,
+    variables: &[Variable { name: "WEIR_SQLITE_PATH", option: "path" }],
     build,
 };
 
@@ -198,15 +199,15 @@ impl SqliteSink {
         let sequence = sequence_of(stored, &self.place)?;
         if sequence > last_sequence {
             self.set_aside(connection, last_sequence).await.map_err(|error| self.fault(&error))?;
-            self.held = Some(whole(last_sequence));
+            self.held = Some(Position::whole(last_sequence));
             return Ok(Some(sequence));
         }
         let held = match position {
-            Some(index) => Position { sequence, index: u32::try_from(index).unwrap_or(WHOLE) },
-            None => whole(sequence),
+            Some(index) => Position { sequence, index: u32::try_from(index).unwrap_or(u32::MAX) },
+            None => Position::whole(sequence),
         };
         self.held = Some(held);
-        Ok(Some(frame_of(held)))
+        Ok(Some(held.last_whole_frame()))
     }
 
     /// Writes records and the cursor in one transaction.
@@ -222,15 +223,12 @@ impl SqliteSink {
             id += 1;
         }
         self.inserter.finish(&mut transaction).await?;
-        let last = batches.last().map(|frame| match frame.iter().last() {
-            Some((at, _)) if !frame.complete => at,
-            _ => whole(frame.sequence),
-        });
+        let last = batches.last().map(Selected::end);
         let held = last.max(self.held);
         if let Some(held) = held {
             sqlx::query("UPDATE weir_cursor SET sequence = ?, position = ?")
                 .bind(held.sequence.cast_signed())
-                .bind((held.index != WHOLE).then_some(i64::from(held.index)))
+                .bind((!held.is_whole()).then_some(i64::from(held.index)))
                 .execute(&mut *transaction)
                 .await?;
         }
@@ -264,18 +262,6 @@ impl SqliteSink {
     fn take(&mut self) -> Result<SqliteConnection, SinkError> {
         self.connection.take().ok_or_else(|| SinkError::Retry(format!("{}: it is not open", self.place)))
     }
-}
-
-/// Stands for all records of a frame, in a position.
-const WHOLE: u32 = u32::MAX;
-
-fn whole(sequence: u64) -> Position {
-    Position { sequence, index: WHOLE }
-}
-
-/// The last frame that is held whole.
-fn frame_of(held: Position) -> u64 {
-    if held.index == WHOLE { held.sequence } else { held.sequence.saturating_sub(1) }
 }
 
 /// Commits something with an fsync of the WAL, and with it everything before.
@@ -329,7 +315,7 @@ impl Sink for SqliteSink {
         let mut connection = self.take()?;
         sync(&mut connection).await.map_err(|error| self.fault(&error))?;
         self.connection = Some(connection);
-        self.durable = self.held.map_or(0, frame_of);
+        self.durable = self.held.map_or(0, Position::last_whole_frame);
         Ok(())
     }
 

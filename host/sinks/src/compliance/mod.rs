@@ -1,51 +1,34 @@
 //! What every kind of sink must do, tried over the real thing: a real journal, the runner, a temporary folder, a real
-//! database. `registry` runs it for each kind, so a new kind passes it or doesn't land.
+//! server. `registry` runs it for each kind, so a new kind passes it or doesn't land.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | the demands |
+//! | `places.rs` | where each kind delivers to in the tests, and how that is read back |
 
-use std::io::Write;
-use std::path::Path;
-use std::process::Command;
-use std::sync::{Arc, Mutex};
+mod places;
 
-use serde_json::{Value, json};
+use std::sync::Arc;
+
 use weir_journal::Journal;
 use weir_record::Batch;
 
-use crate::registry::{BuildContext, Guarantee, Kind};
+pub use self::places::{Place, sqlite3};
+use crate::registry::{Guarantee, Kind};
 use crate::runner::{RunnerOptions, RunningSink, State, Stopped, spawn};
-use crate::testing::{Cell, append, eventually, journal, numbered, numbers, record};
+use crate::testing::{Cell, append, eventually, journal, numbered, record};
 
-/// A place for one sink: its surroundings and how to read back what it holds.
-struct Place {
+/// One sink's surroundings and its place, for one demand.
+struct Stage {
     folder: tempfile::TempDir,
-    shown: Arc<Mutex<Vec<u8>>>,
+    place: Box<dyn Place>,
 }
 
-struct Shown(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Shown {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Place {
-    fn new() -> Place {
-        Place { folder: tempfile::tempdir().expect("a temporary folder"), shown: Arc::default() }
-    }
-
-    fn context(&self) -> BuildContext {
-        let shown = self.shown.clone();
-        BuildContext {
-            data: self.folder.path().join("data"),
-            base: self.folder.path().to_path_buf(),
-            stdout: Some(Arc::new(move || Box::new(Shown(shown.clone())))),
-            ..BuildContext::default()
-        }
+impl Stage {
+    fn new(kind: &Kind) -> Stage {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let place = places::of(kind.name, folder.path());
+        Stage { folder, place }
     }
 
     fn journal(&self) -> Journal {
@@ -53,41 +36,9 @@ impl Place {
     }
 
     fn spawn(&self, kind: &Kind, journal: &Journal, cell: &Arc<Cell>) -> RunningSink {
-        let sink = (kind.build)("sut", options(kind.name), &self.context()).expect("builds");
+        let sink = (kind.build)("sut", self.place.options(), &self.place.context()).expect("builds");
         let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
         spawn(runner, sink, journal.clone(), cell.clone()).expect("starts")
-    }
-
-    /// The numbers of all records held, in the order of the sink.
-    fn held(&self, kind: &Kind) -> Vec<u64> {
-        match kind.name {
-            "console" => numbers(&String::from_utf8_lossy(&self.shown.lock().expect("not poisoned"))),
-            "file" => numbers(&std::fs::read_to_string(self.folder.path().join("out.log")).unwrap_or_default()),
-            "sqlite" => {
-                numbers(&sqlite3(&self.folder.path().join("data/logs.db"), "SELECT message FROM logs ORDER BY id"))
-            }
-            other => panic!("compliance doesn't know how to read back `{other}`: teach it here"),
-        }
-    }
-}
-
-/// What another process sees in the database.
-pub fn sqlite3(path: &Path, sql: &str) -> String {
-    let run = Command::new("sqlite3")
-        .arg("-cmd")
-        .arg(".timeout 5000")
-        .arg(path)
-        .arg(sql)
-        .output()
-        .expect("sqlite3 is installed");
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    String::from_utf8(run.stdout).expect("text")
-}
-
-fn options(kind: &str) -> Value {
-    match kind {
-        "file" => json!({ "path": "out.log" }),
-        _ => json!({}),
     }
 }
 
@@ -110,10 +61,10 @@ fn fill(journal: &Journal, from: u64, frames: u64) -> u64 {
 }
 
 async fn delivers_all_in_order_and_stops_clean(kind: &Kind) {
-    let place = Place::new();
-    let (journal, cell) = (place.journal(), Arc::new(Cell::default()));
+    let stage = Stage::new(kind);
+    let (journal, cell) = (stage.journal(), Arc::new(Cell::default()));
     let waiting = fill(&journal, 0, 30);
-    let running = place.spawn(kind, &journal, &cell);
+    let running = stage.spawn(kind, &journal, &cell);
     let all = fill(&journal, waiting, 30);
     eventually("all is delivered", || running.status().records == all).await;
     assert_eq!(running.status().state, State::Ok, "{}", kind.name);
@@ -122,17 +73,17 @@ async fn delivers_all_in_order_and_stops_clean(kind: &Kind) {
     let expected =
         Stopped { name: "sut".into(), delivered_records: last, pending_frames: 0, pending_records: 0, error: None };
     assert_eq!(stopped, expected, "{}: a stop drains what waits", kind.name);
-    assert_eq!(place.held(kind), (0..last).collect::<Vec<_>>(), "{}", kind.name);
+    assert_eq!(stage.place.held(), (0..last).collect::<Vec<_>>(), "{}", kind.name);
     assert!(cell.held.lock().expect("not poisoned").is_empty());
 }
 
 async fn resumes_without_loss(kind: &Kind) {
-    let place = Place::new();
+    let stage = Stage::new(kind);
     let cell = Arc::new(Cell::default());
     let mut next = 0;
     for round in 0..6 {
-        let journal = place.journal();
-        let running = place.spawn(kind, &journal, &cell);
+        let journal = stage.journal();
+        let running = stage.spawn(kind, &journal, &cell);
         next = fill(&journal, next, 5 + round);
         if round % 2 == 0 {
             assert_eq!(running.stop().await.error, None);
@@ -144,10 +95,10 @@ async fn resumes_without_loss(kind: &Kind) {
         }
         journal.close();
     }
-    let journal = place.journal();
-    let running = place.spawn(kind, &journal, &cell);
+    let journal = stage.journal();
+    let running = stage.spawn(kind, &journal, &cell);
     assert_eq!(running.stop().await.pending_frames, 0);
-    let mut held = place.held(kind);
+    let mut held = stage.place.held();
     if kind.guarantee != Guarantee::ExactlyOnce {
         held.sort_unstable();
         held.dedup();
@@ -157,8 +108,8 @@ async fn resumes_without_loss(kind: &Kind) {
 
 /// A sink takes or refuses every record; it never stands still because of one.
 async fn takes_records_of_every_shape(kind: &Kind) {
-    let place = Place::new();
-    let (journal, cell) = (place.journal(), Arc::new(Cell::default()));
+    let stage = Stage::new(kind);
+    let (journal, cell) = (stage.journal(), Arc::new(Cell::default()));
     let mut batch = Batch::new();
     let shapes: [&[(&str, &str)]; 6] = [
         &[("message", "n=0"), ("source", "../../../etc/passwd")],
@@ -175,7 +126,7 @@ async fn takes_records_of_every_shape(kind: &Kind) {
     batch.push(&[0xde, 0, 0]);
     append(&journal, &batch);
     append(&journal, &numbered(6..8));
-    let running = place.spawn(kind, &journal, &cell);
+    let running = stage.spawn(kind, &journal, &cell);
     assert_eq!(running.stop().await.pending_frames, 0, "{}", kind.name);
-    assert_eq!(place.held(kind), (0..8).collect::<Vec<_>>(), "{}", kind.name);
+    assert_eq!(stage.place.held(), (0..8).collect::<Vec<_>>(), "{}", kind.name);
 }

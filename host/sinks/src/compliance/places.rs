@@ -1,0 +1,127 @@
+//! Where each kind of sink delivers to in the tests, and how that is read back: a folder, a server that the test starts.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::registry::BuildContext;
+use crate::testing::numbers;
+
+/// A place for one sink.
+pub trait Place {
+    /// The sink's options.
+    fn options(&self) -> Value;
+
+    /// What the sink knows of its surroundings.
+    fn context(&self) -> BuildContext;
+
+    /// The numbers of all records held, in the order of the place.
+    fn held(&self) -> Vec<u64>;
+}
+
+/// A fresh place for a sink of that kind.
+pub fn of(kind: &str, folder: &Path) -> Box<dyn Place> {
+    let folder = folder.to_path_buf();
+    match kind {
+        "console" => Box::new(Terminal { folder, shown: Arc::default() }),
+        "file" => Box::new(Files { folder }),
+        "sqlite" => Box::new(Database { folder }),
+        other => panic!("no place for a sink of kind `{other}`: add one here"),
+    }
+}
+
+/// Surroundings in a folder.
+pub fn context_in(folder: &Path) -> BuildContext {
+    BuildContext {
+        data: folder.join("data"),
+        base: folder.to_path_buf(),
+        journal_id: "test".into(),
+        ..BuildContext::default()
+    }
+}
+
+struct Terminal {
+    folder: PathBuf,
+    shown: Arc<Mutex<Vec<u8>>>,
+}
+
+struct Shown(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shown {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Place for Terminal {
+    fn options(&self) -> Value {
+        json!({})
+    }
+
+    fn context(&self) -> BuildContext {
+        let shown = self.shown.clone();
+        let open = move || -> Box<dyn Write + Send> { Box::new(Shown(shown.clone())) };
+        BuildContext { stdout: Some(Arc::new(open)), ..context_in(&self.folder) }
+    }
+
+    fn held(&self) -> Vec<u64> {
+        numbers(&String::from_utf8_lossy(&self.shown.lock().expect("not poisoned")))
+    }
+}
+
+struct Files {
+    folder: PathBuf,
+}
+
+impl Place for Files {
+    fn options(&self) -> Value {
+        json!({ "path": "out.log" })
+    }
+
+    fn context(&self) -> BuildContext {
+        context_in(&self.folder)
+    }
+
+    fn held(&self) -> Vec<u64> {
+        numbers(&std::fs::read_to_string(self.folder.join("out.log")).unwrap_or_default())
+    }
+}
+
+struct Database {
+    folder: PathBuf,
+}
+
+impl Place for Database {
+    fn options(&self) -> Value {
+        json!({})
+    }
+
+    fn context(&self) -> BuildContext {
+        context_in(&self.folder)
+    }
+
+    fn held(&self) -> Vec<u64> {
+        numbers(&sqlite3(&self.folder.join("data/logs.db"), "SELECT message FROM logs ORDER BY id"))
+    }
+}
+
+/// What another process sees in the database.
+pub fn sqlite3(path: &Path, sql: &str) -> String {
+    let run = Command::new("sqlite3")
+        .arg("-cmd")
+        .arg(".timeout 5000")
+        .arg(path)
+        .arg(sql)
+        .output()
+        .expect("sqlite3 is installed");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8(run.stdout).expect("text")
+}

@@ -1,0 +1,61 @@
+//! Real servers for tests, each started on a free port in a temporary folder and stopped with the test.
+//!
+//! A server that is not installed is a failure, and says which package has it.
+
+#![allow(dead_code, reason = "no test uses every server")]
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// A port that nothing listens on now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// A process that ends with the test.
+pub struct Process {
+    name: &'static str,
+    child: Child,
+}
+
+impl Process {
+    /// Starts a program; `package` is named when it isn't there.
+    pub fn start(name: &'static str, package: &str, command: &mut Command) -> Process {
+        match command.spawn() {
+            Ok(child) => Process { name, child },
+            Err(error) => panic!("can't start {name}: {error}; install `{package}`"),
+        }
+    }
+
+    /// Waits until somebody listens on the port.
+    pub fn wait_for_port(&mut self, port: u16) {
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while TcpStream::connect(address).is_err() {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("{} ended with {status} before it listened on port {port}", self.name);
+            }
+            assert!(Instant::now() < deadline, "{} never listened on port {port}", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The process's id, for signals.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        // An error: it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
