@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use weir_journal::Journal;
-use weir_sinks::{BuildContext, RunningSink, Status, Stopped};
+use weir_sinks::{BuildContext, Doors, RunningSink, Status, Stopped};
 
 use crate::config::SinkSettings;
 use crate::parts;
@@ -17,12 +17,13 @@ pub struct Outlets {
     journal: Journal,
     quarantine: Arc<Quarantine>,
     context: BuildContext,
+    doors: Doors,
     running: Vec<(SinkSettings, RunningSink)>,
 }
 
 impl Outlets {
     pub fn new(journal: Journal, quarantine: Arc<Quarantine>, context: BuildContext) -> Self {
-        Self { journal, quarantine, context, running: Vec::new() }
+        Self { journal, quarantine, context, doors: Doors::default(), running: Vec::new() }
     }
 
     /// Makes what runs be what is wanted: sinks that did not change go on undisturbed. Every sink is
@@ -54,9 +55,9 @@ impl Outlets {
             }
         }
         for (settings, sink) in built {
-            let running =
-                weir_sinks::spawn(parts::sink(&settings), sink, self.journal.clone(), self.quarantine.clone())
-                    .map_err(anyhow::Error::msg)?;
+            let options = parts::sink(&settings);
+            let running = weir_sinks::spawn(options, sink, self.journal.clone(), self.quarantine.clone(), &self.doors)
+                .map_err(anyhow::Error::msg)?;
             self.running.push((settings, running));
         }
         Ok(())
@@ -66,7 +67,8 @@ impl Outlets {
     /// ever.
     pub fn forget_strangers(&self, wanted: &[SinkSettings]) {
         for reader in self.journal.readers() {
-            if wanted.iter().all(|sink| sink.name != reader.name) {
+            let sink_of = weir_sinks::falls_back_for(&reader.name).unwrap_or(&reader.name);
+            if wanted.iter().all(|sink| sink.name != sink_of) {
                 tracing::warn!(
                     "sink `{}` is not configured any more: its place in the journal is forgotten",
                     reader.name

@@ -115,5 +115,7 @@ pub fn sink(sink: &SinkSettings) -> RunnerOptions {
     RunnerOptions {
         name: sink.name.clone(),
         selection: Selection { routes: sink.routes.clone(), min_level: sink.min_level },
+        fallback: sink.fallback.clone(),
+        fallback_after: sink.fallback_after,
     }
 }

@@ -140,6 +140,7 @@ async fn open_outlets(
     let context = BuildContext {
         data: settings.data.clone(),
         journal_id: identity::of_journal(&parts::journal_folder(settings))?,
+        started_ns: weir_record::time::now_ns(),
         base: settings.folder.clone(),
         stdout_is_terminal: std::io::stdout().is_terminal(),
         no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),

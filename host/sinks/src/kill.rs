@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::compliance::sqlite3;
 use crate::registry::{BuildContext, kind};
-use crate::runner::{RunnerOptions, RunningSink, spawn};
+use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
 use crate::testing::{Cell, append, journal, numbered, numbers};
 
 const FOLDER: &str = "WEIR_SINKS_KILL_TEST_FOLDER";
@@ -31,7 +31,7 @@ fn sinks(folder: &Path, journal: &weir_journal::Journal) -> Vec<RunningSink> {
     let start = |(name, options)| {
         let sink = (kind(name).expect("known").build)(name, options, &context).expect("builds");
         let runner = RunnerOptions { name: name.into(), ..RunnerOptions::default() };
-        spawn(runner, sink, journal.clone(), Arc::new(Cell::default())).expect("starts")
+        spawn(runner, sink, journal.clone(), Arc::new(Cell::default()), &Doors::default()).expect("starts")
     };
     options.into_iter().map(start).collect()
 }

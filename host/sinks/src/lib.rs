@@ -47,6 +47,9 @@ pub mod units;
 mod web;
 
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Variable, kind};
-pub use runner::{RunnerOptions, RunningSink, State, Status, Stopped, describe_metrics, spawn};
+pub use runner::{
+    Doors, FALLBACK_MARK, FellBack, RunnerOptions, RunningSink, State, Status, Stopped, describe_metrics,
+    falls_back_for, spawn,
+};
 pub use select::Selection;
 pub use sink::{Batching, Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};

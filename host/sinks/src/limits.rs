@@ -15,6 +15,15 @@ pub const BACKOFF_LAST: Duration = Duration::from_secs(30);
 /// Longest wait that a server may ask for: a slip there must not silence a sink for days.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
+/// How often it is looked whether a sink with a fallback fails, or works again.
+pub const FALLBACK_LOOK: Duration = Duration::from_millis(200);
+
+/// How long a sink may take for records in another's place before the next is asked.
+pub const FALLBACK_ANSWER: Duration = Duration::from_secs(15);
+
+/// Records a second that are shown on standard error when no fallback takes them: enough to see what they are.
+pub const STDERR_RECORDS: u32 = 10;
+
 /// How long delivered data may be volatile in a sink that syncs in groups. The journal keeps it until then.
 pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 

@@ -59,6 +59,8 @@ pub struct BuildContext {
     /// Tells the records of this journal from those of any other, also of one that began anew in the same place: with
     /// it a record's position is an id in the whole world. Letters and digits.
     pub journal_id: String,
+    /// When this run began, in nanoseconds since 1970 UTC.
+    pub started_ns: i64,
     /// The folder that relative paths of a `file` sink begin at.
     pub base: PathBuf,
     /// True when standard output is a terminal.

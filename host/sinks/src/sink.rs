@@ -7,6 +7,7 @@
 //! 1. [`Sink::start`] before anything else, and again after every [`SinkError::Retry`]: connect, undo what a broken
 //!    delivery left behind, and say what is held.
 //! 2. [`Sink::deliver`] any number of times, in the journal's order.
+//!    [`Sink::stand_in`] between two deliveries, when another sink fails that names this one as its fallback.
 //! 3. [`Sink::flush`] about once a second while something delivered is not durable, and before the end.
 //!
 //! **A record is never passed over before it is in quarantine.** So a sink whose position moves inside `deliver` must
@@ -191,6 +192,16 @@ pub trait Sink: Send {
 
     /// Makes everything delivered durable.
     async fn flush(&mut self) -> Result<(), SinkError>;
+
+    /// Takes marked copies of records in the place of another sink, which has failed for a while. They are no part of
+    /// what this sink is to deliver itself, so no position moves; when it returns they are durable.
+    ///
+    /// As it stands it is for sinks that keep no position: those that do must take care not to move it.
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let delivered = self.deliver(batches).await?;
+        self.flush().await?;
+        Ok(delivered)
+    }
 
     /// Looks after what is stored (retention, for one), between deliveries, every ten seconds or so. True when there is
     /// more to do, which then comes after the next delivery.

@@ -24,6 +24,7 @@ const SECONDS: &[f64] = &[
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args)?;
     logging::start(&settings.log);
+    settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir-network").build()?;
     let code = runtime.block_on(serve(args, settings))?;
     // Whatever still waits for something by now is nothing that was promised to anybody.
@@ -33,9 +34,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 
 /// What to run with: the file or the defaults, then what the command line says.
 pub fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
+    let environment: config::Environment<'_> = &|name| std::env::var(name).ok();
     let settings = match &args.config {
-        Some(file) => config::load(file, &|name| std::env::var(name).ok())?,
-        None => Settings::default_for(Path::new("")),
+        Some(file) => config::load(file, environment)?,
+        None => Settings::default_for(Path::new(""), environment)?,
     };
     Ok(settings.with_overrides(&overrides(args)))
 }

@@ -25,6 +25,8 @@ pub const MAX_FILTERS: usize = 64;
 pub const MAX_FILTER_PATHS: usize = 256;
 /// Sinks: each holds a reader over the journal and a task.
 pub const MAX_SINKS: usize = 64;
+/// `sink.fallback_after`: shorter and every hiccup fills the fallback, longer and it is none.
+pub const FALLBACK_AFTER: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 /// References followed within one place of the schema: a guard against a schema that refers to itself.
 pub const MAX_SCHEMA_HOPS: usize = 16;
 

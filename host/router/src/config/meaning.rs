@@ -5,6 +5,7 @@
 //! default, so every remaining mistake is still found in the same run. A `Settings` made beside problems is
 //! never given out.
 
+mod chosen;
 mod filters;
 mod place;
 mod sinks;
@@ -20,6 +21,7 @@ use weir_sinks::units::{Size, Span};
 use place::At;
 
 use super::document::Node;
+use super::environment::Environment;
 use super::problems::Problem;
 use super::settings::{
     FilterSettings, HttpSettings, IngestSettings, JournalSettings, LogSettings, Module, QuarantineSettings, Settings,
@@ -28,8 +30,14 @@ use super::settings::{
 use super::{limits, raw};
 
 /// Reads everything. `root` says where each value stands, `folder` is what paths are relative to.
-pub(super) fn read(raw: raw::Config, root: &Node, folder: &Path, problems: &mut Vec<Problem>) -> Settings {
-    let mut reader = Reader { problems };
+pub(super) fn read(
+    raw: raw::Config,
+    root: &Node,
+    folder: &Path,
+    environment: Environment<'_>,
+    problems: &mut Vec<Problem>,
+) -> Settings {
+    let mut reader = Reader { problems, warnings: Vec::new() };
     let at = At::root(root);
     let data = reader.folder(&at.key("data"), &raw.data, folder);
     let filters_folder = reader.folder(&at.key("filters_folder"), &raw.filters_folder, folder);
@@ -37,7 +45,7 @@ pub(super) fn read(raw: raw::Config, root: &Node, folder: &Path, problems: &mut 
         let place = at.key("filters_folder").or(at.key("data"));
         reader.report(&place, "the filters folder is the data folder");
     }
-    let sinks = reader.sinks(&at.key("sink"), raw.sink, &data, folder);
+    let sinks = reader.sinks(&at.key("sink"), raw.sink, &data, folder, environment);
     Settings {
         folder: folder.to_owned(),
         data,
@@ -50,17 +58,19 @@ pub(super) fn read(raw: raw::Config, root: &Node, folder: &Path, problems: &mut 
         quarantine: reader.quarantine(&at.key("quarantine"), &raw.quarantine),
         ingest: reader.ingest(&at.key("ingest"), raw.ingest),
         log: LogSettings { level: raw.log.level, format: raw.log.format },
+        warnings: reader.warnings,
     }
 }
 
 /// A filter that no file describes: its defaults need no place to report at.
 pub(super) fn filter_with_defaults(raw: raw::Filter, name: &str, module: Module) -> FilterSettings {
-    let mut reader = Reader { problems: &mut Vec::new() };
+    let mut reader = Reader { problems: &mut Vec::new(), warnings: Vec::new() };
     reader.bounds_of_filter(&At::nowhere(), raw, name.to_owned(), module)
 }
 
 struct Reader<'p> {
     problems: &'p mut Vec<Problem>,
+    warnings: Vec<String>,
 }
 
 impl Reader<'_> {

@@ -18,8 +18,8 @@
 //! builds sinks only to hear their objections. Start, reload, `weir validate` and the tests over `examples/config` take
 //! this one path. A load gives settings without any problem, or all the problems: nothing in between.
 //!
-//! A file without `[[filter]]` has the bundled `redact`, and one without `[sink.…]` has `console` and
-//! `sqlite`, so an empty file does something useful; `filter = []` or an empty `[sink]` says none.
+//! A file without `[[filter]]` has the bundled `redact`, and one without `[sink.…]` has those that `WEIR_SINKS` names,
+//! or `console` and `sqlite`, so an empty file does something useful; `filter = []` or an empty `[sink]` says none.
 
 mod check;
 mod diff;
@@ -45,7 +45,7 @@ use weir_sinks::units::Size;
 
 pub use diff::diff;
 pub use document::{Node, Value};
-use environment::Environment;
+pub use environment::Environment;
 pub use judged::{Judged, Syntax, judge};
 pub use problems::{Problem, Problems};
 pub use schema::schema;
@@ -119,6 +119,6 @@ fn read(source: &str, folder: &Path, environment: Environment<'_>) -> Result<Set
         problems.push(Problem::of_file("this file does not read as its schema promises"));
         return Err(problems);
     };
-    let settings = meaning::read(raw, &root, folder, &mut problems);
+    let settings = meaning::read(raw, &root, folder, environment, &mut problems);
     if problems.is_empty() { Ok(settings) } else { Err(problems) }
 }

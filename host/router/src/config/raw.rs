@@ -233,7 +233,7 @@ pub enum OnError {
 }
 
 /// The keys that every sink has, whatever its type.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct SinkCommon {
     /// Takes only records that a filter gave one of these routes. Without it: every record.
@@ -241,6 +241,26 @@ pub(super) struct SinkCommon {
     pub routes: Option<Vec<String>>,
     /// Takes only records of this level and above. Without it: every level.
     pub min_level: Option<LevelName>,
+    /// Takes no record of its own, only what another sink can't deliver that names it as its `fallback`.
+    pub standby: bool,
+    /// The sink that takes marked copies of its records while it fails. They stay in the journal for it all the same.
+    #[schemars(length(min = 1), example = &"console")]
+    pub fallback: Option<String>,
+    /// How long it must have failed before its `fallback` is given anything.
+    pub fallback_after: Span,
+}
+
+/// The names of those keys, beside `type`.
+pub(super) const SINK_COMMON: [&str; 5] = ["routes", "min_level", "standby", "fallback", "fallback_after"];
+
+impl Default for SinkCommon {
+    fn default() -> Self {
+        Self { routes: None, min_level: None, standby: false, fallback: None, fallback_after: fallback_after() }
+    }
+}
+
+pub(super) fn fallback_after() -> Span {
+    seconds(30)
 }
 
 /// Severity of a record, as the file writes it: only the canonical spelling, so that editors can offer it.

@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
+use weir_sinks::Kind;
+
 use super::raw;
 
 /// The complete schema.
@@ -21,8 +23,7 @@ pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(build);
 fn build() -> Value {
     let mut whole = schemars::schema_for!(raw::Config).to_value();
     let mut shared = Map::new();
-    let kinds: Vec<Value> =
-        weir_sinks::KINDS.iter().map(|kind| of_kind(kind.name, kind.summary, (kind.schema)(), &mut shared)).collect();
+    let kinds: Vec<Value> = weir_sinks::KINDS.iter().map(|kind| of_kind(kind, (kind.schema)(), &mut shared)).collect();
     if let Some(object) = whole.as_object_mut() {
         let defs = object.entry("$defs").or_insert_with(|| json!({}));
         if let Some(defs) = defs.as_object_mut() {
@@ -41,8 +42,13 @@ fn build() -> Value {
 }
 
 /// The schema of one kind of sink: `type`, the keys common to all, and the kind's own.
-fn of_kind(name: &str, summary: &str, own: Value, shared: &mut Map<String, Value>) -> Value {
-    let mut own = own;
+fn of_kind(kind: &Kind, mut own: Value, shared: &mut Map<String, Value>) -> Value {
+    let (name, summary) = (kind.name, kind.summary);
+    for variable in kind.variables {
+        let description = &mut own["properties"][variable.option]["description"];
+        let text = description.as_str().unwrap_or_default();
+        *description = format!("{text} Without it: the variable `{}`.", variable.name).into();
+    }
     if let Some(defs) = own.as_object_mut().and_then(|own| own.remove("$defs")) {
         let defs = defs.as_object().cloned().unwrap_or_default();
         for (key, mut def) in defs {

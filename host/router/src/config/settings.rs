@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 use weir_record::Level;
 
 use super::document::{Node, Value as Written};
+use super::environment::Environment;
+use super::problems::Problems;
 pub use super::raw::{Keep, LogFormat, LogLevel, OnError, StandardKey, WhenFull};
 use super::{meaning, raw};
 
@@ -33,6 +35,8 @@ pub struct Settings {
     pub quarantine: QuarantineSettings,
     pub ingest: IngestSettings,
     pub log: LogSettings,
+    /// What is not as it was meant and stops nothing.
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -116,9 +120,12 @@ pub struct SinkSettings {
     pub name: String,
     /// The name of a kind in the registry of sinks.
     pub kind: String,
-    /// `None`: every record.
+    /// `None`: every record; empty: none but those of a sink that fails.
     pub routes: Option<Vec<String>>,
     pub min_level: Option<Level>,
+    /// Who takes its records once it has failed for so long: the first that can.
+    pub fallback: Vec<String>,
+    pub fallback_after: Duration,
     /// The kind's own options, an object that its schema accepts.
     pub options: Value,
 }
@@ -155,12 +162,18 @@ pub struct Overrides {
 
 impl Settings {
     /// What Weir does with no configuration at all: loopback, the bundled `redact`, every module in the
-    /// filters folder, records to the console and into SQLite. Folders are made below `folder`.
-    pub fn default_for(folder: &Path) -> Self {
+    /// filters folder, records to the console and into SQLite, or to the sinks that the environment chooses. Folders
+    /// are made below `folder`.
+    pub fn default_for(folder: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
         let nothing = Node { span: 0..0, value: Written::Table(Vec::new()) };
-        let mut settings = meaning::read(raw::Config::default(), &nothing, folder, &mut Vec::new());
+        let mut problems = Vec::new();
+        let mut settings = meaning::read(raw::Config::default(), &nothing, folder, environment, &mut problems);
         settings.auto_load = true;
-        settings
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(Problems::new("the environment".into(), String::new(), problems))
+        }
     }
 
     /// The same with what the command line says.
@@ -186,6 +199,8 @@ impl SinkSettings {
             kind: kind.to_owned(),
             routes: None,
             min_level: None,
+            fallback: Vec::new(),
+            fallback_after: raw::fallback_after().duration(),
             options: Value::Object(Map::new()),
         }
     }
@@ -215,6 +230,8 @@ impl fmt::Debug for SinkSettings {
             .field("kind", &self.kind)
             .field("routes", &self.routes)
             .field("min_level", &self.min_level)
+            .field("fallback", &self.fallback)
+            .field("fallback_after", &self.fallback_after)
             .field("options", &KeysOf(&self.options))
             .finish()
     }

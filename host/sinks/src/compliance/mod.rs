@@ -15,8 +15,8 @@ use weir_record::Batch;
 
 pub use self::places::{Place, sqlite3};
 use crate::registry::{Guarantee, Kind};
-use crate::runner::{RunnerOptions, RunningSink, State, Stopped, spawn};
-use crate::testing::{Cell, append, eventually, journal, numbered, record};
+use crate::runner::{Doors, RunnerOptions, RunningSink, State, Stopped, spawn};
+use crate::testing::{Cell, append, eventually, frame, journal, numbered, record};
 
 /// One sink's surroundings and its place, for one demand.
 struct Stage {
@@ -38,7 +38,7 @@ impl Stage {
     fn spawn(&self, kind: &Kind, journal: &Journal, cell: &Arc<Cell>) -> RunningSink {
         let sink = (kind.build)("sut", self.place.options(), &self.place.context()).expect("builds");
         let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-        spawn(runner, sink, journal.clone(), cell.clone()).expect("starts")
+        spawn(runner, sink, journal.clone(), cell.clone(), &Doors::default()).expect("starts")
     }
 }
 
@@ -50,6 +50,7 @@ pub fn check(kind: &Kind) {
         delivers_all_in_order_and_stops_clean(kind).await;
         resumes_without_loss(kind).await;
         takes_records_of_every_shape(kind).await;
+        stands_in_without_moving(kind).await;
     });
 }
 
@@ -104,6 +105,25 @@ async fn resumes_without_loss(kind: &Kind) {
         held.dedup();
     }
     assert_eq!(held, (0..next).collect::<Vec<_>>(), "{}", kind.name);
+}
+
+/// What it takes in another sink's place is there, and its own position is where it was, also after a crash.
+async fn stands_in_without_moving(kind: &Kind) {
+    let stage = Stage::new(kind);
+    let build = || (kind.build)("sut", stage.place.options(), &stage.place.context()).expect("builds");
+    let mut sink = build();
+    sink.start(10).await.expect("starts");
+    sink.deliver(&[frame(1, numbered(0..3))]).await.expect("takes its own");
+    sink.flush().await.expect("flushes");
+    sink.stand_in(&[frame(7, numbered(3..5))]).await.expect("takes another's");
+    drop(sink);
+    let mut sink = build();
+    let held = sink.start(10).await.expect("starts again");
+    assert!(held.is_none_or(|held| held == 1), "{}: {held:?}", kind.name);
+    sink.deliver(&[frame(2, numbered(5..7))]).await.expect("goes on");
+    sink.stand_in(&[frame(8, numbered(7..8))]).await.expect("takes another's");
+    sink.flush().await.expect("flushes");
+    assert_eq!(stage.place.held(), (0..8).collect::<Vec<_>>(), "{}", kind.name);
 }
 
 /// A sink takes or refuses every record; it never stands still because of one.

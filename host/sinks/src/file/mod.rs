@@ -38,7 +38,7 @@ use self::rotate::Names;
 use self::store::{Store, StoreError};
 use self::tidy::{Tidier, Tidy};
 use crate::limits;
-use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
+use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
 use crate::units::{Size, Span};
 
@@ -58,7 +58,7 @@ routes = ["audit"]
 min_level = "INFO"
 "#,
     schema: schema_of::<FileOptions>,
-    variables: &[],
+    variables: &[Variable { name: "WEIR_FILE_PATH", option: "path" }],
     build,
 };
 
@@ -77,7 +77,9 @@ pub enum Format {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOptions {
-    /// The file, with the record's time in UTC (`%Y-%m-%d`) and fields (`{source}`, `{level}`, `{context.tenant}`).
+    /// The file, with the record's time in UTC (`%Y-%m-%d`, or `{week_start}` and `{week_end}` for the Monday and Sunday
+    /// around it), its fields (`{source}`, `{level}`, `{context.tenant}`), and `{session}`, when this run began.
+    #[serde(default = "default_path")]
     pub path: String,
     /// `json` for one JSON object a line, `text` for lines by `template`.
     #[serde(default)]
@@ -102,6 +104,10 @@ pub struct FileOptions {
     #[serde(default = "default_open_files")]
     #[schemars(range(min = 1, max = 10000))]
     pub open_files: usize,
+}
+
+fn default_path() -> String {
+    "logs/%Y-%m-%d.jsonl".into()
 }
 
 fn default_template() -> String {
@@ -146,7 +152,7 @@ impl FileSink {
             name: name.into(),
             format,
             lines: Gathering::new(
-                PathTemplate::parse(&options.path, &context.base)?,
+                PathTemplate::parse(&options.path, &context.base, context.started_ns)?,
                 options.rotate_size.map(Size::bytes),
             ),
             store: Store::new(record_path, options.open_files, disk),
@@ -216,7 +222,9 @@ impl FileSink {
     }
 
     fn position(&mut self) -> Result<(), SinkError> {
-        match self.store.position(self.delivered) {
+        // Before the first frame there is no position to give: that of the journal's cursor holds.
+        let sequence = if self.delivered > 0 { Some(self.delivered) } else { self.store.sequence() };
+        match self.store.position(sequence) {
             Ok(rotated) => {
                 if let (true, Some(tidier)) = (rotated, &self.tidier) {
                     tidier.wake();
@@ -246,6 +254,12 @@ impl Sink for FileSink {
             self.delivered = self.delivered.max(last.sequence);
         }
         Ok(Delivered { rejected, durable: Some(self.store.sequence().unwrap_or(0)) })
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let rejected = self.write(batches)?;
+        self.position()?;
+        Ok(Delivered { rejected, durable: None })
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {

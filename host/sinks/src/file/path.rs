@@ -5,13 +5,14 @@
 //!   `_`; a leading `.` or `-` too, so no value is `..`, hides a file or looks like an option; an empty or absent value
 //!   is `_`. So the folders of a path are exactly those of the template.
 //! - Values and components are bounded, with room for the endings of rotation and compression.
-//! - Time is the record's own, in UTC.
+//! - Time is the record's own, in UTC; only `{session}` is the start of this run.
 
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::civil::{Date, Weekday};
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan, Zoned};
 use weir_record::Record;
 
 use crate::limits;
@@ -30,20 +31,26 @@ pub struct PathTemplate {
 enum Piece {
     Text(String),
     Time(String),
+    /// The Monday of the record's week.
+    WeekStart,
+    /// The Sunday of the record's week.
+    WeekEnd,
+    /// When this run began, as text.
+    Session(String),
     Source,
     Level,
     Field(String),
 }
 
 impl PathTemplate {
-    /// Reads a template; a relative one begins at `base`.
-    pub fn parse(template: &str, base: &Path) -> Result<PathTemplate, String> {
+    /// Reads a template; a relative one begins at `base`. `started_ns` is when this run began.
+    pub fn parse(template: &str, base: &Path, started_ns: i64) -> Result<PathTemplate, String> {
         if template.is_empty() || template.ends_with('/') || template.contains('\0') {
             return Err(format!("path `{template}` names no file; end it with a file name such as `app.jsonl`"));
         }
         let full = std::path::absolute(base.join(template)).map_err(|error| format!("path `{template}`: {error}"))?;
         let full = full.to_str().ok_or_else(|| format!("path `{}` is not UTF-8", full.display()))?;
-        let pieces = parse_pieces(full)?;
+        let pieces = parse_pieces(full, started_ns)?;
         let mut fixed = String::new();
         if let Some(Piece::Text(text)) = pieces.first() {
             fixed.push_str(text);
@@ -52,9 +59,11 @@ impl PathTemplate {
         let root = PathBuf::from(
             fixed.rsplit_once('/').map_or("/", |(folder, _)| if folder.is_empty() { "/" } else { folder }),
         );
-        let mut steps = pieces
-            .iter()
-            .filter_map(|piece| if let Piece::Time(format) = piece { Some(step_of(format)) } else { None });
+        let mut steps = pieces.iter().filter_map(|piece| match piece {
+            Piece::Time(format) => Some(step_of(format)),
+            Piece::WeekStart | Piece::WeekEnd => Some(DAY_NS),
+            _ => None,
+        });
         let step_ns = steps.next().map(|first| steps.fold(first, i64::min));
         Ok(PathTemplate { pieces, root, step_ns })
     }
@@ -71,7 +80,7 @@ impl PathTemplate {
 
     /// True when every record's line goes to the same file.
     pub fn is_fixed(&self) -> bool {
-        self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
+        self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_) | Piece::Session(_)))
     }
 
     /// Appends what decides about the path: equal keys, equal paths. Much cheaper than the path itself; a template
@@ -83,7 +92,7 @@ impl PathTemplate {
         for piece in &self.pieces {
             let before = out.len();
             match piece {
-                Piece::Text(_) | Piece::Time(_) => continue,
+                Piece::Text(_) | Piece::Time(_) | Piece::Session(_) | Piece::WeekStart | Piece::WeekEnd => continue,
                 Piece::Source => out.extend_from_slice(record.source().as_bytes()),
                 Piece::Level => out.push(record.level() as u8),
                 Piece::Field(path) => {
@@ -103,7 +112,9 @@ impl PathTemplate {
         let mut path = String::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => path.push_str(text),
+                Piece::Text(text) | Piece::Session(text) => path.push_str(text),
+                Piece::WeekStart => path.push_str(&week(head.timestamp, 0).unwrap_or_else(|_| "_".into())),
+                Piece::WeekEnd => path.push_str(&week(head.timestamp, 6).unwrap_or_else(|_| "_".into())),
                 Piece::Time(format) => path.push_str(&time(format, head.timestamp).unwrap_or_else(|_| "_".into())),
                 Piece::Source => push_safe(head.source, &mut path),
                 Piece::Level => path.push_str(head.level.as_str()),
@@ -126,6 +137,7 @@ impl PathTemplate {
             match piece {
                 Piece::Text(text) => out.push_str(&regex::escape(text)),
                 Piece::Source | Piece::Level | Piece::Field(_) => out.push_str("[^/]+"),
+                Piece::WeekStart | Piece::WeekEnd | Piece::Session(_) => out.push_str("[^/]+"),
                 Piece::Time(format) => {
                     for (at, literal) in split_specifiers(format).into_iter().enumerate() {
                         out.push_str(if at > 0 { "[^/]+" } else { "" });
@@ -138,7 +150,7 @@ impl PathTemplate {
     }
 }
 
-fn parse_pieces(template: &str) -> Result<Vec<Piece>, String> {
+fn parse_pieces(template: &str, started_ns: i64) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut rest = template;
     while let Some(open) = rest.find(['{', '}']) {
@@ -150,10 +162,13 @@ fn parse_pieces(template: &str) -> Result<Vec<Piece>, String> {
         pieces.push(match name {
             "source" => Piece::Source,
             "level" => Piece::Level,
+            "week_start" => Piece::WeekStart,
+            "week_end" => Piece::WeekEnd,
+            "session" => Piece::Session(time("%Y%m%d_%H%M%S", started_ns).map_err(|error| error.to_string())?),
             "" | "timestamp" | "message" => {
                 return Err(format!(
                     "path `{template}`: `{{{name}}}` can't be part of a path; use {{source}}, {{level}}, a field such as \
-                     {{context.tenant}}, or a time such as %Y-%m-%d"
+                     {{context.tenant}}, {{session}}, or a time such as %Y-%m-%d or {{week_start}}"
                 ));
             }
             field => Piece::Field(field.to_string()),
@@ -185,8 +200,18 @@ fn push_text(text: &str, pieces: &mut Vec<Piece>) -> Result<(), String> {
 }
 
 fn time(format: &str, timestamp_ns: i64) -> Result<String, jiff::Error> {
-    let timestamp = Timestamp::from_nanosecond(i128::from(timestamp_ns))?;
-    BrokenDownTime::from(&timestamp.to_zoned(TimeZone::UTC)).to_string(format)
+    BrokenDownTime::from(&utc(timestamp_ns)?).to_string(format)
+}
+
+/// A day of the record's week, which begins on Monday as `%V` counts them.
+fn week(timestamp_ns: i64, days_after_monday: i64) -> Result<String, jiff::Error> {
+    let date: Date = utc(timestamp_ns)?.date();
+    let since_monday = i64::from(date.weekday().since(Weekday::Monday));
+    Ok(date.checked_add((days_after_monday - since_monday).days())?.to_string())
+}
+
+fn utc(timestamp_ns: i64) -> Result<Zoned, jiff::Error> {
+    Ok(Timestamp::from_nanosecond(i128::from(timestamp_ns))?.to_zoned(TimeZone::UTC))
 }
 
 /// The literal texts around the specifiers of a time format.
@@ -203,10 +228,12 @@ fn split_specifiers(format: &str) -> Vec<&str> {
     literals
 }
 
+const DAY_NS: i64 = 86_400_000_000_000;
+
 /// How long a time format gives the same text, in nanoseconds.
 fn step_of(format: &str) -> i64 {
     const SECOND: i64 = 1_000_000_000;
-    let mut step = 86_400 * SECOND;
+    let mut step = DAY_NS;
     let mut rest = format;
     while let Some(percent) = rest.find('%') {
         let after = &rest[percent + 1..];
@@ -248,9 +275,12 @@ mod tests {
     use super::*;
     use crate::testing::record_at;
 
+    /// 2025-06-08 14:30:22.
+    const STARTED_NS: i64 = 1_749_393_022_000_000_000;
+
     fn render(template: &str, fields: &[(&str, &str)]) -> String {
         let bytes = record_at(1_700_000_000_123_456_789, fields, &[]);
-        let template = PathTemplate::parse(template, Path::new("/base")).expect("a template");
+        let template = PathTemplate::parse(template, Path::new("/base"), STARTED_NS).expect("a template");
         let record = Record::new(&bytes);
         template.render(record).to_str().expect("UTF-8").to_string()
     }
@@ -264,6 +294,25 @@ mod tests {
         );
         assert_eq!(render("/var/log/app.log", &fields), "/var/log/app.log");
         assert_eq!(render("{nothing}.log", &fields), "/base/_.log");
+    }
+
+    #[test]
+    fn weeks_begin_on_monday_and_a_session_is_named_by_its_start() {
+        let weekly = "wk%V_{week_start}--{week_end}.json";
+        for (at, expected) in [
+            ("2024-01-08T00:00:00Z", "wk02_2024-01-08--2024-01-14.json"),
+            ("2024-01-14T23:59:59.999999999Z", "wk02_2024-01-08--2024-01-14.json"),
+            ("2023-01-01T12:00:00Z", "wk52_2022-12-26--2023-01-01.json"),
+            ("1969-12-31T12:00:00Z", "wk01_1969-12-29--1970-01-04.json"),
+        ] {
+            let ns = i64::try_from(at.parse::<Timestamp>().expect("a time").as_nanosecond()).expect("in range");
+            let bytes = record_at(ns, &[], &[]);
+            let template = PathTemplate::parse(weekly, Path::new("/"), 0).expect("a template");
+            assert_eq!(template.render(Record::new(&bytes)), Path::new("/").join(expected));
+        }
+        assert_eq!(render("logs/session_{session}.log", &[]), "/base/logs/session_20250608_143022.log");
+        let template = PathTemplate::parse("session_{session}.log", Path::new("/"), STARTED_NS).expect("a template");
+        assert!(template.is_fixed() && !template.depends_on_records());
     }
 
     #[test]
@@ -308,7 +357,7 @@ mod tests {
         for (template, apart_ns) in
             [("%Y/%m.log", 86_400_000_000_000), ("%H:%M.log", 60_000_000_000), ("%s.log", 1_000_000_000)]
         {
-            let template = PathTemplate::parse(template, Path::new("/")).expect("a template");
+            let template = PathTemplate::parse(template, Path::new("/"), 0).expect("a template");
             let key = |ns| {
                 let bytes = record_at(ns, &[], &[]);
                 let (record, mut key) = (Record::new(&bytes), Vec::new());
@@ -319,7 +368,7 @@ mod tests {
             assert_ne!(key(0).0, key(apart_ns).0);
             assert_ne!(key(0).0, key(-1).0);
         }
-        let template = PathTemplate::parse("{a}{b}", Path::new("/")).expect("a template");
+        let template = PathTemplate::parse("{a}{b}", Path::new("/"), 0).expect("a template");
         let key = |a, b| {
             let bytes = record_at(0, &[("a", a), ("b", b)], &[]);
             let (record, mut key) = (Record::new(&bytes), Vec::new());
@@ -332,15 +381,21 @@ mod tests {
     #[test]
     fn templates_that_name_no_file_or_are_no_template_are_refused() {
         for template in ["", "logs/", "a{b", "a}b", "{}", "{message}", "%", "%Q!%!", "%D.log"] {
-            assert!(PathTemplate::parse(template, Path::new("/")).is_err(), "{template}");
+            assert!(PathTemplate::parse(template, Path::new("/"), 0).is_err(), "{template}");
         }
     }
 
     #[test]
     fn the_pattern_matches_what_the_template_makes_and_the_root_holds_it() {
-        for template in ["logs/{source}/%Y-%m-%d.jsonl", "%Y/x{level}.log", "plain.log"] {
+        for template in [
+            "logs/{source}/%Y-%m-%d.jsonl",
+            "%Y/x{level}.log",
+            "plain.log",
+            "s_{session}.log",
+            "wk%V_{week_start}.json",
+        ] {
             let path = render(template, &[("source", "we.ird(+)")]);
-            let template = PathTemplate::parse(template, Path::new("/base")).expect("a template");
+            let template = PathTemplate::parse(template, Path::new("/base"), 0).expect("a template");
             let pattern = regex::Regex::new(&format!("^{}$", template.pattern())).expect("an expression");
             assert!(pattern.is_match(&path), "{pattern} {path}");
             assert!(Path::new(&path).starts_with(template.root()));

@@ -335,9 +335,10 @@ impl Store {
         self.listed.len() >= limits::LISTED_FILES
     }
 
-    /// Rule 2: makes everything durable and says that it holds frames up to `sequence`. Returns true when files were
+    /// Rule 2: makes everything durable and says that it holds frames up to `sequence` (`None`: up to the journal's
+    /// cursor). Returns true when files were
     /// rotated since the last position.
-    pub fn position(&mut self, sequence: u64) -> Result<bool, StoreError> {
+    pub fn position(&mut self, sequence: Option<u64>) -> Result<bool, StoreError> {
         for (path, open) in self.open.iter_mut().filter(|(_, open)| open.dirty) {
             self.disk.sync(&open.file, path)?;
             open.dirty = false;
@@ -353,13 +354,13 @@ impl Store {
             (path.clone(), Listed { length, rotated: Vec::new() })
         });
         let files: BTreeMap<_, _> = files.collect();
-        self.write_record(Some(sequence), &files)?;
+        self.write_record(sequence, &files)?;
         for (path, listed) in &files {
             if let Some(open) = self.open.get_mut(path) {
                 open.length = listed.length;
             }
         }
-        self.sequence = Some(sequence);
+        self.sequence = sequence;
         self.listed = files;
         Ok(self.settle())
     }

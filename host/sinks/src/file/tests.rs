@@ -278,7 +278,7 @@ async fn a_path_that_no_record_decides_about_is_never_a_records_fault() {
 }
 
 fn tidy(place: &Place) -> Tidy {
-    let template = PathTemplate::parse("logs/{source}.log", place.folder.path()).expect("a template");
+    let template = PathTemplate::parse("logs/{source}.log", place.folder.path(), 0).expect("a template");
     Tidy {
         sink: "sut".into(),
         root: template.root().into(),

@@ -6,6 +6,7 @@
 //! | `session.rs` | from a sink's `start` to its next failure: read, select, deliver, flush, commit |
 //! | `round.rs` | one delivery, halved around records that the sink refuses |
 //! | `backoff.rs` | how long to wait after a failure |
+//! | `fallback.rs` | where records go while their sink fails |
 //! | `status.rs` | health and numbers |
 //!
 //! Invariants
@@ -17,6 +18,7 @@
 //! - Stopping is bounded in time in every state.
 
 mod backoff;
+mod fallback;
 mod round;
 mod session;
 mod status;
@@ -30,8 +32,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use weir_journal::Journal;
 
-pub use self::status::{State, Status, describe_metrics};
+pub use self::fallback::{Doors, MARK as FALLBACK_MARK, falls_back_for};
+pub use self::status::{FellBack, State, Status, describe_metrics};
 
+use self::fallback::Fallback;
 use self::session::Runner;
 use self::status::Board;
 use crate::limits;
@@ -45,6 +49,10 @@ pub struct RunnerOptions {
     pub name: String,
     /// Which records it takes.
     pub selection: Selection,
+    /// The sinks that take its records once it has failed for `fallback_after`: the first that can.
+    pub fallback: Vec<String>,
+    /// How long it must have failed.
+    pub fallback_after: Duration,
 }
 
 /// What a stopped sink leaves behind.
@@ -91,27 +99,42 @@ pub fn spawn(
     sink: Box<dyn Sink>,
     journal: Journal,
     quarantine: Arc<dyn Quarantine>,
+    doors: &Doors,
 ) -> Result<RunningSink, String> {
     let name = options.name.clone();
     let board = Board::new(&name, 0);
     let (stop, stopping) = watch::channel(Stop::No);
     let (done, ended) = oneshot::channel();
+    let fallback = Fallback {
+        name: name.clone(),
+        selection: options.selection.clone(),
+        chain: options.fallback.clone(),
+        after: options.fallback_after,
+        journal: journal.clone(),
+        doors: doors.clone(),
+        board: board.clone(),
+        stop: stopping.clone(),
+    };
     // Opened before the thread starts: from here on the journal keeps what this sink has not had.
-    let runner = Runner::new(options, sink, journal.clone(), quarantine, board.clone(), stopping)
+    let runner = Runner::new(options, sink, journal.clone(), quarantine, board.clone(), stopping, doors.open(&name))
         .map_err(|error| format!("sink `{name}`: {error}"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("sink `{name}`: can't make its runtime: {error}"))?;
-    thread::Builder::new()
-        .name(format!("sink-{name}"))
-        .spawn(move || {
-            let error = runtime.block_on(runner.run());
-            // Nobody listens when the running sink was dropped instead of stopped.
-            let _ = done.send(error);
-        })
-        .map_err(|error| format!("sink `{name}`: can't start its thread: {error}"))?;
+    on_a_thread(format!("sink-{name}"), async move {
+        let error = runner.run().await;
+        // Nobody listens when the running sink was dropped instead of stopped.
+        let _ = done.send(error);
+    })
+    .map_err(|error| format!("sink `{name}`: can't start its thread: {error}"))?;
+    if !fallback.chain.is_empty() {
+        on_a_thread(format!("fallback-{name}"), fallback.run())
+            .map_err(|error| format!("sink `{name}`: can't start the thread of its fallback: {error}"))?;
+    }
     Ok(RunningSink { name, journal, board, stop, ended })
+}
+
+/// Runs something on a thread of its own, which may block.
+fn on_a_thread(name: String, work: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name(name).spawn(move || runtime.block_on(work)).map(drop)
 }
 
 impl RunningSink {

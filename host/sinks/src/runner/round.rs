@@ -17,6 +17,8 @@ pub(crate) struct Round<'a> {
     pub board: &'a Board,
     /// Most records of one delivery.
     pub most: usize,
+    /// True when the records are another sink's: what is refused then stays where it is, in the journal.
+    pub stands_in: bool,
     /// Where the delivery ended that failed last: the next one ends there too, so that a server that took it all the
     /// same can know it again.
     pub ends_at: Option<Position>,
@@ -44,7 +46,11 @@ impl Round<'_> {
             let count: usize = frames.iter().map(Selected::len).sum();
             let end = frames.last().map(Selected::end);
             done.failed_end = end;
-            match self.sink.deliver(&frames).await {
+            let outcome = match self.stands_in {
+                true => self.sink.stand_in(&frames).await,
+                false => self.sink.deliver(&frames).await,
+            };
+            match outcome {
                 Ok(Delivered { rejected, durable }) => {
                     done.records += (count - rejected.len().min(count)) as u64;
                     done.durable = durable;
@@ -76,6 +82,10 @@ impl Round<'_> {
     }
 
     fn quarantine(&self, frames: &[Selected], position: Position, reason: &str) -> Result<(), SinkError> {
+        if self.stands_in {
+            tracing::debug!(sink = self.from, ?position, reason, "record of another sink refused");
+            return Ok(());
+        }
         let Some(frame) = frames.iter().find(|frame| frame.sequence == position.sequence) else {
             return Err(SinkError::Fatal(format!("a sink refused record {position:?} that it was not given")));
         };
@@ -181,7 +191,7 @@ mod tests {
     }
 
     fn round<'a>(sink: &'a mut Picky, cell: &'a Cell, board: &'a Board) -> Round<'a> {
-        Round { sink, from: "sink:picky", quarantine: cell, board, most: usize::MAX, ends_at: None }
+        Round { sink, from: "sink:picky", quarantine: cell, board, most: usize::MAX, stands_in: false, ends_at: None }
     }
 
     async fn run(hates: &[u64]) -> (Picky, Cell, Result<Done, SinkError>) {
@@ -198,11 +208,7 @@ mod tests {
     async fn bad_records_are_found_by_halving_and_all_others_arrive_once_in_order() {
         for hates in [&[][..], &[0], &[99], &[10], &[9, 10, 11], &[3, 50, 51, 98]] {
             let (sink, cell, done) = run(hates).await;
-            let all = Done {
-                records: 100 - hates.len() as u64,
-                taken: Some(Position::whole(3)),
-                ..Done::default()
-            };
+            let all = Done { records: 100 - hates.len() as u64, taken: Some(Position::whole(3)), ..Done::default() };
             assert_eq!(done, Ok(all));
             assert!(sink.took.is_sorted() && sink.took.windows(2).all(|two| two[0] != two[1]));
             assert_eq!(sink.took.len(), 100 - hates.len());
@@ -232,10 +238,14 @@ mod tests {
                     let len: usize = part.iter().map(Selected::len).sum();
                     assert!((1..=most).contains(&len), "{most} {ends_at:?}: {len}");
                 }
-                let ends: Vec<_> = parts.iter().map(|part| part.iter().rev().find(|f| !f.is_empty()).unwrap()).collect();
-                assert!(ends_at.is_none_or(|at| ends.iter().any(|frame| {
-                    frame.nth(frame.len() - 1).0 == at || (at.is_whole() && frame.end() == at)
-                })), "{most} {ends_at:?}");
+                let ends: Vec<_> =
+                    parts.iter().map(|part| part.iter().rev().find(|f| !f.is_empty()).unwrap()).collect();
+                assert!(
+                    ends_at.is_none_or(|at| ends
+                        .iter()
+                        .any(|frame| { frame.nth(frame.len() - 1).0 == at || (at.is_whole() && frame.end() == at) })),
+                    "{most} {ends_at:?}"
+                );
                 assert_eq!(parts.back().unwrap().last().unwrap().end(), Position::whole(4));
             }
         }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use weir_journal::{Entry, Journal, ReadError, Reader};
 use weir_record::Batch;
 
 use super::backoff::Backoff;
+use super::fallback::Request;
 use super::round::{Done, Round};
 use super::status::Board;
 use super::{RunnerOptions, Stop};
@@ -43,6 +44,8 @@ pub(crate) struct Runner {
     quarantine: Arc<dyn Quarantine>,
     board: Board,
     stop: watch::Receiver<Stop>,
+    /// Where other sinks ask this one to stand in for them.
+    door: mpsc::Receiver<Request>,
     backoff: Backoff,
     /// The journal's newest frame when this runner was made.
     last_sequence: u64,
@@ -69,6 +72,7 @@ impl Runner {
         quarantine: Arc<dyn Quarantine>,
         board: Board,
         stop: watch::Receiver<Stop>,
+        door: mpsc::Receiver<Request>,
     ) -> Result<Runner, ReadError> {
         let name = options.name.clone();
         let last_sequence = journal.last_sequence();
@@ -86,6 +90,7 @@ impl Runner {
             quarantine,
             board,
             stop,
+            door,
             backoff: Backoff::default(),
             last_sequence,
             delivered: cursor,
@@ -108,8 +113,7 @@ impl Runner {
                 End::Error(SinkError::Fatal(error) | SinkError::Reject(error)) => {
                     tracing::error!(sink = self.name, "stopped delivering: {error}");
                     self.board.failed(&error);
-                    // An error means that the running sink is gone, which is a stop too.
-                    let _ = self.stop.wait_for(|stop| *stop != Stop::No).await;
+                    self.refuse_until_stopped(&error).await;
                     break Some(error);
                 }
             };
@@ -118,12 +122,26 @@ impl Runner {
                 tracing::warn!(sink = self.name, "retrying: {error}");
             }
             // Waiting for the stop in the backoff's place: either ends it.
-            if timeout(wait, self.stop.wait_for(|stop| *stop != Stop::No)).await.is_ok() {
+            if timeout(wait, self.refuse_until_stopped(&error)).await.is_ok() {
                 break Some(error);
             }
         };
         self.board.stopped();
         error
+    }
+
+    /// Waits for the stop, and answers whoever wants this sink to stand in for another.
+    async fn refuse_until_stopped(&mut self, error: &str) {
+        loop {
+            tokio::select! {
+                // An error means that the running sink is gone, which is a stop too.
+                _ = self.stop.wait_for(|stop| *stop != Stop::No) => return,
+                Some(request) = self.door.recv() => {
+                    // Nobody listens any more when the other sink was stopped.
+                    let _ = request.answer.send(Err(error.to_string()));
+                }
+            }
+        }
     }
 
     async fn session(&mut self) -> End {
@@ -235,6 +253,7 @@ impl Runner {
         };
         let read = tokio::select! {
             biased;
+            Some(request) = self.door.recv() => return self.stand_in(request).await.map(|()| None),
             read = timeout(wait, reader.next(limits::ROUND_BYTES)) => read,
             changed = self.stop.changed() => {
                 // The running sink was dropped: no flush, as in a crash.
@@ -247,6 +266,28 @@ impl Runner {
             Ok(Err(ReadError::Closed)) => Err(End::Stopped),
             Ok(Err(error)) => Err(self.unreadable(&error)),
         }
+    }
+
+    /// Takes another sink's records. A failure here is a failure of this sink like any other.
+    async fn stand_in(&mut self, request: Request) -> Result<(), End> {
+        let mut round = Round {
+            sink: &mut *self.sink,
+            from: &self.from,
+            quarantine: &*self.quarantine,
+            board: &self.board,
+            most: self.batching.records,
+            stands_in: true,
+            ends_at: None,
+        };
+        let mut done = Done::default();
+        let outcome = tokio::select! {
+            outcome = round.deliver(request.frames, &mut done) => outcome,
+            () = drain_over(&mut self.stop, Duration::ZERO) => return Err(End::Stopped),
+        };
+        let answer = outcome.as_ref().map(|()| done.records).map_err(SinkError::to_string);
+        // Nobody listens any more when it took too long.
+        let _ = request.answer.send(answer);
+        Ok(outcome?)
     }
 
     fn unreadable(&self, error: &ReadError) -> End {
@@ -291,6 +332,7 @@ impl Runner {
             quarantine: &*self.quarantine,
             board: &self.board,
             most: self.batching.records,
+            stands_in: false,
             ends_at: self.failed_end,
         };
         let mut done = Done::default();

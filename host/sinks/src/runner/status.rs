@@ -3,6 +3,7 @@
 //! The runner writes, anybody reads; a reader never waits for a delivery.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use serde::Serialize;
@@ -53,6 +54,18 @@ pub struct Status {
     pub errors: u64,
     /// The last error of any kind, also of failures that are over.
     pub last_error: Option<String>,
+    /// The sink that takes its records while it fails, and how many went to others since the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<FellBack>,
+}
+
+/// What went to other sinks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FellBack {
+    /// Who took records last.
+    pub to: String,
+    /// Records since the start.
+    pub records: u64,
 }
 
 struct Inner {
@@ -63,6 +76,8 @@ struct Inner {
     rejected: u64,
     errors: u64,
     last_error: Option<String>,
+    failing_since_ns: Option<i64>,
+    fallback: Option<FellBack>,
 }
 
 /// The shared place where the runner notes what happens.
@@ -95,6 +110,10 @@ pub fn describe_metrics() {
     );
     describe_counter!("weir_sink_skipped_records_total", "Records that the journal's disk budget took from a sink");
     describe_counter!("weir_sink_errors_total", "Failed attempts of a sink by kind: retry or fatal");
+    describe_counter!(
+        "weir_sink_fallback_records_total",
+        "Records that went to another sink because theirs had failed for a while"
+    );
     describe_gauge!("weir_sink_lag_frames", "Journal frames that wait for a sink");
     describe_gauge!(
         "weir_sink_lag_seconds",
@@ -127,6 +146,8 @@ impl Board {
             rejected: 0,
             errors: 0,
             last_error: None,
+            failing_since_ns: None,
+            fallback: None,
         };
         Board { name: name.into(), inner: Arc::new(Mutex::new(inner)), numbers: Arc::new(numbers) }
     }
@@ -141,7 +162,10 @@ impl Board {
     }
 
     pub fn working(&self) {
-        self.inner().state = State::Ok;
+        let mut inner = self.inner();
+        inner.state = State::Ok;
+        inner.failing_since_ns = None;
+        drop(inner);
         self.numbers.up.set(1.0);
     }
 
@@ -175,6 +199,7 @@ impl Board {
         let mut inner = self.inner();
         inner.errors += 1;
         inner.last_error = Some(error.clone());
+        inner.failing_since_ns.get_or_insert_with(now_ns);
         let (since_ns, first) = match &inner.state {
             State::Retrying { since_ns, error: before } => (*since_ns, *before != error),
             _ => (now_ns(), true),
@@ -191,10 +216,27 @@ impl Board {
         let mut inner = self.inner();
         inner.errors += 1;
         inner.last_error = Some(error.clone());
+        inner.failing_since_ns.get_or_insert_with(now_ns);
         inner.state = State::Failed { error };
         drop(inner);
         self.numbers.fatal_errors.increment(1);
         self.numbers.up.set(0.0);
+    }
+
+    /// How long nothing has worked; none while it works.
+    pub fn failing_for(&self) -> Option<Duration> {
+        let since_ns = self.inner().failing_since_ns?;
+        Some(Duration::from_nanos(u64::try_from(now_ns().saturating_sub(since_ns)).unwrap_or(0)))
+    }
+
+    /// Records went to another sink in this one's place.
+    pub fn fell_back(&self, to: &str, records: u64) {
+        let mut inner = self.inner();
+        let so_far = inner.fallback.as_ref().map_or(0, |fallback| fallback.records);
+        inner.fallback = Some(FellBack { to: to.into(), records: so_far + records });
+        drop(inner);
+        let (sink, to) = (self.name.to_string(), to.to_string());
+        counter!("weir_sink_fallback_records_total", "sink" => sink, "to" => to).increment(records);
     }
 
     pub fn stopped(&self) {
@@ -220,6 +262,7 @@ impl Board {
             rejected: inner.rejected,
             errors: inner.errors,
             last_error: inner.last_error.clone(),
+            fallback: inner.fallback.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
-use crate::sink::{Delivered, Selected, SinkError};
+use crate::sink::{Batching, Delivered, Selected, SinkError};
 use crate::testing::{Cell, append, eventually, journal, numbered, record};
 
 /// What a scripted sink saw; shared with the test.
@@ -18,6 +18,10 @@ struct Seen {
     /// What the next deliveries answer, before it goes on taking everything.
     script: VecDeque<SinkError>,
     start_script: VecDeque<SinkError>,
+    /// Records that went to it in another sink's place, as JSON.
+    stood_in: Vec<String>,
+    /// Most records of a delivery; 0: any number.
+    most: usize,
     /// As an exactly-once sink: the last frame held durably.
     holds: Option<u64>,
     keeps_position: bool,
@@ -44,6 +48,23 @@ impl Sink for Scripted {
         let taken: Vec<_> = batches.iter().flat_map(Selected::iter).map(|(at, _)| (at.sequence, at.index)).collect();
         seen.took.extend(taken);
         Ok(Delivered { rejected: Vec::new(), durable: seen.keeps_position.then_some(seen.holds.unwrap_or(0)) })
+    }
+
+    fn batching(&self) -> Batching {
+        match self.0.lock().expect("not poisoned").most {
+            0 => Batching::default(),
+            records => Batching { records, ..Batching::default() },
+        }
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let mut seen = self.0.lock().expect("not poisoned");
+        for (_, record) in batches.iter().flat_map(Selected::iter) {
+            let mut json = Vec::new();
+            weir_record::write_json(record, &mut json);
+            seen.stood_in.push(String::from_utf8(json).expect("text"));
+        }
+        Ok(Delivered::default())
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {
@@ -74,8 +95,15 @@ impl Bench {
     }
 
     fn spawn_with(&self, selection: Selection) -> RunningSink {
-        let options = RunnerOptions { name: "scripted".into(), selection };
-        spawn(options, Box::new(Scripted(self.seen.clone())), self.journal.clone(), self.cell.clone()).expect("starts")
+        self.spawn_as(
+            RunnerOptions { name: "scripted".into(), selection, ..RunnerOptions::default() },
+            &Doors::default(),
+        )
+    }
+
+    fn spawn_as(&self, options: RunnerOptions, doors: &Doors) -> RunningSink {
+        let sink = Box::new(Scripted(self.seen.clone()));
+        spawn(options, sink, self.journal.clone(), self.cell.clone(), doors).expect("starts")
     }
 
     fn took(&self) -> Vec<(u64, u32)> {
@@ -224,4 +252,71 @@ async fn a_dropped_sink_ends_its_thread_without_a_flush() {
     drop(running);
     eventually("its reader is closed", || bench.journal.readers().iter().all(|reader| !reader.open)).await;
     assert!(bench.took().len() <= 1);
+}
+
+#[tokio::test]
+async fn what_was_taken_before_a_failure_does_not_come_again_and_nothing_overtakes() {
+    let bench = Bench::new(Seen { most: 2, ..Seen::default() });
+    append(&bench.journal, &numbered(0..3));
+    append(&bench.journal, &numbered(3..8));
+    let expected: Vec<_> = (0..3).map(|index| (1, index)).chain((0..5).map(|index| (2, index))).collect();
+    // The first delivery is taken, the second fails, and so at every later attempt.
+    for _ in 0..4 {
+        bench.seen.lock().expect("not poisoned").script = retry(1);
+        let running = bench.spawn();
+        eventually("all is taken", || bench.took().len() >= 8).await;
+        assert_eq!(bench.took(), expected);
+        assert_eq!(running.stop().await.pending_frames, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_that_the_server_asks_for_is_kept() {
+    let later = SinkError::Later("too many requests".into(), Duration::from_secs(3));
+    let bench = Bench::new(Seen { script: vec![later].into(), ..Seen::default() });
+    append(&bench.journal, &numbered(0..1));
+    let begun = Instant::now();
+    let running = bench.spawn();
+    eventually("it is taken", || running.status().records == 1).await;
+    assert!(begun.elapsed() >= Duration::from_secs(3), "the first step of the backoff alone is at most a second");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn while_a_sink_fails_its_records_go_to_its_fallback_marked_and_afterwards_it_gets_everything() {
+    let bench = Bench::new(Seen { start_script: retry(3), ..Seen::default() });
+    let standby = Arc::new(Mutex::new(Seen::default()));
+    let doors = Doors::default();
+    let options = RunnerOptions {
+        name: "scripted".into(),
+        selection: Selection { routes: Some(vec!["audit".into()]), min_level: None },
+        fallback: vec!["gone".into(), "standby".into()],
+        fallback_after: Duration::from_millis(100),
+    };
+    let mut batch = numbered(0..1);
+    batch.push(&record(&[("message", "n=1")], &["audit"]));
+    append(&bench.journal, &batch);
+    let running = bench.spawn_as(options, &doors);
+    let nothing = Selection { routes: Some(Vec::new()), min_level: None };
+    let standby_options = RunnerOptions { name: "standby".into(), selection: nothing, ..RunnerOptions::default() };
+    let sink = Box::new(Scripted(standby.clone()));
+    let standing = spawn(standby_options, sink, bench.journal.clone(), bench.cell.clone(), &doors).expect("starts");
+    let stood_in = || standby.lock().expect("not poisoned").stood_in.clone();
+    eventually("the fallback has it", || stood_in().len() == 1).await;
+    assert!(
+        stood_in()[0].contains("n=1") && stood_in()[0].contains("\"fallback_from\":\"scripted\""),
+        "{:?}",
+        stood_in()
+    );
+    assert_eq!(bench.committed(), 0, "the sink's own place is where it was");
+    let fallback = running.status().fallback.expect("health says so");
+    assert_eq!((fallback.to.as_str(), fallback.records), ("standby", 1));
+    eventually("it works again and gets everything", || bench.took() == [(1, 1)]).await;
+    eventually("the second reader is gone", || bench.journal.readers().len() == 2).await;
+    append(&bench.journal, &batch);
+    eventually("it goes on", || bench.took().len() == 2).await;
+    assert_eq!(stood_in().len(), 1, "and the fallback is given nothing any more");
+    assert!(standby.lock().expect("not poisoned").took.is_empty());
+    assert_eq!(running.stop().await.error, None);
+    standing.stop().await;
 }

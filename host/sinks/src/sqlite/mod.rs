@@ -210,6 +210,30 @@ impl SqliteSink {
         Ok(Some(held.last_whole_frame()))
     }
 
+    /// Writes records in another sink's place, which have no part in the cursor: as rows of sequence 0, which no frame
+    /// has.
+    async fn write_aside(
+        &mut self,
+        connection: &mut SqliteConnection,
+        batches: &[Selected],
+    ) -> Result<(), sqlx::Error> {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        self.inserter.clear();
+        let taken: Option<i64> = sqlx::query_scalar("SELECT max(position) FROM logs WHERE sequence = 0")
+            .fetch_one(&mut *transaction)
+            .await?;
+        let mut index = taken.map_or(0, |last| u32::try_from(last).map_or(u32::MAX, |last| last.saturating_add(1)));
+        let mut id = self.next_id;
+        for (_, record) in batches.iter().flat_map(Selected::iter) {
+            self.inserter.push(&mut transaction, id, Position { sequence: 0, index }, record).await?;
+            (id, index) = (id + 1, index.saturating_add(1));
+        }
+        self.inserter.finish(&mut transaction).await?;
+        transaction.commit().await?;
+        self.next_id = id;
+        Ok(())
+    }
+
     /// Writes records and the cursor in one transaction.
     async fn write(&mut self, connection: &mut SqliteConnection, batches: &[Selected]) -> Result<(), sqlx::Error> {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -309,6 +333,17 @@ impl Sink for SqliteSink {
             from = to;
         }
         Ok(Delivered { rejected: Vec::new(), durable: Some(self.durable) })
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let mut connection = self.take()?;
+        let outcome = self.write_aside(&mut connection, batches).await.map_err(|error| self.fault(&error));
+        if matches!(outcome, Ok(()) | Err(SinkError::Reject(_))) {
+            self.connection = Some(connection);
+        }
+        outcome?;
+        self.flush().await?;
+        Ok(Delivered::default())
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {

@@ -10,6 +10,7 @@
 //! | `weir_cursor` | one row: how far the journal is in `logs`; written with the rows of every transaction |
 //!
 //! To search (SQLite 3.43 or newer; everything else works with older ones): `SELECT * FROM logs WHERE id IN (SELECT rowid FROM logs_search WHERE logs_search MATCH 'timeout')`.
+//! Rows with `sequence` 0 were taken in the place of another sink (`fallback_from` in their fields).
 //! Rows with a negative `sequence` came from a journal that has since been lost.
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};

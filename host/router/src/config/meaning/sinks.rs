@@ -1,17 +1,18 @@
-//! The sinks: names, the keys that all have, and whether the kind accepts its options.
+//! The sinks: names, the keys that all have, who stands in for whom, and whether the kind accepts its options.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 use weir_sinks::BuildContext;
 
 use super::super::document::{Entry, Node, Value};
+use super::super::environment::Environment;
 use super::super::problems::Problem;
 use super::super::settings::SinkSettings;
-use super::super::{limits, raw};
+use super::super::{limits, raw, suggest};
 use super::place::At;
-use super::{Reader, level};
+use super::{Reader, chosen, level};
 
 impl Reader<'_> {
     pub(super) fn sinks(
@@ -20,9 +21,11 @@ impl Reader<'_> {
         raw: Option<BTreeMap<String, Json>>,
         data: &Path,
         folder: &Path,
+        environment: Environment<'_>,
     ) -> Vec<SinkSettings> {
+        let context = BuildContext { data: data.to_owned(), base: folder.to_owned(), ..BuildContext::default() };
         let Some(mut raw) = raw else {
-            return ["console", "sqlite"].map(SinkSettings::with_defaults).to_vec();
+            return self.sinks_without_a_file(&context, environment);
         };
         if raw.len() > limits::MAX_SINKS {
             let message = format!("{} sinks, at most {}", raw.len(), limits::MAX_SINKS);
@@ -31,28 +34,111 @@ impl Reader<'_> {
         let Some(Value::Table(entries)) = at.node.map(|node| &node.value) else {
             return Vec::new();
         };
-        let context = BuildContext { data: data.to_owned(), base: folder.to_owned(), ..BuildContext::default() };
         let mut sinks = Vec::new();
         for entry in entries {
             let key = At { node: None, span: entry.key_span.clone() };
             self.name(&key, &entry.key, "sink");
             if let Some(Json::Object(options)) = raw.remove(&entry.key) {
-                let sink = sink(entry.key.clone(), options);
-                self.try_building(entry, &sink, &context);
+                let sink =
+                    self.sink(&At { node: Some(&entry.node), span: entry.node.span.clone() }, &entry.key, options);
+                let (sink, secrets) = filled(sink, environment);
+                self.try_building(entry, &sink, &context, &secrets);
                 sinks.push(sink);
             }
+        }
+        self.follow_fallbacks(at, &mut sinks);
+        sinks
+    }
+
+    /// Those that the environment chooses, or the default ones.
+    fn sinks_without_a_file(&mut self, context: &BuildContext, environment: Environment<'_>) -> Vec<SinkSettings> {
+        let (kinds, warnings) = chosen::kinds(environment);
+        self.warnings.extend(warnings);
+        let names: Vec<_> = match kinds.is_empty() {
+            true => vec!["console", "sqlite"],
+            false => kinds.iter().map(|kind| kind.name).collect(),
+        };
+        let mut sinks = Vec::new();
+        for name in names {
+            let (sink, secrets) = filled(SinkSettings::with_defaults(name), environment);
+            if let Some(message) = objection(&sink, context, &secrets) {
+                self.problems.push(Problem::of_file(message));
+            }
+            sinks.push(sink);
         }
         sinks
     }
 
+    /// A sink whose table the schema of its kind accepted (or which is reported already).
+    fn sink(&mut self, at: &At<'_>, name: &str, mut options: Map<String, Json>) -> SinkSettings {
+        let kind = match options.remove("type") {
+            Some(Json::String(kind)) => kind,
+            _ => String::new(),
+        };
+        let mut taken = Map::new();
+        for key in raw::SINK_COMMON {
+            if let Some(value) = options.remove(key) {
+                taken.insert(key.to_owned(), value);
+            }
+        }
+        let common: raw::SinkCommon = serde_json::from_value(Json::Object(taken)).unwrap_or_default();
+        if common.standby && common.routes.is_some() {
+            let help = "a standby takes only what another sink can't deliver: leave out one of both";
+            self.report_with(&at.key("routes"), "`routes` of a sink that is a `standby`", help);
+        }
+        SinkSettings {
+            name: name.to_owned(),
+            kind,
+            routes: if common.standby { Some(Vec::new()) } else { common.routes },
+            min_level: common.min_level.map(level),
+            fallback: common.fallback.into_iter().collect(),
+            fallback_after: self.time(&at.key("fallback_after"), common.fallback_after, limits::FALLBACK_AFTER),
+            options: Json::Object(options),
+        }
+    }
+
+    /// Makes of each sink's fallback the whole chain, and reports one that leads nowhere or back.
+    fn follow_fallbacks(&mut self, at: &At<'_>, sinks: &mut [SinkSettings]) {
+        let next: HashMap<String, String> =
+            sinks.iter().filter_map(|sink| Some((sink.name.clone(), sink.fallback.first()?.clone()))).collect();
+        let names: Vec<String> = sinks.iter().map(|sink| sink.name.clone()).collect();
+        for sink in sinks {
+            let place = at.key(&sink.name).key("fallback");
+            let Some(first) = sink.fallback.first() else { continue };
+            if !names.contains(first) {
+                let message = format!("there is no sink {} to fall back to", place.shown(first));
+                let others = || names.iter().map(String::as_str).filter(|name| *name != sink.name);
+                let help = match suggest::nearest(first, others()) {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("the other sinks are {}", suggest::list(others(), "and")),
+                };
+                self.report_with(&place, message, help);
+                continue;
+            }
+            if *first == sink.name {
+                self.report(&place, "a sink can't be its own fallback");
+                continue;
+            }
+            let mut chain = vec![first.clone()];
+            while let Some(following) = chain.last().and_then(|last| next.get(last)) {
+                if *following == sink.name || chain.contains(following) {
+                    let path = [&[sink.name.clone()], &chain[..], &[following.clone()]].concat().join(" → ");
+                    let help = "a chain of fallbacks ends at a sink that has none; in the end there is standard error";
+                    self.report_with(&place, format!("fallbacks in a circle: {path}"), help);
+                    break;
+                }
+                chain.push(following.clone());
+            }
+            sink.fallback = chain;
+        }
+    }
+
     /// Lets the kind itself judge its options, as it will at the start; building opens nothing.
-    fn try_building(&mut self, entry: &Entry, sink: &SinkSettings, context: &BuildContext) {
+    fn try_building(&mut self, entry: &Entry, sink: &SinkSettings, context: &BuildContext, secrets: &[String]) {
         if has_unusable(&entry.node) {
             return;
         }
-        let kind = weir_sinks::KINDS.iter().find(|kind| kind.name == sink.kind);
-        let built = kind.map(|kind| (kind.build)(&sink.name, sink.options.clone(), context));
-        let Some(Err(mut message)) = built else {
+        let Some(mut message) = objection(sink, context, secrets) else {
             return;
         };
         hide_expanded(&entry.node, &mut message);
@@ -69,26 +155,23 @@ impl Reader<'_> {
     }
 }
 
-/// A sink whose table the schema of its kind accepted (or which is reported already).
-fn sink(name: String, mut options: Map<String, Json>) -> SinkSettings {
-    let kind = match options.remove("type") {
-        Some(Json::String(kind)) => kind,
-        _ => String::new(),
+/// The sink with what the environment gives of its options, and what that is.
+fn filled(mut sink: SinkSettings, environment: Environment<'_>) -> (SinkSettings, Vec<String>) {
+    let taken = match (weir_sinks::kind(&sink.kind), &mut sink.options) {
+        (Some(kind), Json::Object(options)) => chosen::fill(kind, options, environment),
+        _ => Vec::new(),
     };
-    let mut taken = Map::new();
-    for key in ["routes", "min_level"] {
-        if let Some(value) = options.remove(key) {
-            taken.insert(key.to_owned(), value);
-        }
+    (sink, taken)
+}
+
+/// What the kind has against its options; without what came from the environment, which may be secret.
+fn objection(sink: &SinkSettings, context: &BuildContext, secrets: &[String]) -> Option<String> {
+    let kind = weir_sinks::kind(&sink.kind)?;
+    let mut message = (kind.build)(&sink.name, sink.options.clone(), context).err()?;
+    for secret in secrets {
+        message = message.replace(secret.as_str(), "…");
     }
-    let common: raw::SinkCommon = serde_json::from_value(Json::Object(taken)).unwrap_or_default();
-    SinkSettings {
-        name,
-        kind,
-        routes: common.routes,
-        min_level: common.min_level.map(level),
-        options: Json::Object(options),
-    }
+    Some(message)
 }
 
 fn has_unusable(node: &Node) -> bool {

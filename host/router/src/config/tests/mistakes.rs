@@ -111,14 +111,32 @@ error: unknown key `pth` in `[sink.a]`
 }
 
 #[test]
+fn a_fallback_is_another_sink_and_a_chain_of_them_ends() {
+    let sink = |name: &str, more: &str| format!("[sink.{name}]\ntype = 'console'\n{more}\n");
+    let file = [sink("a", "fallback = 'b'"), sink("b", "fallback = 'c'"), sink("c", "fallback = 'b'")].concat();
+    let circle = in_short(&bad(file));
+    assert_eq!(circle.len(), 3, "{circle:?}");
+    assert_eq!(circle[1], "6:12 fallbacks in a circle: b → c → b");
+    assert_eq!(in_short(&bad(sink("a", "fallback = 'a'"))), ["3:12 a sink can't be its own fallback"]);
+    expect(
+        &[sink("store", ""), sink("a", "fallback = 'stor'")].concat(),
+        r"
+error: there is no sink `stor` to fall back to
+ --> weir.toml:6:12
+  |
+6 | fallback = 'stor'
+  |            ^^^^^^
+  = help: did you mean `store`?",
+    );
+    let both = in_short(&bad(sink("a", "standby = true\nroutes = ['x']\nfallback_after = '1us'")));
+    assert_eq!(both.len(), 2, "{both:?}");
+}
+
+#[test]
 fn what_is_missing_is_said_at_the_section() {
     assert_eq!(
-        in_short(&bad("[[filter]]\nname = 'a'\n\n[sink.a]\ntype = 'file'\n[sink.b]\n")),
-        [
-            "1:1 `module` is missing in `[[filter]]`",
-            "4:1 `path` is missing in `[sink.a]`",
-            "6:1 `type` is missing in `[sink.b]`",
-        ]
+        in_short(&bad("[[filter]]\nname = 'a'\n\n[sink.b]\n")),
+        ["1:1 `module` is missing in `[[filter]]`", "4:1 `type` is missing in `[sink.b]`",]
     );
 }
 

@@ -32,7 +32,7 @@ pub(super) fn reference(schema: &Value) -> String {
 
 fn sinks(out: &mut String, schema: &Value) {
     let kinds = schema["$defs"]["Sink"]["oneOf"].as_array();
-    let common = ["type", "routes", "min_level"];
+    let common: Vec<_> = ["type"].into_iter().chain(crate::config::raw::SINK_COMMON).collect();
     for (index, kind) in kinds.into_iter().flatten().enumerate() {
         if index == 0 {
             let mut shared = kind.clone();

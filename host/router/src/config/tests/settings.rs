@@ -7,11 +7,13 @@ use serde_json::json;
 use weir_record::Level;
 
 use super::{bad, good};
-use crate::config::{FilterSettings, Keep, Module, OnError, Overrides, Settings, StandardKey, Sync, WhenFull};
+use crate::config::{
+    FilterSettings, Keep, Module, OnError, Overrides, Settings, StandardKey, Sync, WhenFull, load_bytes,
+};
 
 #[test]
 fn with_no_configuration_weir_is_useful_on_this_machine_alone() {
-    let settings = Settings::default_for(Path::new("here"));
+    let settings = Settings::default_for(Path::new("here"), &|_| None).expect("right");
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.data, Path::new("here/weir-data"));
     assert_eq!(settings.filters_folder, Path::new("here/filters"));
@@ -28,7 +30,7 @@ fn the_defaults_are_themselves_valid() {
     // An empty file takes the way of every file, with every bound.
     let mut empty = good("");
     empty.auto_load = true;
-    assert_eq!(empty, Settings::default_for(Path::new("/etc/weir")));
+    assert_eq!(empty, Settings::default_for(Path::new("/etc/weir"), &|_| None).expect("right"));
 }
 
 #[test]
@@ -199,4 +201,47 @@ fn debugging_shows_options_without_their_values() {
     );
     let shown = format!("{settings:?}");
     assert!(shown.contains("path") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn a_chain_of_fallbacks_is_followed_to_its_end_and_a_standby_takes_nothing_of_its_own() {
+    let settings = good(
+        "[sink.a]\ntype = 'console'\nfallback = 'b'\nfallback_after = '5s'\n[sink.b]\ntype = 'console'\nstandby = true\n\
+         fallback = 'c'\n[sink.c]\ntype = 'console'\n",
+    );
+    let [a, b, c] = &settings.sinks[..] else { panic!("three sinks") };
+    assert_eq!(a.fallback, ["b", "c"]);
+    assert_eq!(a.fallback_after, Duration::from_secs(5));
+    assert_eq!((&b.fallback[..], &c.fallback[..]), (&["c".to_owned()][..], &[][..]));
+    assert_eq!((&a.routes, &b.routes), (&None, &Some(Vec::new())));
+}
+
+#[test]
+fn the_environment_chooses_sinks_and_gives_their_options_when_no_file_does() {
+    let environment = |name: &str| match name {
+        "WEIR_SINKS" => Some("file,nonesuch,sqlite".to_owned()),
+        "WEIR_FILE_PATH" => Some("out/%Y.log".to_owned()),
+        _ => None,
+    };
+    let settings = Settings::default_for(Path::new("here"), &environment).expect("right");
+    let sinks: Vec<_> = settings.sinks.iter().map(|s| (&*s.name, &*s.kind, &s.options)).collect();
+    assert_eq!(sinks, [("file", "file", &json!({ "path": "out/%Y.log" })), ("sqlite", "sqlite", &json!({}))]);
+    assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
+    // A file's own sinks and options come first.
+    let file = "[sink.a]\ntype = 'file'\npath = 'a.log'\n[sink.b]\ntype = 'file'\n";
+    let settings = load_bytes("weir.toml", Path::new("/etc/weir"), file.as_bytes(), &environment).expect("right");
+    let paths: Vec<_> = settings.sinks.iter().map(|sink| &sink.options["path"]).collect();
+    assert_eq!(paths, ["a.log", "out/%Y.log"]);
+    assert!(settings.warnings.is_empty());
+}
+
+#[test]
+fn what_the_environment_gives_wrongly_is_refused_without_showing_it() {
+    let environment = |name: &str| match name {
+        "WEIR_SINKS" => Some("file".to_owned()),
+        "WEIR_FILE_PATH" => Some("s3cret/{".to_owned()),
+        _ => None,
+    };
+    let problems = Settings::default_for(Path::new("here"), &environment).expect_err("no path").to_string();
+    assert!(problems.contains("sink `file`") && !problems.contains("s3cret"), "{problems}");
 }

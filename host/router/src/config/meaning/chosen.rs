@@ -1,0 +1,104 @@
+//! Sinks and options that the environment gives: `WEIR_SINKS=file,datadog` chooses sinks when the file has none, and
+//! each kind has the variables that people know it by (`DD_API_KEY`) for options that the file leaves out.
+
+use serde_json::{Map, Value as Json};
+use weir_sinks::Kind;
+
+use super::super::environment::Environment;
+use super::super::suggest;
+
+/// The variables that choose sinks; the first that is set decides.
+const CHOICE: [&str; 2] = ["WEIR_SINKS", "LOG_BACKENDS"];
+
+/// The kinds that the environment chooses, each once, and what is wrong with the choice; none when it chooses none.
+pub(super) fn kinds(environment: Environment<'_>) -> (Vec<&'static Kind>, Vec<String>) {
+    let given = CHOICE.iter().find_map(|name| Some((*name, environment(name).filter(|text| !text.trim().is_empty())?)));
+    let Some((variable, text)) = given else { return Default::default() };
+    let (mut kinds, mut warnings): (Vec<&Kind>, Vec<String>) = Default::default();
+    for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match weir_sinks::kind(&name.to_lowercase()) {
+            Some(kind) if kinds.iter().any(|chosen| chosen.name == kind.name) => {}
+            Some(kind) => kinds.push(kind),
+            None => warnings.push(unknown(variable, name)),
+        }
+    }
+    if kinds.is_empty() {
+        warnings.push(format!("{variable} names no sink there is: the default ones run"));
+    }
+    (kinds, warnings)
+}
+
+fn unknown(variable: &str, name: &str) -> String {
+    let known = || weir_sinks::KINDS.iter().map(|kind| kind.name);
+    let hint = match suggest::nearest(name, known()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("there are {}", suggest::list(known(), "and")),
+    };
+    format!("{variable}: there is no sink `{name}`; {hint} The others run")
+}
+
+/// Fills in options that have a variable and are not given. Returns what came from the environment: it may be secret.
+pub(super) fn fill(kind: &Kind, options: &mut Map<String, Json>, environment: Environment<'_>) -> Vec<String> {
+    let mut taken = Vec::new();
+    for variable in kind.variables {
+        let given = || environment(variable.name).filter(|text| !text.is_empty());
+        if options.contains_key(variable.option) {
+            continue;
+        }
+        if let Some(text) = given() {
+            let schema = (kind.schema)();
+            options.insert(variable.option.to_owned(), typed(&text, &schema["properties"][variable.option]));
+            taken.push(text);
+        }
+    }
+    taken
+}
+
+/// The text as what the option is: a number, a switch, a list, else text. What does not fit stays text, and the kind
+/// says what is wrong with it.
+fn typed(text: &str, schema: &Json) -> Json {
+    let is = |name: &str| match &schema["type"] {
+        Json::String(only) => only == name,
+        Json::Array(several) => several.iter().any(|one| one == name),
+        _ => false,
+    };
+    let read = || serde_json::from_str::<Json>(text).ok();
+    if is("array") {
+        return text.split(',').map(|item| Json::from(item.trim())).collect();
+    }
+    match read() {
+        Some(number @ Json::Number(_)) if is("integer") || is("number") => number,
+        Some(switch @ Json::Bool(_)) if is("boolean") => switch,
+        _ => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_a_list_of_kinds_and_an_unknown_one_stops_no_other() {
+        let choose = |text: &'static str| kinds(&move |name| (name == "LOG_BACKENDS").then(|| text.to_owned()));
+        let (chosen, warnings) = choose(" console, FILE ,,console,fiel,nonesuch ");
+        assert_eq!(chosen.iter().map(|kind| kind.name).collect::<Vec<_>>(), ["console", "file"]);
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].contains("`fiel`") && warnings[0].contains("did you mean `file`"), "{warnings:?}");
+        assert!(warnings[1].contains("`nonesuch`") && warnings[1].contains("sqlite"), "{warnings:?}");
+        assert!(choose("").0.is_empty() && choose("").1.is_empty());
+        let (none, warnings) = choose("x");
+        assert!(none.is_empty() && warnings.len() == 2, "{warnings:?}");
+        let (first, _) = kinds(&|name| Some(if name == "WEIR_SINKS" { "file" } else { "console" }.to_owned()));
+        assert_eq!(first[0].name, "file");
+    }
+
+    #[test]
+    fn text_becomes_what_the_option_is() {
+        let typed = |text: &str, kind: Json| typed(text, &serde_json::json!({ "type": kind }));
+        assert_eq!(typed("5", "integer".into()), 5);
+        assert_eq!(typed("5", "string".into()), "5");
+        assert_eq!(typed("true", vec!["boolean", "null"].into()), true);
+        assert_eq!(typed("a, b", vec!["array", "null"].into()), serde_json::json!(["a", "b"]));
+        assert_eq!(typed("five", "integer".into()), "five");
+    }
+}

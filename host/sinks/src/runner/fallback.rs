@@ -1,0 +1,286 @@
+//! What happens to the records of a sink that has failed for a while: marked copies of them go to another sink, and
+//! when that fails too to the next, and in the end to standard error, a few a second.
+//!
+//! Stands beside a runner, on a thread of its own, so that a sink that hangs holds nothing up here. It has a reader of
+//! the journal for the time of the failure, which begins where the sink stands.
+//!
+//! Invariants
+//! - **Nothing leaves the journal because of it.** The cursor of the sink that failed does not move: when it works
+//!   again it gets everything.
+//! - A copy says whose it is ([`MARK`]), and moves no position of the sink that takes it. It arrives at least once while
+//!   a sink of the chain works; after a crash some arrive again.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use weir_journal::{Entry, Journal, ReadError, Reader};
+use weir_record::{Batch, Change, Record, Value, apply_changes, write_json};
+
+use super::Stop;
+use super::status::Board;
+use crate::limits;
+use crate::select::Selection;
+use crate::sink::{Indexes, Selected};
+
+/// The key of a copy that names the sink which should have had the record.
+pub const MARK: &str = "fallback_from";
+
+/// After the sink's name, the name of its second reader.
+const READER: &str = "~fallback";
+
+/// Records that a sink is asked to take in another's place.
+pub(crate) struct Request {
+    pub frames: Vec<Selected>,
+    /// How many it took, or why it could not.
+    pub answer: oneshot::Sender<Result<u64, String>>,
+}
+
+/// The ways to the sinks that run, by name.
+#[derive(Clone, Default)]
+pub struct Doors(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
+
+impl Doors {
+    /// Opens the way to a sink, in the place of one that has gone.
+    pub(crate) fn open(&self, name: &str) -> mpsc::Receiver<Request> {
+        let (sender, receiver) = mpsc::channel(1);
+        self.map().insert(name.to_string(), sender);
+        receiver
+    }
+
+    fn to(&self, name: &str) -> Option<mpsc::Sender<Request>> {
+        self.map().get(name).cloned()
+    }
+
+    fn map(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Request>>> {
+        // A change is one insertion, so a panic elsewhere leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The sink whose second reader has this name.
+pub fn falls_back_for(reader: &str) -> Option<&str> {
+    reader.strip_suffix(READER)
+}
+
+/// Carries one sink's records to others while it fails.
+pub(crate) struct Fallback {
+    pub name: String,
+    pub selection: Selection,
+    /// Who is asked, in this order.
+    pub chain: Vec<String>,
+    /// How long the sink must have failed.
+    pub after: Duration,
+    pub journal: Journal,
+    pub doors: Doors,
+    pub board: Board,
+    pub stop: watch::Receiver<Stop>,
+}
+
+impl Fallback {
+    /// Runs until the sink is stopped.
+    pub async fn run(mut self) {
+        let mut last_resort = LastResort::new(&self.name);
+        while self.wait_for_failure().await {
+            let to = self.chain.join("`, then `");
+            tracing::warn!(sink = self.name, "still failing: its records go to `{to}` as well until it works again");
+            let outcome = self.carry(&mut last_resort).await;
+            match outcome {
+                Ok(records) => tracing::warn!(sink = self.name, records, "records went to its fallback until now"),
+                Err(error) => {
+                    tracing::error!(sink = self.name, "can't read the journal for its fallback: {error}");
+                    self.pause(limits::BACKOFF_LAST).await;
+                }
+            }
+        }
+    }
+
+    /// False when the sink was stopped.
+    async fn wait_for_failure(&mut self) -> bool {
+        loop {
+            match self.board.failing_for() {
+                Some(time) if time >= self.after => return *self.stop.borrow() == Stop::No,
+                Some(_) => {}
+                // Of a failure before this run.
+                None => drop(self.journal.forget(&self.reader_name())),
+            }
+            if !self.pause(limits::FALLBACK_LOOK).await {
+                return false;
+            }
+        }
+    }
+
+    /// Waits; false when the sink was stopped meanwhile.
+    async fn pause(&mut self, time: Duration) -> bool {
+        timeout(time, self.stop.wait_for(|stop| *stop != Stop::No)).await.is_err()
+    }
+
+    fn reader_name(&self) -> String {
+        format!("{}{READER}", self.name)
+    }
+
+    /// Where the sink stands, or how far its records have gone to others already.
+    fn open(&self) -> Result<Reader, ReadError> {
+        let name = self.reader_name();
+        let readers = self.journal.readers();
+        let at = readers.iter().filter(|reader| reader.name == name || reader.name == self.name);
+        self.journal.reader(&name, at.map(|reader| reader.committed).max())
+    }
+
+    /// Carries records until the sink works again or is stopped; says how many.
+    async fn carry(&mut self, last_resort: &mut LastResort) -> Result<u64, ReadError> {
+        let mut reader = self.open()?;
+        let mut carried = 0;
+        while self.board.failing_for().is_some() {
+            if *self.stop.borrow() != Stop::No {
+                // The reader keeps its place for the next run.
+                return Ok(carried);
+            }
+            // A short wait: the sink may work again, or be stopped.
+            let entries = match timeout(limits::FALLBACK_LOOK, reader.next(limits::ROUND_BYTES)).await {
+                Err(_) => continue,
+                Ok(Err(ReadError::Closed)) => return Ok(carried),
+                Ok(entries) => entries?,
+            };
+            let Some(last) = entries.last().map(|entry| entry.sequence) else { continue };
+            let frames: Vec<Selected> = entries.iter().filter_map(|entry| self.marked(entry)).collect();
+            if !frames.is_empty() {
+                carried += self.hand_over(&frames, last_resort).await;
+            }
+            reader.commit(last);
+        }
+        drop(reader);
+        self.journal.forget(&self.reader_name());
+        Ok(carried)
+    }
+
+    /// The records that the sink takes, marked; none when there is none, or the frame can't be decoded: that is the
+    /// sink's own to tell.
+    fn marked(&self, entry: &Entry) -> Option<Selected> {
+        let batch = Batch::decode(&entry.payload).ok()?;
+        let indexes = self.selection.of(&batch);
+        let mark = [Change::Set(MARK, Value::Str(&self.name))];
+        let mut copies = Batch::with_capacity(batch.byte_len() + batch.len() * 32, batch.len());
+        for record in batch.iter() {
+            // A record that can't take another key goes as it is.
+            if copies.try_append(|out| apply_changes(record.as_bytes(), &mark, out)).is_err() {
+                copies.push(record.as_bytes());
+            }
+        }
+        let selected = Selected {
+            sequence: entry.sequence,
+            time_ns: entry.time_ns,
+            batch: Arc::new(copies),
+            indexes: match indexes {
+                Indexes::These(these) if these.len() == batch.len() => Indexes::All,
+                other => other,
+            },
+            complete: true,
+        };
+        (!selected.is_empty()).then_some(selected)
+    }
+
+    /// Asks one sink after the other; says how many records were taken.
+    async fn hand_over(&mut self, frames: &[Selected], last_resort: &mut LastResort) -> u64 {
+        let mut why = Vec::new();
+        for name in self.chain.clone() {
+            match self.ask(&name, frames.to_vec()).await {
+                Ok(records) => {
+                    self.board.fell_back(&name, records);
+                    return records;
+                }
+                Err(error) => why.push(format!("`{name}`: {error}")),
+            }
+        }
+        if *self.stop.borrow() == Stop::No {
+            last_resort.show(frames, &why.join("; "));
+        }
+        0
+    }
+
+    async fn ask(&mut self, name: &str, frames: Vec<Selected>) -> Result<u64, String> {
+        let door = self.doors.to(name).ok_or("it does not run")?;
+        let (answer, answered) = oneshot::channel();
+        let exchange = async {
+            door.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
+            answered.await.map_err(|_| "it stopped meanwhile")?
+        };
+        tokio::select! {
+            outcome = timeout(limits::FALLBACK_ANSWER, exchange) => outcome.unwrap_or_else(|_| Err("no answer in time".into())),
+            _ = self.stop.wait_for(|stop| *stop != Stop::No) => Err("stopping".into()),
+        }
+    }
+}
+
+/// Standard error, a few records a second: the last thing that can be done for whoever looks.
+struct LastResort {
+    sink: String,
+    since: Instant,
+    shown: u32,
+    left_out: u64,
+}
+
+impl LastResort {
+    fn new(sink: &str) -> LastResort {
+        LastResort { sink: sink.into(), since: Instant::now(), shown: 0, left_out: 0 }
+    }
+
+    fn show(&mut self, frames: &[Selected], why: &str) {
+        let mut stderr = std::io::stderr().lock();
+        for (_, record) in frames.iter().flat_map(Selected::iter) {
+            for line in self.lines(record, why, Instant::now()) {
+                // There is nobody left to tell when this fails.
+                let _ = writeln!(stderr, "{line}");
+            }
+        }
+    }
+
+    /// What is to be shown for a record at that time: nothing, when there was enough.
+    fn lines(&mut self, record: Record<'_>, why: &str, now: Instant) -> Vec<String> {
+        let mut lines = Vec::new();
+        if now.duration_since(self.since) >= Duration::from_secs(1) {
+            if self.left_out > 0 {
+                lines.push(format!(
+                    "weir: sink `{}`: {} more records are not shown; all of them wait in the journal ({why})",
+                    self.sink, self.left_out
+                ));
+            }
+            (self.since, self.shown, self.left_out) = (now, 0, 0);
+        }
+        if self.shown >= limits::STDERR_RECORDS {
+            self.left_out += 1;
+            return lines;
+        }
+        self.shown += 1;
+        let mut json = Vec::new();
+        write_json(record, &mut json);
+        lines.push(format!("weir: sink `{}`: nobody takes {}", self.sink, String::from_utf8_lossy(&json)));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::record;
+
+    #[test]
+    fn standard_error_gets_a_few_records_a_second_and_the_number_of_the_others() {
+        let bytes = record(&[("message", "n=1")], &[]);
+        let mut last = LastResort::new("archive");
+        let begin = last.since;
+        let mut shown = 0;
+        for _ in 0..100 {
+            shown += last.lines(Record::new(&bytes), "down", begin).len();
+        }
+        assert_eq!(shown, limits::STDERR_RECORDS as usize);
+        let next = last.lines(Record::new(&bytes), "down", begin + Duration::from_secs(1));
+        assert_eq!(next.len(), 2, "{next:?}");
+        let left_out = 100 - limits::STDERR_RECORDS;
+        assert!(next[0].contains(&format!("{left_out} more records")) && next[0].contains("archive"), "{next:?}");
+        assert!(next[1].contains("n=1"), "{next:?}");
+    }
+}
