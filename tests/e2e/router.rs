@@ -15,7 +15,9 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 /// The binary under test.
 pub fn weir() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.env_remove("WEIR_CONFIG").env_remove("WEIR_LOG").env_remove("NO_COLOR");
+    for name in ["WEIR_CONFIG", "WEIR_LOG", "NO_COLOR", "WEIR_SINKS", "LOG_BACKENDS"] {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Appender {
     durable: u64,
     /// Size of all segments.
     pub(crate) size_bytes: u64,
+    /// Bytes of the budget that something waits for: what is only kept goes for them.
+    pub(crate) wanted_bytes: u64,
 }
 
 impl Appender {
@@ -61,6 +63,7 @@ impl Appender {
         let last = recovered.report.last_sequence;
         let mut appender = Appender {
             active: None,
+            wanted_bytes: 0,
             half_made: None,
             group: Group::default(),
             unsynced: Vec::new(),

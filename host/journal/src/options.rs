@@ -42,6 +42,8 @@ pub struct Options {
     pub sync: SyncMode,
     /// Disk budget for all segments.
     pub max_size_bytes: u64,
+    /// How long what every reader has had is kept all the same, as far as the budget allows.
+    pub keep: Duration,
     /// Size at which a segment is closed and the next begun.
     pub segment_bytes: u64,
     /// See [`WhenFull`].
@@ -59,6 +61,7 @@ impl Default for Options {
         Options {
             sync: SyncMode::Always,
             max_size_bytes: limits::DEFAULT_MAX_SIZE_BYTES,
+            keep: Duration::ZERO,
             segment_bytes: limits::DEFAULT_SEGMENT_BYTES,
             when_full: WhenFull::Refuse,
             compress: false,

@@ -1,5 +1,5 @@
-//! Which segments may go: those that the slowest reader has passed, and, under `when_full = "drop_oldest"`, the
-//! oldest ones.
+//! Which segments may go: those that the slowest reader has passed, `keep` after their end or when their space is
+//! needed, and, under `when_full = "drop_oldest"`, the oldest ones.
 //!
 //! Segments go one by one from the front, each removal durable before the next, so that a crash never leaves a hole.
 //! The segment that is written to never goes; one that everybody has read is closed first when its space is needed.
@@ -8,15 +8,21 @@
 use crate::appender::Appender;
 use crate::error::AppendError;
 use crate::options::WhenFull;
+use crate::salvage::now_ns;
 
 impl Appender {
-    /// Removes the segments that end at or before `position`, except the last.
+    /// Removes the segments that end at or before `position` and are not kept, except the last.
     pub(crate) fn let_go(&mut self, position: u64) {
+        let keep_ns = i64::try_from(self.shared.options.keep.as_nanos()).unwrap_or(i64::MAX);
         loop {
+            let is_wanted = !self.has_room(self.wanted_bytes);
             let goes = {
                 let state = self.shared.state();
                 let oldest = state.segments.front();
-                state.segments.len() > 1 && oldest.is_some_and(|segment| segment.last <= position)
+                // A segment has ended when the next began.
+                let ended_ns = state.segments.get(1).map(|next| next.created_ns);
+                let is_old = keep_ns == 0 || ended_ns.is_some_and(|ended| ended.saturating_add(keep_ns) <= now_ns());
+                (is_old || is_wanted) && ended_ns.is_some() && oldest.is_some_and(|segment| segment.last <= position)
             };
             if !goes || !self.remove_oldest() {
                 return;
@@ -81,7 +87,9 @@ impl Appender {
             return;
         }
         if !self.has_room(wanted) && !self.is_down_to_one_segment() {
+            self.wanted_bytes = wanted;
             self.save_cursors();
+            self.wanted_bytes = 0;
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct IndexPoint {
 pub(crate) struct Segment {
     pub name: String,
     pub mark: u32,
+    /// When it was begun, in nanoseconds since 1970 UTC.
+    pub created_ns: i64,
     pub first: u64,
     /// Its last frame; the frame before the segment while it is empty.
     pub last: u64,
@@ -36,6 +38,7 @@ impl Segment {
         Segment {
             name: segment_name(header.first),
             mark: header.mark,
+            created_ns: header.created_ns,
             first: header.first,
             last: header.previous,
             frames: 0,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
+use weir_journal::inspect;
 use weir_journal::simulated::{Fault, Simulated};
 use weir_journal::{AppendError, Disk, Entry, Journal, Options, Reader, SyncMode, WhenFull};
 
@@ -196,6 +197,44 @@ async fn a_full_budget_refuses_until_the_slowest_reader_moves_on() {
     assert_eq!(sequences(&read_until(&mut fast, taken + 1, 1 << 20).await), [taken + 1]);
     assert!(journal.forget("slow"));
     assert!(!journal.forget("fast"), "it is open");
+}
+
+#[tokio::test]
+async fn what_everybody_has_had_is_kept_as_long_as_its_space_is_not_needed() {
+    let options = Options { max_size_bytes: 64 << 10, keep: Duration::from_secs(3600), ..small() };
+    let disk = Simulated::new();
+    let journal = open(&disk, &options);
+    let mut reader = journal.reader("all", None).expect("the name is free");
+    append_many(&journal, 60, 600);
+    reader.commit(60);
+    let oldest = |disk: &Simulated| {
+        let mut first = None;
+        inspect::entries(disk, 0, |entry| {
+            first = Some(entry.sequence);
+            false
+        })
+        .expect("readable");
+        first
+    };
+    // Closing saves the cursors, which is when segments go.
+    drop(reader);
+    journal.close();
+    drop(journal);
+    assert_eq!(oldest(&disk), Some(1));
+    let journal = open(&disk, &options);
+    let mut reader = journal.reader("all", None).expect("the name is free");
+    for sequence in 61..=300 {
+        assert_eq!(append(&journal, vec![1; 600], 1), Ok(sequence));
+        reader.commit(sequence);
+    }
+    assert!(oldest(&disk).is_some_and(|first| first > 60), "nothing is refused for what is only kept");
+    assert!(journal.stats().size_bytes <= options.max_size_bytes);
+    drop(reader);
+    journal.close();
+    drop(journal);
+    let journal = open(&disk, &Options { keep: Duration::ZERO, ..options });
+    journal.close();
+    assert!(oldest(&disk).is_none_or(|first| first > 250), "{:?}", oldest(&disk));
 }
 
 #[tokio::test]

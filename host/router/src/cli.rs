@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::condition::Condition;
 use crate::filter_build::LANGUAGES;
 
 /// A log router that people extend with WebAssembly.
@@ -21,6 +22,7 @@ use crate::filter_build::LANGUAGES;
         weir validate --config weir.toml      check one without running it\n  \
         weir filter new mask --lang go        begin a filter in Go; then, in mask: weir filter build\n  \
         weir filter test mask                 run the cases of a filter\n  \
+        weir sinks                            how the sinks of the running router are\n  \
         weir quarantine list                  what was set aside, and why"
 )]
 pub struct Cli {
@@ -46,6 +48,13 @@ pub enum Command {
     /// Works with filters: new, build, test, list.
     #[command(subcommand)]
     Filter(FilterCommand),
+    /// Shows each sink: what it promises, how it is, how much it has to deliver.
+    #[command(after_help = "Examples:\n  \
+        weir sinks                            of the router with no configuration\n  \
+        weir sinks --config weir.toml\n  \
+        weir sinks --json | jq '.[] | select(.state != \"ok\")'\n\n\
+        Exits with 1 when a sink fails or the router does not answer.")]
+    Sinks(SinksArgs),
     /// Works with the journal.
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -92,6 +101,41 @@ pub struct RunArgs {
     /// Filters folder, over what the configuration says.
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct SinksArgs {
+    #[command(flatten)]
+    pub stored: Stored,
+    /// Where the router listens; by default as the configuration says.
+    #[arg(long, value_name = "ADDR")]
+    pub address: Option<SocketAddr>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ReplayArgs {
+    /// The sink, by its name in the configuration.
+    #[arg(long, value_name = "NAME")]
+    pub sink: String,
+    /// Where to begin: a number of the journal, a time (2026-11-24T10:00:00Z, 2026-11-24), or how
+    /// long ago (2h).
+    #[arg(long, value_name = "TIME|SEQUENCE")]
+    pub from: String,
+    /// Where to end, this included; by default at the newest record.
+    #[arg(long, value_name = "TIME|SEQUENCE")]
+    pub to: Option<String>,
+    /// Only records that meet this condition: PATH=VALUE, PATH!=VALUE, PATH~REGEX, level>=LEVEL,
+    /// PATH>NUMBER. Several must all be met.
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub conditions: Vec<Condition>,
+    /// Only say how many records it would be.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub stored: Stored,
 }
 
 #[derive(Args, Debug)]
@@ -292,6 +336,16 @@ pub enum JournalCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Delivers records to a sink once more, also while the router runs.
+    #[command(after_help = "Examples:\n  \
+        weir journal replay --sink postgres --from 2026-11-24T10:00:00Z --to 2026-11-24T11:00:00Z\n  \
+        weir journal replay --sink archive --from 2h --where 'level>=ERROR' --where source=shop\n  \
+        weir journal replay --sink http --from 48230 --dry-run\n\n\
+        Times are those at which records came into the journal; the sink's routes and least level\n\
+        hold here too. What the sink has already it gets again. The journal holds what some sink has\n\
+        not had yet, and what `journal.keep` keeps besides. A sink of type `file` can only be given\n\
+        records while the router does not run.")]
+    Replay(ReplayArgs),
     /// Gets past damage in the middle of a journal: sets damaged segments aside (nothing is
     /// deleted) and keeps every whole frame. The router must not be running.
     Salvage {

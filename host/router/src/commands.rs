@@ -6,6 +6,7 @@ mod journal;
 mod quarantine;
 mod run;
 pub mod show;
+mod sinks;
 mod validate;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(args) => return run::run(&args),
         Command::Validate(args) => return validate::run(&args),
         Command::Filter(command) => return filter::run(command),
+        Command::Sinks(args) => return sinks::run(&args),
         Command::Journal(command) => return journal::run(command),
         Command::Quarantine(command) => quarantine::run(command)?,
         Command::Config(ConfigCommand::Schema) => {

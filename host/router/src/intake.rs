@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use weir_engine::Health;
 use weir_ingest::{Delivery, Intake, Refusal};
+use weir_sinks::Status;
 
 use crate::outlets::Outlets;
 use crate::pipeline::{Entrance, Shared};
@@ -30,6 +31,12 @@ fn state(health: &Health) -> String {
             format!("suspended, tried again in {} s: {reason}", retry_in.as_secs())
         }
     }
+}
+
+fn of_sink(kind: &str, status: &Status) -> Value {
+    let mut shown = json!(status);
+    shown["type"] = kind.into();
+    shown
 }
 
 impl Intake for Front {
@@ -66,7 +73,7 @@ impl Intake for Front {
             .collect();
         // Held only while sinks are exchanged.
         let sinks = match self.outlets.try_lock() {
-            Ok(outlets) => json!(outlets.statuses()),
+            Ok(outlets) => outlets.statuses().iter().map(|(kind, status)| of_sink(kind, status)).collect(),
             Err(_) => json!("being exchanged"),
         };
         json!({

@@ -132,3 +132,6 @@ pub const CANARY_SLOWER_NS: f64 = 20_000.0;
 
 /// How often a trial looks whether it is over when no batch comes.
 pub const CANARY_LOOK: Duration = Duration::from_millis(200);
+
+/// Attempts at delivering the same records in a replay before it gives up and says where to go on.
+pub const REPLAY_ATTEMPTS: u32 = 6;

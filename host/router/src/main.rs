@@ -5,6 +5,7 @@
 //! | `cli.rs` | the command line and its help |
 //! | `commands/` | what each command does |
 //! | `config/` | the configuration file: what it says, then what it means |
+//! | `condition.rs` | conditions on records, as people type them |
 //! | `wiring.rs` | builds the parts from the last to the first, stops them from the first to the last |
 //! | `pipeline.rs` | deliveries through the filters into the journal, and the answers back |
 //! | `filter_test/` | `weir filter test`: cases, samples, fuzzing, times, versions |
@@ -32,6 +33,7 @@ mod canary;
 mod cli;
 mod client;
 mod commands;
+mod condition;
 mod config;
 mod filter_build;
 mod filter_test;

@@ -78,9 +78,9 @@ impl Outlets {
         }
     }
 
-    /// How each sink is.
-    pub fn statuses(&self) -> Vec<Status> {
-        self.running.iter().map(|(_, sink)| sink.status()).collect()
+    /// How each sink is, with its kind.
+    pub fn statuses(&self) -> Vec<(&str, Status)> {
+        self.running.iter().map(|(settings, sink)| (settings.kind.as_str(), sink.status())).collect()
     }
 
     /// Stops every sink once it has taken what the journal holds, or when `within` has passed. Says

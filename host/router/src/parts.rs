@@ -23,6 +23,7 @@ pub fn journal(settings: &Settings) -> Options {
             config::Sync::Off => SyncMode::Off,
         },
         max_size_bytes: journal.max_size_bytes,
+        keep: journal.keep,
         segment_bytes: journal.segment_bytes,
         when_full: match journal.when_full {
             config::WhenFull::Refuse => weir_journal::WhenFull::Refuse,

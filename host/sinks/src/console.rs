@@ -29,6 +29,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "console",
     summary: "shows records on standard output, aligned and coloured for people or as JSON lines",
     guarantee: Guarantee::BestEffort,
+    is_exclusive: false,
     example: r#"[sink.console]
 type = "console"
 format = "human"    # "human" | "json"

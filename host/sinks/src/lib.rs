@@ -48,8 +48,8 @@ mod web;
 
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Variable, kind};
 pub use runner::{
-    Doors, FALLBACK_MARK, FellBack, RunnerOptions, RunningSink, State, Status, Stopped, describe_metrics,
-    falls_back_for, spawn,
+    Doors, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
+    describe_metrics, falls_back_for, spawn,
 };
 pub use select::Selection;
 pub use sink::{Batching, Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};

@@ -29,6 +29,8 @@ pub struct Kind {
     pub summary: &'static str,
     /// What it promises.
     pub guarantee: Guarantee,
+    /// True when only one process at a time may deliver to its place.
+    pub is_exclusive: bool,
     /// A section of the configuration, with every option that matters.
     pub example: &'static str,
     /// The JSON Schema of its options.

@@ -1,4 +1,6 @@
-//! `weir journal`: what the journal holds, and the way on when it is damaged.
+//! `weir journal`: what the journal holds, records once more, and the way on when it is damaged.
+
+mod replay;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::parts;
 pub fn run(command: JournalCommand) -> anyhow::Result<ExitCode> {
     match command {
         JournalCommand::Inspect { stored, json } => inspect(&settings(&stored)?, json),
+        JournalCommand::Replay(args) => replay::run(&args),
         JournalCommand::Salvage { stored } => salvage(&settings(&stored)?),
     }
 }

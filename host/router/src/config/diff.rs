@@ -106,6 +106,7 @@ fn restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("http.body_timeout", http.body_timeout != next_http.body_timeout),
         ("journal.sync", journal.sync != next_journal.sync),
         ("journal.max_size", journal.max_size_bytes != next_journal.max_size_bytes),
+        ("journal.keep", journal.keep != next_journal.keep),
         ("journal.when_full", journal.when_full != next_journal.when_full),
         ("journal.segment_size", journal.segment_bytes != next_journal.segment_bytes),
         ("journal.compress", journal.compress != next_journal.compress),

@@ -46,6 +46,8 @@ pub const SEGMENT_BYTES: RangeInclusive<u64> = 64 * KIB..=4 * GIB;
 pub const JOURNAL_BYTES: RangeInclusive<u64> = 128 * KIB..=1024 * TIB;
 /// Segments that must fit into `journal.max_size`: the one written to, and one that readers finish.
 pub const MIN_SEGMENTS: u64 = 2;
+/// `journal.keep`: none, to a year.
+pub const JOURNAL_KEEP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(366 * 86_400);
 /// `journal.recent`, bytes of memory for the newest batches.
 pub const RECENT_BYTES: RangeInclusive<u64> = 64 * KIB..=16 * GIB;
 /// `filter.timeout`: epochs tick in milliseconds; above a minute a stuck filter holds its worker too long.

@@ -160,6 +160,7 @@ impl Reader<'_> {
         let settings = JournalSettings {
             sync: self.sync(&at.key("sync"), &raw.sync),
             max_size_bytes: self.bytes(&max, raw.max_size, limits::JOURNAL_BYTES),
+            keep: self.time(&at.key("keep"), raw.keep, limits::JOURNAL_KEEP),
             when_full: raw.when_full,
             segment_bytes: self.bytes(&segment, raw.segment_size, limits::SEGMENT_BYTES),
             compress: raw.compress,

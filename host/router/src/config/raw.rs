@@ -86,6 +86,9 @@ pub(super) struct Journal {
     pub sync: String,
     /// Most disk space; at least two segments.
     pub max_size: Size,
+    /// How long records stay that every sink has, for `weir journal replay`; never beyond `max_size`.
+    #[schemars(example = &"24h")]
+    pub keep: Span,
     /// What happens when `max_size` is reached: `refuse` new records with a 503 until a sink has caught up,
     /// or `drop_oldest`, so that slow sinks miss them.
     pub when_full: WhenFull,
@@ -102,6 +105,7 @@ impl Default for Journal {
         Self {
             sync: "always".to_owned(),
             max_size: mib(8 * 1024),
+            keep: seconds(0),
             when_full: WhenFull::Refuse,
             segment_size: mib(64),
             compress: false,

@@ -54,6 +54,7 @@ pub struct HttpSettings {
 pub struct JournalSettings {
     pub sync: Sync,
     pub max_size_bytes: u64,
+    pub keep: Duration,
     pub when_full: WhenFull,
     pub segment_bytes: u64,
     pub compress: bool,

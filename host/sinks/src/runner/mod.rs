@@ -7,6 +7,7 @@
 //! | `round.rs` | one delivery, halved around records that the sink refuses |
 //! | `backoff.rs` | how long to wait after a failure |
 //! | `fallback.rs` | where records go while their sink fails |
+//! | `replay.rs` | records once more, when a person asks for them |
 //! | `status.rs` | health and numbers |
 //!
 //! Invariants
@@ -19,6 +20,7 @@
 
 mod backoff;
 mod fallback;
+mod replay;
 mod round;
 mod session;
 mod status;
@@ -33,6 +35,7 @@ use tokio::sync::{oneshot, watch};
 use weir_journal::Journal;
 
 pub use self::fallback::{Doors, MARK as FALLBACK_MARK, falls_back_for};
+pub use self::replay::{Replay, Replayed};
 pub use self::status::{FellBack, State, Status, describe_metrics};
 
 use self::fallback::Fallback;

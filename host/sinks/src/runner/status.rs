@@ -37,7 +37,7 @@ pub enum State {
 }
 
 /// A sink's health and numbers at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
     /// The sink's name in the configuration.
     pub name: String,
@@ -46,6 +46,8 @@ pub struct Status {
     pub state: State,
     /// Frames of the journal that wait for it.
     pub lag_frames: u64,
+    /// Age of what it delivered last, while more waits for it.
+    pub lag_seconds: f64,
     /// Records delivered since the start.
     pub records: u64,
     /// Records that went to quarantine since the start.
@@ -258,6 +260,7 @@ impl Board {
             name: self.name.to_string(),
             state: inner.state.clone(),
             lag_frames,
+            lag_seconds: lag_ns as f64 / 1e9,
             records: inner.records,
             rejected: inner.rejected,
             errors: inner.errors,

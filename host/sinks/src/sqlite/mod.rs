@@ -52,6 +52,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "sqlite",
     summary: "stores records as rows of an SQLite database, indexed by time, level and source, with full-text search",
     guarantee: Guarantee::ExactlyOnce,
+    is_exclusive: false,
     example: r#"[sink.store]
 type = "sqlite"
 path = "logs.db"        # relative to the data folder
@@ -189,11 +190,7 @@ impl SqliteSink {
         let cursor = "SELECT sequence, position FROM weir_cursor";
         let (sequence, position): (Option<i64>, Option<i64>) =
             sqlx::query_as(cursor).fetch_one(&mut *connection).await.map_err(|error| self.fault(&error))?;
-        let top: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM logs")
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|error| self.fault(&error))?;
-        self.next_id = top.unwrap_or(0) + 1;
+        self.next_id = next_id(connection).await.map_err(|error| self.fault(&error))?;
         self.held = None;
         let Some(stored) = sequence else { return Ok(None) };
         let sequence = sequence_of(stored, &self.place)?;
@@ -223,7 +220,7 @@ impl SqliteSink {
             .fetch_one(&mut *transaction)
             .await?;
         let mut index = taken.map_or(0, |last| u32::try_from(last).map_or(u32::MAX, |last| last.saturating_add(1)));
-        let mut id = self.next_id;
+        let mut id = next_id(&mut transaction).await?;
         for (_, record) in batches.iter().flat_map(Selected::iter) {
             self.inserter.push(&mut transaction, id, Position { sequence: 0, index }, record).await?;
             (id, index) = (id + 1, index.saturating_add(1));
@@ -238,7 +235,7 @@ impl SqliteSink {
     async fn write(&mut self, connection: &mut SqliteConnection, batches: &[Selected]) -> Result<(), sqlx::Error> {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         self.inserter.clear();
-        let mut id = self.next_id;
+        let mut id = next_id(&mut transaction).await?;
         for (at, record) in batches.iter().flat_map(Selected::iter) {
             if self.held.is_some_and(|held| at <= held) {
                 continue;
@@ -286,6 +283,12 @@ impl SqliteSink {
     fn take(&mut self) -> Result<SqliteConnection, SinkError> {
         self.connection.take().ok_or_else(|| SinkError::Retry(format!("{}: it is not open", self.place)))
     }
+}
+
+/// Read in each transaction: a replay may write from another process.
+async fn next_id(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+    let top: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM logs").fetch_one(connection).await?;
+    Ok(top.unwrap_or(0) + 1)
 }
 
 /// Commits something with an fsync of the WAL, and with it everything before.

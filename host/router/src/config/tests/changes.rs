@@ -94,6 +94,7 @@ fn what_needs_a_restart_is_named_by_its_key() {
         ("[journal]\nmax_size = '1GiB'", "journal.max_size"),
         ("[journal]\nwhen_full = 'drop_oldest'", "journal.when_full"),
         ("[journal]\nsegment_size = '1MiB'", "journal.segment_size"),
+        ("[journal]\nkeep = '1h'", "journal.keep"),
         ("[journal]\ncompress = true", "journal.compress"),
         ("[journal]\nrecent = '1MiB'", "journal.recent"),
         ("[ingest]\ndefault_level = 'ERROR'", "ingest"),
@@ -116,7 +117,7 @@ fn every_key_of_http_and_journal_is_among_those_that_need_a_restart() {
     .http;
     other.journal = good(
         "[journal]\nsync = 'off'\nmax_size = '1GiB'\nwhen_full = 'drop_oldest'\n\
-        segment_size = '1MiB'\ncompress = true\nrecent = '1MiB'",
+        keep = '1h'\nsegment_size = '1MiB'\ncompress = true\nrecent = '1MiB'",
     )
     .journal;
     let restart = diff(Some(&good(BASE)), &other).restart;

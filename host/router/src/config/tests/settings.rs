@@ -52,6 +52,7 @@ body_timeout = "1m30s"
 sync = "100ms"
 max_size = "1GiB"
 when_full = "drop_oldest"
+keep = "2h"
 segment_size = "8MiB"
 compress = true
 recent = "16MiB"
@@ -95,6 +96,7 @@ default_level = "DEBUG"
     assert_eq!([journal.max_size_bytes, journal.segment_bytes, journal.recent_bytes], [1 << 30, 8 << 20, 16 << 20]);
     assert_eq!(journal.when_full, WhenFull::DropOldest);
     assert!(journal.compress);
+    assert_eq!(journal.keep, Duration::from_secs(7200));
     let filter = &settings.filters[0];
     assert_eq!(filter.name, "one");
     assert_eq!(filter.module, Module::File(PathBuf::from("sub/one.wasm")));

@@ -1,0 +1,284 @@
+//! `weir journal replay`: records of the journal to one sink, once more.
+//!
+//! Reads the journal's files beside a router that may be writing them, and delivers with a sink of its own, so that
+//! neither the router nor the sink's place in the journal has a part in it.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use weir_journal::{Disk, Entry, Journal, OpenError, inspect};
+use weir_record::{Batch, time};
+use weir_sinks::units::Span;
+use weir_sinks::{BuildContext, Indexes, Kind, Replay, Replayed, Selected, SinkError};
+
+use crate::cli::ReplayArgs;
+use crate::commands::quarantine::settings;
+use crate::commands::show;
+use crate::condition::Condition;
+use crate::config::{Settings, SinkSettings};
+use crate::{identity, limits, parts};
+
+/// A moment of the journal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Moment {
+    Sequence(u64),
+    TimeNs(i64),
+}
+
+impl Moment {
+    /// A number, a time, a date, or how long ago.
+    fn read(text: &str, now_ns: i64) -> anyhow::Result<Moment> {
+        if let Ok(sequence) = text.parse() {
+            return Ok(Moment::Sequence(sequence));
+        }
+        if let Ok(ago) = text.parse::<Span>() {
+            let ago_ns = i64::try_from(ago.duration().as_nanos()).unwrap_or(i64::MAX);
+            return Ok(Moment::TimeNs(now_ns.saturating_sub(ago_ns)));
+        }
+        let full = if text.len() == "2026-11-24".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
+        match time::parse_rfc3339(full.as_bytes()) {
+            Some(ns) => Ok(Moment::TimeNs(ns)),
+            None => bail!("`{text}` is no moment; write 2026-11-24T10:00:00Z, 2026-11-24, 2h (ago), or a sequence"),
+        }
+    }
+
+    /// True for an entry before it.
+    fn is_after(self, entry: &Entry) -> bool {
+        match self {
+            Moment::Sequence(sequence) => entry.sequence < sequence,
+            Moment::TimeNs(ns) => entry.time_ns < ns,
+        }
+    }
+
+    /// True for an entry after it.
+    fn is_before(self, entry: &Entry) -> bool {
+        match self {
+            Moment::Sequence(sequence) => entry.sequence > sequence,
+            Moment::TimeNs(ns) => entry.time_ns > ns,
+        }
+    }
+}
+
+pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
+    let settings = settings(&args.stored)?;
+    let now_ns = time::now_ns();
+    let from = Moment::read(&args.from, now_ns)?;
+    let to = args.to.as_deref().map(|to| Moment::read(to, now_ns)).transpose()?;
+    let folder = parts::journal_folder(&settings);
+    if !folder.is_dir() {
+        bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
+    }
+    let (sink, kind) = find(&settings, &args.sink)?;
+    let disk = Disk::new(&folder);
+    // Held to the end, so that no router starts meanwhile.
+    let _alone = kind.is_exclusive.then(|| alone(&settings, &args.sink)).transpose()?;
+    let context = BuildContext {
+        data: settings.data.clone(),
+        base: settings.folder.clone(),
+        journal_id: identity::of_journal(&folder)?,
+        started_ns: now_ns,
+        ..BuildContext::default()
+    };
+    let built = (kind.build)(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)?;
+    let replay = Replay::new(&sink.name, parts::sink(sink).selection, built);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut work = Work {
+        replay,
+        runtime,
+        conditions: &args.conditions,
+        waiting: Vec::new(),
+        waiting_bytes: 0,
+        bar: bar(last_of(&disk, to)?),
+        first_seen: None,
+        found: 0,
+        taken: 0,
+        refused: 0,
+        is_started: false,
+        dry_run: args.dry_run,
+    };
+    let mut outcome = Ok(());
+    let after = match from {
+        Moment::Sequence(sequence) => sequence.saturating_sub(1),
+        Moment::TimeNs(_) => 0,
+    };
+    inspect::entries(&disk, after, |entry| {
+        if from.is_after(&entry) {
+            return true;
+        }
+        if to.is_some_and(|to| to.is_before(&entry)) {
+            return false;
+        }
+        outcome = work.take(entry);
+        outcome.is_ok()
+    })?;
+    outcome.and_then(|()| work.deliver())?;
+    work.bar.finish_and_clear();
+    show::text(&work.summary(&args.sink))?;
+    Ok(if work.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn find<'s>(settings: &'s Settings, name: &str) -> anyhow::Result<(&'s SinkSettings, &'static Kind)> {
+    let Some(sink) = settings.sinks.iter().find(|sink| sink.name == name) else {
+        let names: Vec<_> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
+        bail!("there is no sink `{name}`; there are {}", names.join(", "));
+    };
+    let kind = weir_sinks::kind(&sink.kind).with_context(|| format!("there is no type `{}`", sink.kind))?;
+    Ok((sink, kind))
+}
+
+/// The journal's lock, for a sink whose place is one process's alone.
+fn alone(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
+    let disk = Disk::new(parts::journal_folder(settings));
+    match Journal::open(Arc::new(disk), parts::journal(settings)) {
+        Ok((journal, _)) => Ok(journal),
+        Err(OpenError::Locked { .. }) => bail!(
+            "a router runs on this journal, and the files of sink `{sink}` are its alone; stop it first, or replay into a \
+             sink of another type"
+        ),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where the bar ends: the last sequence, or the newest there is.
+fn last_of(disk: &Disk, to: Option<Moment>) -> anyhow::Result<u64> {
+    if let Some(Moment::Sequence(sequence)) = to {
+        return Ok(sequence);
+    }
+    Ok(inspect::newest(disk, 1)?.last().map_or(0, |entry| entry.sequence))
+}
+
+/// Shown on a terminal only.
+fn bar(last: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} batch {pos} of {len}, {msg}, {elapsed}, {eta} to go")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(last).with_style(style)
+}
+
+struct Work<'a> {
+    replay: Replay,
+    runtime: tokio::runtime::Runtime,
+    conditions: &'a [Condition],
+    waiting: Vec<Selected>,
+    waiting_bytes: usize,
+    bar: ProgressBar,
+    first_seen: Option<u64>,
+    found: u64,
+    taken: u64,
+    refused: u64,
+    is_started: bool,
+    dry_run: bool,
+}
+
+impl Work<'_> {
+    fn take(&mut self, entry: Entry) -> anyhow::Result<()> {
+        let Ok(batch) = Batch::decode(&entry.payload) else {
+            eprintln!("weir: batch {} can't be decoded and is left out", entry.sequence);
+            return Ok(());
+        };
+        // The bar is about what is replayed, not about what comes before.
+        let first = *self.first_seen.get_or_insert(entry.sequence);
+        self.bar.set_length(self.bar.length().unwrap_or(0).max(entry.sequence).max(first));
+        let wanted = |index: &usize| {
+            let record = batch.record(*index);
+            self.replay.selection().takes(record) && self.conditions.iter().all(|condition| condition.holds(record))
+        };
+        // A frame is bounded by the journal's payload bound, far below 2^32 records.
+        let indexes: Vec<u32> = (0..batch.len()).filter(wanted).map(|index| index as u32).collect();
+        self.found += indexes.len() as u64;
+        if indexes.is_empty() {
+            return Ok(());
+        }
+        self.waiting_bytes += entry.payload.len();
+        self.waiting.push(Selected {
+            sequence: entry.sequence,
+            time_ns: entry.time_ns,
+            batch: Arc::new(batch),
+            indexes: Indexes::These(indexes),
+            complete: true,
+        });
+        if self.waiting_bytes >= weir_sinks::limits::ROUND_BYTES { self.deliver() } else { Ok(()) }
+    }
+
+    fn attempt(&mut self, frames: &[Selected]) -> Result<Replayed, SinkError> {
+        let outcome = self.runtime.block_on(async {
+            if !self.is_started {
+                self.replay.start().await?;
+            }
+            self.replay.deliver(frames.to_vec()).await
+        });
+        self.is_started = outcome.is_ok();
+        outcome
+    }
+
+    fn deliver(&mut self) -> anyhow::Result<()> {
+        let frames = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        let Some((first, last)) = frames.first().zip(frames.last()).map(|(f, l)| (f.sequence, l.sequence)) else {
+            return Ok(());
+        };
+        if self.dry_run {
+            return Ok(());
+        }
+        for attempt in 0.. {
+            let failed = match self.attempt(&frames) {
+                Ok(done) => {
+                    self.taken += done.taken;
+                    self.refused += done.refused;
+                    break;
+                }
+                Err(failed) => failed,
+            };
+            let wait = match &failed {
+                SinkError::Later(_, wait) => *wait,
+                _ => Duration::from_secs(1 << attempt.min(5)),
+            };
+            if !failed.is_temporary() || attempt + 1 == limits::REPLAY_ATTEMPTS {
+                self.bar.abandon();
+                let taken = self.taken;
+                return Err(failed).with_context(|| {
+                    format!("{taken} records were taken; go on with --from {first} when this is mended")
+                });
+            }
+            self.bar.println(format!("{failed}; trying again in {} s", wait.as_secs()));
+            if self.bar.is_hidden() {
+                eprintln!("weir: {failed}; trying again in {} s", wait.as_secs());
+            }
+            std::thread::sleep(wait);
+        }
+        self.bar.set_position(last);
+        self.bar.set_message(format!("{} records", self.taken));
+        Ok(())
+    }
+
+    fn summary(&self, sink: &str) -> String {
+        if self.dry_run {
+            return format!("{} records would go to sink `{sink}`\n", self.found);
+        }
+        let mut text = format!("{} records replayed to sink `{sink}`\n", self.taken);
+        if self.refused > 0 {
+            text.push_str(&format!("{} records were refused and stay in the journal\n", self.refused));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_number_a_time_a_date_or_how_long_ago() {
+        let now = 1_764_000_000_000_000_000;
+        let read = |text| Moment::read(text, now).expect(text);
+        assert_eq!(read("17"), Moment::Sequence(17));
+        assert_eq!(read("2h"), Moment::TimeNs(now - 7_200_000_000_000));
+        assert_eq!(read("1970-01-02"), Moment::TimeNs(86_400_000_000_000));
+        assert_eq!(read("1970-01-01T00:00:01Z"), Moment::TimeNs(1_000_000_000));
+        for wrong in ["", "yesterday", "-1", "1970-13-01"] {
+            assert!(Moment::read(wrong, now).expect_err(wrong).to_string().contains("is no moment"));
+        }
+    }
+}

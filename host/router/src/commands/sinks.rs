@@ -1,0 +1,94 @@
+//! `weir sinks`: each sink of the configuration, what it promises, and how it is in the running router.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use weir_sinks::Guarantee;
+
+use crate::cli::SinksArgs;
+use crate::client;
+use crate::commands::{quarantine, show};
+use crate::config::SinkSettings;
+
+/// Before what belongs to the sink named above.
+const INDENT: usize = 17;
+
+pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
+    let settings = quarantine::settings(&args.stored)?;
+    let address = args.address.unwrap_or(settings.http.listen);
+    let health = client::get(address, "/health").and_then(|text| Ok(serde_json::from_str::<Value>(&text)?));
+    let none = Vec::new();
+    let running = health.as_ref().ok().and_then(|health| health["sinks"].as_array()).unwrap_or(&none);
+    let of = |sink: &SinkSettings| running.iter().find(|one| one["name"] == sink.name.as_str());
+    if args.json {
+        let all: Vec<Value> = settings.sinks.iter().map(|sink| as_json(sink, of(sink))).collect();
+        show::json(&all)?;
+    } else {
+        for sink in &settings.sinks {
+            show::text(&about(sink, of(sink)))?;
+        }
+        if let Err(error) = &health {
+            show::text(&format!("\nhow they are is not known: {error:#}\n"))?;
+        }
+    }
+    let all_well = settings.sinks.iter().all(|sink| of(sink).is_some_and(|one| one["state"] == "ok"));
+    Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn guarantee(sink: &SinkSettings) -> &'static str {
+    match weir_sinks::kind(&sink.kind).map(|kind| kind.guarantee) {
+        Some(Guarantee::ExactlyOnce) => "exactly once",
+        Some(Guarantee::AtLeastOnce) => "at least once",
+        Some(Guarantee::BestEffort) | None => "best effort",
+    }
+}
+
+fn as_json(sink: &SinkSettings, running: Option<&Value>) -> Value {
+    let mut shown = running.cloned().unwrap_or_else(|| json!({ "name": sink.name, "state": "unknown" }));
+    shown["type"] = sink.kind.as_str().into();
+    shown["guarantee"] = guarantee(sink).into();
+    shown
+}
+
+/// A few lines for people.
+fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
+    let mut text = format!("{:<16} {:<12} {:<14} {}\n", sink.name, sink.kind, guarantee(sink), state(running));
+    let mut line = |content: String| text.push_str(&format!("{:INDENT$}{content}\n", ""));
+    if let Some(routes) = &sink.routes {
+        line(match routes.is_empty() {
+            true => "a standby: takes what other sinks can't deliver".into(),
+            false => format!("takes the routes {}", routes.join(", ")),
+        });
+    }
+    if !sink.fallback.is_empty() {
+        line(format!("falls back to {}", sink.fallback.join(", then ")));
+    }
+    let Some(running) = running else { return text };
+    let number = |key: &str| running[key].as_u64().unwrap_or_default();
+    line(format!(
+        "{} records, {} refused, {} failed attempts; {} batches to go{}",
+        number("records"),
+        number("rejected"),
+        number("errors"),
+        number("lag_frames"),
+        match running["lag_seconds"].as_f64() {
+            Some(lag) if lag > 0.0 => format!(", {lag:.1} s behind"),
+            _ => String::new(),
+        },
+    ));
+    if let Some(to) = running["fallback"]["to"].as_str() {
+        line(format!("{} records went to `{to}`", running["fallback"]["records"]));
+    }
+    if let Some(error) = running["last_error"].as_str() {
+        line(format!("last error: {error}"));
+    }
+    text
+}
+
+fn state(running: Option<&Value>) -> String {
+    let Some(running) = running else { return "not running".into() };
+    match running["state"].as_str().unwrap_or("unknown") {
+        "retrying" => format!("retrying since {}", show::time(running["since_ns"].as_i64().unwrap_or_default())),
+        other => other.to_owned(),
+    }
+}

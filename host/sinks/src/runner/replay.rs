@@ -1,0 +1,69 @@
+//! Delivering what a person asks for once more: records of the journal to one sink, outside of its own course.
+//!
+//! Used by a command, not by the router. No position moves, so what the sink would have got anyway it gets too.
+
+use super::round::{Done, Round};
+use super::status::Board;
+use crate::select::Selection;
+use crate::sink::{Quarantine, Selected, Sink, SinkError};
+
+/// One sink that is given records.
+pub struct Replay {
+    name: String,
+    sink: Box<dyn Sink>,
+    selection: Selection,
+    board: Board,
+}
+
+/// What became of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Records that the sink took.
+    pub taken: u64,
+    /// Records that it can never take.
+    pub refused: u64,
+}
+
+/// A replayed record that is refused stays where it is: in the journal.
+struct Nowhere;
+
+impl Quarantine for Nowhere {
+    fn put(&self, _: &str, _: &str, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Replay {
+    /// For a sink that was just built.
+    pub fn new(name: &str, selection: Selection, sink: Box<dyn Sink>) -> Replay {
+        Replay { name: name.into(), sink, selection, board: Board::new(name, 0) }
+    }
+
+    /// What the sink takes of its own accord.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    /// Makes the sink ready; again after a failure.
+    pub async fn start(&mut self) -> Result<(), SinkError> {
+        // No position is beyond this: the sink must not take the journal for one that lost its end.
+        self.sink.start(u64::MAX).await.map(drop)
+    }
+
+    /// Delivers frames, durably.
+    pub async fn deliver(&mut self, frames: Vec<Selected>) -> Result<Replayed, SinkError> {
+        let given: usize = frames.iter().map(Selected::len).sum();
+        let mut round = Round {
+            most: self.sink.batching().records,
+            sink: &mut *self.sink,
+            from: &self.name,
+            quarantine: &Nowhere,
+            board: &self.board,
+            stands_in: true,
+            ends_at: None,
+        };
+        let mut done = Done::default();
+        round.deliver(frames, &mut done).await?;
+        Ok(Replayed { taken: done.records, refused: (given as u64).saturating_sub(done.records) })
+    }
+}
