@@ -18,6 +18,7 @@
 //! | `reload.rs` | a changed configuration is taken up; a broken one changes nothing |
 //! | `disk.rs` | a full disk, a damaged journal: a clear error, and nothing lost |
 //! | `quarantine.rs` | what was set aside can be listed and replayed |
+//! | `sinks.rs` | sinks chosen by the environment, falling back, listed, given records once more |
 //! | `commands.rs` | the other commands, and that `--help` helps |
 //! | `filter_test.rs` | cases, fuzzing and comparing of filters; what is written for CI is what parsers read |
 //! | `examples.rs` | the examples run |
@@ -46,4 +47,5 @@ mod quarantine;
 mod reload;
 mod rights;
 mod router;
+mod sinks;
 mod swap;
