@@ -1,4 +1,5 @@
-//! Where records go. Reads the journal, one cursor a sink, and delivers: to the console, to files, to SQLite.
+//! Where records go. Reads the journal, one cursor a sink, and delivers: to the console, to files, to SQLite,
+//! to PostgreSQL.
 //!
 //! Stands last in the flow: `ingest → filters → journal → sinks`. Knows records and the journal and nothing else.
 //!
@@ -11,6 +12,7 @@
 //! | `console.rs` | kind `console` |
 //! | `file/` | kind `file` |
 //! | `sqlite/` | kind `sqlite` |
+//! | `postgres/` | kind `postgres` |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
@@ -22,6 +24,7 @@
 //! |---|---|---|
 //! | `file` | exactly once | cut back to a durable position at the start (`file/store.rs`) |
 //! | `sqlite` | exactly once | the cursor is in the transaction of the rows (`sqlite/mod.rs`) |
+//! | `postgres` | exactly once | the same, and the cursor's row is locked first (`postgres/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -35,9 +38,13 @@ mod file;
 #[cfg(test)]
 mod kill;
 pub mod limits;
+mod postgres;
 mod registry;
 mod runner;
 mod select;
+#[cfg(test)]
+#[path = "../../../tests/servers/mod.rs"]
+mod servers;
 mod sink;
 mod sqlite;
 #[cfg(test)]

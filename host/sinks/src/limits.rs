@@ -109,3 +109,39 @@ pub const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Bytes of a record shown on the console; the rest is cut with a mark.
 pub const CONSOLE_LINE_BYTES: usize = 16 << 10;
+
+/// Records in one PostgreSQL transaction: its fixed cost, a commit's fsync above all, is then small beside its rows'.
+pub const POSTGRES_BATCH: usize = 5000;
+
+/// Most that the options may ask for: a round of the runner seldom has more.
+pub const POSTGRES_BATCH_MOST: usize = 50_000;
+
+/// How long records wait until enough for a PostgreSQL transaction have come together.
+pub const POSTGRES_LINGER: Duration = Duration::from_secs(1);
+
+/// How long connecting to PostgreSQL may take: a host that drops packets never answers.
+pub const POSTGRES_CONNECT: Duration = Duration::from_secs(10);
+
+/// How long one statement of PostgreSQL may take: a COPY of a batch takes well below a second.
+pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(30);
+
+/// How long to wait for a lock in PostgreSQL. Who waits for a table makes others wait behind.
+pub const POSTGRES_LOCK: Duration = Duration::from_secs(5);
+
+/// How much longer than a statement a whole transaction may take before the server counts as gone.
+pub const POSTGRES_GRACE: Duration = Duration::from_secs(10);
+
+/// Bytes of rows that go to PostgreSQL at a time: it reads them while the next are made.
+pub const POSTGRES_COPY_BYTES: usize = 128 << 10;
+
+/// Bytes of a name in PostgreSQL, which cuts longer ones silently.
+pub const POSTGRES_NAME_BYTES: usize = 63;
+
+/// Days back for which a partition is made when there is no retention: ten years of archives can be taken in.
+pub const POSTGRES_DAYS_BACK: i64 = 3653;
+
+/// Days ahead for which a partition is made: beyond any time zone or slow clock, and few enough to be no harm.
+pub const POSTGRES_DAYS_AHEAD: i64 = 7;
+
+/// Rows deleted by one statement of PostgreSQL's retention: some tens of milliseconds.
+pub const POSTGRES_RETENTION_ROWS: u64 = 5000;

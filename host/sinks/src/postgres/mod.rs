@@ -1,0 +1,414 @@
+//! The `postgres` sink: records as rows of a PostgreSQL table.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | the kind, a delivery as one transaction |
+//! | `settings.rs` | options, and how to connect |
+//! | `mapping.rs` | which path of a record feeds which column |
+//! | `table.rs` | the table: made when missing, looked at otherwise |
+//! | `row.rs` | a record as a row, losing nothing |
+//! | `wire.rs` | the text format of COPY |
+//! | `cursor.rs` | how far the journal is, in the same transaction |
+//! | `days.rs` | partitions and retention |
+//! | `fault.rs` | what PostgreSQL's errors mean |
+//!
+//! Guarantee: exactly once. A delivery is one transaction that moves the sink's row in `{prefix}_cursor` and then
+//! COPYs the records; both are there or neither. After a kill -9 on either side, or a COMMIT that nobody answered, the
+//! row says what is held, and the journal goes on after that. `synchronous_commit` is turned on when the server has it
+//! off. Each sink of each journal has its own row, so several routers may write one table; a journal that began anew
+//! has a new id and so a new row.
+//!
+//! What PostgreSQL has lost it no longer has: with `fsync = off`, or after a failover to a standby that was behind,
+//! the rows and the cursor go back together, and Weir delivers again what its journal still has.
+//!
+//! One connection, since the order of records is kept and a transaction is only as fast as its server: a pool would
+//! hold idle ones. It is made when the sink starts, and anew after every failure.
+
+mod cursor;
+mod days;
+mod fault;
+mod mapping;
+mod row;
+mod settings;
+mod table;
+#[cfg(test)]
+pub(crate) mod tests;
+mod wire;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::time::timeout;
+use weir_record::Record;
+use weir_record::time::now_ns;
+
+use self::cursor::Cursor;
+use self::days::Days;
+use self::fault::{classify, lacks_partition};
+use self::mapping::Wanted;
+use self::row::{Kind as Held, Rows};
+use self::settings::PostgresOptions;
+use self::table::{Names, TableError, quoted};
+use crate::limits;
+use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
+use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
+
+/// The kind's line in the registry.
+pub(crate) const KIND: Kind = Kind {
+    name: "postgres",
+    summary: "stores records as rows of a PostgreSQL table, its own or one that is there",
+    guarantee: Guarantee::ExactlyOnce,
+    example: r#"[sink.team]
+type = "postgres"
+url = "postgres://weir@db.example.com/logs?sslmode=verify-full"   # the password from PGPASSWORD or ~/.pgpass
+prefix = "weir"         # tables `weir_logs` and `weir_cursor`, made when they are missing
+retention = "30d"
+partition = "day"       # a partition for each day, dropped whole
+batch = 5000
+linger = "1s"
+
+# A table of your own: which path of a record feeds which column; `*` is everything else.
+# table = "app_events"
+# columns = { at = "timestamp", severity = "level", who = ["context.user.id", "user"], text = "message", data = "*" }
+"#,
+    schema: schema_of::<PostgresOptions>,
+    variables: &[
+        Variable { name: "WEIR_POSTGRES_URL", option: "url" },
+        Variable { name: "PGHOST", option: "host" },
+        Variable { name: "PGPORT", option: "port" },
+        Variable { name: "PGUSER", option: "user" },
+        Variable { name: "PGPASSWORD", option: "password" },
+        Variable { name: "PGDATABASE", option: "database" },
+        Variable { name: "PGSSLMODE", option: "sslmode" },
+        Variable { name: "PGSSLROOTCERT", option: "ca" },
+    ],
+    build,
+};
+
+fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
+    let sink = PostgresSink::new(name, options(name, given)?, &context.journal_id);
+    Ok(Box::new(sink.map_err(|error| format!("sink `{name}`: {error}"))?))
+}
+
+struct PostgresSink {
+    /// Sink and database, for errors.
+    place: String,
+    options: PostgresOptions,
+    connecting: PgConnectOptions,
+    table: String,
+    wanted: Vec<Wanted>,
+    cursor: Cursor,
+    live: Option<Live>,
+    /// The last record that is committed, or passed on purpose; it and those before it are not taken again.
+    held: Option<Position>,
+    /// What looking after the table failed with last, so that it is said once.
+    complaint: String,
+}
+
+/// A connection, and what is known of the table at its other end.
+struct Live {
+    connection: PgConnection,
+    names: Names,
+    rows: Rows,
+    days: Days,
+    /// The COPY statement.
+    copy: String,
+    buffer: Vec<u8>,
+}
+
+/// Why a transaction came to nothing.
+enum Fault {
+    Server(sqlx::Error),
+    /// A record is no row, for this reason.
+    Record(String),
+    /// Somebody else has moved the cursor.
+    Moved,
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(error: sqlx::Error) -> Fault {
+        Fault::Server(error)
+    }
+}
+
+impl PostgresSink {
+    fn new(name: &str, options: PostgresOptions, journal: &str) -> Result<PostgresSink, String> {
+        options.check()?;
+        let connecting = options.connection()?;
+        let wanted = mapping::wanted(options.columns.as_ref())?;
+        let timed = wanted.iter().any(|column| column.paths == ["timestamp"]);
+        if (options.retention.is_some() || options.by_day()) && !timed {
+            return Err("`retention` and `partition` need a column that `timestamp` alone feeds".into());
+        }
+        let host = match connecting.get_socket() {
+            Some(socket) => socket.display().to_string(),
+            None => connecting.get_host().to_string(),
+        };
+        let database = connecting.get_database().unwrap_or(connecting.get_username());
+        Ok(PostgresSink {
+            place: format!("sink `{name}`: database `{database}` at {host}:{}", connecting.get_port()),
+            table: options.table_name(),
+            cursor: Cursor::new(name, journal),
+            options,
+            connecting,
+            wanted,
+            live: None,
+            held: None,
+            complaint: String::new(),
+        })
+    }
+
+    /// How long a transaction may take, so that a server that hangs is noticed.
+    fn patience(&self) -> Duration {
+        self.options.statement_timeout.duration() + limits::POSTGRES_GRACE
+    }
+
+    fn fault(&self, error: &sqlx::Error) -> SinkError {
+        classify(&self.place, error)
+    }
+
+    async fn connect(&self) -> Result<PgConnection, SinkError> {
+        let wait = self.options.connect_timeout.duration();
+        let mut connection = match timeout(wait, self.connecting.connect()).await {
+            Ok(connected) => connected.map_err(|error| self.fault(&error))?,
+            Err(_) => {
+                let wait = self.options.connect_timeout;
+                return Err(SinkError::Retry(format!("{}: it didn't answer within {wait}", self.place)));
+            }
+        };
+        let sql = "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false), \
+                   set_config('idle_in_transaction_session_timeout', $3, false), \
+                   set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false), \
+                   pg_is_in_recovery()";
+        let ms = |wait: Duration| wait.as_millis().to_string();
+        let session: (String, String, String, String, bool) = sqlx::query_as(sql)
+            .bind(ms(self.options.statement_timeout.duration()))
+            .bind(ms(self.options.lock_timeout.duration()))
+            .bind(ms(self.patience()))
+            .fetch_one(&mut connection)
+            .await
+            .map_err(|error| self.fault(&error))?;
+        if session.4 {
+            let text = "it is a standby that only reads; waiting until it is promoted";
+            return Err(SinkError::Retry(format!("{}: {text}", self.place)));
+        }
+        Ok(connection)
+    }
+
+    async fn prepare(&mut self, mut connection: PgConnection) -> Result<Live, TableError> {
+        let names = Names::find(&mut connection, self.options.schema.as_deref()).await?;
+        let by_day = self.options.by_day();
+        let table = table::prepare(&mut connection, &names, &self.table, &self.wanted, by_day).await?;
+        let timed = self.wanted.iter().position(|column| column.paths == ["timestamp"]);
+        let time = timed.map(|at| (table.columns[at].name.clone(), table.columns[at].kind.clone()));
+        if by_day && table.ranged_by.is_none_or(|column| time.as_ref().is_none_or(|(name, _)| *name != column)) {
+            return Err(TableError::Unfit(format!(
+                "table `{}` has no partitions by ranges of its time; leave out `partition`, or give another `table`",
+                self.table
+            )));
+        }
+        if self.options.retention.is_some() && !by_day {
+            let unfit = match &time {
+                _ if table.partitioned => Some("has partitions: set `partition = \"day\"`, or drop them yourself"),
+                Some((_, Held::Json | Held::Other)) => Some("has its time in a column that isn't ordered by time"),
+                _ => None,
+            };
+            if let Some(reason) = unfit {
+                let table = &self.table;
+                return Err(TableError::Unfit(format!("`retention` can't be kept: table `{table}` {reason}")));
+            }
+        }
+        self.cursor.prepare(&mut connection, &names, &self.options.cursor_name()).await?;
+        let columns: Vec<String> = table.columns.iter().map(|column| quoted(&column.name)).collect();
+        let copy = format!("COPY {}({}) FROM STDIN", names.qualified(&self.table), columns.join(","));
+        let retention = self.options.retention.map(|span| span.duration());
+        Ok(Live {
+            connection,
+            names,
+            rows: Rows::new(table.columns, &self.wanted),
+            days: Days::new(time, retention, by_day),
+            copy,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Reads the cursor, and puts it back when it was written from a journal that has since lost its end.
+    async fn read_state(&mut self, live: &mut Live, last_sequence: u64) -> Result<Option<u64>, SinkError> {
+        let read = self.cursor.read(&mut live.connection).await;
+        self.held = read.map_err(|error| self.fault(&error))?;
+        let Some(held) = self.held else { return Ok(None) };
+        if held.sequence <= last_sequence {
+            return Ok(Some(held.last_whole_frame()));
+        }
+        let back = Position::whole(last_sequence);
+        match self.cursor.advance(&mut live.connection, self.held, back).await {
+            Ok(true) => self.held = Some(back),
+            Ok(false) => return Err(self.moved()),
+            Err(error) => return Err(self.fault(&error)),
+        }
+        Ok(Some(held.sequence))
+    }
+
+    fn moved(&self) -> SinkError {
+        SinkError::Retry(format!(
+            "{}: another session has moved this sink's cursor; does another weir run with the same journal?",
+            self.place
+        ))
+    }
+
+    /// Writes records and the cursor in one transaction.
+    async fn write(&self, live: &mut Live, batches: &[Selected]) -> Result<Option<Position>, Fault> {
+        let last = batches.last().map(Selected::end);
+        let Some(to) = last.max(self.held).filter(|to| Some(*to) != self.held) else { return Ok(self.held) };
+        let records = || {
+            let all = batches.iter().flat_map(Selected::iter);
+            all.filter(|(at, _)| self.held.is_none_or(|held| *at > held)).map(|(_, record)| record)
+        };
+        let now = now_ns();
+        let mut days = BTreeSet::new();
+        for record in records() {
+            days.extend(live.days.day_of(record.timestamp(), now).map_err(Fault::Record)?);
+        }
+        live.days.make(&mut live.connection, &live.names, &self.table, &days).await?;
+        let mut transaction = live.connection.begin().await?;
+        if !self.cursor.advance(&mut transaction, self.held, to).await? {
+            return Err(Fault::Moved);
+        }
+        match copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records()).await {
+            Ok(()) => transaction.commit().await?,
+            Err(fault) => {
+                // The fault is what counts; a connection that can't even roll back is found broken at the next use.
+                let _ = transaction.rollback().await;
+                return Err(fault);
+            }
+        }
+        Ok(Some(to))
+    }
+
+    /// What a failed transaction means. The connection is given back when the next one may use it.
+    fn failed(&mut self, fault: Fault, mut live: Live) -> SinkError {
+        let error = match fault {
+            Fault::Moved => self.moved(),
+            Fault::Record(reason) => SinkError::Reject(format!("{}: {reason}", self.place)),
+            Fault::Server(error) => {
+                if lacks_partition(&error) {
+                    live.days.forget();
+                }
+                self.fault(&error)
+            }
+        };
+        if matches!(error, SinkError::Reject(_)) {
+            self.live = Some(live);
+        }
+        error
+    }
+
+    fn take(&mut self) -> Result<Live, SinkError> {
+        self.live.take().ok_or_else(|| SinkError::Retry(format!("{}: it is not connected", self.place)))
+    }
+}
+
+/// Sends records as they are made into rows, so that no more than a piece of them is in memory twice.
+async fn copy<'a>(
+    connection: &mut PgConnection,
+    statement: &str,
+    rows: &mut Rows,
+    buffer: &mut Vec<u8>,
+    records: impl Iterator<Item = Record<'a>>,
+) -> Result<(), Fault> {
+    let mut copy = connection.copy_in_raw(statement).await?;
+    buffer.clear();
+    for record in records {
+        if let Err(reason) = rows.push(record, buffer) {
+            copy.abort("a record is no row").await?;
+            return Err(Fault::Record(reason));
+        }
+        if buffer.len() >= limits::POSTGRES_COPY_BYTES {
+            copy.send(&buffer[..]).await?;
+            buffer.clear();
+        }
+    }
+    copy.send(&buffer[..]).await?;
+    copy.finish().await?;
+    Ok(())
+}
+
+#[async_trait]
+impl Sink for PostgresSink {
+    async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError> {
+        self.live = None;
+        let connection = self.connect().await?;
+        let patience = self.patience();
+        let late = SinkError::Retry(format!("{}: it didn't answer in time", self.place));
+        let mut live = match timeout(patience, self.prepare(connection)).await {
+            Err(_) => return Err(late),
+            Ok(Ok(live)) => live,
+            Ok(Err(TableError::Unfit(reason))) => return Err(SinkError::Fatal(format!("{}: {reason}", self.place))),
+            // While tables are made no record is at fault.
+            Ok(Err(TableError::Server(error))) => {
+                return Err(match self.fault(&error) {
+                    SinkError::Reject(text) => SinkError::Retry(text),
+                    other => other,
+                });
+            }
+        };
+        let held = match timeout(patience, self.read_state(&mut live, last_sequence)).await {
+            Ok(held) => held?,
+            Err(_) => return Err(late),
+        };
+        self.live = Some(live);
+        Ok(held)
+    }
+
+    fn batching(&self) -> Batching {
+        Batching { records: self.options.batch, linger: self.options.linger.duration() }
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let mut live = self.take()?;
+        match timeout(self.patience(), self.write(&mut live, batches)).await {
+            Ok(Ok(held)) => self.held = held,
+            Ok(Err(fault)) => return Err(self.failed(fault, live)),
+            // Whether it was committed says the cursor, at the next start.
+            Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
+        }
+        self.live = Some(live);
+        Ok(Delivered::default())
+    }
+
+    /// Nothing: a commit is durable.
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn tend(&mut self) -> Result<bool, SinkError> {
+        if self.options.retention.is_none() && !self.options.by_day() {
+            return Ok(false);
+        }
+        let mut live = self.take()?;
+        let until = Instant::now() + Duration::from_millis(limits::RETENTION_MS);
+        let mut more = true;
+        while more && Instant::now() < until {
+            let tended = live.days.tend(&mut live.connection, &live.names, &self.table);
+            more = match timeout(self.patience(), tended).await {
+                Ok(Ok(more)) => more,
+                Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
+                // Old records that can't be deleted must not keep new ones out.
+                Ok(Err(error)) if error.as_database_error().is_some() => {
+                    let text = self.fault(&error).to_string();
+                    if text != self.complaint {
+                        tracing::warn!("old records stay: {text}");
+                        self.complaint = text;
+                    }
+                    false
+                }
+                Ok(Err(error)) => return Err(self.fault(&error)),
+            };
+        }
+        self.live = Some(live);
+        Ok(more)
+    }
+}

@@ -1,0 +1,283 @@
+//! Options of a `postgres` sink, and the connection that they describe.
+//!
+//! Nothing here opens anything. What a URL says goes before the single options, so that a password can come from the
+//! environment while the rest stands in the configuration.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use reqwest::Url;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sqlx::ConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use super::mapping::Feed;
+use crate::limits;
+use crate::units::Span;
+
+/// Options of a `postgres` sink.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresOptions {
+    /// `postgres://user:password@host:port/database?sslmode=verify-full`; what it leaves out, the options below fill.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The server's name, or the folder of its socket.
+    #[serde(default)]
+    pub host: Option<String>,
+    /// The server's port; 5432 unless given.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+    /// Who Weir is to the server; the system's user unless given.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The password; `~/.pgpass` is asked when there is none.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// The database; named as the user unless given.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// Whether the connection is encrypted, and the server's certificate checked; `prefer` unless given.
+    #[serde(default)]
+    pub sslmode: Option<SslMode>,
+    /// A PEM file with the authority that signed the server's certificate.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// What the names of Weir's tables begin with: `weir` makes `weir_logs` and `weir_cursor`.
+    #[serde(default = "default_prefix")]
+    pub prefix: String,
+    /// The schema of the tables, made when it is missing; unless given, the first of the server's search path.
+    #[serde(default)]
+    pub schema: Option<String>,
+    /// The table; `{prefix}_logs` unless given. It is made when it is missing.
+    #[serde(default)]
+    pub table: Option<String>,
+    /// Which path of a record feeds which column, instead of the default's: `column = "path"`. Of a list of paths the
+    /// first is taken that a record has. `*` is everything that feeds no other column, as JSON.
+    #[serde(default)]
+    pub columns: Option<BTreeMap<String, Feed>>,
+    /// Records older than this, by their own time, are deleted; absent: never.
+    #[serde(default)]
+    pub retention: Option<Span>,
+    /// `day`: the table has a partition for each day (UTC), which retention drops whole.
+    #[serde(default)]
+    pub partition: Partition,
+    /// Most records of one transaction.
+    #[serde(default = "default_batch")]
+    #[schemars(range(min = 1, max = 50_000))]
+    pub batch: usize,
+    /// How long records may wait until so many have come together.
+    #[serde(default = "default_linger")]
+    pub linger: Span,
+    /// How long connecting may take.
+    #[serde(default = "default_connect_timeout")]
+    pub connect_timeout: Span,
+    /// How long one statement may take.
+    #[serde(default = "default_statement_timeout")]
+    pub statement_timeout: Span,
+    /// How long a statement may wait for a lock that somebody else holds.
+    #[serde(default = "default_lock_timeout")]
+    pub lock_timeout: Span,
+}
+
+/// As in every client of PostgreSQL.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted when the server takes nothing else.
+    Allow,
+    /// Encrypted when the server can.
+    Prefer,
+    /// Encrypted, whoever the server is.
+    Require,
+    /// Encrypted, with a certificate of a trusted authority.
+    VerifyCa,
+    /// Encrypted, with a certificate of a trusted authority for this very host.
+    VerifyFull,
+}
+
+/// How the table is cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Partition {
+    /// One table.
+    #[default]
+    None,
+    /// A partition a day.
+    Day,
+}
+
+fn default_prefix() -> String {
+    "weir".into()
+}
+
+fn default_batch() -> usize {
+    limits::POSTGRES_BATCH
+}
+
+fn default_linger() -> Span {
+    Span(limits::POSTGRES_LINGER)
+}
+
+fn default_connect_timeout() -> Span {
+    Span(limits::POSTGRES_CONNECT)
+}
+
+fn default_statement_timeout() -> Span {
+    Span(limits::POSTGRES_STATEMENT)
+}
+
+fn default_lock_timeout() -> Span {
+    Span(limits::POSTGRES_LOCK)
+}
+
+impl PostgresOptions {
+    /// The table's name.
+    pub fn table_name(&self) -> String {
+        self.table.clone().unwrap_or_else(|| format!("{}_logs", self.prefix))
+    }
+
+    /// The name of the table that holds the cursors.
+    pub fn cursor_name(&self) -> String {
+        format!("{}_cursor", self.prefix)
+    }
+
+    /// Whether each day has a partition.
+    pub fn by_day(&self) -> bool {
+        self.partition == Partition::Day
+    }
+
+    /// What is wrong with the options, so far as that can be said without a server.
+    pub fn check(&self) -> Result<(), String> {
+        if self.url.is_none() && self.host.is_none() {
+            return Err("it needs `url` (or WEIR_POSTGRES_URL) or `host` (or PGHOST): where is the server?".into());
+        }
+        if !(1..=limits::POSTGRES_BATCH_MOST).contains(&self.batch) {
+            return Err(format!("`batch` must be between 1 and {}", limits::POSTGRES_BATCH_MOST));
+        }
+        let waits = [
+            ("connect_timeout", self.connect_timeout),
+            ("statement_timeout", self.statement_timeout),
+            ("lock_timeout", self.lock_timeout),
+        ];
+        if let Some((name, _)) = waits.iter().find(|(_, wait)| wait.duration() < Duration::from_millis(1)) {
+            return Err(format!("`{name}` must be at least \"1ms\""));
+        }
+        // Room for what is appended: `_p20261120`, `_cursor`.
+        let longest = limits::POSTGRES_NAME_BYTES - "_p00000000".len();
+        for (option, name) in [("prefix", self.cursor_name()), ("table", self.table_name())] {
+            if name.len() > longest || name.contains('\0') || name.is_empty() {
+                return Err(format!("`{option}` makes the name `{name}`: a table's has 1 to {longest} bytes"));
+            }
+        }
+        if self.schema.as_ref().is_some_and(|name| name.is_empty() || name.contains('\0')) {
+            return Err("`schema` must be a name; leave it out for the server's search path".into());
+        }
+        Ok(())
+    }
+
+    /// How to connect. Reads the `PG…` variables and `~/.pgpass` as other clients do; an error holds no secret.
+    pub fn connection(&self) -> Result<PgConnectOptions, String> {
+        let mut said = Url::parse("postgres://").map_err(|error| error.to_string())?;
+        let mut options = PgConnectOptions::new();
+        if let Some(text) = &self.url {
+            said = Url::parse(text).map_err(|error| format!("`url` is not a URL: {error}"))?;
+            if !matches!(said.scheme(), "postgres" | "postgresql") {
+                return Err("`url` must begin with `postgres://`".into());
+            }
+            options = PgConnectOptions::from_str(text).map_err(|_| "`url` is not one for PostgreSQL".to_string())?;
+        }
+        let asks = |keys: &[&str]| said.query_pairs().any(|(key, _)| keys.contains(&&*key));
+        if let Some(host) = self.host.as_ref().filter(|_| !said.has_host() && !asks(&["host", "hostaddr"])) {
+            options = if host.starts_with('/') { options.socket(host) } else { options.host(host) };
+        }
+        if let Some(port) = self.port.filter(|_| said.port().is_none() && !asks(&["port"])) {
+            options = options.port(port);
+        }
+        if let Some(user) = self.user.as_ref().filter(|_| said.username().is_empty() && !asks(&["user"])) {
+            options = options.username(user);
+        }
+        if let Some(password) = self.password.as_ref().filter(|_| said.password().is_none() && !asks(&["password"])) {
+            options = options.password(password);
+        }
+        if let Some(database) = self.database.as_ref().filter(|_| said.path().len() <= 1 && !asks(&["dbname"])) {
+            options = options.database(database);
+        }
+        if let Some(mode) = self.sslmode.filter(|_| !asks(&["sslmode", "ssl-mode"])) {
+            options = options.ssl_mode(match mode {
+                SslMode::Disable => PgSslMode::Disable,
+                SslMode::Allow => PgSslMode::Allow,
+                SslMode::Prefer => PgSslMode::Prefer,
+                SslMode::Require => PgSslMode::Require,
+                SslMode::VerifyCa => PgSslMode::VerifyCa,
+                SslMode::VerifyFull => PgSslMode::VerifyFull,
+            });
+        }
+        if let Some(ca) = self.ca.as_ref().filter(|_| !asks(&["sslrootcert", "ssl-root-cert", "ssl-ca"])) {
+            options = options.ssl_root_cert(ca);
+        }
+        Ok(options.application_name("weir").disable_statement_logging())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn options(given: Value) -> PostgresOptions {
+        serde_json::from_value(given).expect("options")
+    }
+
+    #[test]
+    fn what_the_url_says_goes_before_and_the_rest_is_filled_in() {
+        let with = |url: &str| {
+            let given =
+                json!({ "url": url, "host": "other", "port": 1, "user": "o", "database": "od", "password": "pw" });
+            options(given).connection().expect("fine")
+        };
+        let full = with("postgres://me:secret@db:5433/logs");
+        assert_eq!((full.get_host(), full.get_port(), full.get_username()), ("db", 5433, "me"));
+        assert_eq!(full.get_database(), Some("logs"));
+        let bare = with("postgresql://db");
+        assert_eq!((bare.get_host(), bare.get_port(), bare.get_username()), ("db", 1, "o"));
+        assert_eq!(bare.get_database(), Some("od"));
+        assert!(bare.to_url_lossy().as_str().contains("o:pw@"), "the password is filled in");
+        let socket = options(json!({ "host": "/run/postgresql" })).connection().expect("fine");
+        assert_eq!(socket.get_socket().map(|path| path.to_string_lossy().into_owned()), Some("/run/postgresql".into()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_by_the_options_name_and_without_the_secret() {
+        for (given, named) in [
+            (json!({}), "WEIR_POSTGRES_URL"),
+            (json!({ "host": "db", "batch": 0 }), "`batch`"),
+            (json!({ "host": "db", "batch": 50_001 }), "`batch`"),
+            (json!({ "host": "db", "lock_timeout": "0" }), "`lock_timeout`"),
+            (json!({ "host": "db", "table": "" }), "`table`"),
+            (json!({ "host": "db", "prefix": "x".repeat(60) }), "`prefix`"),
+            (json!({ "host": "db", "schema": "" }), "`schema`"),
+        ] {
+            let error = options(given).check().expect_err(named);
+            assert!(error.contains(named), "{error}");
+        }
+        for url in [
+            "secret",
+            "mysql://me:secret@db/",
+            "postgres://me:secret@db:99999/",
+            "postgres://me:secret@db/?sslmode=secret",
+        ] {
+            let error = options(json!({ "url": url })).connection().map(drop).expect_err(url);
+            assert!(error.contains("`url`") && !error.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The table: made when it is missing, otherwise looked at, so that what doesn't fit is said at the start, by column.
+//!
+//! A table that is there is never changed. Identifiers come from the options and go into statements quoted; nothing
+//! else of the options does.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::mapping::Wanted;
+use super::row::{Column, Kind};
+
+/// Locked while something is made, so that routers that start together don't get in each other's way. "WeirPg".
+const MAKING_LOCK: i64 = 0x5765_6972_5067;
+
+/// The schema that everything lies in.
+pub struct Names {
+    pub schema: String,
+}
+
+/// The table as it is.
+pub struct Table {
+    pub columns: Vec<Column>,
+    /// It is cut by days or otherwise.
+    pub partitioned: bool,
+    /// The one column by whose ranges it is cut.
+    pub ranged_by: Option<String>,
+}
+
+/// Why a table can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// A person must change the table or the options.
+    #[error("{0}")]
+    Unfit(String),
+    /// The server failed.
+    #[error(transparent)]
+    Server(#[from] sqlx::Error),
+}
+
+/// An identifier as SQL takes it, whatever it holds.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+impl Names {
+    /// The schema of the options, made when it is missing, or the first of the search path.
+    pub async fn find(connection: &mut PgConnection, schema: Option<&str>) -> Result<Names, TableError> {
+        let Some(schema) = schema else {
+            let current: Option<String> =
+                sqlx::query_scalar("SELECT current_schema()::text").fetch_one(connection).await?;
+            let none = || TableError::Unfit("the user's search path has no schema; set `schema`".into());
+            return Ok(Names { schema: current.ok_or_else(none)? });
+        };
+        let names = Names { schema: schema.into() };
+        let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
+            .bind(schema)
+            .fetch_one(&mut *connection)
+            .await?;
+        if !there {
+            let sql = format!("CREATE SCHEMA IF NOT EXISTS {}", quoted(schema));
+            names.making(connection, "", &[sql]).await?;
+        }
+        Ok(names)
+    }
+
+    /// A name for statements.
+    pub fn qualified(&self, name: &str) -> String {
+        format!("{}.{}", quoted(&self.schema), quoted(name))
+    }
+
+    /// What kind of relation has the name: `r` table, `p` partitioned table, `v` view …
+    pub async fn kind_of(&self, connection: &mut PgConnection, name: &str) -> Result<Option<String>, sqlx::Error> {
+        let sql = "SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE n.nspname = $1 AND c.relname = $2";
+        sqlx::query_scalar(sql).bind(&self.schema).bind(name).fetch_optional(connection).await
+    }
+
+    /// Makes the relation of that name by these statements, in one transaction, unless another Weir was faster.
+    pub async fn making(
+        &self,
+        connection: &mut PgConnection,
+        name: &str,
+        statements: &[String],
+    ) -> Result<(), sqlx::Error> {
+        let mut transaction = connection.begin().await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MAKING_LOCK).execute(&mut *transaction).await?;
+        if self.kind_of(&mut transaction, name).await?.is_some() {
+            return Ok(());
+        }
+        for sql in statements {
+            sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await
+    }
+}
+
+/// Makes the table when it is missing, and looks at it.
+pub async fn prepare(
+    connection: &mut PgConnection,
+    names: &Names,
+    name: &str,
+    wanted: &[Wanted],
+    by_day: bool,
+) -> Result<Table, TableError> {
+    let kind = match names.kind_of(connection, name).await? {
+        Some(kind) => kind,
+        None => {
+            names.making(connection, name, &statements(names, name, wanted, by_day)?).await?;
+            names.kind_of(connection, name).await?.unwrap_or_default()
+        }
+    };
+    if !matches!(kind.as_str(), "r" | "p" | "f") {
+        return Err(TableError::Unfit(format!("`{name}` is no table; give another `table`")));
+    }
+    let columns = columns(connection, names, name, wanted).await?;
+    let sql = "SELECT a.attname::text FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid \
+               JOIN pg_namespace n ON n.oid = c.relnamespace \
+               JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0] \
+               WHERE p.partstrat = 'r' AND p.partnatts = 1 AND n.nspname = $1 AND c.relname = $2";
+    let ranged_by = sqlx::query_scalar(sql).bind(&names.schema).bind(name).fetch_optional(connection).await?;
+    Ok(Table { columns, partitioned: kind == "p", ranged_by })
+}
+
+/// The statements that make it.
+fn statements(names: &Names, name: &str, wanted: &[Wanted], by_day: bool) -> Result<Vec<String>, TableError> {
+    let table = names.qualified(name);
+    let column_of = |path: &str| wanted.iter().find(|column| column.takes(path)).map(|column| quoted(&column.name));
+    let time = column_of("timestamp");
+    let mut lines = Vec::new();
+    if !wanted.iter().any(|column| column.name == "id") {
+        lines.push(if by_day { "id bigserial".into() } else { "id bigserial PRIMARY KEY".into() });
+    }
+    lines.extend(wanted.iter().map(|column| format!("{} {}", quoted(&column.name), column.sql)));
+    if !wanted.iter().any(|column| column.name == "created_at") {
+        lines.push("created_at timestamptz DEFAULT now()".into());
+    }
+    let mut cut = String::new();
+    if by_day {
+        let unfit = || TableError::Unfit("`partition = \"day\"` needs a column that `timestamp` feeds".into());
+        let time = time.as_ref().ok_or_else(unfit)?;
+        if lines[0].starts_with("id ") {
+            lines.push(format!("PRIMARY KEY (id, {time})"));
+        }
+        cut = format!(" PARTITION BY RANGE ({time})");
+    }
+    let mut statements = vec![format!("CREATE TABLE {table}({}){cut}", lines.join(", "))];
+    let (level, source) = (column_of("level"), column_of("source"));
+    let together: Vec<_> = [&time, &level, &source].into_iter().flatten().cloned().collect();
+    let single = [time.map(|time| format!("{time} DESC")), level, source, column_of("hostname")];
+    let mut indexes: Vec<String> = single.into_iter().flatten().collect();
+    if together.len() == 3 {
+        indexes.push(together.join(", "));
+    }
+    statements.extend(indexes.iter().map(|columns| format!("CREATE INDEX ON {table} ({columns})")));
+    Ok(statements)
+}
+
+/// A column as the catalogue has it: name, type, type modifier, must not be null, has a default, is computed, as written.
+type Found = (String, String, i32, bool, bool, bool, String);
+
+async fn columns(
+    connection: &mut PgConnection,
+    names: &Names,
+    name: &str,
+    wanted: &[Wanted],
+) -> Result<Vec<Column>, TableError> {
+    let sql = "SELECT a.attname::text, t.typname::text, a.atttypmod, a.attnotnull, \
+               a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', format_type(a.atttypid, a.atttypmod) \
+               FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_class c ON c.oid = a.attrelid \
+               JOIN pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+    let found: Vec<Found> = sqlx::query_as(sql).bind(&names.schema).bind(name).fetch_all(connection).await?;
+    let mut columns = Vec::with_capacity(wanted.len());
+    let mut faults = Vec::new();
+    for column in wanted {
+        let Some((_, kind, modifier, required, _, computed, written)) = found.iter().find(|f| f.0 == column.name)
+        else {
+            faults.push(format!(
+                "it has no column `{0}`: `ALTER TABLE {1} ADD COLUMN {2} {3}`, or leave `{0}` out of `columns`",
+                column.name,
+                names.qualified(name),
+                quoted(&column.name),
+                column.sql.trim_end_matches(" NOT NULL")
+            ));
+            continue;
+        };
+        let kind = Kind::of(kind, *modifier);
+        match unfit(column, &kind, *computed) {
+            Some(reason) => faults.push(format!(
+                "column `{}` is {written}, {reason}; change its type or what feeds it in `columns`",
+                column.name
+            )),
+            None => columns.push(Column { name: column.name.clone(), kind, required: *required }),
+        }
+    }
+    let unfed = |f: &&Found| f.3 && !f.4 && !f.5 && !wanted.iter().any(|column| column.name == f.0);
+    faults.extend(found.iter().filter(unfed).map(|(name, ..)| {
+        format!("column `{name}` must not be null and nothing feeds it: name a path for it in `columns`, or give it a default")
+    }));
+    match faults.is_empty() {
+        true => Ok(columns),
+        false => Err(TableError::Unfit(format!("table `{name}` doesn't fit: {}", faults.join("; ")))),
+    }
+}
+
+/// Why a column can't hold what is to feed it.
+fn unfit(column: &Wanted, kind: &Kind, computed: bool) -> Option<&'static str> {
+    let text = matches!(kind, Kind::Text { .. } | Kind::Json | Kind::Other);
+    let number = matches!(kind, Kind::Int { most: i64::MAX, .. } | Kind::Numeric);
+    if computed {
+        return Some("which the server computes itself");
+    }
+    if column.is_rest() {
+        let holds = matches!(kind, Kind::Json | Kind::Text { most: None });
+        return (!holds).then_some("which can't hold everything else as JSON (jsonb, json and text can)");
+    }
+    if column.paths == ["timestamp"] && !(text || number || matches!(kind, Kind::Time | Kind::Date)) {
+        return Some("which can't hold a time (timestamptz can, and bigint holds its nanoseconds)");
+    }
+    let texts = ["level", "source", "message"];
+    let only_text = column.paths.iter().all(|path| texts.contains(&path.as_str()));
+    (only_text && !text).then_some("which can't hold text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_is_one_whatever_it_holds() {
+        assert_eq!(quoted("logs"), "\"logs\"");
+        assert_eq!(quoted("a\"; DROP TABLE b; --"), "\"a\"\"; DROP TABLE b; --\"");
+    }
+}
