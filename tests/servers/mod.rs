@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "no test uses every server")]
 
+pub mod intake;
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};

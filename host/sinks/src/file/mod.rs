@@ -59,6 +59,7 @@ min_level = "INFO"
 "#,
     schema: schema_of::<FileOptions>,
     variables: &[],
+    min_level: None,
     build,
 };
 
