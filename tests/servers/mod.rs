@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "no test uses every server")]
 
+pub mod intake;
 pub mod postgres;
 
 use std::net::{SocketAddr, TcpListener, TcpStream};

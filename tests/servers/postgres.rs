@@ -164,7 +164,8 @@ fn other_user() -> Option<(u32, u32)> {
         return None;
     }
     let users = fs::read_to_string("/etc/passwd").expect("readable");
-    let line = users.lines().find(|line| line.starts_with("postgres:")).expect("a user `postgres`; install `postgresql`");
+    let line =
+        users.lines().find(|line| line.starts_with("postgres:")).expect("a user `postgres`; install `postgresql`");
     let fields: Vec<&str> = line.split(':').collect();
     Some((fields[2].parse().expect("a user id"), fields[3].parse().expect("a group id")))
 }

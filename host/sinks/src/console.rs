@@ -38,6 +38,7 @@ min_level = "INFO"
 "#,
     schema: schema_of::<ConsoleOptions>,
     variables: &[],
+    min_level: None,
     build,
 };
 

@@ -13,6 +13,8 @@
 //! | `file/` | kind `file` |
 //! | `sqlite/` | kind `sqlite` |
 //! | `postgres/` | kind `postgres` |
+//! | `http/` | kind `http` |
+//! | `parcel.rs` | many records as one body of bounded size |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
@@ -25,6 +27,7 @@
 //! | `file` | exactly once | cut back to a durable position at the start (`file/store.rs`) |
 //! | `sqlite` | exactly once | the cursor is in the transaction of the rows (`sqlite/mod.rs`) |
 //! | `postgres` | exactly once | the same, and the cursor's row is locked first (`postgres/mod.rs`) |
+//! | `http` | at least once | a repetition within one run has the key of the first attempt (`http/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -35,9 +38,11 @@
 mod compliance;
 mod console;
 mod file;
+mod http;
 #[cfg(test)]
 mod kill;
 pub mod limits;
+mod parcel;
 mod postgres;
 mod registry;
 mod runner;

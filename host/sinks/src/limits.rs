@@ -145,3 +145,71 @@ pub const POSTGRES_DAYS_AHEAD: i64 = 7;
 
 /// Rows deleted by one statement of PostgreSQL's retention: some tens of milliseconds.
 pub const POSTGRES_RETENTION_ROWS: u64 = 5000;
+
+/// How long a connection to a server may take to be made, when the options don't say: over a lossy line a few attempts.
+pub const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// How long a request may take until its answer has come, when the options don't say: a busy server's minute is
+/// shared by a delivery and its repetition.
+pub const REQUEST_TIME: Duration = Duration::from_secs(30);
+
+/// How long records wait for more before they are posted, when the options don't say: a request costs a round trip.
+pub const POST_LINGER: Duration = Duration::from_secs(1);
+
+/// Records of one request when the options don't say: a few hundred KiB, which servers take without complaint.
+pub const POST_RECORDS: usize = 1000;
+
+/// Records of one request at most, whatever the options say: a request is held in memory as a whole.
+pub const MOST_POST_RECORDS: usize = 100_000;
+
+/// Bytes of one request's body before compression, when the options don't say: most servers' own bounds are higher.
+pub const POST_BYTES: u64 = 5 << 20;
+
+/// Bytes of one request's body before compression that options may ask for: it is held in memory.
+pub const MOST_POST_BYTES: u64 = 64 << 20;
+
+/// Bytes of one Datadog request before compression. Their bound is 5 MB; nobody says whose megabytes.
+pub const DATADOG_BYTES: usize = 5_000_000;
+
+/// Entries of one Datadog request: their bound.
+pub const DATADOG_ENTRIES: usize = 1000;
+
+/// Bytes of one entry as JSON: Datadog cuts what is longer, in the middle of whatever stands there.
+pub const DATADOG_ENTRY_BYTES: usize = 1_000_000;
+
+/// Bytes of a service, host or tag in an entry that is too long as a whole; Datadog cuts tags at 200 characters.
+pub const DATADOG_LABEL_BYTES: usize = 200;
+
+/// Names of fields that an entry lists as left out.
+pub const DATADOG_NAMES_LEFT_OUT: usize = 20;
+
+/// Blocks of one Slack message: their bound.
+pub const SLACK_BLOCKS: usize = 50;
+
+/// Characters of a section's text: Slack's bound.
+pub const SLACK_SECTION_CHARS: usize = 3000;
+
+/// Characters of one message's messages together: more would fill a screen that people read while something burns.
+pub const SLACK_MESSAGE_CHARS: usize = 12_000;
+
+/// Characters of the other fields that a section shows.
+pub const SLACK_FIELDS_CHARS: usize = 400;
+
+/// Characters of a source in a section.
+pub const SLACK_SOURCE_CHARS: usize = 100;
+
+/// Distinct kinds of record that one Slack message shows, when the options don't say.
+pub const SLACK_GROUPS: usize = 20;
+
+/// Distinct kinds of record that one Slack message can show: a block each, beside one for the heading and one for the
+/// rest.
+pub const MOST_SLACK_GROUPS: usize = SLACK_BLOCKS - 2;
+
+/// Records that one Slack message speaks for, when the options don't say.
+pub const SLACK_RECORDS: usize = 10_000;
+
+/// Time from one Slack message to the next, when the options don't say: Slack takes one a second.
+pub const SLACK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Longest time between two Slack messages that options may ask for: a delivery waits for it, and so does a stop.
+pub const MOST_SLACK_INTERVAL: Duration = Duration::from_secs(3600);

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use weir_record::Level;
 
 use crate::sink::Sink;
 
@@ -37,6 +38,8 @@ pub struct Kind {
     pub schema: fn() -> Value,
     /// Variables of the environment that give an option when the configuration doesn't.
     pub variables: &'static [Variable],
+    /// The least level that it takes when the configuration names none; none: every level.
+    pub min_level: Option<Level>,
     /// Makes one from its name and its own options (without `type`, `routes` and `min_level`). Opens nothing.
     pub build: Build,
 }
@@ -77,7 +80,8 @@ pub struct BuildContext {
 pub type OpenOutput = std::sync::Arc<dyn Fn() -> Box<dyn std::io::Write + Send> + Send + Sync>;
 
 /// Every kind, in the order of the documentation.
-pub static KINDS: &[Kind] = &[crate::console::KIND, crate::file::KIND, crate::sqlite::KIND, crate::postgres::KIND];
+pub static KINDS: &[Kind] =
+    &[crate::console::KIND, crate::file::KIND, crate::sqlite::KIND, crate::postgres::KIND, crate::http::KIND];
 
 /// The kind of that name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

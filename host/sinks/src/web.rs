@@ -14,7 +14,7 @@ use flate2::write::GzEncoder;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Client, Identity, Url};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::sink::SinkError;
@@ -139,20 +139,30 @@ impl Server {
 
     /// What an answer means that is no success, where the protocol says nothing more special.
     pub fn refused(&self, answer: &Answer) -> SinkError {
-        let said = match answer.body.trim() {
+        match answer.status {
+            // The records themselves are at fault, or how many they are.
+            400 | 413 | 422 => SinkError::Reject(self.said(answer)),
+            _ => self.later(answer),
+        }
+    }
+
+    /// The same for whoever knows that the records are not at fault.
+    pub fn later(&self, answer: &Answer) -> SinkError {
+        let error = self.said(answer);
+        match (answer.status, answer.retry_after) {
+            (401 | 403, _) => SinkError::Retry(format!("{error}; check the sink's key or password")),
+            (_, Some(wait)) => SinkError::Later(error, wait),
+            (_, None) => SinkError::Retry(error),
+        }
+    }
+
+    /// An answer as the text of an error.
+    pub fn said(&self, answer: &Answer) -> String {
+        let body = match answer.body.trim() {
             "" => String::new(),
             body => format!(": {body}"),
         };
-        let error = format!("{}: status {}{said}", self.place, answer.status);
-        match answer.status {
-            // The records themselves are at fault, or how many they are.
-            400 | 413 | 422 => SinkError::Reject(error),
-            401 | 403 => SinkError::Retry(format!("{error}; check the sink's key or password")),
-            _ => match answer.retry_after {
-                Some(wait) => SinkError::Later(error, wait),
-                None => SinkError::Retry(error),
-            },
-        }
+        format!("{}: status {}{body}", self.place, answer.status)
     }
 }
 
@@ -206,6 +216,41 @@ fn chain(error: &reqwest::Error) -> String {
     }
 }
 
+/// How a body is compressed on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Encoding {
+    /// As it is.
+    #[default]
+    None,
+    /// Known to most servers.
+    Gzip,
+    /// Smaller and cheaper, where the server knows it.
+    Zstd,
+}
+
+impl Encoding {
+    /// The name in `Content-Encoding`.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Encoding::None => None,
+            Encoding::Gzip => Some("gzip"),
+            Encoding::Zstd => Some("zstd"),
+        }
+    }
+
+    /// The body as it is sent.
+    pub fn apply(self, body: Vec<u8>) -> Result<Vec<u8>, SinkError> {
+        match self {
+            Encoding::None => Ok(body),
+            Encoding::Gzip => Ok(gzip(&body)),
+            Encoding::Zstd => zstd::bulk::compress(&body, zstd::DEFAULT_COMPRESSION_LEVEL)
+                .map_err(|error| SinkError::Retry(format!("can't compress {} bytes with zstd: {error}", body.len()))),
+        }
+    }
+}
+
 /// The body as gzip.
 pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
@@ -249,6 +294,21 @@ mod tests {
         for past_or_nonsense in ["Fri, 31 Dec 1999 23:59:59 GMT", "-1", "NaN", "1e300", "soon"] {
             assert_eq!(wait(past_or_nonsense), None, "{past_or_nonsense}");
         }
+    }
+
+    #[test]
+    fn a_compressed_body_is_the_same_body() {
+        use std::io::Read;
+
+        let body = b"{\"message\":\"hello\"}\n".repeat(1000);
+        let zstd = Encoding::Zstd.apply(body.clone()).expect("compresses");
+        assert!(zstd.len() < body.len() / 10);
+        assert_eq!(zstd::decode_all(&zstd[..]).expect("zstd"), body);
+        let gzip = Encoding::Gzip.apply(body.clone()).expect("compresses");
+        let mut plain = Vec::new();
+        flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut plain).expect("gzip");
+        assert_eq!(plain, body);
+        assert_eq!(Encoding::None.apply(body.clone()), Ok(body));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::registry::BuildContext;
+use crate::servers::intake::{self, Intake};
 use crate::testing::numbers;
 
 /// A place for one sink.
@@ -30,6 +31,9 @@ pub fn of(kind: &str, folder: &Path) -> Box<dyn Place> {
         "file" => Box::new(Files { folder }),
         "sqlite" => Box::new(Database { folder }),
         "postgres" => Box::new(crate::postgres::tests::Server::new(&folder)),
+        "http" => Box::new(Posts::to(intake::Kind::Http, folder)),
+        "datadog" => Box::new(Posts::to(intake::Kind::Datadog, folder)),
+        "slack" => Box::new(Posts::to(intake::Kind::FastSlack, folder)),
         other => panic!("no place for a sink of kind `{other}`: add one here"),
     }
 }
@@ -111,6 +115,46 @@ impl Place for Database {
 
     fn held(&self) -> Vec<u64> {
         numbers(&sqlite3(&self.folder.join("data/logs.db"), "SELECT message FROM logs ORDER BY id"))
+    }
+}
+
+/// A server that is posted to.
+struct Posts {
+    folder: PathBuf,
+    kind: intake::Kind,
+    intake: Intake,
+}
+
+impl Posts {
+    fn to(kind: intake::Kind, folder: PathBuf) -> Posts {
+        Posts { folder, kind, intake: Intake::start(kind) }
+    }
+}
+
+impl Place for Posts {
+    fn options(&self) -> Value {
+        let url = self.intake.url();
+        match self.kind {
+            intake::Kind::Http => json!({ "url": url }),
+            intake::Kind::Datadog => json!({ "url": url, "api_key": intake::API_KEY }),
+            // So that every record is shown, none only counted.
+            intake::Kind::Slack | intake::Kind::FastSlack => {
+                json!({ "url": url, "interval": "0s", "batch": 40, "groups": 40 })
+            }
+        }
+    }
+
+    fn context(&self) -> BuildContext {
+        context_in(&self.folder)
+    }
+
+    fn held(&self) -> Vec<u64> {
+        assert_eq!(self.intake.refused(), []);
+        let texts = |value: &Value| match value["blocks"].as_array() {
+            Some(blocks) => blocks.iter().map(|block| block["text"]["text"].to_string()).collect(),
+            None => value["message"].to_string(),
+        };
+        numbers(&self.intake.records().iter().map(texts).collect::<Vec<String>>().join(" "))
     }
 }
 

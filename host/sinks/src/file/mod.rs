@@ -60,6 +60,7 @@ min_level = "INFO"
 "#,
     schema: schema_of::<FileOptions>,
     variables: &[Variable { name: "WEIR_FILE_PATH", option: "path" }],
+    min_level: None,
     build,
 };
 

@@ -62,6 +62,7 @@ max_rows = 10000000
 "#,
     schema: schema_of::<SqliteOptions>,
     variables: &[Variable { name: "WEIR_SQLITE_PATH", option: "path" }],
+    min_level: None,
     build,
 };
 

@@ -1,0 +1,405 @@
+//! The `http` sink: records posted to any URL, many at a time, as JSON or MessagePack.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | options, bodies, requests, what answers mean |
+//! | `template.rs` | headers that each request fills |
+//!
+//! Guarantee: at least once, in order, one request at a time. A record counts as delivered after a 2xx.
+//!
+//! # How a server can make it exactly once
+//! Every request carries a key, `{journal}-{sequence}.{index}-{sequence}.{index}`: its first and its last record.
+//! - A request that failed, or was not answered, comes again with the same records under the same key, as long as Weir
+//!   runs. A server that remembers keys takes each record once. When `quarantine` doesn't take a record that was too
+//!   long, the whole delivery comes again, likewise under the same keys.
+//! - After a stop in good order nothing comes again.
+//! - After a `kill -9` or a power cut, deliveries of about the last half second (the interval at which the journal keeps its
+//!   cursors), and the one that was under way, come again, *cut anew*: what was two requests may be one, under another
+//!   key. A server that must know these too asks for the records' ids (`record_id`), which never change:
+//!   `{journal}-{sequence}-{index}`.
+//!
+//! # What an answer means
+//! 2xx: taken. A status in `reject_statuses`, and 413 always: the records are at fault; the runner halves them until the
+//! one is found, which goes to quarantine. Everything else, and no answer: tried again, after `Retry-After` if there is
+//! one. With `retry_statuses` only these are tried again, and all others reject.
+//!
+//! Records are not split by their content over requests: a sink with `routes` for each destination does that.
+
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use weir_record::{Record, write_json};
+
+use self::template::{Header, Request};
+use crate::limits;
+use crate::parcel::{Filled, Parcel, Shape, Taken, push_json_id, push_msgpack_id, record_id};
+use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
+use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
+use crate::units::{Size, Span};
+use crate::web::{Answer, Encoding, Server, Timeouts, Tls};
+
+/// The kind's line in the registry.
+pub(crate) const KIND: Kind = Kind {
+    name: "http",
+    summary: "posts records to any URL as a JSON array, JSON lines or MessagePack, with a key that marks repetitions",
+    guarantee: Guarantee::AtLeastOnce,
+    example: r#"[sink.collector]
+type = "http"
+url = "https://logs.example.com/ingest"
+format = "ndjson"       # "json" | "ndjson" | "msgpack"
+compression = "gzip"    # "none" | "gzip" | "zstd"
+headers = { "X-Origin" = "weir/{sink}", "X-Records" = "{count}" }
+record_id = "id"
+batch = 1000
+linger = "1s"
+max_body = "5MiB"
+"#,
+    schema: schema_of::<HttpOptions>,
+    variables: &[
+        Variable { name: "WEIR_HTTP_URL", option: "url" },
+        Variable { name: "WEIR_HTTP_TOKEN", option: "token" },
+    ],
+    min_level: None,
+    build,
+};
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Format {
+    /// A JSON array of objects.
+    #[default]
+    Json,
+    /// A JSON object a line.
+    Ndjson,
+    /// A MessagePack array of maps, with time in nanoseconds.
+    Msgpack,
+}
+
+/// Options of an `http` sink.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpOptions {
+    /// Where records are posted to. Also from `WEIR_HTTP_URL`.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// `json` for an array, `ndjson` for an object a line, `msgpack` for an array with time in nanoseconds.
+    #[serde(default)]
+    pub format: Format,
+    /// How bodies are compressed.
+    #[serde(default)]
+    pub compression: Encoding,
+    /// Further headers. `{sink}`, `{journal}`, `{first_id}`, `{last_id}` and `{count}` are filled for each request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Sent as `Authorization: Bearer …`. Also from `WEIR_HTTP_TOKEN`.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// Sent with `password` as `Authorization: Basic …`.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The password of `user`.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// The header with the key that a repeated request has again; empty: none.
+    #[serde(default = "default_idempotency_header")]
+    pub idempotency_header: String,
+    /// The field that holds each record's id, the same in every repetition; empty: none. A record that has it keeps its own.
+    #[serde(default)]
+    pub record_id: String,
+    /// Most records of one request.
+    #[serde(default = "default_batch")]
+    #[schemars(range(min = 1))]
+    pub batch: usize,
+    /// How long records wait for more.
+    #[serde(default = "default_linger")]
+    pub linger: Span,
+    /// Longest body, before compression; a delivery is split, and a record that is longer alone goes to quarantine.
+    #[serde(default = "default_max_body")]
+    pub max_body: Size,
+    /// Statuses after which the same is sent again. Without it: every one that `reject_statuses` doesn't name.
+    #[serde(default)]
+    pub retry_statuses: Option<Vec<u16>>,
+    /// Statuses which say that a record is at fault: it is searched for and goes to quarantine. 413 always does.
+    #[serde(default = "default_reject_statuses")]
+    pub reject_statuses: Vec<u16>,
+    /// How long a connection may take to be made.
+    #[serde(default = "default_connect_timeout")]
+    pub connect_timeout: Span,
+    /// How long a request may take until its answer has come.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// An authority of your own, and a certificate for servers that ask for one.
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+fn default_idempotency_header() -> String {
+    "Idempotency-Key".into()
+}
+
+fn default_batch() -> usize {
+    limits::POST_RECORDS
+}
+
+fn default_linger() -> Span {
+    Span::from_duration(limits::POST_LINGER)
+}
+
+fn default_max_body() -> Size {
+    Size::from_bytes(limits::POST_BYTES)
+}
+
+fn default_reject_statuses() -> Vec<u16> {
+    vec![400, 413, 422]
+}
+
+fn default_connect_timeout() -> Span {
+    Span::from_duration(limits::CONNECT_TIME)
+}
+
+fn default_timeout() -> Span {
+    Span::from_duration(limits::REQUEST_TIME)
+}
+
+fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
+    let options: HttpOptions = options(name, given)?;
+    HttpSink::new(name, options, context)
+        .map(|sink| Box::new(sink) as Box<dyn Sink>)
+        .map_err(|error| if error.starts_with("sink `") { error } else { format!("sink `{name}`: {error}") })
+}
+
+struct HttpSink {
+    name: String,
+    journal: String,
+    server: Server,
+    options: HttpOptions,
+    /// Headers that are the same for all requests.
+    fixed: HeaderMap,
+    filled: Vec<Header>,
+    idempotency: Option<HeaderName>,
+    taken: Taken,
+}
+
+impl HttpSink {
+    fn new(name: &str, options: HttpOptions, context: &BuildContext) -> Result<HttpSink, String> {
+        let url = options.url.as_deref().filter(|url| !url.is_empty());
+        let url = url.ok_or("`url` is missing: give it, or set WEIR_HTTP_URL")?;
+        check_bounds(&options)?;
+        let timeouts = Timeouts { connect: options.connect_timeout.duration(), total: options.timeout.duration() };
+        let server = Server::new(name, url, options.tls.clone(), timeouts)?;
+        let filled =
+            options.headers.iter().map(|(name, value)| Header::parse(name, value)).collect::<Result<_, _>>()?;
+        let idempotency = match options.idempotency_header.as_str() {
+            "" => None,
+            header => Some(
+                HeaderName::from_bytes(header.as_bytes())
+                    .map_err(|_| format!("`idempotency_header`: `{header}` is no name of a header"))?,
+            ),
+        };
+        let fixed = fixed_headers(&options)?;
+        let journal = context.journal_id.clone();
+        Ok(HttpSink {
+            name: name.into(),
+            journal,
+            server,
+            options,
+            fixed,
+            filled,
+            idempotency,
+            taken: Taken::default(),
+        })
+    }
+
+    /// Appends a record in the format of the body.
+    fn push(&self, at: Position, record: Record<'_>, out: &mut Vec<u8>) {
+        let id = Some(self.options.record_id.as_str())
+            .filter(|field| !field.is_empty() && record.map().get(field).is_none());
+        match self.options.format {
+            Format::Json | Format::Ndjson => {
+                write_json(record, out);
+                if let Some(field) = id {
+                    push_json_id(field, &record_id(&self.journal, at), out);
+                }
+            }
+            Format::Msgpack => {
+                out.extend_from_slice(record.as_bytes());
+                if let Some(field) = id {
+                    push_msgpack_id(field, &record_id(&self.journal, at), out);
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, filled: Filled) -> Result<(), SinkError> {
+        let headers = self.headers(&filled)?;
+        let (first, last) = (filled.first, filled.last);
+        let body = self.options.compression.apply(filled.body)?;
+        let answer = self.server.post(headers, body).await?;
+        if !answer.is_success() {
+            return Err(self.judge(&answer));
+        }
+        self.taken.note(first, last);
+        Ok(())
+    }
+
+    fn headers(&self, filled: &Filled) -> Result<HeaderMap, SinkError> {
+        let mut headers = self.fixed.clone();
+        if let Some(name) = &self.idempotency {
+            let Filled { first, last, .. } = filled;
+            let key = format!("{}-{}.{}-{}.{}", self.journal, first.sequence, first.index, last.sequence, last.index);
+            let value = HeaderValue::from_str(&key)
+                .map_err(|_| SinkError::Fatal(format!("{}: `{key}` is no value of a header", self.server.place())))?;
+            headers.insert(name, value);
+        }
+        let request = Request { sink: &self.name, journal: &self.journal, filled };
+        for header in &self.filled {
+            let value = header.value(&request).ok_or_else(|| {
+                SinkError::Fatal(format!("{}: header `{}` holds what no header can", self.server.place(), header.name))
+            })?;
+            headers.insert(&header.name, value);
+        }
+        Ok(headers)
+    }
+
+    fn judge(&self, answer: &Answer) -> SinkError {
+        let status = answer.status;
+        let retried = self.options.retry_statuses.as_ref().is_none_or(|retried| retried.contains(&status));
+        if status == 413 || self.options.reject_statuses.contains(&status) || !retried {
+            return SinkError::Reject(self.server.said(answer));
+        }
+        if (300..400).contains(&status) {
+            let said = self.server.said(answer);
+            return SinkError::Retry(format!(
+                "{said}; a post is not redirected: give the address it leads to as `url`"
+            ));
+        }
+        self.server.later(answer)
+    }
+}
+
+fn check_bounds(options: &HttpOptions) -> Result<(), String> {
+    if !(1..=limits::MOST_POST_RECORDS).contains(&options.batch) {
+        return Err(format!("`batch` must be 1 to {}", limits::MOST_POST_RECORDS));
+    }
+    if !(1024..=limits::MOST_POST_BYTES).contains(&options.max_body.bytes()) {
+        return Err(format!("`max_body` must be 1KiB to {}", Size::from_bytes(limits::MOST_POST_BYTES)));
+    }
+    if options.timeout.duration().is_zero() || options.connect_timeout.duration().is_zero() {
+        return Err("`timeout` and `connect_timeout` must be more than 0".into());
+    }
+    if options.linger.duration() > Duration::from_secs(3600) {
+        return Err("`linger` must be an hour or less".into());
+    }
+    let retried = options.retry_statuses.iter().flatten();
+    for status in retried.chain(&options.reject_statuses) {
+        if !(300..600).contains(status) {
+            return Err(format!(
+                "{status} in `retry_statuses` or `reject_statuses` is no status of a failure (300 to 599)"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn fixed_headers(options: &HttpOptions) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    let content_type = match options.format {
+        Format::Json => "application/json",
+        Format::Ndjson => "application/x-ndjson",
+        Format::Msgpack => "application/msgpack",
+    };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Some(encoding) = options.compression.name() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    let authorization = match (&options.token, &options.user, &options.password) {
+        (Some(token), None, None) => Some(format!("Bearer {token}")),
+        (None, Some(user), password) => {
+            if user.contains(':') {
+                return Err("`user` can't hold a `:`".into());
+            }
+            let both = format!("{user}:{}", password.as_deref().unwrap_or_default());
+            Some(format!("Basic {}", base64(both.as_bytes())))
+        }
+        (None, None, None) => None,
+        (None, None, Some(_)) => return Err("`password` needs `user`".into()),
+        (Some(_), ..) => return Err("`token` and `user` exclude each other".into()),
+    };
+    if let Some(text) = authorization {
+        // The error must not repeat it.
+        let mut value =
+            HeaderValue::from_str(&text).map_err(|_| "`token`, `user` or `password` holds what no header can")?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+/// Base64, as the writer of JSON has it for bytes.
+fn base64(bytes: &[u8]) -> String {
+    let mut quoted = Vec::new();
+    weir_record::write_json_value(weir_record::Value::Bin(bytes), &mut quoted);
+    String::from_utf8_lossy(&quoted).trim_matches('"').to_string()
+}
+
+#[async_trait]
+impl Sink for HttpSink {
+    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+        Ok(None)
+    }
+
+    fn batching(&self) -> Batching {
+        Batching { records: self.options.batch, linger: self.options.linger.duration() }
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let shape = match self.options.format {
+            Format::Json => Shape::JsonArray,
+            Format::Ndjson => Shape::JsonLines,
+            Format::Msgpack => Shape::MsgpackArray,
+        };
+        // Within 64 MiB.
+        let mut parcel = Parcel::new(shape, self.options.max_body.bytes() as usize);
+        let (mut rejected, mut scratch) = (Vec::new(), Vec::new());
+        for (at, record) in batches.iter().flat_map(Selected::iter) {
+            scratch.clear();
+            self.push(at, record, &mut scratch);
+            if !parcel.can_hold(scratch.len()) {
+                let place = self.server.place();
+                let bound = self.options.max_body;
+                rejected.push((at, format!("{place}: {} bytes are more than `max_body`, {bound}", scratch.len())));
+                continue;
+            }
+            if self.taken.holds(at) {
+                continue;
+            }
+            if !parcel.has_room(scratch.len())
+                && let Some(filled) = parcel.take()
+            {
+                self.send(filled).await?;
+            }
+            parcel.add(at, &scratch);
+        }
+        if let Some(filled) = parcel.take() {
+            self.send(filled).await?;
+        }
+        if let Some(last) = batches.last() {
+            self.taken.delivered(last.end());
+        }
+        Ok(Delivered { rejected, durable: None })
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}

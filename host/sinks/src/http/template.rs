@@ -1,0 +1,139 @@
+//! Values of headers with places that each request fills: `{sink}`, `{journal}`, `{first_id}`, `{last_id}`, `{count}`.
+//! A literal brace is written twice.
+
+use reqwest::header::{HeaderName, HeaderValue};
+
+use crate::parcel::{Filled, record_id};
+
+/// One header.
+pub(super) struct Header {
+    pub name: HeaderName,
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Sink,
+    Journal,
+    FirstId,
+    LastId,
+    Count,
+}
+
+/// What a request is, for its headers.
+pub(super) struct Request<'a> {
+    pub sink: &'a str,
+    pub journal: &'a str,
+    pub filled: &'a Filled,
+}
+
+/// Headers that say how the body is to be read; they follow from other options.
+const OWN: [&str; 4] = ["content-encoding", "content-length", "transfer-encoding", "connection"];
+
+impl Header {
+    /// Reads one; an error says what is wrong with which.
+    pub fn parse(name: &str, value: &str) -> Result<Header, String> {
+        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
+        if OWN.contains(&parsed.as_str()) {
+            return Err(format!("header `{name}` is set by weir itself"));
+        }
+        let pieces = pieces(value).map_err(|error| format!("header `{name}`: {error}"))?;
+        let probe: String =
+            pieces.iter().map(|piece| if let Piece::Text(text) = piece { text.as_str() } else { "" }).collect();
+        HeaderValue::from_str(&probe).map_err(|_| format!("header `{name}` holds what no header can"))?;
+        Ok(Header { name: parsed, pieces })
+    }
+
+    /// The value for a request. Other people's servers log headers; what the user wrote may be a key all the same.
+    pub fn value(&self, request: &Request<'_>) -> Option<HeaderValue> {
+        let mut out = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Sink => out.push_str(request.sink),
+                Piece::Journal => out.push_str(request.journal),
+                Piece::FirstId => out.push_str(&record_id(request.journal, request.filled.first)),
+                Piece::LastId => out.push_str(&record_id(request.journal, request.filled.last)),
+                Piece::Count => out.push_str(&request.filled.count.to_string()),
+            }
+        }
+        let mut value = HeaderValue::from_str(&out).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+fn pieces(value: &str) -> Result<Vec<Piece>, String> {
+    let (mut out, mut text, mut rest) = (Vec::new(), String::new(), value);
+    while let Some(at) = rest.find(['{', '}']) {
+        text.push_str(&rest[..at]);
+        let brace = &rest[at..=at];
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix(brace) {
+            text.push_str(brace);
+            rest = after;
+            continue;
+        }
+        let Some((name, after)) = rest.split_once('}').filter(|_| brace == "{") else {
+            return Err(format!("a single `{brace}`; write it twice if it is meant"));
+        };
+        let piece = match name {
+            "sink" => Piece::Sink,
+            "journal" => Piece::Journal,
+            "first_id" => Piece::FirstId,
+            "last_id" => Piece::LastId,
+            "count" => Piece::Count,
+            _ => {
+                return Err(format!(
+                    "`{{{name}}}` is unknown: there are {{sink}}, {{journal}}, {{first_id}}, {{last_id}} and {{count}}"
+                ));
+            }
+        };
+        if !text.is_empty() {
+            out.push(Piece::Text(std::mem::take(&mut text)));
+        }
+        out.push(piece);
+        rest = after;
+    }
+    text.push_str(rest);
+    if !text.is_empty() {
+        out.push(Piece::Text(text));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::Position;
+
+    fn rendered(value: &str) -> Result<String, String> {
+        let header = Header::parse("X-A", value)?;
+        let (first, last) = (Position { sequence: 3, index: 0 }, Position { sequence: 9, index: 4 });
+        let filled = Filled { body: Vec::new(), count: 12, first, last };
+        let request = Request { sink: "out", journal: "j1", filled: &filled };
+        Ok(header.value(&request).expect("a value").to_str().expect("text").to_string())
+    }
+
+    #[test]
+    fn places_are_filled_and_doubled_braces_stay_one() {
+        assert_eq!(
+            rendered("{sink}/{journal} {count}x {first_id}..{last_id}").as_deref(),
+            Ok("out/j1 12x j1-3-0..j1-9-4")
+        );
+        assert_eq!(rendered("{{\"a\":{count}}}").as_deref(), Ok("{\"a\":12}"));
+        assert_eq!(rendered("").as_deref(), Ok(""));
+    }
+
+    #[test]
+    fn what_can_not_be_filled_or_sent_is_refused_when_the_sink_is_made() {
+        for bad in ["{source}", "{count", "}", "a\nb", "{}"] {
+            let error = rendered(bad).expect_err(bad);
+            assert!(error.contains("X-A"), "{error}");
+        }
+        for name in ["Content-Encoding", "content-length", "a b", ""] {
+            assert!(Header::parse(name, "x").is_err(), "{name}");
+        }
+    }
+}

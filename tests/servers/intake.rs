@@ -1,0 +1,447 @@
+//! An HTTP intake of our own, for vendors whose servers nobody can run: it refuses what the real one would by its
+//! published limits, remembers what it took, and answers by a script when a test wants trouble.
+//!
+//! `Intake::start(Kind::Datadog)` listens on a port that the system gives; `script` says how the next requests are
+//! answered; `stop` closes everything, `again` listens on the same port once more. What was taken is kept meanwhile.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Whose limits are enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Anybody's: takes every body of at most 64 MiB.
+    Http,
+    /// Datadog's logs intake, version 2. The key is [`API_KEY`].
+    Datadog,
+    /// A Slack webhook: at most a message a second.
+    Slack,
+    /// The same without the bound on time, for tests that post more than anybody would read.
+    FastSlack,
+}
+
+/// The key that the Datadog intake knows.
+pub const API_KEY: &str = "0123456789abcdef0123456789abcdef";
+/// The path of the Slack webhook; whoever knows it may post.
+pub const WEBHOOK: &str = "/services/T0/B0/SECRET";
+
+/// How a request is answered, in the place of taking it as usual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// As usual.
+    Take,
+    /// With a status, without taking it.
+    Status(u16),
+    /// With a status and `Retry-After` in seconds, without taking it.
+    Later(u16, u64),
+    /// Not at all; the connection stays until the client or the test closes it.
+    Hang,
+    /// The connection is reset before the request was read.
+    Reset,
+    /// It is taken, and the connection closed without an answer.
+    TakeAndClose,
+    /// It is taken, and the answer ends in the middle.
+    TakeAndCut,
+}
+
+/// A request that was taken.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub path: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Decompressed.
+    pub body: Vec<u8>,
+    /// Bytes as they came.
+    pub sent_bytes: usize,
+    pub at: Instant,
+}
+
+impl Request {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The records of a JSON array, of JSON lines, or the one object that the body is.
+    pub fn records(&self) -> Vec<Value> {
+        let mut out = Vec::new();
+        for value in serde_json::Deserializer::from_slice(&self.body).into_iter::<Value>() {
+            match value {
+                Ok(Value::Array(items)) => out.extend(items),
+                Ok(value) => out.push(value),
+                Err(_) => break,
+            }
+        }
+        out
+    }
+}
+
+/// What listens and talks: a plain connection, or one with TLS around it.
+pub trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+/// Puts TLS, or nothing, around a connection.
+pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
+
+#[derive(Default)]
+struct Held {
+    taken: Vec<Request>,
+    /// Statuses and reasons of requests that the limits refused.
+    refused: Vec<(u16, String)>,
+    script: VecDeque<Next>,
+    requests: usize,
+    last: Option<Instant>,
+}
+
+struct Shared {
+    kind: Kind,
+    wrap: Option<Wrap>,
+    held: Mutex<Held>,
+    stopping: AtomicBool,
+    stopped: Condvar,
+    /// By the client's address.
+    open: Mutex<HashMap<SocketAddr, TcpStream>>,
+}
+
+/// The intake.
+pub struct Intake {
+    shared: Arc<Shared>,
+    port: u16,
+    listening: Option<JoinHandle<()>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Intake {
+    /// Starts on a free port.
+    pub fn start(kind: Kind) -> Intake {
+        Intake::start_with(kind, None)
+    }
+
+    /// The same with something around each connection.
+    pub fn start_with(kind: Kind, wrap: Option<Wrap>) -> Intake {
+        let shared = Arc::new(Shared {
+            kind,
+            wrap,
+            held: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            stopped: Condvar::new(),
+            open: Mutex::default(),
+        });
+        let mut intake = Intake { shared, port: 0, listening: None };
+        intake.again();
+        intake
+    }
+
+    /// Listens again after `stop`, on the same port.
+    pub fn again(&mut self) {
+        assert!(self.listening.is_none(), "the intake listens already");
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).expect("the port is free");
+        self.port = listener.local_addr().expect("an address").port();
+        self.shared.stopping.store(false, Ordering::SeqCst);
+        let shared = self.shared.clone();
+        self.listening = Some(std::thread::spawn(move || listen(&listener, &shared)));
+    }
+
+    /// Closes the port and every connection, in the middle of whatever they do.
+    pub fn stop(&mut self) {
+        let Some(listening) = self.listening.take() else { return };
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        {
+            let _held = lock(&self.shared.held);
+            self.shared.stopped.notify_all();
+        }
+        for stream in lock(&self.shared.open).values() {
+            // It may be closed already.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        // Wakes the listener.
+        let _ = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], self.port)));
+        listening.join().expect("the intake doesn't panic");
+    }
+
+    /// Where a sink of this kind posts to.
+    pub fn url(&self) -> String {
+        let scheme = if self.shared.wrap.is_some() { "https" } else { "http" };
+        let path = match self.shared.kind {
+            Kind::Http => "/logs",
+            Kind::Datadog => "/api/v2/logs",
+            Kind::Slack | Kind::FastSlack => WEBHOOK,
+        };
+        format!("{scheme}://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// How the next requests are answered; after that as usual.
+    pub fn script(&self, next: impl IntoIterator<Item = Next>) {
+        lock(&self.shared.held).script.extend(next);
+    }
+
+    /// Everything taken so far, in order.
+    pub fn taken(&self) -> Vec<Request> {
+        lock(&self.shared.held).taken.clone()
+    }
+
+    /// The records of everything taken.
+    pub fn records(&self) -> Vec<Value> {
+        self.taken().iter().flat_map(Request::records).collect()
+    }
+
+    /// What the limits refused, which a well-behaved sender never causes.
+    pub fn refused(&self) -> Vec<(u16, String)> {
+        lock(&self.shared.held).refused.clone()
+    }
+
+    /// Requests that came, whatever became of them.
+    pub fn requests(&self) -> usize {
+        lock(&self.shared.held).requests
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
+    let mut threads = Vec::new();
+    for stream in listener.incoming() {
+        if shared.stopping.load(Ordering::SeqCst) {
+            break;
+        }
+        let Ok(stream) = stream else { continue };
+        let (Ok(client), Ok(copy)) = (stream.peer_addr(), stream.try_clone()) else { continue };
+        lock(&shared.open).insert(client, copy);
+        let shared = shared.clone();
+        threads.push(std::thread::spawn(move || {
+            // An error is the client's, who went away, or the test's, who stopped the intake.
+            let _ = converse(stream, &shared);
+            // The last that holds the connection: this closes it.
+            lock(&shared.open).remove(&client);
+        }));
+    }
+    for stream in lock(&shared.open).values() {
+        let _ = stream.shutdown(Shutdown::Both);
+    }
+    for thread in threads {
+        thread.join().expect("a connection's thread doesn't panic");
+    }
+}
+
+fn converse(stream: TcpStream, shared: &Shared) -> io::Result<()> {
+    let peek = stream.try_clone()?;
+    let mut stream: Box<dyn Stream> = match &shared.wrap {
+        Some(wrap) => wrap(stream)?,
+        None => Box::new(stream),
+    };
+    loop {
+        if peek.peek(&mut [0])? == 0 {
+            return Ok(());
+        }
+        {
+            let mut held = lock(&shared.held);
+            if held.script.front() == Some(&Next::Reset) {
+                held.script.pop_front();
+                held.requests += 1;
+                // What is there and was not read makes the kernel reset the connection, instead of closing it.
+                return Ok(());
+            }
+        }
+        let Some((path, headers)) = read_head(&mut stream)? else { return Ok(()) };
+        let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, n)| n.parse().ok());
+        let mut sent = vec![0; length.unwrap_or(0)];
+        stream.read_exact(&mut sent)?;
+        let next = {
+            let mut held = lock(&shared.held);
+            held.requests += 1;
+            held.script.pop_front().unwrap_or(Next::Take)
+        };
+        let answer = match next {
+            Next::Hang => return hang(shared),
+            Next::Reset => return Ok(()),
+            Next::Status(status) => answer(status, None, "scripted"),
+            Next::Later(status, seconds) => answer(status, Some(seconds), "scripted"),
+            Next::Take | Next::TakeAndClose | Next::TakeAndCut => take(shared, path, headers, &sent),
+        };
+        match next {
+            Next::TakeAndClose => return Ok(()),
+            Next::TakeAndCut => return stream.write_all(&answer[..answer.len() / 2]).and_then(|()| stream.flush()),
+            _ => stream.write_all(&answer).and_then(|()| stream.flush())?,
+        }
+    }
+}
+
+/// Until the intake stops; the client gives up before.
+fn hang(shared: &Shared) -> io::Result<()> {
+    let mut held = lock(&shared.held);
+    while !shared.stopping.load(Ordering::SeqCst) {
+        held = match shared.stopped.wait_timeout(held, Duration::from_secs(1)) {
+            Ok((held, _)) => held,
+            Err(poisoned) => poisoned.into_inner().0,
+        };
+    }
+    Ok(())
+}
+
+type Head = (String, Vec<(String, String)>);
+
+/// The request line's path and the headers; none at the end of the connection.
+fn read_head(stream: &mut dyn Stream) -> io::Result<Option<Head>> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read(&mut byte)? == 0 {
+            return Ok(None);
+        }
+        head.push(byte[0]);
+        if head.len() > 64 << 10 {
+            return Err(io::Error::other("a head of more than 64 KiB"));
+        }
+    }
+    let text = String::from_utf8_lossy(&head).into_owned();
+    let mut lines = text.lines();
+    let path = lines.next().and_then(|line| line.strip_prefix("POST ")).and_then(|line| line.split(' ').next());
+    let path = path.ok_or_else(|| io::Error::other("no POST"))?.to_string();
+    let header = |line: &str| line.split_once(':').map(|(k, v)| (k.to_ascii_lowercase(), v.trim().to_string()));
+    Ok(Some((path, lines.filter_map(header).collect())))
+}
+
+fn answer(status: u16, retry_after: Option<u64>, body: &str) -> Vec<u8> {
+    let wait = retry_after.map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
+    format!("HTTP/1.1 {status} Said\r\nContent-Length: {}\r\n{wait}\r\n{body}", body.len()).into_bytes()
+}
+
+fn take(shared: &Shared, path: String, headers: Vec<(String, String)>, sent: &[u8]) -> Vec<u8> {
+    let now = Instant::now();
+    let mut request = Request { path, headers, body: Vec::new(), sent_bytes: sent.len(), at: now };
+    let judged = decompressed(request.header("content-encoding"), sent).and_then(|body| {
+        request.body = body;
+        match shared.kind {
+            Kind::Http if request.body.len() > 64 << 20 => Err((413, "too large".into())),
+            Kind::Http => Ok((200, "{}")),
+            Kind::Datadog => judge_datadog(&request),
+            Kind::Slack | Kind::FastSlack => judge_slack(&request),
+        }
+    });
+    let mut held = lock(&shared.held);
+    let too_soon = shared.kind == Kind::Slack && held.last.is_some_and(|last| now < last + Duration::from_secs(1));
+    let judged = if too_soon { Err((429, "rate_limited".to_string())) } else { judged };
+    match judged {
+        Ok((status, body)) => {
+            held.last = Some(now);
+            held.taken.push(request);
+            answer(status, None, body)
+        }
+        Err((status, reason)) => {
+            held.refused.push((status, reason.clone()));
+            answer(status, (status == 429).then_some(1), &reason)
+        }
+    }
+}
+
+type Judged = Result<(u16, &'static str), (u16, String)>;
+
+fn decompressed(encoding: Option<&str>, sent: &[u8]) -> Result<Vec<u8>, (u16, String)> {
+    let bad = |error: io::Error| (400, format!("can't decompress: {error}"));
+    match encoding {
+        None | Some("identity") => Ok(sent.to_vec()),
+        Some("gzip") => {
+            let mut body = Vec::new();
+            flate2::read::GzDecoder::new(sent).read_to_end(&mut body).map_err(bad)?;
+            Ok(body)
+        }
+        Some("zstd") => zstd::decode_all(sent).map_err(bad),
+        Some(other) => Err((415, format!("unknown encoding {other}"))),
+    }
+}
+
+fn judge_datadog(request: &Request) -> Judged {
+    let refuse = |status: u16, reason: &str| Err((status, reason.to_string()));
+    if request.path != "/api/v2/logs" {
+        return refuse(404, "not found");
+    }
+    if request.header("dd-api-key") != Some(API_KEY) {
+        return refuse(
+            403,
+            "{\"errors\":[{\"status\":\"403\",\"title\":\"Forbidden\",\"detail\":\"API key is invalid\"}]}",
+        );
+    }
+    if request.header("content-type") != Some("application/json") {
+        return refuse(415, "unsupported media type");
+    }
+    if request.body.len() > 5_000_000 {
+        return refuse(413, "payload too large");
+    }
+    let entries: Vec<Value> = match serde_json::from_slice(&request.body) {
+        Ok(entries) => entries,
+        Err(error) => return Err((400, format!("invalid JSON: {error}"))),
+    };
+    if entries.len() > 1000 {
+        return refuse(413, "more than 1000 entries");
+    }
+    for entry in entries {
+        if entry.to_string().len() > 1_000_000 {
+            return refuse(413, "an entry of more than 1 MB");
+        }
+        let Value::Object(map) = entry else { return refuse(400, "an entry is no object") };
+        for key in ["message", "ddsource", "service", "status"] {
+            if !map.get(key).is_some_and(Value::is_string) {
+                return Err((400, format!("an entry without `{key}`")));
+            }
+        }
+        const NAMES: [&str; 9] =
+            ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug", "ok"];
+        if !NAMES.contains(&map["status"].as_str().unwrap_or_default()) {
+            return Err((400, format!("status {} is none of Datadog's", map["status"])));
+        }
+    }
+    Ok((202, "{}"))
+}
+
+fn judge_slack(request: &Request) -> Judged {
+    let refuse = |status: u16, reason: &str| Err((status, reason.to_string()));
+    if request.path != WEBHOOK {
+        return refuse(404, "no_service");
+    }
+    let Ok(message) = serde_json::from_slice::<Value>(&request.body) else { return refuse(400, "invalid_payload") };
+    let characters = |value: &Value| value.as_str().map_or(0, |text| text.encode_utf16().count());
+    let text = characters(&message["text"]);
+    if text == 0 || text > 40_000 {
+        return refuse(400, "no_text");
+    }
+    let blocks = message["blocks"].as_array().cloned().unwrap_or_default();
+    if blocks.is_empty() || blocks.len() > 50 {
+        return refuse(400, "invalid_blocks");
+    }
+    for block in &blocks {
+        let (texts, most): (Vec<&Value>, usize) = match block["type"].as_str() {
+            Some("header") => (vec![&block["text"]["text"]], 150),
+            Some("section") => (vec![&block["text"]["text"]], 3000),
+            Some("context") => {
+                let elements = block["elements"].as_array().map(Vec::as_slice).unwrap_or_default();
+                if elements.is_empty() || elements.len() > 10 {
+                    return refuse(400, "invalid_blocks");
+                }
+                (elements.iter().map(|element| &element["text"]).collect(), 3000)
+            }
+            _ => return refuse(400, "invalid_blocks"),
+        };
+        if texts.iter().any(|text| !(1..=most).contains(&characters(text))) {
+            return refuse(400, "invalid_blocks");
+        }
+        let raw: String = texts.iter().filter_map(|text| text.as_str()).collect();
+        // What a log says must not call the whole channel.
+        if raw.contains("<!channel>") || raw.contains("<!here>") || raw.contains("<@") {
+            return refuse(400, "a mention out of a log");
+        }
+    }
+    Ok((200, "ok"))
+}
