@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "no test uses every server")]
 
+pub mod nats;
+
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -44,6 +46,17 @@ impl Process {
     /// The process's id, for signals.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(&mut self) {
+        let asked = Command::new("kill").arg("-TERM").arg(self.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()), "{} is not there to be stopped", self.name);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while matches!(self.child.try_wait(), Ok(None)) {
+            assert!(Instant::now() < deadline, "{} never stopped", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends it as `kill -9` does.

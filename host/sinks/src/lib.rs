@@ -11,6 +11,7 @@
 //! | `console.rs` | kind `console` |
 //! | `file/` | kind `file` |
 //! | `sqlite/` | kind `sqlite` |
+//! | `nats/` | kind `nats` |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
@@ -22,6 +23,7 @@
 //! |---|---|---|
 //! | `file` | exactly once | cut back to a durable position at the start (`file/store.rs`) |
 //! | `sqlite` | exactly once | the cursor is in the transaction of the rows (`sqlite/mod.rs`) |
+//! | `nats` | exactly once, through outages no longer than the stream's duplicate window | the record's id is the message's (`nats/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -35,9 +37,13 @@ mod file;
 #[cfg(test)]
 mod kill;
 pub mod limits;
+mod nats;
 mod registry;
 mod runner;
 mod select;
+#[cfg(test)]
+#[path = "../../../tests/servers/mod.rs"]
+mod servers;
 mod sink;
 mod sqlite;
 #[cfg(test)]

@@ -100,3 +100,20 @@ pub const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Bytes of a record shown on the console; the rest is cut with a mark.
 pub const CONSOLE_LINE_BYTES: usize = 16 << 10;
+
+/// Messages that a NATS sink sends before it waits for their acknowledgements: enough to hide a round trip behind the
+/// work, few enough that little is sent again after a failure.
+pub const NATS_IN_FLIGHT: usize = 2048;
+
+/// How long a NATS server may take for anything when the options don't say: longer than its disk stalls, shorter than
+/// anybody's patience.
+pub const NATS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a NATS server is asked whether it is there while nothing is sent.
+pub const NATS_PING: Duration = Duration::from_secs(20);
+
+/// How long a stream made for Weir remembers ids: longer than a server takes to restart or to be upgraded.
+pub const NATS_DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
+
+/// Bytes of one value substituted into a subject; servers are slow with subjects beyond a few hundred.
+pub const SUBJECT_VALUE_BYTES: usize = 100;

@@ -95,9 +95,8 @@ impl Server {
             .timeout(self.timeouts.total)
             // A redirected post would silently become a get.
             .redirect(reqwest::redirect::Policy::none());
-        let read = |path: &PathBuf| {
-            std::fs::read(path).map_err(|error| format!("can't read `{}`: {error}", path.display()))
-        };
+        let read =
+            |path: &PathBuf| std::fs::read(path).map_err(|error| format!("can't read `{}`: {error}", path.display()));
         if let Some(path) = &self.tls.ca {
             let authorities = Certificate::from_pem_bundle(&read(path)?)
                 .map_err(|error| format!("`{}` holds no certificates: {error}", path.display()))?;
@@ -235,7 +234,8 @@ mod tests {
     async fn an_error_names_sink_and_server_and_no_secret_of_the_url() {
         // Nothing listens on the port of a listener that is gone.
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-        let mut server = server(&format!("http://user:pass@127.0.0.1:{port}/services/SECRET?token=SECRET")).expect("fine");
+        let mut server =
+            server(&format!("http://user:pass@127.0.0.1:{port}/services/SECRET?token=SECRET")).expect("fine");
         let error = server.post(HeaderMap::new(), Vec::new()).await.expect_err("refused").to_string();
         assert!(error.starts_with(&format!("sink `alerts`: http://127.0.0.1:{port}: can't connect")), "{error}");
         assert!(!error.contains("SECRET") && !error.contains("pass"), "{error}");

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use weir_journal::Journal;
 use weir_record::Batch;
 
-pub use self::places::{Place, sqlite3};
+pub use self::places::{Place, context_in, sqlite3};
 use crate::registry::{Guarantee, Kind};
 use crate::runner::{RunnerOptions, RunningSink, State, Stopped, spawn};
 use crate::testing::{Cell, append, eventually, journal, numbered, record};

@@ -198,11 +198,7 @@ mod tests {
     async fn bad_records_are_found_by_halving_and_all_others_arrive_once_in_order() {
         for hates in [&[][..], &[0], &[99], &[10], &[9, 10, 11], &[3, 50, 51, 98]] {
             let (sink, cell, done) = run(hates).await;
-            let all = Done {
-                records: 100 - hates.len() as u64,
-                taken: Some(Position::whole(3)),
-                ..Done::default()
-            };
+            let all = Done { records: 100 - hates.len() as u64, taken: Some(Position::whole(3)), ..Done::default() };
             assert_eq!(done, Ok(all));
             assert!(sink.took.is_sorted() && sink.took.windows(2).all(|two| two[0] != two[1]));
             assert_eq!(sink.took.len(), 100 - hates.len());
@@ -232,10 +228,14 @@ mod tests {
                     let len: usize = part.iter().map(Selected::len).sum();
                     assert!((1..=most).contains(&len), "{most} {ends_at:?}: {len}");
                 }
-                let ends: Vec<_> = parts.iter().map(|part| part.iter().rev().find(|f| !f.is_empty()).unwrap()).collect();
-                assert!(ends_at.is_none_or(|at| ends.iter().any(|frame| {
-                    frame.nth(frame.len() - 1).0 == at || (at.is_whole() && frame.end() == at)
-                })), "{most} {ends_at:?}");
+                let ends: Vec<_> =
+                    parts.iter().map(|part| part.iter().rev().find(|f| !f.is_empty()).unwrap()).collect();
+                assert!(
+                    ends_at.is_none_or(|at| ends
+                        .iter()
+                        .any(|frame| { frame.nth(frame.len() - 1).0 == at || (at.is_whole() && frame.end() == at) })),
+                    "{most} {ends_at:?}"
+                );
                 assert_eq!(parts.back().unwrap().last().unwrap().end(), Position::whole(4));
             }
         }
