@@ -12,6 +12,7 @@
 //! | `file/` | kind `file` |
 //! | `sqlite/` | kind `sqlite` |
 //! | `nats/` | kind `nats` |
+//! | `influxdb/` | kind `influxdb` |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
@@ -24,6 +25,7 @@
 //! | `file` | exactly once | cut back to a durable position at the start (`file/store.rs`) |
 //! | `sqlite` | exactly once | the cursor is in the transaction of the rows (`sqlite/mod.rs`) |
 //! | `nats` | exactly once, through outages no longer than the stream's duplicate window | the record's id is the message's (`nats/mod.rs`) |
+//! | `influxdb` | at least once, and the same point again changes nothing | points are the same to the letter (`influxdb/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -34,6 +36,7 @@
 mod compliance;
 mod console;
 mod file;
+mod influxdb;
 #[cfg(test)]
 mod kill;
 pub mod limits;

@@ -29,6 +29,7 @@ pub fn of(kind: &str, folder: &Path) -> Box<dyn Place> {
         "console" => Box::new(Terminal { folder, shown: Arc::default() }),
         "file" => Box::new(Files { folder }),
         "sqlite" => Box::new(Database { folder }),
+        "influxdb" => Box::new(crate::influxdb::tests::Database::start(&folder)),
         "nats" => Box::new(crate::nats::tests::Server::start(&folder)),
         other => panic!("no place for a sink of kind `{other}`: add one here"),
     }
