@@ -7,6 +7,11 @@
 pub mod intake;
 pub mod postgres;
 
+pub mod influx;
+pub mod nats;
+pub mod victoria;
+
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -14,6 +19,28 @@ use std::time::{Duration, Instant};
 /// A port that nothing listens on now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// One request over HTTP 1.0: status and body.
+pub fn http(port: u16, method: &str, target: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connects");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a bound");
+    let head = format!(
+        "{method} {target} HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes())).expect("sends");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer in time");
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    (status, body.to_string())
+}
+
+/// A text as a value in a URL.
+pub fn percent_encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
 /// A process that ends with the test.
@@ -47,6 +74,17 @@ impl Process {
     /// The process's id, for signals.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn stop(&mut self) {
+        let asked = Command::new("kill").arg("-TERM").arg(self.id().to_string()).status();
+        assert!(asked.is_ok_and(|status| status.success()), "{} is not there to be stopped", self.name);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while matches!(self.child.try_wait(), Ok(None)) {
+            assert!(Instant::now() < deadline, "{} never stopped", self.name);
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Ends it as `kill -9` does.

@@ -15,6 +15,8 @@
 //! | `postgres/` | kind `postgres` |
 //! | `http/` | kind `http` |
 //! | `parcel.rs` | many records as one body of bounded size |
+//! | `nats/` | kind `nats` |
+//! | `influxdb/` | kind `influxdb` |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
@@ -28,6 +30,8 @@
 //! | `sqlite` | exactly once | the cursor is in the transaction of the rows (`sqlite/mod.rs`) |
 //! | `postgres` | exactly once | the same, and the cursor's row is locked first (`postgres/mod.rs`) |
 //! | `http` | at least once | a repetition within one run has the key of the first attempt (`http/mod.rs`) |
+//! | `nats` | exactly once, through outages no longer than the stream's duplicate window | the record's id is the message's (`nats/mod.rs`) |
+//! | `influxdb` | at least once, and the same point again changes nothing | points are the same to the letter (`influxdb/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -39,9 +43,11 @@ mod compliance;
 mod console;
 mod file;
 mod http;
+mod influxdb;
 #[cfg(test)]
 mod kill;
 pub mod limits;
+mod nats;
 mod parcel;
 mod postgres;
 mod registry;

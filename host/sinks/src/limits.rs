@@ -213,3 +213,49 @@ pub const SLACK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest time between two Slack messages that options may ask for: a delivery waits for it, and so does a stop.
 pub const MOST_SLACK_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Messages that a NATS sink sends before it waits for their acknowledgements: enough to hide a round trip behind the
+/// work, few enough that little is sent again after a failure.
+pub const NATS_IN_FLIGHT: usize = 2048;
+
+/// How long a NATS server may take for anything when the options don't say: longer than its disk stalls, shorter than
+/// anybody's patience.
+pub const NATS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a NATS server is asked whether it is there while nothing is sent.
+pub const NATS_PING: Duration = Duration::from_secs(20);
+
+/// How long a stream made for Weir remembers ids: longer than a server takes to restart or to be upgraded.
+pub const NATS_DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
+
+/// Bytes of one value substituted into a subject; servers are slow with subjects beyond a few hundred.
+pub const SUBJECT_VALUE_BYTES: usize = 100;
+
+/// Points in one request to InfluxDB: its makers advise 5,000 lines.
+pub const INFLUX_POINTS: usize = 5000;
+
+/// How long points wait for more: nobody looks at metrics more often.
+pub const INFLUX_LINGER: Duration = Duration::from_secs(1);
+
+/// How long a request to InfluxDB may take when the options don't say; its own bound for a write is ten seconds.
+pub const INFLUX_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a connection to InfluxDB may take to be made.
+pub const INFLUX_CONNECT: Duration = Duration::from_secs(10);
+
+/// Bytes of a name or tag value of a point; InfluxDB takes 64 KiB for a series' name with all its tags.
+pub const INFLUX_NAME_BYTES: usize = 1024;
+
+/// Maps inside maps that are searched for numbers.
+pub const INFLUX_DEPTH: usize = 16;
+
+/// Fields that are warned about by name, so that a sender with endless names doesn't fill the memory.
+pub const INFLUX_WARNED_FIELDS: usize = 1000;
+
+/// How far apart the numbers of neighbouring frames are, which keep points of one tick apart: about the golden section of
+/// a million, so that some hundreds of frames in a row lie as far from each other as can be, and without a divisor in
+/// common with the ticks.
+pub const INFLUX_FRAME_STEP: u64 = 618_033;
+
+/// The measurement of a log that has nothing where its name should stand.
+pub const INFLUX_MEASUREMENT: &str = "logs";

@@ -34,6 +34,8 @@ pub fn of(kind: &str, folder: &Path) -> Box<dyn Place> {
         "http" => Box::new(Posts::to(intake::Kind::Http, folder)),
         "datadog" => Box::new(Posts::to(intake::Kind::Datadog, folder)),
         "slack" => Box::new(Posts::to(intake::Kind::FastSlack, folder)),
+        "influxdb" => Box::new(crate::influxdb::tests::Database::start(&folder)),
+        "nats" => Box::new(crate::nats::tests::Server::start(&folder)),
         other => panic!("no place for a sink of kind `{other}`: add one here"),
     }
 }

@@ -9,7 +9,7 @@ use weir_journal::Journal;
 use weir_record::{Aliases, Batch, Defaults, Level};
 
 use super::*;
-use crate::runner::{RunnerOptions, RunningSink, State, spawn};
+use crate::runner::{Doors, RunnerOptions, RunningSink, State, spawn};
 use crate::servers::intake::{Intake, Kind as Intakes, Next};
 use crate::testing::{Cell, append, eventually, frame, journal, numbered, numbers, record};
 
@@ -56,7 +56,8 @@ impl Stage {
 
     fn run(&self, given: Value) -> RunningSink {
         let runner = RunnerOptions { name: "out".into(), ..RunnerOptions::default() };
-        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone()).expect("starts")
+        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone(), &Doors::default())
+            .expect("starts")
     }
 }
 

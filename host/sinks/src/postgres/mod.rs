@@ -61,6 +61,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "postgres",
     summary: "stores records as rows of a PostgreSQL table, its own or one that is there",
     guarantee: Guarantee::ExactlyOnce,
+    is_exclusive: false,
     example: r#"[sink.team]
 type = "postgres"
 url = "postgres://weir@db.example.com/logs?sslmode=verify-full"   # the password from PGPASSWORD or ~/.pgpass
@@ -85,6 +86,7 @@ linger = "1s"
         Variable { name: "PGSSLMODE", option: "sslmode" },
         Variable { name: "PGSSLROOTCERT", option: "ca" },
     ],
+    min_level: None,
     build,
 };
 
@@ -288,6 +290,26 @@ impl PostgresSink {
         Ok(Some(to))
     }
 
+    /// Writes records in another sink's place, which have no part in the cursor.
+    async fn write_aside(&self, live: &mut Live, batches: &[Selected]) -> Result<(), Fault> {
+        let records = || batches.iter().flat_map(Selected::iter).map(|(_, record)| record);
+        let now = now_ns();
+        let mut days = BTreeSet::new();
+        for record in records() {
+            days.extend(live.days.day_of(record.timestamp(), now).map_err(Fault::Record)?);
+        }
+        live.days.make(&mut live.connection, &live.names, &self.table, &days).await?;
+        let mut transaction = live.connection.begin().await?;
+        match copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records()).await {
+            Ok(()) => Ok(transaction.commit().await?),
+            Err(fault) => {
+                // As in `write`.
+                let _ = transaction.rollback().await;
+                Err(fault)
+            }
+        }
+    }
+
     /// What a failed transaction means. The connection is given back when the next one may use it.
     fn failed(&mut self, fault: Fault, mut live: Live) -> SinkError {
         let error = match fault {
@@ -376,6 +398,16 @@ impl Sink for PostgresSink {
             Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
         }
         self.live = Some(live);
+        Ok(Delivered::default())
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let mut live = self.take()?;
+        match timeout(self.patience(), self.write_aside(&mut live, batches)).await {
+            Ok(Ok(())) => self.live = Some(live),
+            Ok(Err(fault)) => return Err(self.failed(fault, live)),
+            Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
+        }
         Ok(Delivered::default())
     }
 

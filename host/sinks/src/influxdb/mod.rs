@@ -1,0 +1,401 @@
+//! The `influxdb` sink: records as points, over the write API of InfluxDB 2 (token, org, bucket) or 1 (database, user,
+//! password), or of whoever speaks it, VictoriaMetrics for one.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | options, requests, what the answers mean |
+//! | `point.rs` | points from records: those that are measurements already, and ordinary logs by a mapping |
+//! | `line.rs` | the line protocol: names, values, what must be escaped |
+//!
+//! Guarantee: at least once, and a repetition changes nothing. A delivery is one request, over when the server has
+//! answered 2xx. A request that was sent and not answered is sent again, as is what was delivered in the last second or
+//! so before Weir was killed; the points are then the same to the letter, and InfluxDB holds a point once for its series
+//! and time. (VictoriaMetrics keeps both unless it runs with `-dedup.minScrapeInterval`.)
+//!
+//! # Points of the same series and time
+//! To InfluxDB they are one point, of which the last written remains. For measurements that is what their sender means:
+//! a value that is sent again replaces the first. For logs it would be a loss, since many fall into one millisecond.
+//! So the times of logs are kept apart (`keep_apart`): they are sent in nanoseconds, cut to `precision`, and the digits
+//! below hold a number made from the record's place in the journal, the same at every repetition. Two records collide
+//! only when they share series and tick *and* that number; a frame of up to a million records never does within itself
+//! at a precision of milliseconds. With microseconds there is room for a thousand, with nanoseconds for none: the time is
+//! sent as it is.
+//!
+//! # What servers say
+//! InfluxDB writes the points that it can and answers 400 for the others, so what is refused is found by halving and
+//! sending again what it has: harmless. VictoriaMetrics answers 204 whatever it made of a line, and stores numbers
+//! alone, in milliseconds.
+
+mod line;
+mod point;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use weir_record::{Value, write_json_value};
+
+use self::point::Points;
+pub(crate) use self::point::describe_metrics;
+use crate::limits;
+use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
+use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
+use crate::units::Span;
+use crate::web::{Answer, Server, Timeouts, Tls, gzip};
+
+/// The kind's line in the registry.
+pub(crate) const KIND: Kind = Kind {
+    name: "influxdb",
+    summary: "writes measurements, and numbers in ordinary logs, as points to InfluxDB 2 or 1 or VictoriaMetrics",
+    guarantee: Guarantee::AtLeastOnce,
+    is_exclusive: false,
+    example: r#"[sink.metrics]
+type = "influxdb"
+url = "http://localhost:8086"
+org = "acme"                          # InfluxDB 2; for 1: database, user, password
+bucket = "logs"
+token = "my-token"                    # or INFLUX_TOKEN
+measurement = "source"                # of ordinary logs: what stands at this path
+tags = ["level", "context.region"]
+fields = ["context.duration_ms"]      # absent: every number
+count = "count"                       # and a field that is always 1
+"#,
+    schema: schema_of::<InfluxOptions>,
+    variables: &[
+        Variable { name: "INFLUXDB_URL", option: "url" },
+        Variable { name: "INFLUX_HOST", option: "url" },
+        Variable { name: "INFLUX_TOKEN", option: "token" },
+        Variable { name: "INFLUX_ORG", option: "org" },
+        Variable { name: "INFLUX_BUCKET", option: "bucket" },
+        Variable { name: "INFLUX_BUCKET_NAME", option: "bucket" },
+        Variable { name: "INFLUX_DATABASE", option: "database" },
+        Variable { name: "INFLUX_USERNAME", option: "user" },
+        Variable { name: "INFLUX_PASSWORD", option: "password" },
+    ],
+    min_level: None,
+    build,
+};
+
+/// Options of an `influxdb` sink.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InfluxOptions {
+    /// The server; the path of the write API is added.
+    #[serde(default = "default_url")]
+    pub url: String,
+    /// InfluxDB 2: the bucket.
+    #[serde(default)]
+    pub bucket: Option<String>,
+    /// InfluxDB 2: the bucket's organisation.
+    #[serde(default)]
+    pub org: Option<String>,
+    /// InfluxDB 2: a token that may write to the bucket.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// InfluxDB 1: the database, which must exist.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// InfluxDB 1: the user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// InfluxDB 1: the user's password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// InfluxDB 1: the retention policy; absent: the database's default.
+    #[serde(default)]
+    pub retention_policy: Option<String>,
+    /// What times are cut to: `ns`, `us`, `ms` or `s`.
+    #[serde(default)]
+    pub precision: Precision,
+    /// Which records of one series and tick must not overwrite each other: `logs`, `all` or `none`.
+    #[serde(default)]
+    pub keep_apart: KeepApart,
+    /// Ordinary logs: the path that the measurement's name stands at.
+    #[serde(default = "default_measurement")]
+    pub measurement: String,
+    /// Ordinary logs: paths of tags, named by their last key, or names with paths.
+    #[serde(default = "default_tags")]
+    pub tags: Named,
+    /// Ordinary logs: paths of fields, named by their last key, or names with paths; absent: every number, named by its
+    /// path.
+    #[serde(default)]
+    pub fields: Option<Named>,
+    /// Ordinary logs: the name of a field that is always 1, for counting.
+    #[serde(default)]
+    pub count: Option<String>,
+    /// Writes integers as floats, for fields that are now one and now the other.
+    #[serde(default)]
+    pub integers_as_floats: bool,
+    /// Compresses requests.
+    #[serde(default = "default_gzip")]
+    pub gzip: bool,
+    /// TLS: own authorities, own certificate.
+    #[serde(default)]
+    pub tls: Tls,
+    /// How long a request may take.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+}
+
+/// Paths with the names that their values get.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum Named {
+    /// Named by the last key of each.
+    Paths(Vec<String>),
+    /// Name and path.
+    Names(BTreeMap<String, String>),
+}
+
+/// What times are cut to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Precision {
+    /// Nanoseconds.
+    Ns,
+    /// Microseconds.
+    Us,
+    /// Milliseconds.
+    #[default]
+    Ms,
+    /// Seconds.
+    S,
+}
+
+/// Which records of one series and tick must not overwrite each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum KeepApart {
+    /// Ordinary logs; measurements replace each other.
+    #[default]
+    Logs,
+    /// All.
+    All,
+    /// None.
+    None,
+}
+
+fn default_url() -> String {
+    "http://localhost:8086".into()
+}
+
+fn default_measurement() -> String {
+    "source".into()
+}
+
+fn default_tags() -> Named {
+    Named::Paths(vec!["level".into()])
+}
+
+fn default_gzip() -> bool {
+    true
+}
+
+fn default_timeout() -> Span {
+    Span(limits::INFLUX_TIMEOUT)
+}
+
+impl Precision {
+    /// Nanoseconds in one tick.
+    pub(crate) fn tick_ns(self) -> i64 {
+        match self {
+            Precision::Ns => 1,
+            Precision::Us => 1_000,
+            Precision::Ms => 1_000_000,
+            Precision::S => 1_000_000_000,
+        }
+    }
+
+    /// What the write API calls it; version 1 reads `us` and `ns` as nanoseconds, and says so nowhere.
+    fn parameter(self, version: Version) -> &'static str {
+        match (self, version) {
+            (Precision::Ns, Version::One) => "n",
+            (Precision::Ns, Version::Two) => "ns",
+            (Precision::Us, Version::One) => "u",
+            (Precision::Us, Version::Two) => "us",
+            (Precision::Ms, _) => "ms",
+            (Precision::S, _) => "s",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    One,
+    Two,
+}
+
+fn build(name: &str, given: serde_json::Value, _: &BuildContext) -> Result<Box<dyn Sink>, String> {
+    let options: InfluxOptions = options(name, given)?;
+    let refuse = |error: &str| format!("sink `{name}`: {error}");
+    let (version, url) = write_url(&options).map_err(|error| refuse(&error))?;
+    if options.timeout.duration().is_zero() {
+        return Err(refuse("`timeout` must be more than 0"));
+    }
+    let timeouts =
+        Timeouts { connect: limits::INFLUX_CONNECT.min(options.timeout.duration()), total: options.timeout.duration() };
+    let points = Points::new(name, &options).map_err(|error| refuse(&error))?;
+    Ok(Box::new(InfluxSink {
+        server: Server::new(name, &url, options.tls.clone(), timeouts)?,
+        headers: headers(version, &options).map_err(|error| refuse(&error))?,
+        points,
+        gzip: options.gzip,
+    }))
+}
+
+/// The whole address of the write API, by the version that the options speak of.
+fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
+    let two = [&options.bucket, &options.org, &options.token].iter().any(|option| option.is_some());
+    let one = [&options.database, &options.user, &options.password, &options.retention_policy]
+        .iter()
+        .any(|option| option.is_some());
+    let (version, path) = match (two, one) {
+        (true, false) => (Version::Two, "api/v2/write"),
+        (false, true) => (Version::One, "write"),
+        (true, true) => {
+            return Err("give `bucket`, `org` and `token` (InfluxDB 2) or `database`, `user` and `password` \
+                        (InfluxDB 1), not both"
+                .into());
+        }
+        (false, false) => {
+            return Err(
+                "say where to write: `bucket` with `org` and `token` (InfluxDB 2; or INFLUX_BUCKET, INFLUX_ORG, \
+                        INFLUX_TOKEN) or `database` (InfluxDB 1; or INFLUX_DATABASE)"
+                    .into(),
+            );
+        }
+    };
+    let mut url = Url::parse(&options.url).map_err(|error| format!("`url` is not a URL: {error}"))?;
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        return Err("`url` holds more than a server and a path; give `user`, `password` and the like as options".into());
+    }
+    url.path_segments_mut()
+        .map_err(|()| "`url` must begin with `http://` or `https://`".to_string())?
+        .pop_if_empty()
+        .extend(path.split('/'));
+    // Kept apart, times are sent in nanoseconds whatever they are cut to.
+    let sent = if options.keep_apart == KeepApart::None { options.precision } else { Precision::Ns };
+    let mut query = url.query_pairs_mut();
+    match version {
+        Version::Two => {
+            let Some(bucket) = &options.bucket else { return Err("`bucket` is missing (or INFLUX_BUCKET)".into()) };
+            query.append_pair("bucket", bucket);
+            if let Some(org) = &options.org {
+                query.append_pair("org", org);
+            }
+        }
+        Version::One => {
+            let Some(database) = &options.database else {
+                return Err("`database` is missing (or INFLUX_DATABASE)".into());
+            };
+            query.append_pair("db", database);
+            if let Some(policy) = &options.retention_policy {
+                query.append_pair("rp", policy);
+            }
+        }
+    }
+    query.append_pair("precision", sent.parameter(version));
+    drop(query);
+    Ok((version, url.into()))
+}
+
+fn headers(version: Version, options: &InfluxOptions) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if options.gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    let secret = match (version, &options.token, &options.user, &options.password) {
+        (Version::Two, Some(token), ..) => format!("Token {token}"),
+        (Version::One, _, Some(user), Some(password)) => format!("Basic {}", base64(&format!("{user}:{password}"))),
+        (Version::One, _, Some(_), None) | (Version::One, _, None, Some(_)) => {
+            return Err("`user` and `password` belong together".into());
+        }
+        _ => return Ok(headers),
+    };
+    let mut value = HeaderValue::try_from(secret)
+        .map_err(|_| "token, user or password hold characters that no header can carry".to_string())?;
+    value.set_sensitive(true);
+    headers.insert(AUTHORIZATION, value);
+    Ok(headers)
+}
+
+/// As records write bytes into JSON, without the quotes.
+fn base64(text: &str) -> String {
+    let mut json = Vec::new();
+    write_json_value(Value::Bin(text.as_bytes()), &mut json);
+    String::from_utf8_lossy(&json).trim_matches('"').to_string()
+}
+
+struct InfluxSink {
+    server: Server,
+    headers: HeaderMap,
+    points: Points,
+    gzip: bool,
+}
+
+impl InfluxSink {
+    /// What an answer means that is no success.
+    fn refused(&self, answer: &Answer) -> SinkError {
+        let place = self.server.place();
+        let said = said(&answer.body);
+        match answer.status {
+            404 => SinkError::Retry(format!("{place}: {said}; create it, or change the sink's options")),
+            // A fault of the options would otherwise send every record to quarantine, one by one.
+            400 if is_about_the_place(&said) => SinkError::Retry(format!("{place}: {said}; check the sink's options")),
+            400 | 422 => SinkError::Reject(format!("{place}: {said}")),
+            _ => self.server.refused(answer),
+        }
+    }
+}
+
+/// The server's own words: `{"error": …}` of version 1, `{"message": …}` of version 2.
+fn said(body: &str) -> String {
+    let parsed: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let text = parsed["error"].as_str().or(parsed["message"].as_str()).unwrap_or(body).trim();
+    if text.is_empty() { "refused without a reason".into() } else { text.to_string() }
+}
+
+/// True when it is about where points go and not about points.
+fn is_about_the_place(said: &str) -> bool {
+    let said = said.to_ascii_lowercase();
+    let about_points = ["partial write", "unable to parse", "points beyond retention policy", "field type conflict"];
+    let about_place = ["bucket", "organization", "org ", "database", "retention policy", "precision", "token"];
+    !about_points.iter().any(|word| said.contains(word)) && about_place.iter().any(|word| said.contains(word))
+}
+
+#[async_trait]
+impl Sink for InfluxSink {
+    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+        Ok(None)
+    }
+
+    fn batching(&self) -> Batching {
+        Batching { records: limits::INFLUX_POINTS, linger: limits::INFLUX_LINGER }
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let mut body = Vec::with_capacity(batches.iter().map(|frame| frame.batch.byte_len() / 2).sum());
+        for (at, record) in batches.iter().flat_map(Selected::iter) {
+            self.points.push(at, record, &mut body);
+        }
+        if body.is_empty() {
+            return Ok(Delivered::default());
+        }
+        let body = if self.gzip { gzip(&body) } else { body };
+        let answer = self.server.post(self.headers.clone(), body).await?;
+        if answer.is_success() { Ok(Delivered::default()) } else { Err(self.refused(&answer)) }
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! Over a real server: what arrives, what comes twice, what is refused, and what happens when the server goes.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use weir_record::Batch;
+
+use super::*;
+use crate::compliance::{Place, context_in};
+use crate::servers::nats::Nats;
+use crate::testing::{frame, numbered, numbers, record};
+
+/// A server for the compliance test.
+pub(crate) struct Server {
+    folder: PathBuf,
+    nats: Nats,
+}
+
+impl Server {
+    pub fn start(folder: &Path) -> Server {
+        Server { folder: folder.into(), nats: Nats::start(folder) }
+    }
+}
+
+impl Place for Server {
+    fn options(&self) -> Value {
+        options_for(&self.nats)
+    }
+
+    fn context(&self) -> BuildContext {
+        context_in(&self.folder)
+    }
+
+    fn held(&self) -> Vec<u64> {
+        said(&self.nats)
+    }
+}
+
+fn options_for(nats: &Nats) -> Value {
+    json!({ "url": nats.url(), "stream": "LOGS", "create_stream": true, "timeout": "5s" })
+}
+
+/// The numbers in the messages of the stream.
+fn said(nats: &Nats) -> Vec<u64> {
+    let message = |text: &String| serde_json::from_str::<Value>(text).expect("JSON")["message"].to_string();
+    numbers(&nats.held("LOGS").iter().map(message).collect::<String>())
+}
+
+fn built(options: &Value) -> Box<dyn Sink> {
+    let context = BuildContext { journal_id: "j1".into(), ..BuildContext::default() };
+    build("stream", options.clone(), &context).expect("builds")
+}
+
+async fn started(options: &Value) -> Box<dyn Sink> {
+    let mut sink = built(options);
+    sink.start(0).await.expect("starts");
+    sink
+}
+
+#[tokio::test]
+async fn a_record_is_a_message_with_its_id_under_its_subject_and_comes_once_however_often_it_is_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut nats = Nats::start(folder.path());
+    let options = options_for(&nats);
+    let mut sink = started(&options).await;
+    let mut batch = Batch::new();
+    batch.push(&record(&[("source", "shop"), ("level", "ERROR"), ("message", "n=0")], &[]));
+    batch.push(&record(&[("source", "a.b *>"), ("context.user", "u1"), ("message", "n=1")], &[]));
+    let first = frame(7, batch);
+    let outcome = sink.deliver(&[first.clone(), frame(8, numbered(2..500))]).await;
+    assert_eq!(outcome, Ok(Delivered::default()));
+    let held = nats.messages("LOGS");
+    assert_eq!(held.len(), 500);
+    assert_eq!((held[0].subject.as_str(), held[1].subject.as_str()), ("logs.shop.ERROR", "logs.a_b___.INFO"));
+    assert_eq!(held[0].headers, "Nats-Msg-Id: j1-7-0");
+    assert_eq!(held[499].headers, "Nats-Msg-Id: j1-8-497");
+    let whole: Value = serde_json::from_str(&held[1].payload).expect("JSON");
+    assert_eq!(whole["context"]["user"], "u1");
+    // As after a lost acknowledgement, in other parts, through another connection, and after the server was killed.
+    for round in 0..3 {
+        if round == 2 {
+            nats.kill();
+            nats.restart();
+        }
+        let mut again = started(&options).await;
+        again.deliver(&[first.clone()]).await.expect("taken");
+        again
+            .deliver(&[frame(8, numbered(2..500)), frame(9 + round, numbered(500 + round..501 + round))])
+            .await
+            .expect("taken");
+    }
+    assert_eq!(said(&nats), (0..503).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_server_or_stream_is_refused_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nats = Nats::start_with(folder.path(), "max_payload: 4KB");
+    let created = nats.ask(
+        "STREAM.CREATE.LOGS",
+        &json!({ "name": "LOGS", "subjects": ["logs.>"], "storage": "file", "max_msg_size": 2000, "num_replicas": 1 }),
+    );
+    assert!(created["error"].is_null(), "{created}");
+    let mut sink = started(&options_for(&nats)).await;
+    let mut batch = numbered(0..3);
+    batch.push(&record(&[("message", &"x".repeat(3000))], &[]));
+    batch.push(&record(&[("message", "n=3")], &[]));
+    batch.push(&record(&[("message", &"x".repeat(5000))], &[]));
+    batch.push(&record(&[("message", "n=4")], &[]));
+    let Delivered { rejected, durable } = sink.deliver(&[frame(1, batch)]).await.expect("the others are taken");
+    assert_eq!(durable, None);
+    assert_eq!(rejected.iter().map(|(at, _)| (at.sequence, at.index)).collect::<Vec<_>>(), [(1, 3), (1, 5)]);
+    assert!(rejected[0].1.contains("max_msg_size") && rejected[1].1.contains("max_payload"), "{rejected:?}");
+    assert_eq!(said(&nats), [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_there_or_not_fit_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nats = Nats::start(folder.path());
+    for (options, hint) in [
+        (json!({ "url": nats.url() }), "no stream takes `logs.*.*`"),
+        (json!({ "url": nats.url(), "stream": "LOGS" }), "stream `LOGS` doesn't exist"),
+    ] {
+        let error = built(&options).start(0).await.expect_err("no stream");
+        assert!(error.is_temporary() && error.to_string().contains(hint), "{error}");
+        assert!(error.to_string().contains("create_stream"), "{error}");
+    }
+    let stream =
+        json!({ "name": "MUTE", "subjects": ["mute.>"], "storage": "file", "no_ack": true, "num_replicas": 1 });
+    assert!(nats.ask("STREAM.CREATE.MUTE", &stream)["error"].is_null());
+    let error = built(&json!({ "url": nats.url(), "stream": "MUTE" })).start(0).await.expect_err("never answers");
+    assert!(error.to_string().contains("`no_ack`"), "{error}");
+    // It goes while the sink runs.
+    let mut sink = started(&options_for(&nats)).await;
+    let info = nats.ask("STREAM.INFO.LOGS", &Value::Null);
+    assert_eq!(info["config"]["duplicate_window"], json!(600_000_000_000u64));
+    assert_eq!(info["config"]["subjects"], json!(["logs.*.*"]));
+    assert_eq!(nats.ask("STREAM.DELETE.LOGS", &Value::Null)["success"], true);
+    let error = sink.deliver(&[frame(1, numbered(0..2))]).await.expect_err("nobody takes it");
+    assert!(error.is_temporary() && error.to_string().contains("no stream takes"), "{error}");
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_so_without_a_secret() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nats = Nats::start_with(
+        folder.path(),
+        "authorization { users: [ { user: weir, password: correct, permissions: { publish: [\"$JS.API.>\"] } } ] }",
+    );
+    let options = |password: &str| json!({ "url": nats.url(), "user": "weir", "password": password, "stream": "LOGS", "create_stream": true });
+    let error = built(&options("hunter2")).start(0).await.expect_err("refused").to_string();
+    assert!(error.contains("`password`") && !error.contains("hunter2"), "{error}");
+    let mut sink = started(&options("correct")).await;
+    let error = sink.deliver(&[frame(1, numbered(0..1))]).await.expect_err("not permitted");
+    assert!(error.is_temporary() && error.to_string().to_lowercase().contains("permissions"), "{error}");
+    let token = tempfile::tempdir().expect("a folder");
+    let nats = Nats::start_with(token.path(), "authorization { token: sesame }");
+    let url = nats.url().replace("nats://", "nats://user:hunter2@");
+    let error = built(&json!({ "url": url })).start(0).await.expect_err("refused").to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+    started(&json!({ "url": nats.url(), "token": "sesame", "stream": "LOGS", "create_stream": true })).await;
+}
+
+#[tokio::test]
+async fn a_server_that_goes_fails_the_delivery_at_once_and_one_that_is_back_takes_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut nats = Nats::start(folder.path());
+    let mut sink = started(&options_for(&nats)).await;
+    sink.deliver(&[frame(1, numbered(0..10))]).await.expect("taken");
+    nats.stop();
+    let error = sink.deliver(&[frame(2, numbered(10..20))]).await.expect_err("nobody is there");
+    assert!(error.is_temporary() && error.to_string().starts_with("sink `stream`: NATS at 127.0.0.1:"), "{error}");
+    let error = sink.start(1).await.expect_err("nobody is there");
+    assert!(error.to_string().contains("can't connect"), "{error}");
+    nats.restart();
+    sink.start(1).await.expect("it is back");
+    sink.deliver(&[frame(2, numbered(10..20))]).await.expect("taken");
+    assert_eq!(said(&nats), (0..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let refused = |options: Value| build("stream", options, &BuildContext::default()).map(drop).expect_err("refused");
+    assert!(refused(json!({})).contains("NATS_URL"));
+    for bad in ["", "http://x", "nats://", "ws://x:1", "nats://a:4222,"] {
+        assert!(refused(json!({ "url": bad })).contains("`url`"), "{bad}");
+    }
+    let url = "nats://localhost";
+    assert!(refused(json!({ "url": url, "create_stream": true })).contains("`stream`"));
+    assert!(refused(json!({ "url": url, "stream": "a.b" })).contains("a.b"));
+    assert!(refused(json!({ "url": url, "user": "u" })).contains("`password`"));
+    assert!(refused(json!({ "url": url, "user": "u", "password": "p", "token": "t" })).contains("one of"));
+    assert!(refused(json!({ "url": url, "subject": "a b" })).contains("`a b`"));
+    assert!(refused(json!({ "url": url, "timeout": "0" })).contains("`timeout`"));
+    assert!(refused(json!({ "url": url, "tls": { "key": "k" } })).contains("`certificate`"));
+}

@@ -1,0 +1,88 @@
+//! An InfluxDB 1.x server with a database `logs`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::{Process, free_port, http, percent_encoded};
+
+/// A server on a port of its own.
+pub struct Influx {
+    folder: PathBuf,
+    port: u16,
+    http: String,
+    process: Process,
+}
+
+impl Influx {
+    /// Starts one that keeps its data in `folder`, and makes the database.
+    pub fn start(folder: &Path) -> Influx {
+        let influx = Influx::start_with(folder, "");
+        influx.query("CREATE DATABASE logs");
+        influx
+    }
+
+    /// Starts one over what is in `folder`, with more lines of configuration for its HTTP: `auth-enabled = true`.
+    pub fn start_with(folder: &Path, http: &str) -> Influx {
+        let port = free_port();
+        Influx { folder: folder.into(), port, http: http.into(), process: launch(folder, port, http) }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Stops it in peace.
+    pub fn stop(&mut self) {
+        self.process.stop();
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, on the same port and over the same data.
+    pub fn restart(&mut self) {
+        self.process = launch(&self.folder, self.port, &self.http);
+    }
+
+    /// What a query answers: the series, each with `name`, `tags`, `columns` and `values`.
+    pub fn query(&self, query: &str) -> Vec<Value> {
+        let body = format!("epoch=ns&db=logs&q={}", percent_encoded(query));
+        let (status, answer) = http(self.port, "POST", "/query", &body);
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert!(status == 200 && answer["results"][0]["error"].is_null(), "{query}: {answer}");
+        answer["results"][0]["series"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The values of one field in all points of all measurements, ordered by time within each.
+    pub fn held(&self, field: &str) -> Vec<Value> {
+        let series = self.query(&format!("SELECT \"{field}\" FROM /.*/"));
+        let rows = series.iter().flat_map(|series| series["values"].as_array().cloned().unwrap_or_default());
+        rows.map(|row| row[1].clone()).filter(|value| !value.is_null()).collect()
+    }
+}
+
+fn launch(folder: &Path, port: u16, http: &str) -> Process {
+    let path = folder.join("influxdb.conf");
+    let data = folder.join("influxdb");
+    let [meta, tsm, wal] = ["meta", "data", "wal"].map(|name| data.join(name).display().to_string());
+    let text = format!(
+        "reporting-disabled = true\nbind-address = \"127.0.0.1:{}\"\n\
+         [meta]\ndir = \"{meta}\"\nlogging-enabled = false\n\
+         [data]\ndir = \"{tsm}\"\nwal-dir = \"{wal}\"\nquery-log-enabled = false\n\
+         [http]\nbind-address = \"127.0.0.1:{port}\"\nlog-enabled = false\nmax-row-limit = 0\n{http}\n\
+         [monitor]\nstore-enabled = false\n",
+        free_port()
+    );
+    std::fs::write(&path, text).expect("a configuration");
+    let log = std::fs::File::create(folder.join("influxdb.log")).expect("a log");
+    let mut command = Command::new("influxd");
+    command.arg("-config").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    let mut process = Process::start("influxd", "influxdb", &mut command);
+    process.wait_for_port(port);
+    process
+}

@@ -1,0 +1,181 @@
+//! A NATS server with JetStream. What a stream holds is read over the plain protocol, by nothing that Weir publishes with.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::{Process, free_port};
+
+/// A server on a port of its own.
+pub struct Nats {
+    folder: PathBuf,
+    port: u16,
+    configuration: String,
+    process: Process,
+}
+
+/// One message of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub subject: String,
+    /// The headers as they were sent, without the first line.
+    pub headers: String,
+    pub payload: String,
+}
+
+impl Nats {
+    /// Starts one that keeps its streams in `folder`.
+    pub fn start(folder: &Path) -> Nats {
+        Nats::start_with(folder, "")
+    }
+
+    /// The same, with more lines of configuration: `max_payload: 1KB`.
+    pub fn start_with(folder: &Path, configuration: &str) -> Nats {
+        let port = free_port();
+        let process = launch(folder, port, configuration);
+        Nats { folder: folder.into(), port, configuration: configuration.into(), process }
+    }
+
+    /// `nats://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Stops it in peace.
+    pub fn stop(&mut self) {
+        self.process.stop();
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, on the same port and over the same streams.
+    pub fn restart(&mut self) {
+        self.process = launch(&self.folder, self.port, &self.configuration);
+    }
+
+    /// The payloads of all messages of a stream, in its order.
+    pub fn held(&self, stream: &str) -> Vec<String> {
+        self.messages(stream).into_iter().map(|message| message.payload).collect()
+    }
+
+    /// All messages of a stream, in its order; none when there is no such stream.
+    pub fn messages(&self, stream: &str) -> Vec<Message> {
+        let mut session = Session::open(self.port);
+        let info = session.request(&format!("$JS.API.STREAM.INFO.{stream}"), "");
+        let Some(count) = info["state"]["messages"].as_u64() else { return Vec::new() };
+        if count == 0 {
+            return Vec::new();
+        }
+        // A subject of its own: the consumers of earlier readings live on for a while.
+        static READINGS: AtomicU32 = AtomicU32::new(0);
+        let reader = format!("reader.{}.{}", std::process::id(), READINGS.fetch_add(1, Ordering::Relaxed));
+        let consumer = serde_json::json!({
+            "stream_name": stream,
+            "config": {
+                "deliver_subject": reader, "deliver_policy": "all", "ack_policy": "none", "replay_policy": "instant"
+            }
+        });
+        session.send(&format!("SUB {reader} 2\r\n"));
+        let created = session.request(&format!("$JS.API.CONSUMER.CREATE.{stream}"), &consumer.to_string());
+        assert!(created["error"].is_null(), "{created}");
+        let mut messages = std::mem::take(&mut session.early);
+        while (messages.len() as u64) < count {
+            let (subscription, message) = session.next();
+            assert_eq!(subscription, "2");
+            messages.push(message);
+        }
+        messages
+    }
+
+    /// Asks the server's JetStream for something, such as `STREAM.CREATE.LOGS`; null asks without a body.
+    pub fn ask(&self, what: &str, body: &serde_json::Value) -> serde_json::Value {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        Session::open(self.port).request(&format!("$JS.API.{what}"), &body)
+    }
+}
+
+fn launch(folder: &Path, port: u16, configuration: &str) -> Process {
+    let path = folder.join("nats.conf");
+    let store = folder.join("jetstream");
+    let text =
+        format!("host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{}\" }}\n{configuration}\n", store.display());
+    std::fs::write(&path, text).expect("a configuration");
+    let log = std::fs::File::create(folder.join("nats.log")).expect("a log");
+    let mut command = Command::new("nats-server");
+    command.arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    let mut process = Process::start("nats-server", "nats-server", &mut command);
+    process.wait_for_port(port);
+    process
+}
+
+/// A connection that speaks the protocol's text.
+struct Session {
+    out: TcpStream,
+    lines: BufReader<TcpStream>,
+    /// Messages of the reader that came before an answer did.
+    early: Vec<Message>,
+}
+
+impl Session {
+    fn open(port: u16) -> Session {
+        let out = TcpStream::connect(("127.0.0.1", port)).expect("connects");
+        out.set_read_timeout(Some(Duration::from_secs(60))).expect("a bound");
+        let lines = BufReader::new(out.try_clone().expect("a second handle"));
+        let mut session = Session { out, lines, early: Vec::new() };
+        session.send("CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\nSUB answers 1\r\nPING\r\n");
+        session
+    }
+
+    fn send(&mut self, text: &str) {
+        self.out.write_all(text.as_bytes()).expect("sends");
+    }
+
+    fn request(&mut self, subject: &str, body: &str) -> serde_json::Value {
+        self.send(&format!("PUB {subject} answers {}\r\n{body}\r\n", body.len()));
+        loop {
+            let (subscription, message) = self.next();
+            if subscription == "1" {
+                // Without JetStream nobody answers, and the server says so in a header.
+                return serde_json::from_str(&message.payload).unwrap_or_default();
+            }
+            self.early.push(message);
+        }
+    }
+
+    /// The next message and its subscription.
+    fn next(&mut self) -> (String, Message) {
+        loop {
+            let mut line = String::new();
+            assert!(self.lines.read_line(&mut line).expect("a line in time") > 0, "the server hung up");
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let sizes = |headers: &str, total: &str| -> (usize, usize) {
+                (headers.parse().expect("a size"), total.parse().expect("a size"))
+            };
+            // MSG subject sid [reply] size; HMSG subject sid [reply] headers total.
+            let (headers, total) = match words[..] {
+                ["MSG", _, _, .., total] => sizes("0", total),
+                ["HMSG", _, _, .., headers, total] => sizes(headers, total),
+                ["PING"] => {
+                    self.send("PONG\r\n");
+                    continue;
+                }
+                ["-ERR", ..] => panic!("the server says {line}"),
+                _ => continue,
+            };
+            let mut bytes = vec![0; total + 2];
+            self.lines.read_exact(&mut bytes).expect("a message");
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let headers_text = text(&bytes[..headers]);
+            let headers_text = headers_text.split_once("\r\n").map_or("", |(_, rest)| rest).trim().to_string();
+            let message =
+                Message { subject: words[1].into(), headers: headers_text, payload: text(&bytes[headers..total]) };
+            return (words[2].to_string(), message);
+        }
+    }
+}
