@@ -11,6 +11,7 @@
 //! | `lines.rs` | lines become records: the filters that read, check, measure and thin them out |
 //! | `metrics.rs` | `/metrics` is what Prometheus's own tool accepts |
 //! | `kill.rs` | kill -9 under load: acknowledged records are there, once |
+//! | `delivery.rs` | every sink with its server, both killed and stopped under load: nothing lost, in order |
 //! | `swap.rs` | filters replaced under load: nothing lost, nothing repeated |
 //! | `canary.rs` | new versions on trial, and the way back to an older one |
 //! | `rights.rs` | a filter sees and changes no more than it may |
@@ -32,6 +33,7 @@ mod chain;
 mod changes;
 mod clients;
 mod commands;
+mod delivery;
 mod disk;
 mod examples;
 mod filter_test;
@@ -47,5 +49,7 @@ mod quarantine;
 mod reload;
 mod rights;
 mod router;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod sinks;
 mod swap;

@@ -1,0 +1,169 @@
+//! Every sink with its real server, under load, while the router is killed and the servers are killed, stopped and
+//! started again: what was acknowledged arrived, in the journal's order, and where that is promised once.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::clients::{Sender, curl, sqlite};
+use super::router::{Home, Router, eventually};
+use super::servers::influx::Influx;
+use super::servers::intake::{API_KEY, Intake, Kind};
+use super::servers::nats::Nats;
+use super::servers::postgres::Postgres;
+
+/// Blows in the run, each to the router or to a server.
+const ROUNDS: u32 = 20;
+
+/// The servers, all at once.
+struct Servers {
+    postgres: Postgres,
+    nats: Nats,
+    influx: Influx,
+    http: Intake,
+    datadog: Intake,
+}
+
+impl Servers {
+    fn start(folder: &Path) -> Servers {
+        let place = |name: &str| {
+            let place = folder.join(name);
+            std::fs::create_dir(&place).unwrap();
+            place
+        };
+        Servers {
+            postgres: Postgres::start(),
+            nats: Nats::start(&place("nats")),
+            influx: Influx::start(&place("influx")),
+            http: Intake::start(Kind::Http),
+            datadog: Intake::start(Kind::Datadog),
+        }
+    }
+
+    fn configuration(&self) -> String {
+        format!(
+            "[sink.file]\ntype = 'file'\npath = 'out.jsonl'\n[sink.sqlite]\ntype = 'sqlite'\nsearch = false\n\
+             [sink.postgres]\ntype = 'postgres'\nurl = '{}'\n\
+             [sink.nats]\ntype = 'nats'\nurl = '{}'\nstream = 'LOGS'\ncreate_stream = true\n\
+             [sink.influx]\ntype = 'influxdb'\nurl = '{}'\ndatabase = 'logs'\ntags = ['id']\ncount = 'count'\n\
+             [sink.http]\ntype = 'http'\nurl = '{}'\n\
+             [sink.datadog]\ntype = 'datadog'\nurl = '{}'\napi_key = '{API_KEY}'\n",
+            self.postgres.url(),
+            self.nats.url(),
+            self.influx.url(),
+            self.http.url(),
+            self.datadog.url(),
+        )
+    }
+
+    /// Takes one of them down and up again, some as a crash does and some in peace.
+    fn strike(&mut self, round: u32) {
+        let pause = || std::thread::sleep(Duration::from_millis(u64::from(round * 53 % 400)));
+        match round % 5 {
+            0 => {
+                if round.is_multiple_of(2) { self.postgres.kill() } else { self.postgres.stop() }
+                pause();
+                self.postgres.run();
+            }
+            1 => {
+                if round.is_multiple_of(2) { self.nats.kill() } else { self.nats.stop() }
+                pause();
+                self.nats.restart();
+            }
+            2 => {
+                self.influx.kill();
+                pause();
+                self.influx.restart();
+            }
+            3 => {
+                self.http.stop();
+                pause();
+                self.http.again();
+            }
+            _ => {
+                self.datadog.stop();
+                pause();
+                self.datadog.again();
+            }
+        }
+    }
+
+    /// The ids that each place holds, in its order. InfluxDB has one of its own.
+    fn held(&self, home: &Home) -> Vec<(&'static str, Vec<String>)> {
+        let lines = |text: String| text.lines().map(String::from).collect::<Vec<_>>();
+        let ids = |records: Vec<Value>| records.iter().filter_map(|r| r["id"].as_str().map(String::from)).collect();
+        let json = |texts: Vec<String>| texts.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
+        let file = lines(std::fs::read_to_string(home.path("out.jsonl")).unwrap());
+        vec![
+            ("file", ids(json(file))),
+            ("sqlite", lines(sqlite(&home.path("weir-data/logs.db"), "select json_extract(fields, '$.id') from logs order by id"))),
+            ("postgres", lines(self.postgres.ask("SELECT extra_data->>'id' FROM weir_logs ORDER BY id"))),
+            ("nats", ids(json(self.nats.held("LOGS")))),
+            ("http", ids(self.http.records())),
+            ("datadog", ids(self.datadog.records())),
+        ]
+    }
+
+    fn in_influx(&self) -> HashSet<String> {
+        let found = self.influx.query("SELECT count(count) FROM /.*/ GROUP BY id");
+        found.iter().filter_map(|series| series["tags"]["id"].as_str().map(String::from)).collect()
+    }
+}
+
+fn sinks_have_everything(router: &Router) -> bool {
+    let health = curl(router, "/health", &[], b"").json();
+    health["sinks"].as_array().is_some_and(|sinks| {
+        sinks.len() == 7 && sinks.iter().all(|sink| sink["lag_frames"] == 0 && sink["state"] == "ok")
+    })
+}
+
+#[test]
+fn whatever_is_killed_every_acknowledged_record_reaches_every_sink_in_order_and_once_where_promised() {
+    let home = Home::new();
+    let mut servers = Servers::start(&home.path(""));
+    home.configure(&servers.configuration());
+    let mut acknowledged = HashSet::new();
+    let mut router = home.start();
+    for round in 0..ROUNDS {
+        let sender = Sender::start(&router.url, &format!("r{round}"), home.path("acknowledged"));
+        eventually("something is acknowledged", || sender.acknowledged().len() as u32 > round * 10);
+        std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 200)));
+        servers.strike(round);
+        if round % 2 == 1 {
+            router.kill();
+            router = home.start();
+        }
+        acknowledged.extend(sender.stop());
+    }
+    eventually("every sink has everything", || sinks_have_everything(&router));
+    let (_, said) = router.stop();
+    assert!(said.contains("flushed and delivered"), "{said}");
+
+    let held = servers.held(&home);
+    let (_, reference) = &held[0];
+    for (place, ids) in &held {
+        let mut times: HashMap<&String, u32> = HashMap::new();
+        let mut first_seen = Vec::new();
+        for id in ids {
+            let count = times.entry(id).or_default();
+            *count += 1;
+            if *count == 1 {
+                first_seen.push(id);
+            }
+        }
+        let repeated = ids.len() - first_seen.len();
+        eprintln!("{place}: {} acknowledged, {} held, {repeated} repeated", acknowledged.len(), first_seen.len());
+        let lost: Vec<_> = acknowledged.iter().filter(|id| !times.contains_key(id)).take(5).collect();
+        assert!(lost.is_empty(), "{place} lost {lost:?}");
+        if ["file", "sqlite", "postgres", "nats"].contains(place) {
+            assert_eq!(repeated, 0, "{place} promises each record once");
+        }
+        assert!(first_seen.into_iter().eq(reference), "{place} has not the journal's order");
+    }
+    let in_influx = servers.in_influx();
+    eprintln!("influxdb: {} held", in_influx.len());
+    assert!(acknowledged.iter().all(|id| in_influx.contains(id)), "influxdb lost something");
+    assert!(acknowledged.len() > 1_000, "the load was no load");
+}
