@@ -14,6 +14,8 @@
 //! | `sqlite/` | kind `sqlite` |
 //! | `postgres/` | kind `postgres` |
 //! | `http/` | kind `http` |
+//! | `datadog/` | kind `datadog` |
+//! | `slack/` | kind `slack` |
 //! | `parcel.rs` | many records as one body of bounded size |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
@@ -28,6 +30,8 @@
 //! | `sqlite` | exactly once | the cursor is in the transaction of the rows (`sqlite/mod.rs`) |
 //! | `postgres` | exactly once | the same, and the cursor's row is locked first (`postgres/mod.rs`) |
 //! | `http` | at least once | a repetition within one run has the key of the first attempt (`http/mod.rs`) |
+//! | `datadog` | at least once | every record carries its id (`datadog/mod.rs`) |
+//! | `slack` | shown or counted, at least once | a message speaks for all that waited (`slack/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -37,10 +41,13 @@
 #[cfg(test)]
 mod compliance;
 mod console;
+mod datadog;
 mod file;
 mod http;
 #[cfg(test)]
 mod kill;
+#[cfg(test)]
+mod kill_posting;
 pub mod limits;
 mod parcel;
 mod postgres;
@@ -51,6 +58,7 @@ mod select;
 #[path = "../../../tests/servers/mod.rs"]
 mod servers;
 mod sink;
+mod slack;
 mod sqlite;
 #[cfg(test)]
 mod testing;

@@ -80,8 +80,15 @@ pub struct BuildContext {
 pub type OpenOutput = std::sync::Arc<dyn Fn() -> Box<dyn std::io::Write + Send> + Send + Sync>;
 
 /// Every kind, in the order of the documentation.
-pub static KINDS: &[Kind] =
-    &[crate::console::KIND, crate::file::KIND, crate::sqlite::KIND, crate::postgres::KIND, crate::http::KIND];
+pub static KINDS: &[Kind] = &[
+    crate::console::KIND,
+    crate::file::KIND,
+    crate::sqlite::KIND,
+    crate::postgres::KIND,
+    crate::http::KIND,
+    crate::datadog::KIND,
+    crate::slack::KIND,
+];
 
 /// The kind of that name.
 pub fn kind(name: &str) -> Option<&'static Kind> {

@@ -369,7 +369,7 @@ impl Sink for HttpSink {
             Format::Msgpack => Shape::MsgpackArray,
         };
         // Within 64 MiB.
-        let mut parcel = Parcel::new(shape, self.options.max_body.bytes() as usize);
+        let mut parcel = Parcel::new(shape, self.options.max_body.bytes() as usize, self.options.batch);
         let (mut rejected, mut scratch) = (Vec::new(), Vec::new());
         for (at, record) in batches.iter().flat_map(Selected::iter) {
             scratch.clear();
