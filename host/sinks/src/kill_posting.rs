@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::registry::{BuildContext, kind};
-use crate::runner::{RunnerOptions, RunningSink, spawn};
+use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{API_KEY, Intake, Kind};
 use crate::testing::{Cell, append, journal, numbered, numbers};
 
@@ -27,11 +27,12 @@ const FRAME: u64 = 15;
 const ROUND: u64 = 450;
 
 fn start_all(folder: &Path, sinks: &Value, journal: &weir_journal::Journal) -> Vec<RunningSink> {
-    let context = BuildContext { data: folder.into(), base: folder.into(), journal_id: "j1".into(), ..Default::default() };
+    let context =
+        BuildContext { data: folder.into(), base: folder.into(), journal_id: "j1".into(), ..Default::default() };
     let start = |(name, options): (&String, &Value)| {
         let sink = (kind(name).expect("known").build)(name, options.clone(), &context).expect("builds");
         let runner = RunnerOptions { name: name.into(), ..RunnerOptions::default() };
-        spawn(runner, sink, journal.clone(), Arc::new(Cell::default())).expect("starts")
+        spawn(runner, sink, journal.clone(), Arc::new(Cell::default()), &Doors::default()).expect("starts")
     };
     sinks.as_object().expect("options by kind").iter().map(start).collect()
 }

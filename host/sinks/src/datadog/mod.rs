@@ -37,6 +37,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "datadog",
     summary: "sends records to Datadog's logs intake, within its limits, with service, status and tags",
     guarantee: Guarantee::AtLeastOnce,
+    is_exclusive: false,
     example: r#"[sink.datadog]
 type = "datadog"
 api_key = "0123456789abcdef0123456789abcdef"    # or the variable DD_API_KEY
@@ -204,15 +205,41 @@ struct DatadogSink {
 }
 
 impl DatadogSink {
-    async fn send(&mut self, filled: Filled) -> Result<(), SinkError> {
+    async fn send(&mut self, filled: Filled, taken: &mut Taken) -> Result<(), SinkError> {
         let (first, last) = (filled.first, filled.last);
         let body = Encoding::Gzip.apply(filled.body)?;
         let answer = self.server.post(self.headers.clone(), body).await?;
         if !answer.is_success() {
             return Err(self.judge(&answer));
         }
-        self.taken.note(first, last);
+        taken.note(first, last);
         Ok(())
+    }
+
+    /// Posts all that `taken` doesn't hold, and notes there what was taken before it failed.
+    async fn post_all(&mut self, batches: &[Selected], taken: &mut Taken) -> Result<Delivered, SinkError> {
+        let mut parcel = Parcel::new(Shape::JsonArray, limits::DATADOG_BYTES, self.options.batch);
+        let mut entry = Vec::new();
+        for (at, record) in batches.iter().flat_map(Selected::iter) {
+            if taken.holds(at) {
+                continue;
+            }
+            entry.clear();
+            self.labels.push_entry(record, &record_id(&self.journal, at), &mut entry);
+            if !parcel.has_room(entry.len())
+                && let Some(filled) = parcel.take()
+            {
+                self.send(filled, taken).await?;
+            }
+            parcel.add(at, &entry);
+        }
+        if let Some(filled) = parcel.take() {
+            self.send(filled, taken).await?;
+        }
+        if let Some(last) = batches.last() {
+            taken.delivered(last.end());
+        }
+        Ok(Delivered::default())
     }
 
     fn judge(&self, answer: &Answer) -> SinkError {
@@ -237,31 +264,18 @@ impl Sink for DatadogSink {
     }
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        let mut parcel = Parcel::new(Shape::JsonArray, limits::DATADOG_BYTES, self.options.batch);
-        let mut entry = Vec::new();
-        for (at, record) in batches.iter().flat_map(Selected::iter) {
-            if self.taken.holds(at) {
-                continue;
-            }
-            entry.clear();
-            self.labels.push_entry(record, &record_id(&self.journal, at), &mut entry);
-            if !parcel.has_room(entry.len())
-                && let Some(filled) = parcel.take()
-            {
-                self.send(filled).await?;
-            }
-            parcel.add(at, &entry);
-        }
-        if let Some(filled) = parcel.take() {
-            self.send(filled).await?;
-        }
-        if let Some(last) = batches.last() {
-            self.taken.delivered(last.end());
-        }
-        Ok(Delivered::default())
+        let mut taken = std::mem::take(&mut self.taken);
+        let outcome = self.post_all(batches, &mut taken).await;
+        self.taken = taken;
+        outcome
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {
         Ok(())
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        // What was taken of its own is another matter.
+        self.post_all(batches, &mut Taken::default()).await
     }
 }

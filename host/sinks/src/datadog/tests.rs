@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_record::{Batch, Record, write};
 
 use super::*;
-use crate::runner::{RunnerOptions, spawn};
+use crate::runner::{Doors, RunnerOptions, spawn};
 use crate::servers::intake::{API_KEY, Intake, Kind as Intakes, Next};
 use crate::testing::{Cell, append, eventually, frame, journal, numbered, numbers, record, record_at};
 
@@ -205,7 +205,7 @@ async fn trouble_of_every_kind_loses_nothing_and_keeps_the_order() {
         intake.script([Next::Take, trouble]);
         let out = built(options_for(&intake, json!({ "batch": 7 }))).expect("builds");
         let runner = RunnerOptions { name: "dd".into(), ..RunnerOptions::default() };
-        let running = spawn(runner, out, journal.clone(), cell.clone()).expect("starts");
+        let running = spawn(runner, out, journal.clone(), cell.clone(), &Doors::default()).expect("starts");
         eventually("all has arrived", || running.status().records == 50).await;
         assert_eq!(running.stop().await.error, None);
         let mut entries = intake.records();
@@ -233,7 +233,7 @@ async fn a_record_that_is_refused_is_found_and_holds_no_other() {
     intake.script([Next::Status(400), Next::Status(400), Next::Status(400)]);
     let runner = RunnerOptions { name: "dd".into(), ..RunnerOptions::default() };
     let out = built(options_for(&intake, json!({}))).expect("builds");
-    let running = spawn(runner, out, journal.clone(), cell.clone()).expect("starts");
+    let running = spawn(runner, out, journal.clone(), cell.clone(), &Doors::default()).expect("starts");
     eventually("the others have arrived", || running.status().records == 3).await;
     assert_eq!(running.stop().await.error, None);
     let held = cell.held.lock().expect("not poisoned");

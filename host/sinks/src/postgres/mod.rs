@@ -85,6 +85,7 @@ linger = "1s"
         Variable { name: "PGSSLMODE", option: "sslmode" },
         Variable { name: "PGSSLROOTCERT", option: "ca" },
     ],
+    min_level: None,
     build,
 };
 

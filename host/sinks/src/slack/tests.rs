@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_record::{Batch, Record};
 
 use super::*;
-use crate::runner::{RunnerOptions, RunningSink, spawn};
+use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{Intake, Kind as Intakes, Next};
 use crate::testing::{Cell, append, eventually, frame, journal, numbered, numbers, record};
 
@@ -66,7 +66,8 @@ impl Stage {
 
     fn run(&self, given: Value) -> RunningSink {
         let runner = RunnerOptions { name: "alerts".into(), ..RunnerOptions::default() };
-        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone()).expect("starts")
+        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone(), &Doors::default())
+            .expect("starts")
     }
 }
 
