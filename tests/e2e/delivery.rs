@@ -63,12 +63,20 @@ impl Servers {
         let pause = || std::thread::sleep(Duration::from_millis(u64::from(round * 53 % 400)));
         match round % 5 {
             0 => {
-                if round.is_multiple_of(2) { self.postgres.kill() } else { self.postgres.stop() }
+                if round.is_multiple_of(2) {
+                    self.postgres.kill()
+                } else {
+                    self.postgres.stop()
+                }
                 pause();
                 self.postgres.run();
             }
             1 => {
-                if round.is_multiple_of(2) { self.nats.kill() } else { self.nats.stop() }
+                if round.is_multiple_of(2) {
+                    self.nats.kill()
+                } else {
+                    self.nats.stop()
+                }
                 pause();
                 self.nats.restart();
             }
@@ -98,7 +106,13 @@ impl Servers {
         let file = lines(std::fs::read_to_string(home.path("out.jsonl")).unwrap());
         vec![
             ("file", ids(json(file))),
-            ("sqlite", lines(sqlite(&home.path("weir-data/logs.db"), "select json_extract(fields, '$.id') from logs order by id"))),
+            (
+                "sqlite",
+                lines(sqlite(
+                    &home.path("weir-data/logs.db"),
+                    "select json_extract(fields, '$.id') from logs order by id",
+                )),
+            ),
             ("postgres", lines(self.postgres.ask("SELECT extra_data->>'id' FROM weir_logs ORDER BY id"))),
             ("nats", ids(json(self.nats.held("LOGS")))),
             ("http", ids(self.http.records())),

@@ -113,9 +113,11 @@ pub fn filter(filter: &FilterSettings) -> FilterSpec {
 
 /// For the runner of one sink.
 pub fn sink(sink: &SinkSettings) -> RunnerOptions {
+    // Some kinds are for the worst alone when nothing else is said.
+    let of_kind = || weir_sinks::kind(&sink.kind).and_then(|kind| kind.min_level);
     RunnerOptions {
         name: sink.name.clone(),
-        selection: Selection { routes: sink.routes.clone(), min_level: sink.min_level },
+        selection: Selection { routes: sink.routes.clone(), min_level: sink.min_level.or_else(of_kind) },
         fallback: sink.fallback.clone(),
         fallback_after: sink.fallback_after,
     }

@@ -5,8 +5,11 @@
 //!
 //! The floor of the file and the console is writing the same bytes. The floor of SQLite is the `sqlite3` shell that
 //! `.import`s the same rows into the same tables and indexes in one transaction, without a search index.
+//! The floor of the sinks that post is posting the same bytes (`web/mod.rs`).
 //! Each case is measured twice: one frame a delivery, as when the sink keeps up with one sender, and as many frames as
 //! a round of the runner takes, as when it lags.
+
+mod web;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -203,7 +206,26 @@ fn import(frames: &[Selected]) -> Cost {
     Cost { cpu_us: (children_us() - cpu) / RECORDS as f64, rows_per_second: RECORDS as f64 / seconds }
 }
 
+/// The sinks that post: one frame a delivery.
+fn posting(wanted: &str, records: usize, frames: &[Selected]) {
+    let server = web::Server::start();
+    let floor = web::floor(&server, frames, CHEAP_ROUNDS);
+    println!("{:<24}{records:>8}{:>12}{:>12.2}{:>12.0}", "post", "", floor.cpu_us, floor.rows_per_second);
+    for (name, kind, options) in web::cases(&server).iter().filter(|(name, ..)| name.contains(wanted)) {
+        let cost = web::deliver(kind, options, frames, CHEAP_ROUNDS);
+        println!(
+            "{name:<24}{records:>8}{:>12}{:>12.2}{:>12.0}{:>12.2}{:>12.2}",
+            "a frame",
+            cost.cpu_us,
+            cost.rows_per_second,
+            cost.cpu_us / floor.cpu_us,
+            cost.rows_per_second / floor.rows_per_second,
+        );
+    }
+}
+
 fn main() {
+    web::serve_if_asked();
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let cases = [
         ("file, json", "file", json!({ "path": "out.jsonl" }), CHEAP_ROUNDS),
@@ -236,5 +258,6 @@ fn main() {
                 );
             }
         }
+        posting(&wanted, records, &frames);
     }
 }

@@ -14,6 +14,8 @@
 //! | `sqlite/` | kind `sqlite` |
 //! | `postgres/` | kind `postgres` |
 //! | `http/` | kind `http` |
+//! | `datadog/` | kind `datadog` |
+//! | `slack/` | kind `slack` |
 //! | `parcel.rs` | many records as one body of bounded size |
 //! | `nats/` | kind `nats` |
 //! | `influxdb/` | kind `influxdb` |
@@ -32,6 +34,8 @@
 //! | `http` | at least once | a repetition within one run has the key of the first attempt (`http/mod.rs`) |
 //! | `nats` | exactly once, through outages no longer than the stream's duplicate window | the record's id is the message's (`nats/mod.rs`) |
 //! | `influxdb` | at least once, and the same point again changes nothing | points are the same to the letter (`influxdb/mod.rs`) |
+//! | `datadog` | at least once | every record carries its id (`datadog/mod.rs`) |
+//! | `slack` | shown or counted, at least once | a message speaks for all that waited (`slack/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -41,11 +45,14 @@
 #[cfg(test)]
 mod compliance;
 mod console;
+mod datadog;
 mod file;
 mod http;
 mod influxdb;
 #[cfg(test)]
 mod kill;
+#[cfg(test)]
+mod kill_posting;
 pub mod limits;
 mod nats;
 mod parcel;
@@ -57,6 +64,7 @@ mod select;
 #[path = "../../../tests/servers/mod.rs"]
 mod servers;
 mod sink;
+mod slack;
 mod sqlite;
 #[cfg(test)]
 mod testing;

@@ -39,6 +39,7 @@ impl Shape {
 pub(crate) struct Parcel {
     shape: Shape,
     most_bytes: usize,
+    most_records: usize,
     body: Vec<u8>,
     count: u32,
     range: Option<RangeInclusive<Position>>,
@@ -53,9 +54,9 @@ pub(crate) struct Filled {
 }
 
 impl Parcel {
-    /// One that holds no more than so many bytes.
-    pub fn new(shape: Shape, most_bytes: usize) -> Parcel {
-        Parcel { shape, most_bytes, body: Vec::new(), count: 0, range: None }
+    /// One that holds no more than so many bytes and records.
+    pub fn new(shape: Shape, most_bytes: usize, most_records: usize) -> Parcel {
+        Parcel { shape, most_bytes, most_records, body: Vec::new(), count: 0, range: None }
     }
 
     /// True when a record of so many bytes fits into a body of its own.
@@ -65,7 +66,8 @@ impl Parcel {
 
     /// True when it fits beside those that are there.
     pub fn has_room(&self, record_bytes: usize) -> bool {
-        self.count == 0 || self.body.len() + record_bytes + 2 <= self.most_bytes
+        let fits = self.body.len() + record_bytes + 2 <= self.most_bytes && (self.count as usize) < self.most_records;
+        self.count == 0 || fits
     }
 
     /// Adds a record, in the form that the shape asks for.
@@ -166,7 +168,7 @@ mod tests {
     }
 
     fn bodies(shape: Shape, most: usize, records: &[&[u8]]) -> Vec<Filled> {
-        let (mut parcel, mut out) = (Parcel::new(shape, most), Vec::new());
+        let (mut parcel, mut out) = (Parcel::new(shape, most, 9), Vec::new());
         for (index, record) in records.iter().enumerate() {
             assert!(parcel.can_hold(record.len()));
             if !parcel.has_room(record.len()) {
@@ -193,6 +195,7 @@ mod tests {
                 .collect();
             assert_eq!(held, (0..50).collect::<Vec<_>>());
             assert_eq!(arrays.iter().map(|filled| filled.count).sum::<u32>(), 50);
+            assert!(arrays.iter().all(|filled| filled.count <= 9));
             assert!(arrays.windows(2).all(|two| two[0].last.index + 1 == two[1].first.index));
             let lines = bodies(Shape::JsonLines, most, &records);
             assert!(lines.iter().all(|filled| filled.body.len() <= most), "{most}");

@@ -88,6 +88,8 @@ pub static KINDS: &[Kind] = &[
     crate::http::KIND,
     crate::nats::KIND,
     crate::influxdb::KIND,
+    crate::datadog::KIND,
+    crate::slack::KIND,
 ];
 
 /// The kind of that name.

@@ -8,7 +8,7 @@
 //! Guarantee: at least once, in order, one request at a time. A record counts as delivered after a 2xx.
 //!
 //! # How a server can make it exactly once
-//! Every request carries a key, `{journal}-{sequence}.{index}-{sequence}.{index}`: its first and its last record.
+//! Every request carries a key, `{journal}-{sink}-{sequence}.{index}-{sequence}.{index}`: its first and its last record.
 //! - A request that failed, or was not answered, comes again with the same records under the same key, as long as Weir
 //!   runs. A server that remembers keys takes each record once. When `quarantine` doesn't take a record that was too
 //!   long, the whole delivery comes again, likewise under the same keys.
@@ -23,11 +23,15 @@
 //! one is found, which goes to quarantine. Everything else, and no answer: tried again, after `Retry-After` if there is
 //! one. With `retry_statuses` only these are tried again, and all others reject.
 //!
+//! Records that another sink could not deliver, and for which this one stands in, have `+copy` at the end of the key.
+//!
 //! Records are not split by their content over requests: a sink with `routes` for each destination does that.
 
 mod template;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -71,6 +75,9 @@ max_body = "5MiB"
     min_level: None,
     build,
 };
+
+/// The end of a key under which a record is posted in another sink's place.
+const COPY: &str = "+copy";
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -241,23 +248,24 @@ impl HttpSink {
         }
     }
 
-    async fn send(&mut self, filled: Filled) -> Result<(), SinkError> {
-        let headers = self.headers(&filled)?;
+    async fn send(&mut self, filled: Filled, taken: &mut Taken, suffix: &str) -> Result<(), SinkError> {
+        let headers = self.headers(&filled, suffix)?;
         let (first, last) = (filled.first, filled.last);
         let body = self.options.compression.apply(filled.body)?;
         let answer = self.server.post(headers, body).await?;
         if !answer.is_success() {
             return Err(self.judge(&answer));
         }
-        self.taken.note(first, last);
+        taken.note(first, last);
         Ok(())
     }
 
-    fn headers(&self, filled: &Filled) -> Result<HeaderMap, SinkError> {
+    fn headers(&self, filled: &Filled, suffix: &str) -> Result<HeaderMap, SinkError> {
         let mut headers = self.fixed.clone();
         if let Some(name) = &self.idempotency {
             let Filled { first, last, .. } = filled;
-            let key = format!("{}-{}.{}-{}.{}", self.journal, first.sequence, first.index, last.sequence, last.index);
+            let range = format!("{}.{}-{}.{}", first.sequence, first.index, last.sequence, last.index);
+            let key = format!("{}-{}-{range}{suffix}", self.journal, self.name);
             let value = HeaderValue::from_str(&key)
                 .map_err(|_| SinkError::Fatal(format!("{}: `{key}` is no value of a header", self.server.place())))?;
             headers.insert(name, value);
@@ -270,6 +278,49 @@ impl HttpSink {
             headers.insert(&header.name, value);
         }
         Ok(headers)
+    }
+
+    /// Posts all that `taken` doesn't hold, and notes there what was taken before it failed.
+    async fn post_all(
+        &mut self,
+        batches: &[Selected],
+        taken: &mut Taken,
+        suffix: &str,
+    ) -> Result<Delivered, SinkError> {
+        let shape = match self.options.format {
+            Format::Json => Shape::JsonArray,
+            Format::Ndjson => Shape::JsonLines,
+            Format::Msgpack => Shape::MsgpackArray,
+        };
+        // Within 64 MiB.
+        let mut parcel = Parcel::new(shape, self.options.max_body.bytes() as usize, self.options.batch);
+        let (mut rejected, mut scratch) = (Vec::new(), Vec::new());
+        for (at, record) in batches.iter().flat_map(Selected::iter) {
+            scratch.clear();
+            self.push(at, record, &mut scratch);
+            if !parcel.can_hold(scratch.len()) {
+                let place = self.server.place();
+                let bound = self.options.max_body;
+                rejected.push((at, format!("{place}: {} bytes are more than `max_body`, {bound}", scratch.len())));
+                continue;
+            }
+            if taken.holds(at) {
+                continue;
+            }
+            if !parcel.has_room(scratch.len())
+                && let Some(filled) = parcel.take()
+            {
+                self.send(filled, taken, suffix).await?;
+            }
+            parcel.add(at, &scratch);
+        }
+        if let Some(filled) = parcel.take() {
+            self.send(filled, taken, suffix).await?;
+        }
+        if let Some(last) = batches.last() {
+            taken.delivered(last.end());
+        }
+        Ok(Delivered { rejected, durable: None })
     }
 
     fn judge(&self, answer: &Answer) -> SinkError {
@@ -364,43 +415,18 @@ impl Sink for HttpSink {
     }
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        let shape = match self.options.format {
-            Format::Json => Shape::JsonArray,
-            Format::Ndjson => Shape::JsonLines,
-            Format::Msgpack => Shape::MsgpackArray,
-        };
-        // Within 64 MiB.
-        let mut parcel = Parcel::new(shape, self.options.max_body.bytes() as usize);
-        let (mut rejected, mut scratch) = (Vec::new(), Vec::new());
-        for (at, record) in batches.iter().flat_map(Selected::iter) {
-            scratch.clear();
-            self.push(at, record, &mut scratch);
-            if !parcel.can_hold(scratch.len()) {
-                let place = self.server.place();
-                let bound = self.options.max_body;
-                rejected.push((at, format!("{place}: {} bytes are more than `max_body`, {bound}", scratch.len())));
-                continue;
-            }
-            if self.taken.holds(at) {
-                continue;
-            }
-            if !parcel.has_room(scratch.len())
-                && let Some(filled) = parcel.take()
-            {
-                self.send(filled).await?;
-            }
-            parcel.add(at, &scratch);
-        }
-        if let Some(filled) = parcel.take() {
-            self.send(filled).await?;
-        }
-        if let Some(last) = batches.last() {
-            self.taken.delivered(last.end());
-        }
-        Ok(Delivered { rejected, durable: None })
+        let mut taken = std::mem::take(&mut self.taken);
+        let outcome = self.post_all(batches, &mut taken, "").await;
+        self.taken = taken;
+        outcome
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {
         Ok(())
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        // What was taken of its own is another matter.
+        self.post_all(batches, &mut Taken::default(), COPY).await
     }
 }

@@ -138,7 +138,7 @@ async fn headers_say_what_they_were_told_and_the_key_names_first_and_last_record
     assert_eq!(request.header("x-from"), Some("weir out"));
     assert_eq!(request.header("x-range"), Some("j1-3-0 j1-5-2 5"));
     assert_eq!(request.header("content-type"), Some("text/x-own"));
-    assert_eq!(request.header("idempotency-key"), Some("j1-3.0-5.2"));
+    assert_eq!(request.header("idempotency-key"), Some("j1-out-3.0-5.2"));
     assert!(request.header("user-agent").is_some_and(|agent| agent.starts_with("weir/")));
     let more = json!({ "user": "me", "password": "pässwörd", "idempotency_header": "" });
     let mut out = sink(&intake, more).await;
@@ -194,6 +194,24 @@ async fn what_a_split_delivery_has_done_before_it_failed_is_not_done_again() {
     assert_eq!(held(&intake), (0..40).collect::<Vec<_>>());
     out.deliver(&frames).await.expect("delivers");
     assert_eq!(held(&intake).len(), 80, "what is asked for anew is sent anew");
+}
+
+#[tokio::test]
+async fn standing_in_for_another_sink_moves_nothing_and_has_keys_of_its_own() {
+    let intake = Intake::start(Intakes::Http);
+    let mut out = sink(&intake, json!({ "max_body": "1KiB" })).await;
+    let frames = [frame(1, numbered(0..30))];
+    intake.script([Next::Take, Next::Status(500)]);
+    out.deliver(&frames).await.expect_err("the second request fails");
+    let own = held(&intake).len();
+    intake.script([Next::Take, Next::Status(500)]);
+    out.stand_in(&frames).await.expect_err("the second request fails");
+    out.stand_in(&frames).await.expect("takes another's");
+    let copies = keys(&intake).iter().filter(|key| key.ends_with("+copy")).count();
+    assert_eq!(copies, keys(&intake).len() - 1);
+    assert_eq!(held(&intake).len(), own * 2 + 30);
+    out.deliver(&frames).await.expect("goes on");
+    assert_eq!(held(&intake)[own * 2 + 30..], (own as u64..30).collect::<Vec<_>>()[..], "and only what was missing");
 }
 
 #[tokio::test]

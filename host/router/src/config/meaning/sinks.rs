@@ -88,9 +88,9 @@ impl Reader<'_> {
         }
         SinkSettings {
             name: name.to_owned(),
-            kind,
             routes: if common.standby { Some(Vec::new()) } else { common.routes },
             min_level: common.min_level.map(level),
+            kind,
             fallback: common.fallback.into_iter().collect(),
             fallback_after: self.time(&at.key("fallback_after"), common.fallback_after, limits::FALLBACK_AFTER),
             options: Json::Object(options),

@@ -1,0 +1,281 @@
+//! The `datadog` sink: records to Datadog's logs intake, version 2.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | options, requests within Datadog's bounds, what answers mean |
+//! | `entry.rs` | a record as an entry |
+//!
+//! Guarantee: at least once, in order, one request at a time. A record counts as delivered after a 2xx (202). Datadog
+//! knows no key for a repetition: a request that it took without Weir hearing so appears twice, and so do, after a
+//! `kill -9`, the deliveries of about the last half second. What appears twice has the same `weir_id`, which names the
+//! record for ever; `record_id` gives it another name.
+//!
+//! Bounds, all of them Datadog's: 1,000 entries and 5 MB a request before compression, 1 MB an entry. A delivery that is
+//! longer becomes several requests; an entry that is longer is cut with a mark (`entry.rs`). A 413 all the same halves
+//! the delivery, and 400 finds the bad record, which goes to quarantine. 408, 429 and 5xx are tried again, and so is
+//! 403, which says that the key is wrong: nothing is lost while somebody looks for the right one.
+
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use async_trait::async_trait;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::entry::Labels;
+use crate::limits;
+use crate::parcel::{Filled, Parcel, Shape, Taken, record_id};
+use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
+use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
+use crate::units::Span;
+use crate::web::{Answer, Encoding, Server, Timeouts, Tls};
+
+/// The kind's line in the registry.
+pub(crate) const KIND: Kind = Kind {
+    name: "datadog",
+    summary: "sends records to Datadog's logs intake, within its limits, with service, status and tags",
+    guarantee: Guarantee::AtLeastOnce,
+    is_exclusive: false,
+    example: r#"[sink.datadog]
+type = "datadog"
+api_key = "0123456789abcdef0123456789abcdef"    # or the variable DD_API_KEY
+site = "datadoghq.eu"                           # or DD_SITE
+env = "production"                              # or DD_ENV
+tags = "team:payments,region:eu"                # or DD_TAGS
+"#,
+    schema: schema_of::<DatadogOptions>,
+    variables: &[
+        Variable { name: "DD_API_KEY", option: "api_key" },
+        Variable { name: "DD_SITE", option: "site" },
+        Variable { name: "DD_SERVICE", option: "service" },
+        Variable { name: "DD_ENV", option: "env" },
+        Variable { name: "DD_VERSION", option: "version" },
+        Variable { name: "DD_TAGS", option: "tags" },
+        Variable { name: "DD_HOSTNAME", option: "hostname" },
+    ],
+    min_level: None,
+    build,
+};
+
+/// Options of a `datadog` sink.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatadogOptions {
+    /// The API key. Also from `DD_API_KEY`.
+    #[serde(default)]
+    pub api_key: Option<String>,
+    /// Datadog's site: `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com` … Also from `DD_SITE`.
+    #[serde(default = "default_site")]
+    pub site: String,
+    /// The intake's whole address, in the place of the site's: a proxy, for one.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// `service` of every record; its source stands in `logger.name` then. Without it: the record's source. Also from
+    /// `DD_SERVICE`.
+    #[serde(default)]
+    pub service: Option<String>,
+    /// Tag `env`. Also from `DD_ENV`.
+    #[serde(default)]
+    pub env: Option<String>,
+    /// Tag `version`. Also from `DD_VERSION`.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Further tags, with commas or spaces between them: `team:payments,region:eu`. Also from `DD_TAGS`.
+    #[serde(default)]
+    pub tags: String,
+    /// `ddsource` of records that have none: which of Datadog's integrations reads them.
+    #[serde(default = "default_source")]
+    pub ddsource: String,
+    /// Host of records that have none in `hostname` or `host`. Also from `DD_HOSTNAME`.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// The attribute that holds each record's id, by which what appears twice is known; empty: none.
+    #[serde(default = "default_record_id")]
+    pub record_id: String,
+    /// Most records of one request; Datadog's bound is 1000.
+    #[serde(default = "default_batch")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub batch: usize,
+    /// How long records wait for more.
+    #[serde(default = "default_linger")]
+    pub linger: Span,
+    /// How long a connection may take to be made.
+    #[serde(default = "default_connect_timeout")]
+    pub connect_timeout: Span,
+    /// How long a request may take until its answer has come.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// For a proxy: an authority of your own, and a certificate for servers that ask for one.
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+fn default_site() -> String {
+    "datadoghq.com".into()
+}
+
+fn default_source() -> String {
+    "weir".into()
+}
+
+fn default_record_id() -> String {
+    "weir_id".into()
+}
+
+fn default_batch() -> usize {
+    limits::DATADOG_ENTRIES
+}
+
+fn default_linger() -> Span {
+    Span::from_duration(limits::POST_LINGER)
+}
+
+fn default_connect_timeout() -> Span {
+    Span::from_duration(limits::CONNECT_TIME)
+}
+
+fn default_timeout() -> Span {
+    Span::from_duration(limits::REQUEST_TIME)
+}
+
+fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
+    let options: DatadogOptions = options(name, given)?;
+    let wrong = |error: String| format!("sink `{name}`: {error}");
+    let key = options.api_key.as_deref().map(str::trim).filter(|key| !key.is_empty());
+    let key = key.ok_or_else(|| wrong("`api_key` is missing: give it, or set DD_API_KEY".into()))?;
+    if !(1..=limits::DATADOG_ENTRIES).contains(&options.batch) {
+        return Err(wrong(format!("`batch` must be 1 to {}, Datadog's bound", limits::DATADOG_ENTRIES)));
+    }
+    if options.timeout.duration().is_zero() || options.connect_timeout.duration().is_zero() {
+        return Err(wrong("`timeout` and `connect_timeout` must be more than 0".into()));
+    }
+    let url = match &options.url {
+        Some(url) => url.clone(),
+        None if options.site.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-')) => {
+            return Err(wrong(format!(
+                "`site` is the name of one of Datadog's sites, like `datadoghq.eu`, not `{}`",
+                options.site
+            )));
+        }
+        None => format!("https://http-intake.logs.{}/api/v2/logs", options.site),
+    };
+    let timeouts = Timeouts { connect: options.connect_timeout.duration(), total: options.timeout.duration() };
+    let server = Server::new(name, &url, options.tls.clone(), timeouts)?;
+    let mut headers = HeaderMap::new();
+    // The error must not repeat it.
+    let mut key = HeaderValue::from_str(key).map_err(|_| wrong("`api_key` holds what no header can".into()))?;
+    key.set_sensitive(true);
+    headers.insert(HeaderName::from_static("dd-api-key"), key);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    Ok(Box::new(DatadogSink {
+        journal: context.journal_id.clone(),
+        labels: labels(&options),
+        server,
+        headers,
+        options,
+        taken: Taken::default(),
+    }))
+}
+
+fn labels(options: &DatadogOptions) -> Labels {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let mut tags: Vec<String> =
+        options.tags.split([',', ' ']).filter(|tag| !tag.is_empty()).map(str::to_string).collect();
+    tags.extend(given(&options.env).map(|env| format!("env:{env}")));
+    tags.extend(given(&options.version).map(|version| format!("version:{version}")));
+    Labels {
+        service: given(&options.service),
+        ddsource: options.ddsource.clone(),
+        tags: tags.join(","),
+        hostname: given(&options.hostname),
+        record_id: options.record_id.clone(),
+    }
+}
+
+struct DatadogSink {
+    journal: String,
+    labels: Labels,
+    server: Server,
+    headers: HeaderMap,
+    options: DatadogOptions,
+    taken: Taken,
+}
+
+impl DatadogSink {
+    async fn send(&mut self, filled: Filled, taken: &mut Taken) -> Result<(), SinkError> {
+        let (first, last) = (filled.first, filled.last);
+        let body = Encoding::Gzip.apply(filled.body)?;
+        let answer = self.server.post(self.headers.clone(), body).await?;
+        if !answer.is_success() {
+            return Err(self.judge(&answer));
+        }
+        taken.note(first, last);
+        Ok(())
+    }
+
+    /// Posts all that `taken` doesn't hold, and notes there what was taken before it failed.
+    async fn post_all(&mut self, batches: &[Selected], taken: &mut Taken) -> Result<Delivered, SinkError> {
+        let mut parcel = Parcel::new(Shape::JsonArray, limits::DATADOG_BYTES, self.options.batch);
+        let mut entry = Vec::new();
+        for (at, record) in batches.iter().flat_map(Selected::iter) {
+            if taken.holds(at) {
+                continue;
+            }
+            entry.clear();
+            self.labels.push_entry(record, &record_id(&self.journal, at), &mut entry);
+            if !parcel.has_room(entry.len())
+                && let Some(filled) = parcel.take()
+            {
+                self.send(filled, taken).await?;
+            }
+            parcel.add(at, &entry);
+        }
+        if let Some(filled) = parcel.take() {
+            self.send(filled, taken).await?;
+        }
+        if let Some(last) = batches.last() {
+            taken.delivered(last.end());
+        }
+        Ok(Delivered::default())
+    }
+
+    fn judge(&self, answer: &Answer) -> SinkError {
+        match answer.status {
+            401 | 403 => {
+                let said = self.server.said(answer);
+                SinkError::Retry(format!("{said}; check that `api_key` (DD_API_KEY) is a key of this `site` (DD_SITE)"))
+            }
+            _ => self.server.refused(answer),
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for DatadogSink {
+    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+        Ok(None)
+    }
+
+    fn batching(&self) -> Batching {
+        Batching { records: self.options.batch, linger: self.options.linger.duration() }
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let mut taken = std::mem::take(&mut self.taken);
+        let outcome = self.post_all(batches, &mut taken).await;
+        self.taken = taken;
+        outcome
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        // What was taken of its own is another matter.
+        self.post_all(batches, &mut Taken::default()).await
+    }
+}

@@ -1,0 +1,204 @@
+//! The `slack` sink: messages to a Slack channel through a webhook.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | options, the pace, what answers mean |
+//! | `digest.rs` | repeats together, the worst first |
+//! | `message.rs` | the digest as blocks, within Slack's bounds |
+//!
+//! Guarantee: every record is shown or counted, at least once. Slack knows no key for a repetition: a message that it
+//! took without Weir hearing so comes twice, and so may, after a `kill -9`, the last one.
+//!
+//! A message speaks for everything that waited, up to `batch` records (and the 4 to 8 MiB that a runner reads at a
+//! time), and shows at most `groups` kinds of record; the rest is counted. At most one message goes out each `interval`.
+//! So a flood of 10,000 errors is a message or two, and a flood without end a message a second, each with 20 sections.
+//! 429 is waited out as long as `Retry-After` says. A message that Slack calls malformed is halved until the record is
+//! alone, which goes to quarantine.
+//!
+//! The webhook's address is a secret: whoever has it can post. It appears in no error and no log.
+
+mod digest;
+mod message;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until};
+use weir_record::Level;
+
+use self::digest::Digest;
+use crate::limits;
+use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
+use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
+use crate::units::Span;
+use crate::web::{Answer, Server, Timeouts, Tls};
+
+/// The kind's line in the registry.
+pub(crate) const KIND: Kind = Kind {
+    name: "slack",
+    summary: "posts errors to a Slack channel, repeats together, at most one message a second",
+    guarantee: Guarantee::AtLeastOnce,
+    is_exclusive: false,
+    example: r#"[sink.alerts]
+type = "slack"
+url = "https://hooks.slack.com/services/T0000/B0000/XXXX"    # or the variable SLACK_WEBHOOK_URL
+min_level = "ERROR"     # as without it
+interval = "30s"        # at most two messages a minute
+groups = 20
+"#,
+    schema: schema_of::<SlackOptions>,
+    variables: &[Variable { name: "SLACK_WEBHOOK_URL", option: "url" }],
+    min_level: Some(Level::Error),
+    build,
+};
+
+/// Options of a `slack` sink.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SlackOptions {
+    /// The webhook's address, which is a secret. Also from `SLACK_WEBHOOK_URL`.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// Least time from one message to the next; Slack takes one a second.
+    #[serde(default = "default_interval")]
+    pub interval: Span,
+    /// How long the first record waits for more.
+    #[serde(default = "default_linger")]
+    pub linger: Span,
+    /// Most records that one message speaks for.
+    #[serde(default = "default_batch")]
+    #[schemars(range(min = 1))]
+    pub batch: usize,
+    /// Most kinds of record that one message shows; the rest is counted.
+    #[serde(default = "default_groups")]
+    #[schemars(range(min = 1, max = 48))]
+    pub groups: usize,
+    /// Shows a record's other fields, too.
+    #[serde(default = "default_fields")]
+    pub fields: bool,
+    /// How long a connection may take to be made.
+    #[serde(default = "default_connect_timeout")]
+    pub connect_timeout: Span,
+    /// How long a request may take until its answer has come.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// For a proxy: an authority of your own, and a certificate for servers that ask for one.
+    #[serde(default)]
+    pub tls: Tls,
+}
+
+fn default_interval() -> Span {
+    Span::from_duration(limits::SLACK_INTERVAL)
+}
+
+fn default_linger() -> Span {
+    Span::from_duration(limits::POST_LINGER)
+}
+
+fn default_batch() -> usize {
+    limits::SLACK_RECORDS
+}
+
+fn default_groups() -> usize {
+    limits::SLACK_GROUPS
+}
+
+fn default_fields() -> bool {
+    true
+}
+
+fn default_connect_timeout() -> Span {
+    Span::from_duration(limits::CONNECT_TIME)
+}
+
+fn default_timeout() -> Span {
+    Span::from_duration(limits::REQUEST_TIME)
+}
+
+fn build(name: &str, given: serde_json::Value, _: &BuildContext) -> Result<Box<dyn Sink>, String> {
+    let options: SlackOptions = options(name, given)?;
+    let wrong = |error: String| format!("sink `{name}`: {error}");
+    let url = options.url.as_deref().map(str::trim).filter(|url| !url.is_empty());
+    let url = url.ok_or_else(|| wrong("`url` is missing: give it, or set SLACK_WEBHOOK_URL".into()))?;
+    if !(1..=limits::MOST_SLACK_GROUPS).contains(&options.groups) {
+        return Err(wrong(format!("`groups` must be 1 to {}", limits::MOST_SLACK_GROUPS)));
+    }
+    if !(1..=limits::MOST_POST_RECORDS).contains(&options.batch) {
+        return Err(wrong(format!("`batch` must be 1 to {}", limits::MOST_POST_RECORDS)));
+    }
+    if options.interval.duration().max(options.linger.duration()) > limits::MOST_SLACK_INTERVAL {
+        return Err(wrong("`interval` and `linger` must be an hour or less".into()));
+    }
+    if options.timeout.duration().is_zero() || options.connect_timeout.duration().is_zero() {
+        return Err(wrong("`timeout` and `connect_timeout` must be more than 0".into()));
+    }
+    let timeouts = Timeouts { connect: options.connect_timeout.duration(), total: options.timeout.duration() };
+    let server = Server::new(name, url, options.tls.clone(), timeouts)?;
+    Ok(Box::new(SlackSink { name: name.into(), server, options, next_at: None }))
+}
+
+struct SlackSink {
+    name: String,
+    server: Server,
+    options: SlackOptions,
+    /// When the next message may go out.
+    next_at: Option<Instant>,
+}
+
+impl SlackSink {
+    fn judge(&self, answer: &Answer) -> SinkError {
+        match answer.status {
+            401 | 403 | 404 | 410 => {
+                let said = self.server.said(answer);
+                SinkError::Retry(format!(
+                    "{said}; check that the webhook (`url`, SLACK_WEBHOOK_URL) exists and its channel is not archived"
+                ))
+            }
+            429 => {
+                // Slack always says how long; a proxy may not.
+                let wait = answer.retry_after.unwrap_or(Duration::from_secs(1));
+                SinkError::Later(self.server.said(answer), wait)
+            }
+            _ => self.server.refused(answer),
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for SlackSink {
+    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+        Ok(None)
+    }
+
+    fn batching(&self) -> Batching {
+        Batching { records: self.options.batch, linger: self.options.linger.duration() }
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        let records = batches.iter().flat_map(Selected::iter).map(|(_, record)| record);
+        let digest = Digest::of(records, self.options.groups);
+        let body = message::message(&digest, &self.name, self.options.fields).to_string().into_bytes();
+        drop(digest);
+        if let Some(at) = self.next_at {
+            sleep_until(at).await;
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let answer = self.server.post(headers, body).await;
+        // Counted from the answer, so that no line makes two messages come closer together; also after a failure.
+        self.next_at = Some(Instant::now() + self.options.interval.duration());
+        match answer? {
+            answer if answer.is_success() => Ok(Delivered::default()),
+            answer => Err(self.judge(&answer)),
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
