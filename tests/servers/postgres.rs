@@ -67,7 +67,8 @@ impl Postgres {
         let log = File::options().append(true).create(true).open(self.folder.join("log")).expect("a log");
         let mut command = as_owner(&program("postgres"));
         if let Some(bytes) = self.small_disk {
-            let mount = format!("mount -t tmpfs -o size={bytes},mode=0777 tmpfs small && exec \"$0\" \"$@\"");
+            let owner = other_user().map_or(String::new(), |(user, group)| format!(",uid={user},gid={group}"));
+            let mount = format!("mount -t tmpfs -o size={bytes}{owner} tmpfs small && exec \"$0\" \"$@\"");
             let inner = command;
             command = Command::new("unshare");
             // Who is not root is root of a user namespace, where postgres would refuse to run: so one more inside.
@@ -82,7 +83,9 @@ impl Postgres {
         }
         command.arg("-D").arg(self.folder.join("data")).arg("-p").arg(self.port.to_string());
         command.arg("-k").arg(&self.folder).args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=on"]);
-        self.settings.iter().for_each(|setting| drop(command.args(["-c", setting])));
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
         command.current_dir(&self.folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let process = self.process.insert(command.spawn().expect("postgres; install `postgresql`"));
         while Instant::now() < deadline {

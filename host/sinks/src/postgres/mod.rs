@@ -173,27 +173,29 @@ impl PostgresSink {
     }
 
     async fn connect(&self) -> Result<PgConnection, SinkError> {
-        let wait = self.options.connect_timeout.duration();
-        let mut connection = match timeout(wait, self.connecting.connect()).await {
-            Ok(connected) => connected.map_err(|error| self.fault(&error))?,
-            Err(_) => {
-                let wait = self.options.connect_timeout;
-                return Err(SinkError::Retry(format!("{}: it didn't answer within {wait}", self.place)));
-            }
-        };
-        let sql = "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false), \
+        let wait = self.options.connect_timeout;
+        match timeout(wait.duration(), self.session()).await {
+            Ok(connected) => connected,
+            Err(_) => Err(SinkError::Retry(format!("{}: it didn't answer within {wait}", self.place))),
+        }
+    }
+
+    /// Connects and sets what holds for the whole session.
+    async fn session(&self) -> Result<PgConnection, SinkError> {
+        let mut connection = self.connecting.connect().await.map_err(|error| self.fault(&error))?;
+        let sql = "SELECT pg_is_in_recovery(), set_config('statement_timeout', $1, false), \
+                   set_config('lock_timeout', $2, false), \
                    set_config('idle_in_transaction_session_timeout', $3, false), \
-                   set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false), \
-                   pg_is_in_recovery()";
+                   set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false)";
         let ms = |wait: Duration| wait.as_millis().to_string();
-        let session: (String, String, String, String, bool) = sqlx::query_as(sql)
+        let (only_reads, ..): (bool, String, String, String, String) = sqlx::query_as(sql)
             .bind(ms(self.options.statement_timeout.duration()))
             .bind(ms(self.options.lock_timeout.duration()))
             .bind(ms(self.patience()))
             .fetch_one(&mut connection)
             .await
             .map_err(|error| self.fault(&error))?;
-        if session.4 {
+        if only_reads {
             let text = "it is a standby that only reads; waiting until it is promoted";
             return Err(SinkError::Retry(format!("{}: {text}", self.place)));
         }
