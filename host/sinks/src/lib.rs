@@ -17,6 +17,8 @@
 //! | `parcel.rs` | many records as one body of bounded size |
 //! | `nats/` | kind `nats` |
 //! | `influxdb/` | kind `influxdb` |
+//! | `prometheus/` | kind `prometheus` |
+//! | `exposition.rs` | the metrics that sinks make of records, for `/metrics` |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
@@ -32,6 +34,7 @@
 //! | `http` | at least once | a repetition within one run has the key of the first attempt (`http/mod.rs`) |
 //! | `nats` | exactly once, through outages no longer than the stream's duplicate window | the record's id is the message's (`nats/mod.rs`) |
 //! | `influxdb` | at least once, and the same point again changes nothing | points are the same to the letter (`influxdb/mod.rs`) |
+//! | `prometheus` | counted, from the start of the process | in memory (`prometheus/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -41,6 +44,7 @@
 #[cfg(test)]
 mod compliance;
 mod console;
+mod exposition;
 mod file;
 mod http;
 mod influxdb;
@@ -50,6 +54,7 @@ pub mod limits;
 mod nats;
 mod parcel;
 mod postgres;
+mod prometheus;
 mod registry;
 mod runner;
 mod select;
@@ -64,6 +69,7 @@ mod text;
 pub mod units;
 mod web;
 
+pub use exposition::Exposition;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Variable, kind};
 pub use runner::{
     Doors, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
