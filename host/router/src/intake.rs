@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use weir_engine::Health;
 use weir_ingest::{Delivery, Intake, Refusal};
-use weir_sinks::Status;
+use weir_sinks::{Exposition, Status};
 
 use crate::outlets::Outlets;
 use crate::pipeline::{Entrance, Shared};
@@ -19,6 +19,8 @@ pub struct Front {
     pub shared: Arc<Shared>,
     pub outlets: Arc<Mutex<Outlets>>,
     pub numbers: PrometheusHandle,
+    /// What sinks make of records.
+    pub exposition: Exposition,
     pub since: Instant,
 }
 
@@ -88,6 +90,6 @@ impl Intake for Front {
 
     fn metrics(&self) -> String {
         self.numbers.run_upkeep();
-        self.numbers.render()
+        self.numbers.render() + &self.exposition.render()
     }
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use weir_engine::{Chain, Engine, EngineOptions};
 use weir_ingest::IngestError;
 use weir_journal::{Disk, Journal};
-use weir_sinks::BuildContext;
+use weir_sinks::{BuildContext, Exposition};
 
 use crate::config::Settings;
 use crate::filters::{self, FilterSet, Shown};
@@ -69,7 +69,8 @@ impl Router {
         let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
         let quarantine = Arc::new(quarantine);
         let journal = open_journal(settings)?;
-        let outlets = open_outlets(settings, &journal, &quarantine).await?;
+        let exposition = Exposition::default();
+        let outlets = open_outlets(settings, &journal, &quarantine, exposition.clone()).await?;
         let shared = open_shared(settings, &journal, &quarantine)?;
         let filters = open_filters(settings, &shared).await?;
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
@@ -79,6 +80,7 @@ impl Router {
             shared,
             outlets: outlets.clone(),
             numbers,
+            exposition,
             since: Instant::now(),
         });
         let (stop_serving, stopping) = oneshot::channel();
@@ -136,6 +138,7 @@ async fn open_outlets(
     settings: &Settings,
     journal: &Journal,
     quarantine: &Arc<Quarantine>,
+    exposition: Exposition,
 ) -> anyhow::Result<Arc<Mutex<Outlets>>> {
     let context = BuildContext {
         data: settings.data.clone(),
@@ -145,6 +148,7 @@ async fn open_outlets(
         stdout_is_terminal: std::io::stdout().is_terminal(),
         no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         stdout: None,
+        exposition,
     };
     let mut outlets = Outlets::new(journal.clone(), quarantine.clone(), context);
     outlets.apply(&settings.sinks).await?;

@@ -19,6 +19,8 @@
 //! | `parcel.rs` | many records as one body of bounded size |
 //! | `nats/` | kind `nats` |
 //! | `influxdb/` | kind `influxdb` |
+//! | `prometheus/` | kind `prometheus` |
+//! | `exposition.rs` | the metrics that sinks make of records, for `/metrics` |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
@@ -36,6 +38,7 @@
 //! | `influxdb` | at least once, and the same point again changes nothing | points are the same to the letter (`influxdb/mod.rs`) |
 //! | `datadog` | at least once | every record carries its id (`datadog/mod.rs`) |
 //! | `slack` | shown or counted, at least once | a message speaks for all that waited (`slack/mod.rs`) |
+//! | `prometheus` | counted, from the start of the process | in memory (`prometheus/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -46,6 +49,7 @@
 mod compliance;
 mod console;
 mod datadog;
+mod exposition;
 mod file;
 mod http;
 mod influxdb;
@@ -57,6 +61,7 @@ pub mod limits;
 mod nats;
 mod parcel;
 mod postgres;
+mod prometheus;
 mod registry;
 mod runner;
 mod select;
@@ -72,6 +77,7 @@ mod text;
 pub mod units;
 mod web;
 
+pub use exposition::Exposition;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Variable, kind};
 pub use runner::{
     Doors, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,

@@ -259,3 +259,21 @@ pub const INFLUX_FRAME_STEP: u64 = 618_033;
 
 /// The measurement of a log that has nothing where its name should stand.
 pub const INFLUX_MEASUREMENT: &str = "logs";
+
+/// Series of one rule when the options don't say: more than labels with a few values make, few enough to scrape.
+pub const SERIES: usize = 1000;
+
+/// Most series that a rule may ask for; each costs some hundred bytes here and much more in Prometheus.
+pub const MOST_SERIES: usize = 100_000;
+
+/// Labels of one metric.
+pub const LABELS: usize = 16;
+
+/// Bytes of a label's value.
+pub const LABEL_VALUE_BYTES: usize = 128;
+
+/// Buckets of a histogram; each is a series to Prometheus.
+pub const MOST_BUCKETS: usize = 64;
+
+/// Upper bounds of a histogram's buckets when the options don't say, in seconds: those that Prometheus's own clients have.
+pub const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use weir_record::Level;
 
+use crate::exposition::Exposition;
 use crate::sink::Sink;
 
 /// What a sink promises about a record in the journal.
@@ -74,6 +75,8 @@ pub struct BuildContext {
     pub no_color: bool,
     /// Opens what the console writes to; none: standard output.
     pub stdout: Option<OpenOutput>,
+    /// Where sinks put the metrics that they make of records.
+    pub exposition: Exposition,
 }
 
 /// Opens something to write to in standard output's place.
@@ -90,6 +93,7 @@ pub static KINDS: &[Kind] = &[
     crate::influxdb::KIND,
     crate::datadog::KIND,
     crate::slack::KIND,
+    crate::prometheus::KIND,
 ];
 
 /// The kind of that name.

@@ -35,6 +35,7 @@ pub fn of(kind: &str, folder: &Path) -> Box<dyn Place> {
         "datadog" => Box::new(Posts::to(intake::Kind::Datadog, folder)),
         "slack" => Box::new(Posts::to(intake::Kind::FastSlack, folder)),
         "influxdb" => Box::new(crate::influxdb::tests::Database::start(&folder)),
+        "prometheus" => Box::new(crate::prometheus::tests::Metrics::start(&folder)),
         "nats" => Box::new(crate::nats::tests::Server::start(&folder)),
         other => panic!("no place for a sink of kind `{other}`: add one here"),
     }

@@ -125,6 +125,7 @@ pub fn describe_metrics() {
     describe_gauge!("weir_sink_up", "1 while a sink works, 0 while it retries or has failed");
     describe_histogram!("weir_sink_delivery_seconds", Unit::Seconds, "Time of one delivery to a sink");
     crate::influxdb::describe_metrics();
+    crate::prometheus::describe_metrics();
 }
 
 impl Board {

@@ -24,7 +24,8 @@ fn running(url: &str, journal: &Journal) -> RunningSink {
     let given = json!({ "url": url, "batch": 130, "linger": "0", "lock_timeout": "20s" });
     let sink = PostgresSink::new("sut", options("sut", given).expect("options"), "killed").expect("builds");
     let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-    spawn(runner, Box::new(sink), journal.clone(), Arc::new(Cell::default())).expect("starts")
+    spawn(runner, Box::new(sink), journal.clone(), Arc::new(Cell::default()), &crate::runner::Doors::default())
+        .expect("starts")
 }
 
 /// Delivers what waits, and compares.
@@ -37,7 +38,11 @@ fn assert_each_once(server: &Postgres, journal: &Journal, acked: u64) {
     assert_eq!((stopped.pending_frames, stopped.error), (0, None));
     let rows = held(server);
     let differ = rows.iter().zip(0..total).position(|(held, due)| *held != due);
-    assert!(rows.len() as u64 == total && differ.is_none(), "{} of {total} records, different from {differ:?}", rows.len());
+    assert!(
+        rows.len() as u64 == total && differ.is_none(),
+        "{} of {total} records, different from {differ:?}",
+        rows.len()
+    );
     println!("{ROUNDS} kills, {total} records, {acked} acknowledged");
 }
 

@@ -19,7 +19,9 @@ async fn the_default_table_has_the_columns_and_indexes_that_are_promised() {
          module character varying(255), filename character varying(500), lineno integer, pathname text, extra_data jsonb, \
          created_at timestamp with time zone"
     );
-    let indexes = server.ask("SELECT regexp_replace(indexdef, '.* USING ', '') FROM pg_indexes WHERE tablename = 'weir_logs' ORDER BY 1");
+    let indexes = server.ask(
+        "SELECT regexp_replace(indexdef, '.* USING ', '') FROM pg_indexes WHERE tablename = 'weir_logs' ORDER BY 1",
+    );
     assert_eq!(
         indexes.lines().collect::<Vec<_>>(),
         [
@@ -93,7 +95,8 @@ async fn a_table_of_another_shape_is_filled_through_the_mapping() {
     write::str(&mut bytes, "10.0.0.1");
     sink.deliver(&[frame(1, one(&bytes))]).await.expect("delivers");
     assert_eq!(
-        server.ask("SELECT key, at, at_ns, sev, day, who, ip, ok, took, cost, tags IS NULL, what, data FROM app_events"),
+        server
+            .ask("SELECT key, at, at_ns, sev, day, who, ip, ok, took, cost, tags IS NULL, what, data FROM app_events"),
         "8f14e45f-ceea-467f-a0f6-4bd2e6a1f0d7|2023-11-14 22:13:20.123456|1700000000123456789|ERROR|2023-11-14|bob|\
          10.0.0.1|t|0.5|12.25|t|a lo…|{\"source\":\"app\",\"message\":\"a long one\",\"context\":{\"more\":1},\"peer\":[\"10.0.0.1\"]}"
     );

@@ -27,7 +27,11 @@ async fn a_server_that_stopped_or_crashed_is_used_again_when_it_is_back() {
     for crash in [false, true] {
         let mut server = Postgres::start();
         let mut sink = with_one_frame(&server, json!({})).await;
-        if crash { server.kill() } else { server.stop() }
+        if crash {
+            server.kill()
+        } else {
+            server.stop()
+        }
         let error = sink.deliver(&[frame(2, numbered(3..6))]).await.expect_err("it is gone");
         assert!(matches!(error, SinkError::Retry(_)), "{error:?}");
         let error = sink.start(100).await.expect_err("it is still gone");
@@ -43,7 +47,9 @@ async fn a_server_that_stopped_or_crashed_is_used_again_when_it_is_back() {
 async fn a_session_that_is_ended_and_a_table_that_is_locked_dropped_or_slow_are_tried_again() {
     let mut server = Postgres::start();
     let mut sink = with_one_frame(&server, json!({ "lock_timeout": "100ms", "statement_timeout": "2s" })).await;
-    let reset = |server: &Postgres| server.ask("DELETE FROM weir_logs WHERE message > 'n=2'; UPDATE weir_cursor SET sequence = 1");
+    let reset = |server: &Postgres| {
+        server.ask("DELETE FROM weir_logs WHERE message > 'n=2'; UPDATE weir_cursor SET sequence = 1")
+    };
 
     server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'weir'");
     retries(&mut server, &mut sink, "", |_| {}).await;
@@ -62,9 +68,12 @@ async fn a_session_that_is_ended_and_a_table_that_is_locked_dropped_or_slow_are_
 
     reset(&server);
     sink.start(100).await.expect("starts");
-    server.ask("CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'");
+    server.ask(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END'",
+    );
     server.ask("CREATE TRIGGER slow BEFORE INSERT ON weir_logs FOR EACH ROW EXECUTE FUNCTION slow()");
-    retries(&mut server, &mut sink, "statement_timeout", |server| drop(server.ask("DROP TRIGGER slow ON weir_logs"))).await;
+    retries(&mut server, &mut sink, "statement_timeout", |server| drop(server.ask("DROP TRIGGER slow ON weir_logs")))
+        .await;
     assert_eq!(held(&server), (0..6).collect::<Vec<_>>());
 
     reset(&server);
@@ -79,7 +88,9 @@ async fn a_full_disk_is_retried_and_nothing_is_half_there() {
     let mut server = Postgres::start_with(&[], Some(4 << 20));
     let small = server.folder().join("small");
     server.ask(&format!("CREATE TABLESPACE small LOCATION '{}'", small.display()));
-    server.ask("CREATE TABLE filler TABLESPACE small AS SELECT repeat(md5(n::text), 30) AS x FROM generate_series(1, 2000) n");
+    server.ask(
+        "CREATE TABLE filler TABLESPACE small AS SELECT repeat(md5(n::text), 30) AS x FROM generate_series(1, 2000) n",
+    );
     server.ask("ALTER ROLE postgres SET default_tablespace = small");
     let mut sink = with_one_frame(&server, json!({})).await;
     let error = sink.deliver(&[frame(2, numbered(3..30_000))]).await.expect_err("the disk is full");
@@ -99,9 +110,7 @@ async fn retries_after_room(server: &mut Postgres, sink: &mut PostgresSink) {
 async fn who_may_not_is_told_what_to_do_and_no_secret() {
     let server = Postgres::start();
     server.ask("CREATE ROLE reader LOGIN PASSWORD 'secret-reader'");
-    let url = |user: &str, password: &str, database: &str| {
-        json!({ "url": format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", server.port()) })
-    };
+    let url = |user: &str, password: &str, database: &str| json!({ "url": format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", server.port()) });
     let right = crate::servers::postgres::PASSWORD;
     for (given, remedy) in [
         (url("postgres", "secret-wrong", "postgres"), "check `user` and `password`"),
@@ -143,7 +152,8 @@ async fn a_standby_is_waited_for_until_it_is_promoted() {
 async fn a_server_that_never_answers_is_given_up_on_in_time() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("listens");
     let port = silent.local_addr().expect("bound").port();
-    let given = json!({ "host": "127.0.0.1", "port": port, "user": "u", "password": "secret", "connect_timeout": "100ms" });
+    let given =
+        json!({ "host": "127.0.0.1", "port": port, "user": "u", "password": "secret", "connect_timeout": "100ms" });
     let mut sink = PostgresSink::new("sut", options("sut", given).expect("options"), "j1").expect("builds");
     let error = sink.start(0).await.expect_err("silent");
     assert!(matches!(&error, SinkError::Retry(text) if text.contains("within 100ms")), "{error:?}");
@@ -160,7 +170,7 @@ async fn one_bad_record_goes_to_quarantine_and_all_others_arrive_in_order() {
     append(&journal, &numbered(1000..1010));
     let sink = Box::new(sink(&server, json!({ "linger": "0" })));
     let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-    let running = spawn(runner, sink, journal, cell.clone()).expect("starts");
+    let running = spawn(runner, sink, journal, cell.clone(), &crate::runner::Doors::default()).expect("starts");
     let stopped = running.stop().await;
     assert_eq!((stopped.pending_records, stopped.error), (0, None));
     let bad: Vec<u64> = (0..10).map(|n| 707 + n * 10).collect();
@@ -177,5 +187,8 @@ async fn the_reason_names_the_column_of_a_value_that_the_server_refuses() {
     server.ask("CREATE TABLE ids(id uuid, what text)");
     let mut sink = started(&server, json!({ "table": "ids", "columns": { "id": "id", "what": "message" } })).await;
     let error = sink.deliver(&[frame(1, one(&record(&[("id", "no uuid")], &[])))]).await.expect_err("refused");
-    assert!(matches!(&error, SinkError::Reject(text) if text.contains("uuid") && text.contains("column `id`")), "{error:?}");
+    assert!(
+        matches!(&error, SinkError::Reject(text) if text.contains("uuid") && text.contains("column `id`")),
+        "{error:?}"
+    );
 }

@@ -1,0 +1,205 @@
+//! The series of one metric: counted by a sink, written for whoever scrapes.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use metrics::{Counter, counter};
+
+use super::MetricKind;
+
+/// Says what every `prometheus` sink counts of itself.
+pub(crate) fn describe_metrics() {
+    metrics::describe_counter!(
+        "weir_prometheus_other_records_total",
+        "Records counted as `other` because their metric has as many series as its rule allows"
+    );
+    metrics::describe_counter!(
+        "weir_prometheus_ignored_records_total",
+        "Records whose value a metric can't take: no number, or a negative one for a counter"
+    );
+}
+
+/// What a metric is. Two families of the same definition can stand for each other.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Definition {
+    pub name: String,
+    pub kind: MetricKind,
+    pub help: String,
+    pub labels: Vec<String>,
+    pub buckets: Vec<f64>,
+    pub max_series: usize,
+    /// What the rest of the rule says, as text: what is counted is part of what it is.
+    pub source: String,
+}
+
+/// A metric and its series.
+pub(crate) struct Family {
+    definition: Definition,
+    series: Mutex<HashMap<Vec<u8>, Series>>,
+    other: Counter,
+    ignored: Counter,
+}
+
+/// One series.
+struct Series {
+    /// A counter's or gauge's value, or the sum of a histogram.
+    value: f64,
+    /// A histogram's observations by bucket, the last beyond all bounds; not yet cumulative.
+    buckets: Vec<u64>,
+}
+
+/// The series while a delivery is counted.
+pub(super) struct Open<'a> {
+    family: &'a Family,
+    series: MutexGuard<'a, HashMap<Vec<u8>, Series>>,
+}
+
+impl Family {
+    /// Ends each label's value in a series' key.
+    pub(super) const LABEL_END: u8 = 0xff;
+
+    pub(super) fn new(sink: &str, definition: Definition) -> Family {
+        let labels = [("sink", sink.to_string()), ("metric", definition.name.clone())];
+        Family {
+            other: counter!("weir_prometheus_other_records_total", &labels),
+            ignored: counter!("weir_prometheus_ignored_records_total", &labels),
+            definition,
+            series: Mutex::default(),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.definition.name
+    }
+
+    pub fn is_defined_as(&self, other: &Family) -> bool {
+        self.definition == other.definition
+    }
+
+    /// The names of its lines: no two families may share one.
+    pub fn line_names(&self) -> Vec<String> {
+        let name = self.name();
+        match self.definition.kind {
+            MetricKind::Histogram => ["", "_bucket", "_sum", "_count"].map(|end| format!("{name}{end}")).to_vec(),
+            MetricKind::Counter | MetricKind::Gauge => vec![name.to_string()],
+        }
+    }
+
+    /// True for a number that the metric can take.
+    pub(super) fn takes(&self, number: f64) -> bool {
+        number.is_finite() && (number >= 0.0 || self.definition.kind != MetricKind::Counter)
+    }
+
+    pub(super) fn ignored(&self) {
+        self.ignored.increment(1);
+    }
+
+    pub(super) fn open(&self) -> Open<'_> {
+        Open { family: self, series: self.lock() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Series>> {
+        // Every change is whole, so what a panic left is usable.
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends the family's text; nothing while it has no series.
+    pub fn render(&self, out: &mut String) {
+        let series = self.lock();
+        if series.is_empty() {
+            return;
+        }
+        let Definition { name, kind, help, .. } = &self.definition;
+        let kind_name = match kind {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+        };
+        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+        // Writing to a String can't fail.
+        _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind_name}");
+        for (key, series) in series.iter() {
+            let labels = self.labels(key);
+            match kind {
+                MetricKind::Counter | MetricKind::Gauge => push_line(out, name, "", &labels, None, series.value),
+                MetricKind::Histogram => self.render_histogram(out, &labels, series),
+            }
+        }
+    }
+
+    fn render_histogram(&self, out: &mut String, labels: &str, series: &Series) {
+        let Definition { name, buckets, .. } = &self.definition;
+        let mut count = 0;
+        for (at, held) in series.buckets.iter().enumerate() {
+            count += held;
+            let bound = buckets.get(at).map_or_else(|| "+Inf".to_string(), f64::to_string);
+            push_line(out, name, "_bucket", labels, Some(&bound), count as f64);
+        }
+        push_line(out, name, "_sum", labels, None, series.value);
+        push_line(out, name, "_count", labels, None, count as f64);
+    }
+
+    /// `a="x",b="y"`.
+    fn labels(&self, key: &[u8]) -> String {
+        let mut text = String::new();
+        for (label, value) in self.definition.labels.iter().zip(key.split(|byte| *byte == Family::LABEL_END)) {
+            let comma = if text.is_empty() { "" } else { "," };
+            let value = String::from_utf8_lossy(value);
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            _ = write!(text, "{comma}{label}=\"{value}\"");
+        }
+        text
+    }
+}
+
+fn push_line(out: &mut String, name: &str, ending: &str, labels: &str, bound: Option<&str>, value: f64) {
+    _ = write!(out, "{name}{ending}");
+    let comma = if labels.is_empty() { "" } else { "," };
+    match bound {
+        Some(bound) => _ = write!(out, "{{{labels}{comma}le=\"{bound}\"}}"),
+        None if !labels.is_empty() => _ = write!(out, "{{{labels}}}"),
+        None => {}
+    }
+    _ = writeln!(out, " {value}");
+}
+
+impl Open<'_> {
+    /// Counts a value in the series of these labels' values, or in the one for all that are too many.
+    pub fn add(&mut self, key: &[u8], value: f64) {
+        let definition = &self.family.definition;
+        if !self.series.contains_key(key) {
+            let mut key = key.to_vec();
+            if self.series.len() >= definition.max_series {
+                self.family.other.increment(1);
+                key.clear();
+                for _ in &definition.labels {
+                    key.extend_from_slice(b"other");
+                    key.push(Family::LABEL_END);
+                }
+            }
+            let buckets = match definition.kind {
+                MetricKind::Histogram => vec![0; definition.buckets.len() + 1],
+                MetricKind::Counter | MetricKind::Gauge => Vec::new(),
+            };
+            let series = self.series.entry(key).or_insert(Series { value: 0.0, buckets });
+            return count(definition, series, value);
+        }
+        if let Some(series) = self.series.get_mut(key) {
+            count(definition, series, value);
+        }
+    }
+}
+
+fn count(definition: &Definition, series: &mut Series, value: f64) {
+    match definition.kind {
+        MetricKind::Gauge => series.value = value,
+        MetricKind::Counter => series.value += value,
+        MetricKind::Histogram => {
+            series.value += value;
+            // The first bound that is not below the value; the place behind the last is +Inf's.
+            let bucket = definition.buckets.partition_point(|bound| *bound < value);
+            series.buckets[bucket] += 1;
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The `prometheus` sink: counters, gauges and histograms out of logs, by rules, on Weir's own `/metrics`.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | options, the sink |
+//! | `rule.rs` | what a rule applies to, and whether it makes a metric that Prometheus reads |
+//! | `family.rs` | the series of one metric: counted, bounded, written |
+//!
+//! Guarantee: best effort, as far as metrics go. Counts live in memory and begin at zero when Weir starts, which
+//! Prometheus knows of counters and histograms (`rate` and `increase` see through it). While Weir runs each record counts
+//! once, also through a reload that leaves the rule as it is. After `kill -9`, records of the last second or so may count
+//! in both lives, and those that waited while Weir was down count when it is back, not when they happened.
+//!
+//! Bounded: a rule makes at most `max_series` series; records that would make more count in one whose labels are all
+//! `other`, and `weir_prometheus_other_records_total` says how many did. So no sender fills the memory.
+
+mod family;
+mod rule;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub(crate) use self::family::{Family, describe_metrics};
+use self::rule::Rule;
+use crate::exposition::Exposition;
+use crate::limits;
+use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
+use crate::sink::{Delivered, Selected, Sink, SinkError};
+
+/// The kind's line in the registry.
+pub(crate) const KIND: Kind = Kind {
+    name: "prometheus",
+    summary: "counts records, and the numbers in them, as metrics on Weir's own /metrics for Prometheus",
+    guarantee: Guarantee::BestEffort,
+    is_exclusive: false,
+    example: r#"[sink.numbers]
+type = "prometheus"
+
+[[sink.numbers.rule]]
+name = "shop_errors_total"
+type = "counter"
+at_least = "ERROR"
+when = { source = "shop" }
+labels = { region = "context.region" }
+
+[[sink.numbers.rule]]
+name = "shop_request_seconds"
+type = "histogram"
+value = "context.duration_ms"
+scale = 0.001                          # Prometheus counts in seconds
+buckets = [0.01, 0.1, 1, 10]
+labels = { path = "context.path" }
+max_series = 200                       # more paths are counted as `other`
+"#,
+    schema: schema_of::<PrometheusOptions>,
+    variables: &[],
+    min_level: None,
+    build,
+};
+
+/// Options of a `prometheus` sink.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrometheusOptions {
+    /// One metric each.
+    #[serde(default)]
+    pub rule: Vec<RuleOptions>,
+}
+
+/// One metric.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct RuleOptions {
+    /// The metric's name; that of a counter ends in `_total`.
+    pub name: String,
+    /// What it is: `counter`, `gauge` or `histogram`.
+    #[serde(rename = "type")]
+    pub kind: MetricKind,
+    /// What Prometheus shows beside it.
+    #[serde(default)]
+    pub help: Option<String>,
+    /// What must stand where: `{ source = "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true } }`.
+    #[serde(default, alias = "where")]
+    pub when: BTreeMap<String, Wanted>,
+    /// From which level on.
+    #[serde(default)]
+    pub at_least: Option<String>,
+    /// The path of a number: what a histogram observes, a gauge shows, a counter adds; a counter without it adds 1.
+    #[serde(default)]
+    pub value: Option<String>,
+    /// What the number is multiplied with: 0.001 makes seconds of milliseconds.
+    #[serde(default)]
+    pub scale: Option<f64>,
+    /// Labels, and the paths of their values.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// The upper bounds of a histogram's buckets, ascending.
+    #[serde(default)]
+    pub buckets: Option<Vec<f64>>,
+    /// Most series; more are counted as one whose labels are `other`.
+    #[serde(default = "default_max_series")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_series: usize,
+}
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// The newest value.
+    Gauge,
+    /// How often which values come.
+    Histogram,
+}
+
+/// What must stand at a path.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "a condition is a value that must stand there, a list of such values, or { exists = true }"
+)]
+#[schemars(inline)]
+pub enum Wanted {
+    /// Anything, or nothing.
+    Exists(Exists),
+    /// This.
+    One(Scalar),
+    /// One of these.
+    Any(Vec<Scalar>),
+}
+
+/// Whether anything stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Exists {
+    /// True when something must stand there, false when nothing may.
+    pub exists: bool,
+}
+
+/// A value to compare with.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub enum Scalar {
+    /// True or false.
+    Boolean(bool),
+    /// An integer.
+    Integer(i64),
+    /// A number.
+    Float(f64),
+    /// A text.
+    Text(String),
+}
+
+fn default_max_series() -> usize {
+    limits::SERIES
+}
+
+fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
+    let options: PrometheusOptions = options(name, given)?;
+    if options.rule.is_empty() {
+        return Err(format!("sink `{name}`: it has no rule; give at least one `[[sink.{name}.rule]]`"));
+    }
+    let refuse = |error: String| format!("sink `{name}`: {error}");
+    let made = options.rule.into_iter().map(|options| rule::compile(name, options));
+    let rules: Vec<Rule> = made.collect::<Result<_, _>>().map_err(refuse)?;
+    for (at, rule) in rules.iter().enumerate() {
+        let names = rule.family.line_names();
+        let clash = rules[..at].iter().find(|other| other.family.line_names().iter().any(|name| names.contains(name)));
+        if let Some(other) = clash {
+            let (one, two) = (other.family.name(), rule.family.name());
+            return Err(refuse(format!("metrics `{one}` and `{two}` have lines of one name; rename one")));
+        }
+    }
+    Ok(Box::new(PrometheusSink {
+        name: name.into(),
+        rules,
+        exposition: context.exposition.clone(),
+        scratch: Vec::new(),
+    }))
+}
+
+struct PrometheusSink {
+    name: String,
+    rules: Vec<Rule>,
+    exposition: Exposition,
+    scratch: Vec<u8>,
+}
+
+#[async_trait]
+impl Sink for PrometheusSink {
+    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+        for rule in &mut self.rules {
+            let claimed = self.exposition.claim(&self.name, rule.family.clone());
+            rule.family = claimed.map_err(|error| SinkError::Fatal(format!("sink `{}`: {error}", self.name)))?;
+        }
+        Ok(None)
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        for rule in &self.rules {
+            rule.take(batches, &mut self.scratch);
+        }
+        Ok(Delivered::default())
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}
+
+impl Drop for PrometheusSink {
+    fn drop(&mut self) {
+        for rule in &self.rules {
+            self.exposition.release(&rule.family);
+        }
+    }
+}
+
+/// A rule's family, shared with whoever renders it.
+type SharedFamily = Arc<Family>;

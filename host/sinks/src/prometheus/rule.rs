@@ -1,0 +1,194 @@
+//! One rule: which records it applies to, what it takes from them, and whether its metric is one that Prometheus reads
+//! and its linter (`promtool check metrics`) finds nothing wrong with.
+
+use std::sync::Arc;
+
+use weir_record::{Level, Record, Value};
+
+use super::family::{Definition, Family};
+use super::{MetricKind, RuleOptions, Scalar, SharedFamily, Wanted};
+use crate::limits;
+use crate::sink::Selected;
+use crate::text::push_value;
+
+/// A rule and the metric it makes.
+pub(super) struct Rule {
+    conditions: Vec<(String, Wanted)>,
+    at_least: Option<Level>,
+    value: Option<String>,
+    scale: f64,
+    /// The paths of the labels' values, in the order of the family's labels.
+    label_paths: Vec<String>,
+    pub family: SharedFamily,
+}
+
+impl Rule {
+    /// Takes what the rule applies to.
+    pub fn take(&self, batches: &[Selected], scratch: &mut Vec<u8>) {
+        let mut series = self.family.open();
+        for (_, record) in batches.iter().flat_map(Selected::iter) {
+            if !self.applies_to(record) {
+                continue;
+            }
+            let value = match &self.value {
+                None => 1.0,
+                Some(path) => match record.get(path) {
+                    // A rule whose number isn't there has nothing to do with the record.
+                    None | Some(Value::Nil) => continue,
+                    Some(value) => match value.as_f64().map(|number| number * self.scale) {
+                        Some(number) if self.family.takes(number) => number,
+                        _ => {
+                            self.family.ignored();
+                            continue;
+                        }
+                    },
+                },
+            };
+            scratch.clear();
+            for path in &self.label_paths {
+                push_label_value(record.get(path), scratch);
+            }
+            series.add(scratch, value);
+        }
+    }
+
+    fn applies_to(&self, record: Record<'_>) -> bool {
+        self.at_least.is_none_or(|least| record.level() >= least)
+            && self.conditions.iter().all(|(path, wanted)| is_met(wanted, record.get(path)))
+    }
+}
+
+fn is_met(wanted: &Wanted, found: Option<Value<'_>>) -> bool {
+    match wanted {
+        Wanted::Exists(wanted) => wanted.exists == found.is_some(),
+        Wanted::One(scalar) => found.is_some_and(|value| equals(scalar, value)),
+        Wanted::Any(scalars) => found.is_some_and(|value| scalars.iter().any(|scalar| equals(scalar, value))),
+    }
+}
+
+fn equals(scalar: &Scalar, value: Value<'_>) -> bool {
+    match scalar {
+        Scalar::Text(text) => value.as_str() == Some(text),
+        Scalar::Boolean(truth) => value.as_bool() == Some(*truth),
+        Scalar::Integer(number) => value.as_i64() == Some(*number) || value == Value::Float(*number as f64),
+        Scalar::Float(number) => value.as_f64() == Some(*number),
+    }
+}
+
+/// Appends a label's value with an end that no value holds: it is no UTF-8.
+fn push_label_value(value: Option<Value<'_>>, out: &mut Vec<u8>) {
+    let begin = out.len();
+    match value {
+        None | Some(Value::Nil) => {}
+        Some(Value::Str(text)) => {
+            out.extend_from_slice(&text.as_bytes()[..text.floor_char_boundary(limits::LABEL_VALUE_BYTES)]);
+        }
+        Some(other) => {
+            push_value(other, out);
+            let text = String::from_utf8_lossy(&out[begin..]).into_owned();
+            out.truncate(begin);
+            out.extend_from_slice(&text.as_bytes()[..text.floor_char_boundary(limits::LABEL_VALUE_BYTES)]);
+        }
+    }
+    out.push(Family::LABEL_END);
+}
+
+/// Judges a rule.
+pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> {
+    let name = options.name.clone();
+    let refuse = |what: &str| format!("rule `{name}`: {what}");
+    judge_name(&options).map_err(|what| refuse(&what))?;
+    for label in options.labels.keys() {
+        judge_label(label).map_err(|what| refuse(&what))?;
+    }
+    if options.labels.len() > limits::LABELS {
+        return Err(refuse(&format!("it has more than {} labels", limits::LABELS)));
+    }
+    if options.value.is_none() && options.kind != MetricKind::Counter {
+        return Err(refuse("give `value`, the path of the number"));
+    }
+    if !options.scale.is_none_or(|scale| scale.is_finite() && scale != 0.0) {
+        return Err(refuse("`scale` must be a number and not 0"));
+    }
+    if options.scale.is_some() && options.value.is_none() {
+        return Err(refuse("`scale` needs a `value`"));
+    }
+    if options.max_series == 0 || options.max_series > limits::MOST_SERIES {
+        return Err(refuse(&format!("`max_series` must be 1 to {}", limits::MOST_SERIES)));
+    }
+    let buckets = buckets(&options).map_err(|what| refuse(&what))?;
+    let at_least = match &options.at_least {
+        None => None,
+        Some(text) => Some(Level::parse(text).ok_or_else(|| {
+            refuse(&format!("`at_least` is `{text}`; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"))
+        })?),
+    };
+    let definition = Definition {
+        name: options.name,
+        kind: options.kind,
+        help: options.help.unwrap_or_else(|| format!("Made of log records by sink {sink}")),
+        labels: options.labels.keys().cloned().collect(),
+        buckets,
+        max_series: options.max_series,
+        source: format!(
+            "{:?} {:?} {:?} {:?} {:?}",
+            options.when, at_least, options.value, options.scale, options.labels
+        ),
+    };
+    Ok(Rule {
+        conditions: options.when.into_iter().collect(),
+        at_least,
+        value: options.value,
+        scale: options.scale.unwrap_or(1.0),
+        label_paths: options.labels.into_values().collect(),
+        family: Arc::new(Family::new(sink, definition)),
+    })
+}
+
+fn judge_name(options: &RuleOptions) -> Result<(), String> {
+    let name = &options.name;
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    if name.is_empty() || !name.chars().all(is_word) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err("a metric's name has letters, digits, `_` and `:`, and doesn't begin with a digit".into());
+    }
+    if name.starts_with("weir_") {
+        return Err("names that begin with `weir_` are Weir's own".into());
+    }
+    let ending = ["_total", "_bucket", "_count", "_sum", "_info", "_created"].into_iter().find(|e| name.ends_with(e));
+    match (options.kind, ending) {
+        (MetricKind::Counter, Some("_total")) | (MetricKind::Gauge | MetricKind::Histogram, None) => Ok(()),
+        (MetricKind::Counter, _) => Err(format!("a counter's name ends in `_total`: `{name}_total`")),
+        (_, Some(ending)) => Err(format!("only a counter's or Prometheus's own names end in `{ending}`")),
+    }
+}
+
+fn judge_label(label: &str) -> Result<(), String> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if label.is_empty() || !label.chars().all(is_word) || label.starts_with(|c: char| c.is_ascii_digit()) {
+        return Err(format!("label `{label}` must have letters, digits and `_`, and not begin with a digit"));
+    }
+    if label.starts_with("__") || matches!(label, "le" | "quantile" | "job" | "instance") {
+        return Err(format!("label `{label}` is Prometheus's own; name it otherwise"));
+    }
+    Ok(())
+}
+
+fn buckets(options: &RuleOptions) -> Result<Vec<f64>, String> {
+    match (&options.buckets, options.kind) {
+        (None, MetricKind::Histogram) => Ok(limits::BUCKETS.to_vec()),
+        (None, _) => Ok(Vec::new()),
+        (Some(_), MetricKind::Counter | MetricKind::Gauge) => Err("only a histogram has `buckets`".into()),
+        (Some(bounds), MetricKind::Histogram) => {
+            let ascending = bounds.windows(2).all(|two| two[0] < two[1]);
+            if bounds.is_empty()
+                || bounds.len() > limits::MOST_BUCKETS
+                || !ascending
+                || bounds.iter().any(|b| !b.is_finite())
+            {
+                let most = limits::MOST_BUCKETS;
+                return Err(format!("`buckets` must be 1 to {most} numbers, ascending; the last, +Inf, is added"));
+            }
+            Ok(bounds.clone())
+        }
+    }
+}
