@@ -17,6 +17,7 @@
 //! | `bench/load.rs` | the driver: connections, pacing, latencies |
 //! | `bench/arrived.rs` | counts what a sink holds |
 //! | `bench/floor.rs` | the floor |
+//! | `bench/outage.rs` | one sink away under load |
 //! | `bench/swap.rs` | filters replaced under load |
 //! | `bench/table.rs` | what is printed |
 
@@ -25,6 +26,7 @@ mod cases;
 mod child;
 pub mod floor;
 mod load;
+mod outage;
 mod records;
 mod swap;
 mod table;
@@ -35,6 +37,11 @@ use crate::cli::BenchArgs;
 use cases::{CASES, Case};
 use child::Child;
 use table::Row;
+
+/// Cases that are told in words.
+const REPORTS: [(&str, Report); 2] = [(swap::NAME, swap::report), (outage::NAME, outage::report)];
+
+type Report = fn(&BenchArgs) -> anyhow::Result<String>;
 
 /// Runs the cases asked for and prints the table.
 pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
@@ -54,8 +61,10 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
     if !rows.is_empty() {
         print!("{}", table::render(&rows));
     }
-    if args.cases.is_empty() || args.cases.iter().any(|c| c == swap::NAME) {
-        print!("{}", swap::report(args)?);
+    for (name, report) in REPORTS {
+        if args.cases.is_empty() || args.cases.iter().any(|case| case == name) {
+            print!("{}", report(args)?);
+        }
     }
     Ok(())
 }
@@ -157,11 +166,11 @@ fn select(names: &[String]) -> anyhow::Result<Vec<&'static Case>> {
     }
     names
         .iter()
-        .filter(|name| *name != swap::NAME)
+        .filter(|name| REPORTS.iter().all(|(report, _)| name != report))
         .map(|name| match CASES.iter().find(|c| c.name == name) {
             Some(case) => Ok(case),
             None => {
-                let all: Vec<_> = CASES.iter().map(|c| c.name).chain([swap::NAME]).collect();
+                let all: Vec<_> = CASES.iter().map(|c| c.name).chain(REPORTS.map(|(name, _)| name)).collect();
                 bail!("no case `{name}`; there are: {}", all.join(", "))
             }
         })
