@@ -49,6 +49,7 @@ impl Outlets {
             tracing::info!("sink `{}` {}", old.name, if replaced { "restarts" } else { "removed" });
             if !replaced {
                 self.journal.forget(&old.name);
+                self.journal.forget(&weir_sinks::fallback_reader(&old.name));
                 if left.pending_records > 0 {
                     tracing::warn!("sink `{}` leaves {} records undelivered", old.name, left.pending_records);
                 }

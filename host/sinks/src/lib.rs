@@ -81,7 +81,7 @@ pub use exposition::Exposition;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Variable, kind};
 pub use runner::{
     Doors, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
-    describe_metrics, falls_back_for, spawn,
+    describe_metrics, fallback_reader, falls_back_for, spawn,
 };
 pub use select::Selection;
 pub use sink::{Batching, Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};

@@ -66,6 +66,11 @@ pub fn falls_back_for(reader: &str) -> Option<&str> {
     reader.strip_suffix(READER)
 }
 
+/// The name of a sink's second reader.
+pub fn fallback_reader(sink: &str) -> String {
+    format!("{sink}{READER}")
+}
+
 /// Carries one sink's records to others while it fails.
 pub(crate) struct Fallback {
     pub name: String,
@@ -105,7 +110,7 @@ impl Fallback {
                 Some(time) if time >= self.after => return *self.stop.borrow() == Stop::No,
                 Some(_) => {}
                 // Of a failure before this run.
-                None => drop(self.journal.forget(&self.reader_name())),
+                None => drop(self.journal.forget(&fallback_reader(&self.name))),
             }
             if !self.pause(limits::FALLBACK_LOOK).await {
                 return false;
@@ -118,13 +123,9 @@ impl Fallback {
         timeout(time, self.stop.wait_for(|stop| *stop != Stop::No)).await.is_err()
     }
 
-    fn reader_name(&self) -> String {
-        format!("{}{READER}", self.name)
-    }
-
     /// Where the sink stands, or how far its records have gone to others already.
     fn open(&self) -> Result<Reader, ReadError> {
-        let name = self.reader_name();
+        let name = fallback_reader(&self.name);
         let readers = self.journal.readers();
         let at = readers.iter().filter(|reader| reader.name == name || reader.name == self.name);
         self.journal.reader(&name, at.map(|reader| reader.committed).max())
@@ -153,7 +154,7 @@ impl Fallback {
             reader.commit(last);
         }
         drop(reader);
-        self.journal.forget(&self.reader_name());
+        self.journal.forget(&fallback_reader(&self.name));
         Ok(carried)
     }
 

@@ -34,7 +34,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use weir_journal::Journal;
 
-pub use self::fallback::{Doors, MARK as FALLBACK_MARK, falls_back_for};
+pub use self::fallback::{Doors, MARK as FALLBACK_MARK, fallback_reader, falls_back_for};
 pub use self::replay::{Replay, Replayed};
 pub use self::status::{FellBack, State, Status, describe_metrics};
 
@@ -91,6 +91,8 @@ pub struct RunningSink {
     board: Board,
     stop: watch::Sender<Stop>,
     ended: oneshot::Receiver<Option<String>>,
+    /// Resolves when nothing is carried to a fallback any more.
+    fallback_ended: oneshot::Receiver<()>,
 }
 
 /// Starts a thread that delivers everything from the sink's cursor on.
@@ -127,11 +129,18 @@ pub fn spawn(
         let _ = done.send(error);
     })
     .map_err(|error| format!("sink `{name}`: can't start its thread: {error}"))?;
-    if !fallback.chain.is_empty() {
-        on_a_thread(format!("fallback-{name}"), fallback.run())
-            .map_err(|error| format!("sink `{name}`: can't start the thread of its fallback: {error}"))?;
+    let (fallback_done, fallback_ended) = oneshot::channel();
+    if fallback.chain.is_empty() {
+        // Of a time when it had one.
+        journal.forget(&fallback_reader(&name));
+    } else {
+        on_a_thread(format!("fallback-{name}"), async move {
+            fallback.run().await;
+            drop(fallback_done);
+        })
+        .map_err(|error| format!("sink `{name}`: can't start the thread of its fallback: {error}"))?;
     }
-    Ok(RunningSink { name, journal, board, stop, ended })
+    Ok(RunningSink { name, journal, board, stop, ended, fallback_ended })
 }
 
 /// Runs something on a thread of its own, which may block.
@@ -166,6 +175,8 @@ impl RunningSink {
             Ok(Err(_)) => Some("its thread ended without a word".to_string()),
             Err(_) => Some(format!("did not stop within {} s", patience.as_secs())),
         };
+        // Moments later: it looks for the stop while it waits for anything.
+        let _ = tokio::time::timeout(limits::FLUSH_TIME, &mut self.fallback_ended).await;
         let pending = self.journal.readers().into_iter().find(|reader| reader.name == self.name);
         Stopped {
             name: self.name.clone(),

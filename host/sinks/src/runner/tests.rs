@@ -320,3 +320,22 @@ async fn while_a_sink_fails_its_records_go_to_its_fallback_marked_and_afterwards
     assert_eq!(running.stop().await.error, None);
     standing.stop().await;
 }
+
+#[tokio::test]
+async fn a_sink_that_is_stopped_while_it_falls_back_leaves_its_place_and_one_without_a_fallback_none() {
+    let bench = Bench::new(Seen { start_script: retry(1000), ..Seen::default() });
+    append(&bench.journal, &numbered(0..3));
+    let doors = Doors::default();
+    let options = |fallback: &[&str]| RunnerOptions {
+        name: "scripted".into(),
+        fallback: fallback.iter().map(ToString::to_string).collect(),
+        ..RunnerOptions::default()
+    };
+    let second = || bench.journal.readers().into_iter().find(|reader| reader.name == fallback_reader("scripted"));
+    let running = bench.spawn_as(options(&["nobody"]), &doors);
+    eventually("they were offered to whoever is there", || second().is_some_and(|reader| reader.committed == 1)).await;
+    running.stop().await;
+    assert!(second().is_some_and(|reader| !reader.open), "the next run goes on there");
+    bench.spawn_as(options(&[]), &doors).stop().await;
+    assert!(second().is_none(), "it would hold segments for ever");
+}
