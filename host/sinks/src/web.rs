@@ -100,6 +100,9 @@ impl Server {
         if let Some(path) = &self.tls.ca {
             let authorities = Certificate::from_pem_bundle(&read(path)?)
                 .map_err(|error| format!("`{}` holds no certificates: {error}", path.display()))?;
+            if authorities.is_empty() {
+                return Err(format!("`{}` holds no certificates", path.display()));
+            }
             builder = builder.tls_certs_merge(authorities);
         }
         if let (Some(certificate), Some(key)) = (&self.tls.certificate, &self.tls.key) {

@@ -2,7 +2,8 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | options, bodies, requests, what answers mean |
+//! | `mod.rs` | bodies, requests, what answers mean |
+//! | `options.rs` | what the configuration says |
 //! | `template.rs` | headers that each request fills |
 //!
 //! Guarantee: at least once, in order, one request at a time. A record counts as delivered after a 2xx.
@@ -27,28 +28,23 @@
 //!
 //! Records are not split by their content over requests: a sink with `routes` for each destination does that.
 
+mod options;
 mod template;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tls_tests;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use weir_record::{Record, write_json};
 
+use self::options::{Format, HttpOptions, check_bounds, fixed_headers};
 use self::template::{Header, Request};
-use crate::limits;
 use crate::parcel::{Filled, Parcel, Shape, Taken, push_json_id, push_msgpack_id, record_id};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
-use crate::units::{Size, Span};
-use crate::web::{Answer, Encoding, Server, Timeouts, Tls};
+use crate::web::{Answer, Server, Timeouts};
 
 /// The kind's line in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -78,106 +74,6 @@ max_body = "5MiB"
 
 /// The end of a key under which a record is posted in another sink's place.
 const COPY: &str = "+copy";
-
-/// What a body is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum Format {
-    /// A JSON array of objects.
-    #[default]
-    Json,
-    /// A JSON object a line.
-    Ndjson,
-    /// A MessagePack array of maps, with time in nanoseconds.
-    Msgpack,
-}
-
-/// Options of an `http` sink.
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HttpOptions {
-    /// Where records are posted to. Also from `WEIR_HTTP_URL`.
-    #[serde(default)]
-    pub url: Option<String>,
-    /// `json` for an array, `ndjson` for an object a line, `msgpack` for an array with time in nanoseconds.
-    #[serde(default)]
-    pub format: Format,
-    /// How bodies are compressed.
-    #[serde(default)]
-    pub compression: Encoding,
-    /// Further headers. `{sink}`, `{journal}`, `{first_id}`, `{last_id}` and `{count}` are filled for each request.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Sent as `Authorization: Bearer …`. Also from `WEIR_HTTP_TOKEN`.
-    #[serde(default)]
-    pub token: Option<String>,
-    /// Sent with `password` as `Authorization: Basic …`.
-    #[serde(default)]
-    pub user: Option<String>,
-    /// The password of `user`.
-    #[serde(default)]
-    pub password: Option<String>,
-    /// The header with the key that a repeated request has again; empty: none.
-    #[serde(default = "default_idempotency_header")]
-    pub idempotency_header: String,
-    /// The field that holds each record's id, the same in every repetition; empty: none. A record that has it keeps its own.
-    #[serde(default)]
-    pub record_id: String,
-    /// Most records of one request.
-    #[serde(default = "default_batch")]
-    #[schemars(range(min = 1))]
-    pub batch: usize,
-    /// How long records wait for more.
-    #[serde(default = "default_linger")]
-    pub linger: Span,
-    /// Longest body, before compression; a delivery is split, and a record that is longer alone goes to quarantine.
-    #[serde(default = "default_max_body")]
-    pub max_body: Size,
-    /// Statuses after which the same is sent again. Without it: every one that `reject_statuses` doesn't name.
-    #[serde(default)]
-    pub retry_statuses: Option<Vec<u16>>,
-    /// Statuses which say that a record is at fault: it is searched for and goes to quarantine. 413 always does.
-    #[serde(default = "default_reject_statuses")]
-    pub reject_statuses: Vec<u16>,
-    /// How long a connection may take to be made.
-    #[serde(default = "default_connect_timeout")]
-    pub connect_timeout: Span,
-    /// How long a request may take until its answer has come.
-    #[serde(default = "default_timeout")]
-    pub timeout: Span,
-    /// An authority of your own, and a certificate for servers that ask for one.
-    #[serde(default)]
-    pub tls: Tls,
-}
-
-fn default_idempotency_header() -> String {
-    "Idempotency-Key".into()
-}
-
-fn default_batch() -> usize {
-    limits::POST_RECORDS
-}
-
-fn default_linger() -> Span {
-    Span::from_duration(limits::POST_LINGER)
-}
-
-fn default_max_body() -> Size {
-    Size::from_bytes(limits::POST_BYTES)
-}
-
-fn default_reject_statuses() -> Vec<u16> {
-    vec![400, 413, 422]
-}
-
-fn default_connect_timeout() -> Span {
-    Span::from_duration(limits::CONNECT_TIME)
-}
-
-fn default_timeout() -> Span {
-    Span::from_duration(limits::REQUEST_TIME)
-}
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
     let options: HttpOptions = options(name, given)?;
@@ -337,71 +233,6 @@ impl HttpSink {
         }
         self.server.later(answer)
     }
-}
-
-fn check_bounds(options: &HttpOptions) -> Result<(), String> {
-    if !(1..=limits::MOST_POST_RECORDS).contains(&options.batch) {
-        return Err(format!("`batch` must be 1 to {}", limits::MOST_POST_RECORDS));
-    }
-    if !(1024..=limits::MOST_POST_BYTES).contains(&options.max_body.bytes()) {
-        return Err(format!("`max_body` must be 1KiB to {}", Size::from_bytes(limits::MOST_POST_BYTES)));
-    }
-    if options.timeout.duration().is_zero() || options.connect_timeout.duration().is_zero() {
-        return Err("`timeout` and `connect_timeout` must be more than 0".into());
-    }
-    if options.linger.duration() > Duration::from_secs(3600) {
-        return Err("`linger` must be an hour or less".into());
-    }
-    let retried = options.retry_statuses.iter().flatten();
-    for status in retried.chain(&options.reject_statuses) {
-        if !(300..600).contains(status) {
-            return Err(format!(
-                "{status} in `retry_statuses` or `reject_statuses` is no status of a failure (300 to 599)"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn fixed_headers(options: &HttpOptions) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    let content_type = match options.format {
-        Format::Json => "application/json",
-        Format::Ndjson => "application/x-ndjson",
-        Format::Msgpack => "application/msgpack",
-    };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if let Some(encoding) = options.compression.name() {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
-    }
-    let authorization = match (&options.token, &options.user, &options.password) {
-        (Some(token), None, None) => Some(format!("Bearer {token}")),
-        (None, Some(user), password) => {
-            if user.contains(':') {
-                return Err("`user` can't hold a `:`".into());
-            }
-            let both = format!("{user}:{}", password.as_deref().unwrap_or_default());
-            Some(format!("Basic {}", base64(both.as_bytes())))
-        }
-        (None, None, None) => None,
-        (None, None, Some(_)) => return Err("`password` needs `user`".into()),
-        (Some(_), ..) => return Err("`token` and `user` exclude each other".into()),
-    };
-    if let Some(text) = authorization {
-        // The error must not repeat it.
-        let mut value =
-            HeaderValue::from_str(&text).map_err(|_| "`token`, `user` or `password` holds what no header can")?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    Ok(headers)
-}
-
-/// Base64, as the writer of JSON has it for bytes.
-fn base64(bytes: &[u8]) -> String {
-    let mut quoted = Vec::new();
-    weir_record::write_json_value(weir_record::Value::Bin(bytes), &mut quoted);
-    String::from_utf8_lossy(&quoted).trim_matches('"').to_string()
 }
 
 #[async_trait]

@@ -303,6 +303,22 @@ async fn a_server_that_was_away_gets_everything_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_never_made_is_given_up_in_its_own_time() {
+    // Nobody accepts; once as many wait as the system lets wait, it answers nobody.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut waiting = Vec::new();
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(1)) {
+        waiting.push(stream);
+        assert!(waiting.len() < 10_000, "the system lets everybody wait");
+    }
+    let options = json!({ "url": format!("http://{address}/"), "connect_timeout": "500ms", "timeout": "1h" });
+    let mut out = built(options).expect("builds");
+    let error = out.deliver(&[frame(1, numbered(0..2))]).await.expect_err("no connection");
+    assert!(error.is_temporary() && error.to_string().contains("can't connect"), "{error}");
+}
+
+#[tokio::test]
 async fn a_413_halves_until_it_fits_and_one_bad_record_holds_no_other() {
     let intake = Intake::start(Intakes::Http);
     let stage = Stage::new();
