@@ -94,6 +94,9 @@ pub const ZSTD_WINDOW_LOG: u32 = 23;
 /// Bytes of a URI's query that are read; longer ones are refused.
 pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 
+/// Bytes of a measurement's message, which is there to be read by people.
+pub const MAX_MEASURED_BYTES: usize = 1024;
+
 /// Bytes of `?source=` and of `X-Request-ID`: they are copied into every record that lacks one.
 pub const MAX_LABEL_BYTES: usize = 256;
 

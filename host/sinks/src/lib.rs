@@ -59,6 +59,8 @@ mod kill;
 mod kill_posting;
 pub mod limits;
 mod nats;
+#[cfg(test)]
+mod outage;
 mod parcel;
 mod postgres;
 mod prometheus;

@@ -4,6 +4,7 @@
 //! calls a protocol for what is its own: which heads it takes, how bytes become records, how the answer is worded.
 //! Invariant: a protocol is pure (no I/O, no clock, no state), so `read` may run on any thread.
 
+mod timeseries;
 mod weir;
 
 use hyper::http::request::Parts;
@@ -12,7 +13,7 @@ use weir_record::{Aliases, Bad, Batch, Level};
 use crate::reply::{Answer, Refused, Taken};
 
 /// Every protocol, in the order their paths are tried.
-pub(crate) static PROTOCOLS: &[Protocol] = &[weir::PROTOCOL];
+pub(crate) static PROTOCOLS: &[Protocol] = &[weir::PROTOCOL, timeseries::PROTOCOL];
 
 /// One way of sending records over HTTP.
 pub(crate) struct Protocol {

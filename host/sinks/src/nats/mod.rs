@@ -18,6 +18,8 @@
 //! Readers can tell by `Nats-Msg-Id`. Nothing is lost either way. So a window longer than the outages one expects
 //! makes it exactly once; the server keeps the ids of a window in memory, about 100 bytes each.
 //!
+//! A copy that this sink takes in another's place has the other's name behind its id.
+//!
 //! An acknowledgement means that the server has handed the message to its file system; how often that is synced is the
 //! server's own affair (`sync_interval`).
 //!
@@ -45,6 +47,7 @@ use self::link::Link;
 use self::subject::SubjectTemplate;
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
+use crate::runner::FALLBACK_MARK;
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Span;
 use crate::web::Tls;
@@ -159,6 +162,15 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     Ok(Box::new(NatsSink { address, subject, journal: context.journal_id.clone(), options, link: None }))
 }
 
+/// For whose sake records are sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// This sink's.
+    Own,
+    /// Another's, which fails.
+    StandIn,
+}
+
 struct NatsSink {
     address: link::Address,
     subject: SubjectTemplate,
@@ -168,13 +180,34 @@ struct NatsSink {
 }
 
 impl NatsSink {
+    async fn take(&mut self, batches: &[Selected], part: Part) -> Result<Delivered, SinkError> {
+        // Taken out, so that an error leaves none and `start` makes a new one.
+        let Some(mut link) = self.link.take() else {
+            return Err(SinkError::Retry(format!("{}: it is not connected", self.address.place())));
+        };
+        let trouble = link.trouble();
+        let rejected = tokio::select! {
+            rejected = self.publish(&link, batches, part) => rejected?,
+            trouble = trouble => {
+                return Err(SinkError::Retry(format!("{}: {trouble}", self.address.place())));
+            }
+        };
+        self.link = Some(link);
+        Ok(Delivered { rejected, durable: None })
+    }
+
     /// Sends everything, then waits for the acknowledgements in the order of the messages. Gives the records that no
     /// server will take.
-    async fn publish(&self, link: &Link, batches: &[Selected]) -> Result<Vec<(Position, String)>, SinkError> {
+    async fn publish(
+        &self,
+        link: &Link,
+        batches: &[Selected],
+        part: Part,
+    ) -> Result<Vec<(Position, String)>, SinkError> {
         let mut refused = Vec::new();
         let mut sent = Vec::with_capacity(batches.iter().map(Selected::len).sum());
         for (at, record) in batches.iter().flat_map(Selected::iter) {
-            match link.context().send_publish(self.subject.render(record), self.message(at, record)).await {
+            match link.context().send_publish(self.subject.render(record), self.message(at, record, part)).await {
                 Ok(acknowledgement) => sent.push((at, acknowledgement)),
                 Err(error) => refused.push((at, self.refusal(&error)?)),
             }
@@ -188,7 +221,7 @@ impl NatsSink {
         Ok(refused)
     }
 
-    fn message(&self, at: Position, record: Record<'_>) -> PublishMessage {
+    fn message(&self, at: Position, record: Record<'_>, part: Part) -> PublishMessage {
         let payload = match self.options.format {
             Format::Msgpack => record.as_bytes().to_vec(),
             Format::Json => {
@@ -197,7 +230,13 @@ impl NatsSink {
                 json
             }
         };
-        let id = format!("{}-{}-{}", self.journal, at.sequence, at.index);
+        let mut id = format!("{}-{}-{}", self.journal, at.sequence, at.index);
+        // A copy is no repetition of the record, which may be in the stream for this sink's own sake.
+        if part == Part::StandIn {
+            let whose = record.get(FALLBACK_MARK).and_then(|whose| whose.as_str()).unwrap_or_default();
+            id.push('-');
+            id.extend(whose.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+        }
         PublishMessage::build().payload(payload.into()).message_id(id)
     }
 
@@ -239,19 +278,11 @@ impl Sink for NatsSink {
     }
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        // Taken out, so that an error leaves none and `start` makes a new one.
-        let Some(mut link) = self.link.take() else {
-            return Err(SinkError::Retry(format!("{}: it is not connected", self.address.place())));
-        };
-        let trouble = link.trouble();
-        let rejected = tokio::select! {
-            rejected = self.publish(&link, batches) => rejected?,
-            trouble = trouble => {
-                return Err(SinkError::Retry(format!("{}: {trouble}", self.address.place())));
-            }
-        };
-        self.link = Some(link);
-        Ok(Delivered { rejected, durable: None })
+        self.take(batches, Part::Own).await
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        self.take(batches, Part::StandIn).await
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {

@@ -93,6 +93,21 @@ async fn a_record_is_a_message_with_its_id_under_its_subject_and_comes_once_howe
 }
 
 #[tokio::test]
+async fn a_copy_in_anothers_place_is_a_message_of_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nats = Nats::start(folder.path());
+    let mut sink = started(&options_for(&nats)).await;
+    sink.deliver(&[frame(1, numbered(0..1))]).await.expect("taken");
+    let mut copies = Batch::new();
+    copies.push(&record(&[("message", "n=0"), ("fallback_from", "my.store")], &[]));
+    for _ in 0..2 {
+        sink.stand_in(&[frame(1, copies.clone())]).await.expect("taken");
+    }
+    let ids: Vec<_> = nats.messages("LOGS").into_iter().map(|message| message.headers).collect();
+    assert_eq!(ids, ["Nats-Msg-Id: j1-1-0", "Nats-Msg-Id: j1-1-0-my_store"]);
+}
+
+#[tokio::test]
 async fn what_is_too_large_for_server_or_stream_is_refused_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let nats = Nats::start_with(folder.path(), "max_payload: 4KB");
