@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use super::clients::{post, run};
+use super::clients::{curl, post, run};
 use super::hostile::guests::{self, COUNT, DROP, Guest, KEEP, MARKER, PATCH, TRAP};
 use super::router::{Home, Router, eventually, weir};
 
@@ -144,6 +144,97 @@ fn the_state_is_that_of_the_running_version_when_a_new_one_is_promoted() {
     let mut counts = lines(&home).into_iter().filter(|line| line.contains(r#""message":"count""#));
     let last: serde_json::Value = serde_json::from_str(&counts.next_back().unwrap()).unwrap();
     assert_eq!(last["count"], posted);
+}
+
+/// What `/health` says of the filter.
+fn health(router: &Router) -> serde_json::Value {
+    let health: serde_json::Value = serde_json::from_str(&curl(router, "/health", &[], b"").body).unwrap();
+    health["filters"][0].clone()
+}
+
+#[test]
+fn health_and_the_list_of_filters_show_a_trial_and_its_shadows_are_ticked() {
+    let home = Home::with(&CONFIGURATION.replace("2s", "1h"));
+    home.put_filter("f", &guests::module(COUNT));
+    let router = home.start();
+    assert!(health(&router)["trial"].is_null());
+    let module = again(COUNT, 1);
+    home.put_filter("f", &module);
+    wait_for(&router, "runs in the shadow of");
+    eventually("the trial is shown", || health(&router)["trial"].is_object());
+    let before = health(&router);
+    assert_ne!(before["trial"]["digest"], before["digest"]);
+    assert!(before["trial"]["until"].as_str().unwrap().ends_with('Z'), "{before}");
+    eventually("it has seen records", || {
+        assert_eq!(post(&router, r#"[{"message":"a"},{"message":"b"}]"#).status, 200);
+        health(&router)["trial"]["records"].as_u64().unwrap() > 0
+    });
+    // Each says its count at each tick, without any record of ours.
+    let came_out = |of: &str| {
+        let trial = &health(&router)["trial"];
+        trial[of]["came_out"].as_u64().unwrap() - trial["records"].as_u64().unwrap()
+    };
+    eventually("both are ticked", || came_out("canary") >= 2 && came_out("before") >= 2);
+
+    let mut list = weir();
+    let address = router.url.trim_start_matches("http://");
+    list.current_dir(home.path("")).args(["filter", "list", "--config", "weir.toml", "--address", address]);
+    let listed = String::from_utf8(run(&mut list).stdout).unwrap();
+    let trial = health(&router)["trial"].clone();
+    let digest = &trial["digest"].as_str().unwrap()[..12];
+    assert!(
+        listed.contains("on trial until 20") && listed.contains(&format!("1.0.0, sha256 {digest}; so far ")),
+        "{listed}"
+    );
+    assert!(listed.contains("records compared"), "{listed}");
+}
+
+/// A configuration with other options.
+fn options(wanted: &str) -> String {
+    CONFIGURATION.replace("2s", "1h").replace("timeout =", &format!("options = {{ {wanted} }}\ntimeout ="))
+}
+
+#[test]
+fn other_options_reach_a_trial_at_once_and_it_begins_anew() {
+    let home = Home::with(&options(""));
+    home.put_filter("f", &guests::module(KEEP));
+    let router = home.start();
+    home.put_filter("f", &again(PATCH, 1));
+    wait_for(&router, "runs in the shadow of");
+    eventually("it has seen records", || {
+        assert_eq!(post(&router, r#"{"message":"a"}"#).status, 200);
+        health(&router)["trial"]["records"].as_u64().is_some_and(|records| records > 0)
+    });
+    home.configure(&options("a = 1"));
+    eventually("it begins anew", || router.said().matches("runs in the shadow of").count() == 2);
+    eventually("the running version has them too", || router.said().contains("1.0.0 replaced by 1.0.0"));
+    eventually("nothing is counted yet", || health(&router)["trial"]["records"] == 0);
+    assert!(!router.said().contains("is promoted") && !router.said().contains("is rejected"), "{}", router.said());
+}
+
+/// Takes no options that hold an `a`.
+const OLD: Guest = (
+    "old",
+    r#"
+    (func $verdict (param i32 i32) (call $decide (i32.const 0)))"#,
+);
+
+#[test]
+fn a_running_version_that_can_not_take_the_options_goes_on_beside_the_trial() {
+    let home = Home::with(&options(""));
+    let refuses = guests::text(OLD).replacen(
+        "(func (export \"weir:filter/lifecycle@1.0.0#configure\") (param i32 i32) (result i32)",
+        "(func (export \"weir:filter/lifecycle@1.0.0#configure\") (param i32 i32) (result i32)
+           (if (i32.gt_u (local.get 1) (i32.const 2)) (then (unreachable)))",
+        1,
+    );
+    home.put_filter("f", &guests::assemble(&refuses));
+    let router = home.start();
+    home.put_filter("f", &again(PATCH, 1));
+    wait_for(&router, "runs in the shadow of");
+    home.configure(&options("a = 1"));
+    wait_for(&router, "until the trial is over the running version stays as it is");
+    assert_eq!(post(&router, r#"{"message":"a"}"#).status, 200);
 }
 
 fn rollback(home: &Home, arguments: &[&str]) -> String {

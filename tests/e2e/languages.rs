@@ -82,6 +82,16 @@ fn a_filter_in_python_from_an_empty_folder() {
 }
 
 #[test]
+fn a_filter_in_javascript_hands_its_state_to_the_next_version_under_traffic() {
+    state_crosses_a_swap("js", "filter.js");
+}
+
+#[test]
+fn a_filter_in_python_hands_its_state_to_the_next_version_under_traffic() {
+    state_crosses_a_swap("python", "filter.py");
+}
+
+#[test]
 fn a_compiler_that_is_missing_is_named_with_how_to_get_it() {
     let how = [
         ("c", "pip install ziglang"),
@@ -157,6 +167,65 @@ fn whole_way(home: &Home, project: PathBuf, slack_bytes: usize) {
     router.wait_for_line("filter `mask`");
     works(&router);
     lasts(&std::fs::read(project.join("mask.wasm")).unwrap(), slack_bytes);
+}
+
+const FOLDER_ALONE: &str = r#"
+auto_load = true
+filter = []
+[sink.out]
+type = "file"
+path = "out.jsonl"
+"#;
+
+/// Builds the example with state twice into a running router. Each record gets a number that only the state knows:
+/// while the second version takes over, none may be missing or there twice.
+fn state_crosses_a_swap(language: &str, source: &str) {
+    let home = Home::with(FOLDER_ALONE);
+    let project = new(&home, language);
+    let manifest = project.join("filter.toml");
+    let about = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, about + "stateful = true\n").unwrap();
+    let example = repository().join(format!("examples/filters/{language}-stateful")).join(source);
+    let text = std::fs::read_to_string(example).unwrap();
+    let mut router = home.start();
+    let build = |text: String| {
+        std::fs::write(project.join(source), text).unwrap();
+        run(weir().args(["filter", "build", "--into"]).args([&home.path("filters"), &project]));
+    };
+    build(text.clone());
+    router.wait_for_line("1.0.0 loaded from");
+    let mut posted = 0;
+    let mut post_three = |router: &Router| {
+        let three = r#"[{"source":"a","message":"x"},{"source":"ü","message":"x"},{"source":"a","message":"y"}]"#;
+        assert_eq!(post(router, three).body, r#"{"accepted":3}"#);
+        posted += 1;
+    };
+    post_three(&router);
+    build(text.replace("1.0.0", "2.0.0"));
+    while !router.said().contains("1.0.0 replaced by 2.0.0") {
+        assert!(!router.said().contains("stays"), "{}", router.said());
+        post_three(&router);
+    }
+    for _ in 0..10 {
+        post_three(&router);
+    }
+    let (status, said) = router.stop();
+    assert_eq!(status.code(), Some(0), "{said}");
+
+    let lines = std::fs::read_to_string(home.path("out.jsonl")).unwrap();
+    let records: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (last, records) = records.split_last().unwrap();
+    let numbers = |source: &str| -> Vec<u64> {
+        records
+            .iter()
+            .filter(|record| record["source"] == source)
+            .map(|record| record["number"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(numbers("a"), (1..=2 * posted).collect::<Vec<_>>());
+    assert_eq!(numbers("ü"), (1..=posted).collect::<Vec<_>>());
+    assert_eq!(last["message"], "numbered");
+    assert_eq!(last["numbers"], serde_json::json!({ "a": 2 * posted, "ü": posted }));
 }
 
 fn works(router: &Router) {

@@ -18,8 +18,13 @@ pub fn nil(out: &mut Vec<u8>) {
 
 /// Appends a text.
 pub fn str(out: &mut Vec<u8>, text: &str) {
+    str_bytes(out, text.as_bytes());
+}
+
+/// Appends a text that is known to be one.
+pub(crate) fn str_bytes(out: &mut Vec<u8>, text: &[u8]) {
     str_header(out, text.len());
-    out.extend_from_slice(text.as_bytes());
+    append(out, text);
 }
 
 /// Appends the header of a text of that many bytes.
@@ -106,6 +111,42 @@ fn ext(out: &mut Vec<u8>, kind: i8, data: &[u8]) {
 fn sized(out: &mut Vec<u8>, marker: u8, bytes: &[u8]) {
     out.push(marker);
     out.extend_from_slice(bytes);
+}
+
+/// Appends bytes. A few go by in two moves of a fixed width, which overlap: in
+/// WebAssembly a copy of any other length is a call into the host.
+#[inline]
+pub fn append(out: &mut Vec<u8>, bytes: &[u8]) {
+    match bytes.len() {
+        0 => {}
+        1..4 => bytes.iter().for_each(|byte| out.push(*byte)),
+        4..8 => append_overlapping::<4>(out, bytes),
+        8..16 => append_overlapping::<8>(out, bytes),
+        16..=32 => append_overlapping::<16>(out, bytes),
+        33..=64 => append_overlapping::<32>(out, bytes),
+        _ => out.extend_from_slice(bytes),
+    }
+}
+
+/// Appends `N` to twice that many bytes.
+#[inline]
+fn append_overlapping<const N: usize>(out: &mut Vec<u8>, bytes: &[u8]) {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) {
+        out.extend_from_slice(first);
+        out.truncate(out.len() + bytes.len() - 2 * N);
+        out.extend_from_slice(last);
+    }
+}
+
+/// Whether two texts are the same; of a few bytes two words tell, which overlap.
+#[inline]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len()
+        && match a.len() {
+            4..8 => a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk(),
+            8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
+            _ => a == b,
+        }
 }
 
 /// Appends the first `len` bytes of `rest`. A few dozen bytes go by in moves of a

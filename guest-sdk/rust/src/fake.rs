@@ -44,7 +44,10 @@ pub fn log(level: Level, message: &str) {
 }
 
 pub fn counter(name: &str, delta: u64) {
-    with(|fake| *fake.counters.entry(name.to_owned()).or_default() += delta);
+    with(|fake| match fake.counters.get_mut(name) {
+        Some(count) => *count += delta,
+        None => drop(fake.counters.insert(name.to_owned(), delta)),
+    });
 }
 
 pub fn now() -> i64 {

@@ -80,10 +80,12 @@ fn start(running: impl Running + 'static) {
 }
 
 fn with_running<T>(call: impl FnOnce(&mut dyn Running) -> Result<T, String>) -> Result<T, String> {
-    RUNNING.with_borrow_mut(|running| match running {
+    let result = RUNNING.with_borrow_mut(|running| match running {
         Some(running) => call(running.as_mut()),
         None => Err("called before `configure`".to_owned()),
-    })
+    });
+    crate::host::settle(result.is_ok());
+    result
 }
 
 fn process(batch: &[u8]) -> Result<(Vec<u8>, Vec<u8>), String> {
@@ -123,6 +125,7 @@ macro_rules! implement {
             fn configure(options: String) -> Result<(), String> {
                 let options = crate::options::read(&options)?;
                 start($running(<F as BatchFilter>::new(options)?));
+                crate::host::settle(true);
                 Ok(())
             }
         }

@@ -17,11 +17,22 @@ pub fn log(level: Level, message: &str) {
 }
 
 /// Adds to a counter of the filter, shown with Weir's metrics. At most 64 names.
+///
+/// Weir hears of it when the call is done. Of one that failed it does not: it makes
+/// such a call again, in smaller parts.
 pub fn counter(name: &str, delta: u64) {
     #[cfg(target_arch = "wasm32")]
-    real::counter(name, delta);
+    counts::add(name, delta);
     #[cfg(not(target_arch = "wasm32"))]
     crate::fake::counter(name, delta);
+}
+
+/// A call is over: done, or failed.
+pub(crate) fn settle(is_done: bool) {
+    #[cfg(target_arch = "wasm32")]
+    counts::settle(is_done);
+    #[cfg(not(target_arch = "wasm32"))]
+    let _ = is_done;
 }
 
 /// The time, in nanoseconds since 1970-01-01 UTC.
@@ -63,6 +74,44 @@ pub fn kv_delete(key: &str) {
     real::kv_delete(key);
     #[cfg(not(target_arch = "wasm32"))]
     crate::fake::kv_delete(key);
+}
+
+/// What was counted in the call at hand. Every call of the host costs as much as
+/// looking at a record, so it is called once a name.
+#[cfg(target_arch = "wasm32")]
+mod counts {
+    use std::cell::RefCell;
+
+    thread_local! {
+        static COUNTS: RefCell<Vec<(String, Option<u64>)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Names that are remembered; Weir takes no more.
+    const MAX_NAMES: usize = 64;
+
+    pub fn add(name: &str, delta: u64) {
+        COUNTS.with_borrow_mut(|counts| {
+            if let Some((_, count)) = counts.iter_mut().find(|(known, _)| known == name) {
+                *count = Some(count.unwrap_or_default().saturating_add(delta));
+            } else if counts.len() < MAX_NAMES {
+                counts.push((name.to_owned(), Some(delta)));
+            } else {
+                // The host says that it is one too many.
+                super::real::counter(name, delta);
+            }
+        });
+    }
+
+    /// Tells Weir of them, or forgets them.
+    pub fn settle(is_done: bool) {
+        COUNTS.with_borrow_mut(|counts| {
+            for (name, count) in counts {
+                if let (Some(count), true) = (count.take(), is_done) {
+                    super::real::counter(name, count);
+                }
+            }
+        });
+    }
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -39,7 +39,9 @@ impl Level {
 
     /// The level that a word names, in any case; `WARN` and `FATAL` are known.
     pub fn parse(word: &str) -> Option<Self> {
-        let known = Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word));
+        // As Weir writes it; then in any case.
+        let known = Self::ALL.into_iter().find(|level| level.as_str() == word);
+        let known = known.or_else(|| Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word)));
         known.or_else(|| match word {
             w if w.eq_ignore_ascii_case("warn") => Some(Level::Warning),
             w if w.eq_ignore_ascii_case("fatal") => Some(Level::Critical),

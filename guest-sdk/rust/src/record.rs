@@ -4,6 +4,8 @@
 //! The host sends every record with `timestamp`, `level`, `source` and
 //! `message`, so these readers have no "absent" case worth asking for.
 
+use std::borrow::Cow;
+
 use crate::level::Level;
 use crate::value::{Map, Value};
 
@@ -62,20 +64,17 @@ impl<'a> Record<'a> {
     /// `tags.0`. A dot or backslash inside a key is written with a backslash
     /// before it.
     pub fn get(&self, path: &str) -> Option<Value<'a>> {
-        if !path.contains(['.', '\\']) {
-            return self.map.get(path);
-        }
-        self.at(&Path::parse(path))
+        self.walk(keys(path))
     }
 
     /// The same as [`Record::get`] for a path that was parsed before, which is
     /// quicker.
     pub fn at(&self, path: &Path) -> Option<Value<'a>> {
-        let mut value = Value::Map(self.map);
-        for key in path.keys() {
-            value = value.step(key)?;
-        }
-        Some(value)
+        self.walk(path.iter())
+    }
+
+    fn walk<K: AsRef<str>>(&self, mut keys: impl Iterator<Item = K>) -> Option<Value<'a>> {
+        keys.try_fold(Value::Map(self.map), |value, key| value.step(key.as_ref()))
     }
 
     /// All keys and values of the record, in order.
@@ -98,17 +97,7 @@ impl Path {
     /// Takes a dotted path apart. Every text is a path; the empty one names the
     /// key that is the empty text.
     pub fn parse(path: &str) -> Self {
-        let mut keys = vec![String::new()];
-        let mut chars = path.chars();
-        while let Some(c) = chars.next() {
-            match c {
-                '.' => keys.push(String::new()),
-                // A backslash at the very end stands for itself.
-                '\\' => push(&mut keys, chars.next().unwrap_or('\\')),
-                c => push(&mut keys, c),
-            }
-        }
-        Path { keys }
+        Path { keys: keys(path).map(Cow::into_owned).collect() }
     }
 
     /// A path of keys that may hold any character.
@@ -120,12 +109,52 @@ impl Path {
     pub fn keys(&self) -> &[String] {
         &self.keys
     }
+
+    /// The same as texts.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(String::as_str)
+    }
 }
 
-fn push(keys: &mut [String], c: char) {
-    if let Some(last) = keys.last_mut() {
-        last.push(c);
+/// The keys of a dotted path, taken apart as they are asked for. One that holds a
+/// backslash is written anew.
+pub(crate) fn keys(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let mut rest = Some(path);
+    std::iter::from_fn(move || {
+        let path = rest?;
+        // Keys are short: a loop over their bytes is quicker than a search.
+        let end = path.bytes().position(|byte| byte == b'.' || byte == b'\\');
+        match end.map(|end| (end, path.as_bytes()[end])) {
+            None => {
+                rest = None;
+                Some(Cow::Borrowed(path))
+            }
+            Some((end, b'.')) => {
+                rest = Some(&path[end + 1..]);
+                Some(Cow::Borrowed(&path[..end]))
+            }
+            Some(_) => {
+                let (key, after) = unescape(path);
+                rest = after;
+                Some(Cow::Owned(key))
+            }
+        }
+    })
+}
+
+/// The first key of a path that holds backslashes, and the path after it.
+fn unescape(path: &str) -> (String, Option<&str>) {
+    let mut key = String::new();
+    let mut chars = path.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '.' => return (key, Some(chars.as_str())),
+            // A backslash at the very end stands for itself.
+            '\\' => key.push(chars.next().unwrap_or('\\')),
+            c => key.push(c),
+        }
     }
+    (key, None)
 }
 
 impl std::fmt::Display for Path {

@@ -113,6 +113,65 @@ fn later_edits_win_over_earlier_ones() {
     assert_eq!(patch, json!({ "a": "text" }));
 }
 
+/// Numbers that look random and are the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % sides
+    }
+
+    fn key(&mut self) -> &'static str {
+        ["a", "b", "c", "0", "1", "2", "d.e", "a key of more than thirty-two bytes, for once"][self.roll(8) as usize]
+    }
+
+    /// Without null, which a patch can't set.
+    fn value(&mut self, depth: u64) -> Json {
+        match self.roll(if depth == 0 { 4 } else { 6 }) {
+            0 => json!(self.roll(100_000)),
+            1 => json!("x".repeat(self.roll(80) as usize)),
+            2 => json!(true),
+            3 => json!([]),
+            4 => (0..self.roll(4)).map(|_| self.value(depth - 1)).collect(),
+            _ => self.map(depth - 1),
+        }
+    }
+
+    fn map(&mut self, depth: u64) -> Json {
+        Json::Object((0..self.roll(5)).map(|_| (self.key().to_owned(), self.value(depth))).collect())
+    }
+}
+
+#[test]
+fn whatever_the_edits_the_patch_and_the_whole_record_say_the_same() {
+    let mut dice = Dice(88_172_645_463_325_252);
+    // One for all, as a filter has it.
+    let mut edit = Edit::new();
+    for round in 0..20_000 {
+        let record = dice.map(4);
+        let bytes = bytes(&record);
+        let (view, _) = Record::read(&bytes, 0).unwrap();
+        edit.clear();
+        assert!(edit.is_empty());
+        let mut edits = Vec::new();
+        for _ in 0..=dice.roll(6) {
+            let path = Path::of((0..=dice.roll(3)).map(|_| dice.key()));
+            let value = (dice.roll(3) > 0).then(|| dice.value(3));
+            edit.set_at(&path, value.clone());
+            edits.push((path.to_string(), value));
+        }
+        let (mut patch, mut whole) = (Vec::new(), Vec::new());
+        let changed = edit.write_patch(&view, &mut patch);
+        edit.write_record(&view, &mut whole);
+        let json = |out: &[u8]| to_json(Value::read(out, 0).unwrap().0);
+        let patched = if changed { merged(&record, &json(&patch)) } else { record.clone() };
+        assert_eq!(patched, json(&whole), "round {round}: {record} with {edits:?}");
+    }
+}
+
 #[test]
 fn reading_through_edits_sees_what_they_leave() {
     let bytes = bytes(&json!({ "a": { "b": 1, "c": { "d": 2 } } }));

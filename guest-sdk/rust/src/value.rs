@@ -7,6 +7,8 @@
 //! Bytes that are no MessagePack never panic and never loop: reading ends, as
 //! `None`. Text that is not UTF-8 is seen as [`Value::Bin`].
 
+use crate::encode;
+
 /// One value of a record.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a> {
@@ -100,31 +102,68 @@ fn head(bytes: &[u8], at: usize) -> Option<(Head, usize)> {
     })
 }
 
+/// What a marker alone says of its value: how many bytes it has, the marker
+/// included, and how many values lie inside it, which follow. Without bytes: those
+/// after the marker must be read, too.
+const STEPS: [[u8; 2]; 256] = {
+    let mut steps = [[1, 0]; 256];
+    let mut marker = 0;
+    while marker < 256 {
+        let low = marker as u8;
+        steps[marker] = match low {
+            0x80..=0x8f => [1, 2 * (low & 0x0f)],
+            0x90..=0x9f => [1, low & 0x0f],
+            0xa0..=0xbf => [1 + (low & 0x1f), 0],
+            0xcc | 0xd0 => [2, 0],
+            0xcd | 0xd1 => [3, 0],
+            0xca | 0xce | 0xd2 => [5, 0],
+            0xcb | 0xcf | 0xd3 => [9, 0],
+            0xc1 | 0xc4..=0xc9 | 0xd4..=0xdf => [0, 0],
+            _ => [1, 0],
+        };
+        marker += 1;
+    }
+    steps
+};
+
 /// Where the value that begins at `at` ends, or `None` if it is not whole.
 pub fn skip(bytes: &[u8], at: usize) -> Option<usize> {
     let mut at = at;
     let mut pending: usize = 1;
     while pending > 0 {
         pending -= 1;
-        let (head, body) = head(bytes, at)?;
-        at = match head {
-            Head::Scalar => body,
-            Head::Str(len) | Head::Bin(len) => body.checked_add(len)?,
-            Head::Ext(len) => body.checked_add(len)?.checked_add(1)?,
-            Head::List(len) => {
-                pending = pending.checked_add(len)?;
-                body
-            }
-            Head::Map(len) => {
-                pending = pending.checked_add(len.checked_mul(2)?)?;
-                body
-            }
-        };
-        if at > bytes.len() {
-            return None;
+        let marker = *bytes.get(at)?;
+        if let 0xa0..=0xbf = marker {
+            // Most are short texts: where one ends must be known before the next can be read.
+            at += 1 + usize::from(marker & 0x1f);
+            continue;
+        }
+        let [size, inside] = STEPS[usize::from(marker)];
+        if size > 0 {
+            at += usize::from(size);
+            pending = pending.checked_add(usize::from(inside))?;
+        } else if marker == 0xd9 {
+            at += 2 + usize::from(*bytes.get(at + 1)?);
+        } else {
+            let (end, inside) = wide_step(bytes, at)?;
+            pending = pending.checked_add(inside)?;
+            at = end;
         }
     }
-    Some(at)
+    (at <= bytes.len()).then_some(at)
+}
+
+/// The same for a value whose head is more than its marker: where the values inside
+/// it begin, or else its end, and their number.
+fn wide_step(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let (head, body) = head(bytes, at)?;
+    Some(match head {
+        Head::Scalar => (body, 0),
+        Head::Str(len) | Head::Bin(len) => (body.checked_add(len)?, 0),
+        Head::Ext(len) => (body.checked_add(len)?.checked_add(1)?, 0),
+        Head::List(len) => (body, len),
+        Head::Map(len) => (body, len.checked_mul(2)?),
+    })
 }
 
 fn scalar(bytes: &[u8], at: usize) -> Option<Value<'_>> {
@@ -183,6 +222,19 @@ impl<'a> Value<'a> {
                 (Value::Map(Map { bytes: &bytes[body..end], len }), end)
             }
         })
+    }
+
+    /// The value that begins at `at` of bytes that are known to be whole. Where a map
+    /// or list ends is not looked for: its bytes go on to the end of these.
+    fn within(bytes: &'a [u8], at: usize) -> Option<Self> {
+        match *bytes.get(at)? {
+            0x80..=0x9f | 0xdc..=0xdf => match head(bytes, at)? {
+                (Head::List(len), body) => Some(Value::List(List { bytes: bytes.get(body..)?, len })),
+                (Head::Map(len), body) => Some(Value::Map(Map { bytes: bytes.get(body..)?, len })),
+                _ => None,
+            },
+            _ => Some(Value::read(bytes, at)?.0),
+        }
     }
 
     /// The text, if it is text.
@@ -326,16 +378,25 @@ impl<'a> Map<'a> {
 
     /// What stands under a key; values before it are stepped over unread.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
+        self.find(key.as_bytes())
+    }
+
+    pub(crate) fn find(&self, key: &[u8]) -> Option<Value<'a>> {
+        let bytes = self.bytes;
         let mut at = 0;
         for _ in 0..self.len {
-            let (Head::Str(len), body) = head(self.bytes, at)? else {
-                return None;
+            let (len, body) = match *bytes.get(at)? {
+                marker @ 0xa0..=0xbf => (usize::from(marker & 0x1f), at + 1),
+                _ => match head(bytes, at)? {
+                    (Head::Str(len), body) => (len, body),
+                    _ => return None,
+                },
             };
             let end = body.checked_add(len)?;
-            if self.bytes.get(body..end)? == key.as_bytes() {
-                return Some(Value::read(self.bytes, end)?.0);
+            if encode::same(bytes.get(body..end)?, key) {
+                return Value::within(bytes, end);
             }
-            at = skip(self.bytes, end)?;
+            at = skip(bytes, end)?;
         }
         None
     }

@@ -9,7 +9,7 @@ use wasmtime::component::types::ComponentItem;
 use weir_record::Batch;
 
 use crate::engine::Engine;
-use crate::error::{FailureKind, LoadError, Problem, one_line};
+use crate::error::{FailureKind, LoadError, Problem};
 use crate::guest::{Bounds, HostState};
 use crate::health::{Failures, Health};
 use crate::instance::{Instance, Seat};
@@ -292,11 +292,14 @@ impl Filter {
         Ok(())
     }
 
-    /// Brings what a seat holds as its filter's state up to date.
-    pub(crate) fn save(&self, seat: &mut Seat) {
-        let Some(Instance { guest, exports, .. }) = &mut seat.instance else { return };
+    /// Brings what a seat holds as its filter's state up to date; false when that can't be.
+    pub(crate) fn save(&self, seat: &mut Seat) -> bool {
+        let Some(Instance { guest, exports, .. }) = &mut seat.instance else { return false };
         match exports.save(guest, LIFECYCLE_DEADLINE) {
-            Ok(saved) if saved.len() <= MAX_STATE_BYTES => seat.saved = Some(saved),
+            Ok(saved) if saved.len() <= MAX_STATE_BYTES => {
+                seat.saved = Some(saved);
+                return true;
+            }
             Ok(saved) => tracing::warn!(
                 filter = self.name(),
                 "its state of {} bytes is more than the {MAX_STATE_BYTES} that are kept for its successor",
@@ -307,6 +310,7 @@ impl Filter {
                 seat.failed(&error);
             }
         }
+        false
     }
 
     fn error(&self, problem: Problem) -> LoadError {
@@ -316,8 +320,7 @@ impl Filter {
 
 /// Gives a state to the instance in a seat; the error is why it can't take it.
 fn restore(filter: &Filter, seat: &mut Seat, saved: &[u8]) -> Result<(), String> {
-    let Instance { guest, exports, .. } = seat.instance(filter).map_err(|error| error.reason)?;
-    exports.restore(guest, saved, LIFECYCLE_DEADLINE).map_err(|error| error.reason)?.map_err(|reason| one_line(&reason))
+    seat.instance(filter).map_err(|error| error.reason)?.restore(saved)
 }
 
 impl std::fmt::Debug for Filter {

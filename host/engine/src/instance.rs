@@ -14,7 +14,7 @@ use crate::v1::{Description, Exports};
 pub(crate) struct Instance {
     pub guest: Guest,
     pub exports: Exports,
-    /// Memory it had once it was configured.
+    /// Memory it had once it was configured, and had its state.
     pub begun_bytes: usize,
 }
 
@@ -46,6 +46,15 @@ impl Instance {
         Ok((Instance { guest, exports, begun_bytes }, description))
     }
 
+    /// Gives it a state; the error is why it can't take it.
+    pub fn restore(&mut self, saved: &[u8]) -> Result<(), String> {
+        let Instance { guest, exports, .. } = self;
+        let restored = exports.restore(guest, saved, LIFECYCLE_DEADLINE).map_err(|error| error.reason)?;
+        restored.map_err(|reason| crate::error::one_line(&reason))?;
+        self.begun_bytes = self.guest.memory_bytes();
+        Ok(())
+    }
+
     /// Whether it has come to twice its memory and to half of what it may have.
     fn has_grown_far(&self, bounds: &Bounds) -> bool {
         let bytes = self.guest.memory_bytes();
@@ -73,26 +82,47 @@ impl Seat {
                 .map_err(|problem| CallError::new(FailureKind::Start, problem.to_string()))
         };
         let mut instance = start()?;
-        if let Some(saved) = &self.saved {
-            let Instance { guest, exports, .. } = &mut instance;
-            let restored = exports.restore(guest, saved, LIFECYCLE_DEADLINE);
-            let reason = match restored {
-                Ok(Ok(())) => return Ok(instance),
-                Ok(Err(reason)) => crate::error::one_line(&reason),
-                Err(error) => error.reason,
-            };
+        if let Some(saved) = &self.saved
+            && let Err(reason) = instance.restore(saved)
+        {
             tracing::warn!(filter = filter.name(), "it starts without its state, which it can't restore: {reason}");
             return start();
         }
         Ok(instance)
     }
 
-    /// Between two batches of a filter without state: an instance that has grown far is let go. The runtimes of some
-    /// languages lose a few bytes in each call, and would come to their bound in the middle of a batch.
+    /// Between two batches: an instance that has grown far is exchanged for a new one, with its state if it keeps any.
+    /// The runtimes of some languages lose a few bytes in each call, and would come to their bound in the middle of a
+    /// batch.
     pub fn rest(&mut self, filter: &Filter) {
-        if self.instance.as_ref().is_some_and(|instance| instance.has_grown_far(&filter.bounds)) {
-            self.instance = None;
+        if !self.instance.as_ref().is_some_and(|instance| instance.has_grown_far(&filter.bounds)) {
+            return;
         }
+        if filter.seat.is_none() {
+            self.instance = None;
+            return;
+        }
+        match self.renewed(filter) {
+            Ok(instance) => self.instance = Some(instance),
+            // It goes on with what it has, until it has grown as much again.
+            Err(reason) => {
+                tracing::warn!(filter = filter.name(), "it can't be exchanged for a new instance: {reason}");
+                if let Some(instance) = &mut self.instance {
+                    instance.begun_bytes = instance.guest.memory_bytes();
+                }
+            }
+        }
+    }
+
+    /// Another instance with the state of the one that sits here.
+    fn renewed(&mut self, filter: &Filter) -> Result<Instance, String> {
+        if !filter.save(self) {
+            return Err("its state is not saved".to_owned());
+        }
+        let started = Instance::start(filter, filter.shared.clone());
+        let (mut instance, _) = started.map_err(|problem| problem.to_string())?;
+        instance.restore(self.saved.as_deref().unwrap_or_default())?;
+        Ok(instance)
     }
 
     /// After a failure: an instance in doubt is thrown away.

@@ -58,9 +58,9 @@ pub const MAX_TABLES_PER_COMPONENT: u32 = 16;
 pub const MAX_TABLE_ELEMENTS: usize = 100_000;
 /// The most memory that a filter can be given: what 32-bit WebAssembly can address.
 pub const MAX_MEMORY_BYTES: u64 = 4 << 30;
-/// An instance without state is exchanged for a new one when it has come to half the memory that it may have …
+/// An instance is exchanged for a new one when it has come to half the memory that it may have …
 pub const GROWN_FAR_FRACTION: usize = 2;
-/// … if that is twice what it began with: what a filter needs from the start is not growth.
+/// … if that is twice what it began with: what a filter needs from the start, or for its state, is not growth.
 pub const GROWN_FAR_TIMES: usize = 2;
 /// Memory of an unused instance that is kept for the next one instead of being given back.
 pub const KEEP_RESIDENT_BYTES: usize = 64 << 10;

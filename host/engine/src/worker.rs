@@ -25,6 +25,8 @@ pub struct Outcome {
     pub batch: Batch,
     /// Those that a filter failed on and whose policy is not to pass.
     pub failed: Vec<Failed>,
+    /// Why a filter failed to tick, the last one that did.
+    pub tick_failed: Option<String>,
 }
 
 /// A record that a filter failed on.
@@ -100,7 +102,10 @@ impl Worker {
         self.settle(chain);
         let mut all = Outcome::default();
         for (place, filter) in chain.0.iter().enumerate() {
-            let made = tick(filter, closing);
+            let made = tick(filter, closing).unwrap_or_else(|reason| {
+                all.tick_failed = Some(reason);
+                Batch::new()
+            });
             if !made.is_empty() {
                 let outcome = self.run_through(&chain.0[place + 1..], made);
                 all.batch.extend(&outcome.batch);
@@ -129,7 +134,7 @@ impl Worker {
             }
             self.pass(filter, &mut flow);
         }
-        Outcome { batch: flow.batch, failed: flow.failed }
+        Outcome { batch: flow.batch, failed: flow.failed, tick_failed: None }
     }
 
     fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow) {
@@ -139,7 +144,8 @@ impl Worker {
                 drop(seat);
                 return self.pass(&successor, flow);
             }
-            return self.pass_with(filter, &mut seat, flow);
+            self.pass_with(filter, &mut seat, flow);
+            return seat.rest(filter);
         }
         let (id, mut seat) = match self.seats.iter().position(|(id, _)| *id == filter.id) {
             Some(place) => self.seats.swap_remove(place),
@@ -239,8 +245,8 @@ fn note(filter: &Filter, went: Went) {
 }
 
 /// The records that a stateful filter has to say by itself; none from others.
-fn tick(filter: &Arc<Filter>, closing: bool) -> Batch {
-    let Some(seat) = &filter.seat else { return Batch::new() };
+fn tick(filter: &Arc<Filter>, closing: bool) -> Result<Batch, String> {
+    let Some(seat) = &filter.seat else { return Ok(Batch::new()) };
     let mut seat = lock(seat);
     if let Some(successor) = seat.successor.clone() {
         drop(seat);
@@ -253,14 +259,15 @@ fn tick(filter: &Arc<Filter>, closing: bool) -> Batch {
             if !closing {
                 filter.save(&mut seat);
             }
-            made
+            Ok(made)
         }
         Err(error) => {
             seat.failed(&error);
             filter.metrics.error(error.kind);
-            filter.shared.log(Level::Warning, &format!("`tick` failed: {error}"));
-            note(filter, Went::Failed(format!("`tick` failed: {error}")));
-            Batch::new()
+            let reason = format!("`tick` failed: {error}");
+            filter.shared.log(Level::Warning, &reason);
+            note(filter, Went::Failed(reason.clone()));
+            Err(reason)
         }
     }
 }

@@ -19,11 +19,13 @@
 //! | `bench/floor.rs` | the floor |
 //! | `bench/outage.rs` | one sink away under load |
 //! | `bench/swap.rs` | filters replaced under load |
+//! | `bench/compile.rs` | traffic while a large module is compiled |
 //! | `bench/table.rs` | what is printed |
 
 mod arrived;
 mod cases;
 mod child;
+mod compile;
 pub mod floor;
 mod load;
 mod outage;
@@ -65,6 +67,9 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<()> {
         if args.cases.is_empty() || args.cases.iter().any(|case| case == name) {
             print!("{}", report(args)?);
         }
+    }
+    if args.module.is_some() || args.cases.iter().any(|c| c == compile::NAME) {
+        print!("{}", compile::report(args)?);
     }
     Ok(())
 }
@@ -166,11 +171,12 @@ fn select(names: &[String]) -> anyhow::Result<Vec<&'static Case>> {
     }
     names
         .iter()
-        .filter(|name| REPORTS.iter().all(|(report, _)| name != report))
+        .filter(|name| *name != compile::NAME && REPORTS.iter().all(|(report, _)| name != report))
         .map(|name| match CASES.iter().find(|c| c.name == name) {
             Some(case) => Ok(case),
             None => {
-                let all: Vec<_> = CASES.iter().map(|c| c.name).chain(REPORTS.map(|(name, _)| name)).collect();
+                let all: Vec<_> =
+                    CASES.iter().map(|c| c.name).chain(REPORTS.map(|(name, _)| name)).chain([compile::NAME]).collect();
                 bail!("no case `{name}`; there are: {}", all.join(", "))
             }
         })

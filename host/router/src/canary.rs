@@ -3,26 +3,37 @@
 //!
 //! It is compared with a twin of the running version, not with that itself: both are given the same copies by the same
 //! thread, one after the other, so that what else the machine does can't decide. With state, both begin with a copy of
-//! the running version's. Their stores, logs and counters are their own and are not heard; their numbers stand on
-//! `/metrics` under `NAME.canary` and `NAME.before`.
+//! the running version's, and both are ticked as it is. Their stores, logs and counters are their own and are not heard;
+//! their numbers stand on `/metrics` under `NAME.canary` and `NAME.before`, how the trial stands on `/health`.
 //!
 //! The trial ends when its time is over, or as soon as the version is found too bad. [`Tally::judge`] says what that is.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use weir_engine::{Chain, Engine, Filter, FilterSpec, Listening, OnError, Outcome, Worker};
 use weir_record::Batch;
 
 use crate::config::CanarySettings;
-use crate::limits;
+use crate::wiring::lock;
+use crate::{limits, versions};
 
 /// A trial that goes on. Dropping it ends it without a verdict.
 pub struct Canary {
-    pub digest: String,
-    over: Arc<AtomicBool>,
+    pub standing: Arc<Standing>,
+}
+
+/// How a trial stands, for itself and for whoever wants to show it.
+pub struct Standing {
+    digest: String,
+    version: String,
+    /// In RFC 3339.
+    until: String,
+    over: AtomicBool,
+    tally: Mutex<Tally>,
 }
 
 /// How a trial ended.
@@ -60,6 +71,42 @@ impl Pair {
         }
         Ok(pair)
     }
+
+    /// How a trial of these stands that begins now.
+    pub fn standing(&self, settings: &CanarySettings) -> Arc<Standing> {
+        let time_ns = i64::try_from(settings.time.as_nanos()).unwrap_or(i64::MAX);
+        Arc::new(Standing {
+            digest: self.canary.digest().to_owned(),
+            version: self.canary.description().version.clone(),
+            until: versions::at(weir_record::time::now_ns().saturating_add(time_ns)),
+            over: AtomicBool::new(false),
+            tally: Mutex::default(),
+        })
+    }
+}
+
+impl Standing {
+    /// As `/health` shows it.
+    pub fn to_json(&self) -> Value {
+        let tally = lock(&self.tally).clone();
+        let side = |side: &Side| {
+            json!({
+                "failed": side.failed,
+                "came_out": side.out,
+                "us_per_record": tally.ns_per_record(side) / 1e3,
+            })
+        };
+        json!({
+            "digest": self.digest,
+            "version": self.version,
+            "until": self.until,
+            "records": tally.records,
+            "came_out_otherwise": tally.differ,
+            "canary": side(&tally.new),
+            "before": side(&tally.old),
+            "so_far": tally.to_string(),
+        })
+    }
 }
 
 impl Canary {
@@ -67,28 +114,27 @@ impl Canary {
     pub fn start(
         running: &Arc<Filter>,
         pair: Pair,
-        digest: String,
+        standing: Arc<Standing>,
         settings: CanarySettings,
         engine: Arc<Engine>,
         decided: impl FnOnce(Verdict) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let over = Arc::new(AtomicBool::new(false));
-        let (running, ended) = (running.clone(), over.clone());
+        let (running, stands) = (running.clone(), standing.clone());
         std::thread::Builder::new().name("weir-canary".into()).spawn(move || {
             let listening = Listening::to(&running, settings.share_ppm);
-            let verdict = compare(&listening, &pair, &settings, engine, &ended);
+            let verdict = compare(&listening, &pair, &settings, engine, &stands);
             drop((listening, pair));
             if let Some(verdict) = verdict {
                 decided(verdict);
             }
         })?;
-        Ok(Self { digest, over })
+        Ok(Self { standing })
     }
 }
 
 impl Drop for Canary {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+        self.standing.over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -98,17 +144,22 @@ fn compare(
     pair: &Pair,
     settings: &CanarySettings,
     engine: Arc<Engine>,
-    over: &AtomicBool,
+    standing: &Standing,
 ) -> Option<Verdict> {
     let until = Instant::now() + settings.time;
+    let mut next_tick = Instant::now() + limits::TICK;
     let mut worker = Worker::new(engine);
     let (before, canary) = (Chain(vec![pair.before.clone()]), Chain(vec![pair.canary.clone()]));
-    let mut tally = Tally::default();
     // Which goes first takes turns: the second finds the batch in the processor's cache.
     let mut canary_first = false;
     loop {
-        if over.load(Ordering::Relaxed) {
+        if standing.over.load(Ordering::Relaxed) {
             return None;
+        }
+        if Instant::now() >= next_tick {
+            next_tick = Instant::now() + limits::TICK;
+            let [old, new] = [&before, &canary].map(|chain| worker.tick(chain, false));
+            lock(&standing.tally).add_tick(old, new);
         }
         let left = until.saturating_duration_since(Instant::now());
         match listening.batches.recv_timeout(left.min(limits::CANARY_LOOK)) {
@@ -122,13 +173,14 @@ fn compare(
                     false => (run(&before), run(&canary)),
                 };
                 canary_first = !canary_first;
-                tally.add(&batch, &old, &new);
+                lock(&standing.tally).add(&batch, &old, &new);
             }
             Err(RecvTimeoutError::Timeout) => {}
             // Somebody else listens now.
             Err(RecvTimeoutError::Disconnected) => return None,
         }
         let is_over = Instant::now() >= until;
+        let tally = lock(&standing.tally);
         if is_over || tally.records >= limits::CANARY_EARLY_RECORDS {
             match tally.judge(settings) {
                 Some(reason) => return Some(Verdict::Reject(format!("{reason}; {tally}"))),
@@ -179,6 +231,18 @@ impl Tally {
         if old != new {
             let pairs = old.iter().zip(new.iter()).filter(|(old, new)| old != new).count();
             self.differ += (pairs + old.len().abs_diff(new.len())) as u64;
+        }
+    }
+
+    /// A tick of both: the records that it brought, and one that failed as a record that did. When they were made is
+    /// in them, so they are not compared.
+    fn add_tick(&mut self, old: Outcome, new: Outcome) {
+        for (side, outcome) in [(&mut self.old, old), (&mut self.new, new)] {
+            side.out += outcome.batch.len() as u64;
+            if let Some(reason) = outcome.tick_failed {
+                side.failed += 1;
+                side.reason = reason;
+            }
         }
     }
 

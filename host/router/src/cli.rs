@@ -398,6 +398,9 @@ pub struct BenchArgs {
     /// Folder to make the runs' folders in: the disk that is measured.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
+    /// Module for the case `compile`: how traffic fares while it is compiled.
+    #[arg(long, value_name = "FILE")]
+    pub module: Option<PathBuf>,
     /// Another router to run the same cases against, as NAME=COMMAND.
     #[arg(long, value_name = "NAME=COMMAND")]
     pub peer: Vec<String>,

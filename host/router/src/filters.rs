@@ -21,10 +21,9 @@ use std::sync::{Arc, Mutex, Weak};
 use metrics::counter;
 use weir_engine::{Chain, Filter, Worker};
 
-use crate::canary::Canary;
 use crate::pipeline::{self, Shared};
 use crate::versions::{Kept, Versions, now, sha256};
-use trial::Trial;
+use trial::{OnTrial, Trial};
 pub use wanted::{Source, Wanted, wanted};
 
 /// The filters that run.
@@ -37,7 +36,7 @@ pub struct FilterSet {
     /// What failed to load the last time, by the digest of its module, so that it is said once.
     failed: HashMap<String, String>,
     /// New versions on trial, by the filter's name.
-    trials: HashMap<String, Canary>,
+    trials: HashMap<String, OnTrial>,
     /// Digests that came well through their trial, by the filter's name.
     promoted: HashMap<String, String>,
     /// Itself, for trials that end.
@@ -214,10 +213,7 @@ impl FilterSet {
         }
         let Some(chosen) = self.unless_on_trial(wanted, chosen, trials)? else {
             // What runs goes on, or begins, beside the trial.
-            return match self.find(name) {
-                Some(running) => Ok(running.clone()),
-                None => self.load_last(wanted),
-            };
+            return self.beside_trial(wanted);
         };
         let filter = self.load_module(wanted, &chosen.module)?;
         if let Err(error) = self.versions.keep(name, &chosen.digest, &chosen.module) {

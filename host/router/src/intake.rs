@@ -54,6 +54,7 @@ impl Intake for Front {
     }
 
     fn health(&self) -> Value {
+        let trials = self.shared.trials.load();
         let filters: Vec<Value> = self
             .shared
             .chain
@@ -62,7 +63,7 @@ impl Intake for Front {
             .iter()
             .map(|filter| {
                 let taken = filter.taken();
-                json!({
+                let mut shown = json!({
                     "name": filter.spec().name,
                     "version": filter.description().version,
                     "digest": filter.digest(),
@@ -70,7 +71,11 @@ impl Intake for Front {
                     "instances": taken.instances,
                     "memory_bytes": taken.memory_bytes,
                     "busy_seconds": taken.busy.as_secs_f64(),
-                })
+                });
+                if let Some(trial) = trials.get(&filter.spec().name) {
+                    shown["trial"] = trial.to_json();
+                }
+                shown
             })
             .collect();
         // Held only while sinks are exchanged.

@@ -13,6 +13,7 @@ mod gather;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -23,6 +24,7 @@ use weir_engine::{Action, Chain, Engine, Outcome, Worker};
 use weir_ingest::{Delivery, Refusal};
 use weir_journal::Journal;
 
+use crate::canary::Standing;
 use crate::limits;
 use crate::quarantine::Quarantine;
 use crate::sample::Sample;
@@ -33,6 +35,8 @@ use gather::gather;
 pub struct Shared {
     pub engine: Arc<Engine>,
     pub chain: ArcSwap<Chain>,
+    /// How the trials of new versions stand, by the filter's name.
+    pub trials: ArcSwap<HashMap<String, Arc<Standing>>>,
     pub journal: Journal,
     pub quarantine: Arc<Quarantine>,
     pub sample: Sample,

@@ -175,8 +175,13 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// Now, as it stands in a history.
 pub fn now() -> String {
+    at(weir_record::time::now_ns())
+}
+
+/// A time in RFC 3339.
+pub fn at(ns: i64) -> String {
     let mut text = Vec::new();
-    weir_record::time::format_rfc3339(weir_record::time::now_ns(), &mut text);
+    weir_record::time::format_rfc3339(ns, &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 

@@ -160,6 +160,7 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
     Ok(Arc::new(Shared {
         engine: Engine::new(engine_options(Some(settings.data.join("cache"))))?,
         chain: ArcSwap::from_pointee(Chain::default()),
+        trials: ArcSwap::default(),
         journal: journal.clone(),
         quarantine: quarantine.clone(),
         sample: Sample::default(),
@@ -192,7 +193,7 @@ async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Resu
     Ok(set)
 }
 
-/// Nothing that holds this lock leaves the set half changed when it panics.
-pub fn lock(filters: &Lock<FilterSet>) -> std::sync::MutexGuard<'_, FilterSet> {
-    filters.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+/// Nothing that holds such a lock, on filters or on the tally of a trial, leaves them half changed when it panics.
+pub fn lock<T>(guarded: &Lock<T>) -> std::sync::MutexGuard<'_, T> {
+    guarded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -64,3 +64,57 @@ fn a_version_that_refuses_the_state_is_not_used_and_the_old_one_goes_on() {
     worker.run(&chain(&[&old]), batch(["b"]));
     assert_eq!(count(&worker.tick(&chain(&[&old]), false)), 2);
 }
+
+/// The counting guest, but it takes a page of memory for every 64th record and never uses it; with other words in the
+/// place of some of its own.
+fn leaking_count(from: &str, to: &str) -> Vec<u8> {
+    let counts = "(global.set $count (i32.add (global.get $count) (i32.const 1)))";
+    let leaks = "(if (i32.eqz (i32.and (global.get $count) (i32.const 63))) (then (drop (memory.grow (i32.const 1)))))";
+    let text = hostile::text(COUNT).replacen(counts, &format!("{counts} {leaks}"), 1).replacen(from, to, 1);
+    assert!(text.contains(leaks) && text.contains(to));
+    hostile::assemble(&text)
+}
+
+#[test]
+fn a_filter_that_loses_memory_is_exchanged_with_its_state() {
+    let engine = engine();
+    let leaking = FilterSpec { memory_bytes: 1 << 20, ..spec("count") };
+    let filter = engine.load(&leaking, &leaking_count("", "")).unwrap();
+    let mut worker = Worker::new(engine);
+    let mut most = 0;
+    for _ in 0..100 {
+        let outcome = worker.run(&chain(&[&filter]), batch(vec!["a"; 640]));
+        assert_eq!((outcome.batch.len(), outcome.failed.len()), (640, 0));
+        most = most.max(filter.taken().memory_bytes);
+    }
+    // A batch loses ten pages of 64 KiB: it was exchanged after each.
+    assert!(most <= 1 << 19, "{most} bytes");
+    assert_eq!(count(&worker.tick(&chain(&[&filter]), false)), 64_000);
+}
+
+#[test]
+fn a_filter_that_loses_memory_keeps_its_instance_when_that_can_not_give_its_state_away() {
+    let takes = "(global.set $count (i32.load (local.get $at)))";
+    let saves = "(i32.store (i32.const 640) (global.get $count))";
+    for broken in [takes, saves] {
+        let engine = engine();
+        let leaking = FilterSpec { memory_bytes: 1 << 20, ..spec("count") };
+        let filter = engine.load(&leaking, &leaking_count(broken, "(unreachable)")).unwrap();
+        let mut worker = Worker::new(engine);
+        worker.run(&chain(&[&filter]), batch(vec!["a"; 640]));
+        let counted = count(&worker.tick(&chain(&[&filter]), false));
+        // A guest that trapped while it saved is in doubt, as ever, and begins anew.
+        assert_eq!(counted, if broken == takes { 640 } else { 0 });
+    }
+}
+
+#[test]
+fn a_tick_that_fails_is_told() {
+    let engine = engine();
+    let text = hostile::text(COUNT).replacen("(call $store_big_endian (i32.const 534)", "(unreachable) $0", 1);
+    let text = text.replacen("$0 (global.get $count))", "", 1);
+    let filter = engine.load(&spec("count"), &hostile::assemble(&text)).unwrap();
+    let outcome = Worker::new(engine).tick(&chain(&[&filter]), false);
+    assert!(outcome.batch.is_empty());
+    assert!(outcome.tick_failed.is_some_and(|reason| reason.starts_with("`tick` failed")));
+}

@@ -26,14 +26,16 @@ const SWAPS: u64 = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often the router is asked whether it has taken one up.
-const LOOK: Duration = Duration::from_millis(100);
+pub const LOOK: Duration = Duration::from_millis(100);
 
 /// Records of one round of load; rounds follow each other until the last swap is done.
 const ROUND: u64 = 20_000;
 
-const CONFIGURATION: &str = r#"
+/// A router with one filter, which lies in the filters folder.
+pub const CONFIGURATION: &str = r#"
 data = "data"
 filters_folder = "filters"
+auto_load = true
 [[filter]]
 name = "redact"
 module = "redact.wasm"
@@ -118,17 +120,28 @@ fn swap(filters: &Path, child: &Child, done: &AtomicBool) -> anyhow::Result<()> 
     result
 }
 
-/// Puts version `number` of the filter in place, whole: written beside and renamed.
-fn put(filters: &Path, number: u64) -> anyhow::Result<()> {
-    let mut bytes = bundled::module("redact").context("redact is not bundled")?.to_vec();
+/// Puts version `number` of the filter in place.
+pub fn put(filters: &Path, number: u64) -> anyhow::Result<()> {
+    let module = bundled::module("redact").context("redact is not bundled")?;
+    write(filters, "redact", &numbered(module, number))
+}
+
+/// A module in other bytes, which mean the same.
+pub fn numbered(module: &[u8], number: u64) -> Vec<u8> {
+    let mut bytes = module.to_vec();
     let text = format!("{number:08}");
     // A custom section: its id, its length, then its name's length, name and content.
     bytes.extend([0, 1 + 5 + text.len() as u8, 5]);
     bytes.extend(b"bench");
     bytes.extend(text.as_bytes());
-    let beside = filters.join("redact.new");
-    std::fs::write(&beside, bytes)?;
-    std::fs::rename(beside, filters.join("redact.wasm"))?;
+    bytes
+}
+
+/// Puts a module in place, whole: written beside and renamed.
+pub fn write(filters: &Path, name: &str, module: &[u8]) -> anyhow::Result<()> {
+    let beside = filters.join("module.new");
+    std::fs::write(&beside, module)?;
+    std::fs::rename(beside, filters.join(format!("{name}.wasm")))?;
     Ok(())
 }
 

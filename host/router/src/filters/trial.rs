@@ -2,6 +2,10 @@
 //!
 //! A version that is rejected is pinned to the one that ran: as long as it lies in its place, that goes on, also after
 //! a restart.
+//!
+//! Other options reach both versions at once: the running one takes them up as without a trial, and the trial begins
+//! anew with them. A running version that can't take them, as when only the new one knows an option, goes on with its
+//! own until the trial is over.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,6 +17,13 @@ use crate::canary::{Canary, Pair, Verdict};
 use crate::config::CanarySettings;
 use crate::versions::Pin;
 use crate::wiring::lock;
+
+/// A version that is tried, and as what.
+pub struct OnTrial {
+    wanted: Wanted,
+    digest: String,
+    canary: Canary,
+}
 
 /// A version to be tried.
 pub struct Trial {
@@ -48,7 +59,8 @@ impl FilterSet {
         if !is_new || chosen.is_pinned || is_promoted {
             return Ok(Some(chosen));
         }
-        let goes_on = self.trials.get(name).is_some_and(|trial| trial.digest == chosen.digest);
+        let goes_on =
+            self.trials.get(name).is_some_and(|trial| trial.digest == chosen.digest && trial.wanted == *wanted);
         if !goes_on && self.find(name).is_some() {
             // What can't be loaded at all needs no trial.
             self.load_module(wanted, &chosen.module)?;
@@ -62,6 +74,23 @@ impl FilterSet {
     fn last(&self, name: &str) -> Option<String> {
         let last = self.versions.history(name).versions.pop()?;
         self.versions.module(name, &last.digest).is_ok().then_some(last.digest)
+    }
+
+    /// What runs beside a trial: the version that does already, with the options that are wanted now.
+    pub(super) fn beside_trial(&self, wanted: &Wanted) -> Result<Running, String> {
+        let name = &wanted.spec.name;
+        let Some(running) = self.find(name) else { return self.load_last(wanted) };
+        if running.wanted == *wanted {
+            return Ok(running.clone());
+        }
+        let loaded = self.versions.module(name, &running.digest).and_then(|module| self.load_module(wanted, &module));
+        Ok(match loaded {
+            Ok(filter) => Running { wanted: wanted.clone(), filter, ..running.clone() },
+            Err(reason) => {
+                tracing::warn!("filter `{name}`: until the trial is over the running version stays as it is: {reason}");
+                running.clone()
+            }
+        })
     }
 
     /// The version that ran before the router was started.
@@ -80,18 +109,25 @@ impl FilterSet {
         for trial in trials {
             let name = trial.wanted.spec.name.clone();
             match (&trial.module, self.trials.remove(&name)) {
-                (None, Some(canary)) => {
-                    going_on.insert(name, canary);
+                (None, Some(on_trial)) => {
+                    going_on.insert(name, on_trial);
                 }
                 _ => match self.begin(&trial) {
                     Ok(canary) => {
-                        going_on.extend(canary.map(|canary| (name, canary)));
+                        let Trial { wanted, digest, .. } = trial;
+                        going_on.extend(canary.map(|canary| (name, OnTrial { wanted, digest, canary })));
                     }
                     Err(reason) => self.decided(&name, &trial.digest, Verdict::Reject(reason)),
                 },
             }
         }
         self.trials = going_on;
+        self.show_trials();
+    }
+
+    fn show_trials(&self) {
+        let standing = |(name, trial): (&String, &OnTrial)| (name.clone(), trial.canary.standing.clone());
+        self.shared.trials.store(Arc::new(self.trials.iter().map(standing).collect()));
     }
 
     fn begin(&self, trial: &Trial) -> Result<Option<Canary>, String> {
@@ -111,17 +147,17 @@ impl FilterSet {
             f64::from(trial.settings.share_ppm) / 1e4,
             trial.settings.time
         );
-        let (set, digest) = (self.me.clone(), trial.digest.clone());
+        let standing = pair.standing(&trial.settings);
+        let (set, digest, this) = (self.me.clone(), trial.digest.clone(), standing.clone());
         let decided = move |verdict| {
             let Some(set) = set.upgrade() else { return };
             let mut set = lock(&set);
-            // Otherwise another version has come meanwhile.
-            if set.trials.get(&name).is_some_and(|trial| trial.digest == digest) {
+            // Otherwise another trial has begun meanwhile.
+            if set.trials.get(&name).is_some_and(|trial| Arc::ptr_eq(&trial.canary.standing, &this)) {
                 set.decided(&name, &digest, verdict);
             }
         };
-        let (digest, settings) = (trial.digest.clone(), trial.settings.clone());
-        Canary::start(&running.filter, pair, digest, settings, engine.clone(), decided)
+        Canary::start(&running.filter, pair, standing, trial.settings.clone(), engine.clone(), decided)
             .map(Some)
             .map_err(|error| format!("no thread for its trial: {error}"))
     }
@@ -129,6 +165,7 @@ impl FilterSet {
     /// A trial is over.
     fn decided(&mut self, name: &str, digest: &str, verdict: Verdict) {
         self.trials.remove(name);
+        self.show_trials();
         let outcome = match &verdict {
             Verdict::Promote(_) => "promoted",
             Verdict::Reject(_) => "rejected",
@@ -142,17 +179,19 @@ impl FilterSet {
                 self.promoted.remove(name);
             }
             Verdict::Reject(reason) => {
-                tracing::error!("filter `{name}`: the new version is rejected, the running one stays: {reason}");
-                let Some(running) = self.find(name) else { return };
-                let pin = Pin {
-                    instead_of: digest.to_owned(),
-                    run: running.digest.clone(),
-                    by: "canary".to_owned(),
-                    why: reason,
-                };
-                if let Err(error) = self.versions.set_pin(name, &pin) {
-                    tracing::error!("filter `{name}`: the rejected version would be tried again: {error}");
+                if let Some(running) = self.find(name) {
+                    let pin = Pin {
+                        instead_of: digest.to_owned(),
+                        run: running.digest.clone(),
+                        by: "canary".to_owned(),
+                        why: reason.clone(),
+                    };
+                    if let Err(error) = self.versions.set_pin(name, &pin) {
+                        tracing::error!("filter `{name}`: the rejected version would be tried again: {error}");
+                    }
                 }
+                // Said once it holds, also across a restart.
+                tracing::error!("filter `{name}`: the new version is rejected, the running one stays: {reason}");
             }
         }
     }

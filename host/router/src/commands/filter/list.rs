@@ -135,11 +135,27 @@ fn live(filter: &Filter, health: &Value) -> String {
         running["state"].as_str().unwrap_or("its state is not known"),
     );
     if running["digest"] != filter.digest() {
-        let digest = running["digest"].as_str().unwrap_or_default();
-        let digest = digest.get(..SHOWN_DIGEST).unwrap_or(digest);
-        text.push_str(&format!("; the router runs another version, sha256 {digest}"));
+        text.push_str(&format!("; the router runs another version, sha256 {}", short(&running["digest"])));
+    }
+    let trial = &running["trial"];
+    if trial.is_object() {
+        let word = |key: &str| trial[key].as_str().unwrap_or_default();
+        text.push_str(&format!(
+            "\n{:INDENT$}on trial until {}: {}, sha256 {}; so far {}",
+            "",
+            word("until"),
+            word("version"),
+            short(&trial["digest"]),
+            word("so_far"),
+        ));
     }
     text
+}
+
+/// As much of a digest as is shown.
+fn short(digest: &Value) -> &str {
+    let digest = digest.as_str().unwrap_or_default();
+    digest.get(..SHOWN_DIGEST).unwrap_or(digest)
 }
 
 #[cfg(test)]

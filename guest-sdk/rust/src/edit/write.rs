@@ -1,0 +1,225 @@
+//! Writing the tree of an edit: as a merge patch, or with the record as a whole one.
+
+use std::cell::OnceCell;
+
+use super::tree::{Branch, Change, NodeId, Tree};
+use crate::encode::{self, Encode, Open};
+use crate::value::{List, Map, Value};
+
+/// What the record has at a place. It is looked up when something depends on it,
+/// and only once: most changes are the same whatever they replace.
+struct There<'p, 'r> {
+    above: Option<(&'p There<'p, 'r>, &'p [u8])>,
+    value: OnceCell<Option<Value<'r>>>,
+}
+
+impl<'p, 'r> There<'p, 'r> {
+    fn record(map: Map<'r>) -> Self {
+        There { above: None, value: OnceCell::from(Some(Value::Map(map))) }
+    }
+
+    fn below(&'p self, key: &'p [u8]) -> Self {
+        There { above: Some((self, key)), value: OnceCell::new() }
+    }
+
+    fn get(&self) -> Option<Value<'r>> {
+        *self.value.get_or_init(|| {
+            let (above, key) = self.above?;
+            above.map()?.find(key)
+        })
+    }
+
+    fn map(&self) -> Option<Map<'r>> {
+        self.get().and_then(|value| value.as_map())
+    }
+}
+
+impl Tree {
+    /// Writes the changes as a merge patch. Returns whether there is anything to
+    /// change; if not, nothing is written.
+    pub fn write_patch(&self, record: Map<'_>, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        let open = Open::begin(out);
+        let count = self.write_changes(self.root(), &There::record(record), out);
+        if count == 0 {
+            out.truncate(start);
+            return false;
+        }
+        open.end_map(out, count);
+        true
+    }
+
+    /// Writes the record as the changes leave it.
+    pub fn write_whole(&self, record: Map<'_>, out: &mut Vec<u8>) {
+        self.write_branch(self.root(), Some(Value::Map(record)), out);
+    }
+
+    /// Writes the keys that change, without a header; returns how many.
+    fn write_changes(&self, branch: Branch, there: &There<'_, '_>, out: &mut Vec<u8>) -> usize {
+        let mut count = 0;
+        for node in self.children(branch) {
+            let start = out.len();
+            let key = self.key(node);
+            encode::str_bytes(out, key);
+            if !self.write_change(node, &there.below(key), out) {
+                out.truncate(start);
+                if !branch.fresh || there.map().is_none_or(|map| map.find(key).is_none()) {
+                    continue;
+                }
+                // Nothing becomes of it here, and what was there must go.
+                encode::str_bytes(out, key);
+                encode::nil(out);
+            }
+            count += 1;
+        }
+        if branch.fresh {
+            for (key, _) in there.map().into_iter().flat_map(|map| map.iter()) {
+                if self.child(branch, key).is_none() {
+                    encode::str(out, key);
+                    encode::nil(out);
+                    count += 1;
+                }
+            }
+        }
+        count
+    }
+
+    /// Writes the value that makes a merge patch change what is there into what is
+    /// meant; false, with nothing of use written, when there is nothing to do.
+    fn write_change(&self, node: NodeId, there: &There<'_, '_>, out: &mut Vec<u8>) -> bool {
+        match self.change(node) {
+            Change::Remove => {
+                encode::nil(out);
+                there.get().is_some()
+            }
+            Change::Set(span) => {
+                match self.value(span) {
+                    Some(Value::Map(new)) if let Some(old) = there.map() => write_replacement(old, new, out),
+                    _ => encode::append(out, self.bytes(span)),
+                }
+                true
+            }
+            Change::Below(branch)
+                if self.changes_list(branch)
+                    && let Some(Value::List(list)) = there.get() =>
+            {
+                self.write_list(branch, list, out);
+                true
+            }
+            Change::Below(branch) => {
+                let open = Open::begin(out);
+                let count = self.write_changes(branch, there, out);
+                open.end_map(out, count);
+                count > 0 || branch.fresh
+            }
+        }
+    }
+
+    /// Writes what stands at a node afterwards, whole; false, with nothing written,
+    /// when nothing does.
+    fn write_node(&self, node: NodeId, there: Option<Value<'_>>, out: &mut Vec<u8>) -> bool {
+        match self.change(node) {
+            Change::Remove => false,
+            Change::Set(span) => {
+                encode::append(out, self.bytes(span));
+                true
+            }
+            Change::Below(branch) => self.write_branch(branch, there, out),
+        }
+    }
+
+    fn write_branch(&self, branch: Branch, there: Option<Value<'_>>, out: &mut Vec<u8>) -> bool {
+        if let Some(Value::List(list)) = there
+            && self.changes_list(branch)
+        {
+            self.write_list(branch, list, out);
+            return true;
+        }
+        let map = there.filter(|_| !branch.fresh).and_then(|value| value.as_map());
+        let start = out.len();
+        let open = Open::begin(out);
+        let mut count = 0;
+        for (key, value) in map.into_iter().flat_map(|map| map.iter()) {
+            count += usize::from(self.write_entry(key.as_bytes(), self.child(branch, key), Some(value), out));
+        }
+        for node in self.children(branch) {
+            let key = self.key(node);
+            if map.is_none_or(|map| map.find(key).is_none()) {
+                count += usize::from(self.write_entry(key, Some(node), None, out));
+            }
+        }
+        if count > 0 || branch.fresh || map.is_some() {
+            open.end_map(out, count);
+            return true;
+        }
+        // Only removals, below something that has nothing to remove.
+        out.truncate(start);
+        if let Some(value) = there {
+            value.encode(out);
+        }
+        there.is_some()
+    }
+
+    fn write_entry(&self, key: &[u8], node: Option<NodeId>, value: Option<Value<'_>>, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        encode::str_bytes(out, key);
+        let written = match (node, value) {
+            (Some(node), value) => self.write_node(node, value, out),
+            (None, Some(value)) => {
+                value.encode(out);
+                true
+            }
+            (None, None) => false,
+        };
+        if !written {
+            out.truncate(start);
+        }
+        written
+    }
+
+    /// Whether a branch changes a list where one stands, rather than put a map there.
+    fn changes_list(&self, branch: Branch) -> bool {
+        !branch.fresh && self.children(branch).all(|node| is_index(self.key(node)))
+    }
+
+    fn write_list(&self, branch: Branch, list: List<'_>, out: &mut Vec<u8>) {
+        let open = Open::begin(out);
+        let mut count = 0;
+        let last = list.iter().map(Some).chain([None]);
+        for (index, value) in last.enumerate() {
+            count += usize::from(match (self.child(branch, &index.to_string()), value) {
+                (None, None) => false,
+                (None, Some(value)) => {
+                    value.encode(out);
+                    true
+                }
+                (Some(node), value) => self.write_node(node, value, out),
+            });
+        }
+        open.end_list(out, count);
+    }
+}
+
+fn is_index(key: &[u8]) -> bool {
+    !key.is_empty() && key.iter().all(u8::is_ascii_digit)
+}
+
+/// A patch that leaves exactly `new` where `old` stands.
+fn write_replacement(old: Map<'_>, new: Map<'_>, out: &mut Vec<u8>) {
+    let open = Open::begin(out);
+    let mut count = 0;
+    for (key, value) in new.iter() {
+        encode::str(out, key);
+        match (old.get(key), value) {
+            (Some(Value::Map(old)), Value::Map(new)) => write_replacement(old, new, out),
+            _ => value.encode(out),
+        }
+        count += 1;
+    }
+    for (key, _) in old.iter().filter(|(key, _)| new.get(key).is_none()) {
+        encode::str(out, key);
+        encode::nil(out);
+        count += 1;
+    }
+    open.end_map(out, count);
+}
