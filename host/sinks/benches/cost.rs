@@ -6,9 +6,11 @@
 //! The floor of the file and the console is writing the same bytes. The floor of SQLite is the `sqlite3` shell that
 //! `.import`s the same rows into the same tables and indexes in one transaction, without a search index.
 //! The floor of the sinks that post is posting the same bytes (`web/mod.rs`).
+//! The floor of PostgreSQL is `psql \copy` of the same rows (`postgres/mod.rs`).
 //! Each case is measured twice: one frame a delivery, as when the sink keeps up with one sender, and as many frames as
 //! a round of the runner takes, as when it lags.
 
+mod postgres;
 mod web;
 
 use std::collections::HashMap;
@@ -241,6 +243,12 @@ fn main() {
     );
     for records in [100, 1000] {
         let frames = frames(records);
+        if records == 1000 && "postgres".contains(&wanted) {
+            postgres::compare(&frames);
+        }
+        if wanted == "postgres" {
+            continue;
+        }
         let floors = [("write", plain_write(&frames)), ("sqlite3 .import", import(&frames))];
         for (name, cost) in floors {
             println!("{name:<24}{records:>8}{:>12}{:>12.2}{:>12.0}", "", cost.cpu_us, cost.rows_per_second);

@@ -18,6 +18,10 @@ pub fn classify(place: &str, error: &sqlx::Error) -> SinkError {
 /// An error that the server didn't say.
 fn unanswered(error: &sqlx::Error) -> String {
     match error {
+        // What is wrong with a certificate comes as this.
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            format!("no encrypted connection: {error}; check `sslmode` and `ca`")
+        }
         sqlx::Error::Io(error) => format!("the connection failed: {error}; is the server up and reachable?"),
         sqlx::Error::Tls(error) => format!("no encrypted connection: {error}; check `sslmode` and `ca`"),
         other => other.to_string(),

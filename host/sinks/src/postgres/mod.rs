@@ -267,9 +267,21 @@ impl PostgresSink {
     async fn write(&self, live: &mut Live, batches: &[Selected]) -> Result<Option<Position>, Fault> {
         let last = batches.last().map(Selected::end);
         let Some(to) = last.max(self.held).filter(|to| Some(*to) != self.held) else { return Ok(self.held) };
+        self.transact(live, batches, self.held, Some(to)).await?;
+        Ok(Some(to))
+    }
+
+    /// Writes the records after `held` in one transaction that moves the cursor, unless it is to stay.
+    async fn transact(
+        &self,
+        live: &mut Live,
+        batches: &[Selected],
+        held: Option<Position>,
+        to: Option<Position>,
+    ) -> Result<(), Fault> {
         let records = || {
             let all = batches.iter().flat_map(Selected::iter);
-            all.filter(|(at, _)| self.held.is_none_or(|held| *at > held)).map(|(_, record)| record)
+            all.filter(|(at, _)| held.is_none_or(|held| *at > held)).map(|(_, record)| record)
         };
         let now = now_ns();
         let mut days = BTreeSet::new();
@@ -278,34 +290,15 @@ impl PostgresSink {
         }
         live.days.make(&mut live.connection, &live.names, &self.table, &days).await?;
         let mut transaction = live.connection.begin().await?;
-        if !self.cursor.advance(&mut transaction, self.held, to).await? {
+        if let Some(to) = to
+            && !self.cursor.advance(&mut transaction, held, to).await?
+        {
             return Err(Fault::Moved);
         }
         match copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records()).await {
-            Ok(()) => transaction.commit().await?,
-            Err(fault) => {
-                // The fault is what counts; a connection that can't even roll back is found broken at the next use.
-                let _ = transaction.rollback().await;
-                return Err(fault);
-            }
-        }
-        Ok(Some(to))
-    }
-
-    /// Writes records in another sink's place, which have no part in the cursor.
-    async fn write_aside(&self, live: &mut Live, batches: &[Selected]) -> Result<(), Fault> {
-        let records = || batches.iter().flat_map(Selected::iter).map(|(_, record)| record);
-        let now = now_ns();
-        let mut days = BTreeSet::new();
-        for record in records() {
-            days.extend(live.days.day_of(record.timestamp(), now).map_err(Fault::Record)?);
-        }
-        live.days.make(&mut live.connection, &live.names, &self.table, &days).await?;
-        let mut transaction = live.connection.begin().await?;
-        match copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records()).await {
             Ok(()) => Ok(transaction.commit().await?),
             Err(fault) => {
-                // As in `write`.
+                // The fault is what counts; a connection that can't even roll back is found broken at the next use.
                 let _ = transaction.rollback().await;
                 Err(fault)
             }
@@ -405,7 +398,7 @@ impl Sink for PostgresSink {
 
     async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
         let mut live = self.take()?;
-        match timeout(self.patience(), self.write_aside(&mut live, batches)).await {
+        match timeout(self.patience(), self.transact(&mut live, batches, None, None)).await {
             Ok(Ok(())) => self.live = Some(live),
             Ok(Err(fault)) => return Err(self.failed(fault, live)),
             Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),

@@ -47,7 +47,7 @@ pub(crate) struct Runner {
     /// Where other sinks ask this one to stand in for them.
     door: mpsc::Receiver<Request>,
     backoff: Backoff,
-    /// The journal's newest frame when this runner was made.
+    /// The journal's newest frame when this runner was made, or the newest that it has read.
     last_sequence: u64,
     /// The last frame handed to the sink, or of no interest to it.
     delivered: u64,
@@ -316,6 +316,8 @@ impl Runner {
         let Some((last, time_ns)) = entries.last().map(|entry| (entry.sequence, entry.time_ns)) else {
             return Ok(());
         };
+        // What the journal has given is in it, also when the sink takes it and can't say so any more.
+        self.last_sequence = self.last_sequence.max(last);
         let frames = self.select(entries)?;
         if frames.iter().all(Selected::is_empty) {
             self.delivered = last;

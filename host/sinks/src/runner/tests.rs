@@ -14,6 +14,8 @@ use crate::testing::{Cell, append, eventually, journal, numbered, record};
 struct Seen {
     took: Vec<(u64, u32)>,
     starts: u32,
+    /// The journal's newest frame, as each start was told.
+    told: Vec<u64>,
     flushes: u32,
     /// What the next deliveries answer, before it goes on taking everything.
     script: VecDeque<SinkError>,
@@ -31,9 +33,10 @@ struct Scripted(Arc<Mutex<Seen>>);
 
 #[async_trait]
 impl Sink for Scripted {
-    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+    async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError> {
         let mut seen = self.0.lock().expect("not poisoned");
         seen.starts += 1;
+        seen.told.push(last_sequence);
         match seen.start_script.pop_front() {
             Some(error) => Err(error),
             None => Ok(seen.holds),
@@ -117,6 +120,20 @@ impl Bench {
 
 fn retry(times: usize) -> VecDeque<SinkError> {
     vec![SinkError::Retry("the server is away".into()); times].into()
+}
+
+#[tokio::test]
+async fn a_sink_that_took_frames_and_could_not_say_so_is_not_told_that_the_journal_lost_them() {
+    let bench = Bench::new(Seen { keeps_position: true, ..Seen::default() });
+    bench.seen.lock().expect("not poisoned").script.push_back(SinkError::Retry("no answer to the commit".into()));
+    let running = bench.spawn();
+    append(&bench.journal, &numbered(0..3));
+    append(&bench.journal, &numbered(3..6));
+    eventually("it starts again", || bench.seen.lock().expect("not poisoned").starts == 2).await;
+    let told = bench.seen.lock().expect("not poisoned").told.clone();
+    assert_eq!(told[0], 0);
+    assert!(told[1] >= 1, "{told:?}: what it was offered counts as lost");
+    drop(running);
 }
 
 #[tokio::test]

@@ -19,13 +19,14 @@ const URL: &str = "WEIR_POSTGRES_KILL_TEST_URL";
 const ROUNDS: u64 = 20;
 const FRAME: u64 = 50;
 
-fn running(url: &str, journal: &Journal) -> RunningSink {
-    // Small transactions without a wait: as many moments as can be for a blow to fall on.
-    let given = json!({ "url": url, "batch": 130, "linger": "0", "lock_timeout": "20s" });
+/// Small transactions without a wait: as many moments as can be for a blow to fall on.
+const SMALL: usize = 130;
+
+fn running(url: &str, journal: &Journal, batch: usize) -> RunningSink {
+    let given = json!({ "url": url, "batch": batch, "linger": "0", "lock_timeout": "20s" });
     let sink = PostgresSink::new("sut", options("sut", given).expect("options"), "killed").expect("builds");
     let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-    spawn(runner, Box::new(sink), journal.clone(), Arc::new(Cell::default()), &crate::runner::Doors::default())
-        .expect("starts")
+    spawn(runner, Box::new(sink), journal.clone(), Arc::new(Cell::default()), &Doors::default()).expect("starts")
 }
 
 /// Delivers what waits, and compares.
@@ -34,7 +35,8 @@ fn assert_each_once(server: &Postgres, journal: &Journal, acked: u64) {
     assert!(total >= acked, "{total} < {acked}: the journal lost what it acknowledged");
     assert!(total > ROUNDS * FRAME, "{total} records are no load");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let stopped = runtime.block_on(running(&server.url(), journal).stop_within(Duration::from_secs(120)));
+    let stopped =
+        runtime.block_on(running(&server.url(), journal, limits::POSTGRES_BATCH).stop_within(Duration::from_secs(120)));
     assert_eq!((stopped.pending_frames, stopped.error), (0, None));
     let rows = held(server);
     let differ = rows.iter().zip(0..total).position(|(held, due)| *held != due);
@@ -52,7 +54,7 @@ fn assert_each_once(server: &Postgres, journal: &Journal, acked: u64) {
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let journal = journal(&Path::new(&folder).join("journal"));
-    let _running = running(&std::env::var(URL).expect("the server"), &journal);
+    let _running = running(&std::env::var(URL).expect("the server"), &journal, SMALL);
     let mut next = journal.last_sequence() * FRAME;
     loop {
         append(&journal, &numbered(next..next + FRAME));
@@ -105,7 +107,7 @@ fn twenty_kills_and_restarts_of_the_server_lose_nothing_and_repeat_nothing() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let journal = journal(&place.path().join("journal"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let sink = runtime.block_on(async { running(&server.url(), &journal) });
+    let sink = runtime.block_on(async { running(&server.url(), &journal, SMALL) });
     let stop = Arc::new(AtomicBool::new(false));
     let load = std::thread::spawn({
         let (journal, stop) = (journal.clone(), stop.clone());
@@ -114,8 +116,8 @@ fn twenty_kills_and_restarts_of_the_server_lose_nothing_and_repeat_nothing() {
             while !stop.load(Ordering::Relaxed) {
                 append(&journal, &numbered(next..next + FRAME));
                 next += FRAME;
-                // About as fast as the server takes them in bits this small.
-                std::thread::sleep(Duration::from_millis(2));
+                // Slower than the server: what gathers while it is down is soon caught up with.
+                std::thread::sleep(Duration::from_millis(25));
             }
             next
         }

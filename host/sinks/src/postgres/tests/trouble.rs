@@ -170,7 +170,7 @@ async fn one_bad_record_goes_to_quarantine_and_all_others_arrive_in_order() {
     append(&journal, &numbered(1000..1010));
     let sink = Box::new(sink(&server, json!({ "linger": "0" })));
     let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-    let running = spawn(runner, sink, journal, cell.clone(), &crate::runner::Doors::default()).expect("starts");
+    let running = spawn(runner, sink, journal, cell.clone(), &Doors::default()).expect("starts");
     let stopped = running.stop().await;
     assert_eq!((stopped.pending_records, stopped.error), (0, None));
     let bad: Vec<u64> = (0..10).map(|n| 707 + n * 10).collect();
@@ -191,4 +191,52 @@ async fn the_reason_names_the_column_of_a_value_that_the_server_refuses() {
         matches!(&error, SinkError::Reject(text) if text.contains("uuid") && text.contains("column `id`")),
         "{error:?}"
     );
+}
+
+/// An authority, and a certificate of `localhost` that it has signed, in the server's folder.
+fn certificates(server: &Postgres) {
+    let openssl = |line: &str| {
+        let mut command = std::process::Command::new("openssl");
+        command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]).args(line.split(' '));
+        let run = command.current_dir(server.folder()).output().expect("openssl is installed");
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    };
+    openssl("-subj /CN=authority -keyout ca.key -out ca.pem");
+    openssl(
+        "-subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE \
+         -CA ca.pem -CAkey ca.key -keyout server.key -out server.pem",
+    );
+    // PostgreSQL reads only a key of its own.
+    let mut chown = std::process::Command::new("chown");
+    chown.args(["--reference=data/PG_VERSION", "server.key"]).current_dir(server.folder());
+    assert!(chown.status().expect("chown").success());
+}
+
+#[tokio::test]
+async fn the_certificate_is_checked_against_an_authority_of_one_s_own_and_the_host() {
+    let server = Postgres::start();
+    certificates(&server);
+    let folder = server.folder().display();
+    server.ask(&format!("ALTER SYSTEM SET ssl_cert_file = '{folder}/server.pem'"));
+    server.ask(&format!("ALTER SYSTEM SET ssl_key_file = '{folder}/server.key'"));
+    server.ask("ALTER SYSTEM SET ssl = on");
+    server.ask("SELECT pg_reload_conf()");
+    eventually("it encrypts", || server.ask("SHOW ssl") == "on").await;
+    let to = |host: &str, ca: bool| {
+        let ca = if ca { json!(format!("{folder}/ca.pem")) } else { Value::Null };
+        json!({
+            "host": host, "port": server.port(), "user": "postgres", "database": "postgres",
+            "password": crate::servers::postgres::PASSWORD, "sslmode": "verify-full", "ca": ca,
+        })
+    };
+    let sink = |given: Value| PostgresSink::new("sut", options("sut", given).expect("options"), "j1").expect("builds");
+    let mut trusted = sink(to("localhost", true));
+    trusted.start(0).await.expect("starts");
+    trusted.deliver(&[frame(1, numbered(0..3))]).await.expect("delivers");
+    let encrypted = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'weir'";
+    assert_eq!(server.ask(encrypted), "t");
+    for given in [to("localhost", false), to("127.0.0.1", true)] {
+        let error = sink(given).start(0).await.expect_err("not trusted");
+        assert!(matches!(&error, SinkError::Retry(text) if text.contains("`sslmode` and `ca`")), "{error:?}");
+    }
 }
