@@ -5,10 +5,12 @@
 //!
 //! The floor of the file and the console is writing the same bytes. The floor of SQLite is the `sqlite3` shell that
 //! `.import`s the same rows into the same tables and indexes in one transaction, without a search index.
-//! The floor of the sinks that post is posting the same bytes (`web/mod.rs`).
+//! The floor of the sinks that post is posting the same bytes (`web/mod.rs`), that of NATS publishing them
+//! (`nats/mod.rs`).
 //! Each case is measured twice: one frame a delivery, as when the sink keeps up with one sender, and as many frames as
 //! a round of the runner takes, as when it lags.
 
+mod nats;
 mod web;
 
 use std::collections::HashMap;
@@ -234,6 +236,15 @@ fn main() {
         ("console, human", "console", json!({ "format": "human", "color": "always" }), 1),
         ("sqlite", "sqlite", json!({ "search": false }), 1),
         ("sqlite, search", "sqlite", json!({ "search": true }), 1),
+        (
+            "prometheus",
+            "prometheus",
+            json!({ "rule": [
+            { "name": "seen_total", "type": "counter", "labels": { "source": "source", "level": "level" } },
+            { "name": "amount", "type": "histogram", "value": "metadata.amount", "labels": { "source": "source" } },
+        ] }),
+            CHEAP_ROUNDS,
+        ),
     ];
     println!(
         "{:<24}{:>8}{:>12}{:>12}{:>12}{:>12}{:>12}",
@@ -259,5 +270,18 @@ fn main() {
             }
         }
         posting(&wanted, records, &frames);
+        if "nats".contains(&wanted) {
+            let [floor, sink] = nats::measure(&frames);
+            for (name, cost) in [floor, sink] {
+                println!(
+                    "{name:<24}{records:>8}{:>12}{:>12.2}{:>12.0}{:>12.2}{:>12.2}",
+                    "a frame",
+                    cost.cpu_us,
+                    cost.rows_per_second,
+                    cost.cpu_us / floor.1.cpu_us,
+                    cost.rows_per_second / floor.1.rows_per_second,
+                );
+            }
+        }
     }
 }
