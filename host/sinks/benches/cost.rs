@@ -5,12 +5,15 @@
 //!
 //! The floor of the file and the console is writing the same bytes. The floor of SQLite is the `sqlite3` shell that
 //! `.import`s the same rows into the same tables and indexes in one transaction, without a search index.
-//! The floor of the sinks that post is posting the same bytes (`web/mod.rs`).
-//! The floor of PostgreSQL is `psql \copy` of the same rows (`postgres/mod.rs`).
+//! The floor of the sinks that post is posting the same bytes (`web/mod.rs`), that of NATS publishing them
+//! (`nats/mod.rs`), and that of PostgreSQL `psql \copy` of the same rows (`postgres/mod.rs`).
 //! Each case is measured twice: one frame a delivery, as when the sink keeps up with one sender, and as many frames as
 //! a round of the runner takes, as when it lags.
 
+mod nats;
 mod postgres;
+#[path = "../../../tests/servers/mod.rs"]
+mod servers;
 mod web;
 
 use std::collections::HashMap;
@@ -236,6 +239,15 @@ fn main() {
         ("console, human", "console", json!({ "format": "human", "color": "always" }), 1),
         ("sqlite", "sqlite", json!({ "search": false }), 1),
         ("sqlite, search", "sqlite", json!({ "search": true }), 1),
+        (
+            "prometheus",
+            "prometheus",
+            json!({ "rule": [
+            { "name": "seen_total", "type": "counter", "labels": { "source": "source", "level": "level" } },
+            { "name": "amount", "type": "histogram", "value": "metadata.amount", "labels": { "source": "source" } },
+        ] }),
+            CHEAP_ROUNDS,
+        ),
     ];
     println!(
         "{:<24}{:>8}{:>12}{:>12}{:>12}{:>12}{:>12}",
@@ -267,5 +279,18 @@ fn main() {
             }
         }
         posting(&wanted, records, &frames);
+        if "nats".contains(&wanted) {
+            let [floor, sink] = nats::measure(&frames);
+            for (name, cost) in [floor, sink] {
+                println!(
+                    "{name:<24}{records:>8}{:>12}{:>12.2}{:>12.0}{:>12.2}{:>12.2}",
+                    "a frame",
+                    cost.cpu_us,
+                    cost.rows_per_second,
+                    cost.cpu_us / floor.1.cpu_us,
+                    cost.rows_per_second / floor.1.rows_per_second,
+                );
+            }
+        }
     }
 }

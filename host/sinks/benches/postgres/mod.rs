@@ -3,9 +3,6 @@
 //!
 //! Processor time is that of the client, Weir or psql; the server's is the larger part, and shows in rows/s.
 
-#[path = "../../../../tests/servers/mod.rs"]
-mod servers;
-
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -13,8 +10,8 @@ use std::time::Instant;
 use serde_json::json;
 use weir_sinks::{Selected, Sink, limits};
 
-use self::servers::postgres::Postgres;
 use super::{Cost, RECORDS, built, children_us, measured};
+use crate::servers::postgres::Postgres;
 
 /// Times that everything is measured.
 const TURNS: usize = 3;

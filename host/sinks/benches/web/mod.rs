@@ -119,6 +119,8 @@ pub fn cases(server: &Server) -> Vec<(&'static str, &'static str, Value)> {
         ("http, json, zstd", "http", http("json", "zstd")),
         ("http, json, gzip", "http", http("json", "gzip")),
         ("datadog", "datadog", json!({ "url": url, "api_key": "0" })),
+        ("influxdb", "influxdb", json!({ "url": url, "database": "logs", "gzip": false })),
+        ("influxdb, gzip", "influxdb", json!({ "url": url, "database": "logs" })),
         ("slack", "slack", json!({ "url": url, "interval": "0s" })),
     ]
 }

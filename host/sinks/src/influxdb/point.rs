@@ -161,12 +161,8 @@ impl Points {
     fn push_numbers(&mut self, prefix: &str, map: Map<'_>, depth: usize, first: &mut bool, out: &mut Vec<u8>) {
         for (key, value) in map.iter() {
             match value {
-                Value::Int(_) | Value::UInt(_) | Value::Float(_) if prefix.is_empty() => {
-                    // The record's own time is the point's.
-                    if key != "timestamp" {
-                        self.push_field(key, value, first, out);
-                    }
-                }
+                // The record's own time is the point's.
+                _ if prefix.is_empty() && key == "timestamp" => {}
                 Value::Int(_) | Value::UInt(_) | Value::Float(_) => {
                     self.push_field(&format!("{prefix}{key}"), value, first, out);
                 }

@@ -83,7 +83,7 @@ async fn a_record_is_a_message_with_its_id_under_its_subject_and_comes_once_howe
             nats.restart();
         }
         let mut again = started(&options).await;
-        again.deliver(&[first.clone()]).await.expect("taken");
+        again.deliver(std::slice::from_ref(&first)).await.expect("taken");
         again
             .deliver(&[frame(8, numbered(2..500)), frame(9 + round, numbered(500 + round..501 + round))])
             .await

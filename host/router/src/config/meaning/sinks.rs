@@ -122,7 +122,7 @@ impl Reader<'_> {
             let mut chain = vec![first.clone()];
             while let Some(following) = chain.last().and_then(|last| next.get(last)) {
                 if *following == sink.name || chain.contains(following) {
-                    let path = [&[sink.name.clone()], &chain[..], &[following.clone()]].concat().join(" → ");
+                    let path = format!("{} → {} → {following}", sink.name, chain.join(" → "));
                     let help = "a chain of fallbacks ends at a sink that has none; in the end there is standard error";
                     self.report_with(&place, format!("fallbacks in a circle: {path}"), help);
                     break;
