@@ -17,6 +17,13 @@ fn msgpack(messages: &[&str]) -> Vec<u8> {
     bytes
 }
 
+/// A real client.
+fn client() -> reqwest::ClientBuilder {
+    // An error says that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
 #[tokio::test]
 async fn every_kind_of_body_becomes_records_and_is_answered_with_their_number() {
     let array = [&[0x92][..], &msgpack(&["a", "b"])].concat();
@@ -241,7 +248,8 @@ async fn what_a_web_page_of_another_site_posts_is_403() {
 #[tokio::test]
 async fn health_readiness_metrics_and_the_front_page_are_served() {
     let (server, fake) = Server::plain().await;
-    let get = |path: &str| reqwest::get(server.url(path));
+    let client = client().build().unwrap();
+    let get = |path: &str| client.get(server.url(path)).send();
     let health = get("/health").await.unwrap();
     assert_eq!(health.status(), 200);
     assert_eq!(health.headers()["content-type"], "application/json");
@@ -280,7 +288,7 @@ async fn wrong_paths_and_methods_get_a_hint() {
     assert_eq!((reply.status, reply.error().contains("/ingest")), (404, true));
     let reply = server.post("/health", "", "x").await;
     assert_eq!((reply.status, reply.head.contains("allow: get, head")), (405, true));
-    let client = reqwest::Client::new();
+    let client = client().build().unwrap();
     for method in [reqwest::Method::GET, reqwest::Method::PUT, reqwest::Method::OPTIONS, reqwest::Method::DELETE] {
         let reply = client.request(method.clone(), server.url("/ingest")).send().await.unwrap();
         assert_eq!((reply.status().as_u16(), &reply.headers()["allow"]), (405, &"POST".parse().unwrap()), "{method}");
@@ -293,7 +301,7 @@ async fn wrong_paths_and_methods_get_a_hint() {
 #[tokio::test]
 async fn http2_with_prior_knowledge_is_served_on_the_same_port() {
     let (server, fake) = Server::plain().await;
-    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let client = client().http2_prior_knowledge().build().unwrap();
     let post = |text: String| client.post(server.url("/ingest?source=h2")).body(text).send();
     // Longer than what HTTP/2 lets a sender be ahead.
     let long = format!("{}\n", "x".repeat(150)).repeat(10_000);
