@@ -1,7 +1,9 @@
 //! Measurements: `POST /v1/timeseries` with `{"measurement":…,"tags":{…},"fields":{…},"timestamp":…}`, one or an array.
 //!
-//!     curl http://localhost:8080/v1/timeseries --json \
-//!       '{"measurement":"cpu","tags":{"host":"a"},"fields":{"usage":0.5,"cores":4}}'
+//! ```console
+//! curl http://localhost:8080/v1/timeseries --json \
+//!   '{"measurement":"cpu","tags":{"host":"a"},"fields":{"usage":0.5,"cores":4}}'
+//! ```
 //!
 //! A measurement becomes a record with `measurement`, `tags` and `fields` as they came, which a sink for time series
 //! stores as a point, and every other sink as any record: its `source` is the measurement's name (or `?source=`), its
