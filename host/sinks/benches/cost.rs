@@ -1,7 +1,7 @@
 //! What each sink costs: microseconds of processor time a record, all threads of this process together, beside a floor
 //! measured in the same run. Absolute figures are noise; the ratio can be compared between machines and days.
 //!
-//! `cargo bench -p weir-sinks [-- NAME]`, where NAME picks the cases whose name contains it
+//! `cargo bench --workspace --bench cost [-- NAME]`, where NAME picks the cases whose name contains it
 //!
 //! The floor of the file and the console is writing the same bytes. The floor of SQLite is the `sqlite3` shell that
 //! `.import`s the same rows into the same tables and indexes in one transaction, without a search index.
