@@ -181,6 +181,11 @@ fn records_of_the_journal_go_to_a_sink_once_more_beside_the_running_router() {
 
     let unknown = replay(&home, &["--sink", "nope", "--from", "1"]).output().unwrap();
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("there are db, out"), "{unknown:?}");
+    home.configure("[sink.counts]\ntype = 'prometheus'\n[[sink.counts.rule]]\nname = 'seen_total'\ntype = 'counter'\n");
+    let counts = replay(&home, &["--sink", "counts", "--from", "1"]).output().unwrap();
+    assert!(!counts.status.success());
+    assert!(String::from_utf8_lossy(&counts.stderr).contains("nothing can be replayed into it"), "{counts:?}");
+    home.configure("[sink.db]\ntype = 'sqlite'\n");
     let never = replay(&home, &["--sink", "db", "--from", "noon"]).output().unwrap();
     assert!(String::from_utf8_lossy(&never.stderr).contains("is no moment"), "{never:?}");
 }

@@ -29,7 +29,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "console",
     summary: "shows records on standard output, aligned and coloured for people or as JSON lines",
     guarantee: Guarantee::BestEffort,
-    is_exclusive: false,
+    reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.console]
 type = "console"
 format = "human"    # "human" | "json"

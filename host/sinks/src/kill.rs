@@ -5,9 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ use serde_json::json;
 use crate::compliance::sqlite3;
 use crate::registry::{BuildContext, kind};
 use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
-use crate::testing::{Cell, append, journal, numbered, numbers};
+use crate::testing::{Cell, Doomed, append, journal, numbered, numbers};
 
 const FOLDER: &str = "WEIR_SINKS_KILL_TEST_FOLDER";
 const ROUNDS: u64 = 50;
@@ -85,31 +83,10 @@ fn fifty_kills_lose_nothing_and_repeat_nothing_in_file_and_database() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut acked = 0;
     for round in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--exact", "kill::child", "--ignored", "--nocapture"])
-            .env(FOLDER, place.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("starts");
-        let out = BufReader::new(child.stdout.take().expect("piped"));
-        let (first, began) = std::sync::mpsc::channel();
-        let reading = std::thread::spawn(move || {
-            let mut last = 0;
-            for line in out.lines().map_while(Result::ok) {
-                if let Some(number) = line.split("acked ").nth(1).and_then(|n| n.trim().parse().ok()) {
-                    last = number;
-                    let _ = first.send(());
-                }
-            }
-            last
-        });
-        began.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
+        let child = Doomed::start("kill::child", &[(FOLDER, place.path().as_os_str())]);
         // Most blows fall within a second of deliveries; some after a position or two.
         std::thread::sleep(Duration::from_millis(3 + round * 37 % 160 + if round % 10 == 9 { 1200 } else { 0 }));
-        child.kill().expect("killed");
-        child.wait().expect("reaped");
-        acked = reading.join().expect("read").max(acked);
+        acked = child.kill().max(acked);
     }
     let journal = journal(&place.path().join("journal"));
     let total = journal.last_sequence() * FRAME;

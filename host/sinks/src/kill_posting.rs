@@ -5,9 +5,7 @@
 //! Chance decides where the blow falls, never whether the test passes.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ use serde_json::{Value, json};
 use crate::registry::{BuildContext, kind};
 use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{API_KEY, Intake, Kind};
-use crate::testing::{Cell, append, journal, numbered, numbers};
+use crate::testing::{Cell, Doomed, append, journal, numbered, numbers};
 
 const FOLDER: &str = "WEIR_SINKS_POSTING_TEST_FOLDER";
 const SINKS: &str = "WEIR_SINKS_POSTING_TEST_SINKS";
@@ -63,28 +61,12 @@ fn child() {
 
 /// Runs a child until the blow; how many records it said were acknowledged.
 fn round(n: u64, folder: &Path, sinks: &Value, intake: &mut Intake) -> u64 {
-    let mut child = Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "kill_posting::child", "--ignored", "--nocapture"])
-        .env(FOLDER, folder)
-        .env(SINKS, sinks.to_string())
-        .env(UNTIL, (ROUND * (n + 1)).to_string())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starts");
-    let out = BufReader::new(child.stdout.take().expect("piped"));
-    let (first, began) = std::sync::mpsc::channel();
-    let reading = std::thread::spawn(move || {
-        let mut last = 0;
-        for line in out.lines().map_while(Result::ok) {
-            if let Some(number) = line.split("acked ").nth(1).and_then(|n| n.trim().parse().ok()) {
-                last = number;
-                let _ = first.send(());
-            }
-        }
-        last
-    });
-    began.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
+    let sinks = sinks.to_string();
+    let until = (ROUND * (n + 1)).to_string();
+    let child = Doomed::start(
+        "kill_posting::child",
+        &[(FOLDER, folder.as_os_str()), (SINKS, sinks.as_ref()), (UNTIL, until.as_ref())],
+    );
     let moment = Duration::from_millis(3 + n * 37 % 110);
     if n % 2 == 1 {
         std::thread::sleep(moment / 2);
@@ -96,9 +78,7 @@ fn round(n: u64, folder: &Path, sinks: &Value, intake: &mut Intake) -> u64 {
     } else {
         std::thread::sleep(moment);
     }
-    child.kill().expect("killed");
-    child.wait().expect("reaped");
-    reading.join().expect("read")
+    child.kill()
 }
 
 /// Whether each number is there, those that came first in order, and every one always with the same id.

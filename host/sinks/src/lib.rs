@@ -80,7 +80,7 @@ pub mod units;
 mod web;
 
 pub use exposition::Exposition;
-pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Variable, kind};
+pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
 pub use runner::{
     Doors, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
     describe_metrics, fallback_reader, falls_back_for, spawn,

@@ -4,9 +4,7 @@
 //!
 //! Chance decides where the blow falls, never whether the test passes.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,7 +16,7 @@ use crate::registry::{BuildContext, kind};
 use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
 use crate::servers::influx::Influx;
 use crate::servers::nats::Nats;
-use crate::testing::{Cell, append, eventually, journal, numbered, numbers};
+use crate::testing::{Cell, Doomed, append, eventually, journal, numbered, numbers};
 
 const FOLDER: &str = "WEIR_SINKS_OUTAGE_TEST_FOLDER";
 const KIND: &str = "WEIR_SINKS_OUTAGE_TEST_KIND";
@@ -139,33 +137,15 @@ fn weir_is_killed_twenty_times(target: &dyn Target) {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut acked = 0;
     for round in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--exact", "outage::child", "--ignored", "--nocapture"])
-            .env(FOLDER, place.path())
-            .env(KIND, target.kind())
-            .env(OPTIONS, target.options().to_string())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("starts");
-        let out = BufReader::new(child.stdout.take().expect("piped"));
-        let (first, began) = std::sync::mpsc::channel();
-        let reading = std::thread::spawn(move || {
-            let mut last = 0;
-            for line in out.lines().map_while(Result::ok) {
-                if let Some(number) = line.split("acked ").nth(1).and_then(|n| n.trim().parse().ok()) {
-                    last = number;
-                    let _ = first.send(());
-                }
-            }
-            last
-        });
-        began.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
+        let kind = target.kind();
+        let options = target.options().to_string();
+        let child = Doomed::start(
+            "outage::child",
+            &[(FOLDER, place.path().as_os_str()), (KIND, kind.as_ref()), (OPTIONS, options.as_ref())],
+        );
         // Some blows fall before the first delivery, most amid deliveries, some after one that waited for more.
         std::thread::sleep(Duration::from_millis(round * 37 % 400 + if round % 3 == 2 { 1000 } else { 0 }));
-        child.kill().expect("killed");
-        child.wait().expect("reaped");
-        acked = reading.join().expect("read").max(acked);
+        acked = child.kill().max(acked);
     }
     assert!(!target.held().is_empty(), "no blow fell amid deliveries");
     assert_each_once(target, &journal(&place.path().join("journal")), acked);

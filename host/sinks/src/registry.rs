@@ -23,6 +23,17 @@ pub enum Guarantee {
     BestEffort,
 }
 
+/// Who may deliver to the place of a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Any number of processes at a time.
+    Anywhere,
+    /// One process at a time.
+    OneProcess,
+    /// The router alone: the place is in it.
+    Router,
+}
+
 /// One kind of sink.
 pub struct Kind {
     /// The `type` in the configuration.
@@ -31,8 +42,8 @@ pub struct Kind {
     pub summary: &'static str,
     /// What it promises.
     pub guarantee: Guarantee,
-    /// True when only one process at a time may deliver to its place.
-    pub is_exclusive: bool,
+    /// Who may deliver to its place.
+    pub reach: Reach,
     /// A section of the configuration, with every option that matters.
     pub example: &'static str,
     /// The JSON Schema of its options.

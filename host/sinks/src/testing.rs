@@ -1,6 +1,8 @@
 //! What this crate's tests share: small canonical records, real journals in temporary folders, a quarantine in memory.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -116,5 +118,46 @@ pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A child process that appends and delivers, and says `acked N` until it is killed.
+pub struct Doomed {
+    child: std::process::Child,
+    reading: std::thread::JoinHandle<u64>,
+}
+
+impl Doomed {
+    /// Starts an ignored test of this binary as the child, and waits until it has acknowledged something.
+    pub fn start(test: &str, environment: &[(&str, &std::ffi::OsStr)]) -> Doomed {
+        let mut child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", test, "--ignored", "--nocapture"])
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let (first, began) = std::sync::mpsc::channel();
+        let reading = std::thread::spawn(move || {
+            let mut last = 0;
+            for line in out.lines().map_while(Result::ok) {
+                if let Some(number) = line.split("acked ").nth(1).and_then(|n| n.trim().parse().ok()) {
+                    last = number;
+                    // Nobody listens after the first.
+                    let _ = first.send(());
+                }
+            }
+            last
+        });
+        began.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
+        Doomed { child, reading }
+    }
+
+    /// Kills it; the last number that it said.
+    pub fn kill(mut self) -> u64 {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("reaped");
+        self.reading.join().expect("read")
     }
 }

@@ -37,7 +37,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "datadog",
     summary: "sends records to Datadog's logs intake, within its limits, with service, status and tags",
     guarantee: Guarantee::AtLeastOnce,
-    is_exclusive: false,
+    reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.datadog]
 type = "datadog"
 api_key = "0123456789abcdef0123456789abcdef"    # or the variable DD_API_KEY

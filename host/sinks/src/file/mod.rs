@@ -47,7 +47,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "file",
     summary: "writes JSON lines or text lines into files named by time and fields, with rotation and retention",
     guarantee: Guarantee::ExactlyOnce,
-    is_exclusive: true,
+    reach: crate::registry::Reach::OneProcess,
     example: r#"[sink.archive]
 type = "file"
 path = "logs/{source}/%Y-%m-%d.jsonl"   # %… is the record's time in UTC, {…} any of its fields

@@ -51,7 +51,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "http",
     summary: "posts records to any URL as a JSON array, JSON lines or MessagePack, with a key that marks repetitions",
     guarantee: Guarantee::AtLeastOnce,
-    is_exclusive: false,
+    reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.collector]
 type = "http"
 url = "https://logs.example.com/ingest"

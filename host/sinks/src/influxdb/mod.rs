@@ -53,7 +53,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "influxdb",
     summary: "writes measurements, and numbers in ordinary logs, as points to InfluxDB 2 or 1 or VictoriaMetrics",
     guarantee: Guarantee::AtLeastOnce,
-    is_exclusive: false,
+    reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.metrics]
 type = "influxdb"
 url = "http://localhost:8086"

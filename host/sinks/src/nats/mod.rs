@@ -57,7 +57,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "nats",
     summary: "publishes records to a NATS JetStream stream, each under a subject made from the record",
     guarantee: Guarantee::ExactlyOnce,
-    is_exclusive: false,
+    reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.stream]
 type = "nats"
 url = "nats://localhost:4222"        # or NATS_URL; several: "nats://a:4222,nats://b:4222"

@@ -61,7 +61,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "postgres",
     summary: "stores records as rows of a PostgreSQL table, its own or one that is there",
     guarantee: Guarantee::ExactlyOnce,
-    is_exclusive: false,
+    reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.team]
 type = "postgres"
 url = "postgres://weir@db.example.com/logs?sslmode=verify-full"   # the password from PGPASSWORD or ~/.pgpass

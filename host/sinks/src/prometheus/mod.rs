@@ -38,7 +38,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "prometheus",
     summary: "counts records, and the numbers in them, as metrics on Weir's own /metrics for Prometheus",
     guarantee: Guarantee::BestEffort,
-    is_exclusive: false,
+    reach: crate::registry::Reach::Router,
     example: r#"[sink.numbers]
 type = "prometheus"
 

@@ -43,7 +43,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "slack",
     summary: "posts errors to a Slack channel, repeats together, at most one message a second",
     guarantee: Guarantee::AtLeastOnce,
-    is_exclusive: false,
+    reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.alerts]
 type = "slack"
 url = "https://hooks.slack.com/services/T0000/B0000/XXXX"    # or the variable SLACK_WEBHOOK_URL

@@ -52,7 +52,7 @@ pub(crate) const KIND: Kind = Kind {
     name: "sqlite",
     summary: "stores records as rows of an SQLite database, indexed by time, level and source, with full-text search",
     guarantee: Guarantee::ExactlyOnce,
-    is_exclusive: false,
+    reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.store]
 type = "sqlite"
 path = "logs.db"        # relative to the data folder

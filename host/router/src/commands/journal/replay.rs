@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use weir_journal::{Disk, Entry, Journal, OpenError, inspect};
 use weir_record::{Batch, time};
 use weir_sinks::units::Span;
-use weir_sinks::{BuildContext, Indexes, Kind, Replay, Replayed, Selected, SinkError};
+use weir_sinks::{BuildContext, Indexes, Kind, Reach, Replay, Replayed, Selected, SinkError};
 
 use crate::cli::ReplayArgs;
 use crate::commands::quarantine::settings;
@@ -72,9 +72,16 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
     }
     let (sink, kind) = find(&settings, &args.sink)?;
+    if kind.reach == Reach::Router {
+        bail!(
+            "sink `{}` of type `{}` counts in the router itself: nothing can be replayed into it",
+            sink.name,
+            kind.name
+        );
+    }
     let disk = Disk::new(&folder);
     // Held to the end, so that no router starts meanwhile.
-    let _alone = kind.is_exclusive.then(|| alone(&settings, &args.sink)).transpose()?;
+    let _alone = (kind.reach == Reach::OneProcess).then(|| alone(&settings, &args.sink)).transpose()?;
     let context = BuildContext {
         data: settings.data.clone(),
         base: settings.folder.clone(),

@@ -3,9 +3,8 @@
 //!
 //! Chance decides where the blow falls, never whether the test passes.
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,6 +12,7 @@ use weir_journal::Journal;
 
 use super::*;
 use crate::runner::RunningSink;
+use crate::testing::Doomed;
 
 const FOLDER: &str = "WEIR_POSTGRES_KILL_TEST_FOLDER";
 const URL: &str = "WEIR_POSTGRES_KILL_TEST_URL";
@@ -69,32 +69,12 @@ fn twenty_kills_of_weir_lose_nothing_and_repeat_nothing() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut acked = 0;
     for round in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--exact", "postgres::tests::kill::child", "--ignored", "--nocapture"])
-            .env(FOLDER, place.path())
-            .env(URL, server.url())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("starts");
-        let out = BufReader::new(child.stdout.take().expect("piped"));
-        let (first, began) = std::sync::mpsc::channel();
-        let reading = std::thread::spawn(move || {
-            let mut last = 0;
-            for line in out.lines().map_while(Result::ok) {
-                if let Some(number) = line.split("acked ").nth(1).and_then(|n| n.trim().parse().ok()) {
-                    last = number;
-                    let _ = first.send(());
-                }
-            }
-            last
-        });
-        began.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
+        let url = server.url();
+        let child =
+            Doomed::start("postgres::tests::kill::child", &[(FOLDER, place.path().as_os_str()), (URL, url.as_ref())]);
         // Some blows fall before the first rows are there, most amid them.
         std::thread::sleep(Duration::from_millis(round * 37 % 400));
-        child.kill().expect("killed");
-        child.wait().expect("reaped");
-        acked = reading.join().expect("read").max(acked);
+        acked = child.kill().max(acked);
     }
     let rows: u64 = server.ask("SELECT count(*) FROM weir_logs").parse().expect("a number");
     assert!(rows > 0, "no blow fell amid deliveries");
