@@ -17,6 +17,9 @@ use super::servers::postgres::Postgres;
 /// Blows in the run, each to the router or to a server.
 const ROUNDS: u32 = 20;
 
+/// Records acknowledged in each round before the blow, at least.
+const LOAD: usize = 40;
+
 /// The servers, all at once.
 struct Servers {
     postgres: Postgres,
@@ -142,7 +145,8 @@ fn whatever_is_killed_every_acknowledged_record_reaches_every_sink_in_order_and_
     let mut router = home.start();
     for round in 0..ROUNDS {
         let sender = Sender::start(&router.url, &format!("r{round}"), home.path("acknowledged"));
-        eventually("something is acknowledged", || sender.acknowledged().len() as u32 > round * 10);
+        let before = acknowledged.len();
+        eventually("a round's load is acknowledged", || sender.acknowledged().len() > before + LOAD);
         std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 200)));
         servers.strike(round);
         if round % 2 == 1 {
@@ -179,5 +183,4 @@ fn whatever_is_killed_every_acknowledged_record_reaches_every_sink_in_order_and_
     let in_influx = servers.in_influx();
     eprintln!("influxdb: {} held", in_influx.len());
     assert!(acknowledged.iter().all(|id| in_influx.contains(id)), "influxdb lost something");
-    assert!(acknowledged.len() > 1_000, "the load was no load");
 }

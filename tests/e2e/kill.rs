@@ -9,6 +9,9 @@ use super::router::{Home, eventually};
 /// Kills in the run.
 const ROUNDS: u32 = 50;
 
+/// Records acknowledged in each round before the blow, at least.
+const LOAD: usize = 40;
+
 const CONFIGURATION: &str = r#"
 [[filter]]
 name = "redact"
@@ -29,7 +32,8 @@ fn after_fifty_kills_every_acknowledged_record_is_in_sqlite_and_in_the_file_exac
         let router = home.start();
         let sender = Sender::start(&router.url, &format!("r{round}"), home.path("acknowledged"));
         // Past the client's own start, and at another moment each round.
-        eventually("something is acknowledged", || sender.acknowledged().len() as u32 > round * 10);
+        let before = acknowledged.len();
+        eventually("a round's load is acknowledged", || sender.acknowledged().len() > before + LOAD);
         std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 200)));
         router.kill();
         acknowledged.extend(sender.stop());
@@ -58,7 +62,6 @@ fn after_fifty_kills_every_acknowledged_record_is_in_sqlite_and_in_the_file_exac
         let twice: Vec<_> = found.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "{} more than once in {place}: {:?}", twice.len(), &twice[..twice.len().min(5)]);
     }
-    assert!(acknowledged.len() > 2_000, "the load was no load");
 }
 
 fn times(ids: impl Iterator<Item = String>) -> HashMap<String, u32> {

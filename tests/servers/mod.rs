@@ -16,6 +16,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+/// How long to wait for what must happen: long enough for any machine, it only ends a test that would hang.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A port that nothing listens on now.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
@@ -24,7 +27,7 @@ pub fn free_port() -> u16 {
 /// One request over HTTP 1.0: status and body.
 pub fn http(port: u16, method: &str, target: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connects");
-    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a bound");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a bound");
     let head = format!(
         "{method} {target} HTTP/1.0\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -61,7 +64,7 @@ impl Process {
     /// Waits until somebody listens on the port.
     pub fn wait_for_port(&mut self, port: u16) {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
             if let Ok(Some(status)) = self.child.try_wait() {
                 panic!("{} ended with {status} before it listened on port {port}", self.name);
@@ -80,7 +83,7 @@ impl Process {
     pub fn stop(&mut self) {
         let asked = Command::new("kill").arg("-TERM").arg(self.id().to_string()).status();
         assert!(asked.is_ok_and(|status| status.success()), "{} is not there to be stopped", self.name);
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         while matches!(self.child.try_wait(), Ok(None)) {
             assert!(Instant::now() < deadline, "{} never stopped", self.name);
             std::thread::sleep(Duration::from_millis(20));

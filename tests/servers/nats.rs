@@ -5,9 +5,8 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use super::{Process, free_port};
+use super::{PATIENCE, Process, free_port};
 
 /// A server on a port of its own.
 pub struct Nats {
@@ -125,7 +124,7 @@ struct Session {
 impl Session {
     fn open(port: u16) -> Session {
         let out = TcpStream::connect(("127.0.0.1", port)).expect("connects");
-        out.set_read_timeout(Some(Duration::from_secs(60))).expect("a bound");
+        out.set_read_timeout(Some(PATIENCE)).expect("a bound");
         let lines = BufReader::new(out.try_clone().expect("a second handle"));
         let mut session = Session { out, lines, early: Vec::new() };
         session.send("CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\nSUB answers 1\r\nPING\r\n");

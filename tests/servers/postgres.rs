@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Process, free_port};
+use super::{PATIENCE, Process, free_port};
 
 /// The password of the user `postgres` over TCP.
 pub const PASSWORD: &str = "secret-of-the-test";
@@ -56,7 +56,7 @@ impl Postgres {
 
     /// Starts it again on the same port with the same data.
     pub fn run(&mut self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         // What a killed server left behind may still hold its memory or its port for a moment.
         while !self.try_run(deadline) {
             assert!(Instant::now() < deadline, "postgres never came up: {}", self.log());

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::compliance::sqlite3;
 use crate::registry::{BuildContext, kind};
 use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
-use crate::testing::{Cell, Doomed, append, journal, numbered, numbers};
+use crate::testing::{Cell, Doomed, PATIENCE, append, journal, numbered, numbers};
 
 const FOLDER: &str = "WEIR_SINKS_KILL_TEST_FOLDER";
 const ROUNDS: u64 = 50;
@@ -94,11 +94,11 @@ fn fifty_kills_lose_nothing_and_repeat_nothing_in_file_and_database() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for running in sinks(place.path(), &journal) {
         // A child that died young may leave much to do.
-        let stopped = runtime.block_on(running.stop_within(Duration::from_secs(120)));
+        let stopped = runtime.block_on(running.stop_within(PATIENCE));
         assert_eq!((stopped.pending_frames, stopped.error), (0, None), "{}", stopped.name);
     }
     let expected: Vec<u64> = (0..total).collect();
-    assert!(total > ROUNDS * FRAME, "{total} records are no load");
+    assert!(total >= ROUNDS * FRAME, "{total} records are no load");
     let lines = all_lines(place.path());
     let differ = lines.iter().zip(&expected).position(|(held, due)| held != due);
     assert!(

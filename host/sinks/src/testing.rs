@@ -11,6 +11,9 @@ use weir_record::{Batch, write};
 
 use crate::sink::{Indexes, Quarantine, Selected};
 
+/// How long to wait for what must happen: long enough for any machine, it only ends a test that would hang.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A canonical record; `head` overrides source, level and message or adds fields (a dot makes one level of nesting).
 pub fn record(head: &[(&str, &str)], routes: &[&str]) -> Vec<u8> {
     record_at(1_700_000_000_123_456_789, head, routes)
@@ -74,7 +77,7 @@ pub fn numbers(text: &str) -> Vec<u64> {
 
 /// A real journal. The threads of one that was just closed may hold its lock for another moment.
 pub fn journal(folder: &Path) -> Journal {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         match Journal::open(Arc::new(Disk::new(folder)), Options::default()) {
             Ok((journal, _)) => return journal,
@@ -112,12 +115,21 @@ impl Quarantine for Cell {
     }
 }
 
-/// Waits until `done`, long enough for any machine; the bound only ends a test that would hang.
+/// Waits until `done`.
 pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "never happened: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The same for a test without a runtime.
+pub fn eventually_blocking(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -150,7 +162,7 @@ impl Doomed {
             }
             last
         });
-        began.recv_timeout(Duration::from_secs(60)).expect("the child acknowledges something");
+        began.recv_timeout(PATIENCE).expect("the child acknowledges something");
         Doomed { child, reading }
     }
 
