@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -114,6 +115,7 @@ pub struct Router {
     pub url: String,
     said: Arc<Mutex<String>>,
     printed: Arc<Mutex<String>>,
+    reading: Vec<JoinHandle<()>>,
 }
 
 impl Router {
@@ -125,9 +127,10 @@ impl Router {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        let said = collect(process.stderr.take().expect("piped"));
-        let printed = collect(process.stdout.take().expect("piped"));
-        let mut router = Self { process, url: String::new(), said, printed };
+        let (said, reading_said) = collect(process.stderr.take().expect("piped"));
+        let (printed, reading_printed) = collect(process.stdout.take().expect("piped"));
+        let reading = vec![reading_said, reading_printed];
+        let mut router = Self { process, url: String::new(), said, printed, reading };
         let line = router.wait_for_line("listens on http://");
         let at = line.find("http://").expect("just found");
         router.url = line[at..].split_whitespace().next().expect("an address").to_string();
@@ -175,16 +178,15 @@ impl Router {
     pub fn stop(mut self) -> (ExitStatus, String) {
         self.signal("-INT");
         let status = self.wait();
-        // Its standard error was read by another thread, to the end by now or in a moment.
-        std::thread::sleep(Duration::from_millis(50));
         (status, self.said())
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until everything that it said and printed is read.
     pub fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.process.try_wait().unwrap() {
+                self.reading.drain(..).for_each(|reading| reading.join().unwrap());
                 return status;
             }
             assert!(Instant::now() < until, "it does not stop:\n{}", self.said());
@@ -192,10 +194,11 @@ impl Router {
         }
     }
 
-    /// Ends it as a crash would.
-    pub fn kill(mut self) {
+    /// Ends it as a crash would; everything on standard output until then.
+    pub fn kill(mut self) -> String {
         self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.wait();
+        self.printed()
     }
 }
 
@@ -216,10 +219,10 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn collect(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
+fn collect(stream: impl std::io::Read + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<()>) {
     let all = Arc::new(Mutex::new(String::new()));
     let into = all.clone();
-    std::thread::spawn(move || {
+    let reading = std::thread::spawn(move || {
         for line in BufReader::new(stream).lines() {
             let Ok(line) = line else { return };
             let mut all = into.lock().unwrap();
@@ -227,5 +230,5 @@ fn collect(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
             all.push('\n');
         }
     });
-    all
+    (all, reading)
 }

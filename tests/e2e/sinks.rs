@@ -51,6 +51,8 @@ fn a_sink_that_fails_falls_back_along_its_chain_and_has_everything_when_it_works
     eventually("the last of the chain has them", || spare.exists() && count(&spare) == "5");
     let marked = "select count(*) from logs where json_extract(fields, '$.fallback_from') = 'archive'";
     assert_eq!(sqlite(&spare, marked), "5");
+    let metrics = curl(&router, "/metrics", &[], b"").body;
+    assert!(metrics.contains(r#"weir_sink_lag_frames{sink="archive"} 5"#), "{metrics}");
     let shown = sinks(&home, &router, &[]);
     for text in [
         "retrying since",
@@ -78,6 +80,8 @@ fn a_sink_that_fails_falls_back_along_its_chain_and_has_everything_when_it_works
     assert!(archive["last_error"].is_string() && archive["errors"].as_u64() > Some(0), "{archive}");
     let metrics = curl(&router, "/metrics", &[], b"").body;
     assert!(metrics.contains(r#"weir_sink_fallback_records_total{sink="archive",to="spare"}"#), "{metrics}");
+    assert!(metrics.contains(r#"weir_sink_last_error_timestamp_seconds{sink="archive",error=""#), "{metrics}");
+    assert!(!metrics.contains(r#"weir_sink_last_error_timestamp_seconds{sink="spare""#), "{metrics}");
 }
 
 #[test]

@@ -79,10 +79,11 @@ fn launch(folder: &Path, port: u16, http: &str) -> Process {
         free_port()
     );
     std::fs::write(&path, text).expect("a configuration");
-    let log = std::fs::File::create(folder.join("influxdb.log")).expect("a log");
+    let log = folder.join("influxdb.log");
+    let file = std::fs::File::create(&log).expect("a log");
     let mut command = Command::new("influxd");
-    command.arg("-config").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    command.arg("-config").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
     let mut process = Process::start("influxd", "influxdb", &mut command);
-    process.wait_for_port(port);
+    process.wait_for_port(port, &log);
     process
 }

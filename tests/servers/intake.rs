@@ -19,6 +19,8 @@ use serde_json::Value;
 pub enum Kind {
     /// Anybody's: takes every body of at most 64 MiB.
     Http,
+    /// The same for bodies of at most [`SMALL_BODY`] bytes.
+    SmallHttp,
     /// Datadog's logs intake, version 2. The key is [`API_KEY`].
     Datadog,
     /// A Slack webhook: at most a message a second.
@@ -29,6 +31,8 @@ pub enum Kind {
 
 /// The key that the Datadog intake knows.
 pub const API_KEY: &str = "0123456789abcdef0123456789abcdef";
+/// The longest body that [`Kind::SmallHttp`] takes.
+pub const SMALL_BODY: usize = 4 << 10;
 /// The path of the Slack webhook; whoever knows it may post.
 pub const WEBHOOK: &str = "/services/T0/B0/SECRET";
 
@@ -173,7 +177,7 @@ impl Intake {
     pub fn url(&self) -> String {
         let scheme = if self.shared.wrap.is_some() { "https" } else { "http" };
         let path = match self.shared.kind {
-            Kind::Http => "/logs",
+            Kind::Http | Kind::SmallHttp => "/logs",
             Kind::Datadog => "/api/v2/logs",
             Kind::Slack | Kind::FastSlack => WEBHOOK,
         };
@@ -326,7 +330,8 @@ fn take(shared: &Shared, path: String, headers: Vec<(String, String)>, sent: &[u
         request.body = body;
         match shared.kind {
             Kind::Http if request.body.len() > 64 << 20 => Err((413, "too large".into())),
-            Kind::Http => Ok((200, "{}")),
+            Kind::SmallHttp if request.body.len() > SMALL_BODY => Err((413, "too large".into())),
+            Kind::Http | Kind::SmallHttp => Ok((200, "{}")),
             Kind::Datadog => judge_datadog(&request),
             Kind::Slack | Kind::FastSlack => judge_slack(&request),
         }

@@ -4,15 +4,16 @@
 
 #![allow(dead_code, reason = "no test uses every server")]
 
-pub mod intake;
-pub mod postgres;
-
+pub mod certificates;
 pub mod influx;
+pub mod intake;
 pub mod nats;
+pub mod postgres;
 pub mod victoria;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -61,13 +62,14 @@ impl Process {
         }
     }
 
-    /// Waits until somebody listens on the port.
-    pub fn wait_for_port(&mut self, port: u16) {
+    /// Waits until somebody listens on the port; what the server has logged explains it when nobody ever does.
+    pub fn wait_for_port(&mut self, port: u16, log: &Path) {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(address).is_err() {
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("{} ended with {status} before it listened on port {port}", self.name);
+                let log = std::fs::read_to_string(log).unwrap_or_default();
+                panic!("{} ended with {status} before it listened on port {port}:\n{log}", self.name);
             }
             assert!(Instant::now() < deadline, "{} never listened on port {port}", self.name);
             std::thread::sleep(Duration::from_millis(20));

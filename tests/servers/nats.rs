@@ -10,11 +10,17 @@ use super::{PATIENCE, Process, free_port};
 
 /// A server on a port of its own.
 pub struct Nats {
+    program: &'static str,
     folder: PathBuf,
     port: u16,
     configuration: String,
     process: Process,
 }
+
+/// Debian's, which is some years old.
+const STABLE: &str = "nats-server";
+/// The newest from PyPI, where `tests/run` has put it.
+const NEWEST: &str = "nats-server-newest";
 
 /// One message of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,9 +39,18 @@ impl Nats {
 
     /// The same, with more lines of configuration: `max_payload: 1KB`.
     pub fn start_with(folder: &Path, configuration: &str) -> Nats {
+        Nats::start_program(STABLE, folder, configuration)
+    }
+
+    /// The newest server there is.
+    pub fn start_newest(folder: &Path) -> Nats {
+        Nats::start_program(NEWEST, folder, "")
+    }
+
+    fn start_program(program: &'static str, folder: &Path, configuration: &str) -> Nats {
         let port = free_port();
-        let process = launch(folder, port, configuration);
-        Nats { folder: folder.into(), port, configuration: configuration.into(), process }
+        let process = launch(program, folder, port, configuration);
+        Nats { program, folder: folder.into(), port, configuration: configuration.into(), process }
     }
 
     /// `nats://127.0.0.1:PORT`.
@@ -55,7 +70,7 @@ impl Nats {
 
     /// Starts it again, on the same port and over the same streams.
     pub fn restart(&mut self) {
-        self.process = launch(&self.folder, self.port, &self.configuration);
+        self.process = launch(self.program, &self.folder, self.port, &self.configuration);
     }
 
     /// The payloads of all messages of a stream, in its order.
@@ -99,17 +114,18 @@ impl Nats {
     }
 }
 
-fn launch(folder: &Path, port: u16, configuration: &str) -> Process {
+fn launch(program: &'static str, folder: &Path, port: u16, configuration: &str) -> Process {
     let path = folder.join("nats.conf");
     let store = folder.join("jetstream");
     let text =
         format!("host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{}\" }}\n{configuration}\n", store.display());
     std::fs::write(&path, text).expect("a configuration");
-    let log = std::fs::File::create(folder.join("nats.log")).expect("a log");
-    let mut command = Command::new("nats-server");
-    command.arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    let mut process = Process::start("nats-server", "nats-server", &mut command);
-    process.wait_for_port(port);
+    let log = folder.join("nats.log");
+    let mut command = Command::new(program);
+    let file = std::fs::File::create(&log).expect("a log");
+    command.arg("-c").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+    let mut process = Process::start(program, "nats-server", &mut command);
+    process.wait_for_port(port, &log);
     process
 }
 

@@ -53,7 +53,8 @@ impl Victoria {
 }
 
 fn launch(folder: &Path, port: u16) -> Process {
-    let log = std::fs::File::create(folder.join("victoria.log")).expect("a log");
+    let log = folder.join("victoria.log");
+    let file = std::fs::File::create(&log).expect("a log");
     let mut command = Command::new("victoria-metrics");
     command
         .arg(format!("-storageDataPath={}", folder.join("victoria").display()))
@@ -61,8 +62,8 @@ fn launch(folder: &Path, port: u16) -> Process {
         .args(["-retentionPeriod=100y", "-memory.allowedBytes=64MB"])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log);
+        .stderr(file);
     let mut process = Process::start("victoria-metrics", "victoria-metrics", &mut command);
-    process.wait_for_port(port);
+    process.wait_for_port(port, &log);
     process
 }

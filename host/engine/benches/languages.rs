@@ -6,7 +6,8 @@
 //! dropped, six in ten are masked.
 //!
 //! Natively there are two figures: what it takes to decide, and what it takes until the batch is as the filter left it,
-//! which is what the figures of modules are about. `/native` is beside the second, `/decided` beside the first.
+//! which is what the figures of modules are about. `/native` is beside the second, `/decided` beside the first. Speeds
+//! swing with a machine's neighbours, so module and native code take turns, and a ratio is the median of the turns'.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -18,11 +19,11 @@ use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
 use weir_guest::{BatchFilter, Output};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
-/// Runs of which the median is taken.
-const RUNS: usize = 5;
+/// Turns of which the median is taken; one more goes before them.
+const TURNS: usize = 15;
 
-/// Records of a run: CPU time is counted by the tick of the system's clock.
-const RECORDS: usize = 100_000;
+/// Records of a turn.
+const RECORDS: usize = 20_000;
 
 /// Instances that are started at once to see what one costs.
 const INSTANCES: usize = 21;
@@ -30,22 +31,17 @@ const INSTANCES: usize = 21;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
-    let decided = [100, 1000].map(|count| natively(count, false));
-    let native = [100, 1000].map(|count| natively(count, true));
     println!(
-        "{:<28} {:>10} {:>12} {:>10} {:>12} {:>9} {:>9} {:>9} {:>9}",
-        "", "bytes", "compile ms", "cached ms", "instance us", "ns@100", "ns@1000", "/native", "/decided"
+        "{:<28} {:>10} {:>12} {:>10} {:>12} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "", "bytes", "compile ms", "cached ms", "instance us", "ns@100", "ns@1000", "/native", "@1000", "/decided"
     );
-    for (name, [small, large]) in [("native Rust", native), ("native Rust, decided", decided)] {
-        println!("{name:<28} {:>10} {:>12} {:>10} {:>12} {small:>9.0} {large:>9.0}", "", "", "", "");
-    }
     for path in std::env::args().skip(1).filter(|word| !word.starts_with("--")) {
-        measure(Path::new(&path), native[0], decided[0])?;
+        measure(Path::new(&path))?;
     }
     Ok(())
 }
 
-fn measure(path: &Path, native: f64, decided: f64) -> Result<(), Failure> {
+fn measure(path: &Path) -> Result<(), Failure> {
     let module = std::fs::read(path)?;
     let cache = std::env::temp_dir().join(format!("weir-languages-{}", std::process::id()));
     let load = |workers| -> Result<_, Failure> {
@@ -60,43 +56,88 @@ fn measure(path: &Path, native: f64, decided: f64) -> Result<(), Failure> {
     let (cached, ..) = load(1)?;
     let (many, ..) = load(INSTANCES)?;
     let chain = Chain(vec![filter]);
-    let [small, large] = [100, 1000].map(|count| {
-        let mut worker = Worker::new(engine.clone());
-        let batch = batch(count);
-        median(count, || {
-            let outcome = worker.run(&chain, batch.clone());
-            assert!(outcome.failed.is_empty(), "{}", outcome.failed[0].reason);
-            black_box(outcome);
-        })
-    });
+    let [small, large] = [100, 1000].map(|count| turns(count, &engine, &chain));
+    let name = path.display().to_string();
+    let short: String = name.chars().skip(name.chars().count().saturating_sub(28)).collect();
     println!(
-        "{:<28} {:>10} {first:>12.1} {cached:>10.1} {:>12.0} {small:>9.0} {large:>9.0} {:>9.2} {:>9.2}",
-        path.display().to_string().chars().rev().take(28).collect::<Vec<_>>().into_iter().rev().collect::<String>(),
+        "{short:<28} {:>10} {first:>12.1} {cached:>10.1} {:>12.0} {:>9.0} {:>9.0} {:>9.2} {:>9.2} {:>9.2}",
         module.len(),
         (many - cached).max(0.0) * 1e3 / (INSTANCES - 1) as f64,
-        small / native,
-        small / decided,
+        small.module,
+        large.module,
+        small.beside_native,
+        large.beside_native,
+        small.beside_decided,
+    );
+    println!(
+        "{:<28} {:>10} {:>12} {:>10} {:>12} {:>9.0} {:>9.0}",
+        "  native in its turns", "", "", "", "", small.native, large.native
     );
     std::fs::remove_dir_all(&cache)?;
     Ok(())
 }
 
-/// The filter without WebAssembly, until it has decided or until the batch is as it left it.
-fn natively(count: usize, applied: bool) -> f64 {
-    let mut filter = <MyFilter as BatchFilter>::new(Default::default()).expect("the default options");
+/// Nanoseconds a record and ratios, each the median of the turns.
+struct Figures {
+    module: f64,
+    native: f64,
+    beside_native: f64,
+    beside_decided: f64,
+}
+
+/// The module and the native code in turns, with batches of `count` records.
+fn turns(count: usize, engine: &Engine, chain: &Chain) -> Figures {
+    let mut worker = Worker::new(engine.clone());
+    let mut native = Native::new();
     let batch = batch(count);
-    let mut result = Batch::new();
-    median(count, || {
+    let turns: Vec<[f64; 3]> = (0..=TURNS)
+        .map(|_| {
+            let module = each_ns(count, || {
+                let outcome = worker.run(chain, batch.clone());
+                assert!(outcome.failed.is_empty(), "{}", outcome.failed[0].reason);
+                black_box(outcome);
+            });
+            [module, each_ns(count, || native.run(&batch, true)), each_ns(count, || native.run(&batch, false))]
+        })
+        .skip(1)
+        .collect();
+    let median = |of: &dyn Fn(&[f64; 3]) -> f64| {
+        let mut figures: Vec<f64> = turns.iter().map(of).collect();
+        figures.sort_by(f64::total_cmp);
+        figures[TURNS / 2]
+    };
+    Figures {
+        module: median(&|turn| turn[0]),
+        native: median(&|turn| turn[1]),
+        beside_native: median(&|turn| turn[0] / turn[1]),
+        beside_decided: median(&|turn| turn[0] / turn[2]),
+    }
+}
+
+/// The filter without WebAssembly.
+struct Native {
+    filter: MyFilter,
+    result: Batch,
+}
+
+impl Native {
+    fn new() -> Native {
+        let filter = <MyFilter as BatchFilter>::new(Default::default()).expect("the default options");
+        Native { filter, result: Batch::new() }
+    }
+
+    /// Until it has decided, or until the batch is as it left it.
+    fn run(&mut self, batch: &Batch, applied: bool) {
         let copy = batch.clone();
         let mut output = Output::new();
-        filter.process_batch(copy.bytes(), &mut output).expect("canonical records");
+        self.filter.process_batch(copy.bytes(), &mut output).expect("canonical records");
         let (verdicts, patches) = output.into_parts();
         if applied {
-            result.clear();
-            apply(&copy, &verdicts, &patches, &mut result);
+            self.result.clear();
+            apply(&copy, &verdicts, &patches, &mut self.result);
         }
-        black_box((&result, verdicts, patches));
-    })
+        black_box((&self.result, verdicts, patches));
+    }
 }
 
 /// Does what the verdicts of this filter say: it keeps, drops and patches.
@@ -121,20 +162,13 @@ fn apply(batch: &Batch, verdicts: &[u8], mut patches: &[u8], result: &mut Batch)
     assert!(patches.is_empty());
 }
 
-/// The median over several runs, in nanoseconds a record.
-fn median(records: usize, mut run: impl FnMut()) -> f64 {
-    let mut figures: Vec<f64> = (0..=RUNS)
-        .map(|_| {
-            let start = cpu_ns();
-            for _ in 0..RECORDS / records {
-                run();
-            }
-            (cpu_ns() - start) as f64 / RECORDS as f64
-        })
-        .skip(1)
-        .collect();
-    figures.sort_by(f64::total_cmp);
-    figures[RUNS / 2]
+/// Nanoseconds a record of a turn with batches of so many records.
+fn each_ns(records: usize, mut run: impl FnMut()) -> f64 {
+    let start = cpu_ns();
+    for _ in 0..RECORDS / records {
+        run();
+    }
+    (cpu_ns() - start) as f64 / RECORDS as f64
 }
 
 /// CPU time of this thread.

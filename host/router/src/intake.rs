@@ -94,7 +94,12 @@ impl Intake for Front {
     }
 
     fn metrics(&self) -> String {
+        // Asking brings the lags up to date.
+        let statuses: Vec<Status> = match self.outlets.try_lock() {
+            Ok(outlets) => outlets.statuses().into_iter().map(|(_, status)| status).collect(),
+            Err(_) => Vec::new(),
+        };
         self.numbers.run_upkeep();
-        self.numbers.render() + &self.exposition.render()
+        self.numbers.render() + &Status::render_last_errors(&statuses) + &self.exposition.render()
     }
 }

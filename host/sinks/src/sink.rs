@@ -187,7 +187,8 @@ pub trait Sink: Send {
     }
 
     /// Takes records, in order: no more than [`Batching::records`], at least one. After a failure the same records come
-    /// again, in a first delivery that ends where the failed one ended. After an error nothing, or only what the next `start` undoes or reports, was taken.
+    /// again, in a first delivery that ends where the failed one ended. After an error nothing, or only what the next
+    /// `start` undoes or reports, was taken.
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError>;
 
     /// Makes everything delivered durable.

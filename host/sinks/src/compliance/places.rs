@@ -138,7 +138,7 @@ impl Place for Posts {
     fn options(&self) -> Value {
         let url = self.intake.url();
         match self.kind {
-            intake::Kind::Http => json!({ "url": url }),
+            intake::Kind::Http | intake::Kind::SmallHttp => json!({ "url": url }),
             intake::Kind::Datadog => json!({ "url": url, "api_key": intake::API_KEY }),
             // So that every record is shown, none only counted.
             intake::Kind::Slack | intake::Kind::FastSlack => {

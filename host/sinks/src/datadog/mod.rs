@@ -12,7 +12,7 @@
 //!
 //! Bounds, all of them Datadog's: 1,000 entries and 5 MB a request before compression, 1 MB an entry. A delivery that is
 //! longer becomes several requests; an entry that is longer is cut with a mark (`entry.rs`). A 413 all the same halves
-//! the delivery, and 400 finds the bad record, which goes to quarantine. 408, 429 and 5xx are tried again, and so is
+//! the delivery, and later ones are cut as short; 400 finds the bad record, which goes to quarantine. 408, 429 and 5xx are tried again, and so is
 //! 403, which says that the key is wrong: nothing is lost while somebody looks for the right one.
 
 mod entry;
@@ -26,7 +26,7 @@ use serde::Deserialize;
 
 use self::entry::Labels;
 use crate::limits;
-use crate::parcel::{Filled, Parcel, Shape, Taken, record_id};
+use crate::parcel::{BodyLimit, Filled, Parcel, Shape, Taken, record_id};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
 use crate::units::Span;
@@ -176,6 +176,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         server,
         headers,
         options,
+        limit: BodyLimit::new(limits::DATADOG_BYTES),
         taken: Taken::default(),
     }))
 }
@@ -201,15 +202,19 @@ struct DatadogSink {
     server: Server,
     headers: HeaderMap,
     options: DatadogOptions,
+    limit: BodyLimit,
     taken: Taken,
 }
 
 impl DatadogSink {
     async fn send(&mut self, filled: Filled, taken: &mut Taken) -> Result<(), SinkError> {
-        let (first, last) = (filled.first, filled.last);
-        let body = Encoding::Gzip.apply(filled.body)?;
-        let answer = self.server.post(self.headers.clone(), body).await?;
+        let Filled { first, last, count, body } = filled;
+        let bytes = body.len();
+        let answer = self.server.post(self.headers.clone(), Encoding::Gzip.apply(body)?).await?;
         if !answer.is_success() {
+            if answer.status == 413 {
+                self.limit.was_refused(bytes, count);
+            }
             return Err(self.judge(&answer));
         }
         taken.note(first, last);
@@ -218,7 +223,7 @@ impl DatadogSink {
 
     /// Posts all that `taken` doesn't hold, and notes there what was taken before it failed.
     async fn post_all(&mut self, batches: &[Selected], taken: &mut Taken) -> Result<Delivered, SinkError> {
-        let mut parcel = Parcel::new(Shape::JsonArray, limits::DATADOG_BYTES, self.options.batch);
+        let mut parcel = Parcel::new(Shape::JsonArray, self.limit, self.options.batch);
         let mut entry = Vec::new();
         for (at, record) in batches.iter().flat_map(Selected::iter) {
             if taken.holds(at) {

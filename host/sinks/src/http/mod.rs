@@ -21,7 +21,7 @@
 //!
 //! # What an answer means
 //! 2xx: taken. A status in `reject_statuses`, and 413 always: the records are at fault; the runner halves them until the
-//! one is found, which goes to quarantine. Everything else, and no answer: tried again, after `Retry-After` if there is
+//! one is found, which goes to quarantine. What a 413 says of the longest body is remembered until Weir ends. Everything else, and no answer: tried again, after `Retry-After` if there is
 //! one. With `retry_statuses` only these are tried again, and all others reject.
 //!
 //! Records that another sink could not deliver, and for which this one stands in, have `+copy` at the end of the key.
@@ -41,7 +41,7 @@ use weir_record::{Record, write_json};
 
 use self::options::{Format, HttpOptions, check_bounds, fixed_headers};
 use self::template::{Header, Request};
-use crate::parcel::{Filled, Parcel, Shape, Taken, push_json_id, push_msgpack_id, record_id};
+use crate::parcel::{BodyLimit, Filled, Parcel, Shape, Taken, push_json_id, push_msgpack_id, record_id};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 use crate::web::{Answer, Server, Timeouts};
@@ -91,6 +91,7 @@ struct HttpSink {
     fixed: HeaderMap,
     filled: Vec<Header>,
     idempotency: Option<HeaderName>,
+    limit: BodyLimit,
     taken: Taken,
 }
 
@@ -112,6 +113,8 @@ impl HttpSink {
         };
         let fixed = fixed_headers(&options)?;
         let journal = context.journal_id.clone();
+        // Within 64 MiB.
+        let limit = BodyLimit::new(options.max_body.bytes() as usize);
         Ok(HttpSink {
             name: name.into(),
             journal,
@@ -120,6 +123,7 @@ impl HttpSink {
             fixed,
             filled,
             idempotency,
+            limit,
             taken: Taken::default(),
         })
     }
@@ -146,10 +150,13 @@ impl HttpSink {
 
     async fn send(&mut self, filled: Filled, taken: &mut Taken, suffix: &str) -> Result<(), SinkError> {
         let headers = self.headers(&filled, suffix)?;
-        let (first, last) = (filled.first, filled.last);
-        let body = self.options.compression.apply(filled.body)?;
-        let answer = self.server.post(headers, body).await?;
+        let Filled { first, last, count, body } = filled;
+        let bytes = body.len();
+        let answer = self.server.post(headers, self.options.compression.apply(body)?).await?;
         if !answer.is_success() {
+            if answer.status == 413 {
+                self.limit.was_refused(bytes, count);
+            }
             return Err(self.judge(&answer));
         }
         taken.note(first, last);
@@ -188,8 +195,7 @@ impl HttpSink {
             Format::Ndjson => Shape::JsonLines,
             Format::Msgpack => Shape::MsgpackArray,
         };
-        // Within 64 MiB.
-        let mut parcel = Parcel::new(shape, self.options.max_body.bytes() as usize, self.options.batch);
+        let mut parcel = Parcel::new(shape, self.limit, self.options.batch);
         let (mut rejected, mut scratch) = (Vec::new(), Vec::new());
         for (at, record) in batches.iter().flat_map(Selected::iter) {
             scratch.clear();

@@ -10,7 +10,7 @@ use weir_record::{Aliases, Batch, Defaults, Level};
 
 use super::*;
 use crate::runner::{Doors, RunnerOptions, RunningSink, State, spawn};
-use crate::servers::intake::{Intake, Kind as Intakes, Next};
+use crate::servers::intake::{Intake, Kind as Intakes, Next, SMALL_BODY};
 use crate::testing::{Cell, append, eventually, frame, journal, numbered, numbers, record};
 
 fn built(given: Value) -> Result<Box<dyn Sink>, String> {
@@ -323,9 +323,10 @@ async fn a_413_halves_until_it_fits_and_one_bad_record_holds_no_other() {
     let intake = Intake::start(Intakes::Http);
     let stage = Stage::new();
     append(&stage.journal, &numbered(0..16));
-    // All 16 are too many, the first 8 as well; the first 4 are taken; then the fifth is found by halving.
+    // All 16 are too many, and so are the next ones, at most half as long; then they are half as long again, the first
+    // four are taken in two, and the fifth is found by halving.
     let (large, bad) = (Next::Status(413), Next::Status(422));
-    intake.script([large, large, Next::Take, bad, bad, bad]);
+    intake.script([large, large, Next::Take, Next::Take, bad, bad, bad]);
     let running = stage.run(options_for(&intake, json!({})));
     eventually("all else has arrived", || running.status().records == 15).await;
     assert_eq!(running.stop().await.error, None);
@@ -334,4 +335,21 @@ async fn a_413_halves_until_it_fits_and_one_bad_record_holds_no_other() {
     let [(from, reason, bytes)] = &cell[..] else { panic!("{cell:?}") };
     assert_eq!((from.as_str(), Record::new(bytes).message()), ("sink:out", "n=4"));
     assert!(reason.contains("status 422"), "{reason}");
+}
+
+#[tokio::test]
+async fn how_much_a_server_takes_is_learned_from_its_refusals_once() {
+    let intake = Intake::start(Intakes::SmallHttp);
+    let stage = Stage::new();
+    let running = stage.run(options_for(&intake, json!({ "linger": "0s" })));
+    for n in 0..20 {
+        append(&stage.journal, &numbered(n * 100..n * 100 + 100));
+        eventually("it has arrived", || running.status().records == n * 100 + 100).await;
+    }
+    assert_eq!(running.stop().await.error, None);
+    assert_eq!(held(&intake), (0..2000).collect::<Vec<_>>());
+    let refused = intake.refused().len();
+    assert!((1..5).contains(&refused), "{refused} refusals for {} bodies", intake.taken().len());
+    assert!(intake.taken().iter().skip(10).all(|request| request.body.len() <= SMALL_BODY));
+    assert!(intake.taken().iter().any(|request| request.body.len() > SMALL_BODY / 3), "not needlessly small");
 }

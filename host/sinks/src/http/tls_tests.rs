@@ -1,7 +1,6 @@
 //! The `http` sink and TLS: a server whose certificate an authority of our own signed, and one that asks for ours.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
@@ -11,38 +10,9 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::servers::certificates::certificates;
 use crate::servers::intake::{Intake, Kind as Intakes, Stream};
 use crate::testing::{frame, numbered};
-
-fn openssl(folder: &Path, arguments: &str) {
-    let run = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
-    let run = run.expect("openssl is installed: Debian's package of that name");
-    assert!(run.status.success(), "{arguments}: {}", String::from_utf8_lossy(&run.stderr));
-}
-
-/// An authority, and certificates that it signed: of the server at 127.0.0.1, of another server, of a client.
-fn certificates(folder: &Path) {
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
-    openssl(
-        folder,
-        &format!(
-            "req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=authority -addext basicConstraints=critical,CA:TRUE"
-        ),
-    );
-    for (name, extension) in [
-        ("server", "subjectAltName=IP:127.0.0.1"),
-        ("other", "subjectAltName=DNS:other.example.com"),
-        ("client", "extendedKeyUsage=clientAuth"),
-    ] {
-        let signed = "-CA ca.pem -CAkey ca.key -addext basicConstraints=critical,CA:FALSE";
-        openssl(
-            folder,
-            &format!(
-                "req -x509 {key} {signed} -keyout {name}.key -out {name}.pem -subj /CN={name} -addext {extension}"
-            ),
-        );
-    }
-}
 
 fn intake(folder: &Path, name: &str, asks_for_client: bool) -> Intake {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -10,7 +10,8 @@
 //! Guarantee: at least once, and a repetition changes nothing. A delivery is one request, over when the server has
 //! answered 2xx. A request that was sent and not answered is sent again, as is what was delivered in the last second or
 //! so before Weir was killed; the points are then the same to the letter, and InfluxDB holds a point once for its series
-//! and time. (VictoriaMetrics keeps both unless it runs with `-dedup.minScrapeInterval`.)
+//! and time. (VictoriaMetrics keeps both unless it runs with `-dedup.minScrapeInterval`; and it
+//! answers before it has written anything, so `kill -9` of *it* costs what it took in its last seconds.)
 //!
 //! # Points of the same series and time
 //! To InfluxDB they are one point, of which the last written remains. For measurements that is what their sender means:

@@ -26,6 +26,8 @@
 //! Order: messages are sent in order over one connection, and stored so, unless the server refuses one for a reason that
 //! passes and takes those behind it; that one is then sent again, and stands later.
 
+#[cfg(test)]
+mod access_tests;
 mod link;
 mod stream;
 mod subject;

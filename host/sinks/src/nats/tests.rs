@@ -36,22 +36,22 @@ impl Place for Server {
     }
 }
 
-fn options_for(nats: &Nats) -> Value {
+pub(super) fn options_for(nats: &Nats) -> Value {
     json!({ "url": nats.url(), "stream": "LOGS", "create_stream": true, "timeout": "5s" })
 }
 
 /// The numbers in the messages of the stream.
-fn said(nats: &Nats) -> Vec<u64> {
+pub(super) fn said(nats: &Nats) -> Vec<u64> {
     let message = |text: &String| serde_json::from_str::<Value>(text).expect("JSON")["message"].to_string();
     numbers(&nats.held("LOGS").iter().map(message).collect::<String>())
 }
 
-fn built(options: &Value) -> Box<dyn Sink> {
+pub(super) fn built(options: &Value) -> Box<dyn Sink> {
     let context = BuildContext { journal_id: "j1".into(), ..BuildContext::default() };
     build("stream", options.clone(), &context).expect("builds")
 }
 
-async fn started(options: &Value) -> Box<dyn Sink> {
+pub(super) async fn started(options: &Value) -> Box<dyn Sink> {
     let mut sink = built(options);
     sink.start(0).await.expect("starts");
     sink
@@ -157,27 +157,6 @@ async fn a_stream_that_is_not_there_or_not_fit_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn who_may_not_is_told_so_without_a_secret() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let nats = Nats::start_with(
-        folder.path(),
-        "authorization { users: [ { user: weir, password: correct, permissions: { publish: [\"$JS.API.>\"] } } ] }",
-    );
-    let options = |password: &str| json!({ "url": nats.url(), "user": "weir", "password": password, "stream": "LOGS", "create_stream": true });
-    let error = built(&options("hunter2")).start(0).await.expect_err("refused").to_string();
-    assert!(error.contains("`password`") && !error.contains("hunter2"), "{error}");
-    let mut sink = started(&options("correct")).await;
-    let error = sink.deliver(&[frame(1, numbered(0..1))]).await.expect_err("not permitted");
-    assert!(error.is_temporary() && error.to_string().to_lowercase().contains("permissions"), "{error}");
-    let token = tempfile::tempdir().expect("a folder");
-    let nats = Nats::start_with(token.path(), "authorization { token: sesame }");
-    let url = nats.url().replace("nats://", "nats://user:hunter2@");
-    let error = built(&json!({ "url": url })).start(0).await.expect_err("refused").to_string();
-    assert!(!error.contains("hunter2"), "{error}");
-    started(&json!({ "url": nats.url(), "token": "sesame", "stream": "LOGS", "create_stream": true })).await;
-}
-
-#[tokio::test]
 async fn a_server_that_goes_fails_the_delivery_at_once_and_one_that_is_back_takes_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut nats = Nats::start(folder.path());
@@ -209,4 +188,37 @@ fn options_that_contradict_each_other_are_refused() {
     assert!(refused(json!({ "url": url, "subject": "a b" })).contains("`a b`"));
     assert!(refused(json!({ "url": url, "timeout": "0" })).contains("`timeout`"));
     assert!(refused(json!({ "url": url, "tls": { "key": "k" } })).contains("`certificate`"));
+}
+
+#[tokio::test]
+async fn what_comes_again_after_the_window_is_stored_twice_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let nats = Nats::start(folder.path());
+    let mut options = options_for(&nats);
+    options["duplicate_window"] = "1s".into();
+    let first = [frame(1, numbered(0..5))];
+    started(&options).await.deliver(&first).await.expect("taken");
+    // As after an outage during which nobody knew whether these were taken.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let mut later = started(&options).await;
+    later.deliver(&first).await.expect("taken");
+    later.deliver(&[frame(2, numbered(5..10))]).await.expect("taken");
+    assert_eq!(said(&nats), (0..5).chain(0..10).collect::<Vec<_>>());
+    let ids: Vec<_> = nats.messages("LOGS").into_iter().map(|message| message.headers).collect();
+    assert_eq!(ids[..5], ids[5..10], "readers can tell");
+}
+
+#[tokio::test]
+async fn the_newest_server_takes_each_record_once_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut nats = Nats::start_newest(folder.path());
+    let options = options_for(&nats);
+    let all = [frame(1, numbered(0..300)), frame(2, numbered(300..500))];
+    started(&options).await.deliver(&all).await.expect("taken");
+    nats.kill();
+    nats.restart();
+    let mut again = started(&options).await;
+    again.deliver(&all).await.expect("taken");
+    again.deliver(&[frame(3, numbered(500..510))]).await.expect("taken");
+    assert_eq!(said(&nats), (0..510).collect::<Vec<_>>());
 }

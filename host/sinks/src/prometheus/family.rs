@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use metrics::{Counter, counter};
 
 use super::MetricKind;
+use crate::exposition::escaped_label;
 
 /// Says what every `prometheus` sink counts of itself.
 pub(crate) fn describe_metrics() {
@@ -145,8 +146,7 @@ impl Family {
         let mut text = String::new();
         for (label, value) in self.definition.labels.iter().zip(key.split(|byte| *byte == Family::LABEL_END)) {
             let comma = if text.is_empty() { "" } else { "," };
-            let value = String::from_utf8_lossy(value);
-            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let value = escaped_label(&String::from_utf8_lossy(value));
             _ = write!(text, "{comma}{label}=\"{value}\"");
         }
         text

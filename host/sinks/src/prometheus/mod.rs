@@ -87,7 +87,7 @@ pub struct RuleOptions {
     #[serde(default)]
     pub help: Option<String>,
     /// What must stand where: `{ source = "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true } }`.
-    #[serde(default, alias = "where")]
+    #[serde(default)]
     pub when: BTreeMap<String, Wanted>,
     /// From which level on.
     #[serde(default)]

@@ -109,7 +109,6 @@ async fn counters_count_what_their_conditions_meet_by_label() {
     );
     for (conditions, count) in [
         (json!({ "when": { "source": "shop" } }), 3),
-        (json!({ "where": { "source": "shop" } }), 3),
         (json!({ "when": { "level": ["ERROR", "CRITICAL"] } }), 2),
         (json!({ "at_least": "error" }), 2),
         (json!({ "when": { "context.ok": true } }), 1),

@@ -3,7 +3,8 @@
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | starting and stopping a runner, its thread |
-//! | `session.rs` | from a sink's `start` to its next failure: read, select, deliver, flush, commit |
+//! | `session.rs` | from a sink's `start` to its next failure: read, deliver, flush, commit |
+//! | `reading.rs` | the journal's next frames, and which of their records are for the sink |
 //! | `round.rs` | one delivery, halved around records that the sink refuses |
 //! | `backoff.rs` | how long to wait after a failure |
 //! | `fallback.rs` | where records go while their sink fails |
@@ -20,6 +21,7 @@
 
 mod backoff;
 mod fallback;
+mod reading;
 mod replay;
 mod round;
 mod session;

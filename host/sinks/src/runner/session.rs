@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use weir_journal::{Entry, Journal, ReadError, Reader};
-use weir_record::Batch;
 
 use super::backoff::Backoff;
 use super::fallback::Request;
@@ -15,10 +14,10 @@ use super::round::{Done, Round};
 use super::status::Board;
 use super::{RunnerOptions, Stop};
 use crate::limits;
-use crate::sink::{Batching, Indexes, Position, Quarantine, Selected, Sink, SinkError};
+use crate::sink::{Batching, Position, Quarantine, Selected, Sink, SinkError};
 
 /// Why a session ended.
-enum End {
+pub(super) enum End {
     /// It was asked to.
     Stopped,
     /// The sink failed.
@@ -33,19 +32,19 @@ impl From<SinkError> for End {
 
 /// Everything that carries records to one sink.
 pub(crate) struct Runner {
-    name: String,
-    from: String,
-    options: RunnerOptions,
+    pub(super) name: String,
+    pub(super) from: String,
+    pub(super) options: RunnerOptions,
     sink: Box<dyn Sink>,
-    batching: Batching,
+    pub(super) batching: Batching,
     journal: Journal,
     /// Held between sessions too, so that the journal never forgets that this sink exists.
-    reader: Option<Reader>,
-    quarantine: Arc<dyn Quarantine>,
-    board: Board,
-    stop: watch::Receiver<Stop>,
+    pub(super) reader: Option<Reader>,
+    pub(super) quarantine: Arc<dyn Quarantine>,
+    pub(super) board: Board,
+    pub(super) stop: watch::Receiver<Stop>,
     /// Where other sinks ask this one to stand in for them.
-    door: mpsc::Receiver<Request>,
+    pub(super) door: mpsc::Receiver<Request>,
     backoff: Backoff,
     /// The journal's newest frame when this runner was made, or the newest that it has read.
     last_sequence: u64,
@@ -55,13 +54,13 @@ pub(crate) struct Runner {
     durable: u64,
     /// The last record that a sink without a position of its own has taken: beyond `durable` when a delivery failed
     /// within a frame.
-    taken: Option<Position>,
+    pub(super) taken: Option<Position>,
     /// Where the delivery ended that failed.
     failed_end: Option<Position>,
     /// Since when something delivered is not durable.
     volatile_since: Option<Instant>,
     tend_at: Instant,
-    skipped: u64,
+    pub(super) skipped: u64,
 }
 
 impl Runner {
@@ -219,57 +218,12 @@ impl Runner {
         self.deliver(entries).await
     }
 
-    /// Waits for more, when the sink asks for it and nobody for a stop.
-    async fn gather(&mut self, stop: Stop, entries: &mut Vec<Entry>) -> Result<(), End> {
-        let until = Instant::now() + self.batching.linger;
-        loop {
-            let records: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
-            let bytes: usize = entries.iter().map(|entry| entry.payload.len()).sum();
-            let wait = until.saturating_duration_since(Instant::now());
-            let enough = records >= self.batching.records as u64 || bytes >= limits::ROUND_BYTES;
-            if enough || wait.is_zero() || stop != Stop::No {
-                return Ok(());
-            }
-            match self.next(stop, Some(wait)).await? {
-                Some(more) => entries.extend(more),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    fn flush_wait(&self) -> Option<Duration> {
+    pub(super) fn flush_wait(&self) -> Option<Duration> {
         self.volatile_since.map(|since| limits::SYNC_EVERY.saturating_sub(since.elapsed()))
     }
 
-    /// The next frames; none when something else is to be done first, or none came within `at_most`.
-    async fn next(&mut self, stop: Stop, at_most: Option<Duration>) -> Result<Option<Vec<Entry>>, End> {
-        let wait = match stop {
-            _ if at_most.is_some() => at_most.unwrap_or_default(),
-            Stop::Drain(deadline) => deadline.saturating_duration_since(Instant::now()),
-            _ => self.flush_wait().unwrap_or(limits::TEND_EVERY).min(limits::TEND_EVERY),
-        };
-        let Some(reader) = self.reader.as_mut() else {
-            return Err(End::Error(SinkError::Retry("the journal is not open for reading".into())));
-        };
-        let read = tokio::select! {
-            biased;
-            Some(request) = self.door.recv() => return self.stand_in(request).await.map(|()| None),
-            read = timeout(wait, reader.next(limits::ROUND_BYTES)) => read,
-            changed = self.stop.changed() => {
-                // The running sink was dropped: no flush, as in a crash.
-                return if changed.is_err() { Err(End::Stopped) } else { Ok(None) };
-            }
-        };
-        match read {
-            Err(_elapsed) => Ok(None),
-            Ok(Ok(entries)) => Ok(Some(entries)),
-            Ok(Err(ReadError::Closed)) => Err(End::Stopped),
-            Ok(Err(error)) => Err(self.unreadable(&error)),
-        }
-    }
-
     /// Takes another sink's records. A failure here is a failure of this sink like any other.
-    async fn stand_in(&mut self, request: Request) -> Result<(), End> {
+    pub(super) async fn stand_in(&mut self, request: Request) -> Result<(), End> {
         let mut round = Round {
             sink: &mut *self.sink,
             from: &self.from,
@@ -288,28 +242,6 @@ impl Runner {
         // Nobody listens any more when it took too long.
         let _ = request.answer.send(answer);
         Ok(outcome?)
-    }
-
-    fn unreadable(&self, error: &ReadError) -> End {
-        let text = format!("sink `{}`: {error}", self.name);
-        End::Error(match error {
-            ReadError::Storage { .. } | ReadError::InUse(_) => SinkError::Retry(text),
-            _ => SinkError::Fatal(text),
-        })
-    }
-
-    fn note_skipped(&mut self) {
-        let skipped = self.reader.as_ref().map_or(0, Reader::skipped);
-        if skipped > self.skipped {
-            let records = skipped - self.skipped;
-            tracing::warn!(
-                sink = self.name,
-                records,
-                "the journal's disk budget took records before they were delivered"
-            );
-            self.board.skipped(records);
-            self.skipped = skipped;
-        }
     }
 
     async fn deliver(&mut self, entries: Vec<Entry>) -> Result<(), End> {
@@ -379,36 +311,6 @@ impl Runner {
         self.commit(self.delivered);
     }
 
-    /// Decodes frames and chooses their records. A frame that can't be decoded goes to quarantine as it is.
-    fn select(&self, entries: Vec<Entry>) -> Result<Vec<Selected>, End> {
-        let mut frames = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let batch = match Batch::decode(&entry.payload) {
-                Ok(batch) => batch,
-                Err(error) => {
-                    let reason = format!("journal frame {} can't be decoded: {error}", entry.sequence);
-                    self.board.rejected(&reason);
-                    self.quarantine.put(&self.from, &reason, &entry.payload).map_err(|error| {
-                        SinkError::Retry(format!("{reason}, and quarantine doesn't take it: {error}"))
-                    })?;
-                    Batch::new()
-                }
-            };
-            let mut indexes = self.options.selection.of(&batch);
-            if let Some(taken) = self.taken.filter(|taken| taken.sequence == entry.sequence) {
-                indexes = after(indexes, taken, batch.len());
-            }
-            frames.push(Selected {
-                sequence: entry.sequence,
-                time_ns: entry.time_ns,
-                batch: Arc::new(batch),
-                indexes,
-                complete: true,
-            });
-        }
-        Ok(frames)
-    }
-
     async fn flush(&mut self) -> Result<(), End> {
         self.sink.flush().await?;
         self.volatile_since = None;
@@ -434,15 +336,6 @@ impl Runner {
             Err(_) => End::Error(SinkError::Retry(format!("sink `{}`: the last flush took too long", self.name))),
         }
     }
-}
-
-/// Without the records that were taken already.
-fn after(indexes: Indexes, taken: Position, len: usize) -> Indexes {
-    Indexes::These(match indexes {
-        // A frame is bounded by the journal's payload bound, far below 2^32 records.
-        Indexes::All => (0..len as u32).filter(|index| *index > taken.index).collect(),
-        Indexes::These(indexes) => indexes.into_iter().filter(|index| *index > taken.index).collect(),
-    })
 }
 
 /// Resolves when a stop is asked for, or the running sink is dropped.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use weir_journal::Journal;
 use weir_record::time::now_ns;
 
+use crate::exposition::escaped_label;
 use crate::limits;
 
 /// What a sink is doing.
@@ -56,6 +57,8 @@ pub struct Status {
     pub errors: u64,
     /// The last error of any kind, also of failures that are over.
     pub last_error: Option<String>,
+    /// When it happened, in nanoseconds since 1970 UTC.
+    pub last_error_ns: Option<i64>,
     /// The sink that takes its records while it fails, and how many went to others since the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<FellBack>,
@@ -77,7 +80,7 @@ struct Inner {
     records: u64,
     rejected: u64,
     errors: u64,
-    last_error: Option<String>,
+    last_error: Option<(String, i64)>,
     failing_since_ns: Option<i64>,
     fallback: Option<FellBack>,
 }
@@ -100,6 +103,29 @@ struct Numbers {
     lag_seconds: Gauge,
     up: Gauge,
     seconds: Histogram,
+}
+
+impl Status {
+    /// The last errors of sinks as text for `/metrics`: a line for each sink that has one, with the error as a label and
+    /// the time as the value. Made anew each time, so an error that another has followed leaves nothing behind.
+    pub fn render_last_errors(statuses: &[Status]) -> String {
+        const NAME: &str = "weir_sink_last_error_timestamp_seconds";
+        let failed = |status: &Status| Some((status.name.clone(), status.last_error.clone()?, status.last_error_ns?));
+        let lines: String = statuses
+            .iter()
+            .filter_map(failed)
+            .map(|(sink, error, at)| {
+                let [sink, error] = [&sink, &error].map(|text| escaped_label(text));
+                format!("{NAME}{{sink=\"{sink}\",error=\"{error}\"}} {}\n", at as f64 / 1e9)
+            })
+            .collect();
+        match lines.as_str() {
+            "" => lines,
+            _ => format!(
+                "# HELP {NAME} When the last error of a sink happened, and what it was\n# TYPE {NAME} gauge\n{lines}"
+            ),
+        }
+    }
 }
 
 /// Describes the sinks' metrics; the binary calls it once.
@@ -188,7 +214,7 @@ impl Board {
     pub fn rejected(&self, reason: &str) {
         let mut inner = self.inner();
         inner.rejected += 1;
-        inner.last_error = Some(bounded(reason));
+        inner.last_error = Some((bounded(reason), now_ns()));
         drop(inner);
         self.numbers.rejected.increment(1);
     }
@@ -202,7 +228,7 @@ impl Board {
         let error = bounded(error);
         let mut inner = self.inner();
         inner.errors += 1;
-        inner.last_error = Some(error.clone());
+        inner.last_error = Some((error.clone(), now_ns()));
         inner.failing_since_ns.get_or_insert_with(now_ns);
         let (since_ns, first) = match &inner.state {
             State::Retrying { since_ns, error: before } => (*since_ns, *before != error),
@@ -219,7 +245,7 @@ impl Board {
         let error = bounded(error);
         let mut inner = self.inner();
         inner.errors += 1;
-        inner.last_error = Some(error.clone());
+        inner.last_error = Some((error.clone(), now_ns()));
         inner.failing_since_ns.get_or_insert_with(now_ns);
         inner.state = State::Failed { error };
         drop(inner);
@@ -266,7 +292,8 @@ impl Board {
             records: inner.records,
             rejected: inner.rejected,
             errors: inner.errors,
-            last_error: inner.last_error.clone(),
+            last_error: inner.last_error.as_ref().map(|(error, _)| error.clone()),
+            last_error_ns: inner.last_error.as_ref().map(|(_, at)| *at),
             fallback: inner.fallback.clone(),
         }
     }

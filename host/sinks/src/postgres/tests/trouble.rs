@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use super::*;
+use crate::servers::certificates::certificates;
 
 /// Fails to deliver for now, with that text, then, after `mend`, starts and delivers.
 async fn retries(server: &mut Postgres, sink: &mut PostgresSink, text: &str, mend: impl FnOnce(&mut Postgres)) {
@@ -193,32 +194,22 @@ async fn the_reason_names_the_column_of_a_value_that_the_server_refuses() {
     );
 }
 
-/// An authority, and a certificate of `localhost` that it has signed, in the server's folder.
-fn certificates(server: &Postgres) {
-    let openssl = |line: &str| {
-        let mut command = std::process::Command::new("openssl");
-        command.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]).args(line.split(' '));
-        let run = command.current_dir(server.folder()).output().expect("openssl is installed");
-        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    };
-    openssl("-subj /CN=authority -keyout ca.key -out ca.pem");
-    openssl(
-        "-subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=CA:FALSE \
-         -CA ca.pem -CAkey ca.key -keyout server.key -out server.pem",
-    );
+/// Certificates in the server's folder.
+fn certificates_of(server: &Postgres) {
+    certificates(server.folder());
     // PostgreSQL reads only a key of its own.
     let mut chown = std::process::Command::new("chown");
-    chown.args(["--reference=data/PG_VERSION", "server.key"]).current_dir(server.folder());
+    chown.args(["--reference=data/PG_VERSION", "localhost.key"]).current_dir(server.folder());
     assert!(chown.status().expect("chown").success());
 }
 
 #[tokio::test]
 async fn the_certificate_is_checked_against_an_authority_of_one_s_own_and_the_host() {
     let server = Postgres::start();
-    certificates(&server);
+    certificates_of(&server);
     let folder = server.folder().display();
-    server.ask(&format!("ALTER SYSTEM SET ssl_cert_file = '{folder}/server.pem'"));
-    server.ask(&format!("ALTER SYSTEM SET ssl_key_file = '{folder}/server.key'"));
+    server.ask(&format!("ALTER SYSTEM SET ssl_cert_file = '{folder}/localhost.pem'"));
+    server.ask(&format!("ALTER SYSTEM SET ssl_key_file = '{folder}/localhost.key'"));
     server.ask("ALTER SYSTEM SET ssl = on");
     server.ask("SELECT pg_reload_conf()");
     eventually("it encrypts", || server.ask("SHOW ssl") == "on").await;
