@@ -55,6 +55,23 @@ class Changes(unittest.TestCase):
 
         self.patch(there_and_back, None)
 
+    def test_a_list_that_was_emptied_inside_another_goes_back(self):
+        verdicts, records, _ = run(lambda record, _: record["lists"][0].clear(), {**HEAD, "lists": [["a"], "b"]})
+        self.assertEqual((verdicts, records), ([2], [{"lists": [[], "b"]}]))
+
+    def test_what_moves_from_one_holder_to_its_neighbour_goes_back(self):
+        def move(record):
+            b = record["second"].pop("b")
+            record["second"].update(a=record["first"].pop("a"), b=b)
+            record["two"].insert(0, record["one"].pop())
+
+        verdicts, records, _ = run(
+            lambda record, _: move(record),
+            {**HEAD, "first": {"a": 1}, "second": {"b": 2}, "one": [3], "two": [4]},
+        )
+        self.assertEqual(verdicts, [2])
+        self.assertEqual(records, [{"first": {"a": None}, "second": {"a": 1}, "one": [], "two": [3, 4]}])
+
     def test_only_what_was_changed_goes_back(self):
         self.patch(lambda record: record["context"].update(email="*"), {"context": {"email": "*"}})
         self.patch(lambda record: record["context"]["user"].pop("name") and None, {"context": {"user": {"name": None}}})

@@ -14,7 +14,7 @@ whatever else its sender put there.
 
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from operator import is_not
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -136,7 +136,7 @@ def _process_batch(process: Callable[[Record, Options], Verdict], options: Optio
         before = _Before(record)
         decided = process(record, options)
         if decided is None or decided is record:
-            patch = before.patch(record) if before.changed() else None
+            patch = before.of_record(record) if before.changed() else None
             verdicts.append(_PATCH if patch else _KEEP)
             if patch:
                 out.append(patch)
@@ -150,7 +150,7 @@ def _process_batch(process: Callable[[Record, Options], Verdict], options: Optio
             # As a patch when it can be one: what the copy took over from the record then stays as it was.
             whole = any(decided.get(key) is None for key in _NEEDED)
             verdicts.append(_REPLACE if whole else _PATCH)
-            out.append(decided if whole else before.instead(record, decided))
+            out.append(decided if whole else before.instead_of_record(record, decided))
         else:
             raise TypeError(f"the filter returned {decided!r}; return nothing, weir.DROP, a record, or a list of records")
     output = Output(bytes(verdicts), _write(out) if out else b"")
@@ -180,63 +180,104 @@ def _attempt(work: Callable[[], _T]) -> _T:
 
 
 class _Before:
-    """The maps and lists of a record, and what was in each before the filter saw it."""
+    """What was in a record before the filter saw it: all its maps and lists, and, one behind the other, how many entries
+    each has, the maps' keys, and the values. One comparison then tells whether anything was changed, as it mostly wasn't.
+    """
 
-    __slots__ = ("found", "copies")
+    __slots__ = ("found", "lengths", "keys", "values", "others", "dirty")
 
     def __init__(self, record: Record) -> None:
         self.found = found = [record]
-        for holder in found:
-            for value in holder.values() if type(holder) is dict else holder:
-                if type(value) is dict or type(value) is list:
-                    found.append(value)
-        self.copies = [holder.copy() for holder in found]
+        self.keys = keys = [*record]
+        self.values = values = [*record.values()]
+        for value in values:  # which grows meanwhile
+            kind = type(value)
+            if kind is dict:
+                found.append(value)
+                keys += value
+                values += value.values()
+            elif kind is list:
+                found.append(value)
+                values += value
+        self.lengths = [*map(len, found)]
 
     def changed(self) -> bool:
         """Whether anything may have changed. Values are compared by identity: True is not 1."""
-        for now, before in zip(self.found, self.copies):
-            if len(now) != len(before):
-                return True
-            if type(now) is dict:
-                if any(map(is_not, now, before)) or any(map(is_not, now.values(), before.values())):
-                    return True
-            elif any(map(is_not, now, before)):
-                return True
-        return False
+        keys, values = [], []
+        for holder in self.found:
+            if type(holder) is dict:
+                keys += holder
+                values += holder.values()
+            else:
+                values += holder
+        if keys != self.keys or [*map(len, self.found)] != self.lengths:
+            self.others = None
+            return True
+        self.others = others = [*map(is_not, values, self.values)]
+        return True in others
 
-    def of(self, holder: Any) -> Any:
-        """What was in a map or list; nothing for one that the filter made."""
-        return next((copy for found, copy in zip(self.found, self.copies) if found is holder), None)
+    def of_record(self, record: Record) -> Record | None:
+        """What was changed, as a merge patch (RFC 7396); None when all is as it was."""
+        self._find()
+        return self._inside(record)
 
-    def patch(self, now: Any) -> Any:
-        """What was changed in a map or list of the record, as a merge patch (RFC 7396); None when all is as it was."""
-        before = self.of(now)
+    def instead_of_record(self, record: Record, other: Record) -> Record:
+        """The patch that makes the record another one."""
+        self.changed()
+        self._find()
+        return self._instead(record, other)
+
+    def _find(self) -> None:
+        """What was in the maps and lists that may not be as they were: all of them, or, when nothing came, went or moved,
+        those in which there are other values."""
+        self.dirty = dirty = {}
+        others = self.others
+        key = value = 0
+        for holder, length in zip(self.found, self.lengths):
+            end = value + length
+            is_map = type(holder) is dict
+            if others is None or True in others[value:end]:
+                values = self.values[value:end]
+                dirty[id(holder)] = dict(zip(self.keys[key : key + length], values)) if is_map else values
+            value = end
+            key += length if is_map else 0
+
+    def _inside(self, now: Any) -> Any:
+        """What was changed in a map or list of the record, or in those that it holds; None when nothing was."""
+        before = self.dirty.get(id(now))
         if type(now) is list:
-            same = len(now) == len(before) and not any(map(is_not, now, before))
-            return None if same and not any(self._inside(value) for value in now) else now
-        return self._difference(before, now) or None
+            other = before is not None and (len(now) != len(before) or any(map(is_not, now, before)))
+            return now if other or any(self._inside(item) is not None for item in _holders(now)) else None
+        if before is not None:
+            return self._difference(before, now) or None
+        patch = {}
+        for key, value in now.items():
+            if (type(value) is dict or type(value) is list) and (inner := self._inside(value)) is not None:
+                patch[key] = inner
+        return patch or None
 
-    def instead(self, old: Any, now: Any) -> Any:
+    def _instead(self, old: Any, now: Any) -> Any:
         """The patch that puts a value where another was: it must also say which of the old keys are gone."""
         if type(old) is not dict or type(now) is not dict:
             return now
-        return self._difference(self.of(old) or old, now)
+        return self._difference(self.dirty.get(id(old), old), now)
 
     def _difference(self, before: Record, now: Record) -> Record:
         patch = {key: None for key in before if key not in now}
         for key, value in now.items():
             old = before.get(key)
-            if key not in before:
-                patch[key] = value
-            elif value is old:
-                if (inner := self._inside(value)) is not None:
+            if value is old and key in before:
+                if (type(value) is dict or type(value) is list) and (inner := self._inside(value)) is not None:
                     patch[key] = inner
+            elif key not in before:
+                patch[key] = value
             elif not (type(value) is type(old) is str and value == old):
-                patch[key] = self.instead(old, value)
+                patch[key] = self._instead(old, value)
         return patch
 
-    def _inside(self, value: Any) -> Any:
-        return self.patch(value) if type(value) is dict or type(value) is list else None
+
+def _holders(items: list[Any]) -> Iterator[Any]:
+    return (item for item in items if type(item) is dict or type(item) is list)
 
 
 # --- What a filter may ask of Weir -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use my_filter::MyFilter;
@@ -86,7 +87,7 @@ struct Figures {
 }
 
 /// The module and the native code in turns, with batches of `count` records.
-fn turns(count: usize, engine: &Engine, chain: &Chain) -> Figures {
+fn turns(count: usize, engine: &Arc<Engine>, chain: &Chain) -> Figures {
     let mut worker = Worker::new(engine.clone());
     let mut native = Native::new();
     let batch = batch(count);
@@ -173,6 +174,8 @@ fn each_ns(records: usize, mut run: impl FnMut()) -> f64 {
 
 /// CPU time of this thread.
 fn cpu_ns() -> u64 {
+    // The kernel counts at its ticks and when a thread gives way.
+    std::thread::yield_now();
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let on_cpu = stat.as_ref().and_then(|stat| stat.split(' ').next()?.parse().ok());
     on_cpu.expect("this bench needs the CPU time that Linux keeps of every thread")
