@@ -150,7 +150,7 @@ fn shown(message: &Value) -> Vec<String> {
         .filter_map(|text| text.split("record ").nth(1))
         .map(|rest| {
             let spelled = rest.chars().take_while(|c| *c == '-' || c.is_ascii_lowercase());
-            spelled.map(|c| if c <= 'j' && c >= 'a' { char::from(b'0' + (c as u8 - b'a')) } else { c }).collect()
+            spelled.map(|c| if ('a'..='j').contains(&c) { char::from(c as u8 - b'a' + b'0') } else { c }).collect()
         })
         .collect()
 }
