@@ -180,8 +180,8 @@ def _attempt(work: Callable[[], _T]) -> _T:
 
 
 class _Before:
-    """What was in a record before the filter saw it: all its maps and lists, and, one behind the other, how many entries
-    each has, the maps' keys, and the values. One comparison then tells whether anything was changed, as it mostly wasn't.
+    """What was in a record before the filter saw it: all its maps and lists, and, one behind the other, how many
+    entries each has, the maps' keys, and the values. One comparison then tells whether anything was changed.
     """
 
     __slots__ = ("found", "lengths", "keys", "values", "others", "dirty")
@@ -228,8 +228,8 @@ class _Before:
         return self._instead(record, other)
 
     def _find(self) -> None:
-        """What was in the maps and lists that may not be as they were: all of them, or, when nothing came, went or moved,
-        those in which there are other values."""
+        """What was in the maps and lists that may not be as they were: all of them, or, when nothing came, went or
+        moved, those in which there are other values."""
         self.dirty = dirty = {}
         others = self.others
         key = value = 0

@@ -1,6 +1,6 @@
-//! Blows under load, at moments of chance, over the sinks whose servers are NATS, InfluxDB and VictoriaMetrics: twenty times the server is
-//! stopped or killed and started again, twenty times Weir is killed. Then everything that the journal acknowledged is
-//! there: as exactly one message each, in order, or as one point.
+//! Blows under load, at moments of chance, over the sinks whose servers are NATS, InfluxDB and VictoriaMetrics: twenty
+//! times the server is stopped or killed and started again, twenty times Weir is killed. Then everything that the journal
+//! acknowledged is there: as exactly one message each, in order, or as one point.
 //!
 //! Chance decides where the blow falls, never whether the test passes.
 

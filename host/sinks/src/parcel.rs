@@ -48,8 +48,8 @@ impl BodyLimit {
         BodyLimit { most, taught: most }
     }
 
-    /// A body of several records was too long. From now on they are half as long: so at least half as long as the server
-    /// would take, and no delivery begins with a refusal again. One record alone teaches nothing about others.
+    /// A body of several records was too long. From now on they are half as long: so at least half as long as the
+    /// server would take, and no delivery begins with a refusal again. One record alone teaches nothing about others.
     pub fn was_refused(&mut self, bytes: usize, records: u32) {
         if records > 1 {
             self.taught = self.taught.min(bytes / 2);

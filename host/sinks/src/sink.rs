@@ -176,9 +176,9 @@ impl SinkError {
 pub trait Sink: Send {
     /// Makes ready and returns the last frame that is held whole, for a sink that keeps its position with the data.
     ///
-    /// `last_sequence` is the journal's newest frame when the sink was set up, or the newest offered since. A position beyond it was written from a
-    /// journal that has since lost its end: the runner then goes on after `last_sequence`, and the sink must not
-    /// mistake the records that follow for those it has.
+    /// `last_sequence` is the journal's newest frame when the sink was set up, or the newest offered since. A position
+    /// beyond it was written from a journal that has since lost its end: the runner then goes on after `last_sequence`,
+    /// and the sink must not mistake the records that follow for those it has.
     async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError>;
 
     /// How many records it wants at a time. Asked once, before the first start.

@@ -1,6 +1,6 @@
-//! What a sink holds while it takes deliveries as long as the runner makes them: how far the resident memory of a process
-//! that does nothing else rises above what it was before the sink was built. What the process held before, freed and kept
-//! for later use (the records come from JSON), is not counted again: a megabyte or so.
+//! What a sink holds while it takes deliveries as long as the runner makes them: how far the resident memory of a
+//! process that does nothing else rises above what it was before the sink was built. What the process held before,
+//! freed and kept for later use (the records come from JSON), is not counted again: a megabyte or so.
 
 use std::fs;
 use std::process::Command;

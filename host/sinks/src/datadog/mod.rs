@@ -10,10 +10,11 @@
 //! `kill -9`, the deliveries of about the last half second. What appears twice has the same `weir_id`, which names the
 //! record for ever; `record_id` gives it another name.
 //!
-//! Bounds, all of them Datadog's: 1,000 entries and 5 MB a request before compression, 1 MB an entry. A delivery that is
-//! longer becomes several requests; an entry that is longer is cut with a mark (`entry.rs`). A 413 all the same halves
-//! the delivery, and later ones are cut as short; 400 finds the bad record, which goes to quarantine. 408, 429 and 5xx are tried again, and so is
-//! 403, which says that the key is wrong: nothing is lost while somebody looks for the right one.
+//! Bounds, all of them Datadog's: 1,000 entries and 5 MB a request before compression, 1 MB an entry. A delivery that
+//! is longer becomes several requests; an entry that is longer is cut with a mark (`entry.rs`). A 413 all the same
+//! halves the delivery, and later ones are cut as short; 400 finds the bad record, which goes to quarantine. 408, 429
+//! and 5xx are tried again, and so is 403, which says that the key is wrong: nothing is lost while somebody looks for
+//! the right one.
 
 mod entry;
 #[cfg(test)]

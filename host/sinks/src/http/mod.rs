@@ -20,9 +20,10 @@
 //!   `{journal}-{sequence}-{index}`.
 //!
 //! # What an answer means
-//! 2xx: taken. A status in `reject_statuses`, and 413 always: the records are at fault; the runner halves them until the
-//! one is found, which goes to quarantine. What a 413 says of the longest body is remembered until Weir ends. Everything else, and no answer: tried again, after `Retry-After` if there is
-//! one. With `retry_statuses` only these are tried again, and all others reject.
+//! 2xx: taken. A status in `reject_statuses`, and 413 always: the records are at fault; the runner halves them until
+//! the one is found, which goes to quarantine. What a 413 says of the longest body is remembered until Weir ends.
+//! Everything else, and no answer: tried again, after `Retry-After` if there is one. With `retry_statuses` only these
+//! are tried again, and all others reject.
 //!
 //! Records that another sink could not deliver, and for which this one stands in, have `+copy` at the end of the key.
 //!

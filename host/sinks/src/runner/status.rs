@@ -106,8 +106,8 @@ struct Numbers {
 }
 
 impl Status {
-    /// The last errors of sinks as text for `/metrics`: a line for each sink that has one, with the error as a label and
-    /// the time as the value. Made anew each time, so an error that another has followed leaves nothing behind.
+    /// The last errors of sinks as text for `/metrics`: a line for each sink that has one, with the error as a label
+    /// and the time as the value. Made anew each time, so an error that another has followed leaves nothing behind.
     pub fn render_last_errors(statuses: &[Status]) -> String {
         const NAME: &str = "weir_sink_last_error_timestamp_seconds";
         let failed = |status: &Status| Some((status.name.clone(), status.last_error.clone()?, status.last_error_ns?));
