@@ -62,7 +62,11 @@ pub(crate) fn adapt(module: &[u8], guard: bool) -> Result<Vec<u8>, BinaryReaderE
                 if guard && !has_globals {
                     append(&mut out, GLOBALS, &[0], 1, |more| more.extend(BUSY_GLOBAL));
                 }
-                outline.write_exports(&guarded, guard, &mut out);
+                let guard_of = |export: &Export| {
+                    let place = guarded.iter().position(|&index| export.is_guarded() && index == export.index)?;
+                    Some((outline.functions.len() + place) as u32)
+                };
+                outline.write_exports(guard_of, guard, &mut out);
             }
             (CODE, true) => append(&mut out, CODE, bytes, guarded.len(), |more| {
                 guarded.iter().for_each(|&function| write_guard(function, &outline, more));
@@ -73,18 +77,18 @@ pub(crate) fn adapt(module: &[u8], guard: bool) -> Result<Vec<u8>, BinaryReaderE
     Ok(out)
 }
 
-const FUNCTIONS: u8 = 3;
+pub(crate) const FUNCTIONS: u8 = 3;
 const GLOBALS: u8 = 6;
-const EXPORTS: u8 = 7;
-const CODE: u8 = 10;
+pub(crate) const EXPORTS: u8 = 7;
+pub(crate) const CODE: u8 = 10;
 
 /// A mutable i32 that begins as 0.
 const BUSY_GLOBAL: [u8; 5] = [0x7f, 1, 0x41, 0, 0x0b];
 
-struct Export {
-    name: String,
+pub(crate) struct Export {
+    pub name: String,
     kind: u8,
-    index: u32,
+    pub index: u32,
 }
 
 impl Export {
@@ -96,18 +100,18 @@ impl Export {
 
 /// What has to be known of a module to add to it.
 #[derive(Default)]
-struct Outline {
-    sections: Vec<(u8, Range<usize>)>,
+pub(crate) struct Outline {
+    pub sections: Vec<(u8, Range<usize>)>,
     /// Of each type, how many parameters; of other types than functions', none.
     parameters: Vec<u32>,
     /// Of each function, its type.
-    functions: Vec<u32>,
+    pub functions: Vec<u32>,
     globals: u32,
     exports: Vec<Export>,
 }
 
 impl Outline {
-    fn read(module: &[u8]) -> Result<Self, BinaryReaderError> {
+    pub fn read(module: &[u8]) -> Result<Self, BinaryReaderError> {
         let mut outline = Self::default();
         for payload in Parser::new(0).parse_all(module) {
             let payload = payload?;
@@ -157,14 +161,19 @@ impl Outline {
         Ok(outline)
     }
 
-    fn type_of(&self, function: u32) -> u32 {
+    /// The function that is exported under a name.
+    pub fn exported(&self, name: &str) -> Option<u32> {
+        self.exports.iter().find(|export| export.kind == 0 && export.name == name).map(|export| export.index)
+    }
+
+    pub fn type_of(&self, function: u32) -> u32 {
         self.functions.get(function as usize).copied().unwrap_or_default()
     }
 
-    /// The guard of a guarded function stands in its place.
-    fn write_exports(&self, guarded: &[u32], guard: bool, out: &mut Vec<u8>) {
+    /// The exports, some with another function in their place, and perhaps the global.
+    pub fn write_exports(&self, in_its_place: impl Fn(&Export) -> Option<u32>, busy: bool, out: &mut Vec<u8>) {
         let mut bytes = Vec::new();
-        leb(&mut bytes, self.exports.len() as u32 + u32::from(guard));
+        leb(&mut bytes, self.exports.len() as u32 + u32::from(busy));
         let mut entry = |name: &str, kind: u8, index: u32| {
             leb(&mut bytes, name.len() as u32);
             bytes.extend_from_slice(name.as_bytes());
@@ -173,11 +182,9 @@ impl Outline {
         };
         for export in &self.exports {
             let name = contract_name(&export.name).unwrap_or_else(|| export.name.clone());
-            let place = guarded.iter().position(|&index| export.is_guarded() && index == export.index);
-            let index = place.map_or(export.index, |place| (self.functions.len() + place) as u32);
-            entry(&name, export.kind, index);
+            entry(&name, export.kind, in_its_place(export).unwrap_or(export.index));
         }
-        if guard {
+        if busy {
             entry(BUSY, 3, self.globals);
         }
         section(out, EXPORTS, &bytes);
@@ -204,14 +211,14 @@ fn write_guard(function: u32, outline: &Outline, out: &mut Vec<u8>) {
     out.extend(body);
 }
 
-fn section(out: &mut Vec<u8>, id: u8, bytes: &[u8]) {
+pub(crate) fn section(out: &mut Vec<u8>, id: u8, bytes: &[u8]) {
     out.push(id);
     leb(out, bytes.len() as u32);
     out.extend_from_slice(bytes);
 }
 
 /// Writes a section that is a count and as many items, with more items at its end.
-fn append(out: &mut Vec<u8>, id: u8, bytes: &[u8], more: usize, write: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn append(out: &mut Vec<u8>, id: u8, bytes: &[u8], more: usize, write: impl FnOnce(&mut Vec<u8>)) {
     let length = bytes.iter().take_while(|&&byte| byte & 0x80 != 0).count() + 1;
     let (count, items) = bytes.split_at(length.min(bytes.len()));
     let count = count.iter().rev().fold(0, |count, &byte| count << 7 | u32::from(byte & 0x7f));
@@ -223,7 +230,7 @@ fn append(out: &mut Vec<u8>, id: u8, bytes: &[u8], more: usize, write: impl FnOn
 }
 
 /// Seven bits a byte, least significant first.
-fn leb(out: &mut Vec<u8>, mut value: u32) {
+pub(crate) fn leb(out: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

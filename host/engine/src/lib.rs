@@ -11,6 +11,7 @@
 //! | `ticker` | the clock behind deadlines |
 //! | `module` | the compiler's output to a component; refuses what is none |
 //! | `adapt` | names and guards that compilers can't be told to write |
+//! | `mend` | what is known to be wrong in a language's runtime, put right |
 //! | `wasi` | the empty WASI that guests built for it get |
 //! | `filter` | a loaded filter: describes, configures, tries, hands over state |
 //! | `instance` | one running instance of a filter, and the seat that holds it |
@@ -40,6 +41,7 @@ mod health;
 mod instance;
 mod kv;
 mod limits;
+mod mend;
 mod metrics;
 mod module;
 mod paths;

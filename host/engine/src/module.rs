@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::error::{Problem, one_line};
 use crate::guest::HostState;
 use crate::limits::MAX_MODULE_BYTES;
+use crate::mend::mend;
 use crate::v1::{self, Contract};
 use crate::wasi;
 use crate::world::World;
@@ -37,7 +38,8 @@ pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostS
     Ok((pre, contract))
 }
 
-/// A component, made of the core module that a compiler left; a component stays as it is.
+/// A component, made of the core module that a compiler left; a component stays as it is, unless what it brings along is
+/// known to be wrong.
 pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     if file.is_empty() {
         return Err(Problem::Empty);
@@ -58,7 +60,7 @@ pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     }
     match Core::read(file)? {
         Some(core) => core.encode(file).map(Cow::Owned),
-        None => Ok(Cow::Borrowed(file)),
+        None => Ok(mend(file).map_or(Cow::Borrowed(file), Cow::Owned)),
     }
 }
 
