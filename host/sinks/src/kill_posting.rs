@@ -1,6 +1,7 @@
-//! `kill -9` for real, over the sinks that post: a child process appends and delivers to intakes of this process; it is
-//! killed at a moment of chance, twenty times, and the intakes are stopped and started meanwhile. Then everything that
-//! the journal acknowledged has arrived, in order, and what arrived again has the id that it had.
+//! `kill -9` for real, over the sinks that post: a child process appends and delivers to intakes of this process. Twenty
+//! times each intake is stopped while it is posted to, and started again, and the child is killed: while the intakes are
+//! away, right after they are back, or once the attempts after the first wait have come. Then everything that the
+//! journal acknowledged has arrived, in order, and what arrived again has the id that it had.
 //!
 //! Chance decides where the blow falls, never whether the test passes.
 
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use crate::registry::{BuildContext, kind};
 use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{API_KEY, Intake, Kind};
-use crate::testing::{Cell, Doomed, PATIENCE, append, journal, numbered, numbers};
+use crate::testing::{Cell, Doomed, PATIENCE, append, eventually_blocking, journal, numbered, numbers};
 
 const FOLDER: &str = "WEIR_SINKS_POSTING_TEST_FOLDER";
 const SINKS: &str = "WEIR_SINKS_POSTING_TEST_SINKS";
@@ -60,25 +61,38 @@ fn child() {
 }
 
 /// Runs a child until the blow; how many records it said were acknowledged.
-fn round(n: u64, folder: &Path, sinks: &Value, intake: &mut Intake) -> u64 {
+fn round(n: u64, folder: &Path, sinks: &Value, intakes: &mut [Intake; 3]) -> u64 {
     let sinks = sinks.to_string();
     let until = (ROUND * (n + 1)).to_string();
+    let before = intakes.each_ref().map(Intake::requests);
     let child = Doomed::start(
         "kill_posting::child",
         &[(FOLDER, folder.as_os_str()), (SINKS, sinks.as_ref()), (UNTIL, until.as_ref())],
     );
-    let moment = Duration::from_millis(3 + n * 37 % 110);
-    if n % 2 == 1 {
-        std::thread::sleep(moment / 2);
-        intake.stop();
-        std::thread::sleep(moment / 4);
-        intake.again();
-        // Some come to the attempt after the first wait.
-        std::thread::sleep(if n % 6 == 1 { Duration::from_millis(1200) } else { moment / 4 });
-    } else {
-        std::thread::sleep(moment);
+    std::thread::scope(|scope| {
+        for (k, (intake, before)) in (0..).zip(intakes.iter_mut().zip(before)) {
+            scope.spawn(move || {
+                eventually_blocking("the sink posts", || intake.requests() > before);
+                std::thread::sleep(Duration::from_millis((n * 37 + k * 11) % 25));
+                intake.stop();
+            });
+        }
+    });
+    let moment = Duration::from_millis(3 + n * 37 % 60);
+    match n % 3 {
+        0 => {
+            std::thread::sleep(moment);
+            let acked = child.kill();
+            intakes.iter_mut().for_each(Intake::again);
+            acked
+        }
+        after => {
+            std::thread::sleep(moment);
+            intakes.iter_mut().for_each(Intake::again);
+            std::thread::sleep(if after == 1 { moment } else { Duration::from_millis(1200) });
+            child.kill()
+        }
     }
-    child.kill()
 }
 
 /// Whether each number is there, those that came first in order, and every one always with the same id.
@@ -125,7 +139,7 @@ fn check_all(http: &Intake, datadog: &Intake, slack: &Intake, total: u64) {
 }
 
 #[test]
-fn twenty_kills_and_ten_restarts_of_servers_lose_nothing_and_what_comes_again_is_known() {
+fn twenty_kills_and_twenty_restarts_of_each_server_lose_nothing_and_what_comes_again_is_known() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut intakes = [Kind::Http, Kind::Datadog, Kind::FastSlack].map(Intake::start);
     let [http, datadog, slack] = intakes.each_ref().map(Intake::url);
@@ -136,8 +150,7 @@ fn twenty_kills_and_ten_restarts_of_servers_lose_nothing_and_what_comes_again_is
     });
     let mut acked = 0;
     for n in 0..ROUNDS {
-        let intake = &mut intakes[(n / 2 % 3) as usize];
-        acked = round(n, place.path(), &sinks, intake).max(acked);
+        acked = round(n, place.path(), &sinks, &mut intakes).max(acked);
     }
     let journal = journal(&place.path().join("journal"));
     // What the blows kept the children from.
@@ -154,5 +167,5 @@ fn twenty_kills_and_ten_restarts_of_servers_lose_nothing_and_what_comes_again_is
     intakes.iter().for_each(|intake| assert_eq!(intake.refused(), []));
     let [http, datadog, slack] = &intakes;
     check_all(http, datadog, slack, total);
-    println!("{ROUNDS} kills, {total} records, {acked} acknowledged");
+    println!("{ROUNDS} kills and restarts of each server, {total} records, {acked} acknowledged");
 }
