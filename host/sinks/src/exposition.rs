@@ -1,8 +1,7 @@
 //! Metrics that sinks make of records, as text for `/metrics`, beside those that Weir counts of itself.
 //!
 //! A sink claims its families when it starts and lets go of them when it ends; whoever answers `/metrics` renders what is
-//! claimed. A family that is claimed again as it was (a reload that changed something else) counts on. Invariant: no two
-//! families write a line of the same name, so the text is always one that Prometheus reads.
+//! claimed. Invariant: no two families write a line of the same name, so the text is always one that Prometheus reads.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,8 +22,6 @@ pub struct Exposition {
 struct Entry {
     sink: String,
     family: Arc<Family>,
-    /// False once the sink has ended: not shown, but its counts are kept for when it comes back.
-    claimed: bool,
 }
 
 impl Exposition {
@@ -32,50 +29,35 @@ impl Exposition {
     pub fn render(&self) -> String {
         let mut text = String::new();
         // Taken out, so that no sink waits for a slow reader.
-        let shown: Vec<_> = self.lock().values().filter(|entry| entry.claimed).map(|e| e.family.clone()).collect();
+        let shown: Vec<_> = self.lock().values().map(|entry| entry.family.clone()).collect();
         for family in shown {
             family.render(&mut text);
         }
         text
     }
 
-    /// Makes a family the sink's own, and gives the one that counts: an older one of the same definition, or this.
-    pub(crate) fn claim(&self, sink: &str, family: Arc<Family>) -> Result<Arc<Family>, String> {
+    /// Makes a family the sink's own, in the place of one that the same sink had before.
+    pub(crate) fn claim(&self, sink: &str, family: Arc<Family>) -> Result<(), String> {
         let mut families = self.lock();
         let names = family.line_names();
         let clash = families.values().find(|other| {
             let own = other.sink == sink && other.family.name() == family.name();
-            other.claimed && !own && other.family.line_names().iter().any(|name| names.contains(name))
+            !own && other.family.line_names().iter().any(|name| names.contains(name))
         });
         if let Some(other) = clash {
             let (theirs, who) = (other.family.name(), &other.sink);
             return Err(format!("metric `{}` and `{theirs}` of sink `{who}` have lines of one name", family.name()));
         }
-        let entry = families.entry(family.name().to_string());
-        let entry = entry.and_modify(|entry| {
-            if entry.sink != sink || !entry.family.is_defined_as(&family) {
-                (entry.sink, entry.family) = (sink.to_string(), family.clone());
-            }
-            entry.claimed = true;
-        });
-        Ok(entry.or_insert_with(|| Entry { sink: sink.to_string(), family, claimed: true }).family.clone())
+        families.insert(family.name().to_string(), Entry { sink: sink.to_string(), family });
+        Ok(())
     }
 
     /// Shows a family no more, unless another has taken its place.
     pub(crate) fn release(&self, family: &Arc<Family>) {
-        if let Some(entry) = self.lock().get_mut(family.name())
-            && Arc::ptr_eq(&entry.family, family)
-        {
-            entry.claimed = false;
+        let mut families = self.lock();
+        if families.get(family.name()).is_some_and(|entry| Arc::ptr_eq(&entry.family, family)) {
+            families.remove(family.name());
         }
-    }
-
-    /// The text of families whose sink has ended too.
-    #[cfg(test)]
-    pub(crate) fn render_all(&self) -> String {
-        let mut text = String::new();
-        self.lock().values().for_each(|entry| entry.family.render(&mut text));
-        text
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {

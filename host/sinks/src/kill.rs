@@ -1,5 +1,5 @@
 //! `kill -9` for real: a child process appends, delivers and rotates; it is killed at a moment of chance, fifty times;
-//! then everything that the journal acknowledged is in each sink exactly once.
+//! then everything that the journal acknowledged is in each sink, or counted, exactly once.
 //!
 //! Chance decides where the blow falls, never whether the test passes.
 
@@ -9,22 +9,36 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use weir_record::Batch;
 
 use crate::compliance::sqlite3;
+use crate::prometheus::tests::kept;
 use crate::registry::{BuildContext, kind};
 use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
-use crate::testing::{Cell, Doomed, PATIENCE, append, journal, numbered, numbers};
+use crate::testing::{Cell, Doomed, PATIENCE, append, journal, numbers, record};
 
 const FOLDER: &str = "WEIR_SINKS_KILL_TEST_FOLDER";
 const ROUNDS: u64 = 50;
 const FRAME: u64 = 20;
+/// Series that are counted.
+const RESTS: u64 = 97;
+
+fn context(folder: &Path) -> BuildContext {
+    BuildContext { data: folder.join("data"), base: folder.into(), ..BuildContext::default() }
+}
+
+/// A counter with a series for each rest that the records' numbers leave.
+fn rules() -> Value {
+    json!({ "rule": [{ "name": "seen_total", "type": "counter", "labels": { "n": "rest" } }] })
+}
 
 fn sinks(folder: &Path, journal: &weir_journal::Journal) -> Vec<RunningSink> {
-    let context = BuildContext { data: folder.join("data"), base: folder.into(), ..BuildContext::default() };
+    let context = context(folder);
     let options = [
         ("file", json!({ "path": "out.log", "rotate_size": "64KiB", "compress": true })),
         ("sqlite", json!({ "search": true })),
+        ("prometheus", rules()),
     ];
     let start = |(name, options)| {
         let sink = (kind(name).expect("known").build)(name, options, &context).expect("builds");
@@ -32,6 +46,15 @@ fn sinks(folder: &Path, journal: &weir_journal::Journal) -> Vec<RunningSink> {
         spawn(runner, sink, journal.clone(), Arc::new(Cell::default()), &Doors::default()).expect("starts")
     };
     options.into_iter().map(start).collect()
+}
+
+/// Records that say their number, and what it leaves when divided.
+fn counted(range: std::ops::Range<u64>) -> Batch {
+    let mut batch = Batch::new();
+    for n in range {
+        batch.push(&record(&[("message", &format!("n={n}")), ("rest", &(n % RESTS).to_string())], &[]));
+    }
+    batch
 }
 
 /// The child: says after each frame how many records are acknowledged, until it is killed.
@@ -44,10 +67,10 @@ fn child() {
     let running = sinks(folder, &journal);
     let mut next = journal.last_sequence() * FRAME;
     loop {
-        append(&journal, &numbered(next..next + FRAME));
+        append(&journal, &counted(next..next + FRAME));
         next += FRAME;
         println!("acked {next}");
-        assert_eq!(running.len(), 2);
+        assert_eq!(running.len(), 3);
     }
 }
 
@@ -79,7 +102,7 @@ fn all_lines(folder: &Path) -> Vec<u64> {
 }
 
 #[test]
-fn fifty_kills_lose_nothing_and_repeat_nothing_in_file_and_database() {
+fn fifty_kills_lose_nothing_and_repeat_nothing_in_file_database_and_counters() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut acked = 0;
     for round in 0..ROUNDS {
@@ -110,5 +133,10 @@ fn fifty_kills_lose_nothing_and_repeat_nothing_in_file_and_database() {
     let rows =
         numbers(&sqlite3(&place.path().join("data/logs.db"), "SELECT message FROM logs ORDER BY sequence, position"));
     assert!(rows == expected, "the database doesn't hold each record once");
+    let kept = kept("prometheus", rules(), &context(place.path()));
+    for rest in 0..RESTS {
+        let due = format!("seen_total{{n=\"{rest}\"}} {}\n", (total - rest).div_ceil(RESTS));
+        assert!(kept.contains(&due), "not counted once each, {due} is missing:\n{kept}");
+    }
     println!("{ROUNDS} kills, {total} records, {acked} acknowledged");
 }

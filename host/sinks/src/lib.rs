@@ -1,5 +1,5 @@
-//! Where records go. Reads the journal, one cursor a sink, and delivers: to the console, to files, to SQLite,
-//! to PostgreSQL.
+//! Where records go. Reads the journal, one cursor a sink, and delivers: to the console, to files, to databases, to
+//! servers of many kinds.
 //!
 //! Stands last in the flow: `ingest → filters → journal → sinks`. Knows records and the journal and nothing else.
 //!
@@ -21,6 +21,7 @@
 //! | `influxdb/` | kind `influxdb` |
 //! | `prometheus/` | kind `prometheus` |
 //! | `exposition.rs` | the metrics that sinks make of records, for `/metrics` |
+//! | `disk.rs` | the operations on the disk, which tests may cut at any point |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
@@ -38,7 +39,7 @@
 //! | `influxdb` | at least once, and the same point again changes nothing | points are the same to the letter (`influxdb/mod.rs`) |
 //! | `datadog` | at least once | every record carries its id (`datadog/mod.rs`) |
 //! | `slack` | shown or counted, at least once | a message speaks for all that waited (`slack/mod.rs`) |
-//! | `prometheus` | counted, from the start of the process | in memory (`prometheus/mod.rs`) |
+//! | `prometheus` | counted exactly once | the counts and their position are one file (`prometheus/mod.rs`) |
 //! | `console` | shown, unless the terminal stands still | |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
@@ -49,6 +50,7 @@
 mod compliance;
 mod console;
 mod datadog;
+mod disk;
 mod exposition;
 mod file;
 mod http;

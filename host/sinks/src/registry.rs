@@ -11,6 +11,7 @@ use weir_record::Level;
 
 use crate::exposition::Exposition;
 use crate::sink::Sink;
+use crate::text::push_safe;
 
 /// What a sink promises about a record in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,15 @@ pub struct BuildContext {
     pub stdout: Option<OpenOutput>,
     /// Where sinks put the metrics that they make of records.
     pub exposition: Exposition,
+}
+
+impl BuildContext {
+    /// A file in the data folder where a sink keeps what it must know after a restart.
+    pub(crate) fn own_file(&self, sink: &str, ending: &str) -> PathBuf {
+        let mut name = String::new();
+        push_safe(sink, &mut name);
+        self.data.join("sinks").join(format!("{name}.{ending}"))
+    }
 }
 
 /// Opens something to write to in standard output's place.

@@ -1,7 +1,9 @@
 //! Text from records, made harmless for people's eyes: what a log says can't move a cursor, change colours, forge a
-//! second line or turn the reading direction around. Used by the console and by text templates.
+//! second line or turn the reading direction around, and no path leave its folder.
 
 use weir_record::{Record, Value, write, write_json, write_json_value};
+
+use crate::limits;
 
 /// Appends `text` with every control character, C1 control, line separator and direction override written out.
 pub(crate) fn push_escaped(text: &str, out: &mut Vec<u8>) {
@@ -27,6 +29,19 @@ pub(crate) fn push_escaped(text: &str, out: &mut Vec<u8>) {
 pub(crate) fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Appends a value so that it stays within one component of a path.
+pub(crate) fn push_safe(value: &str, out: &mut String) {
+    let value = &value[..value.floor_char_boundary(limits::PATH_VALUE_BYTES)];
+    if value.is_empty() {
+        out.push('_');
+    }
+    for (at, c) in value.chars().enumerate() {
+        let unsafe_here = at == 0 && matches!(c, '.' | '-');
+        let reserved = matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '{' | '}');
+        out.push(if unsafe_here || reserved || is_harmful(c) { '_' } else { c });
+    }
 }
 
 /// Appends JSON with the harmful characters that JSON itself allows written as `\u....`.

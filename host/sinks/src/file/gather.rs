@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use weir_record::Record;
 
-use super::disk::DiskError;
 use super::path::PathTemplate;
 use super::store::{Chunk, Store};
+use crate::disk::DiskError;
 use crate::limits;
 
 /// The files that lines go to, with the lines that wait.

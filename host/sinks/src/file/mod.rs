@@ -7,14 +7,12 @@
 //! | `path.rs` | where a record's line goes, safe whatever the record says |
 //! | `line.rs` | how a line reads |
 //! | `store.rs` | open files, the position, exactly once: **the argument is there** |
-//! | `disk.rs` | the operations on the disk, which tests may cut at any point |
 //! | `rotate.rs` | names of rotated files |
 //! | `tidy.rs` | compression, keep count, retention, in the background |
 //!
 //! Guarantee: exactly once, through kill -9 and power cuts, rotation included. Files are synced and the position
 //! written at most once a second and at a flush; the journal keeps everything until then.
 
-mod disk;
 mod gather;
 mod line;
 mod path;
@@ -30,13 +28,13 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::disk::Disk;
 use self::gather::Gathering;
 use self::line::{LineFormat, TextTemplate};
 use self::path::PathTemplate;
 use self::rotate::Names;
 use self::store::{Store, StoreError};
 use self::tidy::{Tidier, Tidy};
+use crate::disk::Disk;
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
@@ -147,9 +145,6 @@ impl FileSink {
             Format::Json => LineFormat::Json,
             Format::Text => LineFormat::Text(TextTemplate::parse(&options.template)?),
         };
-        let mut record = String::new();
-        path::push_safe(name, &mut record);
-        let record_path = context.data.join("sinks").join(format!("{record}.position"));
         Ok(FileSink {
             name: name.into(),
             format,
@@ -157,7 +152,7 @@ impl FileSink {
                 PathTemplate::parse(&options.path, &context.base, context.started_ns)?,
                 options.rotate_size.map(Size::bytes),
             ),
-            store: Store::new(record_path, options.open_files, disk),
+            store: Store::new(context.own_file(name, "position"), options.open_files, disk),
             options,
             tidier: None,
             delivered: 0,

@@ -16,7 +16,7 @@ use jiff::{Timestamp, ToSpan, Zoned};
 use weir_record::Record;
 
 use crate::limits;
-use crate::text::{is_harmful, push_value};
+use crate::text::{push_safe, push_value};
 
 /// A parsed template.
 #[derive(Debug)]
@@ -252,19 +252,6 @@ fn step_of(format: &str) -> i64 {
     step
 }
 
-/// Appends a value so that it stays within one component of a path.
-pub(crate) fn push_safe(value: &str, out: &mut String) {
-    let value = cut(value, limits::PATH_VALUE_BYTES);
-    if value.is_empty() {
-        out.push('_');
-    }
-    for (at, c) in value.chars().enumerate() {
-        let unsafe_here = at == 0 && matches!(c, '.' | '-');
-        let reserved = matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '{' | '}');
-        out.push(if unsafe_here || reserved || is_harmful(c) { '_' } else { c });
-    }
-}
-
 /// At most `bytes` of the text, cut between characters.
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
@@ -274,6 +261,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 mod tests {
     use super::*;
     use crate::testing::record_at;
+    use crate::text::is_harmful;
 
     /// 2025-06-08 14:30:22.
     const STARTED_NS: i64 = 1_749_393_022_000_000_000;

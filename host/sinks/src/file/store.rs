@@ -41,8 +41,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::{Disk, DiskError};
 use super::rotate;
+use crate::disk::{Disk, DiskError};
 use crate::limits;
 
 /// Version of the position record.

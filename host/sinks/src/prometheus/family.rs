@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics::{Counter, counter};
+use serde::{Deserialize, Serialize};
 
 use super::MetricKind;
 use crate::exposition::escaped_label;
@@ -21,8 +22,8 @@ pub(crate) fn describe_metrics() {
     );
 }
 
-/// What a metric is. Two families of the same definition can stand for each other.
-#[derive(Clone, Debug, PartialEq)]
+/// What a metric is. Counts of the same definition can go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Definition {
     pub name: String,
     pub kind: MetricKind,
@@ -34,26 +35,36 @@ pub(super) struct Definition {
     pub source: String,
 }
 
-/// A metric and its series.
+impl Definition {
+    /// A histogram has one more than bounds, for what is beyond them all.
+    fn buckets_of_a_series(&self) -> usize {
+        if self.kind == MetricKind::Histogram { self.buckets.len() + 1 } else { 0 }
+    }
+
+    /// True for series of this metric's shape.
+    pub fn fits(&self, counts: &Counts) -> bool {
+        counts.values().all(|series| series.buckets.len() == self.buckets_of_a_series())
+    }
+}
+
+/// A metric, and the series that whoever scrapes sees of it.
 pub(crate) struct Family {
     definition: Definition,
-    series: Mutex<HashMap<Vec<u8>, Series>>,
+    shown: Mutex<Arc<Counts>>,
     other: Counter,
     ignored: Counter,
 }
 
+/// The series of a metric by their labels' values, each with [`Family::LABEL_END`] behind it.
+pub(super) type Counts = HashMap<Vec<u8>, Series>;
+
 /// One series.
-struct Series {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Series {
     /// A counter's or gauge's value, or the sum of a histogram.
     value: f64,
     /// A histogram's observations by bucket, the last beyond all bounds; not yet cumulative.
     buckets: Vec<u64>,
-}
-
-/// The series while a delivery is counted.
-pub(super) struct Open<'a> {
-    family: &'a Family,
-    series: MutexGuard<'a, HashMap<Vec<u8>, Series>>,
 }
 
 impl Family {
@@ -66,16 +77,16 @@ impl Family {
             other: counter!("weir_prometheus_other_records_total", &labels),
             ignored: counter!("weir_prometheus_ignored_records_total", &labels),
             definition,
-            series: Mutex::default(),
+            shown: Mutex::default(),
         }
+    }
+
+    pub(super) fn definition(&self) -> &Definition {
+        &self.definition
     }
 
     pub fn name(&self) -> &str {
         &self.definition.name
-    }
-
-    pub fn is_defined_as(&self, other: &Family) -> bool {
-        self.definition == other.definition
     }
 
     /// The names of its lines: no two families may share one.
@@ -96,19 +107,47 @@ impl Family {
         self.ignored.increment(1);
     }
 
-    pub(super) fn open(&self) -> Open<'_> {
-        Open { family: self, series: self.lock() }
+    /// Counts a value in the series of these labels' values, or in the one for all that are too many.
+    pub(super) fn count(&self, counts: &mut Counts, key: &[u8], value: f64) {
+        if let Some(series) = counts.get_mut(key) {
+            return self.add(series, value);
+        }
+        let mut key = key.to_vec();
+        if counts.len() >= self.definition.max_series {
+            self.other.increment(1);
+            key.clear();
+            for _ in &self.definition.labels {
+                key.extend_from_slice(b"other");
+                key.push(Family::LABEL_END);
+            }
+        }
+        let fresh = Series { value: 0.0, buckets: vec![0; self.definition.buckets_of_a_series()] };
+        self.add(counts.entry(key).or_insert(fresh), value);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Series>> {
-        // Every change is whole, so what a panic left is usable.
-        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    fn add(&self, series: &mut Series, value: f64) {
+        match self.definition.kind {
+            MetricKind::Gauge => series.value = value,
+            MetricKind::Counter => series.value += value,
+            MetricKind::Histogram => {
+                series.value += value;
+                // The first bound that is not below the value; the place behind the last is +Inf's.
+                let bucket = self.definition.buckets.partition_point(|bound| *bound < value);
+                series.buckets[bucket] += 1;
+            }
+        }
+    }
+
+    /// From now on these are what is seen.
+    pub(super) fn show(&self, counts: Arc<Counts>) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 
     /// Appends the family's text; nothing while it has no series.
     pub fn render(&self, out: &mut String) {
-        let series = self.lock();
-        if series.is_empty() {
+        // A clone, so that no sink waits for a slow reader.
+        let counts = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if counts.is_empty() {
             return;
         }
         let Definition { name, kind, help, .. } = &self.definition;
@@ -120,7 +159,7 @@ impl Family {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         // Writing to a String can't fail.
         _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind_name}");
-        for (key, series) in series.iter() {
+        for (key, series) in counts.iter() {
             let labels = self.labels(key);
             match kind {
                 MetricKind::Counter | MetricKind::Gauge => push_line(out, name, "", &labels, None, series.value),
@@ -162,44 +201,4 @@ fn push_line(out: &mut String, name: &str, ending: &str, labels: &str, bound: Op
         None => {}
     }
     _ = writeln!(out, " {value}");
-}
-
-impl Open<'_> {
-    /// Counts a value in the series of these labels' values, or in the one for all that are too many.
-    pub fn add(&mut self, key: &[u8], value: f64) {
-        let definition = &self.family.definition;
-        if !self.series.contains_key(key) {
-            let mut key = key.to_vec();
-            if self.series.len() >= definition.max_series {
-                self.family.other.increment(1);
-                key.clear();
-                for _ in &definition.labels {
-                    key.extend_from_slice(b"other");
-                    key.push(Family::LABEL_END);
-                }
-            }
-            let buckets = match definition.kind {
-                MetricKind::Histogram => vec![0; definition.buckets.len() + 1],
-                MetricKind::Counter | MetricKind::Gauge => Vec::new(),
-            };
-            let series = self.series.entry(key).or_insert(Series { value: 0.0, buckets });
-            return count(definition, series, value);
-        }
-        if let Some(series) = self.series.get_mut(key) {
-            count(definition, series, value);
-        }
-    }
-}
-
-fn count(definition: &Definition, series: &mut Series, value: f64) {
-    match definition.kind {
-        MetricKind::Gauge => series.value = value,
-        MetricKind::Counter => series.value += value,
-        MetricKind::Histogram => {
-            series.value += value;
-            // The first bound that is not below the value; the place behind the last is +Inf's.
-            let bucket = definition.buckets.partition_point(|bound| *bound < value);
-            series.buckets[bucket] += 1;
-        }
-    }
 }

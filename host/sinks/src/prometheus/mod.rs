@@ -5,16 +5,19 @@
 //! | `mod.rs` | options, the sink |
 //! | `rule.rs` | what a rule applies to, and whether it makes a metric that Prometheus reads |
 //! | `family.rs` | the series of one metric: counted, bounded, written |
+//! | `ledger.rs` | the file that keeps the counts, and how far the journal is counted in them |
 //!
-//! Guarantee: best effort, as far as metrics go. Counts live in memory and begin at zero when Weir starts, which
-//! Prometheus knows of counters and histograms (`rate` and `increase` see through it). While Weir runs each record counts
-//! once, also through a reload that leaves the rule as it is. After `kill -9`, records of the last second or so may count
-//! in both lives, and those that waited while Weir was down count when it is back, not when they happened.
+//! Guarantee: each record counts exactly once. The counts and the position that they are of are one file, replaced as a
+//! whole once a second while something is counted; after a crash both are where they were, and the journal has the rest.
+//! **What is shown is what is in the file**: so no count that Prometheus has seen is ever taken back, which it would
+//! take for a counter that began anew, and add once more. A rule that is changed begins at zero; records that waited
+//! while Weir was down count when it is back, not when they happened.
 //!
 //! Bounded: a rule makes at most `max_series` series; records that would make more count in one whose labels are all
 //! `other`, and `weir_prometheus_other_records_total` says how many did. So no sender fills the memory.
 
 mod family;
+mod ledger;
 mod rule;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -24,9 +27,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::family::{Family, describe_metrics};
+use self::ledger::{Ledger, LedgerError};
 use self::rule::Rule;
 use crate::exposition::Exposition;
 use crate::limits;
@@ -37,7 +41,7 @@ use crate::sink::{Delivered, Selected, Sink, SinkError};
 pub(crate) const KIND: Kind = Kind {
     name: "prometheus",
     summary: "counts records, and the numbers in them, as metrics on Weir's own /metrics for Prometheus",
-    guarantee: Guarantee::BestEffort,
+    guarantee: Guarantee::ExactlyOnce,
     reach: crate::registry::Reach::Router,
     example: r#"[sink.numbers]
 type = "prometheus"
@@ -111,7 +115,7 @@ pub struct RuleOptions {
 }
 
 /// What a metric is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum MetricKind {
@@ -187,6 +191,9 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         name: name.into(),
         rules,
         exposition: context.exposition.clone(),
+        ledger: Ledger::of_sink(name, context),
+        counted: None,
+        kept: None,
         scratch: Vec::new(),
     }))
 }
@@ -195,28 +202,77 @@ struct PrometheusSink {
     name: String,
     rules: Vec<Rule>,
     exposition: Exposition,
+    ledger: Ledger,
+    /// The last frame that is counted; none yet: up to the journal's cursor.
+    counted: Option<u64>,
+    /// The same in the ledger.
+    kept: Option<u64>,
     scratch: Vec<u8>,
+}
+
+impl PrometheusSink {
+    fn take(&mut self, batches: &[Selected]) {
+        for rule in &mut self.rules {
+            rule.take(batches, &mut self.scratch);
+        }
+    }
+
+    /// Keeps what is counted, and shows it.
+    fn keep(&mut self) -> Result<(), SinkError> {
+        let counts = self.rules.iter().map(|rule| (rule.family.definition(), &*rule.counts));
+        self.ledger.write(self.counted, counts).map_err(|error| self.failed(&error))?;
+        self.kept = self.counted;
+        self.show();
+        Ok(())
+    }
+
+    fn show(&self) {
+        for rule in &self.rules {
+            rule.family.show(rule.counts.clone());
+        }
+    }
+
+    fn failed(&self, error: &LedgerError) -> SinkError {
+        let text = format!("sink `{}`: {error}", self.name);
+        match error {
+            LedgerError::Disk(_) => SinkError::Retry(text),
+            LedgerError::Unreadable { .. } => SinkError::Fatal(text),
+        }
+    }
 }
 
 #[async_trait]
 impl Sink for PrometheusSink {
-    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
-        for rule in &mut self.rules {
+    async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError> {
+        for rule in &self.rules {
             let claimed = self.exposition.claim(&self.name, rule.family.clone());
-            rule.family = claimed.map_err(|error| SinkError::Fatal(format!("sink `{}`: {error}", self.name)))?;
+            claimed.map_err(|error| SinkError::Fatal(format!("sink `{}`: {error}", self.name)))?;
         }
-        Ok(None)
+        let mut page = self.ledger.read().map_err(|error| self.failed(&error))?;
+        for rule in &mut self.rules {
+            rule.counts = Arc::new(page.take(rule.family.definition()).unwrap_or_default());
+        }
+        // Beyond the journal's end there is nothing that could be counted of this journal: see `Sink::start`.
+        self.counted = page.sequence.map(|sequence| sequence.min(last_sequence));
+        self.kept = self.counted;
+        self.show();
+        Ok(page.sequence)
     }
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        for rule in &self.rules {
-            rule.take(batches, &mut self.scratch);
-        }
+        self.take(batches);
+        self.counted = batches.last().map(|frame| frame.sequence).max(self.counted);
+        Ok(Delivered { rejected: Vec::new(), durable: Some(self.kept.unwrap_or(0)) })
+    }
+
+    async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        self.take(batches);
+        self.keep()?;
         Ok(Delivered::default())
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {
-        Ok(())
+        self.keep()
     }
 }
 
@@ -227,6 +283,3 @@ impl Drop for PrometheusSink {
         }
     }
 }
-
-/// A rule's family, shared with whoever renders it.
-type SharedFamily = Arc<Family>;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use weir_record::{Level, Record, Value};
 
-use super::family::{Definition, Family};
-use super::{MetricKind, RuleOptions, Scalar, SharedFamily, Wanted};
+use super::family::{Counts, Definition, Family};
+use super::{MetricKind, RuleOptions, Scalar, Wanted};
 use crate::limits;
 use crate::sink::Selected;
 use crate::text::push_value;
@@ -19,13 +19,14 @@ pub(super) struct Rule {
     scale: f64,
     /// The paths of the labels' values, in the order of the family's labels.
     label_paths: Vec<String>,
-    pub family: SharedFamily,
+    pub family: Arc<Family>,
+    /// What was counted so far; also the family's, once that may show it.
+    pub counts: Arc<Counts>,
 }
 
 impl Rule {
     /// Takes what the rule applies to.
-    pub fn take(&self, batches: &[Selected], scratch: &mut Vec<u8>) {
-        let mut series = self.family.open();
+    pub fn take(&mut self, batches: &[Selected], scratch: &mut Vec<u8>) {
         for (_, record) in batches.iter().flat_map(Selected::iter) {
             if !self.applies_to(record) {
                 continue;
@@ -48,7 +49,7 @@ impl Rule {
             for path in &self.label_paths {
                 push_label_value(record.get(path), scratch);
             }
-            series.add(scratch, value);
+            self.family.count(Arc::make_mut(&mut self.counts), scratch, value);
         }
     }
 
@@ -142,6 +143,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
         scale: options.scale.unwrap_or(1.0),
         label_paths: options.labels.into_values().collect(),
         family: Arc::new(Family::new(sink, definition)),
+        counts: Arc::default(),
     })
 }
 

@@ -33,8 +33,7 @@ impl Place for Metrics {
     }
 
     fn held(&self) -> Vec<u64> {
-        let text = self.exposition.render_all();
-        promtool(&text);
+        let text = kept("sut", self.options(), &self.context());
         let mut held = Vec::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let (labels, count) = line.rsplit_once(' ').expect("a value");
@@ -45,6 +44,15 @@ impl Place for Metrics {
         held.sort_unstable();
         held
     }
+}
+
+/// What a sink that has ended kept, as the next run would show it.
+pub(crate) fn kept(name: &str, options: Value, context: &BuildContext) -> String {
+    let mut sink = build(name, options, context).expect("builds");
+    futures::executor::block_on(sink.start(0)).expect("starts");
+    let text = context.exposition.render();
+    promtool(&text);
+    text
 }
 
 fn promtool(text: &str) {
@@ -77,9 +85,11 @@ async fn started(context: &BuildContext, name: &str, rules: Value) -> Result<Box
 
 /// What these rules make of these records, line by line, sorted.
 async fn made(rules: Value, records: &str) -> Vec<String> {
-    let context = BuildContext::default();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let context = context_in(folder.path());
     let mut sink = started(&context, "numbers", rules).await.expect("starts");
     sink.deliver(&[frame(1, batch(records))]).await.expect("takes them");
+    sink.flush().await.expect("keeps them");
     let text = context.exposition.render();
     promtool(&text);
     let mut lines: Vec<String> = text.lines().filter(|line| !line.starts_with('#')).map(String::from).collect();
@@ -159,29 +169,131 @@ async fn a_rule_makes_no_more_series_than_it_may_and_loses_no_count() {
     assert_eq!(sum, 50);
 }
 
+/// Delivers the records, which are 6, as one frame.
+async fn take(sink: &mut Box<dyn Sink>, sequence: u64) {
+    sink.deliver(&[frame(sequence, batch(RECORDS))]).await.expect("takes them");
+}
+
 #[tokio::test]
-async fn a_sink_that_comes_back_counts_on_one_that_has_ended_is_not_shown_and_none_takes_anothers_name() {
-    let context = BuildContext::default();
+async fn what_is_shown_is_kept_and_a_sink_that_comes_back_counts_on_from_there() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let context = context_in(folder.path());
+    let a = json!({ "name": "a_total", "type": "counter" });
+    let b = json!({ "name": "b_seconds", "type": "histogram", "value": "context.ms", "buckets": [1, 10] });
+    let build = |rules: &Value| build("one", json!({ "rule": rules }), &context).expect("builds");
+    let count = |name: &str| {
+        let text = context.exposition.render();
+        text.lines().find_map(|line| line.strip_prefix(name)).map(|count| count.trim().parse::<u64>().expect("a count"))
+    };
+    let both = json!([a, b]);
+    let mut sink = build(&both);
+    assert_eq!(sink.start(9).await, Ok(None), "nothing is counted yet");
+    take(&mut sink, 1).await;
+    assert_eq!(context.exposition.render(), "", "not while a crash could take it back");
+    sink.flush().await.expect("keeps them");
+    assert_eq!((count("a_total"), count("b_seconds_count")), (Some(6), Some(4)));
+    take(&mut sink, 2).await;
+    drop(sink);
+    assert_eq!(context.exposition.render(), "", "one that has ended is not shown");
+
+    let mut sink = build(&both);
+    assert_eq!(sink.start(9).await, Ok(Some(1)), "the second frame comes again");
+    assert_eq!(count("a_total"), Some(6));
+    take(&mut sink, 2).await;
+    sink.flush().await.expect("keeps them");
+    assert_eq!((count("a_total"), count("b_seconds_count")), (Some(12), Some(8)));
+    drop(sink);
+
+    let other = json!([a, { "name": "b_seconds", "type": "histogram", "value": "context.ms", "buckets": [1, 20] }]);
+    let mut sink = build(&other);
+    assert_eq!(sink.start(9).await, Ok(Some(2)));
+    take(&mut sink, 3).await;
+    sink.flush().await.expect("keeps them");
+    assert_eq!((count("a_total"), count("b_seconds_count")), (Some(18), Some(4)), "a changed rule begins anew");
+}
+
+#[tokio::test]
+async fn no_sink_takes_the_name_of_anothers_metric() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let context = context_in(folder.path());
     let rules = json!([{ "name": "a_total", "type": "counter" }]);
-    let mut sink = started(&context, "one", rules.clone()).await.expect("starts");
-    assert_eq!(context.exposition.render(), "", "no series yet");
-    sink.deliver(&[frame(1, batch(RECORDS))]).await.expect("takes them");
+    let one = started(&context, "one", rules.clone()).await.expect("starts");
     let error = started(&context, "two", rules.clone()).await.map(drop).expect_err("taken");
     assert!(error.to_string().contains("`a_total`") && error.to_string().contains("`one`"), "{error}");
-    // As at a reload, where the new one may start before the old one is gone.
-    let mut again = started(&context, "one", rules.clone()).await.expect("its own");
-    again.deliver(&[frame(2, batch(RECORDS))]).await.expect("takes them");
+    drop(one);
+    started(&context, "two", rules).await.expect("nobody's now");
+}
+
+#[tokio::test]
+async fn frames_of_another_journal_or_of_one_that_lost_its_end_are_not_taken_for_those_that_are_counted() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let context = context_in(folder.path());
+    let rules = json!([{ "name": "a_total", "type": "counter" }]);
+    let mut sink = started(&context, "one", rules.clone()).await.expect("starts");
+    take(&mut sink, 8).await;
+    sink.flush().await.expect("keeps them");
+    drop(sink);
+    let build = |context: &BuildContext| build("one", json!({ "rule": rules }), context).expect("builds");
+    let mut sink = build(&context);
+    assert_eq!(sink.start(5).await, Ok(Some(8)), "the runner sees that the journal is behind");
+    take(&mut sink, 6).await;
+    sink.flush().await.expect("keeps them");
+    drop(sink);
+    let mut sink = build(&context);
+    assert_eq!(sink.start(9).await, Ok(Some(6)));
+    drop(sink);
+    let other = BuildContext { journal_id: "other".into(), ..context.clone() };
+    let mut sink = build(&other);
+    assert_eq!(sink.start(9).await, Ok(None));
+    assert!(context.exposition.render().ends_with("a_total 12\n"), "the counts go on");
+}
+
+#[tokio::test]
+async fn what_the_disk_refuses_is_not_shown_and_is_counted_once_when_it_takes_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let context = context_in(folder.path());
+    let mut sink = started(&context, "one", json!([{ "name": "a_total", "type": "counter" }])).await.expect("starts");
+    take(&mut sink, 1).await;
+    sink.flush().await.expect("keeps them");
+    let (place, away) = (folder.path().join("data/sinks"), folder.path().join("away"));
+    std::fs::rename(&place, &away).expect("moves");
+    std::fs::write(&place, "no folder").expect("writes");
+    take(&mut sink, 2).await;
+    let error = sink.flush().await.expect_err("there is no folder");
+    assert!(error.is_temporary() && error.to_string().contains("data/sinks"), "{error}");
+    assert!(context.exposition.render().ends_with("a_total 6\n"));
+    std::fs::remove_file(&place).expect("removes");
+    std::fs::rename(&away, &place).expect("moves");
+    assert_eq!(sink.start(2).await, Ok(Some(1)));
+    take(&mut sink, 2).await;
+    sink.flush().await.expect("keeps them");
     assert!(context.exposition.render().ends_with("a_total 12\n"));
-    drop((sink, again));
-    assert_eq!(context.exposition.render(), "");
-    let mut third = started(&context, "one", rules).await.expect("starts");
-    third.deliver(&[frame(3, batch(RECORDS))]).await.expect("takes them");
-    assert!(context.exposition.render().ends_with("a_total 18\n"));
-    let other = json!([{ "name": "a_total", "type": "counter", "when": { "source": "shop" } }]);
-    let mut fourth = started(&context, "one", other).await.expect("starts");
-    drop(third);
-    fourth.deliver(&[frame(4, batch(RECORDS))]).await.expect("takes them");
-    assert!(context.exposition.render().ends_with("a_total 3\n"), "another rule begins anew");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_never_counted_on_and_the_error_says_what_to_do() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let context = context_in(folder.path());
+    let rules = json!([{ "name": "took", "type": "histogram", "value": "context.ms", "labels": { "s": "source" } }]);
+    let mut sink = started(&context, "one", rules.clone()).await.expect("starts");
+    take(&mut sink, 1).await;
+    sink.flush().await.expect("keeps them");
+    let place = folder.path().join("data/sinks/one.counts");
+    let whole = std::fs::read(&place).expect("there");
+    for length in 0..whole.len() {
+        std::fs::write(&place, &whole[..length]).expect("writes");
+        let error = sink.start(1).await.expect_err("cut");
+        assert!(matches!(error, SinkError::Fatal(_)) && error.to_string().contains("move the file away"), "{error}");
+    }
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x15;
+        std::fs::write(&place, bytes).expect("writes");
+        // Whatever it makes of it, it goes on or says why not.
+        if sink.start(1).await.is_ok() {
+            take(&mut sink, 2).await;
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The few things a file sink does to the disk, each with an error that names the thing and the place. Tests cut the
+//! The few things that sinks do to the disk, each with an error that names the thing and the place. Tests cut the
 //! power before any one of them.
 
 use std::fs::{self, File, OpenOptions};
