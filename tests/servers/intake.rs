@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::PATIENCE;
+pub use super::vendors::API_KEY;
+use super::vendors::{self, WEBHOOK};
+
 /// Whose limits are enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -29,12 +33,8 @@ pub enum Kind {
     FastSlack,
 }
 
-/// The key that the Datadog intake knows.
-pub const API_KEY: &str = "0123456789abcdef0123456789abcdef";
 /// The longest body that [`Kind::SmallHttp`] takes.
 pub const SMALL_BODY: usize = 4 << 10;
-/// The path of the Slack webhook; whoever knows it may post.
-pub const WEBHOOK: &str = "/services/T0/B0/SECRET";
 
 /// How a request is answered, in the place of taking it as usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Intake {
     /// Listens again after `stop`, on the same port.
     pub fn again(&mut self) {
         assert!(self.listening.is_none(), "the intake listens already");
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).expect("the port is free");
+        let listener = bind(self.port);
         self.port = listener.local_addr().expect("an address").port();
         self.shared.stopping.store(false, Ordering::SeqCst);
         let shared = self.shared.clone();
@@ -213,6 +213,18 @@ impl Intake {
 impl Drop for Intake {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A client may have the port for a moment, as its own end of a connection.
+fn bind(port: u16) -> TcpListener {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => return listener,
+            Err(error) => assert!(Instant::now() < deadline, "port {port}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -332,8 +344,8 @@ fn take(shared: &Shared, path: String, headers: Vec<(String, String)>, sent: &[u
             Kind::Http if request.body.len() > 64 << 20 => Err((413, "too large".into())),
             Kind::SmallHttp if request.body.len() > SMALL_BODY => Err((413, "too large".into())),
             Kind::Http | Kind::SmallHttp => Ok((200, "{}")),
-            Kind::Datadog => judge_datadog(&request),
-            Kind::Slack | Kind::FastSlack => judge_slack(&request),
+            Kind::Datadog => vendors::datadog(&request),
+            Kind::Slack | Kind::FastSlack => vendors::slack(&request),
         }
     });
     let mut held = lock(&shared.held);
@@ -352,8 +364,6 @@ fn take(shared: &Shared, path: String, headers: Vec<(String, String)>, sent: &[u
     }
 }
 
-type Judged = Result<(u16, &'static str), (u16, String)>;
-
 fn decompressed(encoding: Option<&str>, sent: &[u8]) -> Result<Vec<u8>, (u16, String)> {
     let bad = |error: io::Error| (400, format!("can't decompress: {error}"));
     match encoding {
@@ -366,87 +376,4 @@ fn decompressed(encoding: Option<&str>, sent: &[u8]) -> Result<Vec<u8>, (u16, St
         Some("zstd") => zstd::decode_all(sent).map_err(bad),
         Some(other) => Err((415, format!("unknown encoding {other}"))),
     }
-}
-
-fn judge_datadog(request: &Request) -> Judged {
-    let refuse = |status: u16, reason: &str| Err((status, reason.to_string()));
-    if request.path != "/api/v2/logs" {
-        return refuse(404, "not found");
-    }
-    if request.header("dd-api-key") != Some(API_KEY) {
-        return refuse(
-            403,
-            "{\"errors\":[{\"status\":\"403\",\"title\":\"Forbidden\",\"detail\":\"API key is invalid\"}]}",
-        );
-    }
-    if request.header("content-type") != Some("application/json") {
-        return refuse(415, "unsupported media type");
-    }
-    if request.body.len() > 5_000_000 {
-        return refuse(413, "payload too large");
-    }
-    let entries: Vec<Value> = match serde_json::from_slice(&request.body) {
-        Ok(entries) => entries,
-        Err(error) => return Err((400, format!("invalid JSON: {error}"))),
-    };
-    if entries.len() > 1000 {
-        return refuse(413, "more than 1000 entries");
-    }
-    for entry in entries {
-        if entry.to_string().len() > 1_000_000 {
-            return refuse(413, "an entry of more than 1 MB");
-        }
-        let Value::Object(map) = entry else { return refuse(400, "an entry is no object") };
-        for key in ["message", "ddsource", "service", "status"] {
-            if !map.get(key).is_some_and(Value::is_string) {
-                return Err((400, format!("an entry without `{key}`")));
-            }
-        }
-        const NAMES: [&str; 9] =
-            ["emergency", "alert", "critical", "error", "warning", "notice", "info", "debug", "ok"];
-        if !NAMES.contains(&map["status"].as_str().unwrap_or_default()) {
-            return Err((400, format!("status {} is none of Datadog's", map["status"])));
-        }
-    }
-    Ok((202, "{}"))
-}
-
-fn judge_slack(request: &Request) -> Judged {
-    let refuse = |status: u16, reason: &str| Err((status, reason.to_string()));
-    if request.path != WEBHOOK {
-        return refuse(404, "no_service");
-    }
-    let Ok(message) = serde_json::from_slice::<Value>(&request.body) else { return refuse(400, "invalid_payload") };
-    let characters = |value: &Value| value.as_str().map_or(0, |text| text.encode_utf16().count());
-    let text = characters(&message["text"]);
-    if text == 0 || text > 40_000 {
-        return refuse(400, "no_text");
-    }
-    let blocks = message["blocks"].as_array().cloned().unwrap_or_default();
-    if blocks.is_empty() || blocks.len() > 50 {
-        return refuse(400, "invalid_blocks");
-    }
-    for block in &blocks {
-        let (texts, most): (Vec<&Value>, usize) = match block["type"].as_str() {
-            Some("header") => (vec![&block["text"]["text"]], 150),
-            Some("section") => (vec![&block["text"]["text"]], 3000),
-            Some("context") => {
-                let elements = block["elements"].as_array().map(Vec::as_slice).unwrap_or_default();
-                if elements.is_empty() || elements.len() > 10 {
-                    return refuse(400, "invalid_blocks");
-                }
-                (elements.iter().map(|element| &element["text"]).collect(), 3000)
-            }
-            _ => return refuse(400, "invalid_blocks"),
-        };
-        if texts.iter().any(|text| !(1..=most).contains(&characters(text))) {
-            return refuse(400, "invalid_blocks");
-        }
-        let raw: String = texts.iter().filter_map(|text| text.as_str()).collect();
-        // What a log says must not call the whole channel.
-        if raw.contains("<!channel>") || raw.contains("<!here>") || raw.contains("<@") {
-            return refuse(400, "a mention out of a log");
-        }
-    }
-    Ok((200, "ok"))
 }

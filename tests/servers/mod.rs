@@ -9,6 +9,7 @@ pub mod influx;
 pub mod intake;
 pub mod nats;
 pub mod postgres;
+pub mod vendors;
 pub mod victoria;
 
 use std::io::{Read, Write};

@@ -41,13 +41,13 @@
 //! | module | what it is for |
 //! |---|---|
 //! | `options` | the options and their check |
-//! | `hash` | from a record to a number |
+//! | `key` | what decides about a record |
 //! | `limits` | every bound |
 //!
 //! It keeps no state, so every worker has its own. Keeping a trace because of
 //! what happens later in it needs to remember: that is the filter `traces`.
 
-mod hash;
+mod key;
 mod limits;
 mod options;
 #[cfg(test)]
@@ -55,6 +55,7 @@ mod tests;
 
 use std::collections::HashMap;
 
+use weir_guest::hash::hash;
 use weir_guest::{Description, Edit, Filter, Level, Path, Record, Value, Verdict};
 
 pub use options::{KeepLevel, Options};
@@ -118,8 +119,8 @@ impl Filter for Sample {
             return Verdict::Keep;
         }
         let share = self.share_of(record);
-        let decides = if hash::key(&self.hash, record, &mut self.key) { &self.key } else { record.as_bytes() };
-        if u128::from(hash::hash(decides)) >= share.below {
+        let decides = if key::write_key(&self.hash, record, &mut self.key) { &self.key } else { record.as_bytes() };
+        if u128::from(hash(decides)) >= share.below {
             return Verdict::Drop;
         }
         if let Some(path) = &self.weight

@@ -55,11 +55,9 @@
 //! |---|---|
 //! | `options` | the options and their check |
 //! | `held` | traces that wait, and those that were decided |
-//! | `hash` | from an id to a number |
 //! | `state` | what the next version of the filter is given |
 //! | `limits` | every bound |
 
-mod hash;
 mod held;
 mod limits;
 mod options;
@@ -67,11 +65,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use weir_guest::hash::hash;
 use weir_guest::{
     Description, Edit, Encode, Filter, Level, NewRecord, Path, Record, StatefulFilter, Value, Verdict, host,
 };
 
-use hash::hash;
 use held::{Decided, Due, Held};
 use limits::MAX_ID_BYTES;
 use options::{Slow, WithoutId};

@@ -63,6 +63,7 @@
 //! | [`encode`] | values written as MessagePack |
 //! | [`output`](Output) | the verdicts about a batch |
 //! | [`host`] | log, counters, time and the key-value store |
+//! | [`hash`] | the same number for the same bytes, everywhere |
 //! | [`time`] | times as people read them |
 //! | [`testing`] | running a filter natively |
 
@@ -80,6 +81,7 @@ mod fake;
 mod filter;
 #[doc(hidden)]
 pub mod guest;
+pub mod hash;
 pub mod host;
 mod level;
 mod new_record;

@@ -26,7 +26,7 @@ impl DiskError {
         let hint = match source.kind() {
             io::ErrorKind::PermissionDenied => "; give weir write access or change the path",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "; free room, or set `retention` or `rotate_keep`"
+                "; free room; a file sink's `retention` and `rotate_keep` bound what it keeps"
             }
             io::ErrorKind::ReadOnlyFilesystem => "; mount it writable or change the path",
             _ => "",

@@ -35,6 +35,7 @@ const FILES: &[File] = &[
     file!("weir-guest/src/fake.rs" = "guest-sdk/rust/src/fake.rs"),
     file!("weir-guest/src/filter.rs" = "guest-sdk/rust/src/filter.rs"),
     file!("weir-guest/src/guest.rs" = "guest-sdk/rust/src/guest.rs"),
+    file!("weir-guest/src/hash.rs" = "guest-sdk/rust/src/hash.rs"),
     file!("weir-guest/src/host.rs" = "guest-sdk/rust/src/host.rs"),
     file!("weir-guest/src/level.rs" = "guest-sdk/rust/src/level.rs"),
     file!("weir-guest/src/new_record.rs" = "guest-sdk/rust/src/new_record.rs"),
