@@ -13,8 +13,8 @@ use crate::limits;
 use crate::sink::{Position, SinkError};
 use crate::text::{Rest, is_head};
 
-/// Rows in one statement; what is left over takes the next smaller size.
-const SIZES: [usize; 4] = [limits::INSERT_ROWS, 64, 8, 1];
+/// Rows in one statement; what is left over takes the next smaller sizes, so that few statements make up any number.
+const SIZES: [usize; 9] = [limits::INSERT_ROWS, 128, 64, 32, 16, 8, 4, 2, 1];
 const LEVELS: [Level; 6] = [Level::Trace, Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
 
 /// Gathers rows and writes them.
