@@ -27,7 +27,6 @@ pub(crate) fn describe_metrics() {
 pub(super) struct Definition {
     pub name: String,
     pub kind: MetricKind,
-    pub help: String,
     pub labels: Vec<String>,
     pub buckets: Vec<f64>,
     pub max_series: usize,
@@ -50,6 +49,7 @@ impl Definition {
 /// A metric, and the series that whoever scrapes sees of it.
 pub(crate) struct Family {
     definition: Definition,
+    help: String,
     shown: Mutex<Arc<Counts>>,
     other: Counter,
     ignored: Counter,
@@ -71,12 +71,13 @@ impl Family {
     /// Ends each label's value in a series' key.
     pub(super) const LABEL_END: u8 = 0xff;
 
-    pub(super) fn new(sink: &str, definition: Definition) -> Family {
+    pub(super) fn new(sink: &str, definition: Definition, help: String) -> Family {
         let labels = [("sink", sink.to_string()), ("metric", definition.name.clone())];
         Family {
             other: counter!("weir_prometheus_other_records_total", &labels),
             ignored: counter!("weir_prometheus_ignored_records_total", &labels),
             definition,
+            help,
             shown: Mutex::default(),
         }
     }
@@ -150,13 +151,13 @@ impl Family {
         if counts.is_empty() {
             return;
         }
-        let Definition { name, kind, help, .. } = &self.definition;
+        let Definition { name, kind, .. } = &self.definition;
         let kind_name = match kind {
             MetricKind::Counter => "counter",
             MetricKind::Gauge => "gauge",
             MetricKind::Histogram => "histogram",
         };
-        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+        let help = self.help.replace('\\', "\\\\").replace('\n', "\\n");
         // Writing to a String can't fail.
         _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind_name}");
         for (key, series) in counts.iter() {

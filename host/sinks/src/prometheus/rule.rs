@@ -124,10 +124,10 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
             refuse(&format!("`at_least` is `{text}`; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"))
         })?),
     };
+    let help = options.help.unwrap_or_else(|| format!("Made of log records by sink {sink}"));
     let definition = Definition {
         name: options.name,
         kind: options.kind,
-        help: options.help.unwrap_or_else(|| format!("Made of log records by sink {sink}")),
         labels: options.labels.keys().cloned().collect(),
         buckets,
         max_series: options.max_series,
@@ -142,7 +142,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
         value: options.value,
         scale: options.scale.unwrap_or(1.0),
         label_paths: options.labels.into_values().collect(),
-        family: Arc::new(Family::new(sink, definition)),
+        family: Arc::new(Family::new(sink, definition, help)),
         counts: Arc::default(),
     })
 }

@@ -204,6 +204,7 @@ async fn what_is_shown_is_kept_and_a_sink_that_comes_back_counts_on_from_there()
     assert_eq!((count("a_total"), count("b_seconds_count")), (Some(12), Some(8)));
     drop(sink);
 
+    let a = json!({ "name": "a_total", "type": "counter", "help": "said better" });
     let other = json!([a, { "name": "b_seconds", "type": "histogram", "value": "context.ms", "buckets": [1, 20] }]);
     let mut sink = build(&other);
     assert_eq!(sink.start(9).await, Ok(Some(2)));
