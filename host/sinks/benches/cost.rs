@@ -120,7 +120,7 @@ fn built(name: &str, options: Value, folder: &Path) -> Box<dyn Sink> {
 /// Delivers everything, `bytes` of payload and as many records as the sink wants a delivery at most, but at least a
 /// frame.
 fn deliver(name: &str, options: &Value, frames: &[Selected], bytes: usize, rounds: usize) -> Cost {
-    let folder = tempfile::tempdir_in(".").expect("a folder on a disk");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut sink = built(name, options.clone(), folder.path());
     let most = sink.batching().records;
@@ -150,7 +150,7 @@ fn plain_write(frames: &[Selected]) -> Cost {
         write_json(record, &mut lines);
         lines.push(b'\n');
     }
-    let folder = tempfile::tempdir_in(".").expect("a folder on a disk");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");
     let mut file = File::create(folder.path().join("out")).expect("a file");
     measured(RECORDS * CHEAP_ROUNDS, || {
         for _ in 0..CHEAP_ROUNDS {
@@ -184,7 +184,7 @@ fn children_us() -> f64 {
 
 /// The shell's `.import` into a database that a sink has made.
 fn import(frames: &[Selected]) -> Cost {
-    let folder = tempfile::tempdir_in(".").expect("a folder on a disk");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut sink = built("sqlite", json!({ "search": false }), folder.path());
     runtime.block_on(sink.start(u64::MAX)).expect("makes the tables");

@@ -51,7 +51,7 @@ pub struct Servers {
 
 impl Servers {
     pub fn start() -> Servers {
-        let folder = tempfile::tempdir_in(".").expect("a folder on a disk");
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");
         Servers { postgres: Postgres::start(), nats: Nats::start(folder.path()), _folder: folder }
     }
 

@@ -43,7 +43,7 @@ fn floor(server: &Nats, frames: &[Selected]) -> Cost {
 
 /// Floor and sink.
 pub fn measure(frames: &[Selected]) -> [(&'static str, Cost); 2] {
-    let folder = tempfile::tempdir_in(".").expect("a folder on a disk");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");
     let server = Nats::start(folder.path());
     let options = json!({ "url": server.url(), "stream": "LOGS", "create_stream": true });
     [("publish", floor(&server, frames)), ("nats", web::deliver("nats", &options, frames, 1))]

@@ -127,7 +127,7 @@ pub fn cases(server: &Server) -> Vec<(&'static str, &'static str, Value)> {
 
 /// One frame a delivery, as the runner hands them over.
 pub fn deliver(kind: &str, options: &Value, frames: &[Selected], rounds: usize) -> Cost {
-    let folder = tempfile::tempdir_in(".").expect("a folder");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut sink = built(kind, options.clone(), folder.path());
     runtime.block_on(sink.start(u64::MAX)).expect("starts");
