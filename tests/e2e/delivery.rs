@@ -10,9 +10,10 @@ use serde_json::Value;
 use super::clients::{Sender, curl, sqlite};
 use super::router::{Home, Router, eventually};
 use super::servers::influx::Influx;
-use super::servers::intake::{API_KEY, Intake, Kind};
+use super::servers::intake::{Intake, Kind};
 use super::servers::nats::Nats;
 use super::servers::postgres::Postgres;
+use super::servers::vendors::API_KEY;
 
 /// Blows in the run to a server, and then to the router.
 const ROUNDS: u32 = 20;

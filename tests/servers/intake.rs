@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::PATIENCE;
-pub use super::vendors::API_KEY;
 use super::vendors::{self, WEBHOOK};
 
 /// Whose limits are enforced.
@@ -25,7 +24,7 @@ pub enum Kind {
     Http,
     /// The same for bodies of at most [`SMALL_BODY`] bytes.
     SmallHttp,
-    /// Datadog's logs intake, version 2. The key is [`API_KEY`].
+    /// Datadog's logs intake, version 2. The key is [`vendors::API_KEY`].
     Datadog,
     /// A Slack webhook: at most a message a second.
     Slack,

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::registry::{BuildContext, kind};
 use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
-use crate::servers::intake::{API_KEY, Intake, Kind};
+use crate::servers::intake::{Intake, Kind};
+use crate::servers::vendors::API_KEY;
 use crate::testing::{Cell, Doomed, PATIENCE, append, eventually_blocking, journal, numbered, numbers};
 
 const FOLDER: &str = "WEIR_SINKS_POSTING_TEST_FOLDER";

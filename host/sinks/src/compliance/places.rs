@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::registry::BuildContext;
 use crate::servers::intake::{self, Intake};
+use crate::servers::vendors;
 use crate::testing::numbers;
 
 /// A place for one sink.
@@ -139,7 +140,7 @@ impl Place for Posts {
         let url = self.intake.url();
         match self.kind {
             intake::Kind::Http | intake::Kind::SmallHttp => json!({ "url": url }),
-            intake::Kind::Datadog => json!({ "url": url, "api_key": intake::API_KEY }),
+            intake::Kind::Datadog => json!({ "url": url, "api_key": vendors::API_KEY }),
             // So that every record is shown, none only counted.
             intake::Kind::Slack | intake::Kind::FastSlack => {
                 json!({ "url": url, "interval": "0s", "batch": 40, "groups": 40 })

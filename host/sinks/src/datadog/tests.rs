@@ -8,7 +8,8 @@ use weir_record::{Batch, Record, write};
 
 use super::*;
 use crate::runner::{Doors, RunnerOptions, spawn};
-use crate::servers::intake::{API_KEY, Intake, Kind as Intakes, Next};
+use crate::servers::intake::{Intake, Kind as Intakes, Next};
+use crate::servers::vendors::API_KEY;
 use crate::testing::{Cell, append, eventually, frame, journal, numbered, numbers, record, record_at};
 
 fn built(given: Value) -> Result<Box<dyn Sink>, String> {

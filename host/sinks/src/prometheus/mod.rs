@@ -105,7 +105,7 @@ pub struct RuleOptions {
     /// Labels, and the paths of their values.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// The upper bounds of a histogram's buckets, ascending.
+    /// The upper bounds of a histogram's buckets, ascending. Without it: 0.005 to 10, as Prometheus's own clients have.
     #[serde(default)]
     pub buckets: Option<Vec<f64>>,
     /// Most series; more are counted as one whose labels are `other`.

@@ -80,7 +80,7 @@ fn rows(out: &mut String, whole: &Value, prefix: &str, keys: &Value, skip: &[&st
         let text = one_line(property["description"].as_str().unwrap_or_default());
         let value = value_words(whole, property);
         _ = writeln!(out, "| `{prefix}{name}` | {value} | {default} | {text} |");
-        if let Some(table) = target(whole, property).filter(|table| table["properties"].is_object()) {
+        if let Some(table) = table_of(whole, property) {
             rows(out, whole, &format!("{prefix}{name}."), table, &[]);
         }
     }
@@ -90,6 +90,16 @@ fn rows(out: &mut String, whole: &Value, prefix: &str, keys: &Value, skip: &[&st
 fn target<'a>(whole: &'a Value, property: &'a Value) -> Option<&'a Value> {
     let target = property["$ref"].as_str().or(property["items"]["$ref"].as_str())?;
     whole.pointer(target.trim_start_matches('#'))
+}
+
+/// The keys of a table, or of the tables of a list, wherever the schema has put them.
+fn table_of<'a>(whole: &'a Value, property: &'a Value) -> Option<&'a Value> {
+    let property = target(whole, property).unwrap_or(property);
+    if property["properties"].is_object() {
+        return Some(property);
+    }
+    let choices = property["anyOf"].as_array().into_iter().flatten();
+    choices.chain(property.get("items")).find_map(|inner| table_of(whole, inner))
 }
 
 /// The kind of value in words.
