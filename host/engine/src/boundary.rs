@@ -16,8 +16,8 @@ use std::ops::Range;
 
 use weir_record::{Array, Batch, Map, Record, Value, write};
 
-use crate::paths::{Paths, push_key};
 use crate::holds::NOBODY;
+use crate::paths::{Paths, push_key};
 use crate::rewrite::Part;
 use crate::v1::HEAD;
 

@@ -147,15 +147,8 @@ impl Core {
                 name.strip_prefix(interface).is_some_and(|rest| rest.starts_with('#'))
             })
         };
-        let interfaces = [
-            v1::LIFECYCLE,
-            v2::LIFECYCLE,
-            v2::HOLDING,
-            v1::PACKED,
-            v1::PACKED_STATE,
-            v1::TYPED,
-            v1::TYPED_STATE,
-        ];
+        let interfaces =
+            [v1::LIFECYCLE, v2::LIFECYCLE, v2::HOLDING, v1::PACKED, v1::PACKED_STATE, v1::TYPED, v1::TYPED_STATE];
         let exported: Vec<&str> = interfaces.into_iter().filter(|interface| has(interface)).collect();
         let is_among = |wanted: &[&str]| wanted.iter().any(|interface| exported.contains(interface));
         if !is_among(&[v1::LIFECYCLE, v2::LIFECYCLE]) || !is_among(&[v2::HOLDING, v1::PACKED, v1::TYPED]) {

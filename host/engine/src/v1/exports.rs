@@ -41,12 +41,7 @@ impl Contract {
         let export = |name| component.get_export_index(None, name);
         let lifecycle = export(LIFECYCLE).or_else(|| export(v2::LIFECYCLE))?;
         if let Some(holding) = export(v2::HOLDING) {
-            return Some(Contract {
-                world: World::HoldingFilter,
-                lifecycle,
-                process: holding,
-                state: Some(holding),
-            });
+            return Some(Contract { world: World::HoldingFilter, lifecycle, process: holding, state: Some(holding) });
         }
         let (process, state, is_packed) = match (export(PACKED), export(TYPED)) {
             (Some(packed), _) => (packed, export(PACKED_STATE), true),

@@ -52,7 +52,12 @@ pub(super) fn call(
 }
 
 /// Records as the filter wants them written; `scratch` is memory to use.
-pub(super) fn input<'a>(encoding: Encoding, batch: &'a Batch, range: Range<usize>, scratch: &'a mut Vec<u8>) -> &'a [u8] {
+pub(super) fn input<'a>(
+    encoding: Encoding,
+    batch: &'a Batch,
+    range: Range<usize>,
+    scratch: &'a mut Vec<u8>,
+) -> &'a [u8] {
     match encoding {
         Encoding::Msgpack => batch.slice(range),
         Encoding::Json => {
