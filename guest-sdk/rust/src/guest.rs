@@ -123,8 +123,7 @@ macro_rules! implement {
             }
 
             fn configure(options: String) -> Result<(), String> {
-                let options = crate::options::read(&options)?;
-                start($running(<F as BatchFilter>::new(options)?));
+                start($running(crate::options::build(&options, <F as BatchFilter>::new)?));
                 crate::host::settle(true);
                 Ok(())
             }

@@ -63,6 +63,7 @@
 //! | [`encode`] | values written as MessagePack |
 //! | [`output`](Output) | the verdicts about a batch |
 //! | [`host`] | log, counters, time and the key-value store |
+//! | [`Mistakes`] | everything that is wrong with options, told at once |
 //! | [`hash`] | the same number for the same bytes, everywhere |
 //! | [`time`] | times as people read them |
 //! | [`testing`] | running a filter natively |
@@ -101,6 +102,7 @@ pub use encode::Encode;
 pub use filter::{BatchFilter, Description, Filter, StatefulFilter, Verdict};
 pub use level::Level;
 pub use new_record::NewRecord;
+pub use options::Mistakes;
 pub use output::Output;
 pub use record::{Path, Record};
 pub use value::{List, Map, Value};

@@ -76,8 +76,7 @@ impl<F: BatchFilter> Bench<F> {
     /// be in JSON.
     pub fn new(options: Json) -> Result<Self, String> {
         fake::reset();
-        let options = crate::options::read(&options.to_string())?;
-        Ok(Bench { filter: F::new(options)? })
+        Ok(Bench { filter: crate::options::build(&options.to_string(), F::new)? })
     }
 
     /// Gives it one batch.
