@@ -157,8 +157,7 @@ macro_rules! implement_lifecycle {
             }
 
             fn configure(options: String) -> Result<(), String> {
-                let options = crate::options::read(&options)?;
-                start($running(<F as $filter>::new(options)?));
+                start($running(crate::options::build(&options, <F as $filter>::new)?));
                 crate::host::settle(true);
                 Ok(())
             }

@@ -66,6 +66,7 @@
 //! | [`holding`](HoldingFilter) | filters that hold records back |
 //! | [`output`](Output) | the verdicts about a batch |
 //! | [`host`] | log, counters, time and the key-value store |
+//! | [`Mistakes`] | everything that is wrong with options, told at once |
 //! | [`hash`] | the same number for the same bytes, everywhere |
 //! | [`time`] | times as people read them |
 //! | [`testing`] | running a filter natively |
@@ -106,6 +107,7 @@ pub use filter::{BatchFilter, Description, Filter, StatefulFilter, Verdict};
 pub use holding::{Emitter, HoldingFilter, HoldingVerdict};
 pub use level::Level;
 pub use new_record::NewRecord;
+pub use options::Mistakes;
 pub use output::Output;
 pub use record::{Path, Record};
 pub use value::{List, Map, Value};

@@ -146,8 +146,8 @@ impl<F: BatchFilter> Bench<F> {
     /// be in JSON.
     pub fn new(options: Json) -> Result<Self, String> {
         fake::reset();
-        let options = crate::options::read(&options.to_string())?;
-        Ok(Bench { filter: F::new(options)?, fakes: Fakes(()) })
+        let filter = crate::options::build(&options.to_string(), F::new)?;
+        Ok(Bench { filter, fakes: Fakes(()) })
     }
 
     /// Gives it one batch.

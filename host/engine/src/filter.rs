@@ -79,7 +79,7 @@ impl FilterSpec {
         match &self.options {
             serde_json::Value::Null => Ok("{}".to_owned()),
             options @ serde_json::Value::Object(_) => Ok(options.to_string()),
-            _ => Err(Problem::Options("`options` must be a table".into())),
+            _ => Err(Problem::of_options("`options` must be a table")),
         }
     }
 

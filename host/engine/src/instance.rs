@@ -44,7 +44,7 @@ impl Instance {
         exports
             .configure(&mut guest, &filter.options, deadline)
             .map_err(|error| Problem::Configure(error.reason))?
-            .map_err(|reason| Problem::Options(crate::error::one_line(&reason)))?;
+            .map_err(|refusal| Problem::of_options(&refusal))?;
         let begun_bytes = guest.memory_bytes();
         Ok((Instance { guest, exports, begun_bytes }, description))
     }

@@ -97,6 +97,17 @@ pub const MAX_COUNTERS: usize = 64;
 pub const MAX_COUNTER_NAME_BYTES: usize = 64;
 /// Bytes of a reason that is shown and stored with a failed record.
 pub const MAX_REASON_BYTES: usize = 512;
+/// Mistakes in its options that are taken of one filter at once.
+pub const MAX_OPTION_MISTAKES: usize = 20;
+/// Bytes of the name and of the version that a filter gives itself: they stand in lists, in metrics and in every log line
+/// about a swap.
+pub const MAX_OWN_NAME_BYTES: usize = 64;
+/// Bytes of the sentence in which a filter says what it does.
+pub const MAX_OWN_DESCRIPTION_BYTES: usize = 256;
+/// Paths that a filter says it reads, or writes.
+pub const MAX_OWN_PATHS: usize = 256;
+/// Bytes of one of them.
+pub const MAX_OWN_PATH_BYTES: usize = 1 << 10;
 
 /// Copies of batches that wait for a version that is tried in the shadow of another. More would only be memory: what it
 /// is too slow for it need not see.

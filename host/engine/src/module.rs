@@ -109,7 +109,7 @@ impl Core {
             let is_component_import = module.contains([':', '[', '$']);
             let is_abort = module == ASSEMBLYSCRIPT && name == "abort";
             if !is_component_import && !is_abort && module != WASI_P1 {
-                return Err(Problem::UnknownImport(format!("{module}.{name}")));
+                return Err(Problem::UnknownImport(one_line(&format!("{module}.{name}"))));
             }
         }
         let mut module = Cow::Borrowed(file);
@@ -209,7 +209,7 @@ fn missing<'a>(exports: impl Iterator<Item = &'a str>) -> Problem {
     if let Some(other) = names.iter().find(|name| name.starts_with("weir:filter/") && !is_served(name)) {
         let version = other.split_once('@').map_or("another version", |(_, version)| version);
         let version = version.split('#').next().unwrap_or(version);
-        return Problem::OtherVersion(format!("weir:filter@{version}"));
+        return Problem::OtherVersion(one_line(&format!("weir:filter@{version}")));
     }
     let mut list = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
@@ -227,10 +227,10 @@ fn check_imports(engine: &Engine, component: &Component) -> Result<(), Problem> 
     let ty = component.component_type();
     for (name, _) in ty.imports(&engine.runtime) {
         if name.starts_with("weir:filter/") && !is_served(name) {
-            return Err(Problem::OtherVersion(name.to_owned()));
+            return Err(Problem::OtherVersion(one_line(name)));
         }
         if !name.starts_with("wasi:") && !name.starts_with("weir:filter/") {
-            return Err(Problem::UnknownImport(name.to_owned()));
+            return Err(Problem::UnknownImport(one_line(name)));
         }
     }
     Ok(())

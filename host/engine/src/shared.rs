@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use metrics::Counter;
 use weir_record::Level;
+use weir_record::escape::escaped;
 
 use crate::kv::Kv;
 use crate::limits::{MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MAX_LOG_LINES};
@@ -91,7 +92,8 @@ impl Shared {
         if left_out > 0 {
             tracing::warn!(filter = %self.filter, "{left_out} lines that the filter logged were left out");
         }
-        let message = &message[..message.floor_char_boundary(MAX_LOG_LINE_BYTES)];
+        // One call, one line: nothing that a filter says looks like a line of Weir's.
+        let message = escaped(&message[..message.floor_char_boundary(MAX_LOG_LINE_BYTES)]);
         match level {
             Level::Trace => tracing::trace!(filter = %self.filter, "{message}"),
             Level::Debug => tracing::debug!(filter = %self.filter, "{message}"),

@@ -15,7 +15,7 @@ use wasmtime::component::InstancePre;
 use weir_record::{Batch, Level};
 
 use crate::engine::Engine;
-use crate::error::{CallError, FailureKind, LoadError, Problem, one_line};
+use crate::error::{CallError, FailureKind, LoadError, Problem};
 use crate::filter::FilterSpec;
 use crate::guest::{Bounds, Guest, HostState};
 use crate::holds::{Changes, ids};
@@ -141,7 +141,7 @@ impl Trial {
         exports
             .configure(&mut guest, &self.options, deadline)
             .map_err(|error| Problem::Configure(error.reason))?
-            .map_err(|reason| Problem::Options(one_line(&reason)))?;
+            .map_err(|refusal| Problem::of_options(&refusal))?;
         let begun_bytes = guest.memory_bytes();
         Ok((Instance { guest, exports, begun_bytes }, description))
     }

@@ -149,6 +149,7 @@ impl Exports {
         deadline: Duration,
     ) -> Result<Description, CallError> {
         let (description,) = guest.call(deadline, |store| self.describe.call(store, ()))?;
+        let description = description.bounded().map_err(CallError::nonsense)?;
         let rights = Rights::of(spec, &description, matches!(self.process, Process::Packed { .. }));
         self.boundary = rights.boundary(spec);
         match &mut self.process {
