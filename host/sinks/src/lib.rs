@@ -21,6 +21,7 @@
 //! | `influxdb/` | kind `influxdb` |
 //! | `prometheus/` | kind `prometheus` |
 //! | `exposition.rs` | the metrics that sinks make of records, for `/metrics` |
+//! | `owners.rs` | which sink a file belongs to |
 //! | `disk.rs` | the operations on the disk, which tests may cut at any point |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
@@ -63,6 +64,7 @@ pub mod limits;
 mod nats;
 #[cfg(test)]
 mod outage;
+mod owners;
 mod parcel;
 mod postgres;
 mod prometheus;
@@ -82,6 +84,7 @@ pub mod units;
 mod web;
 
 pub use exposition::Exposition;
+pub use owners::Owners;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
 pub use runner::{
     Doors, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,

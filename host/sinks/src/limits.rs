@@ -51,6 +51,9 @@ pub const PATH_VALUE_BYTES: usize = 100;
 /// Bytes of one component of a path: file systems take 255, and rotation and compression append up to 45.
 pub const PATH_COMPONENT_BYTES: usize = 200;
 
+/// Steps in finding where a path leads: components that are not there, and symbolic links.
+pub const PATH_STEPS: usize = 256;
+
 /// Bytes of lines that a file sink gathers before it writes them: large enough that a write costs little beside its
 /// copy, small enough that lines are still in the processor's cache when they are written.
 pub const FILE_PASS_BYTES: usize = 256 << 10;
