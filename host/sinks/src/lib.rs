@@ -22,6 +22,7 @@
 //! | `prometheus/` | kind `prometheus` |
 //! | `exposition.rs` | the metrics that sinks make of records, for `/metrics` |
 //! | `owners.rs` | which sink a file belongs to |
+//! | `collisions.rs` | sinks that would write to one file for certain |
 //! | `disk.rs` | the operations on the disk, which tests may cut at any point |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
@@ -47,6 +48,7 @@
 
 #![forbid(unsafe_code)]
 
+mod collisions;
 #[cfg(test)]
 mod compliance;
 mod console;
@@ -83,7 +85,9 @@ mod text;
 pub mod units;
 mod web;
 
+pub use collisions::{Configured, collisions};
 pub use exposition::Exposition;
+pub use file::let_go as let_go_of_files;
 pub use owners::Owners;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
 pub use runner::{

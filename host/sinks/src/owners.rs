@@ -1,7 +1,8 @@
 //! Which sink a file belongs to, in this process: two writers would cut each other's lines after a crash.
 //!
 //! A file is told by its real path, symbolic links resolved. It belongs to
-//! 1. the sink that **reserves** it: one whose path no record decides about, a database, Weir's own folders;
+//! 1. the sink that **reserves** it: one whose path is fixed, a database, Weir's own folders; against sinks whose paths
+//!    are made of records' values also one whose path depends on the time alone;
 //! 2. else the sink that **claimed** it: whose position record names it, so that a crash would make it be cut back, or
 //!    that asked first. A claim ends when the position record no longer names the file.
 //!
@@ -16,9 +17,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use regex::Regex;
 
 use crate::limits;
-
-/// What stands for Weir itself among the names of sinks.
-const WEIR: &str = "";
 
 /// Below the data folder, what is Weir's alone.
 const OWN_FOLDERS: [&str; 5] = ["journal", "quarantine", "sinks", "cache", "versions"];
@@ -48,6 +46,17 @@ struct Reserved {
     id: u64,
     sink: String,
     files: Files,
+    is_exact: bool,
+}
+
+/// What a sink reserves.
+pub(crate) enum Reserves {
+    /// Nothing: values of records name its files.
+    Nothing,
+    /// Files that it names whatever comes.
+    Exactly(Files),
+    /// Files that it may name as time goes by.
+    ByTime(Files),
 }
 
 struct Claim {
@@ -89,14 +98,19 @@ impl Owners {
     }
 
     /// A sink with what it reserves. `data` is the data folder.
-    pub(crate) fn enter(&self, sink: &str, data: &Path, reserves: Option<Files>) -> Owner {
+    pub(crate) fn enter(&self, sink: &str, data: &Path, reserves: Reserves) -> Owner {
         let mut inner = self.lock();
         inner.next_id += 1;
-        inner.generation += u64::from(reserves.is_some());
         let id = inner.next_id;
-        inner.reserved.extend(reserves.map(|files| Reserved { id, sink: sink.into(), files }));
-        let (owners, generation) = (self.clone(), inner.generation);
-        Owner { owners, id, sink: sink.into(), data: data.into(), held: HashMap::new(), generation }
+        let seat = |by_value| Seat { owners: self.clone(), sink: sink.into(), data: data.into(), by_value };
+        let (seat, files) = match reserves {
+            Reserves::Nothing => (seat(true), None),
+            Reserves::Exactly(files) => (seat(false), Some((files, true))),
+            Reserves::ByTime(files) => (seat(false), Some((files, false))),
+        };
+        inner.generation += u64::from(files.is_some());
+        inner.reserved.extend(files.map(|(files, is_exact)| Reserved { id, sink: sink.into(), files, is_exact }));
+        Owner { seat, id, held: HashMap::new(), generation: inner.generation }
     }
 
     /// True the first time that it is asked about a path.
@@ -110,12 +124,40 @@ impl Owners {
     }
 }
 
-/// One sink's part; what it has ends with it.
-pub(crate) struct Owner {
+/// Who asks.
+#[derive(Clone)]
+pub(crate) struct Seat {
     owners: Owners,
-    id: u64,
     sink: String,
     data: PathBuf,
+    by_value: bool,
+}
+
+impl Seat {
+    /// True when a path is another sink's.
+    pub fn is_anothers(&self, path: &Path) -> bool {
+        let real_path = real(path);
+        let inner = self.owners.lock();
+        self.other_reserving(&inner, &real_path).is_some()
+            || inner.claimed.get(&real_path).is_some_and(|claim| claim.sink != self.sink)
+    }
+
+    fn other_reserving(&self, inner: &Inner, path: &Path) -> Option<String> {
+        if let Ok(below) = path.strip_prefix(real(&self.data))
+            && OWN_FOLDERS.iter().any(|folder| below.starts_with(folder))
+        {
+            return Some("Weir itself".into());
+        }
+        let binds = |reserved: &&Reserved| (reserved.is_exact || self.by_value) && reserved.files.has(path);
+        let first = inner.reserved.iter().find(binds)?;
+        (first.sink != self.sink).then(|| format!("sink `{}`", first.sink))
+    }
+}
+
+/// One sink's part; what it has ends with it.
+pub(crate) struct Owner {
+    seat: Seat,
+    id: u64,
     /// What is claimed: the path as it is written to, and the real one.
     held: HashMap<PathBuf, PathBuf>,
     generation: u64,
@@ -124,21 +166,27 @@ pub(crate) struct Owner {
 impl Owner {
     /// The sink's name.
     pub fn sink(&self) -> &str {
-        &self.sink
+        &self.seat.sink
+    }
+
+    /// Something that asks for this sink, from elsewhere.
+    pub fn seat(&self) -> Seat {
+        self.seat.clone()
     }
 
     /// Does something while no sink claims anything, told which sinks there are; none when nobody said.
     pub fn alone<T>(&self, work: impl FnOnce(Option<&BTreeSet<String>>) -> T) -> T {
-        work(self.owners.lock().configured.as_ref())
+        work(self.seat.owners.lock().configured.as_ref())
     }
 
     /// Once in a process: claims what position records name, for their sinks.
-    pub fn prime<'a>(&self, records: impl FnOnce() -> Vec<(String, Vec<PathBuf>)> + 'a) {
-        let mut inner = self.owners.lock();
+    pub fn prime(&self, records: impl FnOnce(&BTreeSet<String>) -> Vec<(String, Vec<PathBuf>)>) {
+        let mut inner = self.seat.owners.lock();
         if std::mem::replace(&mut inner.primed, true) {
             return;
         }
-        for (sink, files) in records() {
+        let configured = inner.configured.clone().unwrap_or_default();
+        for (sink, files) in records(&configured) {
             for file in files {
                 inner.claimed.entry(real(&file)).or_insert_with(|| Claim { id: 0, sink: sink.clone() });
             }
@@ -148,34 +196,26 @@ impl Owner {
     /// Claims a file; else says whose it is.
     pub fn claim(&mut self, path: &Path) -> Result<(), String> {
         let real_path = real(path);
-        let mut inner = self.owners.lock();
-        if let Some(other) = self.other_reserving(&inner, &real_path) {
+        let mut inner = self.seat.owners.lock();
+        if let Some(other) = self.seat.other_reserving(&inner, &real_path) {
             return Err(other);
         }
         match inner.claimed.get(&real_path) {
-            Some(claim) if claim.sink != self.sink => return Err(format!("sink `{}`", claim.sink)),
+            Some(claim) if claim.sink != self.seat.sink => return Err(format!("sink `{}`", claim.sink)),
             _ => {}
         }
-        inner.claimed.insert(real_path.clone(), Claim { id: self.id, sink: self.sink.clone() });
+        inner.claimed.insert(real_path.clone(), Claim { id: self.id, sink: self.seat.sink.clone() });
         self.held.insert(path.into(), real_path);
         Ok(())
     }
 
-    /// True when a path is another sink's.
-    pub fn is_anothers(&self, path: &Path) -> bool {
-        let real_path = real(path);
-        let inner = self.owners.lock();
-        self.other_reserving(&inner, &real_path).is_some()
-            || inner.claimed.get(&real_path).is_some_and(|claim| claim.sink != self.sink)
-    }
-
     /// The paths among `paths` that a sink reserves which came later: they are to be let go.
     pub fn lost<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
-        let inner = self.owners.lock();
+        let inner = self.seat.owners.lock();
         if inner.generation == self.generation {
             return Vec::new();
         }
-        let lost = paths.filter(|path| self.other_reserving(&inner, &real(path)).is_some()).cloned().collect();
+        let lost = paths.filter(|path| self.seat.other_reserving(&inner, &real(path)).is_some()).cloned().collect();
         self.generation = inner.generation;
         lost
     }
@@ -185,26 +225,13 @@ impl Owner {
         self.held.retain(|path, _| keep(path));
         let kept: HashSet<&PathBuf> = self.held.values().collect();
         // One that has not started yet, under this name, is this one.
-        self.owners.lock().claimed.retain(|path, claim| claim.sink != self.sink || kept.contains(path));
-    }
-
-    fn other_reserving(&self, inner: &Inner, path: &Path) -> Option<String> {
-        if let Ok(below) = path.strip_prefix(real(&self.data))
-            && OWN_FOLDERS.iter().any(|folder| below.starts_with(folder))
-        {
-            return Some("Weir itself".into());
-        }
-        let first = inner.reserved.iter().find(|reserved| reserved.files.has(path))?;
-        (first.sink != self.sink).then(|| match first.sink.as_str() {
-            WEIR => "Weir itself".into(),
-            sink => format!("sink `{sink}`"),
-        })
+        self.seat.owners.lock().claimed.retain(|path, claim| claim.sink != self.seat.sink || kept.contains(path));
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let mut inner = self.owners.lock();
+        let mut inner = self.seat.owners.lock();
         inner.reserved.retain(|reserved| reserved.id != self.id);
         inner.claimed.retain(|_, claim| claim.id != self.id);
     }
@@ -238,8 +265,8 @@ pub(crate) fn real(path: &Path) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn files(root: &Path, pattern: &str) -> Option<Files> {
-        Some(Files::new(root, pattern).expect("an expression"))
+    fn files(root: &Path, pattern: &str) -> Reserves {
+        Reserves::Exactly(Files::new(root, pattern).expect("an expression"))
     }
 
     #[test]
@@ -266,7 +293,7 @@ mod tests {
         fs::create_dir(root.join("logs")).expect("writable");
         std::os::unix::fs::symlink("logs", root.join("link")).expect("linked");
         let owners = Owners::default();
-        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, &data, None));
+        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, &data, Reserves::Nothing));
         assert_eq!(a.claim(&root.join("logs/x.log")), Ok(()));
         assert_eq!(b.claim(&root.join("link/x.log")), Err("sink `a`".into()));
         assert_eq!(b.claim(&root.join("link/y.log")), Ok(()));
@@ -282,7 +309,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (root, data) = (folder.path(), folder.path().join("data"));
         let owners = Owners::default();
-        let mut any = owners.enter("any", &data, None);
+        let mut any = owners.enter("any", &data, Reserves::Nothing);
         let audit = root.join("audit.log");
         assert_eq!(any.claim(&audit), Ok(()));
         assert_eq!(any.lost([&audit].into_iter()), Vec::<PathBuf>::new());
@@ -295,12 +322,24 @@ mod tests {
     }
 
     #[test]
+    fn what_time_may_name_is_kept_from_values_and_not_from_other_times() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let owners = Owners::default();
+        let daily = || Reserves::ByTime(Files::new(folder.path(), r"\d+\.log").expect("an expression"));
+        let _daily = owners.enter("daily", folder.path(), daily());
+        let mut values = owners.enter("values", folder.path(), Reserves::Nothing);
+        let mut yearly = owners.enter("yearly", folder.path(), daily());
+        assert_eq!(values.claim(&folder.path().join("1.log")), Err("sink `daily`".into()));
+        assert_eq!(yearly.claim(&folder.path().join("1.log")), Ok(()));
+    }
+
+    #[test]
     fn claims_of_position_records_wait_for_their_sinks() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owners = Owners::default();
-        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, folder.path(), None));
+        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, folder.path(), Reserves::Nothing));
         let file = folder.path().join("x.log");
-        b.prime(|| vec![("a".into(), vec![file.clone()])]);
+        b.prime(|_| vec![("a".into(), vec![file.clone()])]);
         assert_eq!(b.claim(&file), Err("sink `a`".into()));
         assert_eq!(a.claim(&file), Ok(()));
     }

@@ -47,7 +47,7 @@ use self::fault::classify;
 use self::insert::{Inserter, sequence_of};
 use self::schema::SchemaError;
 use crate::limits;
-use crate::owners::{Files, Owner, Owners};
+use crate::owners::{Files, Owner, Owners, Reserves};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Span;
@@ -90,6 +90,11 @@ pub struct SqliteOptions {
     pub max_rows: Option<u64>,
 }
 
+/// The database that options name.
+pub(crate) fn place(given: &SqliteOptions, context: &BuildContext) -> PathBuf {
+    context.data.join(&given.path)
+}
+
 fn default_path() -> PathBuf {
     "logs.db".into()
 }
@@ -126,7 +131,7 @@ struct SqliteSink {
 
 impl SqliteSink {
     fn new(name: &str, options: SqliteOptions, context: &BuildContext) -> SqliteSink {
-        let path = context.data.join(&options.path);
+        let path = place(&options, context);
         SqliteSink {
             place: format!("sink `{name}`: database `{}`", path.display()),
             cursor: Cursor::new(name),
@@ -301,9 +306,10 @@ impl SqliteSink {
 }
 
 /// The database and what SQLite keeps beside it.
-fn files_of(path: &Path) -> Option<Files> {
-    let (folder, name) = path.parent().zip(path.file_name()?.to_str())?;
-    Files::new(folder, &format!("{}(-wal|-shm|-journal)?", regex::escape(name))).ok()
+fn files_of(path: &Path) -> Reserves {
+    let ends = path.parent().zip(path.file_name().and_then(|name| name.to_str()));
+    let files = ends.map(|(folder, name)| Files::new(folder, &format!("{}(-wal|-shm|-journal)?", regex::escape(name))));
+    files.and_then(Result::ok).map_or(Reserves::Nothing, Reserves::Exactly)
 }
 
 /// Read in each transaction: a replay may write from another process.
