@@ -6,6 +6,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Instant;
 
@@ -15,13 +16,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
-use weir_engine::{Chain, Engine, EngineOptions};
+use weir_engine::{Engine, EngineOptions};
 use weir_ingest::IngestError;
 use weir_journal::{Disk, Journal};
 use weir_sinks::{BuildContext, Exposition};
 
+use crate::chains::Chains;
 use crate::config::Settings;
 use crate::filters::{self, FilterSet, Shown};
+use crate::held;
 use crate::identity;
 use crate::intake::Front;
 use crate::limits;
@@ -157,13 +160,17 @@ async fn open_outlets(
 }
 
 fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
+    let engine = Engine::new(engine_options(Some(settings.data.join("cache"))))?;
+    engine.number_records_after(journal.highest_token());
     Ok(Arc::new(Shared {
-        engine: Engine::new(engine_options(Some(settings.data.join("cache"))))?,
-        chain: ArcSwap::from_pointee(Chain::default()),
+        engine,
+        chain: Chains::default(),
         trials: ArcSwap::default(),
         journal: journal.clone(),
         quarantine: quarantine.clone(),
         sample: Sample::default(),
+        leaving: Lock::default(),
+        doubt: AtomicBool::new(false),
     }))
 }
 
@@ -176,7 +183,7 @@ pub fn engine_options(cache_folder: Option<PathBuf>) -> EngineOptions {
 /// from starting: records would pass uncleaned.
 async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
     let mut set = FilterSet::new(shared.clone(), Versions::of(&settings.data));
-    let wanted = filters::wanted(settings);
+    let (wanted, shared) = (filters::wanted(settings), shared.clone());
     // Compiling takes a while, and the runtime has other things to do.
     let set = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<Lock<FilterSet>>> {
         let prepared = set.prepare(wanted);
@@ -184,7 +191,9 @@ async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Resu
         if !named.is_empty() {
             bail!("{}", named.join("\nweir: "));
         }
-        set.publish(prepared);
+        let is_published = set.publish(prepared);
+        debug_assert!(is_published, "it was prepared just now");
+        held::take_up(&shared);
         let set = Arc::new(Lock::new(set));
         FilterSet::know(&set);
         Ok(set)
