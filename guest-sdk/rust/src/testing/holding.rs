@@ -160,7 +160,7 @@ impl<F: HoldingFilter> HoldingBench<F> {
 }
 
 fn instance<F: HoldingFilter>(options: &Json) -> Result<F, String> {
-    F::new(crate::options::read(&options.to_string())?)
+    crate::options::build(&options.to_string(), F::new)
 }
 
 fn read(record: &[u8]) -> Json {
