@@ -44,6 +44,17 @@ pub const LOOK: Duration = Duration::from_millis(500);
 /// journal and is delivered after the next start.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long after a signal that asks for a stop another one is a repeat of it, and no demand to stop at once. Process
+/// managers send two within milliseconds.
+pub const SIGNAL_REPEAT: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for the pipeline: for what waits there, and for the last tick of the filters. It has nothing
+/// to do by then but for requests that were cut off; a filter's own bounds are far below this.
+pub const PIPELINE_END: Duration = Duration::from_secs(60);
+
+/// How long a stop waits for the journal to write what it has taken. Longer, a disk hangs.
+pub const JOURNAL_END: Duration = Duration::from_secs(30);
+
 /// Size of a quarantine file before the next one is begun, in bytes. Age and size bounds work by
 /// whole files, so this is also their grain.
 pub const QUARANTINE_FILE_BYTES: u64 = 8 * 1024 * 1024;

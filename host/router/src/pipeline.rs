@@ -84,9 +84,9 @@ impl Pipeline {
         let closing = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::with_capacity(workers + 1);
         for number in 0..workers {
-            let (shared, deliveries) = (shared.clone(), deliveries.clone());
+            let (shared, deliveries, stop) = (shared.clone(), deliveries.clone(), closing.clone());
             threads.push(named(format!("weir-pipeline-{number}"), move || {
-                work(&shared, &deliveries);
+                work(&shared, &deliveries, &stop);
             })?);
         }
         let (ticking, stop) = (shared.clone(), closing.clone());
@@ -99,11 +99,11 @@ impl Pipeline {
         Entrance { waiting: self.waiting.clone() }
     }
 
-    /// Ends the threads after what waits is done and lets stateful filters say their last. Every
-    /// [`Entrance`] must be gone by then.
+    /// Ends the threads after what waits is done and lets stateful filters say their last. What an
+    /// [`Entrance`] takes after that is not answered.
     pub fn stop(self) {
-        drop(self.waiting);
         self.closing.store(true, Ordering::Release);
+        drop(self.waiting);
         for thread in self.threads {
             thread.thread().unpark();
             if thread.join().is_err() {
@@ -138,12 +138,14 @@ fn named(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<
     std::thread::Builder::new().name(name).spawn(body)
 }
 
-/// One pipeline thread, until the last entrance is gone.
-fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>) {
+/// One pipeline thread, until the last entrance is gone, or nothing comes while it is told to stop.
+fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
     let mut worker = Worker::new(shared.engine.clone());
     loop {
         let first = match deliveries.recv_timeout(limits::TICK) {
             Ok(first) => first,
+            // A request that was cut off may hold its entrance for a while yet.
+            Err(RecvTimeoutError::Timeout) if closing.load(Ordering::Acquire) => return,
             Err(RecvTimeoutError::Timeout) => {
                 // Nothing to do: let go of instances that a swap left behind.
                 worker.settle(&shared.chain.load());
