@@ -29,8 +29,8 @@ export interface LogRecord extends Fields {
 /** What `process` returns to end a record. */
 export const drop: unique symbol;
 
-/** A number that no other record of a filter has, as text: it may be beyond 2^53. Later records have higher ones. */
-export type Id = string;
+/** A number that no other record of a filter has. Later records have higher ones. */
+export type Id = number;
 
 /** What `hold` and `holdAnother` make. */
 export interface Held {

@@ -27,7 +27,7 @@ let released = [];
 
 /** Releases the record that is held under an id. */
 export function release(id) {
-  released.push(BigInt(id));
+  released.push(id);
 }
 
 function takeReleased() {
@@ -112,7 +112,7 @@ function processBatch(process, options, records, ids) {
     const plain = records[at];
     forget();
     const record = new Proxy(plain, traps);
-    const decided = process(record, options, ids && String(ids[at]));
+    const decided = process(record, options, ids?.[at]);
     if (decided === undefined || decided === record) {
       const patch = notes.length === 0 ? undefined : patchOf(plain);
       verdicts.push(patch === undefined ? KEEP : PATCH);

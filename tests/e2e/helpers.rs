@@ -32,6 +32,16 @@ fn all_of_the_helper_for_assemblyscript() {
 }
 
 #[test]
+fn a_filter_in_c_holds_another_record_in_place_of_its_own() {
+    holds_sums("c");
+}
+
+#[test]
+fn a_filter_in_javascript_holds_another_record_in_place_of_its_own() {
+    holds_sums("js");
+}
+
+#[test]
 fn a_c_library_finds_the_clock_and_the_log_of_weir_and_nothing_else() {
     wasi("c", "wasi-c", "C");
 }
@@ -50,13 +60,43 @@ fn build(home: &Home, language: &str, guest: &str) -> Vec<u8> {
         std::fs::copy(file.path(), project.join(file.file_name())).unwrap();
     }
     std::fs::write(project.join("samples.jsonl"), r#"{"message":"a sample","source":"noise"}"#).unwrap();
-    if !guest.starts_with("wasi") {
+    if !guest.starts_with("wasi") && !guest.ends_with("-holding") {
         let options =
             "number = -5000000000\nfloat = -0.25\nnested.list = [{}, { text = 'T' }]\n".replace("'T'", OPTION);
         std::fs::write(project.join("options.toml"), options).unwrap();
     }
     run(weir().args(["filter", "build"]).arg(&project));
     std::fs::read(project.join("mask.wasm")).unwrap()
+}
+
+/// A guest that holds the sum of the numbers so far: the sum goes through a crash, a swap and the end.
+fn holds_sums(language: &str) {
+    let home = Home::new();
+    let module = build(&home, language, &format!("{language}-holding"));
+    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let load = || engine.load(&FilterSpec::new("sums"), &module).unwrap();
+    let first = load();
+    let counted = run_one(&engine, &first, &json!({ "message": "one", "n": 1 }));
+    assert_eq!(shown(&counted.batch)[0]["message"], "counted");
+    let (id, held) = counted.holding.held.into_iter().next().unwrap();
+
+    let second = load();
+    second.give_back(vec![(id, held.record)]);
+    let counted = run_one(&engine, &second, &json!({ "message": "two", "n": 2 }));
+    assert_eq!(counted.holding.released, [id]);
+    let (id, held) = counted.holding.held.into_iter().next().unwrap();
+    let mut sum = Batch::new();
+    sum.push(&held.record);
+    let sum = shown(&sum);
+    assert_eq!((&sum[0]["message"], &sum[0]["n"]), (&json!("sum"), &json!(3)));
+
+    let third = load();
+    second.hand_over(&third).unwrap();
+    let said = run_one(&engine, &third, &json!({ "message": "show", "n": 4 }));
+    assert_eq!((&shown(&said.batch)[0]["n"], said.holding.released), (&json!(7), vec![id]));
+    run_one(&engine, &third, &json!({ "message": "more", "n": 5 }));
+    let said = Worker::new(engine).tick(&Chain(vec![third]), true);
+    assert_eq!((&shown(&said.batch)[0]["n"], said.holding.released.len()), (&json!(12), 1));
 }
 
 /// The same text in JSON and in TOML.

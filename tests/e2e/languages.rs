@@ -4,8 +4,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
-use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
+use weir_engine::{Chain, Engine, EngineOptions, Filter, FilterSpec, Worker};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
 use super::clients::{curl, post, run};
@@ -89,6 +90,16 @@ fn a_filter_in_javascript_hands_its_state_to_the_next_version_under_traffic() {
 #[test]
 fn a_filter_in_python_hands_its_state_to_the_next_version_under_traffic() {
     state_crosses_a_swap("python", "filter.py");
+}
+
+#[test]
+fn what_a_filter_in_c_holds_is_given_to_its_next_instance() {
+    holds_across_a_crash("c", "filter.c", "");
+}
+
+#[test]
+fn what_a_filter_in_javascript_holds_is_given_to_its_next_instance() {
+    holds_across_a_crash("js", "filter.js", "holds = true\n");
 }
 
 #[test]
@@ -228,6 +239,57 @@ fn state_crosses_a_swap(language: &str, source: &str) {
     assert_eq!(last["numbers"], serde_json::json!({ "a": 2 * posted, "ü": posted }));
 }
 
+/// Builds the example that holds records and gives it two that begin something. An instance that knows nothing but what
+/// was held finds the end of the first, and the version after it that of the second.
+fn holds_across_a_crash(language: &str, source: &str, manifest: &str) {
+    let home = Home::with(FOLDER_ALONE);
+    let project = new(&home, language);
+    let about = std::fs::read_to_string(project.join("filter.toml")).unwrap();
+    std::fs::write(project.join("filter.toml"), about + manifest).unwrap();
+    let example = repository().join(format!("examples/filters/{language}-holding")).join(source);
+    std::fs::copy(example, project.join(source)).unwrap();
+    run(weir().args(["filter", "build"]).arg(&project));
+    let module = std::fs::read(project.join("mask.wasm")).unwrap();
+
+    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let mut worker = Worker::new(engine.clone());
+    let load = || engine.load(&FilterSpec::new("requests"), &module).unwrap();
+    let mut process = |filter: &Arc<Filter>, json: &str| {
+        let outcome = worker.run(&Chain(vec![filter.clone()]), records(json));
+        assert!(outcome.failed.is_empty(), "{}", outcome.failed[0].reason);
+        let mut seen = Vec::new();
+        outcome.batch.iter().for_each(|record| weir_record::write_json(record, &mut seen));
+        (String::from_utf8(seen).unwrap(), outcome.holding)
+    };
+
+    let first = load();
+    let (seen, holding) = process(
+        &first,
+        r#"[{"timestamp":"2026-01-01T00:00:00Z","message":"begin","context":{"request":"a"}},
+            {"timestamp":"2026-01-01T00:00:01Z","message":"begin","context":{"request":"b"}},
+            {"message":"between"}]"#,
+    );
+    assert!(seen.contains("between") && !seen.contains("begin"), "{seen}");
+    let ids: Vec<u64> = holding.held.keys().copied().collect();
+    assert_eq!((ids.len(), holding.released.len()), (2, 0));
+
+    let second = load();
+    second.give_back(holding.held.into_iter().map(|(id, held)| (id, held.record)).collect());
+    let end = |request: &str| {
+        format!(r#"[{{"timestamp":"2026-01-01T00:00:02.5Z","message":"end","context":{{"request":"{request}"}}}}]"#)
+    };
+    let (seen, holding) = process(&second, &end("a"));
+    assert!(seen.contains(r#""took_ms":2500"#), "{seen}");
+    assert_eq!((holding.held.len(), holding.released), (0, vec![ids[0]]));
+
+    let third = load();
+    second.hand_over(&third).unwrap();
+    let (seen, holding) = process(&third, &end("b"));
+    assert!(seen.contains(r#""took_ms":1500"#), "{seen}");
+    assert_eq!((holding.held.len(), holding.released), (0, vec![ids[1]]));
+    assert!(!process(&third, &end("b")).0.contains("took_ms"));
+}
+
 fn works(router: &Router) {
     let records = r#"[
         {"level":"DEBUG","message":"too fine","context":{"email":"ada at example"}},
@@ -272,14 +334,18 @@ fn lasts(module: &[u8], settled: usize) {
 
 /// Three records: one to mask, one to drop, one to keep; `size` decides how long they are.
 fn batch(size: usize) -> Batch {
-    let mut batch = Batch::new();
-    let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
     let long = "long ".repeat(size * size * 10);
     let json = format!(
         r#"[{{"message":"{long}","context":{{"email":"a@b.example","n":1.5}},"list":[1,-2,null,{{"k":true}}]}},
             {{"level":"DEBUG","message":"{long}"}}, {{"message":"ü – ☃ – 🦀","context":{{"user":"{long}"}}}}]"#
     );
+    records(&json)
+}
+
+fn records(json: &str) -> Batch {
+    let mut batch = Batch::new();
+    let aliases = Aliases::default();
+    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
     assert_eq!(weir_record::read_json(json.as_bytes(), &defaults, &mut batch), Ok(vec![]));
     batch
 }

@@ -165,17 +165,15 @@ impl HoldingFilter for Dedup {
 
     fn end_batch(&mut self) -> Vec<(u64, NewRecord)> {
         let shape = &self.shape;
-        let summary = |id, key: &[u8], window: &_| Some((id, compact(shape.summary(id, key, window))?));
+        let summary = |id, key: &[u8], window: &_| Some((id, record(&shape.summary(id, key, window))?));
         self.windows.take_counted(summary).into_iter().flatten().collect()
     }
 
     fn tick(&mut self, closing: bool, out: &mut Emitter) {
         self.end_beginning();
-        for Count { record, summary } in std::mem::take(&mut self.left) {
-            summary.into_iter().for_each(|id| out.release(id));
-            if let Some((record, _)) = Record::read(&record, 0) {
-                out.emit(NewRecord::copy(&record));
-            }
+        for count in std::mem::take(&mut self.left) {
+            count.summary.into_iter().for_each(|id| out.release(id));
+            record(&count.record).into_iter().for_each(|record| out.emit(record));
         }
         let closed = if closing { self.windows.close_all() } else { self.windows.expired(host::now()) };
         self.emit(closed, out);
@@ -209,7 +207,7 @@ impl Dedup {
                 HoldingVerdict::Hold
             }
             Again::Window(key, window) => {
-                out.emit(self.shape.count(&key, &window.carried, window.tally));
+                record(&self.shape.count(&key, &window)).into_iter().for_each(|record| out.emit(record));
                 HoldingVerdict::Drop
             }
             Again::Count(record) => {
@@ -228,28 +226,22 @@ impl Dedup {
 
     /// Emits the counts of closed windows, in place of their summaries.
     fn emit(&self, closed: Vec<Closed>, out: &mut Emitter) {
-        for (key, window) in closed {
-            window.summary.into_iter().for_each(|id| out.release(id));
-            if window.tally.repeated > 0 {
-                out.emit(self.shape.count(&key, &window.carried, window.tally));
-            }
+        for closed in &closed {
+            closed.1.summary.into_iter().for_each(|id| out.release(id));
+            let count = count(&self.shape, closed).and_then(|count| record(&count.record));
+            count.into_iter().for_each(|record| out.emit(record));
         }
     }
 }
 
 /// The count of a closed window, if anything was counted.
 fn count(shape: &Shape, (key, window): &Closed) -> Option<Count> {
-    let mut record = Vec::new();
-    (window.tally.repeated > 0).then(|| shape.count(key, &window.carried, window.tally).write(&mut record))?;
-    Some(Count { record, summary: window.summary })
+    (window.tally.repeated > 0).then(|| Count { record: shape.count(key, window), summary: window.summary })
 }
 
-/// The record with no more memory than its bytes: a batch may count in thousands
-/// of windows.
-fn compact(record: NewRecord) -> Option<NewRecord> {
-    let mut bytes = Vec::new();
-    record.write(&mut bytes);
-    Record::read(&bytes, 0).map(|(record, _)| NewRecord::copy(&record))
+/// A record that was written before.
+fn record(bytes: &[u8]) -> Option<NewRecord> {
+    Record::read(bytes, 0).map(|(record, _)| NewRecord::copy(&record))
 }
 
 weir_guest::export!(holding Dedup);

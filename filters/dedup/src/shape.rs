@@ -16,11 +16,11 @@
 //! does what its sender could do without: it opens a window, as a record of its
 //! key would, and is counted out, as a record that looks like a count would go on.
 
-use weir_guest::encode::{self, Encode};
+use weir_guest::encode::{self, Encode, Open};
 use weir_guest::hash::hash;
 use weir_guest::{Level, NewRecord, Path, Record, Value, time};
 
-use crate::limits::{MAX_CARRIED_BYTES, MAX_KEY_BYTES};
+use crate::limits::{MAX_CARRIED_BYTES, MAX_KEY_BYTES, WINDOW_OVERHEAD_BYTES};
 use crate::windows::Window;
 
 /// The key of a summary under which stands what makes its window again.
@@ -29,6 +29,9 @@ pub const OWN_KEY: &str = "weir_dedup";
 /// What a count record has apart from its `repeated`, `first_time`, `last_time`.
 const CARRIED: [&str; 4] = ["level", "source", "routes", "message"];
 
+/// What it has besides.
+const TALLIED: [&str; 4] = ["timestamp", "repeated", "first_time", "last_time"];
+
 /// Which fields make the key, and which are carried beside it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shape {
@@ -36,6 +39,9 @@ pub struct Shape {
     carried: Vec<Path>,
     /// Of the names of the fields.
     fields_hash: u64,
+    /// Whether all fields are keys of the record itself, and none is one that a
+    /// count has anyway: then a count can be written in one go.
+    is_flat: bool,
 }
 
 /// What happened in a window.
@@ -73,7 +79,9 @@ impl Shape {
         let names: Vec<String> = fields.iter().map(Path::to_string).collect();
         let carried = CARRIED.map(Path::parse).into_iter();
         let carried = carried.filter(|path| !fields.contains(path)).collect();
-        Shape { fields, carried, fields_hash: hash(names.join("\n").as_bytes()) }
+        let fields_hash = hash(names.join("\n").as_bytes());
+        let is_flat = fields.iter().all(|path| matches!(path.keys(), [key] if !TALLIED.contains(&key.as_str())));
+        Shape { fields, carried, fields_hash, is_flat }
     }
 
     /// The bytes of the names of the fields, as a record has them.
@@ -119,30 +127,81 @@ impl Shape {
     }
 
     /// The record that says how often a window's record came again.
-    pub fn count(&self, key: &[u8], carried: &[u8], tally: Tally) -> NewRecord {
-        let mut new = NewRecord::new(Level::default(), "", "").timestamp(tally.last_ns);
-        for (paths, bytes) in [(&self.fields, key), (&self.carried, carried)] {
-            let mut at = 0;
-            for path in paths {
-                let Some((value, end)) = Value::read(bytes, at) else {
-                    break;
-                };
-                if !value.is_nil() {
-                    new = new.set_at(path, value);
-                }
-                at = end;
+    pub fn count(&self, key: &[u8], window: &Window) -> Vec<u8> {
+        self.write_count(key, window, None)
+    }
+
+    fn write_count(&self, key: &[u8], window: &Window, own: Option<Own>) -> Vec<u8> {
+        let mut out = Vec::with_capacity(key.len() + window.carried.len() + WINDOW_OVERHEAD_BYTES);
+        match self.is_flat {
+            true => self.write_flat(key, window, own, &mut out),
+            false => self.make(key, window, own).write(&mut out),
+        }
+        out
+    }
+
+    fn write_flat(&self, key: &[u8], window: &Window, own: Option<Own>, out: &mut Vec<u8>) {
+        let map = Open::begin(out);
+        let mut count = 0;
+        let mut put = |key: &str, value: &dyn Encode| {
+            encode::str(out, key);
+            value.encode(out);
+            count += 1;
+        };
+        for (path, value) in self.values(key, &window.carried) {
+            let [name] = path.keys() else { continue };
+            match (name.as_str(), value) {
+                ("level", Value::Nil) => put(name, &Level::default()),
+                ("source" | "message", Value::Nil) => put(name, &""),
+                (_, Value::Nil) => {}
+                (_, value) => put(name, &value),
             }
         }
-        new.set("repeated", tally.repeated)
+        let tally = window.tally;
+        put("timestamp", &tally.last_ns);
+        put("repeated", &tally.repeated);
+        put("first_time", &written(tally.first_ns));
+        put("last_time", &written(tally.last_ns));
+        own.iter().for_each(|own| put(OWN_KEY, own));
+        map.end_map(out, count);
+    }
+
+    fn make(&self, key: &[u8], window: &Window, own: Option<Own>) -> NewRecord {
+        let tally = window.tally;
+        let mut new = NewRecord::new(Level::default(), "", "");
+        for (path, value) in self.values(key, &window.carried) {
+            if !value.is_nil() {
+                new = new.set_at(path, value);
+            }
+        }
+        new = new
+            .timestamp(tally.last_ns)
+            .set("repeated", tally.repeated)
             .set("first_time", written(tally.first_ns))
-            .set("last_time", written(tally.last_ns))
+            .set("last_time", written(tally.last_ns));
+        match own {
+            Some(own) => new.set(OWN_KEY, own),
+            None => new,
+        }
+    }
+
+    /// The values of a key and of what is carried beside it, with their paths.
+    fn values<'a>(&'a self, key: &'a [u8], carried: &'a [u8]) -> impl Iterator<Item = (&'a Path, Value<'a>)> {
+        [(&self.fields, key), (&self.carried, carried)].into_iter().flat_map(|(paths, bytes)| {
+            let mut at = 0;
+            paths.iter().map_while(move |path| {
+                let (value, end) = Value::read(bytes, at)?;
+                at = end;
+                Some((path, value))
+            })
+        })
     }
 
     /// What is held under `id` while a window in which something was counted is open.
-    pub fn summary(&self, id: u64, key: &[u8], window: &Window) -> NewRecord {
+    pub fn summary(&self, id: u64, key: &[u8], window: &Window) -> Vec<u8> {
         let Window { opened_ns, tally, .. } = *window;
         let own = Own { id, opened_ns, first_ns: tally.first_ns, key_hash: self.key_hash(key) };
-        self.count(key, &window.carried, tally).set(OWN_KEY, own)
+        self.write_count(key, window, Some(own))
     }
 
     /// What a record that is held under `id` is, if it is a summary.

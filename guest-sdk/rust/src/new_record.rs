@@ -1,7 +1,7 @@
 //! Records that a filter makes itself.
 
 use crate::edit::Edit;
-use crate::encode::Encode;
+use crate::encode::{self, Encode};
 use crate::level::Level;
 use crate::record::{Path, Record};
 
@@ -66,6 +66,11 @@ impl NewRecord {
 
     /// Appends it as MessagePack.
     pub fn write(mut self, out: &mut Vec<u8>) {
+        if self.edit.is_empty() {
+            // A copy of a record, as it was.
+            encode::append(out, &self.base);
+            return;
+        }
         match Record::read(&self.base, 0) {
             Some((record, _)) => self.edit.write_record(&record, out),
             None => out.push(0x80),

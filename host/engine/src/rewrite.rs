@@ -35,6 +35,8 @@ pub(crate) struct Part {
     pub changes: Changes,
     /// For whatever a call needs on the way.
     pub scratch: Vec<u8>,
+    /// Nobody waits for an answer: what is made of records that were held before counts as made of the one at hand.
+    pub on_trial: bool,
 }
 
 /// Fails when a filter has made more than it may.

@@ -120,7 +120,7 @@ impl Trial {
             shared: Shared::watched(&spec.name, Witness::new(clock)),
             instance: None,
             description: Description::default(),
-            part: Part::default(),
+            part: Part { on_trial: true, ..Part::default() },
         };
         let (instance, description) = trial.instantiate()?;
         trial.instance = Some(instance);

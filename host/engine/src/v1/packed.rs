@@ -104,7 +104,8 @@ pub(super) fn apply(
     part.clear();
     let start = range.start;
     // What is made of records that were acknowledged earlier is no sender's any more.
-    let made_by = |index: usize| if releases { NOBODY } else { index as u32 };
+    let on_trial = part.on_trial;
+    let made_by = |index: usize, is_earlier: bool| if is_earlier && !on_trial { NOBODY } else { index as u32 };
     let mut holds: Vec<Hold> = Vec::new();
     let mut apply = Apply { batch, end: range.end, next: range.start, maps: Maps::new(records, encoding)?, part };
     let mut tally = Tally::default();
@@ -124,18 +125,18 @@ pub(super) fn apply(
                 tally.patched += 1;
             }
             REPLACE => {
-                apply.records(index, 1, made_by(index))?;
+                apply.records(index, 1, made_by(index, releases))?;
                 tally.patched += 1;
             }
             EXPAND => {
-                apply.records(index, count_after(verdicts, at)?, made_by(index))?;
+                apply.records(index, count_after(verdicts, at)?, made_by(index, releases))?;
                 at += 4;
                 tally.patched += 1;
             }
             verdict @ (HOLD | HOLD_ANOTHER) if holding.is_some() => {
                 let another = if verdict == HOLD_ANOTHER { Some(apply.another(index)?) } else { None };
                 holds.push(Hold { index, another });
-                apply.records(index, count_after(verdicts, at)?, NOBODY)?;
+                apply.records(index, count_after(verdicts, at)?, made_by(index, true))?;
                 at += 4;
             }
             other => return Err(format!("verdict {other} on record {} means nothing", index - range.start)),
