@@ -262,7 +262,7 @@ impl Store {
             reason: error.to_string(),
         })?;
         if let Some(folder) = self.record_path.parent() {
-            self.disk.create_folder(folder)?;
+            self.disk.create_own_folder(folder)?;
         }
         Ok(self.disk.replace(&self.record_path, &content)?)
     }
