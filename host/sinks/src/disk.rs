@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Logs are for their owner and group, whatever the umask of the process.
@@ -79,16 +79,21 @@ impl Disk {
         self.step().and_then(|()| work()).map_err(|source| DiskError::new(action, place, source))
     }
 
-    /// Opens a file for appending, made when absent.
+    /// Opens a file for appending, made when absent. Never waits for whoever reads a pipe.
     pub fn open(&self, path: &Path) -> Result<File, DiskError> {
         let append = || {
             let mut options = OpenOptions::new();
-            options.append(true).mode(FILE_MODE);
+            let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+            options.append(true).mode(FILE_MODE).custom_flags(nonblocking);
             options
         };
         self.run("open", path, || match append().create_new(true).open(path) {
             Ok(file) => file.set_permissions(fs::Permissions::from_mode(FILE_MODE)).map(|()| file),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => append().create(true).open(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = append().create(true).open(path)?;
+                regular(&file.metadata()?)?;
+                Ok(file)
+            }
             Err(error) => Err(error),
         })
     }
@@ -144,26 +149,30 @@ impl Disk {
         })
     }
 
-    /// A file's length; none when it is not there.
+    /// A file's length; none when it is not there. An error when it is anything but a regular file.
     pub fn length(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         match fs::metadata(path) {
-            Ok(found) if found.is_dir() => Err(DiskError::new("open", path, io::ErrorKind::IsADirectory.into())),
-            Ok(found) => Ok(Some(found.len())),
+            Ok(found) => {
+                regular(&found).map_err(|error| DiskError::new("open", path, error))?;
+                Ok(Some(found.len()))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(DiskError::new("read", path, error)),
         }
     }
 
-    /// Replaces a small file as a whole, durably: a reader finds the old content or the new.
+    /// Replaces a file as a whole, durably: a reader finds the old content or the new.
     pub fn replace(&self, path: &Path, content: &[u8]) -> Result<(), DiskError> {
-        let fresh = path.with_extension("new");
-        self.run("write", &fresh, || {
+        let mut fresh = path.as_os_str().to_os_string();
+        fresh.push(".new");
+        let fresh = Path::new(&fresh);
+        self.run("write", fresh, || {
             let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(OWN_FILE_MODE).open(&fresh)?;
+                OpenOptions::new().write(true).create(true).truncate(true).mode(OWN_FILE_MODE).open(fresh)?;
             file.write_all(content)?;
             if self.syncs() { file.sync_data() } else { Ok(()) }
         })?;
-        self.rename(&fresh, path)?;
+        self.rename(fresh, path)?;
         self.sync_folder(path.parent().unwrap_or(Path::new("/")))
     }
 }
@@ -181,4 +190,18 @@ fn create_folder(path: &Path, mode: u32) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Refuses what can't be cut back to a position, and might block whoever opens it.
+fn regular(found: &fs::Metadata) -> io::Result<()> {
+    let kind = found.file_type();
+    let what = match kind {
+        _ if kind.is_file() => return Ok(()),
+        _ if kind.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        _ if kind.is_fifo() => "a FIFO",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    let reason = format!("it is {what} and not a regular file; remove it or change the path");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
 }
