@@ -81,14 +81,23 @@ impl Disk {
 
     /// Opens a file for appending, made when absent. Never waits for whoever reads a pipe.
     pub fn open(&self, path: &Path) -> Result<File, DiskError> {
+        self.open_as(path, FILE_MODE)
+    }
+
+    /// The same for what a sink keeps for itself.
+    pub fn open_own(&self, path: &Path) -> Result<File, DiskError> {
+        self.open_as(path, OWN_FILE_MODE)
+    }
+
+    fn open_as(&self, path: &Path, mode: u32) -> Result<File, DiskError> {
         let append = || {
             let mut options = OpenOptions::new();
             let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-            options.append(true).mode(FILE_MODE).custom_flags(nonblocking);
+            options.append(true).mode(mode).custom_flags(nonblocking);
             options
         };
         self.run("open", path, || match append().create_new(true).open(path) {
-            Ok(file) => file.set_permissions(fs::Permissions::from_mode(FILE_MODE)).map(|()| file),
+            Ok(file) => file.set_permissions(fs::Permissions::from_mode(mode)).map(|()| file),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let file = append().create(true).open(path)?;
                 regular(&file.metadata()?)?;
