@@ -3,7 +3,8 @@
 //!
 //! It stores no text: it is an external content table over the view `logs_words`, which takes the words of a row out of
 //! its JSON when somebody asks for them (`snippet()`, for example). Triggers take a row's words out of the index when
-//! the row is deleted or changed, whoever does it.
+//! the row is deleted or changed, whoever does it. Against a contentless table that deletes by itself
+//! (`contentless_delete`, SQLite 3.43) inserts and the file's size are the same, and retention takes a fifth of the time.
 //!
 //! Invariants
 //! - **What goes into the index is what the triggers take out of it**: [`push_words`] and [`WORDS`] give the same text for
