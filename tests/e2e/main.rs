@@ -19,8 +19,10 @@
 //! | `rights.rs` | a filter sees and changes no more than it may |
 //! | `hostile.rs` | filters that mean harm hurt nobody |
 //! | `reload.rs` | a changed configuration is taken up; a broken one changes nothing |
+//! | `permissions.rs` | what is stored is its owner's, whatever the umask |
 //! | `disk.rs` | a full disk, a damaged journal: a clear error, and nothing lost |
 //! | `quarantine.rs` | what was set aside can be listed and replayed |
+//! | `search.rs` | the search index of SQLite is read by the system's shell and by Python, and replaced when it is old |
 //! | `sinks.rs` | sinks chosen by the environment, falling back, listed, given records once more |
 //! | `commands.rs` | the other commands, and that `--help` helps |
 //! | `filter_test.rs` | cases, fuzzing and comparing of filters; what is written for CI is what parsers read |
@@ -48,10 +50,12 @@ mod languages;
 mod lines;
 mod metrics;
 mod oracle;
+mod permissions;
 mod quarantine;
 mod reload;
 mod rights;
 mod router;
+mod search;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sinks;

@@ -58,6 +58,8 @@ fn a_sink_that_fails_falls_back_along_its_chain_and_has_everything_when_it_works
         "retrying since",
         "falls back to broken, then spare",
         "5 records went to `spare`",
+        "5 records (5 in place of other sinks), 0 refused",
+        "last error at 2",
         "a standby",
         "5 batches to go",
     ] {
@@ -78,9 +80,14 @@ fn a_sink_that_fails_falls_back_along_its_chain_and_has_everything_when_it_works
     let archive = health["sinks"].as_array().unwrap().iter().find(|sink| sink["name"] == "archive").unwrap();
     assert_eq!((archive["state"].as_str(), archive["type"].as_str()), (Some("ok"), Some("file")), "{archive}");
     assert!(archive["last_error"].is_string() && archive["errors"].as_u64() > Some(0), "{archive}");
+    assert!(archive["last_error_time"].as_str().is_some_and(|at| at.ends_with('Z')), "{archive}");
+    assert_eq!(archive["last_error_kind"], "retry", "{archive}");
+    let spare = health["sinks"].as_array().unwrap().iter().find(|sink| sink["name"] == "spare").unwrap();
+    assert!(spare["records"].as_u64() >= Some(1) && spare["records"] == spare["for_others"], "{spare}");
     let metrics = curl(&router, "/metrics", &[], b"").body;
     assert!(metrics.contains(r#"weir_sink_fallback_records_total{sink="archive",to="spare"}"#), "{metrics}");
-    assert!(metrics.contains(r#"weir_sink_last_error_timestamp_seconds{sink="archive",error=""#), "{metrics}");
+    assert!(metrics.contains(r#"weir_sink_last_error_timestamp_seconds{sink="archive",kind="retry"} "#), "{metrics}");
+    assert!(!metrics.contains("can't create folder"), "no label holds the text of an error: {metrics}");
     assert!(!metrics.contains(r#"weir_sink_last_error_timestamp_seconds{sink="spare""#), "{metrics}");
 }
 

@@ -11,9 +11,17 @@ mod validate;
 
 use std::process::ExitCode;
 
+use rustix::fs::Mode;
+
 pub use quarantine::settings as stored_settings;
 
 use crate::cli::{Command, ConfigCommand};
+
+/// What this process makes from here on is for its owner alone, whatever the umask was: the data folder, its databases
+/// with their write-ahead logs, compiled filters. Log files and their folders say themselves what they are.
+fn keep_to_owner() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+}
 
 /// Performs a command; the code is what the process exits with.
 pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
@@ -22,8 +30,14 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Validate(args) => return validate::run(&args),
         Command::Filter(command) => return filter::run(command),
         Command::Sinks(args) => return sinks::run(&args),
-        Command::Journal(command) => return journal::run(command),
-        Command::Quarantine(command) => quarantine::run(command)?,
+        Command::Journal(command) => {
+            keep_to_owner();
+            return journal::run(command);
+        }
+        Command::Quarantine(command) => {
+            keep_to_owner();
+            quarantine::run(command)?;
+        }
         Command::Config(ConfigCommand::Schema) => {
             show::json(&crate::config::schema())?;
         }

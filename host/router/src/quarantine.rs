@@ -20,7 +20,7 @@ mod tests;
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
@@ -81,12 +81,10 @@ struct Open {
 }
 
 impl Quarantine {
-    /// Makes the folder when it is missing, closes it to others, and lets go what is too old.
+    /// Makes the folder when it is missing, for its owner alone, and lets go what is too old.
     pub fn open(folder: &Path, options: QuarantineOptions) -> Result<Self, QuarantineError> {
         let failed = |doing| move |source| QuarantineError { path: folder.to_path_buf(), doing, source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed("make the folder"))?;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
-            .map_err(failed("close the folder to others"))?;
         let quarantine =
             Self { folder: folder.to_path_buf(), state: Mutex::new(State { options, open: None, dirty: false }) };
         quarantine.tidy(&quarantine.lock())?;

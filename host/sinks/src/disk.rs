@@ -3,12 +3,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Logs are for their owner and group.
+/// Logs are for their owner and group, whatever the umask of the process.
 const FILE_MODE: u32 = 0o640;
 const FOLDER_MODE: u32 = 0o750;
+/// What a sink keeps for itself is for its owner.
+const OWN_FILE_MODE: u32 = 0o600;
+const OWN_FOLDER_MODE: u32 = 0o700;
 
 /// What could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -78,18 +81,40 @@ impl Disk {
 
     /// Opens a file for appending, made when absent. Never waits for whoever reads a pipe.
     pub fn open(&self, path: &Path) -> Result<File, DiskError> {
-        self.run("open", path, || {
+        self.open_as(path, FILE_MODE)
+    }
+
+    /// The same for what a sink keeps for itself.
+    pub fn open_own(&self, path: &Path) -> Result<File, DiskError> {
+        self.open_as(path, OWN_FILE_MODE)
+    }
+
+    fn open_as(&self, path: &Path, mode: u32) -> Result<File, DiskError> {
+        let append = || {
+            let mut options = OpenOptions::new();
             let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-            let file =
-                OpenOptions::new().append(true).create(true).mode(FILE_MODE).custom_flags(nonblocking).open(path)?;
-            regular(&file.metadata()?)?;
-            Ok(file)
+            options.append(true).mode(mode).custom_flags(nonblocking);
+            options
+        };
+        self.run("open", path, || match append().create_new(true).open(path) {
+            Ok(file) => file.set_permissions(fs::Permissions::from_mode(mode)).map(|()| file),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = append().create(true).open(path)?;
+                regular(&file.metadata()?)?;
+                Ok(file)
+            }
+            Err(error) => Err(error),
         })
     }
 
-    /// Makes a folder and those above it.
+    /// Makes a folder of logs and those above it.
     pub fn create_folder(&self, path: &Path) -> Result<(), DiskError> {
-        self.run("create folder", path, || fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path))
+        self.run("create folder", path, || create_folder(path, FOLDER_MODE))
+    }
+
+    /// Makes a folder for what a sink keeps for itself.
+    pub fn create_own_folder(&self, path: &Path) -> Result<(), DiskError> {
+        self.run("create folder", path, || create_folder(path, OWN_FOLDER_MODE))
     }
 
     /// Appends to an open file. Fails with any part of it written; a sweep tries the half.
@@ -151,12 +176,28 @@ impl Disk {
         fresh.push(".new");
         let fresh = Path::new(&fresh);
         self.run("write", fresh, || {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(fresh)?;
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(OWN_FILE_MODE).open(fresh)?;
             file.write_all(content)?;
             if self.syncs() { file.sync_data() } else { Ok(()) }
         })?;
         self.rename(fresh, path)?;
         self.sync_folder(path.parent().unwrap_or(Path::new("/")))
+    }
+}
+
+/// Makes a folder and those above it, each with this mode. One that is there stays as it is.
+fn create_folder(path: &Path, mode: u32) -> io::Result<()> {
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        create_folder(above, mode)?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -9,7 +9,7 @@
 //! | `select.rs` | which records a sink takes: routes and least level |
 //! | `runner/` | carries records from the journal to one sink: retries, quarantine, cursor, health |
 //! | `registry.rs` | the kinds there are, one line each |
-//! | `console.rs` | kind `console` |
+//! | `console/` | kind `console` |
 //! | `file/` | kind `file` |
 //! | `sqlite/` | kind `sqlite` |
 //! | `postgres/` | kind `postgres` |
@@ -91,7 +91,7 @@ pub use file::let_go as let_go_of_files;
 pub use owners::Owners;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
 pub use runner::{
-    Doors, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
+    Doors, ErrorKind, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
     describe_metrics, fallback_reader, falls_back_for, spawn,
 };
 pub use select::Selection;

@@ -99,6 +99,13 @@ pub const RETENTION_ROWS: u32 = 2000;
 /// Milliseconds that one turn of SQLite's retention may take; what is left waits for the next delivery.
 pub const RETENTION_MS: u64 = 200;
 
+/// Rows added to SQLite's search index in one transaction when it is built anew: enough that merging costs little, few
+/// enough that a stop waits no longer than a fraction of a second.
+pub const SQLITE_INDEX_ROWS: u32 = 5000;
+
+/// How often the log says how far the building of SQLite's search index is.
+pub const SQLITE_INDEX_NEWS: Duration = Duration::from_secs(5);
+
 /// KiB of pages that SQLite keeps in memory: the inner pages of its indexes, mostly.
 pub const SQLITE_CACHE_KIB: u32 = 16 << 10;
 
@@ -124,6 +131,15 @@ pub const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Bytes of a record shown on the console; the rest is cut with a mark.
 pub const CONSOLE_LINE_BYTES: usize = 16 << 10;
+
+/// Bytes of one field's value on the console, about three lines of a wide terminal; the rest is folded.
+pub const CONSOLE_VALUE_BYTES: usize = 400;
+
+/// Bytes of a text that are shown even where a folded value has no room left: enough to tell keys apart.
+pub const CONSOLE_LEAST_BYTES: usize = 24;
+
+/// Lines of one stack trace, or other text with lines, on the console: as many as a large screen has.
+pub const CONSOLE_LINES: usize = 100;
 
 /// Records in one PostgreSQL transaction: its fixed cost, a commit's fsync above all, is then small beside its rows'.
 pub const POSTGRES_BATCH: usize = 5000;

@@ -12,7 +12,10 @@ use crate::filter_test;
 pub fn run(command: FilterCommand) -> anyhow::Result<ExitCode> {
     match command {
         FilterCommand::List(args) => list::run(&args),
-        FilterCommand::Rollback(args) => rollback::run(&args),
+        FilterCommand::Rollback(args) => {
+            super::keep_to_owner();
+            rollback::run(&args)
+        }
         FilterCommand::New(args) => build::new(&args),
         FilterCommand::Build { project, bundled: true, output, .. } => build::bundled(&project, output.as_deref()),
         FilterCommand::Build { project, watch: true, into, .. } => build::watch(&project, into.as_deref()),

@@ -28,6 +28,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args)?;
     logging::start(&settings.log);
     settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    // People put modules there, as their umask lets them.
+    if let Err(error) = std::fs::create_dir_all(&settings.filters_folder) {
+        tracing::warn!("can't make the filters folder {}: {error}", settings.filters_folder.display());
+    }
+    super::keep_to_owner();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir-network").build()?;
     let code = runtime.block_on(serve(args, settings))?;
     // Whatever still waits for something by now is nothing that was promised to anybody.
@@ -53,9 +58,6 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let numbers = record_metrics()?;
-    if let Err(error) = std::fs::create_dir_all(&settings.filters_folder) {
-        tracing::warn!("can't make the filters folder {}: {error}", settings.filters_folder.display());
-    }
     // Before anything is loaded, so that no change falls between loading and watching.
     let mut watch = Watch::new(args.config.clone())?;
     watch.over(&reload::folders(&settings));

@@ -66,8 +66,12 @@ fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
     let Some(running) = running else { return text };
     let number = |key: &str| running[key].as_u64().unwrap_or_default();
     line(format!(
-        "{} records, {} refused, {} failed attempts; {} batches to go{}",
+        "{} records{}, {} refused, {} failed attempts; {} batches to go{}",
         number("records"),
+        match number("for_others") {
+            0 => String::new(),
+            others => format!(" ({others} in place of other sinks)"),
+        },
         number("rejected"),
         number("errors"),
         number("lag_frames"),
@@ -80,7 +84,8 @@ fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
         line(format!("{} records went to `{to}`", running["fallback"]["records"]));
     }
     if let Some(error) = running["last_error"].as_str() {
-        line(format!("last error: {error}"));
+        let at = running["last_error_ns"].as_i64().map_or(String::new(), |ns| format!(" at {}", show::time(ns)));
+        line(format!("last error{at}: {error}"));
     }
     text
 }

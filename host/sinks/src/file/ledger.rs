@@ -145,8 +145,8 @@ impl Ledger {
 
     fn open_file(&self) -> Result<File, DiskError> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
-        self.disk.create_folder(folder)?;
-        let mut file = self.disk.open(&self.path)?;
+        self.disk.create_own_folder(folder)?;
+        let mut file = self.disk.open_own(&self.path)?;
         // A line that a crash broke off ends here.
         if fs::read(&self.path).is_ok_and(|content| content.last().is_some_and(|last| *last != b'\n')) {
             self.disk.append(&mut file, &self.path, b"\n")?;
@@ -194,7 +194,7 @@ impl Ledger {
         }
         state.file = None;
         if let Some(folder) = self.path.parent() {
-            self.disk.create_folder(folder)?;
+            self.disk.create_own_folder(folder)?;
         }
         self.disk.replace(&self.path, &bytes)
     }

@@ -97,7 +97,7 @@ impl Ledger {
         let content = rmp_serde::to_vec_named(&written)
             .map_err(|error| DiskError::new("write", &self.path, std::io::Error::other(error)))?;
         if let Some(folder) = self.path.parent() {
-            self.disk.create_folder(folder)?;
+            self.disk.create_own_folder(folder)?;
         }
         Ok(self.disk.replace(&self.path, &content)?)
     }

@@ -38,7 +38,7 @@ use weir_journal::Journal;
 
 pub use self::fallback::{Doors, MARK as FALLBACK_MARK, fallback_reader, falls_back_for};
 pub use self::replay::{Replay, Replayed};
-pub use self::status::{FellBack, State, Status, describe_metrics};
+pub use self::status::{ErrorKind, FellBack, State, Status, describe_metrics};
 
 use self::fallback::Fallback;
 use self::session::Runner;

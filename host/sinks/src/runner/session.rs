@@ -15,6 +15,7 @@ use super::status::Board;
 use super::{RunnerOptions, Stop};
 use crate::limits;
 use crate::sink::{Batching, Position, Quarantine, Selected, Sink, SinkError};
+use crate::text::escaped;
 
 /// Why a session ended.
 pub(super) enum End {
@@ -110,7 +111,7 @@ impl Runner {
                 End::Error(SinkError::Retry(error)) => (error, Duration::ZERO),
                 End::Error(SinkError::Later(error, wait)) => (error, wait.min(limits::LONGEST_WAIT)),
                 End::Error(SinkError::Fatal(error) | SinkError::Reject(error)) => {
-                    tracing::error!(sink = self.name, "stopped delivering: {error}");
+                    tracing::error!(sink = self.name, "stopped delivering: {}", escaped(&error));
                     self.board.failed(&error);
                     self.refuse_until_stopped(&error).await;
                     break Some(error);
@@ -118,7 +119,7 @@ impl Runner {
             };
             let wait = self.backoff.next_wait().max(asked);
             if self.board.retrying(&error) {
-                tracing::warn!(sink = self.name, "retrying: {error}");
+                tracing::warn!(sink = self.name, "retrying: {}", escaped(&error));
             }
             // Waiting for the stop in the backoff's place: either ends it.
             if timeout(wait, self.refuse_until_stopped(&error)).await.is_ok() {
@@ -238,6 +239,7 @@ impl Runner {
             outcome = round.deliver(request.frames, &mut done) => outcome,
             () = drain_over(&mut self.stop, Duration::ZERO) => return Err(End::Stopped),
         };
+        self.board.stood_in(done.records);
         let answer = outcome.as_ref().map(|()| done.records).map_err(SinkError::to_string);
         // Nobody listens any more when it took too long.
         let _ = request.answer.send(answer);

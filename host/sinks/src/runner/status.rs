@@ -8,10 +8,10 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use serde::Serialize;
 use weir_journal::Journal;
-use weir_record::time::now_ns;
+use weir_record::time::{format_rfc3339, now_ns};
 
-use crate::exposition::escaped_label;
 use crate::limits;
+use crate::text::escaped;
 
 /// What a sink is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -37,6 +37,28 @@ pub enum State {
     Stopped,
 }
 
+/// What came of an error: a small set, fit for a label of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorKind {
+    /// The delivery is tried again.
+    Retry,
+    /// Nothing is tried any more until a person has acted.
+    Fatal,
+    /// One record went to quarantine.
+    Rejected,
+}
+
+impl ErrorKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::Retry => "retry",
+            ErrorKind::Fatal => "fatal",
+            ErrorKind::Rejected => "rejected",
+        }
+    }
+}
+
 /// A sink's health and numbers at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Status {
@@ -49,15 +71,21 @@ pub struct Status {
     pub lag_frames: u64,
     /// Age of what it delivered last, while more waits for it.
     pub lag_seconds: f64,
-    /// Records delivered since the start.
+    /// Records that it took since the start, those in other sinks' place among them.
     pub records: u64,
+    /// How many of them it took in the place of sinks that failed.
+    pub for_others: u64,
     /// Records that went to quarantine since the start.
     pub rejected: u64,
     /// Failed attempts since the start.
     pub errors: u64,
     /// The last error of any kind, also of failures that are over.
     pub last_error: Option<String>,
-    /// When it happened, in nanoseconds since 1970 UTC.
+    /// What came of it.
+    pub last_error_kind: Option<ErrorKind>,
+    /// When it happened, in RFC 3339.
+    pub last_error_time: Option<String>,
+    /// The same in nanoseconds since 1970 UTC.
     pub last_error_ns: Option<i64>,
     /// The sink that takes its records while it fails, and how many went to others since the start.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,11 +106,18 @@ struct Inner {
     delivered: u64,
     delivered_time_ns: i64,
     records: u64,
+    for_others: u64,
     rejected: u64,
     errors: u64,
-    last_error: Option<(String, i64)>,
+    last_error: Option<LastError>,
     failing_since_ns: Option<i64>,
     fallback: Option<FellBack>,
+}
+
+struct LastError {
+    text: String,
+    kind: ErrorKind,
+    at_ns: i64,
 }
 
 /// The shared place where the runner notes what happens.
@@ -103,29 +138,6 @@ struct Numbers {
     lag_seconds: Gauge,
     up: Gauge,
     seconds: Histogram,
-}
-
-impl Status {
-    /// The last errors of sinks as text for `/metrics`: a line for each sink that has one, with the error as a label
-    /// and the time as the value. Made anew each time, so an error that another has followed leaves nothing behind.
-    pub fn render_last_errors(statuses: &[Status]) -> String {
-        const NAME: &str = "weir_sink_last_error_timestamp_seconds";
-        let failed = |status: &Status| Some((status.name.clone(), status.last_error.clone()?, status.last_error_ns?));
-        let lines: String = statuses
-            .iter()
-            .filter_map(failed)
-            .map(|(sink, error, at)| {
-                let [sink, error] = [&sink, &error].map(|text| escaped_label(text));
-                format!("{NAME}{{sink=\"{sink}\",error=\"{error}\"}} {}\n", at as f64 / 1e9)
-            })
-            .collect();
-        match lines.as_str() {
-            "" => lines,
-            _ => format!(
-                "# HELP {NAME} When the last error of a sink happened, and what it was\n# TYPE {NAME} gauge\n{lines}"
-            ),
-        }
-    }
 }
 
 /// Describes the sinks' metrics; the binary calls it once.
@@ -149,6 +161,11 @@ pub fn describe_metrics() {
         "Age of what a sink delivered last, while more waits for it"
     );
     describe_gauge!("weir_sink_up", "1 while a sink works, 0 while it retries or has failed");
+    describe_gauge!(
+        "weir_sink_last_error_timestamp_seconds",
+        Unit::Seconds,
+        "When the last error of a sink happened, by kind: retry, fatal or rejected (one record); absent: never"
+    );
     describe_histogram!("weir_sink_delivery_seconds", Unit::Seconds, "Time of one delivery to a sink");
     crate::influxdb::describe_metrics();
     crate::prometheus::describe_metrics();
@@ -173,6 +190,7 @@ impl Board {
             delivered,
             delivered_time_ns: now_ns(),
             records: 0,
+            for_others: 0,
             rejected: 0,
             errors: 0,
             last_error: None,
@@ -211,12 +229,28 @@ impl Board {
         }
     }
 
+    /// Took records in another sink's place.
+    pub fn stood_in(&self, records: u64) {
+        let mut inner = self.inner();
+        inner.records += records;
+        inner.for_others += records;
+        drop(inner);
+        self.numbers.records.increment(records);
+    }
+
     pub fn rejected(&self, reason: &str) {
         let mut inner = self.inner();
         inner.rejected += 1;
-        inner.last_error = Some((bounded(reason), now_ns()));
+        self.note(&mut inner, ErrorKind::Rejected, bounded(reason));
         drop(inner);
         self.numbers.rejected.increment(1);
+    }
+
+    fn note(&self, inner: &mut Inner, kind: ErrorKind, text: String) {
+        let at_ns = now_ns();
+        inner.last_error = Some(LastError { text, kind, at_ns });
+        let (sink, kind) = (self.name.to_string(), kind.as_str());
+        gauge!("weir_sink_last_error_timestamp_seconds", "sink" => sink, "kind" => kind).set(at_ns as f64 / 1e9);
     }
 
     pub fn skipped(&self, records: u64) {
@@ -228,7 +262,7 @@ impl Board {
         let error = bounded(error);
         let mut inner = self.inner();
         inner.errors += 1;
-        inner.last_error = Some((error.clone(), now_ns()));
+        self.note(&mut inner, ErrorKind::Retry, error.clone());
         inner.failing_since_ns.get_or_insert_with(now_ns);
         let (since_ns, first) = match &inner.state {
             State::Retrying { since_ns, error: before } => (*since_ns, *before != error),
@@ -245,7 +279,7 @@ impl Board {
         let error = bounded(error);
         let mut inner = self.inner();
         inner.errors += 1;
-        inner.last_error = Some((error.clone(), now_ns()));
+        self.note(&mut inner, ErrorKind::Fatal, error.clone());
         inner.failing_since_ns.get_or_insert_with(now_ns);
         inner.state = State::Failed { error };
         drop(inner);
@@ -278,30 +312,42 @@ impl Board {
 
     /// The status now; brings the lag gauges up to date on the way.
     pub fn status(&self, journal: &Journal) -> Status {
-        let last = journal.last_sequence();
+        let last_sequence = journal.last_sequence();
         let inner = self.inner();
-        let lag_frames = last.saturating_sub(inner.delivered);
+        let lag_frames = last_sequence.saturating_sub(inner.delivered);
         let lag_ns = if lag_frames == 0 { 0 } else { now_ns().saturating_sub(inner.delivered_time_ns).max(0) };
         self.numbers.lag_frames.set(lag_frames as f64);
         self.numbers.lag_seconds.set(lag_ns as f64 / 1e9);
+        let last = inner.last_error.as_ref();
         Status {
             name: self.name.to_string(),
             state: inner.state.clone(),
             lag_frames,
             lag_seconds: lag_ns as f64 / 1e9,
             records: inner.records,
+            for_others: inner.for_others,
             rejected: inner.rejected,
             errors: inner.errors,
-            last_error: inner.last_error.as_ref().map(|(error, _)| error.clone()),
-            last_error_ns: inner.last_error.as_ref().map(|(_, at)| *at),
+            last_error: last.map(|error| error.text.clone()),
+            last_error_kind: last.map(|error| error.kind),
+            last_error_time: last.map(|error| rfc3339(error.at_ns)),
+            last_error_ns: last.map(|error| error.at_ns),
             fallback: inner.fallback.clone(),
         }
     }
 }
 
+/// An error as one harmless line of bounded length: servers and records have their say in it.
 fn bounded(error: &str) -> String {
-    match error.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= limits::ERROR_BYTES).last() {
-        Some(end) if end < error.len() => format!("{}…", &error[..end]),
-        _ => error.to_string(),
+    let error = escaped(error);
+    match error.floor_char_boundary(limits::ERROR_BYTES) {
+        end if end < error.len() => format!("{}…", &error[..end]),
+        _ => error.into_owned(),
     }
+}
+
+fn rfc3339(ns: i64) -> String {
+    let mut text = Vec::new();
+    format_rfc3339(ns, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
 }

@@ -185,6 +185,8 @@ async fn a_fatal_failure_is_shown_and_nothing_is_lost_from_the_journal() {
     append(&bench.journal, &numbered(0..3));
     let running = bench.spawn();
     eventually("it fails", || matches!(running.status().state, State::Failed { .. })).await;
+    let (kind, time) = (running.status().last_error_kind, running.status().last_error_time);
+    assert!(kind == Some(ErrorKind::Fatal) && time.is_some_and(|time| time.starts_with("20")));
     let stopped = running.stop().await;
     assert_eq!((stopped.error.as_deref(), stopped.pending_records), (Some("no such table"), 3));
     let running = bench.spawn();
@@ -328,6 +330,8 @@ async fn while_a_sink_fails_its_records_go_to_its_fallback_marked_and_afterwards
     assert_eq!(bench.committed(), 0, "the sink's own place is where it was");
     let fallback = running.status().fallback.expect("health says so");
     assert_eq!((fallback.to.as_str(), fallback.records), ("standby", 1));
+    let took = standing.status();
+    assert_eq!((took.records, took.for_others), (1, 1), "the standby counts it too");
     bench.seen.lock().expect("not poisoned").start_script.clear();
     eventually("it works again and gets everything", || bench.took() == [(1, 1)]).await;
     eventually("the second reader is gone", || bench.journal.readers().len() == 2).await;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqliteConnection};
-use weir_record::{Level, Record, Value};
+use weir_record::{Level, Record};
 
+use super::index::push_words;
 use crate::limits;
 use crate::sink::{Position, SinkError};
-use crate::text::{Rest, is_head};
+use crate::text::Rest;
 
 /// Rows in one statement; what is left over takes the next smaller sizes, so that few statements make up any number.
 const SIZES: [usize; 9] = [limits::INSERT_ROWS, 128, 64, 32, 16, 8, 4, 2, 1];
@@ -81,10 +82,13 @@ impl Inserter {
         }
         let mut fields = Vec::with_capacity(record.as_bytes().len());
         self.rest.push_json(record, &mut fields);
+        // JSON of a canonical record is UTF-8; anything else is written as such by replacement, not lost.
+        let fields =
+            String::from_utf8(fields).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let mut values = String::new();
         if self.search {
             values.reserve(record.as_bytes().len());
-            record.entries().filter(|(key, _)| !is_head(key)).for_each(|(_, value)| push_values(value, &mut values));
+            push_words(record, &fields, &mut values);
         }
         self.pending.push(Row {
             id,
@@ -93,9 +97,7 @@ impl Inserter {
             level: self.levels[LEVELS.iter().position(|level| *level == head.level).unwrap_or_default()].clone(),
             source: self.source.clone(),
             message: Arc::from(head.message),
-            // JSON of a canonical record is UTF-8; anything else is written as such by replacement, not lost.
-            fields: String::from_utf8(fields)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+            fields,
             values,
         });
         if self.pending.len() >= SIZES[0] { self.write(connection, 0).await } else { Ok(()) }
@@ -150,23 +152,6 @@ where
     T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + 'q,
 {
     sqlx::Arguments::add(arguments, value).map_err(sqlx::Error::Encode)
-}
-
-/// Appends what a person might search for: every text and integer, at any depth. Left out are keys and floats: an
-/// amount or a duration is compared, not searched for, and as words its digits before and after the point would be two
-/// entries of their own.
-fn push_values(value: Value<'_>, out: &mut String) {
-    use std::fmt::Write;
-    match value {
-        Value::Str(text) => out.push_str(text),
-        // Writing into a String can't fail.
-        Value::Int(number) => drop(write!(out, "{number}")),
-        Value::UInt(number) => drop(write!(out, "{number}")),
-        Value::Array(items) => return items.iter().for_each(|item| push_values(item, out)),
-        Value::Map(entries) => return entries.iter().for_each(|(_, value)| push_values(value, out)),
-        Value::Nil | Value::Bool(_) | Value::Float(_) | Value::Bin(_) | Value::Ext(..) => return,
-    }
-    out.push(' ');
 }
 
 /// A sequence as SQLite holds it.

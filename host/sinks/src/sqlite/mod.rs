@@ -5,6 +5,7 @@
 //! | `mod.rs` | options, transactions, retention |
 //! | `cursor.rs` | how far each sink is, in the same transaction |
 //! | `schema.rs` | tables, indexes, migrations |
+//! | `index.rs` | the search index |
 //! | `insert.rs` | many rows, fast |
 //! | `fault.rs` | what SQLite's errors mean |
 //!
@@ -27,6 +28,9 @@
 
 mod cursor;
 mod fault;
+mod index;
+#[cfg(test)]
+mod index_tests;
 mod insert;
 mod schema;
 #[cfg(test)]
@@ -172,11 +176,13 @@ impl SqliteSink {
             .pragma("journal_size_limit", limits::SQLITE_WAL_BYTES.to_string())
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(|error| self.fault(&error))?;
-        schema::prepare(&mut connection, self.options.search).await.map_err(|error| match error {
+        schema::prepare(&mut connection).await.map_err(|error| match error {
             SchemaError::Foreign(reason) => SinkError::Fatal(format!("{}: {reason}", self.place)),
             SchemaError::Sqlite(error) => self.fault(&error),
         })?;
         self.cursor.prepare(&mut connection).await.map_err(|error| self.fault(&error))?;
+        let indexed = index::prepare(&mut connection, &self.place, self.options.search).await;
+        indexed.map_err(|error| self.fault(&error))?;
         // SQLite syncs the folder for its WAL, but not for a new database.
         std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(connection)

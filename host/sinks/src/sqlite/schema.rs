@@ -6,10 +6,10 @@
 //! | table | purpose |
 //! |---|---|
 //! | `logs` | the records; `(sequence, position)` is a record's id in the journal |
-//! | `logs_search` | FTS5 over the message and the texts and integers in the fields, contentless: it stores no text twice |
+//! | `logs_search`, `logs_words` | the search index (`index.rs`) and what it sees of a row |
 //! | `weir_cursor` | one row a sink: how far the journal is in `logs`; written with the rows of every transaction |
 //!
-//! To search (SQLite 3.43 or newer; everything else works with older ones): `SELECT * FROM logs WHERE id IN (SELECT rowid FROM logs_search WHERE logs_search MATCH 'timeout')`.
+//! To search: `SELECT * FROM logs WHERE id IN (SELECT rowid FROM logs_search WHERE logs_search MATCH 'timeout')`.
 //! Rows with `sequence` 0 were taken in the place of another sink (`fallback_from` in their fields).
 //! Rows with a negative `sequence` came from a journal that has since been lost.
 
@@ -56,22 +56,6 @@ DROP TABLE weir_cursor_of_all;
 ",
 ];
 
-/// The search index, made when it is first asked for. Rows of before are not in it.
-///
-/// FTS5 gathers words in memory and writes them as a segment when `hashsize` is reached or the transaction ends, and
-/// merges segments when enough have come together. 8 MiB hold several thousand records, and merging sixteen segments at
-/// once instead of four rewrites entries less often; together a few per cent of the CPU of an insert, most of which is
-/// cutting text into words and sorting them. `detail = none` would save another tenth and a third of the index's size,
-/// but then FTS5 refuses phrases, and an address, a path or an id with a hyphen is a phrase.
-const SEARCH: &str = "
-CREATE VIRTUAL TABLE logs_search USING fts5(message, fields, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
-INSERT INTO logs_search(logs_search, rank) VALUES ('automerge', 16);
-INSERT INTO logs_search(logs_search, rank) VALUES ('hashsize', 8388608);
-CREATE TRIGGER logs_search_delete AFTER DELETE ON logs BEGIN
-  DELETE FROM logs_search WHERE rowid = old.id;
-END;
-";
-
 /// Why a database can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
@@ -84,7 +68,7 @@ pub enum SchemaError {
 }
 
 /// Makes or updates what is missing.
-pub async fn prepare(connection: &mut SqliteConnection, search: bool) -> Result<(), SchemaError> {
+pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), SchemaError> {
     let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *connection).await?;
@@ -105,14 +89,6 @@ pub async fn prepare(connection: &mut SqliteConnection, search: bool) -> Result<
         let sql = format!("PRAGMA application_id = {APPLICATION_ID}; {step} PRAGMA user_version = {version};");
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-    }
-    let indexed: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = 'logs_search'")
-        .fetch_one(&mut *connection)
-        .await?;
-    if search && indexed == 0 {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::raw_sql(SEARCH).execute(&mut *transaction).await?;
         transaction.commit().await?;
     }
     Ok(())

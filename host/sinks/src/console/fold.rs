@@ -1,0 +1,105 @@
+//! Long values for the eye: lists, objects and texts as JSON, of which a mark says how much was left out; and the texts
+//! in them that have lines of their own, to be shown as lines.
+
+use weir_record::{Value, write_json_value};
+
+use crate::limits;
+use crate::text::push_escaped_json;
+
+/// True for text that is shown as lines: it has a line end elsewhere than at its end.
+pub(super) fn is_multiline(text: &str) -> bool {
+    text.trim_end_matches(['\r', '\n']).contains('\n')
+}
+
+/// Appends `… 12 more items`, or of whatever was left out.
+pub(super) fn push_left_out(count: usize, what: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("… {count} more {what}").as_bytes());
+}
+
+/// Finds the texts with lines in a value, each with the path that leads to it.
+pub(super) fn texts_with_lines<'a>(path: &str, value: Value<'a>, found: &mut Vec<(String, &'a str)>) {
+    match value {
+        Value::Str(text) if is_multiline(text) => found.push((path.to_string(), text)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(at, item)| texts_with_lines(&format!("{path}[{at}]"), item, found));
+        }
+        Value::Map(entries) => {
+            entries.iter().for_each(|(key, value)| texts_with_lines(&format!("{path}.{key}"), value, found));
+        }
+        _ => {}
+    }
+}
+
+/// Appends a value as JSON, cut and marked when that is long. A text that is shown as lines elsewhere is `…`.
+pub(super) fn push_folded(value: Value<'_>, out: &mut Vec<u8>) {
+    let until = out.len() + limits::CONSOLE_VALUE_BYTES;
+    push(value, until, out);
+}
+
+fn push(value: Value<'_>, until: usize, out: &mut Vec<u8>) {
+    match value {
+        Value::Str(text) if is_multiline(text) => out.extend_from_slice("…".as_bytes()),
+        Value::Str(text) => push_text(text, until, out),
+        Value::Array(items) => {
+            out.push(b'[');
+            push_entries(items.len(), "items", items.iter(), until, out, |item, out| push(item, until, out));
+            out.push(b']');
+        }
+        Value::Map(entries) => {
+            out.push(b'{');
+            push_entries(entries.len(), "keys", entries.iter(), until, out, |(key, value), out| {
+                push_text(key, until, out);
+                out.push(b':');
+                push(value, until, out);
+            });
+            out.push(b'}');
+        }
+        Value::Bin(_) | Value::Ext(..) => {
+            let mut json = Vec::new();
+            write_json_value(value, &mut json);
+            let shown = json.len().min(room(until, out));
+            out.extend_from_slice(&json[..shown]);
+            if shown < json.len() {
+                push_left_out(json.len() - shown, "bytes", out);
+            }
+        }
+        plain => write_json_value(plain, out),
+    }
+}
+
+/// Appends entries with commas until there is no room, and how many there are besides.
+fn push_entries<T>(
+    count: usize,
+    what: &str,
+    entries: impl Iterator<Item = T>,
+    until: usize,
+    out: &mut Vec<u8>,
+    mut push: impl FnMut(T, &mut Vec<u8>),
+) {
+    for (at, entry) in entries.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        if out.len() >= until {
+            return push_left_out(count - at, what, out);
+        }
+        push(entry, out);
+    }
+}
+
+fn push_text(text: &str, until: usize, out: &mut Vec<u8>) {
+    let end = text.floor_char_boundary(room(until, out));
+    let mut json = Vec::new();
+    write_json_value(Value::Str(&text[..end]), &mut json);
+    if end < text.len() {
+        json.pop();
+        push_left_out(text.len() - end, "bytes", &mut json);
+        json.push(b'"');
+    }
+    push_escaped_json(&json, out);
+}
+
+/// Bytes that a text may still take: some even where there is no room, so that a key can be told from others.
+fn room(until: usize, out: &[u8]) -> usize {
+    until.saturating_sub(out.len()).max(limits::CONSOLE_LEAST_BYTES)
+}

@@ -1,0 +1,234 @@
+//! The `console` sink: records for people on a terminal, or as JSON lines for a pipe.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | options, the thread that writes |
+//! | `human.rs` | a record as people read it |
+//! | `fold.rs` | long values, and texts that have lines |
+//!
+//! Guarantee: none beyond trying. A terminal that stands still (Ctrl-S, a pager) must not hold the journal back, so
+//! after [`limits::CONSOLE_PATIENCE`] lines are left out and their number is shown once it moves again. Writing happens
+//! on a thread of its own.
+//!
+//! A record can't drive the terminal: control characters, escape sequences and direction overrides are written out.
+
+mod fold;
+mod human;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use async_trait::async_trait;
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use weir_record::{Record, write_json};
+
+use self::human::Look;
+use crate::limits;
+use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
+use crate::sink::{Delivered, Selected, Sink, SinkError};
+use crate::text::push_escaped_json;
+
+/// The kind's line in the registry.
+pub(crate) const KIND: Kind = Kind {
+    name: "console",
+    summary: "shows records on standard output, aligned and coloured for people or as JSON lines",
+    guarantee: Guarantee::BestEffort,
+    reach: crate::registry::Reach::Anywhere,
+    example: r#"[sink.console]
+type = "console"
+format = "human"    # "human" | "json"
+color = "auto"      # "auto" | "always" | "never"
+time = "utc"        # "utc" | "local"
+min_level = "INFO"
+"#,
+    schema: schema_of::<ConsoleOptions>,
+    variables: &[],
+    min_level: None,
+    build,
+};
+
+/// How a record is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// A line with columns, and indented lines for what has lines of its own.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When lines are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Color {
+    /// On a terminal, unless the environment says `NO_COLOR`.
+    #[default]
+    Auto,
+    /// In any case.
+    Always,
+    /// In no case.
+    Never,
+}
+
+/// In which time moments are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Clock {
+    /// UTC, marked with `Z`.
+    #[default]
+    Utc,
+    /// The system's time zone (`TZ`, `/etc/localtime`), with its offset.
+    Local,
+}
+
+/// Options of a `console` sink.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConsoleOptions {
+    /// `human` for aligned lines, below which stack traces stand as lines; `json` for one JSON object a line.
+    #[serde(default)]
+    pub format: Format,
+    /// Colours: `auto` on a terminal unless `NO_COLOR` is set, `always`, `never`.
+    #[serde(default)]
+    pub color: Color,
+    /// Times of `human`: `utc`, marked with `Z`, or `local`, in the system's time zone and with its offset.
+    #[serde(default)]
+    pub time: Clock,
+}
+
+fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
+    let options: ConsoleOptions = options(name, given)?;
+    let color = match options.color {
+        Color::Auto => context.stdout_is_terminal && !context.no_color,
+        Color::Always => true,
+        Color::Never => false,
+    };
+    let out: Box<dyn Write + Send> = match &context.stdout {
+        Some(open) => open(),
+        None => Box::new(io::stdout()),
+    };
+    let style = match options.format {
+        Format::Human => Style::Human(Look { color, zone: (options.time == Clock::Local).then(TimeZone::system) }),
+        Format::Json => Style::Json,
+    };
+    Ok(Box::new(ConsoleSink::new(style, out)))
+}
+
+/// How records are shown.
+enum Style {
+    Human(Look),
+    Json,
+}
+
+impl Style {
+    fn push(&self, record: Record<'_>, out: &mut Vec<u8>) {
+        match self {
+            Style::Human(look) => look.push(record, out),
+            Style::Json => {
+                let mut json = Vec::with_capacity(512);
+                write_json(record, &mut json);
+                push_escaped_json(&json, out);
+                out.push(b'\n');
+            }
+        }
+    }
+}
+
+enum Job {
+    Lines(Vec<u8>),
+    Flush(oneshot::Sender<()>),
+}
+
+struct ConsoleSink {
+    style: Style,
+    out: Option<Box<dyn Write + Send>>,
+    jobs: Option<mpsc::Sender<Job>>,
+    broken: Arc<AtomicBool>,
+    left_out: u64,
+}
+
+impl ConsoleSink {
+    fn new(style: Style, out: Box<dyn Write + Send>) -> ConsoleSink {
+        ConsoleSink { style, out: Some(out), jobs: None, broken: Arc::default(), left_out: 0 }
+    }
+
+    async fn send(&mut self, job: Job) -> bool {
+        let Some(jobs) = &self.jobs else { return false };
+        matches!(timeout(limits::CONSOLE_PATIENCE, jobs.send(job)).await, Ok(Ok(())))
+    }
+}
+
+/// Writes until the sink is gone. A reader that went away (`weir run | head`) ends the showing, not the router.
+fn write_jobs(mut out: Box<dyn Write + Send>, mut jobs: mpsc::Receiver<Job>, broken: &AtomicBool) {
+    while let Some(job) = jobs.blocking_recv() {
+        let written = match job {
+            Job::Lines(lines) => out.write_all(&lines).and_then(|()| out.flush()),
+            Job::Flush(done) => {
+                // Nobody waits any more when the flush took too long.
+                let _ = done.send(());
+                Ok(())
+            }
+        };
+        if written.is_err() && !broken.swap(true, Ordering::Relaxed) {
+            tracing::warn!("standard output was closed; records are no longer shown");
+        }
+    }
+}
+
+#[async_trait]
+impl Sink for ConsoleSink {
+    async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+        if let Some(out) = self.out.take() {
+            let (jobs, waiting) = mpsc::channel(limits::CONSOLE_QUEUE);
+            let broken = self.broken.clone();
+            thread::Builder::new()
+                .name("console".into())
+                .spawn(move || write_jobs(out, waiting, &broken))
+                .map_err(|error| SinkError::Fatal(format!("can't start the console's thread: {error}")))?;
+            self.jobs = Some(jobs);
+        }
+        Ok(None)
+    }
+
+    async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
+        if self.broken.load(Ordering::Relaxed) {
+            return Ok(Delivered::default());
+        }
+        let mut lines = Vec::new();
+        let mut count = 0;
+        if self.left_out > 0 {
+            lines.extend_from_slice(
+                format!("… {} records not shown: the terminal stood still\n", self.left_out).as_bytes(),
+            );
+        }
+        for (_, record) in batches.iter().flat_map(Selected::iter) {
+            self.style.push(record, &mut lines);
+            count += 1;
+        }
+        if self.send(Job::Lines(lines)).await {
+            self.left_out = 0;
+        } else {
+            self.left_out += count;
+        }
+        // Durable in the only sense there is: it was shown, or never will be.
+        Ok(Delivered { rejected: Vec::new(), durable: Some(0) })
+    }
+
+    async fn flush(&mut self) -> Result<(), SinkError> {
+        let (done, written) = oneshot::channel();
+        if self.send(Job::Flush(done)).await {
+            // A terminal that stands still is given up on here too.
+            let _ = timeout(limits::CONSOLE_PATIENCE, written).await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! The search index: FTS5 over the message and the texts and integers in the fields, in a form that every SQLite since
+//! 3.38 reads and deletes from.
+//!
+//! It stores no text: it is an external content table over the view `logs_words`, which takes the words of a row out of
+//! its JSON when somebody asks for them (`snippet()`, for example). Triggers take a row's words out of the index when
+//! the row is deleted or changed, whoever does it. Against a contentless table that deletes by itself
+//! (`contentless_delete`, SQLite 3.43) inserts and the file's size are the same, and retention takes a fifth of the time.
+//!
+//! Invariants
+//! - **What goes into the index is what the triggers take out of it**: [`push_words`] and [`WORDS`] give the same text for
+//!   the same row, in every version of SQLite. Rows whose JSON SQLite's versions read differently (a NUL, an integer
+//!   beyond 64 bits) are indexed as the JSON they are.
+//! - Only what is in the index is taken out of it: rows are added one way or not at all, and the triggers look first.
+//! - The rows that the index lacks are those above its highest, so filling it goes on after a crash where it broke off.
+
+use std::time::Instant;
+
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
+use weir_record::{Record, Value, write_json_value};
+
+use crate::limits;
+use crate::text::is_head;
+
+/// The words of a row, by the name of the column with its JSON. Never changes once released.
+///
+/// JSON functions of SQLite before 3.45 end a text at a NUL, and give an integer that i64 does not hold as a float in the
+/// digits of their version.
+const WORDS: &str = "CASE WHEN instr({fields}, '\\u0000') THEN {fields} ELSE (
+    SELECT CASE WHEN sum(type = 'integer' AND typeof(atom) = 'real') THEN {fields} ELSE group_concat(atom, ' ') END
+    FROM json_tree({fields}) WHERE type IN ('text', 'integer')
+  ) END";
+
+/// How a NUL stands in JSON.
+const NUL: &str = "\\u0000";
+
+/// FTS5 gathers words in memory and writes them as a segment when `hashsize` is reached or the transaction ends, and
+/// merges segments when enough have come together. 8 MiB hold several thousand records, and merging sixteen segments at
+/// once instead of four rewrites entries less often; together a few per cent of the CPU of an insert, most of which is
+/// cutting text into words and sorting them. `detail = none` would save another tenth and a third of the index's size,
+/// but then FTS5 refuses phrases, and an address, a path or an id with a hyphen is a phrase.
+const CREATE: &str = "
+CREATE VIEW logs_words AS SELECT id, message, {words} AS fields FROM logs;
+CREATE VIRTUAL TABLE logs_search USING fts5(message, fields, content='logs_words', content_rowid='id', tokenize='unicode61 remove_diacritics 2');
+INSERT INTO logs_search(logs_search, rank) VALUES ('automerge', 16);
+INSERT INTO logs_search(logs_search, rank) VALUES ('hashsize', 8388608);
+CREATE TRIGGER logs_search_delete AFTER DELETE ON logs
+WHEN EXISTS (SELECT 1 FROM logs_search_docsize WHERE id = old.id) BEGIN
+  INSERT INTO logs_search(logs_search, rowid, message, fields) VALUES ('delete', old.id, old.message, {old});
+END;
+CREATE TRIGGER logs_search_update AFTER UPDATE OF id, message, fields ON logs
+WHEN EXISTS (SELECT 1 FROM logs_search_docsize WHERE id = old.id) BEGIN
+  INSERT INTO logs_search(logs_search, rowid, message, fields) VALUES ('delete', old.id, old.message, {old});
+  INSERT INTO logs_search(rowid, message, fields) VALUES (new.id, new.message, {new});
+END;
+";
+
+/// Also of the form before, which only SQLite 3.43 and newer open.
+const DROP: &str = "
+DROP TRIGGER IF EXISTS logs_search_update;
+DROP TRIGGER IF EXISTS logs_search_delete;
+DROP TABLE IF EXISTS logs_search;
+DROP VIEW IF EXISTS logs_words;
+";
+
+/// What only the form before has in its declaration.
+const FORM_BEFORE: &str = "contentless_delete";
+
+/// Makes the index when it is wanted and missing, replaces one of the form before, and adds the rows that it lacks.
+pub async fn prepare(connection: &mut SqliteConnection, place: &str, wanted: bool) -> Result<(), sqlx::Error> {
+    let declared: Option<String> = sqlx::query_scalar("SELECT sql FROM sqlite_master WHERE name = 'logs_search'")
+        .fetch_optional(&mut *connection)
+        .await?;
+    let outdated = declared.as_ref().is_some_and(|sql| sql.contains(FORM_BEFORE));
+    if outdated {
+        let next = if wanted { "is built anew" } else { "is removed, since `search` is false" };
+        tracing::info!("{place}: its search index is of a form that only SQLite 3.43 and newer read; it {next}");
+    }
+    if outdated || (wanted && declared.is_none()) {
+        let column = |name: &str| WORDS.replace("{fields}", name);
+        let create = CREATE
+            .replace("{words}", &column("fields"))
+            .replace("{old}", &column("old.fields"))
+            .replace("{new}", &column("new.fields"));
+        let sql = if wanted { format!("{DROP}{create}") } else { DROP.to_string() };
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+    }
+    if wanted { fill(connection, place).await } else { Ok(()) }
+}
+
+/// Adds the rows above the highest that is in the index, in transactions of their own: those of before there was one, or
+/// while `search` was false.
+async fn fill(connection: &mut SqliteConnection, place: &str) -> Result<(), sqlx::Error> {
+    let bounds =
+        "SELECT (SELECT min(id) FROM logs), (SELECT max(id) FROM logs), (SELECT max(id) FROM logs_search_docsize)";
+    let (first, last, indexed): (Option<i64>, Option<i64>, Option<i64>) =
+        sqlx::query_as(bounds).fetch_one(&mut *connection).await?;
+    let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+    let begin = indexed.map_or(first, |indexed| indexed.saturating_add(1).max(first));
+    // Ids have no gaps but where a person deleted rows.
+    let rows = last.saturating_sub(begin).saturating_add(1);
+    if rows <= 0 {
+        return Ok(());
+    }
+    tracing::info!(rows, "{place}: rows are added to its search index");
+    let (since, mut said, mut added) = (Instant::now(), Instant::now(), 0);
+    loop {
+        let chunk = add_rows(connection).await?;
+        added += chunk;
+        if chunk == 0 {
+            break;
+        }
+        if said.elapsed() >= limits::SQLITE_INDEX_NEWS {
+            said = Instant::now();
+            tracing::info!("{place}: {added} of {rows} rows are in its search index");
+        }
+    }
+    tracing::info!(rows = added, seconds = since.elapsed().as_secs(), "{place}: its search index is complete");
+    Ok(())
+}
+
+/// Adds some rows and says how many.
+async fn add_rows(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
+    let sql = "INSERT INTO logs_search(rowid, message, fields) SELECT id, message, fields FROM logs_words
+               WHERE id > coalesce((SELECT max(id) FROM logs_search_docsize), (SELECT min(id) FROM logs) - 1)
+               ORDER BY id LIMIT ?";
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let added = sqlx::query(sql).bind(limits::SQLITE_INDEX_ROWS).execute(&mut *transaction).await?.rows_affected();
+    transaction.commit().await?;
+    Ok(added)
+}
+
+/// Appends what a person might search for: every text and integer in the fields, at any depth. Left out are keys and
+/// floats: an amount or a duration is compared, not searched for, and as words its digits before and after the point
+/// would be two entries of their own. `fields` is the JSON of the same record.
+pub fn push_words(record: Record<'_>, fields: &str, out: &mut String) {
+    let mut values = record.entries().filter(|(key, _)| !is_head(key));
+    if fields.contains(NUL) || !values.all(|(_, value)| push_value(value, out)) {
+        out.clear();
+        out.push_str(fields);
+    }
+}
+
+/// Appends the words of a value; false when its JSON is not the same to all versions of SQLite.
+fn push_value(value: Value<'_>, out: &mut String) -> bool {
+    use std::fmt::Write;
+    match value {
+        Value::Str(text) => out.push_str(text),
+        // Writing into a String can't fail.
+        Value::Int(number) => drop(write!(out, "{number}")),
+        Value::UInt(number) if i64::try_from(number).is_ok() => drop(write!(out, "{number}")),
+        Value::UInt(_) => return false,
+        Value::Array(items) => return items.iter().all(|item| push_value(item, out)),
+        Value::Map(entries) => return entries.iter().all(|(_, value)| push_value(value, out)),
+        Value::Bin(_) | Value::Ext(..) => {
+            let mut json = Vec::new();
+            write_json_value(value, &mut json);
+            push_json(&serde_json::from_slice(&json).unwrap_or_default(), out);
+        }
+        Value::Nil | Value::Bool(_) | Value::Float(_) => return true,
+    }
+    out.push(' ');
+    true
+}
+
+/// The same of what has no form of its own in JSON: base64, a moment, an extension as an object.
+fn push_json(value: &serde_json::Value, out: &mut String) {
+    match value {
+        serde_json::Value::String(text) => out.push_str(text),
+        serde_json::Value::Number(number) => out.push_str(&number.to_string()),
+        serde_json::Value::Object(entries) => entries.values().for_each(|value| push_json(value, out)),
+        _ => return,
+    }
+    out.push(' ');
+}
