@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 use weir_engine::{Chain, Engine, EngineOptions};
-use weir_ingest::IngestError;
+use weir_ingest::{HttpOptions, IngestError};
 use weir_journal::{Disk, Journal};
 use weir_sinks::{BuildContext, Exposition};
 
@@ -84,7 +84,7 @@ impl Router {
             since: Instant::now(),
         });
         let (stop_serving, stopping) = oneshot::channel();
-        let options = parts::http(settings)?;
+        let options = HttpOptions { replay_key: Some(identity::replay_key(data)?), ..parts::http(settings)? };
         let serving = tokio::spawn(weir_ingest::serve(listener, options, front, async {
             // A router that was dropped stops serving just as one that was told to.
             let _ = stopping.await;
