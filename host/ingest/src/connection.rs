@@ -16,7 +16,7 @@ use hyper_util::{
 use tokio::{
     net::TcpStream,
     sync::watch,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -31,7 +31,7 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "can't switch off delayed sending");
     }
-    let quiet_timeout = endpoint.options.quiet_timeout;
+    let mut quiet_timeout = endpoint.options.quiet_timeout;
     let peer = stream.peer_addr();
     let use_of = Use::begin();
     let service = {
@@ -72,6 +72,9 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
             _ = stop.changed(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
+                // A head that trickles in, or an HTTP/2 client that doesn't hear, must not hold up the stop.
+                quiet_timeout = quiet_timeout.min(limits::GOODBYE_TIMEOUT);
+                quiet.as_mut().reset(Instant::now() + quiet_timeout);
             }
             () = quiet.as_mut() => match use_of.quiet_until(quiet_timeout) {
                 Some(until) => quiet.as_mut().reset(until),

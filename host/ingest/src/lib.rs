@@ -50,4 +50,4 @@ pub use intake::{Delivery, Intake, Problem, Receipt, Refusal};
 pub use metrics::describe_metrics;
 pub use options::{HttpOptions, check_allowed_host};
 pub use post::REPLAY_HEADER;
-pub use server::{IngestError, serve};
+pub use server::{IngestError, Requests, serve};

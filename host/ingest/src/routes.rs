@@ -4,12 +4,7 @@
 //! everything else gets a hint. Invariants: every request is answered with something that says what to do next; one
 //! that names another host is answered with that alone.
 
-use std::{
-    fmt::Write,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
-    thread,
-};
+use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};
 
 use http_body_util::Full;
 use hyper::{
@@ -29,6 +24,7 @@ use crate::{
     post,
     protocols::{self, PROTOCOLS, Protocol},
     reply::{self, Answer, Refused},
+    server::Requests,
     traffic::Arriving,
 };
 
@@ -44,7 +40,7 @@ pub(crate) struct Endpoint {
     /// Permits for decoding large bodies: one per core, since more would only take turns.
     pub(crate) decoders: Arc<Semaphore>,
     /// Requests being answered now.
-    pub(crate) active: AtomicUsize,
+    pub(crate) requests: Requests,
     /// Where the server listens, for the example on its front page.
     pub(crate) address: SocketAddr,
     /// Connections ended as floods.
@@ -56,7 +52,12 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) fn new(options: HttpOptions, intake: Arc<dyn Intake>, address: SocketAddr) -> Endpoint {
+    pub(crate) fn new(
+        options: HttpOptions,
+        intake: Arc<dyn Intake>,
+        requests: Requests,
+        address: SocketAddr,
+    ) -> Endpoint {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Endpoint {
             flight: Flight::shared(options.max_in_flight_bytes, options.max_connections),
@@ -66,7 +67,7 @@ impl Endpoint {
             intake,
             meters: Meters::new(),
             decoders: Arc::new(Semaphore::new(cores)),
-            active: AtomicUsize::new(0),
+            requests,
             address,
             floods: LogLimit::default(),
             crowds: LogLimit::default(),

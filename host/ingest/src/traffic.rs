@@ -85,7 +85,7 @@ pub(crate) struct Busy {
 impl Busy {
     pub(crate) fn begin(endpoint: &Arc<Endpoint>, use_of: &Arc<Use>) -> Busy {
         use_of.active.fetch_add(1, Ordering::AcqRel);
-        endpoint.active.fetch_add(1, Ordering::AcqRel);
+        endpoint.requests.begin();
         Busy { endpoint: Arc::clone(endpoint), use_of: Arc::clone(use_of), answered: AtomicBool::new(false) }
     }
 
@@ -103,7 +103,7 @@ impl Drop for Busy {
         let elapsed_ms = u64::try_from(self.use_of.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.use_of.last_ms.store(elapsed_ms, Ordering::Release);
         self.use_of.active.fetch_sub(1, Ordering::AcqRel);
-        self.endpoint.active.fetch_sub(1, Ordering::AcqRel);
+        self.endpoint.requests.end();
     }
 }
 
