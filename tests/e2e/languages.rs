@@ -274,7 +274,14 @@ fn lasts(module: &[u8], settled: usize) {
 fn batch(size: usize) -> Batch {
     let mut batch = Batch::new();
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 1,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let long = "long ".repeat(size * size * 10);
     let json = format!(
         r#"[{{"message":"{long}","context":{{"email":"a@b.example","n":1.5}},"list":[1,-2,null,{{"k":true}}]}},
