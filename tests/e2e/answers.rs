@@ -144,3 +144,77 @@ fn http_2_works_too() {
     let answer = curl(&router, "/ingest", &arguments, br#"{"message":"over two"}"#);
     assert!(answer.head.starts_with("HTTP/2 200"), "{}", answer.head);
 }
+
+#[test]
+fn a_request_for_another_host_is_refused_until_the_configuration_allows_it() {
+    let home = Home::with(CONFIGURATION);
+    let asked = |router: &Router, version: &str, path: &str| {
+        curl(router, path, &[version, "-H", "Host: logs.example.com"], b"")
+    };
+    let router = home.start();
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        for path in ["/health", "/metrics", "/", "/ingest", "/nowhere"] {
+            let answer = asked(&router, version, path);
+            assert_eq!(answer.status, 403, "{answer:?}");
+            let error = answer.json()["error"].as_str().unwrap().to_owned();
+            assert!(error.contains("allowed_hosts = [\"logs.example.com\"]"), "{error}");
+        }
+    }
+    let answer = curl(&router, "/ingest", &["-H", "Host: logs.example.com", "--data-binary", "@-"], b"a line");
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert_eq!(curl(&router, "/health", &["-H", "Host: localhost:1"], b"").status, 200);
+    assert_eq!(curl(&router, "/health", &["--http1.0", "-H", "Host:"], b"").status, 200);
+    drop(router);
+    home.configure(&format!("{CONFIGURATION}\n[http]\nallowed_hosts = [\"logs.example.com\"]\n"));
+    let router = home.start();
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        assert_eq!(asked(&router, version, "/health").status, 200);
+    }
+    assert_eq!(curl(&router, "/health", &["-H", "Host: evil.example"], b"").status, 403);
+}
+
+#[test]
+fn one_body_of_millions_of_records_is_too_large_and_harms_no_neighbour() {
+    let home = Home::with(&format!("filter = []\n{CONFIGURATION}"));
+    let router = home.start();
+    let body = b"{}\n".repeat(2_300_000);
+    std::thread::scope(|scope| {
+        let (router, body) = (&router, &body);
+        let tiny = scope.spawn(move || send(router, "application/x-ndjson", body));
+        for _ in 0..100 {
+            assert_eq!(post(router, r#"{"message":"a neighbour"}"#).status, 200);
+        }
+        let (status, error) = tiny.join().unwrap();
+        assert!(status == 413 && error.contains("send smaller batches"), "{status} {error}");
+    });
+    // What the bound lets through is stored.
+    let (status, error) = send(&router, "application/x-ndjson", &b"{}\n".repeat(1 << 20));
+    assert_eq!((status, error.as_str()), (200, r#"{"accepted":1048576}"#));
+}
+
+#[test]
+fn a_sender_does_not_choose_the_sinks_of_its_records() {
+    let home = Home::with(
+        "filter = []\n[sink.all]\ntype = 'file'\npath = 'all.jsonl'\n\
+         [sink.audit]\ntype = 'file'\npath = 'audit.jsonl'\nroutes = ['audit']\n",
+    );
+    let router = home.start();
+    let pack = b"\x82\xa7message\xa1m\xa6routes\x91\xa5audit";
+    for (content_type, body) in [
+        ("application/json", &br#"{"message":"m","routes":["audit"]}"#[..]),
+        ("application/json", br#"{"message":"m","routes":"audit"}"#),
+        ("application/msgpack", pack),
+    ] {
+        assert_eq!(send(&router, content_type, body), (200, r#"{"accepted":1}"#.into()));
+    }
+    let (_, said) = router.stop();
+    assert!(said.contains("flushed and delivered"), "{said}");
+    let all = std::fs::read_to_string(home.path("all.jsonl")).unwrap();
+    let kept: Vec<serde_json::Value> = all
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["routes_original"].clone())
+        .collect();
+    let list = serde_json::json!(["audit"]);
+    assert_eq!(kept, [list.clone(), "audit".into(), list], "what it sent is there");
+    assert_eq!(std::fs::read_to_string(home.path("audit.jsonl")).unwrap_or_default(), "");
+}

@@ -103,7 +103,14 @@ fn batch(deed: &str) -> Batch {
     record["message"] = json!(deed);
     let mut batch = Batch::new();
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 1,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     assert_eq!(weir_record::read_json(record.to_string().as_bytes(), &defaults, &mut batch), Ok(vec![]));
     batch
 }

@@ -189,7 +189,14 @@ fn remembers(engine: &Arc<Engine>, module: &[u8]) {
 fn run_one(engine: &Arc<Engine>, filter: &Arc<Filter>, record: &Value) -> Outcome {
     let mut batch = Batch::new();
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 1,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let bad = weir_record::read_json(record.to_string().as_bytes(), &defaults, &mut batch);
     assert_eq!(bad, Ok(vec![]));
     Worker::new(engine.clone()).run(&Chain(vec![filter.clone()]), batch)

@@ -49,3 +49,45 @@ fn nothing_of_a_record_is_kept_when_the_operator_wants_only_reasons() {
         assert!(!found, "it is in {}", path.display());
     }
 }
+
+#[test]
+fn what_is_replayed_keeps_the_routes_that_filters_gave_it_and_only_with_the_folders_key() {
+    let sinks = "[sink.audit]\ntype = \"file\"\npath = \"audit.jsonl\"\nroutes = [\"audit\"]\n";
+    let home = Home::with(&format!(
+        "[[filter]]\nname = \"route\"\nmodule = \"bundled:route\"\noptions = {{ rules = [{{ routes = [\"audit\"] }}] }}\n\
+         [[filter]]\nname = \"trap\"\nmodule = \"trap.wasm\"\n{sinks}"
+    ));
+    home.put_filter("trap", &super::hostile::guests::module(super::hostile::guests::TRAP));
+    let router = home.start();
+    let marked = format!(r#"{{"message":"{}"}}"#, super::hostile::guests::MARKER);
+    assert_eq!(post(&router, &marked).json()["quarantined"], 1);
+    drop(router);
+
+    // No filter gives routes any more: they can only come from before.
+    home.configure(&format!("filter = []\n{sinks}"));
+    let router = home.start();
+    let address = router.url.trim_start_matches("http://");
+    let stranger = Home::with("");
+    std::fs::create_dir_all(stranger.path("weir-data")).unwrap();
+    std::process::Command::new("cp")
+        .arg("-r")
+        .args([home.path("weir-data/quarantine"), stranger.path("weir-data/")])
+        .status()
+        .unwrap();
+    let replay = |home: &Home| {
+        weir()
+            .args(["quarantine", "replay", "--address", address, "--data"])
+            .arg(home.path("weir-data"))
+            .output()
+            .unwrap()
+    };
+    let refused = replay(&stranger);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("another router"), "{said}");
+    let sent = String::from_utf8(replay(&home).stdout).unwrap();
+    assert!(sent.starts_with("1 records replayed"), "{sent}");
+    eventually("it arrived where its route leads", || {
+        std::fs::read_to_string(home.path("audit.jsonl"))
+            .is_ok_and(|all| all.contains(super::hostile::guests::MARKER) && all.lines().count() == 1)
+    });
+}

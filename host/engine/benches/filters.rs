@@ -121,7 +121,14 @@ enum Kind {
 fn batch(kind: Kind, count: usize) -> Batch {
     let aliases = Aliases::default();
     let received_ns = 1_767_323_045_000_000_006;
-    let defaults = Defaults { received_ns, source: "bench", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns,
+        source: "bench",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut random = Random(0x05EE_D0F3_EC04_D501);
     let mut batch = Batch::new();
     for _ in 0..count {

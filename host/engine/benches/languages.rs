@@ -185,7 +185,14 @@ fn cpu_ns() -> u64 {
 fn batch(count: usize) -> Batch {
     let aliases = Aliases::default();
     let received_ns = 1_767_323_045_000_000_006;
-    let defaults = Defaults { received_ns, source: "bench", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns,
+        source: "bench",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     for number in 0..count {
         let level = if number % 10 == 9 { "DEBUG" } else { "INFO" };

@@ -290,7 +290,14 @@ mod tests {
 
     fn batch(json: &str) -> Batch {
         let aliases = Aliases::default();
-        let defaults = Defaults { received_ns: 7, source: "s", level: Level::Info, context: &[], aliases: &aliases };
+        let defaults = Defaults {
+            received_ns: 7,
+            source: "s",
+            level: Level::Info,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: true,
+        };
         let mut batch = Batch::new();
         assert_eq!(weir_record::read_json(json.as_bytes(), &defaults, &mut batch), Ok(vec![]));
         batch

@@ -111,7 +111,14 @@ fn run_natively<F: BatchFilter>(filter: &mut F, batch: &Batch) -> (Batch, usize)
 fn read(records: impl Iterator<Item = String>) -> Batch {
     let aliases = Aliases::default();
     let received_ns = 1_767_323_045_000_000_006;
-    let defaults = Defaults { received_ns, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     for record in records {
         assert_eq!(weir_record::read_json(record.as_bytes(), &defaults, &mut batch), Ok(vec![]), "{record}");

@@ -102,7 +102,14 @@ fn run(version: &str, name: &str) -> Vec<String> {
 
 fn batch() -> Batch {
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 1,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     let records = br#"[{"message":"a","context":{"user":"x"}},{"message":"b","context":{"user":"y"}}]"#;
     assert!(weir_record::read_json(records, &defaults, &mut batch).expect("json").is_empty());

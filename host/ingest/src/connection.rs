@@ -3,20 +3,12 @@
 //! `server` starts one of these per accepted socket; every request on it goes to `routes`. A connection ends by itself,
 //! when the server stops (after the requests on it are answered), or when it has been quiet for too long. Quiet means
 //! that no request is being answered: between requests, in the middle of a head, before the first byte. One timer per
-//! connection watches that, so a request costs no timer of its own. Invariant: a connection holds its place only as long
-//! as it is used.
+//! connection watches that, so a request costs no timer of its own. A connection that sends much and asks nothing is
+//! ended too (`traffic`). Invariant: a connection holds its place only as long as it is used.
 
-use std::{
-    convert::Infallible,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, pin::pin, sync::Arc};
 
-use hyper::service::service_fn;
+use hyper::{Request, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -30,6 +22,7 @@ use tokio::{
 use crate::{
     limits,
     routes::{self, Endpoint},
+    traffic::{Arriving, Busy, Use, Watched},
 };
 
 /// Serves one connection until it ends. A change of `stop` asks it to end soon.
@@ -39,15 +32,22 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
         tracing::debug!(%error, "can't switch off delayed sending");
     }
     let mut quiet_timeout = endpoint.options.quiet_timeout;
-    let use_of = Arc::new(Use { since: Instant::now(), active: AtomicUsize::new(0), last_ms: AtomicU64::new(0) });
+    let peer = stream.peer_addr();
+    let use_of = Use::begin();
     let service = {
         let (endpoint, use_of) = (Arc::clone(&endpoint), Arc::clone(&use_of));
-        service_fn(move |request| {
+        service_fn(move |request: Request<Incoming>| {
             let busy = Busy::begin(&endpoint, &use_of);
-            async move { Ok::<_, Infallible>(routes::answer(&busy.endpoint, request).await) }
+            let request = request.map(|body| Arriving::new(body, Arc::clone(&use_of)));
+            async move {
+                let answer = routes::answer(&busy.endpoint, request).await;
+                busy.answered();
+                Ok::<_, Infallible>(answer)
+            }
         })
     };
     let http = http();
+    let stream = Watched::new(stream, Arc::clone(&use_of));
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let mut quiet = pin!(sleep(quiet_timeout));
     let mut stopping = false;
@@ -58,6 +58,14 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
                 if let Err(error) = ended {
                     endpoint.meters.failed.increment(1);
                     tracing::debug!(%error, "a connection failed");
+                    if use_of.is_flooded() && let Some(others) = endpoint.floods.line() {
+                        let peer = peer.map_or_else(|error| error.to_string(), |peer| peer.to_string());
+                        tracing::warn!(
+                            "a connection from {peer} was ended: it sent {} MiB without a request ({others} others \
+                             before it)",
+                            limits::FLOOD_BYTES >> 20
+                        );
+                    }
                 }
                 return;
             }
@@ -99,53 +107,11 @@ fn http() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits::MAX_STREAMS)
         .max_header_list_size(limits::MAX_HEADER_LIST_BYTES)
-        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+        .max_pending_accept_reset_streams(limits::MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(limits::MAX_RESET_STREAMS)
+        .initial_stream_window_size(limits::CONNECTION_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
         .keep_alive_interval(limits::PING_INTERVAL)
         .keep_alive_timeout(limits::PING_INTERVAL);
     http
-}
-
-/// How a connection is used.
-struct Use {
-    since: Instant,
-    /// Requests being answered.
-    active: AtomicUsize,
-    /// When the last answer was ready, in milliseconds after `since`.
-    last_ms: AtomicU64,
-}
-
-impl Use {
-    /// Until when the connection may be quiet; none when that is over.
-    fn quiet_until(&self, bound: Duration) -> Option<Instant> {
-        let now = Instant::now();
-        if self.active.load(Ordering::Acquire) > 0 {
-            return Some(now + bound);
-        }
-        let until = self.since + Duration::from_millis(self.last_ms.load(Ordering::Acquire)) + bound;
-        (until > now).then_some(until)
-    }
-}
-
-/// A request being answered; dropped when it is, or when the client went away.
-struct Busy {
-    endpoint: Arc<Endpoint>,
-    use_of: Arc<Use>,
-}
-
-impl Busy {
-    fn begin(endpoint: &Arc<Endpoint>, use_of: &Arc<Use>) -> Busy {
-        use_of.active.fetch_add(1, Ordering::AcqRel);
-        endpoint.requests.begin();
-        Busy { endpoint: Arc::clone(endpoint), use_of: Arc::clone(use_of) }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let elapsed_ms = u64::try_from(self.use_of.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.use_of.last_ms.store(elapsed_ms, Ordering::Release);
-        self.use_of.active.fetch_sub(1, Ordering::AcqRel);
-        self.endpoint.requests.end();
-    }
 }

@@ -1,25 +1,34 @@
 //! The bound on bytes in flight: what all requests together hold, from the first byte of a body until its answer.
 //!
 //! `post` opens one [`Held`] per request, `body` and `decompress` grow it as bytes come in. Over the bound a request is
-//! refused rather than made to wait: waiting requests hold memory too. Invariant: what a `Held` counts is given back
-//! when it is dropped, on every path.
+//! refused rather than made to wait: waiting requests hold memory too. Once half is in use, a connection gets no more
+//! than its share of the rest for the heads of its requests: many connections that open many requests and finish none
+//! leave room for others. Invariant: what a `Held` counts is given back when it is dropped, on every path.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::reply::Refused;
+use crate::{limits, reply::Refused, traffic::Use};
 
 /// The account of all requests of one server.
 pub(crate) struct Flight {
     bound_bytes: usize,
+    /// What the heads of one connection may hold once half of the bound is in use.
+    share_bytes: usize,
     held_bytes: AtomicUsize,
 }
 
 impl Flight {
     pub(crate) fn new(bound_bytes: usize) -> Arc<Flight> {
-        Arc::new(Flight { bound_bytes, held_bytes: AtomicUsize::new(0) })
+        Flight::shared(bound_bytes, 1)
+    }
+
+    /// An account that so many connections share.
+    pub(crate) fn shared(bound_bytes: usize, connections: usize) -> Arc<Flight> {
+        let share_bytes = (bound_bytes / 4 / connections.max(1)).max(2 * limits::REQUEST_OVERHEAD_BYTES);
+        Arc::new(Flight { bound_bytes, share_bytes, held_bytes: AtomicUsize::new(0) })
     }
 
     /// Bytes held now.
@@ -29,9 +38,29 @@ impl Flight {
 
     /// Opens an account for one request, holding `bytes` at once.
     pub(crate) fn hold(self: &Arc<Flight>, bytes: usize) -> Result<Held, Refused> {
-        let mut held = Held { flight: Arc::clone(self), bytes: 0 };
+        let mut held = Held { flight: Arc::clone(self), bytes: 0, base_bytes: bytes, head_of: None };
         held.grow(bytes)?;
         Ok(held)
+    }
+
+    /// The same for a request whose head takes so many bytes, on this connection.
+    pub(crate) fn hold_head(self: &Arc<Flight>, bytes: usize, connection: &Arc<Use>) -> Result<Held, Refused> {
+        let before = connection.head_bytes.load(Ordering::Relaxed);
+        if before + bytes > self.share_bytes && self.held_bytes() > self.bound_bytes / 2 {
+            return Err(self.full());
+        }
+        let mut held = self.hold(bytes)?;
+        connection.head_bytes.fetch_add(bytes, Ordering::Relaxed);
+        held.head_of = Some(Arc::clone(connection));
+        Ok(held)
+    }
+
+    fn full(&self) -> Refused {
+        Refused::busy(format!(
+            "too much in flight: {} of {} bytes are waiting to be stored; send again in a moment",
+            self.held_bytes(),
+            self.bound_bytes
+        ))
     }
 }
 
@@ -39,6 +68,10 @@ impl Flight {
 pub(crate) struct Held {
     flight: Arc<Flight>,
     bytes: usize,
+    /// Of these, what the request holds from the first to the last.
+    base_bytes: usize,
+    /// The connection among whose heads these are counted, too.
+    head_of: Option<Arc<Use>>,
 }
 
 impl Held {
@@ -47,10 +80,7 @@ impl Held {
         let before = self.flight.held_bytes.fetch_add(more, Ordering::Relaxed);
         if before.saturating_add(more) > self.flight.bound_bytes {
             self.flight.held_bytes.fetch_sub(more, Ordering::Relaxed);
-            return Err(Refused::busy(format!(
-                "too much in flight: {before} of {} bytes are waiting to be stored; send again in a moment",
-                self.flight.bound_bytes
-            )));
+            return Err(self.flight.full());
         }
         self.bytes += more;
         Ok(())
@@ -63,13 +93,9 @@ impl Held {
         self.bytes -= less;
     }
 
-    /// Bytes held by this request.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// Holds `bytes` in all from now on: another form of the same content took its place.
+    /// Holds `bytes` from now on besides what it was opened with: another form of the same content took its place.
     pub(crate) fn become_bytes(&mut self, bytes: usize) -> Result<(), Refused> {
+        let bytes = self.base_bytes + bytes;
         if bytes > self.bytes {
             return self.grow(bytes - self.bytes);
         }
@@ -86,6 +112,9 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.flight.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        if let Some(connection) = &self.head_of {
+            connection.head_bytes.fetch_sub(self.base_bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -115,5 +144,35 @@ mod tests {
         held.grow(100).unwrap();
         drop(held);
         assert_eq!(flight.held_bytes(), 0);
+    }
+
+    #[test]
+    fn once_half_is_in_use_a_connection_gets_its_share_and_others_theirs() {
+        // Of 800 KiB a quarter is shared by 10 connections: 20 KiB each.
+        let flight = Flight::shared(800 << 10, 10);
+        let (greedy, modest) = (Use::begin(), Use::begin());
+        let mut heads = Vec::new();
+        while let Ok(held) = flight.hold_head(8 << 10, &greedy) {
+            heads.push(held);
+        }
+        assert_eq!(flight.held_bytes(), 408 << 10);
+        let two = [flight.hold_head(8 << 10, &modest).unwrap(), flight.hold_head(8 << 10, &modest).unwrap()];
+        assert!(flight.hold_head(8 << 10, &modest).is_err());
+        drop(two);
+        assert!(flight.hold_head(8 << 10, &modest).is_ok());
+        drop(heads);
+        assert!(flight.hold_head(8 << 10, &greedy).is_ok());
+    }
+
+    #[test]
+    fn what_a_request_was_opened_with_stays_whatever_its_content_becomes() {
+        let flight = Flight::new(100);
+        let mut held = flight.hold(10).unwrap();
+        held.grow(50).unwrap();
+        held.become_bytes(20).unwrap();
+        assert_eq!(flight.held_bytes(), 30);
+        assert!(held.become_bytes(91).is_err());
+        held.become_bytes(90).unwrap();
+        assert_eq!(flight.held_bytes(), 100);
     }
 }

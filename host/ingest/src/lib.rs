@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `server` | accept loop, bound on connections, graceful shutdown |
 //! | `connection` | one connection: HTTP versions and their bounds, silence, drain |
+//! | `traffic` | how a connection is used: requests, bytes, floods |
+//! | `hosts` | the names that a server on a loopback address answers to |
 //! | `routes` | path and method to answer; `/health`, `/ready`, `/metrics`, `/` |
 //! | `post` | the way of one posted body, from its head to the answer |
 //! | `request` | what a head says: content type, encoding, whether a web page sent it; sniffing |
@@ -16,10 +18,10 @@
 //! | `context` | query parameters and tracing headers that fill what records lack |
 //! | `protocols` | one file per protocol and the slice that lists them |
 //! | `reply` | answers and refusals, as JSON |
-//! | `flight` | the bound on bytes held for all requests together |
+//! | `flight` | the bounds on bytes held for all requests and answers together |
 //! | `intake` | the door to the pipeline: what is handed over, what comes back |
 //! | `limits`, `options` | every bound with its reason; those an operator can change |
-//! | `metrics` | what is counted |
+//! | `metrics`, `log_limit` | what is counted; how often something is logged |
 //!
 //! Invariants: a 2xx is sent only after the intake confirmed; nothing is buffered without a bound; a request is answered
 //! once, in its sender's protocol; nothing here touches the disk.
@@ -30,8 +32,10 @@ mod connection;
 mod context;
 mod decompress;
 mod flight;
+mod hosts;
 mod intake;
 pub mod limits;
+mod log_limit;
 mod metrics;
 mod options;
 mod post;
@@ -40,8 +44,10 @@ mod reply;
 mod request;
 mod routes;
 mod server;
+mod traffic;
 
 pub use intake::{Delivery, Intake, Problem, Receipt, Refusal};
 pub use metrics::describe_metrics;
-pub use options::HttpOptions;
+pub use options::{HttpOptions, check_allowed_host};
+pub use post::REPLAY_HEADER;
 pub use server::{IngestError, Requests, serve};

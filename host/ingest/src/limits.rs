@@ -13,13 +13,34 @@ pub const MAX_DECOMPRESSED_BYTES: usize = 64 * 1024 * 1024;
 /// bodies fit; memory stays bounded when the disk stalls under full load.
 pub const MAX_IN_FLIGHT_BYTES: usize = 256 * 1024 * 1024;
 
-/// Bytes counted in flight for a request besides its body: head, task and answer.
+/// Bytes counted in flight at least for a request besides its body: head, task and answer.
 pub const REQUEST_OVERHEAD_BYTES: usize = 2 * 1024;
 
-/// Connections open at a time: each costs a file descriptor and up to [`READ_BUFFER_BYTES`] while it reads.
+/// Bytes of that which are not the head.
+pub const REQUEST_TASK_BYTES: usize = 1024;
+
+/// Bytes that a header costs besides its name and value: its place in the map.
+pub const HEADER_BYTES: usize = 128;
+
+/// Bytes of answers that clients have not taken yet, and of the heads of requests that are read rather than posted to.
+/// Apart from [`MAX_IN_FLIGHT_BYTES`], so that `/health` answers while senders fill that.
+pub const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of an answer that is not counted. At most [`MAX_STREAMS`] of them wait on one connection.
+pub const SMALL_ANSWER_BYTES: usize = 256;
+
+/// Bytes that a page costs while it is made.
+pub const PAGE_BYTES: usize = 4 * 1024;
+
+/// Connections open at a time. Each costs a file descriptor and, beyond what is counted above, at most about 0.5 MiB:
+/// over HTTP/1.1 a buffer of [`READ_BUFFER_BYTES`]; over HTTP/2 a window of [`CONNECTION_WINDOW_BYTES`] (empty unless
+/// the machine lags behind), one head that is being read ([`MAX_HEADER_LIST_BYTES`], as a map four times that), and
+/// [`MAX_STREAMS`] streams with short answers (about 1 KiB each). So what clients can make Weir hold is at most
+/// `max_in_flight` + [`MAX_ANSWER_BYTES`] + 0.5 MiB × `max_connections`.
 pub const MAX_CONNECTIONS: usize = 1024;
 
-/// Connections over the bound that are being told so at a time; beyond it they are just closed.
+/// Connections over the bound that are being told so at a time; beyond it they are just closed. Each costs a file
+/// descriptor, like those within the bound.
 pub const MAX_TURNED_AWAY: usize = 64;
 
 /// How long a connection over the bound may take to hear why.
@@ -46,8 +67,16 @@ pub const DECODE_TIME: Duration = Duration::from_secs(5);
 /// is kept when the server stops.
 pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Pause after a failed accept (usually: out of file descriptors), so that the loop doesn't spin.
+/// Pause after a failed accept (usually: out of file descriptors), so that the loop doesn't spin. It ends early when a
+/// connection does, which frees a descriptor.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a line of one kind may be logged about what clients do.
+pub const LOG_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Bytes that a connection may send without an answered request or a byte of a body among them, before it is ended as
+/// a flood: a quarter of a million PING frames. All requests that may be open at once fit, with the largest heads.
+pub const FLOOD_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Bytes of the read buffer of an HTTP/1.1 connection, which also bounds a request's head (431 beyond it). Big enough
 /// to take most batches in few reads.
@@ -57,17 +86,18 @@ pub const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// are answered with 431.
 pub const MAX_HEADERS: usize = 100;
 
-/// Bytes of all headers of an HTTP/2 request, as HPACK counts them.
-pub const MAX_HEADER_LIST_BYTES: u32 = 32 * 1024;
+/// Bytes of all headers of an HTTP/2 request, as HPACK counts them; more are answered with 431.
+pub const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 
-/// Requests open at a time on one HTTP/2 connection.
+/// Requests open at a time on one HTTP/2 connection. Clients take 100 for granted until they are told.
 pub const MAX_STREAMS: u32 = 128;
 
-/// Bytes an HTTP/2 sender may be ahead of us in one request.
-pub const STREAM_WINDOW_BYTES: u32 = 512 * 1024;
+/// Streams that a client has reset before we looked at them, and streams that we had to reset because of what a client
+/// sent: beyond it the connection is ended as a flood.
+pub const MAX_RESET_STREAMS: usize = 128;
 
-/// Bytes an HTTP/2 sender may be ahead of us on one connection.
-pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// Bytes an HTTP/2 sender may be ahead of us, in one request and on one connection: 20 Mbit/s at a round trip of 100 ms.
+pub const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 
 /// How often a quiet HTTP/2 connection is asked whether it lives, and how long it has to answer.
 pub const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -98,6 +128,12 @@ pub const MAX_QUERY_BYTES: usize = 8 * 1024;
 
 /// Bytes of a measurement's message, which is there to be read by people.
 pub const MAX_MEASURED_BYTES: usize = 1024;
+
+/// Bytes of a host's name, which is what DNS allows.
+pub const MAX_HOST_BYTES: usize = 255;
+
+/// Names in `allowed_hosts`.
+pub const MAX_ALLOWED_HOSTS: usize = 64;
 
 /// Bytes of `?source=` and of `X-Request-ID`: they are copied into every record that lacks one.
 pub const MAX_LABEL_BYTES: usize = 256;

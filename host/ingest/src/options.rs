@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use weir_record::{Aliases, Level};
 
-use crate::limits;
+use crate::{hosts, limits};
 
 /// Settings of one HTTP server; [`Default`] is what a configuration without any gets.
 #[derive(Clone)]
@@ -18,6 +18,11 @@ pub struct HttpOptions {
     pub level: Level,
     /// Which of the senders' keys mean ours.
     pub aliases: Arc<Aliases>,
+    /// Names besides those of loopback that requests may use for a server that listens on a loopback address.
+    pub allowed_hosts: Vec<String>,
+    /// What a request must give under [`REPLAY_HEADER`](crate::REPLAY_HEADER) to count as a replay of what was
+    /// received before; without it none does.
+    pub replay_key: Option<String>,
     /// See [`limits::MAX_BODY_BYTES`].
     pub max_body_bytes: usize,
     /// See [`limits::MAX_DECOMPRESSED_BYTES`].
@@ -44,6 +49,8 @@ impl Default for HttpOptions {
             source: "http".to_owned(),
             level: Level::Info,
             aliases: Arc::new(Aliases::default()),
+            allowed_hosts: Vec::new(),
+            replay_key: None,
             max_body_bytes: limits::MAX_BODY_BYTES,
             max_decompressed_bytes: limits::MAX_DECOMPRESSED_BYTES,
             max_in_flight_bytes: limits::MAX_IN_FLIGHT_BYTES,
@@ -93,11 +100,25 @@ impl HttpOptions {
                 self.max_in_flight_bytes
             ));
         }
+        if self.allowed_hosts.len() > limits::MAX_ALLOWED_HOSTS {
+            return Err(format!("`allowed_hosts` has more than {} names", limits::MAX_ALLOWED_HOSTS));
+        }
+        for name in &self.allowed_hosts {
+            check_allowed_host(name).map_err(|wrong| format!("`allowed_hosts`: `{name}`: {wrong}"))?;
+        }
         if self.source.is_empty() || self.source.len() > limits::MAX_LABEL_BYTES {
             return Err(format!("`source` must have 1 to {} bytes", limits::MAX_LABEL_BYTES));
         }
         Ok(())
     }
+}
+
+/// Whether a name can stand in [`HttpOptions::allowed_hosts`].
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_allowed_host(name: &str) -> Result<(), String> {
+    hosts::check_allowed(name)
 }
 
 #[cfg(test)]
@@ -115,6 +136,12 @@ mod tests {
         assert!(options.check().unwrap_err().contains("`max_connections`"));
         let options = HttpOptions { answer_timeout: Duration::ZERO, ..HttpOptions::default() };
         assert!(options.check().unwrap_err().contains("`answer_timeout`"));
+    }
+
+    #[test]
+    fn a_host_that_no_request_can_name_is_refused() {
+        let options = HttpOptions { allowed_hosts: vec!["https://logs.example.com".into()], ..HttpOptions::default() };
+        assert!(options.check().unwrap_err().contains("`allowed_hosts`: `https://logs.example.com`"));
     }
 
     #[test]

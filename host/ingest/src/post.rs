@@ -12,9 +12,9 @@ use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use hyper::{
-    StatusCode,
-    body::{Body, Incoming},
-    header::EXPECT,
+    StatusCode, Version,
+    body::Body,
+    header::{EXPECT, HeaderName},
     http::request::Parts,
 };
 use tokio::{runtime::Handle, sync::oneshot, time::timeout};
@@ -27,13 +27,18 @@ use crate::{
     flight::Held,
     limits,
     protocols::{PROTOCOLS, Posted, Protocol},
-    reply::{Answer, BadRecords, Refused, Taken},
+    reply::{self, Answer, BadRecords, Refused, Taken},
     request::{self, Encoding},
     routes::Endpoint,
+    traffic::Arriving,
 };
 
+/// The header under which a replay shows the server's own key: that what it posts was received before, so that the
+/// `routes` of its records are those that filters gave them.
+pub const REPLAY_HEADER: &str = "weir-replay";
+
 /// Answers a post to protocol `index` of `PROTOCOLS`.
-pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts, mut body: Incoming) -> Answer {
+pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts, mut body: Arriving) -> Answer {
     let started = Instant::now();
     let protocol = &PROTOCOLS[index];
     let meters = endpoint.meters.protocol(index);
@@ -53,7 +58,14 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts,
     if let Ok(taken) = &outcome {
         meters.taken(taken);
     }
-    let answer = (protocol.reply)(&parts, &outcome);
+    let mut answer = (protocol.reply)(&parts, &outcome);
+    // Over HTTP/1.1 there is one at a time.
+    if parts.version == Version::HTTP_2 {
+        answer = reply::held_if_long(answer, &endpoint.answers, || {
+            let shorter = outcome.map(Taken::shortened).map_err(|refused| refused.shortened());
+            (protocol.reply)(&parts, &shorter)
+        });
+    }
     meters.answered(answer.status().as_u16());
     meters.took(started.elapsed());
     answer
@@ -64,6 +76,7 @@ struct Received {
     body: Bytes,
     encoding: Encoding,
     received_ns: i64,
+    is_replay: bool,
     held: Held,
 }
 
@@ -72,15 +85,32 @@ async fn receive(
     endpoint: &Endpoint,
     protocol: &Protocol,
     parts: &Parts,
-    body: &mut Incoming,
+    body: &mut Arriving,
 ) -> Result<Received, Refused> {
+    endpoint.hosts.check(parts)?;
     request::refuse_cross_site(parts)?;
+    let is_replay = is_replay(endpoint.options.replay_key.as_deref(), parts)?;
     let encoding = request::encoding(&parts.headers)?;
     (protocol.check)(parts)?;
-    let mut held = endpoint.flight.hold(limits::REQUEST_OVERHEAD_BYTES)?;
+    let head_bytes = limits::REQUEST_TASK_BYTES + request::head_bytes(parts);
+    let mut held = endpoint.flight.hold_head(head_bytes.max(limits::REQUEST_OVERHEAD_BYTES), body.use_of())?;
     let received_ns = weir_record::time::now_ns();
     let body = body::read(body, BodyBounds::of(&endpoint.options), &mut held).await?;
-    Ok(Received { body, encoding, received_ns, held })
+    Ok(Received { body, encoding, received_ns, is_replay, held })
+}
+
+/// Whether a request shows the key of a replay; refused with another, since its records would lose their routes.
+fn is_replay(key: Option<&str>, parts: &Parts) -> Result<bool, Refused> {
+    const REPLAY: HeaderName = HeaderName::from_static(REPLAY_HEADER);
+    let Some(shown) = parts.headers.get(REPLAY) else { return Ok(false) };
+    let (shown, key) = (shown.as_bytes(), key.unwrap_or_default().as_bytes());
+    // Takes as long wherever they differ.
+    let differ = shown.iter().zip(key).fold(shown.len() ^ key.len(), |sum, (a, b)| sum | usize::from(a ^ b));
+    if differ != 0 || key.is_empty() {
+        let error = "this replay is of another router's records: give the data folder of the one that is asked";
+        return Err(Refused::new(StatusCode::FORBIDDEN, error));
+    }
+    Ok(true)
 }
 
 /// The head comes back for the answer, because decoding may have taken it to another thread.
@@ -159,7 +189,7 @@ async fn decode(
 }
 
 fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Received, effort: Effort) -> Attempt {
-    let Received { body, encoding, received_ns, mut held } = received;
+    let Received { body, encoding, received_ns, is_replay, mut held } = received;
     let content = if encoding == Encoding::Identity {
         body
     } else {
@@ -171,8 +201,10 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
         match decompress(encoding, &body, bound, &mut held) {
             Ok(content) => content.into(),
             Err(DecompressError::Bound) if bound < max_bytes => {
-                held.shrink(held.bytes() - body.len() - limits::REQUEST_OVERHEAD_BYTES);
-                return Attempt::TooMuch(Received { body, encoding, received_ns, held });
+                return match held.become_bytes(body.len()) {
+                    Ok(()) => Attempt::TooMuch(Received { body, encoding, received_ns, is_replay, held }),
+                    Err(refused) => Attempt::Done(Err(refused)),
+                };
             }
             Err(error) => return Attempt::Done(Err(undecompressed(error, encoding, max_bytes))),
         }
@@ -182,6 +214,7 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
         parts,
         content: &content,
         received_ns,
+        is_replay,
         source: &options.source,
         level: options.level,
         aliases: &options.aliases,
@@ -192,7 +225,7 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
     drop(content);
     Attempt::Done(read.and_then(|bad| {
         let bytes = batch.byte_len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
-        held.become_bytes(limits::REQUEST_OVERHEAD_BYTES + bytes)?;
+        held.become_bytes(bytes)?;
         Ok(Decoded { batch, bad, held })
     }))
 }

@@ -3,17 +3,22 @@
 //! The last step of every request. Protocols with answers of their own word theirs from the same two types, [`Taken`]
 //! and [`Refused`]. Invariant: whatever text goes in, what comes out is valid JSON of bounded size.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::Body;
 use hyper::{
     Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
 use weir_record::Bad;
 
-use crate::{Problem, Receipt, Refusal, limits};
+use crate::{
+    Problem, Receipt, Refusal,
+    flight::{Flight, Held},
+    limits,
+};
 
 /// An answer: everything sent here is small and known whole.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -106,6 +111,20 @@ impl BadRecords {
     }
 }
 
+impl Refused {
+    /// The same in few words.
+    pub(crate) fn shortened(&self) -> Refused {
+        let error = self.error.chars().take(limits::SMALL_ANSWER_BYTES / 8).chain(['…']).collect();
+        Refused {
+            status: self.status,
+            error,
+            offset: self.offset,
+            retry_after_s: self.retry_after_s,
+            allow: self.allow,
+        }
+    }
+}
+
 impl Taken {
     /// The outcome for a batch of `sent` good records and the bad ones that came with them.
     pub(crate) fn new(sent: usize, bad: BadRecords, receipt: Receipt) -> Taken {
@@ -121,6 +140,11 @@ impl Taken {
         problems.sort_by_key(|problem| problem.index);
         problems.truncate(limits::MAX_ERRORS_LISTED);
         Taken { accepted: sent.saturating_sub(failed), quarantined, rejected, errors: problems }
+    }
+
+    /// The numbers alone.
+    pub(crate) fn shortened(self) -> Taken {
+        Taken { errors: Vec::new(), ..self }
     }
 }
 
@@ -208,6 +232,45 @@ pub(crate) fn with_type(status: StatusCode, content_type: HeaderValue, text: Str
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
+}
+
+/// The bytes of an answer, counted until they are sent or given up.
+struct Counted {
+    text: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// Counts an answer in `held` until its client has taken it; nothing when there is no room.
+pub(crate) fn held(answer: Answer, mut held: Held) -> Option<Answer> {
+    let (head, body) = answer.into_parts();
+    let text = whole(body);
+    held.become_bytes(text.len()).ok()?;
+    Some(Response::from_parts(head, Full::new(Bytes::from_owner(Counted { text, _held: held }))))
+}
+
+/// The same for a post's answer when it is long; without room for it, `shorter` makes one that needs none.
+pub(crate) fn held_if_long(answer: Answer, answers: &Arc<Flight>, shorter: impl FnOnce() -> Answer) -> Answer {
+    let length = answer.body().size_hint().lower();
+    if length <= limits::SMALL_ANSWER_BYTES as u64 {
+        return answer;
+    }
+    let room = answers.hold(limits::SMALL_ANSWER_BYTES).ok();
+    room.and_then(|room| held(answer, room)).unwrap_or_else(shorter)
+}
+
+/// The one piece that an answer is made of.
+fn whole(mut body: Full<Bytes>) -> Bytes {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::Pin::new(&mut body).poll_frame(&mut context) {
+        std::task::Poll::Ready(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+        _ => Bytes::new(),
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use hyper::{
     http::request::Parts,
 };
 
-use crate::reply::Refused;
+use crate::{limits, reply::Refused};
 
 /// What the bytes of a body are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,14 @@ fn check_charset(parameters: &str) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// About what a head takes in memory.
+pub(crate) fn head_bytes(parts: &Parts) -> usize {
+    let headers = parts.headers.iter();
+    let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + limits::HEADER_BYTES);
+    let target = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+    target + headers.sum::<usize>()
 }
 
 /// Decides by the first bytes what an undeclared body is.

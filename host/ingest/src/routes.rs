@@ -1,14 +1,15 @@
 //! What a path and a method mean.
 //!
 //! Between `connection` and the answers: posts go to `post` with their protocol, the few fixed pages are answered here,
-//! everything else gets a hint. Invariant: every request is answered with something that says what to do next.
+//! everything else gets a hint. Invariants: every request is answered with something that says what to do next; one
+//! that names another host is answered with that alone.
 
 use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};
 
 use http_body_util::Full;
 use hyper::{
     Method, Request, StatusCode,
-    body::{Body, Incoming},
+    body::Body,
     header::{CONTENT_LENGTH, HeaderValue},
 };
 use tokio::sync::Semaphore;
@@ -16,11 +17,15 @@ use tokio::sync::Semaphore;
 use crate::{
     HttpOptions, Intake,
     flight::Flight,
+    hosts::Hosts,
+    limits,
+    log_limit::LogLimit,
     metrics::Meters,
     post,
     protocols::{self, PROTOCOLS, Protocol},
     reply::{self, Answer, Refused},
     server::Requests,
+    traffic::Arriving,
 };
 
 /// What all requests of one server share.
@@ -28,6 +33,9 @@ pub(crate) struct Endpoint {
     pub(crate) options: HttpOptions,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) flight: Arc<Flight>,
+    /// Answers that their clients have not taken yet.
+    pub(crate) answers: Arc<Flight>,
+    pub(crate) hosts: Hosts,
     pub(crate) meters: Meters,
     /// Permits for decoding large bodies: one per core, since more would only take turns.
     pub(crate) decoders: Arc<Semaphore>,
@@ -35,6 +43,12 @@ pub(crate) struct Endpoint {
     pub(crate) requests: Requests,
     /// Where the server listens, for the example on its front page.
     pub(crate) address: SocketAddr,
+    /// Connections ended as floods.
+    pub(crate) floods: LogLimit,
+    /// Connections over the bound.
+    pub(crate) crowds: LogLimit,
+    /// Failures of accept.
+    pub(crate) deaf: LogLimit,
 }
 
 impl Endpoint {
@@ -46,13 +60,18 @@ impl Endpoint {
     ) -> Endpoint {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Endpoint {
-            flight: Flight::new(options.max_in_flight_bytes),
+            flight: Flight::shared(options.max_in_flight_bytes, options.max_connections),
+            answers: Flight::new(limits::MAX_ANSWER_BYTES),
+            hosts: Hosts::new(address, &options.allowed_hosts),
             options,
             intake,
             meters: Meters::new(),
             decoders: Arc::new(Semaphore::new(cores)),
             requests,
             address,
+            floods: LogLimit::default(),
+            crowds: LogLimit::default(),
+            deaf: LogLimit::default(),
         }
     }
 }
@@ -70,25 +89,31 @@ const PAGES: &[(&str, Page)] =
     &[("/", Page::Front), ("/health", Page::Health), ("/ready", Page::Ready), ("/metrics", Page::Metrics)];
 
 /// Answers a request.
-pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<Incoming>) -> Answer {
-    let path = request.uri().path();
+pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<Arriving>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
     let protocol = protocols::find(path);
     if let Some((index, _)) = protocol
-        && request.method() == Method::POST
+        && parts.method == Method::POST
     {
-        let (parts, body) = request.into_parts();
         return post::answer(endpoint, index, parts, body).await;
     }
     let page = PAGES.iter().find(|(page, _)| *page == path).map(|(_, page)| *page);
-    let method = request.method();
-    let reads = method == Method::GET || method == Method::HEAD;
-    let mut answer = match (page, protocol) {
-        (Some(page), _) if reads => show(endpoint, page).await,
-        (Some(_), _) => wrong_method(method, path, "GET, HEAD"),
-        (None, Some(_)) => wrong_method(method, path, "POST"),
-        (None, None) => not_found(path),
+    let is_head = parts.method == Method::HEAD;
+    let reads = is_head || parts.method == Method::GET;
+    let mut answer = match (endpoint.hosts.check(&parts), page, protocol) {
+        (Err(foreign), ..) => reply::refused_answer(&foreign),
+        (Ok(()), Some(page), _) if reads => {
+            // Its head is not held while the page is made.
+            drop(parts);
+            show(endpoint, page).await.unwrap_or_else(|refused| reply::refused_answer(&refused))
+        }
+        (Ok(()), Some(_), _) => wrong_method(&parts.method, path, "GET, HEAD"),
+        (Ok(()), None, Some(_)) => wrong_method(&parts.method, path, "POST"),
+        (Ok(()), None, None) => not_found(path),
     };
-    if method == Method::HEAD {
+    drop(body);
+    if is_head {
         // The length of what GET would send, without sending it.
         let length = answer.body().size_hint().lower();
         answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -115,9 +140,10 @@ fn not_found(path: &str) -> Answer {
     reply::refused_answer(&Refused::new(StatusCode::NOT_FOUND, error))
 }
 
-async fn show(endpoint: &Arc<Endpoint>, page: Page) -> Answer {
+async fn show(endpoint: &Arc<Endpoint>, page: Page) -> Result<Answer, Refused> {
+    let held = endpoint.answers.hold(limits::PAGE_BYTES).map_err(|_| crowded())?;
     let text = |content_type, text| reply::with_type(StatusCode::OK, HeaderValue::from_static(content_type), text);
-    match page {
+    let answer = match page {
         Page::Front => text("text/plain; charset=utf-8", front_page(endpoint.address)),
         Page::Health => asked(endpoint, |intake| intake.health().to_string())
             .await
@@ -132,7 +158,12 @@ async fn show(endpoint: &Arc<Endpoint>, page: Page) -> Answer {
             let metrics = asked(endpoint, Intake::metrics).await;
             metrics.map_or_else(failed, |metrics| text("text/plain; version=0.0.4; charset=utf-8", metrics))
         }
-    }
+    };
+    reply::held(answer, held).ok_or_else(crowded)
+}
+
+fn crowded() -> Refused {
+    Refused::busy("too many answers wait for their clients to take them; ask again in a moment")
 }
 
 /// Prometheus counts in floating point; below 2^53 nothing is lost.

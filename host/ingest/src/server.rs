@@ -1,8 +1,9 @@
 //! The accept loop: bound on connections, and a stop that lets requests finish.
 //!
 //! The way in: the binary binds a socket and calls [`serve`], tests do the same on port 0. Each connection is a task of
-//! its own (`connection`). Invariants: at most `max_connections` are served at a time; after `serve` returned no request
-//! is answered any more and the port is free.
+//! its own (`connection`). Invariants: at most `max_connections` are served at a time; a failing accept, as when file
+//! descriptors run out, costs a pause and never the server; after `serve` returned no request is answered any more and
+//! the port is free.
 
 use std::{
     future::Future,
@@ -19,7 +20,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinError, JoinSet},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{HttpOptions, Intake, connection, limits, routes::Endpoint};
@@ -88,8 +89,19 @@ pub async fn serve(
     finish(&endpoint, connections).await
 }
 
+/// Where connections come from; in tests also from a system that has none to give.
+trait Listen {
+    async fn next(&self) -> io::Result<TcpStream>;
+}
+
+impl Listen for TcpListener {
+    async fn next(&self) -> io::Result<TcpStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
 async fn accept(
-    listener: &TcpListener,
+    listener: &impl Listen,
     endpoint: &Arc<Endpoint>,
     stopped: &watch::Receiver<bool>,
     connections: &mut JoinSet<()>,
@@ -97,25 +109,44 @@ async fn accept(
 ) {
     let mut shutdown = pin!(shutdown);
     let turned_away = Arc::new(AtomicUsize::new(0));
+    let mut pause = pin!(sleep(limits::ACCEPT_PAUSE));
+    let mut is_paused = false;
     loop {
         tokio::select! {
             biased;
             () = &mut shutdown => return,
-            Some(ended) = connections.join_next() => gone(endpoint, ended),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < endpoint.options.max_connections => {
+            Some(ended) = connections.join_next() => {
+                gone(endpoint, ended);
+                is_paused = false;
+            }
+            () = pause.as_mut(), if is_paused => is_paused = false,
+            accepted = listener.next(), if !is_paused => match accepted {
+                Ok(stream) if connections.len() < endpoint.options.max_connections => {
                     endpoint.meters.connections_total.increment(1);
                     endpoint.meters.connections.increment(1.0);
                     connections.spawn(connection::serve(Arc::clone(endpoint), stream, stopped.clone()));
                 }
-                Ok((stream, _)) => {
+                Ok(stream) => {
                     endpoint.meters.turned_away.increment(1);
+                    if let Some(others) = endpoint.crowds.line() {
+                        tracing::warn!(
+                            "all {} connections are in use: one was turned away ({others} others before it); raise \
+                             `max_connections` under [http] if they are wanted",
+                            endpoint.options.max_connections
+                        );
+                    }
                     turn_away(stream, &turned_away, endpoint.options.max_connections);
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    tracing::warn!(%error, "can't accept a connection; raise the limit of open files if it is that");
-                    sleep(limits::ACCEPT_PAUSE).await;
+                    if let Some(others) = endpoint.deaf.line() {
+                        tracing::warn!(
+                            "can't accept a connection: {error} ({others} failures before it); raise the limit of open \
+                             files if it is that"
+                        );
+                    }
+                    is_paused = true;
+                    pause.as_mut().reset(Instant::now() + limits::ACCEPT_PAUSE);
                 }
             },
         }
@@ -179,4 +210,86 @@ fn turn_away(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
         _ = timeout(limits::TURNED_AWAY_TIMEOUT, told).await;
         count.fetch_sub(1, Ordering::AcqRel);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Delivery, Refusal};
+
+    struct Deaf;
+
+    impl Intake for Deaf {
+        fn submit(&self, _: Delivery) -> Result<(), Refusal> {
+            Err(Refusal::Busy("a test".into()))
+        }
+
+        fn ready(&self) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn health(&self) -> serde_json::Value {
+            serde_json::Value::Null
+        }
+
+        fn metrics(&self) -> String {
+            String::new()
+        }
+    }
+
+    /// A listener that has no file descriptors for the first so many tries.
+    struct Poor {
+        listener: TcpListener,
+        failures: usize,
+        tries: AtomicUsize,
+    }
+
+    impl Listen for Poor {
+        async fn next(&self) -> io::Result<TcpStream> {
+            const EMFILE: i32 = 24;
+            if self.tries.fetch_add(1, Ordering::Relaxed) < self.failures {
+                return Err(io::Error::from_raw_os_error(EMFILE));
+            }
+            self.listener.next().await
+        }
+    }
+
+    async fn poor(failures: usize) -> (Poor, Arc<Endpoint>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let endpoint = Arc::new(Endpoint::new(HttpOptions::default(), Arc::new(Deaf), Requests::default(), address));
+        (Poor { listener, failures, tries: AtomicUsize::new(0) }, endpoint)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_descriptors_accept_is_tried_again_after_pauses_and_said_once_a_second() {
+        let (poor, endpoint) = poor(usize::MAX).await;
+        let (_stop, stopped) = watch::channel(false);
+        let time = Duration::from_secs(10);
+        accept(&poor, &endpoint, &stopped, &mut JoinSet::new(), sleep(time)).await;
+        let tries = poor.tries.load(Ordering::Relaxed) as u128;
+        let pauses = time.as_millis() / limits::ACCEPT_PAUSE.as_millis();
+        assert!((pauses / 2..=pauses + 2).contains(&tries), "{tries} tries in {pauses} pauses");
+        tokio::time::advance(limits::LOG_INTERVAL).await;
+        let left_out = endpoint.deaf.line().expect("a line after a second without any");
+        assert!(left_out <= 10, "{left_out} left out since the last line");
+    }
+
+    #[tokio::test]
+    async fn once_there_are_descriptors_again_connections_are_served() {
+        let (poor, endpoint) = poor(3).await;
+        let (_stop, stopped) = watch::channel(false);
+        let address = endpoint.address;
+        let asked = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET /ready HTTP/1.0\r\n\r\n").await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+        };
+        accept(&poor, &endpoint, &stopped, &mut JoinSet::new(), asked).await;
+        assert!(poor.tries.load(Ordering::Relaxed) > 3);
+    }
 }

@@ -77,7 +77,14 @@ fn measure(name: &str, mut work: impl FnMut()) {
 fn main() {
     let body = sample();
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 0, source: "bench", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 0,
+        source: "bench",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     read_json(&body, &defaults, &mut batch).expect("the sample is JSON");
     println!(

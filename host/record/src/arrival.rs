@@ -5,7 +5,7 @@
 use crate::aliases::Aliases;
 use crate::batch::Batch;
 use crate::level::Level;
-use crate::limits::{MAX_BAD_PER_BODY, MAX_BATCH_BYTES};
+use crate::limits::{MAX_BAD_PER_BODY, MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
 
 /// What fills the gaps of a record, and how its sender's keys are read.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,10 @@ pub struct Defaults<'a> {
     pub context: &'a [(&'a str, &'a str)],
     /// The sender's names for the head of a record.
     pub aliases: &'a Aliases,
+    /// Whether a record's `routes` are its own: true for what filters made and
+    /// for what comes back out of quarantine. A sender's are data, kept as
+    /// `routes_original`.
+    pub keeps_routes: bool,
 }
 
 /// One record that could not be taken.
@@ -48,7 +52,11 @@ pub struct SyntaxError {
 
 impl SyntaxError {
     pub(crate) fn new(offset: usize, reason: &str) -> SyntaxError {
-        SyntaxError { offset, reason: reason.to_owned(), too_much: reason == TOO_MUCH || reason == TOO_MANY_BAD }
+        SyntaxError {
+            offset,
+            reason: reason.to_owned(),
+            too_much: [TOO_MUCH, TOO_MANY, TOO_MANY_BAD].contains(&reason),
+        }
     }
 }
 
@@ -59,12 +67,18 @@ pub(crate) struct Toll {
     pub(crate) bad: Vec<Bad>,
     /// The length of the batch that this body may not exceed.
     most_bytes: usize,
+    /// The records of the batch, likewise.
+    most_records: usize,
 }
 
 impl Toll {
     /// Starts a body whose records are added to `out`.
     pub(crate) fn new(out: &Batch) -> Toll {
-        Toll { bad: Vec::new(), most_bytes: out.byte_len() + MAX_BATCH_BYTES }
+        Toll {
+            bad: Vec::new(),
+            most_bytes: out.byte_len() + MAX_BATCH_BYTES,
+            most_records: out.len() + MAX_BATCH_RECORDS,
+        }
     }
 
     /// Fails when the body has become too much.
@@ -72,6 +86,9 @@ impl Toll {
     pub(crate) fn check(&self, out: &Batch) -> Result<(), Stop> {
         if out.byte_len() > self.most_bytes {
             return Err(Stop::Syntax(TOO_MUCH));
+        }
+        if out.len() > self.most_records {
+            return Err(Stop::Syntax(TOO_MANY));
         }
         if self.bad.len() > MAX_BAD_PER_BODY {
             return Err(Stop::Syntax(TOO_MANY_BAD));
@@ -92,6 +109,7 @@ pub(crate) enum Stop {
 pub(crate) const NOT_A_MAP: &str = "record is not a map; send a JSON object or a MessagePack map";
 pub(crate) const TOO_DEEP: &str = "record is nested deeper than 64 levels; flatten it";
 pub(crate) const TOO_LARGE: &str = "record is larger than 1 MiB; send less in one record";
-pub(crate) const TOO_MUCH: &str = "body becomes more than 128 MiB of records; send smaller batches";
+pub(crate) const TOO_MUCH: &str = "body becomes more than 64 MiB of records; send smaller batches";
+pub(crate) const TOO_MANY: &str = "body holds more than 1048576 records; send smaller batches";
 pub(crate) const TOO_MANY_BAD: &str = "body holds more than 65536 bad records; send smaller batches";
 pub(crate) const TOO_MANY_KEYS: &str = "record has more than 65535 keys; nest them or send less";

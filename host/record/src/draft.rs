@@ -134,7 +134,7 @@ impl<'d> Draft<'d> {
         let start = self.aside.len();
         let span = Span { start, end: start + value.len() };
         match (key, read) {
-            (b"routes", Some(Token::Array(_))) if is_list_of_text(value) => return true,
+            (b"routes", Some(Token::Array(_))) if self.defaults.keeps_routes && is_list_of_text(value) => return true,
             (b"metadata", Some(Token::Map(_))) => return true,
             (b"context", Some(Token::Map(_))) if self.defaults.context.is_empty() => return true,
             (b"context", Some(Token::Map(_))) => self.context = Some(span),

@@ -11,7 +11,8 @@ fn becomes(sent: &str) -> String {
 }
 
 fn becomes_with(sent: &str, aliases: &Aliases, context: &[(&str, &str)]) -> String {
-    let defaults = Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context, aliases };
+    let defaults =
+        Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context, aliases, keeps_routes: false };
     let mut batch = Batch::new();
     let bad: Vec<Bad> = read_json(sent.as_bytes(), &defaults, &mut batch).expect("the test sends JSON");
     assert_eq!((bad, batch.len()), (vec![], 1), "{sent}");
@@ -93,12 +94,42 @@ fn a_value_of_the_wrong_type_is_kept_under_another_name() {
         (r#"{"message":"m","metadata":[1]}"#, r#"{"message":"m","metadata_original":[1]}"#),
         (r#"{"message":"m","routes":"audit"}"#, r#"{"message":"m","routes_original":"audit"}"#),
         (r#"{"message":"m","routes":["a",1]}"#, r#"{"message":"m","routes_original":["a",1]}"#),
-        (r#"{"message":"m","routes":["a","b"]}"#, r#"{"message":"m","routes":["a","b"]}"#),
+        (r#"{"message":"m","routes":["a","b"]}"#, r#"{"message":"m","routes_original":["a","b"]}"#),
+        (r#"{"message":"m","\u0072outes":["a"]}"#, r#"{"message":"m","routes_original":["a"]}"#),
         (
             r#"{"message":"m","level":"loud","level_original":1,"a":{"level_original":2}}"#,
             r#"{"message":"m","level_original":1,"a":{"level_original":2},"level_original_original":"loud"}"#,
         ),
     ]);
+}
+
+#[test]
+fn routes_are_data_of_a_sender_and_kept_of_a_filter() {
+    let aliases = Aliases::default();
+    let mut body = vec![0x82];
+    crate::write::str(&mut body, "message");
+    crate::write::str(&mut body, "m");
+    crate::write::str(&mut body, "routes");
+    body.extend_from_slice(b"\x92\xa5audit\xa3hot");
+    for keeps_routes in [false, true] {
+        let defaults = Defaults {
+            received_ns: RECEIVED,
+            source: "test",
+            level: Level::Info,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes,
+        };
+        let mut batch = Batch::new();
+        assert_eq!(read_msgpack(&body, &defaults, &mut batch), Ok(vec![]));
+        let json = br#"{"message":"m","routes":["audit","hot"]}"#;
+        assert_eq!(read_json(json, &defaults, &mut batch), Ok(vec![]));
+        for record in batch.iter() {
+            let routes: Vec<_> = record.routes().collect();
+            assert_eq!(routes, if keeps_routes { vec!["audit", "hot"] } else { vec![] });
+            assert_eq!(record.get("routes_original").is_some(), !keeps_routes, "nothing is lost");
+        }
+    }
 }
 
 #[test]
@@ -138,8 +169,14 @@ fn the_table_of_aliases_is_the_callers() {
 fn a_derived_message_is_cut_at_its_bound_between_characters() {
     let sent = format!("{{\"a\":\"{}\"}}", "é".repeat(100_000));
     let aliases = Aliases::default();
-    let defaults =
-        Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: RECEIVED,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     read_json(sent.as_bytes(), &defaults, &mut batch).expect("JSON");
     let message = batch.record(0).message();
@@ -150,8 +187,14 @@ fn a_derived_message_is_cut_at_its_bound_between_characters() {
 #[test]
 fn moments_and_bytes_of_messagepack_are_understood_in_the_head() {
     let aliases = Aliases::default();
-    let defaults =
-        Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: RECEIVED,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut body = vec![0x83, 0xa4];
     body.extend_from_slice(b"time\xd7\x00\x00\x00\x00\x05\x00\x00\x00\x07");
     body.extend_from_slice(b"\xa3msg\xc4\x03\xffhi\xa5level\xcb");
@@ -167,8 +210,14 @@ fn moments_and_bytes_of_messagepack_are_understood_in_the_head() {
 /// The time of `{"timestamp": …}`, as a filter sends it in JSON.
 fn time_in_nanoseconds(value: &str) -> (i64, bool) {
     let aliases = Aliases::default().in_nanoseconds();
-    let defaults =
-        Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: RECEIVED,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     let body = format!(r#"{{"timestamp":{value}}}"#);
     assert_eq!(read_json(body.as_bytes(), &defaults, &mut batch), Ok(vec![]));
@@ -181,8 +230,14 @@ fn in_nanoseconds_a_whole_number_is_never_read_as_another_unit() {
         assert_eq!(time_in_nanoseconds(&ns.to_string()), (ns, false));
         assert_eq!(time_in_nanoseconds(&format!("\"{ns}\"")), (ns, false), "in text");
         let aliases = Aliases::default().in_nanoseconds();
-        let defaults =
-            Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+        let defaults = Defaults {
+            received_ns: RECEIVED,
+            source: "test",
+            level: Level::Info,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: true,
+        };
         let (mut body, mut batch) = (vec![0x81], Batch::new());
         crate::write::str(&mut body, "timestamp");
         crate::write::int(&mut body, ns);

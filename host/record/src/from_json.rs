@@ -6,8 +6,9 @@
 //!
 //! More is read than the standard allows where a sender's meaning is plain:
 //! `NaN`, `Infinity` and `-Infinity` (as Python writes them) are floats. Bytes
-//! that are not UTF-8, and surrogates that stand alone, become U+FFFD. An
-//! integer beyond 64 bits becomes the nearest float, at most the largest one.
+//! that are not UTF-8, and surrogates that stand alone, become U+FFFD. A number
+//! that neither 64 bits nor a float can hold is kept as its text, see
+//! [`wide_float`].
 
 use crate::arrival::{Stop, TOO_DEEP};
 use crate::keys::{ARRAY, KeySet, MAP, Prints, fingerprint, patch_header};
@@ -337,8 +338,10 @@ impl<'j> Json<'j> {
                 return Ok(());
             }
         }
-        let number: f64 = text.parse().map_err(|_| Stop::Syntax("expected a number"))?;
-        write::float(out, number.clamp(f64::MIN, f64::MAX));
+        match wide_float(text, len == whole) {
+            Some(number) => write::float(out, number),
+            None => write::str(out, text),
+        }
         Ok(())
     }
 
@@ -412,6 +415,24 @@ fn short_float(rest: &[u8], point: usize, digits: usize, mut whole: u64) -> Opti
         return None;
     }
     Some((whole as f64 / POWERS[len], point + 1 + len))
+}
+
+/// The float that a number of JSON means, if there is one: the nearest to a
+/// number with a fraction or exponent, unless that is infinity, or zero for a
+/// number that isn't; for an integer beyond 64 bits only one that is written
+/// with the same digits, because such integers are names more often than
+/// measurements.
+fn wide_float(text: &str, is_integer: bool) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    if !number.is_finite() {
+        return None;
+    }
+    if is_integer {
+        return (number == 0.0 || number.to_string() == text).then_some(number);
+    }
+    let digits = text.split(['e', 'E']).next().unwrap_or(text);
+    let is_zero = !digits.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    (number != 0.0 || is_zero).then_some(number)
 }
 
 /// A key: in the input as it stands, or in the scratch space that was given.

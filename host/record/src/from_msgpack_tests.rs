@@ -5,7 +5,14 @@ use crate::{Aliases, Level, Value};
 
 fn read_into(body: &[u8], out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 0, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 0,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     read_msgpack(body, &defaults, out)
 }
 
@@ -131,7 +138,14 @@ fn values_keep_the_bytes_they_came_in() {
 fn a_body_that_becomes_too_much_is_refused_whole() {
     let aliases = Aliases::default();
     let source = "s".repeat(60_000);
-    let defaults = Defaults { received_ns: 0, source: &source, level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 0,
+        source: &source,
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     for header in [&[][..], &[0xdc, 0x0f, 0xa0]] {
         let body = [header, &[0x80; 4_000]].concat();

@@ -50,7 +50,14 @@ mod tests {
 
     fn read(body: &[u8]) -> (Batch, Vec<Bad>) {
         let aliases = Aliases::default();
-        let defaults = Defaults { received_ns: 7, source: "text", level: Level::Info, context: &[], aliases: &aliases };
+        let defaults = Defaults {
+            received_ns: 7,
+            source: "text",
+            level: Level::Info,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: true,
+        };
         let mut batch = Batch::new();
         let bad = read_text(body, &defaults, &mut batch).expect("text is always readable");
         (batch, bad)
@@ -78,8 +85,14 @@ mod tests {
     fn a_body_that_becomes_too_much_is_refused_whole() {
         let aliases = Aliases::default();
         let source = "s".repeat(60_000);
-        let defaults =
-            Defaults { received_ns: 7, source: &source, level: Level::Info, context: &[], aliases: &aliases };
+        let defaults = Defaults {
+            received_ns: 7,
+            source: &source,
+            level: Level::Info,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: true,
+        };
         let mut batch = Batch::new();
         let error = read_text(&b"x\n".repeat(4_000), &defaults, &mut batch).expect_err("too much");
         assert!(error.too_much && batch.is_empty() && error.offset < 8_000, "{error}");

@@ -43,18 +43,20 @@
 //! | a number as level, also in text | 0–7 syslog; 10, 20 and 25–100 bunyan and pino; other 8–24 OTLP. Under `levelno` Python's scale, under `severity_number` OTLP's, under `PRIORITY` syslog's. See [`Level::from_number`] |
 //! | any other level | unusable |
 //! | a moment | see [`time`]: RFC 3339, epoch numbers by size, MessagePack and Fluent extensions; others are unusable |
-//! | `context`, `metadata` that is no map; `routes` that is no list of text | kept as `context_original` …; null is dropped |
+//! | `context`, `metadata` that is no map | kept as `context_original` …; null is dropped |
+//! | `routes`, which choose the sinks of a record and are not its sender's to give | kept as `routes_original`; null is dropped. Only where [`Defaults::keeps_routes`] says so a list of text stays |
 //! | additions for `context` | fill only keys that the sender's `context` lacks |
 //! | duplicate keys, at any depth | the last wins |
 //! | text or keys that are not UTF-8, surrogates that stand alone | U+FFFD in their place |
-//! | integers beyond 64 bits | the nearest float, at most the largest one |
+//! | integers beyond 64 bits in JSON | the float that is written with the same digits (`100000000000000000000`), else their text |
+//! | other numbers in JSON | the nearest float; the text of those beyond the largest one and below the smallest (`1e400`, `1e-400`) |
 //! | `NaN`, `Infinity` in JSON | floats; as JSON they leave as `null` |
 //! | keys that are not text (MessagePack) | their JSON as text; lists, maps and extensions as keys make the record bad |
 //! | bytes and extensions inside a record | kept; see `to_json` for their JSON: base64 |
 //! | a record that is no map, deeper than 64, over 1 MiB or over 65,535 keys | [`Bad`]; the others go on |
 //! | a syntax error in a list, JSON or MessagePack | [`SyntaxError`] with the byte offset, nothing accepted |
 //! | a broken line of JSON lines; a cut map after whole ones | [`Bad`]; [`SyntaxError`] only when nothing could be read |
-//! | a body that becomes more than 128 MiB, or holds more than 65,536 bad records | [`SyntaxError`] with `too_much`, nothing accepted |
+//! | a body that becomes more than 64 MiB, or holds more than 1,048,576 records or 65,536 bad ones | [`SyntaxError`] with `too_much`, nothing accepted |
 //! | empty lines, in text and JSON lines | left out |
 #![forbid(unsafe_code)]
 

@@ -16,7 +16,13 @@ pub const MAX_DERIVED_MESSAGE_BYTES: usize = 16 << 10;
 
 /// How many bytes of canonical records one body may become. A body's own bound
 /// does not bound them: three bytes, `{}` and a line end, become hundreds.
-pub const MAX_BATCH_BYTES: usize = 128 << 20;
+/// Half of what the journal writes as one frame, so that the neighbours in a
+/// batch and what filters add have room beside it.
+pub const MAX_BATCH_BYTES: usize = 64 << 20;
+
+/// How many records one body may hold. Each costs an offset in the batch, a
+/// verdict of every filter, and time.
+pub const MAX_BATCH_RECORDS: usize = 1 << 20;
 
 /// How many bad records one body may hold. Each is kept with its reason, which
 /// may be many times its own size.

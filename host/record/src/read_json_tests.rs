@@ -7,7 +7,14 @@ use crate::{Aliases, Level, Value, write_json};
 
 fn read_into(body: &[u8], out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 0, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 0,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     read_json(body, &defaults, out)
 }
 
@@ -143,18 +150,29 @@ fn of_duplicate_keys_the_last_wins_at_any_depth() {
 }
 
 #[test]
-fn numbers_keep_their_value_or_the_nearest_there_is() {
+fn numbers_keep_their_value_or_the_nearest_float_or_their_text() {
     for (sent, kept) in [
         ("0", "0"),
         ("-0", "-0.0"),
         ("9223372036854775807", "9223372036854775807"),
         ("-9223372036854775808", "-9223372036854775808"),
         ("18446744073709551615", "18446744073709551615"),
-        ("18446744073709551616", "1.8446744073709552e19"),
-        ("-9223372036854775809", "-9.223372036854776e18"),
+        // Integers beyond 64 bits: floats with the same digits, else text.
+        ("18446744073709551616", "\"18446744073709551616\""),
+        ("-9223372036854775809", "\"-9223372036854775809\""),
+        ("123456789012345678901234567890", "\"123456789012345678901234567890\""),
+        ("100000000000000000000", "1e20"),
+        ("-123456789012345680000", "-1.2345678901234568e20"),
         ("1e2", "100.0"),
         ("1.5E-3", "0.0015"),
-        ("1e999", "1.7976931348623157e308"),
+        // Beyond the largest float and below the smallest: text.
+        ("1e400", "\"1e400\""),
+        ("-1.5E+400", "\"-1.5E+400\""),
+        ("1e-400", "\"1e-400\""),
+        ("1.7976931348623157e308", "1.7976931348623157e308"),
+        ("5e-324", "5e-324"),
+        ("0e-400", "0.0"),
+        ("-0.00e9", "-0.0"),
         ("NaN", "null"),
         ("Infinity", "null"),
         ("-Infinity", "null"),
@@ -218,12 +236,22 @@ fn what_is_read_is_written_as_the_same_json() {
 fn a_body_that_becomes_too_much_is_refused_whole() {
     let aliases = Aliases::default();
     let source = "s".repeat(60_000);
-    let defaults = Defaults { received_ns: 0, source: &source, level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 0,
+        source: &source,
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     for body in [format!("[{}{{}}]", "{},".repeat(4_000)), "{}\n".repeat(4_000), "x\n{}\n".repeat(4_000)] {
         let error = read_json(body.as_bytes(), &defaults, &mut batch).expect_err("too much");
         assert!(error.too_much && batch.is_empty(), "{error}");
     }
+    let records = format!("[{}{{}}]", "{},".repeat(crate::limits::MAX_BATCH_RECORDS));
+    let error = refused(records);
+    assert!(error.too_much && error.reason.contains("1048576 records"), "{error}");
     let bad = "1,".repeat(crate::limits::MAX_BAD_PER_BODY + 1);
     assert!(refused(format!("[{bad}1]")).too_much);
     assert!(!refused("[1").too_much);

@@ -12,8 +12,14 @@ type Reader = fn(&[u8], &Defaults<'_>, &mut Batch) -> Result<Vec<Bad>, SyntaxErr
 fn read(reader: Reader, body: &[u8]) -> (Result<Vec<Bad>, SyntaxError>, Batch) {
     let aliases = Aliases::default();
     let context = [("request_id", "r")];
-    let defaults =
-        Defaults { received_ns: 7, source: "test", level: Level::Info, context: &context, aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 7,
+        source: "test",
+        level: Level::Info,
+        context: &context,
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     let result = reader(body, &defaults, &mut batch);
     (result, batch)

@@ -15,24 +15,24 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// The text at a path; an error unless the status is a success.
 pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
-    ask(address, Method::GET, path, None, Bytes::new())
+    ask(address, Method::GET, path, &[], Bytes::new())
 }
 
 /// Posts a body and returns the answer's text; an error unless the status is a success.
-pub fn post(address: SocketAddr, path: &str, content_type: &str, body: Vec<u8>) -> anyhow::Result<String> {
-    ask(address, Method::POST, path, Some(content_type), body.into())
+pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> anyhow::Result<String> {
+    ask(address, Method::POST, path, headers, body.into())
 }
 
 fn ask(
     address: SocketAddr,
     method: Method,
     path: &str,
-    content_type: Option<&str>,
+    headers: &[(&str, &str)],
     body: Bytes,
 ) -> anyhow::Result<String> {
     let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
-    if let Some(content_type) = content_type {
-        request = request.header("content-type", content_type);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
     }
     let request = request.body(Full::new(body))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -129,6 +129,7 @@ mod tests {
             level: Level::Info,
             context: &[],
             aliases: &aliases,
+            keeps_routes: true,
         };
         let mut batch = weir_record::Batch::new();
         weir_record::read_json(json, &defaults, &mut batch).expect("JSON");

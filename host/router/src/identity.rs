@@ -1,31 +1,46 @@
-//! The journal's name in the whole world: with it a record's position is an id that no other journal uses, not even one
-//! that begins anew in the same folder. It lies in the journal's folder, and goes when that goes.
+//! What names a router's data. The journal's name in the whole world: with it a record's position is an id that no other
+//! journal uses, not even one that begins anew in the same folder. It lies in the journal's folder, and goes when that
+//! goes. And the key of replays, which lies in the data folder and only its owner can read: who shows it to the router
+//! posts records of that folder's quarantine, and their routes count.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Context;
 
 const FILE: &str = "id";
 const BYTES: usize = 12;
+const REPLAY_FILE: &str = "replay.key";
+const REPLAY_BYTES: usize = 32;
 
 /// Reads the name, or makes one. The folder exists.
 pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
-    let path = folder.join(FILE);
+    kept(folder, FILE, BYTES, 0o644)
+}
+
+/// Reads the key of replays, or makes one. The folder exists.
+pub fn replay_key(data: &Path) -> anyhow::Result<String> {
+    kept(data, REPLAY_FILE, REPLAY_BYTES, 0o600)
+}
+
+/// Random bytes as text that the file keeps.
+fn kept(folder: &Path, file: &str, length: usize, mode: u32) -> anyhow::Result<String> {
+    let path = folder.join(file);
     let failed = || format!("can't use {}", path.display());
     match std::fs::read_to_string(&path) {
-        Ok(text) if is_name(text.trim()) => return Ok(text.trim().to_owned()),
+        Ok(text) if is_name(text.trim(), length) => return Ok(text.trim().to_owned()),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(failed),
         // Absent, or cut short by a crash before anybody was given it.
         _ => {}
     }
-    let mut random = [0; BYTES];
+    let mut random = vec![0; length];
     getrandom::fill(&mut random).context("the system gives no random numbers")?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let new = folder.join("id.new");
+    let new = folder.join(format!("{file}.new"));
     let write = || -> std::io::Result<()> {
-        let mut file = File::create(&new)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
         file.write_all(name.as_bytes())?;
         file.sync_all()?;
         std::fs::rename(&new, &path)?;
@@ -35,12 +50,14 @@ pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
     Ok(name)
 }
 
-fn is_name(text: &str) -> bool {
-    text.len() == 2 * BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+fn is_name(text: &str, length: usize) -> bool {
+    text.len() == 2 * length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -51,6 +68,15 @@ mod tests {
         assert_eq!(of_journal(folders[0].path()).expect("a name"), names[0]);
         std::fs::write(folders[0].path().join(FILE), "").expect("writable");
         let anew = of_journal(folders[0].path()).expect("a name");
-        assert!(is_name(&anew) && anew != names[0]);
+        assert!(is_name(&anew, BYTES) && anew != names[0]);
+    }
+
+    #[test]
+    fn the_key_of_replays_is_its_owners_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = replay_key(folder.path()).expect("a key");
+        assert_eq!(replay_key(folder.path()).expect("a key"), key);
+        let mode = folder.path().join(REPLAY_FILE).metadata().expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

@@ -11,7 +11,8 @@ pub fn start(settings: &LogSettings) {
     let filter = std::env::var("WEIR_LOG")
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new(settings.level.as_str()));
+        // What clients do to HTTP/2 is logged by ingest, in measure.
+        .unwrap_or_else(|| EnvFilter::new(format!("{},h2=error", settings.level.as_str())));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

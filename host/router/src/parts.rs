@@ -74,6 +74,7 @@ pub fn http(settings: &Settings) -> anyhow::Result<HttpOptions> {
         source: ingest.default_source.clone().unwrap_or(defaults.source),
         level: ingest.default_level,
         aliases: Arc::new(aliases),
+        allowed_hosts: http.allowed_hosts.clone(),
         max_body_bytes: http.max_body_bytes as usize,
         max_decompressed_bytes: http.max_decompressed_bytes as usize,
         max_in_flight_bytes: http.max_in_flight_bytes as usize,

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 use weir_engine::{Engine, EngineOptions};
-use weir_ingest::{IngestError, Requests};
+use weir_ingest::{HttpOptions, IngestError, Requests};
 use weir_journal::{Disk, Journal};
 use weir_sinks::{BuildContext, Exposition, Owners};
 
@@ -83,7 +83,7 @@ impl Router {
             since: Instant::now(),
         });
         let (stop_serving, stopping) = oneshot::channel();
-        let options = parts::http(settings)?;
+        let options = HttpOptions { replay_key: Some(identity::replay_key(data)?), ..parts::http(settings)? };
         let requests = Requests::default();
         let serving = tokio::spawn(weir_ingest::serve(listener, options, front, requests.clone(), async {
             // A router that was dropped stops serving just as one that was told to.

@@ -74,7 +74,14 @@ fn batch(frame: usize, records: usize) -> Batch {
     }
     body.push(']');
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 0, source: "none", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 0,
+        source: "none",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     read_json(body.as_bytes(), &defaults, &mut batch).expect("our own JSON");
     batch

@@ -45,8 +45,14 @@ const TIME_NS: i64 = 1_767_323_045_000_000_006;
 fn batch<'a>(messages: impl IntoIterator<Item = &'a str>) -> Batch {
     let mut batch = Batch::new();
     let aliases = Aliases::default();
-    let defaults =
-        Defaults { received_ns: TIME_NS, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: TIME_NS,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     for message in messages {
         let message = serde_json::Value::from(message);
         let json = format!(r#"{{"message": {message}, "context": {{"user": "u", "n": 5}}}}"#);

@@ -88,8 +88,14 @@ fn what_a_filter_counts_and_logs_is_heard_and_its_time_is_the_trial_s() {
 fn the_filter_that_does_nothing_steps_over_everything_that_a_record_can_hold() {
     let mut input = Batch::new();
     let aliases = Aliases::default();
-    let defaults =
-        Defaults { received_ns: TIME_NS, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: TIME_NS,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut record = Vec::new();
     write::map_header(&mut record, 3);
     write::str(&mut record, "list");

@@ -7,8 +7,14 @@ use crate::World;
 fn read(json: &str) -> Batch {
     let mut batch = Batch::new();
     let aliases = Aliases::default();
-    let defaults =
-        Defaults { received_ns: TIME_NS, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: TIME_NS,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     assert_eq!(weir_record::read_json(json.as_bytes(), &defaults, &mut batch), Ok(vec![]));
     batch
 }

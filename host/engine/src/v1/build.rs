@@ -53,7 +53,14 @@ pub(super) fn push_view(
         write::str(scratch, text);
     }
     write_entries(&keys, scratch);
-    let defaults = Defaults { received_ns: view.time, source: &view.source, level, context: &[], aliases: &ALIASES };
+    let defaults = Defaults {
+        received_ns: view.time,
+        source: &view.source,
+        level,
+        context: &[],
+        aliases: &ALIASES,
+        keeps_routes: true,
+    };
     let bad = weir_record::read_msgpack(scratch, &defaults, out)
         .map_err(|error| format!("it made a record that can't be read: {error}"))?;
     match bad.first() {

@@ -238,7 +238,7 @@ impl Apply<'_> {
 }
 
 fn defaults(received_ns: i64, source: &str, level: Level) -> Defaults<'_> {
-    Defaults { received_ns, source, level, context: &[], aliases: &ALIASES }
+    Defaults { received_ns, source, level, context: &[], aliases: &ALIASES, keeps_routes: true }
 }
 
 /// The maps of `records`, taken one by one.

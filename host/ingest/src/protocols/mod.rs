@@ -44,6 +44,8 @@ pub(crate) struct Posted<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) content: &'a [u8],
     pub(crate) received_ns: i64,
+    /// Whether it was received before: then the `routes` of its records are those that filters gave them.
+    pub(crate) is_replay: bool,
     /// The server's own defaults, for what neither record nor request says.
     pub(crate) source: &'a str,
     pub(crate) level: Level,

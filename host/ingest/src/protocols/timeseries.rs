@@ -16,7 +16,9 @@
 
 use hyper::{StatusCode, http::request::Parts};
 use weir_record::{
-    Bad, Batch, Level, Map, Value, json_to_msgpack, limits::MAX_RECORD_BYTES, time, write, write_json_value,
+    Bad, Batch, Level, Map, Value, json_to_msgpack,
+    limits::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_RECORD_BYTES},
+    time, write, write_json_value,
 };
 
 use super::{Example, Posted, Protocol};
@@ -66,7 +68,12 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<Bad>, Refused> {
         let level = context.level.unwrap_or(posted.level);
         batch
             .try_append(|out| point.write(source, level, posted.received_ns, out))
-            .map_err(|wrong| refuse(format!("{place} {wrong}")))
+            .map_err(|wrong| refuse(format!("{place} {wrong}")))?;
+        if batch.byte_len() > MAX_BATCH_BYTES || batch.len() > MAX_BATCH_RECORDS {
+            let error = format!("{place} is more than becomes records at once; send smaller batches");
+            return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, error));
+        }
+        Ok(())
     };
     match Value::read(&values) {
         Some((Value::Array(list), _)) => {
@@ -209,6 +216,7 @@ mod tests {
             parts: &parts,
             content: body.as_bytes(),
             received_ns: RECEIVED_NS,
+            is_replay: false,
             source: "http",
             level: Level::Info,
             aliases: &aliases,

@@ -42,6 +42,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<Bad>, Refused> {
             level: context.level.unwrap_or(posted.level),
             context: entries,
             aliases: posted.aliases,
+            keeps_routes: posted.is_replay,
         };
         match content {
             Content::Json => {

@@ -225,7 +225,7 @@ async fn the_answer_waits_for_the_confirmation() {
     let (fake, mut deliveries) = Fake::holding();
     let server = Server::start(HttpOptions::default(), fake).await;
     let mut raw = server.connect().await;
-    raw.send("POST /ingest HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx").await;
+    raw.send("POST /ingest HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\n\r\nx").await;
     let delivery = deliveries.recv().await.unwrap();
     let early = raw.stream.try_read(&mut [0; 1]).unwrap_err();
     assert_eq!(early.kind(), std::io::ErrorKind::WouldBlock);
@@ -270,8 +270,9 @@ async fn health_readiness_metrics_and_the_front_page_are_served() {
 #[tokio::test]
 async fn head_answers_as_get_would_without_the_body() {
     let (server, _) = Server::plain().await;
-    let ask =
-        |method: &str| server.exchange(format!("{method} /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"));
+    let ask = |method: &str| {
+        server.exchange(format!("{method} /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
+    };
     let (get, head) = (ask("GET").await, ask("HEAD").await);
     let (head_of_get, body) = get.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\n\r\n") && head.starts_with("HTTP/1.1 200"), "{head}");

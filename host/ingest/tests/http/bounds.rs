@@ -25,7 +25,7 @@ async fn a_body_of_exactly_the_bound_is_taken_and_one_byte_more_is_413() {
 async fn a_declared_length_over_the_bound_is_413_before_a_byte_of_the_body_is_sent() {
     let server = Server::start(small(), Fake::confirming()).await;
     let mut raw = server.connect().await;
-    raw.send("POST /ingest HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n").await;
+    raw.send("POST /ingest HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999999999\r\n\r\n").await;
     assert!(raw.until("}").await.starts_with("HTTP/1.1 413"));
 }
 
@@ -41,7 +41,7 @@ async fn a_sender_that_writes_everything_before_it_reads_still_sees_the_413() {
 async fn chunked_bodies_are_taken_within_the_bound_and_413_past_it() {
     let fake = Fake::confirming();
     let server = Server::start(small(), fake.clone()).await;
-    let head = "POST /ingest HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /ingest HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
     let text = server.exchange(format!("{head}4\r\none\n\r\n3\r\ntwo\r\n0\r\n\r\n")).await;
     assert_eq!(Reply::parse(&text).json(), json!({"accepted": 2}));
     assert_eq!(fake.messages(), ["one", "two"]);
@@ -57,7 +57,7 @@ async fn chunked_bodies_are_taken_within_the_bound_and_413_past_it() {
 async fn expect_continue_is_asked_for_when_wanted_and_not_when_refused() {
     let server = Server::start(small(), Fake::confirming()).await;
     let head = |length| {
-        format!("POST /ingest HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n")
+        format!("POST /ingest HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n")
     };
     let mut raw = server.connect().await;
     raw.send(head(5)).await;
@@ -94,7 +94,7 @@ async fn over_the_bytes_in_flight_a_request_is_503_until_others_are_answered() {
     let server = Server::start(options, fake).await;
     let body = "x".repeat(20_000);
     let mut first = server.connect().await;
-    first.send(format!("POST /ingest HTTP/1.1\r\nhost: x\r\ncontent-length: 20000\r\n\r\n{body}")).await;
+    first.send(format!("POST /ingest HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20000\r\n\r\n{body}")).await;
     let delivery = deliveries.recv().await.unwrap();
     let reply = server.post("/ingest", "", &body).await;
     assert_eq!(reply.status, 503);
@@ -102,7 +102,7 @@ async fn over_the_bytes_in_flight_a_request_is_503_until_others_are_answered() {
     delivery.reply.send(Ok(Receipt::default())).unwrap();
     assert!(first.until("}").await.contains("200 OK"));
     let mut second = server.connect().await;
-    second.send(format!("POST /ingest HTTP/1.1\r\nhost: x\r\ncontent-length: 20000\r\n\r\n{body}")).await;
+    second.send(format!("POST /ingest HTTP/1.1\r\nhost: localhost\r\ncontent-length: 20000\r\n\r\n{body}")).await;
     deliveries.recv().await.unwrap().reply.send(Ok(Receipt::default())).unwrap();
     assert!(second.until("}").await.contains("200 OK"));
 }

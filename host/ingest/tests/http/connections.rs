@@ -7,7 +7,7 @@ use weir_ingest::{HttpOptions, IngestError, Receipt, limits};
 
 use crate::support::{Fake, Server, eventually};
 
-const POST: &str = "POST /ingest HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n";
+const POST: &str = "POST /ingest HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n";
 
 fn impatient() -> HttpOptions {
     let short = Duration::from_millis(50);
@@ -92,7 +92,7 @@ async fn pipelined_requests_are_answered_in_order_on_one_connection() {
     let mut raw = server.connect().await;
     let count = 200;
     let requests: String = (0..count).map(|n| format!("{POST}{n:05}")).collect();
-    raw.send(format!("{requests}GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await;
+    raw.send(format!("{requests}GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")).await;
     let answers = raw.rest().await;
     assert_eq!(answers.matches(r#"{"accepted":1}"#).count(), count);
     assert!(answers.ends_with(r#"{"ready":true}"#));
@@ -112,7 +112,7 @@ async fn an_answer_does_not_wait_for_the_rest_of_a_next_request() {
 async fn a_refused_request_leaves_the_connection_usable() {
     let server = Server::start(HttpOptions::default(), Fake::confirming()).await;
     let mut raw = server.connect().await;
-    raw.send("POST /ingest HTTP/1.1\r\nhost: x\r\ncontent-type: a/b\r\ncontent-length: 5\r\n\r\nhello").await;
+    raw.send("POST /ingest HTTP/1.1\r\nhost: localhost\r\ncontent-type: a/b\r\ncontent-length: 5\r\n\r\nhello").await;
     assert!(raw.until("}").await.starts_with("HTTP/1.1 415"));
     raw.send(format!("{POST}hello")).await;
     assert!(raw.until("}").await.starts_with("HTTP/1.1 200"));
@@ -159,7 +159,7 @@ async fn a_stop_answers_what_is_in_flight_and_takes_nothing_new() {
     let mut raw = server.connect().await;
     raw.send(format!("{POST}hello")).await;
     let mut idle = server.connect().await;
-    idle.send("GET /ready HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    idle.send("GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     idle.until("}").await;
     let delivery = deliveries.recv().await.unwrap();
     let stopping = server.stop();

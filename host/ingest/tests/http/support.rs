@@ -18,7 +18,7 @@ use tokio::{
 use weir_ingest::{Delivery, HttpOptions, IngestError, Intake, Receipt, Refusal, Requests, serve};
 
 /// Long enough for any of these tests on a busy machine; only a failing one waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to do with a delivery.
 type Decide = Box<dyn Fn(Delivery) -> Result<(), Refusal> + Send + Sync>;
@@ -29,12 +29,14 @@ pub struct Fake {
     records: Mutex<Vec<Value>>,
     bad: Mutex<Vec<Vec<u8>>>,
     pub not_ready: Mutex<Option<String>>,
+    /// More for `/metrics`.
+    pub page: Mutex<String>,
 }
 
 impl Fake {
     pub fn new(decide: impl Fn(Delivery) -> Result<(), Refusal> + Send + Sync + 'static) -> Arc<Fake> {
         let (records, bad) = (Mutex::default(), Mutex::default());
-        Arc::new(Fake { decide: Box::new(decide), records, bad, not_ready: Mutex::default() })
+        Arc::new(Fake { decide: Box::new(decide), records, bad, not_ready: Mutex::default(), page: Mutex::default() })
     }
 
     /// Confirms everything at once.
@@ -87,7 +89,8 @@ impl Intake for Fake {
     }
 
     fn metrics(&self) -> String {
-        "# HELP weir_up Whether it runs.\n# TYPE weir_up gauge\nweir_up 1\n".to_owned()
+        let more = self.page.lock().unwrap();
+        format!("# HELP weir_up Whether it runs.\n# TYPE weir_up gauge\nweir_up 1\n{more}")
     }
 }
 

@@ -8,7 +8,14 @@ const HEAD: &str = r#""timestamp":"2026-11-20T10:00:00.000000000Z","level":"INFO
 
 fn record(rest: &str) -> Vec<u8> {
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 0, source: "s", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 0,
+        source: "s",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     let body = format!("{{{HEAD},{rest}}}").replace(",}", "}");
     let bad = read_json(body.as_bytes(), &defaults, &mut batch).expect("JSON");

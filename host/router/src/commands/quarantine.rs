@@ -9,6 +9,7 @@ use super::{run, show};
 use crate::cli::{QuarantineCommand, RunArgs, Stored};
 use crate::client;
 use crate::config::Settings;
+use crate::identity;
 use crate::parts;
 use crate::quarantine::Entry;
 use crate::quarantine::read::{self, Found};
@@ -71,9 +72,16 @@ fn line(entry: &Entry, records: bool) -> String {
 
 fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
     let folder = parts::quarantine_folder(settings);
+    let files = read::files(&folder)?;
+    if files.is_empty() {
+        return show::text(&format!("nothing is in quarantine in {}\n", folder.display()));
+    }
+    // Their routes are those that filters gave them, which the router believes of nobody else.
+    let key = identity::replay_key(&settings.data)?;
+    let headers = [("content-type", "application/msgpack"), (weir_ingest::REPLAY_HEADER, key.as_str())];
     let (mut sent, mut left) = (0, 0);
     // What fails again is set aside again, behind what is read here: each file is read once.
-    for file in read::files(&folder)? {
+    for file in files {
         let found = read::entries(&file.path)?;
         let mut body = Vec::new();
         let mut waiting = 0;
@@ -90,7 +98,7 @@ fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
             }
             if waiting > 0 {
                 let body = std::mem::take(&mut body);
-                let answer = client::post(address, "/ingest", "application/msgpack", body)?;
+                let answer = client::post(address, "/ingest", &headers, body)?;
                 let answer: serde_json::Value = serde_json::from_str(&answer)
                     .with_context(|| format!("http://{address} is not a weir: {answer}"))?;
                 if answer.get("accepted").is_none() {

@@ -98,6 +98,7 @@ fn restart(old: &Settings, new: &Settings) -> Vec<&'static str> {
         ("ingest", old.ingest != new.ingest),
         ("log", old.log != new.log),
         ("http.listen", http.listen != next_http.listen),
+        ("http.allowed_hosts", http.allowed_hosts != next_http.allowed_hosts),
         ("http.max_body", http.max_body_bytes != next_http.max_body_bytes),
         ("http.max_decompressed", http.max_decompressed_bytes != next_http.max_decompressed_bytes),
         ("http.max_in_flight", http.max_in_flight_bytes != next_http.max_in_flight_bytes),

@@ -36,6 +36,8 @@ pub const BODY_BYTES: RangeInclusive<u64> = KIB..=GIB;
 pub const DECOMPRESSED_BYTES: RangeInclusive<u64> = KIB..=4 * GIB;
 /// `http.max_in_flight`, bytes: what all requests together may hold in memory.
 pub const IN_FLIGHT_BYTES: RangeInclusive<u64> = KIB..=64 * GIB;
+/// `http.allowed_hosts`: a machine has a few names.
+pub const MAX_ALLOWED_HOSTS: usize = weir_ingest::limits::MAX_ALLOWED_HOSTS;
 /// `http.header_timeout` and `http.body_timeout`: shorter cuts honest senders off, longer keeps dead ones.
 pub const HTTP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 /// `journal.sync` as an interval: what a crash may cost at most.

@@ -118,6 +118,7 @@ impl Reader<'_> {
         let in_flight = at.key("max_in_flight");
         let settings = HttpSettings {
             listen: self.address(&at.key("listen"), &raw.listen),
+            allowed_hosts: self.hosts(&at.key("allowed_hosts"), &raw.allowed_hosts),
             max_body_bytes: self.bytes(&body, raw.max_body, limits::BODY_BYTES),
             max_decompressed_bytes: self.bytes(&decompressed, raw.max_decompressed, limits::DECOMPRESSED_BYTES),
             max_in_flight_bytes: self.bytes(&in_flight, raw.max_in_flight, limits::IN_FLIGHT_BYTES),
@@ -137,6 +138,18 @@ impl Reader<'_> {
             }
         }
         settings
+    }
+
+    fn hosts(&mut self, at: &At<'_>, names: &[String]) -> Vec<String> {
+        if names.len() > limits::MAX_ALLOWED_HOSTS {
+            self.report(at, format!("{} hosts, at most {}", names.len(), limits::MAX_ALLOWED_HOSTS));
+        }
+        for (place, name) in at.items().iter().zip(names) {
+            if let Err(wrong) = weir_ingest::check_allowed_host(name) {
+                self.report_with(place, format!("{} is not the name of a host", place.shown(name)), wrong);
+            }
+        }
+        names.to_vec()
     }
 
     fn address(&mut self, at: &At<'_>, text: &str) -> SocketAddr {

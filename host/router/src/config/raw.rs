@@ -47,13 +47,18 @@ pub(super) struct Http {
     /// Address and port to listen on; `0.0.0.0:8080` is reachable from other machines.
     #[schemars(example = &"127.0.0.1:8080")]
     pub listen: String,
+    /// Names besides `localhost` by which a Weir that listens on a loopback address may be asked, such as the public
+    /// one that a proxy on this machine passes on. Requests for other hosts get a 403, because a web page could have
+    /// sent them. On other addresses any name will do.
+    #[schemars(inner(length(min = 1)), extend("examples" = [["logs.example.com"]]))]
+    pub allowed_hosts: Vec<String>,
     /// Largest request body, as it arrives.
     pub max_body: Size,
     /// Largest request body once it is decompressed; at least `max_body`.
     pub max_decompressed: Size,
     /// Most bytes of all requests together that are not answered yet; over it, senders get a 503.
     pub max_in_flight: Size,
-    /// Most connections at a time.
+    /// Most connections at a time; over it, clients get a 503 and are closed.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u64,
     /// How long a client may take to send the head of a request.
@@ -66,6 +71,7 @@ impl Default for Http {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            allowed_hosts: Vec::new(),
             max_body: mib(16),
             max_decompressed: mib(64),
             max_in_flight: mib(256),

@@ -42,6 +42,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpSettings {
     pub listen: SocketAddr,
+    pub allowed_hosts: Vec<String>,
     pub max_body_bytes: u64,
     pub max_decompressed_bytes: u64,
     pub max_in_flight_bytes: u64,

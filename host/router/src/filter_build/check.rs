@@ -86,6 +86,7 @@ fn samples(path: &Path) -> anyhow::Result<Batch> {
         level: Level::Info,
         context: &[],
         aliases: &Aliases::default(),
+        keeps_routes: true,
     };
     let bad = weir_record::read_json(text.as_bytes(), &defaults, &mut batch)
         .with_context(|| format!("`{}`", path.display()))?;

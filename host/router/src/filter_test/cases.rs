@@ -37,7 +37,8 @@ struct Written {
     /// Options over those of every case.
     #[serde(default)]
     options: Map<String, Json>,
-    /// The records that the filter is given, as a sender would write them.
+    /// The records that the filter is given, as a sender would write them, and with the `routes` that filters before it
+    /// gave them.
     #[serde(default)]
     records: Vec<Map<String, Json>>,
     /// What becomes of each record.

@@ -68,3 +68,13 @@ fn when_quarantine_cannot_keep_a_record_the_senders_are_told_of_a_failure() {
     let refusal = heard[0].try_recv().unwrap().unwrap_err();
     assert!(matches!(&refusal, Refusal::Failed(why) if why.contains("quarantine")), "{refusal:?}");
 }
+
+#[test]
+fn the_largest_batch_fits_a_frame_of_the_journal_with_half_as_much_again_for_what_filters_add() {
+    use weir_record::limits::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_RECORD_BYTES};
+    // What was gathered before the last delivery, that delivery, and the record that took it past its bound.
+    let bytes = crate::limits::BATCH_BYTES + MAX_BATCH_BYTES + MAX_RECORD_BYTES;
+    let records = crate::limits::BATCH_RECORDS + MAX_BATCH_RECORDS + 1;
+    let encoded = bytes + (records + 1) * size_of::<u32>();
+    assert!(encoded + encoded / 2 <= weir_journal::limits::MAX_PAYLOAD_BYTES, "{encoded} bytes");
+}

@@ -106,8 +106,14 @@ async fn every_format_and_compression_carries_the_same_records() {
             assert_eq!(compression != "none", taken[0].sent_bytes < taken[0].body.len() / 3);
             let got: Vec<(String, String)> = if format == "msgpack" {
                 let aliases = Aliases::default();
-                let defaults =
-                    Defaults { received_ns: 0, source: "none", level: Level::Trace, context: &[], aliases: &aliases };
+                let defaults = Defaults {
+                    received_ns: 0,
+                    source: "none",
+                    level: Level::Trace,
+                    context: &[],
+                    aliases: &aliases,
+                    keeps_routes: true,
+                };
                 let mut batch = Batch::new();
                 weir_record::read_msgpack(&taken[0].body, &defaults, &mut batch).expect("MessagePack");
                 assert!(batch.iter().all(|record| record.timestamp() == 1_700_000_000_123_456_789));

@@ -254,8 +254,14 @@ mod tests {
 
     fn lines(points: &mut Points, records: &str) -> String {
         let aliases = Aliases::default();
-        let defaults =
-            Defaults { received_ns: TIME_NS, source: "app", level: Level::Info, context: &[], aliases: &aliases };
+        let defaults = Defaults {
+            received_ns: TIME_NS,
+            source: "app",
+            level: Level::Info,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: true,
+        };
         let mut batch = Batch::new();
         read_json(records.as_bytes(), &defaults, &mut batch).expect("JSON");
         let mut out = Vec::new();

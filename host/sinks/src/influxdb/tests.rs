@@ -56,7 +56,14 @@ fn built(options: &Value) -> Box<dyn Sink> {
 fn batch(records: &str) -> Batch {
     let aliases = Aliases::default();
     let received_ns = 1_700_000_000_123_456_789;
-    let defaults = Defaults { received_ns, source: "app", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns,
+        source: "app",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     read_json(records.as_bytes(), &defaults, &mut batch).expect("JSON");
     batch

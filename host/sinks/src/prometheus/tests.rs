@@ -71,7 +71,14 @@ fn promtool(text: &str) {
 
 fn batch(records: &str) -> Batch {
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 1, source: "app", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: 1,
+        source: "app",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = Batch::new();
     read_json(records.as_bytes(), &defaults, &mut batch).expect("JSON");
     batch

@@ -84,6 +84,7 @@ fn another_filters_folder_changes_the_filters_from_files_and_not_the_bundled() {
 fn what_needs_a_restart_is_named_by_its_key() {
     for (rest, key) in [
         ("[http]\nlisten = '127.0.0.1:1'", "http.listen"),
+        ("[http]\nallowed_hosts = ['a']", "http.allowed_hosts"),
         ("[http]\nmax_body = '1MiB'", "http.max_body"),
         ("[http]\nmax_decompressed = '65MiB'", "http.max_decompressed"),
         ("[http]\nmax_in_flight = '65MiB'", "http.max_in_flight"),
@@ -111,7 +112,7 @@ fn what_needs_a_restart_is_named_by_its_key() {
 fn every_key_of_http_and_journal_is_among_those_that_need_a_restart() {
     let mut other = good(BASE);
     other.http = good(
-        "[http]\nlisten = '127.0.0.1:1'\nmax_body = '1MiB'\nmax_decompressed = '65MiB'\n\
+        "[http]\nlisten = '127.0.0.1:1'\nallowed_hosts = ['a']\nmax_body = '1MiB'\nmax_decompressed = '65MiB'\n\
         max_in_flight = '65MiB'\nmax_connections = 1\nheader_timeout = '1s'\nbody_timeout = '1s'",
     )
     .http;

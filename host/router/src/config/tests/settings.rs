@@ -42,6 +42,7 @@ filters_folder = "f"
 auto_load = true
 [http]
 listen = "localhost:1"
+allowed_hosts = ["logs.example.com", "weir"]
 max_body = "1MiB"
 max_decompressed = "2MiB"
 max_in_flight = 3145728
@@ -88,6 +89,7 @@ default_level = "DEBUG"
         [http.max_body_bytes, http.max_decompressed_bytes, http.max_in_flight_bytes],
         [1 << 20, 2 << 20, 3 << 20]
     );
+    assert_eq!(http.allowed_hosts, ["logs.example.com", "weir"]);
     assert_eq!(http.max_connections, 4);
     assert_eq!(http.header_timeout, Duration::from_secs(5));
     assert_eq!(http.body_timeout, Duration::from_secs(90));

@@ -1,0 +1,200 @@
+//! What goes over one connection: whether it is used, and whether what it sends belongs to requests.
+//!
+//! `connection` makes one [`Use`] per connection, reads through [`Watched`] and hands bodies on as [`Arriving`]. HTTP/2
+//! lets a peer send frames that no request ever comes of (PING, SETTINGS, PRIORITY, streams that it resets at once);
+//! each costs work, and none would show anywhere. So bytes are counted as they are read, and the count begins anew with
+//! every answer and every piece of a body. Invariant: no connection reads more than [`limits::FLOOD_BYTES`] without one.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::Instant,
+};
+
+use crate::{limits, routes::Endpoint};
+
+/// How a connection is used.
+pub(crate) struct Use {
+    since: Instant,
+    /// Requests being answered.
+    active: AtomicUsize,
+    /// When the last answer was ready, in milliseconds after `since`.
+    last_ms: AtomicU64,
+    /// Bytes read since the last answer or piece of a body.
+    idle_bytes: AtomicU64,
+    /// Bytes of its requests' heads that are in flight.
+    pub(crate) head_bytes: AtomicUsize,
+}
+
+impl Use {
+    pub(crate) fn begin() -> Arc<Use> {
+        Arc::new(Use {
+            since: Instant::now(),
+            active: AtomicUsize::new(0),
+            last_ms: AtomicU64::new(0),
+            idle_bytes: AtomicU64::new(0),
+            head_bytes: AtomicUsize::new(0),
+        })
+    }
+
+    /// Until when the connection may be quiet; none when that is over.
+    pub(crate) fn quiet_until(&self, bound: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        if self.active.load(Ordering::Acquire) > 0 {
+            return Some(now + bound);
+        }
+        let until = self.since + Duration::from_millis(self.last_ms.load(Ordering::Acquire)) + bound;
+        (until > now).then_some(until)
+    }
+
+    /// Whether more was read than requests explain.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.idle_bytes.load(Ordering::Relaxed) > limits::FLOOD_BYTES
+    }
+
+    fn read(&self, bytes: usize) -> io::Result<()> {
+        self.idle_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if self.is_flooded() { Err(io::Error::other("frames without requests")) } else { Ok(()) }
+    }
+
+    fn got_on(&self) {
+        self.idle_bytes.store(0, Ordering::Relaxed);
+    }
+}
+
+/// A request being answered; dropped when it is, or when the client went away.
+pub(crate) struct Busy {
+    pub(crate) endpoint: Arc<Endpoint>,
+    use_of: Arc<Use>,
+    answered: AtomicBool,
+}
+
+impl Busy {
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>, use_of: &Arc<Use>) -> Busy {
+        use_of.active.fetch_add(1, Ordering::AcqRel);
+        endpoint.requests.begin();
+        Busy { endpoint: Arc::clone(endpoint), use_of: Arc::clone(use_of), answered: AtomicBool::new(false) }
+    }
+
+    /// Notes that the request ended with its answer: one that its client takes back is no use of the connection.
+    pub(crate) fn answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.answered.load(Ordering::Relaxed) {
+            self.use_of.got_on();
+        }
+        let elapsed_ms = u64::try_from(self.use_of.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.use_of.last_ms.store(elapsed_ms, Ordering::Release);
+        self.use_of.active.fetch_sub(1, Ordering::AcqRel);
+        self.endpoint.requests.end();
+    }
+}
+
+/// A socket that counts what is read from it, and fails once that is a flood.
+pub(crate) struct Watched {
+    stream: TcpStream,
+    use_of: Arc<Use>,
+}
+
+impl Watched {
+    pub(crate) fn new(stream: TcpStream, use_of: Arc<Use>) -> Watched {
+        Watched { stream, use_of }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        Poll::Ready(self.use_of.read(buffer.filled().len() - before))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// The body of a request, whose bytes count as use of the connection.
+pub(crate) struct Arriving {
+    body: Incoming,
+    use_of: Arc<Use>,
+}
+
+impl Arriving {
+    pub(crate) fn new(body: Incoming, use_of: Arc<Use>) -> Arriving {
+        Arriving { body, use_of }
+    }
+
+    pub(crate) fn use_of(&self) -> &Arc<Use> {
+        &self.use_of
+    }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && frame.data_ref().is_some_and(|data| !data.is_empty())
+        {
+            self.use_of.got_on();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
