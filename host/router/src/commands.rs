@@ -8,6 +8,7 @@ mod run;
 pub mod show;
 mod sinks;
 mod validate;
+mod when;
 
 use std::process::ExitCode;
 
@@ -24,9 +25,8 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Sinks(args) => return sinks::run(&args),
         Command::Journal(command) => return journal::run(command),
         Command::Quarantine(command) => quarantine::run(command)?,
-        Command::Config(ConfigCommand::Schema) => {
-            show::json(&crate::config::schema())?;
-        }
+        Command::Config(ConfigCommand::Init) => show::text(crate::config::START)?,
+        Command::Config(ConfigCommand::Schema) => show::json(&crate::config::schema())?,
         Command::Bench(args) => crate::bench::run(&args)?,
         Command::Completions { shell } => completions::run(shell),
         Command::BenchFloor { folder } => {
