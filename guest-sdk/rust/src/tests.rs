@@ -1,5 +1,7 @@
 //! Records, edits and verdicts, the way a filter uses them.
 
+mod holding;
+
 use crate::testing::{Bench, Json, Outcome, START_NS, json, to_json};
 use crate::{Description, Edit, Encode, Filter, Level, NewRecord, Path, Record, StatefulFilter, Value, Verdict, host};
 

@@ -37,6 +37,15 @@ pub const SUSPENSION_FIRST: Duration = Duration::from_secs(1);
 /// The longest such pause.
 pub const SUSPENSION_LONGEST: Duration = Duration::from_secs(30);
 
+/// Records that one filter may hold back. `wit/v2` names the three; beyond them what was held longest goes on.
+pub const MAX_HELD_RECORDS: usize = 100_000;
+/// The same in bytes. A copy of them is kept in memory, for the filter's next instance.
+pub const MAX_HELD_BYTES: usize = 16 << 20;
+/// How long one record may be held: somewhat longer than a day, for filters that count by the day.
+pub const MAX_HELD_AGE: Duration = Duration::from_secs(25 * 3600);
+/// Held records that a new instance may fail on before all that is held is given up.
+pub const MAX_REPLAY_FAILURES: usize = 8;
+
 /// How often deadlines are looked at: they are kept to within two of these.
 pub const TICK: Duration = Duration::from_millis(5);
 /// Ticks without any call after which the ticker sleeps until the next call.

@@ -21,7 +21,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The common part of a filter's instances.
 pub(crate) struct Shared {
-    pub filter: String,
+    pub filter: Arc<str>,
     started: Instant,
     kv: Mutex<Kv>,
     log: Mutex<LogShare>,
@@ -90,16 +90,16 @@ impl Shared {
         }
         let Some(left_out) = lock(&self.log).take(self.started.elapsed()) else { return };
         if left_out > 0 {
-            tracing::warn!(filter = self.filter, "{left_out} lines that the filter logged were left out");
+            tracing::warn!(filter = %self.filter, "{left_out} lines that the filter logged were left out");
         }
         // One call, one line: nothing that a filter says looks like a line of Weir's.
         let message = escaped(&message[..message.floor_char_boundary(MAX_LOG_LINE_BYTES)]);
         match level {
-            Level::Trace => tracing::trace!(filter = self.filter, "{message}"),
-            Level::Debug => tracing::debug!(filter = self.filter, "{message}"),
-            Level::Info => tracing::info!(filter = self.filter, "{message}"),
-            Level::Warning => tracing::warn!(filter = self.filter, "{message}"),
-            Level::Error | Level::Critical => tracing::error!(filter = self.filter, "{message}"),
+            Level::Trace => tracing::trace!(filter = %self.filter, "{message}"),
+            Level::Debug => tracing::debug!(filter = %self.filter, "{message}"),
+            Level::Info => tracing::info!(filter = %self.filter, "{message}"),
+            Level::Warning => tracing::warn!(filter = %self.filter, "{message}"),
+            Level::Error | Level::Critical => tracing::error!(filter = %self.filter, "{message}"),
         }
     }
 
@@ -115,7 +115,7 @@ impl Shared {
         if let Some(counter) = counters.by_name.get(name) {
             counter.increment(delta);
         } else if counters.by_name.len() < MAX_COUNTERS && name.len() <= MAX_COUNTER_NAME_BYTES {
-            let labels = [("filter", self.filter.clone()), ("counter", name.to_owned())];
+            let labels = [("filter", self.filter.to_string()), ("counter", name.to_owned())];
             let counter = metrics::counter!("weir_filter_custom_total", &labels);
             counter.increment(delta);
             counters.by_name.insert(name.into(), counter);
@@ -123,7 +123,7 @@ impl Shared {
             counters.reported = true;
             drop(counters);
             tracing::warn!(
-                filter = self.filter,
+                filter = %self.filter,
                 "the filter counts under more than {MAX_COUNTERS} names or one longer than {MAX_COUNTER_NAME_BYTES} \
                  bytes: these are ignored"
             );
