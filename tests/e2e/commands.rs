@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::clients::run;
-use super::router::{Home, module, repository, weir};
+use super::router::{Home, eventually, module, repository, weir};
 
 fn printed(command: &mut Command) -> String {
     String::from_utf8(run(command).stdout).unwrap()
@@ -55,6 +55,90 @@ fn the_configuration_in_the_readme_is_right() {
     let (_, block) = configuring.split_once("```toml\n").unwrap();
     let home = Home::with(block.split_once("```").unwrap().0);
     run(weir().current_dir(home.path("")).args(["validate", "--config", "weir.toml"]));
+    let router = home.start();
+    let record = r#"{"message":"x","token":"hunter2-a","authorization":"hunter2-b","client_secret":"hunter2-c","cookie":"hunter2-d"}"#;
+    assert_eq!(super::clients::post(&router, record).status, 200);
+    eventually("the record is stored", || {
+        home.files().iter().any(|(path, _)| path.to_string_lossy().contains("/logs/"))
+    });
+    let stored: Vec<u8> = home.files().into_iter().flat_map(|(_, bytes)| bytes).collect();
+    let secret = stored.windows(9).find(|window| window.starts_with(b"hunter2-"));
+    assert_eq!(secret.map(String::from_utf8_lossy), None, "it is stored in clear");
+}
+
+#[test]
+fn the_configuration_to_begin_with_validates_and_runs() {
+    let home = Home::with(&printed(weir().args(["config", "init"])));
+    let said = run(weir().current_dir(home.path("")).args(["validate", "weir.toml"]));
+    assert!(said.stderr.is_empty() && String::from_utf8_lossy(&said.stdout).contains("1 filter, 2 sinks"), "{said:?}");
+    let router = home.start();
+    let record = r#"{"message":"ada@example.com signed in"}"#;
+    assert_eq!(super::clients::post(&router, record).body, r#"{"accepted":1}"#);
+    eventually("the console shows it", || router.printed().contains("******** signed in"));
+}
+
+#[test]
+fn validate_shows_what_filters_have_against_their_options_with_lines_beside_everything_else() {
+    let text = "[[filter]]\nname = \"level\"\nmodule = \"bundled:level\"\n[filter.options]\ndefualt = \"INFO\"\n\
+                [filter.options.sources]\nauth = \"LOUD\"\n[sink.a]\ntype = \"fil\"\n";
+    let home = Home::with(text);
+    let output = weir().current_dir(home.path("")).args(["validate", "weir.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    for part in ["filter `level`: unknown field `defualt`", "weir.toml:5:1", "weir.toml:9:8", "did you mean `file`?"] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+    // At the start the same is said.
+    let fixed = text.replace("\"fil\"", "\"console\"");
+    home.configure(&fixed);
+    let run = ["run", "--config", "weir.toml", "--listen", "127.0.0.1:0"];
+    let said = weir().current_dir(home.path("")).args(run).output().unwrap();
+    assert!(String::from_utf8_lossy(&said.stderr).contains("weir.toml:5:1"), "{said:?}");
+}
+
+#[test]
+fn validate_warns_of_what_cannot_have_been_meant_and_so_does_the_start() {
+    let text = "[[filter]]\nname = \"route\"\nmodule = \"bundled:route\"\n\
+                options = { rules = [{ when = { source = \"auth\" }, routes = [\"audit\"] }] }\n\
+                [sink.a]\ntype = \"file\"\npath = \"weir.toml/logs/x.jsonl\"\nroutes = [\"audti\"]\n\
+                [sink.b]\ntype = \"file\"\npath = \"{nosuch}-%Q.jsonl\"\n";
+    let home = Home::with(text);
+    let output = weir().current_dir(home.path("")).args(["validate", "weir.toml"]).output().unwrap();
+    assert!(output.status.success(), "warnings are no errors: {output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    for part in [
+        "warning: weir.toml:8:11: no rule gives records the route `audti`; did you mean `audit`?",
+        "warning: weir.toml:11:8: `%Q` is the time zone",
+        "warning: weir.toml:11:8: nothing here gives records the key `nosuch`",
+        "warning: sink `a` can't write into weir.toml/logs: ",
+        "weir.toml is not a folder",
+    ] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+    let mut router = home.start();
+    router.wait_for_line("did you mean `audit`?");
+    router.wait_for_line("can't write into weir.toml/logs");
+}
+
+#[test]
+fn an_address_means_the_same_to_every_command_and_help_lists_what_can_be_given() {
+    let home = Home::new();
+    let router = home.start();
+    let port = router.url.rsplit(':').next().unwrap();
+    for address in [format!("localhost:{port}"), router.url.clone(), format!("127.0.0.1:{port}")] {
+        let sinks = run(weir().current_dir(home.path("")).args(["sinks", "--address", &address]));
+        assert!(String::from_utf8_lossy(&sinks.stdout).contains("console"), "{sinks:?}");
+        run(weir().current_dir(home.path("")).args(["filter", "list", "--address", &address]));
+        run(weir().current_dir(home.path("")).args(["quarantine", "replay", "--address", &address]));
+    }
+    let refused = weir().args(["sinks", "--address", "8080"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("127.0.0.1:8080"), "{refused:?}");
+    let help = printed(weir().args(["bench", "--help"]));
+    for case in ["json-100-no-filter", "sqlite-100", "swap", "outage", "compile"] {
+        assert!(help.contains(case), "{case}: {help}");
+    }
+    let refused = weir().args(["bench", "json-10"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("json-100"), "{refused:?}");
 }
 
 #[test]

@@ -129,3 +129,63 @@ fn a_named_filter_that_cannot_be_loaded_keeps_the_router_from_starting() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains("hostile") && said.contains("empty"), "{said}");
 }
+
+/// Logs, and says of itself, what would be lines of Weir's own and would drive a terminal, megabytes of it.
+fn forger() -> Vec<u8> {
+    let said = r#"x\0a2026-11-28T00:00:00Z ERROR forged\1b[2J\e2\80\ae"#;
+    let configure = r#"(func (export "weir:filter/lifecycle@1.0.0#configure") (param i32 i32) (result i32)"#;
+    let text = guests::text(guests::KEEP)
+        .replacen(
+            "(module",
+            r#"(module (import "weir:filter/host@1.0.0" "log" (func $log (param i32 i32 i32)))"#,
+            1,
+        )
+        .replacen(
+            configure,
+            &format!(r#"(data (i32.const 700) "{said}") {configure} (call $log (i32.const 3) (i32.const 700) (i32.const 42))"#),
+            1,
+        )
+        .replacen(r#""guest""#, r#""g\1b[2m""#, 1)
+        .replacen("(memory (export \"memory\") 2)", "(memory (export \"memory\") 64)", 1)
+        .replacen("(i32.const 136) (i32.const 48) (i32.const 5)", "(i32.const 136) (i32.const 700) (i32.const 400000)", 1);
+    guests::assemble(&text)
+}
+
+#[test]
+fn what_a_filter_says_forges_no_line_drives_no_terminal_and_fills_no_answer() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("hostile", &forger());
+    let mut router = home.start();
+    let line = router.wait_for_line("forged");
+    assert!(
+        line.contains("hostile") && line.contains(r"x\n2026-11-28T00:00:00Z ERROR forged\x1b[2J\u{202e}"),
+        "{line}"
+    );
+    let health = curl(&router, "/health", &[], b"").body;
+    assert!(health.len() < 10_000, "{} bytes", health.len());
+    let list =
+        super::router::weir().current_dir(home.path("")).args(["filter", "list", "--config", "weir.toml"]).output();
+    let list = String::from_utf8(list.unwrap().stdout).unwrap();
+    // After the banner, which shows the version too.
+    router.wait_for_line("try ");
+    for text in [&health, &list, &router.said()] {
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\0']), "{text:?}");
+        assert!(text.lines().all(|line| !line.starts_with("2026-11-28T00:00:00Z ERROR")), "{text}");
+    }
+}
+
+#[test]
+fn a_module_whose_file_name_can_be_no_name_is_left_out_with_the_reason() {
+    let home = Home::new();
+    home.put_filter("good", &guests::module(guests::KEEP));
+    for name in ["a b", "red\u{1b}[31m", ".hidden", &"x".repeat(65)] {
+        home.put_filter(name, &guests::module(guests::KEEP));
+    }
+    let mut router = home.start();
+    let line = router.wait_for_line(r"red\x1b[31m.wasm is not loaded");
+    assert!(line.contains("rename the file: a name has 1 to 64 characters"), "{line}");
+    router.wait_for_line("try ");
+    let said = router.said();
+    assert_eq!(said.matches("is not loaded").count(), 4, "{said}");
+    assert!(!said.contains('\u{1b}') && said.contains("good 1.0.0 (filters/good.wasm)"), "{said}");
+}

@@ -91,3 +91,68 @@ fn what_is_replayed_keeps_the_routes_that_filters_gave_it_and_only_with_the_fold
             .is_ok_and(|all| all.contains(super::hostile::guests::MARKER) && all.lines().count() == 1)
     });
 }
+
+/// What the command says about the quarantine in a folder.
+fn quarantine(home: &Home, arguments: &[&str]) -> String {
+    let output = run(weir().current_dir(home.path("")).arg("quarantine").args(arguments).args(["--data", "weir-data"]));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_was_set_aside_is_grouped_filtered_limited_and_deleted_while_the_router_runs() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("trap", &super::hostile::guests::module(super::hostile::guests::TRAP));
+    let router = home.start();
+    let marker = super::hostile::guests::MARKER;
+    for n in 0..3 {
+        let record = format!(r#"{{"source":"shop","message":"{marker} hunter2 {n}"}}"#);
+        assert_eq!(post(&router, &record).json()["quarantined"], 1);
+    }
+    // What is no record is set aside by `ingest`.
+    let answer = post(&router, &format!(r#"[17, {{"source":"auth","message":"{marker} two\\u001b[31m"}}]"#)).json();
+    assert_eq!(answer["quarantined"], 2, "{answer}");
+
+    let list = quarantine(&home, &["list"]);
+    assert!(list.contains("4 × filter:trap: ") && list.contains("1 × ingest: "), "{list}");
+    assert!(list.ends_with("in weir-data/quarantine\n") && list.contains("\n5 entries, "), "{list}");
+    let json = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&quarantine(&home, &[&["list", "--json"], arguments].concat())).unwrap()
+    };
+    let groups = json(&[]);
+    assert_eq!((&groups["entries"], &groups["groups"][0]["count"]), (&5.into(), &4.into()), "{groups}");
+    let one = json(&["--limit", "1"]);
+    assert_eq!((one["groups"].as_array().unwrap().len(), &one["groups_left_out"]), (1, &1.into()), "{one}");
+    for (filters, count) in [
+        (&["--by", "ingest"][..], 1),
+        (&["--by", "filter:trap", "--source", "shop"], 3),
+        (&["--reason", "TRAPPED"], 4),
+        (&["--since", "1h"], 5),
+        (&["--until", "2026-01-01"], 0),
+    ] {
+        assert_eq!(json(filters)["entries"], count, "{filters:?}");
+    }
+
+    let lines = quarantine(&home, &["list", "--entries"]);
+    assert_eq!(lines.lines().count(), 5, "{lines}");
+    let newest = quarantine(&home, &["list", "--entries", "--limit", "2", "--records"]);
+    assert!(!newest.contains("hunter2") && newest.contains("two") && !newest.contains('\u{1b}'), "{newest}");
+    let entries = json(&["--entries", "--records", "--source", "shop", "--limit", "1"]);
+    assert_eq!(entries[0]["record"]["message"], format!("{marker} hunter2 2"), "{entries}");
+    assert_eq!(json(&["--entries", "--by", "nobody"]), serde_json::json!([]));
+
+    let refused =
+        weir().current_dir(home.path("")).args(["quarantine", "delete", "--data", "weir-data"]).output().unwrap();
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--all"), "{refused:?}");
+    assert!(quarantine(&home, &["delete", "--source", "shop", "--dry-run"]).starts_with("3 entries would be deleted"));
+    assert!(quarantine(&home, &["delete", "--source", "shop"]).starts_with("3 entries deleted"));
+    assert_eq!(json(&[])["entries"], 2);
+    for (path, bytes) in home.files() {
+        assert!(!bytes.windows(7).any(|window| window == b"hunter2"), "it is in {}", path.display());
+    }
+    // The router goes on in the same file.
+    assert_eq!(post(&router, &format!(r#"{{"message":"{marker}"}}"#)).json()["quarantined"], 1);
+    assert_eq!(json(&[])["entries"], 3);
+    assert!(quarantine(&home, &["delete", "--all"]).starts_with("3 entries deleted"));
+    assert!(quarantine(&home, &["list"]).starts_with("nothing is in quarantine"));
+    drop(router);
+}

@@ -29,7 +29,14 @@ fn batch(count: usize) -> Batch {
     let mut batch = Batch::new();
     let aliases = Aliases::default();
     let received_ns = 1_767_323_045_000_000_006;
-    let defaults = Defaults { received_ns, source: "api", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns,
+        source: "api",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let json = format!(
         r#"{{"message": "user logged in from 192.168.0.17 after 2 attempts", "context": {{"user": "jane.doe@example.com",
         "request": "0f8fad5b-d9cb-469f-a165-70867728950e", "path": "/api/v1/session"}}, "text": "{}"}}"#,

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::condition::Condition;
+use crate::config::{Settings, address};
 use crate::filter_build::LANGUAGES;
 
 /// A log router that people extend with WebAssembly.
@@ -19,7 +20,8 @@ use crate::filter_build::LANGUAGES;
     after_help = "Examples:\n  \
         weir                                  run with no configuration\n  \
         weir run --config weir.toml           run with a configuration\n  \
-        weir validate --config weir.toml      check one without running it\n  \
+        weir config init > weir.toml          begin a configuration\n  \
+        weir validate weir.toml               check one without running it\n  \
         weir filter new mask --lang go        begin a filter in Go; then, in mask: weir filter build\n  \
         weir filter test mask                 run the cases of a filter\n  \
         weir sinks                            how the sinks of the running router are\n  \
@@ -42,8 +44,9 @@ pub enum Command {
         configuration and the filters again, which also happens by itself when they change.")]
     Run(RunArgs),
     /// Checks a configuration, and loads its filters, without running it.
-    #[command(after_help = "Example:\n  weir validate --config weir.toml\n\n\
-        Exits with 1 when something is wrong; all that is wrong is listed at once.")]
+    #[command(after_help = "Example:\n  weir validate weir.toml\n\n\
+        Exits with 1 when something is wrong; all that is wrong is listed at once. What is right but\n\
+        can't have been meant, such as a route that no filter gives, is a warning.")]
     Validate(ValidateArgs),
     /// Works with filters: new, build, test, list.
     #[command(subcommand)]
@@ -93,7 +96,7 @@ pub struct RunArgs {
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
     /// Address to listen on, over what the configuration says.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
     /// Data folder, over what the configuration says.
     #[arg(long, value_name = "DIR")]
@@ -107,9 +110,8 @@ pub struct RunArgs {
 pub struct SinksArgs {
     #[command(flatten)]
     pub stored: Stored,
-    /// Where the router listens; by default as the configuration says.
-    #[arg(long, value_name = "ADDR")]
-    pub address: Option<SocketAddr>,
+    #[command(flatten)]
+    pub running: Running,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -141,8 +143,10 @@ pub struct ReplayArgs {
 #[derive(Args, Debug)]
 pub struct ValidateArgs {
     /// The configuration file.
+    pub file: Option<PathBuf>,
+    /// The same, as the other commands take it.
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
-    pub config: PathBuf,
+    pub config: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -233,17 +237,38 @@ pub struct FilterNewArgs {
     pub folder: Option<PathBuf>,
 }
 
+fn bench_cases() -> PossibleValuesParser {
+    PossibleValuesParser::new(crate::bench::cases().map(|(name, summary)| PossibleValue::new(name).help(summary)))
+}
+
 fn languages() -> PossibleValuesParser {
     PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name))
+}
+
+/// What decides which filters would run.
+#[derive(Args, Debug, Clone)]
+pub struct Setup {
+    #[command(flatten)]
+    pub stored: Stored,
+    /// Filters folder, over what the configuration says.
+    #[arg(long, value_name = "DIR")]
+    pub filters: Option<PathBuf>,
+}
+
+impl Setup {
+    /// What the router would be started with.
+    pub fn run_args(&self) -> RunArgs {
+        let Stored { config, data } = self.stored.clone();
+        RunArgs { config, data, filters: self.filters.clone(), listen: None }
+    }
 }
 
 #[derive(Args, Debug)]
 pub struct FilterListArgs {
     #[command(flatten)]
-    pub run: RunArgs,
-    /// Where the router listens; by default as the configuration says.
-    #[arg(long, value_name = "ADDR")]
-    pub address: Option<SocketAddr>,
+    pub setup: Setup,
+    #[command(flatten)]
+    pub running: Running,
     /// Show the versions that ran as well, which `weir filter rollback` can go back to.
     #[arg(long)]
     pub versions: bool,
@@ -254,7 +279,7 @@ pub struct FilterRollbackArgs {
     /// The filter's name.
     pub name: String,
     #[command(flatten)]
-    pub run: RunArgs,
+    pub setup: Setup,
     /// The version to go back to, by the beginning of its digest; by default the one before.
     #[arg(long, value_name = "DIGEST")]
     pub to: Option<String>,
@@ -326,6 +351,21 @@ pub struct Stored {
     pub data: Option<PathBuf>,
 }
 
+/// The running router that a command asks.
+#[derive(Args, Debug, Clone)]
+pub struct Running {
+    /// Where the running router listens, such as 127.0.0.1:8080; by default as the configuration says.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub address: Option<SocketAddr>,
+}
+
+impl Running {
+    /// The address to ask at.
+    pub fn address(&self, settings: &Settings) -> SocketAddr {
+        self.address.unwrap_or(settings.http.listen)
+    }
+}
+
 #[derive(Subcommand, Debug)]
 pub enum JournalCommand {
     /// Shows segments, sequences, readers and how far each is; checks every frame.
@@ -356,35 +396,102 @@ pub enum JournalCommand {
 
 #[derive(Subcommand, Debug)]
 pub enum QuarantineCommand {
-    /// Lists what was set aside, when, by whom and why.
-    List {
-        #[command(flatten)]
-        stored: Stored,
-        /// Show the records too: they are as their senders sent them, secrets included.
-        #[arg(long)]
-        records: bool,
-    },
+    /// Shows what was set aside: how much, when, by whom and why.
+    #[command(after_help = "Examples:\n  \
+        weir quarantine list                          what there is, by origin and reason\n  \
+        weir quarantine list --since 2h --by filter:redact\n  \
+        weir quarantine list --entries --limit 20     the newest entries, a line each\n  \
+        weir quarantine list --json | jq '.groups[].reason'\n\n\
+        Numbers in reasons are shown as `#`, so that the same failure at another place is the same\n\
+        reason.")]
+    List(QuarantineListArgs),
     /// Sends what was set aside through the running router once more.
     #[command(after_help = "Example:\n  weir quarantine replay --address 127.0.0.1:8080\n\n\
         Records that fail again are set aside again. What could not be read as a record is left.")]
     Replay {
         #[command(flatten)]
         stored: Stored,
-        /// Where the router listens; by default as the configuration says.
-        #[arg(long, value_name = "ADDR")]
-        address: Option<SocketAddr>,
+        #[command(flatten)]
+        running: Running,
     },
+    /// Deletes what was set aside, for good; the router may be running.
+    #[command(after_help = "Examples:\n  \
+        weir quarantine delete --by ingest --dry-run  how much that would be\n  \
+        weir quarantine delete --reason 'not an object' --until 2026-11-01\n  \
+        weir quarantine delete --all\n\n\
+        Everything that is chosen must hold. The content is overwritten, also of entries that were\n\
+        replayed already.")]
+    Delete(QuarantineDeleteArgs),
+}
+
+/// Which entries of the quarantine a command is about: those for which everything given holds.
+#[derive(Args, Debug, Default, Clone)]
+pub struct Choice {
+    /// Only what this set aside: ingest, filter:NAME or sink:NAME.
+    #[arg(long, value_name = "ORIGIN")]
+    pub by: Option<String>,
+    /// Only those whose reason has this text in it, in upper or lower case.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Only records of this source.
+    #[arg(long, value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// Only what was set aside from then on: a time (2026-11-24T10:00:00Z, 2026-11-24) or how long ago (2h).
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only what was set aside before then.
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct QuarantineListArgs {
+    #[command(flatten)]
+    pub stored: Stored,
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Show each entry, the oldest first, instead of groups.
+    #[arg(long)]
+    pub entries: bool,
+    /// Show the records too: they are as their senders sent them, secrets included.
+    #[arg(long)]
+    pub records: bool,
+    /// Show so many groups, the largest, or so many entries, the newest; 0 is all. By default 50
+    /// groups, or all entries.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct QuarantineDeleteArgs {
+    #[command(flatten)]
+    pub stored: Stored,
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Delete everything.
+    #[arg(long, conflicts_with_all = ["by", "reason", "source", "since", "until"])]
+    pub all: bool,
+    /// Only say how many entries it would be.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum ConfigCommand {
+    /// Prints a configuration to begin with, with comments: what runs without one, and what people change first.
+    #[command(after_help = "Example:\n  weir config init > weir.toml")]
+    Init,
     /// Prints the JSON Schema of the configuration file.
     Schema,
 }
 
 #[derive(Args, Debug)]
 pub struct BenchArgs {
-    /// Cases to run; without any, all.
+    /// Cases to run; without any, all but `compile`.
+    #[arg(value_name = "CASE", value_parser = bench_cases())]
     pub cases: Vec<String>,
     /// Runs of each case; the median is shown, and the extremes beside it.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]

@@ -8,6 +8,7 @@ mod run;
 pub mod show;
 mod sinks;
 mod validate;
+mod when;
 
 use std::process::ExitCode;
 
@@ -38,9 +39,8 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
             keep_to_owner();
             quarantine::run(command)?;
         }
-        Command::Config(ConfigCommand::Schema) => {
-            show::json(&crate::config::schema())?;
-        }
+        Command::Config(ConfigCommand::Init) => show::text(crate::config::START)?,
+        Command::Config(ConfigCommand::Schema) => show::json(&crate::config::schema())?,
         Command::Bench(args) => crate::bench::run(&args)?,
         Command::Completions { shell } => completions::run(shell),
         Command::BenchFloor { folder } => {

@@ -24,7 +24,7 @@ use weir_engine::{Chain, Filter};
 use crate::pipeline::{self, Shared};
 use crate::versions::{Kept, Versions, now, sha256};
 use trial::{OnTrial, Trial};
-pub use wanted::{Source, Wanted, wanted};
+pub use wanted::{Source, Wanted, named, wanted};
 
 /// The filters that run.
 pub struct FilterSet {

@@ -156,3 +156,6 @@ pub const CANARY_LOOK: Duration = Duration::from_millis(200);
 
 /// Attempts at delivering the same records in a replay before it gives up and says where to go on.
 pub const REPLAY_ATTEMPTS: u32 = 6;
+
+/// Modules in the filters folder of which is said that they are left out: with more of them nobody reads on.
+pub const LEFT_OUT_MODULES: usize = 100;

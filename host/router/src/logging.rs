@@ -25,3 +25,15 @@ pub fn start(settings: &LogSettings) {
         LogFormat::Text => log.compact().try_init(),
     };
 }
+
+/// The log of a command that ends soon: warnings alone, without times.
+pub fn for_command() {
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .without_time();
+    let _ = log.compact().try_init();
+}

@@ -15,6 +15,7 @@
 //! | `versions.rs` | the versions of each filter that ran, to go back to |
 //! | `canary.rs` | a new version on trial in the shadow of the running one |
 //! | `parts.rs` | what the configuration means to each part |
+//! | `paths.rs` | whether what the configuration wants written can be written |
 //! | `outlets.rs` | which sinks run |
 //! | `reload.rs` | watches configuration and filters folder; SIGHUP |
 //! | `intake.rs` | what ingest asks of the router: submit, health, metrics |
@@ -48,6 +49,7 @@ mod limits;
 mod logging;
 mod outlets;
 mod parts;
+mod paths;
 mod pipeline;
 mod quarantine;
 mod reload;

@@ -10,9 +10,11 @@
 //! | `quarantine.rs` | writing: one file at a time, durable when [`Quarantine::sync`] returns |
 //! | `quarantine/entry.rs` | one entry and how it is written |
 //! | `quarantine/read.rs` | reading back, and remembering what was replayed |
+//! | `quarantine/delete.rs` | deleting entries for good, beside a running router |
 //!
 //! **An entry is durable before its sender hears of it.** Over the size bound the oldest files go.
 
+pub mod delete;
 mod entry;
 pub mod read;
 #[cfg(test)]

@@ -99,6 +99,7 @@ impl Reload {
         if !changes.restart.is_empty() {
             tracing::warn!("changes to {} take effect when weir is started again", changes.restart.join(", "));
         }
+        settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.settings = settings;
         tracing::info!("configuration taken up");
         Ok(())

@@ -1,4 +1,4 @@
-//! Sizes and spans of time as people write them: `"10MiB"`, `"1h30m"`.
+//! Sizes and spans of time as people write them: `"10MiB"`, `"1h30m"`, `"7 days"`.
 //!
 //! Used by every sink's options and by the rest of the configuration, so that a unit means the same everywhere.
 //! Both types read a string (a size also a plain number of bytes) and write the shortest exact string back, so what
@@ -114,10 +114,12 @@ impl FromStr for Span {
         let mut total_ns = 0u64;
         while !rest.is_empty() {
             let (number, after) = split_number(rest).ok_or_else(|| UnitError::Span(text.into()))?;
+            let after = after.trim_start();
             let end = after.find(|c: char| c.is_ascii_digit() || c == ' ').unwrap_or(after.len());
+            let unit = short_unit(&after[..end]);
             let factor = SPANS
                 .iter()
-                .find(|(name, _)| *name == &after[..end])
+                .find(|(name, _)| *name == unit)
                 .map(|(_, factor)| *factor)
                 .ok_or_else(|| UnitError::Span(text.into()))?;
             total_ns = number
@@ -127,6 +129,21 @@ impl FromStr for Span {
             rest = after[end..].trim_start();
         }
         Ok(Span(Duration::from_nanos(total_ns)))
+    }
+}
+
+/// The unit for which a word stands: `7 days` is `7d`.
+fn short_unit(word: &str) -> &str {
+    match word.strip_suffix('s').filter(|one| one.len() > 1).unwrap_or(word) {
+        "week" => "w",
+        "day" => "d",
+        "hour" | "hr" => "h",
+        "minute" | "min" => "m",
+        "second" | "sec" => "s",
+        "millisecond" => "ms",
+        "microsecond" => "us",
+        "nanosecond" => "ns",
+        _ => word,
     }
 }
 
@@ -270,6 +287,17 @@ mod tests {
         {
             assert_eq!(text.parse::<Span>(), Ok(Span(Duration::from_millis(ms))), "{text}");
         }
+        for (words, text) in [
+            ("7 days", "7d"),
+            ("1 day", "1d"),
+            ("1 hour 30 minutes", "1h30m"),
+            ("2hrs", "2h"),
+            ("90 sec", "90s"),
+            ("250 milliseconds", "250ms"),
+            ("1 s", "1s"),
+        ] {
+            assert_eq!(words.parse::<Span>(), text.parse::<Span>(), "{words}");
+        }
     }
 
     #[test]
@@ -278,7 +306,7 @@ mod tests {
             let error = text.parse::<Size>().expect_err(text);
             assert!(error.to_string().contains(text), "{error}");
         }
-        for text in ["", "10", "s", "1 s", "-1s", "1.5s", "99999999999d", "1sé"] {
+        for text in ["", "10", "s", "days", "1 fortnight", "1 ss", "-1s", "1.5s", "99999999999d", "1sé"] {
             let error = text.parse::<Span>().expect_err(text);
             assert!(error.to_string().contains(text), "{error}");
         }

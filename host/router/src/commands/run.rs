@@ -9,11 +9,12 @@ use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::validate;
 use crate::cli::RunArgs;
 use crate::config::{self, Overrides, Settings};
-use crate::logging;
 use crate::reload::{self, Changed, Reload, Watch};
 use crate::wiring::{Router, Stopped};
+use crate::{logging, paths};
 use signals::StopSignals;
 
 /// What a process exits with that an interrupt ended: 128 and the signal's number.
@@ -27,7 +28,7 @@ const SECONDS: &[f64] = &[
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args)?;
     logging::start(&settings.log);
-    settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    settings.warnings.iter().chain(&paths::unwritable(&settings)).for_each(|warning| tracing::warn!("{warning}"));
     // People put modules there, as their umask lets them.
     if let Err(error) = std::fs::create_dir_all(&settings.filters_folder) {
         tracing::warn!("can't make the filters folder {}: {error}", settings.filters_folder.display());
@@ -61,7 +62,10 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     // Before anything is loaded, so that no change falls between loading and watching.
     let mut watch = Watch::new(args.config.clone())?;
     watch.over(&reload::folders(&settings));
-    let mut router = Router::start(&settings, numbers).await?;
+    let mut router = match Router::start(&settings, numbers).await {
+        Ok(router) => router,
+        Err(error) => return Err(explained(args, error)),
+    };
     watch.over(&reload::folders(&settings));
     greet(&router, &settings);
     let mut reloading = Reload::new(&router, args.config.clone(), overrides(args), settings);
@@ -99,6 +103,15 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
         Some(error) => Err(error),
         None if stopped.failures.is_empty() => Ok(ExitCode::SUCCESS),
         None => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// If filters refuse their options, all of that with its lines in the file; else what the start failed with.
+fn explained(args: &RunArgs, error: anyhow::Error) -> anyhow::Error {
+    let checked = args.config.as_ref().map(|file| validate::check(file));
+    match checked {
+        Some(Ok(Err(problems))) => problems.into(),
+        _ => error,
     }
 }
 

@@ -28,6 +28,11 @@ pub fn time(ns: i64) -> String {
     }
 }
 
+/// A number of things.
+pub fn count(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
 /// A size, in the unit that keeps it short.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -15,7 +15,7 @@ const INDENT: usize = 17;
 
 pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
     let settings = quarantine::settings(&args.stored)?;
-    let address = args.address.unwrap_or(settings.http.listen);
+    let address = args.running.address(&settings);
     let health = client::get(address, "/health").and_then(|text| Ok(serde_json::from_str::<Value>(&text)?));
     let none = Vec::new();
     let running = health.as_ref().ok().and_then(|health| health["sinks"].as_array()).unwrap_or(&none);

@@ -1,32 +1,49 @@
 //! `weir validate`: is a configuration right, and do its filters load?
 
+use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context;
+use weir_engine::Engine;
+
 use crate::cli::ValidateArgs;
-use crate::filters;
-use crate::{config, wiring};
+use crate::commands::show;
+use crate::config::{Problems, Refusal, Settings};
+use crate::{config, filters, logging, paths, wiring};
 
 pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
-    let settings = match config::load(&args.config, &|name| std::env::var(name).ok()) {
+    let file = args.file.as_ref().or(args.config.as_ref()).context("which file? write: weir validate weir.toml")?;
+    // Filters warn of options that are right in the log.
+    logging::for_command();
+    let settings = match check(file)? {
         Ok(settings) => settings,
         Err(problems) => {
             eprintln!("{problems}");
             return Ok(ExitCode::FAILURE);
         }
     };
-    let engine = weir_engine::Engine::new(wiring::engine_options(None))?;
-    let mut wrong = 0;
-    for wanted in filters::wanted(&settings) {
-        let loaded =
-            wanted.source.read().and_then(|bytes| engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
-        if let Err(reason) = loaded {
-            eprintln!("{}: {reason}", args.config.display());
-            wrong += 1;
-        }
+    for note in settings.warnings.iter().chain(&settings.notes).chain(&paths::unwritable(&settings)) {
+        eprintln!("warning: {note}");
     }
-    if wrong > 0 {
-        return Ok(ExitCode::FAILURE);
-    }
-    println!("{} is right: {} filters, {} sinks", args.config.display(), settings.filters.len(), settings.sinks.len());
+    let filters = show::count(settings.filters.len() as u64, "filter", "filters");
+    let sinks = show::count(settings.sinks.len() as u64, "sink", "sinks");
+    println!("{} is right: {filters}, {sinks}", file.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads a configuration and loads its filters. The inner error has everything that is wrong.
+pub fn check(file: &Path) -> anyhow::Result<Result<Settings, Problems>> {
+    let engine = Engine::new(wiring::engine_options(None))?;
+    Ok(config::load_and_ask(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
+        let wanted = filters::named(settings, filter);
+        let module = match wanted.source.read() {
+            Ok(module) => module,
+            Err(reason) => return Some(Refusal::Filter(reason)),
+        };
+        let error = engine.load(&wanted.spec, &module).err()?;
+        Some(match error.problem {
+            weir_engine::Problem::Options(mistakes) => Refusal::Options(mistakes),
+            _ => Refusal::Filter(error.to_string()),
+        })
+    }))
 }

@@ -55,7 +55,7 @@ impl<'s> Checker<'s> {
         }
         let types = types_of(schema);
         if !types.is_empty() && !types.iter().any(|name| is_of_type(&node.value, name)) {
-            self.wrong_type(node, &types);
+            self.wrong_type(node, &types, place);
             return;
         }
         self.contents(node, schema, place);
@@ -201,7 +201,7 @@ impl<'s> Checker<'s> {
                 *node = tried;
                 self.problems.extend(found);
             }
-            None => self.wrong_type(node, &accepted),
+            None => self.wrong_type(node, &accepted, place),
         }
     }
 
@@ -256,7 +256,7 @@ impl<'s> Checker<'s> {
         self.refuse(node, problem);
     }
 
-    fn wrong_type(&mut self, node: &mut Node, types: &[&str]) {
+    fn wrong_type(&mut self, node: &mut Node, types: &[&str], place: &str) {
         let mut names: Vec<&str> = types.iter().map(|name| toml_name(name)).collect();
         names.dedup();
         let found = match &node.value {
@@ -264,7 +264,16 @@ impl<'s> Checker<'s> {
             other => name_of(other),
         };
         let message = format!("expected {}, found {found}", names.join(" or "));
-        let help = self.example.as_ref().map(|example| format!("for example `{example}`"));
+        let help = match (place, types, &node.value) {
+            ("filter", ["array"], Value::Table(_)) => {
+                Some("write `[[filter]]`, with two brackets: each is one filter of the chain".to_owned())
+            }
+            ("sink", _, Value::List(_)) => Some("write `[sink.NAME]`: each sink has a name of its own".to_owned()),
+            (place, ["object", ..], _) if place.starts_with("sink.") => Some(
+                "a sink is a table of its own: write `[sink.NAME]`, with a name of yours, above its keys".to_owned(),
+            ),
+            _ => self.example.as_ref().map(|example| format!("for example `{example}`")),
+        };
         self.refuse(node, with_help(Problem::at(node.span.clone(), message), help));
     }
 

@@ -94,7 +94,11 @@ pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
         let span = error.span().unwrap_or(0..0);
         let problem = if error.message() == "duplicate key" {
             let key = source.get(span.clone()).unwrap_or_default();
-            Problem::at(span, format!("`{key}` is given twice")).label("already set above")
+            let problem = Problem::at(span, format!("`{key}` is given twice"));
+            match key {
+                "filter" => problem.help("write `[[filter]]`, with two brackets: each is one filter of the chain"),
+                _ => problem.label("already set above"),
+            }
         } else {
             readable = false;
             syntax_problem(source, span, error.message())

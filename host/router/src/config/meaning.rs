@@ -7,7 +7,9 @@
 
 mod chosen;
 mod filters;
+pub(super) mod hints;
 mod place;
+pub(super) mod refusals;
 mod sinks;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,8 +22,10 @@ use weir_sinks::units::{Size, Span};
 
 use place::At;
 
+use super::address::address;
 use super::document::Node;
 use super::environment::Environment;
+use super::names::{is_name, name_rule};
 use super::problems::Problem;
 use super::settings::{
     FilterSettings, HttpSettings, IngestSettings, JournalSettings, LogSettings, Module, QuarantineSettings, Settings,
@@ -59,6 +63,7 @@ pub(super) fn read(
         ingest: reader.ingest(&at.key("ingest"), raw.ingest),
         log: LogSettings { level: raw.log.level, format: raw.log.format },
         warnings: reader.warnings,
+        notes: Vec::new(),
     }
 }
 
@@ -153,19 +158,10 @@ impl Reader<'_> {
     }
 
     fn address(&mut self, at: &At<'_>, text: &str) -> SocketAddr {
-        if let Ok(address) = text.parse() {
-            return address;
-        }
-        // The one host name that always means the same.
-        let port = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
-        if let Some(port) = port {
-            return SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        }
-        let message = format!("{} is not an address to listen on", at.shown(text));
-        let help = "write an IP address and a port: `127.0.0.1:8080` for this machine, \
-                    `0.0.0.0:8080` for all, `[::1]:8080` for IPv6";
-        self.report_with(at, message, help);
-        SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+        address(text).unwrap_or_else(|help| {
+            self.report_with(at, format!("{} is not an address to listen on", at.shown(text)), help);
+            SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+        })
     }
 
     fn journal(&mut self, at: &At<'_>, raw: &raw::Journal) -> JournalSettings {
@@ -241,25 +237,18 @@ impl Reader<'_> {
         }
     }
 
-    /// Names become labels of metrics and parts of file names, so few characters are allowed.
     fn name(&mut self, at: &At<'_>, name: &str, what: &str) {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if is_name(name) {
+            return;
+        }
         let message = if name.is_empty() {
             format!("the name of a {what} can't be empty")
         } else if name.chars().count() > limits::MAX_NAME_CHARS {
             format!("the name of this {what} is too long")
-        } else if !starts_well || !name.chars().all(allowed) {
-            format!("{} can't be the name of a {what}", at.shown(name))
         } else {
-            return;
+            format!("{} can't be the name of a {what}", at.shown(name))
         };
-        let most = limits::MAX_NAME_CHARS;
-        let help = format!(
-            "a name has 1 to {most} characters: letters of a to z, digits, `-`, `_` and `.`, \
-             beginning with a letter or digit"
-        );
-        self.report_with(at, message, help);
+        self.report_with(at, message, name_rule());
     }
 }
 

@@ -8,6 +8,8 @@
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
+use weir_record::escape::is_harmful;
+
 use super::limits::{MAX_PROBLEMS, SHOWN_LINE_CHARS};
 
 /// One mistake. Without a span it concerns the file as a whole.
@@ -38,6 +40,11 @@ impl Problem {
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// Where it begins in the file.
+    pub fn start(&self) -> Option<usize> {
+        self.span.as_ref().map(|span| span.start)
     }
 
     /// What is wrong, in one line.
@@ -74,6 +81,16 @@ impl Problems {
         let span = problem.span.as_ref()?;
         let place = Place::of(&self.source, span);
         Some((place.line, place.column))
+    }
+
+    /// Each in one line, with its place, in the order of the file.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.list.iter().map(|problem| {
+            let place = problem.span.as_ref().map(|span| Place::of(&self.source, span));
+            let place = place.map_or(String::new(), |place| format!(":{}:{}", place.line, place.column));
+            let help = problem.help.as_ref().map_or(String::new(), |help| format!("; {help}"));
+            printable(&format!("{}{place}: {}{help}", self.file, problem.message))
+        })
     }
 
     /// The report as text; `colour` adds terminal colours.
@@ -203,9 +220,8 @@ fn printable(text: &str) -> String {
 fn printable_char(c: char) -> char {
     match c {
         '\t' => ' ',
-        c if c.is_control() => char::REPLACEMENT_CHARACTER,
-        // Marks that reorder text could make a line read as something else than it is.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
+        // Among others marks that reorder text, which could make a line read as something else than it is.
+        c if is_harmful(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     }
 }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// What is not as it was meant and stops nothing.
     pub warnings: Vec<String>,
+    /// What may not be as it was meant: for whoever asks what is wrong.
+    pub notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -7,13 +7,17 @@
 //! | `settings` | what right files mean |
 //! | `changes` | the difference between two settings |
 //! | `documents` | schema, examples and reference agree with the code |
+//! | `refusals` | what filters have against their options, at its place |
+//! | `hints` | what is right and can't have been meant |
 //! | `reference` | the tables of that reference |
 
 mod changes;
 mod documents;
 mod files;
+mod hints;
 mod mistakes;
 mod reference;
+mod refusals;
 mod settings;
 
 use std::path::Path;
@@ -34,7 +38,7 @@ fn variables(name: &str) -> Option<String> {
 }
 
 fn load_text(text: impl AsRef<[u8]>) -> Result<Settings, Problems> {
-    load_bytes("weir.toml", Path::new("/etc/weir"), text.as_ref(), &variables)
+    load_bytes("weir.toml", Path::new("/etc/weir"), text.as_ref(), &variables, &mut |_, _| None)
 }
 
 #[track_caller]

@@ -1,13 +1,17 @@
 //! What should run, in which order, and where each module comes from.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use weir_engine::FilterSpec;
+use weir_record::escape::escaped;
 
 use crate::bundled;
-use crate::config::{CanarySettings, FilterSettings, Module, Settings};
+use crate::config::{CanarySettings, FilterSettings, Module, Settings, is_name, name_rule};
+use crate::wiring::lock;
 use crate::{limits, parts};
 
 /// A filter that should run.
@@ -61,7 +65,8 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bundled(name) => write!(f, "bundled:{name}"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            // Whoever may write into the filters folder chooses the names there.
+            Self::File(path) => f.write_str(&escaped(&path.to_string_lossy())),
         }
     }
 }
@@ -80,22 +85,23 @@ fn read_module(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(failed)
 }
 
+/// A filter that the settings name.
+pub fn named(settings: &Settings, filter: &FilterSettings) -> Wanted {
+    Wanted {
+        spec: parts::filter(filter),
+        source: match &filter.module {
+            Module::Bundled(name) => Source::Bundled(name.clone()),
+            Module::File(path) => Source::File(settings.filters_folder.join(path)),
+        },
+        named: true,
+        canary: filter.canary.clone(),
+    }
+}
+
 /// The filters that the settings name, then, with `auto_load`, the other modules in the folder, by
 /// name. A folder that is not there holds none.
 pub fn wanted(settings: &Settings) -> Vec<Wanted> {
-    let mut all: Vec<Wanted> = settings
-        .filters
-        .iter()
-        .map(|filter| Wanted {
-            spec: parts::filter(filter),
-            source: match &filter.module {
-                Module::Bundled(name) => Source::Bundled(name.clone()),
-                Module::File(path) => Source::File(settings.filters_folder.join(path)),
-            },
-            named: true,
-            canary: filter.canary.clone(),
-        })
-        .collect();
+    let mut all: Vec<Wanted> = settings.filters.iter().map(|filter| named(settings, filter)).collect();
     if !settings.auto_load {
         return all;
     }
@@ -105,10 +111,17 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
             continue;
         }
         let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
-        let Some(name) = stem.filter(|name| all.iter().all(|w| w.spec.name != *name)) else {
-            tracing::warn!("{} is not loaded: a filter of that name is configured", path.display());
+        let Some(name) = stem.filter(|name| is_name(name)) else {
+            say_once(format!(
+                "{source} is not loaded: a filter can't have this name; rename the file: {}",
+                name_rule()
+            ));
             continue;
         };
+        if all.iter().any(|w| w.spec.name == name) {
+            say_once(format!("{source} is not loaded: a filter of that name is configured"));
+            continue;
+        }
         all.push(Wanted {
             spec: parts::filter(&FilterSettings::with_defaults(&name, Module::File(path))),
             source,
@@ -117,6 +130,15 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
         });
     }
     all
+}
+
+/// Warns of a module that is left out, though the folder is looked through at every change.
+fn say_once(warning: String) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = lock(&SAID);
+    if said.len() < limits::LEFT_OUT_MODULES && said.insert(warning.clone()) {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// The modules in a folder, by name.

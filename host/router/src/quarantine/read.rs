@@ -2,13 +2,13 @@
 //! writing to it.
 //!
 //! What was replayed is remembered in a small file beside each: `NAME.replayed` holds the number
-//! of bytes that are done. Files are never rewritten.
+//! of bytes that are done. Files are never rewritten, but for entries that are deleted (`delete.rs`).
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::entry::{EXTENSION, Entry};
+use super::entry::{EXTENSION, Entry, Slot};
 
 const REPLAYED: &str = "replayed";
 
@@ -51,13 +51,9 @@ pub fn files(folder: &Path) -> io::Result<Vec<QuarantineFile>> {
 /// The entries of a file that have not been replayed.
 pub fn entries(file: &Path) -> io::Result<Vec<Found>> {
     let bytes = std::fs::read(file)?;
-    let mut at = replayed(file).min(bytes.len() as u64) as usize;
-    let mut found = Vec::new();
-    while let Some((entry, length)) = Entry::read(&bytes[at..]) {
-        at += length;
-        found.push(Found { entry, end: at as u64 });
-    }
-    Ok(found)
+    let replayed = replayed(file);
+    let whole = Slot::all(&bytes).filter(|slot| slot.end as u64 > replayed);
+    Ok(whole.filter_map(|slot| Some(Found { entry: slot.entry?, end: slot.end as u64 })).collect())
 }
 
 /// Remembers that everything up to `end` was replayed.

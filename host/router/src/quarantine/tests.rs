@@ -96,3 +96,70 @@ fn what_was_replayed_is_not_given_again() {
     assert_eq!(left.len(), 1);
     assert_eq!(left[0].entry.reason, "three");
 }
+
+#[test]
+fn what_is_deleted_is_nowhere_on_disk_and_the_rest_is_read_and_replayed_as_before() {
+    let temp = tempfile::tempdir().unwrap();
+    let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
+    for (from, reason) in [("filter:x", "one"), ("ingest", "two"), ("filter:x", "three"), ("filter:y", "four")] {
+        quarantine.keep_raw(from, reason, format!("hunter2 of {reason}").as_bytes()).unwrap();
+    }
+    quarantine.sync().unwrap();
+    let file = read::files(temp.path()).unwrap()[0].path.clone();
+    read::mark_replayed(&file, read::entries(&file).unwrap()[0].end).unwrap();
+
+    let chosen = |entry: &Entry| entry.from == "filter:x";
+    let counted = delete::delete(temp.path(), chosen, true).unwrap();
+    assert_eq!((counted.entries, all(temp.path()).len()), (2, 3), "a dry run deletes nothing");
+    assert_eq!(delete::delete(temp.path(), chosen, false).unwrap(), counted);
+    // The router still has the file open, and goes on.
+    quarantine.keep_raw("ingest", "five", b"more").unwrap();
+    quarantine.sync().unwrap();
+
+    let reasons: Vec<String> = all(temp.path()).into_iter().map(|entry| entry.reason).collect();
+    assert_eq!(reasons, ["two", "four", "five"]);
+    let bytes = std::fs::read(&file).unwrap();
+    for (text, is_there) in [("of one", false), ("of three", false), ("of two", true), ("of four", true)] {
+        assert_eq!(bytes.windows(text.len()).any(|window| window == text.as_bytes()), is_there, "{text}");
+    }
+    assert_eq!(delete::delete(temp.path(), chosen, false).unwrap(), delete::Deleted::default());
+}
+
+#[test]
+fn a_file_without_any_entry_left_goes_but_not_the_newest_nor_one_that_cannot_be_read_to_its_end() {
+    let temp = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
+        quarantine.keep("filter:x", "trapped", b"abc").unwrap();
+        quarantine.sync().unwrap();
+    }
+    let files = read::files(temp.path()).unwrap();
+    assert_eq!(files.len(), 3);
+    let mut torn = std::fs::read(&files[1].path).unwrap();
+    torn.extend_from_slice(b"\xff\0\0\0 and less than that");
+    std::fs::write(&files[1].path, torn).unwrap();
+    assert_eq!(delete::delete(temp.path(), |_| true, false).unwrap().entries, 3);
+    let left: Vec<_> = read::files(temp.path()).unwrap().into_iter().map(|file| file.path).collect();
+    assert_eq!(left, [files[1].path.clone(), files[2].path.clone()]);
+    assert_eq!(all(temp.path()), []);
+}
+
+#[test]
+fn a_power_cut_between_the_steps_of_a_deletion_leaves_an_entry_that_is_skipped() {
+    let temp = tempfile::tempdir().unwrap();
+    let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
+    for reason in ["one", "two"] {
+        quarantine.keep("filter:x", reason, b"abc").unwrap();
+    }
+    quarantine.sync().unwrap();
+    let file = &read::files(temp.path()).unwrap()[0].path;
+    let whole = std::fs::read(file).unwrap();
+    let first = u32::from_le_bytes(whole[..4].try_into().unwrap()) as usize;
+    for zeroed in 0..first {
+        let mut cut = whole.clone();
+        cut[4] = entry::DELETED;
+        cut[5..5 + zeroed.min(first - 1)].fill(0);
+        std::fs::write(file, cut).unwrap();
+        assert_eq!(read::entries(file).unwrap().len(), 1, "{zeroed}");
+    }
+}

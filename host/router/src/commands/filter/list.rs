@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 use weir_engine::{Filter, Right};
+use weir_record::escape::escaped;
 
 use crate::cli::FilterListArgs;
 use crate::client;
@@ -21,9 +22,9 @@ const INDENT: usize = 17;
 
 /// Loads every filter that would run and says what is known of it.
 pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
-    let settings = run::settings(&args.run)?;
+    let settings = run::settings(&args.setup.run_args())?;
     let engine = weir_engine::Engine::new(wiring::engine_options(None))?;
-    let address = args.address.unwrap_or(settings.http.listen);
+    let address = args.running.address(&settings);
     let running = client::get(address, "/health").and_then(|health| Ok(serde_json::from_str::<Value>(&health)?));
     let versions = Versions::of(&settings.data);
     let mut code = ExitCode::SUCCESS;
@@ -51,7 +52,7 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     if let Err(error) = &running {
         show::text(&format!("\nmemory and time are not known: {error:#}\n"))?;
     }
-    if args.run.config.is_none() {
+    if args.setup.stored.config.is_none() {
         let others: Vec<_> = crate::bundled::names().collect();
         show::text(&format!("\nbundled: {}\n", others.join(", ")))?;
     }
@@ -95,8 +96,8 @@ fn paths(right: &Right) -> String {
     match &right.paths {
         None => "everything".to_owned(),
         Some(paths) if paths.is_empty() => "nothing".to_owned(),
-        Some(paths) if right.is_enforced => paths.join(", "),
-        Some(paths) => format!("{} (as it says itself)", paths.join(", ")),
+        Some(paths) if right.is_enforced => escaped(&paths.join(", ")).into_owned(),
+        Some(paths) => format!("{} (as it says itself)", escaped(&paths.join(", "))),
     }
 }
 
@@ -179,5 +180,6 @@ mod tests {
         assert_eq!(paths(&right(Some(&[]), true)), "nothing");
         assert_eq!(paths(&right(Some(&["a", "b.*"]), true)), "a, b.*");
         assert_eq!(paths(&right(Some(&["a"]), false)), "a (as it says itself)");
+        assert_eq!(paths(&right(Some(&["\u{1b}[2J"]), false)), "\\x1b[2J (as it says itself)");
     }
 }

@@ -12,7 +12,7 @@ use crate::filters;
 use crate::versions::{History, Kept, Pin, Versions, sha256};
 
 pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
-    let settings = run::settings(&args.run)?;
+    let settings = run::settings(&args.setup.run_args())?;
     let name = &args.name;
     let wanted = filters::wanted(&settings).into_iter().find(|wanted| wanted.spec.name == *name);
     let wanted =

@@ -11,12 +11,11 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use weir_journal::{Disk, Entry, Journal, OpenError, inspect};
 use weir_record::{Batch, time};
-use weir_sinks::units::Span;
 use weir_sinks::{BuildContext, Indexes, Kind, Reach, Replay, Replayed, Selected, SinkError};
 
 use crate::cli::ReplayArgs;
 use crate::commands::quarantine::settings;
-use crate::commands::show;
+use crate::commands::{show, when};
 use crate::condition::Condition;
 use crate::config::{Settings, SinkSettings};
 use crate::{identity, limits, parts};
@@ -34,14 +33,9 @@ impl Moment {
         if let Ok(sequence) = text.parse() {
             return Ok(Moment::Sequence(sequence));
         }
-        if let Ok(ago) = text.parse::<Span>() {
-            let ago_ns = i64::try_from(ago.duration().as_nanos()).unwrap_or(i64::MAX);
-            return Ok(Moment::TimeNs(now_ns.saturating_sub(ago_ns)));
-        }
-        let full = if text.len() == "2026-11-24".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
-        match time::parse_rfc3339(full.as_bytes()) {
+        match when::time_ns(text, now_ns) {
             Some(ns) => Ok(Moment::TimeNs(ns)),
-            None => bail!("`{text}` is no moment; write 2026-11-24T10:00:00Z, 2026-11-24, 2h (ago), or a sequence"),
+            None => bail!("`{text}` is no moment; write {}, or a sequence", when::FORMS),
         }
     }
 

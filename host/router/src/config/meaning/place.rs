@@ -58,3 +58,24 @@ impl<'a> At<'a> {
         quoted(text, matches!(value, Some(Value::Text { expanded: true, .. })))
     }
 }
+
+pub(super) fn has_unusable(node: &Node) -> bool {
+    match &node.value {
+        Value::Unusable => true,
+        Value::List(items) => items.iter().any(has_unusable),
+        Value::Table(entries) => entries.iter().any(|entry| has_unusable(&entry.node)),
+        _ => false,
+    }
+}
+
+/// Takes what came from the environment out of a message that quotes it: it may be secret.
+pub(super) fn hide_expanded(node: &Node, message: &mut String) {
+    match &node.value {
+        Value::Text { text, expanded } if *expanded && !text.is_empty() => {
+            *message = message.replace(text, "…");
+        }
+        Value::List(items) => items.iter().for_each(|item| hide_expanded(item, message)),
+        Value::Table(entries) => entries.iter().for_each(|entry| hide_expanded(&entry.node, message)),
+        _ => {}
+    }
+}

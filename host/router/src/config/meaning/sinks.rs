@@ -6,12 +6,12 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 use weir_sinks::BuildContext;
 
-use super::super::document::{Entry, Node, Value};
+use super::super::document::{Entry, Value};
 use super::super::environment::Environment;
 use super::super::problems::Problem;
 use super::super::settings::SinkSettings;
 use super::super::{limits, raw, suggest};
-use super::place::At;
+use super::place::{At, has_unusable, hide_expanded};
 use super::{Reader, chosen, level};
 
 impl Reader<'_> {
@@ -172,25 +172,4 @@ fn objection(sink: &SinkSettings, context: &BuildContext, secrets: &[String]) ->
         message = message.replace(secret.as_str(), "…");
     }
     Some(message)
-}
-
-fn has_unusable(node: &Node) -> bool {
-    match &node.value {
-        Value::Unusable => true,
-        Value::List(items) => items.iter().any(has_unusable),
-        Value::Table(entries) => entries.iter().any(|entry| has_unusable(&entry.node)),
-        _ => false,
-    }
-}
-
-/// Takes what came from the environment out of a message that quotes it: it may be secret.
-fn hide_expanded(node: &Node, message: &mut String) {
-    match &node.value {
-        Value::Text { text, expanded } if *expanded && !text.is_empty() => {
-            *message = message.replace(text, "…");
-        }
-        Value::List(items) => items.iter().for_each(|item| hide_expanded(item, message)),
-        Value::Table(entries) => entries.iter().for_each(|entry| hide_expanded(&entry.node, message)),
-        _ => {}
-    }
 }

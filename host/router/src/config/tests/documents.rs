@@ -93,11 +93,30 @@ fn every_example_is_valid_as_it_lies_there() {
     for entry in fs::read_dir(examples()).expect("the folder of examples") {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|extension| extension == "toml") {
-            load(&path, &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+            let settings = load(&path, &|_| None).unwrap_or_else(|problems| panic!("{problems}"));
+            assert_eq!(settings.warnings, [""; 0], "{}", path.display());
             seen += 1;
         }
     }
     assert!(seen >= 6, "only {seen} examples");
+}
+
+#[test]
+fn the_configuration_to_begin_with_means_what_runs_without_one() {
+    let start = good(crate::config::START);
+    let empty = good("");
+    assert_eq!((&start.filters, &start.http, &start.quarantine), (&empty.filters, &empty.http, &empty.quarantine));
+    assert_eq!((&start.sinks, &start.data), (&empty.sinks, &empty.data));
+    // What stands there as a comment is right too.
+    let all: String = crate::config::START
+        .lines()
+        .map(|line| {
+            line.strip_prefix("# ").filter(|rest| rest.starts_with('[') || rest.contains(" = ")).unwrap_or(line)
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let all = good(all);
+    assert_eq!((all.filters.len(), all.sinks.len(), all.warnings.len()), (3, 4, 0), "{:?}", all.warnings);
 }
 
 /// The text of a full.toml with its optional keys, which stand there as comments, switched on.

@@ -371,3 +371,39 @@ fn colours_are_added_only_when_asked_for_and_change_no_word() {
     }
     assert_eq!(plain, problems.to_string());
 }
+
+#[test]
+fn one_bracket_instead_of_two_is_told_what_to_write() {
+    expect(
+        "[filter]\nname = 'redact'\nmodule = 'bundled:redact'",
+        r"
+error: expected a list, found a table
+ --> weir.toml:1:1
+  |
+1 | [filter]
+  | ^^^^^^^^
+  = help: write `[[filter]]`, with two brackets: each is one filter of the chain",
+    );
+    let twice = bad("[filter]\nname = 'a'\n[filter]\nname = 'b'").to_string();
+    assert!(twice.contains("weir.toml:3:2") && twice.contains("write `[[filter]]`"), "{twice}");
+    for text in ["[sink]\ntype = 'console'", "[[sink]]\ntype = 'console'"] {
+        assert!(bad(text).to_string().contains("`[sink.NAME]`"), "{}", bad(text));
+    }
+}
+
+#[test]
+fn a_port_alone_is_told_what_to_write_and_localhost_is_understood() {
+    expect(
+        "[http]\nlisten = ':8080'",
+        r"
+error: `:8080` is not an address to listen on
+ --> weir.toml:2:10
+  |
+2 | listen = ':8080'
+  |          ^^^^^^^
+  = help: write `127.0.0.1:8080` for this machine alone, or `0.0.0.0:8080` for all",
+    );
+    let settings = super::good("[http]\nlisten = 'localhost:8080'\n[quarantine]\nmax_age = '7 days'");
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.quarantine.max_age.as_secs(), 7 * 86_400);
+}

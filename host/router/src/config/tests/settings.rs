@@ -233,7 +233,8 @@ fn the_environment_chooses_sinks_and_gives_their_options_when_no_file_does() {
     assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
     // A file's own sinks and options come first.
     let file = "[sink.a]\ntype = 'file'\npath = 'a.log'\n[sink.b]\ntype = 'file'\n";
-    let settings = load_bytes("weir.toml", Path::new("/etc/weir"), file.as_bytes(), &environment).expect("right");
+    let settings = load_bytes("weir.toml", Path::new("/etc/weir"), file.as_bytes(), &environment, &mut |_, _| None)
+        .expect("right");
     let paths: Vec<_> = settings.sinks.iter().map(|sink| &sink.options["path"]).collect();
     assert_eq!(paths, ["a.log", "out/%Y.log"]);
     assert!(settings.warnings.is_empty());

@@ -1,0 +1,95 @@
+//! Which entries of the quarantine a command is about.
+
+use anyhow::Context;
+use weir_record::time;
+
+use crate::cli::Choice;
+use crate::commands::when;
+use crate::quarantine::Entry;
+
+/// A [`Choice`] that can be asked.
+pub struct Chosen {
+    by: Option<String>,
+    reason: Option<String>,
+    source: Option<String>,
+    since_ns: i64,
+    until_ns: i64,
+    is_everything: bool,
+}
+
+impl Chosen {
+    pub fn of(choice: &Choice) -> anyhow::Result<Self> {
+        let now_ns = time::now_ns();
+        let moment = |text: &Option<String>, option: &str, default: i64| match text {
+            None => Ok(default),
+            Some(text) => when::time_ns(text, now_ns)
+                .with_context(|| format!("--{option} `{text}` is no moment; write {}", when::FORMS)),
+        };
+        let Choice { by, reason, source, since, until } = choice;
+        Ok(Self {
+            by: by.clone(),
+            reason: reason.as_ref().map(|reason| reason.to_lowercase()),
+            source: source.clone(),
+            since_ns: moment(since, "since", i64::MIN)?,
+            until_ns: moment(until, "until", i64::MAX)?,
+            is_everything: [by, reason, source, since, until].iter().all(|given| given.is_none()),
+        })
+    }
+
+    /// Whether nothing was asked for.
+    pub fn is_everything(&self) -> bool {
+        self.is_everything
+    }
+
+    pub fn has(&self, entry: &Entry) -> bool {
+        self.by.as_ref().is_none_or(|by| *by == entry.from)
+            && self.reason.as_ref().is_none_or(|reason| entry.reason.to_lowercase().contains(reason))
+            && self.source.as_ref().is_none_or(|source| entry.source() == Some(source))
+            && (self.since_ns..self.until_ns).contains(&entry.time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(from: &str, reason: &str, time: i64, record: &str) -> Entry {
+        let mut batch = weir_record::Batch::new();
+        let aliases = weir_record::Aliases::default();
+        let level = weir_record::Level::Info;
+        let defaults = weir_record::Defaults { received_ns: 1, source: "http", level, context: &[], aliases: &aliases };
+        weir_record::read_json(record.as_bytes(), &defaults, &mut batch).unwrap();
+        let record = Some(batch.record(0).as_bytes().to_vec().into());
+        Entry { time, from: from.into(), reason: reason.into(), raw: false, record }
+    }
+
+    #[test]
+    fn everything_that_is_asked_for_must_hold() {
+        let second = 1_000_000_000;
+        let entry = entry("filter:x", "It Trapped at 17", 100 * second, r#"{"source":"shop"}"#);
+        let text = |text: &str| Some(text.to_owned());
+        let has = |choice: Choice| Chosen::of(&choice).unwrap().has(&entry);
+        assert!(has(Choice::default()));
+        let all = Choice {
+            by: text("filter:x"),
+            reason: text("trapped AT"),
+            source: text("shop"),
+            since: text("1970-01-01T00:01:40Z"),
+            until: text("1970-01-01T00:01:41Z"),
+        };
+        assert!(has(all.clone()));
+        for wrong in [
+            Choice { by: text("filter"), ..all.clone() },
+            Choice { reason: text("timeout"), ..all.clone() },
+            Choice { source: text("sho"), ..all.clone() },
+            Choice { since: text("1h"), ..all.clone() },
+            Choice { until: text("1970-01-01T00:01:40Z"), ..all.clone() },
+        ] {
+            assert!(!has(wrong.clone()), "{wrong:?}");
+        }
+        let raw = Entry { raw: true, ..entry.clone() };
+        assert!(!Chosen::of(&Choice { source: text("shop"), ..Choice::default() }).unwrap().has(&raw));
+        let error = Chosen::of(&Choice { since: text("soon"), ..Choice::default() }).err().unwrap().to_string();
+        assert!(error.contains("--since `soon`"), "{error}");
+    }
+}

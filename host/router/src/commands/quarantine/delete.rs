@@ -1,0 +1,26 @@
+//! `weir quarantine delete`: what was set aside, gone for good.
+
+use anyhow::{Context, bail};
+
+use super::choice::Chosen;
+use crate::cli::QuarantineDeleteArgs;
+use crate::commands::show;
+use crate::parts;
+use crate::quarantine::delete;
+
+pub fn run(args: &QuarantineDeleteArgs) -> anyhow::Result<()> {
+    let chosen = Chosen::of(&args.choice)?;
+    if chosen.is_everything() && !args.all {
+        bail!("say what to delete, with --by, --reason, --source, --since or --until; or everything, with --all");
+    }
+    let folder = parts::quarantine_folder(&super::settings(&args.stored)?);
+    let deleted = delete::delete(&folder, |entry| chosen.has(entry), args.dry_run)
+        .with_context(|| format!("can't delete from the quarantine {}", folder.display()))?;
+    let verb = if args.dry_run { "would be deleted" } else { "deleted" };
+    let size = show::size(deleted.bytes);
+    show::text(&format!(
+        "{} {verb}, {size}, in {}\n",
+        show::count(deleted.entries, "entry", "entries"),
+        folder.display()
+    ))
+}

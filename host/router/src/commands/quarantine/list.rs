@@ -1,0 +1,254 @@
+//! `weir quarantine list`: what was set aside, as groups of one origin and reason, or entry by entry.
+//!
+//! One file of the quarantine is in memory at a time, and as many entries as are shown.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use weir_record::escape::escaped;
+
+use super::choice::Chosen;
+use crate::cli::QuarantineListArgs;
+use crate::commands::show;
+use crate::parts;
+use crate::quarantine::Entry;
+use crate::quarantine::read::{self, Found};
+
+/// Groups that are shown when nothing else is asked for.
+const SHOWN_GROUPS: usize = 50;
+
+/// Entries of one origin whose reasons differ in numbers alone.
+struct Group {
+    by: String,
+    reason: String,
+    count: u64,
+    bytes: u64,
+    first_ns: i64,
+    last_ns: i64,
+    /// The last one's reason, word for word.
+    example: String,
+}
+
+#[derive(Default)]
+struct Total {
+    entries: u64,
+    bytes: u64,
+}
+
+pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
+    let chosen = Chosen::of(&args.choice)?;
+    let folder = parts::quarantine_folder(&super::settings(&args.stored)?);
+    // Records belong to entries.
+    if args.entries || args.records {
+        return entries(&folder, args, &chosen);
+    }
+    let (groups, total) = grouped(&folder, &chosen)?;
+    let limit = at_most(args.limit.unwrap_or(SHOWN_GROUPS));
+    if args.json {
+        let shown: Vec<Value> = groups.iter().take(limit).map(Group::to_json).collect();
+        return show::json(&json!({
+            "folder": folder, "entries": total.entries, "bytes": total.bytes,
+            "groups": shown, "groups_left_out": groups.len().saturating_sub(limit),
+        }));
+    }
+    if groups.is_empty() {
+        return show::text(&nothing(&folder, &chosen));
+    }
+    for group in groups.iter().take(limit) {
+        show::text(&group.line())?;
+    }
+    if groups.len() > limit {
+        show::text(&format!("and {} groups more; --limit 0 shows all\n", groups.len() - limit))?;
+    }
+    let entries = show::count(total.entries, "entry", "entries");
+    show::text(&format!("\n{entries}, {}, in {}\n", show::size(total.bytes), folder.display()))
+}
+
+/// 0 stands for all.
+fn at_most(limit: usize) -> usize {
+    if limit == 0 { usize::MAX } else { limit }
+}
+
+fn nothing(folder: &Path, chosen: &Chosen) -> String {
+    match chosen.is_everything() {
+        true => format!("nothing is in quarantine in {}\n", folder.display()),
+        false => format!("nothing of that kind is in quarantine in {}\n", folder.display()),
+    }
+}
+
+/// Calls `visit` for every chosen entry, the oldest first.
+fn each(folder: &Path, chosen: &Chosen, mut visit: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let files = read::files(folder).with_context(|| format!("can't read the quarantine {}", folder.display()))?;
+    for file in files {
+        let found = match read::entries(&file.path) {
+            // The router has tidied it away meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            other => other.with_context(|| format!("can't read {}", file.path.display()))?,
+        };
+        for Found { entry, .. } in found {
+            if chosen.has(&entry) {
+                visit(entry)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The groups, the largest first.
+fn grouped(folder: &Path, chosen: &Chosen) -> anyhow::Result<(Vec<Group>, Total)> {
+    let mut groups: HashMap<(String, String), Group> = HashMap::new();
+    let mut total = Total::default();
+    each(folder, chosen, |entry| {
+        let bytes = entry.size_bytes();
+        total.entries += 1;
+        total.bytes += bytes;
+        let reason = without_numbers(&entry.reason);
+        let group = groups.entry((entry.from.clone(), reason.clone())).or_insert_with(|| Group {
+            by: entry.from,
+            reason,
+            count: 0,
+            bytes: 0,
+            first_ns: entry.time,
+            last_ns: entry.time,
+            example: String::new(),
+        });
+        group.count += 1;
+        group.bytes += bytes;
+        group.first_ns = group.first_ns.min(entry.time);
+        group.last_ns = group.last_ns.max(entry.time);
+        group.example = entry.reason;
+        Ok(())
+    })?;
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| (&a.by, &a.reason).cmp(&(&b.by, &b.reason))));
+    Ok((groups, total))
+}
+
+/// A reason in which every number is a `#`.
+fn without_numbers(reason: &str) -> String {
+    let mut text = String::with_capacity(reason.len());
+    for c in reason.chars() {
+        match c.is_ascii_digit() {
+            true if text.ends_with('#') => {}
+            true => text.push('#'),
+            false => text.push(c),
+        }
+    }
+    text
+}
+
+impl Group {
+    fn line(&self) -> String {
+        // Alone, it can be told to the letter.
+        let reason = if self.count == 1 { &self.example } else { &self.reason };
+        format!(
+            "{:>8} × {}: {}\n{:>11}{}, {} to {}\n",
+            self.count,
+            escaped(&self.by),
+            escaped(reason),
+            "",
+            show::size(self.bytes),
+            show::time(self.first_ns),
+            show::time(self.last_ns)
+        )
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "by": self.by, "reason": self.reason, "example": self.example, "count": self.count, "bytes": self.bytes,
+            "first": show::time(self.first_ns), "last": show::time(self.last_ns),
+        })
+    }
+}
+
+/// Entry by entry, the oldest first; with a limit the newest of them.
+fn entries(folder: &Path, args: &QuarantineListArgs, chosen: &Chosen) -> anyhow::Result<()> {
+    let limit = at_most(args.limit.unwrap_or(0));
+    let mut newest: VecDeque<Entry> = VecDeque::new();
+    let mut printed = Printed { json: args.json, records: args.records, count: 0 };
+    each(folder, chosen, |entry| {
+        if limit == usize::MAX {
+            return printed.entry(&entry);
+        }
+        if newest.len() == limit {
+            newest.pop_front();
+        }
+        newest.push_back(entry);
+        Ok(())
+    })?;
+    newest.iter().try_for_each(|entry| printed.entry(entry))?;
+    match (printed.count, args.json) {
+        (0, true) => show::text("[]\n"),
+        (_, true) => show::text("\n]\n"),
+        (0, false) => show::text(&nothing(folder, chosen)),
+        (_, false) => Ok(()),
+    }
+}
+
+struct Printed {
+    json: bool,
+    records: bool,
+    count: u64,
+}
+
+impl Printed {
+    fn entry(&mut self, entry: &Entry) -> anyhow::Result<()> {
+        self.count += 1;
+        if !self.json {
+            return show::text(&self.line(entry));
+        }
+        let before = if self.count == 1 { "[\n" } else { ",\n" };
+        show::text(&format!("{before}{}", self.to_json(entry)))
+    }
+
+    fn line(&self, entry: &Entry) -> String {
+        let size = entry.record.as_ref().map_or("not kept".to_owned(), |_| show::size(entry.size_bytes()));
+        let time = show::time(entry.time);
+        let mut text = format!("{time}  {:<18} {size:>9}  {}\n", escaped(&entry.from), escaped(&entry.reason));
+        if let (true, Some(record)) = (self.records, &entry.record) {
+            let shown = match entry.raw {
+                // Whoever sent this may mean the terminal harm.
+                true => record.escape_ascii().to_string(),
+                false => escaped(&String::from_utf8_lossy(&record_json(record))).into_owned(),
+            };
+            text.push_str(&format!("    {shown}\n"));
+        }
+        text
+    }
+
+    fn to_json(&self, entry: &Entry) -> Value {
+        let mut shown = json!({
+            "time": show::time(entry.time), "by": entry.from, "reason": entry.reason, "raw": entry.raw,
+            "source": entry.source(), "bytes": entry.record.as_ref().map(|record| record.len()),
+        });
+        if let (true, Some(record)) = (self.records, &entry.record) {
+            // What was not read as a record is text, as far as it is that.
+            let lossy = || Value::from(String::from_utf8_lossy(record));
+            shown["record"] = match entry.raw {
+                true => lossy(),
+                false => serde_json::from_slice(&record_json(record)).unwrap_or_else(|_| lossy()),
+            };
+        }
+        shown
+    }
+}
+
+fn record_json(record: &[u8]) -> Vec<u8> {
+    let mut json = Vec::new();
+    weir_record::write_json(weir_record::Record::new(record), &mut json);
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_that_differ_in_numbers_alone_are_one() {
+        assert_eq!(without_numbers("it ran longer than 250 ms at 17:03"), "it ran longer than # ms at #:#");
+        assert_eq!(without_numbers("no number"), "no number");
+    }
+}

@@ -1,0 +1,65 @@
+//! `weir quarantine replay`: what was set aside, through the running router once more.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+
+use crate::client;
+use crate::commands::show;
+use crate::config::Settings;
+use crate::identity;
+use crate::parts;
+use crate::quarantine::read::{self, Found};
+
+/// Bytes of records sent in one request.
+const REPLAY_BYTES: usize = 1024 * 1024;
+
+pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
+    let folder = parts::quarantine_folder(settings);
+    let files = read::files(&folder)?;
+    if files.is_empty() {
+        return show::text(&format!("nothing is in quarantine in {}\n", folder.display()));
+    }
+    // Their routes are those that filters gave them, which the router believes of nobody else.
+    let key = identity::replay_key(&settings.data)?;
+    let headers = [("content-type", "application/msgpack"), (weir_ingest::REPLAY_HEADER, key.as_str())];
+    let (mut sent, mut left) = (0, 0);
+    // What fails again is set aside again, behind what is read here: each file is read once.
+    for file in files {
+        let found = read::entries(&file.path)?;
+        let mut body = Vec::new();
+        let mut waiting = 0;
+        for (number, Found { entry, end }) in found.iter().enumerate() {
+            match &entry.record {
+                Some(record) if !entry.raw => {
+                    body.extend_from_slice(record);
+                    waiting += 1;
+                }
+                _ => left += 1,
+            }
+            if body.len() < REPLAY_BYTES && number + 1 < found.len() {
+                continue;
+            }
+            if waiting > 0 {
+                let body = std::mem::take(&mut body);
+                let answer = client::post(address, "/ingest", &headers, body)?;
+                let answer: serde_json::Value = serde_json::from_str(&answer)
+                    .with_context(|| format!("http://{address} is not a weir: {answer}"))?;
+                if answer.get("accepted").is_none() {
+                    bail!("http://{address} answered {answer}");
+                }
+                sent += waiting;
+                waiting = 0;
+            }
+            read::mark_replayed(&file.path, *end)?;
+        }
+    }
+    show::text(&format!("{sent} records replayed through http://{address}\n"))?;
+    if left > 0 {
+        show::text(&format!(
+            "{left} entries are no records that could be replayed, and stay in {}\n",
+            folder.display()
+        ))?;
+    }
+    Ok(())
+}

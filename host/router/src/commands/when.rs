@@ -1,0 +1,17 @@
+//! Moments as people type them.
+
+use weir_record::time;
+use weir_sinks::units::Span;
+
+/// The forms, for messages.
+pub const FORMS: &str = "2026-11-24T10:00:00Z, 2026-11-24, or 2h (ago)";
+
+/// A time, a date, or how long ago, in nanoseconds since 1970.
+pub fn time_ns(text: &str, now_ns: i64) -> Option<i64> {
+    if let Ok(ago) = text.trim_end_matches(" ago").parse::<Span>() {
+        let ago_ns = i64::try_from(ago.duration().as_nanos()).unwrap_or(i64::MAX);
+        return Some(now_ns.saturating_sub(ago_ns));
+    }
+    let full = if text.len() == "2026-11-24".len() { format!("{text}T00:00:00Z") } else { text.to_owned() };
+    time::parse_rfc3339(full.as_bytes())
+}

@@ -1,0 +1,273 @@
+//! What is right and can't have been meant: routes that no filter gives, keys that no record has, formats of time that
+//! say nothing. Warnings, since only the operator knows.
+//!
+//! Comes last, over a configuration without mistakes. What comes from the environment is not looked at: a hint would
+//! quote it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+use weir_record::{Aliases, Role};
+
+use super::super::document::{Node, Value};
+use super::super::problems::Problem;
+use super::super::settings::{Module, Settings, StandardKey};
+use super::super::suggest::{list, nearest};
+
+/// The keys that records have, whatever their sender calls them.
+const OWN_KEYS: [&str; 7] = ["timestamp", "level", "source", "message", "context", "metadata", "routes"];
+
+/// What else may stand between braces in templates of sinks.
+const WORDS: [&str; 5] = ["week_start", "week_end", "session", "fields", "record"];
+
+/// Options of sinks that are templates: those of `path` with the time in it.
+const TEMPLATES: [&str; 3] = ["path", "template", "subject"];
+
+/// A hint, and whether it is sure enough to be repeated at each start.
+pub(in crate::config) struct Hint {
+    pub problem: Problem,
+    pub is_sure: bool,
+}
+
+/// Everything that can't have been meant.
+pub(in crate::config) fn hints(settings: &Settings, root: &Node) -> Vec<Hint> {
+    let mut hints = Hints { settings, aliases: aliases(settings), mentioned: BTreeSet::new(), found: Vec::new() };
+    let filters = root.entry("filter").map(|entry| entry.node.items()).unwrap_or_default();
+    let sinks = match root.entry("sink").map(|entry| &entry.node.value) {
+        Some(Value::Table(sinks)) => sinks.as_slice(),
+        _ => &[],
+    };
+    for filter in filters {
+        mention(filter, &mut hints.mentioned);
+    }
+    hints.routes(filters, sinks.iter().map(|sink| &sink.node));
+    filters.iter().for_each(|filter| hints.conditions(filter));
+    for sink in sinks {
+        hints.conditions(&sink.node);
+        hints.templates(&sink.node);
+    }
+    hints.found
+}
+
+struct Hints<'s> {
+    settings: &'s Settings,
+    aliases: HashMap<String, &'static str>,
+    /// Words in the options of filters: keys that these may give.
+    mentioned: BTreeSet<String>,
+    found: Vec<Hint>,
+}
+
+impl Hints<'_> {
+    fn add(&mut self, span: &Range<usize>, is_sure: bool, message: String, help: String) {
+        self.found.push(Hint { problem: Problem::at(span.clone(), message).help(help), is_sure });
+    }
+
+    /// Routes of sinks that nothing gives, and routes that are given and are nearly those of a sink.
+    fn routes<'n>(&mut self, filters: &'n [Node], sinks: impl Iterator<Item = &'n Node>) {
+        let (mut given, mut taken) = (Vec::new(), Vec::new());
+        filters.iter().for_each(|filter| labels(filter, &mut given));
+        for sink in sinks {
+            let routes = sink.entry("routes").map(|entry| entry.node.items()).unwrap_or_default();
+            taken.extend(routes.iter().filter_map(label));
+        }
+        let others: Vec<&str> = self
+            .settings
+            .filters
+            .iter()
+            .filter(|filter| matches!(filter.module, Module::File(_)))
+            .map(|filter| filter.name.as_str())
+            .collect();
+        // What other filters give is not known.
+        let all_is_known = others.is_empty() && !self.settings.auto_load;
+        let is_given = |label: &str| given.iter().any(|(text, _)| *text == label);
+        let mut meant = BTreeSet::new();
+        for (text, span) in taken.iter().filter(|(text, _)| !is_given(text)) {
+            let near = nearest(text, given.iter().map(|(text, _)| *text));
+            let unless = if others.is_empty() {
+                String::new()
+            } else {
+                format!(", unless {} does", list(others.iter().copied(), "or"))
+            };
+            let message = format!("no rule gives records the route `{text}`{unless}");
+            match near {
+                Some(near) => {
+                    meant.insert(near);
+                    self.add(span, true, message, format!("did you mean `{near}`?"));
+                }
+                None if all_is_known => {
+                    let help = format!(
+                        "a `[[filter]]` with `module = \"bundled:route\"` does, with a rule such as \
+                         `{{ when = {{ source = \"auth\" }}, routes = [\"{text}\"] }}`"
+                    );
+                    self.add(span, true, message, help);
+                }
+                None => {}
+            }
+        }
+        for (text, span) in &given {
+            let near = nearest(text, taken.iter().map(|(text, _)| *text)).filter(|near| is_given(near));
+            let is_taken = taken.iter().any(|(taken, _)| taken == text);
+            if let (Some(near), false, false) = (near, is_taken, meant.contains(text)) {
+                let help = format!("did you mean `{near}`?");
+                self.add(span, true, format!("no sink takes the route `{text}`"), help);
+            }
+        }
+    }
+
+    /// The paths in `when` tables, however deep.
+    fn conditions(&mut self, node: &Node) {
+        match &node.value {
+            Value::List(items) => items.iter().for_each(|item| self.conditions(item)),
+            Value::Table(entries) => {
+                for entry in entries {
+                    match &entry.node.value {
+                        Value::Table(_) if entry.key == "when" => self.condition(&entry.node),
+                        _ => self.conditions(&entry.node),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn condition(&mut self, node: &Node) {
+        let Value::Table(entries) = &node.value else { return };
+        for entry in entries {
+            match (entry.key.as_str(), &entry.node.value) {
+                ("all" | "any", Value::List(items)) => items.iter().for_each(|item| self.condition(item)),
+                ("not", Value::Table(_)) => self.condition(&entry.node),
+                (path, _) => self.path(path, &entry.key_span, None),
+            }
+        }
+    }
+
+    /// A path into records. `else_is` is what stands for the value where there is none; without it, an absent value is
+    /// nothing to wonder at.
+    fn path(&mut self, path: &str, span: &Range<usize>, else_is: Option<&str>) {
+        let key = path.split('.').next().unwrap_or(path);
+        if OWN_KEYS.contains(&key) || key.contains('\\') || self.mentioned.contains(key) {
+            return;
+        }
+        if let Some(meaning) = self.aliases.get(key) {
+            let help = format!("write `{}`", path.replacen(key, meaning, 1));
+            self.add(span, true, format!("what a sender calls `{key}` is `{meaning}` in a record"), help);
+        } else if let Some(near) =
+            nearest(key, OWN_KEYS.into_iter().chain(else_is.map_or(&[][..], |_| &WORDS).iter().copied()))
+        {
+            let help = format!("did you mean `{}`?", path.replacen(key, near, 1));
+            self.add(span, true, format!("`{path}` is no key that records have unless a sender gives it"), help);
+        } else if let Some(placeholder) = else_is {
+            let help = format!("where no sender gives it, `{placeholder}` stands in its place");
+            self.add(span, false, format!("nothing here gives records the key `{key}`"), help);
+        }
+    }
+
+    /// The templates of a sink.
+    fn templates(&mut self, sink: &Node) {
+        let kind = sink.entry("type").and_then(|entry| label(&entry.node)).map_or("", |(text, _)| text);
+        if !matches!(kind, "file" | "nats") {
+            return;
+        }
+        for option in TEMPLATES {
+            let Some((template, span)) = sink.entry(option).and_then(|entry| label(&entry.node)) else { continue };
+            let placeholder = if option == "template" { "-" } else { "_" };
+            let mut times = Vec::new();
+            for (at, part) in template.split('{').enumerate() {
+                let (field, text) = part.split_once('}').unwrap_or(("", part));
+                let (name, format) = field.split_once(':').unwrap_or((field, ""));
+                times.push(format);
+                if option == "path" {
+                    times.push(text);
+                }
+                if at > 0 && !name.is_empty() && !WORDS.contains(&name) {
+                    self.path(name, span, Some(placeholder));
+                }
+            }
+            let zone = times.iter().find_map(|text| time_zone(text));
+            if let Some(specifier) = zone {
+                let help = "times here are in UTC; leave it out, or write one of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`";
+                self.add(span, true, format!("`{specifier}` is the time zone, which never changes"), help.to_owned());
+            }
+        }
+    }
+}
+
+/// The text of a node that the file itself holds.
+fn label(node: &Node) -> Option<(&str, &Range<usize>)> {
+    match &node.value {
+        Value::Text { text, expanded: false } => Some((text, &node.span)),
+        _ => None,
+    }
+}
+
+/// The labels that a filter gives: those under `routes`, `route` and `fail_route`, as the bundled filters have them.
+fn labels<'n>(node: &'n Node, found: &mut Vec<(&'n str, &'n Range<usize>)>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| labels(item, found)),
+        Value::Table(entries) => {
+            for entry in entries {
+                match entry.key.as_str() {
+                    "routes" => found.extend(entry.node.items().iter().filter_map(label)),
+                    "route" | "fail_route" => found.extend(label(&entry.node)),
+                    "when" => {}
+                    _ => labels(&entry.node, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The first key of everything in a filter's table that could be a path.
+fn mention(node: &Node, words: &mut BTreeSet<String>) {
+    let first = |text: &str| text.split('.').next().unwrap_or_default().to_owned();
+    match &node.value {
+        Value::Text { text, .. } => {
+            words.insert(first(text));
+        }
+        Value::List(items) => items.iter().for_each(|item| mention(item, words)),
+        Value::Table(entries) => {
+            for entry in entries.iter().filter(|entry| entry.key != "when") {
+                words.insert(first(&entry.key));
+                mention(&entry.node, words);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A specifier of the time zone in a format of time, if there is one.
+fn time_zone(format: &str) -> Option<String> {
+    let mut rest = format;
+    while let Some(at) = rest.find('%') {
+        let after = &rest[at + 1..];
+        let end = after.find(|c: char| c.is_ascii_alphabetic() || c == '%')?;
+        if matches!(after.as_bytes()[end], b'Q' | b'Z' | b'z') {
+            return Some(rest[at..at + end + 2].to_owned());
+        }
+        rest = &after[end + 1..];
+    }
+    None
+}
+
+/// The names that mean a key of Weir's own, and which.
+fn aliases(settings: &Settings) -> HashMap<String, &'static str> {
+    let standard = if settings.ingest.standard_aliases { Aliases::default() } else { Aliases::none() };
+    let of_role = |role| match role {
+        Role::Timestamp | Role::Nanoseconds => "timestamp",
+        Role::Level(_) => "level",
+        Role::Source => "source",
+        Role::Message => "message",
+    };
+    let mut aliases: HashMap<_, _> = standard.iter().map(|(name, role)| (name.to_owned(), of_role(role))).collect();
+    aliases.extend(settings.ingest.aliases.iter().map(|(name, key)| {
+        let meaning = match key {
+            StandardKey::Timestamp => "timestamp",
+            StandardKey::Level => "level",
+            StandardKey::Source => "source",
+            StandardKey::Message => "message",
+        };
+        (name.clone(), meaning)
+    }));
+    aliases
+}

@@ -1,0 +1,109 @@
+//! What filters have against their options, at the places where these stand.
+//!
+//! A filter knows its options as JSON, and says of a mistake which option it is about: ``option `rules[1].when`: …``.
+
+use std::ops::Range;
+
+use super::super::document::{Entry, Node, Value};
+use super::super::problems::Problem;
+use super::super::settings::{FilterSettings, Settings};
+use super::super::{Ask, Refusal};
+use super::place::{has_unusable, hide_expanded};
+
+/// Asks every filter that nothing is wrong with so far.
+pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: Ask<'_>, problems: &mut Vec<Problem>) {
+    let nodes: Vec<&Node> = match root.entry("filter") {
+        Some(entry) => entry.node.items().iter().filter(|item| !item.is_unusable()).collect(),
+        None => Vec::new(),
+    };
+    let told = problems.len();
+    for (index, filter) in settings.filters.iter().enumerate() {
+        let node = nodes.get(index).copied();
+        if node.is_some_and(|node| has_unusable(node) || problems[..told].iter().any(|problem| is_in(problem, node))) {
+            continue;
+        }
+        match ask(settings, filter) {
+            None => {}
+            Some(Refusal::Filter(reason)) => {
+                let module = node.and_then(|node| node.entry("module"));
+                problems.push(at(module.map(|module| &module.node.span), reason));
+            }
+            Some(Refusal::Options(mistakes)) => {
+                problems.extend(mistakes.iter().map(|mistake| in_options(filter, node, mistake)));
+            }
+        }
+    }
+}
+
+fn at(span: Option<&Range<usize>>, message: String) -> Problem {
+    match span {
+        Some(span) => Problem::at(span.clone(), message),
+        None => Problem::of_file(message),
+    }
+}
+
+/// Whether something of a table was refused.
+fn is_in(problem: &Problem, node: &Node) -> bool {
+    problem.start().is_some_and(|start| node.span.contains(&start))
+        || match &node.value {
+            Value::List(items) => items.iter().any(|item| is_in(problem, item)),
+            Value::Table(entries) => entries.iter().any(|entry| {
+                problem.start().is_some_and(|start| entry.key_span.contains(&start)) || is_in(problem, &entry.node)
+            }),
+            _ => false,
+        }
+}
+
+fn in_options(filter: &FilterSettings, node: Option<&Node>, mistake: &str) -> Problem {
+    let options = node.and_then(|node| node.entry("options"));
+    let (text, meant) = match mistake.rsplit_once("; did you mean ") {
+        Some((text, meant)) => (text, Some(format!("did you mean {meant}"))),
+        None => (mistake, None),
+    };
+    let mut message = format!("filter `{}`: {text}", filter.name);
+    if let Some(options) = options {
+        hide_expanded(&options.node, &mut message);
+    }
+    let path = text.split_once('`').and_then(|(_, rest)| rest.split_once('`')).map_or("", |(path, _)| path);
+    let span = options.map(|options| {
+        let is_strange =
+            text.contains("unknown field") || text.contains("unknown option") || text.contains("no option");
+        match find(&options.node, path) {
+            Some(Found::Entry(entry)) if is_strange => &entry.key_span,
+            Some(Found::Entry(Entry { node, .. }) | Found::Item(node)) => &node.span,
+            // An option that is missing, or a mistake that names none.
+            None => &options.key_span,
+        }
+    });
+    let problem = at(span.or(node.map(|node| &node.span)), message);
+    match meant {
+        Some(meant) => problem.label(meant),
+        None => problem,
+    }
+}
+
+enum Found<'n> {
+    Entry(&'n Entry),
+    Item(&'n Node),
+}
+
+/// What stands at a path such as `tables[0].csv`; as far of it as there is.
+fn find<'n>(node: &'n Node, path: &str) -> Option<Found<'n>> {
+    let (found, inner, rest) = match &node.value {
+        Value::Table(entries) => {
+            // Keys may have dots in them: the longest one counts.
+            let fits = |entry: &&Entry| {
+                path.strip_prefix(&*entry.key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            };
+            let entry = entries.iter().filter(fits).max_by_key(|entry| entry.key.len())?;
+            (Found::Entry(entry), &entry.node, &path[entry.key.len()..])
+        }
+        Value::List(items) => {
+            let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
+            let item = items.get(index.parse::<usize>().ok()?)?;
+            (Found::Item(item), item, rest)
+        }
+        _ => return None,
+    };
+    find(inner, rest.strip_prefix('.').unwrap_or(rest)).or(Some(found))
+}

@@ -1,0 +1,114 @@
+//! What is right and can't have been meant.
+
+use super::good;
+
+const ROUTE: &str = "[[filter]]\nname = 'route'\nmodule = 'bundled:route'\n\
+    options = { rules = [{ when = { source = 'auth' }, routes = ['audit'] }] }\n";
+
+fn warnings(text: &str) -> Vec<String> {
+    let settings = good(text);
+    settings.warnings.iter().map(|line| line.strip_prefix("weir.toml:").unwrap_or(line).to_owned()).collect()
+}
+
+fn sink(options: &str) -> String {
+    format!("[sink.a]\ntype = 'file'\npath = 'a.jsonl'\n{options}\n")
+}
+
+#[test]
+fn a_route_that_no_filter_gives_is_a_warning_with_the_one_that_was_meant() {
+    let text = |routes: &str| format!("{ROUTE}{}", sink(routes));
+    assert_eq!(warnings(&text("routes = ['audit']")), [""; 0]);
+    assert_eq!(
+        warnings(&text("routes = ['audit', 'audti']")),
+        ["8:20: no rule gives records the route `audti`; did you mean `audit`?"]
+    );
+    let strange = warnings(&text("routes = ['billing']"));
+    assert_eq!(strange.len(), 1, "{strange:?}");
+    assert!(
+        strange[0].starts_with("8:11: no rule gives records the route `billing`; a `[[filter]]` with"),
+        "{strange:?}"
+    );
+    let without_filters = warnings(&format!("filter = []\n{}", sink("routes = ['audit']")));
+    assert_eq!(without_filters.len(), 1, "{without_filters:?}");
+}
+
+#[test]
+fn what_a_filter_of_the_operator_gives_is_not_known() {
+    let own = "[[filter]]\nname = 'tidy'\nmodule = 'tidy.wasm'\n";
+    assert_eq!(warnings(&format!("{own}{ROUTE}{}", sink("routes = ['billing']"))), [""; 0]);
+    assert_eq!(
+        warnings(&format!("{own}{ROUTE}{}", sink("routes = ['audti']"))),
+        ["11:11: no rule gives records the route `audti`, unless `tidy` does; did you mean `audit`?"]
+    );
+    assert_eq!(warnings(&format!("auto_load = true\n{}", sink("routes = ['billing']"))), [""; 0]);
+}
+
+#[test]
+fn a_label_that_is_nearly_one_that_a_sink_takes_is_a_warning_once() {
+    let two = ROUTE.replace("['audit']", "['audit', 'audti']");
+    assert_eq!(
+        warnings(&format!("{two}{}", sink("routes = ['audit']"))),
+        ["4:71: no sink takes the route `audti`; did you mean `audit`?"]
+    );
+}
+
+#[test]
+fn every_bundled_filter_that_gives_labels_is_known_for_it() {
+    for (module, options) in [
+        ("schema", "schema = {}, on_fail = 'route', route = 'x'"),
+        ("parse", "on_fail = 'tag', fail_route = 'x'"),
+        ("timeseries", "routes = ['x'], rules = []"),
+    ] {
+        let filter = format!("[[filter]]\nname = 'f'\nmodule = 'bundled:{module}'\noptions = {{ {options} }}\n");
+        assert_eq!(warnings(&format!("{filter}{}", sink("routes = ['x']"))), [""; 0], "{module}");
+    }
+}
+
+#[test]
+fn a_template_with_a_key_that_no_record_has_is_a_warning() {
+    let path = |path: &str| warnings(&format!("[sink.a]\ntype = 'file'\npath = '{path}'\n"));
+    for right in ["{source}/{level}.jsonl", "{session}/{context.tenant}.jsonl", "%Y/{week_start}.jsonl", "%H-%M.jsonl"]
+    {
+        assert_eq!(path(right), [""; 0], "{right}");
+    }
+    assert_eq!(
+        path("logs/{sorce}.jsonl"),
+        ["3:8: `sorce` is no key that records have unless a sender gives it; did you mean `source`?"]
+    );
+    assert_eq!(path("{service}.jsonl"), ["3:8: what a sender calls `service` is `source` in a record; write `source`"]);
+    assert_eq!(path("{contxt.tenant}.jsonl")[0].rsplit_once("; ").unwrap().1, "did you mean `context.tenant`?");
+    let zone = path("%Y-%Q.jsonl");
+    assert!(zone.len() == 1 && zone[0].starts_with("3:8: `%Q` is the time zone, which never changes"), "{zone:?}");
+
+    let unsure = good("[sink.a]\ntype = 'file'\npath = '{nosuch}.jsonl'\n");
+    assert_eq!(unsure.warnings, [""; 0], "a sender may give it: not said at each start");
+    assert_eq!(
+        unsure.notes,
+        [
+            "weir.toml:3:8: nothing here gives records the key `nosuch`; where no sender gives it, `_` stands in its place"
+        ]
+    );
+    let given = "[[filter]]\nname = 'e'\nmodule = 'bundled:enrich'\noptions = { fields = { nosuch = 1 } }\n";
+    assert_eq!(good(format!("{given}[sink.a]\ntype = 'file'\npath = '{{nosuch}}.jsonl'\n")).notes, [""; 0]);
+}
+
+#[test]
+fn a_text_template_is_looked_at_too_and_its_times() {
+    let template = |template: &str| warnings(&sink(&format!("format = 'text'\ntemplate = '{template}'")));
+    assert_eq!(template("{timestamp:%H:%M} {level:8} {source} {{x}} {message} {fields}"), [""; 0]);
+    assert_eq!(template("{timestamp:%H %Z} {mesage:5}").len(), 2);
+}
+
+#[test]
+fn a_condition_on_a_key_that_no_record_has_is_a_warning() {
+    let rules = |when: &str| {
+        warnings(&format!("[[filter]]\nname = 'r'\nmodule = 'bundled:route'\noptions.rules = [{{ when = {when} }}]"))
+    };
+    assert_eq!(rules("{ source = 'a', tenant = 5, 'context.user' = 'x', not = { message = 'y' } }"), [""; 0]);
+    assert_eq!(rules("{ any = [{ sorce = 'a' }, { severity = 'ERROR' }] }").len(), 2);
+}
+
+#[test]
+fn nothing_from_the_environment_is_quoted() {
+    assert_eq!(warnings(&format!("filter = []\n{}", sink("routes = ['${WORD}']"))), [""; 0]);
+}

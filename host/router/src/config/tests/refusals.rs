@@ -1,0 +1,80 @@
+//! What filters have against their options, at its place in the file.
+
+use std::path::Path;
+
+use super::{in_short, variables};
+use crate::config::{FilterSettings, Problems, Refusal, load_bytes};
+
+/// Loads a text with filters that refuse what they are given.
+fn refused(text: &str, refuse: impl Fn(&FilterSettings) -> Option<Refusal>) -> Problems {
+    load_bytes("weir.toml", Path::new(""), text.as_bytes(), &variables, &mut |_, filter| refuse(filter)).unwrap_err()
+}
+
+fn mistakes(all: &[&str]) -> Option<Refusal> {
+    Some(Refusal::Options(all.iter().map(|text| (*text).to_owned()).collect()))
+}
+
+const TEXT: &str = r#"lisen = "x"
+[[filter]]
+name = "f"
+module = "bundled:route"
+
+[filter.options]
+kyes = ["a"]
+rates = { "a.b" = 2, c = "x" }
+
+[[filter.options.rules]]
+when = { source = "auth" }
+[[filter.options.rules]]
+when = { level = "LOUD" }
+"#;
+
+#[test]
+fn each_mistake_is_shown_at_the_option_that_it_names_beside_all_others() {
+    let problems = refused(TEXT, |_| {
+        mistakes(&[
+            "unknown field `kyes`, expected one of `keys`, `rates`; did you mean `keys`?",
+            "option `rates.a.b`: 2; a rate is 0 to 1",
+            "option `rules[1].when.level`: it must be TRACE, DEBUG, …",
+            "option `rules[0].routes` is missing",
+            "option `hash_key` is missing",
+            "they are all wrong",
+        ])
+    });
+    assert_eq!(
+        in_short(&problems),
+        [
+            "1:1 unknown key `lisen` at the top level",
+            "6:9 filter `f`: option `hash_key` is missing",
+            "6:9 filter `f`: they are all wrong",
+            "7:1 filter `f`: unknown field `kyes`, expected one of `keys`, `rates`",
+            "8:19 filter `f`: option `rates.a.b`: 2; a rate is 0 to 1",
+            "10:1 filter `f`: option `rules[0].routes` is missing",
+            "13:18 filter `f`: option `rules[1].when.level`: it must be TRACE, DEBUG, …",
+        ]
+    );
+    let report = problems.to_string();
+    assert!(report.contains("7 | kyes = [\"a\"]\n  | ^^^^ did you mean `keys`?"), "{report}");
+}
+
+#[test]
+fn a_filter_that_cannot_be_loaded_is_shown_at_its_module_and_one_without_a_table_at_the_file() {
+    let refuse = |_: &FilterSettings| Some(Refusal::Filter("no such file".into()));
+    assert_eq!(in_short(&refused(TEXT.trim_start_matches("lisen = \"x\""), refuse)), ["4:10 no such file"]);
+    assert_eq!(in_short(&refused("", refuse)), ["no such file"]);
+}
+
+#[test]
+fn a_filter_whose_table_is_wrong_is_not_asked() {
+    for wrong in ["module = 'bundled:redct'", "module = 'bundled:redact'\noptions = { a = '${MISSING}' }"] {
+        let problems = refused(&format!("[[filter]]\nname = 'f'\n{wrong}"), |_| mistakes(&["asked"]));
+        assert_eq!(in_short(&problems).len(), 1, "{problems}");
+    }
+}
+
+#[test]
+fn what_the_environment_gave_an_option_is_not_printed() {
+    let text = "[[filter]]\nname = 'f'\nmodule = 'bundled:redact'\noptions = { patterns = ['${WORD}('] }";
+    let problems = refused(text, |_| mistakes(&["option `patterns[0]`: `s3cret(` is no pattern"]));
+    assert_eq!(in_short(&problems), ["4:25 filter `f`: option `patterns[0]`: `…` is no pattern"]);
+}

@@ -1,0 +1,70 @@
+//! Whether what the configuration wants written can be written: asked once at the start and by `weir validate`, since a
+//! sink that can't open its file only tries again and again.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use crate::config::{Settings, SinkSettings};
+
+/// A line for each path that nobody can write with the rights that this process has.
+pub fn unwritable(settings: &Settings) -> Vec<String> {
+    let of_sinks = settings.sinks.iter().filter_map(|sink| {
+        let folder = folder_of(sink, settings)?;
+        let why = objection(&folder)?;
+        Some(format!("sink `{}` can't write into {}: {why}", sink.name, folder.display()))
+    });
+    let data =
+        objection(&settings.data).map(|why| format!("`data` {} can't be written: {why}", settings.data.display()));
+    data.into_iter().chain(of_sinks).collect()
+}
+
+/// The folder in which a sink begins: of its path what comes before any value of a record and any time.
+fn folder_of(sink: &SinkSettings, settings: &Settings) -> Option<PathBuf> {
+    if !matches!(sink.kind.as_str(), "file" | "sqlite") {
+        return None;
+    }
+    let path = sink.options.get("path")?.as_str()?;
+    let fixed = &path[..path.find(['{', '%']).unwrap_or(path.len())];
+    let folder = fixed.rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder });
+    Some(settings.folder.join(folder))
+}
+
+/// What keeps a folder from being written into, or from being made.
+fn objection(folder: &Path) -> Option<String> {
+    let absolute = std::path::absolute(folder).ok()?;
+    for ancestor in absolute.ancestors() {
+        match ancestor.metadata() {
+            Ok(about) if !about.is_dir() => return Some(format!("{} is not a folder", ancestor.display())),
+            Ok(_) => {
+                let denied = access(ancestor, Access::WRITE_OK | Access::EXEC_OK).err()?;
+                let missing = if ancestor == absolute { "" } else { ", and what is below is not there" };
+                return Some(format!("{}: {denied}{missing}", ancestor.display()));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // A part of the path is a file, or may not be entered.
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {}
+            Err(error) => return Some(format!("{}: {error}", ancestor.display())),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_can_be_made_is_right_and_one_below_a_file_is_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(objection(temp.path()), None);
+        assert_eq!(objection(&temp.path().join("not/there/yet")), None);
+        for folder in [file.clone(), file.join("below")] {
+            let why = objection(&folder).unwrap();
+            assert!(why.ends_with("file is not a folder"), "{why}");
+        }
+    }
+}
