@@ -10,15 +10,16 @@
 
 use crate::cursor;
 use crate::error::AppendError;
-use crate::failure::is_full;
+use crate::failure::{is_full, is_out_of_descriptors};
 use crate::format::{SEGMENT_HEADER_BYTES, SEGMENT_UNSYNCED, SegmentHeader, segment_name};
 use crate::group::{Group, Prepared, Queued, Stamp};
 use crate::ledger::Ledger;
 use crate::limits::{MAX_GROUP_BYTES, MAX_UNSYNCED_BYTES};
 use crate::options::SyncMode;
 use crate::recovery::{Recovered, Tail};
-use crate::salvage::{create_segment, new_mark, now_ns};
+use crate::salvage::{new_mark, now_ns};
 use crate::segment::Segment;
+use crate::spare::Spare;
 use crate::state::{RecentEntry, Shared};
 use crate::storage::StoredFile;
 use crate::writer::{Done, Pending};
@@ -40,8 +41,9 @@ pub(crate) struct Active {
 pub(crate) struct Appender {
     pub(crate) shared: Arc<Shared>,
     pub(crate) active: Option<Active>,
-    /// A segment whose creation failed for lack of space.
+    /// A segment whose creation failed for lack of space or of file descriptors.
     half_made: Option<u64>,
+    spare: Spare,
     group: Group,
     /// Written but not visible yet, because `sync = "100ms"` has not come round.
     unsynced: Vec<(RecentEntry, Ledger, u64)>,
@@ -66,6 +68,7 @@ impl Appender {
             active: None,
             wanted_bytes: 0,
             half_made: None,
+            spare: Spare::default(),
             group: Group::default(),
             unsynced: Vec::new(),
             unsynced_bytes: 0,
@@ -90,6 +93,7 @@ impl Appender {
                 });
             }
         }
+        appender.spare.prepare(&*appender.shared.storage);
         Ok(appender)
     }
 
@@ -236,19 +240,20 @@ impl Appender {
                 return Err(self.poison(format!("can't remove `{half_made}`: {error}")));
             }
         }
-        let file = match create_segment(storage, &name, &header) {
+        let file = match self.spare.become_segment(storage, &name, &header) {
             Ok(file) => file,
-            Err(error) if is_full(&error) => {
+            Err(error) if is_full(&error) || is_out_of_descriptors(&error) => {
                 // What there is of it is empty. The next attempt replaces it: no frame goes into the segment
                 // before, or this name would stay behind in the middle.
                 self.active = None;
                 self.half_made = Some(header.first);
-                let reason = format!("can't create `{name}`: {error}; free disk space");
-                return Err(AppendError::Full(reason));
+                let way_out = if is_full(&error) { "free disk space" } else { "raise the limit of open files" };
+                return Err(AppendError::Full(format!("can't create `{name}`: {error}; {way_out}")));
             }
             Err(error) => return Err(self.poison(format!("can't create `{name}`: {error}"))),
         };
         self.half_made = None;
+        self.spare.prepare(storage);
         let mut state = self.shared.state();
         // An empty segment of the same name was replaced.
         if state.segments.back().is_some_and(|segment| segment.first == header.first) {

@@ -7,7 +7,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Name of the file whose lock keeps a second process out. It is never removed: removing it would let a third
 /// process lock a new file of the same name.
@@ -17,12 +17,14 @@ const LOCK_FILE: &str = "lock";
 #[derive(Debug, Clone)]
 pub struct Disk {
     folder: PathBuf,
+    /// The folder itself, open since it was locked: syncing it takes no further file descriptor.
+    open: Arc<Mutex<Option<File>>>,
 }
 
 impl Disk {
     /// The folder is created when the journal is opened, not here.
     pub fn new(folder: impl Into<PathBuf>) -> Disk {
-        Disk { folder: folder.into() }
+        Disk { folder: folder.into(), open: Arc::default() }
     }
 
     /// Where it is.
@@ -53,7 +55,10 @@ impl Storage for Disk {
         options.create(true).truncate(false).write(true).mode(0o600);
         let file = options.open(self.path(LOCK_FILE))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(FileLock { _file: file }))),
+            Ok(()) => {
+                *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(File::open(&self.folder)?);
+                Ok(Some(Box::new(FileLock { _file: file })))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -105,7 +110,10 @@ impl Storage for Disk {
     }
 
     fn sync_folder(&self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        match &*self.open.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(folder) => folder.sync_all(),
+            None => File::open(&self.folder)?.sync_all(),
+        }
     }
 }
 

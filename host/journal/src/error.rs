@@ -58,7 +58,7 @@ impl OpenError {
 /// Why a payload was not taken, or is not known to be durable.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum AppendError {
-    /// The disk budget, or the disk, is used up.
+    /// The disk budget, the disk, or the file descriptors for a next segment are used up.
     #[error("journal is full: {0}")]
     Full(String),
     /// More waits for the disk than the bounds allow.

@@ -19,7 +19,8 @@
 //! - **Damage is never skipped silently**: a changed byte is noticed when opening and when reading, and reported with
 //!   the file, the place, and the sequences concerned. `OnDamage::SetAside` goes on with everything that is whole;
 //!   damaged files are renamed, never removed.
-//! - **A full disk or budget is temporary**: appends fail with `Full`, and succeed again when there is room.
+//! - **A full disk or budget is temporary**, and so is a lack of file descriptors: appends fail with `Full`, and succeed
+//!   again when there is room.
 //!
 //! # Files
 //! | file | purpose |
@@ -28,6 +29,7 @@
 //! | `writer` | the queue of appends and the one thread behind it |
 //! | `appender` | groups to disk: write, fsync, answer, begin segments, stop on failure |
 //! | `failure` | what a failed write or fsync does |
+//! | `spare` | the next segment's file, opened ahead |
 //! | `group` | the bytes of one write, with as little copying as possible |
 //! | `retention` | which segments may go, and what happens when the budget is used up |
 //! | `reader`, `read` | a reader's position; frames out of segment files |
@@ -68,6 +70,7 @@ mod salvage;
 mod scan;
 mod segment;
 pub mod simulated;
+mod spare;
 mod state;
 mod stats;
 pub mod storage;

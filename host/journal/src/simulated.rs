@@ -46,6 +46,7 @@ struct Platter {
     down: bool,
     locked: bool,
     capacity_bytes: Option<u64>,
+    no_descriptors: bool,
 }
 
 /// The disk; clones are the same disk.
@@ -82,6 +83,11 @@ impl Simulated {
     /// Bounds the bytes of all files together; writes beyond it fail with `StorageFull`.
     pub fn set_capacity(&self, capacity_bytes: Option<u64>) {
         lock(&self.platter).capacity_bytes = capacity_bytes;
+    }
+
+    /// While it is set no further file can be opened (EMFILE).
+    pub fn set_out_of_descriptors(&self, out: bool) {
+        lock(&self.platter).no_descriptors = out;
     }
 
     /// Changes one byte, as a failing disk would.
@@ -169,6 +175,11 @@ impl Platter {
         if self.down { Err(io::Error::other("the power is off")) } else { Ok(()) }
     }
 
+    fn check_descriptors(&self) -> io::Result<()> {
+        // EMFILE.
+        if self.no_descriptors { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) }
+    }
+
     /// Counts an operation; the fault that hits it, if any.
     fn operation(&mut self) -> io::Result<Option<Fault>> {
         self.check_up()?;
@@ -254,6 +265,7 @@ impl Storage for Simulated {
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let mut platter = lock(&self.platter);
         platter.whole_operation()?;
+        platter.check_descriptors()?;
         let id = match platter.id(name) {
             Ok(id) => id,
             Err(_) => {
@@ -269,6 +281,7 @@ impl Storage for Simulated {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let platter = lock(&self.platter);
         platter.check_up()?;
+        platter.check_descriptors()?;
         let id = platter.id(name)?;
         Ok(Arc::new(SimulatedFile { platter: Arc::clone(&self.platter), id }))
     }

@@ -34,6 +34,13 @@ pub const LOOK: Duration = Duration::from_millis(500);
 /// journal and is delivered after the next start.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
+/// File descriptors kept from connections for the journal, the quarantine, the log, the watched folders, the runtime, and
+/// connections that are just being turned away.
+pub const DESCRIPTORS: usize = 64;
+
+/// The same for each sink: a file sink holds 64 files when its options don't say, and opens others beside them.
+pub const DESCRIPTORS_PER_SINK: usize = 96;
+
 /// Size of a quarantine file before the next one is begun, in bytes. Age and size bounds work by
 /// whole files, so this is also their grain.
 pub const QUARANTINE_FILE_BYTES: u64 = 8 * 1024 * 1024;

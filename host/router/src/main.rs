@@ -10,6 +10,7 @@
 //! | `pipeline.rs` | deliveries through the filters into the journal, and the answers back |
 //! | `filter_test/` | `weir filter test`: cases, samples, fuzzing, times, versions |
 //! | `filters.rs` | which filters run: loading, swapping, the filters folder |
+//! | `descriptors.rs` | the limit of open files, and what of it connections may take |
 //! | `versions.rs` | the versions of each filter that ran, to go back to |
 //! | `canary.rs` | a new version on trial in the shadow of the running one |
 //! | `parts.rs` | what the configuration means to each part |
@@ -35,6 +36,7 @@ mod client;
 mod commands;
 mod condition;
 mod config;
+mod descriptors;
 mod filter_build;
 mod filter_test;
 mod filters;

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::RunArgs;
 use crate::config::{self, Overrides, Settings};
+use crate::descriptors;
 use crate::logging;
 use crate::reload::{self, Changed, Reload, Watch};
 use crate::wiring::{Router, Stopped};
@@ -24,6 +25,7 @@ const SECONDS: &[f64] = &[
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args)?;
     logging::start(&settings.log);
+    descriptors::raise_limit();
     settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir-network").build()?;
     let code = runtime.block_on(serve(args, settings))?;

@@ -53,7 +53,7 @@ pub(super) struct Http {
     pub max_decompressed: Size,
     /// Most bytes of all requests together that are not answered yet; over it, senders get a 503.
     pub max_in_flight: Size,
-    /// Most connections at a time.
+    /// Most connections at a time; fewer when the limit of open files leaves less, which the log says.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u64,
     /// How long a client may take to send the head of a request.
