@@ -8,7 +8,7 @@
 //! - after a failed write whose remains can't be cut off, or a failed fsync, nothing is ever written again: what the
 //!   disk holds is not known any more, and a second fsync would report success for pages the kernel has given up.
 
-use crate::cursor;
+use crate::cursor::{self, Saved};
 use crate::error::AppendError;
 use crate::failure::{is_full, is_out_of_descriptors};
 use crate::format::{SEGMENT_HEADER_BYTES, SEGMENT_UNSYNCED, SegmentHeader, segment_name};
@@ -30,6 +30,7 @@ use std::time::Instant;
 /// The segment that is written to.
 pub(crate) struct Active {
     pub(crate) file: Arc<dyn StoredFile>,
+    pub(crate) name: String,
     mark: u32,
     /// Its length with everything written, visible or not.
     pub(crate) size_bytes: u64,
@@ -54,6 +55,8 @@ pub(crate) struct Appender {
     /// The last frame written, and the last known to be durable.
     last: u64,
     durable: u64,
+    /// What was last stored as durable.
+    marked: u64,
     /// Size of all segments.
     pub(crate) size_bytes: u64,
     /// Bytes of the budget that something waits for: what is only kept goes for them.
@@ -76,6 +79,7 @@ impl Appender {
             records: recovered.segments.last().map_or(0, |segment| segment.records_after),
             last,
             durable: last,
+            marked: 0,
             size_bytes: recovered.segments.iter().map(|segment| segment.size_bytes).sum(),
             shared,
         };
@@ -87,6 +91,7 @@ impl Appender {
             if goes_on && !header.has_gaps() && header.is_unsynced() == sync_off {
                 appender.active = Some(Active {
                     file: Arc::clone(file),
+                    name: segment.name.clone(),
                     mark: header.mark,
                     size_bytes: segment.size_bytes,
                     durable_bytes: segment.size_bytes,
@@ -264,7 +269,7 @@ impl Appender {
         state.segments.push_back(Segment::empty(&header));
         drop(state);
         let size_bytes = SEGMENT_HEADER_BYTES as u64;
-        self.active = Some(Active { file, mark: header.mark, size_bytes, durable_bytes: size_bytes });
+        self.active = Some(Active { file, name, mark: header.mark, size_bytes, durable_bytes: size_bytes });
         Ok(header.mark)
     }
 
@@ -278,7 +283,7 @@ impl Appender {
             None => Err(io::Error::other("no segment is open")),
         };
         let result = match written {
-            Ok(()) => self.written(),
+            Ok(()) => self.written().and_then(|()| self.keep_in_place()),
             Err(error) => Err(self.write_failed(&error)),
         };
         let (bytes, records) = (self.group.size_bytes, self.group.records);
@@ -379,6 +384,17 @@ impl Appender {
         }
     }
 
+    /// The segment that was written to is durable under its name and gets no further frame.
+    pub(crate) fn end_segment(&mut self) {
+        self.active = None;
+        self.durable = self.last;
+    }
+
+    /// True while more is durable than is stored as such.
+    pub(crate) fn is_mark_behind(&self) -> bool {
+        self.durable > self.marked
+    }
+
     /// A reader holds a position beyond the end (its sink outlived the journal's folder): the numbering goes on
     /// after it, or that sink would take new frames for ones it has.
     fn follow_jump(&mut self) {
@@ -396,7 +412,12 @@ impl Appender {
             let state = self.shared.state();
             state.cursors.iter().map(|(name, cursor)| (name.clone(), cursor.stored())).collect()
         };
-        match cursor::save(&*self.shared.storage, &cursors) {
+        // Numbers that were written and are not durable may be given out again; those that were jumped over may not.
+        let has_jumped = self.next > self.last + 1;
+        let next = if has_jumped { self.next } else { self.durable + 1 };
+        let saved = Saved { cursors, durable: self.durable, next };
+        self.marked = saved.durable;
+        match cursor::save(&*self.shared.storage, &saved) {
             Ok(()) => {}
             Err(error) if is_full(&error) => {
                 // Without this a full disk could never be freed. The price, should a crash follow now: readers
@@ -409,7 +430,7 @@ impl Appender {
                 return;
             }
         }
-        let slowest = cursors.values().map(|stored| stored.committed).min();
+        let slowest = saved.cursors.values().map(|stored| stored.committed).min();
         self.let_go(slowest.unwrap_or(0));
         self.shared.meters.readers(&self.shared.state());
     }
@@ -417,7 +438,7 @@ impl Appender {
     /// Everything that was taken is durable and visible, and the cursors are saved.
     pub(crate) fn close(&mut self) {
         self.sync();
-        if self.poisoned().is_none() {
+        if self.poisoned().is_none() && self.keep_in_place().is_ok() {
             self.save_cursors();
         }
     }

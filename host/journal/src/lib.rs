@@ -17,7 +17,7 @@
 //! - **What is held is kept** until it is released, and a release is durable together with the batch of the same
 //!   append: after a crash there are both or neither.
 //! - **Damage is never skipped silently**: a changed byte is noticed when opening and when reading, and reported with
-//!   the file, the place, and the sequences concerned. `OnDamage::SetAside` goes on with everything that is whole;
+//!   the file, the place, and the sequences concerned; so is an end that is missing. `OnDamage::SetAside` goes on with everything that is whole;
 //!   damaged files are renamed, never removed.
 //! - **A full disk or budget is temporary**, and so is a lack of file descriptors: appends fail with `Full`, and succeed
 //!   again when there is room.
@@ -39,7 +39,8 @@
 //! | `format`, `frame` | the bytes on disk, byte by byte |
 //! | `ledger` | records that a filter holds back: held and released together with a batch |
 //! | `reserve` | room that is promised before it is known what will be appended |
-//! | `cursor` | the file with all readers' positions |
+//! | `cursor` | the file with all readers' positions, and how far the journal had come |
+//! | `in_place` | notices that the segment that is written to was removed, and writes it again |
 //! | [`inspect`] | looking at a folder, also one in use or damaged |
 //! | [`storage`], [`disk`], [`simulated`], `tear` | what is needed of a disk; the real one; one that fails on request, and what a power cut leaves |
 //! | [`limits`] | every bound, with unit and reason |
@@ -55,6 +56,7 @@ mod failure;
 mod format;
 mod frame;
 mod group;
+mod in_place;
 pub mod inspect;
 mod journal;
 mod ledger;
@@ -85,6 +87,6 @@ pub use journal::Journal;
 pub use ledger::{Hold, Ledger};
 pub use options::{OnDamage, Options, SyncMode, WhenFull};
 pub use reader::{Entry, Reader};
-pub use report::{Damage, Recovery, SetAside, TornTail};
+pub use report::{Damage, Lost, Recovery, SetAside, TornTail};
 pub use reserve::Reservation;
 pub use stats::{ReaderStatus, Stats, describe_metrics};

@@ -286,6 +286,10 @@ impl Storage for Simulated {
         Ok(Arc::new(SimulatedFile { platter: Arc::clone(&self.platter), id }))
     }
 
+    fn exists(&self, name: &str) -> bool {
+        lock(&self.platter).names.contains_key(name)
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut platter = lock(&self.platter);
         platter.whole_operation()?;
@@ -321,6 +325,12 @@ impl StoredFile for SimulatedFile {
         let mut platter = lock(&self.platter);
         platter.check_up()?;
         Ok(platter.content(self.id).now.len() as u64)
+    }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        let platter = lock(&self.platter);
+        platter.check_up()?;
+        Ok(platter.names.values().any(|id| *id == self.id))
     }
 
     fn append(&self, parts: &mut [IoSlice<'_>]) -> io::Result<()> {
