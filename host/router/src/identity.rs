@@ -1,11 +1,11 @@
 //! The journal's name in the whole world: with it a record's position is an id that no other journal uses, not even one
 //! that begins anew in the same folder. It lies in the journal's folder, and goes when that goes.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
+
+use crate::durable;
 
 const FILE: &str = "id";
 const BYTES: usize = 12;
@@ -23,15 +23,7 @@ pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
     let mut random = [0; BYTES];
     getrandom::fill(&mut random).context("the system gives no random numbers")?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let new = folder.join("id.new");
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&new)?;
-        file.write_all(name.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, &path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().with_context(failed)?;
+    durable::replace(&path, name.as_bytes()).with_context(failed)?;
     Ok(name)
 }
 

@@ -66,6 +66,16 @@ pub const JOURNAL_END: Duration = Duration::from_secs(30);
 /// whole files, so this is also their grain.
 pub const QUARANTINE_FILE_BYTES: u64 = 8 * 1024 * 1024;
 
+/// A quarantine file takes at most this part of `max_size`: the origin that takes most gives way in small steps.
+pub const QUARANTINE_FILES_IN_BUDGET: u64 = 32;
+
+/// Origins (filter or sink, and source) with files of their own; the ones beyond share theirs. Each has a file that is
+/// not full.
+pub const QUARANTINE_ORIGINS: usize = 64;
+
+/// Quarantine files open for writing, each a file descriptor.
+pub const QUARANTINE_OPEN_FILES: usize = 8;
+
 /// Largest module that is read from the filters folder, in bytes: a Python filter is 18 MB.
 pub const MODULE_BYTES: u64 = 128 * 1024 * 1024;
 

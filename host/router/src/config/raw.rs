@@ -287,7 +287,7 @@ pub(super) struct Quarantine {
     /// How much is kept: the whole `record` with the reason (it can be replayed), the `reason` alone, or
     /// `nothing`. No filter has cleaned these records.
     pub keep: Keep,
-    /// Most disk space; the oldest goes first.
+    /// Most disk space. Beyond it the oldest goes first of the filter or sink and source that takes most, so that one sender does not push out what others have there.
     pub max_size: Size,
     /// Longest time that anything is kept.
     pub max_age: Span,
