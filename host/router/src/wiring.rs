@@ -22,7 +22,7 @@ use weir_engine::{Engine, EngineOptions};
 use weir_ingest::{IngestError, Requests};
 use weir_journal::disk::create_folder;
 use weir_journal::{Disk, Journal};
-use weir_sinks::{BuildContext, Exposition};
+use weir_sinks::{BuildContext, Exposition, Owners};
 
 use crate::chains::Chains;
 use crate::config::Settings;
@@ -136,6 +136,7 @@ async fn open_outlets(
         no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         stdout: None,
         exposition,
+        owners: Owners::default(),
     };
     let mut outlets = Outlets::new(journal.clone(), quarantine.clone(), context);
     outlets.apply(&settings.sinks).await?;
