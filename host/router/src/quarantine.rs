@@ -136,8 +136,9 @@ impl Quarantine {
     fn sync_files(&self, state: &mut State) -> Result<(), QuarantineError> {
         while let Some((origin, bytes)) = state.adrift.pop_first() {
             if let Err(error) = self.write(state, origin, &bytes) {
-                // Before what may have come to them meanwhile.
-                state.adrift.entry(origin).or_default().splice(0..0, bytes);
+                // Others of this origin may have come to them meanwhile.
+                let later = state.adrift.insert(origin, bytes).unwrap_or_default();
+                state.adrift.entry(origin).or_default().extend(later);
                 return Err(error);
             }
         }
@@ -194,17 +195,15 @@ impl Quarantine {
         }
         let file_bytes =
             limits::QUARANTINE_FILE_BYTES.min(state.options.max_size_bytes / limits::QUARANTINE_FILES_IN_BUDGET);
-        if let Some(at) = state.open.iter().position(|open| open.origin == origin) {
+        let place = |state: &State, origin| state.open.iter().position(|open| open.origin == origin);
+        let origin = if place(state, origin).is_some() { origin } else { self.within_bounds(origin)? };
+        if let Some(at) = place(state, origin) {
             if state.open[at].size_bytes < file_bytes {
                 return Ok(at);
             }
             self.close(state, at)?;
         }
         self.tidy(state, more_bytes)?;
-        let origin = self.within_bounds(origin)?;
-        if let Some(at) = state.open.iter().position(|open| open.origin == origin) {
-            return Ok(at);
-        }
         if state.open.len() >= limits::QUARANTINE_OPEN_FILES {
             self.close(state, 0)?;
         }

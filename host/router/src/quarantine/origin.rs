@@ -53,7 +53,7 @@ pub fn shares(files: &[QuarantineFile]) -> BTreeMap<Origin, u64> {
 }
 
 /// The files that go so that `more_bytes` have room within `max_bytes`: the oldest of the origin that takes most, again
-/// and again. None goes for an entry that is larger than the origin's whole share.
+/// and again. Nobody gives way to an entry that is larger than all they have.
 pub fn to_remove(mut files: Vec<QuarantineFile>, more_bytes: u64, max_bytes: u64) -> Vec<QuarantineFile> {
     let mut removed = Vec::new();
     let mut total: u64 = files.iter().map(|file| file.size_bytes).sum();
