@@ -1,5 +1,7 @@
-//! Disks that are full or have lied: a clear error, and nothing acknowledged is lost.
+//! Disks that are full or have lied, and a lack of file descriptors: a clear error, and nothing acknowledged is lost.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::Command;
 
 use super::clients::{Answer, curl, post};
@@ -158,4 +160,143 @@ fn two_routers_cannot_share_a_data_folder() {
     assert_eq!(second.status.code(), Some(1));
     assert!(said.contains("in use by another process"), "{said}");
     assert_eq!(post(&router, r#"{"message":"still here"}"#).status, 200);
+}
+
+/// A router in a process that may open so many files.
+fn start_with_files(home: &Home, soft: u32, hard: u32) -> Router {
+    let mut command = Command::new("sh");
+    command
+        .current_dir(home.path(""))
+        .args(["-c", &format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"")])
+        .arg(weir().get_program())
+        .args(["run", "--listen", "127.0.0.1:0", "--config", "weir.toml"]);
+    Router::start(command)
+}
+
+/// Posts on a connection that is open already, and stays so; the status.
+fn post_on(connection: &mut BufReader<TcpStream>, body: &str) -> u16 {
+    let head = format!("POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+    connection.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let (mut status, mut length) = (0, 0);
+    loop {
+        let mut line = String::new();
+        connection.read_line(&mut line).unwrap();
+        let line = line.trim().to_lowercase();
+        if let Some(rest) = line.strip_prefix("http/1.1 ") {
+            status = rest[..3].parse().unwrap();
+        }
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let mut answer = vec![0; length];
+    connection.read_exact(&mut answer).unwrap();
+    status
+}
+
+#[test]
+fn connections_that_use_up_the_file_descriptors_leave_the_journal_what_it_needs() {
+    let home = Home::with(BLOCKED);
+    block(&home);
+    let mut router = start_with_files(&home, 256, 256);
+    router.wait_for_line("raise its limit");
+    let address = router.url.trim_start_matches("http://").to_string();
+    let mut connection = BufReader::new(TcpStream::connect(&address).unwrap());
+    assert_eq!(post_on(&mut connection, &body(0)), 200);
+    let idle: Vec<_> = (0..400).filter_map(|_| TcpStream::connect(&address).ok()).collect();
+    assert_eq!(idle.len(), 400);
+    // Several segments, each of which is a file.
+    for number in 1..40 {
+        assert_eq!(post_on(&mut connection, &body(number)), 200, "{}", router.said());
+    }
+    drop(idle);
+    unblock(&home);
+    eventually("everything acknowledged arrives", || lines(&home) == 80);
+}
+
+#[test]
+fn the_limit_of_open_files_is_raised_as_far_as_it_may_be() {
+    let home = Home::with(BLOCKED);
+    block(&home);
+    let router = start_with_files(&home, 256, 1024);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", router.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some("1024"), "{line}");
+}
+
+/// The segments of the journal, the newest last.
+fn segments(home: &Home) -> Vec<std::path::PathBuf> {
+    let found = std::fs::read_dir(home.path("small/data/journal")).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = found.filter(|path| path.extension().is_some_and(|ending| ending == "seg")).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_journal_whose_newest_segment_was_removed_is_refused_until_it_is_salvaged() {
+    let home = Home::with(BLOCKED);
+    block(&home);
+    let router = home.start();
+    for number in 0..20 {
+        assert_eq!(post(&router, &body(number)).status, 200);
+    }
+    router.stop();
+    std::fs::remove_file(segments(&home).last().unwrap()).unwrap();
+    let refused = weir()
+        .current_dir(home.path(""))
+        .args(["run", "--config", "weir.toml", "--listen", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("everything up to frame 20 was acknowledged") && said.contains("journal salvage"), "{said}");
+    super::clients::run(weir().current_dir(home.path("")).args(["journal", "salvage", "--config", "weir.toml"]));
+    unblock(&home);
+    let router = home.start();
+    assert_eq!(post(&router, &body(20)).status, 200);
+    let (status, said) = router.stop();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(lines(&home) > 20, "what is left and what is new arrives");
+}
+
+#[test]
+fn a_segment_that_is_removed_under_a_running_router_loses_nothing() {
+    let home = Home::with(BLOCKED);
+    block(&home);
+    let router = home.start();
+    assert_eq!(post(&router, &body(0)).status, 200);
+    std::fs::remove_file(segments(&home).last().unwrap()).unwrap();
+    for number in 1..4 {
+        assert_eq!(post(&router, &body(number)).status, 200);
+    }
+    let said = router.said();
+    assert!(said.contains("was removed or replaced"), "{said}");
+    router.kill();
+    unblock(&home);
+    let router = home.start();
+    eventually("everything acknowledged arrives", || lines(&home) == 8);
+    drop(router);
+}
+
+#[test]
+fn on_a_first_start_the_folders_above_the_data_are_durable_before_anything_is_acknowledged() {
+    let home = Home::with(&BLOCKED.replace("small/data", "new/deeper/data"));
+    block(&home);
+    let mut command = Command::new("strace");
+    command.current_dir(home.path("")).args(["-f", "-y", "-qq", "-e", "trace=fsync,fdatasync", "-o", "trace"]);
+    command.arg(weir().get_program()).args(["run", "--listen", "127.0.0.1:0", "--config", "weir.toml"]);
+    let mut router = Router::start(command);
+    let trace = std::fs::read_to_string(home.path("trace")).unwrap();
+    let home_folder = std::fs::canonicalize(home.path("")).unwrap();
+    for folder in ["", "/new", "/new/deeper", "/new/deeper/data", "/new/deeper/data/journal"] {
+        let synced = format!("<{}{folder}>)", home_folder.display());
+        assert!(trace.lines().any(|line| line.contains("fsync(") && line.contains(&synced)), "{synced}:\n{trace}");
+    }
+    // A signal to strace would not reach the router.
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", router.pid())).unwrap();
+    super::clients::run(Command::new("kill").arg("-INT").args(children.split_whitespace()));
+    assert_eq!(router.wait().code(), Some(0));
 }

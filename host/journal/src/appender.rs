@@ -8,17 +8,18 @@
 //! - after a failed write whose remains can't be cut off, or a failed fsync, nothing is ever written again: what the
 //!   disk holds is not known any more, and a second fsync would report success for pages the kernel has given up.
 
-use crate::cursor;
+use crate::cursor::{self, Saved};
 use crate::error::AppendError;
-use crate::failure::is_full;
+use crate::failure::{is_full, is_out_of_descriptors};
 use crate::format::{SEGMENT_HEADER_BYTES, SEGMENT_UNSYNCED, SegmentHeader, segment_name};
 use crate::group::{Group, Prepared, Queued, Stamp};
 use crate::ledger::Ledger;
 use crate::limits::{MAX_GROUP_BYTES, MAX_UNSYNCED_BYTES};
 use crate::options::SyncMode;
 use crate::recovery::{Recovered, Tail};
-use crate::salvage::{create_segment, new_mark, now_ns};
+use crate::salvage::{new_mark, now_ns};
 use crate::segment::Segment;
+use crate::spare::Spare;
 use crate::state::{RecentEntry, Shared};
 use crate::storage::StoredFile;
 use crate::writer::{Done, Pending};
@@ -29,6 +30,7 @@ use std::time::Instant;
 /// The segment that is written to.
 pub(crate) struct Active {
     pub(crate) file: Arc<dyn StoredFile>,
+    pub(crate) name: String,
     mark: u32,
     /// Its length with everything written, visible or not.
     pub(crate) size_bytes: u64,
@@ -40,8 +42,9 @@ pub(crate) struct Active {
 pub(crate) struct Appender {
     pub(crate) shared: Arc<Shared>,
     pub(crate) active: Option<Active>,
-    /// A segment whose creation failed for lack of space.
+    /// A segment whose creation failed for lack of space or of file descriptors.
     half_made: Option<u64>,
+    spare: Spare,
     group: Group,
     /// Written but not visible yet, because `sync = "100ms"` has not come round.
     unsynced: Vec<(RecentEntry, Ledger, u64)>,
@@ -52,6 +55,8 @@ pub(crate) struct Appender {
     /// The last frame written, and the last known to be durable.
     last: u64,
     durable: u64,
+    /// What was last stored as durable.
+    marked: u64,
     /// Size of all segments.
     pub(crate) size_bytes: u64,
     /// Bytes of the budget that something waits for: what is only kept goes for them.
@@ -66,6 +71,7 @@ impl Appender {
             active: None,
             wanted_bytes: 0,
             half_made: None,
+            spare: Spare::default(),
             group: Group::default(),
             unsynced: Vec::new(),
             unsynced_bytes: 0,
@@ -73,6 +79,7 @@ impl Appender {
             records: recovered.segments.last().map_or(0, |segment| segment.records_after),
             last,
             durable: last,
+            marked: 0,
             size_bytes: recovered.segments.iter().map(|segment| segment.size_bytes).sum(),
             shared,
         };
@@ -84,12 +91,14 @@ impl Appender {
             if goes_on && !header.has_gaps() && header.is_unsynced() == sync_off {
                 appender.active = Some(Active {
                     file: Arc::clone(file),
+                    name: segment.name.clone(),
                     mark: header.mark,
                     size_bytes: segment.size_bytes,
                     durable_bytes: segment.size_bytes,
                 });
             }
         }
+        appender.spare.prepare(&*appender.shared.storage);
         Ok(appender)
     }
 
@@ -236,19 +245,20 @@ impl Appender {
                 return Err(self.poison(format!("can't remove `{half_made}`: {error}")));
             }
         }
-        let file = match create_segment(storage, &name, &header) {
+        let file = match self.spare.become_segment(storage, &name, &header) {
             Ok(file) => file,
-            Err(error) if is_full(&error) => {
+            Err(error) if is_full(&error) || is_out_of_descriptors(&error) => {
                 // What there is of it is empty. The next attempt replaces it: no frame goes into the segment
                 // before, or this name would stay behind in the middle.
                 self.active = None;
                 self.half_made = Some(header.first);
-                let reason = format!("can't create `{name}`: {error}; free disk space");
-                return Err(AppendError::Full(reason));
+                let way_out = if is_full(&error) { "free disk space" } else { "raise the limit of open files" };
+                return Err(AppendError::Full(format!("can't create `{name}`: {error}; {way_out}")));
             }
             Err(error) => return Err(self.poison(format!("can't create `{name}`: {error}"))),
         };
         self.half_made = None;
+        self.spare.prepare(storage);
         let mut state = self.shared.state();
         // An empty segment of the same name was replaced.
         if state.segments.back().is_some_and(|segment| segment.first == header.first) {
@@ -259,7 +269,7 @@ impl Appender {
         state.segments.push_back(Segment::empty(&header));
         drop(state);
         let size_bytes = SEGMENT_HEADER_BYTES as u64;
-        self.active = Some(Active { file, mark: header.mark, size_bytes, durable_bytes: size_bytes });
+        self.active = Some(Active { file, name, mark: header.mark, size_bytes, durable_bytes: size_bytes });
         Ok(header.mark)
     }
 
@@ -273,7 +283,7 @@ impl Appender {
             None => Err(io::Error::other("no segment is open")),
         };
         let result = match written {
-            Ok(()) => self.written(),
+            Ok(()) => self.written().and_then(|()| self.keep_in_place()),
             Err(error) => Err(self.write_failed(&error)),
         };
         let (bytes, records) = (self.group.size_bytes, self.group.records);
@@ -374,6 +384,17 @@ impl Appender {
         }
     }
 
+    /// The segment that was written to is durable under its name and gets no further frame.
+    pub(crate) fn end_segment(&mut self) {
+        self.active = None;
+        self.durable = self.last;
+    }
+
+    /// True while more is durable than is stored as such.
+    pub(crate) fn is_mark_behind(&self) -> bool {
+        self.durable > self.marked
+    }
+
     /// A reader holds a position beyond the end (its sink outlived the journal's folder): the numbering goes on
     /// after it, or that sink would take new frames for ones it has.
     fn follow_jump(&mut self) {
@@ -391,7 +412,12 @@ impl Appender {
             let state = self.shared.state();
             state.cursors.iter().map(|(name, cursor)| (name.clone(), cursor.stored())).collect()
         };
-        match cursor::save(&*self.shared.storage, &cursors) {
+        // Numbers that were written and are not durable may be given out again; those that were jumped over may not.
+        let has_jumped = self.next > self.last + 1;
+        let next = if has_jumped { self.next } else { self.durable + 1 };
+        let saved = Saved { cursors, durable: self.durable, next };
+        self.marked = saved.durable;
+        match cursor::save(&*self.shared.storage, &saved) {
             Ok(()) => {}
             Err(error) if is_full(&error) => {
                 // Without this a full disk could never be freed. The price, should a crash follow now: readers
@@ -404,7 +430,7 @@ impl Appender {
                 return;
             }
         }
-        let slowest = cursors.values().map(|stored| stored.committed).min();
+        let slowest = saved.cursors.values().map(|stored| stored.committed).min();
         self.let_go(slowest.unwrap_or(0));
         self.shared.meters.readers(&self.shared.state());
     }
@@ -412,7 +438,7 @@ impl Appender {
     /// Everything that was taken is durable and visible, and the cursors are saved.
     pub(crate) fn close(&mut self) {
         self.sync();
-        if self.poisoned().is_none() {
+        if self.poisoned().is_none() && self.keep_in_place().is_ok() {
             self.save_cursors();
         }
     }

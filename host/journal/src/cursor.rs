@@ -1,13 +1,19 @@
-//! Where every reader is, durably: one small text file, replaced whole by write, fsync and rename.
+//! Where every reader is, and how far the journal had come, durably: one small text file, replaced whole by write, fsync
+//! and rename.
 //!
 //! ```text
-//! weir-journal cursors 1
+//! weir-journal cursors 2
+//! durable 1050 next 1051
 //! 1042 81200 archive
 //! 1040 81031 alerts to slack
 //! crc32c 1f0e2d3c
 //! ```
-//! A line a reader: the last sequence it has delivered, the records in the journal up to there, its name to the end
+//! `durable` is the last frame that was known to be durable when the file was written, `next` the lowest number that the
+//! frame after it may get (more than one higher after a jump of the numbering). Files of version 1 have no such line.
+//! Then a line a reader: the last sequence it has delivered, the records in the journal up to there, its name to the end
 //! of the line. The last line holds the checksum of everything before it.
+//! The journal never ends before `durable`, whatever crash comes: what is missing was lost otherwise, and was
+//! acknowledged. It is at most about half a second old.
 //! A cursor is only ever behind what was delivered, never ahead: delivery comes before [`commit`](crate::Reader::commit).
 
 use crate::limits::{MAX_NAME_BYTES, MAX_READERS};
@@ -19,7 +25,8 @@ use std::io::{self, IoSlice};
 /// The file, and its name while it is written.
 pub(crate) const CURSORS_FILE: &str = "cursors";
 pub(crate) const CURSORS_NEW: &str = "cursors.new";
-const TITLE: &str = "weir-journal cursors 1";
+const TITLE: &str = "weir-journal cursors 2";
+const TITLE_1: &str = "weir-journal cursors 1";
 /// Larger than any file of [`MAX_READERS`] lines: what is longer is not ours.
 const MAX_FILE_BYTES: u64 = (MAX_READERS * (MAX_NAME_BYTES + 64)) as u64;
 
@@ -28,6 +35,16 @@ const MAX_FILE_BYTES: u64 = (MAX_READERS * (MAX_NAME_BYTES + 64)) as u64;
 pub(crate) struct Stored {
     pub committed: u64,
     pub records: u64,
+}
+
+/// What the file holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Saved {
+    pub cursors: BTreeMap<String, Stored>,
+    /// The last frame known to be durable.
+    pub durable: u64,
+    /// The least number of a frame that is appended from then on.
+    pub next: u64,
 }
 
 /// A name is stored in a line of text.
@@ -41,9 +58,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Writes all cursors; once this returns they survive a power cut.
-pub(crate) fn save(storage: &dyn Storage, cursors: &BTreeMap<String, Stored>) -> io::Result<()> {
-    let text = encode(cursors);
+/// Writes the file; once this returns it survives a power cut.
+pub(crate) fn save(storage: &dyn Storage, saved: &Saved) -> io::Result<()> {
+    let text = encode(saved);
     let file = storage.create(CURSORS_NEW)?;
     file.append(&mut [IoSlice::new(text.as_bytes())])?;
     file.sync()?;
@@ -51,11 +68,11 @@ pub(crate) fn save(storage: &dyn Storage, cursors: &BTreeMap<String, Stored>) ->
     storage.sync_folder()
 }
 
-/// Reads them; no file means no cursors. The inner error says what is wrong with the file.
-pub(crate) fn load(storage: &dyn Storage) -> io::Result<Result<BTreeMap<String, Stored>, String>> {
+/// Reads it; no file means no cursors. The inner error says what is wrong with the file.
+pub(crate) fn load(storage: &dyn Storage) -> io::Result<Result<Saved, String>> {
     let file = match storage.open(CURSORS_FILE) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(BTreeMap::new())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Ok(Saved::default())),
         Err(error) => return Err(error),
     };
     let size_bytes = file.size_bytes()?;
@@ -68,9 +85,9 @@ pub(crate) fn load(storage: &dyn Storage) -> io::Result<Result<BTreeMap<String, 
     Ok(decode(&bytes[..filled]))
 }
 
-fn encode(cursors: &BTreeMap<String, Stored>) -> String {
-    let mut text = format!("{TITLE}\n");
-    for (name, Stored { committed, records }) in cursors {
+fn encode(saved: &Saved) -> String {
+    let mut text = format!("{TITLE}\ndurable {} next {}\n", saved.durable, saved.next);
+    for (name, Stored { committed, records }) in &saved.cursors {
         // Writing into a String can't fail.
         let _ = writeln!(text, "{committed} {records} {name}");
     }
@@ -79,7 +96,7 @@ fn encode(cursors: &BTreeMap<String, Stored>) -> String {
     text
 }
 
-fn decode(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
+fn decode(bytes: &[u8]) -> Result<Saved, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is not text".to_string())?;
     let body_end = text.trim_end_matches('\n').rfind('\n').map_or(0, |at| at + 1);
     let (body, last) = text.split_at(body_end);
@@ -89,10 +106,18 @@ fn decode(bytes: &[u8]) -> Result<BTreeMap<String, Stored>, String> {
         return Err("its checksum is wrong".to_string());
     }
     let mut lines = body.lines();
-    if lines.next() != Some(TITLE) {
-        return Err(format!("it does not begin with `{TITLE}`"));
-    }
-    lines.map(|line| parse_line(line).ok_or(format!("the line `{line}` is no cursor"))).collect()
+    let (durable, next) = match lines.next() {
+        Some(TITLE) => lines.next().and_then(parse_end).ok_or("it does not say how far the journal had come")?,
+        Some(TITLE_1) => (0, 0),
+        _ => return Err(format!("it does not begin with `{TITLE}`")),
+    };
+    let cursors = lines.map(|line| parse_line(line).ok_or(format!("the line `{line}` is no cursor")));
+    Ok(Saved { cursors: cursors.collect::<Result<_, _>>()?, durable, next })
+}
+
+fn parse_end(line: &str) -> Option<(u64, u64)> {
+    let (durable, next) = line.strip_prefix("durable ")?.split_once(" next ")?;
+    Some((durable.parse().ok()?, next.parse().ok()?))
 }
 
 fn parse_line(line: &str) -> Option<(String, Stored)> {
@@ -106,17 +131,25 @@ fn parse_line(line: &str) -> Option<(String, Stored)> {
 mod tests {
     use super::*;
 
-    fn sample() -> BTreeMap<String, Stored> {
-        BTreeMap::from([
+    fn sample() -> Saved {
+        let cursors = BTreeMap::from([
             ("archive".to_string(), Stored { committed: 1042, records: 81200 }),
             ("alerts to slack".to_string(), Stored { committed: 0, records: 0 }),
-        ])
+        ]);
+        Saved { cursors, durable: 1050, next: 1051 }
     }
 
     #[test]
     fn cursors_come_back_as_they_were_saved() {
         assert_eq!(decode(encode(&sample()).as_bytes()), Ok(sample()));
-        assert_eq!(decode(encode(&BTreeMap::new()).as_bytes()), Ok(BTreeMap::new()));
+        assert_eq!(decode(encode(&Saved::default()).as_bytes()), Ok(Saved::default()));
+    }
+
+    #[test]
+    fn cursors_of_version_1_are_read() {
+        let body = "weir-journal cursors 1\n1042 81200 archive\n0 0 alerts to slack\n";
+        let text = format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()));
+        assert_eq!(decode(text.as_bytes()), Ok(Saved { durable: 0, next: 0, ..sample() }));
     }
 
     #[test]

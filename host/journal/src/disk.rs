@@ -4,10 +4,11 @@
 
 use crate::storage::{FileInfo, Lock, Storage, StoredFile};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
 use std::io::{self, IoSlice, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Name of the file whose lock keeps a second process out. It is never removed: removing it would let a third
 /// process lock a new file of the same name.
@@ -17,12 +18,14 @@ const LOCK_FILE: &str = "lock";
 #[derive(Debug, Clone)]
 pub struct Disk {
     folder: PathBuf,
+    /// The folder itself, open since it was locked: syncing it takes no further file descriptor.
+    open: Arc<Mutex<Option<File>>>,
 }
 
 impl Disk {
     /// The folder is created when the journal is opened, not here.
     pub fn new(folder: impl Into<PathBuf>) -> Disk {
-        Disk { folder: folder.into() }
+        Disk { folder: folder.into(), open: Arc::default() }
     }
 
     /// Where it is.
@@ -33,6 +36,20 @@ impl Disk {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+}
+
+/// Makes a folder, and those above it that are missing, and makes their names durable: those of folders that were there
+/// too, since whoever made them may have died before that.
+pub fn create_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(mode).create(folder)?;
+    for above in folder.canonicalize()?.ancestors().skip(1) {
+        match File::open(above).and_then(|above| above.sync_all()) {
+            // Not ours to read, or on a file system where folders need no sync.
+            Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported) => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 struct FileLock {
@@ -48,12 +65,15 @@ impl Storage for Disk {
     }
 
     fn lock(&self) -> io::Result<Option<Box<dyn Lock>>> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        create_folder(&self.folder, 0o700)?;
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(0o600);
         let file = options.open(self.path(LOCK_FILE))?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(FileLock { _file: file }))),
+            Ok(()) => {
+                *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(File::open(&self.folder)?);
+                Ok(Some(Box::new(FileLock { _file: file })))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -96,6 +116,10 @@ impl Storage for Disk {
         Ok(Arc::new(DiskFile { file }))
     }
 
+    fn exists(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.path(name)).map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |_| true)
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         fs::rename(self.path(from), self.path(to))
     }
@@ -105,7 +129,10 @@ impl Storage for Disk {
     }
 
     fn sync_folder(&self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        match &*self.open.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(folder) => folder.sync_all(),
+            None => File::open(&self.folder)?.sync_all(),
+        }
     }
 }
 
@@ -117,6 +144,10 @@ struct DiskFile {
 impl StoredFile for DiskFile {
     fn size_bytes(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.nlink() > 0)
     }
 
     fn append(&self, parts: &mut [IoSlice<'_>]) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! What can go wrong, by what the caller was doing: opening, appending, reading.
 
-use crate::report::Damage;
+use crate::report::{Damage, Lost};
 use std::io;
 use thiserror::Error;
 
@@ -16,6 +16,9 @@ pub enum OpenError {
     /// Stored bytes are not what was written. Nothing was changed.
     #[error("{0}")]
     Damaged(Box<Damage>),
+    /// What was acknowledged is missing at the end. Nothing was changed.
+    #[error("{0}")]
+    Lost(Lost),
     /// A segment was written by a newer version. Nothing was changed.
     #[error(
         "journal `{place}`: `{segment}` has format {version}, newer than this weir reads; run the newer weir again"
@@ -51,14 +54,14 @@ pub enum OpenError {
 impl OpenError {
     /// True when [`OnDamage::SetAside`](crate::OnDamage) would get past it.
     pub fn is_damage(&self) -> bool {
-        matches!(self, OpenError::Damaged(_))
+        matches!(self, OpenError::Damaged(_) | OpenError::Lost(_))
     }
 }
 
 /// Why a payload was not taken, or is not known to be durable.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum AppendError {
-    /// The disk budget, or the disk, is used up.
+    /// The disk budget, the disk, or the file descriptors for a next segment are used up.
     #[error("journal is full: {0}")]
     Full(String),
     /// More waits for the disk than the bounds allow.

@@ -1,5 +1,5 @@
-//! What a failed write or fsync does: a lack of space is an answer, anything else stops the journal until it is
-//! opened again. A failed fsync is never tried again: the kernel may have given up the pages and report success.
+//! What a failed write or fsync does: a lack of space or of file descriptors is an answer, anything else stops the
+//! journal until it is opened again. A failed fsync is never tried again: the kernel may have given up the pages and report success.
 
 use crate::appender::Appender;
 use crate::error::AppendError;
@@ -43,6 +43,16 @@ impl Appender {
         let state = self.shared.state();
         state.poisoned.as_ref().map(|reason| AppendError::Poisoned(reason.clone()))
     }
+}
+
+/// Error numbers for which the standard library has no name; the same on every Unix: this process, or all of them, have
+/// as many files open as they may.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
+/// No further file can be opened for now.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
 /// The disk, a quota or a limit on files has no room.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `00000000000000000001.seg` | a segment; the name is the sequence of its first frame, 20 digits |
 //! | `cursors` | where every reader is (see [`cursor`](crate::cursor)); `cursors.new` while it is being replaced |
+//! | `spare` | an empty file, open already, that becomes the next segment |
 //! | `lock` | locked while a process has the journal open |
 //! | `….seg.damaged`, `….seg.damaged.2` … | damaged segments that were set aside; Weir never reads or removes them |
 //! | `….seg.salvaged` | what is whole of a damaged segment, while it is being set aside |

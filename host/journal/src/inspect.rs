@@ -99,26 +99,29 @@ impl Inspection {
 
 /// Reads the whole folder and checks every byte.
 pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
-    let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut inspection = Inspection::default();
+    // Before the folder is listed: beside a running journal, what is durable is in segments that are there by now.
+    let loaded = cursor::load(storage).map_err(failed(storage, "read `cursors`"))?;
+    let durable = loaded.as_ref().map_or(0, |saved| saved.durable);
+    let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
     names.sort_unstable();
     inspection.set_aside =
         files.iter().filter(|file| file.name.contains(".damaged")).map(|file| file.name.clone()).collect();
-    let loaded = cursor::load(storage).map_err(failed(storage, "read `cursors`"))?;
     match loaded {
-        Ok(cursors) => {
+        Ok(saved) => {
             let report = |(name, stored): (String, cursor::Stored)| CursorReport {
                 name,
                 committed: stored.committed,
                 lag_frames: 0,
                 lag_records: 0,
             };
-            inspection.cursors = cursors.into_iter().map(report).collect();
+            inspection.cursors = saved.cursors.into_iter().map(report).collect();
         }
         Err(reason) => inspection.problems.push(format!("`cursors` is damaged: {reason}")),
     }
     let mut before: Option<End> = None;
+    let mut last = 0;
     for (at, first) in names.iter().enumerate() {
         let is_last = at + 1 == names.len();
         let cursors = &mut inspection.cursors;
@@ -128,8 +131,9 @@ pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
                 cursor.lag_records += u64::from(found.header.records);
             }
         };
-        match inspect_segment(storage, *first, is_last, before.as_ref(), &mut count) {
+        match inspect_segment(storage, *first, is_last.then_some(durable), before.as_ref(), &mut count) {
             Ok((report, end)) => {
+                last = end.as_ref().map_or(last, |end| end.last);
                 inspection.segments.push(report);
                 before = end;
             }
@@ -141,6 +145,10 @@ pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
                 before = None;
             }
         }
+    }
+    if last < durable {
+        let reason = format!("it ends with frame {last}, but everything up to frame {durable} was acknowledged");
+        inspection.problems.push(reason);
     }
     Ok(inspection)
 }
@@ -154,7 +162,7 @@ struct End {
 fn inspect_segment(
     storage: &dyn Storage,
     first: u64,
-    is_last: bool,
+    durable_of_last: Option<u64>,
     before: Option<&End>,
     count: &mut dyn FnMut(&Found),
 ) -> io::Result<(SegmentReport, Option<End>)> {
@@ -163,7 +171,10 @@ fn inspect_segment(
     let mut report = SegmentReport::empty(name, file.size_bytes()?);
     let header = match scan::read_header(&*file)? {
         Ok(header) => header,
-        Err(BadHeader::Damaged(_)) if is_last && report.size_bytes <= crate::format::SEGMENT_HEADER_BYTES as u64 => {
+        Err(BadHeader::Damaged(_))
+            if durable_of_last.is_some_and(|durable| first > durable)
+                && report.size_bytes <= crate::format::SEGMENT_HEADER_BYTES as u64 =>
+        {
             report.unfinished_bytes = report.size_bytes;
             return Ok((report, None));
         }
@@ -194,7 +205,8 @@ fn inspect_segment(
                 let further = scan.search();
                 // A group being written shows the same way as a torn one: neither was ever acknowledged.
                 let was_durable = further.is_some_and(|found| found.header.durable >= due);
-                if is_last && !was_durable && !broken.unreadable {
+                let can_be_torn = durable_of_last.is_some_and(|durable| due > durable);
+                if can_be_torn && !was_durable && !broken.unreadable {
                     report.unfinished_bytes = scan.size_bytes - offset;
                     break;
                 }

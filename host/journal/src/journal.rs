@@ -240,6 +240,14 @@ pub(crate) fn open_reader(shared: &Arc<Shared>, name: &str, after: Option<u64>) 
         (Some(after), Some(cursor)) if after < oldest => (after, cursor.records),
         (Some(after), _) => (after, state.records_up_to(after)),
     };
+    if committed > state.visible && stored.as_ref().is_none_or(|cursor| cursor.committed < committed) {
+        tracing::warn!(
+            reader = %name,
+            "this reader has had frames up to {committed}, but the journal ends with {}: its end was lost, or its folder \
+             emptied or replaced; what other readers had not had of these frames is missing",
+            state.visible
+        );
+    }
     state.not_before = state.not_before.max(committed + 1);
     let skipped = stored.map_or(0, |cursor| cursor.skipped);
     state.cursors.insert(name.to_string(), Cursor { committed, records, open: true, skipped });

@@ -17,9 +17,10 @@
 //! - **What is held is kept** until it is released, and a release is durable together with the batch of the same
 //!   append: after a crash there are both or neither.
 //! - **Damage is never skipped silently**: a changed byte is noticed when opening and when reading, and reported with
-//!   the file, the place, and the sequences concerned. `OnDamage::SetAside` goes on with everything that is whole;
+//!   the file, the place, and the sequences concerned; so is an end that is missing. `OnDamage::SetAside` goes on with everything that is whole;
 //!   damaged files are renamed, never removed.
-//! - **A full disk or budget is temporary**: appends fail with `Full`, and succeed again when there is room.
+//! - **A full disk or budget is temporary**, and so is a lack of file descriptors: appends fail with `Full`, and succeed
+//!   again when there is room.
 //!
 //! # Files
 //! | file | purpose |
@@ -28,6 +29,7 @@
 //! | `writer` | the queue of appends and the one thread behind it |
 //! | `appender` | groups to disk: write, fsync, answer, begin segments, stop on failure |
 //! | `failure` | what a failed write or fsync does |
+//! | `spare` | the next segment's file, opened ahead |
 //! | `group` | the bytes of one write, with as little copying as possible |
 //! | `retention` | which segments may go, and what happens when the budget is used up |
 //! | `reader`, `read` | a reader's position; frames out of segment files |
@@ -37,7 +39,8 @@
 //! | `format`, `frame` | the bytes on disk, byte by byte |
 //! | `ledger` | records that a filter holds back: held and released together with a batch |
 //! | `reserve` | room that is promised before it is known what will be appended |
-//! | `cursor` | the file with all readers' positions |
+//! | `cursor` | the file with all readers' positions, and how far the journal had come |
+//! | `in_place` | notices that the segment that is written to was removed, and writes it again |
 //! | [`inspect`] | looking at a folder, also one in use or damaged |
 //! | [`storage`], [`disk`], [`simulated`], `tear` | what is needed of a disk; the real one; one that fails on request, and what a power cut leaves |
 //! | [`limits`] | every bound, with unit and reason |
@@ -53,6 +56,7 @@ mod failure;
 mod format;
 mod frame;
 mod group;
+mod in_place;
 pub mod inspect;
 mod journal;
 mod ledger;
@@ -68,6 +72,7 @@ mod salvage;
 mod scan;
 mod segment;
 pub mod simulated;
+mod spare;
 mod state;
 mod stats;
 pub mod storage;
@@ -82,6 +87,6 @@ pub use journal::Journal;
 pub use ledger::{Hold, Ledger};
 pub use options::{OnDamage, Options, SyncMode, WhenFull};
 pub use reader::{Entry, Reader};
-pub use report::{Damage, Recovery, SetAside, TornTail};
+pub use report::{Damage, Lost, Recovery, SetAside, TornTail};
 pub use reserve::Reservation;
 pub use stats::{ReaderStatus, Stats, describe_metrics};

@@ -49,6 +49,10 @@ pub const DEFAULT_RECENT_BYTES: usize = 16 << 20;
 /// hold a position themselves, and an fsync every half second costs nothing.
 pub const CURSOR_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How far the journal has come is stored with the cursors, so soon after an append; by then sinks that keep up have
+/// usually moved theirs, and both are stored together.
+pub const MARK_DELAY: Duration = Duration::from_millis(20);
+
 /// Readers, open or remembered. A configuration has tens of sinks.
 pub const MAX_READERS: usize = 4096;
 

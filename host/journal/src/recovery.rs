@@ -4,15 +4,16 @@
 //! After it, for whatever the crash did: everything that was acknowledged is there, in order, and what is there was
 //! appended. A sequence number that a reader may have seen is never given out again.
 //!
-//! What can't be told from a torn end: damage to the very last frames when nothing durable was written after them.
+//! Damage to the very last frames is told from a torn end by what [`cursor`](crate::cursor) remembers as durable, and so is
+//! an end that is missing. What can't be told: damage to frames of the last half second before a crash.
 
-use crate::cursor::{self, CURSORS_FILE, CURSORS_NEW, Stored};
+use crate::cursor::{self, CURSORS_FILE, CURSORS_NEW, Saved, Stored};
 use crate::error::OpenError;
 use crate::format::{BadHeader, SEGMENT_HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name};
 use crate::ledger::Held;
 use crate::limits::SEQUENCE_JUMP;
 use crate::options::{OnDamage, Options};
-use crate::report::{Damage, Recovery, SetAside, TornTail};
+use crate::report::{Damage, Lost, Recovery, SetAside, TornTail};
 use crate::salvage;
 use crate::scan::{self, Scan, Step};
 use crate::segment::Segment;
@@ -52,27 +53,24 @@ pub(crate) fn recover(storage: &dyn Storage, options: &Options) -> Result<Recove
     let mut set_aside = Vec::new();
     // Each round sets one damaged file aside; a file can be damaged, and then turn out to miss its end.
     let rounds = 2 * names.len() + 1;
-    let (cursors, cursors_aside) = load_cursors(storage, options)?;
+    let (saved, cursors_aside) = load_cursors(storage, options)?;
     set_aside.extend(cursors_aside);
     for _ in 0..=rounds {
-        match survey(storage, &names) {
+        match survey(storage, &names, saved.durable) {
             Err(OpenError::Damaged(damage)) if options.on_damage == OnDamage::SetAside => {
                 set_aside.push(salvage::set_aside(storage, &names, *damage)?);
             }
             Err(error) => return Err(error),
-            Ok(survey) => return Ok(finish(survey, cursors, set_aside)),
+            Ok(survey) => return finish(storage, options, survey, saved, set_aside),
         }
     }
     Err(failed(storage, "set damage aside")(io::Error::other("there is no end to it")))
 }
 
-fn load_cursors(
-    storage: &dyn Storage,
-    options: &Options,
-) -> Result<(BTreeMap<String, Stored>, Option<SetAside>), OpenError> {
+fn load_cursors(storage: &dyn Storage, options: &Options) -> Result<(Saved, Option<SetAside>), OpenError> {
     let loaded = cursor::load(storage).map_err(failed(storage, "read `cursors`"))?;
     let reason = match loaded {
-        Ok(cursors) => return Ok((cursors, None)),
+        Ok(saved) => return Ok((saved, None)),
         Err(reason) => reason,
     };
     let damage = Damage {
@@ -87,7 +85,7 @@ fn load_cursors(
         return Err(OpenError::Damaged(Box::new(damage)));
     }
     let kept_as = salvage::rename_aside(storage, CURSORS_FILE)?;
-    Ok((BTreeMap::new(), Some(SetAside { damage, kept_as, saved_frames: 0 })))
+    Ok((Saved::default(), Some(SetAside { damage, kept_as, saved_frames: 0 })))
 }
 
 struct Survey {
@@ -97,8 +95,8 @@ struct Survey {
     held: Held,
 }
 
-/// Checks all segments; changes nothing but the torn end of the last.
-fn survey(storage: &dyn Storage, names: &[u64]) -> Result<Survey, OpenError> {
+/// Checks all segments; changes nothing but the torn end of the last. Frames up to `durable` are known to be whole.
+fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, OpenError> {
     let mut survey = Survey { segments: Vec::new(), tail: None, torn: None, held: Held::default() };
     for (at, first) in names.iter().enumerate() {
         let is_last = at + 1 == names.len();
@@ -112,7 +110,7 @@ fn survey(storage: &dyn Storage, names: &[u64]) -> Result<Survey, OpenError> {
                 return Err(OpenError::Newer { place: storage.place(), segment: name, version });
             }
             // Frames are written only after the header is durable, so a crash can't leave more than this.
-            Ok(Err(_)) if is_last && size_bytes <= SEGMENT_HEADER_BYTES as u64 => {
+            Ok(Err(_)) if is_last && size_bytes <= SEGMENT_HEADER_BYTES as u64 && *first > durable => {
                 begin_again(storage, *first, previous)?
             }
             Ok(Err(BadHeader::Damaged(reason))) => {
@@ -128,7 +126,7 @@ fn survey(storage: &dyn Storage, names: &[u64]) -> Result<Survey, OpenError> {
             return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
         }
         check_chain(storage, previous, &header)?;
-        let (segment, torn) = check_frames(storage, &header, &*file, is_last, &mut survey.held)?;
+        let (segment, torn) = check_frames(storage, &header, &*file, is_last.then_some(durable), &mut survey.held)?;
         survey.segments.push(segment);
         survey.torn = torn;
         survey.tail = Some(Tail { header, file });
@@ -177,12 +175,12 @@ fn check_chain(storage: &dyn Storage, previous: Option<&Segment>, header: &Segme
     Err(damaged(storage, &previous.name, offset, due, Some(&header.first), reason))
 }
 
-/// Walks the frames; cuts a torn end.
+/// Walks the frames; cuts a torn end, which only the last segment can have, and only after what is durable of it.
 fn check_frames(
     storage: &dyn Storage,
     header: &SegmentHeader,
     file: &dyn StoredFile,
-    is_last: bool,
+    durable_of_last: Option<u64>,
     held: &mut Held,
 ) -> Result<(Segment, Option<TornTail>), OpenError> {
     let mut segment = Segment::empty(header);
@@ -220,7 +218,8 @@ fn check_frames(
             Step::Broken(_) => scan.search(),
         };
     }
-    if !is_last || broken.unreadable || next_whole.is_some() {
+    let can_be_torn = durable_of_last.is_some_and(|durable| due > durable);
+    if !can_be_torn || broken.unreadable || next_whole.is_some() {
         let after = first_whole.as_ref();
         return Err(damaged(storage, &name, offset, due, after, broken.reason));
     }
@@ -259,22 +258,36 @@ fn damaged(
     }))
 }
 
-/// Where the numbering goes on: after every number that somebody may have seen.
-fn finish(survey: Survey, cursors: BTreeMap<String, Stored>, set_aside: Vec<SetAside>) -> Recovered {
+/// Checks that nothing is missing at the end, and finds where the numbering goes on: after every number that somebody may
+/// have seen.
+fn finish(
+    storage: &dyn Storage,
+    options: &Options,
+    survey: Survey,
+    saved: Saved,
+    set_aside: Vec<SetAside>,
+) -> Result<Recovered, OpenError> {
     let Survey { segments, tail, torn, held } = survey;
     let last = segments.last().map_or(0, |segment| segment.last);
-    let mut next = last + 1;
+    let lost = (last < saved.durable).then(|| Lost { place: storage.place(), first: last + 1, last: saved.durable });
+    if let Some(lost) = &lost
+        && options.on_damage == OnDamage::Refuse
+    {
+        return Err(OpenError::Lost(lost.clone()));
+    }
+    let mut next = saved.next.max(saved.durable.max(last) + 1);
     if let Some(tail) = &tail {
         next = next.max(tail.header.first);
         if tail.header.is_unsynced() {
             next = next.max(tail.header.first + SEQUENCE_JUMP);
         }
     }
-    if !set_aside.is_empty() {
+    let is_mended = lost.is_some() || !set_aside.is_empty();
+    if is_mended {
         // How many frames were lost is not known for certain.
         next += SEQUENCE_JUMP;
     }
-    for cursor in cursors.values() {
+    for cursor in saved.cursors.values() {
         next = next.max(cursor.committed + 1);
     }
     let report = Recovery {
@@ -284,8 +297,14 @@ fn finish(survey: Survey, cursors: BTreeMap<String, Stored>, set_aside: Vec<SetA
         last_sequence: last,
         torn,
         set_aside,
+        lost,
     };
-    Recovered { segments, tail, cursors, held, next, report }
+    let saved = Saved { durable: last, next, ..saved };
+    if is_mended {
+        // What is missing is missed once.
+        cursor::save(storage, &saved).map_err(failed(storage, "write `cursors`"))?;
+    }
+    Ok(Recovered { segments, tail, cursors: saved.cursors, held, next, report })
 }
 
 /// The names of the segments in order, and the leftovers of a crash that may go.

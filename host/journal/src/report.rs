@@ -36,6 +36,29 @@ impl fmt::Display for Damage {
     }
 }
 
+/// Frames at the journal's end that were acknowledged and are not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The folder.
+    pub place: String,
+    /// The first that is missing.
+    pub first: u64,
+    /// The last that is known to have been there.
+    pub last: u64,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lost { place, first, last } = self;
+        write!(
+            f,
+            "journal `{place}` ends before frame {first}, but everything up to frame {last} was acknowledged: segments at \
+             its end were cut, emptied or removed; put them back from a backup, or run `weir journal salvage`, which goes \
+             on without what is missing"
+        )
+    }
+}
+
 /// What opening found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovery {
@@ -51,6 +74,8 @@ pub struct Recovery {
     pub torn: Option<TornTail>,
     /// Damaged files that were set aside.
     pub set_aside: Vec<SetAside>,
+    /// What is missing at the end, when it is gone on without it.
+    pub lost: Option<Lost>,
 }
 
 impl Recovery {
@@ -59,7 +84,9 @@ impl Recovery {
         let mut found = Vec::new();
         if let Some(torn) = &self.torn {
             found.push(format!(
-                "`{}` was cut at byte {}: {} bytes were half written when weir last stopped, and never acknowledged",
+                "`{}` was cut at byte {}: the {} bytes from there on are no whole batch. A write that weir had not finished \
+                 when it last stopped leaves this, and was not acknowledged; if the file was damaged otherwise, batches \
+                 acknowledged in the last second before are lost",
                 torn.segment, torn.offset, torn.size_bytes
             ));
         }
@@ -70,12 +97,16 @@ impl Recovery {
                 aside.saved_frames, aside.kept_as
             ));
         }
+        if let Some(Lost { first, last, .. }) = &self.lost {
+            found.push(format!("frames {first} to {last}, which were acknowledged, are missing at its end"));
+        }
         (!found.is_empty()).then(|| found.join("; "))
     }
 }
 
-/// The end of the last segment that was not completely written when a crash came. It was never acknowledged
-/// (with `sync = "always"`).
+/// The end of the last segment that was not completely written when a crash came. A crash leaves nothing like it of what
+/// was acknowledged (with `sync = "always"`), and damage to what was is told from it by what `cursors` remembers, except
+/// for the last second before the crash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TornTail {
     /// The file.

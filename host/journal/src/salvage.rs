@@ -15,7 +15,8 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const SALVAGED: &str = ".salvaged";
+/// Ending of a segment that is being written again.
+pub(crate) const SALVAGED: &str = ".salvaged";
 const DAMAGED: &str = ".damaged";
 
 /// A number that senders can't know.

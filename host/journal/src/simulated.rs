@@ -46,6 +46,7 @@ struct Platter {
     down: bool,
     locked: bool,
     capacity_bytes: Option<u64>,
+    no_descriptors: bool,
 }
 
 /// The disk; clones are the same disk.
@@ -82,6 +83,11 @@ impl Simulated {
     /// Bounds the bytes of all files together; writes beyond it fail with `StorageFull`.
     pub fn set_capacity(&self, capacity_bytes: Option<u64>) {
         lock(&self.platter).capacity_bytes = capacity_bytes;
+    }
+
+    /// While it is set no further file can be opened (EMFILE).
+    pub fn set_out_of_descriptors(&self, out: bool) {
+        lock(&self.platter).no_descriptors = out;
     }
 
     /// Changes one byte, as a failing disk would.
@@ -169,6 +175,11 @@ impl Platter {
         if self.down { Err(io::Error::other("the power is off")) } else { Ok(()) }
     }
 
+    fn check_descriptors(&self) -> io::Result<()> {
+        // EMFILE.
+        if self.no_descriptors { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) }
+    }
+
     /// Counts an operation; the fault that hits it, if any.
     fn operation(&mut self) -> io::Result<Option<Fault>> {
         self.check_up()?;
@@ -254,6 +265,7 @@ impl Storage for Simulated {
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let mut platter = lock(&self.platter);
         platter.whole_operation()?;
+        platter.check_descriptors()?;
         let id = match platter.id(name) {
             Ok(id) => id,
             Err(_) => {
@@ -269,8 +281,13 @@ impl Storage for Simulated {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let platter = lock(&self.platter);
         platter.check_up()?;
+        platter.check_descriptors()?;
         let id = platter.id(name)?;
         Ok(Arc::new(SimulatedFile { platter: Arc::clone(&self.platter), id }))
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        lock(&self.platter).names.contains_key(name)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -308,6 +325,12 @@ impl StoredFile for SimulatedFile {
         let mut platter = lock(&self.platter);
         platter.check_up()?;
         Ok(platter.content(self.id).now.len() as u64)
+    }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        let platter = lock(&self.platter);
+        platter.check_up()?;
+        Ok(platter.names.values().any(|id| *id == self.id))
     }
 
     fn append(&self, parts: &mut [IoSlice<'_>]) -> io::Result<()> {

@@ -34,6 +34,8 @@ pub trait Storage: Send + Sync + 'static {
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
     /// An existing file.
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>>;
+    /// True unless there is certainly no file of that name.
+    fn exists(&self, name: &str) -> bool;
     /// Renames, replacing the target.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -46,6 +48,8 @@ pub trait Storage: Send + Sync + 'static {
 pub trait StoredFile: Send + Sync {
     /// Its length now.
     fn size_bytes(&self) -> io::Result<u64>;
+    /// False when the file has no name any more: it goes when it is closed.
+    fn is_linked(&self) -> io::Result<bool>;
     /// Writes all the parts at the end of the file. On an error any prefix of them may have been written.
     fn append(&self, parts: &mut [IoSlice<'_>]) -> io::Result<()>;
     /// Reads up to `buffer.len()` bytes at the offset; 0 at the end of the file.

@@ -288,6 +288,52 @@ fn without_fsyncs_what_survives_is_still_in_order_and_no_number_is_given_twice()
     assert!(sweep_crashes(&options(SyncMode::Off, false)) > 200);
 }
 
+/// Removes the segment that is written to, for good, and then fails while the next appends notice it.
+fn without_active_segment(at: u64, fault: Fault, options: &Options) -> Option<(World, Simulated)> {
+    let disk = Simulated::new();
+    let mut world = World::default();
+    let mut opened = open(&disk, options).expect("the disk is empty");
+    world.append(&mut opened.appender, 5);
+    opened.appender.save_cursors();
+    let active = opened.appender.active.as_ref().expect("it was written to").name.clone();
+    disk.remove(&active).and_then(|()| disk.sync_folder()).expect("nothing fails yet");
+    let at = disk.operations() + at;
+    disk.fail_at(at, fault);
+    world.append(&mut opened.appender, 3);
+    let came = disk.operations() >= at;
+    disk.heal();
+    came.then_some((world, disk))
+}
+
+#[test]
+fn after_its_segment_was_removed_everything_acknowledged_is_there_or_the_journal_does_not_open() {
+    let options = options(SyncMode::Always, false);
+    let (mut whole, mut refused) = (0, 0);
+    for fault in [Fault::Crash, Fault::Error(ErrorKind::Other), Fault::Error(ErrorKind::StorageFull)] {
+        for at in 1.. {
+            let Some((world, disk)) = without_active_segment(at, fault, &options) else {
+                break;
+            };
+            for tear in TEARS {
+                let disk = disk.power_cut(tear);
+                match open(&disk, &options) {
+                    Ok(opened) => {
+                        drop(opened);
+                        world.check(&disk, options.sync, &format!("{fault:?} at operation {at}, {tear:?}"));
+                        whole += 1;
+                    }
+                    Err(error) => {
+                        assert!(error.is_damage(), "{fault:?} at operation {at}, {tear:?}: {error}");
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    eprintln!("sweep of a removed segment: {whole} whole, {refused} refused");
+    assert!(whole > 50 && refused > 20, "{whole} and {refused}: the workload has shrunk");
+}
+
 #[test]
 fn a_failing_operation_loses_nothing_that_was_acknowledged() {
     let options = options(SyncMode::Always, false);

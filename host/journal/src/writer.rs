@@ -6,7 +6,7 @@
 use crate::appender::Appender;
 use crate::error::AppendError;
 use crate::ledger::Ledger;
-use crate::limits::{CURSOR_INTERVAL, MAX_WAITING_APPENDS, MAX_WAITING_BYTES};
+use crate::limits::{CURSOR_INTERVAL, MARK_DELAY, MAX_WAITING_APPENDS, MAX_WAITING_BYTES};
 use crate::options::SyncMode;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -220,6 +220,10 @@ fn write_until_closed(appender: &mut Appender) {
         }
         if work.touched && cursors_at.is_none() {
             cursors_at = Some(cursors_saved.map_or(now, |saved| saved + CURSOR_INTERVAL));
+        }
+        if appender.is_mark_behind() && cursors_at.is_none() {
+            let soonest = cursors_saved.map_or(now, |saved| saved + CURSOR_INTERVAL);
+            cursors_at = Some(soonest.max(now + MARK_DELAY));
         }
         if cursors_at.is_some_and(|at| at <= now) {
             appender.shared.queue.untouch();

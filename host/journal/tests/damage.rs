@@ -126,6 +126,80 @@ fn setting_damage_aside_keeps_every_whole_frame_and_the_damaged_file() {
     }
 }
 
+/// Refused without a change, sound after salvage, with the frames that are left, and new ones get new numbers.
+fn assert_lost_and_salvaged(disk: &Simulated, left: u64, what: &str) {
+    let refused = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect_err(what);
+    assert!(refused.is_damage() && refused.to_string().contains("weir journal salvage"), "{what}: {refused}");
+    assert!(!inspect(disk).expect("it can be read").is_sound(), "{what}");
+    let (journal, recovery) = Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)).expect(what);
+    assert_eq!(recovery.frames, left, "{what}");
+    assert!(recovery.summary().expect("it says so").contains("acknowledged"), "{what}");
+    // As if it were killed before it appends anything.
+    let disk = disk.power_cut(weir_journal::simulated::Tear::Lost);
+    drop(journal);
+    assert!(inspect(&disk).expect("it can be read").is_sound(), "{what}");
+    let (journal, _) = Journal::open(Arc::new(disk), options(OnDamage::Refuse)).expect(what);
+    let (sender, receiver) = mpsc::channel();
+    journal.append(b"on".to_vec(), 1, move |result| {
+        sender.send(result).expect("the test waits");
+    });
+    assert!(receiver.recv().expect("an answer").expect("there is room") > 30, "{what}");
+}
+
+#[test]
+fn an_end_that_was_cut_emptied_or_removed_is_refused_until_it_is_salvaged() {
+    let whole = filled().bytes(LAST).expect("it is there");
+    for length in [0, 1, 63, 64, 65, 64 + FRAME - 1, 64 + FRAME, 64 + 5 * FRAME + 51, whole.len() - 1] {
+        let disk = filled();
+        disk.put(LAST, whole[..length].to_vec());
+        let left = 24 + length.saturating_sub(64) / FRAME;
+        assert_lost_and_salvaged(&disk, left as u64, &format!("cut to {length} bytes"));
+    }
+    let all = ["00000000000000000019.seg", "00000000000000000013.seg", SECOND, FIRST];
+    let disk = filled();
+    weir_journal::storage::Storage::remove(&disk, LAST).expect("it is there");
+    for (removed, name) in all.iter().enumerate() {
+        assert_lost_and_salvaged(&copy(&disk), 24 - 6 * removed as u64, name);
+        weir_journal::storage::Storage::remove(&disk, name).expect("it is there");
+    }
+    assert_lost_and_salvaged(&disk, 0, "no segment is left");
+}
+
+/// Another disk with the same files.
+fn copy(disk: &Simulated) -> Simulated {
+    disk.power_cut(weir_journal::simulated::Tear::Kept)
+}
+
+#[test]
+fn any_changed_byte_of_the_last_frame_is_damage_and_not_a_torn_end() {
+    let start = 64 + 5 * FRAME;
+    for at in (start..start + FRAME).step_by(7).chain([start + FRAME - 1]) {
+        let disk = filled();
+        disk.flip_byte(LAST, at);
+        assert_lost_and_salvaged(&disk, 29, &format!("byte {at}"));
+    }
+}
+
+#[test]
+fn what_is_durable_is_noted_without_a_reader_that_commits_or_a_clean_stop() {
+    let disk = Simulated::new();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
+    let (sender, receiver) = mpsc::channel();
+    journal.append(vec![7; 600], 1, move |result| {
+        sender.send(result).expect("the test waits");
+    });
+    receiver.recv().expect("an answer").expect("there is room");
+    let noted = || disk.bytes("cursors").is_some_and(|text| text.windows(10).any(|part| part == b"durable 1 "));
+    while !noted() {
+        std::thread::yield_now();
+    }
+    let killed = copy(&disk);
+    killed.flip_byte(FIRST, 64 + 100);
+    let refused = Journal::open(Arc::new(killed), options(OnDamage::Refuse)).expect_err("it was acknowledged");
+    assert!(refused.is_damage(), "{refused}");
+    journal.close();
+}
+
 #[test]
 fn a_missing_segment_is_noticed_and_can_be_passed_over() {
     let disk = filled();

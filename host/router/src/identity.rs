@@ -3,12 +3,11 @@
 //! goes. And the key of replays, which lies in the data folder and only its owner can read: who shows it to the router
 //! posts records of that folder's quarantine, and their routes count.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::Context;
+
+use crate::durable;
 
 const FILE: &str = "id";
 const BYTES: usize = 12;
@@ -17,16 +16,16 @@ const REPLAY_BYTES: usize = 32;
 
 /// Reads the name, or makes one. The folder exists.
 pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
-    kept(folder, FILE, BYTES, 0o644)
+    kept(folder, FILE, BYTES)
 }
 
 /// Reads the key of replays, or makes one. The folder exists.
 pub fn replay_key(data: &Path) -> anyhow::Result<String> {
-    kept(data, REPLAY_FILE, REPLAY_BYTES, 0o600)
+    kept(data, REPLAY_FILE, REPLAY_BYTES)
 }
 
 /// Random bytes as text that the file keeps.
-fn kept(folder: &Path, file: &str, length: usize, mode: u32) -> anyhow::Result<String> {
+fn kept(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     let path = folder.join(file);
     let failed = || format!("can't use {}", path.display());
     match std::fs::read_to_string(&path) {
@@ -38,15 +37,7 @@ fn kept(folder: &Path, file: &str, length: usize, mode: u32) -> anyhow::Result<S
     let mut random = vec![0; length];
     getrandom::fill(&mut random).context("the system gives no random numbers")?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let new = folder.join(format!("{file}.new"));
-    let write = || -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
-        file.write_all(name.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&new, &path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().with_context(failed)?;
+    durable::replace(&path, name.as_bytes()).with_context(failed)?;
     Ok(name)
 }
 

@@ -44,6 +44,13 @@ pub const LOOK: Duration = Duration::from_millis(500);
 /// journal and is delivered after the next start.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
+/// File descriptors kept from connections for the journal, the quarantine, the log, the watched folders, the runtime, and
+/// connections that are just being turned away.
+pub const DESCRIPTORS: usize = 64;
+
+/// The same for each sink: a file sink holds 64 files when its options don't say, and opens others beside them.
+pub const DESCRIPTORS_PER_SINK: usize = 96;
+
 /// How long after a signal that asks for a stop another one is a repeat of it, and no demand to stop at once. Process
 /// managers send two within milliseconds.
 pub const SIGNAL_REPEAT: Duration = Duration::from_secs(1);
@@ -58,6 +65,16 @@ pub const JOURNAL_END: Duration = Duration::from_secs(30);
 /// Size of a quarantine file before the next one is begun, in bytes. Age and size bounds work by
 /// whole files, so this is also their grain.
 pub const QUARANTINE_FILE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A quarantine file takes at most this part of `max_size`: the origin that takes most gives way in small steps.
+pub const QUARANTINE_FILES_IN_BUDGET: u64 = 32;
+
+/// Origins (filter or sink, and source) with files of their own; the ones beyond share theirs. Each has a file that is
+/// not full.
+pub const QUARANTINE_ORIGINS: usize = 64;
+
+/// Quarantine files open for writing, each a file descriptor.
+pub const QUARANTINE_OPEN_FILES: usize = 8;
 
 /// Largest module that is read from the filters folder, in bytes: a Python filter is 18 MB.
 pub const MODULE_BYTES: u64 = 128 * 1024 * 1024;

@@ -11,6 +11,7 @@ use weir_record::{Aliases, Role, Scale};
 use weir_sinks::{RunnerOptions, Selection};
 
 use crate::config::{self, FilterSettings, Settings, SinkSettings, StandardKey};
+use crate::descriptors;
 use crate::quarantine::{Keep, QuarantineOptions};
 
 /// For the journal.
@@ -78,7 +79,7 @@ pub fn http(settings: &Settings) -> anyhow::Result<HttpOptions> {
         max_body_bytes: http.max_body_bytes as usize,
         max_decompressed_bytes: http.max_decompressed_bytes as usize,
         max_in_flight_bytes: http.max_in_flight_bytes as usize,
-        max_connections: http.max_connections,
+        max_connections: descriptors::for_connections(http.max_connections, settings.sinks.len()),
         quiet_timeout: http.header_timeout,
         body_total_timeout: http.body_timeout,
         ..defaults

@@ -12,12 +12,14 @@
 //! Every file is written beside and renamed, so that none is ever half there.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use weir_journal::disk::create_folder;
+
+use crate::durable;
 use crate::limits;
 
 /// The folder of versions.
@@ -141,17 +143,8 @@ impl Versions {
 
     fn write(&self, file: &str, bytes: &[u8]) -> Result<(), String> {
         let path = self.folder.join(file);
-        let write = || {
-            fs::create_dir_all(&self.folder)?;
-            let beside = self.folder.join(format!("{file}.new"));
-            let mut new = fs::File::create(&beside)?;
-            new.write_all(bytes)?;
-            new.sync_all()?;
-            fs::rename(beside, &path)
-        };
-        write().map_err(|error: std::io::Error| {
-            format!("can't write `{}`: {error}; give weir room and access there", path.display())
-        })
+        let written = create_folder(&self.folder, 0o777).and_then(|()| durable::replace(&path, bytes));
+        written.map_err(|error| format!("can't write `{}`: {error}; give weir room and access there", path.display()))
     }
 }
 

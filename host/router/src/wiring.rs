@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 use weir_engine::{Engine, EngineOptions};
 use weir_ingest::{HttpOptions, IngestError, Requests};
+use weir_journal::disk::create_folder;
 use weir_journal::{Disk, Journal};
 use weir_sinks::{BuildContext, Exposition, Owners};
 
@@ -63,7 +64,7 @@ impl Router {
         })?;
         let address = listener.local_addr()?;
         let data = &settings.data;
-        std::fs::create_dir_all(data)
+        create_folder(data, 0o777)
             .with_context(|| format!("can't make the data folder {}; give another with --data", data.display()))?;
         let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
         let quarantine = Arc::new(quarantine);

@@ -14,7 +14,7 @@ use crate::cli::RunArgs;
 use crate::config::{self, Overrides, Settings};
 use crate::reload::{self, Changed, Reload, Watch};
 use crate::wiring::{Router, Stopped};
-use crate::{logging, paths};
+use crate::{descriptors, logging, paths};
 use signals::StopSignals;
 
 /// What a process exits with that an interrupt ended: 128 and the signal's number.
@@ -28,6 +28,7 @@ const SECONDS: &[f64] = &[
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args)?;
     logging::start(&settings.log);
+    descriptors::raise_limit();
     settings.warnings.iter().chain(&paths::unwritable(&settings)).for_each(|warning| tracing::warn!("{warning}"));
     // People put modules there, as their umask lets them.
     if let Err(error) = std::fs::create_dir_all(&settings.filters_folder) {

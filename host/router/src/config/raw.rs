@@ -58,7 +58,8 @@ pub(super) struct Http {
     pub max_decompressed: Size,
     /// Most bytes of all requests together that are not answered yet; over it, senders get a 503.
     pub max_in_flight: Size,
-    /// Most connections at a time; over it, clients get a 503 and are closed.
+    /// Most connections at a time; over it, clients get a 503 and are closed. Fewer when the limit of open files leaves
+    /// less, which the log says.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u64,
     /// How long a client may take to send the head of a request.
@@ -293,7 +294,7 @@ pub(super) struct Quarantine {
     /// How much is kept: the whole `record` with the reason (it can be replayed), the `reason` alone, or
     /// `nothing`. No filter has cleaned these records.
     pub keep: Keep,
-    /// Most disk space; the oldest goes first.
+    /// Most disk space. Beyond it the oldest goes first of the filter or sink and source that takes most, so that one sender does not push out what others have there.
     pub max_size: Size,
     /// Longest time that anything is kept.
     pub max_age: Span,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::entry::{EXTENSION, Entry, Slot};
+use crate::durable;
 
 const REPLAYED: &str = "replayed";
 
@@ -58,11 +59,7 @@ pub fn entries(file: &Path) -> io::Result<Vec<Found>> {
 
 /// Remembers that everything up to `end` was replayed.
 pub fn mark_replayed(file: &Path, end: u64) -> io::Result<()> {
-    let beside = file.with_extension(REPLAYED);
-    let new = file.with_extension("replayed-new");
-    std::fs::write(&new, end.to_string())?;
-    std::fs::File::open(&new)?.sync_all()?;
-    std::fs::rename(&new, &beside)
+    durable::replace(&file.with_extension(REPLAYED), end.to_string().as_bytes())
 }
 
 /// Removes a file and what is remembered of it.

@@ -65,20 +65,84 @@ fn a_torn_tail_hides_nothing_before_it() {
     }
 }
 
+/// A record of one source and about so many bytes.
+fn record(source: &str, bytes: usize) -> Vec<u8> {
+    let json = format!(r#"[{{"source":"{source}","message":"{}"}}]"#, "x".repeat(bytes));
+    let aliases = weir_record::Aliases::default();
+    let level = weir_record::Level::Info;
+    let defaults = weir_record::Defaults { received_ns: 0, source: "http", level, context: &[], aliases: &aliases };
+    let mut batch = weir_record::Batch::default();
+    let bad = weir_record::read_json(json.as_bytes(), &defaults, &mut batch).unwrap();
+    assert!(bad.is_empty() && batch.len() == 1);
+    batch.get(0).to_vec()
+}
+
 #[test]
-fn over_the_size_bound_the_oldest_files_go() {
+fn over_the_size_bound_the_oldest_go_of_whoever_takes_most_and_others_keep_theirs() {
     let temp = tempfile::tempdir().unwrap();
-    let mut bounded = options(Keep::Record);
-    bounded.max_size_bytes = 3 * limits::QUARANTINE_FILE_BYTES;
-    let quarantine = Quarantine::open(temp.path(), bounded).unwrap();
-    let record = vec![7; 1024 * 1024];
-    for number in 0..64 {
-        quarantine.keep("filter:x", &number.to_string(), &record).unwrap();
+    let max_size_bytes = 32 * 1024 * 1024;
+    let quarantine =
+        Quarantine::open(temp.path(), QuarantineOptions { max_size_bytes, ..options(Keep::Record) }).unwrap();
+    for number in 0..20 {
+        quarantine.keep("filter:x", &format!("quiet {number}"), &record("quiet", 1000)).unwrap();
+        quarantine.keep_raw("ingest", &format!("unread {number}"), &[b'['; 1000]).unwrap();
+    }
+    for number in 0..60 {
+        quarantine.keep("filter:x", &format!("loud {number}"), &record("loud", 900 * 1024)).unwrap();
     }
     quarantine.sync().unwrap();
     let total: u64 = read::files(temp.path()).unwrap().iter().map(|f| f.size_bytes).sum();
-    assert!(total <= 3 * limits::QUARANTINE_FILE_BYTES + 2 * 1024 * 1024);
-    assert_eq!(all(temp.path()).last().unwrap().reason, "63");
+    assert!(total <= max_size_bytes);
+    let reasons: Vec<_> = all(temp.path()).into_iter().map(|entry| entry.reason).collect();
+    let count = |start: &str| reasons.iter().filter(|reason| reason.starts_with(start)).count();
+    assert_eq!((count("quiet"), count("unread")), (20, 20));
+    assert!((25..60).contains(&count("loud")), "{}", count("loud"));
+    assert!(reasons.contains(&"loud 59".to_string()));
+}
+
+#[test]
+fn however_many_sources_there_are_files_are_few_and_the_bound_holds() {
+    let temp = tempfile::tempdir().unwrap();
+    let max_size_bytes = 1024 * 1024;
+    let quarantine =
+        Quarantine::open(temp.path(), QuarantineOptions { max_size_bytes, ..options(Keep::Record) }).unwrap();
+    for number in 0..600 {
+        quarantine.keep("filter:x", "trapped", &record(&format!("source {number}"), 4000)).unwrap();
+    }
+    quarantine.sync().unwrap();
+    let files = read::files(temp.path()).unwrap();
+    assert!(files.iter().map(|file| file.size_bytes).sum::<u64>() <= max_size_bytes);
+    assert!(files.len() <= limits::QUARANTINE_ORIGINS + 64, "{}", files.len());
+}
+
+/// A file that takes writes and can't be synced.
+fn unsyncable(quarantine: &Quarantine) {
+    let mut state = quarantine.lock();
+    let file = OpenOptions::new().append(true).open("/dev/null").unwrap();
+    assert!(file.sync_data().is_err(), "a device has no fsync");
+    state.open[0].file = file;
+}
+
+#[test]
+fn after_a_failed_fsync_nothing_is_durable_until_it_is_in_another_file() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = temp.path().join("quarantine");
+    let quarantine = Quarantine::open(&folder, options(Keep::Record)).unwrap();
+    quarantine.keep_raw("ingest", "before", b"abc").unwrap();
+    quarantine.sync().unwrap();
+    unsyncable(&quarantine);
+    for reason in ["of one thread", "of another"] {
+        quarantine.keep_raw("ingest", reason, b"abc").unwrap();
+    }
+    let away = temp.path().join("away");
+    std::fs::rename(&folder, &away).unwrap();
+    assert!(quarantine.sync().is_err(), "one thread is told");
+    assert!(quarantine.sync().is_err(), "and so is the other");
+    assert!(quarantine.keep_raw("ingest", "meanwhile", b"abc").is_err());
+    std::fs::rename(&away, &folder).unwrap();
+    quarantine.sync().unwrap();
+    let reasons: Vec<_> = all(&folder).into_iter().map(|entry| entry.reason).collect();
+    assert_eq!(reasons, ["before", "of one thread", "of another"]);
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! What the journal does while something it needs for the next segment is lacking, and when it is there again; and when
+//! the segment that it writes to is taken away.
+
+use std::sync::{Arc, mpsc};
+use weir_journal::simulated::{Simulated, Tear};
+use weir_journal::storage::Storage;
+use weir_journal::{AppendError, Journal, Options};
+
+fn options() -> Options {
+    Options { segment_bytes: 4096, max_size_bytes: 1 << 20, ..Options::default() }
+}
+
+fn append(journal: &Journal, payload: Vec<u8>) -> Result<u64, AppendError> {
+    let (sender, receiver) = mpsc::channel();
+    journal.append(payload, 1, move |result| {
+        sender.send(result).expect("the test waits");
+    });
+    receiver.recv().expect("every append is answered")
+}
+
+#[test]
+fn without_file_descriptors_the_next_segment_is_begun_and_then_appends_are_full_until_there_are_some() {
+    let disk = Simulated::new();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
+    assert_eq!(append(&journal, vec![0; 3000]), Ok(1));
+    disk.set_out_of_descriptors(true);
+    assert_eq!(append(&journal, vec![1; 3000]), Ok(2), "the next segment's file was open already");
+    for _ in 0..3 {
+        let refused = append(&journal, vec![2; 3000]).expect_err("no file can be opened for one more");
+        assert!(matches!(&refused, AppendError::Full(why) if why.contains("limit of open files")), "{refused}");
+    }
+    assert_eq!(journal.stats().poisoned, None);
+    disk.set_out_of_descriptors(false);
+    assert_eq!(append(&journal, vec![3; 3000]), Ok(3));
+    journal.close();
+    let (_, recovery) = Journal::open(Arc::new(disk), options()).expect("it was closed");
+    assert_eq!(recovery.frames, 3);
+}
+
+#[test]
+fn a_spare_that_somebody_removed_is_made_again() {
+    let disk = Simulated::new();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
+    assert_eq!(append(&journal, vec![0; 3000]), Ok(1));
+    disk.remove("spare").expect("it is there");
+    assert_eq!(append(&journal, vec![1; 3000]), Ok(2));
+    assert_eq!(journal.stats().poisoned, None);
+}
+
+const FIRST: &str = "00000000000000000001.seg";
+
+#[test]
+fn a_segment_that_is_removed_while_it_is_written_to_is_written_again() {
+    let disk = Simulated::new();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
+    assert_eq!(append(&journal, vec![1; 500]), Ok(1));
+    disk.remove(FIRST).expect("it is there");
+    assert_eq!(append(&journal, vec![2; 500]), Ok(2));
+    assert_eq!(append(&journal, vec![3; 500]), Ok(3));
+    // Another file takes the place of the next one.
+    disk.put("00000000000000000003.seg", b"something else".to_vec());
+    assert_eq!(append(&journal, vec![4; 500]), Ok(4));
+    let (_, recovery) = Journal::open(Arc::new(disk.power_cut(Tear::Lost)), options()).expect("it is whole");
+    assert_eq!(recovery.frames, 4);
+    journal.close();
+}
+
+#[test]
+fn a_segment_that_can_not_be_written_again_is_not_acknowledged_into() {
+    let disk = Simulated::new();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
+    assert_eq!(append(&journal, vec![1; 500]), Ok(1));
+    disk.remove(FIRST).expect("it is there");
+    disk.set_out_of_descriptors(true);
+    let refused = append(&journal, vec![2; 500]).expect_err("nothing can be opened");
+    assert!(matches!(&refused, AppendError::Poisoned(why) if why.contains("was removed")), "{refused}");
+}

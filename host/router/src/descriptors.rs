@@ -1,0 +1,55 @@
+//! File descriptors: raises the limit as far as the system lets this process, and says how many of them connections may
+//! take, so that the journal, the sinks and whatever else opens files always find some.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::limits;
+
+/// Raises the soft limit on open files to the hard one.
+pub fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!("can't raise the limit of open files from {:?} to {:?}: {error}", limit.current, limit.maximum);
+    }
+}
+
+/// How many connections there may be at a time beside so many sinks, under the limit in force. With less than is wanted,
+/// the log says so.
+pub fn for_connections(wanted: usize, sinks: usize) -> usize {
+    let Some(limit) = getrlimit(Resource::Nofile).current else {
+        return wanted;
+    };
+    let left = left_for_connections(usize::try_from(limit).unwrap_or(usize::MAX), sinks);
+    if left < wanted {
+        tracing::warn!(
+            "at most {left} connections at a time instead of {wanted} (`http.max_connections`): this process may open \
+             {limit} files; raise its limit (`ulimit -n`, or `LimitNOFILE` of a systemd unit)"
+        );
+    }
+    wanted.min(left)
+}
+
+/// What the other parts leave of a limit; a quarter when they may need more than there is.
+fn left_for_connections(limit: usize, sinks: usize) -> usize {
+    let others = limits::DESCRIPTORS + sinks.saturating_mul(limits::DESCRIPTORS_PER_SINK);
+    limit.saturating_sub(others).max(limit / 4).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_get_what_the_other_parts_leave_but_never_less_than_a_quarter() {
+        assert_eq!(left_for_connections(1024, 2), 1024 - limits::DESCRIPTORS - 2 * limits::DESCRIPTORS_PER_SINK);
+        assert_eq!(left_for_connections(256, 100), 64);
+        assert_eq!(left_for_connections(2, 0), 1);
+    }
+
+    #[test]
+    fn the_soft_limit_is_the_hard_one_afterwards() {
+        raise_limit();
+        let limit = getrlimit(Resource::Nofile);
+        assert_eq!(limit.current, limit.maximum);
+    }
+}
