@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use weir_record::Batch;
 
-use crate::limits::{MAX_RESULT_BYTES, MAX_RESULT_RECORDS, MAX_SPARE_BYTES};
+use crate::budget::Room;
+use crate::limits::MAX_SPARE_BYTES;
 
 /// What became of some records that a filter was called with.
 pub(crate) enum Applied {
@@ -32,14 +33,8 @@ pub(crate) struct Part {
     pub origins: Vec<u32>,
     /// For whatever a call needs on the way.
     pub scratch: Vec<u8>,
-}
-
-/// Fails when a filter has made more than it may.
-pub(crate) fn check_size(made: &Batch) -> Result<(), String> {
-    if made.len() > MAX_RESULT_RECORDS || made.byte_len() > MAX_RESULT_BYTES {
-        return Err(format!("it made more than {MAX_RESULT_RECORDS} records or {MAX_RESULT_BYTES} bytes of one batch"));
-    }
-    Ok(())
+    /// How much the batch may become, and until when.
+    pub room: Room,
 }
 
 /// A batch's memory for the next one, unless it is unusually large.
@@ -52,6 +47,11 @@ impl Part {
         self.batch = spare(std::mem::take(&mut self.batch));
         self.batch.clear();
         self.origins.clear();
+    }
+
+    /// Fails when more was made than may be.
+    pub fn check(&mut self) -> Result<(), String> {
+        self.room.check(&self.batch)
     }
 
     /// Takes over a run of the input's records.
@@ -167,7 +167,7 @@ mod tests {
         let input = batch(&["a", "b", "c", "d"]);
         let mut rewrite = Rewrite::new(batch(&["old"]), vec![9]);
         rewrite.keep(&input, 0..1);
-        let mut part = Part { batch: batch(&["b1", "b2"]), origins: vec![1, 1], scratch: Vec::new() };
+        let mut part = Part { batch: batch(&["b1", "b2"]), origins: vec![1, 1], ..Part::default() };
         rewrite.replace(&input, 1..2, &mut part);
         rewrite.remove(&input, 2..3);
         rewrite.keep(&input, 3..4);
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_part_for_the_whole_batch_is_taken_without_a_copy() {
         let input = batch(&["a", "b"]);
-        let mut part = Part { batch: batch(&["x"]), origins: vec![0], scratch: Vec::new() };
+        let mut part = Part { batch: batch(&["x"]), origins: vec![0], ..Part::default() };
         let address = part.batch.bytes().as_ptr();
         let mut rewrite = Rewrite::new(Batch::new(), Vec::new());
         rewrite.replace(&input, 0..2, &mut part);

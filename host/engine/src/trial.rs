@@ -14,6 +14,7 @@ use std::time::Duration;
 use wasmtime::component::InstancePre;
 use weir_record::{Batch, Level};
 
+use crate::budget::Room;
 use crate::engine::Engine;
 use crate::error::{CallError, FailureKind, LoadError, Problem, one_line};
 use crate::filter::FilterSpec;
@@ -169,7 +170,9 @@ impl Trial {
     /// The records that a stateful filter has to say by itself; none from others.
     pub fn tick(&mut self, closing: bool) -> Result<Batch, CallFailure> {
         let deadline = self.spec.timeout;
-        self.with_instance(|Instance { guest, exports, .. }| exports.tick(guest, closing, deadline))
+        self.with_instance(|Instance { guest, exports, .. }| {
+            exports.tick(guest, closing, deadline, &mut Room::default())
+        })
     }
 
     fn with_instance<R>(&mut self, call: impl FnOnce(&mut Instance) -> Result<R, CallError>) -> Result<R, CallFailure> {

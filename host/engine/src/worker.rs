@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use weir_record::{Batch, Level};
 
+use crate::budget::Budget;
 use crate::engine::Engine;
 use crate::filter::{Filter, OnError};
 use crate::health::{Health, Went};
@@ -92,7 +93,7 @@ impl Worker {
     /// Runs a batch through the chain.
     pub fn run(&mut self, chain: &Chain, batch: Batch) -> Outcome {
         self.settle(chain);
-        self.run_through(&chain.0, batch)
+        self.run_through(&chain.0, batch, &mut Budget::default())
     }
 
     /// Asks the stateful filters of the chain for records of their own, and runs those through the filters after
@@ -101,13 +102,14 @@ impl Worker {
     pub fn tick(&mut self, chain: &Chain, closing: bool) -> Outcome {
         self.settle(chain);
         let mut all = Outcome::default();
+        let mut budget = Budget::default();
         for (place, filter) in chain.0.iter().enumerate() {
-            let made = tick(filter, closing).unwrap_or_else(|reason| {
+            let made = tick(filter, closing, &mut budget).unwrap_or_else(|reason| {
                 all.tick_failed = Some(reason);
                 Batch::new()
             });
             if !made.is_empty() {
-                let outcome = self.run_through(&chain.0[place + 1..], made);
+                let outcome = self.run_through(&chain.0[place + 1..], made, &mut budget);
                 all.batch.extend(&outcome.batch);
                 all.failed.extend(outcome.failed);
             }
@@ -126,41 +128,42 @@ impl Worker {
         self.seats.len()
     }
 
-    fn run_through(&mut self, filters: &[Arc<Filter>], batch: Batch) -> Outcome {
+    fn run_through(&mut self, filters: &[Arc<Filter>], batch: Batch, budget: &mut Budget) -> Outcome {
         let mut flow = Flow { batch, origins: None, failed: Vec::new() };
         for filter in filters {
             if flow.batch.is_empty() {
                 break;
             }
-            self.pass(filter, &mut flow);
+            self.pass(filter, &mut flow, budget);
         }
         Outcome { batch: flow.batch, failed: flow.failed, tick_failed: None }
     }
 
-    fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow) {
+    fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow, budget: &mut Budget) {
         if let Some(seat) = &filter.seat {
             let mut seat = lock(seat);
             if let Some(successor) = seat.successor.clone() {
                 drop(seat);
-                return self.pass(&successor, flow);
+                return self.pass(&successor, flow, budget);
             }
-            self.pass_with(filter, &mut seat, flow);
+            filter.shared.credit.given(&flow.batch);
+            self.pass_with(filter, &mut seat, flow, budget);
             return seat.rest(filter);
         }
         let (id, mut seat) = match self.seats.iter().position(|(id, _)| *id == filter.id) {
             Some(place) => self.seats.swap_remove(place),
             None => (filter.id, Seat::default()),
         };
-        self.pass_with(filter, &mut seat, flow);
+        self.pass_with(filter, &mut seat, flow, budget);
         seat.rest(filter);
         self.seats.push((id, seat));
     }
 
-    fn pass_with(&mut self, filter: &Filter, seat: &mut Seat, flow: &mut Flow) {
+    fn pass_with(&mut self, filter: &Filter, seat: &mut Seat, flow: &mut Flow, budget: &mut Budget) {
         let input = std::mem::take(&mut flow.batch);
         filter.tap.offer(&input);
         let mut rewrite = Rewrite::new(std::mem::take(&mut self.spare), std::mem::take(&mut self.spare_origins));
-        let mut search = Search::new(filter, seat, &input, &mut self.part);
+        let mut search = Search::new(filter, seat, &input, &mut self.part, budget);
         let went = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
         let (tally, casualties) = (search.tally, std::mem::take(&mut search.casualties));
         let failed: usize = casualties.iter().map(|casualty| casualty.records.len()).sum();
@@ -236,6 +239,8 @@ fn note(filter: &Filter, went: Went) {
         Health::Failing { batches, reason } => {
             tracing::error!(filter = filter.name(), "the filter failed on {batches} batches in a row: {reason}");
         }
+        // Said when its state is saved.
+        Health::Unsaved { .. } => {}
         Health::Suspended { retry_in, reason } => {
             let seconds = retry_in.as_secs_f64().ceil();
             tracing::error!(filter = filter.name(), "the filter is not called for {seconds} s: {reason}");
@@ -245,19 +250,27 @@ fn note(filter: &Filter, went: Went) {
 }
 
 /// The records that a stateful filter has to say by itself; none from others.
-fn tick(filter: &Arc<Filter>, closing: bool) -> Result<Batch, String> {
+fn tick(filter: &Arc<Filter>, closing: bool, budget: &mut Budget) -> Result<Batch, String> {
     let Some(seat) = &filter.seat else { return Ok(Batch::new()) };
     let mut seat = lock(seat);
     if let Some(successor) = seat.successor.clone() {
         drop(seat);
-        return tick(&successor, closing);
+        return tick(&successor, closing, budget);
     }
     let deadline = filter.spec().timeout;
-    let made = seat.instance(filter).and_then(|Instance { guest, exports, .. }| exports.tick(guest, closing, deadline));
+    let mut room = budget.room(&Batch::new(), 0..0);
+    filter.shared.credit.narrow(&mut room);
+    let start = Instant::now();
+    let made = seat
+        .instance(filter)
+        .and_then(|Instance { guest, exports, .. }| exports.tick(guest, closing, deadline, &mut room));
+    budget.took(start.elapsed());
     match made {
         Ok(made) => {
+            filter.shared.credit.emitted(&made);
+            budget.made(&made, &Batch::new(), 0..0);
             if !closing {
-                filter.save(&mut seat);
+                filter.save_if_due(&mut seat);
             }
             Ok(made)
         }

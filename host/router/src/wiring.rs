@@ -5,7 +5,7 @@
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
-use weir_engine::{Chain, Engine, EngineOptions};
+use weir_engine::{Chain, Compiler, Engine, EngineOptions};
 use weir_ingest::IngestError;
 use weir_journal::{Disk, Journal};
 use weir_sinks::{BuildContext, Exposition};
@@ -157,14 +157,25 @@ async fn open_outlets(
 }
 
 fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
+    let cache = settings.data.join("cache");
+    let compiler = compiler(&cache, settings.data.join("compiled"))?;
     Ok(Arc::new(Shared {
-        engine: Engine::new(engine_options(Some(settings.data.join("cache"))))?,
+        engine: Engine::with_compiler(engine_options(Some(cache)), compiler)?,
         chain: ArcSwap::from_pointee(Chain::default()),
         trials: ArcSwap::default(),
         journal: journal.clone(),
         quarantine: quarantine.clone(),
         sample: Sample::default(),
     }))
+}
+
+/// Modules are compiled by this program, started once more for each.
+fn compiler(cache: &Path, notes: PathBuf) -> anyhow::Result<Compiler> {
+    // Also when another version was put in its place meanwhile.
+    let running = Path::new("/proc/self/exe");
+    let program = if running.exists() { running.to_path_buf() } else { std::env::current_exe()? };
+    let arguments = vec!["compile".into(), "--cache".into(), std::path::absolute(cache)?.into()];
+    Ok(Compiler { program, arguments, notes })
 }
 
 /// How the engine is set up, here and in commands that load a filter without a router.

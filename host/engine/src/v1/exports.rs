@@ -11,6 +11,7 @@ use super::reads::Reads;
 use super::types::{Description, EncodingName, Verdict, View};
 use super::{LIFECYCLE, PACKED, PACKED_STATE, TYPED, TYPED_STATE, packed, typed};
 use crate::boundary::Boundary;
+use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
 use crate::filter::FilterSpec;
 use crate::guest::{Guest, HostState};
@@ -175,6 +176,7 @@ impl Exports {
                     // Its views have no place for what it was not shown.
                     return Err(CallError::overstep("it expanded a record of which it may see only a part"));
                 }
+                part.room.begin(deadline);
                 typed::apply(batch, range, reads, &verdicts, part)
             }
             Process::Packed { process, encoding, .. } => {
@@ -182,24 +184,34 @@ impl Exports {
                     None => packed::call(process, *encoding, guest, batch, range.clone(), deadline, part)?,
                     Some(shown) => packed::call(process, *encoding, guest, &shown, 0..shown.len(), deadline, part)?,
                 };
+                part.room.begin(deadline);
                 packed::apply(batch, range, &output, *encoding, part)
             }
         };
-        let applied = applied.map_err(CallError::nonsense)?;
+        let applied = applied.map_err(|reason| part.room.blame(FailureKind::Nonsense, reason))?;
         if matches!(applied, Applied::Rewritten(_)) {
-            self.boundary.check(batch, part).map_err(CallError::overstep)?;
+            let checked = self.boundary.check(batch, part);
+            checked.map_err(|reason| part.room.blame(FailureKind::Overstep, reason))?;
         }
         Ok(applied)
     }
 
     /// The records that a stateful filter has to say by itself.
-    pub fn tick(&self, guest: &mut Guest, closing: bool, deadline: Duration) -> Result<Batch, CallError> {
+    pub fn tick(
+        &self,
+        guest: &mut Guest,
+        closing: bool,
+        deadline: Duration,
+        room: &mut Room,
+    ) -> Result<Batch, CallError> {
         let Some(state) = &self.state else { return Ok(Batch::new()) };
         let mut batch = Batch::new();
         match &state.tick {
             Tick::Typed(tick) => {
                 let (views,) = guest.call(deadline, |store| tick.call(store, (closing,)))?;
-                typed::read_views(&views, &mut batch).map_err(CallError::nonsense)?;
+                room.begin(deadline);
+                let read = typed::read_views(&views, &mut batch, room);
+                read.map_err(|reason| room.blame(FailureKind::Nonsense, reason))?;
             }
             Tick::Packed(tick) => {
                 let (records,) = guest.call(deadline, |store| tick.call(store, (closing,)))?;
@@ -207,7 +219,9 @@ impl Exports {
                     Process::Packed { encoding, .. } => *encoding,
                     Process::Typed { .. } => Encoding::Msgpack,
                 };
-                packed::read_records(&records, encoding, &mut batch).map_err(CallError::nonsense)?;
+                room.begin(deadline);
+                let read = packed::read_records(&records, encoding, &mut batch, room);
+                read.map_err(|reason| room.blame(FailureKind::Nonsense, reason))?;
             }
         }
         self.boundary.check_made(&batch).map_err(CallError::overstep)?;
