@@ -1,7 +1,6 @@
 //! A newcomer's first five minutes: nothing configured, one command, the line it suggests.
 
-use super::clients::{curl, post, run, sqlite};
-use super::hostile::guests;
+use super::clients::{post, run, sqlite};
 use super::router::{Home, eventually, module};
 
 /// Others than those in the line that the greeting suggests.
@@ -94,31 +93,4 @@ fn a_module_that_is_none_is_named_with_the_reason_and_nothing_else_changes() {
     let line = router.wait_for_line("broken");
     assert!(line.contains("ERROR"), "{line}");
     assert_eq!(post(&router, RECORD).status, 200);
-}
-
-#[test]
-fn a_second_interrupt_ends_it_at_once() {
-    // A filter that takes its time keeps the drain waiting.
-    let home = Home::with("[[filter]]\nname = \"slow\"\nmodule = \"slow.wasm\"\ntimeout = \"20s\"\n");
-    home.put_filter("slow", &guests::module(guests::LOOP));
-    let mut router = home.start();
-    let url = format!("{}/ingest", router.url);
-    let record = format!(r#"{{"message":"{}"}}"#, guests::MARKER);
-    let mut sender = std::process::Command::new("curl")
-        .args(["-sS", "--json", &record, &url])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    eventually("the filter is at it", || {
-        curl(&router, "/metrics", &[], b"")
-            .body
-            .lines()
-            .any(|line| line.starts_with("weir_ingest_in_flight_bytes") && !line.ends_with(" 0"))
-    });
-    router.signal("-INT");
-    router.wait_for_line("drains");
-    router.signal("-INT");
-    assert_eq!(router.wait().code(), Some(130));
-    sender.wait().unwrap();
 }

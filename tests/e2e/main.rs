@@ -11,7 +11,9 @@
 //! | `lines.rs` | lines become records: the filters that read, check, measure and thin them out |
 //! | `metrics.rs` | `/metrics` is what Prometheus's own tool accepts |
 //! | `kill.rs` | kill -9 under load: acknowledged records are there, once |
+//! | `oracle.rs` | what filters hold back, under kills, stops, swaps, reloads, a full journal: acknowledged = delivered, once |
 //! | `delivery.rs` | every sink with its server, both killed and stopped under load: nothing lost, in order |
+//! | `stop.rs` | a stop does first what was promised, whoever is slow, and says what it leaves |
 //! | `swap.rs` | filters replaced under load: nothing lost, nothing repeated |
 //! | `canary.rs` | new versions on trial, and the way back to an older one |
 //! | `rights.rs` | a filter sees and changes no more than it may |
@@ -45,6 +47,7 @@ mod kill;
 mod languages;
 mod lines;
 mod metrics;
+mod oracle;
 mod quarantine;
 mod reload;
 mod rights;
@@ -52,4 +55,5 @@ mod router;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod sinks;
+mod stop;
 mod swap;

@@ -18,10 +18,10 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
-    /// The filter is given a batch.
-    pub fn given(&self, batch: &Batch) {
-        self.records.fetch_add(batch.len() as u64, Relaxed);
-        self.bytes.fetch_add(batch.byte_len() as u64, Relaxed);
+    /// The filter is given records, for the first time or as what it holds.
+    pub fn given(&self, records: usize, bytes: usize) {
+        self.records.fetch_add(records as u64, Relaxed);
+        self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 
     /// Narrows the room for what a tick makes.
@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(room(&credit), MAX_OWN_TICK_RECORDS);
         credit.emitted(&batch(MAX_OWN_TICK_RECORDS));
         assert_eq!(room(&credit), MAX_OWN_TICK_RECORDS);
-        credit.given(&batch(5000));
+        credit.given(5000, 500_000);
         assert_eq!(room(&credit), MAX_OWN_TICK_RECORDS + 5000);
         credit.emitted(&batch(MAX_OWN_TICK_RECORDS + 3000));
         let next = Credit::default();

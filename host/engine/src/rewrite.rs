@@ -9,6 +9,7 @@ use std::ops::Range;
 use weir_record::Batch;
 
 use crate::budget::Room;
+use crate::holds::{Changes, NOBODY};
 use crate::limits::MAX_SPARE_BYTES;
 
 /// What became of some records that a filter was called with.
@@ -31,6 +32,8 @@ pub(crate) struct Tally {
 pub(crate) struct Part {
     pub batch: Batch,
     pub origins: Vec<u32>,
+    /// What the call holds and releases.
+    pub changes: Changes,
     /// For whatever a call needs on the way.
     pub scratch: Vec<u8>,
     /// How much the batch may become, and until when.
@@ -47,6 +50,7 @@ impl Part {
         self.batch = spare(std::mem::take(&mut self.batch));
         self.batch.clear();
         self.origins.clear();
+        self.changes.clear();
     }
 
     /// Fails when more was made than may be.
@@ -99,6 +103,13 @@ impl Rewrite {
             self.batch.extend(&part.batch);
             self.origins.extend_from_slice(&part.origins);
         }
+    }
+
+    /// Records come in before the next one, for which no sender waits.
+    pub fn insert(&mut self, input: &Batch, at: usize, made: &Batch) {
+        self.begin(input, at);
+        self.batch.extend(made);
+        self.origins.resize(self.batch.len(), NOBODY);
     }
 
     /// The next records are taken out.

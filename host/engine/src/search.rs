@@ -11,12 +11,14 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use weir_record::Batch;
 
 use crate::budget::Budget;
 use crate::error::{CallError, FailureKind};
 use crate::filter::Filter;
 use crate::health::{Admission, Went};
+use crate::holds::{Holding, ids};
 use crate::instance::{Instance, Seat};
 use crate::limits::{
     MAX_CALL_BYTES, MAX_CALL_RECORDS, MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION, SEARCH_PARTS,
@@ -74,8 +76,14 @@ pub(crate) struct Search<'a> {
     /// What is left of the time that the filter may take for this batch.
     time: Duration,
     gave_up: bool,
+    /// The records' numbers, for a filter that holds some.
+    ids: Vec<u64>,
     pub tally: Tally,
     pub casualties: Vec<Casualty>,
+    /// What was held and released.
+    pub holding: Holding,
+    /// Held records that the filter failed on when they were given to it again, and why.
+    pub failed_again: Vec<(Bytes, String)>,
 }
 
 struct Group {
@@ -105,8 +113,14 @@ impl<'a> Search<'a> {
             start_time: Duration::ZERO,
             time,
             gave_up: false,
+            ids: match filter.holds_records() {
+                true => ids(filter.engine.new_numbers(input.len()), 0..input.len()),
+                false => Vec::new(),
+            },
             tally: Tally::default(),
             casualties: Vec::new(),
+            holding: Holding::default(),
+            failed_again: Vec::new(),
         }
     }
 
@@ -128,11 +142,12 @@ impl<'a> Search<'a> {
                 self.out_of_time(group.records.start, rewrite, keep_casualties);
                 break;
             }
-            match self.call(&group) {
+            match self.call(&group, rewrite) {
                 Ok(Applied::Untouched) => rewrite.keep(self.input, group.records),
                 Ok(Applied::Rewritten(tally)) => {
                     self.tally.dropped += tally.dropped;
                     self.tally.patched += tally.patched;
+                    self.seat.held.take_up(&self.filter.shared.filter, &mut self.part.changes, &mut self.holding);
                     rewrite.replace(self.input, group.records, self.part);
                 }
                 Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_casualties),
@@ -146,19 +161,21 @@ impl<'a> Search<'a> {
         })
     }
 
-    fn call(&mut self, group: &Group) -> Result<Applied, CallError> {
+    fn call(&mut self, group: &Group, rewrite: &mut Rewrite) -> Result<Applied, CallError> {
         let deadline = deadline(self.filter.spec().timeout, group).min(self.time);
         let metrics = &self.filter.metrics;
         metrics.calls.increment(1);
-        self.part.room = self.budget.room(self.input, group.records.clone());
         let start = Instant::now();
         let starts = self.seat.instance.is_none();
-        let instance = self.seat.instance(self.filter);
+        let prepared = self.prepare(group.records.start, rewrite);
         if starts {
             self.start_time += start.elapsed();
         }
-        let result = instance.and_then(|Instance { guest, exports, .. }| {
-            exports.process(guest, self.input, group.records.clone(), deadline, self.part)
+        // After what was given to it again, which has the room of a call of its own.
+        self.part.room = self.budget.room(self.input, group.records.clone());
+        let result = prepared.and_then(|()| {
+            let Instance { guest, exports, .. } = self.seat.instance(self.filter)?;
+            exports.process(guest, self.input, group.records.clone(), &self.ids, deadline, self.part)
         });
         let elapsed = start.elapsed();
         self.time = self.time.saturating_sub(elapsed);
@@ -172,9 +189,22 @@ impl<'a> Search<'a> {
             metrics.error(error.kind);
             self.failed_calls += 1;
             self.failed_time += elapsed.min(deadline);
-            self.seat.failed(error);
+            self.seat.failed(self.filter, error);
         }
         result
+    }
+
+    /// Sees to it that there is an instance. A new one is given what is held first; what it makes of that goes on before the records at hand.
+    fn prepare(&mut self, at: usize, rewrite: &mut Rewrite) -> Result<(), CallError> {
+        if !self.filter.holds_records() {
+            return self.seat.instance(self.filter).map(|_| ());
+        }
+        let replayed = self.seat.give_again(self.filter, self.part, &mut self.holding)?;
+        if !replayed.made.is_empty() {
+            rewrite.insert(self.input, at, &replayed.made);
+        }
+        self.failed_again.extend(replayed.failed);
+        Ok(())
     }
 
     fn failed(

@@ -149,7 +149,15 @@ fn serve_here(weir: bool) {
             _ = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0; 1])).await;
         };
         if weir {
-            serve(listener, HttpOptions::default(), Arc::new(Confirming), parent_gone).await.expect("serves");
+            serve(
+                listener,
+                HttpOptions::default(),
+                Arc::new(Confirming),
+                weir_ingest::Requests::default(),
+                parent_gone,
+            )
+            .await
+            .expect("serves");
         } else {
             tokio::select! {
                 () = serve_floor(listener) => {}

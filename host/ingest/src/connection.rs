@@ -38,7 +38,7 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "can't switch off delayed sending");
     }
-    let quiet_timeout = endpoint.options.quiet_timeout;
+    let mut quiet_timeout = endpoint.options.quiet_timeout;
     let use_of = Arc::new(Use { since: Instant::now(), active: AtomicUsize::new(0), last_ms: AtomicU64::new(0) });
     let service = {
         let (endpoint, use_of) = (Arc::clone(&endpoint), Arc::clone(&use_of));
@@ -64,6 +64,9 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
             _ = stop.changed(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
+                // A head that trickles in, or an HTTP/2 client that doesn't hear, must not hold up the stop.
+                quiet_timeout = quiet_timeout.min(limits::GOODBYE_TIMEOUT);
+                quiet.as_mut().reset(Instant::now() + quiet_timeout);
             }
             () = quiet.as_mut() => match use_of.quiet_until(quiet_timeout) {
                 Some(until) => quiet.as_mut().reset(until),
@@ -133,7 +136,7 @@ struct Busy {
 impl Busy {
     fn begin(endpoint: &Arc<Endpoint>, use_of: &Arc<Use>) -> Busy {
         use_of.active.fetch_add(1, Ordering::AcqRel);
-        endpoint.active.fetch_add(1, Ordering::AcqRel);
+        endpoint.requests.begin();
         Busy { endpoint: Arc::clone(endpoint), use_of: Arc::clone(use_of) }
     }
 }
@@ -143,6 +146,6 @@ impl Drop for Busy {
         let elapsed_ms = u64::try_from(self.use_of.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.use_of.last_ms.store(elapsed_ms, Ordering::Release);
         self.use_of.active.fetch_sub(1, Ordering::AcqRel);
-        self.endpoint.active.fetch_sub(1, Ordering::AcqRel);
+        self.endpoint.requests.end();
     }
 }

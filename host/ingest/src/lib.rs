@@ -44,4 +44,4 @@ mod server;
 pub use intake::{Delivery, Intake, Problem, Receipt, Refusal};
 pub use metrics::describe_metrics;
 pub use options::HttpOptions;
-pub use server::{IngestError, serve};
+pub use server::{IngestError, Requests, serve};

@@ -38,10 +38,12 @@ pub const BODY_TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long the pipeline may take to confirm. A stalled disk looks like this; the sender is then told to send again.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long requests in flight may take to finish when the server stops.
-pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
+/// How long decoding a body may take, as far as a stop is concerned: the largest take about a second, and wait for each
+/// other.
+pub const DECODE_TIME: Duration = Duration::from_secs(5);
 
-/// How long an HTTP/2 connection closed for silence may take to say goodbye.
+/// How long an HTTP/2 connection closed for silence may take to say goodbye, and how long a connection without a request
+/// is kept when the server stops.
 pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pause after a failed accept (usually: out of file descriptors), so that the loop doesn't spin.

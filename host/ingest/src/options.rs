@@ -34,8 +34,8 @@ pub struct HttpOptions {
     pub body_total_timeout: Duration,
     /// See [`limits::ANSWER_TIMEOUT`].
     pub answer_timeout: Duration,
-    /// See [`limits::SHUTDOWN_GRACE`].
-    pub shutdown_grace: Duration,
+    /// How long requests in flight may take to finish when the server stops; none: [`HttpOptions::longest_request`].
+    pub shutdown_grace: Option<Duration>,
 }
 
 impl Default for HttpOptions {
@@ -52,12 +52,18 @@ impl Default for HttpOptions {
             body_idle_timeout: limits::BODY_IDLE_TIMEOUT,
             body_total_timeout: limits::BODY_TOTAL_TIMEOUT,
             answer_timeout: limits::ANSWER_TIMEOUT,
-            shutdown_grace: limits::SHUTDOWN_GRACE,
+            shutdown_grace: None,
         }
     }
 }
 
 impl HttpOptions {
+    /// The longest that these bounds allow a request to take, from its head to its answer.
+    #[must_use]
+    pub fn longest_request(&self) -> Duration {
+        self.body_total_timeout + limits::DECODE_TIME + self.answer_timeout
+    }
+
     /// Whether a server can run with these.
     ///
     /// # Errors

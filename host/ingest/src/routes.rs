@@ -3,12 +3,7 @@
 //! Between `connection` and the answers: posts go to `post` with their protocol, the few fixed pages are answered here,
 //! everything else gets a hint. Invariant: every request is answered with something that says what to do next.
 
-use std::{
-    fmt::Write,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
-    thread,
-};
+use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};
 
 use http_body_util::Full;
 use hyper::{
@@ -25,6 +20,7 @@ use crate::{
     post,
     protocols::{self, PROTOCOLS, Protocol},
     reply::{self, Answer, Refused},
+    server::Requests,
 };
 
 /// What all requests of one server share.
@@ -36,13 +32,18 @@ pub(crate) struct Endpoint {
     /// Permits for decoding large bodies: one per core, since more would only take turns.
     pub(crate) decoders: Arc<Semaphore>,
     /// Requests being answered now.
-    pub(crate) active: AtomicUsize,
+    pub(crate) requests: Requests,
     /// Where the server listens, for the example on its front page.
     pub(crate) address: SocketAddr,
 }
 
 impl Endpoint {
-    pub(crate) fn new(options: HttpOptions, intake: Arc<dyn Intake>, address: SocketAddr) -> Endpoint {
+    pub(crate) fn new(
+        options: HttpOptions,
+        intake: Arc<dyn Intake>,
+        requests: Requests,
+        address: SocketAddr,
+    ) -> Endpoint {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Endpoint {
             flight: Flight::new(options.max_in_flight_bytes),
@@ -50,7 +51,7 @@ impl Endpoint {
             intake,
             meters: Meters::new(),
             decoders: Arc::new(Semaphore::new(cores)),
-            active: AtomicUsize::new(0),
+            requests,
             address,
         }
     }

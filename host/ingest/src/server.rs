@@ -45,8 +45,28 @@ pub enum IngestError {
     },
 }
 
+/// How many requests are being answered, for whoever wants to know while a server runs.
+#[derive(Clone, Debug, Default)]
+pub struct Requests(Arc<AtomicUsize>);
+
+impl Requests {
+    /// Requests being answered now.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn begin(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn end(&self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// Serves HTTP on `listener` until `shutdown` completes: then no connection is accepted any more, requests in flight are
-/// answered for at most `options.shutdown_grace`, and what is left is closed.
+/// answered for at most `options.shutdown_grace`, and what is left is closed. `requests` counts those being answered.
 ///
 /// # Errors
 /// [`IngestError::Options`] before anything is accepted, [`IngestError::Unanswered`] after a stop that ran out of time.
@@ -54,11 +74,12 @@ pub async fn serve(
     listener: TcpListener,
     options: HttpOptions,
     intake: Arc<dyn Intake>,
+    requests: Requests,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), IngestError> {
     options.check().map_err(IngestError::Options)?;
     let address = listener.local_addr().map_err(IngestError::Listener)?;
-    let endpoint = Arc::new(Endpoint::new(options, intake, address));
+    let endpoint = Arc::new(Endpoint::new(options, intake, requests, address));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     accept(&listener, &endpoint, &stopped, &mut connections, shutdown).await;
@@ -113,7 +134,8 @@ fn gone(endpoint: &Endpoint, ended: Result<(), JoinError>) {
 
 /// Lets requests in flight finish within the grace, closes what is left.
 async fn finish(endpoint: &Endpoint, mut connections: JoinSet<()>) -> Result<(), IngestError> {
-    let grace = endpoint.options.shutdown_grace;
+    let options = &endpoint.options;
+    let grace = options.shutdown_grace.unwrap_or_else(|| options.longest_request());
     let all = async {
         while let Some(ended) = connections.join_next().await {
             gone(endpoint, ended);
@@ -122,7 +144,7 @@ async fn finish(endpoint: &Endpoint, mut connections: JoinSet<()>) -> Result<(),
     if timeout(grace, all).await.is_ok() {
         return Ok(());
     }
-    let requests = endpoint.active.load(Ordering::Acquire);
+    let requests = endpoint.requests.open();
     connections.abort_all();
     while let Some(ended) = connections.join_next().await {
         gone(endpoint, ended);

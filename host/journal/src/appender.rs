@@ -13,12 +13,13 @@ use crate::error::AppendError;
 use crate::failure::is_full;
 use crate::format::{SEGMENT_HEADER_BYTES, SEGMENT_UNSYNCED, SegmentHeader, segment_name};
 use crate::group::{Group, Prepared, Queued, Stamp};
+use crate::ledger::Ledger;
 use crate::limits::{MAX_GROUP_BYTES, MAX_UNSYNCED_BYTES};
 use crate::options::SyncMode;
 use crate::recovery::{Recovered, Tail};
 use crate::salvage::{create_segment, new_mark, now_ns};
 use crate::segment::Segment;
-use crate::state::Shared;
+use crate::state::{RecentEntry, Shared};
 use crate::storage::StoredFile;
 use crate::writer::{Done, Pending};
 use std::io;
@@ -43,7 +44,7 @@ pub(crate) struct Appender {
     half_made: Option<u64>,
     group: Group,
     /// Written but not visible yet, because `sync = "100ms"` has not come round.
-    unsynced: Vec<(crate::state::RecentEntry, u64)>,
+    unsynced: Vec<(RecentEntry, Ledger, u64)>,
     unsynced_bytes: u64,
     /// The next frame's sequence, and the records before it.
     next: u64,
@@ -96,14 +97,19 @@ impl Appender {
     pub(crate) fn append(&mut self, batch: impl IntoIterator<Item = Pending>) {
         self.follow_jump();
         let time_ns = now_ns();
-        for Pending { payload, records, done } in batch {
+        for Pending { payload, records, ledger, is_reserved, room_bytes, done } in batch {
             if let Some(error) = self.poisoned() {
                 done(Err(error));
                 continue;
             }
+            if let Some(room_bytes) = room_bytes {
+                self.flush();
+                done(self.free_room(room_bytes).map(|()| self.last));
+                continue;
+            }
             let prepared = self.group.prepare(payload, self.shared.options.compress);
-            match self.place(prepared.frame_bytes()) {
-                Ok(mark) => self.enqueue(prepared, mark, time_ns, records, done),
+            match self.place(prepared.frame_bytes(), is_reserved) {
+                Ok(mark) => self.enqueue(prepared, mark, time_ns, records, ledger, done),
                 Err(error) => {
                     self.shared.meters.refused(&error);
                     done(Err(error));
@@ -113,7 +119,47 @@ impl Appender {
         self.flush();
     }
 
-    fn enqueue(&mut self, prepared: Prepared, mark: u32, time_ns: i64, records: u32, done: Done) {
+    /// Makes room that was asked for ahead of an append.
+    fn free_room(&mut self, room_bytes: u64) -> Result<(), AppendError> {
+        if self.has_room(room_bytes) {
+            return Ok(());
+        }
+        let made = self.make_room(room_bytes + SEGMENT_HEADER_BYTES as u64, room_bytes);
+        if let Err(error) = &made {
+            self.shared.meters.refused(error);
+        }
+        made
+    }
+
+    /// Copies records that are held in frames up to this one into a new frame, so that those frames may go. False when
+    /// that could not be done.
+    pub(crate) fn carry_held(&mut self, up_to: u64) -> bool {
+        let holds = self.shared.state().held.up_to(up_to);
+        if holds.is_empty() {
+            return true;
+        }
+        if self.poisoned().is_some() {
+            return false;
+        }
+        let ledger = Ledger { holds, releases: Vec::new() };
+        let mut payload = Vec::new();
+        ledger.write(&mut payload);
+        // Not compressed: what was compressed for the append that makes room now still waits in the buffer.
+        let prepared = self.group.prepare(payload, false);
+        let mark = match &self.active {
+            Some(active) if self.fits(prepared.frame_bytes()) => Ok(active.mark),
+            _ => self.begin_segment(),
+        };
+        match mark {
+            Ok(mark) => self.enqueue(prepared, mark, now_ns(), 0, ledger, Box::new(|_| {})),
+            Err(_) => return false,
+        }
+        self.flush();
+        self.sync();
+        self.shared.state().held.up_to(up_to).is_empty()
+    }
+
+    fn enqueue(&mut self, prepared: Prepared, mark: u32, time_ns: i64, records: u32, ledger: Ledger, done: Done) {
         let stamp = Stamp {
             mark,
             sequence: self.next + self.group.frames.len() as u64,
@@ -122,11 +168,11 @@ impl Appender {
             records,
             records_before: self.records + self.group.records,
         };
-        self.group.push(prepared, &stamp, done);
+        self.group.push(prepared, &stamp, ledger, done);
     }
 
     /// Makes sure that the active segment and the budget have room; returns the segment's mark.
-    fn place(&mut self, frame_bytes: u64) -> Result<u32, AppendError> {
+    fn place(&mut self, frame_bytes: u64, is_reserved: bool) -> Result<u32, AppendError> {
         let header_bytes = if self.fits(frame_bytes) { 0 } else { SEGMENT_HEADER_BYTES as u64 };
         let needed = frame_bytes + header_bytes;
         let is_group_full = self.group.size_bytes + frame_bytes > MAX_GROUP_BYTES as u64;
@@ -139,7 +185,10 @@ impl Appender {
         }
         if is_over_budget {
             // One header more than needed, since making room may itself begin a segment.
-            self.make_room(needed + SEGMENT_HEADER_BYTES as u64, needed)?;
+            let made = self.make_room(needed + SEGMENT_HEADER_BYTES as u64, needed);
+            if !is_reserved {
+                made?;
+            }
         }
         match &self.active {
             Some(active) if self.fits(frame_bytes) => Ok(active.mark),
@@ -261,10 +310,10 @@ impl Appender {
     /// Makes the frames visible, now or after the next fsync, and tells the appenders.
     fn acknowledge(&mut self, frames: Vec<Queued>) {
         let mut answers = Vec::with_capacity(frames.len());
-        for Queued { recent, frame_bytes, done } in frames {
+        for Queued { recent, ledger, frame_bytes, done } in frames {
             answers.push((recent.entry.sequence, done));
             self.unsynced_bytes += frame_bytes;
-            self.unsynced.push((recent, frame_bytes));
+            self.unsynced.push((recent, ledger, frame_bytes));
         }
         let waits = matches!(self.shared.options.sync, SyncMode::Every(_));
         if !waits {
@@ -284,8 +333,8 @@ impl Appender {
         }
         let recent_bytes = self.shared.options.recent_bytes;
         let mut state = self.shared.state();
-        for (recent, frame_bytes) in self.unsynced.drain(..) {
-            state.publish(recent, frame_bytes, recent_bytes);
+        for (recent, ledger, frame_bytes) in self.unsynced.drain(..) {
+            state.publish(recent, ledger, frame_bytes, recent_bytes);
         }
         let visible = state.visible;
         drop(state);

@@ -18,7 +18,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0–7 | `WEIRJRNL` |
-//! | 8–9 | version, 1 |
+//! | 8–9 | version: 2; in 1 there are no ledgers |
 //! | 10–11 | flags: 1 = sequences may be missing between its frames or after them (a damaged one was set aside); 2 = written with `sync = "off"` |
 //! | 12–15 | mark: a random number that begins every frame of this segment; a sender can't know it, so no payload can look like a frame |
 //! | 16–23 | sequence of the first frame |
@@ -34,7 +34,7 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0–3 | the segment's mark |
-//! | 4–7 | flags: 1 = the payload is one LZ4 block |
+//! | 4–7 | flags: 1 = the payload is one LZ4 block; 2 = a [ledger](crate::ledger) stands at the end of the payload |
 //! | 8–11 | length of the payload as stored |
 //! | 12–15 | length of the payload as appended |
 //! | 16–23 | sequence |
@@ -56,7 +56,9 @@ use crate::limits::MAX_PAYLOAD_BYTES;
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 64;
 const MAGIC: &[u8; 8] = b"WEIRJRNL";
 /// The version this code writes.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
+/// The oldest version this code reads.
+const OLDEST_VERSION: u16 = 1;
 /// Sequences may be missing in this segment or between it and the next.
 pub(crate) const SEGMENT_GAPS: u16 = 1;
 /// Written with `sync = "off"`.
@@ -112,7 +114,7 @@ impl SegmentHeader {
             return Err(BadHeader::Damaged("its header has the wrong checksum"));
         }
         let version = u16_at(bytes, 8);
-        if version != VERSION {
+        if !(OLDEST_VERSION..=VERSION).contains(&version) {
             return Err(BadHeader::Newer(version));
         }
         let flags = u16_at(bytes, 10);
@@ -208,9 +210,9 @@ mod tests {
     fn a_newer_version_is_told_apart_from_damage() {
         let header = SegmentHeader { flags: 0, mark: 7, first: 3, previous: 2, records_before: 0, created_ns: 0 };
         let mut bytes = header.encode();
-        bytes[8] = 2;
+        bytes[8] = 3;
         let crc = crc32c::crc32c(&bytes[..60]).to_le_bytes();
         bytes[60..64].copy_from_slice(&crc);
-        assert_eq!(SegmentHeader::decode(&bytes), Err(BadHeader::Newer(2)));
+        assert_eq!(SegmentHeader::decode(&bytes), Err(BadHeader::Newer(3)));
     }
 }

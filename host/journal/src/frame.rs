@@ -5,6 +5,7 @@
 //! own, and that never exceeds [`MAX_PAYLOAD_BYTES`].
 
 use crate::format::{u32_at, u64_at};
+use crate::ledger::Ledger;
 use crate::limits::MAX_PAYLOAD_BYTES;
 use bytes::Bytes;
 
@@ -12,6 +13,8 @@ use bytes::Bytes;
 pub(crate) const FRAME_HEADER_BYTES: usize = 52;
 /// The payload is one LZ4 block.
 pub(crate) const FRAME_LZ4: u32 = 1;
+/// A [`Ledger`] stands at the end of the payload.
+pub(crate) const FRAME_LEDGER: u32 = 2;
 
 /// The head of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +70,7 @@ impl FrameHeader {
             records: u32_at(bytes, 40),
             crc: u32_at(bytes, 44),
         };
-        if header.flags & !FRAME_LZ4 != 0 {
+        if header.flags & !(FRAME_LZ4 | FRAME_LEDGER) != 0 {
             return Err("a frame has unknown flags");
         }
         let in_bounds = header.payload_bytes as usize <= MAX_PAYLOAD_BYTES;
@@ -82,8 +85,26 @@ impl FrameHeader {
         FRAME_HEADER_BYTES as u64 + u64::from(self.stored_bytes)
     }
 
-    /// The payload as it was appended, from the stored one; the error says what is wrong with it.
-    pub(crate) fn payload(&self, stored: Bytes) -> Result<Bytes, &'static str> {
+    /// The batch that was appended, from the stored payload; the error says what is wrong with it.
+    pub(crate) fn batch(&self, stored: Bytes) -> Result<Bytes, &'static str> {
+        let payload = self.payload(stored)?;
+        match self.has_ledger() {
+            true => Ok(Ledger::split(&payload)?.0),
+            false => Ok(payload),
+        }
+    }
+
+    /// What was appended about held records, from the stored payload.
+    pub(crate) fn ledger(&self, stored: Bytes) -> Result<Ledger, &'static str> {
+        Ledger::read(&Ledger::split(&self.payload(stored)?)?.1)
+    }
+
+    pub(crate) fn has_ledger(&self) -> bool {
+        self.flags & FRAME_LEDGER != 0
+    }
+
+    /// Batch and ledger together, from the stored payload.
+    fn payload(&self, stored: Bytes) -> Result<Bytes, &'static str> {
         if crc32c::crc32c(&stored) != self.crc {
             return Err("a frame's payload has the wrong checksum");
         }

@@ -2,7 +2,8 @@
 //!
 //! A payload is never copied more than once, a large one not at all. Buffers are reused from group to group.
 
-use crate::frame::{FRAME_HEADER_BYTES, FRAME_LZ4, FrameHeader, compress};
+use crate::frame::{FRAME_HEADER_BYTES, FRAME_LEDGER, FRAME_LZ4, FrameHeader, compress};
+use crate::ledger::Ledger;
 use crate::limits::{COPY_BELOW_BYTES, KEEP_SCRATCH_BYTES};
 use crate::reader::Entry;
 use crate::state::RecentEntry;
@@ -15,6 +16,7 @@ use std::ops::Range;
 /// A frame that waits in the group for its write.
 pub(crate) struct Queued {
     pub recent: RecentEntry,
+    pub ledger: Ledger,
     pub frame_bytes: u64,
     pub done: Done,
 }
@@ -76,7 +78,7 @@ impl Group {
         }
     }
 
-    pub(crate) fn push(&mut self, prepared: Prepared, stamp: &Stamp, done: Done) {
+    pub(crate) fn push(&mut self, prepared: Prepared, stamp: &Stamp, ledger: Ledger, done: Done) {
         let frame_bytes = prepared.frame_bytes();
         let Prepared { payload, cost_bytes, is_compressed, stored_bytes } = prepared;
         let stored: &[u8] = if is_compressed { &self.compressed } else { &payload };
@@ -84,7 +86,7 @@ impl Group {
         // Both lengths are at most MAX_PAYLOAD_BYTES, which fits (checked where appends are taken).
         let header = FrameHeader {
             mark: stamp.mark,
-            flags: if is_compressed { FRAME_LZ4 } else { 0 },
+            flags: if is_compressed { FRAME_LZ4 } else { 0 } | if ledger.is_empty() { 0 } else { FRAME_LEDGER },
             stored_bytes: stored_bytes as u32,
             payload_bytes: payload.len() as u32,
             sequence: stamp.sequence,
@@ -105,9 +107,11 @@ impl Group {
         }
         self.size_bytes += frame_bytes;
         self.records += u64::from(stamp.records);
+        let batch_bytes = payload.len() - if ledger.is_empty() { 0 } else { ledger.size_bytes() };
+        let payload = payload.slice(..batch_bytes);
         let entry = Entry { sequence: stamp.sequence, time_ns: stamp.time_ns, records: stamp.records, payload };
         let recent = RecentEntry { entry, records_before: stamp.records_before, cost_bytes };
-        self.frames.push(Queued { recent, frame_bytes, done });
+        self.frames.push(Queued { recent, ledger, frame_bytes, done });
     }
 
     /// Neighbouring pieces of the buffer are one part of the write.

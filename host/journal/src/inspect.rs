@@ -263,7 +263,7 @@ fn segment_entries(
         if found.header.sequence <= after {
             continue;
         }
-        let payload = found.header.payload(scan.stored(&found)?);
+        let payload = found.header.batch(scan.stored(&found)?);
         let Ok(payload) = payload else { continue };
         let entry = Entry {
             sequence: found.header.sequence,
@@ -271,7 +271,7 @@ fn segment_entries(
             records: found.header.records,
             payload,
         };
-        if !each(entry) {
+        if !entry.is_empty() && !each(entry) {
             return Ok(false);
         }
     }

@@ -6,11 +6,13 @@ use crate::cursor::{Stored, check_name};
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::format::SEGMENT_HEADER_BYTES;
 use crate::frame::FRAME_HEADER_BYTES;
+use crate::ledger::{Hold, Ledger};
 use crate::limits::{MAX_PAYLOAD_BYTES, MAX_READERS};
 use crate::options::Options;
 use crate::reader::Reader;
 use crate::recovery::{Recovered, failed, recover};
 use crate::report::Recovery;
+use crate::reserve::{self, Reservation};
 use crate::state::{Cursor, Recent, Shared, State};
 use crate::stats::{self, ReaderStatus, Stats};
 use crate::storage::{Lock, Storage};
@@ -71,6 +73,7 @@ fn first_state(recovered: &Recovered) -> State {
         visible_records: recovered.segments.last().map_or(0, |segment| segment.records_after),
         recent: Recent { after: last, ..Recent::default() },
         cursors: recovered.cursors.iter().map(open).collect(),
+        held: recovered.held.clone(),
         segments: recovered.segments.iter().cloned().collect(),
         ..State::default()
     }
@@ -97,9 +100,55 @@ impl Journal {
     /// [`SyncMode`](crate::SyncMode) promises), or why not; it runs on the writer's thread, or at once on this one when
     /// the append is not even queued, and must be quick.
     pub fn append(&self, payload: Vec<u8>, records: u32, done: impl FnOnce(Result<u64, AppendError>) + Send + 'static) {
+        self.push(Pending::append(payload, records, Ledger::default(), Box::new(done)));
+    }
+
+    /// Reserves room for a payload of about so many bytes, so that [`append_reserved`](Self::append_reserved) is not
+    /// refused for lack of it. May wait for the writer when the budget is nearly used up.
+    pub fn reserve(&self, payload_bytes: u64) -> Result<Reservation, AppendError> {
+        reserve::reserve(&self.inner.shared, payload_bytes)
+    }
+
+    /// Appends with room that was reserved, and together with the payload what is held and released.
+    pub fn append_reserved(
+        &self,
+        mut payload: Vec<u8>,
+        records: u32,
+        ledger: Ledger,
+        reservation: Reservation,
+        done: impl FnOnce(Result<u64, AppendError>) + Send + 'static,
+    ) {
+        if !ledger.is_empty() {
+            ledger.write(&mut payload);
+        }
+        let done = Box::new(move |result| {
+            drop(reservation);
+            done(result);
+        });
+        self.push(Pending { is_reserved: true, ..Pending::append(payload, records, ledger, done) });
+    }
+
+    /// Waits until everything that was appended before is answered.
+    pub fn settle(&self) {
+        reserve::settle(&self.inner.shared);
+    }
+
+    /// What is held and not released, in the order of the tokens.
+    pub fn held(&self) -> Vec<Hold> {
+        self.inner.shared.state().held.all()
+    }
+
+    /// The highest token that is known: one above it was never used for anything that still matters.
+    pub fn highest_token(&self) -> u64 {
+        self.inner.shared.state().held.highest()
+    }
+
+    fn push(&self, pending: Pending) {
+        let Pending { done, .. } = pending;
         let max_bytes = self.max_payload_bytes();
-        if payload.len() as u64 > max_bytes {
-            return done(Err(AppendError::TooLarge { size_bytes: payload.len() as u64, max_bytes }));
+        let size_bytes = pending.payload.len() as u64;
+        if size_bytes > max_bytes {
+            return done(Err(AppendError::TooLarge { size_bytes, max_bytes }));
         }
         let done = Box::new(move |result| {
             // A panic in somebody's callback must not take the writer with it.
@@ -107,7 +156,7 @@ impl Journal {
                 tracing::error!("the callback of a journal append panicked");
             }
         });
-        let pushed = self.inner.shared.queue.push(Pending { payload, records, done });
+        let pushed = self.inner.shared.queue.push(Pending { done, ..pending });
         if let Err((pending, error)) = pushed {
             (pending.done)(Err(error));
         }

@@ -14,6 +14,8 @@
 //! - **Acknowledged is durable** (`sync = "always"`): whatever fails, a frame that was acknowledged is there after the
 //!   next start, once, in order, with the same bytes. The crash sweep in `sweep.rs` checks this at every operation.
 //! - **A failed fsync is never papered over**: the journal stops taking anything until it is opened again.
+//! - **What is held is kept** until it is released, and a release is durable together with the batch of the same
+//!   append: after a crash there are both or neither.
 //! - **Damage is never skipped silently**: a changed byte is noticed when opening and when reading, and reported with
 //!   the file, the place, and the sequences concerned. `OnDamage::SetAside` goes on with everything that is whole;
 //!   damaged files are renamed, never removed.
@@ -33,6 +35,8 @@
 //! | `recovery`, `salvage`, `report` | opening after a crash; setting damage aside; what is told about it |
 //! | `scan` | walking a segment and checking every byte |
 //! | `format`, `frame` | the bytes on disk, byte by byte |
+//! | `ledger` | records that a filter holds back: held and released together with a batch |
+//! | `reserve` | room that is promised before it is known what will be appended |
 //! | `cursor` | the file with all readers' positions |
 //! | [`inspect`] | looking at a folder, also one in use or damaged |
 //! | [`storage`], [`disk`], [`simulated`], `tear` | what is needed of a disk; the real one; one that fails on request, and what a power cut leaves |
@@ -51,12 +55,14 @@ mod frame;
 mod group;
 pub mod inspect;
 mod journal;
+mod ledger;
 pub mod limits;
 mod options;
 mod read;
 mod reader;
 mod recovery;
 mod report;
+mod reserve;
 mod retention;
 mod salvage;
 mod scan;
@@ -73,7 +79,9 @@ mod writer;
 pub use disk::Disk;
 pub use error::{AppendError, OpenError, ReadError};
 pub use journal::Journal;
+pub use ledger::{Hold, Ledger};
 pub use options::{OnDamage, Options, SyncMode, WhenFull};
 pub use reader::{Entry, Reader};
 pub use report::{Damage, Recovery, SetAside, TornTail};
+pub use reserve::Reservation;
 pub use stats::{ReaderStatus, Stats, describe_metrics};

@@ -131,7 +131,7 @@ impl Plan {
                     *records_before = place.at.records_before;
                 }
                 let stored = piece.slice(at + FRAME_HEADER_BYTES..at + frame_bytes);
-                let payload = header.payload(stored).map_err(|reason| self.damaged(place.at.offset, reason))?;
+                let payload = header.batch(stored).map_err(|reason| self.damaged(place.at.offset, reason))?;
                 taken_bytes += payload_bytes;
                 entries.push(Entry {
                     sequence: header.sequence,

@@ -30,11 +30,26 @@ pub struct Entry {
     pub payload: Bytes,
 }
 
+impl Entry {
+    /// A frame in which records were only held or released has nothing for readers.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.records == 0 && self.payload.is_empty()
+    }
+}
+
+/// What readers are shown of entries; none when there is nothing.
+fn shown(mut entries: Vec<Entry>) -> Option<Vec<Entry>> {
+    entries.retain(|entry| !entry.is_empty());
+    (!entries.is_empty()).then_some(entries)
+}
+
 /// A position, with the records in the journal up to there.
 #[derive(Debug, Clone, Copy)]
 struct Position {
     sequence: u64,
     records: u64,
+    /// The frames up to this one that follow have nothing for readers: they are delivered with it.
+    covers: u64,
 }
 
 /// A named reader with its own cursor. Dropping it keeps the cursor.
@@ -71,7 +86,7 @@ impl Reader {
             news: shared.news.subscribe(),
             shared,
             name,
-            at: Position { sequence, records },
+            at: Position { sequence, records, covers: sequence },
             is_count_near: true,
             handed_out: VecDeque::new(),
             place: None,
@@ -101,12 +116,16 @@ impl Reader {
             // Marked as seen before looking, so that what comes during the look wakes the wait below.
             self.news.borrow_and_update();
             match self.look(max_bytes) {
-                Look::Entries(entries) => return Ok(entries),
+                Look::Entries(entries) => {
+                    if let Some(entries) = shown(entries) {
+                        return Ok(entries);
+                    }
+                }
                 Look::File(plan) => {
                     let (name, segment) = (plan.name.clone(), plan.segment);
                     let read = tokio::task::spawn_blocking(move || plan.read()).await;
                     let read = read.unwrap_or_else(|error| Err(ReadFailure::Disk(std::io::Error::other(error))));
-                    if let Some(entries) = self.accept(read, &name, segment)? {
+                    if let Some(entries) = self.accept(read, &name, segment)?.and_then(shown) {
                         return Ok(entries);
                     }
                 }
@@ -128,14 +147,16 @@ impl Reader {
         let mut state = shared.state();
         let sequence = sequence.min(state.visible.max(self.at.sequence));
         let mut records = None;
+        let mut delivered = sequence;
         while let Some(handed) = self.handed_out.front()
             && handed.sequence <= sequence
         {
             records = Some(handed.records);
+            delivered = delivered.max(handed.covers);
             self.handed_out.pop_front();
         }
         if sequence > self.at.sequence {
-            self.at = Position { sequence, records: state.records_up_to(sequence) };
+            self.at = Position { sequence, records: state.records_up_to(sequence), covers: sequence };
             self.is_count_near = true;
             self.place = None;
             records = Some(self.at.records);
@@ -143,8 +164,8 @@ impl Reader {
         let Some(cursor) = state.cursors.get_mut(&self.name) else {
             return;
         };
-        if sequence > cursor.committed {
-            cursor.committed = sequence;
+        if delivered > cursor.committed {
+            cursor.committed = delivered;
             cursor.records = records.unwrap_or(cursor.records).max(cursor.records);
             drop(state);
             shared.queue.touch();
@@ -247,11 +268,25 @@ impl Reader {
         let mut records = records_before;
         for entry in entries {
             records += u64::from(entry.records);
-            self.at = Position { sequence: entry.sequence, records };
+            self.at = Position { sequence: entry.sequence, records, covers: entry.sequence };
+            if entry.is_empty() {
+                self.pass_over(state, entry.sequence);
+                continue;
+            }
             if self.handed_out.len() >= MAX_HANDED_OUT {
                 self.handed_out.pop_back();
             }
             self.handed_out.push_back(self.at);
+        }
+    }
+
+    /// A frame without anything for readers counts as delivered with what was handed out before it.
+    fn pass_over(&mut self, state: &mut State, sequence: u64) {
+        if let Some(handed) = self.handed_out.back_mut() {
+            handed.covers = sequence;
+        } else if let Some(cursor) = state.cursors.get_mut(&self.name) {
+            cursor.committed = cursor.committed.max(sequence);
+            self.shared.queue.touch();
         }
     }
 

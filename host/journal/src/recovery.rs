@@ -9,6 +9,7 @@
 use crate::cursor::{self, CURSORS_FILE, CURSORS_NEW, Stored};
 use crate::error::OpenError;
 use crate::format::{BadHeader, SEGMENT_HEADER_BYTES, SegmentHeader, parse_segment_name, segment_name};
+use crate::ledger::Held;
 use crate::limits::SEQUENCE_JUMP;
 use crate::options::{OnDamage, Options};
 use crate::report::{Damage, Recovery, SetAside, TornTail};
@@ -33,6 +34,7 @@ pub(crate) struct Recovered {
     /// The last segment's file and header.
     pub tail: Option<Tail>,
     pub cursors: BTreeMap<String, Stored>,
+    pub held: Held,
     /// The next frame's sequence.
     pub next: u64,
     pub report: Recovery,
@@ -92,11 +94,12 @@ struct Survey {
     segments: Vec<Segment>,
     tail: Option<Tail>,
     torn: Option<TornTail>,
+    held: Held,
 }
 
 /// Checks all segments; changes nothing but the torn end of the last.
 fn survey(storage: &dyn Storage, names: &[u64]) -> Result<Survey, OpenError> {
-    let mut survey = Survey { segments: Vec::new(), tail: None, torn: None };
+    let mut survey = Survey { segments: Vec::new(), tail: None, torn: None, held: Held::default() };
     for (at, first) in names.iter().enumerate() {
         let is_last = at + 1 == names.len();
         let name = segment_name(*first);
@@ -125,7 +128,7 @@ fn survey(storage: &dyn Storage, names: &[u64]) -> Result<Survey, OpenError> {
             return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
         }
         check_chain(storage, previous, &header)?;
-        let (segment, torn) = check_frames(storage, &header, &*file, is_last)?;
+        let (segment, torn) = check_frames(storage, &header, &*file, is_last, &mut survey.held)?;
         survey.segments.push(segment);
         survey.torn = torn;
         survey.tail = Some(Tail { header, file });
@@ -180,6 +183,7 @@ fn check_frames(
     header: &SegmentHeader,
     file: &dyn StoredFile,
     is_last: bool,
+    held: &mut Held,
 ) -> Result<(Segment, Option<TornTail>), OpenError> {
     let mut segment = Segment::empty(header);
     let name = segment.name.clone();
@@ -189,6 +193,13 @@ fn check_frames(
             Step::Frame(found) => {
                 let FrameOf { sequence, records } = FrameOf::from(&found);
                 segment.push(sequence, records, found.header.frame_bytes());
+                if found.header.has_ledger() {
+                    let stored = scan.stored(&found).map_err(failed(storage, format!("read `{name}`")))?;
+                    match found.header.ledger(stored) {
+                        Ok(ledger) => held.apply(sequence, ledger),
+                        Err(reason) => return Err(damaged(storage, &name, found.offset, sequence, None, reason)),
+                    }
+                }
             }
             Step::End => return Ok((segment, None)),
             Step::Broken(broken) => break broken,
@@ -250,7 +261,7 @@ fn damaged(
 
 /// Where the numbering goes on: after every number that somebody may have seen.
 fn finish(survey: Survey, cursors: BTreeMap<String, Stored>, set_aside: Vec<SetAside>) -> Recovered {
-    let Survey { segments, tail, torn } = survey;
+    let Survey { segments, tail, torn, held } = survey;
     let last = segments.last().map_or(0, |segment| segment.last);
     let mut next = last + 1;
     if let Some(tail) = &tail {
@@ -274,7 +285,7 @@ fn finish(survey: Survey, cursors: BTreeMap<String, Stored>, set_aside: Vec<SetA
         torn,
         set_aside,
     };
-    Recovered { segments, tail, cursors, next, report }
+    Recovered { segments, tail, cursors, held, next, report }
 }
 
 /// The names of the segments in order, and the leftovers of a crash that may go.

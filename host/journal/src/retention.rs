@@ -1,6 +1,8 @@
 //! Which segments may go: those that the slowest reader has passed, `keep` after their end or when their space is
 //! needed, and, under `when_full = "drop_oldest"`, the oldest ones.
 //!
+//! What filters hold back in a segment is copied into a new frame before it goes.
+//!
 //! Segments go one by one from the front, each removal durable before the next, so that a crash never leaves a hole.
 //! The segment that is written to never goes; one that everybody has read is closed first when its space is needed.
 //! A remembered reader that nobody opens holds its segments until it is forgotten.
@@ -37,11 +39,14 @@ impl Appender {
             if state.segments.len() < 2 {
                 return false;
             }
-            state.segments.front().map(|segment| (segment.name.clone(), segment.size_bytes))
+            state.segments.front().map(|segment| (segment.name.clone(), segment.size_bytes, segment.last))
         };
-        let Some((name, size_bytes)) = oldest else {
+        let Some((name, size_bytes, last)) = oldest else {
             return false;
         };
+        if !self.carry_held(last) {
+            return false;
+        }
         let storage = &*self.shared.storage;
         if let Err(error) = storage.remove(&name) {
             tracing::warn!(segment = %name, %error, "can't remove a journal segment that is no longer needed");
@@ -64,7 +69,11 @@ impl Appender {
             if self.is_down_to_one_segment() && (self.is_last_segment_empty() || self.begin_segment().is_err()) {
                 break;
             }
-            if !self.remove_oldest() || self.size_bytes >= before {
+            if !self.remove_oldest() {
+                break;
+            }
+            // What it held may be all there was in it.
+            if self.size_bytes >= before {
                 break;
             }
             self.shared.meters.dropped_segment();

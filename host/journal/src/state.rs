@@ -7,6 +7,7 @@
 //! - only the writer removes segments, and only from the front.
 
 use crate::cursor::Stored;
+use crate::ledger::{Held, Ledger};
 use crate::options::Options;
 use crate::reader::Entry;
 use crate::segment::Segment;
@@ -101,6 +102,8 @@ pub(crate) struct State {
     pub segments: VecDeque<Segment>,
     pub recent: Recent,
     pub cursors: BTreeMap<String, Cursor>,
+    /// Records that filters hold back.
+    pub held: Held,
     /// The newest frame that readers may see, and the records up to it.
     pub visible: u64,
     pub visible_records: u64,
@@ -112,8 +115,11 @@ pub(crate) struct State {
 
 impl State {
     /// Lets readers see a frame at the end of the last segment.
-    pub(crate) fn publish(&mut self, entry: RecentEntry, frame_bytes: u64, recent_bytes: usize) {
+    pub(crate) fn publish(&mut self, entry: RecentEntry, ledger: Ledger, frame_bytes: u64, recent_bytes: usize) {
         let Entry { sequence, records, .. } = entry.entry;
+        if !ledger.is_empty() {
+            self.held.apply(sequence, ledger);
+        }
         if let Some(segment) = self.segments.back_mut() {
             segment.push(sequence, records, frame_bytes);
         }

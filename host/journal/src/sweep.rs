@@ -2,12 +2,13 @@
 //! cut may leave, then recovered, checked, used further, and recovered again.
 //!
 //! Checked each time: *acked ⊆ recovered ⊆ sent*, in order, bytes equal; no number given out twice; every reader at
-//! or before what it had delivered, with nothing skipped.
+//! or before what it had delivered, with nothing skipped; held is what was held and not released by what is there.
 
 use crate::appender::Appender;
 use crate::error::OpenError;
 use crate::inspect;
 use crate::journal::{open_parts, open_reader};
+use crate::ledger::{Hold, Ledger};
 use crate::options::{Options, SyncMode};
 use crate::reader::{Entry, Reader};
 use crate::simulated::{Fault, Simulated, Tear};
@@ -33,6 +34,16 @@ fn payload(id: usize) -> Vec<u8> {
     let size = SIZES[id % SIZES.len()];
     bytes.extend((0..size).map(|at| if at % 3 == 0 { (at * 31 + id * 17) as u8 } else { b'x' }));
     bytes
+}
+
+/// What append number `id` holds and releases: some hold a record, which a later one releases, segments further on.
+fn ledger(id: usize) -> Ledger {
+    let token = |id: usize| id as u64;
+    match id % 4 {
+        0 => Ledger { holds: vec![Hold { token: token(id), payload: payload(id).into() }], releases: Vec::new() },
+        2 if id >= 10 => Ledger { holds: Vec::new(), releases: vec![token(id - 10)] },
+        _ => Ledger::default(),
+    }
 }
 
 fn id_of(payload: &[u8]) -> usize {
@@ -83,7 +94,12 @@ impl World {
                 acked.lock().expect("nothing panics with it").push((sequence, id));
             }
         });
-        Pending { payload: payload(id), records: 1 + (id % 5) as u32, done }
+        let mut payload = payload(id);
+        let ledger = ledger(id);
+        if !ledger.is_empty() {
+            ledger.write(&mut payload);
+        }
+        Pending::append(payload, 1 + (id % 5) as u32, ledger, done)
     }
 
     /// Appends, commits of two readers at different speeds, cursors saved, segments let go, a restart in the middle.
@@ -113,7 +129,7 @@ impl World {
     }
 
     /// The guarantee, on a disk that was recovered.
-    fn check(&self, disk: &Simulated, sync: SyncMode, what: &str) {
+    fn check(&self, disk: &Simulated, sync: SyncMode, what: &str) -> Vec<usize> {
         let mut found: Vec<Entry> = Vec::new();
         let read = inspect::entries(disk, 0, |entry| {
             found.push(entry);
@@ -141,12 +157,31 @@ impl World {
                 Err(_) => assert!(!must_be_there(*sequence), "{what}: acknowledged {id} is lost ({sequence})"),
             }
         }
+        ids
+    }
+
+    /// What must be held: all that was acknowledged or is there counts, in order.
+    fn check_held(&self, appender: &Appender, found: Vec<usize>, what: &str) {
+        let mut ids = found;
+        ids.extend(self.acked.lock().expect("nothing panics with it").iter().map(|(_, id)| *id));
+        ids.sort_unstable();
+        ids.dedup();
+        let mut expected: Vec<Hold> = Vec::new();
+        for id in ids {
+            let Ledger { holds, releases } = ledger(id);
+            expected.retain(|hold| !releases.contains(&hold.token));
+            expected.extend(holds);
+        }
+        assert_eq!(appender.shared.state().held.all(), expected, "{what}: what is held");
     }
 
     /// Opens, checks, appends more, checks that numbers go on, cuts the power again, opens again.
     fn recover_and_go_on(mut self, disk: &Simulated, options: &Options, what: &str) {
         let mut opened = open(disk, options).unwrap_or_else(|error| panic!("{what}: {error}"));
-        self.check(disk, options.sync, what);
+        let found = self.check(disk, options.sync, what);
+        if options.sync == SyncMode::Always {
+            self.check_held(&opened.appender, found, what);
+        }
         for reader in &opened.readers {
             assert_eq!(reader.skipped(), 0, "{what}");
             let before_oldest = opened.appender.shared.state().before_oldest();
@@ -168,7 +203,10 @@ impl World {
         drop(opened);
         let disk = disk.power_cut(Tear::Lost);
         let opened = open(&disk, options).unwrap_or_else(|error| panic!("{what}, again: {error}"));
-        self.check(&disk, options.sync, &format!("{what}, again"));
+        let found = self.check(&disk, options.sync, &format!("{what}, again"));
+        if options.sync == SyncMode::Always {
+            self.check_held(&opened.appender, found, what);
+        }
         drop(opened);
     }
 }

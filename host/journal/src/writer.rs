@@ -5,6 +5,7 @@
 
 use crate::appender::Appender;
 use crate::error::AppendError;
+use crate::ledger::Ledger;
 use crate::limits::{CURSOR_INTERVAL, MAX_WAITING_APPENDS, MAX_WAITING_BYTES};
 use crate::options::SyncMode;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,15 +17,38 @@ pub(crate) type Done = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
 
 /// An append that waits.
 pub(crate) struct Pending {
+    /// The batch, and behind it the ledger if that says anything.
     pub payload: Vec<u8>,
     pub records: u32,
+    pub ledger: Ledger,
+    /// Room was promised to it: neither the queue nor the budget refuses it.
+    pub is_reserved: bool,
+    /// Nothing is appended; so many bytes of the budget are made free.
+    pub room_bytes: Option<u64>,
     pub done: Done,
+}
+
+impl Pending {
+    pub(crate) fn append(payload: Vec<u8>, records: u32, ledger: Ledger, done: Done) -> Pending {
+        Pending { payload, records, ledger, is_reserved: false, room_bytes: None, done }
+    }
+
+    pub(crate) fn room(size_bytes: u64, done: Done) -> Pending {
+        Pending {
+            room_bytes: Some(size_bytes),
+            is_reserved: true,
+            ..Pending::append(Vec::new(), 0, Ledger::default(), done)
+        }
+    }
 }
 
 #[derive(Default)]
 struct Waiting {
     appends: Vec<Pending>,
     size_bytes: usize,
+    /// Promised and not given back: places for appends, and bytes.
+    reserved_appends: usize,
+    reserved_bytes: u64,
     /// A cursor moved since the cursors were last saved.
     touched: bool,
     /// No further append is taken.
@@ -59,7 +83,7 @@ impl Queue {
         }
         let size_bytes = waiting.size_bytes + pending.payload.len();
         let is_over = waiting.appends.len() >= MAX_WAITING_APPENDS || size_bytes > MAX_WAITING_BYTES;
-        if is_over && !waiting.appends.is_empty() {
+        if is_over && !waiting.appends.is_empty() && !pending.is_reserved {
             return Err((pending, AppendError::Busy));
         }
         waiting.size_bytes = size_bytes;
@@ -70,6 +94,30 @@ impl Queue {
             self.wake.notify_one();
         }
         Ok(())
+    }
+
+    /// Promises room for an append, and tells how many bytes wait or are promised with it. What is promised counts as
+    /// if it waited already.
+    pub(crate) fn reserve(&self, size_bytes: u64) -> Result<u64, AppendError> {
+        let mut waiting = self.lock();
+        if waiting.closing {
+            return Err(AppendError::Closed);
+        }
+        let appends = waiting.appends.len() + waiting.reserved_appends;
+        let expected_bytes = waiting.size_bytes as u64 + waiting.reserved_bytes + size_bytes;
+        if appends > 0 && (appends >= MAX_WAITING_APPENDS || expected_bytes > MAX_WAITING_BYTES as u64) {
+            return Err(AppendError::Busy);
+        }
+        waiting.reserved_appends += 1;
+        waiting.reserved_bytes += size_bytes;
+        Ok(expected_bytes)
+    }
+
+    /// The append that room was promised to has ended, or will not come.
+    pub(crate) fn give_back(&self, size_bytes: u64) {
+        let mut waiting = self.lock();
+        waiting.reserved_appends -= 1;
+        waiting.reserved_bytes -= size_bytes;
     }
 
     /// A cursor moved and wants to be saved.

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 use weir_journal::inspect;
 use weir_journal::simulated::{Fault, Simulated};
-use weir_journal::{AppendError, Disk, Entry, Journal, Options, Reader, SyncMode, WhenFull};
+use weir_journal::{AppendError, Disk, Entry, Hold, Journal, Ledger, Options, Reader, SyncMode, WhenFull};
 
 /// Longer than anything here takes: only a test that fails waits for it.
 const LONG: Duration = Duration::from_secs(60);
@@ -335,4 +335,90 @@ async fn a_payload_that_can_never_fit_is_refused_for_good() {
     assert!(matches!(refusal, AppendError::TooLarge { .. }));
     let largest = journal.max_payload_bytes() as usize;
     assert_eq!(append(&journal, vec![0; largest], 1), Ok(1));
+}
+
+/// Appends with a ledger, and waits.
+fn append_with(journal: &Journal, payload: &str, ledger: Ledger) -> Result<u64, AppendError> {
+    let reservation = journal.reserve(payload.len() as u64)?;
+    let (done, answered) = std::sync::mpsc::channel();
+    let records = u32::from(!payload.is_empty());
+    journal.append_reserved(payload.as_bytes().to_vec(), records, ledger, reservation, move |result| {
+        done.send(result).expect("the test waits");
+    });
+    answered.recv().expect("every append is answered")
+}
+
+fn hold(token: u64) -> Ledger {
+    Ledger { holds: vec![Hold { token, payload: format!("held {token}").into() }], releases: Vec::new() }
+}
+
+fn release(token: u64) -> Ledger {
+    Ledger { holds: Vec::new(), releases: vec![token] }
+}
+
+#[tokio::test]
+async fn what_is_held_is_not_shown_to_readers_and_is_there_after_a_restart_until_it_is_released() {
+    let disk = Simulated::new();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), Options::default()).expect("the folder is empty");
+    let mut reader = journal.reader("sink", None).expect("the name is free");
+    append_with(&journal, "", hold(4)).expect("there is room");
+    append_with(&journal, "first", hold(5)).expect("there is room");
+    append_with(&journal, "", release(4)).expect("there is room");
+    let entries = reader.next(1 << 20).await.expect("there is one");
+    assert_eq!(entries.iter().map(|entry| &entry.payload[..]).collect::<Vec<_>>(), [b"first"]);
+    reader.commit(2);
+    assert_eq!(journal.readers()[0].lag_frames, 0, "what only holds and releases is no lag");
+    drop(reader);
+    journal.close();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), Options::default()).expect("it was closed");
+    assert_eq!(journal.held(), hold(5).holds);
+    assert_eq!(journal.highest_token(), 5);
+    append_with(&journal, "second", release(5)).expect("there is room");
+    journal.close();
+    let (journal, _) = Journal::open(Arc::new(disk), Options::default()).expect("it was closed");
+    assert_eq!(journal.held(), []);
+    let mut reader = journal.reader("sink", None).expect("the name is free");
+    let entries = reader.next(1 << 20).await.expect("there is one");
+    assert_eq!(entries.iter().map(|entry| &entry.payload[..]).collect::<Vec<_>>(), [b"second"]);
+    journal.close();
+}
+
+#[tokio::test]
+async fn segments_go_although_something_in_them_is_held() {
+    let options = Options { segment_bytes: 4096, max_size_bytes: 64 << 10, ..Options::default() };
+    let disk = Simulated::new();
+    let (journal, _) = Journal::open(Arc::new(disk.clone()), options.clone()).expect("the folder is empty");
+    let mut reader = journal.reader("sink", None).expect("the name is free");
+    append_with(&journal, "", hold(1)).expect("there is room");
+    let batch = "x".repeat(3000);
+    for _ in 0..100 {
+        let sequence = append_with(&journal, &batch, Ledger::default()).expect("what was read makes room");
+        while reader.position() < sequence {
+            reader.next(1 << 20).await.expect("there is one");
+        }
+        reader.commit(sequence);
+    }
+    assert!(journal.stats().size_bytes < 64 << 10);
+    assert_eq!(journal.held(), hold(1).holds);
+    drop(reader);
+    journal.close();
+    let (journal, _) = Journal::open(Arc::new(disk), options).expect("it was closed");
+    assert_eq!(journal.held(), hold(1).holds);
+    journal.close();
+}
+
+#[test]
+fn what_was_reserved_is_taken_although_the_budget_is_used_up_and_nothing_more_is_reserved() {
+    let options = Options { segment_bytes: 4096, max_size_bytes: 16 << 10, ..Options::default() };
+    let (journal, _) = Journal::open(Arc::new(Simulated::new()), options).expect("the folder is empty");
+    let _reader = journal.reader("sink", None).expect("the name is free");
+    let early = journal.reserve(100).expect("there is room");
+    while append(&journal, vec![b'x'; 1000], 1).is_ok() {}
+    assert!(matches!(journal.reserve(1000), Err(AppendError::Full(_))));
+    let (done, answered) = std::sync::mpsc::channel();
+    journal.append_reserved(vec![b'y'; 2000], 1, Ledger::default(), early, move |result| {
+        done.send(result).expect("the test waits");
+    });
+    assert!(answered.recv().expect("every append is answered").is_ok());
+    journal.close();
 }

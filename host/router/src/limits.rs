@@ -23,6 +23,16 @@ pub const SAMPLE_BYTES: usize = 256 * 1024;
 /// How often stateful filters are ticked, as the contract with filters says.
 pub const TICK: Duration = Duration::from_secs(1);
 
+/// Room that is reserved in the journal for what filters say in a tick, in bytes. More is stored, too; this much must
+/// be there before they are asked.
+pub const TICK_BYTES: u64 = 64 * 1024;
+
+/// How long the last tick, before Weir stops, waits for room in the journal.
+pub const LAST_TICK_WAIT: Duration = Duration::from_secs(5);
+
+/// How often it looks for room meanwhile.
+pub const LAST_TICK_LOOK: Duration = Duration::from_millis(50);
+
 /// How long a file must have been left alone before it is loaded: a copy in progress makes many
 /// events, and half a module would be refused.
 pub const SETTLE: Duration = Duration::from_millis(250);
@@ -33,6 +43,17 @@ pub const LOOK: Duration = Duration::from_millis(500);
 /// How long a stop waits for sinks to take what the journal holds. What is left stays in the
 /// journal and is delivered after the next start.
 pub const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long after a signal that asks for a stop another one is a repeat of it, and no demand to stop at once. Process
+/// managers send two within milliseconds.
+pub const SIGNAL_REPEAT: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for the pipeline: for what waits there, and for the last tick of the filters. It has nothing
+/// to do by then but for requests that were cut off; a filter's own bounds are far below this.
+pub const PIPELINE_END: Duration = Duration::from_secs(60);
+
+/// How long a stop waits for the journal to write what it has taken. Longer, a disk hangs.
+pub const JOURNAL_END: Duration = Duration::from_secs(30);
 
 /// Size of a quarantine file before the next one is begun, in bytes. Age and size bounds work by
 /// whole files, so this is also their grain.

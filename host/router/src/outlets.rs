@@ -86,8 +86,8 @@ impl Outlets {
 
     /// Stops every sink once it has taken what the journal holds, or when `within` has passed. Says
     /// what each still has to do.
-    pub async fn stop(self, within: Duration) -> Vec<Stopped> {
-        let stopping = self.running.into_iter().map(|(_, sink)| sink.stop_within(within));
+    pub async fn stop(&mut self, within: Duration) -> Vec<Stopped> {
+        let stopping = std::mem::take(&mut self.running).into_iter().map(|(_, sink)| sink.stop_within(within));
         futures::future::join_all(stopping).await
     }
 }

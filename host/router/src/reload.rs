@@ -12,7 +12,7 @@ use anyhow::bail;
 use tokio::sync::{Mutex, oneshot};
 
 use crate::config::{self, Overrides, Settings};
-use crate::filters::{self, FilterSet};
+use crate::filters::{self, FilterSet, Prepared};
 use crate::outlets::Outlets;
 use crate::parts;
 use crate::quarantine::Quarantine;
@@ -88,23 +88,36 @@ impl Reload {
         if changes.is_empty() {
             return self.filters_folder().await;
         }
-        let wanted = filters::wanted(&settings);
-        let set = self.filters.clone();
-        let prepared = in_background(move || lock(&set).prepare(wanted)).await?;
+        let prepared = self.prepare(&settings).await?;
         let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("; "));
         }
         self.outlets.lock().await.apply(&settings.sinks).await?;
         self.quarantine.set_options(parts::quarantine(&settings));
-        let set = self.filters.clone();
-        tokio::task::spawn_blocking(move || lock(&set).publish(prepared)).await?;
+        self.publish(&settings, prepared).await?;
         if !changes.restart.is_empty() {
             tracing::warn!("changes to {} take effect when weir is started again", changes.restart.join(", "));
         }
         self.settings = settings;
         tracing::info!("configuration taken up");
         Ok(())
+    }
+
+    async fn prepare(&self, settings: &Settings) -> anyhow::Result<Prepared> {
+        let (wanted, set) = (filters::wanted(settings), self.filters.clone());
+        in_background(move || lock(&set).prepare(wanted)).await
+    }
+
+    /// Publishes a chain, prepared anew as long as another one comes between: the end of a trial may.
+    async fn publish(&self, settings: &Settings, mut prepared: Prepared) -> anyhow::Result<()> {
+        loop {
+            let set = self.filters.clone();
+            if tokio::task::spawn_blocking(move || lock(&set).publish(prepared)).await? {
+                return Ok(());
+            }
+            prepared = self.prepare(settings).await?;
+        }
     }
 
     /// Looks at the modules again: some may be new, changed or gone.
@@ -114,7 +127,8 @@ impl Reload {
         in_background(move || {
             let mut set = lock(&set);
             let prepared = set.prepare(wanted);
-            set.publish(prepared);
+            let is_published = set.publish(prepared);
+            debug_assert!(is_published, "nobody else can have published: the set is locked");
         })
         .await
     }

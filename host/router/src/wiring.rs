@@ -1,11 +1,14 @@
-//! Builds the router from its last stage to its first, and stops it from its first to its last, so
-//! that no stage ever hands something to one that is not there.
+//! Builds the router from its last stage to its first, and stops it (`wiring/stop.rs`) from its first
+//! to its last, so that no stage ever hands something to one that is not there.
 //!
 //! Order: quarantine, journal, sinks, engine and filters, pipeline, ingest.
+
+mod stop;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Instant;
 
@@ -15,22 +18,24 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
-use weir_engine::{Chain, Compiler, Engine, EngineOptions};
-use weir_ingest::IngestError;
+use weir_engine::{Compiler, Engine, EngineOptions};
+use weir_ingest::{IngestError, Requests};
 use weir_journal::{Disk, Journal};
-use weir_sinks::{BuildContext, Exposition};
+use weir_sinks::{BuildContext, Exposition, Owners};
 
+use crate::chains::Chains;
 use crate::config::Settings;
 use crate::filters::{self, FilterSet, Shown};
+use crate::held;
 use crate::identity;
 use crate::intake::Front;
-use crate::limits;
 use crate::outlets::Outlets;
 use crate::parts;
 use crate::pipeline::{Pipeline, Shared};
 use crate::quarantine::Quarantine;
 use crate::sample::Sample;
 use crate::versions::Versions;
+pub use stop::Stopped;
 
 /// A running router.
 pub struct Router {
@@ -40,16 +45,10 @@ pub struct Router {
     pub quarantine: Arc<Quarantine>,
     journal: Journal,
     pipeline: Pipeline,
-    serving: JoinHandle<Result<(), IngestError>>,
+    requests: Requests,
+    /// `None` once it has ended on its own.
+    serving: Option<JoinHandle<Result<(), IngestError>>>,
     stop_serving: oneshot::Sender<()>,
-}
-
-/// What was left when a router had stopped.
-pub struct Stopped {
-    /// What each sink took, and what it has not.
-    pub sinks: Vec<weir_sinks::Stopped>,
-    /// The last sequence in the journal.
-    pub last_sequence: u64,
 }
 
 impl Router {
@@ -85,11 +84,13 @@ impl Router {
         });
         let (stop_serving, stopping) = oneshot::channel();
         let options = parts::http(settings)?;
-        let serving = tokio::spawn(weir_ingest::serve(listener, options, front, async {
+        let requests = Requests::default();
+        let serving = tokio::spawn(weir_ingest::serve(listener, options, front, requests.clone(), async {
             // A router that was dropped stops serving just as one that was told to.
             let _ = stopping.await;
         }));
-        Ok(Self { address, filters, outlets, quarantine, journal, pipeline, serving, stop_serving })
+        let serving = Some(serving);
+        Ok(Self { address, filters, outlets, quarantine, journal, pipeline, requests, serving, stop_serving })
     }
 
     /// The filters that run, in order.
@@ -97,31 +98,16 @@ impl Router {
         lock(&self.filters).shown()
     }
 
-    /// Ends when serving fails on its own, which it should not.
+    /// Ends when the router can't go on, which it should not.
     pub async fn broken(&mut self) -> anyhow::Error {
-        match (&mut self.serving).await {
+        let Some(serving) = &mut self.serving else { return std::future::pending().await };
+        let ended = serving.await;
+        self.serving = None;
+        match ended {
             Ok(Ok(())) => anyhow::anyhow!("the server ended without being told to"),
             Ok(Err(error)) => error.into(),
-            Err(panicked) => panicked.into(),
+            Err(panicked) => anyhow::anyhow!("the server failed: {panicked}"),
         }
-    }
-
-    /// Answers what is under way, drains, and makes everything durable.
-    pub async fn stop(self) -> anyhow::Result<Stopped> {
-        // An error: it has stopped already.
-        let _ = self.stop_serving.send(());
-        self.serving.await.context("the server panicked")??;
-        let pipeline = self.pipeline;
-        tokio::task::spawn_blocking(move || pipeline.stop()).await?;
-        drop(self.filters);
-        let Ok(outlets) = Arc::try_unwrap(self.outlets) else {
-            bail!("the sinks are still in use");
-        };
-        let sinks = outlets.into_inner().stop(limits::DRAIN).await;
-        let last_sequence = self.journal.last_sequence();
-        let journal = self.journal;
-        tokio::task::spawn_blocking(move || journal.close()).await?;
-        Ok(Stopped { sinks, last_sequence })
     }
 }
 
@@ -149,6 +135,7 @@ async fn open_outlets(
         no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         stdout: None,
         exposition,
+        owners: Owners::default(),
     };
     let mut outlets = Outlets::new(journal.clone(), quarantine.clone(), context);
     outlets.apply(&settings.sinks).await?;
@@ -159,13 +146,17 @@ async fn open_outlets(
 fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
     let cache = settings.data.join("cache");
     let compiler = compiler(&cache, settings.data.join("compiled"))?;
+    let engine = Engine::with_compiler(engine_options(Some(cache)), compiler)?;
+    engine.number_records_after(journal.highest_token());
     Ok(Arc::new(Shared {
-        engine: Engine::with_compiler(engine_options(Some(cache)), compiler)?,
-        chain: ArcSwap::from_pointee(Chain::default()),
+        engine,
+        chain: Chains::default(),
         trials: ArcSwap::default(),
         journal: journal.clone(),
         quarantine: quarantine.clone(),
         sample: Sample::default(),
+        leaving: Lock::default(),
+        doubt: AtomicBool::new(false),
     }))
 }
 
@@ -187,7 +178,7 @@ pub fn engine_options(cache_folder: Option<PathBuf>) -> EngineOptions {
 /// from starting: records would pass uncleaned.
 async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
     let mut set = FilterSet::new(shared.clone(), Versions::of(&settings.data));
-    let wanted = filters::wanted(settings);
+    let (wanted, shared) = (filters::wanted(settings), shared.clone());
     // Compiling takes a while, and the runtime has other things to do.
     let set = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<Lock<FilterSet>>> {
         let prepared = set.prepare(wanted);
@@ -195,7 +186,9 @@ async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Resu
         if !named.is_empty() {
             bail!("{}", named.join("\nweir: "));
         }
-        set.publish(prepared);
+        let is_published = set.publish(prepared);
+        debug_assert!(is_published, "it was prepared just now");
+        held::take_up(&shared);
         let set = Arc::new(Lock::new(set));
         FilterSet::know(&set);
         Ok(set)

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod budget;
+mod holding;
 mod load;
 mod numbers;
 mod outcomes;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use weir_ingest::{HttpOptions, IngestError, Receipt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use weir_ingest::{HttpOptions, IngestError, Receipt, limits};
 
 use crate::support::{Fake, Server, eventually};
 
@@ -175,7 +175,7 @@ async fn a_stop_answers_what_is_in_flight_and_takes_nothing_new() {
 #[tokio::test]
 async fn a_stop_ends_after_its_grace_and_says_what_was_not_answered() {
     let (fake, mut deliveries) = Fake::holding();
-    let options = HttpOptions { shutdown_grace: Duration::from_millis(50), ..HttpOptions::default() };
+    let options = HttpOptions { shutdown_grace: Some(Duration::from_millis(50)), ..HttpOptions::default() };
     let server = Server::start(options, fake).await;
     let mut raw = server.connect().await;
     raw.send(format!("{POST}hello")).await;
@@ -186,6 +186,49 @@ async fn a_stop_ends_after_its_grace_and_says_what_was_not_answered() {
     assert!(matches!(ended, Err(IngestError::Unanswered { requests: 1, .. })), "{ended:?}");
     assert_eq!(raw.rest().await, "");
     drop(delivery);
+}
+
+#[tokio::test]
+async fn a_stop_waits_as_long_as_bodies_and_answers_may_take_by_their_own_bounds() {
+    let (fake, mut deliveries) = Fake::holding();
+    let options = HttpOptions {
+        body_total_timeout: Duration::from_millis(400),
+        answer_timeout: Duration::from_millis(500),
+        ..HttpOptions::default()
+    };
+    assert_eq!(options.longest_request(), Duration::from_millis(900) + limits::DECODE_TIME);
+    let server = Server::start(options, fake).await;
+    let mut unanswered = server.connect().await;
+    unanswered.send(format!("{POST}hello")).await;
+    let mut unfinished = server.connect().await;
+    unfinished.send(format!("{POST}hel")).await;
+    let delivery = deliveries.recv().await.unwrap();
+    eventually("both are under way", || server.requests.open() == 2).await;
+    let stopping = server.stop();
+    // Their own bounds end both, with an answer; nothing is cut off.
+    assert!(unfinished.rest().await.starts_with("HTTP/1.1 408"));
+    assert!(unanswered.rest().await.starts_with("HTTP/1.1 503"));
+    stopping.await.unwrap().unwrap();
+    drop(delivery);
+}
+
+#[tokio::test]
+async fn connections_without_a_request_do_not_hold_up_a_stop() {
+    let server = Server::start(HttpOptions::default(), Fake::confirming()).await;
+    let silent = server.connect().await;
+    let mut half = server.connect().await;
+    half.send("POST /inge").await;
+    let mut kept = server.connect().await;
+    kept.send("GET /ready HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    kept.until("}").await;
+    // HTTP/2 whose client never reads what it is told.
+    let mut second = server.connect().await;
+    second.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    assert!(second.stream.read(&mut [0; 64]).await.unwrap() > 0);
+    let began = std::time::Instant::now();
+    server.stop().await.unwrap().unwrap();
+    assert!(began.elapsed() < HttpOptions::default().quiet_timeout / 4, "{:?}", began.elapsed());
+    drop((silent, half, kept, second));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
-use weir_ingest::{Delivery, HttpOptions, IngestError, Intake, Receipt, Refusal, serve};
+use weir_ingest::{Delivery, HttpOptions, IngestError, Intake, Receipt, Refusal, Requests, serve};
 
 /// Long enough for any of these tests on a busy machine; only a failing one waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -94,6 +94,7 @@ impl Intake for Fake {
 /// A running server.
 pub struct Server {
     pub address: SocketAddr,
+    pub requests: Requests,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), IngestError>>,
 }
@@ -106,8 +107,9 @@ impl Server {
         let shutdown = async {
             _ = stopped.await;
         };
-        let task = tokio::spawn(serve(listener, options, intake, shutdown));
-        Server { address, stop, task }
+        let requests = Requests::default();
+        let task = tokio::spawn(serve(listener, options, intake, requests.clone(), shutdown));
+        Server { address, requests, stop, task }
     }
 
     /// One with the default options that confirms everything.

@@ -1,17 +1,20 @@
 //! `weir run`: the router itself, until it is told to stop.
 
+mod signals;
+
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::RunArgs;
 use crate::config::{self, Overrides, Settings};
 use crate::logging;
 use crate::reload::{self, Changed, Reload, Watch};
 use crate::wiring::{Router, Stopped};
+use signals::StopSignals;
 
 /// What a process exits with that an interrupt ended: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
@@ -47,8 +50,7 @@ fn overrides(args: &RunArgs) -> Overrides {
 }
 
 async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
+    let mut signals = StopSignals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let numbers = record_metrics()?;
     if let Err(error) = std::fs::create_dir_all(&settings.filters_folder) {
@@ -61,35 +63,40 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     watch.over(&reload::folders(&settings));
     greet(&router, &settings);
     let mut reloading = Reload::new(&router, args.config.clone(), overrides(args), settings);
-    loop {
+    let broken = loop {
+        let changed = tokio::select! {
+            () = signals.stop() => break None,
+            _ = hangup.recv() => Changed::Configuration,
+            changed = watch.next() => changed,
+            error = router.broken() => break Some(error),
+        };
         tokio::select! {
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
-            _ = hangup.recv() => reloading.take_up(Changed::Configuration).await,
-            changed = watch.next() => reloading.take_up(changed).await,
-            error = router.broken() => return Err(error),
+            // A filter that is being compiled does not hold up a stop.
+            () = signals.stop() => break None,
+            () = reloading.take_up(changed) => {}
         }
         watch.over(&reloading.folders());
-    }
+    };
     drop(reloading);
-    eprintln!("weir drains and stops; once more stops at once");
-    tokio::select! {
-        stopped = router.stop() => {
-            say_goodbye(&stopped?);
-            Ok(ExitCode::SUCCESS)
-        }
-        _ = second(&mut interrupt, &mut terminate) => {
+    match &broken {
+        None => eprintln!("weir drains and stops; asked again after a second, it stops at once"),
+        Some(error) => tracing::error!("weir can't go on and stops: {error:#}"),
+    }
+    let remaining = router.remaining();
+    let stopped = tokio::select! {
+        stopped = router.stop() => stopped,
+        () = signals.stop_at_once() => {
             eprintln!("weir stops at once; what is in the journal is delivered at the next start");
+            remaining.lines().iter().for_each(|line| eprintln!("  {line}"));
             // Not a return: threads that still work would be waited for.
             std::process::exit(INTERRUPTED.into())
         }
-    }
-}
-
-async fn second(interrupt: &mut Signal, terminate: &mut Signal) {
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+    };
+    say_goodbye(&stopped);
+    match broken {
+        Some(error) => Err(error),
+        None if stopped.failures.is_empty() => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::FAILURE),
     }
 }
 
@@ -140,6 +147,12 @@ fn say_goodbye(stopped: &Stopped) {
     let pending: Vec<_> = stopped.sinks.iter().filter(|sink| sink.pending_records > 0).collect();
     let taken: Vec<_> = stopped.sinks.iter().map(|sink| format!("{} {}", sink.name, sink.delivered_records)).collect();
     eprintln!("weir stopped; records that each sink took: {}", taken.join(", "));
+    match stopped.cut_off {
+        0 => {}
+        1 => eprintln!("1 request was cut off without an answer; its sender will send again"),
+        many => eprintln!("{many} requests were cut off without an answer; their senders will send again"),
+    }
+    stopped.failures.iter().for_each(|failure| eprintln!("{failure}"));
     if pending.is_empty() {
         eprintln!("everything up to batch {} is flushed and delivered", stopped.last_sequence);
         return;

@@ -1,0 +1,74 @@
+//! Room that is promised before it is known what will be appended. Whoever does something that can't be undone before
+//! an append (runs a filter that remembers what it saw) reserves first: an append with a [`Reservation`] is refused
+//! neither with `Busy` nor for the disk budget. Only the disk itself can still fail it.
+//!
+//! A reservation is for so many bytes; what is appended with it may be more, so the budget can be exceeded by what
+//! filters add to the batches that are on their way at one time.
+
+use crate::error::AppendError;
+use crate::format::SEGMENT_HEADER_BYTES;
+use crate::frame::FRAME_HEADER_BYTES;
+use crate::options::WhenFull;
+use crate::state::Shared;
+use crate::writer::Pending;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+/// A place in the queue of appends and bytes of the disk budget; given back when it is dropped.
+pub struct Reservation {
+    shared: Arc<Shared>,
+    size_bytes: u64,
+}
+
+impl std::fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reservation").field("size_bytes", &self.size_bytes).finish()
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shared.queue.give_back(self.size_bytes);
+    }
+}
+
+/// Reserves room for a payload of so many bytes, or says why there is none.
+pub(crate) fn reserve(shared: &Arc<Shared>, payload_bytes: u64) -> Result<Reservation, AppendError> {
+    let (poisoned, kept_bytes) = {
+        let state = shared.state();
+        let kept_bytes: u64 = state.segments.iter().map(|segment| segment.size_bytes).sum();
+        (state.poisoned.clone(), kept_bytes)
+    };
+    if let Some(reason) = poisoned {
+        return Err(AppendError::Poisoned(reason));
+    }
+    let size_bytes = payload_bytes + (FRAME_HEADER_BYTES + SEGMENT_HEADER_BYTES) as u64;
+    let expected_bytes = shared.queue.reserve(size_bytes)?;
+    let reservation = Reservation { shared: Arc::clone(shared), size_bytes };
+    let options = &shared.options;
+    if options.when_full == WhenFull::Refuse && kept_bytes + expected_bytes > options.max_size_bytes {
+        make_room(shared, expected_bytes)?;
+    }
+    Ok(reservation)
+}
+
+/// Waits for the appends that are queued; an error means that they have ended, too.
+pub(crate) fn settle(shared: &Arc<Shared>) {
+    if let Err(error) = make_room(shared, 0) {
+        tracing::debug!(%error, "the journal takes nothing");
+    }
+}
+
+/// Asks the writer, which alone removes segments. Rare: only when the budget is nearly used up.
+fn make_room(shared: &Arc<Shared>, size_bytes: u64) -> Result<(), AppendError> {
+    let (answer, answered) = mpsc::channel();
+    let done = Box::new(move |result| {
+        // The other end waits for it.
+        let _ = answer.send(result);
+    });
+    shared.queue.push(Pending::room(size_bytes, done)).map_err(|(_, error)| error)?;
+    match answered.recv() {
+        Ok(result) => result.map(|_| ()),
+        Err(_) => Err(AppendError::Closed),
+    }
+}
