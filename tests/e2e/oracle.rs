@@ -141,13 +141,13 @@ impl Place {
         self.home.configure(&format!(
             r#"
 [journal]
-max_size = "256KiB"
-segment_size = "16KiB"
+max_size = "1MiB"
+segment_size = "64KiB"
 {join}
 [[filter]]
 name = "traces"
 module = "bundled:traces"
-options = {{ rate = 1.0, window = 1 }}
+options = {{ rate = 0.999999, window = 1 }}
 [[filter]]
 name = "dedup"
 module = "bundled:dedup"

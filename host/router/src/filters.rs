@@ -149,7 +149,7 @@ impl FilterSet {
             problem.say();
         }
         let shared = self.shared.clone();
-        let (handed_over, news) = shared.chain.alone(|chain| {
+        let (handed_over, news, gone, unasked) = shared.chain.alone(|chain| {
             let mut handed_over = Vec::with_capacity(prepared.ready.len());
             let mut news = Vec::new();
             for new in prepared.ready {
@@ -159,25 +159,29 @@ impl FilterSet {
                 handed_over.push(running);
             }
             *chain = Arc::new(Chain(handed_over.iter().map(|running| running.filter.clone()).collect()));
-            (handed_over, news)
+            let goes_on = |old: &Running| {
+                let of_name = handed_over.iter().find(|new| new.wanted.spec.name == old.wanted.spec.name);
+                // A version that can hold nothing can't take over what is held.
+                of_name.is_some_and(|new| new.filter.holds_records() || !old.filter.holds_records())
+            };
+            let gone: Vec<Running> = self.running.iter().filter(|old| !goes_on(old)).cloned().collect();
+            // Before the next batch, so that what was held comes before what came later.
+            let unasked: Vec<_> = gone.iter().map(|old| pipeline::retire(&shared, &old.filter, chain)).collect();
+            (handed_over, news, gone, unasked)
         });
-        let goes_on = |old: &Running| {
-            let of_name = handed_over.iter().find(|new| new.wanted.spec.name == old.wanted.spec.name);
-            // A version that can hold nothing can't take over what is held.
-            of_name.is_some_and(|new| new.filter.holds_records() || !old.filter.holds_records())
-        };
-        let gone: Vec<Running> = self.running.iter().filter(|old| !goes_on(old)).cloned().collect();
         self.running = handed_over;
         self.wanted = prepared.wanted;
         for line in news {
             tracing::info!("{line}");
         }
-        for old in gone {
-            if self.find(&old.wanted.spec.name).is_none() {
-                tracing::info!("filter `{}` unloaded", old.wanted.spec.name);
+        for (old, unasked) in gone.iter().zip(unasked) {
+            let name = &old.wanted.spec.name;
+            if self.find(name).is_none() {
+                tracing::info!("filter `{name}` unloaded");
             }
-            if !pipeline::take_leave(&self.shared, &old.filter) {
-                tracing::info!("what filter `{}` has left to say waits for room in the journal", old.wanted.spec.name);
+            match unasked {
+                Some(unasked) => unasked.wait(),
+                None => tracing::info!("what filter `{name}` has left to say waits for room in the journal"),
             }
         }
         for running in &self.running {

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use weir_engine::{Action, Engine, Filter, Outcome, Worker};
+use weir_engine::{Action, Chain, Engine, Filter, Outcome, Worker};
 use weir_ingest::{Delivery, Refusal};
 use weir_journal::{AppendError, Journal, Reservation};
 
@@ -220,17 +220,27 @@ fn next_leaving(shared: &Shared) -> Option<Arc<Filter>> {
     lock(&shared.leaving).pop()
 }
 
+/// What a filter that was taken out of the chain has left, later than it should be.
+fn take_leave(shared: &Arc<Shared>, filter: &Arc<Filter>) -> bool {
+    match shared.chain.with(|chain| retire(shared, filter, chain)) {
+        Some(unasked) => {
+            unasked.wait();
+            true
+        }
+        None => false,
+    }
+}
+
 /// Gives a filter that was taken out of the chain its last tick, and sends on what it says and holds through those that
-/// stay. Without room in the journal that waits for a later tick, and this is false.
-pub fn take_leave(shared: &Arc<Shared>, filter: &Arc<Filter>) -> bool {
+/// stay: in order, if nothing else is on its way through them. Without room in the journal that waits for a later tick.
+pub fn retire(shared: &Arc<Shared>, filter: &Arc<Filter>, chain: &Chain) -> Option<Unasked> {
     let Ok(room) = shared.journal.reserve(limits::TICK_BYTES) else {
         lock(&shared.leaving).push(filter.clone());
-        return false;
+        return None;
     };
     let mut worker = Worker::new(shared.engine.clone());
-    let outcome = shared.chain.with(|chain| worker.retire(filter, chain));
-    append_unasked(shared, outcome, room);
-    true
+    let outcome = worker.retire(filter, chain);
+    Some(store_unasked(shared, outcome, room))
 }
 
 /// The last tick of all filters, before Weir stops. What a filter holds back is in the journal whatever happens here.
@@ -259,26 +269,44 @@ fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
 }
 
 /// Stores what filters said of their own accord, and waits until it is durable: nobody else does.
-pub fn append_unasked(shared: &Arc<Shared>, mut outcome: Outcome, room: Reservation) {
+pub fn append_unasked(shared: &Arc<Shared>, outcome: Outcome, room: Reservation) {
+    store_unasked(shared, outcome, room).wait();
+}
+
+/// What filters said of their own accord, on its way into the journal.
+pub struct Unasked {
+    records: usize,
+    stored: Receiver<Result<(), AppendError>>,
+}
+
+impl Unasked {
+    /// Waits until it is durable.
+    pub fn wait(self) {
+        let records = self.records;
+        if let Err(error) = self.stored.recv().unwrap_or(Err(AppendError::Closed)) {
+            tracing::error!(
+                "{records} records that filters made can't be stored; what they hold back is given to them again: {error}"
+            );
+        }
+    }
+}
+
+fn store_unasked(shared: &Arc<Shared>, mut outcome: Outcome, room: Reservation) -> Unasked {
+    let (done, stored) = crossbeam_channel::bounded(1);
+    let unasked = Unasked { records: outcome.batch.len(), stored };
     outcome.unclaimed.append(&mut outcome.failed);
     let set_aside = store::set_aside(shared, &outcome.unclaimed);
     if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         tracing::error!("{error}");
         if !outcome.unclaimed.is_empty() && !outcome.holding.is_empty() {
+            // What is held stays held: it has no other place.
             shared.doubt();
-            return;
+            return unasked;
         }
     }
-    let records = outcome.batch.len();
-    let (done, stored) = crossbeam_channel::bounded(1);
     store::append(shared, &outcome.batch, outcome.holding, room, move |result| {
-        // The other end waits until this is sent.
+        // Nobody may wait for it any more.
         let _ = done.send(result);
     });
-    let stored = stored.recv().unwrap_or(Err(AppendError::Closed));
-    if let Err(error) = stored {
-        tracing::error!(
-            "{records} records that filters made can't be stored; what they hold back is given to them again: {error}"
-        );
-    }
+    unasked
 }
