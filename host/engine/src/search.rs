@@ -194,7 +194,8 @@ impl<'a> Search<'a> {
         result
     }
 
-    /// Sees to it that there is an instance. A new one is given what is held first; what it makes of that goes on before the records at hand.
+    /// Sees to it that there is an instance. A new one is given what is held first; what it makes of that goes on before
+    /// the records at hand.
     fn prepare(&mut self, at: usize, rewrite: &mut Rewrite) -> Result<(), CallError> {
         if !self.filter.holds_records() {
             return self.seat.instance(self.filter).map(|_| ());
