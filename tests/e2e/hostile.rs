@@ -189,3 +189,140 @@ fn a_module_whose_file_name_can_be_no_name_is_left_out_with_the_reason() {
     assert_eq!(said.matches("is not loaded").count(), 4, "{said}");
     assert!(!said.contains('\u{1b}') && said.contains("good 1.0.0 (filters/good.wasm)"), "{said}");
 }
+
+/// Without bounds of its own, so that only those of the engine are reached.
+const ROOMY: &str = r#"
+[[filter]]
+name = "hostile"
+module = "hostile.wasm"
+timeout = "500ms"
+[sink.out]
+type = "file"
+path = "out.jsonl"
+"#;
+
+#[test]
+fn filters_that_multiply_records_come_to_a_bound_and_the_router_goes_on() {
+    let second = "[[filter]]\nname = \"second\"\nmodule = \"hostile.wasm\"\n";
+    let home = Home::with(&ROOMY.replace("[sink.out]", &format!("{second}[sink.out]")));
+    home.put_filter("hostile", &guests::module(guests::FLOOD));
+    let router = home.start();
+    let answer = post(&router, r#"{"message":"x"}"#);
+    assert!([200, 503].contains(&answer.status), "{answer:?}");
+    assert_eq!(curl(&router, "/ready", &[], b"").status, 200);
+}
+
+#[test]
+fn a_record_that_a_typed_filter_changes_hundreds_of_thousands_of_times_delays_nobody() {
+    let home = Home::with(ROOMY);
+    home.put_filter("hostile", &guests::module(guests::SETS));
+    let router = home.start();
+    for _ in 0..3 {
+        let answer = post(&router, &records());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(answer.json()["accepted"].as_u64() >= Some(9), "{answer:?}");
+    }
+    eventually("the others arrive", || lines(&home) >= 27);
+}
+
+#[test]
+fn a_filter_that_makes_records_of_nothing_at_each_tick_adds_none() {
+    let home = Home::with(ROOMY);
+    home.put_filter("hostile", &guests::module(guests::TICK_FLOOD));
+    let mut router = home.start();
+    router.wait_for_line("`tick` failed");
+    assert_eq!(post(&router, &records()).body, r#"{"accepted":10}"#);
+    eventually("the others arrive", || lines(&home) == 10);
+    let (_, said) = router.stop();
+    assert!(said.contains("made more than 1000 records"), "{said}");
+    assert_eq!(lines(&home), 10);
+}
+
+#[test]
+fn a_filter_that_never_ends_saving_is_told_and_records_go_on() {
+    let home = Home::with(&CONFIGURATION.replace("100ms", "50ms"));
+    let saves = "(i32.store (i32.const 640) (global.get $count))";
+    let endless = guests::text(guests::COUNT).replacen(saves, "(loop $ever (br $ever))", 1);
+    home.put_filter("hostile", &guests::assemble(&endless));
+    let mut router = home.start();
+    router.wait_for_line("it is asked for its state again in 4 s");
+    assert_eq!(post(&router, r#"{"message":"after"}"#).body, r#"{"accepted":1}"#);
+}
+
+/// Components, each with the next one in it.
+fn nested(depth: usize) -> Vec<u8> {
+    const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+    let mut component = HEADER.to_vec();
+    for _ in 0..depth {
+        let mut length = component.len();
+        let mut outer = [HEADER, &[4]].concat();
+        while length >= 0x80 {
+            outer.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        outer.push(length as u8);
+        outer.append(&mut component);
+        component = outer;
+    }
+    component
+}
+
+/// The filter that keeps everything, with a function of a million additions.
+fn additions() -> Vec<u8> {
+    let adds = "i64.const 1 i64.add ".repeat(1_000_000);
+    let text = guests::text(guests::KEEP);
+    let end = text.rfind(')').unwrap();
+    guests::assemble(&format!("{}(func (export \"sum\") (result i64) (i64.const 0) {adds}))", &text[..end]))
+}
+
+#[test]
+fn modules_that_would_take_minutes_and_gigabytes_to_compile_are_refused_at_once_and_the_running_one_stays() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("hostile", &guests::module(guests::KEEP));
+    let mut router = home.start();
+    home.put_filter("hostile", &nested(20_000));
+    router.wait_for_line("deep inside one another");
+    home.put_filter("hostile", &additions());
+    router.wait_for_line("a function of");
+    assert_eq!(post(&router, &records()).body, r#"{"accepted":10}"#);
+    let said = router.said();
+    assert_eq!(said.lines().filter(|line| line.contains("the running version stays")).count(), 2, "{said}");
+}
+
+#[test]
+fn what_lies_in_the_place_of_a_module_and_is_no_file_blocks_neither_reload_nor_stop() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("hostile", &guests::module(guests::DROP));
+    let router = home.start();
+    let made = std::process::Command::new("mkfifo").arg(home.path("filters/fifo.new")).status().unwrap();
+    assert!(made.success());
+    std::os::unix::fs::symlink("/dev/zero", home.path("filters/zero.new")).unwrap();
+    for (number, strange) in ["fifo", "zero"].into_iter().enumerate() {
+        std::fs::rename(home.path(&format!("filters/{strange}.new")), home.path("filters/hostile.wasm")).unwrap();
+        eventually("it is refused", || router.said().matches("it is not a regular file").count() > number);
+        home.put_filter("hostile", &guests::module([guests::TRAP, guests::KEEP][number]));
+        eventually("the next is taken up", || router.said().matches("replaced by").count() > number);
+    }
+    assert_eq!(post(&router, &records()).body, r#"{"accepted":10}"#);
+    assert!(router.stop().0.success());
+}
+
+#[test]
+fn a_filter_is_compiled_by_a_process_of_its_own_and_found_in_the_cache() {
+    let home = Home::new();
+    let cache = home.path("cache");
+    let options = weir_engine::EngineOptions { cache_folder: Some(cache.clone()), workers: 1 };
+    let compiler = weir_engine::Compiler {
+        program: super::router::weir().get_program().into(),
+        arguments: vec!["compile".into(), "--cache".into(), cache.into()],
+        notes: home.path("notes"),
+    };
+    let engine = weir_engine::Engine::with_compiler(options, compiler).unwrap();
+    let spec = weir_engine::FilterSpec::new("keep");
+    engine.load(&spec, &guests::module(guests::KEEP)).unwrap();
+    assert_eq!(engine.cache_hits(), 1, "it was compiled elsewhere");
+    assert_eq!(std::fs::read_dir(home.path("notes")).unwrap().count(), 1);
+    let strange = guests::assemble("(module (func (export \"main\")))");
+    let refused = engine.load(&spec, &strange).unwrap_err().to_string();
+    assert!(refused.contains("none of the worlds"), "{refused}");
+}

@@ -37,6 +37,13 @@ pub const LEAK: Guest = ("leak", include_str!("leak.wat"));
 /// Needs long for records with the marker.
 pub const SLOW: Guest = ("slow", include_str!("slow.wat"));
 
+/// Makes 60,000 records of every record.
+pub const FLOOD: Guest = ("flood", include_str!("flood.wat"));
+/// Typed: changes a record with the marker 600,000 times.
+pub const SETS: Guest = ("sets", include_str!("sets.wat"));
+/// With state: emits 60,000 records at each tick.
+pub const TICK_FLOOD: Guest = ("tick_flood", include_str!("tick_flood.wat"));
+
 /// The guests that misbehave on the marker in some way, with a word of the reason that the operator is told.
 pub const HOSTILE: &[(Guest, &str)] = &[
     (LOOP, "ran longer"),

@@ -51,7 +51,7 @@ impl Boundary {
 
     /// Fails, with the reason, when something in a part is not as it must be. What the part's records come from is in
     /// the batch.
-    pub fn check(&self, batch: &Batch, part: &Part) -> Result<(), String> {
+    pub fn check(&self, batch: &Batch, part: &mut Part) -> Result<(), String> {
         if self.sees.is_none() && self.changes.is_none() {
             return Ok(());
         }
@@ -61,6 +61,8 @@ impl Boundary {
                 continue;
             }
             let (old, new) = (batch.record(origin as usize), part.batch.record(at));
+            // A large record may have become many, each of which is compared with all of it.
+            part.room.spend(old.as_bytes().len() + new.as_bytes().len())?;
             if old == new {
                 continue;
             }
@@ -333,8 +335,8 @@ mod tests {
     }
 
     fn check(sees: Option<Paths>, changes: Option<Paths>, old: &str, new: &str) -> Result<(), String> {
-        let part = Part { batch: batch(new), origins: vec![0], ..Part::default() };
-        Boundary { sees, changes }.check(&batch(old), &part)
+        let mut part = Part { batch: batch(new), origins: vec![0], ..Part::default() };
+        Boundary { sees, changes }.check(&batch(old), &mut part)
     }
 
     #[test]

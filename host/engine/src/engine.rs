@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 use wasmtime::component::Linker;
 use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
+use crate::compiler::Compiler;
 use crate::error::{EngineError, LoadError};
 use crate::filter::{Filter, FilterSpec};
 use crate::guest::HostState;
@@ -39,11 +40,22 @@ pub struct Engine {
     /// The next number for a record that may be held.
     next_record: AtomicU64,
     cache: Option<Cache>,
+    /// Without it, modules are compiled here, as long and with as much memory as that takes.
+    pub(crate) compiler: Option<Compiler>,
 }
 
 impl Engine {
     /// Starts the runtime and the thread behind the deadlines.
     pub fn new(options: EngineOptions) -> Result<Arc<Engine>, EngineError> {
+        Self::start(options, None)
+    }
+
+    /// The same; modules are compiled in a process of their own.
+    pub fn with_compiler(options: EngineOptions, compiler: Compiler) -> Result<Arc<Engine>, EngineError> {
+        Self::start(options, Some(compiler))
+    }
+
+    fn start(options: EngineOptions, compiler: Option<Compiler>) -> Result<Arc<Engine>, EngineError> {
         let cache = options.cache_folder.as_deref().map(open_cache).transpose()?;
         let runtime = start_runtime(cache.clone()).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
         let mut linker = Linker::new(&runtime);
@@ -59,6 +71,7 @@ impl Engine {
             next_id: AtomicU64::new(0),
             next_record: AtomicU64::new(1),
             cache,
+            compiler,
         }))
     }
 
@@ -116,7 +129,7 @@ impl Engine {
     }
 }
 
-fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
+pub(crate) fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
     let refused = |reason: String| EngineError::Cache { folder: folder.display().to_string(), reason };
     std::fs::create_dir_all(folder).map_err(|error| refused(error.to_string()))?;
     let folder = folder.canonicalize().map_err(|error| refused(error.to_string()))?;
@@ -125,9 +138,24 @@ fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
     Cache::new(config).map_err(|error| refused(format!("{error:#}")))
 }
 
+/// What compiles as the engine's own runtime does, so that both find the same in the cache, and is never run.
+pub(crate) fn bare_runtime(cache: Cache) -> wasmtime::Result<wasmtime::Engine> {
+    wasmtime::Engine::new(&configuration(Some(cache)))
+}
+
 /// With a pool of memories when the system lets it reserve the address space, without one otherwise (a container with
 /// a limit on virtual memory).
 fn start_runtime(cache: Option<Cache>) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = configuration(cache);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    wasmtime::Engine::new(&config).or_else(|error| {
+        tracing::warn!("filters run without a pool of memories: {error:#}");
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        wasmtime::Engine::new(&config)
+    })
+}
+
+fn configuration(cache: Option<Cache>) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -137,13 +165,8 @@ fn start_runtime(cache: Option<Cache>) -> wasmtime::Result<wasmtime::Engine> {
         // One core: a filter is compiled while others are at work, and the rest of the machine is theirs. It also
         // takes a third less memory than two do.
         .parallel_compilation(false)
-        .cache(cache)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-    wasmtime::Engine::new(&config).or_else(|error| {
-        tracing::warn!("filters run without a pool of memories: {error:#}");
-        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-        wasmtime::Engine::new(&config)
-    })
+        .cache(cache);
+    config
 }
 
 fn pool() -> PoolingAllocationConfig {

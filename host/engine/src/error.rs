@@ -62,6 +62,12 @@ pub enum Problem {
     /// A world of a version that this Weir doesn't know.
     #[error("it was built for {0}, and this weir serves weir:filter@1.0.0; use a newer weir or build it for that")]
     OtherVersion(String),
+    /// Something of which it has more than any filter.
+    #[error("it has {0}, more than any filter; weir does not compile it")]
+    Structure(String),
+    /// The compiler failed, or took too much.
+    #[error("{0}")]
+    Compiler(String),
     /// A core module that can't become a component.
     #[error("can't make a component of the module: {0}")]
     Encode(String),
@@ -118,13 +124,15 @@ pub enum FailureKind {
     Refused,
     /// It changed what it may not.
     Overstep,
+    /// It made more of a batch than may be made of one, or what it says takes too long to do.
+    Budget,
     /// It couldn't be started again after a failure.
     Start,
 }
 
 impl FailureKind {
     /// All of them, in the order of their declaration.
-    pub const ALL: [FailureKind; 9] = [
+    pub const ALL: [FailureKind; 10] = [
         Self::Trap,
         Self::Timeout,
         Self::Memory,
@@ -133,6 +141,7 @@ impl FailureKind {
         Self::Nonsense,
         Self::Refused,
         Self::Overstep,
+        Self::Budget,
         Self::Start,
     ];
 
@@ -147,6 +156,7 @@ impl FailureKind {
             Self::Nonsense => "nonsense",
             Self::Refused => "refused",
             Self::Overstep => "overstep",
+            Self::Budget => "budget",
             Self::Start => "start",
         }
     }
@@ -166,18 +176,14 @@ impl CallError {
         Self { kind, reason: one_line(reason.as_ref()) }
     }
 
-    pub fn nonsense(reason: impl AsRef<str>) -> Self {
-        Self::new(FailureKind::Nonsense, reason)
-    }
-
     pub fn overstep(reason: impl AsRef<str>) -> Self {
         Self::new(FailureKind::Overstep, reason)
     }
 
-    /// Whether the instance can be called again. One that refused a batch, or answered with what it may not, is sound;
-    /// every other failure may have left it in any condition.
+    /// Whether the instance can be called again. One that refused a batch, or answered with what it may not or with too
+    /// much, is sound; every other failure may have left it in any condition.
     pub fn leaves_instance_sound(&self) -> bool {
-        matches!(self.kind, FailureKind::Refused | FailureKind::Overstep)
+        matches!(self.kind, FailureKind::Refused | FailureKind::Overstep | FailureKind::Budget)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
 use wasmtime::component::InstancePre;
 use wasmtime::component::types::ComponentItem;
 use weir_record::Batch;
@@ -14,11 +13,12 @@ use crate::guest::{Bounds, HostState};
 use crate::health::{Failures, Health};
 use crate::holds::ids;
 use crate::instance::{Instance, Seat};
-use crate::limits::{LIFECYCLE_DEADLINE, MAX_MEMORY_BYTES, MAX_STATE_BYTES};
+use crate::limits::{LIFECYCLE_DEADLINE, MAX_MEMORY_BYTES, MAX_STATE_BYTES, RESTART_TIMES, SAVE_DEADLINES};
 use crate::metrics::FilterMetrics;
 use crate::module;
 use crate::rewrite::Part;
 use crate::rights::Rights;
+use crate::saving::Saving;
 use crate::search::pieces;
 use crate::shared::{Shared, lock};
 use crate::tap::Tap;
@@ -108,6 +108,9 @@ pub struct Filter {
     pub(crate) options: String,
     pub(crate) shared: Arc<Shared>,
     pub(crate) failures: Failures,
+    saving: Saving,
+    /// For an instance that is started while batches wait for it.
+    pub(crate) start_deadline: Duration,
     pub(crate) metrics: FilterMetrics,
     pub(crate) usage: Arc<Usage>,
     pub(crate) tap: Tap,
@@ -139,6 +142,8 @@ impl Filter {
             options,
             shared,
             failures: Failures::default(),
+            saving: Saving::default(),
+            start_deadline: LIFECYCLE_DEADLINE,
             metrics: FilterMetrics::new(&spec.name),
             usage: Arc::new(Usage::new(&spec.name)),
             tap: Tap::default(),
@@ -146,7 +151,7 @@ impl Filter {
             ready: Mutex::default(),
             spec: spec.clone(),
             description: Description::default(),
-            digest: hex(&Sha256::digest(module)),
+            digest: module::digest(module),
             engine,
         };
         filter.prepare()?;
@@ -155,8 +160,11 @@ impl Filter {
 
     /// Starts as many instances as there are seats.
     fn prepare(&mut self) -> Result<(), Problem> {
+        let begun = Instant::now();
         let (first, description) = Instance::start(self, self.shared.clone())?;
         self.description = description;
+        let restart = begun.elapsed() * RESTART_TIMES + self.save_deadline();
+        self.start_deadline = restart.min(LIFECYCLE_DEADLINE);
         if let Some(seat) = &self.seat {
             lock(seat).instance = Some(first);
             return Ok(());
@@ -227,7 +235,10 @@ impl Filter {
 
     /// How it fares.
     pub fn health(&self) -> Health {
-        self.failures.health(Instant::now())
+        match self.failures.health(Instant::now()) {
+            Health::Ok => self.saving.health(),
+            health => health,
+        }
     }
 
     /// Tries the filter on records, with an instance and a store of its own, so that nothing comes of it. What it
@@ -288,10 +299,11 @@ impl Filter {
         let (Some(seat), Some(other)) = (&self.seat, &to.seat) else { return Ok(()) };
         let (saved, held) = {
             let mut seat = lock(seat);
-            let is_saved = self.save(&mut seat);
+            let is_saved = self.save_if_due(&mut seat);
             let saved = if is_saved || !self.holds_records() { seat.saved.clone() } else { None };
             (saved, seat.held.clone())
         };
+        to.shared.credit.copy(&self.shared.credit);
         let mut other = lock(other);
         if to.holds_records() {
             other.held = held;
@@ -306,25 +318,38 @@ impl Filter {
         Ok(())
     }
 
+    /// The same as [`save`](Self::save), unless it failed a short while ago.
+    pub(crate) fn save_if_due(&self, seat: &mut Seat) -> bool {
+        self.saving.is_due(Instant::now()) && self.save(seat)
+    }
+
     /// Brings what a seat holds as its filter's state up to date; false when that can't be.
     pub(crate) fn save(&self, seat: &mut Seat) -> bool {
         let Some(Instance { guest, exports, .. }) = &mut seat.instance else { return false };
-        match exports.save(guest, LIFECYCLE_DEADLINE) {
+        let reason = match exports.save(guest, self.save_deadline()) {
             Ok(saved) if saved.len() <= MAX_STATE_BYTES => {
                 seat.saved = Some(saved);
+                self.saving.went_well();
                 return true;
             }
-            Ok(saved) => tracing::warn!(
-                filter = self.name(),
-                "its state of {} bytes is more than the {MAX_STATE_BYTES} that are kept for its successor",
-                saved.len()
-            ),
-            Err(error) => {
-                tracing::warn!(filter = self.name(), "it can't save its state: {error}");
-                seat.failed(self, &error);
+            Ok(saved) => {
+                let bytes = saved.len();
+                format!("its state of {bytes} bytes is more than the {MAX_STATE_BYTES} that are kept for its successor")
             }
-        }
+            Err(error) => {
+                self.metrics.error(error.kind);
+                seat.failed(self, &error);
+                format!("it can't save its state: {error}")
+            }
+        };
+        let pause = self.saving.failed(&reason, Instant::now());
+        tracing::warn!(filter = self.name(), "{reason}; it is asked for its state again in {} s", pause.as_secs());
         false
+    }
+
+    /// The time for saving the state, or restoring it, while batches wait.
+    pub(crate) fn save_deadline(&self) -> Duration {
+        self.spec.timeout.saturating_mul(SAVE_DEADLINES).min(LIFECYCLE_DEADLINE)
     }
 
     fn error(&self, problem: Problem) -> LoadError {
@@ -334,19 +359,11 @@ impl Filter {
 
 /// Gives a state to the instance in a seat; the error is why it can't take it.
 fn restore(filter: &Filter, seat: &mut Seat, saved: &[u8]) -> Result<(), String> {
-    seat.instance(filter).map_err(|error| error.reason)?.restore(saved)
+    seat.instance(filter).map_err(|error| error.reason)?.restore(saved, LIFECYCLE_DEADLINE)
 }
 
 impl std::fmt::Debug for Filter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Filter").field("name", &self.spec.name).field("digest", &self.digest).finish_non_exhaustive()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

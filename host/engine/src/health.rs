@@ -22,6 +22,13 @@ pub enum Health {
         /// Why the last one failed.
         reason: String,
     },
+    /// It works, but its state is lost when it is exchanged or fails.
+    Unsaved {
+        /// How many times in a row it failed to save it.
+        failures: u32,
+        /// Why it failed the last time.
+        reason: String,
+    },
     /// It is not called for a while, because it failed altogether.
     Suspended {
         /// When it is tried again.

@@ -2,12 +2,13 @@
 //! again when the next batch comes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{CallError, FailureKind, Problem};
 use crate::filter::Filter;
 use crate::guest::{Bounds, Guest};
 use crate::holds::Held;
-use crate::limits::{GROWN_FAR_FRACTION, GROWN_FAR_TIMES, LIFECYCLE_DEADLINE};
+use crate::limits::{GROWN_FAR_FRACTION, GROWN_FAR_TIMES};
 use crate::shared::Shared;
 use crate::v1::{Description, Exports};
 
@@ -35,7 +36,7 @@ impl Instance {
     /// Starts, describes and configures an instance.
     pub fn start(filter: &Filter, shared: Arc<Shared>) -> Result<(Instance, Description), Problem> {
         let mut guest = Guest::new(filter.engine.clone(), shared, filter.bounds, filter.usage.clone());
-        let deadline = LIFECYCLE_DEADLINE;
+        let deadline = filter.start_deadline;
         let mut exports = Exports::instantiate(&mut guest, &filter.pre, &filter.contract, deadline)
             .map_err(|error| Problem::Start(error.reason))?
             .map_err(Problem::WrongShape)?;
@@ -50,9 +51,9 @@ impl Instance {
     }
 
     /// Gives it a state; the error is why it can't take it.
-    pub fn restore(&mut self, saved: &[u8]) -> Result<(), String> {
+    pub fn restore(&mut self, saved: &[u8], deadline: Duration) -> Result<(), String> {
         let Instance { guest, exports, .. } = self;
-        let restored = exports.restore(guest, saved, LIFECYCLE_DEADLINE).map_err(|error| error.reason)?;
+        let restored = exports.restore(guest, saved, deadline).map_err(|error| error.reason)?;
         restored.map_err(|reason| crate::error::one_line(&reason))?;
         self.begun_bytes = self.guest.memory_bytes();
         Ok(())
@@ -89,7 +90,7 @@ impl Seat {
         };
         let mut instance = start()?;
         if let Some(saved) = &self.saved
-            && let Err(reason) = instance.restore(saved)
+            && let Err(reason) = instance.restore(saved, filter.save_deadline())
         {
             tracing::warn!(filter = filter.name(), "it starts without its state, which it can't restore: {reason}");
             return start();
@@ -122,12 +123,12 @@ impl Seat {
 
     /// Another instance with the state of the one that sits here.
     fn renewed(&mut self, filter: &Filter) -> Result<Instance, String> {
-        if !filter.save(self) {
+        if !filter.save_if_due(self) {
             return Err("its state is not saved".to_owned());
         }
         let started = Instance::start(filter, filter.shared.clone());
         let (mut instance, _) = started.map_err(|problem| problem.to_string())?;
-        instance.restore(self.saved.as_deref().unwrap_or_default())?;
+        instance.restore(self.saved.as_deref().unwrap_or_default(), filter.save_deadline())?;
         Ok(instance)
     }
 

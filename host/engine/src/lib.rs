@@ -10,6 +10,7 @@
 //! | `engine` | the runtime's configuration, and what all filters share |
 //! | `ticker` | the clock behind deadlines |
 //! | `module` | the compiler's output to a component; refuses what is none |
+//! | `structure`, `compiler` | what a module may be made of; compiling within bounds |
 //! | `adapt` | names and guards that compilers can't be told to write |
 //! | `mend` | what is known to be wrong in a language's runtime, put right |
 //! | `wasi` | the empty WASI that guests built for it get |
@@ -19,11 +20,13 @@
 //! | `v1`, `v2` | the contract, version 1 and what version 2 adds to it |
 //! | `worker` | batches through the chain |
 //! | `search` | calls a filter, and finds the records it fails on |
+//! | `budget` | what a batch may take on its way: time, and what is added to it |
 //! | `rewrite` | a batch on its way through a filter |
 //! | `holds`, `replay` | records that filters hold back; giving them to a new instance again |
 //! | `paths`, `rights`, `boundary` | what a filter may see and change, and that it keeps to it |
 //! | `tap` | copies of a filter's batches, for a version in its shadow |
 //! | `health` | failing and suspended filters |
+//! | `saving`, `credit` | when a filter's state is saved; how much it may emit at its ticks |
 //! | `trial` | one instance alone and watched, for tests of filters |
 //! | `shared`, `kv` | what the instances of a filter have in common |
 //! | `metrics`, `usage` | each filter's numbers; its memory and time |
@@ -35,6 +38,9 @@
 
 mod adapt;
 mod boundary;
+mod budget;
+mod compiler;
+mod credit;
 mod engine;
 mod error;
 mod filter;
@@ -51,8 +57,10 @@ mod paths;
 mod replay;
 mod rewrite;
 mod rights;
+mod saving;
 mod search;
 mod shared;
+mod structure;
 mod tap;
 mod ticker;
 mod trial;
@@ -63,6 +71,7 @@ mod wasi;
 mod worker;
 mod world;
 
+pub use compiler::{CompileBounds, Compiler, compile_bounds, compile_into};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, FailureKind, LoadError, Problem};
 pub use filter::{Filter, FilterSpec, OnError};

@@ -5,28 +5,87 @@ use std::time::Duration;
 /// A module larger than this is refused. Python guests come to 18 MB.
 pub const MAX_MODULE_BYTES: usize = 128 << 20;
 
+/// Components and modules inside one another. Compilers for languages nest two or three.
+pub const MAX_NESTING: usize = 8;
+/// Components in one module. Each interface that is exported makes one.
+pub const MAX_COMPONENTS: usize = 256;
+/// Core modules in one module. Python guests are linked from two dozen.
+pub const MAX_CORE_MODULES: usize = 128;
+/// Functions in one module, of all its core modules together. Python guests have tens of thousands.
+pub const MAX_FUNCTIONS: u64 = 300_000;
+/// Bytes of one function. What a compiler takes grows faster than these; the loops of interpreters have a quarter of it.
+pub const MAX_FUNCTION_BYTES: usize = 1 << 20;
+
+/// Writable memory of a process that compiles a module, in bytes. Python guests take 440 MB; the allocator takes address
+/// space by the gigabyte.
+pub const COMPILE_MEMORY_BYTES: u64 = 3 << 30;
+/// Its processor time, in seconds. Python guests take 12 s.
+pub const COMPILE_SECONDS: u64 = 120;
+/// Its time, however little of the processor it gets.
+pub const COMPILE_WALL_TIME: Duration = Duration::from_secs(600);
+/// How often is looked whether it has ended.
+pub const COMPILE_LOOK: Duration = Duration::from_millis(5);
+/// Modules of which is remembered how their compilation went.
+pub const MAX_COMPILE_NOTES: usize = 1000;
+
 /// Records in one call of a filter. Larger batches are passed in pieces, so that a guest's memory, which never
 /// shrinks again, stays small.
 pub const MAX_CALL_RECORDS: usize = 4096;
 /// Bytes in one call of a filter, for the same reason. One record alone may be larger.
 pub const MAX_CALL_BYTES: usize = 1 << 20;
 
-/// Records and bytes that a filter can make of one call's records. A map of one byte becomes a record of sixty, so the
-/// bound on what it returns is not enough.
+/// Records that a filter can add in one call to those that it is called with. A map of one byte becomes a record of sixty,
+/// so the bound on what it returns is not enough.
 pub const MAX_RESULT_RECORDS: usize = 64 << 10;
 /// The same in bytes.
 pub const MAX_RESULT_BYTES: usize = 64 << 20;
+/// Records that all filters of a chain together can add to one batch, or in one tick. One call may add half of what is
+/// left.
+pub const MAX_ADDED_RECORDS: usize = 1 << 20;
+/// The same in bytes. The largest body becomes as much.
+pub const MAX_ADDED_BYTES: usize = 128 << 20;
+/// The time that all filters of a chain together may take for one batch, the host's work for them included; one filter
+/// may take half of what is left, or its own deadline once. Only very large batches and very slow filters come near it:
+/// most batches are one call of each filter. A sender waits a minute for its answer.
+pub const MAX_BATCH_TIME: Duration = Duration::from_secs(40);
+/// Work of the host, in units of about a nanosecond, after which it looks whether its time is over.
+pub const CLOCK_UNITS: usize = 64 << 10;
+/// Bytes of the paths of all fields in one call of a typed filter. Each field has the whole of its path, so a long key
+/// of a map counts once for everything in it.
+pub const MAX_PATH_BYTES: usize = 32 << 20;
 /// Memory of a batch that a worker keeps for the next one.
 pub const MAX_SPARE_BYTES: usize = 4 << 20;
 
-/// Calls that may fail while the offending records of one batch are looked for. One record among a thousand is found
-/// with ten; every record of a hundred with two hundred.
+/// Parts into which records are split that fail together. Calls that succeed cost little beside those that fail, so there
+/// are more parts than two: a failing record among a thousand is found with four failing calls, not with ten.
+pub const SEARCH_PARTS: usize = 16;
+/// Calls that may fail while the offending records of one batch are looked for. Every record of a hundred is found with
+/// a hundred and twenty.
 pub const MAX_FAILED_CALLS: u32 = 256;
-/// How many times its deadline a filter may take while offending records are looked for: the stall that one batch can
-/// cause its worker. An endless loop on one record among a thousand takes a little over three.
+/// How many times its deadline a filter may take for calls that fail while offending records are looked for, and as long
+/// again to be started anew after them: the stall that one batch can cause its worker. An endless loop on one record
+/// among a thousand takes one and a quarter, on ten of them three and a half.
 pub const MAX_SEARCH_DEADLINES: u32 = 4;
 /// A group of records gets a deadline by its share of the batch, and at least this fraction of the whole one.
 pub const MIN_DEADLINE_FRACTION: u32 = 16;
+
+/// How many times its deadline for a batch a stateful filter may take to save its state, and a filter that is started
+/// anew to take it up again. Its batches wait meanwhile.
+pub const SAVE_DEADLINES: u32 = 4;
+/// How long a filter is not asked for its state after it failed to save it; it doubles with each failure.
+pub const SAVE_PAUSE_FIRST: Duration = Duration::from_secs(2);
+/// The longest such pause.
+pub const SAVE_PAUSE_LONGEST: Duration = Duration::from_secs(300);
+/// Consecutive failures to save its state after which a filter is shown as failing.
+pub const FAILING_AFTER_SAVES: u32 = 3;
+/// How many times as long as at first a filter may take to start when it is started anew, while batches wait for it.
+pub const RESTART_TIMES: u32 = 8;
+
+/// Records that a filter may emit at each tick beyond those that it was given before. A filter that sums up emits one for
+/// each key.
+pub const MAX_OWN_TICK_RECORDS: usize = 1000;
+/// The same in bytes.
+pub const MAX_OWN_TICK_BYTES: usize = 1 << 20;
 
 /// Consecutive batches with a failure after which a filter is shown as failing.
 pub const FAILING_AFTER_BATCHES: u32 = 5;

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use sha2::{Digest, Sha256};
 use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, InstancePre};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -15,6 +16,7 @@ use crate::error::{Problem, one_line};
 use crate::guest::HostState;
 use crate::limits::MAX_MODULE_BYTES;
 use crate::mend::mend;
+use crate::structure;
 use crate::v1::{self, Contract};
 use crate::v2;
 use crate::wasi;
@@ -27,6 +29,10 @@ const ASSEMBLYSCRIPT: &str = "env";
 
 /// Compiles a component or a core module, and resolves its imports.
 pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostState>, Contract), Problem> {
+    if let Some(compiler) = &engine.compiler {
+        check(file)?;
+        compiler.prove(file)?;
+    }
     let bytes = component_bytes(file)?;
     let component = Component::from_binary(&engine.runtime, &bytes).map_err(|error| invalid(&error, file.len()))?;
     let Some(contract) = Contract::find(&component) else { return Err(no_world(engine, &component)) };
@@ -41,6 +47,15 @@ pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostS
 /// A component, made of the core module that a compiler left; a component stays as it is, unless what it brings along is
 /// known to be wrong.
 pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
+    check(file)?;
+    match Core::read(file)? {
+        Some(core) => core.encode(file).map(Cow::Owned),
+        None => Ok(mend(file).map_or(Cow::Borrowed(file), Cow::Owned)),
+    }
+}
+
+/// Fails when a file is no module, or one that no filter is like.
+fn check(file: &[u8]) -> Result<(), Problem> {
     if file.is_empty() {
         return Err(Problem::Empty);
     }
@@ -58,10 +73,16 @@ pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
         let start: Vec<String> = file.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         return Err(Problem::NotWasm(start.join(" ")));
     }
-    match Core::read(file)? {
-        Some(core) => core.encode(file).map(Cow::Owned),
-        None => Ok(mend(file).map_or(Cow::Borrowed(file), Cow::Owned)),
-    }
+    structure::check(file)
+}
+
+/// The SHA-256 of a module, in hexadecimal.
+pub(crate) fn digest(module: &[u8]) -> String {
+    use std::fmt::Write;
+    Sha256::digest(module).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// What a core module says on its outside.
@@ -188,7 +209,7 @@ fn with_host(adapter: &[u8]) -> Result<Vec<u8>, String> {
     Ok(adapter)
 }
 
-fn invalid(error: &wasmtime::Error, length: usize) -> Problem {
+pub(crate) fn invalid(error: &wasmtime::Error, length: usize) -> Problem {
     broken(&format!("{error:#}"), length)
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use weir_record::Batch;
 
+use crate::budget::Room;
 use crate::error::CallError;
 use crate::filter::{Filter, OnError};
 use crate::holds::{Changes, Held, Holding};
@@ -108,6 +109,7 @@ fn give(
     for group in groups {
         let Instance { guest, exports, .. } = &mut *instance;
         let index = group.start;
+        part.room = Room::default();
         let applied = exports.process(guest, batch, group.clone(), ids, filter.spec().timeout, part);
         let held_again = match applied.map_err(|error| FailedAt { index, error })? {
             Applied::Untouched => {
@@ -139,6 +141,7 @@ impl Filter {
         seat.instance = None;
         seat.held = Held::default();
         for (id, record) in records {
+            self.shared.credit.given(1, record.len());
             seat.held.insert(id, record);
         }
     }

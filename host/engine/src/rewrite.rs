@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use weir_record::Batch;
 
+use crate::budget::Room;
 use crate::holds::{Changes, NOBODY};
-use crate::limits::{MAX_RESULT_BYTES, MAX_RESULT_RECORDS, MAX_SPARE_BYTES};
+use crate::limits::MAX_SPARE_BYTES;
 
 /// What became of some records that a filter was called with.
 pub(crate) enum Applied {
@@ -37,14 +38,8 @@ pub(crate) struct Part {
     pub scratch: Vec<u8>,
     /// Nobody waits for an answer: what is made of records that were held before counts as made of the one at hand.
     pub on_trial: bool,
-}
-
-/// Fails when a filter has made more than it may.
-pub(crate) fn check_size(made: &Batch) -> Result<(), String> {
-    if made.len() > MAX_RESULT_RECORDS || made.byte_len() > MAX_RESULT_BYTES {
-        return Err(format!("it made more than {MAX_RESULT_RECORDS} records or {MAX_RESULT_BYTES} bytes of one batch"));
-    }
-    Ok(())
+    /// How much the batch may become, and until when.
+    pub room: Room,
 }
 
 /// A batch's memory for the next one, unless it is unusually large.
@@ -58,6 +53,11 @@ impl Part {
         self.batch.clear();
         self.origins.clear();
         self.changes.clear();
+    }
+
+    /// Fails when more was made than may be.
+    pub fn check(&mut self) -> Result<(), String> {
+        self.room.check(&self.batch)
     }
 
     /// Takes over a run of the input's records.

@@ -1,9 +1,12 @@
-//! Calls a filter with a batch, and when that fails, finds the records that it fails on: the batch is halved and
-//! halved again until they are alone. The others go through as if nothing had been.
+//! Calls a filter with a batch, and when that fails, finds the records that it fails on: the batch is split into sixteen
+//! parts, and each of them that fails again, until the offending records are alone. The others go through as if nothing
+//! had been.
 //!
-//! The search is bounded, by the number of calls that fail and by time. When a bound is reached, what is left of the
-//! batch fails together. Half a batch has the whole deadline, a quarter half of it, and so on down to a sixteenth: an
-//! endless loop on one record among a thousand costs a little over three deadlines, one on every record four.
+//! The search is bounded, by the number of calls that fail, by the time that they take, and by the time that it takes to
+//! start the filter anew after them. When a bound is reached, what is left of the batch fails together. A part has a
+//! deadline by its share of the batch, down to a sixteenth of the whole one. Only calls that fail take long, and there are
+//! few of those on the way to one record: an endless loop on one among a thousand costs one deadline and a quarter, on ten
+//! of them three and a half.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -11,12 +14,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use weir_record::Batch;
 
+use crate::budget::Budget;
 use crate::error::{CallError, FailureKind};
 use crate::filter::Filter;
 use crate::health::{Admission, Went};
 use crate::holds::{Holding, ids};
 use crate::instance::{Instance, Seat};
-use crate::limits::{MAX_CALL_BYTES, MAX_CALL_RECORDS, MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION};
+use crate::limits::{
+    MAX_CALL_BYTES, MAX_CALL_RECORDS, MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION, SEARCH_PARTS,
+};
 use crate::rewrite::{Applied, Part, Rewrite, Tally};
 
 /// The parts of a batch that a filter is called with.
@@ -58,12 +64,17 @@ pub(crate) struct Search<'a> {
     seat: &'a mut Seat,
     input: &'a Batch,
     part: &'a mut Part,
+    budget: &'a mut Budget,
     /// Groups that are still to be called with, the next one last.
     groups: Vec<Group>,
     failed_calls: u32,
     /// What the failed calls took, each at most its deadline: on a busy machine a call may end late, which is not the
     /// filter's fault.
     failed_time: Duration,
+    /// What it took to start the filter anew.
+    start_time: Duration,
+    /// What is left of the time that the filter may take for this batch.
+    time: Duration,
     gave_up: bool,
     /// The records' numbers, for a filter that holds some.
     ids: Vec<u64>,
@@ -82,15 +93,25 @@ struct Group {
 }
 
 impl<'a> Search<'a> {
-    pub fn new(filter: &'a Filter, seat: &'a mut Seat, input: &'a Batch, part: &'a mut Part) -> Self {
+    pub fn new(
+        filter: &'a Filter,
+        seat: &'a mut Seat,
+        input: &'a Batch,
+        part: &'a mut Part,
+        budget: &'a mut Budget,
+    ) -> Self {
+        let time = budget.time().max(filter.spec().timeout);
         Self {
             filter,
             seat,
             input,
             part,
+            budget,
             groups: Vec::new(),
             failed_calls: 0,
             failed_time: Duration::ZERO,
+            start_time: Duration::ZERO,
+            time,
             gave_up: false,
             ids: match filter.holds_records() {
                 true => ids(filter.engine.new_numbers(input.len()), 0..input.len()),
@@ -117,6 +138,10 @@ impl<'a> Search<'a> {
         self.groups = pieces(self.input).map(|records| Group { of: records.len(), records }).collect();
         self.groups.reverse();
         while let Some(group) = self.groups.pop() {
+            if self.time.is_zero() {
+                self.out_of_time(group.records.start, rewrite, keep_casualties);
+                break;
+            }
             match self.call(&group, rewrite) {
                 Ok(Applied::Untouched) => rewrite.keep(self.input, group.records),
                 Ok(Applied::Rewritten(tally)) => {
@@ -137,15 +162,27 @@ impl<'a> Search<'a> {
     }
 
     fn call(&mut self, group: &Group, rewrite: &mut Rewrite) -> Result<Applied, CallError> {
-        let deadline = deadline(self.filter.spec().timeout, group);
+        let deadline = deadline(self.filter.spec().timeout, group).min(self.time);
         let metrics = &self.filter.metrics;
         metrics.calls.increment(1);
         let start = Instant::now();
-        let result = self.prepare(group.records.start, rewrite).and_then(|()| {
+        let starts = self.seat.instance.is_none();
+        let prepared = self.prepare(group.records.start, rewrite);
+        if starts {
+            self.start_time += start.elapsed();
+        }
+        // After what was given to it again, which has the room of a call of its own.
+        self.part.room = self.budget.room(self.input, group.records.clone());
+        let result = prepared.and_then(|()| {
             let Instance { guest, exports, .. } = self.seat.instance(self.filter)?;
             exports.process(guest, self.input, group.records.clone(), &self.ids, deadline, self.part)
         });
         let elapsed = start.elapsed();
+        self.time = self.time.saturating_sub(elapsed);
+        self.budget.took(elapsed);
+        if let Ok(Applied::Rewritten(_)) = &result {
+            self.budget.made(&self.part.batch, self.input, group.records.clone());
+        }
         metrics.seconds.record(elapsed);
         self.filter.usage.was_busy(elapsed);
         if let Err(error) = &result {
@@ -157,10 +194,11 @@ impl<'a> Search<'a> {
         result
     }
 
-    /// A new instance is given what is held first; what it makes of that goes on before the records at hand.
+    /// Sees to it that there is an instance. A new one is given what is held first; what it makes of that goes on before
+    /// the records at hand.
     fn prepare(&mut self, at: usize, rewrite: &mut Rewrite) -> Result<(), CallError> {
         if !self.filter.holds_records() {
-            return Ok(());
+            return self.seat.instance(self.filter).map(|_| ());
         }
         let replayed = self.seat.give_again(self.filter, self.part, &mut self.holding)?;
         if !replayed.made.is_empty() {
@@ -184,14 +222,9 @@ impl<'a> Search<'a> {
             self.casualties.push(Casualty { records: records.clone(), reason: error.reason.clone() });
             self.settle(rewrite, records, keep_casualties);
         } else if can_start && !is_attempt && !self.is_spent() {
-            let middle = records.start + records.len() / 2;
-            self.groups.push(Group { records: middle..records.end, of });
-            self.groups.push(Group { records: records.start..middle, of });
+            self.groups.extend(parts(records).rev().map(|records| Group { records, of }));
         } else {
-            self.gave_up = true;
-            self.groups.clear();
-            let rest = records.start..self.input.len();
-            let reason = match rest.len() {
+            let reason = match self.input.len() - records.start {
                 1 => error.reason.clone(),
                 count => format!(
                     "{} ({count} records failed together, the search for the offending ones was given up after {} \
@@ -199,9 +232,27 @@ impl<'a> Search<'a> {
                     error.reason, self.failed_calls
                 ),
             };
-            self.casualties.push(Casualty { records: rest.clone(), reason });
-            self.settle(rewrite, rest, keep_casualties);
+            self.give_up(records.start, reason, rewrite, keep_casualties);
         }
+    }
+
+    fn out_of_time(&mut self, start: usize, rewrite: &mut Rewrite, keep_casualties: bool) {
+        self.filter.metrics.error(FailureKind::Budget);
+        let count = self.input.len() - start;
+        let reason = format!(
+            "the time that a filter may take for one batch was over before it had seen the last {count} of {} records",
+            self.input.len()
+        );
+        self.give_up(start, reason, rewrite, keep_casualties);
+    }
+
+    /// All records from one on fail.
+    fn give_up(&mut self, start: usize, reason: String, rewrite: &mut Rewrite, keep_casualties: bool) {
+        self.gave_up = true;
+        self.groups.clear();
+        let rest = start..self.input.len();
+        self.casualties.push(Casualty { records: rest.clone(), reason });
+        self.settle(rewrite, rest, keep_casualties);
     }
 
     fn settle(&self, rewrite: &mut Rewrite, records: Range<usize>, keep: bool) {
@@ -214,8 +265,15 @@ impl<'a> Search<'a> {
 
     fn is_spent(&self) -> bool {
         let time = self.filter.spec().timeout.saturating_mul(MAX_SEARCH_DEADLINES);
-        self.failed_calls >= MAX_FAILED_CALLS || self.failed_time >= time
+        self.failed_calls >= MAX_FAILED_CALLS || self.failed_time >= time || self.start_time >= time
     }
+}
+
+/// The parts that a group is split into.
+fn parts(records: Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> {
+    let count = records.len().min(SEARCH_PARTS);
+    let edge = move |part: usize| records.start + records.len() * part / count;
+    (0..count).map(move |part| edge(part)..edge(part + 1))
 }
 
 fn deadline(timeout: Duration, group: &Group) -> Duration {
@@ -249,16 +307,22 @@ mod tests {
     }
 
     #[test]
-    fn the_deadlines_on_the_way_to_one_record_add_up_to_less_than_the_bound_of_the_search() {
+    fn the_deadlines_on_the_way_to_ten_records_add_up_to_less_than_the_bound_of_the_search() {
         let timeout = Duration::from_millis(250);
         let (mut sum, mut size) = (Duration::ZERO, 1000);
-        loop {
-            sum += deadline(timeout, &Group { records: 0..size, of: 1000 });
-            if size == 1 {
-                break;
-            }
-            size /= 2;
+        while size > 1 {
+            size = parts(0..size).map(|part| part.len()).max().unwrap();
+            sum += 10 * deadline(timeout, &Group { records: 0..size, of: 1000 });
         }
-        assert!(sum < timeout * MAX_SEARCH_DEADLINES, "{sum:?}");
+        assert!(timeout + sum < timeout * MAX_SEARCH_DEADLINES, "{sum:?}");
+    }
+
+    #[test]
+    fn the_parts_of_a_group_are_all_of_it_in_order() {
+        for count in [2, 3, 16, 17, 100, 4096] {
+            let parts: Vec<Range<usize>> = parts(7..7 + count).collect();
+            assert!(parts.len() == count.min(SEARCH_PARTS) && parts.iter().all(|part| !part.is_empty()));
+            assert_eq!(parts.into_iter().flatten().collect::<Vec<_>>(), (7..7 + count).collect::<Vec<_>>());
+        }
     }
 }

@@ -9,6 +9,7 @@ use metrics::Counter;
 use weir_record::Level;
 use weir_record::escape::escaped;
 
+use crate::credit::Credit;
 use crate::kv::Kv;
 use crate::limits::{MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MAX_LOG_LINES};
 use crate::trial::Witness;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     kv: Mutex<Kv>,
     log: Mutex<LogShare>,
     counters: Mutex<Counters>,
+    /// What it may emit at its ticks.
+    pub credit: Credit,
     /// On trial, nothing that the filter says is heard.
     silent: bool,
     /// In a test, what it says is heard here alone, and this has the time.
@@ -61,6 +64,7 @@ impl Shared {
             kv: Mutex::default(),
             log: Mutex::new(LogShare::new()),
             counters: Mutex::default(),
+            credit: Credit::default(),
             silent,
             witness: None,
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use wasmtime::component::InstancePre;
 use weir_record::{Batch, Level};
 
+use crate::budget::Room;
 use crate::engine::Engine;
 use crate::error::{CallError, FailureKind, LoadError, Problem};
 use crate::filter::FilterSpec;
@@ -172,7 +173,9 @@ impl Trial {
     pub fn tick(&mut self, closing: bool) -> Result<Batch, CallFailure> {
         let deadline = self.spec.timeout;
         let mut released = Changes::default();
-        self.with_instance(|Instance { guest, exports, .. }| exports.tick(guest, closing, deadline, &mut released))
+        self.with_instance(|Instance { guest, exports, .. }| {
+            exports.tick(guest, closing, deadline, &mut released, &mut Room::default())
+        })
     }
 
     fn with_instance<R>(&mut self, call: impl FnOnce(&mut Instance) -> Result<R, CallError>) -> Result<R, CallFailure> {

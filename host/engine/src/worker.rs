@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use weir_record::{Batch, Level};
 
+use crate::budget::Budget;
 use crate::engine::Engine;
 use crate::filter::{Filter, OnError};
 use crate::health::{Health, Went};
@@ -108,7 +109,7 @@ impl Worker {
     /// Runs a batch through the chain.
     pub fn run(&mut self, chain: &Chain, batch: Batch) -> Outcome {
         self.settle(chain);
-        self.run_through(&chain.0, batch)
+        self.run_through(&chain.0, batch, &mut Budget::default())
     }
 
     /// Asks the stateful filters of the chain for records of their own, and runs those through the filters after
@@ -117,9 +118,10 @@ impl Worker {
     pub fn tick(&mut self, chain: &Chain, closing: bool) -> Outcome {
         self.settle(chain);
         let mut all = Outcome::default();
+        let mut budget = Budget::default();
         for (place, filter) in chain.0.iter().enumerate() {
-            let said = self.tick_one(filter, closing);
-            self.go_on(&chain.0[place + 1..], said, &mut all);
+            let said = self.tick_one(filter, closing, &mut budget);
+            self.go_on(&chain.0[place + 1..], said, &mut all, &mut budget);
         }
         all
     }
@@ -128,7 +130,8 @@ impl Worker {
     /// held, through another chain. It refuses every later call.
     pub fn retire(&mut self, filter: &Arc<Filter>, rest: &Chain) -> Outcome {
         self.settle(rest);
-        let mut said = self.tick_one(filter, true);
+        let mut budget = Budget::default();
+        let mut said = self.tick_one(filter, true, &mut budget);
         if let Some(seat) = &filter.seat {
             let mut seat = lock(seat);
             said.made.extend(&seat.held.take_all(&mut said.holding));
@@ -136,17 +139,17 @@ impl Worker {
             seat.is_retired = true;
         }
         let mut all = Outcome::default();
-        self.go_on(&rest.0, said, &mut all);
+        self.go_on(&rest.0, said, &mut all, &mut budget);
         all
     }
 
     /// What a filter said goes through those after it.
-    fn go_on(&mut self, filters: &[Arc<Filter>], said: Said, all: &mut Outcome) {
+    fn go_on(&mut self, filters: &[Arc<Filter>], said: Said, all: &mut Outcome, budget: &mut Budget) {
         all.tick_failed = said.failed.or(all.tick_failed.take());
         all.unclaimed.extend(said.unclaimed);
         all.holding.extend(said.holding);
         if !said.made.is_empty() {
-            let outcome = self.run_through(filters, said.made);
+            let outcome = self.run_through(filters, said.made, budget);
             all.batch.extend(&outcome.batch);
             all.failed.extend(outcome.failed);
             all.unclaimed.extend(outcome.unclaimed);
@@ -165,38 +168,39 @@ impl Worker {
         self.seats.len()
     }
 
-    fn run_through(&mut self, filters: &[Arc<Filter>], batch: Batch) -> Outcome {
+    fn run_through(&mut self, filters: &[Arc<Filter>], batch: Batch, budget: &mut Budget) -> Outcome {
         let mut flow = Flow::new(batch);
         for filter in filters {
             if flow.batch.is_empty() {
                 break;
             }
-            self.pass(filter, &mut flow);
+            self.pass(filter, &mut flow, budget);
         }
         let Flow { batch, failed, unclaimed, holding, .. } = flow;
         Outcome { batch, failed, unclaimed, holding, tick_failed: None }
     }
 
-    fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow) {
+    fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow, budget: &mut Budget) {
         if let Some(seat) = &filter.seat {
             let mut seat = lock(seat);
-            self.pass_with(filter, &mut seat, flow);
+            filter.shared.credit.given(flow.batch.len(), flow.batch.byte_len());
+            self.pass_with(filter, &mut seat, flow, budget);
             return seat.rest(filter);
         }
         let (id, mut seat) = match self.seats.iter().position(|(id, _)| *id == filter.id) {
             Some(place) => self.seats.swap_remove(place),
             None => (filter.id, Seat::default()),
         };
-        self.pass_with(filter, &mut seat, flow);
+        self.pass_with(filter, &mut seat, flow, budget);
         seat.rest(filter);
         self.seats.push((id, seat));
     }
 
-    fn pass_with(&mut self, filter: &Filter, seat: &mut Seat, flow: &mut Flow) {
+    fn pass_with(&mut self, filter: &Filter, seat: &mut Seat, flow: &mut Flow, budget: &mut Budget) {
         let input = std::mem::take(&mut flow.batch);
         filter.tap.offer(&input);
         let mut rewrite = Rewrite::new(std::mem::take(&mut self.spare), std::mem::take(&mut self.spare_origins));
-        let mut search = Search::new(filter, seat, &input, &mut self.part);
+        let mut search = Search::new(filter, seat, &input, &mut self.part, budget);
         let went = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
         let (tally, casualties) = (search.tally, std::mem::take(&mut search.casualties));
         let (holding, failed_again) = (std::mem::take(&mut search.holding), std::mem::take(&mut search.failed_again));
@@ -300,6 +304,8 @@ fn note(filter: &Filter, went: Went) {
         Health::Failing { batches, reason } => {
             tracing::error!(filter = filter.name(), "the filter failed on {batches} batches in a row: {reason}");
         }
+        // Said when its state is saved.
+        Health::Unsaved { .. } => {}
         Health::Suspended { retry_in, reason } => {
             let seconds = retry_in.as_secs_f64().ceil();
             tracing::error!(filter = filter.name(), "the filter is not called for {seconds} s: {reason}");
@@ -326,7 +332,7 @@ struct Said {
 
 impl Worker {
     /// What a stateful filter has to say by itself; nothing from others.
-    fn tick_one(&mut self, filter: &Arc<Filter>, closing: bool) -> Said {
+    fn tick_one(&mut self, filter: &Arc<Filter>, closing: bool, budget: &mut Budget) -> Said {
         let mut said = Said::default();
         let Some(seat) = &filter.seat else { return said };
         let mut seat = lock(seat);
@@ -336,6 +342,7 @@ impl Worker {
             seat.instance = None;
         }
         let mut changes = Changes::default();
+        let start = Instant::now();
         let replayed = match filter.holds_records() {
             true => seat.give_again(filter, &mut self.part, &mut said.holding),
             false => Ok(Replayed::default()),
@@ -344,14 +351,19 @@ impl Worker {
             said.made.extend(&replayed.made);
             said.unclaimed.extend(replayed.failed.into_iter().map(|failed| failed_earlier(filter, failed)));
             let Instance { guest, exports, .. } = seat.instance(filter)?;
-            exports.tick(guest, closing, filter.spec().timeout, &mut changes)
+            let mut room = budget.room(&Batch::new(), 0..0);
+            filter.shared.credit.narrow(&mut room);
+            exports.tick(guest, closing, filter.spec().timeout, &mut changes, &mut room)
         });
+        budget.took(start.elapsed());
         match made {
             Ok(made) => {
+                filter.shared.credit.emitted(&made);
+                budget.made(&made, &Batch::new(), 0..0);
                 said.made.extend(&made);
                 seat.held.take_up(&filter.shared.filter, &mut changes, &mut said.holding);
                 if !closing && !filter.holds_records() {
-                    filter.save(&mut seat);
+                    filter.save_if_due(&mut seat);
                 }
             }
             Err(error) => {

@@ -81,6 +81,13 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Compiles the module on standard input for a router that runs.
+    #[command(hide = true)]
+    Compile {
+        /// The cache of compiled filters.
+        #[arg(long, value_name = "DIR")]
+        cache: PathBuf,
+    },
     /// The floor that `bench` compares with.
     #[command(hide = true)]
     BenchFloor {

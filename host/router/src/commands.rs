@@ -1,5 +1,6 @@
 //! What each command of the command line does.
 
+mod compile;
 mod completions;
 mod filter;
 mod journal;
@@ -42,6 +43,7 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Init) => show::text(crate::config::START)?,
         Command::Config(ConfigCommand::Schema) => show::json(&crate::config::schema())?,
         Command::Bench(args) => crate::bench::run(&args)?,
+        Command::Compile { cache } => return compile::run(&cache),
         Command::Completions { shell } => completions::run(shell),
         Command::BenchFloor { folder } => {
             tokio::runtime::Runtime::new()?.block_on(crate::bench::floor::serve(&folder))?;

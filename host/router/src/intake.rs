@@ -29,6 +29,7 @@ fn state(health: &Health) -> String {
     match health {
         Health::Ok => "ok".into(),
         Health::Failing { batches, reason } => format!("failing, {batches} batches in a row: {reason}"),
+        Health::Unsaved { failures, reason } => format!("failing, {failures} times in a row: {reason}"),
         Health::Suspended { retry_in, reason } => {
             format!("suspended, tried again in {} s: {reason}", retry_in.as_secs())
         }

@@ -79,6 +79,9 @@ pub const QUARANTINE_OPEN_FILES: usize = 8;
 /// Largest module that is read from the filters folder, in bytes: a Python filter is 18 MB.
 pub const MODULE_BYTES: u64 = 128 * 1024 * 1024;
 
+/// Largest history or pin of a filter that is read, in bytes: ten versions are a few kilobytes.
+pub const VERSION_FILE_BYTES: u64 = 1024 * 1024;
+
 /// Records in one call of a filter under test: batches as a busy router makes them.
 pub const TEST_CALL_RECORDS: usize = 1000;
 

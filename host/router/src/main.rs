@@ -23,6 +23,7 @@
 //! | `intake.rs` | what ingest asks of the router: submit, health, metrics |
 //! | `quarantine.rs` | where records go that nobody could take |
 //! | `identity.rs` | the journal's name, which makes positions ids |
+//! | `regular.rs` | reading files that may be anything |
 //! | `sample.rs` | recent records that a new filter is tried on |
 //! | `bundled.rs` | the filters inside the binary |
 //! | `bench.rs` | `weir bench` |
@@ -56,6 +57,7 @@ mod parts;
 mod paths;
 mod pipeline;
 mod quarantine;
+mod regular;
 mod reload;
 mod sample;
 mod versions;

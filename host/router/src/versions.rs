@@ -19,8 +19,7 @@ use sha2::{Digest, Sha256};
 
 use weir_journal::disk::create_folder;
 
-use crate::durable;
-use crate::limits;
+use crate::{durable, limits, regular};
 
 /// The folder of versions.
 #[derive(Clone, Debug)]
@@ -81,7 +80,7 @@ impl Versions {
     /// A module that was kept, if it is still what it was.
     pub fn module(&self, name: &str, digest: &str) -> Result<Vec<u8>, String> {
         let path = self.folder.join(module_file(name, digest));
-        let bytes = fs::read(&path).map_err(|error| {
+        let bytes = regular::read(&path, limits::MODULE_BYTES).map_err(|error| {
             format!("filter `{name}`: can't read the version to run, `{}`: {error}; put another module into the filters folder", path.display())
         })?;
         match sha256(&bytes) == digest {
@@ -131,7 +130,7 @@ impl Versions {
 
     fn read<T: for<'de> Deserialize<'de>>(&self, file: &str) -> Option<T> {
         let path = self.folder.join(file);
-        let bytes = fs::read(&path).ok()?;
+        let bytes = regular::read(&path, limits::VERSION_FILE_BYTES).ok()?;
         match serde_json::from_slice(&bytes) {
             Ok(read) => Some(read),
             Err(error) => {

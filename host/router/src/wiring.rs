@@ -7,7 +7,7 @@ mod stop;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Instant;
@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
-use weir_engine::{Engine, EngineOptions};
+use weir_engine::{Compiler, Engine, EngineOptions};
 use weir_ingest::{HttpOptions, IngestError, Requests};
 use weir_journal::disk::create_folder;
 use weir_journal::{Disk, Journal};
@@ -145,7 +145,9 @@ async fn open_outlets(
 }
 
 fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
-    let engine = Engine::new(engine_options(Some(settings.data.join("cache"))))?;
+    let cache = settings.data.join("cache");
+    let compiler = compiler(&cache, settings.data.join("compiled"))?;
+    let engine = Engine::with_compiler(engine_options(Some(cache)), compiler)?;
     engine.number_records_after(journal.highest_token());
     Ok(Arc::new(Shared {
         engine,
@@ -157,6 +159,15 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
         leaving: Lock::default(),
         doubt: AtomicBool::new(false),
     }))
+}
+
+/// Modules are compiled by this program, started once more for each.
+fn compiler(cache: &Path, notes: PathBuf) -> anyhow::Result<Compiler> {
+    // Also when another version was put in its place meanwhile.
+    let running = Path::new("/proc/self/exe");
+    let program = if running.exists() { running.to_path_buf() } else { std::env::current_exe()? };
+    let arguments = vec!["compile".into(), "--cache".into(), std::path::absolute(cache)?.into()];
+    Ok(Compiler { program, arguments, notes })
 }
 
 /// How the engine is set up, here and in commands that load a filter without a router.

@@ -107,6 +107,18 @@ fn two_offending_records_among_many_are_both_found() {
 }
 
 #[test]
+fn ten_records_that_hang_among_a_hundred_are_found_and_no_other_fails() {
+    let filter = load(&engine(), LOOP);
+    let guilty = [0, 7, 13, 14, 40, 41, 63, 77, 90, 99];
+    let names: Vec<String> =
+        (0..100).map(|i| if guilty.contains(&i) { format!("{i} {MARKER}") } else { i.to_string() }).collect();
+    let outcome = run(&[&filter], batch(names.iter().map(String::as_str)));
+    let places: Vec<u32> = outcome.failed.iter().map(|failed| failed.index).collect();
+    assert_eq!((places, outcome.batch.len()), (guilty.to_vec(), 90));
+    assert_eq!(filter.health(), Health::Ok);
+}
+
+#[test]
 fn a_trial_fails_with_what_the_filter_would_fail_with() {
     let engine = engine();
     for &(guest, word) in HOSTILE {

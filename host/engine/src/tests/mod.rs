@@ -2,6 +2,7 @@
 //! are no filters.
 
 mod bounds;
+mod budget;
 mod holding;
 mod load;
 mod numbers;

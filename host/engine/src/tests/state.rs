@@ -1,6 +1,6 @@
 //! Filters with state: one instance for all workers, ticks, and what is left after a failure or a swap.
 
-use super::hostile::{COUNT, DROP, MARKER};
+use super::hostile::{self, COUNT, DROP, MARKER};
 use super::*;
 
 fn count(outcome: &Outcome) -> i64 {
@@ -107,6 +107,24 @@ fn a_filter_that_loses_memory_keeps_its_instance_when_that_can_not_give_its_stat
         // A guest that trapped while it saved is in doubt, as ever, and begins anew.
         assert_eq!(counted, if broken == takes { 640 } else { 0 });
     }
+}
+
+#[test]
+fn a_filter_that_never_ends_saving_is_not_asked_for_its_state_at_each_tick() {
+    let engine = engine();
+    let saves = "(i32.store (i32.const 640) (global.get $count))";
+    let endless = hostile::text(COUNT).replacen(saves, "(loop $ever (br $ever))", 1);
+    let spec = FilterSpec { timeout: Duration::from_millis(50), ..spec("count") };
+    let filter = engine.load(&spec, &hostile::assemble(&endless)).unwrap();
+    let chain = chain(&[&filter]);
+    let mut worker = Worker::new(engine);
+    let mut counted = Vec::new();
+    for _ in 0..4 {
+        worker.run(&chain, batch(["a"]));
+        counted.push(count(&worker.tick(&chain, false)));
+    }
+    // The first tick costs it its instance; afterwards it keeps that, since nobody asks.
+    assert_eq!(counted, [1, 1, 2, 3]);
 }
 
 #[test]

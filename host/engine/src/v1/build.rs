@@ -31,8 +31,9 @@ pub(super) fn push_view(
     out: &mut Batch,
 ) -> Result<(), String> {
     let mut keys = Keys::new();
+    let mut made = 0;
     for field in &view.fields {
-        insert(&mut keys, &field.path, field.value.as_record_value())?;
+        insert(&mut keys, &field.path, field.value.as_record_value(), &mut made)?;
     }
     for (path, value) in hollow {
         put_back(&mut keys, path, *value);
@@ -69,7 +70,8 @@ pub(super) fn push_view(
     }
 }
 
-fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>) -> Result<(), String> {
+/// `made` counts the entries that are made: a path of many short keys makes a map for each.
+fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>, made: &mut usize) -> Result<(), String> {
     let mut segments = segments(path).peekable();
     let mut keys = keys;
     for depth in 1.. {
@@ -77,14 +79,21 @@ fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>) ->
             return Err(format!("it made a record more than {} levels deep", limits::MAX_DEPTH));
         }
         let Some(key) = segments.next() else { break };
-        if segments.peek().is_none() {
-            keys.insert(key, Tree::Value(value));
-            break;
-        }
         let tree = match keys.entry(key) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(Tree::Map(Keys::new())),
+            Entry::Vacant(entry) => {
+                *made += 1;
+                entry.insert(Tree::Map(Keys::new()))
+            }
         };
+        // An entry takes two bytes at least.
+        if *made > limits::MAX_RECORD_BYTES / 2 {
+            return Err("it made a record larger than 1 MiB".to_owned());
+        }
+        if segments.peek().is_none() {
+            *tree = Tree::Value(value);
+            break;
+        }
         if let Tree::Value(_) = tree {
             *tree = Tree::Map(Keys::new());
         }

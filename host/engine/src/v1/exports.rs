@@ -11,6 +11,7 @@ use super::reads::Reads;
 use super::types::{Description, EncodingName, Verdict, View};
 use super::{LIFECYCLE, PACKED, PACKED_STATE, TYPED, TYPED_STATE, packed, typed};
 use crate::boundary::Boundary;
+use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
 use crate::filter::FilterSpec;
 use crate::guest::{Guest, HostState};
@@ -149,7 +150,7 @@ impl Exports {
         deadline: Duration,
     ) -> Result<Description, CallError> {
         let (description,) = guest.call(deadline, |store| self.describe.call(store, ()))?;
-        let description = description.bounded().map_err(CallError::nonsense)?;
+        let description = description.bounded().map_err(|reason| CallError::new(FailureKind::Nonsense, reason))?;
         let rights = Rights::of(spec, &description, matches!(self.process, Process::Packed { .. }));
         self.boundary = rights.boundary(spec);
         match &mut self.process {
@@ -194,6 +195,7 @@ impl Exports {
                     // Its views have no place for what it was not shown.
                     return Err(CallError::overstep("it expanded a record of which it may see only a part"));
                 }
+                part.room.begin(deadline);
                 typed::apply(batch, range, reads, &verdicts, part)
             }
             Process::Packed { process, encoding, .. } => {
@@ -205,21 +207,24 @@ impl Exports {
                 match process {
                     Call::Plain(process) => {
                         let output = packed::call(process, *encoding, guest, shown, within, deadline, part)?;
+                        part.room.begin(deadline);
                         packed::apply(batch, range, &output.verdicts, &output.records, None, *encoding, part)
                     }
                     Call::Holding(process) => {
                         let ids = &ids[range.clone()];
                         let input = packed::input(*encoding, shown, within, &mut part.scratch);
                         let output = v2::call(process, guest, input, ids, deadline)?;
+                        part.room.begin(deadline);
                         let holding = Some(packed::Holding { ids, released: &output.released });
                         packed::apply(batch, range, &output.verdicts, &output.records, holding, *encoding, part)
                     }
                 }
             }
         };
-        let applied = applied.map_err(CallError::nonsense)?;
+        let applied = applied.map_err(|reason| part.room.blame(FailureKind::Nonsense, reason))?;
         if matches!(applied, Applied::Rewritten(_)) {
-            self.boundary.check(batch, part).map_err(CallError::overstep)?;
+            let checked = self.boundary.check(batch, part);
+            checked.map_err(|reason| part.room.blame(FailureKind::Overstep, reason))?;
         }
         Ok(applied)
     }
@@ -231,21 +236,28 @@ impl Exports {
         closing: bool,
         deadline: Duration,
         changes: &mut Changes,
+        room: &mut Room,
     ) -> Result<Batch, CallError> {
         let Some(state) = &self.state else { return Ok(Batch::new()) };
         let mut batch = Batch::new();
         match &state.tick {
             Tick::Typed(tick) => {
                 let (views,) = guest.call(deadline, |store| tick.call(store, (closing,)))?;
-                typed::read_views(&views, &mut batch).map_err(CallError::nonsense)?;
+                room.begin(deadline);
+                let read = typed::read_views(&views, &mut batch, room);
+                read.map_err(|reason| room.blame(FailureKind::Nonsense, reason))?;
             }
             Tick::Packed(tick) => {
                 let (records,) = guest.call(deadline, |store| tick.call(store, (closing,)))?;
-                packed::read_records(&records, self.encoding(), &mut batch).map_err(CallError::nonsense)?;
+                room.begin(deadline);
+                let read = packed::read_records(&records, self.encoding(), &mut batch, room);
+                read.map_err(|reason| room.blame(FailureKind::Nonsense, reason))?;
             }
             Tick::Holding(tick) => {
                 let said = v2::tick(tick, guest, closing, deadline)?;
-                packed::read_records(&said.records, self.encoding(), &mut batch).map_err(CallError::nonsense)?;
+                room.begin(deadline);
+                let read = packed::read_records(&said.records, self.encoding(), &mut batch, room);
+                read.map_err(|reason| room.blame(FailureKind::Nonsense, reason))?;
                 changes.released = said.released;
             }
         }

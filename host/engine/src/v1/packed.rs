@@ -5,21 +5,25 @@
 //! Nothing that the filter returned is trusted: patches and records are checked while they are applied, and the first
 //! thing that makes no sense fails the call.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Deserializer as _;
+use serde::de::{SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use wasmtime::component::TypedFunc;
 use weir_record::{Aliases, Batch, Defaults, Level, Value};
 
 use super::Encoding;
 use super::types::Output;
+use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
 use crate::guest::Guest;
 use crate::holds::NOBODY;
-use crate::rewrite::{Applied, Part, Tally, check_size};
+use crate::rewrite::{Applied, Part, Tally};
 
 static ALIASES: LazyLock<Aliases> = LazyLock::new(|| Aliases::default().in_nanoseconds());
 
@@ -107,7 +111,8 @@ pub(super) fn apply(
     let on_trial = part.on_trial;
     let made_by = |index: usize, is_earlier: bool| if is_earlier && !on_trial { NOBODY } else { index as u32 };
     let mut holds: Vec<Hold> = Vec::new();
-    let mut apply = Apply { batch, end: range.end, next: range.start, maps: Maps::new(records, encoding)?, part };
+    let maps = Maps::new(records, encoding, &mut part.room)?;
+    let mut apply = Apply { batch, end: range.end, next: range.start, maps, part };
     let mut tally = Tally::default();
     let mut at = 0;
     while at < verdicts.len() {
@@ -209,12 +214,12 @@ impl Apply<'_> {
     }
 
     fn patch(&mut self, index: usize) -> Result<(), String> {
-        let Part { batch: out, origins, scratch, .. } = &mut *self.part;
+        let Part { batch: out, origins, scratch, room, .. } = &mut *self.part;
         let patch = self.maps.next_patch(scratch)?;
         out.try_append(|bytes| weir_record::merge_patch(self.batch.get(index), patch, bytes))
             .map_err(|error| format!("its patch can't be applied: {error}"))?;
         origins.push(index as u32);
-        Ok(())
+        room.check(out)
     }
 
     /// The next map, as a record that is held instead of the one at this place.
@@ -231,7 +236,7 @@ impl Apply<'_> {
             let defaults = defaults(head.timestamp, head.source, head.level);
             self.maps.next_record(&defaults, &mut self.part.batch)?;
             self.part.origins.push(origin);
-            check_size(&self.part.batch)?;
+            self.part.check()?;
         }
         Ok(())
     }
@@ -248,14 +253,20 @@ enum Maps<'a> {
 }
 
 impl<'a> Maps<'a> {
-    fn new(records: &'a [u8], encoding: Encoding) -> Result<Self, String> {
+    fn new(records: &'a [u8], encoding: Encoding, room: &mut Room) -> Result<Self, String> {
         match encoding {
             Encoding::Msgpack => Ok(Self::Msgpack(records)),
             Encoding::Json if records.is_empty() => Ok(Self::Json(Vec::new().into_iter())),
             Encoding::Json => {
-                let items: Vec<&RawValue> = serde_json::from_slice(records)
+                let mut json = serde_json::Deserializer::from_slice(records);
+                let items = json
+                    .deserialize_seq(Items { most: room.records })
+                    .and_then(|items| json.end().map(|()| items))
                     .map_err(|error| format!("its `records` are not a json array: {error}"))?;
-                Ok(Self::Json(items.into_iter()))
+                match items.len() > room.records {
+                    true => room.exceed(format!("it made more than {} records at once", room.records)),
+                    false => Ok(Self::Json(items.into_iter())),
+                }
             }
         }
     }
@@ -310,6 +321,30 @@ impl<'a> Maps<'a> {
     }
 }
 
+/// Reads the items of a JSON array, and keeps one more than the most: a million of them are two megabytes of text, and
+/// many times that in memory.
+struct Items {
+    most: usize,
+}
+
+impl<'de> Visitor<'de> for Items {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut read = Vec::new();
+        while let Some(item) = items.next_element()? {
+            if read.len() <= self.most {
+                read.push(item);
+            }
+        }
+        Ok(read)
+    }
+}
+
 const TOO_FEW: &str = "it returned fewer maps in `records` than its verdicts call for";
 
 fn next_map<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
@@ -328,11 +363,11 @@ fn next_map<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
 }
 
 /// Reads records that a filter made by itself.
-pub(super) fn read_records(records: &[u8], encoding: Encoding, out: &mut Batch) -> Result<(), String> {
-    let mut maps = Maps::new(records, encoding)?;
+pub(super) fn read_records(records: &[u8], encoding: Encoding, out: &mut Batch, room: &mut Room) -> Result<(), String> {
+    let mut maps = Maps::new(records, encoding, room)?;
     while !maps.is_empty() {
         maps.next_record(&defaults(weir_record::time::now_ns(), "weir", Level::Info), out)?;
-        check_size(out)?;
+        room.check(out)?;
     }
     Ok(())
 }

@@ -10,9 +10,11 @@ use weir_record::{Batch, Value};
 use super::build::push_view;
 use super::reads::Reads;
 use super::types::{Change, FieldIn, ValueIn, Verdict, View, ViewIn};
+use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
 use crate::guest::Guest;
-use crate::rewrite::{Applied, Part, Tally, check_size};
+use crate::limits::MAX_PATH_BYTES;
+use crate::rewrite::{Applied, Part, Tally};
 
 /// The filter's function; its argument may live for less than it says here.
 pub(super) type Process = TypedFunc<(&'static [ViewIn<'static>],), (Result<Vec<Verdict>, String>,)>;
@@ -28,6 +30,9 @@ pub(super) fn call(
 ) -> Result<Vec<Verdict>, CallError> {
     let process: TypedFunc<(&[ViewIn<'_>],), _> = *process;
     let found = Found::collect(reads, batch, range.clone());
+    if found.paths.len() > MAX_PATH_BYTES {
+        return Err(CallError::new(FailureKind::Budget, too_long_paths()));
+    }
     let fields = found.fields();
     let mut views = Vec::with_capacity(range.len());
     let mut start = 0;
@@ -62,8 +67,11 @@ impl<'a> Found<'a> {
         let mut path = String::new();
         for index in range {
             reads.walk(batch.record(index), &mut path, &mut |path, value| {
-                found.paths.push_str(path);
-                found.values.push((found.paths.len(), value));
+                // What is over the bound is not shown to anybody.
+                if found.paths.len() <= MAX_PATH_BYTES {
+                    found.paths.push_str(path);
+                    found.values.push((found.paths.len(), value));
+                }
             });
             found.ends.push(found.values.len());
         }
@@ -104,14 +112,17 @@ pub(super) fn apply(
             Verdict::Change(changes) => {
                 change(batch.get(index), changes, &mut part.batch)?;
                 part.origins.push(index as u32);
+                part.room.spend(batch.get(index).len() + 64 * changes.len())?;
+                part.check()?;
                 tally.patched += 1;
             }
             Verdict::Expand(views) => {
-                let hollow = hollow(reads, batch, index);
+                let hollow = hollow(reads, batch, index, &mut part.room)?;
                 for view in views {
                     push_view(view, &hollow, &mut part.scratch, &mut part.batch)?;
                     part.origins.push(index as u32);
-                    check_size(&part.batch)?;
+                    part.room.spend(64 * (hollow.len() + view.fields.len()))?;
+                    part.check()?;
                 }
                 tally.patched += 1;
             }
@@ -121,12 +132,24 @@ pub(super) fn apply(
 }
 
 /// What of a record no field shows although the filter reads it.
-fn hollow<'a>(reads: &Reads, batch: &'a Batch, index: usize) -> Vec<(String, Value<'a>)> {
-    let mut hollow = Vec::new();
+fn hollow<'a>(
+    reads: &Reads,
+    batch: &'a Batch,
+    index: usize,
+    room: &mut Room,
+) -> Result<Vec<(String, Value<'a>)>, String> {
+    let (mut hollow, mut bytes) = (Vec::new(), 0);
     reads.walk_hollow(batch.record(index), &mut String::new(), &mut |path, value| {
-        hollow.push((path.to_owned(), value));
+        bytes += path.len();
+        if bytes <= MAX_PATH_BYTES {
+            hollow.push((path.to_owned(), value));
+        }
     });
-    hollow
+    if bytes > MAX_PATH_BYTES { room.exceed(too_long_paths()) } else { Ok(hollow) }
+}
+
+fn too_long_paths() -> String {
+    format!("the paths of the fields that it reads come to more than {} MiB", MAX_PATH_BYTES >> 20)
 }
 
 fn change(record: &[u8], changes: &[Change], out: &mut Batch) -> Result<(), String> {
@@ -146,10 +169,10 @@ fn as_record_change(change: &Change) -> weir_record::Change<'_> {
 }
 
 /// Reads records that a filter made by itself.
-pub(super) fn read_views(views: &[View], out: &mut Batch) -> Result<(), String> {
+pub(super) fn read_views(views: &[View], out: &mut Batch, room: &mut Room) -> Result<(), String> {
     let mut scratch = Vec::new();
     views.iter().try_for_each(|view| {
         push_view(view, &[], &mut scratch, out)?;
-        check_size(out)
+        room.check(out)
     })
 }

@@ -12,7 +12,7 @@ use weir_record::escape::escaped;
 use crate::bundled;
 use crate::config::{CanarySettings, FilterSettings, Module, Settings, is_name, name_rule};
 use crate::wiring::lock;
-use crate::{limits, parts};
+use crate::{limits, parts, regular};
 
 /// A filter that should run.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,17 +72,7 @@ impl fmt::Display for Source {
 }
 
 fn read_module(path: &Path) -> Result<Vec<u8>, String> {
-    let failed = |error: std::io::Error| format!("can't read `{}`: {error}", path.display());
-    let about = std::fs::metadata(path).map_err(failed)?;
-    if about.len() > limits::MODULE_BYTES {
-        return Err(format!(
-            "`{}` has {} bytes; a module may have {}",
-            path.display(),
-            about.len(),
-            limits::MODULE_BYTES
-        ));
-    }
-    std::fs::read(path).map_err(failed)
+    regular::read(path, limits::MODULE_BYTES).map_err(|error| format!("can't read `{}`: {error}", path.display()))
 }
 
 /// A filter that the settings name.

@@ -1,0 +1,89 @@
+//! What a module is made of, looked at before anything is made of it: what takes a compiler minutes and gigabytes can be
+//! seen in its outline, at the cost of reading it once.
+
+use wasmparser::{Parser, Payload};
+
+use crate::error::Problem;
+use crate::limits::{MAX_COMPONENTS, MAX_CORE_MODULES, MAX_FUNCTION_BYTES, MAX_FUNCTIONS, MAX_NESTING};
+
+/// Fails when a module is larger than any filter in one way or another. What is no module passes: whoever reads it knows
+/// better what is wrong with it.
+pub(crate) fn check(file: &[u8]) -> Result<(), Problem> {
+    let mut outline = Outline::default();
+    for payload in Parser::new(0).parse_all(file) {
+        let Ok(payload) = payload else { return Ok(()) };
+        outline.add(&payload).map_err(Problem::Structure)?;
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Outline {
+    depth: usize,
+    components: usize,
+    modules: usize,
+    functions: u64,
+}
+
+impl Outline {
+    fn add(&mut self, payload: &Payload<'_>) -> Result<(), String> {
+        match payload {
+            Payload::ComponentSection { .. } => {
+                self.depth += 1;
+                self.components += 1;
+            }
+            Payload::ModuleSection { .. } => {
+                self.depth += 1;
+                self.modules += 1;
+            }
+            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::FunctionSection(functions) => self.functions += u64::from(functions.count()),
+            Payload::CodeSectionEntry(body) if body.range().len() > MAX_FUNCTION_BYTES => {
+                return Err(format!("a function of {} KiB", body.range().len() >> 10));
+            }
+            _ => return Ok(()),
+        }
+        if self.depth > MAX_NESTING {
+            Err(format!("components more than {MAX_NESTING} deep inside one another"))
+        } else if self.components > MAX_COMPONENTS {
+            Err(format!("more than {MAX_COMPONENTS} components"))
+        } else if self.modules > MAX_CORE_MODULES {
+            Err(format!("more than {MAX_CORE_MODULES} core modules"))
+        } else if self.functions > MAX_FUNCTIONS {
+            Err(format!("more than {MAX_FUNCTIONS} functions"))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> String {
+        check(&wat::parse_str(text).unwrap()).map_or_else(|problem| problem.to_string(), |()| String::new())
+    }
+
+    fn nested(depth: usize) -> String {
+        format!("{}{}", "(component ".repeat(depth + 1), ")".repeat(depth + 1))
+    }
+
+    #[test]
+    fn what_no_filter_has_is_told() {
+        assert_eq!(said(&nested(MAX_NESTING)), "");
+        assert!(said(&nested(MAX_NESTING + 1)).contains("deep inside one another"));
+        let many = |what: &str, count: usize| said(&format!("(component {})", what.repeat(count)));
+        assert_eq!(many("(component)", MAX_COMPONENTS), "");
+        assert!(many("(component)", MAX_COMPONENTS + 1).contains("components"));
+        assert!(many("(core module)", MAX_CORE_MODULES + 1).contains("core modules"));
+        let function = |adds: usize| said(&format!("(module (func {}))", "(drop (i64.const 1))".repeat(adds)));
+        assert_eq!(function(1000), "");
+        assert!(function(MAX_FUNCTION_BYTES / 3 + 1).contains("a function of"));
+    }
+
+    #[test]
+    fn siblings_are_not_nested() {
+        assert_eq!(said("(component (component (core module) (core module)) (component (component)))"), "");
+    }
+}

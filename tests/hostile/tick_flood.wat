@@ -1,0 +1,13 @@
+;; Keeps every record, and emits 60,000 more at each tick.
+(func $verdict (param i32 i32)
+  (call $decide (i32.const 0)))
+(func (export "weir:filter/packed-state@1.0.0#tick") (param i32) (result i32)
+  (memory.fill (i32.const 65536) (i32.const 0x80) (i32.const 60000))
+  (call $pair (i32.const 600) (i32.const 65536) (i32.const 60000))
+  (i32.const 600))
+(func (export "weir:filter/packed-state@1.0.0#save") (result i32)
+  (call $pair (i32.const 600) (i32.const 640) (i32.const 0))
+  (i32.const 600))
+(func (export "weir:filter/packed-state@1.0.0#restore") (param i32 i32) (result i32)
+  (i32.store8 (i32.const 192) (i32.const 0))
+  (i32.const 192))
