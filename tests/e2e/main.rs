@@ -18,6 +18,7 @@
 //! | `rights.rs` | a filter sees and changes no more than it may |
 //! | `hostile.rs` | filters that mean harm hurt nobody |
 //! | `reload.rs` | a changed configuration is taken up; a broken one changes nothing |
+//! | `files.rs` | a file has one sink and a data folder one place, whatever sinks are called and folders copied |
 //! | `disk.rs` | a full disk, a damaged journal: a clear error, and nothing lost |
 //! | `quarantine.rs` | what was set aside can be listed and replayed |
 //! | `sinks.rs` | sinks chosen by the environment, falling back, listed, given records once more |
@@ -37,6 +38,7 @@ mod commands;
 mod delivery;
 mod disk;
 mod examples;
+mod files;
 mod filter_test;
 mod first_minutes;
 mod helpers;

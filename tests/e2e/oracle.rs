@@ -48,8 +48,7 @@ enum Blow {
     Full,
 }
 
-const ALL: [Blow; 7] =
-    [Blow::Kill, Blow::Stop, Blow::StopTwice, Blow::Swap, Blow::Reload, Blow::Remove, Blow::Full];
+const ALL: [Blow; 7] = [Blow::Kill, Blow::Stop, Blow::StopTwice, Blow::Swap, Blow::Reload, Blow::Remove, Blow::Full];
 
 #[test]
 fn nothing_that_filters_hold_is_lost_or_doubled_by_kills() {
@@ -84,9 +83,10 @@ fn nothing_that_filters_hold_is_lost_or_doubled_by_all_of_that_in_any_order() {
 }
 
 fn run(blows: &[Blow]) {
-    let seed = std::env::var("WEIR_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64) | 1
-    });
+    let seed = std::env::var("WEIR_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64) | 1);
     eprintln!("oracle, {blows:?}: seed {seed}");
     let mut random = Random(seed);
     let mut place = Place::new();
@@ -352,7 +352,8 @@ fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) ->
     let record = |number: u64| {
         // One line in three begins a record, the others go on.
         let indent = if number.is_multiple_of(3) { "" } else { "    at " };
-        let mut record = json!({ "source": format!("s{sender}"), "message": format!("{indent}line [{sender}-{number}]") });
+        let mut record =
+            json!({ "source": format!("s{sender}"), "message": format!("{indent}line [{sender}-{number}]") });
         if sender + 1 == SENDERS {
             record["message"] = json!(format!("line [{sender}-{number}]"));
             record["context"] = json!({ "trace_id": format!("t{}", number / 7) });

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
-const FILE: &str = "id";
+/// Its file in the journal's folder.
+pub const FILE: &str = "id";
 const BYTES: usize = 12;
 
 /// Reads the name, or makes one. The folder exists.
@@ -20,6 +21,13 @@ pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
         // Absent, or cut short by a crash before anybody was given it.
         _ => {}
     }
+    renew(folder)
+}
+
+/// Gives the journal a new name.
+pub fn renew(folder: &Path) -> anyhow::Result<String> {
+    let path = folder.join(FILE);
+    let failed = || format!("can't use {}", path.display());
     let mut random = [0; BYTES];
     getrandom::fill(&mut random).context("the system gives no random numbers")?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();

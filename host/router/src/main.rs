@@ -20,6 +20,7 @@
 //! | `intake.rs` | what ingest asks of the router: submit, health, metrics |
 //! | `quarantine.rs` | where records go that nobody could take |
 //! | `identity.rs` | the journal's name, which makes positions ids |
+//! | `place.rs` | where the data folder is, so that a copy is known |
 //! | `sample.rs` | recent records that a new filter is tried on |
 //! | `bundled.rs` | the filters inside the binary |
 //! | `bench.rs` | `weir bench` |
@@ -49,6 +50,7 @@ mod logging;
 mod outlets;
 mod parts;
 mod pipeline;
+mod place;
 mod quarantine;
 mod reload;
 mod sample;

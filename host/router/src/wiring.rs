@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use weir_engine::{Engine, EngineOptions};
 use weir_ingest::IngestError;
 use weir_journal::{Disk, Journal};
-use weir_sinks::{BuildContext, Exposition};
+use weir_sinks::{BuildContext, Exposition, Owners};
 
 use crate::chains::Chains;
 use crate::config::Settings;
@@ -31,6 +31,7 @@ use crate::limits;
 use crate::outlets::Outlets;
 use crate::parts;
 use crate::pipeline::{Pipeline, Shared};
+use crate::place::Place;
 use crate::quarantine::Quarantine;
 use crate::sample::Sample;
 use crate::versions::Versions;
@@ -57,7 +58,8 @@ pub struct Stopped {
 
 impl Router {
     /// Starts everything; on an error nothing of it goes on.
-    pub async fn start(settings: &Settings, numbers: PrometheusHandle) -> anyhow::Result<Self> {
+    /// `adopt`: also with a data folder that was copied or moved here.
+    pub async fn start(settings: &Settings, numbers: PrometheusHandle, adopt: bool) -> anyhow::Result<Self> {
         // First of all the address: the commonest reason not to start, and nothing is touched yet.
         let listener = TcpListener::bind(settings.http.listen).await.with_context(|| {
             format!(
@@ -69,9 +71,11 @@ impl Router {
         let data = &settings.data;
         std::fs::create_dir_all(data)
             .with_context(|| format!("can't make the data folder {}; give another with --data", data.display()))?;
+        let place = Place::check(data, adopt)?;
         let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
         let quarantine = Arc::new(quarantine);
         let journal = open_journal(settings)?;
+        place.settle()?;
         let exposition = Exposition::default();
         let outlets = open_outlets(settings, &journal, &quarantine, exposition.clone()).await?;
         let shared = open_shared(settings, &journal, &quarantine)?;
@@ -152,6 +156,7 @@ async fn open_outlets(
         no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         stdout: None,
         exposition,
+        owners: Owners::default(),
     };
     let mut outlets = Outlets::new(journal.clone(), quarantine.clone(), context);
     outlets.apply(&settings.sinks).await?;

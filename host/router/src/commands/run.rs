@@ -57,7 +57,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     // Before anything is loaded, so that no change falls between loading and watching.
     let mut watch = Watch::new(args.config.clone())?;
     watch.over(&reload::folders(&settings));
-    let mut router = Router::start(&settings, numbers).await?;
+    let mut router = Router::start(&settings, numbers, args.adopt).await?;
     watch.over(&reload::folders(&settings));
     greet(&router, &settings);
     let mut reloading = Reload::new(&router, args.config.clone(), overrides(args), settings);
