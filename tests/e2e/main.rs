@@ -20,6 +20,7 @@
 //! | `hostile.rs` | filters that mean harm hurt nobody |
 //! | `reload.rs` | a changed configuration is taken up; a broken one changes nothing |
 //! | `permissions.rs` | what is stored is its owner's, whatever the umask |
+//! | `files.rs` | a file has one sink and a data folder one place, whatever sinks are called and folders copied |
 //! | `disk.rs` | a full disk, a damaged journal: a clear error, and nothing lost |
 //! | `quarantine.rs` | what was set aside can be listed and replayed |
 //! | `search.rs` | the search index of SQLite is read by the system's shell and by Python, and replaced when it is old |
@@ -40,6 +41,7 @@ mod commands;
 mod delivery;
 mod disk;
 mod examples;
+mod files;
 mod filter_test;
 mod first_minutes;
 mod helpers;

@@ -111,6 +111,10 @@ pub struct RunArgs {
     /// Filters folder, over what the configuration says.
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
+    /// Go on with a data folder that was copied or moved here. Its sinks leave the files that they wrote before as they
+    /// are.
+    #[arg(long)]
+    pub adopt: bool,
 }
 
 #[derive(Args, Debug)]

@@ -9,7 +9,8 @@ use anyhow::Context;
 
 use crate::durable;
 
-const FILE: &str = "id";
+/// Its file in the journal's folder.
+pub const FILE: &str = "id";
 const BYTES: usize = 12;
 const REPLAY_FILE: &str = "replay.key";
 const REPLAY_BYTES: usize = 32;
@@ -34,6 +35,17 @@ fn kept(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
         // Absent, or cut short by a crash before anybody was given it.
         _ => {}
     }
+    fresh(folder, file, length)
+}
+
+/// Gives the journal a new name.
+pub fn renew(folder: &Path) -> anyhow::Result<String> {
+    fresh(folder, FILE, BYTES)
+}
+
+fn fresh(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
+    let path = folder.join(file);
+    let failed = || format!("can't use {}", path.display());
     let mut random = vec![0; length];
     getrandom::fill(&mut random).context("the system gives no random numbers")?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();

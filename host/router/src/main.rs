@@ -24,6 +24,7 @@
 //! | `quarantine.rs` | where records go that nobody could take |
 //! | `identity.rs` | the journal's name, which makes positions ids |
 //! | `regular.rs` | reading files that may be anything |
+//! | `place.rs` | where the data folder is, so that a copy is known |
 //! | `sample.rs` | recent records that a new filter is tried on |
 //! | `bundled.rs` | the filters inside the binary |
 //! | `bench.rs` | `weir bench` |
@@ -56,6 +57,7 @@ mod outlets;
 mod parts;
 mod paths;
 mod pipeline;
+mod place;
 mod quarantine;
 mod regular;
 mod reload;

@@ -29,6 +29,10 @@ impl Outlets {
     /// Makes what runs be what is wanted: sinks that did not change go on undisturbed. Every sink is
     /// built before any is stopped, so that a mistake changes nothing.
     pub async fn apply(&mut self, wanted: &[SinkSettings]) -> anyhow::Result<()> {
+        // The configuration was judged without looking at the disk.
+        if let Some((_, message)) = parts::collisions(wanted, &self.context, true).into_iter().next() {
+            anyhow::bail!(message);
+        }
         let mut built = Vec::new();
         for settings in wanted {
             if self.running.iter().any(|(old, _)| old == settings) {
@@ -55,6 +59,7 @@ impl Outlets {
                 }
             }
         }
+        self.context.owners.configure(parts::sinks_with_files(wanted));
         for (settings, sink) in built {
             let options = parts::sink(&settings);
             let running = weir_sinks::spawn(options, sink, self.journal.clone(), self.quarantine.clone(), &self.doors)

@@ -8,7 +8,7 @@ use weir_engine::FilterSpec;
 use weir_ingest::HttpOptions;
 use weir_journal::{OnDamage, Options, SyncMode};
 use weir_record::{Aliases, Role, Scale};
-use weir_sinks::{RunnerOptions, Selection};
+use weir_sinks::{BuildContext, RunnerOptions, Selection};
 
 use crate::config::{self, FilterSettings, Settings, SinkSettings, StandardKey};
 use crate::descriptors;
@@ -111,6 +111,17 @@ pub fn filter(filter: &FilterSettings) -> FilterSpec {
         reads: filter.reads.clone(),
         writes: filter.writes.clone(),
     }
+}
+
+/// The names of the sinks that keep a position of files.
+pub fn sinks_with_files(sinks: &[SinkSettings]) -> impl Iterator<Item = String> {
+    sinks.iter().filter(|sink| sink.kind == "file").map(|sink| sink.name.clone())
+}
+
+/// Which sinks would write to one file, by their number, and what to do. `resolve`: look through symbolic links.
+pub fn collisions(sinks: &[SinkSettings], context: &BuildContext, resolve: bool) -> Vec<(usize, String)> {
+    let sinks: Vec<_> = sinks.iter().map(|sink| (sink.name.as_str(), sink.kind.as_str(), &sink.options)).collect();
+    weir_sinks::collisions(&sinks, context, resolve)
 }
 
 /// For the runner of one sink.

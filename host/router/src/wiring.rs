@@ -33,6 +33,7 @@ use crate::intake::Front;
 use crate::outlets::Outlets;
 use crate::parts;
 use crate::pipeline::{Pipeline, Shared};
+use crate::place::Place;
 use crate::quarantine::Quarantine;
 use crate::sample::Sample;
 use crate::versions::Versions;
@@ -54,7 +55,8 @@ pub struct Router {
 
 impl Router {
     /// Starts everything; on an error nothing of it goes on.
-    pub async fn start(settings: &Settings, numbers: PrometheusHandle) -> anyhow::Result<Self> {
+    /// `adopt`: also with a data folder that was copied or moved here.
+    pub async fn start(settings: &Settings, numbers: PrometheusHandle, adopt: bool) -> anyhow::Result<Self> {
         // First of all the address: the commonest reason not to start, and nothing is touched yet.
         let listener = TcpListener::bind(settings.http.listen).await.with_context(|| {
             format!(
@@ -66,9 +68,11 @@ impl Router {
         let data = &settings.data;
         create_folder(data, 0o777)
             .with_context(|| format!("can't make the data folder {}; give another with --data", data.display()))?;
+        let place = Place::check(data, adopt)?;
         let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
         let quarantine = Arc::new(quarantine);
         let journal = open_journal(settings)?;
+        place.settle()?;
         let exposition = Exposition::default();
         let outlets = open_outlets(settings, &journal, &quarantine, exposition.clone()).await?;
         let shared = open_shared(settings, &journal, &quarantine)?;

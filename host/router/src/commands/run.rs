@@ -63,7 +63,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     // Before anything is loaded, so that no change falls between loading and watching.
     let mut watch = Watch::new(args.config.clone())?;
     watch.over(&reload::folders(&settings));
-    let mut router = match Router::start(&settings, numbers).await {
+    let mut router = match Router::start(&settings, numbers, args.adopt).await {
         Ok(router) => router,
         Err(error) => return Err(explained(args, error)),
     };

@@ -18,6 +18,7 @@ use crate::commands::quarantine::settings;
 use crate::commands::{show, when};
 use crate::condition::Condition;
 use crate::config::{Settings, SinkSettings};
+use crate::place::Place;
 use crate::{identity, limits, parts};
 
 /// A moment of the journal.
@@ -66,6 +67,8 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
     }
     let (sink, kind) = find(&settings, &args.sink)?;
+    // A copy of a folder must not touch the files of the original.
+    Place::check(&settings.data, false)?;
     if kind.reach == Reach::Router {
         bail!(
             "sink `{}` of type `{}` counts in the router itself: nothing can be replayed into it",
@@ -83,6 +86,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         started_ns: now_ns,
         ..BuildContext::default()
     };
+    context.owners.configure(parts::sinks_with_files(&settings.sinks));
     let built = (kind.build)(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)?;
     let replay = Replay::new(&sink.name, parts::sink(sink).selection, built);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -13,6 +13,7 @@ use super::super::settings::SinkSettings;
 use super::super::{limits, raw, suggest};
 use super::place::{At, has_unusable, hide_expanded};
 use super::{Reader, chosen, level};
+use crate::parts;
 
 impl Reader<'_> {
     pub(super) fn sinks(
@@ -45,6 +46,10 @@ impl Reader<'_> {
                 self.try_building(entry, &sink, &context, &secrets);
                 sinks.push(sink);
             }
+        }
+        for (number, message) in parts::collisions(&sinks, &context, false) {
+            let sink = at.key(&sinks[number].name);
+            self.report(&sink.key("path").or(sink), message);
         }
         self.follow_fallbacks(at, &mut sinks);
         sinks
