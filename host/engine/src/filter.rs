@@ -6,19 +6,16 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use wasmtime::component::InstancePre;
 use wasmtime::component::types::ComponentItem;
-use weir_record::Batch;
 
 use crate::engine::Engine;
-use crate::error::{FailureKind, LoadError, Problem};
+use crate::error::{LoadError, Problem};
 use crate::guest::{Bounds, HostState};
 use crate::health::{Failures, Health};
 use crate::instance::{Instance, Seat};
 use crate::limits::{LIFECYCLE_DEADLINE, MAX_MEMORY_BYTES, MAX_STATE_BYTES};
 use crate::metrics::FilterMetrics;
 use crate::module;
-use crate::rewrite::Part;
 use crate::rights::Rights;
-use crate::search::pieces;
 use crate::shared::{Shared, lock};
 use crate::tap::Tap;
 use crate::usage::{Taken, Usage};
@@ -229,24 +226,6 @@ impl Filter {
         self.failures.health(Instant::now())
     }
 
-    /// Tries the filter on records, with an instance and a store of its own, so that nothing comes of it. What it
-    /// decides doesn't matter, nor that it refuses them; a trap, a missed deadline or nonsense does.
-    pub fn check(&self, sample: &Batch) -> Result<(), LoadError> {
-        self.try_on(sample).map_err(|problem| self.error(problem))
-    }
-
-    fn try_on(&self, sample: &Batch) -> Result<(), Problem> {
-        let (Instance { mut guest, exports, .. }, _) = Instance::start(self, Shared::for_trial(self.name()))?;
-        let mut part = Part::default();
-        for range in pieces(sample) {
-            match exports.process(&mut guest, sample, range, self.spec.timeout, &mut part) {
-                Err(error) if error.kind != FailureKind::Refused => return Err(Problem::Trial(error.reason)),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// Gives the state of this version to the next one, and from then on every batch too: a worker that still has
     /// this version in its chain calls the new one. Does nothing when either keeps no state.
     ///
@@ -313,7 +292,7 @@ impl Filter {
         false
     }
 
-    fn error(&self, problem: Problem) -> LoadError {
+    pub(crate) fn error(&self, problem: Problem) -> LoadError {
         LoadError { filter: self.spec.name.clone(), problem }
     }
 }

@@ -225,7 +225,18 @@ impl FilterSet {
     fn load_module(&self, wanted: &Wanted, module: &[u8]) -> Result<Arc<Filter>, String> {
         let in_place = |error: weir_engine::LoadError| format!("{}: {error}", wanted.source);
         let filter = self.shared.engine.load(&wanted.spec, module).map_err(in_place)?;
-        filter.check(&self.shared.sample.take()).map_err(in_place)?;
+        // The same module with other options is meant to do something else; a canary has thresholds of its own.
+        let name = &wanted.spec.name;
+        let other_version = |running: &&Running| running.filter.digest() != filter.digest() && wanted.canary.is_none();
+        let running = self.find(name).filter(other_version).map(|running| &*running.filter);
+        let checked = filter.check(&self.shared.sample.take(), running).map_err(in_place)?;
+        if checked.failed_altogether() {
+            let version = &filter.description().version;
+            let (count, reason) = (checked.records, checked.reason);
+            tracing::warn!(
+                "filter `{name}` {version} fails on all {count} recent records that it was tried on: {reason}"
+            );
+        }
         Ok(filter)
     }
 

@@ -2,6 +2,7 @@
 //! are no filters.
 
 mod bounds;
+mod check;
 mod load;
 mod numbers;
 mod outcomes;
