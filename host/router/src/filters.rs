@@ -22,9 +22,9 @@ use metrics::counter;
 use weir_engine::{Chain, Filter, Worker};
 
 use crate::pipeline::{self, Shared};
-use crate::versions::{Kept, Versions, now, sha256};
+use crate::versions::{Kept, Versions, now, sha256, short};
 use trial::{OnTrial, Trial};
-pub use wanted::{Source, Wanted, wanted};
+pub use wanted::{Source, Wanted, lines_to_use, unused, wanted};
 
 /// The filters that run.
 pub struct FilterSet {
@@ -137,6 +137,7 @@ impl FilterSet {
         for problem in &prepared.problems {
             problem.say();
         }
+        self.shared.refused.modules(prepared.problems.iter().map(Problem::to_string).collect());
         let mut handed_over = Vec::with_capacity(prepared.ready.len());
         let mut news = Vec::new();
         for new in prepared.ready {
@@ -180,7 +181,7 @@ impl FilterSet {
             .map(|running| Shown {
                 name: running.wanted.spec.name.clone(),
                 version: running.filter.description().version.clone(),
-                source: running.wanted.source.to_string(),
+                source: running.origin(),
             })
             .collect()
     }
@@ -274,7 +275,7 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     let name = &new.wanted.spec.name;
     let version = &new.filter.description().version;
     let Some(old) = old else {
-        let line = format!("filter `{name}` {version} loaded from {}", new.wanted.source);
+        let line = format!("filter `{name}` {version} loaded from {}", new.origin());
         return (new, Some(line));
     };
     if Arc::ptr_eq(&old.filter, &new.filter) {
@@ -286,8 +287,32 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     }
     counter!("weir_filter_swaps_total", "filter" => name.clone()).increment(1);
     let before = &old.filter.description().version;
-    let line = format!("filter `{name}` {before} replaced by {version} from {}", new.wanted.source);
+    let line = match (before == version, old.digest == new.digest) {
+        (_, true) => format!("filter `{name}` {version} replaced by itself with other settings"),
+        (true, false) => {
+            let (before, version) = (old.in_full(), new.in_full());
+            format!("filter `{name}` {before} replaced by {version} from {}", new.origin())
+        }
+        (false, false) => format!("filter `{name}` {before} replaced by {version} from {}", new.origin()),
+    };
     (new, Some(line))
+}
+
+impl Running {
+    /// Its version, with the digest, where another version may say the same of itself.
+    fn in_full(&self) -> String {
+        format!("{} (sha256 {})", self.filter.description().version, short(&self.digest))
+    }
+
+    /// Where the module that runs comes from.
+    fn origin(&self) -> String {
+        let (by, source) = (&self.by, &self.wanted.source);
+        match by == source.who() {
+            true => source.to_string(),
+            // By a rollback, or because a trial ended badly.
+            false => format!("the versions kept, sha256 {} by {by}, in the place of {source}", short(&self.digest)),
+        }
+    }
 }
 
 impl Problem {
@@ -295,9 +320,13 @@ impl Problem {
         if self.known {
             return;
         }
-        match self.kept {
-            true => tracing::error!("{}; the running version stays", self.reason),
-            false => tracing::error!("{}; it does not run", self.reason),
-        }
+        tracing::error!("{self}");
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let follows = if self.kept { "the running version stays" } else { "it does not run" };
+        write!(f, "{}; {follows}", self.reason)
     }
 }

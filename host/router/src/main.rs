@@ -16,6 +16,9 @@
 //! | `outlets.rs` | which sinks run |
 //! | `reload.rs` | watches configuration and filters folder; SIGHUP |
 //! | `intake.rs` | what ingest asks of the router: submit, health, metrics |
+//! | `health.rs` | how the router is as a whole, and why |
+//! | `stages.rs` | the threads that records depend on, watched and started again |
+//! | `refused.rs` | configuration and modules that were refused and wait to be mended |
 //! | `quarantine.rs` | where records go that nobody could take |
 //! | `identity.rs` | the journal's name, which makes positions ids |
 //! | `sample.rs` | recent records that a new filter is tried on |
@@ -38,6 +41,7 @@ mod config;
 mod filter_build;
 mod filter_test;
 mod filters;
+mod health;
 mod identity;
 mod intake;
 mod limits;
@@ -46,8 +50,10 @@ mod outlets;
 mod parts;
 mod pipeline;
 mod quarantine;
+mod refused;
 mod reload;
 mod sample;
+mod stages;
 mod versions;
 mod wiring;
 

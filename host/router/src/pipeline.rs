@@ -27,7 +27,9 @@ use weir_journal::Journal;
 use crate::canary::Standing;
 use crate::limits;
 use crate::quarantine::Quarantine;
+use crate::refused::Refused;
 use crate::sample::Sample;
+use crate::stages::Stages;
 use answer::Answers;
 use gather::gather;
 
@@ -40,6 +42,8 @@ pub struct Shared {
     pub journal: Journal,
     pub quarantine: Arc<Quarantine>,
     pub sample: Sample,
+    pub stages: Stages,
+    pub refused: Refused,
 }
 
 /// The running threads, and the way in.
@@ -55,15 +59,15 @@ impl Pipeline {
     pub fn start(shared: Arc<Shared>, workers: usize) -> std::io::Result<Self> {
         let (waiting, deliveries) = crossbeam_channel::bounded(limits::WAITING_DELIVERIES);
         let closing = Arc::new(AtomicBool::new(false));
+        let stages = &shared.stages;
         let mut threads = Vec::with_capacity(workers + 1);
         for number in 0..workers {
             let (shared, deliveries, stop) = (shared.clone(), deliveries.clone(), closing.clone());
-            threads.push(named(format!("weir-pipeline-{number}"), move || {
-                work(&shared, &deliveries, &stop);
-            })?);
+            let body = move || work(&shared, &deliveries, &stop);
+            threads.push(stages.spawn(format!("weir-pipeline-{number}"), closing.clone(), body)?);
         }
         let (ticking, stop) = (shared.clone(), closing.clone());
-        threads.push(named("weir-tick".into(), move || tick(&ticking, &stop))?);
+        threads.push(stages.spawn("weir-tick".into(), closing.clone(), move || tick(&ticking, &stop))?);
         Ok(Self { shared, waiting, closing, threads })
     }
 
@@ -108,10 +112,6 @@ impl Entrance {
     }
 }
 
-fn named(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name).spawn(body)
-}
-
 /// One pipeline thread, until the last entrance is gone, or nothing comes while it is told to stop.
 fn work(shared: &Shared, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
     let mut worker = Worker::new(shared.engine.clone());
@@ -127,6 +127,8 @@ fn work(shared: &Shared, deliveries: &Receiver<Delivery>, closing: &AtomicBool) 
             }
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        #[cfg(test)]
+        shared.stages.may_panic();
         let (batch, answers) = gather(first, deliveries);
         let chain = shared.chain.load_full();
         shared.sample.offer(&batch);
@@ -166,6 +168,8 @@ fn tick(shared: &Shared, closing: &AtomicBool) {
     let mut worker = Worker::new(shared.engine.clone());
     while !closing.load(Ordering::Acquire) {
         std::thread::park_timeout(limits::TICK);
+        #[cfg(test)]
+        shared.stages.may_panic();
         let outcome = worker.tick(&shared.chain.load(), false);
         append_unasked(shared, outcome);
     }

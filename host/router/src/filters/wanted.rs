@@ -1,9 +1,11 @@
 //! What should run, in which order, and where each module comes from.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use weir_engine::FilterSpec;
 
 use crate::bundled;
@@ -117,6 +119,30 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
         });
     }
     all
+}
+
+/// Modules in the filters folder that nothing uses: with a configuration, a `[[filter]]` must name each.
+pub fn unused(settings: &Settings) -> Vec<PathBuf> {
+    if settings.auto_load {
+        return Vec::new();
+    }
+    let is_named = |path: &PathBuf| {
+        settings.filters.iter().any(|filter| match &filter.module {
+            Module::Bundled(_) => false,
+            Module::File(file) => settings.filters_folder.join(file) == *path,
+        })
+    };
+    let mut paths = modules(&settings.filters_folder);
+    paths.retain(|path| !is_named(path));
+    paths
+}
+
+/// The lines of a configuration that make it use a module of the filters folder.
+pub fn lines_to_use(module: &Path) -> [String; 3] {
+    // A text of JSON is one of TOML too.
+    let text = |part: Option<&OsStr>| Value::from(part.unwrap_or_default().to_string_lossy()).to_string();
+    let (name, file) = (text(module.file_stem()), text(module.file_name()));
+    ["[[filter]]".to_owned(), format!("name = {name}"), format!("module = {file}")]
 }
 
 /// The modules in a folder, by name.
