@@ -13,6 +13,11 @@
  *     void weir_save(weir_buffer *state);                  for the version that replaces this one
  *     const char *weir_restore(const uint8_t *state, size_t length);     NULL, or why it can't be taken
  *
+ * A filter that must see more records before it can let one go on says `#define WEIR_HOLDING` instead. It has the same
+ * functions, and weir_process() may return WEIR_HOLD too: the record is then kept by Weir, safe from a crash, until
+ * weir_release() is called with its id. A new instance is given all that is held again, in order, before anything else:
+ * it does with a record what was done with it the first time, and so comes to the same state.
+ *
  * Records are read where they lie, as MessagePack: looking at a field copies nothing. What a filter is given by pointer
  * or as a `weir_text` or `weir_value` lives until the function returns; the options live on.
  *
@@ -20,6 +25,10 @@
  * written with a backslash before it. */
 #ifndef WEIR_H
 #define WEIR_H
+
+#ifdef WEIR_HOLDING
+#define WEIR_STATEFUL
+#endif
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -95,7 +104,11 @@ typedef enum {
     WEIR_KEEP,    /* it goes on, with the changes that were made */
     WEIR_DROP,    /* it ends here; its sender is told that it was accepted */
     WEIR_REPLACE, /* what weir_another() made goes on in its place */
-    WEIR_FAIL     /* the filter can't decide; the text given to weir_fail() says why */
+    WEIR_FAIL,    /* the filter can't decide; the text given to weir_fail() says why */
+#ifdef WEIR_HOLDING
+    WEIR_HOLD,        /* it is held until it is released; what weir_another() made, if anything, goes on in its place */
+    WEIR_HOLD_ANOTHER /* the first that weir_another() made is held in its place, the others go on */
+#endif
 } weir_verdict;
 
 static inline weir_value weir_field(const weir_record *record, const char *path);
@@ -121,6 +134,15 @@ static inline bool weir_add_route(weir_record *record, weir_text label); /* at m
 /* A new record that goes on in place of this one; call it again for each further one, and return WEIR_REPLACE. It begins
  * empty: set what it should hold. Time, level and source are taken from the record that it came of unless they are set. */
 static inline weir_record *weir_another(weir_record *record);
+
+#ifdef WEIR_HOLDING
+/* A number that no other record of this filter has; later records have higher ones. */
+static inline uint64_t weir_id_of(const weir_record *record);
+
+/* The record that is held under this id is released: what was made of it goes on, or nothing comes of it. Called in
+ * weir_process() or weir_tick(); an id that is not held is ignored. */
+static inline void weir_release(uint64_t id);
+#endif
 
 /* The reason of a WEIR_FAIL. */
 static inline weir_verdict weir_fail(weir_record *record, weir_text reason);
@@ -756,6 +778,20 @@ static inline weir_record *weir_another(weir_record *record)
     return &weir__next;
 }
 
+#ifdef WEIR_HOLDING
+/* The id of the record that is decided about, and those that are released. */
+static uint64_t weir__id;
+static weir_buffer weir__released;
+
+static inline uint64_t weir_id_of(const weir_record *record)
+{
+    (void)record;
+    return weir__id;
+}
+
+static inline void weir_release(uint64_t id) { weir_append(&weir__released, &id, sizeof id); }
+#endif
+
 static inline weir_verdict weir_fail(weir_record *record, weir_text reason)
 {
     record->reason = reason;
@@ -905,6 +941,8 @@ static inline const char *weir__check_options(weir_value options, const char *co
         weir_append(&error, "unknown option `", 16);
         weir_append(&error, name.at, name.length);
         weir_append(&error, "`; there is", 11);
+        if (!*names)
+            weir_append(&error, " none", 5);
         for (known = names; *known; known++) {
             weir_text one = weir_text_of(*known);
             weir_append(&error, " ", 1);
@@ -920,6 +958,17 @@ static inline const char *weir__check_options(weir_value options, const char *co
 
 #define WEIR__EXPORT(name) __attribute__((export_name(name), used))
 #define WEIR__HOST(name) __attribute__((import_module("weir:filter/host@1.0.0"), import_name(name)))
+
+/* The interfaces that a filter exports. What it asks the host for is the same in both versions. */
+#ifdef WEIR_HOLDING
+#define WEIR__LIFECYCLE "weir:filter/lifecycle@2.0.0#"
+#define WEIR__RECORDS "weir:filter/holding@2.0.0#"
+#define WEIR__STATE "weir:filter/holding@2.0.0#"
+#else
+#define WEIR__LIFECYCLE "weir:filter/lifecycle@1.0.0#"
+#define WEIR__RECORDS "weir:filter/packed@1.0.0#"
+#define WEIR__STATE "weir:filter/packed-state@1.0.0#"
+#endif
 
 WEIR__HOST("log") void weir__host_log(int32_t level, const char *at, size_t length);
 WEIR__HOST("counter") void weir__host_counter(const char *at, size_t length, int64_t add);
@@ -986,7 +1035,7 @@ static inline uint32_t *weir__answer_string(const char *error)
     return weir__answer(error ? weir_text_of(error) : weir__text(NULL, 0));
 }
 
-WEIR__EXPORT("weir:filter/lifecycle@1.0.0#describe") uint32_t *weir__describe(void)
+WEIR__EXPORT(WEIR__LIFECYCLE "describe") uint32_t *weir__describe(void)
 {
     for (int i = 0; i < 3; i++) {
         weir__result[2 * i] = (uint32_t)weir__about[i].at;
@@ -998,7 +1047,7 @@ WEIR__EXPORT("weir:filter/lifecycle@1.0.0#describe") uint32_t *weir__describe(vo
     return weir__result;
 }
 
-WEIR__EXPORT("weir:filter/lifecycle@1.0.0#configure") uint32_t *weir__configure(const char *json, size_t length)
+WEIR__EXPORT(WEIR__LIFECYCLE "configure") uint32_t *weir__configure(const char *json, size_t length)
 {
     static weir_buffer text;
     text.length = weir__options.length = 0;
@@ -1009,7 +1058,14 @@ WEIR__EXPORT("weir:filter/lifecycle@1.0.0#configure") uint32_t *weir__configure(
     return weir__answer_string(weir_configure((weir_value){ weir__options.at }));
 }
 
-WEIR__EXPORT("weir:filter/packed@1.0.0#encoding") int32_t weir__encoding(void) { return 0; /* MessagePack */ }
+WEIR__EXPORT(WEIR__RECORDS "encoding") int32_t weir__encoding(void) { return 0; /* MessagePack */ }
+
+/* A verdict after which so many maps go on. */
+static inline void weir__counted(uint8_t verdict, uint32_t count)
+{
+    weir__byte(&weir__verdicts, verdict);
+    weir_append(&weir__verdicts, &count, sizeof count);
+}
 
 /* Decides about one record; false when the filter can't. */
 static inline bool weir__decide(void)
@@ -1025,10 +1081,23 @@ static inline bool weir__decide(void)
     case WEIR_REPLACE:
         if (weir__made)
             weir__write(&weir__next);
-        uint8_t verdict[5] = { 4 };
-        weir__copy(verdict + 1, &weir__made, 4);
-        weir_append(&weir__verdicts, verdict, 5);
+        weir__counted(4, weir__made);
         return true;
+#ifdef WEIR_HOLDING
+    case WEIR_HOLD:
+        if (weir__made)
+            weir__write(&weir__next);
+        weir__counted(5, weir__made);
+        return true;
+    case WEIR_HOLD_ANOTHER:
+        if (!weir__made) {
+            weir_fail(record, WEIR_TEXT("WEIR_HOLD_ANOTHER without weir_another()"));
+            return false;
+        }
+        weir__write(&weir__next);
+        weir__counted(6, weir__made - 1);
+        return true;
+#endif
     case WEIR_DROP:
         weir__byte(&weir__verdicts, 1);
         return true;
@@ -1037,7 +1106,8 @@ static inline bool weir__decide(void)
     }
 }
 
-WEIR__EXPORT("weir:filter/packed@1.0.0#process") uint32_t *weir__process(const uint8_t *batch, size_t length)
+/* Decides about every record of a batch; false when the filter can't about one. */
+static inline bool weir__decide_all(const uint8_t *batch, size_t length, const uint64_t *ids)
 {
     const uint8_t *end = batch + length;
     weir__verdicts.length = weir__maps.length = 0;
@@ -1045,11 +1115,18 @@ WEIR__EXPORT("weir:filter/packed@1.0.0#process") uint32_t *weir__process(const u
     while (batch < end && decided) {
         weir__begin(&weir__record, (weir_value){ batch });
         batch = weir__skip(batch);
+#ifdef WEIR_HOLDING
+        weir__id = *ids++;
+#endif
         decided = weir__decide();
     }
+    (void)ids;
     weir__room.length = 0;
-    if (!decided)
-        return weir__answer(weir__record.reason);
+    return decided;
+}
+
+static inline uint32_t *weir__answer_batch(void)
+{
     weir__result[0] = 0;
     weir__result[1] = (uint32_t)weir__verdicts.at;
     weir__result[2] = weir__verdicts.length;
@@ -1057,6 +1134,31 @@ WEIR__EXPORT("weir:filter/packed@1.0.0#process") uint32_t *weir__process(const u
     weir__result[4] = weir__maps.length;
     return weir__result;
 }
+
+#ifdef WEIR_HOLDING
+/* Puts the ids that are released into a result. */
+static inline void weir__answer_released(int at)
+{
+    weir__result[at] = (uint32_t)weir__released.at;
+    weir__result[at + 1] = weir__released.length / sizeof(uint64_t);
+}
+
+WEIR__EXPORT(WEIR__RECORDS "process")
+uint32_t *weir__process(const uint8_t *batch, size_t length, const uint64_t *ids, size_t count)
+{
+    (void)count;
+    weir__released.length = 0;
+    if (!weir__decide_all(batch, length, ids))
+        return weir__answer(weir__record.reason);
+    weir__answer_released(5);
+    return weir__answer_batch();
+}
+#else
+WEIR__EXPORT(WEIR__RECORDS "process") uint32_t *weir__process(const uint8_t *batch, size_t length)
+{
+    return weir__decide_all(batch, length, NULL) ? weir__answer_batch() : weir__answer(weir__record.reason);
+}
+#endif
 
 #ifdef WEIR_STATEFUL
 static inline uint32_t *weir__answer_bytes(const weir_buffer *bytes)
@@ -1067,18 +1169,24 @@ static inline uint32_t *weir__answer_bytes(const weir_buffer *bytes)
     return weir__result;
 }
 
-WEIR__EXPORT("weir:filter/packed-state@1.0.0#tick") uint32_t *weir__tick(int32_t closing)
+WEIR__EXPORT(WEIR__STATE "tick") uint32_t *weir__tick(int32_t closing)
 {
     weir__maps.length = 0;
     weir__made = 0;
     weir__begin(&weir__record, (weir_value){ NULL });
+#ifdef WEIR_HOLDING
+    weir__released.length = 0;
+#endif
     weir_tick(closing, &weir__record);
     if (weir__made)
         weir__write(&weir__next);
+#ifdef WEIR_HOLDING
+    weir__answer_released(2);
+#endif
     return weir__answer_bytes(&weir__maps);
 }
 
-WEIR__EXPORT("weir:filter/packed-state@1.0.0#save") uint32_t *weir__save(void)
+WEIR__EXPORT(WEIR__STATE "save") uint32_t *weir__save(void)
 {
     static weir_buffer state;
     state.length = 0;
@@ -1086,7 +1194,7 @@ WEIR__EXPORT("weir:filter/packed-state@1.0.0#save") uint32_t *weir__save(void)
     return weir__answer_bytes(&state);
 }
 
-WEIR__EXPORT("weir:filter/packed-state@1.0.0#restore") uint32_t *weir__restore(const uint8_t *state, size_t length)
+WEIR__EXPORT(WEIR__STATE "restore") uint32_t *weir__restore(const uint8_t *state, size_t length)
 {
     const char *error = weir_restore(state, length);
     weir__room.length = 0;

@@ -29,12 +29,36 @@ export interface LogRecord extends Fields {
 /** What `process` returns to end a record. */
 export const drop: unique symbol;
 
+/** A number that no other record of a filter has, as text: it may be beyond 2^53. Later records have higher ones. */
+export type Id = string;
+
+/** What `hold` and `holdAnother` make. */
+export interface Held {
+  readonly another: Fields[];
+  readonly records: Fields[];
+}
+
+/**
+ * What `process` returns to have a record held, safe from a crash, until its id is released. The records that are given
+ * here, usually none, go on in its place.
+ */
+export function hold(...records: Fields[]): Held;
+
+/** The same, but another record is held in its place and given again after a crash. */
+export function holdAnother(record: Fields, ...records: Fields[]): Held;
+
+/**
+ * Releases the record that is held under an id: what was made of it goes on, or nothing comes of it. Called in
+ * `process` or `tick`; an id that is not held is ignored.
+ */
+export function release(id: Id): void;
+
 /**
  * What becomes of a record. Nothing: it goes on, with the changes made to it. `drop`: it ends here. Another record:
  * that goes on in its place. A list: all of these do; of a `source`, `level` or `timestamp` that is missing, they take
- * the record's.
+ * the record's. `hold()`: it waits.
  */
-export type Verdict = void | typeof drop | Fields | Fields[];
+export type Verdict = void | typeof drop | Fields | Fields[] | Held;
 
 /** A filter. */
 export interface Filter<Options, State> {
@@ -55,10 +79,14 @@ export interface Filter<Options, State> {
   /**
    * Decides about a record. When it throws, Weir sets the record aside, with the reason, and processes the records
    * around it again.
+   *
+   * With `holds = true` in `filter.toml` records have ids, and it may return `hold()`. A new instance is given all that
+   * is held again, in order, before anything else: it does with a record what was done with it the first time, and so
+   * comes to the same state.
    */
-  process(record: LogRecord, options: Options): Verdict;
+  process(record: LogRecord, options: Options, id: Id): Verdict;
   /**
-   * With `stateful = true` in `filter.toml` there is one instance, which sees every record, and this is called about
+   * With `stateful = true` or `holds = true` in `filter.toml` there is one instance, which sees every record, and this is called about
    * once a second, and with true once at the end. The records that it returns go on.
    */
   tick?(closing: boolean): Fields[] | void;
@@ -74,6 +102,8 @@ export interface Exports {
   packed: object;
   /** Only with `stateful = true` in `filter.toml`. */
   packedState: object;
+  /** Only with `holds = true`, and then in place of `packed` and `packedState`. */
+  holding: object;
 }
 
 /** Makes what a filter's module exports: `export const { lifecycle, packed } = filter({ … })`. */

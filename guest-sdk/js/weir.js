@@ -10,9 +10,45 @@ import host from "weir:filter/host@1.0.0";
 /** What `process` returns to end a record. */
 export const drop = Symbol("drop");
 
+/** What `process` returns to have a record held until it is released. */
+export const hold = (...records) => new Held([], records);
+
+/** The same with another record in its place. */
+export const holdAnother = (record, ...records) => new Held([record], records);
+
+class Held {
+  constructor(another, records) {
+    this.another = another;
+    this.records = records;
+  }
+}
+
+let released = [];
+
+/** Releases the record that is held under an id. */
+export function release(id) {
+  released.push(BigInt(id));
+}
+
+function takeReleased() {
+  const ids = released;
+  released = [];
+  return ids;
+}
+
 /** Makes what a filter module exports: `export const { lifecycle, packed } = filter({ … })`. */
 export function filter(about) {
   let options = { ...about.options };
+  const process = (batch, ids) => processBatch(about.process, options, JSON.parse(decode(batch)), ids);
+  const tick = (closing) => {
+    const records = about.tick?.(closing) ?? [];
+    tell();
+    return encode(JSON.stringify(records));
+  };
+  const state = {
+    save: () => encode(JSON.stringify(about.save?.() ?? null)),
+    restore: (state) => attempt(() => about.restore?.(JSON.parse(decode(state)))),
+  };
   return {
     lifecycle: {
       describe: () => ({
@@ -31,16 +67,14 @@ export function filter(about) {
     },
     packed: {
       encoding: () => "json",
-      process: (batch) => attempt(() => processBatch(about.process, options, JSON.parse(decode(batch)))),
+      process: (batch) => attempt(() => process(batch)),
     },
-    packedState: {
-      tick(closing) {
-        const records = about.tick?.(closing) ?? [];
-        counted();
-        return encode(JSON.stringify(records));
-      },
-      save: () => encode(JSON.stringify(about.save?.() ?? null)),
-      restore: (state) => attempt(() => about.restore?.(JSON.parse(decode(state)))),
+    packedState: { tick, ...state },
+    holding: {
+      encoding: () => "json",
+      process: (batch, ids) => attempt(() => ({ ...process(batch, ids), released: takeReleased() })),
+      tick: (closing) => ({ records: tick(closing), released: takeReleased() }),
+      ...state,
     },
   };
 }
@@ -64,17 +98,21 @@ const kind = (value) => (Array.isArray(value) ? "list" : value === null ? "null"
 
 // --- A batch ---------------------------------------------------------------------------------------------------
 
-const KEEP = 0, DROP = 1, PATCH = 2, REPLACE = 3, EXPAND = 4;
+const KEEP = 0, DROP = 1, PATCH = 2, REPLACE = 3, EXPAND = 4, HOLD = 5, HOLD_ANOTHER = 6;
 // What every record has.
 const NEEDED = ["timestamp", "level", "source", "message"];
 
-function processBatch(process, options, records) {
+function processBatch(process, options, records, ids) {
   const verdicts = [];
   const out = [];
-  for (const plain of records) {
+  // A verdict after which so many records go on.
+  const counted = (verdict, { length }) =>
+    verdicts.push(verdict, length & 255, (length >> 8) & 255, (length >> 16) & 255, length >>> 24);
+  for (let at = 0; at < records.length; at++) {
+    const plain = records[at];
     forget();
     const record = new Proxy(plain, traps);
-    const decided = process(record, options);
+    const decided = process(record, options, ids && String(ids[at]));
     if (decided === undefined || decided === record) {
       const patch = notes.length === 0 ? undefined : patchOf(plain);
       verdicts.push(patch === undefined ? KEEP : PATCH);
@@ -82,9 +120,12 @@ function processBatch(process, options, records) {
     } else if (decided === drop) {
       verdicts.push(DROP);
     } else if (Array.isArray(decided)) {
-      const count = decided.length;
-      verdicts.push(EXPAND, count & 255, (count >> 8) & 255, (count >> 16) & 255, count >>> 24);
+      counted(EXPAND, decided);
       out.push(...decided);
+    } else if (decided instanceof Held) {
+      if (ids === undefined) throw new TypeError("only a filter with `holds = true` in filter.toml can hold records");
+      counted(decided.another.length === 0 ? HOLD : HOLD_ANOTHER, decided.records);
+      out.push(...decided.another, ...decided.records);
     } else if (isObject(decided) && typeof decided.then !== "function") {
       // As a patch when it can be one: what the copy took over from the record then stays as it was.
       const whole = NEEDED.some((key) => decided[key] === undefined);
@@ -96,7 +137,7 @@ function processBatch(process, options, records) {
   }
   const output = { verdicts: new Uint8Array(verdicts), records: out.length ? encode(JSON.stringify(out)) : NOTHING };
   forget();
-  counted();
+  tell();
   return output;
 }
 
@@ -108,6 +149,7 @@ function attempt(work) {
     return work();
   } catch (error) {
     counts.clear();
+    released = [];
     if (!(error instanceof Error)) throw String(error);
     if (error.constructor === Error) throw error.message;
     const places = [...(error.stack ?? "").matchAll(/([^\s(/]+):(\d+):\d+/g)];
@@ -267,7 +309,7 @@ export function counter(name, delta = 1) {
   counts.set(name, (counts.get(name) ?? 0) + delta);
 }
 
-function counted() {
+function tell() {
   for (const [name, delta] of counts) host.counter(name, delta);
   counts.clear();
 }

@@ -11,6 +11,7 @@
 //! | `lines.rs` | lines become records: the filters that read, check, measure and thin them out |
 //! | `metrics.rs` | `/metrics` is what Prometheus's own tool accepts |
 //! | `kill.rs` | kill -9 under load: acknowledged records are there, once |
+//! | `oracle.rs` | what filters hold back, under kills, stops, swaps, reloads, a full journal: acknowledged = delivered, once |
 //! | `delivery.rs` | every sink with its server, both killed and stopped under load: nothing lost, in order |
 //! | `stop.rs` | a stop does first what was promised, whoever is slow, and says what it leaves |
 //! | `swap.rs` | filters replaced under load: nothing lost, nothing repeated |
@@ -46,6 +47,7 @@ mod kill;
 mod languages;
 mod lines;
 mod metrics;
+mod oracle;
 mod quarantine;
 mod reload;
 mod rights;

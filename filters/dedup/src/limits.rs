@@ -1,5 +1,6 @@
 //! The bounds of this filter. Together they keep it within the 64 MiB that a
-//! filter has by default, also while it closes every window at once.
+//! filter has by default, also while it closes every window at once; and within
+//! half of the 100,000 records and 16 MiB that Weir holds for a filter.
 
 /// Seconds of the longest window: a day.
 pub const MAX_WINDOW_SECONDS: u64 = 86_400;
@@ -25,6 +26,7 @@ pub const MAX_CARRIED_BYTES: usize = 4 * 1024;
 /// Bytes that all windows hold together.
 pub const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes that a window takes beside its key and what it carries: its entry in
-/// the table and in the queue.
-pub const WINDOW_OVERHEAD_BYTES: usize = 128;
+/// Bytes that a window takes beside its key, what it carries, and the names of its
+/// fields: in the table and in the queue, or in the summary that Weir holds,
+/// whichever is more.
+pub const WINDOW_OVERHEAD_BYTES: usize = 256;

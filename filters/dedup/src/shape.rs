@@ -5,11 +5,26 @@
 //! route labels, without which no sink with `routes` would take the count. Both
 //! are MessagePack values one after the other, absent ones as null, so that
 //! equal bytes mean equal values and the count is made from them alone.
+//!
+//! While a window is open Weir holds a *summary* of it: its count so far, with one
+//! key more, [`OWN_KEY`], from which a new instance makes the window again. If
+//! Weir has to send it on by itself, it is a count like any other.
+//!
+//! A sender may write that key too. So a summary names the id that it is held
+//! under, and is looked for only among the first records that an instance is
+//! given, up to one that is none. A forged one that passes for one all the same
+//! does what its sender could do without: it opens a window, as a record of its
+//! key would, and is counted out, as a record that looks like a count would go on.
 
 use weir_guest::encode::{self, Encode};
+use weir_guest::hash::hash;
 use weir_guest::{Level, NewRecord, Path, Record, Value, time};
 
 use crate::limits::{MAX_CARRIED_BYTES, MAX_KEY_BYTES};
+use crate::windows::Window;
+
+/// The key of a summary under which stands what makes its window again.
+pub const OWN_KEY: &str = "weir_dedup";
 
 /// What a count record has apart from its `repeated`, `first_time`, `last_time`.
 const CARRIED: [&str; 4] = ["level", "source", "routes", "message"];
@@ -19,6 +34,8 @@ const CARRIED: [&str; 4] = ["level", "source", "routes", "message"];
 pub struct Shape {
     fields: Vec<Path>,
     carried: Vec<Path>,
+    /// Of the names of the fields.
+    fields_hash: u64,
 }
 
 /// What happened in a window.
@@ -32,11 +49,36 @@ pub struct Tally {
     pub repeated: u64,
 }
 
+/// What stands under [`OWN_KEY`].
+struct Own {
+    /// The id that the summary is held under.
+    id: u64,
+    opened_ns: i64,
+    first_ns: i64,
+    /// The hash of fields and key: whether the summary still gives the same key.
+    key_hash: u64,
+}
+
+/// What becomes of a summary that is given again.
+#[derive(Debug)]
+pub enum Again {
+    /// This window is open, under this key.
+    Window(Vec<u8>, Window),
+    /// Its key is none that records could have now: this count goes on.
+    Count(NewRecord),
+}
+
 impl Shape {
     pub fn new(fields: Vec<Path>) -> Self {
+        let names: Vec<String> = fields.iter().map(Path::to_string).collect();
         let carried = CARRIED.map(Path::parse).into_iter();
         let carried = carried.filter(|path| !fields.contains(path)).collect();
-        Shape { fields, carried }
+        Shape { fields, carried, fields_hash: hash(names.join("\n").as_bytes()) }
+    }
+
+    /// The bytes of the names of the fields, as a record has them.
+    pub fn names_bytes(&self) -> usize {
+        self.fields.iter().flat_map(|path| path.keys()).map(|key| key.len() + 2).sum()
     }
 
     pub fn fields(&self) -> &[Path] {
@@ -94,6 +136,57 @@ impl Shape {
         new.set("repeated", tally.repeated)
             .set("first_time", written(tally.first_ns))
             .set("last_time", written(tally.last_ns))
+    }
+
+    /// What is held under `id` while a window in which something was counted is open.
+    pub fn summary(&self, id: u64, key: &[u8], window: &Window) -> NewRecord {
+        let Window { opened_ns, tally, .. } = *window;
+        let own = Own { id, opened_ns, first_ns: tally.first_ns, key_hash: self.key_hash(key) };
+        self.count(key, &window.carried, tally).set(OWN_KEY, own)
+    }
+
+    /// What a record that is held under `id` is, if it is a summary.
+    pub fn read_summary(&self, record: &Record<'_>, id: u64, now_ns: i64) -> Option<Again> {
+        let own = Own::read(record.get(OWN_KEY)?).filter(|own| own.id == id)?;
+        let repeated = record.get("repeated")?.as_u64().filter(|repeated| *repeated > 0)?;
+        let mut key = Vec::new();
+        if !self.key(record, &mut key) || self.key_hash(&key) != own.key_hash {
+            return Some(Again::Count(NewRecord::copy(record).remove(OWN_KEY)));
+        }
+        let tally = Tally { first_ns: own.first_ns, last_ns: record.timestamp(), repeated };
+        // One from the future would stay open.
+        let opened_ns = own.opened_ns.min(now_ns);
+        Some(Again::Window(key, Window { carried: self.carried(record), ..Window::open(opened_ns, tally) }))
+    }
+
+    fn key_hash(&self, key: &[u8]) -> u64 {
+        hash(key) ^ self.fields_hash
+    }
+}
+
+impl Own {
+    fn read(value: Value<'_>) -> Option<Self> {
+        let map = value.as_map()?;
+        Some(Own {
+            id: map.get("id")?.as_u64()?,
+            opened_ns: map.get("opened")?.as_i64()?,
+            first_ns: map.get("first")?.as_i64()?,
+            key_hash: map.get("key")?.as_u64()?,
+        })
+    }
+}
+
+impl Encode for Own {
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode::map_header(out, 4);
+        encode::str(out, "id");
+        self.id.encode(out);
+        encode::str(out, "opened");
+        self.opened_ns.encode(out);
+        encode::str(out, "first");
+        self.first_ns.encode(out);
+        encode::str(out, "key");
+        self.key_hash.encode(out);
     }
 }
 

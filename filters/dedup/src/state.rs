@@ -2,7 +2,9 @@
 //!
 //! One MessagePack list: the version of this form, the paths of the key fields
 //! as texts, the windows, and the counts that no tick has emitted yet. A window
-//! is a list of when it opened, first time, last time, repeated, key, carried.
+//! is a list of when it opened, first time, last time, repeated, key, carried, and
+//! the id that its summary is held under, or null; a count is one of record and
+//! such an id.
 //!
 //! Reading checks everything and never panics: the state comes from another
 //! version of the filter.
@@ -10,23 +12,24 @@
 use weir_guest::encode::{self, Encode};
 use weir_guest::{Path, Value};
 
+use crate::Count;
 use crate::shape::Tally;
 use crate::windows::{Window, Windows};
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// State that was read, in the order in which its windows opened.
 #[derive(Debug)]
 pub struct State {
     pub fields: Vec<Path>,
     pub windows: Vec<(Vec<u8>, Window)>,
-    pub left: Vec<Vec<u8>>,
+    pub left: Vec<Count>,
 }
 
 /// Writes the state.
-pub fn write(fields: &[Path], windows: &Windows, left: &[Vec<u8>]) -> Vec<u8> {
+pub fn write(fields: &[Path], windows: &Windows, left: &[Count]) -> Vec<u8> {
     // Once, rather than doubling: it may be a large part of the memory.
-    let left_bytes: usize = left.iter().map(Vec::len).sum();
+    let left_bytes: usize = left.iter().map(|count| count.record.len()).sum();
     let mut out = Vec::with_capacity(windows.held_bytes() + left_bytes + 1024);
     encode::list_header(&mut out, 4);
     VERSION.encode(&mut out);
@@ -35,17 +38,20 @@ pub fn write(fields: &[Path], windows: &Windows, left: &[Vec<u8>]) -> Vec<u8> {
     let open: Vec<(&[u8], &Window)> = windows.iter().filter_map(|(key, window)| Some((key, window?))).collect();
     encode::list_header(&mut out, open.len());
     for (key, window) in open {
-        encode::list_header(&mut out, 6);
+        encode::list_header(&mut out, 7);
         window.opened_ns.encode(&mut out);
         window.tally.first_ns.encode(&mut out);
         window.tally.last_ns.encode(&mut out);
         window.tally.repeated.encode(&mut out);
         encode::bin(&mut out, key);
         encode::bin(&mut out, &window.carried);
+        window.summary.encode(&mut out);
     }
     encode::list_header(&mut out, left.len());
-    for record in left {
-        encode::bin(&mut out, record);
+    for count in left {
+        encode::list_header(&mut out, 2);
+        encode::bin(&mut out, &count.record);
+        count.summary.encode(&mut out);
     }
     out
 }
@@ -73,7 +79,7 @@ fn read_parts<'a>(mut parts: impl Iterator<Item = Value<'a>>) -> Option<State> {
     Some(State {
         fields: fields.iter().map(|path| path.as_str().map(Path::parse)).collect::<Option<_>>()?,
         windows: windows.iter().map(window).collect::<Option<_>>()?,
-        left: left.iter().map(bin).collect::<Option<_>>()?,
+        left: left.iter().map(count).collect::<Option<_>>()?,
     })
 }
 
@@ -83,11 +89,22 @@ fn window(value: Value<'_>) -> Option<(Vec<u8>, Window)> {
     let tally = Tally {
         first_ns: parts.next()?.as_i64()?,
         last_ns: parts.next()?.as_i64()?,
-        repeated: u64::try_from(parts.next()?.as_i64()?).ok()?,
+        repeated: parts.next()?.as_u64()?,
     };
     let key = bin(parts.next()?)?;
     let carried = bin(parts.next()?)?.into_boxed_slice();
-    Some((key, Window { opened_ns, tally, carried }))
+    let summary = id(parts.next()?)?;
+    Some((key, Window { carried, summary, ..Window::open(opened_ns, tally) }))
+}
+
+fn count(value: Value<'_>) -> Option<Count> {
+    let mut parts = value.as_list()?.iter();
+    Some(Count { record: bin(parts.next()?)?, summary: id(parts.next()?)? })
+}
+
+/// An id or null.
+fn id(value: Value<'_>) -> Option<Option<u64>> {
+    if value.is_nil() { Some(None) } else { value.as_u64().map(Some) }
 }
 
 fn bin(value: Value<'_>) -> Option<Vec<u8>> {

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
-use weir_guest::testing::{Bench, Outcome, START_NS};
-use weir_guest::{BatchFilter, Encode, Output, Value, encode};
+use weir_guest::testing::{HoldingBench, Outcome, START_NS};
+use weir_guest::{Edit, Emitter, Encode, HoldingFilter, HoldingVerdict, Record, Value, encode};
 
 use crate::Dedup;
 use crate::limits::{MAX_CARRIED_BYTES, MAX_HELD_BYTES, MAX_KEY_BYTES};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn bench(options: Json) -> Bench<Dedup> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
+fn bench(options: Json) -> HoldingBench<Dedup> {
+    HoldingBench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
 }
 
 fn said(message: &str) -> Json {
@@ -23,6 +23,10 @@ fn said(message: &str) -> Json {
 
 fn at(message: &str, second: i64) -> Json {
     json!({ "message": message, "timestamp": START_NS + second * 1_000_000_000 })
+}
+
+fn ended(outcome: &Outcome) -> bool {
+    outcome.clone().into_records().is_empty()
 }
 
 /// How many records each count record stands for, by message.
@@ -41,7 +45,7 @@ fn the_first_record_goes_on_and_the_same_ones_after_it_end() {
     let outcomes = bench.run([said("a"), said("a"), said("b"), said("a")]);
     let kept: Vec<bool> = outcomes.iter().map(Outcome::is_kept).collect();
     assert_eq!(kept, [true, false, true, false]);
-    assert!(outcomes[1].is_dropped());
+    assert!(ended(&outcomes[1]) && ended(&outcomes[3]));
 }
 
 #[test]
@@ -85,9 +89,7 @@ fn a_record_after_the_window_brings_the_count_with_it_when_no_tick_came() {
     let mut bench = bench(json!({ "window": 10 }));
     bench.run([said("a"), said("a"), said("b")]);
     bench.advance(10 * SECOND);
-    let Outcome::Expanded(records) = bench.run_one(said("a")) else {
-        panic!("the count is missing");
-    };
+    let records = bench.run_one(said("a")).into_records();
     assert_eq!(counts(&records[..1]), [("a".to_owned(), 1)]);
     assert_eq!(records[1]["message"], json!("a"));
     assert_eq!(records[1].get("repeated"), None);
@@ -135,22 +137,24 @@ fn values_are_the_same_however_they_were_written() {
     encode::map_header(&mut odd, 1);
     encode::str(&mut odd, "n");
     Value::Ext(3, &[1, 2, 3]).encode(&mut odd);
-    let batch = [narrow, wide, odd.clone(), vec![0x80], odd, vec![0x80]].concat();
     let mut bench = bench(json!({ "fields": ["n"] }));
-    let mut output = Output::new();
-    bench.filter().process_batch(&batch, &mut output).expect("the batch is valid");
-    assert_eq!(output.into_parts().0, [0, 1, 0, 0, 1, 1]);
+    let mut goes_on = |bytes: &[u8]| {
+        let (record, _) = Record::read(bytes, 0).expect("it is a record");
+        let verdict = bench.filter().process(&record, 0, &mut Edit::new(), &mut Emitter::default());
+        matches!(verdict, HoldingVerdict::Keep)
+    };
+    let records = [narrow, wide, odd.clone(), vec![0x80], odd, vec![0x80]];
+    assert_eq!(records.map(|record| goes_on(&record)), [true, false, true, true, false, false]);
 }
 
 #[test]
 fn beyond_max_keys_the_oldest_window_closes_early_and_nothing_is_lost() {
     let mut bench = bench(json!({ "max_keys": 2 }));
     bench.run(["a", "a", "b"].map(said));
-    let Outcome::Expanded(records) = bench.run_one(said("c")) else {
-        panic!("the count of the window that closed early is missing");
-    };
+    let records = bench.run_one(said("c")).into_records();
     assert_eq!(counts(&records[..1]), [("a".to_owned(), 1)]);
     assert_eq!(records[1]["message"], json!("c"));
+    assert!(bench.held().is_empty());
     assert_eq!(bench.counter("closed_early"), 1);
     assert!(bench.run_one(said("d")).is_kept(), "nothing was counted for b");
     assert!(bench.run_one(said("a")).is_kept(), "a begins again");
@@ -162,12 +166,15 @@ fn ten_thousand_keys_are_told_apart_and_counted_each() {
     let mut bench = bench(json!({}));
     let all = || (0..10_000).map(|n| said(&format!("message {n}")));
     assert!(bench.run(all()).iter().all(Outcome::is_kept));
-    assert!(bench.run(all()).iter().all(Outcome::is_dropped));
+    assert!(bench.run(all()).iter().all(ended));
+    assert_eq!(bench.held().len(), 10_000);
+    assert_eq!(bench.crash(), Vec::<Json>::new());
     assert_eq!(bench.counter("closed_early"), 0);
     bench.advance(30 * SECOND);
     let emitted = bench.tick(false);
     let expected: Vec<(String, u64)> = (0..10_000).map(|n| (format!("message {n}"), 1)).collect();
     assert_eq!(counts(&emitted), expected);
+    assert!(bench.held().is_empty());
 }
 
 #[test]
@@ -190,50 +197,159 @@ fn the_bytes_of_all_windows_together_are_bounded() {
     let mut bench = bench(json!({ "window": 3600 }));
     let body = "x".repeat(MAX_KEY_BYTES - 1024);
     for n in 0..2 * MAX_HELD_BYTES / MAX_KEY_BYTES {
-        assert!(bench.run_one(said(&format!("{n} {body}"))).is_kept());
+        let message = format!("{n} {body}");
+        bench.run([said(&message), said(&message)]);
     }
     assert!(bench.counter("closed_early") > 0);
-    assert!(bench.save().len() <= MAX_HELD_BYTES);
+    assert!(bench.filter().save().len() <= MAX_HELD_BYTES);
+    assert!(bench.held_bytes() <= MAX_HELD_BYTES);
+}
+
+#[test]
+fn summaries_of_short_keys_are_no_more_than_is_counted_for_them() {
+    let fields: Vec<String> = (0..12).map(|n| format!("context.field_{n}")).collect();
+    let mut bench = bench(json!({ "fields": fields }));
+    let record = |n| json!({ "source": "", "context": { "field_0": n } });
+    bench.run((0..1000).flat_map(|n| [record(n), record(n)]));
+    assert_eq!(bench.held().len(), 1000);
+    assert!(bench.held_bytes() <= bench.filter().windows.held_bytes());
 }
 
 #[test]
 fn the_next_version_takes_over_windows_and_counts() {
-    let mut before = bench(json!({ "window": 10 }));
-    before.run(["a", "a", "b"].map(said));
-    let state = before.save();
-    let mut after = bench(json!({ "window": 10 }));
-    after.restore(&state).expect("the state is of this version");
-    assert!(after.run(["a", "b"].map(said)).iter().all(Outcome::is_dropped));
-    after.advance(10 * SECOND);
-    assert_eq!(counts(&after.tick(false)), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    let mut bench = bench(json!({ "window": 10 }));
+    bench.run(["a", "a", "b"].map(said));
+    bench.swap(json!({ "window": 10 })).expect("the state is of this version");
+    assert!(bench.run(["a", "b"].map(said)).iter().all(ended));
+    bench.advance(10 * SECOND);
+    assert_eq!(counts(&bench.tick(false)), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+    assert!(bench.held().is_empty());
 }
 
 #[test]
 fn a_version_with_other_fields_emits_the_counts_that_it_can_not_go_on_with() {
-    let mut before = bench(json!({ "fields": ["message", "context.user"] }));
+    let mut bench = bench(json!({ "fields": ["message", "context.user"] }));
     let record = json!({ "message": "a", "context": { "user": "u-7" } });
-    before.run([record.clone(), record.clone()]);
-    let mut after = bench(json!({ "fields": ["source"] }));
-    after.restore(&before.save()).expect("the state is of this version");
-    let again = after.save();
-    assert!(after.run_one(record).is_kept());
-    let counts = after.tick(false);
+    bench.run([record.clone(), record.clone()]);
+    bench.swap(json!({ "fields": ["source"] })).expect("the state is of this version");
+    assert!(bench.run_one(record).is_kept());
+    assert_eq!(bench.held().len(), 1);
+    bench.swap(json!({ "fields": ["source"] })).expect("counts not yet emitted are handed on");
+    let counts = bench.tick(false);
     assert_eq!(counts[0]["context"], json!({ "user": "u-7" }));
     assert_eq!(counts[0]["repeated"], json!(1));
-
-    let mut third = bench(json!({ "fields": ["source"] }));
-    third.restore(&again).expect("the state is of this version");
-    assert_eq!(third.tick(false), counts, "counts not yet emitted are handed on");
+    assert!(bench.held().is_empty());
 }
 
 #[test]
 fn a_version_with_fewer_keys_emits_the_counts_that_it_has_no_room_for() {
-    let mut before = bench(json!({}));
-    before.run(["a", "a", "b", "b"].map(said));
-    let mut after = bench(json!({ "max_keys": 1 }));
-    after.restore(&before.save()).expect("the state is of this version");
-    assert_eq!(counts(&after.tick(false)), [("a".to_owned(), 1)]);
-    assert_eq!(counts(&after.tick(true)), [("b".to_owned(), 1)]);
+    let mut bench = bench(json!({}));
+    bench.run(["a", "a", "b", "b"].map(said));
+    bench.swap(json!({ "max_keys": 1 })).expect("the state is of this version");
+    assert_eq!(counts(&bench.tick(false)), [("a".to_owned(), 1)]);
+    assert_eq!(counts(&bench.tick(true)), [("b".to_owned(), 1)]);
+}
+
+#[test]
+fn a_summary_is_held_once_a_batch_in_place_of_the_one_before() {
+    let mut bench = bench(json!({ "window": 10 }));
+    bench.run([at("a", 1), at("a", 3), at("a", 2)]);
+    assert_eq!(counts(&bench.held()), [("a".to_owned(), 2)]);
+    bench.run([at("a", 5), at("b", 1)]);
+    let held = bench.held();
+    assert_eq!(counts(&held), [("a".to_owned(), 3)]);
+    assert_eq!(held[0]["last_time"], json!("2026-01-01T00:00:05.000000000Z"), "it is a count already");
+    bench.advance(10 * SECOND);
+    bench.tick(false);
+    assert!(bench.held().is_empty());
+}
+
+#[test]
+fn a_crash_neither_loses_counts_nor_makes_windows_longer() {
+    let mut bench = bench(json!({ "window": 10 }));
+    let mut first = at("a", 1);
+    first["routes"] = json!(["alerts"]);
+    bench.run([first, at("a", 4)]);
+    bench.advance(SECOND);
+    bench.run([at("b", 1), at("b", 2), at("c", 1)]);
+    bench.run([at("a", 3)]);
+    bench.advance(4 * SECOND);
+    for _ in 0..2 {
+        assert_eq!(bench.crash(), Vec::<Json>::new());
+        assert_eq!(counts(&bench.held()), [("b".to_owned(), 1), ("a".to_owned(), 2)]);
+    }
+    assert!(ended(&bench.run_one(at("a", 9))));
+    assert!(bench.run_one(at("c", 2)).is_kept(), "nothing was counted for c, so its window is forgotten");
+    bench.advance(5 * SECOND);
+    let emitted = bench.tick(false);
+    assert_eq!(counts(&emitted), [("a".to_owned(), 3)]);
+    assert_eq!(
+        [&emitted[0]["first_time"], &emitted[0]["last_time"], &emitted[0]["routes"]],
+        [&json!("2026-01-01T00:00:01.000000000Z"), &json!("2026-01-01T00:00:09.000000000Z"), &json!(["alerts"])]
+    );
+    assert_eq!(emitted[0].get("weir_dedup"), None);
+    bench.advance(SECOND);
+    assert_eq!(counts(&bench.tick(false)), [("b".to_owned(), 1)]);
+    assert!(bench.held().is_empty());
+}
+
+#[test]
+fn a_window_that_ended_while_weir_was_down_is_counted_out_at_once() {
+    let mut bench = bench(json!({ "window": 10 }));
+    bench.run(["a", "a"].map(said));
+    bench.advance(3600 * SECOND);
+    bench.crash();
+    assert_eq!(counts(&bench.tick(false)), [("a".to_owned(), 1)]);
+    assert!(bench.held().is_empty());
+}
+
+#[test]
+fn keys_of_any_values_are_the_same_after_a_crash() {
+    let mut bench = bench(json!({ "fields": ["context", "tags.0", "n"] }));
+    for record in [
+        json!({ "context": { "user": null, "list": [null, { "a": null }] }, "n": -1 }),
+        json!({ "tags": ["a", "b"], "n": u64::MAX }),
+        json!({ "n": 0.1 }),
+        json!({}),
+    ] {
+        bench.run([record.clone(), record.clone()]);
+        assert_eq!(bench.crash(), Vec::<Json>::new());
+        assert!(ended(&bench.run_one(record.clone())), "{record}");
+    }
+}
+
+#[test]
+fn a_summary_that_is_no_key_any_more_is_counted_out_after_a_crash() {
+    let mut bench = bench(json!({ "fields": ["message"] }));
+    bench.run(["b", "b"].map(said));
+    let emitted = bench.restart(json!({ "fields": ["source"] })).expect("the options are good");
+    assert_eq!((counts(&emitted), emitted[0].get("weir_dedup")), (vec![("b".to_owned(), 1)], None));
+    assert!(bench.held().is_empty());
+}
+
+#[test]
+fn a_senders_own_summary_is_a_record_like_any_other() {
+    let mut bench = bench(json!({ "window": 10 }));
+    bench.run(["a", "a"].map(said));
+    let forged = bench.held().remove(0);
+    assert!(ended(&bench.run_one(forged.clone())), "it is counted: its key is that of an open window");
+    assert_eq!(counts(&bench.crash()), []);
+    assert_eq!(counts(&bench.tick(true)), [("a".to_owned(), 2)]);
+    assert!(bench.run_one(forged).is_kept());
+}
+
+#[test]
+fn a_forged_summary_that_passes_for_one_is_counted_out_in_time() {
+    let mut bench = bench(json!({ "window": 10 }));
+    bench.run(["a", "a"].map(said));
+    let mut forged = bench.held().remove(0);
+    forged["weir_dedup"]["id"] = json!(0);
+    forged["weir_dedup"]["opened"] = json!(i64::MAX);
+    let mut bench = self::bench(json!({ "window": 10 }));
+    assert!(ended(&bench.run_one(forged)), "the first record of all has the id 0");
+    bench.advance(10 * SECOND);
+    assert_eq!(counts(&bench.tick(false)), [("a".to_owned(), 1)]);
+    assert!(bench.held().is_empty());
 }
 
 #[test]
@@ -243,11 +359,11 @@ fn state_that_is_not_of_this_filter_is_refused() {
         (vec![], "not a MessagePack list"),
         (vec![0x05], "not a MessagePack list"),
         (vec![0x90], "no version"),
-        (vec![0x91, 0x02], "has version 2"),
-        (vec![0x92, 0x01, 0x90], "damaged"),
-        (vec![0x94, 0x01, 0x91, 0x05, 0x90, 0x90], "damaged"),
+        (vec![0x91, 0x01], "has version 1"),
+        (vec![0x92, 0x02, 0x90], "damaged"),
+        (vec![0x94, 0x02, 0x91, 0x05, 0x90, 0x90], "damaged"),
     ] {
-        let error = bench.restore(&state).expect_err("the state is refused");
+        let error = bench.filter().restore(&state).expect_err("the state is refused");
         assert!(error.contains(expected), "{state:?}: {error}");
     }
 }
@@ -263,12 +379,13 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "fields": [] }), "option `fields`: a key of no fields"),
         (json!({ "fields": ["a", "b", "a"] }), "`a` stands there twice"),
         (json!({ "fields": ["timestamp"] }), "leave it out"),
+        (json!({ "fields": ["weir_dedup.id"] }), "`weir_dedup.id` is where this filter keeps its own"),
         (json!({ "fields": [1] }), "option `fields[0]`"),
         (json!({ "fields": (0..33).map(|n| n.to_string()).collect::<Vec<_>>() }), "33 fields"),
         (json!({ "max_keys": 0 }), "option `max_keys`: 0; it must be 1 to 20000"),
         (json!({ "max_keys": 20_001 }), "option `max_keys`"),
     ] {
-        let error = match Bench::<Dedup>::new(options.clone()) {
+        let error = match HoldingBench::<Dedup>::new(options.clone()) {
             Ok(_) => panic!("{options} was accepted"),
             Err(error) => error,
         };
@@ -281,7 +398,7 @@ proptest! {
 
     #[test]
     fn records_that_went_on_and_those_counted_are_all_that_came(
-        steps in prop::collection::vec((0..6_u8, 0..4_u64), 0..60),
+        steps in prop::collection::vec((0..6_u8, 0..4_u64, 0..8_u8), 0..60),
         max_keys in 1..5_usize,
     ) {
         let mut bench = bench(json!({ "window": 5, "max_keys": max_keys }));
@@ -294,28 +411,56 @@ proptest! {
                 }
             }
         };
-        for (message, seconds) in &steps {
+        for (message, seconds, what) in &steps {
             bench.advance(Duration::from_secs(*seconds));
-            match bench.run_one(said(&message.to_string())) {
-                Outcome::Kept(record) => add(&[record]),
-                Outcome::Expanded(records) => add(&records),
-                Outcome::Dropped => {}
-                other => panic!("no such outcome: {other:?}"),
+            match what {
+                0 => add(&bench.crash()),
+                1 => bench.swap(json!({ "window": 5, "max_keys": max_keys })).expect("it is of this version"),
+                _ => {}
             }
+            add(&bench.run_one(said(&message.to_string())).into_records());
             if seconds % 2 == 1 {
                 add(&bench.tick(false));
             }
         }
         add(&bench.tick(true));
         prop_assert_eq!(passed + counted, steps.len() as u64);
+        prop_assert!(bench.held().is_empty());
+    }
+
+    #[test]
+    fn a_crash_at_any_point_changes_nothing_about_what_was_counted(
+        batches in prop::collection::vec(prop::collection::vec(0..4_u8, 1..6), 0..12),
+    ) {
+        let run = |crash_at: Option<usize>| {
+            let mut bench = bench(json!({ "window": 10 }));
+            let mut records = Vec::new();
+            for (index, batch) in batches.iter().enumerate() {
+                bench.advance(SECOND);
+                if crash_at == Some(index) {
+                    records.extend(bench.crash());
+                }
+                // Each twice, as a window in which nothing was counted is forgotten.
+                let batch = batch.iter().flat_map(|message| [said(&message.to_string()), said(&message.to_string())]);
+                records.extend(bench.run(batch).into_iter().flat_map(Outcome::into_records));
+            }
+            records.extend(bench.tick(true));
+            // Windows that opened at the same time close in any order.
+            records.sort_by_key(Json::to_string);
+            records
+        };
+        let expected = run(None);
+        for crash_at in 0..batches.len() {
+            prop_assert_eq!(run(Some(crash_at)), &expected[..], "with a crash before batch {}", crash_at);
+        }
     }
 
     #[test]
     fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bench = bench(json!({}));
-        let list = [&[0x94, 0x01][..], &bytes].concat();
+        let list = [&[0x94, 0x02][..], &bytes].concat();
         for state in [bytes, list] {
-            if bench.restore(&state).is_ok() {
+            if bench.filter().restore(&state).is_ok() {
                 bench.tick(true);
             }
         }

@@ -25,6 +25,24 @@ pub struct Window {
     pub opened_ns: i64,
     pub tally: Tally,
     pub carried: Box<[u8]>,
+    /// The id of the latest record that was counted: the summary is held under it.
+    pub summary: Option<u64>,
+    /// Whether something was counted since summaries were last asked for.
+    pub is_counted: bool,
+}
+
+impl Window {
+    /// One that carries nothing, and of which no summary is held.
+    pub fn open(opened_ns: i64, tally: Tally) -> Self {
+        Window { opened_ns, tally, carried: Box::default(), summary: None, is_counted: false }
+    }
+}
+
+/// A record was counted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The id that the summary before was held under.
+    pub released: Option<u64>,
 }
 
 /// A window that is closed, with its key.
@@ -35,43 +53,81 @@ pub type Closed = (Rc<[u8]>, Window);
 pub struct Windows {
     length_ns: i64,
     max_keys: usize,
+    /// What every window takes beside its key and what it carries.
+    overhead_bytes: usize,
     open: HashMap<Rc<[u8]>, Window, Seeded>,
     order: VecDeque<Rc<[u8]>>,
+    /// The keys of windows in which something was counted since summaries were last
+    /// asked for. One may have closed since then.
+    counted: Vec<Rc<[u8]>>,
     held_bytes: usize,
     /// The latest time that the clock showed.
     latest_ns: i64,
 }
 
 impl Windows {
-    /// `seed` keeps senders from choosing keys that fall on the same place of
-    /// the table.
-    pub fn new(length_ns: i64, max_keys: usize, seed: u64) -> Self {
+    /// `names_bytes` are those of the fields' names, which each summary has. `seed`
+    /// keeps senders from choosing keys that fall on the same place of the table.
+    pub fn new(length_ns: i64, max_keys: usize, names_bytes: usize, seed: u64) -> Self {
         Windows {
             length_ns,
             max_keys,
+            overhead_bytes: WINDOW_OVERHEAD_BYTES + names_bytes,
             open: HashMap::with_hasher(Seeded(seed)),
             order: VecDeque::new(),
+            counted: Vec::new(),
             held_bytes: 0,
             latest_ns: i64::MIN,
         }
     }
 
-    /// Counts a record whose key has an open window. False if it has none.
-    pub fn count(&mut self, key: &[u8], time_ns: i64) -> bool {
-        let Some(window) = self.open.get_mut(key) else {
-            return false;
-        };
+    /// Counts a record whose key has an open window. `None` if it has none.
+    pub fn count(&mut self, key: &[u8], time_ns: i64, id: u64) -> Option<Counted> {
+        let window = self.open.get_mut(key)?;
         let tally = &mut window.tally;
         tally.repeated = tally.repeated.saturating_add(1);
         tally.last_ns = tally.last_ns.max(time_ns);
-        true
+        let before = window.summary.replace(id);
+        if std::mem::replace(&mut window.is_counted, true) {
+            // Nothing is held yet under an id of this batch.
+            return Some(Counted { released: None });
+        }
+        if let Some((key, _)) = self.open.get_key_value(key) {
+            self.counted.push(Rc::clone(key));
+        }
+        Some(Counted { released: before })
+    }
+
+    /// The open windows in which something was counted since this was last called,
+    /// each with its key and the id of the latest record.
+    pub fn take_counted<T>(&mut self, mut each: impl FnMut(u64, &[u8], &Window) -> T) -> Vec<T> {
+        let mut all = Vec::with_capacity(self.counted.len());
+        for key in self.counted.drain(..) {
+            if let Some(window) = self.open.get_mut(&key).filter(|window| window.is_counted) {
+                window.is_counted = false;
+                all.extend(window.summary.map(|id| each(id, &key, window)));
+            }
+        }
+        all
+    }
+
+    /// Whether a key has an open window.
+    pub fn has(&self, key: &[u8]) -> bool {
+        self.open.contains_key(key)
+    }
+
+    /// Puts windows that were opened again in the order in which they opened first.
+    pub fn sort(&mut self) {
+        let open = &self.open;
+        let opened_ns = |key: &Rc<[u8]>| open.get(key).map(|window| window.opened_ns);
+        self.order.make_contiguous().sort_by_cached_key(opened_ns);
     }
 
     /// Opens a window; its key must not have one. Returns those that had to
     /// close early to make room.
     pub fn open(&mut self, key: &[u8], window: Window) -> Vec<Closed> {
         let mut early = Vec::new();
-        let bytes = held(key, &window);
+        let bytes = self.bytes(key, &window);
         while self.order.len() >= self.max_keys || self.held_bytes + bytes > MAX_HELD_BYTES {
             match self.close_first() {
                 Some(closed) => early.push(closed),
@@ -124,13 +180,13 @@ impl Windows {
     fn close_first(&mut self) -> Option<Closed> {
         let key = self.order.pop_front()?;
         let window = self.open.remove(&key)?;
-        self.held_bytes -= held(&key, &window);
+        self.held_bytes -= self.bytes(&key, &window);
         Some((key, window))
     }
-}
 
-fn held(key: &[u8], window: &Window) -> usize {
-    key.len() + window.carried.len() + WINDOW_OVERHEAD_BYTES
+    fn bytes(&self, key: &[u8], window: &Window) -> usize {
+        key.len() + window.carried.len() + self.overhead_bytes
+    }
 }
 
 /// The standard hash, begun with a number that senders don't know.
@@ -155,12 +211,11 @@ mod tests {
     const LENGTH_NS: i64 = 10 * NS_PER_SECOND;
 
     fn windows(max_keys: usize) -> Windows {
-        Windows::new(LENGTH_NS, max_keys, 7)
+        Windows::new(LENGTH_NS, max_keys, 0, 7)
     }
 
     fn window(opened_ns: i64) -> Window {
-        let tally = Tally { first_ns: 0, last_ns: 0, repeated: 0 };
-        Window { opened_ns, tally, carried: Box::default() }
+        Window::open(opened_ns, Tally { first_ns: 0, last_ns: 0, repeated: 0 })
     }
 
     fn keys(closed: Vec<Closed>) -> Vec<Vec<u8>> {
@@ -175,8 +230,8 @@ mod tests {
         }
         assert_eq!(keys(windows.expired(LENGTH_NS - 1)), Vec::<Vec<u8>>::new());
         assert_eq!(keys(windows.expired(LENGTH_NS + NS_PER_SECOND)), [b"a", b"b"]);
-        assert!(!windows.count(b"a", 0));
-        assert!(windows.count(b"c", 0));
+        assert_eq!(windows.count(b"a", 0, 1), None);
+        assert!(windows.count(b"c", 0, 2).is_some());
     }
 
     #[test]
@@ -192,6 +247,24 @@ mod tests {
         assert_eq!(keys(windows.expired(0)), [b"c"], "set back again");
     }
 
+    #[test]
+    fn a_summary_is_asked_for_once_a_batch_and_releases_the_one_before() {
+        let mut windows = windows(10);
+        windows.open(b"a", window(0));
+        windows.open(b"b", window(0));
+        let released = |windows: &mut Windows, key: &[u8], id| windows.count(key, 0, id).map(|it| it.released);
+        let summaries =
+            |windows: &mut Windows| windows.take_counted(|id, key, window| (id, key.to_vec(), window.tally.repeated));
+        assert_eq!([1, 2, 3].map(|id| released(&mut windows, b"a", id)), [Some(None); 3]);
+        assert_eq!(summaries(&mut windows), [(3, b"a".to_vec(), 3)]);
+        assert_eq!(summaries(&mut windows), []);
+        assert_eq!([4, 5].map(|id| released(&mut windows, b"a", id)), [Some(Some(3)), Some(None)]);
+        assert_eq!(released(&mut windows, b"b", 6), Some(None));
+        windows.close_first();
+        windows.open(b"a", window(0));
+        assert_eq!(summaries(&mut windows), [(6, b"b".to_vec(), 1)], "one closed and opened anew");
+    }
+
     proptest! {
         #[test]
         fn table_and_queue_hold_the_same_keys_within_the_bounds(
@@ -203,13 +276,13 @@ mod tests {
             for (key, seconds) in steps {
                 now_ns += seconds * NS_PER_SECOND;
                 windows.expired(now_ns);
-                if !windows.count(&[key], now_ns) {
+                if windows.count(&[key], now_ns, 1).is_none() {
                     windows.open(&[key], window(now_ns));
                 }
                 prop_assert!(windows.iter().len() <= max_keys);
                 prop_assert_eq!(windows.iter().len(), windows.open.len());
                 let held: usize =
-                    windows.iter().map(|(key, window)| window.map_or(0, |w| held(key, w))).sum();
+                    windows.iter().map(|(key, window)| window.map_or(0, |w| windows.bytes(key, w))).sum();
                 prop_assert_eq!(held, windows.held_bytes());
             }
         }

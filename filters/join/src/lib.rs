@@ -30,15 +30,18 @@
 //! # What it costs
 //!
 //! - **Records wait** for the next line of their stream, at most `timeout` and a
-//!   second.
-//! - **What waits is in memory only**, one record a stream. When Weir stops or the
-//!   filter is taken out it goes on; a new version takes it over. Killed hard, Weir
-//!   loses it, although its sender was told that it was accepted.
+//!   second. When Weir stops or the filter is taken out, what waits goes on; a new
+//!   version takes it over.
+//! - **What waits survives a crash**: Weir holds each line in its journal until the
+//!   record of which it is a part goes on. After a crash the lines are joined as
+//!   they were, and wait for the next one once more. Only where a trace had gone on
+//!   in pieces, its last piece is then read as if it began there.
 //!
 //! # When there is too much
 //!
-//! - **More streams than `max_streams`**, 8 MiB in all, or a key of more than 4 KiB:
-//!   what finds no room goes on unjoined; counter `no_room`.
+//! - **More streams than `max_streams`**, lines of 8 MiB in all (with 160 bytes for
+//!   each), or a key of more than 4 KiB: what finds no room goes on unjoined;
+//!   counter `no_room`.
 //! - **More than `max_lines` or `max_bytes`**: what is there goes on, and the next
 //!   line begins another piece; counter `cut`.
 //!
@@ -73,12 +76,12 @@ mod streams;
 mod tests;
 
 use weir_guest::{
-    Description, Edit, Encode, Filter, NewRecord, Path, Record, StatefulFilter, Value, Verdict, encode, host,
+    Description, Edit, Emitter, Encode, HoldingFilter, HoldingVerdict, NewRecord, Path, Record, Value, encode, host,
 };
 
 use limits::MAX_KEY_BYTES;
 use lines::{Lines, Within};
-use streams::{Streams, Waiting};
+use streams::{Line, Streams, Waiting};
 
 pub use options::Options;
 
@@ -99,7 +102,7 @@ pub struct Join {
     key: Vec<u8>,
 }
 
-impl Filter for Join {
+impl HoldingFilter for Join {
     type Options = Options;
 
     fn describe() -> Description {
@@ -129,39 +132,38 @@ impl Filter for Join {
         })
     }
 
-    fn process(&mut self, record: &Record<'_>, _edit: &mut Edit) -> Verdict {
+    fn process(&mut self, record: &Record<'_>, id: u64, _edit: &mut Edit, out: &mut Emitter) -> HoldingVerdict {
         let has_key = self.read_key(record);
-        let Some(Value::Str(line)) = record.at(&self.field).filter(|_| has_key) else {
-            let before = self.streams.take(&self.key);
-            return self.verdict(before, Some(record));
+        let Some(Value::Str(text)) = record.at(&self.field).filter(|_| has_key) else {
+            self.end_waiting(out);
+            return HoldingVerdict::Keep;
         };
-        // A line end that a sender left there would make an empty line.
-        let line = line.strip_suffix('\n').unwrap_or(line);
-        let line = line.strip_suffix('\r').unwrap_or(line);
+        let line = Line { id, text: without_line_end(text), record_bytes: record.as_bytes().len() };
         let waiting = self.streams.get(&self.key);
-        let (goes_on, within) = self.lines.read(line, waiting.map_or(Within::Nothing, |waiting| waiting.within));
+        let (goes_on, within) = self.lines.read(line.text, waiting.map_or(Within::Nothing, |waiting| waiting.within));
         if goes_on && waiting.is_some() && self.add(record, line, within) {
-            return Verdict::Drop;
+            return HoldingVerdict::Hold;
         }
-        let before = self.streams.take(&self.key);
+        self.end_waiting(out);
         let own = Waiting {
             latest_ns: host::now(),
             within,
             record: record.as_bytes().to_vec(),
-            lines: 1,
+            ids: vec![id],
+            record_bytes: line.record_bytes,
             text: String::new(),
             level: record.level(),
         };
-        let no_room = self.streams.hold(&self.key, own).is_some();
-        if no_room {
-            host::counter("no_room", 1);
+        match self.streams.hold(&self.key, own) {
+            None => HoldingVerdict::Hold,
+            Some(_no_room) => {
+                host::counter("no_room", 1);
+                HoldingVerdict::Keep
+            }
         }
-        self.verdict(before, no_room.then_some(record))
     }
-}
 
-impl StatefulFilter for Join {
-    fn tick(&mut self, closing: bool) -> Vec<NewRecord> {
+    fn tick(&mut self, closing: bool, out: &mut Emitter) {
         let now_ns = host::now();
         let timeout_ns = self.timeout_ns;
         let mut due = std::mem::take(&mut self.left);
@@ -170,7 +172,7 @@ impl StatefulFilter for Join {
             // Negative if the clock was set back: then nobody knows.
             closing || waited_ns >= timeout_ns || waited_ns < 0
         }));
-        due.into_iter().filter_map(|waiting| self.joined(waiting)).collect()
+        due.into_iter().for_each(|waiting| self.send(waiting, out));
     }
 
     fn save(&self) -> Vec<u8> {
@@ -188,17 +190,17 @@ impl StatefulFilter for Join {
 
 impl Join {
     /// Adds a line to what its stream holds. False if that is full.
-    fn add(&mut self, record: &Record<'_>, line: &str, within: Within) -> bool {
+    fn add(&mut self, record: &Record<'_>, line: Line<'_>, within: Within) -> bool {
         let Some(waiting) = self.streams.get(&self.key) else {
             return false;
         };
         // The first line is copied only now, as most records never get a second.
-        let first = match waiting.lines {
+        let first = match waiting.ids.len() {
             1 => first_line(&waiting.record, &self.field),
             _ => String::new(),
         };
-        let bytes = waiting.text.len() + first.len() + line.len() + 1;
-        if waiting.lines >= self.max_lines || bytes > self.max_bytes {
+        let bytes = waiting.text.len() + first.len() + line.text.len() + 1;
+        if waiting.ids.len() >= self.max_lines || bytes > self.max_bytes {
             host::counter("cut", 1);
             return false;
         }
@@ -210,29 +212,30 @@ impl Join {
         })
     }
 
-    fn verdict(&self, before: Option<Waiting>, own: Option<&Record<'_>>) -> Verdict {
-        match (before.and_then(|waiting| self.joined(waiting)), own) {
-            (None, None) => Verdict::Drop,
-            (None, Some(_)) => Verdict::Keep,
-            (Some(joined), None) => Verdict::Replace(joined),
-            (Some(joined), Some(own)) => Verdict::Expand(vec![joined, NewRecord::copy(own)]),
+    /// Sends on what the stream at hand holds.
+    fn end_waiting(&mut self, out: &mut Emitter) {
+        if let Some(waiting) = self.streams.take(&self.key) {
+            self.send(waiting, out);
         }
     }
 
-    /// The record of all lines.
-    fn joined(&self, waiting: Waiting) -> Option<NewRecord> {
-        let (record, _) = Record::read(&waiting.record, 0)?;
+    /// Sends on the record of all lines, instead of those.
+    fn send(&self, waiting: Waiting, out: &mut Emitter) {
+        waiting.ids.iter().for_each(|id| out.release(*id));
+        let Some((record, _)) = Record::read(&waiting.record, 0) else {
+            return;
+        };
         let mut new = NewRecord::copy(&record);
-        if waiting.lines > 1 {
+        if waiting.ids.len() > 1 {
             new.edit().set_at(&self.field, waiting.text);
             if waiting.level > record.level() {
                 new.edit().level(waiting.level);
             }
             if let Some(path) = &self.lines_at {
-                new.edit().set_at(path, waiting.lines);
+                new.edit().set_at(path, waiting.ids.len());
             }
         }
-        Some(new)
+        out.emit(new);
     }
 
     /// Writes the values of the key's fields behind each other, absent ones as
@@ -256,9 +259,13 @@ impl Join {
 
 fn first_line(record: &[u8], field: &Path) -> String {
     let line = Record::read(record, 0).and_then(|(record, _)| record.at(field)?.as_str());
-    let line = line.unwrap_or_default();
-    let line = line.strip_suffix('\n').unwrap_or(line);
-    line.strip_suffix('\r').unwrap_or(line).to_owned()
+    without_line_end(line.unwrap_or_default()).to_owned()
 }
 
-weir_guest::export!(stateful Join);
+/// A line end that a sender left there would make an empty line.
+fn without_line_end(line: &str) -> &str {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    line.strip_suffix('\r').unwrap_or(line)
+}
+
+weir_guest::export!(holding Join);

@@ -1,5 +1,6 @@
 //! The bounds of this filter. They keep it within the 64 MiB that a filter has by
-//! default, also when everything that it holds goes on at once.
+//! default, also when everything that it holds goes on at once; and within half of
+//! the 100,000 records and 16 MiB that Weir holds for a filter.
 
 /// Seconds that a record may wait for its next line.
 pub const MAX_TIMEOUT_SECONDS: u64 = 60;
@@ -22,11 +23,13 @@ pub const DEFAULT_MAX_STREAMS: usize = 1_000;
 /// The most streams that the options may allow.
 pub const MAX_MAX_STREAMS: usize = 20_000;
 
-/// Bytes that all streams hold together.
+/// Bytes that all streams hold together, in the records of their lines or in what
+/// the filter keeps of them, whichever is more.
 pub const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes that a stream takes beside its key, record and text.
-pub const STREAM_OVERHEAD_BYTES: usize = 160;
+/// Bytes that a line takes beside its record, so that there are never more than
+/// 50,000 of them.
+pub const LINE_OVERHEAD_BYTES: usize = 160;
 
 /// Fields of a stream's key.
 pub const MAX_KEY_FIELDS: usize = 32;

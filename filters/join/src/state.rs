@@ -2,15 +2,17 @@
 //!
 //! One MessagePack list: the version of this form, and the records that wait,
 //! each a list of key, when its latest line came, where in a trace it is, record,
-//! lines, text, level. Reading checks everything and never panics.
+//! ids and bytes of all lines, text, level. Reading checks everything and never
+//! panics.
 
 use weir_guest::encode::{self, Encode};
 use weir_guest::{Level, Record, Value};
 
+use crate::limits::MAX_HELD_BYTES;
 use crate::lines::Within;
 use crate::streams::{Streams, Waiting};
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Writes the state.
 pub fn write(streams: &Streams) -> Vec<u8> {
@@ -20,12 +22,13 @@ pub fn write(streams: &Streams) -> Vec<u8> {
     let streams = streams.iter();
     encode::list_header(&mut out, streams.len());
     for (key, waiting) in streams {
-        encode::list_header(&mut out, 7);
+        encode::list_header(&mut out, 8);
         encode::bin(&mut out, key);
         waiting.latest_ns.encode(&mut out);
         waiting.within.number().encode(&mut out);
         encode::bin(&mut out, &waiting.record);
-        waiting.lines.encode(&mut out);
+        waiting.ids.encode(&mut out);
+        waiting.record_bytes.encode(&mut out);
         waiting.text.encode(&mut out);
         waiting.level.encode(&mut out);
     }
@@ -53,10 +56,12 @@ fn waiting(value: Value<'_>) -> Option<(Vec<u8>, Waiting)> {
     let within = Within::from_number(u8::try_from(parts.next()?.as_i64()?).ok()?)?;
     let record = bin(parts.next()?)?;
     Record::read(&record, 0)?;
-    let lines = usize::try_from(parts.next()?.as_i64()?).ok().filter(|lines| *lines > 0)?;
+    let ids: Vec<u64> = parts.next()?.as_list()?.iter().map(|id| id.as_u64()).collect::<Option<_>>()?;
+    let record_bytes = usize::try_from(parts.next()?.as_u64()?).ok().filter(|bytes| *bytes <= MAX_HELD_BYTES)?;
     let text = parts.next()?.as_str()?.to_owned();
     let level = Level::parse(parts.next()?.as_str()?)?;
-    Some((key, Waiting { latest_ns, within, record, lines, text, level }))
+    let waiting = Waiting { latest_ns, within, record, ids, record_bytes, text, level };
+    (!waiting.ids.is_empty()).then_some((key, waiting))
 }
 
 fn bin(value: Value<'_>) -> Option<Vec<u8>> {

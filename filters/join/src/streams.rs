@@ -8,8 +8,17 @@ use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
 use weir_guest::Level;
 
-use crate::limits::{MAX_HELD_BYTES, STREAM_OVERHEAD_BYTES};
+use crate::limits::{LINE_OVERHEAD_BYTES, MAX_HELD_BYTES};
 use crate::lines::Within;
+
+/// A line that is held.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    pub id: u64,
+    pub text: &'a str,
+    /// The bytes of its record.
+    pub record_bytes: usize,
+}
 
 /// A record that waits for more lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +28,10 @@ pub struct Waiting {
     pub within: Within,
     /// The first line's record.
     pub record: Vec<u8>,
-    pub lines: usize,
+    /// The ids of all lines, at least of one.
+    pub ids: Vec<u64>,
+    /// The bytes of the records of all lines.
+    pub record_bytes: usize,
     /// All lines, empty as long as there is only one.
     pub text: String,
     /// The highest.
@@ -27,8 +39,9 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// What it takes of the filter's memory and of Weir's for it, whichever is more.
     fn bytes(&self) -> usize {
-        self.record.len() + self.text.len() + STREAM_OVERHEAD_BYTES
+        self.record_bytes.max(self.record.len() + self.text.len()) + self.ids.len() * LINE_OVERHEAD_BYTES
     }
 }
 
@@ -52,21 +65,20 @@ impl Streams {
     }
 
     /// Adds a line to what a stream holds. False if there is no room.
-    pub fn add(&mut self, key: &[u8], line: &str, first: &str, change: impl FnOnce(&mut Waiting)) -> bool {
+    pub fn add(&mut self, key: &[u8], line: Line<'_>, first: &str, change: impl FnOnce(&mut Waiting)) -> bool {
         let Some(waiting) = self.waiting.get_mut(key) else {
             return false;
         };
         let before = waiting.bytes();
-        let grows = line.len() + 1 + if waiting.lines == 1 { first.len() } else { 0 };
+        let grows = line.record_bytes.max(first.len() + line.text.len() + 1) + LINE_OVERHEAD_BYTES;
         if self.held_bytes + grows > MAX_HELD_BYTES {
             return false;
         }
-        if waiting.lines == 1 {
-            waiting.text.push_str(first);
-        }
+        waiting.text.push_str(first);
         waiting.text.push('\n');
-        waiting.text.push_str(line);
-        waiting.lines += 1;
+        waiting.text.push_str(line.text);
+        waiting.ids.push(line.id);
+        waiting.record_bytes += line.record_bytes;
         change(waiting);
         self.held_bytes = self.held_bytes + waiting.bytes() - before;
         true
@@ -100,7 +112,7 @@ impl Streams {
                 waiting
             })
             .collect();
-        gone.sort_by_key(|waiting| waiting.latest_ns);
+        gone.sort_by_key(|waiting| waiting.ids.last().copied());
         gone
     }
 
@@ -133,7 +145,8 @@ mod tests {
             latest_ns: 0,
             within: Within::Nothing,
             record: vec![0; size],
-            lines: 1,
+            ids: vec![1],
+            record_bytes: size,
             text: String::new(),
             level: Level::Info,
         }
@@ -149,7 +162,10 @@ mod tests {
             for (key, what, size) in steps {
                 match what {
                     0 if streams.get(&[key]).is_none() => drop(streams.hold(&[key], waiting(size))),
-                    1 => drop(streams.add(&[key], &"x".repeat(size), "first", |_| ())),
+                    1 => {
+                        let line = Line { id: 2, text: &"x".repeat(size), record_bytes: 20 };
+                        streams.add(&[key], line, "first", |_| ());
+                    }
                     _ => drop(streams.take(&[key])),
                 }
                 let held: usize = streams.iter().map(|(key, waiting)| key.len() + waiting.bytes()).sum();

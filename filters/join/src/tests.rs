@@ -5,9 +5,11 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use weir_guest::testing::{Bench, Outcome, json};
+use weir_guest::HoldingFilter;
+use weir_guest::testing::{HoldingBench, Outcome, json};
 
 use crate::Join;
+use crate::limits::MAX_HELD_BYTES;
 
 type Json = serde_json::Value;
 
@@ -20,17 +22,12 @@ const TRACES: [(&str, &str); 6] = [
     ("rust", include_str!("testdata/rust_index.txt")),
 ];
 
-fn bench(options: Json) -> Bench<Join> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
+fn bench(options: Json) -> HoldingBench<Join> {
+    HoldingBench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
 }
 
 fn went_on(outcomes: Vec<Outcome>) -> Vec<Json> {
-    let records = outcomes.into_iter().map(|outcome| match outcome {
-        Outcome::Dropped => vec![],
-        Outcome::Expanded(records) => records,
-        one => vec![one.record().clone()],
-    });
-    records.flatten().collect()
+    outcomes.into_iter().flat_map(Outcome::into_records).collect()
 }
 
 fn messages(records: &[Json]) -> Vec<&str> {
@@ -38,7 +35,7 @@ fn messages(records: &[Json]) -> Vec<&str> {
 }
 
 /// Everything that goes on of these lines of one stream.
-fn joined(bench: &mut Bench<Join>, lines: &[&str]) -> Vec<Json> {
+fn joined(bench: &mut HoldingBench<Join>, lines: &[&str]) -> Vec<Json> {
     let outcomes = bench.run(lines.iter().map(|line| json!({ "message": line })));
     let mut records = went_on(outcomes);
     records.extend(bench.tick(true));
@@ -123,6 +120,7 @@ fn what_finds_no_room_goes_on_unjoined() {
     assert_eq!(messages(&bench.tick(true)), ["1\n 4"]);
     let long = "x".repeat(5000);
     assert!(bench.run_one(line(&long, "a")).is_kept());
+    assert!(bench.held().is_empty());
 }
 
 #[test]
@@ -134,30 +132,63 @@ fn memory_is_bounded_whatever_comes() {
         out += went_on(vec![bench.run_one(json!({ "source": n.to_string(), "message": text }))]).len();
     }
     assert!(bench.counter("no_room") > 100);
+    assert!(bench.held_bytes() <= MAX_HELD_BYTES);
     assert_eq!(out + bench.tick(true).len(), 200);
+}
+
+#[test]
+fn as_many_lines_are_held_as_weir_holds_for_a_filter() {
+    let mut bench = bench(json!({ "max_streams": 20_000, "max_lines": 10_000 }));
+    bench.run((0..100_000).map(|n| json!({ "source": (n / 5000).to_string(), "message": " x" })));
+    assert!((10_000..50_000).contains(&bench.held().len()), "{}", bench.held().len());
 }
 
 #[test]
 fn a_record_without_a_line_ends_what_its_stream_holds() {
     let mut bench = bench(json!({ "field": "context.line" }));
     bench.run_one(json!({ "context": { "line": "a" } }));
-    let Outcome::Expanded(records) = bench.run_one(json!({ "message": "b" })) else { panic!("two records go on") };
+    let records = bench.run_one(json!({ "message": "b" })).into_records();
+    assert_eq!(records.len(), 2);
     assert_eq!((&records[0]["context"]["line"], &records[1]["message"]), (&json!("a"), &json!("b")));
     assert!(bench.run_one(json!({ "context": { "line": 5 } })).is_kept());
 }
 
 #[test]
-fn a_new_version_takes_over_what_waits_and_where_it_is() {
-    let mut before = bench(json!({}));
-    before.run(
-        ["Traceback (most recent call last):", "  File \"a.py\", line 1, in <module>"]
-            .map(|line| json!({ "message": line })),
-    );
-    let mut after = bench(json!({}));
-    after.restore(&before.save()).expect("it is of this version");
-    let records = joined(&mut after, &["ValueError: x", "next"]);
+fn a_new_version_and_a_new_instance_go_on_with_what_waits_and_where_it_is() {
     let trace = "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\nValueError: x";
-    assert_eq!(messages(&records), [trace, "next"]);
+    let lines: Vec<&str> = trace.lines().collect();
+    type Change = fn(&mut HoldingBench<Join>);
+    let changes: [Change; 2] = [
+        |bench| bench.swap(json!({ "timeout": 5 })).expect("it is of this version"),
+        |bench| assert_eq!(messages(&bench.crash()), [] as [&str; 0]),
+    ];
+    for change in changes {
+        let mut bench = bench(json!({}));
+        bench.run(lines[..2].iter().map(|line| json!({ "message": line })));
+        change(&mut bench);
+        assert_eq!(messages(&joined(&mut bench, &[lines[2], "next"])), [trace, "next"]);
+        assert!(bench.held().is_empty());
+    }
+}
+
+#[test]
+fn after_a_crash_what_waits_goes_on_when_its_timeout_is_over_again() {
+    let mut bench = bench(json!({}));
+    bench.run([json!({ "message": "a" }), json!({ "message": " b" })]);
+    bench.advance(Duration::from_secs(3600));
+    assert_eq!(bench.crash(), [] as [Json; 0]);
+    assert_eq!(bench.tick(false), [] as [Json; 0]);
+    bench.advance(Duration::from_secs(2));
+    assert_eq!(messages(&bench.tick(false)), ["a\n b"]);
+    assert!(bench.held().is_empty());
+}
+
+#[test]
+fn what_other_options_have_no_place_for_goes_on_after_a_crash() {
+    let mut bench = bench(json!({}));
+    bench.run(["a", "b"].map(|source| json!({ "source": source, "message": source })));
+    let records = bench.restart(json!({ "max_streams": 1 })).expect("the options are good");
+    assert_eq!((messages(&records), bench.held().len()), (vec!["b"], 1));
 }
 
 #[test]
@@ -166,11 +197,11 @@ fn state_that_is_not_of_this_filter_is_refused() {
     for (state, expected) in [
         (vec![], "not a MessagePack list"),
         (vec![0x90], "no version"),
-        (vec![0x91, 0x02], "has version 2"),
-        (vec![0x92, 0x01, 0x91, 0x05], "damaged"),
-        (vec![0x91, 0x01], "damaged"),
+        (vec![0x91, 0x01], "has version 1"),
+        (vec![0x92, 0x02, 0x91, 0x05], "damaged"),
+        (vec![0x91, 0x02], "damaged"),
     ] {
-        let error = bench.restore(&state).expect_err("refused");
+        let error = bench.filter().restore(&state).expect_err("refused");
         assert!(error.contains(expected), "{state:?}: {error}");
     }
 }
@@ -191,7 +222,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "field": "level" }), "option `field`: `level` means something"),
         (json!({ "lines": "level" }), "option `lines`"),
     ] {
-        let error = Bench::<Join>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = HoldingBench::<Join>::new(options.clone()).map(|_| ()).expect_err("refused");
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -207,13 +238,16 @@ proptest! {
 
     #[test]
     fn every_line_goes_on_once_and_in_order(
-        lines in prop::collection::vec((0..3_u8, line(), 0..3_u64), 0..60),
+        lines in prop::collection::vec((0..3_u8, line(), 0..3_u64, any::<bool>()), 0..60),
         max_lines in 1..8_usize,
         max_streams in 1..4_usize,
     ) {
         let mut bench = bench(json!({ "max_lines": max_lines, "max_streams": max_streams }));
         let mut records = Vec::new();
-        for (source, line, seconds) in &lines {
+        for (source, line, seconds, crashes) in &lines {
+            if *crashes {
+                records.extend(bench.crash());
+            }
             bench.advance(Duration::from_secs(*seconds));
             records.extend(went_on(vec![bench.run_one(json!({ "source": source.to_string(), "message": line }))]));
             records.extend(bench.tick(false));
@@ -226,13 +260,40 @@ proptest! {
             let expected: Vec<&str> = lines.iter().filter(|line| line.0 == source).map(|line| &*line.1).collect();
             prop_assert_eq!(found.join("\n"), expected.join("\n"));
         }
+        prop_assert!(bench.held().is_empty());
+    }
+
+    #[test]
+    fn a_crash_at_any_point_changes_nothing(
+        batches in prop::collection::vec(prop::collection::vec((0..3_u8, line()), 1..8), 0..12),
+    ) {
+        let run = |crash_at: Option<usize>| {
+            let mut bench = bench(json!({}));
+            let mut records = Vec::new();
+            for (index, batch) in batches.iter().enumerate() {
+                if crash_at == Some(index) {
+                    records.extend(bench.crash());
+                }
+                let batch = batch.iter().map(|(source, line)| json!({ "source": source.to_string(), "message": line }));
+                records.extend(went_on(bench.run(batch)));
+            }
+            if crash_at == Some(batches.len()) {
+                records.extend(bench.crash());
+            }
+            records.extend(bench.tick(true));
+            records
+        };
+        let expected = run(None);
+        for crash_at in 0..=batches.len() {
+            prop_assert_eq!(run(Some(crash_at)), &expected[..], "with a crash before batch {}", crash_at);
+        }
     }
 
     #[test]
     fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bench = bench(json!({}));
-        for state in [bytes.clone(), [&[0x92, 0x01][..], &bytes].concat()] {
-            if bench.restore(&state).is_ok() {
+        for state in [bytes.clone(), [&[0x92, 0x02][..], &bytes].concat()] {
+            if bench.filter().restore(&state).is_ok() {
                 bench.tick(true);
             }
         }

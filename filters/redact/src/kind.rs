@@ -43,6 +43,11 @@ impl Kind {
         Kind::Pattern,
     ];
 
+    /// As it stands in options.
+    pub fn name(self) -> &'static str {
+        self.counter().trim_start_matches("masked_")
+    }
+
     /// The counter of what was masked.
     pub fn counter(self) -> &'static str {
         match self {

@@ -4,14 +4,15 @@
 //! [[filter]]
 //! name = "redact"
 //! module = "bundled:redact"
-//! options = { extra_keys = ["employee_id"], modes = { card = "partial" } }
+//! options = { keys = ["employee_id"], modes = { card = "partial" } }
 //! ```
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `keys` | see `DEFAULT_KEYS` | keys whose values are masked |
-//! | `extra_keys` | none | more of them, beside `keys` |
-//! | `detect` | all but `ip` | what is searched in texts: `key`, `email`, `card`, `jwt`, `bearer`, `service_key`, `private_key`, `base64`, `ip` |
+//! | `keys` | none | keys whose values are masked, beside the usual ones (`DEFAULT_KEYS`) |
+//! | `only_keys` | none | the same, but in place of the usual ones |
+//! | `detect` | none | what is searched in texts, beside the usual kinds, which are all but `ip`: `key`, `email`, `card`, `jwt`, `bearer`, `service_key`, `private_key`, `base64`, `ip` |
+//! | `only_detect` | none | the same, but in place of the usual kinds |
 //! | `patterns` | none | own regular expressions, searched in every text; at most 32, always in linear time |
 //! | `mode` | `mask` | `mask`: `********`; `partial`: the same and the last four characters, of values of twelve or more; `hash`: `hash:` and 16 digits, the same for the same value |
 //! | `modes` | none | a mode for some kinds: those of `detect`, and `pattern` |
@@ -19,12 +20,15 @@
 //! | `allow_keys` | none | keys, or paths if they have a dot, under which nothing is masked |
 //! | `allow_values` | none | values that are never masked, compared whole |
 //!
+//! `extra_keys` is an older name of `keys`. Options that leave out what is masked
+//! by default are warned of in Weir's log when the filter starts.
+//!
 //! # What is masked
 //! - **By key**: texts and numbers under a sensitive key, at any depth, in lists
-//!   too, and everything below if a map or list stands there. Case and the
-//!   separators `_`, `-`, `.` and space do not matter. A `*` at an end of a key
-//!   stands for anything. Null, true, false and empty texts stay: they tell
-//!   nothing.
+//!   too. A map there is masked as a whole, since its keys may be secrets too,
+//!   also when `allow_keys` names something in it. Case and the separators `_`,
+//!   `-`, `.` and space do not matter. A `*` at an end of a key stands for
+//!   anything. Null, true, false and what is empty stay: they tell nothing.
 //! - **In texts**: e-mail addresses, passwords in URLs, payment cards (a network's
 //!   first digits, its length, the Luhn digit), JWTs, what follows `Bearer`, keys
 //!   with a service's mark (AWS, GitHub, GitLab, Slack, Stripe, Google, …), PEM
@@ -33,8 +37,8 @@
 //!   a text.
 //!
 //! Card numbers are searched in integers too. `timestamp` and `level` are left
-//! alone. Bytes that are not text are searched like texts. Keys themselves are
-//! not: a map whose keys are e-mail addresses keeps them.
+//! alone. Bytes that are not text are searched like texts. Keys that are not below
+//! a sensitive key are not: a map whose keys are e-mail addresses keeps them.
 //!
 //! # What can go wrong
 //! Of other 16-digit identifiers that begin as a card does, one in ten is taken
@@ -73,7 +77,7 @@ mod scan;
 mod tests;
 mod walk;
 
-use weir_guest::{BatchFilter, Description, Output, host};
+use weir_guest::{BatchFilter, Description, Level, Output, host};
 
 pub use options::Options;
 use walk::Redactor;
@@ -96,7 +100,12 @@ impl BatchFilter for Redact {
     }
 
     fn new(options: Options) -> Result<Self, String> {
-        Ok(Redact { redactor: options.build()? })
+        let warnings = options.warnings();
+        let redactor = options.build()?;
+        for warning in warnings {
+            host::log_once(Level::Warning, &warning);
+        }
+        Ok(Redact { redactor })
     }
 
     fn process_batch(&mut self, batch: &[u8], output: &mut Output) -> Result<(), String> {

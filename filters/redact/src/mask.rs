@@ -73,6 +73,14 @@ impl Masker {
         }
     }
 
+    /// Appends what stands in place of a map under a sensitive key: of a map no end is shown.
+    pub fn mask_map(&mut self, map: &[u8], out: &mut Vec<u8>) {
+        match self.modes[Kind::Key as usize] {
+            Mode::Hash => self.mask(map, Kind::Key, out),
+            _ => self.mask(&[], Kind::Key, out),
+        }
+    }
+
     /// How many findings of each kind were masked since the last call.
     pub fn take_counts(&mut self) -> impl Iterator<Item = (Kind, u64)> + use<> {
         let counts = std::mem::take(&mut self.counts);

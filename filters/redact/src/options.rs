@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use regex::RegexBuilder;
 use serde::Deserialize;
-use weir_guest::Path;
+use weir_guest::{Mistakes, Path};
 
 use crate::allow::Allowed;
 use crate::keys::KeySet;
@@ -58,9 +58,12 @@ pub const DEFAULT_DETECT: &[Kind] =
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    keys: Option<Vec<String>>,
+    keys: Vec<String>,
+    /// What `keys` was called when that replaced the default ones.
     extra_keys: Vec<String>,
-    detect: Option<Vec<Kind>>,
+    only_keys: Option<Vec<String>>,
+    detect: Vec<Kind>,
+    only_detect: Option<Vec<Kind>>,
     patterns: Vec<String>,
     mode: Mode,
     modes: HashMap<Kind, Mode>,
@@ -70,40 +73,89 @@ pub struct Options {
 }
 
 impl Options {
-    /// What they mean, or what is wrong with them.
+    /// What they mean, or everything that is wrong with them.
     pub fn build(self) -> Result<Redactor, String> {
-        let keys = self.key_set()?;
-        let kinds: Kinds = match &self.detect {
-            Some(kinds) => kinds.iter().copied().collect(),
-            None => DEFAULT_DETECT.iter().copied().collect(),
+        let mut mistakes = Mistakes::default();
+        let keys = mistakes.check(self.key_set());
+        let patterns = mistakes.check(self.own_patterns());
+        let masker = mistakes.check(self.masker());
+        let allowed = mistakes.check(self.allowed());
+        mistakes.finish()?;
+        let (Some((keys, keys_in_texts)), Some(patterns), Some(masker), Some(allowed)) =
+            (keys, patterns, masker, allowed)
+        else {
+            return Err("the options can't be read".to_owned());
         };
-        let scanner = Scanner::new(kinds, self.key_set()?, self.own_patterns()?);
-        let masker = self.masker()?;
-        let allowed = self.allowed()?;
-        Ok(Redactor::new(keys, scanner, masker, allowed))
+        Ok(Redactor::new(keys, Scanner::new(self.kinds(), keys_in_texts, patterns), masker, allowed))
     }
 
-    fn key_set(&self) -> Result<KeySet, String> {
-        let keys = match &self.keys {
-            Some(keys) => keys.iter().map(String::as_str).collect(),
-            None => DEFAULT_KEYS.to_vec(),
+    /// What the operator should know about options that are right: that less is masked than without them.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(only) = &self.only_keys {
+            let usual = DEFAULT_KEYS.iter().map(|key| key.trim_matches('*'));
+            let masked = KeySet::new(only.iter().chain(self.added_keys()).map(String::as_str));
+            let left_out: Vec<_> =
+                usual.filter(|key| masked.as_ref().is_ok_and(|masked| !masked.contains(key.as_bytes()))).collect();
+            warnings.extend(left_out_by("only_keys", "keys", &left_out));
+        }
+        if self.only_detect.is_some() {
+            let kinds = self.kinds();
+            let left_out: Vec<_> =
+                DEFAULT_DETECT.iter().filter(|kind| !kinds.has(**kind)).map(|kind| kind.name()).collect();
+            warnings.extend(left_out_by("only_detect", "detect", &left_out));
+        }
+        warnings
+    }
+
+    fn added_keys(&self) -> impl Iterator<Item = &String> {
+        self.keys.iter().chain(&self.extra_keys)
+    }
+
+    /// The keys whose values are masked, twice: for records and for texts.
+    fn key_set(&self) -> Result<(KeySet, KeySet), String> {
+        let mut mistakes = Mistakes::default();
+        let mut judge = |option: &str, keys: &[String]| {
+            for (index, key) in keys.iter().enumerate() {
+                let set = KeySet::new([key.as_str()]);
+                mistakes.check(set.map_err(|error| format!("option `{option}[{index}]`: the key {error}")));
+            }
         };
-        let extra = self.extra_keys.iter().map(String::as_str);
-        let option = if self.keys.is_some() { "keys` or `extra_keys" } else { "extra_keys" };
-        KeySet::new(keys.into_iter().chain(extra)).map_err(|error| format!("option `{option}`: the key {error}"))
+        judge("keys", &self.keys);
+        judge("extra_keys", &self.extra_keys);
+        judge("only_keys", self.only_keys.as_deref().unwrap_or_default());
+        mistakes.finish()?;
+        let set = || {
+            let usual = match &self.only_keys {
+                Some(keys) => keys.iter().map(String::as_str).collect(),
+                None => DEFAULT_KEYS.to_vec(),
+            };
+            KeySet::new(usual.into_iter().chain(self.added_keys().map(String::as_str)))
+        };
+        Ok((set()?, set()?))
+    }
+
+    fn kinds(&self) -> Kinds {
+        let usual = self.only_detect.as_deref().unwrap_or(DEFAULT_DETECT);
+        usual.iter().chain(&self.detect).copied().collect()
     }
 
     fn own_patterns(&self) -> Result<Vec<regex::Regex>, String> {
+        let mut mistakes = Mistakes::default();
         if self.patterns.len() > MAX_OWN_PATTERNS {
-            return Err(format!(
+            mistakes.add(format!(
                 "option `patterns`: {} patterns; at most {MAX_OWN_PATTERNS}, which `|` can join",
                 self.patterns.len()
             ));
         }
-        let build = |(index, pattern): (usize, &String)| {
-            RegexBuilder::new(pattern).build().map_err(|error| format!("option `patterns[{index}]`: {error}"))
-        };
-        self.patterns.iter().enumerate().map(build).collect()
+        let mut patterns = Vec::new();
+        for (index, pattern) in self.patterns.iter().take(MAX_OWN_PATTERNS).enumerate() {
+            let built = RegexBuilder::new(pattern).build();
+            let built = built.map_err(|error| format!("option `patterns[{index}]`: {}", in_one_line(&error)));
+            patterns.extend(mistakes.check(built));
+        }
+        mistakes.finish()?;
+        Ok(patterns)
     }
 
     fn masker(&self) -> Result<Masker, String> {
@@ -131,9 +183,37 @@ impl Options {
     }
 
     fn allowed(&self) -> Result<Allowed, String> {
-        let (paths, keys): (Vec<&String>, Vec<&String>) = self.allow_keys.iter().partition(|key| key.contains('.'));
-        let keys = KeySet::new(keys.into_iter().map(String::as_str))
-            .map_err(|error| format!("option `allow_keys`: the key {error}"))?;
-        Ok(Allowed::new(keys, paths.into_iter().map(|path| Path::parse(path)).collect()))
+        let mut mistakes = Mistakes::default();
+        let (mut paths, mut keys) = (Vec::new(), Vec::new());
+        for (index, key) in self.allow_keys.iter().enumerate() {
+            if key.contains('.') {
+                paths.push(Path::parse(key));
+            } else {
+                let set = KeySet::new([key.as_str()]);
+                mistakes.check(set.map_err(|error| format!("option `allow_keys[{index}]`: the key {error}")));
+                keys.push(key.as_str());
+            }
+        }
+        mistakes.finish()?;
+        Ok(Allowed::new(KeySet::new(keys)?, paths))
     }
+}
+
+/// A pattern's error spans lines and marks the place; here the last of them, which says what is wrong, must do.
+fn in_one_line(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
+fn left_out_by(option: &str, instead: &str, left_out: &[&str]) -> Option<String> {
+    let examples: Vec<String> = left_out.iter().take(4).map(|name| format!("`{name}`")).collect();
+    let more = left_out.len().saturating_sub(examples.len());
+    let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!left_out.is_empty()).then(|| {
+        format!(
+            "`{option}` replaces the usual ones: {}{and_more} are not masked any more; `{instead}` adds to them instead",
+            examples.join(", ")
+        )
+    })
 }

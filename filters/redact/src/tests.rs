@@ -45,11 +45,33 @@ fn sensitive_keys_are_masked_at_any_depth_and_in_lists() {
 
 #[test]
 fn everything_below_a_sensitive_key_is_masked() {
-    let outcome = redacted(json!({ "cookie": { "sid": "x", "n": [7, "y", null, true, 1.5, ""] } }));
-    assert_eq!(
-        outcome.record()["cookie"],
-        json!({ "sid": "********", "n": ["********", "********", null, true, "********", ""] })
-    );
+    let outcome = redacted(json!({ "cookie": [7, "y", null, true, 1.5, "", ["z", { "sid": "x" }, {}]] }));
+    let masked = json!(["********", "********", null, true, "********", "", ["********", "********", {}]]);
+    assert_eq!(outcome.record()["cookie"], masked);
+}
+
+#[test]
+fn a_map_below_a_sensitive_key_leaves_none_of_its_keys() {
+    let mut bench = bench(json!({ "allow_keys": ["sid", "password.hunter2"], "mode": "partial" }));
+    let outcome = bench.run_one(json!({
+        "password": { "hunter2": true }, "context": { "cookie": { "sid": "x", "a longer name": "and its value" } },
+        "list": [{ "token": { "t-1": null } }, 7],
+    }));
+    let Outcome::Changed { patch, .. } = outcome else { panic!("{outcome:?}") };
+    let masked =
+        json!({ "password": "********", "context": { "cookie": "********" }, "list": [{ "token": "********" }, 7] });
+    assert_eq!(patch, masked);
+    assert_eq!(bench.counter("masked_key"), 3);
+}
+
+#[test]
+fn a_map_below_a_sensitive_key_has_a_hash_of_its_own() {
+    let mut bench = bench(json!({ "mode": "hash", "hash_key": "sixteen bytes or more" }));
+    let mut hash = |value: Json| bench.run_one(json!({ "password": value })).record()["password"].clone();
+    let first = hash(json!({ "hunter2": true }));
+    assert!(first.as_str().unwrap().starts_with("hash:"));
+    assert_eq!(first, hash(json!({ "hunter2": true })));
+    assert_ne!(first, hash(json!({ "hunter3": true })));
 }
 
 #[test]
@@ -214,12 +236,58 @@ fn what_is_allowed_is_never_masked() {
 
 #[test]
 fn own_patterns_and_keys_are_masked_too() {
-    let mut bench = bench(json!({ "patterns": ["EMP-[0-9]{6}"], "extra_keys": ["salary"], "detect": ["ip"] }));
-    let outcome =
-        bench.run_one(json!({ "message": "EMP-123456 from 10.0.0.1, ada@example.com", "salary": 1, "password": "x" }));
-    let record = outcome.record();
-    assert_eq!(record["message"], "******** from ********, ada@example.com");
-    assert_eq!((&record["salary"], &record["password"]), (&json!("********"), &json!("********")));
+    for keys in ["keys", "extra_keys"] {
+        let mut bench = bench(json!({ "patterns": ["EMP-[0-9]{6}"], keys: ["salary"], "detect": ["ip"] }));
+        let record = json!({ "message": "EMP-123456 from 10.0.0.1, ada@example.com", "salary": 1, "password": "x" });
+        let outcome = bench.run_one(record);
+        let record = outcome.record();
+        assert_eq!(record["message"], "******** from ********, ********");
+        assert_eq!((&record["salary"], &record["password"]), (&json!("********"), &json!("********")));
+        assert_eq!(bench.log(), [], "nothing is masked less than without options");
+    }
+}
+
+#[test]
+fn the_usual_keys_and_kinds_are_masked_whatever_is_added() {
+    let mut bench = bench(json!({ "keys": ["password", "api_key"], "detect": ["email"] }));
+    for key in ["token", "authorization", "client_secret", "cookie"] {
+        assert_eq!(bench.run_one(json!({ key: "s3cret" })).record()[key], "********");
+    }
+    let text = "card 4111 1111 1111 1111";
+    assert_eq!(bench.run_one(json!({ "message": text })).record()["message"], "card ********");
+}
+
+#[test]
+fn only_keys_and_only_detect_replace_the_usual_ones_and_say_what_that_leaves_in_clear() {
+    let mut bench = bench(json!({ "only_keys": ["Password", "*token"], "only_detect": ["ip", "key", "card"] }));
+    let record = json!({ "password": "a", "access_token": "b", "cookie": "c", "message": "ada@example.com, 10.0.0.1" });
+    let outcome = bench.run_one(record);
+    let Outcome::Changed { patch, .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        patch,
+        json!({ "password": "********", "access_token": "********", "message": "ada@example.com, ********" })
+    );
+    let log = bench.log();
+    assert_eq!(log.len(), 2, "{log:?}");
+    assert!(log[0].1.starts_with("`only_keys` replaces the usual ones: `passwd`, `passphrase`, `pwd`, "), "{log:?}");
+    assert!(log[1].1.starts_with("`only_detect` replaces the usual ones: `email`, `jwt`, "), "{log:?}");
+    let everything: Vec<_> = options::DEFAULT_KEYS.iter().chain(&["more"]).collect();
+    let bench = self::bench(json!({ "only_keys": everything }));
+    assert_eq!(bench.log(), [], "nothing is left out");
+}
+
+#[test]
+fn every_mistake_is_told_at_once() {
+    let options = json!({
+        "keys": ["ok", "a*b"], "patterns": ["(", "ok", "["], "mode": "hash", "allow_keys": ["_"], "detect": ["faces"], "kyes": [],
+    });
+    let error = Bench::<Redact>::new(options).err().unwrap_or_default();
+    let named =
+        ["`detect[0]`", "`kyes`", "`keys[1]`", "`patterns[0]`", "`patterns[2]`", "`hash_key`", "`allow_keys[0]`"];
+    assert_eq!(error.lines().count(), named.len(), "{error}");
+    for option in named {
+        assert!(error.contains(option), "{option}: {error}");
+    }
 }
 
 #[test]
@@ -237,9 +305,12 @@ fn wrong_options_are_refused_by_name() {
         (json!({ "mode": "hash" }), "`hash_key`"),
         (json!({ "mode": "hash", "hash_key": "short" }), "`hash_key`"),
         (json!({ "patterns": ["ok", "("] }), "`patterns[1]`"),
-        (json!({ "extra_keys": ["a*b"] }), "`extra_keys`"),
+        (json!({ "keys": ["ok", "a*b"] }), "`keys[1]`"),
+        (json!({ "extra_keys": ["a*b"] }), "`extra_keys[0]`"),
+        (json!({ "only_keys": ["*"] }), "`only_keys[0]`"),
         (json!({ "detect": ["faces"] }), "faces"),
-        (json!({ "allow_keys": ["_"] }), "`allow_keys`"),
+        (json!({ "only_detect": ["emial"] }), "did you mean `email`?"),
+        (json!({ "allow_keys": ["_"] }), "`allow_keys[0]`"),
     ] {
         let error = Bench::<Redact>::new(options).err().unwrap_or_default();
         assert!(error.contains(named), "{named}: {error}");

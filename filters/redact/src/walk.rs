@@ -39,7 +39,7 @@ const BROKEN: &str = "a record is no whole MessagePack map";
 #[derive(Clone, Copy)]
 struct Place {
     depth: usize,
-    /// Whether it is below a sensitive key.
+    /// Whether it is the value of a sensitive key, or in a list that is. Maps there are not walked through.
     sensitive: bool,
 }
 
@@ -151,7 +151,7 @@ impl Walk<'_, '_> {
                     continue;
                 }
             }
-            let sensitive = place.sensitive || self.redactor.keys.contains(key);
+            let sensitive = self.redactor.keys.contains(key);
             let mut copied = key_at;
             let value_changed = match self.short_text() {
                 // Most values are such texts: no need to ask what they are.
@@ -185,6 +185,9 @@ impl Walk<'_, '_> {
             0xa0..=0xbf | 0xc4..=0xc6 | 0xd9..=0xdb => self.text(place.sensitive, copied, out),
             0x80..=0x8f | 0xde | 0xdf => {
                 let count = self.map_header()?;
+                if place.sensitive {
+                    return self.whole_map(at, count, copied, out);
+                }
                 if !patch {
                     return self.entries(count, place, copied, out);
                 }
@@ -225,6 +228,20 @@ impl Walk<'_, '_> {
         Some(changed)
     }
 
+    /// A map below a sensitive key, which began at `at`. Its keys may be secrets as well as its values are: `copied`
+    /// moves behind all of it, and one mask stands in its place.
+    fn whole_map(&mut self, at: usize, count: usize, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
+        self.at = value::skip(self.batch, at)?;
+        if count == 0 {
+            return Some(false);
+        }
+        self.copy_to(at, *copied, out);
+        self.text.clear();
+        self.redactor.masker.mask_map(&self.batch[at..self.at], &mut self.text);
+        self.write_text(copied, out);
+        Some(true)
+    }
+
     /// The keys and values of a map inside a list, which is written whole.
     fn entries(&mut self, count: usize, place: Place, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
         if place.depth > MAX_DEPTH {
@@ -233,7 +250,7 @@ impl Walk<'_, '_> {
         let mut changed = false;
         for _ in 0..count {
             let key = self.key()?;
-            let sensitive = place.sensitive || self.redactor.keys.contains(key);
+            let sensitive = self.redactor.keys.contains(key);
             let tracked = self.redactor.allowed.any();
             if tracked {
                 self.path.push(key.to_vec());
@@ -324,9 +341,7 @@ impl Walk<'_, '_> {
         self.copy_to(at, *copied, out);
         self.text.clear();
         self.redactor.masker.mask(digits.as_bytes(), Kind::Card, &mut self.text);
-        encode::str_header(out, self.text.len());
-        out.extend_from_slice(&self.text);
-        *copied = self.at;
+        self.write_text(copied, out);
         Some(true)
     }
 
@@ -364,9 +379,14 @@ impl Walk<'_, '_> {
         self.copy_to(at, *copied, out);
         self.text.clear();
         self.redactor.masker.mask(value, Kind::Key, &mut self.text);
+        self.write_text(copied, out);
+        true
+    }
+
+    /// Writes the text at hand in place of the value that ends here.
+    fn write_text(&mut self, copied: &mut usize, out: &mut Vec<u8>) {
         encode::str_header(out, self.text.len());
         out.extend_from_slice(&self.text);
         *copied = self.at;
-        true
     }
 }

@@ -12,7 +12,9 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use std::rc::Rc;
 
-use crate::limits::{MAX_CLOCK_STEP_NS, MAX_DECIDED, MAX_HELD_BYTES, MAX_TRACE_BYTES, TRACE_OVERHEAD_BYTES};
+use crate::limits::{
+    MAX_CLOCK_STEP_NS, MAX_DECIDED, MAX_HELD_BYTES, MAX_TRACE_BYTES, RECORD_OVERHEAD_BYTES, TRACE_OVERHEAD_BYTES,
+};
 
 /// A trace that is not decided yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Trace {
     pub began_ns: i64,
     /// Its records, one behind the other.
     pub records: Vec<u8>,
+    /// The id of each.
+    pub ids: Vec<u64>,
 }
 
 /// A trace that must be decided now, with its id.
@@ -55,17 +59,18 @@ impl Held {
         }
     }
 
-    /// Holds a record. Returns traces that must be decided early to make room; the
-    /// record's own may be among them.
-    pub fn hold(&mut self, id: &[u8], record: &[u8], now_ns: i64) -> Vec<Due> {
+    /// Holds a record of the trace `id`. Returns traces that must be decided early
+    /// to make room; the record's own may be among them.
+    pub fn hold(&mut self, id: &[u8], record: &[u8], record_id: u64, now_ns: i64) -> Vec<Due> {
         if let Some((_, trace)) = self.traces.get_mut(id) {
             trace.records.extend_from_slice(record);
-            self.held_bytes += record.len();
+            trace.ids.push(record_id);
+            self.held_bytes += record.len() + RECORD_OVERHEAD_BYTES;
             if trace.records.len() > MAX_TRACE_BYTES {
                 return self.take(id).into_iter().collect();
             }
         } else {
-            self.insert(id, Trace { began_ns: now_ns, records: record.to_vec() });
+            self.insert(id, Trace { began_ns: now_ns, records: record.to_vec(), ids: vec![record_id] });
         }
         let mut early = Vec::new();
         while self.traces.len() > self.max_traces || self.held_bytes > MAX_HELD_BYTES {
@@ -155,7 +160,7 @@ impl Held {
 }
 
 fn bytes(id: &[u8], trace: &Trace) -> usize {
-    id.len() + trace.records.len() + TRACE_OVERHEAD_BYTES
+    id.len() + trace.records.len() + trace.ids.len() * RECORD_OVERHEAD_BYTES + TRACE_OVERHEAD_BYTES
 }
 
 /// What became of the latest traces, by the hash of their ids.
@@ -214,9 +219,9 @@ mod tests {
     #[test]
     fn a_trace_that_began_again_waits_for_its_own_window() {
         let mut held = Held::new(10, 10, 0);
-        held.hold(b"a", b"1", 0);
+        held.hold(b"a", b"1", 1, 0);
         assert_eq!(held.take(b"a").map(|(_, trace)| trace.records), Some(b"1".to_vec()));
-        held.hold(b"a", b"2", 5);
+        held.hold(b"a", b"2", 2, 5);
         assert_eq!(ids(&held.due(10)), [] as [&[u8]; 0]);
         assert_eq!(ids(&held.due(15)), [b"a"]);
     }
@@ -225,17 +230,17 @@ mod tests {
     fn a_clock_that_is_set_back_makes_all_due() {
         let mut held = Held::new(10, 10, 0);
         held.due(5 * MAX_CLOCK_STEP_NS);
-        held.hold(b"a", b"1", 5 * MAX_CLOCK_STEP_NS);
+        held.hold(b"a", b"1", 1, 5 * MAX_CLOCK_STEP_NS);
         assert_eq!(ids(&held.due(4 * MAX_CLOCK_STEP_NS - 1)), [b"a"]);
     }
 
     #[test]
     fn a_trace_that_grows_too_long_is_due_alone() {
         let mut held = Held::new(10, 10, 0);
-        held.hold(b"b", b"1", 0);
+        held.hold(b"b", b"1", 1, 0);
         let record = vec![0; MAX_TRACE_BYTES / 2 + 1];
-        assert!(held.hold(b"a", &record, 0).is_empty());
-        assert_eq!(ids(&held.hold(b"a", &record, 0)), [b"a"]);
+        assert!(held.hold(b"a", &record, 2, 0).is_empty());
+        assert_eq!(ids(&held.hold(b"a", &record, 3, 0)), [b"a"]);
         assert_eq!(held.len(), 1);
     }
 
@@ -254,7 +259,7 @@ mod tests {
                     gone.extend(held.take(&[id]));
                 } else {
                     came += size;
-                    gone.extend(held.hold(&[id], &vec![0; size], now_ns));
+                    gone.extend(held.hold(&[id], &vec![0; size], came as u64, now_ns));
                 }
                 left += gone.iter().map(|(_, trace)| trace.records.len()).sum::<usize>();
                 prop_assert!(held.len() <= max_traces);

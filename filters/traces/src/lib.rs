@@ -24,16 +24,17 @@
 //! - **Records wait.** Those of a trace in which nothing happened come up to a
 //!   window and a second later. With `weight = ""` a trace that the hash keeps
 //!   need not wait, and goes on at once.
-//! - **What is held is in memory only.** When Weir stops or the filter is taken
-//!   out, all held traces are decided as at the end of their window; a new version
-//!   takes them over. Killed hard, Weir loses the records that are held, although
-//!   their senders were told that they were accepted. Where no record may be lost
-//!   in that way, use `sample` with `hash = ["context.trace_id"]`.
+//! - **What is held survives a crash**: Weir holds the records in its journal until
+//!   their trace is decided. After a crash traces that were not decided are held
+//!   once more for a whole window. What became of those that were is forgotten:
+//!   records that come late are then decided by themselves.
+//! - **When Weir stops or the filter is taken out**, all held traces are decided as
+//!   at the end of their window; a new version takes them over.
 //!
 //! # When it is too much
 //!
-//! More than `max_traces` or 8 MiB: the trace that began first is decided early,
-//! as is one that alone has more than 1 MiB; counter `decided_early`. What became
+//! More than `max_traces` or 8 MiB (with 160 bytes for each record): the trace that
+//! began first is decided early, as is one that alone has more than 1 MiB; counter `decided_early`. What became
 //! of the last 50,000 traces is remembered: late records share the fate of theirs,
 //! except that one of `keep_level` is kept and those after it too.
 //!
@@ -67,7 +68,7 @@ mod tests;
 
 use weir_guest::hash::hash;
 use weir_guest::{
-    Description, Edit, Encode, Filter, Level, NewRecord, Path, Record, StatefulFilter, Value, Verdict, host,
+    Description, Edit, Emitter, Encode, HoldingFilter, HoldingVerdict, Level, NewRecord, Path, Record, Value, host,
 };
 
 use held::{Decided, Due, Held};
@@ -92,7 +93,7 @@ pub struct Traces {
     key: Vec<u8>,
 }
 
-impl Filter for Traces {
+impl HoldingFilter for Traces {
     type Options = Options;
 
     fn describe() -> Description {
@@ -123,29 +124,43 @@ impl Filter for Traces {
         })
     }
 
-    fn process(&mut self, record: &Record<'_>, edit: &mut Edit) -> Verdict {
+    fn process(&mut self, record: &Record<'_>, id: u64, edit: &mut Edit, out: &mut Emitter) -> HoldingVerdict {
         let now_ns = host::now();
         let due = self.held.due(now_ns);
-        let mut before = self.decide(due);
-        let goes_on = self.goes_on(record, edit, now_ns, &mut before);
-        match (before.is_empty(), goes_on) {
-            (true, true) => Verdict::Keep,
-            (true, false) => Verdict::Drop,
-            (false, true) => {
-                let mut own = NewRecord::copy(record);
-                std::mem::swap(own.edit(), edit);
-                before.push(own);
-                Verdict::Expand(before)
-            }
-            (false, false) => Verdict::Expand(before),
+        self.decide(due, out);
+        let keeps = self.keeps_its_trace(record);
+        if !self.read_id(record) {
+            return self.without_id(record, keeps, edit);
         }
+        let hash = hash(&self.key);
+        if keeps {
+            self.decided.remember(hash, true);
+            if let Some((_, trace)) = self.held.take(&self.key) {
+                trace.ids.iter().for_each(|id| out.release(*id));
+                records(&trace.records).for_each(|record| out.emit(record));
+            }
+            return HoldingVerdict::Keep;
+        }
+        match self.decided.get(hash) {
+            Some(true) => return HoldingVerdict::Keep,
+            Some(false) => return HoldingVerdict::Drop,
+            None => {}
+        }
+        if self.weight.is_none() && hash < self.below {
+            return HoldingVerdict::Keep;
+        }
+        let early = self.held.hold(&self.key, record.as_bytes(), id, now_ns);
+        if !early.is_empty() {
+            host::counter("decided_early", early.len() as u64);
+            // The record's own trace may be among them: then it is released at once.
+            self.decide(early, out);
+        }
+        HoldingVerdict::Hold
     }
-}
 
-impl StatefulFilter for Traces {
-    fn tick(&mut self, closing: bool) -> Vec<NewRecord> {
+    fn tick(&mut self, closing: bool, out: &mut Emitter) {
         let due = if closing { self.held.all() } else { self.held.due(host::now()) };
-        self.decide(due)
+        self.decide(due, out);
     }
 
     fn save(&self) -> Vec<u8> {
@@ -169,62 +184,37 @@ impl StatefulFilter for Traces {
 }
 
 impl Traces {
-    /// Whether a record goes on now. What goes on before it is added to `before`.
-    fn goes_on(&mut self, record: &Record<'_>, edit: &mut Edit, now_ns: i64, before: &mut Vec<NewRecord>) -> bool {
-        let keeps = self.keeps_its_trace(record);
-        if !self.read_id(record) {
-            return match self.without_id {
-                WithoutId::Keep => true,
-                _ if keeps => true,
-                WithoutId::Drop => false,
-                WithoutId::Sample => {
-                    let kept = hash(record.as_bytes()) < self.below;
-                    if kept {
-                        self.weigh(edit);
-                    }
-                    kept
+    fn without_id(&self, record: &Record<'_>, keeps: bool, edit: &mut Edit) -> HoldingVerdict {
+        let goes_on = match self.without_id {
+            WithoutId::Keep => true,
+            _ if keeps => true,
+            WithoutId::Drop => false,
+            WithoutId::Sample => {
+                let kept = hash(record.as_bytes()) < self.below;
+                if kept {
+                    self.weigh(edit);
                 }
-            };
-        }
-        let hash = hash(&self.key);
-        if keeps {
-            self.decided.remember(hash, true);
-            if let Some((_, trace)) = self.held.take(&self.key) {
-                before.extend(records(&trace.records));
+                kept
             }
-            return true;
-        }
-        if let Some(kept) = self.decided.get(hash) {
-            return kept;
-        }
-        if self.weight.is_none() && hash < self.below {
-            return true;
-        }
-        let early = self.held.hold(&self.key, record.as_bytes(), now_ns);
-        if !early.is_empty() {
-            host::counter("decided_early", early.len() as u64);
-            before.extend(self.decide(early));
-        }
-        false
+        };
+        if goes_on { HoldingVerdict::Keep } else { HoldingVerdict::Drop }
     }
 
-    /// Decides traces in which nothing happened; the records of those that are kept.
-    fn decide(&mut self, due: Vec<Due>) -> Vec<NewRecord> {
-        let mut kept = Vec::new();
+    /// Decides traces in which nothing happened. Their records are released, and
+    /// go on if their trace is kept.
+    fn decide(&mut self, due: Vec<Due>, out: &mut Emitter) {
         for (id, trace) in due {
             let hash = hash(&id);
             let is_kept = hash < self.below;
             self.decided.remember(hash, is_kept);
+            trace.ids.iter().for_each(|id| out.release(*id));
             if is_kept {
                 for mut new in records(&trace.records) {
-                    if let Some((path, weight)) = &self.weight {
-                        new.edit().set_at(path, *weight);
-                    }
-                    kept.push(new);
+                    self.weigh(new.edit());
+                    out.emit(new);
                 }
             }
         }
-        kept
     }
 
     fn weigh(&self, edit: &mut Edit) {
@@ -263,4 +253,4 @@ fn records(bytes: &[u8]) -> impl Iterator<Item = NewRecord> {
     })
 }
 
-weir_guest::export!(stateful Traces);
+weir_guest::export!(holding Traces);

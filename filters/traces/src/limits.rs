@@ -1,5 +1,6 @@
 //! The bounds of this filter. They keep it within the 64 MiB that a filter has by
-//! default, also when everything that it holds goes on at once.
+//! default, also when everything that it holds goes on at once; and within half of
+//! the 100,000 records and 16 MiB that Weir holds for a filter.
 
 /// Seconds of the longest window.
 pub const MAX_WINDOW_SECONDS: u64 = 600;
@@ -19,6 +20,10 @@ pub const MAX_TRACE_BYTES: usize = 1024 * 1024;
 
 /// Bytes that a trace takes beside its records: its places in table and queue.
 pub const TRACE_OVERHEAD_BYTES: usize = 160;
+
+/// Bytes that a record takes beside its own, so that there are never more than
+/// 50,000 of them.
+pub const RECORD_OVERHEAD_BYTES: usize = 160;
 
 /// Bytes of an id. Records with a longer one are as those without one.
 pub const MAX_ID_BYTES: usize = 256;

@@ -1,7 +1,7 @@
 //! The state as it goes from one version of the filter to the next.
 //!
 //! One MessagePack list: the version of this form, the traces that are not
-//! decided (id, when it began, records), and those that were (hash, whether it
+//! decided (id, when it began, records, their ids), and those that were (hash, whether it
 //! was kept). Reading checks everything and never panics.
 
 use weir_guest::encode::{self, Encode};
@@ -9,7 +9,7 @@ use weir_guest::{Record, Value};
 
 use crate::held::{Decided, Held, Trace};
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// State that was read.
 #[derive(Debug)]
@@ -25,10 +25,11 @@ pub fn write(held: &Held, decided: &Decided) -> Vec<u8> {
     VERSION.encode(&mut out);
     encode::list_header(&mut out, held.len());
     for (id, trace) in held.iter() {
-        encode::list_header(&mut out, 3);
+        encode::list_header(&mut out, 4);
         encode::bin(&mut out, id);
         trace.began_ns.encode(&mut out);
         encode::bin(&mut out, &trace.records);
+        trace.ids.encode(&mut out);
     }
     let decided = decided.iter();
     encode::list_header(&mut out, decided.len());
@@ -62,20 +63,18 @@ fn trace(value: Value<'_>) -> Option<(Vec<u8>, Trace)> {
     let id = bin(parts.next()?)?;
     let began_ns = parts.next()?.as_i64()?;
     let records = bin(parts.next()?)?;
-    let mut at = 0;
+    let ids: Vec<u64> = parts.next()?.as_list()?.iter().map(|id| id.as_u64()).collect::<Option<_>>()?;
+    let (mut at, mut count) = (0, 0);
     while at < records.len() {
         at = Record::read(&records, at)?.1;
+        count += 1;
     }
-    Some((id, Trace { began_ns, records }))
+    (count == ids.len()).then_some((id, Trace { began_ns, records, ids }))
 }
 
 fn decision(value: Value<'_>) -> Option<(u64, bool)> {
     let mut parts = value.as_list()?.iter();
-    let hash = match parts.next()? {
-        Value::Int(hash) => u64::try_from(hash).ok()?,
-        Value::UInt(hash) => hash,
-        _ => return None,
-    };
+    let hash = parts.next()?.as_u64()?;
     Some((hash, parts.next()?.as_bool()?))
 }
 

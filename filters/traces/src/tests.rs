@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use weir_guest::testing::{Bench, Outcome, json};
+use weir_guest::HoldingFilter;
+use weir_guest::testing::{HoldingBench, Outcome, json};
 
 use crate::Traces;
+use crate::limits::MAX_HELD_BYTES;
 
 type Json = serde_json::Value;
 
-fn bench(options: Json) -> Bench<Traces> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
+fn bench(options: Json) -> HoldingBench<Traces> {
+    HoldingBench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
 }
 
 fn of(trace: &str, message: &str) -> Json {
@@ -23,16 +25,16 @@ fn failed(trace: &str) -> Json {
 
 /// The messages that went on, in order.
 fn said(outcomes: &[Outcome]) -> Vec<String> {
-    let records = outcomes.iter().flat_map(|outcome| match outcome {
-        Outcome::Dropped => vec![],
-        Outcome::Expanded(records) => records.clone(),
-        one => vec![one.record().clone()],
-    });
-    records.map(|record| record["message"].as_str().unwrap_or_default().to_owned()).collect()
+    let records: Vec<Json> = outcomes.iter().cloned().flat_map(Outcome::into_records).collect();
+    messages(&records)
 }
 
-fn ticked(bench: &mut Bench<Traces>, closing: bool) -> Vec<String> {
-    bench.tick(closing).iter().map(|record| record["message"].as_str().unwrap_or_default().to_owned()).collect()
+fn messages(records: &[Json]) -> Vec<String> {
+    records.iter().map(|record| record["message"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn ticked(bench: &mut HoldingBench<Traces>, closing: bool) -> Vec<String> {
+    messages(&bench.tick(closing))
 }
 
 #[test]
@@ -101,13 +103,44 @@ fn too_many_traces_are_decided_early_the_first_one_first() {
 }
 
 #[test]
+fn as_much_is_held_as_weir_holds_for_a_filter() {
+    let mut bench = bench(json!({ "rate": 0, "max_traces": 50_000 }));
+    bench.run((0..100_000).map(|n| of(&(n / 2).to_string(), "")));
+    assert!((10_000..50_000).contains(&bench.held().len()), "{}", bench.held().len());
+    assert!(bench.held_bytes() <= MAX_HELD_BYTES);
+    bench.tick(true);
+    assert!(bench.held().is_empty());
+}
+
+#[test]
 fn a_new_version_takes_over_what_is_held_and_what_was_decided() {
-    let mut before = bench(json!({ "rate": 0 }));
-    before.run([of("a", "1"), failed("b"), of("a", "2")]);
-    let state = before.save();
-    let mut after = bench(json!({ "rate": 0 }));
-    after.restore(&state).expect("it is of this version");
-    assert_eq!(said(&after.run([of("b", "3"), failed("a")])), ["3", "1", "2", "failed"]);
+    let mut bench = bench(json!({ "rate": 0 }));
+    bench.run([of("a", "1"), failed("b"), of("a", "2")]);
+    bench.swap(json!({ "rate": 0 })).expect("it is of this version");
+    assert_eq!(said(&bench.run([of("b", "3"), failed("a")])), ["3", "1", "2", "failed"]);
+    assert!(bench.held().is_empty());
+}
+
+#[test]
+fn after_a_crash_what_was_held_waits_for_a_whole_window_and_what_was_decided_is_forgotten() {
+    let mut bench = bench(json!({ "rate": 0.999_999 }));
+    bench.run([of("a", "1"), failed("b"), of("a", "2"), of("c", "3")]);
+    bench.advance(Duration::from_secs(9));
+    assert_eq!(messages(&bench.crash()), [] as [&str; 0]);
+    assert_eq!(said(&bench.run([of("b", "late"), failed("a")])), ["1", "2", "failed"]);
+    bench.advance(Duration::from_secs(9));
+    assert_eq!(ticked(&mut bench, false), [] as [&str; 0]);
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(ticked(&mut bench, false), ["3", "late"]);
+    assert!(bench.held().is_empty());
+}
+
+#[test]
+fn what_other_options_have_no_place_for_is_decided_after_a_crash() {
+    let mut bench = bench(json!({ "rate": 0.999_999 }));
+    bench.run([of("a", "1"), of("b", "2"), of("c", "3")]);
+    let records = bench.restart(json!({ "rate": 0.999_999, "max_traces": 1 })).expect("the options are good");
+    assert_eq!((messages(&records), bench.held().len()), (vec!["1".to_owned(), "2".to_owned()], 1));
 }
 
 #[test]
@@ -116,11 +149,12 @@ fn state_that_is_not_of_this_filter_is_refused() {
     for (state, expected) in [
         (vec![], "not a MessagePack list"),
         (vec![0x90], "no version"),
-        (vec![0x91, 0x02], "has version 2"),
-        (vec![0x93, 0x01, 0x91, 0x05, 0x90], "damaged"),
-        (vec![0x93, 0x01, 0x91, 0x93, 0xc4, 1, 0, 0, 0xc4, 1, 0x05, 0x90], "damaged"),
+        (vec![0x91, 0x01], "has version 1"),
+        (vec![0x93, 0x02, 0x91, 0x05, 0x90], "damaged"),
+        (vec![0x93, 0x02, 0x91, 0x94, 0xc4, 1, 0, 0, 0xc4, 1, 0x05, 0x91, 1, 0x90], "damaged"),
+        (vec![0x93, 0x02, 0x91, 0x94, 0xc4, 1, 0, 0, 0xc4, 1, 0x80, 0x90, 0x90], "damaged"),
     ] {
-        let error = bench.restore(&state).expect_err("refused");
+        let error = bench.filter().restore(&state).expect_err("refused");
         assert!(error.contains(expected), "{state:?}: {error}");
     }
 }
@@ -138,7 +172,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "without_id": "no" }), "option `without_id`: unknown variant `no`, expected one of"),
         (json!({ "weight": "level" }), "option `weight`"),
     ] {
-        let error = Bench::<Traces>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = HoldingBench::<Traces>::new(options.clone()).map(|_| ()).expect_err("refused");
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -172,10 +206,66 @@ proptest! {
     }
 
     #[test]
+    fn with_crashes_anywhere_each_record_is_decided_once(
+        steps in prop::collection::vec((0..5_u8, 0..3_u64, 0..8_u8), 1..80),
+    ) {
+        // All are kept, so each goes on once, whenever that is.
+        let mut bench = bench(json!({ "rate": 0.999_999, "window": 5, "max_traces": 3 }));
+        let mut out = Vec::new();
+        for (number, (trace, seconds, what)) in steps.iter().enumerate() {
+            bench.advance(Duration::from_secs(*seconds));
+            match what {
+                0 => out.extend(messages(&bench.crash())),
+                1 => bench.swap(json!({ "rate": 0.999_999, "window": 5, "max_traces": 3 })).expect("it is of this version"),
+                2 => out.extend(ticked(&mut bench, false)),
+                _ => {}
+            }
+            let mut record = of(&trace.to_string(), &number.to_string());
+            record["level"] = json!(if *what == 7 { "ERROR" } else { "INFO" });
+            out.extend(said(&[bench.run_one(record)]));
+        }
+        out.extend(ticked(&mut bench, true));
+        prop_assert!(bench.held().is_empty());
+        let mut numbers: Vec<usize> = out.iter().map(|message| message.parse().expect("it is a number")).collect();
+        for trace in 0..5 {
+            let own: Vec<usize> = numbers.iter().copied().filter(|number| steps[*number].0 == trace).collect();
+            prop_assert!(own.is_sorted(), "{own:?}");
+        }
+        numbers.sort();
+        prop_assert_eq!(numbers, (0..steps.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_crash_at_any_point_changes_nothing_about_traces_that_are_held(
+        records in prop::collection::vec((0..3_u8, 0..6_u8), 0..24),
+    ) {
+        let run = |crash_at: Option<usize>| {
+            let mut bench = bench(json!({ "rate": 0.5 }));
+            let mut out = Vec::new();
+            for (number, (trace, what)) in records.iter().enumerate() {
+                if crash_at == Some(number) {
+                    out.extend(messages(&bench.crash()));
+                }
+                // An error ends its trace: what was decided is forgotten by a crash.
+                let ended = records[..number].contains(&(*trace, 5));
+                let mut record = of(&if ended { format!("late {number}") } else { trace.to_string() }, &number.to_string());
+                record["level"] = json!(if *what == 5 { "ERROR" } else { "INFO" });
+                out.extend(said(&[bench.run_one(record)]));
+            }
+            out.extend(ticked(&mut bench, true));
+            out
+        };
+        let expected = run(None);
+        for crash_at in 0..records.len() {
+            prop_assert_eq!(run(Some(crash_at)), &expected[..], "with a crash before record {}", crash_at);
+        }
+    }
+
+    #[test]
     fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bench = bench(json!({}));
-        for state in [bytes.clone(), [&[0x93, 0x01][..], &bytes].concat()] {
-            if bench.restore(&state).is_ok() {
+        for state in [bytes.clone(), [&[0x93, 0x02][..], &bytes].concat()] {
+            if bench.filter().restore(&state).is_ok() {
                 bench.tick(true);
             }
         }

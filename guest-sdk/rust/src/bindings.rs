@@ -3,10 +3,11 @@
 //! With `pub_export_macro` the type of a world enters a module only where its
 //! export macro is used. A filter without state uses the first macro; one with
 //! state uses both, and the two types are merged when the module becomes a
-//! component: together they are the world `stateful-packed-filter`.
+//! component: together they are the world `stateful-packed-filter`. One that holds
+//! records uses the third alone.
 
 #![allow(unsafe_code, reason = "generated: what crosses the boundary is raw memory")]
-#![allow(missing_docs, clippy::all, rustdoc::all, reason = "generated from wit/v1/filter.wit")]
+#![allow(missing_docs, clippy::all, rustdoc::all, reason = "generated from wit/v1 and wit/v2")]
 
 /// The world `packed-filter`.
 pub mod packed {
@@ -34,6 +35,28 @@ pub mod state {
         pub_export_macro: true,
         export_macro_name: "export_state",
         default_bindings_module: "weir_guest::bindings::state",
+        runtime_path: "weir_guest::wit_bindgen::rt",
+    });
+}
+
+/// The world `holding-filter`, with the host of version 1, which is the same: so
+/// that whatever a filter is, it calls the same functions.
+pub mod holding {
+    wit_bindgen::generate!({
+        path: ["../../wit/v1", "../../wit/v2"],
+        inline: "
+            package weir:guest;
+            world holding {
+                import weir:filter/host@1.0.0;
+                export weir:filter/lifecycle@2.0.0;
+                export weir:filter/holding@2.0.0;
+            }
+        ",
+        world: "weir:guest/holding",
+        generate_all,
+        pub_export_macro: true,
+        export_macro_name: "export_holding",
+        default_bindings_module: "weir_guest::bindings::holding",
         runtime_path: "weir_guest::wit_bindgen::rt",
     });
 }

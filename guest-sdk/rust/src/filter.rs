@@ -49,7 +49,8 @@ pub trait Filter: Sized + 'static {
     fn describe() -> Description;
 
     /// Makes the filter. An error keeps it from being used and is shown to the
-    /// operator: name the option and what would be right.
+    /// operator: name the option and what would be right, and every mistake at
+    /// once, each on a line of its own; [`crate::Mistakes`] collects them.
     fn new(options: Self::Options) -> Result<Self, String>;
 
     /// Decides about a record. `edit` is empty at the start; what it holds at

@@ -6,11 +6,12 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 
+use crate::bindings::holding::exports::weir::filter2_0_0::{holding, lifecycle as lifecycle_2};
 use crate::bindings::packed::exports::weir::filter::{lifecycle, packed};
 use crate::bindings::state::exports::weir::filter::packed_state;
 use crate::filter::{BatchFilter, Description, StatefulFilter};
+use crate::holding::{Emitter, HoldingFilter};
 use crate::level::Level;
-use crate::new_record::NewRecord;
 use crate::output::Output;
 
 /// What the exports of a module without state are implemented on.
@@ -19,25 +20,17 @@ pub struct Stateless<F>(PhantomData<F>);
 /// What the exports of a module with state are implemented on.
 pub struct Stateful<F>(PhantomData<F>);
 
-/// A filter behind the exports, whatever its type.
+/// What the exports of a module that holds records are implemented on.
+pub struct Holding<F>(PhantomData<F>);
+
+/// A filter behind the exports, whatever its type. `ids` are those of the batch,
+/// for a filter that holds records; no other looks at them.
 trait Running {
-    fn process(&mut self, batch: &[u8], output: &mut Output) -> Result<(), String>;
-    fn tick(&mut self, closing: bool) -> Vec<NewRecord>;
-    fn save(&self) -> Vec<u8>;
-    fn restore(&mut self, state: &[u8]) -> Result<(), String>;
-}
+    fn process(&mut self, batch: &[u8], ids: &[u64]) -> Result<Output, String>;
 
-struct WithoutState<F>(F);
-
-struct WithState<F>(F);
-
-impl<F: BatchFilter> Running for WithoutState<F> {
-    fn process(&mut self, batch: &[u8], output: &mut Output) -> Result<(), String> {
-        self.0.process_batch(batch, output)
-    }
-
-    fn tick(&mut self, _closing: bool) -> Vec<NewRecord> {
-        Vec::new()
+    /// The records, one behind the other, and the ids of what is released.
+    fn tick(&mut self, _closing: bool) -> (Vec<u8>, Vec<u64>) {
+        Default::default()
     }
 
     fn save(&self) -> Vec<u8> {
@@ -49,13 +42,53 @@ impl<F: BatchFilter> Running for WithoutState<F> {
     }
 }
 
+struct WithoutState<F>(F);
+
+struct WithState<F>(F);
+
+struct WithHeld<F>(F);
+
+fn process_batch<F: BatchFilter>(filter: &mut F, batch: &[u8]) -> Result<Output, String> {
+    let mut output = Output::new();
+    filter.process_batch(batch, &mut output)?;
+    Ok(output)
+}
+
+impl<F: BatchFilter> Running for WithoutState<F> {
+    fn process(&mut self, batch: &[u8], _ids: &[u64]) -> Result<Output, String> {
+        process_batch(&mut self.0, batch)
+    }
+}
+
 impl<F: StatefulFilter> Running for WithState<F> {
-    fn process(&mut self, batch: &[u8], output: &mut Output) -> Result<(), String> {
-        self.0.process_batch(batch, output)
+    fn process(&mut self, batch: &[u8], _ids: &[u64]) -> Result<Output, String> {
+        process_batch(&mut self.0, batch)
     }
 
-    fn tick(&mut self, closing: bool) -> Vec<NewRecord> {
-        self.0.tick(closing)
+    fn tick(&mut self, closing: bool) -> (Vec<u8>, Vec<u64>) {
+        let mut bytes = Vec::new();
+        self.0.tick(closing).into_iter().for_each(|record| record.write(&mut bytes));
+        (bytes, Vec::new())
+    }
+
+    fn save(&self) -> Vec<u8> {
+        self.0.save()
+    }
+
+    fn restore(&mut self, state: &[u8]) -> Result<(), String> {
+        self.0.restore(state)
+    }
+}
+
+impl<F: HoldingFilter> Running for WithHeld<F> {
+    fn process(&mut self, batch: &[u8], ids: &[u64]) -> Result<Output, String> {
+        crate::holding::process_batch(&mut self.0, batch, ids)
+    }
+
+    fn tick(&mut self, closing: bool) -> (Vec<u8>, Vec<u64>) {
+        let mut out = Emitter::default();
+        self.0.tick(closing, &mut out);
+        out.into_parts()
     }
 
     fn save(&self) -> Vec<u8> {
@@ -88,32 +121,33 @@ fn with_running<T>(call: impl FnOnce(&mut dyn Running) -> Result<T, String>) -> 
     result
 }
 
-fn process(batch: &[u8]) -> Result<(Vec<u8>, Vec<u8>), String> {
-    with_running(|running| {
-        let mut output = Output::new();
-        running.process(batch, &mut output)?;
-        Ok(output.into_parts())
-    })
+fn process(batch: &[u8], ids: &[u64]) -> Result<Output, String> {
+    with_running(|running| running.process(batch, ids))
 }
 
-fn tick(closing: bool) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let records = with_running(|running| Ok(running.tick(closing)));
-    records.unwrap_or_default().into_iter().for_each(|record| record.write(&mut bytes));
-    bytes
+fn tick(closing: bool) -> (Vec<u8>, Vec<u64>) {
+    with_running(|running| Ok(running.tick(closing))).unwrap_or_default()
+}
+
+fn save() -> Vec<u8> {
+    with_running(|running| Ok(running.save())).unwrap_or_default()
+}
+
+fn restore(state: &[u8]) -> Result<(), String> {
+    with_running(|running| running.restore(state))
 }
 
 fn owned(paths: &[&str]) -> Vec<String> {
     paths.iter().map(|path| (*path).to_owned()).collect()
 }
 
-/// The exports that both kinds of module have.
-macro_rules! implement {
-    ($guest:ident, $bound:ident, $running:ident) => {
-        impl<F: $bound> lifecycle::Guest for $guest<F> {
-            fn describe() -> lifecycle::Description {
-                let Description { name, version, description, reads, writes } = <F as BatchFilter>::describe();
-                lifecycle::Description {
+/// What every module exports, of either version.
+macro_rules! implement_lifecycle {
+    ($lifecycle:ident, $guest:ident, $bound:ident, $filter:ident, $running:ident) => {
+        impl<F: $bound> $lifecycle::Guest for $guest<F> {
+            fn describe() -> $lifecycle::Description {
+                let Description { name, version, description, reads, writes } = <F as $filter>::describe();
+                $lifecycle::Description {
                     name: name.to_owned(),
                     version: version.to_owned(),
                     description: description.to_owned(),
@@ -123,39 +157,72 @@ macro_rules! implement {
             }
 
             fn configure(options: String) -> Result<(), String> {
-                let options = crate::options::read(&options)?;
-                start($running(<F as BatchFilter>::new(options)?));
+                start($running(crate::options::build(&options, <F as $filter>::new)?));
                 crate::host::settle(true);
                 Ok(())
             }
         }
+    };
+}
 
+implement_lifecycle!(lifecycle, Stateless, BatchFilter, BatchFilter, WithoutState);
+implement_lifecycle!(lifecycle, Stateful, StatefulFilter, BatchFilter, WithState);
+implement_lifecycle!(lifecycle_2, Holding, HoldingFilter, HoldingFilter, WithHeld);
+
+macro_rules! implement_packed {
+    ($guest:ident, $bound:ident) => {
         impl<F: $bound> packed::Guest for $guest<F> {
             fn encoding() -> packed::Format {
                 packed::Format::Msgpack
             }
 
             fn process(batch: Vec<u8>) -> Result<packed::Output, String> {
-                let (verdicts, records) = process(&batch)?;
+                let (verdicts, records) = process(&batch, &[])?.into_parts();
                 Ok(packed::Output { verdicts, records })
             }
         }
     };
 }
 
-implement!(Stateless, BatchFilter, WithoutState);
-implement!(Stateful, StatefulFilter, WithState);
+implement_packed!(Stateless, BatchFilter);
+implement_packed!(Stateful, StatefulFilter);
 
 impl<F: StatefulFilter> packed_state::Guest for Stateful<F> {
     fn tick(closing: bool) -> Vec<u8> {
-        tick(closing)
+        tick(closing).0
     }
 
     fn save() -> Vec<u8> {
-        with_running(|running| Ok(running.save())).unwrap_or_default()
+        save()
     }
 
     fn restore(state: Vec<u8>) -> Result<(), String> {
-        with_running(|running| running.restore(&state))
+        restore(&state)
+    }
+}
+
+impl<F: HoldingFilter> holding::Guest for Holding<F> {
+    fn encoding() -> holding::Format {
+        holding::Format::Msgpack
+    }
+
+    fn process(batch: Vec<u8>, ids: Vec<u64>) -> Result<holding::Output, String> {
+        let mut output = process(&batch, &ids)?;
+        let released = output.take_released();
+        let (verdicts, records) = output.into_parts();
+        Ok(holding::Output { verdicts, records, released })
+    }
+
+    fn tick(closing: bool) -> holding::Said {
+        let (records, released) = tick(closing);
+        holding::Said { records, released }
+    }
+
+    fn save() -> Vec<u8> {
+        save()
+    }
+
+    fn restore(state: Vec<u8>) -> Result<(), String> {
+        restore(&state)
     }
 }

@@ -16,6 +16,17 @@ pub fn log(level: Level, message: &str) {
     crate::fake::log(level, message);
 }
 
+/// The same, once: for what [`crate::Filter::new`] has to say, which every instance
+/// of the filter would repeat, each worker's and each that replaces another.
+pub fn log_once(level: Level, message: &str) {
+    /// A day: who has not seen it by then is told again.
+    const FOR_MS: u64 = 86_400_000;
+    let key = format!("logged {:016x}", crate::hash::hash(message.as_bytes()));
+    if kv_add(&key, 1, FOR_MS) == 1 {
+        log(level, message);
+    }
+}
+
 /// Adds to a counter of the filter, shown with Weir's metrics. At most 64 names.
 ///
 /// Weir hears of it when the call is done. Of one that failed it does not: it makes

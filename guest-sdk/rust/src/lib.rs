@@ -52,8 +52,10 @@
 //! ```
 //!
 //! A filter that keeps state implements [`StatefulFilter`] too and is exported
-//! with `weir_guest::export!(stateful MyFilter)`. [`host`] is all that a filter
-//! may ask of Weir.
+//! with `weir_guest::export!(stateful MyFilter)`. One that keeps *records*, since
+//! it must see more of them before it can let one go on, is a [`HoldingFilter`],
+//! exported with `weir_guest::export!(holding MyFilter)`: what it holds survives a
+//! crash. [`host`] is all that a filter may ask of Weir.
 //!
 //! | module | what it is for |
 //! |---|---|
@@ -61,8 +63,10 @@
 //! | [`record`](Record) | the view of one record, and paths into it |
 //! | [`edit`](Edit) | changes to a record, written as a merge patch |
 //! | [`encode`] | values written as MessagePack |
+//! | [`holding`](HoldingFilter) | filters that hold records back |
 //! | [`output`](Output) | the verdicts about a batch |
 //! | [`host`] | log, counters, time and the key-value store |
+//! | [`Mistakes`] | everything that is wrong with options, told at once |
 //! | [`hash`] | the same number for the same bytes, everywhere |
 //! | [`time`] | times as people read them |
 //! | [`testing`] | running a filter natively |
@@ -82,6 +86,7 @@ mod filter;
 #[doc(hidden)]
 pub mod guest;
 pub mod hash;
+mod holding;
 pub mod host;
 mod level;
 mod new_record;
@@ -99,8 +104,10 @@ pub mod value;
 pub use edit::Edit;
 pub use encode::Encode;
 pub use filter::{BatchFilter, Description, Filter, StatefulFilter, Verdict};
+pub use holding::{Emitter, HoldingFilter, HoldingVerdict};
 pub use level::Level;
 pub use new_record::NewRecord;
+pub use options::Mistakes;
 pub use output::Output;
 pub use record::{Path, Record};
 pub use value::{List, Map, Value};
@@ -108,8 +115,9 @@ pub use value::{List, Map, Value};
 #[doc(hidden)]
 pub use wit_bindgen;
 
-/// Exports a filter from a WebAssembly module: `export!(MyFilter)`, or
-/// `export!(stateful MyFilter)` for a [`StatefulFilter`]. Does nothing natively.
+/// Exports a filter from a WebAssembly module: `export!(MyFilter)`,
+/// `export!(stateful MyFilter)` for a [`StatefulFilter`], or
+/// `export!(holding MyFilter)` for a [`HoldingFilter`]. Does nothing natively.
 #[macro_export]
 macro_rules! export {
     (stateful $filter:ty) => {
@@ -118,6 +126,13 @@ macro_rules! export {
             type Guest = $crate::guest::Stateful<$filter>;
     $crate::bindings::packed::export_packed!(Guest with_types_in $crate::bindings::packed);
     $crate::bindings::state::export_state!(Guest with_types_in $crate::bindings::state);
+        };
+    };
+    (holding $filter:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type Guest = $crate::guest::Holding<$filter>;
+    $crate::bindings::holding::export_holding!(Guest with_types_in $crate::bindings::holding);
         };
     };
     ($filter:ty) => {

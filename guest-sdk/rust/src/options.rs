@@ -1,31 +1,245 @@
-//! Turning the operator's options into a filter's own type.
+//! Turning the operator's options into a filter, or into everything that is wrong with them.
 //!
-//! The host hands over JSON; the operator wrote TOML. So errors name the option
-//! by its path and leave out where it stood in the JSON.
+//! The host hands over JSON; the operator wrote TOML. So errors name the option by its path and leave out where it
+//! stood in the JSON: Weir knows the line. An error has a line for each mistake, so that nobody has to mend them one by
+//! one: what can't be read is left out, and the rest is read without it, as often as it takes.
+
+mod nearest;
+mod rest;
+
+use std::fmt::Display;
 
 use serde::de::DeserializeOwned;
+use serde_path_to_error::Path;
 
-/// Reads options from a JSON object; `{}` gives the default ones.
-pub fn read<O: DeserializeOwned + Default>(json: &str) -> Result<O, String> {
+use nearest::nearest;
+use rest::Rest;
+
+/// Mistakes that are told at once.
+const MAX_MISTAKES: usize = 20;
+
+/// Collects what is wrong with options, so that an operator is told of every mistake at once.
+///
+/// ```
+/// # use weir_guest::Mistakes;
+/// # fn pattern(_: &str) -> Result<(), String> { Err("option `pattern`: an open bracket".into()) }
+/// let mut mistakes = Mistakes::default();
+/// let pattern = mistakes.check(pattern("("));
+/// if 2 > 1 {
+///     mistakes.add("option `rate`: 2; it must be 0 to 1");
+/// }
+/// let told = mistakes.finish().unwrap_err();
+/// assert_eq!(told, "option `pattern`: an open bracket\noption `rate`: 2; it must be 0 to 1");
+/// ```
+#[derive(Debug, Default)]
+pub struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    /// Takes note of a mistake. Begin it with the option: ``option `window`: …``.
+    pub fn add(&mut self, mistake: impl Display) {
+        let one_line = mistake.to_string().replace('\n', " ");
+        if self.0.len() < MAX_MISTAKES && !self.0.contains(&one_line) {
+            self.0.push(one_line);
+        }
+    }
+
+    /// What a part was read to; otherwise its error is a mistake, or several, a line each.
+    pub fn check<T>(&mut self, part: Result<T, impl Display>) -> Option<T> {
+        part.map_err(|error| error.to_string().lines().for_each(|line| self.add(line))).ok()
+    }
+
+    /// An error of a line for each mistake, if there is one.
+    pub fn finish(self) -> Result<(), String> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0.join("\n")) }
+    }
+}
+
+/// Makes a filter with options from a JSON object; `{}` gives the default ones.
+pub fn build<O, F>(json: &str, new: impl FnOnce(O) -> Result<F, String>) -> Result<F, String>
+where
+    O: DeserializeOwned + Default,
+{
     if json.trim().is_empty() || json.trim() == "{}" {
-        return Ok(O::default());
+        return new(O::default());
     }
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let reason = without_position(&error.inner().to_string()).to_owned();
-        match path.as_str() {
-            "." | "?" => reason,
-            // An unknown option names itself.
-            _ if reason.starts_with("unknown field") && !path.contains('.') => reason,
-            path => format!("option `{path}`: {reason}"),
+    match serde_path_to_error::deserialize(&mut deserializer) {
+        Ok(options) => new(options),
+        Err(first) => Err(all_mistakes(json, &first, new)),
+    }
+}
+
+/// What else is wrong besides what was found first.
+fn all_mistakes<O, F>(
+    json: &str,
+    first: &serde_path_to_error::Error<serde_json::Error>,
+    new: impl FnOnce(O) -> Result<F, String>,
+) -> String
+where
+    O: DeserializeOwned,
+{
+    let mut mistakes = Mistakes::default();
+    let mut left_out = Vec::new();
+    let Ok(whole) = serde_json::from_str(json) else {
+        return told(&path_text(first.path()), &first.inner().to_string());
+    };
+    let mut rest = Rest::new(&whole);
+    let mut can_go_on = note(&mut rest, first, &mut left_out, &mut mistakes);
+    while can_go_on && mistakes.0.len() < MAX_MISTAKES {
+        match serde_path_to_error::deserialize::<_, O>(rest.value()) {
+            Err(error) => can_go_on = note(&mut rest, &error, &mut left_out, &mut mistakes),
+            Ok(options) => {
+                let more = new(options).err().unwrap_or_default();
+                more.lines().filter(|line| !speaks_of(line, &left_out)).for_each(|line| mistakes.add(line));
+                break;
+            }
         }
-    })
+    }
+    mistakes.finish().err().unwrap_or_default()
+}
+
+/// Enters a mistake and leaves out what is wrong; false when nothing can be read without it. `left_out` are the options
+/// that are missing from then on for this reason, which is no mistake of its own.
+fn note(
+    rest: &mut Rest<'_>,
+    error: &serde_path_to_error::Error<serde_json::Error>,
+    left_out: &mut Vec<String>,
+    mistakes: &mut Mistakes,
+) -> bool {
+    let reason = error.inner().to_string();
+    let place = rest.place(error.path());
+    if !(reason.starts_with("missing field") && speaks_of(&reason, left_out)) {
+        mistakes.add(told(&place.to_string(), &reason));
+    }
+    left_out.extend(place.first_key().map(str::to_owned));
+    left_out.extend(meant(&reason).filter(|option| !rest.has(option)).map(str::to_owned));
+    rest.leave_out(place)
+}
+
+/// Whether a mistake is about an option that is there, but was left out because of another one.
+fn speaks_of(mistake: &str, left_out: &[String]) -> bool {
+    left_out.iter().any(|option| mistake.split(['`', '.', '[']).any(|part| part == option))
+}
+
+fn path_text(path: &Path) -> String {
+    match path.to_string().as_str() {
+        "." | "?" => String::new(),
+        path => path.to_owned(),
+    }
+}
+
+/// A mistake in words, with what was probably meant.
+fn told(path: &str, reason: &str) -> String {
+    let reason = without_position(reason);
+    let hint = meant(reason).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    match path {
+        "" => format!("{reason}{hint}"),
+        // An unknown option names itself.
+        _ if reason.starts_with("unknown field") && !path.contains('.') => format!("{reason}{hint}"),
+        path => format!("option `{path}`: {reason}{hint}"),
+    }
+}
+
+/// Of the words that would be right, which are in the reason as serde gives it, the one that is most like the wrong one.
+fn meant(reason: &str) -> Option<&str> {
+    let rest = reason.strip_prefix("unknown field `").or_else(|| reason.strip_prefix("unknown variant `"))?;
+    let (wrong, right) = rest.split_once("`, expected ")?;
+    nearest(wrong, right.split('`').skip(1).step_by(2))
 }
 
 fn without_position(reason: &str) -> &str {
     match reason.rfind(" at line ") {
         Some(at) if reason[at..].contains(" column ") => &reason[..at],
         _ => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Colour {
+        Red,
+        Green,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Options {
+        colours: Vec<Colour>,
+        rates: HashMap<String, f64>,
+        rules: Vec<Rule>,
+        window: Option<u64>,
+        key: Option<String>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Rule {
+        #[allow(dead_code)]
+        when: String,
+    }
+
+    fn mistakes(json: &str) -> Vec<String> {
+        let new = |options: Options| {
+            let mut mistakes = Mistakes::default();
+            if options.window.is_none_or(|window| window == 0) {
+                mistakes.add("option `window`: it must be given, and more than 0");
+            }
+            if options.key.is_none() {
+                mistakes.add("option `key` is missing: the window needs it");
+            }
+            mistakes.finish()
+        };
+        build(json, new).unwrap_err().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place_in_what_the_operator_wrote() {
+        let told = mistakes(
+            r#"{"colours": ["red", 7, "green", "gren"], "rates": {"a": "b", "c": 1}, "rules": [{"when": "x"}, {"wen": "y"}],
+                "window": 0}"#,
+        );
+        let expected = [
+            "option `colours[1]`: ",
+            "option `colours[3]`: unknown variant `gren`, expected `red` or `green`; did you mean `green`?",
+            "option `rates.a`: invalid type: string \"b\", expected f64",
+            "option `rules[1].wen`: unknown field `wen`, expected `when`; did you mean `when`?",
+            "option `window`: it must be given",
+            "option `key` is missing",
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        for part in expected {
+            assert!(told.iter().any(|line| line.starts_with(part)), "{part} is not in {told:#?}");
+        }
+    }
+
+    #[test]
+    fn what_only_follows_from_a_mistake_is_none_of_its_own() {
+        let told = mistakes(r#"{"windw": 5, "key": "k"}"#);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("unknown field `windw`") && told[0].ends_with("did you mean `window`?"),
+            "{told:?}"
+        );
+        assert_eq!(mistakes(r#"{"window": "5", "key": "k"}"#).len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_object_is_one_mistake() {
+        assert_eq!(mistakes("[").len(), 1);
+        assert_eq!(mistakes("7").len(), 1);
+    }
+
+    #[test]
+    fn no_more_are_told_than_anybody_reads() {
+        let many: Vec<String> = (0..100).map(|n| format!("\"x{n}\": 1")).collect();
+        assert_eq!(mistakes(&format!("{{{}}}", many.join(","))).len(), MAX_MISTAKES);
     }
 }

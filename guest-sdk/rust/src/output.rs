@@ -5,6 +5,7 @@
 //! exactly its maps, so the two can't come apart.
 
 use crate::edit::Edit;
+use crate::encode;
 use crate::new_record::NewRecord;
 use crate::record::Record;
 
@@ -13,12 +14,15 @@ const DROP: u8 = 1;
 const PATCH: u8 = 2;
 const REPLACE: u8 = 3;
 const EXPAND: u8 = 4;
+const HOLD: u8 = 5;
+const HOLD_ANOTHER: u8 = 6;
 
 /// What becomes of a batch.
 #[derive(Debug, Default)]
 pub struct Output {
     verdicts: Vec<u8>,
     records: Vec<u8>,
+    released: Vec<u64>,
 }
 
 impl Output {
@@ -72,10 +76,44 @@ impl Output {
     pub fn expand(&mut self, new: Vec<NewRecord>) -> Result<(), String> {
         let count =
             u32::try_from(new.len()).map_err(|_| format!("{} records for one are more than 2^32", new.len()))?;
-        self.verdicts.push(EXPAND);
-        self.verdicts.extend_from_slice(&count.to_le_bytes());
+        self.counted(EXPAND, count);
         new.into_iter().for_each(|record| record.write(&mut self.records));
         Ok(())
+    }
+
+    /// These maps, `count` of them, go on in place of the next record.
+    pub(crate) fn expand_written(&mut self, count: u32, maps: &[u8]) {
+        self.counted(EXPAND, count);
+        encode::append(&mut self.records, maps);
+    }
+
+    /// The next record is held; these maps, `count` of them, go on in its place.
+    pub(crate) fn hold(&mut self, count: u32, maps: &[u8]) {
+        self.counted(HOLD, count);
+        encode::append(&mut self.records, maps);
+    }
+
+    /// Another record is held under the id of the next one; these maps, `count`
+    /// of them, go on in its place.
+    pub(crate) fn hold_another(&mut self, other: NewRecord, count: u32, maps: &[u8]) {
+        self.counted(HOLD_ANOTHER, count);
+        other.write(&mut self.records);
+        encode::append(&mut self.records, maps);
+    }
+
+    /// The held records with these ids are released.
+    pub(crate) fn release(&mut self, ids: Vec<u64>) {
+        self.released = ids;
+    }
+
+    fn counted(&mut self, verdict: u8, count: u32) {
+        self.verdicts.push(verdict);
+        self.verdicts.extend_from_slice(&count.to_le_bytes());
+    }
+
+    /// The ids of the held records that are released.
+    pub fn take_released(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.released)
     }
 
     /// The verdicts and the records, as they go to the host.

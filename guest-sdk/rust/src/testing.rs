@@ -5,11 +5,17 @@
 //! the filter's verdicts are read as bytes, and patches are merged as RFC 7396
 //! says. Missing `timestamp`, `level`, `source` and `message` are filled in.
 //!
-//! Clock, counters, log and store are fakes, one set for each thread; a new
+//! Clock, counters, log and store are [`Fakes`], one set for each thread; a new
 //! bench begins with empty ones, so a test has one bench at a time.
+//!
+//! A filter that holds records has a [`HoldingBench`], which can crash.
 
+mod holding;
+
+use std::ops::Deref;
 use std::time::Duration;
 
+pub use holding::HoldingBench;
 pub use serde_json::{Value as Json, json};
 
 use crate::encode::Encode;
@@ -40,6 +46,15 @@ pub enum Outcome {
     Replaced(Json),
     /// These records went on in its place.
     Expanded(Vec<Json>),
+    /// It is held; these records went on in its place.
+    Held(Vec<Json>),
+    /// Another record is held instead; these records went on in its place.
+    HeldAnother {
+        /// What is held.
+        held: Json,
+        /// What went on.
+        records: Vec<Json>,
+    },
 }
 
 impl Outcome {
@@ -55,6 +70,15 @@ impl Outcome {
         }
     }
 
+    /// All records that go on.
+    pub fn into_records(self) -> Vec<Json> {
+        match self {
+            Outcome::Dropped => Vec::new(),
+            Outcome::Kept(record) | Outcome::Replaced(record) | Outcome::Changed { record, .. } => vec![record],
+            Outcome::Expanded(records) | Outcome::Held(records) | Outcome::HeldAnother { records, .. } => records,
+        }
+    }
+
     /// Whether it ended.
     pub fn is_dropped(&self) -> bool {
         *self == Outcome::Dropped
@@ -64,11 +88,57 @@ impl Outcome {
     pub fn is_kept(&self) -> bool {
         matches!(self, Outcome::Kept(_))
     }
+
+    /// Whether it is held, and nothing went on in its place.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Outcome::Held(records) if records.is_empty())
+    }
+}
+
+/// Clock, counters, log and store, as a filter sees them and a test moves them.
+#[derive(Debug)]
+pub struct Fakes(());
+
+impl Fakes {
+    /// Where the clock stands.
+    pub fn now_ns(&self) -> i64 {
+        fake::now()
+    }
+
+    /// Moves the clock on.
+    pub fn advance(&self, by: Duration) {
+        let by_ns = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        fake::with(|fake| fake.now_ns = fake.now_ns.saturating_add(by_ns));
+    }
+
+    /// A counter, 0 if it was never added to.
+    pub fn counter(&self, name: &str) -> u64 {
+        fake::with(|fake| fake.counters.get(name).copied().unwrap_or_default())
+    }
+
+    /// What stands in the store.
+    pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
+        fake::kv_get(key)
+    }
+
+    /// The lines it wrote to Weir's log.
+    pub fn log(&self) -> Vec<(Level, String)> {
+        fake::with(|fake| fake.log.clone())
+    }
 }
 
 /// A filter under test.
 pub struct Bench<F> {
     filter: F,
+    fakes: Fakes,
+}
+
+impl<F> Deref for Bench<F> {
+    type Target = Fakes;
+
+    fn deref(&self) -> &Fakes {
+        &self.fakes
+    }
 }
 
 impl<F: BatchFilter> Bench<F> {
@@ -76,8 +146,8 @@ impl<F: BatchFilter> Bench<F> {
     /// be in JSON.
     pub fn new(options: Json) -> Result<Self, String> {
         fake::reset();
-        let options = crate::options::read(&options.to_string())?;
-        Ok(Bench { filter: F::new(options)? })
+        let filter = crate::options::build(&options.to_string(), F::new)?;
+        Ok(Bench { filter, fakes: Fakes(()) })
     }
 
     /// Gives it one batch.
@@ -109,33 +179,7 @@ impl<F: BatchFilter> Bench<F> {
         }
         let mut output = Output::new();
         self.filter.process_batch(&batch, &mut output)?;
-        Ok(read_output(records, output))
-    }
-
-    /// Where the clock stands.
-    pub fn now_ns(&self) -> i64 {
-        fake::now()
-    }
-
-    /// Moves the clock on.
-    pub fn advance(&mut self, by: Duration) {
-        let by_ns = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
-        fake::with(|fake| fake.now_ns = fake.now_ns.saturating_add(by_ns));
-    }
-
-    /// A counter, 0 if it was never added to.
-    pub fn counter(&self, name: &str) -> u64 {
-        fake::with(|fake| fake.counters.get(name).copied().unwrap_or_default())
-    }
-
-    /// What stands in the store.
-    pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
-        fake::kv_get(key)
-    }
-
-    /// The lines it wrote to Weir's log.
-    pub fn log(&self) -> Vec<(Level, String)> {
-        fake::with(|fake| fake.log.clone())
+        Ok(read_output(records, output).0)
     }
 
     /// The filter itself.
@@ -150,12 +194,9 @@ where
 {
     /// Calls `tick`; returns the records it emits.
     pub fn tick(&mut self, closing: bool) -> Vec<Json> {
-        let records = self.filter.tick(closing);
         let mut bytes = Vec::new();
-        let count = records.len();
-        records.into_iter().for_each(|record| record.write(&mut bytes));
-        let mut maps = Maps { bytes: &bytes, at: 0 };
-        (0..count).map(|_| maps.next()).collect()
+        self.filter.tick(closing).into_iter().for_each(|record| record.write(&mut bytes));
+        Maps { bytes: &bytes, at: 0 }.rest()
     }
 
     /// The filter's state.
@@ -195,15 +236,28 @@ impl Maps<'_> {
         self.at = end;
         to_json(Value::Map(record.map()))
     }
+
+    fn take(&mut self, count: u32) -> Vec<Json> {
+        (0..count).map(|_| self.next()).collect()
+    }
+
+    fn rest(&mut self) -> Vec<Json> {
+        std::iter::from_fn(|| (self.at < self.bytes.len()).then(|| self.next())).collect()
+    }
 }
 
-fn read_output(records: Vec<Json>, output: Output) -> Vec<Outcome> {
+/// What became of each record; and, as MessagePack, what is held instead of some,
+/// in order.
+fn read_output(records: Vec<Json>, output: Output) -> (Vec<Outcome>, Vec<Vec<u8>>) {
     let (verdicts, bytes) = output.into_parts();
     let mut verdicts = verdicts.into_iter();
     let mut maps = Maps { bytes: &bytes, at: 0 };
     let mut outcomes = Vec::with_capacity(records.len());
+    let mut others = Vec::new();
     for record in records {
-        outcomes.push(match verdicts.next() {
+        let verdict = verdicts.next();
+        let mut count = || verdicts.by_ref().take(4).enumerate().fold(0, |n, (i, b)| n | u32::from(b) << (8 * i));
+        outcomes.push(match verdict {
             Some(0) => Outcome::Kept(record),
             Some(1) => Outcome::Dropped,
             Some(2) => {
@@ -213,17 +267,20 @@ fn read_output(records: Vec<Json>, output: Output) -> Vec<Outcome> {
                 Outcome::Changed { record, patch }
             }
             Some(3) => Outcome::Replaced(maps.next()),
-            Some(4) => {
-                let count: Vec<u8> = verdicts.by_ref().take(4).collect();
-                let count = count.iter().rev().fold(0_u32, |n, b| n << 8 | u32::from(*b));
-                Outcome::Expanded((0..count).map(|_| maps.next()).collect())
+            Some(4) => Outcome::Expanded(maps.take(count())),
+            Some(5) => Outcome::Held(maps.take(count())),
+            Some(6) => {
+                let start = maps.at;
+                let held = maps.next();
+                others.push(bytes[start..maps.at].to_vec());
+                Outcome::HeldAnother { held, records: maps.take(count()) }
             }
             other => panic!("verdict {other:?} for record {}", outcomes.len()),
         });
     }
     assert_eq!(verdicts.next(), None, "more verdicts than records");
     assert_eq!(maps.at, bytes.len(), "more maps than the verdicts call for");
-    outcomes
+    (outcomes, others)
 }
 
 /// RFC 7396.

@@ -1,5 +1,7 @@
 //! Records, edits and verdicts, the way a filter uses them.
 
+mod holding;
+
 use crate::testing::{Bench, Json, Outcome, START_NS, json, to_json};
 use crate::{Description, Edit, Encode, Filter, Level, NewRecord, Path, Record, StatefulFilter, Value, Verdict, host};
 
@@ -360,13 +362,33 @@ fn options_are_typed_and_refused_by_name() {
     assert!(refused(json!({ "limit": 100 })).contains("`limit`"));
     assert_eq!(
         refused(json!({ "limt": 1 })),
-        "unknown field `limt`, expected `limit` or `floor`",
+        "unknown field `limt`, expected `limit` or `floor`; did you mean `limit`?",
         "no line and column of JSON that nobody wrote"
     );
     let error = refused(json!({ "limit": "ten" }));
     assert!(error.starts_with("option `limit`: ") && !error.contains("line"), "{error}");
     assert!(refused(json!({ "floor": "loud" })).contains("CRITICAL"));
     assert!(Bench::<Obedient>::new(json!({ "floor": "warn", "limit": 9 })).is_ok());
+}
+
+#[test]
+fn every_mistake_in_options_is_told_at_once() {
+    let error = Bench::<Obedient>::new(json!({ "floor": "loud", "limit": 100, "lmit": 1 })).err().unwrap_or_default();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 3, "{error}");
+    assert!(lines[0].starts_with("option `floor`: ") && lines[1].starts_with("unknown field `lmit`"), "{error}");
+    assert_eq!(lines[2], "option `limit`: 100 is more than 99");
+}
+
+#[test]
+fn what_every_instance_has_to_say_is_logged_once() {
+    let bench = bench();
+    let before = bench.log().len();
+    for _ in 0..3 {
+        host::log_once(Level::Warning, "mind the gap");
+    }
+    host::log_once(Level::Warning, "another");
+    assert_eq!(bench.log().len(), before + 2);
 }
 
 #[test]

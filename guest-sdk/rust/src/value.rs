@@ -253,6 +253,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The value as a whole number that is not negative.
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Value::UInt(n) => Some(*n),
+            other => u64::try_from(other.as_i64()?).ok(),
+        }
+    }
+
     /// The number, if it is one; integers beyond 2^53 are rounded.
     pub fn as_f64(&self) -> Option<f64> {
         match self {

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use wasmparser::{BinaryReaderError, CompositeInnerType, ExternalKind, Parser, Payload, TypeRef};
 
-use crate::v1;
+use crate::{v1, v2};
 
 /// The global's export. `wasi/preview1.wat` imports it.
 const BUSY: &str = "weir_busy";
@@ -30,6 +30,7 @@ pub(crate) fn contract_name(plain: &str) -> Option<String> {
     // Those with a longer name first: `packed_` is the beginning of `packed_state_`.
     let interfaces = [
         ("lifecycle_", v1::LIFECYCLE),
+        ("holding_", v2::HOLDING),
         ("packed_state_", v1::PACKED_STATE),
         ("typed_state_", v1::TYPED_STATE),
         ("packed_", v1::PACKED),
@@ -248,6 +249,7 @@ mod tests {
         assert_eq!(contract_name("weir_packed_process"), expected);
         assert_eq!(contract_name("weir_packed_state_tick"), Some(format!("{}#tick", v1::PACKED_STATE)));
         assert_eq!(contract_name("weir_post_packed_process"), Some(format!("cabi_post_{}#process", v1::PACKED)));
+        assert_eq!(contract_name("weir_holding_tick"), Some(format!("{}#tick", v2::HOLDING)));
         assert_eq!(contract_name("memory"), None);
         assert_eq!(contract_name("weir_other"), None);
     }

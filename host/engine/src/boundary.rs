@@ -16,6 +16,7 @@ use std::ops::Range;
 
 use weir_record::{Array, Batch, Map, Record, Value, write};
 
+use crate::holds::NOBODY;
 use crate::paths::{Paths, push_key};
 use crate::rewrite::Part;
 use crate::v1::HEAD;
@@ -55,6 +56,10 @@ impl Boundary {
             return Ok(());
         }
         for (at, &origin) in part.origins.iter().enumerate() {
+            if origin == NOBODY {
+                self.check_made_record(part.batch.record(at))?;
+                continue;
+            }
             let (old, new) = (batch.record(origin as usize), part.batch.record(at));
             if old == new {
                 continue;
@@ -72,14 +77,17 @@ impl Boundary {
 
     /// Fails when a record that the filter made by itself holds what it may not change.
     pub fn check_made(&self, made: &Batch) -> Result<(), String> {
+        made.iter().try_for_each(|record| self.check_made_record(record))
+    }
+
+    fn check_made_record(&self, record: Record<'_>) -> Result<(), String> {
         let Some(changes) = &self.changes else { return Ok(()) };
-        for record in made.iter() {
-            let mut path = String::new();
-            for (key, value) in record.entries().filter(|(key, _)| !HEAD.contains(key)) {
-                below(None, Some(value), changes, key, &mut path).map_err(|()| changed(&path))?;
-            }
-        }
-        Ok(())
+        let mut path = String::new();
+        record
+            .entries()
+            .filter(|(key, _)| !HEAD.contains(key))
+            .try_for_each(|(key, value)| below(None, Some(value), changes, key, &mut path))
+            .map_err(|()| changed(&path))
     }
 }
 
@@ -318,7 +326,7 @@ mod tests {
     }
 
     fn check(sees: Option<Paths>, changes: Option<Paths>, old: &str, new: &str) -> Result<(), String> {
-        let part = Part { batch: batch(new), origins: vec![0], scratch: Vec::new() };
+        let part = Part { batch: batch(new), origins: vec![0], ..Part::default() };
         Boundary { sees, changes }.check(&batch(old), &part)
     }
 

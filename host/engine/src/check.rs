@@ -11,6 +11,7 @@ use weir_record::Batch;
 
 use crate::error::{CallError, FailureKind, LoadError, Problem};
 use crate::filter::Filter;
+use crate::holds::ids;
 use crate::instance::Instance;
 use crate::limits::MAX_CHECK_TIME;
 use crate::rewrite::Part;
@@ -111,7 +112,9 @@ impl<'a> OnTrial<'a> {
         let mut part = std::mem::take(&mut self.part);
         let Instance { guest, exports, .. } =
             self.start().map_err(|problem| CallError::new(FailureKind::Start, problem.to_string()))?;
-        let outcome = exports.process(guest, sample, records, timeout, &mut part).map(drop);
+        // Nothing comes of what it holds.
+        let ids = ids(0, 0..sample.len());
+        let outcome = exports.process(guest, sample, records, &ids, timeout, &mut part).map(drop);
         if outcome.as_ref().is_err_and(|error| !error.leaves_instance_sound()) {
             self.instance = None;
         }

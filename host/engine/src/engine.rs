@@ -14,7 +14,7 @@ use crate::guest::HostState;
 use crate::limits;
 use crate::shared::{Shared, lock};
 use crate::ticker::Ticker;
-use crate::v1;
+use crate::{v1, v2};
 
 /// How the engine is set up.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +36,8 @@ pub struct Engine {
     /// By the filter's name, as long as a version of it lives.
     shared: Mutex<HashMap<String, Weak<Shared>>>,
     next_id: AtomicU64,
+    /// The next number for a record that may be held.
+    next_record: AtomicU64,
     cache: Option<Cache>,
 }
 
@@ -45,7 +47,9 @@ impl Engine {
         let cache = options.cache_folder.as_deref().map(open_cache).transpose()?;
         let runtime = start_runtime(cache.clone()).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
         let mut linker = Linker::new(&runtime);
-        v1::link(&mut linker).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
+        for host in [v1::HOST, v2::HOST] {
+            v1::link(&mut linker, host).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
+        }
         Ok(Arc::new(Engine {
             ticker: Ticker::start(runtime.clone())?,
             runtime,
@@ -53,6 +57,7 @@ impl Engine {
             workers: options.workers.max(1),
             shared: Mutex::default(),
             next_id: AtomicU64::new(0),
+            next_record: AtomicU64::new(1),
             cache,
         }))
     }
@@ -82,6 +87,16 @@ impl Engine {
     /// How many filters were found compiled in the cache since the start.
     pub fn cache_hits(&self) -> usize {
         self.cache.as_ref().map_or(0, Cache::cache_hits)
+    }
+
+    /// Numbers that records are held under begin after this one: those up to it are in use already.
+    pub fn number_records_after(&self, last: u64) {
+        self.next_record.fetch_max(last.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// The first of so many new numbers for records.
+    pub(crate) fn new_numbers(&self, count: usize) -> u64 {
+        self.next_record.fetch_add(count as u64, Ordering::Relaxed)
     }
 
     pub(crate) fn new_id(&self) -> u64 {

@@ -1,4 +1,8 @@
 //! What can go wrong, in words for an operator: one line that names the filter, what is wrong with it, and what to do.
+//!
+//! What a guest or a module says comes into such a line by way of [`one_line`] alone.
+
+use weir_record::escape::escaped;
 
 use crate::limits;
 
@@ -76,9 +80,9 @@ pub enum Problem {
     /// It failed to describe itself.
     #[error("`describe` failed: {0}")]
     Describe(String),
-    /// It refused its options.
-    #[error("it refuses its options: {0}")]
-    Options(String),
+    /// It refused its options: what is wrong with them, each a line.
+    #[error("it refuses its options: {}", .0.join("; "))]
+    Options(Vec<String>),
     /// It failed while it took its options.
     #[error("`configure` failed: {0}")]
     Configure(String),
@@ -180,16 +184,35 @@ impl CallError {
     }
 }
 
-/// A text of unknown origin as one line of bounded length, without control characters.
+impl Problem {
+    /// What a filter has against its options. If every line of it names something, each is a mistake of its own;
+    /// otherwise they belong together.
+    pub(crate) fn of_options(refusal: &str) -> Problem {
+        let lines = || refusal.lines().filter(|line| !line.trim().is_empty());
+        let is_list = lines().count() > 1 && lines().all(|line| line.contains('`'));
+        Self::Options(match is_list {
+            true => lines().take(limits::MAX_OPTION_MISTAKES).map(one_line).collect(),
+            false => vec![one_line(refusal)],
+        })
+    }
+}
+
+/// A text of unknown origin as one line of bounded length, in which nothing acts or hides instead of being seen.
 pub(crate) fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len().min(limits::MAX_REASON_BYTES));
+    bounded_line(text, limits::MAX_REASON_BYTES)
+}
+
+/// The same with a bound of its own.
+pub(crate) fn bounded_line(text: &str, max_bytes: usize) -> String {
+    let mut line = String::with_capacity(text.len().min(max_bytes));
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
-        if line.len() > limits::MAX_REASON_BYTES {
-            let end = line.floor_char_boundary(limits::MAX_REASON_BYTES);
+        // A word may be megabytes long.
+        line.push_str(&escaped(&word[..word.floor_char_boundary(max_bytes + 1)]));
+        if line.len() > max_bytes {
+            let end = line.floor_char_boundary(max_bytes);
             line.truncate(end);
             line.push('…');
             break;
@@ -205,6 +228,20 @@ mod tests {
     #[test]
     fn a_text_with_line_breaks_and_escapes_becomes_one_bounded_line() {
         assert_eq!(one_line("a\n  b\u{1b}[31mc\t"), "a b [31mc");
+        assert_eq!(one_line("ad\u{202e}min\u{2028}x"), "ad\\u{202e}min x");
         assert!(one_line(&"é".repeat(5000)).len() <= limits::MAX_REASON_BYTES + "…".len());
+    }
+
+    #[test]
+    fn a_refusal_is_a_list_when_every_line_names_something() {
+        let told = |text: &str| Problem::of_options(text).to_string();
+        assert_eq!(told("option `a`: x\noption `b`: y\n"), "it refuses its options: option `a`: x; option `b`: y");
+        assert!(
+            matches!(Problem::of_options("`a`: no regex:\n    (\n    ^\nan open group"), Problem::Options(all) if all.len() == 1)
+        );
+        let many = "`a`\n".repeat(1000);
+        assert!(
+            matches!(Problem::of_options(&many), Problem::Options(all) if all.len() == limits::MAX_OPTION_MISTAKES)
+        );
     }
 }

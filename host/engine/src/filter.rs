@@ -75,7 +75,7 @@ impl FilterSpec {
         match &self.options {
             serde_json::Value::Null => Ok("{}".to_owned()),
             options @ serde_json::Value::Object(_) => Ok(options.to_string()),
-            _ => Err(Problem::Options("`options` must be a table".into())),
+            _ => Err(Problem::of_options("`options` must be a table")),
         }
     }
 
@@ -226,31 +226,35 @@ impl Filter {
         self.failures.health(Instant::now())
     }
 
-    /// Gives the state of this version to the next one, and from then on every batch too: a worker that still has
-    /// this version in its chain calls the new one. Does nothing when either keeps no state.
+    /// Gives the state of this version to the next one, and what it holds; from then on this one refuses every call.
+    /// No batch may be on its way through either meanwhile. Does nothing when either keeps no state.
     ///
     /// When this version can't save its state, the one it saved last is used, or none: a broken version must not
-    /// keep its repair out.
+    /// keep its repair out. Where records are held, the new version is given those instead.
     pub fn hand_over(&self, new: &Arc<Filter>) -> Result<(), LoadError> {
         let (Some(old_seat), Some(new_seat)) = (&self.seat, &new.seat) else { return Ok(()) };
         let mut old_seat = lock(old_seat);
-        if let Some(successor) = old_seat.successor.clone() {
-            drop(old_seat);
-            return if Arc::ptr_eq(&successor, new) { Ok(()) } else { successor.hand_over(new) };
+        let is_saved = self.save(&mut old_seat);
+        if self.holds_records() && !is_saved {
+            old_seat.saved = None;
         }
-        self.save(&mut old_seat);
+        let mut new_seat = lock(new_seat);
         if let Some(saved) = old_seat.saved.take() {
-            let mut new_seat = lock(new_seat);
             if let Err(reason) = restore(new, &mut new_seat, &saved) {
                 new_seat.instance = None;
                 old_seat.saved = Some(saved);
                 let version = self.description.version.clone();
                 return Err(new.error(Problem::Restore { version, reason }));
             }
-            new_seat.saved = Some(saved);
+            new_seat.saved = (!new.holds_records()).then_some(saved);
+        } else if !old_seat.held.is_empty() {
+            new_seat.instance = None;
+        }
+        if new.holds_records() {
+            new_seat.held = std::mem::take(&mut old_seat.held);
         }
         old_seat.instance = None;
-        old_seat.successor = Some(new.clone());
+        old_seat.is_retired = true;
         Ok(())
     }
 
@@ -258,16 +262,23 @@ impl Filter {
     /// no state.
     pub fn copy_state(&self, to: &Arc<Filter>) -> Result<(), LoadError> {
         let (Some(seat), Some(other)) = (&self.seat, &to.seat) else { return Ok(()) };
-        let saved = {
+        let (saved, held) = {
             let mut seat = lock(seat);
-            self.save(&mut seat);
-            seat.saved.clone()
+            let is_saved = self.save(&mut seat);
+            let saved = if is_saved || !self.holds_records() { seat.saved.clone() } else { None };
+            (saved, seat.held.clone())
         };
-        let Some(saved) = saved else { return Ok(()) };
         let mut other = lock(other);
+        if to.holds_records() {
+            other.held = held;
+        }
+        let Some(saved) = saved else {
+            other.instance = None;
+            return Ok(());
+        };
         let version = self.description.version.clone();
         restore(to, &mut other, &saved).map_err(|reason| to.error(Problem::Restore { version, reason }))?;
-        other.saved = Some(saved);
+        other.saved = (!to.holds_records()).then_some(saved);
         Ok(())
     }
 
@@ -286,7 +297,7 @@ impl Filter {
             ),
             Err(error) => {
                 tracing::warn!(filter = self.name(), "it can't save its state: {error}");
-                seat.failed(&error);
+                seat.failed(self, &error);
             }
         }
         false

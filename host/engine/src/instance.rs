@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::{CallError, FailureKind, Problem};
 use crate::filter::Filter;
 use crate::guest::{Bounds, Guest};
+use crate::holds::Held;
 use crate::limits::{GROWN_FAR_FRACTION, GROWN_FAR_TIMES, LIFECYCLE_DEADLINE};
 use crate::shared::Shared;
 use crate::v1::{Description, Exports};
@@ -24,8 +25,10 @@ pub(crate) struct Seat {
     pub instance: Option<Instance>,
     /// For stateful filters: the state as it was when the filter last ticked.
     pub saved: Option<Vec<u8>>,
-    /// For stateful filters: the version that has taken over.
-    pub successor: Option<Arc<Filter>>,
+    /// For filters that hold records: all that this one holds.
+    pub held: Held,
+    /// For stateful filters: another version has taken over, and this one is never called again.
+    pub is_retired: bool,
 }
 
 impl Instance {
@@ -41,7 +44,7 @@ impl Instance {
         exports
             .configure(&mut guest, &filter.options, deadline)
             .map_err(|error| Problem::Configure(error.reason))?
-            .map_err(|reason| Problem::Options(crate::error::one_line(&reason)))?;
+            .map_err(|refusal| Problem::of_options(&refusal))?;
         let begun_bytes = guest.memory_bytes();
         Ok((Instance { guest, exports, begun_bytes }, description))
     }
@@ -73,6 +76,9 @@ impl Seat {
     }
 
     fn start(&self, filter: &Filter) -> Result<Instance, CallError> {
+        if self.is_retired {
+            return Err(CallError::new(FailureKind::Start, "another version has taken over"));
+        }
         if let Some(ready) = filter.take_ready() {
             return Ok(ready);
         }
@@ -125,9 +131,10 @@ impl Seat {
         Ok(instance)
     }
 
-    /// After a failure: an instance in doubt is thrown away.
-    pub fn failed(&mut self, error: &CallError) {
-        if !error.leaves_instance_sound() {
+    /// After a failure: an instance in doubt is thrown away. One that holds records may hold others now than before the
+    /// call, so it is always in doubt.
+    pub fn failed(&mut self, filter: &Filter, error: &CallError) {
+        if filter.holds_records() || !error.leaves_instance_sound() {
             self.instance = None;
         }
     }

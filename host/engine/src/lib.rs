@@ -17,10 +17,11 @@
 //! | `check` | tries a new version on recent records, beside the running one |
 //! | `instance` | one running instance of a filter, and the seat that holds it |
 //! | `guest` | a store and its bounds; a failed call in words |
-//! | `v1` | the contract, version 1 |
+//! | `v1`, `v2` | the contract, version 1 and what version 2 adds to it |
 //! | `worker` | batches through the chain |
 //! | `search` | calls a filter, and finds the records it fails on |
 //! | `rewrite` | a batch on its way through a filter |
+//! | `holds`, `replay` | records that filters hold back; giving them to a new instance again |
 //! | `paths`, `rights`, `boundary` | what a filter may see and change, and that it keeps to it |
 //! | `tap` | copies of a filter's batches, for a version in its shadow |
 //! | `health` | failing and suspended filters |
@@ -29,7 +30,8 @@
 //! | `metrics`, `usage` | each filter's numbers; its memory and time |
 //!
 //! Invariants: no record is lost without an entry in [`Outcome::failed`] or a verdict that drops it; the records that
-//! come out are canonical; an instance that failed in any way but by its own refusal is never called again.
+//! come out are canonical; an instance that failed in any way but by its own refusal is never called again. What a filter
+//! held and did not release is held by the next instance, whatever became of the one before.
 #![deny(unsafe_code, missing_docs)]
 
 mod adapt;
@@ -40,6 +42,7 @@ mod error;
 mod filter;
 mod guest;
 mod health;
+mod holds;
 mod instance;
 mod kv;
 mod limits;
@@ -47,6 +50,7 @@ mod mend;
 mod metrics;
 mod module;
 mod paths;
+mod replay;
 mod rewrite;
 mod rights;
 mod search;
@@ -56,6 +60,7 @@ mod ticker;
 mod trial;
 mod usage;
 mod v1;
+mod v2;
 mod wasi;
 mod worker;
 mod world;
@@ -65,6 +70,7 @@ pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, FailureKind, LoadError, Problem};
 pub use filter::{Filter, FilterSpec, OnError};
 pub use health::Health;
+pub use holds::{HeldRecord, Holding};
 pub use metrics::describe_metrics;
 pub use module::component_bytes;
 pub use rights::{Right, Rights};

@@ -39,6 +39,15 @@ pub const SUSPENSION_FIRST: Duration = Duration::from_secs(1);
 /// The longest such pause.
 pub const SUSPENSION_LONGEST: Duration = Duration::from_secs(30);
 
+/// Records that one filter may hold back. `wit/v2` names the three; beyond them what was held longest goes on.
+pub const MAX_HELD_RECORDS: usize = 100_000;
+/// The same in bytes. A copy of them is kept in memory, for the filter's next instance.
+pub const MAX_HELD_BYTES: usize = 16 << 20;
+/// How long one record may be held: somewhat longer than a day, for filters that count by the day.
+pub const MAX_HELD_AGE: Duration = Duration::from_secs(25 * 3600);
+/// Held records that a new instance may fail on before all that is held is given up.
+pub const MAX_REPLAY_FAILURES: usize = 8;
+
 /// How often deadlines are looked at: they are kept to within two of these.
 pub const TICK: Duration = Duration::from_millis(5);
 /// Ticks without any call after which the ticker sleeps until the next call.
@@ -90,6 +99,17 @@ pub const MAX_COUNTERS: usize = 64;
 pub const MAX_COUNTER_NAME_BYTES: usize = 64;
 /// Bytes of a reason that is shown and stored with a failed record.
 pub const MAX_REASON_BYTES: usize = 512;
+/// Mistakes in its options that are taken of one filter at once.
+pub const MAX_OPTION_MISTAKES: usize = 20;
+/// Bytes of the name and of the version that a filter gives itself: they stand in lists, in metrics and in every log line
+/// about a swap.
+pub const MAX_OWN_NAME_BYTES: usize = 64;
+/// Bytes of the sentence in which a filter says what it does.
+pub const MAX_OWN_DESCRIPTION_BYTES: usize = 256;
+/// Paths that a filter says it reads, or writes.
+pub const MAX_OWN_PATHS: usize = 256;
+/// Bytes of one of them.
+pub const MAX_OWN_PATH_BYTES: usize = 1 << 10;
 
 /// Copies of batches that wait for a version that is tried in the shadow of another. More would only be memory: what it
 /// is too slow for it need not see.

@@ -16,8 +16,8 @@ use crate::guest::HostState;
 use crate::limits::MAX_MODULE_BYTES;
 use crate::mend::mend;
 use crate::v1::{self, Contract};
+use crate::v2;
 use crate::wasi;
-use crate::world::World;
 
 const MAGIC: &[u8] = b"\0asm";
 /// The module that WASI's first version is imported from.
@@ -109,7 +109,7 @@ impl Core {
             let is_component_import = module.contains([':', '[', '$']);
             let is_abort = module == ASSEMBLYSCRIPT && name == "abort";
             if !is_component_import && !is_abort && module != WASI_P1 {
-                return Err(Problem::UnknownImport(format!("{module}.{name}")));
+                return Err(Problem::UnknownImport(one_line(&format!("{module}.{name}"))));
             }
         }
         let mut module = Cow::Borrowed(file);
@@ -119,8 +119,8 @@ impl Core {
             module = Cow::Owned(adapted.map_err(|error| broken(&error.to_string(), file.len()))?);
         }
         if !self.has_component_type {
-            let world = self.world()?;
-            embed(module.to_mut(), world).map_err(|error| Problem::Encode(one_line(&error)))?;
+            let text = self.world_text()?;
+            embed(module.to_mut(), &text).map_err(|error| Problem::Encode(one_line(&error)))?;
         }
         let adapters = [(WASI_P1, wasi::PREVIEW1), (ASSEMBLYSCRIPT, wasi::ASSEMBLYSCRIPT)].into_iter();
         let adapters = adapters.filter(|(name, _)| imports(name));
@@ -137,8 +137,9 @@ impl Core {
         encode().map_err(|error| Problem::Encode(one_line(&format!("{error:#}"))))
     }
 
-    /// The world that a module without a type section exports, by the names of its functions.
-    fn world(&self) -> Result<World, Problem> {
+    /// The world that a module without a type section exports, by the names of its functions, with the version of the
+    /// host that it imports.
+    fn world_text(&self) -> Result<String, Problem> {
         let has = |interface: &str| {
             self.exports.iter().any(|name| {
                 let contract = adapt::contract_name(name);
@@ -146,19 +147,30 @@ impl Core {
                 name.strip_prefix(interface).is_some_and(|rest| rest.starts_with('#'))
             })
         };
-        if !has(v1::LIFECYCLE) || !(has(v1::PACKED) || has(v1::TYPED)) {
+        let interfaces =
+            [v1::LIFECYCLE, v2::LIFECYCLE, v2::HOLDING, v1::PACKED, v1::PACKED_STATE, v1::TYPED, v1::TYPED_STATE];
+        let exported: Vec<&str> = interfaces.into_iter().filter(|interface| has(interface)).collect();
+        let is_among = |wanted: &[&str]| wanted.iter().any(|interface| exported.contains(interface));
+        if !is_among(&[v1::LIFECYCLE, v2::LIFECYCLE]) || !is_among(&[v2::HOLDING, v1::PACKED, v1::TYPED]) {
             return Err(missing(self.exports.iter().map(String::as_str)));
         }
-        let is_packed = has(v1::PACKED);
-        Ok(World::new(is_packed, has(if is_packed { v1::PACKED_STATE } else { v1::TYPED_STATE })))
+        let imports = [v1::HOST, v2::HOST].into_iter().filter(|host| self.imports.iter().any(|(name, _)| name == host));
+        let mut text = "package weir:module;\nworld module {\n".to_owned();
+        imports.for_each(|host| text.push_str(&format!("import {host};\n")));
+        exported.iter().for_each(|interface| text.push_str(&format!("export {interface};\n")));
+        text.push('}');
+        Ok(text)
     }
 }
 
-/// Adds a world's type to a core module, from the host's own text of the contract.
-fn embed(module: &mut Vec<u8>, world: World) -> Result<(), String> {
+/// Adds the type of a world of package `weir:module` to a core module, from the host's own text of the contract.
+fn embed(module: &mut Vec<u8>, text: &str) -> Result<(), String> {
     let mut resolve = Resolve::default();
-    let package = resolve.push_source("filter.wit", v1::WIT).map_err(|error| format!("{error:#}"))?;
-    let world = resolve.select_world(&[package], Some(world.as_str())).map_err(|error| format!("{error:#}"))?;
+    let mut add = |file: &str, text: &str| resolve.push_source(file, text).map_err(|error| format!("{error:#}"));
+    add("v1.wit", v1::WIT)?;
+    add("v2.wit", v2::WIT)?;
+    let package = add("module.wit", text)?;
+    let world = resolve.select_world(&[package], Some("module")).map_err(|error| format!("{error:#}"))?;
     embed_component_metadata(module, &resolve, world, StringEncoding::UTF8).map_err(|error| format!("{error:#}"))
 }
 
@@ -194,10 +206,10 @@ fn missing<'a>(exports: impl Iterator<Item = &'a str>) -> Problem {
     /// More than these are not listed.
     const SHOWN: usize = 8;
     let names: Vec<&str> = exports.collect();
-    if let Some(other) = names.iter().find(|name| name.starts_with("weir:filter/") && !name.contains("@1.")) {
+    if let Some(other) = names.iter().find(|name| name.starts_with("weir:filter/") && !is_served(name)) {
         let version = other.split_once('@').map_or("another version", |(_, version)| version);
         let version = version.split('#').next().unwrap_or(version);
-        return Problem::OtherVersion(format!("weir:filter@{version}"));
+        return Problem::OtherVersion(one_line(&format!("weir:filter@{version}")));
     }
     let mut list = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
@@ -206,14 +218,19 @@ fn missing<'a>(exports: impl Iterator<Item = &'a str>) -> Problem {
     Problem::NoWorld(if list.is_empty() { "nothing".into() } else { one_line(&list) })
 }
 
+/// Whether the host serves the version that an interface's name has.
+fn is_served(interface: &str) -> bool {
+    interface.contains("@1.") || interface.contains("@2.")
+}
+
 fn check_imports(engine: &Engine, component: &Component) -> Result<(), Problem> {
     let ty = component.component_type();
     for (name, _) in ty.imports(&engine.runtime) {
-        if name.starts_with("weir:filter/") && !name.contains("@1.") {
-            return Err(Problem::OtherVersion(name.to_owned()));
+        if name.starts_with("weir:filter/") && !is_served(name) {
+            return Err(Problem::OtherVersion(one_line(name)));
         }
         if !name.starts_with("wasi:") && !name.starts_with("weir:filter/") {
-            return Err(Problem::UnknownImport(name.to_owned()));
+            return Err(Problem::UnknownImport(one_line(name)));
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use weir_record::Batch;
 
+use crate::holds::{Changes, NOBODY};
 use crate::limits::{MAX_RESULT_BYTES, MAX_RESULT_RECORDS, MAX_SPARE_BYTES};
 
 /// What became of some records that a filter was called with.
@@ -30,6 +31,8 @@ pub(crate) struct Tally {
 pub(crate) struct Part {
     pub batch: Batch,
     pub origins: Vec<u32>,
+    /// What the call holds and releases.
+    pub changes: Changes,
     /// For whatever a call needs on the way.
     pub scratch: Vec<u8>,
 }
@@ -52,6 +55,7 @@ impl Part {
         self.batch = spare(std::mem::take(&mut self.batch));
         self.batch.clear();
         self.origins.clear();
+        self.changes.clear();
     }
 
     /// Takes over a run of the input's records.
@@ -99,6 +103,13 @@ impl Rewrite {
             self.batch.extend(&part.batch);
             self.origins.extend_from_slice(&part.origins);
         }
+    }
+
+    /// Records come in before the next one, for which no sender waits.
+    pub fn insert(&mut self, input: &Batch, at: usize, made: &Batch) {
+        self.begin(input, at);
+        self.batch.extend(made);
+        self.origins.resize(self.batch.len(), NOBODY);
     }
 
     /// The next records are taken out.
@@ -167,7 +178,7 @@ mod tests {
         let input = batch(&["a", "b", "c", "d"]);
         let mut rewrite = Rewrite::new(batch(&["old"]), vec![9]);
         rewrite.keep(&input, 0..1);
-        let mut part = Part { batch: batch(&["b1", "b2"]), origins: vec![1, 1], scratch: Vec::new() };
+        let mut part = Part { batch: batch(&["b1", "b2"]), origins: vec![1, 1], ..Part::default() };
         rewrite.replace(&input, 1..2, &mut part);
         rewrite.remove(&input, 2..3);
         rewrite.keep(&input, 3..4);
@@ -179,7 +190,7 @@ mod tests {
     #[test]
     fn a_part_for_the_whole_batch_is_taken_without_a_copy() {
         let input = batch(&["a", "b"]);
-        let mut part = Part { batch: batch(&["x"]), origins: vec![0], scratch: Vec::new() };
+        let mut part = Part { batch: batch(&["x"]), origins: vec![0], ..Part::default() };
         let address = part.batch.bytes().as_ptr();
         let mut rewrite = Rewrite::new(Batch::new(), Vec::new());
         rewrite.replace(&input, 0..2, &mut part);

@@ -8,11 +8,13 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use weir_record::Batch;
 
 use crate::error::{CallError, FailureKind};
 use crate::filter::Filter;
 use crate::health::{Admission, Went};
+use crate::holds::{Holding, ids};
 use crate::instance::{Instance, Seat};
 use crate::limits::{MAX_CALL_BYTES, MAX_CALL_RECORDS, MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION};
 use crate::rewrite::{Applied, Part, Rewrite, Tally};
@@ -63,8 +65,14 @@ pub(crate) struct Search<'a> {
     /// filter's fault.
     failed_time: Duration,
     gave_up: bool,
+    /// The records' numbers, for a filter that holds some.
+    ids: Vec<u64>,
     pub tally: Tally,
     pub casualties: Vec<Casualty>,
+    /// What was held and released.
+    pub holding: Holding,
+    /// Held records that the filter failed on when they were given to it again, and why.
+    pub failed_again: Vec<(Bytes, String)>,
 }
 
 struct Group {
@@ -84,8 +92,14 @@ impl<'a> Search<'a> {
             failed_calls: 0,
             failed_time: Duration::ZERO,
             gave_up: false,
+            ids: match filter.holds_records() {
+                true => ids(filter.engine.new_numbers(input.len()), 0..input.len()),
+                false => Vec::new(),
+            },
             tally: Tally::default(),
             casualties: Vec::new(),
+            holding: Holding::default(),
+            failed_again: Vec::new(),
         }
     }
 
@@ -103,11 +117,12 @@ impl<'a> Search<'a> {
         self.groups = pieces(self.input).map(|records| Group { of: records.len(), records }).collect();
         self.groups.reverse();
         while let Some(group) = self.groups.pop() {
-            match self.call(&group) {
+            match self.call(&group, rewrite) {
                 Ok(Applied::Untouched) => rewrite.keep(self.input, group.records),
                 Ok(Applied::Rewritten(tally)) => {
                     self.tally.dropped += tally.dropped;
                     self.tally.patched += tally.patched;
+                    self.seat.held.take_up(&self.filter.shared.filter, &mut self.part.changes, &mut self.holding);
                     rewrite.replace(self.input, group.records, self.part);
                 }
                 Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_casualties),
@@ -121,13 +136,14 @@ impl<'a> Search<'a> {
         })
     }
 
-    fn call(&mut self, group: &Group) -> Result<Applied, CallError> {
+    fn call(&mut self, group: &Group, rewrite: &mut Rewrite) -> Result<Applied, CallError> {
         let deadline = deadline(self.filter.spec().timeout, group);
         let metrics = &self.filter.metrics;
         metrics.calls.increment(1);
         let start = Instant::now();
-        let result = self.seat.instance(self.filter).and_then(|Instance { guest, exports, .. }| {
-            exports.process(guest, self.input, group.records.clone(), deadline, self.part)
+        let result = self.prepare(group.records.start, rewrite).and_then(|()| {
+            let Instance { guest, exports, .. } = self.seat.instance(self.filter)?;
+            exports.process(guest, self.input, group.records.clone(), &self.ids, deadline, self.part)
         });
         let elapsed = start.elapsed();
         metrics.seconds.record(elapsed);
@@ -136,9 +152,22 @@ impl<'a> Search<'a> {
             metrics.error(error.kind);
             self.failed_calls += 1;
             self.failed_time += elapsed.min(deadline);
-            self.seat.failed(error);
+            self.seat.failed(self.filter, error);
         }
         result
+    }
+
+    /// A new instance is given what is held first; what it makes of that goes on before the records at hand.
+    fn prepare(&mut self, at: usize, rewrite: &mut Rewrite) -> Result<(), CallError> {
+        if !self.filter.holds_records() {
+            return Ok(());
+        }
+        let replayed = self.seat.give_again(self.filter, self.part, &mut self.holding)?;
+        if !replayed.made.is_empty() {
+            rewrite.insert(self.input, at, &replayed.made);
+        }
+        self.failed_again.extend(replayed.failed);
+        Ok(())
     }
 
     fn failed(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use metrics::Counter;
 use weir_record::Level;
+use weir_record::escape::escaped;
 
 use crate::kv::Kv;
 use crate::limits::{MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MAX_LOG_LINES};
@@ -20,7 +21,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The common part of a filter's instances.
 pub(crate) struct Shared {
-    pub filter: String,
+    pub filter: Arc<str>,
     started: Instant,
     kv: Mutex<Kv>,
     log: Mutex<LogShare>,
@@ -89,15 +90,16 @@ impl Shared {
         }
         let Some(left_out) = lock(&self.log).take(self.started.elapsed()) else { return };
         if left_out > 0 {
-            tracing::warn!(filter = self.filter, "{left_out} lines that the filter logged were left out");
+            tracing::warn!(filter = %self.filter, "{left_out} lines that the filter logged were left out");
         }
-        let message = &message[..message.floor_char_boundary(MAX_LOG_LINE_BYTES)];
+        // One call, one line: nothing that a filter says looks like a line of Weir's.
+        let message = escaped(&message[..message.floor_char_boundary(MAX_LOG_LINE_BYTES)]);
         match level {
-            Level::Trace => tracing::trace!(filter = self.filter, "{message}"),
-            Level::Debug => tracing::debug!(filter = self.filter, "{message}"),
-            Level::Info => tracing::info!(filter = self.filter, "{message}"),
-            Level::Warning => tracing::warn!(filter = self.filter, "{message}"),
-            Level::Error | Level::Critical => tracing::error!(filter = self.filter, "{message}"),
+            Level::Trace => tracing::trace!(filter = %self.filter, "{message}"),
+            Level::Debug => tracing::debug!(filter = %self.filter, "{message}"),
+            Level::Info => tracing::info!(filter = %self.filter, "{message}"),
+            Level::Warning => tracing::warn!(filter = %self.filter, "{message}"),
+            Level::Error | Level::Critical => tracing::error!(filter = %self.filter, "{message}"),
         }
     }
 
@@ -113,7 +115,7 @@ impl Shared {
         if let Some(counter) = counters.by_name.get(name) {
             counter.increment(delta);
         } else if counters.by_name.len() < MAX_COUNTERS && name.len() <= MAX_COUNTER_NAME_BYTES {
-            let labels = [("filter", self.filter.clone()), ("counter", name.to_owned())];
+            let labels = [("filter", self.filter.to_string()), ("counter", name.to_owned())];
             let counter = metrics::counter!("weir_filter_custom_total", &labels);
             counter.increment(delta);
             counters.by_name.insert(name.into(), counter);
@@ -121,7 +123,7 @@ impl Shared {
             counters.reported = true;
             drop(counters);
             tracing::warn!(
-                filter = self.filter,
+                filter = %self.filter,
                 "the filter counts under more than {MAX_COUNTERS} names or one longer than {MAX_COUNTER_NAME_BYTES} \
                  bytes: these are ignored"
             );

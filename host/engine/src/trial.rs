@@ -15,9 +15,10 @@ use wasmtime::component::InstancePre;
 use weir_record::{Batch, Level};
 
 use crate::engine::Engine;
-use crate::error::{CallError, FailureKind, LoadError, Problem, one_line};
+use crate::error::{CallError, FailureKind, LoadError, Problem};
 use crate::filter::FilterSpec;
 use crate::guest::{Bounds, Guest, HostState};
+use crate::holds::{Changes, ids};
 use crate::instance::Instance;
 use crate::limits::{LIFECYCLE_DEADLINE, MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MAX_TRIAL_LINES};
 use crate::module;
@@ -140,7 +141,7 @@ impl Trial {
         exports
             .configure(&mut guest, &self.options, deadline)
             .map_err(|error| Problem::Configure(error.reason))?
-            .map_err(|reason| Problem::Options(one_line(&reason)))?;
+            .map_err(|refusal| Problem::of_options(&refusal))?;
         let begun_bytes = guest.memory_bytes();
         Ok((Instance { guest, exports, begun_bytes }, description))
     }
@@ -156,8 +157,9 @@ impl Trial {
         let deadline = self.spec.timeout;
         self.part.clear();
         let mut part = std::mem::take(&mut self.part);
+        let ids = ids(self.compiled.engine.new_numbers(batch.len()), 0..batch.len());
         let result = self.with_instance(|Instance { guest, exports, .. }| {
-            exports.process(guest, batch, records, deadline, &mut part)
+            exports.process(guest, batch, records, &ids, deadline, &mut part)
         });
         self.part = part;
         Ok(match result? {
@@ -169,7 +171,8 @@ impl Trial {
     /// The records that a stateful filter has to say by itself; none from others.
     pub fn tick(&mut self, closing: bool) -> Result<Batch, CallFailure> {
         let deadline = self.spec.timeout;
-        self.with_instance(|Instance { guest, exports, .. }| exports.tick(guest, closing, deadline))
+        let mut released = Changes::default();
+        self.with_instance(|Instance { guest, exports, .. }| exports.tick(guest, closing, deadline, &mut released))
     }
 
     fn with_instance<R>(&mut self, call: impl FnOnce(&mut Instance) -> Result<R, CallError>) -> Result<R, CallFailure> {

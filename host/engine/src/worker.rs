@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use weir_record::{Batch, Level};
 
 use crate::engine::Engine;
 use crate::filter::{Filter, OnError};
 use crate::health::{Health, Went};
+use crate::holds::{Changes, Holding, NOBODY};
 use crate::instance::{Instance, Seat};
+use crate::replay::Replayed;
 use crate::rewrite::{Part, Rewrite, spare};
 use crate::search::{Casualty, Search};
 use crate::shared::lock;
@@ -25,6 +28,11 @@ pub struct Outcome {
     pub batch: Batch,
     /// Those that a filter failed on and whose policy is not to pass.
     pub failed: Vec<Failed>,
+    /// Failed records that no sender of this batch waits for, since they were acknowledged earlier: they can't be
+    /// rejected any more. Their index means nothing.
+    pub unclaimed: Vec<Failed>,
+    /// What filters hold back of the batch, and what they release of earlier ones.
+    pub holding: Holding,
     /// Why a filter failed to tick, the last one that did.
     pub tick_failed: Option<String>,
 }
@@ -66,9 +74,17 @@ pub struct Worker {
 /// A batch on its way.
 struct Flow {
     batch: Batch,
-    /// For each record its place in the batch given; `None` while that is its place.
+    /// For each record its place in the batch given, or [`NOBODY`]; `None` while that is its place.
     origins: Option<Vec<u32>>,
     failed: Vec<Failed>,
+    unclaimed: Vec<Failed>,
+    holding: Holding,
+}
+
+impl Flow {
+    fn new(batch: Batch) -> Flow {
+        Flow { batch, origins: None, failed: Vec::new(), unclaimed: Vec::new(), holding: Holding::default() }
+    }
 }
 
 impl Worker {
@@ -102,17 +118,40 @@ impl Worker {
         self.settle(chain);
         let mut all = Outcome::default();
         for (place, filter) in chain.0.iter().enumerate() {
-            let made = tick(filter, closing).unwrap_or_else(|reason| {
-                all.tick_failed = Some(reason);
-                Batch::new()
-            });
-            if !made.is_empty() {
-                let outcome = self.run_through(&chain.0[place + 1..], made);
-                all.batch.extend(&outcome.batch);
-                all.failed.extend(outcome.failed);
-            }
+            let said = self.tick_one(filter, closing);
+            self.go_on(&chain.0[place + 1..], said, &mut all);
         }
         all
+    }
+
+    /// Takes leave of a filter that is in no chain any more: its last tick, and whatever it holds after that as it is
+    /// held, through another chain. It refuses every later call.
+    pub fn retire(&mut self, filter: &Arc<Filter>, rest: &Chain) -> Outcome {
+        self.settle(rest);
+        let mut said = self.tick_one(filter, true);
+        if let Some(seat) = &filter.seat {
+            let mut seat = lock(seat);
+            said.made.extend(&seat.held.take_all(&mut said.holding));
+            seat.instance = None;
+            seat.is_retired = true;
+        }
+        let mut all = Outcome::default();
+        self.go_on(&rest.0, said, &mut all);
+        all
+    }
+
+    /// What a filter said goes through those after it.
+    fn go_on(&mut self, filters: &[Arc<Filter>], said: Said, all: &mut Outcome) {
+        all.tick_failed = said.failed.or(all.tick_failed.take());
+        all.unclaimed.extend(said.unclaimed);
+        all.holding.extend(said.holding);
+        if !said.made.is_empty() {
+            let outcome = self.run_through(filters, said.made);
+            all.batch.extend(&outcome.batch);
+            all.failed.extend(outcome.failed);
+            all.unclaimed.extend(outcome.unclaimed);
+            all.holding.extend(outcome.holding);
+        }
     }
 
     /// Lets go of instances of filters that are not in the chain. Happens with every batch; a worker without work
@@ -127,23 +166,20 @@ impl Worker {
     }
 
     fn run_through(&mut self, filters: &[Arc<Filter>], batch: Batch) -> Outcome {
-        let mut flow = Flow { batch, origins: None, failed: Vec::new() };
+        let mut flow = Flow::new(batch);
         for filter in filters {
             if flow.batch.is_empty() {
                 break;
             }
             self.pass(filter, &mut flow);
         }
-        Outcome { batch: flow.batch, failed: flow.failed, tick_failed: None }
+        let Flow { batch, failed, unclaimed, holding, .. } = flow;
+        Outcome { batch, failed, unclaimed, holding, tick_failed: None }
     }
 
     fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow) {
         if let Some(seat) = &filter.seat {
             let mut seat = lock(seat);
-            if let Some(successor) = seat.successor.clone() {
-                drop(seat);
-                return self.pass(&successor, flow);
-            }
             self.pass_with(filter, &mut seat, flow);
             return seat.rest(filter);
         }
@@ -163,6 +199,7 @@ impl Worker {
         let mut search = Search::new(filter, seat, &input, &mut self.part);
         let went = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
         let (tally, casualties) = (search.tally, std::mem::take(&mut search.casualties));
+        let (holding, failed_again) = (std::mem::take(&mut search.holding), std::mem::take(&mut search.failed_again));
         let failed: usize = casualties.iter().map(|casualty| casualty.records.len()).sum();
         flow.note(filter, &input, &casualties);
         let records_in = input.len();
@@ -180,6 +217,14 @@ impl Worker {
         if let Some(origins) = finished.origins {
             flow.origins = Some(flow.translate(origins));
         }
+        if filter.holds_records() {
+            flow.holding.extend(holding);
+            flow.unclaimed.extend(failed_again.into_iter().map(|failed| failed_earlier(filter, failed)));
+            if let Some(excess) = seat.held.take_excess(&mut flow.holding) {
+                flow.add_excess(filter, &excess);
+                seat.instance = None;
+            }
+        }
         self.spare = spare(finished.spare);
         self.spare_origins = finished.spare_origins;
     }
@@ -194,24 +239,43 @@ impl Flow {
             OnError::Reject => Action::Reject,
         };
         for casualty in casualties {
-            self.failed.extend(casualty.records.clone().map(|at| Failed {
-                index: self.origins.as_ref().map_or(at as u32, |origins| origins[at]),
-                filter: filter.name().to_owned(),
-                reason: casualty.reason.clone(),
-                action,
-                record: input.get(at).to_vec(),
-            }));
+            for at in casualty.records.clone() {
+                let index = self.origins.as_ref().map_or(at as u32, |origins| origins[at]);
+                let failed = Failed {
+                    index,
+                    filter: filter.name().to_owned(),
+                    reason: casualty.reason.clone(),
+                    action,
+                    record: input.get(at).to_vec(),
+                };
+                match index {
+                    NOBODY => self.unclaimed.push(Failed { action: Action::Quarantine, ..failed }),
+                    _ => self.failed.push(failed),
+                }
+            }
         }
     }
 
     /// Places in a filter's input to places in the batch given.
     fn translate(&self, mut places: Vec<u32>) -> Vec<u32> {
         if let Some(origins) = &self.origins {
-            for place in &mut places {
+            for place in places.iter_mut().filter(|place| **place != NOBODY) {
                 *place = origins[*place as usize];
             }
         }
         places
+    }
+
+    /// What a filter held beyond its bounds goes on behind the batch.
+    fn add_excess(&mut self, filter: &Filter, excess: &Batch) {
+        let count = excess.len();
+        let line = format!("it holds more than it may: the {count} records that it held longest go on as they are");
+        filter.shared.log(Level::Warning, &line);
+        let places = 0..self.batch.len() as u32;
+        let mut origins = self.origins.take().unwrap_or_else(|| places.collect());
+        origins.resize(origins.len() + count, NOBODY);
+        self.origins = Some(origins);
+        self.batch.extend(excess);
     }
 }
 
@@ -244,30 +308,61 @@ fn note(filter: &Filter, went: Went) {
     filter.metrics.failing.set(if health == Health::Ok { 0.0 } else { 1.0 });
 }
 
-/// The records that a stateful filter has to say by itself; none from others.
-fn tick(filter: &Arc<Filter>, closing: bool) -> Result<Batch, String> {
-    let Some(seat) = &filter.seat else { return Ok(Batch::new()) };
-    let mut seat = lock(seat);
-    if let Some(successor) = seat.successor.clone() {
-        drop(seat);
-        return tick(&successor, closing);
-    }
-    let deadline = filter.spec().timeout;
-    let made = seat.instance(filter).and_then(|Instance { guest, exports, .. }| exports.tick(guest, closing, deadline));
-    match made {
-        Ok(made) => {
-            if !closing {
-                filter.save(&mut seat);
+/// A record that was given to a filter again, and that it failed on.
+fn failed_earlier(filter: &Filter, (record, reason): (Bytes, String)) -> Failed {
+    let (filter, record) = (filter.name().to_owned(), record.to_vec());
+    Failed { index: NOBODY, filter, reason, action: Action::Quarantine, record }
+}
+
+/// What a filter says by itself.
+#[derive(Default)]
+struct Said {
+    made: Batch,
+    unclaimed: Vec<Failed>,
+    holding: Holding,
+    /// Why it failed.
+    failed: Option<String>,
+}
+
+impl Worker {
+    /// What a stateful filter has to say by itself; nothing from others.
+    fn tick_one(&mut self, filter: &Arc<Filter>, closing: bool) -> Said {
+        let mut said = Said::default();
+        let Some(seat) = &filter.seat else { return said };
+        let mut seat = lock(seat);
+        if let Some(overdue) = seat.held.take_overdue(Instant::now(), &mut said.holding) {
+            filter.shared.log(Level::Warning, "records that it held for too long go on as they are");
+            said.made.extend(&overdue);
+            seat.instance = None;
+        }
+        let mut changes = Changes::default();
+        let replayed = match filter.holds_records() {
+            true => seat.give_again(filter, &mut self.part, &mut said.holding),
+            false => Ok(Replayed::default()),
+        };
+        let made = replayed.and_then(|replayed| {
+            said.made.extend(&replayed.made);
+            said.unclaimed.extend(replayed.failed.into_iter().map(|failed| failed_earlier(filter, failed)));
+            let Instance { guest, exports, .. } = seat.instance(filter)?;
+            exports.tick(guest, closing, filter.spec().timeout, &mut changes)
+        });
+        match made {
+            Ok(made) => {
+                said.made.extend(&made);
+                seat.held.take_up(&filter.shared.filter, &mut changes, &mut said.holding);
+                if !closing && !filter.holds_records() {
+                    filter.save(&mut seat);
+                }
             }
-            Ok(made)
+            Err(error) => {
+                seat.failed(filter, &error);
+                filter.metrics.error(error.kind);
+                let reason = format!("`tick` failed: {error}");
+                filter.shared.log(Level::Warning, &reason);
+                note(filter, Went::Failed(reason.clone()));
+                said.failed = Some(reason);
+            }
         }
-        Err(error) => {
-            seat.failed(&error);
-            filter.metrics.error(error.kind);
-            let reason = format!("`tick` failed: {error}");
-            filter.shared.log(Level::Warning, &reason);
-            note(filter, Went::Failed(reason.clone()));
-            Err(reason)
-        }
+        said
     }
 }

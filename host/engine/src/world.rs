@@ -1,4 +1,4 @@
-//! The worlds of the contract.
+//! The worlds of the contract, of all versions.
 
 use std::fmt;
 
@@ -13,6 +13,8 @@ pub enum World {
     PackedFilter,
     /// Batches as bytes, with state.
     StatefulPackedFilter,
+    /// Batches as bytes, with state and records that it holds back. Of version 2.
+    HoldingFilter,
 }
 
 impl World {
@@ -32,17 +34,23 @@ impl World {
             Self::StatefulFilter => "stateful-filter",
             Self::PackedFilter => "packed-filter",
             Self::StatefulPackedFilter => "stateful-packed-filter",
+            Self::HoldingFilter => "holding-filter",
         }
     }
 
     /// Whether it takes batches as bytes.
     pub fn is_packed(self) -> bool {
-        matches!(self, Self::PackedFilter | Self::StatefulPackedFilter)
+        matches!(self, Self::PackedFilter | Self::StatefulPackedFilter | Self::HoldingFilter)
+    }
+
+    /// Whether it can hold records back.
+    pub fn holds_records(self) -> bool {
+        self == Self::HoldingFilter
     }
 
     /// Whether it keeps state: one instance for all workers.
     pub fn is_stateful(self) -> bool {
-        matches!(self, Self::StatefulFilter | Self::StatefulPackedFilter)
+        matches!(self, Self::StatefulFilter | Self::StatefulPackedFilter | Self::HoldingFilter)
     }
 }
 

@@ -128,6 +128,11 @@ impl Journal {
         self.push(Pending { is_reserved: true, ..Pending::append(payload, records, ledger, done) });
     }
 
+    /// Waits until everything that was appended before is answered.
+    pub fn settle(&self) {
+        reserve::settle(&self.inner.shared);
+    }
+
     /// What is held and not released, in the order of the tokens.
     pub fn held(&self) -> Vec<Hold> {
         self.inner.shared.state().held.all()

@@ -52,6 +52,13 @@ pub(crate) fn reserve(shared: &Arc<Shared>, payload_bytes: u64) -> Result<Reserv
     Ok(reservation)
 }
 
+/// Waits for the appends that are queued; an error means that they have ended, too.
+pub(crate) fn settle(shared: &Arc<Shared>) {
+    if let Err(error) = make_room(shared, 0) {
+        tracing::debug!(%error, "the journal takes nothing");
+    }
+}
+
 /// Asks the writer, which alone removes segments. Rare: only when the budget is nearly used up.
 fn make_room(shared: &Arc<Shared>, size_bytes: u64) -> Result<(), AppendError> {
     let (answer, answered) = mpsc::channel();

@@ -21,6 +21,7 @@
 //! | `patch` | changes that copy what they do not touch |
 //! | `to_json`, [`write`](mod@write) | out as JSON, out as MessagePack |
 //! | [`time`], `level` | moments and severities in every form |
+//! | [`escape`] | text of unknown origin, made harmless for terminals and lines |
 //!
 //! # What becomes of what senders send
 //!
@@ -61,6 +62,7 @@ mod aliases;
 mod arrival;
 mod batch;
 mod draft;
+pub mod escape;
 mod from_json;
 mod from_msgpack;
 mod from_text;

@@ -25,3 +25,12 @@ pub const MAX_BAD_PER_BODY: usize = 65_536;
 /// The number of keys of one map up to which duplicates are searched one by one,
 /// without a hash table. Above it, a hostile map would cost its square.
 pub(crate) const MAX_KEYS_SEARCHED: usize = 32;
+
+/// Changes to one record up to which they are made one after the other, each by
+/// copying the record: cheaper than taking it apart, and as many times its size.
+pub(crate) const MAX_CHANGES_BY_COPY: usize = 8;
+
+/// Items of lists that the changes to one record may move or compare: a tenth of
+/// a second. Removing the first item of a long list moves all others, and doing
+/// it again and again costs the square.
+pub(crate) const MAX_LIST_MOVES: usize = 16 << 20;

@@ -105,6 +105,74 @@ fn assert_unique_and_valid(value: Value<'_>, depth: usize) {
     }
 }
 
+/// A change, owned.
+#[derive(Clone, Debug)]
+enum Made {
+    Set(&'static str, Vec<u8>),
+    Remove(&'static str),
+    Level(Level),
+    Message(String),
+    Route(&'static str),
+}
+
+impl Made {
+    fn as_change(&self) -> Change<'_> {
+        match self {
+            Self::Set(path, value) => Change::Set(path, Value::read(value).expect("a value").0),
+            Self::Remove(path) => Change::Remove(path),
+            Self::Level(level) => Change::Level(*level),
+            Self::Message(message) => Change::Message(message),
+            Self::Route(label) => Change::Route(label),
+        }
+    }
+}
+
+/// Any change, of a record with `a`, `l` and `t` in it. Most can be made.
+fn change() -> impl Strategy<Value = Made> {
+    let places = [
+        "a",
+        "a.b",
+        "a.b.x",
+        "a.c",
+        "a.c.0",
+        "a.c.1.d",
+        "a.c.1.e.f",
+        "a.n\\.w",
+        "l",
+        "l.0",
+        "l.1",
+        "l.2.0",
+        "t",
+        "t.u",
+        "t.u.v",
+        "new",
+        "new.er",
+        "context.k",
+        "context",
+        "routes",
+        "metadata.x",
+    ];
+    let values = prop_oneof![
+        5 => Just(json!(1)),
+        2 => Just(json!("text")),
+        1 => Just(json!({"b": {"x": 1}, "c": [1, {"d": 1}], "0": 2})),
+        1 => Just(json!(["p", ["q"], {"d": 1}])),
+    ];
+    let packed = values.prop_map(|value| {
+        let mut out = Vec::new();
+        json_to_msgpack(value.to_string().as_bytes(), &mut out).expect("JSON");
+        out
+    });
+    let place = || prop::sample::select(places.to_vec());
+    prop_oneof![
+        6 => (place(), packed).prop_map(|(path, value)| Made::Set(path, value)),
+        5 => place().prop_map(Made::Remove),
+        1 => (0..6usize).prop_map(|level| Made::Level(Level::ALL[level])),
+        1 => "[a-z]{0,4}".prop_map(Made::Message),
+        2 => prop::sample::select(vec!["r", "s", "t"]).prop_map(Made::Route),
+    ]
+}
+
 /// Pieces of JSON in any order, which come nearer to the edges than bytes do.
 fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
@@ -221,6 +289,24 @@ proptest! {
                 let _ = apply_changes(&bytes, &[change], &mut Vec::new());
             }
         }
+    }
+
+    #[test]
+    fn many_changes_at_once_make_what_they_make_one_after_the_other(made in prop::collection::vec(change(), 9..30)) {
+        let record = br#"{"source":"s","message":"m","a":{"b":1,"c":[1,{"d":2}]},"l":[1,2,[3]],"routes":["r"],"t":"x"}"#;
+        let (_, batch) = read(read_json, record);
+        let changes: Vec<Change<'_>> = made.iter().map(Made::as_change).collect();
+        let mut one_by_one = Ok(batch.get(0).to_vec());
+        for change in changes {
+            one_by_one = one_by_one.and_then(|record: Vec<u8>| {
+                let mut out = Vec::new();
+                apply_changes(&record, &[change], &mut out).map(|()| out)
+            });
+        }
+        let changes: Vec<Change<'_>> = made.iter().map(Made::as_change).collect();
+        let mut out = Vec::new();
+        let at_once = apply_changes(batch.get(0), &changes, &mut out).map(|()| out);
+        prop_assert_eq!(at_once, one_by_one);
     }
 
     #[test]

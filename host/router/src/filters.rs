@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 
 use metrics::counter;
-use weir_engine::{Chain, Filter, Worker};
+use weir_engine::{Chain, Filter};
 
 use crate::pipeline::{self, Shared};
 use crate::versions::{Kept, Versions, now, sha256, short};
@@ -39,6 +39,8 @@ pub struct FilterSet {
     trials: HashMap<String, OnTrial>,
     /// Digests that came well through their trial, by the filter's name.
     promoted: HashMap<String, String>,
+    /// How many chains were published.
+    generation: u64,
     /// Itself, for trials that end.
     me: Weak<Mutex<FilterSet>>,
 }
@@ -68,6 +70,8 @@ pub struct Prepared {
     wanted: Vec<Wanted>,
     trials: Vec<Trial>,
     pub problems: Vec<Problem>,
+    /// The chain that it is to take the place of.
+    generation: u64,
 }
 
 /// A filter that could not be loaded.
@@ -98,6 +102,7 @@ impl FilterSet {
             failed: HashMap::new(),
             trials: HashMap::new(),
             promoted: HashMap::new(),
+            generation: 0,
             me: Weak::new(),
         }
     }
@@ -129,49 +134,65 @@ impl FilterSet {
             }
         }
         self.failed = failed;
-        Prepared { ready, wanted, trials, problems }
+        Prepared { ready, wanted, trials, problems, generation: self.generation }
     }
 
-    /// Exchanges the chain for a prepared one, and says in the log what changed.
-    pub fn publish(&mut self, prepared: Prepared) {
+    /// Exchanges the chain for a prepared one, and says in the log what changed. False, with nothing changed, when
+    /// another chain was published since: it must be prepared again.
+    #[must_use]
+    pub fn publish(&mut self, prepared: Prepared) -> bool {
+        if prepared.generation != self.generation {
+            return false;
+        }
+        self.generation += 1;
         for problem in &prepared.problems {
             problem.say();
         }
         self.shared.refused.modules(prepared.problems.iter().map(Problem::to_string).collect());
-        let mut handed_over = Vec::with_capacity(prepared.ready.len());
-        let mut news = Vec::new();
-        for new in prepared.ready {
-            let old = self.find(&new.wanted.spec.name).cloned();
-            let (running, what_is_new) = take_over(old, new);
-            news.extend(what_is_new);
-            handed_over.push(running);
-        }
-        let gone: Vec<Running> = self
-            .running
-            .iter()
-            .filter(|old| handed_over.iter().all(|new| new.wanted.spec.name != old.wanted.spec.name))
-            .cloned()
-            .collect();
+        let shared = self.shared.clone();
+        let (handed_over, news) = shared.chain.alone(|chain| {
+            let mut handed_over = Vec::with_capacity(prepared.ready.len());
+            let mut news = Vec::new();
+            for new in prepared.ready {
+                let old = self.find(&new.wanted.spec.name).cloned();
+                let (running, what_is_new) = take_over(old, new);
+                news.extend(what_is_new);
+                handed_over.push(running);
+            }
+            *chain = Arc::new(Chain(handed_over.iter().map(|running| running.filter.clone()).collect()));
+            (handed_over, news)
+        });
+        let goes_on = |old: &Running| {
+            let of_name = handed_over.iter().find(|new| new.wanted.spec.name == old.wanted.spec.name);
+            // A version that can hold nothing can't take over what is held.
+            of_name.is_some_and(|new| new.filter.holds_records() || !old.filter.holds_records())
+        };
+        let gone: Vec<Running> = self.running.iter().filter(|old| !goes_on(old)).cloned().collect();
         self.running = handed_over;
         self.wanted = prepared.wanted;
-        let chain: Vec<_> = self.running.iter().map(|r| r.filter.clone()).collect();
-        self.shared.chain.store(Arc::new(Chain(chain)));
         for line in news {
             tracing::info!("{line}");
         }
         for old in gone {
-            self.take_leave(&old);
+            if self.find(&old.wanted.spec.name).is_none() {
+                tracing::info!("filter `{}` unloaded", old.wanted.spec.name);
+            }
+            if !pipeline::take_leave(&self.shared, &old.filter) {
+                tracing::info!("what filter `{}` has left to say waits for room in the journal", old.wanted.spec.name);
+            }
         }
         for running in &self.running {
             self.note(running);
         }
         self.try_out(prepared.trials);
+        true
     }
 
     /// Prepares and publishes what is wanted already: something else decides now what that means.
     fn again(&mut self) {
         let prepared = self.prepare(self.wanted.clone());
-        self.publish(prepared);
+        let is_published = self.publish(prepared);
+        debug_assert!(is_published, "nobody else can have published: the set is borrowed");
     }
 
     /// What runs, in order.
@@ -252,20 +273,6 @@ impl FilterSet {
         if let Err(error) = self.versions.note(&running.wanted.spec.name, kept) {
             tracing::warn!("filter `{}`: its history is not kept: {error}", running.wanted.spec.name);
         }
-    }
-
-    /// Lets a filter that was taken out of the chain say its last, through those that stay.
-    fn take_leave(&self, old: &Running) {
-        tracing::info!("filter `{}` unloaded", old.wanted.spec.name);
-        let mut worker = Worker::new(self.shared.engine.clone());
-        let alone = Chain(vec![old.filter.clone()]);
-        let said = worker.tick(&alone, true);
-        if said.batch.is_empty() && said.failed.is_empty() {
-            return;
-        }
-        let mut outcome = worker.run(&self.shared.chain.load(), said.batch);
-        outcome.failed.extend(said.failed);
-        pipeline::append_unasked(&self.shared, outcome);
     }
 }
 

@@ -23,6 +23,16 @@ pub const SAMPLE_BYTES: usize = 256 * 1024;
 /// How often stateful filters are ticked, as the contract with filters says.
 pub const TICK: Duration = Duration::from_secs(1);
 
+/// Room that is reserved in the journal for what filters say in a tick, in bytes. More is stored, too; this much must
+/// be there before they are asked.
+pub const TICK_BYTES: u64 = 64 * 1024;
+
+/// How long the last tick, before Weir stops, waits for room in the journal.
+pub const LAST_TICK_WAIT: Duration = Duration::from_secs(5);
+
+/// How often it looks for room meanwhile.
+pub const LAST_TICK_LOOK: Duration = Duration::from_millis(50);
+
 /// How long a file must have been left alone before it is loaded: a copy in progress makes many
 /// events, and half a module would be refused.
 pub const SETTLE: Duration = Duration::from_millis(250);

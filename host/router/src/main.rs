@@ -9,6 +9,8 @@
 //! | `wiring.rs` | builds the parts from the last to the first, stops them from the first to the last |
 //! | `pipeline.rs` | deliveries through the filters into the journal, and the answers back |
 //! | `filter_test/` | `weir filter test`: cases, samples, fuzzing, times, versions |
+//! | `chains.rs` | the chain that runs, and its exchange |
+//! | `held.rs` | records that filters hold back, into the journal and back |
 //! | `filters.rs` | which filters run: loading, swapping, the filters folder |
 //! | `versions.rs` | the versions of each filter that ran, to go back to |
 //! | `canary.rs` | a new version on trial in the shadow of the running one |
@@ -33,6 +35,7 @@
 mod bench;
 mod bundled;
 mod canary;
+mod chains;
 mod cli;
 mod client;
 mod commands;
@@ -42,6 +45,7 @@ mod filter_build;
 mod filter_test;
 mod filters;
 mod health;
+mod held;
 mod identity;
 mod intake;
 mod limits;

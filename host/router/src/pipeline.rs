@@ -6,37 +6,43 @@
 //! get the efficiency of batches with no timer and no added delay.
 //!
 //! **A delivery is answered only after its records are durable**: in the journal, or in quarantine.
-//! **A batch is seen by one version of the chain**: it is read once, before the first filter.
+//! **A batch is seen by one version of the chain** (`chains.rs`).
+//! **Room in the journal is reserved before filters run**, so that a 503 leaves no trace in what they remember.
 
 mod answer;
 mod gather;
+mod store;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use weir_engine::{Action, Chain, Engine, Outcome, Worker};
+use weir_engine::{Action, Engine, Filter, Outcome, Worker};
 use weir_ingest::{Delivery, Refusal};
-use weir_journal::Journal;
+use weir_journal::{AppendError, Journal, Reservation};
 
 use crate::canary::Standing;
+use crate::chains::Chains;
+use crate::held;
 use crate::limits;
 use crate::quarantine::Quarantine;
 use crate::refused::Refused;
 use crate::sample::Sample;
 use crate::stages::Stages;
+use crate::wiring::lock;
 use answer::Answers;
 use gather::gather;
 
 /// What the threads of the pipeline share.
 pub struct Shared {
     pub engine: Arc<Engine>,
-    pub chain: ArcSwap<Chain>,
+    pub chain: Chains,
     /// How the trials of new versions stand, by the filter's name.
     pub trials: ArcSwap<HashMap<String, Arc<Standing>>>,
     pub journal: Journal,
@@ -44,6 +50,27 @@ pub struct Shared {
     pub sample: Sample,
     pub stages: Stages,
     pub refused: Refused,
+    /// Filters that were taken out of the chain, and whose last records wait for room in the journal.
+    pub leaving: Mutex<Vec<Arc<Filter>>>,
+    /// An append failed: what filters remember is not what the journal knows.
+    pub doubt: AtomicBool,
+}
+
+impl Shared {
+    /// What filters remember must be brought back to what the journal knows.
+    fn doubt(&self) {
+        self.doubt.store(true, Ordering::Release);
+    }
+
+    /// See [`held::start_over`].
+    pub fn in_doubt(&self) -> bool {
+        self.doubt.load(Ordering::Acquire)
+    }
+
+    /// What filters remember is what the journal knows.
+    pub fn trust(&self) {
+        self.doubt.store(false, Ordering::Release);
+    }
 }
 
 /// The running threads, and the way in.
@@ -88,8 +115,7 @@ impl Pipeline {
             }
         }
         let mut worker = Worker::new(self.shared.engine.clone());
-        let outcome = worker.tick(&self.shared.chain.load(), true);
-        append_unasked(&self.shared, outcome);
+        last_tick(&self.shared, &mut worker);
     }
 }
 
@@ -112,8 +138,20 @@ impl Entrance {
     }
 }
 
+/// A thread that panics leaves filters with what the journal does not know.
+struct InDoubt<'a>(&'a Shared);
+
+impl Drop for InDoubt<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.doubt();
+        }
+    }
+}
+
 /// One pipeline thread, until the last entrance is gone, or nothing comes while it is told to stop.
-fn work(shared: &Shared, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
+fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
+    let _if_it_panics = InDoubt(shared);
     let mut worker = Worker::new(shared.engine.clone());
     loop {
         let first = match deliveries.recv_timeout(limits::TICK) {
@@ -130,15 +168,24 @@ fn work(shared: &Shared, deliveries: &Receiver<Delivery>, closing: &AtomicBool) 
         #[cfg(test)]
         shared.stages.may_panic();
         let (batch, answers) = gather(first, deliveries);
-        let chain = shared.chain.load_full();
+        let room = match shared.journal.reserve(batch.byte_len() as u64) {
+            Ok(room) => room,
+            Err(error) => {
+                answers.send(Err(error));
+                continue;
+            }
+        };
         shared.sample.offer(&batch);
-        let outcome = worker.run(&chain, batch);
-        finish(shared, outcome, answers);
+        if shared.in_doubt() {
+            held::start_over(shared);
+        }
+        let outcome = shared.chain.with(|chain| worker.run(chain, batch));
+        finish(shared, outcome, answers, room);
     }
 }
 
 /// Makes an outcome durable, then answers.
-fn finish(shared: &Shared, outcome: Outcome, mut answers: Answers) {
+fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Reservation) {
     for failed in outcome.failed {
         match failed.action {
             Action::Reject => answers.reject(failed.index, failed.reason),
@@ -150,54 +197,105 @@ fn finish(shared: &Shared, outcome: Outcome, mut answers: Answers) {
         }
     }
     answers.keep_bad(&shared.quarantine);
-    if let Err(error) = shared.quarantine.sync() {
+    let set_aside = store::set_aside(shared, &outcome.unclaimed);
+    if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         answers.fail(&error.to_string());
+        if !outcome.unclaimed.is_empty() {
+            // What is held stays held: it has no other place.
+            shared.doubt();
+            answers.send(Ok(()));
+            return;
+        }
     }
-    if outcome.batch.is_empty() {
-        answers.send(Ok(()));
-        return;
-    }
-    let records = outcome.batch.len() as u32;
-    shared.journal.append(outcome.batch.encode(), records, move |result| {
-        answers.send(result.map(|_| ()));
-    });
+    store::append(shared, &outcome.batch, outcome.holding, room, move |result| answers.send(result));
 }
 
 /// Ticks stateful filters until told to stop.
-fn tick(shared: &Shared, closing: &AtomicBool) {
+fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
+    let _if_it_panics = InDoubt(shared);
     let mut worker = Worker::new(shared.engine.clone());
     while !closing.load(Ordering::Acquire) {
         std::thread::park_timeout(limits::TICK);
         #[cfg(test)]
         shared.stages.may_panic();
-        let outcome = worker.tick(&shared.chain.load(), false);
-        append_unasked(shared, outcome);
+        // Without room filters are not asked: what they would say could not be stored.
+        let Ok(room) = shared.journal.reserve(limits::TICK_BYTES) else { continue };
+        if shared.in_doubt() {
+            held::start_over(shared);
+        }
+        let outcome = shared.chain.with(|chain| worker.tick(chain, false));
+        append_unasked(shared, outcome, room);
+        while let Some(filter) = next_leaving(shared) {
+            if !take_leave(shared, &filter) {
+                break;
+            }
+        }
+    }
+}
+
+fn next_leaving(shared: &Shared) -> Option<Arc<Filter>> {
+    lock(&shared.leaving).pop()
+}
+
+/// Gives a filter that was taken out of the chain its last tick, and sends on what it says and holds through those that
+/// stay. Without room in the journal that waits for a later tick, and this is false.
+pub fn take_leave(shared: &Arc<Shared>, filter: &Arc<Filter>) -> bool {
+    let Ok(room) = shared.journal.reserve(limits::TICK_BYTES) else {
+        lock(&shared.leaving).push(filter.clone());
+        return false;
+    };
+    let mut worker = Worker::new(shared.engine.clone());
+    let outcome = shared.chain.with(|chain| worker.retire(filter, chain));
+    append_unasked(shared, outcome, room);
+    true
+}
+
+/// The last tick of all filters, before Weir stops. What a filter holds back is in the journal whatever happens here.
+fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
+    let until = Instant::now() + limits::LAST_TICK_WAIT;
+    let room = loop {
+        match shared.journal.reserve(limits::TICK_BYTES) {
+            Ok(room) => break room,
+            Err(error) if error.is_temporary() && Instant::now() < until => std::thread::sleep(limits::LAST_TICK_LOOK),
+            Err(error) => {
+                tracing::error!("filters that keep state get no last tick, since nothing can be stored: {error}");
+                return;
+            }
+        }
+    };
+    if shared.in_doubt() {
+        held::start_over(shared);
+    }
+    let outcome = shared.chain.with(|chain| worker.tick(chain, true));
+    append_unasked(shared, outcome, room);
+    while let Some(filter) = next_leaving(shared) {
+        if !take_leave(shared, &filter) {
+            break;
+        }
     }
 }
 
 /// Stores what filters said of their own accord, and waits until it is durable: nobody else does.
-pub fn append_unasked(shared: &Shared, outcome: Outcome) {
-    for failed in outcome.failed {
-        let from = format!("filter:{}", failed.filter);
-        if let Err(error) = shared.quarantine.keep(&from, &failed.reason, &failed.record) {
-            tracing::error!("{error}");
+pub fn append_unasked(shared: &Arc<Shared>, mut outcome: Outcome, room: Reservation) {
+    outcome.unclaimed.append(&mut outcome.failed);
+    let set_aside = store::set_aside(shared, &outcome.unclaimed);
+    if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
+        tracing::error!("{error}");
+        if !outcome.unclaimed.is_empty() && !outcome.holding.is_empty() {
+            shared.doubt();
+            return;
         }
     }
-    if let Err(error) = shared.quarantine.sync() {
-        tracing::error!("{error}");
-    }
-    if outcome.batch.is_empty() {
-        return;
-    }
-    let records = outcome.batch.len() as u32;
+    let records = outcome.batch.len();
     let (done, stored) = crossbeam_channel::bounded(1);
-    shared.journal.append(outcome.batch.encode(), records, move |result| {
+    store::append(shared, &outcome.batch, outcome.holding, room, move |result| {
         // The other end waits until this is sent.
         let _ = done.send(result);
     });
-    match stored.recv() {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::error!("{records} records that filters made are lost: {error}"),
-        Err(_) => tracing::error!("{records} records that filters made are lost: the journal has ended"),
+    let stored = stored.recv().unwrap_or(Err(AppendError::Closed));
+    if let Err(error) = stored {
+        tracing::error!(
+            "{records} records that filters made can't be stored; what they hold back is given to them again: {error}"
+        );
     }
 }

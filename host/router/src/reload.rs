@@ -13,7 +13,7 @@ use anyhow::bail;
 use tokio::sync::{Mutex, oneshot};
 
 use crate::config::{self, Overrides, Problems, Settings};
-use crate::filters::{self, FilterSet};
+use crate::filters::{self, FilterSet, Prepared};
 use crate::outlets::Outlets;
 use crate::parts;
 use crate::pipeline::Shared;
@@ -136,17 +136,14 @@ impl Reload {
             }
             return Ok(());
         }
-        let wanted = filters::wanted(&settings);
-        let set = self.filters.clone();
-        let prepared = in_background(move || lock(&set).prepare(wanted)).await?;
+        let prepared = self.prepare(&settings).await?;
         let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("; "));
         }
         self.outlets.lock().await.apply(&settings.sinks).await?;
         self.quarantine.set_options(parts::quarantine(&settings));
-        let set = self.filters.clone();
-        tokio::task::spawn_blocking(move || lock(&set).publish(prepared)).await?;
+        self.publish(&settings, prepared).await?;
         self.say_what_waits_for_a_start(&settings);
         self.settings = settings;
         tracing::info!("configuration taken up");
@@ -176,6 +173,22 @@ impl Reload {
         self.unused = unused;
     }
 
+    async fn prepare(&self, settings: &Settings) -> anyhow::Result<Prepared> {
+        let (wanted, set) = (filters::wanted(settings), self.filters.clone());
+        in_background(move || lock(&set).prepare(wanted)).await
+    }
+
+    /// Publishes a chain, prepared anew as long as another one comes between: the end of a trial may.
+    async fn publish(&self, settings: &Settings, mut prepared: Prepared) -> anyhow::Result<()> {
+        loop {
+            let set = self.filters.clone();
+            if tokio::task::spawn_blocking(move || lock(&set).publish(prepared)).await? {
+                return Ok(());
+            }
+            prepared = self.prepare(settings).await?;
+        }
+    }
+
     /// Looks at the modules again: some may be new, changed or gone.
     async fn filters_folder(&mut self) -> anyhow::Result<()> {
         let wanted = filters::wanted(&self.settings);
@@ -183,7 +196,8 @@ impl Reload {
         in_background(move || {
             let mut set = lock(&set);
             let prepared = set.prepare(wanted);
-            set.publish(prepared);
+            let is_published = set.publish(prepared);
+            debug_assert!(is_published, "nobody else can have published: the set is locked");
         })
         .await
     }

@@ -10,6 +10,7 @@ mod tests;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Instant;
 
@@ -19,13 +20,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
-use weir_engine::{Chain, Engine, EngineOptions};
+use weir_engine::{Engine, EngineOptions};
 use weir_ingest::{IngestError, Requests};
 use weir_journal::{Disk, Journal};
-use weir_sinks::{BuildContext, Exposition};
+use weir_sinks::{BuildContext, Exposition, Owners};
 
+use crate::chains::Chains;
 use crate::config::Settings;
 use crate::filters::{self, FilterSet, Shown};
+use crate::held;
 use crate::identity;
 use crate::intake::Front;
 use crate::outlets::Outlets;
@@ -154,6 +157,7 @@ async fn open_outlets(
         no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
         stdout: None,
         exposition,
+        owners: Owners::default(),
     };
     let mut outlets = Outlets::new(journal.clone(), quarantine.clone(), context);
     outlets.apply(&settings.sinks).await?;
@@ -164,15 +168,19 @@ async fn open_outlets(
 fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
     let refused = Refused::default();
     refused.configuration(None);
+    let engine = Engine::new(engine_options(Some(settings.data.join("cache"))))?;
+    engine.number_records_after(journal.highest_token());
     Ok(Arc::new(Shared {
-        engine: Engine::new(engine_options(Some(settings.data.join("cache"))))?,
-        chain: ArcSwap::from_pointee(Chain::default()),
+        engine,
+        chain: Chains::default(),
         trials: ArcSwap::default(),
         journal: journal.clone(),
         quarantine: quarantine.clone(),
         sample: Sample::default(),
         stages: Stages::default(),
         refused,
+        leaving: Lock::default(),
+        doubt: AtomicBool::new(false),
     }))
 }
 
@@ -185,7 +193,7 @@ pub fn engine_options(cache_folder: Option<PathBuf>) -> EngineOptions {
 /// from starting: records would pass uncleaned.
 async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
     let mut set = FilterSet::new(shared.clone(), Versions::of(&settings.data));
-    let wanted = filters::wanted(settings);
+    let (wanted, shared) = (filters::wanted(settings), shared.clone());
     // Compiling takes a while, and the runtime has other things to do.
     let set = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<Lock<FilterSet>>> {
         let prepared = set.prepare(wanted);
@@ -193,7 +201,9 @@ async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Resu
         if !named.is_empty() {
             bail!("{}", named.join("\nweir: "));
         }
-        set.publish(prepared);
+        let is_published = set.publish(prepared);
+        debug_assert!(is_published, "it was prepared just now");
+        held::take_up(&shared);
         let set = Arc::new(Lock::new(set));
         FilterSet::know(&set);
         Ok(set)

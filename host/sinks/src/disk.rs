@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Logs are for their owner and group.
@@ -76,9 +76,15 @@ impl Disk {
         self.step().and_then(|()| work()).map_err(|source| DiskError::new(action, place, source))
     }
 
-    /// Opens a file for appending, made when absent.
+    /// Opens a file for appending, made when absent. Never waits for whoever reads a pipe.
     pub fn open(&self, path: &Path) -> Result<File, DiskError> {
-        self.run("open", path, || OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path))
+        self.run("open", path, || {
+            let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+            let file =
+                OpenOptions::new().append(true).create(true).mode(FILE_MODE).custom_flags(nonblocking).open(path)?;
+            regular(&file.metadata()?)?;
+            Ok(file)
+        })
     }
 
     /// Makes a folder and those above it.
@@ -127,25 +133,43 @@ impl Disk {
         })
     }
 
-    /// A file's length; none when it is not there.
+    /// A file's length; none when it is not there. An error when it is anything but a regular file.
     pub fn length(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         match fs::metadata(path) {
-            Ok(found) if found.is_dir() => Err(DiskError::new("open", path, io::ErrorKind::IsADirectory.into())),
-            Ok(found) => Ok(Some(found.len())),
+            Ok(found) => {
+                regular(&found).map_err(|error| DiskError::new("open", path, error))?;
+                Ok(Some(found.len()))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(DiskError::new("read", path, error)),
         }
     }
 
-    /// Replaces a small file as a whole, durably: a reader finds the old content or the new.
+    /// Replaces a file as a whole, durably: a reader finds the old content or the new.
     pub fn replace(&self, path: &Path, content: &[u8]) -> Result<(), DiskError> {
-        let fresh = path.with_extension("new");
-        self.run("write", &fresh, || {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        let mut fresh = path.as_os_str().to_os_string();
+        fresh.push(".new");
+        let fresh = Path::new(&fresh);
+        self.run("write", fresh, || {
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(fresh)?;
             file.write_all(content)?;
             if self.syncs() { file.sync_data() } else { Ok(()) }
         })?;
-        self.rename(&fresh, path)?;
+        self.rename(fresh, path)?;
         self.sync_folder(path.parent().unwrap_or(Path::new("/")))
     }
+}
+
+/// Refuses what can't be cut back to a position, and might block whoever opens it.
+fn regular(found: &fs::Metadata) -> io::Result<()> {
+    let kind = found.file_type();
+    let what = match kind {
+        _ if kind.is_file() => return Ok(()),
+        _ if kind.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        _ if kind.is_fifo() => "a FIFO",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    let reason = format!("it is {what} and not a regular file; remove it or change the path");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
 }

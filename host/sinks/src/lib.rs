@@ -21,6 +21,8 @@
 //! | `influxdb/` | kind `influxdb` |
 //! | `prometheus/` | kind `prometheus` |
 //! | `exposition.rs` | the metrics that sinks make of records, for `/metrics` |
+//! | `owners.rs` | which sink a file belongs to |
+//! | `collisions.rs` | sinks that would write to one file for certain |
 //! | `disk.rs` | the operations on the disk, which tests may cut at any point |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
@@ -46,6 +48,7 @@
 
 #![forbid(unsafe_code)]
 
+mod collisions;
 #[cfg(test)]
 mod compliance;
 mod console;
@@ -63,6 +66,7 @@ pub mod limits;
 mod nats;
 #[cfg(test)]
 mod outage;
+mod owners;
 mod parcel;
 mod postgres;
 mod prometheus;
@@ -81,7 +85,10 @@ mod text;
 pub mod units;
 mod web;
 
+pub use collisions::{Configured, collisions};
 pub use exposition::Exposition;
+pub use file::let_go as let_go_of_files;
+pub use owners::Owners;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
 pub use runner::{
     Doors, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,

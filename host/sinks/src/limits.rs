@@ -51,6 +51,13 @@ pub const PATH_VALUE_BYTES: usize = 100;
 /// Bytes of one component of a path: file systems take 255, and rotation and compression append up to 45.
 pub const PATH_COMPONENT_BYTES: usize = 200;
 
+/// Times for which it is looked whether two paths are the same, in nanoseconds since 1970 UTC: of different years,
+/// months, days, hours and minutes.
+pub const SAMPLE_TIMES_NS: [i64; 3] = [951_827_696_000_000_000, 1_700_000_000_000_000_000, 1_764_371_111_000_000_000];
+
+/// Steps in finding where a path leads: components that are not there, and symbolic links.
+pub const PATH_STEPS: usize = 256;
+
 /// Bytes of lines that a file sink gathers before it writes them: large enough that a write costs little beside its
 /// copy, small enough that lines are still in the processor's cache when they are written.
 pub const FILE_PASS_BYTES: usize = 256 << 10;
@@ -61,8 +68,16 @@ pub const REMEMBERED_PATHS: usize = 4096;
 /// How often rotated files are compressed, counted and aged when nothing rotates.
 pub const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
-/// Files looked at in one tidying, a bound on the walk through a folder of unknown size.
-pub const TIDY_FILES: usize = 100_000;
+/// Files that a sink of an older version, which kept no list of them, is looked for: a bound on the walk through a
+/// folder of unknown size.
+pub const TAKEN_UP_FILES: usize = 100_000;
+
+/// Lines without a file in the list of a sink's files, from which on it is written anew.
+pub const LEDGER_SLACK: usize = 1000;
+
+/// Files that values of records may make for a sink on one day, when the options don't say: more than there are
+/// services or tenants anywhere, and few enough for a folder and a person.
+pub const NEW_FILES: usize = 10_000;
 
 /// Width a field of a text template may ask for.
 pub const TEMPLATE_WIDTH: usize = 1000;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use weir_record::Level;
 
 use crate::exposition::Exposition;
+use crate::owners::Owners;
 use crate::sink::Sink;
 use crate::text::push_safe;
 
@@ -89,6 +90,8 @@ pub struct BuildContext {
     pub stdout: Option<OpenOutput>,
     /// Where sinks put the metrics that they make of records.
     pub exposition: Exposition,
+    /// Which sink a file belongs to: one for all sinks of a process.
+    pub owners: Owners,
 }
 
 impl BuildContext {

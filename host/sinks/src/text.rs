@@ -1,35 +1,10 @@
-//! Text from records, made harmless for people's eyes: what a log says can't move a cursor, change colours, forge a
-//! second line or turn the reading direction around, and no path leave its folder.
+//! Text from records, made harmless: for people's eyes (see [`weir_record::escape`]), and so that no path leaves its
+//! folder.
 
+pub(crate) use weir_record::escape::{escaped, is_harmful, push_escaped, push_escaped_json};
 use weir_record::{Record, Value, write, write_json, write_json_value};
 
 use crate::limits;
-
-/// Appends `text` with every control character, C1 control, line separator and direction override written out.
-pub(crate) fn push_escaped(text: &str, out: &mut Vec<u8>) {
-    let mut plain_from = 0;
-    for (at, c) in text.char_indices() {
-        if !is_harmful(c) {
-            continue;
-        }
-        out.extend_from_slice(&text.as_bytes()[plain_from..at]);
-        plain_from = at + c.len_utf8();
-        match c {
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            c if (c as u32) < 0x100 => out.extend_from_slice(format!("\\x{:02x}", c as u32).as_bytes()),
-            c => out.extend_from_slice(format!("\\u{{{:x}}}", c as u32).as_bytes()),
-        }
-    }
-    out.extend_from_slice(&text.as_bytes()[plain_from..]);
-}
-
-/// True for characters that act instead of being seen.
-pub(crate) fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
 
 /// Appends a value so that it stays within one component of a path.
 pub(crate) fn push_safe(value: &str, out: &mut String) {
@@ -41,18 +16,6 @@ pub(crate) fn push_safe(value: &str, out: &mut String) {
         let unsafe_here = at == 0 && matches!(c, '.' | '-');
         let reserved = matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '{' | '}');
         out.push(if unsafe_here || reserved || is_harmful(c) { '_' } else { c });
-    }
-}
-
-/// Appends JSON with the harmful characters that JSON itself allows written as `\u....`.
-pub(crate) fn push_escaped_json(json: &[u8], out: &mut Vec<u8>) {
-    // The writer of JSON writes valid UTF-8 and escapes everything below 0x20.
-    for c in String::from_utf8_lossy(json).chars() {
-        if is_harmful(c) {
-            out.extend_from_slice(format!("\\u{:04x}", c as u32).as_bytes());
-        } else {
-            out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-        }
     }
 }
 
@@ -104,20 +67,17 @@ mod tests {
     use crate::testing::record;
 
     #[test]
-    fn nothing_that_drives_a_terminal_or_forges_a_line_survives() {
-        let mut out = Vec::new();
-        push_escaped("a\x1b[31m\nb\r\t\u{9b}2J\u{7f}\u{202e}é✓", &mut out);
-        let text = String::from_utf8(out).expect("text");
-        assert_eq!(text, "a\\x1b[31m\\nb\\r\\t\\x9b2J\\x7f\\u{202e}é✓");
-    }
-
-    #[test]
-    fn escaped_json_is_the_same_json() {
-        let mut out = Vec::new();
-        push_escaped_json("{\"a\":\"\u{9b}\u{202e}é\"}".as_bytes(), &mut out);
-        assert_eq!(out, "{\"a\":\"\\u009b\\u202eé\"}".as_bytes());
-        let value: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
-        assert_eq!(value["a"], "\u{9b}\u{202e}é");
+    fn every_character_of_unicode_that_controls_formats_or_separates_lines_is_harmful_and_no_other() {
+        let acts = regex::Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]").expect("a pattern");
+        let assigned = regex::Regex::new(r"\P{Cn}").expect("a pattern");
+        for c in '\0'..=char::MAX {
+            let mut buffer = [0; 4];
+            let text = c.encode_utf8(&mut buffer);
+            // Those that later versions of Unicode may give a meaning are either.
+            if assigned.is_match(text) {
+                assert_eq!(is_harmful(c), acts.is_match(text), "U+{:04X}", u32::from(c));
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::hostile::{self, KEEP};
 use super::*;
-use crate::LoadError;
+use crate::{LoadError, Problem};
 
 fn refusal(module: &[u8]) -> String {
     refusal_with(&spec("f"), module)
@@ -30,6 +30,30 @@ fn a_filter_says_what_it_is() {
     assert_eq!((&description.name[..], &description.version[..]), ("guest", "1.0.0"));
     assert_eq!(filter.world(), crate::World::PackedFilter);
     assert_eq!(filter.digest().len(), 64);
+}
+
+#[test]
+fn what_a_filter_says_of_itself_can_be_shown_anywhere() {
+    let text = hostile::text(KEEP)
+        .replacen(r#""guest""#, r#""g\1b[2m""#, 1)
+        .replacen(r#""1.0.0""#, r#""1\0a2\7f0""#, 1)
+        .replacen(
+            "(i32.const 136) (i32.const 48) (i32.const 5)",
+            "(i32.const 136) (i32.const 48) (i32.const 60000)",
+            1,
+        );
+    let filter = engine().load(&spec("f"), &hostile::assemble(&text)).unwrap();
+    let description = filter.description();
+    assert_eq!((&description.name[..], &description.description[..]), ("g [2m", "g [2m"));
+    assert!(description.version.starts_with("1 2 0"), "{}", description.version);
+    assert!(description.version.len() < 70 && !description.version.contains(char::is_control));
+}
+
+#[test]
+fn a_filter_that_names_more_paths_than_anybody_needs_is_refused() {
+    let many = "(i32.const 152) (i32.const 30000) (i32.const 300)";
+    let text = refusal(&changed("(i32.const 152) (i32.const 0) (i32.const 0)", many));
+    assert!(text.contains("`describe` failed: it says that it reads more than 256 paths"), "{text}");
 }
 
 #[test]
@@ -73,6 +97,8 @@ fn a_module_of_another_world_is_told_what_it_exports() {
 fn an_import_that_filters_do_not_have_is_named() {
     let text = refusal(&changed("(module", r#"(module (import "env" "system" (func (param i32)))"#));
     assert!(text.contains("imports `env.system`"), "{text}");
+    let text = refusal(&changed("(module", r#"(module (import "env" "a\n\1b[31mb" (func (param i32)))"#));
+    assert!(text.contains("imports `env.a [31mb`"), "{text}");
     let component = hostile::assemble(r#"(component (import "acme:disk/files" (instance (export "open" (func)))))"#);
     assert_one_line(&refusal(&component));
 }
@@ -112,6 +138,13 @@ fn options_that_the_filter_refuses_are_told_in_its_words() {
         refusing,
     ));
     assert!(text.ends_with("it refuses its options: `mode` must be one of a, b"), "{text}");
+    let two = changed(
+        "(func (export \"weir:filter/lifecycle@1.0.0#configure\") (param i32 i32) (result i32)",
+        &refusing.replace("must be", "\\n`a`"),
+    );
+    let error = engine().load(&spec("f"), &two).unwrap_err();
+    let Problem::Options(mistakes) = &error.problem else { panic!("{error}") };
+    assert_eq!(mistakes.len(), 2, "{error}");
     let spec = FilterSpec { options: serde_json::json!([1]), ..spec("f") };
     assert!(refusal_with(&spec, &hostile::module(KEEP)).contains("must be a table"));
 }

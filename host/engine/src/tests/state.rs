@@ -37,17 +37,18 @@ fn after_a_failure_the_state_is_that_of_the_last_tick() {
 }
 
 #[test]
-fn a_new_version_continues_where_the_old_one_stopped_and_the_old_one_forwards_to_it() {
+fn a_new_version_continues_where_the_old_one_stopped_and_the_old_one_refuses_work() {
     let engine = engine();
     let (old, new, newest) = (load(&engine, COUNT), load(&engine, COUNT), load(&engine, COUNT));
     let mut worker = Worker::new(engine);
     worker.run(&chain(&[&old]), batch(["a", "b"]));
     old.hand_over(&new).unwrap();
-    worker.run(&chain(&[&old]), batch(["late"]));
+    let late = worker.run(&chain(&[&old]), batch(["late"]));
+    assert!(late.failed[0].reason.contains("another version has taken over"), "{}", late.failed[0].reason);
     worker.run(&chain(&[&new]), batch(["c"]));
-    assert_eq!(count(&worker.tick(&chain(&[&new]), false)), 4);
+    assert_eq!(count(&worker.tick(&chain(&[&new]), false)), 3);
     new.hand_over(&newest).unwrap();
-    assert_eq!(count(&worker.tick(&chain(&[&old]), false)), 4, "by way of both successors");
+    assert_eq!(count(&worker.tick(&chain(&[&newest]), false)), 3);
 }
 
 #[test]

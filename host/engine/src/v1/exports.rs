@@ -14,8 +14,10 @@ use crate::boundary::Boundary;
 use crate::error::{CallError, FailureKind};
 use crate::filter::FilterSpec;
 use crate::guest::{Guest, HostState};
+use crate::holds::Changes;
 use crate::rewrite::{Applied, Part};
 use crate::rights::Rights;
+use crate::v2;
 use crate::world::World;
 
 /// How a packed filter wants its records written.
@@ -37,7 +39,10 @@ impl Contract {
     /// None, when the component exports none of the worlds.
     pub fn find(component: &Component) -> Option<Contract> {
         let export = |name| component.get_export_index(None, name);
-        let lifecycle = export(LIFECYCLE)?;
+        let lifecycle = export(LIFECYCLE).or_else(|| export(v2::LIFECYCLE))?;
+        if let Some(holding) = export(v2::HOLDING) {
+            return Some(Contract { world: World::HoldingFilter, lifecycle, process: holding, state: Some(holding) });
+        }
         let (process, state, is_packed) = match (export(PACKED), export(TYPED)) {
             (Some(packed), _) => (packed, export(PACKED_STATE), true),
             (None, Some(typed)) => (typed, export(TYPED_STATE), false),
@@ -59,7 +64,13 @@ pub(crate) struct Exports {
 
 enum Process {
     Typed { process: typed::Process, reads: Reads },
-    Packed { process: packed::Process, encoding_name: TypedFunc<(), (EncodingName,)>, encoding: Encoding },
+    Packed { process: Call, encoding_name: TypedFunc<(), (EncodingName,)>, encoding: Encoding },
+}
+
+/// A function that takes a batch as bytes.
+enum Call {
+    Plain(packed::Process),
+    Holding(v2::Process),
 }
 
 struct State {
@@ -71,6 +82,7 @@ struct State {
 enum Tick {
     Typed(TypedFunc<(bool,), (Vec<View>,)>),
     Packed(TypedFunc<(bool,), (Vec<u8>,)>),
+    Holding(v2::Tick),
 }
 
 impl Exports {
@@ -101,7 +113,10 @@ impl Exports {
         let mut find = Find { store, instance, component };
         let process = if contract.world.is_packed() {
             Process::Packed {
-                process: find.function(&contract.process, "process")?,
+                process: match contract.world.holds_records() {
+                    true => Call::Holding(find.function(&contract.process, "process")?),
+                    false => Call::Plain(find.function(&contract.process, "process")?),
+                },
                 encoding_name: find.function(&contract.process, "encoding")?,
                 encoding: Encoding::Msgpack,
             }
@@ -110,9 +125,10 @@ impl Exports {
         };
         let state = match &contract.state {
             Some(at) => Some(State {
-                tick: match contract.world.is_packed() {
-                    true => Tick::Packed(find.function(at, "tick")?),
-                    false => Tick::Typed(find.function(at, "tick")?),
+                tick: match (contract.world.holds_records(), contract.world.is_packed()) {
+                    (true, _) => Tick::Holding(find.function(at, "tick")?),
+                    (false, true) => Tick::Packed(find.function(at, "tick")?),
+                    (false, false) => Tick::Typed(find.function(at, "tick")?),
                 },
                 save: find.function(at, "save")?,
                 restore: find.function(at, "restore")?,
@@ -133,6 +149,7 @@ impl Exports {
         deadline: Duration,
     ) -> Result<Description, CallError> {
         let (description,) = guest.call(deadline, |store| self.describe.call(store, ()))?;
+        let description = description.bounded().map_err(CallError::nonsense)?;
         let rights = Rights::of(spec, &description, matches!(self.process, Process::Packed { .. }));
         self.boundary = rights.boundary(spec);
         match &mut self.process {
@@ -159,11 +176,13 @@ impl Exports {
     }
 
     /// Calls the filter with some records of a batch. What it made of them is in `part`, unless it kept all of them.
+    /// `ids` are the numbers of all records of the batch, for a filter that holds records.
     pub fn process(
         &self,
         guest: &mut Guest,
         batch: &Batch,
         range: Range<usize>,
+        ids: &[u64],
         deadline: Duration,
         part: &mut Part,
     ) -> Result<Applied, CallError> {
@@ -178,11 +197,24 @@ impl Exports {
                 typed::apply(batch, range, reads, &verdicts, part)
             }
             Process::Packed { process, encoding, .. } => {
-                let output = match self.boundary.project(batch, range.clone()) {
-                    None => packed::call(process, *encoding, guest, batch, range.clone(), deadline, part)?,
-                    Some(shown) => packed::call(process, *encoding, guest, &shown, 0..shown.len(), deadline, part)?,
+                let projected = self.boundary.project(batch, range.clone());
+                let (shown, within) = match &projected {
+                    None => (batch, range.clone()),
+                    Some(shown) => (shown, 0..shown.len()),
                 };
-                packed::apply(batch, range, &output, *encoding, part)
+                match process {
+                    Call::Plain(process) => {
+                        let output = packed::call(process, *encoding, guest, shown, within, deadline, part)?;
+                        packed::apply(batch, range, &output.verdicts, &output.records, None, *encoding, part)
+                    }
+                    Call::Holding(process) => {
+                        let ids = &ids[range.clone()];
+                        let input = packed::input(*encoding, shown, within, &mut part.scratch);
+                        let output = v2::call(process, guest, input, ids, deadline)?;
+                        let holding = Some(packed::Holding { ids, released: &output.released });
+                        packed::apply(batch, range, &output.verdicts, &output.records, holding, *encoding, part)
+                    }
+                }
             }
         };
         let applied = applied.map_err(CallError::nonsense)?;
@@ -192,8 +224,14 @@ impl Exports {
         Ok(applied)
     }
 
-    /// The records that a stateful filter has to say by itself.
-    pub fn tick(&self, guest: &mut Guest, closing: bool, deadline: Duration) -> Result<Batch, CallError> {
+    /// The records that a stateful filter has to say by itself, and in `changes` what it releases.
+    pub fn tick(
+        &self,
+        guest: &mut Guest,
+        closing: bool,
+        deadline: Duration,
+        changes: &mut Changes,
+    ) -> Result<Batch, CallError> {
         let Some(state) = &self.state else { return Ok(Batch::new()) };
         let mut batch = Batch::new();
         match &state.tick {
@@ -203,15 +241,23 @@ impl Exports {
             }
             Tick::Packed(tick) => {
                 let (records,) = guest.call(deadline, |store| tick.call(store, (closing,)))?;
-                let encoding = match &self.process {
-                    Process::Packed { encoding, .. } => *encoding,
-                    Process::Typed { .. } => Encoding::Msgpack,
-                };
-                packed::read_records(&records, encoding, &mut batch).map_err(CallError::nonsense)?;
+                packed::read_records(&records, self.encoding(), &mut batch).map_err(CallError::nonsense)?;
+            }
+            Tick::Holding(tick) => {
+                let said = v2::tick(tick, guest, closing, deadline)?;
+                packed::read_records(&said.records, self.encoding(), &mut batch).map_err(CallError::nonsense)?;
+                changes.released = said.released;
             }
         }
         self.boundary.check_made(&batch).map_err(CallError::overstep)?;
         Ok(batch)
+    }
+
+    fn encoding(&self) -> Encoding {
+        match &self.process {
+            Process::Packed { encoding, .. } => *encoding,
+            Process::Typed { .. } => Encoding::Msgpack,
+        }
     }
 
     /// The state, empty for filters without.

@@ -1,15 +1,14 @@
-//! What a version 1 filter may ask of Weir: log, counter, the time, and its key-value store.
+//! What a filter of any version may ask of Weir: log, counter, the time, and its key-value store.
 
 use wasmtime::component::Linker;
 use weir_record::Level as RecordLevel;
 
-use super::HOST;
 use super::types::Level;
 use crate::guest::HostState;
 
-/// Gives the functions of `weir:filter/host` to a linker.
-pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    let mut host = linker.instance(HOST)?;
+/// Gives the functions of `weir:filter/host`, of the version in the interface's name, to a linker.
+pub(crate) fn link(linker: &mut Linker<HostState>, interface: &str) -> wasmtime::Result<()> {
+    let mut host = linker.instance(interface)?;
     host.func_wrap("log", |store, (level, message): (Level, String)| {
         store.data().shared.log(level.into(), &message);
         Ok(())

@@ -1,5 +1,5 @@
-//! Version 1 of the contract, `weir:filter@1`, whose text is in `wit/v1/`. Frozen with it: a later version gets a
-//! folder of its own beside this one, and whatever is in common moves out.
+//! Version 1 of the contract, `weir:filter@1`, whose text is in `wit/v1/`, and what later versions share with it: how
+//! batches are written, verdicts are applied, and components are called. What only version 2 has is in [`crate::v2`].
 //!
 //! | file | what it does |
 //! |---|---|

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
 use wasmtime::component::TypedFunc;
 use weir_record::{Aliases, Batch, Defaults, Level, Value};
@@ -17,6 +18,7 @@ use super::Encoding;
 use super::types::Output;
 use crate::error::{CallError, FailureKind};
 use crate::guest::Guest;
+use crate::holds::NOBODY;
 use crate::rewrite::{Applied, Part, Tally, check_size};
 
 static ALIASES: LazyLock<Aliases> = LazyLock::new(|| Aliases::default().in_nanoseconds());
@@ -26,6 +28,9 @@ const DROP: u8 = 1;
 const PATCH: u8 = 2;
 const REPLACE: u8 = 3;
 const EXPAND: u8 = 4;
+/// Of version 2.
+const HOLD: u8 = 5;
+const HOLD_ANOTHER: u8 = 6;
 
 /// The filter's function; its argument may live for less than it says here.
 pub(super) type Process = TypedFunc<(&'static [u8],), (Result<Output, String>,)>;
@@ -41,15 +46,25 @@ pub(super) fn call(
     part: &mut Part,
 ) -> Result<Output, CallError> {
     let process: TypedFunc<(&[u8],), _> = *process;
-    let input = match encoding {
-        Encoding::Msgpack => batch.slice(range),
-        Encoding::Json => {
-            write_json(batch, range, &mut part.scratch);
-            &part.scratch
-        }
-    };
+    let input = input(encoding, batch, range, &mut part.scratch);
     let (result,) = guest.call(deadline, |store| process.call(store, (input,)))?;
     result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it says: {reason}")))
+}
+
+/// Records as the filter wants them written; `scratch` is memory to use.
+pub(super) fn input<'a>(
+    encoding: Encoding,
+    batch: &'a Batch,
+    range: Range<usize>,
+    scratch: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    match encoding {
+        Encoding::Msgpack => batch.slice(range),
+        Encoding::Json => {
+            write_json(batch, range, scratch);
+            scratch
+        }
+    }
 }
 
 fn write_json(batch: &Batch, range: Range<usize>, out: &mut Vec<u8>) {
@@ -64,21 +79,34 @@ fn write_json(batch: &Batch, range: Range<usize>, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
+/// What a filter that holds records back is given, and says, beside records and verdicts.
+pub(super) struct Holding<'a> {
+    /// The numbers of the records that it was called with.
+    pub ids: &'a [u64],
+    pub released: &'a [u64],
+}
+
 /// Does what the verdicts say.
 pub(super) fn apply(
     batch: &Batch,
     range: Range<usize>,
-    output: &Output,
+    verdicts: &[u8],
+    records: &[u8],
+    holding: Option<Holding<'_>>,
     encoding: Encoding,
     part: &mut Part,
 ) -> Result<Applied, String> {
-    let verdicts = &output.verdicts[..];
-    if verdicts.len() == range.len() && output.records.is_empty() && verdicts.iter().all(|&byte| byte == KEEP) {
+    let releases = holding.as_ref().is_some_and(|holding| !holding.released.is_empty());
+    let all_kept = verdicts.len() == range.len() && records.is_empty() && verdicts.iter().all(|&byte| byte == KEEP);
+    if all_kept && !releases {
         return Ok(Applied::Untouched);
     }
     part.clear();
-    let mut apply =
-        Apply { batch, end: range.end, next: range.start, maps: Maps::new(&output.records, encoding)?, part };
+    let start = range.start;
+    // What is made of records that were acknowledged earlier is no sender's any more.
+    let made_by = |index: usize| if releases { NOBODY } else { index as u32 };
+    let mut holds: Vec<Hold> = Vec::new();
+    let mut apply = Apply { batch, end: range.end, next: range.start, maps: Maps::new(records, encoding)?, part };
     let mut tally = Tally::default();
     let mut at = 0;
     while at < verdicts.len() {
@@ -96,15 +124,19 @@ pub(super) fn apply(
                 tally.patched += 1;
             }
             REPLACE => {
-                apply.records(index, 1)?;
+                apply.records(index, 1, made_by(index))?;
                 tally.patched += 1;
             }
             EXPAND => {
-                let count = verdicts.get(at + 1..at + 5).and_then(|bytes| bytes.try_into().ok());
-                let count = u32::from_le_bytes(count.ok_or("an expand verdict is cut off")?);
-                apply.records(index, count)?;
+                apply.records(index, count_after(verdicts, at)?, made_by(index))?;
                 at += 4;
                 tally.patched += 1;
+            }
+            verdict @ (HOLD | HOLD_ANOTHER) if holding.is_some() => {
+                let another = if verdict == HOLD_ANOTHER { Some(apply.another(index)?) } else { None };
+                holds.push(Hold { index, another });
+                apply.records(index, count_after(verdicts, at)?, NOBODY)?;
+                at += 4;
             }
             other => return Err(format!("verdict {other} on record {} means nothing", index - range.start)),
         }
@@ -114,7 +146,37 @@ pub(super) fn apply(
         return Err(format!("it gave {} verdicts on {} records", apply.next - range.start, range.len()));
     }
     apply.maps.finish()?;
+    if let Some(Holding { ids, released }) = holding {
+        take_up(batch, holds, released, |index| ids[index - start], part);
+    }
     Ok(Applied::Rewritten(tally))
+}
+
+/// The count that follows a verdict's byte.
+fn count_after(verdicts: &[u8], at: usize) -> Result<u32, String> {
+    let bytes = verdicts.get(at + 1..at + 5).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u32::from_le_bytes).ok_or_else(|| format!("the count of verdict {} is cut off", verdicts[at]))
+}
+
+/// A record that the filter wants held.
+struct Hold {
+    index: usize,
+    /// What is held in its place.
+    another: Option<Batch>,
+}
+
+/// Enters what is held after the call: what was released in it is not.
+fn take_up(batch: &Batch, holds: Vec<Hold>, released: &[u64], id: impl Fn(usize) -> u64, part: &mut Part) {
+    let mut released = released.to_vec();
+    released.sort_unstable();
+    released.dedup();
+    for Hold { index, another } in holds {
+        if released.binary_search(&id(index)).is_err() {
+            let record = another.as_ref().map_or(batch.get(index), |another| another.get(0));
+            part.changes.held.push((id(index), Bytes::copy_from_slice(record)));
+        }
+    }
+    part.changes.released = released;
 }
 
 struct Apply<'a> {
@@ -146,7 +208,7 @@ impl Apply<'_> {
     }
 
     fn patch(&mut self, index: usize) -> Result<(), String> {
-        let Part { batch: out, origins, scratch } = &mut *self.part;
+        let Part { batch: out, origins, scratch, .. } = &mut *self.part;
         let patch = self.maps.next_patch(scratch)?;
         out.try_append(|bytes| weir_record::merge_patch(self.batch.get(index), patch, bytes))
             .map_err(|error| format!("its patch can't be applied: {error}"))?;
@@ -154,12 +216,20 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn records(&mut self, index: usize, count: u32) -> Result<(), String> {
+    /// The next map, as a record that is held instead of the one at this place.
+    fn another(&mut self, index: usize) -> Result<Batch, String> {
+        let head = self.batch.record(index).head();
+        let mut another = Batch::new();
+        self.maps.next_record(&defaults(head.timestamp, head.source, head.level), &mut another)?;
+        Ok(another)
+    }
+
+    fn records(&mut self, index: usize, count: u32, origin: u32) -> Result<(), String> {
         for _ in 0..count {
             let head = self.batch.record(index).head();
             let defaults = defaults(head.timestamp, head.source, head.level);
             self.maps.next_record(&defaults, &mut self.part.batch)?;
-            self.part.origins.push(index as u32);
+            self.part.origins.push(origin);
             check_size(&self.part.batch)?;
         }
         Ok(())

@@ -156,8 +156,8 @@ fn print(store: &Store<'_>, level: Level, bytes: &[Val]) {
     let bytes: Vec<u8> =
         bytes.iter().filter_map(|byte| if let Val::U8(byte) = byte { Some(*byte) } else { None }).collect();
     let text = String::from_utf8_lossy(&bytes);
-    if !text.trim().is_empty() {
-        store.data().shared.log(level, text.trim_end());
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        store.data().shared.log(level, line.trim_end());
     }
 }
 

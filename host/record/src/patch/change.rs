@@ -1,9 +1,10 @@
-//! Single changes to a record, by path, each made in one pass over the record.
+//! Changes to a record, by path. A few are made one after the other, each in one
+//! pass over the record; many are made together, in `many.rs`.
 
-use super::{PatchError, appended, check_removal, own_key, set_count, write_checked, write_top};
+use super::{PatchError, appended, check_removal, many, own_key, set_count, write_checked, write_top};
 use crate::keys::{ARRAY, MAP, patch_header};
 use crate::level::Level;
-use crate::limits::MAX_DEPTH;
+use crate::limits::{MAX_CHANGES_BY_COPY, MAX_DEPTH};
 use crate::record::{Record, next_segment};
 use crate::value::{Token, Value, skip, skip_many, token};
 use crate::write;
@@ -29,6 +30,9 @@ pub enum Change<'a> {
 pub fn apply_changes(record: &[u8], changes: &[Change<'_>], out: &mut Vec<u8>) -> Result<(), PatchError> {
     let Some((Token::Map(_), _)) = token(record) else { return Err(PatchError::Record) };
     appended(out, |out| {
+        if changes.len() > MAX_CHANGES_BY_COPY {
+            return many::apply(record, changes, out);
+        }
         let Some((last, before)) = changes.split_last() else {
             out.extend_from_slice(record);
             return Ok(());

@@ -6,6 +6,7 @@
 //! | `mod.rs` | the errors, and what a key of Weir's own may be set to |
 //! | `merge.rs` | RFC 7396 |
 //! | `change.rs` | set, remove, level, message, route |
+//! | `many.rs` | many of these at once |
 //!
 //! The result is canonical again, or there is an error and nothing is appended.
 //! What a patch or change brings comes from a filter and is checked like a
@@ -15,6 +16,7 @@
 //! text, `context` and `metadata` maps.
 
 mod change;
+mod many;
 mod merge;
 
 pub use change::{Change, apply_changes};
@@ -61,6 +63,9 @@ pub enum PatchError {
     /// More keys than a record may have.
     #[error("changed record has more than 65535 keys")]
     TooManyKeys,
+    /// Items are removed from long lists, or labels added to many, too often.
+    #[error("changes rearrange long lists too often")]
+    TooManyMoves,
 }
 
 /// The text of a fault in what a filter gave.

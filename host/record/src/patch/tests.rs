@@ -206,3 +206,42 @@ fn a_patch_that_is_no_map_or_cut_anywhere_is_refused() {
     assert_eq!(merge_patch(&[0x01], &patch, &mut Vec::new()), Err(PatchError::Record));
     assert!(merge_patch(&record(""), &[0xdf, 255, 255, 255, 255], &mut Vec::new()).is_err());
 }
+
+#[test]
+fn many_changes_cost_what_the_record_and_they_are_long_and_not_the_product_of_both() {
+    let large = format!("\"large\":\"{}\"", "x".repeat(900_000));
+    let paths: Vec<String> = (0..20_000).map(|n| format!("a.k{}", n % 1000)).collect();
+    let set: Vec<Change<'_>> = paths.iter().map(|path| Change::Set(path, Value::Int(1))).collect();
+    let record = record(&large);
+    let time = |changes: &[Change<'_>]| {
+        let (mut out, start) = (Vec::new(), std::time::Instant::now());
+        apply_changes(&record, changes, &mut out).expect("possible");
+        assert_eq!(Record::new(&out).get("a.k0"), Some(Value::Int(1)));
+        start.elapsed()
+    };
+    let (one, many) = (time(&set[..1]), time(&set));
+    assert!(many < 2000 * one.max(std::time::Duration::from_micros(20)), "{many:?} for all, {one:?} for one");
+}
+
+#[test]
+fn items_of_a_long_list_can_not_be_moved_again_and_again() {
+    let list = format!("\"l\":[{}1]", "1,".repeat(200_000));
+    let removals = vec![Change::Remove("l.0"); 1000];
+    assert_eq!(changed(&list, &removals), Err(PatchError::TooManyMoves));
+    assert!(changed(&list, &removals[..50]).is_ok());
+    let labels: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
+    let routes: Vec<Change<'_>> = labels.iter().map(|label| Change::Route(label)).collect();
+    assert_eq!(changed("", &routes), Err(PatchError::TooManyMoves));
+    assert!(changed("", &routes[..5000]).is_ok());
+}
+
+#[test]
+fn paths_that_make_more_than_a_record_can_hold_end_early() {
+    let below = ".a".repeat(60);
+    let paths: Vec<String> = (0..20_000).map(|n| format!("k{n}{below}")).collect();
+    let set: Vec<Change<'_>> = paths.iter().map(|path| Change::Set(path, Value::Nil)).collect();
+    assert_eq!(changed("", &set), Err(PatchError::TooLarge));
+    let keys: Vec<String> = (0..70_000).map(|n| n.to_string()).collect();
+    let set: Vec<Change<'_>> = keys.iter().map(|key| Change::Set(key, Value::Nil)).collect();
+    assert_eq!(changed("", &set), Err(PatchError::TooManyKeys));
+}

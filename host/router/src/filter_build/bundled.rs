@@ -3,7 +3,7 @@
 //! `filters/bundled/` holds one module for each, and `manifest.toml` with its version, its digest, and a digest of
 //! its sources. Whoever changes a source without building again is told by a test. The digest of the
 //! sources covers what decides about the module and stands in the repository: the filter's `Cargo.toml` and `src`,
-//! `guest-sdk/rust`, and `wit/v1`; not the lock file, which changes with every crate of the workspace.
+//! `guest-sdk/rust`, `wit/v1` and `wit/v2`; not the lock file, which changes with every crate of the workspace.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -33,7 +33,7 @@ const FILTERS: [&str; 13] = [
 ];
 
 /// What every filter is built from besides its own folder.
-const SHARED_SOURCES: [&str; 3] = ["guest-sdk/rust/Cargo.toml", "guest-sdk/rust/src", "wit/v1"];
+const SHARED_SOURCES: [&str; 4] = ["guest-sdk/rust/Cargo.toml", "guest-sdk/rust/src", "wit/v1", "wit/v2"];
 
 const HOW: &str = "run `weir filter build --bundled` in the repository and commit `filters/bundled/`";
 

@@ -5,6 +5,7 @@
 //! language = "zig"
 //! output = "shout.wasm"     # may be left out
 //! stateful = true           # for JavaScript, TypeScript and Python: it has tick, save and restore
+//! holds = true              # for JavaScript and TypeScript: it has these, and holds records
 //! ```
 //!
 //! Beside it may lie `options.toml`, the options that the filter is tried with, and `samples.jsonl`, the records.
@@ -33,7 +34,12 @@ pub struct Manifest {
     output: PathBuf,
     /// Whether it keeps state, for languages whose compilers must be told.
     stateful: bool,
+    /// Whether it holds records, for the same.
+    holds: bool,
 }
+
+/// The languages whose compilers must be told that a filter holds records, and whose helpers can.
+const HOLD_BY_MANIFEST: [&str; 2] = ["js", "ts"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,6 +49,8 @@ struct Written {
     output: Option<PathBuf>,
     #[serde(default)]
     stateful: bool,
+    #[serde(default)]
+    holds: bool,
 }
 
 impl Manifest {
@@ -56,9 +64,17 @@ impl Manifest {
         let written: Written = toml::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
         check_name(&written.name).with_context(|| format!("`{}`", path.display()))?;
         let language = languages::find(&written.language).with_context(|| format!("`{}`", path.display()))?;
+        if written.holds && !HOLD_BY_MANIFEST.contains(&language.name) {
+            bail!(
+                "`{}`: `holds` is for JavaScript and TypeScript; in Rust `export!(holding …)` says it, in C \
+                 `#define WEIR_HOLDING`, and the other languages' helpers can't hold records",
+                path.display()
+            );
+        }
         let folder = fs::canonicalize(folder).with_context(|| format!("can't open `{}`", folder.display()))?;
-        let output = written.output.unwrap_or_else(|| format!("{}.wasm", written.name).into());
-        Ok(Self { folder, name: written.name, language, output, stateful: written.stateful })
+        let output = written.output.clone().unwrap_or_else(|| format!("{}.wasm", written.name).into());
+        let Written { name, stateful, holds, .. } = written;
+        Ok(Self { folder, name, language, output, stateful, holds })
     }
 
     /// A crate without a `filter.toml`.
@@ -76,12 +92,17 @@ impl Manifest {
             output: format!("{}.wasm", project.library).into(),
             folder: project.folder,
             stateful: false,
+            holds: false,
         })
     }
 
     /// The world of a packed filter that the project is built for.
     pub fn packed_world(&self) -> &'static str {
-        if self.stateful { "stateful-packed-filter" } else { "packed-filter" }
+        match (self.holds, self.stateful) {
+            (true, _) => "holding-filter",
+            (false, true) => "stateful-packed-filter",
+            (false, false) => "packed-filter",
+        }
     }
 
     /// Where the finished component goes.

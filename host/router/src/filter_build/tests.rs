@@ -106,7 +106,22 @@ fn a_project_says_what_is_wrong_with_it() {
     assert!(problem("name = \"a\"\nlanguage = \"cobol\"").contains("`cobol`"));
     assert!(problem("name = \"A b\"\nlanguage = \"c\"").contains("a-z"));
     assert!(problem("name = \"a\"\nlanguage = \"c\"\nouput = \"x\"").contains("ouput"));
+    assert!(problem("name = \"a\"\nlanguage = \"c\"\nholds = true").contains("WEIR_HOLDING"));
     assert_eq!(problem("name = \"a\"\nlanguage = \"c\""), "");
     let manifest = Manifest::read(folder.path()).unwrap();
     assert!(manifest.module().ends_with("a.wasm"));
+}
+
+#[test]
+fn a_project_says_for_which_world_it_is_built() {
+    let folder = tempfile::tempdir().unwrap();
+    for (line, world) in [
+        ("", "packed-filter"),
+        ("stateful = true", "stateful-packed-filter"),
+        ("holds = true", "holding-filter"),
+        ("holds = true\nstateful = true", "holding-filter"),
+    ] {
+        put(folder.path(), "filter.toml", &format!("name = \"a\"\nlanguage = \"js\"\n{line}"));
+        assert_eq!(Manifest::read(folder.path()).unwrap().packed_world(), world);
+    }
 }

@@ -3,16 +3,44 @@
 //! Stands between `mod.rs`, which walks a delivery's records, and `store.rs`. A pass ends at
 //! [`limits::FILE_PASS_BYTES`], so memory does not grow with a delivery; a path is looked up by its key and rendered
 //! once, and where nothing of a record decides about it, not even that.
+//!
+//! The store says whether a file is this sink's to write. Of those that values of records name, one that is another
+//! sink's has a neighbour instead (`audit.jsonl`, `audit.all.jsonl` for the sink `all`), and one beyond `max_new_files`
+//! a file for all such (`_overflow` in the place of each value).
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use weir_record::Record;
 
-use super::path::PathTemplate;
-use super::store::{Chunk, Store};
+use super::path::{PathTemplate, beside};
+use super::store::{Admission, Chunk, Store};
 use crate::disk::DiskError;
 use crate::limits;
+
+/// What stands in the place of values when there would be too many files.
+const OVERFLOW: &str = "_overflow";
+
+/// Why a line has no file.
+#[derive(Debug, thiserror::Error)]
+pub enum PathError {
+    /// The disk says so.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// It would be cut by two.
+    #[error("`{path}` is written by {whose}; give one of them another `path`")]
+    Anothers { path: String, whose: String },
+}
+
+impl PathError {
+    /// True when this one path can never be written, whatever is done to the disk.
+    pub fn is_about_the_path(&self) -> bool {
+        match self {
+            PathError::Disk(error) => error.is_about_the_path(),
+            PathError::Anothers { .. } => true,
+        }
+    }
+}
 
 /// The files that lines go to, with the lines that wait.
 pub struct Gathering {
@@ -28,6 +56,8 @@ pub struct Gathering {
     key: Vec<u8>,
     /// Slots with lines, in the order of their first lines.
     active: Vec<usize>,
+    /// Slots whose lines go to another.
+    diverted: Vec<usize>,
     waiting_bytes: usize,
 }
 
@@ -36,6 +66,8 @@ struct Slot {
     /// The length that the file will have.
     length: u64,
     active: bool,
+    /// The slot that takes its lines, for this pass.
+    instead: Option<usize>,
 }
 
 impl Gathering {
@@ -51,6 +83,7 @@ impl Gathering {
             last: None,
             key: Vec::new(),
             active: Vec::new(),
+            diverted: Vec::new(),
             waiting_bytes: 0,
         }
     }
@@ -69,16 +102,12 @@ impl Gathering {
     pub fn push(
         &mut self,
         record: Record<'_>,
-        store: &Store,
+        store: &mut Store,
         write: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), DiskError> {
+    ) -> Result<(), PathError> {
         let at = self.slot(record);
+        let at = self.admitted(at, record, store)?;
         let slot = &mut self.slots[at];
-        if !slot.active {
-            slot.length = store.length(&slot.chunk.path)?;
-            slot.active = true;
-            self.active.push(at);
-        }
         let before = slot.chunk.bytes.len();
         write(&mut slot.chunk.bytes);
         let added = slot.chunk.bytes.len() - before;
@@ -108,6 +137,9 @@ impl Gathering {
             slot.chunk.bytes.shrink_to(share);
         }
         self.waiting_bytes = 0;
+        for at in self.diverted.drain(..) {
+            self.slots[at].instead = None;
+        }
         if self.by_key.len() >= limits::REMEMBERED_PATHS {
             self.slots.clear();
             self.by_path.clear();
@@ -140,12 +172,57 @@ impl Gathering {
     }
 
     fn make_slot(&mut self, path: &Path) -> usize {
-        let at = *self.by_path.entry(path.to_path_buf()).or_insert(self.slots.len());
-        if at == self.slots.len() {
-            let chunk = Chunk { path: path.to_path_buf(), ..Chunk::default() };
-            self.slots.push(Slot { chunk, length: 0, active: false });
-        }
+        let at = self.slot_of(path, self.path.depends_on_records());
         self.by_key.insert(self.key.clone(), at);
         at
     }
+
+    fn slot_of(&mut self, path: &Path, by_value: bool) -> usize {
+        let at = *self.by_path.entry(path.to_path_buf()).or_insert(self.slots.len());
+        if at == self.slots.len() {
+            let chunk = Chunk { path: path.to_path_buf(), by_value, ..Chunk::default() };
+            self.slots.push(Slot { chunk, length: 0, active: false, instead: None });
+        }
+        at
+    }
+
+    /// The slot that takes the lines of this one in this pass: itself, when the store gives it the file.
+    fn admitted(&mut self, mut at: usize, record: Record<'_>, store: &mut Store) -> Result<usize, PathError> {
+        // A neighbour, one too many, and the neighbour of the file for those: no way is longer.
+        for _ in 0..4 {
+            let slot = &mut self.slots[at];
+            if slot.active {
+                return Ok(at);
+            }
+            if let Some(instead) = slot.instead {
+                at = instead;
+                continue;
+            }
+            let path = slot.chunk.path.clone();
+            let (other, by_value) = match store.admit(&path, slot.chunk.by_value)? {
+                Admission::Granted(length) => {
+                    (slot.length, slot.active) = (length, true);
+                    self.active.push(at);
+                    return Ok(at);
+                }
+                Admission::Anothers(whose) if !self.path.depends_on_records() || is_beside(&path, store.sink()) => {
+                    return Err(PathError::Anothers { path: path.display().to_string(), whose });
+                }
+                Admission::Anothers(_) => (beside(&path, store.sink()), slot.chunk.by_value),
+                Admission::TooMany => (self.path.render_with(OVERFLOW, record.timestamp()), false),
+            };
+            let instead = self.slot_of(&other, by_value);
+            self.slots[at].instead = Some(instead);
+            self.diverted.push(at);
+            at = instead;
+        }
+        let path = self.slots[at].chunk.path.display().to_string();
+        Err(PathError::Anothers { path, whose: "another sink".into() })
+    }
+}
+
+/// True for a path that is a neighbour already.
+fn is_beside(path: &Path, sink: &str) -> bool {
+    let ends = |text: &str| text.strip_suffix(sink).is_some_and(|rest| rest.ends_with('.'));
+    [path.file_stem(), path.file_name()].into_iter().flatten().any(|name| ends(&name.to_string_lossy()))
 }

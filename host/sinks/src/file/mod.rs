@@ -7,21 +7,40 @@
 //! | `path.rs` | where a record's line goes, safe whatever the record says |
 //! | `line.rs` | how a line reads |
 //! | `store.rs` | open files, the position, exactly once: **the argument is there** |
+//! | `records.rs` | the position record on the disk |
+//! | `ledger.rs` | which files the sink has made |
 //! | `rotate.rs` | names of rotated files |
 //! | `tidy.rs` | compression, keep count, retention, in the background |
 //!
 //! Guarantee: exactly once, through kill -9 and power cuts, rotation included. Files are synced and the position
 //! written at most once a second and at a flush; the journal keeps everything until then.
+//!
+//! # Which files
+//! - **A file has one sink** (`owners.rs`). Two sinks that would write one for certain are refused. Where a value of a
+//!   record names a file that is another sink's (`{source}.jsonl` beside `audit.jsonl`, and the source is `audit`), the
+//!   line goes to a neighbour with the sink's name in it (`audit.all.jsonl`); where that is another's too, and within
+//!   Weir's own folders, the record goes to quarantine.
+//! - **Only files that this sink has made are compressed or removed** (`ledger.rs`); no value names a rotated one.
+//! - **Values of records make at most `max_new_files` a day**; lines for more go to one file, `_overflow` in the place of
+//!   each value.
+//! - **Only regular files are written**, links to such included. A record that names anything else goes to quarantine;
+//!   when the path is fixed, the sink waits with an error. `/dev/stdout`, `/dev/null` and everything else below `/dev`,
+//!   `/proc` and `/sys` is refused: a position can't be kept there, and a redirected `/dev/stdout` would be cut back.
 
 mod gather;
+mod ledger;
 mod line;
 mod path;
+mod records;
 mod rotate;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_ownership;
 mod tidy;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -29,13 +48,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::gather::Gathering;
+use self::ledger::Ledger;
 use self::line::{LineFormat, TextTemplate};
 use self::path::PathTemplate;
-use self::rotate::Names;
-use self::store::{Store, StoreError};
+pub use self::records::let_go;
+use self::records::{LEDGER, POSITION};
+use self::store::{Setting, Store, StoreError};
 use self::tidy::{Tidier, Tidy};
 use crate::disk::Disk;
 use crate::limits;
+use crate::owners::Reserves;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
 use crate::units::{Size, Span};
@@ -104,6 +126,11 @@ pub struct FileOptions {
     #[serde(default = "default_open_files")]
     #[schemars(range(min = 1, max = 10000))]
     pub open_files: usize,
+    /// How many files values of records may make on one day (UTC). Lines for more go to one file, with `_overflow` in
+    /// the place of each value.
+    #[serde(default = "default_new_files")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_new_files: usize,
 }
 
 fn default_path() -> String {
@@ -116,6 +143,17 @@ fn default_template() -> String {
 
 fn default_open_files() -> usize {
     limits::OPEN_FILES
+}
+
+fn default_new_files() -> usize {
+    limits::NEW_FILES
+}
+
+/// Files that options name, with the names of values in their places: two sinks that have one of these in common write
+/// to one file for certain.
+pub(crate) fn outlines(given: &FileOptions, context: &BuildContext) -> Result<Vec<PathBuf>, String> {
+    let template = PathTemplate::parse(&given.path, &context.base, context.started_ns)?;
+    Ok(limits::SAMPLE_TIMES_NS.map(|at| template.outline(at)).to_vec())
 }
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
@@ -138,21 +176,40 @@ struct FileSink {
 
 impl FileSink {
     fn new(name: &str, options: FileOptions, context: &BuildContext, disk: Disk) -> Result<FileSink, String> {
-        if options.rotate_size.is_some_and(|size| size.bytes() == 0) || options.open_files == 0 {
-            return Err("`rotate_size` and `open_files` must be more than 0; leave them out for the default".into());
+        if options.rotate_size.is_some_and(|size| size.bytes() == 0)
+            || options.open_files == 0
+            || options.max_new_files == 0
+        {
+            return Err(
+                "`rotate_size`, `open_files` and `max_new_files` must be more than 0; leave them out for the default"
+                    .into(),
+            );
         }
         let format = match options.format {
             Format::Json => LineFormat::Json,
             Format::Text => LineFormat::Text(TextTemplate::parse(&options.template)?),
         };
+        let template = PathTemplate::parse(&options.path, &context.base, context.started_ns)?;
+        let reserves = match template.depends_on_records() {
+            true => Reserves::Nothing,
+            false if template.is_fixed() => Reserves::Exactly(template.files()?),
+            false => Reserves::ByTime(template.files()?),
+        };
+        let setting = Setting {
+            record: context.own_file(name, POSITION),
+            ledger: Ledger::new(context.own_file(name, LEDGER), disk.clone()),
+            owner: context.owners.enter(name, &context.data, reserves),
+            template: template.identity(),
+            files: template.files()?,
+            root: template.root().into(),
+            open_files: options.open_files,
+            max_new_files: options.max_new_files,
+        };
         Ok(FileSink {
             name: name.into(),
             format,
-            lines: Gathering::new(
-                PathTemplate::parse(&options.path, &context.base, context.started_ns)?,
-                options.rotate_size.map(Size::bytes),
-            ),
-            store: Store::new(context.own_file(name, "position"), options.open_files, disk),
+            lines: Gathering::new(template, options.rotate_size.map(Size::bytes)),
+            store: Store::new(setting, disk),
             options,
             tidier: None,
             delivered: 0,
@@ -163,8 +220,8 @@ impl FileSink {
         if self.tidier.is_none() {
             let tidy = Tidy {
                 sink: self.name.clone(),
-                root: self.lines.path().root().into(),
-                names: Names::new(&self.lines.path().pattern()).map_err(|error| self.fatal(&error))?,
+                ledger: self.store.ledger(),
+                seat: self.store.seat(),
                 compress: self.options.compress,
                 keep: self.options.rotate_keep,
                 max_age: self.options.retention.map(Span::duration),
@@ -182,7 +239,7 @@ impl FileSink {
         self.lines.clear();
         let mut rejected = Vec::new();
         for (position, record) in batches.iter().flat_map(Selected::iter) {
-            match self.lines.push(record, &self.store, |out| self.format.push_line(record, out)) {
+            match self.lines.push(record, &mut self.store, |out| self.format.push_line(record, out)) {
                 Ok(()) => {}
                 Err(error) if error.is_about_the_path() && self.lines.path().depends_on_records() => {
                     rejected.push((position, error.to_string()));

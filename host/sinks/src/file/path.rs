@@ -5,6 +5,7 @@
 //!   `_`; a leading `.` or `-` too, so no value is `..`, hides a file or looks like an option; an empty or absent value
 //!   is `_`. So the folders of a path are exactly those of the template.
 //! - Values and components are bounded, with room for the endings of rotation and compression.
+//! - A path that values are part of is never one that rotation makes (`rotate::disarm`).
 //! - Time is the record's own, in UTC; only `{session}` is the start of this run.
 
 use std::path::{Path, PathBuf};
@@ -15,12 +16,16 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 use weir_record::Record;
 
+use super::rotate::disarm;
 use crate::limits;
+use crate::owners::{Files, real};
 use crate::text::{push_safe, push_value};
 
 /// A parsed template.
 #[derive(Debug)]
 pub struct PathTemplate {
+    /// The whole, absolute.
+    text: String,
     pieces: Vec<Piece>,
     root: PathBuf,
     /// Within one such step of time the same values give the same path; `None` when time plays no part.
@@ -50,6 +55,12 @@ impl PathTemplate {
         }
         let full = std::path::absolute(base.join(template)).map_err(|error| format!("path `{template}`: {error}"))?;
         let full = full.to_str().ok_or_else(|| format!("path `{}` is not UTF-8", full.display()))?;
+        if ["/dev/", "/proc/", "/sys/"].iter().any(|folder| full.starts_with(folder)) {
+            return Err(format!(
+                "path `{template}` leads to a device, which can't be cut back after a crash; for standard output use a \
+                 sink with `type = \"console\"`, and for nothing at all leave the sink out"
+            ));
+        }
         let pieces = parse_pieces(full, started_ns)?;
         let mut fixed = String::new();
         if let Some(Piece::Text(text)) = pieces.first() {
@@ -65,7 +76,7 @@ impl PathTemplate {
             _ => None,
         });
         let step_ns = steps.next().map(|first| steps.fold(first, i64::min));
-        Ok(PathTemplate { pieces, root, step_ns })
+        Ok(PathTemplate { text: full.into(), pieces, root, step_ns })
     }
 
     /// Whether values of records are part of the path. Only then can a path that is none be a record's fault.
@@ -109,45 +120,91 @@ impl PathTemplate {
     /// The path of a record's line.
     pub fn render(&self, record: Record<'_>) -> PathBuf {
         let head = record.head();
+        self.fill(head.timestamp, |piece, path| match piece {
+            Piece::Source => push_safe(head.source, path),
+            Piece::Level => path.push_str(head.level.as_str()),
+            Piece::Field(field) => {
+                let mut text = Vec::new();
+                if let Some(value) = record.get(field) {
+                    push_value(value, &mut text);
+                }
+                push_safe(&String::from_utf8_lossy(&text), path);
+            }
+            _ => {}
+        })
+    }
+
+    /// The path with one word in the place of every value.
+    pub fn render_with(&self, word: &str, timestamp_ns: i64) -> PathBuf {
+        self.fill(timestamp_ns, |_, path| path.push_str(word))
+    }
+
+    /// The path with the names of the values in their places, which no record can make.
+    pub fn outline(&self, timestamp_ns: i64) -> PathBuf {
+        self.fill(timestamp_ns, |piece, path| match piece {
+            Piece::Field(field) => path.extend(["{", field.as_str(), "}"]),
+            Piece::Level => path.push_str("{level}"),
+            _ => path.push_str("{source}"),
+        })
+    }
+
+    /// The template with its folder's real path: what two spellings of the same have in common.
+    pub fn identity(&self) -> String {
+        let below = self.text.strip_prefix(self.root.to_str().unwrap_or_default()).unwrap_or(&self.text);
+        format!("{}/{}", real(&self.root).display(), below.trim_start_matches('/'))
+    }
+
+    /// `value` appends what a value gives.
+    fn fill(&self, timestamp_ns: i64, value: impl Fn(&Piece, &mut String)) -> PathBuf {
         let mut path = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) | Piece::Session(text) => path.push_str(text),
-                Piece::WeekStart => path.push_str(&week(head.timestamp, 0).unwrap_or_else(|_| "_".into())),
-                Piece::WeekEnd => path.push_str(&week(head.timestamp, 6).unwrap_or_else(|_| "_".into())),
-                Piece::Time(format) => path.push_str(&time(format, head.timestamp).unwrap_or_else(|_| "_".into())),
-                Piece::Source => push_safe(head.source, &mut path),
-                Piece::Level => path.push_str(head.level.as_str()),
-                Piece::Field(field) => {
-                    let mut text = Vec::new();
-                    if let Some(value) = record.get(field) {
-                        push_value(value, &mut text);
-                    }
-                    push_safe(&String::from_utf8_lossy(&text), &mut path);
-                }
+                Piece::WeekStart => path.push_str(&week(timestamp_ns, 0).unwrap_or_else(|_| "_".into())),
+                Piece::WeekEnd => path.push_str(&week(timestamp_ns, 6).unwrap_or_else(|_| "_".into())),
+                Piece::Time(format) => path.push_str(&time(format, timestamp_ns).unwrap_or_else(|_| "_".into())),
+                Piece::Source | Piece::Level | Piece::Field(_) => value(piece, &mut path),
             }
         }
-        path.split('/').map(|name| cut(name, limits::PATH_COMPONENT_BYTES)).collect::<Vec<_>>().join("/").into()
+        let names = path.split('/').map(|name| cut(name, limits::PATH_COMPONENT_BYTES));
+        let path = names.collect::<Vec<_>>().join("/");
+        match path.rsplit_once('/') {
+            Some((folder, name)) if self.depends_on_records() => format!("{folder}/{}", disarm(name)).into(),
+            _ => path.into(),
+        }
+    }
+
+    /// Every path that the template can name, by its place below the root.
+    pub fn files(&self) -> Result<Files, String> {
+        let pattern = self.pattern();
+        let root = regex::escape(self.root.to_str().unwrap_or_default());
+        let below = pattern.strip_prefix(&root).unwrap_or(&pattern).trim_start_matches('/');
+        Files::new(&self.root, below)
     }
 
     /// An expression without anchors that matches every path the template can name.
-    pub fn pattern(&self) -> String {
+    fn pattern(&self) -> String {
         let mut out = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.push_str(&regex::escape(text)),
                 Piece::Source | Piece::Level | Piece::Field(_) => out.push_str("[^/]+"),
-                Piece::WeekStart | Piece::WeekEnd | Piece::Session(_) => out.push_str("[^/]+"),
-                Piece::Time(format) => {
-                    for (at, literal) in split_specifiers(format).into_iter().enumerate() {
-                        out.push_str(if at > 0 { "[^/]+" } else { "" });
-                        out.push_str(&regex::escape(literal));
-                    }
-                }
+                Piece::WeekStart | Piece::WeekEnd => out.push_str("[-0-9]+"),
+                // Of this run or an earlier one.
+                Piece::Session(_) => out.push_str("[0-9]{8}_[0-9]{6}"),
+                Piece::Time(format) => push_time_pattern(format, &mut out),
             }
         }
         out
     }
+}
+
+/// The path beside this one that has the sink's name in it: `audit.jsonl` becomes `audit.all.jsonl`.
+pub fn beside(path: &Path, sink: &str) -> PathBuf {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let (stem, ending) = name.rsplit_once('.').map_or((name, String::new()), |(stem, end)| (stem, format!(".{end}")));
+    let room = limits::PATH_COMPONENT_BYTES.saturating_sub(sink.len() + ending.len() + 1);
+    path.with_file_name(format!("{}.{sink}{ending}", cut(stem, room)))
 }
 
 fn parse_pieces(template: &str, started_ns: i64) -> Result<Vec<Piece>, String> {
@@ -214,18 +271,25 @@ fn utc(timestamp_ns: i64) -> Result<Zoned, jiff::Error> {
     Ok(Timestamp::from_nanosecond(i128::from(timestamp_ns))?.to_zoned(TimeZone::UTC))
 }
 
-/// The literal texts around the specifiers of a time format.
-fn split_specifiers(format: &str) -> Vec<&str> {
-    let mut literals = Vec::new();
+/// Appends what a time format gives: numbers mostly, so that few names of other things look the same.
+fn push_time_pattern(format: &str, out: &mut String) {
     let mut rest = format;
     while let Some(percent) = rest.find('%') {
-        literals.push(&rest[..percent]);
+        out.push_str(&regex::escape(&rest[..percent]));
         let after = &rest[percent + 1..];
         let end = after.find(|c: char| c.is_ascii_alphabetic() || c == '%').map_or(after.len(), |at| at + 1);
+        out.push_str(match after[..end].chars().next_back() {
+            Some(
+                'Y' | 'C' | 'y' | 'm' | 'd' | 'e' | 'j' | 'u' | 'w' | 'U' | 'W' | 'G' | 'g' | 'V' | 'H' | 'k' | 'I'
+                | 'l' | 'M' | 'S' | 's',
+            ) => "[- 0-9]+",
+            Some('F') => "[-0-9]+",
+            Some('T' | 'R') => "[:0-9]+",
+            _ => "[^/]+",
+        });
         rest = &after[end..];
     }
-    literals.push(rest);
-    literals
+    out.push_str(&regex::escape(rest));
 }
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -341,6 +405,43 @@ mod tests {
     }
 
     #[test]
+    fn no_value_names_a_rotated_file_whatever_it_is_put_together_from() {
+        let rotated = "api.log.20991231T000000.000000Z";
+        for (template, fields) in [
+            ("{source}.log", vec![("source", rotated)]),
+            ("{source}", vec![("source", "api.log.20991231T000000.000000Z.log.zst")]),
+            ("{source}", vec![("source", "api.log.20991231T000000.000000Z.log.zst.new")]),
+            ("{a}T{b}.log", vec![("a", "api.log.20991231"), ("b", "000000.000000Z")]),
+        ] {
+            let path = render(template, &fields);
+            assert!(super::super::rotate::read_name(Path::new(&path)).is_none(), "{path}");
+            assert!(path.contains("20991231_000000.000000Z"), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_the_same_by_any_spelling_and_its_outline_names_its_values() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(folder.path().join("logs")).expect("writable");
+        std::os::unix::fs::symlink("logs", folder.path().join("link")).expect("linked");
+        let of = |text| PathTemplate::parse(text, folder.path(), 0).expect("a template");
+        assert_eq!(of("logs/{source}.log").identity(), of("link/{source}.log").identity());
+        assert_ne!(of("logs/{source}.log").identity(), of("logs/{level}.log").identity());
+        let outline = of("{source}/{a.b}-%Y.log").outline(0);
+        assert_eq!(outline, folder.path().join("{source}/{a.b}-1970.log"));
+        assert_eq!(
+            of("{source}/{a}-%Y.log").render_with("_overflow", 0),
+            folder.path().join("_overflow/_overflow-1970.log")
+        );
+        assert_eq!(beside(Path::new("/x/audit.jsonl"), "all"), Path::new("/x/audit.all.jsonl"));
+        assert_eq!(beside(Path::new("/x/audit"), "all"), Path::new("/x/audit.all"));
+        assert_eq!(
+            beside(Path::new(&format!("/x/{}.jsonl", "é".repeat(97))), "all").file_name().expect("a name").len(),
+            200
+        );
+    }
+
+    #[test]
     fn equal_keys_mean_equal_paths_and_different_values_different_keys() {
         for (template, apart_ns) in
             [("%Y/%m.log", 86_400_000_000_000), ("%H:%M.log", 60_000_000_000), ("%s.log", 1_000_000_000)]
@@ -368,7 +469,20 @@ mod tests {
 
     #[test]
     fn templates_that_name_no_file_or_are_no_template_are_refused() {
-        for template in ["", "logs/", "a{b", "a}b", "{}", "{message}", "%", "%Q!%!", "%D.log"] {
+        for template in [
+            "",
+            "logs/",
+            "a{b",
+            "a}b",
+            "{}",
+            "{message}",
+            "%",
+            "%Q!%!",
+            "%D.log",
+            "/dev/stdout",
+            "/dev/null",
+            "/proc/x",
+        ] {
             assert!(PathTemplate::parse(template, Path::new("/"), 0).is_err(), "{template}");
         }
     }
@@ -384,8 +498,8 @@ mod tests {
         ] {
             let path = render(template, &[("source", "we.ird(+)")]);
             let template = PathTemplate::parse(template, Path::new("/base"), 0).expect("a template");
-            let pattern = regex::Regex::new(&format!("^{}$", template.pattern())).expect("an expression");
-            assert!(pattern.is_match(&path), "{pattern} {path}");
+            assert!(template.files().expect("an expression").has(Path::new(&path)), "{path}");
+            assert!(!template.files().expect("an expression").has(Path::new("/base/other.txt")));
             assert!(Path::new(&path).starts_with(template.root()));
             assert!(template.root().starts_with("/base"));
         }

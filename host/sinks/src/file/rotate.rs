@@ -1,8 +1,14 @@
 //! Names of rotated files: `{filename}.{timestamp}.log`, and how to know them again.
 //!
 //! The timestamp is the UTC time of the rotation to the microsecond, so names sort by age.
+//!
+//! **A value of a record never makes such a name** ([`disarm`]), and the name alone never makes a file a rotated one:
+//! the ledger does.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::fmt::strtime::BrokenDownTime;
@@ -12,46 +18,40 @@ use weir_record::time::now_ns;
 
 /// Ending of compressed files.
 pub const COMPRESSED: &str = ".zst";
-const STAMP: &str = r"\d{8}T\d{6}\.\d{6}Z";
+const FORMAT: &str = "%Y%m%dT%H%M%S.%6fZ";
+const STAMP_BYTES: usize = "20260101T000000.000000Z".len();
 
-/// What a file of the sink is.
+static STAMPED: LazyLock<Regex> = LazyLock::new(|| {
+    // Digits alone, and tried by the tests.
+    Regex::new(r"(?P<day>\.[0-9]{8})T(?P<time>[0-9]{6}\.[0-9]{6}Z\.log)").expect("an expression")
+});
+
+/// What the name of a rotated file says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Written to, now or once.
-    Live,
-    /// Rotated away from the live file of that path at that time.
-    Rotated { live: PathBuf, stamp: String, compressed: bool },
+pub struct Rotated {
+    /// What it was rotated away from.
+    pub live: PathBuf,
+    /// When.
+    pub at: SystemTime,
+    /// Its name without the ending of compression.
+    pub uncompressed: PathBuf,
 }
 
-/// Tells the files of a template.
-#[derive(Debug)]
-pub struct Names {
-    live: Regex,
-    rotated: Regex,
+/// What a name says, whoever gave it.
+pub fn read_name(path: &Path) -> Option<Rotated> {
+    let text = path.to_str()?;
+    let uncompressed = text.strip_suffix(COMPRESSED).unwrap_or(text);
+    let (live, stamp) =
+        uncompressed.strip_suffix(".log").and_then(|text| text.split_at_checked(text.len() - STAMP_BYTES))?;
+    let live = live.strip_suffix('.').filter(|live| !live.is_empty() && !live.ends_with('/'))?;
+    let at = BrokenDownTime::parse(FORMAT, stamp).ok()?.to_datetime().ok()?.to_zoned(TimeZone::UTC).ok()?;
+    let at = SystemTime::from(at.timestamp());
+    Some(Rotated { live: live.into(), at, uncompressed: uncompressed.into() })
 }
 
-impl Names {
-    /// For paths that match `pattern`.
-    pub fn new(pattern: &str) -> Result<Names, String> {
-        let regex = |text: String| Regex::new(&text).map_err(|error| format!("path: {error}"));
-        Ok(Names {
-            live: regex(format!("^{pattern}$"))?,
-            rotated: regex(format!(r"^(?P<live>{pattern})\.(?P<stamp>{STAMP})\.log(?P<zst>\.zst)?$"))?,
-        })
-    }
-
-    /// What a path is; none when it is not the sink's.
-    pub fn role(&self, path: &Path) -> Option<Role> {
-        let text = path.to_str()?;
-        if let Some(found) = self.rotated.captures(text) {
-            return Some(Role::Rotated {
-                live: found["live"].into(),
-                stamp: found["stamp"].into(),
-                compressed: found.name("zst").is_some(),
-            });
-        }
-        self.live.is_match(text).then_some(Role::Live)
-    }
+/// The text without anything that makes a name look like a rotated file's: that is said by nobody but the sink.
+pub fn disarm(name: &str) -> Cow<'_, str> {
+    STAMPED.replace_all(name, "${day}_${time}")
 }
 
 /// A name for the rotated file that nothing has, compressed or not.
@@ -70,7 +70,7 @@ pub fn free_name(path: &Path, taken: impl Fn(&Path) -> bool) -> PathBuf {
 fn name_at(path: &Path, ns: i64) -> PathBuf {
     // Every i64 of nanoseconds is a time, and the format is fixed.
     let stamp = Timestamp::from_nanosecond(i128::from(ns))
-        .and_then(|time| BrokenDownTime::from(&time.to_zoned(TimeZone::UTC)).to_string("%Y%m%dT%H%M%S.%6fZ"))
+        .and_then(|time| BrokenDownTime::from(&time.to_zoned(TimeZone::UTC)).to_string(FORMAT))
         .unwrap_or_else(|_| format!("{ns}"));
     with_ending(path, &format!(".{stamp}.log"))
 }
@@ -88,19 +88,41 @@ mod tests {
 
     #[test]
     fn a_rotated_name_is_known_again_and_leads_back_to_its_file() {
-        let names = Names::new(r"/logs/[^/]+\.jsonl").expect("an expression");
         let live = Path::new("/logs/api.jsonl");
         let rotated = name_at(live, 1_700_000_000_123_456_789);
         assert_eq!(rotated, Path::new("/logs/api.jsonl.20231114T221320.123456Z.log"));
-        let role =
-            |compressed| Role::Rotated { live: live.into(), stamp: "20231114T221320.123456Z".into(), compressed };
-        assert_eq!(names.role(&rotated), Some(role(false)));
-        assert_eq!(names.role(&with_ending(&rotated, COMPRESSED)), Some(role(true)));
-        assert_eq!(names.role(live), Some(Role::Live));
-        for foreign in
-            ["/logs/api.jsonl.old", "/logs/x/api.jsonl", "/logs/api.jsonl.20231114T221320.123456Z.log.zst.new"]
-        {
-            assert_eq!(names.role(Path::new(foreign)), None, "{foreign}");
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(1_700_000_000_123_456);
+        let expected = Rotated { live: live.into(), at, uncompressed: rotated.clone() };
+        assert_eq!(read_name(&rotated).as_ref(), Some(&expected));
+        assert_eq!(read_name(&with_ending(&rotated, COMPRESSED)), Some(expected));
+        for other in [
+            "/logs/api.jsonl",
+            "/logs/api.jsonl.old",
+            "/logs/api.jsonl.20231114T221320.123456Z.log.zst.new",
+            "/logs/.20231114T221320.123456Z.log",
+            "/logs/api.20231114T999920.123456Z.log",
+            "/logs/é.log",
+            ".log",
+        ] {
+            assert_eq!(read_name(Path::new(other)), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_disarmed_name_is_no_rotated_files_and_others_stay_as_they_are() {
+        for name in [
+            "api.log.20991231T000000.000000Z.log",
+            "api.log.20991231T000000.000000Z.log.zst",
+            "api.log.20991231T000000.000000Z.log.zst.new",
+            "a.20991231T000000.000000Z.log.20991231T000000.000000Z.log",
+        ] {
+            let disarmed = disarm(name);
+            assert_ne!(disarmed, name);
+            assert_eq!(disarm(&disarmed), disarmed, "nothing is left");
+            assert_eq!(read_name(Path::new(&*format!("/{disarmed}"))), None);
+        }
+        for name in ["api.log", "2026-11-28.jsonl", "20991231T000000.000000Z.jsonl"] {
+            assert_eq!(disarm(name), name);
         }
     }
 

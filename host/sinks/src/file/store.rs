@@ -30,6 +30,13 @@
 //! repeated, and once the first rotated name is gone only the cut remains. A crash between an intent and its deed
 //! leaves an intent without a deed, which the undoing passes by.
 //!
+//! # Whose files they are
+//! The argument needs that nobody else writes to a listed file. So a file is claimed (`owners.rs`) before it is listed,
+//! and let go when it no longer is; one that is claimed by another sink is neither written nor undone. A sink whose
+//! name has changed takes over the record of the old one: a record of a sink that is not configured any more, for the
+//! same path. From other such records it strikes the files that it can name itself: whoever comes back under an old
+//! name cuts nothing that has been written since.
+//!
 //! What an operator does meanwhile: a file that was moved or deleted under us is let go at the next position and made
 //! anew; one that became shorter than its position is left as it is, with a warning.
 
@@ -39,14 +46,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
+use super::ledger::{Entry, Ledger};
+use super::records::{self, Listed, PositionRecord};
 use super::rotate;
 use crate::disk::{Disk, DiskError};
 use crate::limits;
-
-/// Version of the position record.
-const VERSION: u32 = 1;
+use crate::owners::{Files, Owner, Seat};
 
 /// What went wrong, by what helps.
 #[derive(Debug, thiserror::Error)]
@@ -59,22 +64,6 @@ pub enum StoreError {
         "the position record `{place}` can't be read: {reason}; move it away to go on from the journal's cursor (the last records may then be written twice)"
     )]
     Record { place: String, reason: String },
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct PositionRecord {
-    version: u32,
-    /// Frames up to this are in the files; none yet: up to the journal's cursor.
-    sequence: Option<u64>,
-    files: BTreeMap<PathBuf, Listed>,
-}
-
-/// A file as it was at the position, and what may have become of it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Listed {
-    length: u64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    rotated: Vec<PathBuf>,
 }
 
 struct Open {
@@ -92,17 +81,51 @@ pub type Unsettled = Arc<Mutex<HashSet<PathBuf>>>;
 pub struct Chunk {
     /// The file.
     pub path: PathBuf,
+    /// True when a value of a record is part of its name, and it counts among those.
+    pub by_value: bool,
     /// The lines.
     pub bytes: Vec<u8>,
     /// Before these offsets of `bytes` the file is rotated.
     pub cuts: Vec<usize>,
 }
 
+/// Whether a file is the sink's to write.
+pub enum Admission {
+    /// It is, and has this length.
+    Granted(u64),
+    /// It belongs to somebody else.
+    Anothers(String),
+    /// It would be one too many for today.
+    TooMany,
+}
+
+/// What a store is told about its sink.
+pub struct Setting {
+    /// Where the position record lies.
+    pub record: PathBuf,
+    /// The list of the sink's files.
+    pub ledger: Ledger,
+    /// The sink's part among the owners of files.
+    pub owner: Owner,
+    /// Its template, to know the record of the same sink under an older name.
+    pub template: String,
+    /// Every path that the template can name.
+    pub files: Files,
+    /// The folder of all.
+    pub root: PathBuf,
+    /// How many files are held open.
+    pub open_files: usize,
+    /// How many files values of records may make on one day.
+    pub max_new_files: usize,
+}
+
 /// The files of one sink and their position.
 pub struct Store {
-    record_path: PathBuf,
+    setting: Setting,
     disk: Disk,
-    open_files: usize,
+    /// Files admitted that are not in the ledger yet.
+    admitted: usize,
+    is_overflowing: bool,
     sequence: Option<u64>,
     listed: BTreeMap<PathBuf, Listed>,
     open: HashMap<PathBuf, Open>,
@@ -113,12 +136,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store whose position record lies at `record_path`. Touches nothing before `restore`.
-    pub fn new(record_path: PathBuf, open_files: usize, disk: Disk) -> Store {
+    /// Touches nothing before `restore`.
+    pub fn new(setting: Setting, disk: Disk) -> Store {
         Store {
-            record_path,
+            setting,
             disk,
-            open_files: open_files.max(1),
+            admitted: 0,
+            is_overflowing: false,
             sequence: None,
             listed: BTreeMap::new(),
             open: HashMap::new(),
@@ -133,6 +157,21 @@ impl Store {
         self.unsettled.clone()
     }
 
+    /// The list of the sink's files.
+    pub fn ledger(&self) -> Ledger {
+        self.setting.ledger.clone()
+    }
+
+    /// Something that says which files are other sinks'.
+    pub fn seat(&self) -> Seat {
+        self.setting.owner.seat()
+    }
+
+    /// The sink's name.
+    pub fn sink(&self) -> &str {
+        self.setting.owner.sink()
+    }
+
     /// The last frame that is durable.
     pub fn sequence(&self) -> Option<u64> {
         self.sequence
@@ -142,32 +181,51 @@ impl Store {
     pub fn restore(&mut self, last_sequence: u64) -> Result<Option<u64>, StoreError> {
         self.open.clear();
         self.folders.clear();
-        let record = self.read_record()?;
-        for (path, listed) in &record.files {
-            self.undo(path, listed)?;
+        self.admitted = 0;
+        let found = self.find_record()?;
+        self.open_ledger(found.is_some())?;
+        let record = found.unwrap_or_else(PositionRecord::new);
+        self.listed.clear();
+        for (path, listed) in record.files {
+            if let Err(whose) = self.setting.owner.claim(&path) {
+                tracing::warn!(
+                    file = %path.display(), sink = self.sink(),
+                    "a file that this sink wrote is {whose}'s now and is left as it is; its last records may come twice"
+                );
+                continue;
+            }
+            self.undo(&path, &listed)?;
+            self.listed.insert(path, Listed { rotated: Vec::new(), ..listed });
         }
-        self.listed =
-            record.files.into_iter().map(|(path, listed)| (path, Listed { rotated: Vec::new(), ..listed })).collect();
+        let listed = &self.listed;
+        self.setting.owner.keep_only(|path| listed.contains_key(path));
         // Beyond the journal's end there is nothing that the files could hold of this journal: see `Sink::start`.
         self.sequence = record.sequence.map(|sequence| sequence.min(last_sequence));
         self.settle();
         Ok(record.sequence)
     }
 
-    fn read_record(&self) -> Result<PositionRecord, StoreError> {
-        let bad = |reason: String| StoreError::Record { place: self.record_path.display().to_string(), reason };
-        let content = match fs::read(&self.record_path) {
-            Ok(content) => content,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(PositionRecord { version: VERSION, sequence: None, files: BTreeMap::new() });
+    /// This sink's record, or that of the same sink under an older name.
+    fn find_record(&self) -> Result<Option<PositionRecord>, StoreError> {
+        let Setting { record, template, files, .. } = &self.setting;
+        let found = self.setting.owner.alone(|configured| {
+            if let Some(configured) = configured {
+                records::settle_strangers(&self.disk, record, template, files, configured)?;
             }
-            Err(error) => return Err(DiskError::new("read", &self.record_path, error).into()),
-        };
-        let record: PositionRecord = serde_json::from_slice(&content).map_err(|error| bad(error.to_string()))?;
-        if record.version != VERSION {
-            return Err(bad(format!("it has version {}, this program knows {VERSION}", record.version)));
+            records::read(record)
+        })?;
+        self.setting.owner.prime(|configured| records::files_of_all(record, configured));
+        Ok(found)
+    }
+
+    /// Without a list there was no start yet, or a version that kept none.
+    fn open_ledger(&self, had_position: bool) -> Result<(), DiskError> {
+        let Setting { ledger, files, root, .. } = &self.setting;
+        if !ledger.exists() {
+            let root = had_position.then_some(root.as_path());
+            ledger.take_up(root, |path| files.has(path))?;
         }
-        Ok(record)
+        ledger.open()
     }
 
     fn undo(&self, path: &Path, listed: &Listed) -> Result<(), StoreError> {
@@ -197,11 +255,38 @@ impl Store {
     }
 
     /// The length a file has now.
-    pub fn length(&self, path: &Path) -> Result<u64, DiskError> {
+    fn length(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         match self.open.get(path) {
-            Some(open) => Ok(open.length),
-            None => Ok(self.disk.length(path)?.unwrap_or(0)),
+            Some(open) => Ok(Some(open.length)),
+            None => self.disk.length(path),
         }
+    }
+
+    /// Asks for a file, which is this sink's from then on. `by_value`: a value of a record is part of its name.
+    pub fn admit(&mut self, path: &Path, by_value: bool) -> Result<Admission, DiskError> {
+        let length = self.length(path)?;
+        if self.listed.contains_key(path) {
+            return Ok(Admission::Granted(length.unwrap_or(0)));
+        }
+        let is_new = length.is_none() && by_value;
+        if is_new && self.setting.ledger.made_today() + self.admitted >= self.setting.max_new_files {
+            if !std::mem::replace(&mut self.is_overflowing, true) {
+                tracing::warn!(
+                    sink = self.sink(),
+                    file = %path.display(),
+                    "values of records have made {} files today, as many as `max_new_files` allows; what names more \
+                     goes to one with `_overflow` in the place of each value",
+                    self.setting.max_new_files
+                );
+            }
+            return Ok(Admission::TooMany);
+        }
+        if let Err(whose) = self.setting.owner.claim(path) {
+            return Ok(Admission::Anothers(whose));
+        }
+        self.admitted += usize::from(is_new);
+        self.is_overflowing &= !is_new;
+        Ok(Admission::Granted(length.unwrap_or(0)))
     }
 
     /// Appends lines to files, rotating where the chunks say. After an error only `restore` may follow.
@@ -223,10 +308,12 @@ impl Store {
     fn write_intents<'a>(&mut self, chunks: impl Iterator<Item = &'a Chunk>) -> Result<Vec<Vec<PathBuf>>, StoreError> {
         let mut news = false;
         let mut plans = Vec::new();
+        let mut entries = Vec::new();
         for chunk in chunks {
             if !self.listed.contains_key(&chunk.path) {
                 let length = self.length(&chunk.path)?;
-                self.listed.insert(chunk.path.clone(), Listed { length, rotated: Vec::new() });
+                entries.extend(length.is_none().then(|| Entry::live(&chunk.path, chunk.by_value)));
+                self.listed.insert(chunk.path.clone(), Listed { length: length.unwrap_or(0), rotated: Vec::new() });
                 news = true;
             }
             let mut names = Vec::with_capacity(chunk.cuts.len());
@@ -235,6 +322,7 @@ impl Store {
                 let name = rotate::free_name(&chunk.path, |name| taken.contains(name));
                 drop(taken);
                 self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+                entries.push(Entry::rotated(&name, &chunk.path));
                 names.push(name);
             }
             if let Some(listed) = self.listed.get_mut(&chunk.path) {
@@ -243,6 +331,8 @@ impl Store {
             }
             plans.push(names);
         }
+        self.setting.ledger.add(&entries)?;
+        self.admitted = 0;
         if news {
             self.write_record(self.sequence, &self.listed)?;
         }
@@ -250,21 +340,7 @@ impl Store {
     }
 
     fn write_record(&self, sequence: Option<u64>, files: &BTreeMap<PathBuf, Listed>) -> Result<(), StoreError> {
-        #[derive(Serialize)]
-        struct Borrowed<'a> {
-            version: u32,
-            sequence: Option<u64>,
-            files: &'a BTreeMap<PathBuf, Listed>,
-        }
-        let record = Borrowed { version: VERSION, sequence, files };
-        let content = serde_json::to_vec(&record).map_err(|error| StoreError::Record {
-            place: self.record_path.display().to_string(),
-            reason: error.to_string(),
-        })?;
-        if let Some(folder) = self.record_path.parent() {
-            self.disk.create_folder(folder)?;
-        }
-        Ok(self.disk.replace(&self.record_path, &content)?)
+        records::write(&self.disk, &self.setting.record, sequence, Some(&self.setting.template), files)
     }
 
     fn append_to(&mut self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
@@ -286,7 +362,7 @@ impl Store {
         if self.open.contains_key(path) {
             return Ok(());
         }
-        while self.open.len() >= self.open_files {
+        while self.open.len() >= self.setting.open_files {
             let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.used).map(|(path, _)| path.clone()) else {
                 break;
             };
@@ -348,6 +424,9 @@ impl Store {
         }
         self.folders.clear();
         self.open.retain(|path, open| is_still(path, &open.file));
+        for path in self.setting.owner.lost(self.open.keys()) {
+            self.open.remove(&path);
+        }
         let files = self.open.iter().map(|(path, open)| {
             // The file's own length: someone else may have cut it or appended to it.
             let length = open.file.metadata().map_or(open.length, |found| found.len());
@@ -361,6 +440,8 @@ impl Store {
             }
         }
         self.sequence = sequence;
+        self.setting.owner.keep_only(|path| files.contains_key(path));
+        self.setting.ledger.settle();
         self.listed = files;
         Ok(self.settle())
     }

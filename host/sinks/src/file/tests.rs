@@ -10,33 +10,34 @@ use std::time::SystemTime;
 use serde_json::json;
 use weir_record::Batch;
 
+use super::ledger::Entry;
 use super::*;
 use crate::testing::{frame, numbered, numbers, record};
 
-struct Place {
-    folder: tempfile::TempDir,
+pub(super) struct Place {
+    pub folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Place {
+    pub fn new() -> Place {
         Place { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
     fn sink(&self, given: serde_json::Value, disk: Disk) -> FileSink {
-        let context = BuildContext {
-            data: self.folder.path().join("data"),
-            base: self.folder.path().into(),
-            ..Default::default()
-        };
-        FileSink::new("sut", options("sut", given).expect("options"), &context, disk).expect("builds")
+        FileSink::new("sut", options("sut", given).expect("options"), &self.context(), disk).expect("builds")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Surroundings as of a process of its own.
+    pub fn context(&self) -> BuildContext {
+        BuildContext { data: self.folder.path().join("data"), base: self.folder.path().into(), ..Default::default() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Names below the folder, without the data folder.
-    fn files(&self) -> Vec<String> {
+    pub fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().to_path_buf()];
         while let Some(folder) = folders.pop() {
@@ -55,7 +56,7 @@ impl Place {
     }
 
     /// Everything written through one live name: rotated files by age, then the live one.
-    fn content(&self, live: &str) -> String {
+    pub fn content(&self, live: &str) -> String {
         let mut names: Vec<_> =
             self.files().into_iter().filter(|name| name.starts_with(live) && name != live).collect();
         names.push(live.into());
@@ -64,7 +65,7 @@ impl Place {
 }
 
 /// Delivers frames `from..=to`, flushing after each one whose number is in `flushes`.
-async fn deliver(
+pub(super) async fn deliver(
     sink: &mut FileSink,
     from: u64,
     to: u64,
@@ -80,7 +81,7 @@ async fn deliver(
     Ok(())
 }
 
-fn ten(sequence: u64) -> Batch {
+pub(super) fn ten(sequence: u64) -> Batch {
     numbered((sequence - 1) * 10..sequence * 10)
 }
 
@@ -278,11 +279,10 @@ async fn a_path_that_no_record_decides_about_is_never_a_records_fault() {
 }
 
 fn tidy(place: &Place) -> Tidy {
-    let template = PathTemplate::parse("logs/{source}.log", place.folder.path(), 0).expect("a template");
     Tidy {
         sink: "sut".into(),
-        root: template.root().into(),
-        names: Names::new(&template.pattern()).expect("an expression"),
+        ledger: Ledger::new(place.path("data/sinks/sut.files"), Disk::default()),
+        seat: crate::owners::Owners::default().enter("sut", &place.path("data"), Reserves::Nothing).seat(),
         compress: false,
         keep: None,
         max_age: None,
@@ -301,6 +301,11 @@ fn with_rotated(place: &Place) {
     {
         fs::write(place.path("logs").join(name), name).expect("writable");
     }
+    let at = |name: &str| place.path("logs").join(name);
+    let mut made = vec![Entry::live(&at("a.log"), false), Entry::live(&at("b.log"), false)];
+    made.extend(ROTATED.map(|name| Entry::rotated(&at(name), &at("a.log"))));
+    made.push(Entry::rotated(&at("b.log.20260101T000000.000000Z.log"), &at("b.log")));
+    tidy(place).ledger.add(&made).expect("writable");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What happens to files nobody writes to any more: compressed, counted, aged. On a thread of its own, at the lowest
 //! urgency; delivery never waits for it.
 //!
-//! Touches only paths that the sink's template can name, below the template's folder, and never a rotation that a
-//! crash might still undo. Failures are logged and tried again the next time.
+//! Touches only files that the ledger says this sink has made and that are no other sink's meanwhile, and never a
+//! rotation that a crash might still undo. Failures are logged and tried again the next time.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,19 +14,20 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use super::rotate::{COMPRESSED, Names, Role, with_ending};
+use super::ledger::Ledger;
+use super::rotate::{COMPRESSED, with_ending};
 use super::store::Unsettled;
 use crate::limits;
+use crate::owners::Seat;
 
 /// What is to be done.
-#[derive(Debug)]
 pub struct Tidy {
     /// The sink's name, for the log.
     pub sink: String,
-    /// Where to look.
-    pub root: PathBuf,
     /// What to look at.
-    pub names: Names,
+    pub ledger: Ledger,
+    /// Which files are other sinks'.
+    pub seat: Seat,
     /// zstd for rotated files.
     pub compress: bool,
     /// How many rotated files stay for each live one.
@@ -89,27 +90,31 @@ fn run(tidy: &Tidy, woken: &Receiver<()>) {
 impl Tidy {
     /// Looks at everything once.
     pub fn once(&self, now: SystemTime) {
-        let mut paths = Vec::new();
-        walk(&self.root, &mut paths);
-        // Taken after the walk: a rotation that the walk saw is in it, or settled.
+        let entries = match self.ledger.entries() {
+            Ok(entries) => entries,
+            Err(error) => return tracing::warn!(sink = self.sink, "can't tidy up: {error}"),
+        };
+        // Taken after the list: a rotation that is in the list is in it, or settled.
         let unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut rotated: BTreeMap<PathBuf, Vec<(String, PathBuf, bool)>> = BTreeMap::new();
-        for path in paths.into_iter().filter(|path| !unsettled.contains(path)) {
-            match self.names.role(&path) {
-                Some(role) if self.is_too_old(&path, now) => {
-                    tracing::info!(sink = self.sink, file = %path.display(), ?role, "removing a file past its retention");
+        let mut rotated: BTreeMap<PathBuf, Vec<(PathBuf, bool)>> = BTreeMap::new();
+        for entry in entries.into_iter().filter(|entry| !unsettled.contains(&entry.path)) {
+            for (path, compressed) in [(with_ending(&entry.path, COMPRESSED), true), (entry.path, false)] {
+                if (compressed && entry.live.is_none()) || !is_file(&path) || self.seat.is_anothers(&path) {
+                    continue;
+                }
+                if self.is_too_old(&path, now) {
+                    tracing::info!(sink = self.sink, file = %path.display(), "removing a file past its retention");
                     self.attempt("remove", &path, || fs::remove_file(&path));
+                } else if let Some(live) = &entry.live {
+                    rotated.entry(live.clone()).or_default().push((path, compressed));
                 }
-                Some(Role::Rotated { live, stamp, compressed }) => {
-                    rotated.entry(live).or_default().push((stamp, path, compressed));
-                }
-                Some(Role::Live) | None => {}
             }
         }
         for mut files in rotated.into_values() {
+            // Names sort by the time of the rotation.
             files.sort();
             let surplus = self.keep.map_or(0, |keep| files.len().saturating_sub(keep));
-            for (at, (_, path, compressed)) in files.iter().enumerate() {
+            for (at, (path, compressed)) in files.iter().enumerate() {
                 if self.ending.load(Ordering::Relaxed) {
                     return;
                 }
@@ -119,6 +124,9 @@ impl Tidy {
                     self.attempt("compress", path, || compress(path, &self.ending));
                 }
             }
+        }
+        if let Err(error) = self.ledger.shorten() {
+            tracing::warn!(sink = self.sink, "can't tidy up: {error}");
         }
     }
 
@@ -137,22 +145,9 @@ impl Tidy {
     }
 }
 
-/// Collects files below a folder, without following links; at most so many as the bound says.
-fn walk(root: &Path, out: &mut Vec<PathBuf>) {
-    let mut folders = vec![root.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for entry in entries.flatten() {
-            if out.len() + folders.len() >= limits::TIDY_FILES {
-                return;
-            }
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(kind) if kind.is_file() => out.push(entry.path()),
-                _ => {}
-            }
-        }
-    }
+/// True for a regular file, and not for a link to one.
+fn is_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
 /// Reads a file until there is no more time; then it fails.

@@ -25,6 +25,7 @@ use super::status::Board;
 use crate::limits;
 use crate::select::Selection;
 use crate::sink::{Indexes, Selected};
+use crate::text::push_escaped_json;
 
 /// The key of a copy that names the sink which should have had the record.
 pub const MARK: &str = "fallback_from";
@@ -256,8 +257,9 @@ impl LastResort {
             return lines;
         }
         self.shown += 1;
-        let mut json = Vec::new();
-        write_json(record, &mut json);
+        let (mut plain, mut json) = (Vec::new(), Vec::new());
+        write_json(record, &mut plain);
+        push_escaped_json(&plain, &mut json);
         lines.push(format!("weir: sink `{}`: nobody takes {}", self.sink, String::from_utf8_lossy(&json)));
         lines
     }

@@ -2,14 +2,16 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | options, transactions, the cursor, retention |
+//! | `mod.rs` | options, transactions, retention |
+//! | `cursor.rs` | how far each sink is, in the same transaction |
 //! | `schema.rs` | tables, indexes, migrations |
 //! | `insert.rs` | many rows, fast |
 //! | `fault.rs` | what SQLite's errors mean |
 //!
-//! Guarantee: exactly once. The cursor is a row of the same database, written in the transaction of the records, so
-//! records and cursor are there together or not at all. After a crash the sink says what its cursor holds, and the
-//! journal goes on after that.
+//! Guarantee: exactly once. The cursor is a row of the same database, one a sink, written in the transaction of the
+//! records, so records and cursor are there together or not at all. After a crash the sink says what its cursor holds,
+//! and the journal goes on after that. Several sinks may write to one database (`cursor.rs`); the bounds of each,
+//! `retention` and `max_rows`, then hold for all that is in it.
 //!
 //! # Durability
 //! WAL mode with `synchronous = NORMAL`: a commit is seen by readers at once and survives the death of the process,
@@ -23,13 +25,14 @@
 //! A frame may come in parts (when the runner searches a record that SQLite refuses). The cursor then holds the part,
 //! and after a crash the rest of the frame is taken up where it broke off.
 
+mod cursor;
 mod fault;
 mod insert;
 mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -39,10 +42,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use weir_record::time::now_ns;
 
+use self::cursor::Cursor;
 use self::fault::classify;
 use self::insert::{Inserter, sequence_of};
 use self::schema::SchemaError;
 use crate::limits;
+use crate::owners::{Files, Owner, Owners, Reserves};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Span;
@@ -85,6 +90,11 @@ pub struct SqliteOptions {
     pub max_rows: Option<u64>,
 }
 
+/// The database that options name.
+pub(crate) fn place(given: &SqliteOptions, context: &BuildContext) -> PathBuf {
+    context.data.join(&given.path)
+}
+
 fn default_path() -> PathBuf {
     "logs.db".into()
 }
@@ -107,6 +117,10 @@ struct SqliteSink {
     path: PathBuf,
     options: SqliteOptions,
     connection: Option<SqliteConnection>,
+    cursor: Cursor,
+    owners: Owners,
+    /// So that no file sink writes into the database.
+    _owner: Owner,
     inserter: Inserter,
     next_id: i64,
     /// The last frame known to survive a power cut.
@@ -117,11 +131,14 @@ struct SqliteSink {
 
 impl SqliteSink {
     fn new(name: &str, options: SqliteOptions, context: &BuildContext) -> SqliteSink {
-        let path = context.data.join(&options.path);
+        let path = place(&options, context);
         SqliteSink {
             place: format!("sink `{name}`: database `{}`", path.display()),
-            path,
+            cursor: Cursor::new(name),
+            owners: context.owners.clone(),
+            _owner: context.owners.enter(name, &context.data, files_of(&path)),
             inserter: Inserter::new(options.search),
+            path,
             options,
             connection: None,
             next_id: 1,
@@ -136,7 +153,7 @@ impl SqliteSink {
 
     async fn connect(&self) -> Result<SqliteConnection, SinkError> {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(std::path::Path::new("."));
+        let folder = folder.unwrap_or(Path::new("."));
         let failed = |error: std::io::Error| {
             SinkError::Retry(format!(
                 "{}: can't use its folder: {error}; give weir write access or change `path`",
@@ -159,26 +176,33 @@ impl SqliteSink {
             SchemaError::Foreign(reason) => SinkError::Fatal(format!("{}: {reason}", self.place)),
             SchemaError::Sqlite(error) => self.fault(&error),
         })?;
+        self.cursor.prepare(&mut connection).await.map_err(|error| self.fault(&error))?;
         // SQLite syncs the folder for its WAL, but not for a new database.
         std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(connection)
     }
 
-    /// Gives rows of a lost journal numbers that no journal uses, so that theirs are free again.
+    /// Gives rows of a lost journal numbers that no journal uses, so that theirs are free again. Once for all sinks of
+    /// the database, before any of them writes: later another one may rightly be further than this one knows of.
     async fn set_aside(&self, connection: &mut SqliteConnection, last_sequence: u64) -> Result<(), sqlx::Error> {
         let last = i64::try_from(last_sequence).unwrap_or(i64::MAX);
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        // Asked within the transaction, which waits for another sink that does the same.
+        if !self.owners.is_unchecked(&self.path)
+            || Cursor::furthest(&mut transaction).await?.is_none_or(|at| at <= last)
+        {
+            self.owners.check_off(&self.path);
+            return transaction.rollback().await;
+        }
         // Below everything that was set aside before, in the same order.
         let sql = "WITH bounds AS (SELECT min(0, coalesce(min(sequence), 0)) AS least FROM logs),
                         most AS (SELECT coalesce(max(sequence), 0) AS top FROM logs)
                    UPDATE logs SET sequence = sequence - (SELECT top FROM most) - 1 + (SELECT least FROM bounds)
                    WHERE sequence > ?";
         let moved = sqlx::query(sql).bind(last).execute(&mut *transaction).await?.rows_affected();
-        sqlx::query("UPDATE weir_cursor SET sequence = ?, position = NULL")
-            .bind(last)
-            .execute(&mut *transaction)
-            .await?;
+        Cursor::put_back(&mut transaction, last).await?;
         transaction.commit().await?;
+        self.owners.check_off(&self.path);
         tracing::warn!(place = self.place, rows = moved, "rows of a journal that was lost now have negative sequences");
         Ok(())
     }
@@ -188,15 +212,13 @@ impl SqliteSink {
         connection: &mut SqliteConnection,
         last_sequence: u64,
     ) -> Result<Option<u64>, SinkError> {
-        let cursor = "SELECT sequence, position FROM weir_cursor";
-        let (sequence, position): (Option<i64>, Option<i64>) =
-            sqlx::query_as(cursor).fetch_one(&mut *connection).await.map_err(|error| self.fault(&error))?;
+        let found = self.cursor.read(connection).await.map_err(|error| self.fault(&error))?;
         self.next_id = next_id(connection).await.map_err(|error| self.fault(&error))?;
         self.held = None;
-        let Some(stored) = sequence else { return Ok(None) };
+        self.set_aside(connection, last_sequence).await.map_err(|error| self.fault(&error))?;
+        let Some((stored, position)) = found else { return Ok(None) };
         let sequence = sequence_of(stored, &self.place)?;
         if sequence > last_sequence {
-            self.set_aside(connection, last_sequence).await.map_err(|error| self.fault(&error))?;
             self.held = Some(Position::whole(last_sequence));
             return Ok(Some(sequence));
         }
@@ -237,8 +259,9 @@ impl SqliteSink {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         self.inserter.clear();
         let mut id = next_id(&mut transaction).await?;
+        let known = self.cursor.known(&mut transaction, batches).await?;
         for (at, record) in batches.iter().flat_map(Selected::iter) {
-            if self.held.is_some_and(|held| at <= held) {
+            if self.held.is_some_and(|held| at <= held) || known.has(at) {
                 continue;
             }
             self.inserter.push(&mut transaction, id, at, record).await?;
@@ -248,11 +271,7 @@ impl SqliteSink {
         let last = batches.last().map(Selected::end);
         let held = last.max(self.held);
         if let Some(held) = held {
-            sqlx::query("UPDATE weir_cursor SET sequence = ?, position = ?")
-                .bind(held.sequence.cast_signed())
-                .bind((!held.is_whole()).then_some(i64::from(held.index)))
-                .execute(&mut *transaction)
-                .await?;
+            self.cursor.advance(&mut transaction, held).await?;
         }
         transaction.commit().await?;
         self.next_id = id;
@@ -286,6 +305,13 @@ impl SqliteSink {
     }
 }
 
+/// The database and what SQLite keeps beside it.
+fn files_of(path: &Path) -> Reserves {
+    let ends = path.parent().zip(path.file_name().and_then(|name| name.to_str()));
+    let files = ends.map(|(folder, name)| Files::new(folder, &format!("{}(-wal|-shm|-journal)?", regex::escape(name))));
+    files.and_then(Result::ok).map_or(Reserves::Nothing, Reserves::Exactly)
+}
+
 /// Read in each transaction: a replay may write from another process.
 async fn next_id(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
     let top: Option<i64> = sqlx::query_scalar("SELECT max(id) FROM logs").fetch_one(connection).await?;
@@ -293,9 +319,9 @@ async fn next_id(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> 
 }
 
 /// Commits something with an fsync of the WAL, and with it everything before.
-async fn sync(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+async fn sync(connection: &mut SqliteConnection, cursor: &Cursor) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
-    sqlx::raw_sql("UPDATE weir_cursor SET flushes = flushes + 1").execute(&mut *connection).await?;
+    cursor.touch(&mut *connection).await?;
     sqlx::raw_sql("PRAGMA synchronous = NORMAL").execute(&mut *connection).await?;
     Ok(())
 }
@@ -352,7 +378,7 @@ impl Sink for SqliteSink {
 
     async fn flush(&mut self) -> Result<(), SinkError> {
         let mut connection = self.take()?;
-        sync(&mut connection).await.map_err(|error| self.fault(&error))?;
+        sync(&mut connection, &self.cursor).await.map_err(|error| self.fault(&error))?;
         self.connection = Some(connection);
         self.durable = self.held.map_or(0, Position::last_whole_frame);
         Ok(())

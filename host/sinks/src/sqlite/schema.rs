@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `logs` | the records; `(sequence, position)` is a record's id in the journal |
 //! | `logs_search` | FTS5 over the message and the texts and integers in the fields, contentless: it stores no text twice |
-//! | `weir_cursor` | one row: how far the journal is in `logs`; written with the rows of every transaction |
+//! | `weir_cursor` | one row a sink: how far the journal is in `logs`; written with the rows of every transaction |
 //!
 //! To search (SQLite 3.43 or newer; everything else works with older ones): `SELECT * FROM logs WHERE id IN (SELECT rowid FROM logs_search WHERE logs_search MATCH 'timeout')`.
 //! Rows with `sequence` 0 were taken in the place of another sink (`fallback_from` in their fields).
@@ -19,7 +19,8 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 const APPLICATION_ID: i64 = 0x5765_6972;
 
 /// One entry a version; entries never change once released.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
 CREATE TABLE logs(
   id INTEGER PRIMARY KEY,
   sequence INTEGER NOT NULL,
@@ -41,7 +42,19 @@ CREATE TABLE weir_cursor(
   flushes INTEGER NOT NULL DEFAULT 0
 );
 INSERT INTO weir_cursor(id) VALUES (1);
-"];
+",
+    "
+ALTER TABLE weir_cursor RENAME TO weir_cursor_of_all;
+CREATE TABLE weir_cursor(
+  sink TEXT NOT NULL PRIMARY KEY,
+  sequence INTEGER,
+  position INTEGER,
+  flushes INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO weir_cursor(sink, sequence) SELECT '', sequence FROM weir_cursor_of_all WHERE sequence IS NOT NULL;
+DROP TABLE weir_cursor_of_all;
+",
+];
 
 /// The search index, made when it is first asked for. Rows of before are not in it.
 ///

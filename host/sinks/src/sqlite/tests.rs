@@ -20,8 +20,12 @@ impl Place {
     }
 
     fn sink(&self, given: serde_json::Value) -> SqliteSink {
+        self.sink_named("sut", given)
+    }
+
+    fn sink_named(&self, name: &str, given: serde_json::Value) -> SqliteSink {
         let context = BuildContext { data: self.folder.path().into(), ..Default::default() };
-        SqliteSink::new("sut", options("sut", given).expect("options"), &context)
+        SqliteSink::new(name, options(name, given).expect("options"), &context)
     }
 
     async fn started(&self, given: serde_json::Value) -> SqliteSink {
@@ -75,7 +79,7 @@ async fn a_record_is_a_row_with_the_rest_as_json() {
         "1|7|0|1700000000123456789|ERROR|api|it's \"broken\"|{\"context\":{\"user\":\"ann\"},\"routes\":[\"audit\"]}"
     );
     assert_eq!(place.ask("SELECT json_extract(fields, '$.context.user') FROM logs"), "ann");
-    assert_eq!(place.ask("PRAGMA journal_mode; PRAGMA user_version; PRAGMA integrity_check"), "wal\n1\nok");
+    assert_eq!(place.ask("PRAGMA journal_mode; PRAGMA user_version; PRAGMA integrity_check"), "wal\n2\nok");
 }
 
 #[tokio::test]
@@ -297,4 +301,88 @@ async fn a_sink_takes_only_what_was_selected() {
     frame.indexes = Indexes::These(vec![1, 3]);
     sink.deliver(&[frame]).await.expect("delivers");
     assert_eq!(place.ask("SELECT group_concat(sequence || ':' || position) FROM logs"), "4:1,4:3");
+}
+
+/// Delivers frames of four records from one to another, of which the sink takes those that `takes` says.
+async fn deliver_some(sink: &mut SqliteSink, frames: std::ops::RangeInclusive<u64>, takes: &[u32]) {
+    for sequence in frames {
+        let mut frame = frame(sequence, numbered(sequence * 4..sequence * 4 + 4));
+        frame.indexes = Indexes::These(takes.to_vec());
+        sink.deliver(&[frame]).await.expect("delivers");
+    }
+}
+
+#[tokio::test]
+async fn two_sinks_of_one_database_have_each_their_own_place_and_no_record_twice() {
+    let place = Place::new();
+    let mut ahead = place.sink_named("ahead", json!({}));
+    assert_eq!(ahead.start(0).await, Ok(None));
+    deliver_some(&mut ahead, 1..=9, &[0, 1]).await;
+    let mut behind = place.sink_named("behind", json!({}));
+    assert_eq!(behind.start(9).await, Ok(None));
+    deliver_some(&mut behind, 1..=3, &[1, 2]).await;
+    // Both die, and the one that was behind is not taken for the other.
+    drop((ahead, behind));
+    let mut behind = place.sink_named("behind", json!({}));
+    assert_eq!(behind.start(9).await, Ok(Some(3)));
+    deliver_some(&mut behind, 4..=12, &[1, 2]).await;
+    let mut ahead = place.sink_named("ahead", json!({}));
+    assert_eq!(ahead.start(12).await, Ok(Some(9)));
+    deliver_some(&mut ahead, 10..=12, &[0, 1]).await;
+    let mut held = place.held();
+    held.sort_unstable();
+    assert_eq!(held, (4..52).filter(|n| n % 4 < 3).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_sink_that_lags_does_not_set_aside_what_another_wrote_since() {
+    let place = Place::new();
+    let context = BuildContext { data: place.folder.path().into(), ..Default::default() };
+    let [mut ahead, mut behind] =
+        ["ahead", "behind"].map(|name| SqliteSink::new(name, options(name, json!({})).expect("options"), &context));
+    for sink in [&mut ahead, &mut behind] {
+        sink.start(0).await.expect("starts");
+    }
+    deliver_some(&mut ahead, 1..=3, &[0]).await;
+    // It knows of no frame yet, and starts again after a failure.
+    assert_eq!(behind.start(0).await, Ok(None));
+    assert_eq!(place.ask("SELECT min(sequence) FROM logs"), "1");
+}
+
+#[tokio::test]
+async fn a_sink_with_another_name_repeats_nothing_and_misses_nothing() {
+    let place = Place::new();
+    let mut old = place.started(json!({})).await;
+    deliver_some(&mut old, 1..=5, &[0, 1, 2, 3]).await;
+    drop(old);
+    let mut new = place.sink_named("another", json!({}));
+    assert_eq!(new.start(8).await, Ok(None), "the journal gives it everything again");
+    deliver_some(&mut new, 1..=8, &[0, 1, 2, 3]).await;
+    assert_eq!(place.held(), (4..36).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_one_cursor_of_an_older_version_is_honoured() {
+    let place = Place::new();
+    let mut sink = place.started(json!({ "search": false })).await;
+    deliver_some(&mut sink, 1..=5, &[0, 1, 2, 3]).await;
+    drop(sink);
+    place.ask(
+        "DROP TABLE weir_cursor;
+         CREATE TABLE weir_cursor(id INTEGER PRIMARY KEY CHECK (id = 1), sequence INTEGER, position INTEGER,
+           flushes INTEGER NOT NULL DEFAULT 0);
+         INSERT INTO weir_cursor(id, sequence) VALUES (1, 5);
+         PRAGMA user_version = 1;",
+    );
+    // The journal's own cursor is a moment behind, or was lost.
+    let mut sink = place.sink(json!({ "search": false }));
+    assert_eq!(sink.start(7).await, Ok(None));
+    deliver_some(&mut sink, 3..=7, &[0, 1, 2, 3]).await;
+    assert_eq!(place.held(), (4..32).collect::<Vec<_>>());
+    assert_eq!(place.ask("SELECT group_concat(sink || ':' || sequence) FROM weir_cursor ORDER BY 1"), ":5,sut:7");
+    // And one whose journal was lost is set aside as ever.
+    let mut sink = place.sink(json!({ "search": false }));
+    assert_eq!(sink.start(2).await, Ok(Some(7)));
+    deliver_some(&mut sink, 3..=3, &[0]).await;
+    assert_eq!(place.ask("SELECT count(*) FROM logs WHERE sequence > 0"), "9");
 }

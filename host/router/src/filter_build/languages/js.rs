@@ -21,7 +21,9 @@ const FILES: &[File] = &[
     file!("package.json" = "examples/filters/js/package.json"),
     file!("weir.js" = "guest-sdk/js/weir.js"),
     file!("weir.d.ts" = "guest-sdk/js/weir.d.ts"),
-    file!("wit/filter.wit" = "wit/v1/filter.wit"),
+    file!("wit/worlds.wit" = "guest-sdk/worlds.wit"),
+    file!("wit/deps/v1/filter.wit" = "wit/v1/filter.wit"),
+    file!("wit/deps/v2/filter.wit" = "wit/v2/filter.wit"),
 ];
 
 fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {

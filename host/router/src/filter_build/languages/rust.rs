@@ -25,7 +25,8 @@ const FILES: &[File] = &[
     file!("Cargo.toml" = "examples/filters/rust/Cargo.toml", beside_sdk),
     file!("src/lib.rs" = "examples/filters/rust/src/lib.rs"),
     file!("weir-guest/Cargo.toml" = "guest-sdk/rust/Cargo.toml", standalone),
-    file!("weir-guest/wit/filter.wit" = "wit/v1/filter.wit"),
+    file!("weir-guest/wit/v1/filter.wit" = "wit/v1/filter.wit"),
+    file!("weir-guest/wit/v2/filter.wit" = "wit/v2/filter.wit"),
     file!("weir-guest/src/lib.rs" = "guest-sdk/rust/src/lib.rs"),
     file!("weir-guest/src/bindings.rs" = "guest-sdk/rust/src/bindings.rs", beside_wit),
     file!("weir-guest/src/edit.rs" = "guest-sdk/rust/src/edit.rs"),
@@ -36,6 +37,7 @@ const FILES: &[File] = &[
     file!("weir-guest/src/filter.rs" = "guest-sdk/rust/src/filter.rs"),
     file!("weir-guest/src/guest.rs" = "guest-sdk/rust/src/guest.rs"),
     file!("weir-guest/src/hash.rs" = "guest-sdk/rust/src/hash.rs"),
+    file!("weir-guest/src/holding.rs" = "guest-sdk/rust/src/holding.rs"),
     file!("weir-guest/src/host.rs" = "guest-sdk/rust/src/host.rs"),
     file!("weir-guest/src/level.rs" = "guest-sdk/rust/src/level.rs"),
     file!("weir-guest/src/new_record.rs" = "guest-sdk/rust/src/new_record.rs"),
@@ -43,7 +45,9 @@ const FILES: &[File] = &[
     file!("weir-guest/src/output.rs" = "guest-sdk/rust/src/output.rs"),
     file!("weir-guest/src/record.rs" = "guest-sdk/rust/src/record.rs"),
     file!("weir-guest/src/testing.rs" = "guest-sdk/rust/src/testing.rs"),
+    file!("weir-guest/src/testing/holding.rs" = "guest-sdk/rust/src/testing/holding.rs"),
     file!("weir-guest/src/tests.rs" = "guest-sdk/rust/src/tests.rs"),
+    file!("weir-guest/src/tests/holding.rs" = "guest-sdk/rust/src/tests/holding.rs"),
     file!("weir-guest/src/time.rs" = "guest-sdk/rust/src/time.rs"),
     file!("weir-guest/src/value.rs" = "guest-sdk/rust/src/value.rs"),
 ];
@@ -107,7 +111,7 @@ fn beside_sdk(text: &str) -> String {
 }
 
 fn beside_wit(text: &str) -> String {
-    text.replace("../../wit/v1", "wit")
+    text.replace("../../wit", "wit")
 }
 
 /// Puts the workspace's values where a manifest refers to them.

@@ -25,7 +25,9 @@ const FILES: &[File] = &[
     file!("tsconfig.json" = "examples/filters/ts/tsconfig.json"),
     file!("weir.js" = "guest-sdk/js/weir.js"),
     file!("weir.d.ts" = "guest-sdk/js/weir.d.ts"),
-    file!("wit/filter.wit" = "wit/v1/filter.wit"),
+    file!("wit/worlds.wit" = "guest-sdk/worlds.wit"),
+    file!("wit/deps/v1/filter.wit" = "wit/v1/filter.wit"),
+    file!("wit/deps/v2/filter.wit" = "wit/v2/filter.wit"),
 ];
 
 /// Where `tsconfig.json` says that JavaScript goes.

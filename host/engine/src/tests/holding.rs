@@ -1,0 +1,131 @@
+//! Filters that hold records back: what a batch holds and releases, and what a new instance is given after a failure,
+//! a swap or a start.
+//!
+//! The guest holds every record of these tests and releases all of them at a tick, which says how many there were. It
+//! traps on a record with the marker.
+
+use bytes::Bytes;
+
+use super::*;
+use crate::Action;
+
+fn holding(engine: &Arc<Engine>) -> Arc<Filter> {
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/released/2.0.0/holding.wat");
+    engine.load(&spec("holds"), &wat::parse_file(text).unwrap()).unwrap()
+}
+
+fn tick(filter: &Arc<Filter>) -> Outcome {
+    Worker::new(filter.engine.clone()).tick(&chain(&[filter]), false)
+}
+
+/// How many records were held, as the guest says at a tick.
+fn count(outcome: &Outcome) -> u64 {
+    let record = outcome.batch.record(0);
+    match record.map().get("count") {
+        Some(weir_record::Value::UInt(count)) => count,
+        Some(weir_record::Value::Int(count)) => count as u64,
+        other => panic!("no count, but {other:?}"),
+    }
+}
+
+fn ids(outcome: &Outcome) -> Vec<u64> {
+    outcome.holding.held.keys().copied().collect()
+}
+
+#[test]
+fn what_is_held_comes_out_of_the_batch_with_its_bytes_and_is_released_with_what_is_made_of_it() {
+    let filter = holding(&engine());
+    let input = batch(["a", "b"]);
+    let outcome = run(&[&filter], input.clone());
+    assert!(outcome.batch.is_empty() && outcome.failed.is_empty());
+    let held: Vec<&[u8]> = outcome.holding.held.values().map(|held| &held.record[..]).collect();
+    assert_eq!(held, [input.get(0), input.get(1)]);
+    assert!(outcome.holding.held.values().all(|held| &*held.filter == "holds"));
+    let said = tick(&filter);
+    assert_eq!((count(&said), said.holding.released), (2, ids(&outcome)));
+    assert_eq!(count(&tick(&filter)), 0);
+}
+
+#[test]
+fn after_a_trap_the_next_instance_holds_what_the_one_before_held() {
+    let filter = holding(&engine());
+    let first = run(&[&filter], batch(["a"]));
+    let second = run(&[&filter], batch(["b", MARKER, "c"]));
+    assert_eq!(second.failed.iter().map(|failed| failed.index).collect::<Vec<_>>(), [1]);
+    assert_eq!(second.holding.held.len(), 2);
+    assert!(second.holding.released.is_empty());
+    let said = tick(&filter);
+    assert_eq!((count(&said), said.holding.released), (3, [ids(&first), ids(&second)].concat()));
+}
+
+#[test]
+fn what_is_given_back_after_a_start_is_held_under_its_ids_and_not_stored_again() {
+    let engine = engine();
+    let filter = holding(&engine);
+    engine.number_records_after(41);
+    let records = batch(["a", "b"]);
+    filter.give_back(vec![(7, Bytes::copy_from_slice(records.get(0))), (41, Bytes::copy_from_slice(records.get(1)))]);
+    let outcome = run(&[&filter], batch(["c"]));
+    assert_eq!(ids(&outcome), [42]);
+    let said = tick(&filter);
+    assert_eq!((count(&said), said.holding.released), (3, vec![7, 41, 42]));
+}
+
+#[test]
+fn a_held_record_that_a_new_instance_fails_on_is_set_aside_and_the_others_stay_held() {
+    let filter = holding(&engine());
+    let records = batch(["a", MARKER, "b"]);
+    let given = (0..3).map(|at| (at as u64 + 1, Bytes::copy_from_slice(records.get(at)))).collect();
+    filter.give_back(given);
+    let said = tick(&filter);
+    assert_eq!(said.unclaimed.len(), 1);
+    assert_eq!((said.unclaimed[0].action, &said.unclaimed[0].record[..]), (Action::Quarantine, records.get(1)));
+    let mut released = said.holding.released.clone();
+    released.sort_unstable();
+    assert_eq!((count(&said), released), (2, vec![1, 2, 3]));
+}
+
+#[test]
+fn a_swap_hands_over_what_is_held_and_the_version_that_was_replaced_refuses_work() {
+    let engine = engine();
+    let (old, new) = (holding(&engine), holding(&engine));
+    let first = run(&[&old], batch(["a"]));
+    old.hand_over(&new).unwrap();
+    let second = run(&[&new], batch(["b"]));
+    assert!(second.holding.released.is_empty());
+    let refused = run(&[&old], batch(["c"]));
+    assert!(refused.failed[0].reason.contains("another version has taken over"), "{}", refused.failed[0].reason);
+    let said = tick(&new);
+    assert_eq!((count(&said), said.holding.released), (2, [ids(&first), ids(&second)].concat()));
+}
+
+#[test]
+fn a_filter_that_is_taken_out_leaves_nothing_behind() {
+    let engine = engine();
+    let (filter, rest) = (holding(&engine), chain(&[]));
+    // Its last tick traps, so that what it holds goes on as it is held.
+    let records = batch(["a", "b"]);
+    let broken = FilterSpec { timeout: Duration::from_nanos(1), ..spec("holds") };
+    let text = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/released/2.0.0/holding.wat");
+    let slow = engine.load(&broken, &wat::parse_file(text).unwrap()).unwrap();
+    let given = || (0..2).map(|at| (at as u64 + 1, Bytes::copy_from_slice(records.get(at)))).collect();
+    slow.give_back(given());
+    filter.give_back(given());
+    let mut worker = Worker::new(engine);
+    let well = worker.retire(&filter, &rest);
+    assert_eq!((count(&well), well.holding.released), (2, vec![1, 2]));
+    let ill = worker.retire(&slow, &rest);
+    let kept = ill.batch.len() + ill.unclaimed.len();
+    assert!(kept >= 2 || count(&ill) == 2, "{ill:?}");
+    let mut released = ill.holding.released;
+    released.sort_unstable();
+    assert_eq!(released, [1, 2]);
+    assert!(run(&[&filter], batch(["c"])).failed[0].reason.contains("another version"));
+}
+
+#[test]
+fn without_anything_that_holds_nothing_is_held() {
+    let engine = engine();
+    let outcome = run(&[&load(&engine, hostile::KEEP)], batch(["a"]));
+    assert!(outcome.holding.is_empty() && outcome.unclaimed.is_empty());
+}

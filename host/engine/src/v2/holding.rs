@@ -1,0 +1,49 @@
+//! Calls of a filter that holds records back. Its verdicts are applied by [`crate::v1`], which knows the two that this
+//! version adds.
+
+// The derives expand to `unsafe impl`s of the runtime's traits, checked by the derive itself.
+#![allow(unsafe_code)]
+
+use std::time::Duration;
+
+use wasmtime::component::{ComponentType, Lift, TypedFunc};
+
+use crate::error::{CallError, FailureKind};
+use crate::guest::Guest;
+
+/// The filter's functions; their arguments may live for less than it says here.
+pub(crate) type Process = TypedFunc<(&'static [u8], &'static [u64]), (Result<Output, String>,)>;
+pub(crate) type Tick = TypedFunc<(bool,), (Said,)>;
+
+/// What becomes of a batch.
+#[derive(ComponentType, Lift, Clone, Debug)]
+#[component(record)]
+pub(crate) struct Output {
+    pub verdicts: Vec<u8>,
+    pub records: Vec<u8>,
+    pub released: Vec<u64>,
+}
+
+/// What a filter says by itself.
+#[derive(ComponentType, Lift, Clone, Debug)]
+#[component(record)]
+pub(crate) struct Said {
+    pub records: Vec<u8>,
+    pub released: Vec<u64>,
+}
+
+pub(crate) fn call(
+    process: &Process,
+    guest: &mut Guest,
+    input: &[u8],
+    ids: &[u64],
+    deadline: Duration,
+) -> Result<Output, CallError> {
+    let process: TypedFunc<(&[u8], &[u64]), _> = *process;
+    let (result,) = guest.call(deadline, |store| process.call(store, (input, ids)))?;
+    result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it says: {reason}")))
+}
+
+pub(crate) fn tick(tick: &Tick, guest: &mut Guest, closing: bool, deadline: Duration) -> Result<Said, CallError> {
+    Ok(guest.call(deadline, |store| tick.call(store, (closing,)))?.0)
+}

@@ -1,0 +1,122 @@
+//! Records that filters hold back: into the journal, and back to the filters when a new instance needs them.
+//!
+//! The journal is told of a held record in the form: two bytes with the length of the filter's name, the name, the
+//! record. After a start, and whenever an append failed, each filter is given what the journal holds for it. What it
+//! holds for a filter that does not run any more goes through the whole chain and is released.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use weir_engine::{Chain, HeldRecord, Holding, Worker};
+use weir_journal::{Hold, Journal, Ledger};
+use weir_record::Batch;
+
+use crate::limits;
+use crate::pipeline::{self, Shared};
+
+/// What the journal is told of it.
+pub fn ledger(holding: Holding) -> Ledger {
+    let hold = |(token, held): (u64, HeldRecord)| Hold { token, payload: encode(&held) };
+    Ledger { holds: holding.held.into_iter().map(hold).collect(), releases: holding.released }
+}
+
+fn encode(held: &HeldRecord) -> Bytes {
+    let name = held.filter.as_bytes();
+    // A name is checked when the configuration is read: it is far shorter.
+    let length = name.len() as u16;
+    [&length.to_le_bytes(), name, &held.record].concat().into()
+}
+
+/// The filter's name and the record; nothing when that is not what was encoded.
+fn decode(payload: &Bytes) -> Option<(&str, Bytes)> {
+    let length = usize::from(u16::from_le_bytes(*payload.first_chunk()?));
+    let name = std::str::from_utf8(payload.get(2..2 + length)?).ok()?;
+    Some((name, payload.slice(2 + length..)))
+}
+
+/// A held record that no filter of the chain waits for.
+struct Orphan {
+    token: u64,
+    filter: String,
+    record: Bytes,
+}
+
+/// Gives every filter of the chain what the journal holds for it; returns what is left. Nothing may be on its way
+/// through the chain, or to the journal.
+fn give_back(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
+    let mut by_filter: HashMap<String, Vec<(u64, Bytes)>> = HashMap::new();
+    for Hold { token, payload } in journal.held() {
+        match decode(&payload) {
+            Some((filter, record)) => by_filter.entry(filter.to_owned()).or_default().push((token, record)),
+            None => tracing::error!("held record {token} in the journal can't be read; it stays there"),
+        }
+    }
+    for filter in chain.0.iter().filter(|filter| filter.holds_records()) {
+        filter.give_back(by_filter.remove(filter.name()).unwrap_or_default());
+    }
+    let orphans = by_filter.into_iter().flat_map(|(filter, records)| {
+        records.into_iter().map(move |(token, record)| Orphan { token, filter: filter.clone(), record })
+    });
+    orphans.collect()
+}
+
+/// At the start, before anything else goes through the chain.
+pub fn take_up(shared: &Arc<Shared>) {
+    let orphans = shared.chain.alone(|chain| give_back(&shared.journal, chain));
+    for orphans in orphans.chunks(limits::BATCH_RECORDS) {
+        send_on(shared, orphans);
+    }
+}
+
+/// After an append failed: filters may remember what is not in the journal, or have forgotten what is.
+pub fn start_over(shared: &Shared) {
+    shared.chain.alone(|chain| {
+        if !shared.in_doubt() {
+            return;
+        }
+        if chain.0.iter().any(|filter| filter.holds_records()) {
+            shared.journal.settle();
+            give_back(&shared.journal, chain);
+        }
+        shared.trust();
+    });
+}
+
+/// Sends records on for which the filter that held them is not there any more.
+fn send_on(shared: &Arc<Shared>, orphans: &[Orphan]) {
+    let mut batch = Batch::new();
+    orphans.iter().for_each(|orphan| batch.push(&orphan.record));
+    let filters: BTreeSet<&str> = orphans.iter().map(|orphan| orphan.filter.as_str()).collect();
+    let names = filters.into_iter().collect::<Vec<_>>().join("`, `");
+    let count = orphans.len();
+    let room = match shared.journal.reserve(batch.byte_len() as u64) {
+        Ok(room) => room,
+        Err(error) => {
+            tracing::warn!(
+                "{count} records that filter `{names}` held stay in the journal until the next start: {error}"
+            );
+            return;
+        }
+    };
+    tracing::info!("{count} records that filter `{names}` held, which does not run any more, go on without it");
+    let mut worker = Worker::new(shared.engine.clone());
+    let mut outcome = shared.chain.with(|chain| worker.run(chain, batch));
+    outcome.holding.released.extend(orphans.iter().map(|orphan| orphan.token));
+    pipeline::append_unasked(shared, outcome, room);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_record_comes_back_with_its_filter_and_nonsense_does_not() {
+        let held = HeldRecord { filter: "join".into(), record: Bytes::from_static(b"record") };
+        let payload = encode(&held);
+        assert_eq!(decode(&payload), Some(("join", Bytes::from_static(b"record"))));
+        for length in 0..6 {
+            assert_eq!(decode(&payload.slice(..length)), None, "{length} bytes");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! From what came through the chain to what is durable: quarantine first, then the journal, with what filters hold and
+//! release in the same frame.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use weir_engine::{Failed, Holding};
+use weir_journal::{AppendError, Journal, Ledger, Reservation};
+use weir_record::Batch;
+
+use super::Shared;
+use crate::held;
+use crate::quarantine::QuarantineError;
+
+/// Told how an append ended.
+type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
+
+/// Sets records aside for which no sender waits. Until they are durable there nothing may release them.
+pub fn set_aside(shared: &Shared, failed: &[Failed]) -> Result<(), QuarantineError> {
+    failed.iter().try_for_each(|failed| {
+        let from = format!("filter:{}", failed.filter);
+        shared.quarantine.keep(&from, &failed.reason, &failed.record)
+    })
+}
+
+/// Appends what came through a chain. When that fails, filters are brought back to what the journal knows before they
+/// see another batch; that is certain by the time `done` is called.
+pub fn append(
+    shared: &Arc<Shared>,
+    batch: &Batch,
+    holding: Holding,
+    room: Reservation,
+    done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
+) {
+    if batch.is_empty() && holding.is_empty() {
+        return done(Ok(()));
+    }
+    let ledger = held::ledger(holding);
+    let max_bytes = shared.journal.max_payload_bytes().saturating_sub(ledger.size_bytes() as u64);
+    let parts = split(batch, usize::try_from(max_bytes).unwrap_or(usize::MAX));
+    let doubted = shared.clone();
+    let done = Box::new(move |result: Result<(), AppendError>| {
+        if result.is_err() {
+            doubted.doubt();
+        }
+        done(result);
+    });
+    append_parts(shared.journal.clone(), parts, ledger, room, done);
+}
+
+/// What the journal takes as one frame. Usually there is one part, and an empty batch is an empty one.
+fn split(batch: &Batch, max_bytes: usize) -> VecDeque<(Vec<u8>, u32)> {
+    if batch.is_empty() {
+        return VecDeque::from([(Vec::new(), 0)]);
+    }
+    let whole = batch.encode();
+    if whole.len() <= max_bytes || batch.len() == 1 {
+        return VecDeque::from([(whole, batch.len() as u32)]);
+    }
+    drop(whole);
+    let (mut first, mut second) = (Batch::new(), Batch::new());
+    let middle = batch.len() / 2;
+    first.extend_range(batch, 0..middle);
+    second.extend_range(batch, middle..batch.len());
+    let mut parts = split(&first, max_bytes);
+    parts.append(&mut split(&second, max_bytes));
+    parts
+}
+
+/// One part after the other, each once the one before is durable; what is held and released goes with the last, so that
+/// nothing is released before all that was made of it is stored.
+fn append_parts(journal: Journal, mut parts: VecDeque<(Vec<u8>, u32)>, ledger: Ledger, room: Reservation, done: Done) {
+    let Some((payload, records)) = parts.pop_front() else { return done(Ok(())) };
+    if parts.is_empty() {
+        return journal.append_reserved(payload, records, ledger, room, move |result| done(result.map(|_| ())));
+    }
+    let next = journal.clone();
+    journal.append(payload, records, move |result| match result {
+        Ok(_) => append_parts(next, parts, ledger, room, done),
+        Err(error) => done(Err(error)),
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(records: usize) -> Batch {
+        let mut batch = Batch::new();
+        (0..records).for_each(|at| batch.push(&vec![at as u8; 100]));
+        batch
+    }
+
+    #[test]
+    fn a_batch_larger_than_a_frame_becomes_several_with_the_same_records_in_order() {
+        let whole = batch(100);
+        let parts = split(&whole, 1000);
+        assert!(parts.len() > 10 && parts.iter().all(|(payload, _)| payload.len() <= 1000));
+        let mut joined = Batch::new();
+        for (payload, records) in &parts {
+            let part = Batch::decode(payload).unwrap();
+            assert_eq!(part.len() as u32, *records);
+            joined.extend(&part);
+        }
+        assert_eq!(joined, whole);
+        assert_eq!(split(&whole, 1 << 20).len(), 1);
+        assert_eq!(split(&Batch::new(), 1000), [(Vec::new(), 0)]);
+        assert_eq!(split(&batch(1), 10).len(), 1, "one record is for the journal to refuse");
+    }
+}

@@ -1,0 +1,291 @@
+//! Which files this sink has made, and which it has rotated: only those are ever compressed or removed.
+//!
+//! A name proves nothing: another program, another sink, or a sender that chooses its source well can make a file that
+//! looks like one of ours. So every file is written down before it comes to be, in `sinks/NAME.files` of the data
+//! folder, a line of JSON each. A line without its file is harmless, and goes when the list is tidied up; a line that a
+//! crash broke off is passed over: its file was not made.
+//!
+//! Versions before this kept no list. At its first start a sink that has a position but no list takes up what its
+//! template can name, and of rotated files those that can be none else: last changed before the time in their name,
+//! which has passed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use weir_record::time::now_ns;
+
+use super::rotate::{COMPRESSED, read_name, with_ending};
+use crate::disk::{Disk, DiskError};
+use crate::limits;
+
+const SECOND_NS: i64 = 1_000_000_000;
+const DAY_S: i64 = 86_400;
+
+/// A file of the sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it is; a compressed one has an ending more.
+    pub path: PathBuf,
+    /// When it was made, in seconds since 1970 UTC.
+    made: i64,
+    /// For a rotated one: what it was rotated away from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<PathBuf>,
+    /// True when a value of a record is part of its name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_value: bool,
+}
+
+impl Entry {
+    /// A file that is about to be made.
+    pub fn live(path: &Path, by_value: bool) -> Entry {
+        Entry { path: path.into(), made: now_ns() / SECOND_NS, live: None, by_value }
+    }
+
+    /// A name that a file is about to be rotated to.
+    pub fn rotated(path: &Path, live: &Path) -> Entry {
+        Entry { path: path.into(), made: now_ns() / SECOND_NS, live: Some(live.into()), by_value: false }
+    }
+
+    fn exists(&self) -> bool {
+        let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+        is_there(&self.path) || (self.live.is_some() && is_there(&with_ending(&self.path, COMPRESSED)))
+    }
+}
+
+/// The list. Cloning gives the same, which the tidying thread shares.
+#[derive(Clone)]
+pub struct Ledger {
+    path: PathBuf,
+    disk: Disk,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    file: Option<File>,
+    /// Written down and perhaps not made yet.
+    fresh: HashSet<PathBuf>,
+    /// The day of `made_today`.
+    day: i64,
+    /// Files made that day for values of records.
+    made_today: usize,
+}
+
+impl State {
+    fn count(&mut self, entry: &Entry) {
+        let day = entry.made.div_euclid(DAY_S);
+        if day > self.day {
+            (self.day, self.made_today) = (day, 0);
+        }
+        self.made_today += usize::from(entry.by_value && day == self.day);
+    }
+}
+
+impl Ledger {
+    /// The list at that place. Touches nothing.
+    pub fn new(path: PathBuf, disk: Disk) -> Ledger {
+        Ledger { path, disk, state: Arc::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True when there is a list.
+    pub fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Makes ready after a start or a failure.
+    pub fn open(&self) -> Result<(), DiskError> {
+        let mut state = self.state();
+        *state = State::default();
+        self.tidy_up(&mut state)?;
+        self.entries()?.iter().for_each(|entry| state.count(entry));
+        Ok(())
+    }
+
+    /// Files made today (UTC) for values of records.
+    pub fn made_today(&self) -> usize {
+        let mut state = self.state();
+        let day = (now_ns() / SECOND_NS).div_euclid(DAY_S);
+        if day > state.day {
+            (state.day, state.made_today) = (day, 0);
+        }
+        state.made_today
+    }
+
+    /// Writes files down, durably, before they are made.
+    pub fn add(&self, entries: &[Entry]) -> Result<(), DiskError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.state();
+        let mut bytes = Vec::new();
+        for entry in entries {
+            push_line(entry, &mut bytes).map_err(|error| DiskError::new("write", &self.path, error))?;
+            state.count(entry);
+            state.fresh.insert(entry.path.clone());
+        }
+        let mut file = match state.file.take() {
+            Some(file) => file,
+            None => self.open_file()?,
+        };
+        self.disk.append(&mut file, &self.path, &bytes)?;
+        self.disk.sync(&file, &self.path)?;
+        state.file = Some(file);
+        Ok(())
+    }
+
+    fn open_file(&self) -> Result<File, DiskError> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        self.disk.create_folder(folder)?;
+        let mut file = self.disk.open(&self.path)?;
+        // A line that a crash broke off ends here.
+        if fs::read(&self.path).is_ok_and(|content| content.last().is_some_and(|last| *last != b'\n')) {
+            self.disk.append(&mut file, &self.path, b"\n")?;
+        }
+        self.disk.sync_folder(folder)?;
+        Ok(file)
+    }
+
+    /// What was written down is made, or never will be.
+    pub fn settle(&self) {
+        self.state().fresh.clear();
+    }
+
+    /// Every file, each once.
+    pub fn entries(&self) -> Result<Vec<Entry>, DiskError> {
+        let content = match fs::read(&self.path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(DiskError::new("read", &self.path, error)),
+        };
+        let lines = content.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
+        let each: BTreeMap<PathBuf, Entry> = lines.map(|entry| (entry.path.clone(), entry)).collect();
+        Ok(each.into_values().collect())
+    }
+
+    /// Takes lines without files out, when there are many.
+    pub fn shorten(&self) -> Result<(), DiskError> {
+        let mut state = self.state();
+        self.tidy_up(&mut state)
+    }
+
+    fn tidy_up(&self, state: &mut State) -> Result<(), DiskError> {
+        let all = self.entries()?;
+        let left: Vec<_> = all.iter().filter(|entry| state.fresh.contains(&entry.path) || entry.exists()).collect();
+        if all.len() - left.len() < limits::LEDGER_SLACK {
+            return Ok(());
+        }
+        self.replace(left.into_iter(), state)
+    }
+
+    fn replace<'a>(&self, entries: impl Iterator<Item = &'a Entry>, state: &mut State) -> Result<(), DiskError> {
+        let mut bytes = Vec::new();
+        for entry in entries {
+            push_line(entry, &mut bytes).map_err(|error| DiskError::new("write", &self.path, error))?;
+        }
+        state.file = None;
+        if let Some(folder) = self.path.parent() {
+            self.disk.create_folder(folder)?;
+        }
+        self.disk.replace(&self.path, &bytes)
+    }
+
+    /// Begins the list: empty, or with the files below `root` of a version that kept none. `is_live` is true for the
+    /// paths that the sink's template can name.
+    pub fn take_up(&self, root: Option<&Path>, is_live: impl Fn(&Path) -> bool) -> Result<(), DiskError> {
+        let mut paths = Vec::new();
+        if let Some(root) = root {
+            walk(root, &mut paths);
+        }
+        let now = SystemTime::now();
+        let entry = |path: PathBuf| {
+            // As old as can be, so that they count for no day.
+            let (made, by_value) = (0, false);
+            let Some(rotated) = read_name(&path) else {
+                return is_live(&path).then_some(Entry { path, made, live: None, by_value });
+            };
+            let changed = fs::metadata(&path).and_then(|found| found.modified()).ok()?;
+            let is_rotated = is_live(&rotated.live) && changed <= rotated.at && rotated.at <= now;
+            is_rotated.then_some(Entry { path: rotated.uncompressed, made, live: Some(rotated.live), by_value })
+        };
+        let entries: Vec<Entry> = paths.into_iter().filter_map(entry).collect();
+        self.replace(entries.iter(), &mut self.state())
+    }
+}
+
+fn push_line(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, entry)?;
+    out.push(b'\n');
+    Ok(())
+}
+
+/// Collects files below a folder, without following links; at most so many as the bound says.
+fn walk(root: &Path, out: &mut Vec<PathBuf>) {
+    let mut folders = vec![root.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            if out.len() + folders.len() >= limits::TAKEN_UP_FILES {
+                return;
+            }
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => out.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(folder: &Path) -> Ledger {
+        Ledger::new(folder.join("sinks/a.files"), Disk::default())
+    }
+
+    #[test]
+    fn files_are_remembered_each_once_and_a_broken_line_hides_no_other() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let list = ledger(folder.path());
+        let (live, rotated) = (folder.path().join("a b\n.log"), folder.path().join("r"));
+        list.add(&[Entry::live(&live, true), Entry::rotated(&rotated, &live)]).expect("writable");
+        let mut content = fs::read(&list.path).expect("there");
+        content.extend_from_slice(b"{\"path\":\"/cut");
+        fs::write(&list.path, content).expect("writable");
+        let list = ledger(folder.path());
+        list.open().expect("readable");
+        list.add(&[Entry::live(&live, true)]).expect("writable");
+        let found = list.entries().expect("readable");
+        assert_eq!(found.iter().map(|entry| &entry.path).collect::<Vec<_>>(), [&live, &rotated]);
+        assert_eq!((&found[0].live, &found[1].live), (&None, &Some(live)));
+        assert_eq!(list.made_today(), 2);
+    }
+
+    #[test]
+    fn lines_without_files_go_when_they_are_many_and_not_before_their_files_are_due() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let list = ledger(folder.path());
+        let kept = folder.path().join("kept");
+        fs::write(&kept, "").expect("writable");
+        let mut entries = vec![Entry::live(&kept, false)];
+        entries.extend((0..limits::LEDGER_SLACK).map(|n| Entry::live(&folder.path().join(n.to_string()), false)));
+        list.add(&entries).expect("writable");
+        list.shorten().expect("works");
+        assert_eq!(list.entries().expect("readable").len(), entries.len(), "they may be made yet");
+        list.settle();
+        list.shorten().expect("works");
+        assert_eq!(list.entries().expect("readable").len(), 1);
+        list.add(&[Entry::live(&kept, false)]).expect("goes on");
+    }
+}

@@ -1,0 +1,346 @@
+//! Which sink a file belongs to, in this process: two writers would cut each other's lines after a crash.
+//!
+//! A file is told by its real path, symbolic links resolved. It belongs to
+//! 1. the sink that **reserves** it: one whose path is fixed, a database, Weir's own folders; against sinks whose paths
+//!    are made of records' values also one whose path depends on the time alone;
+//! 2. else the sink that **claimed** it: whose position record names it, so that a crash would make it be cut back, or
+//!    that asked first. A claim ends when the position record no longer names the file.
+//!
+//! Claims of position records are read before any sink claims something new, so that who starts first does not matter.
+//! Another process is out of reach: give two routers different files.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use regex::Regex;
+
+use crate::limits;
+
+/// Below the data folder, what is Weir's alone.
+const OWN_FOLDERS: [&str; 5] = ["journal", "quarantine", "sinks", "cache", "versions"];
+
+/// The files of all sinks. Cloning gives the same.
+#[derive(Clone, Default)]
+pub struct Owners {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    next_id: u64,
+    /// Grows with every reservation.
+    generation: u64,
+    /// In the order of the sinks' making: the first that matches decides.
+    reserved: Vec<Reserved>,
+    /// By real path.
+    claimed: HashMap<PathBuf, Claim>,
+    /// Names of the sinks that keep position records; none: nobody said.
+    configured: Option<BTreeSet<String>>,
+    primed: bool,
+    checked: HashSet<PathBuf>,
+}
+
+struct Reserved {
+    id: u64,
+    sink: String,
+    files: Files,
+    is_exact: bool,
+}
+
+/// What a sink reserves.
+pub(crate) enum Reserves {
+    /// Nothing: values of records name its files.
+    Nothing,
+    /// Files that it names whatever comes.
+    Exactly(Files),
+    /// Files that it may name as time goes by.
+    ByTime(Files),
+}
+
+struct Claim {
+    /// Of the owner; 0 for one that has not started yet.
+    id: u64,
+    sink: String,
+}
+
+/// A set of paths.
+pub(crate) struct Files {
+    root: PathBuf,
+    /// Matches what follows the root.
+    below: Regex,
+}
+
+impl Files {
+    /// Those below `root` whose path from there matches `pattern` as a whole.
+    pub fn new(root: &Path, pattern: &str) -> Result<Files, String> {
+        let below = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| format!("path: {error}"))?;
+        Ok(Files { root: root.into(), below })
+    }
+
+    /// True for a real path of the set.
+    pub fn has(&self, path: &Path) -> bool {
+        let below = path.strip_prefix(&self.root).ok().or_else(|| path.strip_prefix(real(&self.root)).ok());
+        below.and_then(Path::to_str).is_some_and(|text| self.below.is_match(text))
+    }
+}
+
+impl Owners {
+    /// Says which sinks have files, now that those that are gone have stopped. The position records of all others are
+    /// taken over by whoever goes on with their files.
+    pub fn configure(&self, names: impl Iterator<Item = String>) {
+        self.lock().configured = Some(names.collect());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sink with what it reserves. `data` is the data folder.
+    pub(crate) fn enter(&self, sink: &str, data: &Path, reserves: Reserves) -> Owner {
+        let mut inner = self.lock();
+        inner.next_id += 1;
+        let id = inner.next_id;
+        let seat = |by_value| Seat { owners: self.clone(), sink: sink.into(), data: data.into(), by_value };
+        let (seat, files) = match reserves {
+            Reserves::Nothing => (seat(true), None),
+            Reserves::Exactly(files) => (seat(false), Some((files, true))),
+            Reserves::ByTime(files) => (seat(false), Some((files, false))),
+        };
+        inner.generation += u64::from(files.is_some());
+        inner.reserved.extend(files.map(|(files, is_exact)| Reserved { id, sink: sink.into(), files, is_exact }));
+        Owner { seat, id, held: HashMap::new(), generation: inner.generation }
+    }
+
+    /// True the first time that it is asked about a path.
+    pub(crate) fn is_unchecked(&self, path: &Path) -> bool {
+        !self.lock().checked.contains(&real(path))
+    }
+
+    /// See [`Owners::is_unchecked`].
+    pub(crate) fn check_off(&self, path: &Path) {
+        self.lock().checked.insert(real(path));
+    }
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    owners: Owners,
+    sink: String,
+    data: PathBuf,
+    by_value: bool,
+}
+
+impl Seat {
+    /// True when a path is another sink's.
+    pub fn is_anothers(&self, path: &Path) -> bool {
+        let real_path = real(path);
+        let inner = self.owners.lock();
+        self.other_reserving(&inner, &real_path).is_some()
+            || inner.claimed.get(&real_path).is_some_and(|claim| claim.sink != self.sink)
+    }
+
+    fn other_reserving(&self, inner: &Inner, path: &Path) -> Option<String> {
+        if let Ok(below) = path.strip_prefix(real(&self.data))
+            && OWN_FOLDERS.iter().any(|folder| below.starts_with(folder))
+        {
+            return Some("Weir itself".into());
+        }
+        let binds = |reserved: &&Reserved| (reserved.is_exact || self.by_value) && reserved.files.has(path);
+        let first = inner.reserved.iter().find(binds)?;
+        (first.sink != self.sink).then(|| format!("sink `{}`", first.sink))
+    }
+}
+
+/// One sink's part; what it has ends with it.
+pub(crate) struct Owner {
+    seat: Seat,
+    id: u64,
+    /// What is claimed: the path as it is written to, and the real one.
+    held: HashMap<PathBuf, PathBuf>,
+    generation: u64,
+}
+
+impl Owner {
+    /// The sink's name.
+    pub fn sink(&self) -> &str {
+        &self.seat.sink
+    }
+
+    /// Something that asks for this sink, from elsewhere.
+    pub fn seat(&self) -> Seat {
+        self.seat.clone()
+    }
+
+    /// Does something while no sink claims anything, told which sinks there are; none when nobody said.
+    pub fn alone<T>(&self, work: impl FnOnce(Option<&BTreeSet<String>>) -> T) -> T {
+        work(self.seat.owners.lock().configured.as_ref())
+    }
+
+    /// Once in a process: claims what position records name, for their sinks.
+    pub fn prime(&self, records: impl FnOnce(&BTreeSet<String>) -> Vec<(String, Vec<PathBuf>)>) {
+        let mut inner = self.seat.owners.lock();
+        if std::mem::replace(&mut inner.primed, true) {
+            return;
+        }
+        let configured = inner.configured.clone().unwrap_or_default();
+        for (sink, files) in records(&configured) {
+            for file in files {
+                inner.claimed.entry(real(&file)).or_insert_with(|| Claim { id: 0, sink: sink.clone() });
+            }
+        }
+    }
+
+    /// Claims a file; else says whose it is.
+    pub fn claim(&mut self, path: &Path) -> Result<(), String> {
+        let real_path = real(path);
+        let mut inner = self.seat.owners.lock();
+        if let Some(other) = self.seat.other_reserving(&inner, &real_path) {
+            return Err(other);
+        }
+        match inner.claimed.get(&real_path) {
+            Some(claim) if claim.sink != self.seat.sink => return Err(format!("sink `{}`", claim.sink)),
+            _ => {}
+        }
+        inner.claimed.insert(real_path.clone(), Claim { id: self.id, sink: self.seat.sink.clone() });
+        self.held.insert(path.into(), real_path);
+        Ok(())
+    }
+
+    /// The paths among `paths` that a sink reserves which came later: they are to be let go.
+    pub fn lost<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+        let inner = self.seat.owners.lock();
+        if inner.generation == self.generation {
+            return Vec::new();
+        }
+        let lost = paths.filter(|path| self.seat.other_reserving(&inner, &real(path)).is_some()).cloned().collect();
+        self.generation = inner.generation;
+        lost
+    }
+
+    /// Lets go of everything but these.
+    pub fn keep_only(&mut self, keep: impl Fn(&Path) -> bool) {
+        self.held.retain(|path, _| keep(path));
+        let kept: HashSet<&PathBuf> = self.held.values().collect();
+        // One that has not started yet, under this name, is this one.
+        self.seat.owners.lock().claimed.retain(|path, claim| claim.sink != self.seat.sink || kept.contains(path));
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let mut inner = self.seat.owners.lock();
+        inner.reserved.retain(|reserved| reserved.id != self.id);
+        inner.claimed.retain(|_, claim| claim.id != self.id);
+    }
+}
+
+/// Where a path leads: absolute, symbolic links resolved, also when its end is not there yet.
+pub(crate) fn real(path: &Path) -> PathBuf {
+    let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut missing = Vec::new();
+    for _ in 0..limits::PATH_STEPS {
+        if let Ok(found) = fs::canonicalize(&path) {
+            return missing.iter().rev().fold(found, |path, name| path.join(name));
+        }
+        let (Some(name), Some(parent)) = (path.file_name().map(ToOwned::to_owned), path.parent().map(PathBuf::from))
+        else {
+            break;
+        };
+        match fs::read_link(&path) {
+            // A link to what is not there.
+            Ok(target) => path = parent.join(target),
+            Err(_) => {
+                missing.push(name);
+                path = parent;
+            }
+        }
+    }
+    missing.iter().rev().fold(path, |path, name| path.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(root: &Path, pattern: &str) -> Reserves {
+        Reserves::Exactly(Files::new(root, pattern).expect("an expression"))
+    }
+
+    #[test]
+    fn a_path_is_real_through_links_and_before_it_is_there() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = fs::canonicalize(folder.path()).expect("there");
+        fs::create_dir(root.join("logs")).expect("writable");
+        std::os::unix::fs::symlink("logs", root.join("link")).expect("linked");
+        std::os::unix::fs::symlink("logs/not-yet.log", root.join("dangling")).expect("linked");
+        for (path, expected) in [
+            ("link/a/b.log", "logs/a/b.log"),
+            ("link", "logs"),
+            ("dangling", "logs/not-yet.log"),
+            ("nothing/b", "nothing/b"),
+        ] {
+            assert_eq!(real(&root.join(path)), root.join(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_one_owner_by_whatever_name_it_is_called_and_is_free_when_that_ends() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (root, data) = (folder.path(), folder.path().join("data"));
+        fs::create_dir(root.join("logs")).expect("writable");
+        std::os::unix::fs::symlink("logs", root.join("link")).expect("linked");
+        let owners = Owners::default();
+        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, &data, Reserves::Nothing));
+        assert_eq!(a.claim(&root.join("logs/x.log")), Ok(()));
+        assert_eq!(b.claim(&root.join("link/x.log")), Err("sink `a`".into()));
+        assert_eq!(b.claim(&root.join("link/y.log")), Ok(()));
+        a.keep_only(|path| path != root.join("logs/x.log"));
+        assert_eq!(b.claim(&root.join("link/x.log")), Ok(()));
+        drop(b);
+        assert_eq!(a.claim(&root.join("logs/y.log")), Ok(()));
+        assert_eq!(a.claim(&data.join("sinks/a.position")), Err("Weir itself".into()));
+    }
+
+    #[test]
+    fn what_a_sink_reserves_is_nobody_elses_and_is_let_go_by_who_had_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (root, data) = (folder.path(), folder.path().join("data"));
+        let owners = Owners::default();
+        let mut any = owners.enter("any", &data, Reserves::Nothing);
+        let audit = root.join("audit.log");
+        assert_eq!(any.claim(&audit), Ok(()));
+        assert_eq!(any.lost([&audit].into_iter()), Vec::<PathBuf>::new());
+        let mut own = owners.enter("audit", &data, files(root, r"audit\.log"));
+        assert_eq!(own.claim(&audit), Err("sink `any`".into()));
+        assert_eq!(any.lost([&audit].into_iter()), [audit.clone()]);
+        any.keep_only(|_| false);
+        assert_eq!(own.claim(&audit), Ok(()));
+        assert_eq!(any.claim(&audit), Err("sink `audit`".into()));
+    }
+
+    #[test]
+    fn what_time_may_name_is_kept_from_values_and_not_from_other_times() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let owners = Owners::default();
+        let daily = || Reserves::ByTime(Files::new(folder.path(), r"\d+\.log").expect("an expression"));
+        let _daily = owners.enter("daily", folder.path(), daily());
+        let mut values = owners.enter("values", folder.path(), Reserves::Nothing);
+        let mut yearly = owners.enter("yearly", folder.path(), daily());
+        assert_eq!(values.claim(&folder.path().join("1.log")), Err("sink `daily`".into()));
+        assert_eq!(yearly.claim(&folder.path().join("1.log")), Ok(()));
+    }
+
+    #[test]
+    fn claims_of_position_records_wait_for_their_sinks() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let owners = Owners::default();
+        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, folder.path(), Reserves::Nothing));
+        let file = folder.path().join("x.log");
+        b.prime(|_| vec![("a".into(), vec![file.clone()])]);
+        assert_eq!(b.claim(&file), Err("sink `a`".into()));
+        assert_eq!(a.claim(&file), Ok(()));
+    }
+}
