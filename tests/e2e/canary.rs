@@ -207,7 +207,7 @@ fn other_options_reach_a_trial_at_once_and_it_begins_anew() {
     });
     home.configure(&options("a = 1"));
     eventually("it begins anew", || router.said().matches("runs in the shadow of").count() == 2);
-    eventually("the running version has them too", || router.said().contains("1.0.0 replaced by 1.0.0"));
+    eventually("the running version has them too", || router.said().contains("1.0.0 replaced by itself"));
     eventually("nothing is counted yet", || health(&router)["trial"]["records"] == 0);
     assert!(!router.said().contains("is promoted") && !router.said().contains("is rejected"), "{}", router.said());
 }
@@ -257,6 +257,9 @@ fn rollback_goes_back_in_a_running_router_holds_across_a_restart_and_ends_with_t
     let router = home.start();
     home.put_filter("f", &guests::module(PATCH));
     wait_for(&router, "replaced by");
+    let said = router.said();
+    let line = said.lines().find(|line| line.contains("replaced by")).unwrap();
+    assert_eq!(line.matches("1.0.0 (sha256 ").count(), 2, "both say 1.0.0: {line}");
     assert!(is_patched(&home, &router, "first"));
     assert!(rollback(&home, &[]).contains("goes back to 1.0.0"));
     eventually("the old version is back", || router.said().matches("replaced by").count() == 2);
@@ -265,6 +268,9 @@ fn rollback_goes_back_in_a_running_router_holds_across_a_restart_and_ends_with_t
 
     let router = home.start();
     assert!(!is_patched(&home, &router, "third"));
+    let said = router.said();
+    let line = said.lines().find(|line| line.contains("loaded from the versions kept")).unwrap();
+    assert!(line.contains("sha256 ") && line.contains("in the place of") && line.contains("f.wasm"), "{line}");
     let mut list = weir();
     list.current_dir(home.path("")).args(["filter", "list", "--versions", "--config", "weir.toml"]);
     let listed = String::from_utf8(run(&mut list).stdout).unwrap();

@@ -159,6 +159,22 @@ fn filter_test_says_what_is_wrong_with_a_module_or_its_options() {
 }
 
 #[test]
+fn filter_test_says_when_the_module_is_older_than_its_source() {
+    let home = Home::new();
+    std::fs::copy(module("level"), home.path("mask.wasm")).unwrap();
+    let test = || {
+        let output = weir().current_dir(home.path("")).args(["filter", "test", "mask.wasm"]).output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let built = std::fs::File::options().write(true).open(home.path("mask.wasm")).unwrap();
+    std::fs::write(home.path("filter.toml"), "name = \"mask\"\nlanguage = \"c\"\n").unwrap();
+    assert!(!test().contains("older"), "{}", test());
+    std::fs::write(home.path("filter.c"), "int x;").unwrap();
+    built.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    assert!(test().contains("mask.wasm is older than"), "{}", test());
+}
+
+#[test]
 fn filter_list_shows_what_would_run() {
     let home = Home::new();
     let shown = printed(weir().current_dir(home.path("")).args(["filter", "list"]));

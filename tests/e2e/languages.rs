@@ -345,7 +345,14 @@ fn batch(size: usize) -> Batch {
 fn records(json: &str) -> Batch {
     let mut batch = Batch::new();
     let aliases = Aliases::default();
-    let defaults = Defaults { received_ns: 1, source: "test", level: Level::Info, context: &[], aliases: &aliases, keeps_routes: true };
+    let defaults = Defaults {
+        received_ns: 1,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     assert_eq!(weir_record::read_json(json.as_bytes(), &defaults, &mut batch), Ok(vec![]));
     batch
 }

@@ -51,6 +51,26 @@ fn health_names_filters_sinks_and_journal() {
     assert_eq!(curl(&router, "/ready", &[], b"").status, 200);
 }
 
+#[test]
+fn health_is_degraded_with_the_reasons_while_a_filter_fails_or_a_sink_is_away() {
+    let home = Home::with(
+        "[[filter]]\nname = \"trap\"\nmodule = \"trap.wasm\"\n\
+         [sink.away]\ntype = \"http\"\nurl = \"http://127.0.0.1:9/\"\n",
+    );
+    home.put_filter("trap", &guests::module(guests::TRAP));
+    let router = home.start();
+    let records = format!(r#"[{{"message":"fine"}},{{"message":"{}"}}]"#, guests::MARKER);
+    eventually("both show", || {
+        assert_eq!(post(&router, &records).status, 200);
+        let health = curl(&router, "/health", &[], b"").json();
+        let reasons = health["reasons"].to_string();
+        health["status"] == "degraded"
+            && reasons.contains("filter `trap` is failing")
+            && reasons.contains("sink `away` has failed since 20")
+    });
+    assert_eq!(curl(&router, "/ready", &[], b"").status, 200, "it takes records all the same");
+}
+
 const COUNTED: &str = r#"
 [[filter]]
 name = "level"

@@ -1,7 +1,10 @@
 //! A configuration changed while the router runs.
 
-use super::clients::post;
-use super::router::{Home, Router, eventually};
+use std::time::Duration;
+
+use super::clients::{curl, post, run};
+use super::hostile::guests;
+use super::router::{Home, Router, eventually, weir};
 
 const BEFORE: &str = "[sink.one]\ntype = \"file\"\npath = \"one.jsonl\"\n";
 const AFTER: &str = "[sink.one]\ntype = \"file\"\npath = \"one.jsonl\"\n[sink.two]\ntype = \"file\"\npath = \"two.jsonl\"\nmin_level = \"ERROR\"\n";
@@ -64,4 +67,108 @@ fn sighup_takes_up_what_an_environment_variable_or_a_file_now_says() {
     home.configure(AFTER);
     router.signal("-HUP");
     router.wait_for_line("taken up");
+}
+
+fn is_degraded(router: &Router, reason: &str) -> bool {
+    let health = curl(router, "/health", &[], b"").json();
+    let reasons = health["reasons"].as_array().unwrap().iter().any(|line| line.as_str().unwrap().contains(reason));
+    health["status"] == "degraded" && reasons
+}
+
+fn last_reload(router: &Router) -> String {
+    let metrics = curl(router, "/metrics", &[], b"").body;
+    metrics.lines().find(|line| line.starts_with("weir_config_last_reload_successful")).unwrap().to_string()
+}
+
+#[test]
+fn a_configuration_that_is_gone_or_broken_is_said_once_and_shows_until_it_is_mended() {
+    let home = Home::with(BEFORE);
+    let mut router = home.start();
+    assert_eq!(last_reload(&router), "weir_config_last_reload_successful 1");
+    std::fs::remove_file(home.path("weir.toml")).unwrap();
+    router.wait_for_line("nothing was changed");
+    // It is looked for twice a second.
+    std::thread::sleep(Duration::from_secs(2));
+    home.configure("[sink.one]\ntype = \"file\"\npath = \"hunter2.jsonl\"\npaht = \"x\"\n");
+    router.wait_for_line("paht");
+    eventually("it shows", || is_degraded(&router, "the configuration is refused: 1 problem in weir.toml"));
+    assert_eq!(last_reload(&router), "weir_config_last_reload_successful 0");
+    assert_eq!(curl(&router, "/ready", &[], b"").status, 200);
+    assert!(!curl(&router, "/health", &[], b"").body.contains("hunter2"), "lines of it may hold secrets");
+    home.configure(BEFORE);
+    router.wait_for_line("accepted again");
+    assert_eq!(curl(&router, "/health", &[], b"").json()["status"], "ok");
+    assert_eq!(last_reload(&router), "weir_config_last_reload_successful 1");
+    let said = router.said();
+    assert_eq!(said.matches("nothing was changed").count(), 2, "{said}");
+    assert!(!said.contains("walkdir"), "{said}");
+}
+
+#[test]
+fn a_configuration_that_was_refused_for_want_of_a_module_is_taken_up_when_it_comes() {
+    let home = Home::with(BEFORE);
+    let mut router = home.start();
+    home.configure(&format!("[[filter]]\nname = \"late\"\nmodule = \"late.wasm\"\n{BEFORE}"));
+    router.wait_for_line("nothing was changed");
+    home.put_filter("late", &guests::module(guests::KEEP));
+    router.wait_for_line("filter `late` 1.0.0 loaded");
+    router.wait_for_line("accepted again");
+}
+
+#[test]
+fn sighup_without_a_change_says_so_and_a_value_that_is_set_back_waits_for_no_start() {
+    let home = Home::with(BEFORE);
+    let mut router = home.start();
+    router.signal("-HUP");
+    router.wait_for_line("nothing in the configuration has changed");
+    home.configure(&format!("[http]\nmax_connections = 7\n{BEFORE}"));
+    router.wait_for_line("changes to http.max_connections take effect");
+    home.configure(BEFORE);
+    eventually("it is taken up", || router.said().matches("configuration taken up").count() == 2);
+    assert_eq!(router.said().matches("take effect").count(), 1, "{}", router.said());
+}
+
+#[test]
+fn a_module_that_no_filter_names_is_said_once_with_the_lines_to_add_and_listed() {
+    let home = Home::with(BEFORE);
+    home.put_filter("mask", &guests::module(guests::KEEP));
+    let mut router = home.start();
+    let line = router.wait_for_line("mask.wasm is not used");
+    for part in ["[[filter]]", "name = \"mask\"", "module = \"mask.wasm\"", "weir.toml"] {
+        assert!(line.contains(part), "{line}");
+    }
+    home.put_filter("other", &guests::module(guests::KEEP));
+    router.wait_for_line("other.wasm is not used");
+    assert_eq!(router.said().matches("mask.wasm is not used").count(), 1, "{}", router.said());
+
+    let mut list = weir();
+    list.current_dir(home.path("")).args(["filter", "list", "--config", "weir.toml"]);
+    let listed = String::from_utf8(run(&mut list).stdout).unwrap();
+    let lines: Vec<&str> = listed.lines().map(str::trim).collect();
+    assert!(lines[0].starts_with("mask.wasm") && lines[0].contains("not used"), "{listed}");
+    home.configure(&format!("{}\n{BEFORE}", lines[1..4].join("\n")));
+    router.wait_for_line("filter `mask` 1.0.0 loaded from");
+}
+
+#[test]
+fn a_version_that_refuses_what_the_running_one_takes_is_not_taken_up() {
+    let home = Home::new();
+    home.put_filter("mine", &guests::module(guests::KEEP));
+    let mut router = home.start();
+    let record = format!(r#"{{"message":"{}"}}"#, guests::MARKER);
+    assert_eq!(post(&router, &record).body, r#"{"accepted":1}"#);
+    home.put_filter("mine", &guests::module(guests::REFUSE));
+    let line = router.wait_for_line("the running version stays");
+    assert!(line.contains("`mine`") && line.contains("it says: HOSTILE"), "{line}");
+    assert_eq!(post(&router, &record).body, r#"{"accepted":1}"#);
+    assert!(is_degraded(&router, "fails on recent records that the running version takes"));
+    home.put_filter("mine", &guests::module(guests::KEEP));
+    eventually("nothing is refused any more", || curl(&router, "/health", &[], b"").json()["status"] == "ok");
+
+    // Nothing to compare it with: it is taken up, and everybody can see it.
+    home.put_filter("new", &guests::module(guests::REFUSE));
+    let line = router.wait_for_line("`new` 1.0.0 fails on all");
+    assert!(line.contains("WARN") && line.contains("it says: HOSTILE"), "{line}");
+    router.wait_for_line("filter `new` 1.0.0 loaded");
+    assert_eq!(post(&router, &record).json()["quarantined"], 1);
 }

@@ -29,6 +29,8 @@ pub const TYPED: Guest = ("typed", include_str!("typed.wat"));
 pub const TYPED_COUNT: Guest = ("typed_count", include_str!("typed_count.wat"));
 /// Runs for ever on the marker.
 pub const LOOP: Guest = ("loop", include_str!("loop.wat"));
+/// Refuses what holds the marker: says that it failed, and does no harm.
+pub const REFUSE: Guest = ("refuse", include_str!("refuse.wat"));
 /// Traps on the marker.
 pub const TRAP: Guest = ("trap", include_str!("trap.wat"));
 

@@ -95,6 +95,9 @@ pub enum Problem {
     /// It failed on records that went through Weir lately.
     #[error("it failed when it was tried on recent records: {0}")]
     Trial(String),
+    /// It is worse than the version that runs.
+    #[error("it fails on recent records that the running version takes: {0}")]
+    Worse(String),
     /// It can't take the state of its predecessor.
     #[error("it can't take over the state of version {version}: {reason}")]
     Restore {

@@ -5,21 +5,17 @@ use std::time::{Duration, Instant};
 
 use wasmtime::component::InstancePre;
 use wasmtime::component::types::ComponentItem;
-use weir_record::Batch;
 
 use crate::engine::Engine;
-use crate::error::{FailureKind, LoadError, Problem};
+use crate::error::{LoadError, Problem};
 use crate::guest::{Bounds, HostState};
 use crate::health::{Failures, Health};
-use crate::holds::ids;
 use crate::instance::{Instance, Seat};
 use crate::limits::{LIFECYCLE_DEADLINE, MAX_MEMORY_BYTES, MAX_STATE_BYTES, RESTART_TIMES, SAVE_DEADLINES};
 use crate::metrics::FilterMetrics;
 use crate::module;
-use crate::rewrite::Part;
 use crate::rights::Rights;
 use crate::saving::Saving;
-use crate::search::pieces;
 use crate::shared::{Shared, lock};
 use crate::tap::Tap;
 use crate::usage::{Taken, Usage};
@@ -241,26 +237,6 @@ impl Filter {
         }
     }
 
-    /// Tries the filter on records, with an instance and a store of its own, so that nothing comes of it. What it
-    /// decides doesn't matter, nor that it refuses them; a trap, a missed deadline or nonsense does.
-    pub fn check(&self, sample: &Batch) -> Result<(), LoadError> {
-        self.try_on(sample).map_err(|problem| self.error(problem))
-    }
-
-    fn try_on(&self, sample: &Batch) -> Result<(), Problem> {
-        let (Instance { mut guest, exports, .. }, _) = Instance::start(self, Shared::for_trial(self.name()))?;
-        let mut part = Part::default();
-        // Nothing comes of what it holds.
-        let ids = ids(0, 0..sample.len());
-        for range in pieces(sample) {
-            match exports.process(&mut guest, sample, range, &ids, self.spec.timeout, &mut part) {
-                Err(error) if error.kind != FailureKind::Refused => return Err(Problem::Trial(error.reason)),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// Gives the state of this version to the next one, and what it holds; from then on this one refuses every call.
     /// No batch may be on its way through either meanwhile. Does nothing when either keeps no state.
     ///
@@ -352,7 +328,7 @@ impl Filter {
         self.spec.timeout.saturating_mul(SAVE_DEADLINES).min(LIFECYCLE_DEADLINE)
     }
 
-    fn error(&self, problem: Problem) -> LoadError {
+    pub(crate) fn error(&self, problem: Problem) -> LoadError {
         LoadError { filter: self.spec.name.clone(), problem }
     }
 }

@@ -14,7 +14,8 @@
 //! | `adapt` | names and guards that compilers can't be told to write |
 //! | `mend` | what is known to be wrong in a language's runtime, put right |
 //! | `wasi` | the empty WASI that guests built for it get |
-//! | `filter` | a loaded filter: describes, configures, tries, hands over state |
+//! | `filter` | a loaded filter: describes, configures, hands over state |
+//! | `check` | tries a new version on recent records, beside the running one |
 //! | `instance` | one running instance of a filter, and the seat that holds it |
 //! | `guest` | a store and its bounds; a failed call in words |
 //! | `v1`, `v2` | the contract, version 1 and what version 2 adds to it |
@@ -39,6 +40,7 @@
 mod adapt;
 mod boundary;
 mod budget;
+mod check;
 mod compiler;
 mod credit;
 mod engine;
@@ -71,6 +73,7 @@ mod wasi;
 mod worker;
 mod world;
 
+pub use check::Checked;
 pub use compiler::{CompileBounds, Compiler, compile_bounds, compile_into};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, FailureKind, LoadError, Problem};

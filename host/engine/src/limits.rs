@@ -66,6 +66,8 @@ pub const MAX_FAILED_CALLS: u32 = 256;
 /// again to be started anew after them: the stall that one batch can cause its worker. An endless loop on one record
 /// among a thousand takes one and a quarter, on ten of them three and a half.
 pub const MAX_SEARCH_DEADLINES: u32 = 4;
+/// How long the records of a sample are looked at one by one when a new version and the running one both fail on them.
+pub const MAX_CHECK_TIME: Duration = Duration::from_secs(5);
 /// A group of records gets a deadline by its share of the batch, and at least this fraction of the whole one.
 pub const MIN_DEADLINE_FRACTION: u32 = 16;
 

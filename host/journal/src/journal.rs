@@ -197,6 +197,11 @@ impl Journal {
         self.inner.shared.state().visible
     }
 
+    /// Whether its writer has ended: because the journal was closed, or unexpectedly.
+    pub fn has_ended(&self) -> bool {
+        self.inner.shared.state().closed
+    }
+
     /// What the journal holds now.
     pub fn stats(&self) -> Stats {
         stats::stats(&self.inner.shared)

@@ -184,10 +184,10 @@ impl Drop for Farewell<'_> {
 /// The thread: ends after [`Queue::close`], with everything that was queued written and the cursors saved.
 pub(crate) fn run(mut appender: Appender) {
     let outcome = catch_unwind(AssertUnwindSafe(|| write_until_closed(&mut appender)));
-    drop(Farewell(&appender));
     if outcome.is_err() {
-        tracing::error!("the journal's writer failed; nothing is taken until a restart");
+        appender.poison("its writer ended unexpectedly".to_string());
     }
+    drop(Farewell(&appender));
 }
 
 fn write_until_closed(appender: &mut Appender) {

@@ -8,6 +8,7 @@
 //!
 //! The trial ends when its time is over, or as soon as the version is found too bad. [`Tally::judge`] says what that is.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex};
@@ -122,7 +123,8 @@ impl Canary {
         let (running, stands) = (running.clone(), standing.clone());
         std::thread::Builder::new().name("weir-canary".into()).spawn(move || {
             let listening = Listening::to(&running, settings.share_ppm);
-            let verdict = compare(&listening, &pair, &settings, engine, &stands);
+            let compared = catch_unwind(AssertUnwindSafe(|| compare(&listening, &pair, &settings, engine, &stands)));
+            let verdict = compared.unwrap_or_else(|_| Some(Verdict::Reject("its trial ended unexpectedly".to_owned())));
             drop((listening, pair));
             if let Some(verdict) = verdict {
                 decided(verdict);

@@ -40,7 +40,7 @@ pub enum Command {
         weir run                              listen on 127.0.0.1:8080, store into weir-data\n  \
         weir run --config weir.toml           everything as the file says\n  \
         weir run --listen 0.0.0.0:8080 --data /var/lib/weir\n\n\
-        Ctrl-C or SIGTERM drains and stops; a second one stops at once. SIGHUP reads the\n\
+        Ctrl-C or SIGTERM drains and stops; a further one after a second stops at once. SIGHUP reads the\n\
         configuration and the filters again, which also happens by itself when they change.")]
     Run(RunArgs),
     /// Checks a configuration, and loads its filters, without running it.
@@ -270,7 +270,7 @@ impl Setup {
     /// What the router would be started with.
     pub fn run_args(&self) -> RunArgs {
         let Stored { config, data } = self.stored.clone();
-        RunArgs { config, data, filters: self.filters.clone(), listen: None }
+        RunArgs { config, data, filters: self.filters.clone(), ..RunArgs::default() }
     }
 }
 

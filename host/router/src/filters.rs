@@ -22,9 +22,9 @@ use metrics::counter;
 use weir_engine::{Chain, Filter};
 
 use crate::pipeline::{self, Shared};
-use crate::versions::{Kept, Versions, now, sha256};
+use crate::versions::{Kept, Versions, now, sha256, short};
 use trial::{OnTrial, Trial};
-pub use wanted::{Source, Wanted, named, wanted};
+pub use wanted::{Source, Wanted, lines_to_use, named, unused, wanted};
 
 /// The filters that run.
 pub struct FilterSet {
@@ -148,6 +148,7 @@ impl FilterSet {
         for problem in &prepared.problems {
             problem.say();
         }
+        self.shared.refused.modules(prepared.problems.iter().map(Problem::to_string).collect());
         let shared = self.shared.clone();
         let (handed_over, news, gone, unasked) = shared.chain.alone(|chain| {
             let mut handed_over = Vec::with_capacity(prepared.ready.len());
@@ -205,7 +206,7 @@ impl FilterSet {
             .map(|running| Shown {
                 name: running.wanted.spec.name.clone(),
                 version: running.filter.description().version.clone(),
-                source: running.wanted.source.to_string(),
+                source: running.origin(),
             })
             .collect()
     }
@@ -250,7 +251,18 @@ impl FilterSet {
     fn load_module(&self, wanted: &Wanted, module: &[u8]) -> Result<Arc<Filter>, String> {
         let in_place = |error: weir_engine::LoadError| format!("{}: {error}", wanted.source);
         let filter = self.shared.engine.load(&wanted.spec, module).map_err(in_place)?;
-        filter.check(&self.shared.sample.take()).map_err(in_place)?;
+        // The same module with other options is meant to do something else; a canary has thresholds of its own.
+        let name = &wanted.spec.name;
+        let other_version = |running: &&Running| running.filter.digest() != filter.digest() && wanted.canary.is_none();
+        let running = self.find(name).filter(other_version).map(|running| &*running.filter);
+        let checked = filter.check(&self.shared.sample.take(), running).map_err(in_place)?;
+        if checked.failed_altogether() {
+            let version = &filter.description().version;
+            let (count, reason) = (checked.records, checked.reason);
+            tracing::warn!(
+                "filter `{name}` {version} fails on all {count} recent records that it was tried on: {reason}"
+            );
+        }
         Ok(filter)
     }
 
@@ -274,7 +286,7 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     let name = &new.wanted.spec.name;
     let version = &new.filter.description().version;
     let Some(old) = old else {
-        let line = format!("filter `{name}` {version} loaded from {}", new.wanted.source);
+        let line = format!("filter `{name}` {version} loaded from {}", new.origin());
         return (new, Some(line));
     };
     if Arc::ptr_eq(&old.filter, &new.filter) {
@@ -286,8 +298,32 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     }
     counter!("weir_filter_swaps_total", "filter" => name.clone()).increment(1);
     let before = &old.filter.description().version;
-    let line = format!("filter `{name}` {before} replaced by {version} from {}", new.wanted.source);
+    let line = match (before == version, old.digest == new.digest) {
+        (_, true) => format!("filter `{name}` {version} replaced by itself with other settings"),
+        (true, false) => {
+            let (before, version) = (old.in_full(), new.in_full());
+            format!("filter `{name}` {before} replaced by {version} from {}", new.origin())
+        }
+        (false, false) => format!("filter `{name}` {before} replaced by {version} from {}", new.origin()),
+    };
     (new, Some(line))
+}
+
+impl Running {
+    /// Its version, with the digest, where another version may say the same of itself.
+    fn in_full(&self) -> String {
+        format!("{} (sha256 {})", self.filter.description().version, short(&self.digest))
+    }
+
+    /// Where the module that runs comes from.
+    fn origin(&self) -> String {
+        let (by, source) = (&self.by, &self.wanted.source);
+        match by == source.who() {
+            true => source.to_string(),
+            // By a rollback, or because a trial ended badly.
+            false => format!("the versions kept, sha256 {} by {by}, in the place of {source}", short(&self.digest)),
+        }
+    }
 }
 
 impl Problem {
@@ -295,9 +331,13 @@ impl Problem {
         if self.known {
             return;
         }
-        match self.kept {
-            true => tracing::error!("{}; the running version stays", self.reason),
-            false => tracing::error!("{}; it does not run", self.reason),
-        }
+        tracing::error!("{self}");
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let follows = if self.kept { "the running version stays" } else { "it does not run" };
+        write!(f, "{}; {follows}", self.reason)
     }
 }

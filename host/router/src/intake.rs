@@ -6,10 +6,10 @@ use std::time::Instant;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use weir_engine::Health;
 use weir_ingest::{Delivery, Intake, Refusal};
 use weir_sinks::{Exposition, Status};
 
+use crate::health::{self, Wrong};
 use crate::outlets::Outlets;
 use crate::pipeline::{Entrance, Shared};
 
@@ -24,18 +24,6 @@ pub struct Front {
     pub since: Instant,
 }
 
-/// A filter's health in words.
-fn state(health: &Health) -> String {
-    match health {
-        Health::Ok => "ok".into(),
-        Health::Failing { batches, reason } => format!("failing, {batches} batches in a row: {reason}"),
-        Health::Unsaved { failures, reason } => format!("failing, {failures} times in a row: {reason}"),
-        Health::Suspended { retry_in, reason } => {
-            format!("suspended, tried again in {} s: {reason}", retry_in.as_secs())
-        }
-    }
-}
-
 fn of_sink(kind: &str, status: &Status) -> Value {
     let mut shown = json!(status);
     shown["type"] = kind.into();
@@ -48,31 +36,21 @@ impl Intake for Front {
     }
 
     fn ready(&self) -> Result<(), String> {
-        match self.shared.journal.stats().poisoned {
-            Some(reason) => Err(format!("the journal is stopped: {reason}")),
-            None => Ok(()),
+        let wrong = Wrong::now(&self.shared, self.outlets.try_lock().as_deref().ok());
+        match wrong.unready.is_empty() {
+            true => Ok(()),
+            false => Err(wrong.unready.join("; ")),
         }
     }
 
     fn health(&self) -> Value {
         let trials = self.shared.trials.load();
-        let filters: Vec<Value> = self
-            .shared
-            .chain
-            .load()
+        let chain = self.shared.chain.load();
+        let filters: Vec<Value> = chain
             .0
             .iter()
             .map(|filter| {
-                let taken = filter.taken();
-                let mut shown = json!({
-                    "name": filter.spec().name,
-                    "version": filter.description().version,
-                    "digest": filter.digest(),
-                    "state": state(&filter.health()),
-                    "instances": taken.instances,
-                    "memory_bytes": taken.memory_bytes,
-                    "busy_seconds": taken.busy.as_secs_f64(),
-                });
+                let mut shown = health::filter(filter);
                 if let Some(trial) = trials.get(&filter.spec().name) {
                     shown["trial"] = trial.to_json();
                 }
@@ -80,12 +58,15 @@ impl Intake for Front {
             })
             .collect();
         // Held only while sinks are exchanged.
-        let sinks = match self.outlets.try_lock() {
+        let outlets = self.outlets.try_lock();
+        let sinks = match &outlets {
             Ok(outlets) => outlets.statuses().iter().map(|(kind, status)| of_sink(kind, status)).collect(),
             Err(_) => json!("being exchanged"),
         };
+        let (status, reasons) = Wrong::now(&self.shared, outlets.as_deref().ok()).to_json();
         json!({
-            "status": match self.ready() { Ok(()) => "ok", Err(_) => "failing" },
+            "status": status,
+            "reasons": reasons,
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.since.elapsed().as_secs(),
             "journal": self.shared.journal.stats(),

@@ -55,6 +55,18 @@ pub const DESCRIPTORS_PER_SINK: usize = 96;
 /// managers send two within milliseconds.
 pub const SIGNAL_REPEAT: Duration = Duration::from_secs(1);
 
+/// The first pause before a thread that ended unexpectedly is started again; it doubles.
+pub const RESTART_FIRST: Duration = Duration::from_millis(500);
+
+/// The longest such pause: a record that brings a thread down each time it is sent again must not keep a processor busy.
+pub const RESTART_LAST: Duration = Duration::from_secs(10);
+
+/// How long a thread must have run for the next pause to be the first again.
+pub const RESTART_CALM: Duration = Duration::from_secs(60);
+
+/// How often sinks and journal are looked at, whether their threads run.
+pub const WATCH: Duration = Duration::from_secs(1);
+
 /// How long a stop waits for the pipeline: for what waits there, and for the last tick of the filters. It has nothing
 /// to do by then but for requests that were cut off; a filter's own bounds are far below this.
 pub const PIPELINE_END: Duration = Duration::from_secs(60);

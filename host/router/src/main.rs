@@ -21,6 +21,9 @@
 //! | `outlets.rs` | which sinks run |
 //! | `reload.rs` | watches configuration and filters folder; SIGHUP |
 //! | `intake.rs` | what ingest asks of the router: submit, health, metrics |
+//! | `health.rs` | how the router is as a whole, and why |
+//! | `stages.rs` | the threads that records depend on, watched and started again |
+//! | `refused.rs` | configuration and modules that were refused and wait to be mended |
 //! | `quarantine.rs` | where records go that nobody could take |
 //! | `identity.rs` | the journal's name, which makes positions ids |
 //! | `regular.rs` | reading files that may be anything |
@@ -48,6 +51,7 @@ mod durable;
 mod filter_build;
 mod filter_test;
 mod filters;
+mod health;
 mod held;
 mod identity;
 mod intake;
@@ -59,9 +63,11 @@ mod paths;
 mod pipeline;
 mod place;
 mod quarantine;
+mod refused;
 mod regular;
 mod reload;
 mod sample;
+mod stages;
 mod versions;
 mod wiring;
 

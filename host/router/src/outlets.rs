@@ -1,16 +1,18 @@
 //! Which sinks run: started, stopped and exchanged one by one, each with its own reader of the
 //! journal.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use weir_journal::Journal;
-use weir_sinks::{BuildContext, Doors, RunningSink, Status, Stopped};
+use weir_sinks::{BuildContext, Doors, RunningSink, Sink, Status, Stopped};
 
 use crate::config::SinkSettings;
 use crate::parts;
 use crate::quarantine::Quarantine;
+use crate::stages::Pauses;
 
 /// The sinks that run.
 pub struct Outlets {
@@ -19,11 +21,13 @@ pub struct Outlets {
     context: BuildContext,
     doors: Doors,
     running: Vec<(SinkSettings, RunningSink)>,
+    /// Sinks whose thread has ended unexpectedly: how long to wait before each start, and when the next is due.
+    restarts: HashMap<String, (Pauses, Option<Instant>)>,
 }
 
 impl Outlets {
     pub fn new(journal: Journal, quarantine: Arc<Quarantine>, context: BuildContext) -> Self {
-        Self { journal, quarantine, context, doors: Doors::default(), running: Vec::new() }
+        Self { journal, quarantine, context, doors: Doors::default(), running: Vec::new(), restarts: HashMap::new() }
     }
 
     /// Makes what runs be what is wanted: sinks that did not change go on undisturbed. Every sink is
@@ -38,11 +42,7 @@ impl Outlets {
             if self.running.iter().any(|(old, _)| old == settings) {
                 continue;
             }
-            let kind = weir_sinks::kind(&settings.kind)
-                .with_context(|| format!("sink `{}`: there is no type `{}`", settings.name, settings.kind))?;
-            let sink =
-                (kind.build)(&settings.name, settings.options.clone(), &self.context).map_err(anyhow::Error::msg)?;
-            built.push((settings.clone(), sink));
+            built.push((settings.clone(), self.build(settings)?));
         }
         let (stay, go): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.running).into_iter().partition(|(old, _)| wanted.contains(old));
@@ -61,12 +61,81 @@ impl Outlets {
         }
         self.context.owners.configure(parts::sinks_with_files(wanted));
         for (settings, sink) in built {
-            let options = parts::sink(&settings);
-            let running = weir_sinks::spawn(options, sink, self.journal.clone(), self.quarantine.clone(), &self.doors)
-                .map_err(anyhow::Error::msg)?;
+            let running = self.spawn(&settings, sink)?;
             self.running.push((settings, running));
         }
         Ok(())
+    }
+
+    /// Sinks whose thread has ended unexpectedly, a line each.
+    pub fn panicked(&self) -> Vec<String> {
+        let panicked = self.running.iter().filter(|(_, sink)| sink.has_panicked());
+        panicked.map(|(settings, _)| format!("a thread of sink `{}` ended unexpectedly", settings.name)).collect()
+    }
+
+    /// Starts sinks again whose thread has ended unexpectedly, each after its pause.
+    pub async fn revive(&mut self) {
+        while let Some(index) = self.due() {
+            let (settings, old) = &mut self.running[index];
+            let settings = settings.clone();
+            // The thread of its fallback may still run, and read the journal in its name.
+            old.end().await;
+            match self.build(&settings).and_then(|sink| self.spawn(&settings, sink)) {
+                Ok(running) => {
+                    tracing::warn!("sink `{}` is started again", settings.name);
+                    self.running[index].1 = running;
+                }
+                // It was built before, so something is wanting that may come back.
+                Err(error) => tracing::error!("sink `{}` can't be started again: {error:#}", settings.name),
+            }
+        }
+    }
+
+    /// Puts another sink in the place of one that runs, as no configuration can.
+    #[cfg(test)]
+    pub async fn exchange(&mut self, name: &str, sink: Box<dyn Sink>) {
+        let index = self.running.iter().position(|(settings, _)| settings.name == name).unwrap();
+        self.running[index].1.end().await;
+        let running = self.spawn(&self.running[index].0, sink).unwrap();
+        self.running[index].1 = running;
+    }
+
+    fn build(&self, settings: &SinkSettings) -> anyhow::Result<Box<dyn Sink>> {
+        let kind = weir_sinks::kind(&settings.kind)
+            .with_context(|| format!("sink `{}`: there is no type `{}`", settings.name, settings.kind))?;
+        (kind.build)(&settings.name, settings.options.clone(), &self.context).map_err(anyhow::Error::msg)
+    }
+
+    fn spawn(&self, settings: &SinkSettings, sink: Box<dyn Sink>) -> anyhow::Result<RunningSink> {
+        let (options, journal) = (parts::sink(settings), self.journal.clone());
+        weir_sinks::spawn(options, sink, journal, self.quarantine.clone(), &self.doors).map_err(anyhow::Error::msg)
+    }
+
+    /// A sink that is to be started again now.
+    fn due(&mut self) -> Option<usize> {
+        let now = Instant::now();
+        self.running.iter().position(|(settings, sink)| {
+            if !sink.has_panicked() {
+                return false;
+            }
+            let (pauses, at) = self.restarts.entry(settings.name.clone()).or_insert_with(|| (Pauses::new(now), None));
+            match at {
+                Some(due) if *due <= now => {
+                    *at = None;
+                    true
+                }
+                Some(_) => false,
+                None => {
+                    let pause = pauses.next(now);
+                    *at = Some(now + pause);
+                    tracing::error!(
+                        "a thread of sink `{}` ended unexpectedly; it is started again in {pause:?}",
+                        settings.name
+                    );
+                    false
+                }
+            }
+        })
     }
 
     /// Forgets readers of sinks that the configuration no longer has: they would hold segments for

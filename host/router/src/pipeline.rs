@@ -32,7 +32,9 @@ use crate::chains::Chains;
 use crate::held;
 use crate::limits;
 use crate::quarantine::Quarantine;
+use crate::refused::Refused;
 use crate::sample::Sample;
+use crate::stages::Stages;
 use crate::wiring::lock;
 use answer::Answers;
 use gather::gather;
@@ -46,6 +48,8 @@ pub struct Shared {
     pub journal: Journal,
     pub quarantine: Arc<Quarantine>,
     pub sample: Sample,
+    pub stages: Stages,
+    pub refused: Refused,
     /// Filters that were taken out of the chain, and whose last records wait for room in the journal.
     pub leaving: Mutex<Vec<Arc<Filter>>>,
     /// An append failed: what filters remember is not what the journal knows.
@@ -82,15 +86,15 @@ impl Pipeline {
     pub fn start(shared: Arc<Shared>, workers: usize) -> std::io::Result<Self> {
         let (waiting, deliveries) = crossbeam_channel::bounded(limits::WAITING_DELIVERIES);
         let closing = Arc::new(AtomicBool::new(false));
+        let stages = &shared.stages;
         let mut threads = Vec::with_capacity(workers + 1);
         for number in 0..workers {
             let (shared, deliveries, stop) = (shared.clone(), deliveries.clone(), closing.clone());
-            threads.push(named(format!("weir-pipeline-{number}"), move || {
-                work(&shared, &deliveries, &stop);
-            })?);
+            let body = move || work(&shared, &deliveries, &stop);
+            threads.push(stages.spawn(format!("weir-pipeline-{number}"), closing.clone(), body)?);
         }
         let (ticking, stop) = (shared.clone(), closing.clone());
-        threads.push(named("weir-tick".into(), move || tick(&ticking, &stop))?);
+        threads.push(stages.spawn("weir-tick".into(), closing.clone(), move || tick(&ticking, &stop))?);
         Ok(Self { shared, waiting, closing, threads })
     }
 
@@ -134,12 +138,20 @@ impl Entrance {
     }
 }
 
-fn named(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name).spawn(body)
+/// A thread that panics leaves filters with what the journal does not know.
+struct InDoubt<'a>(&'a Shared);
+
+impl Drop for InDoubt<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.doubt();
+        }
+    }
 }
 
 /// One pipeline thread, until the last entrance is gone, or nothing comes while it is told to stop.
 fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
+    let _if_it_panics = InDoubt(shared);
     let mut worker = Worker::new(shared.engine.clone());
     loop {
         let first = match deliveries.recv_timeout(limits::TICK) {
@@ -153,6 +165,8 @@ fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicB
             }
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        #[cfg(test)]
+        shared.stages.may_panic();
         let (batch, answers) = gather(first, deliveries);
         let room = match shared.journal.reserve(batch.byte_len() as u64) {
             Ok(room) => room,
@@ -198,9 +212,12 @@ fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Re
 
 /// Ticks stateful filters until told to stop.
 fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
+    let _if_it_panics = InDoubt(shared);
     let mut worker = Worker::new(shared.engine.clone());
     while !closing.load(Ordering::Acquire) {
         std::thread::park_timeout(limits::TICK);
+        #[cfg(test)]
+        shared.stages.may_panic();
         // Without room filters are not asked: what they would say could not be stored.
         let Ok(room) = shared.journal.reserve(limits::TICK_BYTES) else { continue };
         if shared.in_doubt() {

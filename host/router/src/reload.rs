@@ -5,16 +5,18 @@
 
 mod watch;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex as Lock};
 
 use anyhow::bail;
 use tokio::sync::{Mutex, oneshot};
 
-use crate::config::{self, Overrides, Settings};
+use crate::config::{self, Overrides, Problems, Settings};
 use crate::filters::{self, FilterSet, Prepared};
 use crate::outlets::Outlets;
 use crate::parts;
+use crate::pipeline::Shared;
 use crate::quarantine::Quarantine;
 use crate::versions::Versions;
 use crate::wiring::{Router, lock};
@@ -28,9 +30,18 @@ pub struct Reload {
     file: Option<PathBuf>,
     overrides: Overrides,
     settings: Settings,
+    /// What the router was started with: some keys take effect only then.
+    started: Settings,
+    /// Those that wait for the next start.
+    pending: Vec<&'static str>,
+    /// Why the configuration was refused when it was last read.
+    refused: Option<String>,
+    /// Modules of which was said that nothing uses them.
+    unused: HashSet<PathBuf>,
     filters: Arc<Lock<FilterSet>>,
     outlets: Arc<Mutex<Outlets>>,
     quarantine: Arc<Quarantine>,
+    shared: Arc<Shared>,
 }
 
 /// The folders that hold, or may come to hold, the modules of these settings.
@@ -52,14 +63,21 @@ pub fn folders(settings: &Settings) -> Vec<PathBuf> {
 
 impl Reload {
     pub fn new(router: &Router, file: Option<PathBuf>, overrides: Overrides, settings: Settings) -> Self {
-        Self {
+        let mut reload = Self {
             file,
             overrides,
+            started: settings.clone(),
             settings,
+            pending: Vec::new(),
+            refused: None,
+            unused: HashSet::new(),
             filters: router.filters.clone(),
             outlets: router.outlets.clone(),
             quarantine: router.quarantine.clone(),
-        }
+            shared: router.shared.clone(),
+        };
+        reload.say_what_is_unused();
+        reload
     }
 
     /// The folders whose changes matter now.
@@ -69,24 +87,54 @@ impl Reload {
 
     /// Takes up a change, and says in the log what came of it.
     pub async fn take_up(&mut self, changed: Changed) {
-        let result = match changed {
-            Changed::Configuration if self.file.is_some() => self.configuration().await,
-            Changed::Configuration | Changed::Filters => self.filters_folder().await,
-        };
-        if let Err(error) = result {
+        // A module that comes may be what a configuration was refused for.
+        let reads = changed != Changed::Filters || self.refused.is_some();
+        if self.file.is_some() && reads {
+            let result = self.configuration(changed == Changed::Asked).await;
+            self.note(result, changed == Changed::Asked);
+        } else if let Err(error) = self.filters_folder().await {
             tracing::error!("nothing was changed: {error:#}");
+        } else if changed == Changed::Asked {
+            tracing::info!("the filters folder was looked at again; there is no configuration file");
         }
+        self.say_what_is_unused();
+    }
+
+    /// Says why a configuration is refused, once, and keeps it for whoever asks later.
+    fn note(&mut self, result: anyhow::Result<()>, asked: bool) {
+        let refused = result.err().map(|error| {
+            let text = format!("{error:#}");
+            if asked || self.refused.as_ref() != Some(&text) {
+                tracing::error!("nothing was changed: {text}");
+            }
+            // Lines of the file, which the text quotes, may hold secrets.
+            let brief = match error.downcast_ref::<Problems>() {
+                Some(problems) => format!("{}; `weir validate` lists them", problems.summary()),
+                None => text.clone(),
+            };
+            (text, brief)
+        });
+        if refused.is_none() && self.refused.is_some() {
+            tracing::info!("the configuration is accepted again");
+        }
+        let (text, brief) = refused.unzip();
+        self.refused = text;
+        self.shared.refused.configuration(brief);
     }
 
     /// Reads the configuration again and makes what runs be what it says.
-    async fn configuration(&mut self) -> anyhow::Result<()> {
+    async fn configuration(&mut self, asked: bool) -> anyhow::Result<()> {
         let Some(file) = &self.file else {
             return Ok(());
         };
         let settings = config::load(file, &|name| std::env::var(name).ok())?.with_overrides(&self.overrides);
         let changes = config::diff(Some(&self.settings), &settings);
         if changes.is_empty() {
-            return self.filters_folder().await;
+            self.filters_folder().await?;
+            if asked {
+                tracing::info!("nothing in the configuration has changed; the modules were looked at again");
+            }
+            return Ok(());
         }
         let prepared = self.prepare(&settings).await?;
         let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
@@ -96,13 +144,34 @@ impl Reload {
         self.outlets.lock().await.apply(&settings.sinks).await?;
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;
-        if !changes.restart.is_empty() {
-            tracing::warn!("changes to {} take effect when weir is started again", changes.restart.join(", "));
-        }
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        self.say_what_waits_for_a_start(&settings);
         self.settings = settings;
         tracing::info!("configuration taken up");
         Ok(())
+    }
+
+    /// Some keys take effect at the next start only: those that differ from what the router was started with.
+    fn say_what_waits_for_a_start(&mut self, settings: &Settings) {
+        let pending = config::diff(Some(&self.started), settings).restart;
+        if pending != self.pending && !pending.is_empty() {
+            tracing::warn!("changes to {} take effect when weir is started again", pending.join(", "));
+        }
+        self.pending = pending;
+    }
+
+    /// A module that was copied into the folder and that no `[[filter]]` names would be missed otherwise.
+    fn say_what_is_unused(&mut self) {
+        let unused: HashSet<PathBuf> = filters::unused(&self.settings).into_iter().collect();
+        for path in unused.difference(&self.unused) {
+            let [section, name, module] = filters::lines_to_use(path);
+            let file = self.file.as_deref().unwrap_or("the configuration".as_ref()).display();
+            tracing::warn!(
+                "{} is not used: no [[filter]] names it; add `{section}`, `{name}` and `{module}`, each on a line, to {file}",
+                path.display()
+            );
+        }
+        self.unused = unused;
     }
 
     async fn prepare(&self, settings: &Settings) -> anyhow::Result<Prepared> {

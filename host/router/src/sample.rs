@@ -1,7 +1,7 @@
 //! A few recent records in memory, which a new filter is tried on before it is published.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, TryLockError};
 
 use weir_record::Batch;
 
@@ -24,8 +24,10 @@ impl Sample {
             return;
         }
         // Somebody else is at it: the next batch will do.
-        let Ok(mut records) = self.records.try_lock() else {
-            return;
+        let mut records = match self.records.try_lock() {
+            Ok(records) => records,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
         };
         if records.len() >= limits::SAMPLE_RECORDS || records.byte_len() >= limits::SAMPLE_BYTES {
             *records = Batch::new();

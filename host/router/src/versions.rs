@@ -21,6 +21,9 @@ use weir_journal::disk::create_folder;
 
 use crate::{durable, limits, regular};
 
+/// Characters of a digest that are shown.
+const SHOWN_DIGEST: usize = 12;
+
 /// The folder of versions.
 #[derive(Clone, Debug)]
 pub struct Versions {
@@ -163,6 +166,11 @@ fn is_digest(text: &str) -> bool {
 /// The digest by which a module is known, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// As much of a digest as is shown: enough to tell versions apart.
+pub fn short(digest: &str) -> &str {
+    digest.get(..SHOWN_DIGEST).unwrap_or(digest)
 }
 
 /// Now, as it stands in a history.

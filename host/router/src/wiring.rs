@@ -4,6 +4,8 @@
 //! Order: quarantine, journal, sinks, engine and filters, pipeline, ingest.
 
 mod stop;
+#[cfg(test)]
+mod tests;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -35,7 +37,9 @@ use crate::parts;
 use crate::pipeline::{Pipeline, Shared};
 use crate::place::Place;
 use crate::quarantine::Quarantine;
+use crate::refused::Refused;
 use crate::sample::Sample;
+use crate::stages::{self, Stages};
 use crate::versions::Versions;
 pub use stop::Stopped;
 
@@ -47,6 +51,9 @@ pub struct Router {
     pub quarantine: Arc<Quarantine>,
     journal: Journal,
     pipeline: Pipeline,
+    pub shared: Arc<Shared>,
+    /// Ends when a stage has that can't be started again.
+    watching: JoinHandle<anyhow::Error>,
     requests: Requests,
     /// `None` once it has ended on its own.
     serving: Option<JoinHandle<Result<(), IngestError>>>,
@@ -81,7 +88,7 @@ impl Router {
         let pipeline = Pipeline::start(shared.clone(), workers)?;
         let front = Arc::new(Front {
             entrance: pipeline.entrance(),
-            shared,
+            shared: shared.clone(),
             outlets: outlets.clone(),
             numbers,
             exposition,
@@ -94,8 +101,20 @@ impl Router {
             // A router that was dropped stops serving just as one that was told to.
             let _ = stopping.await;
         }));
-        let serving = Some(serving);
-        Ok(Self { address, filters, outlets, quarantine, journal, pipeline, requests, serving, stop_serving })
+        let watching = tokio::spawn(stages::watch(outlets.clone(), journal.clone()));
+        Ok(Self {
+            address,
+            filters,
+            outlets,
+            quarantine,
+            journal,
+            pipeline,
+            shared,
+            watching,
+            requests,
+            serving: Some(serving),
+            stop_serving,
+        })
     }
 
     /// The filters that run, in order.
@@ -106,7 +125,10 @@ impl Router {
     /// Ends when the router can't go on, which it should not.
     pub async fn broken(&mut self) -> anyhow::Error {
         let Some(serving) = &mut self.serving else { return std::future::pending().await };
-        let ended = serving.await;
+        let ended = tokio::select! {
+            ended = serving => ended,
+            broken = &mut self.watching => return broken.unwrap_or_else(|error| error.into()),
+        };
         self.serving = None;
         match ended {
             Ok(Ok(())) => anyhow::anyhow!("the server ended without being told to"),
@@ -149,6 +171,8 @@ async fn open_outlets(
 }
 
 fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
+    let refused = Refused::default();
+    refused.configuration(None);
     let cache = settings.data.join("cache");
     let compiler = compiler(&cache, settings.data.join("compiled"))?;
     let engine = Engine::with_compiler(engine_options(Some(cache)), compiler)?;
@@ -160,6 +184,8 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
         journal: journal.clone(),
         quarantine: quarantine.clone(),
         sample: Sample::default(),
+        stages: Stages::default(),
+        refused,
         leaving: Lock::default(),
         doubt: AtomicBool::new(false),
     }))

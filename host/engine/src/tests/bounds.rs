@@ -123,8 +123,8 @@ fn a_trial_fails_with_what_the_filter_would_fail_with() {
     let engine = engine();
     for &(guest, word) in HOSTILE {
         let filter = load(&engine, guest);
-        filter.check(&batch(["a", "b"])).unwrap();
-        let error = filter.check(&batch_with_marker(3, 1)).unwrap_err().to_string();
+        filter.check(&batch(["a", "b"]), None).unwrap();
+        let error = filter.check(&batch_with_marker(3, 1), None).unwrap_err().to_string();
         assert!(error.to_lowercase().contains(word) && error.contains(guest.0), "{error}");
         assert_one_line(&error);
     }

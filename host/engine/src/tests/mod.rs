@@ -3,6 +3,7 @@
 
 mod bounds;
 mod budget;
+mod check;
 mod holding;
 mod load;
 mod numbers;

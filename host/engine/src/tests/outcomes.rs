@@ -114,7 +114,7 @@ fn the_store_is_common_to_instances_and_versions_and_to_no_other_filter() {
     let module = hostile::assemble(&hostile::text(TALLY).replacen("(module", import, 1));
     let load = |name| engine.load(&spec(name), &module).unwrap();
     let first = load("tally");
-    first.check(&batch(["x", "x", "x"])).unwrap();
+    first.check(&batch(["x", "x", "x"]), None).unwrap();
     assert_eq!(run(&[&first], batch(["a", "b"])).batch.len(), 2, "a trial counts for nothing");
     assert_eq!(run(&[&first], batch(["c", "d"])).batch.len(), 1, "another worker's instance");
     assert_eq!(run(&[&load("tally")], batch(["e"])).batch.len(), 0, "another version");

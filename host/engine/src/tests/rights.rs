@@ -145,7 +145,7 @@ fn the_records_of_a_tick_may_hold_what_the_filter_may_change() {
 #[test]
 fn a_trial_fails_with_an_overstep_so_that_such_a_version_is_not_taken_up() {
     let filter = engine().load(&with(None, Some(&["other"])), &hostile::module(PATCH)).unwrap();
-    let error = filter.check(&batch(["a"])).unwrap_err().to_string();
+    let error = filter.check(&batch(["a"]), None).unwrap_err().to_string();
     assert!(error.contains("it changed `patched`"), "{error}");
 }
 

@@ -73,7 +73,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     let broken = loop {
         let changed = tokio::select! {
             () = signals.stop() => break None,
-            _ = hangup.recv() => Changed::Configuration,
+            _ = hangup.recv() => Changed::Asked,
             changed = watch.next() => changed,
             error = router.broken() => break Some(error),
         };
@@ -125,6 +125,8 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     weir_ingest::describe_metrics();
     weir_journal::describe_metrics();
     weir_sinks::describe_metrics();
+    crate::refused::describe_metrics();
+    metrics::describe_counter!("weir_thread_restarts_total", "Threads that ended unexpectedly and were started again");
     metrics::describe_counter!("weir_filter_swaps_total", "Filters replaced by another version while running");
     metrics::describe_counter!("weir_filter_canaries_total", "Trials of new versions of a filter, by how they ended");
     metrics::describe_counter!("weir_quarantined_records_total", "Records set aside, by who did it");

@@ -105,10 +105,14 @@ impl Problems {
             let more = self.list.len() - MAX_PROBLEMS;
             _ = writeln!(out, "… and {more} more\n");
         }
-        let plural = if self.list.len() == 1 { "" } else { "s" };
-        let count = self.list.len();
-        _ = write!(out, "{count} problem{plural} in {}", self.file);
+        out.push_str(&self.summary());
         out
+    }
+
+    /// How many there are, in one line, without a word of the file.
+    pub fn summary(&self) -> String {
+        let plural = if self.list.len() == 1 { "" } else { "s" };
+        format!("{} problem{plural} in {}", self.list.len(), self.file)
     }
 
     fn render_one(&self, problem: &Problem, paint: Paint, out: &mut String) {

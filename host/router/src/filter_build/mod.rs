@@ -39,7 +39,7 @@ pub use bundled::build_bundled;
 pub use check::Tried;
 pub use languages::LANGUAGES;
 pub use manifest::Manifest;
-pub use watch::watch;
+pub use watch::{newer_source, watch};
 pub use write::write;
 
 /// What became of a project.

@@ -16,6 +16,9 @@ use crate::limits;
 /// Folders that hold no sources, beside those whose names begin with a dot.
 const OTHER_FOLDERS: [&str; 5] = ["target", "node_modules", "zig-out", "venv", "__pycache__"];
 
+/// The files that make a folder a project.
+const PROJECT_FILES: [&str; 2] = ["filter.toml", "Cargo.toml"];
+
 /// The sources of a project: when each was saved, and its length.
 type Sources = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
@@ -78,9 +81,51 @@ fn sources(folder: &Path) -> Sources {
     found
 }
 
+/// The source of a module that was saved after it, when it lies in its project; the newest, when there are several.
+pub fn newer_source(module: &Path) -> Option<PathBuf> {
+    // `mask.wasm` alone lies in the folder named by nothing.
+    let folder = module.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
+    if !PROJECT_FILES.iter().any(|file| folder.join(file).is_file()) {
+        return None;
+    }
+    let built = module.metadata().and_then(|about| about.modified()).ok()?;
+    let saved = sources(folder).into_iter().filter(|(path, _)| is_built_from(path));
+    let newest = saved.filter_map(|(path, (saved, _))| Some((saved?, path))).max()?;
+    (newest.0 > built).then_some(newest.1)
+}
+
+/// Cases, samples, options and texts for people lie in a project too, but the module is not made of them.
+fn is_built_from(source: &Path) -> bool {
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
+    let is_beside = ["cases.", "samples.", "options.toml", "README"].iter().any(|start| name.starts_with(start));
+    !is_beside && source.components().all(|part| part.as_os_str() != "fuzz-found")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_is_older_than_a_source_that_was_saved_after_it_and_than_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let put = |name: &str, age_s: u64| {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            file.set_modified(now - std::time::Duration::from_secs(age_s)).unwrap();
+        };
+        let module = folder.path().join("mask.wasm");
+        put("mask.wasm", 50);
+        put("filter.c", 10);
+        assert_eq!(newer_source(&module), None, "it lies in no project");
+        put("filter.toml", 100);
+        put("samples.jsonl", 10);
+        put("cases.toml", 10);
+        assert_eq!(newer_source(&module), Some(folder.path().join("filter.c")));
+        put("filter.c", 60);
+        assert_eq!(newer_source(&module), None);
+        put("filter.toml", 40);
+        assert_eq!(newer_source(&module), Some(folder.path().join("filter.toml")));
+    }
 
     #[test]
     fn what_a_compiler_leaves_is_no_source() {

@@ -52,6 +52,7 @@ use weir_record::Batch;
 
 use crate::cli::{Colour, FilterTestArgs};
 use crate::commands::{show, stored_settings};
+use crate::filter_build::newer_source;
 use crate::filters::Source;
 use crate::limits::FUZZ_TIMEOUT;
 use crate::{parts, wiring};
@@ -62,6 +63,7 @@ use target::Target;
 /// Does what the arguments ask for.
 pub fn run(args: &FilterTestArgs) -> anyhow::Result<ExitCode> {
     let target = Target::find(args)?;
+    say_if_old(&target.source);
     let cases = target.cases.as_deref().map(cases::read).transpose()?;
     let module = target.source.read().map_err(anyhow::Error::msg)?;
     let engine = Engine::new(wiring::engine_options(None))?;
@@ -77,6 +79,18 @@ pub fn run(args: &FilterTestArgs) -> anyhow::Result<ExitCode> {
         (None, false, None) => test.cases_or_samples()?,
     };
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is tested may not be what is in the editor.
+fn say_if_old(source: &Source) {
+    if let Source::File(module) = source
+        && let Some(newer) = newer_source(module)
+    {
+        let (module, newer) = (module.display(), newer.display());
+        eprintln!(
+            "{module} is older than {newer}: this tests what was built before; `weir filter build` builds it anew"
+        );
+    }
 }
 
 fn name_of(source: &Source) -> String {

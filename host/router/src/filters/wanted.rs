@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use serde_json::Value;
 use weir_engine::FilterSpec;
 use weir_record::escape::escaped;
 
@@ -129,6 +131,30 @@ fn say_once(warning: String) {
     if said.len() < limits::LEFT_OUT_MODULES && said.insert(warning.clone()) {
         tracing::warn!("{warning}");
     }
+}
+
+/// Modules in the filters folder that nothing uses: with a configuration, a `[[filter]]` must name each.
+pub fn unused(settings: &Settings) -> Vec<PathBuf> {
+    if settings.auto_load {
+        return Vec::new();
+    }
+    let is_named = |path: &PathBuf| {
+        settings.filters.iter().any(|filter| match &filter.module {
+            Module::Bundled(_) => false,
+            Module::File(file) => settings.filters_folder.join(file) == *path,
+        })
+    };
+    let mut paths = modules(&settings.filters_folder);
+    paths.retain(|path| !is_named(path));
+    paths
+}
+
+/// The lines of a configuration that make it use a module of the filters folder.
+pub fn lines_to_use(module: &Path) -> [String; 3] {
+    // A text of JSON is one of TOML too.
+    let text = |part: Option<&OsStr>| Value::from(part.unwrap_or_default().to_string_lossy()).to_string();
+    let (name, file) = (text(module.file_stem()), text(module.file_name()));
+    ["[[filter]]".to_owned(), format!("name = {name}"), format!("module = {file}")]
 }
 
 /// The modules in a folder, by name.

@@ -13,6 +13,8 @@ use crate::limits;
 pub enum Changed {
     Configuration,
     Filters,
+    /// Somebody asks for everything to be looked at: SIGHUP.
+    Asked,
 }
 
 /// The watch over a configuration file and folders with modules.

@@ -63,6 +63,8 @@ impl Router {
     /// Answers what is under way, drains, and makes everything durable.
     pub async fn stop(self) -> Stopped {
         let mut failures = Vec::new();
+        // A sink that has ended by now is not started again.
+        self.watching.abort();
         // An error: it has stopped already.
         let _ = self.stop_serving.send(());
         let cut_off = match self.serving {
@@ -71,7 +73,7 @@ impl Router {
         };
         let pipeline = self.pipeline;
         run_out("the pipeline", limits::PIPELINE_END, move || pipeline.stop(), &mut failures).await;
-        drop(self.filters);
+        drop((self.filters, self.shared));
         let sinks = self.outlets.lock().await.stop(limits::DRAIN).await;
         let (journal, last_sequence) = (self.journal.clone(), self.journal.last_sequence());
         run_out("the journal", limits::JOURNAL_END, move || journal.close(), &mut failures).await;
@@ -100,78 +102,15 @@ async fn end_of_serving(serving: JoinHandle<Result<(), IngestError>>, failures: 
 }
 
 /// Waits for a stage that blocks until it has ended, but not longer than `within`.
-async fn run_out(stage: &str, within: Duration, end: impl FnOnce() + Send + 'static, failures: &mut Vec<String>) {
+pub(super) async fn run_out(
+    stage: &str,
+    within: Duration,
+    end: impl FnOnce() + Send + 'static,
+    failures: &mut Vec<String>,
+) {
     match timeout(within, spawn_blocking(end)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => failures.push(format!("{stage} failed while it ended: {error}")),
         Err(_) => failures.push(format!("{stage} did not end within {} s and was left as it was", within.as_secs())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use weir_journal::{Disk, Journal};
-
-    use super::*;
-    use crate::config::Settings;
-    use crate::parts;
-
-    /// A router in a folder of its own, without the sink on standard output.
-    async fn router(folder: &std::path::Path) -> (Router, Settings) {
-        let mut settings = Settings::default_for(folder, &|_| None).unwrap();
-        settings.sinks.retain(|sink| sink.kind == "sqlite");
-        settings.http.listen = "127.0.0.1:0".parse().unwrap();
-        let numbers = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-        (Router::start(&settings, numbers).await.unwrap(), settings)
-    }
-
-    /// The journal is closed: another may open it.
-    fn assert_closed(settings: &Settings) {
-        let disk = Disk::new(parts::journal_folder(settings));
-        assert!(Journal::open(Arc::new(disk), parts::journal(settings)).is_ok());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn requests_that_are_cut_off_are_counted_and_every_later_stage_is_stopped() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut router, settings) = router(folder.path()).await;
-        // The server itself goes on, and with it the entrance that the pipeline's threads wait for.
-        let grace = Duration::ZERO;
-        let _going_on =
-            router.serving.replace(tokio::spawn(async move { Err(IngestError::Unanswered { requests: 2, grace }) }));
-        let stopped = router.stop().await;
-        assert_eq!((stopped.cut_off, stopped.failures.as_slice()), (2, [].as_slice()));
-        assert_eq!(stopped.sinks.len(), 1);
-        assert_closed(&settings);
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_stage_that_fails_is_said_and_every_later_one_is_stopped() {
-        let folder = tempfile::tempdir().unwrap();
-        let (mut router, settings) = router(folder.path()).await;
-        let _going_on = router.serving.replace(tokio::spawn(async { panic!("on purpose") }));
-        // Somebody who looks at the sinks is no reason not to stop them.
-        let _looking = router.outlets.clone();
-        let stopped = router.stop().await;
-        assert_eq!(stopped.failures.len(), 1, "{:?}", stopped.failures);
-        assert!(stopped.failures[0].contains("the server failed"), "{:?}", stopped.failures);
-        assert_eq!(stopped.sinks.len(), 1);
-        assert_closed(&settings);
-    }
-
-    #[tokio::test]
-    async fn a_stage_that_hangs_or_panics_is_left_after_its_time_with_a_line() {
-        let mut failures = Vec::new();
-        run_out("the first", Duration::from_secs(60), || panic!("on purpose"), &mut failures).await;
-        let (release, held) = std::sync::mpsc::channel::<()>();
-        run_out("the second", Duration::ZERO, move || while held.recv().is_ok() {}, &mut failures).await;
-        run_out("the third", Duration::from_secs(60), || {}, &mut failures).await;
-        drop(release);
-        assert_eq!(failures.len(), 2, "{failures:?}");
-        assert!(
-            failures[0].starts_with("the first failed") && failures[1].starts_with("the second did not end within 0 s")
-        );
     }
 }

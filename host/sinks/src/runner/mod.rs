@@ -29,6 +29,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -125,7 +126,7 @@ pub fn spawn(
     // Opened before the thread starts: from here on the journal keeps what this sink has not had.
     let runner = Runner::new(options, sink, journal.clone(), quarantine, board.clone(), stopping, doors.open(&name))
         .map_err(|error| format!("sink `{name}`: {error}"))?;
-    on_a_thread(format!("sink-{name}"), async move {
+    on_a_thread(format!("sink-{name}"), board.clone(), async move {
         let error = runner.run().await;
         // Nobody listens when the running sink was dropped instead of stopped.
         let _ = done.send(error);
@@ -136,7 +137,7 @@ pub fn spawn(
         // Of a time when it had one.
         journal.forget(&fallback_reader(&name));
     } else {
-        on_a_thread(format!("fallback-{name}"), async move {
+        on_a_thread(format!("fallback-{name}"), board.clone(), async move {
             fallback.run().await;
             drop(fallback_done);
         })
@@ -145,16 +146,40 @@ pub fn spawn(
     Ok(RunningSink { name, journal, board, stop, ended, fallback_ended })
 }
 
-/// Runs something on a thread of its own, which may block.
-fn on_a_thread(name: String, work: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+/// Runs something on a thread of its own, which may block. That it panicked is noted on the board.
+fn on_a_thread(name: String, board: Board, work: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(name).spawn(move || runtime.block_on(work)).map(drop)
+    let run = move || {
+        // What the work held is dropped by the panic, and nobody looks at it afterwards.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work))) {
+            let what = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+            board.panicked(what.unwrap_or("a panic without a message"));
+        }
+    };
+    thread::Builder::new().name(name).spawn(run).map(drop)
 }
 
 impl RunningSink {
     /// The sink's name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Ends what still runs, without a flush, so that another can take its place.
+    pub async fn end(&mut self) {
+        self.stop.send_replace(Stop::Now);
+        // Both look for the stop while they wait for anything.
+        if !self.ended.is_terminated() {
+            let _ = tokio::time::timeout(limits::FLUSH_TIME, &mut self.ended).await;
+        }
+        if !self.fallback_ended.is_terminated() {
+            let _ = tokio::time::timeout(limits::FLUSH_TIME, &mut self.fallback_ended).await;
+        }
+    }
+
+    /// Whether a thread of it has ended unexpectedly: nothing is delivered until another runner takes its place.
+    pub fn has_panicked(&self) -> bool {
+        self.board.has_panicked()
     }
 
     /// Health and numbers now; also brings the lag on `/metrics` up to date.
@@ -172,13 +197,20 @@ impl RunningSink {
     pub async fn stop_within(mut self, drain: Duration) -> Stopped {
         self.stop.send_replace(Stop::Drain(Instant::now() + drain));
         let patience = drain + limits::FLUSH_TIME + Duration::from_secs(1);
-        let error = match tokio::time::timeout(patience, &mut self.ended).await {
-            Ok(Ok(error)) => error,
-            Ok(Err(_)) => Some("its thread ended without a word".to_string()),
-            Err(_) => Some(format!("did not stop within {} s", patience.as_secs())),
+        let error = if self.has_panicked() {
+            self.end().await;
+            self.status().last_error
+        } else {
+            match tokio::time::timeout(patience, &mut self.ended).await {
+                Ok(Ok(error)) => error,
+                Ok(Err(_)) => Some("its thread ended unexpectedly".to_string()),
+                Err(_) => Some(format!("did not stop within {} s", patience.as_secs())),
+            }
         };
         // Moments later: it looks for the stop while it waits for anything.
-        let _ = tokio::time::timeout(limits::FLUSH_TIME, &mut self.fallback_ended).await;
+        if !self.fallback_ended.is_terminated() {
+            let _ = tokio::time::timeout(limits::FLUSH_TIME, &mut self.fallback_ended).await;
+        }
         let pending = self.journal.readers().into_iter().find(|reader| reader.name == self.name);
         Stopped {
             name: self.name.clone(),

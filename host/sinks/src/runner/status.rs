@@ -112,6 +112,7 @@ struct Inner {
     last_error: Option<LastError>,
     failing_since_ns: Option<i64>,
     fallback: Option<FellBack>,
+    has_panicked: bool,
 }
 
 struct LastError {
@@ -196,6 +197,7 @@ impl Board {
             last_error: None,
             failing_since_ns: None,
             fallback: None,
+            has_panicked: false,
         };
         Board { name: name.into(), inner: Arc::new(Mutex::new(inner)), numbers: Arc::new(numbers) }
     }
@@ -285,6 +287,16 @@ impl Board {
         drop(inner);
         self.numbers.fatal_errors.increment(1);
         self.numbers.up.set(0.0);
+    }
+
+    /// Its thread, or that of its fallback, has ended unexpectedly.
+    pub fn panicked(&self, what: &str) {
+        self.failed(&format!("a thread of it ended unexpectedly: {what}"));
+        self.inner().has_panicked = true;
+    }
+
+    pub fn has_panicked(&self) -> bool {
+        self.inner().has_panicked
     }
 
     /// How long nothing has worked; none while it works.

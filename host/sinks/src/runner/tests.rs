@@ -157,6 +157,38 @@ async fn after_a_failure_the_same_records_are_delivered_again_and_health_says_so
 }
 
 #[tokio::test]
+async fn a_sink_that_panics_says_so_and_another_runner_goes_on_where_it_was() {
+    struct Panics;
+    #[async_trait]
+    impl Sink for Panics {
+        async fn start(&mut self, _: u64) -> Result<Option<u64>, SinkError> {
+            Ok(None)
+        }
+        async fn deliver(&mut self, _: &[Selected]) -> Result<Delivered, SinkError> {
+            panic!("on purpose")
+        }
+        async fn flush(&mut self) -> Result<(), SinkError> {
+            Ok(())
+        }
+    }
+    let bench = Bench::new(Seen::default());
+    append(&bench.journal, &numbered(0..3));
+    let options = RunnerOptions { name: "scripted".into(), ..RunnerOptions::default() };
+    let doors = Doors::default();
+    let mut running =
+        spawn(options.clone(), Box::new(Panics), bench.journal.clone(), bench.cell.clone(), &doors).unwrap();
+    eventually("it is noticed", || running.has_panicked()).await;
+    let State::Failed { error } = running.status().state else { panic!("{:?}", running.status()) };
+    assert!(error.contains("ended unexpectedly: on purpose"), "{error}");
+    running.end().await;
+    let next = bench.spawn_as(options, &doors);
+    eventually("the records arrive", || bench.took().len() == 3).await;
+    assert_eq!(next.stop().await.pending_records, 0);
+    // Whoever stops the one that panicked is told why nothing more came of it.
+    assert!(running.stop().await.error.is_some_and(|error| error.contains("on purpose")));
+}
+
+#[tokio::test]
 async fn a_sink_that_can_not_start_is_started_again() {
     let bench = Bench::new(Seen { start_script: retry(1), ..Seen::default() });
     append(&bench.journal, &numbered(0..1));

@@ -26,7 +26,7 @@ pub fn new(args: &FilterNewArgs) -> anyhow::Result<ExitCode> {
 pub fn once(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
     let built = build_into(project, into)?;
     if into.is_none() {
-        eprintln!("copy {} into the filters folder of a running weir", built.display());
+        eprintln!("copy {} into the filters folder of a running weir; a configuration must name it", built.display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,11 +11,8 @@ use crate::cli::FilterListArgs;
 use crate::client;
 use crate::commands::{run, show};
 use crate::filters::{self, Wanted};
-use crate::versions::{History, Versions};
+use crate::versions::{History, Versions, short};
 use crate::wiring;
-
-/// Characters of a digest that are shown: enough to tell versions apart.
-pub const SHOWN_DIGEST: usize = 12;
 
 /// Before what belongs to the filter named above.
 const INDENT: usize = 17;
@@ -49,6 +46,11 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    for path in filters::unused(&settings) {
+        let lines = filters::lines_to_use(&path).join(&format!("\n{:INDENT$}  ", ""));
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        show::text(&format!("{file:<16} not used: no [[filter]] names it; add\n{:INDENT$}  {lines}\n", ""))?;
+    }
     if let Err(error) = &running {
         show::text(&format!("\nmemory and time are not known: {error:#}\n"))?;
     }
@@ -63,7 +65,7 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
 fn about(filter: &Filter, wanted: &Wanted) -> String {
     let (about, rights) = (filter.description(), filter.rights());
     let lines = [
-        format!("from {}, sha256 {}", wanted.source, &filter.digest()[..SHOWN_DIGEST]),
+        format!("from {}, sha256 {}", wanted.source, short(filter.digest())),
         format!("sees {}; may change {}", paths(&rights.reads), paths(&rights.writes)),
         format!("imports {}", imports(filter.imports())),
     ];
@@ -76,7 +78,7 @@ fn pinned(versions: &Versions, name: &str, digest: &str) -> String {
     match versions.pin(name).filter(|pin| pin.instead_of == digest) {
         None => String::new(),
         Some(pin) => {
-            let run = pin.run.get(..SHOWN_DIGEST).unwrap_or(&pin.run);
+            let run = short(&pin.run);
             format!("{:INDENT$}does not run: sha256 {run} does instead, by {}: {}\n", "", pin.by, pin.why)
         }
     }
@@ -85,7 +87,7 @@ fn pinned(versions: &Versions, name: &str, digest: &str) -> String {
 /// The versions that ran, the newest first.
 fn history(history: &History) -> String {
     let lines = history.versions.iter().rev().enumerate().map(|(age, kept)| {
-        let digest = kept.digest.get(..SHOWN_DIGEST).unwrap_or(&kept.digest);
+        let digest = short(&kept.digest);
         let mark = if age == 0 { "*" } else { " " };
         format!("{:INDENT$}{mark} {digest}  {:<8} {}  by {}\n", "", kept.version, kept.when, kept.by)
     });
@@ -136,7 +138,7 @@ fn live(filter: &Filter, health: &Value) -> String {
         running["state"].as_str().unwrap_or("its state is not known"),
     );
     if running["digest"] != filter.digest() {
-        text.push_str(&format!("; the router runs another version, sha256 {}", short(&running["digest"])));
+        text.push_str(&format!("; the router runs another version, sha256 {}", shown(&running["digest"])));
     }
     let trial = &running["trial"];
     if trial.is_object() {
@@ -146,17 +148,15 @@ fn live(filter: &Filter, health: &Value) -> String {
             "",
             word("until"),
             word("version"),
-            short(&trial["digest"]),
+            shown(&trial["digest"]),
             word("so_far"),
         ));
     }
     text
 }
 
-/// As much of a digest as is shown.
-fn short(digest: &Value) -> &str {
-    let digest = digest.as_str().unwrap_or_default();
-    digest.get(..SHOWN_DIGEST).unwrap_or(digest)
+fn shown(digest: &Value) -> &str {
+    short(digest.as_str().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use super::list::SHOWN_DIGEST;
 use crate::cli::FilterRollbackArgs;
 use crate::commands::{run, show};
 use crate::filters;
-use crate::versions::{History, Kept, Pin, Versions, sha256};
+use crate::versions::{History, Kept, Pin, Versions, sha256, short};
 
 pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
@@ -28,7 +27,7 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     show::text(&format!(
         "filter `{name}` goes back to {}, sha256 {}, for as long as the module in {} stays as it is\n",
         target.version,
-        &target.digest[..SHOWN_DIGEST],
+        short(&target.digest),
         wanted.source
     ))?;
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,124 @@
+//! Tries a version of a filter on recent records before it is put to work, beside the version that runs.
+//!
+//! Both are called with instances and stores of their own, so that nothing comes of it. What they decide doesn't matter;
+//! that they fail does. **A version that fails on a record that the running one takes is refused, however it fails.**
+//! What the running version fails on too says nothing against the new one: it may be the one that mends something else.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use weir_record::Batch;
+
+use crate::error::{CallError, FailureKind, LoadError, Problem};
+use crate::filter::Filter;
+use crate::holds::ids;
+use crate::instance::Instance;
+use crate::limits::MAX_CHECK_TIME;
+use crate::rewrite::Part;
+use crate::search::pieces;
+use crate::shared::Shared;
+
+/// How a version did that was not refused.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Checked {
+    /// Records that it was tried on.
+    pub records: usize,
+    /// Those that it fails on.
+    pub failed: usize,
+    /// Why it failed last.
+    pub reason: String,
+}
+
+impl Checked {
+    /// Whether it failed on each record, of which there were some.
+    pub fn failed_altogether(&self) -> bool {
+        self.failed > 0 && self.failed == self.records
+    }
+}
+
+impl Filter {
+    /// Tries the filter on records, beside the version that runs. Without one, a trap, a missed deadline or nonsense is
+    /// refused; that it says itself that it fails is only counted.
+    pub fn check(&self, sample: &Batch, running: Option<&Filter>) -> Result<Checked, LoadError> {
+        self.try_on(sample, running).map_err(|problem| self.error(problem))
+    }
+
+    fn try_on(&self, sample: &Batch, running: Option<&Filter>) -> Result<Checked, Problem> {
+        let began = Instant::now();
+        let mut new = OnTrial::of(self);
+        new.start()?;
+        let mut old = running.map(OnTrial::of);
+        let mut checked = Checked { records: sample.len(), ..Checked::default() };
+        for piece in pieces(sample) {
+            let Err(error) = new.call(sample, piece.clone()) else { continue };
+            if old.is_none() && error.kind != FailureKind::Refused {
+                return Err(Problem::Trial(error.reason));
+            }
+            let failed_before = checked.failed;
+            for record in piece.clone() {
+                if began.elapsed() > MAX_CHECK_TIME {
+                    // Both fail, and slowly: there is nothing to choose between them.
+                    return Ok(checked);
+                }
+                let Err(error) = new.call(sample, record..record + 1) else { continue };
+                checked.failed += 1;
+                refuse_if_worse(old.as_mut(), sample, record..record + 1, &error)?;
+                checked.reason = error.reason;
+            }
+            if checked.failed == failed_before {
+                // It fails on them together only.
+                refuse_if_worse(old.as_mut(), sample, piece, &error)?;
+            }
+        }
+        Ok(checked)
+    }
+}
+
+/// A new version failed on these records: that is a reason to refuse it when the running one takes them.
+fn refuse_if_worse(
+    old: Option<&mut OnTrial<'_>>,
+    sample: &Batch,
+    records: Range<usize>,
+    error: &CallError,
+) -> Result<(), Problem> {
+    match old.map(|old| old.call(sample, records)) {
+        Some(Ok(())) => Err(Problem::Worse(error.reason.clone())),
+        _ => Ok(()),
+    }
+}
+
+/// A filter and an instance of it that counts for nothing.
+struct OnTrial<'a> {
+    filter: &'a Filter,
+    instance: Option<Instance>,
+    part: Part,
+}
+
+impl<'a> OnTrial<'a> {
+    fn of(filter: &'a Filter) -> Self {
+        Self { filter, instance: None, part: Part::default() }
+    }
+
+    fn start(&mut self) -> Result<&mut Instance, Problem> {
+        let instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => Instance::start(self.filter, Shared::for_trial(self.filter.name()))?.0,
+        };
+        Ok(self.instance.insert(instance))
+    }
+
+    fn call(&mut self, sample: &Batch, records: Range<usize>) -> Result<(), CallError> {
+        let timeout = self.filter.spec().timeout;
+        let mut part = std::mem::take(&mut self.part);
+        let Instance { guest, exports, .. } =
+            self.start().map_err(|problem| CallError::new(FailureKind::Start, problem.to_string()))?;
+        // Nothing comes of what it holds.
+        let ids = ids(0, 0..sample.len());
+        let outcome = exports.process(guest, sample, records, &ids, timeout, &mut part).map(drop);
+        if outcome.as_ref().is_err_and(|error| !error.leaves_instance_sound()) {
+            self.instance = None;
+        }
+        self.part = part;
+        outcome
+    }
+}

@@ -1,0 +1,60 @@
+//! Versions that are tried on recent records beside the one that runs.
+
+use super::hostile::{KEEP, LOOP, MARKER, PATCH, REFUSE, TRAP};
+use super::*;
+use crate::Problem;
+
+/// Records of which two have the marker.
+fn sample() -> Batch {
+    let marked = format!("it is {MARKER}");
+    batch(["a", &marked, "b", &marked])
+}
+
+#[test]
+fn a_version_that_fails_on_what_the_running_one_takes_is_refused_however_it_fails() {
+    let engine = engine();
+    let running = load(&engine, KEEP);
+    for guest in [REFUSE, TRAP, LOOP] {
+        let error = load(&engine, guest).check(&sample(), Some(&running)).unwrap_err();
+        assert!(matches!(error.problem, Problem::Worse(_)), "{error}");
+        assert!(error.to_string().contains("the running version takes"), "{error}");
+        assert_one_line(&error.to_string());
+        load(&engine, guest).check(&batch(["a", "b"]), Some(&running)).unwrap();
+    }
+}
+
+#[test]
+fn what_the_running_version_fails_on_too_is_no_reason_to_refuse_another() {
+    let engine = engine();
+    for (running, new) in [(REFUSE, REFUSE), (TRAP, REFUSE), (REFUSE, TRAP), (LOOP, TRAP)] {
+        let checked = load(&engine, new).check(&sample(), Some(&load(&engine, running))).unwrap();
+        assert_eq!((checked.records, checked.failed), (4, 2), "{} after {}", new.0, running.0);
+    }
+    let mended = load(&engine, PATCH).check(&sample(), Some(&load(&engine, TRAP))).unwrap();
+    assert_eq!(mended.failed, 0);
+}
+
+#[test]
+fn without_a_running_version_what_a_filter_refuses_is_counted_and_all_else_refused() {
+    let engine = engine();
+    let checked = load(&engine, REFUSE).check(&sample(), None).unwrap();
+    assert_eq!((checked.records, checked.failed, checked.failed_altogether()), (4, 2, false));
+    assert!(checked.reason.contains("it says: HOSTILE"), "{}", checked.reason);
+    let marked = batch([MARKER, MARKER]);
+    assert!(load(&engine, REFUSE).check(&marked, None).unwrap().failed_altogether());
+    assert!(!load(&engine, REFUSE).check(&Batch::new(), None).unwrap().failed_altogether());
+    assert!(matches!(load(&engine, TRAP).check(&marked, None).unwrap_err().problem, Problem::Trial(_)));
+}
+
+#[test]
+fn a_trial_is_bounded_also_when_both_versions_are_slow_on_every_record() {
+    let engine = engine();
+    let marked = vec![MARKER; 64];
+    let began = std::time::Instant::now();
+    let slow = load(&engine, LOOP);
+    let checked = slow.check(&batch(marked), Some(&load(&engine, LOOP))).unwrap();
+    assert!(checked.failed < 64, "{checked:?}");
+    // The last record that is tried, and the machine's own pauses.
+    assert!(began.elapsed() < 4 * crate::limits::MAX_CHECK_TIME, "{:?}", began.elapsed());
+    assert!(slow.check(&batch(["a"]), None).is_ok());
+}

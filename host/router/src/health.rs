@@ -1,0 +1,118 @@
+//! How the router is as a whole, for `GET /health` and `/ready`.
+//!
+//! It is *failing* when it can't take records or a stage does not run (then it is not ready either), *degraded* when it
+//! takes them but something does not do its work: a filter fails, a sink's server is away, a configuration is refused.
+//! The reasons stand beside the word.
+
+use serde_json::{Value, json};
+use weir_engine::{Filter, Health};
+use weir_sinks::{State, Status};
+
+use crate::outlets::Outlets;
+use crate::pipeline::Shared;
+use crate::versions;
+
+/// What is wrong now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Wrong {
+    /// Why no records should be sent here.
+    pub unready: Vec<String>,
+    /// What does not do its work.
+    pub degraded: Vec<String>,
+}
+
+impl Wrong {
+    /// Looks at every part. Sinks are left out while they are exchanged.
+    pub fn now(shared: &Shared, outlets: Option<&Outlets>) -> Self {
+        let mut unready = shared.stages.down();
+        let stats = shared.journal.stats();
+        unready.extend(stats.poisoned.map(|reason| format!("the journal is stopped: {reason}")));
+        unready.extend(outlets.into_iter().flat_map(Outlets::panicked));
+        let mut degraded: Vec<String> =
+            shared.chain.load().0.iter().filter_map(|filter| of_filter(filter.name(), &filter.health())).collect();
+        degraded.extend(outlets.into_iter().flat_map(Outlets::statuses).filter_map(|(_, status)| of_sink(&status)));
+        degraded.extend(shared.refused.reasons());
+        Self { unready, degraded }
+    }
+
+    /// The state in one word, and why.
+    pub fn to_json(&self) -> (Value, Value) {
+        let status = match (self.unready.is_empty(), self.degraded.is_empty()) {
+            (false, _) => "failing",
+            (true, false) => "degraded",
+            (true, true) => "ok",
+        };
+        let reasons: Vec<&String> = self.unready.iter().chain(&self.degraded).collect();
+        (json!(status), json!(reasons))
+    }
+}
+
+/// A filter's health in words.
+pub fn state(health: &Health) -> String {
+    match health {
+        Health::Ok => "ok".into(),
+        Health::Failing { batches, reason } => format!("failing, {batches} batches in a row: {reason}"),
+        Health::Unsaved { failures, reason } => format!("failing, {failures} times in a row: {reason}"),
+        Health::Suspended { retry_in, reason } => {
+            format!("suspended, tried again in {} s: {reason}", retry_in.as_secs())
+        }
+    }
+}
+
+fn of_filter(name: &str, health: &Health) -> Option<String> {
+    (*health != Health::Ok).then(|| format!("filter `{name}` is {}", state(health)))
+}
+
+fn of_sink(status: &Status) -> Option<String> {
+    let name = &status.name;
+    match &status.state {
+        State::Starting | State::Ok | State::Stopped => None,
+        State::Retrying { since_ns, error } => {
+            Some(format!("sink `{name}` has failed since {} and tries again: {error}", versions::at(*since_ns)))
+        }
+        State::Failed { error } => Some(format!("sink `{name}` has stopped delivering: {error}")),
+    }
+}
+
+/// As `/health` shows a filter.
+pub fn filter(filter: &Filter) -> Value {
+    let taken = filter.taken();
+    json!({
+        "name": filter.spec().name,
+        "version": filter.description().version,
+        "digest": filter.digest(),
+        "state": state(&filter.health()),
+        "instances": taken.instances,
+        "memory_bytes": taken.memory_bytes,
+        "busy_seconds": taken.busy.as_secs_f64(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn wrong(unready: &[&str], degraded: &[&str]) -> Wrong {
+        let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+        Wrong { unready: owned(unready), degraded: owned(degraded) }
+    }
+
+    #[test]
+    fn the_worst_decides_the_word_and_every_reason_is_given() {
+        assert_eq!(wrong(&[], &[]).to_json(), (json!("ok"), json!([])));
+        assert_eq!(wrong(&[], &["b"]).to_json(), (json!("degraded"), json!(["b"])));
+        assert_eq!(wrong(&["a"], &["b"]).to_json(), (json!("failing"), json!(["a", "b"])));
+    }
+
+    #[test]
+    fn a_filter_that_fails_and_a_sink_that_does_are_named_with_the_reason() {
+        assert_eq!(of_filter("mask", &Health::Ok), None);
+        let failing = of_filter("mask", &Health::Failing { batches: 7, reason: "it trapped".into() });
+        assert_eq!(failing.as_deref(), Some("filter `mask` is failing, 7 batches in a row: it trapped"));
+        let retry_in = Duration::from_secs(3);
+        let suspended = of_filter("mask", &Health::Suspended { retry_in, reason: "it loops".into() });
+        assert!(suspended.is_some_and(|line| line.contains("suspended, tried again in 3 s: it loops")));
+    }
+}

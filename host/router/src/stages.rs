@@ -1,0 +1,183 @@
+//! The threads that records depend on, watched: one that ends unexpectedly is said, makes the router unready, and is
+//! started again after a pause.
+//!
+//! The pipeline's threads run inside [`Stages::spawn`]. Sinks have threads of their own, which [`Outlets`] starts again;
+//! what can't be started again, as the journal, ends the router, with everything else flushed: [`watch`] looks after both.
+//!
+//! Invariant: while a stage does not run, it is among [`Stages::down`], or its sink says so.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use metrics::counter;
+use weir_journal::Journal;
+
+use crate::limits;
+use crate::outlets::Outlets;
+use crate::wiring::lock;
+
+/// The watched threads. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Stages {
+    /// Those that do not run now, with what became of them.
+    down: Arc<Mutex<BTreeMap<String, String>>>,
+    #[cfg(test)]
+    doomed: Arc<Mutex<Vec<String>>>,
+}
+
+impl Stages {
+    /// Runs `body` on a thread of its own until `closing` is set, again and again should it end before that.
+    pub fn spawn(
+        &self,
+        name: String,
+        closing: Arc<AtomicBool>,
+        body: impl Fn() + Send + 'static,
+    ) -> std::io::Result<JoinHandle<()>> {
+        let stages = self.clone();
+        let stage = name.clone();
+        thread::Builder::new().name(name).spawn(move || stages.run(&stage, &closing, body))
+    }
+
+    /// Those that do not run now, a line each.
+    pub fn down(&self) -> Vec<String> {
+        lock(&self.down).iter().map(|(stage, what)| format!("thread `{stage}` {what}")).collect()
+    }
+
+    fn run(&self, stage: &str, closing: &AtomicBool, body: impl Fn()) {
+        let mut pauses = Pauses::new(Instant::now());
+        loop {
+            // Each round begins anew, with nothing that a panic could have left half done but what is shared, whose
+            // locks are made for that.
+            let ended = catch_unwind(AssertUnwindSafe(&body));
+            if closing.load(Ordering::Acquire) {
+                return;
+            }
+            let pause = pauses.next(Instant::now());
+            let how = if ended.is_err() { "panicked" } else { "ended" };
+            lock(&self.down).insert(stage.to_owned(), format!("{how} and is started again in {pause:?}"));
+            tracing::error!("thread `{stage}` {how} unexpectedly; it is started again in {pause:?}");
+            counter!("weir_thread_restarts_total", "thread" => stage.to_owned()).increment(1);
+            let until = Instant::now() + pause;
+            // Unparked when it is time to stop, too.
+            while Instant::now() < until && !closing.load(Ordering::Acquire) {
+                thread::park_timeout(until.saturating_duration_since(Instant::now()));
+            }
+            lock(&self.down).remove(stage);
+        }
+    }
+
+    /// Makes the thread of that name panic the next time it [comes by](Self::may_panic).
+    #[cfg(test)]
+    pub fn doom(&self, stage: &str) {
+        lock(&self.doomed).push(stage.to_owned());
+    }
+
+    /// Where tests let a thread panic.
+    #[cfg(test)]
+    pub fn may_panic(&self) {
+        let mut doomed = lock(&self.doomed);
+        let here = doomed.iter().position(|stage| thread::current().name() == Some(stage));
+        if let Some(here) = here {
+            doomed.remove(here);
+            drop(doomed);
+            panic!("on purpose");
+        }
+    }
+}
+
+/// The pauses before something is started again: they double while it ends again soon.
+pub struct Pauses {
+    next: Duration,
+    /// When it was started last.
+    since: Instant,
+}
+
+impl Pauses {
+    /// For something that is started at this time.
+    pub fn new(now: Instant) -> Self {
+        Self { next: limits::RESTART_FIRST, since: now }
+    }
+
+    /// The pause now that it has ended.
+    pub fn next(&mut self, now: Instant) -> Duration {
+        if now.saturating_duration_since(self.since) >= limits::RESTART_CALM {
+            self.next = limits::RESTART_FIRST;
+        }
+        let pause = self.next;
+        self.next = (pause * 2).min(limits::RESTART_LAST);
+        self.since = now + pause;
+        pause
+    }
+}
+
+/// Looks after sinks and journal for as long as the router runs; ends with the reason why it can't go on.
+pub async fn watch(outlets: Arc<tokio::sync::Mutex<Outlets>>, journal: Journal) -> anyhow::Error {
+    loop {
+        tokio::time::sleep(limits::WATCH).await;
+        if journal.has_ended() {
+            let reason = journal.stats().poisoned.unwrap_or_else(|| "its writer has ended".to_owned());
+            return anyhow::anyhow!("the journal has stopped: {reason}");
+        }
+        outlets.lock().await.revive().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_or_returns_is_down_until_it_runs_again() {
+        let stages = Stages::default();
+        let closing = Arc::new(AtomicBool::new(false));
+        let (rounds, seen, stop) = (Arc::new(AtomicUsize::new(0)), stages.clone(), closing.clone());
+        let round = rounds.clone();
+        let thread = stages
+            .spawn("weir-test".into(), closing, move || match round.fetch_add(1, Ordering::SeqCst) {
+                0 => panic!("on purpose"),
+                1 => {}
+                _ => {
+                    assert_eq!(seen.down(), [String::new(); 0], "it runs");
+                    stop.store(true, Ordering::Release);
+                }
+            })
+            .unwrap();
+        let mut said = Vec::new();
+        while !thread.is_finished() {
+            said.extend(stages.down());
+            thread::yield_now();
+        }
+        thread.join().unwrap();
+        assert_eq!(rounds.load(Ordering::SeqCst), 3);
+        assert!(said.iter().any(|line| line.contains("`weir-test` panicked")), "{said:?}");
+        assert!(said.iter().any(|line| line.contains("`weir-test` ended")), "{said:?}");
+        assert!(stages.down().is_empty());
+    }
+
+    #[test]
+    fn a_thread_that_panics_while_it_is_told_to_stop_ends() {
+        let closing = Arc::new(AtomicBool::new(true));
+        let thread = Stages::default().spawn("weir-test".into(), closing, || panic!("on purpose")).unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn pauses_double_up_to_a_bound_and_begin_anew_after_a_calm_while() {
+        let mut now = Instant::now();
+        let mut pauses = Pauses::new(now);
+        let mut expected = limits::RESTART_FIRST;
+        for _ in 0..20 {
+            assert_eq!(pauses.next(now), expected);
+            now += expected;
+            expected = (expected * 2).min(limits::RESTART_LAST);
+        }
+        now += limits::RESTART_CALM;
+        assert_eq!(pauses.next(now), limits::RESTART_FIRST);
+    }
+}
