@@ -40,8 +40,14 @@ fn a_key_that_stands_before_a_hundred_thousand_fields_fails_its_record_and_no_ot
     let entries: Vec<String> = (0..100_000).map(|n| format!("\"{n:x}\":1")).collect();
     let json = format!(r#"{{"message":"b","{}":{{{}}}}}"#, "k".repeat(100_000), entries.join(","));
     let aliases = Aliases::default();
-    let defaults =
-        Defaults { received_ns: TIME_NS, source: "test", level: Level::Info, context: &[], aliases: &aliases };
+    let defaults = Defaults {
+        received_ns: TIME_NS,
+        source: "test",
+        level: Level::Info,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     assert_eq!(weir_record::read_json(json.as_bytes(), &defaults, &mut input), Ok(vec![]));
     input.extend(&batch(["c"]));
     let outcome = run(&[&load(&engine(), TYPED)], input);
