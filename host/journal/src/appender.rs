@@ -225,6 +225,8 @@ impl Appender {
         if let Some(error) = self.poisoned() {
             return Err(error);
         }
+        // Behind the next one, it would look as if it had been read by everybody and let go.
+        self.keep_in_place()?;
         let sync_off = self.shared.options.sync == SyncMode::Off;
         let header = SegmentHeader {
             flags: if sync_off { SEGMENT_UNSYNCED } else { 0 },

@@ -44,6 +44,9 @@ impl Storage for Trapped {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         Ok(self.file(self.disk.open(name)?))
     }
+    fn exists(&self, name: &str) -> bool {
+        self.disk.exists(name)
+    }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.disk.rename(from, to)
     }
@@ -58,6 +61,9 @@ impl Storage for Trapped {
 impl StoredFile for File {
     fn size_bytes(&self) -> io::Result<u64> {
         self.file.size_bytes()
+    }
+    fn is_linked(&self) -> io::Result<bool> {
+        self.file.is_linked()
     }
     fn append(&self, parts: &mut [IoSlice<'_>]) -> io::Result<()> {
         assert!(!self.armed.swap(false, Ordering::SeqCst), "on purpose");
