@@ -70,7 +70,14 @@ fn record(source: &str, bytes: usize) -> Vec<u8> {
     let json = format!(r#"[{{"source":"{source}","message":"{}"}}]"#, "x".repeat(bytes));
     let aliases = weir_record::Aliases::default();
     let level = weir_record::Level::Info;
-    let defaults = weir_record::Defaults { received_ns: 0, source: "http", level, context: &[], aliases: &aliases };
+    let defaults = weir_record::Defaults {
+        received_ns: 0,
+        source: "http",
+        level,
+        context: &[],
+        aliases: &aliases,
+        keeps_routes: true,
+    };
     let mut batch = weir_record::Batch::default();
     let bad = weir_record::read_json(json.as_bytes(), &defaults, &mut batch).unwrap();
     assert!(bad.is_empty() && batch.len() == 1);

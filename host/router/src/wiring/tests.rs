@@ -19,7 +19,7 @@ async fn router(folder: &Path) -> (Router, Settings) {
     settings.sinks.retain(|sink| sink.kind == "sqlite");
     settings.http.listen = "127.0.0.1:0".parse().unwrap();
     let numbers = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-    (Router::start(&settings, numbers).await.unwrap(), settings)
+    (Router::start(&settings, numbers, false).await.unwrap(), settings)
 }
 
 /// The journal is closed: another may open it.
@@ -35,7 +35,9 @@ async fn get(address: SocketAddr, path: &'static str) -> Result<String, String> 
 
 async fn post(address: SocketAddr) -> Result<String, String> {
     let body = br#"{"message":"hello"}"#.to_vec();
-    let posted = tokio::task::spawn_blocking(move || client::post(address, "/ingest", "application/json", body));
+    let posted = tokio::task::spawn_blocking(move || {
+        client::post(address, "/ingest", &[("content-type", "application/json")], body)
+    });
     posted.await.unwrap().map_err(|error| error.to_string())
 }
 

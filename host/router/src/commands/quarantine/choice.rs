@@ -57,7 +57,14 @@ mod tests {
         let mut batch = weir_record::Batch::new();
         let aliases = weir_record::Aliases::default();
         let level = weir_record::Level::Info;
-        let defaults = weir_record::Defaults { received_ns: 1, source: "http", level, context: &[], aliases: &aliases };
+        let defaults = weir_record::Defaults {
+            received_ns: 1,
+            source: "http",
+            level,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: true,
+        };
         weir_record::read_json(record.as_bytes(), &defaults, &mut batch).unwrap();
         let record = Some(batch.record(0).as_bytes().to_vec().into());
         Entry { time, from: from.into(), reason: reason.into(), raw: false, record }
