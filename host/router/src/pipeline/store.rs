@@ -86,8 +86,19 @@ mod tests {
     use super::*;
 
     fn batch(records: usize) -> Batch {
+        let records: Vec<String> = (0..records).map(|at| format!(r#"{{"message":"{at:0100}"}}"#)).collect();
+        let (aliases, level) = (weir_record::Aliases::default(), weir_record::Level::Info);
+        let defaults = weir_record::Defaults {
+            received_ns: 1,
+            source: "test",
+            level,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: true,
+        };
         let mut batch = Batch::new();
-        (0..records).for_each(|at| batch.push(&vec![at as u8; 100]));
+        let bad = weir_record::read_json(format!("[{}]", records.join(",")).as_bytes(), &defaults, &mut batch).unwrap();
+        assert!(bad.is_empty());
         batch
     }
 

@@ -2,8 +2,8 @@
 //!
 //! An entry stays where it is and keeps its length, since others are found by it, but its content is overwritten. First
 //! the byte that marks it as deleted is made durable, then the rest: a power cut in between leaves an entry that is
-//! skipped, never one at which reading would stop. A file without any entry left goes, unless it is the newest, which a
-//! router may have open. What was replayed from a file is still in it, and is deleted like the rest.
+//! skipped, never one at which reading would stop. A file without any entry left goes, unless it is the newest of its
+//! origin, which a router may have open. What was replayed from a file is still in it, and is deleted like the rest.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,6 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::entry::{DELETED, Entry, Slot};
+use super::origin::Origin;
 use super::read;
 
 /// What was deleted, or would be.
@@ -45,7 +46,7 @@ pub fn delete(folder: &Path, chosen: impl Fn(&Entry) -> bool, dry_run: bool) -> 
         if dry_run {
             continue;
         }
-        let is_newest = number + 1 == files.len();
+        let is_newest = files[number + 1..].iter().all(|later| Origin::of_file(&later.path) != Origin::of_file(&file.path));
         // What can't be read to its end may hold more than what was found.
         if left == 0 && read_to == bytes.len() && !is_newest {
             read::remove(&file.path)?;
