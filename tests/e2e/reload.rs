@@ -145,8 +145,9 @@ fn a_module_that_no_filter_names_is_said_once_with_the_lines_to_add_and_listed()
     list.current_dir(home.path("")).args(["filter", "list", "--config", "weir.toml"]);
     let listed = String::from_utf8(run(&mut list).stdout).unwrap();
     let lines: Vec<&str> = listed.lines().map(str::trim).collect();
-    assert!(lines[0].starts_with("mask.wasm") && lines[0].contains("not used"), "{listed}");
-    home.configure(&format!("{}\n{BEFORE}", lines[1..4].join("\n")));
+    let at = lines.iter().position(|line| line.starts_with("mask.wasm")).expect("it is listed");
+    assert!(lines[at].contains("not used"), "{listed}");
+    home.configure(&format!("{}\n{BEFORE}", lines[at + 1..at + 4].join("\n")));
     router.wait_for_line("filter `mask` 1.0.0 loaded from");
 }
 

@@ -27,7 +27,7 @@ fn begin(router: &Router, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(router.url.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let head = format!(
-        "POST /ingest HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        "POST /ingest HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).unwrap();
     stream
@@ -59,7 +59,7 @@ fn a_request_whose_body_takes_its_time_is_answered_before_the_stop() {
     let mut router = home.start();
     // A connection that is kept for a next request is no reason to wait.
     let mut idle = TcpStream::connect(router.url.trim_start_matches("http://")).unwrap();
-    idle.write_all(b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    idle.write_all(b"GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     assert!(idle.read(&mut [0; 512]).unwrap() > 0);
 
     let record = br#"{"message":"slowly but surely, within the time that a body may take"}"#;

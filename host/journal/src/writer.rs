@@ -76,15 +76,15 @@ impl Queue {
     }
 
     /// Queues an append, or gives it back with the reason.
-    pub(crate) fn push(&self, pending: Pending) -> Result<(), (Pending, AppendError)> {
+    pub(crate) fn push(&self, pending: Pending) -> Result<(), (Box<Pending>, AppendError)> {
         let mut waiting = self.lock();
         if waiting.closing {
-            return Err((pending, AppendError::Closed));
+            return Err((Box::new(pending), AppendError::Closed));
         }
         let size_bytes = waiting.size_bytes + pending.payload.len();
         let is_over = waiting.appends.len() >= MAX_WAITING_APPENDS || size_bytes > MAX_WAITING_BYTES;
         if is_over && !waiting.appends.is_empty() && !pending.is_reserved {
-            return Err((pending, AppendError::Busy));
+            return Err((Box::new(pending), AppendError::Busy));
         }
         waiting.size_bytes = size_bytes;
         waiting.appends.push(pending);

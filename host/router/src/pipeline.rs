@@ -17,7 +17,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -52,6 +52,8 @@ pub struct Shared {
     pub refused: Refused,
     /// Filters that were taken out of the chain, and whose last records wait for room in the journal.
     pub leaving: Mutex<Vec<Arc<Filter>>>,
+    /// See [`Shared::in_order`].
+    pub order: Mutex<()>,
     /// An append failed: what filters remember is not what the journal knows.
     pub doubt: AtomicBool,
 }
@@ -60,6 +62,12 @@ impl Shared {
     /// What filters remember must be brought back to what the journal knows.
     fn doubt(&self) {
         self.doubt.store(true, Ordering::Release);
+    }
+
+    /// With a filter that holds records, batches go through the chain and into the journal's queue one after the other:
+    /// a release must not come before the frame in which the record is held.
+    pub fn in_order(&self, chain: &Chain) -> Option<MutexGuard<'_, ()>> {
+        chain.0.iter().any(|filter| filter.holds_records()).then(|| lock(&self.order))
     }
 
     /// See [`held::start_over`].
@@ -179,8 +187,11 @@ fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicB
         if shared.in_doubt() {
             held::start_over(shared);
         }
-        let outcome = shared.chain.with(|chain| worker.run(chain, batch));
-        finish(shared, outcome, answers, room);
+        shared.chain.with(|chain| {
+            let _in_order = shared.in_order(chain);
+            let outcome = worker.run(chain, batch);
+            finish(shared, outcome, answers, room);
+        });
     }
 }
 
@@ -223,8 +234,7 @@ fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
         if shared.in_doubt() {
             held::start_over(shared);
         }
-        let outcome = shared.chain.with(|chain| worker.tick(chain, false));
-        append_unasked(shared, outcome, room);
+        tick_once(shared, &mut worker, room, false);
         while let Some(filter) = next_leaving(shared) {
             if !take_leave(shared, &filter) {
                 break;
@@ -233,13 +243,26 @@ fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
     }
 }
 
+fn tick_once(shared: &Arc<Shared>, worker: &mut Worker, room: Reservation, closing: bool) {
+    let unasked = shared.chain.with(|chain| {
+        let _in_order = shared.in_order(chain);
+        let outcome = worker.tick(chain, closing);
+        store_unasked(shared, outcome, room)
+    });
+    unasked.wait();
+}
+
 fn next_leaving(shared: &Shared) -> Option<Arc<Filter>> {
     lock(&shared.leaving).pop()
 }
 
 /// What a filter that was taken out of the chain has left, later than it should be.
 fn take_leave(shared: &Arc<Shared>, filter: &Arc<Filter>) -> bool {
-    match shared.chain.with(|chain| retire(shared, filter, chain)) {
+    let unasked = shared.chain.with(|chain| {
+        let _in_order = shared.in_order(chain);
+        retire(shared, filter, chain)
+    });
+    match unasked {
         Some(unasked) => {
             unasked.wait();
             true
@@ -276,18 +299,12 @@ fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
     if shared.in_doubt() {
         held::start_over(shared);
     }
-    let outcome = shared.chain.with(|chain| worker.tick(chain, true));
-    append_unasked(shared, outcome, room);
+    tick_once(shared, worker, room, true);
     while let Some(filter) = next_leaving(shared) {
         if !take_leave(shared, &filter) {
             break;
         }
     }
-}
-
-/// Stores what filters said of their own accord, and waits until it is durable: nobody else does.
-pub fn append_unasked(shared: &Arc<Shared>, outcome: Outcome, room: Reservation) {
-    store_unasked(shared, outcome, room).wait();
 }
 
 /// What filters said of their own accord, on its way into the journal.
@@ -308,7 +325,8 @@ impl Unasked {
     }
 }
 
-fn store_unasked(shared: &Arc<Shared>, mut outcome: Outcome, room: Reservation) -> Unasked {
+/// Stores what filters said of their own accord. Whoever calls waits until it is durable: nobody else does.
+pub fn store_unasked(shared: &Arc<Shared>, mut outcome: Outcome, room: Reservation) -> Unasked {
     let (done, stored) = crossbeam_channel::bounded(1);
     let unasked = Unasked { records: outcome.batch.len(), stored };
     outcome.unclaimed.append(&mut outcome.failed);

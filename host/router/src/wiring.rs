@@ -189,6 +189,7 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
         stages: Stages::default(),
         refused,
         leaving: Lock::default(),
+        order: Lock::default(),
         doubt: AtomicBool::new(false),
     }))
 }

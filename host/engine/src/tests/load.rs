@@ -37,11 +37,7 @@ fn what_a_filter_says_of_itself_can_be_shown_anywhere() {
     let text = hostile::text(KEEP)
         .replacen(r#""guest""#, r#""g\1b[2m""#, 1)
         .replacen(r#""1.0.0""#, r#""1\0a2\7f0""#, 1)
-        .replacen(
-            "(i32.const 136) (i32.const 48) (i32.const 5)",
-            "(i32.const 136) (i32.const 48) (i32.const 60000)",
-            1,
-        );
+        .replacen("(i32.const 136) (i32.const 48) (i32.const 5)", "(i32.const 136) (i32.const 48) (i32.const 80)", 1);
     let filter = engine().load(&spec("f"), &hostile::assemble(&text)).unwrap();
     let description = filter.description();
     assert_eq!((&description.name[..], &description.description[..]), ("g [2m", "g [2m"));
@@ -89,8 +85,8 @@ fn a_module_of_another_world_is_told_what_it_exports() {
     assert!(text.contains("none of the worlds") && text.contains("`run`, `main`"), "{text}");
     let text = refusal(&hostile::assemble(r#"(component)"#));
     assert!(text.contains("it exports nothing"), "{text}");
-    let newer = hostile::assemble(r#"(module (func (export "weir:filter/lifecycle@2.3.0#describe")))"#);
-    assert!(refusal(&newer).contains("weir:filter@2.3.0"), "{}", refusal(&newer));
+    let newer = hostile::assemble(r#"(module (func (export "weir:filter/lifecycle@3.3.0#describe")))"#);
+    assert!(refusal(&newer).contains("weir:filter@3.3.0"), "{}", refusal(&newer));
 }
 
 #[test]

@@ -219,7 +219,7 @@ async fn connections_without_a_request_do_not_hold_up_a_stop() {
     let mut half = server.connect().await;
     half.send("POST /inge").await;
     let mut kept = server.connect().await;
-    kept.send("GET /ready HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    kept.send("GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     kept.until("}").await;
     // HTTP/2 whose client never reads what it is told.
     let mut second = server.connect().await;

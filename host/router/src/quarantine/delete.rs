@@ -46,7 +46,8 @@ pub fn delete(folder: &Path, chosen: impl Fn(&Entry) -> bool, dry_run: bool) -> 
         if dry_run {
             continue;
         }
-        let is_newest = files[number + 1..].iter().all(|later| Origin::of_file(&later.path) != Origin::of_file(&file.path));
+        let is_newest =
+            files[number + 1..].iter().all(|later| Origin::of_file(&later.path) != Origin::of_file(&file.path));
         // What can't be read to its end may hold more than what was found.
         if left == 0 && read_to == bytes.len() && !is_newest {
             read::remove(&file.path)?;
