@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(any.lost([&audit].into_iter()), Vec::<PathBuf>::new());
         let mut own = owners.enter("audit", &data, files(root, r"audit\.log"));
         assert_eq!(own.claim(&audit), Err("sink `any`".into()));
-        assert_eq!(any.lost([&audit].into_iter()), [audit.clone()]);
+        assert_eq!(any.lost([&audit].into_iter()), vec![audit.clone()]);
         any.keep_only(|_| false);
         assert_eq!(own.claim(&audit), Ok(()));
         assert_eq!(any.claim(&audit), Err("sink `audit`".into()));
