@@ -33,8 +33,8 @@ const KILLED: i32 = 9;
 /// How the process is started that compiles a module, and where is remembered what became of it.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    /// The program: it sets the bounds of [`compile_bounds`](crate::compile_bounds) and calls
-    /// [`compile_into`](crate::compile_into) with what is on its standard input.
+    /// The program: it sets the bounds of [`compile_bounds`] and calls
+    /// [`compile_into`] with what is on its standard input.
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,

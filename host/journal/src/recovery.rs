@@ -4,7 +4,7 @@
 //! After it, for whatever the crash did: everything that was acknowledged is there, in order, and what is there was
 //! appended. A sequence number that a reader may have seen is never given out again.
 //!
-//! Damage to the very last frames is told from a torn end by what [`cursor`](crate::cursor) remembers as durable, and so is
+//! Damage to the very last frames is told from a torn end by what [`cursor`] remembers as durable, and so is
 //! an end that is missing. What can't be told: damage to frames of the last half second before a crash.
 
 use crate::cursor::{self, CURSORS_FILE, CURSORS_NEW, Saved, Stored};
