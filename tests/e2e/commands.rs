@@ -200,3 +200,18 @@ fn journal_inspect_shows_segments_and_readers() {
     let shown = printed(weir().args(inspect).arg(home.path("weir-data")));
     assert!(shown.contains("console") && shown.contains("sqlite"), "{shown}");
 }
+
+#[test]
+fn validate_warns_of_a_filter_that_holds_records_before_they_are_masked() {
+    let filter = |name: &str| format!("[[filter]]\nname = \"{name}\"\nmodule = \"bundled:{name}\"\n");
+    let sink = "[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n";
+    let validated = |first: &str, second: &str| {
+        let home = Home::with(&format!("{}{}{sink}", filter(first), filter(second)));
+        let output = weir().current_dir(home.path("")).args(["validate", "weir.toml"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let warned = validated("join", "redact");
+    assert!(warned.contains("filter `join` stands before `redact` and holds records back"), "{warned}");
+    assert_eq!(validated("redact", "join"), "");
+}

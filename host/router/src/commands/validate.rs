@@ -2,14 +2,18 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
-use weir_engine::Engine;
+use weir_engine::{Engine, Filter};
 
 use crate::cli::ValidateArgs;
 use crate::commands::show;
 use crate::config::{Problems, Refusal, Settings};
 use crate::{config, filters, logging, paths, wiring};
+
+/// What the bundled filter that masks calls itself.
+const REDACT: &str = "redact";
 
 pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     let file = args.file.as_ref().or(args.config.as_ref()).context("which file? write: weir validate weir.toml")?;
@@ -34,16 +38,37 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
 /// Reads a configuration and loads its filters. The inner error has everything that is wrong.
 pub fn check(file: &Path) -> anyhow::Result<Result<Settings, Problems>> {
     let engine = Engine::new(wiring::engine_options(None))?;
-    Ok(config::load_and_ask(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
+    let mut loaded = Vec::new();
+    let mut checked = config::load_and_ask(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
         let wanted = filters::named(settings, filter);
         let module = match wanted.source.read() {
             Ok(module) => module,
             Err(reason) => return Some(Refusal::Filter(reason)),
         };
-        let error = engine.load(&wanted.spec, &module).err()?;
-        Some(match error.problem {
-            weir_engine::Problem::Options(mistakes) => Refusal::Options(mistakes),
-            _ => Refusal::Filter(error.to_string()),
-        })
-    }))
+        match engine.load(&wanted.spec, &module) {
+            Ok(filter) => {
+                loaded.push(filter);
+                None
+            }
+            Err(error) => Some(match error.problem {
+                weir_engine::Problem::Options(mistakes) => Refusal::Options(mistakes),
+                _ => Refusal::Filter(error.to_string()),
+            }),
+        }
+    });
+    if let Ok(settings) = &mut checked {
+        settings.warnings.extend(held_unmasked(&loaded));
+    }
+    Ok(checked)
+}
+
+/// Warns when a filter holds records back before they are masked: what is held lies in the journal.
+fn held_unmasked(filters: &[Arc<Filter>]) -> Option<String> {
+    let masks = filters.iter().rposition(|filter| filter.description().name == REDACT)?;
+    let holder = filters[..masks].iter().find(|filter| filter.holds_records())?;
+    let (holder, redact) = (holder.name(), filters[masks].name());
+    Some(format!(
+        "filter `{holder}` stands before `{redact}` and holds records back: while it does, they lie in the journal \
+         unmasked; put `{redact}` before it unless what it masks stands in several lines"
+    ))
 }
