@@ -41,8 +41,8 @@ pub struct Rotated {
 pub fn read_name(path: &Path) -> Option<Rotated> {
     let text = path.to_str()?;
     let uncompressed = text.strip_suffix(COMPRESSED).unwrap_or(text);
-    let (live, stamp) =
-        uncompressed.strip_suffix(".log").and_then(|text| text.split_at_checked(text.len() - STAMP_BYTES))?;
+    let text = uncompressed.strip_suffix(".log")?;
+    let (live, stamp) = text.split_at_checked(text.len().checked_sub(STAMP_BYTES)?)?;
     let live = live.strip_suffix('.').filter(|live| !live.is_empty() && !live.ends_with('/'))?;
     let at = BrokenDownTime::parse(FORMAT, stamp).ok()?.to_datetime().ok()?.to_zoned(TimeZone::UTC).ok()?;
     let at = SystemTime::from(at.timestamp());
