@@ -106,6 +106,8 @@ pub const MAX_HELD_BYTES: usize = 16 << 20;
 pub const MAX_HELD_AGE: Duration = Duration::from_secs(25 * 3600);
 /// Held records that a new instance may fail on before all that is held is given up.
 pub const MAX_REPLAY_FAILURES: usize = 8;
+/// How long a new instance may take for what is held, failures included: batches wait meanwhile.
+pub const MAX_REPLAY_TIME: Duration = Duration::from_secs(10);
 
 /// How often deadlines are looked at: they are kept to within two of these.
 pub const TICK: Duration = Duration::from_millis(5);

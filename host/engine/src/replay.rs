@@ -2,20 +2,23 @@
 //!
 //! The records go through the filter as in a batch: usually it holds them again. What it makes of them otherwise goes on
 //! to the filters after it, and they are released with that. A record that a new instance fails on is set aside, and the
-//! others are given to another instance; after a few such everything that is held is set aside.
+//! others are given to another instance; after a few such, or when it takes too long, everything that is held is set
+//! aside. What was set aside is told also when no further instance can be started: it is not held any more.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use weir_record::Batch;
 
 use crate::budget::Room;
-use crate::error::CallError;
+use crate::error::{CallError, FailureKind};
 use crate::filter::{Filter, OnError};
 use crate::holds::{Changes, Held, Holding};
 use crate::instance::{Instance, Seat};
-use crate::limits::MAX_REPLAY_FAILURES;
+use crate::limits::{MAX_REPLAY_FAILURES, MAX_REPLAY_TIME};
 use crate::rewrite::{Applied, Part};
 use crate::search::pieces;
 use crate::shared::lock;
@@ -36,52 +39,53 @@ struct FailedAt {
 }
 
 impl Seat {
-    /// Makes sure that there is an instance and that it was given what is held.
+    /// Makes sure that there is an instance and that it was given what is held. What came of that is in `replayed`,
+    /// whether there is an instance in the end or not.
     pub fn give_again(
         &mut self,
         filter: &Filter,
         part: &mut Part,
         holding: &mut Holding,
-    ) -> Result<Replayed, CallError> {
-        let mut replayed = Replayed::default();
+        replayed: &mut Replayed,
+    ) -> Result<(), CallError> {
         if self.instance.is_some() || self.held.is_empty() {
-            self.instance(filter)?;
-            return Ok(replayed);
+            return self.instance(filter).map(|_| ());
         }
+        let until = Instant::now() + MAX_REPLAY_TIME;
+        let mut rounds = 0;
         // With another record fewer in each round.
         while !self.held.is_empty() {
             let (batch, ids) = self.held.batch();
             let instance = self.instance(filter)?;
-            let mut made = Batch::new();
-            let mut changes = Changes::default();
             // One call for many; when it fails, one call for each finds the record that it fails on.
-            let mut outcome = give(filter, instance, &batch, &ids, pieces(&batch), part, (&mut made, &mut changes));
+            let mut given = Given::new(filter, &batch, &ids, until);
+            let mut outcome = given.to(instance, pieces(&batch), part);
             if outcome.is_err() {
                 self.instance = None;
                 let instance = self.instance(filter)?;
-                (made, changes) = (Batch::new(), Changes::default());
                 let singly = (0..batch.len()).map(|at| at..at + 1);
-                outcome = give(filter, instance, &batch, &ids, singly, part, (&mut made, &mut changes));
+                given = Given::new(filter, &batch, &ids, until);
+                outcome = given.to(instance, singly, part);
             }
             match outcome {
                 Ok(()) => {
-                    self.held.take_up(&filter.shared.filter, &mut changes, holding);
-                    replayed.made.extend(&made);
-                    return Ok(replayed);
+                    self.held.take_up(&filter.shared.filter, &mut given.changes, holding);
+                    replayed.made.extend(&given.made);
+                    return Ok(());
                 }
                 Err(FailedAt { index, error }) => {
                     self.instance = None;
                     filter.metrics.error(error.kind);
-                    let gives_up = replayed.failed.len() >= MAX_REPLAY_FAILURES;
+                    rounds += 1;
+                    let gives_up = rounds > MAX_REPLAY_FAILURES || Instant::now() >= until;
                     let failed = if gives_up { 0..batch.len() } else { index..index + 1 };
                     for at in failed {
-                        self.set_aside(filter, ids[at], &error.reason, &mut replayed, holding);
+                        self.set_aside(filter, ids[at], &error.reason, replayed, holding);
                     }
                 }
             }
         }
-        self.instance(filter)?;
-        Ok(replayed)
+        self.instance(filter).map(|_| ())
     }
 
     fn set_aside(&mut self, filter: &Filter, id: u64, reason: &str, replayed: &mut Replayed, holding: &mut Holding) {
@@ -96,40 +100,64 @@ impl Seat {
     }
 }
 
-/// Calls an instance with the records, in groups, and collects what comes of them.
-fn give(
-    filter: &Filter,
-    instance: &mut Instance,
-    batch: &Batch,
-    ids: &[u64],
-    groups: impl Iterator<Item = std::ops::Range<usize>>,
-    part: &mut Part,
-    (made, changes): (&mut Batch, &mut Changes),
-) -> Result<(), FailedAt> {
-    for group in groups {
-        let Instance { guest, exports, .. } = &mut *instance;
-        let index = group.start;
+/// Records on their way to an instance again, and what comes of them.
+struct Given<'a> {
+    filter: &'a Filter,
+    batch: &'a Batch,
+    ids: &'a [u64],
+    until: Instant,
+    made: Batch,
+    changes: Changes,
+}
+
+impl<'a> Given<'a> {
+    fn new(filter: &'a Filter, batch: &'a Batch, ids: &'a [u64], until: Instant) -> Self {
+        Self { filter, batch, ids, until, made: Batch::new(), changes: Changes::default() }
+    }
+
+    /// Calls an instance with the records, in groups.
+    fn to(
+        &mut self,
+        instance: &mut Instance,
+        groups: impl Iterator<Item = Range<usize>>,
+        part: &mut Part,
+    ) -> Result<(), FailedAt> {
+        for group in groups {
+            let index = group.start;
+            self.call(instance, group, part).map_err(|error| FailedAt { index, error })?;
+        }
+        // What was held again by one call may have been released by a later one.
+        let released: HashSet<u64> = self.changes.released.iter().copied().collect();
+        self.changes.held.retain(|(id, _)| !released.contains(id));
+        Ok(())
+    }
+
+    fn call(&mut self, instance: &mut Instance, group: Range<usize>, part: &mut Part) -> Result<(), CallError> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let seconds = MAX_REPLAY_TIME.as_secs();
+            let reason = format!("what it holds could not be given to it again within {seconds} s");
+            return Err(CallError::new(FailureKind::Timeout, reason));
+        }
+        let Instance { guest, exports, .. } = instance;
         part.room = Room::default();
-        let applied = exports.process(guest, batch, group.clone(), ids, filter.spec().timeout, part);
-        let held_again = match applied.map_err(|error| FailedAt { index, error })? {
+        let deadline = self.filter.spec().timeout.min(left);
+        let held_again = match exports.process(guest, self.batch, group.clone(), self.ids, deadline, part)? {
             Applied::Untouched => {
-                made.extend_range(batch, group.clone());
+                self.made.extend_range(self.batch, group.clone());
                 Vec::new()
             }
             Applied::Rewritten(_) => {
-                made.extend(&part.batch);
-                changes.released.append(&mut part.changes.released);
+                self.made.extend(&part.batch);
+                self.changes.released.append(&mut part.changes.released);
                 std::mem::take(&mut part.changes.held)
             }
         };
         let held_ids: HashSet<u64> = held_again.iter().map(|(id, _)| *id).collect();
-        changes.released.extend(ids[group].iter().filter(|id| !held_ids.contains(id)));
-        changes.held.extend(held_again);
+        self.changes.released.extend(self.ids[group].iter().filter(|id| !held_ids.contains(id)));
+        self.changes.held.extend(held_again);
+        Ok(())
     }
-    // What was held again by one call may have been released by a later one.
-    let released: HashSet<u64> = changes.released.iter().copied().collect();
-    changes.held.retain(|(id, _)| !released.contains(id));
-    Ok(())
 }
 
 impl Filter {

@@ -23,6 +23,7 @@ use crate::instance::{Instance, Seat};
 use crate::limits::{
     MAX_CALL_BYTES, MAX_CALL_RECORDS, MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION, SEARCH_PARTS,
 };
+use crate::replay::Replayed;
 use crate::rewrite::{Applied, Part, Rewrite, Tally};
 
 /// The parts of a batch that a filter is called with.
@@ -200,12 +201,13 @@ impl<'a> Search<'a> {
         if !self.filter.holds_records() {
             return self.seat.instance(self.filter).map(|_| ());
         }
-        let replayed = self.seat.give_again(self.filter, self.part, &mut self.holding)?;
+        let mut replayed = Replayed::default();
+        let result = self.seat.give_again(self.filter, self.part, &mut self.holding, &mut replayed);
         if !replayed.made.is_empty() {
             rewrite.insert(self.input, at, &replayed.made);
         }
         self.failed_again.extend(replayed.failed);
-        Ok(())
+        result
     }
 
     fn failed(

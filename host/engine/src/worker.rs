@@ -343,13 +343,14 @@ impl Worker {
         }
         let mut changes = Changes::default();
         let start = Instant::now();
-        let replayed = match filter.holds_records() {
-            true => seat.give_again(filter, &mut self.part, &mut said.holding),
-            false => Ok(Replayed::default()),
+        let mut replayed = Replayed::default();
+        let prepared = match filter.holds_records() {
+            true => seat.give_again(filter, &mut self.part, &mut said.holding, &mut replayed),
+            false => Ok(()),
         };
-        let made = replayed.and_then(|replayed| {
-            said.made.extend(&replayed.made);
-            said.unclaimed.extend(replayed.failed.into_iter().map(|failed| failed_earlier(filter, failed)));
+        said.made.extend(&replayed.made);
+        said.unclaimed.extend(replayed.failed.into_iter().map(|failed| failed_earlier(filter, failed)));
+        let made = prepared.and_then(|()| {
             let Instance { guest, exports, .. } = seat.instance(filter)?;
             let mut room = budget.room(&Batch::new(), 0..0);
             filter.shared.credit.narrow(&mut room);

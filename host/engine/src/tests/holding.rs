@@ -86,6 +86,29 @@ fn a_held_record_that_a_new_instance_fails_on_is_set_aside_and_the_others_stay_h
 }
 
 #[test]
+fn a_held_record_that_was_set_aside_is_told_also_when_no_further_instance_can_be_started() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/released/2.0.0/holding.wat");
+    let text = std::fs::read_to_string(path).unwrap();
+    let import = r#"(module (import "weir:filter/host@2.0.0" "kv-add"
+        (func $kv_add (param i32 i32 i64 i64) (result i64)))"#;
+    let configure = r#"(func (export "weir:filter/lifecycle@2.0.0#configure") (param i32 i32) (result i32)"#;
+    // When it is loaded, given all, given one after the other; not once more.
+    let thrice = format!(
+        "(data (i32.const 700) \"starts\") {configure}
+          (if (i64.gt_s (call $kv_add (i32.const 700) (i32.const 6) (i64.const 1) (i64.const 600000)) (i64.const 3))
+            (then (unreachable)))"
+    );
+    let text = text.replacen("(module", import, 1).replacen(configure, &thrice, 1);
+    let filter = engine().load(&spec("thrice"), &wat::parse_str(text).unwrap()).unwrap();
+    let records = batch([MARKER, "b"]);
+    filter.give_back((0..2).map(|at| (at as u64 + 1, Bytes::copy_from_slice(records.get(at)))).collect());
+    let said = tick(&filter);
+    assert!(said.tick_failed.is_some());
+    assert_eq!(said.holding.released, [1]);
+    assert_eq!(said.unclaimed.iter().map(|failed| &failed.record[..]).collect::<Vec<_>>(), [records.get(0)]);
+}
+
+#[test]
 fn a_swap_hands_over_what_is_held_and_the_version_that_was_replaced_refuses_work() {
     let engine = engine();
     let (old, new) = (holding(&engine), holding(&engine));
