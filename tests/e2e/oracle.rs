@@ -106,9 +106,7 @@ fn run(blows: &[Blow]) {
     let (status, log) = router.stop();
     assert!(status.success(), "{log}");
     let said = Arc::into_inner(said).expect("the senders have ended").into_inner().unwrap();
-    // What a filter held that is taken out while the journal is full comes when there is room: later than it should.
-    let in_order = !(blows.contains(&Blow::Remove) && blows.contains(&Blow::Full));
-    said.check(&place.home, in_order, &format!("{blows:?}, seed {seed}"));
+    said.check(&place.home, &format!("{blows:?}, seed {seed}"));
 }
 
 /// Where the router lives, and which of its configurations it has.
@@ -229,7 +227,7 @@ struct Said {
 }
 
 impl Said {
-    fn check(&self, home: &Home, in_order: bool, what: &str) {
+    fn check(&self, home: &Home, what: &str) {
         let records: Vec<Value> = std::fs::read_to_string(home.path("out.jsonl"))
             .unwrap()
             .lines()
@@ -237,16 +235,12 @@ impl Said {
             .collect();
         let messages: Vec<&str> = records.iter().filter_map(|record| record["message"].as_str()).collect();
         self.check_lines("the file", &messages, &quarantined(home), what);
-        if in_order {
-            check_order("the file", &messages, what);
-        }
+        check_order("the file", &messages, what);
         let rows = sqlite(&home.path("weir-data/logs.db"), "select json_quote(message) from logs order by id");
         let rows: Vec<String> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
         let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
         self.check_lines("SQLite", &rows, &quarantined(home), what);
-        if in_order {
-            check_order("SQLite", &rows, what);
-        }
+        check_order("SQLite", &rows, what);
         let repeated = |record: &Value| match record["source"] == json!("repeats") {
             true => record["repeated"].as_u64().unwrap_or(1),
             false => 0,

@@ -6,16 +6,16 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use weir_engine::Chain;
 
-/// The chain that runs.
+/// The chain that runs. A panic leaves nothing half changed: it is one pointer.
 #[derive(Default)]
 pub struct Chains {
     current: RwLock<Arc<Chain>>,
 }
 
 impl Chains {
-    /// Does something with the chain, which stays the only one until that is done.
-    pub fn with<R>(&self, run: impl FnOnce(&Chain) -> R) -> R {
-        run(&self.read())
+    /// The chain, which is not exchanged while this is kept.
+    pub fn enter(&self) -> RwLockReadGuard<'_, Arc<Chain>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something with the chain while nobody else does. Waits for the batches that are on their way, each of which
@@ -26,11 +26,6 @@ impl Chains {
 
     /// The chain, to look at.
     pub fn load(&self) -> Arc<Chain> {
-        self.read().clone()
-    }
-
-    /// Nothing leaves it half changed: it is one pointer.
-    fn read(&self) -> RwLockReadGuard<'_, Arc<Chain>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner)
+        self.enter().clone()
     }
 }

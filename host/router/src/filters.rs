@@ -181,8 +181,10 @@ impl FilterSet {
                 tracing::info!("filter `{name}` unloaded");
             }
             match unasked {
-                Some(unasked) => unasked.wait(),
-                None => tracing::info!("what filter `{name}` has left to say waits for room in the journal"),
+                Ok(unasked) => unasked.wait(),
+                Err(error) => {
+                    tracing::info!("filter `{name}` has records left; they and what comes after them wait: {error}")
+                }
             }
         }
         for running in &self.running {

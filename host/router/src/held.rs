@@ -101,12 +101,13 @@ fn send_on(shared: &Arc<Shared>, orphans: &[Orphan]) {
     };
     tracing::info!("{count} records that filter `{names}` held, which does not run any more, go on without it");
     let mut worker = Worker::new(shared.engine.clone());
-    let unasked = shared.chain.with(|chain| {
-        let _in_order = shared.in_order(chain);
-        let mut outcome = worker.run(chain, batch);
+    let unasked = {
+        let chain = shared.chain.enter();
+        let _in_order = shared.in_order(&chain);
+        let mut outcome = worker.run(&chain, batch);
         outcome.holding.released.extend(orphans.iter().map(|orphan| orphan.token));
         pipeline::store_unasked(shared, outcome, room)
-    });
+    };
     unasked.wait();
 }
 

@@ -17,7 +17,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLockReadGuard};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -184,15 +184,47 @@ fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicB
             }
         };
         shared.sample.offer(&batch);
+        match enter(shared) {
+            Ok(chain) => {
+                let _in_order = shared.in_order(&chain);
+                let outcome = worker.run(&chain, batch);
+                finish(shared, outcome, answers, room);
+            }
+            Err(error) => answers.send(Err(error)),
+        }
+    }
+}
+
+/// The chain, when its filters remember what the journal knows, and those that were taken out of it have sent on what
+/// they had left, which came before whatever comes now.
+fn enter(shared: &Arc<Shared>) -> Result<RwLockReadGuard<'_, Arc<Chain>>, AppendError> {
+    loop {
         if shared.in_doubt() {
             held::start_over(shared);
         }
-        shared.chain.with(|chain| {
-            let _in_order = shared.in_order(chain);
-            let outcome = worker.run(chain, batch);
-            finish(shared, outcome, answers, room);
-        });
+        see_off(shared)?;
+        let chain = shared.chain.enter();
+        // Filters are only taken out while nobody has the chain.
+        if lock(&shared.leaving).is_empty() {
+            return Ok(chain);
+        }
     }
+}
+
+/// Lets the filters that wait for it send on what they have left.
+fn see_off(shared: &Arc<Shared>) -> Result<(), AppendError> {
+    if lock(&shared.leaving).is_empty() {
+        return Ok(());
+    }
+    let unasked: Vec<_> = shared.chain.alone(|chain| {
+        let leaving = std::mem::take(&mut *lock(&shared.leaving));
+        leaving.iter().map(|filter| retire(shared, filter, chain)).collect()
+    });
+    let mut all_gone = Ok(());
+    for unasked in unasked {
+        all_gone = all_gone.and(unasked.map(Unasked::wait));
+    }
+    all_gone
 }
 
 /// Makes an outcome durable, then answers.
@@ -231,56 +263,31 @@ fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
         shared.stages.may_panic();
         // Without room filters are not asked: what they would say could not be stored.
         let Ok(room) = shared.journal.reserve(limits::TICK_BYTES) else { continue };
-        if shared.in_doubt() {
-            held::start_over(shared);
-        }
-        tick_once(shared, &mut worker, room, false);
-        while let Some(filter) = next_leaving(shared) {
-            if !take_leave(shared, &filter) {
-                break;
-            }
+        if let Err(error) = tick_once(shared, &mut worker, room, false) {
+            tracing::debug!(%error, "a filter that was taken out waits for room in the journal");
         }
     }
 }
 
-fn tick_once(shared: &Arc<Shared>, worker: &mut Worker, room: Reservation, closing: bool) {
-    let unasked = shared.chain.with(|chain| {
-        let _in_order = shared.in_order(chain);
-        let outcome = worker.tick(chain, closing);
+fn tick_once(shared: &Arc<Shared>, worker: &mut Worker, room: Reservation, closing: bool) -> Result<(), AppendError> {
+    let unasked = {
+        let chain = enter(shared)?;
+        let _in_order = shared.in_order(&chain);
+        let outcome = worker.tick(&chain, closing);
         store_unasked(shared, outcome, room)
-    });
+    };
     unasked.wait();
-}
-
-fn next_leaving(shared: &Shared) -> Option<Arc<Filter>> {
-    lock(&shared.leaving).pop()
-}
-
-/// What a filter that was taken out of the chain has left, later than it should be.
-fn take_leave(shared: &Arc<Shared>, filter: &Arc<Filter>) -> bool {
-    let unasked = shared.chain.with(|chain| {
-        let _in_order = shared.in_order(chain);
-        retire(shared, filter, chain)
-    });
-    match unasked {
-        Some(unasked) => {
-            unasked.wait();
-            true
-        }
-        None => false,
-    }
+    Ok(())
 }
 
 /// Gives a filter that was taken out of the chain its last tick, and sends on what it says and holds through those that
-/// stay: in order, if nothing else is on its way through them. Without room in the journal that waits for a later tick.
-pub fn retire(shared: &Arc<Shared>, filter: &Arc<Filter>, chain: &Chain) -> Option<Unasked> {
-    let Ok(room) = shared.journal.reserve(limits::TICK_BYTES) else {
-        lock(&shared.leaving).push(filter.clone());
-        return None;
-    };
+/// stay, while nothing else is on its way through them. Without room in the journal it waits in `leaving`.
+pub fn retire(shared: &Arc<Shared>, filter: &Arc<Filter>, chain: &Chain) -> Result<Unasked, AppendError> {
+    let room =
+        shared.journal.reserve(limits::TICK_BYTES).inspect_err(|_| lock(&shared.leaving).push(filter.clone()))?;
     let mut worker = Worker::new(shared.engine.clone());
     let outcome = worker.retire(filter, chain);
-    Some(store_unasked(shared, outcome, room))
+    Ok(store_unasked(shared, outcome, room))
 }
 
 /// The last tick of all filters, before Weir stops. What a filter holds back is in the journal whatever happens here.
@@ -296,14 +303,8 @@ fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
             }
         }
     };
-    if shared.in_doubt() {
-        held::start_over(shared);
-    }
-    tick_once(shared, worker, room, true);
-    while let Some(filter) = next_leaving(shared) {
-        if !take_leave(shared, &filter) {
-            break;
-        }
+    if let Err(error) = tick_once(shared, worker, room, true) {
+        tracing::error!("filters that keep state get no last tick: {error}");
     }
 }
 
