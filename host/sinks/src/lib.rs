@@ -26,7 +26,6 @@
 //! | `disk.rs` | the operations on the disk, which tests may cut at any point |
 //! | `web.rs` | posting to servers over HTTP |
 //! | `text.rs` | text from records, made harmless |
-//! | `units.rs` | sizes and spans of time as people write them |
 //! | `limits.rs` | every bound, with its unit and reason |
 //! | `compliance.rs` | the test that every kind passes |
 //!
@@ -82,8 +81,9 @@ mod sqlite;
 #[cfg(test)]
 mod testing;
 mod text;
-pub mod units;
 mod web;
+
+use weir_document::units;
 
 pub use collisions::{Configured, collisions};
 pub use exposition::Exposition;
