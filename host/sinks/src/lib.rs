@@ -8,6 +8,7 @@
 //! | `sink.rs` | the trait, positions, errors, and the contract between a sink and its runner |
 //! | `select.rs` | which records a sink takes: routes and least level |
 //! | `runner/` | carries records from the journal to one sink: retries, quarantine, cursor, health |
+//! | `condition.rs` | conditions on records in the options of sinks |
 //! | `registry.rs` | the kinds there are, one line each |
 //! | `console/` | kind `console` |
 //! | `file/` | kind `file` |
@@ -25,6 +26,7 @@
 //! | `collisions.rs` | sinks that would write to one file for certain |
 //! | `disk.rs` | the operations on the disk, which tests may cut at any point |
 //! | `web.rs` | posting to servers over HTTP |
+//! | `template.rs` | texts with placeholders: `{source}` |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
 //! | `limits.rs` | every bound, with its unit and reason |
@@ -51,6 +53,7 @@
 mod collisions;
 #[cfg(test)]
 mod compliance;
+mod condition;
 mod console;
 mod datadog;
 mod disk;
@@ -79,6 +82,7 @@ mod servers;
 mod sink;
 mod slack;
 mod sqlite;
+mod template;
 #[cfg(test)]
 mod testing;
 mod text;
