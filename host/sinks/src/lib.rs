@@ -17,7 +17,6 @@
 //! | `http/` | kind `http` |
 //! | `datadog/` | kind `datadog` |
 //! | `slack/` | kind `slack` |
-//! | `parcel.rs` | many records as one body of bounded size |
 //! | `nats/` | kind `nats` |
 //! | `influxdb/` | kind `influxdb` |
 //! | `prometheus/` | kind `prometheus` |
@@ -25,7 +24,7 @@
 //! | `owners.rs` | which sink a file belongs to |
 //! | `collisions.rs` | sinks that would write to one file for certain |
 //! | `disk.rs` | the operations on the disk, which tests may cut at any point |
-//! | `web.rs` | posting to servers over HTTP |
+//! | `post/` | posting to servers over HTTP: options, requests, answers |
 //! | `template.rs` | texts with placeholders: `{source}` |
 //! | `text.rs` | text from records, made harmless |
 //! | `units.rs` | sizes and spans of time as people write them |
@@ -70,7 +69,7 @@ mod nats;
 #[cfg(test)]
 mod outage;
 mod owners;
-mod parcel;
+mod post;
 mod postgres;
 mod prometheus;
 mod registry;
@@ -87,7 +86,6 @@ mod template;
 mod testing;
 mod text;
 pub mod units;
-mod web;
 
 pub use collisions::{Configured, collisions};
 pub use exposition::Exposition;

@@ -3,7 +3,7 @@
 
 use reqwest::header::{HeaderName, HeaderValue};
 
-use crate::parcel::{Filled, record_id};
+use crate::post::{Body, record_id};
 use crate::template::{self, Part};
 
 /// One header.
@@ -25,7 +25,7 @@ enum Value {
 pub(super) struct Request<'a> {
     pub sink: &'a str,
     pub journal: &'a str,
-    pub filled: &'a Filled,
+    pub body: &'a Body,
 }
 
 /// Headers that say how the body is to be read; they follow from other options.
@@ -54,9 +54,9 @@ impl Header {
                 Part::Text(text) => out.push_str(text),
                 Part::Placeholder(Value::Sink) => out.push_str(request.sink),
                 Part::Placeholder(Value::Journal) => out.push_str(request.journal),
-                Part::Placeholder(Value::FirstId) => out.push_str(&record_id(request.journal, request.filled.first)),
-                Part::Placeholder(Value::LastId) => out.push_str(&record_id(request.journal, request.filled.last)),
-                Part::Placeholder(Value::Count) => out.push_str(&request.filled.count.to_string()),
+                Part::Placeholder(Value::FirstId) => out.push_str(&record_id(request.journal, request.body.first)),
+                Part::Placeholder(Value::LastId) => out.push_str(&record_id(request.journal, request.body.last)),
+                Part::Placeholder(Value::Count) => out.push_str(&request.body.count.to_string()),
             }
         }
         let mut value = HeaderValue::from_str(&out).ok()?;
@@ -86,8 +86,8 @@ mod tests {
     fn rendered(value: &str) -> Result<String, String> {
         let header = Header::parse("X-A", value)?;
         let (first, last) = (Position { sequence: 3, index: 0 }, Position { sequence: 9, index: 4 });
-        let filled = Filled { body: Vec::new(), count: 12, first, last };
-        let request = Request { sink: "out", journal: "j1", filled: &filled };
+        let body = Body { bytes: Vec::new(), count: 12, first, last };
+        let request = Request { sink: "out", journal: "j1", body: &body };
         Ok(header.value(&request).expect("a value").to_str().expect("text").to_string())
     }
 
