@@ -382,7 +382,7 @@ error: expected a list, found a table
   |
 1 | [filter]
   | ^^^^^^^^
-  = help: write `[[filter]]`, with two brackets: each is one filter of the chain",
+  = help: write `[[filter]]`, with two brackets: each such table is one of the list",
     );
     let twice = bad("[filter]\nname = 'a'\n[filter]\nname = 'b'").to_string();
     assert!(twice.contains("weir.toml:3:2") && twice.contains("write `[[filter]]`"), "{twice}");
