@@ -203,7 +203,7 @@ impl<'s> Checker<'s> {
                 *node = tried;
                 self.problems.extend(found);
             }
-            None => self.wrong_type(node, &accepted, choices.first().copied().unwrap_or(&Json::Null), place),
+            None => self.wrong_type(node, &accepted, choices.first().copied().unwrap_or(self.schema), place),
         }
     }
 
@@ -267,7 +267,8 @@ impl<'s> Checker<'s> {
         };
         let message = format!("expected {}, found {found}", names.join(" or "));
         let holds_tables = self.resolve(&schema["items"])["properties"].is_object();
-        let named_tables = schema["additionalProperties"].is_object();
+        let inner = self.resolve(&schema["additionalProperties"]);
+        let named_tables = inner["properties"].is_object() || alternatives(inner).is_some();
         let help = match (&node.value, place.rsplit_once('.')) {
             (Value::Table(_), _) if holds_tables => {
                 Some(format!("write `[[{place}]]`, with two brackets: each such table is one of the list"))
@@ -276,7 +277,7 @@ impl<'s> Checker<'s> {
                 Some(format!("write `[{place}.NAME]`: each such table has a name of its own"))
             }
             (_, Some((parent, _))) if types.len() > 1 && types.iter().all(|name| *name == "object") => Some(format!(
-                "this is to be a table: write `[{parent}.NAME]`, with a name of your choice, above its keys"
+                "this must be a table: write `[{parent}.NAME]`, with a name of your choice, above its keys"
             )),
             _ => self.example.as_ref().map(|example| format!("for example `{example}`")),
         };

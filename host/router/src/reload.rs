@@ -14,10 +14,10 @@ use tokio::sync::{Mutex, oneshot};
 
 use crate::config::{self, Overrides, Settings};
 use crate::filters::{self, FilterSet, Prepared};
-use crate::outlets::Outlets;
 use crate::parts;
 use crate::pipeline::Shared;
 use crate::quarantine::Quarantine;
+use crate::sink_set::SinkSet;
 use crate::versions::Versions;
 use crate::wiring::{Router, lock};
 pub use watch::{Changed, Watch};
@@ -41,7 +41,7 @@ pub struct Reload {
     /// Modules of which was said that nothing uses them.
     unused: HashSet<PathBuf>,
     filters: Arc<Lock<FilterSet>>,
-    outlets: Arc<Mutex<Outlets>>,
+    sink_set: Arc<Mutex<SinkSet>>,
     quarantine: Arc<Quarantine>,
     shared: Arc<Shared>,
 }
@@ -74,7 +74,7 @@ impl Reload {
             refused: None,
             unused: HashSet::new(),
             filters: router.filters.clone(),
-            outlets: router.outlets.clone(),
+            sink_set: router.sink_set.clone(),
             quarantine: router.quarantine.clone(),
             shared: router.shared.clone(),
         };
@@ -142,7 +142,7 @@ impl Reload {
         if !named.is_empty() {
             bail!("{}", named.join("; "));
         }
-        self.outlets.lock().await.apply(&settings.sinks).await?;
+        self.sink_set.lock().await.apply(&settings.sinks).await?;
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));

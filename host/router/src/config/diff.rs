@@ -32,7 +32,7 @@ impl Settings {
 
     /// The keys whose values a router that was started with `started` can't take up, such as `http.listen`.
     pub fn keys_that_need_a_restart(&self, started: &Settings) -> Vec<&str> {
-        let changed = self.at_start.iter().filter(|(key, value)| started.at_start.get(*key) != Some(value));
+        let changed = self.at_start.iter().filter(|(key, value)| started.at_start.get(*key) != Some(*value));
         changed.map(|(key, _)| key.as_str()).collect()
     }
 }

@@ -201,8 +201,8 @@ impl Reader<'_> {
                 if let Ok(interval) = text.parse() {
                     return Sync::Every(self.time(at, interval, limits::SYNC_INTERVAL));
                 }
-                let message = format!("{} says not when to sync", at.shown(text));
-                let help = "allowed are `always`, `off`, and a duration such as `100ms`";
+                let message = format!("{} is not a sync mode", at.shown(text));
+                let help = "use `always`, `off` or an interval such as `100ms`";
                 self.report_with(at, message, help);
                 Sync::Always
             }

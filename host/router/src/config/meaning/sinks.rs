@@ -77,8 +77,8 @@ impl Reader<'_> {
     fn sink(&mut self, at: &At<'_>, name: &str, table: raw::Sink) -> SinkSettings {
         let raw::Sink { kind, common, options } = table;
         if common.standby && common.routes.is_some() {
-            let help = "a standby takes only what another sink can't deliver: leave out one of both";
-            self.report_with(&at.key("routes"), "`routes` of a sink that is a `standby`", help);
+            let help = "a standby takes only what another sink fails to deliver; remove one of the two keys";
+            self.report_with(&at.key("routes"), "`routes` on a sink with `standby = true`", help);
         }
         SinkSettings {
             name: name.to_owned(),
@@ -117,8 +117,8 @@ impl Reader<'_> {
             while let Some(following) = chain.last().and_then(|last| next.get(last)) {
                 if *following == sink.name || chain.contains(following) {
                     let path = format!("{} → {} → {following}", sink.name, chain.join(" → "));
-                    let help = "a chain of fallbacks ends at a sink that has none; in the end there is standard error";
-                    self.report_with(&place, format!("fallbacks in a circle: {path}"), help);
+                    let help = "the last sink of a chain must have no fallback; after it comes standard error";
+                    self.report_with(&place, format!("fallbacks form a cycle: {path}"), help);
                     break;
                 }
                 chain.push(following.clone());
