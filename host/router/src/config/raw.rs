@@ -133,12 +133,13 @@ pub enum WhenFull {
 /// One filter of the chain.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "module"]))]
 pub(super) struct Filter {
     /// Name in the log, the metrics and the quarantine; every filter has its own.
-    #[schemars(required, example = &"redact")]
+    #[schemars(example = &"redact")]
     pub name: Option<String>,
     /// `bundled:NAME`, or the path of a `.wasm` file relative to the filters folder.
-    #[schemars(required, example = &"bundled:redact", example = &"my_filter.wasm")]
+    #[schemars(example = &"bundled:redact", example = &"my_filter.wasm")]
     pub module: Option<String>,
     /// What happens to records on which the filter fails: `quarantine` keeps them aside, `pass` lets them
     /// through as they were, `reject` answers the sender with an error.
@@ -183,13 +184,14 @@ impl Default for Filter {
 /// A trial of a new version in the shadow of the one that runs.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["share", "for"]))]
 pub(super) struct Canary {
     /// The share of the batches that both versions are given copies of.
-    #[schemars(required, example = &"5%")]
+    #[schemars(example = &"5%")]
     pub share: Option<String>,
     /// How long the trial lasts.
     #[serde(rename = "for")]
-    #[schemars(required, example = &"60s")]
+    #[schemars(example = &"60s")]
     pub time: Option<Span>,
     /// It is rejected when it fails on so much more of the records.
     pub errors: String,
