@@ -12,7 +12,6 @@
 //! | `held.rs` | records that filters hold back, into the journal and back |
 //! | `filters.rs` | which filters run: loading, swapping, the filters folder |
 //! | `descriptors.rs` | the limit of open files, and what of it connections may take |
-//! | `durable.rs` | replaces small files, safe from power cuts |
 //! | `versions.rs` | the versions of each filter that ran, to go back to |
 //! | `canary.rs` | a new version on trial in the shadow of the running one |
 //! | `parts.rs` | what the configuration means to each part |
@@ -39,7 +38,6 @@ mod commands;
 mod condition;
 mod config;
 mod descriptors;
-mod durable;
 mod filters;
 mod health;
 mod held;

@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use weir_journal::disk::create_folder;
+use weir_journal::disk::{create_folder, replace_file};
 
-use crate::{durable, limits};
+use crate::limits;
 use weir_filter_kit::limits::MODULE_BYTES;
 use weir_filter_kit::regular;
 
@@ -147,7 +147,7 @@ impl Versions {
 
     fn write(&self, file: &str, bytes: &[u8]) -> Result<(), String> {
         let path = self.folder.join(file);
-        let written = create_folder(&self.folder, 0o777).and_then(|()| durable::replace(&path, bytes));
+        let written = create_folder(&self.folder, 0o777).and_then(|()| replace_file(&path, bytes));
         written.map_err(|error| format!("can't write `{}`: {error}; give weir room and access there", path.display()))
     }
 }

@@ -1,7 +1,7 @@
-//! Many records as one body of bounded size, and what of a failed delivery a server has already.
+//! The bodies of requests: many records in one, within a bound on its size.
 //!
-//! Used by sinks that post records over HTTP. A delivery becomes one body as a rule, and several when it is too long;
-//! it is cut at the same places each time it is tried, so that a repetition has the bounds of the first attempt.
+//! A delivery is usually one body, and several when it is too long. It is cut at the same places each time it is tried,
+//! so that a repetition has the same bodies as the first attempt.
 
 use std::ops::RangeInclusive;
 
@@ -35,60 +35,66 @@ impl Shape {
     }
 }
 
-/// How long a body may be: as configured, and as a server that takes less has taught.
+/// How long a body may be: as configured, and as learned from a server that takes less.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimit {
-    most: usize,
-    taught: usize,
+    configured: usize,
+    learned: usize,
 }
 
 impl BodyLimit {
-    /// Nothing is known but what is configured.
-    pub fn new(most: usize) -> BodyLimit {
-        BodyLimit { most, taught: most }
+    /// The configured limit, in bytes.
+    pub fn new(bytes: usize) -> BodyLimit {
+        BodyLimit { configured: bytes, learned: bytes }
     }
 
-    /// A body of several records was too long. From now on they are half as long: so at least half as long as the
-    /// server would take, and no delivery begins with a refusal again. One record alone teaches nothing about others.
+    /// The configured limit, in bytes.
+    pub fn configured(self) -> usize {
+        self.configured
+    }
+
+    /// Learns from a body of several records that was too long: from now on bodies are half as long. That is at least
+    /// half of what the server takes, and no delivery begins with a refusal again. A record that was alone in its body
+    /// says nothing about others.
     pub fn was_refused(&mut self, bytes: usize, records: u32) {
         if records > 1 {
-            self.taught = self.taught.min(bytes / 2);
+            self.learned = self.learned.min(bytes / 2);
         }
     }
 }
 
-/// The body that is being filled.
-pub(crate) struct Parcel {
+/// The body that is being body.
+pub(crate) struct BodyBuilder {
     shape: Shape,
     limit: BodyLimit,
-    most_records: usize,
+    max_records: usize,
     body: Vec<u8>,
     count: u32,
     range: Option<RangeInclusive<Position>>,
 }
 
-/// A body with records, and which these are.
-pub(crate) struct Filled {
-    pub body: Vec<u8>,
+/// A finished body, and which records it holds.
+pub(crate) struct Body {
+    pub bytes: Vec<u8>,
     pub count: u32,
     pub first: Position,
     pub last: Position,
 }
 
-impl Parcel {
+impl BodyBuilder {
     /// One that holds no more than so many bytes and records.
-    pub fn new(shape: Shape, limit: BodyLimit, most_records: usize) -> Parcel {
-        Parcel { shape, limit, most_records, body: Vec::new(), count: 0, range: None }
+    pub fn new(shape: Shape, limit: BodyLimit, max_records: usize) -> BodyBuilder {
+        BodyBuilder { shape, limit, max_records, body: Vec::new(), count: 0, range: None }
     }
 
     /// True when a record of so many bytes fits into a body of its own.
     pub fn can_hold(&self, record_bytes: usize) -> bool {
-        record_bytes + 1 + self.shape.frame_bytes() <= self.limit.most
+        record_bytes + 1 + self.shape.frame_bytes() <= self.limit.configured
     }
 
     /// True when it fits beside those that are there; always when none is there.
     pub fn has_room(&self, record_bytes: usize) -> bool {
-        let fits = self.body.len() + record_bytes + 2 <= self.limit.taught && (self.count as usize) < self.most_records;
+        let fits = self.body.len() + record_bytes + 2 <= self.limit.learned && (self.count as usize) < self.max_records;
         self.count == 0 || fits
     }
 
@@ -109,8 +115,8 @@ impl Parcel {
         self.range = Some(first..=at);
     }
 
-    /// The body, when there is a record in it; the next begins empty.
-    pub fn take(&mut self) -> Option<Filled> {
+    /// The finished body, if there is a record in it. The next one begins empty.
+    pub fn take(&mut self) -> Option<Body> {
         let (first, last) = self.range.take()?.into_inner();
         let mut body = std::mem::take(&mut self.body);
         match self.shape {
@@ -122,37 +128,11 @@ impl Parcel {
                 body[1..ARRAY32_BYTES].copy_from_slice(&count);
             }
         }
-        Some(Filled { body, count: std::mem::take(&mut self.count), first, last })
+        Some(Body { bytes: body, count: std::mem::take(&mut self.count), first, last })
     }
 }
 
-/// What of a delivery that failed later the server has taken. The runner gives the whole delivery again, or its parts.
-#[derive(Debug, Default)]
-pub(crate) struct Taken {
-    range: Option<RangeInclusive<Position>>,
-}
-
-impl Taken {
-    /// A body was taken.
-    pub fn note(&mut self, first: Position, last: Position) {
-        let first = self.range.take().map_or(first, |range| *range.start());
-        self.range = Some(first..=last);
-    }
-
-    /// True for a record that is not to be sent again.
-    pub fn holds(&self, at: Position) -> bool {
-        self.range.as_ref().is_some_and(|range| range.contains(&at))
-    }
-
-    /// A delivery that ends here has succeeded: nothing before it comes again.
-    pub fn delivered(&mut self, end: Position) {
-        if self.range.as_ref().is_some_and(|range| *range.end() <= end) {
-            self.range = None;
-        }
-    }
-}
-
-/// The name of a record that no other in the world has.
+/// The id of a record, which no other record in the world has.
 pub(crate) fn record_id(journal: &str, at: Position) -> String {
     format!("{journal}-{}-{}", at.sequence, at.index)
 }
@@ -189,17 +169,17 @@ mod tests {
         Position { sequence: 7, index }
     }
 
-    fn bodies(shape: Shape, most: usize, records: &[&[u8]]) -> Vec<Filled> {
-        let (mut parcel, mut out) = (Parcel::new(shape, BodyLimit::new(most), 9), Vec::new());
+    fn bodies(shape: Shape, most: usize, records: &[&[u8]]) -> Vec<Body> {
+        let (mut builder, mut out) = (BodyBuilder::new(shape, BodyLimit::new(most), 9), Vec::new());
         for (index, record) in records.iter().enumerate() {
-            assert!(parcel.can_hold(record.len()));
-            if !parcel.has_room(record.len()) {
-                out.extend(parcel.take());
+            assert!(builder.can_hold(record.len()));
+            if !builder.has_room(record.len()) {
+                out.extend(builder.take());
             }
-            parcel.add(at(index as u32), record);
+            builder.add(at(index as u32), record);
         }
-        out.extend(parcel.take());
-        assert!(parcel.take().is_none());
+        out.extend(builder.take());
+        assert!(builder.take().is_none());
         out
     }
 
@@ -209,19 +189,19 @@ mod tests {
         let records: Vec<&[u8]> = records.iter().map(String::as_bytes).collect();
         for most in [16, 17, 30, 64, 10_000] {
             let arrays = bodies(Shape::JsonArray, most, &records);
-            assert!(arrays.iter().all(|filled| filled.body.len() <= most), "{most}");
+            assert!(arrays.iter().all(|body| body.bytes.len() <= most), "{most}");
             let held: Vec<u64> = arrays
                 .iter()
-                .flat_map(|filled| serde_json::from_slice::<Vec<serde_json::Value>>(&filled.body).expect("an array"))
+                .flat_map(|body| serde_json::from_slice::<Vec<serde_json::Value>>(&body.bytes).expect("an array"))
                 .map(|value| value["n"].as_u64().expect("a number"))
                 .collect();
             assert_eq!(held, (0..50).collect::<Vec<_>>());
-            assert_eq!(arrays.iter().map(|filled| filled.count).sum::<u32>(), 50);
-            assert!(arrays.iter().all(|filled| filled.count <= 9));
+            assert_eq!(arrays.iter().map(|body| body.count).sum::<u32>(), 50);
+            assert!(arrays.iter().all(|body| body.count <= 9));
             assert!(arrays.windows(2).all(|two| two[0].last.index + 1 == two[1].first.index));
             let lines = bodies(Shape::JsonLines, most, &records);
-            assert!(lines.iter().all(|filled| filled.body.len() <= most), "{most}");
-            assert_eq!(lines.iter().flat_map(|filled| filled.body.clone()).filter(|b| *b == b'\n').count(), 50);
+            assert!(lines.iter().all(|body| body.bytes.len() <= most), "{most}");
+            assert_eq!(lines.iter().flat_map(|body| body.bytes.clone()).filter(|b| *b == b'\n').count(), 50);
         }
     }
 
@@ -229,31 +209,19 @@ mod tests {
     fn a_refused_length_is_kept_clear_of_but_a_longer_record_goes_alone() {
         let mut limit = BodyLimit::new(100);
         limit.was_refused(90, 1);
-        assert!(Parcel::new(Shape::JsonArray, limit, 9).has_room(90));
+        assert!(BodyBuilder::new(Shape::JsonArray, limit, 9).has_room(90));
         limit.was_refused(60, 2);
         limit.was_refused(80, 3);
-        let mut parcel = Parcel::new(Shape::JsonArray, limit, 9);
-        assert!(parcel.can_hold(90) && parcel.has_room(90));
-        parcel.add(at(0), &[b'1'; 20]);
-        assert!(!parcel.has_room(20) && parcel.has_room(7));
+        let mut builder = BodyBuilder::new(Shape::JsonArray, limit, 9);
+        assert!(builder.can_hold(90) && builder.has_room(90));
+        builder.add(at(0), &[b'1'; 20]);
+        assert!(!builder.has_room(20) && builder.has_room(7));
     }
 
     #[test]
     fn a_messagepack_body_says_how_many_there_are() {
-        let filled = bodies(Shape::MsgpackArray, 1000, &[&[1], &[2], &[3]]);
-        assert_eq!(filled[0].body, [0xdd, 0, 0, 0, 3, 1, 2, 3]);
-    }
-
-    #[test]
-    fn what_was_taken_is_left_out_until_the_delivery_has_succeeded_also_in_parts() {
-        let mut taken = Taken::default();
-        taken.note(at(0), at(3));
-        taken.note(at(4), at(7));
-        assert!((0..8).all(|n| taken.holds(at(n))) && !taken.holds(at(8)));
-        taken.delivered(at(5));
-        assert!(taken.holds(at(6)), "the other half still comes");
-        taken.delivered(Position::whole(7));
-        assert!((0..8).all(|n| !taken.holds(at(n))), "what comes now was asked for anew");
+        let body = bodies(Shape::MsgpackArray, 1000, &[&[1], &[2], &[3]]);
+        assert_eq!(body[0].bytes, [0xdd, 0, 0, 0, 3, 1, 2, 3]);
     }
 
     #[test]

@@ -1,51 +1,25 @@
-//! Posting to servers over HTTP, for every sink that does: one client, kept connections, TLS, bounded answers, and what
-//! an answer means.
+//! A server that is posted to: one HTTP client with kept connections and TLS, bounded answers, and what an answer means.
 //!
-//! A request that was sent and not answered may have been taken. So whoever uses this delivers at least once, unless
-//! what it sends lets the server know a repetition.
+//! The server may have taken a request that it did not answer. So a sink that posts delivers at least once, unless its
+//! requests let the server recognise a repetition.
 
 use std::error::Error;
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Client, Identity, Url};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use super::options::Connection;
 use crate::limits;
 use crate::sink::SinkError;
-
-/// How the server is recognised, and how Weir shows who it is.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(inline)]
-pub struct Tls {
-    /// A PEM file with authorities that are trusted besides the system's.
-    pub ca: Option<PathBuf>,
-    /// A PEM file with Weir's own certificate, for servers that ask for one.
-    pub certificate: Option<PathBuf>,
-    /// A PEM file with the key of `certificate`.
-    pub key: Option<PathBuf>,
-}
-
-/// How long a connection may take to be made, and a request to be answered.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timeouts {
-    pub connect: Duration,
-    pub total: Duration,
-}
 
 /// A server that is posted to.
 pub(crate) struct Server {
     /// Sink and server, for errors; without what is secret in the URL.
     place: String,
     url: Url,
-    tls: Tls,
-    timeouts: Timeouts,
+    connection: Connection,
     client: Option<Client>,
 }
 
@@ -59,17 +33,18 @@ pub(crate) struct Answer {
 }
 
 impl Server {
-    /// Judges the URL and opens nothing.
-    pub fn new(sink: &str, url: &str, tls: Tls, timeouts: Timeouts) -> Result<Server, String> {
-        let parsed = Url::parse(url).map_err(|error| format!("sink `{sink}`: `url` is not a URL: {error}"))?;
+    /// Checks the URL and opens nothing; the error names the option.
+    pub fn new(sink: &str, url: &str, connection: Connection) -> Result<Server, String> {
+        let parsed = Url::parse(url).map_err(|error| format!("`url` is not a URL: {error}"))?;
         if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
-            return Err(format!("sink `{sink}`: `url` must begin with `http://` or `https://` and name a host"));
+            return Err("`url` must begin with `http://` or `https://` and name a host".into());
         }
+        let tls = &connection.tls;
         if tls.certificate.is_some() != tls.key.is_some() {
-            return Err(format!("sink `{sink}`: `tls` needs both `certificate` and `key`, or neither"));
+            return Err("`tls` needs both `certificate` and `key`, or neither".into());
         }
         let place = format!("sink `{sink}`: {}", parsed.origin().ascii_serialization());
-        Ok(Server { place, url: parsed, tls, timeouts, client: None })
+        Ok(Server { place, url: parsed, connection, client: None })
     }
 
     /// Sink and server, as errors begin.
@@ -89,15 +64,16 @@ impl Server {
     fn build(&self) -> Result<Client, String> {
         // An error says that one is installed already, which is as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let Connection { connect_timeout, timeout, tls } = &self.connection;
         let mut builder = Client::builder()
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(self.timeouts.connect)
-            .timeout(self.timeouts.total)
+            .connect_timeout(connect_timeout.duration())
+            .timeout(timeout.duration())
             // A redirected post would silently become a get.
             .redirect(reqwest::redirect::Policy::none());
         let read =
             |path: &PathBuf| std::fs::read(path).map_err(|error| format!("can't read `{}`: {error}", path.display()));
-        if let Some(path) = &self.tls.ca {
+        if let Some(path) = &tls.ca {
             let authorities = Certificate::from_pem_bundle(&read(path)?)
                 .map_err(|error| format!("`{}` holds no certificates: {error}", path.display()))?;
             if authorities.is_empty() {
@@ -105,7 +81,7 @@ impl Server {
             }
             builder = builder.tls_certs_merge(authorities);
         }
-        if let (Some(certificate), Some(key)) = (&self.tls.certificate, &self.tls.key) {
+        if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
             let both = [read(certificate)?, b"\n".to_vec(), read(key)?].concat();
             let identity = Identity::from_pem(&both)
                 .map_err(|error| format!("`{}` with its key is no identity: {error}", certificate.display()))?;
@@ -117,11 +93,6 @@ impl Server {
     /// Posts a body and waits for the answer. An error: there is none, and the body may have been taken.
     pub async fn post(&mut self, headers: HeaderMap, body: Vec<u8>) -> Result<Answer, SinkError> {
         let url = self.url.clone();
-        self.post_to(url, headers, body).await
-    }
-
-    /// The same to another URL of the server.
-    pub async fn post_to(&mut self, url: Url, headers: HeaderMap, body: Vec<u8>) -> Result<Answer, SinkError> {
         let sent = self.client()?.post(url).headers(headers).body(body).send().await;
         match sent {
             Ok(response) => read(response).await.map_err(|error| self.unanswered(&error)),
@@ -140,7 +111,7 @@ impl Server {
         SinkError::Retry(format!("{}: {what}: {}", self.place, chain(error)))
     }
 
-    /// What an answer means that is no success, where the protocol says nothing more special.
+    /// The error for an answer that is no success, where the protocol says nothing more specific.
     pub fn refused(&self, answer: &Answer) -> SinkError {
         match answer.status {
             // The records themselves are at fault, or how many they are.
@@ -149,14 +120,18 @@ impl Server {
         }
     }
 
-    /// The same for whoever knows that the records are not at fault.
+    /// The error for an answer when the records are not at fault.
     pub fn later(&self, answer: &Answer) -> SinkError {
-        let error = self.said(answer);
         match (answer.status, answer.retry_after) {
-            (401 | 403, _) => SinkError::Retry(format!("{error}; check the sink's key or password")),
-            (_, Some(wait)) => SinkError::Later(error, wait),
-            (_, None) => SinkError::Retry(error),
+            (401 | 403, _) => self.advise(answer, "check the sink's key or password"),
+            (_, Some(wait)) => SinkError::Later(self.said(answer), wait),
+            (_, None) => SinkError::Retry(self.said(answer)),
         }
+    }
+
+    /// The error for an answer that goes on until somebody follows the advice.
+    pub fn advise(&self, answer: &Answer, advice: &str) -> SinkError {
+        SinkError::Retry(format!("{}; {advice}", self.said(answer)))
     }
 
     /// An answer as the text of an error.
@@ -219,62 +194,19 @@ fn chain(error: &reqwest::Error) -> String {
     }
 }
 
-/// How a body is compressed on its way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum Encoding {
-    /// As it is.
-    #[default]
-    None,
-    /// Known to most servers.
-    Gzip,
-    /// Smaller and cheaper, where the server knows it.
-    Zstd,
-}
-
-impl Encoding {
-    /// The name in `Content-Encoding`.
-    pub fn name(self) -> Option<&'static str> {
-        match self {
-            Encoding::None => None,
-            Encoding::Gzip => Some("gzip"),
-            Encoding::Zstd => Some("zstd"),
-        }
-    }
-
-    /// The body as it is sent.
-    pub fn apply(self, body: Vec<u8>) -> Result<Vec<u8>, SinkError> {
-        match self {
-            Encoding::None => Ok(body),
-            Encoding::Gzip => Ok(gzip(&body)),
-            Encoding::Zstd => zstd::bulk::compress(&body, zstd::DEFAULT_COMPRESSION_LEVEL)
-                .map_err(|error| SinkError::Retry(format!("can't compress {} bytes with zstd: {error}", body.len()))),
-        }
-    }
-}
-
-/// The body as gzip.
-pub(crate) fn gzip(body: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    // Writing into memory doesn't fail.
-    encoder.write_all(body).and_then(|()| encoder.finish()).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn server(url: &str) -> Result<Server, String> {
-        let timeouts = Timeouts { connect: Duration::from_secs(1), total: Duration::from_secs(1) };
-        Server::new("alerts", url, Tls::default(), timeouts)
+        Server::new("alerts", url, Connection::default())
     }
 
     #[test]
     fn a_url_is_judged_before_anything_is_opened() {
         for bad in ["", "hooks.example.com/x", "ftp://example.com/", "http://"] {
             let error = server(bad).map(drop).expect_err(bad);
-            assert!(error.contains("`url`") && error.contains("alerts"), "{error}");
+            assert!(error.contains("`url`"), "{error}");
         }
     }
 
@@ -297,21 +229,6 @@ mod tests {
         for past_or_nonsense in ["Fri, 31 Dec 1999 23:59:59 GMT", "-1", "NaN", "1e300", "soon"] {
             assert_eq!(wait(past_or_nonsense), None, "{past_or_nonsense}");
         }
-    }
-
-    #[test]
-    fn a_compressed_body_is_the_same_body() {
-        use std::io::Read;
-
-        let body = b"{\"message\":\"hello\"}\n".repeat(1000);
-        let zstd = Encoding::Zstd.apply(body.clone()).expect("compresses");
-        assert!(zstd.len() < body.len() / 10);
-        assert_eq!(zstd::decode_all(&zstd[..]).expect("zstd"), body);
-        let gzip = Encoding::Gzip.apply(body.clone()).expect("compresses");
-        let mut plain = Vec::new();
-        flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut plain).expect("gzip");
-        assert_eq!(plain, body);
-        assert_eq!(Encoding::None.apply(body.clone()), Ok(body));
     }
 
     #[test]
