@@ -55,7 +55,7 @@ impl<'s> Checker<'s> {
         }
         let types = types_of(schema);
         if !types.is_empty() && !types.iter().any(|name| is_of_type(&node.value, name)) {
-            self.wrong_type(node, &types, place);
+            self.wrong_type(node, &types, schema, place);
             return;
         }
         self.contents(node, schema, place);
@@ -79,8 +79,10 @@ impl<'s> Checker<'s> {
             Value::Table(_) => return self.table(node, schema, place),
             Value::List(items) => {
                 let problem = length_problem(items.len(), schema, "Items", "items");
+                // Written as in the header of one of its tables, `[[filter]]`.
+                let place = format!("[{place}]");
                 for item in items.iter_mut() {
-                    self.node(item, &schema["items"], place);
+                    self.node(item, &schema["items"], &place);
                 }
                 problem
             }
@@ -201,7 +203,7 @@ impl<'s> Checker<'s> {
                 *node = tried;
                 self.problems.extend(found);
             }
-            None => self.wrong_type(node, &accepted, place),
+            None => self.wrong_type(node, &accepted, choices.first().copied().unwrap_or(self.schema), place),
         }
     }
 
@@ -256,7 +258,7 @@ impl<'s> Checker<'s> {
         self.refuse(node, problem);
     }
 
-    fn wrong_type(&mut self, node: &mut Node, types: &[&str], place: &str) {
+    fn wrong_type(&mut self, node: &mut Node, types: &[&str], schema: &'s Json, place: &str) {
         let mut names: Vec<&str> = types.iter().map(|name| toml_name(name)).collect();
         names.dedup();
         let found = match &node.value {
@@ -264,14 +266,19 @@ impl<'s> Checker<'s> {
             other => name_of(other),
         };
         let message = format!("expected {}, found {found}", names.join(" or "));
-        let help = match (place, types, &node.value) {
-            ("filter", ["array"], Value::Table(_)) => {
-                Some("write `[[filter]]`, with two brackets: each is one filter of the chain".to_owned())
+        let holds_tables = self.resolve(&schema["items"])["properties"].is_object();
+        let inner = self.resolve(&schema["additionalProperties"]);
+        let named_tables = inner["properties"].is_object() || alternatives(inner).is_some();
+        let help = match (&node.value, place.rsplit_once('.')) {
+            (Value::Table(_), _) if holds_tables => {
+                Some(format!("write `[[{place}]]`, with two brackets: each such table is one of the list"))
             }
-            ("sink", _, Value::List(_)) => Some("write `[sink.NAME]`: each sink has a name of its own".to_owned()),
-            (place, ["object", ..], _) if place.starts_with("sink.") => Some(
-                "a sink is a table of its own: write `[sink.NAME]`, with a name of yours, above its keys".to_owned(),
-            ),
+            (Value::List(_), _) if named_tables => {
+                Some(format!("write `[{place}.NAME]`: each such table has a name of its own"))
+            }
+            (_, Some((parent, _))) if types.len() > 1 && types.iter().all(|name| *name == "object") => Some(format!(
+                "this must be a table: write `[{parent}.NAME]`, with a name of your choice, above its keys"
+            )),
             _ => self.example.as_ref().map(|example| format!("for example `{example}`")),
         };
         self.refuse(node, with_help(Problem::at(node.span.clone(), message), help));
@@ -298,6 +305,7 @@ fn with_help(problem: Problem, help: Option<String>) -> Problem {
 /// The place of what is under a key, written as in a table's header.
 fn join(place: &str, key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let place = place.trim_matches(['[', ']']);
     let dot = if place.is_empty() { "" } else { "." };
     if !key.is_empty() && key.chars().all(bare) {
         format!("{place}{dot}{key}")
@@ -307,12 +315,5 @@ fn join(place: &str, key: &str) -> String {
 }
 
 fn shown_place(place: &str) -> String {
-    match place {
-        "" => "at the top level".to_owned(),
-        // The one list of tables of a configuration; its parts are named as the file writes them.
-        "filter" => "in `[[filter]]`".to_owned(),
-        // And that of files of cases.
-        "case" => "in `[[case]]`".to_owned(),
-        place => format!("in `[{place}]`"),
-    }
+    if place.is_empty() { "at the top level".to_owned() } else { format!("in `[{place}]`") }
 }

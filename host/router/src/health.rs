@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use weir_engine::{Filter, Health};
 use weir_sinks::{State, Status};
 
-use crate::outlets::Outlets;
 use crate::pipeline::Shared;
+use crate::sink_set::SinkSet;
 use crate::versions;
 
 /// What is wrong now.
@@ -23,14 +23,14 @@ pub struct Wrong {
 
 impl Wrong {
     /// Looks at every part. Sinks are left out while they are exchanged.
-    pub fn now(shared: &Shared, outlets: Option<&Outlets>) -> Self {
+    pub fn now(shared: &Shared, sink_set: Option<&SinkSet>) -> Self {
         let mut unready = shared.stages.down();
         let stats = shared.journal.stats();
         unready.extend(stats.poisoned.map(|reason| format!("the journal is stopped: {reason}")));
-        unready.extend(outlets.into_iter().flat_map(Outlets::panicked));
+        unready.extend(sink_set.into_iter().flat_map(SinkSet::panicked));
         let mut degraded: Vec<String> =
             shared.chain.load().0.iter().filter_map(|filter| of_filter(filter.name(), &filter.health())).collect();
-        degraded.extend(outlets.into_iter().flat_map(Outlets::statuses).filter_map(|(_, status)| of_sink(&status)));
+        degraded.extend(sink_set.into_iter().flat_map(SinkSet::statuses).filter_map(|(_, status)| of_sink(&status)));
         degraded.extend(shared.refused.reasons());
         Self { unready, degraded }
     }

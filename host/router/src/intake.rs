@@ -10,14 +10,14 @@ use weir_ingest::{Delivery, Intake, Refusal};
 use weir_sinks::{Exposition, Status};
 
 use crate::health::{self, Wrong};
-use crate::outlets::Outlets;
-use crate::pipeline::{Entrance, Shared};
+use crate::pipeline::{PipelineSender, Shared};
+use crate::sink_set::SinkSet;
 
 /// The router, as ingest sees it.
-pub struct Front {
-    pub entrance: Entrance,
+pub struct RouterIntake {
+    pub sender: PipelineSender,
     pub shared: Arc<Shared>,
-    pub outlets: Arc<Mutex<Outlets>>,
+    pub sink_set: Arc<Mutex<SinkSet>>,
     pub numbers: PrometheusHandle,
     /// What sinks make of records.
     pub exposition: Exposition,
@@ -30,13 +30,13 @@ fn of_sink(kind: &str, status: &Status) -> Value {
     shown
 }
 
-impl Intake for Front {
+impl Intake for RouterIntake {
     fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
-        self.entrance.submit(delivery)
+        self.sender.submit(delivery)
     }
 
     fn ready(&self) -> Result<(), String> {
-        let wrong = Wrong::now(&self.shared, self.outlets.try_lock().as_deref().ok());
+        let wrong = Wrong::now(&self.shared, self.sink_set.try_lock().as_deref().ok());
         match wrong.unready.is_empty() {
             true => Ok(()),
             false => Err(wrong.unready.join("; ")),
@@ -58,12 +58,12 @@ impl Intake for Front {
             })
             .collect();
         // Held only while sinks are exchanged.
-        let outlets = self.outlets.try_lock();
-        let sinks = match &outlets {
-            Ok(outlets) => outlets.statuses().iter().map(|(kind, status)| of_sink(kind, status)).collect(),
+        let sink_set = self.sink_set.try_lock();
+        let sinks = match &sink_set {
+            Ok(sink_set) => sink_set.statuses().iter().map(|(kind, status)| of_sink(kind, status)).collect(),
             Err(_) => json!("being exchanged"),
         };
-        let (status, reasons) = Wrong::now(&self.shared, outlets.as_deref().ok()).to_json();
+        let (status, reasons) = Wrong::now(&self.shared, sink_set.as_deref().ok()).to_json();
         json!({
             "status": status,
             "reasons": reasons,
@@ -77,8 +77,8 @@ impl Intake for Front {
 
     fn metrics(&self) -> String {
         // Asking brings the lags up to date.
-        if let Ok(outlets) = self.outlets.try_lock() {
-            outlets.statuses();
+        if let Ok(sink_set) = self.sink_set.try_lock() {
+            sink_set.statuses();
         }
         self.numbers.run_upkeep();
         self.numbers.render() + &self.exposition.render()

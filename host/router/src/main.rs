@@ -16,7 +16,7 @@
 //! | `canary.rs` | a new version on trial in the shadow of the running one |
 //! | `parts.rs` | what the configuration means to each part |
 //! | `paths.rs` | whether what the configuration wants written can be written |
-//! | `outlets.rs` | which sinks run |
+//! | `sink_set.rs` | which sinks run |
 //! | `reload.rs` | watches configuration and filters folder; SIGHUP |
 //! | `intake.rs` | what ingest asks of the router: submit, health, metrics |
 //! | `health.rs` | how the router is as a whole, and why |
@@ -45,7 +45,6 @@ mod identity;
 mod intake;
 mod limits;
 mod logging;
-mod outlets;
 mod parts;
 mod paths;
 mod pipeline;
@@ -54,6 +53,7 @@ mod quarantine;
 mod refused;
 mod reload;
 mod sample;
+mod sink_set;
 mod stages;
 mod versions;
 mod wiring;

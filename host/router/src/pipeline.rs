@@ -106,13 +106,13 @@ impl Pipeline {
         Ok(Self { shared, waiting, closing, threads })
     }
 
-    /// A way in for ingest.
-    pub fn entrance(&self) -> Entrance {
-        Entrance { waiting: self.waiting.clone() }
+    /// Where ingest hands deliveries over; the threads go on as long as one of these is left.
+    pub fn sender(&self) -> PipelineSender {
+        PipelineSender { waiting: self.waiting.clone() }
     }
 
-    /// Ends the threads after what waits is done and lets stateful filters say their last. What an
-    /// [`Entrance`] takes after that is not answered.
+    /// Ends the threads after what waits is done and gives stateful filters a final tick. What a
+    /// [`PipelineSender`] takes after that is not answered.
     pub fn stop(self) {
         self.closing.store(true, Ordering::Release);
         drop(self.waiting);
@@ -129,11 +129,11 @@ impl Pipeline {
 
 /// Where ingest hands deliveries over.
 #[derive(Clone)]
-pub struct Entrance {
+pub struct PipelineSender {
     waiting: Sender<Delivery>,
 }
 
-impl Entrance {
+impl PipelineSender {
     /// Queues a delivery, or says at once that there is no room.
     pub fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
         self.waiting.try_send(delivery).map_err(|e| match e {
@@ -157,14 +157,14 @@ impl Drop for InDoubt<'_> {
     }
 }
 
-/// One pipeline thread, until the last entrance is gone, or nothing comes while it is told to stop.
+/// One pipeline thread, until the last sender is gone, or nothing comes while it is told to stop.
 fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
     let _if_it_panics = InDoubt(shared);
     let mut worker = Worker::new(shared.engine.clone());
     loop {
         let first = match deliveries.recv_timeout(limits::TICK) {
             Ok(first) => first,
-            // A request that was cut off may hold its entrance for a while yet.
+            // A request that was cut off may hold its sender for a while yet.
             Err(RecvTimeoutError::Timeout) if closing.load(Ordering::Acquire) => return,
             Err(RecvTimeoutError::Timeout) => {
                 // Nothing to do: let go of instances that a swap left behind.

@@ -14,10 +14,10 @@ use tokio::sync::{Mutex, oneshot};
 
 use crate::config::{self, Overrides, Settings};
 use crate::filters::{self, FilterSet, Prepared};
-use crate::outlets::Outlets;
 use crate::parts;
 use crate::pipeline::Shared;
 use crate::quarantine::Quarantine;
+use crate::sink_set::SinkSet;
 use crate::versions::Versions;
 use crate::wiring::{Router, lock};
 pub use watch::{Changed, Watch};
@@ -35,13 +35,13 @@ pub struct Reload {
     /// What the router was started with: some keys take effect only then.
     started: Settings,
     /// Those that wait for the next start.
-    pending: Vec<&'static str>,
+    pending: Vec<String>,
     /// Why the configuration was refused when it was last read.
     refused: Option<String>,
     /// Modules of which was said that nothing uses them.
     unused: HashSet<PathBuf>,
     filters: Arc<Lock<FilterSet>>,
-    outlets: Arc<Mutex<Outlets>>,
+    sink_set: Arc<Mutex<SinkSet>>,
     quarantine: Arc<Quarantine>,
     shared: Arc<Shared>,
 }
@@ -74,7 +74,7 @@ impl Reload {
             refused: None,
             unused: HashSet::new(),
             filters: router.filters.clone(),
-            outlets: router.outlets.clone(),
+            sink_set: router.sink_set.clone(),
             quarantine: router.quarantine.clone(),
             shared: router.shared.clone(),
         };
@@ -130,8 +130,7 @@ impl Reload {
             return Ok(());
         };
         let settings = config::load(file, &|name| std::env::var(name).ok())?.with_overrides(&self.overrides);
-        let changes = config::diff(Some(&self.settings), &settings);
-        if changes.is_empty() {
+        if settings.are_same(&self.settings) {
             self.filters_folder().await?;
             if asked {
                 tracing::info!("nothing in the configuration has changed; the modules were looked at again");
@@ -143,7 +142,7 @@ impl Reload {
         if !named.is_empty() {
             bail!("{}", named.join("; "));
         }
-        self.outlets.lock().await.apply(&settings.sinks).await?;
+        self.sink_set.lock().await.apply(&settings.sinks).await?;
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -155,7 +154,8 @@ impl Reload {
 
     /// Some keys take effect at the next start only: those that differ from what the router was started with.
     fn say_what_waits_for_a_start(&mut self, settings: &Settings) {
-        let pending = config::diff(Some(&self.started), settings).restart;
+        let pending: Vec<String> =
+            settings.keys_that_need_a_restart(&self.started).into_iter().map(str::to_owned).collect();
         if pending != self.pending && !pending.is_empty() {
             tracing::warn!("changes to {} take effect when weir is started again", pending.join(", "));
         }

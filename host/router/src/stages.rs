@@ -1,7 +1,7 @@
 //! The threads that records depend on, watched: one that ends unexpectedly is said, makes the router unready, and is
 //! started again after a pause.
 //!
-//! The pipeline's threads run inside [`Stages::spawn`]. Sinks have threads of their own, which [`Outlets`] starts again;
+//! The pipeline's threads run inside [`Stages::spawn`]. Sinks have threads of their own, which [`SinkSet`] starts again;
 //! what can't be started again, as the journal, ends the router, with everything else flushed: [`watch`] looks after both.
 //!
 //! Invariant: while a stage does not run, it is among [`Stages::down`], or its sink says so.
@@ -17,7 +17,7 @@ use metrics::counter;
 use weir_journal::Journal;
 
 use crate::limits;
-use crate::outlets::Outlets;
+use crate::sink_set::SinkSet;
 use crate::wiring::lock;
 
 /// The watched threads. Clones are the same.
@@ -115,14 +115,14 @@ impl Pauses {
 }
 
 /// Looks after sinks and journal for as long as the router runs; ends with the reason why it can't go on.
-pub async fn watch(outlets: Arc<tokio::sync::Mutex<Outlets>>, journal: Journal) -> anyhow::Error {
+pub async fn watch(sink_set: Arc<tokio::sync::Mutex<SinkSet>>, journal: Journal) -> anyhow::Error {
     loop {
         tokio::time::sleep(limits::WATCH).await;
         if journal.has_ended() {
             let reason = journal.stats().poisoned.unwrap_or_else(|| "its writer has ended".to_owned());
             return anyhow::anyhow!("the journal has stopped: {reason}");
         }
-        outlets.lock().await.revive().await;
+        sink_set.lock().await.revive().await;
     }
 }
 

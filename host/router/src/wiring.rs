@@ -31,14 +31,14 @@ use crate::config::Settings;
 use crate::filters::{self, FilterSet, Shown};
 use crate::held;
 use crate::identity;
-use crate::intake::Front;
-use crate::outlets::Outlets;
+use crate::intake::RouterIntake;
 use crate::parts;
 use crate::pipeline::{Pipeline, Shared};
 use crate::place::Place;
 use crate::quarantine::Quarantine;
 use crate::refused::Refused;
 use crate::sample::Sample;
+use crate::sink_set::SinkSet;
 use crate::stages::{self, Stages};
 use crate::versions::Versions;
 pub use stop::Stopped;
@@ -47,7 +47,7 @@ pub use stop::Stopped;
 pub struct Router {
     pub address: SocketAddr,
     pub filters: Arc<Lock<FilterSet>>,
-    pub outlets: Arc<Mutex<Outlets>>,
+    pub sink_set: Arc<Mutex<SinkSet>>,
     pub quarantine: Arc<Quarantine>,
     journal: Journal,
     pipeline: Pipeline,
@@ -81,15 +81,15 @@ impl Router {
         let journal = open_journal(settings)?;
         place.settle()?;
         let exposition = Exposition::default();
-        let outlets = open_outlets(settings, &journal, &quarantine, exposition.clone()).await?;
+        let sink_set = open_sink_set(settings, &journal, &quarantine, exposition.clone()).await?;
         let shared = open_shared(settings, &journal, &quarantine)?;
         let filters = open_filters(settings, &shared).await?;
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         let pipeline = Pipeline::start(shared.clone(), workers)?;
-        let front = Arc::new(Front {
-            entrance: pipeline.entrance(),
+        let intake = Arc::new(RouterIntake {
+            sender: pipeline.sender(),
             shared: shared.clone(),
-            outlets: outlets.clone(),
+            sink_set: sink_set.clone(),
             numbers,
             exposition,
             since: Instant::now(),
@@ -97,15 +97,15 @@ impl Router {
         let (stop_serving, stopping) = oneshot::channel();
         let options = HttpOptions { replay_key: Some(identity::replay_key(data)?), ..parts::http(settings)? };
         let requests = Requests::default();
-        let serving = tokio::spawn(weir_ingest::serve(listener, options, front, requests.clone(), async {
+        let serving = tokio::spawn(weir_ingest::serve(listener, options, intake, requests.clone(), async {
             // A router that was dropped stops serving just as one that was told to.
             let _ = stopping.await;
         }));
-        let watching = tokio::spawn(stages::watch(outlets.clone(), journal.clone()));
+        let watching = tokio::spawn(stages::watch(sink_set.clone(), journal.clone()));
         Ok(Self {
             address,
             filters,
-            outlets,
+            sink_set,
             quarantine,
             journal,
             pipeline,
@@ -147,12 +147,12 @@ fn open_journal(settings: &Settings) -> anyhow::Result<Journal> {
     Ok(journal)
 }
 
-async fn open_outlets(
+async fn open_sink_set(
     settings: &Settings,
     journal: &Journal,
     quarantine: &Arc<Quarantine>,
     exposition: Exposition,
-) -> anyhow::Result<Arc<Mutex<Outlets>>> {
+) -> anyhow::Result<Arc<Mutex<SinkSet>>> {
     let context = BuildContext {
         data: settings.data.clone(),
         journal_id: identity::of_journal(&parts::journal_folder(settings))?,
@@ -164,10 +164,10 @@ async fn open_outlets(
         exposition,
         owners: Owners::default(),
     };
-    let mut outlets = Outlets::new(journal.clone(), quarantine.clone(), context);
-    outlets.apply(&settings.sinks).await?;
-    outlets.forget_strangers(&settings.sinks);
-    Ok(Arc::new(Mutex::new(outlets)))
+    let mut sink_set = SinkSet::new(journal.clone(), quarantine.clone(), context);
+    sink_set.apply(&settings.sinks).await?;
+    sink_set.forget_strangers(&settings.sinks);
+    Ok(Arc::new(Mutex::new(sink_set)))
 }
 
 fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {

@@ -36,7 +36,7 @@ impl Project {
         if !output.status.success() {
             bail!("{}: {}", manifest.display(), String::from_utf8_lossy(&output.stderr).trim());
         }
-        let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata is no JSON")?;
+        let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
         Self::from_metadata(&metadata, &manifest)
     }
 

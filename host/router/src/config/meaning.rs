@@ -23,6 +23,7 @@ use weir_record::{Aliases, Level, Role};
 use place::At;
 
 use super::address::address;
+use super::diff::at_start;
 use super::names::{is_name, name_rule};
 use super::settings::{
     FilterSettings, HttpSettings, IngestSettings, JournalSettings, LogSettings, Module, QuarantineSettings, Settings,
@@ -49,6 +50,7 @@ pub(super) fn read(
         let place = at.key("filters_folder").or(at.key("data"));
         reader.report(&place, "the filters folder is the data folder");
     }
+    let at_start = at_start(&raw);
     let sinks = reader.sinks(&at.key("sink"), raw.sink, &data, folder, environment);
     Settings {
         folder: folder.to_owned(),
@@ -62,6 +64,7 @@ pub(super) fn read(
         quarantine: reader.quarantine(&at.key("quarantine"), &raw.quarantine),
         ingest: reader.ingest(&at.key("ingest"), raw.ingest),
         log: LogSettings { level: raw.log.level, format: raw.log.format },
+        at_start,
         warnings: reader.warnings,
         notes: Vec::new(),
     }
@@ -198,8 +201,8 @@ impl Reader<'_> {
                 if let Ok(interval) = text.parse() {
                     return Sync::Every(self.time(at, interval, limits::SYNC_INTERVAL));
                 }
-                let message = format!("{} says not when to sync", at.shown(text));
-                let help = "allowed are `always`, `off`, and a duration such as `100ms`";
+                let message = format!("{} is not a sync mode", at.shown(text));
+                let help = "use `always`, `off` or an interval such as `100ms`";
                 self.report_with(at, message, help);
                 Sync::Always
             }

@@ -6,7 +6,7 @@
 //! | `schema` | one JSON Schema of all that, with the sinks' own |
 //! | `meaning` | what no schema can state; raw to `Settings`; what can't have been meant; what filters say |
 //! | `settings` | what the rest of the binary sees |
-//! | `diff` | what changed between two settings |
+//! | `diff` | whether settings differ, and which keys need a restart |
 //! | `address`, `names`, `limits` | addresses, what names may be, bounds |
 //!
 //! **Never starts anything and never touches a path it names**: it reads one file and the environment it is given, and
@@ -36,7 +36,6 @@ use weir_document::limits::MAX_FILE_BYTES;
 use weir_document::{Environment, Problem, Problems, Syntax};
 
 pub use address::address;
-pub use diff::diff;
 pub use names::{is_name, name_rule};
 pub use schema::schema;
 pub use settings::{

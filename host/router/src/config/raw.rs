@@ -132,26 +132,23 @@ pub enum WhenFull {
 
 /// One filter of the chain.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "module"]))]
 pub(super) struct Filter {
     /// Name in the log, the metrics and the quarantine; every filter has its own.
-    #[schemars(required, example = &"redact")]
+    #[schemars(example = &"redact")]
     pub name: Option<String>,
     /// `bundled:NAME`, or the path of a `.wasm` file relative to the filters folder.
-    #[schemars(required, example = &"bundled:redact", example = &"my_filter.wasm")]
+    #[schemars(example = &"bundled:redact", example = &"my_filter.wasm")]
     pub module: Option<String>,
     /// What happens to records on which the filter fails: `quarantine` keeps them aside, `pass` lets them
     /// through as they were, `reject` answers the sender with an error.
-    #[serde(default)]
     pub on_error: OnError,
     /// Longest time for one batch.
-    #[serde(default = "filter_timeout")]
     pub timeout: Span,
     /// Most memory for one instance; each worker has its own.
-    #[serde(default = "filter_memory")]
     pub memory: Size,
     /// Most bytes that may come back for one batch.
-    #[serde(default = "filter_output")]
     pub max_output: Size,
     /// The only paths that the filter may see: `message`, `context.*`. Without it: what it says that it reads.
     #[schemars(inner(length(min = 1)), extend("examples" = [["message", "context.*"]]))]
@@ -164,20 +161,18 @@ pub(super) struct Filter {
     /// recent records.
     pub canary: Option<Canary>,
     /// The filter's own options, given to it as they are.
-    #[serde(default)]
     pub options: serde_json::Map<String, Value>,
 }
 
-impl Filter {
-    /// A filter with every default.
-    pub fn named(name: &str, module: &str) -> Self {
+impl Default for Filter {
+    fn default() -> Self {
         Self {
-            name: Some(name.to_owned()),
-            module: Some(module.to_owned()),
+            name: None,
+            module: None,
             on_error: OnError::default(),
-            timeout: filter_timeout(),
-            memory: filter_memory(),
-            max_output: filter_output(),
+            timeout: Span::from_duration(Duration::from_millis(250)),
+            memory: mib(64),
+            max_output: mib(64),
             reads: None,
             writes: None,
             canary: None,
@@ -188,48 +183,28 @@ impl Filter {
 
 /// A trial of a new version in the shadow of the one that runs.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["share", "for"]))]
 pub(super) struct Canary {
     /// The share of the batches that both versions are given copies of.
-    #[schemars(required, example = &"5%")]
+    #[schemars(example = &"5%")]
     pub share: Option<String>,
     /// How long the trial lasts.
     #[serde(rename = "for")]
-    #[schemars(required, example = &"60s")]
+    #[schemars(example = &"60s")]
     pub time: Option<Span>,
     /// It is rejected when it fails on so much more of the records.
-    #[serde(default = "canary_errors")]
     pub errors: String,
     /// It is rejected when so much less of the records comes out of it.
-    #[serde(default = "canary_drops")]
     pub drops: String,
     /// It is rejected when it takes so many times as long.
-    #[serde(default = "canary_slowdown")]
     pub slowdown: f64,
 }
 
-fn canary_errors() -> String {
-    "1%".to_owned()
-}
-
-fn canary_drops() -> String {
-    "5%".to_owned()
-}
-
-fn canary_slowdown() -> f64 {
-    3.0
-}
-
-fn filter_timeout() -> Span {
-    Span::from_duration(Duration::from_millis(250))
-}
-
-fn filter_memory() -> Size {
-    mib(64)
-}
-
-fn filter_output() -> Size {
-    mib(64)
+impl Default for Canary {
+    fn default() -> Self {
+        Self { share: None, time: None, errors: "1%".to_owned(), drops: "5%".to_owned(), slowdown: 3.0 }
+    }
 }
 
 /// What happens to a record on which a filter fails.
@@ -261,17 +236,21 @@ pub(super) struct SinkCommon {
     pub fallback_after: Span,
 }
 
-/// The names of those keys, beside `type`.
-pub(super) const SINK_COMMON: [&str; 5] = ["routes", "min_level", "standby", "fallback", "fallback_after"];
+/// A sink's table: the keys of every sink, and the options of its type.
+#[derive(Debug, Deserialize)]
+pub(super) struct Sink {
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    #[serde(flatten)]
+    pub common: SinkCommon,
+    #[serde(flatten)]
+    pub options: serde_json::Map<String, Value>,
+}
 
 impl Default for SinkCommon {
     fn default() -> Self {
-        Self { routes: None, min_level: None, standby: false, fallback: None, fallback_after: fallback_after() }
+        Self { routes: None, min_level: None, standby: false, fallback: None, fallback_after: seconds(30) }
     }
-}
-
-pub(super) fn fallback_after() -> Span {
-    seconds(30)
 }
 
 /// Severity of a record, as the file writes it: only the canonical spelling, so that editors can offer it.

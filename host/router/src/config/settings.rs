@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use weir_record::Level;
 
+use super::diff::AtStart;
 pub use super::raw::{Keep, LogFormat, LogLevel, OnError, StandardKey, WhenFull};
 use super::{meaning, raw};
 use weir_document::Environment;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub quarantine: QuarantineSettings,
     pub ingest: IngestSettings,
     pub log: LogSettings,
+    /// What takes effect at the next start only.
+    pub(super) at_start: AtStart,
     /// What is not as it was meant and stops nothing.
     pub warnings: Vec<String>,
     /// What may not be as it was meant: for whoever asks what is wrong.
@@ -105,8 +108,7 @@ pub struct CanarySettings {
 impl FilterSettings {
     /// A filter with every default, as for a module that lies in the filters folder.
     pub fn with_defaults(name: &str, module: Module) -> Self {
-        let written = raw::Filter::named(name, "");
-        meaning::filter_with_defaults(written, name, module)
+        meaning::filter_with_defaults(raw::Filter::default(), name, module)
     }
 }
 
@@ -184,9 +186,11 @@ impl Settings {
     pub fn with_overrides(mut self, overrides: &Overrides) -> Self {
         if let Some(listen) = overrides.listen {
             self.http.listen = listen;
+            self.at_start.remove("http.listen");
         }
         if let Some(data) = &overrides.data {
             self.data.clone_from(data);
+            self.at_start.remove("data");
         }
         if let Some(folder) = &overrides.filters_folder {
             self.filters_folder.clone_from(folder);
@@ -204,7 +208,7 @@ impl SinkSettings {
             routes: None,
             min_level: None,
             fallback: Vec::new(),
-            fallback_after: raw::fallback_after().duration(),
+            fallback_after: raw::SinkCommon::default().fallback_after.duration(),
             options: Value::Object(Map::new()),
         }
     }

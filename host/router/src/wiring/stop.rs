@@ -74,7 +74,7 @@ impl Router {
         let pipeline = self.pipeline;
         run_out("the pipeline", limits::PIPELINE_END, move || pipeline.stop(), &mut failures).await;
         drop((self.filters, self.shared));
-        let sinks = self.outlets.lock().await.stop(limits::DRAIN).await;
+        let sinks = self.sink_set.lock().await.stop(limits::DRAIN).await;
         let (journal, last_sequence) = (self.journal.clone(), self.journal.last_sequence());
         run_out("the journal", limits::JOURNAL_END, move || journal.close(), &mut failures).await;
         Stopped { cut_off, failures, sinks, last_sequence }

@@ -66,7 +66,7 @@ async fn wait_for_ready(address: SocketAddr) {
 async fn requests_that_are_cut_off_are_counted_and_every_later_stage_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut router, settings) = router(folder.path()).await;
-    // The server itself goes on, and with it the entrance that the pipeline's threads wait for.
+    // The server itself goes on, and with it the sender that the pipeline's threads wait for.
     let unanswered = IngestError::Unanswered { requests: 2, grace: Duration::ZERO };
     let _going_on = router.serving.replace(tokio::spawn(async { Err(unanswered) }));
     let stopped = router.stop().await;
@@ -81,7 +81,7 @@ async fn a_stage_that_fails_is_said_and_every_later_one_is_stopped() {
     let (mut router, settings) = router(folder.path()).await;
     let _going_on = router.serving.replace(tokio::spawn(async { panic!("on purpose") }));
     // Somebody who looks at the sinks is no reason not to stop them.
-    let _looking = router.outlets.clone();
+    let _looking = router.sink_set.clone();
     let stopped = router.stop().await;
     assert_eq!(stopped.failures.len(), 1, "{:?}", stopped.failures);
     assert!(stopped.failures[0].contains("the server failed"), "{:?}", stopped.failures);
@@ -167,7 +167,7 @@ async fn a_sink_whose_thread_panicked_makes_the_router_unready_and_is_started_ag
     let folder = tempfile::tempdir().unwrap();
     let (router, settings) = router(folder.path()).await;
     let address = router.address;
-    router.outlets.lock().await.exchange("sqlite", Box::new(Panics)).await;
+    router.sink_set.lock().await.exchange("sqlite", Box::new(Panics)).await;
     assert_eq!(post(address).await.as_deref(), Ok(r#"{"accepted":1}"#));
     wait_for_unready(address, "sink `sqlite`").await;
     wait_for_ready(address).await;

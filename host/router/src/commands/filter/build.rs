@@ -52,7 +52,7 @@ pub fn bundled(repository: &Path, output: Option<&Path>) -> anyhow::Result<ExitC
 
 fn build_into(project: &Path, into: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(into) = into.filter(|into| !into.is_dir()) {
-        bail!("`{}` is no folder; name the filters folder of a running weir", into.display());
+        bail!("`{}` is not a folder; give the filters folder of a running weir", into.display());
     }
     let built = build::build(project)?;
     eprintln!("{}", built.tried);

@@ -56,7 +56,7 @@ pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
     weir_terminal::text(&format!("{sent} records replayed through http://{address}\n"))?;
     if left > 0 {
         weir_terminal::text(&format!(
-            "{left} entries are no records that could be replayed, and stay in {}\n",
+            "{left} entries hold no complete record and can't be replayed; they stay in {}\n",
             folder.display()
         ))?;
     }

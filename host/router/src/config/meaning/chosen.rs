@@ -22,7 +22,7 @@ pub(super) fn kinds(environment: Environment<'_>) -> (Vec<&'static Kind>, Vec<St
         }
     }
     if kinds.is_empty() {
-        warnings.push(format!("{variable} names no sink there is: the default ones run"));
+        warnings.push(format!("{variable} names no known sink; the default sinks run"));
     }
     (kinds, warnings)
 }
@@ -33,7 +33,7 @@ fn unknown(variable: &str, name: &str) -> String {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => format!("there are {}", weir_document::list(known(), "and")),
     };
-    format!("{variable}: there is no sink `{name}`; {hint} The others run")
+    format!("{variable}: unknown sink `{name}`; {hint} The other sinks run")
 }
 
 /// Fills in options that have a variable and are not given. Returns what came from the environment: it may be secret.

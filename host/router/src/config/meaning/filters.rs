@@ -69,11 +69,11 @@ impl Reader<'_> {
     fn canary(&mut self, at: &At<'_>, raw: &raw::Canary) -> CanarySettings {
         let share = self.percent(&at.key("share"), raw.share.as_deref().unwrap_or("100%"));
         if share == 0.0 {
-            self.report(&at.key("share"), "a share of nothing tries nothing");
+            self.report(&at.key("share"), "with a share of 0% no record is tried");
         }
         if !limits::CANARY_SLOWDOWN.contains(&raw.slowdown) {
             let (least, most) = (limits::CANARY_SLOWDOWN.start(), limits::CANARY_SLOWDOWN.end());
-            let message = format!("{} is no slowdown", raw.slowdown);
+            let message = format!("{} is out of range", raw.slowdown);
             self.report_with(&at.key("slowdown"), message, format!("it must be from {least} to {most}"));
         }
         CanarySettings {
@@ -94,7 +94,11 @@ impl Reader<'_> {
         match number.filter(|number| (0.0..=100.0).contains(number)) {
             Some(number) => number / 100.0,
             None => {
-                self.report_with(at, format!("{} is no share", at.shown(text)), "write it as `5%`, from 0% to 100%");
+                self.report_with(
+                    at,
+                    format!("{} is not a percentage", at.shown(text)),
+                    "write it as `5%`, from 0% to 100%",
+                );
                 0.0
             }
         }
@@ -108,7 +112,7 @@ impl Reader<'_> {
         }
         for (place, path) in at.items().iter().zip(paths) {
             if !is_path(path) {
-                let message = format!("{} is no path into a record", place.shown(path));
+                let message = format!("{} is not a path into a record", place.shown(path));
                 let help = "write keys with dots between them, and `.*` only at the end: `message`, `context.*`; \
                             leave the key out for everything";
                 self.report_with(place, message, help);
@@ -131,7 +135,7 @@ impl Reader<'_> {
         let path = PathBuf::from(text);
         let inside = path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !inside {
-            let message = format!("{} leads out of the filters folder", at.shown(text));
+            let message = format!("{} is outside the filters folder", at.shown(text));
             let help = "put the module into the filters folder, or change `filters_folder`";
             self.report_with(at, message, help);
         } else if path.extension().is_none_or(|extension| extension != "wasm") {

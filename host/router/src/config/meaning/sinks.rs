@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use weir_sinks::BuildContext;
 
 use super::super::settings::SinkSettings;
@@ -39,9 +39,8 @@ impl Reader<'_> {
         for entry in entries {
             let key = At { node: None, span: entry.key_span.clone() };
             self.name(&key, &entry.key, "sink");
-            if let Some(Json::Object(options)) = raw.remove(&entry.key) {
-                let sink =
-                    self.sink(&At { node: Some(&entry.node), span: entry.node.span.clone() }, &entry.key, options);
+            if let Some(table) = raw.remove(&entry.key).and_then(|table| serde_json::from_value(table).ok()) {
+                let sink = self.sink(&At { node: Some(&entry.node), span: entry.node.span.clone() }, &entry.key, table);
                 let (sink, secrets) = filled(sink, environment);
                 self.try_building(entry, &sink, &context, &secrets);
                 sinks.push(sink);
@@ -75,21 +74,11 @@ impl Reader<'_> {
     }
 
     /// A sink whose table the schema of its kind accepted (or which is reported already).
-    fn sink(&mut self, at: &At<'_>, name: &str, mut options: Map<String, Json>) -> SinkSettings {
-        let kind = match options.remove("type") {
-            Some(Json::String(kind)) => kind,
-            _ => String::new(),
-        };
-        let mut taken = Map::new();
-        for key in raw::SINK_COMMON {
-            if let Some(value) = options.remove(key) {
-                taken.insert(key.to_owned(), value);
-            }
-        }
-        let common: raw::SinkCommon = serde_json::from_value(Json::Object(taken)).unwrap_or_default();
+    fn sink(&mut self, at: &At<'_>, name: &str, table: raw::Sink) -> SinkSettings {
+        let raw::Sink { kind, common, options } = table;
         if common.standby && common.routes.is_some() {
-            let help = "a standby takes only what another sink can't deliver: leave out one of both";
-            self.report_with(&at.key("routes"), "`routes` of a sink that is a `standby`", help);
+            let help = "a standby takes only what another sink fails to deliver; remove one of the two keys";
+            self.report_with(&at.key("routes"), "`routes` on a sink with `standby = true`", help);
         }
         SinkSettings {
             name: name.to_owned(),
@@ -128,8 +117,8 @@ impl Reader<'_> {
             while let Some(following) = chain.last().and_then(|last| next.get(last)) {
                 if *following == sink.name || chain.contains(following) {
                     let path = format!("{} → {} → {following}", sink.name, chain.join(" → "));
-                    let help = "a chain of fallbacks ends at a sink that has none; in the end there is standard error";
-                    self.report_with(&place, format!("fallbacks in a circle: {path}"), help);
+                    let help = "the last sink of a chain must have no fallback; after it comes standard error";
+                    self.report_with(&place, format!("fallbacks form a cycle: {path}"), help);
                     break;
                 }
                 chain.push(following.clone());

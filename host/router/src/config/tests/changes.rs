@@ -1,8 +1,9 @@
-//! What a reload has to do.
+//! What a reload finds changed.
+
+use std::path::PathBuf;
 
 use super::good;
-use crate::config::diff;
-use crate::config::diff::{Changes, Named};
+use crate::config::Overrides;
 
 const BASE: &str = "
 data = 'd'
@@ -18,66 +19,35 @@ type = 'console'
 type = 'console'
 ";
 
-#[track_caller]
-fn changes(from: &str, to: &str) -> Changes {
-    diff(Some(&good(from)), &good(to))
-}
-
-fn names(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
-
 #[test]
-fn the_same_file_changes_nothing() {
-    assert!(changes(BASE, BASE).is_empty());
+fn comments_and_quotes_change_nothing() {
     let rewritten = format!("# a comment\n{}", BASE.replace('\'', "\""));
-    assert!(changes(BASE, &rewritten).is_empty());
+    assert!(good(rewritten).are_same(&good(BASE)));
 }
 
 #[test]
-fn from_nothing_everything_is_added_and_nothing_waits_for_a_restart() {
-    let changes = diff(None, &good(BASE));
-    assert_eq!(changes.filters.added, names(&["a", "b"]));
-    assert_eq!(changes.sinks.added, names(&["one", "two"]));
-    assert!(changes.restart.is_empty());
+fn filters_sinks_quarantine_and_auto_load_are_taken_up_without_a_restart() {
+    let one = "[sink.one]\ntype = 'console'";
+    for changed in [
+        BASE.replace(one, &format!("{one}\nmin_level = 'ERROR'")),
+        BASE.replace("[sink.two]", "[sink.three]"),
+        BASE.replace("name = 'a'", "name = 'c'"),
+        BASE.replace("'bundled:level'", "'bundled:level'\ntimeout = '1s'"),
+        format!("filters_folder = 'other'\n{BASE}"),
+        format!("auto_load = true\n{BASE}"),
+        format!("{BASE}[quarantine]\nkeep = 'nothing'"),
+    ] {
+        let new = good(&changed);
+        assert!(!new.are_same(&good(BASE)), "{changed}");
+        assert_eq!(new.keys_that_need_a_restart(&good(BASE)), [""; 0], "{changed}");
+    }
 }
 
 #[test]
-fn sinks_are_told_apart_by_name() {
-    let to = BASE
-        .replace("[sink.one]\ntype = 'console'", "[sink.one]\ntype = 'console'\nmin_level = 'ERROR'")
-        .replace("[sink.two]", "[sink.three]");
-    let changes = changes(BASE, &to);
-    let expected = Named { added: names(&["three"]), removed: names(&["two"]), changed: names(&["one"]) };
-    assert_eq!(changes.sinks, expected);
-    assert_eq!(changes.filters, Named::default(), "the filters are left alone");
-}
-
-#[test]
-fn filters_added_removed_and_changed_are_named() {
-    let to = BASE.replace("name = 'a'", "name = 'c'").replace("'bundled:level'", "'bundled:level'\ntimeout = '1s'");
-    let changes = changes(BASE, &to);
-    let expected = Named { added: names(&["c"]), removed: names(&["a"]), changed: names(&["b"]) };
-    assert_eq!(changes.filters, expected);
-    assert_eq!(changes.sinks, Named::default());
-    assert!(!changes.filters_reordered);
-}
-
-#[test]
-fn another_order_of_the_same_filters_is_noticed_and_an_insertion_is_not_one() {
+fn another_order_of_the_same_filters_is_a_change() {
     let filter = |name: &str| format!("[[filter]]\nname = '{name}'\nmodule = 'm.wasm'\n");
-    let file = |order: &[&str]| order.iter().map(|name| filter(name)).collect::<String>();
-    let swapped = changes(&file(&["a", "b", "c"]), &file(&["a", "c", "b"]));
-    assert!(swapped.filters_reordered && swapped.filters == Named::default());
-    let inserted = changes(&file(&["a", "b"]), &file(&["x", "a", "y", "b"]));
-    assert!(!inserted.filters_reordered && inserted.filters.added == names(&["x", "y"]));
-}
-
-#[test]
-fn another_filters_folder_changes_the_filters_from_files_and_not_the_bundled() {
-    let changes = changes(BASE, &format!("filters_folder = 'other'\n{BASE}"));
-    assert!(changes.filters_folder);
-    assert_eq!(changes.filters.changed, names(&["a"]));
+    let file = |order: [&str; 3]| good(order.map(filter).concat());
+    assert!(!file(["a", "b", "c"]).are_same(&file(["a", "c", "b"])));
 }
 
 #[test]
@@ -101,41 +71,18 @@ fn what_needs_a_restart_is_named_by_its_key() {
         ("[ingest]\ndefault_level = 'ERROR'", "ingest"),
         ("[log]\nlevel = 'debug'", "log"),
     ] {
-        let changes = changes(BASE, &format!("{BASE}{rest}"));
-        assert_eq!(changes.restart, [key]);
+        let new = good(format!("{BASE}{rest}"));
+        assert_eq!(new.keys_that_need_a_restart(&good(BASE)), [key]);
     }
-    let moved = changes(BASE, &BASE.replace("data = 'd'", "data = 'e'"));
-    assert_eq!(moved.restart, ["data"]);
+    let moved = good(BASE.replace("data = 'd'", "data = 'e'"));
+    assert_eq!(moved.keys_that_need_a_restart(&good(BASE)), ["data"]);
 }
 
 #[test]
-fn every_key_of_http_and_journal_is_among_those_that_need_a_restart() {
-    let mut other = good(BASE);
-    other.http = good(
-        "[http]\nlisten = '127.0.0.1:1'\nallowed_hosts = ['a']\nmax_body = '1MiB'\nmax_decompressed = '65MiB'\n\
-        max_in_flight = '65MiB'\nmax_connections = 1\nheader_timeout = '1s'\nbody_timeout = '1s'",
-    )
-    .http;
-    other.journal = good(
-        "[journal]\nsync = 'off'\nmax_size = '1GiB'\nwhen_full = 'drop_oldest'\n\
-        keep = '1h'\nsegment_size = '1MiB'\ncompress = true\nrecent = '1MiB'",
-    )
-    .journal;
-    let restart = diff(Some(&good(BASE)), &other).restart;
-    let schema = crate::config::schema();
-    for section in ["Http", "Journal"] {
-        let keys = schema["$defs"][section]["properties"].as_object().expect("keys");
-        for key in keys.keys() {
-            let name = format!("{}.{key}", section.to_lowercase());
-            assert!(restart.contains(&name.as_str()), "{name} in {restart:?}");
-        }
-    }
-}
-
-#[test]
-fn the_quarantine_and_auto_load_are_taken_up_at_once() {
-    let quarantine = changes(BASE, &format!("{BASE}[quarantine]\nkeep = 'nothing'"));
-    assert!(quarantine.quarantine && quarantine.restart.is_empty());
-    let auto_load = changes(BASE, &format!("auto_load = true\n{BASE}"));
-    assert!(auto_load.auto_load && auto_load.restart.is_empty());
+fn a_key_that_the_command_line_overrides_needs_no_restart() {
+    let overrides =
+        Overrides { listen: Some(([127, 0, 0, 1], 9).into()), data: Some(PathBuf::from("x")), filters_folder: None };
+    let with = |text: String| good(text).with_overrides(&overrides);
+    let new = with(format!("{}[http]\nlisten = '127.0.0.1:1'", BASE.replace("data = 'd'", "data = 'e'")));
+    assert_eq!(new.keys_that_need_a_restart(&with(BASE.to_owned())), [""; 0]);
 }

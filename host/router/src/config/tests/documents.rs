@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::reference::reference;
+use super::reference::{common_keys, reference};
 use super::{good, load_text};
 use crate::config::{load, schema};
 use weir_document::KEYWORDS;
@@ -73,8 +73,8 @@ fn every_key_has_a_description() {
 fn the_sinks_leave_the_common_keys_to_the_configuration() {
     for kind in weir_sinks::KINDS {
         let own = (kind.schema)();
-        for key in ["type"].iter().chain(&crate::config::raw::SINK_COMMON) {
-            assert!(own["properties"].get(key).is_none(), "{}: {key}", kind.name);
+        for key in common_keys() {
+            assert!(own["properties"].get(&key).is_none(), "{}: {key}", kind.name);
         }
     }
 }

@@ -116,7 +116,7 @@ fn a_fallback_is_another_sink_and_a_chain_of_them_ends() {
     let file = [sink("a", "fallback = 'b'"), sink("b", "fallback = 'c'"), sink("c", "fallback = 'b'")].concat();
     let circle = in_short(&bad(file));
     assert_eq!(circle.len(), 3, "{circle:?}");
-    assert_eq!(circle[1], "6:12 fallbacks in a circle: b → c → b");
+    assert_eq!(circle[1], "6:12 fallbacks form a cycle: b → c → b");
     assert_eq!(in_short(&bad(sink("a", "fallback = 'a'"))), ["3:12 a sink can't be its own fallback"]);
     expect(
         &[sink("store", ""), sink("a", "fallback = 'stor'")].concat(),
@@ -186,7 +186,7 @@ fn values_that_make_no_sense_are_refused_each_in_its_words() {
         ("[http]\nlisten = 'logs.example:80'".into(), "2:10 `logs.example:80` is not an address to listen on"),
         ("[http]\nlisten = '127.0.0.1:99999'".into(), "2:10 `127.0.0.1:99999` is not an address to listen on"),
         ("[http]\nmax_body = '100MiB'".into(), "2:12 `max_decompressed` (64MiB) is smaller than `max_body` (100MiB)"),
-        ("[journal]\nsync = 'sometimes'".into(), "2:8 `sometimes` says not when to sync"),
+        ("[journal]\nsync = 'sometimes'".into(), "2:8 `sometimes` is not a sync mode"),
         ("[journal]\nsync = '0ms'".into(), "2:8 0s is too short"),
         ("[journal]\nmax_size = '100MiB'".into(), "2:12 `max_size` (100MiB) is less than two segments of 64MiB"),
         ("[journal]\nsegment_size = '1KiB'".into(), "2:16 1KiB is too small"),
@@ -207,8 +207,8 @@ fn values_that_make_no_sense_are_refused_each_in_its_words() {
         ("[sink.a]\ntype = 'console'\nroutes = []".into(), "3:10 this is empty"),
         ("[sink.a]\ntype = 'console'\nroutes = ['']".into(), "3:11 this is empty"),
         ("[sink.a]\ntype = 'console'\nmin_level = 'WARN'".into(), "3:13 `WARN` is not one of the allowed values"),
-        (module("/lib/a.wasm"), "3:10 `/lib/a.wasm` leads out of the filters folder"),
-        (module("x/../../a.wasm"), "3:10 `x/../../a.wasm` leads out of the filters folder"),
+        (module("/lib/a.wasm"), "3:10 `/lib/a.wasm` is outside the filters folder"),
+        (module("x/../../a.wasm"), "3:10 `x/../../a.wasm` is outside the filters folder"),
         (module("redact"), "3:10 `redact` is not the path of a `.wasm` file"),
         (module(""), "3:10 `` is not the path of a `.wasm` file"),
         (module("bundled:redct"), "3:10 there is no bundled filter `redct`"),
@@ -281,7 +281,7 @@ nonsense = 1
             "11:10 there is no bundled filter `redct`",
             "12:29 the environment variable `MISSING` is not set",
             "15:1 unknown key `nam` in `[[filter]]`",
-            "16:10 `../x.wasm` leads out of the filters folder",
+            "16:10 `../x.wasm` is outside the filters folder",
             "19:8 `sqlit` is not one of the allowed values",
             "24:1 unknown key `nonsense` in `[sink.files]`",
         ]
@@ -382,7 +382,7 @@ error: expected a list, found a table
   |
 1 | [filter]
   | ^^^^^^^^
-  = help: write `[[filter]]`, with two brackets: each is one filter of the chain",
+  = help: write `[[filter]]`, with two brackets: each such table is one of the list",
     );
     let twice = bad("[filter]\nname = 'a'\n[filter]\nname = 'b'").to_string();
     assert!(twice.contains("weir.toml:3:2") && twice.contains("write `[[filter]]`"), "{twice}");

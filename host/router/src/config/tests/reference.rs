@@ -30,9 +30,17 @@ pub(super) fn reference(schema: &Value) -> String {
     out
 }
 
+/// The keys of every sink, whatever its type.
+pub(super) fn common_keys() -> Vec<String> {
+    let common = schemars::schema_for!(crate::config::raw::SinkCommon).to_value();
+    let keys = common["properties"].as_object().into_iter().flatten().map(|(key, _)| key.clone());
+    keys.chain(["type".to_owned()]).collect()
+}
+
 fn sinks(out: &mut String, schema: &Value) {
     let kinds = schema["$defs"]["Sink"]["oneOf"].as_array();
-    let common: Vec<_> = ["type"].into_iter().chain(crate::config::raw::SINK_COMMON).collect();
+    let common = common_keys();
+    let common: Vec<&str> = common.iter().map(String::as_str).collect();
     for (index, kind) in kinds.into_iter().flatten().enumerate() {
         if index == 0 {
             let mut shared = kind.clone();

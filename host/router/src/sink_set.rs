@@ -15,7 +15,7 @@ use crate::quarantine::Quarantine;
 use crate::stages::Pauses;
 
 /// The sinks that run.
-pub struct Outlets {
+pub struct SinkSet {
     journal: Journal,
     quarantine: Arc<Quarantine>,
     context: BuildContext,
@@ -25,7 +25,7 @@ pub struct Outlets {
     restarts: HashMap<String, (Pauses, Option<Instant>)>,
 }
 
-impl Outlets {
+impl SinkSet {
     pub fn new(journal: Journal, quarantine: Arc<Quarantine>, context: BuildContext) -> Self {
         Self { journal, quarantine, context, doors: Doors::default(), running: Vec::new(), restarts: HashMap::new() }
     }
