@@ -42,14 +42,14 @@ pub struct Delivery {
 #[derive(Debug, Default)]
 pub struct Receipt {
     /// Records that a filter failed on and that are kept in quarantine.
-    pub quarantined: Vec<Problem>,
+    pub quarantined: Vec<RecordError>,
     /// Records that a filter failed on and that are not kept: the sender has to know.
-    pub rejected: Vec<Problem>,
+    pub rejected: Vec<RecordError>,
 }
 
 /// One record's misfortune.
 #[derive(Debug)]
-pub struct Problem {
+pub struct RecordError {
     /// Position in `Delivery::batch`.
     pub index: u32,
     /// Why, for the sender.

@@ -18,7 +18,7 @@
 //! | `context` | query parameters and tracing headers that fill what records lack |
 //! | `protocols` | one file per protocol and the slice that lists them |
 //! | `reply` | answers and refusals, as JSON |
-//! | `flight` | the bounds on bytes held for all requests and answers together |
+//! | `budget` | the bounds on bytes held for all requests and answers together |
 //! | `intake` | the door to the pipeline: what is handed over, what comes back |
 //! | `limits`, `options` | every bound with its reason; those an operator can change |
 //! | `metrics`, `log_limit` | what is counted; how often something is logged |
@@ -28,10 +28,10 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod budget;
 mod connection;
 mod context;
 mod decompress;
-mod flight;
 mod hosts;
 mod intake;
 pub mod limits;
@@ -46,7 +46,7 @@ mod routes;
 mod server;
 mod traffic;
 
-pub use intake::{Delivery, Intake, Problem, Receipt, Refusal};
+pub use intake::{Delivery, Intake, Receipt, RecordError, Refusal};
 pub use metrics::describe_metrics;
 pub use options::{HttpOptions, check_allowed_host};
 pub use post::REPLAY_HEADER;

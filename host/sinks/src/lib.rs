@@ -43,7 +43,7 @@
 //! | `datadog` | at least once | every record carries its id (`datadog/mod.rs`) |
 //! | `slack` | shown or counted, at least once | a message speaks for all that waited (`slack/mod.rs`) |
 //! | `prometheus` | counted exactly once | the counts and their position are one file (`prometheus/mod.rs`) |
-//! | `console` | shown, unless the terminal stands still | |
+//! | `console` | best effort | records are left out while the terminal accepts no output |
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
 
@@ -93,7 +93,7 @@ pub use file::let_go as let_go_of_files;
 pub use owners::Owners;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
 pub use runner::{
-    Doors, ErrorKind, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
+    ErrorKind, FALLBACK_MARK, FellBack, Inboxes, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
     describe_metrics, fallback_reader, falls_back_for, spawn,
 };
 pub use select::Selection;

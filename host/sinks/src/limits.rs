@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Bytes of journal payload that one round of a sink takes: large enough that a write or a transaction is worth its
 /// fixed cost, small enough that a lagging sink costs a few MiB of memory.
-pub const ROUND_BYTES: usize = 4 << 20;
+pub const READ_BYTES: usize = 4 << 20;
 
 /// First wait after a failed delivery.
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
@@ -73,7 +73,7 @@ pub const TIDY_EVERY: Duration = Duration::from_secs(3600);
 pub const TAKEN_UP_FILES: usize = 100_000;
 
 /// Lines without a file in the list of a sink's files, from which on it is written anew.
-pub const LEDGER_SLACK: usize = 1000;
+pub const FILE_LIST_SLACK: usize = 1000;
 
 /// Files that values of records may make for a sink on one day, when the options don't say: more than there are
 /// services or tenants anywhere, and few enough for a folder and a person.

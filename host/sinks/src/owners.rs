@@ -102,15 +102,15 @@ impl Owners {
         let mut inner = self.lock();
         inner.next_id += 1;
         let id = inner.next_id;
-        let seat = |by_value| Seat { owners: self.clone(), sink: sink.into(), data: data.into(), by_value };
-        let (seat, files) = match reserves {
-            Reserves::Nothing => (seat(true), None),
-            Reserves::Exactly(files) => (seat(false), Some((files, true))),
-            Reserves::ByTime(files) => (seat(false), Some((files, false))),
+        let claimant = |by_value| Claimant { owners: self.clone(), sink: sink.into(), data: data.into(), by_value };
+        let (claimant, files) = match reserves {
+            Reserves::Nothing => (claimant(true), None),
+            Reserves::Exactly(files) => (claimant(false), Some((files, true))),
+            Reserves::ByTime(files) => (claimant(false), Some((files, false))),
         };
         inner.generation += u64::from(files.is_some());
         inner.reserved.extend(files.map(|(files, is_exact)| Reserved { id, sink: sink.into(), files, is_exact }));
-        Owner { seat, id, held: HashMap::new(), generation: inner.generation }
+        Owner { claimant, id, held: HashMap::new(), generation: inner.generation }
     }
 
     /// True the first time that it is asked about a path.
@@ -126,14 +126,14 @@ impl Owners {
 
 /// Who asks.
 #[derive(Clone)]
-pub(crate) struct Seat {
+pub(crate) struct Claimant {
     owners: Owners,
     sink: String,
     data: PathBuf,
     by_value: bool,
 }
 
-impl Seat {
+impl Claimant {
     /// True when a path is another sink's.
     pub fn is_anothers(&self, path: &Path) -> bool {
         let real_path = real(path);
@@ -156,7 +156,7 @@ impl Seat {
 
 /// One sink's part; what it has ends with it.
 pub(crate) struct Owner {
-    seat: Seat,
+    claimant: Claimant,
     id: u64,
     /// What is claimed: the path as it is written to, and the real one.
     held: HashMap<PathBuf, PathBuf>,
@@ -166,22 +166,22 @@ pub(crate) struct Owner {
 impl Owner {
     /// The sink's name.
     pub fn sink(&self) -> &str {
-        &self.seat.sink
+        &self.claimant.sink
     }
 
     /// Something that asks for this sink, from elsewhere.
-    pub fn seat(&self) -> Seat {
-        self.seat.clone()
+    pub fn claimant(&self) -> Claimant {
+        self.claimant.clone()
     }
 
     /// Does something while no sink claims anything, told which sinks there are; none when nobody said.
     pub fn alone<T>(&self, work: impl FnOnce(Option<&BTreeSet<String>>) -> T) -> T {
-        work(self.seat.owners.lock().configured.as_ref())
+        work(self.claimant.owners.lock().configured.as_ref())
     }
 
     /// Once in a process: claims what position records name, for their sinks.
     pub fn prime(&self, records: impl FnOnce(&BTreeSet<String>) -> Vec<(String, Vec<PathBuf>)>) {
-        let mut inner = self.seat.owners.lock();
+        let mut inner = self.claimant.owners.lock();
         if std::mem::replace(&mut inner.primed, true) {
             return;
         }
@@ -196,26 +196,26 @@ impl Owner {
     /// Claims a file; else says whose it is.
     pub fn claim(&mut self, path: &Path) -> Result<(), String> {
         let real_path = real(path);
-        let mut inner = self.seat.owners.lock();
-        if let Some(other) = self.seat.other_reserving(&inner, &real_path) {
+        let mut inner = self.claimant.owners.lock();
+        if let Some(other) = self.claimant.other_reserving(&inner, &real_path) {
             return Err(other);
         }
         match inner.claimed.get(&real_path) {
-            Some(claim) if claim.sink != self.seat.sink => return Err(format!("sink `{}`", claim.sink)),
+            Some(claim) if claim.sink != self.claimant.sink => return Err(format!("sink `{}`", claim.sink)),
             _ => {}
         }
-        inner.claimed.insert(real_path.clone(), Claim { id: self.id, sink: self.seat.sink.clone() });
+        inner.claimed.insert(real_path.clone(), Claim { id: self.id, sink: self.claimant.sink.clone() });
         self.held.insert(path.into(), real_path);
         Ok(())
     }
 
     /// The paths among `paths` that a sink reserves which came later: they are to be let go.
     pub fn lost<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
-        let inner = self.seat.owners.lock();
+        let inner = self.claimant.owners.lock();
         if inner.generation == self.generation {
             return Vec::new();
         }
-        let lost = paths.filter(|path| self.seat.other_reserving(&inner, &real(path)).is_some()).cloned().collect();
+        let lost = paths.filter(|path| self.claimant.other_reserving(&inner, &real(path)).is_some()).cloned().collect();
         self.generation = inner.generation;
         lost
     }
@@ -225,13 +225,17 @@ impl Owner {
         self.held.retain(|path, _| keep(path));
         let kept: HashSet<&PathBuf> = self.held.values().collect();
         // One that has not started yet, under this name, is this one.
-        self.seat.owners.lock().claimed.retain(|path, claim| claim.sink != self.seat.sink || kept.contains(path));
+        self.claimant
+            .owners
+            .lock()
+            .claimed
+            .retain(|path, claim| claim.sink != self.claimant.sink || kept.contains(path));
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let mut inner = self.seat.owners.lock();
+        let mut inner = self.claimant.owners.lock();
         inner.reserved.retain(|reserved| reserved.id != self.id);
         inner.claimed.retain(|_, claim| claim.id != self.id);
     }

@@ -8,7 +8,7 @@
 //! | `line.rs` | how a line reads |
 //! | `store.rs` | open files, the position, exactly once: **the argument is there** |
 //! | `records.rs` | the position record on the disk |
-//! | `ledger.rs` | which files the sink has made |
+//! | `file_list.rs` | which files the sink has made |
 //! | `rotate.rs` | names of rotated files |
 //! | `tidy.rs` | compression, keep count, retention, in the background |
 //!
@@ -20,15 +20,15 @@
 //!   record names a file that is another sink's (`{source}.jsonl` beside `audit.jsonl`, and the source is `audit`), the
 //!   line goes to a neighbour with the sink's name in it (`audit.all.jsonl`); where that is another's too, and within
 //!   Weir's own folders, the record goes to quarantine.
-//! - **Only files that this sink has made are compressed or removed** (`ledger.rs`); no value names a rotated one.
+//! - **Only files that this sink has made are compressed or removed** (`file_list.rs`); no value names a rotated one.
 //! - **Values of records make at most `max_new_files` a day**; lines for more go to one file, `_overflow` in the place of
 //!   each value.
 //! - **Only regular files are written**, links to such included. A record that names anything else goes to quarantine;
 //!   when the path is fixed, the sink waits with an error. `/dev/stdout`, `/dev/null` and everything else below `/dev`,
 //!   `/proc` and `/sys` is refused: a position can't be kept there, and a redirected `/dev/stdout` would be cut back.
 
+mod file_list;
 mod gather;
-mod ledger;
 mod line;
 mod path;
 mod records;
@@ -47,12 +47,12 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::file_list::FileList;
 use self::gather::Gathering;
-use self::ledger::Ledger;
 use self::line::{LineFormat, TextTemplate};
 use self::path::PathTemplate;
 pub use self::records::let_go;
-use self::records::{LEDGER, POSITION};
+use self::records::{FILE_LIST, POSITION};
 use self::store::{Setting, Store, StoreError};
 use self::tidy::{Tidier, Tidy};
 use crate::disk::Disk;
@@ -197,7 +197,7 @@ impl FileSink {
         };
         let setting = Setting {
             record: context.own_file(name, POSITION),
-            ledger: Ledger::new(context.own_file(name, LEDGER), disk.clone()),
+            file_list: FileList::new(context.own_file(name, FILE_LIST), disk.clone()),
             owner: context.owners.enter(name, &context.data, reserves),
             template: template.identity(),
             files: template.files()?,
@@ -220,8 +220,8 @@ impl FileSink {
         if self.tidier.is_none() {
             let tidy = Tidy {
                 sink: self.name.clone(),
-                ledger: self.store.ledger(),
-                seat: self.store.seat(),
+                file_list: self.store.file_list(),
+                claimant: self.store.claimant(),
                 compress: self.options.compress,
                 keep: self.options.rotate_keep,
                 max_age: self.options.retention.map(Span::duration),

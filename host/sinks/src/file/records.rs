@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 
 /// The endings of a sink's files: its position, and the list of what it made.
 pub const POSITION: &str = "position";
-pub const LEDGER: &str = "files";
+pub const FILE_LIST: &str = "files";
 
 /// What a record says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -108,9 +108,9 @@ pub fn settle_strangers(
         };
         if same && !own.exists() {
             tracing::info!(from = %stranger.display(), to = %own.display(), "a sink has another name and goes on where it was");
-            let ledger = stranger.with_extension(LEDGER);
-            if ledger.exists() {
-                disk.rename(&ledger, &own.with_extension(LEDGER))?;
+            let file_list = stranger.with_extension(FILE_LIST);
+            if file_list.exists() {
+                disk.rename(&file_list, &own.with_extension(FILE_LIST))?;
             }
             disk.rename(&stranger, own)?;
             disk.sync_folder(own.parent().unwrap_or(own))?;
@@ -141,7 +141,7 @@ pub fn let_go(data: &Path) -> io::Result<()> {
         if let Some(record) = read(&path).map_err(failed)? {
             write(&disk, &path, record.sequence, None, &BTreeMap::new()).map_err(failed)?;
         }
-        disk.replace(&path.with_extension(LEDGER), b"").map_err(|error| error.source)?;
+        disk.replace(&path.with_extension(FILE_LIST), b"").map_err(|error| error.source)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What happens to files nobody writes to any more: compressed, counted, aged. On a thread of its own, at the lowest
 //! urgency; delivery never waits for it.
 //!
-//! Touches only files that the ledger says this sink has made and that are no other sink's meanwhile, and never a
+//! Touches only files that the file_list says this sink has made and that are no other sink's meanwhile, and never a
 //! rotation that a crash might still undo. Failures are logged and tried again the next time.
 
 use std::collections::BTreeMap;
@@ -16,20 +16,20 @@ use std::time::{Duration, SystemTime};
 
 use weir_journal::disk::replace_file_with;
 
-use super::ledger::Ledger;
+use super::file_list::FileList;
 use super::rotate::{COMPRESSED, with_ending};
 use super::store::Unsettled;
 use crate::limits;
-use crate::owners::Seat;
+use crate::owners::Claimant;
 
 /// What is to be done.
 pub struct Tidy {
     /// The sink's name, for the log.
     pub sink: String,
     /// What to look at.
-    pub ledger: Ledger,
+    pub file_list: FileList,
     /// Which files are other sinks'.
-    pub seat: Seat,
+    pub claimant: Claimant,
     /// zstd for rotated files.
     pub compress: bool,
     /// How many rotated files stay for each live one.
@@ -92,7 +92,7 @@ fn run(tidy: &Tidy, woken: &Receiver<()>) {
 impl Tidy {
     /// Looks at everything once.
     pub fn once(&self, now: SystemTime) {
-        let entries = match self.ledger.entries() {
+        let entries = match self.file_list.entries() {
             Ok(entries) => entries,
             Err(error) => return tracing::warn!(sink = self.sink, "can't tidy up: {error}"),
         };
@@ -101,7 +101,7 @@ impl Tidy {
         let mut rotated: BTreeMap<PathBuf, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for entry in entries.into_iter().filter(|entry| !unsettled.contains(&entry.path)) {
             for (path, compressed) in [(with_ending(&entry.path, COMPRESSED), true), (entry.path, false)] {
-                if (compressed && entry.live.is_none()) || !is_file(&path) || self.seat.is_anothers(&path) {
+                if (compressed && entry.live.is_none()) || !is_file(&path) || self.claimant.is_anothers(&path) {
                     continue;
                 }
                 if self.is_too_old(&path, now) {
@@ -127,7 +127,7 @@ impl Tidy {
                 }
             }
         }
-        if let Err(error) = self.ledger.shorten() {
+        if let Err(error) = self.file_list.shorten() {
             tracing::warn!(sink = self.sink, "can't tidy up: {error}");
         }
     }

@@ -21,7 +21,7 @@ use weir_journal::{Entry, Journal, ReadError, Reader};
 use weir_record::{Batch, Change, Record, Value, apply_changes, write_json};
 
 use super::Stop;
-use super::status::Board;
+use super::status::StatusTracker;
 use crate::limits;
 use crate::select::Selection;
 use crate::sink::{Indexes, Selected};
@@ -42,9 +42,9 @@ pub(crate) struct Request {
 
 /// The ways to the sinks that run, by name.
 #[derive(Clone, Default)]
-pub struct Doors(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
+pub struct Inboxes(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
 
-impl Doors {
+impl Inboxes {
     /// Opens the way to a sink, in the place of one that has gone.
     pub(crate) fn open(&self, name: &str) -> mpsc::Receiver<Request> {
         let (sender, receiver) = mpsc::channel(1);
@@ -81,8 +81,8 @@ pub(crate) struct Fallback {
     /// How long the sink must have failed.
     pub after: Duration,
     pub journal: Journal,
-    pub doors: Doors,
-    pub board: Board,
+    pub inboxes: Inboxes,
+    pub tracker: StatusTracker,
     pub stop: watch::Receiver<Stop>,
 }
 
@@ -107,7 +107,7 @@ impl Fallback {
     /// False when the sink was stopped.
     async fn wait_for_failure(&mut self) -> bool {
         loop {
-            match self.board.failing_for() {
+            match self.tracker.failing_for() {
                 Some(time) if time >= self.after => return *self.stop.borrow() == Stop::No,
                 Some(_) => {}
                 // Of a failure before this run.
@@ -136,13 +136,13 @@ impl Fallback {
     async fn carry(&mut self, last_resort: &mut LastResort) -> Result<u64, ReadError> {
         let mut reader = self.open()?;
         let mut carried = 0;
-        while self.board.failing_for().is_some() {
+        while self.tracker.failing_for().is_some() {
             if *self.stop.borrow() != Stop::No {
                 // The reader keeps its place for the next run.
                 return Ok(carried);
             }
             // A short wait: the sink may work again, or be stopped.
-            let entries = match timeout(limits::FALLBACK_LOOK, reader.next(limits::ROUND_BYTES)).await {
+            let entries = match timeout(limits::FALLBACK_LOOK, reader.next(limits::READ_BYTES)).await {
                 Err(_) => continue,
                 Ok(Err(ReadError::Closed)) => return Ok(carried),
                 Ok(entries) => entries?,
@@ -191,7 +191,7 @@ impl Fallback {
         for name in self.chain.clone() {
             match self.ask(&name, frames.to_vec()).await {
                 Ok(records) => {
-                    self.board.fell_back(&name, records);
+                    self.tracker.fell_back(&name, records);
                     return records;
                 }
                 Err(error) => why.push(format!("`{name}`: {error}")),
@@ -204,10 +204,10 @@ impl Fallback {
     }
 
     async fn ask(&mut self, name: &str, frames: Vec<Selected>) -> Result<u64, String> {
-        let door = self.doors.to(name).ok_or("it does not run")?;
+        let inbox = self.inboxes.to(name).ok_or("it does not run")?;
         let (answer, answered) = oneshot::channel();
         let exchange = async {
-            door.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
+            inbox.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
             answered.await.map_err(|_| "it stopped meanwhile")?
         };
         tokio::select! {

@@ -5,7 +5,7 @@
 //! | `mod.rs` | starting and stopping a runner, its thread |
 //! | `session.rs` | from a sink's `start` to its next failure: read, deliver, flush, commit |
 //! | `reading.rs` | the journal's next frames, and which of their records are for the sink |
-//! | `round.rs` | one delivery, halved around records that the sink refuses |
+//! | `delivery.rs` | one delivery, halved around records that the sink refuses |
 //! | `backoff.rs` | how long to wait after a failure |
 //! | `fallback.rs` | where records go while their sink fails |
 //! | `replay.rs` | records once more, when a person asks for them |
@@ -20,10 +20,10 @@
 //! - Stopping is bounded in time in every state.
 
 mod backoff;
+mod delivery;
 mod fallback;
 mod reading;
 mod replay;
-mod round;
 mod session;
 mod status;
 #[cfg(test)]
@@ -37,13 +37,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use weir_journal::Journal;
 
-pub use self::fallback::{Doors, MARK as FALLBACK_MARK, fallback_reader, falls_back_for};
+pub use self::fallback::{Inboxes, MARK as FALLBACK_MARK, fallback_reader, falls_back_for};
 pub use self::replay::{Replay, Replayed};
 pub use self::status::{ErrorKind, FellBack, State, Status, describe_metrics};
 
 use self::fallback::Fallback;
 use self::session::Runner;
-use self::status::Board;
+use self::status::StatusTracker;
 use crate::limits;
 use crate::select::Selection;
 use crate::sink::{Quarantine, Sink};
@@ -91,7 +91,7 @@ pub(crate) enum Stop {
 pub struct RunningSink {
     name: String,
     journal: Journal,
-    board: Board,
+    tracker: StatusTracker,
     stop: watch::Sender<Stop>,
     ended: oneshot::Receiver<Option<String>>,
     /// Resolves when nothing is carried to a fallback any more.
@@ -107,10 +107,10 @@ pub fn spawn(
     sink: Box<dyn Sink>,
     journal: Journal,
     quarantine: Arc<dyn Quarantine>,
-    doors: &Doors,
+    inboxes: &Inboxes,
 ) -> Result<RunningSink, String> {
     let name = options.name.clone();
-    let board = Board::new(&name, 0);
+    let tracker = StatusTracker::new(&name, 0);
     let (stop, stopping) = watch::channel(Stop::No);
     let (done, ended) = oneshot::channel();
     let fallback = Fallback {
@@ -119,14 +119,15 @@ pub fn spawn(
         chain: options.fallback.clone(),
         after: options.fallback_after,
         journal: journal.clone(),
-        doors: doors.clone(),
-        board: board.clone(),
+        inboxes: inboxes.clone(),
+        tracker: tracker.clone(),
         stop: stopping.clone(),
     };
     // Opened before the thread starts: from here on the journal keeps what this sink has not had.
-    let runner = Runner::new(options, sink, journal.clone(), quarantine, board.clone(), stopping, doors.open(&name))
-        .map_err(|error| format!("sink `{name}`: {error}"))?;
-    on_a_thread(format!("sink-{name}"), board.clone(), async move {
+    let runner =
+        Runner::new(options, sink, journal.clone(), quarantine, tracker.clone(), stopping, inboxes.open(&name))
+            .map_err(|error| format!("sink `{name}`: {error}"))?;
+    on_a_thread(format!("sink-{name}"), tracker.clone(), async move {
         let error = runner.run().await;
         // Nobody listens when the running sink was dropped instead of stopped.
         let _ = done.send(error);
@@ -137,23 +138,27 @@ pub fn spawn(
         // Of a time when it had one.
         journal.forget(&fallback_reader(&name));
     } else {
-        on_a_thread(format!("fallback-{name}"), board.clone(), async move {
+        on_a_thread(format!("fallback-{name}"), tracker.clone(), async move {
             fallback.run().await;
             drop(fallback_done);
         })
         .map_err(|error| format!("sink `{name}`: can't start the thread of its fallback: {error}"))?;
     }
-    Ok(RunningSink { name, journal, board, stop, ended, fallback_ended })
+    Ok(RunningSink { name, journal, tracker, stop, ended, fallback_ended })
 }
 
-/// Runs something on a thread of its own, which may block. That it panicked is noted on the board.
-fn on_a_thread(name: String, board: Board, work: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+/// Runs something on a thread of its own, which may block. That it panicked is noted on the tracker.
+fn on_a_thread(
+    name: String,
+    tracker: StatusTracker,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = move || {
         // What the work held is dropped by the panic, and nobody looks at it afterwards.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work))) {
             let what = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-            board.panicked(what.unwrap_or("a panic without a message"));
+            tracker.panicked(what.unwrap_or("a panic without a message"));
         }
     };
     thread::Builder::new().name(name).spawn(run).map(drop)
@@ -179,12 +184,12 @@ impl RunningSink {
 
     /// Whether a thread of it has ended unexpectedly: nothing is delivered until another runner takes its place.
     pub fn has_panicked(&self) -> bool {
-        self.board.has_panicked()
+        self.tracker.has_panicked()
     }
 
     /// Health and numbers now; also brings the lag on `/metrics` up to date.
     pub fn status(&self) -> Status {
-        self.board.status(&self.journal)
+        self.tracker.status(&self.journal)
     }
 
     /// Delivers what the journal holds now, within [`limits::DRAIN_TIME`], flushes, and says what is pending. A sink
