@@ -1,13 +1,13 @@
-//! Which sink a file belongs to, in this process: two writers would cut each other's lines after a crash.
+//! Which sink of this process owns a file. With two writers, each would cut off the other's lines after a crash.
 //!
-//! A file is told by its real path, symbolic links resolved. It belongs to
+//! A file is identified by its real path, with symbolic links resolved. It belongs to
 //! 1. the sink that **reserves** it: one whose path is fixed, a database, Weir's own folders; against sinks whose paths
 //!    are made of records' values also one whose path depends on the time alone;
 //! 2. else the sink that **claimed** it: whose position record names it, so that a crash would make it be cut back, or
 //!    that asked first. A claim ends when the position record no longer names the file.
 //!
-//! Claims of position records are read before any sink claims something new, so that who starts first does not matter.
-//! Another process is out of reach: give two routers different files.
+//! Claims of position records are read before any sink claims a new file, so the order in which sinks start does not
+//! matter. Other processes are not seen: give two routers different files.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -18,10 +18,10 @@ use regex::Regex;
 
 use crate::limits;
 
-/// Below the data folder, what is Weir's alone.
+/// Folders in the data folder that only Weir itself writes to.
 const OWN_FOLDERS: [&str; 5] = ["journal", "quarantine", "sinks", "cache", "versions"];
 
-/// The files of all sinks. Cloning gives the same.
+/// The files of all sinks. Clones share them.
 #[derive(Clone, Default)]
 pub struct Owners {
     inner: Arc<Mutex<Inner>>,
@@ -36,7 +36,7 @@ struct Inner {
     reserved: Vec<Reserved>,
     /// By real path.
     claimed: HashMap<PathBuf, Claim>,
-    /// Names of the sinks that keep position records; none: nobody said.
+    /// Names of the sinks that keep position records; `None` until they are known.
     configured: Option<BTreeSet<String>>,
     primed: bool,
     checked: HashSet<PathBuf>,
@@ -53,9 +53,9 @@ struct Reserved {
 pub(crate) enum Reserves {
     /// Nothing: values of records name its files.
     Nothing,
-    /// Files that it names whatever comes.
+    /// Files whose paths are fixed.
     Exactly(Files),
-    /// Files that it may name as time goes by.
+    /// Files whose paths depend on the time alone.
     ByTime(Files),
 }
 
@@ -124,7 +124,7 @@ impl Owners {
     }
 }
 
-/// Who asks.
+/// A sink that asks about files.
 #[derive(Clone)]
 pub(crate) struct Claimant {
     owners: Owners,
@@ -154,7 +154,7 @@ impl Claimant {
     }
 }
 
-/// One sink's part; what it has ends with it.
+/// A sink as an owner of files. Dropping it ends its claims and reservations.
 pub(crate) struct Owner {
     claimant: Claimant,
     id: u64,
@@ -169,7 +169,7 @@ impl Owner {
         &self.claimant.sink
     }
 
-    /// Something that asks for this sink, from elsewhere.
+    /// A handle to ask about files on behalf of this sink.
     pub fn claimant(&self) -> Claimant {
         self.claimant.clone()
     }
@@ -241,7 +241,7 @@ impl Drop for Owner {
     }
 }
 
-/// Where a path leads: absolute, symbolic links resolved, also when its end is not there yet.
+/// The real path: absolute, with symbolic links resolved, also when its last components don't exist yet.
 pub(crate) fn real(path: &Path) -> PathBuf {
     let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut missing = Vec::new();

@@ -1,9 +1,9 @@
 //! Exactly once, for any number of files at once.
 //!
 //! # The constraint
-//! Appending to a file and noting how far one came are two operations, and the process or the machine may die between
-//! any two. So after a crash a file may hold more than the note says, or, after a power cut, garbage where it was not
-//! yet synced. The note must therefore be enough to bring **every** file back to what it was at one moment.
+//! Appending to a file and recording the position are two operations, and the process or the machine may die between
+//! any two. So after a crash a file may hold more than the position says, or, after a power cut, garbage where it was
+//! not yet synced. The position must therefore be enough to bring **every** file back to what it was at one moment.
 //!
 //! # The position record
 //! One small JSON file in the data folder, replaced atomically and durably. It says: frames up to
@@ -11,8 +11,8 @@
 //! moment and the names it may have been rotated to since, in order.
 //!
 //! # The rules
-//! 1. **Intent first.** Before a file is touched (created, appended to, rotated) that the record does not list so, a
-//!    new record is written which does. It has the old `sequence`: nothing has been promised yet.
+//! 1. **Intent first.** Before a file is touched (created, appended to, rotated) that the record does not list, a new
+//!    record is written that lists it. It has the old `sequence`: nothing has been promised yet.
 //! 2. **Position last.** A new `sequence` is written only after every touched file and every folder with a new name
 //!    in it has been fsynced; the journal's cursor follows only after that.
 //! 3. **Names are used once.** A rotated name is chosen when nothing has it, so finding it means that the rename of
@@ -123,7 +123,7 @@ pub struct Setting {
 pub struct Store {
     setting: Setting,
     disk: Disk,
-    /// Files admitted that are not in the file_list yet.
+    /// Files admitted that are not in the file list yet.
     admitted: usize,
     is_overflowing: bool,
     sequence: Option<u64>,
@@ -410,8 +410,7 @@ impl Store {
     }
 
     /// Rule 2: makes everything durable and says that it holds frames up to `sequence` (`None`: up to the journal's
-    /// cursor). Returns true when files were
-    /// rotated since the last position.
+    /// cursor). Returns true when files were rotated since the last position.
     pub fn position(&mut self, sequence: Option<u64>) -> Result<bool, StoreError> {
         for (path, open) in self.open.iter_mut().filter(|(_, open)| open.dirty) {
             self.disk.sync(&open.file, path)?;

@@ -1,8 +1,7 @@
-//! What happens to files nobody writes to any more: compressed, counted, aged. On a thread of its own, at the lowest
-//! urgency; delivery never waits for it.
+//! Compresses rotated files and removes old ones, on a thread of its own; delivery never waits for it.
 //!
-//! Touches only files that the file_list says this sink has made and that are no other sink's meanwhile, and never a
-//! rotation that a crash might still undo. Failures are logged and tried again the next time.
+//! It touches only files that this sink's file list names and that no other sink has claimed since, and never a rotation
+//! that a crash might still undo. Failures are logged and retried the next time.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -42,8 +41,8 @@ pub struct Tidy {
     pub ending: Arc<AtomicBool>,
 }
 
-/// The thread. It ends with this, in the middle of a file if need be, so that the next sink's tidying never meets it:
-/// two that compress the same file could leave a damaged one.
+/// The thread. Dropping this ends it, in the middle of a file if need be, so that it never runs beside the thread of the
+/// next sink: two that compress the same file could leave a damaged one.
 pub struct Tidier {
     /// None while it ends.
     wake: Option<SyncSender<()>>,
@@ -52,7 +51,7 @@ pub struct Tidier {
 }
 
 impl Tidier {
-    /// Starts the thread, which tidies once at once. None when there is nothing to do, ever.
+    /// Starts the thread, which tidies once immediately. `None` when the options leave nothing to do.
     pub fn start(tidy: Tidy) -> io::Result<Option<Tidier>> {
         if !tidy.compress && tidy.keep.is_none() && tidy.max_age.is_none() {
             return Ok(None);

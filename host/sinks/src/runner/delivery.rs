@@ -1,7 +1,7 @@
-//! One round: frames from the journal through a sink, no more at a time than it wants, so that one bad record never
-//! holds the rest.
+//! One delivery: hands frames of the journal to a sink in parts of the size that it asks for, so that one bad record
+//! never blocks the others.
 //!
-//! A refused delivery is halved until the record is alone. That record goes to quarantine, durably, before anything
+//! A rejected part is halved until the bad record is alone. That record goes to quarantine, durably, before anything
 //! after it is offered to the sink; so no position passes a record that is neither in the sink nor in quarantine.
 
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::runner::status::StatusTracker;
 use crate::sink::{Delivered, Position, Quarantine, Selected, Sink, SinkError};
 
-/// What a round needs beside the frames.
+/// A delivery to a sink, without its frames.
 pub(crate) struct Delivery<'a> {
     pub sink: &'a mut dyn Sink,
     pub from: &'a str,
@@ -19,12 +19,12 @@ pub(crate) struct Delivery<'a> {
     pub most: usize,
     /// True when the records are another sink's: what is refused then stays where it is, in the journal.
     pub stands_in: bool,
-    /// Where the delivery ended that failed last: the next one ends there too, so that a server that took it all the
-    /// same can know it again.
+    /// Where the last failed delivery ended: this one ends there too, so that a server that accepted it after all can
+    /// recognise it.
     pub ends_at: Option<Position>,
 }
 
-/// What a round has delivered, also when it failed in the end.
+/// How far a delivery has come, also when it failed in the end.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// Records in the sink.
@@ -33,12 +33,12 @@ pub(crate) struct Progress {
     pub durable: Option<u64>,
     /// The last record in the sink or in quarantine.
     pub taken: Option<Position>,
-    /// Where the delivery ended that failed.
+    /// Where the part ended that failed.
     pub failed_end: Option<Position>,
 }
 
 impl Delivery<'_> {
-    /// Delivers frames, in order, and notes in `progress` how far it came.
+    /// Delivers frames, in order, and records in `progress` how far it has come.
     pub async fn run(&mut self, frames: Vec<Selected>, progress: &mut Progress) -> Result<(), SinkError> {
         // Halving adds at most one part per bit of the number of records.
         let mut waiting = cut(frames, self.most, self.ends_at);
@@ -67,7 +67,9 @@ impl Delivery<'_> {
                     progress.taken = end;
                 }
                 Err(SinkError::Reject(reason)) if count == 0 => {
-                    return Err(SinkError::Fatal(format!("{reason} (of no record at all: a fault of the sink)")));
+                    return Err(SinkError::Fatal(format!(
+                        "{reason} (the delivery held no record; this is a bug in the sink)"
+                    )));
                 }
                 Err(SinkError::Reject(_)) => {
                     let (first, rest) = halve(frames, count / 2);
@@ -87,24 +89,26 @@ impl Delivery<'_> {
             return Ok(());
         }
         let Some(frame) = frames.iter().find(|frame| frame.sequence == position.sequence) else {
-            return Err(SinkError::Fatal(format!("a sink refused record {position:?} that it was not given")));
+            return Err(SinkError::Fatal(format!(
+                "the sink rejected record {position:?}, which it was not given; this is a bug in the sink"
+            )));
         };
         tracing::warn!(
             sink = self.from,
             sequence = position.sequence,
             index = position.index,
             reason,
-            "record refused; it goes to quarantine"
+            "record rejected and moved to quarantine"
         );
         self.tracker.rejected(reason);
         let bytes = frame.batch.get(position.index as usize);
         self.quarantine.put(self.from, reason, bytes).map_err(|error| {
-            SinkError::Retry(format!("can't put a record that was refused ({reason}) into quarantine: {error}"))
+            SinkError::Retry(format!("can't move a rejected record ({reason}) to quarantine: {error}"))
         })
     }
 }
 
-/// Deliveries of at most `most` records, the first of which doesn't pass `ends_at`.
+/// Parts of at most `most` records, the first of which doesn't pass `ends_at`.
 fn cut(frames: Vec<Selected>, most: usize, ends_at: Option<Position>) -> VecDeque<Vec<Selected>> {
     let mut parts = VecDeque::new();
     let before = ends_at.map_or(0, |end| {
