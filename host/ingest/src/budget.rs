@@ -1,9 +1,9 @@
-//! The bound on bytes in flight: what all requests together hold, from the first byte of a body until its answer.
+//! The budget of bytes in flight: what all requests together hold, from the first byte of a body until its answer.
 //!
-//! `post` opens one [`HeldBytes`] per request, `body` and `decompress` grow it as bytes come in. Over the bound a request is
-//! refused rather than made to wait: waiting requests hold memory too. Once half is in use, a connection gets no more
-//! than its share of the rest for the heads of its requests: many connections that open many requests and finish none
-//! leave room for others. Invariant: what a `HeldBytes` counts is given back when it is dropped, on every path.
+//! `post` takes one [`HeldBytes`] per request; `body` and `decompress` grow it as bytes arrive. Over the budget a request
+//! is refused rather than made to wait, because waiting requests hold memory too. Once half of the budget is in use, the
+//! heads of one connection's requests get no more than its share of the rest, so that connections that open many requests
+//! and finish none leave room for others. Invariant: dropping a `HeldBytes` releases what it counts, on every path.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use std::sync::{
 
 use crate::{limits, reply::Refused, traffic::Usage};
 
-/// The account of all requests of one server.
+/// The budget that all requests of one server share.
 pub(crate) struct ByteBudget {
     bound_bytes: usize,
     /// What the heads of one connection may hold once half of the bound is in use.
@@ -25,7 +25,7 @@ impl ByteBudget {
         ByteBudget::shared(bound_bytes, 1)
     }
 
-    /// An account that so many connections share.
+    /// A budget that so many connections share.
     pub(crate) fn shared(bound_bytes: usize, connections: usize) -> Arc<ByteBudget> {
         let share_bytes = (bound_bytes / 4 / connections.max(1)).max(2 * limits::REQUEST_OVERHEAD_BYTES);
         Arc::new(ByteBudget { bound_bytes, share_bytes, held_bytes: AtomicUsize::new(0) })
@@ -36,14 +36,14 @@ impl ByteBudget {
         self.held_bytes.load(Ordering::Relaxed)
     }
 
-    /// Opens an account for one request, holding `bytes` at once.
+    /// Takes `bytes` from the budget for one request.
     pub(crate) fn hold(self: &Arc<ByteBudget>, bytes: usize) -> Result<HeldBytes, Refused> {
         let mut held = HeldBytes { flight: Arc::clone(self), bytes: 0, base_bytes: bytes, head_of: None };
         held.grow(bytes)?;
         Ok(held)
     }
 
-    /// The same for a request whose head takes so many bytes, on this connection.
+    /// Like [`hold`](Self::hold), for the head of a request on this connection.
     pub(crate) fn hold_head(
         self: &Arc<ByteBudget>,
         bytes: usize,
@@ -68,7 +68,7 @@ impl ByteBudget {
     }
 }
 
-/// What one request holds; gives it back on drop.
+/// The bytes that one request holds; dropping it releases them.
 pub(crate) struct HeldBytes {
     flight: Arc<ByteBudget>,
     bytes: usize,

@@ -1,4 +1,4 @@
-//! What the request itself says about its records: `?source=…&level=…`, `X-Request-ID` and `traceparent`.
+//! Values for records that come from the request itself: `?source=…&level=…`, `X-Request-ID` and `traceparent`.
 //!
 //! It fills only what a record lacks. Query parameters are Weir's own, so a wrong one is refused with a hint; headers
 //! may be added by any proxy on the way, so unusable ones are ignored. Invariant: every value kept is UTF-8 without

@@ -1,4 +1,4 @@
-//! The way of one posted body, from its head to its answer.
+//! Handles one posted body, from its head to the answer.
 //!
 //! Called by `routes`; uses `request`, `body`, `decompress`, a protocol and the intake in this order. Invariants: the
 //! bytes a request holds stay counted in flight until the intake has answered, even if the client has gone; what was
@@ -143,7 +143,7 @@ enum Effort {
     Whole,
 }
 
-/// What decoding came to.
+/// The result of an attempt to decode.
 enum Attempt {
     Done(Result<Decoded, Refused>),
     /// More than an inline attempt may do; here is the body back.

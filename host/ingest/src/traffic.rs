@@ -1,4 +1,4 @@
-//! What goes over one connection: whether it is used, and whether what it sends belongs to requests.
+//! The activity of one connection: whether it is in use, and whether what it sends belongs to requests.
 //!
 //! `connection` makes one [`Usage`] per connection, reads through [`CountingStream`] and hands bodies on as [`RequestBody`]. HTTP/2
 //! lets a peer send frames that no request ever comes of (PING, SETTINGS, PRIORITY, streams that it resets at once);
@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{limits, routes::Endpoint};
 
-/// How a connection is used.
+/// The activity of a connection.
 pub(crate) struct Usage {
     since: Instant,
     /// Requests being answered.
@@ -75,7 +75,7 @@ impl Usage {
     }
 }
 
-/// A request being answered; dropped when it is, or when the client went away.
+/// A request that is being answered; dropped once it is answered or the client has gone.
 pub(crate) struct ActiveRequest {
     pub(crate) endpoint: Arc<Endpoint>,
     usage: Arc<Usage>,
@@ -107,7 +107,7 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// A socket that counts what is read from it, and fails once that is a flood.
+/// A socket that counts the bytes read from it, and fails when they are a flood.
 pub(crate) struct CountingStream {
     stream: TcpStream,
     usage: Arc<Usage>,
@@ -157,7 +157,7 @@ impl AsyncWrite for CountingStream {
     }
 }
 
-/// The body of a request, whose bytes count as use of the connection.
+/// The body of a request, whose bytes count as activity of the connection.
 pub(crate) struct RequestBody {
     body: Incoming,
     usage: Arc<Usage>,
