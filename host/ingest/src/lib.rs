@@ -21,6 +21,7 @@
 //! | `budget` | the bounds on bytes held for all requests and answers together |
 //! | `intake` | the interface to the pipeline |
 //! | `limits`, `options` | every limit with its reason; those that an operator can change |
+//! | `client` | asks a running router, for the commands |
 //! | `metrics`, `log_limit` | counters; rate limit of log lines |
 //!
 //! Invariants: a 2xx is sent only after the intake confirmed; nothing is buffered without a bound; a request is answered
@@ -29,6 +30,7 @@
 
 mod body;
 mod budget;
+pub mod client;
 mod connection;
 mod context;
 mod decompress;

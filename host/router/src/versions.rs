@@ -19,7 +19,9 @@ use sha2::{Digest, Sha256};
 
 use weir_journal::disk::{create_folder, replace_file};
 
-use crate::{limits, regular};
+use crate::limits;
+use weir_filter_kit::limits::MODULE_BYTES;
+use weir_filter_kit::regular;
 
 /// Characters of a digest that are shown.
 const SHOWN_DIGEST: usize = 12;
@@ -83,7 +85,7 @@ impl Versions {
     /// A module that was kept, if it is still what it was.
     pub fn module(&self, name: &str, digest: &str) -> Result<Vec<u8>, String> {
         let path = self.folder.join(module_file(name, digest));
-        let bytes = regular::read(&path, limits::MODULE_BYTES).map_err(|error| {
+        let bytes = regular::read(&path, MODULE_BYTES).map_err(|error| {
             format!("filter `{name}`: can't read the version to run, `{}`: {error}; put another module into the filters folder", path.display())
         })?;
         match sha256(&bytes) == digest {

@@ -27,7 +27,6 @@
 //! | `post/` | posting to servers over HTTP: options, requests, answers |
 //! | `template.rs` | texts with placeholders: `{source}` |
 //! | `text.rs` | text of records, escaped for people and paths |
-//! | `units.rs` | sizes and durations as people write them |
 //! | `limits.rs` | every bound, with its unit and reason |
 //! | `compliance/` | the test that every kind passes |
 //!
@@ -85,7 +84,8 @@ mod template;
 #[cfg(test)]
 mod testing;
 mod text;
-pub mod units;
+
+use weir_document::units;
 
 pub use collisions::{Configured, collisions};
 pub use exposition::Exposition;
