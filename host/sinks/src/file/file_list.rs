@@ -1,13 +1,13 @@
-//! Which files this sink has made, and which it has rotated: only those are ever compressed or removed.
+//! The list of the files that this sink has created and rotated: only those are ever compressed or removed.
 //!
-//! A name proves nothing: another program, another sink, or a sender that chooses its source well can make a file that
-//! looks like one of ours. So every file is written down before it comes to be, in `sinks/NAME.files` of the data
-//! folder, a line of JSON each. A line without its file is harmless, and goes when the list is tidied up; a line that a
-//! crash broke off is passed over: its file was not made.
+//! A name proves nothing: another program, another sink, or a sender with a well-chosen source can create a file that
+//! looks like one of ours. So every file is recorded before it is created, in `sinks/NAME.files` in the data folder, one
+//! line of JSON each. A line without its file is harmless and is removed when the list is shortened. A line that a crash
+//! cut off is ignored, because its file was not created.
 //!
-//! Versions before this kept no list. At its first start a sink that has a position but no list takes up what its
-//! template can name, and of rotated files those that can be none else: last changed before the time in their name,
-//! which has passed.
+//! Earlier versions kept no list. When a sink first starts with a position but without a list, the list begins with the
+//! files that its template can name, and with those rotated files that can't be anything else: they were last changed
+//! before the time in their name, and that time has passed.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};

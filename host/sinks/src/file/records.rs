@@ -1,6 +1,5 @@
-//! Position records on the disk: one file a sink, `sinks/NAME.position` in the data folder.
-//!
-//! `store.rs` says what a record means. Here it is read and written, and what is left of sinks that are gone is settled.
+//! Reads and writes position records: one file per sink, `sinks/NAME.position` in the data folder. `store.rs` explains
+//! what they mean. Also cleans up after sinks that are no longer configured.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

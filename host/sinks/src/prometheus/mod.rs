@@ -1,20 +1,20 @@
-//! The `prometheus` sink: counters, gauges and histograms out of logs, by rules, on Weir's own `/metrics`.
+//! The `prometheus` sink: derives counters, gauges and histograms from logs by rules, and shows them on Weir's `/metrics`.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options, the sink |
-//! | `rule.rs` | what a rule applies to, and whether it makes a metric that Prometheus reads |
-//! | `family.rs` | the series of one metric: counted, bounded, written |
-//! | `counts_file.rs` | the file that keeps the counts, and how far the journal is counted in them |
+//! | `rule.rs` | which records a rule applies to; checks that its metric is valid for Prometheus |
+//! | `family.rs` | the series of one metric: counted, bounded, rendered |
+//! | `counts_file.rs` | the file with the counts and their position in the journal |
 //!
-//! Guarantee: each record counts exactly once. The counts and the position that they are of are one file, replaced as a
-//! whole once a second while something is counted; after a crash both are where they were, and the journal has the rest.
-//! **What is shown is what is in the file**: so no count that Prometheus has seen is ever taken back, which it would
-//! take for a counter that began anew, and add once more. A rule that is changed begins at zero; records that waited
-//! while Weir was down count when it is back, not when they happened.
+//! Guarantee: each record counts exactly once. The counts and their position are saved in one file, which is replaced
+//! atomically once a second while something is counted; after a crash both are consistent, and the journal has the rest.
+//! **Only saved counts are shown**, so a count that Prometheus has seen never decreases; Prometheus would take that for a
+//! reset of the counter and count twice. A rule that is changed begins at zero. Records that waited while Weir was down
+//! count when it is back, not when they happened.
 //!
-//! Bounded: a rule makes at most `max_series` series; records that would make more count in one whose labels are all
-//! `other`, and `weir_prometheus_other_records_total` says how many did. So no sender fills the memory.
+//! Memory is bounded: a rule has at most `max_series` series. Records that would need more count in one series whose labels
+//! are all `other`, and in `weir_prometheus_other_records_total`.
 
 mod counts_file;
 mod family;
