@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::{StatusCode, body::Body};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{HttpOptions, flight::Held, limits, reply::Refused};
+use crate::{HttpOptions, budget::HeldBytes, limits, reply::Refused};
 
 /// The bounds of one body.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ impl BodyBounds {
 }
 
 /// The bytes of `body`, counted in `held`.
-pub(crate) async fn read<B>(body: &mut B, bounds: BodyBounds, held: &mut Held) -> Result<Bytes, Refused>
+pub(crate) async fn read<B>(body: &mut B, bounds: BodyBounds, held: &mut HeldBytes) -> Result<Bytes, Refused>
 where
     B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
 {

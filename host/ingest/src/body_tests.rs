@@ -5,7 +5,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, task::Context};
 use hyper::body::{Frame, SizeHint};
 
 use super::*;
-use crate::flight::Flight;
+use crate::budget::ByteBudget;
 
 /// A body that comes in the given pieces, each after its pause; `Pending` for ever after the last if it is `endless`.
 struct Pieces {
@@ -53,7 +53,7 @@ impl Body for Pieces {
 
 const BOUNDS: BodyBounds = BodyBounds { max_bytes: 10, idle: Duration::from_secs(2), total: Duration::from_secs(5) };
 
-async fn read_all(mut body: Pieces, flight: &Arc<Flight>) -> (Result<Bytes, Refused>, Pieces) {
+async fn read_all(mut body: Pieces, flight: &Arc<ByteBudget>) -> (Result<Bytes, Refused>, Pieces) {
     let mut held = flight.hold(0).unwrap();
     let result = read(&mut body, BOUNDS, &mut held).await;
     (result, body)
@@ -61,7 +61,7 @@ async fn read_all(mut body: Pieces, flight: &Arc<Flight>) -> (Result<Bytes, Refu
 
 #[tokio::test(start_paused = true)]
 async fn pieces_are_put_together_and_empty_ones_skipped() {
-    let flight = Flight::new(1000);
+    let flight = ByteBudget::new(1000);
     for (pieces, whole) in [
         (&[][..], ""),
         (&[(0, "one")], "one"),
@@ -78,7 +78,7 @@ async fn pieces_are_put_together_and_empty_ones_skipped() {
 async fn a_declared_length_over_the_bound_is_413_before_anything_is_read() {
     let mut body = Pieces::new(&[(0, "0123456789a")]);
     body.declared = Some(11);
-    let (result, body) = read_all(body, &Flight::new(1000)).await;
+    let (result, body) = read_all(body, &ByteBudget::new(1000)).await;
     assert_eq!(result.unwrap_err().status.as_u16(), 413);
     assert_eq!(body.read, 0);
 }
@@ -86,14 +86,14 @@ async fn a_declared_length_over_the_bound_is_413_before_anything_is_read() {
 #[tokio::test]
 async fn an_undeclared_body_is_413_at_the_piece_that_passes_the_bound() {
     let body = Pieces::new(&[(0, "01234"), (0, "56789"), (0, "a"), (0, "b"), (0, "c")]);
-    let (result, body) = read_all(body, &Flight::new(1000)).await;
+    let (result, body) = read_all(body, &ByteBudget::new(1000)).await;
     assert_eq!(result.unwrap_err().status.as_u16(), 413);
     assert_eq!(body.read, 3);
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_fit_in_flight_is_503_before_it_is_read() {
-    let flight = Flight::new(100);
+    let flight = ByteBudget::new(100);
     let _others = flight.hold(95).unwrap();
     let mut body = Pieces::new(&[(0, "012345")]);
     body.declared = Some(6);
@@ -105,7 +105,7 @@ async fn a_body_that_does_not_fit_in_flight_is_503_before_it_is_read() {
 
 #[tokio::test]
 async fn an_undeclared_body_that_grows_past_what_is_free_in_flight_is_503() {
-    let flight = Flight::new(100);
+    let flight = ByteBudget::new(100);
     let _others = flight.hold(95).unwrap();
     let (result, _) = read_all(Pieces::new(&[(0, "01234"), (0, "5")]), &flight).await;
     assert_eq!(result.unwrap_err().status.as_u16(), 503);
@@ -116,7 +116,7 @@ async fn an_undeclared_body_that_grows_past_what_is_free_in_flight_is_503() {
 async fn silence_in_a_body_is_408() {
     let mut body = Pieces::new(&[(0, "one")]);
     body.endless = true;
-    let refused = read_all(body, &Flight::new(1000)).await.0.unwrap_err();
+    let refused = read_all(body, &ByteBudget::new(1000)).await.0.unwrap_err();
     assert_eq!(refused.status.as_u16(), 408);
     assert!(refused.error.contains("3 bytes received"), "{}", refused.error);
 }
@@ -124,9 +124,9 @@ async fn silence_in_a_body_is_408() {
 #[tokio::test(start_paused = true)]
 async fn steady_drops_pass_the_idle_bound_and_end_at_the_total_one() {
     let steady = Pieces::new(&[(1500, "a"), (1500, "b"), (1500, "c")]);
-    assert_eq!(read_all(steady, &Flight::new(1000)).await.0.unwrap(), "abc");
+    assert_eq!(read_all(steady, &ByteBudget::new(1000)).await.0.unwrap(), "abc");
     let dripping = Pieces::new(&[(1500, "a"), (1500, "b"), (1500, "c"), (1500, "d"), (1500, "e")]);
-    let refused = read_all(dripping, &Flight::new(1000)).await.0.unwrap_err();
+    let refused = read_all(dripping, &ByteBudget::new(1000)).await.0.unwrap_err();
     assert_eq!(refused.status.as_u16(), 408);
     assert!(refused.error.contains("more than 5s"), "{}", refused.error);
 }
@@ -134,7 +134,7 @@ async fn steady_drops_pass_the_idle_bound_and_end_at_the_total_one() {
 #[tokio::test(start_paused = true)]
 async fn empty_pieces_are_no_progress() {
     let body = Pieces::new(&[(1500, ""), (1500, ""), (1500, "late")]);
-    assert_eq!(read_all(body, &Flight::new(1000)).await.0.unwrap_err().status.as_u16(), 408);
+    assert_eq!(read_all(body, &ByteBudget::new(1000)).await.0.unwrap_err().status.as_u16(), 408);
 }
 
 #[tokio::test(start_paused = true)]

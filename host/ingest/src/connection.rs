@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     limits,
     routes::{self, Endpoint},
-    traffic::{Arriving, Busy, Use, Watched},
+    traffic::{ActiveRequest, CountingStream, RequestBody, Usage},
 };
 
 /// Serves one connection until it ends. A change of `stop` asks it to end soon.
@@ -33,12 +33,12 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
     }
     let mut quiet_timeout = endpoint.options.quiet_timeout;
     let peer = stream.peer_addr();
-    let use_of = Use::begin();
+    let usage = Usage::begin();
     let service = {
-        let (endpoint, use_of) = (Arc::clone(&endpoint), Arc::clone(&use_of));
+        let (endpoint, usage) = (Arc::clone(&endpoint), Arc::clone(&usage));
         service_fn(move |request: Request<Incoming>| {
-            let busy = Busy::begin(&endpoint, &use_of);
-            let request = request.map(|body| Arriving::new(body, Arc::clone(&use_of)));
+            let busy = ActiveRequest::begin(&endpoint, &usage);
+            let request = request.map(|body| RequestBody::new(body, Arc::clone(&usage)));
             async move {
                 let answer = routes::answer(&busy.endpoint, request).await;
                 busy.answered();
@@ -47,7 +47,7 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
         })
     };
     let http = http();
-    let stream = Watched::new(stream, Arc::clone(&use_of));
+    let stream = CountingStream::new(stream, Arc::clone(&usage));
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let mut quiet = pin!(sleep(quiet_timeout));
     let mut stopping = false;
@@ -58,7 +58,7 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
                 if let Err(error) = ended {
                     endpoint.meters.failed.increment(1);
                     tracing::debug!(%error, "a connection failed");
-                    if use_of.is_flooded() && let Some(others) = endpoint.floods.line() {
+                    if usage.is_flooded() && let Some(others) = endpoint.floods.line() {
                         let peer = peer.map_or_else(|error| error.to_string(), |peer| peer.to_string());
                         tracing::warn!(
                             "a connection from {peer} was ended: it sent {} MiB without a request ({others} others \
@@ -76,7 +76,7 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
                 quiet_timeout = quiet_timeout.min(limits::GOODBYE_TIMEOUT);
                 quiet.as_mut().reset(Instant::now() + quiet_timeout);
             }
-            () = quiet.as_mut() => match use_of.quiet_until(quiet_timeout) {
+            () = quiet.as_mut() => match usage.quiet_until(quiet_timeout) {
                 Some(until) => quiet.as_mut().reset(until),
                 None => break,
             },

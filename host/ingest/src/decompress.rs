@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use flate2::{Decompress, FlushDecompress, Status, bufread::MultiGzDecoder};
 
-use crate::{flight::Held, limits, reply::Refused, request::Encoding};
+use crate::{budget::HeldBytes, limits, reply::Refused, request::Encoding};
 
 /// Why a body could not be decompressed.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) fn decompress(
     encoding: Encoding,
     body: &[u8],
     max_bytes: usize,
-    held: &mut Held,
+    held: &mut HeldBytes,
 ) -> Result<Vec<u8>, DecompressError> {
     let mut out = Output { bytes: Vec::new(), max_bytes, counted: 0, held };
     match encoding {
@@ -52,7 +52,7 @@ struct Output<'a> {
     max_bytes: usize,
     /// Bytes of capacity that are counted in flight.
     counted: usize,
-    held: &'a mut Held,
+    held: &'a mut HeldBytes,
 }
 
 impl Output<'_> {

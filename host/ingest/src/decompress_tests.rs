@@ -8,7 +8,7 @@ use flate2::{
 };
 
 use super::*;
-use crate::flight::Flight;
+use crate::budget::ByteBudget;
 
 const AMPLE: usize = 1 << 30;
 
@@ -47,7 +47,7 @@ fn forms(content: &[u8]) -> [(Encoding, Vec<u8>); 6] {
 }
 
 fn undone(encoding: Encoding, body: &[u8], max_bytes: usize) -> Result<Vec<u8>, DecompressError> {
-    let mut held = Flight::new(AMPLE).hold(0).unwrap();
+    let mut held = ByteBudget::new(AMPLE).hold(0).unwrap();
     decompress(encoding, body, max_bytes, &mut held)
 }
 
@@ -77,7 +77,7 @@ fn a_bomb_is_stopped_at_the_bound_with_no_more_memory_than_that() {
     for (encoding, body) in
         [(Encoding::Gzip, gzip(&content)), (Encoding::Deflate, zlib(&content)), (Encoding::Zstd, zstd(&content))]
     {
-        let flight = Flight::new(AMPLE);
+        let flight = ByteBudget::new(AMPLE);
         let mut held = flight.hold(0).unwrap();
         assert!(matches!(decompress(encoding, &body, bound, &mut held), Err(DecompressError::Bound)), "{encoding:?}");
         // What was allocated is what was counted.
@@ -87,7 +87,7 @@ fn a_bomb_is_stopped_at_the_bound_with_no_more_memory_than_that() {
 
 #[test]
 fn output_is_counted_in_flight_while_it_grows_and_refused_over_that_bound() {
-    let flight = Flight::new(500_000);
+    let flight = ByteBudget::new(500_000);
     let other = flight.hold(300_000).unwrap();
     let mut held = flight.hold(0).unwrap();
     let body = gzip(&vec![1; 400_000]);

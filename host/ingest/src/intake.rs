@@ -1,18 +1,18 @@
-//! The door between HTTP and the pipeline: what ingest hands over, and what it hears back.
+//! The interface between HTTP and the pipeline: what ingest delivers, and how the pipeline answers.
 //!
-//! Ingest knows nothing of filters, journal or sinks; whoever implements [`Intake`] does. Invariant: for every delivery
-//! that `submit` took, the intake answers once through `Delivery::reply`, after the records are durable (or are known
-//! not to be), whether or not anybody still listens.
+//! Ingest knows nothing of filters, journal or sinks; the implementation of [`Intake`] does. Invariant: for every
+//! delivery that `submit` accepts, the intake answers once through `Delivery::reply`, after the records are durable (or
+//! are known not to be), whether or not the client is still connected.
 
 use tokio::sync::oneshot;
 use weir_record::{Bad, Batch};
 
 /// The pipeline, as ingest sees it.
 pub trait Intake: Send + Sync + 'static {
-    /// Takes a delivery or refuses it at once. Never blocks.
+    /// Accepts a delivery or refuses it at once. Never blocks.
     ///
     /// # Errors
-    /// A [`Refusal`] when the delivery wasn't taken; nothing of it is kept then.
+    /// A [`Refusal`] when the delivery wasn't accepted; nothing of it is kept then.
     fn submit(&self, delivery: Delivery) -> Result<(), Refusal>;
 
     /// Whether new records can be taken now.
@@ -38,31 +38,31 @@ pub struct Delivery {
     pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
 }
 
-/// What became of a delivery whose records are durable. Records that a filter dropped on purpose don't appear.
+/// The outcome of a delivery whose records are durable. Records that a filter dropped on purpose don't appear.
 #[derive(Debug, Default)]
 pub struct Receipt {
     /// Records that a filter failed on and that are kept in quarantine.
-    pub quarantined: Vec<Problem>,
+    pub quarantined: Vec<RecordError>,
     /// Records that a filter failed on and that are not kept: the sender has to know.
-    pub rejected: Vec<Problem>,
+    pub rejected: Vec<RecordError>,
 }
 
-/// One record's misfortune.
+/// Why a record was not stored as it was sent.
 #[derive(Debug)]
-pub struct Problem {
+pub struct RecordError {
     /// Position in `Delivery::batch`.
     pub index: u32,
     /// Why, for the sender.
     pub error: String,
 }
 
-/// Why a delivery as a whole was not taken. The text is for the sender.
+/// Why a whole delivery was not accepted. The text is for the sender.
 #[derive(Debug)]
 pub enum Refusal {
-    /// Too much is waiting; soon again (503).
+    /// Too much is waiting; retry soon (503).
     Busy(String),
-    /// The journal has no room; later again (503).
+    /// The journal has no room; retry later (503).
     Full(String),
-    /// It went wrong inside (500).
+    /// An internal error (500).
     Failed(String),
 }

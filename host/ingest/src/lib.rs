@@ -1,39 +1,39 @@
-//! HTTP ingest: bytes from any sender in, one batch of canonical records out, one answer back.
+//! HTTP ingest: reads a request, turns its body into one batch of canonical records, and sends one answer.
 //!
-//! A request's way: `server` accepts the connection, `connection` runs HTTP/1.1 or HTTP/2 on it, `routes` finds what
-//! the path means, `post` reads the body within bounds, lets the protocol turn it into a batch, hands that to the
-//! [`Intake`] (the pipeline) and waits until the records are durable; `reply` words the answer.
+//! The way of a request: `server` accepts the connection, `connection` runs HTTP/1.1 or HTTP/2 on it, `routes` maps the
+//! path to a handler, `post` reads the body within bounds, lets the protocol turn it into a batch, submits that to the
+//! [`Intake`] (the pipeline) and waits until the records are durable; `reply` writes the answer.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `server` | accept loop, bound on connections, graceful shutdown |
-//! | `connection` | one connection: HTTP versions and their bounds, silence, drain |
-//! | `traffic` | how a connection is used: requests, bytes, floods |
-//! | `hosts` | the names that a server on a loopback address answers to |
+//! | `connection` | one connection: HTTP versions and their limits, idle timeout, drain |
+//! | `traffic` | activity of a connection: requests, bytes, floods |
+//! | `hosts` | the host names that a server on a loopback address answers to |
 //! | `routes` | path and method to answer; `/health`, `/ready`, `/metrics`, `/` |
-//! | `post` | the way of one posted body, from its head to the answer |
-//! | `request` | what a head says: content type, encoding, whether a web page sent it; sniffing |
+//! | `post` | a posted body, from its head to the answer |
+//! | `request` | headers: content type, encoding, whether a web page sent the request; sniffing |
 //! | `body` | reading a body within size and time |
 //! | `decompress` | gzip, deflate, zstd, within a bound on what comes out |
 //! | `context` | query parameters and tracing headers that fill what records lack |
 //! | `protocols` | one file per protocol and the slice that lists them |
 //! | `reply` | answers and refusals, as JSON |
-//! | `flight` | the bounds on bytes held for all requests and answers together |
-//! | `intake` | the door to the pipeline: what is handed over, what comes back |
-//! | `limits`, `options` | every bound with its reason; those an operator can change |
+//! | `budget` | the bounds on bytes held for all requests and answers together |
+//! | `intake` | the interface to the pipeline |
+//! | `limits`, `options` | every limit with its reason; those that an operator can change |
 //! | `client` | asks a running router, for the commands |
-//! | `metrics`, `log_limit` | what is counted; how often something is logged |
+//! | `metrics`, `log_limit` | counters; rate limit of log lines |
 //!
 //! Invariants: a 2xx is sent only after the intake confirmed; nothing is buffered without a bound; a request is answered
 //! once, in its sender's protocol; nothing here touches the disk.
 #![forbid(unsafe_code)]
 
 mod body;
+mod budget;
 pub mod client;
 mod connection;
 mod context;
 mod decompress;
-mod flight;
 mod hosts;
 mod intake;
 pub mod limits;
@@ -48,7 +48,7 @@ mod routes;
 mod server;
 mod traffic;
 
-pub use intake::{Delivery, Intake, Problem, Receipt, Refusal};
+pub use intake::{Delivery, Intake, Receipt, RecordError, Refusal};
 pub use metrics::describe_metrics;
 pub use options::{HttpOptions, check_allowed_host};
 pub use post::REPLAY_HEADER;

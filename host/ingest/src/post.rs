@@ -1,4 +1,4 @@
-//! The way of one posted body, from its head to its answer.
+//! Handles one posted body, from its head to the answer.
 //!
 //! Called by `routes`; uses `request`, `body`, `decompress`, a protocol and the intake in this order. Invariants: the
 //! bytes a request holds stay counted in flight until the intake has answered, even if the client has gone; what was
@@ -23,14 +23,14 @@ use weir_record::{Bad, Batch};
 use crate::{
     Delivery, Receipt, Refusal,
     body::{self, BodyBounds},
+    budget::HeldBytes,
     decompress::{DecompressError, decompress},
-    flight::Held,
     limits,
     protocols::{PROTOCOLS, Posted, Protocol},
     reply::{self, Answer, BadRecords, Refused, Taken},
     request::{self, Encoding},
     routes::Endpoint,
-    traffic::Arriving,
+    traffic::RequestBody,
 };
 
 /// The header under which a replay shows the server's own key: that what it posts was received before, so that the
@@ -38,7 +38,7 @@ use crate::{
 pub const REPLAY_HEADER: &str = "weir-replay";
 
 /// Answers a post to protocol `index` of `PROTOCOLS`.
-pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts, mut body: Arriving) -> Answer {
+pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts, mut body: RequestBody) -> Answer {
     let started = Instant::now();
     let protocol = &PROTOCOLS[index];
     let meters = endpoint.meters.protocol(index);
@@ -77,7 +77,7 @@ struct Received {
     encoding: Encoding,
     received_ns: i64,
     is_replay: bool,
-    held: Held,
+    held: HeldBytes,
 }
 
 /// Reads the body, if nothing about the head speaks against it.
@@ -85,7 +85,7 @@ async fn receive(
     endpoint: &Endpoint,
     protocol: &Protocol,
     parts: &Parts,
-    body: &mut Arriving,
+    body: &mut RequestBody,
 ) -> Result<Received, Refused> {
     endpoint.hosts.check(parts)?;
     request::refuse_cross_site(parts)?;
@@ -93,7 +93,7 @@ async fn receive(
     let encoding = request::encoding(&parts.headers)?;
     (protocol.check)(parts)?;
     let head_bytes = limits::REQUEST_TASK_BYTES + request::head_bytes(parts);
-    let mut held = endpoint.flight.hold_head(head_bytes.max(limits::REQUEST_OVERHEAD_BYTES), body.use_of())?;
+    let mut held = endpoint.flight.hold_head(head_bytes.max(limits::REQUEST_OVERHEAD_BYTES), body.usage())?;
     let received_ns = weir_record::time::now_ns();
     let body = body::read(body, BodyBounds::of(&endpoint.options), &mut held).await?;
     Ok(Received { body, encoding, received_ns, is_replay, held })
@@ -132,7 +132,7 @@ async fn take(
 struct Decoded {
     batch: Batch,
     bad: Vec<Bad>,
-    held: Held,
+    held: HeldBytes,
 }
 
 /// How much is decoded at once.
@@ -143,7 +143,7 @@ enum Effort {
     Whole,
 }
 
-/// What decoding came to.
+/// The result of an attempt to decode.
 enum Attempt {
     Done(Result<Decoded, Refused>),
     /// More than an inline attempt may do; here is the body back.
@@ -269,7 +269,7 @@ async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<Taken, Refused
 /// A delivery that the intake has not answered. When the request ends before that (the client went away, or it took too
 /// long), a task waits on in its place, so that the bytes stay counted for as long as they are held.
 struct Pending {
-    confirmation: Option<(oneshot::Receiver<Result<Receipt, Refusal>>, Held)>,
+    confirmation: Option<(oneshot::Receiver<Result<Receipt, Refusal>>, HeldBytes)>,
 }
 
 impl Pending {

@@ -15,8 +15,8 @@ use hyper::{
 use weir_record::Bad;
 
 use crate::{
-    Problem, Receipt, Refusal,
-    flight::{Flight, Held},
+    Receipt, RecordError, Refusal,
+    budget::{ByteBudget, HeldBytes},
     limits,
 };
 
@@ -72,7 +72,7 @@ pub(crate) struct Taken {
     pub(crate) quarantined: usize,
     pub(crate) rejected: usize,
     /// The first misfortunes, ordered by the record's position in the sender's body.
-    pub(crate) errors: Vec<Problem>,
+    pub(crate) errors: Vec<RecordError>,
 }
 
 /// The bad records of a body, remembered while the rest is under way: enough to tell the sender about them, and to map
@@ -80,7 +80,7 @@ pub(crate) struct Taken {
 pub(crate) struct BadRecords {
     /// Positions in the body, ascending.
     positions: Vec<u32>,
-    errors: Vec<Problem>,
+    errors: Vec<RecordError>,
 }
 
 impl BadRecords {
@@ -90,7 +90,7 @@ impl BadRecords {
         let errors = bad
             .iter()
             .take(limits::MAX_ERRORS_LISTED)
-            .map(|bad| Problem { index: bad.index, error: shortened(&bad.error) })
+            .map(|bad| RecordError { index: bad.index, error: shortened(&bad.error) })
             .collect();
         BadRecords { positions, errors }
     }
@@ -237,7 +237,7 @@ pub(crate) fn with_type(status: StatusCode, content_type: HeaderValue, text: Str
 /// The bytes of an answer, counted until they are sent or given up.
 struct Counted {
     text: Bytes,
-    _held: Held,
+    _held: HeldBytes,
 }
 
 impl AsRef<[u8]> for Counted {
@@ -247,7 +247,7 @@ impl AsRef<[u8]> for Counted {
 }
 
 /// Counts an answer in `held` until its client has taken it; nothing when there is no room.
-pub(crate) fn held(answer: Answer, mut held: Held) -> Option<Answer> {
+pub(crate) fn held(answer: Answer, mut held: HeldBytes) -> Option<Answer> {
     let (head, body) = answer.into_parts();
     let text = whole(body);
     held.become_bytes(text.len()).ok()?;
@@ -255,7 +255,7 @@ pub(crate) fn held(answer: Answer, mut held: Held) -> Option<Answer> {
 }
 
 /// The same for a post's answer when it is long; without room for it, `shorter` makes one that needs none.
-pub(crate) fn held_if_long(answer: Answer, answers: &Arc<Flight>, shorter: impl FnOnce() -> Answer) -> Answer {
+pub(crate) fn held_if_long(answer: Answer, answers: &Arc<ByteBudget>, shorter: impl FnOnce() -> Answer) -> Answer {
     let length = answer.body().size_hint().lower();
     if length <= limits::SMALL_ANSWER_BYTES as u64 {
         return answer;

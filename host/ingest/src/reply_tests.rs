@@ -9,8 +9,8 @@ fn bad(index: u32, error: &str) -> Bad {
     Bad { index, error: error.to_owned(), bytes: Vec::new() }
 }
 
-fn problem(index: u32, error: &str) -> Problem {
-    Problem { index, error: error.to_owned() }
+fn problem(index: u32, error: &str) -> RecordError {
+    RecordError { index, error: error.to_owned() }
 }
 
 async fn worded(outcome: Result<Taken, Refused>) -> (u16, Value, Answer) {

@@ -1,4 +1,4 @@
-//! What a request's head says about its body: content type, encoding, and whether a web page sent it.
+//! What the headers of a request say about its body: content type, encoding, and whether a web page sent it.
 //!
 //! Pure functions over headers, called before the first byte of a body is read, so that what can't be used is refused
 //! early. Invariant: nothing here reads or keeps the body; [`sniff`] looks at its first bytes only.

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     HttpOptions, Intake,
-    flight::Flight,
+    budget::ByteBudget,
     hosts::Hosts,
     limits,
     log_limit::LogLimit,
@@ -25,16 +25,16 @@ use crate::{
     protocols::{self, PROTOCOLS, Protocol},
     reply::{self, Answer, Refused},
     server::Requests,
-    traffic::Arriving,
+    traffic::RequestBody,
 };
 
 /// What all requests of one server share.
 pub(crate) struct Endpoint {
     pub(crate) options: HttpOptions,
     pub(crate) intake: Arc<dyn Intake>,
-    pub(crate) flight: Arc<Flight>,
+    pub(crate) flight: Arc<ByteBudget>,
     /// Answers that their clients have not taken yet.
-    pub(crate) answers: Arc<Flight>,
+    pub(crate) answers: Arc<ByteBudget>,
     pub(crate) hosts: Hosts,
     pub(crate) meters: Meters,
     /// Permits for decoding large bodies: one per core, since more would only take turns.
@@ -60,8 +60,8 @@ impl Endpoint {
     ) -> Endpoint {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Endpoint {
-            flight: Flight::shared(options.max_in_flight_bytes, options.max_connections),
-            answers: Flight::new(limits::MAX_ANSWER_BYTES),
+            flight: ByteBudget::shared(options.max_in_flight_bytes, options.max_connections),
+            answers: ByteBudget::new(limits::MAX_ANSWER_BYTES),
             hosts: Hosts::new(address, &options.allowed_hosts),
             options,
             intake,
@@ -89,7 +89,7 @@ const PAGES: &[(&str, Page)] =
     &[("/", Page::Front), ("/health", Page::Health), ("/ready", Page::Ready), ("/metrics", Page::Metrics)];
 
 /// Answers a request.
-pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<Arriving>) -> Answer {
+pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>) -> Answer {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let protocol = protocols::find(path);

@@ -1,6 +1,6 @@
-//! What goes over one connection: whether it is used, and whether what it sends belongs to requests.
+//! The activity of one connection: whether it is in use, and whether what it sends belongs to requests.
 //!
-//! `connection` makes one [`Use`] per connection, reads through [`Watched`] and hands bodies on as [`Arriving`]. HTTP/2
+//! `connection` makes one [`Usage`] per connection, reads through [`CountingStream`] and hands bodies on as [`RequestBody`]. HTTP/2
 //! lets a peer send frames that no request ever comes of (PING, SETTINGS, PRIORITY, streams that it resets at once);
 //! each costs work, and none would show anywhere. So bytes are counted as they are read, and the count begins anew with
 //! every answer and every piece of a body. Invariant: no connection reads more than [`limits::FLOOD_BYTES`] without one.
@@ -26,8 +26,8 @@ use tokio::{
 
 use crate::{limits, routes::Endpoint};
 
-/// How a connection is used.
-pub(crate) struct Use {
+/// The activity of a connection.
+pub(crate) struct Usage {
     since: Instant,
     /// Requests being answered.
     active: AtomicUsize,
@@ -39,9 +39,9 @@ pub(crate) struct Use {
     pub(crate) head_bytes: AtomicUsize,
 }
 
-impl Use {
-    pub(crate) fn begin() -> Arc<Use> {
-        Arc::new(Use {
+impl Usage {
+    pub(crate) fn begin() -> Arc<Usage> {
+        Arc::new(Usage {
             since: Instant::now(),
             active: AtomicUsize::new(0),
             last_ms: AtomicU64::new(0),
@@ -75,18 +75,18 @@ impl Use {
     }
 }
 
-/// A request being answered; dropped when it is, or when the client went away.
-pub(crate) struct Busy {
+/// A request that is being answered; dropped once it is answered or the client has gone.
+pub(crate) struct ActiveRequest {
     pub(crate) endpoint: Arc<Endpoint>,
-    use_of: Arc<Use>,
+    usage: Arc<Usage>,
     answered: AtomicBool,
 }
 
-impl Busy {
-    pub(crate) fn begin(endpoint: &Arc<Endpoint>, use_of: &Arc<Use>) -> Busy {
-        use_of.active.fetch_add(1, Ordering::AcqRel);
+impl ActiveRequest {
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>, usage: &Arc<Usage>) -> ActiveRequest {
+        usage.active.fetch_add(1, Ordering::AcqRel);
         endpoint.requests.begin();
-        Busy { endpoint: Arc::clone(endpoint), use_of: Arc::clone(use_of), answered: AtomicBool::new(false) }
+        ActiveRequest { endpoint: Arc::clone(endpoint), usage: Arc::clone(usage), answered: AtomicBool::new(false) }
     }
 
     /// Notes that the request ended with its answer: one that its client takes back is no use of the connection.
@@ -95,31 +95,31 @@ impl Busy {
     }
 }
 
-impl Drop for Busy {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         if self.answered.load(Ordering::Relaxed) {
-            self.use_of.got_on();
+            self.usage.got_on();
         }
-        let elapsed_ms = u64::try_from(self.use_of.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.use_of.last_ms.store(elapsed_ms, Ordering::Release);
-        self.use_of.active.fetch_sub(1, Ordering::AcqRel);
+        let elapsed_ms = u64::try_from(self.usage.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.usage.last_ms.store(elapsed_ms, Ordering::Release);
+        self.usage.active.fetch_sub(1, Ordering::AcqRel);
         self.endpoint.requests.end();
     }
 }
 
-/// A socket that counts what is read from it, and fails once that is a flood.
-pub(crate) struct Watched {
+/// A socket that counts the bytes read from it, and fails when they are a flood.
+pub(crate) struct CountingStream {
     stream: TcpStream,
-    use_of: Arc<Use>,
+    usage: Arc<Usage>,
 }
 
-impl Watched {
-    pub(crate) fn new(stream: TcpStream, use_of: Arc<Use>) -> Watched {
-        Watched { stream, use_of }
+impl CountingStream {
+    pub(crate) fn new(stream: TcpStream, usage: Arc<Usage>) -> CountingStream {
+        CountingStream { stream, usage }
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for CountingStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -127,11 +127,11 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        Poll::Ready(self.use_of.read(buffer.filled().len() - before))
+        Poll::Ready(self.usage.read(buffer.filled().len() - before))
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for CountingStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
@@ -157,23 +157,23 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// The body of a request, whose bytes count as use of the connection.
-pub(crate) struct Arriving {
+/// The body of a request, whose bytes count as activity of the connection.
+pub(crate) struct RequestBody {
     body: Incoming,
-    use_of: Arc<Use>,
+    usage: Arc<Usage>,
 }
 
-impl Arriving {
-    pub(crate) fn new(body: Incoming, use_of: Arc<Use>) -> Arriving {
-        Arriving { body, use_of }
+impl RequestBody {
+    pub(crate) fn new(body: Incoming, usage: Arc<Usage>) -> RequestBody {
+        RequestBody { body, usage }
     }
 
-    pub(crate) fn use_of(&self) -> &Arc<Use> {
-        &self.use_of
+    pub(crate) fn usage(&self) -> &Arc<Usage> {
+        &self.usage
     }
 }
 
-impl Body for Arriving {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -185,7 +185,7 @@ impl Body for Arriving {
         if let Some(Ok(frame)) = &frame
             && frame.data_ref().is_some_and(|data| !data.is_empty())
         {
-            self.use_of.got_on();
+            self.usage.got_on();
         }
         Poll::Ready(frame)
     }

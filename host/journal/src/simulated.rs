@@ -35,7 +35,7 @@ enum FolderChange {
 }
 
 #[derive(Debug, Default)]
-struct Platter {
+struct DiskState {
     names: BTreeMap<String, u64>,
     durable_names: BTreeMap<String, u64>,
     unsynced_changes: Vec<FolderChange>,
@@ -52,11 +52,11 @@ struct Platter {
 /// The disk; clones are the same disk.
 #[derive(Debug, Clone, Default)]
 pub struct Simulated {
-    platter: Arc<Mutex<Platter>>,
+    state: Arc<Mutex<DiskState>>,
 }
 
-fn lock(platter: &Mutex<Platter>) -> MutexGuard<'_, Platter> {
-    platter.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<DiskState>) -> MutexGuard<'_, DiskState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Simulated {
@@ -67,34 +67,34 @@ impl Simulated {
 
     /// Operations so far that change or sync something.
     pub fn operations(&self) -> u64 {
-        lock(&self.platter).operations
+        lock(&self.state).operations
     }
 
     /// Fails operation `n`, counted from 1 since the disk was made.
     pub fn fail_at(&self, n: u64, fault: Fault) {
-        lock(&self.platter).fault = Some((n, fault));
+        lock(&self.state).fault = Some((n, fault));
     }
 
     /// Takes a fault back that has not come yet.
     pub fn heal(&self) {
-        lock(&self.platter).fault = None;
+        lock(&self.state).fault = None;
     }
 
     /// Bounds the bytes of all files together; writes beyond it fail with `StorageFull`.
     pub fn set_capacity(&self, capacity_bytes: Option<u64>) {
-        lock(&self.platter).capacity_bytes = capacity_bytes;
+        lock(&self.state).capacity_bytes = capacity_bytes;
     }
 
     /// While it is set no further file can be opened (EMFILE).
     pub fn set_out_of_descriptors(&self, out: bool) {
-        lock(&self.platter).no_descriptors = out;
+        lock(&self.state).no_descriptors = out;
     }
 
     /// Changes one byte, as a failing disk would.
     pub fn flip_byte(&self, name: &str, offset: usize) {
-        let mut platter = lock(&self.platter);
-        let id = platter.names.get(name).copied();
-        if let Some(content) = id.and_then(|id| platter.contents.get_mut(&id)) {
+        let mut state = lock(&self.state);
+        let id = state.names.get(name).copied();
+        if let Some(content) = id.and_then(|id| state.contents.get_mut(&id)) {
             for bytes in [&mut content.now, &mut content.durable] {
                 if let Some(byte) = bytes.get_mut(offset) {
                     *byte ^= 0x40;
@@ -105,29 +105,29 @@ impl Simulated {
 
     /// The bytes of a file, as programs see them.
     pub fn bytes(&self, name: &str) -> Option<Vec<u8>> {
-        let platter = lock(&self.platter);
-        let id = platter.names.get(name)?;
-        platter.contents.get(id).map(|content| content.now.clone())
+        let state = lock(&self.state);
+        let id = state.names.get(name)?;
+        state.contents.get(id).map(|content| content.now.clone())
     }
 
     /// Puts a durable file there.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
-        let mut platter = lock(&self.platter);
-        let id = platter.new_id();
-        platter.names.insert(name.to_string(), id);
-        platter.durable_names.insert(name.to_string(), id);
-        platter.contents.insert(id, Content { now: bytes.clone(), durable: bytes });
+        let mut state = lock(&self.state);
+        let id = state.new_id();
+        state.names.insert(name.to_string(), id);
+        state.durable_names.insert(name.to_string(), id);
+        state.contents.insert(id, Content { now: bytes.clone(), durable: bytes });
     }
 
     /// The disk as it is found after the power went now.
     pub fn power_cut(&self, tear: Tear) -> Simulated {
-        let platter = lock(&self.platter);
+        let state = lock(&self.state);
         let mut seed = match tear {
             Tear::Lost | Tear::Kept => 0,
             Tear::Prefix(seed) | Tear::Garbage(seed) | Tear::Holes(seed) => seed,
         };
-        let mut names = platter.durable_names.clone();
-        for change in &platter.unsynced_changes {
+        let mut names = state.durable_names.clone();
+        for change in &state.unsynced_changes {
             let survives = match tear {
                 Tear::Lost => false,
                 Tear::Kept => true,
@@ -137,15 +137,15 @@ impl Simulated {
                 apply(&mut names, change);
             }
         }
-        let mut found = Platter { next_id: platter.next_id, ..Platter::default() };
+        let mut found = DiskState { next_id: state.next_id, ..DiskState::default() };
         for (name, id) in names {
-            let content = platter.contents.get(&id).cloned().unwrap_or_default();
+            let content = state.contents.get(&id).cloned().unwrap_or_default();
             let bytes = torn(&content.now, &content.durable, tear, &mut seed);
             found.contents.insert(id, Content { now: bytes.clone(), durable: bytes });
             found.names.insert(name.clone(), id);
             found.durable_names.insert(name, id);
         }
-        Simulated { platter: Arc::new(Mutex::new(found)) }
+        Simulated { state: Arc::new(Mutex::new(found)) }
     }
 }
 
@@ -165,7 +165,7 @@ fn apply(names: &mut BTreeMap<String, u64>, change: &FolderChange) {
     }
 }
 
-impl Platter {
+impl DiskState {
     fn new_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
@@ -229,7 +229,7 @@ impl Fault {
     }
 }
 
-struct Held(Arc<Mutex<Platter>>);
+struct Held(Arc<Mutex<DiskState>>);
 
 impl Lock for Held {}
 
@@ -245,99 +245,99 @@ impl Storage for Simulated {
     }
 
     fn lock(&self) -> io::Result<Option<Box<dyn Lock>>> {
-        let mut platter = lock(&self.platter);
-        platter.check_up()?;
-        if platter.locked {
+        let mut state = lock(&self.state);
+        state.check_up()?;
+        if state.locked {
             return Ok(None);
         }
-        platter.locked = true;
-        Ok(Some(Box::new(Held(Arc::clone(&self.platter)))))
+        state.locked = true;
+        Ok(Some(Box::new(Held(Arc::clone(&self.state)))))
     }
 
     fn list(&self) -> io::Result<Vec<FileInfo>> {
-        let platter = lock(&self.platter);
-        platter.check_up()?;
-        let size = |id| platter.contents.get(id).map_or(0, |content| content.now.len() as u64);
-        let files = platter.names.iter();
+        let state = lock(&self.state);
+        state.check_up()?;
+        let size = |id| state.contents.get(id).map_or(0, |content| content.now.len() as u64);
+        let files = state.names.iter();
         Ok(files.map(|(name, id)| FileInfo { name: name.clone(), size_bytes: size(id) }).collect())
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
-        let mut platter = lock(&self.platter);
-        platter.whole_operation()?;
-        platter.check_descriptors()?;
-        let id = match platter.id(name) {
+        let mut state = lock(&self.state);
+        state.whole_operation()?;
+        state.check_descriptors()?;
+        let id = match state.id(name) {
             Ok(id) => id,
             Err(_) => {
-                let id = platter.new_id();
-                platter.change(FolderChange::Create(name.to_string(), id));
+                let id = state.new_id();
+                state.change(FolderChange::Create(name.to_string(), id));
                 id
             }
         };
-        platter.content(id).now.clear();
-        Ok(Arc::new(SimulatedFile { platter: Arc::clone(&self.platter), id }))
+        state.content(id).now.clear();
+        Ok(Arc::new(SimulatedFile { state: Arc::clone(&self.state), id }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
-        let platter = lock(&self.platter);
-        platter.check_up()?;
-        platter.check_descriptors()?;
-        let id = platter.id(name)?;
-        Ok(Arc::new(SimulatedFile { platter: Arc::clone(&self.platter), id }))
+        let state = lock(&self.state);
+        state.check_up()?;
+        state.check_descriptors()?;
+        let id = state.id(name)?;
+        Ok(Arc::new(SimulatedFile { state: Arc::clone(&self.state), id }))
     }
 
     fn exists(&self, name: &str) -> bool {
-        lock(&self.platter).names.contains_key(name)
+        lock(&self.state).names.contains_key(name)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut platter = lock(&self.platter);
-        platter.whole_operation()?;
-        platter.id(from)?;
-        platter.change(FolderChange::Rename(from.to_string(), to.to_string()));
+        let mut state = lock(&self.state);
+        state.whole_operation()?;
+        state.id(from)?;
+        state.change(FolderChange::Rename(from.to_string(), to.to_string()));
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let mut platter = lock(&self.platter);
-        platter.whole_operation()?;
-        platter.id(name)?;
-        platter.change(FolderChange::Remove(name.to_string()));
+        let mut state = lock(&self.state);
+        state.whole_operation()?;
+        state.id(name)?;
+        state.change(FolderChange::Remove(name.to_string()));
         Ok(())
     }
 
     fn sync_folder(&self) -> io::Result<()> {
-        let mut platter = lock(&self.platter);
-        platter.whole_operation()?;
-        platter.unsynced_changes.clear();
-        platter.durable_names = platter.names.clone();
+        let mut state = lock(&self.state);
+        state.whole_operation()?;
+        state.unsynced_changes.clear();
+        state.durable_names = state.names.clone();
         Ok(())
     }
 }
 
 struct SimulatedFile {
-    platter: Arc<Mutex<Platter>>,
+    state: Arc<Mutex<DiskState>>,
     id: u64,
 }
 
 impl StoredFile for SimulatedFile {
     fn size_bytes(&self) -> io::Result<u64> {
-        let mut platter = lock(&self.platter);
-        platter.check_up()?;
-        Ok(platter.content(self.id).now.len() as u64)
+        let mut state = lock(&self.state);
+        state.check_up()?;
+        Ok(state.content(self.id).now.len() as u64)
     }
 
     fn is_linked(&self) -> io::Result<bool> {
-        let platter = lock(&self.platter);
-        platter.check_up()?;
-        Ok(platter.names.values().any(|id| *id == self.id))
+        let state = lock(&self.state);
+        state.check_up()?;
+        Ok(state.names.values().any(|id| *id == self.id))
     }
 
     fn append(&self, parts: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let mut platter = lock(&self.platter);
-        let fault = platter.operation()?;
+        let mut state = lock(&self.state);
+        let fault = state.operation()?;
         let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        let room = platter.capacity_bytes.map(|most| most.saturating_sub(platter.used_bytes()));
+        let room = state.capacity_bytes.map(|most| most.saturating_sub(state.used_bytes()));
         let mut outcome = Ok(());
         if let Some(room) = room
             && (bytes.len() as u64) > room
@@ -349,14 +349,14 @@ impl StoredFile for SimulatedFile {
             bytes.truncate(bytes.len() / 2);
             outcome = Err(fault.error());
         }
-        platter.content(self.id).now.extend_from_slice(&bytes);
+        state.content(self.id).now.extend_from_slice(&bytes);
         outcome
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut platter = lock(&self.platter);
-        platter.check_up()?;
-        let bytes = &platter.content(self.id).now;
+        let mut state = lock(&self.state);
+        state.check_up()?;
+        let bytes = &state.content(self.id).now;
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
         let read = buffer.len().min(bytes.len() - from);
         buffer[..read].copy_from_slice(&bytes[from..from + read]);
@@ -364,17 +364,17 @@ impl StoredFile for SimulatedFile {
     }
 
     fn truncate(&self, size_bytes: u64) -> io::Result<()> {
-        let mut platter = lock(&self.platter);
-        platter.whole_operation()?;
+        let mut state = lock(&self.state);
+        state.whole_operation()?;
         let size = usize::try_from(size_bytes).unwrap_or(usize::MAX);
-        platter.content(self.id).now.resize(size, 0);
+        state.content(self.id).now.resize(size, 0);
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut platter = lock(&self.platter);
-        platter.whole_operation()?;
-        let content = platter.content(self.id);
+        let mut state = lock(&self.state);
+        state.whole_operation()?;
+        let content = state.content(self.id);
         content.durable = content.now.clone();
         Ok(())
     }

@@ -166,9 +166,9 @@ impl Queue {
 }
 
 /// Whatever ends the thread, nobody waits for an answer that can't come.
-struct Farewell<'a>(&'a Appender);
+struct CloseOnDrop<'a>(&'a Appender);
 
-impl Drop for Farewell<'_> {
+impl Drop for CloseOnDrop<'_> {
     fn drop(&mut self) {
         let shared = &self.0.shared;
         shared.queue.close();
@@ -187,7 +187,7 @@ pub(crate) fn run(mut appender: Appender) {
     if outcome.is_err() {
         appender.poison("its writer ended unexpectedly".to_string());
     }
-    drop(Farewell(&appender));
+    drop(CloseOnDrop(&appender));
 }
 
 fn write_until_closed(appender: &mut Appender) {

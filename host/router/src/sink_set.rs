@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use weir_journal::Journal;
-use weir_sinks::{BuildContext, Doors, RunningSink, Sink, Status, Stopped};
+use weir_sinks::{BuildContext, Inboxes, RunningSink, Sink, Status, Stopped};
 
 use crate::config::SinkSettings;
 use crate::parts;
@@ -19,7 +19,7 @@ pub struct SinkSet {
     journal: Journal,
     quarantine: Arc<Quarantine>,
     context: BuildContext,
-    doors: Doors,
+    inboxes: Inboxes,
     running: Vec<(SinkSettings, RunningSink)>,
     /// Sinks whose thread has ended unexpectedly: how long to wait before each start, and when the next is due.
     restarts: HashMap<String, (Pauses, Option<Instant>)>,
@@ -27,7 +27,14 @@ pub struct SinkSet {
 
 impl SinkSet {
     pub fn new(journal: Journal, quarantine: Arc<Quarantine>, context: BuildContext) -> Self {
-        Self { journal, quarantine, context, doors: Doors::default(), running: Vec::new(), restarts: HashMap::new() }
+        Self {
+            journal,
+            quarantine,
+            context,
+            inboxes: Inboxes::default(),
+            running: Vec::new(),
+            restarts: HashMap::new(),
+        }
     }
 
     /// Makes what runs be what is wanted: sinks that did not change go on undisturbed. Every sink is
@@ -108,7 +115,7 @@ impl SinkSet {
 
     fn spawn(&self, settings: &SinkSettings, sink: Box<dyn Sink>) -> anyhow::Result<RunningSink> {
         let (options, journal) = (parts::sink(settings), self.journal.clone());
-        weir_sinks::spawn(options, sink, journal, self.quarantine.clone(), &self.doors).map_err(anyhow::Error::msg)
+        weir_sinks::spawn(options, sink, journal, self.quarantine.clone(), &self.inboxes).map_err(anyhow::Error::msg)
     }
 
     /// A sink that is to be started again now.

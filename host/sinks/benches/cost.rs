@@ -248,7 +248,7 @@ fn memory(wanted: &str, cases: &[(&str, &str, Value, usize)]) {
     let all = local.chain(remote.iter().map(|(name, kind, options)| (*name, *kind, options)));
     println!("\n{:<24}{:>8}{:>12}{:>12}", "MiB", "frame", "a frame", "a round");
     for (name, kind, options) in all.filter(|(name, ..)| name.contains(wanted)) {
-        let [frame, round] = [0, limits::ROUND_BYTES].map(|bytes| memory::of(kind, options, 1000, bytes));
+        let [frame, round] = [0, limits::READ_BYTES].map(|bytes| memory::of(kind, options, 1000, bytes));
         println!("{name:<24}{:>8}{frame:>12.1}{round:>12.1}", 1000);
     }
 }
@@ -294,7 +294,7 @@ fn main() {
         }
         for (name, kind, options, rounds) in cases.iter().filter(|(name, ..)| name.contains(&wanted)) {
             let floor = floors[usize::from(*kind == "sqlite")].1;
-            for (delivery, bytes) in [("a frame", 0), ("a round", limits::ROUND_BYTES)] {
+            for (delivery, bytes) in [("a frame", 0), ("a round", limits::READ_BYTES)] {
                 let cost = deliver(kind, options, &frames, bytes, *rounds);
                 println!(
                     "{name:<24}{records:>8}{delivery:>12}{:>12.2}{:>12.0}{:>12.2}{:>12.2}",

@@ -1,6 +1,6 @@
-//! Sinks that would write to one file for certain, said before any of them starts.
+//! Finds sinks that would certainly write to the same file, before any of them starts.
 //!
-//! What only a value of a record can bring together is no matter for this: it is kept apart while running (`owners.rs`).
+//! Paths that only the values of records can make equal are kept apart while running (`owners.rs`).
 
 use std::path::PathBuf;
 
@@ -13,8 +13,8 @@ use crate::{file, sqlite};
 /// One sink of a configuration: its name, its kind's, and its options.
 pub type Configured<'a> = (&'a str, &'a str, &'a Value);
 
-/// For each sink that writes to a file of an earlier one, which it is by its number, and what to do. With `resolve`,
-/// symbolic links are followed; without, no path is touched.
+/// For each sink that writes to a file of an earlier one: its index, and what to do about it. With `resolve` symbolic
+/// links are followed; without it the disk is not touched.
 pub fn collisions(sinks: &[Configured<'_>], context: &BuildContext, resolve: bool) -> Vec<(usize, String)> {
     let places: Vec<Vec<Place>> = sinks.iter().map(|sink| places(sink, context, resolve)).collect();
     let mut found = Vec::new();
@@ -49,7 +49,7 @@ impl Place {
     }
 }
 
-/// Options that can't be read name nothing: that is said elsewhere.
+/// The files that a sink writes. Invalid options name none; they are reported elsewhere.
 fn places(&(name, kind, given): &Configured<'_>, context: &BuildContext, resolve: bool) -> Vec<Place> {
     let (paths, is_database) = match kind {
         "file" => {

@@ -15,8 +15,8 @@ use weir_record::Batch;
 use crate::compliance::sqlite3;
 use crate::prometheus::tests::kept;
 use crate::registry::{BuildContext, kind};
-use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
-use crate::testing::{Cell, Doomed, PATIENCE, append, journal, numbers, record};
+use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
+use crate::testing::{Doomed, MemoryQuarantine, PATIENCE, append, journal, numbers, record};
 
 const FOLDER: &str = "WEIR_SINKS_KILL_TEST_FOLDER";
 const ROUNDS: u64 = 50;
@@ -43,7 +43,8 @@ fn sinks(folder: &Path, journal: &weir_journal::Journal) -> Vec<RunningSink> {
     let start = |(name, options)| {
         let sink = (kind(name).expect("known").build)(name, options, &context).expect("builds");
         let runner = RunnerOptions { name: name.into(), ..RunnerOptions::default() };
-        spawn(runner, sink, journal.clone(), Arc::new(Cell::default()), &Doors::default()).expect("starts")
+        spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &Inboxes::default())
+            .expect("starts")
     };
     options.into_iter().map(start).collect()
 }

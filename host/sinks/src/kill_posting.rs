@@ -13,10 +13,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::registry::{BuildContext, kind};
-use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
+use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{Intake, Kind};
 use crate::servers::vendors::API_KEY;
-use crate::testing::{Cell, Doomed, PATIENCE, append, eventually_blocking, journal, numbered, numbers};
+use crate::testing::{Doomed, MemoryQuarantine, PATIENCE, append, eventually_blocking, journal, numbered, numbers};
 
 const FOLDER: &str = "WEIR_SINKS_POSTING_TEST_FOLDER";
 const SINKS: &str = "WEIR_SINKS_POSTING_TEST_SINKS";
@@ -32,7 +32,8 @@ fn start_all(folder: &Path, sinks: &Value, journal: &weir_journal::Journal) -> V
     let start = |(name, options): (&String, &Value)| {
         let sink = (kind(name).expect("known").build)(name, options.clone(), &context).expect("builds");
         let runner = RunnerOptions { name: name.into(), ..RunnerOptions::default() };
-        spawn(runner, sink, journal.clone(), Arc::new(Cell::default()), &Doors::default()).expect("starts")
+        spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &Inboxes::default())
+            .expect("starts")
     };
     sinks.as_object().expect("options by kind").iter().map(start).collect()
 }

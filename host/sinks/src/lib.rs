@@ -1,15 +1,15 @@
-//! Where records go. Reads the journal, one cursor a sink, and delivers: to the console, to files, to databases, to
-//! servers of many kinds.
+//! Sinks: deliver records from the journal to the console, files, databases and servers. Each sink has a cursor of its
+//! own in the journal.
 //!
-//! Stands last in the flow: `ingest → filters → journal → sinks`. Knows records and the journal and nothing else.
+//! The last stage of `ingest → filters → journal → sinks`. Depends on records and the journal and on nothing else.
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `sink.rs` | the trait, positions, errors, and the contract between a sink and its runner |
-//! | `select.rs` | which records a sink takes: routes and least level |
-//! | `runner/` | carries records from the journal to one sink: retries, quarantine, cursor, health |
+//! | `sink.rs` | the `Sink` trait: positions, errors, and the contract with the runner |
+//! | `select.rs` | which records a sink takes: routes and minimum level |
+//! | `runner/` | delivers records from the journal to one sink: retries, quarantine, cursor, health |
 //! | `condition.rs` | conditions on records in the options of sinks |
-//! | `registry.rs` | the kinds there are, one line each |
+//! | `registry.rs` | the kinds of sinks, one line each |
 //! | `console/` | kind `console` |
 //! | `file/` | kind `file` |
 //! | `sqlite/` | kind `sqlite` |
@@ -21,30 +21,30 @@
 //! | `influxdb/` | kind `influxdb` |
 //! | `prometheus/` | kind `prometheus` |
 //! | `exposition.rs` | the metrics that sinks make of records, for `/metrics` |
-//! | `owners.rs` | which sink a file belongs to |
-//! | `collisions.rs` | sinks that would write to one file for certain |
-//! | `disk.rs` | the operations on the disk, which tests may cut at any point |
+//! | `owners.rs` | which sink owns a file |
+//! | `collisions.rs` | finds sinks that would certainly write to the same file |
+//! | `disk.rs` | operations on the disk, over a storage that tests replace |
 //! | `post/` | posting to servers over HTTP: options, requests, answers |
 //! | `template.rs` | texts with placeholders: `{source}` |
-//! | `text.rs` | text from records, made harmless |
+//! | `text.rs` | text of records, escaped for people and paths |
 //! | `limits.rs` | every bound, with its unit and reason |
-//! | `compliance.rs` | the test that every kind passes |
+//! | `compliance/` | the test that every kind passes |
 //!
-//! # What each kind promises
-//! | kind | a record in the journal | how |
+//! # Guarantees
+//! | kind | a record in the journal arrives | how |
 //! |---|---|---|
-//! | `file` | exactly once | cut back to a durable position at the start (`file/store.rs`) |
+//! | `file` | exactly once | files are cut back to a durable position at the start (`file/store.rs`) |
 //! | `sqlite` | exactly once | the cursor is in the transaction of the rows (`sqlite/mod.rs`) |
 //! | `postgres` | exactly once | the same, and the cursor's row is locked first (`postgres/mod.rs`) |
-//! | `http` | at least once | a repetition within one run has the key of the first attempt (`http/mod.rs`) |
-//! | `nats` | exactly once, through outages no longer than the stream's duplicate window | the record's id is the message's (`nats/mod.rs`) |
-//! | `influxdb` | at least once, and the same point again changes nothing | points are the same to the letter (`influxdb/mod.rs`) |
+//! | `http` | at least once | a repetition within one run has the same idempotency key (`http/mod.rs`) |
+//! | `nats` | exactly once, unless an outage is longer than the stream's duplicate window | the message id is the record's id (`nats/mod.rs`) |
+//! | `influxdb` | at least once, and writing a point again changes nothing | a repeated point is byte for byte the same (`influxdb/mod.rs`) |
 //! | `datadog` | at least once | every record carries its id (`datadog/mod.rs`) |
-//! | `slack` | shown or counted, at least once | a message speaks for all that waited (`slack/mod.rs`) |
-//! | `prometheus` | counted exactly once | the counts and their position are one file (`prometheus/mod.rs`) |
-//! | `console` | shown, unless the terminal stands still | |
+//! | `slack` | at least once, shown or counted | a message summarises all waiting records (`slack/mod.rs`) |
+//! | `prometheus` | exactly once, counted | counts and position are saved in one file (`prometheus/mod.rs`) |
+//! | `console` | best effort | records are left out while the terminal accepts no output |
 //!
-//! A record that a sink can never take goes to quarantine with the reason, at least once, and holds up no other.
+//! A record that a sink can never take goes to quarantine with the reason, at least once, and does not block others.
 
 #![forbid(unsafe_code)]
 
@@ -93,7 +93,7 @@ pub use file::let_go as let_go_of_files;
 pub use owners::Owners;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
 pub use runner::{
-    Doors, ErrorKind, FALLBACK_MARK, FellBack, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
+    ErrorKind, FALLBACK_MARK, FellBack, Inboxes, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
     describe_metrics, fallback_reader, falls_back_for, spawn,
 };
 pub use select::Selection;

@@ -2,44 +2,44 @@
 
 use std::time::Duration;
 
-/// Bytes of journal payload that one round of a sink takes: large enough that a write or a transaction is worth its
-/// fixed cost, small enough that a lagging sink costs a few MiB of memory.
-pub const ROUND_BYTES: usize = 4 << 20;
+/// Bytes of journal payload that a runner reads at a time: large enough that a write or a transaction is worth its fixed
+/// cost, small enough that a lagging sink costs a few MiB of memory.
+pub const READ_BYTES: usize = 4 << 20;
 
 /// First wait after a failed delivery.
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 
-/// Longest wait between two attempts: a server that is back is used again within half a minute.
+/// Longest wait between two attempts: a server that recovers is used again within half a minute.
 pub const BACKOFF_LAST: Duration = Duration::from_secs(30);
 
-/// Longest wait that a server may ask for: a slip there must not silence a sink for days.
+/// Longest wait that a server may ask for: a mistake there must not stop a sink for days.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// How often it is looked whether a sink with a fallback fails, or works again.
+/// How often a sink with a fallback is checked for failing or having recovered.
 pub const FALLBACK_LOOK: Duration = Duration::from_millis(200);
 
-/// How long a sink may take for records in another's place before the next is asked.
+/// How long a fallback may take for records before the next one is asked.
 pub const FALLBACK_ANSWER: Duration = Duration::from_secs(15);
 
 /// Records a second that are shown on standard error when no fallback takes them: enough to see what they are.
 pub const STDERR_RECORDS: u32 = 10;
 
-/// How long delivered data may be volatile in a sink that syncs in groups. The journal keeps it until then.
+/// How long delivered records may stay unsynced in a sink that syncs in groups. The journal keeps them until then.
 pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a stopping sink may go on delivering what waits before it gives up and says what is pending.
+/// How long a stopping sink may go on delivering before it gives up and reports what is pending.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// How long one flush may take while stopping.
 pub const FLUSH_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of an error kept in the status and the log; a server's whole error page helps nobody.
+/// Bytes of an error kept in the status and the log; a server's whole error page is of no use there.
 pub const ERROR_BYTES: usize = 1024;
 
 /// Bytes of a server's answer that are read: the reason of a refusal stands at its beginning.
 pub const ANSWER_BYTES: usize = 64 << 10;
 
-/// Files a file sink holds open when the options don't say: well below the usual limit of 1,024 descriptors.
+/// Files that a file sink holds open by default: well below the usual limit of 1,024 descriptors.
 pub const OPEN_FILES: usize = 64;
 
 /// Files that may be written between two positions; more force a position, which bounds the position record.
@@ -73,7 +73,7 @@ pub const TIDY_EVERY: Duration = Duration::from_secs(3600);
 pub const TAKEN_UP_FILES: usize = 100_000;
 
 /// Lines without a file in the list of a sink's files, from which on it is written anew.
-pub const LEDGER_SLACK: usize = 1000;
+pub const FILE_LIST_SLACK: usize = 1000;
 
 /// Files that values of records may make for a sink on one day, when the options don't say: more than there are
 /// services or tenants anywhere, and few enough for a folder and a person.
@@ -119,14 +119,14 @@ pub const SQLITE_CHECKPOINT_PAGES: u32 = 4000;
 /// Bytes that SQLite's WAL is cut back to after readers have let it grow.
 pub const SQLITE_WAL_BYTES: u64 = 64 << 20;
 
-/// How often a sink may look after itself when nothing comes.
+/// How often a sink's maintenance runs while nothing arrives.
 pub const TEND_EVERY: Duration = Duration::from_secs(10);
 
 /// Console lines that wait for a slow terminal.
 pub const CONSOLE_QUEUE: usize = 16;
 
-/// How long the console waits for a terminal that stands still before it leaves lines out. The journal must not fill
-/// because somebody pressed Ctrl-S.
+/// How long the console waits for a paused terminal before it drops lines. The journal must not fill up because somebody
+/// pressed Ctrl-S.
 pub const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Bytes of a record shown on the console; the rest is cut with a mark.
@@ -144,7 +144,7 @@ pub const CONSOLE_LINES: usize = 100;
 /// Records in one PostgreSQL transaction: its fixed cost, a commit's fsync above all, is then small beside its rows'.
 pub const POSTGRES_BATCH: usize = 5000;
 
-/// Most that the options may ask for: a round of the runner seldom has more.
+/// Most that the options may ask for: a runner seldom reads more at a time.
 pub const POSTGRES_BATCH_MOST: usize = 50_000;
 
 /// How long records wait until enough for a PostgreSQL transaction have come together.
@@ -156,7 +156,7 @@ pub const POSTGRES_CONNECT: Duration = Duration::from_secs(10);
 /// How long one statement of PostgreSQL may take: a COPY of a batch takes well below a second.
 pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(30);
 
-/// How long to wait for a lock in PostgreSQL. Who waits for a table makes others wait behind.
+/// How long to wait for a lock in PostgreSQL. A session that waits for a table lock blocks those behind it.
 pub const POSTGRES_LOCK: Duration = Duration::from_secs(5);
 
 /// How much longer than a statement a whole transaction may take before the server counts as gone.
@@ -220,7 +220,7 @@ pub const SLACK_BLOCKS: usize = 50;
 /// Characters of a section's text: Slack's bound.
 pub const SLACK_SECTION_CHARS: usize = 3000;
 
-/// Characters of one message's messages together: more would fill a screen that people read while something burns.
+/// Characters of all records' messages in one Slack message: more would fill the screen in the middle of an incident.
 pub const SLACK_MESSAGE_CHARS: usize = 12_000;
 
 /// Characters of the other fields that a section shows.
@@ -236,10 +236,10 @@ pub const SLACK_GROUPS: usize = 20;
 /// rest.
 pub const MOST_SLACK_GROUPS: usize = SLACK_BLOCKS - 2;
 
-/// Records that one Slack message speaks for, when the options don't say.
+/// Records that one Slack message summarises by default.
 pub const SLACK_RECORDS: usize = 10_000;
 
-/// Time from one Slack message to the next, when the options don't say: Slack takes one a second.
+/// Default time from one Slack message to the next: Slack accepts one per second.
 pub const SLACK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest time between two Slack messages that options may ask for: a delivery waits for it, and so does a stop.
@@ -262,10 +262,10 @@ pub const NATS_DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
 /// Bytes of one value substituted into a subject; servers are slow with subjects beyond a few hundred.
 pub const SUBJECT_VALUE_BYTES: usize = 100;
 
-/// Points in one request to InfluxDB: its makers advise 5,000 lines.
+/// Points in one request to InfluxDB: its documentation recommends 5,000 lines.
 pub const INFLUX_POINTS: usize = 5000;
 
-/// How long points wait for more: nobody looks at metrics more often.
+/// How long points wait for more: dashboards refresh no more often.
 pub const INFLUX_LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes of a name or tag value of a point; InfluxDB takes 64 KiB for a series' name with all its tags.

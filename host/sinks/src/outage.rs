@@ -14,11 +14,13 @@ use weir_journal::Journal;
 use weir_record::{Batch, write};
 
 use crate::registry::{BuildContext, kind};
-use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
+use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
 use crate::servers::influx::Influx;
 use crate::servers::nats::Nats;
 use crate::servers::victoria::Victoria;
-use crate::testing::{Cell, Doomed, PATIENCE, append, eventually, eventually_blocking, journal, numbers, record};
+use crate::testing::{
+    Doomed, MemoryQuarantine, PATIENCE, append, eventually, eventually_blocking, journal, numbers, record,
+};
 
 const FOLDER: &str = "WEIR_SINKS_OUTAGE_TEST_FOLDER";
 const KIND: &str = "WEIR_SINKS_OUTAGE_TEST_KIND";
@@ -142,7 +144,7 @@ fn running(name: &str, options: Value, journal: &Journal) -> RunningSink {
     let context = BuildContext { journal_id: "killed".into(), ..BuildContext::default() };
     let sink = (kind(name).expect("known").build)("sut", options, &context).expect("builds");
     let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-    spawn(runner, sink, journal.clone(), Arc::new(Cell::default()), &Doors::default()).expect("starts")
+    spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &Inboxes::default()).expect("starts")
 }
 
 /// Delivers what waits, and compares.

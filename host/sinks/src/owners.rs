@@ -1,13 +1,13 @@
-//! Which sink a file belongs to, in this process: two writers would cut each other's lines after a crash.
+//! Which sink of this process owns a file. With two writers, each would cut off the other's lines after a crash.
 //!
-//! A file is told by its real path, symbolic links resolved. It belongs to
+//! A file is identified by its real path, with symbolic links resolved. It belongs to
 //! 1. the sink that **reserves** it: one whose path is fixed, a database, Weir's own folders; against sinks whose paths
 //!    are made of records' values also one whose path depends on the time alone;
 //! 2. else the sink that **claimed** it: whose position record names it, so that a crash would make it be cut back, or
 //!    that asked first. A claim ends when the position record no longer names the file.
 //!
-//! Claims of position records are read before any sink claims something new, so that who starts first does not matter.
-//! Another process is out of reach: give two routers different files.
+//! Claims of position records are read before any sink claims a new file, so the order in which sinks start does not
+//! matter. Other processes are not seen: give two routers different files.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -18,10 +18,10 @@ use regex::Regex;
 
 use crate::limits;
 
-/// Below the data folder, what is Weir's alone.
+/// Folders in the data folder that only Weir itself writes to.
 const OWN_FOLDERS: [&str; 5] = ["journal", "quarantine", "sinks", "cache", "versions"];
 
-/// The files of all sinks. Cloning gives the same.
+/// The files of all sinks. Clones share them.
 #[derive(Clone, Default)]
 pub struct Owners {
     inner: Arc<Mutex<Inner>>,
@@ -36,7 +36,7 @@ struct Inner {
     reserved: Vec<Reserved>,
     /// By real path.
     claimed: HashMap<PathBuf, Claim>,
-    /// Names of the sinks that keep position records; none: nobody said.
+    /// Names of the sinks that keep position records; `None` until they are known.
     configured: Option<BTreeSet<String>>,
     primed: bool,
     checked: HashSet<PathBuf>,
@@ -53,9 +53,9 @@ struct Reserved {
 pub(crate) enum Reserves {
     /// Nothing: values of records name its files.
     Nothing,
-    /// Files that it names whatever comes.
+    /// Files whose paths are fixed.
     Exactly(Files),
-    /// Files that it may name as time goes by.
+    /// Files whose paths depend on the time alone.
     ByTime(Files),
 }
 
@@ -102,15 +102,15 @@ impl Owners {
         let mut inner = self.lock();
         inner.next_id += 1;
         let id = inner.next_id;
-        let seat = |by_value| Seat { owners: self.clone(), sink: sink.into(), data: data.into(), by_value };
-        let (seat, files) = match reserves {
-            Reserves::Nothing => (seat(true), None),
-            Reserves::Exactly(files) => (seat(false), Some((files, true))),
-            Reserves::ByTime(files) => (seat(false), Some((files, false))),
+        let claimant = |by_value| Claimant { owners: self.clone(), sink: sink.into(), data: data.into(), by_value };
+        let (claimant, files) = match reserves {
+            Reserves::Nothing => (claimant(true), None),
+            Reserves::Exactly(files) => (claimant(false), Some((files, true))),
+            Reserves::ByTime(files) => (claimant(false), Some((files, false))),
         };
         inner.generation += u64::from(files.is_some());
         inner.reserved.extend(files.map(|(files, is_exact)| Reserved { id, sink: sink.into(), files, is_exact }));
-        Owner { seat, id, held: HashMap::new(), generation: inner.generation }
+        Owner { claimant, id, held: HashMap::new(), generation: inner.generation }
     }
 
     /// True the first time that it is asked about a path.
@@ -124,16 +124,16 @@ impl Owners {
     }
 }
 
-/// Who asks.
+/// A sink that asks about files.
 #[derive(Clone)]
-pub(crate) struct Seat {
+pub(crate) struct Claimant {
     owners: Owners,
     sink: String,
     data: PathBuf,
     by_value: bool,
 }
 
-impl Seat {
+impl Claimant {
     /// True when a path is another sink's.
     pub fn is_anothers(&self, path: &Path) -> bool {
         let real_path = real(path);
@@ -154,9 +154,9 @@ impl Seat {
     }
 }
 
-/// One sink's part; what it has ends with it.
+/// A sink as an owner of files. Dropping it ends its claims and reservations.
 pub(crate) struct Owner {
-    seat: Seat,
+    claimant: Claimant,
     id: u64,
     /// What is claimed: the path as it is written to, and the real one.
     held: HashMap<PathBuf, PathBuf>,
@@ -166,22 +166,22 @@ pub(crate) struct Owner {
 impl Owner {
     /// The sink's name.
     pub fn sink(&self) -> &str {
-        &self.seat.sink
+        &self.claimant.sink
     }
 
-    /// Something that asks for this sink, from elsewhere.
-    pub fn seat(&self) -> Seat {
-        self.seat.clone()
+    /// A handle to ask about files on behalf of this sink.
+    pub fn claimant(&self) -> Claimant {
+        self.claimant.clone()
     }
 
     /// Does something while no sink claims anything, told which sinks there are; none when nobody said.
     pub fn alone<T>(&self, work: impl FnOnce(Option<&BTreeSet<String>>) -> T) -> T {
-        work(self.seat.owners.lock().configured.as_ref())
+        work(self.claimant.owners.lock().configured.as_ref())
     }
 
     /// Once in a process: claims what position records name, for their sinks.
     pub fn prime(&self, records: impl FnOnce(&BTreeSet<String>) -> Vec<(String, Vec<PathBuf>)>) {
-        let mut inner = self.seat.owners.lock();
+        let mut inner = self.claimant.owners.lock();
         if std::mem::replace(&mut inner.primed, true) {
             return;
         }
@@ -196,26 +196,26 @@ impl Owner {
     /// Claims a file; else says whose it is.
     pub fn claim(&mut self, path: &Path) -> Result<(), String> {
         let real_path = real(path);
-        let mut inner = self.seat.owners.lock();
-        if let Some(other) = self.seat.other_reserving(&inner, &real_path) {
+        let mut inner = self.claimant.owners.lock();
+        if let Some(other) = self.claimant.other_reserving(&inner, &real_path) {
             return Err(other);
         }
         match inner.claimed.get(&real_path) {
-            Some(claim) if claim.sink != self.seat.sink => return Err(format!("sink `{}`", claim.sink)),
+            Some(claim) if claim.sink != self.claimant.sink => return Err(format!("sink `{}`", claim.sink)),
             _ => {}
         }
-        inner.claimed.insert(real_path.clone(), Claim { id: self.id, sink: self.seat.sink.clone() });
+        inner.claimed.insert(real_path.clone(), Claim { id: self.id, sink: self.claimant.sink.clone() });
         self.held.insert(path.into(), real_path);
         Ok(())
     }
 
     /// The paths among `paths` that a sink reserves which came later: they are to be let go.
     pub fn lost<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
-        let inner = self.seat.owners.lock();
+        let inner = self.claimant.owners.lock();
         if inner.generation == self.generation {
             return Vec::new();
         }
-        let lost = paths.filter(|path| self.seat.other_reserving(&inner, &real(path)).is_some()).cloned().collect();
+        let lost = paths.filter(|path| self.claimant.other_reserving(&inner, &real(path)).is_some()).cloned().collect();
         self.generation = inner.generation;
         lost
     }
@@ -225,19 +225,23 @@ impl Owner {
         self.held.retain(|path, _| keep(path));
         let kept: HashSet<&PathBuf> = self.held.values().collect();
         // One that has not started yet, under this name, is this one.
-        self.seat.owners.lock().claimed.retain(|path, claim| claim.sink != self.seat.sink || kept.contains(path));
+        self.claimant
+            .owners
+            .lock()
+            .claimed
+            .retain(|path, claim| claim.sink != self.claimant.sink || kept.contains(path));
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let mut inner = self.seat.owners.lock();
+        let mut inner = self.claimant.owners.lock();
         inner.reserved.retain(|reserved| reserved.id != self.id);
         inner.claimed.retain(|_, claim| claim.id != self.id);
     }
 }
 
-/// Where a path leads: absolute, symbolic links resolved, also when its end is not there yet.
+/// The real path: absolute, with symbolic links resolved, also when its last components don't exist yet.
 pub(crate) fn real(path: &Path) -> PathBuf {
     let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut missing = Vec::new();

@@ -1,6 +1,6 @@
-//! The kinds of sink there are. A new sink is one file and one line in [`KINDS`]; the tests below go over the slice and
-//! demand of each what they demand of all: documentation, an example that parses and builds, a schema, and passing the
-//! compliance test over the real thing.
+//! The kinds of sinks. A new kind is one file and one line in [`KINDS`]. The tests below hold every kind to the same
+//! requirements: documentation, an example that parses and builds, a schema, and the compliance test against a real
+//! server or disk.
 
 use std::path::PathBuf;
 
@@ -21,18 +21,18 @@ pub enum Guarantee {
     ExactlyOnce,
     /// Every record arrives; after a crash or a failure some may arrive again.
     AtLeastOnce,
-    /// Records are shown to whoever looks; one who doesn't look may miss some.
+    /// Records are shown; while nobody takes them, some may be left out.
     BestEffort,
 }
 
-/// Who may deliver to the place of a sink.
+/// How many processes may deliver to the destination of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Any number of processes at a time.
     Anywhere,
     /// One process at a time.
     OneProcess,
-    /// The router alone: the place is in it.
+    /// Only the router: the destination is part of it.
     Router,
 }
 
@@ -44,39 +44,39 @@ pub struct Kind {
     pub summary: &'static str,
     /// What it promises.
     pub guarantee: Guarantee,
-    /// Who may deliver to its place.
+    /// How many processes may deliver to its destination.
     pub reach: Reach,
     /// A section of the configuration, with every option that matters.
     pub example: &'static str,
     /// The JSON Schema of its options.
     pub schema: fn() -> Value,
-    /// Variables of the environment that give an option when the configuration doesn't.
+    /// Environment variables for options that the configuration leaves out.
     pub variables: &'static [Variable],
-    /// The least level that it takes when the configuration names none; none: every level.
+    /// The minimum level when the configuration names none; `None` takes every level.
     pub min_level: Option<Level>,
     /// Makes one from its name and its own options (without `type`, `routes` and `min_level`). Opens nothing.
     pub build: Build,
 }
 
-/// A variable of the environment, by the name that people have it under anyway.
+/// An environment variable, under its usual name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variable {
     /// `DD_API_KEY`.
     pub name: &'static str,
-    /// The option that it gives; text, or what the option's schema says.
+    /// The option that it sets; its value is read by the option's schema.
     pub option: &'static str,
 }
 
 /// Makes a sink from its name and options.
 pub type Build = fn(&str, Value, &BuildContext) -> Result<Box<dyn Sink>, String>;
 
-/// What sinks may know of their surroundings.
+/// What sinks may know of the process that they run in.
 #[derive(Clone, Default)]
 pub struct BuildContext {
     /// The data folder.
     pub data: PathBuf,
-    /// Tells the records of this journal from those of any other, also of one that began anew in the same place: with
-    /// it a record's position is an id in the whole world. Letters and digits.
+    /// The id of the journal, letters and digits. It differs from that of any other journal, also of a later one in the
+    /// same folder, so together with it a record's position is globally unique.
     pub journal_id: String,
     /// When this run began, in nanoseconds since 1970 UTC.
     pub started_ns: i64,
@@ -86,16 +86,16 @@ pub struct BuildContext {
     pub stdout_is_terminal: bool,
     /// True when the environment has a `NO_COLOR` that is not empty.
     pub no_color: bool,
-    /// Opens what the console writes to; none: standard output.
+    /// Opens what the console writes to; `None` for standard output.
     pub stdout: Option<OpenOutput>,
     /// Where sinks put the metrics that they make of records.
     pub exposition: Exposition,
-    /// Which sink a file belongs to: one for all sinks of a process.
+    /// Which sink owns a file; shared by all sinks of a process.
     pub owners: Owners,
 }
 
 impl BuildContext {
-    /// A file in the data folder where a sink keeps what it must know after a restart.
+    /// A file in the data folder for what a sink must remember across restarts.
     pub(crate) fn own_file(&self, sink: &str, ending: &str) -> PathBuf {
         let mut name = String::new();
         push_safe(sink, &mut name);
@@ -103,7 +103,7 @@ impl BuildContext {
     }
 }
 
-/// Opens something to write to in standard output's place.
+/// Opens a replacement for standard output.
 pub type OpenOutput = std::sync::Arc<dyn Fn() -> Box<dyn std::io::Write + Send> + Send + Sync>;
 
 /// Every kind, in the order of the documentation.
@@ -130,7 +130,7 @@ pub(crate) fn schema_of<T: JsonSchema>() -> Value {
     schemars::schema_for!(T).to_value()
 }
 
-/// Options from what the configuration says; unknown keys are errors of their own.
+/// Reads the options of a sink; an unknown key is an error.
 pub(crate) fn options<T: DeserializeOwned>(sink: &str, options: Value) -> Result<T, String> {
     let options = if options.is_null() { Value::Object(serde_json::Map::new()) } else { options };
     serde_json::from_value(options).map_err(|error| format!("sink `{sink}`: {error}"))

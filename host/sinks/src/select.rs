@@ -1,7 +1,7 @@
-//! Which records a sink takes: its routes and its least level.
+//! Which records a sink takes: its routes and its minimum level.
 //!
-//! Stands between the journal and a sink's `deliver`. Reads no more of a record than the options ask for: without
-//! options nothing at all.
+//! Applied between the journal and [`deliver`](crate::sink::Sink::deliver). Reads only those parts of a record that the
+//! options need, and nothing without options.
 
 use weir_record::{Batch, Level, Record};
 

@@ -1,18 +1,18 @@
-//! What a sink is: the trait, what it is given, what it answers.
+//! The [`Sink`] trait, its inputs, results and errors.
 //!
-//! The runner (`runner`) reads the journal and calls a sink; a sink never reads the journal and never knows another
-//! sink. One runner calls one sink, one call at a time, on a thread of the sink's own, so a sink may block.
+//! The runner (`runner`) reads the journal and calls the sink; a sink never reads the journal and never knows another
+//! sink. One runner calls one sink, one call at a time, on a dedicated thread, so a sink may block.
 //!
-//! The contract, in the order of a life:
-//! 1. [`Sink::start`] before anything else, and again after every [`SinkError::Retry`]: connect, undo what a broken
-//!    delivery left behind, and say what is held.
+//! The contract, in the order of the calls:
+//! 1. [`Sink::start`] before anything else, and again after every [`SinkError::Retry`]: connect, undo what a failed
+//!    delivery left behind, and return the sink's position.
 //! 2. [`Sink::deliver`] any number of times, in the journal's order.
-//!    [`Sink::stand_in`] between two deliveries, when another sink fails that names this one as its fallback.
+//!    [`Sink::stand_in`] between two deliveries, when a sink fails that names this one as its fallback.
 //! 3. [`Sink::flush`] about once a second while something delivered is not durable, and before the end.
 //!
-//! **A record is never passed over before it is in quarantine.** So a sink whose position moves inside `deliver` must
-//! refuse the whole call with [`SinkError::Reject`], having changed nothing, and lets the runner find the record by
-//! halving; only a sink whose position moves in `flush` alone may name records in [`Delivered::rejected`].
+//! **No position passes a rejected record before it is in quarantine.** So a sink whose position moves in `deliver` must
+//! reject the whole call with [`SinkError::Reject`] and change nothing, and the runner finds the record by halving. Only
+//! a sink whose position moves in `flush` alone may name records in [`Delivered::rejected`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use weir_record::{Batch, Record};
 
-/// A record's place in the journal, its id for ever.
+/// A record's position in the journal, which is also its permanent id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// Number of the frame.
@@ -40,7 +40,7 @@ impl Position {
         self.index == u32::MAX
     }
 
-    /// The last frame that is held whole by who holds everything up to this position.
+    /// The last frame that lies completely at or before this position.
     pub fn last_whole_frame(self) -> u64 {
         if self.is_whole() { self.sequence } else { self.sequence.saturating_sub(1) }
     }
@@ -56,7 +56,7 @@ pub struct Batching {
 }
 
 impl Default for Batching {
-    /// Whatever is there, at once.
+    /// All records that are waiting, without delay.
     fn default() -> Batching {
         Batching { records: usize::MAX, linger: Duration::ZERO }
     }
@@ -115,7 +115,7 @@ impl Selected {
         (0..self.len()).map(|n| self.nth(n))
     }
 
-    /// Where a sink stands that has taken this: at the whole frame, or at the last record of a part.
+    /// The position after this is delivered: the whole frame, or the last record of a part.
     pub fn end(&self) -> Position {
         match self.len() {
             0 => Position::whole(self.sequence),
@@ -137,29 +137,29 @@ impl Selected {
     }
 }
 
-/// What became of a delivery that did not fail.
+/// The result of a delivery that did not fail.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
     /// Records that the sink can never take, with the reason; the runner puts them into quarantine.
     pub rejected: Vec<(Position, String)>,
-    /// The last frame that would survive a power cut now; `None` when all that was delivered would.
+    /// The last frame that is durable in the sink; `None` when everything delivered is.
     pub durable: Option<u64>,
 }
 
-/// Why a sink could not do what it was asked. The text names the thing, the place and what to do.
+/// Why a call failed. The text names the sink, the place and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
-    /// It may work later: the runner waits, calls `start`, and goes on from the position it returns.
+    /// It may work later: the runner waits, calls `start`, and resumes at the position that it returns.
     #[error("{0}")]
     Retry(String),
-    /// The same, when the server has said how long to wait.
+    /// Like `Retry`, with the time that the server asked to wait.
     #[error("{0}")]
     Later(String, Duration),
-    /// Something in what was given can never be taken, and nothing of it was: the runner halves it until the record is
-    /// alone, and puts that into quarantine.
+    /// At least one of the records can never be taken, and none was: the runner halves the delivery until the bad record
+    /// is alone, and moves it to quarantine.
     #[error("{0}")]
     Reject(String),
-    /// Nothing will work until a person has acted.
+    /// Nothing will work until the operator has acted.
     #[error("{0}")]
     Fatal(String),
 }
@@ -171,14 +171,14 @@ impl SinkError {
     }
 }
 
-/// A place that records go to.
+/// A destination of records.
 #[async_trait]
 pub trait Sink: Send {
-    /// Makes ready and returns the last frame that is held whole, for a sink that keeps its position with the data.
+    /// Connects, and returns the last complete frame that a sink holds which keeps its position with the data.
     ///
     /// `last_sequence` is the journal's newest frame when the sink was set up, or the newest offered since. A position
-    /// beyond it was written from a journal that has since lost its end: the runner then goes on after `last_sequence`,
-    /// and the sink must not mistake the records that follow for those it has.
+    /// beyond it was written from a journal that has lost its end since: the runner then resumes after `last_sequence`,
+    /// and the sink must not mistake the records that follow for those that it has.
     async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError>;
 
     /// How many records it wants at a time. Asked once, before the first start.
@@ -186,34 +186,34 @@ pub trait Sink: Send {
         Batching::default()
     }
 
-    /// Takes records, in order: no more than [`Batching::records`], at least one. After a failure the same records come
-    /// again, in a first delivery that ends where the failed one ended. After an error nothing, or only what the next
-    /// `start` undoes or reports, was taken.
+    /// Takes at least one and at most [`Batching::records`] records, in order. After a failure the same records are
+    /// delivered again, and the first delivery ends where the failed one ended. After an error the sink has taken
+    /// nothing, or only what the next `start` undoes or reports.
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError>;
 
     /// Makes everything delivered durable.
     async fn flush(&mut self) -> Result<(), SinkError>;
 
-    /// Takes marked copies of records in the place of another sink, which has failed for a while. They are no part of
-    /// what this sink is to deliver itself, so no position moves; when it returns they are durable.
+    /// Takes marked copies of the records of another sink, which has failed for a while. They are not part of this
+    /// sink's own stream, so its position must not move; once this returns they are durable.
     ///
-    /// As it stands it is for sinks that keep no position: those that do must take care not to move it.
+    /// The default is for sinks that keep no position.
     async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
         let delivered = self.deliver(batches).await?;
         self.flush().await?;
         Ok(delivered)
     }
 
-    /// Looks after what is stored (retention, for one), between deliveries, every ten seconds or so. True when there is
-    /// more to do, which then comes after the next delivery.
+    /// Maintains what is stored (retention, for example), between deliveries, about every ten seconds. Returns true when
+    /// there is more to do, which is then done after the next delivery.
     async fn tend(&mut self) -> Result<bool, SinkError> {
         Ok(false)
     }
 }
 
-/// Where records go that a sink can never take. Implemented by the router.
+/// The quarantine: where rejected records go. Implemented by the router.
 pub trait Quarantine: Send + Sync {
-    /// Stores one record durably with the place that refused it (`sink:archive`) and the reason. Blocks.
+    /// Stores one record durably with what rejected it (`sink:archive`) and the reason. Blocks.
     fn put(&self, from: &str, reason: &str, record: &[u8]) -> Result<(), String>;
 }
 

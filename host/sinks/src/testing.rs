@@ -98,12 +98,12 @@ pub fn append(journal: &Journal, batch: &Batch) -> u64 {
 
 /// A quarantine that remembers (from, reason, record), and fails on demand.
 #[derive(Default)]
-pub struct Cell {
+pub struct MemoryQuarantine {
     pub held: Mutex<Vec<(String, String, Vec<u8>)>>,
     pub failures: Mutex<u32>,
 }
 
-impl Quarantine for Cell {
+impl Quarantine for MemoryQuarantine {
     fn put(&self, from: &str, reason: &str, record: &[u8]) -> Result<(), String> {
         let mut failures = self.failures.lock().expect("no test panics holding it");
         if *failures > 0 {

@@ -3,7 +3,7 @@
 use std::{io::Write, time::Duration};
 
 use serde_json::json;
-use weir_ingest::{HttpOptions, Problem, Receipt, Refusal};
+use weir_ingest::{HttpOptions, Receipt, RecordError, Refusal};
 
 use crate::support::{Fake, Server};
 
@@ -159,7 +159,7 @@ async fn filters_rejections_are_told_by_position_in_the_body_and_422_when_nothin
         Fake::new(move |delivery| {
             let last = u32::try_from(delivery.batch.len()).unwrap() - 1;
             let rejected =
-                (if all { 0 } else { last }..=last).map(|index| Problem { index, error: "no tenant".to_owned() });
+                (if all { 0 } else { last }..=last).map(|index| RecordError { index, error: "no tenant".to_owned() });
             let receipt = Receipt { quarantined: vec![], rejected: rejected.collect() };
             _ = delivery.reply.send(Ok(receipt));
             Ok(())

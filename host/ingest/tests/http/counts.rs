@@ -1,6 +1,6 @@
 //! What a Prometheus server sees of all this.
 
-use weir_ingest::{HttpOptions, Problem, Receipt, describe_metrics};
+use weir_ingest::{HttpOptions, Receipt, RecordError, describe_metrics};
 
 use crate::support::{Fake, Server, eventually};
 
@@ -14,7 +14,7 @@ fn requests_records_bytes_times_and_connections_are_counted() {
         describe_metrics();
         runtime.block_on(async {
             let rejecting = Fake::new(|delivery| {
-                let rejected = vec![Problem { index: 0, error: "no".to_owned() }];
+                let rejected = vec![RecordError { index: 0, error: "no".to_owned() }];
                 _ = delivery.reply.send(Ok(Receipt { quarantined: vec![], rejected }));
                 Ok(())
             });

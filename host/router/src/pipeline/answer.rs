@@ -1,7 +1,7 @@
 //! Who waits for which records of a batch, and what each of them is told.
 
 use tokio::sync::oneshot;
-use weir_ingest::{Problem, Receipt, Refusal};
+use weir_ingest::{Receipt, RecordError, Refusal};
 use weir_journal::AppendError;
 use weir_record::Bad;
 
@@ -75,13 +75,13 @@ impl Answers {
         }
     }
 
-    fn find(&mut self, index: u32, error: String) -> (Problem, &mut Waiting) {
+    fn find(&mut self, index: u32, error: String) -> (RecordError, &mut Waiting) {
         let after = self.waiting.partition_point(|w| w.start <= index);
         // A sender without records shares its start with the next one; the last that starts at or
         // before the index is the one that has it. The first starts at zero, so there is one.
         let waiting = &mut self.waiting[after - 1];
         let index = index - waiting.start;
-        (Problem { index, error }, waiting)
+        (RecordError { index, error }, waiting)
     }
 }
 

@@ -25,7 +25,7 @@ fn senders(records: &[u32]) -> (Answers, Vec<Heard>) {
     (answers, heard)
 }
 
-fn indexes(problems: &[weir_ingest::Problem]) -> Vec<u32> {
+fn indexes(problems: &[weir_ingest::RecordError]) -> Vec<u32> {
     problems.iter().map(|problem| problem.index).collect()
 }
 

@@ -15,8 +15,8 @@ use weir_record::Batch;
 
 pub use self::places::{Place, context_in, sqlite3};
 use crate::registry::{Guarantee, Kind};
-use crate::runner::{Doors, RunnerOptions, RunningSink, State, Stopped, spawn};
-use crate::testing::{Cell, append, eventually, frame, journal, numbered, record};
+use crate::runner::{Inboxes, RunnerOptions, RunningSink, State, Stopped, spawn};
+use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, record};
 
 /// One sink's surroundings and its place, for one demand.
 struct Stage {
@@ -35,10 +35,10 @@ impl Stage {
         journal(&self.folder.path().join("journal"))
     }
 
-    fn spawn(&self, kind: &Kind, journal: &Journal, cell: &Arc<Cell>) -> RunningSink {
+    fn spawn(&self, kind: &Kind, journal: &Journal, cell: &Arc<MemoryQuarantine>) -> RunningSink {
         let sink = (kind.build)("sut", self.place.options(), &self.place.context()).expect("builds");
         let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-        spawn(runner, sink, journal.clone(), cell.clone(), &Doors::default()).expect("starts")
+        spawn(runner, sink, journal.clone(), cell.clone(), &Inboxes::default()).expect("starts")
     }
 }
 
@@ -63,7 +63,7 @@ fn fill(journal: &Journal, from: u64, frames: u64) -> u64 {
 
 async fn delivers_all_in_order_and_stops_clean(kind: &Kind) {
     let stage = Stage::new(kind);
-    let (journal, cell) = (stage.journal(), Arc::new(Cell::default()));
+    let (journal, cell) = (stage.journal(), Arc::new(MemoryQuarantine::default()));
     let waiting = fill(&journal, 0, 30);
     let running = stage.spawn(kind, &journal, &cell);
     let all = fill(&journal, waiting, 30);
@@ -80,7 +80,7 @@ async fn delivers_all_in_order_and_stops_clean(kind: &Kind) {
 
 async fn resumes_without_loss(kind: &Kind) {
     let stage = Stage::new(kind);
-    let cell = Arc::new(Cell::default());
+    let cell = Arc::new(MemoryQuarantine::default());
     let mut next = 0;
     for round in 0..6 {
         let journal = stage.journal();
@@ -129,7 +129,7 @@ async fn stands_in_without_moving(kind: &Kind) {
 /// A sink takes or refuses every record; it never stands still because of one.
 async fn takes_records_of_every_shape(kind: &Kind) {
     let stage = Stage::new(kind);
-    let (journal, cell) = (stage.journal(), Arc::new(Cell::default()));
+    let (journal, cell) = (stage.journal(), Arc::new(MemoryQuarantine::default()));
     let mut batch = Batch::new();
     let shapes: [&[(&str, &str)]; 6] = [
         &[("message", "n=0"), ("source", "../../../etc/passwd")],

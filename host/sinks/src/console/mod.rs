@@ -1,16 +1,16 @@
-//! The `console` sink: records for people on a terminal, or as JSON lines for a pipe.
+//! The `console` sink: shows records on a terminal, or writes them as JSON lines to a pipe.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options, the thread that writes |
-//! | `human.rs` | a record as people read it |
-//! | `fold.rs` | long values, and texts that have lines |
+//! | `human.rs` | the format for people |
+//! | `fold.rs` | shortens long values and multi-line text |
 //!
-//! Guarantee: none beyond trying. A terminal that stands still (Ctrl-S, a pager) must not hold the journal back, so
-//! after [`limits::CONSOLE_PATIENCE`] lines are left out and their number is shown once it moves again. Writing happens
-//! on a thread of its own.
+//! Guarantee: best effort. A paused terminal (Ctrl-S, a pager) must not block the journal, so after
+//! [`limits::CONSOLE_PATIENCE`] lines are dropped, and their number is shown once output resumes. A dedicated thread
+//! writes.
 //!
-//! A record can't drive the terminal: control characters, escape sequences and direction overrides are written out.
+//! A record can't control the terminal: control characters, escape sequences and direction overrides are escaped.
 
 mod fold;
 mod human;

@@ -1,14 +1,14 @@
-//! The `datadog` sink: records to Datadog's logs intake, version 2.
+//! The `datadog` sink: posts records to Datadog's logs intake, version 2.
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | options, requests within Datadog's bounds, what answers mean |
-//! | `entry.rs` | a record as an entry |
+//! | `mod.rs` | options, headers, what answers mean |
+//! | `entry.rs` | a record as an entry, within Datadog's limits |
 //!
 //! Guarantee: at least once, in order, one request at a time. A record counts as delivered after a 2xx (202). Datadog
-//! knows no key for a repetition: a request that it took without Weir hearing so appears twice, and so do, after a
-//! `kill -9`, the deliveries of about the last half second. What appears twice has the same `weir_id`, which names the
-//! record for ever; `record_id` gives it another name.
+//! has no idempotency key: records appear twice when it took a request whose answer was lost, and so do those of about
+//! the last half second before a `kill -9`. Both copies have the same `weir_id`, the permanent id of the record;
+//! `record_id` gives the attribute another name.
 //!
 //! Bounds, all of them Datadog's: 1,000 entries and 5 MB a request before compression, 1 MB an entry. A delivery that
 //! is longer becomes several requests; an entry that is longer is cut with a mark (`entry.rs`). A 413 all the same

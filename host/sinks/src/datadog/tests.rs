@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use weir_record::{Batch, Record, write};
 
 use super::*;
-use crate::runner::{Doors, RunnerOptions, spawn};
+use crate::runner::{Inboxes, RunnerOptions, spawn};
 use crate::servers::intake::{Intake, Kind as Intakes, Next};
 use crate::servers::vendors::API_KEY;
-use crate::testing::{Cell, append, eventually, frame, journal, numbered, numbers, record, record_at};
+use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record, record_at};
 
 fn built(given: Value) -> Result<Box<dyn Sink>, String> {
     build("dd", given, &BuildContext { journal_id: "j1".into(), ..BuildContext::default() })
@@ -201,12 +201,12 @@ async fn trouble_of_every_kind_loses_nothing_and_keeps_the_order() {
     ] {
         let intake = Intake::start(Intakes::Datadog);
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (journal, cell) = (journal(folder.path()), Arc::new(Cell::default()));
+        let (journal, cell) = (journal(folder.path()), Arc::new(MemoryQuarantine::default()));
         append(&journal, &numbered(0..50));
         intake.script([Next::Take, trouble]);
         let out = built(options_for(&intake, json!({ "batch": 7 }))).expect("builds");
         let runner = RunnerOptions { name: "dd".into(), ..RunnerOptions::default() };
-        let running = spawn(runner, out, journal.clone(), cell.clone(), &Doors::default()).expect("starts");
+        let running = spawn(runner, out, journal.clone(), cell.clone(), &Inboxes::default()).expect("starts");
         eventually("all has arrived", || running.status().records == 50).await;
         assert_eq!(running.stop().await.error, None);
         let mut entries = intake.records();
@@ -228,13 +228,13 @@ async fn trouble_of_every_kind_loses_nothing_and_keeps_the_order() {
 async fn a_record_that_is_refused_is_found_and_holds_no_other() {
     let intake = Intake::start(Intakes::Datadog);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (journal, cell) = (journal(folder.path()), Arc::new(Cell::default()));
+    let (journal, cell) = (journal(folder.path()), Arc::new(MemoryQuarantine::default()));
     append(&journal, &numbered(0..4));
     // All four, the first two, the first.
     intake.script([Next::Status(400), Next::Status(400), Next::Status(400)]);
     let runner = RunnerOptions { name: "dd".into(), ..RunnerOptions::default() };
     let out = built(options_for(&intake, json!({}))).expect("builds");
-    let running = spawn(runner, out, journal.clone(), cell.clone(), &Doors::default()).expect("starts");
+    let running = spawn(runner, out, journal.clone(), cell.clone(), &Inboxes::default()).expect("starts");
     eventually("the others have arrived", || running.status().records == 3).await;
     assert_eq!(running.stop().await.error, None);
     let held = cell.held.lock().expect("not poisoned");

@@ -1,12 +1,11 @@
-//! Lines on their way to files: gathered by file in buffers that are used again, handed to the store pass by pass.
+//! Collects a delivery's lines by file, in reused buffers, and passes them to the store in passes.
 //!
-//! Stands between `mod.rs`, which walks a delivery's records, and `store.rs`. A pass ends at
-//! [`limits::FILE_PASS_BYTES`], so memory does not grow with a delivery; a path is looked up by its key and rendered
-//! once, and where nothing of a record decides about it, not even that.
+//! Called by `mod.rs` for each record of a delivery. A pass ends at [`limits::FILE_PASS_BYTES`], so memory does not grow
+//! with the delivery. A path is looked up by its key and rendered once; a fixed path is not even looked up.
 //!
-//! The store says whether a file is this sink's to write. Of those that values of records name, one that is another
-//! sink's has a neighbour instead (`audit.jsonl`, `audit.all.jsonl` for the sink `all`), and one beyond `max_new_files`
-//! a file for all such (`_overflow` in the place of each value).
+//! The store decides whether this sink may write a file. When a value of a record names a file of another sink, the lines
+//! go to a file beside it (`audit.all.jsonl` instead of `audit.jsonl` for the sink `all`); beyond `max_new_files` they go
+//! to one file with `_overflow` instead of each value.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,14 +1,14 @@
-//! The `file` sink: lines of JSON or text, into one file or many.
+//! The `file` sink: writes lines of JSON or text into one file or many.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options; the sink |
-//! | `gather.rs` | a delivery's lines by file, in buffers that are used again |
-//! | `path.rs` | where a record's line goes, safe whatever the record says |
-//! | `line.rs` | how a line reads |
-//! | `store.rs` | open files, the position, exactly once: **the argument is there** |
+//! | `gather.rs` | sorts a delivery's lines by file, in reused buffers |
+//! | `path.rs` | the path of a record's file, safe whatever the record contains |
+//! | `line.rs` | the format of a line |
+//! | `store.rs` | open files, the position, and **why each record is written exactly once** |
 //! | `records.rs` | the position record on the disk |
-//! | `ledger.rs` | which files the sink has made |
+//! | `file_list.rs` | which files the sink has made |
 //! | `rotate.rs` | names of rotated files |
 //! | `tidy.rs` | compression, keep count, retention, in the background |
 //!
@@ -16,19 +16,20 @@
 //! written at most once a second and at a flush; the journal keeps everything until then.
 //!
 //! # Which files
-//! - **A file has one sink** (`owners.rs`). Two sinks that would write one for certain are refused. Where a value of a
-//!   record names a file that is another sink's (`{source}.jsonl` beside `audit.jsonl`, and the source is `audit`), the
-//!   line goes to a neighbour with the sink's name in it (`audit.all.jsonl`); where that is another's too, and within
-//!   Weir's own folders, the record goes to quarantine.
-//! - **Only files that this sink has made are compressed or removed** (`ledger.rs`); no value names a rotated one.
-//! - **Values of records make at most `max_new_files` a day**; lines for more go to one file, `_overflow` in the place of
-//!   each value.
-//! - **Only regular files are written**, links to such included. A record that names anything else goes to quarantine;
-//!   when the path is fixed, the sink waits with an error. `/dev/stdout`, `/dev/null` and everything else below `/dev`,
+//! - **A file belongs to one sink** (`owners.rs`). A configuration in which two sinks would certainly write the same file
+//!   is refused. When a value of a record makes the path of a file that belongs to another sink (`{source}.jsonl` beside
+//!   `audit.jsonl`, and the source is `audit`), the line goes to a file with this sink's name in it (`audit.all.jsonl`).
+//!   When that one is taken too, or the path leads into Weir's own folders, the record goes to quarantine.
+//! - **Only files that this sink has created are compressed or removed** (`file_list.rs`); no value of a record can make
+//!   the name of a rotated file.
+//! - **Values of records create at most `max_new_files` files a day**; lines for more go to one file, with `_overflow`
+//!   instead of each value.
+//! - **Only regular files are written**, directly or through links. A record whose path is anything else goes to
+//!   quarantine; when the path is fixed, the sink fails and retries. `/dev/stdout`, `/dev/null` and everything else below `/dev`,
 //!   `/proc` and `/sys` is refused: a position can't be kept there, and a redirected `/dev/stdout` would be cut back.
 
+mod file_list;
 mod gather;
-mod ledger;
 mod line;
 mod path;
 mod records;
@@ -47,12 +48,12 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::file_list::FileList;
 use self::gather::Gathering;
-use self::ledger::Ledger;
 use self::line::{LineFormat, TextTemplate};
 use self::path::PathTemplate;
 pub use self::records::let_go;
-use self::records::{LEDGER, POSITION};
+use self::records::{FILE_LIST, POSITION};
 use self::store::{Setting, Store, StoreError};
 use self::tidy::{Tidier, Tidy};
 use crate::disk::Disk;
@@ -197,7 +198,7 @@ impl FileSink {
         };
         let setting = Setting {
             record: context.own_file(name, POSITION),
-            ledger: Ledger::new(context.own_file(name, LEDGER), disk.clone()),
+            file_list: FileList::new(context.own_file(name, FILE_LIST), disk.clone()),
             owner: context.owners.enter(name, &context.data, reserves),
             template: template.identity(),
             files: template.files()?,
@@ -220,8 +221,8 @@ impl FileSink {
         if self.tidier.is_none() {
             let tidy = Tidy {
                 sink: self.name.clone(),
-                ledger: self.store.ledger(),
-                seat: self.store.seat(),
+                file_list: self.store.file_list(),
+                claimant: self.store.claimant(),
                 compress: self.options.compress,
                 keep: self.options.rotate_keep,
                 max_age: self.options.retention.map(Span::duration),

@@ -1,6 +1,5 @@
-//! Position records on the disk: one file a sink, `sinks/NAME.position` in the data folder.
-//!
-//! `store.rs` says what a record means. Here it is read and written, and what is left of sinks that are gone is settled.
+//! Reads and writes position records: one file per sink, `sinks/NAME.position` in the data folder. `store.rs` explains
+//! what they mean. Also cleans up after sinks that are no longer configured.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +18,7 @@ const VERSION: u32 = 1;
 
 /// The endings of a sink's files: its position, and the list of what it made.
 pub const POSITION: &str = "position";
-pub const LEDGER: &str = "files";
+pub const FILE_LIST: &str = "files";
 
 /// What a record says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -108,9 +107,9 @@ pub fn settle_strangers(
         };
         if same && !own.exists() {
             tracing::info!(from = %stranger.display(), to = %own.display(), "a sink has another name and goes on where it was");
-            let ledger = stranger.with_extension(LEDGER);
-            if ledger.exists() {
-                disk.rename(&ledger, &own.with_extension(LEDGER))?;
+            let file_list = stranger.with_extension(FILE_LIST);
+            if file_list.exists() {
+                disk.rename(&file_list, &own.with_extension(FILE_LIST))?;
             }
             disk.rename(&stranger, own)?;
             disk.sync_folder(own.parent().unwrap_or(own))?;
@@ -141,7 +140,7 @@ pub fn let_go(data: &Path) -> io::Result<()> {
         if let Some(record) = read(&path).map_err(failed)? {
             write(&disk, &path, record.sequence, None, &BTreeMap::new()).map_err(failed)?;
         }
-        disk.replace(&path.with_extension(LEDGER), b"").map_err(|error| error.source)?;
+        disk.replace(&path.with_extension(FILE_LIST), b"").map_err(|error| error.source)?;
     }
     Ok(())
 }

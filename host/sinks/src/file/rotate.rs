@@ -3,7 +3,7 @@
 //! The timestamp is the UTC time of the rotation to the microsecond, so names sort by age.
 //!
 //! **A value of a record never makes such a name** ([`disarm`]), and the name alone never makes a file a rotated one:
-//! the ledger does.
+//! the file list does.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! Exactly once, for any number of files at once.
 //!
 //! # The constraint
-//! Appending to a file and noting how far one came are two operations, and the process or the machine may die between
-//! any two. So after a crash a file may hold more than the note says, or, after a power cut, garbage where it was not
-//! yet synced. The note must therefore be enough to bring **every** file back to what it was at one moment.
+//! Appending to a file and recording the position are two operations, and the process or the machine may die between
+//! any two. So after a crash a file may hold more than the position says, or, after a power cut, garbage where it was
+//! not yet synced. The position must therefore be enough to bring **every** file back to what it was at one moment.
 //!
 //! # The position record
 //! One small JSON file in the data folder, replaced atomically and durably. It says: frames up to
@@ -11,8 +11,8 @@
 //! moment and the names it may have been rotated to since, in order.
 //!
 //! # The rules
-//! 1. **Intent first.** Before a file is touched (created, appended to, rotated) that the record does not list so, a
-//!    new record is written which does. It has the old `sequence`: nothing has been promised yet.
+//! 1. **Intent first.** Before a file is touched (created, appended to, rotated) that the record does not list, a new
+//!    record is written that lists it. It has the old `sequence`: nothing has been promised yet.
 //! 2. **Position last.** A new `sequence` is written only after every touched file and every folder with a new name
 //!    in it has been fsynced; the journal's cursor follows only after that.
 //! 3. **Names are used once.** A rotated name is chosen when nothing has it, so finding it means that the rename of
@@ -46,12 +46,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::ledger::{Entry, Ledger};
+use super::file_list::{FileEntry, FileList};
 use super::records::{self, Listed, PositionRecord};
 use super::rotate;
 use crate::disk::{Disk, DiskError};
 use crate::limits;
-use crate::owners::{Files, Owner, Seat};
+use crate::owners::{Claimant, Files, Owner};
 
 /// What went wrong, by what helps.
 #[derive(Debug, thiserror::Error)]
@@ -104,7 +104,7 @@ pub struct Setting {
     /// Where the position record lies.
     pub record: PathBuf,
     /// The list of the sink's files.
-    pub ledger: Ledger,
+    pub file_list: FileList,
     /// The sink's part among the owners of files.
     pub owner: Owner,
     /// Its template, to know the record of the same sink under an older name.
@@ -123,7 +123,7 @@ pub struct Setting {
 pub struct Store {
     setting: Setting,
     disk: Disk,
-    /// Files admitted that are not in the ledger yet.
+    /// Files admitted that are not in the file list yet.
     admitted: usize,
     is_overflowing: bool,
     sequence: Option<u64>,
@@ -158,13 +158,13 @@ impl Store {
     }
 
     /// The list of the sink's files.
-    pub fn ledger(&self) -> Ledger {
-        self.setting.ledger.clone()
+    pub fn file_list(&self) -> FileList {
+        self.setting.file_list.clone()
     }
 
     /// Something that says which files are other sinks'.
-    pub fn seat(&self) -> Seat {
-        self.setting.owner.seat()
+    pub fn claimant(&self) -> Claimant {
+        self.setting.owner.claimant()
     }
 
     /// The sink's name.
@@ -183,7 +183,7 @@ impl Store {
         self.folders.clear();
         self.admitted = 0;
         let found = self.find_record()?;
-        self.open_ledger(found.is_some())?;
+        self.open_file_list(found.is_some())?;
         let record = found.unwrap_or_else(PositionRecord::new);
         self.listed.clear();
         for (path, listed) in record.files {
@@ -219,13 +219,13 @@ impl Store {
     }
 
     /// Without a list there was no start yet, or a version that kept none.
-    fn open_ledger(&self, had_position: bool) -> Result<(), DiskError> {
-        let Setting { ledger, files, root, .. } = &self.setting;
-        if !ledger.exists() {
+    fn open_file_list(&self, had_position: bool) -> Result<(), DiskError> {
+        let Setting { file_list, files, root, .. } = &self.setting;
+        if !file_list.exists() {
             let root = had_position.then_some(root.as_path());
-            ledger.take_up(root, |path| files.has(path))?;
+            file_list.take_up(root, |path| files.has(path))?;
         }
-        ledger.open()
+        file_list.open()
     }
 
     fn undo(&self, path: &Path, listed: &Listed) -> Result<(), StoreError> {
@@ -269,7 +269,7 @@ impl Store {
             return Ok(Admission::Granted(length.unwrap_or(0)));
         }
         let is_new = length.is_none() && by_value;
-        if is_new && self.setting.ledger.made_today() + self.admitted >= self.setting.max_new_files {
+        if is_new && self.setting.file_list.made_today() + self.admitted >= self.setting.max_new_files {
             if !std::mem::replace(&mut self.is_overflowing, true) {
                 tracing::warn!(
                     sink = self.sink(),
@@ -312,7 +312,7 @@ impl Store {
         for chunk in chunks {
             if !self.listed.contains_key(&chunk.path) {
                 let length = self.length(&chunk.path)?;
-                entries.extend(length.is_none().then(|| Entry::live(&chunk.path, chunk.by_value)));
+                entries.extend(length.is_none().then(|| FileEntry::live(&chunk.path, chunk.by_value)));
                 self.listed.insert(chunk.path.clone(), Listed { length: length.unwrap_or(0), rotated: Vec::new() });
                 news = true;
             }
@@ -322,7 +322,7 @@ impl Store {
                 let name = rotate::free_name(&chunk.path, |name| taken.contains(name));
                 drop(taken);
                 self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
-                entries.push(Entry::rotated(&name, &chunk.path));
+                entries.push(FileEntry::rotated(&name, &chunk.path));
                 names.push(name);
             }
             if let Some(listed) = self.listed.get_mut(&chunk.path) {
@@ -331,7 +331,7 @@ impl Store {
             }
             plans.push(names);
         }
-        self.setting.ledger.add(&entries)?;
+        self.setting.file_list.add(&entries)?;
         self.admitted = 0;
         if news {
             self.write_record(self.sequence, &self.listed)?;
@@ -410,8 +410,7 @@ impl Store {
     }
 
     /// Rule 2: makes everything durable and says that it holds frames up to `sequence` (`None`: up to the journal's
-    /// cursor). Returns true when files were
-    /// rotated since the last position.
+    /// cursor). Returns true when files were rotated since the last position.
     pub fn position(&mut self, sequence: Option<u64>) -> Result<bool, StoreError> {
         for (path, open) in self.open.iter_mut().filter(|(_, open)| open.dirty) {
             self.disk.sync(&open.file, path)?;
@@ -439,7 +438,7 @@ impl Store {
         }
         self.sequence = sequence;
         self.setting.owner.keep_only(|path| files.contains_key(path));
-        self.setting.ledger.settle();
+        self.setting.file_list.settle();
         self.listed = files;
         Ok(self.settle())
     }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde_json::json;
 use weir_record::Batch;
 
-use super::ledger::Entry;
+use super::file_list::FileEntry;
 use super::*;
 use crate::disk::{FileSystem, Storage};
 use crate::testing::{frame, numbered, numbers, record};
@@ -354,8 +354,8 @@ async fn a_path_that_no_record_decides_about_is_never_a_records_fault() {
 fn tidy(place: &Place) -> Tidy {
     Tidy {
         sink: "sut".into(),
-        ledger: Ledger::new(place.path("data/sinks/sut.files"), Disk::default()),
-        seat: crate::owners::Owners::default().enter("sut", &place.path("data"), Reserves::Nothing).seat(),
+        file_list: FileList::new(place.path("data/sinks/sut.files"), Disk::default()),
+        claimant: crate::owners::Owners::default().enter("sut", &place.path("data"), Reserves::Nothing).claimant(),
         compress: false,
         keep: None,
         max_age: None,
@@ -375,10 +375,10 @@ fn with_rotated(place: &Place) {
         fs::write(place.path("logs").join(name), name).expect("writable");
     }
     let at = |name: &str| place.path("logs").join(name);
-    let mut made = vec![Entry::live(&at("a.log"), false), Entry::live(&at("b.log"), false)];
-    made.extend(ROTATED.map(|name| Entry::rotated(&at(name), &at("a.log"))));
-    made.push(Entry::rotated(&at("b.log.20260101T000000.000000Z.log"), &at("b.log")));
-    tidy(place).ledger.add(&made).expect("writable");
+    let mut made = vec![FileEntry::live(&at("a.log"), false), FileEntry::live(&at("b.log"), false)];
+    made.extend(ROTATED.map(|name| FileEntry::rotated(&at(name), &at("a.log"))));
+    made.push(FileEntry::rotated(&at("b.log.20260101T000000.000000Z.log"), &at("b.log")));
+    tidy(place).file_list.add(&made).expect("writable");
 }
 
 #[test]

@@ -36,8 +36,8 @@ fn of_source(source: &str, range: std::ops::Range<u64>) -> Batch {
 fn tidy(sink: &FileSink) -> Tidy {
     Tidy {
         sink: sink.name.clone(),
-        ledger: sink.store.ledger(),
-        seat: sink.store.seat(),
+        file_list: sink.store.file_list(),
+        claimant: sink.store.claimant(),
         compress: false,
         keep: None,
         max_age: None,

@@ -1,8 +1,7 @@
-//! What happens to files nobody writes to any more: compressed, counted, aged. On a thread of its own, at the lowest
-//! urgency; delivery never waits for it.
+//! Compresses rotated files and removes old ones, on a thread of its own; delivery never waits for it.
 //!
-//! Touches only files that the ledger says this sink has made and that are no other sink's meanwhile, and never a
-//! rotation that a crash might still undo. Failures are logged and tried again the next time.
+//! It touches only files that this sink's file list names and that no other sink has claimed since, and never a rotation
+//! that a crash might still undo. Failures are logged and retried the next time.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,20 +15,20 @@ use std::time::{Duration, SystemTime};
 
 use weir_journal::disk::replace_file_with;
 
-use super::ledger::Ledger;
+use super::file_list::FileList;
 use super::rotate::{COMPRESSED, with_ending};
 use super::store::Unsettled;
 use crate::limits;
-use crate::owners::Seat;
+use crate::owners::Claimant;
 
 /// What is to be done.
 pub struct Tidy {
     /// The sink's name, for the log.
     pub sink: String,
     /// What to look at.
-    pub ledger: Ledger,
+    pub file_list: FileList,
     /// Which files are other sinks'.
-    pub seat: Seat,
+    pub claimant: Claimant,
     /// zstd for rotated files.
     pub compress: bool,
     /// How many rotated files stay for each live one.
@@ -42,8 +41,8 @@ pub struct Tidy {
     pub ending: Arc<AtomicBool>,
 }
 
-/// The thread. It ends with this, in the middle of a file if need be, so that the next sink's tidying never meets it:
-/// two that compress the same file could leave a damaged one.
+/// The thread. Dropping this ends it, in the middle of a file if need be, so that it never runs beside the thread of the
+/// next sink: two that compress the same file could leave a damaged one.
 pub struct Tidier {
     /// None while it ends.
     wake: Option<SyncSender<()>>,
@@ -52,7 +51,7 @@ pub struct Tidier {
 }
 
 impl Tidier {
-    /// Starts the thread, which tidies once at once. None when there is nothing to do, ever.
+    /// Starts the thread, which tidies once immediately. `None` when the options leave nothing to do.
     pub fn start(tidy: Tidy) -> io::Result<Option<Tidier>> {
         if !tidy.compress && tidy.keep.is_none() && tidy.max_age.is_none() {
             return Ok(None);
@@ -92,7 +91,7 @@ fn run(tidy: &Tidy, woken: &Receiver<()>) {
 impl Tidy {
     /// Looks at everything once.
     pub fn once(&self, now: SystemTime) {
-        let entries = match self.ledger.entries() {
+        let entries = match self.file_list.entries() {
             Ok(entries) => entries,
             Err(error) => return tracing::warn!(sink = self.sink, "can't tidy up: {error}"),
         };
@@ -101,7 +100,7 @@ impl Tidy {
         let mut rotated: BTreeMap<PathBuf, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for entry in entries.into_iter().filter(|entry| !unsettled.contains(&entry.path)) {
             for (path, compressed) in [(with_ending(&entry.path, COMPRESSED), true), (entry.path, false)] {
-                if (compressed && entry.live.is_none()) || !is_file(&path) || self.seat.is_anothers(&path) {
+                if (compressed && entry.live.is_none()) || !is_file(&path) || self.claimant.is_anothers(&path) {
                     continue;
                 }
                 if self.is_too_old(&path, now) {
@@ -127,7 +126,7 @@ impl Tidy {
                 }
             }
         }
-        if let Err(error) = self.ledger.shorten() {
+        if let Err(error) = self.file_list.shorten() {
             tracing::warn!(sink = self.sink, "can't tidy up: {error}");
         }
     }

@@ -1,19 +1,19 @@
-//! The `http` sink: records posted to any URL, many at a time, as JSON or MessagePack.
+//! The `http` sink: posts records to any URL, many at a time, as JSON or MessagePack.
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | bodies, requests, what answers mean |
-//! | `options.rs` | what the configuration says |
-//! | `template.rs` | headers that each request fills |
+//! | `mod.rs` | encoding, keys, what answers mean |
+//! | `options.rs` | options and what follows from them |
+//! | `template.rs` | headers with placeholders |
 //!
 //! Guarantee: at least once, in order, one request at a time. A record counts as delivered after a 2xx.
 //!
-//! # How a server can make it exactly once
+//! # How a server can achieve exactly once
 //! Every request carries a key, `{journal}-{sink}-{sequence}.{index}-{sequence}.{index}`: its first and its last record.
-//! - A request that failed, or was not answered, comes again with the same records under the same key, as long as Weir
-//!   runs. A server that remembers keys takes each record once. When `quarantine` doesn't take a record that was too
-//!   long, the whole delivery comes again, likewise under the same keys.
-//! - After a stop in good order nothing comes again.
+//! - A request that failed or was not answered is sent again with the same records and the same key, as long as Weir
+//!   runs. A server that remembers keys takes each record once. When the quarantine doesn't take a record that was too
+//!   long, the whole delivery is sent again, also with the same keys.
+//! - After a clean stop nothing is sent again.
 //! - After a `kill -9` or a power cut, deliveries of about the last half second (the interval at which the journal keeps its
 //!   cursors), and the one that was under way, come again, *cut anew*: what was two requests may be one, under another
 //!   key. A server that must know these too asks for the records' ids (`record_id`), which never change:
@@ -27,7 +27,7 @@
 //!
 //! Records that another sink could not deliver, and for which this one stands in, have `+copy` at the end of the key.
 //!
-//! Records are not split by their content over requests: a sink with `routes` for each destination does that.
+//! Records are not distributed over requests by their content; configure a sink with `routes` for each destination.
 
 mod options;
 mod template;

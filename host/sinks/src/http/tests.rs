@@ -9,9 +9,9 @@ use weir_journal::Journal;
 use weir_record::{Aliases, Batch, Defaults, Level};
 
 use super::*;
-use crate::runner::{Doors, RunnerOptions, RunningSink, State, spawn};
+use crate::runner::{Inboxes, RunnerOptions, RunningSink, State, spawn};
 use crate::servers::intake::{Intake, Kind as Intakes, Next, SMALL_BODY};
-use crate::testing::{Cell, append, eventually, frame, journal, numbered, numbers, record};
+use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record};
 
 fn built(given: Value) -> Result<Box<dyn Sink>, String> {
     let context = BuildContext { journal_id: "j1".into(), ..BuildContext::default() };
@@ -44,7 +44,7 @@ fn keys(intake: &Intake) -> Vec<String> {
 struct Stage {
     _folder: tempfile::TempDir,
     journal: Journal,
-    cell: Arc<Cell>,
+    cell: Arc<MemoryQuarantine>,
 }
 
 impl Stage {
@@ -56,7 +56,7 @@ impl Stage {
 
     fn run(&self, given: Value) -> RunningSink {
         let runner = RunnerOptions { name: "out".into(), ..RunnerOptions::default() };
-        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone(), &Doors::default())
+        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone(), &Inboxes::default())
             .expect("starts")
     }
 }

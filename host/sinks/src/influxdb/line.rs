@@ -1,5 +1,5 @@
-//! The line protocol: `measurement,tag=value field=1i 1700000000000`. What it can't say is changed as little as possible,
-//! so that every line is one that servers read, whatever the record says.
+//! The line protocol: `measurement,tag=value field=1i 1700000000000`. What it can't express is changed as little as
+//! possible, so that servers accept every line, whatever the record contains.
 //!
 //! - Names and tag values: commas, spaces and `=` are escaped; control characters, which can't be, become `_`; a
 //!   backslash that would escape what follows becomes `/`; long ones are cut.

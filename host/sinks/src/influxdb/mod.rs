@@ -1,12 +1,12 @@
-//! The `influxdb` sink: records as points, over the write API of InfluxDB 2 (token, org, bucket) or 1 (database, user,
-//! password), or of whoever speaks it, VictoriaMetrics for one.
+//! The `influxdb` sink: writes records as points, through the write API of InfluxDB 2 (token, org, bucket) or 1 (database,
+//! user, password), or of compatible servers such as VictoriaMetrics.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options and requests |
 //! | `answer.rs` | what the answers mean |
 //! | `point.rs` | points from records: those that are measurements already, and ordinary logs by a mapping |
-//! | `line.rs` | the line protocol: names, values, what must be escaped |
+//! | `line.rs` | the line protocol: names, values, escaping |
 //!
 //! Guarantee: at least once, and a repetition changes nothing. A delivery is one request, over when the server has
 //! answered 2xx. A request that was sent and not answered is sent again, as is what was delivered in the last second or

@@ -2,8 +2,8 @@
 //! filter makes and `POST /v1/timeseries` takes. Every other record is an ordinary log and goes through the mapping of
 //! the options.
 //!
-//! A record without a single field that can be written makes no point and is counted, no error: a log without numbers
-//! has nothing to say here.
+//! A record without any field that can be written makes no point. That is counted, and is no error: ordinary logs may hold
+//! no numbers.
 
 use std::collections::HashSet;
 

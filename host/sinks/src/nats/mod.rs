@@ -1,30 +1,30 @@
-//! The `nats` sink: records as messages of a JetStream stream, each under a subject made from the record.
+//! The `nats` sink: publishes records to a JetStream stream, each under a subject made from the record.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options, publishing, what the server's answers mean |
-//! | `link.rs` | one connection: who Weir is there, and when the connection is no more |
-//! | `stream.rs` | the stream that takes the subjects: found or created, and judged |
+//! | `link.rs` | one connection: credentials, and noticing when it is lost |
+//! | `stream.rs` | finds or creates the stream that takes the subjects, and checks its settings |
 //! | `subject.rs` | subjects from records |
 //!
 //! Guarantee: exactly once within the stream's duplicate window. Every message carries `Nats-Msg-Id:
-//! {journal}-{sequence}-{index}`, the record's id in the whole world, and the stream takes an id once in its window (two
-//! minutes where nobody said otherwise). A delivery is over when the server has acknowledged each of its messages; the
-//! journal's cursor moves then. What is sent again, because an acknowledgement was lost or Weir was killed before its
-//! cursor was on the disk, is known to the stream and dropped there, also after the server was killed itself.
+//! {journal}-{sequence}-{index}`, the globally unique id of the record, and the stream accepts an id once within its
+//! window (two minutes by default). A delivery succeeds when the server has acknowledged each of its messages; then the
+//! journal's cursor moves. A message that is sent again, because an acknowledgement was lost or Weir was killed before
+//! its cursor was on the disk, is recognised and dropped by the stream, even after the server itself was killed.
 //!
-//! **An outage longer than the window**: messages that were stored but not acknowledged before it (those of the delivery
-//! that was under way, or what was delivered in the last second or so before Weir died) come again and are stored twice.
-//! Readers can tell by `Nats-Msg-Id`. Nothing is lost either way. So a window longer than the outages one expects
-//! makes it exactly once; the server keeps the ids of a window in memory, about 100 bytes each.
+//! **In an outage longer than the window**, messages that were stored but not acknowledged (those of the delivery that was
+//! under way, or of about the last second before Weir died) are stored twice. Readers can tell by `Nats-Msg-Id`. Nothing
+//! is lost either way. For exactly once, choose a window longer than the outages that you expect; the server keeps the
+//! ids of a window in memory, about 100 bytes each.
 //!
-//! A copy that this sink takes in another's place has the other's name behind its id.
+//! When this sink stands in for another, the id of a copy ends with the other sink's name.
 //!
-//! An acknowledgement means that the server has handed the message to its file system; how often that is synced is the
-//! server's own affair (`sync_interval`).
+//! An acknowledgement means that the server has written the message to its file system; how often it syncs is configured
+//! there (`sync_interval`).
 //!
-//! Order: messages are sent in order over one connection, and stored so, unless the server refuses one for a reason that
-//! passes and takes those behind it; that one is then sent again, and stands later.
+//! Order: messages are sent and stored in order over one connection. The exception is a message that the server refuses
+//! for a temporary reason while it accepts later ones: it is sent again and stored after them.
 
 #[cfg(test)]
 mod access_tests;

@@ -1,28 +1,28 @@
-//! The `postgres` sink: records as rows of a PostgreSQL table.
+//! The `postgres` sink: writes records as rows of a PostgreSQL table.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | the kind, a delivery as one transaction |
 //! | `settings.rs` | options, and how to connect |
-//! | `mapping.rs` | which path of a record feeds which column |
-//! | `table.rs` | the table: made when missing, looked at otherwise |
-//! | `row.rs` | a record as a row, losing nothing |
+//! | `mapping.rs` | which path of a record is written to which column |
+//! | `table.rs` | creates the table, or checks the one that exists |
+//! | `row.rs` | a record as a row, without loss |
 //! | `wire.rs` | the text format of COPY |
-//! | `cursor.rs` | how far the journal is, in the same transaction |
+//! | `cursor.rs` | the position in the journal, in the same transaction |
 //! | `days.rs` | partitions and retention |
 //! | `fault.rs` | what PostgreSQL's errors mean |
 //!
 //! Guarantee: exactly once. A delivery is one transaction that moves the sink's row in `{prefix}_cursor` and then
-//! COPYs the records; both are there or neither. After a kill -9 on either side, or a COMMIT that nobody answered, the
-//! row says what is held, and the journal goes on after that. `synchronous_commit` is turned on when the server has it
-//! off. Each sink of each journal has its own row, so several routers may write one table; a journal that began anew
-//! has a new id and so a new row.
+//! COPYs the records; both are stored or neither. After a kill -9 on either side, or a COMMIT without an answer, delivery
+//! resumes after the frame that the row names. `synchronous_commit` is turned on when the server has it
+//! off. Each sink of each journal has its own row, so several routers may write one table; a new journal has a
+//! new id and so a new row.
 //!
-//! What PostgreSQL has lost it no longer has: with `fsync = off`, or after a failover to a standby that was behind,
-//! the rows and the cursor go back together, and Weir delivers again what its journal still has.
+//! If PostgreSQL loses transactions (with `fsync = off`, or in a failover to a standby that was behind), it loses rows and
+//! cursor together, and Weir delivers again what its journal still holds.
 //!
-//! One connection, since the order of records is kept and a transaction is only as fast as its server: a pool would
-//! hold idle ones. It is made when the sink starts, and anew after every failure.
+//! There is one connection, because records are written in order; a pool would only hold idle ones. It is opened when the
+//! sink starts and after every failure.
 
 mod cursor;
 mod days;

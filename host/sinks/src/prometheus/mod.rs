@@ -1,23 +1,23 @@
-//! The `prometheus` sink: counters, gauges and histograms out of logs, by rules, on Weir's own `/metrics`.
+//! The `prometheus` sink: derives counters, gauges and histograms from logs by rules, and shows them on Weir's `/metrics`.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options, the sink |
-//! | `rule.rs` | what a rule applies to, and whether it makes a metric that Prometheus reads |
-//! | `family.rs` | the series of one metric: counted, bounded, written |
-//! | `ledger.rs` | the file that keeps the counts, and how far the journal is counted in them |
+//! | `rule.rs` | which records a rule applies to; checks that its metric is valid for Prometheus |
+//! | `family.rs` | the series of one metric: counted, bounded, rendered |
+//! | `counts_file.rs` | the file with the counts and their position in the journal |
 //!
-//! Guarantee: each record counts exactly once. The counts and the position that they are of are one file, replaced as a
-//! whole once a second while something is counted; after a crash both are where they were, and the journal has the rest.
-//! **What is shown is what is in the file**: so no count that Prometheus has seen is ever taken back, which it would
-//! take for a counter that began anew, and add once more. A rule that is changed begins at zero; records that waited
-//! while Weir was down count when it is back, not when they happened.
+//! Guarantee: each record counts exactly once. The counts and their position are saved in one file, which is replaced
+//! atomically once a second while something is counted; after a crash both are consistent, and the journal has the rest.
+//! **Only saved counts are shown**, so a count that Prometheus has seen never decreases; Prometheus would take that for a
+//! reset of the counter and count twice. A rule that is changed begins at zero. Records that waited while Weir was down
+//! count when it is back, not when they happened.
 //!
-//! Bounded: a rule makes at most `max_series` series; records that would make more count in one whose labels are all
-//! `other`, and `weir_prometheus_other_records_total` says how many did. So no sender fills the memory.
+//! Memory is bounded: a rule has at most `max_series` series. Records that would need more count in one series whose labels
+//! are all `other`, and in `weir_prometheus_other_records_total`.
 
+mod counts_file;
 mod family;
-mod ledger;
 mod rule;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -29,8 +29,8 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::counts_file::{CountsFile, CountsFileError};
 pub(crate) use self::family::{Family, describe_metrics};
-use self::ledger::{Ledger, LedgerError};
 use self::rule::Rule;
 use crate::condition::Wanted;
 use crate::exposition::Exposition;
@@ -152,7 +152,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         name: name.into(),
         rules,
         exposition: context.exposition.clone(),
-        ledger: Ledger::of_sink(name, context),
+        counts_file: CountsFile::of_sink(name, context),
         counted: None,
         kept: None,
         scratch: Vec::new(),
@@ -163,10 +163,10 @@ struct PrometheusSink {
     name: String,
     rules: Vec<Rule>,
     exposition: Exposition,
-    ledger: Ledger,
+    counts_file: CountsFile,
     /// The last frame that is counted; none yet: up to the journal's cursor.
     counted: Option<u64>,
-    /// The same in the ledger.
+    /// The same in the counts_file.
     kept: Option<u64>,
     scratch: Vec<u8>,
 }
@@ -181,7 +181,7 @@ impl PrometheusSink {
     /// Keeps what is counted, and shows it.
     fn keep(&mut self) -> Result<(), SinkError> {
         let counts = self.rules.iter().map(|rule| (rule.family.definition(), &*rule.counts));
-        self.ledger.write(self.counted, counts).map_err(|error| self.failed(&error))?;
+        self.counts_file.write(self.counted, counts).map_err(|error| self.failed(&error))?;
         self.kept = self.counted;
         self.show();
         Ok(())
@@ -193,11 +193,11 @@ impl PrometheusSink {
         }
     }
 
-    fn failed(&self, error: &LedgerError) -> SinkError {
+    fn failed(&self, error: &CountsFileError) -> SinkError {
         let text = format!("sink `{}`: {error}", self.name);
         match error {
-            LedgerError::Disk(_) => SinkError::Retry(text),
-            LedgerError::Unreadable { .. } => SinkError::Fatal(text),
+            CountsFileError::Disk(_) => SinkError::Retry(text),
+            CountsFileError::Unreadable { .. } => SinkError::Fatal(text),
         }
     }
 }
@@ -209,15 +209,15 @@ impl Sink for PrometheusSink {
             let claimed = self.exposition.claim(&self.name, rule.family.clone());
             claimed.map_err(|error| SinkError::Fatal(format!("sink `{}`: {error}", self.name)))?;
         }
-        let mut page = self.ledger.read().map_err(|error| self.failed(&error))?;
+        let mut saved = self.counts_file.read().map_err(|error| self.failed(&error))?;
         for rule in &mut self.rules {
-            rule.counts = Arc::new(page.take(rule.family.definition()).unwrap_or_default());
+            rule.counts = Arc::new(saved.take(rule.family.definition()).unwrap_or_default());
         }
         // Beyond the journal's end there is nothing that could be counted of this journal: see `Sink::start`.
-        self.counted = page.sequence.map(|sequence| sequence.min(last_sequence));
+        self.counted = saved.sequence.map(|sequence| sequence.min(last_sequence));
         self.kept = self.counted;
         self.show();
-        Ok(page.sequence)
+        Ok(saved.sequence)
     }
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {

@@ -1,14 +1,14 @@
-//! What happens to the records of a sink that has failed for a while: marked copies of them go to another sink, and
-//! when that fails too to the next, and in the end to standard error, a few a second.
+//! Sends marked copies of a failing sink's records to another sink, when that fails too to the next, and as a last resort
+//! to standard error, a few records a second.
 //!
-//! Stands beside a runner, on a thread of its own, so that a sink that hangs holds nothing up here. It has a reader of
-//! the journal for the time of the failure, which begins where the sink stands.
+//! Runs beside the runner on a thread of its own, so that a sink that hangs blocks nothing here. While the sink fails it
+//! has a second reader of the journal, which begins at the sink's position.
 //!
 //! Invariants
-//! - **Nothing leaves the journal because of it.** The cursor of the sink that failed does not move: when it works
-//!   again it gets everything.
-//! - A copy says whose it is ([`MARK`]), and moves no position of the sink that takes it. It arrives at least once while
-//!   a sink of the chain works; after a crash some arrive again.
+//! - **Nothing leaves the journal because of it.** The cursor of the failing sink does not move: when it recovers it
+//!   receives everything.
+//! - A copy names the sink that it was meant for ([`MARK`]) and does not move the position of the sink that takes it. It
+//!   arrives at least once while a sink of the chain works; after a crash some copies arrive again.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -21,31 +21,31 @@ use weir_journal::{Entry, Journal, ReadError, Reader};
 use weir_record::{Batch, Change, Record, Value, apply_changes, write_json};
 
 use super::Stop;
-use super::status::Board;
+use super::status::StatusTracker;
 use crate::limits;
 use crate::select::Selection;
 use crate::sink::{Indexes, Selected};
 use crate::text::push_escaped_json;
 
-/// The key of a copy that names the sink which should have had the record.
+/// The key in a copy that names the sink that the record was meant for.
 pub const MARK: &str = "fallback_from";
 
-/// After the sink's name, the name of its second reader.
+/// The suffix that makes the name of the second reader of the sink's name.
 const READER: &str = "~fallback";
 
-/// Records that a sink is asked to take in another's place.
+/// A request to a sink to take the records of another.
 pub(crate) struct Request {
     pub frames: Vec<Selected>,
-    /// How many it took, or why it could not.
+    /// How many records it took, or why it could not.
     pub answer: oneshot::Sender<Result<u64, String>>,
 }
 
-/// The ways to the sinks that run, by name.
+/// The queues through which running sinks receive the records of failing ones, by the sink's name.
 #[derive(Clone, Default)]
-pub struct Doors(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
+pub struct Inboxes(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
 
-impl Doors {
-    /// Opens the way to a sink, in the place of one that has gone.
+impl Inboxes {
+    /// Opens the queue of a sink; replaces that of an earlier run.
     pub(crate) fn open(&self, name: &str) -> mpsc::Receiver<Request> {
         let (sender, receiver) = mpsc::channel(1);
         self.map().insert(name.to_string(), sender);
@@ -72,7 +72,7 @@ pub fn fallback_reader(sink: &str) -> String {
     format!("{sink}{READER}")
 }
 
-/// Carries one sink's records to others while it fails.
+/// Sends one sink's records to others while it fails.
 pub(crate) struct Fallback {
     pub name: String,
     pub selection: Selection,
@@ -81,8 +81,8 @@ pub(crate) struct Fallback {
     /// How long the sink must have failed.
     pub after: Duration,
     pub journal: Journal,
-    pub doors: Doors,
-    pub board: Board,
+    pub inboxes: Inboxes,
+    pub tracker: StatusTracker,
     pub stop: watch::Receiver<Stop>,
 }
 
@@ -92,7 +92,7 @@ impl Fallback {
         let mut last_resort = LastResort::new(&self.name);
         while self.wait_for_failure().await {
             let to = self.chain.join("`, then `");
-            tracing::warn!(sink = self.name, "still failing: its records go to `{to}` as well until it works again");
+            tracing::warn!(sink = self.name, "still failing: until it recovers, its records also go to `{to}`");
             let outcome = self.carry(&mut last_resort).await;
             match outcome {
                 Ok(records) => tracing::warn!(sink = self.name, records, "records went to its fallback until now"),
@@ -107,7 +107,7 @@ impl Fallback {
     /// False when the sink was stopped.
     async fn wait_for_failure(&mut self) -> bool {
         loop {
-            match self.board.failing_for() {
+            match self.tracker.failing_for() {
                 Some(time) if time >= self.after => return *self.stop.borrow() == Stop::No,
                 Some(_) => {}
                 // Of a failure before this run.
@@ -136,13 +136,13 @@ impl Fallback {
     async fn carry(&mut self, last_resort: &mut LastResort) -> Result<u64, ReadError> {
         let mut reader = self.open()?;
         let mut carried = 0;
-        while self.board.failing_for().is_some() {
+        while self.tracker.failing_for().is_some() {
             if *self.stop.borrow() != Stop::No {
                 // The reader keeps its place for the next run.
                 return Ok(carried);
             }
             // A short wait: the sink may work again, or be stopped.
-            let entries = match timeout(limits::FALLBACK_LOOK, reader.next(limits::ROUND_BYTES)).await {
+            let entries = match timeout(limits::FALLBACK_LOOK, reader.next(limits::READ_BYTES)).await {
                 Err(_) => continue,
                 Ok(Err(ReadError::Closed)) => return Ok(carried),
                 Ok(entries) => entries?,
@@ -191,7 +191,7 @@ impl Fallback {
         for name in self.chain.clone() {
             match self.ask(&name, frames.to_vec()).await {
                 Ok(records) => {
-                    self.board.fell_back(&name, records);
+                    self.tracker.fell_back(&name, records);
                     return records;
                 }
                 Err(error) => why.push(format!("`{name}`: {error}")),
@@ -204,10 +204,10 @@ impl Fallback {
     }
 
     async fn ask(&mut self, name: &str, frames: Vec<Selected>) -> Result<u64, String> {
-        let door = self.doors.to(name).ok_or("it does not run")?;
+        let inbox = self.inboxes.to(name).ok_or("it does not run")?;
         let (answer, answered) = oneshot::channel();
         let exchange = async {
-            door.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
+            inbox.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
             answered.await.map_err(|_| "it stopped meanwhile")?
         };
         tokio::select! {

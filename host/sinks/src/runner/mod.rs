@@ -1,29 +1,29 @@
-//! Carries records from the journal to one sink, for as long as both exist.
+//! Delivers records from the journal to one sink.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | starting and stopping a runner, its thread |
 //! | `session.rs` | from a sink's `start` to its next failure: read, deliver, flush, commit |
 //! | `reading.rs` | the journal's next frames, and which of their records are for the sink |
-//! | `round.rs` | one delivery, halved around records that the sink refuses |
+//! | `delivery.rs` | one delivery, halved around records that the sink refuses |
 //! | `backoff.rs` | how long to wait after a failure |
-//! | `fallback.rs` | where records go while their sink fails |
-//! | `replay.rs` | records once more, when a person asks for them |
+//! | `fallback.rs` | which sink receives records while their own fails |
+//! | `replay.rs` | delivers records again when a user asks for it |
 //! | `status.rs` | health and numbers |
 //!
 //! Invariants
 //! - **The journal's cursor follows only what is durable in the sink or in quarantine.** Until then the journal keeps
 //!   the frames, so whatever a crash takes from the sink is delivered again.
 //! - A sink has a thread of its own. A slow or blocking sink holds back its cursor and nothing else.
-//! - After a failure the sink says where it stands and delivery goes on from there; nothing is kept in memory for a
-//!   second attempt.
+//! - After a failure the sink reports its position and delivery resumes there; nothing is kept in memory for a second
+//!   attempt.
 //! - Stopping is bounded in time in every state.
 
 mod backoff;
+mod delivery;
 mod fallback;
 mod reading;
 mod replay;
-mod round;
 mod session;
 mod status;
 #[cfg(test)]
@@ -37,31 +37,31 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use weir_journal::Journal;
 
-pub use self::fallback::{Doors, MARK as FALLBACK_MARK, fallback_reader, falls_back_for};
+pub use self::fallback::{Inboxes, MARK as FALLBACK_MARK, fallback_reader, falls_back_for};
 pub use self::replay::{Replay, Replayed};
 pub use self::status::{ErrorKind, FellBack, State, Status, describe_metrics};
 
 use self::fallback::Fallback;
 use self::session::Runner;
-use self::status::Board;
+use self::status::StatusTracker;
 use crate::limits;
 use crate::select::Selection;
 use crate::sink::{Quarantine, Sink};
 
-/// What a runner is told about its sink.
+/// Options of a runner.
 #[derive(Clone, Debug, Default)]
 pub struct RunnerOptions {
     /// The sink's name in the configuration; also the name of its cursor in the journal.
     pub name: String,
     /// Which records it takes.
     pub selection: Selection,
-    /// The sinks that take its records once it has failed for `fallback_after`: the first that can.
+    /// The sinks that take its records once it has failed for `fallback_after`, in order of preference.
     pub fallback: Vec<String>,
-    /// How long it must have failed.
+    /// How long it must have failed before its fallbacks are used.
     pub fallback_after: Duration,
 }
 
-/// What a stopped sink leaves behind.
+/// The outcome of stopping a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {
     /// The sink's name.
@@ -72,11 +72,11 @@ pub struct Stopped {
     pub pending_frames: u64,
     /// Records in them, of all routes and levels.
     pub pending_records: u64,
-    /// Why something is pending, when something failed.
+    /// The error that left something pending.
     pub error: Option<String>,
 }
 
-/// How fast a runner is asked to end.
+/// Whether and how a runner is asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// Go on.
@@ -87,11 +87,11 @@ pub(crate) enum Stop {
     Now,
 }
 
-/// A sink at work.
+/// A running sink.
 pub struct RunningSink {
     name: String,
     journal: Journal,
-    board: Board,
+    tracker: StatusTracker,
     stop: watch::Sender<Stop>,
     ended: oneshot::Receiver<Option<String>>,
     /// Resolves when nothing is carried to a fallback any more.
@@ -107,10 +107,10 @@ pub fn spawn(
     sink: Box<dyn Sink>,
     journal: Journal,
     quarantine: Arc<dyn Quarantine>,
-    doors: &Doors,
+    inboxes: &Inboxes,
 ) -> Result<RunningSink, String> {
     let name = options.name.clone();
-    let board = Board::new(&name, 0);
+    let tracker = StatusTracker::new(&name, 0);
     let (stop, stopping) = watch::channel(Stop::No);
     let (done, ended) = oneshot::channel();
     let fallback = Fallback {
@@ -119,14 +119,15 @@ pub fn spawn(
         chain: options.fallback.clone(),
         after: options.fallback_after,
         journal: journal.clone(),
-        doors: doors.clone(),
-        board: board.clone(),
+        inboxes: inboxes.clone(),
+        tracker: tracker.clone(),
         stop: stopping.clone(),
     };
     // Opened before the thread starts: from here on the journal keeps what this sink has not had.
-    let runner = Runner::new(options, sink, journal.clone(), quarantine, board.clone(), stopping, doors.open(&name))
-        .map_err(|error| format!("sink `{name}`: {error}"))?;
-    on_a_thread(format!("sink-{name}"), board.clone(), async move {
+    let runner =
+        Runner::new(options, sink, journal.clone(), quarantine, tracker.clone(), stopping, inboxes.open(&name))
+            .map_err(|error| format!("sink `{name}`: {error}"))?;
+    on_a_thread(format!("sink-{name}"), tracker.clone(), async move {
         let error = runner.run().await;
         // Nobody listens when the running sink was dropped instead of stopped.
         let _ = done.send(error);
@@ -134,26 +135,30 @@ pub fn spawn(
     .map_err(|error| format!("sink `{name}`: can't start its thread: {error}"))?;
     let (fallback_done, fallback_ended) = oneshot::channel();
     if fallback.chain.is_empty() {
-        // Of a time when it had one.
+        // It may have had a fallback in an earlier run.
         journal.forget(&fallback_reader(&name));
     } else {
-        on_a_thread(format!("fallback-{name}"), board.clone(), async move {
+        on_a_thread(format!("fallback-{name}"), tracker.clone(), async move {
             fallback.run().await;
             drop(fallback_done);
         })
         .map_err(|error| format!("sink `{name}`: can't start the thread of its fallback: {error}"))?;
     }
-    Ok(RunningSink { name, journal, board, stop, ended, fallback_ended })
+    Ok(RunningSink { name, journal, tracker, stop, ended, fallback_ended })
 }
 
-/// Runs something on a thread of its own, which may block. That it panicked is noted on the board.
-fn on_a_thread(name: String, board: Board, work: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+/// Runs something on a thread of its own, which may block. A panic is noted in the status.
+fn on_a_thread(
+    name: String,
+    tracker: StatusTracker,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = move || {
         // What the work held is dropped by the panic, and nobody looks at it afterwards.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work))) {
             let what = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-            board.panicked(what.unwrap_or("a panic without a message"));
+            tracker.panicked(what.unwrap_or("a panic without a message"));
         }
     };
     thread::Builder::new().name(name).spawn(run).map(drop)
@@ -165,7 +170,7 @@ impl RunningSink {
         &self.name
     }
 
-    /// Ends what still runs, without a flush, so that another can take its place.
+    /// Ends what still runs, without a flush, so that another runner can take its place.
     pub async fn end(&mut self) {
         self.stop.send_replace(Stop::Now);
         // Both look for the stop while they wait for anything.
@@ -177,23 +182,23 @@ impl RunningSink {
         }
     }
 
-    /// Whether a thread of it has ended unexpectedly: nothing is delivered until another runner takes its place.
+    /// Whether one of its threads has panicked: nothing is delivered until another runner takes its place.
     pub fn has_panicked(&self) -> bool {
-        self.board.has_panicked()
+        self.tracker.has_panicked()
     }
 
-    /// Health and numbers now; also brings the lag on `/metrics` up to date.
+    /// Its health and counters; also updates the lag on `/metrics`.
     pub fn status(&self) -> Status {
-        self.board.status(&self.journal)
+        self.tracker.status(&self.journal)
     }
 
-    /// Delivers what the journal holds now, within [`limits::DRAIN_TIME`], flushes, and says what is pending. A sink
-    /// that is retrying or has failed ends at once.
+    /// Delivers what the journal holds now, within [`limits::DRAIN_TIME`], flushes, and returns what is pending. A sink
+    /// that is retrying or has failed stops at once.
     pub async fn stop(self) -> Stopped {
         self.stop_within(limits::DRAIN_TIME).await
     }
 
-    /// The same with another bound; zero stops after the delivery under way.
+    /// Like [`stop`](Self::stop) with another bound; zero stops after the current delivery.
     pub async fn stop_within(mut self, drain: Duration) -> Stopped {
         self.stop.send_replace(Stop::Drain(Instant::now() + drain));
         let patience = drain + limits::FLUSH_TIME + Duration::from_secs(1);

@@ -26,8 +26,8 @@ impl Runner {
         };
         let read = tokio::select! {
             biased;
-            Some(request) = self.door.recv() => return self.stand_in(request).await.map(|()| None),
-            read = timeout(wait, reader.next(limits::ROUND_BYTES)) => read,
+            Some(request) = self.inbox.recv() => return self.stand_in(request).await.map(|()| None),
+            read = timeout(wait, reader.next(limits::READ_BYTES)) => read,
             changed = self.stop.changed() => {
                 // The running sink was dropped: no flush, as in a crash.
                 return if changed.is_err() { Err(End::Stopped) } else { Ok(None) };
@@ -48,7 +48,7 @@ impl Runner {
             let records: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
             let bytes: usize = entries.iter().map(|entry| entry.payload.len()).sum();
             let wait = until.saturating_duration_since(Instant::now());
-            let enough = records >= self.batching.records as u64 || bytes >= limits::ROUND_BYTES;
+            let enough = records >= self.batching.records as u64 || bytes >= limits::READ_BYTES;
             if enough || wait.is_zero() || stop != Stop::No {
                 return Ok(());
             }
@@ -68,7 +68,7 @@ impl Runner {
                 records,
                 "the journal's disk budget took records before they were delivered"
             );
-            self.board.skipped(records);
+            self.tracker.skipped(records);
             self.skipped = skipped;
         }
     }
@@ -81,7 +81,7 @@ impl Runner {
                 Ok(batch) => batch,
                 Err(error) => {
                     let reason = format!("journal frame {} can't be decoded: {error}", entry.sequence);
-                    self.board.rejected(&reason);
+                    self.tracker.rejected(&reason);
                     self.quarantine.put(&self.from, &reason, &entry.payload).map_err(|error| {
                         SinkError::Retry(format!("{reason}, and quarantine doesn't take it: {error}"))
                     })?;

@@ -2,8 +2,8 @@
 //!
 //! Used by a command, not by the router. No position moves, so what the sink would have got anyway it gets too.
 
-use super::round::{Done, Round};
-use super::status::Board;
+use super::delivery::{Delivery, Progress};
+use super::status::StatusTracker;
 use crate::select::Selection;
 use crate::sink::{Quarantine, Selected, Sink, SinkError};
 
@@ -12,7 +12,7 @@ pub struct Replay {
     name: String,
     sink: Box<dyn Sink>,
     selection: Selection,
-    board: Board,
+    tracker: StatusTracker,
 }
 
 /// What became of records.
@@ -36,7 +36,7 @@ impl Quarantine for Nowhere {
 impl Replay {
     /// For a sink that was just built.
     pub fn new(name: &str, selection: Selection, sink: Box<dyn Sink>) -> Replay {
-        Replay { name: name.into(), sink, selection, board: Board::new(name, 0) }
+        Replay { name: name.into(), sink, selection, tracker: StatusTracker::new(name, 0) }
     }
 
     /// What the sink takes of its own accord.
@@ -53,17 +53,17 @@ impl Replay {
     /// Delivers frames, durably.
     pub async fn deliver(&mut self, frames: Vec<Selected>) -> Result<Replayed, SinkError> {
         let given: usize = frames.iter().map(Selected::len).sum();
-        let mut round = Round {
+        let mut delivery = Delivery {
             most: self.sink.batching().records,
             sink: &mut *self.sink,
             from: &self.name,
             quarantine: &Nowhere,
-            board: &self.board,
+            tracker: &self.tracker,
             stands_in: true,
             ends_at: None,
         };
-        let mut done = Done::default();
-        round.deliver(frames, &mut done).await?;
-        Ok(Replayed { taken: done.records, refused: (given as u64).saturating_sub(done.records) })
+        let mut progress = Progress::default();
+        delivery.run(frames, &mut progress).await?;
+        Ok(Replayed { taken: progress.records, refused: (given as u64).saturating_sub(progress.records) })
     }
 }

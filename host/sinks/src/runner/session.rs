@@ -9,9 +9,9 @@ use tokio::time::timeout;
 use weir_journal::{Entry, Journal, ReadError, Reader};
 
 use super::backoff::Backoff;
+use super::delivery::{Delivery, Progress};
 use super::fallback::Request;
-use super::round::{Done, Round};
-use super::status::Board;
+use super::status::StatusTracker;
 use super::{RunnerOptions, Stop};
 use crate::limits;
 use crate::sink::{Batching, Position, Quarantine, Selected, Sink, SinkError};
@@ -42,10 +42,10 @@ pub(crate) struct Runner {
     /// Held between sessions too, so that the journal never forgets that this sink exists.
     pub(super) reader: Option<Reader>,
     pub(super) quarantine: Arc<dyn Quarantine>,
-    pub(super) board: Board,
+    pub(super) tracker: StatusTracker,
     pub(super) stop: watch::Receiver<Stop>,
     /// Where other sinks ask this one to stand in for them.
-    pub(super) door: mpsc::Receiver<Request>,
+    pub(super) inbox: mpsc::Receiver<Request>,
     backoff: Backoff,
     /// The journal's newest frame when this runner was made, or the newest that it has read.
     last_sequence: u64,
@@ -70,15 +70,15 @@ impl Runner {
         sink: Box<dyn Sink>,
         journal: Journal,
         quarantine: Arc<dyn Quarantine>,
-        board: Board,
+        tracker: StatusTracker,
         stop: watch::Receiver<Stop>,
-        door: mpsc::Receiver<Request>,
+        inbox: mpsc::Receiver<Request>,
     ) -> Result<Runner, ReadError> {
         let name = options.name.clone();
         let last_sequence = journal.last_sequence();
         let reader = journal.reader(&name, None)?;
         let cursor = reader.position();
-        board.ready_from(cursor);
+        tracker.ready_from(cursor);
         Ok(Runner {
             from: format!("sink:{name}"),
             name,
@@ -88,9 +88,9 @@ impl Runner {
             journal,
             reader: Some(reader),
             quarantine,
-            board,
+            tracker,
             stop,
-            door,
+            inbox,
             backoff: Backoff::default(),
             last_sequence,
             delivered: cursor,
@@ -112,13 +112,13 @@ impl Runner {
                 End::Error(SinkError::Later(error, wait)) => (error, wait.min(limits::LONGEST_WAIT)),
                 End::Error(SinkError::Fatal(error) | SinkError::Reject(error)) => {
                     tracing::error!(sink = self.name, "stopped delivering: {}", escaped(&error));
-                    self.board.failed(&error);
+                    self.tracker.failed(&error);
                     self.refuse_until_stopped(&error).await;
                     break Some(error);
                 }
             };
             let wait = self.backoff.next_wait().max(asked);
-            if self.board.retrying(&error) {
+            if self.tracker.retrying(&error) {
                 tracing::warn!(sink = self.name, "retrying: {}", escaped(&error));
             }
             // Waiting for the stop in the backoff's place: either ends it.
@@ -126,7 +126,7 @@ impl Runner {
                 break Some(error);
             }
         };
-        self.board.stopped();
+        self.tracker.stopped();
         error
     }
 
@@ -136,7 +136,7 @@ impl Runner {
             tokio::select! {
                 // An error means that the running sink is gone, which is a stop too.
                 _ = self.stop.wait_for(|stop| *stop != Stop::No) => return,
-                Some(request) = self.door.recv() => {
+                Some(request) = self.inbox.recv() => {
                     // Nobody listens any more when the other sink was stopped.
                     let _ = request.answer.send(Err(error.to_string()));
                 }
@@ -185,9 +185,9 @@ impl Runner {
         let reader = self.journal.reader(&self.name, Some(after)).map_err(|error| self.unreadable(&error))?;
         self.reader = Some(reader);
         (self.delivered, self.durable, self.volatile_since, self.skipped) = (after, after, None, 0);
-        self.board.ready_from(after);
+        self.tracker.ready_from(after);
         if self.backoff_is_over() {
-            self.board.working();
+            self.tracker.working();
         }
         Ok(())
     }
@@ -225,22 +225,22 @@ impl Runner {
 
     /// Takes another sink's records. A failure here is a failure of this sink like any other.
     pub(super) async fn stand_in(&mut self, request: Request) -> Result<(), End> {
-        let mut round = Round {
+        let mut delivery = Delivery {
             sink: &mut *self.sink,
             from: &self.from,
             quarantine: &*self.quarantine,
-            board: &self.board,
+            tracker: &self.tracker,
             most: self.batching.records,
             stands_in: true,
             ends_at: None,
         };
-        let mut done = Done::default();
+        let mut progress = Progress::default();
         let outcome = tokio::select! {
-            outcome = round.deliver(request.frames, &mut done) => outcome,
+            outcome = delivery.run(request.frames, &mut progress) => outcome,
             () = drain_over(&mut self.stop, Duration::ZERO) => return Err(End::Stopped),
         };
-        self.board.stood_in(done.records);
-        let answer = outcome.as_ref().map(|()| done.records).map_err(SinkError::to_string);
+        self.tracker.stood_in(progress.records);
+        let answer = outcome.as_ref().map(|()| progress.records).map_err(SinkError::to_string);
         // Nobody listens any more when it took too long.
         let _ = request.answer.send(answer);
         Ok(outcome?)
@@ -255,38 +255,38 @@ impl Runner {
         let frames = self.select(entries)?;
         if frames.iter().all(Selected::is_empty) {
             self.delivered = last;
-            self.board.delivered(last, time_ns, 0, None);
+            self.tracker.delivered(last, time_ns, 0, None);
             if self.volatile_since.is_none() {
                 self.commit(last);
             }
             return Ok(());
         }
         let begun = Instant::now();
-        let mut round = Round {
+        let mut delivery = Delivery {
             sink: &mut *self.sink,
             from: &self.from,
             quarantine: &*self.quarantine,
-            board: &self.board,
+            tracker: &self.tracker,
             most: self.batching.records,
             stands_in: false,
             ends_at: self.failed_end,
         };
-        let mut done = Done::default();
+        let mut progress = Progress::default();
         // A stop that comes during a delivery bounds it; before that a delivery may take as long as its sink allows.
         let outcome = tokio::select! {
-            outcome = round.deliver(frames, &mut done) => outcome,
+            outcome = delivery.run(frames, &mut progress) => outcome,
             () = drain_over(&mut self.stop, limits::FLUSH_TIME / 2) => Err(SinkError::Retry("a delivery was under way when the time to stop had passed".into())),
         };
-        self.failed_end = done.failed_end.filter(|_| outcome.is_err());
+        self.failed_end = progress.failed_end.filter(|_| outcome.is_err());
         if let Err(error) = outcome {
-            self.keep(&done, time_ns);
+            self.keep(&progress, time_ns);
             return Err(End::Error(error));
         }
         self.backoff.reset();
-        self.board.working();
+        self.tracker.working();
         self.delivered = last;
-        self.board.delivered(last, time_ns, done.records, Some(begun.elapsed().as_secs_f64()));
-        match done.durable {
+        self.tracker.delivered(last, time_ns, progress.records, Some(begun.elapsed().as_secs_f64()));
+        match progress.durable {
             None => {
                 self.volatile_since = None;
                 self.commit(last);
@@ -303,13 +303,13 @@ impl Runner {
 
     /// Notes what a delivery that failed had taken before: by a sink without a position of its own, which would
     /// otherwise be given it again.
-    fn keep(&mut self, done: &Done, time_ns: i64) {
-        let Some(taken) = done.taken.filter(|_| done.durable.is_none() && self.volatile_since.is_none()) else {
+    fn keep(&mut self, progress: &Progress, time_ns: i64) {
+        let Some(taken) = progress.taken.filter(|_| progress.durable.is_none() && self.volatile_since.is_none()) else {
             return;
         };
         self.taken = Some(taken);
         self.delivered = self.delivered.max(taken.last_whole_frame());
-        self.board.delivered(self.delivered, time_ns, done.records, None);
+        self.tracker.delivered(self.delivered, time_ns, progress.records, None);
         self.commit(self.delivered);
     }
 

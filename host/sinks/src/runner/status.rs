@@ -123,7 +123,7 @@ struct LastError {
 
 /// The shared place where the runner notes what happens.
 #[derive(Clone)]
-pub(crate) struct Board {
+pub(crate) struct StatusTracker {
     name: Arc<str>,
     inner: Arc<Mutex<Inner>>,
     numbers: Arc<Numbers>,
@@ -172,8 +172,8 @@ pub fn describe_metrics() {
     crate::prometheus::describe_metrics();
 }
 
-impl Board {
-    pub fn new(name: &str, delivered: u64) -> Board {
+impl StatusTracker {
+    pub fn new(name: &str, delivered: u64) -> StatusTracker {
         let sink = name.to_string();
         let numbers = Numbers {
             records: counter!("weir_sink_records_total", "sink" => sink.clone()),
@@ -199,7 +199,7 @@ impl Board {
             fallback: None,
             has_panicked: false,
         };
-        Board { name: name.into(), inner: Arc::new(Mutex::new(inner)), numbers: Arc::new(numbers) }
+        StatusTracker { name: name.into(), inner: Arc::new(Mutex::new(inner)), numbers: Arc::new(numbers) }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::sink::{Batching, Delivered, Selected, SinkError};
-use crate::testing::{Cell, append, eventually, journal, numbered, record};
+use crate::testing::{MemoryQuarantine, append, eventually, journal, numbered, record};
 
 /// What a scripted sink saw; shared with the test.
 #[derive(Default)]
@@ -83,7 +83,7 @@ struct Bench {
     _folder: tempfile::TempDir,
     journal: Journal,
     seen: Arc<Mutex<Seen>>,
-    cell: Arc<Cell>,
+    cell: Arc<MemoryQuarantine>,
 }
 
 impl Bench {
@@ -100,13 +100,13 @@ impl Bench {
     fn spawn_with(&self, selection: Selection) -> RunningSink {
         self.spawn_as(
             RunnerOptions { name: "scripted".into(), selection, ..RunnerOptions::default() },
-            &Doors::default(),
+            &Inboxes::default(),
         )
     }
 
-    fn spawn_as(&self, options: RunnerOptions, doors: &Doors) -> RunningSink {
+    fn spawn_as(&self, options: RunnerOptions, inboxes: &Inboxes) -> RunningSink {
         let sink = Box::new(Scripted(self.seen.clone()));
-        spawn(options, sink, self.journal.clone(), self.cell.clone(), doors).expect("starts")
+        spawn(options, sink, self.journal.clone(), self.cell.clone(), inboxes).expect("starts")
     }
 
     fn took(&self) -> Vec<(u64, u32)> {
@@ -174,14 +174,14 @@ async fn a_sink_that_panics_says_so_and_another_runner_goes_on_where_it_was() {
     let bench = Bench::new(Seen::default());
     append(&bench.journal, &numbered(0..3));
     let options = RunnerOptions { name: "scripted".into(), ..RunnerOptions::default() };
-    let doors = Doors::default();
+    let inboxes = Inboxes::default();
     let mut running =
-        spawn(options.clone(), Box::new(Panics), bench.journal.clone(), bench.cell.clone(), &doors).unwrap();
+        spawn(options.clone(), Box::new(Panics), bench.journal.clone(), bench.cell.clone(), &inboxes).unwrap();
     eventually("it is noticed", || running.has_panicked()).await;
     let State::Failed { error } = running.status().state else { panic!("{:?}", running.status()) };
     assert!(error.contains("ended unexpectedly: on purpose"), "{error}");
     running.end().await;
-    let next = bench.spawn_as(options, &doors);
+    let next = bench.spawn_as(options, &inboxes);
     eventually("the records arrive", || bench.took().len() == 3).await;
     assert_eq!(next.stop().await.pending_records, 0);
     // Whoever stops the one that panicked is told why nothing more came of it.
@@ -337,7 +337,7 @@ async fn a_wait_that_the_server_asks_for_is_kept() {
 async fn while_a_sink_fails_its_records_go_to_its_fallback_marked_and_afterwards_it_gets_everything() {
     let bench = Bench::new(Seen { start_script: retry(1000), ..Seen::default() });
     let standby = Arc::new(Mutex::new(Seen::default()));
-    let doors = Doors::default();
+    let inboxes = Inboxes::default();
     let options = RunnerOptions {
         name: "scripted".into(),
         selection: Selection { routes: Some(vec!["audit".into()]), min_level: None },
@@ -347,11 +347,11 @@ async fn while_a_sink_fails_its_records_go_to_its_fallback_marked_and_afterwards
     let mut batch = numbered(0..1);
     batch.push(&record(&[("message", "n=1")], &["audit"]));
     append(&bench.journal, &batch);
-    let running = bench.spawn_as(options, &doors);
+    let running = bench.spawn_as(options, &inboxes);
     let nothing = Selection { routes: Some(Vec::new()), min_level: None };
     let standby_options = RunnerOptions { name: "standby".into(), selection: nothing, ..RunnerOptions::default() };
     let sink = Box::new(Scripted(standby.clone()));
-    let standing = spawn(standby_options, sink, bench.journal.clone(), bench.cell.clone(), &doors).expect("starts");
+    let standing = spawn(standby_options, sink, bench.journal.clone(), bench.cell.clone(), &inboxes).expect("starts");
     let stood_in = || standby.lock().expect("not poisoned").stood_in.clone();
     eventually("the fallback has it", || stood_in().len() == 1).await;
     assert!(
@@ -379,17 +379,17 @@ async fn while_a_sink_fails_its_records_go_to_its_fallback_marked_and_afterwards
 async fn a_sink_that_is_stopped_while_it_falls_back_leaves_its_place_and_one_without_a_fallback_none() {
     let bench = Bench::new(Seen { start_script: retry(1000), ..Seen::default() });
     append(&bench.journal, &numbered(0..3));
-    let doors = Doors::default();
+    let inboxes = Inboxes::default();
     let options = |fallback: &[&str]| RunnerOptions {
         name: "scripted".into(),
         fallback: fallback.iter().map(ToString::to_string).collect(),
         ..RunnerOptions::default()
     };
     let second = || bench.journal.readers().into_iter().find(|reader| reader.name == fallback_reader("scripted"));
-    let running = bench.spawn_as(options(&["nobody"]), &doors);
+    let running = bench.spawn_as(options(&["nobody"]), &inboxes);
     eventually("they were offered to whoever is there", || second().is_some_and(|reader| reader.committed == 1)).await;
     running.stop().await;
     assert!(second().is_some_and(|reader| !reader.open), "the next run goes on there");
-    bench.spawn_as(options(&[]), &doors).stop().await;
+    bench.spawn_as(options(&[]), &inboxes).stop().await;
     assert!(second().is_none(), "it would hold segments for ever");
 }

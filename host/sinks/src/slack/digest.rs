@@ -1,7 +1,7 @@
-//! What a message speaks for: the records of a delivery, repeats together.
+//! Groups the records of a delivery for one message: repeated records become one group with a count.
 //!
-//! Records repeat each other when level and source are the same and the messages differ in nothing but numbers: words
-//! of five or more letters and digits with a digit in them count as equal (`order 83f1a0c2 failed` repeats
+//! Records are repeats when level and source are equal and the messages differ only in ids and numbers: words of five or
+//! more letters and digits with at least one digit count as equal (`order 83f1a0c2 failed` repeats
 //! `order 9be4d011 failed`, but `status 404` doesn't repeat `status 500`). The last one is shown.
 
 use std::collections::HashMap;

@@ -1,21 +1,21 @@
-//! The `slack` sink: messages to a Slack channel through a webhook.
+//! The `slack` sink: posts messages to a Slack channel through a webhook.
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | options, the pace, what answers mean |
-//! | `digest.rs` | repeats together, the worst first |
-//! | `message.rs` | the digest as blocks, within Slack's bounds |
+//! | `mod.rs` | options, rate limit, what answers mean |
+//! | `digest.rs` | groups repeated records, the most severe first |
+//! | `message.rs` | the digest as blocks, within Slack's limits |
 //!
-//! Guarantee: every record is shown or counted, at least once. Slack knows no key for a repetition: a message that it
-//! took without Weir hearing so comes twice, and so may, after a `kill -9`, the last one.
+//! Guarantee: every record is shown or counted, at least once. Slack has no idempotency key: a message appears twice when
+//! Slack took it and the answer was lost, and the last one may appear twice after a `kill -9`.
 //!
-//! A message speaks for everything that waited, up to `batch` records (and the 4 to 8 MiB that a runner reads at a
-//! time), and shows at most `groups` kinds of record; the rest is counted. At most one message goes out each `interval`.
+//! A message summarises all waiting records, up to `batch` (and the 4 to 8 MiB that a runner reads at a time), and shows
+//! at most `groups` kinds of records; the rest is counted. At most one message goes out each `interval`.
 //! So a flood of 10,000 errors is a message or two, and a flood without end a message a second, each with 20 sections.
-//! 429 is waited out as long as `Retry-After` says. A message that Slack calls malformed is halved until the record is
-//! alone, which goes to quarantine.
+//! After 429 the sink waits as long as `Retry-After` says. When Slack rejects a message as malformed, its records are
+//! halved until the bad one is alone, which goes to quarantine.
 //!
-//! The webhook's address is a secret: whoever has it can post. It appears in no error and no log.
+//! The webhook's address is a secret: whoever knows it can post. It appears in no error and no log line.
 
 mod digest;
 mod message;

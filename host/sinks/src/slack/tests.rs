@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use weir_record::{Batch, Record};
 
 use super::*;
-use crate::runner::{Doors, RunnerOptions, RunningSink, spawn};
+use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{Intake, Kind as Intakes, Next};
-use crate::testing::{Cell, append, eventually, frame, journal, numbered, numbers, record};
+use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record};
 
 fn built(given: Value) -> Result<Box<dyn Sink>, String> {
     build("alerts", given, &BuildContext::default())
@@ -54,7 +54,7 @@ fn counted(intake: &Intake) -> u64 {
 struct Stage {
     _folder: tempfile::TempDir,
     journal: weir_journal::Journal,
-    cell: Arc<Cell>,
+    cell: Arc<MemoryQuarantine>,
 }
 
 impl Stage {
@@ -66,7 +66,7 @@ impl Stage {
 
     fn run(&self, given: Value) -> RunningSink {
         let runner = RunnerOptions { name: "alerts".into(), ..RunnerOptions::default() };
-        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone(), &Doors::default())
+        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone(), &Inboxes::default())
             .expect("starts")
     }
 }

@@ -1,7 +1,7 @@
-//! Rows into SQLite, fast: many rows a statement, few statements a transaction.
+//! Inserts rows into SQLite: many rows per statement, few statements per transaction.
 //!
-//! sqlx runs SQLite on a thread of its own and hands it one statement at a time, so a row a statement would cost more
-//! in hand-overs than in SQLite. Statements of a few fixed sizes are prepared once and used again.
+//! sqlx runs SQLite on a dedicated thread and passes it one statement at a time, so with one row per statement the
+//! passing would cost more than SQLite. Statements of a few fixed sizes are prepared once and reused.
 
 use std::sync::Arc;
 

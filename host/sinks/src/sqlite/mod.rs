@@ -1,17 +1,17 @@
-//! The `sqlite` sink: records as rows that any SQLite client can read meanwhile.
+//! The `sqlite` sink: writes records as rows, which any SQLite client can read at the same time.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options, transactions, retention |
-//! | `cursor.rs` | how far each sink is, in the same transaction |
+//! | `cursor.rs` | the position of each sink, in the same transaction |
 //! | `schema.rs` | tables, indexes, migrations |
 //! | `index.rs` | the search index |
-//! | `insert.rs` | many rows, fast |
+//! | `insert.rs` | inserts many rows per statement |
 //! | `fault.rs` | what SQLite's errors mean |
 //!
 //! Guarantee: exactly once. The cursor is a row of the same database, one a sink, written in the transaction of the
-//! records, so records and cursor are there together or not at all. After a crash the sink says what its cursor holds,
-//! and the journal goes on after that. Several sinks may write to one database (`cursor.rs`); the bounds of each,
+//! records, so records and cursor are stored together or not at all. After a crash delivery resumes after the frame
+//! that the cursor names. Several sinks may write to one database (`cursor.rs`); the bounds of each,
 //! `retention` and `max_rows`, then hold for all that is in it.
 //!
 //! # Durability
@@ -23,8 +23,8 @@
 //! before the WAL was reused. The flush changes a counter, since SQLite does not write a page that stays equal, and a
 //! commit without a page does not sync. Against `FULL` for every commit this saves an fsync a delivery.
 //!
-//! A frame may come in parts (when the runner searches a record that SQLite refuses). The cursor then holds the part,
-//! and after a crash the rest of the frame is taken up where it broke off.
+//! A frame may be delivered in parts (when the runner searches for a record that SQLite rejects). The cursor then names
+//! the part, and after a crash delivery resumes within the frame.
 
 mod cursor;
 mod fault;

@@ -204,7 +204,7 @@ impl Work<'_> {
             indexes: Indexes::These(indexes),
             complete: true,
         });
-        if self.waiting_bytes >= weir_sinks::limits::ROUND_BYTES { self.deliver() } else { Ok(()) }
+        if self.waiting_bytes >= weir_sinks::limits::READ_BYTES { self.deliver() } else { Ok(()) }
     }
 
     fn attempt(&mut self, frames: &[Selected]) -> Result<Replayed, SinkError> {

@@ -18,10 +18,10 @@ use weir_record::{Batch, write};
 
 use super::*;
 use crate::compliance::Place;
-use crate::runner::{Doors, RunnerOptions, spawn};
+use crate::runner::{Inboxes, RunnerOptions, spawn};
 use crate::servers::postgres::Postgres;
 use crate::sink::Indexes;
-use crate::testing::{Cell, append, eventually, frame, journal, numbered, numbers, record, record_at};
+use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record, record_at};
 
 /// The place of the compliance test.
 pub(crate) struct Server {

@@ -13,7 +13,7 @@ const VERSION: u32 = 1;
 
 /// What went wrong, by what helps.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LedgerError {
+pub(super) enum CountsFileError {
     /// The disk refused something.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -23,7 +23,7 @@ pub(super) enum LedgerError {
 }
 
 /// Where one sink's counts are kept.
-pub(super) struct Ledger {
+pub(super) struct CountsFile {
     path: PathBuf,
     journal: String,
     disk: Disk,
@@ -51,12 +51,12 @@ struct Read {
 
 /// Counts by definition, and the frame up to which they count.
 #[derive(Default)]
-pub(super) struct Page {
+pub(super) struct SavedCounts {
     pub sequence: Option<u64>,
     metrics: Vec<(Definition, Counts)>,
 }
 
-impl Page {
+impl SavedCounts {
     /// The counts of a metric that is still defined as it was.
     pub fn take(&mut self, definition: &Definition) -> Option<Counts> {
         let at = self.metrics.iter().position(|(known, _)| known == definition)?;
@@ -64,17 +64,21 @@ impl Page {
     }
 }
 
-impl Ledger {
-    pub fn of_sink(name: &str, context: &BuildContext) -> Ledger {
-        Ledger { path: context.own_file(name, "counts"), journal: context.journal_id.clone(), disk: Disk::default() }
+impl CountsFile {
+    pub fn of_sink(name: &str, context: &BuildContext) -> CountsFile {
+        CountsFile {
+            path: context.own_file(name, "counts"),
+            journal: context.journal_id.clone(),
+            disk: Disk::default(),
+        }
     }
 
     /// What was last written; nothing when nothing was. Counts of another journal go on, its frames mean nothing here.
-    pub fn read(&self) -> Result<Page, LedgerError> {
-        let unreadable = |reason| LedgerError::Unreadable { place: self.path.display().to_string(), reason };
+    pub fn read(&self) -> Result<SavedCounts, CountsFileError> {
+        let unreadable = |reason| CountsFileError::Unreadable { place: self.path.display().to_string(), reason };
         let content = match std::fs::read(&self.path) {
             Ok(content) => content,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Page::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(SavedCounts::default()),
             Err(error) => return Err(DiskError::new("read", &self.path, error).into()),
         };
         let read: Read = rmp_serde::from_slice(&content).map_err(|error| unreadable(error.to_string()))?;
@@ -84,7 +88,7 @@ impl Ledger {
         if let Some((metric, _)) = read.metrics.iter().find(|(metric, counts)| !metric.fits(counts)) {
             return Err(unreadable(format!("series of `{}` have not its buckets", metric.name)));
         }
-        Ok(Page { sequence: read.sequence.filter(|_| read.journal == self.journal), metrics: read.metrics })
+        Ok(SavedCounts { sequence: read.sequence.filter(|_| read.journal == self.journal), metrics: read.metrics })
     }
 
     /// Replaces the file; after an error it says what it did.
@@ -92,7 +96,7 @@ impl Ledger {
         &self,
         sequence: Option<u64>,
         metrics: impl Iterator<Item = (&'a Definition, &'a Counts)>,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<(), CountsFileError> {
         let written = Written { version: VERSION, journal: &self.journal, sequence, metrics: metrics.collect() };
         let content = rmp_serde::to_vec_named(&written)
             .map_err(|error| DiskError::new("write", &self.path, std::io::Error::other(error)))?;

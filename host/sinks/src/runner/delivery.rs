@@ -1,73 +1,75 @@
-//! One round: frames from the journal through a sink, no more at a time than it wants, so that one bad record never
-//! holds the rest.
+//! One delivery: hands frames of the journal to a sink in parts of the size that it asks for, so that one bad record
+//! never blocks the others.
 //!
-//! A refused delivery is halved until the record is alone. That record goes to quarantine, durably, before anything
+//! A rejected part is halved until the bad record is alone. That record goes to quarantine, durably, before anything
 //! after it is offered to the sink; so no position passes a record that is neither in the sink nor in quarantine.
 
 use std::collections::VecDeque;
 
-use crate::runner::status::Board;
+use crate::runner::status::StatusTracker;
 use crate::sink::{Delivered, Position, Quarantine, Selected, Sink, SinkError};
 
-/// What a round needs beside the frames.
-pub(crate) struct Round<'a> {
+/// A delivery to a sink, without its frames.
+pub(crate) struct Delivery<'a> {
     pub sink: &'a mut dyn Sink,
     pub from: &'a str,
     pub quarantine: &'a dyn Quarantine,
-    pub board: &'a Board,
+    pub tracker: &'a StatusTracker,
     /// Most records of one delivery.
     pub most: usize,
     /// True when the records are another sink's: what is refused then stays where it is, in the journal.
     pub stands_in: bool,
-    /// Where the delivery ended that failed last: the next one ends there too, so that a server that took it all the
-    /// same can know it again.
+    /// Where the last failed delivery ended: this one ends there too, so that a server that accepted it after all can
+    /// recognise it.
     pub ends_at: Option<Position>,
 }
 
-/// What a round has delivered, also when it failed in the end.
+/// How far a delivery has come, also when it failed in the end.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Done {
+pub(crate) struct Progress {
     /// Records in the sink.
     pub records: u64,
     /// As in [`Delivered::durable`], of the last delivery.
     pub durable: Option<u64>,
     /// The last record in the sink or in quarantine.
     pub taken: Option<Position>,
-    /// Where the delivery ended that failed.
+    /// Where the part ended that failed.
     pub failed_end: Option<Position>,
 }
 
-impl Round<'_> {
-    /// Delivers frames, in order, and notes in `done` how far it came.
-    pub async fn deliver(&mut self, frames: Vec<Selected>, done: &mut Done) -> Result<(), SinkError> {
+impl Delivery<'_> {
+    /// Delivers frames, in order, and records in `progress` how far it has come.
+    pub async fn run(&mut self, frames: Vec<Selected>, progress: &mut Progress) -> Result<(), SinkError> {
         // Halving adds at most one part per bit of the number of records.
         let mut waiting = cut(frames, self.most, self.ends_at);
         while let Some(frames) = waiting.pop_front() {
             let count: usize = frames.iter().map(Selected::len).sum();
             let end = frames.last().map(Selected::end);
-            done.failed_end = end;
+            progress.failed_end = end;
             let outcome = match self.stands_in {
                 true => self.sink.stand_in(&frames).await,
                 false => self.sink.deliver(&frames).await,
             };
             match outcome {
                 Ok(Delivered { rejected, durable }) => {
-                    done.records += (count - rejected.len().min(count)) as u64;
-                    done.durable = durable;
+                    progress.records += (count - rejected.len().min(count)) as u64;
+                    progress.durable = durable;
                     for (position, reason) in rejected {
                         self.quarantine(&frames, position, &reason)?;
                     }
-                    done.taken = end;
+                    progress.taken = end;
                 }
                 Err(SinkError::Reject(reason)) if count == 1 => {
                     let only = frames.iter().find_map(|frame| frame.iter().next().map(|(position, _)| position));
                     if let Some(position) = only {
                         self.quarantine(&frames, position, &reason)?;
                     }
-                    done.taken = end;
+                    progress.taken = end;
                 }
                 Err(SinkError::Reject(reason)) if count == 0 => {
-                    return Err(SinkError::Fatal(format!("{reason} (of no record at all: a fault of the sink)")));
+                    return Err(SinkError::Fatal(format!(
+                        "{reason} (the delivery held no record; this is a bug in the sink)"
+                    )));
                 }
                 Err(SinkError::Reject(_)) => {
                     let (first, rest) = halve(frames, count / 2);
@@ -77,7 +79,7 @@ impl Round<'_> {
                 Err(error) => return Err(error),
             }
         }
-        done.failed_end = None;
+        progress.failed_end = None;
         Ok(())
     }
 
@@ -87,24 +89,26 @@ impl Round<'_> {
             return Ok(());
         }
         let Some(frame) = frames.iter().find(|frame| frame.sequence == position.sequence) else {
-            return Err(SinkError::Fatal(format!("a sink refused record {position:?} that it was not given")));
+            return Err(SinkError::Fatal(format!(
+                "the sink rejected record {position:?}, which it was not given; this is a bug in the sink"
+            )));
         };
         tracing::warn!(
             sink = self.from,
             sequence = position.sequence,
             index = position.index,
             reason,
-            "record refused; it goes to quarantine"
+            "record rejected and moved to quarantine"
         );
-        self.board.rejected(reason);
+        self.tracker.rejected(reason);
         let bytes = frame.batch.get(position.index as usize);
         self.quarantine.put(self.from, reason, bytes).map_err(|error| {
-            SinkError::Retry(format!("can't put a record that was refused ({reason}) into quarantine: {error}"))
+            SinkError::Retry(format!("can't move a rejected record ({reason}) to quarantine: {error}"))
         })
     }
 }
 
-/// Deliveries of at most `most` records, the first of which doesn't pass `ends_at`.
+/// Parts of at most `most` records, the first of which doesn't pass `ends_at`.
 fn cut(frames: Vec<Selected>, most: usize, ends_at: Option<Position>) -> VecDeque<Vec<Selected>> {
     let mut parts = VecDeque::new();
     let before = ends_at.map_or(0, |end| {
@@ -160,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::sink::Indexes;
-    use crate::testing::{Cell, frame, numbered};
+    use crate::testing::{MemoryQuarantine, frame, numbered};
 
     /// Takes everything but the records it hates, and refuses whole calls because of them.
     struct Picky {
@@ -190,26 +194,35 @@ mod tests {
         }
     }
 
-    fn round<'a>(sink: &'a mut Picky, cell: &'a Cell, board: &'a Board) -> Round<'a> {
-        Round { sink, from: "sink:picky", quarantine: cell, board, most: usize::MAX, stands_in: false, ends_at: None }
+    fn delivery<'a>(sink: &'a mut Picky, cell: &'a MemoryQuarantine, tracker: &'a StatusTracker) -> Delivery<'a> {
+        Delivery {
+            sink,
+            from: "sink:picky",
+            quarantine: cell,
+            tracker,
+            most: usize::MAX,
+            stands_in: false,
+            ends_at: None,
+        }
     }
 
-    async fn run(hates: &[u64]) -> (Picky, Cell, Result<Done, SinkError>) {
+    async fn run(hates: &[u64]) -> (Picky, MemoryQuarantine, Result<Progress, SinkError>) {
         let mut sink = Picky { hates: hates.to_vec(), took: Vec::new(), calls: 0 };
-        let (cell, board) = (Cell::default(), Board::new("picky", 0));
+        let (cell, tracker) = (MemoryQuarantine::default(), StatusTracker::new("picky", 0));
         let frames = vec![frame(1, numbered(0..10)), frame(2, numbered(10..11)), frame(3, numbered(11..100))];
-        let mut done = Done::default();
-        let mut round = round(&mut sink, &cell, &board);
-        let outcome = round.deliver(frames, &mut done).await;
-        (sink, cell, outcome.map(|()| done))
+        let mut progress = Progress::default();
+        let mut delivery = delivery(&mut sink, &cell, &tracker);
+        let outcome = delivery.run(frames, &mut progress).await;
+        (sink, cell, outcome.map(|()| progress))
     }
 
     #[tokio::test]
     async fn bad_records_are_found_by_halving_and_all_others_arrive_once_in_order() {
         for hates in [&[][..], &[0], &[99], &[10], &[9, 10, 11], &[3, 50, 51, 98]] {
-            let (sink, cell, done) = run(hates).await;
-            let all = Done { records: 100 - hates.len() as u64, taken: Some(Position::whole(3)), ..Done::default() };
-            assert_eq!(done, Ok(all));
+            let (sink, cell, progress) = run(hates).await;
+            let all =
+                Progress { records: 100 - hates.len() as u64, taken: Some(Position::whole(3)), ..Progress::default() };
+            assert_eq!(progress, Ok(all));
             assert!(sink.took.is_sorted() && sink.took.windows(2).all(|two| two[0] != two[1]));
             assert_eq!(sink.took.len(), 100 - hates.len());
             let held = cell.held.into_inner().expect("not poisoned");
@@ -254,12 +267,12 @@ mod tests {
     #[tokio::test]
     async fn while_quarantine_refuses_nothing_after_the_bad_record_is_offered() {
         let mut sink = Picky { hates: vec![5], took: Vec::new(), calls: 0 };
-        let (cell, board) = (Cell::default(), Board::new("picky", 0));
+        let (cell, tracker) = (MemoryQuarantine::default(), StatusTracker::new("picky", 0));
         *cell.failures.lock().expect("not poisoned") = 1;
-        let mut done = Done::default();
-        let outcome = round(&mut sink, &cell, &board).deliver(vec![frame(1, numbered(0..10))], &mut done).await;
+        let mut progress = Progress::default();
+        let outcome = delivery(&mut sink, &cell, &tracker).run(vec![frame(1, numbered(0..10))], &mut progress).await;
         assert!(matches!(outcome, Err(SinkError::Retry(_))), "{outcome:?}");
-        assert!(done.taken.is_some_and(|taken| taken.index < 5), "{done:?}");
+        assert!(progress.taken.is_some_and(|taken| taken.index < 5), "{progress:?}");
         assert!(sink.took.iter().all(|position| position.index < 5), "{:?}", sink.took);
     }
 }

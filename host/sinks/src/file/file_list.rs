@@ -1,13 +1,13 @@
-//! Which files this sink has made, and which it has rotated: only those are ever compressed or removed.
+//! The list of the files that this sink has created and rotated: only those are ever compressed or removed.
 //!
-//! A name proves nothing: another program, another sink, or a sender that chooses its source well can make a file that
-//! looks like one of ours. So every file is written down before it comes to be, in `sinks/NAME.files` of the data
-//! folder, a line of JSON each. A line without its file is harmless, and goes when the list is tidied up; a line that a
-//! crash broke off is passed over: its file was not made.
+//! A name proves nothing: another program, another sink, or a sender with a well-chosen source can create a file that
+//! looks like one of ours. So every file is recorded before it is created, in `sinks/NAME.files` in the data folder, one
+//! line of JSON each. A line without its file is harmless and is removed when the list is shortened. A line that a crash
+//! cut off is ignored, because its file was not created.
 //!
-//! Versions before this kept no list. At its first start a sink that has a position but no list takes up what its
-//! template can name, and of rotated files those that can be none else: last changed before the time in their name,
-//! which has passed.
+//! Earlier versions kept no list. When a sink first starts with a position but without a list, the list begins with the
+//! files that its template can name, and with those rotated files that can't be anything else: they were last changed
+//! before the time in their name, and that time has passed.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -28,7 +28,7 @@ const DAY_S: i64 = 86_400;
 
 /// A file of the sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct FileEntry {
     /// Where it is; a compressed one has an ending more.
     pub path: PathBuf,
     /// When it was made, in seconds since 1970 UTC.
@@ -41,15 +41,15 @@ pub struct Entry {
     by_value: bool,
 }
 
-impl Entry {
+impl FileEntry {
     /// A file that is about to be made.
-    pub fn live(path: &Path, by_value: bool) -> Entry {
-        Entry { path: path.into(), made: now_ns() / SECOND_NS, live: None, by_value }
+    pub fn live(path: &Path, by_value: bool) -> FileEntry {
+        FileEntry { path: path.into(), made: now_ns() / SECOND_NS, live: None, by_value }
     }
 
     /// A name that a file is about to be rotated to.
-    pub fn rotated(path: &Path, live: &Path) -> Entry {
-        Entry { path: path.into(), made: now_ns() / SECOND_NS, live: Some(live.into()), by_value: false }
+    pub fn rotated(path: &Path, live: &Path) -> FileEntry {
+        FileEntry { path: path.into(), made: now_ns() / SECOND_NS, live: Some(live.into()), by_value: false }
     }
 
     fn exists(&self) -> bool {
@@ -60,7 +60,7 @@ impl Entry {
 
 /// The list. Cloning gives the same, which the tidying thread shares.
 #[derive(Clone)]
-pub struct Ledger {
+pub struct FileList {
     path: PathBuf,
     disk: Disk,
     state: Arc<Mutex<State>>,
@@ -78,7 +78,7 @@ struct State {
 }
 
 impl State {
-    fn count(&mut self, entry: &Entry) {
+    fn count(&mut self, entry: &FileEntry) {
         let day = entry.made.div_euclid(DAY_S);
         if day > self.day {
             (self.day, self.made_today) = (day, 0);
@@ -87,10 +87,10 @@ impl State {
     }
 }
 
-impl Ledger {
+impl FileList {
     /// The list at that place. Touches nothing.
-    pub fn new(path: PathBuf, disk: Disk) -> Ledger {
-        Ledger { path, disk, state: Arc::default() }
+    pub fn new(path: PathBuf, disk: Disk) -> FileList {
+        FileList { path, disk, state: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,7 +122,7 @@ impl Ledger {
     }
 
     /// Writes files down, durably, before they are made.
-    pub fn add(&self, entries: &[Entry]) -> Result<(), DiskError> {
+    pub fn add(&self, entries: &[FileEntry]) -> Result<(), DiskError> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -160,14 +160,15 @@ impl Ledger {
     }
 
     /// Every file, each once.
-    pub fn entries(&self) -> Result<Vec<Entry>, DiskError> {
+    pub fn entries(&self) -> Result<Vec<FileEntry>, DiskError> {
         let content = match fs::read(&self.path) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(DiskError::new("read", &self.path, error)),
         };
-        let lines = content.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
-        let each: BTreeMap<PathBuf, Entry> = lines.map(|entry| (entry.path.clone(), entry)).collect();
+        let lines =
+            content.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<FileEntry>(line).ok());
+        let each: BTreeMap<PathBuf, FileEntry> = lines.map(|entry| (entry.path.clone(), entry)).collect();
         Ok(each.into_values().collect())
     }
 
@@ -180,13 +181,13 @@ impl Ledger {
     fn tidy_up(&self, state: &mut State) -> Result<(), DiskError> {
         let all = self.entries()?;
         let left: Vec<_> = all.iter().filter(|entry| state.fresh.contains(&entry.path) || entry.exists()).collect();
-        if all.len() - left.len() < limits::LEDGER_SLACK {
+        if all.len() - left.len() < limits::FILE_LIST_SLACK {
             return Ok(());
         }
         self.replace(left.into_iter(), state)
     }
 
-    fn replace<'a>(&self, entries: impl Iterator<Item = &'a Entry>, state: &mut State) -> Result<(), DiskError> {
+    fn replace<'a>(&self, entries: impl Iterator<Item = &'a FileEntry>, state: &mut State) -> Result<(), DiskError> {
         let mut bytes = Vec::new();
         for entry in entries {
             push_line(entry, &mut bytes).map_err(|error| DiskError::new("write", &self.path, error))?;
@@ -207,18 +208,18 @@ impl Ledger {
             // As old as can be, so that they count for no day.
             let (made, by_value) = (0, false);
             let Some(rotated) = read_name(&path) else {
-                return is_live(&path).then_some(Entry { path, made, live: None, by_value });
+                return is_live(&path).then_some(FileEntry { path, made, live: None, by_value });
             };
             let changed = fs::metadata(&path).and_then(|found| found.modified()).ok()?;
             let is_rotated = is_live(&rotated.live) && changed <= rotated.at && rotated.at <= now;
-            is_rotated.then_some(Entry { path: rotated.uncompressed, made, live: Some(rotated.live), by_value })
+            is_rotated.then_some(FileEntry { path: rotated.uncompressed, made, live: Some(rotated.live), by_value })
         };
-        let entries: Vec<Entry> = paths.into_iter().filter_map(entry).collect();
+        let entries: Vec<FileEntry> = paths.into_iter().filter_map(entry).collect();
         self.replace(entries.iter(), &mut self.state())
     }
 }
 
-fn push_line(entry: &Entry, out: &mut Vec<u8>) -> io::Result<()> {
+fn push_line(entry: &FileEntry, out: &mut Vec<u8>) -> io::Result<()> {
     serde_json::to_writer(&mut *out, entry)?;
     out.push(b'\n');
     Ok(())
@@ -246,22 +247,22 @@ fn walk(root: &Path, out: &mut Vec<PathBuf>) {
 mod tests {
     use super::*;
 
-    fn ledger(folder: &Path) -> Ledger {
-        Ledger::new(folder.join("sinks/a.files"), Disk::default())
+    fn file_list(folder: &Path) -> FileList {
+        FileList::new(folder.join("sinks/a.files"), Disk::default())
     }
 
     #[test]
     fn files_are_remembered_each_once_and_a_broken_line_hides_no_other() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let list = ledger(folder.path());
+        let list = file_list(folder.path());
         let (live, rotated) = (folder.path().join("a b\n.log"), folder.path().join("r"));
-        list.add(&[Entry::live(&live, true), Entry::rotated(&rotated, &live)]).expect("writable");
+        list.add(&[FileEntry::live(&live, true), FileEntry::rotated(&rotated, &live)]).expect("writable");
         let mut content = fs::read(&list.path).expect("there");
         content.extend_from_slice(b"{\"path\":\"/cut");
         fs::write(&list.path, content).expect("writable");
-        let list = ledger(folder.path());
+        let list = file_list(folder.path());
         list.open().expect("readable");
-        list.add(&[Entry::live(&live, true)]).expect("writable");
+        list.add(&[FileEntry::live(&live, true)]).expect("writable");
         let found = list.entries().expect("readable");
         assert_eq!(found.iter().map(|entry| &entry.path).collect::<Vec<_>>(), [&live, &rotated]);
         assert_eq!((&found[0].live, &found[1].live), (&None, &Some(live)));
@@ -271,17 +272,18 @@ mod tests {
     #[test]
     fn lines_without_files_go_when_they_are_many_and_not_before_their_files_are_due() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let list = ledger(folder.path());
+        let list = file_list(folder.path());
         let kept = folder.path().join("kept");
         fs::write(&kept, "").expect("writable");
-        let mut entries = vec![Entry::live(&kept, false)];
-        entries.extend((0..limits::LEDGER_SLACK).map(|n| Entry::live(&folder.path().join(n.to_string()), false)));
+        let mut entries = vec![FileEntry::live(&kept, false)];
+        entries
+            .extend((0..limits::FILE_LIST_SLACK).map(|n| FileEntry::live(&folder.path().join(n.to_string()), false)));
         list.add(&entries).expect("writable");
         list.shorten().expect("works");
         assert_eq!(list.entries().expect("readable").len(), entries.len(), "they may be made yet");
         list.settle();
         list.shorten().expect("works");
         assert_eq!(list.entries().expect("readable").len(), 1);
-        list.add(&[Entry::live(&kept, false)]).expect("goes on");
+        list.add(&[FileEntry::live(&kept, false)]).expect("goes on");
     }
 }

@@ -1,34 +1,34 @@
-//! The bound on bytes in flight: what all requests together hold, from the first byte of a body until its answer.
+//! The budget of bytes in flight: what all requests together hold, from the first byte of a body until its answer.
 //!
-//! `post` opens one [`Held`] per request, `body` and `decompress` grow it as bytes come in. Over the bound a request is
-//! refused rather than made to wait: waiting requests hold memory too. Once half is in use, a connection gets no more
-//! than its share of the rest for the heads of its requests: many connections that open many requests and finish none
-//! leave room for others. Invariant: what a `Held` counts is given back when it is dropped, on every path.
+//! `post` takes one [`HeldBytes`] per request; `body` and `decompress` grow it as bytes arrive. Over the budget a request
+//! is refused rather than made to wait, because waiting requests hold memory too. Once half of the budget is in use, the
+//! heads of one connection's requests get no more than its share of the rest, so that connections that open many requests
+//! and finish none leave room for others. Invariant: dropping a `HeldBytes` releases what it counts, on every path.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::{limits, reply::Refused, traffic::Use};
+use crate::{limits, reply::Refused, traffic::Usage};
 
-/// The account of all requests of one server.
-pub(crate) struct Flight {
+/// The budget that all requests of one server share.
+pub(crate) struct ByteBudget {
     bound_bytes: usize,
     /// What the heads of one connection may hold once half of the bound is in use.
     share_bytes: usize,
     held_bytes: AtomicUsize,
 }
 
-impl Flight {
-    pub(crate) fn new(bound_bytes: usize) -> Arc<Flight> {
-        Flight::shared(bound_bytes, 1)
+impl ByteBudget {
+    pub(crate) fn new(bound_bytes: usize) -> Arc<ByteBudget> {
+        ByteBudget::shared(bound_bytes, 1)
     }
 
-    /// An account that so many connections share.
-    pub(crate) fn shared(bound_bytes: usize, connections: usize) -> Arc<Flight> {
+    /// A budget that so many connections share.
+    pub(crate) fn shared(bound_bytes: usize, connections: usize) -> Arc<ByteBudget> {
         let share_bytes = (bound_bytes / 4 / connections.max(1)).max(2 * limits::REQUEST_OVERHEAD_BYTES);
-        Arc::new(Flight { bound_bytes, share_bytes, held_bytes: AtomicUsize::new(0) })
+        Arc::new(ByteBudget { bound_bytes, share_bytes, held_bytes: AtomicUsize::new(0) })
     }
 
     /// Bytes held now.
@@ -36,15 +36,19 @@ impl Flight {
         self.held_bytes.load(Ordering::Relaxed)
     }
 
-    /// Opens an account for one request, holding `bytes` at once.
-    pub(crate) fn hold(self: &Arc<Flight>, bytes: usize) -> Result<Held, Refused> {
-        let mut held = Held { flight: Arc::clone(self), bytes: 0, base_bytes: bytes, head_of: None };
+    /// Takes `bytes` from the budget for one request.
+    pub(crate) fn hold(self: &Arc<ByteBudget>, bytes: usize) -> Result<HeldBytes, Refused> {
+        let mut held = HeldBytes { flight: Arc::clone(self), bytes: 0, base_bytes: bytes, head_of: None };
         held.grow(bytes)?;
         Ok(held)
     }
 
-    /// The same for a request whose head takes so many bytes, on this connection.
-    pub(crate) fn hold_head(self: &Arc<Flight>, bytes: usize, connection: &Arc<Use>) -> Result<Held, Refused> {
+    /// Like [`hold`](Self::hold), for the head of a request on this connection.
+    pub(crate) fn hold_head(
+        self: &Arc<ByteBudget>,
+        bytes: usize,
+        connection: &Arc<Usage>,
+    ) -> Result<HeldBytes, Refused> {
         let before = connection.head_bytes.load(Ordering::Relaxed);
         if before + bytes > self.share_bytes && self.held_bytes() > self.bound_bytes / 2 {
             return Err(self.full());
@@ -64,17 +68,17 @@ impl Flight {
     }
 }
 
-/// What one request holds; gives it back on drop.
-pub(crate) struct Held {
-    flight: Arc<Flight>,
+/// The bytes that one request holds; dropping it releases them.
+pub(crate) struct HeldBytes {
+    flight: Arc<ByteBudget>,
     bytes: usize,
     /// Of these, what the request holds from the first to the last.
     base_bytes: usize,
     /// The connection among whose heads these are counted, too.
-    head_of: Option<Arc<Use>>,
+    head_of: Option<Arc<Usage>>,
 }
 
-impl Held {
+impl HeldBytes {
     /// Holds `more` bytes, or refuses because all requests together would be over the bound.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), Refused> {
         let before = self.flight.held_bytes.fetch_add(more, Ordering::Relaxed);
@@ -109,7 +113,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.flight.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         if let Some(connection) = &self.head_of {
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn over_the_bound_a_request_is_refused_and_nothing_stays_counted() {
-        let flight = Flight::new(100);
+        let flight = ByteBudget::new(100);
         let mut first = flight.hold(60).unwrap();
         assert_eq!(flight.hold(41).err().unwrap().status.as_u16(), 503);
         assert_eq!(flight.held_bytes(), 60);
@@ -135,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_a_request_held_is_free_again_when_it_ends() {
-        let flight = Flight::new(100);
+        let flight = ByteBudget::new(100);
         let mut held = flight.hold(80).unwrap();
         held.shrink(30);
         assert_eq!(flight.held_bytes(), 50);
@@ -149,8 +153,8 @@ mod tests {
     #[test]
     fn once_half_is_in_use_a_connection_gets_its_share_and_others_theirs() {
         // Of 800 KiB a quarter is shared by 10 connections: 20 KiB each.
-        let flight = Flight::shared(800 << 10, 10);
-        let (greedy, modest) = (Use::begin(), Use::begin());
+        let flight = ByteBudget::shared(800 << 10, 10);
+        let (greedy, modest) = (Usage::begin(), Usage::begin());
         let mut heads = Vec::new();
         while let Ok(held) = flight.hold_head(8 << 10, &greedy) {
             heads.push(held);
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_a_request_was_opened_with_stays_whatever_its_content_becomes() {
-        let flight = Flight::new(100);
+        let flight = ByteBudget::new(100);
         let mut held = flight.hold(10).unwrap();
         held.grow(50).unwrap();
         held.become_bytes(20).unwrap();
