@@ -43,6 +43,11 @@ impl Filter {
         self.try_on(sample, running).map_err(|problem| self.error(problem))
     }
 
+    /// Whether the filter takes at least one of these records.
+    pub fn takes_any(&self, sample: &Batch) -> bool {
+        self.check(sample, None).is_ok_and(|checked| !checked.failed_altogether())
+    }
+
     fn try_on(&self, sample: &Batch, running: Option<&Filter>) -> Result<Checked, Problem> {
         let began = Instant::now();
         let mut new = OnTrial::of(self);

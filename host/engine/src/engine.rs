@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 use wasmtime::component::Linker;
 use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::compiler::Compiler;
-use crate::error::{EngineError, LoadError};
+use crate::error::{EngineError, LoadError, Problem};
 use crate::filter::{Filter, FilterSpec};
 use crate::guest::HostState;
 use crate::limits;
@@ -41,7 +41,9 @@ pub struct Engine {
     next_record: AtomicU64,
     cache: Option<Cache>,
     /// Without it, modules are compiled here, as long and with as much memory as that takes.
-    pub(crate) compiler: Option<Compiler>,
+    compiler: Option<Compiler>,
+    /// Set once nothing is to be compiled any more.
+    stops_compiling: AtomicBool,
 }
 
 impl Engine {
@@ -72,7 +74,18 @@ impl Engine {
             next_record: AtomicU64::new(1),
             cache,
             compiler,
+            stops_compiling: AtomicBool::new(false),
         }))
+    }
+
+    /// Kills the process that compiles a module, if there is one, and fails every later attempt to compile.
+    pub fn stop_compiling(&self) {
+        self.stops_compiling.store(true, Ordering::Relaxed);
+    }
+
+    /// Has a module compiled in a process of its own, if the engine was set up with one.
+    pub(crate) fn prove(&self, module: &[u8]) -> Result<(), Problem> {
+        self.compiler.as_ref().map_or(Ok(()), |compiler| compiler.prove(module, &self.stops_compiling))
     }
 
     /// Makes a filter of a component or a core module: compiles, describes and configures it. Takes as long as the

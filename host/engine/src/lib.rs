@@ -74,7 +74,7 @@ mod worker;
 mod world;
 
 pub use check::Checked;
-pub use compiler::{CompileBounds, Compiler, compile_bounds, compile_into};
+pub use compiler::{CompileBounds, Compiler, compile_into};
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, FailureKind, LoadError, Problem};
 pub use filter::{Filter, FilterSpec, OnError};

@@ -29,10 +29,8 @@ const ASSEMBLYSCRIPT: &str = "env";
 
 /// Compiles a component or a core module, and resolves its imports.
 pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostState>, Contract), Problem> {
-    if let Some(compiler) = &engine.compiler {
-        check(file)?;
-        compiler.prove(file)?;
-    }
+    check(file)?;
+    engine.prove(file)?;
     let bytes = component_bytes(file)?;
     let component = Component::from_binary(&engine.runtime, &bytes).map_err(|error| invalid(&error, file.len()))?;
     let Some(contract) = Contract::find(&component) else { return Err(no_world(engine, &component)) };

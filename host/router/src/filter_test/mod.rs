@@ -55,7 +55,8 @@ use crate::commands::{show, stored_settings};
 use crate::filter_build::newer_source;
 use crate::filters::Source;
 use crate::limits::FUZZ_TIMEOUT;
-use crate::{parts, wiring};
+use crate::parts;
+use crate::wiring::engine;
 use cases::Cases;
 use judge::{START_NS, with_options};
 use target::Target;
@@ -66,7 +67,8 @@ pub fn run(args: &FilterTestArgs) -> anyhow::Result<ExitCode> {
     say_if_old(&target.source);
     let cases = target.cases.as_deref().map(cases::read).transpose()?;
     let module = target.source.read().map_err(anyhow::Error::msg)?;
-    let engine = Engine::new(wiring::engine_options(None))?;
+    let loader = engine::for_command()?;
+    let engine = loader.engine.clone();
     let spec = FilterSpec::new(&name_of(&target.source));
     let compiled = engine.compile(&spec.name, &module)?;
     let options: Map<String, Json> = serde_json::from_str(&args.options)
