@@ -12,7 +12,6 @@
 //! | `module` | the compiler's output to a component; refuses what is none |
 //! | `structure`, `compiler` | what a module may be made of; compiling within bounds |
 //! | `adapt` | names and guards that compilers can't be told to write |
-//! | `mend` | what is known to be wrong in a language's runtime, put right |
 //! | `wasi` | the empty WASI that guests built for it get |
 //! | `filter` | a loaded filter: describes, configures, hands over state |
 //! | `check` | tries a new version on recent records, beside the running one |
@@ -52,7 +51,6 @@ mod holds;
 mod instance;
 mod kv;
 mod limits;
-mod mend;
 mod metrics;
 mod module;
 mod paths;

@@ -15,7 +15,6 @@ use crate::engine::Engine;
 use crate::error::{Problem, one_line};
 use crate::guest::HostState;
 use crate::limits::MAX_MODULE_BYTES;
-use crate::mend::mend;
 use crate::structure;
 use crate::v1::{self, Contract};
 use crate::v2;
@@ -42,13 +41,12 @@ pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostS
     Ok((pre, contract))
 }
 
-/// A component, made of the core module that a compiler left; a component stays as it is, unless what it brings along is
-/// known to be wrong.
+/// A component, made of the core module that a compiler left; a component stays as it is.
 pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
     check(file)?;
     match Core::read(file)? {
         Some(core) => core.encode(file).map(Cow::Owned),
-        None => Ok(mend(file).map_or(Cow::Borrowed(file), Cow::Owned)),
+        None => Ok(Cow::Borrowed(file)),
     }
 }
 
