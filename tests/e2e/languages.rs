@@ -415,7 +415,9 @@ fn is_exchanged(module: &[u8]) {
         }
     }
     let (each, elapsed) = (grown / PYTHON_CALLS, start.elapsed());
-    println!("{begun} bytes at first, {each} more in each call; {exchanges} exchanges in {elapsed:?}, {slowest:?} at most");
+    println!(
+        "{begun} bytes at first, {each} more in each call; {exchanges} exchanges in {elapsed:?}, {slowest:?} at most"
+    );
     assert!(exchanges > 1, "{before} bytes after {PYTHON_CALLS} calls, {begun} at first");
 }
 

@@ -17,9 +17,8 @@ use std::ops::Range;
 use weir_record::{Array, Batch, Map, Record, Value, write};
 
 use crate::holds::NOBODY;
-use crate::paths::{Paths, push_key};
+use crate::paths::{HEAD, Paths, push_key};
 use crate::rewrite::Part;
-use crate::v1::HEAD;
 
 /// More keys than this are looked up by their hash.
 const SEARCHED_KEYS: usize = 16;

@@ -14,9 +14,8 @@ use crate::filter::Filter;
 use crate::holds::ids;
 use crate::instance::Instance;
 use crate::limits::MAX_CHECK_TIME;
+use crate::pieces::pieces;
 use crate::rewrite::Part;
-use crate::search::pieces;
-use crate::shared::Shared;
 
 /// How a version did that was not refused.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -107,7 +106,7 @@ impl<'a> OnTrial<'a> {
     fn start(&mut self) -> Result<&mut Instance, Problem> {
         let instance = match self.instance.take() {
             Some(instance) => instance,
-            None => Instance::start(self.filter, Shared::for_trial(self.filter.name()))?.0,
+            None => self.filter.start_for_trial()?,
         };
         Ok(self.instance.insert(instance))
     }

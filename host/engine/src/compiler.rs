@@ -17,12 +17,12 @@ use std::time::Instant;
 
 use wasmtime::component::Component;
 
-use crate::engine::{bare_runtime, open_cache};
+use crate::component::{component_bytes, digest, invalid};
 use crate::error::{Problem, one_line};
 use crate::limits::{
     COMPILE_LOOK, COMPILE_MEMORY_BYTES, COMPILE_SECONDS, COMPILE_WALL_TIME, MAX_COMPILE_NOTES, MAX_REASON_BYTES,
 };
-use crate::module::{component_bytes, digest};
+use crate::runtime::{bare_runtime, open_cache};
 
 /// What the process exits with when the module can't be compiled; the reason is on its standard output.
 const REFUSED: i32 = 3;
@@ -64,7 +64,7 @@ pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
     let compiled = component_bytes(module).and_then(|bytes| {
         let cache = open_cache(cache).map_err(|error| Problem::Compiler(error.to_string()))?;
         let runtime = bare_runtime(cache).map_err(|error| Problem::Compiler(format!("{error:#}")))?;
-        Component::from_binary(&runtime, &bytes).map_err(|error| crate::module::invalid(&error, module.len()))
+        Component::from_binary(&runtime, &bytes).map_err(|error| invalid(&error))
     });
     match compiled {
         Ok(_) => 0,

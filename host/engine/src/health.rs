@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::limits::{FAILING_AFTER_BATCHES, SUSPEND_AFTER_BATCHES, SUSPENSION_FIRST, SUSPENSION_LONGEST};
-use crate::shared::lock;
+use crate::lock::lock;
 
 /// How a filter is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,31 +5,30 @@
 //! time and memory, it sees nothing but the records and what `weir:filter/host` offers, and records that it can't
 //! process don't take others with them.
 //!
-//! | file | what it does |
-//! |---|---|
-//! | `engine` | the runtime's configuration, and what all filters share |
-//! | `ticker` | the clock behind deadlines |
-//! | `module` | the compiler's output to a component; refuses what is none |
-//! | `structure`, `compiler` | what a module may be made of; compiling within bounds |
-//! | `adapt` | names and guards that compilers can't be told to write |
-//! | `wasi` | the empty WASI that guests built for it get |
-//! | `filter` | a loaded filter: describes, configures, hands over state |
-//! | `check` | tries a new version on recent records, beside the running one |
-//! | `instance` | one running instance of a filter, and the seat that holds it |
-//! | `guest` | a store and its bounds; a failed call in words |
-//! | `v1`, `v2` | the contract, version 1 and what version 2 adds to it |
-//! | `worker` | batches through the chain |
-//! | `search` | calls a filter, and finds the records it fails on |
-//! | `budget` | what a batch may take on its way: time, and what is added to it |
-//! | `rewrite` | a batch on its way through a filter |
-//! | `holds`, `replay` | records that filters hold back; giving them to a new instance again |
-//! | `paths`, `rights`, `boundary` | what a filter may see and change, and that it keeps to it |
-//! | `tap` | copies of a filter's batches, for a version in its shadow |
-//! | `health` | failing and suspended filters |
-//! | `saving`, `credit` | when a filter's state is saved; how much it may emit at its ticks |
-//! | `trial` | one instance alone and watched, for tests of filters |
-//! | `shared`, `kv` | what the instances of a filter have in common |
-//! | `metrics`, `usage` | each filter's numbers; its memory and time |
+//! The files in the order of their layers: each uses only files that stand above it.
+//!
+//! | layer | file | what it does |
+//! |---|---|---|
+//! | base | `limits`, `error` | every bound of the engine; everything that can go wrong |
+//! | | `lock`, `ticker`, `kv` | locking; the clock behind deadlines; a filter's key-value store |
+//! | | `spec`, `description`, `world` | a filter's configuration; what it says of itself; what it exports |
+//! | | `paths`, `metrics`, `usage` | sets of paths; each filter's numbers; its memory and time |
+//! | records | `holds`, `budget` | records that filters hold back; the time a batch may take and what may be added to it |
+//! | | `rewrite`, `pieces` | a batch on its way through a filter; a batch in parts, one for each call |
+//! | | `boundary`, `rights` | comparing records with what a filter may see and change; what that is |
+//! | | `credit`, `recorder`, `context` | what a filter may emit at its ticks; its log and counters in a test; what its instances share |
+//! | call | `runtime`, `guest` | wasmtime's configuration; a store with its bounds, and why a call of it failed |
+//! | | `v2`, `v1` | the contract: what version 2 adds, version 1 and what both share |
+//! | compile | `wasi`, `adapt`, `structure` | the empty WASI; names and guards that compilers can't write; what a module may be made of |
+//! | | `component`, `compiler` | the compiler's output to a component; compiling in a bounded process |
+//! | | `engine`, `module` | what all filters share; a component compiled and linked |
+//! | instantiate | `instance`, `slot` | one instance, and the template it is started from; the place it has |
+//! | | `health`, `saving`, `tap` | failing and suspended filters; when state is saved; copies of batches |
+//! | | `filter`, `exchange` | a loaded filter; its instances started and replaced |
+//! | judge | `replay`, `search` | held records given to a new instance; the records that a filter fails on |
+//! | | `worker` | batches through the chain |
+//! | | `check`, `trial` | a new version beside the running one; one instance alone, for tests of filters |
+//! | swap | `handover` | state and held records from one version to the next |
 //!
 //! Invariants: no record is lost without an entry in [`Outcome::failed`] or a verdict that drops it; the records that
 //! come out are canonical; an instance that failed in any way but by its own refusal is never called again. What a filter
@@ -41,25 +40,35 @@ mod boundary;
 mod budget;
 mod check;
 mod compiler;
+mod component;
+mod context;
 mod credit;
+mod description;
 mod engine;
 mod error;
+mod exchange;
 mod filter;
 mod guest;
+mod handover;
 mod health;
 mod holds;
 mod instance;
 mod kv;
 mod limits;
+mod lock;
 mod metrics;
 mod module;
 mod paths;
+mod pieces;
+mod recorder;
 mod replay;
 mod rewrite;
 mod rights;
+mod runtime;
 mod saving;
 mod search;
-mod shared;
+mod slot;
+mod spec;
 mod structure;
 mod tap;
 mod ticker;
@@ -73,18 +82,20 @@ mod world;
 
 pub use check::Checked;
 pub use compiler::{CompileBounds, Compiler, compile_into};
+pub use component::component_bytes;
+pub use description::Description;
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, FailureKind, LoadError, Problem};
-pub use filter::{Filter, FilterSpec, OnError};
+pub use filter::Filter;
 pub use health::Health;
 pub use holds::{HeldRecord, Holding};
 pub use metrics::describe_metrics;
-pub use module::component_bytes;
+pub use recorder::Clock;
 pub use rights::{Right, Rights};
+pub use spec::{FilterSpec, OnError};
 pub use tap::Listening;
-pub use trial::{CallFailure, Clock, Compiled, Made, PASS_THROUGH, Trial};
+pub use trial::{CallFailure, Compiled, Made, PASS_THROUGH, Trial};
 pub use usage::Taken;
-pub use v1::Description;
 pub use worker::{Action, Chain, Failed, Outcome, Worker};
 pub use world::World;
 

@@ -15,13 +15,15 @@ use weir_record::Batch;
 
 use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
-use crate::filter::{Filter, OnError};
+use crate::filter::Filter;
 use crate::holds::{Changes, Held, Holding};
-use crate::instance::{Instance, Seat};
+use crate::instance::Instance;
 use crate::limits::{MAX_REPLAY_FAILURES, MAX_REPLAY_TIME};
+use crate::lock::lock;
+use crate::pieces::pieces;
 use crate::rewrite::{Applied, Part};
-use crate::search::pieces;
-use crate::shared::lock;
+use crate::slot::Slot;
+use crate::spec::OnError;
 
 /// What came of records that were given again.
 #[derive(Default)]
@@ -38,7 +40,7 @@ struct FailedAt {
     error: CallError,
 }
 
-impl Seat {
+impl Slot {
     /// Makes sure that there is an instance and that it was given what is held. What came of that is in `replayed`,
     /// whether there is an instance in the end or not.
     pub fn give_again(
@@ -69,7 +71,7 @@ impl Seat {
             }
             match outcome {
                 Ok(()) => {
-                    self.held.take_up(&filter.shared.filter, &mut given.changes, holding);
+                    self.held.take_up(&filter.context.filter, &mut given.changes, holding);
                     replayed.made.extend(&given.made);
                     return Ok(());
                 }
@@ -164,18 +166,13 @@ impl Filter {
     /// Tells a filter what it holds: nothing else but these records, which the journal has under these numbers. Its
     /// next call meets a new instance that was given them.
     pub fn give_back(self: &Arc<Self>, records: Vec<(u64, Bytes)>) {
-        let Some(seat) = &self.seat else { return };
-        let mut seat = lock(seat);
-        seat.instance = None;
-        seat.held = Held::default();
+        let Some(slot) = &self.slot else { return };
+        let mut slot = lock(slot);
+        slot.instance = None;
+        slot.held = Held::default();
         for (id, record) in records {
-            self.shared.credit.given(1, record.len());
-            seat.held.insert(id, record);
+            self.context.credit.given(1, record.len());
+            slot.held.insert(id, record);
         }
-    }
-
-    /// Whether it can hold records back.
-    pub fn holds_records(&self) -> bool {
-        self.world().holds_records()
     }
 }

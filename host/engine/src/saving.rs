@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::health::Health;
 use crate::limits::{FAILING_AFTER_SAVES, SAVE_PAUSE_FIRST, SAVE_PAUSE_LONGEST};
-use crate::shared::lock;
+use crate::lock::lock;
 
 /// A filter's record of saved states.
 #[derive(Default)]

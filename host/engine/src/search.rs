@@ -19,39 +19,12 @@ use crate::error::{CallError, FailureKind};
 use crate::filter::Filter;
 use crate::health::{Admission, Went};
 use crate::holds::{Holding, ids};
-use crate::instance::{Instance, Seat};
-use crate::limits::{
-    MAX_CALL_BYTES, MAX_CALL_RECORDS, MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION, SEARCH_PARTS,
-};
+use crate::instance::Instance;
+use crate::limits::{MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION, SEARCH_PARTS};
+use crate::pieces::pieces;
 use crate::replay::Replayed;
 use crate::rewrite::{Applied, Part, Rewrite, Tally};
-
-/// The parts of a batch that a filter is called with.
-pub(crate) fn pieces(batch: &Batch) -> impl Iterator<Item = Range<usize>> {
-    let mut start = 0;
-    std::iter::from_fn(move || {
-        if start == batch.len() {
-            return None;
-        }
-        let rest = batch.len() - start;
-        if start == 0 && rest <= MAX_CALL_RECORDS && batch.byte_len() <= MAX_CALL_BYTES {
-            start = batch.len();
-            return Some(0..start);
-        }
-        let mut end = start + 1;
-        let mut bytes = batch.get(start).len();
-        while end < batch.len() && end - start < MAX_CALL_RECORDS {
-            bytes += batch.get(end).len();
-            if bytes > MAX_CALL_BYTES {
-                break;
-            }
-            end += 1;
-        }
-        let piece = start..end;
-        start = end;
-        Some(piece)
-    })
-}
+use crate::slot::Slot;
 
 /// Records that a filter failed on, and why.
 pub(crate) struct Casualty {
@@ -62,7 +35,7 @@ pub(crate) struct Casualty {
 /// One batch with one filter.
 pub(crate) struct Search<'a> {
     filter: &'a Filter,
-    seat: &'a mut Seat,
+    slot: &'a mut Slot,
     input: &'a Batch,
     part: &'a mut Part,
     budget: &'a mut Budget,
@@ -96,7 +69,7 @@ struct Group {
 impl<'a> Search<'a> {
     pub fn new(
         filter: &'a Filter,
-        seat: &'a mut Seat,
+        slot: &'a mut Slot,
         input: &'a Batch,
         part: &'a mut Part,
         budget: &'a mut Budget,
@@ -104,7 +77,7 @@ impl<'a> Search<'a> {
         let time = budget.time().max(filter.spec().timeout);
         Self {
             filter,
-            seat,
+            slot,
             input,
             part,
             budget,
@@ -148,7 +121,7 @@ impl<'a> Search<'a> {
                 Ok(Applied::Rewritten(tally)) => {
                     self.tally.dropped += tally.dropped;
                     self.tally.patched += tally.patched;
-                    self.seat.held.take_up(&self.filter.shared.filter, &mut self.part.changes, &mut self.holding);
+                    self.slot.held.take_up(&self.filter.context.filter, &mut self.part.changes, &mut self.holding);
                     rewrite.replace(self.input, group.records, self.part);
                 }
                 Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_casualties),
@@ -167,7 +140,7 @@ impl<'a> Search<'a> {
         let metrics = &self.filter.metrics;
         metrics.calls.increment(1);
         let start = Instant::now();
-        let starts = self.seat.instance.is_none();
+        let starts = self.slot.instance.is_none();
         let prepared = self.prepare(group.records.start, rewrite);
         if starts {
             self.start_time += start.elapsed();
@@ -175,7 +148,7 @@ impl<'a> Search<'a> {
         // After what was given to it again, which has the room of a call of its own.
         self.part.room = self.budget.room(self.input, group.records.clone());
         let result = prepared.and_then(|()| {
-            let Instance { guest, exports, .. } = self.seat.instance(self.filter)?;
+            let Instance { guest, exports, .. } = self.slot.instance(self.filter)?;
             exports.process(guest, self.input, group.records.clone(), &self.ids, deadline, self.part)
         });
         let elapsed = start.elapsed();
@@ -185,12 +158,12 @@ impl<'a> Search<'a> {
             self.budget.made(&self.part.batch, self.input, group.records.clone());
         }
         metrics.seconds.record(elapsed);
-        self.filter.usage.was_busy(elapsed);
+        self.filter.template.usage.was_busy(elapsed);
         if let Err(error) = &result {
             metrics.error(error.kind);
             self.failed_calls += 1;
             self.failed_time += elapsed.min(deadline);
-            self.seat.failed(self.filter, error);
+            self.slot.failed(self.filter, error);
         }
         result
     }
@@ -199,10 +172,10 @@ impl<'a> Search<'a> {
     /// the records at hand.
     fn prepare(&mut self, at: usize, rewrite: &mut Rewrite) -> Result<(), CallError> {
         if !self.filter.holds_records() {
-            return self.seat.instance(self.filter).map(|_| ());
+            return self.slot.instance(self.filter).map(|_| ());
         }
         let mut replayed = Replayed::default();
-        let result = self.seat.give_again(self.filter, self.part, &mut self.holding, &mut replayed);
+        let result = self.slot.give_again(self.filter, self.part, &mut self.holding, &mut replayed);
         if !replayed.made.is_empty() {
             rewrite.insert(self.input, at, &replayed.made);
         }
@@ -286,27 +259,6 @@ fn deadline(timeout: Duration, group: &Group) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn batch(sizes: &[usize]) -> Batch {
-        let mut batch = Batch::new();
-        for size in sizes {
-            batch.push(&vec![0; *size]);
-        }
-        batch
-    }
-
-    fn all(sizes: &[usize]) -> Vec<Range<usize>> {
-        pieces(&batch(sizes)).collect()
-    }
-
-    #[test]
-    fn a_batch_is_passed_whole_unless_it_has_too_many_records_or_bytes() {
-        assert_eq!(all(&[]), []);
-        assert_eq!(all(&[1; 10]), vec![0..10; 1]);
-        assert_eq!(all(&vec![1; MAX_CALL_RECORDS + 1]), [0..MAX_CALL_RECORDS, MAX_CALL_RECORDS..MAX_CALL_RECORDS + 1]);
-        assert_eq!(all(&[MAX_CALL_BYTES, 1, 1]), [0..1, 1..3]);
-        assert_eq!(all(&[1, MAX_CALL_BYTES + 1, 1]), [0..1, 1..2, 2..3]);
-    }
 
     #[test]
     fn the_deadlines_on_the_way_to_ten_records_add_up_to_less_than_the_bound_of_the_search() {

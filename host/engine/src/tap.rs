@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use weir_record::Batch;
 
-use crate::filter::Filter;
 use crate::limits::MAX_TAPPED_BATCHES;
-use crate::shared::lock;
+use crate::lock::lock;
 
 /// Where the parts of a share add up to a whole.
 const WHOLE_PPM: u64 = 1_000_000;
@@ -30,13 +29,22 @@ struct Listener {
 
 /// Batches that reach a filter. Dropping it ends the listening.
 pub struct Listening {
-    filter: Arc<Filter>,
+    tap: Arc<Tap>,
     listener: Arc<Listener>,
     /// Copies, as they come.
     pub batches: Receiver<Batch>,
 }
 
 impl Tap {
+    /// Listens to a share of the batches, in millionths. Whoever listened before gets no more.
+    pub fn listen(self: &Arc<Self>, share_ppm: u32) -> Listening {
+        let (send, batches) = sync_channel(MAX_TAPPED_BATCHES);
+        let listener = Arc::new(Listener { share_ppm: u64::from(share_ppm), turns: AtomicU64::new(0), batches: send });
+        *lock(&self.listener) = Some(listener.clone());
+        self.is_open.store(true, Ordering::Relaxed);
+        Listening { tap: self.clone(), listener, batches }
+    }
+
     /// Shows a batch to whoever listens.
     pub fn offer(&self, batch: &Batch) {
         if !self.is_open.load(Ordering::Relaxed) {
@@ -52,23 +60,12 @@ impl Tap {
     }
 }
 
-impl Listening {
-    /// Listens to a share of the batches that reach a filter, in millionths. Whoever listened before hears no more.
-    pub fn to(filter: &Arc<Filter>, share_ppm: u32) -> Listening {
-        let (send, batches) = sync_channel(MAX_TAPPED_BATCHES);
-        let listener = Arc::new(Listener { share_ppm: u64::from(share_ppm), turns: AtomicU64::new(0), batches: send });
-        *lock(&filter.tap.listener) = Some(listener.clone());
-        filter.tap.is_open.store(true, Ordering::Relaxed);
-        Listening { filter: filter.clone(), listener, batches }
-    }
-}
-
 impl Drop for Listening {
     fn drop(&mut self) {
-        let mut current = lock(&self.filter.tap.listener);
+        let mut current = lock(&self.tap.listener);
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &self.listener)) {
             *current = None;
-            self.filter.tap.is_open.store(false, Ordering::Relaxed);
+            self.tap.is_open.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -7,26 +7,26 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::InstancePre;
 use weir_record::{Batch, Level};
 
 use crate::budget::Room;
+use crate::context::FilterContext;
+use crate::description::Description;
 use crate::engine::Engine;
 use crate::error::{CallError, FailureKind, LoadError, Problem};
-use crate::filter::FilterSpec;
-use crate::guest::{Bounds, Guest, HostState};
+use crate::guest::HostState;
 use crate::holds::{Changes, ids};
-use crate::instance::Instance;
-use crate::limits::{LIFECYCLE_DEADLINE, MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MAX_TRIAL_LINES};
+use crate::instance::{Instance, Template};
+use crate::limits::LIFECYCLE_DEADLINE;
 use crate::module;
+use crate::recorder::{Clock, Recorder};
 use crate::rewrite::{Applied, Part};
-use crate::shared::{Shared, lock};
-use crate::usage::Usage;
-use crate::v1::{Contract, Description, Exports};
+use crate::spec::FilterSpec;
+use crate::v1::Contract;
 use crate::world::World;
 
 /// A filter that keeps every record, as a module: what a call of it costs is what any filter costs at least.
@@ -53,15 +53,6 @@ impl Compiled {
     pub fn world(&self) -> World {
         self.contract.world
     }
-}
-
-/// What a trial's clock shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clock {
-    /// The time of day.
-    Real,
-    /// Nanoseconds since 1970 UTC, moved by [`Trial::advance`] alone.
-    Set(i64),
 }
 
 /// A call that failed.
@@ -96,11 +87,10 @@ pub enum Made<'a> {
 
 /// One watched instance.
 pub struct Trial {
-    compiled: Arc<Compiled>,
-    spec: FilterSpec,
-    bounds: Bounds,
-    options: String,
-    shared: Arc<Shared>,
+    engine: Arc<Engine>,
+    template: Template,
+    context: Arc<FilterContext>,
+    recorder: Arc<Recorder>,
     instance: Option<Instance>,
     description: Description,
     part: Part,
@@ -113,38 +103,25 @@ impl Trial {
     }
 
     fn try_start(compiled: &Arc<Compiled>, spec: &FilterSpec, clock: Clock) -> Result<Trial, Problem> {
+        let Compiled { engine, pre, contract } = &**compiled;
+        let recorder = Arc::new(Recorder::new(clock));
         let mut trial = Trial {
-            compiled: compiled.clone(),
-            spec: spec.clone(),
-            bounds: spec.bounds()?,
-            options: spec.options_text()?,
-            shared: Shared::watched(&spec.name, Witness::new(clock)),
+            engine: engine.clone(),
+            template: Template::new(engine.runtime.clone(), (pre.clone(), contract.clone()), spec)?,
+            context: FilterContext::for_test(&spec.name, recorder.clone()),
+            recorder,
             instance: None,
             description: Description::default(),
             part: Part { on_trial: true, ..Part::default() },
         };
-        let (instance, description) = trial.instantiate()?;
+        let (instance, description) = trial.start_instance()?;
         trial.instance = Some(instance);
         trial.description = description;
         Ok(trial)
     }
 
-    fn instantiate(&self) -> Result<(Instance, Description), Problem> {
-        let Compiled { engine, pre, contract } = &*self.compiled;
-        let mut guest =
-            Guest::new(engine.clone(), self.shared.clone(), self.bounds, Arc::new(Usage::new(&self.spec.name)));
-        let deadline = LIFECYCLE_DEADLINE;
-        let mut exports = Exports::instantiate(&mut guest, pre, contract, deadline)
-            .map_err(|error| Problem::Start(error.reason))?
-            .map_err(Problem::WrongShape)?;
-        let description =
-            exports.describe(&mut guest, &self.spec, deadline).map_err(|error| Problem::Describe(error.reason))?;
-        exports
-            .configure(&mut guest, &self.options, deadline)
-            .map_err(|error| Problem::Configure(error.reason))?
-            .map_err(|refusal| Problem::of_options(&refusal))?;
-        let begun_bytes = guest.memory_bytes();
-        Ok((Instance { guest, exports, begun_bytes }, description))
+    fn start_instance(&self) -> Result<(Instance, Description), Problem> {
+        self.template.start(self.context.clone(), LIFECYCLE_DEADLINE)
     }
 
     /// What the filter says of itself.
@@ -155,10 +132,10 @@ impl Trial {
     /// Calls the filter once, with some records of a batch. After a failure other than its own refusal the next call
     /// meets a new instance, without state.
     pub fn call(&mut self, batch: &Batch, records: Range<usize>) -> Result<Made<'_>, CallFailure> {
-        let deadline = self.spec.timeout;
+        let deadline = self.template.spec.timeout;
         self.part.clear();
         let mut part = std::mem::take(&mut self.part);
-        let ids = ids(self.compiled.engine.new_numbers(batch.len()), 0..batch.len());
+        let ids = ids(self.engine.new_numbers(batch.len()), 0..batch.len());
         let result = self.with_instance(|Instance { guest, exports, .. }| {
             exports.process(guest, batch, records, &ids, deadline, &mut part)
         });
@@ -171,7 +148,7 @@ impl Trial {
 
     /// The records that a stateful filter has to say by itself; none from others.
     pub fn tick(&mut self, closing: bool) -> Result<Batch, CallFailure> {
-        let deadline = self.spec.timeout;
+        let deadline = self.template.spec.timeout;
         let mut released = Changes::default();
         self.with_instance(|Instance { guest, exports, .. }| {
             exports.tick(guest, closing, deadline, &mut released, &mut Room::default())
@@ -181,7 +158,7 @@ impl Trial {
     fn with_instance<R>(&mut self, call: impl FnOnce(&mut Instance) -> Result<R, CallError>) -> Result<R, CallFailure> {
         if self.instance.is_none() {
             let failed = |problem: Problem| CallError::new(FailureKind::Start, problem.to_string());
-            self.instance = Some(self.instantiate().map_err(failed)?.0);
+            self.instance = Some(self.start_instance().map_err(failed)?.0);
         }
         let Some(instance) = &mut self.instance else {
             return Err(CallError::new(FailureKind::Start, "it has no instance").into());
@@ -201,75 +178,16 @@ impl Trial {
 
     /// Moves a clock that was set.
     pub fn advance(&self, by: Duration) {
-        if let Some(witness) = &self.shared.witness {
-            witness.advance(by);
-        }
+        self.recorder.advance(by);
     }
 
     /// What the filter counted so far, by name.
     pub fn counters(&self) -> BTreeMap<String, u64> {
-        self.shared.witness.as_ref().map(|witness| lock(&witness.heard).counters.clone()).unwrap_or_default()
+        self.recorder.counters()
     }
 
     /// What the filter logged so far: the first lines of it.
     pub fn logged(&self) -> Vec<(Level, String)> {
-        self.shared.witness.as_ref().map(|witness| lock(&witness.heard).lines.clone()).unwrap_or_default()
-    }
-}
-
-/// Hears what a filter on trial says, and shows it the time.
-pub(crate) struct Witness {
-    clock_ns: Option<AtomicI64>,
-    started_ns: i64,
-    heard: Mutex<Heard>,
-}
-
-#[derive(Default)]
-struct Heard {
-    counters: BTreeMap<String, u64>,
-    lines: Vec<(Level, String)>,
-}
-
-impl Witness {
-    fn new(clock: Clock) -> Witness {
-        let (clock_ns, started_ns) = match clock {
-            Clock::Real => (None, weir_record::time::now_ns()),
-            Clock::Set(ns) => (Some(AtomicI64::new(ns)), ns),
-        };
-        Witness { clock_ns, started_ns, heard: Mutex::default() }
-    }
-
-    pub fn now_ns(&self) -> i64 {
-        match &self.clock_ns {
-            Some(clock) => clock.load(Ordering::Relaxed),
-            None => weir_record::time::now_ns(),
-        }
-    }
-
-    /// Milliseconds since the trial began.
-    pub fn elapsed_ms(&self) -> u64 {
-        u64::try_from((self.now_ns() - self.started_ns) / 1_000_000).unwrap_or(0)
-    }
-
-    fn advance(&self, by: Duration) {
-        if let Some(clock) = &self.clock_ns {
-            clock.fetch_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX), Ordering::Relaxed);
-        }
-    }
-
-    pub fn count(&self, name: &str, delta: u64) {
-        let counters = &mut lock(&self.heard).counters;
-        if let Some(count) = counters.get_mut(name) {
-            *count = count.saturating_add(delta);
-        } else if counters.len() < MAX_COUNTERS && name.len() <= MAX_COUNTER_NAME_BYTES {
-            counters.insert(name.to_owned(), delta);
-        }
-    }
-
-    pub fn log(&self, level: Level, message: &str) {
-        let lines = &mut lock(&self.heard).lines;
-        if lines.len() < MAX_TRIAL_LINES {
-            lines.push((level, message[..message.floor_char_boundary(MAX_LOG_LINE_BYTES)].to_owned()));
-        }
+        self.recorder.lines()
     }
 }

@@ -9,14 +9,16 @@ use weir_record::{Batch, Level};
 
 use crate::budget::Budget;
 use crate::engine::Engine;
-use crate::filter::{Filter, OnError};
+use crate::filter::Filter;
 use crate::health::{Health, Went};
 use crate::holds::{Changes, Holding, NOBODY};
-use crate::instance::{Instance, Seat};
+use crate::instance::Instance;
+use crate::lock::lock;
 use crate::replay::Replayed;
 use crate::rewrite::{Part, Rewrite, spare};
 use crate::search::{Casualty, Search};
-use crate::shared::lock;
+use crate::slot::Slot;
+use crate::spec::OnError;
 
 /// Filters, in the order in which records pass them.
 #[derive(Debug, Clone, Default)]
@@ -66,7 +68,7 @@ pub enum Action {
 pub struct Worker {
     /// Keeps the runtime while there are instances.
     _engine: Arc<Engine>,
-    seats: Vec<(u64, Seat)>,
+    slots: Vec<(u64, Slot)>,
     part: Part,
     spare: Batch,
     spare_origins: Vec<u32>,
@@ -93,7 +95,7 @@ impl Worker {
     pub fn new(engine: Arc<Engine>) -> Worker {
         Worker {
             _engine: engine,
-            seats: Vec::new(),
+            slots: Vec::new(),
             part: Part::default(),
             spare: Batch::new(),
             spare_origins: Vec::new(),
@@ -102,7 +104,7 @@ impl Worker {
 
     /// Memory of the instances that are this worker's own, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        let instances = self.seats.iter().filter_map(|(_, seat)| seat.instance.as_ref());
+        let instances = self.slots.iter().filter_map(|(_, slot)| slot.instance.as_ref());
         instances.map(|instance| instance.guest.memory_bytes()).sum()
     }
 
@@ -132,11 +134,11 @@ impl Worker {
         self.settle(rest);
         let mut budget = Budget::default();
         let mut said = self.tick_one(filter, true, &mut budget);
-        if let Some(seat) = &filter.seat {
-            let mut seat = lock(seat);
-            said.made.extend(&seat.held.take_all(&mut said.holding));
-            seat.instance = None;
-            seat.is_retired = true;
+        if let Some(slot) = &filter.slot {
+            let mut slot = lock(slot);
+            said.made.extend(&slot.held.take_all(&mut said.holding));
+            slot.instance = None;
+            slot.is_retired = true;
         }
         let mut all = Outcome::default();
         self.go_on(&rest.0, said, &mut all, &mut budget);
@@ -160,12 +162,12 @@ impl Worker {
     /// Lets go of instances of filters that are not in the chain. Happens with every batch; a worker without work
     /// calls it when the chain has changed.
     pub fn settle(&mut self, chain: &Chain) {
-        self.seats.retain(|(id, _)| chain.0.iter().any(|filter| filter.id == *id));
+        self.slots.retain(|(id, _)| chain.0.iter().any(|filter| filter.id == *id));
     }
 
     #[cfg(test)]
-    pub(crate) fn seats(&self) -> usize {
-        self.seats.len()
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     fn run_through(&mut self, filters: &[Arc<Filter>], batch: Batch, budget: &mut Budget) -> Outcome {
@@ -181,26 +183,26 @@ impl Worker {
     }
 
     fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow, budget: &mut Budget) {
-        if let Some(seat) = &filter.seat {
-            let mut seat = lock(seat);
-            filter.shared.credit.given(flow.batch.len(), flow.batch.byte_len());
-            self.pass_with(filter, &mut seat, flow, budget);
-            return seat.rest(filter);
+        if let Some(slot) = &filter.slot {
+            let mut slot = lock(slot);
+            filter.context.credit.given(flow.batch.len(), flow.batch.byte_len());
+            self.pass_with(filter, &mut slot, flow, budget);
+            return slot.rest(filter);
         }
-        let (id, mut seat) = match self.seats.iter().position(|(id, _)| *id == filter.id) {
-            Some(place) => self.seats.swap_remove(place),
-            None => (filter.id, Seat::default()),
+        let (id, mut slot) = match self.slots.iter().position(|(id, _)| *id == filter.id) {
+            Some(place) => self.slots.swap_remove(place),
+            None => (filter.id, Slot::default()),
         };
-        self.pass_with(filter, &mut seat, flow, budget);
-        seat.rest(filter);
-        self.seats.push((id, seat));
+        self.pass_with(filter, &mut slot, flow, budget);
+        slot.rest(filter);
+        self.slots.push((id, slot));
     }
 
-    fn pass_with(&mut self, filter: &Filter, seat: &mut Seat, flow: &mut Flow, budget: &mut Budget) {
+    fn pass_with(&mut self, filter: &Filter, slot: &mut Slot, flow: &mut Flow, budget: &mut Budget) {
         let input = std::mem::take(&mut flow.batch);
         filter.tap.offer(&input);
         let mut rewrite = Rewrite::new(std::mem::take(&mut self.spare), std::mem::take(&mut self.spare_origins));
-        let mut search = Search::new(filter, seat, &input, &mut self.part, budget);
+        let mut search = Search::new(filter, slot, &input, &mut self.part, budget);
         let went = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
         let (tally, casualties) = (search.tally, std::mem::take(&mut search.casualties));
         let (holding, failed_again) = (std::mem::take(&mut search.holding), std::mem::take(&mut search.failed_again));
@@ -224,9 +226,9 @@ impl Worker {
         if filter.holds_records() {
             flow.holding.extend(holding);
             flow.unclaimed.extend(failed_again.into_iter().map(|failed| failed_earlier(filter, failed)));
-            if let Some(excess) = seat.held.take_excess(&mut flow.holding) {
+            if let Some(excess) = slot.held.take_excess(&mut flow.holding) {
                 flow.add_excess(filter, &excess);
-                seat.instance = None;
+                slot.instance = None;
             }
         }
         self.spare = spare(finished.spare);
@@ -274,7 +276,7 @@ impl Flow {
     fn add_excess(&mut self, filter: &Filter, excess: &Batch) {
         let count = excess.len();
         let line = format!("it holds more than it may: the {count} records that it held longest go on as they are");
-        filter.shared.log(Level::Warning, &line);
+        filter.context.log(Level::Warning, &line);
         let places = 0..self.batch.len() as u32;
         let mut origins = self.origins.take().unwrap_or_else(|| places.collect());
         origins.resize(origins.len() + count, NOBODY);
@@ -292,7 +294,7 @@ fn report(filter: &Filter, went: Option<Went>, failed: usize, of: usize) {
             OnError::Pass => "passed on as they were",
             OnError::Reject => "rejected",
         };
-        filter.shared.log(Level::Warning, &format!("{failed} of {of} records failed and are {fate}: {reason}"));
+        filter.context.log(Level::Warning, &format!("{failed} of {of} records failed and are {fate}: {reason}"));
     }
     note(filter, went);
 }
@@ -334,44 +336,44 @@ impl Worker {
     /// What a stateful filter has to say by itself; nothing from others.
     fn tick_one(&mut self, filter: &Arc<Filter>, closing: bool, budget: &mut Budget) -> Said {
         let mut said = Said::default();
-        let Some(seat) = &filter.seat else { return said };
-        let mut seat = lock(seat);
-        if let Some(overdue) = seat.held.take_overdue(Instant::now(), &mut said.holding) {
-            filter.shared.log(Level::Warning, "records that it held for too long go on as they are");
+        let Some(slot) = &filter.slot else { return said };
+        let mut slot = lock(slot);
+        if let Some(overdue) = slot.held.take_overdue(Instant::now(), &mut said.holding) {
+            filter.context.log(Level::Warning, "records that it held for too long go on as they are");
             said.made.extend(&overdue);
-            seat.instance = None;
+            slot.instance = None;
         }
         let mut changes = Changes::default();
         let start = Instant::now();
         let mut replayed = Replayed::default();
         let prepared = match filter.holds_records() {
-            true => seat.give_again(filter, &mut self.part, &mut said.holding, &mut replayed),
+            true => slot.give_again(filter, &mut self.part, &mut said.holding, &mut replayed),
             false => Ok(()),
         };
         said.made.extend(&replayed.made);
         said.unclaimed.extend(replayed.failed.into_iter().map(|failed| failed_earlier(filter, failed)));
         let made = prepared.and_then(|()| {
-            let Instance { guest, exports, .. } = seat.instance(filter)?;
+            let Instance { guest, exports, .. } = slot.instance(filter)?;
             let mut room = budget.room(&Batch::new(), 0..0);
-            filter.shared.credit.narrow(&mut room);
+            filter.context.credit.narrow(&mut room);
             exports.tick(guest, closing, filter.spec().timeout, &mut changes, &mut room)
         });
         budget.took(start.elapsed());
         match made {
             Ok(made) => {
-                filter.shared.credit.emitted(&made);
+                filter.context.credit.emitted(&made);
                 budget.made(&made, &Batch::new(), 0..0);
                 said.made.extend(&made);
-                seat.held.take_up(&filter.shared.filter, &mut changes, &mut said.holding);
+                slot.held.take_up(&filter.context.filter, &mut changes, &mut said.holding);
                 if !closing && !filter.holds_records() {
-                    filter.save_if_due(&mut seat);
+                    filter.save_if_due(&mut slot);
                 }
             }
             Err(error) => {
-                seat.failed(filter, &error);
+                slot.failed(filter, &error);
                 filter.metrics.error(error.kind);
                 let reason = format!("`tick` failed: {error}");
-                filter.shared.log(Level::Warning, &reason);
+                filter.context.log(Level::Warning, &reason);
                 note(filter, Went::Failed(reason.clone()));
                 said.failed = Some(reason);
             }

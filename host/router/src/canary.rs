@@ -122,7 +122,7 @@ impl Canary {
     ) -> std::io::Result<Self> {
         let (running, stands) = (running.clone(), standing.clone());
         std::thread::Builder::new().name("weir-canary".into()).spawn(move || {
-            let listening = Listening::to(&running, settings.share_ppm);
+            let listening = running.listen(settings.share_ppm);
             let compared = catch_unwind(AssertUnwindSafe(|| compare(&listening, &pair, &settings, engine, &stands)));
             let verdict = compared.unwrap_or_else(|_| Some(Verdict::Reject("its trial ended unexpectedly".to_owned())));
             drop((listening, pair));

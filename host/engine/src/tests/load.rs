@@ -71,7 +71,7 @@ fn files_that_are_no_filters_are_told_apart() {
 
 #[test]
 fn a_truncated_component_is_told_as_such() {
-    let component = crate::module::component_bytes(&hostile::module(KEEP)).unwrap().into_owned();
+    let component = crate::component::component_bytes(&hostile::module(KEEP)).unwrap().into_owned();
     assert!(engine().load(&spec("f"), &component).is_ok());
     for length in [component.len() / 3, component.len() - 2] {
         let text = refusal(&component[..length]);

@@ -5,6 +5,7 @@ mod bounds;
 mod budget;
 mod check;
 mod holding;
+mod layers;
 mod load;
 mod numbers;
 mod outcomes;

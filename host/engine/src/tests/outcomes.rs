@@ -127,7 +127,7 @@ fn a_worker_lets_go_of_filters_that_left_the_chain() {
     let filter = load(&engine, KEEP);
     let mut worker = Worker::new(engine);
     worker.run(&chain(&[&filter]), batch(["a"]));
-    assert_eq!(worker.seats(), 1);
+    assert_eq!(worker.slots(), 1);
     worker.run(&Chain::default(), batch(["a"]));
-    assert_eq!(worker.seats(), 0);
+    assert_eq!(worker.slots(), 0);
 }

@@ -2,7 +2,6 @@
 
 use super::hostile::{self, COUNT, KEEP};
 use super::*;
-use crate::Listening;
 
 #[test]
 fn a_listener_gets_copies_of_its_share_of_the_batches_and_holds_up_none() {
@@ -10,7 +9,7 @@ fn a_listener_gets_copies_of_its_share_of_the_batches_and_holds_up_none() {
     let filter = load(&engine, KEEP);
     let mut worker = Worker::new(engine);
     let mut heard = |share_ppm, count| {
-        let listening = Listening::to(&filter, share_ppm);
+        let listening = filter.listen(share_ppm);
         for _ in 0..count {
             assert_eq!(worker.run(&chain(&[&filter]), batch(["a", "b"])).batch.len(), 2);
         }

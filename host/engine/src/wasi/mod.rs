@@ -157,7 +157,7 @@ fn print(store: &Store<'_>, level: Level, bytes: &[Val]) {
         bytes.iter().filter_map(|byte| if let Val::U8(byte) = byte { Some(*byte) } else { None }).collect();
     let text = String::from_utf8_lossy(&bytes);
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        store.data().shared.log(level, line.trim_end());
+        store.data().context.log(level, line.trim_end());
     }
 }
 
