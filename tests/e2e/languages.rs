@@ -284,7 +284,7 @@ fn state_crosses_exchanges(module: &[u8]) {
         assert_eq!(seen["number"], rounds);
         let ticked = worker.tick(&chain, false);
         assert!(ticked.tick_failed.is_none(), "{:?}", ticked.tick_failed);
-        let bytes = filter.taken().memory_bytes;
+        let bytes = filter.usage().memory_bytes;
         exchanges += u32::from(bytes < before);
         before = bytes;
     }
@@ -325,7 +325,7 @@ fn holds_across_a_crash(language: &str, source: &str, manifest: &str) {
     assert_eq!((ids.len(), holding.released.len()), (2, 0));
 
     let second = load();
-    second.give_back(holding.held.into_iter().map(|(id, held)| (id, held.record)).collect());
+    second.restore_held(holding.held.into_iter().map(|(id, held)| (id, held.record)).collect());
     let end = |request: &str| {
         format!(r#"[{{"timestamp":"2026-01-01T00:00:02.5Z","message":"end","context":{{"request":"{request}"}}}}]"#)
     };

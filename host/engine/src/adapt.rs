@@ -1,13 +1,13 @@
-//! Core modules as compilers leave them, made such that the component encoder takes them.
+//! Adapts core modules as compilers write them, so that the component encoder accepts them.
 //!
 //! - **Plain names.** Some languages can't write `weir:filter/packed@1.0.0#process` as an export's name. They write
 //!   `weir_packed_process`, and here it becomes that; `weir_post_packed_process` is what is called after the result of
 //!   `process` was read.
-//! - **Allocating for the host.** While a module allocates memory for its caller it can't call anybody: the component
-//!   model forbids it. But a runtime's collector may well look at the clock there. So modules that import WASI's first
-//!   version get a global that is 1 meanwhile, and the WASI that they are given looks at it before it asks the host.
+//! - **Allocating for the host.** While a module allocates memory for its caller it must not call an import: the component
+//!   model forbids it. But a runtime's garbage collector may read the clock there. So modules that import WASI preview 1
+//!   get a global that is 1 meanwhile, and our WASI checks it before it calls the host.
 //!
-//! A module is only added to; no index that is in it changes.
+//! A module only gets additions; no existing index changes.
 
 use wasm_encoder::reencode::{self, Reencode as _, RoundtripReencoder};
 use wasm_encoder::{
@@ -21,7 +21,7 @@ use crate::{v1, v2};
 /// The global's export. `wasi/preview1.wat` imports it.
 const BUSY: &str = "weir_busy";
 
-/// Exports that are called when nobody may be called back.
+/// Exports during which no import may be called.
 const GUARDED: [&str; 4] = ["cabi_realloc", "cabi_import_realloc", "canonical_abi_realloc", "cabi_post_"];
 
 /// The name in the contract for which a plain one stands.

@@ -18,7 +18,7 @@ use std::time::Instant;
 use wasmtime::component::Component;
 
 use crate::component::{component_bytes, digest, invalid};
-use crate::error::{Problem, one_line};
+use crate::error::{LoadErrorKind, one_line};
 use crate::limits::{
     COMPILE_LOOK, COMPILE_MEMORY_BYTES, COMPILE_SECONDS, COMPILE_WALL_TIME, MAX_COMPILE_NOTES, MAX_REASON_BYTES,
 };
@@ -62,8 +62,8 @@ impl Default for CompileBounds {
 /// Compiles a module into the cache, in the process that was started for it. Gives what that exits with.
 pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
     let compiled = component_bytes(module).and_then(|bytes| {
-        let cache = open_cache(cache).map_err(|error| Problem::Compiler(error.to_string()))?;
-        let runtime = bare_runtime(cache).map_err(|error| Problem::Compiler(format!("{error:#}")))?;
+        let cache = open_cache(cache).map_err(|error| LoadErrorKind::Compiler(error.to_string()))?;
+        let runtime = bare_runtime(cache).map_err(|error| LoadErrorKind::Compiler(format!("{error:#}")))?;
         Component::from_binary(&runtime, &bytes).map_err(|error| invalid(&error))
     });
     match compiled {
@@ -79,27 +79,29 @@ pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
 impl Compiler {
     /// Makes sure that a module can be compiled within the bounds, and is in the cache if there is one. Ends early, with
     /// the process killed, once `stop` is set.
-    pub(crate) fn prove(&self, module: &[u8], stop: &AtomicBool) -> Result<(), Problem> {
+    pub(crate) fn ensure_compilable(&self, module: &[u8], stop: &AtomicBool) -> Result<(), LoadErrorKind> {
         let Some(notes) = &self.notes else {
-            return self.compile(module, stop)?.map_err(Problem::Compiler);
+            return self.compile(module, stop)?.map_err(LoadErrorKind::Compiler);
         };
         let note = notes.join(digest(module));
         match read(&note) {
             Some(reason) if reason.is_empty() => return Ok(()),
             Some(reason) => {
                 let place = note.display();
-                return Err(Problem::Compiler(format!("{reason}; it is not tried again unless you remove `{place}`")));
+                return Err(LoadErrorKind::Compiler(format!(
+                    "{reason}; it is not tried again unless you remove `{place}`"
+                )));
             }
             None => {}
         }
         let compiled = self.compile(module, stop)?;
         write(notes, &note, compiled.as_ref().err().map_or("", String::as_str));
-        compiled.map_err(Problem::Compiler)
+        compiled.map_err(LoadErrorKind::Compiler)
     }
 
     /// The inner error is that it exceeded the bounds.
-    fn compile(&self, module: &[u8], stop: &AtomicBool) -> Result<Result<(), String>, Problem> {
-        let failed = |error: io::Error| Problem::Compiler(format!("can't run the compiler: {error}"));
+    fn compile(&self, module: &[u8], stop: &AtomicBool) -> Result<Result<(), String>, LoadErrorKind> {
+        let failed = |error: io::Error| LoadErrorKind::Compiler(format!("can't run the compiler: {error}"));
         let CompileBounds { memory_bytes, seconds } = self.bounds;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
@@ -115,7 +117,7 @@ impl Compiler {
             wait(&mut child, stop)
         });
         let Some(status) = status.map_err(failed)? else {
-            return Err(Problem::Compiler("it was not compiled to the end because weir stops".to_owned()));
+            return Err(LoadErrorKind::Compiler("it was not compiled to the end because weir stops".to_owned()));
         };
         let mut said = String::new();
         if let Some(stdout) = stdout {
@@ -123,8 +125,8 @@ impl Compiler {
         }
         match (status.code(), status.signal()) {
             (Some(0), _) => Ok(Ok(())),
-            (Some(REFUSED), _) => Err(Problem::Compiler(one_line(&said))),
-            (Some(code), _) => Err(Problem::Compiler(format!("the compiler failed with exit code {code}"))),
+            (Some(REFUSED), _) => Err(LoadErrorKind::Compiler(one_line(&said))),
+            (Some(code), _) => Err(LoadErrorKind::Compiler(format!("the compiler failed with exit code {code}"))),
             (None, signal) => Ok(Err(self.bounds.exceeded(signal))),
         }
     }
@@ -206,7 +208,7 @@ mod tests {
     }
 
     fn said(compiler: &Compiler, module: &[u8]) -> String {
-        let result = compiler.prove(module, &AtomicBool::new(false));
+        let result = compiler.ensure_compilable(module, &AtomicBool::new(false));
         result.map_or_else(|problem| problem.to_string(), |()| String::new())
     }
 
@@ -249,7 +251,7 @@ mod tests {
         let endless = shell(folder.path(), "exec sleep 600");
         let (stop, begun) = (AtomicBool::new(false), Instant::now());
         thread::scope(|scope| {
-            let compiling = scope.spawn(|| endless.prove(b"a", &stop));
+            let compiling = scope.spawn(|| endless.ensure_compilable(b"a", &stop));
             thread::sleep(Duration::from_millis(50));
             stop.store(true, Ordering::Relaxed);
             let refused = compiling.join().unwrap().unwrap_err().to_string();

@@ -9,7 +9,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use crate::adapt;
-use crate::error::{Problem, one_line};
+use crate::error::{LoadErrorKind, one_line};
 use crate::limits::MAX_MODULE_BYTES;
 use crate::structure;
 use crate::v1;
@@ -23,7 +23,7 @@ const WASI_P1: &str = "wasi_snapshot_preview1";
 const ASSEMBLYSCRIPT: &str = "env";
 
 /// A component, made of the core module that a compiler left; a component stays as it is.
-pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
+pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, LoadErrorKind> {
     check(file)?;
     match Core::read(file)? {
         Some(core) => core.encode(file).map(Cow::Owned),
@@ -32,23 +32,23 @@ pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
 }
 
 /// Fails when a file is no module, or one that no filter is like.
-pub(crate) fn check(file: &[u8]) -> Result<(), Problem> {
+pub(crate) fn check(file: &[u8]) -> Result<(), LoadErrorKind> {
     if file.is_empty() {
-        return Err(Problem::Empty);
+        return Err(LoadErrorKind::Empty);
     }
     if file.len() > MAX_MODULE_BYTES {
-        return Err(Problem::TooLarge(file.len()));
+        return Err(LoadErrorKind::TooLarge(file.len()));
     }
     if !file.starts_with(MAGIC) {
         let text = file.trim_ascii_start();
         if text.starts_with(b"(module") || text.starts_with(b"(component") {
-            return Err(Problem::Text);
+            return Err(LoadErrorKind::Text);
         }
         if MAGIC.starts_with(file) {
-            return Err(Problem::Truncated(file.len()));
+            return Err(LoadErrorKind::Truncated(file.len()));
         }
         let start: Vec<String> = file.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        return Err(Problem::NotWasm(start.join(" ")));
+        return Err(LoadErrorKind::NotWasm(start.join(" ")));
     }
     structure::check(file)
 }
@@ -72,9 +72,9 @@ struct Core {
 
 impl Core {
     /// None for a component.
-    fn read(file: &[u8]) -> Result<Option<Core>, Problem> {
+    fn read(file: &[u8]) -> Result<Option<Core>, LoadErrorKind> {
         if file.len() < 8 {
-            return Err(Problem::Truncated(file.len()));
+            return Err(LoadErrorKind::Truncated(file.len()));
         }
         let is_component = Parser::is_component(file);
         let mut core = Core { exports: Vec::new(), imports: Vec::new(), has_component_type: false };
@@ -102,29 +102,29 @@ impl Core {
         Ok((!is_component).then_some(core))
     }
 
-    fn encode(&self, file: &[u8]) -> Result<Vec<u8>, Problem> {
+    fn encode(&self, file: &[u8]) -> Result<Vec<u8>, LoadErrorKind> {
         for (module, name) in &self.imports {
             let is_component_import = module.contains([':', '[', '$']);
             let is_abort = module == ASSEMBLYSCRIPT && name == "abort";
             if !is_component_import && !is_abort && module != WASI_P1 {
-                return Err(Problem::UnknownImport(one_line(&format!("{module}.{name}"))));
+                return Err(LoadErrorKind::UnknownImport(one_line(&format!("{module}.{name}"))));
             }
         }
         let mut module = Cow::Borrowed(file);
         let imports = |name: &str| self.imports.iter().any(|(module, _)| module == name);
         if imports(WASI_P1) || self.exports.iter().any(|name| adapt::contract_name(name).is_some()) {
             let adapted = adapt::adapt(file, imports(WASI_P1));
-            module = Cow::Owned(adapted.map_err(|error| Problem::Invalid(one_line(&error.to_string())))?);
+            module = Cow::Owned(adapted.map_err(|error| LoadErrorKind::Invalid(one_line(&error.to_string())))?);
         }
         if !self.has_component_type {
             let text = self.world_text()?;
-            embed(module.to_mut(), &text).map_err(|error| Problem::Encode(one_line(&error)))?;
+            embed(module.to_mut(), &text).map_err(|error| LoadErrorKind::Encode(one_line(&error)))?;
         }
         let adapters = [(WASI_P1, wasi::PREVIEW1), (ASSEMBLYSCRIPT, wasi::ASSEMBLYSCRIPT)].into_iter();
         let adapters = adapters.filter(|(name, _)| imports(name));
         let adapters = adapters.map(|(name, adapter)| Ok((name, with_host(adapter)?)));
         let adapters: Vec<_> =
-            adapters.collect::<Result<_, _>>().map_err(|error: String| Problem::Encode(one_line(&error)))?;
+            adapters.collect::<Result<_, _>>().map_err(|error: String| LoadErrorKind::Encode(one_line(&error)))?;
         let encode = || {
             let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
             for (name, adapter) in &adapters {
@@ -132,12 +132,12 @@ impl Core {
             }
             encoder.encode()
         };
-        encode().map_err(|error| Problem::Encode(one_line(&format!("{error:#}"))))
+        encode().map_err(|error| LoadErrorKind::Encode(one_line(&format!("{error:#}"))))
     }
 
     /// The world that a module without a type section exports, by the names of its functions, with the version of the
     /// host that it imports.
-    fn world_text(&self) -> Result<String, Problem> {
+    fn world_text(&self) -> Result<String, LoadErrorKind> {
         let has = |interface: &str| {
             self.exports.iter().any(|name| {
                 let contract = adapt::contract_name(name);
@@ -187,15 +187,15 @@ fn with_host(adapter: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// What the runtime has against a component.
-pub(crate) fn invalid(error: &wasmtime::Error) -> Problem {
-    Problem::Invalid(one_line(&format!("{error:#}")))
+pub(crate) fn invalid(error: &wasmtime::Error) -> LoadErrorKind {
+    LoadErrorKind::Invalid(one_line(&format!("{error:#}")))
 }
 
 /// What the parser has against a file. Where a file is cut off the parser asks for more; anything else is wrong in itself.
-fn broken(error: &wasmparser::Error, file: &[u8]) -> Problem {
+fn broken(error: &wasmparser::Error, file: &[u8]) -> LoadErrorKind {
     match ends_early(file) {
-        true => Problem::Truncated(file.len()),
-        false => Problem::Invalid(one_line(&error.to_string())),
+        true => LoadErrorKind::Truncated(file.len()),
+        false => LoadErrorKind::Invalid(one_line(&error.to_string())),
     }
 }
 
@@ -225,20 +225,20 @@ fn ends_early(file: &[u8]) -> bool {
     }
 }
 
-pub(crate) fn missing<'a>(exports: impl Iterator<Item = &'a str>) -> Problem {
+pub(crate) fn missing<'a>(exports: impl Iterator<Item = &'a str>) -> LoadErrorKind {
     /// More than these are not listed.
     const SHOWN: usize = 8;
     let names: Vec<&str> = exports.collect();
     if let Some(other) = names.iter().find(|name| name.starts_with("weir:filter/") && !is_served(name)) {
         let version = other.split_once('@').map_or("another version", |(_, version)| version);
         let version = version.split('#').next().unwrap_or(version);
-        return Problem::OtherVersion(one_line(&format!("weir:filter@{version}")));
+        return LoadErrorKind::OtherVersion(one_line(&format!("weir:filter@{version}")));
     }
     let mut list = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > SHOWN {
         list.push_str(&format!(" and {} more", names.len() - SHOWN));
     }
-    Problem::NoWorld(if list.is_empty() { "nothing".into() } else { one_line(&list) })
+    LoadErrorKind::NoWorld(if list.is_empty() { "nothing".into() } else { one_line(&list) })
 }
 
 /// Whether the host serves the version that an interface's name has.

@@ -1,5 +1,5 @@
-//! What all instances and versions of one filter have in common: its key-value store, its share of Weir's log, and its
-//! own counters. Weir keeps it as long as any version of the filter lives.
+//! What all instances and versions of a filter share: its key-value store, its share of Weir's log, and its counters. It
+//! lives as long as any version of the filter.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_beyond_the_share_of_a_second_are_left_out_and_their_number_is_told_in_the_next() {
+    fn log_lines_beyond_the_limit_per_second_are_dropped_and_counted() {
         let mut share = LogShare::new();
         let first = Duration::from_millis(100);
         for _ in 0..MAX_LOG_LINES {

@@ -1,4 +1,4 @@
-//! What a filter says of itself, in every version of the contract.
+//! The description that a filter returns, in every version of the contract.
 
 // The derives expand to `unsafe impl`s of the runtime's traits, checked by the derive itself.
 #![allow(unsafe_code)]
@@ -8,7 +8,7 @@ use wasmtime::component::{ComponentType, Lift};
 use crate::error::bounded_line;
 use crate::limits::{MAX_OWN_DESCRIPTION_BYTES, MAX_OWN_NAME_BYTES, MAX_OWN_PATH_BYTES, MAX_OWN_PATHS};
 
-/// What a filter says of itself.
+/// A filter's description of itself.
 #[derive(ComponentType, Lift, Clone, Debug, Default, PartialEq, Eq)]
 #[component(record)]
 pub struct Description {

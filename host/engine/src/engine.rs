@@ -10,7 +10,7 @@ use wasmtime::component::Linker;
 
 use crate::compiler::Compiler;
 use crate::context::FilterContext;
-use crate::error::{EngineError, Problem};
+use crate::error::{EngineError, LoadErrorKind};
 use crate::guest::HostState;
 use crate::lock::lock;
 use crate::runtime::{Runtime, open_cache};
@@ -81,8 +81,8 @@ impl Engine {
     }
 
     /// Has a module compiled in a process of its own, if the engine was set up with one.
-    pub(crate) fn prove(&self, module: &[u8]) -> Result<(), Problem> {
-        self.compiler.as_ref().map_or(Ok(()), |compiler| compiler.prove(module, &self.stops_compiling))
+    pub(crate) fn ensure_compilable(&self, module: &[u8]) -> Result<(), LoadErrorKind> {
+        self.compiler.as_ref().map_or(Ok(()), |compiler| compiler.ensure_compilable(module, &self.stops_compiling))
     }
 
     /// How many filters were found compiled in the cache since the start.

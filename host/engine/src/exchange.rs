@@ -42,10 +42,10 @@ impl Slot {
         Ok(instance)
     }
 
-    /// Between two batches: an instance that has grown far is exchanged for a new one, with its state if it keeps any.
-    /// The runtimes of some languages lose a few bytes in each call, and would come to their bound in the middle of a
-    /// batch.
-    pub fn rest(&mut self, filter: &Filter) {
+    /// Between two batches: replaces an instance whose memory has grown far with a new one, which gets its state if it
+    /// keeps any. The runtimes of some languages leak a few bytes in each call, and would otherwise reach their memory
+    /// limit in the middle of a batch.
+    pub fn exchange_if_grown(&mut self, filter: &Filter) {
         if !self.instance.as_ref().is_some_and(|instance| instance.has_grown_far(&filter.template.bounds)) {
             return;
         }
@@ -59,7 +59,7 @@ impl Slot {
             Err(reason) => {
                 tracing::warn!(filter = filter.name(), "it can't be exchanged for a new instance: {reason}");
                 if let Some(instance) = &mut self.instance {
-                    instance.does_not_count_as_grown();
+                    instance.reset_growth();
                 }
             }
         }
@@ -76,8 +76,8 @@ impl Slot {
         Ok(instance)
     }
 
-    /// After a failure: an instance in doubt is thrown away. One that holds records may hold others now than before the
-    /// call, so it is always in doubt.
+    /// After a failure: drops the instance unless it is known to be sound. A filter that holds records may hold others now
+    /// than before the call, so its instance is always dropped.
     pub fn failed(&mut self, filter: &Filter, error: &CallError) {
         if filter.holds_records() || !error.leaves_instance_sound() {
             self.instance = None;
@@ -91,7 +91,7 @@ impl Filter {
         self.saving.is_due(Instant::now()) && self.save(slot)
     }
 
-    /// Brings what a slot holds as its filter's state up to date; false when that can't be.
+    /// Saves the state of a slot's instance in the slot; false if that fails.
     pub(crate) fn save(&self, slot: &mut Slot) -> bool {
         let Some(Instance { guest, exports, .. }) = &mut slot.instance else { return false };
         let reason = match exports.save(guest, self.save_deadline()) {

@@ -1,4 +1,4 @@
-//! A loaded filter: its template, what it says of itself, how it fares.
+//! A loaded filter: the template for its instances, its description, its health.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::component::digest;
 use crate::context::FilterContext;
 use crate::description::Description;
 use crate::engine::Engine;
-use crate::error::{LoadError, Problem};
+use crate::error::{LoadError, LoadErrorKind};
 use crate::health::{Failures, Health};
 use crate::instance::{Instance, Template};
 use crate::limits::{LIFECYCLE_DEADLINE, RESTART_TIMES, SAVE_DEADLINES};
@@ -20,8 +20,8 @@ use crate::rights::Rights;
 use crate::saving::Saving;
 use crate::slot::Slot;
 use crate::spec::FilterSpec;
-use crate::tap::{Listening, Tap};
-use crate::usage::Taken;
+use crate::tap::{Subscription, Tap};
+use crate::usage::ResourceUsage;
 use crate::world::World;
 
 /// A filter that is ready for batches.
@@ -51,8 +51,8 @@ impl Engine {
         self.load_with(self.context(&spec.name), spec, module)
     }
 
-    /// The same for a filter whose work comes to nothing: it has a store of its own, and neither its log nor its
-    /// counters are heard.
+    /// The same for a filter whose results are thrown away: it has a key-value store of its own, and its log lines and
+    /// counters are discarded.
     pub fn load_shadow(self: &Arc<Self>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, LoadError> {
         self.load_with(FilterContext::for_trial(&spec.name), spec, module)
     }
@@ -63,8 +63,7 @@ impl Engine {
         spec: &FilterSpec,
         module: &[u8],
     ) -> Result<Arc<Filter>, LoadError> {
-        Filter::load(self.clone(), context, spec, module)
-            .map_err(|problem| LoadError { filter: spec.name.clone(), problem })
+        Filter::load(self.clone(), context, spec, module).map_err(|kind| LoadError { filter: spec.name.clone(), kind })
     }
 }
 
@@ -74,7 +73,7 @@ impl Filter {
         context: Arc<FilterContext>,
         spec: &FilterSpec,
         module: &[u8],
-    ) -> Result<Arc<Filter>, Problem> {
+    ) -> Result<Arc<Filter>, LoadErrorKind> {
         // What is wrong with the configuration is told before anything is compiled.
         spec.bounds()?;
         spec.options_text()?;
@@ -99,7 +98,7 @@ impl Filter {
     }
 
     /// Starts as many instances as there are slots.
-    fn prepare(&mut self) -> Result<(), Problem> {
+    fn prepare(&mut self) -> Result<(), LoadErrorKind> {
         let begun = Instant::now();
         let (first, description) = self.start_instance()?;
         self.description = description;
@@ -118,12 +117,12 @@ impl Filter {
     }
 
     /// Starts another instance.
-    pub(crate) fn start_instance(&self) -> Result<(Instance, Description), Problem> {
+    pub(crate) fn start_instance(&self) -> Result<(Instance, Description), LoadErrorKind> {
         self.template.start(self.context.clone(), self.start_deadline)
     }
 
-    /// Starts an instance that counts for nothing: nothing it stores, logs or counts is seen elsewhere.
-    pub(crate) fn start_for_trial(&self) -> Result<Instance, Problem> {
+    /// Starts an instance for a trial: what it stores, logs and counts is discarded.
+    pub(crate) fn start_for_trial(&self) -> Result<Instance, LoadErrorKind> {
         let context = FilterContext::for_trial(self.name());
         Ok(self.template.start(context, self.start_deadline)?.0)
     }
@@ -132,7 +131,7 @@ impl Filter {
         lock(&self.ready).pop()
     }
 
-    /// What the filter says of itself.
+    /// The description that the filter returned.
     pub fn description(&self) -> &Description {
         &self.description
     }
@@ -147,9 +146,9 @@ impl Filter {
         Rights::of(self.spec(), &self.description, self.world().is_packed())
     }
 
-    /// What it takes of the machine.
-    pub fn taken(&self) -> Taken {
-        self.template.usage.taken()
+    /// Its memory and processor time.
+    pub fn usage(&self) -> ResourceUsage {
+        self.template.usage.usage()
     }
 
     /// What it imports, function by function: `weir:filter/host@1.0.0 log`.
@@ -189,12 +188,12 @@ impl Filter {
         self.world().holds_records()
     }
 
-    /// Copies of a share of the batches that reach it, in millionths. Whoever listened before gets no more.
-    pub fn listen(&self, share_ppm: u32) -> Listening {
-        self.tap.listen(share_ppm)
+    /// Subscribes to copies of a share of the batches that reach it, in millionths. Ends an earlier subscription.
+    pub fn subscribe(&self, share_ppm: u32) -> Subscription {
+        self.tap.subscribe(share_ppm)
     }
 
-    /// How it fares.
+    /// Its health.
     pub fn health(&self) -> Health {
         match self.failures.health(Instant::now()) {
             Health::Ok => self.saving.health(),
@@ -207,8 +206,8 @@ impl Filter {
         self.spec().timeout.saturating_mul(SAVE_DEADLINES).min(LIFECYCLE_DEADLINE)
     }
 
-    pub(crate) fn error(&self, problem: Problem) -> LoadError {
-        LoadError { filter: self.name().to_owned(), problem }
+    pub(crate) fn error(&self, kind: LoadErrorKind) -> LoadError {
+        LoadError { filter: self.name().to_owned(), kind }
     }
 }
 

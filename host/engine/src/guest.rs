@@ -161,9 +161,9 @@ mod tests {
         assert!(!limit.memory_growing(0, 60, None).unwrap());
         assert_eq!(limit.refused_bytes, Some(120));
         assert!(limit.memory_growing(60, 100, None).unwrap());
-        assert_eq!((usage.taken().memory_bytes, usage.taken().instances), (100, 1));
+        assert_eq!((usage.usage().memory_bytes, usage.usage().instances), (100, 1));
         drop(limit);
-        assert_eq!((usage.taken().memory_bytes, usage.taken().instances), (0, 0));
+        assert_eq!((usage.usage().memory_bytes, usage.usage().instances), (0, 0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{LoadError, Problem};
+use crate::error::{LoadError, LoadErrorKind};
 use crate::filter::Filter;
 use crate::limits::LIFECYCLE_DEADLINE;
 use crate::lock::lock;
@@ -27,7 +27,7 @@ impl Filter {
                 new_slot.instance = None;
                 old_slot.saved = Some(saved);
                 let version = self.description().version.clone();
-                return Err(new.error(Problem::Restore { version, reason }));
+                return Err(new.error(LoadErrorKind::Restore { version, reason }));
             }
             new_slot.saved = (!new.holds_records()).then_some(saved);
         } else if !old_slot.held.is_empty() {
@@ -61,7 +61,7 @@ impl Filter {
             return Ok(());
         };
         let version = self.description().version.clone();
-        restore(to, &mut other, &saved).map_err(|reason| to.error(Problem::Restore { version, reason }))?;
+        restore(to, &mut other, &saved).map_err(|reason| to.error(LoadErrorKind::Restore { version, reason }))?;
         other.saved = (!to.holds_records()).then_some(saved);
         Ok(())
     }

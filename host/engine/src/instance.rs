@@ -7,7 +7,7 @@ use wasmtime::component::InstancePre;
 
 use crate::context::FilterContext;
 use crate::description::Description;
-use crate::error::{Problem, one_line};
+use crate::error::{LoadErrorKind, one_line};
 use crate::guest::{Guest, HostState};
 use crate::limits::{GROWN_FAR_FRACTION, GROWN_FAR_TIMES};
 use crate::runtime::Runtime;
@@ -40,7 +40,7 @@ impl Template {
         runtime: Arc<Runtime>,
         compiled: (InstancePre<HostState>, Contract),
         spec: &FilterSpec,
-    ) -> Result<Template, Problem> {
+    ) -> Result<Template, LoadErrorKind> {
         let (pre, contract) = compiled;
         let (bounds, options) = (spec.bounds()?, spec.options_text()?);
         let usage = Arc::new(Usage::new(&spec.name));
@@ -48,17 +48,22 @@ impl Template {
     }
 
     /// Starts, describes and configures an instance.
-    pub fn start(&self, context: Arc<FilterContext>, deadline: Duration) -> Result<(Instance, Description), Problem> {
+    pub fn start(
+        &self,
+        context: Arc<FilterContext>,
+        deadline: Duration,
+    ) -> Result<(Instance, Description), LoadErrorKind> {
         let mut guest = Guest::new(self.runtime.clone(), context, self.bounds, self.usage.clone());
         let mut exports = Exports::instantiate(&mut guest, &self.pre, &self.contract, deadline)
-            .map_err(|error| Problem::Start(error.reason))?
-            .map_err(Problem::WrongShape)?;
-        let description =
-            exports.describe(&mut guest, &self.spec, deadline).map_err(|error| Problem::Describe(error.reason))?;
+            .map_err(|error| LoadErrorKind::Start(error.reason))?
+            .map_err(LoadErrorKind::WrongShape)?;
+        let description = exports
+            .describe(&mut guest, &self.spec, deadline)
+            .map_err(|error| LoadErrorKind::Describe(error.reason))?;
         exports
             .configure(&mut guest, &self.options, deadline)
-            .map_err(|error| Problem::Configure(error.reason))?
-            .map_err(|refusal| Problem::of_options(&refusal))?;
+            .map_err(|error| LoadErrorKind::Configure(error.reason))?
+            .map_err(|refusal| LoadErrorKind::of_options(&refusal))?;
         let begun_bytes = guest.memory_bytes();
         Ok((Instance { guest, exports, begun_bytes }, description))
     }
@@ -70,7 +75,7 @@ impl Instance {
         let Instance { guest, exports, .. } = self;
         let restored = exports.restore(guest, saved, deadline).map_err(|error| error.reason)?;
         restored.map_err(|reason| one_line(&reason))?;
-        self.does_not_count_as_grown();
+        self.reset_growth();
         Ok(())
     }
 
@@ -80,8 +85,8 @@ impl Instance {
         bytes > bounds.memory_bytes / GROWN_FAR_FRACTION && bytes > self.begun_bytes * GROWN_FAR_TIMES
     }
 
-    /// Growth counts from here on.
-    pub fn does_not_count_as_grown(&mut self) {
+    /// Growth is measured from the memory it has now.
+    pub fn reset_growth(&mut self) {
         self.begun_bytes = self.guest.memory_bytes();
     }
 }

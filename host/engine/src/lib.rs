@@ -1,11 +1,11 @@
 //! The engine: runs filters, which are WebAssembly, over batches of records.
 //!
 //! A module becomes a [`Filter`] with [`Engine::load`]; filters in order are a [`Chain`]; each pipeline thread has a
-//! [`Worker`] that runs batches through the chain. What the engine promises: whatever a filter does, it takes bounded
-//! time and memory, it sees nothing but the records and what `weir:filter/host` offers, and records that it can't
-//! process don't take others with them.
+//! [`Worker`] that runs batches through the chain. The engine guarantees that a filter uses bounded time and memory, that
+//! it has access to nothing but the records and `weir:filter/host`, and that a record it fails on does not make others
+//! fail.
 //!
-//! The files in the order of their layers: each uses only files that stand above it.
+//! The files, in layers. Each file imports only files above it; a test enforces this.
 //!
 //! | layer | file | what it does |
 //! |---|---|---|
@@ -27,12 +27,14 @@
 //! | | `filter`, `exchange` | a loaded filter; its instances started and replaced |
 //! | judge | `replay`, `search` | held records given to a new instance; the records that a filter fails on |
 //! | | `worker` | batches through the chain |
-//! | | `check`, `trial` | a new version beside the running one; one instance alone, for tests of filters |
+//! | | `check`, `test_instance` | a new version beside the running one; one instance alone, for tests of filters |
 //! | swap | `handover` | state and held records from one version to the next |
 //!
-//! Invariants: no record is lost without an entry in [`Outcome::failed`] or a verdict that drops it; the records that
-//! come out are canonical; an instance that failed in any way but by its own refusal is never called again. What a filter
-//! held and did not release is held by the next instance, whatever became of the one before.
+//! Invariants:
+//! - A record is lost only if a verdict drops it or [`Outcome::failed`] lists it.
+//! - The records that come out are canonical.
+//! - An instance is never called again after a failure, unless the filter itself reported it.
+//! - Records that a filter held and did not release are held by its next instance, however the last one ended.
 #![deny(unsafe_code, missing_docs)]
 
 mod adapt;
@@ -71,8 +73,8 @@ mod slot;
 mod spec;
 mod structure;
 mod tap;
+mod test_instance;
 mod ticker;
-mod trial;
 mod usage;
 mod v1;
 mod v2;
@@ -80,12 +82,12 @@ mod wasi;
 mod worker;
 mod world;
 
-pub use check::Checked;
+pub use check::CheckReport;
 pub use compiler::{CompileBounds, Compiler, compile_into};
 pub use component::component_bytes;
 pub use description::Description;
 pub use engine::{Engine, EngineOptions};
-pub use error::{EngineError, FailureKind, LoadError, Problem};
+pub use error::{EngineError, FailureKind, LoadError, LoadErrorKind};
 pub use filter::Filter;
 pub use health::Health;
 pub use holds::{HeldRecord, Holding};
@@ -93,9 +95,9 @@ pub use metrics::describe_metrics;
 pub use recorder::Clock;
 pub use rights::{Right, Rights};
 pub use spec::{FilterSpec, OnError};
-pub use tap::Listening;
-pub use trial::{CallFailure, Compiled, Made, PASS_THROUGH, Trial};
-pub use usage::Taken;
+pub use tap::Subscription;
+pub use test_instance::{CallFailure, Compiled, PASS_THROUGH, Processed, TestInstance};
+pub use usage::ResourceUsage;
 pub use worker::{Action, Chain, Failed, Outcome, Worker};
 pub use world::World;
 

@@ -15,7 +15,7 @@ use crate::lock::lock;
 pub enum Clock {
     /// The time of day.
     Real,
-    /// Nanoseconds since 1970 UTC, moved by [`Trial::advance`](crate::Trial::advance) alone.
+    /// Nanoseconds since 1970 UTC, moved by [`TestInstance::advance`](crate::TestInstance::advance) alone.
     Set(i64),
 }
 

@@ -1,9 +1,9 @@
-//! Gives a new instance what the one before it held, so that it comes to remember what was remembered.
+//! Gives the records that an instance held to the instance that replaces it, so that this one builds up the same state.
 //!
-//! The records go through the filter as in a batch: usually it holds them again. What it makes of them otherwise goes on
-//! to the filters after it, and they are released with that. A record that a new instance fails on is set aside, and the
-//! others are given to another instance; after a few such, or when it takes too long, everything that is held is set
-//! aside. What was set aside is told also when no further instance can be started: it is not held any more.
+//! The records go through the filter as in a batch; usually it holds them again. Otherwise what it makes of them goes on
+//! to the filters after it, and the records are released. A record that the new instance fails on is set aside, and the
+//! others are given to yet another instance; after a few such failures, or when it takes too long, all held records are
+//! set aside. Records that were set aside are reported even if no further instance can be started.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -25,7 +25,7 @@ use crate::rewrite::{Applied, Part};
 use crate::slot::Slot;
 use crate::spec::OnError;
 
-/// What came of records that were given again.
+/// The result of giving held records to a new instance.
 #[derive(Default)]
 pub(crate) struct Replayed {
     /// Records that go on.
@@ -43,7 +43,7 @@ struct FailedAt {
 impl Slot {
     /// Makes sure that there is an instance and that it was given what is held. What came of that is in `replayed`,
     /// whether there is an instance in the end or not.
-    pub fn give_again(
+    pub fn replay_held(
         &mut self,
         filter: &Filter,
         part: &mut Part,
@@ -165,7 +165,7 @@ impl<'a> Given<'a> {
 impl Filter {
     /// Tells a filter what it holds: nothing else but these records, which the journal has under these numbers. Its
     /// next call meets a new instance that was given them.
-    pub fn give_back(self: &Arc<Self>, records: Vec<(u64, Bytes)>) {
+    pub fn restore_held(self: &Arc<Self>, records: Vec<(u64, Bytes)>) {
         let Some(slot) = &self.slot else { return };
         let mut slot = lock(slot);
         slot.instance = None;

@@ -1,7 +1,7 @@
-//! Which paths a filter may see and change: what it says of itself, narrowed by its configuration.
+//! Which paths a filter may see and change: its description, narrowed by its configuration.
 //!
-//! What a description alone says is a promise; a typed filter is shown no more than that, but nobody compares what it
-//! changes. What the configuration says is kept to by [`Boundary`].
+//! The description alone is a promise: a typed filter is shown no more than that, but its changes are not checked.
+//! [`Boundary`] enforces the configuration.
 
 use crate::boundary::Boundary;
 use crate::description::Description;

@@ -1,6 +1,6 @@
 //! Calls a filter with a batch, and when that fails, finds the records that it fails on: the batch is split into sixteen
-//! parts, and each of them that fails again, until the offending records are alone. The others go through as if nothing
-//! had been.
+//! parts, each part that fails is split again, and so on until the offending records are alone. The others go through as
+//! usual.
 //!
 //! The search is bounded, by the number of calls that fail, by the time that they take, and by the time that it takes to
 //! start the filter anew after them. When a bound is reached, what is left of the batch fails together. A part has a
@@ -17,17 +17,17 @@ use weir_record::Batch;
 use crate::budget::Budget;
 use crate::error::{CallError, FailureKind};
 use crate::filter::Filter;
-use crate::health::{Admission, Went};
+use crate::health::{Admission, BatchResult};
 use crate::holds::{Holding, ids};
 use crate::instance::Instance;
 use crate::limits::{MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION, SEARCH_PARTS};
 use crate::pieces::pieces;
 use crate::replay::Replayed;
-use crate::rewrite::{Applied, Part, Rewrite, Tally};
+use crate::rewrite::{Applied, Counts, Part, Rewrite};
 use crate::slot::Slot;
 
 /// Records that a filter failed on, and why.
-pub(crate) struct Casualty {
+pub(crate) struct FailedRange {
     pub records: Range<usize>,
     pub reason: String,
 }
@@ -52,8 +52,8 @@ pub(crate) struct Search<'a> {
     gave_up: bool,
     /// The records' numbers, for a filter that holds some.
     ids: Vec<u64>,
-    pub tally: Tally,
-    pub casualties: Vec<Casualty>,
+    pub counts: Counts,
+    pub failed_ranges: Vec<FailedRange>,
     /// What was held and released.
     pub holding: Holding,
     /// Held records that the filter failed on when they were given to it again, and why.
@@ -91,21 +91,21 @@ impl<'a> Search<'a> {
                 true => ids(filter.engine.new_numbers(input.len()), 0..input.len()),
                 false => Vec::new(),
             },
-            tally: Tally::default(),
-            casualties: Vec::new(),
+            counts: Counts::default(),
+            failed_ranges: Vec::new(),
             holding: Holding::default(),
             failed_again: Vec::new(),
         }
     }
 
-    /// Calls the filter until every record has an outcome. `keep_casualties` says what becomes of those that failed.
-    pub fn run(&mut self, rewrite: &mut Rewrite, keep_casualties: bool) -> Option<Went> {
+    /// Calls the filter until every record has an outcome. `keep_failed` says what becomes of those that failed.
+    pub fn run(&mut self, rewrite: &mut Rewrite, keep_failed: bool) -> Option<BatchResult> {
         let is_attempt = match self.filter.failures.admit(Instant::now()) {
             Admission::Call => false,
             Admission::Attempt => true,
             Admission::Refuse(reason) => {
-                self.casualties.push(Casualty { records: 0..self.input.len(), reason });
-                self.settle(rewrite, 0..self.input.len(), keep_casualties);
+                self.failed_ranges.push(FailedRange { records: 0..self.input.len(), reason });
+                self.settle(rewrite, 0..self.input.len(), keep_failed);
                 return None;
             }
         };
@@ -113,25 +113,25 @@ impl<'a> Search<'a> {
         self.groups.reverse();
         while let Some(group) = self.groups.pop() {
             if self.time.is_zero() {
-                self.out_of_time(group.records.start, rewrite, keep_casualties);
+                self.out_of_time(group.records.start, rewrite, keep_failed);
                 break;
             }
             match self.call(&group, rewrite) {
                 Ok(Applied::Untouched) => rewrite.keep(self.input, group.records),
-                Ok(Applied::Rewritten(tally)) => {
-                    self.tally.dropped += tally.dropped;
-                    self.tally.patched += tally.patched;
+                Ok(Applied::Rewritten(counts)) => {
+                    self.counts.dropped += counts.dropped;
+                    self.counts.patched += counts.patched;
                     self.slot.held.take_up(&self.filter.context.filter, &mut self.part.changes, &mut self.holding);
                     rewrite.replace(self.input, group.records, self.part);
                 }
-                Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_casualties),
+                Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_failed),
             }
         }
-        let reason = self.casualties.last().map(|casualty| casualty.reason.clone());
+        let reason = self.failed_ranges.last().map(|range| range.reason.clone());
         Some(match reason {
-            None => Went::Well,
-            Some(reason) if self.gave_up => Went::GaveUp(reason),
-            Some(reason) => Went::Failed(reason),
+            None => BatchResult::Ok,
+            Some(reason) if self.gave_up => BatchResult::GaveUp(reason),
+            Some(reason) => BatchResult::SomeFailed(reason),
         })
     }
 
@@ -175,7 +175,7 @@ impl<'a> Search<'a> {
             return self.slot.instance(self.filter).map(|_| ());
         }
         let mut replayed = Replayed::default();
-        let result = self.slot.give_again(self.filter, self.part, &mut self.holding, &mut replayed);
+        let result = self.slot.replay_held(self.filter, self.part, &mut self.holding, &mut replayed);
         if !replayed.made.is_empty() {
             rewrite.insert(self.input, at, &replayed.made);
         }
@@ -183,19 +183,12 @@ impl<'a> Search<'a> {
         result
     }
 
-    fn failed(
-        &mut self,
-        group: Group,
-        error: &CallError,
-        is_attempt: bool,
-        rewrite: &mut Rewrite,
-        keep_casualties: bool,
-    ) {
+    fn failed(&mut self, group: Group, error: &CallError, is_attempt: bool, rewrite: &mut Rewrite, keep_failed: bool) {
         let Group { records, of } = group;
         let can_start = error.kind != FailureKind::Start;
         if records.len() == 1 && can_start && !is_attempt {
-            self.casualties.push(Casualty { records: records.clone(), reason: error.reason.clone() });
-            self.settle(rewrite, records, keep_casualties);
+            self.failed_ranges.push(FailedRange { records: records.clone(), reason: error.reason.clone() });
+            self.settle(rewrite, records, keep_failed);
         } else if can_start && !is_attempt && !self.is_spent() {
             self.groups.extend(parts(records).rev().map(|records| Group { records, of }));
         } else {
@@ -207,27 +200,27 @@ impl<'a> Search<'a> {
                     error.reason, self.failed_calls
                 ),
             };
-            self.give_up(records.start, reason, rewrite, keep_casualties);
+            self.give_up(records.start, reason, rewrite, keep_failed);
         }
     }
 
-    fn out_of_time(&mut self, start: usize, rewrite: &mut Rewrite, keep_casualties: bool) {
+    fn out_of_time(&mut self, start: usize, rewrite: &mut Rewrite, keep_failed: bool) {
         self.filter.metrics.error(FailureKind::Budget);
         let count = self.input.len() - start;
         let reason = format!(
             "the time that a filter may take for one batch was over before it had seen the last {count} of {} records",
             self.input.len()
         );
-        self.give_up(start, reason, rewrite, keep_casualties);
+        self.give_up(start, reason, rewrite, keep_failed);
     }
 
     /// All records from one on fail.
-    fn give_up(&mut self, start: usize, reason: String, rewrite: &mut Rewrite, keep_casualties: bool) {
+    fn give_up(&mut self, start: usize, reason: String, rewrite: &mut Rewrite, keep_failed: bool) {
         self.gave_up = true;
         self.groups.clear();
         let rest = start..self.input.len();
-        self.casualties.push(Casualty { records: rest.clone(), reason });
-        self.settle(rewrite, rest, keep_casualties);
+        self.failed_ranges.push(FailedRange { records: rest.clone(), reason });
+        self.settle(rewrite, rest, keep_failed);
     }
 
     fn settle(&self, rewrite: &mut Rewrite, records: Range<usize>, keep: bool) {

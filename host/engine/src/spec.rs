@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::error::Problem;
+use crate::error::LoadErrorKind;
 use crate::limits::MAX_MEMORY_BYTES;
 
 /// What becomes of records that a filter fails on.
@@ -54,23 +54,23 @@ impl FilterSpec {
     }
 
     /// The options as the filter is given them.
-    pub(crate) fn options_text(&self) -> Result<String, Problem> {
+    pub(crate) fn options_text(&self) -> Result<String, LoadErrorKind> {
         match &self.options {
             serde_json::Value::Null => Ok("{}".to_owned()),
             options @ serde_json::Value::Object(_) => Ok(options.to_string()),
-            _ => Err(Problem::of_options("`options` must be a table")),
+            _ => Err(LoadErrorKind::of_options("`options` must be a table")),
         }
     }
 
-    pub(crate) fn bounds(&self) -> Result<Bounds, Problem> {
+    pub(crate) fn bounds(&self) -> Result<Bounds, LoadErrorKind> {
         if !(64 << 10..=MAX_MEMORY_BYTES).contains(&self.memory_bytes) {
-            return Err(Problem::Limit(format!(
+            return Err(LoadErrorKind::Limit(format!(
                 "`memory` is {} bytes; give it between 64 KiB and 4 GiB",
                 self.memory_bytes
             )));
         }
         if self.output_bytes == 0 || self.timeout.is_zero() {
-            return Err(Problem::Limit("`output` and `timeout` must be more than nothing".into()));
+            return Err(LoadErrorKind::Limit("`output` and `timeout` must be more than nothing".into()));
         }
         let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Bounds { memory_bytes: size(self.memory_bytes), output_bytes: size(self.output_bytes) })

@@ -1,5 +1,5 @@
-//! Lets somebody listen in: copies of the batches that reach a filter, a share of them, for a version that is tried in
-//! its shadow. A batch is never held up: when the listener is behind, the copy is not made.
+//! Copies of a share of the batches that reach a filter, for a new version that runs in its shadow. A batch never waits
+//! for the subscriber: when that is behind, no copy is made.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -13,10 +13,10 @@ use crate::lock::lock;
 /// Where the parts of a share add up to a whole.
 const WHOLE_PPM: u64 = 1_000_000;
 
-/// A filter's tap; usually nobody listens.
+/// A filter's tap; usually it has no subscriber.
 #[derive(Default)]
 pub(crate) struct Tap {
-    /// Looked at for every batch; the rest only when it is set.
+    /// Checked for every batch; the rest only if it is set.
     is_open: AtomicBool,
     listener: Mutex<Option<Arc<Listener>>>,
 }
@@ -27,8 +27,8 @@ struct Listener {
     batches: SyncSender<Batch>,
 }
 
-/// Batches that reach a filter. Dropping it ends the listening.
-pub struct Listening {
+/// Batches that reach a filter. Dropping it ends the subscription.
+pub struct Subscription {
     tap: Arc<Tap>,
     listener: Arc<Listener>,
     /// Copies, as they come.
@@ -36,16 +36,16 @@ pub struct Listening {
 }
 
 impl Tap {
-    /// Listens to a share of the batches, in millionths. Whoever listened before gets no more.
-    pub fn listen(self: &Arc<Self>, share_ppm: u32) -> Listening {
+    /// Subscribes to a share of the batches, in millionths. Ends an earlier subscription.
+    pub fn subscribe(self: &Arc<Self>, share_ppm: u32) -> Subscription {
         let (send, batches) = sync_channel(MAX_TAPPED_BATCHES);
         let listener = Arc::new(Listener { share_ppm: u64::from(share_ppm), turns: AtomicU64::new(0), batches: send });
         *lock(&self.listener) = Some(listener.clone());
         self.is_open.store(true, Ordering::Relaxed);
-        Listening { tap: self.clone(), listener, batches }
+        Subscription { tap: self.clone(), listener, batches }
     }
 
-    /// Shows a batch to whoever listens.
+    /// Offers a batch to the subscriber, if there is one.
     pub fn offer(&self, batch: &Batch) {
         if !self.is_open.load(Ordering::Relaxed) {
             return;
@@ -60,7 +60,7 @@ impl Tap {
     }
 }
 
-impl Drop for Listening {
+impl Drop for Subscription {
     fn drop(&mut self) {
         let mut current = lock(&self.tap.listener);
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &self.listener)) {

@@ -1,5 +1,5 @@
-//! Batches through the chain. Each pipeline thread has a worker, with its own instances of the filters that keep no
-//! state; a filter with state has one instance, which the workers take turns with.
+//! Runs batches through the chain. Each pipeline thread has a worker with its own instances of the stateless filters; a
+//! stateful filter has one instance, which the workers share.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,13 +10,13 @@ use weir_record::{Batch, Level};
 use crate::budget::Budget;
 use crate::engine::Engine;
 use crate::filter::Filter;
-use crate::health::{Health, Went};
+use crate::health::{BatchResult, Health};
 use crate::holds::{Changes, Holding, NOBODY};
 use crate::instance::Instance;
 use crate::lock::lock;
 use crate::replay::Replayed;
 use crate::rewrite::{Part, Rewrite, spare};
-use crate::search::{Casualty, Search};
+use crate::search::{FailedRange, Search};
 use crate::slot::Slot;
 use crate::spec::OnError;
 
@@ -24,7 +24,7 @@ use crate::spec::OnError;
 #[derive(Debug, Clone, Default)]
 pub struct Chain(pub Vec<Arc<Filter>>);
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The records that came through, canonical, in order.
@@ -49,13 +49,13 @@ pub struct Failed {
     pub filter: String,
     /// One line.
     pub reason: String,
-    /// What is to be done with it.
+    /// What to do with it.
     pub action: Action,
     /// The record as it came to that filter: what earlier filters removed is not in it.
     pub record: Vec<u8>,
 }
 
-/// What is to be done with a failed record.
+/// What to do with a failed record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// It is set aside.
@@ -128,8 +128,8 @@ impl Worker {
         all
     }
 
-    /// Takes leave of a filter that is in no chain any more: its last tick, and whatever it holds after that as it is
-    /// held, through another chain. It refuses every later call.
+    /// Retires a filter that is in no chain any more: runs its last tick, and sends what that makes, with the records that
+    /// are still held, through another chain. The filter refuses every later call.
     pub fn retire(&mut self, filter: &Arc<Filter>, rest: &Chain) -> Outcome {
         self.settle(rest);
         let mut budget = Budget::default();
@@ -146,7 +146,7 @@ impl Worker {
     }
 
     /// What a filter said goes through those after it.
-    fn go_on(&mut self, filters: &[Arc<Filter>], said: Said, all: &mut Outcome, budget: &mut Budget) {
+    fn go_on(&mut self, filters: &[Arc<Filter>], said: TickOutput, all: &mut Outcome, budget: &mut Budget) {
         all.tick_failed = said.failed.or(all.tick_failed.take());
         all.unclaimed.extend(said.unclaimed);
         all.holding.extend(said.holding);
@@ -187,14 +187,14 @@ impl Worker {
             let mut slot = lock(slot);
             filter.context.credit.given(flow.batch.len(), flow.batch.byte_len());
             self.pass_with(filter, &mut slot, flow, budget);
-            return slot.rest(filter);
+            return slot.exchange_if_grown(filter);
         }
         let (id, mut slot) = match self.slots.iter().position(|(id, _)| *id == filter.id) {
             Some(place) => self.slots.swap_remove(place),
             None => (filter.id, Slot::default()),
         };
         self.pass_with(filter, &mut slot, flow, budget);
-        slot.rest(filter);
+        slot.exchange_if_grown(filter);
         self.slots.push((id, slot));
     }
 
@@ -203,22 +203,22 @@ impl Worker {
         filter.tap.offer(&input);
         let mut rewrite = Rewrite::new(std::mem::take(&mut self.spare), std::mem::take(&mut self.spare_origins));
         let mut search = Search::new(filter, slot, &input, &mut self.part, budget);
-        let went = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
-        let (tally, casualties) = (search.tally, std::mem::take(&mut search.casualties));
+        let result = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
+        let (counts, failed_ranges) = (search.counts, std::mem::take(&mut search.failed_ranges));
         let (holding, failed_again) = (std::mem::take(&mut search.holding), std::mem::take(&mut search.failed_again));
-        let failed: usize = casualties.iter().map(|casualty| casualty.records.len()).sum();
-        flow.note(filter, &input, &casualties);
+        let failed: usize = failed_ranges.iter().map(|range| range.records.len()).sum();
+        flow.note(filter, &input, &failed_ranges);
         let records_in = input.len();
         let finished = rewrite.finish(input);
         let metrics = &filter.metrics;
         metrics.records_in.increment(records_in as u64);
         metrics.records_out.increment(finished.batch.len() as u64);
-        metrics.dropped.increment(tally.dropped);
-        metrics.patched.increment(tally.patched);
+        metrics.dropped.increment(counts.dropped);
+        metrics.patched.increment(counts.patched);
         if failed > 0 {
             metrics.failed.increment(failed as u64);
         }
-        report(filter, went, failed, records_in);
+        report(filter, result, failed, records_in);
         flow.batch = finished.batch;
         if let Some(origins) = finished.origins {
             flow.origins = Some(flow.translate(origins));
@@ -238,19 +238,19 @@ impl Worker {
 
 impl Flow {
     /// Enters failed records for their policy.
-    fn note(&mut self, filter: &Filter, input: &Batch, casualties: &[Casualty]) {
+    fn note(&mut self, filter: &Filter, input: &Batch, failed_ranges: &[FailedRange]) {
         let action = match filter.spec().on_error {
             OnError::Pass => return,
             OnError::Quarantine => Action::Quarantine,
             OnError::Reject => Action::Reject,
         };
-        for casualty in casualties {
-            for at in casualty.records.clone() {
+        for range in failed_ranges {
+            for at in range.records.clone() {
                 let index = self.origins.as_ref().map_or(at as u32, |origins| origins[at]);
                 let failed = Failed {
                     index,
                     filter: filter.name().to_owned(),
-                    reason: casualty.reason.clone(),
+                    reason: range.reason.clone(),
                     action,
                     record: input.get(at).to_vec(),
                 };
@@ -285,10 +285,10 @@ impl Flow {
     }
 }
 
-/// Says in Weir's log what failed, and notes it in the filter's health.
-fn report(filter: &Filter, went: Option<Went>, failed: usize, of: usize) {
-    let Some(went) = went else { return };
-    if let Went::Failed(reason) | Went::GaveUp(reason) = &went {
+/// Logs what failed, and updates the filter's health.
+fn report(filter: &Filter, result: Option<BatchResult>, failed: usize, of: usize) {
+    let Some(result) = result else { return };
+    if let BatchResult::SomeFailed(reason) | BatchResult::GaveUp(reason) = &result {
         let fate = match filter.spec().on_error {
             OnError::Quarantine => "quarantined",
             OnError::Pass => "passed on as they were",
@@ -296,17 +296,17 @@ fn report(filter: &Filter, went: Option<Went>, failed: usize, of: usize) {
         };
         filter.context.log(Level::Warning, &format!("{failed} of {of} records failed and are {fate}: {reason}"));
     }
-    note(filter, went);
+    note(filter, result);
 }
 
-fn note(filter: &Filter, went: Went) {
-    let Some(health) = filter.failures.note(went, Instant::now()) else { return };
+fn note(filter: &Filter, result: BatchResult) {
+    let Some(health) = filter.failures.note(result, Instant::now()) else { return };
     match &health {
         Health::Ok => tracing::info!(filter = filter.name(), "the filter works again"),
         Health::Failing { batches, reason } => {
             tracing::error!(filter = filter.name(), "the filter failed on {batches} batches in a row: {reason}");
         }
-        // Said when its state is saved.
+        // TickOutput when its state is saved.
         Health::Unsaved { .. } => {}
         Health::Suspended { retry_in, reason } => {
             let seconds = retry_in.as_secs_f64().ceil();
@@ -322,9 +322,9 @@ fn failed_earlier(filter: &Filter, (record, reason): (Bytes, String)) -> Failed 
     Failed { index: NOBODY, filter, reason, action: Action::Quarantine, record }
 }
 
-/// What a filter says by itself.
+/// The result of a tick.
 #[derive(Default)]
-struct Said {
+struct TickOutput {
     made: Batch,
     unclaimed: Vec<Failed>,
     holding: Holding,
@@ -333,9 +333,9 @@ struct Said {
 }
 
 impl Worker {
-    /// What a stateful filter has to say by itself; nothing from others.
-    fn tick_one(&mut self, filter: &Arc<Filter>, closing: bool, budget: &mut Budget) -> Said {
-        let mut said = Said::default();
+    /// Ticks a stateful filter; does nothing for others.
+    fn tick_one(&mut self, filter: &Arc<Filter>, closing: bool, budget: &mut Budget) -> TickOutput {
+        let mut said = TickOutput::default();
         let Some(slot) = &filter.slot else { return said };
         let mut slot = lock(slot);
         if let Some(overdue) = slot.held.take_overdue(Instant::now(), &mut said.holding) {
@@ -347,7 +347,7 @@ impl Worker {
         let start = Instant::now();
         let mut replayed = Replayed::default();
         let prepared = match filter.holds_records() {
-            true => slot.give_again(filter, &mut self.part, &mut said.holding, &mut replayed),
+            true => slot.replay_held(filter, &mut self.part, &mut said.holding, &mut replayed),
             false => Ok(()),
         };
         said.made.extend(&replayed.made);
@@ -374,7 +374,7 @@ impl Worker {
                 filter.metrics.error(error.kind);
                 let reason = format!("`tick` failed: {error}");
                 filter.context.log(Level::Warning, &reason);
-                note(filter, Went::Failed(reason.clone()));
+                note(filter, BatchResult::SomeFailed(reason.clone()));
                 said.failed = Some(reason);
             }
         }

@@ -12,8 +12,8 @@ mod outcomes;
 mod rights;
 mod shadow;
 mod state;
+mod test_instance;
 mod times;
-mod trial;
 mod typed;
 
 #[path = "../../../../tests/hostile/mod.rs"]

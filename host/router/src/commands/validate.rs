@@ -50,8 +50,8 @@ pub fn check(file: &Path, engine: &Arc<Engine>) -> anyhow::Result<Result<Setting
                 loaded.push(filter);
                 None
             }
-            Err(error) => Some(match error.problem {
-                weir_engine::Problem::Options(mistakes) => Refusal::Options(mistakes),
+            Err(error) => Some(match error.kind {
+                weir_engine::LoadErrorKind::Options(mistakes) => Refusal::Options(mistakes),
                 _ => Refusal::Filter(error.to_string()),
             }),
         }

@@ -1,7 +1,7 @@
-//! One instance of a filter, alone and watched: what tests of a filter need and running it does not.
+//! One instance of a filter alone, for tests of the filter.
 //!
-//! A module is compiled once ([`Compiled`]) and tried as often as wanted ([`Trial`]), each time with options, a store
-//! and counters of its own. A trial calls the filter exactly once for each [`Trial::call`]: nothing looks for offending
+//! A module is compiled once ([`Compiled`]) and tried as often as wanted ([`TestInstance`]), each time with options, a store
+//! and counters of its own. A trial calls the filter exactly once for each [`TestInstance::call`]: nothing looks for offending
 //! records, nothing is counted as health. What the filter counts and logs can be read afterwards, and its clock can be
 //! set, so that what it does about time is the same in every run.
 
@@ -17,7 +17,7 @@ use crate::budget::Room;
 use crate::context::FilterContext;
 use crate::description::Description;
 use crate::engine::Engine;
-use crate::error::{CallError, FailureKind, LoadError, Problem};
+use crate::error::{CallError, FailureKind, LoadError, LoadErrorKind};
 use crate::guest::HostState;
 use crate::holds::{Changes, ids};
 use crate::instance::{Instance, Template};
@@ -43,7 +43,7 @@ impl Engine {
     /// Compiles a component or a core module for trials.
     pub fn compile(self: &Arc<Self>, filter: &str, module: &[u8]) -> Result<Arc<Compiled>, LoadError> {
         let (pre, contract) =
-            module::compile(self, module).map_err(|problem| LoadError { filter: filter.into(), problem })?;
+            module::compile(self, module).map_err(|kind| LoadError { filter: filter.into(), kind })?;
         Ok(Arc::new(Compiled { engine: self.clone(), pre, contract }))
     }
 }
@@ -71,9 +71,9 @@ impl From<CallError> for CallFailure {
     }
 }
 
-/// What a call made of the records it was given.
+/// The result of a call.
 #[derive(Debug)]
-pub enum Made<'a> {
+pub enum Processed<'a> {
     /// All of them go on as they are.
     Untouched,
     /// These go on in their place.
@@ -86,7 +86,7 @@ pub enum Made<'a> {
 }
 
 /// One watched instance.
-pub struct Trial {
+pub struct TestInstance {
     engine: Arc<Engine>,
     template: Template,
     context: Arc<FilterContext>,
@@ -96,16 +96,16 @@ pub struct Trial {
     part: Part,
 }
 
-impl Trial {
+impl TestInstance {
     /// Starts, describes and configures an instance.
-    pub fn start(compiled: &Arc<Compiled>, spec: &FilterSpec, clock: Clock) -> Result<Trial, LoadError> {
-        Self::try_start(compiled, spec, clock).map_err(|problem| LoadError { filter: spec.name.clone(), problem })
+    pub fn start(compiled: &Arc<Compiled>, spec: &FilterSpec, clock: Clock) -> Result<TestInstance, LoadError> {
+        Self::try_start(compiled, spec, clock).map_err(|kind| LoadError { filter: spec.name.clone(), kind })
     }
 
-    fn try_start(compiled: &Arc<Compiled>, spec: &FilterSpec, clock: Clock) -> Result<Trial, Problem> {
+    fn try_start(compiled: &Arc<Compiled>, spec: &FilterSpec, clock: Clock) -> Result<TestInstance, LoadErrorKind> {
         let Compiled { engine, pre, contract } = &**compiled;
         let recorder = Arc::new(Recorder::new(clock));
-        let mut trial = Trial {
+        let mut trial = TestInstance {
             engine: engine.clone(),
             template: Template::new(engine.runtime.clone(), (pre.clone(), contract.clone()), spec)?,
             context: FilterContext::for_test(&spec.name, recorder.clone()),
@@ -120,7 +120,7 @@ impl Trial {
         Ok(trial)
     }
 
-    fn start_instance(&self) -> Result<(Instance, Description), Problem> {
+    fn start_instance(&self) -> Result<(Instance, Description), LoadErrorKind> {
         self.template.start(self.context.clone(), LIFECYCLE_DEADLINE)
     }
 
@@ -131,7 +131,7 @@ impl Trial {
 
     /// Calls the filter once, with some records of a batch. After a failure other than its own refusal the next call
     /// meets a new instance, without state.
-    pub fn call(&mut self, batch: &Batch, records: Range<usize>) -> Result<Made<'_>, CallFailure> {
+    pub fn call(&mut self, batch: &Batch, records: Range<usize>) -> Result<Processed<'_>, CallFailure> {
         let deadline = self.template.spec.timeout;
         self.part.clear();
         let mut part = std::mem::take(&mut self.part);
@@ -141,12 +141,12 @@ impl Trial {
         });
         self.part = part;
         Ok(match result? {
-            Applied::Untouched => Made::Untouched,
-            Applied::Rewritten(_) => Made::Rewritten { records: &self.part.batch, origins: &self.part.origins },
+            Applied::Untouched => Processed::Untouched,
+            Applied::Rewritten(_) => Processed::Rewritten { records: &self.part.batch, origins: &self.part.origins },
         })
     }
 
-    /// The records that a stateful filter has to say by itself; none from others.
+    /// Ticks a stateful filter and returns the records it emits; none from others.
     pub fn tick(&mut self, closing: bool) -> Result<Batch, CallFailure> {
         let deadline = self.template.spec.timeout;
         let mut released = Changes::default();
@@ -157,7 +157,7 @@ impl Trial {
 
     fn with_instance<R>(&mut self, call: impl FnOnce(&mut Instance) -> Result<R, CallError>) -> Result<R, CallFailure> {
         if self.instance.is_none() {
-            let failed = |problem: Problem| CallError::new(FailureKind::Start, problem.to_string());
+            let failed = |problem: LoadErrorKind| CallError::new(FailureKind::Start, problem.to_string());
             self.instance = Some(self.start_instance().map_err(failed)?.0);
         }
         let Some(instance) = &mut self.instance else {
