@@ -77,6 +77,15 @@ pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
 }
 
 impl Compiler {
+    /// This program, started once more for each module: its command `compile` does the work.
+    pub fn this_program(cache: &Path, notes: Option<PathBuf>) -> io::Result<Compiler> {
+        // The binary as it was when it started, even if another version has replaced it since.
+        let running = Path::new("/proc/self/exe");
+        let program = if running.exists() { running.to_path_buf() } else { std::env::current_exe()? };
+        let arguments = vec!["compile".into(), "--cache".into(), std::path::absolute(cache)?.into()];
+        Ok(Compiler { program, arguments, bounds: CompileBounds::default(), notes })
+    }
+
     /// Makes sure that a module can be compiled within the bounds, and is in the cache if there is one. Ends early, with
     /// the process killed, once `stop` is set.
     pub(crate) fn ensure_compilable(&self, module: &[u8], stop: &AtomicBool) -> Result<(), LoadErrorKind> {

@@ -17,7 +17,7 @@ use crate::runtime::{Runtime, open_cache};
 use crate::{v1, v2};
 
 /// How the engine is set up.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Where compiled filters are kept, so that the next start is quick. It is made when it is missing. Whoever can
     /// write there can run code as Weir, so it belongs to Weir alone.
@@ -25,6 +25,13 @@ pub struct EngineOptions {
     /// How many workers there will be: as many instances of a filter are made ready when it is loaded, so that a swap
     /// delays no batch.
     pub workers: usize,
+}
+
+/// No cache, and a worker for each processor.
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { cache_folder: None, workers: std::thread::available_parallelism().map_or(2, usize::from) }
+    }
 }
 
 /// The runtime for filters.

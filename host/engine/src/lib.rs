@@ -84,7 +84,7 @@ mod world;
 
 pub use check::CheckReport;
 pub use compiler::{CompileBounds, Compiler, compile_into};
-pub use component::component_bytes;
+pub use component::{component_bytes, digest};
 pub use description::Description;
 pub use engine::{Engine, EngineOptions};
 pub use error::{EngineError, FailureKind, LoadError, LoadErrorKind};

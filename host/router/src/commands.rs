@@ -6,19 +6,16 @@ mod filter;
 mod journal;
 mod quarantine;
 mod run;
-pub mod show;
 mod sinks;
 mod validate;
 mod when;
 
 use std::process::ExitCode;
 
+use crate::cli::{Command, ConfigCommand};
+use anyhow::Context;
 use rustix::fs::Mode;
 use weir_engine::CompileBounds;
-
-pub use quarantine::settings as stored_settings;
-
-use crate::cli::{Command, ConfigCommand};
 
 /// What this process makes from here on is for its owner alone, whatever the umask was: the data folder, its databases
 /// with their write-ahead logs, compiled filters. Log files and their folders say themselves what they are.
@@ -41,15 +38,18 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
             keep_to_owner();
             quarantine::run(command)?;
         }
-        Command::Config(ConfigCommand::Init) => show::text(crate::config::START)?,
-        Command::Config(ConfigCommand::Schema) => show::json(&crate::config::schema())?,
-        Command::Bench(args) => crate::bench::run(&args)?,
+        Command::Config(ConfigCommand::Init) => weir_terminal::text(crate::config::START)?,
+        Command::Config(ConfigCommand::Schema) => weir_terminal::json(&crate::config::schema())?,
+        Command::Bench(args) => {
+            let redact = weir_filter_kit::bundled::module("redact").context("the filter `redact` is not bundled")?;
+            weir_bench::run(&args, redact)?;
+        }
         Command::Compile { cache, memory_bytes, seconds } => {
             return compile::run(&cache, CompileBounds { memory_bytes, seconds });
         }
         Command::Completions { shell } => completions::run(shell),
         Command::BenchFloor { folder } => {
-            tokio::runtime::Runtime::new()?.block_on(crate::bench::floor::serve(&folder))?;
+            tokio::runtime::Runtime::new()?.block_on(weir_bench::floor::serve(&folder))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -8,10 +8,10 @@ use anyhow::Context;
 use weir_engine::{Engine, Filter};
 
 use crate::cli::ValidateArgs;
-use crate::commands::show;
-use crate::config::{Problems, Refusal, Settings};
-use crate::wiring::engine;
+use crate::config::{Refusal, Settings};
 use crate::{config, filters, logging, paths};
+use weir_document::Problems;
+use weir_filter_kit::loader::Loader;
 
 /// What the bundled filter that masks calls itself.
 const REDACT: &str = "redact";
@@ -20,7 +20,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     let file = args.file.as_ref().or(args.config.as_ref()).context("which file? write: weir validate weir.toml")?;
     // Filters warn of options that are right in the log.
     logging::for_command();
-    let settings = match check(file, &engine::for_command()?.engine)? {
+    let settings = match check(file, &Loader::start()?.engine)? {
         Ok(settings) => settings,
         Err(problems) => {
             eprintln!("{problems}");
@@ -30,8 +30,8 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     for note in settings.warnings.iter().chain(&settings.notes).chain(&paths::unwritable(&settings)) {
         eprintln!("warning: {note}");
     }
-    let filters = show::count(settings.filters.len() as u64, "filter", "filters");
-    let sinks = show::count(settings.sinks.len() as u64, "sink", "sinks");
+    let filters = weir_terminal::count(settings.filters.len() as u64, "filter", "filters");
+    let sinks = weir_terminal::count(settings.sinks.len() as u64, "sink", "sinks");
     println!("{} is right: {filters}, {sinks}", file.display());
     Ok(ExitCode::SUCCESS)
 }
