@@ -8,6 +8,7 @@
 //! | `bundled` | the filters inside the binary |
 //! | `source` | where a module comes from |
 //! | `regular` | reads files that may be anything |
+//! | `loader` | the engine of a command that loads filters |
 //! | `limits` | the bounds |
 //!
 //! Nothing here runs in a router's way of a record: filters are loaded by the same engine, in instances that belong to no
@@ -17,6 +18,7 @@
 pub mod build;
 pub mod bundled;
 pub mod limits;
+pub mod loader;
 pub mod regular;
 mod source;
 pub mod test;

@@ -1,6 +1,6 @@
 //! `weir filter test`: cases, samples, fuzzing, times, and one version against another.
 //!
-//! Everything here works on [`weir_engine::Trial`]s: instances that belong to no router, with a clock that is set, whose
+//! Everything here works on [`weir_engine::TestInstance`]s: instances that belong to no router, with a clock that is set, whose
 //! counters can be read.
 //!
 //! | file | purpose |
@@ -50,12 +50,13 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value as Json};
-use weir_engine::{Clock, Compiled, Engine, EngineOptions, FilterSpec, LoadError, Trial};
+use weir_engine::{Clock, Compiled, Engine, FilterSpec, LoadError, TestInstance};
 use weir_record::Batch;
 
 use crate::Source;
 use crate::build::newer_source;
 use crate::limits::FUZZ_TIMEOUT;
+use crate::loader::Loader;
 pub use arguments::TestArgs;
 use cases::Cases;
 use judge::{START_NS, with_options};
@@ -70,7 +71,8 @@ pub fn run(args: &TestArgs, colours: bool, journal_folder: JournalFolder<'_>) ->
     say_if_old(&target.source);
     let cases = target.cases.as_deref().map(cases::read).transpose()?;
     let module = target.source.read().map_err(anyhow::Error::msg)?;
-    let engine = Engine::new(EngineOptions::default())?;
+    let loader = Loader::start()?;
+    let engine = loader.engine.clone();
     let spec = FilterSpec::new(&name_of(&target.source));
     let compiled = engine.compile(&spec.name, &module)?;
     let options: Map<String, Json> = serde_json::from_str(&args.options)
@@ -163,8 +165,8 @@ impl Test<'_> {
         samples::show(&mut trial, &samples, self.colours)
     }
 
-    fn start(&self, compiled: &Arc<Compiled>, spec: &FilterSpec) -> anyhow::Result<Trial> {
-        Trial::start(compiled, spec, Clock::Set(START_NS)).map_err(with_advice)
+    fn start(&self, compiled: &Arc<Compiled>, spec: &FilterSpec) -> anyhow::Result<TestInstance> {
+        TestInstance::start(compiled, spec, Clock::Set(START_NS)).map_err(with_advice)
     }
 
     fn fuzz(&self, seconds: u64, module: &[u8]) -> anyhow::Result<bool> {
@@ -229,7 +231,7 @@ impl Test<'_> {
 
 /// A filter that refuses to start without options can be given some.
 fn with_advice(error: LoadError) -> anyhow::Error {
-    let is_options = matches!(error.problem, weir_engine::Problem::Options(_));
+    let is_options = matches!(error.kind, weir_engine::LoadErrorKind::Options(_));
     match is_options {
         true => anyhow::anyhow!("{error}; give others with --options, or as `options` at the top of the file of cases"),
         false => error.into(),

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use crate::cli::{Command, ConfigCommand};
 use anyhow::Context;
 use rustix::fs::Mode;
+use weir_engine::CompileBounds;
 
 /// What this process makes from here on is for its owner alone, whatever the umask was: the data folder, its databases
 /// with their write-ahead logs, compiled filters. Log files and their folders say themselves what they are.
@@ -43,7 +44,9 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
             let redact = weir_filter_kit::bundled::module("redact").context("the filter `redact` is not bundled")?;
             weir_bench::run(&args, redact)?;
         }
-        Command::Compile { cache } => return compile::run(&cache),
+        Command::Compile { cache, memory_bytes, seconds } => {
+            return compile::run(&cache, CompileBounds { memory_bytes, seconds });
+        }
         Command::Completions { shell } => completions::run(shell),
         Command::BenchFloor { folder } => {
             tokio::runtime::Runtime::new()?.block_on(weir_bench::floor::serve(&folder))?;

@@ -2,19 +2,18 @@
 
 use super::hostile::{self, COUNT, KEEP};
 use super::*;
-use crate::Listening;
 
 #[test]
-fn a_listener_gets_copies_of_its_share_of_the_batches_and_holds_up_none() {
+fn a_subscriber_gets_copies_of_its_share_of_the_batches_and_delays_none() {
     let engine = engine();
     let filter = load(&engine, KEEP);
     let mut worker = Worker::new(engine);
     let mut heard = |share_ppm, count| {
-        let listening = Listening::to(&filter, share_ppm);
+        let subscription = filter.subscribe(share_ppm);
         for _ in 0..count {
             assert_eq!(worker.run(&chain(&[&filter]), batch(["a", "b"])).batch.len(), 2);
         }
-        listening.batches.try_iter().inspect(|heard| assert_eq!(*heard, batch(["a", "b"]))).count()
+        subscription.batches.try_iter().inspect(|heard| assert_eq!(*heard, batch(["a", "b"]))).count()
     };
     assert_eq!(heard(1_000_000, 4), 4);
     assert_eq!(heard(250_000, 8), 2);
@@ -23,7 +22,7 @@ fn a_listener_gets_copies_of_its_share_of_the_batches_and_holds_up_none() {
 }
 
 #[test]
-fn a_shadow_begins_with_a_copy_of_the_state_and_the_filter_goes_on_with_its_own() {
+fn a_shadow_starts_with_a_copy_of_the_state() {
     let engine = engine();
     let filter = load(&engine, COUNT);
     let mut worker = Worker::new(engine.clone());

@@ -11,6 +11,7 @@ use crate::cli::FilterListArgs;
 use crate::commands::run;
 use crate::filters::{self, Wanted};
 use crate::versions::{History, Versions, short};
+use weir_filter_kit::loader::Loader;
 use weir_ingest::client;
 
 /// Before what belongs to the filter named above.
@@ -19,7 +20,7 @@ const INDENT: usize = 17;
 /// Loads every filter that would run and says what is known of it.
 pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
-    let engine = weir_engine::Engine::new(weir_engine::EngineOptions::default())?;
+    let loader = Loader::start()?;
     let address = args.running.address(&settings);
     let running = client::get_json(address, "/health");
     let versions = Versions::of(&settings.data);
@@ -27,7 +28,7 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     for wanted in filters::wanted(&settings) {
         let name = &wanted.spec.name;
         let loaded =
-            wanted.source.read().and_then(|bytes| engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
+            wanted.source.read().and_then(|bytes| loader.engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
         match loaded {
             Ok(filter) => {
                 weir_terminal::text(&about(&filter, &wanted))?;

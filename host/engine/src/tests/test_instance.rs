@@ -6,20 +6,20 @@ use weir_record::write;
 
 use super::hostile::{self, COUNT, EXPAND, KEEP, MARKER, TRAP};
 use super::*;
-use crate::{Clock, Compiled, FailureKind, Made, PASS_THROUGH, Trial};
+use crate::{Clock, Compiled, FailureKind, PASS_THROUGH, Processed, TestInstance};
 
 fn compiled(guest: Guest) -> Arc<Compiled> {
     engine().compile(guest.0, &hostile::module(guest)).unwrap()
 }
 
-fn trial(compiled: &Arc<Compiled>) -> Trial {
-    Trial::start(compiled, &spec("f"), Clock::Set(TIME_NS)).unwrap()
+fn trial(compiled: &Arc<Compiled>) -> TestInstance {
+    TestInstance::start(compiled, &spec("f"), Clock::Set(TIME_NS)).unwrap()
 }
 
-fn origins(made: &Made<'_>) -> Option<Vec<u32>> {
+fn origins(made: &Processed<'_>) -> Option<Vec<u32>> {
     match made {
-        Made::Untouched => None,
-        Made::Rewritten { origins, .. } => Some(origins.to_vec()),
+        Processed::Untouched => None,
+        Processed::Rewritten { origins, .. } => Some(origins.to_vec()),
     }
 }
 
@@ -66,7 +66,7 @@ const WATCHED: hostile::Guest = (
 );
 
 #[test]
-fn what_a_filter_counts_and_logs_is_heard_and_its_time_is_the_trial_s() {
+fn a_test_instance_records_counters_and_log_lines_and_sets_the_clock() {
     let imports = r#"(module
         (import "weir:filter/host@1.0.0" "counter" (func $counter (param i32 i32 i64)))
         (import "weir:filter/host@1.0.0" "log" (func $log (param i32 i32 i32)))
