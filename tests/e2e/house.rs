@@ -6,12 +6,13 @@ use super::router::repository;
 
 /// Which of our crates each may depend on, as the README of `host/` says.
 const MAY_KNOW: &[(&str, &[&str])] = &[
-    ("host/record", &[]),
+    ("host/record", &["weir-wire"]),
     ("host/journal", &[]),
     ("host/engine", &["weir-record"]),
     ("host/ingest", &["weir-record"]),
     ("host/sinks", &["weir-record", "weir-journal"]),
-    ("guest-sdk/rust", &[]),
+    ("guest-sdk/rust", &["weir-wire"]),
+    ("guest-sdk/rust/wire", &[]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -51,19 +51,16 @@ pub struct SyntaxError {
 }
 
 impl SyntaxError {
-    pub(crate) fn new(offset: usize, reason: &str) -> SyntaxError {
-        SyntaxError {
-            offset,
-            reason: reason.to_owned(),
-            too_much: [TOO_MUCH, TOO_MANY, TOO_MANY_BAD].contains(&reason),
-        }
+    pub(crate) fn new(offset: usize, stop: ReadError) -> SyntaxError {
+        let too_much = matches!(stop, ReadError::TooMuch(_));
+        SyntaxError { offset, reason: stop.reason().to_owned(), too_much }
     }
 }
 
 /// The records of one body that could not be taken, and how much it has become
 /// in all.
 #[derive(Debug)]
-pub(crate) struct Toll {
+pub(crate) struct BodyBudget {
     pub(crate) bad: Vec<Bad>,
     /// The length of the batch that this body may not exceed.
     most_bytes: usize,
@@ -71,10 +68,10 @@ pub(crate) struct Toll {
     most_records: usize,
 }
 
-impl Toll {
+impl BodyBudget {
     /// Starts a body whose records are added to `out`.
-    pub(crate) fn new(out: &Batch) -> Toll {
-        Toll {
+    pub(crate) fn new(out: &Batch) -> BodyBudget {
+        BodyBudget {
             bad: Vec::new(),
             most_bytes: out.byte_len() + MAX_BATCH_BYTES,
             most_records: out.len() + MAX_BATCH_RECORDS,
@@ -83,33 +80,69 @@ impl Toll {
 
     /// Fails when the body has become too much.
     #[inline]
-    pub(crate) fn check(&self, out: &Batch) -> Result<(), Stop> {
+    pub(crate) fn check(&self, out: &Batch) -> Result<(), ReadError> {
         if out.byte_len() > self.most_bytes {
-            return Err(Stop::Syntax(TOO_MUCH));
+            return Err(ReadError::TooMuch(Excess::Bytes));
         }
         if out.len() > self.most_records {
-            return Err(Stop::Syntax(TOO_MANY));
+            return Err(ReadError::TooMuch(Excess::Records));
         }
         if self.bad.len() > MAX_BAD_PER_BODY {
-            return Err(Stop::Syntax(TOO_MANY_BAD));
+            return Err(ReadError::TooMuch(Excess::BadRecords));
         }
         Ok(())
     }
 }
 
-/// Why reading stopped inside a record.
+/// Why reading stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum ReadError {
     /// The bytes are not of the format: nothing after them can be trusted.
     Syntax(&'static str),
     /// The record can't be kept, but its end can be found.
-    Record(&'static str),
+    Record(RecordFault),
+    /// The body becomes more than is taken of one.
+    TooMuch(Excess),
 }
 
-pub(crate) const NOT_A_MAP: &str = "record is not a map; send a JSON object or a MessagePack map";
-pub(crate) const TOO_DEEP: &str = "record is nested deeper than 64 levels; flatten it";
-pub(crate) const TOO_LARGE: &str = "record is larger than 1 MiB; send less in one record";
-pub(crate) const TOO_MUCH: &str = "body becomes more than 64 MiB of records; send smaller batches";
-pub(crate) const TOO_MANY: &str = "body holds more than 1048576 records; send smaller batches";
-pub(crate) const TOO_MANY_BAD: &str = "body holds more than 65536 bad records; send smaller batches";
-pub(crate) const TOO_MANY_KEYS: &str = "record has more than 65535 keys; nest them or send less";
+/// Why a record can't be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RecordFault {
+    NotAMap,
+    TooDeep,
+    TooLarge,
+    TooManyKeys,
+    KeyIsNotText,
+}
+
+/// What a body has too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Excess {
+    Bytes,
+    Records,
+    BadRecords,
+}
+
+impl ReadError {
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            ReadError::Syntax(reason) => reason,
+            ReadError::Record(fault) => fault.reason(),
+            ReadError::TooMuch(Excess::Bytes) => "body becomes more than 64 MiB of records; send smaller batches",
+            ReadError::TooMuch(Excess::Records) => "body holds more than 1048576 records; send smaller batches",
+            ReadError::TooMuch(Excess::BadRecords) => "body holds more than 65536 bad records; send smaller batches",
+        }
+    }
+}
+
+impl RecordFault {
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            RecordFault::NotAMap => "record is not a map; send a JSON object or a MessagePack map",
+            RecordFault::TooDeep => "record is nested deeper than 64 levels; flatten it",
+            RecordFault::TooLarge => "record is larger than 1 MiB; send less in one record",
+            RecordFault::TooManyKeys => "record has more than 65535 keys; nest them or send less",
+            RecordFault::KeyIsNotText => "a key of the record is a list, a map or an extension; use text",
+        }
+    }
+}

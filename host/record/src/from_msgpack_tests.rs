@@ -80,7 +80,7 @@ fn hostile_lengths_and_nesting_cost_no_more_than_their_bytes() {
     nested.extend_from_slice(&said("after"));
     let (batch, bad) = read(&nested);
     assert_eq!(messages(&batch), ["after"]);
-    assert_eq!(bad[0].error, TOO_DEEP);
+    assert_eq!(bad[0].error, RecordFault::TooDeep.reason());
     assert_eq!(read(&[&[0x81, 0xa1, b'a'][..], &[0x91; 63], &[1]].concat()).1, []);
 }
 

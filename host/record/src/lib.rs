@@ -16,8 +16,8 @@
 //! |---|---|
 //! | `read_json`, `from_json`, `scan` | JSON bodies: records, values, bytes |
 //! | `from_msgpack`, `from_text` | the other two kinds of body |
-//! | `arrival`, `draft`, `aliases`, `keys` | what readers share: defaults, the rules below, duplicate keys |
-//! | `batch`, `record`, `value` | views that read in place |
+//! | `arrival`, `builder`, `aliases`, `keys` | what readers share: defaults, the rules below, duplicate keys |
+//! | `batch`, `record` | views that read in place; single values are `weir-wire`'s [`Value`] |
 //! | `patch` | changes that copy what they do not touch |
 //! | `to_json`, [`write`](mod@write) | out as JSON, out as MessagePack |
 //! | [`time`], `level` | moments and severities in every form |
@@ -63,7 +63,7 @@
 mod aliases;
 mod arrival;
 mod batch;
-mod draft;
+mod builder;
 pub mod escape;
 mod from_json;
 mod from_msgpack;
@@ -77,7 +77,6 @@ mod record;
 mod scan;
 pub mod time;
 mod to_json;
-mod value;
 pub mod write;
 
 pub use aliases::{AliasError, Aliases, MAX_ALIASES, Role};
@@ -90,4 +89,4 @@ pub use patch::{Change, PatchError, apply_changes, merge_patch};
 pub use read_json::{json_to_msgpack, read_json};
 pub use record::{Head, Record};
 pub use to_json::{write_json, write_json_value};
-pub use value::{Array, Map, Value};
+pub use weir_wire::{Array, Map, Value, path};

@@ -10,20 +10,25 @@
 
 use std::io::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use weir_wire::Value;
+use weir_wire::token::{Token, skip, token};
+
 use crate::limits::MAX_DEPTH;
 use crate::record::Record;
 use crate::scan::plain_prefix;
-use crate::value::{Map, Token, Value, skip, token};
 use crate::{time, write};
 
 /// Appends a record as one JSON object without a line end. Its `timestamp` is
 /// written as RFC 3339 with nanoseconds.
 pub fn write_json(record: Record<'_>, out: &mut Vec<u8>) {
     out.reserve(record.as_bytes().len() * 5 / 4);
-    let Map { entries: mut rest, len } = record.map();
+    let map = record.map();
+    let mut rest = map.rest();
     let mut first = true;
     out.push(b'{');
-    for _ in 0..len {
+    for _ in 0..map.len() {
         let Some((Token::Str(key), key_len)) = token(rest) else { break };
         write_key(rest, key_len, key, &mut first, out);
         rest = &rest[key_len..];
@@ -52,9 +57,9 @@ pub fn write_json_value(value: Value<'_>, out: &mut Vec<u8>) {
         Value::Bin(bytes) => write_base64(bytes, out),
         Value::Ext(kind, bytes) => write_ext(kind, bytes, out),
         Value::Array(list) => {
-            write_items(list.items, list.len, 1, out);
+            write_items(list.rest(), list.len() as u32, 1, out);
         }
-        Value::Map(map) => raw_entries(map.entries, map.len, usize::MAX, out),
+        Value::Map(map) => raw_entries(map.rest(), map.len() as u32, usize::MAX, out),
     }
 }
 
@@ -225,15 +230,8 @@ fn write_ext(kind: i8, body: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     out.push(b'"');
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let six = (group >> (18 - 6 * place)) as usize & 63;
-            out.push(if place <= chunk.len() { ALPHABET[six] } else { b'=' });
-        }
-    }
+    out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
     out.push(b'"');
 }
 

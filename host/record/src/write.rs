@@ -1,6 +1,6 @@
 //! Writing MessagePack into a byte vector, each value in its shortest form.
 
-use crate::value::Value;
+use weir_wire::Value;
 
 /// The head of a map in the form that canonical records begin with: a fixed
 /// width, so that the count can be changed in place.
@@ -204,13 +204,16 @@ pub fn value(out: &mut Vec<u8>, value: Value<'_>) {
         Value::Str(text) => str(out, text),
         Value::Bin(body) => bin(out, body),
         Value::Ext(kind, body) => ext(out, kind, body),
+        // What is not whole can't be copied: it becomes an empty list or map.
         Value::Array(list) => {
-            array_header(out, list.len);
-            out.extend_from_slice(list.items);
+            let items = list.items();
+            array_header(out, items.map_or(0, |_| list.len() as u32));
+            out.extend_from_slice(items.unwrap_or_default());
         }
         Value::Map(map) => {
-            map_header(out, map.len);
-            out.extend_from_slice(map.entries);
+            let entries = map.entries();
+            map_header(out, entries.map_or(0, |_| map.len() as u32));
+            out.extend_from_slice(entries.unwrap_or_default());
         }
     }
 }
