@@ -1,39 +1,37 @@
-//! What every reader of senders' bytes takes and gives: the defaults that fill a
-//! record's gaps, the records that could not be taken, and the body that could
-//! not be read.
+//! The inputs and results that all readers share: the defaults for missing values,
+//! records that were rejected, and errors for bodies that could not be read.
 
 use crate::aliases::Aliases;
 use crate::batch::Batch;
 use crate::level::Level;
 use crate::limits::{MAX_BAD_PER_BODY, MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
 
-/// What fills the gaps of a record, and how its sender's keys are read.
+/// Defaults for missing values, and how the sender's keys are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Defaults<'a> {
     /// When the record was received, in nanoseconds since 1970-01-01 UTC.
     pub received_ns: i64,
-    /// The source of a record that names none.
+    /// The source of records without one.
     pub source: &'a str,
-    /// The level of a record that names none.
+    /// The level of records without one.
     pub level: Level,
-    /// Keys and values that are put into `context` where they are absent.
+    /// Keys and values to add to `context` where they are absent.
     pub context: &'a [(&'a str, &'a str)],
-    /// The sender's names for the head of a record.
+    /// The sender's names for the canonical keys.
     pub aliases: &'a Aliases,
-    /// Whether a record's `routes` are its own: true for what filters made and
-    /// for what comes back out of quarantine. A sender's are data, kept as
-    /// `routes_original`.
+    /// Whether `routes` are kept: true for records that filters made and for records
+    /// from quarantine. A sender's `routes` are data, kept as `routes_original`.
     pub keeps_routes: bool,
 }
 
-/// One record that could not be taken.
+/// One record that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bad {
-    /// Its position in the body, counting from zero.
+    /// Its position in the body, from zero.
     pub index: u32,
     /// Why.
     pub error: String,
-    /// The record as it came.
+    /// The record as it arrived.
     pub bytes: Vec<u8>,
 }
 
@@ -45,8 +43,8 @@ pub struct SyntaxError {
     pub offset: usize,
     /// What is wrong there.
     pub reason: String,
-    /// The body is well formed as far as it was read, but becomes too much:
-    /// its sender should send smaller ones.
+    /// The body is well formed as far as it was read, but exceeds a limit: the sender
+    /// should send smaller ones.
     pub too_much: bool,
 }
 
@@ -57,8 +55,7 @@ impl SyntaxError {
     }
 }
 
-/// The records of one body that could not be taken, and how much it has become
-/// in all.
+/// The rejected records of one body, and the limits on the whole body.
 #[derive(Debug)]
 pub(crate) struct BodyBudget {
     pub(crate) bad: Vec<Bad>,
@@ -69,7 +66,7 @@ pub(crate) struct BodyBudget {
 }
 
 impl BodyBudget {
-    /// Starts a body whose records are added to `out`.
+    /// The budget of a body whose records are added to `out`.
     pub(crate) fn new(out: &Batch) -> BodyBudget {
         BodyBudget {
             bad: Vec::new(),
@@ -78,7 +75,7 @@ impl BodyBudget {
         }
     }
 
-    /// Fails when the body has become too much.
+    /// Fails if the body exceeds a limit.
     #[inline]
     pub(crate) fn check(&self, out: &Batch) -> Result<(), ReadError> {
         if out.byte_len() > self.most_bytes {
@@ -101,7 +98,7 @@ pub(crate) enum ReadError {
     Syntax(&'static str),
     /// The record can't be kept, but its end can be found.
     Record(RecordFault),
-    /// The body becomes more than is taken of one.
+    /// The body exceeds a limit.
     TooMuch(Excess),
 }
 
@@ -115,7 +112,7 @@ pub(crate) enum RecordFault {
     KeyIsNotText,
 }
 
-/// What a body has too much of.
+/// The limit that a body exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Excess {
     Bytes,

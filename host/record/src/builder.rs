@@ -1,8 +1,8 @@
-//! One record on its way from its sender's form to the canonical one, whatever
-//! the format it came in. A reader hands over entry after entry; what concerns
-//! the head is put aside until all is known, everything else is written once.
+//! Builds a canonical record from the entries that a reader passes in, whatever the
+//! input format. Values for the head are set aside until all entries are known;
+//! everything else is written once.
 //!
-//! The rules that are applied here stand in a table at the head of the crate.
+//! The rules are in the table in the crate's documentation.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,6 @@
-//! Plain text to canonical records: each line is the message of one. Lines end
-//! at a line feed, with or without a carriage return before it; lines of white
-//! space alone say nothing and are left out. Bytes that are not UTF-8 become
-//! U+FFFD. Nothing in a line is interpreted.
+//! Plain text to canonical records: each line is the message of one record. Lines end
+//! with a line feed, optionally preceded by a carriage return; blank lines are
+//! skipped. Bytes that are not UTF-8 become U+FFFD. Nothing in a line is interpreted.
 
 use crate::arrival::{Bad, BodyBudget, Defaults, RecordFault, SyntaxError};
 use crate::batch::Batch;
@@ -10,8 +9,8 @@ use crate::limits::MAX_RECORD_BYTES;
 use crate::scan::find_byte;
 use crate::write;
 
-/// Reads a body of text and adds its records to `out`. Gives the lines that were
-/// too long to be taken. Fails only when the body becomes too much.
+/// Reads a body of text and adds its records to `out`. Returns the lines that were
+/// too long. Fails only if the body exceeds a limit.
 pub fn read_text(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
     let mut builder = RecordBuilder::new(defaults);
     let before = out.len();

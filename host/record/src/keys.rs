@@ -7,8 +7,7 @@ use weir_wire::token::{Token, skip, token};
 
 use crate::limits::MAX_KEYS_SEARCHED;
 
-/// A number that differs for different keys nearly always, and is the same for
-/// the same key always.
+/// A hash of a key: equal for equal keys, and nearly always different for others.
 #[inline]
 pub(crate) fn fingerprint(key: &[u8]) -> u64 {
     let (first, last) = if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {

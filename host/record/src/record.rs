@@ -1,8 +1,8 @@
-//! A view over one canonical record: its head in one look, any field by path.
+//! A view of one canonical record: its head in one pass, any field by path.
 //!
-//! Nothing is decoded before it is asked for. The views accept any bytes and
-//! never panic; what is missing or has the wrong type reads as its default
-//! (time 0, INFO, empty text), so only the makers of records must be careful.
+//! Nothing is decoded in advance. The views accept any bytes and never panic; a
+//! missing value or one of the wrong type reads as its default (time 0, INFO, empty
+//! text).
 
 use weir_wire::path::keys;
 use weir_wire::token::{Token, skip, token};
@@ -16,21 +16,21 @@ pub struct Record<'a> {
     bytes: &'a [u8],
 }
 
-/// The four things that every record holds.
+/// The four values that every record has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
     /// When it happened, in nanoseconds since 1970-01-01 UTC.
     pub timestamp: i64,
     /// How severe it is.
     pub level: Level,
-    /// The component or service that spoke.
+    /// The component or service that logged it.
     pub source: &'a str,
-    /// What it said.
+    /// The message.
     pub message: &'a str,
 }
 
-/// How a record begins whose head stands in its usual order: the map's header,
-/// then the key of the time and the marker of a nine-byte integer.
+/// The start of a record whose head is in the usual order: the map's header, the key
+/// of the time, and the marker of a nine-byte integer.
 const TIMESTAMP_AT: usize = 3;
 const TIMESTAMP_KEY: &[u8; 11] = b"\xa9timestamp\xd3";
 const LEVEL_AT: usize = TIMESTAMP_AT + TIMESTAMP_KEY.len() + 8;
@@ -39,7 +39,7 @@ const SOURCE_KEY: &[u8; 7] = b"\xa6source";
 const MESSAGE_KEY: &[u8; 8] = b"\xa7message";
 
 impl<'a> Record<'a> {
-    /// A view over the bytes of one record.
+    /// A view of the bytes of one record.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Record<'a> {
         Record { bytes }
@@ -51,7 +51,7 @@ impl<'a> Record<'a> {
         self.bytes
     }
 
-    /// Time, level, source and message, read in one go.
+    /// Time, level, source and message, read in one pass.
     #[inline]
     pub fn head(&self) -> Head<'a> {
         let (timestamp, level, source, message) = match self.ordered_head() {
@@ -112,12 +112,12 @@ impl<'a> Record<'a> {
         self.bytes.get(TIMESTAMP_AT..).is_some_and(|rest| rest.starts_with(TIMESTAMP_KEY))
     }
 
-    /// The component or service that spoke.
+    /// The component or service that logged it.
     pub fn source(&self) -> &'a str {
         text(self.ordered_head().map_or_else(|| self.scattered_head().2, |head| head.2))
     }
 
-    /// What it said.
+    /// The message.
     pub fn message(&self) -> &'a str {
         text(self.ordered_head().map_or_else(|| self.scattered_head().3, |head| head.3))
     }
@@ -133,18 +133,18 @@ impl<'a> Record<'a> {
         self.map().iter()
     }
 
-    /// The labels that routing rules gave it.
+    /// The labels that routing rules added.
     pub fn routes(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let list = self.map().get("routes").and_then(|value| value.as_array());
         list.into_iter().flat_map(|list| list.iter()).filter_map(|value| value.as_str())
     }
 
-    /// The record as a map. Empty, when the bytes are none.
+    /// The record as a map, empty if the bytes are not a map.
     pub fn map(&self) -> Map<'a> {
         Value::peek(self.bytes).and_then(|value| value.as_map()).unwrap_or_default()
     }
 
-    /// Keys, and the bytes from the value on.
+    /// The keys, and their values as bytes.
     pub(crate) fn raw_entries(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let map = self.map();
         let mut entries = map.rest();
@@ -158,7 +158,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Text of a canonical record is valid; anything else reads as empty.
+/// Text in a canonical record is valid UTF-8; anything else reads as empty.
 #[inline]
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()

@@ -1,12 +1,12 @@
 //! Canonical records to JSON, in one pass over their bytes.
 //!
-//! What JSON has no form for: NaN and the infinities are `null`; bytes are their
-//! base64 as text; a MessagePack timestamp or Fluent EventTime is RFC 3339 text;
-//! any other extension is `{"ext":7,"data":"base64"}`. Integers are written in
-//! full, floats in the shortest form that reads back as the same float.
+//! Values that JSON lacks: NaN and infinities are `null`; bytes are base64 text; a
+//! MessagePack timestamp or Fluent EventTime is RFC 3339 text; any other extension is
+//! `{"ext":7,"data":"base64"}`. Integers are written in full, floats in the shortest
+//! form that reads back as the same float.
 //!
-//! Values nested deeper than a canonical record can be, and bytes that end too
-//! early, are written as `null`, so that what comes out is JSON whatever went in.
+//! Values nested deeper than a canonical record may be, and truncated bytes, are
+//! written as `null`, so the output is always valid JSON.
 
 use std::io::Write as _;
 
@@ -68,8 +68,8 @@ pub(crate) fn raw_value(bytes: &[u8], depth: usize, out: &mut Vec<u8>) {
     write_value(bytes, depth, out);
 }
 
-/// Appends a map's entries as an object. Past `enough` bytes the rest is left
-/// out; what is there then is longer than `enough`.
+/// Appends a map's entries as an object. Stops once it has written more than `enough`
+/// bytes.
 pub(crate) fn raw_entries(entries: &[u8], len: u32, enough: usize, out: &mut Vec<u8>) {
     let mut rest = entries;
     let mut first = true;
@@ -97,8 +97,8 @@ fn write_key(bytes: &[u8], len: usize, key: &[u8], first: &mut bool, out: &mut V
     out.push(b':');
 }
 
-/// Appends the value that `bytes` begins with and gives its length there. `None`
-/// when the bytes end too early; the JSON is whole then, too.
+/// Appends the value at the head of `bytes` and returns its length. `None` if the
+/// bytes are truncated; the JSON is valid even then.
 fn write_value(bytes: &[u8], depth: usize, out: &mut Vec<u8>) -> Option<usize> {
     let Some((first, len)) = token(bytes) else {
         out.extend_from_slice(b"null");

@@ -1,5 +1,5 @@
-//! Changes to a record, by path. A few are made one after the other, each in one
-//! pass over the record; many are made together, in `many.rs`.
+//! Changes to a record by path. A few changes are made one after the other, each in
+//! one pass over the record; many are made together, in `many.rs`.
 
 use weir_wire::Value;
 use weir_wire::path::next_key;
@@ -15,17 +15,17 @@ use crate::write;
 /// One change to a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change<'a> {
-    /// Sets the value at a path, making the maps on the way to it; what stands
-    /// in the way and is neither list nor map is replaced. In a list, the index
-    /// after the last item appends.
+    /// Sets the value at a path, creating the maps that lead to it; a value on the way
+    /// that is neither list nor map is replaced. In a list, the index after the last
+    /// item appends.
     Set(&'a str, Value<'a>),
-    /// Removes what stands at a path, if anything does.
+    /// Removes the value at a path, if there is one.
     Remove(&'a str),
     /// Sets the level.
     Level(Level),
     /// Sets the message.
     Message(&'a str),
-    /// Adds a label for sinks to select by, if it is not there yet.
+    /// Adds a label that sinks can select by, unless the record has it.
     Route(&'a str),
 }
 

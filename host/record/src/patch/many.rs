@@ -1,9 +1,9 @@
-//! Many changes to one record, in one pass over it: the record is taken apart as
-//! far as the changes reach into it, changed there, and written once.
+//! Many changes to one record in one pass: the record is parsed into a tree as far as
+//! the changes reach, changed there, and written once.
 //!
-//! What it costs is the size of the record and of the changes together, with one
-//! exception, which has a bound: items that move because one before them in their
-//! list was removed, and labels that are compared with a new one.
+//! The cost is linear in the size of the record and the changes, with one bounded
+//! exception: list items that move because an earlier one was removed, and labels
+//! that are compared with a new one.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -52,7 +52,7 @@ pub enum PatchError {
         wanted: &'static str,
     },
     /// An index beyond the end of a list, or no index at all.
-    #[error("`{0}` is no place in a list")]
+    #[error("`{0}` is not an index in the list")]
     NoIndex(String),
     /// Deeper than a record may be.
     #[error("change nests the record deeper than 64 levels")]
