@@ -115,7 +115,7 @@ fn keys_become_text_and_text_becomes_valid() {
     ] {
         assert_eq!(record.get(path), Some(value), "{path}");
     }
-    assert_eq!(read(&[0x81, 0x91, 1, 2]).1[0].error, KEY_WITHOUT_TEXT);
+    assert_eq!(read(&[0x81, 0x91, 1, 2]).1[0].error, RecordFault::KeyIsNotText.reason());
 }
 
 #[test]
