@@ -354,8 +354,8 @@ fn a_forged_summary_that_passes_for_one_is_counted_out_in_time() {
 fn state_that_is_not_of_this_filter_is_refused() {
     let mut bench = Bench::with_options(json!({}));
     for (state, expected) in [
-        (vec![], "not a MessagePack list"),
-        (vec![0x05], "not a MessagePack list"),
+        (vec![], "not a MessagePack array"),
+        (vec![0x05], "not a MessagePack array"),
         (vec![0x90], "no version"),
         (vec![0x91, 0x01], "has version 1"),
         (vec![0x92, 0x02, 0x90], "damaged"),

@@ -100,7 +100,7 @@ fn a_new_version_takes_buckets_and_counts_over() {
 fn state_that_is_not_of_this_filter_is_refused() {
     let mut bench = Bench::with_options(json!({ "rate": 1 }));
     for (state, expected) in [
-        (vec![], "not a MessagePack list"),
+        (vec![], "not a MessagePack array"),
         (vec![0x90], "no version"),
         (vec![0x91, 0x02], "has version 2"),
         (vec![0x94, 0x01, 0x90, 0x91, 0x05, 0x90], "damaged"),

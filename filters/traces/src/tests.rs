@@ -139,7 +139,7 @@ fn what_other_options_have_no_place_for_is_decided_after_a_crash() {
 fn state_that_is_not_of_this_filter_is_refused() {
     let mut bench = Bench::with_options(json!({}));
     for (state, expected) in [
-        (vec![], "not a MessagePack list"),
+        (vec![], "not a MessagePack array"),
         (vec![0x90], "no version"),
         (vec![0x91, 0x01], "has version 1"),
         (vec![0x93, 0x02, 0x91, 0x05, 0x90], "damaged"),
