@@ -10,7 +10,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("host/journal", &[]),
     ("host/engine", &["weir-record"]),
     ("host/ingest", &["weir-record"]),
-    ("host/sinks", &["weir-record", "weir-journal"]),
+    ("host/document", &["weir-record"]),
+    ("host/terminal", &["weir-record"]),
+    ("host/sinks", &["weir-record", "weir-journal", "weir-document"]),
+    ("host/filter-kit", &["weir-record", "weir-journal", "weir-engine", "weir-document", "weir-terminal"]),
+    ("host/bench", &["weir-journal", "weir-ingest"]),
     ("guest-sdk/rust", &["weir-wire"]),
     ("guest-sdk/rust/wire", &[]),
 ];

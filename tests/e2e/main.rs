@@ -30,6 +30,9 @@
 //! | `examples.rs` | the examples run |
 //! | `helpers.rs` | the helpers of `guest-sdk/`, all of each; WASI as Go and C see it |
 //! | `languages.rs` | in every language: from an empty folder to a filter that runs, and goes on running |
+//! | `docs.rs` | the documentation names no file, command or option that is not there |
+//! | `docs_configuration.rs` | the configurations that the documentation shows are valid, the keys that it names exist |
+//! | `pages.rs` | (not a test) the links, names and code blocks of a Markdown file |
 //! | `house.rs` | the layout: who may know whom, every module says what it is for |
 
 mod answers;
@@ -40,6 +43,8 @@ mod clients;
 mod commands;
 mod delivery;
 mod disk;
+mod docs;
+mod docs_configuration;
 mod examples;
 mod files;
 mod filter_test;
@@ -52,6 +57,7 @@ mod languages;
 mod lines;
 mod metrics;
 mod oracle;
+mod pages;
 mod permissions;
 mod quarantine;
 mod reload;

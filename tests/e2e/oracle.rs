@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -20,8 +21,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use super::clients::sqlite;
-use super::router::{Home, PATIENCE, Router, eventually, module};
+use super::clients::{run as run_command, sqlite};
+use super::router::{Home, PATIENCE, Router, eventually, module, weir};
 
 /// Blows in a run.
 const ROUNDS: u32 = 20;
@@ -46,9 +47,23 @@ enum Blow {
     Remove,
     /// A sink that takes nothing fills the journal, until it is taken out.
     Full,
+    /// Slow clients take up the memory for requests, so that others are told to come again.
+    Busy,
+    /// A copy of the data folder runs beside the original.
+    Copy,
 }
 
-const ALL: [Blow; 7] = [Blow::Kill, Blow::Stop, Blow::StopTwice, Blow::Swap, Blow::Reload, Blow::Remove, Blow::Full];
+const ALL: [Blow; 9] = [
+    Blow::Kill,
+    Blow::Stop,
+    Blow::StopTwice,
+    Blow::Swap,
+    Blow::Reload,
+    Blow::Remove,
+    Blow::Full,
+    Blow::Busy,
+    Blow::Copy,
+];
 
 #[test]
 fn nothing_that_filters_hold_is_lost_or_doubled_by_kills() {
@@ -78,6 +93,16 @@ fn nothing_that_filters_hold_is_lost_or_doubled_when_the_journal_is_full() {
 }
 
 #[test]
+fn nothing_that_filters_hold_is_lost_or_doubled_when_the_router_is_busy() {
+    run(&[Blow::Busy]);
+}
+
+#[test]
+fn nothing_that_filters_hold_is_lost_or_doubled_by_copies_of_the_data_folder() {
+    run(&[Blow::Copy]);
+}
+
+#[test]
 fn nothing_that_filters_hold_is_lost_or_doubled_by_all_of_that_in_any_order() {
     run(&ALL);
 }
@@ -98,7 +123,7 @@ fn run(blows: &[Blow]) {
         senders.load();
         std::thread::sleep(Duration::from_millis(random.below(150) as u64));
         router = place.strike(blow, router, &senders);
-        if !matches!(blow, Blow::Kill | Blow::Stop | Blow::StopTwice) {
+        if !matches!(blow, Blow::Kill | Blow::Stop | Blow::StopTwice | Blow::Copy) {
             senders.load();
         }
         senders.stop();
@@ -140,6 +165,10 @@ impl Place {
         let reloads = self.reloads;
         self.home.configure(&format!(
             r#"
+[http]
+max_body = "64KiB"
+max_decompressed = "64KiB"
+max_in_flight = "128KiB"
 [journal]
 max_size = "1MiB"
 segment_size = "64KiB"
@@ -197,11 +226,47 @@ type = "sqlite"
             }
             Blow::Full => {
                 self.reconfigure(&router, true, true);
-                senders.until_refused();
+                senders.until_refused(|| {});
                 self.reconfigure(&router, true, false);
                 router
             }
+            Blow::Busy => {
+                let mut slow: Vec<_> = (0..20).map(|_| slow_client(&router.url, 6000)).collect();
+                // Small ones take what the senders' own requests give back.
+                senders.until_refused(|| slow.push(slow_client(&router.url, 0)));
+                router
+            }
+            Blow::Copy => {
+                router.signal("-TERM");
+                assert!(router.wait().success(), "{}", router.said());
+                let copy = self.copy();
+                let router = self.home.start();
+                copy.stop();
+                for folder in ["copy", "elsewhere"] {
+                    std::fs::remove_dir_all(self.home.path(folder)).unwrap();
+                }
+                router
+            }
         }
+    }
+
+    /// A router on a copy of the data folder, without the filters.
+    fn copy(&self) -> Router {
+        std::fs::create_dir(self.home.path("elsewhere")).unwrap();
+        run_command(Command::new("cp").args(["-r", "weir-data", "copy"]).current_dir(self.home.path("")));
+        let configuration =
+            "[sink.out]\ntype = \"file\"\npath = \"elsewhere/out.jsonl\"\n[sink.db]\ntype = \"sqlite\"\n";
+        std::fs::write(self.home.path("elsewhere.toml"), configuration).unwrap();
+        let start = ["run", "--config", "elsewhere.toml", "--data", "copy", "--listen", "127.0.0.1:0"];
+        let mut without_consent = weir();
+        let refused = without_consent.args(start).current_dir(self.home.path("")).output().unwrap();
+        assert!(
+            !refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("--adopt"),
+            "{refused:?}"
+        );
+        let mut command = weir();
+        command.args(start).arg("--adopt").current_dir(self.home.path(""));
+        Router::start(command)
     }
 
     /// Another configuration, and waits until it is taken up.
@@ -294,6 +359,15 @@ fn quarantined(home: &Home) -> Vec<(usize, u64)> {
     files.flat_map(|(_, bytes)| numbers(&String::from_utf8_lossy(&bytes))).collect()
 }
 
+/// A connection with a request that goes on for ever, and holds memory for requests: so much of a body, unless there is
+/// no room any more.
+fn slow_client(url: &str, sent: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").expect("a URL")).unwrap();
+    let head = format!("POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", sent + 1);
+    stream.write_all(format!("{head}{}", " ".repeat(sent)).as_bytes()).unwrap();
+    stream
+}
+
 /// Those who send to a router, until they are stopped or it is gone.
 struct Senders {
     said: Arc<Mutex<Said>>,
@@ -310,12 +384,19 @@ impl Senders {
             std::thread::spawn(move || {
                 let Ok(mut connection) = Connection::open(&address) else { return };
                 while !stop.load(Ordering::Relaxed) {
-                    let is_open = match number {
+                    let answer = match number {
                         SENDERS => send_repeat(&mut connection, &said),
                         _ => send_lines(&mut connection, &said, number),
                     };
-                    if !is_open {
-                        return;
+                    match answer {
+                        Some(200) => {}
+                        Some(_) => {
+                            // As clients do: wait a little, and don't count on the connection.
+                            std::thread::sleep(Duration::from_millis(20));
+                            let Ok(opened) = Connection::open(&address) else { return };
+                            connection = opened;
+                        }
+                        None => return,
                     }
                 }
             })
@@ -330,9 +411,12 @@ impl Senders {
         eventually("a load is acknowledged", || self.said.lock().unwrap().acknowledged >= before + LOAD);
     }
 
-    fn until_refused(&self) {
+    fn until_refused(&self, mut meanwhile: impl FnMut()) {
         let before = self.said.lock().unwrap().refused;
-        eventually("the journal is full", || self.said.lock().unwrap().refused > before + 10);
+        eventually("senders are refused", || {
+            meanwhile();
+            self.said.lock().unwrap().refused > before + 10
+        });
     }
 
     fn stop(self) {
@@ -341,8 +425,8 @@ impl Senders {
     }
 }
 
-/// Sends one to four lines; false when the router is gone.
-fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) -> bool {
+/// Sends one to four lines; the status of the answer.
+fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) -> Option<u16> {
     let first = {
         let mut said = said.lock().unwrap();
         let first = said.next[sender];
@@ -375,28 +459,18 @@ fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) ->
     } else {
         said.refused += 1;
     }
-    drop(said);
-    refused_rests(answer)
+    answer
 }
 
 /// Sends the same once more.
-fn send_repeat(connection: &mut Connection, said: &Mutex<Said>) -> bool {
+fn send_repeat(connection: &mut Connection, said: &Mutex<Said>) -> Option<u16> {
     let answer = connection.post(r#"{"source":"repeats","message":"again"}"#);
     let mut said = said.lock().unwrap();
     match answer {
         Some(200) => said.repeats_acknowledged += 1,
         _ => said.repeats_unknown += 1,
     }
-    drop(said);
-    refused_rests(answer)
-}
-
-/// Who is refused waits a little, as clients do; false when there was no answer.
-fn refused_rests(answer: Option<u16>) -> bool {
-    if answer.is_some_and(|status| status != 200) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    answer.is_some()
+    answer
 }
 
 /// A connection that is kept.

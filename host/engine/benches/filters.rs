@@ -9,11 +9,11 @@
 #[allow(dead_code, reason = "shared with the tests")]
 mod hostile;
 
-use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use weir_bench::records::{Secrets, write_record};
 use weir_engine::{Chain, Engine, EngineOptions, Filter, FilterSpec, Worker};
 use weir_filter_level::MinimumLevel;
 use weir_filter_redact::Redact;
@@ -36,22 +36,22 @@ fn main() -> Result<(), Failure> {
     let redact = bundled(&engine, "redact")?;
     let level = bundled(&engine, "level")?;
     let rows = [
-        ("keep", Kind::Dirty, vec![&keep], None),
-        ("patch", Kind::Dirty, vec![&patch], None),
-        ("redact, dirty", Kind::Dirty, vec![&redact], Some(native::<Redact> as Native)),
-        ("redact, clean", Kind::Clean, vec![&redact], Some(native::<Redact>)),
-        ("level", Kind::Dirty, vec![&level], Some(native::<MinimumLevel>)),
-        ("level and redact, dirty", Kind::Dirty, vec![&level, &redact], None),
+        ("keep", Secrets::Some, vec![&keep], None),
+        ("patch", Secrets::Some, vec![&patch], None),
+        ("redact, dirty", Secrets::Some, vec![&redact], Some(native::<Redact> as Native)),
+        ("redact, clean", Secrets::None, vec![&redact], Some(native::<Redact>)),
+        ("level", Secrets::Some, vec![&level], Some(native::<MinimumLevel>)),
+        ("level and redact, dirty", Secrets::Some, vec![&level, &redact], None),
     ];
-    println!("ns of CPU a record, of {} bytes; median of {RUNS} runs", batch(Kind::Dirty, 100).byte_len() / 100);
+    println!("ns of CPU a record, of {} bytes; median of {RUNS} runs", batch(Secrets::Some, 100).byte_len() / 100);
     println!("{:24} {:>10} {:>10} {:>10} {:>10}", "", "wasm 100", "wasm 1000", "native 100", "native 1000");
-    for (name, kind, filters, native) in rows {
+    for (name, secrets, filters, native) in rows {
         if !name.contains(&only) {
             continue;
         }
         let chain = Chain(filters.into_iter().cloned().collect());
-        let [small, large] = [100, 1000].map(|count| in_engine(&engine, &chain, &batch(kind, count)));
-        let natively = |count| native.map_or("-".to_owned(), |run| format!("{:.0}", run(&batch(kind, count))));
+        let [small, large] = [100, 1000].map(|count| in_engine(&engine, &chain, &batch(secrets, count)));
+        let natively = |count| native.map_or("-".to_owned(), |run| format!("{:.0}", run(&batch(secrets, count))));
         println!("{name:24} {small:10.0} {large:10.0} {:>10} {:>10}", natively(100), natively(1000));
     }
     Ok(())
@@ -110,15 +110,8 @@ fn cpu_ns() -> u64 {
     on_cpu.expect("this bench needs the CPU time that Linux keeps of every thread")
 }
 
-/// Whether records hold an e-mail address, a card number and a key, or what is as long and no secret.
-#[derive(Clone, Copy)]
-enum Kind {
-    Dirty,
-    Clean,
-}
-
 /// Records such as `weir bench` sends; the same in every run.
-fn batch(kind: Kind, count: usize) -> Batch {
+fn batch(secrets: Secrets, count: usize) -> Batch {
     let aliases = Aliases::default();
     let received_ns = 1_767_323_045_000_000_006;
     let defaults = Defaults {
@@ -129,55 +122,13 @@ fn batch(kind: Kind, count: usize) -> Batch {
         aliases: &aliases,
         keeps_routes: true,
     };
-    let mut random = Random(0x05EE_D0F3_EC04_D501);
+    let mut random = fastrand::Rng::with_seed(0x05EE_D0F3_EC04_D501);
     let mut batch = Batch::new();
     for _ in 0..count {
-        let json = record(kind, &mut random);
+        let mut json = String::new();
+        write_record(&mut json, &mut random, secrets);
         let bad = weir_record::read_json(json.as_bytes(), &defaults, &mut batch).expect("our own JSON");
         assert!(bad.is_empty(), "{}", bad[0].error);
     }
     batch
-}
-
-fn record(kind: Kind, random: &mut Random) -> String {
-    const LEVELS: [&str; 10] = ["DEBUG", "INFO", "INFO", "INFO", "INFO", "INFO", "INFO", "WARNING", "INFO", "ERROR"];
-    const SOURCES: [&str; 4] = ["checkout", "auth", "search", "inventory"];
-    let (level, source) = (LEVELS[random.below(10) as usize], SOURCES[random.below(4) as usize]);
-    let (user, order, millis) = (random.below(90_000), random.next(), random.below(1000));
-    let (address, card, key) = match kind {
-        Kind::Dirty => ("@example.com", "card 4111 1111 1111 1111", "api_key"),
-        Kind::Clean => (" at example", "card ending in 1111 (visa)", "api_kind"),
-    };
-    let mut json = String::new();
-    // Writing into a string can't fail.
-    let _ = write!(
-        json,
-        r#"{{"timestamp":"2026-11-20T10:{:02}:{:02}.{millis:03}Z","level":"{level}","source":"{source}","message":"order {order:016x} paid by user{user}{address} with {card} after {millis} ms","context":{{"request_id":"{:016x}{:016x}","user":{{"id":{user},"plan":"team"}}}},"metadata":{{"{key}":"k{:016x}","attempt":{},"cached":false,"amount":{}.{:02},"path":"/v1/orders/{}"}}}}"#,
-        random.below(60),
-        random.below(60),
-        random.next(),
-        random.next(),
-        random.next(),
-        random.below(3),
-        random.below(500),
-        random.below(100),
-        random.below(100_000),
-    );
-    json
-}
-
-/// A small generator (xorshift64*): repeatable, which is all that is wanted of it.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }

@@ -18,7 +18,7 @@ use crate::ticker::Ticker;
 use crate::{v1, v2};
 
 /// How the engine is set up.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct EngineOptions {
     /// Where compiled filters are kept, so that the next start is quick. It is made when it is missing. Whoever can
     /// write there can run code as Weir, so it belongs to Weir alone.
@@ -26,6 +26,13 @@ pub struct EngineOptions {
     /// How many workers there will be: as many instances of a filter are made ready when it is loaded, so that a swap
     /// delays no batch.
     pub workers: usize,
+}
+
+/// No cache, and a worker for each processor.
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { cache_folder: None, workers: std::thread::available_parallelism().map_or(2, usize::from) }
+    }
 }
 
 /// The runtime for filters.

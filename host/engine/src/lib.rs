@@ -82,6 +82,7 @@ pub use health::Health;
 pub use holds::{HeldRecord, Holding};
 pub use metrics::describe_metrics;
 pub use module::component_bytes;
+pub use module::digest;
 pub use rights::{Right, Rights};
 pub use tap::Listening;
 pub use trial::{CallFailure, Clock, Compiled, Made, PASS_THROUGH, Trial};

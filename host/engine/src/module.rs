@@ -77,7 +77,7 @@ fn check(file: &[u8]) -> Result<(), Problem> {
 }
 
 /// The SHA-256 of a module, in hexadecimal.
-pub(crate) fn digest(module: &[u8]) -> String {
+pub fn digest(module: &[u8]) -> String {
     use std::fmt::Write;
     Sha256::digest(module).iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

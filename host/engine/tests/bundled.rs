@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use fastrand::Rng;
 use serde_json::{Value as Json, json};
 use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
 use weir_filter_level::MinimumLevel;
@@ -58,7 +59,7 @@ fn compare<F: BatchFilter>(name: &str, options: &Json, samples: &str) -> usize {
     let chain = Chain(vec![engine.load(&spec, &std::fs::read(path).unwrap()).unwrap()]);
     let mut worker = Worker::new(engine);
     let mut bench = Bench::<F>::new(options.clone()).unwrap();
-    let mut random = Random(0x0B5E_55ED_0DD5);
+    let mut random = Rng::with_seed(0x0B5E_55ED_0DD5);
     let mut touched = 0;
     let mut left = RECORDS;
     let mut batch = read(samples.lines().map(str::to_owned));
@@ -75,7 +76,7 @@ fn compare<F: BatchFilter>(name: &str, options: &Json, samples: &str) -> usize {
         if left == 0 {
             return touched;
         }
-        let count = (1 + random.below(MAX_BATCH)).min(left);
+        let count = (1 + random.usize(..MAX_BATCH)).min(left);
         left -= count;
         batch = read((0..count).map(|_| record(&mut random)));
     }
@@ -197,66 +198,50 @@ const KEYS: &[&str] = &[
 ];
 
 /// A record, as JSON.
-fn record(random: &mut Random) -> String {
+fn record(random: &mut Rng) -> String {
     const LEVELS: [&str; 6] = ["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
     const SOURCES: [&str; 5] = ["web", "auth", "auth.login", "auth.cache.lru", "authority"];
-    let mut record = json!({ "level": random.of(&LEVELS), "source": random.of(&SOURCES) });
-    if random.below(4) > 0 {
+    let mut record = json!({ "level": one_of(random, &LEVELS), "source": one_of(random, &SOURCES) });
+    if random.usize(..4) > 0 {
         record["message"] = sentence(random).into();
     }
-    for _ in 0..random.below(4) {
-        record[random.of(KEYS)] = value(random, 0);
+    for _ in 0..random.usize(..4) {
+        record[one_of(random, KEYS)] = value(random, 0);
     }
     record.to_string()
 }
 
-fn value(random: &mut Random, depth: usize) -> Json {
+fn value(random: &mut Rng, depth: usize) -> Json {
     const NUMBERS: [u64; 4] = [4_111_111_111_111_111, 1_763_632_800_123_456_789, u64::MAX, 5_555_555_555_554_444];
-    match random.below(if depth < 4 { 12 } else { 8 }) {
+    match random.usize(..if depth < 4 { 12 } else { 8 }) {
         0 => Json::Null,
-        1 => (random.below(2) == 0).into(),
-        2 => random.below(100_000).into(),
-        3 => NUMBERS[random.below(NUMBERS.len())].into(),
-        4 => (random.below(1000) as f64 / 8.0).into(),
+        1 => (random.bool()).into(),
+        2 => random.usize(..100_000).into(),
+        3 => NUMBERS[random.usize(..NUMBERS.len())].into(),
+        4 => (random.usize(..1000) as f64 / 8.0).into(),
         5..=7 => sentence(random).into(),
-        8 | 9 => (0..random.below(4)).map(|_| value(random, depth + 1)).collect(),
+        8 | 9 => (0..random.usize(..4)).map(|_| value(random, depth + 1)).collect(),
         _ => {
-            let entries = (0..random.below(5)).map(|_| (random.of(KEYS).to_owned(), value(random, depth + 1)));
+            let entries = (0..random.usize(..5)).map(|_| (one_of(random, KEYS).to_owned(), value(random, depth + 1)));
             Json::Object(entries.collect())
         }
     }
 }
 
 /// A text in which every part comes to stand at every place of a block.
-fn sentence(random: &mut Random) -> String {
+fn sentence(random: &mut Rng) -> String {
     let mut text = String::new();
-    for _ in 0..random.below(8) {
-        match random.below(3) {
-            0 => text.push_str(&"....:.... ........".repeat(3)[..random.below(40)]),
-            1 => drop(write!(text, "{:x} ", random.next() >> (4 * random.below(16)))),
+    for _ in 0..random.usize(..8) {
+        match random.usize(..3) {
+            0 => text.push_str(&"....:.... ........".repeat(3)[..random.usize(..40)]),
+            1 => drop(write!(text, "{:x} ", random.u64(..) >> (4 * random.usize(..16)))),
             _ => {}
         }
-        text.push_str(random.of(PARTS));
+        text.push_str(one_of(random, PARTS));
     }
     text
 }
 
-/// A small generator (xorshift64*): repeatable, which is all that is wanted of it.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() >> 33) as usize % bound
-    }
-
-    fn of<'t>(&mut self, list: &[&'t str]) -> &'t str {
-        list[self.below(list.len())]
-    }
+fn one_of<'t>(random: &mut Rng, list: &[&'t str]) -> &'t str {
+    list[random.usize(..list.len())]
 }

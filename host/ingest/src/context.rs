@@ -11,6 +11,7 @@ use hyper::{
     header::{HeaderName, HeaderValue},
     http::request::Parts,
 };
+use percent_encoding::percent_decode_str;
 use weir_record::Level;
 
 use crate::{limits, reply::Refused};
@@ -118,25 +119,15 @@ fn decoded<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Refused> {
         let error = format!("query parameter `{name}` {what}; percent-encode it as UTF-8");
         Refused::new(StatusCode::BAD_REQUEST, error)
     };
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        match (*first, after) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-                let (Some(high), Some(low)) = (digit(*high), digit(*low)) else {
-                    return Err(refuse("has a % that two hex digits don't follow"));
-                };
-                bytes.push(high << 4 | low);
-                rest = after;
-            }
-            (b'%', _) => return Err(refuse("has a % that two hex digits don't follow")),
-            (b'+', _) => bytes.push(b' '),
-            (byte, _) => bytes.push(byte),
-        }
+    let bytes = value.as_bytes();
+    let is_escape = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    if value.match_indices('%').any(|(at, _)| !is_escape(at)) {
+        return Err(refuse("has a % that two hex digits don't follow"));
     }
-    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| refuse("isn't UTF-8"))
+    // Only form encoding writes a space as `+`.
+    let value = value.replace('+', " ");
+    let decoded = percent_decode_str(&value).decode_utf8().map_err(|_| refuse("isn't UTF-8"))?;
+    Ok(Cow::Owned(decoded.into_owned()))
 }
 
 /// `X-Request-ID`, if it is something to search for: 1 to [`limits::MAX_LABEL_BYTES`] visible characters.

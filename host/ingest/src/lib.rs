@@ -21,6 +21,7 @@
 //! | `flight` | the bounds on bytes held for all requests and answers together |
 //! | `intake` | the door to the pipeline: what is handed over, what comes back |
 //! | `limits`, `options` | every bound with its reason; those an operator can change |
+//! | `client` | asks a running router, for the commands |
 //! | `metrics`, `log_limit` | what is counted; how often something is logged |
 //!
 //! Invariants: a 2xx is sent only after the intake confirmed; nothing is buffered without a bound; a request is answered
@@ -28,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+pub mod client;
 mod connection;
 mod context;
 mod decompress;

@@ -1,6 +1,7 @@
 //! The real disk: one folder, its files opened for appending.
 //!
-//! The folder is made 0700 and the files 0600: they hold everybody's logs.
+//! The folder is created with mode 0700 and its files with 0600, because they hold everybody's logs. [`create_folder`]
+//! and [`replace_file`] are for other parts of Weir, too: what they did survives a power cut once they return.
 
 use crate::storage::{FileInfo, Lock, Storage, StoredFile};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -50,6 +51,29 @@ pub fn create_folder(folder: &Path, mode: u32) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Replaces the whole content of a file, or creates it with mode 0600. A reader sees the old content or the new, also
+/// after a crash; once this returns the new content survives a power cut.
+pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_file_with(path, |file| file.write_all(content))
+}
+
+/// Like [`replace_file`], for content that `write` produces. Whatever `write` fails with is returned, and the file stays
+/// as it was.
+pub fn replace_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    if let Err(error) = write(&mut file) {
+        // The error of `write` says more than one of cleaning up after it.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 struct FileLock {
@@ -174,5 +198,47 @@ impl StoredFile for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn replacing_a_file_leaves_the_new_content_and_no_temporary_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("name.json");
+        for content in ["longer at first", "short"] {
+            replace_file(&path, content.as_bytes()).expect("replaced");
+            assert_eq!(fs::read_to_string(&path).expect("readable"), content);
+        }
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn a_replacement_that_fails_leaves_the_old_content_and_no_temporary_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("name.json");
+        replace_file(&path, b"old").expect("replaced");
+        let error = replace_file_with(&path, |file| {
+            file.write_all(b"half of the n")?;
+            Err(io::Error::other("interrupted"))
+        });
+        assert_eq!(error.expect_err("passed on").to_string(), "interrupted");
+        assert_eq!(fs::read(&path).expect("readable"), b"old");
+        assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 1);
+    }
+
+    #[test]
+    fn a_temporary_file_that_a_crash_left_behind_is_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("name.json");
+        fs::write(folder.path().join("name.json.new"), "a longer remainder of a crash").expect("written");
+        replace_file(&path, b"new").expect("replaced");
+        assert_eq!(fs::read(&path).expect("readable"), b"new");
     }
 }

@@ -3,13 +3,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use weir_bench::BenchArgs;
+use weir_filter_kit::LANGUAGES;
+use weir_filter_kit::test::TestArgs;
 
 use crate::condition::Condition;
 use crate::config::{Settings, address};
-use crate::filter_build::LANGUAGES;
 
 /// A log router that people extend with WebAssembly.
 #[derive(Parser, Debug)]
@@ -248,10 +250,6 @@ pub struct FilterNewArgs {
     pub folder: Option<PathBuf>,
 }
 
-fn bench_cases() -> PossibleValuesParser {
-    PossibleValuesParser::new(crate::bench::cases().map(|(name, summary)| PossibleValue::new(name).help(summary)))
-}
-
 fn languages() -> PossibleValuesParser {
     PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name))
 }
@@ -298,45 +296,8 @@ pub struct FilterRollbackArgs {
 
 #[derive(Args, Debug)]
 pub struct FilterTestArgs {
-    /// A folder with a module in it, the module's file, or `bundled:NAME`.
-    #[arg(default_value = ".")]
-    pub target: String,
-    /// Cases, in TOML or JSON; without it, cases.toml or cases.json beside the module.
-    #[arg(long, value_name = "FILE", conflicts_with = "samples")]
-    pub cases: Option<PathBuf>,
-    /// Records to show, to fuzz from or to compare on: JSON, one a line or an array, or .msgpack; `-`
-    /// is standard input. Without it, samples.jsonl beside the module, or a few built-in ones.
-    #[arg(long, value_name = "FILE")]
-    pub samples: Option<PathBuf>,
-    /// Options for the filter, as a JSON object, over those of the file of cases.
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    pub options: String,
-    /// Also write the result of the cases as JUnit XML.
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
-    /// Print the result of the cases as TAP.
-    #[arg(long)]
-    pub tap: bool,
-    /// Throw generated records at the filter, so many seconds long; then find the smallest records
-    /// that show what went wrong.
-    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["bench", "against"])]
-    pub fuzz: Option<u64>,
-    /// Make the records of an earlier run of --fuzz again, which said its seed.
-    #[arg(long, value_name = "N", requires = "fuzz")]
-    pub seed: Option<u64>,
-    /// Where --fuzz leaves a file for each finding, to be shown again with --samples.
-    #[arg(long, value_name = "DIR", default_value = "fuzz-found", requires = "fuzz")]
-    pub found: PathBuf,
-    /// Measure what a record costs, by size and batch, beside a filter that does nothing.
-    #[arg(long, conflicts_with = "against")]
-    pub bench: bool,
-    /// Show where an older version does otherwise: its file, or `bundled:NAME`.
-    #[arg(long, value_name = "OLD")]
-    pub against: Option<String>,
-    /// Compare on the newest records of a router's journal, as the filters left them; the router may
-    /// be running.
-    #[arg(long, value_name = "N", requires = "against", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
-    pub last: Option<usize>,
+    #[command(flatten)]
+    pub test: TestArgs,
     #[command(flatten)]
     pub stored: Stored,
     /// When to use colours.
@@ -497,29 +458,4 @@ pub enum ConfigCommand {
     Init,
     /// Prints the JSON Schema of the configuration file.
     Schema,
-}
-
-#[derive(Args, Debug)]
-pub struct BenchArgs {
-    /// Cases to run; without any, all but `compile`.
-    #[arg(value_name = "CASE", value_parser = bench_cases())]
-    pub cases: Vec<String>,
-    /// Runs of each case; the median is shown, and the extremes beside it.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub runs: u32,
-    /// Connections that send.
-    #[arg(long, default_value_t = 4, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
-    pub connections: usize,
-    /// Records in a run; by default as many as the case wants.
-    #[arg(long)]
-    pub records: Option<u64>,
-    /// Folder to make the runs' folders in: the disk that is measured.
-    #[arg(long, value_name = "DIR")]
-    pub folder: Option<PathBuf>,
-    /// Module for the case `compile`: how traffic fares while it is compiled.
-    #[arg(long, value_name = "FILE")]
-    pub module: Option<PathBuf>,
-    /// Another router to run the same cases against, as NAME=COMMAND.
-    #[arg(long, value_name = "NAME=COMMAND")]
-    pub peer: Vec<String>,
 }

@@ -6,18 +6,15 @@ mod filter;
 mod journal;
 mod quarantine;
 mod run;
-pub mod show;
 mod sinks;
 mod validate;
 mod when;
 
 use std::process::ExitCode;
 
-use rustix::fs::Mode;
-
-pub use quarantine::settings as stored_settings;
-
 use crate::cli::{Command, ConfigCommand};
+use anyhow::Context;
+use rustix::fs::Mode;
 
 /// What this process makes from here on is for its owner alone, whatever the umask was: the data folder, its databases
 /// with their write-ahead logs, compiled filters. Log files and their folders say themselves what they are.
@@ -40,13 +37,16 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
             keep_to_owner();
             quarantine::run(command)?;
         }
-        Command::Config(ConfigCommand::Init) => show::text(crate::config::START)?,
-        Command::Config(ConfigCommand::Schema) => show::json(&crate::config::schema())?,
-        Command::Bench(args) => crate::bench::run(&args)?,
+        Command::Config(ConfigCommand::Init) => weir_terminal::text(crate::config::START)?,
+        Command::Config(ConfigCommand::Schema) => weir_terminal::json(&crate::config::schema())?,
+        Command::Bench(args) => {
+            let redact = weir_filter_kit::bundled::module("redact").context("the filter `redact` is not bundled")?;
+            weir_bench::run(&args, redact)?;
+        }
         Command::Compile { cache } => return compile::run(&cache),
         Command::Completions { shell } => completions::run(shell),
         Command::BenchFloor { folder } => {
-            tokio::runtime::Runtime::new()?.block_on(crate::bench::floor::serve(&folder))?;
+            tokio::runtime::Runtime::new()?.block_on(weir_bench::floor::serve(&folder))?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -24,7 +24,7 @@ use weir_engine::{Chain, Filter};
 use crate::pipeline::{self, Shared};
 use crate::versions::{Kept, Versions, now, sha256, short};
 use trial::{OnTrial, Trial};
-pub use wanted::{Source, Wanted, lines_to_use, named, unused, wanted};
+pub use wanted::{Wanted, lines_to_use, named, unused, wanted};
 
 /// The filters that run.
 pub struct FilterSet {

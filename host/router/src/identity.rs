@@ -6,8 +6,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-
-use crate::durable;
+use weir_journal::disk::replace_file;
 
 /// Its file in the journal's folder.
 pub const FILE: &str = "id";
@@ -49,7 +48,7 @@ fn fresh(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     let mut random = vec![0; length];
     getrandom::fill(&mut random).context("the system gives no random numbers")?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    durable::replace(&path, name.as_bytes()).with_context(failed)?;
+    replace_file(&path, name.as_bytes()).with_context(failed)?;
     Ok(name)
 }
 

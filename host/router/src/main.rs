@@ -8,12 +8,10 @@
 //! | `condition.rs` | conditions on records, as people type them |
 //! | `wiring.rs` | builds the parts from the last to the first, stops them from the first to the last |
 //! | `pipeline.rs` | deliveries through the filters into the journal, and the answers back |
-//! | `filter_test/` | `weir filter test`: cases, samples, fuzzing, times, versions |
 //! | `chains.rs` | the chain that runs, and its exchange |
 //! | `held.rs` | records that filters hold back, into the journal and back |
 //! | `filters.rs` | which filters run: loading, swapping, the filters folder |
 //! | `descriptors.rs` | the limit of open files, and what of it connections may take |
-//! | `durable.rs` | replaces small files, safe from power cuts |
 //! | `versions.rs` | the versions of each filter that ran, to go back to |
 //! | `canary.rs` | a new version on trial in the shadow of the running one |
 //! | `parts.rs` | what the configuration means to each part |
@@ -26,30 +24,20 @@
 //! | `refused.rs` | configuration and modules that were refused and wait to be mended |
 //! | `quarantine.rs` | where records go that nobody could take |
 //! | `identity.rs` | the journal's name, which makes positions ids |
-//! | `regular.rs` | reading files that may be anything |
 //! | `place.rs` | where the data folder is, so that a copy is known |
 //! | `sample.rs` | recent records that a new filter is tried on |
-//! | `bundled.rs` | the filters inside the binary |
-//! | `bench.rs` | `weir bench` |
-//! | `client.rs` | an HTTP client for routers on this machine |
 //! | `logging.rs` | Weir's own log |
 //! | `limits.rs` | the bounds |
 
 #![forbid(unsafe_code)]
 
-mod bench;
-mod bundled;
 mod canary;
 mod chains;
 mod cli;
-mod client;
 mod commands;
 mod condition;
 mod config;
 mod descriptors;
-mod durable;
-mod filter_build;
-mod filter_test;
 mod filters;
 mod health;
 mod held;
@@ -64,7 +52,6 @@ mod pipeline;
 mod place;
 mod quarantine;
 mod refused;
-mod regular;
 mod reload;
 mod sample;
 mod stages;

@@ -10,11 +10,11 @@
 //! the path in a container stays. So a folder that is brought to another machine under the same path goes on as it is,
 //! with what lies at its sinks' paths there.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use weir_journal::disk::replace_file;
 
 use crate::identity;
 
@@ -79,12 +79,7 @@ impl Place {
     fn write(&self) -> io::Result<()> {
         // A path that is not UTF-8 is not written down: such a folder is taken for one without a place.
         let Some(here) = self.here.to_str() else { return Ok(()) };
-        let new = self.data.join("place.new");
-        let mut file = File::create(&new)?;
-        writeln!(file, "{here}")?;
-        file.sync_all()?;
-        std::fs::rename(&new, self.data.join(FILE))?;
-        File::open(&self.data)?.sync_all()
+        replace_file(&self.data.join(FILE), format!("{here}\n").as_bytes())
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex as Lock};
 use anyhow::bail;
 use tokio::sync::{Mutex, oneshot};
 
-use crate::config::{self, Overrides, Problems, Settings};
+use crate::config::{self, Overrides, Settings};
 use crate::filters::{self, FilterSet, Prepared};
 use crate::outlets::Outlets;
 use crate::parts;
@@ -21,6 +21,8 @@ use crate::quarantine::Quarantine;
 use crate::versions::Versions;
 use crate::wiring::{Router, lock};
 pub use watch::{Changed, Watch};
+use weir_document::Problems;
+use weir_filter_kit::Source;
 
 /// How much less urgent loading is than the rest, on the system's scale of 0 to 19.
 const LESS_URGENT: i32 = 10;
@@ -51,7 +53,7 @@ pub fn folders(settings: &Settings) -> Vec<PathBuf> {
     // A pin there decides what runs. It is made with the first version that is kept.
     folders.extend(versions.folder().is_dir().then(|| versions.folder().to_path_buf()));
     for wanted in filters::wanted(settings) {
-        if let filters::Source::File(path) = wanted.source
+        if let Source::File(path) = wanted.source
             && let Some(folder) = path.parent()
             && !folders.iter().any(|f| f == folder)
         {

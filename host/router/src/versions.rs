@@ -17,9 +17,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use weir_journal::disk::create_folder;
+use weir_journal::disk::{create_folder, replace_file};
 
-use crate::{durable, limits, regular};
+use crate::limits;
+use weir_filter_kit::limits::MODULE_BYTES;
+use weir_filter_kit::regular;
 
 /// Characters of a digest that are shown.
 const SHOWN_DIGEST: usize = 12;
@@ -83,7 +85,7 @@ impl Versions {
     /// A module that was kept, if it is still what it was.
     pub fn module(&self, name: &str, digest: &str) -> Result<Vec<u8>, String> {
         let path = self.folder.join(module_file(name, digest));
-        let bytes = regular::read(&path, limits::MODULE_BYTES).map_err(|error| {
+        let bytes = regular::read(&path, MODULE_BYTES).map_err(|error| {
             format!("filter `{name}`: can't read the version to run, `{}`: {error}; put another module into the filters folder", path.display())
         })?;
         match sha256(&bytes) == digest {
@@ -145,7 +147,7 @@ impl Versions {
 
     fn write(&self, file: &str, bytes: &[u8]) -> Result<(), String> {
         let path = self.folder.join(file);
-        let written = create_folder(&self.folder, 0o777).and_then(|()| durable::replace(&path, bytes));
+        let written = create_folder(&self.folder, 0o777).and_then(|()| replace_file(&path, bytes));
         written.map_err(|error| format!("can't write `{}`: {error}; give weir room and access there", path.display()))
     }
 }

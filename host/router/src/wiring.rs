@@ -175,7 +175,7 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
     refused.configuration(None);
     let cache = settings.data.join("cache");
     let compiler = compiler(&cache, settings.data.join("compiled"))?;
-    let options = engine_options(Some(cache));
+    let options = EngineOptions { cache_folder: Some(cache), ..EngineOptions::default() };
     // The binary of the tests is no Weir that could compile.
     let engine = if cfg!(test) { Engine::new(options)? } else { Engine::with_compiler(options, compiler)? };
     engine.number_records_after(journal.highest_token());
@@ -201,11 +201,6 @@ fn compiler(cache: &Path, notes: PathBuf) -> anyhow::Result<Compiler> {
     let program = if running.exists() { running.to_path_buf() } else { std::env::current_exe()? };
     let arguments = vec!["compile".into(), "--cache".into(), std::path::absolute(cache)?.into()];
     Ok(Compiler { program, arguments, notes })
-}
-
-/// How the engine is set up, here and in commands that load a filter without a router.
-pub fn engine_options(cache_folder: Option<PathBuf>) -> EngineOptions {
-    EngineOptions { cache_folder, workers: std::thread::available_parallelism().map_or(2, usize::from) }
 }
 
 /// Loads the filters. One that the configuration names and that can't be loaded keeps the router

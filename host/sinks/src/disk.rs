@@ -1,10 +1,14 @@
-//! The few things that sinks do to the disk, each with an error that names the thing and the place. Tests cut the
-//! power before any one of them.
+//! What sinks do to the disk. [`Storage`] has one method for each operation and is the real file system or, in tests, one
+//! that fails at any operation; [`Disk`] adds errors that name the operation and the path.
 
+use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
+
+use weir_journal::disk::{create_folder, replace_file};
 
 /// Logs are for their owner and group, whatever the umask of the process.
 const FILE_MODE: u32 = 0o640;
@@ -44,59 +48,41 @@ impl DiskError {
     }
 }
 
-/// The disk. Cloning gives the same one.
-#[derive(Clone, Debug, Default)]
-pub struct Disk {
-    /// Operations left until the power goes, when it does.
-    #[cfg(test)]
-    pub fuse: Option<std::sync::Arc<std::sync::atomic::AtomicI64>>,
+/// The operations on the disk.
+pub trait Storage: Debug + Send + Sync {
+    /// Opens a file for appending; creates it with this mode when it is absent. Never waits for the reader of a pipe.
+    fn open(&self, path: &Path, mode: u32) -> io::Result<File>;
+    /// Creates a folder and the missing ones above it with this mode, durably.
+    fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()>;
+    /// Appends to an open file. After an error any part of the bytes may have been written.
+    fn append(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
+    /// Makes the content of a file durable.
+    fn sync(&self, file: &File) -> io::Result<()>;
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// Renames a file and replaces the one that has the new name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Cuts a file to a length, durably.
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()>;
+    /// Replaces the whole content of a file, atomically and durably.
+    fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()>;
 }
 
-impl Disk {
-    #[cfg(not(test))]
-    fn step(&self) -> io::Result<()> {
-        Ok(())
-    }
+/// The real file system.
+#[derive(Debug)]
+pub struct FileSystem;
 
-    #[cfg(test)]
-    fn step(&self) -> io::Result<()> {
-        use std::sync::atomic::Ordering;
-        match &self.fuse {
-            Some(fuse) if fuse.fetch_sub(1, Ordering::Relaxed) <= 0 => Err(io::Error::other("the power is off")),
-            _ => Ok(()),
-        }
-    }
-
-    /// False in a sweep: the process dies there, not the machine, and thousands of real syncs would take minutes.
-    fn syncs(&self) -> bool {
-        #[cfg(test)]
-        return self.fuse.is_none();
-        #[cfg(not(test))]
-        true
-    }
-
-    fn run<T>(&self, action: &'static str, place: &Path, work: impl FnOnce() -> io::Result<T>) -> Result<T, DiskError> {
-        self.step().and_then(|()| work()).map_err(|source| DiskError::new(action, place, source))
-    }
-
-    /// Opens a file for appending, made when absent. Never waits for whoever reads a pipe.
-    pub fn open(&self, path: &Path) -> Result<File, DiskError> {
-        self.open_as(path, FILE_MODE)
-    }
-
-    /// The same for what a sink keeps for itself.
-    pub fn open_own(&self, path: &Path) -> Result<File, DiskError> {
-        self.open_as(path, OWN_FILE_MODE)
-    }
-
-    fn open_as(&self, path: &Path, mode: u32) -> Result<File, DiskError> {
+impl Storage for FileSystem {
+    fn open(&self, path: &Path, mode: u32) -> io::Result<File> {
         let append = || {
             let mut options = OpenOptions::new();
             let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
             options.append(true).mode(mode).custom_flags(nonblocking);
             options
         };
-        self.run("open", path, || match append().create_new(true).open(path) {
+        match append().create_new(true).open(path) {
             Ok(file) => file.set_permissions(fs::Permissions::from_mode(mode)).map(|()| file),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let file = append().create(true).open(path)?;
@@ -104,61 +90,122 @@ impl Disk {
                 Ok(file)
             }
             Err(error) => Err(error),
-        })
-    }
-
-    /// Makes a folder of logs and those above it.
-    pub fn create_folder(&self, path: &Path) -> Result<(), DiskError> {
-        self.run("create folder", path, || create_folder(path, FOLDER_MODE))
-    }
-
-    /// Makes a folder for what a sink keeps for itself.
-    pub fn create_own_folder(&self, path: &Path) -> Result<(), DiskError> {
-        self.run("create folder", path, || create_folder(path, OWN_FOLDER_MODE))
-    }
-
-    /// Appends to an open file. Fails with any part of it written; a sweep tries the half.
-    pub fn append(&self, file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-        let (first, rest) = bytes.split_at(if cfg!(test) { bytes.len() / 2 } else { 0 });
-        if !first.is_empty() {
-            self.run("write", path, || file.write_all(first))?;
         }
-        self.run("write", path, || file.write_all(rest))
     }
 
-    /// Makes a file's content durable.
+    fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+        let absent: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+        create_folder(path, mode)?;
+        // Whatever the umask of the process is.
+        absent.into_iter().try_for_each(|folder| fs::set_permissions(folder, fs::Permissions::from_mode(mode)))
+    }
+
+    fn append(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(length)?;
+        file.sync_data()
+    }
+
+    fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        replace_file(path, content)
+    }
+}
+
+/// The disk as sinks use it. Clones share the same storage.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    storage: Arc<dyn Storage>,
+}
+
+impl Default for Disk {
+    fn default() -> Disk {
+        Disk::new(Arc::new(FileSystem))
+    }
+}
+
+impl Disk {
+    /// A disk over this storage.
+    pub fn new(storage: Arc<dyn Storage>) -> Disk {
+        Disk { storage }
+    }
+
+    /// Opens a file of logs for appending, created when absent.
+    pub fn open(&self, path: &Path) -> Result<File, DiskError> {
+        self.storage.open(path, FILE_MODE).map_err(|error| DiskError::new("open", path, error))
+    }
+
+    /// Opens a file that a sink keeps for itself for appending, created when absent.
+    pub fn open_own(&self, path: &Path) -> Result<File, DiskError> {
+        self.storage.open(path, OWN_FILE_MODE).map_err(|error| DiskError::new("open", path, error))
+    }
+
+    /// Creates a folder of logs and the missing ones above it, durably.
+    pub fn create_folder(&self, path: &Path) -> Result<(), DiskError> {
+        let created = self.storage.create_folder(path, FOLDER_MODE);
+        created.map_err(|error| DiskError::new("create folder", path, error))
+    }
+
+    /// Creates the folder of a file that a sink keeps for itself, durably.
+    pub fn create_own_folder(&self, file: &Path) -> Result<(), DiskError> {
+        let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
+        let created = self.storage.create_folder(folder, OWN_FOLDER_MODE);
+        created.map_err(|error| DiskError::new("create folder", folder, error))
+    }
+
+    /// Appends to an open file. After an error any part of the bytes may have been written.
+    pub fn append(&self, file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        self.storage.append(file, bytes).map_err(|error| DiskError::new("write", path, error))
+    }
+
+    /// Makes the content of a file durable.
     pub fn sync(&self, file: &File, path: &Path) -> Result<(), DiskError> {
-        self.run("sync", path, || if self.syncs() { file.sync_data() } else { Ok(()) })
+        self.storage.sync(file).map_err(|error| DiskError::new("sync", path, error))
     }
 
     /// Makes the names in a folder durable.
     pub fn sync_folder(&self, path: &Path) -> Result<(), DiskError> {
-        self.run("sync folder", path, || if self.syncs() { File::open(path)?.sync_all() } else { Ok(()) })
+        self.storage.sync_folder(path).map_err(|error| DiskError::new("sync folder", path, error))
     }
 
-    /// Renames over whatever has the name.
+    /// Renames a file and replaces the one that has the new name.
     pub fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
-        self.run("rename", from, || fs::rename(from, to))
+        self.storage.rename(from, to).map_err(|error| DiskError::new("rename", from, error))
     }
 
-    /// Removes a file; one that is not there is fine.
+    /// Removes a file; one that is absent is no error.
     pub fn remove(&self, path: &Path) -> Result<(), DiskError> {
-        self.run("remove", path, || match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        match self.storage.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DiskError::new("remove", path, error)),
             _ => Ok(()),
-        })
+        }
     }
 
-    /// Cuts a file, durably.
+    /// Cuts a file to a length, durably.
     pub fn truncate(&self, path: &Path, length: u64) -> Result<(), DiskError> {
-        self.run("truncate", path, || {
-            let file = OpenOptions::new().write(true).open(path)?;
-            file.set_len(length)?;
-            if self.syncs() { file.sync_data() } else { Ok(()) }
-        })
+        self.storage.truncate(path, length).map_err(|error| DiskError::new("truncate", path, error))
     }
 
-    /// A file's length; none when it is not there. An error when it is anything but a regular file.
+    /// The length of a file; `None` when it is absent. An error when it is anything but a regular file.
     pub fn length(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         match fs::metadata(path) {
             Ok(found) => {
@@ -170,34 +217,10 @@ impl Disk {
         }
     }
 
-    /// Replaces a file as a whole, durably: a reader finds the old content or the new.
+    /// Replaces the whole content of a file, atomically and durably, and creates its folder when that is absent.
     pub fn replace(&self, path: &Path, content: &[u8]) -> Result<(), DiskError> {
-        let mut fresh = path.as_os_str().to_os_string();
-        fresh.push(".new");
-        let fresh = Path::new(&fresh);
-        self.run("write", fresh, || {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(OWN_FILE_MODE).open(fresh)?;
-            file.write_all(content)?;
-            if self.syncs() { file.sync_data() } else { Ok(()) }
-        })?;
-        self.rename(fresh, path)?;
-        self.sync_folder(path.parent().unwrap_or(Path::new("/")))
-    }
-}
-
-/// Makes a folder and those above it, each with this mode. One that is there stays as it is.
-fn create_folder(path: &Path, mode: u32) -> io::Result<()> {
-    if path.as_os_str().is_empty() || path.is_dir() {
-        return Ok(());
-    }
-    if let Some(above) = path.parent() {
-        create_folder(above, mode)?;
-    }
-    match fs::DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(mode)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(error) => Err(error),
+        self.create_own_folder(path)?;
+        self.storage.replace(path, content).map_err(|error| DiskError::new("write", path, error))
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `sink.rs` | the trait, positions, errors, and the contract between a sink and its runner |
 //! | `select.rs` | which records a sink takes: routes and least level |
 //! | `runner/` | carries records from the journal to one sink: retries, quarantine, cursor, health |
+//! | `condition.rs` | conditions on records in the options of sinks |
 //! | `registry.rs` | the kinds there are, one line each |
 //! | `console/` | kind `console` |
 //! | `file/` | kind `file` |
@@ -16,7 +17,6 @@
 //! | `http/` | kind `http` |
 //! | `datadog/` | kind `datadog` |
 //! | `slack/` | kind `slack` |
-//! | `parcel.rs` | many records as one body of bounded size |
 //! | `nats/` | kind `nats` |
 //! | `influxdb/` | kind `influxdb` |
 //! | `prometheus/` | kind `prometheus` |
@@ -24,9 +24,9 @@
 //! | `owners.rs` | which sink a file belongs to |
 //! | `collisions.rs` | sinks that would write to one file for certain |
 //! | `disk.rs` | the operations on the disk, which tests may cut at any point |
-//! | `web.rs` | posting to servers over HTTP |
+//! | `post/` | posting to servers over HTTP: options, requests, answers |
+//! | `template.rs` | texts with placeholders: `{source}` |
 //! | `text.rs` | text from records, made harmless |
-//! | `units.rs` | sizes and spans of time as people write them |
 //! | `limits.rs` | every bound, with its unit and reason |
 //! | `compliance.rs` | the test that every kind passes |
 //!
@@ -51,6 +51,7 @@
 mod collisions;
 #[cfg(test)]
 mod compliance;
+mod condition;
 mod console;
 mod datadog;
 mod disk;
@@ -67,7 +68,7 @@ mod nats;
 #[cfg(test)]
 mod outage;
 mod owners;
-mod parcel;
+mod post;
 mod postgres;
 mod prometheus;
 mod registry;
@@ -79,11 +80,12 @@ mod servers;
 mod sink;
 mod slack;
 mod sqlite;
+mod template;
 #[cfg(test)]
 mod testing;
 mod text;
-pub mod units;
-mod web;
+
+use weir_document::units;
 
 pub use collisions::{Configured, collisions};
 pub use exposition::Exposition;

@@ -268,12 +268,6 @@ pub const INFLUX_POINTS: usize = 5000;
 /// How long points wait for more: nobody looks at metrics more often.
 pub const INFLUX_LINGER: Duration = Duration::from_secs(1);
 
-/// How long a request to InfluxDB may take when the options don't say; its own bound for a write is ten seconds.
-pub const INFLUX_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a connection to InfluxDB may take to be made.
-pub const INFLUX_CONNECT: Duration = Duration::from_secs(10);
-
 /// Bytes of a name or tag value of a point; InfluxDB takes 64 KiB for a series' name with all its tags.
 pub const INFLUX_NAME_BYTES: usize = 1024;
 

@@ -6,8 +6,8 @@ mod rollback;
 
 use std::process::ExitCode;
 
-use crate::cli::FilterCommand;
-use crate::filter_test;
+use crate::cli::{Colour, FilterCommand, FilterTestArgs};
+use crate::parts;
 
 pub fn run(command: FilterCommand) -> anyhow::Result<ExitCode> {
     match command {
@@ -20,6 +20,16 @@ pub fn run(command: FilterCommand) -> anyhow::Result<ExitCode> {
         FilterCommand::Build { project, bundled: true, output, .. } => build::bundled(&project, output.as_deref()),
         FilterCommand::Build { project, watch: true, into, .. } => build::watch(&project, into.as_deref()),
         FilterCommand::Build { project, into, .. } => build::once(&project, into.as_deref()),
-        FilterCommand::Test(args) => filter_test::run(&args),
+        FilterCommand::Test(args) => test(&args),
     }
+}
+
+fn test(args: &FilterTestArgs) -> anyhow::Result<ExitCode> {
+    let colours = match args.colour {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => weir_terminal::colours(),
+    };
+    let journal_folder = || Ok(parts::journal_folder(&super::quarantine::settings(&args.stored)?));
+    weir_filter_kit::test::run(&args.test, colours, &journal_folder)
 }

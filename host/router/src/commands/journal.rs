@@ -10,7 +10,6 @@ use weir_journal::inspect::Inspection;
 use weir_journal::{Disk, Journal, OnDamage, Options};
 
 use super::quarantine::settings;
-use super::show;
 use crate::cli::JournalCommand;
 use crate::config::Settings;
 use crate::parts;
@@ -30,8 +29,8 @@ fn inspect(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
     }
     let found = weir_journal::inspect::inspect(&Disk::new(&folder))?;
     match json {
-        true => show::json(&found)?,
-        false => show::text(&table(&found))?,
+        true => weir_terminal::json(&found)?,
+        false => weir_terminal::text(&table(&found))?,
     }
     Ok(match found.is_sound() {
         true => ExitCode::SUCCESS,
@@ -47,7 +46,7 @@ fn table(found: &Inspection) -> String {
         text.push_str(&format!(
             "{:<28} {:>10} {:>9} {:>11}  {sequences}\n",
             segment.name,
-            show::size(segment.size_bytes),
+            weir_terminal::size(segment.size_bytes),
             segment.frames,
             segment.records
         ));
@@ -71,7 +70,7 @@ fn salvage(settings: &Settings) -> anyhow::Result<ExitCode> {
     let options = Options { on_damage: OnDamage::SetAside, ..parts::journal(settings) };
     let (journal, recovery) = Journal::open(Arc::new(disk), options)?;
     journal.close();
-    show::text(&format!(
+    weir_terminal::text(&format!(
         "{}\n",
         recovery.summary().unwrap_or_else(|| "the journal is whole: there was nothing to do".to_string())
     ))?;

@@ -44,7 +44,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 
 /// What to run with: the file or the defaults, then what the command line says.
 pub fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
-    let environment: config::Environment<'_> = &|name| std::env::var(name).ok();
+    let environment: weir_document::Environment<'_> = &|name| std::env::var(name).ok();
     let settings = match &args.config {
         Some(file) => config::load(file, environment)?,
         None => Settings::default_for(Path::new(""), environment)?,

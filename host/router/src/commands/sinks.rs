@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use weir_sinks::Guarantee;
 
 use crate::cli::SinksArgs;
-use crate::client;
-use crate::commands::{quarantine, show};
+use crate::commands::quarantine;
 use crate::config::SinkSettings;
+use weir_ingest::client;
 
 /// Before what belongs to the sink named above.
 const INDENT: usize = 17;
@@ -16,19 +16,19 @@ const INDENT: usize = 17;
 pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
     let settings = quarantine::settings(&args.stored)?;
     let address = args.running.address(&settings);
-    let health = client::get(address, "/health").and_then(|text| Ok(serde_json::from_str::<Value>(&text)?));
+    let health = client::get_json(address, "/health");
     let none = Vec::new();
     let running = health.as_ref().ok().and_then(|health| health["sinks"].as_array()).unwrap_or(&none);
     let of = |sink: &SinkSettings| running.iter().find(|one| one["name"] == sink.name.as_str());
     if args.json {
         let all: Vec<Value> = settings.sinks.iter().map(|sink| as_json(sink, of(sink))).collect();
-        show::json(&all)?;
+        weir_terminal::json(&all)?;
     } else {
         for sink in &settings.sinks {
-            show::text(&about(sink, of(sink)))?;
+            weir_terminal::text(&about(sink, of(sink)))?;
         }
         if let Err(error) = &health {
-            show::text(&format!("\nhow they are is not known: {error:#}\n"))?;
+            weir_terminal::text(&format!("\nhow they are is not known: {error:#}\n"))?;
         }
     }
     let all_well = settings.sinks.iter().all(|sink| of(sink).is_some_and(|one| one["state"] == "ok"));
@@ -84,7 +84,8 @@ fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
         line(format!("{} records went to `{to}`", running["fallback"]["records"]));
     }
     if let Some(error) = running["last_error"].as_str() {
-        let at = running["last_error_ns"].as_i64().map_or(String::new(), |ns| format!(" at {}", show::time(ns)));
+        let at =
+            running["last_error_ns"].as_i64().map_or(String::new(), |ns| format!(" at {}", weir_terminal::time(ns)));
         line(format!("last error{at}: {error}"));
     }
     text
@@ -93,7 +94,9 @@ fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
 fn state(running: Option<&Value>) -> String {
     let Some(running) = running else { return "not running".into() };
     match running["state"].as_str().unwrap_or("unknown") {
-        "retrying" => format!("retrying since {}", show::time(running["since_ns"].as_i64().unwrap_or_default())),
+        "retrying" => {
+            format!("retrying since {}", weir_terminal::time(running["since_ns"].as_i64().unwrap_or_default()))
+        }
         other => other.to_owned(),
     }
 }

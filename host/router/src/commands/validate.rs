@@ -8,9 +8,9 @@ use anyhow::Context;
 use weir_engine::{Engine, Filter};
 
 use crate::cli::ValidateArgs;
-use crate::commands::show;
-use crate::config::{Problems, Refusal, Settings};
-use crate::{config, filters, logging, paths, wiring};
+use crate::config::{Refusal, Settings};
+use crate::{config, filters, logging, paths};
+use weir_document::Problems;
 
 /// What the bundled filter that masks calls itself.
 const REDACT: &str = "redact";
@@ -29,15 +29,15 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     for note in settings.warnings.iter().chain(&settings.notes).chain(&paths::unwritable(&settings)) {
         eprintln!("warning: {note}");
     }
-    let filters = show::count(settings.filters.len() as u64, "filter", "filters");
-    let sinks = show::count(settings.sinks.len() as u64, "sink", "sinks");
+    let filters = weir_terminal::count(settings.filters.len() as u64, "filter", "filters");
+    let sinks = weir_terminal::count(settings.sinks.len() as u64, "sink", "sinks");
     println!("{} is right: {filters}, {sinks}", file.display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Reads a configuration and loads its filters. The inner error has everything that is wrong.
 pub fn check(file: &Path) -> anyhow::Result<Result<Settings, Problems>> {
-    let engine = Engine::new(wiring::engine_options(None))?;
+    let engine = Engine::new(weir_engine::EngineOptions::default())?;
     let mut loaded = Vec::new();
     let mut checked = config::load_and_ask(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
         let wanted = filters::named(settings, filter);

@@ -1,7 +1,7 @@
 //! Moments as people type them.
 
+use weir_document::units::Span;
 use weir_record::time;
-use weir_sinks::units::Span;
 
 /// The forms, for messages.
 pub const FORMS: &str = "2026-11-24T10:00:00Z, 2026-11-24, or 2h (ago)";

@@ -9,14 +9,6 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
-/// Bytes of a configuration file: hundreds of filters fit; a log file given by mistake is refused unread.
-pub const MAX_FILE_BYTES: u64 = MIB;
-/// Tables and lists inside one another: far deeper than any option needs, far from exhausting a stack.
-pub const MAX_DEPTH: usize = 32;
-/// Problems shown at once: past this, reading on helps nobody.
-pub const MAX_PROBLEMS: usize = 50;
-/// Characters of an offending line that are shown around the mistake: it stays on one row of a terminal.
-pub const SHOWN_LINE_CHARS: usize = 110;
 /// Characters of a name: it becomes a metric label and part of file names.
 pub const MAX_NAME_CHARS: usize = 64;
 /// Filters in the chain: each holds memory in every worker.
@@ -27,8 +19,6 @@ pub const MAX_FILTER_PATHS: usize = 256;
 pub const MAX_SINKS: usize = 64;
 /// `sink.fallback_after`: shorter and every hiccup fills the fallback, longer and it is none.
 pub const FALLBACK_AFTER: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
-/// References followed within one place of the schema: a guard against a schema that refers to itself.
-pub const MAX_SCHEMA_HOPS: usize = 16;
 
 /// `http.max_body`, bytes: below, ordinary batches would be refused; above, one request fills the memory.
 pub const BODY_BYTES: RangeInclusive<u64> = KIB..=GIB;

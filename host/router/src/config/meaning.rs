@@ -17,21 +17,21 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use weir_document::units::{Size, Span};
 use weir_record::{Aliases, Level, Role};
-use weir_sinks::units::{Size, Span};
 
 use place::At;
 
 use super::address::address;
-use super::document::Node;
-use super::environment::Environment;
 use super::names::{is_name, name_rule};
-use super::problems::Problem;
 use super::settings::{
     FilterSettings, HttpSettings, IngestSettings, JournalSettings, LogSettings, Module, QuarantineSettings, Settings,
     Sync,
 };
 use super::{limits, raw};
+use weir_document::Environment;
+use weir_document::Node;
+use weir_document::Problem;
 
 /// Reads everything. `root` says where each value stands, `folder` is what paths are relative to.
 pub(super) fn read(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use weir_sinks::units::{Size, Span};
+use weir_document::units::{Size, Span};
 
 /// Configuration of Weir.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

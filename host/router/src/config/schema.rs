@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 
 use weir_sinks::Kind;
 
+use weir_document::without_null;
+
 use super::raw;
 
 /// The complete schema.
@@ -89,40 +91,6 @@ fn qualify(schema: &mut Value, kind: &str) {
             object.values_mut().for_each(|value| qualify(value, kind));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| qualify(item, kind)),
-        _ => {}
-    }
-}
-
-/// Takes out every `null`: TOML has none, an optional key is simply left out.
-pub(super) fn without_null(schema: &mut Value) {
-    match schema {
-        Value::Object(object) => {
-            if object.get("default").is_some_and(Value::is_null) {
-                object.remove("default");
-            }
-            if let Some(Value::Array(types)) = object.get_mut("type") {
-                types.retain(|name| name != "null");
-                if let [only] = types.as_slice() {
-                    let only = only.clone();
-                    object.insert("type".to_owned(), only);
-                }
-            }
-            if let Some(Value::Array(values)) = object.get_mut("enum") {
-                values.retain(|value| !value.is_null());
-            }
-            if let Some(Value::Array(choices)) = object.get_mut("anyOf") {
-                choices.retain(|choice| choice["type"] != "null");
-                if let [Value::Object(only)] = choices.as_slice() {
-                    let only = only.clone();
-                    object.remove("anyOf");
-                    for (key, value) in only {
-                        object.entry(key).or_insert(value);
-                    }
-                }
-            }
-            object.values_mut().for_each(without_null);
-        }
-        Value::Array(items) => items.iter_mut().for_each(without_null),
         _ => {}
     }
 }

@@ -12,11 +12,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use weir_record::Level;
 
-use super::document::{Node, Value as Written};
-use super::environment::Environment;
-use super::problems::Problems;
 pub use super::raw::{Keep, LogFormat, LogLevel, OnError, StandardKey, WhenFull};
 use super::{meaning, raw};
+use weir_document::Environment;
+use weir_document::Problems;
+use weir_document::{Node, Value as Written};
 
 /// Everything that the configuration decides.
 #[derive(Debug, Clone, PartialEq)]

@@ -22,7 +22,9 @@ mod settings;
 
 use std::path::Path;
 
-use super::{Problems, Settings, load_bytes};
+use weir_document::Problems;
+
+use super::{Settings, load_bytes};
 
 /// The environment of the tests.
 fn variables(name: &str) -> Option<String> {

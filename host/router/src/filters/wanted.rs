@@ -1,20 +1,17 @@
 //! What should run, in which order, and where each module comes from.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use serde_json::Value;
 use weir_engine::FilterSpec;
-use weir_record::escape::escaped;
+use weir_filter_kit::Source;
 
-use crate::bundled;
 use crate::config::{CanarySettings, FilterSettings, Module, Settings, is_name, name_rule};
 use crate::wiring::lock;
-use crate::{limits, parts, regular};
+use crate::{limits, parts};
 
 /// A filter that should run.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,56 +22,6 @@ pub struct Wanted {
     pub named: bool,
     /// How a new version of it is tried.
     pub canary: Option<CanarySettings>,
-}
-
-/// Where a module comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Source {
-    Bundled(String),
-    File(PathBuf),
-}
-
-impl Source {
-    /// As on a command line: `bundled:NAME` or a file.
-    pub fn parse(text: &str) -> Self {
-        match text.strip_prefix("bundled:") {
-            Some(name) => Self::Bundled(name.to_string()),
-            None => Self::File(PathBuf::from(text)),
-        }
-    }
-
-    /// Who gives it, in a history.
-    pub fn who(&self) -> &'static str {
-        match self {
-            Self::Bundled(_) => "bundled",
-            Self::File(_) => "folder",
-        }
-    }
-
-    /// The module's bytes.
-    pub fn read(&self) -> Result<Cow<'static, [u8]>, String> {
-        match self {
-            Self::Bundled(name) => bundled::module(name).map(Cow::Borrowed).ok_or_else(|| {
-                let all: Vec<_> = bundled::names().collect();
-                format!("no bundled filter `{name}`; there are: {}", all.join(", "))
-            }),
-            Self::File(path) => read_module(path).map(Cow::Owned),
-        }
-    }
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bundled(name) => write!(f, "bundled:{name}"),
-            // Whoever may write into the filters folder chooses the names there.
-            Self::File(path) => f.write_str(&escaped(&path.to_string_lossy())),
-        }
-    }
-}
-
-fn read_module(path: &Path) -> Result<Vec<u8>, String> {
-    regular::read(path, limits::MODULE_BYTES).map_err(|error| format!("can't read `{}`: {error}", path.display()))
 }
 
 /// A filter that the settings name.

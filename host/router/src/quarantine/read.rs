@@ -8,8 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use weir_journal::disk::replace_file;
+
 use super::entry::{EXTENSION, Entry, Slot};
-use crate::durable;
 
 const REPLAYED: &str = "replayed";
 
@@ -59,7 +60,7 @@ pub fn entries(file: &Path) -> io::Result<Vec<Found>> {
 
 /// Remembers that everything up to `end` was replayed.
 pub fn mark_replayed(file: &Path, end: u64) -> io::Result<()> {
-    durable::replace(&file.with_extension(REPLAYED), end.to_string().as_bytes())
+    replace_file(&file.with_extension(REPLAYED), end.to_string().as_bytes())
 }
 
 /// Removes a file and what is remembered of it.

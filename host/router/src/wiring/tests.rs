@@ -8,7 +8,7 @@ use weir_sinks::{Delivered, Selected, Sink, SinkError};
 
 use super::stop::run_out;
 use super::*;
-use crate::client;
+use weir_ingest::client;
 
 /// How long anything may take; only a failing test takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);

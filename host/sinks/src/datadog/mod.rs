@@ -24,14 +24,16 @@ use async_trait::async_trait;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use weir_record::Record;
 
 use self::entry::Labels;
 use crate::limits;
-use crate::parcel::{BodyLimit, Filled, Parcel, Shape, Taken, record_id};
+use crate::post::{
+    Answer, Bodies, Body, Connection, Encoding, Origin, Poster, Protocol, Server, Shape, record_id, secret_header,
+};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
-use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
+use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Span;
-use crate::web::{Answer, Encoding, Server, Timeouts, Tls};
 
 /// The kind's line in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -102,15 +104,9 @@ pub struct DatadogOptions {
     /// How long records wait for more.
     #[serde(default = "default_linger")]
     pub linger: Span,
-    /// How long a connection may take to be made.
-    #[serde(default = "default_connect_timeout")]
-    pub connect_timeout: Span,
-    /// How long a request may take until its answer has come.
-    #[serde(default = "default_timeout")]
-    pub timeout: Span,
-    /// For a proxy: an authority of your own, and a certificate for servers that ask for one.
-    #[serde(default)]
-    pub tls: Tls,
+    /// Timeouts and TLS.
+    #[serde(flatten)]
+    pub(crate) connection: Connection,
 }
 
 fn default_site() -> String {
@@ -133,14 +129,6 @@ fn default_linger() -> Span {
     Span::from_duration(limits::POST_LINGER)
 }
 
-fn default_connect_timeout() -> Span {
-    Span::from_duration(limits::CONNECT_TIME)
-}
-
-fn default_timeout() -> Span {
-    Span::from_duration(limits::REQUEST_TIME)
-}
-
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
     let options: DatadogOptions = options(name, given)?;
     let wrong = |error: String| format!("sink `{name}`: {error}");
@@ -148,9 +136,6 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     let key = key.ok_or_else(|| wrong("`api_key` is missing: give it, or set DD_API_KEY".into()))?;
     if !(1..=limits::DATADOG_ENTRIES).contains(&options.batch) {
         return Err(wrong(format!("`batch` must be 1 to {}, Datadog's bound", limits::DATADOG_ENTRIES)));
-    }
-    if options.timeout.duration().is_zero() || options.connect_timeout.duration().is_zero() {
-        return Err(wrong("`timeout` and `connect_timeout` must be more than 0".into()));
     }
     let url = match &options.url {
         Some(url) => url.clone(),
@@ -162,23 +147,21 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         }
         None => format!("https://http-intake.logs.{}/api/v2/logs", options.site),
     };
-    let timeouts = Timeouts { connect: options.connect_timeout.duration(), total: options.timeout.duration() };
-    let server = Server::new(name, &url, options.tls.clone(), timeouts)?;
+    let server = options.connection.server(name, &url).map_err(wrong)?;
     let mut headers = HeaderMap::new();
-    // The error must not repeat it.
-    let mut key = HeaderValue::from_str(key).map_err(|_| wrong("`api_key` holds what no header can".into()))?;
-    key.set_sensitive(true);
-    headers.insert(HeaderName::from_static("dd-api-key"), key);
+    headers.insert(HeaderName::from_static("dd-api-key"), secret_header(key, "`api_key`").map_err(wrong)?);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    let bodies = Bodies {
+        shape: Shape::JsonArray,
+        encoding: Encoding::Gzip,
+        max_bytes: limits::DATADOG_BYTES,
+        max_records: options.batch,
+    };
     Ok(Box::new(DatadogSink {
-        journal: context.journal_id.clone(),
-        labels: labels(&options),
-        server,
-        headers,
-        options,
-        limit: BodyLimit::new(limits::DATADOG_BYTES),
-        taken: Taken::default(),
+        batching: Batching { records: options.batch, linger: options.linger.duration() },
+        protocol: DatadogProtocol { journal: context.journal_id.clone(), labels: labels(&options), headers },
+        poster: Poster::new(server, bodies),
     }))
 }
 
@@ -198,63 +181,30 @@ fn labels(options: &DatadogOptions) -> Labels {
 }
 
 struct DatadogSink {
-    journal: String,
-    labels: Labels,
-    server: Server,
-    headers: HeaderMap,
-    options: DatadogOptions,
-    limit: BodyLimit,
-    taken: Taken,
+    batching: Batching,
+    protocol: DatadogProtocol,
+    poster: Poster,
 }
 
-impl DatadogSink {
-    async fn send(&mut self, filled: Filled, taken: &mut Taken) -> Result<(), SinkError> {
-        let Filled { first, last, count, body } = filled;
-        let bytes = body.len();
-        let answer = self.server.post(self.headers.clone(), Encoding::Gzip.apply(body)?).await?;
-        if !answer.is_success() {
-            if answer.status == 413 {
-                self.limit.was_refused(bytes, count);
-            }
-            return Err(self.judge(&answer));
-        }
-        taken.note(first, last);
-        Ok(())
+struct DatadogProtocol {
+    journal: String,
+    labels: Labels,
+    headers: HeaderMap,
+}
+
+impl Protocol for DatadogProtocol {
+    fn encode(&self, at: Position, record: Record<'_>, out: &mut Vec<u8>) {
+        self.labels.push_entry(record, &record_id(&self.journal, at), out);
     }
 
-    /// Posts all that `taken` doesn't hold, and notes there what was taken before it failed.
-    async fn post_all(&mut self, batches: &[Selected], taken: &mut Taken) -> Result<Delivered, SinkError> {
-        let mut parcel = Parcel::new(Shape::JsonArray, self.limit, self.options.batch);
-        let mut entry = Vec::new();
-        for (at, record) in batches.iter().flat_map(Selected::iter) {
-            if taken.holds(at) {
-                continue;
-            }
-            entry.clear();
-            self.labels.push_entry(record, &record_id(&self.journal, at), &mut entry);
-            if !parcel.has_room(entry.len())
-                && let Some(filled) = parcel.take()
-            {
-                self.send(filled, taken).await?;
-            }
-            parcel.add(at, &entry);
-        }
-        if let Some(filled) = parcel.take() {
-            self.send(filled, taken).await?;
-        }
-        if let Some(last) = batches.last() {
-            taken.delivered(last.end());
-        }
-        Ok(Delivered::default())
+    fn headers(&self, _: &str, _: &Body, _: Origin) -> Result<HeaderMap, SinkError> {
+        Ok(self.headers.clone())
     }
 
-    fn judge(&self, answer: &Answer) -> SinkError {
+    fn refused(&self, server: &Server, answer: &Answer) -> SinkError {
         match answer.status {
-            401 | 403 => {
-                let said = self.server.said(answer);
-                SinkError::Retry(format!("{said}; check that `api_key` (DD_API_KEY) is a key of this `site` (DD_SITE)"))
-            }
-            _ => self.server.refused(answer),
+            401 | 403 => server.advise(answer, "check that `api_key` (DD_API_KEY) is a key of this `site` (DD_SITE)"),
+            _ => server.refused(answer),
         }
     }
 }
@@ -266,14 +216,11 @@ impl Sink for DatadogSink {
     }
 
     fn batching(&self) -> Batching {
-        Batching { records: self.options.batch, linger: self.options.linger.duration() }
+        self.batching
     }
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        let mut taken = std::mem::take(&mut self.taken);
-        let outcome = self.post_all(batches, &mut taken).await;
-        self.taken = taken;
-        outcome
+        self.poster.deliver(&self.protocol, batches, Origin::Own).await
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {
@@ -281,7 +228,6 @@ impl Sink for DatadogSink {
     }
 
     async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        // What was taken of its own is another matter.
-        self.post_all(batches, &mut Taken::default()).await
+        self.poster.deliver(&self.protocol, batches, Origin::Copy).await
     }
 }

@@ -144,14 +144,13 @@ impl Ledger {
     }
 
     fn open_file(&self) -> Result<File, DiskError> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        self.disk.create_own_folder(folder)?;
+        self.disk.create_own_folder(&self.path)?;
         let mut file = self.disk.open_own(&self.path)?;
         // A line that a crash broke off ends here.
         if fs::read(&self.path).is_ok_and(|content| content.last().is_some_and(|last| *last != b'\n')) {
             self.disk.append(&mut file, &self.path, b"\n")?;
         }
-        self.disk.sync_folder(folder)?;
+        self.disk.sync_folder(self.path.parent().unwrap_or(Path::new("/")))?;
         Ok(file)
     }
 
@@ -193,9 +192,6 @@ impl Ledger {
             push_line(entry, &mut bytes).map_err(|error| DiskError::new("write", &self.path, error))?;
         }
         state.file = None;
-        if let Some(folder) = self.path.parent() {
-            self.disk.create_own_folder(folder)?;
-        }
         self.disk.replace(&self.path, &bytes)
     }
 

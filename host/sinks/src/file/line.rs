@@ -11,6 +11,7 @@ use weir_record::time::format_rfc3339;
 use weir_record::{Record, write_json};
 
 use crate::limits;
+use crate::template::{self, Part};
 use crate::text::{Rest, push_escaped, push_value};
 
 /// Writes lines.
@@ -23,15 +24,15 @@ pub enum LineFormat {
 
 /// A parsed text template.
 pub struct TextTemplate {
-    pieces: Vec<Piece>,
+    parts: Vec<Part<Field>>,
     rest: Rest,
     scratch: Vec<u8>,
 }
 
-#[derive(Debug, PartialEq)]
-enum Piece {
-    Literal(String),
-    Field { what: What, width: usize },
+struct Field {
+    what: What,
+    /// The least number of characters, filled up with spaces.
+    width: usize,
 }
 
 #[derive(Debug, PartialEq)]
@@ -60,47 +61,23 @@ impl LineFormat {
 impl TextTemplate {
     /// Reads a template.
     pub fn parse(template: &str) -> Result<TextTemplate, String> {
-        let mut pieces = Vec::new();
-        let mut literal = String::new();
-        let mut rest = template;
-        while let Some(at) = rest.find(['{', '}']) {
-            literal.push_str(&rest[..at]);
-            let from = &rest[at..];
-            if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
-                literal.push_str(&from[..1]);
-                rest = after;
-                continue;
-            }
-            let Some((field, after)) = from.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
-                return Err(format!(
-                    "template `{template}`: `{from}` has a brace without its partner; write {{{{ or }}}} for a brace"
-                ));
-            };
-            if !literal.is_empty() {
-                pieces.push(Piece::Literal(std::mem::take(&mut literal)));
-            }
-            pieces.push(parse_field(field).map_err(|error| format!("template `{template}`: {error}"))?);
-            rest = after;
+        let parts =
+            template::parse(template, parse_field).map_err(|error| format!("template `{template}`: {error}"))?;
+        if parts.iter().any(|part| matches!(part, Part::Text(text) if text.contains('\n'))) {
+            return Err(format!("template `{}` contains a line break; a record is one line", template.escape_debug()));
         }
-        literal.push_str(rest);
-        if literal.contains('\n') {
-            return Err(format!("template `{}` has a line end in it; a record is one line", template.escape_debug()));
-        }
-        if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
-        }
-        Ok(TextTemplate { pieces, rest: Rest::default(), scratch: Vec::new() })
+        Ok(TextTemplate { parts, rest: Rest::default(), scratch: Vec::new() })
     }
 
     fn push(&mut self, record: Record<'_>, out: &mut Vec<u8>) {
         let head = record.head();
-        for piece in &self.pieces {
-            let (what, width) = match piece {
-                Piece::Literal(text) => {
+        for part in &self.parts {
+            let Field { what, width } = match part {
+                Part::Text(text) => {
                     out.extend_from_slice(text.as_bytes());
                     continue;
                 }
-                Piece::Field { what, width } => (what, *width),
+                Part::Placeholder(field) => field,
             };
             self.scratch.clear();
             match what {
@@ -118,7 +95,7 @@ impl TextTemplate {
             }
             let text = String::from_utf8_lossy(&self.scratch);
             push_escaped(&text, out);
-            if width > 0 {
+            if *width > 0 {
                 let missing = width.saturating_sub(text.chars().count());
                 out.resize(out.len() + missing, b' ');
             }
@@ -126,7 +103,7 @@ impl TextTemplate {
     }
 }
 
-fn parse_field(field: &str) -> Result<Piece, String> {
+fn parse_field(field: &str) -> Result<Field, String> {
     let (name, format) = field.split_once(':').unwrap_or((field, ""));
     if name.is_empty() {
         return Err("`{}` names no field".into());
@@ -152,7 +129,7 @@ fn parse_field(field: &str) -> Result<Piece, String> {
             .filter(|width| *width <= limits::TEMPLATE_WIDTH)
             .ok_or_else(|| format!("`{{{field}}}`: the width is a number up to {}", limits::TEMPLATE_WIDTH))?;
     }
-    Ok(Piece::Field { what, width })
+    Ok(Field { what, width })
 }
 
 fn push_time(format: &str, timestamp_ns: i64, out: &mut Vec<u8>) {

@@ -19,6 +19,7 @@ use weir_record::Record;
 use super::rotate::disarm;
 use crate::limits;
 use crate::owners::{Files, real};
+use crate::template::{self, Part, RecordValue};
 use crate::text::{push_safe, push_value};
 
 /// A parsed template.
@@ -42,9 +43,7 @@ enum Piece {
     WeekEnd,
     /// When this run began, as text.
     Session(String),
-    Source,
-    Level,
-    Field(String),
+    Value(RecordValue),
 }
 
 impl PathTemplate {
@@ -81,7 +80,7 @@ impl PathTemplate {
 
     /// Whether values of records are part of the path. Only then can a path that is none be a record's fault.
     pub fn depends_on_records(&self) -> bool {
-        self.pieces.iter().any(|piece| matches!(piece, Piece::Source | Piece::Level | Piece::Field(_)))
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Value(_)))
     }
 
     /// The folder that holds everything the template can name.
@@ -101,12 +100,12 @@ impl PathTemplate {
             out.extend_from_slice(&record.timestamp().div_euclid(step_ns).to_le_bytes());
         }
         for piece in &self.pieces {
+            let Piece::Value(value) = piece else { continue };
             let before = out.len();
-            match piece {
-                Piece::Text(_) | Piece::Time(_) | Piece::Session(_) | Piece::WeekStart | Piece::WeekEnd => continue,
-                Piece::Source => out.extend_from_slice(record.source().as_bytes()),
-                Piece::Level => out.push(record.level() as u8),
-                Piece::Field(path) => {
+            match value {
+                RecordValue::Source => out.extend_from_slice(record.source().as_bytes()),
+                RecordValue::Level => out.push(record.level() as u8),
+                RecordValue::Field(path) => {
                     if let Some(value) = record.get(path) {
                         push_value(value, out);
                     }
@@ -120,18 +119,7 @@ impl PathTemplate {
     /// The path of a record's line.
     pub fn render(&self, record: Record<'_>) -> PathBuf {
         let head = record.head();
-        self.fill(head.timestamp, |piece, path| match piece {
-            Piece::Source => push_safe(head.source, path),
-            Piece::Level => path.push_str(head.level.as_str()),
-            Piece::Field(field) => {
-                let mut text = Vec::new();
-                if let Some(value) = record.get(field) {
-                    push_value(value, &mut text);
-                }
-                push_safe(&String::from_utf8_lossy(&text), path);
-            }
-            _ => {}
-        })
+        self.fill(head.timestamp, |value, path| value.push(record, &head, path, push_safe))
     }
 
     /// The path with one word in the place of every value.
@@ -141,11 +129,7 @@ impl PathTemplate {
 
     /// The path with the names of the values in their places, which no record can make.
     pub fn outline(&self, timestamp_ns: i64) -> PathBuf {
-        self.fill(timestamp_ns, |piece, path| match piece {
-            Piece::Field(field) => path.extend(["{", field.as_str(), "}"]),
-            Piece::Level => path.push_str("{level}"),
-            _ => path.push_str("{source}"),
-        })
+        self.fill(timestamp_ns, |value, path| path.extend(["{", value.name(), "}"]))
     }
 
     /// The template with its folder's real path: what two spellings of the same have in common.
@@ -154,8 +138,8 @@ impl PathTemplate {
         format!("{}/{}", real(&self.root).display(), below.trim_start_matches('/'))
     }
 
-    /// `value` appends what a value gives.
-    fn fill(&self, timestamp_ns: i64, value: impl Fn(&Piece, &mut String)) -> PathBuf {
+    /// `push` appends what a value gives.
+    fn fill(&self, timestamp_ns: i64, push: impl Fn(&RecordValue, &mut String)) -> PathBuf {
         let mut path = String::new();
         for piece in &self.pieces {
             match piece {
@@ -163,7 +147,7 @@ impl PathTemplate {
                 Piece::WeekStart => path.push_str(&week(timestamp_ns, 0).unwrap_or_else(|_| "_".into())),
                 Piece::WeekEnd => path.push_str(&week(timestamp_ns, 6).unwrap_or_else(|_| "_".into())),
                 Piece::Time(format) => path.push_str(&time(format, timestamp_ns).unwrap_or_else(|_| "_".into())),
-                Piece::Source | Piece::Level | Piece::Field(_) => value(piece, &mut path),
+                Piece::Value(value) => push(value, &mut path),
             }
         }
         let names = path.split('/').map(|name| cut(name, limits::PATH_COMPONENT_BYTES));
@@ -188,7 +172,7 @@ impl PathTemplate {
         for piece in &self.pieces {
             match piece {
                 Piece::Text(text) => out.push_str(&regex::escape(text)),
-                Piece::Source | Piece::Level | Piece::Field(_) => out.push_str("[^/]+"),
+                Piece::Value(_) => out.push_str("[^/]+"),
                 Piece::WeekStart | Piece::WeekEnd => out.push_str("[-0-9]+"),
                 // Of this run or an earlier one.
                 Piece::Session(_) => out.push_str("[0-9]{8}_[0-9]{6}"),
@@ -208,31 +192,24 @@ pub fn beside(path: &Path, sink: &str) -> PathBuf {
 }
 
 fn parse_pieces(template: &str, started_ns: i64) -> Result<Vec<Piece>, String> {
+    let placeholder = |name: &str| match name {
+        "week_start" => Ok(Piece::WeekStart),
+        "week_end" => Ok(Piece::WeekEnd),
+        "session" => time("%Y%m%d_%H%M%S", started_ns).map(Piece::Session).map_err(|error| error.to_string()),
+        "" | "timestamp" | "message" => Err(format!(
+            "`{{{name}}}` can't be part of a path; use {{source}}, {{level}}, a field such as {{context.tenant}}, \
+             {{session}}, or a time such as %Y-%m-%d or {{week_start}}"
+        )),
+        name => Ok(Piece::Value(RecordValue::named(name))),
+    };
+    let parts = template::parse(template, placeholder).map_err(|error| format!("path `{template}`: {error}"))?;
     let mut pieces = Vec::new();
-    let mut rest = template;
-    while let Some(open) = rest.find(['{', '}']) {
-        let (before, from) = rest.split_at(open);
-        let Some((name, after)) = from.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
-            return Err(format!("path `{template}`: `{from}` has a brace without its partner"));
-        };
-        push_text(before, &mut pieces)?;
-        pieces.push(match name {
-            "source" => Piece::Source,
-            "level" => Piece::Level,
-            "week_start" => Piece::WeekStart,
-            "week_end" => Piece::WeekEnd,
-            "session" => Piece::Session(time("%Y%m%d_%H%M%S", started_ns).map_err(|error| error.to_string())?),
-            "" | "timestamp" | "message" => {
-                return Err(format!(
-                    "path `{template}`: `{{{name}}}` can't be part of a path; use {{source}}, {{level}}, a field such as \
-                     {{context.tenant}}, {{session}}, or a time such as %Y-%m-%d or {{week_start}}"
-                ));
-            }
-            field => Piece::Field(field.to_string()),
-        });
-        rest = after;
+    for part in parts {
+        match part {
+            Part::Text(text) => push_text(&text, &mut pieces)?,
+            Part::Placeholder(piece) => pieces.push(piece),
+        }
     }
-    push_text(rest, &mut pieces)?;
     Ok(pieces)
 }
 

@@ -82,9 +82,6 @@ pub fn write(
     let record = Borrowed { version: VERSION, sequence, template, files };
     let content = serde_json::to_vec(&record)
         .map_err(|error| StoreError::Record { place: path.display().to_string(), reason: error.to_string() })?;
-    if let Some(folder) = path.parent() {
-        disk.create_own_folder(folder)?;
-    }
     Ok(disk.replace(path, &content)?)
 }
 

@@ -6,7 +6,7 @@
 //! yet synced. The note must therefore be enough to bring **every** file back to what it was at one moment.
 //!
 //! # The position record
-//! One small JSON file in the data folder, replaced by write, fsync, rename, fsync of the folder. It says: frames up to
+//! One small JSON file in the data folder, replaced atomically and durably. It says: frames up to
 //! `sequence` are in the files, durably; and for every file that *may have been touched since*: its length at that
 //! moment and the names it may have been rotated to since, in order.
 //!
@@ -382,14 +382,12 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the folders of a new file, and remembers every folder that gets a new name.
+    /// Creates the folders of a new file, and remembers the one that gets the file's name.
     fn make_folders(&mut self, path: &Path) -> Result<(), StoreError> {
         let Some(parent) = path.parent() else { return Ok(()) };
         self.folders.insert(parent.to_path_buf());
-        let absent: Vec<_> = parent.ancestors().take_while(|folder| !folder.exists()).collect();
-        if !absent.is_empty() {
+        if !parent.is_dir() {
             self.disk.create_folder(parent)?;
-            self.folders.extend(absent.iter().filter_map(|folder| folder.parent()).map(Path::to_path_buf));
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! The file sink: its files, and the sweep that cuts the power at every single operation.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ use weir_record::Batch;
 
 use super::ledger::Entry;
 use super::*;
+use crate::disk::{FileSystem, Storage};
 use crate::testing::{frame, numbered, numbers, record};
 
 pub(super) struct Place {
@@ -98,17 +100,88 @@ fn to_four_files(sequence: u64) -> Batch {
 const FRAMES: u64 = 9;
 const FLUSHES: [u64; 3] = [2, 5, 9];
 
-/// Runs the workload until the power goes at operation `n`, and again until it is through. Returns the operations used.
+/// The file system of a process that dies after a number of operations, in the middle of writes too. The machine goes
+/// on, so nothing needs a sync, and thousands of them would take minutes.
+#[derive(Debug)]
+struct DyingProcess {
+    operations_left: AtomicI64,
+}
+
+impl DyingProcess {
+    fn step(&self) -> io::Result<()> {
+        match self.operations_left.fetch_sub(1, Ordering::Relaxed) {
+            ..=0 => Err(io::Error::other("the process is dead")),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Storage for DyingProcess {
+    fn open(&self, path: &Path, mode: u32) -> io::Result<File> {
+        self.step()?;
+        FileSystem.open(path, mode)
+    }
+
+    fn create_folder(&self, path: &Path, _mode: u32) -> io::Result<()> {
+        self.step()?;
+        fs::create_dir_all(path)
+    }
+
+    fn append(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        let (first, rest) = bytes.split_at(bytes.len() / 2);
+        for half in [first, rest] {
+            self.step()?;
+            file.write_all(half)?;
+        }
+        Ok(())
+    }
+
+    fn sync(&self, _: &File) -> io::Result<()> {
+        self.step()
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        self.step()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step()?;
+        FileSystem.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        FileSystem.remove(path)
+    }
+
+    fn truncate(&self, path: &Path, length: u64) -> io::Result<()> {
+        self.step()?;
+        File::options().write(true).open(path)?.set_len(length)
+    }
+
+    fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let temporary = rotate::with_ending(path, ".new");
+        for written in [&content[..content.len() / 2], content] {
+            self.step()?;
+            fs::write(&temporary, written)?;
+        }
+        self.step()?;
+        fs::rename(&temporary, path)?;
+        self.step()
+    }
+}
+
+/// Runs the workload until the process dies at operation `n`. Returns the operations used when it is through.
 async fn crash_at(n: i64, place: &Place, given: &serde_json::Value, make: &dyn Fn(u64) -> Batch) -> Option<i64> {
-    let fuse = Arc::new(AtomicI64::new(n));
-    let run = async |fuse: &Arc<AtomicI64>| -> Result<(), SinkError> {
-        let mut sink = place.sink(given.clone(), Disk { fuse: Some(fuse.clone()) });
+    let storage = Arc::new(DyingProcess { operations_left: AtomicI64::new(n) });
+    let run = async || -> Result<(), SinkError> {
+        let mut sink = place.sink(given.clone(), Disk::new(storage.clone()));
         let held = sink.start(FRAMES).await?.unwrap_or(0);
         deliver(&mut sink, held + 1, FRAMES, make, &FLUSHES).await?;
         sink.flush().await
     };
-    match run(&fuse).await {
-        Ok(()) => Some(n - fuse.load(Ordering::Relaxed)),
+    match run().await {
+        Ok(()) => Some(n - storage.operations_left.load(Ordering::Relaxed)),
         Err(_) => None,
     }
 }

@@ -14,6 +14,8 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
+use weir_journal::disk::replace_file_with;
+
 use super::ledger::Ledger;
 use super::rotate::{COMPRESSED, with_ending};
 use super::store::Unsettled;
@@ -169,21 +171,13 @@ impl Read for Until<'_> {
 /// other, or both with the same content, and the next attempt removes what is left over.
 fn compress(path: &Path, ending: &AtomicBool) -> io::Result<()> {
     let target = with_ending(path, COMPRESSED);
-    let fresh = with_ending(&target, ".new");
     let source = File::open(path)?;
     let found = source.metadata()?;
-    let out = File::create(&fresh)?;
-    out.set_permissions(found.permissions())?;
-    let source = Until { ending, source: &source };
-    if let Err(error) = zstd::stream::copy_encode(source, &out, zstd::DEFAULT_COMPRESSION_LEVEL) {
-        let _ = fs::remove_file(&fresh);
-        return Err(error);
-    }
-    out.set_modified(found.modified()?)?;
-    out.sync_all()?;
-    fs::rename(&fresh, &target)?;
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
+    replace_file_with(&target, |out| {
+        out.set_permissions(found.permissions())?;
+        let source = Until { ending, source: &source };
+        zstd::stream::copy_encode(source, &*out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
+        out.set_modified(found.modified()?)
+    })?;
     fs::remove_file(path)
 }

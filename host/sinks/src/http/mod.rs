@@ -42,10 +42,11 @@ use weir_record::{Record, write_json};
 
 use self::options::{Format, HttpOptions, check_bounds, fixed_headers};
 use self::template::{Header, Request};
-use crate::parcel::{BodyLimit, Filled, Parcel, Shape, Taken, push_json_id, push_msgpack_id, record_id};
+use crate::post::{
+    Answer, Bodies, Body, Origin, Poster, Protocol, Server, Shape, push_json_id, push_msgpack_id, record_id,
+};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
-use crate::web::{Answer, Server, Timeouts};
 
 /// The kind's line in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -78,22 +79,14 @@ const COPY: &str = "+copy";
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
     let options: HttpOptions = options(name, given)?;
-    HttpSink::new(name, options, context)
-        .map(|sink| Box::new(sink) as Box<dyn Sink>)
-        .map_err(|error| if error.starts_with("sink `") { error } else { format!("sink `{name}`: {error}") })
+    let sink = HttpSink::new(name, options, context).map_err(|error| format!("sink `{name}`: {error}"))?;
+    Ok(Box::new(sink))
 }
 
 struct HttpSink {
-    name: String,
-    journal: String,
-    server: Server,
-    options: HttpOptions,
-    /// Headers that are the same for all requests.
-    fixed: HeaderMap,
-    filled: Vec<Header>,
-    idempotency: Option<HeaderName>,
-    limit: BodyLimit,
-    taken: Taken,
+    batching: Batching,
+    protocol: HttpProtocol,
+    poster: Poster,
 }
 
 impl HttpSink {
@@ -101,10 +94,40 @@ impl HttpSink {
         let url = options.url.as_deref().filter(|url| !url.is_empty());
         let url = url.ok_or("`url` is missing: give it, or set WEIR_HTTP_URL")?;
         check_bounds(&options)?;
-        let timeouts = Timeouts { connect: options.connect_timeout.duration(), total: options.timeout.duration() };
-        let server = Server::new(name, url, options.tls.clone(), timeouts)?;
-        let filled =
-            options.headers.iter().map(|(name, value)| Header::parse(name, value)).collect::<Result<_, _>>()?;
+        let server = options.connection.server(name, url)?;
+        let bodies = Bodies {
+            shape: match options.format {
+                Format::Json => Shape::JsonArray,
+                Format::Ndjson => Shape::JsonLines,
+                Format::Msgpack => Shape::MsgpackArray,
+            },
+            encoding: options.compression,
+            // Within 64 MiB.
+            max_bytes: options.max_body.bytes() as usize,
+            max_records: options.batch,
+        };
+        Ok(HttpSink {
+            batching: Batching { records: options.batch, linger: options.linger.duration() },
+            protocol: HttpProtocol::new(name, options, context)?,
+            poster: Poster::new(server, bodies),
+        })
+    }
+}
+
+struct HttpProtocol {
+    name: String,
+    journal: String,
+    options: HttpOptions,
+    /// Headers that are the same for all requests.
+    fixed: HeaderMap,
+    /// Headers that each request fills.
+    templates: Vec<Header>,
+    idempotency: Option<HeaderName>,
+}
+
+impl HttpProtocol {
+    fn new(name: &str, options: HttpOptions, context: &BuildContext) -> Result<HttpProtocol, String> {
+        let templates = options.headers.iter().map(|(name, value)| Header::parse(name, value));
         let idempotency = match options.idempotency_header.as_str() {
             "" => None,
             header => Some(
@@ -112,25 +135,27 @@ impl HttpSink {
                     .map_err(|_| format!("`idempotency_header`: `{header}` is no name of a header"))?,
             ),
         };
-        let fixed = fixed_headers(&options)?;
-        let journal = context.journal_id.clone();
-        // Within 64 MiB.
-        let limit = BodyLimit::new(options.max_body.bytes() as usize);
-        Ok(HttpSink {
+        Ok(HttpProtocol {
             name: name.into(),
-            journal,
-            server,
-            options,
-            fixed,
-            filled,
+            journal: context.journal_id.clone(),
+            fixed: fixed_headers(&options)?,
+            templates: templates.collect::<Result<_, _>>()?,
             idempotency,
-            limit,
-            taken: Taken::default(),
+            options,
         })
     }
 
-    /// Appends a record in the format of the body.
-    fn push(&self, at: Position, record: Record<'_>, out: &mut Vec<u8>) {
+    /// The key of a request, which each of its repetitions has again.
+    fn key(&self, body: &Body, origin: Origin) -> String {
+        let Body { first, last, .. } = body;
+        let range = format!("{}.{}-{}.{}", first.sequence, first.index, last.sequence, last.index);
+        let suffix = if origin == Origin::Copy { COPY } else { "" };
+        format!("{}-{}-{range}{suffix}", self.journal, self.name)
+    }
+}
+
+impl Protocol for HttpProtocol {
+    fn encode(&self, at: Position, record: Record<'_>, out: &mut Vec<u8>) {
         let id = Some(self.options.record_id.as_str())
             .filter(|field| !field.is_empty() && record.map().get(field).is_none());
         match self.options.format {
@@ -149,96 +174,34 @@ impl HttpSink {
         }
     }
 
-    async fn send(&mut self, filled: Filled, taken: &mut Taken, suffix: &str) -> Result<(), SinkError> {
-        let headers = self.headers(&filled, suffix)?;
-        let Filled { first, last, count, body } = filled;
-        let bytes = body.len();
-        let answer = self.server.post(headers, self.options.compression.apply(body)?).await?;
-        if !answer.is_success() {
-            if answer.status == 413 {
-                self.limit.was_refused(bytes, count);
-            }
-            return Err(self.judge(&answer));
-        }
-        taken.note(first, last);
-        Ok(())
-    }
-
-    fn headers(&self, filled: &Filled, suffix: &str) -> Result<HeaderMap, SinkError> {
+    fn headers(&self, place: &str, body: &Body, origin: Origin) -> Result<HeaderMap, SinkError> {
         let mut headers = self.fixed.clone();
         if let Some(name) = &self.idempotency {
-            let Filled { first, last, .. } = filled;
-            let range = format!("{}.{}-{}.{}", first.sequence, first.index, last.sequence, last.index);
-            let key = format!("{}-{}-{range}{suffix}", self.journal, self.name);
+            let key = self.key(body, origin);
             let value = HeaderValue::from_str(&key)
-                .map_err(|_| SinkError::Fatal(format!("{}: `{key}` is no value of a header", self.server.place())))?;
+                .map_err(|_| SinkError::Fatal(format!("{place}: `{key}` is no value of a header")))?;
             headers.insert(name, value);
         }
-        let request = Request { sink: &self.name, journal: &self.journal, filled };
-        for header in &self.filled {
+        let request = Request { sink: &self.name, journal: &self.journal, body };
+        for header in &self.templates {
             let value = header.value(&request).ok_or_else(|| {
-                SinkError::Fatal(format!("{}: header `{}` holds what no header can", self.server.place(), header.name))
+                SinkError::Fatal(format!("{place}: header `{}` holds characters that no header can carry", header.name))
             })?;
             headers.insert(&header.name, value);
         }
         Ok(headers)
     }
 
-    /// Posts all that `taken` doesn't hold, and notes there what was taken before it failed.
-    async fn post_all(
-        &mut self,
-        batches: &[Selected],
-        taken: &mut Taken,
-        suffix: &str,
-    ) -> Result<Delivered, SinkError> {
-        let shape = match self.options.format {
-            Format::Json => Shape::JsonArray,
-            Format::Ndjson => Shape::JsonLines,
-            Format::Msgpack => Shape::MsgpackArray,
-        };
-        let mut parcel = Parcel::new(shape, self.limit, self.options.batch);
-        let (mut rejected, mut scratch) = (Vec::new(), Vec::new());
-        for (at, record) in batches.iter().flat_map(Selected::iter) {
-            scratch.clear();
-            self.push(at, record, &mut scratch);
-            if !parcel.can_hold(scratch.len()) {
-                let place = self.server.place();
-                let bound = self.options.max_body;
-                rejected.push((at, format!("{place}: {} bytes are more than `max_body`, {bound}", scratch.len())));
-                continue;
-            }
-            if taken.holds(at) {
-                continue;
-            }
-            if !parcel.has_room(scratch.len())
-                && let Some(filled) = parcel.take()
-            {
-                self.send(filled, taken, suffix).await?;
-            }
-            parcel.add(at, &scratch);
-        }
-        if let Some(filled) = parcel.take() {
-            self.send(filled, taken, suffix).await?;
-        }
-        if let Some(last) = batches.last() {
-            taken.delivered(last.end());
-        }
-        Ok(Delivered { rejected, durable: None })
-    }
-
-    fn judge(&self, answer: &Answer) -> SinkError {
+    fn refused(&self, server: &Server, answer: &Answer) -> SinkError {
         let status = answer.status;
         let retried = self.options.retry_statuses.as_ref().is_none_or(|retried| retried.contains(&status));
         if status == 413 || self.options.reject_statuses.contains(&status) || !retried {
-            return SinkError::Reject(self.server.said(answer));
+            return SinkError::Reject(server.said(answer));
         }
         if (300..400).contains(&status) {
-            let said = self.server.said(answer);
-            return SinkError::Retry(format!(
-                "{said}; a post is not redirected: give the address it leads to as `url`"
-            ));
+            return server.advise(answer, "a post is not redirected: give the address it leads to as `url`");
         }
-        self.server.later(answer)
+        server.later(answer)
     }
 }
 
@@ -249,14 +212,11 @@ impl Sink for HttpSink {
     }
 
     fn batching(&self) -> Batching {
-        Batching { records: self.options.batch, linger: self.options.linger.duration() }
+        self.batching
     }
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        let mut taken = std::mem::take(&mut self.taken);
-        let outcome = self.post_all(batches, &mut taken, "").await;
-        self.taken = taken;
-        outcome
+        self.poster.deliver(&self.protocol, batches, Origin::Own).await
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {
@@ -264,7 +224,6 @@ impl Sink for HttpSink {
     }
 
     async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        // What was taken of its own is another matter.
-        self.post_all(batches, &mut Taken::default(), COPY).await
+        self.poster.deliver(&self.protocol, batches, Origin::Copy).await
     }
 }

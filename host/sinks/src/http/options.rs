@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
+use crate::post::{Connection, Encoding, basic_auth, secret_header};
 use crate::units::{Size, Span};
-use crate::web::{Encoding, Tls};
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,15 +72,9 @@ pub struct HttpOptions {
     /// Statuses which say that a record is at fault: it is searched for and goes to quarantine. 413 always does.
     #[serde(default = "default_reject_statuses")]
     pub reject_statuses: Vec<u16>,
-    /// How long a connection may take to be made.
-    #[serde(default = "default_connect_timeout")]
-    pub connect_timeout: Span,
-    /// How long a request may take until its answer has come.
-    #[serde(default = "default_timeout")]
-    pub timeout: Span,
-    /// An authority of your own, and a certificate for servers that ask for one.
-    #[serde(default)]
-    pub tls: Tls,
+    /// Timeouts and TLS.
+    #[serde(flatten)]
+    pub(crate) connection: Connection,
 }
 
 fn default_idempotency_header() -> String {
@@ -103,14 +97,6 @@ fn default_reject_statuses() -> Vec<u16> {
     vec![400, 413, 422]
 }
 
-fn default_connect_timeout() -> Span {
-    Span::from_duration(limits::CONNECT_TIME)
-}
-
-fn default_timeout() -> Span {
-    Span::from_duration(limits::REQUEST_TIME)
-}
-
 /// Refuses what can't work.
 pub(super) fn check_bounds(options: &HttpOptions) -> Result<(), String> {
     if !(1..=limits::MOST_POST_RECORDS).contains(&options.batch) {
@@ -118,9 +104,6 @@ pub(super) fn check_bounds(options: &HttpOptions) -> Result<(), String> {
     }
     if !(1024..=limits::MOST_POST_BYTES).contains(&options.max_body.bytes()) {
         return Err(format!("`max_body` must be 1KiB to {}", Size::from_bytes(limits::MOST_POST_BYTES)));
-    }
-    if options.timeout.duration().is_zero() || options.connect_timeout.duration().is_zero() {
-        return Err("`timeout` and `connect_timeout` must be more than 0".into());
     }
     if options.linger.duration() > Duration::from_secs(3600) {
         return Err("`linger` must be an hour or less".into());
@@ -154,26 +137,14 @@ pub(super) fn fixed_headers(options: &HttpOptions) -> Result<HeaderMap, String> 
             if user.contains(':') {
                 return Err("`user` can't hold a `:`".into());
             }
-            let both = format!("{user}:{}", password.as_deref().unwrap_or_default());
-            Some(format!("Basic {}", base64(both.as_bytes())))
+            Some(basic_auth(user, password.as_deref().unwrap_or_default()))
         }
         (None, None, None) => None,
         (None, None, Some(_)) => return Err("`password` needs `user`".into()),
         (Some(_), ..) => return Err("`token` and `user` exclude each other".into()),
     };
     if let Some(text) = authorization {
-        // The error must not repeat it.
-        let mut value =
-            HeaderValue::from_str(&text).map_err(|_| "`token`, `user` or `password` holds what no header can")?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
+        headers.insert(AUTHORIZATION, secret_header(&text, "`token`, `user` or `password`")?);
     }
     Ok(headers)
-}
-
-/// Base64, as the writer of JSON has it for bytes.
-fn base64(bytes: &[u8]) -> String {
-    let mut quoted = Vec::new();
-    weir_record::write_json_value(weir_record::Value::Bin(bytes), &mut quoted);
-    String::from_utf8_lossy(&quoted).trim_matches('"').to_string()
 }

@@ -3,17 +3,17 @@
 
 use reqwest::header::{HeaderName, HeaderValue};
 
-use crate::parcel::{Filled, record_id};
+use crate::post::{Body, record_id};
+use crate::template::{self, Part};
 
 /// One header.
 pub(super) struct Header {
     pub name: HeaderName,
-    pieces: Vec<Piece>,
+    parts: Vec<Part<Value>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Piece {
-    Text(String),
+enum Value {
     Sink,
     Journal,
     FirstId,
@@ -25,7 +25,7 @@ enum Piece {
 pub(super) struct Request<'a> {
     pub sink: &'a str,
     pub journal: &'a str,
-    pub filled: &'a Filled,
+    pub body: &'a Body,
 }
 
 /// Headers that say how the body is to be read; they follow from other options.
@@ -38,24 +38,25 @@ impl Header {
         if OWN.contains(&parsed.as_str()) {
             return Err(format!("header `{name}` is set by weir itself"));
         }
-        let pieces = pieces(value).map_err(|error| format!("header `{name}`: {error}"))?;
-        let probe: String =
-            pieces.iter().map(|piece| if let Piece::Text(text) = piece { text.as_str() } else { "" }).collect();
-        HeaderValue::from_str(&probe).map_err(|_| format!("header `{name}` holds what no header can"))?;
-        Ok(Header { name: parsed, pieces })
+        let parts = template::parse(value, parse_value).map_err(|error| format!("header `{name}`: {error}"))?;
+        let texts = parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None });
+        if texts.map(HeaderValue::try_from).any(|text| text.is_err()) {
+            return Err(format!("header `{name}` holds characters that no header can carry"));
+        }
+        Ok(Header { name: parsed, parts })
     }
 
     /// The value for a request. Other people's servers log headers; what the user wrote may be a key all the same.
     pub fn value(&self, request: &Request<'_>) -> Option<HeaderValue> {
         let mut out = String::new();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Sink => out.push_str(request.sink),
-                Piece::Journal => out.push_str(request.journal),
-                Piece::FirstId => out.push_str(&record_id(request.journal, request.filled.first)),
-                Piece::LastId => out.push_str(&record_id(request.journal, request.filled.last)),
-                Piece::Count => out.push_str(&request.filled.count.to_string()),
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Placeholder(Value::Sink) => out.push_str(request.sink),
+                Part::Placeholder(Value::Journal) => out.push_str(request.journal),
+                Part::Placeholder(Value::FirstId) => out.push_str(&record_id(request.journal, request.body.first)),
+                Part::Placeholder(Value::LastId) => out.push_str(&record_id(request.journal, request.body.last)),
+                Part::Placeholder(Value::Count) => out.push_str(&request.body.count.to_string()),
             }
         }
         let mut value = HeaderValue::from_str(&out).ok()?;
@@ -64,43 +65,17 @@ impl Header {
     }
 }
 
-fn pieces(value: &str) -> Result<Vec<Piece>, String> {
-    let (mut out, mut text, mut rest) = (Vec::new(), String::new(), value);
-    while let Some(at) = rest.find(['{', '}']) {
-        text.push_str(&rest[..at]);
-        let brace = &rest[at..=at];
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix(brace) {
-            text.push_str(brace);
-            rest = after;
-            continue;
-        }
-        let Some((name, after)) = rest.split_once('}').filter(|_| brace == "{") else {
-            return Err(format!("a single `{brace}`; write it twice if it is meant"));
-        };
-        let piece = match name {
-            "sink" => Piece::Sink,
-            "journal" => Piece::Journal,
-            "first_id" => Piece::FirstId,
-            "last_id" => Piece::LastId,
-            "count" => Piece::Count,
-            _ => {
-                return Err(format!(
-                    "`{{{name}}}` is unknown: there are {{sink}}, {{journal}}, {{first_id}}, {{last_id}} and {{count}}"
-                ));
-            }
-        };
-        if !text.is_empty() {
-            out.push(Piece::Text(std::mem::take(&mut text)));
-        }
-        out.push(piece);
-        rest = after;
+fn parse_value(name: &str) -> Result<Value, String> {
+    match name {
+        "sink" => Ok(Value::Sink),
+        "journal" => Ok(Value::Journal),
+        "first_id" => Ok(Value::FirstId),
+        "last_id" => Ok(Value::LastId),
+        "count" => Ok(Value::Count),
+        _ => Err(format!(
+            "`{{{name}}}` is unknown: there are {{sink}}, {{journal}}, {{first_id}}, {{last_id}} and {{count}}"
+        )),
     }
-    text.push_str(rest);
-    if !text.is_empty() {
-        out.push(Piece::Text(text));
-    }
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -111,8 +86,8 @@ mod tests {
     fn rendered(value: &str) -> Result<String, String> {
         let header = Header::parse("X-A", value)?;
         let (first, last) = (Position { sequence: 3, index: 0 }, Position { sequence: 9, index: 4 });
-        let filled = Filled { body: Vec::new(), count: 12, first, last };
-        let request = Request { sink: "out", journal: "j1", filled: &filled };
+        let body = Body { bytes: Vec::new(), count: 12, first, last };
+        let request = Request { sink: "out", journal: "j1", body: &body };
         Ok(header.value(&request).expect("a value").to_str().expect("text").to_string())
     }
 

@@ -3,7 +3,8 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | options, requests, what the answers mean |
+//! | `mod.rs` | options and requests |
+//! | `answer.rs` | what the answers mean |
 //! | `point.rs` | points from records: those that are measurements already, and ordinary logs by a mapping |
 //! | `line.rs` | the line protocol: names, values, what must be escaped |
 //!
@@ -27,6 +28,7 @@
 //! sending again what it has: harmless. VictoriaMetrics answers 204 whatever it made of a line, and stores numbers
 //! alone, in milliseconds.
 
+mod answer;
 mod line;
 mod point;
 #[cfg(test)]
@@ -39,15 +41,13 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use weir_record::{Value, write_json_value};
 
 use self::point::Points;
 pub(crate) use self::point::describe_metrics;
 use crate::limits;
+use crate::post::{Connection, Encoding, Server, basic_auth, secret_header};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
-use crate::units::Span;
-use crate::web::{Answer, Server, Timeouts, Tls, gzip};
 
 /// The kind's line in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -135,12 +135,9 @@ pub struct InfluxOptions {
     /// Compresses requests.
     #[serde(default = "default_gzip")]
     pub gzip: bool,
-    /// TLS: own authorities, own certificate.
-    #[serde(default)]
-    pub tls: Tls,
-    /// How long a request may take.
-    #[serde(default = "default_timeout")]
-    pub timeout: Span,
+    /// Timeouts and TLS.
+    #[serde(flatten)]
+    pub(crate) connection: Connection,
 }
 
 /// Paths with the names that their values get.
@@ -200,10 +197,6 @@ fn default_gzip() -> bool {
     true
 }
 
-fn default_timeout() -> Span {
-    Span(limits::INFLUX_TIMEOUT)
-}
-
 impl Precision {
     /// Nanoseconds in one tick.
     pub(crate) fn tick_ns(self) -> i64 {
@@ -238,26 +231,28 @@ fn build(name: &str, given: serde_json::Value, _: &BuildContext) -> Result<Box<d
     let options: InfluxOptions = options(name, given)?;
     let refuse = |error: &str| format!("sink `{name}`: {error}");
     let (version, url) = write_url(&options).map_err(|error| refuse(&error))?;
-    if options.timeout.duration().is_zero() {
-        return Err(refuse("`timeout` must be more than 0"));
-    }
-    let timeouts =
-        Timeouts { connect: limits::INFLUX_CONNECT.min(options.timeout.duration()), total: options.timeout.duration() };
     let points = Points::new(name, &options).map_err(|error| refuse(&error))?;
     Ok(Box::new(InfluxSink {
-        server: Server::new(name, &url, options.tls.clone(), timeouts)?,
+        server: options.connection.server(name, &url).map_err(|error| refuse(&error))?,
         headers: headers(version, &options).map_err(|error| refuse(&error))?,
         points,
-        gzip: options.gzip,
+        version,
+        names_org: not_empty(&options.org).is_some(),
+        encoding: encoding(&options),
     }))
+}
+
+/// An option that is given; an empty text, as from an empty variable, is none.
+fn not_empty(option: &Option<String>) -> Option<&str> {
+    option.as_deref().filter(|text| !text.is_empty())
 }
 
 /// The whole address of the write API, by the version that the options speak of.
 fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
-    let two = [&options.bucket, &options.org, &options.token].iter().any(|option| option.is_some());
+    let two = [&options.bucket, &options.org, &options.token].iter().any(|option| not_empty(option).is_some());
     let one = [&options.database, &options.user, &options.password, &options.retention_policy]
         .iter()
-        .any(|option| option.is_some());
+        .any(|option| not_empty(option).is_some());
     let (version, path) = match (two, one) {
         (true, false) => (Version::Two, "api/v2/write"),
         (false, true) => (Version::One, "write"),
@@ -287,18 +282,20 @@ fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
     let mut query = url.query_pairs_mut();
     match version {
         Version::Two => {
-            let Some(bucket) = &options.bucket else { return Err("`bucket` is missing (or INFLUX_BUCKET)".into()) };
+            let Some(bucket) = not_empty(&options.bucket) else {
+                return Err("`bucket` is missing (or INFLUX_BUCKET)".into());
+            };
             query.append_pair("bucket", bucket);
-            if let Some(org) = &options.org {
+            if let Some(org) = not_empty(&options.org) {
                 query.append_pair("org", org);
             }
         }
         Version::One => {
-            let Some(database) = &options.database else {
+            let Some(database) = not_empty(&options.database) else {
                 return Err("`database` is missing (or INFLUX_DATABASE)".into());
             };
             query.append_pair("db", database);
-            if let Some(policy) = &options.retention_policy {
+            if let Some(policy) = not_empty(&options.retention_policy) {
                 query.append_pair("rp", policy);
             }
         }
@@ -311,66 +308,32 @@ fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
 fn headers(version: Version, options: &InfluxOptions) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    if options.gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    if let Some(encoding) = encoding(options).name() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
-    let secret = match (version, &options.token, &options.user, &options.password) {
+    let secret = match (version, not_empty(&options.token), not_empty(&options.user), not_empty(&options.password)) {
         (Version::Two, Some(token), ..) => format!("Token {token}"),
-        (Version::One, _, Some(user), Some(password)) => format!("Basic {}", base64(&format!("{user}:{password}"))),
+        (Version::One, _, Some(user), Some(password)) => basic_auth(user, password),
         (Version::One, _, Some(_), None) | (Version::One, _, None, Some(_)) => {
             return Err("`user` and `password` belong together".into());
         }
         _ => return Ok(headers),
     };
-    let mut value = HeaderValue::try_from(secret)
-        .map_err(|_| "token, user or password hold characters that no header can carry".to_string())?;
-    value.set_sensitive(true);
-    headers.insert(AUTHORIZATION, value);
+    headers.insert(AUTHORIZATION, secret_header(&secret, "`token`, `user` or `password`")?);
     Ok(headers)
 }
 
-/// As records write bytes into JSON, without the quotes.
-fn base64(text: &str) -> String {
-    let mut json = Vec::new();
-    write_json_value(Value::Bin(text.as_bytes()), &mut json);
-    String::from_utf8_lossy(&json).trim_matches('"').to_string()
+fn encoding(options: &InfluxOptions) -> Encoding {
+    if options.gzip { Encoding::Gzip } else { Encoding::None }
 }
 
 struct InfluxSink {
     server: Server,
     headers: HeaderMap,
     points: Points,
-    gzip: bool,
-}
-
-impl InfluxSink {
-    /// What an answer means that is no success.
-    fn refused(&self, answer: &Answer) -> SinkError {
-        let place = self.server.place();
-        let said = said(&answer.body);
-        match answer.status {
-            404 => SinkError::Retry(format!("{place}: {said}; create it, or change the sink's options")),
-            // A fault of the options would otherwise send every record to quarantine, one by one.
-            400 if is_about_the_place(&said) => SinkError::Retry(format!("{place}: {said}; check the sink's options")),
-            400 | 422 => SinkError::Reject(format!("{place}: {said}")),
-            _ => self.server.refused(answer),
-        }
-    }
-}
-
-/// The server's own words: `{"error": …}` of version 1, `{"message": …}` of version 2.
-fn said(body: &str) -> String {
-    let parsed: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let text = parsed["error"].as_str().or(parsed["message"].as_str()).unwrap_or(body).trim();
-    if text.is_empty() { "refused without a reason".into() } else { text.to_string() }
-}
-
-/// True when it is about where points go and not about points.
-fn is_about_the_place(said: &str) -> bool {
-    let said = said.to_ascii_lowercase();
-    let about_points = ["partial write", "unable to parse", "points beyond retention policy", "field type conflict"];
-    let about_place = ["bucket", "organization", "org ", "database", "retention policy", "precision", "token"];
-    !about_points.iter().any(|word| said.contains(word)) && about_place.iter().any(|word| said.contains(word))
+    encoding: Encoding,
+    version: Version,
+    names_org: bool,
 }
 
 #[async_trait]
@@ -391,9 +354,11 @@ impl Sink for InfluxSink {
         if body.is_empty() {
             return Ok(Delivered::default());
         }
-        let body = if self.gzip { gzip(&body) } else { body };
-        let answer = self.server.post(self.headers.clone(), body).await?;
-        if answer.is_success() { Ok(Delivered::default()) } else { Err(self.refused(&answer)) }
+        let answer = self.server.post(self.headers.clone(), self.encoding.apply(body)?).await?;
+        if answer.is_success() {
+            return Ok(Delivered::default());
+        }
+        Err(answer::refused(&self.server, self.version, self.names_org, &answer))
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {

@@ -48,11 +48,11 @@ use weir_record::{Record, write_json};
 use self::link::Link;
 use self::subject::SubjectTemplate;
 use crate::limits;
+use crate::post::Tls;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::runner::FALLBACK_MARK;
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Span;
-use crate::web::Tls;
 
 /// The kind's line in the registry.
 pub(crate) const KIND: Kind = Kind {

@@ -4,60 +4,45 @@
 use weir_record::Record;
 
 use crate::limits;
-use crate::text::{is_harmful, push_value};
+use crate::template::{self, Part, RecordValue};
+use crate::text::is_harmful;
 
 /// A parsed template.
 #[derive(Debug)]
 pub(super) struct SubjectTemplate {
-    pieces: Vec<Piece>,
+    parts: Vec<Part<RecordValue>>,
     /// The template with `*` for each token that has a value in it.
     pattern: String,
-}
-
-#[derive(Debug)]
-enum Piece {
-    Text(String),
-    Source,
-    Level,
-    Field(String),
 }
 
 impl SubjectTemplate {
     pub fn parse(template: &str) -> Result<SubjectTemplate, String> {
         let refuse = |what: &str| format!("subject `{template}` {what}");
-        let mut pieces = Vec::new();
-        // Values hold dots, so tokens are told apart with a character in their place.
-        let (mut rest, mut outline) = (template, String::new());
-        while let Some(open) = rest.find(['{', '}']) {
-            let (before, from) = rest.split_at(open);
-            let Some((name, after)) = from.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
-                return Err(refuse("has a brace without its partner"));
-            };
-            pieces.push(Piece::Text(before.to_string()));
-            pieces.push(match name {
-                "source" => Piece::Source,
-                "level" => Piece::Level,
-                "" => return Err(refuse("has empty braces; put a path between them, such as {source}")),
-                field => Piece::Field(field.to_string()),
-            });
-            outline.push_str(before);
-            outline.push('{');
-            rest = after;
+        let parts = template::parse(template, |name| match name {
+            "" => Err("has empty braces; put a path between them, such as {source}".to_string()),
+            name => Ok(RecordValue::named(name)),
+        });
+        let parts = parts.map_err(|error| refuse(&error))?;
+        // Names of fields hold dots, so a wildcard stands for each value while tokens are told apart.
+        let mut outline = String::new();
+        for part in &parts {
+            match part {
+                Part::Text(text) if is_special(text) => {
+                    return Err(refuse("must not hold spaces nor the wildcards `*` and `>`"));
+                }
+                Part::Text(text) => outline.push_str(text),
+                Part::Placeholder(_) => outline.push('*'),
+            }
         }
-        outline.push_str(rest);
-        pieces.push(Piece::Text(rest.to_string()));
-        pieces.retain(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()));
         if outline.split('.').any(str::is_empty) {
             return Err(refuse("has an empty token; put something between the dots"));
         }
-        if outline.starts_with('$')
-            || outline.contains(|c: char| c.is_whitespace() || is_harmful(c) || "*>".contains(c))
-        {
-            return Err(refuse("must not begin with `$`, nor hold spaces or the wildcards `*` and `>`"));
+        if outline.starts_with('$') {
+            return Err(refuse("must not begin with `$`"));
         }
-        let token = |token: &str| if token.contains('{') { "*".to_string() } else { token.to_string() };
+        let token = |token: &str| if token.contains('*') { "*".to_string() } else { token.to_string() };
         let pattern = outline.split('.').map(token).collect::<Vec<_>>().join(".");
-        Ok(SubjectTemplate { pieces, pattern })
+        Ok(SubjectTemplate { parts, pattern })
     }
 
     /// All subjects that it makes.
@@ -68,22 +53,18 @@ impl SubjectTemplate {
     pub fn render(&self, record: Record<'_>) -> String {
         let head = record.head();
         let mut subject = String::with_capacity(64);
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => subject.push_str(text),
-                Piece::Source => push_token(head.source, &mut subject),
-                Piece::Level => subject.push_str(head.level.as_str()),
-                Piece::Field(path) => {
-                    let mut value = Vec::new();
-                    if let Some(found) = record.get(path) {
-                        push_value(found, &mut value);
-                    }
-                    push_token(&String::from_utf8_lossy(&value), &mut subject);
-                }
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => subject.push_str(text),
+                Part::Placeholder(value) => value.push(record, &head, &mut subject, push_token),
             }
         }
         subject
     }
+}
+
+fn is_special(text: &str) -> bool {
+    text.contains(|c: char| c.is_whitespace() || is_harmful(c) || "*>".contains(c))
 }
 
 /// Appends a value as one token: never empty, never more, and bounded.

@@ -96,9 +96,6 @@ impl Ledger {
         let written = Written { version: VERSION, journal: &self.journal, sequence, metrics: metrics.collect() };
         let content = rmp_serde::to_vec_named(&written)
             .map_err(|error| DiskError::new("write", &self.path, std::io::Error::other(error)))?;
-        if let Some(folder) = self.path.parent() {
-            self.disk.create_own_folder(folder)?;
-        }
         Ok(self.disk.replace(&self.path, &content)?)
     }
 }

@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::family::{Family, describe_metrics};
 use self::ledger::{Ledger, LedgerError};
 use self::rule::Rule;
+use crate::condition::Wanted;
 use crate::exposition::Exposition;
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
@@ -92,7 +93,7 @@ pub struct RuleOptions {
     pub help: Option<String>,
     /// What must stand where: `{ source = "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true } }`.
     #[serde(default)]
-    pub when: BTreeMap<String, Wanted>,
+    pub(crate) when: BTreeMap<String, Wanted>,
     /// From which level on.
     #[serde(default)]
     pub at_least: Option<String>,
@@ -125,46 +126,6 @@ pub enum MetricKind {
     Gauge,
     /// How often which values come.
     Histogram,
-}
-
-/// What must stand at a path.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "a condition is a value that must stand there, a list of such values, or { exists = true }"
-)]
-#[schemars(inline)]
-pub enum Wanted {
-    /// Anything, or nothing.
-    Exists(Exists),
-    /// This.
-    One(Scalar),
-    /// One of these.
-    Any(Vec<Scalar>),
-}
-
-/// Whether anything stands at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(inline)]
-pub struct Exists {
-    /// True when something must stand there, false when nothing may.
-    pub exists: bool,
-}
-
-/// A value to compare with.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(inline)]
-pub enum Scalar {
-    /// True or false.
-    Boolean(bool),
-    /// An integer.
-    Integer(i64),
-    /// A number.
-    Float(f64),
-    /// A text.
-    Text(String),
 }
 
 fn default_max_series() -> usize {

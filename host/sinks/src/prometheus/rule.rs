@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use weir_record::{Level, Record, Value};
+use weir_record::{Level, Value};
 
 use super::family::{Counts, Definition, Family};
-use super::{MetricKind, RuleOptions, Scalar, Wanted};
+use super::{MetricKind, RuleOptions};
+use crate::condition::Conditions;
 use crate::limits;
 use crate::sink::Selected;
 use crate::text::push_value;
 
 /// A rule and the metric it makes.
 pub(super) struct Rule {
-    conditions: Vec<(String, Wanted)>,
-    at_least: Option<Level>,
+    conditions: Conditions,
     value: Option<String>,
     scale: f64,
     /// The paths of the labels' values, in the order of the family's labels.
@@ -28,7 +28,7 @@ impl Rule {
     /// Takes what the rule applies to.
     pub fn take(&mut self, batches: &[Selected], scratch: &mut Vec<u8>) {
         for (_, record) in batches.iter().flat_map(Selected::iter) {
-            if !self.applies_to(record) {
+            if !self.conditions.are_met_by(record) {
                 continue;
             }
             let value = match &self.value {
@@ -51,28 +51,6 @@ impl Rule {
             }
             self.family.count(Arc::make_mut(&mut self.counts), scratch, value);
         }
-    }
-
-    fn applies_to(&self, record: Record<'_>) -> bool {
-        self.at_least.is_none_or(|least| record.level() >= least)
-            && self.conditions.iter().all(|(path, wanted)| is_met(wanted, record.get(path)))
-    }
-}
-
-fn is_met(wanted: &Wanted, found: Option<Value<'_>>) -> bool {
-    match wanted {
-        Wanted::Exists(wanted) => wanted.exists == found.is_some(),
-        Wanted::One(scalar) => found.is_some_and(|value| equals(scalar, value)),
-        Wanted::Any(scalars) => found.is_some_and(|value| scalars.iter().any(|scalar| equals(scalar, value))),
-    }
-}
-
-fn equals(scalar: &Scalar, value: Value<'_>) -> bool {
-    match scalar {
-        Scalar::Text(text) => value.as_str() == Some(text),
-        Scalar::Boolean(truth) => value.as_bool() == Some(*truth),
-        Scalar::Integer(number) => value.as_i64() == Some(*number) || value == Value::Float(*number as f64),
-        Scalar::Float(number) => value.as_f64() == Some(*number),
     }
 }
 
@@ -137,8 +115,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
         ),
     };
     Ok(Rule {
-        conditions: options.when.into_iter().collect(),
-        at_least,
+        conditions: Conditions::new(options.when, at_least),
         value: options.value,
         scale: options.scale.unwrap_or(1.0),
         label_paths: options.labels.into_values().collect(),

@@ -1,7 +1,6 @@
-//! How long to wait before trying again: 1 s, doubling to 30 s, with jitter so that many sinks of one dead server
-//! don't come back in step.
+//! How long to wait before the next attempt: 1 s, doubling to 30 s, with jitter so that many sinks of one failed server
+//! don't retry at the same moment.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use crate::limits;
@@ -17,9 +16,7 @@ impl Backoff {
     pub fn next_wait(&mut self) -> Duration {
         let step = limits::BACKOFF_FIRST.saturating_mul(1 << self.failures.min(16)).min(limits::BACKOFF_LAST);
         self.failures = self.failures.saturating_add(1);
-        // The hasher's random keys are the one source of chance the standard library has.
-        let chance = RandomState::new().build_hasher().finish() as u32;
-        step.div_f64(2.0) + step.div_f64(2.0).mul_f64(f64::from(chance) / f64::from(u32::MAX))
+        step.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
 
     /// True while a series of failures lasts.

@@ -33,10 +33,10 @@ use weir_record::Level;
 
 use self::digest::Digest;
 use crate::limits;
+use crate::post::{Answer, Connection, Server};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
 use crate::units::Span;
-use crate::web::{Answer, Server, Timeouts, Tls};
 
 /// The kind's line in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -81,15 +81,9 @@ pub struct SlackOptions {
     /// Shows a record's other fields, too.
     #[serde(default = "default_fields")]
     pub fields: bool,
-    /// How long a connection may take to be made.
-    #[serde(default = "default_connect_timeout")]
-    pub connect_timeout: Span,
-    /// How long a request may take until its answer has come.
-    #[serde(default = "default_timeout")]
-    pub timeout: Span,
-    /// For a proxy: an authority of your own, and a certificate for servers that ask for one.
-    #[serde(default)]
-    pub tls: Tls,
+    /// Timeouts and TLS.
+    #[serde(flatten)]
+    pub(crate) connection: Connection,
 }
 
 fn default_interval() -> Span {
@@ -112,14 +106,6 @@ fn default_fields() -> bool {
     true
 }
 
-fn default_connect_timeout() -> Span {
-    Span::from_duration(limits::CONNECT_TIME)
-}
-
-fn default_timeout() -> Span {
-    Span::from_duration(limits::REQUEST_TIME)
-}
-
 fn build(name: &str, given: serde_json::Value, _: &BuildContext) -> Result<Box<dyn Sink>, String> {
     let options: SlackOptions = options(name, given)?;
     let wrong = |error: String| format!("sink `{name}`: {error}");
@@ -134,11 +120,7 @@ fn build(name: &str, given: serde_json::Value, _: &BuildContext) -> Result<Box<d
     if options.interval.duration().max(options.linger.duration()) > limits::MOST_SLACK_INTERVAL {
         return Err(wrong("`interval` and `linger` must be an hour or less".into()));
     }
-    if options.timeout.duration().is_zero() || options.connect_timeout.duration().is_zero() {
-        return Err(wrong("`timeout` and `connect_timeout` must be more than 0".into()));
-    }
-    let timeouts = Timeouts { connect: options.connect_timeout.duration(), total: options.timeout.duration() };
-    let server = Server::new(name, url, options.tls.clone(), timeouts)?;
+    let server = options.connection.server(name, url).map_err(wrong)?;
     Ok(Box::new(SlackSink { name: name.into(), server, options, next_at: None }))
 }
 
@@ -153,12 +135,10 @@ struct SlackSink {
 impl SlackSink {
     fn judge(&self, answer: &Answer) -> SinkError {
         match answer.status {
-            401 | 403 | 404 | 410 => {
-                let said = self.server.said(answer);
-                SinkError::Retry(format!(
-                    "{said}; check that the webhook (`url`, SLACK_WEBHOOK_URL) exists and its channel is not archived"
-                ))
-            }
+            401 | 403 | 404 | 410 => self.server.advise(
+                answer,
+                "check that the webhook (`url`, SLACK_WEBHOOK_URL) exists and its channel is not archived",
+            ),
             429 => {
                 // Slack always says how long; a proxy may not.
                 let wait = answer.retry_after.unwrap_or(Duration::from_secs(1));

@@ -2,7 +2,7 @@
 
 use crate::sink::SinkError;
 
-/// Primary result codes of SQLite.
+/// Result codes of SQLite: primary ones, and those extended ones that say more.
 mod code {
     pub const BUSY: i32 = 5;
     pub const LOCKED: i32 = 6;
@@ -11,8 +11,8 @@ mod code {
     pub const FULL: i32 = 13;
     pub const CANTOPEN: i32 = 14;
     pub const TOOBIG: i32 = 18;
-    pub const CONSTRAINT: i32 = 19;
     pub const NOTADB: i32 = 26;
+    pub const CONSTRAINT_UNIQUE: i32 = 2067;
 }
 
 /// Classifies an error; `place` is the sink and the file.
@@ -42,8 +42,9 @@ pub fn classify(place: &str, error: &sqlx::Error) -> SinkError {
             "{place}: it is damaged ({message}); save what can be saved with `sqlite3 … .recover` and move the file away"
         )),
         code::TOOBIG => SinkError::Reject(format!("{place}: a record is larger than SQLite takes")),
-        code::CONSTRAINT if message.contains("logs.sequence") => SinkError::Fatal(format!(
-            "{place}: it holds records of the journal that its cursor does not know; was it changed by hand? Move the file away or repair `weir_cursor`"
+        // The one unique constraint is that on the records' positions in the journal.
+        _ if extended == code::CONSTRAINT_UNIQUE => SinkError::Fatal(format!(
+            "{place}: it holds records of the journal that its cursor does not know ({message}); was it changed by hand? Move the file away or repair `weir_cursor`"
         )),
         _ => SinkError::Retry(format!("{place}: {message} (SQLite code {extended})")),
     }

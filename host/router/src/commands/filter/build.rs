@@ -5,17 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use super::super::show;
 use crate::cli::FilterNewArgs;
-use crate::filter_build::{self, LANGUAGES, Manifest};
+use weir_filter_kit::build::{self, LANGUAGES, Manifest};
 
 /// Writes a project.
 pub fn new(args: &FilterNewArgs) -> anyhow::Result<ExitCode> {
     let language = LANGUAGES.iter().find(|language| language.name == args.lang).context("clap knows the languages")?;
     let folder = args.folder.clone().unwrap_or_else(|| PathBuf::from(&args.name));
-    filter_build::write(&args.name, language, &folder)?;
+    build::write(&args.name, language, &folder)?;
     let shown = folder.display();
-    show::text(&format!(
+    weir_terminal::text(&format!(
         "wrote {shown}: a filter in {}, in {}\nnext: cd {shown} && weir filter build\n",
         language.title, language.source
     ))?;
@@ -35,7 +34,7 @@ pub fn once(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
 pub fn watch(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
     // A folder that is no project is told at once, not watched.
     let folder = Manifest::read(project)?.folder;
-    filter_build::watch(&folder, || {
+    build::watch(&folder, || {
         if let Err(error) = build_into(&folder, into) {
             eprintln!("{error:#}");
         }
@@ -47,7 +46,7 @@ pub fn watch(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
 /// Rebuilds the filters that are inside the binary.
 pub fn bundled(repository: &Path, output: Option<&Path>) -> anyhow::Result<ExitCode> {
     let folder = output.map_or_else(|| repository.join("filters/bundled"), Path::to_path_buf);
-    filter_build::build_bundled(repository, &folder)?;
+    build::build_bundled(repository, &folder)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -55,14 +54,14 @@ fn build_into(project: &Path, into: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(into) = into.filter(|into| !into.is_dir()) {
         bail!("`{}` is no folder; name the filters folder of a running weir", into.display());
     }
-    let built = filter_build::build(project)?;
+    let built = build::build(project)?;
     eprintln!("{}", built.tried);
-    eprintln!("built {} ({})", built.module.display(), show::size(built.bytes as u64));
+    eprintln!("built {} ({})", built.module.display(), weir_terminal::size(built.bytes as u64));
     if let Some(into) = into {
         let name = built.module.file_name().context("a module has a name")?;
         let place = into.join(name);
         let bytes = std::fs::read(&built.module).with_context(|| format!("can't read `{}`", built.module.display()))?;
-        filter_build::put(&bytes, &place)?;
+        build::put(&bytes, &place)?;
         eprintln!("put it into {}", place.display());
     }
     Ok(built.module)

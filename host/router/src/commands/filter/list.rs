@@ -8,11 +8,10 @@ use weir_engine::{Filter, Right};
 use weir_record::escape::escaped;
 
 use crate::cli::FilterListArgs;
-use crate::client;
-use crate::commands::{run, show};
+use crate::commands::run;
 use crate::filters::{self, Wanted};
 use crate::versions::{History, Versions, short};
-use crate::wiring;
+use weir_ingest::client;
 
 /// Before what belongs to the filter named above.
 const INDENT: usize = 17;
@@ -20,9 +19,9 @@ const INDENT: usize = 17;
 /// Loads every filter that would run and says what is known of it.
 pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
-    let engine = weir_engine::Engine::new(wiring::engine_options(None))?;
+    let engine = weir_engine::Engine::new(weir_engine::EngineOptions::default())?;
     let address = args.running.address(&settings);
-    let running = client::get(address, "/health").and_then(|health| Ok(serde_json::from_str::<Value>(&health)?));
+    let running = client::get_json(address, "/health");
     let versions = Versions::of(&settings.data);
     let mut code = ExitCode::SUCCESS;
     for wanted in filters::wanted(&settings) {
@@ -31,32 +30,32 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
             wanted.source.read().and_then(|bytes| engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
         match loaded {
             Ok(filter) => {
-                show::text(&about(&filter, &wanted))?;
-                show::text(&pinned(&versions, name, filter.digest()))?;
+                weir_terminal::text(&about(&filter, &wanted))?;
+                weir_terminal::text(&pinned(&versions, name, filter.digest()))?;
                 if let Ok(health) = &running {
-                    show::text(&format!("{:INDENT$}{}\n", "", live(&filter, health)))?;
+                    weir_terminal::text(&format!("{:INDENT$}{}\n", "", live(&filter, health)))?;
                 }
                 if args.versions {
-                    show::text(&history(&versions.history(name)))?;
+                    weir_terminal::text(&history(&versions.history(name)))?;
                 }
             }
             Err(reason) => {
                 code = ExitCode::FAILURE;
-                show::text(&format!("{name:<16} can't be loaded: {reason}\n"))?;
+                weir_terminal::text(&format!("{name:<16} can't be loaded: {reason}\n"))?;
             }
         }
     }
     for path in filters::unused(&settings) {
         let lines = filters::lines_to_use(&path).join(&format!("\n{:INDENT$}  ", ""));
         let file = path.file_name().unwrap_or_default().to_string_lossy();
-        show::text(&format!("{file:<16} not used: no [[filter]] names it; add\n{:INDENT$}  {lines}\n", ""))?;
+        weir_terminal::text(&format!("{file:<16} not used: no [[filter]] names it; add\n{:INDENT$}  {lines}\n", ""))?;
     }
     if let Err(error) = &running {
-        show::text(&format!("\nmemory and time are not known: {error:#}\n"))?;
+        weir_terminal::text(&format!("\nmemory and time are not known: {error:#}\n"))?;
     }
     if args.setup.stored.config.is_none() {
-        let others: Vec<_> = crate::bundled::names().collect();
-        show::text(&format!("\nbundled: {}\n", others.join(", ")))?;
+        let others: Vec<_> = weir_filter_kit::bundled::names().collect();
+        weir_terminal::text(&format!("\nbundled: {}\n", others.join(", ")))?;
     }
     Ok(code)
 }
@@ -132,7 +131,7 @@ fn live(filter: &Filter, health: &Value) -> String {
     let share = if all_busy > 0.0 { 100.0 * busy(running) / all_busy } else { 0.0 };
     let mut text = format!(
         "{} in {} instances; busy for {:.3} s, {share:.0} % of the time of all filters; {}",
-        show::size(running["memory_bytes"].as_u64().unwrap_or_default()),
+        weir_terminal::size(running["memory_bytes"].as_u64().unwrap_or_default()),
         running["instances"],
         busy(running),
         running["state"].as_str().unwrap_or("its state is not known"),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 use crate::cli::FilterRollbackArgs;
-use crate::commands::{run, show};
+use crate::commands::run;
 use crate::filters;
 use crate::versions::{History, Kept, Pin, Versions, sha256, short};
 
@@ -24,7 +24,7 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     let by = whoever();
     let pin = Pin { instead_of: lying, run: target.digest.clone(), by, why: "rollback".to_owned() };
     versions.set_pin(name, &pin).map_err(anyhow::Error::msg)?;
-    show::text(&format!(
+    weir_terminal::text(&format!(
         "filter `{name}` goes back to {}, sha256 {}, for as long as the module in {} stays as it is\n",
         target.version,
         short(&target.digest),

@@ -15,7 +15,7 @@ use weir_sinks::{BuildContext, Indexes, Kind, Reach, Replay, Replayed, Selected,
 
 use crate::cli::ReplayArgs;
 use crate::commands::quarantine::settings;
-use crate::commands::{show, when};
+use crate::commands::when;
 use crate::condition::Condition;
 use crate::config::{Settings, SinkSettings};
 use crate::place::Place;
@@ -121,7 +121,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     })?;
     outcome.and_then(|()| work.deliver())?;
     work.bar.finish_and_clear();
-    show::text(&work.summary(&args.sink))?;
+    weir_terminal::text(&work.summary(&args.sink))?;
     Ok(if work.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

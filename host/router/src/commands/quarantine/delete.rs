@@ -4,7 +4,6 @@ use anyhow::{Context, bail};
 
 use super::choice::Chosen;
 use crate::cli::QuarantineDeleteArgs;
-use crate::commands::show;
 use crate::parts;
 use crate::quarantine::delete;
 
@@ -17,10 +16,11 @@ pub fn run(args: &QuarantineDeleteArgs) -> anyhow::Result<()> {
     let deleted = delete::delete(&folder, |entry| chosen.has(entry), args.dry_run)
         .with_context(|| format!("can't delete from the quarantine {}", folder.display()))?;
     let verb = if args.dry_run { "would be deleted" } else { "deleted" };
-    let size = show::size(deleted.bytes);
-    show::text(&format!(
+    let size = weir_terminal::size(deleted.bytes);
+    weir_terminal::text(&format!(
         "{} {verb}, {size}, in {}\n",
-        show::count(deleted.entries, "entry", "entries"),
+        weir_terminal::count(deleted.entries, "entry", "entries"),
         folder.display()
-    ))
+    ))?;
+    Ok(())
 }

@@ -3,6 +3,7 @@
 //! One file of the quarantine is in memory at a time, and as many entries as are shown.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -12,7 +13,6 @@ use weir_record::escape::escaped;
 
 use super::choice::Chosen;
 use crate::cli::QuarantineListArgs;
-use crate::commands::show;
 use crate::parts;
 use crate::quarantine::Entry;
 use crate::quarantine::read::{self, Found};
@@ -49,22 +49,23 @@ pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
     let limit = at_most(args.limit.unwrap_or(SHOWN_GROUPS));
     if args.json {
         let shown: Vec<Value> = groups.iter().take(limit).map(Group::to_json).collect();
-        return show::json(&json!({
+        return Ok(weir_terminal::json(&json!({
             "folder": folder, "entries": total.entries, "bytes": total.bytes,
             "groups": shown, "groups_left_out": groups.len().saturating_sub(limit),
-        }));
+        }))?);
     }
     if groups.is_empty() {
-        return show::text(&nothing(&folder, &chosen));
+        return Ok(weir_terminal::text(&nothing(&folder, &chosen))?);
     }
     for group in groups.iter().take(limit) {
-        show::text(&group.line())?;
+        weir_terminal::text(&group.line())?;
     }
     if groups.len() > limit {
-        show::text(&format!("and {} groups more; --limit 0 shows all\n", groups.len() - limit))?;
+        weir_terminal::text(&format!("and {} groups more; --limit 0 shows all\n", groups.len() - limit))?;
     }
-    let entries = show::count(total.entries, "entry", "entries");
-    show::text(&format!("\n{entries}, {}, in {}\n", show::size(total.bytes), folder.display()))
+    let entries = weir_terminal::count(total.entries, "entry", "entries");
+    weir_terminal::text(&format!("\n{entries}, {}, in {}\n", weir_terminal::size(total.bytes), folder.display()))?;
+    Ok(())
 }
 
 /// 0 stands for all.
@@ -150,16 +151,16 @@ impl Group {
             escaped(&self.by),
             escaped(reason),
             "",
-            show::size(self.bytes),
-            show::time(self.first_ns),
-            show::time(self.last_ns)
+            weir_terminal::size(self.bytes),
+            weir_terminal::time(self.first_ns),
+            weir_terminal::time(self.last_ns)
         )
     }
 
     fn to_json(&self) -> Value {
         json!({
             "by": self.by, "reason": self.reason, "example": self.example, "count": self.count, "bytes": self.bytes,
-            "first": show::time(self.first_ns), "last": show::time(self.last_ns),
+            "first": weir_terminal::time(self.first_ns), "last": weir_terminal::time(self.last_ns),
         })
     }
 }
@@ -171,7 +172,7 @@ fn entries(folder: &Path, args: &QuarantineListArgs, chosen: &Chosen) -> anyhow:
     let mut printed = Printed { json: args.json, records: args.records, count: 0 };
     each(folder, chosen, |entry| {
         if limit == usize::MAX {
-            return printed.entry(&entry);
+            return Ok(printed.entry(&entry)?);
         }
         if newest.len() == limit {
             newest.pop_front();
@@ -181,11 +182,12 @@ fn entries(folder: &Path, args: &QuarantineListArgs, chosen: &Chosen) -> anyhow:
     })?;
     newest.iter().try_for_each(|entry| printed.entry(entry))?;
     match (printed.count, args.json) {
-        (0, true) => show::text("[]\n"),
-        (_, true) => show::text("\n]\n"),
-        (0, false) => show::text(&nothing(folder, chosen)),
-        (_, false) => Ok(()),
+        (0, true) => weir_terminal::text("[]\n")?,
+        (_, true) => weir_terminal::text("\n]\n")?,
+        (0, false) => weir_terminal::text(&nothing(folder, chosen))?,
+        (_, false) => {}
     }
+    Ok(())
 }
 
 struct Printed {
@@ -195,18 +197,18 @@ struct Printed {
 }
 
 impl Printed {
-    fn entry(&mut self, entry: &Entry) -> anyhow::Result<()> {
+    fn entry(&mut self, entry: &Entry) -> io::Result<()> {
         self.count += 1;
         if !self.json {
-            return show::text(&self.line(entry));
+            return weir_terminal::text(&self.line(entry));
         }
         let before = if self.count == 1 { "[\n" } else { ",\n" };
-        show::text(&format!("{before}{}", self.to_json(entry)))
+        weir_terminal::text(&format!("{before}{}", self.to_json(entry)))
     }
 
     fn line(&self, entry: &Entry) -> String {
-        let size = entry.record.as_ref().map_or("not kept".to_owned(), |_| show::size(entry.size_bytes()));
-        let time = show::time(entry.time);
+        let size = entry.record.as_ref().map_or("not kept".to_owned(), |_| weir_terminal::size(entry.size_bytes()));
+        let time = weir_terminal::time(entry.time);
         let mut text = format!("{time}  {:<18} {size:>9}  {}\n", escaped(&entry.from), escaped(&entry.reason));
         if let (true, Some(record)) = (self.records, &entry.record) {
             let shown = match entry.raw {
@@ -221,7 +223,7 @@ impl Printed {
 
     fn to_json(&self, entry: &Entry) -> Value {
         let mut shown = json!({
-            "time": show::time(entry.time), "by": entry.from, "reason": entry.reason, "raw": entry.raw,
+            "time": weir_terminal::time(entry.time), "by": entry.from, "reason": entry.reason, "raw": entry.raw,
             "source": entry.source(), "bytes": entry.record.as_ref().map(|record| record.len()),
         });
         if let (true, Some(record)) = (self.records, &entry.record) {

@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 
-use crate::client;
-use crate::commands::show;
 use crate::config::Settings;
 use crate::identity;
 use crate::parts;
 use crate::quarantine::read::{self, Found};
+use weir_ingest::client;
 
 /// Bytes of records sent in one request.
 const REPLAY_BYTES: usize = 1024 * 1024;
@@ -18,7 +17,7 @@ pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
     let folder = parts::quarantine_folder(settings);
     let files = read::files(&folder)?;
     if files.is_empty() {
-        return show::text(&format!("nothing is in quarantine in {}\n", folder.display()));
+        return Ok(weir_terminal::text(&format!("nothing is in quarantine in {}\n", folder.display()))?);
     }
     // Their routes are those that filters gave them, which the router believes of nobody else.
     let key = identity::replay_key(&settings.data)?;
@@ -54,9 +53,9 @@ pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
             read::mark_replayed(&file.path, *end)?;
         }
     }
-    show::text(&format!("{sent} records replayed through http://{address}\n"))?;
+    weir_terminal::text(&format!("{sent} records replayed through http://{address}\n"))?;
     if left > 0 {
-        show::text(&format!(
+        weir_terminal::text(&format!(
             "{left} entries are no records that could be replayed, and stay in {}\n",
             folder.display()
         ))?;

@@ -4,8 +4,7 @@
 use serde_json::{Map, Value as Json};
 use weir_sinks::Kind;
 
-use super::super::environment::Environment;
-use super::super::suggest;
+use weir_document::Environment;
 
 /// The variables that choose sinks; the first that is set decides.
 const CHOICE: [&str; 2] = ["WEIR_SINKS", "LOG_BACKENDS"];
@@ -30,9 +29,9 @@ pub(super) fn kinds(environment: Environment<'_>) -> (Vec<&'static Kind>, Vec<St
 
 fn unknown(variable: &str, name: &str) -> String {
     let known = || weir_sinks::KINDS.iter().map(|kind| kind.name);
-    let hint = match suggest::nearest(name, known()) {
+    let hint = match weir_document::nearest(name, known()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("there are {}", suggest::list(known(), "and")),
+        None => format!("there are {}", weir_document::list(known(), "and")),
     };
     format!("{variable}: there is no sink `{name}`; {hint} The others run")
 }

@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 use weir_record::path;
 
 use super::super::settings::{CanarySettings, FilterSettings, Module};
-use super::super::suggest::{list, nearest};
 use super::super::{limits, raw};
 use super::Reader;
 use super::place::At;
+use weir_document::{list, nearest};
 
 impl Reader<'_> {
     pub(super) fn filters(&mut self, at: &At<'_>, raw: Option<Vec<raw::Filter>>) -> Vec<FilterSettings> {
@@ -119,11 +119,11 @@ impl Reader<'_> {
 
     fn module(&mut self, at: &At<'_>, text: &str) -> Module {
         if let Some(name) = text.strip_prefix("bundled:") {
-            if !crate::bundled::names().any(|bundled| bundled == name) {
+            if !weir_filter_kit::bundled::names().any(|bundled| bundled == name) {
                 let message = format!("there is no bundled filter {}", at.shown(name));
-                let help = match nearest(name, crate::bundled::names()) {
+                let help = match nearest(name, weir_filter_kit::bundled::names()) {
                     Some(meant) => format!("did you mean `bundled:{meant}`?"),
-                    None => format!("bundled are {}", list(crate::bundled::names(), "and")),
+                    None => format!("bundled are {}", list(weir_filter_kit::bundled::names(), "and")),
                 };
                 self.report_with(at, message, help);
             }
@@ -137,7 +137,7 @@ impl Reader<'_> {
             self.report_with(at, message, help);
         } else if path.extension().is_none_or(|extension| extension != "wasm") {
             let message = format!("{} is not the path of a `.wasm` file", at.shown(text));
-            let help = match crate::bundled::names().find(|name| *name == text) {
+            let help = match weir_filter_kit::bundled::names().find(|name| *name == text) {
                 Some(name) => format!("did you mean `bundled:{name}`?"),
                 None => "write `bundled:NAME`, or a path relative to the filters folder".to_owned(),
             };

@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use weir_record::{Aliases, Role};
 
-use super::super::document::{Node, Value};
-use super::super::problems::Problem;
 use super::super::settings::{Module, Settings, StandardKey};
-use super::super::suggest::{list, nearest};
+use weir_document::Problem;
+use weir_document::{Node, Value};
+use weir_document::{list, nearest};
 
 /// The keys that records have, whatever their sender calls them.
 const OWN_KEYS: [&str; 7] = ["timestamp", "level", "source", "message", "context", "metadata", "routes"];

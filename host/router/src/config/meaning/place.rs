@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::super::check::quoted;
-use super::super::document::{Node, Value};
+use weir_document::quoted;
+use weir_document::{Node, Value};
 
 /// A place in the file: the value, or for a key that is not there, what would contain it.
 #[derive(Clone)]

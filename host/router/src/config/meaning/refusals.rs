@@ -4,11 +4,11 @@
 
 use std::ops::Range;
 
-use super::super::document::{Entry, Node, Value};
-use super::super::problems::Problem;
 use super::super::settings::{FilterSettings, Settings};
 use super::super::{Ask, Refusal};
 use super::place::{has_unusable, hide_expanded};
+use weir_document::Problem;
+use weir_document::{Entry, Node, Value};
 
 /// Asks every filter that nothing is wrong with so far.
 pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: Ask<'_>, problems: &mut Vec<Problem>) {

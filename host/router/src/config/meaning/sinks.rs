@@ -6,14 +6,14 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 use weir_sinks::BuildContext;
 
-use super::super::document::{Entry, Value};
-use super::super::environment::Environment;
-use super::super::problems::Problem;
 use super::super::settings::SinkSettings;
-use super::super::{limits, raw, suggest};
+use super::super::{limits, raw};
 use super::place::{At, has_unusable, hide_expanded};
 use super::{Reader, chosen, level};
 use crate::parts;
+use weir_document::Environment;
+use weir_document::Problem;
+use weir_document::{Entry, Value};
 
 impl Reader<'_> {
     pub(super) fn sinks(
@@ -113,9 +113,9 @@ impl Reader<'_> {
             if !names.contains(first) {
                 let message = format!("there is no sink {} to fall back to", place.shown(first));
                 let others = || names.iter().map(String::as_str).filter(|name| *name != sink.name);
-                let help = match suggest::nearest(first, others()) {
+                let help = match weir_document::nearest(first, others()) {
                     Some(nearest) => format!("did you mean `{nearest}`?"),
-                    None => format!("the other sinks are {}", suggest::list(others(), "and")),
+                    None => format!("the other sinks are {}", weir_document::list(others(), "and")),
                 };
                 self.report_with(&place, message, help);
                 continue;

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::reference::reference;
 use super::{good, load_text};
-use crate::config::check::keywords::KEYWORDS;
 use crate::config::{load, schema};
+use weir_document::KEYWORDS;
 
 fn examples() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/config"))

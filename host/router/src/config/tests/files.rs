@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{bad, good, in_short, load_text, variables};
 use crate::config::{limits, load};
+use weir_document::limits::{MAX_DEPTH, MAX_FILE_BYTES, MAX_PROBLEMS};
 
 #[test]
 fn a_byte_order_mark_changes_neither_meaning_nor_columns() {
@@ -52,7 +53,7 @@ fn an_empty_file_and_one_of_comments_mean_the_defaults() {
 
 #[test]
 fn a_file_beyond_the_bound_is_refused_unread_and_one_at_the_bound_is_read() {
-    let most = usize::try_from(limits::MAX_FILE_BYTES).expect("a small number");
+    let most = usize::try_from(MAX_FILE_BYTES).expect("a small number");
     good(vec![b'\n'; most]);
     assert_eq!(in_short(&bad(vec![b'\n'; most + 1])), ["the file is larger than 1MiB"]);
 }
@@ -76,8 +77,8 @@ fn options_as_deep_as_allowed_are_kept_and_one_deeper_is_refused() {
         let (open, close) = ("[".repeat(depth), "]".repeat(depth));
         format!("[[filter]]\nname = 'a'\nmodule = 'a.wasm'\noptions.x = {open}1{close}")
     };
-    good(options(limits::MAX_DEPTH - 4));
-    assert_eq!(in_short(&bad(options(limits::MAX_DEPTH - 3))).len(), 1, "one problem however deep it is");
+    good(options(MAX_DEPTH - 4));
+    assert_eq!(in_short(&bad(options(MAX_DEPTH - 3))).len(), 1, "one problem however deep it is");
 }
 
 #[test]
@@ -94,13 +95,13 @@ fn headers_repeated_under_one_another_do_not_get_past_the_depth_bound() {
 #[test]
 fn many_problems_are_counted_whole_and_shown_to_the_bound() {
     let mut text = String::new();
-    for index in 0..limits::MAX_PROBLEMS + 10 {
+    for index in 0..MAX_PROBLEMS + 10 {
         _ = writeln!(text, "zzzz{index} = 1");
     }
     let problems = bad(text);
-    assert_eq!(problems.iter().count(), limits::MAX_PROBLEMS + 10);
+    assert_eq!(problems.iter().count(), MAX_PROBLEMS + 10);
     let report = problems.to_string();
-    assert_eq!(report.matches("error:").count(), limits::MAX_PROBLEMS);
+    assert_eq!(report.matches("error:").count(), MAX_PROBLEMS);
     assert!(report.contains("… and 10 more"), "{report}");
 }
 

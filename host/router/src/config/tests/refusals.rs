@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::{in_short, variables};
-use crate::config::{FilterSettings, Problems, Refusal, load_bytes};
+use weir_document::Problems;
+
+use crate::config::{FilterSettings, Refusal, load_bytes};
 
 /// Loads a text with filters that refuse what they are given.
 fn refused(text: &str, refuse: impl Fn(&FilterSettings) -> Option<Refusal>) -> Problems {

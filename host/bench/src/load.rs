@@ -1,0 +1,180 @@
+//! The driver: a few connections, each sending a request and waiting for its answer.
+//!
+//! Requests are put together before the clock starts, and answers are read no further than needed,
+//! so that the driver takes as little as it can of a machine that the router runs on too.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use hdrhistogram::Histogram;
+
+use crate::records::Body;
+
+/// How long an answer may take before the run is given up.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// What to send where.
+pub struct Plan<'a> {
+    pub address: SocketAddr,
+    pub path: String,
+    pub content_type: &'static str,
+    pub bodies: &'a [Body],
+    /// How many requests were sent before.
+    pub sent: u64,
+    pub connections: usize,
+    /// Time between the starts of two requests of a connection; nothing: as fast as it goes.
+    pub pause: Option<Duration>,
+}
+
+impl<'a> Plan<'a> {
+    /// The same at half the rate that a run reached.
+    pub fn at_half(&self, full: &Loaded) -> Plan<'a> {
+        let each = full.seconds / full.requests() as f64;
+        Plan {
+            address: self.address,
+            path: self.path.clone(),
+            content_type: self.content_type,
+            bodies: self.bodies,
+            sent: self.sent + full.requests(),
+            connections: self.connections,
+            pause: Some(Duration::from_secs_f64(each * 2.0 * self.connections as f64)),
+        }
+    }
+}
+
+/// What was sent, and how long it took.
+pub struct Loaded {
+    pub records: u64,
+    pub seconds: f64,
+    /// Of each body, how often it was sent and acknowledged.
+    pub sent: Vec<u64>,
+    /// Microseconds from request to answer.
+    pub latencies: Histogram<u64>,
+}
+
+impl Loaded {
+    /// How many requests were sent.
+    pub fn requests(&self) -> u64 {
+        self.sent.iter().sum()
+    }
+
+    /// How many records must arrive.
+    pub fn expected(&self, bodies: &[Body], drops_debug: bool) -> u64 {
+        let each = |b: &Body| if drops_debug { b.kept } else { b.records };
+        self.sent.iter().zip(bodies).map(|(n, b)| n * each(b)).sum()
+    }
+}
+
+/// Sends about `records` records and waits for every answer.
+pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<Loaded> {
+    let requests: Vec<Vec<u8>> = plan.bodies.iter().map(|b| request(plan, b)).collect();
+    let per_request = plan.bodies[0].records;
+    let end = plan.sent + records.div_ceil(per_request).max(plan.connections as u64);
+    let next = AtomicU64::new(plan.sent);
+    let start = Instant::now();
+    let parts: Vec<anyhow::Result<Loaded>> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..plan.connections).map(|_| scope.spawn(|| connection(plan, &requests, &next, end))).collect();
+        threads.into_iter().map(|t| t.join().unwrap_or_else(|_| bail!("a connection panicked"))).collect()
+    });
+    let mut all = empty(requests.len())?;
+    for part in parts {
+        let part = part?;
+        all.records += part.records;
+        all.latencies.add(&part.latencies)?;
+        all.sent.iter_mut().zip(&part.sent).for_each(|(a, b)| *a += b);
+    }
+    all.seconds = start.elapsed().as_secs_f64();
+    Ok(all)
+}
+
+fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64) -> anyhow::Result<Loaded> {
+    let mut stream = TcpStream::connect(plan.address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    let mut loaded = empty(requests.len())?;
+    let mut answer = Vec::with_capacity(4096);
+    let mut asking = Vec::new();
+    let mut due = Instant::now();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= end {
+            return Ok(loaded);
+        }
+        if let Some(pause) = plan.pause {
+            due += pause;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        let which = number as usize % requests.len();
+        asking.clear();
+        asking.extend_from_slice(&requests[which]);
+        let head = asking.len() - plan.bodies[which].bytes.len();
+        plan.bodies[which].set_times(&mut asking[head..], number);
+        let asked = Instant::now();
+        stream.write_all(&asking)?;
+        read_answer(&mut stream, &mut answer)?;
+        loaded.latencies.saturating_record(asked.elapsed().as_micros() as u64);
+        loaded.sent[which] += 1;
+        loaded.records += plan.bodies[which].records;
+    }
+}
+
+fn empty(bodies: usize) -> anyhow::Result<Loaded> {
+    Ok(Loaded {
+        records: 0,
+        seconds: 0.0,
+        sent: vec![0; bodies],
+        latencies: Histogram::new_with_bounds(1, ANSWER.as_micros() as u64, 3)?,
+    })
+}
+
+fn request(plan: &Plan<'_>, body: &Body) -> Vec<u8> {
+    let mut bytes = format!(
+        "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        plan.path,
+        plan.address,
+        plan.content_type,
+        body.bytes.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(&body.bytes);
+    bytes
+}
+
+/// Reads one answer; anything but success ends the run.
+fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
+    answer.clear();
+    let mut chunk = [0; 4096];
+    loop {
+        let read = stream.read(&mut chunk).context("no answer")?;
+        if read == 0 {
+            bail!("the connection was closed before the answer");
+        }
+        answer.extend_from_slice(&chunk[..read]);
+        let Some(head) = answer.windows(4).position(|w| w == b"\r\n\r\n") else {
+            continue;
+        };
+        if !answer.starts_with(b"HTTP/1.1 2") {
+            bail!("refused: {}", String::from_utf8_lossy(answer));
+        }
+        if answer.len() >= head + 4 + content_length(&answer[..head])? {
+            return Ok(());
+        }
+    }
+}
+
+fn content_length(head: &[u8]) -> anyhow::Result<usize> {
+    let head = std::str::from_utf8(head)?;
+    for line in head.lines() {
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            return Ok(value.trim().parse()?);
+        }
+    }
+    // No length: an answer without a body.
+    Ok(0)
+}

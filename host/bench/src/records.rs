@@ -1,0 +1,161 @@
+//! The records of the bench: about 385 bytes of JSON each, with an e-mail address, a key and a card
+//! number to mask, one in ten at DEBUG. The same bytes in every run.
+//!
+//! Time goes on from record to record, as in the logs of a service, also when bodies are sent again.
+
+use std::fmt::Write;
+
+use fastrand::Rng;
+
+/// Time from one record to the next.
+const STEP_MS: u64 = 2;
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// Bytes of a time of day, `10:00:00.000`.
+const TIME_BYTES: usize = 12;
+
+/// Bodies that the driver sends round and round; enough that no cache holds them all.
+const BODIES: usize = 64;
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Json,
+    MessagePack,
+}
+
+impl Encoding {
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::MessagePack => "application/msgpack",
+        }
+    }
+}
+
+/// One request's body.
+pub struct Body {
+    pub bytes: Vec<u8>,
+    pub records: u64,
+    /// How many of them are not at DEBUG.
+    pub kept: u64,
+    /// Where each record's time of day stands.
+    times: Vec<usize>,
+}
+
+impl Body {
+    /// Writes the times of the `number`-th body that is sent into its bytes.
+    pub fn set_times(&self, bytes: &mut [u8], number: u64) {
+        for (at, record) in self.times.iter().zip(number * self.records..) {
+            let ms = record * STEP_MS % DAY_MS;
+            let digits = |value: u64, unit: u64| b'0' + (value / unit % 10) as u8;
+            let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+            let pair = |value: u64| [digits(value, 10), digits(value, 1)];
+            let ([a, b], [c, d], [e, f]) = (pair(hour), pair(minute), pair(second));
+            let text = [a, b, b':', c, d, b':', e, f, b'.', digits(ms, 100), digits(ms, 10), digits(ms, 1)];
+            bytes[*at..at + TIME_BYTES].copy_from_slice(&text);
+        }
+    }
+}
+
+/// The bodies for requests of `batch` records.
+pub fn bodies(batch: usize, encoding: Encoding) -> Vec<Body> {
+    let mut random = Rng::with_seed(0x5EED_0F3E_C04D);
+    (0..BODIES.max(1000 / batch.max(1))).map(|_| body(batch, encoding, &mut random)).collect()
+}
+
+fn body(batch: usize, encoding: Encoding, random: &mut Rng) -> Body {
+    let mut json = String::from("[");
+    let mut kept = 0;
+    for number in 0..batch {
+        if number > 0 {
+            json.push(',');
+        }
+        kept += u64::from(write_record(&mut json, random, Secrets::Some));
+    }
+    json.push(']');
+    let bytes = match encoding {
+        Encoding::Json => json.into_bytes(),
+        Encoding::MessagePack => message_pack(&json),
+    };
+    let times = places(&bytes, b"2026-11-20T").into_iter().map(|at| at + b"2026-11-20T".len()).collect();
+    Body { bytes, records: batch as u64, kept, times }
+}
+
+/// Where a text stands.
+fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
+    (0..bytes.len()).filter(|at| bytes[*at..].starts_with(text)).collect()
+}
+
+/// Whether records hold an e-mail address, a card number and a key, or what is as long and no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    Some,
+    None,
+}
+
+/// Appends one record as JSON; says whether it is above DEBUG.
+pub fn write_record(json: &mut String, random: &mut Rng, secrets: Secrets) -> bool {
+    const LEVELS: [&str; 10] = ["DEBUG", "INFO", "INFO", "INFO", "INFO", "INFO", "INFO", "WARNING", "INFO", "ERROR"];
+    const SOURCES: [&str; 4] = ["checkout", "auth", "search", "inventory"];
+    let level = LEVELS[random.usize(..LEVELS.len())];
+    let source = SOURCES[random.usize(..SOURCES.len())];
+    let (user, order, millis) = (random.u32(..90_000), random.u64(..), random.u32(..1000));
+    let (address, card, key) = match secrets {
+        Secrets::Some => ("@example.com", "card 4111 1111 1111 1111", "api_key"),
+        Secrets::None => (" at example", "card ending in 1111 (visa)", "api_kind"),
+    };
+    // Writing into a string can't fail.
+    let _ = write!(
+        json,
+        r#"{{"timestamp":"2026-11-20T00:00:00.000Z","level":"{level}","source":"{source}","message":"order {order:016x} paid by user{user}{address} with {card} after {millis} ms","context":{{"request_id":"{:016x}{:016x}","user":{{"id":{user},"plan":"team"}}}},"metadata":{{"{key}":"k{:016x}","attempt":{},"cached":false,"amount":{}.{:02},"path":"/v1/orders/{}"}}}}"#,
+        random.u64(..),
+        random.u64(..),
+        random.u64(..),
+        random.u32(..3),
+        random.u32(..500),
+        random.u32(..100),
+        random.u32(..100_000),
+    );
+    level != "DEBUG"
+}
+
+fn message_pack(json: &str) -> Vec<u8> {
+    // Our own text, just written: it parses, and a value tree can always be written.
+    let value: serde_json::Value = serde_json::from_str(json).expect("our own JSON");
+    rmp_serde::to_vec(&value).expect("a plain value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_as_long_as_those_that_peers_were_measured_with() {
+        let body = &bodies(100, Encoding::Json)[0];
+        let each = body.bytes.len() / 100;
+        assert!((370..=400).contains(&each), "{each} bytes");
+        let parsed: serde_json::Value = serde_json::from_slice(&body.bytes).unwrap();
+        assert_eq!(parsed.as_array().unwrap().len(), 100);
+    }
+
+    #[test]
+    fn time_goes_on_from_record_to_record_and_body_to_body() {
+        for encoding in [Encoding::Json, Encoding::MessagePack] {
+            let body = &bodies(10, encoding)[3];
+            assert_eq!(body.times.len(), 10);
+            let mut bytes = body.bytes.clone();
+            body.set_times(&mut bytes, 1_234_567);
+            let times: Vec<_> =
+                body.times.iter().map(|at| std::str::from_utf8(&bytes[*at..at + 12]).unwrap()).collect();
+            assert_eq!((times[0], times[9]), ("06:51:31.340", "06:51:31.358"));
+        }
+    }
+
+    #[test]
+    fn every_run_sends_the_same_bytes() {
+        let (one, two) = (bodies(10, Encoding::MessagePack), bodies(10, Encoding::MessagePack));
+        assert!(one.iter().zip(&two).all(|(a, b)| a.bytes == b.bytes));
+    }
+}

@@ -1,0 +1,157 @@
+//! Filters replaced under load: what it costs the requests, and whether a record is lost or doubled.
+//!
+//! Every replacement is a file with other bytes (a custom section with a number), so that each is
+//! compiled anew, as a new version would be.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use weir_ingest::client;
+
+use crate::arrived::Where;
+use crate::child::Child;
+use crate::load::{self, Loaded, Plan};
+use crate::records::{self, Encoding};
+use crate::{BenchArgs, Module};
+
+/// What the user calls it.
+pub const NAME: &str = "swap";
+
+/// Replacements in a run.
+const SWAPS: u64 = 100;
+
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the router is asked whether it has taken one up.
+pub const LOOK: Duration = Duration::from_millis(100);
+
+/// Records of one round of load; rounds follow each other until the last swap is done.
+const ROUND: u64 = 20_000;
+
+/// A router with one filter, which lies in the filters folder.
+pub const CONFIGURATION: &str = r#"
+data = "data"
+filters_folder = "filters"
+auto_load = true
+[[filter]]
+name = "redact"
+module = "redact.wasm"
+[sink.out]
+type = "file"
+path = "out.jsonl"
+"#;
+
+/// Runs half-load traffic without and with replacements and says what differed.
+pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
+    let folder = crate::folder(args)?;
+    let filters = folder.path().join("filters");
+    std::fs::create_dir(&filters)?;
+    put(&filters, redact, 0)?;
+    let child = Child::weir(folder.path(), CONFIGURATION)?;
+    let bodies = records::bodies(100, Encoding::Json);
+    let plan = Plan {
+        address: child.address,
+        path: child.path.clone(),
+        content_type: Encoding::Json.content_type(),
+        bodies: &bodies,
+        sent: 0,
+        connections: args.connections,
+        pause: None,
+    };
+    let warm = load::drive(&plan, ROUND * 4)?;
+    let half = plan.at_half(&warm);
+    let mut expected = warm.records;
+
+    eprintln!("weir · swap · without");
+    let steady = load::drive(&half, ROUND * 10)?;
+    expected += steady.records;
+
+    eprintln!("weir · swap · {SWAPS} replacements");
+    let done = AtomicBool::new(false);
+    let mut rounds: Vec<Loaded> = Vec::new();
+    std::thread::scope(|scope| -> anyhow::Result<()> {
+        let swapping = scope.spawn(|| swap(&filters, redact, &child, &done));
+        while !done.load(Ordering::Acquire) {
+            rounds.push(load::drive(&half, ROUND)?);
+        }
+        swapping.join().ok().context("the swapping thread panicked")?
+    })?;
+    expected += rounds.iter().map(|r| r.records).sum::<u64>();
+    let arrived = child.wait_for(Where::Lines, expected)?;
+    let mut during = rounds.pop().context("no load ran while filters were replaced")?.latencies;
+    for round in &rounds {
+        during.add(&round.latencies)?;
+    }
+    child.stop()?;
+    let ms = |h: &hdrhistogram::Histogram<u64>, q| h.value_at_quantile(q) as f64 / 1000.0;
+    Ok(format!(
+        "\nfilter replaced {SWAPS} times under half load; \
+         records sent {expected}, arrived {arrived}\n\
+         {:<10} p50 {:6.2} ms   p99 {:6.2} ms   max {:6.2} ms\n\
+         {:<10} p50 {:6.2} ms   p99 {:6.2} ms   max {:6.2} ms\n",
+        "without",
+        ms(&steady.latencies, 0.5),
+        ms(&steady.latencies, 0.99),
+        ms(&steady.latencies, 1.0),
+        "swapping",
+        ms(&during, 0.5),
+        ms(&during, 0.99),
+        ms(&during, 1.0),
+    ))
+}
+
+/// Replaces the filter again and again, each time once the router has taken up the one before.
+fn swap(filters: &Path, redact: Module, child: &Child, done: &AtomicBool) -> anyhow::Result<()> {
+    let result = (1..=SWAPS).try_for_each(|number| {
+        put(filters, redact, number)?;
+        let until = Instant::now() + PATIENCE;
+        while taken_up(child)? < number {
+            if Instant::now() > until {
+                bail!("the router did not take up replacement {number}");
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    });
+    done.store(true, Ordering::Release);
+    result
+}
+
+/// Puts version `number` of the filter in place.
+pub fn put(filters: &Path, redact: Module, number: u64) -> anyhow::Result<()> {
+    write(filters, "redact", &numbered(redact, number))
+}
+
+/// A module in other bytes, which mean the same.
+pub fn numbered(module: &[u8], number: u64) -> Vec<u8> {
+    let mut bytes = module.to_vec();
+    let text = format!("{number:08}");
+    // A custom section: its id, its length, then its name's length, name and content.
+    bytes.extend([0, 1 + 5 + text.len() as u8, 5]);
+    bytes.extend(b"bench");
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+/// Puts a module in place, whole: written beside and renamed.
+pub fn write(filters: &Path, name: &str, module: &[u8]) -> anyhow::Result<()> {
+    let beside = filters.join("module.new");
+    std::fs::write(&beside, module)?;
+    std::fs::rename(beside, filters.join(format!("{name}.wasm")))?;
+    Ok(())
+}
+
+/// How many replacements the router says it made.
+fn taken_up(child: &Child) -> anyhow::Result<u64> {
+    let text = client::get(child.address, "/metrics")?;
+    let total = text
+        .lines()
+        .filter(|l| l.starts_with("weir_filter_swaps_total"))
+        .filter_map(|l| l.rsplit_once(' '))
+        .filter_map(|(_, n)| n.parse::<u64>().ok())
+        .sum();
+    Ok(total)
+}

@@ -1,0 +1,318 @@
+//! Judges the tree of a file against a JSON Schema, and finds every mistake at once: unknown keys, wrong
+//! types, words that are not among the allowed ones, what is missing, numbers out of range, sizes and
+//! durations that can't be read.
+//!
+//! It knows nothing of Weir's keys, so a sink's own schema is all that its options need. Values it refuses
+//! become unusable; text from the environment becomes the number or boolean that the schema asks for.
+//! Invariant: schemas use only the words in `keywords::KEYWORDS` (a test looks at all of them), so nothing that a
+//! schema demands is silently skipped.
+
+pub(super) mod keywords;
+mod value;
+
+use serde_json::{Map, Value as Json};
+
+use keywords::{allowed_values, alternatives, example_of, tag_of, types_of};
+use value::{coerce, is_of_type, length_problem, name_of, range_problem, text_problem, toml_name};
+
+use crate::limits::MAX_SCHEMA_HOPS;
+use crate::problems::Problem;
+use crate::suggest::{list, nearest};
+use crate::tree::{Entry, Node, Value};
+
+/// Judges `root` and returns what is wrong with it.
+pub(super) fn check(root: &mut Node, schema: &Json) -> Vec<Problem> {
+    let mut checker = Checker { schema, problems: Vec::new(), example: None };
+    checker.node(root, schema, "");
+    checker.problems
+}
+
+struct Checker<'s> {
+    schema: &'s Json,
+    problems: Vec<Problem>,
+    /// What the schema of the key that is being judged shows as right.
+    example: Option<String>,
+}
+
+impl<'s> Checker<'s> {
+    /// Judges one value; `place` is its table as the file writes it, such as `sink.archive`.
+    fn node(&mut self, node: &mut Node, schema: &'s Json, place: &str) {
+        let schema = self.resolve(schema);
+        if node.is_unusable() {
+            return;
+        }
+        if let Some(parts) = schema["allOf"].as_array() {
+            parts.iter().for_each(|part| self.node(node, part, place));
+        }
+        if let Some(choices) = alternatives(schema) {
+            self.choose(node, choices, place);
+            return;
+        }
+        coerce(node, &types_of(schema));
+        if let Some(allowed) = allowed_values(schema) {
+            self.among(node, &allowed);
+            return;
+        }
+        let types = types_of(schema);
+        if !types.is_empty() && !types.iter().any(|name| is_of_type(&node.value, name)) {
+            self.wrong_type(node, &types, place);
+            return;
+        }
+        self.contents(node, schema, place);
+    }
+
+    /// Follows references; the words beside a `$ref` only describe.
+    fn resolve(&self, schema: &'s Json) -> &'s Json {
+        let mut schema = schema;
+        for _ in 0..MAX_SCHEMA_HOPS {
+            let target = schema["$ref"].as_str().and_then(|r| r.strip_prefix('#'));
+            match target.and_then(|pointer| self.schema.pointer(pointer)) {
+                Some(found) => schema = found,
+                None => break,
+            }
+        }
+        schema
+    }
+
+    fn contents(&mut self, node: &mut Node, schema: &'s Json, place: &str) {
+        let problem = match &mut node.value {
+            Value::Table(_) => return self.table(node, schema, place),
+            Value::List(items) => {
+                let problem = length_problem(items.len(), schema, "Items", "items");
+                for item in items.iter_mut() {
+                    self.node(item, &schema["items"], place);
+                }
+                problem
+            }
+            Value::Text { text, expanded } => text_problem(text, *expanded, schema, self.example.as_deref()),
+            Value::Integer(number) => range_problem(*number as f64, schema),
+            Value::Float(number) => range_problem(*number, schema),
+            _ => None,
+        };
+        if let Some((message, help)) = problem {
+            let problem = Problem::at(node.span.clone(), message);
+            self.refuse(node, with_help(problem, help));
+        }
+    }
+
+    fn table(&mut self, node: &mut Node, schema: &'s Json, place: &str) {
+        let Value::Table(entries) = &mut node.value else {
+            return;
+        };
+        let known = schema["properties"].as_object();
+        let mut unknown = Vec::new();
+        for entry in entries.iter_mut() {
+            let inner = join(place, &entry.key);
+            let property = known.and_then(|known| known.get(&entry.key));
+            match (property, &schema["additionalProperties"]) {
+                (Some(property), _) => {
+                    self.example = example_of(property);
+                    self.node(&mut entry.node, property, &inner);
+                }
+                (None, Json::Bool(false)) => unknown.push(self.unknown_key(entry, known, place)),
+                (None, rest @ Json::Object(_)) => {
+                    self.example = example_of(rest);
+                    self.node(&mut entry.node, rest, &inner);
+                }
+                (None, _) => {}
+            }
+        }
+        let required = schema["required"].as_array().into_iter().flatten();
+        let names = required.filter_map(Json::as_str);
+        let missing: Vec<&str> = names.filter(|name| !entries.iter().any(|entry| entry.key == *name)).collect();
+        for name in missing {
+            // A key that is there with a typo is one mistake, not two.
+            if unknown.iter().any(|suggested| suggested.as_deref() == Some(name)) {
+                continue;
+            }
+            let property = &schema["properties"][name];
+            let problem = Problem::at(node.span.clone(), format!("`{name}` is missing {}", shown_place(place)));
+            let help = example_of(property).map(|example| format!("for example `{name} = {example}`"));
+            self.problems.push(with_help(problem, help));
+            // What follows must see that something was refused here, and not ask for it again.
+            entries.push(Entry {
+                key: name.to_owned(),
+                key_span: node.span.clone(),
+                node: Node { span: node.span.clone(), value: Value::Unusable },
+            });
+        }
+    }
+
+    /// Reports a key that the schema does not have; returns what was probably meant.
+    fn unknown_key(&mut self, entry: &mut Entry, known: Option<&'s Map<String, Json>>, place: &str) -> Option<String> {
+        let names = known.into_iter().flat_map(Map::keys);
+        let mut keys: Vec<&str> = names.map(String::as_str).collect();
+        keys.sort_unstable();
+        let meant = nearest(&entry.key, keys.iter().copied());
+        let message = format!("unknown key `{}` {}", entry.key, shown_place(place));
+        let mut problem = Problem::at(entry.key_span.clone(), message);
+        if let Some(meant) = meant {
+            problem = problem.label(format!("did you mean `{meant}`?"));
+        } else if let Some(elsewhere) = self.elsewhere(&entry.key, place) {
+            problem = problem.help(elsewhere);
+        } else if !keys.is_empty() {
+            problem = problem.help(format!("allowed here: {}", list(keys, "and")));
+        }
+        self.problems.push(problem);
+        entry.node.value = Value::Unusable;
+        meant.map(str::to_owned)
+    }
+
+    /// Where a misplaced key belongs: in TOML a key after `[section]` is in that section.
+    fn elsewhere(&self, key: &str, place: &str) -> Option<String> {
+        let top = self.schema["properties"].as_object()?;
+        if !place.is_empty() && top.contains_key(key) {
+            return Some(format!("`{key}` belongs at the top of the file, before the first `[section]`"));
+        }
+        let section = top.iter().find(|(_, section)| {
+            let properties = &self.resolve(section)["properties"];
+            properties.get(key).is_some()
+        });
+        section.map(|(name, _)| format!("`{key}` is a key of `[{name}]`"))
+    }
+
+    /// A value that may be one of several things.
+    fn choose(&mut self, node: &mut Node, choices: &'s [Json], place: &str) {
+        let choices: Vec<&Json> = choices.iter().map(|choice| self.resolve(choice)).collect();
+        if let Some(tag) = tag_of(&choices)
+            && matches!(node.value, Value::Table(_))
+        {
+            self.tagged(node, &choices, tag, place);
+            return;
+        }
+        let accepted: Vec<&str> = choices.iter().flat_map(|choice| types_of(choice)).collect();
+        coerce(node, &accepted);
+        let mut best: Option<(Node, Vec<Problem>)> = None;
+        for choice in &choices {
+            let types = types_of(choice);
+            if !types.is_empty() && !types.iter().any(|name| is_of_type(&node.value, name)) {
+                continue;
+            }
+            let mut tried = node.clone();
+            let mut checker = Checker { schema: self.schema, problems: Vec::new(), example: self.example.clone() };
+            checker.node(&mut tried, choice, place);
+            let found = checker.problems;
+            if best.as_ref().is_none_or(|(_, least)| found.len() < least.len()) {
+                best = Some((tried, found));
+            }
+        }
+        match best {
+            Some((tried, found)) => {
+                *node = tried;
+                self.problems.extend(found);
+            }
+            None => self.wrong_type(node, &accepted, place),
+        }
+    }
+
+    /// Tables told apart by the word under one key, as sinks are by `type`.
+    fn tagged(&mut self, node: &mut Node, choices: &[&'s Json], tag: &str, place: &str) {
+        let words = || choices.iter().filter_map(|c| c["properties"][tag]["const"].as_str());
+        let Some(entry) = node.entry(tag).cloned() else {
+            let message = format!("`{tag}` is missing {}", shown_place(place));
+            let problem = Problem::at(node.span.clone(), message);
+            self.refuse(node, problem.help(format!("it is one of {}", list(words(), "or"))));
+            return;
+        };
+        let chosen = match &entry.node.value {
+            Value::Text { text, .. } => choices.iter().find(|c| c["properties"][tag]["const"] == text.as_str()),
+            _ => None,
+        };
+        if let Some(chosen) = chosen {
+            self.node(node, chosen, place);
+            return;
+        }
+        let mut word = entry.node;
+        let allowed: Vec<Json> = words().map(Json::from).collect();
+        if !word.is_unusable() {
+            self.among(&mut word, &allowed.iter().collect::<Vec<_>>());
+        }
+        node.value = Value::Unusable;
+    }
+
+    /// A value that must be one of a few.
+    fn among(&mut self, node: &mut Node, allowed: &[&Json]) {
+        if allowed.iter().any(|value| **value == node.to_json()) {
+            return;
+        }
+        let words: Vec<&str> = allowed.iter().filter_map(|value| value.as_str()).collect();
+        let problem = match &node.value {
+            Value::Text { text, expanded } => {
+                let message = format!("{} is not one of the allowed values", quoted(text, *expanded));
+                let problem = Problem::at(node.span.clone(), message)
+                    .help(format!("allowed are {}", list(words.iter().copied(), "and")));
+                // What is near a secret says something about it.
+                match nearest(text, words) {
+                    Some(meant) if !expanded => problem.label(format!("did you mean `{meant}`?")),
+                    _ => problem,
+                }
+            }
+            other => {
+                let found = name_of(other);
+                Problem::at(node.span.clone(), format!("expected a string, found {found}"))
+                    .help(format!("allowed are {}", list(words, "and")))
+            }
+        };
+        self.refuse(node, problem);
+    }
+
+    fn wrong_type(&mut self, node: &mut Node, types: &[&str], place: &str) {
+        let mut names: Vec<&str> = types.iter().map(|name| toml_name(name)).collect();
+        names.dedup();
+        let found = match &node.value {
+            Value::Text { expanded: true, .. } => "other text from the environment",
+            other => name_of(other),
+        };
+        let message = format!("expected {}, found {found}", names.join(" or "));
+        let help = match (place, types, &node.value) {
+            ("filter", ["array"], Value::Table(_)) => {
+                Some("write `[[filter]]`, with two brackets: each is one filter of the chain".to_owned())
+            }
+            ("sink", _, Value::List(_)) => Some("write `[sink.NAME]`: each sink has a name of its own".to_owned()),
+            (place, ["object", ..], _) if place.starts_with("sink.") => Some(
+                "a sink is a table of its own: write `[sink.NAME]`, with a name of yours, above its keys".to_owned(),
+            ),
+            _ => self.example.as_ref().map(|example| format!("for example `{example}`")),
+        };
+        self.refuse(node, with_help(Problem::at(node.span.clone(), message), help));
+    }
+
+    fn refuse(&mut self, node: &mut Node, problem: Problem) {
+        self.problems.push(problem);
+        node.value = Value::Unusable;
+    }
+}
+
+/// A string as a message shows it: never what came from the environment, since it may be a secret.
+pub fn quoted(text: &str, expanded: bool) -> String {
+    if expanded { "what the environment gives here".to_owned() } else { format!("`{text}`") }
+}
+
+fn with_help(problem: Problem, help: Option<String>) -> Problem {
+    match help {
+        Some(help) => problem.help(help),
+        None => problem,
+    }
+}
+
+/// The place of what is under a key, written as in a table's header.
+fn join(place: &str, key: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let dot = if place.is_empty() { "" } else { "." };
+    if !key.is_empty() && key.chars().all(bare) {
+        format!("{place}{dot}{key}")
+    } else {
+        format!("{place}{dot}\"{key}\"")
+    }
+}
+
+fn shown_place(place: &str) -> String {
+    match place {
+        "" => "at the top level".to_owned(),
+        // The one list of tables of a configuration; its parts are named as the file writes them.
+        "filter" => "in `[[filter]]`".to_owned(),
+        // And that of files of cases.
+        "case" => "in `[[case]]`".to_owned(),
+        place => format!("in `[{place}]`"),
+    }
+}

@@ -1,0 +1,200 @@
+//! One file through all the steps: bytes in, a typed value and the tree that it came from out, or every problem.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::check::check;
+use crate::environment::{self, Environment};
+use crate::limits::MAX_FILE_BYTES;
+use crate::problems::{Problem, Problems};
+use crate::tree::{Node, Value};
+use crate::units::Size;
+use crate::{json, tree};
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syntax {
+    Toml,
+    Json,
+}
+
+/// A file that could be read.
+#[derive(Debug)]
+pub struct Document<T> {
+    /// What it says; where something was refused, the default.
+    pub value: T,
+    /// The same as a tree, for what no schema can state.
+    pub root: Node,
+    /// What is wrong with it so far; the caller adds what it finds.
+    pub problems: Vec<Problem>,
+    file: String,
+    source: String,
+    syntax: Syntax,
+}
+
+/// Reads a file in memory, called `file` in messages, and checks it against `schema`. Strings may refer to variables of
+/// the environment, if one is given.
+///
+/// Fails on what leaves nothing to check: a file that is too large, no text, or not of its syntax.
+pub fn read<T: DeserializeOwned>(
+    file: &str,
+    bytes: &[u8],
+    syntax: Syntax,
+    schema: &Json,
+    environment: Option<Environment<'_>>,
+) -> Result<Document<T>, Problems> {
+    let source = text_of(file, bytes)?;
+    let mut problems = Vec::new();
+    let root = match syntax {
+        Syntax::Toml => tree::parse(source, &mut problems),
+        Syntax::Json => json::parse(source, &mut problems),
+    };
+    let refused = |problems| Problems::new(file.to_owned(), source.to_owned(), problems);
+    let Some(mut root) = root else { return Err(refused(problems)) };
+    if let Some(environment) = environment {
+        environment::expand(&mut root, source, environment, &mut problems);
+    }
+    problems.extend(check(&mut root, schema));
+    match serde_json::from_value(root.to_json()) {
+        Ok(value) => Ok(Document { value, root, problems, file: file.to_owned(), source: source.to_owned(), syntax }),
+        Err(error) => {
+            // The check let something through that the type refuses. The error quotes values, perhaps secret ones.
+            let reason = if environment.is_some() { String::new() } else { format!(": {error}") };
+            problems.push(Problem::of_file(format!("this file does not read as its schema promises{reason}")));
+            Err(refused(problems))
+        }
+    }
+}
+
+/// A file's text, called `file` in messages.
+fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problems> {
+    let refused = |source: String, problem| Problems::new(file.to_owned(), source, vec![problem]);
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        let most = Size::from_bytes(MAX_FILE_BYTES);
+        let problem = Problem::of_file(format!("the file is larger than {most}")).help("is this the right file?");
+        return Err(refused(String::new(), problem));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(source) => Ok(source),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let mut problem = Problem::at(at..at + 1, "the file is not UTF-8");
+            if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+                problem = problem.help("it is UTF-16: save it as UTF-8");
+            }
+            let shown = String::from_utf8_lossy(bytes).into_owned();
+            Err(refused(shown, problem))
+        }
+    }
+}
+
+impl<T> Document<T> {
+    /// The value, or a report of everything that is wrong.
+    pub fn finish(self) -> Result<T, Problems> {
+        if self.problems.is_empty() { Ok(self.value) } else { Err(self.report(self.problems.clone())) }
+    }
+
+    /// Problems as a report over this file.
+    pub fn report(&self, problems: Vec<Problem>) -> Problems {
+        Problems::new(self.file.clone(), self.source.clone(), problems)
+    }
+
+    /// The line, from 1, on which a part of the file begins.
+    pub fn line(&self, node: &Node) -> usize {
+        let start = node.span.start.min(self.source.len());
+        self.source.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// A part of the file as JSON: of a JSON file, to the letter.
+    pub fn json(&self, node: &Node) -> String {
+        match self.syntax {
+            Syntax::Json => self.source[node.span.clone()].to_owned(),
+            Syntax::Toml => {
+                let mut text = String::new();
+                write_json(node, &mut text);
+                text
+            }
+        }
+    }
+}
+
+/// In the order of the file, which a table of `serde_json` would not keep.
+fn write_json(node: &Node, out: &mut String) {
+    match &node.value {
+        Value::Text { text, .. } | Value::Date(text) => {
+            out.push_str(&serde_json::Value::from(text.as_str()).to_string())
+        }
+        Value::Integer(number) => out.push_str(&number.to_string()),
+        Value::Float(number) => out.push_str(&serde_json::Value::from(*number).to_string()),
+        Value::Boolean(boolean) => out.push_str(if *boolean { "true" } else { "false" }),
+        Value::List(items) => {
+            out.push('[');
+            for (number, item) in items.iter().enumerate() {
+                if number > 0 {
+                    out.push(',');
+                }
+                write_json(item, out);
+            }
+            out.push(']');
+        }
+        Value::Table(entries) => {
+            out.push('{');
+            for (number, entry) in entries.iter().enumerate() {
+                if number > 0 {
+                    out.push(',');
+                }
+                out.push_str(&serde_json::Value::from(entry.key.as_str()).to_string());
+                out.push(':');
+                write_json(&entry.node, out);
+            }
+            out.push('}');
+        }
+        Value::Unusable => out.push_str("null"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::schema_of;
+
+    #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Order {
+        /// What is wanted.
+        dishes: Vec<serde_json::Map<String, serde_json::Value>>,
+        table: Option<u64>,
+    }
+
+    fn read_order(text: &str, syntax: Syntax) -> Result<Document<Order>, Problems> {
+        read("order", text.as_bytes(), syntax, &schema_of::<Order>(), None)
+    }
+
+    #[test]
+    fn toml_and_json_read_alike_and_keep_their_order() {
+        let toml = "table = 7\n[[dishes]]\nzucchini = 1.5\napples = [true, 2026-01-02T03:04:05Z]\n";
+        let json = r#"{"table": 7, "dishes": [{"zucchini":1.5,"apples":[true,"2026-01-02T03:04:05Z"]}]}"#;
+        for (text, syntax) in [(toml, Syntax::Toml), (json, Syntax::Json)] {
+            let document = read_order(text, syntax).expect("it is right");
+            assert_eq!(document.problems, []);
+            assert_eq!(document.value.table, Some(7));
+            let dish = &document.root.entry("dishes").expect("it is there").node.items()[0];
+            assert_eq!(document.json(dish), r#"{"zucchini":1.5,"apples":[true,"2026-01-02T03:04:05Z"]}"#);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_in_both_with_its_line_and_a_hint() {
+        let toml = "\ntabel = 7\n";
+        let json = "{\n\"tabel\": 7}";
+        for (text, syntax) in [(toml, Syntax::Toml), (json, Syntax::Json)] {
+            let document = read_order(text, syntax).expect("it can be read");
+            let problems = document.finish().expect_err("it is wrong").to_string();
+            assert!(problems.contains("order:2:1") && problems.contains("did you mean `table`?"), "{problems}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A TOML file as a tree in which every key and value knows where it stands.
+//!
+//! The first stage: text in, tree out, with every mistake of syntax. The stages after it (environment,
+//! check) change the tree in place; a value they refuse becomes [`Value::Unusable`], so that it is reported
+//! once and the rest can still be judged. Invariants: entries are in the order of the file; depth is bounded
+//! by `MAX_DEPTH`; numbers are finite and fit in 64 bits.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::limits::MAX_DEPTH;
+use crate::problems::Problem;
+
+/// A value and its byte range in the file.
+#[derive(Debug, Clone)]
+pub struct Node {
+    pub span: Range<usize>,
+    pub value: Value,
+}
+
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// `expanded`: something from the environment is in it, so it may be secret, and may stand for a number
+    /// or boolean.
+    Text {
+        text: String,
+        expanded: bool,
+    },
+    Integer(i64),
+    Float(f64),
+    Boolean(bool),
+    Date(String),
+    List(Vec<Node>),
+    Table(Vec<Entry>),
+    /// Refused and already reported.
+    Unusable,
+}
+
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub key: String,
+    pub key_span: Range<usize>,
+    pub node: Node,
+}
+
+impl Node {
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        match &self.value {
+            Value::Table(entries) => entries.iter().find(|entry| entry.key == key),
+            _ => None,
+        }
+    }
+
+    /// The items of a list; none for anything else.
+    pub fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    pub fn is_unusable(&self) -> bool {
+        matches!(self.value, Value::Unusable)
+    }
+
+    /// The tree as JSON, without what is unusable.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Text { text, .. } | Value::Date(text) => text.as_str().into(),
+            Value::Integer(number) => (*number).into(),
+            Value::Float(number) => (*number).into(),
+            Value::Boolean(boolean) => (*boolean).into(),
+            Value::List(items) => items.iter().filter(|item| !item.is_unusable()).map(Node::to_json).collect(),
+            Value::Table(entries) => entries
+                .iter()
+                .filter(|entry| !entry.node.is_unusable())
+                .map(|entry| (entry.key.clone(), entry.node.to_json()))
+                .collect(),
+            Value::Unusable => serde_json::Value::Null,
+        }
+    }
+}
+
+/// The whole file as a tree, or every mistake of its syntax.
+///
+/// Keys given twice are reported with whatever the later stages find; any other mistake makes the rest of
+/// the file guesswork, so then the mistakes of syntax are all that is reported.
+pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+    let (table, errors) = DeTable::parse_recoverable(source);
+    let mut readable = true;
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let problem = if error.message() == "duplicate key" {
+            let key = source.get(span.clone()).unwrap_or_default();
+            let problem = Problem::at(span, format!("`{key}` is given twice"));
+            match key {
+                "filter" => problem.help("write `[[filter]]`, with two brackets: each is one filter of the chain"),
+                _ => problem.label("already set above"),
+            }
+        } else {
+            readable = false;
+            syntax_problem(source, span, error.message())
+        };
+        problems.push(problem);
+    }
+    if !readable {
+        return None;
+    }
+    let mut reader = Reader { problems };
+    let value = reader.table(table.get_ref(), 1);
+    Some(Node { span: 0..0, value })
+}
+
+/// What the parser says; and the most common reason, which it does not say: text without quotes.
+fn syntax_problem(source: &str, span: Range<usize>, message: &str) -> Problem {
+    let word = source.get(span.clone()).unwrap_or_default();
+    let problem = Problem::at(span, format!("this is not TOML: {message}"));
+    let reads_as_number = message.starts_with("invalid") && !message.contains("string");
+    if reads_as_number && word.starts_with(|c: char| c.is_alphabetic()) {
+        problem.label("text needs quotes")
+    } else {
+        problem
+    }
+}
+
+struct Reader<'a> {
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn table(&mut self, table: &DeTable<'_>, depth: usize) -> Value {
+        let mut entries: Vec<Entry> = table
+            .iter()
+            .map(|(key, value)| Entry {
+                key: key.get_ref().to_string(),
+                key_span: key.span(),
+                node: self.node(value, depth),
+            })
+            .collect();
+        entries.sort_by_key(|entry| entry.key_span.start);
+        Value::Table(entries)
+    }
+
+    fn node(&mut self, spanned: &Spanned<DeValue<'_>>, depth: usize) -> Node {
+        let span = spanned.span();
+        let value = match spanned.get_ref() {
+            _ if depth > MAX_DEPTH => {
+                self.refuse(&span, format!("tables and lists are nested more than {MAX_DEPTH} deep"))
+            }
+            DeValue::String(text) => Value::Text { text: text.to_string(), expanded: false },
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Value::Integer(number),
+                Err(_) => self.refuse(&span, "this integer does not fit into 64 bits"),
+            },
+            DeValue::Float(number) => match number.as_str().parse::<f64>() {
+                Ok(number) if number.is_finite() => Value::Float(number),
+                _ => self.refuse(&span, "this is not a finite number"),
+            },
+            DeValue::Boolean(boolean) => Value::Boolean(*boolean),
+            DeValue::Datetime(date) => Value::Date(date.to_string()),
+            DeValue::Array(items) => Value::List(items.iter().map(|item| self.node(item, depth + 1)).collect()),
+            DeValue::Table(table) => self.table(table, depth + 1),
+        };
+        Node { span, value }
+    }
+
+    fn refuse(&mut self, span: &Range<usize>, message: impl Into<String>) -> Value {
+        self.problems.push(Problem::at(span.clone(), message));
+        Value::Unusable
+    }
+}

@@ -1,0 +1,139 @@
+//! The filters that come inside the binary, and the manifest that says what they were built from.
+//!
+//! `filters/bundled/` holds one module for each, and `manifest.toml` with its version, its digest, and a digest of
+//! its sources. Whoever changes a source without building again is told by a test. The digest of the
+//! sources covers what decides about the module and stands in the repository: the filter's `Cargo.toml` and `src`,
+//! `guest-sdk/rust`, `wit/v1` and `wit/v2`; not the lock file, which changes with every crate of the workspace.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use weir_engine::digest;
+
+use super::cargo::Project;
+use super::rust::Toolchain;
+use crate::bundled;
+
+/// What every filter is built from besides its own folder.
+const SHARED_SOURCES: [&str; 6] = [
+    "guest-sdk/rust/Cargo.toml",
+    "guest-sdk/rust/src",
+    "guest-sdk/rust/wire/Cargo.toml",
+    "guest-sdk/rust/wire/src",
+    "wit/v1",
+    "wit/v2",
+];
+
+const HOW: &str = "run `weir filter build --bundled` in the repository and commit `filters/bundled/`";
+
+#[cfg(test)]
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    filter: Vec<Entry>,
+}
+
+/// What the manifest says of one filter.
+#[cfg_attr(test, derive(serde::Deserialize), serde(deny_unknown_fields))]
+struct Entry {
+    name: String,
+    version: String,
+    /// SHA-256 of the module.
+    module: String,
+    /// SHA-256 of its sources.
+    sources: String,
+}
+
+/// Builds all bundled filters of a repository, puts the modules into `folder` and writes the manifest beside them.
+pub fn build_bundled(repo: &Path, folder: &Path) -> anyhow::Result<()> {
+    let toolchain = Toolchain::find()?;
+    fs::create_dir_all(folder).with_context(|| format!("can't create `{}`", folder.display()))?;
+    let mut entries = Vec::new();
+    for name in bundled::names() {
+        let project = Project::read(&repo.join("filters").join(name))?;
+        // Taken before the build: a source that changes during it shows as changed.
+        let sources = sources_digest(repo, name)?;
+        let built = super::languages::rust::compile(&toolchain, &project)?;
+        let bytes = read(&built)?;
+        let module = folder.join(format!("{name}.wasm"));
+        fs::write(&module, &bytes).with_context(|| format!("can't write `{}`", module.display()))?;
+        entries.push(Entry { name: name.to_owned(), version: project.version, module: digest(&bytes), sources });
+        eprintln!("built {}", module.display());
+    }
+    let path = folder.join("manifest.toml");
+    fs::write(&path, write_manifest(&entries)).with_context(|| format!("can't write `{}`", path.display()))
+}
+
+/// Whether the modules in `filters/bundled/` are those that the manifest names, built from the sources that are
+/// there; the error names every filter that is not, and what to do.
+#[cfg(test)]
+pub fn check_manifest(repo: &Path) -> anyhow::Result<()> {
+    let path = repo.join("filters/bundled/manifest.toml");
+    let text = String::from_utf8(read(&path)?).with_context(|| format!("`{}` is no text", path.display()))?;
+    let manifest: Manifest = toml::from_str(&text).with_context(|| format!("`{}`; {HOW}", path.display()))?;
+    let mut problems = Vec::new();
+    for name in bundled::names() {
+        let Some(entry) = manifest.filter.iter().find(|entry| entry.name == name) else {
+            problems.push(format!("filter `{name}` is not in the manifest"));
+            continue;
+        };
+        let module = read(&repo.join(format!("filters/bundled/{name}.wasm")))?;
+        if digest(&module) != entry.module {
+            problems.push(format!("filter `{name}`: its module is not the one that the manifest names"));
+        }
+        if sources_digest(repo, name)? != entry.sources {
+            problems.push(format!("filter `{name}`: its sources changed since its module was built"));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { anyhow::bail!("{}; {HOW}", problems.join("; ")) }
+}
+
+fn write_manifest(entries: &[Entry]) -> String {
+    let mut text = String::from("# Written by `weir filter build --bundled`; a test compares it with the sources.\n");
+    for Entry { name, version, module, sources } in entries {
+        // Writing to a text can't fail.
+        let _ = write!(
+            text,
+            "\n[[filter]]\nname = \"{name}\"\nversion = \"{version}\"\nmodule = \"{module}\"\nsources = \"{sources}\"\n"
+        );
+    }
+    text
+}
+
+/// A digest of everything that a filter is built from: each file's path and bytes, in order of the paths.
+fn sources_digest(repo: &Path, name: &str) -> anyhow::Result<String> {
+    let own = [format!("filters/{name}/Cargo.toml"), format!("filters/{name}/src")];
+    let mut files = Vec::new();
+    for source in own.iter().map(String::as_str).chain(SHARED_SOURCES) {
+        collect(repo, Path::new(source), &mut files)?;
+    }
+    files.sort();
+    let mut all = Vec::new();
+    for file in files {
+        let bytes = read(&repo.join(&file))?;
+        all.extend(format!("{file}\n{}\n", bytes.len()).into_bytes());
+        all.extend(bytes);
+    }
+    Ok(digest(&all))
+}
+
+/// All files at a path of the repository, by their path in it, with `/` whatever the machine.
+fn collect(repo: &Path, path: &Path, files: &mut Vec<String>) -> anyhow::Result<()> {
+    let full = repo.join(path);
+    if full.is_dir() {
+        let entries = full.read_dir().with_context(|| format!("can't read `{}`", full.display()))?;
+        for entry in entries {
+            collect(repo, &path.join(entry?.file_name()), files)?;
+        }
+        return Ok(());
+    }
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    files.push(parts.join("/"));
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("can't read `{}`; {HOW}", path.display()))
+}

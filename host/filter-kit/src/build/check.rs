@@ -1,0 +1,105 @@
+//! Tries a component before anybody uses it: describes, configures, and processes sample records.
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
+use weir_record::{Aliases, Batch, Defaults, Level};
+
+use super::manifest::Manifest;
+
+/// The records that a project brings, one a line.
+const SAMPLES: &str = "samples.jsonl";
+
+/// The options that it is tried with.
+const OPTIONS: &str = "options.toml";
+
+/// What a project without samples is tried on.
+const DEFAULT_SAMPLES: &str = r#"{"level":"INFO","source":"shop","message":"order paid","context":{"user":{"id":7}}}
+{"level":"DEBUG","source":"shop","message":"cache miss","metadata":{"tries":[1,2,3],"ratio":0.5}}"#;
+
+/// What a filter did to the samples.
+#[derive(Default)]
+pub struct Tried {
+    /// What it calls itself, and its version.
+    pub about: String,
+    kept: usize,
+    changed: usize,
+    dropped: usize,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let samples = self.kept + self.changed + self.dropped;
+        write!(f, "{}; of {samples} samples it kept {}", self.about, self.kept)?;
+        write!(f, ", changed {}, dropped {}", self.changed, self.dropped)
+    }
+}
+
+/// Loads a component as a router would and gives it the project's samples, one at a time.
+pub fn check(manifest: &Manifest, component: &[u8]) -> anyhow::Result<Tried> {
+    let mut spec = FilterSpec::new(&manifest.name);
+    spec.options = options(&manifest.folder.join(OPTIONS))?;
+    let samples = samples(&manifest.folder.join(SAMPLES))?;
+    let engine = Engine::new(EngineOptions::default())?;
+    let filter = engine.load(&spec, component)?;
+    let about = filter.description();
+    let mut tried =
+        Tried { about: format!("{} {}: {}", about.name, about.version, about.description), ..Tried::default() };
+    let chain = Chain(vec![filter]);
+    let mut worker = Worker::new(engine);
+    for (index, record) in samples.iter().enumerate() {
+        let mut alone = Batch::new();
+        alone.push(record.as_bytes());
+        let outcome = worker.run(&chain, alone);
+        if let Some(failed) = outcome.failed.first() {
+            bail!("filter `{}` fails on sample {}: {}", manifest.name, index + 1, failed.reason);
+        }
+        let after = &outcome.batch;
+        let seen = match after.len() {
+            0 => &mut tried.dropped,
+            1 if after.get(0) == record.as_bytes() => &mut tried.kept,
+            _ => &mut tried.changed,
+        };
+        *seen += 1;
+    }
+    Ok(tried)
+}
+
+fn options(path: &Path) -> anyhow::Result<serde_json::Value> {
+    match read(path)? {
+        None => Ok(serde_json::Value::Null),
+        Some(text) => toml::from_str(&text).with_context(|| format!("`{}`", path.display())),
+    }
+}
+
+fn samples(path: &Path) -> anyhow::Result<Batch> {
+    let text = read(path)?.unwrap_or_else(|| DEFAULT_SAMPLES.to_owned());
+    let mut batch = Batch::new();
+    let defaults = Defaults {
+        received_ns: weir_record::time::now_ns(),
+        source: "sample",
+        level: Level::Info,
+        context: &[],
+        aliases: &Aliases::default(),
+        keeps_routes: true,
+    };
+    let bad = weir_record::read_json(text.as_bytes(), &defaults, &mut batch)
+        .with_context(|| format!("`{}`", path.display()))?;
+    if let Some(bad) = bad.first() {
+        bail!("`{}`: sample {}: {}", path.display(), bad.index + 1, bad.error);
+    }
+    Ok(batch)
+}
+
+/// None when there is no such file.
+fn read(path: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("can't read `{}`", path.display())),
+    }
+}

@@ -1,0 +1,148 @@
+//! Builds a project again whenever one of its sources is saved, until the program is stopped.
+//!
+//! Events only say that something moved; whether a source changed is seen by looking, so that what a compiler writes
+//! into the folder starts nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::SystemTime;
+
+use anyhow::Context;
+use notify::{Event, RecursiveMode, Watcher};
+
+use crate::limits::SETTLE;
+
+/// Folders that hold no sources, beside those whose names begin with a dot.
+const OTHER_FOLDERS: [&str; 5] = ["target", "node_modules", "zig-out", "venv", "__pycache__"];
+
+/// The files that make a folder a project.
+const PROJECT_FILES: [&str; 2] = ["filter.toml", "Cargo.toml"];
+
+/// The sources of a project: when each was saved, and its length.
+type Sources = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
+
+/// Calls `build` now and after each change of a source in `folder`. Comes back only with an error of watching.
+pub fn watch(folder: &Path, mut build: impl FnMut()) -> anyhow::Result<()> {
+    let (said, events) = mpsc::channel();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        // Building reads the sources, which is no change. An error of sending: nobody waits any more.
+        if !event.as_ref().is_ok_and(|event| event.kind.is_access()) {
+            let _ = said.send(event.map(|_| ()));
+        }
+    })
+    .context("can't watch for changes")?;
+    watcher
+        .watch(folder, RecursiveMode::Recursive)
+        .with_context(|| format!("can't watch `{}` for changes", folder.display()))?;
+    loop {
+        // Looked at before the build: what is saved during it is built next.
+        let built = sources(folder);
+        build();
+        while sources(folder) == built {
+            settle(&events)?;
+        }
+    }
+}
+
+/// Waits for an event, and until nothing has moved for a moment.
+fn settle(events: &Receiver<notify::Result<()>>) -> anyhow::Result<()> {
+    events.recv().context("the watch ended")?.context("watching for changes")?;
+    loop {
+        match events.recv_timeout(SETTLE) {
+            Ok(event) => event.context("watching for changes")?,
+            Err(RecvTimeoutError::Timeout) => return Ok(()),
+            Err(ended @ RecvTimeoutError::Disconnected) => return Err(ended).context("the watch ended"),
+        }
+    }
+}
+
+fn sources(folder: &Path) -> Sources {
+    let mut found = Sources::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        // A folder that went away in between has no sources.
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            let Ok(about) = entry.metadata() else { continue };
+            if name.starts_with('.') || name == "Cargo.lock" || name.contains(".wasm") {
+                continue;
+            }
+            match about.is_dir() {
+                true if OTHER_FOLDERS.contains(&&*name) => {}
+                true => folders.push(path),
+                false => {
+                    found.insert(path, (about.modified().ok(), about.len()));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The source of a module that was saved after it, when it lies in its project; the newest, when there are several.
+pub fn newer_source(module: &Path) -> Option<PathBuf> {
+    // `mask.wasm` alone lies in the folder named by nothing.
+    let folder = module.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
+    if !PROJECT_FILES.iter().any(|file| folder.join(file).is_file()) {
+        return None;
+    }
+    let built = module.metadata().and_then(|about| about.modified()).ok()?;
+    let saved = sources(folder).into_iter().filter(|(path, _)| is_built_from(path));
+    let newest = saved.filter_map(|(path, (saved, _))| Some((saved?, path))).max()?;
+    (newest.0 > built).then_some(newest.1)
+}
+
+/// Cases, samples, options and texts for people lie in a project too, but the module is not made of them.
+fn is_built_from(source: &Path) -> bool {
+    let name = source.file_name().unwrap_or_default().to_string_lossy();
+    let is_beside = ["cases.", "samples.", "options.toml", "README"].iter().any(|start| name.starts_with(start));
+    !is_beside && source.components().all(|part| part.as_os_str() != "fuzz-found")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_older_than_a_source_that_was_saved_after_it_and_than_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let put = |name: &str, age_s: u64| {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            file.set_modified(now - std::time::Duration::from_secs(age_s)).unwrap();
+        };
+        let module = folder.path().join("mask.wasm");
+        put("mask.wasm", 50);
+        put("filter.c", 10);
+        assert_eq!(newer_source(&module), None, "it lies in no project");
+        put("filter.toml", 100);
+        put("samples.jsonl", 10);
+        put("cases.toml", 10);
+        assert_eq!(newer_source(&module), Some(folder.path().join("filter.c")));
+        put("filter.c", 60);
+        assert_eq!(newer_source(&module), None);
+        put("filter.toml", 40);
+        assert_eq!(newer_source(&module), Some(folder.path().join("filter.toml")));
+    }
+
+    #[test]
+    fn what_a_compiler_leaves_is_no_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |path: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        put("filter.c");
+        let before = sources(folder.path());
+        assert_eq!(before.len(), 1);
+        for path in ["target/a.o", "node_modules/b/c.js", ".zig-cache/d", "mask.wasm", "mask.wasm.new", "Cargo.lock"] {
+            put(path);
+        }
+        assert_eq!(sources(folder.path()), before);
+        put("src/other.c");
+        assert_ne!(sources(folder.path()), before);
+    }
+}

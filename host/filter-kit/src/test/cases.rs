@@ -1,0 +1,232 @@
+//! Cases: what stands in `cases.toml` or `cases.json` beside a filter, read and checked.
+//!
+//! The types here are the one place where a key exists: the check for unknown ones is made from them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use weir_document::units::Span;
+use weir_document::{Document, Node, Problem, Problems, Syntax, Value, schema_of};
+use weir_record::Batch;
+
+use super::run::Verdict;
+use super::samples;
+use crate::limits::CASES_FILE_BYTES;
+
+/// Cases of a filter.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    /// Options of every case.
+    options: Map<String, Json>,
+    /// The cases, in order.
+    case: Vec<Written>,
+}
+
+/// One case as it is written.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// What the case shows; every case has its own.
+    #[schemars(required, example = &"masks the address")]
+    name: Option<String>,
+    /// Options over those of every case.
+    #[serde(default)]
+    options: Map<String, Json>,
+    /// The records that the filter is given, as a sender would write them, and with the `routes` that filters before it
+    /// gave them.
+    #[serde(default)]
+    records: Vec<Map<String, Json>>,
+    /// What becomes of each record.
+    #[schemars(example = ["keep", "drop"])]
+    #[serde(default)]
+    verdicts: Option<Vec<Verdict>>,
+    /// The records that come out, in order.
+    #[serde(default)]
+    expect: Option<Vec<Map<String, Json>>>,
+    /// Whether nothing but what is expected may stand in a record.
+    #[serde(default)]
+    exact: bool,
+    /// Paths at which nothing may stand in what comes out.
+    #[serde(default)]
+    absent: Vec<String>,
+    /// Texts that may stand nowhere in what comes out.
+    #[serde(default)]
+    never: Vec<String>,
+    /// The filter's counters after the case.
+    #[serde(default)]
+    counters: Option<BTreeMap<String, u64>>,
+    /// What a filter with state says by itself, after the records.
+    #[serde(default)]
+    tick: Option<Vec<Map<String, Json>>>,
+    /// Time between the records and the tick; without it the filter is told that Weir stops.
+    #[serde(default)]
+    after: Option<Span>,
+    /// Time between two records, which are then given one by one.
+    #[serde(default)]
+    every: Option<Span>,
+    /// Part of the error with which the filter fails, or refuses its options.
+    #[schemars(example = &"must be")]
+    #[serde(default)]
+    error: Option<String>,
+}
+
+/// A file of cases.
+#[derive(Debug)]
+pub struct Cases {
+    /// As messages name it.
+    pub file: String,
+    /// Options of every case.
+    pub options: Map<String, Json>,
+    pub cases: Vec<Case>,
+}
+
+/// One case.
+#[derive(Debug)]
+pub struct Case {
+    pub name: String,
+    /// Where it begins.
+    pub line: usize,
+    /// Over those of every case.
+    pub options: Map<String, Json>,
+    pub records: Batch,
+    pub verdicts: Option<Vec<Verdict>>,
+    pub expect: Option<Vec<Json>>,
+    pub exact: bool,
+    pub absent: Vec<String>,
+    pub never: Vec<String>,
+    pub counters: Option<BTreeMap<String, u64>>,
+    pub tick: Option<Vec<Json>>,
+    pub after: Option<Duration>,
+    pub every: Option<Duration>,
+    pub error: Option<String>,
+}
+
+/// Reads a file of cases: TOML, or JSON by its ending.
+pub fn read(path: &Path) -> anyhow::Result<Cases> {
+    let bytes = samples::read_bounded(path, CASES_FILE_BYTES)?;
+    let syntax = match path.extension().is_some_and(|ending| ending == "json") {
+        true => Syntax::Json,
+        false => Syntax::Toml,
+    };
+    Ok(parse(&path.display().to_string(), &bytes, syntax)?)
+}
+
+/// The same for a file in memory, called `file` in messages.
+pub fn parse(file: &str, bytes: &[u8], syntax: Syntax) -> Result<Cases, Problems> {
+    let mut document: Document<File> = weir_document::read(file, bytes, syntax, &schema_of::<File>(), None)?;
+    if !document.problems.is_empty() {
+        return Err(document.report(document.problems.clone()));
+    }
+    let written = std::mem::take(&mut document.value.case);
+    let nodes = document.root.entry("case").map(|entry| entry.node.items()).unwrap_or_default();
+    let mut reader = Reader { document: &document, problems: Vec::new() };
+    if written.is_empty() {
+        reader.problems.push(Problem::of_file("there are no cases").help("begin one with `[[case]]`"));
+    }
+    let mut cases: Vec<Case> = Vec::with_capacity(written.len());
+    for (written, node) in written.into_iter().zip(nodes) {
+        let case = reader.case(written, node);
+        if let Some(before) = cases.iter().find(|before| before.name == case.name) {
+            let problem =
+                Problem::at(span(node, "name"), format!("the case of line {} has this name too", before.line));
+            reader.problems.push(problem);
+        }
+        cases.push(case);
+    }
+    let problems = reader.problems;
+    if !problems.is_empty() {
+        return Err(document.report(problems));
+    }
+    Ok(Cases { file: file.to_owned(), options: document.value.options, cases })
+}
+
+struct Reader<'a> {
+    document: &'a Document<File>,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn case(&mut self, written: Written, node: &Node) -> Case {
+        let before = self.problems.len();
+        let mut case = Case {
+            name: written.name.unwrap_or_default(),
+            line: self.document.line(node),
+            options: written.options,
+            records: self.records(node),
+            verdicts: written.verdicts,
+            expect: self.values(node, "expect"),
+            exact: written.exact,
+            absent: written.absent,
+            never: written.never,
+            counters: written.counters,
+            tick: self.values(node, "tick"),
+            after: written.after.map(Span::duration),
+            every: written.every.map(Span::duration),
+            error: written.error,
+        };
+        // What only matters beside something else, and is missing it.
+        let mut odd = |key: &str, is_odd: bool, help: &str| {
+            if is_odd {
+                let problem = Problem::at(span(node, key), format!("`{key}` has no meaning here")).help(help);
+                self.problems.push(problem);
+            }
+        };
+        let is_silent = case.expect.is_none() && case.tick.is_none();
+        odd("exact", case.exact && is_silent, "it says how `expect` and `tick` are compared: give one of them");
+        odd("after", case.after.is_some() && case.tick.is_none(), "it is the time before `tick`: say what comes then");
+        if let Some(verdicts) = &case.verdicts
+            && verdicts.len() != case.records.len()
+            // A record that is refused is one mistake, not two.
+            && self.problems.len() == before
+        {
+            let (verdicts, records) = (verdicts.len(), case.records.len());
+            let what = format!("there are {verdicts} verdicts on {records} records; give one for each, in order");
+            self.problems.push(Problem::at(span(node, "verdicts"), what));
+            case.verdicts = None;
+        }
+        if case.records.is_empty() && case.error.is_none() && case.tick.is_none() && node.entry("records").is_none() {
+            let problem = Problem::at(node.span.clone(), format!("the case `{}` has no records", case.name));
+            self.problems.push(problem.help("for example `records = [{ message = \"hello\" }]`"));
+        }
+        case
+    }
+
+    /// The records as ingest would take them.
+    fn records(&mut self, case: &Node) -> Batch {
+        let mut batch = Batch::new();
+        let nodes = case.entry("records").map(|entry| entry.node.items()).unwrap_or_default();
+        for node in nodes {
+            let reason = match node.value {
+                Value::Table(_) => samples::read_json(self.document.json(node).as_bytes(), &mut batch).err(),
+                _ => Some("a record is a table".to_owned()),
+            };
+            if let Some(reason) = reason {
+                self.problems.push(Problem::at(node.span.clone(), format!("this can't be a record: {reason}")));
+            }
+        }
+        batch
+    }
+
+    fn values(&mut self, case: &Node, key: &str) -> Option<Vec<Json>> {
+        let nodes = case.entry(key).filter(|entry| !entry.node.is_unusable())?.node.items();
+        let value = |node: &Node| serde_json::from_str(&self.document.json(node)).unwrap_or_else(|_| node.to_json());
+        Some(nodes.iter().map(value).collect())
+    }
+}
+
+/// Where a key of a case stands; the case itself, when it has none.
+fn span(case: &Node, key: &str) -> std::ops::Range<usize> {
+    case.entry(key).map_or_else(|| case.span.clone(), |entry| entry.node.span.clone())
+}
+
+/// Every key of a case.
+#[cfg(test)]
+pub fn keys() -> Vec<String> {
+    let schema = schemars::schema_for!(Written).to_value();
+    schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
+}

@@ -1,0 +1,123 @@
+//! Sample records: reading them, and showing what a filter makes of each.
+
+use std::io::{IsTerminal, Read};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use weir_engine::Trial;
+use weir_record::{Aliases, Bad, Batch, Defaults, Level, SyntaxError};
+
+use super::diff;
+use super::judge::START_NS;
+use super::run::{self, Fate, Verdict, pretty};
+use crate::limits::SAMPLES_FILE_BYTES;
+
+/// What is shown when the user gives no samples: something to mask, something to drop, something odd.
+const BUILT_IN: &str = r#"
+{"level":"INFO","source":"shop","message":"alice@example.com paid with 4111 1111 1111 1111","context":{"user":{"id":7,"email":"alice@example.com"}},"api_key":"sk-12345"}
+{"level":"DEBUG","source":"shop","message":"cache miss","metadata":{"tries":[1,2,3]}}
+{"level":"ERROR","source":"auth","message":"token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl refused","metadata":{"password":"hunter2"}}
+"#;
+
+/// The records of a file, `-` being standard input; without one, a few built-in ones.
+pub fn read(path: Option<&Path>) -> anyhow::Result<Batch> {
+    let mut batch = Batch::new();
+    let Some(path) = path else {
+        read_json(BUILT_IN.as_bytes(), &mut batch).map_err(anyhow::Error::msg)?;
+        return Ok(batch);
+    };
+    let bytes = match path.as_os_str() == "-" {
+        true => {
+            if std::io::stdin().is_terminal() {
+                eprintln!("reading records from the terminal; end with Ctrl-D");
+            }
+            let mut bytes = Vec::new();
+            std::io::stdin().take(SAMPLES_FILE_BYTES).read_to_end(&mut bytes)?;
+            bytes
+        }
+        false => read_bounded(path, SAMPLES_FILE_BYTES)?,
+    };
+    let read = match path.extension().is_some_and(|ending| ending == "msgpack") {
+        true => taken(weir_record::read_msgpack(&bytes, &defaults(&Aliases::default()), &mut batch)),
+        false => read_json(&bytes, &mut batch),
+    };
+    read.map_err(anyhow::Error::msg).with_context(|| path.display().to_string())?;
+    if batch.is_empty() {
+        bail!("there are no samples in {}", path.display());
+    }
+    Ok(batch)
+}
+
+/// Adds JSON records as ingest would take them.
+pub fn read_json(json: &[u8], batch: &mut Batch) -> Result<(), String> {
+    taken(weir_record::read_json(json, &defaults(&Aliases::default()), batch))
+}
+
+/// Adds MessagePack records as ingest would take them.
+pub fn read_msgpack(bytes: &[u8], batch: &mut Batch) -> Result<(), String> {
+    taken(weir_record::read_msgpack(bytes, &defaults(&Aliases::default()), batch))
+}
+
+fn taken(read: Result<Vec<Bad>, SyntaxError>) -> Result<(), String> {
+    let bad = read.map_err(|error| error.to_string())?;
+    match bad.first() {
+        Some(bad) => Err(format!("record {}: {}", bad.index + 1, bad.error)),
+        None => Ok(()),
+    }
+}
+
+/// Unlike a sender's, their routes count: filters before the one under test may have given them.
+fn defaults(aliases: &Aliases) -> Defaults<'_> {
+    Defaults { received_ns: START_NS, source: "test", level: Level::Info, context: &[], aliases, keeps_routes: true }
+}
+
+/// A whole file, if it is not larger than it may be.
+pub fn read_bounded(path: &Path, most_bytes: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(most_bytes + 1).read_to_end(&mut bytes));
+    read.with_context(|| format!("can't read {}", path.display()))?;
+    if bytes.len() as u64 > most_bytes {
+        bail!("{} is larger than {}", path.display(), weir_terminal::size(most_bytes));
+    }
+    Ok(bytes)
+}
+
+/// Shows what becomes of each record, and what the filter says at the end; true when it failed on none.
+pub fn show(trial: &mut Trial, samples: &Batch, colours: bool) -> anyhow::Result<bool> {
+    let ran = run::run(trial, samples);
+    for (number, (record, fate)) in samples.iter().zip(&ran.fates).enumerate() {
+        let after: Vec<String> = fate.records.iter().map(pretty).collect();
+        let text = diff::render(&pretty(record), &after, colours);
+        weir_terminal::text(&format!("\nrecord {}: {}\n{text}", number + 1, verdict(fate)))?;
+    }
+    if let Some(failure) = &ran.together {
+        weir_terminal::text(&format!("\nthe records failed together, and none of them alone: {}\n", failure.reason))?;
+    }
+    let said = trial.tick(true);
+    if let Ok(said) = &said {
+        for record in said.iter() {
+            weir_terminal::text(&format!("\nat the end the filter said:\n{}\n", pretty(record)))?;
+        }
+    }
+    if let Err(failure) = &said {
+        weir_terminal::text(&format!("\nat the end the filter failed: {}\n", failure.reason))?;
+    }
+    for (name, count) in trial.counters() {
+        weir_terminal::text(&format!("\ncounted {name}: {count}"))?;
+    }
+    for (level, line) in trial.logged() {
+        weir_terminal::text(&format!("\nlogged {}: {line}", level.as_str()))?;
+    }
+    weir_terminal::text("\n")?;
+    Ok(said.is_ok() && ran.together.is_none() && ran.fates.iter().all(|fate| fate.failure.is_none()))
+}
+
+fn verdict(fate: &Fate) -> String {
+    match (fate.verdict, &fate.failure) {
+        (_, Some(failure)) => format!("failed: {}", failure.reason),
+        (Verdict::Keep, _) => "kept as it is".to_owned(),
+        (Verdict::Drop, _) => "dropped".to_owned(),
+        (Verdict::Expand, _) => format!("became {} records", fate.records.len()),
+        (Verdict::Change | Verdict::Fail, _) => "changed".to_owned(),
+    }
+}

@@ -1,0 +1,107 @@
+//! Conditions on records in the options of sinks: which values a record must have at which paths, and its least level.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use weir_record::{Level, Record, Value};
+
+/// What a record must have at a path.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "a condition is a value that must stand there, a list of such values, or { exists = true }"
+)]
+#[schemars(inline)]
+pub(crate) enum Wanted {
+    /// Any value, or none.
+    Exists(Exists),
+    /// This value.
+    One(Scalar),
+    /// One of these values.
+    Any(Vec<Scalar>),
+}
+
+/// Whether there is a value at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct Exists {
+    /// `true` when there must be a value, `false` when there must be none.
+    pub exists: bool,
+}
+
+/// A value to compare with.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(crate) enum Scalar {
+    /// True or false.
+    Boolean(bool),
+    /// An integer.
+    Integer(i64),
+    /// A number.
+    Float(f64),
+    /// A text.
+    Text(String),
+}
+
+/// Conditions that a record must meet, all of them.
+#[derive(Debug)]
+pub(crate) struct Conditions {
+    values: Vec<(String, Wanted)>,
+    min_level: Option<Level>,
+}
+
+impl Conditions {
+    /// Values by their paths, and the least level.
+    pub fn new(values: BTreeMap<String, Wanted>, min_level: Option<Level>) -> Conditions {
+        Conditions { values: values.into_iter().collect(), min_level }
+    }
+
+    /// True when the record meets every condition.
+    pub fn are_met_by(&self, record: Record<'_>) -> bool {
+        self.min_level.is_none_or(|least| record.level() >= least)
+            && self.values.iter().all(|(path, wanted)| is_met(wanted, record.get(path)))
+    }
+}
+
+fn is_met(wanted: &Wanted, found: Option<Value<'_>>) -> bool {
+    match wanted {
+        Wanted::Exists(wanted) => wanted.exists == found.is_some(),
+        Wanted::One(scalar) => found.is_some_and(|value| equals(scalar, value)),
+        Wanted::Any(scalars) => found.is_some_and(|value| scalars.iter().any(|scalar| equals(scalar, value))),
+    }
+}
+
+fn equals(scalar: &Scalar, value: Value<'_>) -> bool {
+    match scalar {
+        Scalar::Text(text) => value.as_str() == Some(text),
+        Scalar::Boolean(truth) => value.as_bool() == Some(*truth),
+        Scalar::Integer(number) => value.as_i64() == Some(*number) || value == Value::Float(*number as f64),
+        Scalar::Float(number) => value.as_f64() == Some(*number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::record;
+
+    #[test]
+    fn a_record_must_meet_every_condition() {
+        let bytes = record(&[("level", "ERROR"), ("source", "shop"), ("context.kind", "a")], &[]);
+        let meets = |values: serde_json::Value, min_level| {
+            let values = serde_json::from_value(values).expect("conditions");
+            Conditions::new(values, min_level).are_met_by(Record::new(&bytes))
+        };
+        assert!(meets(json!({}), None));
+        assert!(meets(json!({ "source": "shop", "context.kind": ["a", "b"] }), Some(Level::Error)));
+        assert!(meets(json!({ "context.user": { "exists": false }, "context": { "exists": true } }), None));
+        assert!(!meets(json!({ "source": "shop", "context.kind": "b" }), None));
+        assert!(!meets(json!({ "context.user": { "exists": true } }), None));
+        assert!(!meets(json!({ "source": "shop" }), Some(Level::Critical)));
+    }
+}

@@ -1,0 +1,105 @@
+//! What an answer of a server means that is no success. Status and code decide, never the words: InfluxDB 1 answers
+//! 404, 401 or 403 when the place is at fault, and InfluxDB 2 does too, with one exception (an organisation that it
+//! needs and was not given).
+
+use serde::Deserialize;
+
+use super::Version;
+use crate::post::{Answer, Server};
+use crate::sink::SinkError;
+
+/// The body of such an answer: `{"error": …}` of InfluxDB 1, `{"code": …, "message": …}` of InfluxDB 2.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Explanation {
+    error: Option<String>,
+    code: Option<String>,
+    message: Option<String>,
+    /// The line of the body that is at fault.
+    line: Option<u64>,
+}
+
+/// The code of InfluxDB 2 for a request that it can't make sense of.
+const INVALID: &str = "invalid";
+
+/// The error for an answer to a write. `names_org`: the request names an organisation.
+pub(super) fn refused(server: &Server, version: Version, names_org: bool, answer: &Answer) -> SinkError {
+    let explanation: Explanation = serde_json::from_str(&answer.body).unwrap_or_default();
+    let is_about_org = version == Version::Two
+        && !names_org
+        && explanation.line.is_none()
+        && explanation.code.as_deref() == Some(INVALID);
+    let place = server.place();
+    let said = explanation.error.or(explanation.message).unwrap_or_else(|| answer.body.clone());
+    let said = match said.trim() {
+        "" => "refused without a reason",
+        said => said,
+    };
+    match answer.status {
+        404 => SinkError::Retry(format!("{place}: {said}; create it, or change the sink's options")),
+        // Otherwise every record would go to quarantine, one by one.
+        400 if is_about_org => SinkError::Retry(format!("{place}: {said}; give `org`")),
+        400 | 422 => SinkError::Reject(format!("{place}: {said}")),
+        _ => server.refused(answer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::post::Connection;
+
+    fn judged(version: Version, names_org: bool, status: u16, body: &str) -> SinkError {
+        let server = Connection::default().server("metrics", "http://localhost:1/?token=secret").expect("a server");
+        let error = refused(&server, version, names_org, &Answer { status, body: body.into(), retry_after: None });
+        assert!(!error.to_string().contains("secret"), "{error}");
+        error
+    }
+
+    #[test]
+    fn an_answer_about_the_points_rejects_them() {
+        for (version, status, body) in [
+            (Version::One, 400, r#"{"error":"partial write: points beyond retention policy dropped=1"}"#),
+            (Version::One, 400, ""),
+            (Version::Two, 400, r#"{"code":"invalid","message":"unable to parse 'x': missing fields"}"#),
+            (Version::Two, 400, r#"{"code":"invalid","message":"bucket is what a point is called"}"#),
+            (
+                Version::Two,
+                422,
+                r#"{"code":"unprocessable entity","message":"failure writing points to database: partial write: field type conflict: …, dropped=1"}"#,
+            ),
+            (
+                Version::Two,
+                413,
+                r#"{"code":"request too large","message":"cannot read data: points in batch is too large"}"#,
+            ),
+        ] {
+            let error = judged(version, true, status, body);
+            assert!(matches!(error, SinkError::Reject(_)), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn an_answer_about_the_place_or_the_server_is_tried_again() {
+        for (version, status, body) in [
+            (Version::One, 404, r#"{"error":"database not found: \"logs\""}"#),
+            (Version::Two, 404, r#"{"code":"not found","message":"bucket \"b\" not found"}"#),
+            (Version::Two, 401, r#"{"code":"unauthorized","message":"unauthorized access"}"#),
+            (Version::Two, 429, r#"{"code":"too many requests","message":"slow down"}"#),
+            (Version::One, 500, r#"{"error":"retention policy not found: x"}"#),
+            (Version::Two, 503, ""),
+        ] {
+            let error = judged(version, true, status, body);
+            assert!(error.is_temporary(), "{status} {error}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_needs_an_organisation_says_so_and_rejects_no_point() {
+        let body = r#"{"code":"invalid","message":"Please provide either orgID or org"}"#;
+        let error = judged(Version::Two, false, 400, body);
+        assert!(error.is_temporary() && error.to_string().ends_with("orgID or org; give `org`"), "{error}");
+        let body = r#"{"code":"invalid","message":"unable to parse 'x': missing fields","line":3}"#;
+        assert!(matches!(judged(Version::Two, false, 400, body), SinkError::Reject(_)));
+    }
+}

@@ -1,0 +1,183 @@
+//! Delivers records in requests, for sinks that post them: cuts a delivery into bodies, posts each, and after a failure
+//! leaves out what the server has accepted already.
+
+use std::ops::RangeInclusive;
+
+use reqwest::header::HeaderMap;
+use weir_record::Record;
+
+use super::body::{Body, BodyBuilder, BodyLimit, Shape};
+use super::options::Encoding;
+use super::server::{Answer, Server};
+use crate::sink::{Delivered, Position, Selected, SinkError};
+use crate::units::Size;
+
+/// Whether records are the sink's own, or copies of those of a sink that it stands in for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Own,
+    Copy,
+}
+
+/// What a service wants of a request, and what its answers mean.
+pub(crate) trait Protocol: Sync {
+    /// Appends a record in the form that the body's shape asks for.
+    fn encode(&self, at: Position, record: Record<'_>, out: &mut Vec<u8>);
+    /// The headers of a request; `place` begins errors.
+    fn headers(&self, place: &str, body: &Body, origin: Origin) -> Result<HeaderMap, SinkError>;
+    /// The error for an answer that is no success.
+    fn refused(&self, server: &Server, answer: &Answer) -> SinkError;
+}
+
+/// How bodies are built.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bodies {
+    pub shape: Shape,
+    pub encoding: Encoding,
+    pub max_bytes: usize,
+    pub max_records: usize,
+}
+
+/// Posts deliveries to a server.
+pub(crate) struct Poster {
+    server: Server,
+    bodies: Bodies,
+    limit: BodyLimit,
+    accepted: Accepted,
+}
+
+impl Poster {
+    /// Opens nothing.
+    pub fn new(server: Server, bodies: Bodies) -> Poster {
+        Poster { server, bodies, limit: BodyLimit::new(bodies.max_bytes), accepted: Accepted::default() }
+    }
+
+    /// Posts all records of a delivery that the server has not accepted in an earlier attempt. A record that fits into
+    /// no body is rejected.
+    pub async fn deliver(
+        &mut self,
+        protocol: &impl Protocol,
+        batches: &[Selected],
+        origin: Origin,
+    ) -> Result<Delivered, SinkError> {
+        // Copies are no part of the deliveries that this sink repeats.
+        let mut accepted = match origin {
+            Origin::Own => std::mem::take(&mut self.accepted),
+            Origin::Copy => Accepted::default(),
+        };
+        let outcome = self.post_all(protocol, batches, origin, &mut accepted).await;
+        if origin == Origin::Own {
+            self.accepted = accepted;
+        }
+        outcome
+    }
+
+    async fn post_all(
+        &mut self,
+        protocol: &impl Protocol,
+        batches: &[Selected],
+        origin: Origin,
+        accepted: &mut Accepted,
+    ) -> Result<Delivered, SinkError> {
+        let mut builder = BodyBuilder::new(self.bodies.shape, self.limit, self.bodies.max_records);
+        let (mut rejected, mut encoded) = (Vec::new(), Vec::new());
+        for (at, record) in batches.iter().flat_map(Selected::iter) {
+            encoded.clear();
+            protocol.encode(at, record, &mut encoded);
+            if !builder.can_hold(encoded.len()) {
+                rejected.push((at, self.too_long(encoded.len())));
+                continue;
+            }
+            if accepted.contains(at) {
+                continue;
+            }
+            if !builder.has_room(encoded.len())
+                && let Some(body) = builder.take()
+            {
+                self.post(protocol, body, origin, accepted).await?;
+            }
+            builder.add(at, &encoded);
+        }
+        if let Some(body) = builder.take() {
+            self.post(protocol, body, origin, accepted).await?;
+        }
+        if let Some(last) = batches.last() {
+            accepted.delivered(last.end());
+        }
+        Ok(Delivered { rejected, durable: None })
+    }
+
+    fn too_long(&self, bytes: usize) -> String {
+        let limit = Size::from_bytes(self.limit.configured() as u64);
+        format!("{}: {bytes} bytes are more than `max_body`, {limit}", self.server.place())
+    }
+
+    async fn post(
+        &mut self,
+        protocol: &impl Protocol,
+        body: Body,
+        origin: Origin,
+        accepted: &mut Accepted,
+    ) -> Result<(), SinkError> {
+        let headers = protocol.headers(self.server.place(), &body, origin)?;
+        let Body { bytes, count, first, last } = body;
+        let length = bytes.len();
+        let answer = self.server.post(headers, self.bodies.encoding.apply(bytes)?).await?;
+        if !answer.is_success() {
+            if answer.status == 413 {
+                self.limit.was_refused(length, count);
+            }
+            return Err(protocol.refused(&self.server, &answer));
+        }
+        accepted.add(first, last);
+        Ok(())
+    }
+}
+
+/// The records of a delivery that the server accepted before the delivery failed. The runner then gives the whole
+/// delivery again, or parts of it.
+#[derive(Debug, Default)]
+struct Accepted {
+    range: Option<RangeInclusive<Position>>,
+}
+
+impl Accepted {
+    /// A body was accepted.
+    fn add(&mut self, first: Position, last: Position) {
+        let first = self.range.take().map_or(first, |range| *range.start());
+        self.range = Some(first..=last);
+    }
+
+    /// True for a record that must not be sent again.
+    fn contains(&self, at: Position) -> bool {
+        self.range.as_ref().is_some_and(|range| range.contains(&at))
+    }
+
+    /// A delivery up to this position has succeeded: nothing before it comes again.
+    fn delivered(&mut self, end: Position) {
+        if self.range.as_ref().is_some_and(|range| *range.end() <= end) {
+            self.range = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(index: u32) -> Position {
+        Position { sequence: 7, index }
+    }
+
+    #[test]
+    fn what_was_accepted_is_left_out_until_the_delivery_has_succeeded_also_in_parts() {
+        let mut accepted = Accepted::default();
+        accepted.add(at(0), at(3));
+        accepted.add(at(4), at(7));
+        assert!((0..8).all(|n| accepted.contains(at(n))) && !accepted.contains(at(8)));
+        accepted.delivered(at(5));
+        assert!(accepted.contains(at(6)), "the other half still comes");
+        accepted.delivered(Position::whole(7));
+        assert!((0..8).all(|n| !accepted.contains(at(n))), "what comes now was asked for anew");
+    }
+}
