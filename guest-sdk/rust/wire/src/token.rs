@@ -276,7 +276,8 @@ mod tests {
     fn texts_of_every_length_are_compared_whole() {
         let text: Vec<u8> = (0..40).collect();
         for len in 0..text.len() {
-            assert!(same_text(&text[..len], &text[..len].to_vec()));
+            let copy = text[..len].to_vec();
+            assert!(same_text(&text[..len], &copy));
             assert!(!same_text(&text[..len], &text[..len + 1]));
             for at in 0..len {
                 let mut other = text[..len].to_vec();
