@@ -191,6 +191,22 @@ pub fn find<'a>(entries: &'a [u8], count: u32, key: &[u8]) -> Option<&'a [u8]> {
     None
 }
 
+/// The bytes from the value on that stands under a key of the map, or at an index of
+/// the array, at the head of `bytes`.
+#[inline]
+pub fn step<'a>(bytes: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    let (container, header) = token(bytes)?;
+    let inside = bytes.get(header..)?;
+    match container {
+        Token::Map(count) => find(inside, count, key.as_bytes()),
+        Token::Array(count) => {
+            let index = key.parse::<u32>().ok().filter(|index| *index < count)?;
+            inside.get(skip_many(inside, u64::from(index))?..)
+        }
+        _ => None,
+    }
+}
+
 /// Whether two texts are the same. Those of 4 to 16 bytes are compared as two
 /// words, which may overlap: in WebAssembly any other comparison is a loop over
 /// the bytes.

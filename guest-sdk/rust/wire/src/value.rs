@@ -3,7 +3,7 @@
 
 use core::str;
 
-use crate::token::{Token, find, skip_many, token};
+use crate::token::{Token, find, skip_many, step, token};
 
 /// One value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -235,7 +235,12 @@ impl<'a> Map<'a> {
 
     /// What stands below the map, key by key; in an array a key is an index.
     pub fn walk<K: AsRef<str>>(self, mut keys: impl Iterator<Item = K>) -> Option<Value<'a>> {
-        keys.try_fold(Value::Map(self), |value, key| value.step(key.as_ref()))
+        let Some(first) = keys.next() else { return Some(Value::Map(self)) };
+        let mut at = self.find(first.as_ref().as_bytes())?;
+        for key in keys {
+            at = step(at, key.as_ref())?;
+        }
+        Value::peek(at)
     }
 
     /// The entries as MessagePack, without the header. `None` when they are not
