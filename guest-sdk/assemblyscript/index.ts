@@ -1,33 +1,34 @@
-// Write filters for Weir in AssemblyScript: this folder and the compiler are all that is needed.
+// Write filters for Weir in AssemblyScript: you need only this folder and the compiler.
 //
 //     import * as weir from "./weir";
-//     function configure(options: weir.Value): string | null { ... }      // null, or what is wrong with them
-//     function process(record: weir.Record): weir.Verdict { ... }         // once for every record
-//     weir.filter("name", "1.0.0", "what it does, in a sentence", configure, process);
+//     function configure(options: weir.Value): string | null { ... }      // null, or an error message
+//     function process(record: weir.Record): weir.Verdict { ... }         // called for each record
+//     weir.filter("name", "1.0.0", "what it does, in one sentence", configure, process);
 //     export * from "./weir/exports";
 //
-// A filter that remembers something ends so instead:
+// A filter that keeps state ends like this instead:
 //
 //     weir.keepsState(tick, save, restore);       // about once a second; for its successor; from its predecessor
 //     export * from "./weir/stateful";
 //
-// Records are read where they lie, as MessagePack: looking at a field copies nothing. A `Value` or `Record` lives until
-// the function returns; options live on. Texts that are made are collected after each batch.
+// Records are read in place, as MessagePack: reading a field copies nothing. A `Value` or `Record` is valid until the
+// function returns; options stay valid. New strings are collected after each batch.
 //
 // Make paths once, outside of functions: `const EMAIL = weir.path("context.email")`. They have dots and reach into lists
-// by index: "tags.0". A dot or a backslash inside a key is written with a backslash before it.
+// by index: "tags.0". A dot or a backslash inside a key is written with a backslash before it; one at the very
+// end stands for itself.
 
 export enum Level { Trace, Debug, Info, Warning, Error, Critical }
 
 export enum Kind { Null, Boolean, Integer, Float, Text, Binary, List, Map, Extension }
 
-/** What becomes of a record. */
+/** What happens to a record. */
 export enum Verdict {
   /** It goes on, with the changes that were made. */
   Keep,
-  /** It ends here; its sender is told that it was accepted. */
+  /** It is removed; its sender is told that it was accepted. */
   Drop,
-  /** What `another` made goes on in its place. */
+  /** The records made with `another` go on in its place. */
   Replace,
   /** The filter can't decide; `record.reason` says why. */
   Fail,

@@ -1,28 +1,28 @@
-/* Write filters for Weir in C: this header and a compiler are all that is needed. It wants C99, no C library, and allows
- * one (malloc, string.h and the like work beside it).
+/* Write filters for Weir in C: you need only this header and a compiler. It requires C99 and no C library, but works
+ * with one (malloc, string.h and so on).
  *
  * A filter is one source file that includes this header and defines
  *
- *     WEIR_FILTER("name", "1.0.0", "what it does, in a sentence")
- *     const char *weir_configure(weir_value options);      NULL, or what is wrong with them
- *     weir_verdict weir_process(weir_record *record);      once for every record
+ *     WEIR_FILTER("name", "1.0.0", "what it does, in one sentence")
+ *     const char *weir_configure(weir_value options);      NULL, or an error message
+ *     weir_verdict weir_process(weir_record *record);      called for each record
  *
- * and, with `#define WEIR_STATEFUL` before the include, what a filter that remembers something has beyond that:
+ * A filter that keeps state puts `#define WEIR_STATEFUL` before the include and also defines
  *
  *     void weir_tick(bool closing, weir_record *out);      about once a second; weir_another(out) makes records
  *     void weir_save(weir_buffer *state);                  for the version that replaces this one
- *     const char *weir_restore(const uint8_t *state, size_t length);     NULL, or why it can't be taken
+ *     const char *weir_restore(const uint8_t *state, size_t length);     NULL, or an error message
  *
- * A filter that must see more records before it can let one go on says `#define WEIR_HOLDING` instead. It has the same
- * functions, and weir_process() may return WEIR_HOLD too: the record is then kept by Weir, safe from a crash, until
- * weir_release() is called with its id. A new instance is given all that is held again, in order, before anything else:
- * it does with a record what was done with it the first time, and so comes to the same state.
+ * A filter that must see more records before it can let one go on uses `#define WEIR_HOLDING` instead. It has the same
+ * functions, and weir_process() may also return WEIR_HOLD: Weir then keeps the record, even across a crash, until
+ * weir_release() is called with its id. A new instance is first given all held records again, in order and in one or
+ * more batches; it processes them as the first time and so reaches the same state.
  *
- * Records are read where they lie, as MessagePack: looking at a field copies nothing. What a filter is given by pointer
- * or as a `weir_text` or `weir_value` lives until the function returns; the options live on.
+ * Records are read in place, as MessagePack: reading a field copies nothing. Pointers, `weir_text` and `weir_value` that
+ * a filter is given are valid until the function returns; the options stay valid.
  *
  * Paths have dots and reach into lists by index: "context.user.email", "tags.0". A dot or a backslash inside a key is
- * written with a backslash before it. */
+ * written with a backslash before it; a backslash at the very end stands for itself. */
 #ifndef WEIR_H
 #define WEIR_H
 

@@ -1,31 +1,31 @@
-// Package weir is what filters for Weir in Go are written with. It needs nothing but Go's own compiler.
+// Package weir is for writing Weir filters in Go. It needs nothing but Go's own compiler.
 //
-// A filter calls [Run] from an init function; Weir calls its Process once for every record. Records are read where they
-// lie, as MessagePack: looking at a field copies nothing. A [Record] or [Value], and a text taken from one with
-// [Value.Text], live until Process returns; [Value.String] makes a copy that lives on.
+// A filter calls [Run] from an init function; Weir calls its Process for each record. Records are read in place, as
+// MessagePack: reading a field copies nothing. A [Record] or [Value], and text from [Value.Text], are valid until
+// Process returns; [Value.String] makes a copy.
 //
 // Paths have dots and reach into lists by index: "context.user.email", "tags.0". A dot or a backslash inside a key is
-// written with a backslash before it.
+// written with a backslash before it; a backslash at the very end stands for itself.
 //
-// A filter that remembers something calls stateful.Keep of the package beside this one too.
+// A filter that keeps state also calls stateful.Keep from the package next to this one.
 package weir
 
 import "unsafe"
 
-// Filter says what a filter is and does.
+// Filter describes a filter and its functions.
 type Filter struct {
 	Name, Version, Description string
-	// Options points to a struct that the operator's options are read into, as encoding/json does it; what it holds
-	// before are the defaults. An option that it has no field for is refused.
+	// Options points to a struct into which the operator's options are read, as encoding/json does; its initial values
+	// are the defaults. An option without a field is refused.
 	Options any
-	// Configure is called when Options are read. An error keeps the filter from being used and is shown to the operator.
-	// It may be nil.
+	// Configure is called after Options have been read. If it returns an error, the filter is not used and the error is
+	// shown to the operator. It may be nil.
 	Configure func() error
 	// Process decides about a record.
 	Process func(record *Record) Verdict
 }
 
-// Run gives Weir the filter. Call it from init: main is never called.
+// Run registers the filter. Call it from init: main is never called.
 func Run(filter Filter) { running = filter }
 
 var running Filter

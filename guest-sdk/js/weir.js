@@ -1,19 +1,19 @@
 // Write filters for Weir in JavaScript or TypeScript: `filter({ name, version, description, process, … })`.
 //
-// This file stands between Weir and your `filter.js`. Weir calls it with a batch of records as JSON; it calls
-// your `process` with one record after another, as plain objects, and notes what you change. Only that goes
-// back: whatever you leave alone stays byte for byte as it was, numbers beyond 2^53 too. The types and what they
-// mean are in `weir.d.ts`.
+// This file connects Weir and your `filter.js`. Weir calls it with a batch of records as JSON; it calls your
+// `process` with one record at a time, as plain objects, and records your changes. Only these go back: whatever
+// you leave alone stays byte for byte as it was, including numbers beyond 2^53. The types are documented in
+// `weir.d.ts`.
 
 import host from "weir:filter/host@1.0.0";
 
-/** What `process` returns to end a record. */
+/** What `process` returns to drop a record. */
 export const drop = Symbol("drop");
 
-/** What `process` returns to have a record held until it is released. */
+/** What `process` returns to hold a record until it is released. */
 export const hold = (...records) => new Held([], records);
 
-/** The same with another record in its place. */
+/** The same, but holds another record in its place. */
 export const holdAnother = (record, ...records) => new Held([record], records);
 
 class Held {
@@ -25,7 +25,7 @@ class Held {
 
 let released = [];
 
-/** Releases the record that is held under an id. */
+/** Releases the record held under an id. */
 export function release(id) {
   released.push(id);
 }
@@ -36,7 +36,7 @@ function takeReleased() {
   return ids;
 }
 
-/** Makes what a filter module exports: `export const { lifecycle, packed } = filter({ … })`. */
+/** Returns what a filter module exports: `export const { lifecycle, packed } = filter({ … })`. */
 export function filter(about) {
   let options = { ...about.options };
   const process = (batch, ids) => processBatch(about.process, options, JSON.parse(decode(batch)), ids);

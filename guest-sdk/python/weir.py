@@ -1,15 +1,15 @@
 """Write filters for Weir in Python: `@weir.filter(name, version, description)` before a function.
 
-This module stands between Weir and your `filter.py`. Weir calls it with a batch of records as JSON; it calls your
-function with one record after another, as plain dicts, and looks what you changed. Only that goes back: whatever you
-leave alone stays byte for byte as it was.
+This module connects Weir and your `filter.py`. Weir calls it with a batch of records as JSON; it calls your function
+with one record at a time, as a plain dict, and compares. Only your changes go back: whatever you leave alone stays byte
+for byte as it was.
 
-What the function returns decides about the record: nothing, and it goes on with the changes made to it; `weir.DROP`,
-and it ends here; another dict, and that goes on in its place; a list of dicts, and all of these do. An exception
-makes Weir set the record aside, with the reason.
+The return value decides about the record. None: it goes on with your changes. `weir.DROP`: it is dropped. Another dict:
+that goes on in its place. A list of dicts: all of them go on in its place. If the function raises an exception, Weir sets
+the record aside with the reason.
 
 A record has `timestamp` (RFC 3339 with nanoseconds), `level`, `source`, `message`, often `context` and `metadata`, and
-whatever else its sender put there.
+any other fields of its sender.
 """
 
 import json
@@ -33,7 +33,7 @@ class Drop:
 
 
 DROP: Final = Drop()
-"""What ends a record."""
+"""Drops a record."""
 
 Verdict: TypeAlias = None | Drop | Record | list[Record]
 

@@ -1,32 +1,32 @@
-//! Write filters for Weir in Zig: this file and a compiler are all that is needed.
+//! Write filters for Weir in Zig: you need only this file and a compiler.
 //!
 //! A filter is a file with these declarations:
 //!
 //!     pub const name = "my-filter";
 //!     pub const version = "1.0.0";
-//!     pub const description = "what it does, in a sentence";
+//!     pub const description = "what it does, in one sentence";
 //!     pub const Options = struct { ... };                            // every field with a default
-//!     pub fn configure(options: Options) ?[]const u8                 // null, or what is wrong with them
-//!     pub fn process(record: *weir.Record) weir.Verdict              // once for every record
+//!     pub fn configure(options: Options) ?[]const u8                 // null, or an error message
+//!     pub fn process(record: *weir.Record) weir.Verdict              // called for each record
 //!
 //!     comptime { weir.filter(@This()); }
 //!
-//! and, when it remembers something, these too (declare all three or none):
+//! A filter that keeps state also declares these (all three or none):
 //!
 //!     pub fn tick(closing: bool, out: *weir.Record) void             // about once a second; out.another() makes records
 //!     pub fn save(state: *weir.Bytes) void                           // for the version that replaces this one
-//!     pub fn restore(state: []const u8) ?[]const u8                  // null, or why it can't be taken
+//!     pub fn restore(state: []const u8) ?[]const u8                  // null, or an error message
 //!
-//! Records are read where they lie, as MessagePack: looking at a field copies nothing. What a filter is given lives until
-//! the function returns; the options live on. `weir.allocator` is for what a filter keeps.
+//! Records are read in place, as MessagePack: reading a field copies nothing. What a filter is given is valid until the
+//! function returns; the options stay valid. Use `weir.allocator` for memory that the filter keeps.
 //!
 //! Paths are known when the filter is compiled; they have dots and reach into lists by index: "context.user.email",
-//! "tags.0". A dot or a backslash inside a key is written with a backslash before it. `getAt` takes keys that are not
-//! known before.
+//! "tags.0". A dot or a backslash inside a key is written with a backslash before it; a backslash at the very end stands
+//! for itself. `getAt` takes keys that are known only at run time.
 
 const std = @import("std");
 
-/// For what a filter keeps.
+/// For memory that the filter keeps.
 pub const allocator = std.heap.wasm_allocator;
 
 pub const Level = enum(u8) {

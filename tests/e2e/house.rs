@@ -6,7 +6,7 @@ use super::router::repository;
 
 /// Which of our crates each may depend on, as the README of `host/` says.
 const MAY_KNOW: &[(&str, &[&str])] = &[
-    ("host/record", &[]),
+    ("host/record", &["weir-wire"]),
     ("host/journal", &[]),
     ("host/engine", &["weir-record"]),
     ("host/ingest", &["weir-record"]),
@@ -15,7 +15,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("host/sinks", &["weir-record", "weir-journal", "weir-document"]),
     ("host/filter-kit", &["weir-record", "weir-journal", "weir-engine", "weir-document", "weir-terminal"]),
     ("host/bench", &["weir-journal", "weir-ingest"]),
-    ("guest-sdk/rust", &[]),
+    ("guest-sdk/rust", &["weir-wire"]),
+    ("guest-sdk/rust/wire", &[]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

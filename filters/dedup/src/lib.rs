@@ -1,51 +1,54 @@
-//! `dedup`: lets a repeated record through once in a while and counts the others.
+//! `dedup`: passes the first of repeated records in each time window and counts
+//! the rest.
 //!
-//! Records are the same when the values of the key fields are. The first one
-//! goes on and opens a window; those that follow until it closes end here and
-//! are counted. When it closes, a count record says how many they were, if there
-//! was any. The next record of that key goes on again and opens a new window.
+//! Two records are the same if the values of their key fields are equal. The first
+//! one goes on and opens a window. Equal records that arrive before the window
+//! closes are dropped and counted. When the window closes, a count record reports
+//! their number, if there were any. The next record with that key goes on and
+//! opens a new window.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `window` | `30` | seconds that a window is open, 1 to 86400, by Weir's clock |
-//! | `fields` | `["source", "level", "message"]` | the paths whose values make the key; absent and null are alike |
-//! | `max_keys` | `10000` | windows open at once, 1 to 20000 |
+//! | `window` | `30` | how long a window stays open, in seconds of Weir's clock: 1 to 86400 |
+//! | `fields` | `["source", "level", "message"]` | the paths whose values form the key; absent and null are equal |
+//! | `max_keys` | `10000` | how many windows may be open at once, 1 to 20000 |
 //!
 //! # The count record
 //!
-//! | field | what it holds |
+//! | field | content |
 //! |---|---|
 //! | `level`, `source`, `message`, `routes` | those of the record that opened the window; a message that is not part of the key is cut at 4 KiB |
 //! | the key fields | their values |
-//! | `repeated` | how many records ended here; the first, which went on, is not among them |
-//! | `first_time`, `last_time` | `timestamp` of the first record and the latest one counted, as RFC 3339 |
+//! | `repeated` | how many records were dropped; the first one, which went on, is not counted |
+//! | `first_time`, `last_time` | `timestamp` of the first record and of the last one counted, as RFC 3339 |
 //! | `timestamp` | the same as `last_time` |
 //!
-//! It appears within about a second after the window closes, or as soon as the
-//! next record comes.
+//! It is emitted within about a second of the window's end, or as soon as the next
+//! record arrives.
 //!
 //! # After a crash
 //!
-//! Counts survive: while a window is open Weir holds its count so far, anew after
-//! each batch in which a record was counted, and gives it to the filter when that
-//! starts again. The window then closes when it would have closed. One in which
-//! nothing had been counted yet is forgotten: the next record of its key goes on
-//! again. What Weir holds has one key more than a count, `weir_dedup`.
+//! Counts survive a crash. While a window is open, Weir holds a record with the
+//! count so far. The filter replaces it after each batch in which it counted
+//! something, and gets it back when it restarts; the window then closes at its
+//! original time. A window without a count is lost: the next record with its key
+//! goes on again. The held record has one key more than a count record,
+//! `weir_dedup`.
 //!
-//! # When there is too much
+//! # Limits
 //!
-//! - **More keys than `max_keys`**, or 8 MiB of them: the window that opened
-//!   first closes early, and its count appears before the record that took its
-//!   place. Nothing is lost; a record may only go on more often than once a
-//!   window. The counter `closed_early` says how often.
-//! - **A key of more than 16 KiB**: the record goes on uncounted; counter
-//!   `too_long`.
-//! - **The clock set back** by more than a second: all windows close.
-//! - **Stopping, or taking the filter out** closes all windows and emits their
-//!   counts. A new version takes the windows over; where its `fields` are
-//!   others, it closes them at once.
+//! - **More than `max_keys` keys**, or 8 MiB of them: the oldest window closes
+//!   early, and its count is emitted before the record that took its place. Nothing
+//!   is lost, but a record may go on more than once per window. The counter
+//!   `closed_early` shows how often this happened.
+//! - **A key longer than 16 KiB**: the record goes on and is not counted; the
+//!   counter `too_long` goes up.
+//! - **The clock is set back** by more than a second: all windows close.
+//! - **Weir stops or the filter is removed**: all windows close and their counts
+//!   are emitted. A new version takes over the windows; if its `fields` differ, it
+//!   closes them at once.
 //!
 //! # Example
 //!
@@ -58,16 +61,16 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | `options` | the options and their check |
+//! | `options` | the options and their validation |
 //! | `shape` | from a record to its key, from a key to the count record, and back |
 //! | `windows` | the open windows, their times and bounds |
-//! | `state` | what the next version of the filter is given |
-//! | `limits` | every bound |
+//! | `state` | the state for the next version of the filter |
+//! | `limits` | all limits |
 //!
-//! Counting a repeated record allocates nothing but, once a batch for each window,
-//! the count so far.
+//! Counting a repeated record does not allocate; the count so far is written once
+//! per batch and window.
 
 mod limits;
 mod options;
@@ -79,7 +82,7 @@ mod windows;
 
 use weir_guest::{Description, Edit, Emitter, HoldingFilter, HoldingVerdict, NewRecord, Record, host};
 
-use shape::{Again, Shape, Tally};
+use shape::{RestoredSummary, Shape, Tally};
 use windows::{Closed, NS_PER_SECOND, Window, Windows};
 
 pub use options::Options;
@@ -114,7 +117,7 @@ impl HoldingFilter for Dedup {
             version: env!("CARGO_PKG_VERSION"),
             description: env!("CARGO_PKG_DESCRIPTION"),
             reads: &[],
-            writes: &["repeated", "first_time", "last_time", shape::OWN_KEY],
+            writes: &["repeated", "first_time", "last_time", shape::BOOKKEEPING_KEY],
         }
     }
 
@@ -199,18 +202,18 @@ impl HoldingFilter for Dedup {
 
 impl Dedup {
     /// A summary of a window is given again.
-    fn take_again(&mut self, again: Again, id: u64, out: &mut Emitter) -> HoldingVerdict {
+    fn take_again(&mut self, again: RestoredSummary, id: u64, out: &mut Emitter) -> HoldingVerdict {
         match again {
-            Again::Window(key, window) if !self.windows.has(&key) => {
+            RestoredSummary::Window(key, window) if !self.windows.has(&key) => {
                 let early = self.windows.open(&key, Window { summary: Some(id), ..window });
                 self.emit(early, out);
                 HoldingVerdict::Hold
             }
-            Again::Window(key, window) => {
+            RestoredSummary::Window(key, window) => {
                 record(&self.shape.count(&key, &window)).into_iter().for_each(|record| out.emit(record));
                 HoldingVerdict::Drop
             }
-            Again::Count(record) => {
+            RestoredSummary::Count(record) => {
                 out.emit(record);
                 HoldingVerdict::Drop
             }
@@ -241,7 +244,7 @@ fn count(shape: &Shape, (key, window): &Closed) -> Option<Count> {
 
 /// A record that was written before.
 fn record(bytes: &[u8]) -> Option<NewRecord> {
-    Record::read(bytes, 0).map(|(record, _)| NewRecord::copy(&record))
+    Record::read(bytes).map(|(record, _)| NewRecord::copy(&record))
 }
 
 weir_guest::export!(holding Dedup);

@@ -5,7 +5,7 @@ use thiserror::Error;
 use weir_guest::Path;
 
 use crate::limits::{DEFAULT_MAX_KEYS, MAX_KEY_FIELDS, MAX_MAX_KEYS, MAX_WINDOW_SECONDS};
-use crate::shape::OWN_KEY;
+use crate::shape::BOOKKEEPING_KEY;
 
 /// All options of the filter.
 #[derive(Debug, Deserialize)]
@@ -43,7 +43,7 @@ pub enum OptionError {
     #[error("option `fields`: by `timestamp` nearly every record is different; leave it out, `window` is about time")]
     Timestamp,
     #[error("option `fields`: `{0}` is where this filter keeps its own; name another path")]
-    Own(Path),
+    Bookkeeping(Path),
     #[error("option `max_keys`: {0}; it must be 1 to {MAX_MAX_KEYS}")]
     MaxKeys(usize),
 }
@@ -66,8 +66,8 @@ impl Options {
             if *field == Path::parse("timestamp") {
                 return Err(OptionError::Timestamp);
             }
-            if field.keys().first().is_some_and(|key| key == OWN_KEY) {
-                return Err(OptionError::Own(field.clone()));
+            if field.keys().first().is_some_and(|key| key == BOOKKEEPING_KEY) {
+                return Err(OptionError::Bookkeeping(field.clone()));
             }
             if self.fields[..index].contains(field) {
                 return Err(OptionError::Twice(field.clone()));

@@ -7,7 +7,7 @@
 //! equal bytes mean equal values and the count is made from them alone.
 //!
 //! While a window is open Weir holds a *summary* of it: its count so far, with one
-//! key more, [`OWN_KEY`], from which a new instance makes the window again. If
+//! key more, [`BOOKKEEPING_KEY`], from which a new instance makes the window again. If
 //! Weir has to send it on by itself, it is a count like any other.
 //!
 //! A sender may write that key too. So a summary names the id that it is held
@@ -24,7 +24,7 @@ use crate::limits::{MAX_CARRIED_BYTES, MAX_KEY_BYTES, WINDOW_OVERHEAD_BYTES};
 use crate::windows::Window;
 
 /// The key of a summary under which stands what makes its window again.
-pub const OWN_KEY: &str = "weir_dedup";
+pub const BOOKKEEPING_KEY: &str = "weir_dedup";
 
 /// What a count record has apart from its `repeated`, `first_time`, `last_time`.
 const CARRIED: [&str; 4] = ["level", "source", "routes", "message"];
@@ -55,8 +55,8 @@ pub struct Tally {
     pub repeated: u64,
 }
 
-/// What stands under [`OWN_KEY`].
-struct Own {
+/// What stands under [`BOOKKEEPING_KEY`].
+struct Bookkeeping {
     /// The id that the summary is held under.
     id: u64,
     opened_ns: i64,
@@ -67,7 +67,7 @@ struct Own {
 
 /// What becomes of a summary that is given again.
 #[derive(Debug)]
-pub enum Again {
+pub enum RestoredSummary {
     /// This window is open, under this key.
     Window(Vec<u8>, Window),
     /// Its key is none that records could have now: this count goes on.
@@ -131,7 +131,7 @@ impl Shape {
         self.write_count(key, window, None)
     }
 
-    fn write_count(&self, key: &[u8], window: &Window, own: Option<Own>) -> Vec<u8> {
+    fn write_count(&self, key: &[u8], window: &Window, own: Option<Bookkeeping>) -> Vec<u8> {
         let mut out = Vec::with_capacity(key.len() + window.carried.len() + WINDOW_OVERHEAD_BYTES);
         match self.is_flat {
             true => self.write_flat(key, window, own, &mut out),
@@ -140,7 +140,7 @@ impl Shape {
         out
     }
 
-    fn write_flat(&self, key: &[u8], window: &Window, own: Option<Own>, out: &mut Vec<u8>) {
+    fn write_flat(&self, key: &[u8], window: &Window, own: Option<Bookkeeping>, out: &mut Vec<u8>) {
         let map = Open::begin(out);
         let mut count = 0;
         let mut put = |key: &str, value: &dyn Encode| {
@@ -162,11 +162,11 @@ impl Shape {
         put("repeated", &tally.repeated);
         put("first_time", &written(tally.first_ns));
         put("last_time", &written(tally.last_ns));
-        own.iter().for_each(|own| put(OWN_KEY, own));
+        own.iter().for_each(|own| put(BOOKKEEPING_KEY, own));
         map.end_map(out, count);
     }
 
-    fn make(&self, key: &[u8], window: &Window, own: Option<Own>) -> NewRecord {
+    fn make(&self, key: &[u8], window: &Window, own: Option<Bookkeeping>) -> NewRecord {
         let tally = window.tally;
         let mut new = NewRecord::new(Level::default(), "", "");
         for (path, value) in self.values(key, &window.carried) {
@@ -180,7 +180,7 @@ impl Shape {
             .set("first_time", written(tally.first_ns))
             .set("last_time", written(tally.last_ns));
         match own {
-            Some(own) => new.set(OWN_KEY, own),
+            Some(own) => new.set(BOOKKEEPING_KEY, own),
             None => new,
         }
     }
@@ -188,10 +188,10 @@ impl Shape {
     /// The values of a key and of what is carried beside it, with their paths.
     fn values<'a>(&'a self, key: &'a [u8], carried: &'a [u8]) -> impl Iterator<Item = (&'a Path, Value<'a>)> {
         [(&self.fields, key), (&self.carried, carried)].into_iter().flat_map(|(paths, bytes)| {
-            let mut at = 0;
+            let mut rest = bytes;
             paths.iter().map_while(move |path| {
-                let (value, end) = Value::read(bytes, at)?;
-                at = end;
+                let (value, len) = Value::read(rest)?;
+                rest = &rest[len..];
                 Some((path, value))
             })
         })
@@ -200,22 +200,22 @@ impl Shape {
     /// What is held under `id` while a window in which something was counted is open.
     pub fn summary(&self, id: u64, key: &[u8], window: &Window) -> Vec<u8> {
         let Window { opened_ns, tally, .. } = *window;
-        let own = Own { id, opened_ns, first_ns: tally.first_ns, key_hash: self.key_hash(key) };
+        let own = Bookkeeping { id, opened_ns, first_ns: tally.first_ns, key_hash: self.key_hash(key) };
         self.write_count(key, window, Some(own))
     }
 
     /// What a record that is held under `id` is, if it is a summary.
-    pub fn read_summary(&self, record: &Record<'_>, id: u64, now_ns: i64) -> Option<Again> {
-        let own = Own::read(record.get(OWN_KEY)?).filter(|own| own.id == id)?;
+    pub fn read_summary(&self, record: &Record<'_>, id: u64, now_ns: i64) -> Option<RestoredSummary> {
+        let own = Bookkeeping::read(record.get(BOOKKEEPING_KEY)?).filter(|own| own.id == id)?;
         let repeated = record.get("repeated")?.as_u64().filter(|repeated| *repeated > 0)?;
         let mut key = Vec::new();
         if !self.key(record, &mut key) || self.key_hash(&key) != own.key_hash {
-            return Some(Again::Count(NewRecord::copy(record).remove(OWN_KEY)));
+            return Some(RestoredSummary::Count(NewRecord::copy(record).remove(BOOKKEEPING_KEY)));
         }
         let tally = Tally { first_ns: own.first_ns, last_ns: record.timestamp(), repeated };
         // One from the future would stay open.
         let opened_ns = own.opened_ns.min(now_ns);
-        Some(Again::Window(key, Window { carried: self.carried(record), ..Window::open(opened_ns, tally) }))
+        Some(RestoredSummary::Window(key, Window { carried: self.carried(record), ..Window::open(opened_ns, tally) }))
     }
 
     fn key_hash(&self, key: &[u8]) -> u64 {
@@ -223,10 +223,10 @@ impl Shape {
     }
 }
 
-impl Own {
+impl Bookkeeping {
     fn read(value: Value<'_>) -> Option<Self> {
         let map = value.as_map()?;
-        Some(Own {
+        Some(Bookkeeping {
             id: map.get("id")?.as_u64()?,
             opened_ns: map.get("opened")?.as_i64()?,
             first_ns: map.get("first")?.as_i64()?,
@@ -235,7 +235,7 @@ impl Own {
     }
 }
 
-impl Encode for Own {
+impl Encode for Bookkeeping {
     fn encode(&self, out: &mut Vec<u8>) {
         encode::map_header(out, 4);
         encode::str(out, "id");

@@ -1,6 +1,6 @@
 //! The state as it goes from one version of the filter to the next.
 //!
-//! One MessagePack list: the version of this form, the paths of the key fields
+//! One MessagePack array: the version of this form, the paths of the key fields
 //! as texts, the windows, and the counts that no tick has emitted yet. A window
 //! is a list of when it opened, first time, last time, repeated, key, carried, and
 //! the id that its summary is held under, or null; a count is one of record and
@@ -10,6 +10,7 @@
 //! version of the filter.
 
 use weir_guest::encode::{self, Encode};
+use weir_guest::state::{self, bytes};
 use weir_guest::{Path, Value};
 
 use crate::Count;
@@ -31,14 +32,14 @@ pub fn write(fields: &[Path], windows: &Windows, left: &[Count]) -> Vec<u8> {
     // Once, rather than doubling: it may be a large part of the memory.
     let left_bytes: usize = left.iter().map(|count| count.record.len()).sum();
     let mut out = Vec::with_capacity(windows.held_bytes() + left_bytes + 1024);
-    encode::list_header(&mut out, 4);
+    encode::array_header(&mut out, 4);
     VERSION.encode(&mut out);
     let fields: Vec<String> = fields.iter().map(Path::to_string).collect();
     fields.encode(&mut out);
     let open: Vec<(&[u8], &Window)> = windows.iter().filter_map(|(key, window)| Some((key, window?))).collect();
-    encode::list_header(&mut out, open.len());
+    encode::array_header(&mut out, open.len());
     for (key, window) in open {
-        encode::list_header(&mut out, 7);
+        encode::array_header(&mut out, 7);
         window.opened_ns.encode(&mut out);
         window.tally.first_ns.encode(&mut out);
         window.tally.last_ns.encode(&mut out);
@@ -47,9 +48,9 @@ pub fn write(fields: &[Path], windows: &Windows, left: &[Count]) -> Vec<u8> {
         encode::bin(&mut out, &window.carried);
         window.summary.encode(&mut out);
     }
-    encode::list_header(&mut out, left.len());
+    encode::array_header(&mut out, left.len());
     for count in left {
-        encode::list_header(&mut out, 2);
+        encode::array_header(&mut out, 2);
         encode::bin(&mut out, &count.record);
         count.summary.encode(&mut out);
     }
@@ -57,59 +58,39 @@ pub fn write(fields: &[Path], windows: &Windows, left: &[Count]) -> Vec<u8> {
 }
 
 /// Reads what `write` wrote.
-pub fn read(bytes: &[u8]) -> Result<State, String> {
-    let mut parts = Value::read(bytes, 0)
-        .and_then(|(value, _)| value.as_list())
-        .ok_or("the state is not a MessagePack list: it is not from this filter")?
-        .iter();
-    match parts.next().and_then(|version| version.as_i64()) {
-        Some(VERSION) => {}
-        Some(other) => {
-            return Err(format!("the state has version {other}, this filter knows version {VERSION}"));
-        }
-        None => return Err("the state has no version: it is not from this filter".to_owned()),
-    }
-    read_parts(parts).ok_or_else(|| "the state is damaged".to_owned())
-}
-
-fn read_parts<'a>(mut parts: impl Iterator<Item = Value<'a>>) -> Option<State> {
-    let fields = parts.next()?.as_list()?;
-    let windows = parts.next()?.as_list()?;
-    let left = parts.next()?.as_list()?;
-    Some(State {
-        fields: fields.iter().map(|path| path.as_str().map(Path::parse)).collect::<Option<_>>()?,
-        windows: windows.iter().map(window).collect::<Option<_>>()?,
-        left: left.iter().map(count).collect::<Option<_>>()?,
+pub fn read(saved: &[u8]) -> Result<State, String> {
+    state::read(saved, VERSION, |parts| {
+        let fields = parts.next()?.as_array()?;
+        let windows = parts.next()?.as_array()?;
+        let left = parts.next()?.as_array()?;
+        Some(State {
+            fields: fields.iter().map(|path| path.as_str().map(Path::parse)).collect::<Option<_>>()?,
+            windows: windows.iter().map(window).collect::<Option<_>>()?,
+            left: left.iter().map(count).collect::<Option<_>>()?,
+        })
     })
 }
 
 fn window(value: Value<'_>) -> Option<(Vec<u8>, Window)> {
-    let mut parts = value.as_list()?.iter();
+    let mut parts = value.as_array()?.iter();
     let opened_ns = parts.next()?.as_i64()?;
     let tally = Tally {
         first_ns: parts.next()?.as_i64()?,
         last_ns: parts.next()?.as_i64()?,
         repeated: parts.next()?.as_u64()?,
     };
-    let key = bin(parts.next()?)?;
-    let carried = bin(parts.next()?)?.into_boxed_slice();
+    let key = bytes(parts.next()?)?;
+    let carried = bytes(parts.next()?)?.into_boxed_slice();
     let summary = id(parts.next()?)?;
     Some((key, Window { carried, summary, ..Window::open(opened_ns, tally) }))
 }
 
 fn count(value: Value<'_>) -> Option<Count> {
-    let mut parts = value.as_list()?.iter();
-    Some(Count { record: bin(parts.next()?)?, summary: id(parts.next()?)? })
+    let mut parts = value.as_array()?.iter();
+    Some(Count { record: bytes(parts.next()?)?, summary: id(parts.next()?)? })
 }
 
 /// An id or null.
 fn id(value: Value<'_>) -> Option<Option<u64>> {
     if value.is_nil() { Some(None) } else { value.as_u64().map(Some) }
-}
-
-fn bin(value: Value<'_>) -> Option<Vec<u8>> {
-    match value {
-        Value::Bin(bytes) => Some(bytes.to_vec()),
-        _ => None,
-    }
 }

@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
-use weir_guest::testing::{HoldingBench, Outcome, START_NS};
+use weir_guest::testing::{Outcome, START_NS};
 use weir_guest::{Edit, Emitter, Encode, HoldingFilter, HoldingVerdict, Record, Value, encode};
 
 use crate::Dedup;
 use crate::limits::{MAX_CARRIED_BYTES, MAX_HELD_BYTES, MAX_KEY_BYTES};
 
-const SECOND: Duration = Duration::from_secs(1);
+type Bench = weir_guest::testing::HoldingBench<Dedup>;
 
-fn bench(options: Json) -> HoldingBench<Dedup> {
-    HoldingBench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
+const SECOND: Duration = Duration::from_secs(1);
 
 fn said(message: &str) -> Json {
     json!({ "source": "shop", "level": "ERROR", "message": message })
@@ -41,7 +39,7 @@ fn counts(records: &[Json]) -> Vec<(String, u64)> {
 
 #[test]
 fn the_first_record_goes_on_and_the_same_ones_after_it_end() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     let outcomes = bench.run([said("a"), said("a"), said("b"), said("a")]);
     let kept: Vec<bool> = outcomes.iter().map(Outcome::is_kept).collect();
     assert_eq!(kept, [true, false, true, false]);
@@ -50,7 +48,7 @@ fn the_first_record_goes_on_and_the_same_ones_after_it_end() {
 
 #[test]
 fn when_the_window_closes_a_count_says_what_was_left_out() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     let mut first = said("naïve ☃");
     first["routes"] = json!(["alerts"]);
     bench.run([first, said("naïve ☃"), said("naïve ☃"), said("alone")]);
@@ -76,7 +74,7 @@ fn when_the_window_closes_a_count_says_what_was_left_out() {
 
 #[test]
 fn first_and_last_time_are_those_of_the_records() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run([at("a", 1), at("a", 7), at("a", 3)]);
     let counts = bench.tick(true);
     assert_eq!(counts[0]["first_time"], json!("2026-01-01T00:00:01.000000000Z"));
@@ -86,7 +84,7 @@ fn first_and_last_time_are_those_of_the_records() {
 
 #[test]
 fn a_record_after_the_window_brings_the_count_with_it_when_no_tick_came() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run([said("a"), said("a"), said("b")]);
     bench.advance(10 * SECOND);
     let records = bench.run_one(said("a")).into_records();
@@ -98,7 +96,7 @@ fn a_record_after_the_window_brings_the_count_with_it_when_no_tick_came() {
 
 #[test]
 fn closing_emits_the_counts_of_all_open_windows() {
-    let mut bench = bench(json!({ "window": 3600 }));
+    let mut bench = Bench::with_options(json!({ "window": 3600 }));
     bench.run(["a", "b", "a", "c", "b", "a"].map(said));
     assert_eq!(counts(&bench.tick(true)), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
     assert_eq!(bench.tick(true), Vec::<Json>::new());
@@ -106,7 +104,7 @@ fn closing_emits_the_counts_of_all_open_windows() {
 
 #[test]
 fn the_key_is_made_of_the_fields_that_the_options_name() {
-    let mut bench = bench(json!({ "fields": ["context.user.id", "tags"] }));
+    let mut bench = Bench::with_options(json!({ "fields": ["context.user.id", "tags"] }));
     let outcomes = bench.run([
         json!({ "message": "1", "context": { "user": { "id": 7 } }, "tags": ["a", { "b": null }] }),
         json!({ "message": "2", "context": { "user": { "id": 7 } }, "tags": ["a", { "b": null }] }),
@@ -137,9 +135,9 @@ fn values_are_the_same_however_they_were_written() {
     encode::map_header(&mut odd, 1);
     encode::str(&mut odd, "n");
     Value::Ext(3, &[1, 2, 3]).encode(&mut odd);
-    let mut bench = bench(json!({ "fields": ["n"] }));
+    let mut bench = Bench::with_options(json!({ "fields": ["n"] }));
     let mut goes_on = |bytes: &[u8]| {
-        let (record, _) = Record::read(bytes, 0).expect("it is a record");
+        let (record, _) = Record::read(bytes).expect("it is a record");
         let verdict = bench.filter().process(&record, 0, &mut Edit::new(), &mut Emitter::default());
         matches!(verdict, HoldingVerdict::Keep)
     };
@@ -149,7 +147,7 @@ fn values_are_the_same_however_they_were_written() {
 
 #[test]
 fn beyond_max_keys_the_oldest_window_closes_early_and_nothing_is_lost() {
-    let mut bench = bench(json!({ "max_keys": 2 }));
+    let mut bench = Bench::with_options(json!({ "max_keys": 2 }));
     bench.run(["a", "a", "b"].map(said));
     let records = bench.run_one(said("c")).into_records();
     assert_eq!(counts(&records[..1]), [("a".to_owned(), 1)]);
@@ -163,7 +161,7 @@ fn beyond_max_keys_the_oldest_window_closes_early_and_nothing_is_lost() {
 
 #[test]
 fn ten_thousand_keys_are_told_apart_and_counted_each() {
-    let mut bench = bench(json!({}));
+    let mut bench = Bench::with_options(json!({}));
     let all = || (0..10_000).map(|n| said(&format!("message {n}")));
     assert!(bench.run(all()).iter().all(Outcome::is_kept));
     assert!(bench.run(all()).iter().all(ended));
@@ -179,12 +177,12 @@ fn ten_thousand_keys_are_told_apart_and_counted_each() {
 
 #[test]
 fn long_keys_pass_uncounted_and_long_messages_are_cut_in_the_count() {
-    let mut bench = bench(json!({}));
+    let mut bench = Bench::with_options(json!({}));
     let long = "é".repeat(MAX_KEY_BYTES);
     assert!(bench.run([said(&long), said(&long)]).iter().all(Outcome::is_kept));
     assert_eq!(bench.counter("too_long"), 2);
 
-    let mut bench = self::bench(json!({ "fields": ["source"] }));
+    let mut bench = self::Bench::with_options(json!({ "fields": ["source"] }));
     bench.run([said(&long), said(&long)]);
     let counts = bench.tick(true);
     let message = counts[0]["message"].as_str().expect("a count has a message");
@@ -194,7 +192,7 @@ fn long_keys_pass_uncounted_and_long_messages_are_cut_in_the_count() {
 
 #[test]
 fn the_bytes_of_all_windows_together_are_bounded() {
-    let mut bench = bench(json!({ "window": 3600 }));
+    let mut bench = Bench::with_options(json!({ "window": 3600 }));
     let body = "x".repeat(MAX_KEY_BYTES - 1024);
     for n in 0..2 * MAX_HELD_BYTES / MAX_KEY_BYTES {
         let message = format!("{n} {body}");
@@ -208,7 +206,7 @@ fn the_bytes_of_all_windows_together_are_bounded() {
 #[test]
 fn summaries_of_short_keys_are_no_more_than_is_counted_for_them() {
     let fields: Vec<String> = (0..12).map(|n| format!("context.field_{n}")).collect();
-    let mut bench = bench(json!({ "fields": fields }));
+    let mut bench = Bench::with_options(json!({ "fields": fields }));
     let record = |n| json!({ "source": "", "context": { "field_0": n } });
     bench.run((0..1000).flat_map(|n| [record(n), record(n)]));
     assert_eq!(bench.held().len(), 1000);
@@ -217,7 +215,7 @@ fn summaries_of_short_keys_are_no_more_than_is_counted_for_them() {
 
 #[test]
 fn the_next_version_takes_over_windows_and_counts() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run(["a", "a", "b"].map(said));
     bench.swap(json!({ "window": 10 })).expect("the state is of this version");
     assert!(bench.run(["a", "b"].map(said)).iter().all(ended));
@@ -228,7 +226,7 @@ fn the_next_version_takes_over_windows_and_counts() {
 
 #[test]
 fn a_version_with_other_fields_emits_the_counts_that_it_can_not_go_on_with() {
-    let mut bench = bench(json!({ "fields": ["message", "context.user"] }));
+    let mut bench = Bench::with_options(json!({ "fields": ["message", "context.user"] }));
     let record = json!({ "message": "a", "context": { "user": "u-7" } });
     bench.run([record.clone(), record.clone()]);
     bench.swap(json!({ "fields": ["source"] })).expect("the state is of this version");
@@ -243,7 +241,7 @@ fn a_version_with_other_fields_emits_the_counts_that_it_can_not_go_on_with() {
 
 #[test]
 fn a_version_with_fewer_keys_emits_the_counts_that_it_has_no_room_for() {
-    let mut bench = bench(json!({}));
+    let mut bench = Bench::with_options(json!({}));
     bench.run(["a", "a", "b", "b"].map(said));
     bench.swap(json!({ "max_keys": 1 })).expect("the state is of this version");
     assert_eq!(counts(&bench.tick(false)), [("a".to_owned(), 1)]);
@@ -252,7 +250,7 @@ fn a_version_with_fewer_keys_emits_the_counts_that_it_has_no_room_for() {
 
 #[test]
 fn a_summary_is_held_once_a_batch_in_place_of_the_one_before() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run([at("a", 1), at("a", 3), at("a", 2)]);
     assert_eq!(counts(&bench.held()), [("a".to_owned(), 2)]);
     bench.run([at("a", 5), at("b", 1)]);
@@ -266,7 +264,7 @@ fn a_summary_is_held_once_a_batch_in_place_of_the_one_before() {
 
 #[test]
 fn a_crash_neither_loses_counts_nor_makes_windows_longer() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     let mut first = at("a", 1);
     first["routes"] = json!(["alerts"]);
     bench.run([first, at("a", 4)]);
@@ -295,7 +293,7 @@ fn a_crash_neither_loses_counts_nor_makes_windows_longer() {
 
 #[test]
 fn a_window_that_ended_while_weir_was_down_is_counted_out_at_once() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run(["a", "a"].map(said));
     bench.advance(3600 * SECOND);
     bench.crash();
@@ -305,7 +303,7 @@ fn a_window_that_ended_while_weir_was_down_is_counted_out_at_once() {
 
 #[test]
 fn keys_of_any_values_are_the_same_after_a_crash() {
-    let mut bench = bench(json!({ "fields": ["context", "tags.0", "n"] }));
+    let mut bench = Bench::with_options(json!({ "fields": ["context", "tags.0", "n"] }));
     for record in [
         json!({ "context": { "user": null, "list": [null, { "a": null }] }, "n": -1 }),
         json!({ "tags": ["a", "b"], "n": u64::MAX }),
@@ -320,7 +318,7 @@ fn keys_of_any_values_are_the_same_after_a_crash() {
 
 #[test]
 fn a_summary_that_is_no_key_any_more_is_counted_out_after_a_crash() {
-    let mut bench = bench(json!({ "fields": ["message"] }));
+    let mut bench = Bench::with_options(json!({ "fields": ["message"] }));
     bench.run(["b", "b"].map(said));
     let emitted = bench.restart(json!({ "fields": ["source"] })).expect("the options are good");
     assert_eq!((counts(&emitted), emitted[0].get("weir_dedup")), (vec![("b".to_owned(), 1)], None));
@@ -329,7 +327,7 @@ fn a_summary_that_is_no_key_any_more_is_counted_out_after_a_crash() {
 
 #[test]
 fn a_senders_own_summary_is_a_record_like_any_other() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run(["a", "a"].map(said));
     let forged = bench.held().remove(0);
     assert!(ended(&bench.run_one(forged.clone())), "it is counted: its key is that of an open window");
@@ -340,12 +338,12 @@ fn a_senders_own_summary_is_a_record_like_any_other() {
 
 #[test]
 fn a_forged_summary_that_passes_for_one_is_counted_out_in_time() {
-    let mut bench = bench(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run(["a", "a"].map(said));
     let mut forged = bench.held().remove(0);
     forged["weir_dedup"]["id"] = json!(0);
     forged["weir_dedup"]["opened"] = json!(i64::MAX);
-    let mut bench = self::bench(json!({ "window": 10 }));
+    let mut bench = self::Bench::with_options(json!({ "window": 10 }));
     assert!(ended(&bench.run_one(forged)), "the first record of all has the id 0");
     bench.advance(10 * SECOND);
     assert_eq!(counts(&bench.tick(false)), [("a".to_owned(), 1)]);
@@ -354,10 +352,10 @@ fn a_forged_summary_that_passes_for_one_is_counted_out_in_time() {
 
 #[test]
 fn state_that_is_not_of_this_filter_is_refused() {
-    let mut bench = bench(json!({}));
+    let mut bench = Bench::with_options(json!({}));
     for (state, expected) in [
-        (vec![], "not a MessagePack list"),
-        (vec![0x05], "not a MessagePack list"),
+        (vec![], "not a MessagePack array"),
+        (vec![0x05], "not a MessagePack array"),
         (vec![0x90], "no version"),
         (vec![0x91, 0x01], "has version 1"),
         (vec![0x92, 0x02, 0x90], "damaged"),
@@ -385,10 +383,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "max_keys": 0 }), "option `max_keys`: 0; it must be 1 to 20000"),
         (json!({ "max_keys": 20_001 }), "option `max_keys`"),
     ] {
-        let error = match HoldingBench::<Dedup>::new(options.clone()) {
-            Ok(_) => panic!("{options} was accepted"),
-            Err(error) => error,
-        };
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -401,7 +396,7 @@ proptest! {
         steps in prop::collection::vec((0..6_u8, 0..4_u64, 0..8_u8), 0..60),
         max_keys in 1..5_usize,
     ) {
-        let mut bench = bench(json!({ "window": 5, "max_keys": max_keys }));
+        let mut bench = Bench::with_options(json!({ "window": 5, "max_keys": max_keys }));
         let (mut passed, mut counted) = (0, 0);
         let mut add = |records: &[Json]| {
             for record in records {
@@ -433,7 +428,7 @@ proptest! {
         batches in prop::collection::vec(prop::collection::vec(0..4_u8, 1..6), 0..12),
     ) {
         let run = |crash_at: Option<usize>| {
-            let mut bench = bench(json!({ "window": 10 }));
+            let mut bench = Bench::with_options(json!({ "window": 10 }));
             let mut records = Vec::new();
             for (index, batch) in batches.iter().enumerate() {
                 bench.advance(SECOND);
@@ -457,7 +452,7 @@ proptest! {
 
     #[test]
     fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        let mut bench = bench(json!({}));
+        let mut bench = Bench::with_options(json!({}));
         let list = [&[0x94, 0x02][..], &bytes].concat();
         for state in [bytes, list] {
             if bench.filter().restore(&state).is_ok() {
@@ -478,12 +473,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let samples = samples.map(|line| serde_json::from_str(line).expect("a sample is JSON"));
     let outcomes = bench.run(samples);

@@ -10,8 +10,9 @@
 //! close early.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use std::rc::Rc;
+
+use weir_guest::hash::Seeded;
 
 use crate::limits::{MAX_CLOCK_STEP_SECONDS, MAX_HELD_BYTES, WINDOW_OVERHEAD_BYTES};
 use crate::shape::Tally;
@@ -186,20 +187,6 @@ impl Windows {
 
     fn bytes(&self, key: &[u8], window: &Window) -> usize {
         key.len() + window.carried.len() + self.overhead_bytes
-    }
-}
-
-/// The standard hash, begun with a number that senders don't know.
-#[derive(Debug, Clone, Copy)]
-struct Seeded(u64);
-
-impl BuildHasher for Seeded {
-    type Hasher = DefaultHasher;
-
-    fn build_hasher(&self) -> DefaultHasher {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.0);
-        hasher
     }
 }
 

@@ -1,58 +1,59 @@
-//! `enrich`: adds what senders can't know or don't say, and tidies what they do.
+//! `enrich`: adds fields, the host name and values from lookup tables; copies,
+//! renames and removes fields; writes messages from templates.
 //!
 //! # Options
 //!
-//! All are optional; what is done happens in the order of this table.
+//! All are optional. They are applied in the order of this table.
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `copy` | none | `{ "from.path" = "to.path" }`: the value also stands there |
-//! | `rename` | none | `{ "from.path" = "to.path" }`: the value stands there instead |
-//! | `fields` | none | `{ "path" = value }`: the same value for every record; maps are taken as paths |
+//! | `copy` | none | `{ "from.path" = "to.path" }`: copies the value |
+//! | `rename` | none | `{ "from.path" = "to.path" }`: moves the value |
+//! | `fields` | none | `{ "path" = value }`: sets the same value in every record; nested tables are paths |
 //! | `host_name` | none | the name of this machine, see below |
-//! | `host_path` | `"context.host"` | where it goes |
-//! | `tables` | none | lookup tables, see below, one after the other |
+//! | `host_path` | `"context.host"` | the path of the host name |
+//! | `tables` | none | lookup tables, applied in order, see below |
 //! | `message` | none | a template for the message, see below |
-//! | `remove` | none | `["path", …]`: what no longer is there at the end |
-//! | `overwrite` | `false` | whether `fields`, `host_name` and `tables` replace what a record has already |
+//! | `remove` | none | `["path", …]`: removes these fields last |
+//! | `overwrite` | `false` | whether `fields`, `host_name` and `tables` replace existing values |
 //!
-//! - **`copy` and `rename`** read the record as it came, so two fields can be
-//!   swapped. They replace what stands at their target, and do nothing where
-//!   there is nothing to move, or null. At `message` and `source` every value
-//!   becomes a text; at `level` what is no level changes nothing.
-//! - **Without `overwrite`** what the sender said stays, also where a text stands
-//!   in the way: `context.host` is not added when `context` is a text.
-//! - **`timestamp`, `level`, `source`, `message`** are in every record: they
-//!   can't be renamed or removed.
-//! - **Paths** have dots: `context.user.id`; a dot inside a key is written `\.`.
+//! - **`copy` and `rename`** read the original record, so two fields can be
+//!   swapped. They replace the value at the target, and do nothing if the source is
+//!   absent or null. At `message` and `source` any value becomes text; at `level` a
+//!   value that is not a level is ignored.
+//! - **Without `overwrite`** the sender's values stay, even if one is in the way:
+//!   `context.host` is not added if `context` is text.
+//! - **`timestamp`, `level`, `source`, `message`** exist in every record and can't
+//!   be renamed or removed.
+//! - **Paths** are dotted: `context.user.id`. A dot inside a key is written `\.`.
 //!
 //! # The host name
 //!
-//! A filter sees nothing of the machine it runs on, so Weir's configuration
-//! says the name: `host_name = "${HOSTNAME}"` takes it from Weir's environment.
-//! Containers have that variable. A shell knows it but does not hand it on:
-//! start Weir with `HOSTNAME=$(hostname) weir run`, or under systemd with
+//! A filter can't see the machine that it runs on, so set the name in Weir's
+//! configuration: `host_name = "${HOSTNAME}"` takes it from Weir's environment.
+//! Containers have that variable. Shells don't export it: start Weir with
+//! `HOSTNAME=$(hostname) weir run`, or under systemd with
 //! `Environment=HOSTNAME=%H`.
 //!
 //! # Lookup tables
 //!
 //! | key | default | meaning |
 //! |---|---|---|
-//! | `field` | must be given | the path whose value is looked up; numbers as they are written |
-//! | `csv` | must be given | the table as CSV, up to 4 MiB, its first line the names of the columns |
-//! | `key` | the first column | the column that is searched; its values are unique |
-//! | `prefix` | `"context"` | under which path the columns are added |
+//! | `field` | required | the path whose value is looked up; numbers as they are written |
+//! | `csv` | required | the table as CSV, up to 4 MiB; the first line has the column names |
+//! | `key` | the first column | the column to search; its values must be unique |
+//! | `prefix` | `"context"` | the path under which columns are added |
 //! | `columns` | all but the key | the columns to add |
 //!
-//! Cells are added as texts, empty ones not at all. A value that is not in the
+//! Cells are added as text; empty cells are skipped. A value that is not in the
 //! table adds nothing.
 //!
 //! # Message templates
 //!
-//! `"{source}: {message} ({context.user.id|nobody})"`: `{path}` is what stands
-//! at that path, after everything above; behind a `|` stands the text for where
-//! nothing does. `{{` and `}}` are braces. `{timestamp}` is written as RFC 3339;
-//! lists and maps as JSON, as they came. Messages end at 64 KiB.
+//! `"{source}: {message} ({context.user.id|nobody})"`: `{path}` is replaced with the
+//! value at that path, after all the changes above; the text after `|` is used if
+//! there is none. `{{` and `}}` are literal braces. `{timestamp}` is written as RFC
+//! 3339; lists and maps as JSON, as they arrived. Messages are cut at 64 KiB.
 //!
 //! # Example
 //!
@@ -79,13 +80,13 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
 //! | `options` | the options as they are written |
-//! | `plan` | their meaning, worked out once |
+//! | `plan` | the compiled options |
 //! | `csv`, `table` | lookup tables |
 //! | `template`, `text` | messages |
-//! | `limits` | every bound |
+//! | `limits` | all limits |
 
 mod csv;
 mod limits;

@@ -4,24 +4,15 @@
 //! paths mean something to Weir, and every record has them; so they can't be
 //! removed, and only what they may hold can be written there: [`Target`].
 
-use thiserror::Error;
-use weir_guest::{Encode, Level, Path};
+use weir_guest::{Encode, Encoded, Level, OptionError, Path};
 
 use crate::limits::{MAX_PATH_DEPTH, MAX_PATHS, MAX_TABLES};
 use crate::options::{Options, TableOptions};
 use crate::table::Table;
 use crate::template::Template;
 
-/// An option that can't be followed: which, and what would be right.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("option `{option}`: {wrong}")]
-pub struct OptionError {
-    option: String,
-    wrong: String,
-}
-
-fn wrong<T>(option: &str, wrong: impl Into<String>) -> Result<T, OptionError> {
-    Err(OptionError { option: option.to_owned(), wrong: wrong.into() })
+fn wrong<T>(option: &str, problem: impl Into<String>) -> Result<T, OptionError> {
+    Err(OptionError::new(option, problem))
 }
 
 /// What is done to every record.
@@ -74,16 +65,6 @@ pub enum Target {
     Text(Path),
     /// `level`, which is one of six.
     Level,
-}
-
-/// A value as it is written into records.
-#[derive(Debug)]
-pub struct Encoded(Vec<u8>);
-
-impl Encode for Encoded {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
 }
 
 impl Plan {

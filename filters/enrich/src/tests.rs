@@ -1,26 +1,17 @@
 //! The filter as the operator sees it: options in, outcomes out.
 
 use serde_json::{Value as Json, json};
-use weir_guest::testing::{Bench, Outcome};
+use weir_guest::testing::Outcome;
 use weir_guest::{BatchFilter, Encode, Output, Record, Value, encode};
 
 use crate::Enrich;
 use crate::limits::{MAX_MESSAGE_BYTES, MAX_PATHS, MAX_TABLES};
 
-fn bench(options: Json) -> Bench<Enrich> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
-
-fn refused(options: Json) -> String {
-    match Bench::<Enrich>::new(options) {
-        Ok(_) => panic!("the options were accepted"),
-        Err(error) => error,
-    }
-}
+type Bench = weir_guest::testing::Bench<Enrich>;
 
 /// The record afterwards, without what every record has.
 fn enriched(options: Json, record: Json) -> Json {
-    let mut record = bench(options).run_one(record).record().clone();
+    let mut record = Bench::with_options(options).run_one(record).record().clone();
     if let Json::Object(map) = &mut record {
         for key in ["timestamp", "level", "source", "message"] {
             map.remove(key);
@@ -31,7 +22,7 @@ fn enriched(options: Json, record: Json) -> Json {
 
 /// The patch that the filter writes.
 fn patch(options: Json, record: Json) -> Json {
-    match bench(options).run_one(record) {
+    match Bench::with_options(options).run_one(record) {
         Outcome::Changed { patch, .. } => patch,
         other => panic!("the record was not changed, but {other:?}"),
     }
@@ -122,7 +113,7 @@ fn where_there_is_nothing_to_move_or_remove_the_record_stays_untouched() {
         "copy": { "a": "b" }, "rename": { "c": "d" }, "remove": ["e.f", "g"],
         "tables": [{ "field": "h", "csv": "k,v\n1,2\n" }],
     });
-    let mut bench = bench(options);
+    let mut bench = Bench::with_options(options);
     assert!(bench.run_one(json!({})).is_kept());
     assert!(bench.run_one(json!({ "a": null, "c": null, "d": 5, "e": "text" })).is_kept());
 }
@@ -131,7 +122,7 @@ fn where_there_is_nothing_to_move_or_remove_the_record_stays_untouched() {
 fn values_moved_to_message_source_or_level_become_what_these_must_be() {
     let to = |target: &str, value: Json| {
         let options = json!({ "rename": { "x": target } });
-        let mut bench = bench(options);
+        let mut bench = Bench::with_options(options);
         bench.run_one(json!({ "x": value, "level": "DEBUG" })).record().clone()
     };
     assert_eq!(to("message", json!(5))["message"], json!("5"));
@@ -182,7 +173,7 @@ fn tables_see_what_was_added_before_them() {
 fn cells_replace_what_a_record_has_only_when_told_so() {
     let table = json!([{ "field": "id", "csv": "id,team\n7,new\n" }]);
     let record = json!({ "id": 7, "context": { "team": "old" } });
-    let mut bench = bench(json!({ "tables": table }));
+    let mut bench = Bench::with_options(json!({ "tables": table }));
     assert!(bench.run_one(record.clone()).is_kept());
     let options = json!({ "tables": table, "overwrite": true });
     assert_eq!(patch(options, record), json!({ "context": { "team": "new" } }));
@@ -207,7 +198,7 @@ fn a_message_is_written_from_what_the_record_holds_by_then() {
 
 #[test]
 fn a_message_that_comes_out_as_it_was_changes_nothing_and_a_long_one_is_cut() {
-    assert!(bench(json!({ "message": "{message}" })).run_one(json!({ "message": "a" })).is_kept());
+    assert!(Bench::with_options(json!({ "message": "{message}" })).run_one(json!({ "message": "a" })).is_kept());
     let options = json!({ "message": "{message}{message}" });
     let long = "é".repeat(MAX_MESSAGE_BYTES / 2 - 1);
     let message = patch(options, json!({ "message": long }))["message"].clone();
@@ -222,7 +213,7 @@ fn values_that_json_lacks_are_moved_as_they_are() {
     encode::bin(&mut record, &[0xff, 0]);
     encode::str(&mut record, "ext");
     Value::Ext(5, &[1, 2]).encode(&mut record);
-    let mut bench = bench(json!({
+    let mut bench = Bench::with_options(json!({
         "rename": { "bytes": "a.bytes", "ext": "a.ext" },
         "tables": [{ "field": "bytes", "csv": "k,v\nx,y\n" }],
     }));
@@ -230,15 +221,15 @@ fn values_that_json_lacks_are_moved_as_they_are() {
     bench.filter().process_batch(&record, &mut output).expect("the batch is valid");
     let (verdicts, records) = output.into_parts();
     assert_eq!(verdicts, [2]);
-    let (patch, _) = Record::read(&records, 0).expect("a patch was written");
+    let (patch, _) = Record::read(&records).expect("a patch was written");
     assert_eq!(patch.get("a.bytes"), Some(Value::Bin(&[0xff, 0])));
     assert_eq!(patch.get("a.ext"), Some(Value::Ext(5, &[1, 2])));
 }
 
 #[test]
 fn a_filter_without_options_and_a_record_without_anything_are_fine() {
-    assert!(bench(json!({})).run_one(json!({})).is_kept());
-    let mut bench = bench(json!({ "fields": { "a": 1 }, "message": "{message}" }));
+    assert!(Bench::with_options(json!({})).run_one(json!({})).is_kept());
+    let mut bench = Bench::with_options(json!({ "fields": { "a": 1 }, "message": "{message}" }));
     let mut output = Output::new();
     bench.filter().process_batch(&[0x80], &mut output).expect("an empty map");
     assert_eq!(output.into_parts().0, [2]);
@@ -279,7 +270,7 @@ fn options_that_mean_nothing_are_refused_with_their_place_and_what_would_be_righ
         ),
         (table(json!({ "field": "", "csv": "a,b\n" })), "option `tables[0].field`"),
     ] {
-        let error = refused(options.clone());
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -294,13 +285,13 @@ fn every_bound_is_kept() {
         (json!({ "rename": many }), "rename"),
         (json!({ "remove": paths }), "remove"),
     ] {
-        let error = refused(options);
+        let error = Bench::refused(options);
         assert!(error.contains(&format!("option `{option}`: more than the 256")), "{error}");
     }
     let tables = vec![json!({ "field": "a", "csv": "a,b\n" }); MAX_TABLES + 1];
-    assert!(refused(json!({ "tables": tables })).contains("more than the 16 tables"));
+    assert!(Bench::refused(json!({ "tables": tables })).contains("more than the 16 tables"));
     let deep = vec!["a"; 33].join(".");
-    assert!(refused(json!({ "remove": [deep] })).contains("a path of 33 keys"));
+    assert!(Bench::refused(json!({ "remove": [deep] })).contains("a path of 33 keys"));
 }
 
 /// The options of the only filter of a configuration whose environment has a
@@ -316,12 +307,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let samples = samples.map(|line| serde_json::from_str(line).expect("a sample is JSON"));
     let outcomes = bench.run(samples);

@@ -28,7 +28,7 @@ fn write_json(value: Value<'_>, out: &mut String) {
         Value::Float(float) => write!(out, "{float}"),
         Value::Str(text) => write!(out, "{}", serde_json::Value::from(text)),
         Value::Bin(bytes) | Value::Ext(_, bytes) => write!(out, "\"<{} bytes>\"", bytes.len()),
-        Value::List(list) => {
+        Value::Array(list) => {
             write_all(('[', ']'), list.iter(), out, write_json);
             Ok(())
         }
@@ -68,7 +68,7 @@ mod tests {
     fn written(json: &serde_json::Value) -> Option<String> {
         let mut bytes = Vec::new();
         json.encode(&mut bytes);
-        let (value, _) = Value::read(&bytes, 0).expect("it was just written");
+        let (value, _) = Value::read(&bytes).expect("it was just written");
         let mut out = String::new();
         write(value, &mut out).then_some(out)
     }

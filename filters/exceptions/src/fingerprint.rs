@@ -6,11 +6,11 @@
 //! stays when a program is built again. The message counts only where nothing
 //! else does, without its numbers and quoted parts.
 
-use crate::own::Own;
+use crate::own::InAppRules;
 use crate::trace::{Frame, Trace};
 
 /// The fingerprint of a trace by up to `frames` frames.
-pub fn of(trace: &Trace<'_>, own: &Own, frames: usize) -> u64 {
+pub fn of(trace: &Trace<'_>, own: &InAppRules, frames: usize) -> u64 {
     let mut hash = Hash::new();
     hash.text(trace.language.as_str());
     hash.text(trace.kind);

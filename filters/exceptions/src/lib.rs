@@ -1,39 +1,39 @@
 //! `exceptions`: recognises stack traces and gives each kind of failure a
 //! fingerprint.
 //!
-//! Traces of Python, Java (and Kotlin, Scala …), Node, Go and Rust are read, as a
-//! program or its logger writes them. They must stand in one record: where every
-//! line is a record, put the filter `join` before this one.
+//! It reads traces of Python, Java (and Kotlin, Scala …), Node, Go and Rust, as a
+//! program or its logger writes them. A trace must be in one record: if every line
+//! is a record of its own, put the filter `join` before this one.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `fields` | `message`, `exception`, `stack`, `stack_trace`, `stacktrace`, `traceback`, `error.stack`, `err.stack`, `error`, `exc_info`, `context.exception`, `context.stack` | where a trace may stand; the first that is found counts |
-//! | `into` | `"error"` | the path under which the result goes |
-//! | `in_app` | none | beginnings of functions, or parts of file names, that are the program's own |
-//! | `library` | none | those that are not, beside what is known of each language; of both lists the longest text that fits counts |
-//! | `frames` | `8` | how many frames make a fingerprint, 1 to 64 |
-//! | `level` | none | the level that a record with a trace has at least |
+//! | `fields` | `message`, `exception`, `stack`, `stack_trace`, `stacktrace`, `traceback`, `error.stack`, `err.stack`, `error`, `exc_info`, `context.exception`, `context.stack` | where to look for a trace; the first one found is used |
+//! | `into` | `"error"` | the path of the result |
+//! | `in_app` | none | prefixes of functions, or parts of file names, that belong to the program itself |
+//! | `library` | none | the same for code that does not, in addition to what is known for each language; the longest match in either list wins |
+//! | `frames` | `8` | how many frames go into the fingerprint, 1 to 64 |
+//! | `level` | none | the minimum level of a record with a trace |
 //!
 //! # The result
 //!
-//! | field | what it holds |
+//! | field | content |
 //! |---|---|
-//! | `error.type`, `error.message` | of the outermost error; a panic of Go or Rust has the type `panic` |
+//! | `error.type`, `error.message` | of the outermost error; the type of a Go or Rust panic is `panic` |
 //! | `error.language` | `python`, `java`, `node`, `go`, `rust` |
-//! | `error.cause` | the type of the error that began it, if there is a chain |
-//! | `error.frame` | `function`, `file`, `line` of the innermost frame that is the program's own |
+//! | `error.cause` | the type of the first error, if there is a chain |
+//! | `error.frame` | `function`, `file`, `line` of the innermost frame in the program's own code |
 //! | `error.fingerprint` | 16 hexadecimal digits: the same for the same kind of failure |
 //!
-//! The fingerprint is made of the language, the types, and the innermost frames of
-//! the program's own code: functions and names of files without their folders.
-//! Lines, addresses and what compilers number don't count, nor does the message,
-//! unless a trace names no function: then without numbers and quoted parts.
+//! The fingerprint is a hash of the language, the types, and the innermost frames of
+//! the program's own code: functions and file names without folders. Line numbers,
+//! addresses and compiler-generated numbers don't count. The message counts only if
+//! a trace names no function, and then without numbers and quoted parts.
 //!
-//! A text at `into` moves to `error.text`. Where something else than a map stands
-//! there, the record goes on as it is; counter `in_the_way`. Of a text 128 KiB are
-//! read.
+//! If there is text at `into`, it moves to `error.text`. If there is anything else
+//! but a map, the record goes on unchanged and the counter `in_the_way` goes up.
+//! Only the first 128 KiB of a text are read.
 //!
 //! # Example
 //!
@@ -49,14 +49,14 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | `options` | the options and their check |
-//! | `trace` | what is found, and in which language to look |
+//! | `options` | the options and their validation |
+//! | `trace` | the parsed trace, and which language it is in |
 //! | `python`, `java`, `node`, `go`, `rust` | traces of these languages |
-//! | `own` | which frames are the program's own |
-//! | `fingerprint` | what makes two failures the same |
-//! | `limits` | every bound |
+//! | `own` | which frames are in the program's own code |
+//! | `fingerprint` | the hash that is equal for equal failures |
+//! | `limits` | all limits |
 
 mod fingerprint;
 mod go;
@@ -74,7 +74,7 @@ mod trace;
 use weir_guest::{Description, Edit, Filter, Level, Path, Record, Value, Verdict, host};
 
 use limits::{MAX_TEXT_BYTES, MAX_WRITTEN_BYTES};
-use own::Own;
+use own::InAppRules;
 use trace::Trace;
 
 pub use options::Options;
@@ -85,7 +85,7 @@ pub struct Exceptions {
     fields: Vec<Path>,
     into: Path,
     places: Places,
-    own: Own,
+    own: InAppRules,
     frames: usize,
     level: Option<Level>,
 }
@@ -143,7 +143,7 @@ impl Filter for Exceptions {
             fields: options.fields,
             places: Places::under(&options.into),
             into: options.into,
-            own: Own { in_app: options.in_app, library: options.library },
+            own: InAppRules { in_app: options.in_app, library: options.library },
             frames: options.frames,
             level: options.level,
         })

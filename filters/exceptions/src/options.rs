@@ -62,7 +62,7 @@ pub enum OptionError {
     #[error("option `{0}`: an empty text is part of every name; leave it out")]
     Empty(&'static str),
     #[error("option `into`: `{0}` means something to Weir; name another path, such as \"error\"")]
-    Own(String),
+    Reserved(String),
     #[error("option `frames`: {0}; it must be 1 to {MAX_HASHED_FRAMES}")]
     Frames(usize),
 }
@@ -87,7 +87,7 @@ impl Options {
         }
         let into = self.into.to_string();
         if matches!(into.as_str(), "timestamp" | "level" | "source" | "message" | "routes" | "") {
-            return Err(OptionError::Own(into));
+            return Err(OptionError::Reserved(into));
         }
         if !(1..=MAX_HASHED_FRAMES).contains(&self.frames) {
             return Err(OptionError::Frames(self.frames));

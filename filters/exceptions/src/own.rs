@@ -5,7 +5,7 @@ use crate::trace::{Frame, Language};
 
 /// What the operator knows better: beginnings of functions, or parts of files.
 #[derive(Debug, Default)]
-pub struct Own {
+pub struct InAppRules {
     pub in_app: Vec<String>,
     pub library: Vec<String>,
 }
@@ -40,7 +40,7 @@ const JAVA: [&str; 22] = [
     "com.fasterxml.",
 ];
 
-impl Own {
+impl InAppRules {
     pub fn is_own(&self, language: Language, frame: &Frame<'_>) -> bool {
         // The longest says most: `com.example.vendored.` within `com.example.`.
         let named = |list: &[String]| {

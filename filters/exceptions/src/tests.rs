@@ -3,11 +3,11 @@
 //! The traces in `testdata` were written by small programs that failed.
 
 use proptest::prelude::*;
-use weir_guest::testing::{Bench, json};
+use weir_guest::testing::{Json, json};
 
 use crate::Exceptions;
 
-type Json = serde_json::Value;
+type Bench = weir_guest::testing::Bench<Exceptions>;
 
 const PYTHON_CHAINED: &str = include_str!("testdata/python_chained.txt");
 const PYTHON_SIMPLE: &str = include_str!("testdata/python_simple.txt");
@@ -35,13 +35,9 @@ const ALL: [&str; 11] = [
     RUST_EXPECT,
 ];
 
-fn bench(options: Json) -> Bench<Exceptions> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
-
 /// What is said of a text; null if it is no trace.
 fn error(text: &str) -> Json {
-    let outcome = bench(json!({})).run_one(json!({ "message": text }));
+    let outcome = Bench::with_options(json!({})).run_one(json!({ "message": text }));
     outcome.record()["error"].clone()
 }
 
@@ -227,7 +223,8 @@ fn other_failures_have_other_fingerprints() {
 #[test]
 fn frames_are_the_programs_own_if_the_operator_says_so() {
     let frame = |options: Json| {
-        bench(options).run_one(json!({ "message": JAVA_SIMPLE })).record()["error"]["frame"]["function"].clone()
+        Bench::with_options(options).run_one(json!({ "message": JAVA_SIMPLE })).record()["error"]["frame"]["function"]
+            .clone()
     };
     assert_eq!(frame(json!({ "in_app": ["java.lang.Integer"] })), "java.lang.Integer.parseInt");
     assert_eq!(frame(json!({ "library": ["Shop.java"] })), "java.lang.NumberFormatException.forInputString");
@@ -235,7 +232,7 @@ fn frames_are_the_programs_own_if_the_operator_says_so() {
 
 #[test]
 fn the_fields_are_searched_in_order_and_what_stands_in_the_way_is_kept() {
-    let mut bench = bench(json!({ "level": "ERROR" }));
+    let mut bench = Bench::with_options(json!({ "level": "ERROR" }));
     let outcome = bench.run_one(json!({ "message": "failed", "error": { "stack": NODE_CAUSE, "code": 5 } }));
     let error = &outcome.record()["error"];
     assert_eq!((&error["type"], &error["code"]), (&json!("PaymentError"), &json!(5)));
@@ -297,7 +294,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "frames": 0 }), "option `frames`: 0; it must be 1 to 64"),
         (json!({ "level": "LOUD" }), "unknown level `LOUD`"),
     ] {
-        let error = Bench::<Exceptions>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -334,12 +331,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let outcomes = bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON")));
     let types: Vec<&Json> = outcomes.iter().map(|outcome| &outcome.record()["error"]["type"]).collect();

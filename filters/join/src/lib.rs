@@ -1,49 +1,49 @@
-//! `join`: makes one record of the lines of a stack trace.
+//! `join`: joins the lines of a stack trace into one record.
 //!
-//! Programs that write to standard output leave one record a line. This filter
-//! holds each record until the next line of the same stream tells whether it goes
-//! on, or until nothing comes for a while.
+//! Programs that log to standard output produce one record per line. This filter
+//! holds each record until the next line of the same stream shows whether it
+//! continues, or until no line arrives for a while.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
 //! | `field` | `"message"` | the path of the line |
-//! | `key` | `["source"]` | the paths whose values tell streams apart: name what a process is known by, such as `context.container` |
-//! | `start` | none | regular expressions; a line in which one is found begins a record, all others go on |
-//! | `continues` | none | regular expressions; a line in which one is found goes on, all others begin a record |
-//! | `timeout` | `2` | seconds that a record waits for its next line, 1 to 60 |
-//! | `max_lines`, `max_bytes` | `500`, `131072` | a longer record goes on in pieces |
-//! | `max_streams` | `1000` | streams that hold a record at once, 1 to 20000 |
-//! | `lines` | `"joined_lines"` | where it is written of how many lines a record is, if of several; `""`: nowhere |
+//! | `key` | `["source"]` | the paths whose values identify a stream; name what identifies a process, such as `context.container` |
+//! | `start` | none | regular expressions; a line that matches one starts a record, all others continue it |
+//! | `continues` | none | regular expressions; a line that matches one continues a record, all others start one |
+//! | `timeout` | `2` | how long a record waits for its next line, in seconds: 1 to 60 |
+//! | `max_lines`, `max_bytes` | `500`, `131072` | a longer record is split |
+//! | `max_streams` | `1000` | how many streams may hold a record at once, 1 to 20000 |
+//! | `lines` | `"joined_lines"` | the path for the number of lines, if there are several; `""`: none |
 //!
-//! Without `start` and `continues`, stack traces of Python, Java and its kin,
-//! Node, Go and Rust are recognised; every other line begins a record, except
-//! indented ones. Expressions look at the first KiB of a line.
+//! Without `start` and `continues`, stack traces of Python, JVM languages, Node, Go
+//! and Rust are recognised; every other line starts a record unless it is indented.
+//! Expressions see the first KiB of a line.
 //!
-//! # What goes on
+//! # The joined record
 //!
-//! The first line's record, with all lines in `field`, the highest level among
-//! them, and `lines`. A record of one line goes on as it was. Within a stream the
-//! order stays; between streams it may change.
+//! It is the record of the first line, with all lines in `field`, their highest
+//! level, and `lines`. A record of one line goes on unchanged. Order is kept within a
+//! stream, but not between streams.
 //!
-//! # What it costs
+//! # Costs
 //!
-//! - **Records wait** for the next line of their stream, at most `timeout` and a
-//!   second. When Weir stops or the filter is taken out, what waits goes on; a new
-//!   version takes it over.
-//! - **What waits survives a crash**: Weir holds each line in its journal until the
-//!   record of which it is a part goes on. After a crash the lines are joined as
-//!   they were, and wait for the next one once more. Only where a trace had gone on
-//!   in pieces, its last piece is then read as if it began there.
+//! - **Records are delayed** until the next line of their stream arrives, at most by
+//!   `timeout` and one second. When Weir stops or the filter is removed, waiting
+//!   records go on; a new version takes them over.
+//! - **Waiting lines survive a crash**: Weir holds each line in its journal until its
+//!   record goes on. After a crash the lines are joined again and wait for the next
+//!   one. Only the last piece of a trace that was split is read as if the trace
+//!   started there.
 //!
-//! # When there is too much
+//! # Limits
 //!
-//! - **More streams than `max_streams`**, lines of 8 MiB in all (with 160 bytes for
-//!   each), or a key of more than 4 KiB: what finds no room goes on unjoined;
-//!   counter `no_room`.
-//! - **More than `max_lines` or `max_bytes`**: what is there goes on, and the next
-//!   line begins another piece; counter `cut`.
+//! - **More than `max_streams` streams**, 8 MiB of lines (each counts 160 bytes
+//!   extra), or a key longer than 4 KiB: further lines go on unjoined; the counter
+//!   `no_room` goes up.
+//! - **More than `max_lines` or `max_bytes`**: the record goes on as it is, and the
+//!   next line starts another piece; the counter `cut` goes up.
 //!
 //! # Example
 //!
@@ -59,13 +59,13 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | `options` | the options and their check |
-//! | `lines` | whether a line begins a record or goes on |
-//! | `streams` | the records that wait |
-//! | `state` | what the next version of the filter is given |
-//! | `limits` | every bound |
+//! | `options` | the options and their validation |
+//! | `lines` | whether a line starts or continues a record |
+//! | `streams` | the waiting records |
+//! | `state` | the state for the next version of the filter |
+//! | `limits` | all limits |
 
 mod limits;
 mod lines;
@@ -222,7 +222,7 @@ impl Join {
     /// Sends on the record of all lines, instead of those.
     fn send(&self, waiting: Waiting, out: &mut Emitter) {
         waiting.ids.iter().for_each(|id| out.release(*id));
-        let Some((record, _)) = Record::read(&waiting.record, 0) else {
+        let Some((record, _)) = Record::read(&waiting.record) else {
             return;
         };
         let mut new = NewRecord::copy(&record);
@@ -258,7 +258,7 @@ impl Join {
 }
 
 fn first_line(record: &[u8], field: &Path) -> String {
-    let line = Record::read(record, 0).and_then(|(record, _)| record.at(field)?.as_str());
+    let line = Record::read(record).and_then(|(record, _)| record.at(field)?.as_str());
     without_line_end(line.unwrap_or_default()).to_owned()
 }
 

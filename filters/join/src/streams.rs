@@ -4,9 +4,9 @@
 //! `MAX_HELD_BYTES`; what finds no room goes on unjoined.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
 use weir_guest::Level;
+use weir_guest::hash::Seeded;
 
 use crate::limits::{LINE_OVERHEAD_BYTES, MAX_HELD_BYTES};
 use crate::lines::Within;
@@ -118,20 +118,6 @@ impl Streams {
 
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &Waiting)> {
         self.waiting.iter().map(|(key, waiting)| (&**key, waiting))
-    }
-}
-
-/// The standard hash, begun with a number that senders don't know.
-#[derive(Debug, Clone, Copy)]
-struct Seeded(u64);
-
-impl BuildHasher for Seeded {
-    type Hasher = DefaultHasher;
-
-    fn build_hasher(&self) -> DefaultHasher {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.0);
-        hasher
     }
 }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use weir_guest::HoldingFilter;
-use weir_guest::testing::{HoldingBench, Outcome, json};
+use weir_guest::testing::{Json, into_records, json, messages};
 
 use crate::Join;
 use crate::limits::MAX_HELD_BYTES;
 
-type Json = serde_json::Value;
+type Bench = weir_guest::testing::HoldingBench<Join>;
 
 const TRACES: [(&str, &str); 6] = [
     ("python", include_str!("testdata/python_chained.txt")),
@@ -22,22 +22,9 @@ const TRACES: [(&str, &str); 6] = [
     ("rust", include_str!("testdata/rust_index.txt")),
 ];
 
-fn bench(options: Json) -> HoldingBench<Join> {
-    HoldingBench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
-
-fn went_on(outcomes: Vec<Outcome>) -> Vec<Json> {
-    outcomes.into_iter().flat_map(Outcome::into_records).collect()
-}
-
-fn messages(records: &[Json]) -> Vec<&str> {
-    records.iter().map(|record| record["message"].as_str().unwrap_or("not a text")).collect()
-}
-
 /// Everything that goes on of these lines of one stream.
-fn joined(bench: &mut HoldingBench<Join>, lines: &[&str]) -> Vec<Json> {
-    let outcomes = bench.run(lines.iter().map(|line| json!({ "message": line })));
-    let mut records = went_on(outcomes);
+fn joined(bench: &mut Bench, lines: &[&str]) -> Vec<Json> {
+    let mut records = into_records(bench.run(lines.iter().map(|line| json!({ "message": line }))));
     records.extend(bench.tick(true));
     records
 }
@@ -48,7 +35,7 @@ fn real_stack_traces_become_one_record_among_other_lines() {
         let trace = trace.trim_matches('\n');
         let lines: Vec<&str> =
             ["listening", "got order 17"].into_iter().chain(trace.lines()).chain(["next", "last"]).collect();
-        let records = joined(&mut bench(json!({})), &lines);
+        let records = joined(&mut Bench::with_options(json!({})), &lines);
         let found = messages(&records);
         // A traceback belongs to the line that a logger wrote before it.
         let own = format!("got order 17\n{trace}");
@@ -65,10 +52,10 @@ fn real_stack_traces_become_one_record_among_other_lines() {
 
 #[test]
 fn the_highest_level_and_the_first_lines_fields_stay() {
-    let mut bench = bench(json!({ "lines": "" }));
+    let mut bench = Bench::with_options(json!({ "lines": "" }));
     let lines = [("INFO", "a", 1), ("ERROR", " b", 2), ("INFO", " c\r\n", 3)];
     let outcomes = bench.run(lines.map(|(level, message, n)| json!({ "level": level, "message": message, "n": n })));
-    assert_eq!(went_on(outcomes), [] as [Json; 0]);
+    assert_eq!(into_records(outcomes), [] as [Json; 0]);
     let records = bench.tick(true);
     assert_eq!(records.len(), 1);
     let mut record = records[0].clone();
@@ -78,13 +65,13 @@ fn the_highest_level_and_the_first_lines_fields_stay() {
 
 #[test]
 fn streams_are_told_apart_and_a_record_waits_no_longer_than_the_timeout() {
-    let mut bench = bench(json!({ "key": ["source", "context.pod"] }));
+    let mut bench = Bench::with_options(json!({ "key": ["source", "context.pod"] }));
     let line = |pod: &str, message: &str| json!({ "message": message, "context": { "pod": pod } });
     let records =
-        went_on(bench.run([line("a", "1"), line("b", "2"), line("a", " 1+"), line("b", " 2+"), line("b", "3")]));
+        into_records(bench.run([line("a", "1"), line("b", "2"), line("a", " 1+"), line("b", " 2+"), line("b", "3")]));
     assert_eq!(messages(&records), ["2\n 2+"]);
     bench.advance(Duration::from_secs(1));
-    assert_eq!(went_on(bench.run([line("a", " 1++")])).len(), 0);
+    assert_eq!(into_records(bench.run([line("a", " 1++")])).len(), 0);
     bench.advance(Duration::from_secs(1));
     assert_eq!(messages(&bench.tick(false)), ["3"]);
     bench.advance(Duration::from_secs(1));
@@ -93,28 +80,28 @@ fn streams_are_told_apart_and_a_record_waits_no_longer_than_the_timeout() {
 
 #[test]
 fn the_operator_may_say_what_begins_a_record_or_what_goes_on() {
-    let mut start = bench(json!({ "start": [r"^\d{4}-", "^BEGIN"] }));
+    let mut start = Bench::with_options(json!({ "start": [r"^\d{4}-", "^BEGIN"] }));
     let records = joined(&mut start, &["2026-01 a", "b", "  c", "BEGIN d", "e"]);
     assert_eq!(messages(&records), ["2026-01 a\nb\n  c", "BEGIN d\ne"]);
-    let mut continues = bench(json!({ "continues": [r"^\+"] }));
+    let mut continues = Bench::with_options(json!({ "continues": [r"^\+"] }));
     let records = joined(&mut continues, &["+a", "b", "+c", " d"]);
     assert_eq!(messages(&records), ["+a", "b\n+c", " d"]);
 }
 
 #[test]
 fn records_that_grow_too_long_go_on_in_pieces() {
-    let mut by_lines = bench(json!({ "max_lines": 2 }));
+    let mut by_lines = Bench::with_options(json!({ "max_lines": 2 }));
     assert_eq!(messages(&joined(&mut by_lines, &["a", " b", " c", " d", " e"])), ["a\n b", " c\n d", " e"]);
     assert_eq!(by_lines.counter("cut"), 2);
-    let mut by_bytes = bench(json!({ "max_bytes": 5 }));
+    let mut by_bytes = Bench::with_options(json!({ "max_bytes": 5 }));
     assert_eq!(messages(&joined(&mut by_bytes, &["a", " bb", " c"])), ["a\n bb", " c"]);
 }
 
 #[test]
 fn what_finds_no_room_goes_on_unjoined() {
-    let mut bench = bench(json!({ "max_streams": 1 }));
+    let mut bench = Bench::with_options(json!({ "max_streams": 1 }));
     let line = |source: &str, message: &str| json!({ "source": source, "message": message });
-    let records = went_on(bench.run([line("a", "1"), line("b", "2"), line("b", " 3"), line("a", " 4")]));
+    let records = into_records(bench.run([line("a", "1"), line("b", "2"), line("b", " 3"), line("a", " 4")]));
     assert_eq!(messages(&records), ["2", " 3"]);
     assert_eq!(bench.counter("no_room"), 2);
     assert_eq!(messages(&bench.tick(true)), ["1\n 4"]);
@@ -125,11 +112,11 @@ fn what_finds_no_room_goes_on_unjoined() {
 
 #[test]
 fn memory_is_bounded_whatever_comes() {
-    let mut bench = bench(json!({ "max_streams": 20_000 }));
+    let mut bench = Bench::with_options(json!({ "max_streams": 20_000 }));
     let text = "x".repeat(100_000);
     let mut out = 0;
     for n in 0..200 {
-        out += went_on(vec![bench.run_one(json!({ "source": n.to_string(), "message": text }))]).len();
+        out += into_records(vec![bench.run_one(json!({ "source": n.to_string(), "message": text }))]).len();
     }
     assert!(bench.counter("no_room") > 100);
     assert!(bench.held_bytes() <= MAX_HELD_BYTES);
@@ -138,14 +125,14 @@ fn memory_is_bounded_whatever_comes() {
 
 #[test]
 fn as_many_lines_are_held_as_weir_holds_for_a_filter() {
-    let mut bench = bench(json!({ "max_streams": 20_000, "max_lines": 10_000 }));
+    let mut bench = Bench::with_options(json!({ "max_streams": 20_000, "max_lines": 10_000 }));
     bench.run((0..100_000).map(|n| json!({ "source": (n / 5000).to_string(), "message": " x" })));
     assert!((10_000..50_000).contains(&bench.held().len()), "{}", bench.held().len());
 }
 
 #[test]
 fn a_record_without_a_line_ends_what_its_stream_holds() {
-    let mut bench = bench(json!({ "field": "context.line" }));
+    let mut bench = Bench::with_options(json!({ "field": "context.line" }));
     bench.run_one(json!({ "context": { "line": "a" } }));
     let records = bench.run_one(json!({ "message": "b" })).into_records();
     assert_eq!(records.len(), 2);
@@ -157,13 +144,13 @@ fn a_record_without_a_line_ends_what_its_stream_holds() {
 fn a_new_version_and_a_new_instance_go_on_with_what_waits_and_where_it_is() {
     let trace = "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\nValueError: x";
     let lines: Vec<&str> = trace.lines().collect();
-    type Change = fn(&mut HoldingBench<Join>);
+    type Change = fn(&mut Bench);
     let changes: [Change; 2] = [
         |bench| bench.swap(json!({ "timeout": 5 })).expect("it is of this version"),
         |bench| assert_eq!(messages(&bench.crash()), [] as [&str; 0]),
     ];
     for change in changes {
-        let mut bench = bench(json!({}));
+        let mut bench = Bench::with_options(json!({}));
         bench.run(lines[..2].iter().map(|line| json!({ "message": line })));
         change(&mut bench);
         assert_eq!(messages(&joined(&mut bench, &[lines[2], "next"])), [trace, "next"]);
@@ -173,7 +160,7 @@ fn a_new_version_and_a_new_instance_go_on_with_what_waits_and_where_it_is() {
 
 #[test]
 fn after_a_crash_what_waits_goes_on_when_its_timeout_is_over_again() {
-    let mut bench = bench(json!({}));
+    let mut bench = Bench::with_options(json!({}));
     bench.run([json!({ "message": "a" }), json!({ "message": " b" })]);
     bench.advance(Duration::from_secs(3600));
     assert_eq!(bench.crash(), [] as [Json; 0]);
@@ -185,17 +172,17 @@ fn after_a_crash_what_waits_goes_on_when_its_timeout_is_over_again() {
 
 #[test]
 fn what_other_options_have_no_place_for_goes_on_after_a_crash() {
-    let mut bench = bench(json!({}));
+    let mut bench = Bench::with_options(json!({}));
     bench.run(["a", "b"].map(|source| json!({ "source": source, "message": source })));
     let records = bench.restart(json!({ "max_streams": 1 })).expect("the options are good");
-    assert_eq!((messages(&records), bench.held().len()), (vec!["b"], 1));
+    assert_eq!((messages(&records), bench.held().len()), (vec!["b".to_owned()], 1));
 }
 
 #[test]
 fn state_that_is_not_of_this_filter_is_refused() {
-    let mut bench = bench(json!({}));
+    let mut bench = Bench::with_options(json!({}));
     for (state, expected) in [
-        (vec![], "not a MessagePack list"),
+        (vec![], "not a MessagePack array"),
         (vec![0x90], "no version"),
         (vec![0x91, 0x01], "has version 1"),
         (vec![0x92, 0x02, 0x91, 0x05], "damaged"),
@@ -222,7 +209,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "field": "level" }), "option `field`: `level` means something"),
         (json!({ "lines": "level" }), "option `lines`"),
     ] {
-        let error = HoldingBench::<Join>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -242,14 +229,14 @@ proptest! {
         max_lines in 1..8_usize,
         max_streams in 1..4_usize,
     ) {
-        let mut bench = bench(json!({ "max_lines": max_lines, "max_streams": max_streams }));
+        let mut bench = Bench::with_options(json!({ "max_lines": max_lines, "max_streams": max_streams }));
         let mut records = Vec::new();
         for (source, line, seconds, crashes) in &lines {
             if *crashes {
                 records.extend(bench.crash());
             }
             bench.advance(Duration::from_secs(*seconds));
-            records.extend(went_on(vec![bench.run_one(json!({ "source": source.to_string(), "message": line }))]));
+            records.extend(into_records(vec![bench.run_one(json!({ "source": source.to_string(), "message": line }))]));
             records.extend(bench.tick(false));
         }
         records.extend(bench.tick(true));
@@ -268,14 +255,14 @@ proptest! {
         batches in prop::collection::vec(prop::collection::vec((0..3_u8, line()), 1..8), 0..12),
     ) {
         let run = |crash_at: Option<usize>| {
-            let mut bench = bench(json!({}));
+            let mut bench = Bench::with_options(json!({}));
             let mut records = Vec::new();
             for (index, batch) in batches.iter().enumerate() {
                 if crash_at == Some(index) {
                     records.extend(bench.crash());
                 }
                 let batch = batch.iter().map(|(source, line)| json!({ "source": source.to_string(), "message": line }));
-                records.extend(went_on(bench.run(batch)));
+                records.extend(into_records(bench.run(batch)));
             }
             if crash_at == Some(batches.len()) {
                 records.extend(bench.crash());
@@ -291,7 +278,7 @@ proptest! {
 
     #[test]
     fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        let mut bench = bench(json!({}));
+        let mut bench = Bench::with_options(json!({}));
         for state in [bytes.clone(), [&[0x92, 0x02][..], &bytes].concat()] {
             if bench.filter().restore(&state).is_ok() {
                 bench.tick(true);
@@ -311,14 +298,16 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
-    let mut records = went_on(bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON"))));
+    let mut records =
+        into_records(bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON"))));
     records.extend(bench.tick(true));
     let lines: Vec<&Json> = records.iter().map(|record| &record["joined_lines"]).collect();
     assert_eq!(lines, [&json!(3), &json!(null), &json!(null)]);

@@ -83,7 +83,7 @@ fn skip(batch: &[u8], at: usize) -> Option<usize> {
                 pending += 2 * usize::from(marker & 0x0f);
                 at + 1
             }
-            _ => value::skip(batch, at)?,
+            _ => at + value::skip(batch.get(at..)?)?,
         };
     }
     (at <= batch.len()).then_some(at)
@@ -95,7 +95,7 @@ fn text(batch: &[u8], at: usize) -> Option<&[u8]> {
     match rest {
         [marker @ 0xa0..=0xbf, ..] => rest.get(1..1 + usize::from(marker & 0x1f)),
         [0xd9, len, ..] => rest.get(2..2 + usize::from(*len)),
-        _ => match value::Value::read(batch, at)?.0 {
+        _ => match value::Value::peek(rest)? {
             value::Value::Str(text) => Some(text.as_bytes()),
             _ => None,
         },

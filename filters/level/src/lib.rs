@@ -1,4 +1,4 @@
-//! Drops records below a minimum level.
+//! `level`: drops records below a minimum level, which may differ by source.
 //!
 //! ```toml
 //! [[filter]]
@@ -9,18 +9,18 @@
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `default` | `INFO` | the minimum level of every source that is not named |
+//! | `default` | `INFO` | the minimum level for sources that are not listed |
 //! | `sources` | none | minimum levels by source |
 //!
-//! Sources are components, nested by dots, as loggers are in Python: `auth`
-//! counts for `auth` and `auth.login` and `auth.login.oauth`, but not for
-//! `authority`; of several that count, the longest does. Names are compared
-//! exactly, case included.
+//! Sources are hierarchical, like loggers in Python: `auth` applies to `auth`,
+//! `auth.login` and `auth.login.oauth`, but not to `authority`. If several names
+//! apply, the longest wins. Names are case-sensitive.
 //!
-//! Records that are dropped are counted by level: `dropped_debug` and so on.
+//! Dropped records are counted by level: `dropped_debug` and so on.
 //!
-//! It sees every record and needs two of its fields, so it works on batches: a
-//! record is stepped over once, and nothing is made of one that is kept.
+//! The filter works on whole batches, because it sees every record but needs only
+//! two of its fields: it walks over each record once and does nothing else with one
+//! that is kept.
 
 mod fields;
 
@@ -71,7 +71,7 @@ impl BatchFilter for MinimumLevel {
         Description {
             name: "level",
             version: env!("CARGO_PKG_VERSION"),
-            description: "drops records below a minimum level, for each source if need be",
+            description: "drops records below a minimum level, which may differ by source",
             reads: &["level", "source"],
             writes: &[],
         }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::Deserialize;
+use weir_guest::Value;
 use weir_guest::encode::{self, Encode};
-use weir_guest::{Value, value};
 
 use crate::limits::MAX_FIELDS;
 
@@ -126,7 +126,7 @@ impl Fields {
     /// The value at a place that `find` gave.
     pub fn value(&self, index: usize) -> Option<Value<'_>> {
         let (_, range) = self.entries.get(index)?;
-        value::Value::read(&self.values, range.start).map(|(value, _)| value)
+        Value::peek(&self.values[range.clone()])
     }
 
     fn name(&self, index: usize) -> &str {

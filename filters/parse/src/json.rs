@@ -171,7 +171,7 @@ impl<'de> Visitor<'de> for Nested<'_> {
         while list.next_element_seed(Nested { out: &mut *self.out, depth })?.is_some() {
             count += 1;
         }
-        open.end_list(self.out, count);
+        open.end_array(self.out, count);
         Ok(())
     }
 

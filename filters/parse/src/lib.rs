@@ -1,66 +1,66 @@
-//! `parse`: reads the text of a record into fields.
+//! `parse`: parses the text of a record into fields.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
 //! | `field` | `"message"` | the path of the text |
-//! | `format` | `"auto"` | the form of the text, or a list of forms to try in order, see below |
-//! | `patterns` | none | regular expressions with named groups, for `regex` and `auto`; the first that is found in the text |
-//! | `into` | the top | the path under which the fields go |
-//! | `prefix` | none | what is put before every field's name |
-//! | `overwrite` | `false` | whether a field replaces what stands at its place |
-//! | `set` | `["time", "level", "message"]` | what of the record itself is set from fields; also known: `source` |
-//! | `remove_text` | `false` | whether the text goes once it was read; not for `message`, which every record has |
-//! | `guess_types` | `true` | whether numbers, `true` and `false` are recognised where the form has only texts |
-//! | `types` | none | what fields are: `{ id = "text", took = "float" }`; also `integer`, `boolean` |
-//! | `time_formats` | the usual ones | how times are written, see below |
-//! | `time_zone` | `"UTC"` | the zone of times that name none: an offset such as `+02:00` |
-//! | `pair_separators`, `key_separator` | white space, `,`, `;` and `=` | what parts the pairs of `key_value`, and what stands between key and value |
-//! | `on_fail` | `"keep"` | what becomes of a record whose text has none of the forms: `keep`, `tag`, `drop` |
-//! | `error_path`, `fail_route` | `"parse_error"`, none | with `tag`: where the reason goes, and a label that the record gets |
+//! | `format` | `"auto"` | the format of the text, or a list of formats to try in order, see below |
+//! | `patterns` | none | regular expressions with named groups, for `regex` and `auto`; the first one that matches is used |
+//! | `into` | the record itself | the path under which the fields are put |
+//! | `prefix` | none | a prefix for every field name |
+//! | `overwrite` | `false` | whether a field replaces an existing value |
+//! | `set` | `["time", "level", "message"]` | which parts of the record are set from fields; may include `source` |
+//! | `remove_text` | `false` | whether the text is removed after parsing; not for `message`, which every record has |
+//! | `guess_types` | `true` | whether numbers, `true` and `false` are recognised in formats that have only text |
+//! | `types` | none | types of fields: `{ id = "text", took = "float" }`; also `integer`, `boolean` |
+//! | `time_formats` | common formats | how times are written, see below |
+//! | `time_zone` | `"UTC"` | the zone of times without one: an offset such as `+02:00` |
+//! | `pair_separators`, `key_separator` | white space, `,`, `;` and `=` | for `key_value`: what separates pairs, and what separates key and value |
+//! | `on_fail` | `"keep"` | what happens to a record whose text is in none of the formats: `keep`, `tag`, `drop` |
+//! | `error_path`, `fail_route` | `"parse_error"`, none | with `tag`: the path for the reason, and a label to add |
 //!
-//! # Forms
+//! # Formats
 //!
-//! | form | fields |
+//! | format | fields |
 //! |---|---|
-//! | `json` | those of the object; up to 256 keys, nested to 32 |
+//! | `json` | those of the object; up to 256 keys, nested up to 32 levels |
 //! | `logfmt` | `key=value key="a value" flag`; a key without a value is true |
-//! | `key_value` | every `key=value` in the text, whatever stands around them |
-//! | `common` | `client`, `ident`, `user`, `time`, `method`, `path`, `protocol`, `status`, `bytes`; `request` if it is none |
-//! | `combined` | and `referrer`, `user_agent`; `forwarded_for` and `rest` if a server appends more |
+//! | `key_value` | every `key=value` in the text, whatever is between them |
+//! | `common` | `client`, `ident`, `user`, `time`, `method`, `path`, `protocol`, `status`, `bytes`; `request` if it can't be split |
+//! | `combined` | the same plus `referrer`, `user_agent`; `forwarded_for` and `rest` if the server appends more |
 //! | `nginx_error` | `time`, `level`, `pid`, `tid`, `connection`, `message`, `client`, `server`, `request`, `upstream`, `host`, … |
 //! | `apache_error` | `time`, `level`, `module`, `pid`, `tid`, `client`, `code`, `message` |
-//! | `syslog3164` | `facility`, `level`, `time`, `host`, `app`, `pid`, `message`; the number in front may be missing |
-//! | `syslog5424` | and `msg_id`, `structured`: a map of maps |
-//! | `syslog` | one of these two |
-//! | `regex` | the named groups of an expression |
+//! | `syslog3164` | `facility`, `level`, `time`, `host`, `app`, `pid`, `message`; the priority may be missing |
+//! | `syslog5424` | the same plus `msg_id` and `structured`, a map of maps |
+//! | `syslog` | either of these two |
+//! | `regex` | the named groups of the expression |
 //! | `time` | the whole text is a time |
-//! | `auto` | `patterns`, `json`, `syslog`, access logs, `nginx_error`, `apache_error`, `logfmt` of nothing but pairs |
+//! | `auto` | `patterns`, `json`, `syslog`, access logs, `nginx_error`, `apache_error`, `logfmt` if the text is only pairs |
 //!
-//! # What is set of the record
+//! # Parts of the record
 //!
-//! - **Time** from `timestamp`, `time`, `ts`, `@timestamp` …, if it can be read.
-//!   Without `time_formats` that is RFC 3339 with its variations, numbers since
-//!   1970 in the unit that their size suggests, and what the forms above write.
-//!   `time_formats` are as for `strptime` (`"%d.%m.%Y %H:%M:%S%.f"`), or
-//!   `rfc3339`, `unix`, `unix_s`, `unix_ms`, `unix_us`, `unix_ns`. A time without
-//!   a year is in the one that brings it closest to the record's.
+//! - **Time** from `timestamp`, `time`, `ts`, `@timestamp` …, if it can be parsed.
+//!   Without `time_formats`, these are RFC 3339 and its variants, numbers since 1970
+//!   in the unit that their size suggests, and the times of the formats above.
+//!   `time_formats` are written as for `strptime` (`"%d.%m.%Y %H:%M:%S%.f"`), or
+//!   `rfc3339`, `unix`, `unix_s`, `unix_ms`, `unix_us`, `unix_ns`. A time without a
+//!   year gets the year that brings it closest to the record's time.
 //! - **Level** from `level`, `severity`, `lvl` …, by word or number.
-//! - **Message** from `message`, `msg`, `log` … The text that was read is then no
-//!   longer there. Without such a field it stays.
-//! - **Source**, if `set` names it, from `source`, `service`, `app`, `logger` …
+//! - **Message** from `message`, `msg`, `log` …, which replaces the parsed text.
+//!   Without such a field the text stays.
+//! - **Source**, if `set` includes it, from `source`, `service`, `app`, `logger` …
 //!
-//! What was set of the record is not among the fields any more. At the top,
-//! `timestamp`, `level`, `source`, `message` and `routes` are set in this way or
-//! not at all.
+//! A field that sets a part of the record is not kept as a field. Directly in the
+//! record, `timestamp`, `level`, `source`, `message` and `routes` are set in this way
+//! or not at all.
 //!
-//! # When it can't be done
+//! # Failures
 //!
-//! - **No text at `field`**: the record goes on as it is.
-//! - **None of the forms**: counter `unparsed`, and what `on_fail` says.
-//! - **Something other than a map where `into` should go**: the record goes on as
-//!   it is; counter `in_the_way`.
+//! - **No text at `field`**: the record goes on unchanged.
+//! - **None of the formats**: the counter `unparsed` goes up, and `on_fail` decides.
+//! - **A value other than a map at `into`**: the record goes on unchanged, and the
+//!   counter `in_the_way` goes up.
 //!
 //! # Example
 //!
@@ -79,18 +79,18 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | `options` | the options and their meaning |
-//! | `format` | the forms and their order |
-//! | `json`, `pairs`, `access`, `errors`, `syslog`, `pattern` | one or two forms each: from a text to fields |
-//! | `fields` | what was read of a text |
-//! | `place` | where it goes |
+//! | `options` | the options and what they mean |
+//! | `format` | the formats and their order |
+//! | `json`, `pairs`, `access`, `errors`, `syslog`, `pattern` | one or two formats each: from text to fields |
+//! | `fields` | the parsed fields |
+//! | `place` | where they are put |
 //! | `time`, `civil`, `epoch` | times |
-//! | `limits` | every bound |
+//! | `limits` | all limits |
 //!
-//! It keeps no state, so every worker has its own. Joining the lines of a stack
-//! trace needs to remember: that is the filter `join`.
+//! It keeps no state, so every worker has its own instance. To join the lines of a
+//! stack trace, use the filter `join`.
 
 mod access;
 mod civil;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use thiserror::Error;
-use weir_guest::Path;
+use weir_guest::{OptionError, Path};
 
 use crate::fields::{Fields, Kind, Kinds};
 use crate::format::{Format, Reader};
@@ -31,7 +30,7 @@ pub struct Options {
     /// Whether a field replaces what stands at its place.
     pub overwrite: bool,
     /// What of the record itself is set from the fields.
-    pub set: Vec<Own>,
+    pub set: Vec<RecordPart>,
     /// Whether the text is removed once it was read.
     pub remove_text: bool,
     /// Whether numbers, true and false are recognised in forms of texts alone.
@@ -68,7 +67,7 @@ pub enum OneOrMore {
 /// A part of the record that has a meaning of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Own {
+pub enum RecordPart {
     Time,
     Level,
     Message,
@@ -93,7 +92,7 @@ impl Default for Options {
             into: None,
             prefix: String::new(),
             overwrite: false,
-            set: vec![Own::Time, Own::Level, Own::Message],
+            set: vec![RecordPart::Time, RecordPart::Level, RecordPart::Message],
             remove_text: false,
             guess_types: true,
             types: BTreeMap::new(),
@@ -108,16 +107,8 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed: which, and what would be right.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("option `{option}`: {wrong}")]
-pub struct OptionError {
-    option: String,
-    wrong: String,
-}
-
-fn wrong<T>(option: &str, wrong: impl Into<String>) -> Result<T, OptionError> {
-    Err(OptionError { option: option.to_owned(), wrong: wrong.into() })
+fn wrong<T>(option: &str, problem: impl Into<String>) -> Result<T, OptionError> {
+    Err(OptionError::new(option, problem))
 }
 
 /// The options with their meaning.

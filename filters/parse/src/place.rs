@@ -8,7 +8,7 @@
 use weir_guest::{Edit, Level, Path, Record, Value};
 
 use crate::fields::Fields;
-use crate::options::Own;
+use crate::options::RecordPart;
 use crate::time::Times;
 
 /// The names by which texts call a time, the first that is there and can be read
@@ -32,7 +32,7 @@ pub struct Place {
     pub into: Option<Path>,
     pub prefix: String,
     pub overwrite: bool,
-    pub set: Vec<Own>,
+    pub set: Vec<RecordPart>,
     pub times: Times,
 }
 
@@ -96,12 +96,12 @@ impl Place {
         true
     }
 
-    fn set_own(&self, own: Own, fields: &mut Fields, record: &Record<'_>, edit: &mut Edit) {
+    fn set_own(&self, own: RecordPart, fields: &mut Fields, record: &Record<'_>, edit: &mut Edit) {
         let names: &[&str] = match own {
-            Own::Time => &TIMES,
-            Own::Level => &LEVELS,
-            Own::Message => &MESSAGES,
-            Own::Source => &SOURCES,
+            RecordPart::Time => &TIMES,
+            RecordPart::Level => &LEVELS,
+            RecordPart::Message => &MESSAGES,
+            RecordPart::Source => &SOURCES,
         };
         for name in names {
             let Some(index) = fields.find(name) else {
@@ -111,13 +111,15 @@ impl Place {
                 continue;
             };
             let taken = match (own, value) {
-                (Own::Time, value) => self.times.read(value, record.timestamp()).map(|ns| edit.timestamp(ns)).is_some(),
-                (Own::Level, value) => level(value).map(|level| edit.level(level)).is_some(),
-                (Own::Message, Value::Str(text)) => {
+                (RecordPart::Time, value) => {
+                    self.times.read(value, record.timestamp()).map(|ns| edit.timestamp(ns)).is_some()
+                }
+                (RecordPart::Level, value) => level(value).map(|level| edit.level(level)).is_some(),
+                (RecordPart::Message, Value::Str(text)) => {
                     edit.message(text);
                     true
                 }
-                (Own::Source, Value::Str(text)) if !text.is_empty() => {
+                (RecordPart::Source, Value::Str(text)) if !text.is_empty() => {
                     edit.source(text);
                     true
                 }

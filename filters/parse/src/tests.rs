@@ -1,18 +1,14 @@
 //! The filter as the operator sees it: options in, outcomes out.
 
 use proptest::prelude::*;
-use weir_guest::testing::{Bench, Outcome, START_NS, json};
+use weir_guest::testing::{Json, Outcome, START_NS, json};
 
 use crate::Parse;
 
-type Json = serde_json::Value;
-
-fn bench(options: Json) -> Bench<Parse> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
+type Bench = weir_guest::testing::Bench<Parse>;
 
 fn read(options: Json, text: &str) -> Json {
-    match bench(options).run_one(json!({ "message": text })) {
+    match Bench::with_options(options).run_one(json!({ "message": text })) {
         Outcome::Kept(record) | Outcome::Changed { record, .. } => record,
         other => panic!("no such outcome: {other:?}"),
     }
@@ -165,7 +161,7 @@ fn auto_knows_each_form_and_leaves_prose_alone() {
     }
     for text in ["", "hello", "a = b", "x=1", "user=5 logged in", "[x] {}", "see http://a/?b=c&d=e now", "[1,2]", "{}x"]
     {
-        let mut bench = bench(json!({}));
+        let mut bench = Bench::with_options(json!({}));
         assert!(bench.run_one(json!({ "message": text })).is_kept(), "{text}");
         assert_eq!(bench.counter("unparsed"), 1, "{text}");
     }
@@ -174,12 +170,12 @@ fn auto_knows_each_form_and_leaves_prose_alone() {
 #[test]
 fn what_stands_there_stays_unless_it_may_be_replaced() {
     let record = json!({ "message": r#"{"a":1,"b":2,"c":{"x":1}}"#, "a": "mine", "b": null, "c": { "y": 2 } });
-    let run = |options| bench(options).run_one(record.clone()).record().clone();
+    let run = |options| Bench::with_options(options).run_one(record.clone()).record().clone();
     let kept = run(json!({}));
     assert_eq!((&kept["a"], &kept["b"], &kept["c"]), (&json!("mine"), &json!(2), &json!({ "y": 2 })));
     let replaced = run(json!({ "overwrite": true }));
     assert_eq!((&replaced["a"], &replaced["c"]), (&json!(1), &json!({ "x": 1 })));
-    let mut bench = bench(json!({ "into": "a.b" }));
+    let mut bench = Bench::with_options(json!({ "into": "a.b" }));
     assert!(bench.run_one(record.clone()).is_kept(), "a text stands in the way");
     assert_eq!(bench.counter("in_the_way"), 1);
     assert_eq!(run(json!({ "into": "a.b", "overwrite": true }))["a"]["b"]["b"], 2);
@@ -190,11 +186,11 @@ fn what_stands_there_stays_unless_it_may_be_replaced() {
 fn another_field_is_read_and_removed_and_may_become_what_it_holds() {
     let record = json!({ "message": "m", "context": { "raw": r#"{"a":1}"# } });
     let options = json!({ "field": "context.raw", "format": "json", "into": "context.raw", "remove_text": true });
-    assert_eq!(bench(options).run_one(record.clone()).record()["context"], json!({ "raw": { "a": 1 } }));
+    assert_eq!(Bench::with_options(options).run_one(record.clone()).record()["context"], json!({ "raw": { "a": 1 } }));
     let options = json!({ "field": "context.raw", "format": "json", "remove_text": true });
-    let outcome = bench(options).run_one(record);
+    let outcome = Bench::with_options(options).run_one(record);
     assert_eq!((&outcome.record()["context"], &outcome.record()["a"]), (&json!({}), &json!(1)));
-    let absent = bench(json!({ "field": "context.raw" })).run_one(json!({ "context": { "raw": 5 } }));
+    let absent = Bench::with_options(json!({ "field": "context.raw" })).run_one(json!({ "context": { "raw": 5 } }));
     assert!(absent.is_kept());
 }
 
@@ -202,16 +198,16 @@ fn another_field_is_read_and_removed_and_may_become_what_it_holds() {
 fn a_whole_field_may_be_a_time() {
     let options =
         json!({ "field": "when", "format": "time", "time_formats": ["%d.%m.%Y %H:%M"], "time_zone": "+01:00" });
-    let outcome = bench(options).run_one(json!({ "when": "02.01.2026 01:00" }));
+    let outcome = Bench::with_options(options).run_one(json!({ "when": "02.01.2026 01:00" }));
     assert_eq!(outcome.record()["timestamp"], START_NS + 86_400_000_000_000);
 }
 
 #[test]
 fn what_can_not_be_read_is_kept_tagged_or_dropped() {
     let broken = json!({ "message": r#"{"a": [1, 2"# });
-    assert!(bench(json!({ "format": "json" })).run_one(broken.clone()).is_kept());
-    assert!(bench(json!({ "format": "json", "on_fail": "drop" })).run_one(broken.clone()).is_dropped());
-    let mut bench = bench(json!({ "format": "json", "on_fail": "tag", "fail_route": "unparsed" }));
+    assert!(Bench::with_options(json!({ "format": "json" })).run_one(broken.clone()).is_kept());
+    assert!(Bench::with_options(json!({ "format": "json", "on_fail": "drop" })).run_one(broken.clone()).is_dropped());
+    let mut bench = Bench::with_options(json!({ "format": "json", "on_fail": "tag", "fail_route": "unparsed" }));
     let outcome = bench.run_one(broken);
     assert_eq!(outcome.record()["parse_error"], "the JSON is cut short");
     assert_eq!(outcome.record()["routes"], json!(["unparsed"]));
@@ -228,7 +224,9 @@ fn hostile_texts_fail_in_time() {
     let quotes = format!("a=\"{}", "\\\"".repeat(1 << 19));
     let elements = format!("<1>1 - - - - - {}", "[a]".repeat(100_000));
     for text in [deep, lists, wide, wide_json, long, quotes, elements] {
-        let mut bench = bench(json!({ "format": ["auto", "logfmt", "key_value", "regex"], "patterns": ["(?<x>b+)c"] }));
+        let mut bench = Bench::with_options(
+            json!({ "format": ["auto", "logfmt", "key_value", "regex"], "patterns": ["(?<x>b+)c"] }),
+        );
         bench.run_one(json!({ "message": text }));
     }
 }
@@ -256,7 +254,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "pair_separators": "" }), "option `pair_separators`"),
         (json!({ "key_separator": ";" }), "option `key_separator`"),
     ] {
-        let error = Bench::<Parse>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -277,7 +275,7 @@ proptest! {
     #[test]
     fn any_text_is_read_or_not_and_never_panics(text in "\\PC{0,80}|[{}\\[\\]\":,a1\\\\ ]{0,60}|[a-c=\" \\\\]{0,40}|<[0-9]{1,3}>.{0,60}") {
         for format in ["auto", "json", "logfmt", "key_value", "common", "combined", "nginx_error", "apache_error", "syslog", "syslog5424", "time"] {
-            bench(json!({ "format": format })).run_one(json!({ "message": text }));
+            Bench::with_options(json!({ "format": format })).run_one(json!({ "message": text }));
         }
     }
 
@@ -291,7 +289,7 @@ proptest! {
         let (at, end) = (line.floor_char_boundary(at), other.floor_char_boundary(other.len() - at.min(other.len())));
         let text = format!("{}{middle}{}", &line[..at], &other[end..]);
         for format in ["auto", "logfmt", "key_value", "common", "combined", "nginx_error", "apache_error", "syslog"] {
-            bench(json!({ "format": format })).run_one(json!({ "message": text }));
+            Bench::with_options(json!({ "format": format })).run_one(json!({ "message": text }));
         }
     }
 
@@ -331,12 +329,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let samples = samples.map(|line| serde_json::from_str(line).expect("a sample is JSON"));
     let outcomes = bench.run(samples);

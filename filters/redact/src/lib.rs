@@ -1,4 +1,4 @@
-//! Masks secrets and personal data, wherever in a record they are.
+//! `redact`: masks secrets and personal data anywhere in a record.
 //!
 //! ```toml
 //! [[filter]]
@@ -9,59 +9,59 @@
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `keys` | none | keys whose values are masked, beside the usual ones (`DEFAULT_KEYS`) |
-//! | `only_keys` | none | the same, but in place of the usual ones |
-//! | `detect` | none | what is searched in texts, beside the usual kinds, which are all but `ip`: `key`, `email`, `card`, `jwt`, `bearer`, `service_key`, `private_key`, `base64`, `ip` |
-//! | `only_detect` | none | the same, but in place of the usual kinds |
-//! | `patterns` | none | own regular expressions, searched in every text; at most 32, always in linear time |
-//! | `mode` | `mask` | `mask`: `********`; `partial`: the same and the last four characters, of values of twelve or more; `hash`: `hash:` and 16 digits, the same for the same value |
-//! | `modes` | none | a mode for some kinds: those of `detect`, and `pattern` |
-//! | `hash_key` | none | the secret that `hash` needs, 16 bytes or more; keep it, or hashes change |
-//! | `allow_keys` | none | keys, or paths if they have a dot, under which nothing is masked |
-//! | `allow_values` | none | values that are never masked, compared whole |
+//! | `keys` | none | keys whose values are masked, in addition to the default ones (`DEFAULT_KEYS`) |
+//! | `only_keys` | none | the same, instead of the default ones |
+//! | `detect` | none | what to search for in text, in addition to the default, which is everything but `ip`: `key`, `email`, `card`, `jwt`, `bearer`, `service_key`, `private_key`, `base64`, `ip` |
+//! | `only_detect` | none | the same, instead of the default |
+//! | `patterns` | none | your own regular expressions, searched for in every text; at most 32, always in linear time |
+//! | `mode` | `mask` | `mask`: `********`; `partial`: the same plus the last four characters, for values of twelve or more; `hash`: `hash:` and 16 digits that are equal for equal values |
+//! | `modes` | none | modes for single kinds: those of `detect`, and `pattern` |
+//! | `hash_key` | none | the secret for `hash`, at least 16 bytes; if you change it, hashes change |
+//! | `allow_keys` | none | keys, or paths (with a dot), under which nothing is masked |
+//! | `allow_values` | none | values that are never masked; the whole value must match |
 //!
-//! `extra_keys` is an older name of `keys`. Options that leave out what is masked
-//! by default are warned of in Weir's log when the filter starts.
+//! `extra_keys` is an older name of `keys`. If the options turn off a default, the
+//! filter logs a warning when it starts.
 //!
 //! # What is masked
-//! - **By key**: texts and numbers under a sensitive key, at any depth, in lists
-//!   too. A map there is masked as a whole, since its keys may be secrets too,
-//!   also when `allow_keys` names something in it. Case and the separators `_`,
-//!   `-`, `.` and space do not matter. A `*` at an end of a key stands for
-//!   anything. Null, true, false and what is empty stay: they tell nothing.
-//! - **In texts**: e-mail addresses, passwords in URLs, payment cards (a network's
-//!   first digits, its length, the Luhn digit), JWTs, what follows `Bearer`, keys
-//!   with a service's mark (AWS, GitHub, GitLab, Slack, Stripe, Google, …), PEM
-//!   private keys, and runs of base64 of 20 characters or more that look random.
-//! - **Sensitive keys in texts**: `password=hunter2`, `api_key: x`, and JSON inside
-//!   a text.
+//! - **By key**: text and numbers under a sensitive key, at any depth, including
+//!   lists. A map under such a key is masked as a whole, because its keys may be
+//!   secrets too, even if `allow_keys` names something in it. Case and the
+//!   separators `_`, `-`, `.` and space are ignored. A `*` at the start or end of a
+//!   key matches anything. Null, true, false and empty values stay: they reveal
+//!   nothing.
+//! - **In text**: e-mail addresses, passwords in URLs, payment cards (checked by
+//!   issuer prefix, length and Luhn digit), JWTs, the token after `Bearer`, keys
+//!   with a known prefix (AWS, GitHub, GitLab, Slack, Stripe, Google, …), PEM
+//!   private keys, and random-looking base64 of 20 characters or more.
+//! - **Sensitive keys in text**: `password=hunter2`, `api_key: x`, and JSON inside
+//!   text.
 //!
-//! Card numbers are searched in integers too. `timestamp` and `level` are left
-//! alone. Bytes that are not text are searched like texts. Keys that are not below
-//! a sensitive key are not: a map whose keys are e-mail addresses keeps them.
+//! Integers are checked for card numbers, too. `timestamp` and `level` are left
+//! alone. Binary values are searched like text. Keys are only masked below a
+//! sensitive key: a map whose keys are e-mail addresses keeps them.
 //!
-//! # What can go wrong
-//! Of other 16-digit identifiers that begin as a card does, one in ten is taken
-//! for one. After `token:` in prose the next word is masked. Base64 of 20
-//! characters is missed in 8 of 100 cases, of 43 in 1. Name such fields in
-//! `allow_keys` or in `keys`.
+//! # False positives and misses
+//! One in ten other 16-digit identifiers that start like a card number is taken for
+//! one. In prose, the word after `token:` is masked. Base64 of 20 characters is
+//! missed in 8 of 100 cases, of 43 characters in 1. List such fields in
+//! `allow_keys` or `keys`.
 //!
-//! # How it is made
-//! | module | what it is for |
+//! # How it works
+//! | module | purpose |
 //! |---|---|
-//! | `options` | what the operator may set, and what it means |
-//! | `walk` | walks over MessagePack, writes patches |
-//! | `keys`, `allow` | is this key sensitive; is it allowed |
-//! | `scan`, `blocks` | finds places in a text worth looking at, 64 bytes at a time |
+//! | `options` | the options and what they mean |
+//! | `walk` | walks over MessagePack and writes patches |
+//! | `keys`, `allow` | whether a key is sensitive; whether it is allowed |
+//! | `scan`, `blocks` | finds candidates in text, 64 bytes at a time |
 //! | `classes` | which bytes are letters, digits, parts of tokens |
-//! | `patterns` | looks at such a place and says what is there |
+//! | `patterns` | decides what a candidate is |
 //! | `mask` | what is written instead |
-//! | `limits` | every bound |
+//! | `limits` | all limits |
 //!
-//! It is the filter that sees every byte, so it works on batches: an untouched
-//! record costs one walk and no allocation. Time is in proportion to the bytes,
-//! whatever they are. What was masked is counted by kind: `masked_email` and so
-//! on.
+//! The filter works on whole batches, because it sees every byte: an unchanged
+//! record costs one walk and no allocation. The time is linear in the bytes,
+//! whatever they are. Masked values are counted by kind: `masked_email` and so on.
 
 mod allow;
 mod blocks;
@@ -94,7 +94,7 @@ impl BatchFilter for Redact {
         Description {
             name: "redact",
             version: env!("CARGO_PKG_VERSION"),
-            description: "masks secrets and personal data, wherever in a record they are",
+            description: "masks secrets and personal data anywhere in a record",
             ..Description::default()
         }
     }

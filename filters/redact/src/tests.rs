@@ -1,15 +1,13 @@
 //! Whole records through the filter, as the host would send them.
 
-use weir_guest::testing::{Bench, Json, Outcome, json};
+use weir_guest::testing::{Json, Outcome, json};
 
 use super::*;
 
-fn bench(options: Json) -> Bench<Redact> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
+type Bench = weir_guest::testing::Bench<Redact>;
 
 fn redacted(record: Json) -> Outcome {
-    bench(json!({})).run_one(record)
+    Bench::with_options(json!({})).run_one(record)
 }
 
 /// What becomes of a message.
@@ -52,7 +50,7 @@ fn everything_below_a_sensitive_key_is_masked() {
 
 #[test]
 fn a_map_below_a_sensitive_key_leaves_none_of_its_keys() {
-    let mut bench = bench(json!({ "allow_keys": ["sid", "password.hunter2"], "mode": "partial" }));
+    let mut bench = Bench::with_options(json!({ "allow_keys": ["sid", "password.hunter2"], "mode": "partial" }));
     let outcome = bench.run_one(json!({
         "password": { "hunter2": true }, "context": { "cookie": { "sid": "x", "a longer name": "and its value" } },
         "list": [{ "token": { "t-1": null } }, 7],
@@ -66,7 +64,7 @@ fn a_map_below_a_sensitive_key_leaves_none_of_its_keys() {
 
 #[test]
 fn a_map_below_a_sensitive_key_has_a_hash_of_its_own() {
-    let mut bench = bench(json!({ "mode": "hash", "hash_key": "sixteen bytes or more" }));
+    let mut bench = Bench::with_options(json!({ "mode": "hash", "hash_key": "sixteen bytes or more" }));
     let mut hash = |value: Json| bench.run_one(json!({ "password": value })).record()["password"].clone();
     let first = hash(json!({ "hunter2": true }));
     assert!(first.as_str().unwrap().starts_with("hash:"));
@@ -185,7 +183,7 @@ fn identifiers_paths_and_words_are_no_secrets() {
 
 #[test]
 fn partial_shows_four_characters_of_long_values_only() {
-    let mut bench = bench(json!({ "mode": "partial" }));
+    let mut bench = Bench::with_options(json!({ "mode": "partial" }));
     let outcome = bench.run_one(
         json!({ "token": "short1234", "secret": "längere-geheimnisse-üß12", "message": "4111 1111 1111 1111" }),
     );
@@ -198,7 +196,7 @@ fn partial_shows_four_characters_of_long_values_only() {
 #[test]
 fn a_keyed_hash_is_the_same_for_the_same_value_and_key_only() {
     let hash = |key: &str, value: &str| {
-        let mut bench = bench(json!({ "mode": "hash", "hash_key": key }));
+        let mut bench = Bench::with_options(json!({ "mode": "hash", "hash_key": key }));
         bench.run_one(json!({ "message": value })).record()["message"].as_str().unwrap().to_owned()
     };
     let first = hash("0123456789abcdef", "ada@example.com");
@@ -210,14 +208,14 @@ fn a_keyed_hash_is_the_same_for_the_same_value_and_key_only() {
 
 #[test]
 fn each_kind_can_have_a_mode_of_its_own() {
-    let mut bench = bench(json!({ "modes": { "card": "partial" } }));
+    let mut bench = Bench::with_options(json!({ "modes": { "card": "partial" } }));
     let outcome = bench.run_one(json!({ "message": "ada@example.com 4111111111111111" }));
     assert_eq!(outcome.record()["message"], "******** ********1111");
 }
 
 #[test]
 fn what_is_allowed_is_never_masked() {
-    let mut bench = bench(json!({
+    let mut bench = Bench::with_options(json!({
         "allow_keys": ["csrf_token", "context.token"],
         "allow_values": ["help@example.com", "public"],
     }));
@@ -237,7 +235,8 @@ fn what_is_allowed_is_never_masked() {
 #[test]
 fn own_patterns_and_keys_are_masked_too() {
     for keys in ["keys", "extra_keys"] {
-        let mut bench = bench(json!({ "patterns": ["EMP-[0-9]{6}"], keys: ["salary"], "detect": ["ip"] }));
+        let mut bench =
+            Bench::with_options(json!({ "patterns": ["EMP-[0-9]{6}"], keys: ["salary"], "detect": ["ip"] }));
         let record = json!({ "message": "EMP-123456 from 10.0.0.1, ada@example.com", "salary": 1, "password": "x" });
         let outcome = bench.run_one(record);
         let record = outcome.record();
@@ -249,7 +248,7 @@ fn own_patterns_and_keys_are_masked_too() {
 
 #[test]
 fn the_usual_keys_and_kinds_are_masked_whatever_is_added() {
-    let mut bench = bench(json!({ "keys": ["password", "api_key"], "detect": ["email"] }));
+    let mut bench = Bench::with_options(json!({ "keys": ["password", "api_key"], "detect": ["email"] }));
     for key in ["token", "authorization", "client_secret", "cookie"] {
         assert_eq!(bench.run_one(json!({ key: "s3cret" })).record()[key], "********");
     }
@@ -259,7 +258,8 @@ fn the_usual_keys_and_kinds_are_masked_whatever_is_added() {
 
 #[test]
 fn only_keys_and_only_detect_replace_the_usual_ones_and_say_what_that_leaves_in_clear() {
-    let mut bench = bench(json!({ "only_keys": ["Password", "*token"], "only_detect": ["ip", "key", "card"] }));
+    let mut bench =
+        Bench::with_options(json!({ "only_keys": ["Password", "*token"], "only_detect": ["ip", "key", "card"] }));
     let record = json!({ "password": "a", "access_token": "b", "cookie": "c", "message": "ada@example.com, 10.0.0.1" });
     let outcome = bench.run_one(record);
     let Outcome::Changed { patch, .. } = outcome else { panic!("{outcome:?}") };
@@ -272,7 +272,7 @@ fn only_keys_and_only_detect_replace_the_usual_ones_and_say_what_that_leaves_in_
     assert!(log[0].1.starts_with("`only_keys` replaces the usual ones: `passwd`, `passphrase`, `pwd`, "), "{log:?}");
     assert!(log[1].1.starts_with("`only_detect` replaces the usual ones: `email`, `jwt`, "), "{log:?}");
     let everything: Vec<_> = options::DEFAULT_KEYS.iter().chain(&["more"]).collect();
-    let bench = self::bench(json!({ "only_keys": everything }));
+    let bench = self::Bench::with_options(json!({ "only_keys": everything }));
     assert_eq!(bench.log(), [], "nothing is left out");
 }
 
@@ -281,7 +281,7 @@ fn every_mistake_is_told_at_once() {
     let options = json!({
         "keys": ["ok", "a*b"], "patterns": ["(", "ok", "["], "mode": "hash", "allow_keys": ["_"], "detect": ["faces"], "kyes": [],
     });
-    let error = Bench::<Redact>::new(options).err().unwrap_or_default();
+    let error = Bench::refused(options);
     let named =
         ["`detect[0]`", "`kyes`", "`keys[1]`", "`patterns[0]`", "`patterns[2]`", "`hash_key`", "`allow_keys[0]`"];
     assert_eq!(error.lines().count(), named.len(), "{error}");
@@ -292,7 +292,7 @@ fn every_mistake_is_told_at_once() {
 
 #[test]
 fn what_was_masked_is_counted_by_kind() {
-    let mut bench = bench(json!({}));
+    let mut bench = Bench::with_options(json!({}));
     bench.run([json!({ "message": "a@b.io c@d.io", "token": "x" }), json!({ "token": "y" })]);
     assert_eq!((bench.counter("masked_email"), bench.counter("masked_key")), (2, 2));
 }
@@ -312,7 +312,7 @@ fn wrong_options_are_refused_by_name() {
         (json!({ "only_detect": ["emial"] }), "did you mean `email`?"),
         (json!({ "allow_keys": ["_"] }), "`allow_keys[0]`"),
     ] {
-        let error = Bench::<Redact>::new(options).err().unwrap_or_default();
+        let error = Bench::refused(options);
         assert!(error.contains(named), "{named}: {error}");
     }
 }

@@ -14,7 +14,7 @@ mod headers;
 use std::ops::Range;
 
 use weir_guest::encode::{self, Open};
-use weir_guest::{Output, value};
+use weir_guest::{Output, Value};
 
 use crate::allow::Allowed;
 use crate::keys::KeySet;
@@ -147,7 +147,7 @@ impl Walk<'_, '_> {
                 self.path.push(key.to_vec());
                 if self.redactor.allowed.covers(&self.path) {
                     self.path.pop();
-                    self.at = value::skip(self.batch, value_at)?;
+                    self.at = self.end_of(value_at)?;
                     continue;
                 }
             }
@@ -204,7 +204,7 @@ impl Walk<'_, '_> {
                 Some(false)
             }
             _ => {
-                self.at = value::skip(self.batch, at)?;
+                self.at = self.end_of(self.at)?;
                 Some(place.sensitive && self.replace(at, copied, out))
             }
         }
@@ -231,7 +231,7 @@ impl Walk<'_, '_> {
     /// A map below a sensitive key, which began at `at`. Its keys may be secrets as well as its values are: `copied`
     /// moves behind all of it, and one mask stands in its place.
     fn whole_map(&mut self, at: usize, count: usize, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
-        self.at = value::skip(self.batch, at)?;
+        self.at = self.end_of(at)?;
         if count == 0 {
             return Some(false);
         }
@@ -256,7 +256,7 @@ impl Walk<'_, '_> {
                 self.path.push(key.to_vec());
                 if self.redactor.allowed.covers(&self.path) {
                     self.path.pop();
-                    self.at = value::skip(self.batch, self.at)?;
+                    self.at = self.end_of(self.at)?;
                     continue;
                 }
             }
@@ -347,22 +347,19 @@ impl Walk<'_, '_> {
 
     /// Masks the whole value between `at` and here, because of its key.
     fn replace(&mut self, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
-        let Some((value, _)) = value::Value::read(self.batch, at) else {
-            return false;
-        };
         let number;
-        let bytes = match value {
-            value::Value::Str(text) => text.as_bytes(),
-            value::Value::Bin(data) | value::Value::Ext(_, data) => data,
-            value::Value::Int(n) => {
+        let bytes = match Value::peek(&self.batch[at..]) {
+            Some(Value::Str(text)) => text.as_bytes(),
+            Some(Value::Bin(data) | Value::Ext(_, data)) => data,
+            Some(Value::Int(n)) => {
                 number = n.to_string();
                 number.as_bytes()
             }
-            value::Value::UInt(n) => {
+            Some(Value::UInt(n)) => {
                 number = n.to_string();
                 number.as_bytes()
             }
-            value::Value::Float(n) => {
+            Some(Value::Float(n)) => {
                 number = n.to_string();
                 number.as_bytes()
             }

@@ -3,9 +3,9 @@
 //! The level has six values, so whatever is said of it is tried with each of
 //! them here, and a record's level is only looked up in the set that comes out.
 
-use weir_guest::Level;
+use weir_guest::{Level, OptionError};
 
-use crate::compile::{RuleError, wrong};
+use crate::compile::wrong;
 use crate::condition::{Check, Comparison, LevelSet, Values};
 use crate::glob::Glob;
 use crate::limits::MAX_VALUES;
@@ -17,7 +17,7 @@ const NO_TEST: &str =
     "no test is given; write a value, or one of equals, in, glob, regex, above, at_least, below, at_most, exists";
 
 /// The checks of any field but the level. `exists` is not looked at.
-pub fn of_field(place: &str, test: Test) -> Result<Box<[Check]>, RuleError> {
+pub fn of_field(place: &str, test: Test) -> Result<Box<[Check]>, OptionError> {
     let mut checks = Vec::new();
     // Cheap checks come first: the first that does not hold decides.
     for (key, how, operand) in comparisons(&test) {
@@ -45,7 +45,7 @@ pub fn of_field(place: &str, test: Test) -> Result<Box<[Check]>, RuleError> {
 }
 
 /// The levels for which a test of `level` holds.
-pub fn levels(place: &str, test: &Test) -> Result<LevelSet, RuleError> {
+pub fn levels(place: &str, test: &Test) -> Result<LevelSet, OptionError> {
     if *test == Test::default() {
         return wrong(place, NO_TEST);
     }
@@ -85,14 +85,14 @@ pub fn levels(place: &str, test: &Test) -> Result<LevelSet, RuleError> {
 }
 
 /// The level that a word names.
-pub fn level_named(place: &str, word: &str) -> Result<Level, RuleError> {
+pub fn level_named(place: &str, word: &str) -> Result<Level, OptionError> {
     Level::parse(word).map_or_else(
         || wrong(place, format!("`{word}` is no level; write TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL")),
         Ok,
     )
 }
 
-fn level(place: &str, value: &Scalar) -> Result<Level, RuleError> {
+fn level(place: &str, value: &Scalar) -> Result<Level, OptionError> {
     match value {
         Scalar::Text(word) => level_named(place, word),
         _ => wrong(place, "a level is compared with the name of one: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"),
@@ -111,7 +111,7 @@ fn comparisons(test: &Test) -> impl Iterator<Item = (&'static str, Comparison, &
     .filter_map(|(key, how, operand)| Some((key, how, operand.as_ref()?)))
 }
 
-fn number(place: &str, value: &Scalar) -> Result<Number, RuleError> {
+fn number(place: &str, value: &Scalar) -> Result<Number, OptionError> {
     match value {
         Scalar::Integer(integer) => Ok(Number::Integer(*integer)),
         Scalar::Float(float) if !float.is_nan() => Ok(Number::Float(*float)),
@@ -122,7 +122,7 @@ fn number(place: &str, value: &Scalar) -> Result<Number, RuleError> {
     }
 }
 
-fn values(place: &str, list: Vec<Scalar>) -> Result<Values, RuleError> {
+fn values(place: &str, list: Vec<Scalar>) -> Result<Values, OptionError> {
     if list.is_empty() {
         return wrong(place, "an empty list holds for nothing; give it values");
     }
@@ -151,10 +151,10 @@ fn values(place: &str, list: Vec<Scalar>) -> Result<Values, RuleError> {
     Ok(values)
 }
 
-fn glob(place: &str, pattern: &str) -> Result<Glob, RuleError> {
+fn glob(place: &str, pattern: &str) -> Result<Glob, OptionError> {
     Glob::parse(pattern).or_else(|error| wrong(place, error.to_string()))
 }
 
-fn regex(place: &str, pattern: &str) -> Result<Pattern, RuleError> {
+fn regex(place: &str, pattern: &str) -> Result<Pattern, OptionError> {
     Pattern::parse(pattern).or_else(|error| wrong(place, error.to_string()))
 }

@@ -3,24 +3,15 @@
 //! Everything that can be wrong is found here and named by its place, such as
 //! `rules[2].when.source.regex`. What comes out is bounded by `limits`.
 
-use thiserror::Error;
-use weir_guest::{Level, Path};
+use weir_guest::{Level, OptionError, Path};
 
 use crate::checks;
 use crate::condition::Condition;
 use crate::limits::{MAX_CONDITION_DEPTH, MAX_LABEL_BYTES, MAX_LABELS, MAX_RULES, MAX_TESTS};
 use crate::options::{self, Matching, Options, Test};
 
-/// An option that can't be followed: which, and what would be right.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("`{option}`: {wrong}")]
-pub struct RuleError {
-    option: String,
-    wrong: String,
-}
-
-pub fn wrong<T>(option: &str, wrong: impl Into<String>) -> Result<T, RuleError> {
-    Err(RuleError { option: option.to_owned(), wrong: wrong.into() })
+pub fn wrong<T>(option: &str, problem: impl Into<String>) -> Result<T, OptionError> {
+    Err(OptionError::new(option, problem))
 }
 
 /// All rules, ready to decide.
@@ -47,7 +38,7 @@ pub enum Action {
 }
 
 impl Rules {
-    pub fn compile(options: Options) -> Result<Self, RuleError> {
+    pub fn compile(options: Options) -> Result<Self, OptionError> {
         if options.rules.is_empty() {
             return wrong(
                 "rules",
@@ -75,7 +66,7 @@ struct Compiler {
 }
 
 impl Compiler {
-    fn rule(&mut self, place: &str, rule: options::Rule, matching: Matching) -> Result<Rule, RuleError> {
+    fn rule(&mut self, place: &str, rule: options::Rule, matching: Matching) -> Result<Rule, OptionError> {
         let when = match rule.when {
             Some(condition) => Some(self.condition(&format!("{place}.when"), condition, 0)?),
             None => None,
@@ -103,7 +94,12 @@ impl Compiler {
         Ok(Rule { when, action })
     }
 
-    fn condition(&mut self, place: &str, condition: options::Condition, depth: usize) -> Result<Condition, RuleError> {
+    fn condition(
+        &mut self,
+        place: &str,
+        condition: options::Condition,
+        depth: usize,
+    ) -> Result<Condition, OptionError> {
         if depth > MAX_CONDITION_DEPTH {
             return wrong(
                 place,
@@ -140,7 +136,7 @@ impl Compiler {
         key: &str,
         conditions: Vec<options::Condition>,
         depth: usize,
-    ) -> Result<Box<[Condition]>, RuleError> {
+    ) -> Result<Box<[Condition]>, OptionError> {
         if conditions.is_empty() {
             return wrong(&format!("{place}.{key}"), "an empty list says nothing; give it conditions");
         }
@@ -152,7 +148,7 @@ impl Compiler {
     }
 
     /// The test of any field but the level.
-    fn field(&mut self, place: &str, path: &str, test: Test) -> Result<Condition, RuleError> {
+    fn field(&mut self, place: &str, path: &str, test: Test) -> Result<Condition, OptionError> {
         let field = self.index_of(Path::parse(path));
         match test.exists {
             Some(expected) if test == Test::exists(expected) => Ok(Condition::Exists { field, expected }),
@@ -173,7 +169,7 @@ impl Compiler {
     }
 }
 
-fn check_labels(place: &str, labels: &[String]) -> Result<(), RuleError> {
+fn check_labels(place: &str, labels: &[String]) -> Result<(), OptionError> {
     if labels.len() > MAX_LABELS {
         let count = labels.len();
         return wrong(place, format!("{count} labels are more than the {MAX_LABELS} allowed"));

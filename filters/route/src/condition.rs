@@ -163,7 +163,7 @@ impl Condition {
                 let holds = |value| checks.iter().all(|check| check.holds(value));
                 match record.field(*field) {
                     None => false,
-                    Some(Value::List(list)) => list.iter().any(holds),
+                    Some(Value::Array(list)) => list.iter().any(holds),
                     Some(value) => holds(value),
                 }
             }

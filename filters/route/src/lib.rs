@@ -1,48 +1,47 @@
-//! `route`: rules that give records labels, set their level, or drop them.
+//! `route`: rules that add labels to records, set their level, or drop them.
 //!
-//! A label is what a sink's `routes = […]` selects by: a sink with `routes`
-//! takes only records that have one of them; a sink without takes every record.
+//! Sinks select records by label: a sink with `routes = […]` takes only records
+//! that have one of these labels; a sink without `routes` takes every record.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `rules` | none, must be given | what to do with which records, in order |
-//! | `match` | `"all"` | `"all"`: every rule that holds acts; `"first"`: only the first one |
+//! | `rules` | required | what to do with which records, in order |
+//! | `match` | `"all"` | `"all"`: every rule that matches is applied; `"first"`: only the first one |
 //!
 //! A rule:
 //!
 //! | key | meaning |
 //! |---|---|
-//! | `when` | the condition; without it the rule always holds |
-//! | `routes` | labels to add, each once |
-//! | `level` | the level to set; of several rules that hold the last one's stays |
-//! | `drop` | `true` ends the record here, and its rules with it |
+//! | `when` | the condition; without it the rule matches every record |
+//! | `routes` | labels to add |
+//! | `level` | the level to set; if several rules match, the last one wins |
+//! | `drop` | `true` drops the record; no further rule is applied |
 //!
-//! Conditions see the record as it came to the filter, never what an earlier
-//! rule made of it. With `match = "first"` a rule without an action leaves its
-//! records as they are.
+//! Conditions see the original record, not the changes of earlier rules. With
+//! `match = "first"`, a rule without an action leaves its records unchanged.
 //!
-//! A condition is a table of paths and what must hold there; all of its entries
-//! must hold. Nested paths are written in quotes: `"context.user.id"`. Beside
-//! paths it may have `all = [{…}, {…}]`, `any = [{…}, {…}]` and `not = {…}`
-//! (a field that has such a name is `'\any'`). At a path stands a value that the
-//! field must be equal to, or a table of these, which must all hold:
+//! A condition is a table of paths and tests; all of them must be true. Write
+//! nested paths in quotes: `"context.user.id"`. A condition may also have
+//! `all = [{…}, {…}]`, `any = [{…}, {…}]` and `not = {…}` (write a field with such a
+//! name as `'\any'`). A test is a value that the field must be equal to, or a table
+//! of these, all of which must be true:
 //!
-//! | test | holds when the field is |
+//! | test | true if the field is |
 //! |---|---|
 //! | `equals = value` | that text, number, or truth value |
 //! | `in = [value, …]` | equal to one of them |
-//! | `glob = "api-*"` | a text of that shape, as a whole: `*` any run, `?` one character, `[a-z]`, `[!a-z]`, `\` takes a meaning away |
-//! | `regex = "…"` | a text in which the expression is found; `^` and `$` bind it to the ends, `(?i)` ignores case; takes linear time |
+//! | `glob = "api-*"` | text that matches as a whole: `*` any characters, `?` one character, `[a-z]`, `[!a-z]`; `\` escapes |
+//! | `regex = "…"` | text that contains a match; `^` and `$` anchor it, `(?i)` ignores case; takes linear time |
 //! | `above`, `at_least`, `below`, `at_most` | a number in that relation |
-//! | `exists = true` or `false` | there, or not; null counts as not |
+//! | `exists = true` or `false` | present, or absent; null counts as absent |
 //!
-//! - **Lists**: a test holds when it holds for one of the values.
-//! - **Numbers** compare by value, `5` with `5.0`, and also when they were sent
-//!   as text.
-//! - **`level`** compares by severity with a level's name: `{ at_least = "ERROR" }`.
-//! - An absent field holds for nothing but `exists = false`, and so for `not`.
+//! - **Lists**: a test is true if it is true for one of the values.
+//! - **Numbers** compare by value: `5` equals `5.0`, and the text `"5"`.
+//! - **`level`** compares by severity with the name of a level:
+//!   `{ at_least = "ERROR" }`.
+//! - **Absent fields** pass only `exists = false`, and `not`.
 //!
 //! # Example
 //!
@@ -63,15 +62,15 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
 //! | `options` | the options as they are written |
-//! | `compile`, `checks` | their meaning, worked out once |
-//! | `condition` | deciding about a record |
-//! | `glob`, `pattern`, `number` | shapes of texts, regular expressions, comparison of numbers |
-//! | `limits` | every bound |
+//! | `compile`, `checks` | the compiled rules |
+//! | `condition` | evaluating a condition |
+//! | `glob`, `pattern`, `number` | globs, regular expressions, comparison of numbers |
+//! | `limits` | all limits |
 //!
-//! Deciding allocates nothing; a record that changes costs its patch.
+//! Evaluating conditions does not allocate; a changed record costs its patch.
 
 mod checks;
 mod compile;

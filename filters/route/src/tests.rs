@@ -1,26 +1,17 @@
 //! The filter as the operator sees it: options in, outcomes out.
 
 use serde_json::{Value as Json, json};
-use weir_guest::testing::{Bench, Outcome};
+use weir_guest::testing::Outcome;
 use weir_guest::{BatchFilter, Encode, Output, Value, encode};
 
 use crate::Route;
 use crate::limits::{MAX_CONDITION_DEPTH, MAX_LABELS, MAX_RULES, MAX_VALUES};
 
-fn bench(options: Json) -> Bench<Route> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
-
-fn refused(options: Json) -> String {
-    match Bench::<Route>::new(options) {
-        Ok(_) => panic!("the options were accepted"),
-        Err(error) => error,
-    }
-}
+type Bench = weir_guest::testing::Bench<Route>;
 
 /// Whether a condition holds for a record.
 fn holds(when: Json, record: Json) -> bool {
-    let mut bench = bench(json!({ "rules": [{ "when": when, "drop": true }] }));
+    let mut bench = Bench::with_options(json!({ "rules": [{ "when": when, "drop": true }] }));
     bench.run_one(record).is_dropped()
 }
 
@@ -168,7 +159,7 @@ fn more_fields_than_are_kept_at_hand_are_still_looked_up() {
 
 #[test]
 fn every_rule_that_holds_acts_and_each_sees_the_record_as_it_came() {
-    let mut bench = bench(json!({ "rules": [
+    let mut bench = Bench::with_options(json!({ "rules": [
         { "when": { "level": "INFO" }, "level": "ERROR", "routes": ["a"] },
         { "when": { "level": "ERROR" }, "routes": ["never"] },
         { "when": { "routes": "a" }, "routes": ["never"] },
@@ -183,7 +174,7 @@ fn every_rule_that_holds_acts_and_each_sees_the_record_as_it_came() {
 
 #[test]
 fn with_first_only_the_first_rule_that_holds_acts() {
-    let mut bench = bench(json!({ "match": "first", "rules": [
+    let mut bench = Bench::with_options(json!({ "match": "first", "rules": [
         { "when": { "source": "quiet" } },
         { "when": { "source": "auth" }, "routes": ["audit"] },
         { "drop": true },
@@ -196,7 +187,7 @@ fn with_first_only_the_first_rule_that_holds_acts() {
 
 #[test]
 fn a_drop_ends_the_record_whatever_rules_before_it_did() {
-    let mut bench = bench(json!({ "rules": [
+    let mut bench = Bench::with_options(json!({ "rules": [
         { "routes": ["a"] },
         { "when": { "message": "ping" }, "drop": true },
         { "routes": ["b"] },
@@ -207,7 +198,7 @@ fn a_drop_ends_the_record_whatever_rules_before_it_did() {
 
 #[test]
 fn a_record_that_already_is_as_the_rules_want_it_is_kept_untouched() {
-    let mut bench = bench(json!({ "rules": [{ "level": "ERROR", "routes": ["a"] }] }));
+    let mut bench = Bench::with_options(json!({ "rules": [{ "level": "ERROR", "routes": ["a"] }] }));
     assert!(bench.run_one(json!({ "level": "ERROR", "routes": ["z", "a"] })).is_kept());
     let outcome = bench.run_one(json!({ "level": "ERROR", "routes": ["z"] }));
     assert_eq!(outcome.record()["routes"], json!(["z", "a"]));
@@ -231,7 +222,7 @@ fn values_that_json_lacks_hold_for_nothing_and_break_nothing() {
             json!({ "at_most": 1e308 }),
             json!({ "in": [0, 0.5, "", false] }),
         ] {
-            let mut bench = bench(json!({ "rules": [{ "when": { path: test }, "drop": true }] }));
+            let mut bench = Bench::with_options(json!({ "rules": [{ "when": { path: test }, "drop": true }] }));
             let mut output = Output::new();
             bench.filter().process_batch(&record, &mut output).expect("the batch is valid");
             assert_eq!(output.into_parts().0, [0], "{path} {test}");
@@ -239,7 +230,7 @@ fn values_that_json_lacks_hold_for_nothing_and_break_nothing() {
     }
     // A map with nothing in it is no record that the host sends, and still none to fail at.
     let mut output = Output::new();
-    let mut bench = bench(json!({ "rules": [{ "when": { "a": 1 }, "drop": true }] }));
+    let mut bench = Bench::with_options(json!({ "rules": [{ "when": { "a": 1 }, "drop": true }] }));
     bench.filter().process_batch(&[0x80], &mut output).expect("an empty map");
     assert_eq!(output.into_parts().0, [0]);
 }
@@ -288,7 +279,7 @@ fn options_that_mean_nothing_are_refused_with_their_place_and_what_would_be_righ
             "`rules[0].when.any[1].not.b.glob`",
         ),
     ] {
-        let error = refused(options.clone());
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -296,18 +287,18 @@ fn options_that_mean_nothing_are_refused_with_their_place_and_what_would_be_righ
 #[test]
 fn every_bound_is_kept() {
     let rules = vec![json!({ "drop": true }); MAX_RULES + 1];
-    assert!(refused(json!({ "rules": rules })).contains("more than the 256 allowed"));
+    assert!(Bench::refused(json!({ "rules": rules })).contains("more than the 256 allowed"));
     let labels: Vec<String> = (0..=MAX_LABELS).map(|n| n.to_string()).collect();
-    let error = refused(json!({ "rules": [{ "routes": labels }] }));
+    let error = Bench::refused(json!({ "rules": [{ "routes": labels }] }));
     assert!(error.contains("labels are more than"), "{error}");
     let values: Vec<usize> = (0..=MAX_VALUES).collect();
-    let error = refused(json!({ "rules": [{ "when": { "x": { "in": values } }, "drop": true }] }));
+    let error = Bench::refused(json!({ "rules": [{ "when": { "x": { "in": values } }, "drop": true }] }));
     assert!(error.contains("values are more than"), "{error}");
     let deep = (0..=MAX_CONDITION_DEPTH).fold(json!({ "a": 1 }), |inner, _| json!({ "not": inner }));
-    let error = refused(json!({ "rules": [{ "when": deep, "drop": true }] }));
+    let error = Bench::refused(json!({ "rules": [{ "when": deep, "drop": true }] }));
     assert!(error.contains("deeper in each other"), "{error}");
     let tests: Vec<Json> = (0..4097).map(|n| json!({ "x": n })).collect();
-    let error = refused(json!({ "rules": [{ "when": { "any": tests }, "drop": true }] }));
+    let error = Bench::refused(json!({ "rules": [{ "when": { "any": tests }, "drop": true }] }));
     assert!(error.contains("more than 4096 tests"), "{error}");
 }
 
@@ -322,12 +313,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let samples = samples.map(|line| serde_json::from_str(line).expect("a sample is JSON"));
     let outcomes = bench.run(samples);

@@ -1,27 +1,27 @@
-//! `sample`: keeps a share of the records, and every one that is severe.
+//! `sample`: keeps a fraction of the records, and every severe one.
 //!
-//! What is kept does not depend on chance but on a hash of the record, or of
-//! some of its fields. So the same records are kept when they come again, on
-//! every machine, and with `hash = ["context.trace_id"]` either all records of a
-//! trace or none.
+//! Which records are kept depends on a hash of the record or of some of its fields,
+//! not on chance. So the same records are kept if they arrive again, on every
+//! machine; with `hash = ["context.trace_id"]`, either all records of a trace are
+//! kept or none.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `rate` | must be given | the share of records that is kept: 0.1 is one in ten |
-//! | `by` | `"source"` | the path whose value chooses a rate from `rates` |
-//! | `rates` | none | other rates, by value: `{ auth = 1.0, cache = 0.01 }` |
-//! | `hash` | the whole record | the paths whose values decide; where none of them holds anything, the whole record does |
-//! | `keep_level` | `"ERROR"` | from which level on every record is kept; `"off"`: none for its level |
-//! | `weight` | `"sample_weight"` | where it is written for how many records a kept one stands; `""`: nowhere |
+//! | `rate` | required | the fraction of records to keep: 0.1 keeps one in ten |
+//! | `by` | `"source"` | the path whose value selects a rate in `rates` |
+//! | `rates` | none | rates for single values: `{ auth = 1.0, cache = 0.01 }` |
+//! | `hash` | the whole record | the paths whose values are hashed; if all of them are absent, the whole record is |
+//! | `keep_level` | `"ERROR"` | records of this level or higher are always kept; `"off"`: none |
+//! | `weight` | `"sample_weight"` | the path for the number of records that a kept one represents; `""`: none |
 //!
 //! # The weight
 //!
-//! It is 1 / rate, and absent where it would be 1: on records kept for their
-//! level, and where the rate is 1. A record that has a weight already, because it
-//! was sampled before, gets the product. The sum of the weights, absent ones
-//! taken as 1, estimates how many records there were.
+//! The weight is 1 / rate. It is left out if it would be 1: on records kept for
+//! their level, and at rate 1. If a record already has a weight because it was
+//! sampled before, the two are multiplied. The sum of the weights, counting absent
+//! ones as 1, estimates the original number of records.
 //!
 //! # Example
 //!
@@ -38,14 +38,14 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | `options` | the options and their check |
-//! | `key` | what decides about a record |
-//! | `limits` | every bound |
+//! | `options` | the options and their validation |
+//! | `key` | the bytes that are hashed |
+//! | `limits` | all limits |
 //!
-//! It keeps no state, so every worker has its own. Keeping a trace because of
-//! what happens later in it needs to remember: that is the filter `traces`.
+//! It keeps no state, so every worker has its own instance. To keep a trace because
+//! of what happens later in it, use the filter `traces`.
 
 mod key;
 mod limits;
@@ -58,7 +58,7 @@ use std::collections::HashMap;
 use weir_guest::hash::hash;
 use weir_guest::{Description, Edit, Filter, Level, Path, Record, Value, Verdict};
 
-pub use options::{KeepLevel, Options};
+pub use options::Options;
 
 /// The filter.
 #[derive(Debug)]

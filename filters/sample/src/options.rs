@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::Deserialize;
 use thiserror::Error;
-use weir_guest::{Level, Path};
+use weir_guest::{Level, LevelOrOff, Path};
 
 use crate::limits::{MAX_HASH_FIELDS, MAX_RATES};
 
@@ -21,28 +21,9 @@ pub struct Options {
     /// The paths whose values decide: records alike in them share their fate.
     pub hash: Vec<Path>,
     /// From which level on every record is kept.
-    pub keep_level: KeepLevel,
+    pub keep_level: LevelOrOff,
     /// Where it is written how many records a kept one stands for.
     pub weight: String,
-}
-
-/// A level, or `off`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeepLevel(pub Option<Level>);
-
-impl<'de> Deserialize<'de> for KeepLevel {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        if word.eq_ignore_ascii_case("off") {
-            return Ok(KeepLevel(None));
-        }
-        let level = Level::parse(&word);
-        level.map(|level| KeepLevel(Some(level))).ok_or_else(|| {
-            D::Error::custom(format!(
-                "unknown level `{word}`; use TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, or off to keep none for its level"
-            ))
-        })
-    }
 }
 
 impl Default for Options {
@@ -52,7 +33,7 @@ impl Default for Options {
             by: Path::parse("source"),
             rates: BTreeMap::new(),
             hash: Vec::new(),
-            keep_level: KeepLevel(Some(Level::Error)),
+            keep_level: LevelOrOff(Some(Level::Error)),
             weight: "sample_weight".to_owned(),
         }
     }

@@ -1,15 +1,11 @@
 //! The filter as the operator sees it: options in, outcomes out.
 
 use proptest::prelude::*;
-use weir_guest::testing::{Bench, Outcome, json};
+use weir_guest::testing::{Json, Outcome, json};
 
 use crate::Sample;
 
-type Json = serde_json::Value;
-
-fn bench(options: Json) -> Bench<Sample> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
+type Bench = weir_guest::testing::Bench<Sample>;
 
 fn numbered(n: u32) -> Json {
     json!({ "message": format!("request {n}"), "context": { "trace_id": format!("t{}", n / 10) } })
@@ -17,7 +13,7 @@ fn numbered(n: u32) -> Json {
 
 /// How many of 10,000 records are kept.
 fn kept(options: Json) -> usize {
-    bench(options).run((0..10_000).map(numbered)).iter().filter(|outcome| !outcome.is_dropped()).count()
+    Bench::with_options(options).run((0..10_000).map(numbered)).iter().filter(|outcome| !outcome.is_dropped()).count()
 }
 
 #[test]
@@ -35,7 +31,7 @@ fn the_share_that_is_kept_is_the_one_that_was_asked_for() {
 fn severe_records_are_kept_whatever_the_rate() {
     let levels = ["INFO", "WARNING", "ERROR", "CRITICAL"];
     let run = |options| {
-        let outcomes = bench(options).run(levels.map(|level| json!({ "level": level })));
+        let outcomes = Bench::with_options(options).run(levels.map(|level| json!({ "level": level })));
         outcomes.iter().map(Outcome::is_kept).collect::<Vec<_>>()
     };
     assert_eq!(run(json!({ "rate": 0 })), [false, false, true, true]);
@@ -45,7 +41,8 @@ fn severe_records_are_kept_whatever_the_rate() {
 
 #[test]
 fn rates_are_chosen_by_value() {
-    let mut bench = bench(json!({ "rate": 0, "by": "context.kind", "rates": { "a": 1, "7": 1.0, "true": 1 } }));
+    let mut bench =
+        Bench::with_options(json!({ "rate": 0, "by": "context.kind", "rates": { "a": 1, "7": 1.0, "true": 1 } }));
     for (kind, is_kept) in
         [(json!("a"), true), (json!(7), true), (json!(true), true), (json!("b"), false), (json!({}), false)]
     {
@@ -56,7 +53,7 @@ fn rates_are_chosen_by_value() {
 
 #[test]
 fn records_of_a_trace_share_their_fate_and_those_without_one_have_their_own() {
-    let mut bench = bench(json!({ "rate": 0.5, "hash": ["context.trace_id"] }));
+    let mut bench = Bench::with_options(json!({ "rate": 0.5, "hash": ["context.trace_id"] }));
     let outcomes = bench.run((0..1000).map(numbered));
     let fates: Vec<bool> = outcomes.iter().map(Outcome::is_dropped).collect();
     assert!(fates.chunks(10).all(|trace| trace.iter().all(|fate| *fate == trace[0])));
@@ -69,7 +66,7 @@ fn records_of_a_trace_share_their_fate_and_those_without_one_have_their_own() {
 #[test]
 fn the_weight_says_for_how_many_a_record_stands() {
     let weight = |options: Json, record: Json| {
-        let mut bench = bench(options);
+        let mut bench = Bench::with_options(options);
         let outcome = (0..100).map(|n| {
             let mut record = record.clone();
             record["n"] = n.into();
@@ -98,7 +95,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "rate": 0.1, "weight": "level" }), "option `weight`: `level` means something"),
         (json!({ "rate": 0.1, "hash": vec!["a"; 33] }), "option `hash`: 33 paths"),
     ] {
-        let error = Bench::<Sample>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -107,7 +104,7 @@ proptest! {
     #[test]
     fn a_record_kept_at_a_rate_is_kept_at_every_higher_one(message in "\\PC{0,30}", low in 0.0..1.0_f64, more in 0.0..1.0_f64) {
         let high = low + (1.0 - low) * more;
-        let kept = |rate: f64| !bench(json!({ "rate": rate })).run_one(json!({ "message": message })).is_dropped();
+        let kept = |rate: f64| !Bench::with_options(json!({ "rate": rate })).run_one(json!({ "message": message })).is_dropped();
         prop_assert!(!kept(low) || kept(high));
     }
 }
@@ -123,12 +120,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let outcomes = bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON")));
     let dropped: Vec<bool> = outcomes.iter().map(Outcome::is_dropped).collect();

@@ -13,8 +13,8 @@ pub fn write(value: Value<'_>, out: &mut Vec<u8>) {
             Some(number) => encode::int(out, number),
             None => encode::float(out, number),
         },
-        Value::List(list) => {
-            encode::list_header(out, list.len());
+        Value::Array(list) => {
+            encode::array_header(out, list.len());
             list.iter().for_each(|value| write(value, out));
         }
         Value::Map(map) => write_map(map, out),

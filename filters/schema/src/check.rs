@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use weir_guest::{List, Map, Value};
+use weir_guest::{Array, Map, Value};
 
 use crate::canonical;
 use crate::limits::{MAX_CHECK_DEPTH, MAX_ERROR_BYTES, MAX_PATTERN_TEXT_BYTES, MAX_STEPS};
@@ -52,7 +52,7 @@ impl<'s> Check<'s> {
         let fits = self.kind(node, value)
             && self.scalar(node, value)
             && match value {
-                Value::List(list) => self.list(node, list),
+                Value::Array(list) => self.list(node, list),
                 Value::Map(map) => self.map(node, map),
                 _ => true,
             };
@@ -109,7 +109,7 @@ impl<'s> Check<'s> {
         fits
     }
 
-    fn list(&mut self, node: &Node, list: List<'_>) -> bool {
+    fn list(&mut self, node: &Node, list: Array<'_>) -> bool {
         let items = &node.items;
         let mut fits = true;
         if let Some(reason) = items.count.refuses(list.len(), "items") {
@@ -268,7 +268,7 @@ fn types_of(value: Value<'_>) -> Types {
         Value::Nil => Types::NULL,
         Value::Bool(_) => Types::BOOLEAN,
         Value::Str(_) => Types::STRING,
-        Value::List(_) => Types::ARRAY,
+        Value::Array(_) => Types::ARRAY,
         Value::Map(_) => Types::OBJECT,
         Value::Bin(_) | Value::Ext(..) => Types::default(),
         Value::Int(_) | Value::UInt(_) | Value::Float(_) => match Number::of(value) {
@@ -278,7 +278,7 @@ fn types_of(value: Value<'_>) -> Types {
     }
 }
 
-fn are_unique(list: List<'_>) -> bool {
+fn are_unique(list: Array<'_>) -> bool {
     let canonical = |value| {
         let mut bytes = Vec::new();
         canonical::write(value, &mut bytes);

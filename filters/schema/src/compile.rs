@@ -283,7 +283,7 @@ fn types(place: &str, value: &Json) -> Result<Types, SchemaError> {
 fn number(place: &str, value: &Json) -> Result<Number, SchemaError> {
     let mut bytes = Vec::new();
     value.encode(&mut bytes);
-    let number = Value::read(&bytes, 0).and_then(|(value, _)| Number::of(value));
+    let number = Value::read(&bytes).and_then(|(value, _)| Number::of(value));
     number.map_or_else(|| wrong(place, format!("{value} is no number")), Ok)
 }
 
@@ -318,7 +318,7 @@ fn canonical_of(value: &Json) -> Vec<u8> {
     let mut bytes = Vec::new();
     value.encode(&mut bytes);
     let mut out = Vec::new();
-    if let Some((value, _)) = Value::read(&bytes, 0) {
+    if let Some((value, _)) = Value::read(&bytes) {
         canonical::write(value, &mut out);
     }
     out

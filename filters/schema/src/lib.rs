@@ -1,50 +1,52 @@
-//! `schema`: checks records against a JSON Schema.
+//! `schema`: validates records against a JSON Schema.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `schema` | must be given | the schema, as a table or as JSON in a text |
-//! | `field` | the whole record | the path of what is checked |
+//! | `schema` | required | the schema, as a table or as a string of JSON |
+//! | `field` | the whole record | the path of the value to validate |
 //! | `optional` | `false` | whether `field` may be absent |
-//! | `on_fail` | `"tag"` | what becomes of a record that does not fit, see below |
-//! | `route` | none | with `on_fail = "route"`: the label that it gets |
-//! | `level` | none | the level that it gets, with `tag` and `route` |
-//! | `errors` | `"schema_errors"` | where the reasons go, a list of texts, with `tag` and `route`; `""`: nowhere |
-//! | `max_errors` | `5` | how many reasons, 1 to 32 |
+//! | `on_fail` | `"tag"` | what happens to an invalid record, see below |
+//! | `route` | none | with `on_fail = "route"`: the label to add |
+//! | `level` | none | the level to set, with `tag` and `route` |
+//! | `errors` | `"schema_errors"` | the path for the list of errors, with `tag` and `route`; `""`: none |
+//! | `max_errors` | `5` | how many errors are listed, 1 to 32 |
 //!
-//! | `on_fail` | what becomes of the record |
+//! | `on_fail` | what happens to the record |
 //! |---|---|
-//! | `tag` | it goes on with the reasons |
-//! | `route` | and with a label, by which a sink can take it |
-//! | `reject` | the filter fails it; `on_error` of the `[[filter]]` says what that means: quarantine, where it can be replayed from, or an error to the sender |
-//! | `drop` | it ends here |
+//! | `tag` | it goes on with the errors |
+//! | `route` | it goes on with the errors and a label that a sink can select by |
+//! | `reject` | the filter fails it; what follows depends on `on_error` of the `[[filter]]`: quarantine, from which it can be replayed, or an error to the sender |
+//! | `drop` | it is dropped |
 //!
-//! `reject` is for few bad records: Weir runs the records around each one again to
-//! find it. Counter `invalid` counts those that were tagged, routed or dropped.
+//! Use `reject` only if invalid records are rare: to find one, Weir runs the records
+//! around it again. The counter `invalid` counts those that were tagged, routed or
+//! dropped.
 //!
 //! # The schema
 //!
-//! Of JSON Schema, draft 2020-12, these keywords are followed:
+//! These keywords of JSON Schema, draft 2020-12, are supported:
 //!
 //! | about | keywords |
 //! |---|---|
 //! | all values | `type`, `enum`, `const` |
 //! | numbers | `minimum`, `maximum`, `exclusiveMinimum`, `exclusiveMaximum`, `multipleOf` |
-//! | texts | `minLength`, `maxLength`, `pattern` |
-//! | lists | `items`, `prefixItems`, `minItems`, `maxItems`, `uniqueItems` |
-//! | maps | `properties`, `patternProperties`, `additionalProperties`, `required`, `dependentRequired`, `minProperties`, `maxProperties` |
+//! | strings | `minLength`, `maxLength`, `pattern` |
+//! | arrays | `items`, `prefixItems`, `minItems`, `maxItems`, `uniqueItems` |
+//! | objects | `properties`, `patternProperties`, `additionalProperties`, `required`, `dependentRequired`, `minProperties`, `maxProperties` |
 //! | other schemas | `allOf`, `anyOf`, `oneOf`, `not`, `if`, `then`, `else`, `$ref` within the document, `$defs` |
 //!
-//! - **Other keywords are refused**, since without them the schema would be another
-//!   one. Those that only describe are passed over: `title`, `description`,
-//!   `default`, `examples`, `$comment`, `$id`, and `format`, which is not checked.
-//! - **Expressions** take time in proportion to the text: no look-around and no
-//!   back-references. `\d` and `\w` mean ASCII, as in JavaScript. A text of more than
-//!   64 KiB matches none.
-//! - **A record as Weir has it** is checked: every one has `timestamp`, an integer of
-//!   nanoseconds, `level`, `source` and `message`. Bytes have no type of JSON.
-//! - **A record may take 250,000 steps**, each a schema that a value is held against; one that takes more does not fit.
+//! - **Other keywords are refused**, because ignoring them would change the meaning
+//!   of the schema. Annotations are ignored: `title`, `description`, `default`,
+//!   `examples`, `$comment`, `$id`, and `format`, which is not checked.
+//! - **Regular expressions** run in linear time, so they have no look-around and no
+//!   back-references. `\d` and `\w` mean ASCII, as in JavaScript. A text longer than
+//!   64 KiB matches no expression.
+//! - **The canonical record** is validated: it always has `timestamp` (an integer of
+//!   nanoseconds), `level`, `source` and `message`. Binary values have no JSON type.
+//! - **A record may take 250,000 steps**, one for each schema that a value is
+//!   compared with. A record that needs more is invalid.
 //!
 //! # Example
 //!
@@ -67,13 +69,13 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | `options` | the options and their check |
-//! | `compile`, `node` | from the schema as it is written to what it means |
-//! | `check` | holding a value against it |
-//! | `number`, `canonical` | when numbers and values are the same |
-//! | `limits` | every bound |
+//! | `options` | the options and their validation |
+//! | `compile`, `node` | compiles the schema |
+//! | `check` | validates a value |
+//! | `number`, `canonical` | equality of numbers and values |
+//! | `limits` | all limits |
 
 mod canonical;
 mod check;

@@ -1,19 +1,15 @@
 //! The filter as the operator sees it: options in, outcomes out.
 
 use proptest::prelude::*;
-use weir_guest::testing::{Bench, json};
+use weir_guest::testing::{Json, json};
 
 use crate::SchemaFilter;
 
-type Json = serde_json::Value;
-
-fn bench(options: Json) -> Bench<SchemaFilter> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
+type Bench = weir_guest::testing::Bench<SchemaFilter>;
 
 /// The reasons why a value does not fit a schema.
 fn errors(schema: &Json, value: &Json) -> Vec<String> {
-    let mut bench = bench(json!({ "schema": schema, "field": "v" }));
+    let mut bench = Bench::with_options(json!({ "schema": schema, "field": "v" }));
     let outcome = bench.run_one(json!({ "v": value }));
     let errors = outcome.record()["schema_errors"].as_array().cloned().unwrap_or_default();
     errors.iter().map(|error| error.as_str().unwrap_or_default().to_owned()).collect()
@@ -202,7 +198,7 @@ fn the_reasons_name_the_place_and_what_is_wrong() {
         "id": { "type": ["integer", "null"] }, "tags": { "items": { "maxLength": 3 } }, "a.b": { "enum": [1, 2] },
         "n": { "minimum": 5 }, "p": { "pattern": "^a" } } });
     let value = json!({ "id": "x", "tags": ["abc", "abcd"], "a.b": 3, "n": 4.5, "p": "b" });
-    let mut bench = bench(json!({ "schema": schema, "field": "context.order", "max_errors": 20 }));
+    let mut bench = Bench::with_options(json!({ "schema": schema, "field": "context.order", "max_errors": 20 }));
     let outcome = bench.run_one(json!({ "context": { "order": value } }));
     let mut errors: Vec<&str> =
         outcome.record()["schema_errors"].as_array().expect("there are some").iter().filter_map(Json::as_str).collect();
@@ -229,7 +225,7 @@ fn what_does_not_fit_is_tagged_routed_rejected_or_dropped() {
     let with = |more: Json| {
         let mut options = json!({ "schema": schema });
         options.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        bench(options)
+        Bench::with_options(options)
     };
     assert!(with(json!({})).run_one(json!({ "id": 1 })).is_kept());
     let tagged = with(json!({ "level": "ERROR" })).run_one(json!({}));
@@ -241,13 +237,13 @@ fn what_does_not_fit_is_tagged_routed_rejected_or_dropped() {
     let rejected = with(json!({ "on_fail": "reject" })).try_run([json!({})]);
     assert_eq!(rejected, Err("it does not fit the schema: the record has no `id`".to_owned()));
     let optional = json!({ "schema": schema, "field": "x", "optional": true });
-    assert!(bench(optional).run_one(json!({})).is_kept());
+    assert!(Bench::with_options(optional).run_one(json!({})).is_kept());
 }
 
 #[test]
 fn a_schema_may_be_json_in_a_text() {
     let text = r##"{ "$schema": "https://json-schema.org/draft/2020-12/schema", "properties": { "id": { "type": "integer", "format": "int64" } } }"##;
-    let mut bench = bench(json!({ "schema": text }));
+    let mut bench = Bench::with_options(json!({ "schema": text }));
     assert!(bench.run_one(json!({ "id": 1 })).is_kept());
     assert!(!bench.run_one(json!({ "id": "1" })).is_kept());
 }
@@ -303,7 +299,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "schema": true, "errors": "level" }), "option `errors`"),
         (json!({ "schema": true, "max_errors": 0 }), "option `max_errors`"),
     ] {
-        let error = Bench::<SchemaFilter>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -362,7 +358,7 @@ proptest! {
 
     #[test]
     fn any_schema_is_compiled_or_refused_and_never_panics(schema in value()) {
-        drop(Bench::<SchemaFilter>::new(json!({ "schema": schema })));
+        drop(Bench::new(json!({ "schema": schema })));
     }
 }
 
@@ -377,12 +373,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let outcomes = bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON")));
     let errors: Vec<Json> = outcomes.iter().map(|outcome| outcome.record()["schema_errors"].clone()).collect();

@@ -1,39 +1,38 @@
-//! `throttle`: lets so many records of a key through a second and says what it
-//! held back.
+//! `throttle`: limits the rate of records per key and summarises what it dropped.
 //!
-//! Each key has a token bucket: a record takes a token and goes on, or ends here
-//! if there is none. Tokens come back at `rate` a second, up to `burst`.
+//! Each key has a token bucket: a record takes a token and goes on, or is dropped if
+//! there is none. Tokens are refilled at `rate` per second, up to `burst`.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `rate` | must be given | records of a key that go on a second; less than 1 is possible: 0.1 is one in ten seconds |
-//! | `burst` | a second's records | how many may go on at once after a pause |
-//! | `key` | `["source"]` | the paths whose values make the key, absent and null alike; `[]`: all records are one |
-//! | `keep_level` | none | from which level on every record goes on, without a token |
-//! | `summary` | `10` | seconds from the first record held back to the summary, 1 to 86400 |
-//! | `max_keys` | `10000` | keys known at once, 1 to 50000; beyond it new ones share one bucket |
+//! | `rate` | required | records per second and key; may be below 1: 0.1 is one every ten seconds |
+//! | `burst` | one second's worth | how many records may go on at once after a pause |
+//! | `key` | `["source"]` | the paths whose values form the key; absent and null are equal; `[]`: one bucket for all records |
+//! | `keep_level` | none | records of this level or higher always go on and take no token |
+//! | `summary` | `10` | seconds from the first dropped record to the summary, 1 to 86400 |
+//! | `max_keys` | `10000` | how many keys have a bucket of their own, 1 to 50000; further keys share one |
 //!
 //! # The summary
 //!
-//! | field | what it holds |
+//! | field | content |
 //! |---|---|
 //! | `message` | `1234 records were held back` |
-//! | `level` | the highest of those held back |
-//! | `source`, `routes` | those of the first one held back |
+//! | `level` | the highest of the dropped records |
+//! | `source`, `routes` | those of the first dropped record |
 //! | the key fields | their values |
-//! | `held_back` | how many there were |
-//! | `first_time`, `last_time` | `timestamp` of the first one and of the latest, as RFC 3339 |
+//! | `held_back` | the number of dropped records |
+//! | `first_time`, `last_time` | `timestamp` of the first and of the last dropped record, as RFC 3339 |
 //!
-//! It comes with the first tick after `summary` seconds, about once a second, and
-//! when Weir stops or the filter is taken out. A new version takes buckets and
-//! counts over. Killed hard, Weir loses the counts since the last summary.
+//! It is emitted within about a second once `summary` seconds have passed, and when
+//! Weir stops or the filter is removed. A new version takes over buckets and counts.
+//! If Weir is killed, the counts since the last summary are lost.
 //!
-//! # When there is too much
+//! # Limits
 //!
-//! **More keys than `max_keys`**, or 8 MiB of them, or one of more than 4 KiB: the
-//! new keys share one bucket until others are idle; counter `shared`. Their
+//! **More than `max_keys` keys**, 8 MiB of keys, or a key longer than 4 KiB: new keys
+//! share one bucket until others are idle, and the counter `shared` goes up. Their
 //! summary has no key fields.
 //!
 //! # Example
@@ -47,13 +46,13 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | `options` | the options and their check |
+//! | `options` | the options and their validation |
 //! | `bucket` | one token bucket |
-//! | `table` | those of all keys |
-//! | `state` | what the next version of the filter is given |
-//! | `limits` | every bound |
+//! | `table` | the buckets of all keys |
+//! | `state` | the state for the next version of the filter |
+//! | `limits` | all limits |
 
 mod bucket;
 mod limits;
@@ -137,7 +136,7 @@ impl StatefulFilter for Throttle {
     fn tick(&mut self, closing: bool) -> Vec<NewRecord> {
         let now_ns = host::now();
         let left = std::mem::take(&mut self.left);
-        let left = left.iter().filter_map(|bytes| Record::read(bytes, 0));
+        let left = left.iter().filter_map(|bytes| Record::read(bytes));
         let mut summaries: Vec<NewRecord> = left.map(|(record, _)| NewRecord::copy(&record)).collect();
         let due = |held: &Held| {
             let waited_ns = now_ns.saturating_sub(held.since_ns);
@@ -208,18 +207,18 @@ fn summary(fields: &[Path], key: &[u8], held: &Held) -> NewRecord {
     let records = if held.count == 1 { "record was" } else { "records were" };
     let message = format!("{} {records} held back", held.count);
     let mut new = NewRecord::new(held.level, &held.source, &message).timestamp(held.last_ns);
-    if let Some((routes, _)) = Value::read(&held.routes, 0) {
+    if let Some((routes, _)) = Value::read(&held.routes) {
         new = new.set("routes", routes);
     }
-    let mut at = 0;
+    let mut rest = key;
     for field in fields {
-        let Some((value, end)) = Value::read(key, at) else {
+        let Some((value, len)) = Value::read(rest) else {
             break;
         };
         if !value.is_nil() && *field != Path::parse("message") {
             new = new.set_at(field, value);
         }
-        at = end;
+        rest = &rest[len..];
     }
     new.set("held_back", held.count).set("first_time", written(held.first_ns)).set("last_time", written(held.last_ns))
 }

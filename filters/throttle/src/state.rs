@@ -1,11 +1,12 @@
 //! The state as it goes from one version of the filter to the next.
 //!
-//! One MessagePack list: the version of this form, the paths of the key's fields,
+//! One MessagePack array: the version of this form, the paths of the key's fields,
 //! the buckets, each a list of key, when it is full, and what was held back
 //! (nothing, or a list), and the summaries that no tick has emitted yet. Reading
 //! checks everything and never panics.
 
 use weir_guest::encode::{self, Encode};
+use weir_guest::state::{self, bytes};
 use weir_guest::{Level, Path, Value};
 
 use crate::bucket::{Bucket, Held};
@@ -24,18 +25,18 @@ pub struct State {
 /// Writes the state.
 pub fn write(fields: &[Path], table: &Table, left: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
-    encode::list_header(&mut out, 4);
+    encode::array_header(&mut out, 4);
     VERSION.encode(&mut out);
     fields.iter().map(Path::to_string).collect::<Vec<_>>().encode(&mut out);
-    encode::list_header(&mut out, table.iter().count());
+    encode::array_header(&mut out, table.iter().count());
     for (key, bucket) in table.iter() {
-        encode::list_header(&mut out, 3);
+        encode::array_header(&mut out, 3);
         encode::bin(&mut out, key);
         bucket.full_ns.encode(&mut out);
         match &bucket.held {
             None => encode::nil(&mut out),
             Some(held) => {
-                encode::list_header(&mut out, 7);
+                encode::array_header(&mut out, 7);
                 held.count.encode(&mut out);
                 held.since_ns.encode(&mut out);
                 held.first_ns.encode(&mut out);
@@ -46,7 +47,7 @@ pub fn write(fields: &[Path], table: &Table, left: &[Vec<u8>]) -> Vec<u8> {
             }
         }
     }
-    encode::list_header(&mut out, left.len());
+    encode::array_header(&mut out, left.len());
     for summary in left {
         encode::bin(&mut out, summary);
     }
@@ -54,28 +55,22 @@ pub fn write(fields: &[Path], table: &Table, left: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// Reads what `write` wrote.
-pub fn read(bytes: &[u8]) -> Result<State, String> {
-    let list = Value::read(bytes, 0).and_then(|(value, _)| value.as_list());
-    let mut parts = list.ok_or("the state is not a MessagePack list: it is not from this filter")?.iter();
-    match parts.next().and_then(|version| version.as_i64()) {
-        Some(VERSION) => {}
-        Some(other) => return Err(format!("the state has version {other}, this filter knows version {VERSION}")),
-        None => return Err("the state has no version: it is not from this filter".to_owned()),
-    }
-    let damaged = || "the state is damaged".to_owned();
-    let fields = parts.next().and_then(|fields| fields.as_list()).ok_or_else(damaged)?;
-    let buckets = parts.next().and_then(|buckets| buckets.as_list()).ok_or_else(damaged)?;
-    let left = parts.next().and_then(|left| left.as_list()).ok_or_else(damaged)?;
-    Ok(State {
-        fields: fields.iter().map(|path| path.as_str().map(Path::parse)).collect::<Option<_>>().ok_or_else(damaged)?,
-        buckets: buckets.iter().map(bucket).collect::<Option<_>>().ok_or_else(damaged)?,
-        left: left.iter().map(bin).collect::<Option<_>>().ok_or_else(damaged)?,
+pub fn read(saved: &[u8]) -> Result<State, String> {
+    state::read(saved, VERSION, |parts| {
+        let fields = parts.next()?.as_array()?;
+        let buckets = parts.next()?.as_array()?;
+        let left = parts.next()?.as_array()?;
+        Some(State {
+            fields: fields.iter().map(|path| path.as_str().map(Path::parse)).collect::<Option<_>>()?,
+            buckets: buckets.iter().map(bucket).collect::<Option<_>>()?,
+            left: left.iter().map(bytes).collect::<Option<_>>()?,
+        })
     })
 }
 
 fn bucket(value: Value<'_>) -> Option<(Vec<u8>, Bucket)> {
-    let mut parts = value.as_list()?.iter();
-    let key = bin(parts.next()?)?;
+    let mut parts = value.as_array()?.iter();
+    let key = bytes(parts.next()?)?;
     let full_ns = parts.next()?.as_i64()?;
     let held = match parts.next()? {
         Value::Nil => None,
@@ -85,7 +80,7 @@ fn bucket(value: Value<'_>) -> Option<(Vec<u8>, Bucket)> {
 }
 
 fn held(value: Value<'_>) -> Option<Held> {
-    let mut parts = value.as_list()?.iter();
+    let mut parts = value.as_array()?.iter();
     Some(Held {
         count: u64::try_from(parts.next()?.as_i64()?).ok()?,
         since_ns: parts.next()?.as_i64()?,
@@ -93,13 +88,6 @@ fn held(value: Value<'_>) -> Option<Held> {
         last_ns: parts.next()?.as_i64()?,
         level: Level::parse(parts.next()?.as_str()?)?,
         source: parts.next()?.as_str()?.to_owned(),
-        routes: bin(parts.next()?)?,
+        routes: bytes(parts.next()?)?,
     })
-}
-
-fn bin(value: Value<'_>) -> Option<Vec<u8>> {
-    match value {
-        Value::Bin(bytes) => Some(bytes.to_vec()),
-        _ => None,
-    }
 }

@@ -5,8 +5,8 @@
 //! pass by it. Buckets that are full and have nothing to say go at every tick.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, DefaultHasher, Hasher};
 
+use weir_guest::hash::Seeded;
 use weir_guest::{Path, Record, encode};
 
 use crate::bucket::Bucket;
@@ -75,19 +75,5 @@ pub fn write_key(fields: &[Path], record: &Record<'_>, key: &mut Vec<u8>) {
             Some(value) => weir_guest::Encode::encode(&value, key),
             None => encode::nil(key),
         }
-    }
-}
-
-/// The standard hash, begun with a number that senders don't know.
-#[derive(Debug, Clone, Copy)]
-struct Seeded(u64);
-
-impl BuildHasher for Seeded {
-    type Hasher = DefaultHasher;
-
-    fn build_hasher(&self) -> DefaultHasher {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.0);
-        hasher
     }
 }

@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use weir_guest::testing::{Bench, Outcome, START_NS, json};
+use weir_guest::testing::{Json, Outcome, START_NS, json};
 
 use crate::Throttle;
 
-type Json = serde_json::Value;
-
-fn bench(options: Json) -> Bench<Throttle> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
+type Bench = weir_guest::testing::Bench<Throttle>;
 
 fn from(source: &str) -> Json {
     json!({ "source": source, "message": "m" })
@@ -23,7 +19,7 @@ fn passed(outcomes: &[Outcome]) -> Vec<bool> {
 
 #[test]
 fn each_key_has_its_own_bucket_that_fills_with_time() {
-    let mut bench = bench(json!({ "rate": 1, "burst": 2 }));
+    let mut bench = Bench::with_options(json!({ "rate": 1, "burst": 2 }));
     let outcomes = bench.run(["a", "a", "b", "a", "b", "b"].map(from));
     assert_eq!(passed(&outcomes), [true, true, true, false, true, false]);
     bench.advance(Duration::from_secs(1));
@@ -32,7 +28,7 @@ fn each_key_has_its_own_bucket_that_fills_with_time() {
 
 #[test]
 fn what_was_held_back_is_summed_up_after_a_while_with_all_that_says_what_it_was() {
-    let mut bench = bench(json!({ "rate": 1, "burst": 1, "key": ["source", "context.user", "absent"] }));
+    let mut bench = Bench::with_options(json!({ "rate": 1, "burst": 1, "key": ["source", "context.user", "absent"] }));
     let record = |level: &str, second: i64| {
         json!({ "source": "shop", "level": level, "message": "m", "context": { "user": 7 }, "routes": ["audit"],
                 "timestamp": START_NS + second * 1_000_000_000 })
@@ -53,7 +49,7 @@ fn what_was_held_back_is_summed_up_after_a_while_with_all_that_says_what_it_was(
 
 #[test]
 fn closing_sums_up_at_once() {
-    let mut bench = bench(json!({ "rate": 1, "key": [] }));
+    let mut bench = Bench::with_options(json!({ "rate": 1, "key": [] }));
     bench.run(["a", "b"].map(from));
     let summaries = bench.tick(true);
     assert_eq!(summaries.len(), 1);
@@ -62,14 +58,14 @@ fn closing_sums_up_at_once() {
 
 #[test]
 fn severe_records_go_on_without_a_token() {
-    let mut bench = bench(json!({ "rate": 1, "keep_level": "ERROR" }));
+    let mut bench = Bench::with_options(json!({ "rate": 1, "keep_level": "ERROR" }));
     let outcomes = bench.run(["ERROR", "ERROR", "INFO", "INFO", "CRITICAL"].map(|level| json!({ "level": level })));
     assert_eq!(passed(&outcomes), [true, true, true, false, true]);
 }
 
 #[test]
 fn keys_beyond_the_bound_share_a_bucket_until_others_are_idle() {
-    let mut bench = bench(json!({ "rate": 1, "max_keys": 2 }));
+    let mut bench = Bench::with_options(json!({ "rate": 1, "max_keys": 2 }));
     let outcomes = bench.run(["a", "b", "c", "d", "a"].map(from));
     assert_eq!(passed(&outcomes), [true, true, true, false, false]);
     assert_eq!(bench.counter("shared"), 2);
@@ -86,14 +82,14 @@ fn keys_beyond_the_bound_share_a_bucket_until_others_are_idle() {
 
 #[test]
 fn a_new_version_takes_buckets_and_counts_over() {
-    let mut before = bench(json!({ "rate": 1 }));
+    let mut before = Bench::with_options(json!({ "rate": 1 }));
     before.run(["a", "a", "a"].map(from));
     let state = before.save();
-    let mut after = bench(json!({ "rate": 1 }));
+    let mut after = Bench::with_options(json!({ "rate": 1 }));
     after.restore(&state).expect("it is of this version");
     assert_eq!(passed(&after.run([from("a")])), [false]);
     assert_eq!(after.tick(true)[0]["held_back"], 3);
-    let mut other = bench(json!({ "rate": 1, "key": ["message"] }));
+    let mut other = Bench::with_options(json!({ "rate": 1, "key": ["message"] }));
     other.restore(&state).expect("it is of this version");
     let state = other.save();
     other.restore(&state).expect("it is of this version");
@@ -102,9 +98,9 @@ fn a_new_version_takes_buckets_and_counts_over() {
 
 #[test]
 fn state_that_is_not_of_this_filter_is_refused() {
-    let mut bench = bench(json!({ "rate": 1 }));
+    let mut bench = Bench::with_options(json!({ "rate": 1 }));
     for (state, expected) in [
-        (vec![], "not a MessagePack list"),
+        (vec![], "not a MessagePack array"),
         (vec![0x90], "no version"),
         (vec![0x91, 0x02], "has version 2"),
         (vec![0x94, 0x01, 0x90, 0x91, 0x05, 0x90], "damaged"),
@@ -128,7 +124,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "rate": 1, "max_keys": 0 }), "option `max_keys`"),
         (json!({ "rate": 1, "keep_level": "LOUD" }), "unknown level `LOUD`"),
     ] {
-        let error = Bench::<Throttle>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -141,7 +137,7 @@ proptest! {
         steps in prop::collection::vec((0..6_u8, 0..4_u64), 0..60),
         max_keys in 1..5_usize,
     ) {
-        let mut bench = bench(json!({ "rate": 0.5, "summary": 3, "max_keys": max_keys }));
+        let mut bench = Bench::with_options(json!({ "rate": 0.5, "summary": 3, "max_keys": max_keys }));
         let (mut passed, mut summed) = (0, 0);
         let mut add = |records: Vec<Json>| {
             summed += records.iter().filter_map(|record| record["held_back"].as_u64()).sum::<u64>();
@@ -159,7 +155,7 @@ proptest! {
 
     #[test]
     fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        let mut bench = bench(json!({ "rate": 1 }));
+        let mut bench = Bench::with_options(json!({ "rate": 1 }));
         for state in [bytes.clone(), [&[0x94, 0x01, 0x90][..], &bytes].concat()] {
             if bench.restore(&state).is_ok() {
                 bench.run([from("a")]);
@@ -180,12 +176,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let outcomes = bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON")));
     assert_eq!(passed(&outcomes), [true, true, false, true, true, false]);

@@ -1,38 +1,38 @@
-//! `timeseries`: makes measurements of the numbers in records, for databases of
-//! time series.
+//! `timeseries`: turns numbers in records into measurements for time-series
+//! databases.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
-//! | `rules` | must be given | what measurements are made of, see below |
-//! | `mode` | `"emit"` | `emit`: each measurement is a record of its own, behind the one it is made of, which goes on as it is; `replace`: it goes on instead; `annotate`: the first rule that applies writes into the record itself |
-//! | `routes` | none | labels that measurements of their own get; without it those of the record |
+//! | `rules` | required | how measurements are made, see below |
+//! | `mode` | `"emit"` | `emit`: each measurement is a new record after the original; `replace`: measurements replace the original; `annotate`: the first rule that applies writes into the original |
+//! | `routes` | none | labels of new records; by default those of the original |
 //!
 //! # Rules
 //!
 //! | key | default | meaning |
 //! |---|---|---|
-//! | `measurement` | must be given | its name, or `{ path = "context.operation", default = "other" }` |
-//! | `fields` | none | paths of numbers, with `*` and `**` if need be: `["context.duration_ms", "metadata.*"]`; or names and paths: `{ took = "context.duration_ms" }` |
-//! | `tags` | none | paths of texts by which series are told apart: `["source"]`, or `{ region = "context.region" }` |
+//! | `measurement` | required | the name, or `{ path = "context.operation", default = "other" }` |
+//! | `fields` | none | paths of numbers, which may contain `*` and `**`: `["context.duration_ms", "metadata.*"]`; or names and paths: `{ took = "context.duration_ms" }` |
+//! | `tags` | none | paths of values that identify a series: `["source"]`, or `{ region = "context.region" }` |
 //! | `count` | none | the name of a field that is always 1, to count records |
-//! | `when` | none | what must stand where: `{ source = "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true } }` |
-//! | `at_least` | none | from which level on |
-//! | `numeric_texts` | `false` | whether a text that is a number counts as one, at paths without a star |
+//! | `when` | none | values that the record must have: `{ source = "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true } }` |
+//! | `at_least` | none | the minimum level of the record |
+//! | `numeric_texts` | `false` | whether numeric text counts as a number, at paths without a star |
 //!
-//! - A list names a field or tag by the last key of its path. What a pattern finds
-//!   is named by its keys from the first star on: `metadata.**` finds
-//!   `metadata.db.rows` as `db.rows`. Only numbers are found; lists are not gone
-//!   through.
-//! - A rule that finds no number, or nothing at its measurement's path, makes
-//!   nothing. Tags without a value are left out.
+//! - In a list, a field or tag is named after the last key of its path. A value found
+//!   by a pattern is named after its keys from the first star on: `metadata.**` finds
+//!   `metadata.db.rows` as `db.rows`. Patterns find only numbers, and don't look
+//!   into lists.
+//! - A rule that finds no number, or no name at its measurement's path, makes no
+//!   measurement. Tags without a value are left out.
 //!
-//! # What a measurement is
+//! # The measurement
 //!
-//! A record with `timestamp`, `level`, `source` and `routes` of the one it is made
-//! of, its name as `message`, and `measurement`, `tags` (a map of texts), `fields`
-//! (a map of numbers). A sink for time series takes every record that has these.
+//! A measurement has the `timestamp`, `level`, `source` and `routes` of the original,
+//! its name as `message`, and `measurement`, `tags` (a map of text) and `fields` (a
+//! map of numbers). Sinks for time series take every record that has these.
 //!
 //! # Example
 //!
@@ -53,13 +53,15 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
 //! | `options` | the options as they are written |
-//! | `rule` | their meaning, and what a rule makes of a record |
+//! | `rule` | the compiled rules, and what a rule makes of a record |
+//! | `condition` | when a rule applies |
 //! | `pattern` | paths with stars |
-//! | `limits` | every bound |
+//! | `limits` | all limits |
 
+mod condition;
 mod limits;
 mod options;
 mod pattern;

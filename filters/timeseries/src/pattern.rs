@@ -141,7 +141,7 @@ mod tests {
     fn found(pattern: &str, record: serde_json::Value) -> Vec<String> {
         let mut bytes = Vec::new();
         record.encode(&mut bytes);
-        let (record, _) = Record::read(&bytes, 0).expect("it was just written");
+        let (record, _) = Record::read(&bytes).expect("it was just written");
         let mut names = Vec::new();
         Pattern::parse(pattern).find(&record, |name, _| names.push(name.to_owned()));
         names.sort();

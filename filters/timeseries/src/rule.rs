@@ -1,30 +1,21 @@
 //! Rules with their meaning worked out, and what they make of a record.
 
-use thiserror::Error;
 use weir_guest::encode::{self, Encode, Open};
-use weir_guest::{Level, Path, Record, Value};
+use weir_guest::{Encoded, OptionError, Path, Record, Value};
 
+use crate::condition::Condition;
 use crate::limits::{MAX_CONDITIONS, MAX_FIELD_PATTERNS, MAX_FIELDS, MAX_ROUTES, MAX_RULES, MAX_TAGS, MAX_TEXT_BYTES};
-use crate::options::{Measurement, Named, Options, RuleOptions, Scalar, Wanted};
+use crate::options::{Measurement, Named, Options, RuleOptions};
 use crate::pattern::Pattern;
 
-/// An option that can't be followed: which, and what would be right.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("option `{option}`: {wrong}")]
-pub struct RuleError {
-    option: String,
-    wrong: String,
-}
-
-fn wrong<T>(option: &str, wrong: impl Into<String>) -> Result<T, RuleError> {
-    Err(RuleError { option: option.to_owned(), wrong: wrong.into() })
+fn wrong<T>(option: &str, problem: impl Into<String>) -> Result<T, OptionError> {
+    Err(OptionError::new(option, problem))
 }
 
 /// One rule.
 #[derive(Debug)]
 pub struct Rule {
-    when: Vec<(Path, Wanted)>,
-    at_least: Option<Level>,
+    when: Condition,
     measurement: Measurement,
     tags: Vec<(String, Path)>,
     /// The name that the operator gave, if any.
@@ -41,18 +32,8 @@ pub struct Made {
     pub fields: Encoded,
 }
 
-/// A value as it is written into records.
-#[derive(Debug)]
-pub struct Encoded(Vec<u8>);
-
-impl Encode for Encoded {
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-    }
-}
-
 /// All rules.
-pub fn compile(options: Options) -> Result<Vec<Rule>, RuleError> {
+pub fn compile(options: Options) -> Result<Vec<Rule>, OptionError> {
     if options.rules.is_empty() {
         return wrong(
             "rules",
@@ -70,7 +51,7 @@ pub fn compile(options: Options) -> Result<Vec<Rule>, RuleError> {
 }
 
 impl Rule {
-    fn compile(place: &str, options: RuleOptions) -> Result<Self, RuleError> {
+    fn compile(place: &str, options: RuleOptions) -> Result<Self, OptionError> {
         if options.when.len() > MAX_CONDITIONS {
             return wrong(&format!("{place}.when"), format!("more than the {MAX_CONDITIONS} conditions allowed"));
         }
@@ -118,8 +99,7 @@ impl Rule {
             );
         }
         Ok(Rule {
-            when: options.when.into_iter().map(|(path, wanted)| (Path::parse(&path), wanted)).collect(),
-            at_least: options.at_least,
+            when: Condition::new(options.at_least, options.when),
             measurement: options.measurement,
             tags,
             fields,
@@ -131,11 +111,7 @@ impl Rule {
     /// What the rule makes of a record; `None` if it does not apply, or finds no
     /// number.
     pub fn apply(&self, record: &Record<'_>) -> Option<Made> {
-        if self.at_least.is_some_and(|least| record.level() < least) {
-            return None;
-        }
-        let holds = |(path, wanted): &(Path, Wanted)| wanted.holds(record.at(path).filter(|value| !value.is_nil()));
-        if !self.when.iter().all(holds) {
+        if !self.when.holds(record) {
             return None;
         }
         let measurement = self.name(record)?;
@@ -195,29 +171,6 @@ impl Rule {
         let count = names.len();
         open.end_map(&mut out, count);
         (count > 0).then_some(Encoded(out))
-    }
-}
-
-impl Wanted {
-    fn holds(&self, value: Option<Value<'_>>) -> bool {
-        match self {
-            Wanted::Exists(wanted) => value.is_some() == wanted.exists,
-            Wanted::One(wanted) => value.is_some_and(|value| wanted.is(value)),
-            Wanted::Any(wanted) => value.is_some_and(|value| wanted.iter().any(|wanted| wanted.is(value))),
-        }
-    }
-}
-
-impl Scalar {
-    fn is(&self, value: Value<'_>) -> bool {
-        match (self, value) {
-            (Scalar::Boolean(wanted), Value::Bool(truth)) => *wanted == truth,
-            (Scalar::Integer(wanted), Value::Int(number)) => *wanted == number,
-            (Scalar::Integer(wanted), Value::Float(number)) => *wanted as f64 == number,
-            (Scalar::Float(wanted), value) => value.as_f64() == Some(*wanted),
-            (Scalar::Text(wanted), Value::Str(text)) => wanted == text,
-            _ => false,
-        }
     }
 }
 

@@ -1,26 +1,23 @@
 //! The filter as the operator sees it: options in, outcomes out.
 
 use proptest::prelude::*;
-use weir_guest::testing::{Bench, Outcome, START_NS, json};
+use weir_guest::testing::{Json, Outcome, START_NS, json};
 
 use crate::Timeseries;
 
-type Json = serde_json::Value;
-
-fn bench(options: Json) -> Bench<Timeseries> {
-    Bench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
+type Bench = weir_guest::testing::Bench<Timeseries>;
 
 /// What one rule writes into a record: measurement, tags, fields.
 fn made(rule: Json, record: Json) -> [Json; 3] {
-    let outcome = bench(json!({ "mode": "annotate", "rules": [rule] })).run_one(record);
+    let outcome = Bench::with_options(json!({ "mode": "annotate", "rules": [rule] })).run_one(record);
     ["measurement", "tags", "fields"].map(|key| outcome.record()[key].clone())
 }
 
 #[test]
 fn a_measurement_is_a_record_of_its_own_behind_the_one_it_is_made_of() {
     let rule = json!({ "measurement": "orders", "tags": ["source", "context.region"], "fields": ["context.total"] });
-    let mut bench = bench(json!({ "rules": [rule, { "measurement": "all", "count": "n" }], "routes": ["metrics"] }));
+    let mut bench =
+        Bench::with_options(json!({ "rules": [rule, { "measurement": "all", "count": "n" }], "routes": ["metrics"] }));
     let record = json!({ "timestamp": START_NS + 5, "level": "WARNING", "source": "shop", "message": "sold",
                          "context": { "region": "eu", "total": 9.5 }, "routes": ["audit"] });
     let Outcome::Expanded(records) = bench.run_one(record.clone()) else { panic!("three records go on") };
@@ -36,12 +33,14 @@ fn a_measurement_is_a_record_of_its_own_behind_the_one_it_is_made_of() {
 fn it_may_replace_the_record_or_be_part_of_it() {
     let rules = json!([{ "measurement": "a", "fields": ["x"] }, { "measurement": "b", "fields": ["x"] }]);
     let record = json!({ "x": 1, "routes": ["audit"] });
-    let Outcome::Expanded(records) = bench(json!({ "mode": "replace", "rules": rules })).run_one(record.clone()) else {
+    let Outcome::Expanded(records) =
+        Bench::with_options(json!({ "mode": "replace", "rules": rules })).run_one(record.clone())
+    else {
         panic!("two records go on")
     };
     assert_eq!(records.iter().map(|record| &record["measurement"]).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!((&records[0]["routes"], &records[0]["x"]), (&json!(["audit"]), &json!(null)));
-    let outcome = bench(json!({ "mode": "annotate", "rules": rules })).run_one(record);
+    let outcome = Bench::with_options(json!({ "mode": "annotate", "rules": rules })).run_one(record);
     assert_eq!((&outcome.record()["measurement"], &outcome.record()["x"]), (&json!("a"), &json!(1)));
 }
 
@@ -96,7 +95,7 @@ fn conditions_say_for_which_records_a_rule_is() {
 
 #[test]
 fn a_record_without_numbers_goes_on_as_it_is() {
-    let mut bench = bench(json!({ "rules": [{ "measurement": "m", "fields": ["a.*", "b"] }] }));
+    let mut bench = Bench::with_options(json!({ "rules": [{ "measurement": "m", "fields": ["a.*", "b"] }] }));
     for record in [json!({}), json!({ "a": 5 }), json!({ "a": { "x": "1" }, "b": "2" }), json!({ "a": [1, 2] })] {
         assert!(bench.run_one(record.clone()).is_kept(), "{record}");
     }
@@ -135,7 +134,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "mode": "add", "rules": [] }), "option `mode`: unknown variant `add`"),
         (json!({ "routes": [""], "rules": [{ "measurement": "m", "count": "n" }] }), "option `routes`"),
     ] {
-        let error = Bench::<Timeseries>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -147,7 +146,7 @@ proptest! {
         record in prop::collection::btree_map("[ab]{0,2}", prop::collection::btree_map("[ab]{0,2}", any::<f64>(), 0..4), 0..4),
     ) {
         let path = keys.join(".");
-        let mut bench = bench(json!({ "mode": "annotate", "rules": [{ "measurement": "m", "fields": [path] }] }));
+        let mut bench = Bench::with_options(json!({ "mode": "annotate", "rules": [{ "measurement": "m", "fields": [path] }] }));
         let outcome = bench.run_one(json!({ "message": "x", "a": record }));
         if let Outcome::Changed { record, .. } = outcome {
             prop_assert!(record["fields"].as_object().is_some_and(|fields| fields.values().all(Json::is_number)));
@@ -166,12 +165,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let outcomes = bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON")));
     let made: Vec<Json> = outcomes

@@ -9,8 +9,9 @@
 //! never more than `max_traces` of them nor more than `MAX_HELD_BYTES`.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use std::rc::Rc;
+
+use weir_guest::hash::Seeded;
 
 use crate::limits::{
     MAX_CLOCK_STEP_NS, MAX_DECIDED, MAX_HELD_BYTES, MAX_TRACE_BYTES, RECORD_OVERHEAD_BYTES, TRACE_OVERHEAD_BYTES,
@@ -190,20 +191,6 @@ impl Decided {
     /// All of them, the oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (u64, bool)> {
         self.order.iter().map(|hash| (*hash, self.kept.get(hash).copied().unwrap_or_default()))
-    }
-}
-
-/// The standard hash, begun with a number that senders don't know.
-#[derive(Debug, Clone, Copy)]
-struct Seeded(u64);
-
-impl BuildHasher for Seeded {
-    type Hasher = DefaultHasher;
-
-    fn build_hasher(&self) -> DefaultHasher {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.0);
-        hasher
     }
 }
 

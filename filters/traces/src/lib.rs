@@ -1,42 +1,42 @@
-//! `traces`: keeps every trace in which something failed or was slow, and a share
-//! of the others.
+//! `traces`: keeps every trace in which something failed or was slow, and a fraction
+//! of the others (tail sampling).
 //!
-//! Records of a trace are held until it is decided. A record of `keep_level` or
-//! more, or one that was slow, decides at once: what is held goes on, and what
-//! follows too. If none came when the window is over, a hash of the id decides,
-//! the same on every machine.
+//! The records of a trace are held until it is decided. A record of `keep_level` or
+//! higher, or a slow one, decides at once: the held records and all that follow go
+//! on. If no such record arrives within the window, a hash of the id decides, equally
+//! on every machine.
 //!
 //! # Options
 //!
 //! | option | default | meaning |
 //! |---|---|---|
 //! | `id` | `"context.trace_id"` | the path of the trace's id |
-//! | `window` | `10` | seconds from a trace's first record until it is decided, 1 to 600, by Weir's clock |
-//! | `rate` | `0.1` | the share that is kept of traces in which nothing happened; less than 1 |
-//! | `keep_level` | `"ERROR"` | from which level on a record keeps its trace; `"off"`: none for its level |
-//! | `slow` | none | `{ field = "context.duration_ms", at_least = 1000 }`: a number that keeps its trace |
-//! | `without_id` | `"keep"` | what becomes of records without an id: `keep`, `drop`, or `sample` each for itself |
-//! | `weight` | `"sample_weight"` | where it is written for how many traces one stands that the hash kept: 1 / `rate`; `""`: nowhere |
-//! | `max_traces` | `10000` | traces held at once, 1 to 50000 |
+//! | `window` | `10` | seconds from a trace's first record to its decision, by Weir's clock: 1 to 600 |
+//! | `rate` | `0.1` | the fraction of the other traces to keep; less than 1 |
+//! | `keep_level` | `"ERROR"` | a record of this level or higher keeps its trace; `"off"`: none does |
+//! | `slow` | none | `{ field = "context.duration_ms", at_least = 1000 }`: a number that keeps the trace |
+//! | `without_id` | `"keep"` | what happens to records without an id: `keep`, `drop`, or `sample` each on its own |
+//! | `weight` | `"sample_weight"` | the path for the number of traces that a sampled one represents, 1 / `rate`; `""`: none |
+//! | `max_traces` | `10000` | how many traces may be held at once, 1 to 50000 |
 //!
-//! # What it costs
+//! # Costs
 //!
-//! - **Records wait.** Those of a trace in which nothing happened come up to a
-//!   window and a second later. With `weight = ""` a trace that the hash keeps
-//!   need not wait, and goes on at once.
-//! - **What is held survives a crash**: Weir holds the records in its journal until
-//!   their trace is decided. After a crash traces that were not decided are held
-//!   once more for a whole window. What became of those that were is forgotten:
-//!   records that come late are then decided by themselves.
-//! - **When Weir stops or the filter is taken out**, all held traces are decided as
-//!   at the end of their window; a new version takes them over.
+//! - **Records are delayed**: by up to a window and one second. With `weight = ""`, a
+//!   trace that the hash keeps need not wait and goes on at once.
+//! - **Held records survive a crash**: Weir holds them in its journal until their
+//!   trace is decided. After a crash, undecided traces are held again for a whole
+//!   window. Decisions are forgotten: late records of a decided trace are then
+//!   decided on their own.
+//! - **When Weir stops or the filter is removed**, all held traces are decided as if
+//!   their window had ended; a new version takes them over.
 //!
-//! # When it is too much
+//! # Limits
 //!
-//! More than `max_traces` or 8 MiB (with 160 bytes for each record): the trace that
-//! began first is decided early, as is one that alone has more than 1 MiB; counter `decided_early`. What became
-//! of the last 50,000 traces is remembered: late records share the fate of theirs,
-//! except that one of `keep_level` is kept and those after it too.
+//! With more than `max_traces` traces or 8 MiB (each record counts 160 bytes extra),
+//! the oldest trace is decided early, and so is a trace larger than 1 MiB; the
+//! counter `decided_early` goes up. The decisions about the last 50,000 traces are
+//! remembered: late records follow the decision about their trace, except that a
+//! record of `keep_level` and those after it are kept.
 //!
 //! # Example
 //!
@@ -52,12 +52,12 @@
 //!
 //! # How it works
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | `options` | the options and their check |
-//! | `held` | traces that wait, and those that were decided |
-//! | `state` | what the next version of the filter is given |
-//! | `limits` | every bound |
+//! | `options` | the options and their validation |
+//! | `held` | undecided and decided traces |
+//! | `state` | the state for the next version of the filter |
+//! | `limits` | all limits |
 
 mod held;
 mod limits;
@@ -234,7 +234,7 @@ impl Traces {
     fn read_id(&mut self, record: &Record<'_>) -> bool {
         self.key.clear();
         match record.at(&self.id) {
-            Some(Value::Str("")) | Some(Value::Nil) | Some(Value::List(_)) | Some(Value::Map(_)) | None => false,
+            Some(Value::Str("")) | Some(Value::Nil) | Some(Value::Array(_)) | Some(Value::Map(_)) | None => false,
             Some(id) => {
                 id.encode(&mut self.key);
                 self.key.len() <= MAX_ID_BYTES
@@ -245,10 +245,10 @@ impl Traces {
 
 /// The records of a trace, to go on.
 fn records(bytes: &[u8]) -> impl Iterator<Item = NewRecord> {
-    let mut at = 0;
+    let mut rest = bytes;
     std::iter::from_fn(move || {
-        let (record, end) = Record::read(bytes, at)?;
-        at = end;
+        let (record, len) = Record::read(rest)?;
+        rest = &rest[len..];
         Some(NewRecord::copy(&record))
     })
 }

@@ -1,8 +1,8 @@
 //! The options as the operator writes them, and their check.
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::Deserialize;
 use thiserror::Error;
-use weir_guest::{Level, Path};
+use weir_guest::{Level, LevelOrOff, Path};
 
 use crate::limits::{DEFAULT_MAX_TRACES, MAX_MAX_TRACES, MAX_WINDOW_SECONDS};
 
@@ -17,7 +17,7 @@ pub struct Options {
     /// The share of traces kept in which nothing happened, 0 to 1.
     pub rate: f64,
     /// From which level on a record keeps its trace.
-    pub keep_level: KeepLevel,
+    pub keep_level: LevelOrOff,
     /// What makes a trace slow.
     pub slow: Option<Slow>,
     /// What becomes of records without an id.
@@ -46,32 +46,13 @@ pub enum WithoutId {
     Sample,
 }
 
-/// A level, or `off`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeepLevel(pub Option<Level>);
-
-impl<'de> Deserialize<'de> for KeepLevel {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        if word.eq_ignore_ascii_case("off") {
-            return Ok(KeepLevel(None));
-        }
-        let level = Level::parse(&word);
-        level.map(|level| KeepLevel(Some(level))).ok_or_else(|| {
-            D::Error::custom(format!(
-                "unknown level `{word}`; use TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, or off to keep none for its level"
-            ))
-        })
-    }
-}
-
 impl Default for Options {
     fn default() -> Self {
         Options {
             id: Path::parse("context.trace_id"),
             window: 10,
             rate: 0.1,
-            keep_level: KeepLevel(Some(Level::Error)),
+            keep_level: LevelOrOff(Some(Level::Error)),
             slow: None,
             without_id: WithoutId::Keep,
             weight: "sample_weight".to_owned(),

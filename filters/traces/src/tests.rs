@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use weir_guest::HoldingFilter;
-use weir_guest::testing::{HoldingBench, Outcome, json};
+use weir_guest::testing::{Json, Outcome, into_records, json, messages};
 
 use crate::Traces;
 use crate::limits::MAX_HELD_BYTES;
 
-type Json = serde_json::Value;
-
-fn bench(options: Json) -> HoldingBench<Traces> {
-    HoldingBench::new(options).unwrap_or_else(|error| panic!("options refused: {error}"))
-}
+type Bench = weir_guest::testing::HoldingBench<Traces>;
 
 fn of(trace: &str, message: &str) -> Json {
     json!({ "message": message, "context": { "trace_id": trace } })
@@ -25,21 +21,16 @@ fn failed(trace: &str) -> Json {
 
 /// The messages that went on, in order.
 fn said(outcomes: &[Outcome]) -> Vec<String> {
-    let records: Vec<Json> = outcomes.iter().cloned().flat_map(Outcome::into_records).collect();
-    messages(&records)
+    messages(&into_records(outcomes.to_vec()))
 }
 
-fn messages(records: &[Json]) -> Vec<String> {
-    records.iter().map(|record| record["message"].as_str().unwrap_or_default().to_owned()).collect()
-}
-
-fn ticked(bench: &mut HoldingBench<Traces>, closing: bool) -> Vec<String> {
+fn ticked(bench: &mut Bench, closing: bool) -> Vec<String> {
     messages(&bench.tick(closing))
 }
 
 #[test]
 fn an_error_sends_on_all_of_its_trace_and_nothing_of_others() {
-    let mut bench = bench(json!({ "rate": 0 }));
+    let mut bench = Bench::with_options(json!({ "rate": 0 }));
     let outcomes = bench.run([of("a", "1"), of("b", "2"), of("a", "3"), failed("a"), of("a", "4"), of("b", "5")]);
     assert_eq!(said(&outcomes), ["1", "3", "failed", "4"]);
     bench.advance(Duration::from_secs(11));
@@ -50,7 +41,8 @@ fn an_error_sends_on_all_of_its_trace_and_nothing_of_others() {
 
 #[test]
 fn a_slow_record_keeps_its_trace() {
-    let mut bench = bench(json!({ "rate": 0, "keep_level": "off", "slow": { "field": "ms", "at_least": 100 } }));
+    let mut bench =
+        Bench::with_options(json!({ "rate": 0, "keep_level": "off", "slow": { "field": "ms", "at_least": 100 } }));
     let slow = |ms: Json| json!({ "message": "m", "ms": ms, "context": { "trace_id": 7 } });
     assert_eq!(said(&bench.run([slow(json!(99.9)), slow(json!("200")), failed("7")])), [] as [&str; 0]);
     assert_eq!(said(&bench.run([slow(json!(100))])), ["m", "m", "m"]);
@@ -58,7 +50,7 @@ fn a_slow_record_keeps_its_trace() {
 
 #[test]
 fn a_share_of_the_others_goes_on_when_their_window_is_over_and_says_for_how_many_it_stands() {
-    let mut bench = bench(json!({ "rate": 0.25 }));
+    let mut bench = Bench::with_options(json!({ "rate": 0.25 }));
     bench.run((0..2000).map(|n| of(&format!("t{}", n / 2), &n.to_string())));
     assert_eq!(bench.tick(false).len(), 0);
     bench.advance(Duration::from_secs(10));
@@ -72,7 +64,7 @@ fn a_share_of_the_others_goes_on_when_their_window_is_over_and_says_for_how_many
 
 #[test]
 fn without_a_weight_what_the_hash_keeps_need_not_wait() {
-    let mut bench = bench(json!({ "rate": 0.25, "weight": "" }));
+    let mut bench = Bench::with_options(json!({ "rate": 0.25, "weight": "" }));
     let outcomes = bench.run((0..1000).map(|n| of(&n.to_string(), "m")));
     let kept = outcomes.iter().filter(|outcome| outcome.is_kept()).count();
     assert!(kept.abs_diff(250) < 83, "{kept}");
@@ -82,7 +74,7 @@ fn without_a_weight_what_the_hash_keeps_need_not_wait() {
 #[test]
 fn records_without_an_id_are_treated_as_it_is_said() {
     let run = |without_id: &str, record: Json| {
-        bench(json!({ "rate": 0, "without_id": without_id })).run_one(record).is_dropped()
+        Bench::with_options(json!({ "rate": 0, "without_id": without_id })).run_one(record).is_dropped()
     };
     let long = of(&"x".repeat(1000), "m");
     for record in [json!({}), json!({ "context": { "trace_id": "" } }), of("", "m"), long] {
@@ -95,7 +87,7 @@ fn records_without_an_id_are_treated_as_it_is_said() {
 
 #[test]
 fn too_many_traces_are_decided_early_the_first_one_first() {
-    let mut bench = bench(json!({ "rate": 0.999_999, "max_traces": 2 }));
+    let mut bench = Bench::with_options(json!({ "rate": 0.999_999, "max_traces": 2 }));
     let outcomes = bench.run(["a", "b", "c"].map(|trace| of(trace, trace)));
     assert_eq!(said(&outcomes), ["a"]);
     assert_eq!(bench.counter("decided_early"), 1);
@@ -104,7 +96,7 @@ fn too_many_traces_are_decided_early_the_first_one_first() {
 
 #[test]
 fn as_much_is_held_as_weir_holds_for_a_filter() {
-    let mut bench = bench(json!({ "rate": 0, "max_traces": 50_000 }));
+    let mut bench = Bench::with_options(json!({ "rate": 0, "max_traces": 50_000 }));
     bench.run((0..100_000).map(|n| of(&(n / 2).to_string(), "")));
     assert!((10_000..50_000).contains(&bench.held().len()), "{}", bench.held().len());
     assert!(bench.held_bytes() <= MAX_HELD_BYTES);
@@ -114,7 +106,7 @@ fn as_much_is_held_as_weir_holds_for_a_filter() {
 
 #[test]
 fn a_new_version_takes_over_what_is_held_and_what_was_decided() {
-    let mut bench = bench(json!({ "rate": 0 }));
+    let mut bench = Bench::with_options(json!({ "rate": 0 }));
     bench.run([of("a", "1"), failed("b"), of("a", "2")]);
     bench.swap(json!({ "rate": 0 })).expect("it is of this version");
     assert_eq!(said(&bench.run([of("b", "3"), failed("a")])), ["3", "1", "2", "failed"]);
@@ -123,7 +115,7 @@ fn a_new_version_takes_over_what_is_held_and_what_was_decided() {
 
 #[test]
 fn after_a_crash_what_was_held_waits_for_a_whole_window_and_what_was_decided_is_forgotten() {
-    let mut bench = bench(json!({ "rate": 0.999_999 }));
+    let mut bench = Bench::with_options(json!({ "rate": 0.999_999 }));
     bench.run([of("a", "1"), failed("b"), of("a", "2"), of("c", "3")]);
     bench.advance(Duration::from_secs(9));
     assert_eq!(messages(&bench.crash()), [] as [&str; 0]);
@@ -137,7 +129,7 @@ fn after_a_crash_what_was_held_waits_for_a_whole_window_and_what_was_decided_is_
 
 #[test]
 fn what_other_options_have_no_place_for_is_decided_after_a_crash() {
-    let mut bench = bench(json!({ "rate": 0.999_999 }));
+    let mut bench = Bench::with_options(json!({ "rate": 0.999_999 }));
     bench.run([of("a", "1"), of("b", "2"), of("c", "3")]);
     let records = bench.restart(json!({ "rate": 0.999_999, "max_traces": 1 })).expect("the options are good");
     assert_eq!((messages(&records), bench.held().len()), (vec!["1".to_owned(), "2".to_owned()], 1));
@@ -145,9 +137,9 @@ fn what_other_options_have_no_place_for_is_decided_after_a_crash() {
 
 #[test]
 fn state_that_is_not_of_this_filter_is_refused() {
-    let mut bench = bench(json!({}));
+    let mut bench = Bench::with_options(json!({}));
     for (state, expected) in [
-        (vec![], "not a MessagePack list"),
+        (vec![], "not a MessagePack array"),
         (vec![0x90], "no version"),
         (vec![0x91, 0x01], "has version 1"),
         (vec![0x93, 0x02, 0x91, 0x05, 0x90], "damaged"),
@@ -172,7 +164,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "without_id": "no" }), "option `without_id`: unknown variant `no`, expected one of"),
         (json!({ "weight": "level" }), "option `weight`"),
     ] {
-        let error = HoldingBench::<Traces>::new(options.clone()).map(|_| ()).expect_err("refused");
+        let error = Bench::refused(options.clone());
         assert!(error.contains(expected), "{options}\n  said: {error}\n  not:  {expected}");
     }
 }
@@ -184,7 +176,7 @@ proptest! {
     fn all_of_a_trace_that_failed_goes_on_in_order_and_nothing_twice(
         steps in prop::collection::vec((0..5_u8, 0..3_u64, any::<bool>()), 1..80),
     ) {
-        let mut bench = bench(json!({ "rate": 0, "window": 600 }));
+        let mut bench = Bench::with_options(json!({ "rate": 0, "window": 600 }));
         let mut out = Vec::new();
         for (number, (trace, seconds, fails)) in steps.iter().enumerate() {
             bench.advance(Duration::from_secs(*seconds));
@@ -210,7 +202,7 @@ proptest! {
         steps in prop::collection::vec((0..5_u8, 0..3_u64, 0..8_u8), 1..80),
     ) {
         // All are kept, so each goes on once, whenever that is.
-        let mut bench = bench(json!({ "rate": 0.999_999, "window": 5, "max_traces": 3 }));
+        let mut bench = Bench::with_options(json!({ "rate": 0.999_999, "window": 5, "max_traces": 3 }));
         let mut out = Vec::new();
         for (number, (trace, seconds, what)) in steps.iter().enumerate() {
             bench.advance(Duration::from_secs(*seconds));
@@ -240,7 +232,7 @@ proptest! {
         records in prop::collection::vec((0..3_u8, 0..6_u8), 0..24),
     ) {
         let run = |crash_at: Option<usize>| {
-            let mut bench = bench(json!({ "rate": 0.5 }));
+            let mut bench = Bench::with_options(json!({ "rate": 0.5 }));
             let mut out = Vec::new();
             for (number, (trace, what)) in records.iter().enumerate() {
                 if crash_at == Some(number) {
@@ -263,7 +255,7 @@ proptest! {
 
     #[test]
     fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        let mut bench = bench(json!({}));
+        let mut bench = Bench::with_options(json!({}));
         for state in [bytes.clone(), [&[0x93, 0x02][..], &bytes].concat()] {
             if bench.filter().restore(&state).is_ok() {
                 bench.tick(true);
@@ -283,12 +275,13 @@ fn the_example_of_the_documentation_is_accepted() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    bench(options_of(&example.join("\n")));
+    Bench::with_options(options_of(&example.join("\n")));
 }
 
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
-    let mut bench = bench(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
+    let mut bench =
+        Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
     let outcomes = bench.run(samples.map(|line| serde_json::from_str(line).expect("a sample is JSON")));
     assert_eq!(said(&outcomes), ["order 17", "no room for order 17", "order 18", "sold after a while", "started"]);

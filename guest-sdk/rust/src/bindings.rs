@@ -1,10 +1,10 @@
-//! The packed worlds, as wit-bindgen makes them from the contract.
+//! The packed worlds, generated from the contract by wit-bindgen.
 //!
-//! With `pub_export_macro` the type of a world enters a module only where its
-//! export macro is used. A filter without state uses the first macro; one with
-//! state uses both, and the two types are merged when the module becomes a
-//! component: together they are the world `stateful-packed-filter`. One that holds
-//! records uses the third alone.
+//! With `pub_export_macro`, a module contains the type of a world only if it uses
+//! that world's export macro. A filter without state uses the first macro. A filter
+//! with state uses the first two, whose types are merged when the module becomes a
+//! component: together they are the world `stateful-packed-filter`. A filter that
+//! holds records uses only the third.
 
 #![allow(unsafe_code, reason = "generated: what crosses the boundary is raw memory")]
 #![allow(missing_docs, clippy::all, rustdoc::all, reason = "generated from wit/v1 and wit/v2")]

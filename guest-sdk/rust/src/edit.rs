@@ -1,20 +1,20 @@
 //! Changes to a record, collected and then written as a patch.
 //!
-//! An [`Edit`] is a tree of the keys that change. What it writes is an RFC 7396
-//! merge patch: only the changed keys and the maps on the way to them, so that
-//! the rest of the record stays byte for byte as it was.
+//! An [`Edit`] is a tree of the keys that change. It is written as an RFC 7396
+//! merge patch: only the changed keys and the maps that lead to them, so the rest
+//! of the record stays byte for byte as it was.
 //!
-//! The tree lies in two buffers, which serve one record after the other: once
-//! they are large enough, a change allocates nothing. What stands in the record
-//! is looked up only for changes that depend on it.
+//! The tree is stored in two buffers that are reused for every record: once they
+//! are large enough, a change does not allocate. Values of the record are looked up
+//! only for changes that depend on them.
 //!
-//! A merge patch can't do two things, and this module hides both:
-//! - It can't reach into a list: a change inside one sends the whole list.
-//! - It merges maps: setting a map where one stands sends nulls for the keys
-//!   that must go.
+//! Merge patches have two limitations, which this module hides:
+//! - They can't reach into a list, so a change inside a list sends the whole list.
+//! - They merge maps, so setting a map in place of another sends nulls for the keys
+//!   to remove.
 //!
-//! In a merge patch null removes. So setting a key to null removes it, and nulls
-//! within a map that is set are left out; nulls within lists stay.
+//! Null removes a key in a merge patch. So setting a key to null removes it, and
+//! nulls inside a map that is set are left out. Nulls inside lists are kept.
 //!
 //! | file | purpose |
 //! |---|---|
@@ -149,7 +149,7 @@ impl Edit {
         if self.routes.is_empty() {
             return;
         }
-        let list = self.get(record, &Path::of(["routes"])).and_then(|value| value.as_list());
+        let list = self.get(record, &Path::of(["routes"])).and_then(|value| value.as_array());
         let mut labels: Vec<&str> = list.into_iter().flat_map(|list| list.iter()).filter_map(|v| v.as_str()).collect();
         let before = labels.len();
         for label in &self.routes {
@@ -162,7 +162,7 @@ impl Edit {
             let mut list = Vec::new();
             labels.encode(&mut list);
             let node = self.tree.place_at("routes");
-            self.tree.set(node, Value::read(&list, 0).map(|(list, _)| list));
+            self.tree.set(node, Value::read(&list).map(|(list, _)| list));
         }
         self.routes.clear();
     }

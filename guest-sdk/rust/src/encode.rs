@@ -1,7 +1,7 @@
 //! Writing MessagePack.
 //!
-//! [`Encode`] is what an edit or a new record takes as a value: texts, numbers,
-//! lists, options, values read from another record, and JSON.
+//! Edits and new records take any value that implements [`Encode`]: text, numbers,
+//! lists, options, values from another record, and JSON.
 
 use crate::value::Value;
 
@@ -21,7 +21,7 @@ pub fn str(out: &mut Vec<u8>, text: &str) {
     str_bytes(out, text.as_bytes());
 }
 
-/// Appends a text that is known to be one.
+/// Appends text that is known to be UTF-8.
 pub(crate) fn str_bytes(out: &mut Vec<u8>, text: &[u8]) {
     str_header(out, text.len());
     append(out, text);
@@ -80,8 +80,8 @@ pub fn float(out: &mut Vec<u8>, n: f64) {
     sized(out, 0xcb, &n.to_be_bytes());
 }
 
-/// Appends the header of a list.
-pub fn list_header(out: &mut Vec<u8>, len: usize) {
+/// Appends the header of an array.
+pub fn array_header(out: &mut Vec<u8>, len: usize) {
     match len {
         0..=15 => out.push(0x90 | len as u8),
         16..=0xffff => sized(out, 0xdc, &(len as u16).to_be_bytes()),
@@ -113,8 +113,8 @@ fn sized(out: &mut Vec<u8>, marker: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Appends bytes. A few go by in two moves of a fixed width, which overlap: in
-/// WebAssembly a copy of any other length is a call into the host.
+/// Appends bytes. Short runs are copied with two moves of a fixed width, which may
+/// overlap: in WebAssembly a copy of variable length is a call into the runtime.
 #[inline]
 pub fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     match bytes.len() {
@@ -138,20 +138,9 @@ fn append_overlapping<const N: usize>(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Whether two texts are the same; of a few bytes two words tell, which overlap.
-#[inline]
-pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len()
-        && match a.len() {
-            4..8 => a.first_chunk::<4>() == b.first_chunk() && a.last_chunk::<4>() == b.last_chunk(),
-            8..=16 => a.first_chunk::<8>() == b.first_chunk() && a.last_chunk::<8>() == b.last_chunk(),
-            _ => a == b,
-        }
-}
-
-/// Appends the first `len` bytes of `rest`. A few dozen bytes go by in moves of a
-/// fixed width, the surplus of which is cut off again: in WebAssembly a copy of
-/// any other length is a call into the host.
+/// Appends the first `len` bytes of `rest`. Short runs are copied in moves of a
+/// fixed width, and the surplus is cut off again: in WebAssembly a copy of variable
+/// length is a call into the runtime.
 #[inline]
 pub fn prefix(out: &mut Vec<u8>, mut rest: &[u8], mut len: usize) {
     if len <= MAX_MOVED_BYTES {
@@ -173,29 +162,29 @@ pub fn prefix(out: &mut Vec<u8>, mut rest: &[u8], mut len: usize) {
 /// Bytes of one move: two vectors.
 const MOVE_BYTES: usize = 32;
 
-/// Bytes from which on a call into the host costs less than moves.
+/// The length in bytes above which a call into the runtime is cheaper than moves.
 const MAX_MOVED_BYTES: usize = 256;
 
-/// A map or list whose length is known only once it is written.
+/// A map or array whose length is known only after it has been written.
 pub struct Open {
     at: usize,
 }
 
 impl Open {
-    /// Begins it: leaves room for the shortest header.
+    /// Starts it, with room for the shortest header.
     pub fn begin(out: &mut Vec<u8>) -> Self {
         out.push(0);
         Open { at: out.len() - 1 }
     }
 
-    /// Ends a map of `len` keys.
+    /// Finishes a map of `len` keys.
     pub fn end_map(self, out: &mut Vec<u8>, len: usize) {
         self.end(out, len, 0x80, map_header);
     }
 
-    /// Ends a list of `len` values.
-    pub fn end_list(self, out: &mut Vec<u8>, len: usize) {
-        self.end(out, len, 0x90, list_header);
+    /// Finishes an array of `len` values.
+    pub fn end_array(self, out: &mut Vec<u8>, len: usize) {
+        self.end(out, len, 0x90, array_header);
     }
 
     fn end(self, out: &mut Vec<u8>, len: usize, short: u8, header: fn(&mut Vec<u8>, usize)) {
@@ -261,7 +250,7 @@ impl<T: Encode> Encode for Option<T> {
 
 impl<T: Encode> Encode for [T] {
     fn encode(&self, out: &mut Vec<u8>) {
-        list_header(out, self.len());
+        array_header(out, self.len());
         self.iter().for_each(|value| value.encode(out));
     }
 }
@@ -289,8 +278,8 @@ impl Encode for Value<'_> {
             Value::Str(text) => str(out, text),
             Value::Bin(data) => bin(out, data),
             Value::Ext(kind, data) => ext(out, *kind, data),
-            Value::List(list) => {
-                list_header(out, list.len());
+            Value::Array(list) => {
+                array_header(out, list.len());
                 list.iter().for_each(|value| value.encode(out));
             }
             Value::Map(map) => {
@@ -301,6 +290,16 @@ impl Encode for Value<'_> {
                 }
             }
         }
+    }
+}
+
+/// A value that was written as MessagePack before.
+#[derive(Debug)]
+pub struct Encoded(pub Vec<u8>);
+
+impl Encode for Encoded {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
     }
 }
 

@@ -1,8 +1,7 @@
-//! The host's functions for native tests: a clock that stands still until it is
-//! moved, counters and log lines to look at, and a store without bounds.
+//! The host's functions for native tests: a clock that moves only when told to,
+//! counters and log lines to inspect, and an unbounded store.
 //!
-//! Each thread has its own, and a new [`crate::testing::Bench`] begins with
-//! empty ones.
+//! Each thread has its own set, and a new [`crate::testing::Bench`] resets it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

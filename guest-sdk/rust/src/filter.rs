@@ -1,4 +1,4 @@
-//! What a filter is: the traits that are implemented, and what they return.
+//! The traits that a filter implements, and what they return.
 
 use serde::de::DeserializeOwned;
 
@@ -102,11 +102,10 @@ impl<F: Filter> BatchFilter for F {
     }
 
     fn process_batch(&mut self, batch: &[u8], output: &mut Output) -> Result<(), String> {
-        let mut at = 0;
+        let mut rest = batch;
         let mut edit = Edit::new();
-        while at < batch.len() {
-            let (record, end) =
-                Record::read(batch, at).ok_or_else(|| format!("no MessagePack map at byte {at} of the batch"))?;
+        while !rest.is_empty() {
+            let record = Record::next(&mut rest, batch)?;
             edit.clear();
             match self.process(&record, &mut edit) {
                 Verdict::Keep => output.keep_edited(&record, &mut edit),
@@ -115,7 +114,6 @@ impl<F: Filter> BatchFilter for F {
                 Verdict::Expand(new) => output.expand(new)?,
                 Verdict::Fail(reason) => return Err(reason),
             }
-            at = end;
         }
         Ok(())
     }

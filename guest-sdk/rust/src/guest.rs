@@ -1,7 +1,7 @@
-//! The module's side of the contract: from the exported functions to a filter.
+//! The module's side of the contract: connects the exported functions to a filter.
 //!
-//! A module holds one filter, made by `configure`. Calls come one at a time (a
-//! component is never entered twice at once), so a cell is enough.
+//! A module contains one filter, created by `configure`. A component is never
+//! entered while a call is running, so a cell is enough.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;

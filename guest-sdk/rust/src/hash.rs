@@ -1,8 +1,10 @@
-//! A hash that is the same on every machine and in every version, for filters
-//! that keep a share of something: whether they do must not depend on where they
-//! are asked, nor on which of them is.
+//! A hash that is the same on every machine and in every version, for filters that
+//! keep a fraction of something: the decision must not depend on the machine, the
+//! instance or the version.
 
-/// A number that looks random and is always the same for these bytes.
+use std::hash::{BuildHasher, DefaultHasher, Hasher};
+
+/// A pseudorandom number that is always the same for the same bytes.
 pub fn hash(bytes: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut state = (bytes.len() as u64).wrapping_mul(FACTOR);
@@ -24,6 +26,21 @@ fn step(state: u64, word: u64) -> u64 {
     (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53).rotate_left(29)
 }
 
+/// The hasher of a table whose keys senders choose: the standard hash, started with
+/// a number that senders don't know, so that they can't choose keys that collide.
+#[derive(Debug, Clone, Copy)]
+pub struct Seeded(pub u64);
+
+impl BuildHasher for Seeded {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.0);
+        hasher
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,8 +52,7 @@ mod tests {
         }
     }
 
-    /// Whoever changes these changes which records are kept, in the middle of
-    /// everybody's traces.
+    /// A different hash would change which records are kept, in the middle of traces.
     const EXPECTED: [(&[u8], u64); 3] = [
         (b"", 10_290_820_201_059_383_269),
         (b"a", 3_985_997_155_416_660_351),

@@ -1,8 +1,8 @@
-//! Filters that hold records back until they know what becomes of them.
+//! Filters that hold records until they can decide about them.
 //!
-//! What is held lies in Weir's journal and survives a crash. A new instance is
-//! given all of it again, in order, before anything else: it does with a record
-//! what was done with it the first time, and so comes to the same state.
+//! Held records are in Weir's journal and survive a crash. A new instance is first
+//! given all of them again, in order and in one or more batches: it processes them
+//! as the first time and so reaches the same state.
 
 use serde::de::DeserializeOwned;
 
@@ -191,11 +191,9 @@ pub(crate) fn process_batch<F: HoldingFilter>(filter: &mut F, batch: &[u8], ids:
     let mut steps = Vec::with_capacity(ids.len());
     // What is held instead of records of this batch.
     let mut others = Vec::new();
-    let mut at = 0;
+    let mut rest = batch;
     for id in ids {
-        let (record, end) =
-            Record::read(batch, at).ok_or_else(|| format!("no MessagePack map at byte {at} of the batch"))?;
-        at = end;
+        let record = Record::next(&mut rest, batch)?;
         edit.clear();
         let verdict = filter.process(&record, *id, &mut edit, &mut out);
         let count = out.take_count();
@@ -219,7 +217,7 @@ pub(crate) fn process_batch<F: HoldingFilter>(filter: &mut F, batch: &[u8], ids:
         };
         steps.push(Step { decided, count, end: out.records.len() });
     }
-    if at != batch.len() {
+    if !rest.is_empty() {
         return Err(format!("the batch has more records than its {} ids", ids.len()));
     }
     others.extend(filter.end_batch());

@@ -1,7 +1,8 @@
-//! What a filter may ask of Weir: a log, counters, the time and a small store.
+//! The functions of Weir that a filter may call: log, counters, the time and a small
+//! key-value store.
 //!
-//! In a WebAssembly module these are the host's functions. Natively, in unit
-//! tests, they are the fakes of [`crate::testing`], one set for each thread.
+//! In a WebAssembly module they call the host. In native unit tests they use the
+//! fakes of [`crate::testing`], one set per thread.
 
 use crate::level::Level;
 

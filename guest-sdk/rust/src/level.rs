@@ -1,4 +1,4 @@
-//! How severe a record is.
+//! The level of a record.
 
 use serde::{Deserialize, Deserializer};
 
@@ -58,5 +58,24 @@ impl<'de> Deserialize<'de> for Level {
                 "unknown level `{word}`; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"
             ))
         })
+    }
+}
+
+/// An option that is a level, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelOrOff(pub Option<Level>);
+
+impl<'de> Deserialize<'de> for LevelOrOff {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        if word.eq_ignore_ascii_case("off") {
+            return Ok(LevelOrOff(None));
+        }
+        let level = Level::parse(&word).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "unknown level `{word}`; use TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL or off"
+            ))
+        })?;
+        Ok(LevelOrOff(Some(level)))
     }
 }

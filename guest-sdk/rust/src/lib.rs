@@ -51,24 +51,26 @@
 //! assert_eq!(outcome.record()["context"]["greeting"], "hello Ada!");
 //! ```
 //!
-//! A filter that keeps state implements [`StatefulFilter`] too and is exported
-//! with `weir_guest::export!(stateful MyFilter)`. One that keeps *records*, since
-//! it must see more of them before it can let one go on, is a [`HoldingFilter`],
-//! exported with `weir_guest::export!(holding MyFilter)`: what it holds survives a
-//! crash. [`host`] is all that a filter may ask of Weir.
+//! A filter that keeps state also implements [`StatefulFilter`] and is exported with
+//! `weir_guest::export!(stateful MyFilter)`. A filter that must see more *records*
+//! before it can let one go on is a [`HoldingFilter`], exported with
+//! `weir_guest::export!(holding MyFilter)`; the records that it holds survive a crash.
+//! The functions in [`host`] are all that a filter may call.
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | [`value`] | MessagePack read where it lies |
+//! | [`value`] | reading MessagePack in place |
 //! | [`record`](Record) | the view of one record, and paths into it |
 //! | [`edit`](Edit) | changes to a record, written as a merge patch |
-//! | [`encode`] | values written as MessagePack |
-//! | [`holding`](HoldingFilter) | filters that hold records back |
+//! | [`encode`] | writing MessagePack |
+//! | [`holding`](HoldingFilter) | filters that hold records |
 //! | [`output`](Output) | the verdicts about a batch |
 //! | [`host`] | log, counters, time and the key-value store |
-//! | [`Mistakes`] | everything that is wrong with options, told at once |
-//! | [`hash`] | the same number for the same bytes, everywhere |
-//! | [`time`] | times as people read them |
+//! | [`OptionError`] | an option that can't be used |
+//! | [`Mistakes`] | collects all mistakes in options, to report them at once |
+//! | [`hash`] | a hash that is the same everywhere |
+//! | [`state`] | reading the state that another version saved |
+//! | [`time`] | formatting times |
 //! | [`testing`] | running a filter natively |
 
 #![deny(unsafe_code)]
@@ -94,6 +96,7 @@ mod new_record;
 pub mod options;
 mod output;
 mod record;
+pub mod state;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 #[cfg(test)]
@@ -102,15 +105,15 @@ pub mod time;
 pub mod value;
 
 pub use edit::Edit;
-pub use encode::Encode;
+pub use encode::{Encode, Encoded};
 pub use filter::{BatchFilter, Description, Filter, StatefulFilter, Verdict};
 pub use holding::{Emitter, HoldingFilter, HoldingVerdict};
-pub use level::Level;
+pub use level::{Level, LevelOrOff};
 pub use new_record::NewRecord;
-pub use options::Mistakes;
+pub use options::{Mistakes, OptionError};
 pub use output::Output;
 pub use record::{Path, Record};
-pub use value::{List, Map, Value};
+pub use value::{Array, Map, Value};
 
 #[doc(hidden)]
 pub use wit_bindgen;

@@ -1,4 +1,4 @@
-//! Records that a filter makes itself.
+//! New records that a filter creates.
 
 use crate::edit::Edit;
 use crate::encode::{self, Encode};
@@ -71,7 +71,7 @@ impl NewRecord {
             encode::append(out, &self.base);
             return;
         }
-        match Record::read(&self.base, 0) {
+        match Record::read(&self.base) {
             Some((record, _)) => self.edit.write_record(&record, out),
             None => out.push(0x80),
         }

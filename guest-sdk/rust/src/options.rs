@@ -1,8 +1,8 @@
-//! Turning the operator's options into a filter, or into everything that is wrong with them.
+//! Creates a filter from the operator's options, or reports all mistakes in them.
 //!
-//! The host hands over JSON; the operator wrote TOML. So errors name the option by its path and leave out where it
-//! stood in the JSON: Weir knows the line. An error has a line for each mistake, so that nobody has to mend them one by
-//! one: what can't be read is left out, and the rest is read without it, as often as it takes.
+//! The host passes the options as JSON, but the operator wrote TOML. So errors name the option by its path, without a
+//! position in the JSON; Weir adds the line of the TOML. An error has one line for each mistake, so the operator can fix
+//! all of them at once: an option that can't be read is removed and the rest is read again, until nothing is wrong.
 
 mod nearest;
 mod rest;
@@ -17,6 +17,28 @@ use rest::Rest;
 
 /// Mistakes that are told at once.
 const MAX_MISTAKES: usize = 20;
+
+/// An option that a filter can't use: which one, and what is wrong with it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OptionError {
+    option: String,
+    problem: String,
+}
+
+impl OptionError {
+    /// `option` is its path, such as `rules[2].when`; `problem` says what would be right.
+    pub fn new(option: impl Into<String>, problem: impl Into<String>) -> Self {
+        OptionError { option: option.into(), problem: problem.into() }
+    }
+}
+
+impl Display for OptionError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "option `{}`: {}", self.option, self.problem)
+    }
+}
+
+impl std::error::Error for OptionError {}
 
 /// Collects what is wrong with options, so that an operator is told of every mistake at once.
 ///

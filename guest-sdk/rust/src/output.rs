@@ -1,8 +1,8 @@
-//! The verdicts about a batch, as the contract writes them.
+//! The verdicts about a batch, encoded as the contract says.
 //!
-//! One verdict a record, in order; the maps that verdicts call for stand in
-//! `records` in the same order. Each method here adds exactly one verdict and
-//! exactly its maps, so the two can't come apart.
+//! There is one verdict per record, in order; the maps that verdicts refer to are in
+//! `records`, in the same order. Each method adds one verdict and exactly its maps,
+//! so the two always match.
 
 use crate::edit::Edit;
 use crate::encode;
@@ -17,7 +17,7 @@ const EXPAND: u8 = 4;
 const HOLD: u8 = 5;
 const HOLD_ANOTHER: u8 = 6;
 
-/// What becomes of a batch.
+/// What happens to a batch.
 #[derive(Debug, Default)]
 pub struct Output {
     verdicts: Vec<u8>,
@@ -26,12 +26,12 @@ pub struct Output {
 }
 
 impl Output {
-    /// Nothing decided yet.
+    /// Without any verdict yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The next record goes on as it is.
+    /// The next record goes on unchanged.
     #[inline]
     pub fn keep(&mut self) {
         self.verdicts.push(KEEP);
@@ -43,7 +43,7 @@ impl Output {
         self.verdicts.push(if changed { PATCH } else { KEEP });
     }
 
-    /// The next record ends here.
+    /// The next record is dropped.
     #[inline]
     pub fn discard(&mut self) {
         self.verdicts.push(DROP);

@@ -1,15 +1,17 @@
 //! The view of one record that a filter is given.
 //!
-//! Reading a field walks the record's bytes up to it; nothing is decoded ahead.
-//! The host sends every record with `timestamp`, `level`, `source` and
-//! `message`, so these readers have no "absent" case worth asking for.
+//! Reading a field walks the record's bytes up to it; nothing is decoded in advance.
+//! Every record has `timestamp`, `level`, `source` and `message`, so the methods for
+//! these return plain values.
 
 use std::borrow::Cow;
+
+use weir_wire::path;
 
 use crate::level::Level;
 use crate::value::{Map, Value};
 
-/// One record, read where it lies in the batch.
+/// One record, read in place.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     bytes: &'a [u8],
@@ -17,11 +19,19 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The record that begins at `at` and where it ends, or `None` if there is
+    /// The record at the head of `bytes` and its length, or `None` if there is
     /// no whole map.
-    pub fn read(batch: &'a [u8], at: usize) -> Option<(Self, usize)> {
-        let (map, end) = Map::read(batch, at)?;
-        Some((Record { bytes: &batch[at..end], map }, end))
+    pub fn read(bytes: &'a [u8]) -> Option<(Self, usize)> {
+        let (value, len) = Value::read(bytes)?;
+        Some((Record { bytes: bytes.get(..len)?, map: value.as_map()? }, len))
+    }
+
+    /// Takes the next record off the rest of a batch.
+    pub(crate) fn next(rest: &mut &'a [u8], batch: &[u8]) -> Result<Self, String> {
+        let (record, len) = Record::read(rest)
+            .ok_or_else(|| format!("no MessagePack map at byte {} of the batch", batch.len() - rest.len()))?;
+        *rest = &rest[len..];
+        Ok(record)
     }
 
     /// The record as MessagePack.
@@ -44,37 +54,32 @@ impl<'a> Record<'a> {
         self.text("level").and_then(Level::parse).unwrap_or_default()
     }
 
-    /// The component or service that spoke.
+    /// The component or service that logged it.
     pub fn source(&self) -> &'a str {
         self.text("source").unwrap_or_default()
     }
 
-    /// What it said.
+    /// The message.
     pub fn message(&self) -> &'a str {
         self.text("message").unwrap_or_default()
     }
 
-    /// The labels that routing gave it so far.
+    /// The labels that filters have added so far.
     pub fn routes(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let list = self.map.get("routes").and_then(|value| value.as_list());
+        let list = self.map.get("routes").and_then(|value| value.as_array());
         list.into_iter().flat_map(|list| list.iter()).filter_map(|label| label.as_str())
     }
 
     /// What stands at a dotted path, lists by index: `context.user.email`,
-    /// `tags.0`. A dot or backslash inside a key is written with a backslash
-    /// before it.
+    /// `tags.0`. A dot or a backslash inside a key is written with a backslash
+    /// before it; see [`Path::parse`].
     pub fn get(&self, path: &str) -> Option<Value<'a>> {
-        self.walk(keys(path))
+        self.map.walk(path::keys(path))
     }
 
-    /// The same as [`Record::get`] for a path that was parsed before, which is
-    /// quicker.
+    /// Like [`Record::get`], for a path that was parsed before, which is faster.
     pub fn at(&self, path: &Path) -> Option<Value<'a>> {
-        self.walk(path.iter())
-    }
-
-    fn walk<K: AsRef<str>>(&self, mut keys: impl Iterator<Item = K>) -> Option<Value<'a>> {
-        keys.try_fold(Value::Map(self.map), |value, key| value.step(key.as_ref()))
+        self.map.walk(path.iter())
     }
 
     /// All keys and values of the record, in order.
@@ -94,10 +99,12 @@ pub struct Path {
 }
 
 impl Path {
-    /// Takes a dotted path apart. Every text is a path; the empty one names the
-    /// key that is the empty text.
+    /// Takes a dotted path apart: keys with dots between them, and a backslash
+    /// before a dot or backslash that is part of a key. A backslash at the very end
+    /// stands for itself. Every text is a path; the empty one names the key that
+    /// is the empty text.
     pub fn parse(path: &str) -> Self {
-        Path { keys: keys(path).map(Cow::into_owned).collect() }
+        Path { keys: path::keys(path).map(Cow::into_owned).collect() }
     }
 
     /// A path of keys that may hold any character.
@@ -116,56 +123,16 @@ impl Path {
     }
 }
 
-/// The keys of a dotted path, taken apart as they are asked for. One that holds a
-/// backslash is written anew.
-pub(crate) fn keys(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    let mut rest = Some(path);
-    std::iter::from_fn(move || {
-        let path = rest?;
-        // Keys are short: a loop over their bytes is quicker than a search.
-        let end = path.bytes().position(|byte| byte == b'.' || byte == b'\\');
-        match end.map(|end| (end, path.as_bytes()[end])) {
-            None => {
-                rest = None;
-                Some(Cow::Borrowed(path))
-            }
-            Some((end, b'.')) => {
-                rest = Some(&path[end + 1..]);
-                Some(Cow::Borrowed(&path[..end]))
-            }
-            Some(_) => {
-                let (key, after) = unescape(path);
-                rest = after;
-                Some(Cow::Owned(key))
-            }
-        }
-    })
-}
-
-/// The first key of a path that holds backslashes, and the path after it.
-fn unescape(path: &str) -> (String, Option<&str>) {
-    let mut key = String::new();
-    let mut chars = path.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '.' => return (key, Some(chars.as_str())),
-            // A backslash at the very end stands for itself.
-            '\\' => key.push(chars.next().unwrap_or('\\')),
-            c => key.push(c),
-        }
-    }
-    (key, None)
-}
-
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut path = String::new();
         for (index, key) in self.keys.iter().enumerate() {
             if index > 0 {
-                f.write_str(".")?;
+                path.push('.');
             }
-            f.write_str(&key.replace('\\', "\\\\").replace('.', "\\."))?;
+            path::escape(&mut path, key);
         }
-        Ok(())
+        f.write_str(&path)
     }
 }
 

@@ -1,21 +1,22 @@
 //! Running a filter natively, with no WebAssembly at all.
 //!
-//! A [`Bench`] gives a filter records written as JSON and shows what becomes of
-//! each. It goes the way that the host goes: records are written as MessagePack,
-//! the filter's verdicts are read as bytes, and patches are merged as RFC 7396
-//! says. Missing `timestamp`, `level`, `source` and `message` are filled in.
+//! A [`Bench`] gives a filter records written as JSON and shows what happens to each.
+//! It does what the host does: it encodes records as MessagePack, decodes the
+//! filter's verdicts, and merges patches as RFC 7396 says. It fills in a missing
+//! `timestamp`, `level`, `source` and `message`.
 //!
-//! Clock, counters, log and store are [`Fakes`], one set for each thread; a new
-//! bench begins with empty ones, so a test has one bench at a time.
+//! Clock, counters, log and store are [`Fakes`], one set per thread. A new bench
+//! resets them, so use one bench at a time.
 //!
-//! A filter that holds records has a [`HoldingBench`], which can crash.
+//! For a filter that holds records there is [`HoldingBench`], which can simulate a
+//! crash.
 
 mod holding;
 
 use std::ops::Deref;
 use std::time::Duration;
 
-pub use holding::HoldingBench;
+pub use holding::Holds;
 pub use serde_json::{Value as Json, json};
 
 use crate::encode::Encode;
@@ -28,12 +29,12 @@ use crate::value::Value;
 
 pub use crate::fake::START_NS;
 
-/// What became of one record.
+/// What happened to one record.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It went on as it was.
+    /// It went on unchanged.
     Kept(Json),
-    /// It ended.
+    /// It was dropped.
     Dropped,
     /// It went on changed: the record afterwards.
     Changed {
@@ -79,12 +80,12 @@ impl Outcome {
         }
     }
 
-    /// Whether it ended.
+    /// Whether it was dropped.
     pub fn is_dropped(&self) -> bool {
         *self == Outcome::Dropped
     }
 
-    /// Whether it went on as it was.
+    /// Whether it went on unchanged.
     pub fn is_kept(&self) -> bool {
         matches!(self, Outcome::Kept(_))
     }
@@ -100,12 +101,12 @@ impl Outcome {
 pub struct Fakes(());
 
 impl Fakes {
-    /// Where the clock stands.
+    /// The time on the clock.
     pub fn now_ns(&self) -> i64 {
         fake::now()
     }
 
-    /// Moves the clock on.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         let by_ns = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
         fake::with(|fake| fake.now_ns = fake.now_ns.saturating_add(by_ns));
@@ -116,24 +117,56 @@ impl Fakes {
         fake::with(|fake| fake.counters.get(name).copied().unwrap_or_default())
     }
 
-    /// What stands in the store.
+    /// A value in the store.
     pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
         fake::kv_get(key)
     }
 
-    /// The lines it wrote to Weir's log.
+    /// The lines that it logged.
     pub fn log(&self) -> Vec<(Level, String)> {
         fake::with(|fake| fake.log.clone())
     }
 }
 
-/// A filter under test.
-pub struct Bench<F> {
+/// A filter under test. `K` is the kind of filter: [`Plain`], or [`Holds`] for a
+/// [`HoldingFilter`](crate::HoldingFilter).
+#[derive(Debug)]
+pub struct Bench<F, K = Plain> {
     filter: F,
+    kind: K,
+    options: Json,
     fakes: Fakes,
 }
 
-impl<F> Deref for Bench<F> {
+/// A bench for a filter that holds records.
+pub type HoldingBench<F> = Bench<F, Holds>;
+
+/// How a kind of filter is made and given a batch.
+pub trait Kind<F>: Default {
+    /// Makes the filter with these options.
+    fn make(options: &Json) -> Result<F, String>;
+
+    /// Gives the filter records, each as MessagePack.
+    fn give(&mut self, filter: &mut F, records: Vec<Vec<u8>>) -> Result<Vec<Outcome>, String>;
+}
+
+/// A filter that holds no records.
+#[derive(Debug, Default)]
+pub struct Plain;
+
+impl<F: BatchFilter> Kind<F> for Plain {
+    fn make(options: &Json) -> Result<F, String> {
+        crate::options::build(&options.to_string(), F::new)
+    }
+
+    fn give(&mut self, filter: &mut F, records: Vec<Vec<u8>>) -> Result<Vec<Outcome>, String> {
+        let mut output = Output::new();
+        filter.process_batch(&records.concat(), &mut output)?;
+        Ok(read_output(&records, output).0)
+    }
+}
+
+impl<F, K> Deref for Bench<F, K> {
     type Target = Fakes;
 
     fn deref(&self) -> &Fakes {
@@ -141,13 +174,31 @@ impl<F> Deref for Bench<F> {
     }
 }
 
-impl<F: BatchFilter> Bench<F> {
-    /// Makes a filter with these options, written as the operator's TOML would
-    /// be in JSON.
+impl<F, K: Kind<F>> Bench<F, K> {
+    /// Creates a filter with these options: the operator's TOML as JSON.
     pub fn new(options: Json) -> Result<Self, String> {
         fake::reset();
-        let filter = crate::options::build(&options.to_string(), F::new)?;
-        Ok(Bench { filter, fakes: Fakes(()) })
+        let filter = K::make(&options)?;
+        Ok(Bench { filter, kind: K::default(), options, fakes: Fakes(()) })
+    }
+
+    /// The same for options that the filter must accept.
+    ///
+    /// # Panics
+    /// If it refuses them.
+    pub fn with_options(options: Json) -> Self {
+        Self::new(options).unwrap_or_else(|error| panic!("the filter refused its options: {error}"))
+    }
+
+    /// Why the filter refuses these options.
+    ///
+    /// # Panics
+    /// If it accepts them.
+    pub fn refused(options: Json) -> String {
+        match K::make(&options) {
+            Ok(_) => panic!("the filter accepted the options {options}"),
+            Err(error) => error,
+        }
     }
 
     /// Gives it one batch.
@@ -167,19 +218,18 @@ impl<F: BatchFilter> Bench<F> {
         outcomes.remove(0)
     }
 
-    /// Gives it one batch; an error is the filter's own.
+    /// Gives it one batch; an error is the filter's own. Weir would start a new
+    /// instance of a holding filter then, as [`HoldingBench::crash`] does.
     ///
     /// # Panics
     /// If the filter breaks the contract.
     pub fn try_run(&mut self, records: impl IntoIterator<Item = Json>) -> Result<Vec<Outcome>, String> {
-        let records: Vec<Json> = records.into_iter().map(complete).collect();
-        let mut batch = Vec::new();
-        for record in &records {
-            record.encode(&mut batch);
-        }
-        let mut output = Output::new();
-        self.filter.process_batch(&batch, &mut output)?;
-        Ok(read_output(records, output).0)
+        let encoded = |record: Json| {
+            let mut bytes = Vec::new();
+            complete(record).encode(&mut bytes);
+            bytes
+        };
+        self.kind.give(&mut self.filter, records.into_iter().map(encoded).collect())
     }
 
     /// The filter itself.
@@ -188,10 +238,7 @@ impl<F: BatchFilter> Bench<F> {
     }
 }
 
-impl<F: StatefulFilter> Bench<F>
-where
-    F: Filter,
-{
+impl<F: StatefulFilter + Filter> Bench<F> {
     /// Calls `tick`; returns the records it emits.
     pub fn tick(&mut self, closing: bool) -> Vec<Json> {
         let mut bytes = Vec::new();
@@ -208,6 +255,20 @@ where
     pub fn restore(&mut self, state: &[u8]) -> Result<(), String> {
         self.filter.restore(state)
     }
+}
+
+/// All records that go on, in order.
+pub fn into_records(outcomes: Vec<Outcome>) -> Vec<Json> {
+    outcomes.into_iter().flat_map(Outcome::into_records).collect()
+}
+
+/// The messages of records.
+///
+/// # Panics
+/// If one has none.
+pub fn messages(records: &[Json]) -> Vec<String> {
+    let message = |record: &Json| record["message"].as_str().expect("a record has a message").to_owned();
+    records.iter().map(message).collect()
 }
 
 /// A record as the host would hand it over.
@@ -231,9 +292,9 @@ struct Maps<'a> {
 
 impl Maps<'_> {
     fn next(&mut self) -> Json {
-        let (record, end) = Record::read(self.bytes, self.at)
+        let (record, len) = Record::read(&self.bytes[self.at..])
             .unwrap_or_else(|| panic!("no MessagePack map at byte {} of the output", self.at));
-        self.at = end;
+        self.at += len;
         to_json(Value::Map(record.map()))
     }
 
@@ -248,13 +309,13 @@ impl Maps<'_> {
 
 /// What became of each record; and, as MessagePack, what is held instead of some,
 /// in order.
-fn read_output(records: Vec<Json>, output: Output) -> (Vec<Outcome>, Vec<Vec<u8>>) {
+fn read_output(records: &[Vec<u8>], output: Output) -> (Vec<Outcome>, Vec<Vec<u8>>) {
     let (verdicts, bytes) = output.into_parts();
     let mut verdicts = verdicts.into_iter();
     let mut maps = Maps { bytes: &bytes, at: 0 };
     let mut outcomes = Vec::with_capacity(records.len());
     let mut others = Vec::new();
-    for record in records {
+    for record in records.iter().map(|record| read(record)) {
         let verdict = verdicts.next();
         let mut count = || verdicts.by_ref().take(4).enumerate().fold(0, |n, (i, b)| n | u32::from(b) << (8 * i));
         outcomes.push(match verdict {
@@ -281,6 +342,10 @@ fn read_output(records: Vec<Json>, output: Output) -> (Vec<Outcome>, Vec<Vec<u8>
     assert_eq!(verdicts.next(), None, "more verdicts than records");
     assert_eq!(maps.at, bytes.len(), "more maps than the verdicts call for");
     (outcomes, others)
+}
+
+fn read(record: &[u8]) -> Json {
+    Value::read(record).map(|(record, _)| to_json(record)).unwrap_or_default()
 }
 
 /// RFC 7396.
@@ -313,7 +378,7 @@ pub fn to_json(value: Value<'_>) -> Json {
         Value::Float(n) => json!(n),
         Value::Str(text) => json!(text),
         Value::Bin(data) | Value::Ext(_, data) => json!(data),
-        Value::List(list) => list.iter().map(to_json).collect(),
+        Value::Array(list) => list.iter().map(to_json).collect(),
         Value::Map(map) => map.iter().map(|(k, v)| (k.to_owned(), to_json(v))).collect(),
     }
 }

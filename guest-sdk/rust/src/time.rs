@@ -1,7 +1,7 @@
-//! Times as people read them.
+//! Formatting times.
 //!
-//! Records hold nanoseconds since 1970 UTC; a filter that writes a time into a
-//! text writes it as [`rfc3339`] does, which is how Weir writes it as JSON.
+//! Records hold nanoseconds since 1970 UTC. A filter that writes a time into text
+//! should use [`rfc3339`], the format that Weir uses in JSON.
 
 use std::fmt::Write;
 

@@ -153,7 +153,7 @@ fn apply(batch: &Batch, verdicts: &[u8], mut patches: &[u8], result: &mut Batch)
             continue;
         }
         if verdicts[at] == 2 {
-            let end = weir_guest::value::skip(patches, 0).expect("a patch for each such verdict");
+            let end = weir_guest::value::skip(patches).expect("a patch for each such verdict");
             let (patch, rest) = patches.split_at(end);
             result.try_append(|bytes| weir_record::merge_patch(batch.get(at), patch, bytes)).expect("a sound patch");
             patches = rest;

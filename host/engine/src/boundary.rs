@@ -14,10 +14,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use weir_record::path::push_key;
 use weir_record::{Array, Batch, Map, Record, Value, write};
 
 use crate::holds::NOBODY;
-use crate::paths::{HEAD, Paths, push_key};
+use crate::paths::{HEAD, Paths};
 use crate::rewrite::Part;
 
 /// More keys than this are looked up by their hash.

@@ -3,6 +3,10 @@
 //! A path that names a list or a map means everything in it, with or without `.*` behind it. The set is a tree, walked
 //! beside the record, so that whatever is not in it is stepped over.
 
+use std::borrow::Cow;
+
+use weir_record::path;
+
 /// The keys that every record has, and that a typed view has places of their own for.
 pub(crate) const HEAD: [&str; 4] = ["timestamp", "level", "source", "message"];
 
@@ -74,47 +78,7 @@ pub(crate) fn common(one: &[String], other: &[String]) -> Vec<String> {
 
 /// The keys of a path without the star that may end it.
 fn keys(path: &str) -> impl Iterator<Item = String> {
-    segments(path).take_while(|segment| segment != "*")
-}
-
-/// The keys of a dotted path.
-pub(crate) fn segments(path: &str) -> impl Iterator<Item = String> {
-    let mut characters = path.chars();
-    let mut ended = false;
-    std::iter::from_fn(move || {
-        if ended {
-            return None;
-        }
-        let mut segment = String::new();
-        loop {
-            match characters.next() {
-                Some('.') => return Some(segment),
-                Some('\\') => segment.extend(characters.next()),
-                Some(character) => segment.push(character),
-                None => {
-                    ended = true;
-                    return Some(segment);
-                }
-            }
-        }
-    })
-}
-
-/// Adds a key to a dotted path.
-pub(crate) fn push_key(path: &mut String, key: &str) {
-    if !path.is_empty() {
-        path.push('.');
-    }
-    if !key.contains(['.', '\\']) {
-        path.push_str(key);
-        return;
-    }
-    for character in key.chars() {
-        if matches!(character, '.' | '\\') {
-            path.push('\\');
-        }
-        path.push(character);
-    }
+    path::keys(path).take_while(|key| key != "*").map(Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@
 //! that neither 64 bits nor a float can hold is kept as its text, see
 //! [`wide_float`].
 
-use crate::arrival::{Stop, TOO_DEEP};
-use crate::keys::{ARRAY, KeySet, MAP, Prints, fingerprint, patch_header};
+use crate::arrival::{ReadError, RecordFault};
+use crate::keys::{ARRAY, Fingerprints, KeySet, MAP, fingerprint, patch_header};
 use crate::limits::MAX_DEPTH;
 use crate::scan::{is_special, plain_prefix};
 use crate::write;
@@ -30,7 +30,7 @@ impl<'j> Json<'j> {
         Json { input, at: 0, unescaped: Vec::new() }
     }
 
-    /// Where reading stands, which is where it failed after a [`Stop`].
+    /// Where reading stands, which is where it failed after a [`ReadError`].
     pub(crate) fn offset(&self) -> usize {
         self.at
     }
@@ -58,23 +58,23 @@ impl<'j> Json<'j> {
 
     /// Takes the next byte after white space, which must be this one.
     #[inline(always)]
-    pub(crate) fn expect(&mut self, wanted: u8, otherwise: &'static str) -> Result<(), Stop> {
+    pub(crate) fn expect(&mut self, wanted: u8, otherwise: &'static str) -> Result<(), ReadError> {
         match self.peek() {
             Some(byte) if byte == wanted => {
                 self.at += 1;
                 Ok(())
             }
-            Some(_) => Err(Stop::Syntax(otherwise)),
-            None => Err(Stop::Syntax(END)),
+            Some(_) => Err(ReadError::Syntax(otherwise)),
+            None => Err(ReadError::Syntax(END)),
         }
     }
 
     /// After an item: true when another follows, false at the closing bracket.
     #[inline(always)]
-    pub(crate) fn another(&mut self, close: u8, otherwise: &'static str) -> Result<bool, Stop> {
-        let byte = self.peek().ok_or(Stop::Syntax(END))?;
+    pub(crate) fn another(&mut self, close: u8, otherwise: &'static str) -> Result<bool, ReadError> {
+        let byte = self.peek().ok_or(ReadError::Syntax(END))?;
         if byte != b',' && byte != close {
-            return Err(Stop::Syntax(otherwise));
+            return Err(ReadError::Syntax(otherwise));
         }
         self.at += 1;
         Ok(byte == b',')
@@ -90,7 +90,7 @@ impl<'j> Json<'j> {
 
     /// Takes a key and its colon, and hands the key to `take` together with this.
     #[inline(always)]
-    pub(crate) fn key(&mut self, scratch: &mut Vec<u8>) -> Result<Key<'j>, Stop> {
+    pub(crate) fn key(&mut self, scratch: &mut Vec<u8>) -> Result<Key<'j>, ReadError> {
         self.expect(b'"', "expected a key in double quotes")?;
         let key = match self.plain_string()? {
             Some(key) => Key::Plain(key),
@@ -105,8 +105,13 @@ impl<'j> Json<'j> {
 
     /// Takes one value and appends it. `depth` is that of the value, should it
     /// be a list or map.
-    pub(crate) fn value(&mut self, out: &mut Vec<u8>, prints: &mut Prints, depth: usize) -> Result<(), Stop> {
-        match self.peek().ok_or(Stop::Syntax(END))? {
+    pub(crate) fn value(
+        &mut self,
+        out: &mut Vec<u8>,
+        fingerprints: &mut Fingerprints,
+        depth: usize,
+    ) -> Result<(), ReadError> {
+        match self.peek().ok_or(ReadError::Syntax(END))? {
             b'"' => {
                 self.at += 1;
                 let start = self.at;
@@ -116,27 +121,27 @@ impl<'j> Json<'j> {
                 }
                 Ok(())
             }
-            b'{' | b'[' if depth > MAX_DEPTH => Err(Stop::Record(TOO_DEEP)),
-            b'{' => self.object(out, prints, depth),
-            b'[' => self.array(out, prints, depth),
+            b'{' | b'[' if depth > MAX_DEPTH => Err(ReadError::Record(RecordFault::TooDeep)),
+            b'{' => self.object(out, fingerprints, depth),
+            b'[' => self.array(out, fingerprints, depth),
             b'0'..=b'9' | b'-' => self.number(out),
             b't' => self.literal(b"true").map(|()| write::bool(out, true)),
             b'f' => self.literal(b"false").map(|()| write::bool(out, false)),
             b'n' => self.literal(b"null").map(|()| write::nil(out)),
             b'N' => self.literal(b"NaN").map(|()| write::float(out, f64::NAN)),
             b'I' => self.literal(b"Infinity").map(|()| write::float(out, f64::INFINITY)),
-            _ => Err(Stop::Syntax("expected a value")),
+            _ => Err(ReadError::Syntax("expected a value")),
         }
     }
 
-    fn object(&mut self, out: &mut Vec<u8>, prints: &mut Prints, depth: usize) -> Result<(), Stop> {
+    fn object(&mut self, out: &mut Vec<u8>, fingerprints: &mut Fingerprints, depth: usize) -> Result<(), ReadError> {
         self.at += 1;
         let header = out.len();
         out.push(MAP[0]);
         if self.closes_at_once(b'}') {
             return Ok(());
         }
-        let mut keys = KeySet::new(prints);
+        let mut keys = KeySet::new(fingerprints);
         loop {
             self.expect(b'"', "expected a key in double quotes")?;
             let start = self.at;
@@ -151,18 +156,18 @@ impl<'j> Json<'j> {
                 }
             };
             self.expect(b':', "expected `:` after a key")?;
-            keys.add(print, prints);
-            self.value(out, prints, depth + 1)?;
+            keys.add(print, fingerprints);
+            self.value(out, fingerprints, depth + 1)?;
             if !self.another(b'}', "expected `,` or `}`")? {
                 break;
             }
         }
-        let count = keys.finish(prints, out, header + 1);
+        let count = keys.finish(fingerprints, out, header + 1);
         patch_header(out, header, count, MAP);
         Ok(())
     }
 
-    fn array(&mut self, out: &mut Vec<u8>, prints: &mut Prints, depth: usize) -> Result<(), Stop> {
+    fn array(&mut self, out: &mut Vec<u8>, fingerprints: &mut Fingerprints, depth: usize) -> Result<(), ReadError> {
         self.at += 1;
         let header = out.len();
         out.push(ARRAY[0]);
@@ -171,7 +176,7 @@ impl<'j> Json<'j> {
         }
         let mut count = 1;
         loop {
-            self.value(out, prints, depth + 1)?;
+            self.value(out, fingerprints, depth + 1)?;
             if !self.another(b']', "expected `,` or `]`")? {
                 break;
             }
@@ -181,9 +186,9 @@ impl<'j> Json<'j> {
         Ok(())
     }
 
-    fn literal(&mut self, word: &[u8]) -> Result<(), Stop> {
+    fn literal(&mut self, word: &[u8]) -> Result<(), ReadError> {
         if !self.input[self.at..].starts_with(word) {
-            return Err(Stop::Syntax("expected a value"));
+            return Err(ReadError::Syntax("expected a value"));
         }
         self.at += word.len();
         Ok(())
@@ -192,7 +197,7 @@ impl<'j> Json<'j> {
     /// Takes a string after its opening quote. `None`: it had to be changed and
     /// lies in `unescaped`.
     #[inline(always)]
-    fn plain_string(&mut self) -> Result<Option<&'j [u8]>, Stop> {
+    fn plain_string(&mut self) -> Result<Option<&'j [u8]>, ReadError> {
         let rest = &self.input[self.at..];
         let (len, ascii) = plain_prefix(rest);
         if rest.get(len) == Some(&b'"') && (ascii || std::str::from_utf8(&rest[..len]).is_ok()) {
@@ -203,7 +208,7 @@ impl<'j> Json<'j> {
     }
 
     #[inline(never)]
-    fn changed_string(&mut self) -> Result<(), Stop> {
+    fn changed_string(&mut self) -> Result<(), ReadError> {
         self.unescaped.clear();
         loop {
             let rest = &self.input[self.at..];
@@ -222,13 +227,13 @@ impl<'j> Json<'j> {
                     return Ok(());
                 }
                 Some(b'\\') => self.escape()?,
-                Some(_) => return Err(Stop::Syntax("control character in a string; escape it")),
-                None => return Err(Stop::Syntax("string without an end")),
+                Some(_) => return Err(ReadError::Syntax("control character in a string; escape it")),
+                None => return Err(ReadError::Syntax("string without an end")),
             }
         }
     }
 
-    fn escape(&mut self) -> Result<(), Stop> {
+    fn escape(&mut self) -> Result<(), ReadError> {
         let plain = match self.input.get(self.at + 1) {
             Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
             Some(b'n') => b'\n',
@@ -237,15 +242,15 @@ impl<'j> Json<'j> {
             Some(b'b') => 8,
             Some(b'f') => 12,
             Some(b'u') => return self.unicode_escape(),
-            _ => return Err(Stop::Syntax("unknown escape in a string")),
+            _ => return Err(ReadError::Syntax("unknown escape in a string")),
         };
         self.at += 2;
         self.unescaped.push(plain);
         Ok(())
     }
 
-    fn unicode_escape(&mut self) -> Result<(), Stop> {
-        let first = self.hex4(self.at + 2).ok_or(Stop::Syntax("expected four hexadecimal digits after `\\u`"))?;
+    fn unicode_escape(&mut self) -> Result<(), ReadError> {
+        let first = self.hex4(self.at + 2).ok_or(ReadError::Syntax("expected four hexadecimal digits after `\\u`"))?;
         self.at += 6;
         let mut code = first;
         if (0xd800..0xdc00).contains(&first)
@@ -266,7 +271,7 @@ impl<'j> Json<'j> {
         digits.iter().try_fold(0, |sum, &digit| Some(sum << 4 | char::from(digit).to_digit(16)?))
     }
 
-    fn number(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
+    fn number(&mut self, out: &mut Vec<u8>) -> Result<(), ReadError> {
         let start = self.at;
         let rest = &self.input[start..];
         let negative = rest[0] == b'-';
@@ -284,10 +289,10 @@ impl<'j> Json<'j> {
                 write::float(out, f64::NEG_INFINITY);
                 return Ok(());
             }
-            return Err(Stop::Syntax("expected a digit after `-`"));
+            return Err(ReadError::Syntax("expected a digit after `-`"));
         }
         if digits > 1 && rest[digits_at] == b'0' {
-            return Err(Stop::Syntax("number with a leading zero"));
+            return Err(ReadError::Syntax("number with a leading zero"));
         }
         let fraction = matches!(rest.get(len), Some(b'.' | b'e' | b'E'));
         if fraction && let Some((size, len)) = short_float(rest, len, digits, whole) {
@@ -304,7 +309,7 @@ impl<'j> Json<'j> {
     }
 
     /// A number with a fraction or exponent, of many digits, or minus zero.
-    fn wide_number(&mut self, out: &mut Vec<u8>) -> Result<(), Stop> {
+    fn wide_number(&mut self, out: &mut Vec<u8>) -> Result<(), ReadError> {
         let rest = &self.input[self.at..];
         let digits = |from: usize| rest[from..].iter().take_while(|b| b.is_ascii_digit()).count();
         let mut len = usize::from(rest[0] == b'-');
@@ -313,7 +318,7 @@ impl<'j> Json<'j> {
         if rest.get(len) == Some(&b'.') {
             let fraction = digits(len + 1);
             if fraction == 0 {
-                return Err(Stop::Syntax("expected a digit after `.`"));
+                return Err(ReadError::Syntax("expected a digit after `.`"));
             }
             len += 1 + fraction;
         }
@@ -321,12 +326,12 @@ impl<'j> Json<'j> {
             len += 1 + usize::from(matches!(rest.get(len + 1), Some(b'+' | b'-')));
             let exponent = digits(len);
             if exponent == 0 {
-                return Err(Stop::Syntax("expected a digit in the exponent"));
+                return Err(ReadError::Syntax("expected a digit in the exponent"));
             }
             len += exponent;
         }
         // Only ASCII was taken.
-        let text = std::str::from_utf8(&rest[..len]).map_err(|_| Stop::Syntax("expected a number"))?;
+        let text = std::str::from_utf8(&rest[..len]).map_err(|_| ReadError::Syntax("expected a number"))?;
         self.at += len;
         if len == whole && text != "-0" {
             if let Ok(number) = text.parse::<i64>() {
@@ -347,10 +352,10 @@ impl<'j> Json<'j> {
 
     /// Takes one value without looking into it: strings and brackets are
     /// followed, nothing else is checked.
-    pub(crate) fn skip_value(&mut self) -> Result<(), Stop> {
+    pub(crate) fn skip_value(&mut self) -> Result<(), ReadError> {
         let mut depth = 0usize;
         loop {
-            match self.peek().ok_or(Stop::Syntax(END))? {
+            match self.peek().ok_or(ReadError::Syntax(END))? {
                 b'"' => self.skip_string()?,
                 b'{' | b'[' => {
                     depth += 1;
@@ -365,7 +370,7 @@ impl<'j> Json<'j> {
                     self.at += 1;
                     continue;
                 }
-                b'}' | b']' | b',' | b':' => return Err(Stop::Syntax("expected a value")),
+                b'}' | b']' | b',' | b':' => return Err(ReadError::Syntax("expected a value")),
                 _ => {
                     let ends = |b: &u8| *b <= b' ' || matches!(b, b'"' | b',' | b':' | b'{' | b'}' | b'[' | b']');
                     let rest = &self.input[self.at..];
@@ -380,7 +385,7 @@ impl<'j> Json<'j> {
         }
     }
 
-    fn skip_string(&mut self) -> Result<(), Stop> {
+    fn skip_string(&mut self) -> Result<(), ReadError> {
         self.at += 1;
         loop {
             self.at += plain_prefix(&self.input[self.at..]).0;
@@ -391,9 +396,9 @@ impl<'j> Json<'j> {
                 }
                 Some(b'\\') => self.at = (self.at + 2).min(self.input.len()),
                 Some(&byte) if is_special(byte) => {
-                    return Err(Stop::Syntax("control character in a string; escape it"));
+                    return Err(ReadError::Syntax("control character in a string; escape it"));
                 }
-                _ => return Err(Stop::Syntax("string without an end")),
+                _ => return Err(ReadError::Syntax("string without an end")),
             }
         }
     }

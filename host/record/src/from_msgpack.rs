@@ -13,28 +13,29 @@
 
 use std::borrow::Cow;
 
-use crate::arrival::{Bad, Defaults, NOT_A_MAP, Stop, SyntaxError, TOO_DEEP, Toll};
+use weir_wire::token::{Token, skip, token};
+
+use crate::arrival::{Bad, BodyBudget, Defaults, ReadError, RecordFault, SyntaxError};
 use crate::batch::Batch;
-use crate::draft::Draft;
-use crate::keys::{KeySet, MAP, Prints, fingerprint, patch_header};
+use crate::builder::RecordBuilder;
+use crate::keys::{Fingerprints, KeySet, MAP, fingerprint, patch_header};
 use crate::limits::MAX_DEPTH;
-use crate::value::{Token, skip, token};
 use crate::{to_json, write};
 
 const CUT: &str = "MessagePack is cut short or holds the reserved marker 0xc1";
-const KEY_WITHOUT_TEXT: &str = "a key of the record is a list, a map or an extension; use text";
 
 /// Reads a body of MessagePack and adds its records to `out`. Gives the records
 /// that could not be taken.
 pub fn read_msgpack(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
     let before = out.len();
-    let mut reader = Reader { body, at: 0, draft: Draft::new(defaults), toll: Toll::new(out), index: 0 };
+    let mut reader =
+        Reader { body, at: 0, builder: RecordBuilder::new(defaults), budget: BodyBudget::new(out), index: 0 };
     let read = match token(body) {
         Some((Token::Array(len), header)) => reader.list(len, header, out),
         _ => reader.sequence(out),
     };
     match read {
-        Ok(()) => Ok(reader.toll.bad),
+        Ok(()) => Ok(reader.budget.bad),
         Err(error) => {
             out.truncate(before);
             Err(error)
@@ -45,8 +46,8 @@ pub fn read_msgpack(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Re
 struct Reader<'r> {
     body: &'r [u8],
     at: usize,
-    draft: Draft<'r>,
-    toll: Toll,
+    builder: RecordBuilder<'r>,
+    budget: BodyBudget,
     index: u32,
 }
 
@@ -71,7 +72,7 @@ impl Reader<'_> {
                 return Err(error);
             }
             let error = error.to_string();
-            self.toll.bad.push(Bad { index: self.index, error, bytes: self.body[start..].to_vec() });
+            self.budget.bad.push(Bad { index: self.index, error, bytes: self.body[start..].to_vec() });
             return Ok(());
         }
         Ok(())
@@ -80,43 +81,43 @@ impl Reader<'_> {
     /// One record, into the batch or among the bad ones.
     fn record(&mut self, out: &mut Batch) -> Result<(), SyntaxError> {
         let bytes = &self.body[self.at..];
-        let (reason, len) = match self.map(bytes, out) {
+        let (fault, len) = match self.map(bytes, out) {
             Ok(len) => (None, len),
-            Err(Stop::Record(reason)) => (Some(reason), skip(bytes).ok_or_else(|| self.fails(CUT))?),
-            Err(Stop::Syntax(reason)) => return Err(self.fails(reason)),
+            Err(ReadError::Record(fault)) => {
+                (Some(fault), skip(bytes).ok_or_else(|| self.fails(ReadError::Syntax(CUT)))?)
+            }
+            Err(stop) => return Err(self.fails(stop)),
         };
-        if let Some(reason) = reason {
-            self.toll.bad.push(Bad { index: self.index, error: reason.to_owned(), bytes: bytes[..len].to_vec() });
+        if let Some(fault) = fault {
+            let error = fault.reason().to_owned();
+            self.budget.bad.push(Bad { index: self.index, error, bytes: bytes[..len].to_vec() });
         }
         self.index += 1;
         self.at += len;
-        self.toll.check(out).map_err(|stop| {
-            let (Stop::Syntax(reason) | Stop::Record(reason)) = stop;
-            self.fails(reason)
-        })
+        self.budget.check(out).map_err(|stop| self.fails(stop))
     }
 
-    fn fails(&self, reason: &str) -> SyntaxError {
-        SyntaxError::new(self.at, reason)
+    fn fails(&self, stop: ReadError) -> SyntaxError {
+        SyntaxError::new(self.at, stop)
     }
 
-    fn map(&mut self, bytes: &[u8], out: &mut Batch) -> Result<usize, Stop> {
-        let (Token::Map(entries), mut at) = token(bytes).ok_or(Stop::Syntax(CUT))? else {
-            return Err(Stop::Record(NOT_A_MAP));
+    fn map(&mut self, bytes: &[u8], out: &mut Batch) -> Result<usize, ReadError> {
+        let (Token::Map(entries), mut at) = token(bytes).ok_or(ReadError::Syntax(CUT))? else {
+            return Err(ReadError::Record(RecordFault::NotAMap));
         };
-        self.draft.start();
+        self.builder.start();
         for _ in 0..entries {
             let (key, key_len) = match short_key(&bytes[at..]) {
                 Some(key) => (Cow::Borrowed(key), 1 + key.len()),
                 None => read_key(&bytes[at..])?,
             };
             at += key_len;
-            self.draft.entry(&key, |out, prints| {
-                at += copy(&bytes[at..], out, prints, 2)?;
+            self.builder.entry(&key, |out, fingerprints| {
+                at += copy(&bytes[at..], out, fingerprints, 2)?;
                 Ok(())
             })?;
         }
-        self.draft.finish(out)?;
+        self.builder.finish(out)?;
         Ok(at)
     }
 }
@@ -130,11 +131,11 @@ pub(crate) fn short_key(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// A key as valid text, and the length of what it was read from.
-pub(crate) fn read_key(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, usize), Stop> {
-    let (key, len) = token(bytes).ok_or(Stop::Syntax(CUT))?;
+pub(crate) fn read_key(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, usize), ReadError> {
+    let (key, len) = token(bytes).ok_or(ReadError::Syntax(CUT))?;
     let key = match key {
         Token::Str(text) | Token::Bin(text) => valid_text(text),
-        Token::Array(_) | Token::Map(_) | Token::Ext(..) => return Err(Stop::Record(KEY_WITHOUT_TEXT)),
+        Token::Array(_) | Token::Map(_) | Token::Ext(..) => return Err(ReadError::Record(RecordFault::KeyIsNotText)),
         _ => {
             let mut text = Vec::new();
             to_json::raw_value(&bytes[..len], 1, &mut text);
@@ -154,19 +155,24 @@ fn valid_text(text: &[u8]) -> Cow<'_, [u8]> {
 
 /// Appends the value that `bytes` begins with and gives its length there.
 /// `depth` is that of the value, should it be a list or map.
-pub(crate) fn copy(bytes: &[u8], out: &mut Vec<u8>, prints: &mut Prints, depth: usize) -> Result<usize, Stop> {
-    let (first, len) = token(bytes).ok_or(Stop::Syntax(CUT))?;
+pub(crate) fn copy(
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+    fingerprints: &mut Fingerprints,
+    depth: usize,
+) -> Result<usize, ReadError> {
+    let (first, len) = token(bytes).ok_or(ReadError::Syntax(CUT))?;
     match first {
-        Token::Array(_) | Token::Map(_) if depth > MAX_DEPTH => Err(Stop::Record(TOO_DEEP)),
+        Token::Array(_) | Token::Map(_) if depth > MAX_DEPTH => Err(ReadError::Record(RecordFault::TooDeep)),
         Token::Array(items) => {
             let mut at = len;
             out.extend_from_slice(&bytes[..len]);
             for _ in 0..items {
-                at += copy(&bytes[at..], out, prints, depth + 1)?;
+                at += copy(&bytes[at..], out, fingerprints, depth + 1)?;
             }
             Ok(at)
         }
-        Token::Map(entries) => copy_map(bytes, len, entries, out, prints, depth),
+        Token::Map(entries) => copy_map(bytes, len, entries, out, fingerprints, depth),
         Token::Str(text) => {
             match valid_text(text) {
                 Cow::Borrowed(_) => write::prefix(out, bytes, len),
@@ -186,31 +192,31 @@ fn copy_map(
     header_len: usize,
     entries: u32,
     out: &mut Vec<u8>,
-    prints: &mut Prints,
+    fingerprints: &mut Fingerprints,
     depth: usize,
-) -> Result<usize, Stop> {
+) -> Result<usize, ReadError> {
     let mut at = header_len;
     let header = out.len();
     out.push(MAP[0]);
-    let mut keys = KeySet::new(prints);
+    let mut keys = KeySet::new(fingerprints);
     for _ in 0..entries {
         let key_len = match short_key(&bytes[at..]) {
             Some(key) => {
-                keys.add(fingerprint(key), prints);
+                keys.add(fingerprint(key), fingerprints);
                 write::prefix(out, &bytes[at..], 1 + key.len());
                 1 + key.len()
             }
             None => {
                 let (key, key_len) = read_key(&bytes[at..])?;
-                keys.add(fingerprint(&key), prints);
+                keys.add(fingerprint(&key), fingerprints);
                 write::str_bytes(out, &key);
                 key_len
             }
         };
         at += key_len;
-        at += copy(&bytes[at..], out, prints, depth + 1)?;
+        at += copy(&bytes[at..], out, fingerprints, depth + 1)?;
     }
-    let count = keys.finish(prints, out, header + 1);
+    let count = keys.finish(fingerprints, out, header + 1);
     patch_header(out, header, count, MAP);
     Ok(at)
 }

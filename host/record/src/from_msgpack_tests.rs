@@ -80,7 +80,7 @@ fn hostile_lengths_and_nesting_cost_no_more_than_their_bytes() {
     nested.extend_from_slice(&said("after"));
     let (batch, bad) = read(&nested);
     assert_eq!(messages(&batch), ["after"]);
-    assert_eq!(bad[0].error, TOO_DEEP);
+    assert_eq!(bad[0].error, RecordFault::TooDeep.reason());
     assert_eq!(read(&[&[0x81, 0xa1, b'a'][..], &[0x91; 63], &[1]].concat()).1, []);
 }
 
@@ -115,7 +115,7 @@ fn keys_become_text_and_text_becomes_valid() {
     ] {
         assert_eq!(record.get(path), Some(value), "{path}");
     }
-    assert_eq!(read(&[0x81, 0x91, 1, 2]).1[0].error, KEY_WITHOUT_TEXT);
+    assert_eq!(read(&[0x81, 0x91, 1, 2]).1[0].error, RecordFault::KeyIsNotText.reason());
 }
 
 #[test]

@@ -1,21 +1,20 @@
-//! Plain text to canonical records: each line is the message of one. Lines end
-//! at a line feed, with or without a carriage return before it; lines of white
-//! space alone say nothing and are left out. Bytes that are not UTF-8 become
-//! U+FFFD. Nothing in a line is interpreted.
+//! Plain text to canonical records: each line is the message of one record. Lines end
+//! with a line feed, optionally preceded by a carriage return; blank lines are
+//! skipped. Bytes that are not UTF-8 become U+FFFD. Nothing in a line is interpreted.
 
-use crate::arrival::{Bad, Defaults, Stop, SyntaxError, TOO_LARGE, Toll};
+use crate::arrival::{Bad, BodyBudget, Defaults, RecordFault, SyntaxError};
 use crate::batch::Batch;
-use crate::draft::Draft;
+use crate::builder::RecordBuilder;
 use crate::limits::MAX_RECORD_BYTES;
 use crate::scan::find_byte;
 use crate::write;
 
-/// Reads a body of text and adds its records to `out`. Gives the lines that were
-/// too long to be taken. Fails only when the body becomes too much.
+/// Reads a body of text and adds its records to `out`. Returns the lines that were
+/// too long. Fails only if the body exceeds a limit.
 pub fn read_text(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
-    let mut draft = Draft::new(defaults);
+    let mut builder = RecordBuilder::new(defaults);
     let before = out.len();
-    let mut toll = Toll::new(out);
+    let mut budget = BodyBudget::new(out);
     let mut index = 0;
     let mut rest = body;
     while !rest.is_empty() {
@@ -25,22 +24,22 @@ pub fn read_text(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Resul
         if line.trim_ascii().is_empty() {
             continue;
         }
-        draft.start();
+        builder.start();
         let text = String::from_utf8_lossy(&line[..line.len().min(MAX_RECORD_BYTES)]);
-        let written = draft.entry(b"message", |out, _| {
+        let written = builder.entry(b"message", |out, _| {
             write::str(out, &text);
             Ok(())
         });
-        if line.len() > MAX_RECORD_BYTES || written.and_then(|()| draft.finish(out)).is_err() {
-            toll.bad.push(Bad { index, error: TOO_LARGE.to_owned(), bytes: line.to_vec() });
+        if line.len() > MAX_RECORD_BYTES || written.and_then(|()| builder.finish(out)).is_err() {
+            budget.bad.push(Bad { index, error: RecordFault::TooLarge.reason().to_owned(), bytes: line.to_vec() });
         }
         index += 1;
-        if let Err(Stop::Syntax(reason) | Stop::Record(reason)) = toll.check(out) {
+        if let Err(stop) = budget.check(out) {
             out.truncate(before);
-            return Err(SyntaxError::new(body.len() - rest.len(), reason));
+            return Err(SyntaxError::new(body.len() - rest.len(), stop));
         }
     }
-    Ok(toll.bad)
+    Ok(budget.bad)
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use crate::limits::MAX_KEYS_SEARCHED;
-use crate::value::{Token, skip, token};
+use weir_wire::token::{Token, skip, token};
 
-/// A number that differs for different keys nearly always, and is the same for
-/// the same key always.
+use crate::limits::MAX_KEYS_SEARCHED;
+
+/// A hash of a key: equal for equal keys, and nearly always different for others.
 #[inline]
 pub(crate) fn fingerprint(key: &[u8]) -> u64 {
     let (first, last) = if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
@@ -28,9 +28,9 @@ pub(crate) fn fingerprint(key: &[u8]) -> u64 {
 
 /// The fingerprints of the maps being written, innermost last.
 #[derive(Debug, Default)]
-pub(crate) struct Prints(Vec<u64>);
+pub(crate) struct Fingerprints(Vec<u64>);
 
-impl Prints {
+impl Fingerprints {
     /// Forgets all maps, finished or not.
     #[inline]
     pub(crate) fn clear(&mut self) {
@@ -50,27 +50,27 @@ pub(crate) struct KeySet {
 impl KeySet {
     /// Starts a map.
     #[inline]
-    pub(crate) fn new(prints: &Prints) -> KeySet {
-        KeySet { base: prints.0.len(), count: 0, seen: 0, suspect: false }
+    pub(crate) fn new(fingerprints: &Fingerprints) -> KeySet {
+        KeySet { base: fingerprints.0.len(), count: 0, seen: 0, suspect: false }
     }
 
     /// Notes a key by its fingerprint.
     #[inline]
-    pub(crate) fn add(&mut self, print: u64, prints: &mut Prints) {
+    pub(crate) fn add(&mut self, print: u64, fingerprints: &mut Fingerprints) {
         self.count += 1;
         let bit = 1 << (print & 63);
         if self.seen & bit != 0 && !self.suspect {
-            self.suspect = self.count as usize > MAX_KEYS_SEARCHED || prints.0[self.base..].contains(&print);
+            self.suspect = self.count as usize > MAX_KEYS_SEARCHED || fingerprints.0[self.base..].contains(&print);
         }
         self.seen |= bit;
-        prints.0.push(print);
+        fingerprints.0.push(print);
     }
 
     /// Ends a map whose entries are the end of `out`, from `start` on, and takes
     /// out all but the last entry of each key. Gives the number of entries left.
     #[inline]
-    pub(crate) fn finish(self, prints: &mut Prints, out: &mut Vec<u8>, start: usize) -> u32 {
-        prints.0.truncate(self.base);
+    pub(crate) fn finish(self, fingerprints: &mut Fingerprints, out: &mut Vec<u8>, start: usize) -> u32 {
+        fingerprints.0.truncate(self.base);
         if self.suspect { remove_duplicates(out, start, self.count) } else { self.count }
     }
 }
@@ -132,15 +132,15 @@ mod tests {
     use crate::write;
 
     fn written(keys: &[&str]) -> (Vec<u8>, u32) {
-        let (mut prints, mut out) = (Prints::default(), vec![7]);
-        let mut set = KeySet::new(&prints);
+        let (mut fingerprints, mut out) = (Fingerprints::default(), vec![7]);
+        let mut set = KeySet::new(&fingerprints);
         for (at, key) in keys.iter().enumerate() {
-            set.add(fingerprint(key.as_bytes()), &mut prints);
+            set.add(fingerprint(key.as_bytes()), &mut fingerprints);
             write::str(&mut out, key);
             write::int(&mut out, at as i64);
         }
-        let count = set.finish(&mut prints, &mut out, 1);
-        assert!(prints.0.is_empty() && out[0] == 7);
+        let count = set.finish(&mut fingerprints, &mut out, 1);
+        assert!(fingerprints.0.is_empty() && out[0] == 7);
         (out, count)
     }
 

@@ -7,11 +7,11 @@
 //! first broken line on, each line is read by itself. A body in which no line
 //! can be read at all is a syntax error.
 
-use crate::arrival::{Bad, Defaults, NOT_A_MAP, Stop, SyntaxError, Toll};
+use crate::arrival::{Bad, BodyBudget, Defaults, ReadError, RecordFault, SyntaxError};
 use crate::batch::Batch;
-use crate::draft::Draft;
+use crate::builder::RecordBuilder;
 use crate::from_json::{Json, Key};
-use crate::keys::Prints;
+use crate::keys::Fingerprints;
 use crate::scan::find_byte;
 
 /// Reads a body of JSON and adds its records to `out`. Gives the records that
@@ -22,9 +22,9 @@ pub fn read_json(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Resul
     let mut reader = Reader {
         body,
         json: Json::new(body),
-        draft: Draft::new(defaults),
+        builder: RecordBuilder::new(defaults),
         scratch: Vec::new(),
-        toll: Toll::new(out),
+        budget: BodyBudget::new(out),
         index: 0,
     };
     reader.json.move_to(start);
@@ -33,7 +33,7 @@ pub fn read_json(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Resul
         _ => reader.sequence(out),
     };
     match read {
-        Ok(()) => Ok(reader.toll.bad),
+        Ok(()) => Ok(reader.budget.bad),
         Err(error) => {
             out.truncate(before);
             Err(error)
@@ -46,41 +46,36 @@ pub fn read_json(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Resul
 pub fn json_to_msgpack(text: &[u8], out: &mut Vec<u8>) -> Result<(), SyntaxError> {
     let before = out.len();
     let mut json = Json::new(text);
-    let read = json.value(out, &mut Prints::default(), 1).and_then(|()| match json.peek() {
+    let read = json.value(out, &mut Fingerprints::default(), 1).and_then(|()| match json.peek() {
         None => Ok(()),
-        Some(_) => Err(Stop::Syntax("expected nothing after the value")),
+        Some(_) => Err(ReadError::Syntax("expected nothing after the value")),
     });
     read.map_err(|stop| {
         out.truncate(before);
-        syntax_error(json.offset(), stop)
+        SyntaxError::new(json.offset(), stop)
     })
-}
-
-fn syntax_error(offset: usize, stop: Stop) -> SyntaxError {
-    let (Stop::Syntax(reason) | Stop::Record(reason)) = stop;
-    SyntaxError::new(offset, reason)
 }
 
 struct Reader<'r> {
     body: &'r [u8],
     json: Json<'r>,
-    draft: Draft<'r>,
+    builder: RecordBuilder<'r>,
     scratch: Vec<u8>,
-    toll: Toll,
+    budget: BodyBudget,
     index: u32,
 }
 
 impl<'r> Reader<'r> {
     fn list(&mut self, out: &mut Batch) -> Result<(), SyntaxError> {
-        self.list_items(out).map_err(|stop| syntax_error(self.json.offset(), stop))
+        self.list_items(out).map_err(|stop| SyntaxError::new(self.json.offset(), stop))
     }
 
-    fn list_items(&mut self, out: &mut Batch) -> Result<(), Stop> {
+    fn list_items(&mut self, out: &mut Batch) -> Result<(), ReadError> {
         self.json.expect(b'[', "expected `[`")?;
         if !self.json.closes_at_once(b']') {
             loop {
                 self.record(out)?;
-                self.toll.check(out)?;
+                self.budget.check(out)?;
                 self.index += 1;
                 if !self.json.another(b']', "expected `,` or `]` after a record")? {
                     break;
@@ -89,7 +84,7 @@ impl<'r> Reader<'r> {
         }
         match self.json.peek() {
             None => Ok(()),
-            Some(_) => Err(Stop::Syntax("expected nothing after the list")),
+            Some(_) => Err(ReadError::Syntax("expected nothing after the list")),
         }
     }
 
@@ -98,25 +93,25 @@ impl<'r> Reader<'r> {
         while self.json.peek().is_some() {
             let start = self.json.offset();
             if let Err(stop) = self.record(out).and_then(|()| self.ends_here()) {
-                return self.lines(start, syntax_error(self.json.offset(), stop), out);
+                return self.lines(start, SyntaxError::new(self.json.offset(), stop), out);
             }
-            self.check_toll(self.json.offset(), out)?;
+            self.check_budget(self.json.offset(), out)?;
             self.index += 1;
         }
         Ok(())
     }
 
-    fn check_toll(&self, offset: usize, out: &Batch) -> Result<(), SyntaxError> {
-        self.toll.check(out).map_err(|stop| syntax_error(offset, stop))
+    fn check_budget(&self, offset: usize, out: &Batch) -> Result<(), SyntaxError> {
+        self.budget.check(out).map_err(|stop| SyntaxError::new(offset, stop))
     }
 
     /// After a record: only an object may follow on the same line.
-    fn ends_here(&mut self) -> Result<(), Stop> {
+    fn ends_here(&mut self) -> Result<(), ReadError> {
         let end = self.json.offset();
         match self.json.peek() {
             None | Some(b'{') => Ok(()),
             Some(_) if self.body[end..self.json.offset()].contains(&b'\n') => Ok(()),
-            Some(_) => Err(Stop::Syntax("expected the end of the line after a record")),
+            Some(_) => Err(ReadError::Syntax("expected the end of the line after a record")),
         }
     }
 
@@ -130,7 +125,7 @@ impl<'r> Reader<'r> {
             let line = &body[at..end];
             if !line.trim_ascii().is_empty() {
                 readable |= self.line(line, at, out);
-                self.check_toll(at, out)?;
+                self.check_budget(at, out)?;
                 self.index += 1;
             }
             at = end + 1;
@@ -140,58 +135,58 @@ impl<'r> Reader<'r> {
 
     /// One line; true when it was JSON.
     fn line(&mut self, line: &'r [u8], at: usize, out: &mut Batch) -> bool {
-        let (records, bad) = (out.len(), self.toll.bad.len());
+        let (records, bad) = (out.len(), self.budget.bad.len());
         self.body = line;
         self.json = Json::new(line);
         let read = self.record(out).and_then(|()| match self.json.peek() {
             None => Ok(()),
-            Some(_) => Err(Stop::Syntax("expected the end of the line after a record")),
+            Some(_) => Err(ReadError::Syntax("expected the end of the line after a record")),
         });
         let Err(stop) = read else { return true };
         out.truncate(records);
-        self.toll.bad.truncate(bad);
-        let error = syntax_error(at + self.json.offset(), stop).to_string();
-        self.toll.bad.push(Bad { index: self.index, error, bytes: line.to_vec() });
+        self.budget.bad.truncate(bad);
+        let error = SyntaxError::new(at + self.json.offset(), stop).to_string();
+        self.budget.bad.push(Bad { index: self.index, error, bytes: line.to_vec() });
         false
     }
 
     /// One record, into the batch or among the bad ones.
-    fn record(&mut self, out: &mut Batch) -> Result<(), Stop> {
+    fn record(&mut self, out: &mut Batch) -> Result<(), ReadError> {
         let first = self.json.peek();
         let start = self.json.offset();
         let read = match first {
             Some(b'{') => self.object(out),
-            Some(b'[') => Err(Stop::Record(NOT_A_MAP)),
+            Some(b'[') => Err(ReadError::Record(RecordFault::NotAMap)),
             _ => {
                 self.scratch.clear();
-                self.json.value(&mut self.scratch, &mut Prints::default(), 1)?;
-                Err(Stop::Record(NOT_A_MAP))
+                self.json.value(&mut self.scratch, &mut Fingerprints::default(), 1)?;
+                Err(ReadError::Record(RecordFault::NotAMap))
             }
         };
-        let Err(Stop::Record(reason)) = read else { return read };
+        let Err(ReadError::Record(fault)) = read else { return read };
         self.json.move_to(start);
         self.json.skip_value()?;
         let bytes = self.body[start..self.json.offset()].to_vec();
-        self.toll.bad.push(Bad { index: self.index, error: reason.to_owned(), bytes });
+        self.budget.bad.push(Bad { index: self.index, error: fault.reason().to_owned(), bytes });
         Ok(())
     }
 
-    fn object(&mut self, out: &mut Batch) -> Result<(), Stop> {
-        let Reader { json, draft, scratch, .. } = self;
-        json.expect(b'{', NOT_A_MAP)?;
-        draft.start();
+    fn object(&mut self, out: &mut Batch) -> Result<(), ReadError> {
+        let Reader { json, builder, scratch, .. } = self;
+        json.expect(b'{', RecordFault::NotAMap.reason())?;
+        builder.start();
         if !json.closes_at_once(b'}') {
             loop {
                 match json.key(scratch)? {
-                    Key::Plain(key) => draft.entry(key, |out, prints| json.value(out, prints, 2))?,
-                    Key::Scratch => draft.entry(scratch, |out, prints| json.value(out, prints, 2))?,
+                    Key::Plain(key) => builder.entry(key, |out, fingerprints| json.value(out, fingerprints, 2))?,
+                    Key::Scratch => builder.entry(scratch, |out, fingerprints| json.value(out, fingerprints, 2))?,
                 }
                 if !json.another(b'}', "expected `,` or `}`")? {
                     break;
                 }
             }
         }
-        draft.finish(out)
+        builder.finish(out)
     }
 }
 

@@ -1,5 +1,5 @@
 //! Bodies of JSON: their shapes, their faults, and the outcome of every odd
-//! value. The rules of the head are tested in `draft_tests.rs`.
+//! value. The rules of the head are tested in `builder_tests.rs`.
 
 use super::*;
 use crate::limits::MAX_RECORD_BYTES;

@@ -1,13 +1,14 @@
-//! A view over one canonical record: its head in one look, any field by path.
+//! A view of one canonical record: its head in one pass, any field by path.
 //!
-//! Nothing is decoded before it is asked for. The views accept any bytes and
-//! never panic; what is missing or has the wrong type reads as its default
-//! (time 0, INFO, empty text), so only the makers of records must be careful.
+//! Nothing is decoded in advance. The views accept any bytes and never panic; a
+//! missing value or one of the wrong type reads as its default (time 0, INFO, empty
+//! text).
 
-use std::borrow::Cow;
+use weir_wire::path::keys;
+use weir_wire::token::{Token, skip, token};
+use weir_wire::{Map, Value};
 
 use crate::level::Level;
-use crate::value::{Map, Token, Value, find, skip, token};
 
 /// One canonical record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,21 +16,21 @@ pub struct Record<'a> {
     bytes: &'a [u8],
 }
 
-/// The four things that every record holds.
+/// The four values that every record has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
     /// When it happened, in nanoseconds since 1970-01-01 UTC.
     pub timestamp: i64,
     /// How severe it is.
     pub level: Level,
-    /// The component or service that spoke.
+    /// The component or service that logged it.
     pub source: &'a str,
-    /// What it said.
+    /// The message.
     pub message: &'a str,
 }
 
-/// How a record begins whose head stands in its usual order: the map's header,
-/// then the key of the time and the marker of a nine-byte integer.
+/// The start of a record whose head is in the usual order: the map's header, the key
+/// of the time, and the marker of a nine-byte integer.
 const TIMESTAMP_AT: usize = 3;
 const TIMESTAMP_KEY: &[u8; 11] = b"\xa9timestamp\xd3";
 const LEVEL_AT: usize = TIMESTAMP_AT + TIMESTAMP_KEY.len() + 8;
@@ -38,7 +39,7 @@ const SOURCE_KEY: &[u8; 7] = b"\xa6source";
 const MESSAGE_KEY: &[u8; 8] = b"\xa7message";
 
 impl<'a> Record<'a> {
-    /// A view over the bytes of one record.
+    /// A view of the bytes of one record.
     #[inline]
     pub fn new(bytes: &'a [u8]) -> Record<'a> {
         Record { bytes }
@@ -50,7 +51,7 @@ impl<'a> Record<'a> {
         self.bytes
     }
 
-    /// Time, level, source and message, read in one go.
+    /// Time, level, source and message, read in one pass.
     #[inline]
     pub fn head(&self) -> Head<'a> {
         let (timestamp, level, source, message) = match self.ordered_head() {
@@ -111,30 +112,20 @@ impl<'a> Record<'a> {
         self.bytes.get(TIMESTAMP_AT..).is_some_and(|rest| rest.starts_with(TIMESTAMP_KEY))
     }
 
-    /// The component or service that spoke.
+    /// The component or service that logged it.
     pub fn source(&self) -> &'a str {
         text(self.ordered_head().map_or_else(|| self.scattered_head().2, |head| head.2))
     }
 
-    /// What it said.
+    /// The message.
     pub fn message(&self) -> &'a str {
         text(self.ordered_head().map_or_else(|| self.scattered_head().3, |head| head.3))
     }
 
-    /// What stands at a dotted path, lists by index: `context.user.email`,
-    /// `tags.0`. A dot or a backslash inside a key is written with a backslash
-    /// before it.
+    /// What stands at a dotted [path](weir_wire::path), lists by index:
+    /// `context.user.email`, `tags.0`.
     pub fn get(&self, path: &str) -> Option<Value<'a>> {
-        let mut at = self.bytes;
-        let mut path = path.as_bytes();
-        loop {
-            let (key, rest) = next_segment(path);
-            at = step(at, &key)?;
-            match rest {
-                Some(rest) => path = rest,
-                None => return Value::read(at).map(|(value, _)| value),
-            }
-        }
+        self.map().walk(keys(path))
     }
 
     /// The entries in order. Ends early at bytes that are no entry.
@@ -142,25 +133,22 @@ impl<'a> Record<'a> {
         self.map().iter()
     }
 
-    /// The labels that routing rules gave it.
+    /// The labels that routing rules added.
     pub fn routes(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let map = self.map();
-        let list = find(map.entries, map.len, b"routes").and_then(Value::read).and_then(|(v, _)| v.as_array());
+        let list = self.map().get("routes").and_then(|value| value.as_array());
         list.into_iter().flat_map(|list| list.iter()).filter_map(|value| value.as_str())
     }
 
-    /// The record as a map. Empty, when the bytes are none.
+    /// The record as a map, empty if the bytes are not a map.
     pub fn map(&self) -> Map<'a> {
-        match token(self.bytes) {
-            Some((Token::Map(len), header)) => Map { entries: &self.bytes[header..], len },
-            _ => Map { entries: &[], len: 0 },
-        }
+        Value::peek(self.bytes).and_then(|value| value.as_map()).unwrap_or_default()
     }
 
-    /// Keys, and the bytes from the value on.
+    /// The keys, and their values as bytes.
     pub(crate) fn raw_entries(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        let Map { mut entries, len } = self.map();
-        (0..len).map_while(move |_| {
+        let map = self.map();
+        let mut entries = map.rest();
+        (0..map.len()).map_while(move |_| {
             let (Token::Str(key), key_len) = token(entries)? else { return None };
             let value = &entries[key_len..];
             let (value, rest) = value.split_at_checked(skip(value)?)?;
@@ -170,47 +158,10 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Text of a canonical record is valid; anything else reads as empty.
+/// Text in a canonical record is valid UTF-8; anything else reads as empty.
 #[inline]
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
-}
-
-/// The first key of a path, its backslashes taken out, and the path after its
-/// dot.
-pub(crate) fn next_segment(path: &[u8]) -> (Cow<'_, [u8]>, Option<&[u8]>) {
-    let Some(at) = path.iter().position(|b| matches!(b, b'.' | b'\\')) else {
-        return (Cow::Borrowed(path), None);
-    };
-    if path[at] == b'.' {
-        return (Cow::Borrowed(&path[..at]), Some(&path[at + 1..]));
-    }
-    let mut key = Vec::with_capacity(path.len());
-    let mut bytes = path.iter().enumerate();
-    while let Some((at, &byte)) = bytes.next() {
-        match byte {
-            b'.' => return (Cow::Owned(key), Some(&path[at + 1..])),
-            b'\\' => key.extend(bytes.next().map(|(_, escaped)| *escaped)),
-            _ => key.push(byte),
-        }
-    }
-    (Cow::Owned(key), None)
-}
-
-/// The bytes from what stands under a key or index on, in the list or map that
-/// `bytes` begins with.
-fn step<'a>(bytes: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
-    let (container, header) = token(bytes)?;
-    let inside = &bytes[header..];
-    match container {
-        Token::Map(len) => find(inside, len, key),
-        Token::Array(len) => {
-            let index: u32 = std::str::from_utf8(key).ok()?.parse().ok()?;
-            let before = crate::value::skip_many(inside, u64::from((index < len).then_some(index)?))?;
-            Some(&inside[before..])
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

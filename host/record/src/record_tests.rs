@@ -1,7 +1,7 @@
 //! The head in order and out of it, and fields by path.
 
 use super::*;
-use crate::draft::write_head;
+use crate::builder::write_head;
 use crate::write;
 
 fn sample() -> Vec<u8> {

@@ -13,7 +13,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::value::{Token, Value, token};
+use weir_wire::Value;
+use weir_wire::token::{Token, token};
 
 const SECOND: i64 = 1_000_000_000;
 

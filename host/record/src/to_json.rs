@@ -1,29 +1,34 @@
 //! Canonical records to JSON, in one pass over their bytes.
 //!
-//! What JSON has no form for: NaN and the infinities are `null`; bytes are their
-//! base64 as text; a MessagePack timestamp or Fluent EventTime is RFC 3339 text;
-//! any other extension is `{"ext":7,"data":"base64"}`. Integers are written in
-//! full, floats in the shortest form that reads back as the same float.
+//! Values that JSON lacks: NaN and infinities are `null`; bytes are base64 text; a
+//! MessagePack timestamp or Fluent EventTime is RFC 3339 text; any other extension is
+//! `{"ext":7,"data":"base64"}`. Integers are written in full, floats in the shortest
+//! form that reads back as the same float.
 //!
-//! Values nested deeper than a canonical record can be, and bytes that end too
-//! early, are written as `null`, so that what comes out is JSON whatever went in.
+//! Values nested deeper than a canonical record may be, and truncated bytes, are
+//! written as `null`, so the output is always valid JSON.
 
 use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use weir_wire::Value;
+use weir_wire::token::{Token, skip, token};
 
 use crate::limits::MAX_DEPTH;
 use crate::record::Record;
 use crate::scan::plain_prefix;
-use crate::value::{Map, Token, Value, skip, token};
 use crate::{time, write};
 
 /// Appends a record as one JSON object without a line end. Its `timestamp` is
 /// written as RFC 3339 with nanoseconds.
 pub fn write_json(record: Record<'_>, out: &mut Vec<u8>) {
     out.reserve(record.as_bytes().len() * 5 / 4);
-    let Map { entries: mut rest, len } = record.map();
+    let map = record.map();
+    let mut rest = map.rest();
     let mut first = true;
     out.push(b'{');
-    for _ in 0..len {
+    for _ in 0..map.len() {
         let Some((Token::Str(key), key_len)) = token(rest) else { break };
         write_key(rest, key_len, key, &mut first, out);
         rest = &rest[key_len..];
@@ -52,9 +57,9 @@ pub fn write_json_value(value: Value<'_>, out: &mut Vec<u8>) {
         Value::Bin(bytes) => write_base64(bytes, out),
         Value::Ext(kind, bytes) => write_ext(kind, bytes, out),
         Value::Array(list) => {
-            write_items(list.items, list.len, 1, out);
+            write_items(list.rest(), list.len() as u32, 1, out);
         }
-        Value::Map(map) => raw_entries(map.entries, map.len, usize::MAX, out),
+        Value::Map(map) => raw_entries(map.rest(), map.len() as u32, usize::MAX, out),
     }
 }
 
@@ -63,8 +68,8 @@ pub(crate) fn raw_value(bytes: &[u8], depth: usize, out: &mut Vec<u8>) {
     write_value(bytes, depth, out);
 }
 
-/// Appends a map's entries as an object. Past `enough` bytes the rest is left
-/// out; what is there then is longer than `enough`.
+/// Appends a map's entries as an object. Stops once it has written more than `enough`
+/// bytes.
 pub(crate) fn raw_entries(entries: &[u8], len: u32, enough: usize, out: &mut Vec<u8>) {
     let mut rest = entries;
     let mut first = true;
@@ -92,8 +97,8 @@ fn write_key(bytes: &[u8], len: usize, key: &[u8], first: &mut bool, out: &mut V
     out.push(b':');
 }
 
-/// Appends the value that `bytes` begins with and gives its length there. `None`
-/// when the bytes end too early; the JSON is whole then, too.
+/// Appends the value at the head of `bytes` and returns its length. `None` if the
+/// bytes are truncated; the JSON is valid even then.
 fn write_value(bytes: &[u8], depth: usize, out: &mut Vec<u8>) -> Option<usize> {
     let Some((first, len)) = token(bytes) else {
         out.extend_from_slice(b"null");
@@ -225,15 +230,8 @@ fn write_ext(kind: i8, body: &[u8], out: &mut Vec<u8>) {
 }
 
 fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     out.push(b'"');
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let six = (group >> (18 - 6 * place)) as usize & 63;
-            out.push(if place <= chunk.len() { ALPHABET[six] } else { b'=' });
-        }
-    }
+    out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
     out.push(b'"');
 }
 

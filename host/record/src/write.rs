@@ -1,22 +1,22 @@
 //! Writing MessagePack into a byte vector, each value in its shortest form.
 
-use crate::value::Value;
+use weir_wire::Value;
 
-/// The head of a map in the form that canonical records begin with: a fixed
-/// width, so that the count can be changed in place.
+/// The header of a map in the form that canonical records start with: a fixed width,
+/// so that the count can be changed in place.
 #[inline]
 pub fn map16_header(out: &mut Vec<u8>, entries: u16) {
     let [high, low] = entries.to_be_bytes();
     out.extend_from_slice(&[0xde, high, low]);
 }
 
-/// The head of a map in its shortest form.
+/// The header of a map in its shortest form.
 #[inline]
 pub fn map_header(out: &mut Vec<u8>, entries: u32) {
     container_header(out, entries, [0x80, 0xde, 0xdf]);
 }
 
-/// The head of a list in its shortest form.
+/// The header of a list in its shortest form.
 #[inline]
 pub fn array_header(out: &mut Vec<u8>, items: u32) {
     container_header(out, items, [0x90, 0xdc, 0xdd]);
@@ -121,9 +121,9 @@ pub(crate) fn str_prefix(out: &mut Vec<u8>, rest: &[u8], len: usize) {
     prefix(out, rest, len);
 }
 
-/// Appends the first `len` bytes of `rest`. Short ones, which most are, go by
-/// in one move of a fixed width, whose surplus is cut off again: that costs less
-/// than calling a copy of any length.
+/// Appends the first `len` bytes of `rest`. Short text, the usual case, is copied in
+/// one move of a fixed width whose surplus is cut off again: that is cheaper than a
+/// copy of variable length.
 #[inline(always)]
 pub(crate) fn prefix(out: &mut Vec<u8>, rest: &[u8], len: usize) {
     match rest.first_chunk::<SHORT_BYTES>() {
@@ -193,7 +193,7 @@ pub fn ext(out: &mut Vec<u8>, kind: i8, body: &[u8]) {
     out.extend_from_slice(body);
 }
 
-/// Any value, lists and maps copied as they lie.
+/// Any value. Lists and maps are copied unchanged.
 pub fn value(out: &mut Vec<u8>, value: Value<'_>) {
     match value {
         Value::Nil => nil(out),
@@ -204,13 +204,16 @@ pub fn value(out: &mut Vec<u8>, value: Value<'_>) {
         Value::Str(text) => str(out, text),
         Value::Bin(body) => bin(out, body),
         Value::Ext(kind, body) => ext(out, kind, body),
+        // What is not whole can't be copied: it becomes an empty list or map.
         Value::Array(list) => {
-            array_header(out, list.len);
-            out.extend_from_slice(list.items);
+            let items = list.items();
+            array_header(out, items.map_or(0, |_| list.len() as u32));
+            out.extend_from_slice(items.unwrap_or_default());
         }
         Value::Map(map) => {
-            map_header(out, map.len);
-            out.extend_from_slice(map.entries);
+            let entries = map.entries();
+            map_header(out, entries.map_or(0, |_| map.len() as u32));
+            out.extend_from_slice(entries.unwrap_or_default());
         }
     }
 }

@@ -99,6 +99,11 @@ impl<'b> Walk<'_, 'b> {
         Some(bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)))
     }
 
+    /// Where the value ends that begins at `at`.
+    pub(super) fn end_of(&self, at: usize) -> Option<usize> {
+        Some(at + value::skip(self.batch.get(at..)?)?)
+    }
+
     /// Where the text begins and ends that is here, if one of up to 255 bytes is.
     #[inline]
     pub(super) fn short_text(&self) -> Option<(usize, usize)> {
@@ -116,7 +121,7 @@ impl<'b> Walk<'_, 'b> {
         match (self.short_text(), self.batch.get(self.at..self.at + 9)) {
             (Some((_, end)), _) => Some(end),
             (None, Some([0xcf | 0xd3, ..])) => Some(self.at + 9),
-            _ => value::skip(self.batch, self.at),
+            _ => self.end_of(self.at),
         }
     }
 

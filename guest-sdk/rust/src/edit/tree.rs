@@ -4,8 +4,10 @@
 //! A node that is replaced stays where it is, and so do its bytes: places never
 //! move while a record is edited.
 
+use weir_wire::path::keys;
+use weir_wire::token::same_text;
+
 use crate::encode::{self, Encode};
-use crate::record::keys;
 use crate::value::Value;
 
 /// The tree; its first node is the record, once something changes.
@@ -80,7 +82,7 @@ impl Tree {
     }
 
     pub fn child(&self, branch: Branch, key: &str) -> Option<NodeId> {
-        self.children(branch).find(|node| encode::same(self.key(*node), key.as_bytes()))
+        self.children(branch).find(|node| same_text(self.key(*node), key.as_bytes()))
     }
 
     /// The key of a node, which is text.
@@ -103,7 +105,7 @@ impl Tree {
 
     /// A value that was set.
     pub fn value(&self, span: Span) -> Option<Value<'_>> {
-        Some(Value::read(self.bytes(span), 0)?.0)
+        Some(Value::read(self.bytes(span))?.0)
     }
 
     /// Keeps a text among the bytes.
@@ -172,7 +174,7 @@ impl Tree {
     /// Makes a node of each key of a map that was set; nothing of what is no map.
     fn take_apart(&mut self, above: NodeId, span: Span) {
         let set = self.bytes(span).to_vec();
-        let map = Value::read(&set, 0).and_then(|(value, _)| value.as_map());
+        let map = Value::read(&set).and_then(|(value, _)| value.as_map());
         for (key, value) in map.into_iter().flat_map(|map| map.iter()) {
             let key = self.keep(key);
             let start = self.bytes.len();

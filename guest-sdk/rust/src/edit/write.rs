@@ -4,28 +4,28 @@ use std::cell::OnceCell;
 
 use super::tree::{Branch, Change, NodeId, Tree};
 use crate::encode::{self, Encode, Open};
-use crate::value::{List, Map, Value};
+use crate::value::{Array, Map, Value};
 
 /// What the record has at a place. It is looked up when something depends on it,
 /// and only once: most changes are the same whatever they replace.
-struct There<'p, 'r> {
-    above: Option<(&'p There<'p, 'r>, &'p [u8])>,
+struct Existing<'p, 'r> {
+    above: Option<(&'p Existing<'p, 'r>, &'p [u8])>,
     value: OnceCell<Option<Value<'r>>>,
 }
 
-impl<'p, 'r> There<'p, 'r> {
+impl<'p, 'r> Existing<'p, 'r> {
     fn record(map: Map<'r>) -> Self {
-        There { above: None, value: OnceCell::from(Some(Value::Map(map))) }
+        Existing { above: None, value: OnceCell::from(Some(Value::Map(map))) }
     }
 
     fn below(&'p self, key: &'p [u8]) -> Self {
-        There { above: Some((self, key)), value: OnceCell::new() }
+        Existing { above: Some((self, key)), value: OnceCell::new() }
     }
 
     fn get(&self) -> Option<Value<'r>> {
         *self.value.get_or_init(|| {
             let (above, key) = self.above?;
-            above.map()?.find(key)
+            above.map()?.find(key).and_then(Value::peek)
         })
     }
 
@@ -40,7 +40,7 @@ impl Tree {
     pub fn write_patch(&self, record: Map<'_>, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let open = Open::begin(out);
-        let count = self.write_changes(self.root(), &There::record(record), out);
+        let count = self.write_changes(self.root(), &Existing::record(record), out);
         if count == 0 {
             out.truncate(start);
             return false;
@@ -55,7 +55,7 @@ impl Tree {
     }
 
     /// Writes the keys that change, without a header; returns how many.
-    fn write_changes(&self, branch: Branch, there: &There<'_, '_>, out: &mut Vec<u8>) -> usize {
+    fn write_changes(&self, branch: Branch, there: &Existing<'_, '_>, out: &mut Vec<u8>) -> usize {
         let mut count = 0;
         for node in self.children(branch) {
             let start = out.len();
@@ -86,7 +86,7 @@ impl Tree {
 
     /// Writes the value that makes a merge patch change what is there into what is
     /// meant; false, with nothing of use written, when there is nothing to do.
-    fn write_change(&self, node: NodeId, there: &There<'_, '_>, out: &mut Vec<u8>) -> bool {
+    fn write_change(&self, node: NodeId, there: &Existing<'_, '_>, out: &mut Vec<u8>) -> bool {
         match self.change(node) {
             Change::Remove => {
                 encode::nil(out);
@@ -101,7 +101,7 @@ impl Tree {
             }
             Change::Below(branch)
                 if self.changes_list(branch)
-                    && let Some(Value::List(list)) = there.get() =>
+                    && let Some(Value::Array(list)) = there.get() =>
             {
                 self.write_list(branch, list, out);
                 true
@@ -129,7 +129,7 @@ impl Tree {
     }
 
     fn write_branch(&self, branch: Branch, there: Option<Value<'_>>, out: &mut Vec<u8>) -> bool {
-        if let Some(Value::List(list)) = there
+        if let Some(Value::Array(list)) = there
             && self.changes_list(branch)
         {
             self.write_list(branch, list, out);
@@ -182,7 +182,7 @@ impl Tree {
         !branch.fresh && self.children(branch).all(|node| is_index(self.key(node)))
     }
 
-    fn write_list(&self, branch: Branch, list: List<'_>, out: &mut Vec<u8>) {
+    fn write_list(&self, branch: Branch, list: Array<'_>, out: &mut Vec<u8>) {
         let open = Open::begin(out);
         let mut count = 0;
         let last = list.iter().map(Some).chain([None]);
@@ -196,7 +196,7 @@ impl Tree {
                 (Some(node), value) => self.write_node(node, value, out),
             });
         }
-        open.end_list(out, count);
+        open.end_array(out, count);
     }
 }
 

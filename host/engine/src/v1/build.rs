@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 use indexmap::map::Entry;
+use weir_record::path;
 use weir_record::{Aliases, Batch, Defaults, limits, write};
 
 use super::types::View;
-use crate::paths::segments;
 
 static ALIASES: LazyLock<Aliases> = LazyLock::new(|| Aliases::default().in_nanoseconds());
 
@@ -72,14 +72,14 @@ pub(super) fn push_view(
 
 /// `made` counts the entries that are made: a path of many short keys makes a map for each.
 fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>, made: &mut usize) -> Result<(), String> {
-    let mut segments = segments(path).peekable();
+    let mut path = path::keys(path).peekable();
     let mut keys = keys;
     for depth in 1.. {
         if depth > limits::MAX_DEPTH {
             return Err(format!("it made a record more than {} levels deep", limits::MAX_DEPTH));
         }
-        let Some(key) = segments.next() else { break };
-        let tree = match keys.entry(key) {
+        let Some(key) = path.next() else { break };
+        let tree = match keys.entry(key.into_owned()) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 *made += 1;
@@ -90,7 +90,7 @@ fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>, ma
         if *made > limits::MAX_RECORD_BYTES / 2 {
             return Err("it made a record larger than 1 MiB".to_owned());
         }
-        if segments.peek().is_none() {
+        if path.peek().is_none() {
             *tree = Tree::Value(value);
             break;
         }
@@ -105,14 +105,14 @@ fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>, ma
 
 /// Puts a value where it stood, if what it lay in is there and nothing else has its place.
 fn put_back<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>) {
-    let mut segments = segments(path).peekable();
+    let mut path = path::keys(path).peekable();
     let mut keys = keys;
-    while let Some(key) = segments.next() {
-        if segments.peek().is_none() {
-            keys.entry(key).or_insert(Tree::Value(value));
+    while let Some(key) = path.next() {
+        if path.peek().is_none() {
+            keys.entry(key.into_owned()).or_insert(Tree::Value(value));
             return;
         }
-        let Some(Tree::Map(inner)) = keys.get_mut(&key) else { return };
+        let Some(Tree::Map(inner)) = keys.get_mut(&*key) else { return };
         keys = inner;
     }
 }

@@ -1,10 +1,11 @@
 //! Which parts of a record a typed filter is shown: the paths of its description as a tree, walked beside the record
 //! in one pass, so that what the filter doesn't read is stepped over and never copied.
 
+use weir_record::path::push_key;
 use weir_record::{Head, Level, Record, Value};
 
 use super::types::ValueIn;
-use crate::paths::{HEAD, Paths, push_key};
+use crate::paths::{HEAD, Paths};
 
 /// The paths that a filter is shown.
 #[derive(Debug)]

@@ -17,7 +17,14 @@ use super::rust::Toolchain;
 use crate::bundled;
 
 /// What every filter is built from besides its own folder.
-const SHARED_SOURCES: [&str; 4] = ["guest-sdk/rust/Cargo.toml", "guest-sdk/rust/src", "wit/v1", "wit/v2"];
+const SHARED_SOURCES: [&str; 6] = [
+    "guest-sdk/rust/Cargo.toml",
+    "guest-sdk/rust/src",
+    "guest-sdk/rust/wire/Cargo.toml",
+    "guest-sdk/rust/wire/src",
+    "wit/v1",
+    "wit/v2",
+];
 
 const HOW: &str = "run `weir filter build --bundled` in the repository and commit `filters/bundled/`";
 

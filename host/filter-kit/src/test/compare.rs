@@ -5,6 +5,7 @@
 //! number; a `timestamp` may be written in any way that a sender may write one.
 
 use serde_json::{Map, Value};
+use weir_record::path;
 
 /// Expected and found, as they are shown: in `expected`, what was not looked at is as it was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,8 +121,9 @@ fn short(value: &Value) -> String {
 }
 
 fn join(path: &str, key: &str) -> String {
-    let key = key.replace('\\', "\\\\").replace('.', "\\.");
-    if path.is_empty() { key } else { format!("{path}.{key}") }
+    let mut joined = path.to_owned();
+    path::push_key(&mut joined, key);
+    joined
 }
 
 /// What was found, with what was expected in its place.
@@ -149,9 +151,9 @@ fn overlay(expected: &Value, found: &Value, exact: bool) -> Value {
 /// Whether something stands at a dotted path.
 pub fn has(record: &Value, path: &str) -> bool {
     let mut at = record;
-    for key in segments(path) {
+    for key in path::keys(path) {
         let next = match at {
-            Value::Object(map) => map.get(&key),
+            Value::Object(map) => map.get(&*key),
             Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
             _ => None,
         };
@@ -161,21 +163,6 @@ pub fn has(record: &Value, path: &str) -> bool {
         }
     }
     true
-}
-
-/// The keys of a path; a backslash stands before a dot that is part of one.
-pub fn segments(path: &str) -> Vec<String> {
-    let mut segments = vec![String::new()];
-    let mut chars = path.chars();
-    while let Some(c) = chars.next() {
-        let last = segments.len() - 1;
-        match c {
-            '.' => segments.push(String::new()),
-            '\\' => segments[last].extend(chars.next()),
-            c => segments[last].push(c),
-        }
-    }
-    segments
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Records that a filter may not expect: from nothing, from the words and paths that the filter itself knows, and from
 //! samples that are changed here and there. The same seed makes the same records in the same order.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use weir_record::Batch;
+use weir_record::{Batch, path};
 
-use super::compare::segments;
 use super::random::Random;
 use super::text;
 use super::tree::Tree;
@@ -67,7 +67,7 @@ impl Generator {
         Self {
             random: Random::new(seed),
             words: words_in(module),
-            paths: paths.into_iter().map(|path| segments(path)).collect(),
+            paths: paths.into_iter().map(|path| path::keys(path).map(Cow::into_owned).collect()).collect(),
             samples: samples.iter().map(Tree::of).collect(),
         }
     }

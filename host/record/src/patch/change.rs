@@ -1,28 +1,31 @@
-//! Changes to a record, by path. A few are made one after the other, each in one
-//! pass over the record; many are made together, in `many.rs`.
+//! Changes to a record by path. A few changes are made one after the other, each in
+//! one pass over the record; many are made together, in `many.rs`.
 
-use super::{PatchError, appended, check_removal, many, own_key, set_count, write_checked, write_top};
+use weir_wire::Value;
+use weir_wire::path::next_key;
+use weir_wire::token::{Token, skip, skip_many, token};
+
+use super::{PatchError, appended, check_removal, many, reserved_key, set_count, write_checked, write_top};
 use crate::keys::{ARRAY, MAP, patch_header};
 use crate::level::Level;
 use crate::limits::{MAX_CHANGES_BY_COPY, MAX_DEPTH};
-use crate::record::{Record, next_segment};
-use crate::value::{Token, Value, skip, skip_many, token};
+use crate::record::Record;
 use crate::write;
 
 /// One change to a record.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change<'a> {
-    /// Sets the value at a path, making the maps on the way to it; what stands
-    /// in the way and is neither list nor map is replaced. In a list, the index
-    /// after the last item appends.
+    /// Sets the value at a path, creating the maps that lead to it; a value on the way
+    /// that is neither list nor map is replaced. In a list, the index after the last
+    /// item appends.
     Set(&'a str, Value<'a>),
-    /// Removes what stands at a path, if anything does.
+    /// Removes the value at a path, if there is one.
     Remove(&'a str),
     /// Sets the level.
     Level(Level),
     /// Sets the message.
     Message(&'a str),
-    /// Adds a label for sinks to select by, if it is not there yet.
+    /// Adds a label that sinks can select by, unless the record has it.
     Route(&'a str),
 }
 
@@ -81,25 +84,25 @@ fn apply(record: &[u8], change: &Change<'_>, out: &mut Vec<u8>) -> Result<(), Pa
 /// Appends a record with a new value at a path, or with none there.
 fn edit_record(record: &[u8], path: &str, new: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), PatchError> {
     let Some((Token::Map(len), header)) = token(record) else { return Err(PatchError::Record) };
-    let (key, rest) = next_segment(path.as_bytes());
+    let (key, rest) = next_key(path);
+    let key = key.as_bytes();
     let start = out.len();
     write::map16_header(out, 0);
-    let count = edit_entries(&record[header..], len, &key, out, |before, out| match (rest, new) {
-        (None, Some(value)) => write_top(&key, value, out).map(|()| true),
-        (None, None) => check_removal(&key).map(|()| false),
+    let count = edit_entries(&record[header..], len, key, out, |before, out| match (rest, new) {
+        (None, Some(value)) => write_top(key, value, out).map(|()| true),
+        (None, None) => check_removal(key).map(|()| false),
         (Some(_), _) => edit_below(before, rest, new, 2, out),
     })?;
     set_count(out, start, count)?;
-    if rest.is_some() && new.is_some() && own_key(&key).is_some() {
-        recheck(&out[start..], &key)?;
+    if rest.is_some() && new.is_some() && reserved_key(key).is_some() {
+        recheck(&out[start..], key)?;
     }
     Ok(())
 }
 
 /// Checks that a change inside a key of Weir's own left it a value it can take.
 fn recheck(record: &[u8], key: &[u8]) -> Result<(), PatchError> {
-    let map = Record::new(record).map();
-    match crate::value::find(map.entries, map.len, key) {
+    match Record::new(record).map().find(key) {
         Some(value) => write_top(key, value, &mut Vec::new()),
         None => Ok(()),
     }
@@ -109,7 +112,7 @@ fn recheck(record: &[u8], key: &[u8]) -> Result<(), PatchError> {
 /// to stand there. `depth` is that of the value, should it be a list or map.
 fn edit_below(
     before: Option<&[u8]>,
-    path: Option<&[u8]>,
+    path: Option<&str>,
     new: Option<&[u8]>,
     depth: usize,
     out: &mut Vec<u8>,
@@ -123,7 +126,7 @@ fn edit_below(
     if depth > MAX_DEPTH {
         return Err(PatchError::TooDeep);
     }
-    let (key, rest) = next_segment(path);
+    let (key, rest) = next_key(path);
     let (entries, len) = match before.and_then(|value| Some((value, token(value)?))) {
         Some((value, (Token::Map(len), header))) => (&value[header..], len),
         Some((value, (Token::Array(len), header))) => {
@@ -138,7 +141,8 @@ fn edit_below(
     };
     let header = out.len();
     out.push(MAP[0]);
-    let count = edit_entries(entries, len, &key, out, |before, out| edit_below(before, rest, new, depth + 1, out))?;
+    let count =
+        edit_entries(entries, len, key.as_bytes(), out, |before, out| edit_below(before, rest, new, depth + 1, out))?;
     patch_header(out, header, count, MAP);
     Ok(true)
 }
@@ -178,17 +182,16 @@ fn edit_entries(
 fn edit_list(
     items: &[u8],
     len: u32,
-    key: &[u8],
-    path: Option<&[u8]>,
+    key: &str,
+    path: Option<&str>,
     new: Option<&[u8]>,
     depth: usize,
     out: &mut Vec<u8>,
 ) -> Result<bool, PatchError> {
-    let index = std::str::from_utf8(key).ok().and_then(|key| key.parse::<u32>().ok());
-    let index = match index {
+    let index = match key.parse::<u32>().ok() {
         Some(index) if index < len || (index == len && new.is_some()) => index,
         _ if new.is_none() => len,
-        _ => return Err(PatchError::NoIndex(String::from_utf8_lossy(key).into_owned())),
+        _ => return Err(PatchError::NoIndex(key.to_owned())),
     };
     let start = skip_many(items, u64::from(index)).ok_or(PatchError::Record)?;
     let before = (index < len).then(|| &items[start..]);

@@ -1,17 +1,18 @@
-//! Many changes to one record, in one pass over it: the record is taken apart as
-//! far as the changes reach into it, changed there, and written once.
+//! Many changes to one record in one pass: the record is parsed into a tree as far as
+//! the changes reach, changed there, and written once.
 //!
-//! What it costs is the size of the record and of the changes together, with one
-//! exception, which has a bound: items that move because one before them in their
-//! list was removed, and labels that are compared with a new one.
+//! The cost is linear in the size of the record and the changes, with one bounded
+//! exception: list items that move because an earlier one was removed, and labels
+//! that are compared with a new one.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Change, Own, PatchError, check_removal, own_key, set_count, write_checked, write_top};
+use weir_wire::path::next_key;
+use weir_wire::token::{Token, skip, token};
+
+use super::{Change, PatchError, ReservedKey, check_removal, reserved_key, set_count, write_checked, write_top};
 use crate::limits::{MAX_DEPTH, MAX_KEYS_SEARCHED, MAX_LIST_MOVES, MAX_RECORD_BYTES};
-use crate::record::next_segment;
-use crate::value::{Token, skip, token};
 use crate::write;
 
 /// Appends a record with changes made in order.
@@ -65,28 +66,29 @@ impl<'a> Tree<'a> {
         match *change {
             Change::Set(path, new) => {
                 write::value(&mut value, new);
-                self.set(path.as_bytes(), &value)
+                self.set(path, &value)
             }
-            Change::Remove(path) => self.remove(path.as_bytes()),
+            Change::Remove(path) => self.remove(path),
             Change::Level(level) => {
                 write::str(&mut value, level.as_str());
-                self.set(b"level", &value)
+                self.set("level", &value)
             }
             Change::Message(message) => {
                 write::str(&mut value, message);
-                self.set(b"message", &value)
+                self.set("message", &value)
             }
             Change::Route(label) => self.add_route(label),
         }
     }
 
-    fn set(&mut self, path: &[u8], value: &[u8]) -> Result<(), PatchError> {
-        let (key, rest) = next_segment(path);
-        let own = own_key(&key);
-        let node = self.top.place(&key, &mut self.made);
+    fn set(&mut self, path: &str, value: &[u8]) -> Result<(), PatchError> {
+        let (key, rest) = next_key(path);
+        let key = key.as_bytes();
+        let own = reserved_key(key);
+        let node = self.top.place(key, &mut self.made);
         let Some(rest) = rest else {
             let mut checked = Vec::new();
-            write_top(&key, value, &mut checked)?;
+            write_top(key, value, &mut checked)?;
             *node = Node::New(checked.into());
             return self.check_size();
         };
@@ -94,29 +96,30 @@ impl<'a> Tree<'a> {
         // Checks that the change left a key of Weir's own a value that it can take.
         let fits = match own {
             None => true,
-            Some(Own::Context | Own::Metadata) => matches!(node, Node::Map(_)),
-            Some(Own::Routes) => {
+            Some(ReservedKey::Context | ReservedKey::Metadata) => matches!(node, Node::Map(_)),
+            Some(ReservedKey::Routes) => {
                 let is_text = matches!(token(value), Some((Token::Str(_), _)));
-                matches!(node, Node::List(_)) && is_text && next_segment(rest).1.is_none()
+                matches!(node, Node::List(_)) && is_text && next_key(rest).1.is_none()
             }
             Some(_) => false,
         };
         if !fits {
             let wrong = if matches!(node, Node::Map(_)) { [0x80] } else { [0x90] };
-            write_top(&key, &wrong, &mut Vec::new())?;
+            write_top(key, &wrong, &mut Vec::new())?;
             return Err(PatchError::Patch("list holds something else than text"));
         }
         self.check_size()
     }
 
-    fn remove(&mut self, path: &[u8]) -> Result<(), PatchError> {
-        let (key, rest) = next_segment(path);
+    fn remove(&mut self, path: &str) -> Result<(), PatchError> {
+        let (key, rest) = next_key(path);
+        let key = key.as_bytes();
         let Some(rest) = rest else {
-            check_removal(&key)?;
-            self.top.remove(&key);
+            check_removal(key)?;
+            self.top.remove(key);
             return Ok(());
         };
-        match self.top.get(&key) {
+        match self.top.get(key) {
             Some(node) => self.moves += remove_below(node, rest)?,
             None => return Ok(()),
         }
@@ -163,19 +166,19 @@ impl<'a> Tree<'a> {
 }
 
 /// Sets what stands at a path below a value, making the maps on the way to it.
-fn set_below<'a>(mut node: &mut Node<'a>, mut path: &[u8], value: &[u8], made: &mut usize) -> Result<(), PatchError> {
+fn set_below<'a>(mut node: &mut Node<'a>, mut path: &str, value: &[u8], made: &mut usize) -> Result<(), PatchError> {
     // The depth of the node, should it be a list or map: it lies in the record.
     for depth in 2..=MAX_DEPTH {
-        let (key, rest) = next_segment(path);
+        let (key, rest) = next_key(path);
         node.open()?;
         if !matches!(node, Node::List(_) | Node::Map(_)) {
             *node = Node::Map(Entries::default());
         }
         let place = match node {
-            Node::Map(entries) => entries.place(&key, made),
+            Node::Map(entries) => entries.place(key.as_bytes(), made),
             Node::List(items) => {
                 let index = index(&key).filter(|index| *index <= items.len());
-                let index = index.ok_or_else(|| PatchError::NoIndex(String::from_utf8_lossy(&key).into_owned()))?;
+                let index = index.ok_or_else(|| PatchError::NoIndex(key.into_owned()))?;
                 if index == items.len() {
                     items.push(Node::Map(Entries::default()));
                     *made += 1;
@@ -197,16 +200,16 @@ fn set_below<'a>(mut node: &mut Node<'a>, mut path: &[u8], value: &[u8], made: &
 }
 
 /// Removes what stands at a path below a value, if anything does. Gives the number of items that moved.
-fn remove_below(mut node: &mut Node<'_>, mut path: &[u8]) -> Result<usize, PatchError> {
+fn remove_below(mut node: &mut Node<'_>, mut path: &str) -> Result<usize, PatchError> {
     for _ in 2..=MAX_DEPTH {
-        let (key, rest) = next_segment(path);
+        let (key, rest) = next_key(path);
         node.open()?;
         let below = match (node, rest) {
             (Node::Map(entries), None) => {
-                entries.remove(&key);
+                entries.remove(key.as_bytes());
                 return Ok(0);
             }
-            (Node::Map(entries), Some(_)) => entries.get(&key),
+            (Node::Map(entries), Some(_)) => entries.get(key.as_bytes()),
             (Node::List(items), None) => {
                 let Some(index) = index(&key).filter(|index| *index < items.len()) else { return Ok(0) };
                 items.remove(index);
@@ -221,9 +224,8 @@ fn remove_below(mut node: &mut Node<'_>, mut path: &[u8]) -> Result<usize, Patch
     Err(PatchError::TooDeep)
 }
 
-fn index(key: &[u8]) -> Option<usize> {
-    let index: u32 = std::str::from_utf8(key).ok()?.parse().ok()?;
-    usize::try_from(index).ok()
+fn index(key: &str) -> Option<usize> {
+    usize::try_from(key.parse::<u32>().ok()?).ok()
 }
 
 impl<'a> Node<'a> {

@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use smallvec::SmallVec;
+use weir_wire::token::{Token, skip, token};
 
 use super::{PatchError, appended, check_removal, set_count, write_checked, write_top};
-use crate::arrival::Stop;
+use crate::arrival::ReadError;
 use crate::from_msgpack::{read_key, short_key};
 use crate::keys::{MAP, patch_header};
 use crate::limits::{MAX_DEPTH, MAX_KEYS_SEARCHED};
-use crate::value::{Token, skip, token};
 use crate::write;
 
 /// Appends a canonical record as a patch, a MessagePack map, changes it: a value
@@ -66,7 +66,7 @@ fn read_patch(patch: &[u8]) -> Result<Patch<'_>, PatchError> {
             None => read_key(&patch[at..]).map_err(super::fault)?,
         };
         let value = &patch[at + key_len..];
-        let value_len = skip(value).ok_or(super::fault(Stop::Syntax("cut short")))?;
+        let value_len = skip(value).ok_or(super::fault(ReadError::Syntax("cut short")))?;
         at += key_len + value_len;
         let value = &value[..value_len];
         match read.find(&key, usize::MAX) {
@@ -146,7 +146,9 @@ fn merge_value(
     if depth >= MAX_DEPTH {
         return Err(PatchError::TooDeep);
     }
-    if depth == 1 && !matches!(super::own_key(key), None | Some(super::Own::Context | super::Own::Metadata)) {
+    if depth == 1
+        && !matches!(super::reserved_key(key), None | Some(super::ReservedKey::Context | super::ReservedKey::Metadata))
+    {
         // Refused with the reason.
         write_top(key, patch, out)?;
     }

@@ -21,14 +21,14 @@ mod merge;
 
 pub use change::{Change, apply_changes};
 pub use merge::merge_patch;
+use weir_wire::token::{Token, token};
 
-use crate::arrival::Stop;
+use crate::arrival::{ReadError, RecordFault};
 use crate::from_msgpack::copy;
-use crate::keys::Prints;
+use crate::keys::Fingerprints;
 use crate::level::{Level, Scale};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::time;
-use crate::value::{Token, token};
 use crate::write;
 
 /// Why a record could not be changed.
@@ -52,7 +52,7 @@ pub enum PatchError {
         wanted: &'static str,
     },
     /// An index beyond the end of a list, or no index at all.
-    #[error("`{0}` is no place in a list")]
+    #[error("`{0}` is not an index in the list")]
     NoIndex(String),
     /// Deeper than a record may be.
     #[error("change nests the record deeper than 64 levels")]
@@ -69,16 +69,16 @@ pub enum PatchError {
 }
 
 /// The text of a fault in what a filter gave.
-fn fault(stop: Stop) -> PatchError {
+fn fault(stop: ReadError) -> PatchError {
     match stop {
-        Stop::Record(crate::arrival::TOO_DEEP) => PatchError::TooDeep,
-        Stop::Record(reason) | Stop::Syntax(reason) => PatchError::Patch(reason),
+        ReadError::Record(RecordFault::TooDeep) => PatchError::TooDeep,
+        stop => PatchError::Patch(stop.reason()),
     }
 }
 
 /// A top-level key that means something to Weir.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Own {
+enum ReservedKey {
     Timestamp,
     Level,
     Source,
@@ -88,43 +88,43 @@ enum Own {
     Metadata,
 }
 
-fn own_key(key: &[u8]) -> Option<Own> {
+fn reserved_key(key: &[u8]) -> Option<ReservedKey> {
     Some(match key {
-        b"timestamp" => Own::Timestamp,
-        b"level" => Own::Level,
-        b"source" => Own::Source,
-        b"message" => Own::Message,
-        b"routes" => Own::Routes,
-        b"context" => Own::Context,
-        b"metadata" => Own::Metadata,
+        b"timestamp" => ReservedKey::Timestamp,
+        b"level" => ReservedKey::Level,
+        b"source" => ReservedKey::Source,
+        b"message" => ReservedKey::Message,
+        b"routes" => ReservedKey::Routes,
+        b"context" => ReservedKey::Context,
+        b"metadata" => ReservedKey::Metadata,
         _ => return None,
     })
 }
 
 /// Fails when a key can't be removed.
 fn check_removal(key: &[u8]) -> Result<(), PatchError> {
-    Err(PatchError::Needed(match own_key(key) {
-        Some(Own::Timestamp) => "timestamp",
-        Some(Own::Level) => "level",
-        Some(Own::Source) => "source",
-        Some(Own::Message) => "message",
+    Err(PatchError::Needed(match reserved_key(key) {
+        Some(ReservedKey::Timestamp) => "timestamp",
+        Some(ReservedKey::Level) => "level",
+        Some(ReservedKey::Source) => "source",
+        Some(ReservedKey::Message) => "message",
         _ => return Ok(()),
     }))
 }
 
 /// Appends the value for a top-level key, normalised where the key is Weir's own.
 fn write_top(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), PatchError> {
-    let Some(own) = own_key(key) else { return write_checked(value, 2, out) };
+    let Some(own) = reserved_key(key) else { return write_checked(value, 2, out) };
     let (first, _) = token(value).ok_or(PatchError::Patch("value is cut short"))?;
     let wrong = |key, wanted| PatchError::WrongType { key, wanted };
     match (own, first) {
-        (Own::Timestamp, Token::Int(ns)) => write::int64(out, ns),
-        (Own::Timestamp, _) => {
+        (ReservedKey::Timestamp, Token::Int(ns)) => write::int64(out, ns),
+        (ReservedKey::Timestamp, _) => {
             let ns = time::ns_from_msgpack(value);
             let wanted = "an integer of nanoseconds or a moment in RFC 3339";
             write::int64(out, ns.ok_or(wrong("timestamp", wanted))?);
         }
-        (Own::Level, _) => {
+        (ReservedKey::Level, _) => {
             let level = match first {
                 Token::Str(text) => std::str::from_utf8(text).ok().and_then(|text| Level::parse_in(text, Scale::Any)),
                 Token::Int(number) => Level::from_number(number),
@@ -132,21 +132,21 @@ fn write_top(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), PatchErr
             };
             write::str(out, level.ok_or(wrong("level", "the name of a level"))?.as_str());
         }
-        (Own::Source | Own::Message, Token::Str(_)) => write_checked(value, 2, out)?,
-        (Own::Source, _) => return Err(wrong("source", "text")),
-        (Own::Message, _) => return Err(wrong("message", "text")),
-        (Own::Routes, _) if crate::draft::is_list_of_text(value) => write_checked(value, 2, out)?,
-        (Own::Routes, _) => return Err(wrong("routes", "a list of text")),
-        (Own::Context | Own::Metadata, Token::Map(_)) => write_checked(value, 2, out)?,
-        (Own::Context, _) => return Err(wrong("context", "a map")),
-        (Own::Metadata, _) => return Err(wrong("metadata", "a map")),
+        (ReservedKey::Source | ReservedKey::Message, Token::Str(_)) => write_checked(value, 2, out)?,
+        (ReservedKey::Source, _) => return Err(wrong("source", "text")),
+        (ReservedKey::Message, _) => return Err(wrong("message", "text")),
+        (ReservedKey::Routes, _) if crate::builder::is_list_of_text(value) => write_checked(value, 2, out)?,
+        (ReservedKey::Routes, _) => return Err(wrong("routes", "a list of text")),
+        (ReservedKey::Context | ReservedKey::Metadata, Token::Map(_)) => write_checked(value, 2, out)?,
+        (ReservedKey::Context, _) => return Err(wrong("context", "a map")),
+        (ReservedKey::Metadata, _) => return Err(wrong("metadata", "a map")),
     }
     Ok(())
 }
 
 /// Appends a value from a filter, checked as a sender's is.
 fn write_checked(value: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<(), PatchError> {
-    copy(value, out, &mut Prints::default(), depth).map(|_| ()).map_err(fault)
+    copy(value, out, &mut Fingerprints::default(), depth).map(|_| ()).map_err(fault)
 }
 
 /// Runs a change that appends a record; takes back what it appended when it

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use weir_record::path::keys;
 
 /// The path of everything that feeds no column of its own.
 const REST: &str = "*";
@@ -194,21 +195,6 @@ impl Tree {
         }
         root
     }
-}
-
-/// The keys of a path; a dot or backslash inside a key has a backslash before it.
-fn keys(path: &str) -> Vec<String> {
-    let mut keys = vec![String::new()];
-    let mut characters = path.chars();
-    while let Some(character) = characters.next() {
-        let last = keys.len() - 1;
-        match character {
-            '.' => keys.push(String::new()),
-            '\\' => keys[last].extend(characters.next()),
-            other => keys[last].push(other),
-        }
-    }
-    keys
 }
 
 #[cfg(test)]

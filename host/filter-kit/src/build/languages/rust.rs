@@ -50,8 +50,14 @@ const FILES: &[File] = &[
     file!("weir-guest/src/testing/holding.rs" = "guest-sdk/rust/src/testing/holding.rs"),
     file!("weir-guest/src/tests.rs" = "guest-sdk/rust/src/tests.rs"),
     file!("weir-guest/src/tests/holding.rs" = "guest-sdk/rust/src/tests/holding.rs"),
+    file!("weir-guest/src/state.rs" = "guest-sdk/rust/src/state.rs"),
     file!("weir-guest/src/time.rs" = "guest-sdk/rust/src/time.rs"),
     file!("weir-guest/src/value.rs" = "guest-sdk/rust/src/value.rs"),
+    file!("weir-guest/wire/Cargo.toml" = "guest-sdk/rust/wire/Cargo.toml", standalone),
+    file!("weir-guest/wire/src/lib.rs" = "guest-sdk/rust/wire/src/lib.rs"),
+    file!("weir-guest/wire/src/path.rs" = "guest-sdk/rust/wire/src/path.rs"),
+    file!("weir-guest/wire/src/token.rs" = "guest-sdk/rust/wire/src/token.rs"),
+    file!("weir-guest/wire/src/value.rs" = "guest-sdk/rust/wire/src/value.rs"),
 ];
 
 /// The manifest whose values the SDK's refers to.

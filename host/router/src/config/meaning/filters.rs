@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::{Component, PathBuf};
 
 use serde_json::Value as Json;
+use weir_record::path;
 
 use super::super::settings::{CanarySettings, FilterSettings, Module};
 use super::super::{limits, raw};
@@ -153,21 +154,11 @@ impl Reader<'_> {
 }
 
 /// Keys with dots between them, and a star at the end at most. No key can be a star: it would be read as everything.
-fn is_path(path: &str) -> bool {
-    if path.contains(r"\*") {
+fn is_path(text: &str) -> bool {
+    if text.contains(r"\*") {
         return false;
     }
-    let mut keys = vec![String::new()];
-    let mut chars = path.chars();
-    while let Some(c) = chars.next() {
-        let end = keys.len() - 1;
-        match c {
-            '.' => keys.push(String::new()),
-            // Whatever comes behind a backslash is part of the key.
-            '\\' => keys[end].extend([Some(c), chars.next()].into_iter().flatten()),
-            c => keys[end].push(c),
-        }
-    }
+    let keys: Vec<_> = path::keys(text).collect();
     let star = keys.iter().position(|key| key == "*");
     keys.iter().all(|key| !key.is_empty()) && star.is_none_or(|at| at > 0 && at + 1 == keys.len())
 }

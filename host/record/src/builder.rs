@@ -1,30 +1,31 @@
-//! One record on its way from its sender's form to the canonical one, whatever
-//! the format it came in. A reader hands over entry after entry; what concerns
-//! the head is put aside until all is known, everything else is written once.
+//! Builds a canonical record from the entries that a reader passes in, whatever the
+//! input format. Values for the head are set aside until all entries are known;
+//! everything else is written once.
 //!
-//! The rules that are applied here stand in a table at the head of the crate.
+//! The rules are in the table in the crate's documentation.
 
 use std::borrow::Cow;
 
+use weir_wire::token::{Token, find, token};
+
 use crate::aliases::{Aliases, CANONICAL, Role};
-use crate::arrival::{Defaults, Stop, TOO_LARGE, TOO_MANY_KEYS};
+use crate::arrival::{Defaults, ReadError, RecordFault};
 use crate::batch::Batch;
-use crate::keys::{KeySet, Prints, fingerprint};
+use crate::keys::{Fingerprints, KeySet, fingerprint};
 use crate::level::{Level, Scale};
 use crate::limits::{MAX_DERIVED_MESSAGE_BYTES, MAX_RECORD_BYTES};
-use crate::value::{Token, find, token};
 use crate::{time, to_json, write};
 
 /// The room of a record that has to be there beside its body and its texts: the
 /// header, four keys, the time, and the heads of the texts.
 const HEAD_BYTES: usize = 80;
 
-pub(crate) struct Draft<'d> {
+pub(crate) struct RecordBuilder<'d> {
     defaults: &'d Defaults<'d>,
     /// Keys and values of the sender's own.
     body: Vec<u8>,
     keys: KeySet,
-    prints: Prints,
+    fingerprints: Fingerprints,
     /// Values that may become the head, or that need another name.
     aside: Vec<u8>,
     /// Where in `aside` they are.
@@ -62,14 +63,14 @@ struct Chosen<'c> {
     message: Option<Cow<'c, [u8]>>,
 }
 
-impl<'d> Draft<'d> {
-    pub(crate) fn new(defaults: &'d Defaults<'d>) -> Draft<'d> {
-        let prints = Prints::default();
-        Draft {
+impl<'d> RecordBuilder<'d> {
+    pub(crate) fn new(defaults: &'d Defaults<'d>) -> RecordBuilder<'d> {
+        let fingerprints = Fingerprints::default();
+        RecordBuilder {
             defaults,
             body: Vec::with_capacity(1024),
-            keys: KeySet::new(&prints),
-            prints,
+            keys: KeySet::new(&fingerprints),
+            fingerprints,
             aside: Vec::with_capacity(1024),
             candidates: Vec::new(),
             displaced: Vec::new(),
@@ -86,8 +87,8 @@ impl<'d> Draft<'d> {
         self.candidates.clear();
         self.displaced.clear();
         self.context = None;
-        self.prints.clear();
-        self.keys = KeySet::new(&self.prints);
+        self.fingerprints.clear();
+        self.keys = KeySet::new(&self.fingerprints);
     }
 
     /// Takes one entry. `write` appends exactly one value, with valid text and
@@ -96,12 +97,12 @@ impl<'d> Draft<'d> {
     pub(crate) fn entry(
         &mut self,
         key: &[u8],
-        write: impl FnOnce(&mut Vec<u8>, &mut Prints) -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
+        write: impl FnOnce(&mut Vec<u8>, &mut Fingerprints) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
         let print = fingerprint(key);
         if let Some(alias) = self.defaults.aliases.index_of(key, print) {
             let start = self.aside.len();
-            write(&mut self.aside, &mut self.prints)?;
+            write(&mut self.aside, &mut self.fingerprints)?;
             let value = Span { start, end: self.aside.len() };
             match self.candidates.iter_mut().find(|candidate| candidate.alias == alias) {
                 Some(before) => before.value = value,
@@ -111,17 +112,17 @@ impl<'d> Draft<'d> {
             let entry_at = self.body.len();
             write::str_bytes(&mut self.body, key);
             let value_at = self.body.len();
-            write(&mut self.body, &mut self.prints)?;
+            write(&mut self.body, &mut self.fingerprints)?;
             match key {
                 b"context" | b"metadata" | b"routes" if !self.stays(key, value_at) => {
                     self.body.truncate(entry_at);
                     return Ok(());
                 }
-                _ => self.keys.add(print, &mut self.prints),
+                _ => self.keys.add(print, &mut self.fingerprints),
             }
         }
         if self.body.len() + self.aside.len() > 2 * MAX_RECORD_BYTES {
-            return Err(Stop::Record(TOO_LARGE));
+            return Err(ReadError::Record(RecordFault::TooLarge));
         }
         Ok(())
     }
@@ -149,8 +150,8 @@ impl<'d> Draft<'d> {
     }
 
     /// Ends the record and adds it to the batch in its canonical form.
-    pub(crate) fn finish(&mut self, out: &mut Batch) -> Result<(), Stop> {
-        let mut entries = self.keys.finish(&mut self.prints, &mut self.body, 0);
+    pub(crate) fn finish(&mut self, out: &mut Batch) -> Result<(), ReadError> {
+        let mut entries = self.keys.finish(&mut self.fingerprints, &mut self.body, 0);
         let (choice, taken) = choose(self.defaults, &self.aside, &self.candidates);
         if taken != self.candidates.len() || !self.displaced.is_empty() {
             let aliases = self.defaults.aliases;
@@ -172,9 +173,9 @@ impl<'d> Draft<'d> {
         let head = &choice.head;
         let total = HEAD_BYTES + head.source.len() + message.len() + self.body.len();
         if total > MAX_RECORD_BYTES {
-            return Err(Stop::Record(TOO_LARGE));
+            return Err(ReadError::Record(RecordFault::TooLarge));
         }
-        let entries = u16::try_from(entries + 4).map_err(|_| Stop::Record(TOO_MANY_KEYS))?;
+        let entries = u16::try_from(entries + 4).map_err(|_| ReadError::Record(RecordFault::TooManyKeys))?;
         out.append(|bytes| {
             bytes.reserve(total);
             write_head(bytes, entries, head.timestamp, head.level, &head.source, message);
@@ -369,5 +370,5 @@ fn derive_message(message: &mut Vec<u8>, body: &[u8], entries: u32) {
 }
 
 #[cfg(test)]
-#[path = "draft_tests.rs"]
+#[path = "builder_tests.rs"]
 mod tests;

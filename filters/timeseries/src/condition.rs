@@ -1,0 +1,51 @@
+//! When a rule applies: the level that a record has at least, and values that
+//! stand at paths.
+
+use std::collections::BTreeMap;
+
+use weir_guest::{Level, Path, Record, Value};
+
+use crate::options::{Scalar, Wanted};
+
+/// What must hold of a record.
+#[derive(Debug)]
+pub struct Condition {
+    at_least: Option<Level>,
+    values: Vec<(Path, Wanted)>,
+}
+
+impl Condition {
+    /// Holds for records from a level on that have these values.
+    pub fn new(at_least: Option<Level>, when: BTreeMap<String, Wanted>) -> Self {
+        let values = when.into_iter().map(|(path, wanted)| (Path::parse(&path), wanted)).collect();
+        Condition { at_least, values }
+    }
+
+    pub fn holds(&self, record: &Record<'_>) -> bool {
+        let holds = |(path, wanted): &(Path, Wanted)| wanted.holds(record.at(path).filter(|value| !value.is_nil()));
+        self.at_least.is_none_or(|least| record.level() >= least) && self.values.iter().all(holds)
+    }
+}
+
+impl Wanted {
+    fn holds(&self, value: Option<Value<'_>>) -> bool {
+        match self {
+            Wanted::Exists(wanted) => value.is_some() == wanted.exists,
+            Wanted::One(wanted) => value.is_some_and(|value| wanted.is(value)),
+            Wanted::Any(wanted) => value.is_some_and(|value| wanted.iter().any(|wanted| wanted.is(value))),
+        }
+    }
+}
+
+impl Scalar {
+    fn is(&self, value: Value<'_>) -> bool {
+        match (self, value) {
+            (Scalar::Boolean(wanted), Value::Bool(truth)) => *wanted == truth,
+            (Scalar::Integer(wanted), Value::Int(number)) => *wanted == number,
+            (Scalar::Integer(wanted), Value::Float(number)) => *wanted as f64 == number,
+            (Scalar::Float(wanted), value) => value.as_f64() == Some(*wanted),
+            (Scalar::Text(wanted), Value::Str(text)) => wanted == text,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What Weir and its filters both read: MessagePack in place, and dotted paths
+//! into a record.
+//!
+//! The host's `weir-record` and the Rust SDK are built on this crate, so a filter
+//! and the host agree about every byte. It depends on nothing and needs no `std`.
+//!
+//! | module | purpose |
+//! |---|---|
+//! | [`token`](mod@token) | one MessagePack header at a time; skipping values and finding keys |
+//! | [`value`] | [`Value`], [`Array`] and [`Map`]: views of a value where it lies |
+//! | [`path`] | dotted paths such as `context.user.email`, and their escapes |
+//!
+//! Whatever the bytes are, nothing here panics, recurses or trusts a declared
+//! length: reading ends with `None`, and costs no more than the bytes read.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod path;
+pub mod token;
+pub mod value;
+
+pub use value::{Array, Map, Value};
