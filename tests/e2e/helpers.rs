@@ -81,7 +81,7 @@ fn holds_sums(language: &str) {
     let (id, held) = counted.holding.held.into_iter().next().unwrap();
 
     let second = load();
-    second.give_back(vec![(id, held.record)]);
+    second.restore_held(vec![(id, held.record)]);
     let counted = run_one(&engine, &second, &json!({ "message": "two", "n": 2 }));
     assert_eq!(counted.holding.released, [id]);
     let (id, held) = counted.holding.held.into_iter().next().unwrap();

@@ -315,7 +315,8 @@ fn a_filter_is_compiled_by_a_process_of_its_own_and_found_in_the_cache() {
     let compiler = weir_engine::Compiler {
         program: super::router::weir().get_program().into(),
         arguments: vec!["compile".into(), "--cache".into(), cache.into()],
-        notes: home.path("notes"),
+        bounds: weir_engine::CompileBounds::default(),
+        notes: Some(home.path("notes")),
     };
     let engine = weir_engine::Engine::with_compiler(options, compiler).unwrap();
     let spec = weir_engine::FilterSpec::new("keep");
@@ -325,4 +326,90 @@ fn a_filter_is_compiled_by_a_process_of_its_own_and_found_in_the_cache() {
     let strange = guests::assemble("(module (func (export \"main\")))");
     let refused = engine.load(&spec, &strange).unwrap_err().to_string();
     assert!(refused.contains("none of the worlds"), "{refused}");
+}
+
+/// The filter that keeps everything, with functions of 300,000 additions each: within what a module may be made of.
+fn slow_to_compile(functions: usize) -> Vec<u8> {
+    let function = format!("(func (param i64) (result i64) (local.get 0) {})", "i64.const 1 i64.add ".repeat(300_000));
+    let text = guests::text(guests::KEEP);
+    let end = text.rfind(')').unwrap();
+    guests::assemble(&format!("{}{})", &text[..end], function.repeat(functions)))
+}
+
+/// An engine whose modules are compiled by the binary under test within these bounds.
+fn bounded(home: &Home, memory_bytes: u64, seconds: u64) -> std::sync::Arc<weir_engine::Engine> {
+    let cache = home.path("cache");
+    let compiler = weir_engine::Compiler {
+        program: super::router::weir().get_program().into(),
+        arguments: vec!["compile".into(), "--cache".into(), cache.clone().into()],
+        bounds: weir_engine::CompileBounds { memory_bytes, seconds },
+        notes: None,
+    };
+    let options = weir_engine::EngineOptions { cache_folder: Some(cache), workers: 1 };
+    weir_engine::Engine::with_compiler(options, compiler).unwrap()
+}
+
+#[test]
+fn the_compiler_process_ends_when_it_exceeds_its_memory_or_its_time() {
+    let home = Home::new();
+    let spec = weir_engine::FilterSpec::new("slow");
+    let small = guests::module(guests::KEEP);
+    let slow = slow_to_compile(8);
+    for (memory_bytes, seconds, expected) in
+        [(2 << 30, 1, "to compile it takes longer than 1 s"), (96 << 20, 60, "to compile it takes more than 96 MiB")]
+    {
+        let engine = bounded(&home, memory_bytes, seconds);
+        let refused = engine.load(&spec, &slow).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}");
+        engine.load(&spec, &small).unwrap();
+    }
+}
+
+#[test]
+fn validate_compiles_in_a_bounded_process_and_leaves_no_files_behind() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("hostile", &guests::module(guests::KEEP));
+    let (before, temporary) = (home.files().len(), home.path("temporary"));
+    std::fs::create_dir(&temporary).unwrap();
+    let trace = home.path("trace");
+    let output = std::process::Command::new("strace")
+        .args(["-f", "-e", "trace=execve", "-o"])
+        .arg(&trace)
+        .arg(super::router::weir().get_program())
+        .arg("validate")
+        .arg(home.path("weir.toml"))
+        .env("TMPDIR", &temporary)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let started = std::fs::read_to_string(&trace).unwrap();
+    assert!(started.contains(r#""compile", "--cache""#), "{started}");
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    assert_eq!(home.files().len(), before + 1, "only the trace is new");
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_filter_that_is_being_compiled() {
+    let home = Home::with(CONFIGURATION);
+    home.put_filter("hostile", &guests::module(guests::KEEP));
+    let router = home.start();
+    home.put_filter("hostile", &slow_to_compile(40));
+    eventually("the compiler runs", || !children(router.pid()).is_empty());
+    let compiler = children(router.pid()).remove(0);
+    let begun = std::time::Instant::now();
+    assert!(router.stop().0.success());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    eventually("no compiler is left", || !compiler.exists());
+}
+
+/// The folders in `/proc` of a process's children.
+fn children(parent: u32) -> Vec<std::path::PathBuf> {
+    let is_child = |process: &std::path::PathBuf| {
+        // `pid (name) state parent …`
+        let stat = std::fs::read_to_string(process.join("stat")).unwrap_or_default();
+        let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        after_name.split(' ').nth(1) == Some(&parent.to_string())
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    processes.filter(is_child).collect()
 }

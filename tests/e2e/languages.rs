@@ -24,62 +24,77 @@ const SETTLED_IN_GO: usize = 300_000;
 /// What memory grows by at a time: less than a byte a call.
 const PAGE_BYTES: usize = 64 << 10;
 
+/// Half of what a filter may have by default: an instance that has grown beyond it is exchanged.
+const EXCHANGED_BYTES: usize = 32 << 20;
+
+/// Calls within which a filter in Python that returns 10 KB in each is exchanged more than once.
+const PYTHON_CALLS: usize = 10_000;
+
+/// How a filter's memory behaves.
+#[derive(Clone, Copy)]
+enum Memory {
+    /// It stays what it is after so many calls.
+    Settles(usize),
+    /// It grows, and the instance is exchanged again and again.
+    Grows,
+}
+
 #[test]
 fn a_filter_in_rust_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "rust");
     // The versions that are here already, and built for filters of this repository.
     std::fs::copy(repository().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
-    whole_way(&home, project, SETTLED);
+    whole_way(&home, project, Memory::Settles(SETTLED));
 }
 
 #[test]
 fn a_filter_in_c_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "c");
-    whole_way(&home, project, SETTLED);
+    whole_way(&home, project, Memory::Settles(SETTLED));
 }
 
 #[test]
 fn a_filter_in_zig_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "zig");
-    whole_way(&home, project, SETTLED);
+    whole_way(&home, project, Memory::Settles(SETTLED));
 }
 
 #[test]
 fn a_filter_in_go_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "go");
-    whole_way(&home, project, SETTLED_IN_GO);
+    whole_way(&home, project, Memory::Settles(SETTLED_IN_GO));
 }
 
 #[test]
 fn a_filter_in_assemblyscript_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "assemblyscript");
-    whole_way(&home, project, SETTLED);
+    whole_way(&home, project, Memory::Settles(SETTLED));
 }
 
 #[test]
 fn a_filter_in_javascript_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "js");
-    whole_way(&home, project, SETTLED);
+    whole_way(&home, project, Memory::Settles(SETTLED));
 }
 
 #[test]
 fn a_filter_in_typescript_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "ts");
-    whole_way(&home, project, SETTLED);
+    whole_way(&home, project, Memory::Settles(SETTLED));
 }
 
 #[test]
 fn a_filter_in_python_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "python");
-    whole_way(&home, project, SETTLED);
+    whole_way(&home, project, Memory::Grows);
 }
 
 #[test]
@@ -88,8 +103,9 @@ fn a_filter_in_javascript_hands_its_state_to_the_next_version_under_traffic() {
 }
 
 #[test]
-fn a_filter_in_python_hands_its_state_to_the_next_version_under_traffic() {
-    state_crosses_a_swap("python", "filter.py");
+fn a_filter_in_python_hands_its_state_to_the_next_version_under_traffic_and_to_its_next_instance() {
+    let module = state_crosses_a_swap("python", "filter.py");
+    state_crosses_exchanges(&module);
 }
 
 #[test]
@@ -166,7 +182,7 @@ fn new(home: &Home, language: &str) -> PathBuf {
 }
 
 /// Builds a project into a running router, sees what the filter does there, and that it lasts.
-fn whole_way(home: &Home, project: PathBuf, settled: usize) {
+fn whole_way(home: &Home, project: PathBuf, memory: Memory) {
     let mut router = home.start();
     let folder = home.path("filters");
     let target = Path::new(env!("CARGO_BIN_EXE_weir")).ancestors().nth(2).unwrap();
@@ -177,7 +193,11 @@ fn whole_way(home: &Home, project: PathBuf, settled: usize) {
     assert!(said.contains("of 3 samples it kept 1, changed 1, dropped 1"), "{said}");
     router.wait_for_line("filter `mask`");
     works(&router);
-    lasts(&std::fs::read(project.join("mask.wasm")).unwrap(), settled);
+    let module = std::fs::read(project.join("mask.wasm")).unwrap();
+    match memory {
+        Memory::Settles(settled) => lasts(&module, settled),
+        Memory::Grows => is_exchanged(&module),
+    }
 }
 
 const FOLDER_ALONE: &str = r#"
@@ -189,8 +209,8 @@ path = "out.jsonl"
 "#;
 
 /// Builds the example with state twice into a running router. Each record gets a number that only the state knows:
-/// while the second version takes over, none may be missing or there twice.
-fn state_crosses_a_swap(language: &str, source: &str) {
+/// while the second version takes over, none may be missing or there twice. Gives the module.
+fn state_crosses_a_swap(language: &str, source: &str) -> Vec<u8> {
     let home = Home::with(FOLDER_ALONE);
     let project = new(&home, language);
     let manifest = project.join("filter.toml");
@@ -237,6 +257,37 @@ fn state_crosses_a_swap(language: &str, source: &str) {
     assert_eq!(numbers("ü"), (1..=posted).collect::<Vec<_>>());
     assert_eq!(last["message"], "numbered");
     assert_eq!(last["numbers"], serde_json::json!({ "a": 2 * posted, "ü": posted }));
+    std::fs::read(project.join("mask.wasm")).unwrap()
+}
+
+/// Has a filter save a large state until its instance has grown so far that it was exchanged, twice: the numbers that only
+/// the state knows go on.
+fn state_crosses_exchanges(module: &[u8]) {
+    const SOURCES: usize = 500;
+    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let filter = engine.load(&FilterSpec::new("numbers"), module).unwrap();
+    let chain = Chain(vec![filter.clone()]);
+    let mut worker = Worker::new(engine);
+    let all: Vec<String> = (0..SOURCES)
+        .map(|number| format!(r#"{{"message":"m","source":"{number} {}"}}"#, "long ".repeat(200)))
+        .collect();
+    let batch = records(&format!("[{}]", all.join(",")));
+    let (mut exchanges, mut rounds, mut before) = (0, 0, 0);
+    while exchanges < 2 {
+        rounds += 1;
+        assert!(rounds < 1000, "it was not exchanged");
+        let outcome = worker.run(&chain, batch.clone());
+        assert!(outcome.failed.is_empty(), "round {rounds}: {}", outcome.failed[0].reason);
+        let mut seen = Vec::new();
+        weir_record::write_json(outcome.batch.record(SOURCES - 1), &mut seen);
+        let seen: serde_json::Value = serde_json::from_slice(&seen).unwrap();
+        assert_eq!(seen["number"], rounds);
+        let ticked = worker.tick(&chain, false);
+        assert!(ticked.tick_failed.is_none(), "{:?}", ticked.tick_failed);
+        let bytes = filter.usage().memory_bytes;
+        exchanges += u32::from(bytes < before);
+        before = bytes;
+    }
 }
 
 /// Builds the example that holds records and gives it two that begin something. An instance that knows nothing but what
@@ -274,7 +325,7 @@ fn holds_across_a_crash(language: &str, source: &str, manifest: &str) {
     assert_eq!((ids.len(), holding.released.len()), (2, 0));
 
     let second = load();
-    second.give_back(holding.held.into_iter().map(|(id, held)| (id, held.record)).collect());
+    second.restore_held(holding.held.into_iter().map(|(id, held)| (id, held.record)).collect());
     let end = |request: &str| {
         format!(r#"[{{"timestamp":"2026-01-01T00:00:02.5Z","message":"end","context":{{"request":"{request}"}}}}]"#)
     };
@@ -330,6 +381,44 @@ fn lasts(module: &[u8], settled: usize) {
     }
     let at_the_end = worker.memory_bytes();
     assert!(bytes > 0 && at_the_end <= bytes + PAGE_BYTES, "its memory grew from {bytes} to {at_the_end} bytes");
+}
+
+/// Calls it very often while its memory grows: no call fails, and it never stays above the bound at which its instance is
+/// exchanged for a new one.
+fn is_exchanged(module: &[u8]) {
+    let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
+    let mut spec = FilterSpec::new("mask");
+    spec.options = serde_json::json!({ "mask": "x".repeat(10_000) });
+    let chain = Chain(vec![engine.load(&spec, module).unwrap()]);
+    let mut worker = Worker::new(engine);
+    let batch = batch(1);
+    worker.run(&chain, batch.clone());
+    let (begun, start) = (worker.memory_bytes(), std::time::Instant::now());
+    let (mut before, mut exchanges, mut slowest) = (begun, 0, std::time::Duration::ZERO);
+    let mut grown = 0;
+    for call in 0..PYTHON_CALLS {
+        let called = std::time::Instant::now();
+        let outcome = worker.run(&chain, batch.clone());
+        assert!(outcome.failed.is_empty(), "call {call}: {}", outcome.failed[0].reason);
+        assert_eq!(outcome.batch.len(), 2, "call {call}");
+        let bytes = worker.memory_bytes();
+        assert!(bytes <= EXCHANGED_BYTES.max(2 * begun), "call {call}: {bytes} bytes, {begun} at first");
+        if bytes < before {
+            exchanges += 1;
+            // The next batch is the one that waits for a new instance.
+            worker.run(&chain, batch.clone());
+            slowest = slowest.max(called.elapsed());
+            before = worker.memory_bytes();
+        } else {
+            grown += bytes - before;
+            before = bytes;
+        }
+    }
+    let (each, elapsed) = (grown / PYTHON_CALLS, start.elapsed());
+    println!(
+        "{begun} bytes at first, {each} more in each call; {exchanges} exchanges in {elapsed:?}, {slowest:?} at most"
+    );
+    assert!(exchanges > 1, "{before} bytes after {PYTHON_CALLS} calls, {begun} at first");
 }
 
 /// Three records: one to mask, one to drop, one to keep; `size` decides how long they are.

@@ -173,3 +173,33 @@ fn a_version_that_refuses_what_the_running_one_takes_is_not_taken_up() {
     router.wait_for_line("filter `new` 1.0.0 loaded");
     assert_eq!(post(&router, &record).json()["quarantined"], 1);
 }
+
+/// A filter that refuses every batch once it is given any option.
+fn refuses_with_options() -> Vec<u8> {
+    let text = guests::text(guests::REFUSE);
+    let head = r#"lifecycle@1.0.0#configure") (param i32 i32) (result i32)"#;
+    let is_hostile = "(call $is_hostile (local.get $at) (local.get $end))";
+    assert!(text.contains(head) && text.contains(is_hostile));
+    let text = text
+        .replace(head, &format!("{head} (global.set $refuses (i32.gt_u (local.get 1) (i32.const 2)))"))
+        .replace(is_hostile, "(global.get $refuses)")
+        .replacen("(func", "(global $refuses (mut i32) (i32.const 0)) (func", 1);
+    guests::assemble(&text)
+}
+
+#[test]
+fn options_with_which_a_filter_fails_on_every_recent_record_are_refused_and_it_keeps_the_old_ones() {
+    let configuration = |options: &str| {
+        format!(
+            "[[filter]]\nname = \"mine\"\nmodule = \"mine.wasm\"\n{options}\n[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n"
+        )
+    };
+    let home = Home::with(&configuration(""));
+    home.put_filter("mine", &refuses_with_options());
+    let mut router = home.start();
+    assert_eq!(post(&router, r#"{"message":"one"}"#).body, r#"{"accepted":1}"#);
+    home.configure(&configuration("options = { strict = true }"));
+    let line = router.wait_for_line("nothing was changed");
+    assert!(line.contains("`mine`") && line.contains("with these settings it fails on all 1 recent records"), "{line}");
+    assert_eq!(post(&router, r#"{"message":"two"}"#).body, r#"{"accepted":1}"#);
+}

@@ -1,24 +1,27 @@
-//! Core modules as compilers leave them, made such that the component encoder takes them.
+//! Adapts core modules as compilers write them, so that the component encoder accepts them.
 //!
 //! - **Plain names.** Some languages can't write `weir:filter/packed@1.0.0#process` as an export's name. They write
 //!   `weir_packed_process`, and here it becomes that; `weir_post_packed_process` is what is called after the result of
 //!   `process` was read.
-//! - **Allocating for the host.** While a module allocates memory for its caller it can't call anybody: the component
-//!   model forbids it. But a runtime's collector may well look at the clock there. So modules that import WASI's first
-//!   version get a global that is 1 meanwhile, and the WASI that they are given looks at it before it asks the host.
+//! - **Allocating for the host.** While a module allocates memory for its caller it must not call an import: the component
+//!   model forbids it. But a runtime's garbage collector may read the clock there. So modules that import WASI preview 1
+//!   get a global that is 1 meanwhile, and our WASI checks it before it calls the host.
 //!
-//! A module is only added to; no index that is in it changes.
+//! A module only gets additions; no existing index changes.
 
-use std::ops::Range;
-
-use wasmparser::{BinaryReaderError, CompositeInnerType, ExternalKind, Parser, Payload, TypeRef};
+use wasm_encoder::reencode::{self, Reencode as _, RoundtripReencoder};
+use wasm_encoder::{
+    CodeSection, ConstExpr, ExportKind, ExportSection, Function, FunctionSection, GlobalSection, GlobalType, Module,
+    RawSection, ValType,
+};
+use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef};
 
 use crate::{v1, v2};
 
 /// The global's export. `wasi/preview1.wat` imports it.
 const BUSY: &str = "weir_busy";
 
-/// Exports that are called when nobody may be called back.
+/// Exports during which no import may be called.
 const GUARDED: [&str; 4] = ["cabi_realloc", "cabi_import_realloc", "canonical_abi_realloc", "cabi_post_"];
 
 /// The name in the contract for which a plain one stands.
@@ -40,86 +43,85 @@ pub(crate) fn contract_name(plain: &str) -> Option<String> {
 }
 
 /// Gives a module's exports the names of the contract, and guards what is called while it can't call back.
-pub(crate) fn adapt(module: &[u8], guard: bool) -> Result<Vec<u8>, BinaryReaderError> {
+pub(crate) fn adapt(module: &[u8], guard: bool) -> Result<Vec<u8>, reencode::Error> {
     let outline = Outline::read(module)?;
-    let guarded: Vec<u32> = match guard {
-        true => outline.exports.iter().filter(|export| export.is_guarded()).map(|export| export.index).collect(),
-        false => Vec::new(),
-    };
-    let mut out = module[..8].to_vec();
-    let mut has_globals = false;
-    for (id, range) in &outline.sections {
-        let bytes = &module[range.clone()];
-        match (*id, guard) {
-            (FUNCTIONS, true) => {
-                let types = guarded.iter().map(|&function| outline.type_of(function));
-                append(&mut out, FUNCTIONS, bytes, guarded.len(), |more| types.for_each(|ty| leb(more, ty)));
+    let guarded: Vec<u32> =
+        outline.exports.iter().filter(|export| guard && export.is_guarded()).map(|export| export.index).collect();
+    let mut out = Module::new();
+    let (mut has_globals, mut code) = (false, CodeSection::new());
+    for payload in Parser::new(0).parse_all(module) {
+        match payload? {
+            Payload::FunctionSection(functions) if guard => {
+                let mut section = FunctionSection::new();
+                RoundtripReencoder.parse_function_section(&mut section, functions)?;
+                guarded.iter().for_each(|&function| _ = section.function(outline.type_of(function)));
+                out.section(&section);
             }
-            (GLOBALS, true) => {
-                append(&mut out, GLOBALS, bytes, 1, |more| more.extend(BUSY_GLOBAL));
+            Payload::GlobalSection(globals) if guard => {
+                let mut section = GlobalSection::new();
+                RoundtripReencoder.parse_global_section(&mut section, globals)?;
+                add_busy(&mut section);
+                out.section(&section);
                 has_globals = true;
             }
-            (EXPORTS, _) => {
+            Payload::ExportSection(_) => {
                 if guard && !has_globals {
-                    append(&mut out, GLOBALS, &[0], 1, |more| more.extend(BUSY_GLOBAL));
+                    let mut section = GlobalSection::new();
+                    add_busy(&mut section);
+                    out.section(&section);
                 }
-                let guard_of = |export: &Export| {
-                    let place = guarded.iter().position(|&index| export.is_guarded() && index == export.index)?;
-                    Some((outline.functions.len() + place) as u32)
-                };
-                outline.write_exports(guard_of, guard, &mut out);
+                out.section(&outline.exports(&guarded, guard));
             }
-            (CODE, true) => append(&mut out, CODE, bytes, guarded.len(), |more| {
-                guarded.iter().for_each(|&function| write_guard(function, &outline, more));
-            }),
-            (id, _) => section(&mut out, id, bytes),
+            // Written with its last function.
+            Payload::CodeSectionStart { .. } if guard => {}
+            Payload::CodeSectionEntry(body) if guard => {
+                code.raw(body.as_bytes());
+                if code.len() == outline.bodies {
+                    guarded.iter().for_each(|&function| _ = code.function(&guard_of(function, &outline)));
+                    out.section(&code);
+                }
+            }
+            other => {
+                if let Some((id, range)) = other.as_section() {
+                    out.section(&RawSection { id, data: &module[range] });
+                }
+            }
         }
     }
-    Ok(out)
+    Ok(out.finish())
 }
 
-pub(crate) const FUNCTIONS: u8 = 3;
-const GLOBALS: u8 = 6;
-pub(crate) const EXPORTS: u8 = 7;
-pub(crate) const CODE: u8 = 10;
-
-/// A mutable i32 that begins as 0.
-const BUSY_GLOBAL: [u8; 5] = [0x7f, 1, 0x41, 0, 0x0b];
-
-pub(crate) struct Export {
-    pub name: String,
-    kind: u8,
-    pub index: u32,
+struct Export {
+    name: String,
+    kind: ExportKind,
+    index: u32,
 }
 
 impl Export {
     fn is_guarded(&self) -> bool {
         let name = contract_name(&self.name).unwrap_or_else(|| self.name.clone());
-        self.kind == 0 && GUARDED.iter().any(|guarded| name.starts_with(guarded))
+        self.kind == ExportKind::Func && GUARDED.iter().any(|guarded| name.starts_with(guarded))
     }
 }
 
 /// What has to be known of a module to add to it.
 #[derive(Default)]
-pub(crate) struct Outline {
-    pub sections: Vec<(u8, Range<usize>)>,
+struct Outline {
     /// Of each type, how many parameters; of other types than functions', none.
     parameters: Vec<u32>,
     /// Of each function, its type.
-    pub functions: Vec<u32>,
+    functions: Vec<u32>,
+    /// Functions with a body.
+    bodies: u32,
     globals: u32,
     exports: Vec<Export>,
 }
 
 impl Outline {
-    pub fn read(module: &[u8]) -> Result<Self, BinaryReaderError> {
+    fn read(module: &[u8]) -> Result<Self, reencode::Error> {
         let mut outline = Self::default();
         for payload in Parser::new(0).parse_all(module) {
-            let payload = payload?;
-            if let Some(section) = payload.as_section() {
-                outline.sections.push(section);
-            }
-            match payload {
+            match payload? {
                 Payload::TypeSection(types) => {
                     for group in types {
                         outline.parameters.extend(group?.types().map(|ty| match &ty.composite_type.inner {
@@ -143,16 +145,11 @@ impl Outline {
                     }
                 }
                 Payload::GlobalSection(globals) => outline.globals += globals.count(),
+                Payload::CodeSectionStart { count, .. } => outline.bodies = count,
                 Payload::ExportSection(exports) => {
                     for export in exports {
                         let export = export?;
-                        let kind = match export.kind {
-                            ExternalKind::Func | ExternalKind::FuncExact => 0,
-                            ExternalKind::Table => 1,
-                            ExternalKind::Memory => 2,
-                            ExternalKind::Global => 3,
-                            ExternalKind::Tag => 4,
-                        };
+                        let kind = RoundtripReencoder.export_kind(export.kind)?;
                         outline.exports.push(Export { name: export.name.to_owned(), kind, index: export.index });
                     }
                 }
@@ -162,81 +159,43 @@ impl Outline {
         Ok(outline)
     }
 
-    /// The function that is exported under a name.
-    pub fn exported(&self, name: &str) -> Option<u32> {
-        self.exports.iter().find(|export| export.kind == 0 && export.name == name).map(|export| export.index)
-    }
-
-    pub fn type_of(&self, function: u32) -> u32 {
+    fn type_of(&self, function: u32) -> u32 {
         self.functions.get(function as usize).copied().unwrap_or_default()
     }
 
-    /// The exports, some with another function in their place, and perhaps the global.
-    pub fn write_exports(&self, in_its_place: impl Fn(&Export) -> Option<u32>, busy: bool, out: &mut Vec<u8>) {
-        let mut bytes = Vec::new();
-        leb(&mut bytes, self.exports.len() as u32 + u32::from(busy));
-        let mut entry = |name: &str, kind: u8, index: u32| {
-            leb(&mut bytes, name.len() as u32);
-            bytes.extend_from_slice(name.as_bytes());
-            bytes.push(kind);
-            leb(&mut bytes, index);
-        };
+    /// The exports under the names of the contract, the guards in the place of what they guard, and perhaps the global.
+    fn exports(&self, guarded: &[u32], busy: bool) -> ExportSection {
+        let mut section = ExportSection::new();
         for export in &self.exports {
             let name = contract_name(&export.name).unwrap_or_else(|| export.name.clone());
-            entry(&name, export.kind, in_its_place(export).unwrap_or(export.index));
+            let place = guarded.iter().position(|&index| export.is_guarded() && index == export.index);
+            let index = place.map_or(export.index, |place| (self.functions.len() + place) as u32);
+            section.export(&name, export.kind, index);
         }
         if busy {
-            entry(BUSY, 3, self.globals);
+            section.export(BUSY, ExportKind::Global, self.globals);
         }
-        section(out, EXPORTS, &bytes);
+        section
     }
+}
+
+/// A mutable i32 that begins as 0.
+fn add_busy(globals: &mut GlobalSection) {
+    let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
+    globals.global(ty, &ConstExpr::i32_const(0));
 }
 
 /// A function that calls another with the global set.
-fn write_guard(function: u32, outline: &Outline, out: &mut Vec<u8>) {
-    let mut body = vec![0];
-    let set = |value: u8, body: &mut Vec<u8>| {
-        body.extend([0x41, value, 0x24]);
-        leb(body, outline.globals);
-    };
-    set(1, &mut body);
-    for parameter in 0..outline.parameters.get(outline.type_of(function) as usize).copied().unwrap_or_default() {
-        body.push(0x20);
-        leb(&mut body, parameter);
+fn guard_of(function: u32, outline: &Outline) -> Function {
+    let parameters = outline.parameters.get(outline.type_of(function) as usize).copied().unwrap_or_default();
+    let mut guard = Function::new([]);
+    let mut body = guard.instructions();
+    body.i32_const(1).global_set(outline.globals);
+    for parameter in 0..parameters {
+        body.local_get(parameter);
     }
-    body.push(0x10);
-    leb(&mut body, function);
-    set(0, &mut body);
-    body.push(0x0b);
-    leb(out, body.len() as u32);
-    out.extend(body);
-}
-
-pub(crate) fn section(out: &mut Vec<u8>, id: u8, bytes: &[u8]) {
-    out.push(id);
-    leb(out, bytes.len() as u32);
-    out.extend_from_slice(bytes);
-}
-
-/// Writes a section that is a count and as many items, with more items at its end.
-pub(crate) fn append(out: &mut Vec<u8>, id: u8, bytes: &[u8], more: usize, write: impl FnOnce(&mut Vec<u8>)) {
-    let length = bytes.iter().take_while(|&&byte| byte & 0x80 != 0).count() + 1;
-    let (count, items) = bytes.split_at(length.min(bytes.len()));
-    let count = count.iter().rev().fold(0, |count, &byte| count << 7 | u32::from(byte & 0x7f));
-    let mut whole = Vec::with_capacity(bytes.len() + 16 * more);
-    leb(&mut whole, count + more as u32);
-    whole.extend_from_slice(items);
-    write(&mut whole);
-    section(out, id, &whole);
-}
-
-/// Seven bits a byte, least significant first.
-pub(crate) fn leb(out: &mut Vec<u8>, mut value: u32) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+    body.call(function).i32_const(0).global_set(outline.globals).end();
+    guard
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What the operator lets a filter see and change, kept to whatever the filter does: records are cut down before it sees
-//! them, and what comes back is compared with what went in.
+//! Enforces what the operator lets a filter see and change: records are cut down before the filter gets them, and what it
+//! returns is compared with what went in.
 //!
 //! - A packed filter is shown records in which only what it may see is left; of a list it may see in part, the other
 //!   items are null, so that the indexes stay what they are. (A typed filter is shown less by `v1::reads`.)
@@ -17,9 +17,8 @@ use std::ops::Range;
 use weir_record::{Array, Batch, Map, Record, Value, write};
 
 use crate::holds::NOBODY;
-use crate::paths::{Paths, push_key};
+use crate::paths::{HEAD, Paths, push_key};
 use crate::rewrite::Part;
-use crate::v1::HEAD;
 
 /// More keys than this are looked up by their hash.
 const SEARCHED_KEYS: usize = 16;

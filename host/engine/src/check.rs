@@ -1,26 +1,25 @@
 //! Tries a version of a filter on recent records before it is put to work, beside the version that runs.
 //!
-//! Both are called with instances and stores of their own, so that nothing comes of it. What they decide doesn't matter;
-//! that they fail does. **A version that fails on a record that the running one takes is refused, however it fails.**
-//! What the running version fails on too says nothing against the new one: it may be the one that mends something else.
+//! Both run with instances and stores of their own, and their results are thrown away: only failures count. **A version
+//! that fails on a record that the running one accepts is refused, however it fails.** A record that the running version
+//! fails on too is no reason to refuse the new one, which may fix something else.
 
 use std::ops::Range;
 use std::time::Instant;
 
 use weir_record::Batch;
 
-use crate::error::{CallError, FailureKind, LoadError, Problem};
+use crate::error::{CallError, FailureKind, LoadError, LoadErrorKind};
 use crate::filter::Filter;
 use crate::holds::ids;
 use crate::instance::Instance;
 use crate::limits::MAX_CHECK_TIME;
+use crate::pieces::pieces;
 use crate::rewrite::Part;
-use crate::search::pieces;
-use crate::shared::Shared;
 
-/// How a version did that was not refused.
+/// The result of a check that did not refuse the version.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckReport {
     /// Records that it was tried on.
     pub records: usize,
     /// Those that it fails on.
@@ -29,7 +28,7 @@ pub struct Checked {
     pub reason: String,
 }
 
-impl Checked {
+impl CheckReport {
     /// Whether it failed on each record, of which there were some.
     pub fn failed_altogether(&self) -> bool {
         self.failed > 0 && self.failed == self.records
@@ -39,20 +38,25 @@ impl Checked {
 impl Filter {
     /// Tries the filter on records, beside the version that runs. Without one, a trap, a missed deadline or nonsense is
     /// refused; that it says itself that it fails is only counted.
-    pub fn check(&self, sample: &Batch, running: Option<&Filter>) -> Result<Checked, LoadError> {
+    pub fn check(&self, sample: &Batch, running: Option<&Filter>) -> Result<CheckReport, LoadError> {
         self.try_on(sample, running).map_err(|problem| self.error(problem))
     }
 
-    fn try_on(&self, sample: &Batch, running: Option<&Filter>) -> Result<Checked, Problem> {
+    /// Whether the filter takes at least one of these records.
+    pub fn takes_any(&self, sample: &Batch) -> bool {
+        self.check(sample, None).is_ok_and(|checked| !checked.failed_altogether())
+    }
+
+    fn try_on(&self, sample: &Batch, running: Option<&Filter>) -> Result<CheckReport, LoadErrorKind> {
         let began = Instant::now();
-        let mut new = OnTrial::of(self);
+        let mut new = Candidate::of(self);
         new.start()?;
-        let mut old = running.map(OnTrial::of);
-        let mut checked = Checked { records: sample.len(), ..Checked::default() };
+        let mut old = running.map(Candidate::of);
+        let mut checked = CheckReport { records: sample.len(), ..CheckReport::default() };
         for piece in pieces(sample) {
             let Err(error) = new.call(sample, piece.clone()) else { continue };
             if old.is_none() && error.kind != FailureKind::Refused {
-                return Err(Problem::Trial(error.reason));
+                return Err(LoadErrorKind::Trial(error.reason));
             }
             let failed_before = checked.failed;
             for record in piece.clone() {
@@ -76,33 +80,33 @@ impl Filter {
 
 /// A new version failed on these records: that is a reason to refuse it when the running one takes them.
 fn refuse_if_worse(
-    old: Option<&mut OnTrial<'_>>,
+    old: Option<&mut Candidate<'_>>,
     sample: &Batch,
     records: Range<usize>,
     error: &CallError,
-) -> Result<(), Problem> {
+) -> Result<(), LoadErrorKind> {
     match old.map(|old| old.call(sample, records)) {
-        Some(Ok(())) => Err(Problem::Worse(error.reason.clone())),
+        Some(Ok(())) => Err(LoadErrorKind::Worse(error.reason.clone())),
         _ => Ok(()),
     }
 }
 
-/// A filter and an instance of it that counts for nothing.
-struct OnTrial<'a> {
+/// A filter with an instance for the trial.
+struct Candidate<'a> {
     filter: &'a Filter,
     instance: Option<Instance>,
     part: Part,
 }
 
-impl<'a> OnTrial<'a> {
+impl<'a> Candidate<'a> {
     fn of(filter: &'a Filter) -> Self {
         Self { filter, instance: None, part: Part::default() }
     }
 
-    fn start(&mut self) -> Result<&mut Instance, Problem> {
+    fn start(&mut self) -> Result<&mut Instance, LoadErrorKind> {
         let instance = match self.instance.take() {
             Some(instance) => instance,
-            None => Instance::start(self.filter, Shared::for_trial(self.filter.name()))?.0,
+            None => self.filter.start_for_trial()?,
         };
         Ok(self.instance.insert(instance))
     }

@@ -1,9 +1,9 @@
 //! Compiles modules in a process of their own, which has bounds: what a module costs to compile is not known before, and a
 //! few kilobytes can cost gigabytes. That process writes what it compiled into the cache, where the runtime finds it.
 //!
-//! What became of each module is remembered by its digest. One that was compiled once needs no such process again, also
-//! when the cache has lost it: its cost is known to be within the bounds. One that went beyond them is not tried again,
-//! also after a restart.
+//! With a folder for notes, the result for each module is remembered by its digest. A module that was compiled once needs
+//! no such process again, even when the cache has lost it: its cost is known to be within the bounds. A module that
+//! exceeded the bounds is not tried again, even after a restart.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,17 +11,18 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use wasmtime::component::Component;
 
-use crate::engine::{bare_runtime, open_cache};
-use crate::error::{Problem, one_line};
+use crate::component::{component_bytes, digest, invalid};
+use crate::error::{LoadErrorKind, one_line};
 use crate::limits::{
     COMPILE_LOOK, COMPILE_MEMORY_BYTES, COMPILE_SECONDS, COMPILE_WALL_TIME, MAX_COMPILE_NOTES, MAX_REASON_BYTES,
 };
-use crate::module::{component_bytes, digest};
+use crate::runtime::{bare_runtime, open_cache};
 
 /// What the process exits with when the module can't be compiled; the reason is on its standard output.
 const REFUSED: i32 = 3;
@@ -30,19 +31,20 @@ const TIME_IS_OVER: i32 = 24;
 /// The signal by which it is ended from outside.
 const KILLED: i32 = 9;
 
-/// How the process is started that compiles a module, and where is remembered what became of it.
+/// How to start the process that compiles a module, and where to remember the result.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    /// The program: it sets the bounds of [`compile_bounds`] and calls
-    /// [`compile_into`] with what is on its standard input.
+    /// The program: it limits itself to the bounds and calls [`compile_into`] with what is on its standard input.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Its arguments, before `--memory-bytes` and `--seconds`, which tell it the bounds.
     pub arguments: Vec<OsString>,
-    /// The folder of what is remembered. It is made when it is missing.
-    pub notes: PathBuf,
+    /// What the process may use.
+    pub bounds: CompileBounds,
+    /// The folder for notes, made when it is missing. Without one nothing is remembered.
+    pub notes: Option<PathBuf>,
 }
 
-/// What a process that compiles may take.
+/// What a process that compiles may use.
 #[derive(Debug, Clone, Copy)]
 pub struct CompileBounds {
     /// Writable memory, in bytes.
@@ -51,17 +53,18 @@ pub struct CompileBounds {
     pub seconds: u64,
 }
 
-/// What a process that compiles may take.
-pub fn compile_bounds() -> CompileBounds {
-    CompileBounds { memory_bytes: COMPILE_MEMORY_BYTES, seconds: COMPILE_SECONDS }
+impl Default for CompileBounds {
+    fn default() -> Self {
+        Self { memory_bytes: COMPILE_MEMORY_BYTES, seconds: COMPILE_SECONDS }
+    }
 }
 
 /// Compiles a module into the cache, in the process that was started for it. Gives what that exits with.
 pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
     let compiled = component_bytes(module).and_then(|bytes| {
-        let cache = open_cache(cache).map_err(|error| Problem::Compiler(error.to_string()))?;
-        let runtime = bare_runtime(cache).map_err(|error| Problem::Compiler(format!("{error:#}")))?;
-        Component::from_binary(&runtime, &bytes).map_err(|error| crate::module::invalid(&error, module.len()))
+        let cache = open_cache(cache).map_err(|error| LoadErrorKind::Compiler(error.to_string()))?;
+        let runtime = bare_runtime(cache).map_err(|error| LoadErrorKind::Compiler(format!("{error:#}")))?;
+        Component::from_binary(&runtime, &bytes).map_err(|error| invalid(&error))
     });
     match compiled {
         Ok(_) => 0,
@@ -74,123 +77,143 @@ pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
 }
 
 impl Compiler {
-    /// Sees to it that a module can be compiled within bounds, and is in the cache if there is one.
-    pub(crate) fn prove(&self, module: &[u8]) -> Result<(), Problem> {
-        let note = self.notes.join(digest(module));
-        match self.read(&note) {
+    /// Makes sure that a module can be compiled within the bounds, and is in the cache if there is one. Ends early, with
+    /// the process killed, once `stop` is set.
+    pub(crate) fn ensure_compilable(&self, module: &[u8], stop: &AtomicBool) -> Result<(), LoadErrorKind> {
+        let Some(notes) = &self.notes else {
+            return self.compile(module, stop)?.map_err(LoadErrorKind::Compiler);
+        };
+        let note = notes.join(digest(module));
+        match read(&note) {
             Some(reason) if reason.is_empty() => return Ok(()),
             Some(reason) => {
                 let place = note.display();
-                return Err(Problem::Compiler(format!("{reason}; it is not tried again unless you remove `{place}`")));
+                return Err(LoadErrorKind::Compiler(format!(
+                    "{reason}; it is not tried again unless you remove `{place}`"
+                )));
             }
             None => {}
         }
-        match self.compile(module)? {
-            Ok(()) => self.write(&note, ""),
-            Err(reason) => {
-                self.write(&note, &reason);
-                return Err(Problem::Compiler(reason));
-            }
-        }
-        Ok(())
+        let compiled = self.compile(module, stop)?;
+        write(notes, &note, compiled.as_ref().err().map_or("", String::as_str));
+        compiled.map_err(LoadErrorKind::Compiler)
     }
 
-    /// The inner error is that it went beyond the bounds.
-    fn compile(&self, module: &[u8]) -> Result<Result<(), String>, Problem> {
-        let failed = |error: io::Error| Problem::Compiler(format!("can't run the compiler: {error}"));
+    /// The inner error is that it exceeded the bounds.
+    fn compile(&self, module: &[u8], stop: &AtomicBool) -> Result<Result<(), String>, LoadErrorKind> {
+        let failed = |error: io::Error| LoadErrorKind::Compiler(format!("can't run the compiler: {error}"));
+        let CompileBounds { memory_bytes, seconds } = self.bounds;
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.args(&self.arguments);
+        command.args(["--memory-bytes", &memory_bytes.to_string(), "--seconds", &seconds.to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(failed)?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let status = thread::scope(|scope| {
             scope.spawn(move || {
-                // An error: it has ended before it had read all, and its status says why.
+                // An error: it ended before it had read everything, and its status says why.
                 stdin.map(|mut stdin| stdin.write_all(module))
             });
-            wait(&mut child)
+            wait(&mut child, stop)
         });
-        let status = status.map_err(failed)?;
+        let Some(status) = status.map_err(failed)? else {
+            return Err(LoadErrorKind::Compiler("it was not compiled to the end because weir stops".to_owned()));
+        };
         let mut said = String::new();
         if let Some(stdout) = stdout {
             stdout.take(2 * MAX_REASON_BYTES as u64).read_to_string(&mut said).map_err(failed)?;
         }
         match (status.code(), status.signal()) {
             (Some(0), _) => Ok(Ok(())),
-            (Some(REFUSED), _) => Err(Problem::Compiler(one_line(&said))),
-            (Some(code), _) => Err(Problem::Compiler(format!("the compiler failed with exit code {code}"))),
-            (None, signal) => Ok(Err(beyond(signal))),
+            (Some(REFUSED), _) => Err(LoadErrorKind::Compiler(one_line(&said))),
+            (Some(code), _) => Err(LoadErrorKind::Compiler(format!("the compiler failed with exit code {code}"))),
+            (None, signal) => Ok(Err(self.bounds.exceeded(signal))),
         }
-    }
-
-    /// Why a module can't be compiled, empty when it can; nothing when it has not been tried by this version.
-    fn read(&self, note: &Path) -> Option<String> {
-        let text = fs::read_to_string(note).ok()?;
-        let (version, reason) = text.split_once('\n')?;
-        (version == env!("CARGO_PKG_VERSION")).then(|| one_line(reason))
-    }
-
-    fn write(&self, note: &Path, reason: &str) {
-        let write = || {
-            fs::create_dir_all(&self.notes)?;
-            self.sweep()?;
-            let beside = note.with_extension("new");
-            fs::write(&beside, format!("{}\n{reason}", env!("CARGO_PKG_VERSION")))?;
-            fs::rename(beside, note)
-        };
-        if let Err(error) = write() {
-            tracing::warn!("can't remember in `{}` how a filter was compiled: {error}", self.notes.display());
-        }
-    }
-
-    /// Makes room for one note more.
-    fn sweep(&self) -> io::Result<()> {
-        let entries = fs::read_dir(&self.notes)?.filter_map(Result::ok);
-        let mut notes: Vec<_> =
-            entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()))).collect();
-        notes.sort();
-        let too_many = (notes.len() + 1).saturating_sub(MAX_COMPILE_NOTES);
-        notes.into_iter().take(too_many).try_for_each(|(_, path)| fs::remove_file(path))
     }
 }
 
-/// Waits for the end of a process; one that does not come to it is ended.
-fn wait(child: &mut Child) -> io::Result<ExitStatus> {
+/// Why a module can't be compiled, empty when it can; nothing when it has not been tried by this version.
+fn read(note: &Path) -> Option<String> {
+    let text = fs::read_to_string(note).ok()?;
+    let (version, reason) = text.split_once('\n')?;
+    (version == env!("CARGO_PKG_VERSION")).then(|| one_line(reason))
+}
+
+fn write(notes: &Path, note: &Path, reason: &str) {
+    let write = || {
+        fs::create_dir_all(notes)?;
+        sweep(notes)?;
+        let beside = note.with_extension("new");
+        fs::write(&beside, format!("{}\n{reason}", env!("CARGO_PKG_VERSION")))?;
+        fs::rename(beside, note)
+    };
+    if let Err(error) = write() {
+        tracing::warn!("can't remember in `{}` how a filter was compiled: {error}", notes.display());
+    }
+}
+
+/// Makes room for one more note.
+fn sweep(notes: &Path) -> io::Result<()> {
+    let entries = fs::read_dir(notes)?.filter_map(Result::ok);
+    let mut notes: Vec<_> =
+        entries.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()))).collect();
+    notes.sort();
+    let too_many = (notes.len() + 1).saturating_sub(MAX_COMPILE_NOTES);
+    notes.into_iter().take(too_many).try_for_each(|(_, path)| fs::remove_file(path))
+}
+
+/// Waits for the end of a process. One that takes too long is killed; so it is once `stop` is set, and then there is no
+/// status.
+fn wait(child: &mut Child, stop: &AtomicBool) -> io::Result<Option<ExitStatus>> {
     let until = Instant::now() + COMPILE_WALL_TIME;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Ok(status);
+            return Ok(Some(status));
         }
-        if Instant::now() > until {
+        let stops = stop.load(Ordering::Relaxed);
+        if stops || Instant::now() > until {
             child.kill()?;
-            return child.wait();
+            let status = child.wait()?;
+            return Ok((!stops).then_some(status));
         }
         thread::sleep(COMPILE_LOOK);
     }
 }
 
-fn beyond(signal: Option<i32>) -> String {
-    let mib = COMPILE_MEMORY_BYTES >> 20;
-    match signal {
-        Some(TIME_IS_OVER) => format!("to compile it takes longer than {COMPILE_SECONDS} s"),
-        Some(KILLED) => format!("to compile it takes longer than {COMPILE_SECONDS} s, or more memory than there is"),
-        _ => format!("to compile it takes more than {mib} MiB of memory"),
+impl CompileBounds {
+    /// Which bound a process exceeded that ended with this signal.
+    fn exceeded(self, signal: Option<i32>) -> String {
+        let (mib, seconds) = (self.memory_bytes >> 20, self.seconds);
+        match signal {
+            Some(TIME_IS_OVER) => format!("to compile it takes longer than {seconds} s"),
+            Some(KILLED) => format!("to compile it takes longer than {seconds} s, or more memory than there is"),
+            _ => format!("to compile it takes more than {mib} MiB of memory"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn shell(notes: &Path, script: &str) -> Compiler {
-        Compiler { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], notes: notes.join("notes") }
+        Compiler {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".into(), script.into()],
+            bounds: CompileBounds::default(),
+            notes: Some(notes.join("notes")),
+        }
     }
 
     fn said(compiler: &Compiler, module: &[u8]) -> String {
-        compiler.prove(module).map_or_else(|problem| problem.to_string(), |()| String::new())
+        let result = compiler.ensure_compilable(module, &AtomicBool::new(false));
+        result.map_or_else(|problem| problem.to_string(), |()| String::new())
     }
 
     #[test]
-    fn a_module_that_took_too_much_is_not_tried_again_and_one_that_did_not_needs_no_process_again() {
+    fn a_module_that_exceeded_the_bounds_is_not_tried_again_and_one_that_did_not_needs_no_second_process() {
         let folder = tempfile::tempdir().unwrap();
         let ends = shell(folder.path(), "kill -ABRT $$");
         assert!(said(&ends, b"a").contains("MiB of memory"));
@@ -200,6 +223,16 @@ mod tests {
         assert_eq!(said(&good, b"b"), "");
         assert_eq!(said(&ends, b"b"), "", "it is known to be within the bounds");
         assert!(said(&shell(folder.path(), "kill -XCPU $$"), b"c").contains("longer than"));
+    }
+
+    #[test]
+    fn without_a_folder_for_notes_every_module_is_compiled_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let ends = Compiler { notes: None, ..shell(folder.path(), "kill -ABRT $$") };
+        let good = Compiler { notes: None, ..shell(folder.path(), "cat >/dev/null") };
+        assert!(said(&ends, b"a").contains("MiB of memory"));
+        assert_eq!(said(&good, b"a"), "");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -213,12 +246,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_has_a_bound() {
+    fn a_stop_kills_the_process_and_nothing_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
-        let good = shell(folder.path(), "cat >/dev/null");
+        let endless = shell(folder.path(), "exec sleep 600");
+        let (stop, begun) = (AtomicBool::new(false), Instant::now());
+        thread::scope(|scope| {
+            let compiling = scope.spawn(|| endless.ensure_compilable(b"a", &stop));
+            thread::sleep(Duration::from_millis(50));
+            stop.store(true, Ordering::Relaxed);
+            let refused = compiling.join().unwrap().unwrap_err().to_string();
+            assert!(refused.contains("weir stops"), "{refused}");
+        });
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        assert_eq!(said(&shell(folder.path(), "cat >/dev/null"), b"a"), "");
+    }
+
+    #[test]
+    fn the_number_of_notes_has_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
         for note in 0..MAX_COMPILE_NOTES + 5 {
-            good.write(&good.notes.join(note.to_string()), "");
+            write(folder.path(), &folder.path().join(note.to_string()), "");
         }
-        assert_eq!(fs::read_dir(&good.notes).unwrap().count(), MAX_COMPILE_NOTES);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), MAX_COMPILE_NOTES);
     }
 }

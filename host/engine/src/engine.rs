@@ -1,20 +1,19 @@
 //! The runtime that all filters run in, configured once, and what outlives a single filter.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use wasmtime::Cache;
 use wasmtime::component::Linker;
-use wasmtime::{Cache, CacheConfig, Config, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
 use crate::compiler::Compiler;
-use crate::error::{EngineError, LoadError};
-use crate::filter::{Filter, FilterSpec};
+use crate::context::FilterContext;
+use crate::error::{EngineError, LoadErrorKind};
 use crate::guest::HostState;
-use crate::limits;
-use crate::shared::{Shared, lock};
-use crate::ticker::Ticker;
+use crate::lock::lock;
+use crate::runtime::{Runtime, open_cache};
 use crate::{v1, v2};
 
 /// How the engine is set up.
@@ -30,18 +29,19 @@ pub struct EngineOptions {
 
 /// The runtime for filters.
 pub struct Engine {
-    pub(crate) runtime: wasmtime::Engine,
-    pub(crate) ticker: Ticker,
+    pub(crate) runtime: Arc<Runtime>,
     pub(crate) linker: Linker<HostState>,
     pub(crate) workers: usize,
     /// By the filter's name, as long as a version of it lives.
-    shared: Mutex<HashMap<String, Weak<Shared>>>,
+    contexts: Mutex<HashMap<String, Weak<FilterContext>>>,
     next_id: AtomicU64,
     /// The next number for a record that may be held.
     next_record: AtomicU64,
     cache: Option<Cache>,
     /// Without it, modules are compiled here, as long and with as much memory as that takes.
-    pub(crate) compiler: Option<Compiler>,
+    compiler: Option<Compiler>,
+    /// Set once nothing is to be compiled any more.
+    stops_compiling: AtomicBool,
 }
 
 impl Engine {
@@ -57,44 +57,32 @@ impl Engine {
 
     fn start(options: EngineOptions, compiler: Option<Compiler>) -> Result<Arc<Engine>, EngineError> {
         let cache = options.cache_folder.as_deref().map(open_cache).transpose()?;
-        let runtime = start_runtime(cache.clone()).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
-        let mut linker = Linker::new(&runtime);
+        let runtime = Runtime::start(cache.clone())?;
+        let mut linker = Linker::new(&runtime.wasmtime);
         for host in [v1::HOST, v2::HOST] {
             v1::link(&mut linker, host).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
         }
         Ok(Arc::new(Engine {
-            ticker: Ticker::start(runtime.clone())?,
-            runtime,
+            runtime: Arc::new(runtime),
             linker,
             workers: options.workers.max(1),
-            shared: Mutex::default(),
+            contexts: Mutex::default(),
             next_id: AtomicU64::new(0),
             next_record: AtomicU64::new(1),
             cache,
             compiler,
+            stops_compiling: AtomicBool::new(false),
         }))
     }
 
-    /// Makes a filter of a component or a core module: compiles, describes and configures it. Takes as long as the
-    /// compiler does, so it belongs on a thread of its own.
-    pub fn load(self: &Arc<Self>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, LoadError> {
-        self.load_with(self.shared(&spec.name), spec, module)
+    /// Kills the process that compiles a module, if there is one, and fails every later attempt to compile.
+    pub fn stop_compiling(&self) {
+        self.stops_compiling.store(true, Ordering::Relaxed);
     }
 
-    /// The same for a filter whose work comes to nothing: it has a store of its own, and neither its log nor its
-    /// counters are heard.
-    pub fn load_shadow(self: &Arc<Self>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, LoadError> {
-        self.load_with(Shared::for_trial(&spec.name), spec, module)
-    }
-
-    fn load_with(
-        self: &Arc<Self>,
-        shared: Arc<Shared>,
-        spec: &FilterSpec,
-        module: &[u8],
-    ) -> Result<Arc<Filter>, LoadError> {
-        Filter::load(self.clone(), shared, spec, module)
-            .map_err(|problem| LoadError { filter: spec.name.clone(), problem })
+    /// Has a module compiled in a process of its own, if the engine was set up with one.
+    pub(crate) fn ensure_compilable(&self, module: &[u8]) -> Result<(), LoadErrorKind> {
+        self.compiler.as_ref().map_or(Ok(()), |compiler| compiler.ensure_compilable(module, &self.stops_compiling))
     }
 
     /// How many filters were found compiled in the cache since the start.
@@ -117,71 +105,14 @@ impl Engine {
     }
 
     /// What the versions of a filter share.
-    pub(crate) fn shared(&self, filter: &str) -> Arc<Shared> {
-        let mut by_name = lock(&self.shared);
-        if let Some(shared) = by_name.get(filter).and_then(Weak::upgrade) {
-            return shared;
+    pub(crate) fn context(&self, filter: &str) -> Arc<FilterContext> {
+        let mut by_name = lock(&self.contexts);
+        if let Some(context) = by_name.get(filter).and_then(Weak::upgrade) {
+            return context;
         }
-        by_name.retain(|_, shared| shared.strong_count() > 0);
-        let shared = Shared::new(filter);
-        by_name.insert(filter.into(), Arc::downgrade(&shared));
-        shared
+        by_name.retain(|_, context| context.strong_count() > 0);
+        let context = FilterContext::new(filter);
+        by_name.insert(filter.into(), Arc::downgrade(&context));
+        context
     }
-}
-
-pub(crate) fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
-    let refused = |reason: String| EngineError::Cache { folder: folder.display().to_string(), reason };
-    std::fs::create_dir_all(folder).map_err(|error| refused(error.to_string()))?;
-    let folder = folder.canonicalize().map_err(|error| refused(error.to_string()))?;
-    let mut config = CacheConfig::new();
-    config.with_directory(folder);
-    Cache::new(config).map_err(|error| refused(format!("{error:#}")))
-}
-
-/// What compiles as the engine's own runtime does, so that both find the same in the cache, and is never run.
-pub(crate) fn bare_runtime(cache: Cache) -> wasmtime::Result<wasmtime::Engine> {
-    wasmtime::Engine::new(&configuration(Some(cache)))
-}
-
-/// With a pool of memories when the system lets it reserve the address space, without one otherwise (a container with
-/// a limit on virtual memory).
-fn start_runtime(cache: Option<Cache>) -> wasmtime::Result<wasmtime::Engine> {
-    let mut config = configuration(cache);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-    wasmtime::Engine::new(&config).or_else(|error| {
-        tracing::warn!("filters run without a pool of memories: {error:#}");
-        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-        wasmtime::Engine::new(&config)
-    })
-}
-
-fn configuration(cache: Option<Cache>) -> Config {
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        .epoch_interruption(true)
-        .max_wasm_stack(limits::MAX_STACK_BYTES)
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // One core: a filter is compiled while others are at work, and the rest of the machine is theirs. It also
-        // takes a third less memory than two do.
-        .parallel_compilation(false)
-        .cache(cache);
-    config
-}
-
-fn pool() -> PoolingAllocationConfig {
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(limits::MAX_INSTANCES)
-        .total_core_instances(limits::MAX_INSTANCES * 4)
-        .total_memories(limits::MAX_INSTANCES)
-        .total_tables(limits::MAX_INSTANCES * 4)
-        .max_core_instances_per_component(limits::MAX_CORE_INSTANCES_PER_COMPONENT)
-        .max_memories_per_component(limits::MAX_MEMORIES_PER_COMPONENT)
-        .max_tables_per_component(limits::MAX_TABLES_PER_COMPONENT)
-        .max_tables_per_module(limits::MAX_TABLES_PER_COMPONENT)
-        .table_elements(limits::MAX_TABLE_ELEMENTS)
-        .max_memory_size(limits::MAX_MEMORY_BYTES as usize)
-        .max_unused_warm_slots(0)
-        .linear_memory_keep_resident(limits::KEEP_RESIDENT_BYTES);
-    pool
 }

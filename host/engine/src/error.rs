@@ -1,6 +1,6 @@
-//! What can go wrong, in words for an operator: one line that names the filter, what is wrong with it, and what to do.
+//! The errors of the engine, written for operators: one line that names the filter, the problem, and what to do about it.
 //!
-//! What a guest or a module says comes into such a line by way of [`one_line`] alone.
+//! Text from a guest or a module enters such a line only through [`one_line`].
 
 use weir_record::escape::escaped;
 
@@ -27,45 +27,45 @@ pub enum EngineError {
 
 /// A filter can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("filter `{filter}`: {problem}")]
+#[error("filter `{filter}`: {kind}")]
 pub struct LoadError {
     /// The filter's name in the configuration.
     pub filter: String,
     /// What is wrong with it.
-    pub problem: Problem,
+    pub kind: LoadErrorKind,
 }
 
 /// Why a filter can't be used.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Problem {
-    /// A file without content.
+pub enum LoadErrorKind {
+    /// The file is empty.
     #[error("the file is empty; was it still being written? copy the module again")]
     Empty,
-    /// Too large a file.
+    /// The file is too large.
     #[error("the file has {0} bytes, more than the {max} allowed", max = limits::MAX_MODULE_BYTES)]
     TooLarge(usize),
-    /// Some other kind of file.
+    /// Not WebAssembly.
     #[error("not a webassembly file (it begins with {0}); give the `.wasm` file that the compiler wrote")]
     NotWasm(String),
-    /// The text format.
+    /// WebAssembly in its text format.
     #[error("this is webassembly in its text form; turn it into a `.wasm` file first (`wasm-tools parse`)")]
     Text,
-    /// A file that ends too early.
+    /// The file ends too early.
     #[error("the file ends too early, after {0} bytes; copy or build it again")]
     Truncated(usize),
-    /// Bytes that break the rules of the format.
+    /// The file violates the format.
     #[error("not valid webassembly: {0}; build it again")]
     Invalid(String),
-    /// Nothing that Weir could call.
+    /// No exports that Weir can call.
     #[error("it exports none of the worlds of weir:filter; it exports {0}; build it against `wit/v1/filter.wit`")]
     NoWorld(String),
     /// A world of a version that this Weir doesn't know.
     #[error("it was built for {0}, and this weir serves weir:filter@1.0.0; use a newer weir or build it for that")]
     OtherVersion(String),
-    /// Something of which it has more than any filter.
+    /// It has more of something than any filter needs.
     #[error("it has {0}, more than any filter; weir does not compile it")]
     Structure(String),
-    /// The compiler failed, or took too much.
+    /// The compiler failed or exceeded its bounds.
     #[error("{0}")]
     Compiler(String),
     /// A core module that can't become a component.
@@ -77,7 +77,7 @@ pub enum Problem {
     /// A function of the wrong type.
     #[error("it doesn't fit the contract: {0}; build it against `wit/v1/filter.wit`")]
     WrongShape(String),
-    /// An impossible limit.
+    /// A configured limit is out of range.
     #[error("{0}")]
     Limit(String),
     /// It couldn't be started.
@@ -92,10 +92,10 @@ pub enum Problem {
     /// It failed while it took its options.
     #[error("`configure` failed: {0}")]
     Configure(String),
-    /// It failed on records that went through Weir lately.
+    /// It failed on recent records.
     #[error("it failed when it was tried on recent records: {0}")]
     Trial(String),
-    /// It is worse than the version that runs.
+    /// It failed on recent records that the running version accepts.
     #[error("it fails on recent records that the running version takes: {0}")]
     Worse(String),
     /// It can't take the state of its predecessor.
@@ -111,25 +111,25 @@ pub enum Problem {
 /// The kinds of failure of a call, as they stand in the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The guest gave up: a panic, an access out of bounds, a division by zero.
+    /// A WebAssembly trap: a panic, an access out of bounds, a division by zero.
     Trap,
-    /// It ran past its deadline.
+    /// It exceeded its deadline.
     Timeout,
-    /// It wanted more memory than it may have.
+    /// It exceeded its memory limit.
     Memory,
-    /// Its calls went too deep.
+    /// It overflowed its stack.
     Stack,
-    /// It returned more than it may.
+    /// It exceeded its output limit.
     Output,
-    /// What it returned makes no sense.
+    /// It returned something invalid.
     Nonsense,
-    /// It said itself that it failed.
+    /// It returned an error.
     Refused,
-    /// It changed what it may not.
+    /// It changed something that it has no right to change.
     Overstep,
-    /// It made more of a batch than may be made of one, or what it says takes too long to do.
+    /// It added too much to a batch, or its verdicts take too long to apply.
     Budget,
-    /// It couldn't be started again after a failure.
+    /// It could not be restarted after a failure.
     Start,
 }
 
@@ -183,17 +183,17 @@ impl CallError {
         Self::new(FailureKind::Overstep, reason)
     }
 
-    /// Whether the instance can be called again. One that refused a batch, or answered with what it may not or with too
-    /// much, is sound; every other failure may have left it in any condition.
+    /// Whether the instance can be called again. It can if it returned an error, or if its answer overstepped its rights or
+    /// the budget; after any other failure its memory may be inconsistent.
     pub fn leaves_instance_sound(&self) -> bool {
         matches!(self.kind, FailureKind::Refused | FailureKind::Overstep | FailureKind::Budget)
     }
 }
 
-impl Problem {
-    /// What a filter has against its options. If every line of it names something, each is a mistake of its own;
-    /// otherwise they belong together.
-    pub(crate) fn of_options(refusal: &str) -> Problem {
+impl LoadErrorKind {
+    /// The mistakes in a filter's options. If every line of its error names something, each line is a mistake of its own;
+    /// otherwise the text is one mistake.
+    pub(crate) fn of_options(refusal: &str) -> LoadErrorKind {
         let lines = || refusal.lines().filter(|line| !line.trim().is_empty());
         let is_list = lines().count() > 1 && lines().all(|line| line.contains('`'));
         Self::Options(match is_list {
@@ -203,7 +203,7 @@ impl Problem {
     }
 }
 
-/// A text of unknown origin as one line of bounded length, in which nothing acts or hides instead of being seen.
+/// Turns untrusted text into one line of bounded length, with control and invisible characters escaped.
 pub(crate) fn one_line(text: &str) -> String {
     bounded_line(text, limits::MAX_REASON_BYTES)
 }
@@ -232,22 +232,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_with_line_breaks_and_escapes_becomes_one_bounded_line() {
+    fn text_with_line_breaks_and_escapes_becomes_one_bounded_line() {
         assert_eq!(one_line("a\n  b\u{1b}[31mc\t"), "a b [31mc");
         assert_eq!(one_line("ad\u{202e}min\u{2028}x"), "ad\\u{202e}min x");
         assert!(one_line(&"é".repeat(5000)).len() <= limits::MAX_REASON_BYTES + "…".len());
     }
 
     #[test]
-    fn a_refusal_is_a_list_when_every_line_names_something() {
-        let told = |text: &str| Problem::of_options(text).to_string();
+    fn an_options_error_is_a_list_if_every_line_names_something() {
+        let told = |text: &str| LoadErrorKind::of_options(text).to_string();
         assert_eq!(told("option `a`: x\noption `b`: y\n"), "it refuses its options: option `a`: x; option `b`: y");
         assert!(
-            matches!(Problem::of_options("`a`: no regex:\n    (\n    ^\nan open group"), Problem::Options(all) if all.len() == 1)
+            matches!(LoadErrorKind::of_options("`a`: no regex:\n    (\n    ^\nan open group"), LoadErrorKind::Options(all) if all.len() == 1)
         );
         let many = "`a`\n".repeat(1000);
         assert!(
-            matches!(Problem::of_options(&many), Problem::Options(all) if all.len() == limits::MAX_OPTION_MISTAKES)
+            matches!(LoadErrorKind::of_options(&many), LoadErrorKind::Options(all) if all.len() == limits::MAX_OPTION_MISTAKES)
         );
     }
 }

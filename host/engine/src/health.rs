@@ -1,4 +1,4 @@
-//! Whether a filter works: what the operator sees, and when a filter that can't be helped is left alone for a while.
+//! Whether a filter works, as the operator sees it, and when a filter that keeps failing is suspended.
 //!
 //! A filter is *failing* after several batches in a row with a failure. It is *suspended* when the search for the
 //! offending records was given up several times in a row: then its records get its policy at once, without a call,
@@ -8,9 +8,9 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::limits::{FAILING_AFTER_BATCHES, SUSPEND_AFTER_BATCHES, SUSPENSION_FIRST, SUSPENSION_LONGEST};
-use crate::shared::lock;
+use crate::lock::lock;
 
-/// How a filter is.
+/// The health of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// It works, as far as is known.
@@ -38,11 +38,11 @@ pub enum Health {
     },
 }
 
-/// How a batch went.
-pub(crate) enum Went {
-    Well,
+/// How a filter got on with a batch.
+pub(crate) enum BatchResult {
+    Ok,
     /// Some records failed; the rest went through.
-    Failed(String),
+    SomeFailed(String),
     /// The search for them was given up.
     GaveUp(String),
 }
@@ -58,7 +58,7 @@ pub(crate) enum Admission {
     Refuse(String),
 }
 
-/// A filter's record of failures.
+/// A filter's recent failures.
 #[derive(Default)]
 pub(crate) struct Failures(Mutex<State>);
 
@@ -88,23 +88,23 @@ impl Failures {
         Admission::Refuse(format!("the filter is suspended and tried again in {seconds} s: {}", state.reason))
     }
 
-    /// Notes how a batch went; says whether the filter got worse or better by that.
-    pub fn note(&self, went: Went, now: Instant) -> Option<Health> {
+    /// Notes how a filter got on with a batch; says whether the filter got worse or better by that.
+    pub fn note(&self, result: BatchResult, now: Instant) -> Option<Health> {
         let mut state = lock(&self.0);
         let before = state.stage();
-        match went {
-            Went::Well => {
+        match result {
+            BatchResult::Ok => {
                 if state.failed_batches > 0 {
                     *state = State::default();
                 }
             }
-            Went::Failed(reason) => {
+            BatchResult::SomeFailed(reason) => {
                 state.failed_batches += 1;
                 state.gave_up_batches = 0;
                 state.suspended = None;
                 state.reason = reason;
             }
-            Went::GaveUp(reason) => {
+            BatchResult::GaveUp(reason) => {
                 state.failed_batches += 1;
                 state.gave_up_batches += 1;
                 state.reason = reason;
@@ -151,24 +151,24 @@ impl State {
 mod tests {
     use super::*;
 
-    fn gave_up() -> Went {
-        Went::GaveUp("it loops".into())
+    fn gave_up() -> BatchResult {
+        BatchResult::GaveUp("it loops".into())
     }
 
     #[test]
-    fn failing_shows_after_several_batches_and_one_good_batch_ends_it() {
+    fn a_filter_is_failing_after_several_failed_batches_until_one_succeeds() {
         let (failures, now) = (Failures::default(), Instant::now());
         for _ in 1..FAILING_AFTER_BATCHES {
-            assert_eq!(failures.note(Went::Failed("x".into()), now), None);
+            assert_eq!(failures.note(BatchResult::SomeFailed("x".into()), now), None);
         }
         let failing = Health::Failing { batches: FAILING_AFTER_BATCHES, reason: "x".into() };
-        assert_eq!(failures.note(Went::Failed("x".into()), now), Some(failing));
+        assert_eq!(failures.note(BatchResult::SomeFailed("x".into()), now), Some(failing));
         assert_eq!(failures.admit(now), Admission::Call, "lone bad records never suspend a filter");
-        assert_eq!(failures.note(Went::Well, now), Some(Health::Ok));
+        assert_eq!(failures.note(BatchResult::Ok, now), Some(Health::Ok));
     }
 
     #[test]
-    fn a_filter_that_fails_altogether_is_tried_again_after_pauses_that_double() {
+    fn a_suspended_filter_is_retried_after_pauses_that_double() {
         let (failures, mut now) = (Failures::default(), Instant::now());
         for _ in 0..SUSPEND_AFTER_BATCHES {
             assert_eq!(failures.admit(now), Admission::Call);
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(pause, SUSPENSION_LONGEST);
         now += pause;
         assert_eq!(failures.admit(now), Admission::Attempt);
-        assert_eq!(failures.note(Went::Well, now), Some(Health::Ok));
+        assert_eq!(failures.note(BatchResult::Ok, now), Some(Health::Ok));
         assert_eq!(failures.admit(now), Admission::Call);
     }
 }

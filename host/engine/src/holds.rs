@@ -1,10 +1,10 @@
-//! Records that filters hold back: what a batch holds and releases on its way through the chain, and what a filter
-//! holds altogether.
+//! Records that filters hold back: what a batch holds and releases on its way through the chain, and everything that a
+//! filter holds.
 //!
-//! The journal is the truth about what is held. A seat has a copy of it for its filter, so that a new instance can be
-//! given what the one before it held ([`crate::replay`]). The copy runs ahead of the journal by the batches that are on
+//! The journal is the source of truth for held records. A slot has a copy of it for its filter, so that a new instance can
+//! be given what the one before it held ([`crate::replay`]). The copy runs ahead of the journal by the batches that are on
 //! their way there; when one of them does not arrive, whoever owns the journal calls
-//! [`Filter::give_back`](crate::Filter::give_back).
+//! [`Filter::restore_held`](crate::Filter::restore_held).
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_again_is_not_stored_again_and_an_unknown_release_means_nothing() {
+    fn a_record_that_is_held_again_is_not_stored_again_and_an_unknown_release_is_ignored() {
         let mut held = Held::default();
         let first = take_up(&mut held, changes(&[(1, "a"), (2, "b")], &[9]));
         assert_eq!((first.held.len(), first.released), (2, vec![]));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_bound_the_oldest_half_goes() {
+    fn beyond_the_bound_the_oldest_half_is_released() {
         let mut held = Held::default();
         for id in 0..=MAX_HELD_RECORDS as u64 {
             held.insert(id, Bytes::from_static(b"x"));

@@ -1,40 +1,40 @@
 //! The engine: runs filters, which are WebAssembly, over batches of records.
 //!
 //! A module becomes a [`Filter`] with [`Engine::load`]; filters in order are a [`Chain`]; each pipeline thread has a
-//! [`Worker`] that runs batches through the chain. What the engine promises: whatever a filter does, it takes bounded
-//! time and memory, it sees nothing but the records and what `weir:filter/host` offers, and records that it can't
-//! process don't take others with them.
+//! [`Worker`] that runs batches through the chain. The engine guarantees that a filter uses bounded time and memory, that
+//! it has access to nothing but the records and `weir:filter/host`, and that a record it fails on does not make others
+//! fail.
 //!
-//! | file | what it does |
-//! |---|---|
-//! | `engine` | the runtime's configuration, and what all filters share |
-//! | `ticker` | the clock behind deadlines |
-//! | `module` | the compiler's output to a component; refuses what is none |
-//! | `structure`, `compiler` | what a module may be made of; compiling within bounds |
-//! | `adapt` | names and guards that compilers can't be told to write |
-//! | `mend` | what is known to be wrong in a language's runtime, put right |
-//! | `wasi` | the empty WASI that guests built for it get |
-//! | `filter` | a loaded filter: describes, configures, hands over state |
-//! | `check` | tries a new version on recent records, beside the running one |
-//! | `instance` | one running instance of a filter, and the seat that holds it |
-//! | `guest` | a store and its bounds; a failed call in words |
-//! | `v1`, `v2` | the contract, version 1 and what version 2 adds to it |
-//! | `worker` | batches through the chain |
-//! | `search` | calls a filter, and finds the records it fails on |
-//! | `budget` | what a batch may take on its way: time, and what is added to it |
-//! | `rewrite` | a batch on its way through a filter |
-//! | `holds`, `replay` | records that filters hold back; giving them to a new instance again |
-//! | `paths`, `rights`, `boundary` | what a filter may see and change, and that it keeps to it |
-//! | `tap` | copies of a filter's batches, for a version in its shadow |
-//! | `health` | failing and suspended filters |
-//! | `saving`, `credit` | when a filter's state is saved; how much it may emit at its ticks |
-//! | `trial` | one instance alone and watched, for tests of filters |
-//! | `shared`, `kv` | what the instances of a filter have in common |
-//! | `metrics`, `usage` | each filter's numbers; its memory and time |
+//! The files, in layers. Each file imports only files above it; a test enforces this.
 //!
-//! Invariants: no record is lost without an entry in [`Outcome::failed`] or a verdict that drops it; the records that
-//! come out are canonical; an instance that failed in any way but by its own refusal is never called again. What a filter
-//! held and did not release is held by the next instance, whatever became of the one before.
+//! | layer | file | what it does |
+//! |---|---|---|
+//! | base | `limits`, `error` | every bound of the engine; everything that can go wrong |
+//! | | `lock`, `ticker`, `kv` | locking; the clock behind deadlines; a filter's key-value store |
+//! | | `spec`, `description`, `world` | a filter's configuration; what it says of itself; what it exports |
+//! | | `paths`, `metrics`, `usage` | sets of paths; each filter's numbers; its memory and time |
+//! | records | `holds`, `budget` | records that filters hold back; the time a batch may take and what may be added to it |
+//! | | `rewrite`, `pieces` | a batch on its way through a filter; a batch in parts, one for each call |
+//! | | `boundary`, `rights` | comparing records with what a filter may see and change; what that is |
+//! | | `credit`, `recorder`, `context` | what a filter may emit at its ticks; its log and counters in a test; what its instances share |
+//! | call | `runtime`, `guest` | wasmtime's configuration; a store with its bounds, and why a call of it failed |
+//! | | `v2`, `v1` | the contract: what version 2 adds, version 1 and what both share |
+//! | compile | `wasi`, `adapt`, `structure` | the empty WASI; names and guards that compilers can't write; what a module may be made of |
+//! | | `component`, `compiler` | the compiler's output to a component; compiling in a bounded process |
+//! | | `engine`, `module` | what all filters share; a component compiled and linked |
+//! | instantiate | `instance`, `slot` | one instance, and the template it is started from; the place it has |
+//! | | `health`, `saving`, `tap` | failing and suspended filters; when state is saved; copies of batches |
+//! | | `filter`, `exchange` | a loaded filter; its instances started and replaced |
+//! | judge | `replay`, `search` | held records given to a new instance; the records that a filter fails on |
+//! | | `worker` | batches through the chain |
+//! | | `check`, `test_instance` | a new version beside the running one; one instance alone, for tests of filters |
+//! | swap | `handover` | state and held records from one version to the next |
+//!
+//! Invariants:
+//! - A record is lost only if a verdict drops it or [`Outcome::failed`] lists it.
+//! - The records that come out are canonical.
+//! - An instance is never called again after a failure, unless the filter itself reported it.
+//! - Records that a filter held and did not release are held by its next instance, however the last one ended.
 #![deny(unsafe_code, missing_docs)]
 
 mod adapt;
@@ -42,30 +42,39 @@ mod boundary;
 mod budget;
 mod check;
 mod compiler;
+mod component;
+mod context;
 mod credit;
+mod description;
 mod engine;
 mod error;
+mod exchange;
 mod filter;
 mod guest;
+mod handover;
 mod health;
 mod holds;
 mod instance;
 mod kv;
 mod limits;
-mod mend;
+mod lock;
 mod metrics;
 mod module;
 mod paths;
+mod pieces;
+mod recorder;
 mod replay;
 mod rewrite;
 mod rights;
+mod runtime;
 mod saving;
 mod search;
-mod shared;
+mod slot;
+mod spec;
 mod structure;
 mod tap;
+mod test_instance;
 mod ticker;
-mod trial;
 mod usage;
 mod v1;
 mod v2;
@@ -73,20 +82,22 @@ mod wasi;
 mod worker;
 mod world;
 
-pub use check::Checked;
-pub use compiler::{CompileBounds, Compiler, compile_bounds, compile_into};
+pub use check::CheckReport;
+pub use compiler::{CompileBounds, Compiler, compile_into};
+pub use component::component_bytes;
+pub use description::Description;
 pub use engine::{Engine, EngineOptions};
-pub use error::{EngineError, FailureKind, LoadError, Problem};
-pub use filter::{Filter, FilterSpec, OnError};
+pub use error::{EngineError, FailureKind, LoadError, LoadErrorKind};
+pub use filter::Filter;
 pub use health::Health;
 pub use holds::{HeldRecord, Holding};
 pub use metrics::describe_metrics;
-pub use module::component_bytes;
+pub use recorder::Clock;
 pub use rights::{Right, Rights};
-pub use tap::Listening;
-pub use trial::{CallFailure, Clock, Compiled, Made, PASS_THROUGH, Trial};
-pub use usage::Taken;
-pub use v1::Description;
+pub use spec::{FilterSpec, OnError};
+pub use tap::Subscription;
+pub use test_instance::{CallFailure, Compiled, PASS_THROUGH, Processed, TestInstance};
+pub use usage::ResourceUsage;
 pub use worker::{Action, Chain, Failed, Outcome, Worker};
 pub use world::World;
 

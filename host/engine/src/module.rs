@@ -1,257 +1,43 @@
-//! From the file that a compiler left to something that can be instantiated: looks at what it is, makes a component
-//! of a core module, compiles it, and gives it what it imports. Everything that is wrong with a file is told here, in
-//! one line.
+//! From a module's file to something that can be instantiated: has it compiled, and gives it what it imports.
 
-use std::borrow::Cow;
-
-use sha2::{Digest, Sha256};
-use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, InstancePre};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
-use crate::adapt;
+use crate::component::{check, component_bytes, invalid, is_served, missing};
 use crate::engine::Engine;
-use crate::error::{Problem, one_line};
+use crate::error::{LoadErrorKind, one_line};
 use crate::guest::HostState;
-use crate::limits::MAX_MODULE_BYTES;
-use crate::mend::mend;
-use crate::structure;
-use crate::v1::{self, Contract};
-use crate::v2;
+use crate::v1::Contract;
 use crate::wasi;
 
-const MAGIC: &[u8] = b"\0asm";
-/// The module that WASI's first version is imported from.
-const WASI_P1: &str = "wasi_snapshot_preview1";
-/// The module that AssemblyScript imports its one function from.
-const ASSEMBLYSCRIPT: &str = "env";
-
 /// Compiles a component or a core module, and resolves its imports.
-pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostState>, Contract), Problem> {
-    if let Some(compiler) = &engine.compiler {
-        check(file)?;
-        compiler.prove(file)?;
-    }
+pub(crate) fn compile(engine: &Engine, file: &[u8]) -> Result<(InstancePre<HostState>, Contract), LoadErrorKind> {
+    check(file)?;
+    engine.ensure_compilable(file)?;
     let bytes = component_bytes(file)?;
-    let component = Component::from_binary(&engine.runtime, &bytes).map_err(|error| invalid(&error, file.len()))?;
+    let component = Component::from_binary(&engine.runtime.wasmtime, &bytes).map_err(|error| invalid(&error))?;
     let Some(contract) = Contract::find(&component) else { return Err(no_world(engine, &component)) };
     check_imports(engine, &component)?;
     let mut linker = engine.linker.clone();
-    let shape = |error: wasmtime::Error| Problem::WrongShape(one_line(&format!("{error:#}")));
+    let shape = |error: wasmtime::Error| LoadErrorKind::WrongShape(one_line(&format!("{error:#}")));
     wasi::link(&mut linker, &component).map_err(shape)?;
     let pre = linker.instantiate_pre(&component).map_err(shape)?;
     Ok((pre, contract))
 }
 
-/// A component, made of the core module that a compiler left; a component stays as it is, unless what it brings along is
-/// known to be wrong.
-pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, Problem> {
-    check(file)?;
-    match Core::read(file)? {
-        Some(core) => core.encode(file).map(Cow::Owned),
-        None => Ok(mend(file).map_or(Cow::Borrowed(file), Cow::Owned)),
-    }
-}
-
-/// Fails when a file is no module, or one that no filter is like.
-fn check(file: &[u8]) -> Result<(), Problem> {
-    if file.is_empty() {
-        return Err(Problem::Empty);
-    }
-    if file.len() > MAX_MODULE_BYTES {
-        return Err(Problem::TooLarge(file.len()));
-    }
-    if !file.starts_with(MAGIC) {
-        let text = file.trim_ascii_start();
-        if text.starts_with(b"(module") || text.starts_with(b"(component") {
-            return Err(Problem::Text);
-        }
-        if MAGIC.starts_with(file) {
-            return Err(Problem::Truncated(file.len()));
-        }
-        let start: Vec<String> = file.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        return Err(Problem::NotWasm(start.join(" ")));
-    }
-    structure::check(file)
-}
-
-/// The SHA-256 of a module, in hexadecimal.
-pub(crate) fn digest(module: &[u8]) -> String {
-    use std::fmt::Write;
-    Sha256::digest(module).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// What a core module says on its outside.
-struct Core {
-    exports: Vec<String>,
-    /// Module and name.
-    imports: Vec<(String, String)>,
-    has_component_type: bool,
-}
-
-impl Core {
-    /// None for a component.
-    fn read(file: &[u8]) -> Result<Option<Core>, Problem> {
-        if file.len() < 8 {
-            return Err(Problem::Truncated(file.len()));
-        }
-        let is_component = Parser::is_component(file);
-        let mut core = Core { exports: Vec::new(), imports: Vec::new(), has_component_type: false };
-        for payload in Parser::new(0).parse_all(file) {
-            match payload.map_err(|error| broken(&error.to_string(), file.len()))? {
-                _ if is_component => {}
-                Payload::ImportSection(section) => {
-                    for import in section.into_imports() {
-                        let import = import.map_err(|error| broken(&error.to_string(), file.len()))?;
-                        core.imports.push((import.module.to_owned(), import.name.to_owned()));
-                    }
-                }
-                Payload::ExportSection(section) => {
-                    for export in section {
-                        let export = export.map_err(|error| broken(&error.to_string(), file.len()))?;
-                        core.exports.push(export.name.to_owned());
-                    }
-                }
-                Payload::CustomSection(section) => {
-                    core.has_component_type |= section.name().starts_with("component-type");
-                }
-                _ => {}
-            }
-        }
-        Ok((!is_component).then_some(core))
-    }
-
-    fn encode(&self, file: &[u8]) -> Result<Vec<u8>, Problem> {
-        for (module, name) in &self.imports {
-            let is_component_import = module.contains([':', '[', '$']);
-            let is_abort = module == ASSEMBLYSCRIPT && name == "abort";
-            if !is_component_import && !is_abort && module != WASI_P1 {
-                return Err(Problem::UnknownImport(one_line(&format!("{module}.{name}"))));
-            }
-        }
-        let mut module = Cow::Borrowed(file);
-        let imports = |name: &str| self.imports.iter().any(|(module, _)| module == name);
-        if imports(WASI_P1) || self.exports.iter().any(|name| adapt::contract_name(name).is_some()) {
-            let adapted = adapt::adapt(file, imports(WASI_P1));
-            module = Cow::Owned(adapted.map_err(|error| broken(&error.to_string(), file.len()))?);
-        }
-        if !self.has_component_type {
-            let text = self.world_text()?;
-            embed(module.to_mut(), &text).map_err(|error| Problem::Encode(one_line(&error)))?;
-        }
-        let adapters = [(WASI_P1, wasi::PREVIEW1), (ASSEMBLYSCRIPT, wasi::ASSEMBLYSCRIPT)].into_iter();
-        let adapters = adapters.filter(|(name, _)| imports(name));
-        let adapters = adapters.map(|(name, adapter)| Ok((name, with_host(adapter)?)));
-        let adapters: Vec<_> =
-            adapters.collect::<Result<_, _>>().map_err(|error: String| Problem::Encode(one_line(&error)))?;
-        let encode = || {
-            let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
-            for (name, adapter) in &adapters {
-                encoder = encoder.adapter(name, adapter)?;
-            }
-            encoder.encode()
-        };
-        encode().map_err(|error| Problem::Encode(one_line(&format!("{error:#}"))))
-    }
-
-    /// The world that a module without a type section exports, by the names of its functions, with the version of the
-    /// host that it imports.
-    fn world_text(&self) -> Result<String, Problem> {
-        let has = |interface: &str| {
-            self.exports.iter().any(|name| {
-                let contract = adapt::contract_name(name);
-                let name = contract.as_deref().unwrap_or(name);
-                name.strip_prefix(interface).is_some_and(|rest| rest.starts_with('#'))
-            })
-        };
-        let interfaces =
-            [v1::LIFECYCLE, v2::LIFECYCLE, v2::HOLDING, v1::PACKED, v1::PACKED_STATE, v1::TYPED, v1::TYPED_STATE];
-        let exported: Vec<&str> = interfaces.into_iter().filter(|interface| has(interface)).collect();
-        let is_among = |wanted: &[&str]| wanted.iter().any(|interface| exported.contains(interface));
-        if !is_among(&[v1::LIFECYCLE, v2::LIFECYCLE]) || !is_among(&[v2::HOLDING, v1::PACKED, v1::TYPED]) {
-            return Err(missing(self.exports.iter().map(String::as_str)));
-        }
-        let imports = [v1::HOST, v2::HOST].into_iter().filter(|host| self.imports.iter().any(|(name, _)| name == host));
-        let mut text = "package weir:module;\nworld module {\n".to_owned();
-        imports.for_each(|host| text.push_str(&format!("import {host};\n")));
-        exported.iter().for_each(|interface| text.push_str(&format!("export {interface};\n")));
-        text.push('}');
-        Ok(text)
-    }
-}
-
-/// Adds the type of a world of package `weir:module` to a core module, from the host's own text of the contract.
-fn embed(module: &mut Vec<u8>, text: &str) -> Result<(), String> {
-    let mut resolve = Resolve::default();
-    let mut add = |file: &str, text: &str| resolve.push_source(file, text).map_err(|error| format!("{error:#}"));
-    add("v1.wit", v1::WIT)?;
-    add("v2.wit", v2::WIT)?;
-    let package = add("module.wit", text)?;
-    let world = resolve.select_world(&[package], Some("module")).map_err(|error| format!("{error:#}"))?;
-    embed_component_metadata(module, &resolve, world, StringEncoding::UTF8).map_err(|error| format!("{error:#}"))
-}
-
-/// Adds to an adapter the type of what it imports: the host's functions.
-fn with_host(adapter: &[u8]) -> Result<Vec<u8>, String> {
-    let mut resolve = Resolve::default();
-    let text = format!("package weir:adapter;\nworld adapter {{ import {}; }}", v1::HOST);
-    let mut add = |file: &str, text: &str| resolve.push_source(file, text).map_err(|error| format!("{error:#}"));
-    add("filter.wit", v1::WIT)?;
-    let package = add("adapter.wit", &text)?;
-    let world = resolve.select_world(&[package], Some("adapter")).map_err(|error| format!("{error:#}"))?;
-    let mut adapter = adapter.to_vec();
-    embed_component_metadata(&mut adapter, &resolve, world, StringEncoding::UTF8)
-        .map_err(|error| format!("{error:#}"))?;
-    Ok(adapter)
-}
-
-pub(crate) fn invalid(error: &wasmtime::Error, length: usize) -> Problem {
-    broken(&format!("{error:#}"), length)
-}
-
-fn broken(reason: &str, length: usize) -> Problem {
-    if reason.contains("unexpected end") { Problem::Truncated(length) } else { Problem::Invalid(one_line(reason)) }
-}
-
-fn no_world(engine: &Engine, component: &Component) -> Problem {
+fn no_world(engine: &Engine, component: &Component) -> LoadErrorKind {
     let ty = component.component_type();
-    let names: Vec<String> = ty.exports(&engine.runtime).map(|(name, _)| name.to_owned()).collect();
+    let names: Vec<String> = ty.exports(&engine.runtime.wasmtime).map(|(name, _)| name.to_owned()).collect();
     missing(names.iter().map(String::as_str))
 }
 
-fn missing<'a>(exports: impl Iterator<Item = &'a str>) -> Problem {
-    /// More than these are not listed.
-    const SHOWN: usize = 8;
-    let names: Vec<&str> = exports.collect();
-    if let Some(other) = names.iter().find(|name| name.starts_with("weir:filter/") && !is_served(name)) {
-        let version = other.split_once('@').map_or("another version", |(_, version)| version);
-        let version = version.split('#').next().unwrap_or(version);
-        return Problem::OtherVersion(one_line(&format!("weir:filter@{version}")));
-    }
-    let mut list = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    if names.len() > SHOWN {
-        list.push_str(&format!(" and {} more", names.len() - SHOWN));
-    }
-    Problem::NoWorld(if list.is_empty() { "nothing".into() } else { one_line(&list) })
-}
-
-/// Whether the host serves the version that an interface's name has.
-fn is_served(interface: &str) -> bool {
-    interface.contains("@1.") || interface.contains("@2.")
-}
-
-fn check_imports(engine: &Engine, component: &Component) -> Result<(), Problem> {
+fn check_imports(engine: &Engine, component: &Component) -> Result<(), LoadErrorKind> {
     let ty = component.component_type();
-    for (name, _) in ty.imports(&engine.runtime) {
+    for (name, _) in ty.imports(&engine.runtime.wasmtime) {
         if name.starts_with("weir:filter/") && !is_served(name) {
-            return Err(Problem::OtherVersion(one_line(name)));
+            return Err(LoadErrorKind::OtherVersion(one_line(name)));
         }
         if !name.starts_with("wasi:") && !name.starts_with("weir:filter/") {
-            return Err(Problem::UnknownImport(one_line(name)));
+            return Err(LoadErrorKind::UnknownImport(one_line(name)));
         }
     }
     Ok(())

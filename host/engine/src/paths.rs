@@ -3,6 +3,9 @@
 //! A path that names a list or a map means everything in it, with or without `.*` behind it. The set is a tree, walked
 //! beside the record, so that whatever is not in it is stepped over.
 
+/// The keys that every record has, and that a typed view has places of their own for.
+pub(crate) const HEAD: [&str; 4] = ["timestamp", "level", "source", "message"];
+
 /// A set of paths.
 #[derive(Default, Debug, Clone)]
 pub(crate) struct Paths {

@@ -1,9 +1,9 @@
-//! Gives a new instance what the one before it held, so that it comes to remember what was remembered.
+//! Gives the records that an instance held to the instance that replaces it, so that this one builds up the same state.
 //!
-//! The records go through the filter as in a batch: usually it holds them again. What it makes of them otherwise goes on
-//! to the filters after it, and they are released with that. A record that a new instance fails on is set aside, and the
-//! others are given to another instance; after a few such, or when it takes too long, everything that is held is set
-//! aside. What was set aside is told also when no further instance can be started: it is not held any more.
+//! The records go through the filter as in a batch; usually it holds them again. Otherwise what it makes of them goes on
+//! to the filters after it, and the records are released. A record that the new instance fails on is set aside, and the
+//! others are given to yet another instance; after a few such failures, or when it takes too long, all held records are
+//! set aside. Records that were set aside are reported even if no further instance can be started.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -15,15 +15,17 @@ use weir_record::Batch;
 
 use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
-use crate::filter::{Filter, OnError};
+use crate::filter::Filter;
 use crate::holds::{Changes, Held, Holding};
-use crate::instance::{Instance, Seat};
+use crate::instance::Instance;
 use crate::limits::{MAX_REPLAY_FAILURES, MAX_REPLAY_TIME};
+use crate::lock::lock;
+use crate::pieces::pieces;
 use crate::rewrite::{Applied, Part};
-use crate::search::pieces;
-use crate::shared::lock;
+use crate::slot::Slot;
+use crate::spec::OnError;
 
-/// What came of records that were given again.
+/// The result of giving held records to a new instance.
 #[derive(Default)]
 pub(crate) struct Replayed {
     /// Records that go on.
@@ -38,10 +40,10 @@ struct FailedAt {
     error: CallError,
 }
 
-impl Seat {
+impl Slot {
     /// Makes sure that there is an instance and that it was given what is held. What came of that is in `replayed`,
     /// whether there is an instance in the end or not.
-    pub fn give_again(
+    pub fn replay_held(
         &mut self,
         filter: &Filter,
         part: &mut Part,
@@ -69,7 +71,7 @@ impl Seat {
             }
             match outcome {
                 Ok(()) => {
-                    self.held.take_up(&filter.shared.filter, &mut given.changes, holding);
+                    self.held.take_up(&filter.context.filter, &mut given.changes, holding);
                     replayed.made.extend(&given.made);
                     return Ok(());
                 }
@@ -163,19 +165,14 @@ impl<'a> Given<'a> {
 impl Filter {
     /// Tells a filter what it holds: nothing else but these records, which the journal has under these numbers. Its
     /// next call meets a new instance that was given them.
-    pub fn give_back(self: &Arc<Self>, records: Vec<(u64, Bytes)>) {
-        let Some(seat) = &self.seat else { return };
-        let mut seat = lock(seat);
-        seat.instance = None;
-        seat.held = Held::default();
+    pub fn restore_held(self: &Arc<Self>, records: Vec<(u64, Bytes)>) {
+        let Some(slot) = &self.slot else { return };
+        let mut slot = lock(slot);
+        slot.instance = None;
+        slot.held = Held::default();
         for (id, record) in records {
-            self.shared.credit.given(1, record.len());
-            seat.held.insert(id, record);
+            self.context.credit.given(1, record.len());
+            slot.held.insert(id, record);
         }
-    }
-
-    /// Whether it can hold records back.
-    pub fn holds_records(&self) -> bool {
-        self.world().holds_records()
     }
 }

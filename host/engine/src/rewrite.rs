@@ -17,12 +17,12 @@ pub(crate) enum Applied {
     /// All of them are kept as they are.
     Untouched,
     /// The result is in the [`Part`].
-    Rewritten(Tally),
+    Rewritten(Counts),
 }
 
 /// How many records were dropped, and how many changed or replaced.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
-pub(crate) struct Tally {
+pub(crate) struct Counts {
     pub dropped: u64,
     pub patched: u64,
 }

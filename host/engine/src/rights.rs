@@ -1,12 +1,12 @@
-//! Which paths a filter may see and change: what it says of itself, narrowed by its configuration.
+//! Which paths a filter may see and change: its description, narrowed by its configuration.
 //!
-//! What a description alone says is a promise; a typed filter is shown no more than that, but nobody compares what it
-//! changes. What the configuration says is kept to by [`Boundary`].
+//! The description alone is a promise: a typed filter is shown no more than that, but its changes are not checked.
+//! [`Boundary`] enforces the configuration.
 
 use crate::boundary::Boundary;
-use crate::filter::FilterSpec;
-use crate::paths::{Paths, common};
-use crate::v1::{Description, HEAD, Reads};
+use crate::description::Description;
+use crate::paths::{HEAD, Paths, common};
+use crate::spec::FilterSpec;
 
 /// The paths that a filter may see and change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,14 +43,6 @@ impl Rights {
     pub(crate) fn boundary(&self, spec: &FilterSpec) -> Boundary {
         let kept = |configured: bool, right: &Right| right.paths.as_deref().filter(|_| configured).map(Paths::of);
         Boundary { sees: kept(spec.reads.is_some(), &self.reads), changes: kept(spec.writes.is_some(), &self.writes) }
-    }
-
-    /// What a typed filter is shown.
-    pub(crate) fn shown(&self, spec: &FilterSpec, description: &Description) -> Reads {
-        match (&spec.reads, &self.reads.paths) {
-            (Some(_), Some(paths)) => Reads::only(paths),
-            _ => Reads::of(&description.reads),
-        }
     }
 }
 

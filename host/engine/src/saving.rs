@@ -1,15 +1,15 @@
-//! When the state of a filter is saved: once a second with its tick, and while that is done its batches wait. So a filter
-//! that fails to save its state is asked again later and later: what that costs the traffic comes to next to nothing,
-//! whatever the filter does.
+//! When the state of a filter is saved: once a second, with its tick. Its batches wait meanwhile, so after a failure the
+//! next attempt is delayed, by twice as long each time: a filter that can't save its state costs the traffic almost
+//! nothing.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::health::Health;
 use crate::limits::{FAILING_AFTER_SAVES, SAVE_PAUSE_FIRST, SAVE_PAUSE_LONGEST};
-use crate::shared::lock;
+use crate::lock::lock;
 
-/// A filter's record of saved states.
+/// The outcomes of saving a filter's state.
 #[derive(Default)]
 pub(crate) struct Saving(Mutex<State>);
 
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_that_can_not_be_saved_is_asked_for_later_and_later() {
+    fn the_pause_between_attempts_to_save_doubles_after_each_failure() {
         let (saving, mut now) = (Saving::default(), Instant::now());
         let mut pauses = Vec::new();
         for _ in 0..9 {

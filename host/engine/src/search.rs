@@ -1,6 +1,6 @@
 //! Calls a filter with a batch, and when that fails, finds the records that it fails on: the batch is split into sixteen
-//! parts, and each of them that fails again, until the offending records are alone. The others go through as if nothing
-//! had been.
+//! parts, each part that fails is split again, and so on until the offending records are alone. The others go through as
+//! usual.
 //!
 //! The search is bounded, by the number of calls that fail, by the time that they take, and by the time that it takes to
 //! start the filter anew after them. When a bound is reached, what is left of the batch fails together. A part has a
@@ -17,44 +17,17 @@ use weir_record::Batch;
 use crate::budget::Budget;
 use crate::error::{CallError, FailureKind};
 use crate::filter::Filter;
-use crate::health::{Admission, Went};
+use crate::health::{Admission, BatchResult};
 use crate::holds::{Holding, ids};
-use crate::instance::{Instance, Seat};
-use crate::limits::{
-    MAX_CALL_BYTES, MAX_CALL_RECORDS, MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION, SEARCH_PARTS,
-};
+use crate::instance::Instance;
+use crate::limits::{MAX_FAILED_CALLS, MAX_SEARCH_DEADLINES, MIN_DEADLINE_FRACTION, SEARCH_PARTS};
+use crate::pieces::pieces;
 use crate::replay::Replayed;
-use crate::rewrite::{Applied, Part, Rewrite, Tally};
-
-/// The parts of a batch that a filter is called with.
-pub(crate) fn pieces(batch: &Batch) -> impl Iterator<Item = Range<usize>> {
-    let mut start = 0;
-    std::iter::from_fn(move || {
-        if start == batch.len() {
-            return None;
-        }
-        let rest = batch.len() - start;
-        if start == 0 && rest <= MAX_CALL_RECORDS && batch.byte_len() <= MAX_CALL_BYTES {
-            start = batch.len();
-            return Some(0..start);
-        }
-        let mut end = start + 1;
-        let mut bytes = batch.get(start).len();
-        while end < batch.len() && end - start < MAX_CALL_RECORDS {
-            bytes += batch.get(end).len();
-            if bytes > MAX_CALL_BYTES {
-                break;
-            }
-            end += 1;
-        }
-        let piece = start..end;
-        start = end;
-        Some(piece)
-    })
-}
+use crate::rewrite::{Applied, Counts, Part, Rewrite};
+use crate::slot::Slot;
 
 /// Records that a filter failed on, and why.
-pub(crate) struct Casualty {
+pub(crate) struct FailedRange {
     pub records: Range<usize>,
     pub reason: String,
 }
@@ -62,7 +35,7 @@ pub(crate) struct Casualty {
 /// One batch with one filter.
 pub(crate) struct Search<'a> {
     filter: &'a Filter,
-    seat: &'a mut Seat,
+    slot: &'a mut Slot,
     input: &'a Batch,
     part: &'a mut Part,
     budget: &'a mut Budget,
@@ -79,8 +52,8 @@ pub(crate) struct Search<'a> {
     gave_up: bool,
     /// The records' numbers, for a filter that holds some.
     ids: Vec<u64>,
-    pub tally: Tally,
-    pub casualties: Vec<Casualty>,
+    pub counts: Counts,
+    pub failed_ranges: Vec<FailedRange>,
     /// What was held and released.
     pub holding: Holding,
     /// Held records that the filter failed on when they were given to it again, and why.
@@ -96,7 +69,7 @@ struct Group {
 impl<'a> Search<'a> {
     pub fn new(
         filter: &'a Filter,
-        seat: &'a mut Seat,
+        slot: &'a mut Slot,
         input: &'a Batch,
         part: &'a mut Part,
         budget: &'a mut Budget,
@@ -104,7 +77,7 @@ impl<'a> Search<'a> {
         let time = budget.time().max(filter.spec().timeout);
         Self {
             filter,
-            seat,
+            slot,
             input,
             part,
             budget,
@@ -118,21 +91,21 @@ impl<'a> Search<'a> {
                 true => ids(filter.engine.new_numbers(input.len()), 0..input.len()),
                 false => Vec::new(),
             },
-            tally: Tally::default(),
-            casualties: Vec::new(),
+            counts: Counts::default(),
+            failed_ranges: Vec::new(),
             holding: Holding::default(),
             failed_again: Vec::new(),
         }
     }
 
-    /// Calls the filter until every record has an outcome. `keep_casualties` says what becomes of those that failed.
-    pub fn run(&mut self, rewrite: &mut Rewrite, keep_casualties: bool) -> Option<Went> {
+    /// Calls the filter until every record has an outcome. `keep_failed` says what becomes of those that failed.
+    pub fn run(&mut self, rewrite: &mut Rewrite, keep_failed: bool) -> Option<BatchResult> {
         let is_attempt = match self.filter.failures.admit(Instant::now()) {
             Admission::Call => false,
             Admission::Attempt => true,
             Admission::Refuse(reason) => {
-                self.casualties.push(Casualty { records: 0..self.input.len(), reason });
-                self.settle(rewrite, 0..self.input.len(), keep_casualties);
+                self.failed_ranges.push(FailedRange { records: 0..self.input.len(), reason });
+                self.settle(rewrite, 0..self.input.len(), keep_failed);
                 return None;
             }
         };
@@ -140,25 +113,25 @@ impl<'a> Search<'a> {
         self.groups.reverse();
         while let Some(group) = self.groups.pop() {
             if self.time.is_zero() {
-                self.out_of_time(group.records.start, rewrite, keep_casualties);
+                self.out_of_time(group.records.start, rewrite, keep_failed);
                 break;
             }
             match self.call(&group, rewrite) {
                 Ok(Applied::Untouched) => rewrite.keep(self.input, group.records),
-                Ok(Applied::Rewritten(tally)) => {
-                    self.tally.dropped += tally.dropped;
-                    self.tally.patched += tally.patched;
-                    self.seat.held.take_up(&self.filter.shared.filter, &mut self.part.changes, &mut self.holding);
+                Ok(Applied::Rewritten(counts)) => {
+                    self.counts.dropped += counts.dropped;
+                    self.counts.patched += counts.patched;
+                    self.slot.held.take_up(&self.filter.context.filter, &mut self.part.changes, &mut self.holding);
                     rewrite.replace(self.input, group.records, self.part);
                 }
-                Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_casualties),
+                Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_failed),
             }
         }
-        let reason = self.casualties.last().map(|casualty| casualty.reason.clone());
+        let reason = self.failed_ranges.last().map(|range| range.reason.clone());
         Some(match reason {
-            None => Went::Well,
-            Some(reason) if self.gave_up => Went::GaveUp(reason),
-            Some(reason) => Went::Failed(reason),
+            None => BatchResult::Ok,
+            Some(reason) if self.gave_up => BatchResult::GaveUp(reason),
+            Some(reason) => BatchResult::SomeFailed(reason),
         })
     }
 
@@ -167,7 +140,7 @@ impl<'a> Search<'a> {
         let metrics = &self.filter.metrics;
         metrics.calls.increment(1);
         let start = Instant::now();
-        let starts = self.seat.instance.is_none();
+        let starts = self.slot.instance.is_none();
         let prepared = self.prepare(group.records.start, rewrite);
         if starts {
             self.start_time += start.elapsed();
@@ -175,7 +148,7 @@ impl<'a> Search<'a> {
         // After what was given to it again, which has the room of a call of its own.
         self.part.room = self.budget.room(self.input, group.records.clone());
         let result = prepared.and_then(|()| {
-            let Instance { guest, exports, .. } = self.seat.instance(self.filter)?;
+            let Instance { guest, exports, .. } = self.slot.instance(self.filter)?;
             exports.process(guest, self.input, group.records.clone(), &self.ids, deadline, self.part)
         });
         let elapsed = start.elapsed();
@@ -185,12 +158,12 @@ impl<'a> Search<'a> {
             self.budget.made(&self.part.batch, self.input, group.records.clone());
         }
         metrics.seconds.record(elapsed);
-        self.filter.usage.was_busy(elapsed);
+        self.filter.template.usage.was_busy(elapsed);
         if let Err(error) = &result {
             metrics.error(error.kind);
             self.failed_calls += 1;
             self.failed_time += elapsed.min(deadline);
-            self.seat.failed(self.filter, error);
+            self.slot.failed(self.filter, error);
         }
         result
     }
@@ -199,10 +172,10 @@ impl<'a> Search<'a> {
     /// the records at hand.
     fn prepare(&mut self, at: usize, rewrite: &mut Rewrite) -> Result<(), CallError> {
         if !self.filter.holds_records() {
-            return self.seat.instance(self.filter).map(|_| ());
+            return self.slot.instance(self.filter).map(|_| ());
         }
         let mut replayed = Replayed::default();
-        let result = self.seat.give_again(self.filter, self.part, &mut self.holding, &mut replayed);
+        let result = self.slot.replay_held(self.filter, self.part, &mut self.holding, &mut replayed);
         if !replayed.made.is_empty() {
             rewrite.insert(self.input, at, &replayed.made);
         }
@@ -210,19 +183,12 @@ impl<'a> Search<'a> {
         result
     }
 
-    fn failed(
-        &mut self,
-        group: Group,
-        error: &CallError,
-        is_attempt: bool,
-        rewrite: &mut Rewrite,
-        keep_casualties: bool,
-    ) {
+    fn failed(&mut self, group: Group, error: &CallError, is_attempt: bool, rewrite: &mut Rewrite, keep_failed: bool) {
         let Group { records, of } = group;
         let can_start = error.kind != FailureKind::Start;
         if records.len() == 1 && can_start && !is_attempt {
-            self.casualties.push(Casualty { records: records.clone(), reason: error.reason.clone() });
-            self.settle(rewrite, records, keep_casualties);
+            self.failed_ranges.push(FailedRange { records: records.clone(), reason: error.reason.clone() });
+            self.settle(rewrite, records, keep_failed);
         } else if can_start && !is_attempt && !self.is_spent() {
             self.groups.extend(parts(records).rev().map(|records| Group { records, of }));
         } else {
@@ -234,27 +200,27 @@ impl<'a> Search<'a> {
                     error.reason, self.failed_calls
                 ),
             };
-            self.give_up(records.start, reason, rewrite, keep_casualties);
+            self.give_up(records.start, reason, rewrite, keep_failed);
         }
     }
 
-    fn out_of_time(&mut self, start: usize, rewrite: &mut Rewrite, keep_casualties: bool) {
+    fn out_of_time(&mut self, start: usize, rewrite: &mut Rewrite, keep_failed: bool) {
         self.filter.metrics.error(FailureKind::Budget);
         let count = self.input.len() - start;
         let reason = format!(
             "the time that a filter may take for one batch was over before it had seen the last {count} of {} records",
             self.input.len()
         );
-        self.give_up(start, reason, rewrite, keep_casualties);
+        self.give_up(start, reason, rewrite, keep_failed);
     }
 
     /// All records from one on fail.
-    fn give_up(&mut self, start: usize, reason: String, rewrite: &mut Rewrite, keep_casualties: bool) {
+    fn give_up(&mut self, start: usize, reason: String, rewrite: &mut Rewrite, keep_failed: bool) {
         self.gave_up = true;
         self.groups.clear();
         let rest = start..self.input.len();
-        self.casualties.push(Casualty { records: rest.clone(), reason });
-        self.settle(rewrite, rest, keep_casualties);
+        self.failed_ranges.push(FailedRange { records: rest.clone(), reason });
+        self.settle(rewrite, rest, keep_failed);
     }
 
     fn settle(&self, rewrite: &mut Rewrite, records: Range<usize>, keep: bool) {
@@ -286,27 +252,6 @@ fn deadline(timeout: Duration, group: &Group) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn batch(sizes: &[usize]) -> Batch {
-        let mut batch = Batch::new();
-        for size in sizes {
-            batch.push(&vec![0; *size]);
-        }
-        batch
-    }
-
-    fn all(sizes: &[usize]) -> Vec<Range<usize>> {
-        pieces(&batch(sizes)).collect()
-    }
-
-    #[test]
-    fn a_batch_is_passed_whole_unless_it_has_too_many_records_or_bytes() {
-        assert_eq!(all(&[]), []);
-        assert_eq!(all(&[1; 10]), vec![0..10; 1]);
-        assert_eq!(all(&vec![1; MAX_CALL_RECORDS + 1]), [0..MAX_CALL_RECORDS, MAX_CALL_RECORDS..MAX_CALL_RECORDS + 1]);
-        assert_eq!(all(&[MAX_CALL_BYTES, 1, 1]), [0..1, 1..3]);
-        assert_eq!(all(&[1, MAX_CALL_BYTES + 1, 1]), [0..1, 1..2, 2..3]);
-    }
 
     #[test]
     fn the_deadlines_on_the_way_to_ten_records_add_up_to_less_than_the_bound_of_the_search() {

@@ -1,18 +1,17 @@
-//! What a module is made of, looked at before anything is made of it: what takes a compiler minutes and gigabytes can be
-//! seen in its outline, at the cost of reading it once.
+//! Limits on the structure of a module, checked before it is compiled: what would take the compiler minutes and gigabytes
+//! shows in the module's outline, at the cost of reading the file once.
 
 use wasmparser::{Parser, Payload};
 
-use crate::error::Problem;
+use crate::error::LoadErrorKind;
 use crate::limits::{MAX_COMPONENTS, MAX_CORE_MODULES, MAX_FUNCTION_BYTES, MAX_FUNCTIONS, MAX_NESTING};
 
-/// Fails when a module is larger than any filter in one way or another. What is no module passes: whoever reads it knows
-/// better what is wrong with it.
-pub(crate) fn check(file: &[u8]) -> Result<(), Problem> {
+/// Fails if a module exceeds a limit. A file that can't be parsed passes: whoever parses it next has the better error.
+pub(crate) fn check(file: &[u8]) -> Result<(), LoadErrorKind> {
     let mut outline = Outline::default();
     for payload in Parser::new(0).parse_all(file) {
         let Ok(payload) = payload else { return Ok(()) };
-        outline.add(&payload).map_err(Problem::Structure)?;
+        outline.add(&payload).map_err(LoadErrorKind::Structure)?;
     }
     Ok(())
 }
@@ -70,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_filter_has_is_told() {
+    fn a_module_that_exceeds_a_limit_is_refused_with_the_limit() {
         assert_eq!(said(&nested(MAX_NESTING)), "");
         assert!(said(&nested(MAX_NESTING + 1)).contains("deep inside one another"));
         let many = |what: &str, count: usize| said(&format!("(component {})", what.repeat(count)));

@@ -1,5 +1,5 @@
-//! Lets somebody listen in: copies of the batches that reach a filter, a share of them, for a version that is tried in
-//! its shadow. A batch is never held up: when the listener is behind, the copy is not made.
+//! Copies of a share of the batches that reach a filter, for a new version that runs in its shadow. A batch never waits
+//! for the subscriber: when that is behind, no copy is made.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -7,17 +7,16 @@ use std::sync::{Arc, Mutex};
 
 use weir_record::Batch;
 
-use crate::filter::Filter;
 use crate::limits::MAX_TAPPED_BATCHES;
-use crate::shared::lock;
+use crate::lock::lock;
 
 /// Where the parts of a share add up to a whole.
 const WHOLE_PPM: u64 = 1_000_000;
 
-/// A filter's tap; usually nobody listens.
+/// A filter's tap; usually it has no subscriber.
 #[derive(Default)]
 pub(crate) struct Tap {
-    /// Looked at for every batch; the rest only when it is set.
+    /// Checked for every batch; the rest only if it is set.
     is_open: AtomicBool,
     listener: Mutex<Option<Arc<Listener>>>,
 }
@@ -28,16 +27,25 @@ struct Listener {
     batches: SyncSender<Batch>,
 }
 
-/// Batches that reach a filter. Dropping it ends the listening.
-pub struct Listening {
-    filter: Arc<Filter>,
+/// Batches that reach a filter. Dropping it ends the subscription.
+pub struct Subscription {
+    tap: Arc<Tap>,
     listener: Arc<Listener>,
     /// Copies, as they come.
     pub batches: Receiver<Batch>,
 }
 
 impl Tap {
-    /// Shows a batch to whoever listens.
+    /// Subscribes to a share of the batches, in millionths. Ends an earlier subscription.
+    pub fn subscribe(self: &Arc<Self>, share_ppm: u32) -> Subscription {
+        let (send, batches) = sync_channel(MAX_TAPPED_BATCHES);
+        let listener = Arc::new(Listener { share_ppm: u64::from(share_ppm), turns: AtomicU64::new(0), batches: send });
+        *lock(&self.listener) = Some(listener.clone());
+        self.is_open.store(true, Ordering::Relaxed);
+        Subscription { tap: self.clone(), listener, batches }
+    }
+
+    /// Offers a batch to the subscriber, if there is one.
     pub fn offer(&self, batch: &Batch) {
         if !self.is_open.load(Ordering::Relaxed) {
             return;
@@ -52,23 +60,12 @@ impl Tap {
     }
 }
 
-impl Listening {
-    /// Listens to a share of the batches that reach a filter, in millionths. Whoever listened before hears no more.
-    pub fn to(filter: &Arc<Filter>, share_ppm: u32) -> Listening {
-        let (send, batches) = sync_channel(MAX_TAPPED_BATCHES);
-        let listener = Arc::new(Listener { share_ppm: u64::from(share_ppm), turns: AtomicU64::new(0), batches: send });
-        *lock(&filter.tap.listener) = Some(listener.clone());
-        filter.tap.is_open.store(true, Ordering::Relaxed);
-        Listening { filter: filter.clone(), listener, batches }
-    }
-}
-
-impl Drop for Listening {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut current = lock(&self.filter.tap.listener);
+        let mut current = lock(&self.tap.listener);
         if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, &self.listener)) {
             *current = None;
-            self.filter.tap.is_open.store(false, Ordering::Relaxed);
+            self.tap.is_open.store(false, Ordering::Relaxed);
         }
     }
 }

@@ -14,12 +14,12 @@ use crate::limits::{IDLE_TICKS, TICK};
 
 /// The ticking thread. It ends when this is dropped.
 pub(crate) struct Ticker {
-    shared: Arc<Shared>,
+    state: Arc<State>,
     thread: Thread,
 }
 
 #[derive(Default)]
-struct Shared {
+struct State {
     /// Calls under way.
     running: AtomicU32,
     /// Calls ever begun.
@@ -30,23 +30,23 @@ struct Shared {
 
 impl Ticker {
     pub fn start(runtime: wasmtime::Engine) -> std::io::Result<Ticker> {
-        let shared = Arc::new(Shared::default());
-        let theirs = shared.clone();
+        let state = Arc::new(State::default());
+        let theirs = state.clone();
         let handle = thread::Builder::new()
             .name("weir-deadlines".into())
             .stack_size(64 << 10)
             .spawn(move || theirs.tick(&runtime))?;
-        Ok(Ticker { shared, thread: handle.thread().clone() })
+        Ok(Ticker { state, thread: handle.thread().clone() })
     }
 
     /// Notes that a call begins; it ends when the answer is dropped.
     pub fn running(&self) -> Running<'_> {
-        self.shared.running.fetch_add(1, SeqCst);
-        self.shared.begun.fetch_add(1, SeqCst);
-        if self.shared.asleep.load(SeqCst) {
+        self.state.running.fetch_add(1, SeqCst);
+        self.state.begun.fetch_add(1, SeqCst);
+        if self.state.asleep.load(SeqCst) {
             self.thread.unpark();
         }
-        Running(&self.shared)
+        Running(&self.state)
     }
 
     /// The deadline in ticks: rounded up, and one more because the current one has partly passed.
@@ -57,19 +57,19 @@ impl Ticker {
 
     #[cfg(test)]
     fn is_asleep(&self) -> bool {
-        self.shared.asleep.load(SeqCst)
+        self.state.asleep.load(SeqCst)
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.ended.store(true, SeqCst);
+        self.state.ended.store(true, SeqCst);
         self.thread.unpark();
     }
 }
 
 /// A call under way.
-pub(crate) struct Running<'a>(&'a Shared);
+pub(crate) struct Running<'a>(&'a State);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -77,7 +77,7 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Shared {
+impl State {
     fn tick(&self, runtime: &wasmtime::Engine) {
         let mut seen = 0;
         let mut idle_ticks = 0;

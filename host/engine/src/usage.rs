@@ -1,4 +1,4 @@
-//! What a filter takes of the machine: the memory of its instances, and time.
+//! The resources that a filter uses: the memory of its instances, and processor time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,9 +14,9 @@ pub(crate) struct Usage {
     gauge: Gauge,
 }
 
-/// What a filter takes at one moment.
+/// The resources that a filter uses at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
+pub struct ResourceUsage {
     /// Memory of all its instances together.
     pub memory_bytes: u64,
     /// How many there are.
@@ -55,8 +55,8 @@ impl Usage {
         self.busy_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    pub fn taken(&self) -> Taken {
-        Taken {
+    pub fn usage(&self) -> ResourceUsage {
+        ResourceUsage {
             memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
             instances: self.instances.load(Ordering::Relaxed),
             busy: Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed)),

@@ -1,5 +1,5 @@
-//! Batches through the chain. Each pipeline thread has a worker, with its own instances of the filters that keep no
-//! state; a filter with state has one instance, which the workers take turns with.
+//! Runs batches through the chain. Each pipeline thread has a worker with its own instances of the stateless filters; a
+//! stateful filter has one instance, which the workers share.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,20 +9,22 @@ use weir_record::{Batch, Level};
 
 use crate::budget::Budget;
 use crate::engine::Engine;
-use crate::filter::{Filter, OnError};
-use crate::health::{Health, Went};
+use crate::filter::Filter;
+use crate::health::{BatchResult, Health};
 use crate::holds::{Changes, Holding, NOBODY};
-use crate::instance::{Instance, Seat};
+use crate::instance::Instance;
+use crate::lock::lock;
 use crate::replay::Replayed;
 use crate::rewrite::{Part, Rewrite, spare};
-use crate::search::{Casualty, Search};
-use crate::shared::lock;
+use crate::search::{FailedRange, Search};
+use crate::slot::Slot;
+use crate::spec::OnError;
 
 /// Filters, in the order in which records pass them.
 #[derive(Debug, Clone, Default)]
 pub struct Chain(pub Vec<Arc<Filter>>);
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The records that came through, canonical, in order.
@@ -47,13 +49,13 @@ pub struct Failed {
     pub filter: String,
     /// One line.
     pub reason: String,
-    /// What is to be done with it.
+    /// What to do with it.
     pub action: Action,
     /// The record as it came to that filter: what earlier filters removed is not in it.
     pub record: Vec<u8>,
 }
 
-/// What is to be done with a failed record.
+/// What to do with a failed record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// It is set aside.
@@ -66,7 +68,7 @@ pub enum Action {
 pub struct Worker {
     /// Keeps the runtime while there are instances.
     _engine: Arc<Engine>,
-    seats: Vec<(u64, Seat)>,
+    slots: Vec<(u64, Slot)>,
     part: Part,
     spare: Batch,
     spare_origins: Vec<u32>,
@@ -93,7 +95,7 @@ impl Worker {
     pub fn new(engine: Arc<Engine>) -> Worker {
         Worker {
             _engine: engine,
-            seats: Vec::new(),
+            slots: Vec::new(),
             part: Part::default(),
             spare: Batch::new(),
             spare_origins: Vec::new(),
@@ -102,7 +104,7 @@ impl Worker {
 
     /// Memory of the instances that are this worker's own, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        let instances = self.seats.iter().filter_map(|(_, seat)| seat.instance.as_ref());
+        let instances = self.slots.iter().filter_map(|(_, slot)| slot.instance.as_ref());
         instances.map(|instance| instance.guest.memory_bytes()).sum()
     }
 
@@ -126,17 +128,17 @@ impl Worker {
         all
     }
 
-    /// Takes leave of a filter that is in no chain any more: its last tick, and whatever it holds after that as it is
-    /// held, through another chain. It refuses every later call.
+    /// Retires a filter that is in no chain any more: runs its last tick, and sends what that makes, with the records that
+    /// are still held, through another chain. The filter refuses every later call.
     pub fn retire(&mut self, filter: &Arc<Filter>, rest: &Chain) -> Outcome {
         self.settle(rest);
         let mut budget = Budget::default();
         let mut said = self.tick_one(filter, true, &mut budget);
-        if let Some(seat) = &filter.seat {
-            let mut seat = lock(seat);
-            said.made.extend(&seat.held.take_all(&mut said.holding));
-            seat.instance = None;
-            seat.is_retired = true;
+        if let Some(slot) = &filter.slot {
+            let mut slot = lock(slot);
+            said.made.extend(&slot.held.take_all(&mut said.holding));
+            slot.instance = None;
+            slot.is_retired = true;
         }
         let mut all = Outcome::default();
         self.go_on(&rest.0, said, &mut all, &mut budget);
@@ -144,7 +146,7 @@ impl Worker {
     }
 
     /// What a filter said goes through those after it.
-    fn go_on(&mut self, filters: &[Arc<Filter>], said: Said, all: &mut Outcome, budget: &mut Budget) {
+    fn go_on(&mut self, filters: &[Arc<Filter>], said: TickOutput, all: &mut Outcome, budget: &mut Budget) {
         all.tick_failed = said.failed.or(all.tick_failed.take());
         all.unclaimed.extend(said.unclaimed);
         all.holding.extend(said.holding);
@@ -160,12 +162,12 @@ impl Worker {
     /// Lets go of instances of filters that are not in the chain. Happens with every batch; a worker without work
     /// calls it when the chain has changed.
     pub fn settle(&mut self, chain: &Chain) {
-        self.seats.retain(|(id, _)| chain.0.iter().any(|filter| filter.id == *id));
+        self.slots.retain(|(id, _)| chain.0.iter().any(|filter| filter.id == *id));
     }
 
     #[cfg(test)]
-    pub(crate) fn seats(&self) -> usize {
-        self.seats.len()
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     fn run_through(&mut self, filters: &[Arc<Filter>], batch: Batch, budget: &mut Budget) -> Outcome {
@@ -181,42 +183,42 @@ impl Worker {
     }
 
     fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow, budget: &mut Budget) {
-        if let Some(seat) = &filter.seat {
-            let mut seat = lock(seat);
-            filter.shared.credit.given(flow.batch.len(), flow.batch.byte_len());
-            self.pass_with(filter, &mut seat, flow, budget);
-            return seat.rest(filter);
+        if let Some(slot) = &filter.slot {
+            let mut slot = lock(slot);
+            filter.context.credit.given(flow.batch.len(), flow.batch.byte_len());
+            self.pass_with(filter, &mut slot, flow, budget);
+            return slot.exchange_if_grown(filter);
         }
-        let (id, mut seat) = match self.seats.iter().position(|(id, _)| *id == filter.id) {
-            Some(place) => self.seats.swap_remove(place),
-            None => (filter.id, Seat::default()),
+        let (id, mut slot) = match self.slots.iter().position(|(id, _)| *id == filter.id) {
+            Some(place) => self.slots.swap_remove(place),
+            None => (filter.id, Slot::default()),
         };
-        self.pass_with(filter, &mut seat, flow, budget);
-        seat.rest(filter);
-        self.seats.push((id, seat));
+        self.pass_with(filter, &mut slot, flow, budget);
+        slot.exchange_if_grown(filter);
+        self.slots.push((id, slot));
     }
 
-    fn pass_with(&mut self, filter: &Filter, seat: &mut Seat, flow: &mut Flow, budget: &mut Budget) {
+    fn pass_with(&mut self, filter: &Filter, slot: &mut Slot, flow: &mut Flow, budget: &mut Budget) {
         let input = std::mem::take(&mut flow.batch);
         filter.tap.offer(&input);
         let mut rewrite = Rewrite::new(std::mem::take(&mut self.spare), std::mem::take(&mut self.spare_origins));
-        let mut search = Search::new(filter, seat, &input, &mut self.part, budget);
-        let went = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
-        let (tally, casualties) = (search.tally, std::mem::take(&mut search.casualties));
+        let mut search = Search::new(filter, slot, &input, &mut self.part, budget);
+        let result = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
+        let (counts, failed_ranges) = (search.counts, std::mem::take(&mut search.failed_ranges));
         let (holding, failed_again) = (std::mem::take(&mut search.holding), std::mem::take(&mut search.failed_again));
-        let failed: usize = casualties.iter().map(|casualty| casualty.records.len()).sum();
-        flow.note(filter, &input, &casualties);
+        let failed: usize = failed_ranges.iter().map(|range| range.records.len()).sum();
+        flow.note(filter, &input, &failed_ranges);
         let records_in = input.len();
         let finished = rewrite.finish(input);
         let metrics = &filter.metrics;
         metrics.records_in.increment(records_in as u64);
         metrics.records_out.increment(finished.batch.len() as u64);
-        metrics.dropped.increment(tally.dropped);
-        metrics.patched.increment(tally.patched);
+        metrics.dropped.increment(counts.dropped);
+        metrics.patched.increment(counts.patched);
         if failed > 0 {
             metrics.failed.increment(failed as u64);
         }
-        report(filter, went, failed, records_in);
+        report(filter, result, failed, records_in);
         flow.batch = finished.batch;
         if let Some(origins) = finished.origins {
             flow.origins = Some(flow.translate(origins));
@@ -224,9 +226,9 @@ impl Worker {
         if filter.holds_records() {
             flow.holding.extend(holding);
             flow.unclaimed.extend(failed_again.into_iter().map(|failed| failed_earlier(filter, failed)));
-            if let Some(excess) = seat.held.take_excess(&mut flow.holding) {
+            if let Some(excess) = slot.held.take_excess(&mut flow.holding) {
                 flow.add_excess(filter, &excess);
-                seat.instance = None;
+                slot.instance = None;
             }
         }
         self.spare = spare(finished.spare);
@@ -236,19 +238,19 @@ impl Worker {
 
 impl Flow {
     /// Enters failed records for their policy.
-    fn note(&mut self, filter: &Filter, input: &Batch, casualties: &[Casualty]) {
+    fn note(&mut self, filter: &Filter, input: &Batch, failed_ranges: &[FailedRange]) {
         let action = match filter.spec().on_error {
             OnError::Pass => return,
             OnError::Quarantine => Action::Quarantine,
             OnError::Reject => Action::Reject,
         };
-        for casualty in casualties {
-            for at in casualty.records.clone() {
+        for range in failed_ranges {
+            for at in range.records.clone() {
                 let index = self.origins.as_ref().map_or(at as u32, |origins| origins[at]);
                 let failed = Failed {
                     index,
                     filter: filter.name().to_owned(),
-                    reason: casualty.reason.clone(),
+                    reason: range.reason.clone(),
                     action,
                     record: input.get(at).to_vec(),
                 };
@@ -274,7 +276,7 @@ impl Flow {
     fn add_excess(&mut self, filter: &Filter, excess: &Batch) {
         let count = excess.len();
         let line = format!("it holds more than it may: the {count} records that it held longest go on as they are");
-        filter.shared.log(Level::Warning, &line);
+        filter.context.log(Level::Warning, &line);
         let places = 0..self.batch.len() as u32;
         let mut origins = self.origins.take().unwrap_or_else(|| places.collect());
         origins.resize(origins.len() + count, NOBODY);
@@ -283,28 +285,28 @@ impl Flow {
     }
 }
 
-/// Says in Weir's log what failed, and notes it in the filter's health.
-fn report(filter: &Filter, went: Option<Went>, failed: usize, of: usize) {
-    let Some(went) = went else { return };
-    if let Went::Failed(reason) | Went::GaveUp(reason) = &went {
+/// Logs what failed, and updates the filter's health.
+fn report(filter: &Filter, result: Option<BatchResult>, failed: usize, of: usize) {
+    let Some(result) = result else { return };
+    if let BatchResult::SomeFailed(reason) | BatchResult::GaveUp(reason) = &result {
         let fate = match filter.spec().on_error {
             OnError::Quarantine => "quarantined",
             OnError::Pass => "passed on as they were",
             OnError::Reject => "rejected",
         };
-        filter.shared.log(Level::Warning, &format!("{failed} of {of} records failed and are {fate}: {reason}"));
+        filter.context.log(Level::Warning, &format!("{failed} of {of} records failed and are {fate}: {reason}"));
     }
-    note(filter, went);
+    note(filter, result);
 }
 
-fn note(filter: &Filter, went: Went) {
-    let Some(health) = filter.failures.note(went, Instant::now()) else { return };
+fn note(filter: &Filter, result: BatchResult) {
+    let Some(health) = filter.failures.note(result, Instant::now()) else { return };
     match &health {
         Health::Ok => tracing::info!(filter = filter.name(), "the filter works again"),
         Health::Failing { batches, reason } => {
             tracing::error!(filter = filter.name(), "the filter failed on {batches} batches in a row: {reason}");
         }
-        // Said when its state is saved.
+        // TickOutput when its state is saved.
         Health::Unsaved { .. } => {}
         Health::Suspended { retry_in, reason } => {
             let seconds = retry_in.as_secs_f64().ceil();
@@ -320,9 +322,9 @@ fn failed_earlier(filter: &Filter, (record, reason): (Bytes, String)) -> Failed 
     Failed { index: NOBODY, filter, reason, action: Action::Quarantine, record }
 }
 
-/// What a filter says by itself.
+/// The result of a tick.
 #[derive(Default)]
-struct Said {
+struct TickOutput {
     made: Batch,
     unclaimed: Vec<Failed>,
     holding: Holding,
@@ -331,48 +333,48 @@ struct Said {
 }
 
 impl Worker {
-    /// What a stateful filter has to say by itself; nothing from others.
-    fn tick_one(&mut self, filter: &Arc<Filter>, closing: bool, budget: &mut Budget) -> Said {
-        let mut said = Said::default();
-        let Some(seat) = &filter.seat else { return said };
-        let mut seat = lock(seat);
-        if let Some(overdue) = seat.held.take_overdue(Instant::now(), &mut said.holding) {
-            filter.shared.log(Level::Warning, "records that it held for too long go on as they are");
+    /// Ticks a stateful filter; does nothing for others.
+    fn tick_one(&mut self, filter: &Arc<Filter>, closing: bool, budget: &mut Budget) -> TickOutput {
+        let mut said = TickOutput::default();
+        let Some(slot) = &filter.slot else { return said };
+        let mut slot = lock(slot);
+        if let Some(overdue) = slot.held.take_overdue(Instant::now(), &mut said.holding) {
+            filter.context.log(Level::Warning, "records that it held for too long go on as they are");
             said.made.extend(&overdue);
-            seat.instance = None;
+            slot.instance = None;
         }
         let mut changes = Changes::default();
         let start = Instant::now();
         let mut replayed = Replayed::default();
         let prepared = match filter.holds_records() {
-            true => seat.give_again(filter, &mut self.part, &mut said.holding, &mut replayed),
+            true => slot.replay_held(filter, &mut self.part, &mut said.holding, &mut replayed),
             false => Ok(()),
         };
         said.made.extend(&replayed.made);
         said.unclaimed.extend(replayed.failed.into_iter().map(|failed| failed_earlier(filter, failed)));
         let made = prepared.and_then(|()| {
-            let Instance { guest, exports, .. } = seat.instance(filter)?;
+            let Instance { guest, exports, .. } = slot.instance(filter)?;
             let mut room = budget.room(&Batch::new(), 0..0);
-            filter.shared.credit.narrow(&mut room);
+            filter.context.credit.narrow(&mut room);
             exports.tick(guest, closing, filter.spec().timeout, &mut changes, &mut room)
         });
         budget.took(start.elapsed());
         match made {
             Ok(made) => {
-                filter.shared.credit.emitted(&made);
+                filter.context.credit.emitted(&made);
                 budget.made(&made, &Batch::new(), 0..0);
                 said.made.extend(&made);
-                seat.held.take_up(&filter.shared.filter, &mut changes, &mut said.holding);
+                slot.held.take_up(&filter.context.filter, &mut changes, &mut said.holding);
                 if !closing && !filter.holds_records() {
-                    filter.save_if_due(&mut seat);
+                    filter.save_if_due(&mut slot);
                 }
             }
             Err(error) => {
-                seat.failed(filter, &error);
+                slot.failed(filter, &error);
                 filter.metrics.error(error.kind);
                 let reason = format!("`tick` failed: {error}");
-                filter.shared.log(Level::Warning, &reason);
-                note(filter, Went::Failed(reason.clone()));
+                filter.context.log(Level::Warning, &reason);
+                note(filter, BatchResult::SomeFailed(reason.clone()));
                 said.failed = Some(reason);
             }
         }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use weir_engine::{Chain, Engine, Filter, FilterSpec, Listening, OnError, Outcome, Worker};
+use weir_engine::{Chain, Engine, Filter, FilterSpec, OnError, Outcome, Subscription, Worker};
 use weir_record::Batch;
 
 use crate::config::CanarySettings;
@@ -122,10 +122,10 @@ impl Canary {
     ) -> std::io::Result<Self> {
         let (running, stands) = (running.clone(), standing.clone());
         std::thread::Builder::new().name("weir-canary".into()).spawn(move || {
-            let listening = Listening::to(&running, settings.share_ppm);
-            let compared = catch_unwind(AssertUnwindSafe(|| compare(&listening, &pair, &settings, engine, &stands)));
+            let subscription = running.subscribe(settings.share_ppm);
+            let compared = catch_unwind(AssertUnwindSafe(|| compare(&subscription, &pair, &settings, engine, &stands)));
             let verdict = compared.unwrap_or_else(|_| Some(Verdict::Reject("its trial ended unexpectedly".to_owned())));
-            drop((listening, pair));
+            drop((subscription, pair));
             if let Some(verdict) = verdict {
                 decided(verdict);
             }
@@ -142,7 +142,7 @@ impl Drop for Canary {
 
 /// Runs both versions until there is a verdict; none when the trial was ended from outside.
 fn compare(
-    listening: &Listening,
+    subscription: &Subscription,
     pair: &Pair,
     settings: &CanarySettings,
     engine: Arc<Engine>,
@@ -164,7 +164,7 @@ fn compare(
             lock(&standing.tally).add_tick(old, new);
         }
         let left = until.saturating_duration_since(Instant::now());
-        match listening.batches.recv_timeout(left.min(limits::CANARY_LOOK)) {
+        match subscription.batches.recv_timeout(left.min(limits::CANARY_LOOK)) {
             Ok(batch) => {
                 let mut run = |chain: &Chain| timed(&mut worker, chain, &batch);
                 let (old, new) = match canary_first {

@@ -81,12 +81,18 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
-    /// Compiles the module on standard input for a router that runs.
+    /// Compiles the module on standard input, for another process of weir.
     #[command(hide = true)]
     Compile {
         /// The cache of compiled filters.
         #[arg(long, value_name = "DIR")]
         cache: PathBuf,
+        /// Writable memory that it may use, in bytes.
+        #[arg(long)]
+        memory_bytes: u64,
+        /// Processor time that it may use, in seconds.
+        #[arg(long)]
+        seconds: u64,
     },
     /// The floor that `bench` compares with.
     #[command(hide = true)]

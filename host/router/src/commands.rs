@@ -14,6 +14,7 @@ mod when;
 use std::process::ExitCode;
 
 use rustix::fs::Mode;
+use weir_engine::CompileBounds;
 
 pub use quarantine::settings as stored_settings;
 
@@ -43,7 +44,9 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Init) => show::text(crate::config::START)?,
         Command::Config(ConfigCommand::Schema) => show::json(&crate::config::schema())?,
         Command::Bench(args) => crate::bench::run(&args)?,
-        Command::Compile { cache } => return compile::run(&cache),
+        Command::Compile { cache, memory_bytes, seconds } => {
+            return compile::run(&cache, CompileBounds { memory_bytes, seconds });
+        }
         Command::Completions { shell } => completions::run(shell),
         Command::BenchFloor { folder } => {
             tokio::runtime::Runtime::new()?.block_on(crate::bench::floor::serve(&folder))?;

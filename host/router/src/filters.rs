@@ -255,9 +255,21 @@ impl FilterSet {
         let filter = self.shared.engine.load(&wanted.spec, module).map_err(in_place)?;
         // The same module with other options is meant to do something else; a canary has thresholds of its own.
         let name = &wanted.spec.name;
-        let other_version = |running: &&Running| running.filter.digest() != filter.digest() && wanted.canary.is_none();
-        let running = self.find(name).filter(other_version).map(|running| &*running.filter);
-        let checked = filter.check(&self.shared.sample.take(), running).map_err(in_place)?;
+        let running = self.find(name).map(|running| &*running.filter);
+        let (same, other) = match running {
+            Some(running) if running.digest() == filter.digest() => (Some(running), None),
+            other => (None, other.filter(|_| wanted.canary.is_none())),
+        };
+        let sample = self.shared.sample.take();
+        let checked = filter.check(&sample, other).map_err(in_place)?;
+        if checked.failed_altogether() && same.is_some_and(|running| running.takes_any(&sample)) {
+            let (count, reason) = (checked.records, checked.reason);
+            return Err(format!(
+                "{}: filter `{name}`: with these settings it fails on all {count} recent records that it was tried on, \
+                 with the running ones it does not: {reason}",
+                wanted.source
+            ));
+        }
         if checked.failed_altogether() {
             let version = &filter.description().version;
             let (count, reason) = (checked.records, checked.reason);

@@ -76,7 +76,7 @@ fn of_sink(status: &Status) -> Option<String> {
 
 /// As `/health` shows a filter.
 pub fn filter(filter: &Filter) -> Value {
-    let taken = filter.taken();
+    let taken = filter.usage();
     json!({
         "name": filter.spec().name,
         "version": filter.description().version,

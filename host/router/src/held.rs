@@ -44,7 +44,7 @@ struct Orphan {
 
 /// Gives every filter of the chain what the journal holds for it; returns what is left. Nothing may be on its way
 /// through the chain, or to the journal.
-fn give_back(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
+fn restore_held(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
     let mut by_filter: HashMap<String, Vec<(u64, Bytes)>> = HashMap::new();
     for Hold { token, payload } in journal.held() {
         match decode(&payload) {
@@ -53,7 +53,7 @@ fn give_back(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
         }
     }
     for filter in chain.0.iter().filter(|filter| filter.holds_records()) {
-        filter.give_back(by_filter.remove(filter.name()).unwrap_or_default());
+        filter.restore_held(by_filter.remove(filter.name()).unwrap_or_default());
     }
     let orphans = by_filter.into_iter().flat_map(|(filter, records)| {
         records.into_iter().map(move |(token, record)| Orphan { token, filter: filter.clone(), record })
@@ -63,7 +63,7 @@ fn give_back(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
 
 /// At the start, before anything else goes through the chain.
 pub fn take_up(shared: &Arc<Shared>) {
-    let orphans = shared.chain.alone(|chain| give_back(&shared.journal, chain));
+    let orphans = shared.chain.alone(|chain| restore_held(&shared.journal, chain));
     for orphans in orphans.chunks(limits::BATCH_RECORDS) {
         send_on(shared, orphans);
     }
@@ -77,7 +77,7 @@ pub fn start_over(shared: &Shared) {
         }
         if chain.0.iter().any(|filter| filter.holds_records()) {
             shared.journal.settle();
-            give_back(&shared.journal, chain);
+            restore_held(&shared.journal, chain);
         }
         shared.trust();
     });

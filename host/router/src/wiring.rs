@@ -3,13 +3,13 @@
 //!
 //! Order: quarantine, journal, sinks, engine and filters, pipeline, ingest.
 
+pub mod engine;
 mod stop;
 #[cfg(test)]
 mod tests;
 
 use std::io::IsTerminal;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex as Lock};
 use std::time::Instant;
@@ -20,7 +20,6 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
-use weir_engine::{Compiler, Engine, EngineOptions};
 use weir_ingest::{HttpOptions, IngestError, Requests};
 use weir_journal::disk::create_folder;
 use weir_journal::{Disk, Journal};
@@ -173,11 +172,7 @@ async fn open_outlets(
 fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
     let refused = Refused::default();
     refused.configuration(None);
-    let cache = settings.data.join("cache");
-    let compiler = compiler(&cache, settings.data.join("compiled"))?;
-    let options = engine_options(Some(cache));
-    // The binary of the tests is no Weir that could compile.
-    let engine = if cfg!(test) { Engine::new(options)? } else { Engine::with_compiler(options, compiler)? };
+    let engine = engine::in_data_folder(&settings.data)?;
     engine.number_records_after(journal.highest_token());
     Ok(Arc::new(Shared {
         engine,
@@ -192,20 +187,6 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
         order: Lock::default(),
         doubt: AtomicBool::new(false),
     }))
-}
-
-/// Modules are compiled by this program, started once more for each.
-fn compiler(cache: &Path, notes: PathBuf) -> anyhow::Result<Compiler> {
-    // Also when another version was put in its place meanwhile.
-    let running = Path::new("/proc/self/exe");
-    let program = if running.exists() { running.to_path_buf() } else { std::env::current_exe()? };
-    let arguments = vec!["compile".into(), "--cache".into(), std::path::absolute(cache)?.into()];
-    Ok(Compiler { program, arguments, notes })
-}
-
-/// How the engine is set up, here and in commands that load a filter without a router.
-pub fn engine_options(cache_folder: Option<PathBuf>) -> EngineOptions {
-    EngineOptions { cache_folder, workers: std::thread::available_parallelism().map_or(2, usize::from) }
 }
 
 /// Loads the filters. One that the configuration names and that can't be loaded keeps the router

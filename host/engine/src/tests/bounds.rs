@@ -39,7 +39,7 @@ fn a_filter_that_loses_memory_is_exchanged_before_it_comes_to_its_bound() {
     for _ in 0..100 {
         let outcome = worker.run(&chain(&[&filter]), marked.clone());
         assert_eq!((outcome.batch.len(), outcome.failed.len()), (640, 0));
-        most = most.max(filter.taken().memory_bytes);
+        most = most.max(filter.usage().memory_bytes);
     }
     // A batch loses ten pages of 64 KiB, which is more than half of what it may have: it was exchanged each time.
     assert!(most <= 1 << 19, "{most} bytes");

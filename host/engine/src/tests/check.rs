@@ -2,7 +2,7 @@
 
 use super::hostile::{KEEP, LOOP, MARKER, PATCH, REFUSE, TRAP};
 use super::*;
-use crate::Problem;
+use crate::LoadErrorKind;
 
 /// Records of which two have the marker.
 fn sample() -> Batch {
@@ -16,7 +16,7 @@ fn a_version_that_fails_on_what_the_running_one_takes_is_refused_however_it_fail
     let running = load(&engine, KEEP);
     for guest in [REFUSE, TRAP, LOOP] {
         let error = load(&engine, guest).check(&sample(), Some(&running)).unwrap_err();
-        assert!(matches!(error.problem, Problem::Worse(_)), "{error}");
+        assert!(matches!(error.kind, LoadErrorKind::Worse(_)), "{error}");
         assert!(error.to_string().contains("the running version takes"), "{error}");
         assert_one_line(&error.to_string());
         load(&engine, guest).check(&batch(["a", "b"]), Some(&running)).unwrap();
@@ -43,7 +43,7 @@ fn without_a_running_version_what_a_filter_refuses_is_counted_and_all_else_refus
     let marked = batch([MARKER, MARKER]);
     assert!(load(&engine, REFUSE).check(&marked, None).unwrap().failed_altogether());
     assert!(!load(&engine, REFUSE).check(&Batch::new(), None).unwrap().failed_altogether());
-    assert!(matches!(load(&engine, TRAP).check(&marked, None).unwrap_err().problem, Problem::Trial(_)));
+    assert!(matches!(load(&engine, TRAP).check(&marked, None).unwrap_err().kind, LoadErrorKind::Trial(_)));
 }
 
 #[test]

@@ -64,7 +64,8 @@ fn what_is_given_back_after_a_start_is_held_under_its_ids_and_not_stored_again()
     let filter = holding(&engine);
     engine.number_records_after(41);
     let records = batch(["a", "b"]);
-    filter.give_back(vec![(7, Bytes::copy_from_slice(records.get(0))), (41, Bytes::copy_from_slice(records.get(1)))]);
+    filter
+        .restore_held(vec![(7, Bytes::copy_from_slice(records.get(0))), (41, Bytes::copy_from_slice(records.get(1)))]);
     let outcome = run(&[&filter], batch(["c"]));
     assert_eq!(ids(&outcome), [42]);
     let said = tick(&filter);
@@ -76,7 +77,7 @@ fn a_held_record_that_a_new_instance_fails_on_is_set_aside_and_the_others_stay_h
     let filter = holding(&engine());
     let records = batch(["a", MARKER, "b"]);
     let given = (0..3).map(|at| (at as u64 + 1, Bytes::copy_from_slice(records.get(at)))).collect();
-    filter.give_back(given);
+    filter.restore_held(given);
     let said = tick(&filter);
     assert_eq!(said.unclaimed.len(), 1);
     assert_eq!((said.unclaimed[0].action, &said.unclaimed[0].record[..]), (Action::Quarantine, records.get(1)));
@@ -101,7 +102,7 @@ fn a_held_record_that_was_set_aside_is_told_also_when_no_further_instance_can_be
     let text = text.replacen("(module", import, 1).replacen(configure, &thrice, 1);
     let filter = engine().load(&spec("thrice"), &wat::parse_str(text).unwrap()).unwrap();
     let records = batch([MARKER, "b"]);
-    filter.give_back((0..2).map(|at| (at as u64 + 1, Bytes::copy_from_slice(records.get(at)))).collect());
+    filter.restore_held((0..2).map(|at| (at as u64 + 1, Bytes::copy_from_slice(records.get(at)))).collect());
     let said = tick(&filter);
     assert!(said.tick_failed.is_some());
     assert_eq!(said.holding.released, [1]);
@@ -132,8 +133,8 @@ fn a_filter_that_is_taken_out_leaves_nothing_behind() {
     let text = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/released/2.0.0/holding.wat");
     let slow = engine.load(&broken, &wat::parse_file(text).unwrap()).unwrap();
     let given = || (0..2).map(|at| (at as u64 + 1, Bytes::copy_from_slice(records.get(at)))).collect();
-    slow.give_back(given());
-    filter.give_back(given());
+    slow.restore_held(given());
+    filter.restore_held(given());
     let mut worker = Worker::new(engine);
     let well = worker.retire(&filter, &rest);
     assert_eq!((count(&well), well.holding.released), (2, vec![1, 2]));

@@ -2,7 +2,7 @@
 
 use super::hostile::{self, KEEP};
 use super::*;
-use crate::{LoadError, Problem};
+use crate::{LoadError, LoadErrorKind};
 
 fn refusal(module: &[u8]) -> String {
     refusal_with(&spec("f"), module)
@@ -71,7 +71,7 @@ fn files_that_are_no_filters_are_told_apart() {
 
 #[test]
 fn a_truncated_component_is_told_as_such() {
-    let component = crate::module::component_bytes(&hostile::module(KEEP)).unwrap().into_owned();
+    let component = crate::component::component_bytes(&hostile::module(KEEP)).unwrap().into_owned();
     assert!(engine().load(&spec("f"), &component).is_ok());
     for length in [component.len() / 3, component.len() - 2] {
         let text = refusal(&component[..length]);
@@ -139,7 +139,7 @@ fn options_that_the_filter_refuses_are_told_in_its_words() {
         &refusing.replace("must be", "\\n`a`"),
     );
     let error = engine().load(&spec("f"), &two).unwrap_err();
-    let Problem::Options(mistakes) = &error.problem else { panic!("{error}") };
+    let LoadErrorKind::Options(mistakes) = &error.kind else { panic!("{error}") };
     assert_eq!(mistakes.len(), 2, "{error}");
     let spec = FilterSpec { options: serde_json::json!([1]), ..spec("f") };
     assert!(refusal_with(&spec, &hostile::module(KEEP)).contains("must be a table"));

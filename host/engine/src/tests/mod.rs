@@ -5,14 +5,15 @@ mod bounds;
 mod budget;
 mod check;
 mod holding;
+mod layers;
 mod load;
 mod numbers;
 mod outcomes;
 mod rights;
 mod shadow;
 mod state;
+mod test_instance;
 mod times;
-mod trial;
 mod typed;
 
 #[path = "../../../../tests/hostile/mod.rs"]

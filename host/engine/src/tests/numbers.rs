@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use super::hostile::{self, COUNT, DROP, EXPAND, HOSTILE, KEEP, MARKER, PATCH, TRAP};
 use super::*;
 use crate::FailureKind;
-use crate::search::pieces;
+use crate::pieces::pieces;
 
 /// What is counted while `work` goes on: by the metric's name, with the kind of an error behind it. What stayed at
 /// zero is left out.

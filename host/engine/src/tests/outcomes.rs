@@ -97,7 +97,7 @@ fn a_filter_may_have_its_records_in_json() {
 
 /// Drops whatever comes after the third record, whichever instance or version sees it.
 const TALLY: hostile::Guest = (
-    "tally",
+    "counts",
     r#"
     (data (i32.const 512) "seen")
     (func $verdict (param i32 i32)
@@ -113,11 +113,11 @@ fn the_store_is_common_to_instances_and_versions_and_to_no_other_filter() {
         (func $kv_add (param i32 i32 i64 i64) (result i64)))"#;
     let module = hostile::assemble(&hostile::text(TALLY).replacen("(module", import, 1));
     let load = |name| engine.load(&spec(name), &module).unwrap();
-    let first = load("tally");
+    let first = load("counts");
     first.check(&batch(["x", "x", "x"]), None).unwrap();
     assert_eq!(run(&[&first], batch(["a", "b"])).batch.len(), 2, "a trial counts for nothing");
     assert_eq!(run(&[&first], batch(["c", "d"])).batch.len(), 1, "another worker's instance");
-    assert_eq!(run(&[&load("tally")], batch(["e"])).batch.len(), 0, "another version");
+    assert_eq!(run(&[&load("counts")], batch(["e"])).batch.len(), 0, "another version");
     assert_eq!(run(&[&load("other")], batch(["f"])).batch.len(), 1);
 }
 
@@ -127,7 +127,7 @@ fn a_worker_lets_go_of_filters_that_left_the_chain() {
     let filter = load(&engine, KEEP);
     let mut worker = Worker::new(engine);
     worker.run(&chain(&[&filter]), batch(["a"]));
-    assert_eq!(worker.seats(), 1);
+    assert_eq!(worker.slots(), 1);
     worker.run(&Chain::default(), batch(["a"]));
-    assert_eq!(worker.seats(), 0);
+    assert_eq!(worker.slots(), 0);
 }

@@ -159,8 +159,8 @@ fn a_filter_shows_its_rights_imports_memory_and_time() {
     assert_eq!(filter.rights().reads, Right { paths, is_enforced: true });
     assert_eq!(filter.rights().writes, Right::default());
     assert_eq!(filter.imports(), ["weir:filter/host@1.0.0 now"]);
-    assert_eq!((filter.taken().instances, filter.taken().memory_bytes), (1, 2 << 16));
-    assert_eq!(filter.taken().busy, Duration::ZERO);
+    assert_eq!((filter.usage().instances, filter.usage().memory_bytes), (1, 2 << 16));
+    assert_eq!(filter.usage().busy, Duration::ZERO);
     run(&[&filter], batch(["a"]));
-    assert!(filter.taken().busy > Duration::ZERO);
+    assert!(filter.usage().busy > Duration::ZERO);
 }

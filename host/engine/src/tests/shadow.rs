@@ -2,7 +2,6 @@
 
 use super::hostile::{self, COUNT, KEEP};
 use super::*;
-use crate::Listening;
 
 #[test]
 fn a_listener_gets_copies_of_its_share_of_the_batches_and_holds_up_none() {
@@ -10,11 +9,11 @@ fn a_listener_gets_copies_of_its_share_of_the_batches_and_holds_up_none() {
     let filter = load(&engine, KEEP);
     let mut worker = Worker::new(engine);
     let mut heard = |share_ppm, count| {
-        let listening = Listening::to(&filter, share_ppm);
+        let subscription = filter.subscribe(share_ppm);
         for _ in 0..count {
             assert_eq!(worker.run(&chain(&[&filter]), batch(["a", "b"])).batch.len(), 2);
         }
-        listening.batches.try_iter().inspect(|heard| assert_eq!(*heard, batch(["a", "b"]))).count()
+        subscription.batches.try_iter().inspect(|heard| assert_eq!(*heard, batch(["a", "b"]))).count()
     };
     assert_eq!(heard(1_000_000, 4), 4);
     assert_eq!(heard(250_000, 8), 2);

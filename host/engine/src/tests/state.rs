@@ -86,7 +86,7 @@ fn a_filter_that_loses_memory_is_exchanged_with_its_state() {
     for _ in 0..100 {
         let outcome = worker.run(&chain(&[&filter]), batch(vec!["a"; 640]));
         assert_eq!((outcome.batch.len(), outcome.failed.len()), (640, 0));
-        most = most.max(filter.taken().memory_bytes);
+        most = most.max(filter.usage().memory_bytes);
     }
     // A batch loses ten pages of 64 KiB: it was exchanged after each.
     assert!(most <= 1 << 19, "{most} bytes");

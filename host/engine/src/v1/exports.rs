@@ -8,16 +8,17 @@ use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre
 use weir_record::Batch;
 
 use super::reads::Reads;
-use super::types::{Description, EncodingName, Verdict, View};
+use super::types::{EncodingName, Verdict, View};
 use super::{LIFECYCLE, PACKED, PACKED_STATE, TYPED, TYPED_STATE, packed, typed};
 use crate::boundary::Boundary;
 use crate::budget::Room;
+use crate::description::Description;
 use crate::error::{CallError, FailureKind};
-use crate::filter::FilterSpec;
 use crate::guest::{Guest, HostState};
 use crate::holds::Changes;
 use crate::rewrite::{Applied, Part};
 use crate::rights::Rights;
+use crate::spec::FilterSpec;
 use crate::v2;
 use crate::world::World;
 
@@ -29,6 +30,7 @@ pub(crate) enum Encoding {
 }
 
 /// Where in a component the functions of its world are.
+#[derive(Clone)]
 pub(crate) struct Contract {
     pub world: World,
     lifecycle: ComponentExportIndex,
@@ -154,7 +156,7 @@ impl Exports {
         let rights = Rights::of(spec, &description, matches!(self.process, Process::Packed { .. }));
         self.boundary = rights.boundary(spec);
         match &mut self.process {
-            Process::Typed { reads, .. } => *reads = rights.shown(spec, &description),
+            Process::Typed { reads, .. } => *reads = shown(&rights, spec, &description),
             Process::Packed { encoding_name, encoding, .. } => {
                 *encoding = match guest.call(deadline, |store| encoding_name.call(store, ()))? {
                     (EncodingName::Msgpack,) => Encoding::Msgpack,
@@ -288,6 +290,14 @@ impl Exports {
         let Some(state) = &self.state else { return Ok(Ok(())) };
         let restore: TypedFunc<(&[u8],), _> = state.restore;
         Ok(guest.call(deadline, |store| restore.call(store, (saved,)))?.0)
+    }
+}
+
+/// What a typed filter is shown.
+fn shown(rights: &Rights, spec: &FilterSpec, description: &Description) -> Reads {
+    match (&spec.reads, &rights.reads.paths) {
+        (Some(_), Some(paths)) => Reads::only(paths),
+        _ => Reads::of(&description.reads),
     }
 }
 

@@ -21,8 +21,6 @@ mod types;
 
 pub(crate) use exports::{Contract, Encoding, Exports};
 pub(crate) use host::link;
-pub(crate) use reads::{HEAD, Reads};
-pub use types::Description;
 
 /// The contract's text.
 pub(crate) const WIT: &str = include_str!("../../../../wit/v1/filter.wit");

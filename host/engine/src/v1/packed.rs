@@ -23,7 +23,7 @@ use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
 use crate::guest::Guest;
 use crate::holds::NOBODY;
-use crate::rewrite::{Applied, Part, Tally};
+use crate::rewrite::{Applied, Counts, Part};
 
 static ALIASES: LazyLock<Aliases> = LazyLock::new(|| Aliases::default().in_nanoseconds());
 
@@ -113,7 +113,7 @@ pub(super) fn apply(
     let mut holds: Vec<Hold> = Vec::new();
     let maps = Maps::new(records, encoding, &mut part.room)?;
     let mut apply = Apply { batch, end: range.end, next: range.start, maps, part };
-    let mut tally = Tally::default();
+    let mut counts = Counts::default();
     let mut at = 0;
     while at < verdicts.len() {
         let run = verdicts[at..].iter().take_while(|&&byte| byte == KEEP).count();
@@ -124,19 +124,19 @@ pub(super) fn apply(
         }
         let index = apply.take(verdicts.len())?;
         match verdicts[at] {
-            DROP => tally.dropped += 1,
+            DROP => counts.dropped += 1,
             PATCH => {
                 apply.patch(index)?;
-                tally.patched += 1;
+                counts.patched += 1;
             }
             REPLACE => {
                 apply.records(index, 1, made_by(index, releases))?;
-                tally.patched += 1;
+                counts.patched += 1;
             }
             EXPAND => {
                 apply.records(index, count_after(verdicts, at)?, made_by(index, releases))?;
                 at += 4;
-                tally.patched += 1;
+                counts.patched += 1;
             }
             verdict @ (HOLD | HOLD_ANOTHER) if holding.is_some() => {
                 let another = if verdict == HOLD_ANOTHER { Some(apply.another(index)?) } else { None };
@@ -155,7 +155,7 @@ pub(super) fn apply(
     if let Some(Holding { ids, released }) = holding {
         take_up(batch, holds, released, |index| ids[index - start], part);
     }
-    Ok(Applied::Rewritten(tally))
+    Ok(Applied::Rewritten(counts))
 }
 
 /// The count that follows a verdict's byte.

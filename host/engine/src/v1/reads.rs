@@ -4,10 +4,7 @@
 use weir_record::{Head, Level, Record, Value};
 
 use super::types::ValueIn;
-use crate::paths::{Paths, push_key};
-
-/// The keys that a view has places of their own for.
-pub(crate) const HEAD: [&str; 4] = ["timestamp", "level", "source", "message"];
+use crate::paths::{HEAD, Paths, push_key};
 
 /// The paths that a filter is shown.
 #[derive(Debug)]

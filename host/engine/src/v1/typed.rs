@@ -14,7 +14,7 @@ use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
 use crate::guest::Guest;
 use crate::limits::MAX_PATH_BYTES;
-use crate::rewrite::{Applied, Part, Tally};
+use crate::rewrite::{Applied, Counts, Part};
 
 /// The filter's function; its argument may live for less than it says here.
 pub(super) type Process = TypedFunc<(&'static [ViewIn<'static>],), (Result<Vec<Verdict>, String>,)>;
@@ -104,17 +104,17 @@ pub(super) fn apply(
         return Ok(Applied::Untouched);
     }
     part.clear();
-    let mut tally = Tally::default();
+    let mut counts = Counts::default();
     for (index, verdict) in range.zip(verdicts) {
         match verdict {
             Verdict::Keep => part.keep(batch, index..index + 1),
-            Verdict::Drop => tally.dropped += 1,
+            Verdict::Drop => counts.dropped += 1,
             Verdict::Change(changes) => {
                 change(batch.get(index), changes, &mut part.batch)?;
                 part.origins.push(index as u32);
                 part.room.spend(batch.get(index).len() + 64 * changes.len())?;
                 part.check()?;
-                tally.patched += 1;
+                counts.patched += 1;
             }
             Verdict::Expand(views) => {
                 let hollow = hollow(reads, batch, index, &mut part.room)?;
@@ -124,11 +124,11 @@ pub(super) fn apply(
                     part.room.spend(64 * (hollow.len() + view.fields.len()))?;
                     part.check()?;
                 }
-                tally.patched += 1;
+                counts.patched += 1;
             }
         }
     }
-    Ok(Applied::Rewritten(tally))
+    Ok(Applied::Rewritten(counts))
 }
 
 /// What of a record no field shows although the filter reads it.

@@ -13,7 +13,7 @@ use crate::guest::Guest;
 
 /// The filter's functions; their arguments may live for less than it says here.
 pub(crate) type Process = TypedFunc<(&'static [u8], &'static [u64]), (Result<Output, String>,)>;
-pub(crate) type Tick = TypedFunc<(bool,), (Said,)>;
+pub(crate) type Tick = TypedFunc<(bool,), (TickOutput,)>;
 
 /// What becomes of a batch.
 #[derive(ComponentType, Lift, Clone, Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct Output {
 /// What a filter says by itself.
 #[derive(ComponentType, Lift, Clone, Debug)]
 #[component(record)]
-pub(crate) struct Said {
+pub(crate) struct TickOutput {
     pub records: Vec<u8>,
     pub released: Vec<u64>,
 }
@@ -44,6 +44,6 @@ pub(crate) fn call(
     result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it says: {reason}")))
 }
 
-pub(crate) fn tick(tick: &Tick, guest: &mut Guest, closing: bool, deadline: Duration) -> Result<Said, CallError> {
+pub(crate) fn tick(tick: &Tick, guest: &mut Guest, closing: bool, deadline: Duration) -> Result<TickOutput, CallError> {
     Ok(guest.call(deadline, |store| tick.call(store, (closing,)))?.0)
 }

@@ -1,7 +1,7 @@
-//! The WASI that filters get: one with nothing in it. Compilers for most languages make modules that import WASI
-//! whether they use it or not; a filter's files, environment and arguments are none, what it prints goes to Weir's log
-//! under its name, clocks and random numbers work, since runtimes seed their hash tables with them, and waiting takes no
-//! time. Everything else traps when it is called, with its name. There is no way from here to the system.
+//! The empty WASI that filters get. Compilers for most languages produce modules that import WASI whether they use it or
+//! not. A filter has no files, environment or arguments; what it prints goes to Weir's log under its name; clocks and
+//! random numbers work, since runtimes seed their hash tables with them; sleeping returns at once. Everything else traps
+//! with the name of the function. Nothing here reaches the system.
 //!
 //! Two forms: components import the interfaces of WASI 0.2, whose functions are given here by name, whichever of their
 //! versions it is; core modules import `wasi_snapshot_preview1`, which the module in `preview1.wat` answers from inside
@@ -157,7 +157,7 @@ fn print(store: &Store<'_>, level: Level, bytes: &[Val]) {
         bytes.iter().filter_map(|byte| if let Val::U8(byte) = byte { Some(*byte) } else { None }).collect();
     let text = String::from_utf8_lossy(&bytes);
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        store.data().shared.log(level, line.trim_end());
+        store.data().context.log(level, line.trim_end());
     }
 }
 

@@ -13,7 +13,7 @@ use super::validate;
 use crate::cli::RunArgs;
 use crate::config::{self, Overrides, Settings};
 use crate::reload::{self, Changed, Reload, Watch};
-use crate::wiring::{Router, Stopped};
+use crate::wiring::{Router, Stopped, engine};
 use crate::{descriptors, logging, paths};
 use signals::StopSignals;
 
@@ -63,9 +63,17 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     // Before anything is loaded, so that no change falls between loading and watching.
     let mut watch = Watch::new(args.config.clone())?;
     watch.over(&reload::folders(&settings));
-    let mut router = match Router::start(&settings, numbers, args.adopt).await {
+    let started = tokio::select! {
+        started = Router::start(&settings, numbers, args.adopt) => started,
+        () = signals.stop() => {
+            // Nothing was taken yet. A filter that is being compiled ends with this process.
+            eprintln!("weir was stopped while it started");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let mut router = match started {
         Ok(router) => router,
-        Err(error) => return Err(explained(args, error)),
+        Err(error) => return Err(explained(args, &settings, error)),
     };
     watch.over(&reload::folders(&settings));
     greet(&router, &settings);
@@ -108,10 +116,10 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 /// If filters refuse their options, all of that with its lines in the file; else what the start failed with.
-fn explained(args: &RunArgs, error: anyhow::Error) -> anyhow::Error {
-    let checked = args.config.as_ref().map(|file| validate::check(file));
-    match checked {
-        Some(Ok(Err(problems))) => problems.into(),
+fn explained(args: &RunArgs, settings: &Settings, error: anyhow::Error) -> anyhow::Error {
+    let Some(file) = &args.config else { return error };
+    match engine::in_data_folder(&settings.data).and_then(|engine| validate::check(file, &engine)) {
+        Ok(Err(problems)) => problems.into(),
         _ => error,
     }
 }

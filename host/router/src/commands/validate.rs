@@ -10,7 +10,8 @@ use weir_engine::{Engine, Filter};
 use crate::cli::ValidateArgs;
 use crate::commands::show;
 use crate::config::{Problems, Refusal, Settings};
-use crate::{config, filters, logging, paths, wiring};
+use crate::wiring::engine;
+use crate::{config, filters, logging, paths};
 
 /// What the bundled filter that masks calls itself.
 const REDACT: &str = "redact";
@@ -19,7 +20,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     let file = args.file.as_ref().or(args.config.as_ref()).context("which file? write: weir validate weir.toml")?;
     // Filters warn of options that are right in the log.
     logging::for_command();
-    let settings = match check(file)? {
+    let settings = match check(file, &engine::for_command()?.engine)? {
         Ok(settings) => settings,
         Err(problems) => {
             eprintln!("{problems}");
@@ -36,8 +37,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads a configuration and loads its filters. The inner error has everything that is wrong.
-pub fn check(file: &Path) -> anyhow::Result<Result<Settings, Problems>> {
-    let engine = Engine::new(wiring::engine_options(None))?;
+pub fn check(file: &Path, engine: &Arc<Engine>) -> anyhow::Result<Result<Settings, Problems>> {
     let mut loaded = Vec::new();
     let mut checked = config::load_and_ask(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
         let wanted = filters::named(settings, filter);
@@ -50,8 +50,8 @@ pub fn check(file: &Path) -> anyhow::Result<Result<Settings, Problems>> {
                 loaded.push(filter);
                 None
             }
-            Err(error) => Some(match error.problem {
-                weir_engine::Problem::Options(mistakes) => Refusal::Options(mistakes),
+            Err(error) => Some(match error.kind {
+                weir_engine::LoadErrorKind::Options(mistakes) => Refusal::Options(mistakes),
                 _ => Refusal::Filter(error.to_string()),
             }),
         }

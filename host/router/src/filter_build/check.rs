@@ -6,11 +6,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use weir_engine::{Chain, Engine, FilterSpec, Worker};
+use weir_engine::{Chain, FilterSpec, Worker};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
 use super::manifest::Manifest;
-use crate::wiring;
+use crate::wiring::engine;
 
 /// The records that a project brings, one a line.
 const SAMPLES: &str = "samples.jsonl";
@@ -45,13 +45,13 @@ pub fn check(manifest: &Manifest, component: &[u8]) -> anyhow::Result<Tried> {
     let mut spec = FilterSpec::new(&manifest.name);
     spec.options = options(&manifest.folder.join(OPTIONS))?;
     let samples = samples(&manifest.folder.join(SAMPLES))?;
-    let engine = Engine::new(wiring::engine_options(None))?;
-    let filter = engine.load(&spec, component)?;
+    let loader = engine::for_command()?;
+    let filter = loader.engine.load(&spec, component)?;
     let about = filter.description();
     let mut tried =
         Tried { about: format!("{} {}: {}", about.name, about.version, about.description), ..Tried::default() };
     let chain = Chain(vec![filter]);
-    let mut worker = Worker::new(engine);
+    let mut worker = Worker::new(loader.engine.clone());
     for (index, record) in samples.iter().enumerate() {
         let mut alone = Batch::new();
         alone.push(record.as_bytes());

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use weir_engine::Trial;
+use weir_engine::TestInstance;
 use weir_journal::{Disk, inspect};
 use weir_record::Batch;
 
@@ -25,7 +25,7 @@ pub struct Compared {
 }
 
 /// Runs both and says where they differ.
-pub fn compare(old: &mut Trial, new: &mut Trial, records: &Batch, colours: bool) -> Compared {
+pub fn compare(old: &mut TestInstance, new: &mut TestInstance, records: &Batch, colours: bool) -> Compared {
     let (before, after) = (timed(old, records), timed(new, records));
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let (mut same, mut newly_failed, mut shown) = (0, 0, String::new());
@@ -74,7 +74,7 @@ impl Timed {
     }
 }
 
-fn timed(trial: &mut Trial, records: &Batch) -> Timed {
+fn timed(trial: &mut TestInstance, records: &Batch) -> Timed {
     let start = Instant::now();
     let ran = run::run(trial, records);
     Timed { ran, seconds: start.elapsed().as_secs_f64() }
@@ -126,7 +126,7 @@ fn counters(was: &BTreeMap<String, u64>, is: &BTreeMap<String, u64>) -> String {
 }
 
 /// What each says by itself at the end.
-fn ticks(old: &mut Trial, new: &mut Trial, colours: bool) -> String {
+fn ticks(old: &mut TestInstance, new: &mut TestInstance, colours: bool) -> String {
     let [was, is] = [old, new].map(|trial| match trial.tick(true) {
         Ok(said) => said.iter().map(pretty).collect(),
         Err(failure) => vec![format!("failed: {}", failure.reason)],

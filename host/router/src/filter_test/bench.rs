@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_engine::{Clock, Compiled, Engine, FilterSpec, LoadError, PASS_THROUGH, Trial};
+use weir_engine::{Clock, Compiled, Engine, FilterSpec, LoadError, PASS_THROUGH, TestInstance};
 use weir_record::Batch;
 
 use super::random::Random;
@@ -29,8 +29,8 @@ pub fn report(
     samples: Option<&Batch>,
 ) -> Result<String, LoadError> {
     let spec = FilterSpec { timeout: TEST_BENCH_TIMEOUT, ..spec.clone() };
-    let mut filter = Trial::start(compiled, &spec, Clock::Real)?;
-    let mut floor = Trial::start(
+    let mut filter = TestInstance::start(compiled, &spec, Clock::Real)?;
+    let mut floor = TestInstance::start(
         &engine.compile("floor", PASS_THROUGH)?,
         &FilterSpec { options: serde_json::Value::Null, ..spec },
         Clock::Real,
@@ -66,7 +66,7 @@ pub fn report(
 }
 
 /// Nanoseconds a record, in the filter and in the floor.
-fn measure(filter: &mut Trial, floor: &mut Trial, batch: &Batch) -> Result<(f64, f64), String> {
+fn measure(filter: &mut TestInstance, floor: &mut TestInstance, batch: &Batch) -> Result<(f64, f64), String> {
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
     let repeat = [times(filter, batch)?, times(floor, batch)?];
@@ -78,7 +78,7 @@ fn measure(filter: &mut Trial, floor: &mut Trial, batch: &Batch) -> Result<(f64,
 }
 
 /// How often a batch is run in a round, so that a round takes long enough to be measured.
-fn times(trial: &mut Trial, batch: &Batch) -> Result<usize, String> {
+fn times(trial: &mut TestInstance, batch: &Batch) -> Result<usize, String> {
     let start = Instant::now();
     let mut times = 0;
     while start.elapsed() < TEST_BENCH_ROUND {
@@ -88,7 +88,7 @@ fn times(trial: &mut Trial, batch: &Batch) -> Result<usize, String> {
     Ok(times)
 }
 
-fn round(trial: &mut Trial, batch: &Batch, times: usize) -> Result<f64, String> {
+fn round(trial: &mut TestInstance, batch: &Batch, times: usize) -> Result<f64, String> {
     let start = Instant::now();
     for _ in 0..times {
         pass(trial, batch)?;
@@ -96,7 +96,7 @@ fn round(trial: &mut Trial, batch: &Batch, times: usize) -> Result<f64, String> 
     Ok(start.elapsed().max(Duration::from_nanos(1)).as_nanos() as f64 / (times * batch.len()) as f64)
 }
 
-fn pass(trial: &mut Trial, batch: &Batch) -> Result<(), String> {
+fn pass(trial: &mut TestInstance, batch: &Batch) -> Result<(), String> {
     for piece in run::pieces(batch) {
         trial.call(batch, piece).map_err(|failure| failure.reason)?;
     }

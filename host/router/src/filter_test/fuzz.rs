@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_engine::{CallFailure, Clock, Compiled, FailureKind, FilterSpec, LoadError, Trial};
+use weir_engine::{CallFailure, Clock, Compiled, FailureKind, FilterSpec, LoadError, TestInstance};
 use weir_record::Batch;
 
 use super::generate::Generator;
@@ -94,7 +94,7 @@ pub struct Fuzzed {
 
 /// Does both stages.
 pub fn run(plan: &Plan<'_>) -> Result<Fuzzed, LoadError> {
-    let trial = Trial::start(&plan.compiled, &plan.spec, Clock::Set(START_NS))?;
+    let trial = TestInstance::start(&plan.compiled, &plan.spec, Clock::Set(START_NS))?;
     let about = trial.description().clone();
     let generator = Generator::new(plan.seed, plan.module, about.reads.iter().chain(&about.writes), plan.samples);
     let memory = trial.memory_bytes();
@@ -119,7 +119,7 @@ pub fn run(plan: &Plan<'_>) -> Result<Fuzzed, LoadError> {
 
 struct Fuzz {
     is_stateful: bool,
-    trial: Trial,
+    trial: TestInstance,
     generator: Generator,
     speeds: Speeds,
     before: VecDeque<Tree>,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value as Json};
-use weir_engine::{Clock, Compiled, FilterSpec, Trial};
+use weir_engine::{Clock, Compiled, FilterSpec, TestInstance};
 use weir_record::Batch;
 
 use super::cases::{Case, Cases};
@@ -55,14 +55,14 @@ fn judge(compiled: &Arc<Compiled>, spec: &FilterSpec, case: &Case) -> Judged {
     let start = Instant::now();
     let mut mismatches = Vec::new();
     let mut logged = Vec::new();
-    match Trial::start(compiled, spec, Clock::Set(START_NS)) {
+    match TestInstance::start(compiled, spec, Clock::Set(START_NS)) {
         Ok(mut trial) => {
             let mut trying = Trying { case, trial: &mut trial, mismatches: &mut mismatches };
             trying.all(compiled.world().is_stateful());
             logged = trial.logged().into_iter().map(|(level, line)| format!("{} {line}", level.as_str())).collect();
         }
         Err(error) => {
-            let reason = error.problem.to_string();
+            let reason = error.kind.to_string();
             match &case.error {
                 Some(text) if reason.contains(text.as_str()) => {}
                 Some(text) => mismatches.push(Mismatch::new(format!("{reason}; an error with {text:?} was expected"))),
@@ -75,7 +75,7 @@ fn judge(compiled: &Arc<Compiled>, spec: &FilterSpec, case: &Case) -> Judged {
 
 struct Trying<'a> {
     case: &'a Case,
-    trial: &'a mut Trial,
+    trial: &'a mut TestInstance,
     mismatches: &'a mut Vec<Mismatch>,
 }
 

@@ -1,6 +1,6 @@
 //! `weir filter test`: cases, samples, fuzzing, times, and one version against another.
 //!
-//! Everything here works on [`weir_engine::Trial`]s: instances that belong to no router, with a clock that is set, whose
+//! Everything here works on [`weir_engine::TestInstance`]s: instances that belong to no router, with a clock that is set, whose
 //! counters can be read.
 //!
 //! | file | purpose |
@@ -47,7 +47,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
 use serde_json::{Map, Value as Json};
-use weir_engine::{Clock, Compiled, Engine, FilterSpec, LoadError, Trial};
+use weir_engine::{Clock, Compiled, Engine, FilterSpec, LoadError, TestInstance};
 use weir_record::Batch;
 
 use crate::cli::{Colour, FilterTestArgs};
@@ -55,7 +55,8 @@ use crate::commands::{show, stored_settings};
 use crate::filter_build::newer_source;
 use crate::filters::Source;
 use crate::limits::FUZZ_TIMEOUT;
-use crate::{parts, wiring};
+use crate::parts;
+use crate::wiring::engine;
 use cases::Cases;
 use judge::{START_NS, with_options};
 use target::Target;
@@ -66,7 +67,8 @@ pub fn run(args: &FilterTestArgs) -> anyhow::Result<ExitCode> {
     say_if_old(&target.source);
     let cases = target.cases.as_deref().map(cases::read).transpose()?;
     let module = target.source.read().map_err(anyhow::Error::msg)?;
-    let engine = Engine::new(wiring::engine_options(None))?;
+    let loader = engine::for_command()?;
+    let engine = loader.engine.clone();
     let spec = FilterSpec::new(&name_of(&target.source));
     let compiled = engine.compile(&spec.name, &module)?;
     let options: Map<String, Json> = serde_json::from_str(&args.options)
@@ -160,8 +162,8 @@ impl Test<'_> {
         samples::show(&mut trial, &samples, self.colours())
     }
 
-    fn start(&self, compiled: &Arc<Compiled>, spec: &FilterSpec) -> anyhow::Result<Trial> {
-        Trial::start(compiled, spec, Clock::Set(START_NS)).map_err(with_advice)
+    fn start(&self, compiled: &Arc<Compiled>, spec: &FilterSpec) -> anyhow::Result<TestInstance> {
+        TestInstance::start(compiled, spec, Clock::Set(START_NS)).map_err(with_advice)
     }
 
     fn fuzz(&self, seconds: u64, module: &[u8]) -> anyhow::Result<bool> {
@@ -229,7 +231,7 @@ impl Test<'_> {
 
 /// A filter that refuses to start without options can be given some.
 fn with_advice(error: LoadError) -> anyhow::Error {
-    let is_options = matches!(error.problem, weir_engine::Problem::Options(_));
+    let is_options = matches!(error.kind, weir_engine::LoadErrorKind::Options(_));
     match is_options {
         true => anyhow::anyhow!("{error}; give others with --options, or as `options` at the top of the file of cases"),
         false => error.into(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use weir_engine::{Clock, Compiled, FailureKind, FilterSpec, Trial};
+use weir_engine::{Clock, Compiled, FailureKind, FilterSpec, TestInstance};
 
 use super::fuzz::{Fault, Finding, Seen};
 use super::judge::START_NS;
@@ -71,8 +71,8 @@ impl Prober {
         }
     }
 
-    fn start(&self) -> Option<Trial> {
-        Trial::start(&self.compiled, &self.spec, Clock::Set(START_NS)).ok()
+    fn start(&self) -> Option<TestInstance> {
+        TestInstance::start(&self.compiled, &self.spec, Clock::Set(START_NS)).ok()
     }
 
     fn fails_alike(&self, seen: &Seen, records: &[Tree]) -> bool {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use weir_engine::{CallFailure, Made, Trial};
+use weir_engine::{CallFailure, Processed, TestInstance};
 use weir_record::{Batch, Record};
 
 use crate::limits::{TEST_CALL_BYTES, TEST_CALL_RECORDS};
@@ -68,7 +68,7 @@ pub struct Ran {
 }
 
 /// Runs records, in pieces of a size that a router would give.
-pub fn run(trial: &mut Trial, records: &Batch) -> Ran {
+pub fn run(trial: &mut TestInstance, records: &Batch) -> Ran {
     let mut ran = Ran::default();
     for piece in pieces(records) {
         halves(trial, records, piece, &mut ran);
@@ -93,7 +93,7 @@ pub fn pieces(records: &Batch) -> Vec<Range<usize>> {
     pieces
 }
 
-fn halves(trial: &mut Trial, records: &Batch, range: Range<usize>, ran: &mut Ran) {
+fn halves(trial: &mut TestInstance, records: &Batch, range: Range<usize>, ran: &mut Ran) {
     let failure = match trial.call(records, range.clone()) {
         Ok(made) => {
             ran.fates.extend(fates(records, range, made));
@@ -115,8 +115,8 @@ fn halves(trial: &mut Trial, records: &Batch, range: Range<usize>, ran: &mut Ran
 }
 
 /// What a successful call made of each of its records.
-pub fn fates(given: &Batch, range: Range<usize>, made: Made<'_>) -> Vec<Fate> {
-    let Made::Rewritten { records, origins } = made else {
+pub fn fates(given: &Batch, range: Range<usize>, made: Processed<'_>) -> Vec<Fate> {
+    let Processed::Rewritten { records, origins } = made else {
         let kept = range.map(|index| Fate { verdict: Verdict::Keep, records: alone(given.get(index)), failure: None });
         return kept.collect();
     };

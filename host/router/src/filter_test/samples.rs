@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use weir_engine::Trial;
+use weir_engine::TestInstance;
 use weir_record::{Aliases, Bad, Batch, Defaults, Level, SyntaxError};
 
 use super::diff;
@@ -84,7 +84,7 @@ pub fn read_bounded(path: &Path, most_bytes: u64) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Shows what becomes of each record, and what the filter says at the end; true when it failed on none.
-pub fn show(trial: &mut Trial, samples: &Batch, colours: bool) -> anyhow::Result<bool> {
+pub fn show(trial: &mut TestInstance, samples: &Batch, colours: bool) -> anyhow::Result<bool> {
     let ran = run::run(trial, samples);
     for (number, (record, fate)) in samples.iter().zip(&ran.fates).enumerate() {
         let after: Vec<String> = fate.records.iter().map(pretty).collect();

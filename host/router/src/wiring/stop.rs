@@ -65,6 +65,8 @@ impl Router {
         let mut failures = Vec::new();
         // A sink that has ended by now is not started again.
         self.watching.abort();
+        // A version that is compiled now would never run.
+        self.shared.engine.stop_compiling();
         // An error: it has stopped already.
         let _ = self.stop_serving.send(());
         let cut_off = match self.serving {

@@ -12,7 +12,7 @@ use crate::client;
 use crate::commands::{run, show};
 use crate::filters::{self, Wanted};
 use crate::versions::{History, Versions, short};
-use crate::wiring;
+use crate::wiring::engine;
 
 /// Before what belongs to the filter named above.
 const INDENT: usize = 17;
@@ -20,7 +20,7 @@ const INDENT: usize = 17;
 /// Loads every filter that would run and says what is known of it.
 pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
-    let engine = weir_engine::Engine::new(wiring::engine_options(None))?;
+    let loader = engine::for_command()?;
     let address = args.running.address(&settings);
     let running = client::get(address, "/health").and_then(|health| Ok(serde_json::from_str::<Value>(&health)?));
     let versions = Versions::of(&settings.data);
@@ -28,7 +28,7 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     for wanted in filters::wanted(&settings) {
         let name = &wanted.spec.name;
         let loaded =
-            wanted.source.read().and_then(|bytes| engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
+            wanted.source.read().and_then(|bytes| loader.engine.load(&wanted.spec, &bytes).map_err(|e| e.to_string()));
         match loaded {
             Ok(filter) => {
                 show::text(&about(&filter, &wanted))?;

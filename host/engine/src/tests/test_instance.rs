@@ -6,20 +6,20 @@ use weir_record::write;
 
 use super::hostile::{self, COUNT, EXPAND, KEEP, MARKER, TRAP};
 use super::*;
-use crate::{Clock, Compiled, FailureKind, Made, PASS_THROUGH, Trial};
+use crate::{Clock, Compiled, FailureKind, PASS_THROUGH, Processed, TestInstance};
 
 fn compiled(guest: Guest) -> Arc<Compiled> {
     engine().compile(guest.0, &hostile::module(guest)).unwrap()
 }
 
-fn trial(compiled: &Arc<Compiled>) -> Trial {
-    Trial::start(compiled, &spec("f"), Clock::Set(TIME_NS)).unwrap()
+fn trial(compiled: &Arc<Compiled>) -> TestInstance {
+    TestInstance::start(compiled, &spec("f"), Clock::Set(TIME_NS)).unwrap()
 }
 
-fn origins(made: &Made<'_>) -> Option<Vec<u32>> {
+fn origins(made: &Processed<'_>) -> Option<Vec<u32>> {
     match made {
-        Made::Untouched => None,
-        Made::Rewritten { origins, .. } => Some(origins.to_vec()),
+        Processed::Untouched => None,
+        Processed::Rewritten { origins, .. } => Some(origins.to_vec()),
     }
 }
 

@@ -1,8 +1,8 @@
-//! What all instances and versions of one filter have in common: its key-value store, its share of Weir's log, and its
-//! own counters. Weir keeps it as long as any version of the filter lives.
+//! What all instances and versions of a filter share: its key-value store, its share of Weir's log, and its counters. It
+//! lives as long as any version of the filter.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use metrics::Counter;
@@ -12,16 +12,11 @@ use weir_record::escape::escaped;
 use crate::credit::Credit;
 use crate::kv::Kv;
 use crate::limits::{MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MAX_LOG_LINES};
-use crate::trial::Witness;
+use crate::lock::lock;
+use crate::recorder::Recorder;
 
-/// Locks, also when a thread panicked while it held the lock: what the locks of this crate guard is sound between any
-/// two statements.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The common part of a filter's instances.
-pub(crate) struct Shared {
+/// What a filter's instances share.
+pub(crate) struct FilterContext {
     pub filter: Arc<str>,
     started: Instant,
     kv: Mutex<Kv>,
@@ -29,10 +24,10 @@ pub(crate) struct Shared {
     counters: Mutex<Counters>,
     /// What it may emit at its ticks.
     pub credit: Credit,
-    /// On trial, nothing that the filter says is heard.
+    /// Nothing that the filter logs or counts goes anywhere: it is only tried.
     silent: bool,
-    /// In a test, what it says is heard here alone, and this has the time.
-    pub witness: Option<Witness>,
+    /// In a test, what it logs and counts is kept here alone, and this has the time.
+    pub recorder: Option<Arc<Recorder>>,
 }
 
 #[derive(Default)]
@@ -41,24 +36,24 @@ struct Counters {
     reported: bool,
 }
 
-impl Shared {
-    pub fn new(filter: &str) -> Arc<Shared> {
+impl FilterContext {
+    pub fn new(filter: &str) -> Arc<FilterContext> {
         Arc::new(Self::with(filter, false))
     }
 
     /// For trying a filter: its own empty store, and neither log nor counters.
-    pub fn for_trial(filter: &str) -> Arc<Shared> {
+    pub fn for_trial(filter: &str) -> Arc<FilterContext> {
         Arc::new(Self::with(filter, true))
     }
 
-    /// For watching a filter: its own empty store, and a witness.
-    pub fn watched(filter: &str, witness: Witness) -> Arc<Shared> {
-        Arc::new(Shared { witness: Some(witness), ..Self::with(filter, true) })
+    /// For testing a filter: its own empty store, and a recorder.
+    pub fn for_test(filter: &str, recorder: Arc<Recorder>) -> Arc<FilterContext> {
+        Arc::new(FilterContext { recorder: Some(recorder), ..Self::with(filter, true) })
     }
 
-    fn with(filter: &str, silent: bool) -> Shared {
+    fn with(filter: &str, silent: bool) -> FilterContext {
         let started = Instant::now();
-        Shared {
+        FilterContext {
             filter: filter.into(),
             started,
             kv: Mutex::default(),
@@ -66,19 +61,19 @@ impl Shared {
             counters: Mutex::default(),
             credit: Credit::default(),
             silent,
-            witness: None,
+            recorder: None,
         }
     }
 
     /// The time that the filter is told.
     pub fn now_ns(&self) -> i64 {
-        self.witness.as_ref().map_or_else(weir_record::time::now_ns, Witness::now_ns)
+        self.recorder.as_ref().map_or_else(weir_record::time::now_ns, |recorder| recorder.now_ns())
     }
 
     /// The store, and the time on its clock.
     pub fn kv(&self) -> (MutexGuard<'_, Kv>, u64) {
-        let now_ms = match &self.witness {
-            Some(witness) => witness.elapsed_ms(),
+        let now_ms = match &self.recorder {
+            Some(recorder) => recorder.elapsed_ms(),
             None => u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
         (lock(&self.kv), now_ms)
@@ -86,8 +81,8 @@ impl Shared {
 
     /// Writes a line to Weir's log, if the filter has any left in this second.
     pub fn log(&self, level: Level, message: &str) {
-        if let Some(witness) = &self.witness {
-            witness.log(level, message);
+        if let Some(recorder) = &self.recorder {
+            recorder.log(level, message);
         }
         if self.silent {
             return;
@@ -109,8 +104,8 @@ impl Shared {
 
     /// Adds to a counter of the filter's own.
     pub fn count(&self, name: &str, delta: u64) {
-        if let Some(witness) = &self.witness {
-            witness.count(name, delta);
+        if let Some(recorder) = &self.recorder {
+            recorder.count(name, delta);
         }
         if self.silent {
             return;
@@ -168,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_beyond_the_share_of_a_second_are_left_out_and_their_number_is_told_in_the_next() {
+    fn log_lines_beyond_the_limit_per_second_are_dropped_and_counted() {
         let mut share = LogShare::new();
         let first = Duration::from_millis(100);
         for _ in 0..MAX_LOG_LINES {
@@ -182,11 +177,11 @@ mod tests {
 
     #[test]
     fn a_filter_has_a_bounded_number_of_counters() {
-        let shared = Shared::new("f");
+        let context = FilterContext::new("f");
         for i in 0..2 * MAX_COUNTERS {
-            shared.count(&format!("c{i}"), 1);
+            context.count(&format!("c{i}"), 1);
         }
-        shared.count(&"x".repeat(MAX_COUNTER_NAME_BYTES + 1), 1);
-        assert_eq!(lock(&shared.counters).by_name.len(), MAX_COUNTERS);
+        context.count(&"x".repeat(MAX_COUNTER_NAME_BYTES + 1), 1);
+        assert_eq!(lock(&context.counters).by_name.len(), MAX_COUNTERS);
     }
 }
