@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_goes_on_after_its_time_fails_as_what_it_is() {
+    fn work_beyond_its_time_fails_as_a_budget_failure() {
         let mut room = Room::default();
         room.begin(Duration::ZERO);
         let failed = (0..1000).find_map(|_| room.check(&batch(1, 1)).err());

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_too_much_memory_is_told_how_to_get_it() {
+    fn the_error_for_too_much_memory_says_which_setting_raises_the_limit() {
         let told = too_much_memory(64 << 20, 65 << 20);
         assert!(told.contains("65536 KiB") && told.ends_with("set `memory = \"256MiB\"`"), "{told}");
         assert!(too_much_memory(64 << 10, 100 << 10).ends_with("\"1MiB\"`"));

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_there_until_its_time_is_over() {
+    fn an_entry_is_there_until_it_expires() {
         let mut kv = Kv::default();
         kv.set("a", b"1".to_vec(), 10, 100).unwrap();
         assert_eq!(kv.get("a", 109), Some(b"1".to_vec()));
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_store_lets_go_what_expires_first() {
+    fn a_full_store_removes_the_entry_that_expires_first() {
         let mut kv = Kv::default();
         for i in 0..MAX_KV_ENTRIES as u64 {
             kv.set(&format!("k{i}"), vec![0], 1000 + i, 0).unwrap();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn storing_again_replaces_and_deleting_forgets() {
+    fn storing_again_replaces_an_entry_and_deleting_removes_it() {
         let mut kv = Kv::default();
         kv.set("a", b"12345".to_vec(), 10, 0).unwrap();
         kv.set("a", b"1".to_vec(), 50, 0).unwrap();

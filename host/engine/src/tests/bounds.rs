@@ -7,7 +7,7 @@ use crate::limits::{FAILING_AFTER_BATCHES, SUSPEND_AFTER_BATCHES};
 use crate::{Action, Health, OnError};
 
 #[test]
-fn of_each_hostile_filter_only_the_offending_record_is_quarantined_with_the_reason() {
+fn each_hostile_filter_fails_only_on_the_offending_record_which_is_quarantined_with_the_reason() {
     let engine = engine();
     for &(guest, word) in HOSTILE {
         let filter = load(&engine, guest);
@@ -29,7 +29,7 @@ fn of_each_hostile_filter_only_the_offending_record_is_quarantined_with_the_reas
 }
 
 #[test]
-fn a_filter_that_loses_memory_is_exchanged_before_it_comes_to_its_bound() {
+fn a_filter_that_leaks_memory_is_replaced_before_it_reaches_its_limit() {
     let engine = engine();
     let leak = FilterSpec { memory_bytes: 1 << 20, ..spec("leak") };
     let filter = engine.load(&leak, &hostile::module(hostile::LEAK)).unwrap();
@@ -119,7 +119,7 @@ fn ten_records_that_hang_among_a_hundred_are_found_and_no_other_fails() {
 }
 
 #[test]
-fn a_trial_fails_with_what_the_filter_would_fail_with() {
+fn a_test_instance_fails_with_the_reason_of_the_filter() {
     let engine = engine();
     for &(guest, word) in HOSTILE {
         let filter = load(&engine, guest);

@@ -24,7 +24,7 @@ fn a_version_that_fails_on_what_the_running_one_takes_is_refused_however_it_fail
 }
 
 #[test]
-fn what_the_running_version_fails_on_too_is_no_reason_to_refuse_another() {
+fn a_record_that_the_running_version_fails_on_too_does_not_refuse_a_new_one() {
     let engine = engine();
     for (running, new) in [(REFUSE, REFUSE), (TRAP, REFUSE), (REFUSE, TRAP), (LOOP, TRAP)] {
         let checked = load(&engine, new).check(&sample(), Some(&load(&engine, running))).unwrap();
@@ -35,7 +35,7 @@ fn what_the_running_version_fails_on_too_is_no_reason_to_refuse_another() {
 }
 
 #[test]
-fn without_a_running_version_what_a_filter_refuses_is_counted_and_all_else_refused() {
+fn without_a_running_version_errors_that_the_filter_returns_are_counted_and_other_failures_refuse_it() {
     let engine = engine();
     let checked = load(&engine, REFUSE).check(&sample(), None).unwrap();
     assert_eq!((checked.records, checked.failed, checked.failed_altogether()), (4, 2, false));
@@ -47,7 +47,7 @@ fn without_a_running_version_what_a_filter_refuses_is_counted_and_all_else_refus
 }
 
 #[test]
-fn a_trial_is_bounded_also_when_both_versions_are_slow_on_every_record() {
+fn a_check_has_a_time_limit_even_if_both_versions_are_slow_on_every_record() {
     let engine = engine();
     let marked = vec![MARKER; 64];
     let began = std::time::Instant::now();

@@ -59,7 +59,7 @@ fn after_a_trap_the_next_instance_holds_what_the_one_before_held() {
 }
 
 #[test]
-fn what_is_given_back_after_a_start_is_held_under_its_ids_and_not_stored_again() {
+fn held_records_restored_after_a_start_keep_their_ids_and_are_not_stored_again() {
     let engine = engine();
     let filter = holding(&engine);
     engine.number_records_after(41);
@@ -87,7 +87,7 @@ fn a_held_record_that_a_new_instance_fails_on_is_set_aside_and_the_others_stay_h
 }
 
 #[test]
-fn a_held_record_that_was_set_aside_is_told_also_when_no_further_instance_can_be_started() {
+fn a_held_record_that_was_set_aside_is_reported_even_if_no_further_instance_can_be_started() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/released/2.0.0/holding.wat");
     let text = std::fs::read_to_string(path).unwrap();
     let import = r#"(module (import "weir:filter/host@2.0.0" "kv-add"
@@ -148,7 +148,7 @@ fn a_filter_that_is_taken_out_leaves_nothing_behind() {
 }
 
 #[test]
-fn without_anything_that_holds_nothing_is_held() {
+fn a_chain_without_holding_filters_holds_nothing() {
     let engine = engine();
     let outcome = run(&[&load(&engine, hostile::KEEP)], batch(["a"]));
     assert!(outcome.holding.is_empty() && outcome.unclaimed.is_empty());

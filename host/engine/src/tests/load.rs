@@ -24,7 +24,7 @@ fn changed(from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_filter_says_what_it_is() {
+fn the_description_of_a_filter_is_read() {
     let filter = load(&engine(), KEEP);
     let description = filter.description();
     assert_eq!((&description.name[..], &description.version[..]), ("guest", "1.0.0"));
@@ -33,7 +33,7 @@ fn a_filter_says_what_it_is() {
 }
 
 #[test]
-fn what_a_filter_says_of_itself_can_be_shown_anywhere() {
+fn the_texts_of_a_description_are_bounded_and_escaped() {
     let text = hostile::text(KEEP)
         .replacen(r#""guest""#, r#""g\1b[2m""#, 1)
         .replacen(r#""1.0.0""#, r#""1\0a2\7f0""#, 1)
@@ -46,14 +46,14 @@ fn what_a_filter_says_of_itself_can_be_shown_anywhere() {
 }
 
 #[test]
-fn a_filter_that_names_more_paths_than_anybody_needs_is_refused() {
+fn a_description_with_too_many_paths_is_refused() {
     let many = "(i32.const 152) (i32.const 30000) (i32.const 300)";
     let text = refusal(&changed("(i32.const 152) (i32.const 0) (i32.const 0)", many));
     assert!(text.contains("`describe` failed: it says that it reads more than 256 paths"), "{text}");
 }
 
 #[test]
-fn files_that_are_no_filters_are_told_apart() {
+fn each_kind_of_file_that_is_no_filter_has_an_error_of_its_own() {
     let module = hostile::module(KEEP);
     assert!(refusal(b"").contains("empty"));
     assert!(refusal(b"\x7fELF\x02\x01\x01").contains("begins with 7f 45 4c 46"));
@@ -70,7 +70,7 @@ fn files_that_are_no_filters_are_told_apart() {
 }
 
 #[test]
-fn a_truncated_component_is_told_as_such() {
+fn a_truncated_component_is_reported_as_truncated() {
     let component = crate::component::component_bytes(&hostile::module(KEEP)).unwrap().into_owned();
     assert!(engine().load(&spec("f"), &component).is_ok());
     for length in [component.len() / 3, component.len() - 2] {
@@ -80,7 +80,7 @@ fn a_truncated_component_is_told_as_such() {
 }
 
 #[test]
-fn a_module_of_another_world_is_told_what_it_exports() {
+fn the_error_for_a_module_of_another_world_lists_its_exports() {
     let text = refusal(&hostile::assemble(r#"(module (func (export "run")) (func (export "main")))"#));
     assert!(text.contains("none of the worlds") && text.contains("`run`, `main`"), "{text}");
     let text = refusal(&hostile::assemble(r#"(component)"#));
@@ -90,7 +90,7 @@ fn a_module_of_another_world_is_told_what_it_exports() {
 }
 
 #[test]
-fn an_import_that_filters_do_not_have_is_named() {
+fn the_error_for_an_unknown_import_names_it() {
     let text = refusal(&changed("(module", r#"(module (import "env" "system" (func (param i32)))"#));
     assert!(text.contains("imports `env.system`"), "{text}");
     let text = refusal(&changed("(module", r#"(module (import "env" "a\n\1b[31mb" (func (param i32)))"#));
@@ -113,7 +113,7 @@ fn a_guest_built_for_wasi_gets_an_empty_one() {
 }
 
 #[test]
-fn a_function_of_another_type_is_named() {
+fn the_error_for_a_function_of_another_type_names_it() {
     let text = refusal(&changed(
         "(func (export \"weir:filter/packed@1.0.0#encoding\") (result i32) (i32.const 0))",
         "(func (export \"weir:filter/packed@1.0.0#encoding\"))",
@@ -122,7 +122,7 @@ fn a_function_of_another_type_is_named() {
 }
 
 #[test]
-fn options_that_the_filter_refuses_are_told_in_its_words() {
+fn the_error_for_refused_options_quotes_the_filter() {
     let refusing = "(data (i32.const 700) \"`mode` must be one of a, b\")
         (func (export \"weir:filter/lifecycle@1.0.0#configure\") (param i32 i32) (result i32)
           (i32.store8 (i32.const 192) (i32.const 1))

@@ -99,7 +99,7 @@ fn each_failure_is_counted_under_its_kind_and_so_are_the_calls_of_the_search() {
 }
 
 #[test]
-fn what_a_filter_refuses_itself_has_a_kind_of_its_own() {
+fn an_error_that_a_filter_returns_has_a_kind_of_its_own() {
     let refusing: hostile::Guest = (
         "refusing",
         r#"
@@ -129,7 +129,7 @@ fn what_a_filter_may_not_change_is_counted_as_overstepping() {
 }
 
 #[test]
-fn an_instance_that_can_not_be_started_again_is_counted_as_such_and_its_batch_fails_together() {
+fn a_failed_restart_is_counted_as_one_and_the_batch_fails_together() {
     let import = r#"(module (import "weir:filter/host@1.0.0" "kv-add"
         (func $kv_add (param i32 i32 i64 i64) (result i64)))"#;
     let configure = "(func (export \"weir:filter/lifecycle@1.0.0#configure\") (param i32 i32) (result i32)";
@@ -169,7 +169,7 @@ fn a_tick_that_fails_is_counted_among_the_errors_alone() {
 }
 
 #[test]
-fn every_kind_of_failure_is_tried_here() {
+fn every_kind_of_failure_has_a_test() {
     let tried = [FailureKind::Refused, FailureKind::Overstep, FailureKind::Start];
     let hostile = HOSTILE.iter().map(|(guest, _)| kind_of(guest.0));
     let missing: Vec<_> = FailureKind::ALL

@@ -14,7 +14,7 @@ fn a_batch_of_which_everything_is_kept_is_the_same_memory() {
 }
 
 #[test]
-fn dropped_records_are_gone_and_the_others_are_byte_for_byte_as_they_were() {
+fn dropped_records_are_removed_and_the_others_keep_every_byte() {
     let input = batch(["a", MARKER, "b", "c", MARKER]);
     let expected = batch(["a", "b", "c"]);
     let outcome = run(&[&load(&engine(), DROP)], input);
@@ -41,7 +41,7 @@ fn replaced_and_expanded_records_stand_where_theirs_stood_and_are_canonical() {
 }
 
 #[test]
-fn a_failure_late_in_the_chain_is_told_with_the_place_in_the_batch_given() {
+fn a_failure_late_in_the_chain_names_the_index_in_the_original_batch() {
     let engine = engine();
     let (drop, expand, trap) = (load(&engine, DROP), load(&engine, EXPAND), load(&engine, TRAP));
     let outcome = run(&[&drop, &expand], batch([MARKER, "a", "b"]));
@@ -107,7 +107,7 @@ const TALLY: hostile::Guest = (
 );
 
 #[test]
-fn the_store_is_common_to_instances_and_versions_and_to_no_other_filter() {
+fn the_store_is_shared_by_instances_and_versions_and_by_no_other_filter() {
     let engine = engine();
     let import = r#"(module (import "weir:filter/host@1.0.0" "kv-add"
         (func $kv_add (param i32 i32 i64 i64) (result i64)))"#;
@@ -122,7 +122,7 @@ fn the_store_is_common_to_instances_and_versions_and_to_no_other_filter() {
 }
 
 #[test]
-fn a_worker_lets_go_of_filters_that_left_the_chain() {
+fn a_worker_drops_instances_of_filters_that_left_the_chain() {
     let engine = engine();
     let filter = load(&engine, KEEP);
     let mut worker = Worker::new(engine);

@@ -4,7 +4,7 @@ use super::hostile::{self, COUNT, KEEP};
 use super::*;
 
 #[test]
-fn a_listener_gets_copies_of_its_share_of_the_batches_and_holds_up_none() {
+fn a_subscriber_gets_copies_of_its_share_of_the_batches_and_delays_none() {
     let engine = engine();
     let filter = load(&engine, KEEP);
     let mut worker = Worker::new(engine);
@@ -22,7 +22,7 @@ fn a_listener_gets_copies_of_its_share_of_the_batches_and_holds_up_none() {
 }
 
 #[test]
-fn a_shadow_begins_with_a_copy_of_the_state_and_the_filter_goes_on_with_its_own() {
+fn a_shadow_starts_with_a_copy_of_the_state() {
     let engine = engine();
     let filter = load(&engine, COUNT);
     let mut worker = Worker::new(engine.clone());

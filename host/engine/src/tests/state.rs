@@ -11,7 +11,7 @@ fn count(outcome: &Outcome) -> i64 {
 }
 
 #[test]
-fn workers_share_the_one_instance_and_a_tick_brings_its_records() {
+fn workers_share_the_instance_of_a_stateful_filter_and_a_tick_emits_its_records() {
     let engine = engine();
     let (filter, drop) = (load(&engine, COUNT), load(&engine, DROP));
     assert_eq!(filter.world(), crate::World::StatefulPackedFilter);
@@ -77,7 +77,7 @@ fn leaking_count(from: &str, to: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_filter_that_loses_memory_is_exchanged_with_its_state() {
+fn a_stateful_filter_that_leaks_memory_is_replaced_and_keeps_its_state() {
     let engine = engine();
     let leaking = FilterSpec { memory_bytes: 1 << 20, ..spec("count") };
     let filter = engine.load(&leaking, &leaking_count("", "")).unwrap();
@@ -94,7 +94,7 @@ fn a_filter_that_loses_memory_is_exchanged_with_its_state() {
 }
 
 #[test]
-fn a_filter_that_loses_memory_keeps_its_instance_when_that_can_not_give_its_state_away() {
+fn a_leaking_filter_that_can_not_save_its_state_keeps_its_instance() {
     let takes = "(global.set $count (i32.load (local.get $at)))";
     let saves = "(i32.store (i32.const 640) (global.get $count))";
     for broken in [takes, saves] {
@@ -110,7 +110,7 @@ fn a_filter_that_loses_memory_keeps_its_instance_when_that_can_not_give_its_stat
 }
 
 #[test]
-fn a_filter_that_never_ends_saving_is_not_asked_for_its_state_at_each_tick() {
+fn a_filter_whose_save_hangs_is_not_asked_to_save_at_each_tick() {
     let engine = engine();
     let saves = "(i32.store (i32.const 640) (global.get $count))";
     let endless = hostile::text(COUNT).replacen(saves, "(loop $ever (br $ever))", 1);
@@ -128,7 +128,7 @@ fn a_filter_that_never_ends_saving_is_not_asked_for_its_state_at_each_tick() {
 }
 
 #[test]
-fn a_tick_that_fails_is_told() {
+fn a_failed_tick_is_reported() {
     let engine = engine();
     let text = hostile::text(COUNT).replacen("(call $store_big_endian (i32.const 534)", "(unreachable) $0", 1);
     let text = text.replacen("$0 (global.get $count))", "", 1);

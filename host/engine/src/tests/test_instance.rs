@@ -66,7 +66,7 @@ const WATCHED: hostile::Guest = (
 );
 
 #[test]
-fn what_a_filter_counts_and_logs_is_heard_and_its_time_is_the_trial_s() {
+fn a_test_instance_records_counters_and_log_lines_and_sets_the_clock() {
     let imports = r#"(module
         (import "weir:filter/host@1.0.0" "counter" (func $counter (param i32 i32 i64)))
         (import "weir:filter/host@1.0.0" "log" (func $log (param i32 i32 i32)))
