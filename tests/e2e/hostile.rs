@@ -354,7 +354,7 @@ fn the_compiler_process_ends_when_it_exceeds_its_memory_or_its_time() {
     let home = Home::new();
     let spec = weir_engine::FilterSpec::new("slow");
     let small = guests::module(guests::KEEP);
-    let slow = slow_to_compile(8);
+    let slow = slow_to_compile(1);
     for (memory_bytes, seconds, expected) in
         [(2 << 30, 1, "to compile it takes longer than 1 s"), (96 << 20, 60, "to compile it takes more than 96 MiB")]
     {
@@ -393,7 +393,7 @@ fn a_stop_does_not_wait_for_a_filter_that_is_being_compiled() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("hostile", &guests::module(guests::KEEP));
     let router = home.start();
-    home.put_filter("hostile", &slow_to_compile(40));
+    home.put_filter("hostile", &slow_to_compile(4));
     eventually("the compiler runs", || !children(router.pid()).is_empty());
     let compiler = children(router.pid()).remove(0);
     let begun = std::time::Instant::now();

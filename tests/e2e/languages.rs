@@ -265,7 +265,9 @@ fn state_crosses_a_swap(language: &str, source: &str) -> Vec<u8> {
 fn state_crosses_exchanges(module: &[u8]) {
     const SOURCES: usize = 500;
     let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
-    let filter = engine.load(&FilterSpec::new("numbers"), module).unwrap();
+    let mut spec = FilterSpec::new("numbers");
+    spec.timeout = std::time::Duration::from_secs(5);
+    let filter = engine.load(&spec, module).unwrap();
     let chain = Chain(vec![filter.clone()]);
     let mut worker = Worker::new(engine);
     let all: Vec<String> = (0..SOURCES)
@@ -388,6 +390,7 @@ fn lasts(module: &[u8], settled: usize) {
 fn is_exchanged(module: &[u8]) {
     let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
     let mut spec = FilterSpec::new("mask");
+    spec.timeout = std::time::Duration::from_secs(5);
     spec.options = serde_json::json!({ "mask": "x".repeat(10_000) });
     let chain = Chain(vec![engine.load(&spec, module).unwrap()]);
     let mut worker = Worker::new(engine);
