@@ -201,28 +201,37 @@ type = "file"
 path = "out.jsonl"
 "#;
 
+/// Two filters that each make 2,000 records of one would turn one record into four million.
 #[test]
 fn filters_that_multiply_records_come_to_a_bound_and_the_router_goes_on() {
     let second = "[[filter]]\nname = \"second\"\nmodule = \"hostile.wasm\"\n";
     let home = Home::with(&ROOMY.replace("[sink.out]", &format!("{second}[sink.out]")));
-    home.put_filter("hostile", &guests::module(guests::FLOOD));
+    // The low bytes of the count: 60,000 is 0xea60, 2,000 is 0x07d0.
+    let flood = guests::text(guests::FLOOD).replace("60000", "2000");
+    let flood = flood.replace("(i32.const 0x60)", "(i32.const 0xd0)").replace("(i32.const 0xea)", "(i32.const 0x07)");
+    home.put_filter("hostile", &guests::assemble(&flood));
     let router = home.start();
     let answer = post(&router, r#"{"message":"x"}"#);
-    assert!([200, 503].contains(&answer.status), "{answer:?}");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let reason = answer.json()["errors"][0]["error"].as_str().unwrap_or_default().to_owned();
+    assert!(reason.contains("made more than"), "{answer:?}");
     assert_eq!(curl(&router, "/ready", &[], b"").status, 200);
 }
 
+/// 200,000 changes fit into what a filter may return, and each is quickly made if it doesn't copy the record.
 #[test]
-fn a_record_that_a_typed_filter_changes_hundreds_of_thousands_of_times_delays_nobody() {
+fn a_record_that_a_typed_filter_changes_hundreds_of_thousands_of_times_is_changed_once() {
     let home = Home::with(ROOMY);
-    home.put_filter("hostile", &guests::module(guests::SETS));
+    let sets = guests::text(guests::SETS).replace("19200000", "6400000").replace("600000", "200000");
+    home.put_filter("hostile", &guests::assemble(&sets));
     let router = home.start();
     for _ in 0..3 {
-        let answer = post(&router, &records());
-        assert_eq!(answer.status, 200, "{answer:?}");
-        assert!(answer.json()["accepted"].as_u64() >= Some(9), "{answer:?}");
+        assert_eq!(post(&router, &records()).body, r#"{"accepted":10}"#);
     }
-    eventually("the others arrive", || lines(&home) >= 27);
+    eventually("all arrive", || lines(&home) == 30);
+    let text = std::fs::read_to_string(home.path("out.jsonl")).unwrap();
+    let changed = text.lines().filter(|line| line.contains(MARKER) && line.contains(r#""n":1"#));
+    assert_eq!(changed.count(), 3, "{text}");
 }
 
 #[test]
@@ -398,9 +407,8 @@ fn a_stop_does_not_wait_for_a_filter_that_is_being_compiled() {
     home.put_filter("hostile", &slow_to_compile(4));
     eventually("the compiler runs", || !children(router.pid()).is_empty());
     let compiler = children(router.pid()).remove(0);
-    let begun = std::time::Instant::now();
-    assert!(router.stop().0.success());
-    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    let (status, said) = router.stop();
+    assert!(status.success() && said.contains("it was not compiled to the end because weir stops"), "{said}");
     eventually("no compiler is left", || !compiler.exists());
 }
 
