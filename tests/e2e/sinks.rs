@@ -119,7 +119,7 @@ fn the_environment_chooses_sinks_and_an_unknown_one_stops_no_other() {
         Router::start(command)
     };
     let mut router = start("LOG_BACKENDS", "file,datadgo");
-    router.wait_for_line("there is no sink `datadgo`");
+    router.wait_for_line("unknown sink `datadgo`");
     router.wait_for_line("sinks    file (file)");
     post(&router, r#"{"message":"chosen"}"#);
     let (_, said) = router.stop();

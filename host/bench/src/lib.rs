@@ -22,7 +22,6 @@
 //! | `swap.rs` | filters replaced under load |
 //! | `compile.rs` | traffic while a large module is compiled |
 //! | `table.rs` | what is printed |
-#![forbid(unsafe_code)]
 
 mod arguments;
 mod arrived;

@@ -35,7 +35,7 @@
 //! - The records that come out are canonical.
 //! - An instance is never called again after a failure, unless the filter itself reported it.
 //! - Records that a filter held and did not release are held by its next instance, however the last one ended.
-#![deny(unsafe_code, missing_docs)]
+#![deny(missing_docs)]
 
 mod adapt;
 mod boundary;

@@ -13,7 +13,6 @@
 //!
 //! Nothing here runs in a router's way of a record: filters are loaded by the same engine, in instances that belong to no
 //! router.
-#![forbid(unsafe_code)]
 
 pub mod build;
 pub mod bundled;

@@ -26,7 +26,6 @@
 //!
 //! Invariants: a 2xx is sent only after the intake confirmed; nothing is buffered without a bound; a request is answered
 //! once, in its sender's protocol; nothing here touches the disk.
-#![forbid(unsafe_code)]
 
 mod body;
 mod budget;

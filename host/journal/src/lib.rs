@@ -46,7 +46,6 @@
 //! | [`limits`] | every bound, with unit and reason |
 //! | `options`, `error`, `stats` | configuration, errors, numbers |
 
-#![forbid(unsafe_code)]
 
 mod appender;
 mod cursor;

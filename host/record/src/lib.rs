@@ -58,7 +58,6 @@
 //! | a malformed line in JSON lines; a truncated map after whole ones | [`Bad`]; [`SyntaxError`] only if nothing could be read |
 //! | a body that becomes more than 64 MiB, or holds more than 1,048,576 records or 65,536 bad ones | [`SyntaxError`] with `too_much`; nothing is taken |
 //! | empty lines, in text and JSON lines | skipped |
-#![forbid(unsafe_code)]
 
 mod aliases;
 mod arrival;

@@ -1,7 +1,6 @@
 //! What the commands of `weir` print to standard output: text, JSON, times, counts, sizes.
 //!
 //! A reader that closes the pipe early (`| head`) is no error.
-#![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
