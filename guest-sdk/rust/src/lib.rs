@@ -73,7 +73,6 @@
 //! | [`time`] | formatting times |
 //! | [`testing`] | running a filter natively |
 
-
 // The generated bindings name this crate as filters do.
 extern crate self as weir_guest;
 

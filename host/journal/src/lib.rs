@@ -46,7 +46,6 @@
 //! | [`limits`] | every bound, with unit and reason |
 //! | `options`, `error`, `stats` | configuration, errors, numbers |
 
-
 mod appender;
 mod cursor;
 pub mod disk;

@@ -29,7 +29,6 @@
 //! | `logging.rs` | Weir's own log |
 //! | `limits.rs` | the bounds |
 
-
 mod canary;
 mod chains;
 mod cli;

@@ -46,7 +46,6 @@
 //!
 //! A record that a sink can never take goes to quarantine with the reason, at least once, and does not block others.
 
-
 mod collisions;
 #[cfg(test)]
 mod compliance;

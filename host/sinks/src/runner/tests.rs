@@ -360,10 +360,10 @@ async fn while_a_sink_fails_its_records_go_to_its_fallback_marked_and_afterwards
         stood_in()
     );
     assert_eq!(bench.committed(), 0, "the sink's own place is where it was");
-    let fallback = running.status().fallback.expect("health says so");
-    assert_eq!((fallback.to.as_str(), fallback.records), ("standby", 1));
-    let took = standing.status();
-    assert_eq!((took.records, took.for_others), (1, 1), "the standby counts it too");
+    let said = || running.status().fallback.is_some_and(|fallback| (&*fallback.to, fallback.records) == ("standby", 1));
+    eventually("health says so", said).await;
+    let counted = || (standing.status().records, standing.status().for_others) == (1, 1);
+    eventually("the standby counts it too", counted).await;
     bench.seen.lock().expect("not poisoned").start_script.clear();
     eventually("it works again and gets everything", || bench.took() == [(1, 1)]).await;
     eventually("the second reader is gone", || bench.journal.readers().len() == 2).await;
