@@ -74,18 +74,18 @@ impl Servers {
         match round % 6 {
             0 => {
                 if round.is_multiple_of(2) {
-                    self.postgres.kill()
+                    self.postgres.kill();
                 } else {
-                    self.postgres.stop()
+                    self.postgres.stop();
                 }
                 pause();
                 self.postgres.run();
             }
             1 => {
                 if round.is_multiple_of(2) {
-                    self.nats.kill()
+                    self.nats.kill();
                 } else {
-                    self.nats.stop()
+                    self.nats.stop();
                 }
                 pause();
                 self.nats.restart();

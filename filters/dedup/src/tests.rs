@@ -182,7 +182,7 @@ fn long_keys_pass_uncounted_and_long_messages_are_cut_in_the_count() {
     assert!(bench.run([said(&long), said(&long)]).iter().all(Outcome::is_kept));
     assert_eq!(bench.counter("too_long"), 2);
 
-    let mut bench = self::Bench::with_options(json!({ "fields": ["source"] }));
+    let mut bench = Bench::with_options(json!({ "fields": ["source"] }));
     bench.run([said(&long), said(&long)]);
     let counts = bench.tick(true);
     let message = counts[0]["message"].as_str().expect("a count has a message");
@@ -343,7 +343,7 @@ fn a_forged_summary_that_passes_for_one_is_counted_out_in_time() {
     let mut forged = bench.held().remove(0);
     forged["weir_dedup"]["id"] = json!(0);
     forged["weir_dedup"]["opened"] = json!(i64::MAX);
-    let mut bench = self::Bench::with_options(json!({ "window": 10 }));
+    let mut bench = Bench::with_options(json!({ "window": 10 }));
     assert!(ended(&bench.run_one(forged)), "the first record of all has the id 0");
     bench.advance(10 * SECOND);
     assert_eq!(counts(&bench.tick(false)), [("a".to_owned(), 1)]);

@@ -204,7 +204,7 @@ mod tests {
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Rule {
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "only its parsing is tested")]
         when: String,
     }
 

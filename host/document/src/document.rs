@@ -123,7 +123,7 @@ impl<T> Document<T> {
 fn write_json(node: &Node, out: &mut String) {
     match &node.value {
         Value::Text { text, .. } | Value::Date(text) => {
-            out.push_str(&serde_json::Value::from(text.as_str()).to_string())
+            out.push_str(&serde_json::Value::from(text.as_str()).to_string());
         }
         Value::Integer(number) => out.push_str(&number.to_string()),
         Value::Float(number) => out.push_str(&serde_json::Value::from(*number).to_string()),

@@ -1,7 +1,6 @@
 //! The description that a filter returns, in every version of the contract.
 
-// The derives expand to `unsafe impl`s of the runtime's traits, checked by the derive itself.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the derives implement unsafe traits of the runtime, and check what they implement")]
 
 use wasmtime::component::{ComponentType, Lift};
 

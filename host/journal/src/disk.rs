@@ -134,7 +134,7 @@ impl Storage for Disk {
         let path = self.path(name);
         let file = match OpenOptions::new().read(true).append(true).open(&path) {
             // Inspecting needs no right to write.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => File::open(&path)?,
+            Err(error) if error.kind() == PermissionDenied => File::open(&path)?,
             other => other?,
         };
         Ok(Arc::new(DiskFile { file }))

@@ -340,7 +340,7 @@ async fn a_payload_that_can_never_fit_is_refused_for_good() {
 /// Appends with a ledger, and waits.
 fn append_with(journal: &Journal, payload: &str, ledger: Ledger) -> Result<u64, AppendError> {
     let reservation = journal.reserve(payload.len() as u64)?;
-    let (done, answered) = std::sync::mpsc::channel();
+    let (done, answered) = mpsc::channel();
     let records = u32::from(!payload.is_empty());
     journal.append_reserved(payload.as_bytes().to_vec(), records, ledger, reservation, move |result| {
         done.send(result).expect("the test waits");
@@ -415,7 +415,7 @@ fn what_was_reserved_is_taken_although_the_budget_is_used_up_and_nothing_more_is
     let early = journal.reserve(100).expect("there is room");
     while append(&journal, vec![b'x'; 1000], 1).is_ok() {}
     assert!(matches!(journal.reserve(1000), Err(AppendError::Full(_))));
-    let (done, answered) = std::sync::mpsc::channel();
+    let (done, answered) = mpsc::channel();
     journal.append_reserved(vec![b'y'; 2000], 1, Ledger::default(), early, move |result| {
         done.send(result).expect("the test waits");
     });

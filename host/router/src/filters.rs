@@ -183,7 +183,7 @@ impl FilterSet {
             match unasked {
                 Ok(unasked) => unasked.wait(),
                 Err(error) => {
-                    tracing::info!("filter `{name}` has records left; they and what comes after them wait: {error}")
+                    tracing::info!("filter `{name}` has records left; they and what comes after them wait: {error}");
                 }
             }
         }

@@ -228,9 +228,9 @@ fn the_server_goes_twenty_times(target: &mut dyn Target) {
         runtime.block_on(eventually("it goes on", || sink.status().records > before));
         std::thread::sleep(Duration::from_millis(round * 29 % 150));
         if round % 3 == 0 {
-            target.stop()
+            target.stop();
         } else {
-            target.kill()
+            target.kill();
         }
         // Sometimes it is back before anybody has missed it.
         std::thread::sleep(Duration::from_millis(if round % 2 == 0 { 300 } else { 0 }));

@@ -163,7 +163,7 @@ mod tests {
             assert!(kind.summary.len() > 20 && !kind.summary.ends_with('.'), "{}", kind.name);
             assert!(std::ptr::eq(super::kind(kind.name).expect("found"), kind));
         }
-        assert!(super::kind("nonesuch").is_none());
+        assert!(kind("nonesuch").is_none());
     }
 
     #[test]

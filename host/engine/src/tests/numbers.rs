@@ -100,7 +100,7 @@ fn each_failure_is_counted_under_its_kind_and_so_are_the_calls_of_the_search() {
 
 #[test]
 fn an_error_that_a_filter_returns_has_a_kind_of_its_own() {
-    let refusing: hostile::Guest = (
+    let refusing: Guest = (
         "refusing",
         r#"
         (data (i32.const 512) "no")

@@ -73,7 +73,7 @@ fn a_typed_filter_sees_the_fields_in_order_and_its_changes_are_made() {
 }
 
 /// Patches the one record of a batch, in JSON, and keeps the other of two.
-const JSON: hostile::Guest = (
+const JSON: Guest = (
     "json",
     r#"
     (data (i32.const 512) "\02\00")
@@ -96,7 +96,7 @@ fn a_filter_may_have_its_records_in_json() {
 }
 
 /// Drops whatever comes after the third record, whichever instance or version sees it.
-const TALLY: hostile::Guest = (
+const TALLY: Guest = (
     "counts",
     r#"
     (data (i32.const 512) "seen")

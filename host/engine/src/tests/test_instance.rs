@@ -53,7 +53,7 @@ fn a_stateful_filter_ticks() {
 }
 
 /// Keeps a record when the number in its store is one; counts and logs it; and says the time in nanoseconds.
-const WATCHED: hostile::Guest = (
+const WATCHED: Guest = (
     "watched",
     r#"
     (data (i32.const 512) "seen")

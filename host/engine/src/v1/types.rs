@@ -1,9 +1,8 @@
 //! The types of `wit/v1/filter.wit` as Rust types: borrowed ones on the way into a filter, owned ones on the way out.
 //!
 //! The runtime checks them against a component's own types when it is loaded, so a disagreement with the WIT is an
-//! error then and never a misread value. The derives expand to `unsafe impl`s of the runtime's traits, checked by the
-//! derive itself; that is the one reason why this file allows `unsafe`.
-#![allow(unsafe_code)]
+//! error then and never a misread value.
+#![allow(unsafe_code, reason = "the derives implement unsafe traits of the runtime, and check what they implement")]
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 

@@ -1,8 +1,7 @@
 //! Calls of a filter that holds records back. Its verdicts are applied by [`crate::v1`], which knows the two that this
 //! version adds.
 
-// The derives expand to `unsafe impl`s of the runtime's traits, checked by the derive itself.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "the derives implement unsafe traits of the runtime, and check what they implement")]
 
 use std::time::Duration;
 

@@ -192,7 +192,7 @@ async fn a_terminal_that_stands_still_holds_nobody_back_and_is_told_what_it_miss
     sink.left_out = 0;
     let jobs = sink.jobs.clone().expect("started");
     while jobs.capacity() < limits::CONSOLE_QUEUE {
-        std::thread::yield_now();
+        thread::yield_now();
     }
     sink.left_out = missed;
     sink.deliver(&[frame(100, numbered(100..101))]).await.expect("never fails");

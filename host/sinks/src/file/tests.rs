@@ -402,7 +402,7 @@ fn compression_keeps_the_content_and_the_time_and_spares_what_a_crash_might_undo
     job.once(SystemTime::now());
     assert!(spared.exists() && !packed.exists());
     let zst = rotate::with_ending(&packed, ".zst");
-    let content = zstd::decode_all(fs::File::open(&zst).expect("there")).expect("zstd");
+    let content = zstd::decode_all(File::open(&zst).expect("there")).expect("zstd");
     assert_eq!(content, ROTATED[1].as_bytes());
     assert_eq!(fs::metadata(&zst).and_then(|found| found.modified()).expect("there"), changed);
     assert!(place.path("logs/a.log").exists() && place.path("logs/foreign.txt").exists());
@@ -420,7 +420,7 @@ fn a_sink_that_ends_leaves_no_thread_behind_and_no_rotated_file_in_pieces() {
     drop(Tidier::start(job).expect("a thread"));
     assert_eq!(Arc::strong_count(&ending), 1, "the thread still holds what it was given");
     let left = fs::read(&rotated).unwrap_or_else(|_| {
-        zstd::decode_all(fs::File::open(rotate::with_ending(&rotated, ".zst")).expect("packed")).expect("zstd")
+        zstd::decode_all(File::open(rotate::with_ending(&rotated, ".zst")).expect("packed")).expect("zstd")
     });
     assert!(left == content.as_bytes());
 }

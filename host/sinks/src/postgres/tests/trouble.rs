@@ -29,9 +29,9 @@ async fn a_server_that_stopped_or_crashed_is_used_again_when_it_is_back() {
         let mut server = Postgres::start();
         let mut sink = with_one_frame(&server, json!({})).await;
         if crash {
-            server.kill()
+            server.kill();
         } else {
-            server.stop()
+            server.stop();
         }
         let error = sink.deliver(&[frame(2, numbered(3..6))]).await.expect_err("it is gone");
         assert!(matches!(error, SinkError::Retry(_)), "{error:?}");
