@@ -407,8 +407,10 @@ fn a_stop_does_not_wait_for_a_filter_that_is_being_compiled() {
     home.put_filter("hostile", &slow_to_compile(4));
     eventually("the compiler runs", || !children(router.pid()).is_empty());
     let compiler = children(router.pid()).remove(0);
-    let (status, said) = router.stop();
-    assert!(status.success() && said.contains("it was not compiled to the end because weir stops"), "{said}");
+    assert!(router.stop().0.success());
+    // Weir notes there each module that it compiled to the end.
+    let compiled = std::fs::read_dir(home.path("weir-data/compiled")).unwrap();
+    assert_eq!(compiled.count(), 1, "the new version was not compiled to the end");
     eventually("no compiler is left", || !compiler.exists());
 }
 
