@@ -31,7 +31,9 @@ fn bundled() -> Vec<String> {
 fn every_configuration_that_is_shown_is_valid() {
     let home = Home::new();
     let (mut problems, mut shown, bundled) = (Vec::new(), 0, bundled());
-    for page in pages::pages() {
+    let heads = pages::heads();
+    assert_eq!(heads.len(), bundled.len());
+    for page in pages::pages().into_iter().chain(heads) {
         for block in page.blocks().into_iter().filter(|block| block.language == "toml") {
             shown += 1;
             if let Err(reason) = validate(&home, &block, &bundled) {
@@ -39,7 +41,7 @@ fn every_configuration_that_is_shown_is_valid() {
             }
         }
     }
-    assert!(shown > 15, "only {shown} were found");
+    assert!(shown > 28, "only {shown} were found");
     found_nothing_wrong(problems);
 }
 
@@ -60,7 +62,9 @@ fn validate(home: &Home, block: &pages::Block, bundled: &[String]) -> Result<(),
         home.put_filter(&named[1], &std::fs::read(module("level")).unwrap());
     }
     home.configure(&text);
-    let output = weir().current_dir(home.path("")).args(["validate", "weir.toml"]).output().unwrap();
+    let mut command = weir();
+    command.current_dir(home.path("")).args(["validate", "weir.toml"]).env("HOSTNAME", "web-1");
+    let output = command.output().unwrap();
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 

@@ -1,4 +1,4 @@
-//! The Markdown of this repository, as far as `docs.rs` and `docs_configuration.rs` check it: links, headings, code spans and code blocks.
+//! The Markdown of this repository and in the heads of the bundled filters, as far as `docs.rs` and `docs_configuration.rs` check it: links, headings, code spans and code blocks.
 //!
 //! Not a full parser. It knows fenced and indented code, spans of any number of backticks, and nothing else.
 
@@ -48,6 +48,18 @@ pub fn found_nothing_wrong(problems: Vec<String>) {
 pub fn pages() -> Vec<Page> {
     let pages = files().into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     pages.map(|path| Page::read(&path)).collect()
+}
+
+/// What the bundled filters say of themselves: the `//!` head of each one's source.
+pub fn heads() -> Vec<Page> {
+    let is_head = |path: &PathBuf| path.starts_with("filters") && path.ends_with("src/lib.rs");
+    let head = |path: PathBuf| {
+        let page = Page::read(&path);
+        let lines = page.text.lines().map_while(|line| line.strip_prefix("//!"));
+        let text = lines.flat_map(|line| [line.strip_prefix(' ').unwrap_or(line), "\n"]).collect();
+        Page { path, text }
+    };
+    files().into_iter().filter(is_head).map(head).collect()
 }
 
 impl Page {

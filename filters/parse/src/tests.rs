@@ -318,20 +318,6 @@ fn object() -> impl Strategy<Value = Json> {
     prop::collection::btree_map("\\PC{1,4}", value, 1..20).prop_map(|map| Json::Object(map.into_iter().collect()))
 }
 
-/// The options of the only filter of a configuration.
-fn options_of(toml: &str) -> Json {
-    let config: Json = toml::from_str(toml).expect("the example is valid TOML");
-    config["filter"][0]["options"].clone()
-}
-
-#[test]
-fn the_example_of_the_documentation_is_accepted() {
-    let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
-    let example: Vec<&str> =
-        docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    Bench::with_options(options_of(&example.join("\n")));
-}
-
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
     let mut bench =

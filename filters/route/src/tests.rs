@@ -302,20 +302,6 @@ fn every_bound_is_kept() {
     assert!(error.contains("more than 4096 tests"), "{error}");
 }
 
-/// The options of the only filter of a configuration.
-fn options_of(toml: &str) -> Json {
-    let config: Json = toml::from_str(toml).expect("the example is valid TOML");
-    config["filter"][0]["options"].clone()
-}
-
-#[test]
-fn the_example_of_the_documentation_is_accepted() {
-    let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
-    let example: Vec<&str> =
-        docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
-    Bench::with_options(options_of(&example.join("\n")));
-}
-
 #[test]
 fn the_example_options_do_with_the_samples_what_they_say() {
     let mut bench =
