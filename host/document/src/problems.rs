@@ -8,6 +8,7 @@
 use std::fmt::{self, Write as _};
 use std::ops::Range;
 
+use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
 use weir_record::escape::is_harmful;
 
 use crate::limits::{MAX_PROBLEMS, SHOWN_LINE_CHARS};
@@ -92,11 +93,10 @@ impl Problems {
 
     /// The report as text; `colour` adds terminal colours.
     pub fn render(&self, colour: bool) -> String {
-        let paint = Paint { colour };
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(SHOWN_LINE_CHARS);
         let mut out = String::new();
         for problem in self.list.iter().take(MAX_PROBLEMS) {
-            self.render_one(problem, paint, &mut out);
-            out.push('\n');
+            _ = writeln!(out, "{}\n", self.render_one(problem, &renderer));
         }
         if self.list.len() > MAX_PROBLEMS {
             let more = self.list.len() - MAX_PROBLEMS;
@@ -112,32 +112,19 @@ impl Problems {
         format!("{} problem{plural} in {}", self.list.len(), self.file)
     }
 
-    fn render_one(&self, problem: &Problem, paint: Paint, out: &mut String) {
-        let error = paint.red("error");
-        _ = writeln!(out, "{error}: {}", paint.bold(&printable(&problem.message)));
-        let mut gutter = " ".to_owned();
-        if let Some(span) = &problem.span {
-            let place = Place::of(&self.source, span);
-            let number = place.line.to_string();
-            gutter = " ".repeat(number.len());
-            let arrow = paint.blue("-->");
-            let bar = paint.blue("|");
-            let shown = Shown::of(&place);
-            let mark = paint.red(&"^".repeat(shown.width));
-            let label = paint.red(&printable(&problem.label));
-            let number = paint.blue(&number);
-            let indent = " ".repeat(shown.indent);
-            _ = writeln!(out, "{gutter}{arrow} {}:{}:{}", self.file, place.line, place.column);
-            _ = writeln!(out, "{gutter} {bar}");
-            _ = writeln!(out, "{}", format!("{number} {bar} {}", shown.text).trim_end());
-            _ = writeln!(out, "{}", format!("{gutter} {bar} {indent}{mark} {label}").trim_end());
-        } else {
-            _ = writeln!(out, "{gutter}{} {}", paint.blue("-->"), self.file);
+    fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
+        let (message, help) = (printable(&problem.message), problem.help.as_deref().map(printable));
+        let (label, place) =
+            (printable(&problem.label), problem.span.as_ref().map(|span| Place::of(&self.source, span)));
+        let title = Level::ERROR.primary_title(message);
+        let mut report = match &place {
+            Some(place) => title.element(place.snippet(&self.file, &label)),
+            None => title.element(Origin::path(&self.file)),
+        };
+        if let Some(help) = help {
+            report = report.element(Level::HELP.message(help));
         }
-        if let Some(help) = &problem.help {
-            let equals = paint.blue("=");
-            _ = writeln!(out, "{gutter} {equals} help: {}", printable(help));
-        }
+        renderer.render(&[report])
     }
 }
 
@@ -150,58 +137,36 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// Where a span begins: the line it is on, and the part of it on that line.
-struct Place<'a> {
+struct Place {
     line: usize,
     column: usize,
-    text: &'a str,
-    /// Characters of `text` before the span, and within it.
-    before: usize,
-    within: usize,
+    /// The line as it is shown.
+    text: String,
+    /// The span within `text`, in bytes.
+    span: Range<usize>,
 }
 
-impl<'a> Place<'a> {
-    fn of(source: &'a str, span: &Range<usize>) -> Self {
+impl Place {
+    fn of(source: &str, span: &Range<usize>) -> Self {
         let start = floor_boundary(source, span.start);
         let end = floor_boundary(source, span.end).max(start);
         let line_start = source[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = source[start..].find('\n').map_or(source.len(), |at| start + at);
-        let text = source[line_start..line_end].trim_end_matches('\r');
-        let before = source[line_start..start].chars().count();
-        let last = end.min(line_start + text.len()).max(start);
+        let line_end = line_start + source[line_start..line_end].trim_end_matches('\r').len();
+        let before = printable(&source[line_start..start]);
+        let within = printable(&source[start..end.min(line_end).max(start)]);
         Self {
             line: source[..start].matches('\n').count() + 1,
-            column: before + 1,
-            text,
-            before,
-            within: source[start..last].chars().count(),
+            column: before.chars().count() + 1,
+            text: printable(&source[line_start..line_end.max(start)]),
+            span: before.len()..before.len() + within.len(),
         }
     }
-}
 
-/// A line as it is printed: cut around the mark when it is long, tabs and control characters made visible
-/// as one column each, so that the mark stands under the mistake.
-struct Shown {
-    text: String,
-    indent: usize,
-    width: usize,
-}
-
-impl Shown {
-    fn of(place: &Place<'_>) -> Self {
-        let length = place.text.chars().count();
-        let skipped = if length <= SHOWN_LINE_CHARS { 0 } else { place.before.saturating_sub(SHOWN_LINE_CHARS / 3) };
-        let mut text = String::new();
-        if skipped > 0 {
-            text.push('…');
-        }
-        let cut = place.text.chars().skip(skipped).take(SHOWN_LINE_CHARS);
-        text.extend(cut.map(printable_char));
-        if skipped + SHOWN_LINE_CHARS < length {
-            text.push('…');
-        }
-        let indent = place.before - skipped + usize::from(skipped > 0);
-        let room = (skipped + SHOWN_LINE_CHARS).saturating_sub(place.before);
-        Self { text, indent, width: place.within.min(room).max(1) }
+    fn snippet<'a>(&'a self, file: &'a str, label: &'a str) -> Snippet<'a, Annotation<'a>> {
+        let mark = AnnotationKind::Primary.span(self.span.clone());
+        let mark = if label.is_empty() { mark } else { mark.label(label) };
+        Snippet::source(&self.text).line_start(self.line).path(file).annotation(mark)
     }
 }
 
@@ -224,29 +189,5 @@ fn printable_char(c: char) -> char {
         // Among others marks that reorder text, which could make a line read as something else than it is.
         c if is_harmful(c) => char::REPLACEMENT_CHARACTER,
         c => c,
-    }
-}
-
-/// Terminal colours, or nothing.
-#[derive(Clone, Copy)]
-struct Paint {
-    colour: bool,
-}
-
-impl Paint {
-    fn wrap(self, code: &str, text: &str) -> String {
-        if self.colour && !text.is_empty() { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
-    }
-
-    fn red(self, text: &str) -> String {
-        self.wrap("1;31", text)
-    }
-
-    fn blue(self, text: &str) -> String {
-        self.wrap("1;34", text)
-    }
-
-    fn bold(self, text: &str) -> String {
-        self.wrap("1", text)
     }
 }

@@ -36,6 +36,7 @@ error: unknown key `colour` in `[log]`
   |
 2 | colour = true
   | ^^^^^^
+  |
   = help: allowed here: `format` and `level`",
     );
 }
@@ -50,6 +51,7 @@ error: unknown key `listen` at the top level
   |
 1 | listen = 'x'
   | ^^^^^^
+  |
   = help: `listen` is a key of `[http]`",
     );
     expect(
@@ -60,6 +62,7 @@ error: unknown key `auto_load` in `[journal]`
   |
 2 | auto_load = true
   | ^^^^^^^^^
+  |
   = help: `auto_load` belongs at the top of the file, before the first `[section]`",
     );
 }
@@ -74,6 +77,7 @@ error: `drop-oldest` is not one of the allowed values
   |
 2 | when_full = "drop-oldest"
   |             ^^^^^^^^^^^^^ did you mean `drop_oldest`?
+  |
   = help: allowed are `refuse` and `drop_oldest`"#,
     );
 }
@@ -88,6 +92,7 @@ fn a_typo_in_the_type_of_a_sink_is_answered_with_the_kind() {
              |\n\
              2 | type = 'fil'\n  \
              |        ^^^^^ did you mean `file`?\n  \
+             |\n  \
              = help: allowed are "
         ),
         "{report}"
@@ -126,6 +131,7 @@ error: there is no sink `stor` to fall back to
   |
 6 | fallback = 'stor'
   |            ^^^^^^
+  |
   = help: did you mean `store`?",
     );
     let both = in_short(&bad(sink("a", "standby = true\nroutes = ['x']\nfallback_after = '1us'")));
@@ -150,6 +156,7 @@ error: expected a string, found an integer
   |
 4 | timeout = 250
   |           ^^^
+  |
   = help: for example `"250ms"`"#,
     );
     for (text, expected) in [
@@ -322,6 +329,7 @@ error: the environment variable `LISTEN_PORT` is not set
   |
 2 | listen = "127.0.0.1:${LISTEN_PORT}"
   |                     ^^^^^^^^^^^^^^
+  |
   = help: set it, or give a default: `${LISTEN_PORT:-default}`"#,
     );
     assert_eq!(in_short(&bad("'${WORD}' = 1")), ["1:1 unknown key `${WORD}` at the top level"]);
@@ -382,6 +390,7 @@ error: expected a list, found a table
   |
 1 | [filter]
   | ^^^^^^^^
+  |
   = help: write `[[filter]]`, with two brackets: each such table is one of the list",
     );
     let twice = bad("[filter]\nname = 'a'\n[filter]\nname = 'b'").to_string();
@@ -401,6 +410,7 @@ error: `:8080` is not an address to listen on
   |
 2 | listen = ':8080'
   |          ^^^^^^^
+  |
   = help: write `127.0.0.1:8080` for this machine alone, or `0.0.0.0:8080` for all",
     );
     let settings = super::good("[http]\nlisten = 'localhost:8080'\n[quarantine]\nmax_age = '7 days'");
