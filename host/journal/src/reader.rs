@@ -1,10 +1,10 @@
-//! A named reader: hands out entries in order, from memory while it keeps up, from segment files when it lags, and
+//! A named reader: returns entries in order, from memory while it keeps up and from segment files when it lags, and
 //! remembers what was delivered.
 //!
-//! - [`Reader::next`] is cancel-safe: its position moves in the same step in which it returns, so a call dropped by
+//! - [`Reader::next`] is cancel-safe: the position advances in the same step in which it returns, so a call dropped by
 //!   `select!` loses nothing.
-//! - Waiting costs nothing: the writer wakes readers when something became visible.
-//! - Files are read on tokio's blocking threads, about a MiB at a time: async threads never wait for a disk.
+//! - Waiting costs nothing: the writer wakes readers when new frames are visible.
+//! - Files are read on tokio's blocking threads, about 1 MiB at a time, so async threads never wait for a disk.
 
 use crate::error::ReadError;
 use crate::limits::MAX_HANDED_OUT;
@@ -20,35 +20,35 @@ use tokio::sync::watch;
 /// One appended batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number, from 1.
+    /// Its sequence number, from 1.
     pub sequence: u64,
     /// When it was written, in nanoseconds since 1970 UTC.
     pub time_ns: i64,
-    /// How many records it holds, as the appender said.
+    /// The number of records in it, as given by the appender.
     pub records: u32,
     /// What was appended.
     pub payload: Bytes,
 }
 
 impl Entry {
-    /// A frame in which records were only held or released has nothing for readers.
+    /// True for a frame that only holds or releases records: there is nothing in it for readers.
     pub(crate) fn is_empty(&self) -> bool {
         self.records == 0 && self.payload.is_empty()
     }
 }
 
-/// What readers are shown of entries; none when there is nothing.
+/// The entries that readers see; `None` if there are none.
 fn shown(mut entries: Vec<Entry>) -> Option<Vec<Entry>> {
     entries.retain(|entry| !entry.is_empty());
     (!entries.is_empty()).then_some(entries)
 }
 
-/// A position, with the records in the journal up to there.
+/// A position, with the number of records in the journal up to there.
 #[derive(Debug, Clone, Copy)]
 struct Position {
     sequence: u64,
     records: u64,
-    /// The frames up to this one that follow have nothing for readers: they are delivered with it.
+    /// The last of the following frames that have nothing for readers. They count as delivered with this one.
     covers: u64,
 }
 
@@ -58,9 +58,9 @@ pub struct Reader {
     news: watch::Receiver<u64>,
     name: String,
     at: Position,
-    /// The records up to `at` are known only nearly: it was not reached by reading.
+    /// True if the number of records up to `at` is approximate, because the position was not reached by reading.
     is_count_near: bool,
-    /// Handed out and not committed yet, oldest first.
+    /// Handed out and not yet committed, oldest first.
     handed_out: VecDeque<Position>,
     place: Option<Place>,
     skipped: u64,
@@ -80,7 +80,7 @@ enum Look {
 }
 
 impl Reader {
-    /// The caller has entered the cursor into the state and marked it open.
+    /// The caller has added the cursor to the state and marked it open.
     pub(crate) fn new(shared: Arc<Shared>, name: String, sequence: u64, records: u64) -> Reader {
         Reader {
             news: shared.news.subscribe(),
@@ -104,16 +104,16 @@ impl Reader {
         self.at.sequence
     }
 
-    /// Records that went before this reader had read them (disk budget, damage set aside), since it was opened.
+    /// Records removed before this reader had read them (disk budget, damage set aside), since it was opened.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// The next entries in order, of `max_bytes` together, but at least one; waits until there is one. Must be
-    /// called within a tokio runtime. Cancel-safe.
+    /// The next entries in order: at most `max_bytes`, but at least one entry. Waits until there is one. Must be called
+    /// within a tokio runtime. Cancel-safe.
     pub async fn next(&mut self, max_bytes: usize) -> Result<Vec<Entry>, ReadError> {
         loop {
-            // Marked as seen before looking, so that what comes during the look wakes the wait below.
+            // Marked as seen before looking, so that a change during the look wakes the wait below.
             self.news.borrow_and_update();
             match self.look(max_bytes) {
                 Look::Entries(entries) => {
@@ -139,9 +139,9 @@ impl Reader {
         }
     }
 
-    /// Everything up to and including `sequence` is delivered; what is before it is not handed out again. Stored
-    /// within half a second and on [`close`](crate::Journal::close). A position before an earlier one is ignored,
-    /// one beyond the newest entry counts as the newest.
+    /// Marks everything up to and including `sequence` as delivered. It is stored within half a second and on
+    /// [`close`](crate::Journal::close). A position before an earlier one is ignored; one beyond the newest entry
+    /// counts as the newest.
     pub fn commit(&mut self, sequence: u64) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
@@ -172,7 +172,7 @@ impl Reader {
         }
     }
 
-    /// Takes from memory, or says what to do.
+    /// Takes entries from memory, or returns what to do instead.
     fn look(&mut self, max_bytes: usize) -> Look {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
@@ -218,7 +218,7 @@ impl Reader {
         entries
     }
 
-    /// Takes what was read from a file; `None` when the state must be looked at again.
+    /// Takes entries that were read from a file; `None` if the state must be looked at again.
     fn accept(
         &mut self,
         read: Result<Piece, ReadFailure>,
@@ -251,7 +251,7 @@ impl Reader {
         }
     }
 
-    /// Moves the position past the entries, and counts what is missing before them.
+    /// Moves the position past the entries, and counts the records missing before them.
     fn hand_out(&mut self, state: &mut State, records_before: u64, entries: &[Entry]) {
         let is_next = entries.first().is_some_and(|entry| entry.sequence == self.at.sequence + 1);
         let nothing_missing = self.is_count_near && is_next;
@@ -263,7 +263,7 @@ impl Reader {
             if let Some(cursor) = state.cursors.get_mut(&self.name) {
                 cursor.skipped += lost;
             }
-            tracing::warn!(reader = %self.name, records = lost, "records went before this reader had read them");
+            tracing::warn!(reader = %self.name, records = lost, "records were removed before this reader had read them");
         }
         let mut records = records_before;
         for entry in entries {
@@ -280,7 +280,7 @@ impl Reader {
         }
     }
 
-    /// A frame without anything for readers counts as delivered with what was handed out before it.
+    /// A frame without anything for readers counts as delivered with the entries handed out before it.
     fn pass_over(&mut self, state: &mut State, sequence: u64) {
         if let Some(handed) = self.handed_out.back_mut() {
             handed.covers = sequence;

@@ -1,11 +1,11 @@
-//! Which segments may go: those that the slowest reader has passed, `keep` after their end or when their space is
-//! needed, and, under `when_full = "drop_oldest"`, the oldest ones.
+//! Which segments may be removed: those that the slowest reader has passed, once `keep` has elapsed since their end or
+//! their space is needed, and, with `when_full = "drop_oldest"`, the oldest ones.
 //!
-//! What filters hold back in a segment is copied into a new frame before it goes.
+//! Records that filters hold in a segment are copied into a new frame before it is removed.
 //!
-//! Segments go one by one from the front, each removal durable before the next, so that a crash never leaves a hole.
-//! The segment that is written to never goes; one that everybody has read is closed first when its space is needed.
-//! A remembered reader that nobody opens holds its segments until it is forgotten.
+//! Segments are removed one by one from the front, each removal durable before the next, so that a crash never leaves a
+//! gap. The segment being written is never removed; if every reader has passed it, it is closed first when its space is
+//! needed. A reader that is known but not open keeps its segments until it is forgotten.
 
 use crate::appender::Appender;
 use crate::error::AppendError;
@@ -13,7 +13,7 @@ use crate::options::WhenFull;
 use crate::salvage::now_ns;
 
 impl Appender {
-    /// Removes the segments that end at or before `position` and are not kept, except the last.
+    /// Removes the segments that end at or before `position` and need not be kept, except the last.
     pub(crate) fn let_go(&mut self, position: u64) {
         let keep_ns = i64::try_from(self.shared.options.keep.as_nanos()).unwrap_or(i64::MAX);
         loop {
@@ -21,7 +21,7 @@ impl Appender {
             let goes = {
                 let state = self.shared.state();
                 let oldest = state.segments.front();
-                // A segment has ended when the next began.
+                // A segment ended when the next one began.
                 let ended_ns = state.segments.get(1).map(|next| next.created_ns);
                 let is_old = keep_ns == 0 || ended_ns.is_some_and(|ended| ended.saturating_add(keep_ns) <= now_ns());
                 (is_old || is_wanted) && ended_ns.is_some() && oldest.is_some_and(|segment| segment.last <= position)
@@ -32,7 +32,7 @@ impl Appender {
         }
     }
 
-    /// Removes the oldest segment, unless it is the last; false when it could not.
+    /// Removes the oldest segment, unless it is the last. Returns false if that failed.
     fn remove_oldest(&mut self) -> bool {
         let oldest = {
             let state = self.shared.state();
@@ -61,7 +61,7 @@ impl Appender {
         true
     }
 
-    /// Frees `wanted` bytes of the budget if it can, at least `needed`, or says why not.
+    /// Frees `wanted` bytes of the budget if possible, at least `needed`, or returns why not.
     pub(crate) fn make_room(&mut self, wanted: u64, needed: u64) -> Result<(), AppendError> {
         self.free_what_was_read(wanted);
         while self.shared.options.when_full == WhenFull::DropOldest && !self.has_room(wanted) {
@@ -72,7 +72,7 @@ impl Appender {
             if !self.remove_oldest() {
                 break;
             }
-            // What it held may be all there was in it.
+            // The removed segment may have contained nothing but held records.
             if self.size_bytes >= before {
                 break;
             }
@@ -88,7 +88,7 @@ impl Appender {
             let oldest = state.segments.front().map_or(u64::MAX, |segment| segment.last);
             (slowest, oldest, state.visible)
         };
-        // Looked at before anything is saved, so that a full journal costs no fsync for each append it refuses.
+        // Checked before anything is saved, so that a full journal costs no fsync for each refused append.
         if slowest < oldest_last {
             return;
         }

@@ -1,7 +1,7 @@
-//! The writer's thread and the queue before it. Everything that waits when the thread comes round is written
-//! together: under load each fsync serves all that arrived during the one before, with no timer and no added delay.
+//! The writer's thread and its queue. The thread writes everything that is waiting together: under load, each fsync
+//! serves all appends that arrived during the one before, with no timer and no added delay.
 //!
-//! The queue is bounded in appends and bytes; past the bound an append fails at once with `Busy`.
+//! The queue is bounded in appends and bytes; beyond that, an append fails at once with `Busy`.
 
 use crate::appender::Appender;
 use crate::error::AppendError;
@@ -12,18 +12,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Told how an append ended.
+/// Called with the outcome of an append.
 pub(crate) type Done = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
 
-/// An append that waits.
+/// An append in the queue.
 pub(crate) struct Pending {
-    /// The batch, and behind it the ledger if that says anything.
+    /// The batch, followed by the ledger unless that is empty.
     pub payload: Vec<u8>,
     pub records: u32,
     pub ledger: Ledger,
-    /// Room was promised to it: neither the queue nor the budget refuses it.
+    /// Room was reserved for it: neither the queue nor the budget refuses it.
     pub is_reserved: bool,
-    /// Nothing is appended; so many bytes of the budget are made free.
+    /// If set, nothing is appended; this many bytes of the budget are freed.
     pub room_bytes: Option<u64>,
     pub done: Done,
 }
@@ -46,16 +46,16 @@ impl Pending {
 struct Waiting {
     appends: Vec<Pending>,
     size_bytes: usize,
-    /// Promised and not given back: places for appends, and bytes.
+    /// Reserved and not released: places for appends, and bytes.
     reserved_appends: usize,
     reserved_bytes: u64,
     /// A cursor moved since the cursors were last saved.
     touched: bool,
-    /// No further append is taken.
+    /// No further append is accepted.
     closing: bool,
 }
 
-/// What waits for the writer.
+/// The queue of the writer.
 #[derive(Default)]
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
@@ -71,11 +71,11 @@ struct Work {
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing panics while it is locked except for lack of memory.
+        // Nothing panics while it is locked, except on memory exhaustion.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues an append, or gives it back with the reason.
+    /// Queues an append, or returns it with the reason.
     pub(crate) fn push(&self, pending: Pending) -> Result<(), (Box<Pending>, AppendError)> {
         let mut waiting = self.lock();
         if waiting.closing {
@@ -96,8 +96,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Promises room for an append, and tells how many bytes wait or are promised with it. What is promised counts as
-    /// if it waited already.
+    /// Reserves room for an append. Returns how many bytes are waiting or reserved, including these. Reserved bytes
+    /// count as if they were waiting already.
     pub(crate) fn reserve(&self, size_bytes: u64) -> Result<u64, AppendError> {
         let mut waiting = self.lock();
         if waiting.closing {
@@ -113,14 +113,14 @@ impl Queue {
         Ok(expected_bytes)
     }
 
-    /// The append that room was promised to has ended, or will not come.
+    /// The reserved append has ended, or will not come.
     pub(crate) fn give_back(&self, size_bytes: u64) {
         let mut waiting = self.lock();
         waiting.reserved_appends -= 1;
         waiting.reserved_bytes -= size_bytes;
     }
 
-    /// A cursor moved and wants to be saved.
+    /// A cursor moved and has to be saved.
     pub(crate) fn touch(&self) {
         let mut waiting = self.lock();
         if !waiting.touched {
@@ -130,13 +130,13 @@ impl Queue {
         }
     }
 
-    /// The writer finishes what waits and ends.
+    /// Makes the writer finish the queue and end.
     pub(crate) fn close(&self) {
         self.lock().closing = true;
         self.wake.notify_one();
     }
 
-    /// Waits until there is something to do, or until the deadline. `appends` is an empty vector to be swapped in.
+    /// Waits until there is something to do, or until the deadline. `appends` is an empty vector to swap in.
     fn take(&self, deadline: Option<Instant>, knows_touched: bool, appends: Vec<Pending>) -> Work {
         let mut waiting = self.lock();
         while waiting.appends.is_empty() && !waiting.closing && (!waiting.touched || knows_touched) {
@@ -165,7 +165,7 @@ impl Queue {
     }
 }
 
-/// Whatever ends the thread, nobody waits for an answer that can't come.
+/// However the thread ends, no caller keeps waiting for an answer.
 struct CloseOnDrop<'a>(&'a Appender);
 
 impl Drop for CloseOnDrop<'_> {
@@ -181,7 +181,7 @@ impl Drop for CloseOnDrop<'_> {
     }
 }
 
-/// The thread: ends after [`Queue::close`], with everything that was queued written and the cursors saved.
+/// The writer's thread. Ends after [`Queue::close`], when everything queued is written and the cursors are saved.
 pub(crate) fn run(mut appender: Appender) {
     let outcome = catch_unwind(AssertUnwindSafe(|| write_until_closed(&mut appender)));
     if outcome.is_err() {
@@ -232,7 +232,7 @@ fn write_until_closed(appender: &mut Appender) {
             cursors_at = None;
         }
         if work.closing {
-            // What was queued before `closing` was set has been taken together with it, and nothing came after.
+            // Everything queued before `closing` was set was taken with it, and nothing came after.
             appender.close();
             return;
         }
