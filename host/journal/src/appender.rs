@@ -22,7 +22,7 @@ use crate::segment::Segment;
 use crate::spare::Spare;
 use crate::state::{RecentEntry, Shared};
 use crate::storage::StoredFile;
-use crate::writer::{Done, Pending};
+use crate::writer::{AppendCallback, Pending};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -43,7 +43,7 @@ pub(crate) struct Appender {
     pub(crate) shared: Arc<Shared>,
     pub(crate) active: Option<Active>,
     /// A segment whose creation failed because the disk was full or no file descriptor was left.
-    half_made: Option<u64>,
+    unfinished_segment: Option<u64>,
     spare: Spare,
     group: Group,
     /// Written but not visible yet: waiting for the next fsync of `sync = "100ms"`.
@@ -56,7 +56,7 @@ pub(crate) struct Appender {
     last: u64,
     durable: u64,
     /// The durable sequence that was last stored in `cursors`.
-    marked: u64,
+    saved_durable: u64,
     /// Total size of all segments.
     pub(crate) size_bytes: u64,
     /// Bytes of the budget that an append is waiting for. Segments kept only because of `keep` are removed for them.
@@ -71,7 +71,7 @@ impl Appender {
         let mut appender = Appender {
             active: None,
             wanted_bytes: 0,
-            half_made: None,
+            unfinished_segment: None,
             spare: Spare::default(),
             group: Group::default(),
             unsynced: Vec::new(),
@@ -80,7 +80,7 @@ impl Appender {
             records: recovered.segments.last().map_or(0, |segment| segment.records_after),
             last,
             durable: last,
-            marked: 0,
+            saved_durable: 0,
             size_bytes: recovered.segments.iter().map(|segment| segment.size_bytes).sum(),
             shared,
         };
@@ -143,7 +143,7 @@ impl Appender {
 
     /// Copies the records held in frames up to `up_to` into a new frame, so that those frames can be removed. Returns
     /// false if that failed.
-    pub(crate) fn carry_held(&mut self, up_to: u64) -> bool {
+    pub(crate) fn copy_held(&mut self, up_to: u64) -> bool {
         let holds = self.shared.state().held.up_to(up_to);
         if holds.is_empty() {
             return true;
@@ -169,7 +169,15 @@ impl Appender {
         self.shared.state().held.up_to(up_to).is_empty()
     }
 
-    fn enqueue(&mut self, prepared: Prepared, mark: u32, time_ns: i64, records: u32, ledger: Ledger, done: Done) {
+    fn enqueue(
+        &mut self,
+        prepared: Prepared,
+        mark: u32,
+        time_ns: i64,
+        records: u32,
+        ledger: Ledger,
+        done: AppendCallback,
+    ) {
         let stamp = Stamp {
             mark,
             sequence: self.next + self.group.frames.len() as u64,
@@ -227,7 +235,7 @@ impl Appender {
             return Err(error);
         }
         // A missing segment before the new one would look as if all readers had passed it.
-        self.keep_in_place()?;
+        self.ensure_in_place()?;
         let sync_off = self.shared.options.sync == SyncMode::Off;
         let header = SegmentHeader {
             flags: if sync_off { SEGMENT_UNSYNCED } else { 0 },
@@ -239,13 +247,13 @@ impl Appender {
         };
         let name = segment_name(header.first);
         let storage = &*self.shared.storage;
-        if let Some(first) = self.half_made.take_if(|first| *first != header.first) {
-            let half_made = segment_name(first);
-            let removed = storage.remove(&half_made);
+        if let Some(first) = self.unfinished_segment.take_if(|first| *first != header.first) {
+            let unfinished_segment = segment_name(first);
+            let removed = storage.remove(&unfinished_segment);
             if let Err(error) = removed.and_then(|()| storage.sync_folder())
                 && error.kind() != io::ErrorKind::NotFound
             {
-                return Err(self.poison(format!("can't remove `{half_made}`: {error}")));
+                return Err(self.poison(format!("can't remove `{unfinished_segment}`: {error}")));
             }
         }
         let file = match self.spare.become_segment(storage, &name, &header) {
@@ -254,13 +262,13 @@ impl Appender {
                 // The segment, if it was created at all, is empty. The next attempt replaces it. No frame goes into the
                 // previous segment, because this name would then be left in the middle of the numbering.
                 self.active = None;
-                self.half_made = Some(header.first);
+                self.unfinished_segment = Some(header.first);
                 let way_out = if is_full(&error) { "free disk space" } else { "raise the limit of open files" };
                 return Err(AppendError::Full(format!("can't create `{name}`: {error}; {way_out}")));
             }
             Err(error) => return Err(self.poison(format!("can't create `{name}`: {error}"))),
         };
-        self.half_made = None;
+        self.unfinished_segment = None;
         self.spare.prepare(storage);
         let mut state = self.shared.state();
         // An empty segment of the same name was replaced.
@@ -286,7 +294,7 @@ impl Appender {
             None => Err(io::Error::other("no segment is open")),
         };
         let result = match written {
-            Ok(()) => self.written().and_then(|()| self.keep_in_place()),
+            Ok(()) => self.written().and_then(|()| self.ensure_in_place()),
             Err(error) => Err(self.write_failed(&error)),
         };
         let (bytes, records) = (self.group.size_bytes, self.group.records);
@@ -394,8 +402,8 @@ impl Appender {
     }
 
     /// True while the durable sequence is ahead of the stored one.
-    pub(crate) fn is_mark_behind(&self) -> bool {
-        self.durable > self.marked
+    pub(crate) fn is_saved_durable_behind(&self) -> bool {
+        self.durable > self.saved_durable
     }
 
     /// Continues the numbering after the position of a reader that is beyond the end (its sink outlived the journal's
@@ -419,7 +427,7 @@ impl Appender {
         let has_jumped = self.next > self.last + 1;
         let next = if has_jumped { self.next } else { self.durable + 1 };
         let saved = Saved { cursors, durable: self.durable, next };
-        self.marked = saved.durable;
+        self.saved_durable = saved.durable;
         match cursor::save(&*self.shared.storage, &saved) {
             Ok(()) => {}
             Err(error) if is_full(&error) => {
@@ -429,19 +437,19 @@ impl Appender {
             }
             Err(error) => {
                 tracing::warn!(%error, "can't save the journal's cursors; will try again");
-                self.shared.queue.touch();
+                self.shared.queue.mark_cursors_dirty();
                 return;
             }
         }
         let slowest = saved.cursors.values().map(|stored| stored.committed).min();
-        self.let_go(slowest.unwrap_or(0));
+        self.remove_up_to(slowest.unwrap_or(0));
         self.shared.meters.readers(&self.shared.state());
     }
 
     /// Makes everything durable and visible and saves the cursors.
     pub(crate) fn close(&mut self) {
         self.sync();
-        if self.poisoned().is_none() && self.keep_in_place().is_ok() {
+        if self.poisoned().is_none() && self.ensure_in_place().is_ok() {
             self.save_cursors();
         }
     }

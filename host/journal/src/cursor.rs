@@ -51,10 +51,10 @@ pub(crate) struct Saved {
 /// Refuses names that can't be stored in a line of text.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        return Err(format!("a name has 1 to {MAX_NAME_BYTES} bytes"));
+        return Err(format!("a name must have 1 to {MAX_NAME_BYTES} bytes"));
     }
     if name.chars().any(char::is_control) {
-        return Err("a name has no control characters".to_string());
+        return Err("a name must not contain control characters".to_string());
     }
     Ok(())
 }
@@ -78,7 +78,7 @@ pub(crate) fn load(storage: &dyn Storage) -> io::Result<Result<Saved, String>> {
     };
     let size_bytes = file.size_bytes()?;
     if size_bytes > MAX_FILE_BYTES {
-        return Ok(Err(format!("it has {size_bytes} bytes, more than any list of cursors")));
+        return Ok(Err(format!("its {size_bytes} bytes are more than any list of cursors")));
     }
     // At most MAX_FILE_BYTES, so it fits.
     let mut bytes = vec![0; size_bytes as usize];
@@ -108,11 +108,11 @@ fn decode(bytes: &[u8]) -> Result<Saved, String> {
     }
     let mut lines = body.lines();
     let (durable, next) = match lines.next() {
-        Some(TITLE) => lines.next().and_then(parse_end).ok_or("it does not say how far the journal had come")?,
+        Some(TITLE) => lines.next().and_then(parse_end).ok_or("the line `durable` is missing or invalid")?,
         Some(TITLE_1) => (0, 0),
         _ => return Err(format!("it does not begin with `{TITLE}`")),
     };
-    let cursors = lines.map(|line| parse_line(line).ok_or(format!("the line `{line}` is no cursor")));
+    let cursors = lines.map(|line| parse_line(line).ok_or(format!("the line `{line}` is not a cursor")));
     Ok(Saved { cursors: cursors.collect::<Result<_, _>>()?, durable, next })
 }
 
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_come_back_as_they_were_saved() {
+    fn saved_cursors_are_loaded_unchanged() {
         assert_eq!(decode(encode(&sample()).as_bytes()), Ok(sample()));
         assert_eq!(decode(encode(&Saved::default()).as_bytes()), Ok(Saved::default()));
     }
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_or_missing_byte_is_noticed() {
+    fn any_changed_or_missing_byte_is_detected() {
         let whole = encode(&sample()).into_bytes();
         for at in 0..whole.len() - 1 {
             let mut changed = whole.clone();

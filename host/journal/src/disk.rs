@@ -207,7 +207,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn replacing_a_file_leaves_the_new_content_and_no_temporary_file() {
+    fn a_replaced_file_has_the_new_content_and_no_temporary_file_is_left() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("name.json");
         for content in ["longer at first", "short"] {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_that_fails_leaves_the_old_content_and_no_temporary_file() {
+    fn a_failed_replacement_keeps_the_old_content_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("name.json");
         replace_file(&path, b"old").expect("replaced");

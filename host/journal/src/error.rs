@@ -65,13 +65,13 @@ pub enum AppendError {
     #[error("journal is full: {0}")]
     Full(String),
     /// The queue for the disk is full.
-    #[error("journal is busy: too much is waiting for the disk; try again")]
+    #[error("journal is busy: too many batches are waiting for the disk; try again")]
     Busy,
     /// An earlier write or fsync failed. The content of the disk is unknown, so nothing is accepted.
     #[error("journal is stopped: {0}; restart after the disk is healthy")]
     Poisoned(String),
     /// Larger than [`MAX_PAYLOAD_BYTES`](crate::limits::MAX_PAYLOAD_BYTES) or the whole disk budget.
-    #[error("batch of {size_bytes} bytes is larger than the journal takes ({max_bytes}); send smaller batches")]
+    #[error("batch of {size_bytes} bytes is larger than the journal accepts ({max_bytes}); send smaller batches")]
     TooLarge {
         /// The payload's size.
         size_bytes: u64,

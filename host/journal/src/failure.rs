@@ -19,7 +19,7 @@ impl Appender {
         };
         match cut {
             Ok(()) => AppendError::Full(format!("a write failed: {error}; free disk space")),
-            Err(cut) => self.poison(format!("a write failed: {error}, and its remains can't be cut off: {cut}")),
+            Err(cut) => self.poison(format!("a write failed: {error}, and the partial write can't be cut off: {cut}")),
         }
     }
 

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_sort_like_their_sequences_and_other_files_are_not_segments() {
+    fn segment_names_sort_by_sequence_and_other_names_are_not_segments() {
         assert_eq!(segment_name(1), "00000000000000000001.seg");
         assert!(segment_name(9) < segment_name(10));
         assert_eq!(parse_segment_name(&segment_name(u64::MAX)), Some(u64::MAX));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_byte_of_a_segment_header_is_noticed() {
+    fn any_changed_byte_of_a_segment_header_is_detected() {
         let header =
             SegmentHeader { flags: SEGMENT_GAPS, mark: 7, first: 3, previous: 2, records_before: 100, created_ns: -1 };
         let bytes = header.encode();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_told_apart_from_damage() {
+    fn a_newer_version_is_not_reported_as_damage() {
         let header = SegmentHeader { flags: 0, mark: 7, first: 3, previous: 2, records_before: 0, created_ns: 0 };
         let mut bytes = header.encode();
         bytes[8] = 3;

@@ -75,7 +75,7 @@ impl FrameHeader {
         }
         let in_bounds = header.payload_bytes as usize <= MAX_PAYLOAD_BYTES;
         if !in_bounds || header.stored_bytes > header.payload_bytes {
-            return Err("a frame's length is out of bounds");
+            return Err("a frame's length is out of range");
         }
         Ok(header)
     }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_byte_of_a_frame_header_is_noticed() {
+    fn any_changed_byte_of_a_frame_header_is_detected() {
         let bytes = header(b"abc").encode();
         assert_eq!(FrameHeader::decode(&bytes, 9), Ok(header(b"abc")));
         for at in 0..bytes.len() {
@@ -166,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_another_segment_is_not_taken_for_one_of_this() {
+    fn a_frame_with_the_mark_of_another_segment_is_refused() {
         assert!(FrameHeader::decode(&header(b"abc").encode(), 10).is_err());
     }
 
     #[test]
-    fn a_compressed_payload_comes_back_and_a_changed_one_does_not() {
+    fn a_compressed_payload_is_restored_and_a_changed_one_is_an_error() {
         let payload = b"the same words, the same words, the same words again".repeat(20);
         let mut stored = Vec::new();
         assert!(compress(&payload, &mut stored));
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_that_compression_would_not_shrink_is_left_alone() {
+    fn a_payload_that_compression_would_not_shrink_is_stored_as_is() {
         assert!(!compress(b"", &mut Vec::new()));
         assert!(!compress(b"q7", &mut Vec::new()));
     }

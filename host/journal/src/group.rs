@@ -8,7 +8,7 @@ use crate::limits::{COPY_BELOW_BYTES, KEEP_SCRATCH_BYTES};
 use crate::reader::Entry;
 use crate::state::RecentEntry;
 use crate::storage::StoredFile;
-use crate::writer::Done;
+use crate::writer::AppendCallback;
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -18,7 +18,7 @@ pub(crate) struct Queued {
     pub recent: RecentEntry,
     pub ledger: Ledger,
     pub frame_bytes: u64,
-    pub done: Done,
+    pub done: AppendCallback,
 }
 
 enum Part {
@@ -78,7 +78,7 @@ impl Group {
         }
     }
 
-    pub(crate) fn push(&mut self, prepared: Prepared, stamp: &Stamp, ledger: Ledger, done: Done) {
+    pub(crate) fn push(&mut self, prepared: Prepared, stamp: &Stamp, ledger: Ledger, done: AppendCallback) {
         let frame_bytes = prepared.frame_bytes();
         let Prepared { payload, cost_bytes, is_compressed, stored_bytes } = prepared;
         let stored: &[u8] = if is_compressed { &self.compressed } else { &payload };

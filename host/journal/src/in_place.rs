@@ -11,7 +11,7 @@ use std::io::{self, IoSlice};
 
 impl Appender {
     /// Makes sure that the active segment is in the folder, with everything written to it durable there.
-    pub(crate) fn keep_in_place(&mut self) -> Result<(), AppendError> {
+    pub(crate) fn ensure_in_place(&mut self) -> Result<(), AppendError> {
         let storage = &*self.shared.storage;
         let Some(active) = &self.active else {
             return Ok(());
@@ -24,7 +24,7 @@ impl Appender {
             segment = %active.name,
             "the journal segment in use was removed or replaced; writing it again from the open file"
         );
-        match write_again(storage, active) {
+        match rewrite_segment(storage, active) {
             Ok(()) => {
                 self.end_segment();
                 Ok(())
@@ -38,7 +38,7 @@ impl Appender {
 }
 
 /// Writes under another name first: if a crash interrupts this, the next start recovers the segment from that file.
-fn write_again(storage: &dyn Storage, active: &Active) -> io::Result<()> {
+fn rewrite_segment(storage: &dyn Storage, active: &Active) -> io::Result<()> {
     let beside = format!("{}{SALVAGED}", active.name);
     let copy = storage.create(&beside)?;
     let mut piece = vec![0; SCAN_BYTES];

@@ -211,7 +211,7 @@ fn inspect_segment(
                     report.unfinished_bytes = scan.size_bytes - offset;
                     break;
                 }
-                report.problems.push(format!("byte {offset}, where frame {due} is due: {}", broken.reason));
+                report.problems.push(format!("byte {offset}, expected frame {due}: {}", broken.reason));
                 match further {
                     Some(found) => {
                         scan.pass(&found);

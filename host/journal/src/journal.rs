@@ -188,7 +188,7 @@ impl Journal {
         }
         state.cursors.remove(name);
         drop(state);
-        self.inner.shared.queue.touch();
+        self.inner.shared.queue.mark_cursors_dirty();
         true
     }
 
@@ -235,7 +235,7 @@ pub(crate) fn open_reader(shared: &Arc<Shared>, name: &str, after: Option<u64>) 
         return Err(ReadError::InUse(name.to_string()));
     }
     if stored.is_none() && state.cursors.len() >= MAX_READERS {
-        return Err(refuse(format!("there are {MAX_READERS} readers already; forget some")));
+        return Err(refuse(format!("there are already {MAX_READERS} readers; forget some")));
     }
     let oldest = state.before_oldest();
     let (committed, records) = match (after, &stored) {
@@ -249,8 +249,8 @@ pub(crate) fn open_reader(shared: &Arc<Shared>, name: &str, after: Option<u64>) 
     if committed > state.visible && stored.as_ref().is_none_or(|cursor| cursor.committed < committed) {
         tracing::warn!(
             reader = %name,
-            "this reader has had frames up to {committed}, but the journal ends with {}: its end was lost, or its folder \
-             emptied or replaced; what other readers had not had of these frames is missing",
+            "this reader received frames up to {committed}, but the journal ends with {}: its end was lost, or its folder \
+             was emptied or replaced; other readers never get the missing frames",
             state.visible
         );
     }
@@ -258,6 +258,6 @@ pub(crate) fn open_reader(shared: &Arc<Shared>, name: &str, after: Option<u64>) 
     let skipped = stored.map_or(0, |cursor| cursor.skipped);
     state.cursors.insert(name.to_string(), Cursor { committed, records, open: true, skipped });
     drop(state);
-    shared.queue.touch();
+    shared.queue.mark_cursors_dirty();
     Ok(Reader::new(Arc::clone(shared), name.to_string(), committed, records))
 }

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_comes_back_from_behind_its_payload() {
+    fn a_ledger_is_read_back_from_the_end_of_its_payload() {
         for body in ["", "the batch"] {
             let mut payload = body.as_bytes().to_vec();
             ledger().write(&mut payload);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_that_is_cut_short_or_too_long_is_an_error_and_no_panic() {
+    fn a_truncated_or_too_long_ledger_is_an_error_not_a_panic() {
         let mut payload = Vec::new();
         ledger().write(&mut payload);
         let (_, whole) = Ledger::split(&payload.into()).expect("it was written so");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_what_was_not_released() {
+    fn a_record_is_held_until_it_is_released() {
         let mut held = Held::default();
         held.apply(1, ledger());
         held.apply(2, Ledger { releases: vec![7, 100], ..Ledger::default() });

@@ -51,7 +51,7 @@ pub const CURSOR_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The last durable frame is stored with the cursors this long after an append. By then, sinks that keep up have
 /// usually moved their cursors, so that both are stored together.
-pub const MARK_DELAY: Duration = Duration::from_millis(20);
+pub const DURABLE_SAVE_DELAY: Duration = Duration::from_millis(20);
 
 /// Readers, open or closed. A configuration has tens of sinks.
 pub const MAX_READERS: usize = 4096;

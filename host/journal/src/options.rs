@@ -78,19 +78,24 @@ impl Options {
         if !segment.contains(&self.segment_bytes) {
             return Err(OpenError::Option {
                 option: "segment_size",
-                reason: format!("{} bytes; give {} to {}", self.segment_bytes, segment.start(), segment.end()),
+                reason: format!(
+                    "{} bytes is out of range; use {} to {}",
+                    self.segment_bytes,
+                    segment.start(),
+                    segment.end()
+                ),
             });
         }
         if self.max_size_bytes < limits::MIN_SIZE_BYTES {
             return Err(OpenError::Option {
                 option: "max_size",
-                reason: format!("{} bytes; give {} or more", self.max_size_bytes, limits::MIN_SIZE_BYTES),
+                reason: format!("{} bytes is too small; use {} or more", self.max_size_bytes, limits::MIN_SIZE_BYTES),
             });
         }
         if self.sync == SyncMode::Every(Duration::ZERO) {
             return Err(OpenError::Option {
                 option: "sync",
-                reason: "an interval of zero; say \"always\"".to_string(),
+                reason: "the interval is zero; use \"always\"".to_string(),
             });
         }
         Ok(())

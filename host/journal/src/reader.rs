@@ -38,7 +38,7 @@ impl Entry {
 }
 
 /// The entries that readers see; `None` if there are none.
-fn shown(mut entries: Vec<Entry>) -> Option<Vec<Entry>> {
+fn without_empty(mut entries: Vec<Entry>) -> Option<Vec<Entry>> {
     entries.retain(|entry| !entry.is_empty());
     (!entries.is_empty()).then_some(entries)
 }
@@ -59,7 +59,7 @@ pub struct Reader {
     name: String,
     at: Position,
     /// True if the number of records up to `at` is approximate, because the position was not reached by reading.
-    is_count_near: bool,
+    is_count_approximate: bool,
     /// Handed out and not yet committed, oldest first.
     handed_out: VecDeque<Position>,
     place: Option<Place>,
@@ -87,7 +87,7 @@ impl Reader {
             shared,
             name,
             at: Position { sequence, records, covers: sequence },
-            is_count_near: true,
+            is_count_approximate: true,
             handed_out: VecDeque::new(),
             place: None,
             skipped: 0,
@@ -117,7 +117,7 @@ impl Reader {
             self.news.borrow_and_update();
             match self.look(max_bytes) {
                 Look::Entries(entries) => {
-                    if let Some(entries) = shown(entries) {
+                    if let Some(entries) = without_empty(entries) {
                         return Ok(entries);
                     }
                 }
@@ -125,7 +125,7 @@ impl Reader {
                     let (name, segment) = (plan.name.clone(), plan.segment);
                     let read = tokio::task::spawn_blocking(move || plan.read()).await;
                     let read = read.unwrap_or_else(|error| Err(ReadFailure::Disk(std::io::Error::other(error))));
-                    if let Some(entries) = self.accept(read, &name, segment)?.and_then(shown) {
+                    if let Some(entries) = self.accept(read, &name, segment)?.and_then(without_empty) {
                         return Ok(entries);
                     }
                 }
@@ -157,7 +157,7 @@ impl Reader {
         }
         if sequence > self.at.sequence {
             self.at = Position { sequence, records: state.records_up_to(sequence), covers: sequence };
-            self.is_count_near = true;
+            self.is_count_approximate = true;
             self.place = None;
             records = Some(self.at.records);
         }
@@ -168,7 +168,7 @@ impl Reader {
             cursor.committed = delivered;
             cursor.records = records.unwrap_or(cursor.records).max(cursor.records);
             drop(state);
-            shared.queue.touch();
+            shared.queue.mark_cursors_dirty();
         }
     }
 
@@ -254,9 +254,9 @@ impl Reader {
     /// Moves the position past the entries, and counts the records missing before them.
     fn hand_out(&mut self, state: &mut State, records_before: u64, entries: &[Entry]) {
         let is_next = entries.first().is_some_and(|entry| entry.sequence == self.at.sequence + 1);
-        let nothing_missing = self.is_count_near && is_next;
+        let nothing_missing = self.is_count_approximate && is_next;
         let lost = if nothing_missing { 0 } else { records_before.saturating_sub(self.at.records) };
-        self.is_count_near = false;
+        self.is_count_approximate = false;
         if lost > 0 {
             self.skipped += lost;
             self.shared.meters.skipped(&self.name, lost);
@@ -270,7 +270,7 @@ impl Reader {
             records += u64::from(entry.records);
             self.at = Position { sequence: entry.sequence, records, covers: entry.sequence };
             if entry.is_empty() {
-                self.pass_over(state, entry.sequence);
+                self.skip_empty(state, entry.sequence);
                 continue;
             }
             if self.handed_out.len() >= MAX_HANDED_OUT {
@@ -281,12 +281,12 @@ impl Reader {
     }
 
     /// A frame without anything for readers counts as delivered with the entries handed out before it.
-    fn pass_over(&mut self, state: &mut State, sequence: u64) {
+    fn skip_empty(&mut self, state: &mut State, sequence: u64) {
         if let Some(handed) = self.handed_out.back_mut() {
             handed.covers = sequence;
         } else if let Some(cursor) = state.cursors.get_mut(&self.name) {
             cursor.committed = cursor.committed.max(sequence);
-            self.shared.queue.touch();
+            self.shared.queue.mark_cursors_dirty();
         }
     }
 

@@ -112,7 +112,7 @@ fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, 
             }
             // Frames are written only after the header is durable, so a crash can't leave more than this.
             Ok(Err(_)) if is_last && size_bytes <= SEGMENT_HEADER_BYTES as u64 && *first > durable => {
-                begin_again(storage, *first, previous)?
+                recreate_segment(storage, *first, previous)?
             }
             Ok(Err(BadHeader::Damaged(reason))) => {
                 return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
@@ -123,7 +123,7 @@ fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, 
             }
         };
         if header.first != *first {
-            let reason = format!("it begins with frame {}, not with its name's", header.first);
+            let reason = format!("it begins with frame {}, not with the one in its name", header.first);
             return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
         }
         check_chain(storage, previous, &header)?;
@@ -137,7 +137,7 @@ fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, 
 
 /// Creates a segment again that was being created during the crash. The numbering depends on its name, so the name must
 /// stay.
-fn begin_again(
+fn recreate_segment(
     storage: &dyn Storage,
     first: u64,
     previous: Option<&Segment>,
@@ -166,7 +166,7 @@ fn check_chain(storage: &dyn Storage, previous: Option<&Segment>, header: &Segme
         return Ok(());
     }
     let reason = format!(
-        "its last frame is {}, but `{}` follows on frame {}",
+        "its last frame is {}, but `{}` continues after frame {}",
         previous.last,
         segment_name(header.first),
         header.previous

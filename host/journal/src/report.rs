@@ -30,7 +30,7 @@ impl fmt::Display for Damage {
         }
         write!(
             f,
-            "; put the file back from a backup, or run `weir journal salvage`, which keeps every whole frame and \
+            "; restore the file from a backup, or run `weir journal salvage`, which keeps every undamaged frame and \
              renames the damaged file to `{segment}.damaged`"
         )
     }
@@ -53,8 +53,8 @@ impl fmt::Display for Lost {
         write!(
             f,
             "journal `{place}` ends before frame {first}, but everything up to frame {last} was acknowledged: segments at \
-             its end were cut, emptied or removed; put them back from a backup, or run `weir journal salvage`, which goes \
-             on without what is missing"
+             its end were cut, emptied or removed; restore them from a backup, or run `weir journal salvage`, which \
+             continues without the missing frames"
         )
     }
 }
@@ -84,21 +84,21 @@ impl Recovery {
         let mut found = Vec::new();
         if let Some(torn) = &self.torn {
             found.push(format!(
-                "`{}` was cut at byte {}: the {} bytes from there on are no whole batch. A write that weir had not finished \
-                 when it last stopped leaves this, and was not acknowledged; if the file was damaged otherwise, batches \
-                 acknowledged in the last second before are lost",
+                "`{}` was cut at byte {}: the last {} bytes are an incomplete batch. Usually this is an unfinished write of the \
+                 last run, which was not acknowledged; if the file was damaged in another way, batches acknowledged in \
+                 the second before are lost",
                 torn.segment, torn.offset, torn.size_bytes
             ));
         }
         for aside in &self.set_aside {
             let Damage { segment, offset, reason, .. } = &aside.damage;
             found.push(format!(
-                "`{segment}` is damaged at byte {offset} ({reason}): {} whole batches of it are kept, the file is now `{}`",
+                "`{segment}` is damaged at byte {offset} ({reason}): {} undamaged batches were kept, the file is now `{}`",
                 aside.saved_frames, aside.kept_as
             ));
         }
         if let Some(Lost { first, last, .. }) = &self.lost {
-            found.push(format!("frames {first} to {last}, which were acknowledged, are missing at its end"));
+            found.push(format!("frames {first} to {last}, which were acknowledged, are missing at the end"));
         }
         (!found.is_empty()).then(|| found.join("; "))
     }

@@ -28,7 +28,7 @@ impl std::fmt::Debug for Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.shared.queue.give_back(self.size_bytes);
+        self.shared.queue.release(self.size_bytes);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::salvage::now_ns;
 
 impl Appender {
     /// Removes the segments that end at or before `position` and need not be kept, except the last.
-    pub(crate) fn let_go(&mut self, position: u64) {
+    pub(crate) fn remove_up_to(&mut self, position: u64) {
         let keep_ns = i64::try_from(self.shared.options.keep.as_nanos()).unwrap_or(i64::MAX);
         loop {
             let is_wanted = !self.has_room(self.wanted_bytes);
@@ -44,7 +44,7 @@ impl Appender {
         let Some((name, size_bytes, last)) = oldest else {
             return false;
         };
-        if !self.carry_held(last) {
+        if !self.copy_held(last) {
             return false;
         }
         let storage = &*self.shared.storage;
@@ -63,7 +63,7 @@ impl Appender {
 
     /// Frees `wanted` bytes of the budget if possible, at least `needed`, or returns why not.
     pub(crate) fn make_room(&mut self, wanted: u64, needed: u64) -> Result<(), AppendError> {
-        self.free_what_was_read(wanted);
+        self.free_read_segments(wanted);
         while self.shared.options.when_full == WhenFull::DropOldest && !self.has_room(wanted) {
             let before = self.size_bytes;
             if self.is_down_to_one_segment() && (self.is_last_segment_empty() || self.begin_segment().is_err()) {
@@ -81,7 +81,7 @@ impl Appender {
         if self.has_room(needed) { Ok(()) } else { Err(self.full()) }
     }
 
-    fn free_what_was_read(&mut self, wanted: u64) {
+    fn free_read_segments(&mut self, wanted: u64) {
         let (slowest, oldest_last, newest_last) = {
             let state = self.shared.state();
             let slowest = state.slowest().map_or(0, |(_, cursor)| cursor.committed);
@@ -113,13 +113,13 @@ impl Appender {
     fn full(&self) -> AppendError {
         let max = self.shared.options.max_size_bytes;
         let state = self.shared.state();
-        let holds = match state.slowest() {
+        let reader = match state.slowest() {
             Some((name, cursor)) => {
                 let records = state.visible_records.saturating_sub(cursor.records);
-                format!("reader `{name}` has {records} records to go")
+                format!("reader `{name}` is {records} records behind")
             }
-            None => "nobody reads it".to_string(),
+            None => "it has no reader".to_string(),
         };
-        AppendError::Full(format!("its {max} bytes (`max_size`) are used up; {holds}"))
+        AppendError::Full(format!("its {max} bytes (`max_size`) are used up; {reader}"))
     }
 }

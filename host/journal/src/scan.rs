@@ -108,7 +108,7 @@ impl<'a> Scan<'a> {
         let due = sequence == self.expected || (self.gaps && sequence > self.expected);
         if !due {
             let expected = self.expected;
-            return Step::Broken(Broken::because(format!("frame {sequence} is where {expected} is due")));
+            return Step::Broken(Broken::because(format!("found frame {sequence}, expected {expected}")));
         }
         self.pass(&found);
         Step::Frame(found)

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_in_the_middle_starts_at_the_nearest_place_before_it() {
+    fn a_reader_in_the_middle_starts_at_the_nearest_index_point_before_it() {
         let header = SegmentHeader { flags: 0, mark: 0, first: 11, previous: 10, records_before: 500, created_ns: 0 };
         let mut segment = Segment::empty(&header);
         for sequence in 11..=1000 {

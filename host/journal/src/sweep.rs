@@ -286,7 +286,7 @@ fn frames_that_readers_saw_survive_a_power_cut_when_fsyncs_are_spaced_out() {
 }
 
 #[test]
-fn without_fsyncs_what_survives_is_still_in_order_and_no_number_is_given_twice() {
+fn without_fsyncs_surviving_frames_are_in_order_and_no_number_is_reused() {
     assert!(sweep_crashes(&options(SyncMode::Off, false)) > 200);
 }
 
@@ -308,7 +308,7 @@ fn without_active_segment(at: u64, fault: Fault, options: &Options) -> Option<(W
 }
 
 #[test]
-fn after_its_segment_was_removed_everything_acknowledged_is_there_or_the_journal_does_not_open() {
+fn after_the_active_segment_was_removed_all_acknowledged_frames_are_kept_or_opening_fails() {
     let options = options(SyncMode::Always, false);
     let (mut whole, mut refused) = (0, 0);
     for fault in [Fault::Crash, Fault::Error(ErrorKind::Other), Fault::Error(ErrorKind::StorageFull)] {
@@ -337,7 +337,7 @@ fn after_its_segment_was_removed_everything_acknowledged_is_there_or_the_journal
 }
 
 #[test]
-fn a_failing_operation_loses_nothing_that_was_acknowledged() {
+fn a_failed_operation_loses_no_acknowledged_frame() {
     let options = options(SyncMode::Always, false);
     let mut points = 0;
     for kind in [ErrorKind::Other, ErrorKind::StorageFull] {

@@ -6,14 +6,14 @@
 use crate::appender::Appender;
 use crate::error::AppendError;
 use crate::ledger::Ledger;
-use crate::limits::{CURSOR_INTERVAL, MARK_DELAY, MAX_WAITING_APPENDS, MAX_WAITING_BYTES};
+use crate::limits::{CURSOR_INTERVAL, DURABLE_SAVE_DELAY, MAX_WAITING_APPENDS, MAX_WAITING_BYTES};
 use crate::options::SyncMode;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Called with the outcome of an append.
-pub(crate) type Done = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
+pub(crate) type AppendCallback = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
 
 /// An append in the queue.
 pub(crate) struct Pending {
@@ -25,15 +25,15 @@ pub(crate) struct Pending {
     pub is_reserved: bool,
     /// If set, nothing is appended; this many bytes of the budget are freed.
     pub room_bytes: Option<u64>,
-    pub done: Done,
+    pub done: AppendCallback,
 }
 
 impl Pending {
-    pub(crate) fn append(payload: Vec<u8>, records: u32, ledger: Ledger, done: Done) -> Pending {
+    pub(crate) fn append(payload: Vec<u8>, records: u32, ledger: Ledger, done: AppendCallback) -> Pending {
         Pending { payload, records, ledger, is_reserved: false, room_bytes: None, done }
     }
 
-    pub(crate) fn room(size_bytes: u64, done: Done) -> Pending {
+    pub(crate) fn room(size_bytes: u64, done: AppendCallback) -> Pending {
         Pending {
             room_bytes: Some(size_bytes),
             is_reserved: true,
@@ -50,7 +50,7 @@ struct Waiting {
     reserved_appends: usize,
     reserved_bytes: u64,
     /// A cursor moved since the cursors were last saved.
-    touched: bool,
+    cursors_dirty: bool,
     /// No further append is accepted.
     closing: bool,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Queue {
 /// What the writer does next.
 struct Work {
     appends: Vec<Pending>,
-    touched: bool,
+    cursors_dirty: bool,
     closing: bool,
 }
 
@@ -114,17 +114,17 @@ impl Queue {
     }
 
     /// The reserved append has ended, or will not come.
-    pub(crate) fn give_back(&self, size_bytes: u64) {
+    pub(crate) fn release(&self, size_bytes: u64) {
         let mut waiting = self.lock();
         waiting.reserved_appends -= 1;
         waiting.reserved_bytes -= size_bytes;
     }
 
     /// A cursor moved and has to be saved.
-    pub(crate) fn touch(&self) {
+    pub(crate) fn mark_cursors_dirty(&self) {
         let mut waiting = self.lock();
-        if !waiting.touched {
-            waiting.touched = true;
+        if !waiting.cursors_dirty {
+            waiting.cursors_dirty = true;
             drop(waiting);
             self.wake.notify_one();
         }
@@ -137,9 +137,9 @@ impl Queue {
     }
 
     /// Waits until there is something to do, or until the deadline. `appends` is an empty vector to swap in.
-    fn take(&self, deadline: Option<Instant>, knows_touched: bool, appends: Vec<Pending>) -> Work {
+    fn take(&self, deadline: Option<Instant>, cursors_scheduled: bool, appends: Vec<Pending>) -> Work {
         let mut waiting = self.lock();
-        while waiting.appends.is_empty() && !waiting.closing && (!waiting.touched || knows_touched) {
+        while waiting.appends.is_empty() && !waiting.closing && (!waiting.cursors_dirty || cursors_scheduled) {
             waiting = match deadline {
                 None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
@@ -155,13 +155,13 @@ impl Queue {
         waiting.size_bytes = 0;
         Work {
             appends: std::mem::replace(&mut waiting.appends, appends),
-            touched: waiting.touched,
+            cursors_dirty: waiting.cursors_dirty,
             closing: waiting.closing,
         }
     }
 
-    fn untouch(&self) {
-        self.lock().touched = false;
+    fn clear_cursors_dirty(&self) {
+        self.lock().cursors_dirty = false;
     }
 }
 
@@ -218,15 +218,15 @@ fn write_until_closed(appender: &mut Appender) {
                 sync_at = None;
             }
         }
-        if work.touched && cursors_at.is_none() {
+        if work.cursors_dirty && cursors_at.is_none() {
             cursors_at = Some(cursors_saved.map_or(now, |saved| saved + CURSOR_INTERVAL));
         }
-        if appender.is_mark_behind() && cursors_at.is_none() {
+        if appender.is_saved_durable_behind() && cursors_at.is_none() {
             let soonest = cursors_saved.map_or(now, |saved| saved + CURSOR_INTERVAL);
-            cursors_at = Some(soonest.max(now + MARK_DELAY));
+            cursors_at = Some(soonest.max(now + DURABLE_SAVE_DELAY));
         }
         if cursors_at.is_some_and(|at| at <= now) {
-            appender.shared.queue.untouch();
+            appender.shared.queue.clear_cursors_dirty();
             appender.save_cursors();
             cursors_saved = Some(now);
             cursors_at = None;
