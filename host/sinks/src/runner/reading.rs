@@ -1,5 +1,5 @@
-//! What a runner has to deliver next: frames of the journal, as many as its sink wants at a time, and which of their
-//! records are for it.
+//! The next records to deliver: frames of the journal, as many as the sink wants at a time, with the records that are
+//! for it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::limits;
 use crate::sink::{Indexes, Position, Selected, SinkError};
 
 impl Runner {
-    /// The next frames; none when something else is to be done first, or none came within `at_most`.
+    /// The next frames; `None` if something else has to be done first, or none arrived within `at_most`.
     pub(super) async fn next(&mut self, stop: Stop, at_most: Option<Duration>) -> Result<Option<Vec<Entry>>, End> {
         let wait = match stop {
             _ if at_most.is_some() => at_most.unwrap_or_default(),
@@ -41,7 +41,7 @@ impl Runner {
         }
     }
 
-    /// Waits for more, when the sink asks for it and nobody for a stop.
+    /// Waits for more records if the sink asks for it and no stop is requested.
     pub(super) async fn gather(&mut self, stop: Stop, entries: &mut Vec<Entry>) -> Result<(), End> {
         let until = Instant::now() + self.batching.linger;
         loop {
@@ -73,7 +73,7 @@ impl Runner {
         }
     }
 
-    /// Decodes frames and chooses their records. A frame that can't be decoded goes to quarantine as it is.
+    /// Decodes frames and selects their records. A frame that can't be decoded goes to quarantine as a whole.
     pub(super) fn select(&self, entries: Vec<Entry>) -> Result<Vec<Selected>, End> {
         let mut frames = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -112,7 +112,7 @@ impl Runner {
     }
 }
 
-/// Without the records that were taken already.
+/// The indexes without the records that were already taken.
 fn after(indexes: Indexes, taken: Position, len: usize) -> Indexes {
     Indexes::These(match indexes {
         // A frame is bounded by the journal's payload bound, far below 2^32 records.

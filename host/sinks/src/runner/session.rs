@@ -1,5 +1,5 @@
-//! The runner's loop. A session lasts from a sink's `start` to its next failure; between two sessions the runner
-//! waits. So there is one way to begin, whether after a start, a crash, a lost connection or a full disk.
+//! The runner's loop. A session lasts from a sink's `start` to its next failure; between two sessions the runner waits.
+//! So there is only one way to begin, after a start, a crash, a lost connection or a full disk.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::text::escaped;
 
 /// Why a session ended.
 pub(super) enum End {
-    /// It was asked to.
+    /// A stop was requested.
     Stopped,
     /// The sink failed.
     Error(SinkError),
@@ -31,7 +31,7 @@ impl From<SinkError> for End {
     }
 }
 
-/// Everything that carries records to one sink.
+/// Delivers the journal's records to one sink.
 pub(crate) struct Runner {
     pub(super) name: String,
     pub(super) from: String,
@@ -39,26 +39,26 @@ pub(crate) struct Runner {
     sink: Box<dyn Sink>,
     pub(super) batching: Batching,
     journal: Journal,
-    /// Held between sessions too, so that the journal never forgets that this sink exists.
+    /// Held between sessions too, so that the journal always knows this sink's reader.
     pub(super) reader: Option<Reader>,
     pub(super) quarantine: Arc<dyn Quarantine>,
     pub(super) tracker: StatusTracker,
     pub(super) stop: watch::Receiver<Stop>,
-    /// Where other sinks ask this one to stand in for them.
+    /// Receives the requests of other sinks to stand in for them.
     pub(super) inbox: mpsc::Receiver<Request>,
     backoff: Backoff,
-    /// The journal's newest frame when this runner was made, or the newest that it has read.
+    /// The journal's newest frame when this runner was created, or the newest that it has read.
     last_sequence: u64,
-    /// The last frame handed to the sink, or of no interest to it.
+    /// The last frame that was passed to the sink, or that has nothing for it.
     delivered: u64,
-    /// The last frame that is durable; the journal's cursor.
+    /// The last durable frame; the journal's cursor.
     durable: u64,
-    /// The last record that a sink without a position of its own has taken: beyond `durable` when a delivery failed
-    /// within a frame.
+    /// The last record that a sink without its own position has taken: beyond `durable` if a delivery failed within a
+    /// frame.
     pub(super) taken: Option<Position>,
-    /// Where the delivery ended that failed.
+    /// Where the failed delivery ended.
     failed_end: Option<Position>,
-    /// Since when something delivered is not durable.
+    /// Since when something delivered has not been durable.
     volatile_since: Option<Instant>,
     tend_at: Instant,
     pub(super) skipped: u64,
@@ -103,7 +103,7 @@ impl Runner {
         })
     }
 
-    /// Runs until asked to stop; returns what kept it from delivering everything.
+    /// Runs until stopped. Returns the error that prevented a complete delivery.
     pub async fn run(mut self) -> Option<String> {
         let error = loop {
             let (error, asked) = match self.session().await {
@@ -121,7 +121,7 @@ impl Runner {
             if self.tracker.retrying(&error) {
                 tracing::warn!(sink = self.name, "retrying: {}", escaped(&error));
             }
-            // Waiting for the stop in the backoff's place: either ends it.
+            // Either the end of the backoff or a stop ends the wait.
             if timeout(wait, self.refuse_until_stopped(&error)).await.is_ok() {
                 break Some(error);
             }
@@ -130,14 +130,14 @@ impl Runner {
         error
     }
 
-    /// Waits for the stop, and answers whoever wants this sink to stand in for another.
+    /// Waits for the stop, and meanwhile refuses requests to stand in for other sinks.
     async fn refuse_until_stopped(&mut self, error: &str) {
         loop {
             tokio::select! {
-                // An error means that the running sink is gone, which is a stop too.
+                // An error means that the running sink was dropped, which is a stop too.
                 _ = self.stop.wait_for(|stop| *stop != Stop::No) => return,
                 Some(request) = self.inbox.recv() => {
-                    // Nobody listens any more when the other sink was stopped.
+                    // Nobody receives if the other sink was stopped.
                     let _ = request.answer.send(Err(error.to_string()));
                 }
             }
@@ -157,9 +157,9 @@ impl Runner {
         }
     }
 
-    /// Starts the sink and opens the journal where the sink stands.
+    /// Starts the sink and opens the journal at its position.
     async fn begin(&mut self) -> Result<(), End> {
-        // What this runner has delivered itself is no longer news from a lost journal.
+        // What this runner has delivered itself can't come from a lost journal.
         self.last_sequence = self.last_sequence.max(self.delivered);
         let started = tokio::select! {
             started = self.sink.start(self.last_sequence) => started?,
@@ -197,7 +197,7 @@ impl Runner {
         self.delivered >= self.journal.last_sequence() || !self.backoff.is_running()
     }
 
-    /// Delivers what waits, or flushes when that is due, or waits.
+    /// Delivers what is waiting, flushes if that is due, or waits.
     async fn step(&mut self) -> Result<(), End> {
         let stop = *self.stop.borrow();
         match stop {
@@ -223,7 +223,7 @@ impl Runner {
         self.volatile_since.map(|since| limits::SYNC_EVERY.saturating_sub(since.elapsed()))
     }
 
-    /// Takes another sink's records. A failure here is a failure of this sink like any other.
+    /// Takes another sink's records. A failure here counts like any other failure of this sink.
     pub(super) async fn stand_in(&mut self, request: Request) -> Result<(), End> {
         let mut delivery = Delivery {
             sink: &mut *self.sink,
@@ -241,7 +241,7 @@ impl Runner {
         };
         self.tracker.stood_in(progress.records);
         let answer = outcome.as_ref().map(|()| progress.records).map_err(SinkError::to_string);
-        // Nobody listens any more when it took too long.
+        // Nobody receives if it took too long.
         let _ = request.answer.send(answer);
         Ok(outcome?)
     }
@@ -250,7 +250,7 @@ impl Runner {
         let Some((last, time_ns)) = entries.last().map(|entry| (entry.sequence, entry.time_ns)) else {
             return Ok(());
         };
-        // What the journal has given is in it, also when the sink takes it and can't say so any more.
+        // The journal had these frames, even if the sink takes them and then fails to report it.
         self.last_sequence = self.last_sequence.max(last);
         let frames = self.select(entries)?;
         if frames.iter().all(Selected::is_empty) {
@@ -272,7 +272,7 @@ impl Runner {
             ends_at: self.failed_end,
         };
         let mut progress = Progress::default();
-        // A stop that comes during a delivery bounds it; before that a delivery may take as long as its sink allows.
+        // A stop during a delivery limits its time; otherwise a delivery may take as long as its sink allows.
         let outcome = tokio::select! {
             outcome = delivery.run(frames, &mut progress) => outcome,
             () = drain_over(&mut self.stop, limits::FLUSH_TIME / 2) => Err(SinkError::Retry("a delivery was under way when the time to stop had passed".into())),
@@ -301,8 +301,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Notes what a delivery that failed had taken before: by a sink without a position of its own, which would
-    /// otherwise be given it again.
+    /// Records what a failed delivery had taken before it failed. A sink without its own position would otherwise
+    /// receive it again.
     fn keep(&mut self, progress: &Progress, time_ns: i64) {
         let Some(taken) = progress.taken.filter(|_| progress.durable.is_none() && self.volatile_since.is_none()) else {
             return;
@@ -327,7 +327,7 @@ impl Runner {
         }
     }
 
-    /// The last flush, within its bound.
+    /// The last flush, within its time limit.
     async fn finish(&mut self) -> End {
         if self.volatile_since.is_none() || !matches!(*self.stop.borrow(), Stop::Drain(_)) {
             return End::Stopped;
@@ -340,12 +340,12 @@ impl Runner {
     }
 }
 
-/// Resolves when a stop is asked for, or the running sink is dropped.
+/// Resolves when a stop is requested or the running sink is dropped.
 async fn stopped(stop: &mut watch::Receiver<Stop>) {
     let _ = stop.wait_for(|stop| *stop != Stop::No).await;
 }
 
-/// Resolves when a stop was asked for and its time for deliveries, and `grace`, have passed.
+/// Resolves once a stop was requested and its time for deliveries plus `grace` has passed.
 async fn drain_over(stop: &mut watch::Receiver<Stop>, grace: Duration) {
     stopped(stop).await;
     let asked = *stop.borrow();

@@ -9,22 +9,22 @@ use super::*;
 use crate::sink::{Batching, Delivered, Selected, SinkError};
 use crate::testing::{MemoryQuarantine, append, eventually, journal, numbered, record};
 
-/// What a scripted sink saw; shared with the test.
+/// What a scripted sink saw, shared with the test.
 #[derive(Default)]
 struct Seen {
     took: Vec<(u64, u32)>,
     starts: u32,
-    /// The journal's newest frame, as each start was told.
+    /// The journal's newest frame, as passed to each start.
     told: Vec<u64>,
     flushes: u32,
-    /// What the next deliveries answer, before it goes on taking everything.
+    /// The results of the next deliveries; afterwards every delivery succeeds.
     script: VecDeque<SinkError>,
     start_script: VecDeque<SinkError>,
-    /// Records that went to it in another sink's place, as JSON.
+    /// Records taken in another sink's place, as JSON.
     stood_in: Vec<String>,
-    /// Most records of a delivery; 0: any number.
+    /// Maximum number of records per delivery; 0 for any number.
     most: usize,
-    /// As an exactly-once sink: the last frame held durably.
+    /// As an exactly-once sink: the last durable frame.
     holds: Option<u64>,
     keeps_position: bool,
 }
@@ -184,7 +184,7 @@ async fn a_sink_that_panics_says_so_and_another_runner_goes_on_where_it_was() {
     let next = bench.spawn_as(options, &inboxes);
     eventually("the records arrive", || bench.took().len() == 3).await;
     assert_eq!(next.stop().await.pending_records, 0);
-    // Whoever stops the one that panicked is told why nothing more came of it.
+    // Stopping the sink that panicked reports why.
     assert!(running.stop().await.error.is_some_and(|error| error.contains("on purpose")));
 }
 
@@ -311,7 +311,7 @@ async fn what_was_taken_before_a_failure_does_not_come_again_and_nothing_overtak
     append(&bench.journal, &numbered(0..3));
     append(&bench.journal, &numbered(3..8));
     let expected: Vec<_> = (0..3).map(|index| (1, index)).chain((0..5).map(|index| (2, index))).collect();
-    // The first delivery is taken, the second fails, and so at every later attempt.
+    // The first delivery succeeds; the second fails, and so do all later attempts.
     for _ in 0..4 {
         bench.seen.lock().expect("not poisoned").script = retry(1);
         let running = bench.spawn();
