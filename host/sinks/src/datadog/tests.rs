@@ -1,4 +1,4 @@
-//! The `datadog` sink against an intake that refuses what Datadog's would.
+//! The `datadog` sink against an intake that refuses the same requests as Datadog.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn batch(records: &[Vec<u8>]) -> Batch {
     batch
 }
 
-/// The entries that the intake took of these records.
+/// The entries that the intake accepted for these records.
 async fn entries(more: Value, records: &[Vec<u8>]) -> Vec<Value> {
     let intake = Intake::start(Intakes::Datadog);
     sink(&intake, more).await.deliver(&[frame(7, batch(records))]).await.expect("delivers");
@@ -108,7 +108,7 @@ async fn a_delivery_beyond_datadogs_bounds_becomes_requests_within_them() {
     let intake = Intake::start(Intakes::Datadog);
     let mut out = sink(&intake, json!({})).await;
     assert_eq!(out.batching().records, 1000);
-    // 20 MB that gzip would make small, which doesn't count.
+    // 20 MB that gzip would make small; the limit is before compression.
     let records: Vec<_> =
         (0..100).map(|n| record(&[("message", &format!("n={n} {}", "x".repeat(200_000)))], &[])).collect();
     out.deliver(&[frame(1, batch(&records))]).await.expect("delivers");
@@ -212,7 +212,7 @@ async fn trouble_of_every_kind_loses_nothing_and_keeps_the_order() {
         let mut entries = intake.records();
         let twice = matches!(trouble, Next::TakeAndClose | Next::TakeAndCut);
         assert_eq!(entries.len(), if twice { 57 } else { 50 }, "{trouble:?}");
-        // What came twice has the id that it had.
+        // Repeated records have their original ids.
         entries.dedup_by_key(|entry| entry["weir_id"].to_string());
         if twice {
             assert_eq!(entries[7..14], entries[14..21]);

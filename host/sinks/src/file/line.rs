@@ -1,8 +1,8 @@
-//! How a record's line reads: JSON, or a text template such as `[{timestamp}] {level:8} {source:20} {message}`.
+//! The format of a record's line: JSON, or a text template such as `[{timestamp}] {level:8} {source:20} {message}`.
 //!
-//! In a template `{path}` is any field by its path, `{path:N}` the same padded to N characters, `{timestamp:%H:%M:%S}`
-//! a time in a format of one's own (UTC), `{fields}` everything else as JSON, `{record}` the whole record as JSON, `{{`
-//! and `}}` braces. An absent field reads `-`. Whatever a value holds, a record is one line.
+//! In a template, `{path}` is any field by its path, `{path:N}` pads it to N characters, `{timestamp:%H:%M:%S}` is a
+//! time in a custom format (UTC), `{fields}` is everything else as JSON, `{record}` is the whole record as JSON, and
+//! `{{` and `}}` are braces. An absent field is written as `-`. A record is always one line, whatever its values are.
 
 use jiff::Timestamp;
 use jiff::fmt::strtime::BrokenDownTime;
@@ -14,7 +14,7 @@ use crate::limits;
 use crate::template::{self, Part};
 use crate::text::{Rest, push_escaped, push_value};
 
-/// Writes lines.
+/// Writes lines in one format.
 pub enum LineFormat {
     /// One JSON object.
     Json,
@@ -31,7 +31,7 @@ pub struct TextTemplate {
 
 struct Field {
     what: What,
-    /// The least number of characters, filled up with spaces.
+    /// The minimum number of characters, padded with spaces.
     width: usize,
 }
 
@@ -48,7 +48,7 @@ enum What {
 }
 
 impl LineFormat {
-    /// Appends a record's line with its end.
+    /// Appends a record's line with its line end.
     pub fn push_line(&mut self, record: Record<'_>, out: &mut Vec<u8>) {
         match self {
             LineFormat::Json => write_json(record, out),
@@ -59,7 +59,7 @@ impl LineFormat {
 }
 
 impl TextTemplate {
-    /// Reads a template.
+    /// Parses a template.
     pub fn parse(template: &str) -> Result<TextTemplate, String> {
         let parts =
             template::parse(template, parse_field).map_err(|error| format!("template `{template}`: {error}"))?;
@@ -133,7 +133,7 @@ fn parse_field(field: &str) -> Result<Field, String> {
 }
 
 fn push_time(format: &str, timestamp_ns: i64, out: &mut Vec<u8>) {
-    // Every i64 of nanoseconds is a time, and the format was tried when it was read.
+    // Every i64 of nanoseconds is a time, and the format was checked when it was parsed.
     let text = Timestamp::from_nanosecond(i128::from(timestamp_ns))
         .and_then(|timestamp| BrokenDownTime::from(&timestamp.to_zoned(TimeZone::UTC)).to_string(format));
     out.extend_from_slice(text.as_deref().unwrap_or("-").as_bytes());

@@ -1,5 +1,5 @@
 //! Reads and writes position records: one file per sink, `sinks/NAME.position` in the data folder. `store.rs` explains
-//! what they mean. Also cleans up after sinks that are no longer configured.
+//! their meaning. Also cleans up after sinks that are no longer configured.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,23 +16,23 @@ use crate::text::push_safe;
 /// Version of the position record.
 const VERSION: u32 = 1;
 
-/// The endings of a sink's files: its position, and the list of what it made.
+/// Suffixes of a sink's own files: its position, and the list of the files it created.
 pub const POSITION: &str = "position";
 pub const FILE_LIST: &str = "files";
 
-/// What a record says.
+/// The content of a position record.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PositionRecord {
     version: u32,
-    /// Frames up to this are in the files; none yet: up to the journal's cursor.
+    /// Frames up to this one are in the files; `None`: up to the journal's cursor.
     pub sequence: Option<u64>,
-    /// Whose record it is, whatever the sink is called; absent in those of older versions.
+    /// The path template of the sink, which identifies it under any name; absent in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     template: Option<String>,
     pub files: BTreeMap<PathBuf, Listed>,
 }
 
-/// A file as it was at the position, and what may have become of it.
+/// A file at the position, and what may have happened to it since.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Listed {
     pub length: u64,
@@ -41,13 +41,13 @@ pub struct Listed {
 }
 
 impl PositionRecord {
-    /// Of a sink that has written nothing.
+    /// The record of a sink that has written nothing.
     pub fn new() -> PositionRecord {
         PositionRecord { version: VERSION, sequence: None, template: None, files: BTreeMap::new() }
     }
 }
 
-/// Reads a record; none when it is not there.
+/// Reads a record; `None` if it doesn't exist.
 pub fn read(path: &Path) -> Result<Option<PositionRecord>, StoreError> {
     let bad = |reason: String| StoreError::Record { place: path.display().to_string(), reason };
     let content = match fs::read(path) {
@@ -84,8 +84,8 @@ pub fn write(
     Ok(disk.replace(path, &content)?)
 }
 
-/// Looks at the records of sinks that are not configured any more. One for `template` becomes `own` when that is not
-/// there: the sink has another name. From all others go the files that this sink can name.
+/// Handles the records of sinks that are no longer configured. If `own` doesn't exist, a record for `template` becomes
+/// `own`: the sink was renamed. All other records drop the files that this sink can name.
 pub fn settle_strangers(
     disk: &Disk,
     own: &Path,
@@ -98,7 +98,7 @@ pub fn settle_strangers(
         if known.contains(&stranger) || stranger == own {
             continue;
         }
-        // A broken record is no other sink's affair.
+        // A broken record doesn't concern other sinks.
         let Ok(Some(mut record)) = read(&stranger) else { continue };
         let mine = |path: &PathBuf| files.has(&real(path));
         let same = match &record.template {
@@ -130,8 +130,8 @@ pub fn files_of_all(own: &Path, sinks: &BTreeSet<String>) -> Vec<(String, Vec<Pa
     sinks.iter().filter_map(files).collect()
 }
 
-/// Makes every sink of a data folder let go of the files outside of it: none is cut back, renamed, compressed or
-/// removed on account of what the folder says. Where each sink is stays.
+/// Makes every sink of a data folder release the files outside of it: none is truncated, renamed, compressed or removed
+/// because of the folder's records. The sinks' positions stay.
 pub fn let_go(data: &Path) -> io::Result<()> {
     let disk = Disk::default();
     let any = data.join("sinks").join(format!("any.{POSITION}"));
@@ -145,7 +145,7 @@ pub fn let_go(data: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Every record in the folder of this one.
+/// All records in the same folder.
 fn all(own: &Path) -> Vec<PathBuf> {
     let entries = own.parent().and_then(|folder| fs::read_dir(folder).ok());
     let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());

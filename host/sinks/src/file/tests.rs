@@ -1,4 +1,4 @@
-//! The file sink: its files, and the sweep that cuts the power at every single operation.
+//! The file sink: its files, and the sweep that crashes it at every single operation.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ impl Place {
         FileSink::new("sut", options("sut", given).expect("options"), &self.context(), disk).expect("builds")
     }
 
-    /// Surroundings as of a process of its own.
+    /// The context of a new process.
     pub fn context(&self) -> BuildContext {
         BuildContext { data: self.folder.path().join("data"), base: self.folder.path().into(), ..Default::default() }
     }
@@ -38,7 +38,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Names below the folder, without the data folder.
+    /// Names below the folder, except the data folder.
     pub fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().to_path_buf()];
@@ -57,7 +57,7 @@ impl Place {
         found
     }
 
-    /// Everything written through one live name: rotated files by age, then the live one.
+    /// Everything written under one live name: rotated files by age, then the live file.
     pub fn content(&self, live: &str) -> String {
         let mut names: Vec<_> =
             self.files().into_iter().filter(|name| name.starts_with(live) && name != live).collect();
@@ -100,8 +100,8 @@ fn to_four_files(sequence: u64) -> Batch {
 const FRAMES: u64 = 9;
 const FLUSHES: [u64; 3] = [2, 5, 9];
 
-/// The file system of a process that dies after a number of operations, in the middle of writes too. The machine goes
-/// on, so nothing needs a sync, and thousands of them would take minutes.
+/// The file system of a process that dies after a number of operations, possibly in the middle of a write. The machine
+/// keeps running, so nothing needs a sync, and thousands of syncs would take minutes.
 #[derive(Debug)]
 struct DyingProcess {
     operations_left: AtomicI64,
@@ -171,7 +171,8 @@ impl Storage for DyingProcess {
     }
 }
 
-/// Runs the workload until the process dies at operation `n`. Returns the operations used when it is through.
+/// Runs the workload until the process dies at operation `n`. Returns the number of operations if the workload
+/// completes.
 async fn crash_at(n: i64, place: &Place, given: &serde_json::Value, make: &dyn Fn(u64) -> Batch) -> Option<i64> {
     let storage = Arc::new(DyingProcess { operations_left: AtomicI64::new(n) });
     let run = async || -> Result<(), SinkError> {
@@ -307,11 +308,11 @@ async fn a_position_of_a_lost_journal_does_not_hide_what_comes_now() {
     let mut sink = place.sink(given.clone(), Disk::default());
     sink.start(0).await.expect("starts");
     deliver(&mut sink, 1, 5, &ten, &[5]).await.expect("delivers");
-    // The journal begins again: its newest frame is 1, and the runner goes on after that.
+    // The journal starts over: its newest frame is 1, and the runner continues after that.
     let mut sink = place.sink(given.clone(), Disk::default());
     assert_eq!(sink.start(1).await, Ok(Some(5)));
     deliver(&mut sink, 2, 2, &|_| numbered(100..101), &[]).await.expect("delivers");
-    // A crash before the next position must not bring the old position back.
+    // A crash before the next position must not restore the old position.
     let mut sink = place.sink(given, Disk::default());
     let held = sink.start(9).await.expect("starts");
     assert!(held.is_none_or(|held| held <= 5));

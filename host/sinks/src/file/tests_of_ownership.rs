@@ -1,4 +1,4 @@
-//! Whose files are whose: two sinks that meet, sinks with other names, files that only look like the sink's.
+//! File ownership: two sinks with the same path, renamed sinks, files that only look like the sink's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ fn sink(name: &str, given: serde_json::Value, context: &BuildContext) -> FileSin
     FileSink::new(name, options(name, given).expect("options"), context, Disk::default()).expect("builds")
 }
 
-/// A context as the router makes it: it knows which sinks there are.
+/// A context as created by the router: it knows the configured sinks.
 fn knowing(place: &Place, names: &[&str]) -> BuildContext {
     let context = place.context();
     context.owners.configure(names.iter().map(ToString::to_string));
@@ -63,7 +63,7 @@ async fn a_value_that_names_another_sinks_file_goes_to_a_neighbour_through_crash
                 let sut = sinks.get_mut(name).expect("there");
                 let held = sut.start(100).await.expect("starts").unwrap_or(0);
                 assert_eq!(held, round, "{name}");
-                // Some is flushed, and some is lost by a crash and comes again in the next round.
+                // Some lines are flushed; others are lost in a crash and delivered again in the next round.
                 for sequence in held + 1..=held + 2 {
                     let batch = of_source("audit", sequence * 10..sequence * 10 + 10);
                     sut.deliver(&[frame(sequence, batch)]).await.expect("delivers");
@@ -195,7 +195,7 @@ async fn a_sink_that_still_runs_keeps_its_place_and_one_that_comes_back_cuts_not
     drop(old);
     let context = knowing(&place, &["old", "new"]);
     assert_eq!(sink("new", json!({ "path": "{source}.log" }), &context).start(2).await, Ok(None));
-    // Now the old one is gone, and another, with a place of its own, goes on with its file.
+    // The old sink is gone, and another one, with its own position, continues with its file.
     let mut new = sink("new", json!({ "path": "new.log" }), &knowing(&place, &["new"]));
     new.start(2).await.expect("starts");
     deliver(&mut new, 3, 3, &ten, &[3]).await.expect("delivers");
@@ -217,7 +217,7 @@ async fn a_source_named_like_a_rotated_file_loses_nothing_to_retention_and_compr
         sut.deliver(&[frame(at as u64 + 1, of_source(source, 0..3))]).await.expect("delivers");
     }
     sut.deliver(&[frame(4, of_source("api", 3..100))]).await.expect("delivers and rotates");
-    // Somebody else's, which looks like one of ours.
+    // A foreign file that looks like one of ours.
     let foreign = place.path("logs/api.log.20200102T000000.000000Z.log");
     fs::write(&foreign, "n=7").expect("writable");
     sut.flush().await.expect("flushes");
@@ -268,7 +268,7 @@ async fn values_make_so_many_files_a_day_and_what_comes_beyond_has_one_for_all()
     let place = Place::new();
     let given = json!({ "path": "logs/{source}.log", "max_new_files": 5 });
     for round in 0..2 {
-        // The second time after a start: the count is not in memory.
+        // The second time after a restart: the count is not in memory.
         let mut sut = sink("sut", given.clone(), &place.context());
         let held = sut.start(100).await.expect("starts").unwrap_or(0);
         for n in 0..20 {
@@ -276,7 +276,7 @@ async fn values_make_so_many_files_a_day_and_what_comes_beyond_has_one_for_all()
             let delivered = sut.deliver(&[frame(held + n + 1, of_source(&source, n..n + 1))]).await.expect("delivers");
             assert_eq!(delivered.rejected, []);
         }
-        // Those that have a file keep it.
+        // Values that already have a file keep it.
         sut.deliver(&[frame(held + 21, of_source("s0", 100..101))]).await.expect("delivers");
         sut.flush().await.expect("flushes");
     }
@@ -301,13 +301,13 @@ async fn what_is_no_regular_file_is_an_error_at_once_or_the_records_fault() {
     assert_eq!(delivered.rejected.len(), 1);
     assert!(delivered.rejected[0].1.contains("a FIFO"), "{delivered:?}");
     assert_eq!(numbers(&place.content("x.log")), [1]);
-    // Opened between the look and the opening, it does not block either.
+    // Even if it appears between the check and the opening, opening it does not block.
     assert!(Disk::default().open(&fifo).is_err());
     let _reader = Command::new("cat").arg(&fifo).stdin(std::process::Stdio::null()).spawn().map(Reader).expect("cat");
     assert!(Disk::default().open(&fifo).is_err());
 }
 
-/// Ends with the test.
+/// Killed at the end of the test.
 struct Reader(std::process::Child);
 
 impl Drop for Reader {

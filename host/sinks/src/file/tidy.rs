@@ -1,7 +1,7 @@
-//! Compresses rotated files and removes old ones, on a thread of its own; delivery never waits for it.
+//! Compresses rotated files and removes old ones on a dedicated thread; delivery never waits for it.
 //!
-//! It touches only files that this sink's file list names and that no other sink has claimed since, and never a rotation
-//! that a crash might still undo. Failures are logged and retried the next time.
+//! It touches only files that are in this sink's file list and that no other sink has claimed since, and never a
+//! rotation that a crash might still undo. Failures are logged and retried the next time.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,37 +21,37 @@ use super::store::Unsettled;
 use crate::limits;
 use crate::owners::Claimant;
 
-/// What is to be done.
+/// The work of the thread.
 pub struct Tidy {
     /// The sink's name, for the log.
     pub sink: String,
-    /// What to look at.
+    /// The files to consider.
     pub file_list: FileList,
-    /// Which files are other sinks'.
+    /// Which files belong to other sinks.
     pub claimant: Claimant,
-    /// zstd for rotated files.
+    /// Compress rotated files with zstd.
     pub compress: bool,
-    /// How many rotated files stay for each live one.
+    /// How many rotated files are kept per live file.
     pub keep: Option<usize>,
-    /// How long a file stays after its last change.
+    /// How long a file is kept after its last change.
     pub max_age: Option<Duration>,
-    /// What to leave alone.
+    /// The files to leave alone.
     pub unsettled: Unsettled,
-    /// True when it has to stop where it is.
+    /// Set to true to stop the thread.
     pub ending: Arc<AtomicBool>,
 }
 
-/// The thread. Dropping this ends it, in the middle of a file if need be, so that it never runs beside the thread of the
-/// next sink: two that compress the same file could leave a damaged one.
+/// The thread. Dropping this ends it, in the middle of a file if necessary, so that it never runs beside the thread of
+/// the next sink: two threads compressing the same file could damage it.
 pub struct Tidier {
-    /// None while it ends.
+    /// `None` while it ends.
     wake: Option<SyncSender<()>>,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Tidier {
-    /// Starts the thread, which tidies once immediately. `None` when the options leave nothing to do.
+    /// Starts the thread, which tidies once immediately. `None` if the options leave nothing to do.
     pub fn start(tidy: Tidy) -> io::Result<Option<Tidier>> {
         if !tidy.compress && tidy.keep.is_none() && tidy.max_age.is_none() {
             return Ok(None);
@@ -63,9 +63,9 @@ impl Tidier {
         Ok(Some(Tidier { wake: Some(wake), ending, thread: Some(thread) }))
     }
 
-    /// Something was rotated.
+    /// Call this after a rotation.
     pub fn wake(&self) {
-        // A full channel means that it will wake anyway.
+        // If the channel is full, the thread will wake anyway.
         let _ = self.wake.as_ref().map(|wake| wake.try_send(()));
     }
 }
@@ -74,7 +74,7 @@ impl Drop for Tidier {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
         self.wake = None;
-        // A panic there was logged there, and there is nothing else to end.
+        // A panic there was already logged.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -89,13 +89,13 @@ fn run(tidy: &Tidy, woken: &Receiver<()>) {
 }
 
 impl Tidy {
-    /// Looks at everything once.
+    /// Checks all files once.
     pub fn once(&self, now: SystemTime) {
         let entries = match self.file_list.entries() {
             Ok(entries) => entries,
             Err(error) => return tracing::warn!(sink = self.sink, "can't tidy up: {error}"),
         };
-        // Taken after the list: a rotation that is in the list is in it, or settled.
+        // Read after the list: every rotation in the list is either in this set or settled.
         let unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut rotated: BTreeMap<PathBuf, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for entry in entries.into_iter().filter(|entry| !unsettled.contains(&entry.path)) {
@@ -112,7 +112,7 @@ impl Tidy {
             }
         }
         for mut files in rotated.into_values() {
-            // Names sort by the time of the rotation.
+            // Names sort by rotation time.
             files.sort();
             let surplus = self.keep.map_or(0, |keep| files.len().saturating_sub(keep));
             for (at, (path, compressed)) in files.iter().enumerate() {
@@ -151,7 +151,7 @@ fn is_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
-/// Reads a file until there is no more time; then it fails.
+/// Reads a file, and fails once the thread has to stop.
 struct Until<'a> {
     ending: &'a AtomicBool,
     source: &'a File,
@@ -166,8 +166,8 @@ impl Read for Until<'_> {
     }
 }
 
-/// Replaces a file by its compressed form, which keeps the time of its last change. A crash leaves the one or the
-/// other, or both with the same content, and the next attempt removes what is left over.
+/// Replaces a file by its compressed form, which keeps the modification time. A crash leaves one of the two files, or
+/// both with the same content; the next attempt removes the leftover.
 fn compress(path: &Path, ending: &AtomicBool) -> io::Result<()> {
     let target = with_ending(path, COMPRESSED);
     let source = File::open(path)?;

@@ -1,6 +1,6 @@
-//! What an answer of a server means that is no success. Status and code decide, never the words: InfluxDB 1 answers
-//! 404, 401 or 403 when the place is at fault, and InfluxDB 2 does too, with one exception (an organisation that it
-//! needs and was not given).
+//! What an unsuccessful answer of a server means. Status and code decide, never the text: InfluxDB 1 answers 404, 401
+//! or 403 if the destination is the cause, and so does InfluxDB 2, with one exception (a required organisation that was
+//! not given).
 
 use serde::Deserialize;
 
@@ -8,18 +8,18 @@ use super::Version;
 use crate::post::{Answer, Server};
 use crate::sink::SinkError;
 
-/// The body of such an answer: `{"error": …}` of InfluxDB 1, `{"code": …, "message": …}` of InfluxDB 2.
+/// The body of such an answer: `{"error": …}` from InfluxDB 1, `{"code": …, "message": …}` from InfluxDB 2.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Explanation {
     error: Option<String>,
     code: Option<String>,
     message: Option<String>,
-    /// The line of the body that is at fault.
+    /// The invalid line of the body.
     line: Option<u64>,
 }
 
-/// The code of InfluxDB 2 for a request that it can't make sense of.
+/// InfluxDB 2's code for an invalid request.
 const INVALID: &str = "invalid";
 
 /// The error for an answer to a write. `names_org`: the request names an organisation.

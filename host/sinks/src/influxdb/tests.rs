@@ -1,5 +1,5 @@
-//! Over real servers: InfluxDB 1 and VictoriaMetrics, whose version 2 of the write API stands for InfluxDB 2's. What
-//! only InfluxDB 2 says is tested against its words.
+//! Tests against real servers: InfluxDB 1, and VictoriaMetrics, whose version 2 of the write API stands in for InfluxDB
+//! 2. Answers that only InfluxDB 2 gives are tested with recorded texts.
 
 use std::path::{Path, PathBuf};
 
@@ -42,7 +42,7 @@ fn options_for(influx: &Influx) -> Value {
     json!({ "url": influx.url(), "database": "logs", "fields": ["message"], "timeout": "10s" })
 }
 
-/// The numbers in all points. Points have no order but their times, so they are sorted.
+/// The numbers in all points, sorted, since points are ordered only by time.
 fn said(influx: &Influx) -> Vec<u64> {
     let mut numbers = numbers(&influx.held("message").iter().map(Value::to_string).collect::<String>());
     numbers.sort_unstable();
@@ -81,7 +81,7 @@ async fn what_is_written_is_read_back_from_influxdb_with_its_types_whatever_the_
             {"measurement":"m, x=1","tags":{"a b":"c,d=e","back\\":"C:\\dir\\","line":"1\n2"},
              "fields":{"i":5,"f":0.1,"b":true,"s":"q\"\\u\n,= é","time":1,"f 2":-2.5e-7,"many":[1,"x"],"big":18446744073709551615}},
             {"measurement":"m, x=1","fields":{"i":6}}]"#;
-        // Twice, as after an answer that was lost.
+        // Twice, as after a lost answer.
         for _ in 0..2 {
             assert_eq!(sink.deliver(&[frame(1, batch(records))]).await, Ok(Delivered::default()));
         }

@@ -5,7 +5,7 @@
 //! | `options.rs` | timeouts, TLS, compression, credentials |
 //! | `server.rs` | one HTTP client, bounded answers, what an answer means |
 //! | `body.rs` | many records as one body of bounded size |
-//! | `delivery.rs` | a delivery as requests; what the server accepted is not sent again |
+//! | `delivery.rs` | a delivery as requests; records that the server has accepted are not sent again |
 
 mod body;
 mod delivery;

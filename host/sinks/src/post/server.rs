@@ -1,7 +1,8 @@
-//! A server that is posted to: one HTTP client with kept connections and TLS, bounded answers, and what an answer means.
+//! A server that receives posts: one HTTP client with persistent connections and TLS, answers of limited size, and what
+//! an answer means.
 //!
-//! The server may have taken a request that it did not answer. So a sink that posts delivers at least once, unless its
-//! requests let the server recognise a repetition.
+//! The server may have processed a request that it did not answer. So a sink that posts delivers at least once, unless
+//! its requests let the server recognise a repetition.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -14,16 +15,16 @@ use super::options::Connection;
 use crate::limits;
 use crate::sink::SinkError;
 
-/// A server that is posted to.
+/// A server that receives posts.
 pub(crate) struct Server {
-    /// Sink and server, for errors; without what is secret in the URL.
+    /// Sink and server, for errors; without secrets in the URL.
     place: String,
     url: Url,
     connection: Connection,
     client: Option<Client>,
 }
 
-/// What the server said.
+/// The server's answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub status: u16,
@@ -47,12 +48,12 @@ impl Server {
         Ok(Server { place, url: parsed, connection, client: None })
     }
 
-    /// Sink and server, as errors begin.
+    /// Sink and server, the beginning of errors.
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// The client, made at the first use: its certificates are read then, and again after a failure.
+    /// The client, created on first use: certificates are read then, and again after a failure.
     fn client(&mut self) -> Result<Client, SinkError> {
         if let Some(client) = &self.client {
             return Ok(client.clone());
@@ -62,14 +63,14 @@ impl Server {
     }
 
     fn build(&self) -> Result<Client, String> {
-        // An error says that one is installed already, which is as well.
+        // An error means that one is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let Connection { connect_timeout, timeout, tls } = &self.connection;
         let mut builder = Client::builder()
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout.duration())
             .timeout(timeout.duration())
-            // A redirected post would silently become a get.
+            // A redirected POST would silently become a GET.
             .redirect(reqwest::redirect::Policy::none());
         let read =
             |path: &PathBuf| std::fs::read(path).map_err(|error| format!("can't read `{}`: {error}", path.display()));
@@ -90,7 +91,7 @@ impl Server {
         builder.build().map_err(|error| format!("can't make an HTTP client: {}", chain(&error)))
     }
 
-    /// Posts a body and waits for the answer. An error: there is none, and the body may have been taken.
+    /// Posts a body and waits for the answer. On an error there is no answer, and the body may have been accepted.
     pub async fn post(&mut self, headers: HeaderMap, body: Vec<u8>) -> Result<Answer, SinkError> {
         let url = self.url.clone();
         let sent = self.client()?.post(url).headers(headers).body(body).send().await;
@@ -101,7 +102,7 @@ impl Server {
     }
 
     fn unanswered(&mut self, error: &reqwest::Error) -> SinkError {
-        // A new client reads certificates again and resolves the name anew.
+        // A new client reads the certificates and resolves the name again.
         self.client = None;
         let what = match error {
             _ if error.is_connect() => "can't connect",
@@ -111,16 +112,16 @@ impl Server {
         SinkError::Retry(format!("{}: {what}: {}", self.place, chain(error)))
     }
 
-    /// The error for an answer that is no success, where the protocol says nothing more specific.
+    /// The error for an unsuccessful answer, unless the protocol has a more specific one.
     pub fn refused(&self, answer: &Answer) -> SinkError {
         match answer.status {
-            // The records themselves are at fault, or how many they are.
+            // The records themselves are the cause, or their number.
             400 | 413 | 422 => SinkError::Reject(self.said(answer)),
             _ => self.later(answer),
         }
     }
 
-    /// The error for an answer when the records are not at fault.
+    /// The error for an answer that is not caused by the records.
     pub fn later(&self, answer: &Answer) -> SinkError {
         match (answer.status, answer.retry_after) {
             (401 | 403, _) => self.advise(answer, "check the sink's key or password"),
@@ -129,12 +130,12 @@ impl Server {
         }
     }
 
-    /// The error for an answer that goes on until somebody follows the advice.
+    /// The error for an answer that repeats until someone follows the advice.
     pub fn advise(&self, answer: &Answer, advice: &str) -> SinkError {
         SinkError::Retry(format!("{}; {advice}", self.said(answer)))
     }
 
-    /// An answer as the text of an error.
+    /// An answer as an error message.
     pub fn said(&self, answer: &Answer) -> String {
         let body = match answer.body.trim() {
             "" => String::new(),
@@ -151,7 +152,7 @@ impl Answer {
     }
 }
 
-/// Reads as much of an answer as anybody wants to see. Never a URL: it may hold a secret.
+/// Reads the beginning of an answer. Never a URL: it may contain a secret.
 async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error> {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| wait(value.to_str().ok()?));
@@ -177,7 +178,7 @@ fn wait(text: &str) -> Option<Duration> {
 
 /// An error with its causes, without the URL.
 fn chain(error: &reqwest::Error) -> String {
-    // The outermost text only repeats the URL; what is inside says what happened.
+    // The outermost text only repeats the URL; its causes say what happened.
     let mut cause = error.source();
     let mut parts = Vec::new();
     while let Some(inner) = cause {
@@ -212,7 +213,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_names_sink_and_server_and_no_secret_of_the_url() {
-        // Nothing listens on the port of a listener that is gone.
+        // Nothing listens on the port of a closed listener.
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
         let mut server =
             server(&format!("http://user:pass@127.0.0.1:{port}/services/SECRET?token=SECRET")).expect("fine");

@@ -1,5 +1,5 @@
-//! One rule: which records it applies to, what it takes from them, and whether its metric is one that Prometheus reads
-//! and its linter (`promtool check metrics`) finds nothing wrong with.
+//! One rule: which records it applies to, what it takes from them, and whether its metric is valid for Prometheus and
+//! its linter (`promtool check metrics`).
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use crate::limits;
 use crate::sink::Selected;
 use crate::text::push_value;
 
-/// A rule and the metric it makes.
+/// A rule and its metric.
 pub(super) struct Rule {
     conditions: Conditions,
     value: Option<String>,
     scale: f64,
-    /// The paths of the labels' values, in the order of the family's labels.
+    /// The paths of the label values, in the order of the family's labels.
     label_paths: Vec<String>,
     pub family: Arc<Family>,
-    /// What was counted so far; also the family's, once that may show it.
+    /// The counts so far; shared with the family once it may show them.
     pub counts: Arc<Counts>,
 }
 
 impl Rule {
-    /// Takes what the rule applies to.
+    /// Counts the records that the rule applies to.
     pub fn take(&mut self, batches: &[Selected], scratch: &mut Vec<u8>) {
         for (_, record) in batches.iter().flat_map(Selected::iter) {
             if !self.conditions.are_met_by(record) {
@@ -34,7 +34,7 @@ impl Rule {
             let value = match &self.value {
                 None => 1.0,
                 Some(path) => match record.get(path) {
-                    // A rule whose number isn't there has nothing to do with the record.
+                    // Without its number, the rule doesn't apply to the record.
                     None | Some(Value::Nil) => continue,
                     Some(value) => match value.as_f64().map(|number| number * self.scale) {
                         Some(number) if self.family.takes(number) => number,
@@ -54,7 +54,7 @@ impl Rule {
     }
 }
 
-/// Appends a label's value with an end that no value holds: it is no UTF-8.
+/// Appends a label value with a terminator that can't occur in it, because it is not UTF-8.
 fn push_label_value(value: Option<Value<'_>>, out: &mut Vec<u8>) {
     let begin = out.len();
     match value {
@@ -72,7 +72,7 @@ fn push_label_value(value: Option<Value<'_>>, out: &mut Vec<u8>) {
     out.push(Family::LABEL_END);
 }
 
-/// Judges a rule.
+/// Checks a rule.
 pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> {
     let name = options.name.clone();
     let refuse = |what: &str| format!("rule `{name}`: {what}");

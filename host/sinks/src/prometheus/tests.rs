@@ -1,4 +1,4 @@
-//! What rules make of records, read as Prometheus would: every text here passes `promtool check metrics`.
+//! Rules and the metrics they make, parsed like Prometheus does: every text here passes `promtool check metrics`.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::*;
 use crate::compliance::{Place, context_in};
 use crate::testing::{frame, numbers};
 
-/// Metrics for the compliance test: a series for each message.
+/// Metrics for the compliance test: one series per message.
 pub(crate) struct Metrics {
     folder: PathBuf,
     exposition: Exposition,
@@ -46,7 +46,7 @@ impl Place for Metrics {
     }
 }
 
-/// What a sink that has ended kept, as the next run would show it.
+/// The saved counts of a sink that has ended, as the next run would show them.
 pub(crate) fn kept(name: &str, options: Value, context: &BuildContext) -> String {
     let mut sink = build(name, options, context).expect("builds");
     futures::executor::block_on(sink.start(0)).expect("starts");
@@ -90,7 +90,7 @@ async fn started(context: &BuildContext, name: &str, rules: Value) -> Result<Box
     Ok(sink)
 }
 
-/// What these rules make of these records, line by line, sorted.
+/// The lines that these rules make from these records, sorted.
 async fn made(rules: Value, records: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let context = context_in(folder.path());
@@ -176,7 +176,7 @@ async fn a_rule_makes_no_more_series_than_it_may_and_loses_no_count() {
     assert_eq!(sum, 50);
 }
 
-/// Delivers the records, which are 6, as one frame.
+/// Delivers the six records as one frame.
 async fn take(sink: &mut Box<dyn Sink>, sequence: u64) {
     sink.deliver(&[frame(sequence, batch(RECORDS))]).await.expect("takes them");
 }
@@ -297,7 +297,7 @@ async fn a_damaged_file_is_never_counted_on_and_the_error_says_what_to_do() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x15;
         std::fs::write(&place, bytes).expect("writes");
-        // Whatever it makes of it, it goes on or says why not.
+        // Whatever the file contains, it either starts or reports why not.
         if sink.start(1).await.is_ok() {
             take(&mut sink, 2).await;
         }
