@@ -2,7 +2,7 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | options, the thread that writes |
+//! | `mod.rs` | options, the writing thread |
 //! | `human.rs` | the format for people |
 //! | `fold.rs` | shortens long values and multi-line text |
 //!
@@ -36,7 +36,7 @@ use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
 use crate::sink::{Delivered, Selected, Sink, SinkError};
 use crate::text::push_escaped_json;
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "console",
     summary: "shows records on standard output, aligned and coloured for people or as JSON lines",
@@ -59,10 +59,10 @@ min_level = "INFO"
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// A line with columns, and indented lines for what has lines of its own.
+    /// A line with columns, and indented lines for multi-line text.
     #[default]
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -70,16 +70,16 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Color {
-    /// On a terminal, unless the environment says `NO_COLOR`.
+    /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// In any case.
+    /// Always.
     Always,
-    /// In no case.
+    /// Never.
     Never,
 }
 
-/// In which time moments are shown.
+/// The time zone of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
@@ -94,7 +94,7 @@ pub enum Clock {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConsoleOptions {
-    /// `human` for aligned lines, below which stack traces stand as lines; `json` for one JSON object a line.
+    /// `human` for aligned lines with stack traces below them; `json` for one JSON object per line.
     #[serde(default)]
     pub format: Format,
     /// Colours: `auto` on a terminal unless `NO_COLOR` is set, `always`, `never`.
@@ -123,7 +123,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     Ok(Box::new(ConsoleSink::new(style, out)))
 }
 
-/// How records are shown.
+/// The output format.
 enum Style {
     Human(Look),
     Json,
@@ -167,13 +167,14 @@ impl ConsoleSink {
     }
 }
 
-/// Writes until the sink is gone. A reader that went away (`weir run | head`) ends the showing, not the router.
+/// Writes until the sink is dropped. If the reader goes away (`weir run | head`), output stops, but the router keeps
+/// running.
 fn write_jobs(mut out: Box<dyn Write + Send>, mut jobs: mpsc::Receiver<Job>, broken: &AtomicBool) {
     while let Some(job) = jobs.blocking_recv() {
         let written = match job {
             Job::Lines(lines) => out.write_all(&lines).and_then(|()| out.flush()),
             Job::Flush(done) => {
-                // Nobody waits any more when the flush took too long.
+                // Nobody receives if the flush took too long.
                 let _ = done.send(());
                 Ok(())
             }
@@ -219,14 +220,14 @@ impl Sink for ConsoleSink {
         } else {
             self.left_out += count;
         }
-        // Durable in the only sense there is: it was shown, or never will be.
+        // Not durable: it was shown, or never will be.
         Ok(Delivered { rejected: Vec::new(), durable: Some(0) })
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {
         let (done, written) = oneshot::channel();
         if self.send(Job::Flush(done)).await {
-            // A terminal that stands still is given up on here too.
+            // A flush also gives up on a paused terminal.
             let _ = timeout(limits::CONSOLE_PATIENCE, written).await;
         }
         Ok(())

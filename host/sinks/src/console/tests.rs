@@ -1,4 +1,4 @@
-//! What the console shows, and that it never holds anybody back.
+//! The console's output, and that it never blocks the journal.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
@@ -25,7 +25,7 @@ fn line(style: &Style, fields: &[(&str, &str)]) -> String {
     shown(style, &record_at(AT, fields, &[]))
 }
 
-/// A record with one more field, of any value.
+/// A record with one more field, of any type.
 fn with(key: &str, value: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = record_at(AT, &[], &[]);
     write::str(&mut out, key);
@@ -157,7 +157,7 @@ fn a_very_long_record_is_cut_for_people_and_whole_as_json() {
     assert!(line(&Style::Json, &[("message", &long)]).contains(&long));
 }
 
-/// Writes nothing until told to.
+/// Writes nothing until released.
 struct Stuck {
     go: Receiver<()>,
     shown: Arc<Mutex<Vec<u8>>>,
@@ -165,7 +165,7 @@ struct Stuck {
 
 impl Write for Stuck {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Once the sender is gone it goes on for good.
+        // Once the sender is dropped, it writes freely.
         let _ = self.go.recv();
         self.shown.lock().expect("not poisoned").extend_from_slice(bytes);
         Ok(bytes.len())

@@ -66,32 +66,31 @@ tags = "team:payments,region:eu"                # or DD_TAGS
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatadogOptions {
-    /// The API key. Also from `DD_API_KEY`.
+    /// The API key.
     #[serde(default)]
     pub api_key: Option<String>,
-    /// Datadog's site: `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com` … Also from `DD_SITE`.
+    /// Datadog's site: `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com` …
     #[serde(default = "default_site")]
     pub site: String,
     /// The complete URL of the intake, instead of the site's: a proxy, for example.
     #[serde(default)]
     pub url: Option<String>,
-    /// `service` of every record; its source is then in `logger.name`. Default: the record's source. Also from
-    /// `DD_SERVICE`.
+    /// `service` of every record; its source is then in `logger.name`. Default: the record's source.
     #[serde(default)]
     pub service: Option<String>,
-    /// Tag `env`. Also from `DD_ENV`.
+    /// Tag `env`.
     #[serde(default)]
     pub env: Option<String>,
-    /// Tag `version`. Also from `DD_VERSION`.
+    /// Tag `version`.
     #[serde(default)]
     pub version: Option<String>,
-    /// Further tags, separated by commas or spaces: `team:payments,region:eu`. Also from `DD_TAGS`.
+    /// Further tags, separated by commas or spaces: `team:payments,region:eu`.
     #[serde(default)]
     pub tags: String,
     /// `ddsource` of records without one; it selects the Datadog integration.
     #[serde(default = "default_source")]
     pub ddsource: String,
-    /// Host of records without `hostname` or `host`. Also from `DD_HOSTNAME`.
+    /// Host of records without `hostname` or `host`.
     #[serde(default)]
     pub hostname: Option<String>,
     /// The attribute that contains each record's id, which identifies duplicates; empty: none.

@@ -1,5 +1,5 @@
-//! Values of headers with places that each request fills: `{sink}`, `{journal}`, `{first_id}`, `{last_id}`, `{count}`.
-//! A literal brace is written twice.
+//! Header values with placeholders: `{sink}`, `{journal}`, `{first_id}`, `{last_id}`, `{count}`. A literal brace is
+//! doubled.
 
 use reqwest::header::{HeaderName, HeaderValue};
 
@@ -21,18 +21,18 @@ enum Value {
     Count,
 }
 
-/// What a request is, for its headers.
+/// The properties of a request that headers can contain.
 pub(super) struct Request<'a> {
     pub sink: &'a str,
     pub journal: &'a str,
     pub body: &'a Body,
 }
 
-/// Headers that say how the body is to be read; they follow from other options.
+/// Headers that describe the body's encoding; other options determine them.
 const OWN: [&str; 4] = ["content-encoding", "content-length", "transfer-encoding", "connection"];
 
 impl Header {
-    /// Reads one; an error says what is wrong with which.
+    /// Parses a header. Errors name it.
     pub fn parse(name: &str, value: &str) -> Result<Header, String> {
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
         if OWN.contains(&parsed.as_str()) {
@@ -46,7 +46,7 @@ impl Header {
         Ok(Header { name: parsed, parts })
     }
 
-    /// The value for a request. Other people's servers log headers; what the user wrote may be a key all the same.
+    /// The value for a request. It is marked as sensitive, since a configured header may contain a key.
     pub fn value(&self, request: &Request<'_>) -> Option<HeaderValue> {
         let mut out = String::new();
         for part in &self.parts {

@@ -1,4 +1,4 @@
-//! The `http` sink against a real server on a real port, which is told to misbehave.
+//! The `http` sink against a real server on a real port that misbehaves on request.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn built(given: Value) -> Result<Box<dyn Sink>, String> {
     build("out", given, &context)
 }
 
-/// Options for an intake, with `more` over them.
+/// Options for an intake, overridden by `more`.
 fn options_for(intake: &Intake, more: Value) -> Value {
     let mut all = json!({ "url": intake.url(), "linger": "0s", "timeout": "1s", "connect_timeout": "1s" });
     let (Some(all_map), Some(more)) = (all.as_object_mut(), more.as_object()) else { panic!("objects") };
@@ -26,7 +26,7 @@ fn options_for(intake: &Intake, more: Value) -> Value {
     all
 }
 
-/// A sink that delivers straight to an intake.
+/// A sink that delivers directly to an intake.
 async fn sink(intake: &Intake, more: Value) -> Box<dyn Sink> {
     let mut sink = built(options_for(intake, more)).expect("builds");
     sink.start(0).await.expect("starts");
@@ -271,7 +271,7 @@ async fn whatever_goes_wrong_comes_again_in_order_under_the_key_it_had() {
         intake.script([Next::Take, trouble]);
         let running = stage.run(options_for(&intake, json!({ "batch": 7 })));
         eventually("all has arrived", || running.status().records == 50).await;
-        // More comes while the delivery that failed is tried again.
+        // More records arrive while the failed delivery is retried.
         append(&stage.journal, &numbered(50..60));
         assert_eq!(running.stop().await.error, None);
         let (mut sent, keys) = (held(&intake), keys(&intake));
@@ -310,7 +310,7 @@ async fn a_server_that_was_away_gets_everything_when_it_is_back() {
 
 #[tokio::test]
 async fn a_connection_that_is_never_made_is_given_up_in_its_own_time() {
-    // Nobody accepts; once as many wait as the system lets wait, it answers nobody.
+    // Nobody accepts connections; once the backlog is full, new ones get no answer.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let mut waiting = Vec::new();
@@ -329,8 +329,8 @@ async fn a_413_halves_until_it_fits_and_one_bad_record_holds_no_other() {
     let intake = Intake::start(Intakes::Http);
     let stage = Stage::new();
     append(&stage.journal, &numbered(0..16));
-    // All 16 are too many, and so are the next ones, at most half as long; then they are half as long again, the first
-    // four are taken in two, and the fifth is found by halving.
+    // All 16 are too many, and so are the next bodies, at most half as long. Then they are half as long again, the
+    // first four are accepted in two requests, and the fifth is found by halving.
     let (large, bad) = (Next::Status(413), Next::Status(422));
     intake.script([large, large, Next::Take, Next::Take, bad, bad, bad]);
     let running = stage.run(options_for(&intake, json!({})));

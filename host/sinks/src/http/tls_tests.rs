@@ -1,4 +1,5 @@
-//! The `http` sink and TLS: a server whose certificate an authority of our own signed, and one that asks for ours.
+//! The `http` sink and TLS: a server whose certificate is signed by our own authority, and one that requires a client
+//! certificate.
 
 use std::path::Path;
 use std::sync::Arc;

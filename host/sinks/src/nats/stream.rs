@@ -1,5 +1,5 @@
-//! The stream behind the subjects: found, or created when the options ask for it, and judged before anything is sent.
-//! What is wrong with a stream is for a person to mend on the server, so the sink tries again and says so.
+//! The stream for the subjects: found, or created if configured, and checked before anything is sent. An operator has
+//! to fix a stream on the server, so the sink reports the problem and retries.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{GetStreamByNameErrorKind, GetStreamErrorKind};
@@ -9,7 +9,7 @@ use super::NatsOptions;
 use super::subject::SubjectTemplate;
 use crate::sink::SinkError;
 
-/// Refuses what a server takes for no name of a stream.
+/// Refuses invalid stream names.
 pub(super) fn judge_name(name: &str) -> Result<(), String> {
     let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>' | '/' | '\\');
     if name.is_empty() || name.contains(bad) {
@@ -18,7 +18,7 @@ pub(super) fn judge_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes sure that a stream takes the subjects, acknowledges, and remembers ids.
+/// Makes sure that a stream accepts the subjects, acknowledges, and remembers ids.
 pub(super) async fn prepare(
     context: &Context,
     place: &str,

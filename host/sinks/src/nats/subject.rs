@@ -1,5 +1,5 @@
-//! The subject of a record's message: `logs.{source}.{level}`, each value exactly one token whatever the record says, so
-//! that a subscription to `logs.shop.*` sees what it should and a value never reaches another subject.
+//! The subject of a record's message: `logs.{source}.{level}`. Each value is exactly one token, so a subscription to
+//! `logs.shop.*` gets what it should and a value can never produce another subject.
 
 use weir_record::Record;
 
@@ -11,7 +11,7 @@ use crate::text::is_harmful;
 #[derive(Debug)]
 pub(super) struct SubjectTemplate {
     parts: Vec<Part<RecordValue>>,
-    /// The template with `*` for each token that has a value in it.
+    /// The template with `*` for each token that contains a value.
     pattern: String,
 }
 
@@ -23,7 +23,7 @@ impl SubjectTemplate {
             name => Ok(RecordValue::named(name)),
         });
         let parts = parts.map_err(|error| refuse(&error))?;
-        // Names of fields hold dots, so a wildcard stands for each value while tokens are told apart.
+        // Field names may contain dots, so a wildcard replaces each value while the template is split into tokens.
         let mut outline = String::new();
         for part in &parts {
             match part {
@@ -45,7 +45,7 @@ impl SubjectTemplate {
         Ok(SubjectTemplate { parts, pattern })
     }
 
-    /// All subjects that it makes.
+    /// A pattern for all its subjects.
     pub fn pattern(&self) -> String {
         self.pattern.clone()
     }
@@ -67,7 +67,7 @@ fn is_special(text: &str) -> bool {
     text.contains(|c: char| c.is_whitespace() || is_harmful(c) || "*>".contains(c))
 }
 
-/// Appends a value as one token: never empty, never more, and bounded.
+/// Appends a value as one token: never empty, never more, and of limited length.
 fn push_token(value: &str, out: &mut String) {
     let value = &value[..value.floor_char_boundary(limits::SUBJECT_VALUE_BYTES)];
     if value.is_empty() {

@@ -1,4 +1,4 @@
-//! Over a real server: what arrives, what comes twice, what is refused, and what happens when the server goes.
+//! Tests against a real server: what arrives, duplicates, refusals, and server outages.
 
 use std::path::Path;
 
@@ -76,7 +76,7 @@ async fn a_record_is_a_message_with_its_id_under_its_subject_and_comes_once_howe
     assert_eq!(held[499].headers, "Nats-Msg-Id: j1-8-497");
     let whole: Value = serde_json::from_str(&held[1].payload).expect("JSON");
     assert_eq!(whole["context"]["user"], "u1");
-    // As after a lost acknowledgement, in other parts, through another connection, and after the server was killed.
+    // As after a lost acknowledgement: in other parts, through another connection, and after the server was killed.
     for round in 0..3 {
         if round == 2 {
             nats.kill();
@@ -146,7 +146,7 @@ async fn a_stream_that_is_not_there_or_not_fit_is_named_with_what_to_do() {
     assert!(nats.ask("STREAM.CREATE.MUTE", &stream)["error"].is_null());
     let error = built(&json!({ "url": nats.url(), "stream": "MUTE" })).start(0).await.expect_err("never answers");
     assert!(error.to_string().contains("`no_ack`"), "{error}");
-    // It goes while the sink runs.
+    // The server stops while the sink runs.
     let mut sink = started(&options_for(&nats)).await;
     let info = nats.ask("STREAM.INFO.LOGS", &Value::Null);
     assert_eq!(info["config"]["duplicate_window"], json!(600_000_000_000u64));
@@ -198,7 +198,7 @@ async fn what_comes_again_after_the_window_is_stored_twice_and_nothing_is_lost()
     options["duplicate_window"] = "1s".into();
     let first = [frame(1, numbered(0..5))];
     started(&options).await.deliver(&first).await.expect("taken");
-    // As after an outage during which nobody knew whether these were taken.
+    // As after an outage in which it is unknown whether these were accepted.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let mut later = started(&options).await;
     later.deliver(&first).await.expect("taken");

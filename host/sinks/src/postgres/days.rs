@@ -1,8 +1,8 @@
-//! What goes with time: a partition for each day, and old records.
+//! Time-based maintenance: a partition for each day, and removing old records.
 //!
-//! A partition is made beside the table and then attached, which locks out no reader. Days are in UTC. **A day is made
-//! only inside a window** around now, so that a sender with a broken clock can't make partitions without end: a record
-//! outside is refused.
+//! A partition is created beside the table and then attached, which locks out no reader. Days are in UTC. **A partition
+//! is created only for days inside a window** around now, so that a sender with a wrong clock can't create endless
+//! partitions: a record outside is refused.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const DAY_NS: i64 = 86_400_000_000_000;
 
 /// Partitions of a table and the records in it, by time.
 pub struct Days {
-    /// The column of the record's own time, and what it holds.
+    /// The column of the record's own time, and its kind.
     time: Option<(String, Kind)>,
     retention: Option<Duration>,
     by_day: bool,
@@ -29,12 +29,12 @@ pub struct Days {
 }
 
 impl Days {
-    /// Of a table whose time is in that column.
+    /// For a table with its time in that column.
     pub fn new(time: Option<(String, Kind)>, retention: Option<Duration>, by_day: bool) -> Days {
         Days { time, retention, by_day, known: BTreeSet::new() }
     }
 
-    /// The day of a time, if the table has or may get a partition for it; nothing when it has none at all.
+    /// The day of a time, if the table has or may get a partition for it; `None` if the table isn't partitioned.
     pub fn day_of(&self, timestamp_ns: i64, now_ns: i64) -> Result<Option<i64>, String> {
         if !self.by_day {
             return Ok(None);
@@ -59,12 +59,12 @@ impl Days {
         Some(now_ns.saturating_sub(age))
     }
 
-    /// Forgets which partitions there are.
+    /// Forgets the known partitions.
     pub fn forget(&mut self) {
         self.known.clear();
     }
 
-    /// Makes the partitions that are missing.
+    /// Creates the missing partitions.
     pub async fn make(
         &mut self,
         connection: &mut PgConnection,
@@ -83,7 +83,7 @@ impl Days {
                 ),
             ];
             if let Err(error) = names.making(connection, &name, &statements).await {
-                // Somebody else's partition takes the day, by its bounds or as the default.
+                // Another partition covers the day, by its bounds or as the default.
                 if !matches!(state_of(&error).as_deref(), Some("42P17" | "23514")) {
                     return Err(error);
                 }
@@ -93,8 +93,8 @@ impl Days {
         Ok(())
     }
 
-    /// Makes the partition of tomorrow before anybody waits for it, and drops or deletes what is too old; true when
-    /// there may be more.
+    /// Creates tomorrow's partition in advance, and drops or deletes records past retention. Returns true if there may
+    /// be more to do.
     pub async fn tend(
         &mut self,
         connection: &mut PgConnection,
@@ -114,7 +114,7 @@ impl Days {
         }
     }
 
-    /// Drops the oldest partition that is before a day; true when there was one.
+    /// Drops the oldest partition before a day. Returns true if there was one.
     async fn drop_one(
         &mut self,
         connection: &mut PgConnection,
@@ -140,7 +140,7 @@ impl Days {
     }
 }
 
-/// Deletes a slice of what is older; true when it was a full one. Rows that another session holds are left to it.
+/// Deletes some of the older rows. Returns true if the limit was reached. Rows locked by another session are skipped.
 async fn delete(
     connection: &mut PgConnection,
     table: &str,

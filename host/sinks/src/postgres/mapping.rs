@@ -1,5 +1,5 @@
-//! Which path of a record feeds which column: what the options say, the default, and the tree that finds the values of
-//! a record in one walk over it.
+//! Which path of a record is written to which column: the options, the default, and the tree that finds all values of a
+//! record in one pass.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,19 +7,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use weir_record::path::keys;
 
-/// The path of everything that feeds no column of its own.
+/// The path for everything that has no column of its own.
 const REST: &str = "*";
 
-/// What feeds a column.
+/// The source of a column's value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
 pub enum Feed {
     /// A dotted path.
     Path(String),
-    /// The first of these paths that a record has.
+    /// The first of these paths that exists in the record.
     First(Vec<String>),
-    /// The same, with the type that the column gets when Weir makes the table.
+    /// Path and column type, for tables that Weir creates.
     Typed(Typed),
 }
 
@@ -30,7 +30,7 @@ pub enum Feed {
 pub struct Typed {
     /// A dotted path, or several.
     pub path: Paths,
-    /// The type in a table that Weir makes.
+    /// The type in a table that Weir creates.
     #[serde(rename = "type")]
     pub kind: Type,
 }
@@ -42,16 +42,16 @@ pub struct Typed {
 pub enum Paths {
     /// A dotted path.
     Path(String),
-    /// The first of these paths that a record has.
+    /// The first of these paths that exists in the record.
     First(Vec<String>),
 }
 
-/// Types that Weir makes columns of.
+/// Column types of tables that Weir creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Type {
-    /// True and false.
+    /// True or false.
     Boolean,
     /// 32 bits.
     Integer,
@@ -61,9 +61,9 @@ pub enum Type {
     Double,
     /// Text of any length.
     Text,
-    /// A moment.
+    /// A point in time.
     Timestamp,
-    /// Anything.
+    /// Any JSON value.
     Json,
 }
 
@@ -85,9 +85,9 @@ impl Type {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub name: String,
-    /// The best first; `*` stands alone.
+    /// The preferred path first; `*` must be the only one.
     pub paths: Vec<String>,
-    /// What it is made as.
+    /// The type if Weir creates it.
     pub sql: &'static str,
 }
 
@@ -97,13 +97,13 @@ impl Wanted {
         self.paths == [REST]
     }
 
-    /// True when that path feeds it.
+    /// True if that path feeds it.
     pub fn takes(&self, path: &str) -> bool {
         self.paths.iter().any(|own| own == path)
     }
 }
 
-/// The columns of the default table that records feed: name, type, paths.
+/// The columns of the default table that are filled from records: name, type, paths.
 const DEFAULT: &[(&str, &str, &[&str])] = &[
     ("timestamp", "timestamptz NOT NULL", &["timestamp"]),
     ("level", "varchar(10) NOT NULL", &["level"]),
@@ -122,7 +122,7 @@ const DEFAULT: &[(&str, &str, &[&str])] = &[
     ("extra_data", "jsonb", &[REST]),
 ];
 
-/// The columns that the options ask for.
+/// The columns configured in the options.
 pub fn wanted(columns: Option<&BTreeMap<String, Feed>>) -> Result<Vec<Wanted>, String> {
     let Some(columns) = columns else {
         let column = |(name, sql, paths): &(&str, &'static str, &[&str])| Wanted {
@@ -161,7 +161,7 @@ fn of(name: &str, feed: &Feed) -> Result<Wanted, String> {
     Ok(Wanted { name: name.into(), paths: paths.to_vec(), sql })
 }
 
-/// The type of a column that is not one of the default's, when none is given.
+/// The default type of a column that is not in the default table.
 fn usual(paths: &[String]) -> &'static str {
     match paths[0].as_str() {
         REST => "jsonb",
@@ -171,17 +171,17 @@ fn usual(paths: &[String]) -> &'static str {
     }
 }
 
-/// Paths as a tree over keys.
+/// Paths as a tree of keys.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// Columns that the path to here feeds, with its place among the column's paths.
+    /// Columns that the path to this node feeds, with its rank among the column's paths.
     pub feeds: Vec<(usize, usize)>,
-    /// What is asked for inside.
+    /// Nodes for nested keys.
     pub inside: HashMap<Box<str>, Tree>,
 }
 
 impl Tree {
-    /// The tree of all paths; columns go by their place.
+    /// The tree of all paths. Columns are identified by index.
     pub fn of(columns: &[Wanted]) -> Tree {
         let mut root = Tree::default();
         for (at, column) in columns.iter().enumerate().filter(|(_, column)| !column.is_rest()) {

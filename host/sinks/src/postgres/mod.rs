@@ -2,7 +2,7 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | the kind, a delivery as one transaction |
+//! | `mod.rs` | the kind; a delivery as one transaction |
 //! | `settings.rs` | options, and how to connect |
 //! | `mapping.rs` | which path of a record is written to which column |
 //! | `table.rs` | creates the table, or checks the one that exists |
@@ -12,17 +12,17 @@
 //! | `days.rs` | partitions and retention |
 //! | `fault.rs` | what PostgreSQL's errors mean |
 //!
-//! Guarantee: exactly once. A delivery is one transaction that moves the sink's row in `{prefix}_cursor` and then
-//! COPYs the records; both are stored or neither. After a kill -9 on either side, or a COMMIT without an answer, delivery
-//! resumes after the frame that the row names. `synchronous_commit` is turned on when the server has it
-//! off. Each sink of each journal has its own row, so several routers may write one table; a new journal has a
-//! new id and so a new row.
+//! Guarantee: exactly once. A delivery is one transaction that moves the sink's row in `{prefix}_cursor` and then COPYs
+//! the records; both are stored or neither. After a kill -9 on either side, or a COMMIT without an answer, delivery
+//! resumes after the frame in the row. If the server has turned `synchronous_commit` off, the sink turns it on. Each
+//! sink of each journal has its own row, so several routers may write to one table; a new journal has a new id and so a
+//! new row.
 //!
-//! If PostgreSQL loses transactions (with `fsync = off`, or in a failover to a standby that was behind), it loses rows and
-//! cursor together, and Weir delivers again what its journal still holds.
+//! If PostgreSQL loses transactions (with `fsync = off`, or in a failover to a lagging standby), it loses rows and
+//! cursor together, and Weir delivers again what is still in its journal.
 //!
-//! There is one connection, because records are written in order; a pool would only hold idle ones. It is opened when the
-//! sink starts and after every failure.
+//! There is only one connection, because records are written in order; a pool would only keep idle ones. It is opened
+//! when the sink starts and after every failure.
 
 mod cursor;
 mod days;
@@ -56,7 +56,7 @@ use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "postgres",
     summary: "stores records as rows of a PostgreSQL table, its own or one that is there",
@@ -104,13 +104,13 @@ struct PostgresSink {
     wanted: Vec<Wanted>,
     cursor: Cursor,
     live: Option<Live>,
-    /// The last record that is committed, or passed on purpose; it and those before it are not taken again.
+    /// The last record that is committed or was skipped intentionally; it and all earlier ones are not written again.
     held: Option<Position>,
-    /// What looking after the table failed with last, so that it is said once.
+    /// The last maintenance error, so that it is logged only once.
     complaint: String,
 }
 
-/// A connection, and what is known of the table at its other end.
+/// A connection, and what is known about the table.
 struct Live {
     connection: PgConnection,
     names: Names,
@@ -121,12 +121,12 @@ struct Live {
     buffer: Vec<u8>,
 }
 
-/// Why a transaction came to nothing.
+/// Why a transaction failed.
 enum Fault {
     Server(sqlx::Error),
-    /// A record is no row, for this reason.
+    /// A record can't be converted to a row, for this reason.
     Record(String),
-    /// Somebody else has moved the cursor.
+    /// Another session has moved the cursor.
     Moved,
 }
 
@@ -163,7 +163,7 @@ impl PostgresSink {
         })
     }
 
-    /// How long a transaction may take, so that a server that hangs is noticed.
+    /// Time limit for a transaction, to detect a server that hangs.
     fn patience(&self) -> Duration {
         self.options.statement_timeout.duration() + limits::POSTGRES_GRACE
     }
@@ -180,7 +180,7 @@ impl PostgresSink {
         }
     }
 
-    /// Connects and sets what holds for the whole session.
+    /// Connects and configures the session.
     async fn session(&self) -> Result<PgConnection, SinkError> {
         let mut connection = self.connecting.connect().await.map_err(|error| self.fault(&error))?;
         let sql = "SELECT pg_is_in_recovery(), set_config('statement_timeout', $1, false), \
@@ -239,7 +239,7 @@ impl PostgresSink {
         })
     }
 
-    /// Reads the cursor, and puts it back when it was written from a journal that has since lost its end.
+    /// Reads the cursor, and resets it if it was written from a journal that has since lost its end.
     async fn read_state(&mut self, live: &mut Live, last_sequence: u64) -> Result<Option<u64>, SinkError> {
         let read = self.cursor.read(&mut live.connection).await;
         self.held = read.map_err(|error| self.fault(&error))?;
@@ -271,7 +271,7 @@ impl PostgresSink {
         Ok(Some(to))
     }
 
-    /// Writes the records after `held` in one transaction that moves the cursor, unless it is to stay.
+    /// Writes the records after `held` in one transaction that also moves the cursor, unless it must stay.
     async fn transact(
         &self,
         live: &mut Live,
@@ -298,14 +298,14 @@ impl PostgresSink {
         match copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records()).await {
             Ok(()) => Ok(transaction.commit().await?),
             Err(fault) => {
-                // The fault is what counts; a connection that can't even roll back is found broken at the next use.
+                // The original error is what counts; a connection that can't even roll back fails at its next use.
                 let _ = transaction.rollback().await;
                 Err(fault)
             }
         }
     }
 
-    /// What a failed transaction means. The connection is given back when the next one may use it.
+    /// Handles a failed transaction. Returns the connection for reuse if it is still usable.
     fn failed(&mut self, fault: Fault, mut live: Live) -> SinkError {
         let error = match fault {
             Fault::Moved => self.moved(),
@@ -328,7 +328,7 @@ impl PostgresSink {
     }
 }
 
-/// Sends records as they are made into rows, so that no more than a piece of them is in memory twice.
+/// Sends records while they are converted to rows, so that only a piece of them is in memory twice.
 async fn copy<'a>(
     connection: &mut PgConnection,
     statement: &str,
@@ -364,7 +364,7 @@ impl Sink for PostgresSink {
             Err(_) => return Err(late),
             Ok(Ok(live)) => live,
             Ok(Err(TableError::Unfit(reason))) => return Err(SinkError::Fatal(format!("{}: {reason}", self.place))),
-            // While tables are made no record is at fault.
+            // While tables are created, an error is never caused by a record.
             Ok(Err(TableError::Server(error))) => {
                 return Err(match self.fault(&error) {
                     SinkError::Reject(text) => SinkError::Retry(text),
@@ -389,7 +389,7 @@ impl Sink for PostgresSink {
         match timeout(self.patience(), self.write(&mut live, batches)).await {
             Ok(Ok(held)) => self.held = held,
             Ok(Err(fault)) => return Err(self.failed(fault, live)),
-            // Whether it was committed says the cursor, at the next start.
+            // At the next start, the cursor tells whether it was committed.
             Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
         }
         self.live = Some(live);
@@ -406,7 +406,7 @@ impl Sink for PostgresSink {
         Ok(Delivered::default())
     }
 
-    /// Nothing: a commit is durable.
+    /// Nothing to do: a commit is durable.
     async fn flush(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
@@ -423,7 +423,7 @@ impl Sink for PostgresSink {
             more = match timeout(self.patience(), tended).await {
                 Ok(Ok(more)) => more,
                 Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
-                // Old records that can't be deleted must not keep new ones out.
+                // Old records that can't be deleted must not block new ones.
                 Ok(Err(error)) if error.as_database_error().is_some() => {
                     let text = self.fault(&error).to_string();
                     if text != self.complaint {

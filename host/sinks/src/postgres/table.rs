@@ -1,48 +1,47 @@
-//! The table: made when it is missing, otherwise looked at, so that what doesn't fit is said at the start, by column.
+//! The table: created if missing, otherwise checked, so that mismatching columns are reported at the start.
 //!
-//! A table that is there is never changed. Identifiers come from the options and go into statements quoted; nothing
-//! else of the options does.
+//! An existing table is never changed. Only identifiers come from the options into statements, and they are quoted.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::mapping::Wanted;
 use super::row::{Column, Kind};
 
-/// Locked while something is made, so that routers that start together don't get in each other's way. "WeirPg".
+/// Advisory lock held while tables are created, so that routers that start together don't interfere. "WeirPg".
 const MAKING_LOCK: i64 = 0x5765_6972_5067;
 
-/// The schema that everything lies in.
+/// The schema of all tables.
 pub struct Names {
     pub schema: String,
 }
 
-/// The table as it is.
+/// The existing table.
 pub struct Table {
     pub columns: Vec<Column>,
-    /// It is cut by days or otherwise.
+    /// True if it is partitioned, by day or otherwise.
     pub partitioned: bool,
-    /// The one column by whose ranges it is cut.
+    /// The single column of a range partitioning.
     pub ranged_by: Option<String>,
 }
 
 /// Why a table can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// A person must change the table or the options.
+    /// An operator must change the table or the options.
     #[error("{0}")]
     Unfit(String),
-    /// The server failed.
+    /// The server returned an error.
     #[error(transparent)]
     Server(#[from] sqlx::Error),
 }
 
-/// An identifier as SQL takes it, whatever it holds.
+/// A quoted SQL identifier, safe for any name.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl Names {
-    /// The schema of the options, made when it is missing, or the first of the search path.
+    /// The configured schema, created if missing, or the first one in the search path.
     pub async fn find(connection: &mut PgConnection, schema: Option<&str>) -> Result<Names, TableError> {
         let Some(schema) = schema else {
             let current: Option<String> =
@@ -62,19 +61,19 @@ impl Names {
         Ok(names)
     }
 
-    /// A name for statements.
+    /// A qualified name for statements.
     pub fn qualified(&self, name: &str) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(name))
     }
 
-    /// What kind of relation has the name: `r` table, `p` partitioned table, `v` view …
+    /// The kind of relation of that name: `r` table, `p` partitioned table, `v` view …
     pub async fn kind_of(&self, connection: &mut PgConnection, name: &str) -> Result<Option<String>, sqlx::Error> {
         let sql = "SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    WHERE n.nspname = $1 AND c.relname = $2";
         sqlx::query_scalar(sql).bind(&self.schema).bind(name).fetch_optional(connection).await
     }
 
-    /// Makes the relation of that name by these statements, in one transaction, unless another Weir was faster.
+    /// Creates the relation of that name with these statements, in one transaction, unless another Weir was faster.
     pub async fn making(
         &self,
         connection: &mut PgConnection,
@@ -93,7 +92,7 @@ impl Names {
     }
 }
 
-/// Makes the table when it is missing, and looks at it.
+/// Creates the table if it is missing, and inspects it.
 pub async fn prepare(
     connection: &mut PgConnection,
     names: &Names,
@@ -120,7 +119,7 @@ pub async fn prepare(
     Ok(Table { columns, partitioned: kind == "p", ranged_by })
 }
 
-/// The statements that make it.
+/// The statements that create it.
 fn statements(names: &Names, name: &str, wanted: &[Wanted], by_day: bool) -> Result<Vec<String>, TableError> {
     let table = names.qualified(name);
     let column_of = |path: &str| wanted.iter().find(|column| column.takes(path)).map(|column| quoted(&column.name));
@@ -154,7 +153,7 @@ fn statements(names: &Names, name: &str, wanted: &[Wanted], by_day: bool) -> Res
     Ok(statements)
 }
 
-/// A column as the catalogue has it: name, type, type modifier, must not be null, has a default, is computed, as written.
+/// A column from the catalogue: name, type, type modifier, not null, has a default, is computed, type as written.
 type Found = (String, String, i32, bool, bool, bool, String);
 
 async fn columns(
@@ -202,7 +201,7 @@ async fn columns(
     }
 }
 
-/// Why a column can't hold what is to feed it.
+/// Why a column can't hold its configured value.
 fn unfit(column: &Wanted, kind: &Kind, computed: bool) -> Option<&'static str> {
     let text = matches!(kind, Kind::Text { .. } | Kind::Json | Kind::Other);
     let number = matches!(kind, Kind::Int { most: i64::MAX, .. } | Kind::Numeric);

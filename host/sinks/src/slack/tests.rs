@@ -1,5 +1,5 @@
 //! The `slack` sink against an intake that refuses what Slack would: malformed blocks, texts that are too long,
-//! mentions, and more than a message a second.
+//! mentions, and more than one message a second.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn shown(intake: &Intake) -> Vec<u64> {
     blocks.flat_map(|block| numbers(&block["text"]["text"].to_string())).collect()
 }
 
-/// How many records the messages speak for: the sums of their headings.
+/// The number of records in the messages: the sum of their headings.
 fn counted(intake: &Intake) -> u64 {
     let count = |message: &Value| {
         let blocks = message["blocks"].as_array().expect("blocks");
@@ -109,7 +109,7 @@ async fn records_of_every_shape_make_messages_that_slack_takes() {
 
 #[tokio::test]
 async fn a_flood_is_a_few_messages_at_most_one_a_second_that_speak_for_every_record() {
-    // It answers 429 to whoever comes sooner than a second after the last.
+    // It answers 429 to a request less than a second after the last one.
     let intake = Intake::start(Intakes::Slack);
     let stage = Stage::new();
     let running = stage.run(options_for(&intake, json!({})));
@@ -122,7 +122,7 @@ async fn a_flood_is_a_few_messages_at_most_one_a_second_that_speak_for_every_rec
     assert_eq!(counted(&intake), 10_000);
     let taken = intake.taken();
     assert!(taken.windows(2).all(|two| two[1].at - two[0].at >= Duration::from_secs(1)));
-    // How many depends on how fast they came, but each took all that waited.
+    // The number depends on how fast they arrived, but each message took all waiting records.
     let most = 2 + taken.windows(2).map(|two| (two[1].at - two[0].at).as_secs() as usize).sum::<usize>();
     assert!(taken.len() <= most && taken.len() < 100, "{} messages", taken.len());
     assert!(intake.records().iter().all(|message| message["blocks"].as_array().is_some_and(|b| b.len() <= 22)));

@@ -1,8 +1,8 @@
-//! What an error of SQLite means for a delivery, and what a person can do about it.
+//! What an SQLite error means for a delivery, and what an operator can do about it.
 
 use crate::sink::SinkError;
 
-/// Result codes of SQLite: primary ones, and those extended ones that say more.
+/// SQLite result codes: primary ones, and extended ones where needed.
 mod code {
     pub const BUSY: i32 = 5;
     pub const LOCKED: i32 = 6;
@@ -15,7 +15,7 @@ mod code {
     pub const CONSTRAINT_UNIQUE: i32 = 2067;
 }
 
-/// Classifies an error; `place` is the sink and the file.
+/// Classifies an error. `place` is the sink and the file.
 pub fn classify(place: &str, error: &sqlx::Error) -> SinkError {
     let Some(database) = error.as_database_error() else {
         return SinkError::Retry(format!("{place}: {error}"));
@@ -42,7 +42,7 @@ pub fn classify(place: &str, error: &sqlx::Error) -> SinkError {
             "{place}: it is damaged ({message}); save what can be saved with `sqlite3 … .recover` and move the file away"
         )),
         code::TOOBIG => SinkError::Reject(format!("{place}: a record is larger than SQLite takes")),
-        // The one unique constraint is that on the records' positions in the journal.
+        // The only unique constraint is the one on the records' positions in the journal.
         _ if extended == code::CONSTRAINT_UNIQUE => SinkError::Fatal(format!(
             "{place}: it holds records of the journal that its cursor does not know ({message}); was it changed by hand? Move the file away or repair `weir_cursor`"
         )),

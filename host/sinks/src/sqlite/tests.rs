@@ -1,4 +1,4 @@
-//! The SQLite sink over real databases, read back by another process.
+//! The SQLite sink with real databases, read back by another process.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::compliance::sqlite3;
 use crate::sink::Indexes;
 use crate::testing::{frame, numbered, numbers, record, record_at};
 
-/// A database in a folder of its own.
+/// A database in its own folder.
 pub(super) struct Place {
     folder: tempfile::TempDir,
 }
@@ -39,12 +39,12 @@ impl Place {
         self.folder.path().join("logs.db")
     }
 
-    /// What the `sqlite3` shell of the system answers.
+    /// The answer of the system's `sqlite3` shell.
     pub(super) fn ask(&self, sql: &str) -> String {
         sqlite3(&self.path(), sql).trim_end().to_string()
     }
 
-    /// What our own SQLite sees.
+    /// The answer of our own SQLite.
     pub(super) async fn search(&self, sql: &str) -> String {
         let mut connection = SqliteConnectOptions::new().filename(self.path()).connect().await.expect("connects");
         let found: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_string()))
@@ -137,7 +137,7 @@ async fn after_a_crash_the_cursor_and_the_rows_agree() {
     drop(sink);
     let mut sink = place.sink(json!({}));
     assert_eq!(sink.start(100).await, Ok(Some(4)));
-    // Should the journal come again with what is held, nothing is doubled.
+    // If the journal offers held records again, nothing is duplicated.
     for sequence in 3..=5 {
         sink.deliver(&[frame(sequence, numbered(sequence * 10..sequence * 10 + 10))]).await.expect("delivers");
     }
@@ -188,7 +188,7 @@ async fn rows_of_a_lost_journal_are_kept_aside_and_hide_nothing() {
     for sequence in 1..=5 {
         sink.deliver(&[frame(sequence, numbered(sequence..sequence + 1))]).await.expect("delivers");
     }
-    // Twice, since the second time there are rows aside already.
+    // Twice, because the second time some rows have already been moved.
     for lost in [2, 1] {
         let mut sink = place.sink(json!({}));
         let held = sink.start(lost).await.expect("starts");
@@ -305,7 +305,7 @@ async fn a_sink_takes_only_what_was_selected() {
     assert_eq!(place.ask("SELECT group_concat(sequence || ':' || position) FROM logs"), "4:1,4:3");
 }
 
-/// Delivers frames of four records from one to another, of which the sink takes those that `takes` says.
+/// Delivers frames of four records; the sink takes those selected by `takes`.
 async fn deliver_some(sink: &mut SqliteSink, frames: std::ops::RangeInclusive<u64>, takes: &[u32]) {
     for sequence in frames {
         let mut frame = frame(sequence, numbered(sequence * 4..sequence * 4 + 4));
@@ -323,7 +323,7 @@ async fn two_sinks_of_one_database_have_each_their_own_place_and_no_record_twice
     let mut behind = place.sink_named("behind", json!({}));
     assert_eq!(behind.start(9).await, Ok(None));
     deliver_some(&mut behind, 1..=3, &[1, 2]).await;
-    // Both die, and the one that was behind is not taken for the other.
+    // Both die. The one that was behind is not mistaken for the other.
     drop((ahead, behind));
     let mut behind = place.sink_named("behind", json!({}));
     assert_eq!(behind.start(9).await, Ok(Some(3)));
@@ -346,7 +346,7 @@ async fn a_sink_that_lags_does_not_set_aside_what_another_wrote_since() {
         sink.start(0).await.expect("starts");
     }
     deliver_some(&mut ahead, 1..=3, &[0]).await;
-    // It knows of no frame yet, and starts again after a failure.
+    // It has no frame yet, and starts again after a failure.
     assert_eq!(behind.start(0).await, Ok(None));
     assert_eq!(place.ask("SELECT min(sequence) FROM logs"), "1");
 }
@@ -376,13 +376,13 @@ async fn the_one_cursor_of_an_older_version_is_honoured() {
          INSERT INTO weir_cursor(id, sequence) VALUES (1, 5);
          PRAGMA user_version = 1;",
     );
-    // The journal's own cursor is a moment behind, or was lost.
+    // The journal's own cursor is slightly behind, or was lost.
     let mut sink = place.sink(json!({ "search": false }));
     assert_eq!(sink.start(7).await, Ok(None));
     deliver_some(&mut sink, 3..=7, &[0, 1, 2, 3]).await;
     assert_eq!(place.held(), (4..32).collect::<Vec<_>>());
     assert_eq!(place.ask("SELECT group_concat(sink || ':' || sequence) FROM weir_cursor ORDER BY 1"), ":5,sut:7");
-    // And one whose journal was lost is set aside as ever.
+    // Rows of a lost journal are moved as usual.
     let mut sink = place.sink(json!({ "search": false }));
     assert_eq!(sink.start(2).await, Ok(Some(7)));
     deliver_some(&mut sink, 3..=3, &[0]).await;

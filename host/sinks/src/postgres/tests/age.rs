@@ -4,7 +4,7 @@ use super::*;
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
-/// Records that say `n=…`, so many days ago.
+/// Records that contain `n=…`, from a number of days ago.
 fn aged(numbers: std::ops::Range<u64>, days: i64) -> Batch {
     let mut batch = Batch::new();
     for n in numbers {
@@ -59,7 +59,7 @@ async fn each_day_has_a_partition_also_a_late_one_and_old_ones_are_dropped() {
     assert_eq!(server.ask(indexes), "6", "the partition has the table's indexes");
     while sink.tend().await.expect("tends") {}
     assert_eq!(partitions(&server).len(), 3, "tomorrow's is there before anybody waits for it");
-    // Made when a longer retention was set: the day is past now.
+    // Created when the retention was longer: the day is past now.
     let mut longer = started(&server, json!({ "partition": "day", "retention": "30d" })).await;
     longer.deliver(&[frame(3, aged(5..7, 20))]).await.expect("delivers");
     assert_eq!(partitions(&server).len(), 4);

@@ -1,11 +1,11 @@
-//! Tables that Weir makes, tables that were there and fit, and tables that don't.
+//! Tables that Weir creates, existing tables that fit, and tables that don't.
 
 use super::*;
 
 #[tokio::test]
 async fn the_default_table_has_the_columns_and_indexes_that_are_promised() {
     let server = Postgres::start();
-    // Twice at once, as when two routers start on an empty database.
+    // Twice at once, as if two routers started on an empty database.
     let (mut first, mut second) = (sink_of(&server, "j1", json!({})), sink_of(&server, "j2", json!({})));
     let both = tokio::join!(first.start(0), second.start(0));
     assert_eq!(both, (Ok(None), Ok(None)));

@@ -1,4 +1,4 @@
-//! Servers in trouble: each ends in an outcome, and nothing is lost or doubled.
+//! Servers in trouble: the error is classified, and nothing is lost or duplicated.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::servers::certificates::certificates;
 
-/// Fails to deliver for now, with that text, then, after `mend`, starts and delivers.
+/// Fails to deliver with a temporary error that contains the text; after `mend`, starts and delivers.
 async fn retries(server: &mut Postgres, sink: &mut PostgresSink, text: &str, mend: impl FnOnce(&mut Postgres)) {
     let error = sink.deliver(&[frame(2, numbered(3..6))]).await.expect_err("fails");
     assert!(matches!(&error, SinkError::Retry(said) if said.contains(text) && said.contains("sut")), "{error:?}");
@@ -122,7 +122,7 @@ async fn who_may_not_is_told_what_to_do_and_no_secret() {
         assert!(matches!(&error, SinkError::Retry(text) if text.contains(remedy)), "{error:?}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
-    // With the tables made by somebody else, writing them and reading the cursor is enough.
+    // If someone else has created the tables, permission to write them and to read the cursor is enough.
     drop(started(&server, json!({})).await);
     server.ask("GRANT INSERT ON weir_logs TO reader; GRANT USAGE ON weir_logs_id_seq TO reader; GRANT SELECT, INSERT, UPDATE ON weir_cursor TO reader");
     let mut sink = sink(&server, url("reader", "secret-reader", "postgres"));
@@ -136,7 +136,7 @@ async fn a_standby_is_waited_for_until_it_is_promoted() {
     let mut server = Postgres::start();
     let mut sink = with_one_frame(&server, json!({})).await;
     server.stop();
-    // A failover as Weir sees it: the same address, and what answers there only reads for a while.
+    // A failover as Weir sees it: the same address, but the server is read-only for a while.
     std::fs::write(server.folder().join("data/standby.signal"), "").expect("written");
     server.run();
     let error = sink.deliver(&[frame(2, numbered(3..6))]).await.expect_err("the session is gone");
@@ -197,7 +197,7 @@ async fn the_reason_names_the_column_of_a_value_that_the_server_refuses() {
 /// Certificates in the server's folder.
 fn certificates_of(server: &Postgres) {
     certificates(server.folder());
-    // PostgreSQL reads only a key of its own.
+    // PostgreSQL accepts only a key that it owns.
     let mut chown = std::process::Command::new("chown");
     chown.args(["--reference=data/PG_VERSION", "localhost.key"]).current_dir(server.folder());
     assert!(chown.status().expect("chown").success());
