@@ -25,7 +25,7 @@ pub fn collisions(sinks: &[Configured<'_>], context: &BuildContext, resolve: boo
             found.push((
                 at,
                 format!(
-                    "sinks `{}` and `{}` both write `{}`; give one of them another `path`, or make one sink of both",
+                    "sinks `{}` and `{}` both write to `{}`; give one of them another `path`, or combine them into one sink",
                     sinks[other].0,
                     sinks[at].0,
                     place.path.display()

@@ -8,10 +8,7 @@ use weir_record::{Level, Record, Value};
 
 /// A condition on the value at a path.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "a condition is a value that must stand there, a list of such values, or { exists = true }"
-)]
+#[serde(untagged, expecting = "a condition is a required value, a list of allowed values, or { exists = true }")]
 #[schemars(inline)]
 pub(crate) enum Wanted {
     /// Any value, or no value.

@@ -33,9 +33,9 @@ impl DiskError {
         let hint = match source.kind() {
             io::ErrorKind::PermissionDenied => "; give weir write access or change the path",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "; free room; a file sink's `retention` and `rotate_keep` bound what it keeps"
+                "; free space; `retention` and `rotate_keep` limit what a file sink keeps"
             }
-            io::ErrorKind::ReadOnlyFilesystem => "; mount it writable or change the path",
+            io::ErrorKind::ReadOnlyFilesystem => "; remount it writable or change the path",
             _ => "",
         };
         DiskError { action, place: place.display().to_string(), hint, source }

@@ -46,7 +46,10 @@ impl Exposition {
         });
         if let Some(other) = clash {
             let (theirs, who) = (other.family.name(), &other.sink);
-            return Err(format!("metric `{}` and `{theirs}` of sink `{who}` have lines of one name", family.name()));
+            return Err(format!(
+                "metric `{}` and `{theirs}` of sink `{who}` have lines of the same name",
+                family.name()
+            ));
         }
         families.insert(family.name().to_string(), Entry { sink: sink.to_string(), family });
         Ok(())

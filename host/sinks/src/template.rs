@@ -32,7 +32,7 @@ pub(crate) fn parse<P>(
             continue;
         }
         let Some((name, after)) = from.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
-            return Err(format!("`{from}` has a brace without its partner; write {{{{ or }}}} for a literal brace"));
+            return Err(format!("`{from}` has an unmatched brace; write {{{{ or }}}} for a literal brace"));
         };
         push_text(&mut text, &mut parts);
         parts.push(Part::Placeholder(placeholder(name)?));
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn single_braces_and_unknown_names_are_refused() {
         for bad in ["{a", "a}", "{a}}", "}{", "{"] {
-            assert!(parts(bad).expect_err(bad).contains("without its partner"), "{bad}");
+            assert!(parts(bad).expect_err(bad).contains("unmatched brace"), "{bad}");
         }
         assert_eq!(parts("a{}b"), Err("empty".into()));
     }

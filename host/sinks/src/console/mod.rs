@@ -208,7 +208,7 @@ impl Sink for ConsoleSink {
         let mut count = 0;
         if self.left_out > 0 {
             lines.extend_from_slice(
-                format!("… {} records not shown: the terminal stood still\n", self.left_out).as_bytes(),
+                format!("… {} records not shown: the terminal was paused\n", self.left_out).as_bytes(),
             );
         }
         for (_, record) in batches.iter().flat_map(Selected::iter) {

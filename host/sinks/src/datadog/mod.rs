@@ -134,13 +134,13 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     let key = options.api_key.as_deref().map(str::trim).filter(|key| !key.is_empty());
     let key = key.ok_or_else(|| wrong("`api_key` is missing: give it, or set DD_API_KEY".into()))?;
     if !(1..=limits::DATADOG_ENTRIES).contains(&options.batch) {
-        return Err(wrong(format!("`batch` must be 1 to {}, Datadog's bound", limits::DATADOG_ENTRIES)));
+        return Err(wrong(format!("`batch` must be 1 to {}, Datadog's limit", limits::DATADOG_ENTRIES)));
     }
     let url = match &options.url {
         Some(url) => url.clone(),
         None if options.site.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-')) => {
             return Err(wrong(format!(
-                "`site` is the name of one of Datadog's sites, like `datadoghq.eu`, not `{}`",
+                "`site` must be one of Datadog's sites, such as `datadoghq.eu`, not `{}`",
                 options.site
             )));
         }

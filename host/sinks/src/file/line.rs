@@ -106,7 +106,7 @@ impl TextTemplate {
 fn parse_field(field: &str) -> Result<Field, String> {
     let (name, format) = field.split_once(':').unwrap_or((field, ""));
     if name.is_empty() {
-        return Err("`{}` names no field".into());
+        return Err("`{}` does not name a field".into());
     }
     let mut what = match name {
         "timestamp" => What::Timestamp,
@@ -120,14 +120,14 @@ fn parse_field(field: &str) -> Result<Field, String> {
     let mut width = 0;
     if what == What::Timestamp && format.contains('%') {
         let epoch = BrokenDownTime::from(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC));
-        epoch.to_string(format).map_err(|error| format!("`{format}` is no time format: {error}"))?;
+        epoch.to_string(format).map_err(|error| format!("`{format}` is not a time format: {error}"))?;
         what = What::Time(format.to_string());
     } else if !format.is_empty() {
         width = format
             .parse()
             .ok()
             .filter(|width| *width <= limits::TEMPLATE_WIDTH)
-            .ok_or_else(|| format!("`{{{field}}}`: the width is a number up to {}", limits::TEMPLATE_WIDTH))?;
+            .ok_or_else(|| format!("`{{{field}}}`: the width must be a number up to {}", limits::TEMPLATE_WIDTH))?;
     }
     Ok(Field { what, width })
 }

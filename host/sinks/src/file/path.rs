@@ -57,8 +57,8 @@ impl PathTemplate {
         let full = full.to_str().ok_or_else(|| format!("path `{}` is not UTF-8", full.display()))?;
         if ["/dev/", "/proc/", "/sys/"].iter().any(|folder| full.starts_with(folder)) {
             return Err(format!(
-                "path `{template}` leads to a device, which can't be cut back after a crash; for standard output use a \
-                 sink with `type = \"console\"`, and for nothing at all leave the sink out"
+                "path `{template}` leads to a device, which can't be truncated after a crash; for standard output use a \
+                 sink with `type = \"console\"`, and to write nothing, remove the sink"
             ));
         }
         let pieces = parse_pieces(full, started_ns)?;
@@ -226,9 +226,9 @@ fn push_text(text: &str, pieces: &mut Vec<Piece>) -> Result<(), String> {
     if !fixed.is_empty() {
         pieces.push(Piece::Text(fixed.to_string()));
     }
-    let sample = time(format, 0).map_err(|error| format!("path: `{format}` is no time format: {error}"))?;
+    let sample = time(format, 0).map_err(|error| format!("path: `{format}` is not a time format: {error}"))?;
     if sample.matches('/').count() != format.matches('/').count() || sample.contains('\0') {
-        return Err(format!("path: `{format}` writes separators into a name; use %Y, %m and %d"));
+        return Err(format!("path: `{format}` writes separators into a file name; use %Y, %m and %d"));
     }
     pieces.push(Piece::Time(format.to_string()));
     Ok(())

@@ -57,7 +57,7 @@ pub fn read(path: &Path) -> Result<Option<PositionRecord>, StoreError> {
     };
     let record: PositionRecord = serde_json::from_slice(&content).map_err(|error| bad(error.to_string()))?;
     if record.version != VERSION {
-        return Err(bad(format!("it has version {}, this program knows {VERSION}", record.version)));
+        return Err(bad(format!("it has version {}, this weir supports {VERSION}", record.version)));
     }
     Ok(Some(record))
 }
@@ -106,7 +106,7 @@ pub fn settle_strangers(
             None => !record.files.is_empty() && record.files.keys().all(mine),
         };
         if same && !own.exists() {
-            tracing::info!(from = %stranger.display(), to = %own.display(), "a sink has another name and goes on where it was");
+            tracing::info!(from = %stranger.display(), to = %own.display(), "a renamed sink continues at its old position");
             let file_list = stranger.with_extension(FILE_LIST);
             if file_list.exists() {
                 disk.rename(&file_list, &own.with_extension(FILE_LIST))?;

@@ -62,7 +62,7 @@ pub enum StoreError {
     Disk(#[from] DiskError),
     /// The position record was not written by this version.
     #[error(
-        "the position record `{place}` can't be read: {reason}; move it away to go on from the journal's cursor (the last records may then be written twice)"
+        "the position record `{place}` can't be read: {reason}; move it away to continue from the journal's cursor (the last records may then be written twice)"
     )]
     Record { place: String, reason: String },
 }
@@ -191,7 +191,7 @@ impl Store {
             if let Err(whose) = self.setting.owner.claim(&path) {
                 tracing::warn!(
                     file = %path.display(), sink = self.sink(),
-                    "a file that this sink wrote is {whose}'s now and is left as it is; its last records may come twice"
+                    "a file of this sink now belongs to {whose} and is left unchanged; its last records may be written twice"
                 );
                 continue;
             }
@@ -241,13 +241,13 @@ impl Store {
         }
         match self.disk.length(path)? {
             Some(length) if length > listed.length => {
-                tracing::debug!(file = %path.display(), from = length, to = listed.length, "cutting a file to its position");
+                tracing::debug!(file = %path.display(), from = length, to = listed.length, "truncating a file to its position");
                 self.disk.truncate(path, listed.length)?;
             }
             Some(length) if length < listed.length => {
                 tracing::warn!(
                     file = %path.display(), length, expected = listed.length,
-                    "a file is shorter than it was; something else cut or replaced it"
+                    "a file is shorter than at its last position; another program truncated or replaced it"
                 );
             }
             _ => {}
@@ -275,8 +275,8 @@ impl Store {
                 tracing::warn!(
                     sink = self.sink(),
                     file = %path.display(),
-                    "values of records have made {} files today, as many as `max_new_files` allows; what names more \
-                     goes to one with `_overflow` in the place of each value",
+                    "values of records have created {} files today, the limit set by `max_new_files`; lines for further files \
+                     go to one file with `_overflow` in place of each value",
                     self.setting.max_new_files
                 );
             }

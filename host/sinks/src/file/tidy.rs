@@ -141,7 +141,7 @@ impl Tidy {
         if let Err(error) = work()
             && !self.ending.load(Ordering::Relaxed)
         {
-            tracing::warn!(sink = self.sink, file = %path.display(), "can't {action} a file nobody writes to: {error}");
+            tracing::warn!(sink = self.sink, file = %path.display(), "can't {action} a file that is no longer written: {error}");
         }
     }
 }
@@ -160,7 +160,7 @@ struct Until<'a> {
 impl Read for Until<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.ending.load(Ordering::Relaxed) {
-            return Err(io::Error::other("the sink ends"));
+            return Err(io::Error::other("the sink is stopping"));
         }
         self.source.read(out)
     }

@@ -132,7 +132,7 @@ impl HttpProtocol {
             "" => None,
             header => Some(
                 HeaderName::from_bytes(header.as_bytes())
-                    .map_err(|_| format!("`idempotency_header`: `{header}` is no name of a header"))?,
+                    .map_err(|_| format!("`idempotency_header`: `{header}` is not a valid header name"))?,
             ),
         };
         Ok(HttpProtocol {
@@ -179,13 +179,16 @@ impl Protocol for HttpProtocol {
         if let Some(name) = &self.idempotency {
             let key = self.key(body, origin);
             let value = HeaderValue::from_str(&key)
-                .map_err(|_| SinkError::Fatal(format!("{place}: `{key}` is no value of a header")))?;
+                .map_err(|_| SinkError::Fatal(format!("{place}: `{key}` is not a valid header value")))?;
             headers.insert(name, value);
         }
         let request = Request { sink: &self.name, journal: &self.journal, body };
         for header in &self.templates {
             let value = header.value(&request).ok_or_else(|| {
-                SinkError::Fatal(format!("{place}: header `{}` holds characters that no header can carry", header.name))
+                SinkError::Fatal(format!(
+                    "{place}: header `{}` holds characters that are not allowed in a header",
+                    header.name
+                ))
             })?;
             headers.insert(&header.name, value);
         }
@@ -199,7 +202,7 @@ impl Protocol for HttpProtocol {
             return SinkError::Reject(server.said(answer));
         }
         if (300..400).contains(&status) {
-            return server.advise(answer, "a post is not redirected: give the address it leads to as `url`");
+            return server.advise(answer, "redirects are not followed: set `url` to the address that it leads to");
         }
         server.later(answer)
     }

@@ -114,7 +114,7 @@ pub(super) fn check_bounds(options: &HttpOptions) -> Result<(), String> {
     for status in retried.chain(&options.reject_statuses) {
         if !(300..600).contains(status) {
             return Err(format!(
-                "{status} in `retry_statuses` or `reject_statuses` is no status of a failure (300 to 599)"
+                "{status} in `retry_statuses` or `reject_statuses` is not the status of a failure (300 to 599)"
             ));
         }
     }
@@ -137,13 +137,13 @@ pub(super) fn fixed_headers(options: &HttpOptions) -> Result<HeaderMap, String> 
         (Some(token), None, None) => Some(format!("Bearer {token}")),
         (None, Some(user), password) => {
             if user.contains(':') {
-                return Err("`user` can't hold a `:`".into());
+                return Err("`user` must not contain a `:`".into());
             }
             Some(basic_auth(user, password.as_deref().unwrap_or_default()))
         }
         (None, None, None) => None,
         (None, None, Some(_)) => return Err("`password` needs `user`".into()),
-        (Some(_), ..) => return Err("`token` and `user` exclude each other".into()),
+        (Some(_), ..) => return Err("`token` and `user` can't be used together".into()),
     };
     if let Some(text) = authorization {
         headers.insert(AUTHORIZATION, secret_header(&text, "`token`, `user` or `password`")?);

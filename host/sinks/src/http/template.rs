@@ -34,14 +34,15 @@ const OWN: [&str; 4] = ["content-encoding", "content-length", "transfer-encoding
 impl Header {
     /// Parses a header. Errors name it.
     pub fn parse(name: &str, value: &str) -> Result<Header, String> {
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
+        let parsed =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a valid header name"))?;
         if OWN.contains(&parsed.as_str()) {
             return Err(format!("header `{name}` is set by weir itself"));
         }
         let parts = template::parse(value, parse_value).map_err(|error| format!("header `{name}`: {error}"))?;
         let texts = parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None });
         if texts.map(HeaderValue::try_from).any(|text| text.is_err()) {
-            return Err(format!("header `{name}` holds characters that no header can carry"));
+            return Err(format!("header `{name}` holds characters that are not allowed in a header"));
         }
         Ok(Header { name: parsed, parts })
     }
@@ -72,9 +73,7 @@ fn parse_value(name: &str) -> Result<Value, String> {
         "first_id" => Ok(Value::FirstId),
         "last_id" => Ok(Value::LastId),
         "count" => Ok(Value::Count),
-        _ => Err(format!(
-            "`{{{name}}}` is unknown: there are {{sink}}, {{journal}}, {{first_id}}, {{last_id}} and {{count}}"
-        )),
+        _ => Err(format!("`{{{name}}}` is unknown; use {{sink}}, {{journal}}, {{first_id}}, {{last_id}} or {{count}}")),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn refused(server: &Server, version: Version, names_org: bool, answer
     match answer.status {
         404 => SinkError::Retry(format!("{place}: {said}; create it, or change the sink's options")),
         // Otherwise every record would go to quarantine, one by one.
-        400 if is_about_org => SinkError::Retry(format!("{place}: {said}; give `org`")),
+        400 if is_about_org => SinkError::Retry(format!("{place}: {said}; set `org`")),
         400 | 422 => SinkError::Reject(format!("{place}: {said}")),
         _ => server.refused(answer),
     }
@@ -98,7 +98,7 @@ mod tests {
     fn a_server_that_needs_an_organisation_says_so_and_rejects_no_point() {
         let body = r#"{"code":"invalid","message":"Please provide either orgID or org"}"#;
         let error = judged(Version::Two, false, 400, body);
-        assert!(error.is_temporary() && error.to_string().ends_with("orgID or org; give `org`"), "{error}");
+        assert!(error.is_temporary() && error.to_string().ends_with("orgID or org; set `org`"), "{error}");
         let body = r#"{"code":"invalid","message":"unable to parse 'x': missing fields","line":3}"#;
         assert!(matches!(judged(Version::Two, false, 400, body), SinkError::Reject(_)));
     }

@@ -60,7 +60,7 @@ url = "http://localhost:8086"
 org = "acme"                          # InfluxDB 2; for 1: database, user, password
 bucket = "logs"
 token = "my-token"                    # or INFLUX_TOKEN
-measurement = "source"                # of ordinary logs: what stands at this path
+measurement = "source"                # of ordinary logs: the value at this path
 tags = ["level", "context.region"]
 fields = ["context.duration_ms"]      # absent: every number
 count = "count"                       # and a field that is always 1
@@ -262,7 +262,7 @@ fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
         }
         (false, false) => {
             return Err(
-                "say where to write: `bucket` with `org` and `token` (InfluxDB 2; or INFLUX_BUCKET, INFLUX_ORG, \
+                "no destination is configured: set `bucket` with `org` and `token` (InfluxDB 2; or INFLUX_BUCKET, INFLUX_ORG, \
                         INFLUX_TOKEN) or `database` (InfluxDB 1; or INFLUX_DATABASE)"
                     .into(),
             );
@@ -270,7 +270,7 @@ fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
     };
     let mut url = Url::parse(&options.url).map_err(|error| format!("`url` is not a URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err("`url` holds more than a server and a path; give `user`, `password` and the like as options".into());
+        return Err("`url` must contain only a server and a path; use options for `user`, `password` and so on".into());
     }
     url.path_segments_mut()
         .map_err(|()| "`url` must begin with `http://` or `https://`".to_string())?
@@ -314,7 +314,7 @@ fn headers(version: Version, options: &InfluxOptions) -> Result<HeaderMap, Strin
         (Version::Two, Some(token), ..) => format!("Token {token}"),
         (Version::One, _, Some(user), Some(password)) => basic_auth(user, password),
         (Version::One, _, Some(_), None) | (Version::One, _, None, Some(_)) => {
-            return Err("`user` and `password` belong together".into());
+            return Err("`user` and `password` must be given together".into());
         }
         _ => return Ok(headers),
     };

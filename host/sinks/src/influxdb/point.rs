@@ -20,7 +20,7 @@ use crate::text::push_value;
 pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         "weir_influxdb_skipped_records_total",
-        "Records without a field that a point could have"
+        "Records without any field that a point can hold"
     );
     metrics::describe_counter!("weir_influxdb_fields_as_text_total", "Lists, maps and bytes that were written as text");
 }
@@ -197,7 +197,7 @@ impl Points {
         self.as_text.increment(1);
         if self.warned.len() < limits::INFLUX_WARNED_FIELDS && !self.warned.contains(name) {
             self.warned.insert(name.to_string());
-            tracing::warn!(sink = self.sink, field = name, "a field is a list, a map or bytes: it is written as text");
+            tracing::warn!(sink = self.sink, field = name, "a field is a list, a map or bytes; it is written as text");
         }
     }
 }
@@ -231,7 +231,7 @@ fn named(option: &str, given: &Named) -> Result<Vec<(String, String)>, String> {
             return Err(format!("`{option}`: a name or a path is empty"));
         }
         if pairs[..at].iter().any(|(other, _)| other == name) {
-            return Err(format!("`{option}`: two are named `{name}`; give names: {{ name = \"{path}\" }}"));
+            return Err(format!("`{option}`: two of them are named `{name}`; name them: {{ name = \"{path}\" }}"));
         }
     }
     Ok(pairs)

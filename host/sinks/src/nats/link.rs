@@ -30,7 +30,9 @@ impl Address {
     pub fn new(sink: &str, options: &NatsOptions) -> Result<Address, String> {
         let refuse = |error: &str| Err(format!("sink `{sink}`: {error}"));
         let Some(url) = options.url.as_deref() else {
-            return refuse("no server is given; set `url` or the variable NATS_URL, such as `nats://localhost:4222`");
+            return refuse(
+                "no server is configured; set `url` or the variable NATS_URL, such as `nats://localhost:4222`",
+            );
         };
         let parse = |url: &str| {
             // The error doesn't contain the text, which may include a password.
@@ -38,14 +40,14 @@ impl Address {
             server.filter(|server| !server.is_websocket())
         };
         let Some(servers) = url.split(',').map(parse).collect::<Option<Vec<ServerAddr>>>() else {
-            return refuse("`url` must be `nats://host:4222` or `tls://host:4222`, several with commas between them");
+            return refuse("`url` must be `nats://host:4222` or `tls://host:4222`, several separated by commas");
         };
         let ways = [options.user.is_some(), options.token.is_some(), options.credentials.is_some()];
         if ways.iter().filter(|given| **given).count() > 1 {
-            return refuse("give one of `user` with `password`, `token` and `credentials`");
+            return refuse("use only one of `user` with `password`, `token` and `credentials`");
         }
         if options.user.is_some() != options.password.is_some() {
-            return refuse("`user` and `password` belong together");
+            return refuse("`user` and `password` must be given together");
         }
         if options.tls.as_ref().is_some_and(|tls| tls.certificate.is_some() != tls.key.is_some()) {
             return refuse("`tls` needs both `certificate` and `key`, or neither");
@@ -66,8 +68,8 @@ impl Address {
         let (tell, trouble) = watch::channel(None);
         let settings = self.settings(options).await?.event_callback(move |event| {
             let noticed = match event {
-                Event::Disconnected | Event::Closed => Some("the connection is lost".to_string()),
-                Event::ServerError(error) => Some(format!("the server says: {error}")),
+                Event::Disconnected | Event::Closed => Some("the connection was lost".to_string()),
+                Event::ServerError(error) => Some(format!("the server reports: {error}")),
                 _ => None,
             };
             if let Some(noticed) = noticed {

@@ -66,7 +66,7 @@ url = "nats://localhost:4222"        # or NATS_URL; several: "nats://a:4222,nats
 subject = "logs.{source}.{level}"
 stream = "LOGS"
 create_stream = true                 # when it isn't there
-duplicate_window = "10m"             # within it no record is stored twice
+duplicate_window = "10m"             # within it, no record is stored twice
 "#,
     schema: schema_of::<NatsOptions>,
     variables: &[
@@ -152,7 +152,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     let refuse = |error: String| format!("sink `{name}`: {error}");
     let subject = SubjectTemplate::parse(&options.subject).map_err(refuse)?;
     if options.create_stream && options.stream.is_none() {
-        return Err(refuse("`create_stream` needs the name of the stream: give `stream`".into()));
+        return Err(refuse("`create_stream` needs the name of the stream: set `stream`".into()));
     }
     if let Some(stream) = &options.stream {
         stream::judge_name(stream).map_err(refuse)?;
@@ -246,12 +246,12 @@ impl NatsSink {
     fn refusal(&self, error: &PublishError) -> Result<String, SinkError> {
         let place = self.address.place();
         if error.kind() == PublishErrorKind::MaxPayloadExceeded {
-            return Ok(format!("{place}: the message is larger than the server takes (its `max_payload`): {error}"));
+            return Ok(format!("{place}: the message exceeds the server's `max_payload`: {error}"));
         }
         let said = error.source().and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>());
         match said.map(async_nats::jetstream::Error::error_code) {
             Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM) => {
-                Ok(format!("{place}: the message is larger than the stream takes (its `max_msg_size`): {error}"))
+                Ok(format!("{place}: the message exceeds the stream's `max_msg_size`: {error}"))
             }
             _ => Err(SinkError::Retry(match error.kind() {
                 PublishErrorKind::StreamNotFound => format!(

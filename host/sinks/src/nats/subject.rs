@@ -19,7 +19,7 @@ impl SubjectTemplate {
     pub fn parse(template: &str) -> Result<SubjectTemplate, String> {
         let refuse = |what: &str| format!("subject `{template}` {what}");
         let parts = template::parse(template, |name| match name {
-            "" => Err("has empty braces; put a path between them, such as {source}".to_string()),
+            "" => Err("has empty braces; use a path, such as {source}".to_string()),
             name => Ok(RecordValue::named(name)),
         });
         let parts = parts.map_err(|error| refuse(&error))?;
@@ -28,7 +28,7 @@ impl SubjectTemplate {
         for part in &parts {
             match part {
                 Part::Text(text) if is_special(text) => {
-                    return Err(refuse("must not hold spaces nor the wildcards `*` and `>`"));
+                    return Err(refuse("must not contain spaces or the wildcards `*` and `>`"));
                 }
                 Part::Text(text) => outline.push_str(text),
                 Part::Placeholder(_) => outline.push('*'),

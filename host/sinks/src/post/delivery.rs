@@ -109,7 +109,7 @@ impl Poster {
 
     fn too_long(&self, bytes: usize) -> String {
         let limit = Size::from_bytes(self.limit.configured() as u64);
-        format!("{}: {bytes} bytes are more than `max_body`, {limit}", self.server.place())
+        format!("{}: {bytes} bytes exceed `max_body`, {limit}", self.server.place())
     }
 
     async fn post(

@@ -111,7 +111,7 @@ pub(crate) fn basic_auth(user: &str, password: &str) -> String {
 /// A secret as a header value that is never logged. The error names the `options` it came from, without the secret.
 pub(crate) fn secret_header(secret: &str, options: &str) -> Result<HeaderValue, String> {
     let mut value =
-        HeaderValue::from_str(secret).map_err(|_| format!("{options}: characters that no header can carry"))?;
+        HeaderValue::from_str(secret).map_err(|_| format!("{options}: characters that are not allowed in a header"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -76,19 +76,20 @@ impl Server {
             |path: &PathBuf| std::fs::read(path).map_err(|error| format!("can't read `{}`: {error}", path.display()));
         if let Some(path) = &tls.ca {
             let authorities = Certificate::from_pem_bundle(&read(path)?)
-                .map_err(|error| format!("`{}` holds no certificates: {error}", path.display()))?;
+                .map_err(|error| format!("`{}` contains no certificates: {error}", path.display()))?;
             if authorities.is_empty() {
-                return Err(format!("`{}` holds no certificates", path.display()));
+                return Err(format!("`{}` contains no certificates", path.display()));
             }
             builder = builder.tls_certs_merge(authorities);
         }
         if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
             let both = [read(certificate)?, b"\n".to_vec(), read(key)?].concat();
-            let identity = Identity::from_pem(&both)
-                .map_err(|error| format!("`{}` with its key is no identity: {error}", certificate.display()))?;
+            let identity = Identity::from_pem(&both).map_err(|error| {
+                format!("`{}` and its key are not a valid identity: {error}", certificate.display())
+            })?;
             builder = builder.identity(identity);
         }
-        builder.build().map_err(|error| format!("can't make an HTTP client: {}", chain(&error)))
+        builder.build().map_err(|error| format!("can't create an HTTP client: {}", chain(&error)))
     }
 
     /// Posts a body and waits for the answer. On an error there is no answer, and the body may have been accepted.

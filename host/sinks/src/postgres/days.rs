@@ -48,7 +48,7 @@ impl Days {
         if (first..=today + limits::POSTGRES_DAYS_AHEAD).contains(&day) {
             return Ok(Some(day));
         }
-        let why = if day < first { "before the days that are kept" } else { "too far in the future" };
+        let why = if day < first { "older than the days that are kept" } else { "too far in the future" };
         let mut time = Vec::new();
         format_rfc3339(timestamp_ns, &mut time);
         Err(format!("its time {} is out of range: {why}", String::from_utf8_lossy(&time)))
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(all.day_of(now, now), Ok(Some(20_000)));
         assert_eq!(
             all.day_of(-1, now),
-            Err("its time 1969-12-31T23:59:59.999999999Z is out of range: before the days that are kept".into())
+            Err("its time 1969-12-31T23:59:59.999999999Z is out of range: older than the days that are kept".into())
         );
         assert!(all.day_of(now + 400 * DAY_NS, now).is_err_and(|error| error.contains("future")));
         let week = days(Some(Duration::from_secs(7 * 86_400)));

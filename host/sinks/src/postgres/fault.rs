@@ -35,16 +35,16 @@ fn by_state(place: &str, error: &PgDatabaseError) -> SinkError {
         return SinkError::Reject(format!("{place}: {said}{column}"));
     }
     let advice = match state {
-        "53100" => "; the server's disk is full: free room there, or set `retention`",
+        "53100" => "; the server's disk is full: free space there, or set `retention`",
         "53300" => "; raise `max_connections` on the server or end other sessions",
-        "55P03" => "; somebody holds a lock on the table: look into pg_locks for a long transaction or a migration",
-        "57014" => "; a statement took longer than `statement_timeout`: the server may be overloaded or waiting",
+        "55P03" => "; another session holds a lock on the table: check pg_locks for a long transaction or a migration",
+        "57014" => "; a statement took longer than `statement_timeout`: the server may be overloaded or blocked",
         "57P01" | "57P02" | "57P03" => "; the server is stopping or starting",
-        "25006" => "; this server only reads: a standby that was not promoted?",
+        "25006" => "; this server is read-only: is it a standby that was not promoted?",
         "28000" | "28P01" => "; check `user` and `password`, and the server's pg_hba.conf",
         "3D000" => "; create the database or change `database`",
-        "42501" => "; grant it to weir's user",
-        "40001" | "40P01" => "; another session was in the way",
+        "42501" => "; grant the permission to weir's user",
+        "40001" | "40P01" => "; it conflicted with another session",
         _ => "",
     };
     SinkError::Retry(format!("{place}: {said}{advice} (SQLSTATE {state})"))

@@ -134,9 +134,9 @@ pub fn wanted(columns: Option<&BTreeMap<String, Feed>>) -> Result<Vec<Wanted>, S
     };
     let wanted: Vec<Wanted> = columns.iter().map(|(name, feed)| of(name, feed)).collect::<Result<_, _>>()?;
     match wanted.iter().filter(|column| column.is_rest()).count() {
-        _ if wanted.is_empty() => Err("`columns` names no column; leave it out for the default ones".into()),
+        _ if wanted.is_empty() => Err("`columns` is empty; leave it out for the default columns".into()),
         0 | 1 => Ok(wanted),
-        _ => Err("`columns`: only one column can be fed by `*`".into()),
+        _ => Err("`columns`: only one column can have the path `*`".into()),
     }
 }
 
@@ -152,7 +152,7 @@ fn of(name: &str, feed: &Feed) -> Result<Wanted, String> {
         return Err(format!("`columns.{name}` needs a path, such as \"context.user.id\""));
     }
     if paths.len() > 1 && paths.iter().any(|path| path == REST) {
-        return Err(format!("`columns.{name}`: `*` is everything else, and no other path goes with it"));
+        return Err(format!("`columns.{name}`: `*` means everything else and can't be combined with other paths"));
     }
     let sql = match kind {
         Feed::Typed(typed) => typed.kind.sql(),
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_the_columns_name() {
         for (given, named) in [
-            (json!({}), "no column"),
+            (json!({}), "is empty"),
             (json!({ "who": "" }), "columns.who"),
             (json!({ "who": [] }), "columns.who"),
             (json!({ "who": ["*", "user"] }), "columns.who"),

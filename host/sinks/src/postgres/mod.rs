@@ -59,15 +59,15 @@ use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 /// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "postgres",
-    summary: "stores records as rows of a PostgreSQL table, its own or one that is there",
+    summary: "stores records as rows of a PostgreSQL table, its own or an existing one",
     guarantee: Guarantee::ExactlyOnce,
     reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.team]
 type = "postgres"
 url = "postgres://weir@db.example.com/logs?sslmode=verify-full"   # the password from PGPASSWORD or ~/.pgpass
-prefix = "weir"         # tables `weir_logs` and `weir_cursor`, made when they are missing
+prefix = "weir"         # tables `weir_logs` and `weir_cursor`, created if missing
 retention = "30d"
-partition = "day"       # a partition for each day, dropped whole
+partition = "day"       # a partition for each day, dropped as a whole
 batch = 5000
 linger = "1s"
 
@@ -143,7 +143,7 @@ impl PostgresSink {
         let wanted = mapping::wanted(options.columns.as_ref())?;
         let timed = wanted.iter().any(|column| column.paths == ["timestamp"]);
         if (options.retention.is_some() || options.by_day()) && !timed {
-            return Err("`retention` and `partition` need a column that `timestamp` alone feeds".into());
+            return Err("`retention` and `partition` need a column that contains only `timestamp`".into());
         }
         let host = match connecting.get_socket() {
             Some(socket) => socket.display().to_string(),
@@ -176,7 +176,7 @@ impl PostgresSink {
         let wait = self.options.connect_timeout;
         match timeout(wait.duration(), self.session()).await {
             Ok(connected) => connected,
-            Err(_) => Err(SinkError::Retry(format!("{}: it didn't answer within {wait}", self.place))),
+            Err(_) => Err(SinkError::Retry(format!("{}: no answer within {wait}", self.place))),
         }
     }
 
@@ -196,7 +196,7 @@ impl PostgresSink {
             .await
             .map_err(|error| self.fault(&error))?;
         if only_reads {
-            let text = "it is a standby that only reads; waiting until it is promoted";
+            let text = "it is a read-only standby; waiting until it is promoted";
             return Err(SinkError::Retry(format!("{}: {text}", self.place)));
         }
         Ok(connection)
@@ -210,19 +210,21 @@ impl PostgresSink {
         let time = timed.map(|at| (table.columns[at].name.clone(), table.columns[at].kind.clone()));
         if by_day && table.ranged_by.is_none_or(|column| time.as_ref().is_none_or(|(name, _)| *name != column)) {
             return Err(TableError::Unfit(format!(
-                "table `{}` has no partitions by ranges of its time; leave out `partition`, or give another `table`",
+                "table `{}` is not partitioned by ranges of its time; leave out `partition`, or give another `table`",
                 self.table
             )));
         }
         if self.options.retention.is_some() && !by_day {
             let unfit = match &time {
                 _ if table.partitioned => Some("has partitions: set `partition = \"day\"`, or drop them yourself"),
-                Some((_, Held::Json | Held::Other)) => Some("has its time in a column that isn't ordered by time"),
+                Some((_, Held::Json | Held::Other)) => {
+                    Some("has its time in a column that can't be compared as a time")
+                }
                 _ => None,
             };
             if let Some(reason) = unfit {
                 let table = &self.table;
-                return Err(TableError::Unfit(format!("`retention` can't be kept: table `{table}` {reason}")));
+                return Err(TableError::Unfit(format!("`retention` can't be applied: table `{table}` {reason}")));
             }
         }
         self.cursor.prepare(&mut connection, &names, &self.options.cursor_name()).await?;
@@ -258,7 +260,7 @@ impl PostgresSink {
 
     fn moved(&self) -> SinkError {
         SinkError::Retry(format!(
-            "{}: another session has moved this sink's cursor; does another weir run with the same journal?",
+            "{}: another session has moved this sink's cursor; is another weir running with the same journal?",
             self.place
         ))
     }
@@ -340,7 +342,7 @@ async fn copy<'a>(
     buffer.clear();
     for record in records {
         if let Err(reason) = rows.push(record, buffer) {
-            copy.abort("a record is no row").await?;
+            copy.abort("a record can't be converted to a row").await?;
             return Err(Fault::Record(reason));
         }
         if buffer.len() >= limits::POSTGRES_COPY_BYTES {
@@ -359,7 +361,7 @@ impl Sink for PostgresSink {
         self.live = None;
         let connection = self.connect().await?;
         let patience = self.patience();
-        let late = SinkError::Retry(format!("{}: it didn't answer in time", self.place));
+        let late = SinkError::Retry(format!("{}: no answer in time", self.place));
         let mut live = match timeout(patience, self.prepare(connection)).await {
             Err(_) => return Err(late),
             Ok(Ok(live)) => live,
@@ -390,7 +392,7 @@ impl Sink for PostgresSink {
             Ok(Ok(held)) => self.held = held,
             Ok(Err(fault)) => return Err(self.failed(fault, live)),
             // At the next start, the cursor tells whether it was committed.
-            Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
+            Err(_) => return Err(SinkError::Retry(format!("{}: no answer in time", self.place))),
         }
         self.live = Some(live);
         Ok(Delivered::default())
@@ -401,7 +403,7 @@ impl Sink for PostgresSink {
         match timeout(self.patience(), self.transact(&mut live, batches, None, None)).await {
             Ok(Ok(())) => self.live = Some(live),
             Ok(Err(fault)) => return Err(self.failed(fault, live)),
-            Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
+            Err(_) => return Err(SinkError::Retry(format!("{}: no answer in time", self.place))),
         }
         Ok(Delivered::default())
     }
@@ -422,12 +424,12 @@ impl Sink for PostgresSink {
             let tended = live.days.tend(&mut live.connection, &live.names, &self.table);
             more = match timeout(self.patience(), tended).await {
                 Ok(Ok(more)) => more,
-                Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
+                Err(_) => return Err(SinkError::Retry(format!("{}: no answer in time", self.place))),
                 // Old records that can't be deleted must not block new ones.
                 Ok(Err(error)) if error.as_database_error().is_some() => {
                     let text = self.fault(&error).to_string();
                     if text != self.complaint {
-                        tracing::warn!("old records stay: {text}");
+                        tracing::warn!("can't remove old records: {text}");
                         self.complaint = text;
                     }
                     false

@@ -149,14 +149,14 @@ impl Rows {
             match found[at] {
                 Some(Found { whole: false, .. }) if self.rest.is_none() => {
                     return Err(format!(
-                        "column `{}` can't hold the value whole, and no column takes everything else (`*`)",
+                        "column `{}` can't hold the complete value, and no column takes everything else (`*`)",
                         column.name
                     ));
                 }
                 Some(value) => write_item(&column.kind, value.item, out),
                 None if column.required => {
                     return Err(format!(
-                        "column `{}` must not be null, and the record has nothing that fits it",
+                        "column `{}` must not be null, and the record has no value that fits it",
                         column.name
                     ));
                 }

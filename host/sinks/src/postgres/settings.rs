@@ -158,7 +158,7 @@ impl PostgresOptions {
     /// Checks the options as far as possible without a server.
     pub fn check(&self) -> Result<(), String> {
         if self.url.is_none() && self.host.is_none() {
-            return Err("it needs `url` (or WEIR_POSTGRES_URL) or `host` (or PGHOST): where is the server?".into());
+            return Err("no server is configured: set `url` (or WEIR_POSTGRES_URL) or `host` (or PGHOST)".into());
         }
         if !(1..=limits::POSTGRES_BATCH_MOST).contains(&self.batch) {
             return Err(format!("`batch` must be between 1 and {}", limits::POSTGRES_BATCH_MOST));
@@ -175,7 +175,9 @@ impl PostgresOptions {
         let longest = limits::POSTGRES_NAME_BYTES - "_p00000000".len();
         for (option, name) in [("prefix", self.cursor_name()), ("table", self.table_name())] {
             if name.len() > longest || name.contains('\0') || name.is_empty() {
-                return Err(format!("`{option}` makes the name `{name}`: a table's has 1 to {longest} bytes"));
+                return Err(format!(
+                    "`{option}` gives the name `{name}`, but a table's name must have 1 to {longest} bytes"
+                ));
             }
         }
         if self.schema.as_ref().is_some_and(|name| name.is_empty() || name.contains('\0')) {
@@ -194,7 +196,8 @@ impl PostgresOptions {
             if !matches!(said.scheme(), "postgres" | "postgresql") {
                 return Err("`url` must begin with `postgres://`".into());
             }
-            options = PgConnectOptions::from_str(text).map_err(|_| "`url` is not one for PostgreSQL".to_string())?;
+            options =
+                PgConnectOptions::from_str(text).map_err(|_| "`url` is not a valid PostgreSQL URL".to_string())?;
         }
         let asks = |keys: &[&str]| said.query_pairs().any(|(key, _)| keys.contains(&&*key));
         if let Some(host) = self.host.as_ref().filter(|_| !said.has_host() && !asks(&["host", "hostaddr"])) {

@@ -108,7 +108,7 @@ pub async fn prepare(
         }
     };
     if !matches!(kind.as_str(), "r" | "p" | "f") {
-        return Err(TableError::Unfit(format!("`{name}` is no table; give another `table`")));
+        return Err(TableError::Unfit(format!("`{name}` is not a table; use another `table`")));
     }
     let columns = columns(connection, names, name, wanted).await?;
     let sql = "SELECT a.attname::text FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid \
@@ -134,7 +134,7 @@ fn statements(names: &Names, name: &str, wanted: &[Wanted], by_day: bool) -> Res
     }
     let mut cut = String::new();
     if by_day {
-        let unfit = || TableError::Unfit("`partition = \"day\"` needs a column that `timestamp` feeds".into());
+        let unfit = || TableError::Unfit("`partition = \"day\"` needs a column that contains `timestamp`".into());
         let time = time.as_ref().ok_or_else(unfit)?;
         if lines[0].starts_with("id ") {
             lines.push(format!("PRIMARY KEY (id, {time})"));
@@ -185,7 +185,7 @@ async fn columns(
         let kind = Kind::of(kind, *modifier);
         match unfit(column, &kind, *computed) {
             Some(reason) => faults.push(format!(
-                "column `{}` is {written}, {reason}; change its type or what feeds it in `columns`",
+                "column `{}` is {written}, {reason}; change its type or its path in `columns`",
                 column.name
             )),
             None => columns.push(Column { name: column.name.clone(), kind, required: *required }),
@@ -193,7 +193,7 @@ async fn columns(
     }
     let unfed = |f: &&Found| f.3 && !f.4 && !f.5 && !wanted.iter().any(|column| column.name == f.0);
     faults.extend(found.iter().filter(unfed).map(|(name, ..)| {
-        format!("column `{name}` must not be null and nothing feeds it: name a path for it in `columns`, or give it a default")
+        format!("column `{name}` must not be null and has no path: add one in `columns`, or give the column a default")
     }));
     match faults.is_empty() {
         true => Ok(columns),

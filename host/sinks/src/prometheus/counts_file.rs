@@ -84,10 +84,10 @@ impl CountsFile {
         };
         let read: Read = rmp_serde::from_slice(&content).map_err(|error| unreadable(error.to_string()))?;
         if read.version != VERSION {
-            return Err(unreadable(format!("it has version {}, this program knows {VERSION}", read.version)));
+            return Err(unreadable(format!("it has version {}, this weir supports {VERSION}", read.version)));
         }
         if let Some((metric, _)) = read.metrics.iter().find(|(metric, counts)| !metric.fits(counts)) {
-            return Err(unreadable(format!("series of `{}` have not its buckets", metric.name)));
+            return Err(unreadable(format!("the series of `{}` do not match its buckets", metric.name)));
         }
         Ok(SavedCounts { sequence: read.sequence.filter(|_| read.journal == self.journal), metrics: read.metrics })
     }

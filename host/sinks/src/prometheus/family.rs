@@ -18,7 +18,7 @@ pub(crate) fn describe_metrics() {
     );
     metrics::describe_counter!(
         "weir_prometheus_ignored_records_total",
-        "Records whose value a metric can't take: no number, or a negative one for a counter"
+        "Records whose value a metric can't use: not a number, or negative for a counter"
     );
 }
 

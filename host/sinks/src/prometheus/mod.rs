@@ -138,7 +138,7 @@ fn default_max_series() -> usize {
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
     let options: PrometheusOptions = options(name, given)?;
     if options.rule.is_empty() {
-        return Err(format!("sink `{name}`: it has no rule; give at least one `[[sink.{name}.rule]]`"));
+        return Err(format!("sink `{name}`: it has no rules; add at least one `[[sink.{name}.rule]]`"));
     }
     let refuse = |error: String| format!("sink `{name}`: {error}");
     let made = options.rule.into_iter().map(|options| rule::compile(name, options));
@@ -148,7 +148,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         let clash = rules[..at].iter().find(|other| other.family.line_names().iter().any(|name| names.contains(name)));
         if let Some(other) = clash {
             let (one, two) = (other.family.name(), rule.family.name());
-            return Err(refuse(format!("metrics `{one}` and `{two}` have lines of one name; rename one")));
+            return Err(refuse(format!("metrics `{one}` and `{two}` have lines of the same name; rename one")));
         }
     }
     Ok(Box::new(PrometheusSink {

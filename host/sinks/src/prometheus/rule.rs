@@ -84,7 +84,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
         return Err(refuse(&format!("it has more than {} labels", limits::LABELS)));
     }
     if options.value.is_none() && options.kind != MetricKind::Counter {
-        return Err(refuse("give `value`, the path of the number"));
+        return Err(refuse("it needs `value`, the path of the number"));
     }
     if !options.scale.is_none_or(|scale| scale.is_finite() && scale != 0.0) {
         return Err(refuse("`scale` must be a number and not 0"));
@@ -102,7 +102,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
             refuse(&format!("`at_least` is `{text}`; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"))
         })?),
     };
-    let help = options.help.unwrap_or_else(|| format!("Made of log records by sink {sink}"));
+    let help = options.help.unwrap_or_else(|| format!("Derived from log records by sink {sink}"));
     let definition = Definition {
         name: options.name,
         kind: options.kind,
@@ -128,26 +128,28 @@ fn judge_name(options: &RuleOptions) -> Result<(), String> {
     let name = &options.name;
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     if name.is_empty() || !name.chars().all(is_word) || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err("a metric's name has letters, digits, `_` and `:`, and doesn't begin with a digit".into());
+        return Err("a metric's name must have only letters, digits, `_` and `:`, and not begin with a digit".into());
     }
     if name.starts_with("weir_") {
-        return Err("names that begin with `weir_` are Weir's own".into());
+        return Err("names that begin with `weir_` are reserved for Weir's own metrics".into());
     }
     let ending = ["_total", "_bucket", "_count", "_sum", "_info", "_created"].into_iter().find(|e| name.ends_with(e));
     match (options.kind, ending) {
         (MetricKind::Counter, Some("_total")) | (MetricKind::Gauge | MetricKind::Histogram, None) => Ok(()),
-        (MetricKind::Counter, _) => Err(format!("a counter's name ends in `_total`: `{name}_total`")),
-        (_, Some(ending)) => Err(format!("only a counter's or Prometheus's own names end in `{ending}`")),
+        (MetricKind::Counter, _) => Err(format!("a counter's name must end in `_total`: `{name}_total`")),
+        (_, Some(ending)) => {
+            Err(format!("the suffix `{ending}` is reserved for counters or for Prometheus's own metrics"))
+        }
     }
 }
 
 fn judge_label(label: &str) -> Result<(), String> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if label.is_empty() || !label.chars().all(is_word) || label.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(format!("label `{label}` must have letters, digits and `_`, and not begin with a digit"));
+        return Err(format!("label `{label}` must have only letters, digits and `_`, and not begin with a digit"));
     }
     if label.starts_with("__") || matches!(label, "le" | "quantile" | "job" | "instance") {
-        return Err(format!("label `{label}` is Prometheus's own; name it otherwise"));
+        return Err(format!("label `{label}` is reserved by Prometheus; choose another name"));
     }
     Ok(())
 }

@@ -334,5 +334,5 @@ fn what_prometheus_would_not_read_is_refused_with_the_rules_name() {
         assert!(error.contains(hint) && error.contains("numbers"), "{rule}: {error}");
     }
     let twice = json!([{ "name": "x_total", "type": "counter" }, { "name": "x_total", "type": "counter" }]);
-    assert!(refused(twice).contains("one name"));
+    assert!(refused(twice).contains("the same name"));
 }

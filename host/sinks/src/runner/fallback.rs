@@ -95,7 +95,9 @@ impl Fallback {
             tracing::warn!(sink = self.name, "still failing: until it recovers, its records also go to `{to}`");
             let outcome = self.carry(&mut last_resort).await;
             match outcome {
-                Ok(records) => tracing::warn!(sink = self.name, records, "records went to its fallback until now"),
+                Ok(records) => {
+                    tracing::warn!(sink = self.name, records, "recovered; its records no longer go to its fallback")
+                }
                 Err(error) => {
                     tracing::error!(sink = self.name, "can't read the journal for its fallback: {error}");
                     self.pause(limits::BACKOFF_LAST).await;
@@ -204,7 +206,7 @@ impl Fallback {
     }
 
     async fn ask(&mut self, name: &str, frames: Vec<Selected>) -> Result<u64, String> {
-        let inbox = self.inboxes.to(name).ok_or("it does not run")?;
+        let inbox = self.inboxes.to(name).ok_or("it is not running")?;
         let (answer, answered) = oneshot::channel();
         let exchange = async {
             inbox.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
@@ -246,7 +248,7 @@ impl LastResort {
         if now.duration_since(self.since) >= Duration::from_secs(1) {
             if self.left_out > 0 {
                 lines.push(format!(
-                    "weir: sink `{}`: {} more records are not shown; all of them wait in the journal ({why})",
+                    "weir: sink `{}`: {} more records are not shown; all of them are still in the journal ({why})",
                     self.sink, self.left_out
                 ));
             }

@@ -66,7 +66,7 @@ impl Runner {
             tracing::warn!(
                 sink = self.name,
                 records,
-                "the journal's disk budget took records before they were delivered"
+                "the journal's disk limit removed records before they were delivered"
             );
             self.tracker.skipped(records);
             self.skipped = skipped;
@@ -82,9 +82,9 @@ impl Runner {
                 Err(error) => {
                     let reason = format!("journal frame {} can't be decoded: {error}", entry.sequence);
                     self.tracker.rejected(&reason);
-                    self.quarantine.put(&self.from, &reason, &entry.payload).map_err(|error| {
-                        SinkError::Retry(format!("{reason}, and quarantine doesn't take it: {error}"))
-                    })?;
+                    self.quarantine
+                        .put(&self.from, &reason, &entry.payload)
+                        .map_err(|error| SinkError::Retry(format!("{reason}, and quarantine refuses it: {error}")))?;
                     Batch::new()
                 }
             };

@@ -171,7 +171,7 @@ impl Runner {
                     sink = self.name,
                     held,
                     last = self.last_sequence,
-                    "the sink holds frames that the journal has lost; going on with the journal's newest"
+                    "the sink holds frames that the journal has lost; continuing with the journal's newest"
                 );
                 self.last_sequence
             }
@@ -275,7 +275,7 @@ impl Runner {
         // A stop during a delivery limits its time; otherwise a delivery may take as long as its sink allows.
         let outcome = tokio::select! {
             outcome = delivery.run(frames, &mut progress) => outcome,
-            () = drain_over(&mut self.stop, limits::FLUSH_TIME / 2) => Err(SinkError::Retry("a delivery was under way when the time to stop had passed".into())),
+            () = drain_over(&mut self.stop, limits::FLUSH_TIME / 2) => Err(SinkError::Retry("a delivery was in progress when the time limit for stopping was reached".into())),
         };
         self.failed_end = progress.failed_end.filter(|_| outcome.is_err());
         if let Err(error) = outcome {

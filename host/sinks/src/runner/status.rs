@@ -149,23 +149,26 @@ pub fn describe_metrics() {
         "weir_sink_rejected_records_total",
         "Records that a sink can never take; they went to quarantine"
     );
-    describe_counter!("weir_sink_skipped_records_total", "Records that the journal's disk budget took from a sink");
+    describe_counter!(
+        "weir_sink_skipped_records_total",
+        "Records that the journal's disk limit removed before a sink delivered them"
+    );
     describe_counter!("weir_sink_errors_total", "Failed attempts of a sink by kind: retry or fatal");
     describe_counter!(
         "weir_sink_fallback_records_total",
-        "Records that went to another sink because theirs had failed for a while"
+        "Records that went to another sink while their own was failing"
     );
-    describe_gauge!("weir_sink_lag_frames", "Journal frames that wait for a sink");
+    describe_gauge!("weir_sink_lag_frames", "Journal frames waiting for a sink");
     describe_gauge!(
         "weir_sink_lag_seconds",
         Unit::Seconds,
-        "Age of what a sink delivered last, while more waits for it"
+        "Age of the records that a sink delivered last, while more are waiting"
     );
     describe_gauge!("weir_sink_up", "1 while a sink works, 0 while it retries or has failed");
     describe_gauge!(
         "weir_sink_last_error_timestamp_seconds",
         Unit::Seconds,
-        "When the last error of a sink happened, by kind: retry, fatal or rejected (one record); absent: never"
+        "Time of the last error of a sink by kind: retry, fatal or rejected (one record); absent if there was none"
     );
     describe_histogram!("weir_sink_delivery_seconds", Unit::Seconds, "Time of one delivery to a sink");
     crate::influxdb::describe_metrics();
@@ -291,7 +294,7 @@ impl StatusTracker {
 
     /// Records that the sink's thread, or that of its fallback, panicked.
     pub fn panicked(&self, what: &str) {
-        self.failed(&format!("a thread of it ended unexpectedly: {what}"));
+        self.failed(&format!("one of its threads ended unexpectedly: {what}"));
         self.inner().has_panicked = true;
     }
 

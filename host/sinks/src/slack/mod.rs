@@ -41,13 +41,13 @@ use crate::units::Span;
 /// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "slack",
-    summary: "posts errors to a Slack channel, repeats together, at most one message a second",
+    summary: "posts errors to a Slack channel, with repeats combined, at most one message a second",
     guarantee: Guarantee::AtLeastOnce,
     reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.alerts]
 type = "slack"
 url = "https://hooks.slack.com/services/T0000/B0000/XXXX"    # or the variable SLACK_WEBHOOK_URL
-min_level = "ERROR"     # as without it
+min_level = "ERROR"     # the default
 interval = "30s"        # at most two messages a minute
 groups = 20
 "#,

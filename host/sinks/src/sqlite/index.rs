@@ -74,8 +74,8 @@ pub async fn prepare(connection: &mut SqliteConnection, place: &str, wanted: boo
         .await?;
     let outdated = declared.as_ref().is_some_and(|sql| sql.contains(FORM_BEFORE));
     if outdated {
-        let next = if wanted { "is built anew" } else { "is removed, since `search` is false" };
-        tracing::info!("{place}: its search index is of a form that only SQLite 3.43 and newer read; it {next}");
+        let next = if wanted { "is rebuilt" } else { "is removed, since `search` is false" };
+        tracing::info!("{place}: its search index has a form that only SQLite 3.43 and newer can read; it {next}");
     }
     if outdated || (wanted && declared.is_none()) {
         let column = |name: &str| WORDS.replace("{fields}", name);
@@ -105,7 +105,7 @@ async fn fill(connection: &mut SqliteConnection, place: &str) -> Result<(), sqlx
     if rows <= 0 {
         return Ok(());
     }
-    tracing::info!(rows, "{place}: rows are added to its search index");
+    tracing::info!(rows, "{place}: adding rows to its search index");
     let (since, mut said, mut added) = (Instant::now(), Instant::now(), 0);
     loop {
         let chunk = add_rows(connection).await?;

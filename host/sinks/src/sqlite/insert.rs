@@ -157,6 +157,8 @@ where
 /// A sequence as an SQLite integer.
 pub fn sequence_of(stored: i64, place: &str) -> Result<u64, SinkError> {
     u64::try_from(stored).map_err(|_| {
-        SinkError::Fatal(format!("{place}: its cursor holds {stored}, which is no sequence; repair `weir_cursor`"))
+        SinkError::Fatal(format!(
+            "{place}: its cursor contains {stored}, which is not a sequence; repair `weir_cursor`"
+        ))
     })
 }

@@ -210,7 +210,7 @@ impl SqliteSink {
         Cursor::put_back(&mut transaction, last).await?;
         transaction.commit().await?;
         self.owners.check_off(&self.path);
-        tracing::warn!(place = self.place, rows = moved, "rows of a journal that was lost now have negative sequences");
+        tracing::warn!(place = self.place, rows = moved, "rows of a lost journal now have negative sequences");
         Ok(())
     }
 
@@ -308,7 +308,7 @@ impl SqliteSink {
 
     /// Takes the connection, so that an error leaves none and `start` opens a new one.
     fn take(&mut self) -> Result<SqliteConnection, SinkError> {
-        self.connection.take().ok_or_else(|| SinkError::Retry(format!("{}: it is not open", self.place)))
+        self.connection.take().ok_or_else(|| SinkError::Retry(format!("{}: the database is not open", self.place)))
     }
 }
 

@@ -73,12 +73,12 @@ pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), SchemaErro
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *connection).await?;
     if application != APPLICATION_ID && (tables > 0 || application != 0) {
-        return Err(SchemaError::Foreign("it is a database of something else; give another `path`".into()));
+        return Err(SchemaError::Foreign("it is a database of another program; use another `path`".into()));
     }
     let done = usize::try_from(version).unwrap_or(usize::MAX);
     if done > STEPS.len() {
         return Err(SchemaError::Foreign(format!(
-            "its schema has version {version} and this weir knows {}; use the newer weir or give another `path`",
+            "its schema has version {version}, but this weir supports {}; use the newer weir or another `path`",
             STEPS.len()
         )));
     }

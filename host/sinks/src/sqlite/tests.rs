@@ -229,7 +229,7 @@ async fn what_is_no_database_of_ours_is_never_touched() {
     let before = fs::read(place.path()).expect("readable");
     let error = place.sink(json!({})).start(0).await.expect_err("refuses");
     assert!(
-        matches!(&error, SinkError::Fatal(text) if text.contains("no SQLite database") && text.contains("logs.db")),
+        matches!(&error, SinkError::Fatal(text) if text.contains("not an SQLite database") && text.contains("logs.db")),
         "{error:?}"
     );
     assert_eq!(fs::read(place.path()).expect("readable"), before);
@@ -238,7 +238,7 @@ async fn what_is_no_database_of_ours_is_never_touched() {
     place.ask("CREATE TABLE recipes(name)");
     let before = fs::read(place.path()).expect("readable");
     let error = place.sink(json!({})).start(0).await.expect_err("refuses");
-    assert!(matches!(&error, SinkError::Fatal(text) if text.contains("something else")), "{error:?}");
+    assert!(matches!(&error, SinkError::Fatal(text) if text.contains("another program")), "{error:?}");
     assert_eq!(fs::read(place.path()).expect("readable"), before);
 }
 

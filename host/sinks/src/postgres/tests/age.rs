@@ -105,8 +105,8 @@ async fn a_table_that_can_not_be_kept_young_is_named_at_the_start() {
     let columns = json!({ "timestamp": "timestamp", "message": "message" });
     for (given, named) in [
         (json!({ "table": "cut", "retention": "7d", "columns": columns }), "partition = \"day\""),
-        (json!({ "table": "cut", "partition": "day", "columns": columns }), "no partitions by ranges"),
-        (json!({ "table": "plain", "partition": "day", "columns": columns }), "no partitions by ranges"),
+        (json!({ "table": "cut", "partition": "day", "columns": columns }), "not partitioned by ranges"),
+        (json!({ "table": "plain", "partition": "day", "columns": columns }), "not partitioned by ranges"),
     ] {
         let error = sink(&server, given).start(0).await.expect_err(named);
         assert!(matches!(&error, SinkError::Fatal(text) if text.contains(named)), "{error:?}");

@@ -113,7 +113,7 @@ async fn a_column_that_is_missing_or_unfit_is_named_with_the_remedy() {
         (json!({ "said": "message" }), "`said` is integer", "can't hold text"),
         (json!({ "big": "*" }), "`big` is character varying(9)", "jsonb"),
         (json!({ "made": "message" }), "`made` is integer", "computes"),
-        (json!({ "big": "message" }), "`must` must not be null", "name a path"),
+        (json!({ "big": "message" }), "`must` must not be null", "add one in `columns`"),
     ];
     for (columns, named, remedy) in cases {
         let mut sink = sink(&server, json!({ "table": "events", "columns": columns }));
@@ -122,7 +122,7 @@ async fn a_column_that_is_missing_or_unfit_is_named_with_the_remedy() {
         assert!(text.contains(named) && text.contains(remedy) && text.contains("events"), "{text}");
     }
     let error = sink(&server, json!({ "table": "seen" })).start(0).await.expect_err("a view");
-    assert!(matches!(&error, SinkError::Fatal(text) if text.contains("no table")), "{error:?}");
+    assert!(matches!(&error, SinkError::Fatal(text) if text.contains("not a table")), "{error:?}");
     assert_eq!(server.ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "1", "nothing was made");
 }
 

@@ -61,7 +61,7 @@ async fn a_session_that_is_ended_and_a_table_that_is_locked_dropped_or_slow_are_
     let mut lock = Some(server.session("BEGIN; LOCK TABLE weir_logs; SELECT pg_sleep(60)"));
     let locked = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND relation = 'weir_logs'::regclass";
     eventually("the table is locked", || server.ask(locked) == "1").await;
-    retries(&mut server, &mut sink, "somebody holds a lock", |server| {
+    retries(&mut server, &mut sink, "another session holds a lock", |server| {
         drop(lock.take());
         server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
     })
@@ -116,7 +116,7 @@ async fn who_may_not_is_told_what_to_do_and_no_secret() {
     for (given, remedy) in [
         (url("postgres", "secret-wrong", "postgres"), "check `user` and `password`"),
         (url("postgres", right, "nonesuch"), "create the database"),
-        (url("reader", "secret-reader", "postgres"), "grant it"),
+        (url("reader", "secret-reader", "postgres"), "grant the permission"),
     ] {
         let error = sink(&server, given).start(0).await.expect_err(remedy);
         assert!(matches!(&error, SinkError::Retry(text) if text.contains(remedy)), "{error:?}");
@@ -141,7 +141,7 @@ async fn a_standby_is_waited_for_until_it_is_promoted() {
     server.run();
     let error = sink.deliver(&[frame(2, numbered(3..6))]).await.expect_err("the session is gone");
     assert!(matches!(error, SinkError::Retry(_)), "{error:?}");
-    let error = sink.start(100).await.expect_err("only reads");
+    let error = sink.start(100).await.expect_err("read-only");
     assert!(matches!(&error, SinkError::Retry(text) if text.contains("standby")), "{error:?}");
     server.ask("SELECT pg_promote()");
     assert_eq!(sink.start(100).await, Ok(Some(1)));
