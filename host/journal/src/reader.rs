@@ -72,7 +72,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-enum Look {
+enum Lookup {
     Entries(Vec<Entry>),
     File(Plan),
     Nothing,
@@ -116,12 +116,12 @@ impl Reader {
             // Marked as seen before looking, so that a change during the look wakes the wait below.
             self.news.borrow_and_update();
             match self.look(max_bytes) {
-                Look::Entries(entries) => {
+                Lookup::Entries(entries) => {
                     if let Some(entries) = without_empty(entries) {
                         return Ok(entries);
                     }
                 }
-                Look::File(plan) => {
+                Lookup::File(plan) => {
                     let (name, segment) = (plan.name.clone(), plan.segment);
                     let read = tokio::task::spawn_blocking(move || plan.read()).await;
                     let read = read.unwrap_or_else(|error| Err(ReadFailure::Disk(std::io::Error::other(error))));
@@ -129,8 +129,8 @@ impl Reader {
                         return Ok(entries);
                     }
                 }
-                Look::Closed => return Err(ReadError::Closed),
-                Look::Nothing => {
+                Lookup::Closed => return Err(ReadError::Closed),
+                Lookup::Nothing => {
                     if self.news.changed().await.is_err() {
                         return Err(ReadError::Closed);
                     }
@@ -173,18 +173,18 @@ impl Reader {
     }
 
     /// Takes entries from memory, or returns what to do instead.
-    fn look(&mut self, max_bytes: usize) -> Look {
+    fn look(&mut self, max_bytes: usize) -> Lookup {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         if self.at.sequence >= state.visible {
-            return if state.closed { Look::Closed } else { Look::Nothing };
+            return if state.closed { Lookup::Closed } else { Lookup::Nothing };
         }
         if self.at.sequence >= state.recent.after {
-            return Look::Entries(self.take_recent(&mut state, max_bytes));
+            return Lookup::Entries(self.take_recent(&mut state, max_bytes));
         }
         let at = state.segments.partition_point(|segment| segment.last <= self.at.sequence);
         let Some(segment) = state.segments.get(at) else {
-            return if state.closed { Look::Closed } else { Look::Nothing };
+            return if state.closed { Lookup::Closed } else { Lookup::Nothing };
         };
         let plan = Plan {
             storage: Arc::clone(&shared.storage),
@@ -197,7 +197,7 @@ impl Reader {
             position: self.at.sequence,
             max_bytes,
         };
-        Look::File(plan)
+        Lookup::File(plan)
     }
 
     fn take_recent(&mut self, state: &mut State, max_bytes: usize) -> Vec<Entry> {

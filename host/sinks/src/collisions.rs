@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_meets_for_certain_is_found_and_what_only_may_is_not() {
+    fn certain_collisions_are_found_and_possible_ones_are_not() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = |path: &str| ("file", json!({ "path": path }));
         let database = |path: &str| ("sqlite", json!({ "path": path }));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn two_names_of_one_file_are_found_through_a_link() {
+    fn two_paths_of_one_file_are_found_through_a_link() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("logs")).expect("writable");
         std::os::unix::fs::symlink("logs", folder.path().join("link")).expect("linked");

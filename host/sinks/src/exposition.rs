@@ -16,10 +16,10 @@ pub(crate) fn escaped_label(value: &str) -> String {
 /// The metric families of all sinks. Clones share them.
 #[derive(Clone, Default)]
 pub struct Exposition {
-    families: Arc<Mutex<BTreeMap<String, Entry>>>,
+    families: Arc<Mutex<BTreeMap<String, ClaimedFamily>>>,
 }
 
-struct Entry {
+struct ClaimedFamily {
     sink: String,
     family: Arc<Family>,
 }
@@ -51,7 +51,7 @@ impl Exposition {
                 family.name()
             ));
         }
-        families.insert(family.name().to_string(), Entry { sink: sink.to_string(), family });
+        families.insert(family.name().to_string(), ClaimedFamily { sink: sink.to_string(), family });
         Ok(())
     }
 
@@ -63,7 +63,7 @@ impl Exposition {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, ClaimedFamily>> {
         // Every change is complete in itself, so the state after a panic is usable.
         self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -16,7 +16,7 @@ use crate::compliance::sqlite3;
 use crate::prometheus::tests::kept;
 use crate::registry::{BuildContext, kind};
 use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
-use crate::testing::{Doomed, MemoryQuarantine, PATIENCE, append, journal, numbers, record};
+use crate::testing::{ChildProcess, MemoryQuarantine, PATIENCE, append, journal, numbers, record};
 
 const FOLDER: &str = "WEIR_SINKS_KILL_TEST_FOLDER";
 const ROUNDS: u64 = 50;
@@ -107,7 +107,7 @@ fn fifty_kills_lose_nothing_and_repeat_nothing_in_file_database_and_counters() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut acked = 0;
     for round in 0..ROUNDS {
-        let child = Doomed::start("kill::child", &[(FOLDER, place.path().as_os_str())]);
+        let child = ChildProcess::start("kill::child", &[(FOLDER, place.path().as_os_str())]);
         // Most kills fall within a second of deliveries; some after a position or two.
         std::thread::sleep(Duration::from_millis(3 + round * 37 % 160 + if round % 10 == 9 { 1200 } else { 0 }));
         acked = child.kill().max(acked);

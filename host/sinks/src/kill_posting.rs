@@ -16,7 +16,9 @@ use crate::registry::{BuildContext, kind};
 use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{Intake, Kind};
 use crate::servers::vendors::API_KEY;
-use crate::testing::{Doomed, MemoryQuarantine, PATIENCE, append, eventually_blocking, journal, numbered, numbers};
+use crate::testing::{
+    ChildProcess, MemoryQuarantine, PATIENCE, append, eventually_blocking, journal, numbered, numbers,
+};
 
 const FOLDER: &str = "WEIR_SINKS_POSTING_TEST_FOLDER";
 const SINKS: &str = "WEIR_SINKS_POSTING_TEST_SINKS";
@@ -67,7 +69,7 @@ fn round(n: u64, folder: &Path, sinks: &Value, intakes: &mut [Intake; 3]) -> u64
     let sinks = sinks.to_string();
     let until = (ROUND * (n + 1)).to_string();
     let before = intakes.each_ref().map(Intake::requests);
-    let child = Doomed::start(
+    let child = ChildProcess::start(
         "kill_posting::child",
         &[(FOLDER, folder.as_os_str()), (SINKS, sinks.as_ref()), (UNTIL, until.as_ref())],
     );
@@ -141,7 +143,7 @@ fn check_all(http: &Intake, datadog: &Intake, slack: &Intake, total: u64) {
 }
 
 #[test]
-fn twenty_kills_and_twenty_restarts_of_each_server_lose_nothing_and_what_comes_again_is_known() {
+fn twenty_kills_and_twenty_restarts_of_each_server_lose_nothing_and_repeats_are_recognisable() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut intakes = [Kind::Http, Kind::Datadog, Kind::FastSlack].map(Intake::start);
     let [http, datadog, slack] = intakes.each_ref().map(Intake::url);

@@ -16,16 +16,16 @@ pub const BACKOFF_LAST: Duration = Duration::from_secs(30);
 pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// How often a sink with a fallback is checked for failing or having recovered.
-pub const FALLBACK_LOOK: Duration = Duration::from_millis(200);
+pub const FALLBACK_POLL: Duration = Duration::from_millis(200);
 
 /// How long a fallback may take to accept records before the next one is asked.
-pub const FALLBACK_ANSWER: Duration = Duration::from_secs(15);
+pub const FALLBACK_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Records per second shown on standard error if no fallback takes them: enough to see what they are.
 pub const STDERR_RECORDS: u32 = 10;
 
 /// How long delivered records may stay unsynced in a sink that syncs in groups. The journal keeps them until then.
-pub const SYNC_EVERY: Duration = Duration::from_secs(1);
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a stopping sink may go on delivering before it gives up and reports what is pending.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
@@ -67,11 +67,11 @@ pub const FILE_PASS_BYTES: usize = 256 << 10;
 pub const REMEMBERED_PATHS: usize = 4096;
 
 /// How often rotated files are compressed, counted and checked for age when nothing rotates.
-pub const TIDY_EVERY: Duration = Duration::from_secs(3600);
+pub const TIDY_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Files that are searched for a sink of an older version, which kept no file list: a limit on walking a folder of
 /// unknown size.
-pub const TAKEN_UP_FILES: usize = 100_000;
+pub const MIGRATED_FILES: usize = 100_000;
 
 /// Number of lines without a file from which on a sink's file list is rewritten.
 pub const FILE_LIST_SLACK: usize = 1000;
@@ -105,7 +105,7 @@ pub const RETENTION_MS: u64 = 200;
 pub const SQLITE_INDEX_ROWS: u32 = 5000;
 
 /// How often the log reports the progress of building SQLite's search index.
-pub const SQLITE_INDEX_NEWS: Duration = Duration::from_secs(5);
+pub const SQLITE_INDEX_PROGRESS: Duration = Duration::from_secs(5);
 
 /// KiB of pages that SQLite caches: mostly the inner pages of its indexes.
 pub const SQLITE_CACHE_KIB: u32 = 16 << 10;
@@ -120,13 +120,13 @@ pub const SQLITE_CHECKPOINT_PAGES: u32 = 4000;
 pub const SQLITE_WAL_BYTES: u64 = 64 << 20;
 
 /// How often a sink's maintenance runs while nothing arrives.
-pub const TEND_EVERY: Duration = Duration::from_secs(10);
+pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Chunks of lines queued for a slow terminal.
 pub const CONSOLE_QUEUE: usize = 16;
 
 /// How long the console waits for a paused terminal before it drops lines. Pressing Ctrl-S must not fill the journal.
-pub const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
+pub const CONSOLE_STALL_TIME: Duration = Duration::from_secs(1);
 
 /// Bytes of a record shown on the console; longer ones are cut with a mark.
 pub const CONSOLE_LINE_BYTES: usize = 16 << 10;
@@ -135,7 +135,7 @@ pub const CONSOLE_LINE_BYTES: usize = 16 << 10;
 pub const CONSOLE_VALUE_BYTES: usize = 400;
 
 /// Bytes of a text that are shown even if a folded value has no room left: enough to tell keys apart.
-pub const CONSOLE_LEAST_BYTES: usize = 24;
+pub const CONSOLE_MIN_BYTES: usize = 24;
 
 /// Lines of one stack trace or other multi-line text on the console: as many as fit on a large screen.
 pub const CONSOLE_LINES: usize = 100;
@@ -145,7 +145,7 @@ pub const CONSOLE_LINES: usize = 100;
 pub const POSTGRES_BATCH: usize = 5000;
 
 /// Largest `batch` of a `postgres` sink: a runner seldom reads more at once.
-pub const POSTGRES_BATCH_MOST: usize = 50_000;
+pub const POSTGRES_MAX_BATCH: usize = 50_000;
 
 /// Default for how long records wait for more before a PostgreSQL transaction.
 pub const POSTGRES_LINGER: Duration = Duration::from_secs(1);
@@ -192,13 +192,13 @@ pub const POST_LINGER: Duration = Duration::from_secs(1);
 pub const POST_RECORDS: usize = 1000;
 
 /// Largest `batch` that can be configured: a request is held in memory as a whole.
-pub const MOST_POST_RECORDS: usize = 100_000;
+pub const MAX_POST_RECORDS: usize = 100_000;
 
 /// Default for the bytes of one body before compression: most servers accept more.
 pub const POST_BYTES: u64 = 5 << 20;
 
 /// Largest `max_body` that can be configured, before compression: a body is held in memory.
-pub const MOST_POST_BYTES: u64 = 64 << 20;
+pub const MAX_POST_BYTES: u64 = 64 << 20;
 
 /// Bytes of one Datadog request before compression. The documented limit is 5 MB, without saying whether decimal or
 /// binary.
@@ -236,7 +236,7 @@ pub const SLACK_GROUPS: usize = 20;
 
 /// Distinct kinds of record that one Slack message can show: one block each, besides one for the heading and one for
 /// the rest.
-pub const MOST_SLACK_GROUPS: usize = SLACK_BLOCKS - 2;
+pub const MAX_SLACK_GROUPS: usize = SLACK_BLOCKS - 2;
 
 /// Records that one Slack message summarises by default.
 pub const SLACK_RECORDS: usize = 10_000;
@@ -245,7 +245,7 @@ pub const SLACK_RECORDS: usize = 10_000;
 pub const SLACK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest time between two Slack messages that can be configured: a delivery waits for it, and so does stopping.
-pub const MOST_SLACK_INTERVAL: Duration = Duration::from_secs(3600);
+pub const MAX_SLACK_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Messages that a NATS sink sends before it waits for their acknowledgements: enough to hide the round trip, few
 /// enough that little is sent again after a failure.
@@ -290,7 +290,7 @@ pub const INFLUX_MEASUREMENT: &str = "logs";
 pub const SERIES: usize = 1000;
 
 /// Most series that a rule may configure; each costs some hundred bytes here and much more in Prometheus.
-pub const MOST_SERIES: usize = 100_000;
+pub const MAX_SERIES: usize = 100_000;
 
 /// Labels of one metric.
 pub const LABELS: usize = 16;
@@ -299,7 +299,7 @@ pub const LABELS: usize = 16;
 pub const LABEL_VALUE_BYTES: usize = 128;
 
 /// Buckets of a histogram; each one is a series in Prometheus.
-pub const MOST_BUCKETS: usize = 64;
+pub const MAX_BUCKETS: usize = 64;
 
 /// Default upper bounds of a histogram's buckets in seconds, as in Prometheus's own clients.
 pub const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -19,7 +19,7 @@ use crate::servers::influx::Influx;
 use crate::servers::nats::Nats;
 use crate::servers::victoria::Victoria;
 use crate::testing::{
-    Doomed, MemoryQuarantine, PATIENCE, append, eventually, eventually_blocking, journal, numbers, record,
+    ChildProcess, MemoryQuarantine, PATIENCE, append, eventually, eventually_blocking, journal, numbers, record,
 };
 
 const FOLDER: &str = "WEIR_SINKS_OUTAGE_TEST_FOLDER";
@@ -185,13 +185,13 @@ fn child() {
     }
 }
 
-fn weir_is_killed_twenty_times(target: &dyn Target) {
+fn kill_weir_twenty_times(target: &dyn Target) {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut acked = 0;
     for round in 0..ROUNDS {
         let kind = target.kind();
         let options = target.options().to_string();
-        let child = Doomed::start(
+        let child = ChildProcess::start(
             "outage::child",
             &[(FOLDER, place.path().as_os_str()), (KIND, kind.as_ref()), (OPTIONS, options.as_ref())],
         );
@@ -206,7 +206,7 @@ fn weir_is_killed_twenty_times(target: &dyn Target) {
     assert_each_once(target, &journal(&place.path().join("journal")), acked);
 }
 
-fn the_server_goes_twenty_times(target: &mut dyn Target) {
+fn restart_the_server_twenty_times(target: &mut dyn Target) {
     let place = tempfile::tempdir().expect("a temporary folder");
     let journal = journal(&place.path().join("journal"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -246,35 +246,35 @@ fn the_server_goes_twenty_times(target: &mut dyn Target) {
 #[test]
 fn nats_holds_each_record_once_and_in_order_after_twenty_kills_of_weir() {
     let folder = tempfile::tempdir().expect("a folder");
-    weir_is_killed_twenty_times(&Nats::start(folder.path()));
+    kill_weir_twenty_times(&Nats::start(folder.path()));
 }
 
 #[test]
-fn nats_holds_each_record_once_and_in_order_after_it_went_twenty_times() {
+fn nats_holds_each_record_once_and_in_order_after_twenty_restarts() {
     let folder = tempfile::tempdir().expect("a folder");
-    the_server_goes_twenty_times(&mut Nats::start(folder.path()));
+    restart_the_server_twenty_times(&mut Nats::start(folder.path()));
 }
 
 #[test]
 fn influxdb_holds_each_record_as_one_point_after_twenty_kills_of_weir() {
     let folder = tempfile::tempdir().expect("a folder");
-    weir_is_killed_twenty_times(&Influx::start(folder.path()));
+    kill_weir_twenty_times(&Influx::start(folder.path()));
 }
 
 #[test]
-fn influxdb_holds_each_record_as_one_point_after_it_went_twenty_times() {
+fn influxdb_holds_each_record_as_one_point_after_twenty_restarts() {
     let folder = tempfile::tempdir().expect("a folder");
-    the_server_goes_twenty_times(&mut Influx::start(folder.path()));
+    restart_the_server_twenty_times(&mut Influx::start(folder.path()));
 }
 
 #[test]
 fn victoria_metrics_holds_each_record_after_twenty_kills_of_weir() {
     let folder = tempfile::tempdir().expect("a folder");
-    weir_is_killed_twenty_times(&Victoria::start(folder.path()));
+    kill_weir_twenty_times(&Victoria::start(folder.path()));
 }
 
 #[test]
-fn victoria_metrics_holds_each_record_after_it_went_twenty_times() {
+fn victoria_metrics_holds_each_record_after_twenty_restarts() {
     let folder = tempfile::tempdir().expect("a folder");
-    the_server_goes_twenty_times(&mut Victoria::start(folder.path()));
+    restart_the_server_twenty_times(&mut Victoria::start(folder.path()));
 }

@@ -135,7 +135,7 @@ pub(crate) struct Claimant {
 
 impl Claimant {
     /// True if a path belongs to another sink.
-    pub fn is_anothers(&self, path: &Path) -> bool {
+    pub fn belongs_to_other(&self, path: &Path) -> bool {
         let real_path = real(path);
         let inner = self.owners.lock();
         self.other_reserving(&inner, &real_path).is_some()
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_real_through_links_and_before_it_is_there() {
+    fn real_paths_resolve_links_and_missing_components() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = fs::canonicalize(folder.path()).expect("there");
         fs::create_dir(root.join("logs")).expect("writable");
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_one_owner_by_whatever_name_it_is_called_and_is_free_when_that_ends() {
+    fn a_file_has_one_owner_under_any_path_and_is_free_once_it_ends() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (root, data) = (folder.path(), folder.path().join("data"));
         fs::create_dir(root.join("logs")).expect("writable");
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sink_reserves_is_nobody_elses_and_is_let_go_by_who_had_it() {
+    fn a_reserved_file_is_released_by_its_previous_owner() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (root, data) = (folder.path(), folder.path().join("data"));
         let owners = Owners::default();
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_time_may_name_is_kept_from_values_and_not_from_other_times() {
+    fn files_named_by_time_are_reserved_against_values_only() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owners = Owners::default();
         let daily = || Reserves::ByTime(Files::new(folder.path(), r"\d+\.log").expect("an expression"));

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_variable_gives_an_option_that_need_not_be_in_the_configuration() {
+    fn every_variable_sets_an_option_that_the_configuration_may_omit() {
         for kind in KINDS {
             let schema = (kind.schema)();
             for variable in kind.variables {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_schema_describes_every_option_and_knows_those_of_the_example() {
+    fn every_schema_describes_every_option_and_contains_those_of_the_example() {
         for kind in KINDS {
             let schema = (kind.schema)();
             let properties = schema["properties"].as_object().expect("properties");

@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_without_options_takes_everything_labelled_or_not() {
+    fn a_sink_without_options_takes_everything() {
         assert_eq!(selection(None, None).of(&batch()), Indexes::All);
     }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_at_the_least_level_is_taken_and_one_below_is_not() {
+    fn records_from_the_minimum_level_on_are_taken() {
         assert_eq!(selection(None, Some(Level::Warning)).of(&batch()), Indexes::These(vec![1, 2]));
         assert_eq!(selection(Some(&["billing"]), Some(Level::Error)).of(&batch()), Indexes::These(vec![1]));
         for least in [Level::Trace, Level::Debug] {

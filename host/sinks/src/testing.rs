@@ -134,14 +134,14 @@ pub fn eventually_blocking(what: &str, mut done: impl FnMut() -> bool) {
 }
 
 /// A child process that appends and delivers, and prints `acked N` until it is killed.
-pub struct Doomed {
+pub struct ChildProcess {
     child: std::process::Child,
     reading: std::thread::JoinHandle<u64>,
 }
 
-impl Doomed {
+impl ChildProcess {
     /// Starts an ignored test of this binary as the child, and waits until it has acknowledged something.
-    pub fn start(test: &str, environment: &[(&str, &std::ffi::OsStr)]) -> Doomed {
+    pub fn start(test: &str, environment: &[(&str, &std::ffi::OsStr)]) -> ChildProcess {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
             .args(["--exact", test, "--ignored", "--nocapture"])
             .envs(environment.iter().copied())
@@ -163,7 +163,7 @@ impl Doomed {
             last
         });
         began.recv_timeout(PATIENCE).expect("the child acknowledges something");
-        Doomed { child, reading }
+        ChildProcess { child, reading }
     }
 
     /// Kills it. Returns the last number that it printed.

@@ -67,7 +67,7 @@ mod tests {
     use crate::testing::record;
 
     #[test]
-    fn every_character_of_unicode_that_controls_formats_or_separates_lines_is_harmful_and_no_other() {
+    fn exactly_unicodes_control_format_and_line_separator_characters_are_harmful() {
         let acts = regex::Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]").expect("a pattern");
         let assigned = regex::Regex::new(r"\P{Cn}").expect("a pattern");
         for c in '\0'..=char::MAX {

@@ -19,16 +19,16 @@ use crate::runner::{Inboxes, RunnerOptions, RunningSink, State, Stopped, spawn};
 use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, record};
 
 /// One sink's environment and destination, for one requirement.
-struct Stage {
+struct Fixture {
     folder: tempfile::TempDir,
     place: Box<dyn Place>,
 }
 
-impl Stage {
-    fn new(kind: &Kind) -> Stage {
+impl Fixture {
+    fn new(kind: &Kind) -> Fixture {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let place = places::of(kind.name, folder.path());
-        Stage { folder, place }
+        Fixture { folder, place }
     }
 
     fn journal(&self) -> Journal {
@@ -62,7 +62,7 @@ fn fill(journal: &Journal, from: u64, frames: u64) -> u64 {
 }
 
 async fn delivers_all_in_order_and_stops_clean(kind: &Kind) {
-    let stage = Stage::new(kind);
+    let stage = Fixture::new(kind);
     let (journal, cell) = (stage.journal(), Arc::new(MemoryQuarantine::default()));
     let waiting = fill(&journal, 0, 30);
     let running = stage.spawn(kind, &journal, &cell);
@@ -79,7 +79,7 @@ async fn delivers_all_in_order_and_stops_clean(kind: &Kind) {
 }
 
 async fn resumes_without_loss(kind: &Kind) {
-    let stage = Stage::new(kind);
+    let stage = Fixture::new(kind);
     let cell = Arc::new(MemoryQuarantine::default());
     let mut next = 0;
     for round in 0..6 {
@@ -109,7 +109,7 @@ async fn resumes_without_loss(kind: &Kind) {
 
 /// Records taken in another sink's place arrive, and the sink's own position does not move, even after a crash.
 async fn stands_in_without_moving(kind: &Kind) {
-    let stage = Stage::new(kind);
+    let stage = Fixture::new(kind);
     let build = || (kind.build)("sut", stage.place.options(), &stage.place.context()).expect("builds");
     let mut sink = build();
     sink.start(10).await.expect("starts");
@@ -128,7 +128,7 @@ async fn stands_in_without_moving(kind: &Kind) {
 
 /// A sink takes or refuses every record and never gets stuck on one.
 async fn takes_records_of_every_shape(kind: &Kind) {
-    let stage = Stage::new(kind);
+    let stage = Fixture::new(kind);
     let (journal, cell) = (stage.journal(), Arc::new(MemoryQuarantine::default()));
     let mut batch = Batch::new();
     let shapes: [&[(&str, &str)]; 6] = [

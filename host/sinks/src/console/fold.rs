@@ -101,5 +101,5 @@ fn push_text(text: &str, until: usize, out: &mut Vec<u8>) {
 
 /// Bytes that a text may still take: a few even without room, so that keys can be told apart.
 fn room(until: usize, out: &[u8]) -> usize {
-    until.saturating_sub(out.len()).max(limits::CONSOLE_LEAST_BYTES)
+    until.saturating_sub(out.len()).max(limits::CONSOLE_MIN_BYTES)
 }

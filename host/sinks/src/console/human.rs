@@ -23,13 +23,13 @@ const INDENT: &str = "    ";
 
 /// The style of the output.
 #[derive(Clone)]
-pub(super) struct Look {
+pub(super) struct HumanStyle {
     pub color: bool,
     /// The time zone for times; `None` for UTC.
     pub zone: Option<TimeZone>,
 }
 
-impl Look {
+impl HumanStyle {
     fn paint(&self, code: &'static str) -> &'static str {
         if self.color { code } else { "" }
     }

@@ -7,7 +7,7 @@
 //! | `fold.rs` | shortens long values and multi-line text |
 //!
 //! Guarantee: best effort. A paused terminal (Ctrl-S, a pager) must not block the journal, so after
-//! [`limits::CONSOLE_PATIENCE`] lines are dropped, and their number is shown once output resumes. A dedicated thread
+//! [`limits::CONSOLE_STALL_TIME`] lines are dropped, and their number is shown once output resumes. A dedicated thread
 //! writes.
 //!
 //! A record can't control the terminal: control characters, escape sequences and direction overrides are escaped.
@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use weir_record::{Record, write_json};
 
-use self::human::Look;
+use self::human::HumanStyle;
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
 use crate::sink::{Delivered, Selected, Sink, SinkError};
@@ -117,7 +117,9 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         None => Box::new(io::stdout()),
     };
     let style = match options.format {
-        Format::Human => Style::Human(Look { color, zone: (options.time == Clock::Local).then(TimeZone::system) }),
+        Format::Human => {
+            Style::Human(HumanStyle { color, zone: (options.time == Clock::Local).then(TimeZone::system) })
+        }
         Format::Json => Style::Json,
     };
     Ok(Box::new(ConsoleSink::new(style, out)))
@@ -125,7 +127,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
 
 /// The output format.
 enum Style {
-    Human(Look),
+    Human(HumanStyle),
     Json,
 }
 
@@ -163,7 +165,7 @@ impl ConsoleSink {
 
     async fn send(&mut self, job: Job) -> bool {
         let Some(jobs) = &self.jobs else { return false };
-        matches!(timeout(limits::CONSOLE_PATIENCE, jobs.send(job)).await, Ok(Ok(())))
+        matches!(timeout(limits::CONSOLE_STALL_TIME, jobs.send(job)).await, Ok(Ok(())))
     }
 }
 
@@ -228,7 +230,7 @@ impl Sink for ConsoleSink {
         let (done, written) = oneshot::channel();
         if self.send(Job::Flush(done)).await {
             // A flush also gives up on a paused terminal.
-            let _ = timeout(limits::CONSOLE_PATIENCE, written).await;
+            let _ = timeout(limits::CONSOLE_STALL_TIME, written).await;
         }
         Ok(())
     }

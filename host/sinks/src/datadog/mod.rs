@@ -29,7 +29,7 @@ use weir_record::Record;
 use self::entry::Labels;
 use crate::limits;
 use crate::post::{
-    Answer, Bodies, Body, Connection, Encoding, Origin, Poster, Protocol, Server, Shape, record_id, secret_header,
+    Answer, Body, BodyOptions, Connection, Encoding, Origin, Poster, Protocol, Server, Shape, record_id, secret_header,
 };
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
@@ -151,7 +151,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     headers.insert(HeaderName::from_static("dd-api-key"), secret_header(key, "`api_key`").map_err(wrong)?);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    let bodies = Bodies {
+    let bodies = BodyOptions {
         shape: Shape::JsonArray,
         encoding: Encoding::Gzip,
         max_bytes: limits::DATADOG_BYTES,

@@ -231,7 +231,7 @@ fn walk(root: &Path, out: &mut Vec<PathBuf>) {
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
-            if out.len() + folders.len() >= limits::TAKEN_UP_FILES {
+            if out.len() + folders.len() >= limits::MIGRATED_FILES {
                 return;
             }
             match entry.file_type() {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_remembered_each_once_and_a_broken_line_hides_no_other() {
+    fn each_file_is_listed_once_and_a_broken_line_hides_no_other() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let list = file_list(folder.path());
         let (live, rotated) = (folder.path().join("a b\n.log"), folder.path().join("r"));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_files_go_when_they_are_many_and_not_before_their_files_are_due() {
+    fn lines_without_files_are_removed_once_there_are_many() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let list = file_list(folder.path());
         let kept = folder.path().join("kept");

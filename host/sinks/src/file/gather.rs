@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use weir_record::Record;
 
-use super::path::{PathTemplate, beside};
+use super::path::{PathTemplate, neighbour_path};
 use super::store::{Admission, Chunk, Store};
 use crate::disk::DiskError;
 use crate::limits;
@@ -28,7 +28,7 @@ pub enum PathError {
     Disk(#[from] DiskError),
     /// It belongs to another sink.
     #[error("`{path}` is written by {whose}; give one of them another `path`")]
-    Anothers { path: String, whose: String },
+    OwnedByOther { path: String, whose: String },
 }
 
 impl PathError {
@@ -36,13 +36,13 @@ impl PathError {
     pub fn is_about_the_path(&self) -> bool {
         match self {
             PathError::Disk(error) => error.is_about_the_path(),
-            PathError::Anothers { .. } => true,
+            PathError::OwnedByOther { .. } => true,
         }
     }
 }
 
 /// The files that lines go to, with their pending lines.
-pub struct Gathering {
+pub struct LineCollector {
     is_fixed: bool,
     path: PathTemplate,
     rotate_bytes: Option<u64>,
@@ -69,10 +69,10 @@ struct Slot {
     instead: Option<usize>,
 }
 
-impl Gathering {
+impl LineCollector {
     /// Collects lines for the files of a template. Each file is rotated before it grows beyond `rotate_bytes`.
-    pub fn new(path: PathTemplate, rotate_bytes: Option<u64>) -> Gathering {
-        Gathering {
+    pub fn new(path: PathTemplate, rotate_bytes: Option<u64>) -> LineCollector {
+        LineCollector {
             is_fixed: path.is_fixed(),
             path,
             rotate_bytes,
@@ -204,10 +204,12 @@ impl Gathering {
                     self.active.push(at);
                     return Ok(at);
                 }
-                Admission::Anothers(whose) if !self.path.depends_on_records() || is_beside(&path, store.sink()) => {
-                    return Err(PathError::Anothers { path: path.display().to_string(), whose });
+                Admission::OwnedByOther(whose)
+                    if !self.path.depends_on_records() || is_neighbour_path(&path, store.sink()) =>
+                {
+                    return Err(PathError::OwnedByOther { path: path.display().to_string(), whose });
                 }
-                Admission::Anothers(_) => (beside(&path, store.sink()), slot.chunk.by_value),
+                Admission::OwnedByOther(_) => (neighbour_path(&path, store.sink()), slot.chunk.by_value),
                 Admission::TooMany => (self.path.render_with(OVERFLOW, record.timestamp()), false),
             };
             let instead = self.slot_of(&other, by_value);
@@ -216,12 +218,12 @@ impl Gathering {
             at = instead;
         }
         let path = self.slots[at].chunk.path.display().to_string();
-        Err(PathError::Anothers { path, whose: "another sink".into() })
+        Err(PathError::OwnedByOther { path, whose: "another sink".into() })
     }
 }
 
-/// True for a path that [`beside`] made.
-fn is_beside(path: &Path, sink: &str) -> bool {
+/// True for a path that [`neighbour_path`] made.
+fn is_neighbour_path(path: &Path, sink: &str) -> bool {
     let ends = |text: &str| text.strip_suffix(sink).is_some_and(|rest| rest.ends_with('.'));
     [path.file_stem(), path.file_name()].into_iter().flatten().any(|name| ends(&name.to_string_lossy()))
 }

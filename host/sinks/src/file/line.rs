@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_one_line_whatever_it_says() {
+    fn a_record_is_always_one_line() {
         let text = line(
             "{source} {message} {fields}",
             &[("source", "a\nb"), ("message", "x\r\n[fake] line\x1b[2J"), ("k", "\n")],

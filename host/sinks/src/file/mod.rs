@@ -50,13 +50,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::file_list::FileList;
-use self::gather::Gathering;
+use self::gather::LineCollector;
 use self::line::{LineFormat, TextTemplate};
 use self::path::PathTemplate;
-pub use self::records::let_go;
+pub use self::records::release_files;
 use self::records::{FILE_LIST, POSITION};
-use self::store::{Setting, Store, StoreError};
-use self::tidy::{Tidier, Tidy};
+use self::store::{Store, StoreError, StoreOptions};
+use self::tidy::{TidyJob, TidyThread};
 use crate::disk::Disk;
 use crate::limits;
 use crate::owners::Reserves;
@@ -170,10 +170,10 @@ type Rejected = Vec<(Position, String)>;
 struct FileSink {
     name: String,
     format: LineFormat,
-    lines: Gathering,
+    lines: LineCollector,
     options: FileOptions,
     store: Store,
-    tidier: Option<Tidier>,
+    tidier: Option<TidyThread>,
     delivered: u64,
 }
 
@@ -198,7 +198,7 @@ impl FileSink {
             false if template.is_fixed() => Reserves::Exactly(template.files()?),
             false => Reserves::ByTime(template.files()?),
         };
-        let setting = Setting {
+        let setting = StoreOptions {
             record: context.own_file(name, POSITION),
             file_list: FileList::new(context.own_file(name, FILE_LIST), disk.clone()),
             owner: context.owners.enter(name, &context.data, reserves),
@@ -211,7 +211,7 @@ impl FileSink {
         Ok(FileSink {
             name: name.into(),
             format,
-            lines: Gathering::new(template, options.rotate_size.map(Size::bytes)),
+            lines: LineCollector::new(template, options.rotate_size.map(Size::bytes)),
             store: Store::new(setting, disk),
             options,
             tidier: None,
@@ -221,7 +221,7 @@ impl FileSink {
 
     fn start_tidying(&mut self) -> Result<(), SinkError> {
         if self.tidier.is_none() {
-            let tidy = Tidy {
+            let tidy = TidyJob {
                 sink: self.name.clone(),
                 file_list: self.store.file_list(),
                 claimant: self.store.claimant(),
@@ -231,7 +231,7 @@ impl FileSink {
                 unsettled: self.store.unsettled(),
                 ending: Arc::default(),
             };
-            self.tidier = Tidier::start(tidy).map_err(|error| self.retry(&error))?;
+            self.tidier = TidyThread::start(tidy).map_err(|error| self.retry(&error))?;
         }
         Ok(())
     }

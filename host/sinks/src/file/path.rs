@@ -6,7 +6,7 @@
 //!   systems become `_`; so does a leading `.` or `-`, so no value is `..`, hides a file or looks like an option; an
 //!   empty or absent value is `_`. So the folders of a path are exactly those of the template.
 //! - Values and components have a maximum length that leaves room for the suffixes of rotation and compression.
-//! - A path that contains values is never the name of a rotated file (`rotate::disarm`).
+//! - A path that contains values is never the name of a rotated file (`rotate::neutralize`).
 //! - The time is the record's own, in UTC; only `{session}` is the start of this run.
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 use weir_record::Record;
 
-use super::rotate::disarm;
+use super::rotate::neutralize;
 use crate::limits;
 use crate::owners::{Files, real};
 use crate::template::{self, Part, RecordValue};
@@ -154,7 +154,7 @@ impl PathTemplate {
         let names = path.split('/').map(|name| cut(name, limits::PATH_COMPONENT_BYTES));
         let path = names.collect::<Vec<_>>().join("/");
         match path.rsplit_once('/') {
-            Some((folder, name)) if self.depends_on_records() => format!("{folder}/{}", disarm(name)).into(),
+            Some((folder, name)) if self.depends_on_records() => format!("{folder}/{}", neutralize(name)).into(),
             _ => path.into(),
         }
     }
@@ -185,7 +185,7 @@ impl PathTemplate {
 }
 
 /// The path beside this one that contains the sink's name: `audit.jsonl` becomes `audit.all.jsonl`.
-pub fn beside(path: &Path, sink: &str) -> PathBuf {
+pub fn neighbour_path(path: &Path, sink: &str) -> PathBuf {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let (stem, ending) = name.rsplit_once('.').map_or((name, String::new()), |(stem, end)| (stem, format!(".{end}")));
     let room = limits::PATH_COMPONENT_BYTES.saturating_sub(sink.len() + ending.len() + 1);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn time_and_fields_of_the_record_are_put_in() {
+    fn time_and_fields_of_the_record_are_substituted() {
         let fields = [("source", "api"), ("level", "ERROR"), ("context.tenant", "acme")];
         assert_eq!(
             render("logs/{source}/{context.tenant}-{level}/%Y-%m-%d_%H.jsonl", &fields),
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_names_a_rotated_file_whatever_it_is_put_together_from() {
+    fn no_value_can_produce_the_name_of_a_rotated_file() {
         let rotated = "api.log.20991231T000000.000000Z";
         for (template, fields) in [
             ("{source}.log", vec![("source", rotated)]),
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_the_same_by_any_spelling_and_its_outline_names_its_values() {
+    fn a_templates_identity_ignores_spelling_and_its_outline_names_its_values() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("logs")).expect("writable");
         std::os::unix::fs::symlink("logs", folder.path().join("link")).expect("linked");
@@ -411,10 +411,13 @@ mod tests {
             of("{source}/{a}-%Y.log").render_with("_overflow", 0),
             folder.path().join("_overflow/_overflow-1970.log")
         );
-        assert_eq!(beside(Path::new("/x/audit.jsonl"), "all"), Path::new("/x/audit.all.jsonl"));
-        assert_eq!(beside(Path::new("/x/audit"), "all"), Path::new("/x/audit.all"));
+        assert_eq!(neighbour_path(Path::new("/x/audit.jsonl"), "all"), Path::new("/x/audit.all.jsonl"));
+        assert_eq!(neighbour_path(Path::new("/x/audit"), "all"), Path::new("/x/audit.all"));
         assert_eq!(
-            beside(Path::new(&format!("/x/{}.jsonl", "é".repeat(97))), "all").file_name().expect("a name").len(),
+            neighbour_path(Path::new(&format!("/x/{}.jsonl", "é".repeat(97))), "all")
+                .file_name()
+                .expect("a name")
+                .len(),
             200
         );
     }
@@ -446,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_that_name_no_file_or_are_no_template_are_refused() {
+    fn invalid_templates_and_templates_without_a_file_name_are_refused() {
         for template in [
             "",
             "logs/",
@@ -466,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pattern_matches_what_the_template_makes_and_the_root_holds_it() {
+    fn the_pattern_matches_rendered_paths_and_the_root_contains_them() {
         for template in [
             "logs/{source}/%Y-%m-%d.jsonl",
             "%Y/x{level}.log",

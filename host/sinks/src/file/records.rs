@@ -29,12 +29,12 @@ pub struct PositionRecord {
     /// The path template of the sink, which identifies it under any name; absent in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     template: Option<String>,
-    pub files: BTreeMap<PathBuf, Listed>,
+    pub files: BTreeMap<PathBuf, ListedFile>,
 }
 
 /// A file at the position, and what may have happened to it since.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Listed {
+pub struct ListedFile {
     pub length: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rotated: Vec<PathBuf>,
@@ -68,7 +68,7 @@ pub fn write(
     path: &Path,
     sequence: Option<u64>,
     template: Option<&str>,
-    files: &BTreeMap<PathBuf, Listed>,
+    files: &BTreeMap<PathBuf, ListedFile>,
 ) -> Result<(), StoreError> {
     #[derive(Serialize)]
     struct Borrowed<'a> {
@@ -76,7 +76,7 @@ pub fn write(
         sequence: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         template: Option<&'a str>,
-        files: &'a BTreeMap<PathBuf, Listed>,
+        files: &'a BTreeMap<PathBuf, ListedFile>,
     }
     let record = Borrowed { version: VERSION, sequence, template, files };
     let content = serde_json::to_vec(&record)
@@ -86,7 +86,7 @@ pub fn write(
 
 /// Handles the records of sinks that are no longer configured. If `own` doesn't exist, a record for `template` becomes
 /// `own`: the sink was renamed. All other records drop the files that this sink can name.
-pub fn settle_strangers(
+pub fn settle_unconfigured(
     disk: &Disk,
     own: &Path,
     template: &str,
@@ -132,7 +132,7 @@ pub fn files_of_all(own: &Path, sinks: &BTreeSet<String>) -> Vec<(String, Vec<Pa
 
 /// Makes every sink of a data folder release the files outside of it: none is truncated, renamed, compressed or removed
 /// because of the folder's records. The sinks' positions stay.
-pub fn let_go(data: &Path) -> io::Result<()> {
+pub fn release_files(data: &Path) -> io::Result<()> {
     let disk = Disk::default();
     let any = data.join("sinks").join(format!("any.{POSITION}"));
     for path in all(&any) {

@@ -2,7 +2,7 @@
 //!
 //! The timestamp is the UTC time of the rotation to the microsecond, so names sort by age.
 //!
-//! **A value of a record never produces such a name** ([`disarm`]), and the name alone doesn't make a file a rotated
+//! **A value of a record never produces such a name** ([`neutralize`]), and the name alone doesn't make a file a rotated
 //! one: only the file list does.
 
 use std::borrow::Cow;
@@ -50,7 +50,7 @@ pub fn read_name(path: &Path) -> Option<Rotated> {
 }
 
 /// The text without anything that would make a name look like a rotated file's.
-pub fn disarm(name: &str) -> Cow<'_, str> {
+pub fn neutralize(name: &str) -> Cow<'_, str> {
     STAMPED.replace_all(name, "${day}_${time}")
 }
 
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rotated_name_is_known_again_and_leads_back_to_its_file() {
+    fn a_rotated_name_is_recognised_and_leads_back_to_its_file() {
         let live = Path::new("/logs/api.jsonl");
         let rotated = name_at(live, 1_700_000_000_123_456_789);
         assert_eq!(rotated, Path::new("/logs/api.jsonl.20231114T221320.123456Z.log"));
@@ -109,20 +109,20 @@ mod tests {
     }
 
     #[test]
-    fn a_disarmed_name_is_no_rotated_files_and_others_stay_as_they_are() {
+    fn a_neutralized_name_is_not_a_rotated_files_and_others_are_unchanged() {
         for name in [
             "api.log.20991231T000000.000000Z.log",
             "api.log.20991231T000000.000000Z.log.zst",
             "api.log.20991231T000000.000000Z.log.zst.new",
             "a.20991231T000000.000000Z.log.20991231T000000.000000Z.log",
         ] {
-            let disarmed = disarm(name);
+            let disarmed = neutralize(name);
             assert_ne!(disarmed, name);
-            assert_eq!(disarm(&disarmed), disarmed, "nothing is left");
+            assert_eq!(neutralize(&disarmed), disarmed, "nothing is left");
             assert_eq!(read_name(Path::new(&*format!("/{disarmed}"))), None);
         }
         for name in ["api.log", "2026-11-28.jsonl", "20991231T000000.000000Z.jsonl"] {
-            assert_eq!(disarm(name), name);
+            assert_eq!(neutralize(name), name);
         }
     }
 

@@ -48,7 +48,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::file_list::{FileEntry, FileList};
-use super::records::{self, Listed, PositionRecord};
+use super::records::{self, ListedFile, PositionRecord};
 use super::rotate;
 use crate::disk::{Disk, DiskError};
 use crate::limits;
@@ -95,13 +95,13 @@ pub enum Admission {
     /// It may; the file has this length.
     Granted(u64),
     /// It belongs to another sink.
-    Anothers(String),
+    OwnedByOther(String),
     /// It would exceed today's limit.
     TooMany,
 }
 
 /// The parameters of a store.
-pub struct Setting {
+pub struct StoreOptions {
     /// The path of the position record.
     pub record: PathBuf,
     /// The list of the sink's files.
@@ -122,13 +122,13 @@ pub struct Setting {
 
 /// The files of one sink and their position.
 pub struct Store {
-    setting: Setting,
+    setting: StoreOptions,
     disk: Disk,
     /// Admitted files that are not in the file list yet.
     admitted: usize,
     is_overflowing: bool,
     sequence: Option<u64>,
-    listed: BTreeMap<PathBuf, Listed>,
+    listed: BTreeMap<PathBuf, ListedFile>,
     open: HashMap<PathBuf, Open>,
     /// Folders with names that are not durable yet.
     folders: BTreeSet<PathBuf>,
@@ -138,7 +138,7 @@ pub struct Store {
 
 impl Store {
     /// Touches nothing before `restore`.
-    pub fn new(setting: Setting, disk: Disk) -> Store {
+    pub fn new(setting: StoreOptions, disk: Disk) -> Store {
         Store {
             setting,
             disk,
@@ -196,7 +196,7 @@ impl Store {
                 continue;
             }
             self.undo(&path, &listed)?;
-            self.listed.insert(path, Listed { rotated: Vec::new(), ..listed });
+            self.listed.insert(path, ListedFile { rotated: Vec::new(), ..listed });
         }
         let listed = &self.listed;
         self.setting.owner.keep_only(|path| listed.contains_key(path));
@@ -208,10 +208,10 @@ impl Store {
 
     /// This sink's record, or that of the same sink under an older name.
     fn find_record(&self) -> Result<Option<PositionRecord>, StoreError> {
-        let Setting { record, template, files, .. } = &self.setting;
+        let StoreOptions { record, template, files, .. } = &self.setting;
         let found = self.setting.owner.alone(|configured| {
             if let Some(configured) = configured {
-                records::settle_strangers(&self.disk, record, template, files, configured)?;
+                records::settle_unconfigured(&self.disk, record, template, files, configured)?;
             }
             records::read(record)
         })?;
@@ -221,7 +221,7 @@ impl Store {
 
     /// Without a list, this is the first start, or an earlier version kept none.
     fn open_file_list(&self, had_position: bool) -> Result<(), DiskError> {
-        let Setting { file_list, files, root, .. } = &self.setting;
+        let StoreOptions { file_list, files, root, .. } = &self.setting;
         if !file_list.exists() {
             let root = had_position.then_some(root.as_path());
             file_list.take_up(root, |path| files.has(path))?;
@@ -229,7 +229,7 @@ impl Store {
         file_list.open()
     }
 
-    fn undo(&self, path: &Path, listed: &Listed) -> Result<(), StoreError> {
+    fn undo(&self, path: &Path, listed: &ListedFile) -> Result<(), StoreError> {
         if let Some((first, later)) = listed.rotated.split_first()
             && self.disk.length(first)?.is_some()
         {
@@ -283,7 +283,7 @@ impl Store {
             return Ok(Admission::TooMany);
         }
         if let Err(whose) = self.setting.owner.claim(path) {
-            return Ok(Admission::Anothers(whose));
+            return Ok(Admission::OwnedByOther(whose));
         }
         self.admitted += usize::from(is_new);
         self.is_overflowing &= !is_new;
@@ -314,7 +314,7 @@ impl Store {
             if !self.listed.contains_key(&chunk.path) {
                 let length = self.length(&chunk.path)?;
                 entries.extend(length.is_none().then(|| FileEntry::live(&chunk.path, chunk.by_value)));
-                self.listed.insert(chunk.path.clone(), Listed { length: length.unwrap_or(0), rotated: Vec::new() });
+                self.listed.insert(chunk.path.clone(), ListedFile { length: length.unwrap_or(0), rotated: Vec::new() });
                 news = true;
             }
             let mut names = Vec::with_capacity(chunk.cuts.len());
@@ -340,7 +340,7 @@ impl Store {
         Ok(plans)
     }
 
-    fn write_record(&self, sequence: Option<u64>, files: &BTreeMap<PathBuf, Listed>) -> Result<(), StoreError> {
+    fn write_record(&self, sequence: Option<u64>, files: &BTreeMap<PathBuf, ListedFile>) -> Result<(), StoreError> {
         records::write(&self.disk, &self.setting.record, sequence, Some(&self.setting.template), files)
     }
 
@@ -429,7 +429,7 @@ impl Store {
         let files = self.open.iter().map(|(path, open)| {
             // The file's actual length: another program may have truncated it or appended to it.
             let length = open.file.metadata().map_or(open.length, |found| found.len());
-            (path.clone(), Listed { length, rotated: Vec::new() })
+            (path.clone(), ListedFile { length, rotated: Vec::new() })
         });
         let files: BTreeMap<_, _> = files.collect();
         self.write_record(sequence, &files)?;

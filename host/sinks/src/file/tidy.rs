@@ -22,7 +22,7 @@ use crate::limits;
 use crate::owners::Claimant;
 
 /// The work of the thread.
-pub struct Tidy {
+pub struct TidyJob {
     /// The sink's name, for the log.
     pub sink: String,
     /// The files to consider.
@@ -43,16 +43,16 @@ pub struct Tidy {
 
 /// The thread. Dropping this ends it, in the middle of a file if necessary, so that it never runs beside the thread of
 /// the next sink: two threads compressing the same file could damage it.
-pub struct Tidier {
+pub struct TidyThread {
     /// `None` while it ends.
     wake: Option<SyncSender<()>>,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Tidier {
+impl TidyThread {
     /// Starts the thread, which tidies once immediately. `None` if the options leave nothing to do.
-    pub fn start(tidy: Tidy) -> io::Result<Option<Tidier>> {
+    pub fn start(tidy: TidyJob) -> io::Result<Option<TidyThread>> {
         if !tidy.compress && tidy.keep.is_none() && tidy.max_age.is_none() {
             return Ok(None);
         }
@@ -60,7 +60,7 @@ impl Tidier {
         let ending = tidy.ending.clone();
         let name = format!("tidy-{}", tidy.sink);
         let thread = thread::Builder::new().name(name).spawn(move || run(&tidy, &woken))?;
-        Ok(Some(Tidier { wake: Some(wake), ending, thread: Some(thread) }))
+        Ok(Some(TidyThread { wake: Some(wake), ending, thread: Some(thread) }))
     }
 
     /// Call this after a rotation.
@@ -70,7 +70,7 @@ impl Tidier {
     }
 }
 
-impl Drop for Tidier {
+impl Drop for TidyThread {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
         self.wake = None;
@@ -79,16 +79,16 @@ impl Drop for Tidier {
     }
 }
 
-fn run(tidy: &Tidy, woken: &Receiver<()>) {
+fn run(tidy: &TidyJob, woken: &Receiver<()>) {
     loop {
         tidy.once(SystemTime::now());
-        if woken.recv_timeout(limits::TIDY_EVERY) == Err(RecvTimeoutError::Disconnected) {
+        if woken.recv_timeout(limits::TIDY_INTERVAL) == Err(RecvTimeoutError::Disconnected) {
             return;
         }
     }
 }
 
-impl Tidy {
+impl TidyJob {
     /// Checks all files once.
     pub fn once(&self, now: SystemTime) {
         let entries = match self.file_list.entries() {
@@ -100,7 +100,7 @@ impl Tidy {
         let mut rotated: BTreeMap<PathBuf, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for entry in entries.into_iter().filter(|entry| !unsettled.contains(&entry.path)) {
             for (path, compressed) in [(with_ending(&entry.path, COMPRESSED), true), (entry.path, false)] {
-                if (compressed && entry.live.is_none()) || !is_file(&path) || self.claimant.is_anothers(&path) {
+                if (compressed && entry.live.is_none()) || !is_file(&path) || self.claimant.belongs_to_other(&path) {
                     continue;
                 }
                 if self.is_too_old(&path, now) {
@@ -152,12 +152,12 @@ fn is_file(path: &Path) -> bool {
 }
 
 /// Reads a file, and fails once the thread has to stop.
-struct Until<'a> {
+struct CancellableReader<'a> {
     ending: &'a AtomicBool,
     source: &'a File,
 }
 
-impl Read for Until<'_> {
+impl Read for CancellableReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.ending.load(Ordering::Relaxed) {
             return Err(io::Error::other("the sink is stopping"));
@@ -174,7 +174,7 @@ fn compress(path: &Path, ending: &AtomicBool) -> io::Result<()> {
     let found = source.metadata()?;
     replace_file_with(&target, |out| {
         out.set_permissions(found.permissions())?;
-        let source = Until { ending, source: &source };
+        let source = CancellableReader { ending, source: &source };
         zstd::stream::copy_encode(source, &*out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
         out.set_modified(found.modified()?)
     })?;

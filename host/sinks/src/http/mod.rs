@@ -43,7 +43,7 @@ use weir_record::{Record, write_json};
 use self::options::{Format, HttpOptions, check_bounds, fixed_headers};
 use self::template::{Header, Request};
 use crate::post::{
-    Answer, Bodies, Body, Origin, Poster, Protocol, Server, Shape, push_json_id, push_msgpack_id, record_id,
+    Answer, Body, BodyOptions, Origin, Poster, Protocol, Server, Shape, push_json_id, push_msgpack_id, record_id,
 };
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
@@ -95,7 +95,7 @@ impl HttpSink {
         let url = url.ok_or("`url` is missing: give it, or set WEIR_HTTP_URL")?;
         check_bounds(&options)?;
         let server = options.connection.server(name, url)?;
-        let bodies = Bodies {
+        let bodies = BodyOptions {
             shape: match options.format {
                 Format::Json => Shape::JsonArray,
                 Format::Ndjson => Shape::JsonLines,

@@ -101,11 +101,11 @@ fn default_reject_statuses() -> Vec<u16> {
 
 /// Refuses combinations that can't work.
 pub(super) fn check_bounds(options: &HttpOptions) -> Result<(), String> {
-    if !(1..=limits::MOST_POST_RECORDS).contains(&options.batch) {
-        return Err(format!("`batch` must be 1 to {}", limits::MOST_POST_RECORDS));
+    if !(1..=limits::MAX_POST_RECORDS).contains(&options.batch) {
+        return Err(format!("`batch` must be 1 to {}", limits::MAX_POST_RECORDS));
     }
-    if !(1024..=limits::MOST_POST_BYTES).contains(&options.max_body.bytes()) {
-        return Err(format!("`max_body` must be 1KiB to {}", Size::from_bytes(limits::MOST_POST_BYTES)));
+    if !(1024..=limits::MAX_POST_BYTES).contains(&options.max_body.bytes()) {
+        return Err(format!("`max_body` must be 1KiB to {}", Size::from_bytes(limits::MAX_POST_BYTES)));
     }
     if options.linger.duration() > Duration::from_secs(3600) {
         return Err("`linger` must be an hour or less".into());

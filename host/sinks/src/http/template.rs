@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_filled_and_doubled_braces_stay_one() {
+    fn placeholders_are_filled_and_doubled_braces_are_literal() {
         assert_eq!(
             rendered("{sink}/{journal} {count}x {first_id}..{last_id}").as_deref(),
             Ok("out/j1 12x j1-3-0..j1-9-4")
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_filled_or_sent_is_refused_when_the_sink_is_made() {
+    fn invalid_headers_are_refused_when_the_sink_is_built() {
         for bad in ["{source}", "{count", "}", "a\nb", "{}"] {
             let error = rendered(bad).expect_err(bad);
             assert!(error.contains("X-A"), "{error}");

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_the_place_or_the_server_is_tried_again() {
+    fn an_answer_about_the_destination_or_the_server_is_retried() {
         for (version, status, body) in [
             (Version::One, 404, r#"{"error":"database not found: \"logs\""}"#),
             (Version::Two, 404, r#"{"code":"not found","message":"bucket \"b\" not found"}"#),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_needs_an_organisation_says_so_and_rejects_no_point() {
+    fn a_missing_organisation_is_reported_and_rejects_no_point() {
         let body = r#"{"code":"invalid","message":"Please provide either orgID or org"}"#;
         let error = judged(Version::Two, false, 400, body);
         assert!(error.is_temporary() && error.to_string().ends_with("orgID or org; set `org`"), "{error}");

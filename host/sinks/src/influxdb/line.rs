@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_escaped_and_what_cannot_be_is_replaced() {
+    fn words_are_escaped_and_unescapable_characters_are_replaced() {
         assert_eq!(word(Word::Measurement, "a,b c=d"), "a\\,b\\ c=d");
         assert_eq!(word(Word::Key, "a,b c=d"), "a\\,b\\ c\\=d");
         assert_eq!(word(Word::TagValue, "a\nb\r\0é✓\"'"), "a_b__é✓\"'");

@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_becomes_the_point_that_it_is() {
+    fn a_measurement_becomes_a_point_unchanged() {
         let record = r#"{"measurement":"cpu load","tags":{"host":"a,b","core":3,"none":null,"empty":""},
             "fields":{"usage":0.5,"count":7,"up":true,"state":"on","nothing":null,"many":[1,2]},"message":"x"}"#;
         let line = lines(&mut points(json!({})), record);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_mapped_by_its_numbers_or_by_what_the_options_say() {
+    fn a_log_is_mapped_by_its_numbers_or_by_the_options() {
         let record = r#"{"message":"m","attempt":2,"context":{"ms":1.5,"user":"u","deep":{"n":1}},"list":[1]}"#;
         let line = lines(&mut points(json!({ "keep_apart": "none" })), record);
         assert_eq!(line, "app,level=INFO attempt=2i,context.ms=1.5,context.deep.n=1i 1700000000123\n");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_field_makes_no_point() {
+    fn a_record_without_fields_makes_no_point() {
         let records = r#"[{"message":"no numbers"},{"measurement":"m","fields":{}},{"measurement":"m","fields":{"a":null}},
             {"measurement":"m","fields":{"":1}},{"message":"a","n":1}]"#;
         let lines = lines(&mut points(json!({})), records);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn logs_of_one_tick_keep_different_times_that_are_the_same_when_sent_again() {
+    fn logs_of_one_tick_get_distinct_times_that_repeat_exactly() {
         let records = format!("[{}]", vec![r#"{"message":"m","n":1}"#; 500].join(","));
         let (mut first, mut again) = (points(json!({})), points(json!({})));
         let sent = lines(&mut first, &records);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tags_of_one_name_are_refused() {
+    fn two_tags_with_the_same_name_are_refused() {
         let options = json!({ "database": "d", "tags": ["a.id", "b.id"] });
         let error =
             Points::new("sut", &serde_json::from_value(options).expect("options")).map(drop).expect_err("twice");

@@ -12,7 +12,7 @@ use crate::servers::nats::Nats;
 use crate::testing::{frame, numbered};
 
 #[tokio::test]
-async fn who_may_not_is_told_so_without_a_secret() {
+async fn missing_permissions_are_reported_without_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
     let nats = Nats::start_with(
         folder.path(),
@@ -83,7 +83,7 @@ fn jwt(issuer: &KeyPair, subject: &KeyPair, kind: &str, limits: Value) -> String
 }
 
 #[tokio::test]
-async fn a_credentials_file_opens_the_account_that_it_is_for() {
+async fn a_credentials_file_gives_access_to_its_account() {
     let (operator, account, user) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
     // JetStream needs one.
     let system = KeyPair::new_account();

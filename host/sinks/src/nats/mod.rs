@@ -166,7 +166,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
 
 /// Whose records are sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum Origin {
     /// This sink's.
     Own,
     /// Those of another, failing sink.
@@ -182,7 +182,7 @@ struct NatsSink {
 }
 
 impl NatsSink {
-    async fn take(&mut self, batches: &[Selected], part: Part) -> Result<Delivered, SinkError> {
+    async fn take(&mut self, batches: &[Selected], part: Origin) -> Result<Delivered, SinkError> {
         // Taken, so that an error leaves none and `start` opens a new one.
         let Some(mut link) = self.link.take() else {
             return Err(SinkError::Retry(format!("{}: it is not connected", self.address.place())));
@@ -204,7 +204,7 @@ impl NatsSink {
         &self,
         link: &Link,
         batches: &[Selected],
-        part: Part,
+        part: Origin,
     ) -> Result<Vec<(Position, String)>, SinkError> {
         let mut refused = Vec::new();
         let mut sent = Vec::with_capacity(batches.iter().map(Selected::len).sum());
@@ -223,7 +223,7 @@ impl NatsSink {
         Ok(refused)
     }
 
-    fn message(&self, at: Position, record: Record<'_>, part: Part) -> PublishMessage {
+    fn message(&self, at: Position, record: Record<'_>, part: Origin) -> PublishMessage {
         let payload = match self.options.format {
             Format::Msgpack => record.as_bytes().to_vec(),
             Format::Json => {
@@ -234,7 +234,7 @@ impl NatsSink {
         };
         let mut id = format!("{}-{}-{}", self.journal, at.sequence, at.index);
         // A copy is not a repetition of the record, which may also be in the stream as this sink's own.
-        if part == Part::StandIn {
+        if part == Origin::StandIn {
             let whose = record.get(FALLBACK_MARK).and_then(|whose| whose.as_str()).unwrap_or_default();
             id.push('-');
             id.extend(whose.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
@@ -280,11 +280,11 @@ impl Sink for NatsSink {
     }
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        self.take(batches, Part::Own).await
+        self.take(batches, Origin::Own).await
     }
 
     async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        self.take(batches, Part::StandIn).await
+        self.take(batches, Origin::StandIn).await
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {

@@ -4,13 +4,13 @@
 use weir_record::Record;
 
 use crate::limits;
-use crate::template::{self, Part, RecordValue};
+use crate::template::{self, Origin, RecordValue};
 use crate::text::is_harmful;
 
 /// A parsed template.
 #[derive(Debug)]
 pub(super) struct SubjectTemplate {
-    parts: Vec<Part<RecordValue>>,
+    parts: Vec<Origin<RecordValue>>,
     /// The template with `*` for each token that contains a value.
     pattern: String,
 }
@@ -27,11 +27,11 @@ impl SubjectTemplate {
         let mut outline = String::new();
         for part in &parts {
             match part {
-                Part::Text(text) if is_special(text) => {
+                Origin::Text(text) if is_special(text) => {
                     return Err(refuse("must not contain spaces or the wildcards `*` and `>`"));
                 }
-                Part::Text(text) => outline.push_str(text),
-                Part::Placeholder(_) => outline.push('*'),
+                Origin::Text(text) => outline.push_str(text),
+                Origin::Placeholder(_) => outline.push('*'),
             }
         }
         if outline.split('.').any(str::is_empty) {
@@ -55,8 +55,8 @@ impl SubjectTemplate {
         let mut subject = String::with_capacity(64);
         for part in &self.parts {
             match part {
-                Part::Text(text) => subject.push_str(text),
-                Part::Placeholder(value) => value.push(record, &head, &mut subject, push_token),
+                Origin::Text(text) => subject.push_str(text),
+                Origin::Placeholder(value) => value.push(record, &head, &mut subject, push_token),
             }
         }
         subject
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_one_token_whatever_it_holds() {
+    fn any_value_is_one_token() {
         let fields = [("source", "shop"), ("level", "ERROR"), ("context.tenant", "acme.eu *\n>")];
         assert_eq!(render("logs.{source}.{level}", &fields), "logs.shop.ERROR");
         assert_eq!(render("l.{context.tenant}.x-{source}-y", &fields), "l.acme_eu____.x-shop-y");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_makes_no_subject_is_refused() {
+    fn a_template_that_makes_no_valid_subject_is_refused() {
         for bad in
             ["", "logs.", ".logs", "logs..x", "logs.{source", "logs.}", "logs.{}", "logs.*", "a b", "$JS.{source}"]
         {

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_never_longer_than_asked_for_and_holds_every_record_once_in_order() {
+    fn bodies_respect_the_limit_and_hold_every_record_once_in_order() {
         let records: Vec<String> = (0..50).map(|n| format!("{{\"n\":{n}}}")).collect();
         let records: Vec<&[u8]> = records.iter().map(String::as_bytes).collect();
         for most in [16, 17, 30, 64, 10_000] {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_length_is_kept_clear_of_but_a_longer_record_goes_alone() {
+    fn a_refused_length_is_not_exceeded_but_a_longer_record_is_sent_alone() {
         let mut limit = BodyLimit::new(100);
         limit.was_refused(90, 1);
         assert!(BodyBuilder::new(Shape::JsonArray, limit, 9).has_room(90));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_messagepack_body_says_how_many_there_are() {
+    fn a_messagepack_body_contains_its_record_count() {
         let body = bodies(Shape::MsgpackArray, 1000, &[&[1], &[2], &[3]]);
         assert_eq!(body[0].bytes, [0xdd, 0, 0, 0, 3, 1, 2, 3]);
     }

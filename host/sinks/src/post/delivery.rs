@@ -31,7 +31,7 @@ pub(crate) trait Protocol: Sync {
 
 /// How bodies are built.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bodies {
+pub(crate) struct BodyOptions {
     pub shape: Shape,
     pub encoding: Encoding,
     pub max_bytes: usize,
@@ -41,14 +41,14 @@ pub(crate) struct Bodies {
 /// Posts deliveries to a server.
 pub(crate) struct Poster {
     server: Server,
-    bodies: Bodies,
+    bodies: BodyOptions,
     limit: BodyLimit,
     accepted: Accepted,
 }
 
 impl Poster {
     /// Opens nothing.
-    pub fn new(server: Server, bodies: Bodies) -> Poster {
+    pub fn new(server: Server, bodies: BodyOptions) -> Poster {
         Poster { server, bodies, limit: BodyLimit::new(bodies.max_bytes), accepted: Accepted::default() }
     }
 
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_accepted_is_left_out_until_the_delivery_has_succeeded_also_in_parts() {
+    fn accepted_records_are_skipped_until_the_delivery_has_succeeded_even_in_parts() {
         let mut accepted = Accepted::default();
         accepted.add(at(0), at(3));
         accepted.add(at(4), at(7));

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_compressed_body_is_the_same_body() {
+    fn a_compressed_body_decompresses_to_the_original() {
         use std::io::Read;
 
         let body = b"{\"message\":\"hello\"}\n".repeat(1000);

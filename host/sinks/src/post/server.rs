@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_judged_before_anything_is_opened() {
+    fn a_url_is_checked_before_anything_is_opened() {
         for bad in ["", "hooks.example.com/x", "ftp://example.com/", "http://"] {
             let error = server(bad).map(drop).expect_err(bad);
             assert!(error.contains("`url`"), "{error}");
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_read_from_seconds_and_from_a_date() {
+    fn retry_after_is_parsed_from_seconds_and_from_a_date() {
         assert_eq!(wait("3"), Some(Duration::from_secs(3)));
         assert_eq!(wait("0.5"), Some(Duration::from_millis(500)));
         assert!(wait("Fri, 31 Dec 2100 23:59:59 GMT").is_some_and(|wait| wait > Duration::from_secs(3600)));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_fault_decides_whether_it_is_tried_again() {
+    fn the_status_decides_whether_a_request_is_retried() {
         let server = server("https://intake.example.com/").expect("fine");
         let answer = |status, retry_after| Answer { status, body: "why".into(), retry_after };
         for status in [400, 413, 422] {

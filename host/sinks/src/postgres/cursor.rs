@@ -6,7 +6,7 @@
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::table::Names;
+use super::table::TableNames;
 use crate::sink::Position;
 
 /// The statements for one row.
@@ -29,7 +29,7 @@ impl Cursor {
     pub async fn prepare(
         &mut self,
         connection: &mut PgConnection,
-        names: &Names,
+        names: &TableNames,
         name: &str,
     ) -> Result<(), sqlx::Error> {
         self.table = names.qualified(name);

@@ -13,13 +13,13 @@ use weir_record::time::{format_rfc3339, now_ns};
 
 use super::fault::state_of;
 use super::row::Kind;
-use super::table::{Names, quoted};
+use super::table::{TableNames, quoted};
 use crate::limits;
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
 /// Partitions of a table and the records in it, by time.
-pub struct Days {
+pub struct Partitions {
     /// The column of the record's own time, and its kind.
     time: Option<(String, Kind)>,
     retention: Option<Duration>,
@@ -28,10 +28,10 @@ pub struct Days {
     known: BTreeSet<i64>,
 }
 
-impl Days {
+impl Partitions {
     /// For a table with its time in that column.
-    pub fn new(time: Option<(String, Kind)>, retention: Option<Duration>, by_day: bool) -> Days {
-        Days { time, retention, by_day, known: BTreeSet::new() }
+    pub fn new(time: Option<(String, Kind)>, retention: Option<Duration>, by_day: bool) -> Partitions {
+        Partitions { time, retention, by_day, known: BTreeSet::new() }
     }
 
     /// The day of a time, if the table has or may get a partition for it; `None` if the table isn't partitioned.
@@ -68,7 +68,7 @@ impl Days {
     pub async fn make(
         &mut self,
         connection: &mut PgConnection,
-        names: &Names,
+        names: &TableNames,
         table: &str,
         days: &BTreeSet<i64>,
     ) -> Result<(), sqlx::Error> {
@@ -98,7 +98,7 @@ impl Days {
     pub async fn tend(
         &mut self,
         connection: &mut PgConnection,
-        names: &Names,
+        names: &TableNames,
         table: &str,
     ) -> Result<bool, sqlx::Error> {
         let now = now_ns();
@@ -118,7 +118,7 @@ impl Days {
     async fn drop_one(
         &mut self,
         connection: &mut PgConnection,
-        names: &Names,
+        names: &TableNames,
         table: &str,
         before: i64,
     ) -> Result<bool, sqlx::Error> {
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_days_partition_has_a_name_that_says_the_day() {
+    fn a_partitions_name_contains_its_day() {
         for day in [0, 1, 19_675, 20_000] {
             let name = partition("logs", date(day).expect("a date"));
             assert_eq!(day_of_partition("logs", &name), Some(day), "{name}");
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn only_days_around_now_get_a_partition() {
         let now = 20_000 * DAY_NS + 5;
-        let days = |retention| Days::new(None, retention, true);
+        let days = |retention| Partitions::new(None, retention, true);
         let all = days(None);
         assert_eq!(all.day_of(now, now), Ok(Some(20_000)));
         assert_eq!(
@@ -220,6 +220,6 @@ mod tests {
         let week = days(Some(Duration::from_secs(7 * 86_400)));
         assert_eq!(week.day_of(now - 7 * DAY_NS, now), Ok(Some(19_993)));
         assert!(week.day_of(now - 8 * DAY_NS, now).is_err());
-        assert_eq!(Days::new(None, None, false).day_of(i64::MIN, now), Ok(None));
+        assert_eq!(Partitions::new(None, None, false).day_of(i64::MIN, now), Ok(None));
     }
 }

@@ -83,7 +83,7 @@ impl Type {
 
 /// A column that the table must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ColumnSpec {
     pub name: String,
     /// The preferred path first; `*` must be the only one.
     pub paths: Vec<String>,
@@ -91,7 +91,7 @@ pub struct Wanted {
     pub sql: &'static str,
 }
 
-impl Wanted {
+impl ColumnSpec {
     /// True for the column of everything else.
     pub fn is_rest(&self) -> bool {
         self.paths == [REST]
@@ -123,16 +123,16 @@ const DEFAULT: &[(&str, &str, &[&str])] = &[
 ];
 
 /// The columns configured in the options.
-pub fn wanted(columns: Option<&BTreeMap<String, Feed>>) -> Result<Vec<Wanted>, String> {
+pub fn wanted(columns: Option<&BTreeMap<String, Feed>>) -> Result<Vec<ColumnSpec>, String> {
     let Some(columns) = columns else {
-        let column = |(name, sql, paths): &(&str, &'static str, &[&str])| Wanted {
+        let column = |(name, sql, paths): &(&str, &'static str, &[&str])| ColumnSpec {
             name: (*name).into(),
             paths: paths.iter().map(ToString::to_string).collect(),
             sql,
         };
         return Ok(DEFAULT.iter().map(column).collect());
     };
-    let wanted: Vec<Wanted> = columns.iter().map(|(name, feed)| of(name, feed)).collect::<Result<_, _>>()?;
+    let wanted: Vec<ColumnSpec> = columns.iter().map(|(name, feed)| of(name, feed)).collect::<Result<_, _>>()?;
     match wanted.iter().filter(|column| column.is_rest()).count() {
         _ if wanted.is_empty() => Err("`columns` is empty; leave it out for the default columns".into()),
         0 | 1 => Ok(wanted),
@@ -140,7 +140,7 @@ pub fn wanted(columns: Option<&BTreeMap<String, Feed>>) -> Result<Vec<Wanted>, S
     }
 }
 
-fn of(name: &str, feed: &Feed) -> Result<Wanted, String> {
+fn of(name: &str, feed: &Feed) -> Result<ColumnSpec, String> {
     let (paths, kind) = match feed {
         Feed::Path(path) | Feed::Typed(Typed { path: Paths::Path(path), .. }) => (std::slice::from_ref(path), feed),
         Feed::First(paths) | Feed::Typed(Typed { path: Paths::First(paths), .. }) => (&paths[..], feed),
@@ -158,7 +158,7 @@ fn of(name: &str, feed: &Feed) -> Result<Wanted, String> {
         Feed::Typed(typed) => typed.kind.sql(),
         _ => DEFAULT.iter().find(|(default, ..)| *default == name).map_or_else(|| usual(paths), |(_, sql, _)| *sql),
     };
-    Ok(Wanted { name: name.into(), paths: paths.to_vec(), sql })
+    Ok(ColumnSpec { name: name.into(), paths: paths.to_vec(), sql })
 }
 
 /// The default type of a column that is not in the default table.
@@ -173,17 +173,17 @@ fn usual(paths: &[String]) -> &'static str {
 
 /// Paths as a tree of keys.
 #[derive(Debug, Default)]
-pub struct Tree {
+pub struct PathTree {
     /// Columns that the path to this node feeds, with its rank among the column's paths.
     pub feeds: Vec<(usize, usize)>,
     /// Nodes for nested keys.
-    pub inside: HashMap<Box<str>, Tree>,
+    pub inside: HashMap<Box<str>, PathTree>,
 }
 
-impl Tree {
+impl PathTree {
     /// The tree of all paths. Columns are identified by index.
-    pub fn of(columns: &[Wanted]) -> Tree {
-        let mut root = Tree::default();
+    pub fn of(columns: &[ColumnSpec]) -> PathTree {
+        let mut root = PathTree::default();
         for (at, column) in columns.iter().enumerate().filter(|(_, column)| !column.is_rest()) {
             for (rank, path) in column.paths.iter().enumerate() {
                 let mut node = &mut root;
@@ -203,13 +203,13 @@ mod tests {
 
     use super::*;
 
-    fn read(given: Value) -> Result<Vec<Wanted>, String> {
+    fn read(given: Value) -> Result<Vec<ColumnSpec>, String> {
         let columns: BTreeMap<String, Feed> = serde_json::from_value(given).map_err(|error| error.to_string())?;
         wanted(Some(&columns))
     }
 
     #[test]
-    fn a_column_is_fed_by_a_path_a_list_or_with_a_type() {
+    fn a_column_can_have_a_path_a_list_of_paths_or_a_type() {
         let columns = read(json!({
             "level": "level",
             "who": ["context.user.id", "user"],
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_the_columns_name() {
+    fn invalid_columns_are_refused_by_name() {
         for (given, named) in [
             (json!({}), "is empty"),
             (json!({ "who": "" }), "columns.who"),
@@ -247,9 +247,9 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_leads_by_keys_to_columns_and_ranks() {
+    fn the_path_tree_leads_to_columns_and_ranks() {
         let columns = read(json!({ "a": ["x.y", "z"], "b": "x", "c": "k\\.l" })).expect("fine");
-        let tree = Tree::of(&columns);
+        let tree = PathTree::of(&columns);
         assert_eq!(tree.inside["x"].feeds, [(1, 0)]);
         assert_eq!(tree.inside["x"].inside["y"].feeds, [(0, 0)]);
         assert_eq!(tree.inside["z"].feeds, [(0, 1)]);

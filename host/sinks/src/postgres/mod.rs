@@ -46,12 +46,12 @@ use weir_record::Record;
 use weir_record::time::now_ns;
 
 use self::cursor::Cursor;
-use self::days::Days;
+use self::days::Partitions;
 use self::fault::{classify, lacks_partition};
-use self::mapping::Wanted;
+use self::mapping::ColumnSpec;
 use self::row::{Kind as Held, Rows};
 use self::settings::PostgresOptions;
-use self::table::{Names, TableError, quoted};
+use self::table::{TableError, TableNames, quoted};
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
@@ -101,28 +101,28 @@ struct PostgresSink {
     options: PostgresOptions,
     connecting: PgConnectOptions,
     table: String,
-    wanted: Vec<Wanted>,
+    wanted: Vec<ColumnSpec>,
     cursor: Cursor,
-    live: Option<Live>,
+    live: Option<Session>,
     /// The last record that is committed or was skipped intentionally; it and all earlier ones are not written again.
     held: Option<Position>,
     /// The last maintenance error, so that it is logged only once.
-    complaint: String,
+    last_maintenance_error: String,
 }
 
 /// A connection, and what is known about the table.
-struct Live {
+struct Session {
     connection: PgConnection,
-    names: Names,
+    names: TableNames,
     rows: Rows,
-    days: Days,
+    days: Partitions,
     /// The COPY statement.
     copy: String,
     buffer: Vec<u8>,
 }
 
 /// Why a transaction failed.
-enum Fault {
+enum TransactionError {
     Server(sqlx::Error),
     /// A record can't be converted to a row, for this reason.
     Record(String),
@@ -130,9 +130,9 @@ enum Fault {
     Moved,
 }
 
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Fault {
-        Fault::Server(error)
+impl From<sqlx::Error> for TransactionError {
+    fn from(error: sqlx::Error) -> TransactionError {
+        TransactionError::Server(error)
     }
 }
 
@@ -159,7 +159,7 @@ impl PostgresSink {
             wanted,
             live: None,
             held: None,
-            complaint: String::new(),
+            last_maintenance_error: String::new(),
         })
     }
 
@@ -202,8 +202,8 @@ impl PostgresSink {
         Ok(connection)
     }
 
-    async fn prepare(&mut self, mut connection: PgConnection) -> Result<Live, TableError> {
-        let names = Names::find(&mut connection, self.options.schema.as_deref()).await?;
+    async fn prepare(&mut self, mut connection: PgConnection) -> Result<Session, TableError> {
+        let names = TableNames::find(&mut connection, self.options.schema.as_deref()).await?;
         let by_day = self.options.by_day();
         let table = table::prepare(&mut connection, &names, &self.table, &self.wanted, by_day).await?;
         let timed = self.wanted.iter().position(|column| column.paths == ["timestamp"]);
@@ -231,18 +231,18 @@ impl PostgresSink {
         let columns: Vec<String> = table.columns.iter().map(|column| quoted(&column.name)).collect();
         let copy = format!("COPY {}({}) FROM STDIN", names.qualified(&self.table), columns.join(","));
         let retention = self.options.retention.map(|span| span.duration());
-        Ok(Live {
+        Ok(Session {
             connection,
             names,
             rows: Rows::new(table.columns, &self.wanted),
-            days: Days::new(time, retention, by_day),
+            days: Partitions::new(time, retention, by_day),
             copy,
             buffer: Vec::new(),
         })
     }
 
     /// Reads the cursor, and resets it if it was written from a journal that has since lost its end.
-    async fn read_state(&mut self, live: &mut Live, last_sequence: u64) -> Result<Option<u64>, SinkError> {
+    async fn read_state(&mut self, live: &mut Session, last_sequence: u64) -> Result<Option<u64>, SinkError> {
         let read = self.cursor.read(&mut live.connection).await;
         self.held = read.map_err(|error| self.fault(&error))?;
         let Some(held) = self.held else { return Ok(None) };
@@ -266,7 +266,7 @@ impl PostgresSink {
     }
 
     /// Writes records and the cursor in one transaction.
-    async fn write(&self, live: &mut Live, batches: &[Selected]) -> Result<Option<Position>, Fault> {
+    async fn write(&self, live: &mut Session, batches: &[Selected]) -> Result<Option<Position>, TransactionError> {
         let last = batches.last().map(Selected::end);
         let Some(to) = last.max(self.held).filter(|to| Some(*to) != self.held) else { return Ok(self.held) };
         self.transact(live, batches, self.held, Some(to)).await?;
@@ -276,11 +276,11 @@ impl PostgresSink {
     /// Writes the records after `held` in one transaction that also moves the cursor, unless it must stay.
     async fn transact(
         &self,
-        live: &mut Live,
+        live: &mut Session,
         batches: &[Selected],
         held: Option<Position>,
         to: Option<Position>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), TransactionError> {
         let records = || {
             let all = batches.iter().flat_map(Selected::iter);
             all.filter(|(at, _)| held.is_none_or(|held| *at > held)).map(|(_, record)| record)
@@ -288,14 +288,14 @@ impl PostgresSink {
         let now = now_ns();
         let mut days = BTreeSet::new();
         for record in records() {
-            days.extend(live.days.day_of(record.timestamp(), now).map_err(Fault::Record)?);
+            days.extend(live.days.day_of(record.timestamp(), now).map_err(TransactionError::Record)?);
         }
         live.days.make(&mut live.connection, &live.names, &self.table, &days).await?;
         let mut transaction = live.connection.begin().await?;
         if let Some(to) = to
             && !self.cursor.advance(&mut transaction, held, to).await?
         {
-            return Err(Fault::Moved);
+            return Err(TransactionError::Moved);
         }
         match copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records()).await {
             Ok(()) => Ok(transaction.commit().await?),
@@ -308,11 +308,11 @@ impl PostgresSink {
     }
 
     /// Handles a failed transaction. Returns the connection for reuse if it is still usable.
-    fn failed(&mut self, fault: Fault, mut live: Live) -> SinkError {
+    fn failed(&mut self, fault: TransactionError, mut live: Session) -> SinkError {
         let error = match fault {
-            Fault::Moved => self.moved(),
-            Fault::Record(reason) => SinkError::Reject(format!("{}: {reason}", self.place)),
-            Fault::Server(error) => {
+            TransactionError::Moved => self.moved(),
+            TransactionError::Record(reason) => SinkError::Reject(format!("{}: {reason}", self.place)),
+            TransactionError::Server(error) => {
                 if lacks_partition(&error) {
                     live.days.forget();
                 }
@@ -325,7 +325,7 @@ impl PostgresSink {
         error
     }
 
-    fn take(&mut self) -> Result<Live, SinkError> {
+    fn take(&mut self) -> Result<Session, SinkError> {
         self.live.take().ok_or_else(|| SinkError::Retry(format!("{}: it is not connected", self.place)))
     }
 }
@@ -337,13 +337,13 @@ async fn copy<'a>(
     rows: &mut Rows,
     buffer: &mut Vec<u8>,
     records: impl Iterator<Item = Record<'a>>,
-) -> Result<(), Fault> {
+) -> Result<(), TransactionError> {
     let mut copy = connection.copy_in_raw(statement).await?;
     buffer.clear();
     for record in records {
         if let Err(reason) = rows.push(record, buffer) {
             copy.abort("a record can't be converted to a row").await?;
-            return Err(Fault::Record(reason));
+            return Err(TransactionError::Record(reason));
         }
         if buffer.len() >= limits::POSTGRES_COPY_BYTES {
             copy.send(&buffer[..]).await?;
@@ -428,9 +428,9 @@ impl Sink for PostgresSink {
                 // Old records that can't be deleted must not block new ones.
                 Ok(Err(error)) if error.as_database_error().is_some() => {
                     let text = self.fault(&error).to_string();
-                    if text != self.complaint {
+                    if text != self.last_maintenance_error {
                         tracing::warn!("can't remove old records: {text}");
-                        self.complaint = text;
+                        self.last_maintenance_error = text;
                     }
                     false
                 }

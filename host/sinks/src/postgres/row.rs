@@ -6,7 +6,7 @@
 
 use weir_record::{Record, Value, time, write_json_value};
 
-use super::mapping::{Tree, Wanted};
+use super::mapping::{ColumnSpec, PathTree};
 use super::wire;
 
 /// Maximum number of characters of a number, boolean or time as text.
@@ -86,7 +86,7 @@ struct Found<'a> {
 /// Converts records to rows.
 pub struct Rows {
     columns: Vec<Column>,
-    tree: Tree,
+    tree: PathTree,
     /// The column of everything else.
     rest: Option<usize>,
     /// Columns filled from the four keys that every record has.
@@ -96,12 +96,13 @@ pub struct Rows {
 
 impl Rows {
     /// For the table's columns and their configured sources, both in the same order.
-    pub fn new(columns: Vec<Column>, wanted: &[Wanted]) -> Rows {
+    pub fn new(columns: Vec<Column>, wanted: &[ColumnSpec]) -> Rows {
         let names = ["timestamp", "level", "source", "message"];
-        let fed = |(at, column): (usize, &Wanted)| names.iter().find(|name| column.takes(name)).map(|name| (at, *name));
+        let fed =
+            |(at, column): (usize, &ColumnSpec)| names.iter().find(|name| column.takes(name)).map(|name| (at, *name));
         Rows {
-            tree: Tree::of(wanted),
-            rest: wanted.iter().position(Wanted::is_rest),
+            tree: PathTree::of(wanted),
+            rest: wanted.iter().position(ColumnSpec::is_rest),
             heads: wanted.iter().enumerate().filter_map(fed).collect(),
             columns,
             json: Vec::new(),
@@ -124,7 +125,7 @@ impl Rows {
     fn line(&self, record: Record<'_>, json: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), String> {
         let mut found = vec![None; self.columns.len()];
         let entry = |(key, value)| (key, value, self.tree.inside.get(key));
-        let entries: Vec<Entry<'_, '_>> = record.entries().map(entry).collect();
+        let entries: Vec<KeyValue<'_, '_>> = record.entries().map(entry).collect();
         for (key, value, node) in &entries {
             let item = match value {
                 Value::Int(ns) if *key == "timestamp" => Item::Moment(*ns),
@@ -168,7 +169,7 @@ impl Rows {
     }
 
     /// Stores a value for the columns that it feeds, and descends into it.
-    fn collect<'a>(&self, node: &Tree, item: Item<'a>, found: &mut [Option<Found<'a>>]) {
+    fn collect<'a>(&self, node: &PathTree, item: Item<'a>, found: &mut [Option<Found<'a>>]) {
         for (at, rank) in node.feeds.iter().copied() {
             if let Some(whole) = fit(&self.columns[at].kind, item)
                 && found[at].is_none_or(|before| rank < before.rank)
@@ -211,12 +212,12 @@ fn head<'a>(record: Record<'a>, name: &str) -> Item<'a> {
 }
 
 /// A key, its value, and the tree below it.
-type Entry<'a, 't> = (&'a str, Value<'a>, Option<&'t Tree>);
+type KeyValue<'a, 't> = (&'a str, Value<'a>, Option<&'t PathTree>);
 
 /// Appends an object of everything that no column holds completely. Returns false and appends nothing if there is
 /// nothing.
 fn write_rest<'a, 't>(
-    entries: &mut dyn Iterator<Item = Entry<'a, 't>>,
+    entries: &mut dyn Iterator<Item = KeyValue<'a, 't>>,
     found: &[Option<Found<'_>>],
     out: &mut Vec<u8>,
 ) -> bool {

@@ -160,8 +160,8 @@ impl PostgresOptions {
         if self.url.is_none() && self.host.is_none() {
             return Err("no server is configured: set `url` (or WEIR_POSTGRES_URL) or `host` (or PGHOST)".into());
         }
-        if !(1..=limits::POSTGRES_BATCH_MOST).contains(&self.batch) {
-            return Err(format!("`batch` must be between 1 and {}", limits::POSTGRES_BATCH_MOST));
+        if !(1..=limits::POSTGRES_MAX_BATCH).contains(&self.batch) {
+            return Err(format!("`batch` must be between 1 and {}", limits::POSTGRES_MAX_BATCH));
         }
         let waits = [
             ("connect_timeout", self.connect_timeout),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_url_says_goes_before_and_the_rest_is_filled_in() {
+    fn the_url_takes_precedence_and_options_fill_in_the_rest() {
         let with = |url: &str| {
             let given =
                 json!({ "url": url, "host": "other", "port": 1, "user": "o", "database": "od", "password": "pw" });
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_by_the_options_name_and_without_the_secret() {
+    fn errors_name_the_option_and_contain_no_secret() {
         for (given, named) in [
             (json!({}), "WEIR_POSTGRES_URL"),
             (json!({ "host": "db", "batch": 0 }), "`batch`"),

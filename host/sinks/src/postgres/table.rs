@@ -4,14 +4,14 @@
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::mapping::Wanted;
+use super::mapping::ColumnSpec;
 use super::row::{Column, Kind};
 
 /// Advisory lock held while tables are created, so that routers that start together don't interfere. "WeirPg".
 const MAKING_LOCK: i64 = 0x5765_6972_5067;
 
 /// The schema of all tables.
-pub struct Names {
+pub struct TableNames {
     pub schema: String,
 }
 
@@ -40,16 +40,16 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-impl Names {
+impl TableNames {
     /// The configured schema, created if missing, or the first one in the search path.
-    pub async fn find(connection: &mut PgConnection, schema: Option<&str>) -> Result<Names, TableError> {
+    pub async fn find(connection: &mut PgConnection, schema: Option<&str>) -> Result<TableNames, TableError> {
         let Some(schema) = schema else {
             let current: Option<String> =
                 sqlx::query_scalar("SELECT current_schema()::text").fetch_one(connection).await?;
             let none = || TableError::Unfit("the user's search path has no schema; set `schema`".into());
-            return Ok(Names { schema: current.ok_or_else(none)? });
+            return Ok(TableNames { schema: current.ok_or_else(none)? });
         };
-        let names = Names { schema: schema.into() };
+        let names = TableNames { schema: schema.into() };
         let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
             .bind(schema)
             .fetch_one(&mut *connection)
@@ -95,9 +95,9 @@ impl Names {
 /// Creates the table if it is missing, and inspects it.
 pub async fn prepare(
     connection: &mut PgConnection,
-    names: &Names,
+    names: &TableNames,
     name: &str,
-    wanted: &[Wanted],
+    wanted: &[ColumnSpec],
     by_day: bool,
 ) -> Result<Table, TableError> {
     let kind = match names.kind_of(connection, name).await? {
@@ -120,7 +120,7 @@ pub async fn prepare(
 }
 
 /// The statements that create it.
-fn statements(names: &Names, name: &str, wanted: &[Wanted], by_day: bool) -> Result<Vec<String>, TableError> {
+fn statements(names: &TableNames, name: &str, wanted: &[ColumnSpec], by_day: bool) -> Result<Vec<String>, TableError> {
     let table = names.qualified(name);
     let column_of = |path: &str| wanted.iter().find(|column| column.takes(path)).map(|column| quoted(&column.name));
     let time = column_of("timestamp");
@@ -158,9 +158,9 @@ type Found = (String, String, i32, bool, bool, bool, String);
 
 async fn columns(
     connection: &mut PgConnection,
-    names: &Names,
+    names: &TableNames,
     name: &str,
-    wanted: &[Wanted],
+    wanted: &[ColumnSpec],
 ) -> Result<Vec<Column>, TableError> {
     let sql = "SELECT a.attname::text, t.typname::text, a.atttypmod, a.attnotnull, \
                a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', format_type(a.atttypid, a.atttypmod) \
@@ -202,7 +202,7 @@ async fn columns(
 }
 
 /// Why a column can't hold its configured value.
-fn unfit(column: &Wanted, kind: &Kind, computed: bool) -> Option<&'static str> {
+fn unfit(column: &ColumnSpec, kind: &Kind, computed: bool) -> Option<&'static str> {
     let text = matches!(kind, Kind::Text { .. } | Kind::Json | Kind::Other);
     let number = matches!(kind, Kind::Int { most: i64::MAX, .. } | Kind::Numeric);
     if computed {
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identifier_is_one_whatever_it_holds() {
+    fn any_identifier_is_quoted() {
         assert_eq!(quoted("logs"), "\"logs\"");
         assert_eq!(quoted("a\"; DROP TABLE b; --"), "\"a\"\"; DROP TABLE b; --\"");
     }

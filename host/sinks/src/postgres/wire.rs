@@ -92,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_text_ends_its_column_or_line() {
+    fn no_text_ends_its_column_or_line() {
         assert_eq!(written(|out| text("a\tb\nc\rd\\N\\.\0é", out)), "a\\tb\\nc\\rd\\\\N\\\\.␀é");
         assert_eq!(written(|out| text("", out)), "");
     }
 
     #[test]
-    fn a_long_text_is_cut_by_characters_with_a_mark_and_a_fitting_one_is_not() {
+    fn a_text_is_cut_with_a_mark_only_if_it_is_too_long() {
         for (whole, cut) in [("äöüß", "äöüß"), ("äöüßx", "äöü…"), ("abcd", "abcd"), ("abcdefgh", "abc…"), ("", "")]
         {
             assert_eq!(written(|out| text_cut(whole, Some(4), out)), cut);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_cut_to_microseconds() {
+    fn a_time_is_truncated_to_microseconds() {
         assert_eq!(written(|out| moment(1_700_000_000_123_456_999, out)), "2023-11-14T22:13:20.123456Z");
         assert_eq!(written(|out| moment(-1, out)), "1969-12-31T23:59:59.999999Z");
     }

@@ -92,8 +92,8 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
     if options.scale.is_some() && options.value.is_none() {
         return Err(refuse("`scale` needs a `value`"));
     }
-    if options.max_series == 0 || options.max_series > limits::MOST_SERIES {
-        return Err(refuse(&format!("`max_series` must be 1 to {}", limits::MOST_SERIES)));
+    if options.max_series == 0 || options.max_series > limits::MAX_SERIES {
+        return Err(refuse(&format!("`max_series` must be 1 to {}", limits::MAX_SERIES)));
     }
     let buckets = buckets(&options).map_err(|what| refuse(&what))?;
     let at_least = match &options.at_least {
@@ -162,11 +162,11 @@ fn buckets(options: &RuleOptions) -> Result<Vec<f64>, String> {
         (Some(bounds), MetricKind::Histogram) => {
             let ascending = bounds.windows(2).all(|two| two[0] < two[1]);
             if bounds.is_empty()
-                || bounds.len() > limits::MOST_BUCKETS
+                || bounds.len() > limits::MAX_BUCKETS
                 || !ascending
                 || bounds.iter().any(|b| !b.is_finite())
             {
-                let most = limits::MOST_BUCKETS;
+                let most = limits::MAX_BUCKETS;
                 return Err(format!("`buckets` must be 1 to {most} numbers, ascending; the last, +Inf, is added"));
             }
             Ok(bounds.clone())

@@ -89,7 +89,7 @@ pub(crate) struct Fallback {
 impl Fallback {
     /// Runs until the sink is stopped.
     pub async fn run(mut self) {
-        let mut last_resort = LastResort::new(&self.name);
+        let mut last_resort = StderrFallback::new(&self.name);
         while self.wait_for_failure().await {
             let to = self.chain.join("`, then `");
             tracing::warn!(sink = self.name, "still failing: until it recovers, its records also go to `{to}`");
@@ -115,7 +115,7 @@ impl Fallback {
                 // Left over from a failure before this run.
                 None => drop(self.journal.forget(&fallback_reader(&self.name))),
             }
-            if !self.pause(limits::FALLBACK_LOOK).await {
+            if !self.pause(limits::FALLBACK_POLL).await {
                 return false;
             }
         }
@@ -135,7 +135,7 @@ impl Fallback {
     }
 
     /// Sends records until the sink works again or is stopped. Returns their number.
-    async fn carry(&mut self, last_resort: &mut LastResort) -> Result<u64, ReadError> {
+    async fn carry(&mut self, last_resort: &mut StderrFallback) -> Result<u64, ReadError> {
         let mut reader = self.open()?;
         let mut carried = 0;
         while self.tracker.failing_for().is_some() {
@@ -144,7 +144,7 @@ impl Fallback {
                 return Ok(carried);
             }
             // A short wait, since the sink may work again or be stopped.
-            let entries = match timeout(limits::FALLBACK_LOOK, reader.next(limits::READ_BYTES)).await {
+            let entries = match timeout(limits::FALLBACK_POLL, reader.next(limits::READ_BYTES)).await {
                 Err(_) => continue,
                 Ok(Err(ReadError::Closed)) => return Ok(carried),
                 Ok(entries) => entries?,
@@ -188,7 +188,7 @@ impl Fallback {
     }
 
     /// Asks one sink after the other. Returns how many records were taken.
-    async fn hand_over(&mut self, frames: &[Selected], last_resort: &mut LastResort) -> u64 {
+    async fn hand_over(&mut self, frames: &[Selected], last_resort: &mut StderrFallback) -> u64 {
         let mut why = Vec::new();
         for name in self.chain.clone() {
             match self.ask(&name, frames.to_vec()).await {
@@ -213,23 +213,23 @@ impl Fallback {
             answered.await.map_err(|_| "it stopped meanwhile")?
         };
         tokio::select! {
-            outcome = timeout(limits::FALLBACK_ANSWER, exchange) => outcome.unwrap_or_else(|_| Err("no answer in time".into())),
+            outcome = timeout(limits::FALLBACK_TIMEOUT, exchange) => outcome.unwrap_or_else(|_| Err("no answer in time".into())),
             _ = self.stop.wait_for(|stop| *stop != Stop::No) => Err("stopping".into()),
         }
     }
 }
 
 /// Standard error, a few records per second: the last resort.
-struct LastResort {
+struct StderrFallback {
     sink: String,
     since: Instant,
     shown: u32,
     left_out: u64,
 }
 
-impl LastResort {
-    fn new(sink: &str) -> LastResort {
-        LastResort { sink: sink.into(), since: Instant::now(), shown: 0, left_out: 0 }
+impl StderrFallback {
+    fn new(sink: &str) -> StderrFallback {
+        StderrFallback { sink: sink.into(), since: Instant::now(), shown: 0, left_out: 0 }
     }
 
     fn show(&mut self, frames: &[Selected], why: &str) {
@@ -273,9 +273,9 @@ mod tests {
     use crate::testing::record;
 
     #[test]
-    fn standard_error_gets_a_few_records_a_second_and_the_number_of_the_others() {
+    fn standard_error_shows_a_few_records_a_second_and_counts_the_others() {
         let bytes = record(&[("message", "n=1")], &[]);
-        let mut last = LastResort::new("archive");
+        let mut last = StderrFallback::new("archive");
         let begin = last.since;
         let mut shown = 0;
         for _ in 0..100 {

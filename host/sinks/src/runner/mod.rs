@@ -39,7 +39,7 @@ use weir_journal::Journal;
 
 pub use self::fallback::{Inboxes, MARK as FALLBACK_MARK, fallback_reader, falls_back_for};
 pub use self::replay::{Replay, Replayed};
-pub use self::status::{ErrorKind, FellBack, State, Status, describe_metrics};
+pub use self::status::{ErrorKind, FallbackStatus, State, Status, describe_metrics};
 
 use self::fallback::Fallback;
 use self::session::Runner;

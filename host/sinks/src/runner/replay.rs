@@ -25,9 +25,9 @@ pub struct Replayed {
 }
 
 /// A replayed record that is refused stays in the journal.
-struct Nowhere;
+struct NoQuarantine;
 
-impl Quarantine for Nowhere {
+impl Quarantine for NoQuarantine {
     fn put(&self, _: &str, _: &str, _: &[u8]) -> Result<(), String> {
         Ok(())
     }
@@ -57,7 +57,7 @@ impl Replay {
             most: self.sink.batching().records,
             sink: &mut *self.sink,
             from: &self.name,
-            quarantine: &Nowhere,
+            quarantine: &NoQuarantine,
             tracker: &self.tracker,
             stands_in: true,
             ends_at: None,

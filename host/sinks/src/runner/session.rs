@@ -18,16 +18,16 @@ use crate::sink::{Batching, Position, Quarantine, Selected, Sink, SinkError};
 use crate::text::escaped;
 
 /// Why a session ended.
-pub(super) enum End {
+pub(super) enum SessionEnd {
     /// A stop was requested.
     Stopped,
     /// The sink failed.
     Error(SinkError),
 }
 
-impl From<SinkError> for End {
-    fn from(error: SinkError) -> End {
-        End::Error(error)
+impl From<SinkError> for SessionEnd {
+    fn from(error: SinkError) -> SessionEnd {
+        SessionEnd::Error(error)
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Runner {
     /// Where the failed delivery ended.
     failed_end: Option<Position>,
     /// Since when something delivered has not been durable.
-    volatile_since: Option<Instant>,
+    undurable_since: Option<Instant>,
     tend_at: Instant,
     pub(super) skipped: u64,
 }
@@ -97,7 +97,7 @@ impl Runner {
             durable: cursor,
             taken: None,
             failed_end: None,
-            volatile_since: None,
+            undurable_since: None,
             tend_at: Instant::now(),
             skipped: 0,
         })
@@ -107,10 +107,10 @@ impl Runner {
     pub async fn run(mut self) -> Option<String> {
         let error = loop {
             let (error, asked) = match self.session().await {
-                End::Stopped => break None,
-                End::Error(SinkError::Retry(error)) => (error, Duration::ZERO),
-                End::Error(SinkError::Later(error, wait)) => (error, wait.min(limits::LONGEST_WAIT)),
-                End::Error(SinkError::Fatal(error) | SinkError::Reject(error)) => {
+                SessionEnd::Stopped => break None,
+                SessionEnd::Error(SinkError::Retry(error)) => (error, Duration::ZERO),
+                SessionEnd::Error(SinkError::Later(error, wait)) => (error, wait.min(limits::LONGEST_WAIT)),
+                SessionEnd::Error(SinkError::Fatal(error) | SinkError::Reject(error)) => {
                     tracing::error!(sink = self.name, "stopped delivering: {}", escaped(&error));
                     self.tracker.failed(&error);
                     self.refuse_until_stopped(&error).await;
@@ -144,26 +144,26 @@ impl Runner {
         }
     }
 
-    async fn session(&mut self) -> End {
+    async fn session(&mut self) -> SessionEnd {
         if let Err(end) = self.begin().await {
             return end;
         }
         loop {
             match self.step().await {
                 Ok(()) => {}
-                Err(End::Stopped) => return self.finish().await,
+                Err(SessionEnd::Stopped) => return self.finish().await,
                 Err(error) => return error,
             }
         }
     }
 
     /// Starts the sink and opens the journal at its position.
-    async fn begin(&mut self) -> Result<(), End> {
+    async fn begin(&mut self) -> Result<(), SessionEnd> {
         // What this runner has delivered itself can't come from a lost journal.
         self.last_sequence = self.last_sequence.max(self.delivered);
         let started = tokio::select! {
             started = self.sink.start(self.last_sequence) => started?,
-            () = drain_over(&mut self.stop, Duration::ZERO) => return Err(End::Stopped),
+            () = drain_over(&mut self.stop, Duration::ZERO) => return Err(SessionEnd::Stopped),
         };
         let after = match started {
             Some(held) if held > self.last_sequence => {
@@ -184,7 +184,7 @@ impl Runner {
         drop(self.reader.take());
         let reader = self.journal.reader(&self.name, Some(after)).map_err(|error| self.unreadable(&error))?;
         self.reader = Some(reader);
-        (self.delivered, self.durable, self.volatile_since, self.skipped) = (after, after, None, 0);
+        (self.delivered, self.durable, self.undurable_since, self.skipped) = (after, after, None, 0);
         self.tracker.ready_from(after);
         if self.backoff_is_over() {
             self.tracker.working();
@@ -198,12 +198,12 @@ impl Runner {
     }
 
     /// Delivers what is waiting, flushes if that is due, or waits.
-    async fn step(&mut self) -> Result<(), End> {
+    async fn step(&mut self) -> Result<(), SessionEnd> {
         let stop = *self.stop.borrow();
         match stop {
-            Stop::Now => return Err(End::Stopped),
-            Stop::Drain(deadline) if Instant::now() >= deadline => return Err(End::Stopped),
-            Stop::Drain(_) if self.delivered >= self.journal.last_sequence() => return Err(End::Stopped),
+            Stop::Now => return Err(SessionEnd::Stopped),
+            Stop::Drain(deadline) if Instant::now() >= deadline => return Err(SessionEnd::Stopped),
+            Stop::Drain(_) if self.delivered >= self.journal.last_sequence() => return Err(SessionEnd::Stopped),
             _ => {}
         }
         if self.flush_wait().is_some_and(|wait| wait.is_zero()) {
@@ -211,7 +211,7 @@ impl Runner {
         }
         if stop == Stop::No && Instant::now() >= self.tend_at {
             let more = self.sink.tend().await?;
-            self.tend_at = Instant::now() + if more { Duration::ZERO } else { limits::TEND_EVERY };
+            self.tend_at = Instant::now() + if more { Duration::ZERO } else { limits::MAINTENANCE_INTERVAL };
         }
         let Some(mut entries) = self.next(stop, None).await? else { return Ok(()) };
         self.gather(stop, &mut entries).await?;
@@ -220,11 +220,11 @@ impl Runner {
     }
 
     pub(super) fn flush_wait(&self) -> Option<Duration> {
-        self.volatile_since.map(|since| limits::SYNC_EVERY.saturating_sub(since.elapsed()))
+        self.undurable_since.map(|since| limits::SYNC_INTERVAL.saturating_sub(since.elapsed()))
     }
 
     /// Takes another sink's records. A failure here counts like any other failure of this sink.
-    pub(super) async fn stand_in(&mut self, request: Request) -> Result<(), End> {
+    pub(super) async fn stand_in(&mut self, request: Request) -> Result<(), SessionEnd> {
         let mut delivery = Delivery {
             sink: &mut *self.sink,
             from: &self.from,
@@ -237,7 +237,7 @@ impl Runner {
         let mut progress = Progress::default();
         let outcome = tokio::select! {
             outcome = delivery.run(request.frames, &mut progress) => outcome,
-            () = drain_over(&mut self.stop, Duration::ZERO) => return Err(End::Stopped),
+            () = drain_over(&mut self.stop, Duration::ZERO) => return Err(SessionEnd::Stopped),
         };
         self.tracker.stood_in(progress.records);
         let answer = outcome.as_ref().map(|()| progress.records).map_err(SinkError::to_string);
@@ -246,7 +246,7 @@ impl Runner {
         Ok(outcome?)
     }
 
-    async fn deliver(&mut self, entries: Vec<Entry>) -> Result<(), End> {
+    async fn deliver(&mut self, entries: Vec<Entry>) -> Result<(), SessionEnd> {
         let Some((last, time_ns)) = entries.last().map(|entry| (entry.sequence, entry.time_ns)) else {
             return Ok(());
         };
@@ -256,7 +256,7 @@ impl Runner {
         if frames.iter().all(Selected::is_empty) {
             self.delivered = last;
             self.tracker.delivered(last, time_ns, 0, None);
-            if self.volatile_since.is_none() {
+            if self.undurable_since.is_none() {
                 self.commit(last);
             }
             return Ok(());
@@ -280,7 +280,7 @@ impl Runner {
         self.failed_end = progress.failed_end.filter(|_| outcome.is_err());
         if let Err(error) = outcome {
             self.keep(&progress, time_ns);
-            return Err(End::Error(error));
+            return Err(SessionEnd::Error(error));
         }
         self.backoff.reset();
         self.tracker.working();
@@ -288,11 +288,11 @@ impl Runner {
         self.tracker.delivered(last, time_ns, progress.records, Some(begun.elapsed().as_secs_f64()));
         match progress.durable {
             None => {
-                self.volatile_since = None;
+                self.undurable_since = None;
                 self.commit(last);
             }
             Some(durable) => {
-                self.volatile_since.get_or_insert(begun);
+                self.undurable_since.get_or_insert(begun);
                 if durable > self.durable {
                     self.commit(durable.min(last));
                 }
@@ -304,7 +304,8 @@ impl Runner {
     /// Records what a failed delivery had taken before it failed. A sink without its own position would otherwise
     /// receive it again.
     fn keep(&mut self, progress: &Progress, time_ns: i64) {
-        let Some(taken) = progress.taken.filter(|_| progress.durable.is_none() && self.volatile_since.is_none()) else {
+        let Some(taken) = progress.taken.filter(|_| progress.durable.is_none() && self.undurable_since.is_none())
+        else {
             return;
         };
         self.taken = Some(taken);
@@ -313,9 +314,9 @@ impl Runner {
         self.commit(self.delivered);
     }
 
-    async fn flush(&mut self) -> Result<(), End> {
+    async fn flush(&mut self) -> Result<(), SessionEnd> {
         self.sink.flush().await?;
-        self.volatile_since = None;
+        self.undurable_since = None;
         self.commit(self.delivered);
         Ok(())
     }
@@ -328,14 +329,16 @@ impl Runner {
     }
 
     /// The last flush, within its time limit.
-    async fn finish(&mut self) -> End {
-        if self.volatile_since.is_none() || !matches!(*self.stop.borrow(), Stop::Drain(_)) {
-            return End::Stopped;
+    async fn finish(&mut self) -> SessionEnd {
+        if self.undurable_since.is_none() || !matches!(*self.stop.borrow(), Stop::Drain(_)) {
+            return SessionEnd::Stopped;
         }
         match timeout(limits::FLUSH_TIME / 2, self.flush()).await {
-            Ok(Ok(())) => End::Stopped,
+            Ok(Ok(())) => SessionEnd::Stopped,
             Ok(Err(end)) => end,
-            Err(_) => End::Error(SinkError::Retry(format!("sink `{}`: the last flush took too long", self.name))),
+            Err(_) => {
+                SessionEnd::Error(SinkError::Retry(format!("sink `{}`: the last flush took too long", self.name)))
+            }
         }
     }
 }

@@ -89,12 +89,12 @@ pub struct Status {
     pub last_error_ns: Option<i64>,
     /// The sink that takes its records while it fails, and how many records other sinks took since the start.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fallback: Option<FellBack>,
+    pub fallback: Option<FallbackStatus>,
 }
 
 /// Records that went to other sinks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FellBack {
+pub struct FallbackStatus {
     /// The sink that took records last.
     pub to: String,
     /// Records since the start.
@@ -111,7 +111,7 @@ struct Inner {
     errors: u64,
     last_error: Option<LastError>,
     failing_since_ns: Option<i64>,
-    fallback: Option<FellBack>,
+    fallback: Option<FallbackStatus>,
     has_panicked: bool,
 }
 
@@ -126,10 +126,10 @@ struct LastError {
 pub(crate) struct StatusTracker {
     name: Arc<str>,
     inner: Arc<Mutex<Inner>>,
-    numbers: Arc<Numbers>,
+    numbers: Arc<Metrics>,
 }
 
-struct Numbers {
+struct Metrics {
     records: Counter,
     rejected: Counter,
     skipped: Counter,
@@ -178,7 +178,7 @@ pub fn describe_metrics() {
 impl StatusTracker {
     pub fn new(name: &str, delivered: u64) -> StatusTracker {
         let sink = name.to_string();
-        let numbers = Numbers {
+        let numbers = Metrics {
             records: counter!("weir_sink_records_total", "sink" => sink.clone()),
             rejected: counter!("weir_sink_rejected_records_total", "sink" => sink.clone()),
             skipped: counter!("weir_sink_skipped_records_total", "sink" => sink.clone()),
@@ -312,7 +312,7 @@ impl StatusTracker {
     pub fn fell_back(&self, to: &str, records: u64) {
         let mut inner = self.inner();
         let so_far = inner.fallback.as_ref().map_or(0, |fallback| fallback.records);
-        inner.fallback = Some(FellBack { to: to.into(), records: so_far + records });
+        inner.fallback = Some(FallbackStatus { to: to.into(), records: so_far + records });
         drop(inner);
         let (sink, to) = (self.name.to_string(), to.to_string());
         counter!("weir_sink_fallback_records_total", "sink" => sink, "to" => to).increment(records);

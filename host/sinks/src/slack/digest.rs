@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_in_long_numbers_only_is_a_repeat_and_the_last_is_shown() {
+    fn messages_that_differ_only_in_long_numbers_are_repeats_and_the_last_is_shown() {
         let said =
             [("ERROR", "order 83f1a0c2 failed"), ("ERROR", "order 9be4d011 failed"), ("ERROR", "order 12 failed")];
         let (shown, ..) = summary(&said, 10);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_told_apart() {
+    fn different_levels_are_not_repeats() {
         let (shown, ..) = summary(&[("ERROR", "x"), ("CRITICAL", "x"), ("ERROR", "x")], 10);
         assert_eq!(shown, [("x".into(), 2), ("x".into(), 1)]);
     }

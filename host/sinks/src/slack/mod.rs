@@ -111,13 +111,13 @@ fn build(name: &str, given: serde_json::Value, _: &BuildContext) -> Result<Box<d
     let wrong = |error: String| format!("sink `{name}`: {error}");
     let url = options.url.as_deref().map(str::trim).filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| wrong("`url` is missing: give it, or set SLACK_WEBHOOK_URL".into()))?;
-    if !(1..=limits::MOST_SLACK_GROUPS).contains(&options.groups) {
-        return Err(wrong(format!("`groups` must be 1 to {}", limits::MOST_SLACK_GROUPS)));
+    if !(1..=limits::MAX_SLACK_GROUPS).contains(&options.groups) {
+        return Err(wrong(format!("`groups` must be 1 to {}", limits::MAX_SLACK_GROUPS)));
     }
-    if !(1..=limits::MOST_POST_RECORDS).contains(&options.batch) {
-        return Err(wrong(format!("`batch` must be 1 to {}", limits::MOST_POST_RECORDS)));
+    if !(1..=limits::MAX_POST_RECORDS).contains(&options.batch) {
+        return Err(wrong(format!("`batch` must be 1 to {}", limits::MAX_POST_RECORDS)));
     }
-    if options.interval.duration().max(options.linger.duration()) > limits::MOST_SLACK_INTERVAL {
+    if options.interval.duration().max(options.linger.duration()) > limits::MAX_SLACK_INTERVAL {
         return Err(wrong("`interval` and `linger` must be an hour or less".into()));
     }
     let server = options.connection.server(name, url).map_err(wrong)?;

@@ -72,12 +72,12 @@ impl Stage {
 }
 
 #[test]
-fn only_errors_and_worse_unless_the_configuration_says_otherwise() {
+fn by_default_only_errors_and_above_are_posted() {
     assert_eq!(KIND.min_level, Some(Level::Error));
 }
 
 #[test]
-fn options_that_can_not_work_are_refused_with_their_name_and_without_the_webhook() {
+fn invalid_options_are_refused_by_name_without_the_webhook() {
     let url = "https://hooks.slack.com/services/SECRET";
     for (bad, name) in [
         (json!({}), "SLACK_WEBHOOK_URL"),
@@ -93,7 +93,7 @@ fn options_that_can_not_work_are_refused_with_their_name_and_without_the_webhook
 }
 
 #[tokio::test]
-async fn records_of_every_shape_make_messages_that_slack_takes() {
+async fn records_of_every_shape_make_valid_messages() {
     let intake = Intake::start(Intakes::FastSlack);
     let mut out = sink(&intake, json!({ "interval": "0s", "groups": 48 })).await;
     let mut batch = Batch::new();
@@ -108,7 +108,7 @@ async fn records_of_every_shape_make_messages_that_slack_takes() {
 }
 
 #[tokio::test]
-async fn a_flood_is_a_few_messages_at_most_one_a_second_that_speak_for_every_record() {
+async fn a_flood_becomes_at_most_one_message_a_second_covering_every_record() {
     // It answers 429 to a request less than a second after the last one.
     let intake = Intake::start(Intakes::Slack);
     let stage = Stage::new();
@@ -129,7 +129,7 @@ async fn a_flood_is_a_few_messages_at_most_one_a_second_that_speak_for_every_rec
 }
 
 #[tokio::test]
-async fn a_429_is_waited_out_and_every_other_trouble_comes_again_in_order() {
+async fn a_429_is_waited_out_and_other_failures_are_retried_in_order() {
     for trouble in [
         Next::Later(429, 2),
         Next::Status(500),
@@ -158,7 +158,7 @@ async fn a_429_is_waited_out_and_every_other_trouble_comes_again_in_order() {
 }
 
 #[tokio::test]
-async fn a_record_that_slack_calls_malformed_is_found_and_holds_no_other() {
+async fn a_malformed_record_is_found_and_blocks_no_other() {
     let intake = Intake::start(Intakes::FastSlack);
     let stage = Stage::new();
     append(&stage.journal, &numbered(0..4));
@@ -172,7 +172,7 @@ async fn a_record_that_slack_calls_malformed_is_found_and_holds_no_other() {
 }
 
 #[tokio::test]
-async fn errors_name_sink_and_server_and_never_the_webhook() {
+async fn errors_name_sink_and_server_but_not_the_webhook() {
     let mut intake = Intake::start(Intakes::FastSlack);
     let mut out = sink(&intake, json!({ "interval": "0s" })).await;
     for next in [Next::Status(403), Next::Status(404), Next::Status(410), Next::Status(500), Next::Hang, Next::Reset] {

@@ -21,9 +21,9 @@ pub struct Cursor {
 
 /// Records to be written that other sinks have already stored.
 #[derive(Default)]
-pub struct Known(HashSet<Position>);
+pub struct KnownRecords(HashSet<Position>);
 
-impl Known {
+impl KnownRecords {
     /// True for a record that already has a row.
     pub fn has(&self, at: Position) -> bool {
         self.0.contains(&at)
@@ -84,16 +84,20 @@ impl Cursor {
 
     /// Which records of these frames were stored by another sink, or under another name. When this sink is the
     /// furthest, as it is when alone, this is one lookup in a small table.
-    pub async fn known(&self, connection: &mut SqliteConnection, batches: &[Selected]) -> Result<Known, sqlx::Error> {
+    pub async fn known(
+        &self,
+        connection: &mut SqliteConnection,
+        batches: &[Selected],
+    ) -> Result<KnownRecords, sqlx::Error> {
         let others: Option<i64> = sqlx::query_scalar("SELECT max(sequence) FROM weir_cursor WHERE sink <> ?")
             .bind(&self.sink)
             .fetch_one(&mut *connection)
             .await?;
         let ends = batches.first().zip(batches.last());
-        let Some(((first, last), others)) = ends.zip(others) else { return Ok(Known::default()) };
+        let Some(((first, last), others)) = ends.zip(others) else { return Ok(KnownRecords::default()) };
         let (first, last) = (first.sequence.cast_signed(), last.sequence.cast_signed().min(others));
         if first > last {
-            return Ok(Known::default());
+            return Ok(KnownRecords::default());
         }
         let rows: Vec<(i64, i64)> =
             sqlx::query_as("SELECT sequence, position FROM logs WHERE sequence BETWEEN ? AND ?")
@@ -105,6 +109,6 @@ impl Cursor {
             sequence: sequence.cast_unsigned(),
             index: u32::try_from(index).unwrap_or(u32::MAX),
         };
-        Ok(Known(rows.into_iter().map(position).collect()))
+        Ok(KnownRecords(rows.into_iter().map(position).collect()))
     }
 }

@@ -113,7 +113,7 @@ async fn fill(connection: &mut SqliteConnection, place: &str) -> Result<(), sqlx
         if chunk == 0 {
             break;
         }
-        if said.elapsed() >= limits::SQLITE_INDEX_NEWS {
+        if said.elapsed() >= limits::SQLITE_INDEX_PROGRESS {
             said = Instant::now();
             tracing::info!("{place}: {added} of {rows} rows are in its search index");
         }

@@ -107,7 +107,7 @@ async fn the_shell_of_the_system_and_python_search_and_delete() {
 }
 
 #[tokio::test]
-async fn every_version_of_sqlite_takes_out_of_the_index_what_went_in() {
+async fn every_version_of_sqlite_removes_from_the_index_exactly_what_was_added() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     let mut batch = weir_record::Batch::new();
@@ -126,7 +126,7 @@ async fn every_version_of_sqlite_takes_out_of_the_index_what_went_in() {
 }
 
 #[tokio::test]
-async fn rows_stored_without_the_index_are_in_it_once_it_is_wanted_and_rows_that_are_not_can_go() {
+async fn rows_stored_without_the_index_are_added_later_and_can_be_deleted_before() {
     let place = Place::new();
     let mut sink = place.started(json!({ "search": false })).await;
     sink.deliver(&[frame(1, numbered(0..30))]).await.expect("delivers");
@@ -171,7 +171,7 @@ impl Place {
 }
 
 #[tokio::test]
-async fn an_index_of_the_form_before_is_replaced_and_holds_every_row() {
+async fn an_index_of_the_previous_form_is_replaced_and_holds_every_row() {
     let place = Place::of_before(12_000).await;
     let mut sink = place.started(json!({})).await;
     sink.deliver(&[frame(2, numbered(12_000..12_010))]).await.expect("delivers");
@@ -184,7 +184,7 @@ async fn an_index_of_the_form_before_is_replaced_and_holds_every_row() {
 }
 
 #[tokio::test]
-async fn an_index_that_broke_off_while_it_was_built_is_finished() {
+async fn an_interrupted_index_build_is_finished() {
     let place = Place::of_before(12_000).await;
     // As far as a kill after the first transaction lets it get.
     let mut connection = place.sink(json!({})).connect().await.expect("opens");
@@ -200,7 +200,7 @@ async fn an_index_that_broke_off_while_it_was_built_is_finished() {
 }
 
 #[tokio::test]
-async fn an_index_of_the_form_before_goes_when_none_is_wanted() {
+async fn an_index_of_the_previous_form_is_dropped_if_search_is_off() {
     let place = Place::of_before(200).await;
     place.started(json!({ "search": false })).await;
     assert_eq!(place.ask("SELECT group_concat(name) FROM sqlite_master WHERE name LIKE 'logs_search%'"), "");

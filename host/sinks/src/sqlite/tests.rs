@@ -157,7 +157,7 @@ async fn only_a_flush_moves_what_is_durable() {
 }
 
 #[tokio::test]
-async fn a_frame_that_broke_off_is_taken_up_where_it_did() {
+async fn delivery_resumes_within_an_interrupted_frame() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     let whole = frame(3, numbered(0..10));
@@ -172,7 +172,7 @@ async fn a_frame_that_broke_off_is_taken_up_where_it_did() {
 }
 
 #[tokio::test]
-async fn many_records_go_through_several_transactions_and_statement_sizes() {
+async fn many_records_use_several_transactions_and_statement_sizes() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     let frames: Vec<_> = (0..13).map(|n| frame(n + 1, numbered(n * 1001..(n + 1) * 1001))).collect();
@@ -182,7 +182,7 @@ async fn many_records_go_through_several_transactions_and_statement_sizes() {
 }
 
 #[tokio::test]
-async fn rows_of_a_lost_journal_are_kept_aside_and_hide_nothing() {
+async fn rows_of_a_lost_journal_are_kept_and_hide_nothing() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     for sequence in 1..=5 {
@@ -210,7 +210,7 @@ async fn rows_of_a_lost_journal_are_kept_aside_and_hide_nothing() {
 }
 
 #[tokio::test]
-async fn old_and_surplus_rows_go_and_the_index_with_them() {
+async fn old_and_surplus_rows_are_removed_also_from_the_index() {
     let place = Place::new();
     let mut sink = place.started(json!({ "max_rows": 5000, "retention": "1h" })).await;
     let mut batch = weir_record::Batch::new();
@@ -223,7 +223,7 @@ async fn old_and_surplus_rows_go_and_the_index_with_them() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_of_ours_is_never_touched() {
+async fn a_file_that_is_not_our_database_is_never_changed() {
     let place = Place::new();
     fs::write(place.path(), "my diary, which is longer than a header of one hundred bytes, so that nobody takes it for an empty database at all").expect("writable");
     let before = fs::read(place.path()).expect("readable");
@@ -267,7 +267,7 @@ async fn a_lock_of_another_process_is_waited_for_and_then_retried() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_retried_and_nothing_is_half_there() {
+async fn a_full_disk_is_retried_and_nothing_is_stored_partially() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     let pages = place.ask("PRAGMA page_count");
@@ -284,7 +284,7 @@ async fn a_full_disk_is_retried_and_nothing_is_half_there() {
 }
 
 #[tokio::test]
-async fn rows_that_the_cursor_does_not_know_are_a_matter_for_a_person() {
+async fn rows_beyond_the_cursor_stop_the_sink() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     sink.deliver(&[frame(1, numbered(0..3))]).await.expect("delivers");
@@ -315,7 +315,7 @@ async fn deliver_some(sink: &mut SqliteSink, frames: std::ops::RangeInclusive<u6
 }
 
 #[tokio::test]
-async fn two_sinks_of_one_database_have_each_their_own_place_and_no_record_twice() {
+async fn two_sinks_of_one_database_have_separate_positions_and_no_record_twice() {
     let place = Place::new();
     let mut ahead = place.sink_named("ahead", json!({}));
     assert_eq!(ahead.start(0).await, Ok(None));
@@ -337,7 +337,7 @@ async fn two_sinks_of_one_database_have_each_their_own_place_and_no_record_twice
 }
 
 #[tokio::test]
-async fn a_sink_that_lags_does_not_set_aside_what_another_wrote_since() {
+async fn a_lagging_sink_does_not_move_rows_of_another_one() {
     let place = Place::new();
     let context = BuildContext { data: place.folder.path().into(), ..Default::default() };
     let [mut ahead, mut behind] =
@@ -352,7 +352,7 @@ async fn a_sink_that_lags_does_not_set_aside_what_another_wrote_since() {
 }
 
 #[tokio::test]
-async fn a_sink_with_another_name_repeats_nothing_and_misses_nothing() {
+async fn a_renamed_sink_repeats_and_misses_nothing() {
     let place = Place::new();
     let mut old = place.started(json!({})).await;
     deliver_some(&mut old, 1..=5, &[0, 1, 2, 3]).await;

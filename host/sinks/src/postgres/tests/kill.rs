@@ -12,7 +12,7 @@ use weir_journal::Journal;
 
 use super::*;
 use crate::runner::RunningSink;
-use crate::testing::{Doomed, PATIENCE, eventually_blocking};
+use crate::testing::{ChildProcess, PATIENCE, eventually_blocking};
 
 const FOLDER: &str = "WEIR_POSTGRES_KILL_TEST_FOLDER";
 const URL: &str = "WEIR_POSTGRES_KILL_TEST_URL";
@@ -71,8 +71,10 @@ fn twenty_kills_of_weir_lose_nothing_and_repeat_nothing() {
     let there = "SELECT to_regclass('weir_logs')";
     for round in 0..ROUNDS {
         let url = server.url();
-        let child =
-            Doomed::start("postgres::tests::kill::child", &[(FOLDER, place.path().as_os_str()), (URL, url.as_ref())]);
+        let child = ChildProcess::start(
+            "postgres::tests::kill::child",
+            &[(FOLDER, place.path().as_os_str()), (URL, url.as_ref())],
+        );
         // Some kills fall before the first rows exist, most during inserts, one certainly.
         if round == ROUNDS / 2 {
             eventually_blocking("rows arrive", || !server.ask(there).is_empty() && !held(&server).is_empty());

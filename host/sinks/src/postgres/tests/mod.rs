@@ -110,7 +110,7 @@ async fn a_record_is_a_row_of_the_default_table_with_the_rest_as_jsonb() {
 }
 
 #[tokio::test]
-async fn what_a_column_cannot_hold_whole_stays_in_extra_data() {
+async fn values_that_do_not_fit_their_column_are_kept_in_extra_data() {
     let server = Postgres::start();
     let mut sink = started(&server, json!({})).await;
     let long = "ä".repeat(300);
@@ -185,7 +185,7 @@ async fn after_a_crash_the_cursor_and_the_rows_agree() {
 }
 
 #[tokio::test]
-async fn journals_don_t_hide_each_other_and_a_lost_end_is_noticed() {
+async fn journals_do_not_hide_each_other_and_a_lost_end_is_detected() {
     let server = Postgres::start();
     let mut old = started(&server, json!({})).await;
     old.deliver(&[frame(5, numbered(0..3))]).await.expect("delivers");
@@ -204,7 +204,7 @@ async fn journals_don_t_hide_each_other_and_a_lost_end_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_transaction_still_on_its_way_is_waited_for() {
+async fn a_transaction_still_running_on_the_server_is_waited_for() {
     let server = Postgres::start();
     drop(started(&server, json!({})).await);
     // A transaction that a killed Weir sent and the server has not finished.
@@ -220,7 +220,7 @@ async fn a_transaction_still_on_its_way_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_somebody_else_moves_stops_the_delivery_whole() {
+async fn a_cursor_moved_by_another_session_aborts_the_delivery() {
     let server = Postgres::start();
     let mut sink = started(&server, json!({})).await;
     server.ask("UPDATE weir_cursor SET sequence = 3");
@@ -241,7 +241,7 @@ async fn a_sink_takes_only_what_was_selected() {
 }
 
 #[tokio::test]
-async fn a_large_delivery_goes_in_pieces_and_is_one_transaction() {
+async fn a_large_delivery_is_sent_in_pieces_in_one_transaction() {
     let server = Postgres::start();
     let mut sink = started(&server, json!({})).await;
     let frames: Vec<_> = (0..13).map(|n| frame(n + 1, numbered(n * 1001..(n + 1) * 1001))).collect();

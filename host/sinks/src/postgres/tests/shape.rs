@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn the_default_table_has_the_columns_and_indexes_that_are_promised() {
+async fn the_default_table_has_the_documented_columns_and_indexes() {
     let server = Postgres::start();
     // Twice at once, as if two routers started on an empty database.
     let (mut first, mut second) = (sink_of(&server, "j1", json!({})), sink_of(&server, "j2", json!({})));
@@ -36,7 +36,7 @@ async fn the_default_table_has_the_columns_and_indexes_that_are_promised() {
 }
 
 #[tokio::test]
-async fn schema_prefix_and_names_with_quotes_are_taken_as_they_are() {
+async fn schema_prefix_and_names_with_quotes_are_used_verbatim() {
     let server = Postgres::start();
     let evil = "x\"; DROP TABLE t; --";
     server.ask("CREATE TABLE t(a int)");
@@ -103,7 +103,7 @@ async fn a_table_of_another_shape_is_filled_through_the_mapping() {
 }
 
 #[tokio::test]
-async fn a_column_that_is_missing_or_unfit_is_named_with_the_remedy() {
+async fn a_missing_or_unfit_column_is_reported_with_advice() {
     let server = Postgres::start();
     server.ask("CREATE TABLE events(id serial, at int, said int, big varchar(9), must text NOT NULL, made int GENERATED ALWAYS AS (1) STORED)");
     server.ask("CREATE VIEW seen AS SELECT 1 AS message");
@@ -127,7 +127,7 @@ async fn a_column_that_is_missing_or_unfit_is_named_with_the_remedy() {
 }
 
 #[tokio::test]
-async fn without_a_column_for_the_rest_what_would_be_cut_is_refused() {
+async fn without_a_column_for_the_rest_values_that_would_be_cut_are_refused() {
     let server = Postgres::start();
     server.ask("CREATE TABLE short(what varchar(5), n int NOT NULL)");
     let mut sink = started(&server, json!({ "table": "short", "columns": { "what": "message", "n": "n" } })).await;

@@ -24,7 +24,7 @@ async fn with_one_frame(server: &Postgres, given: Value) -> PostgresSink {
 }
 
 #[tokio::test]
-async fn a_server_that_stopped_or_crashed_is_used_again_when_it_is_back() {
+async fn a_stopped_or_crashed_server_is_used_again_once_it_is_back() {
     for crash in [false, true] {
         let mut server = Postgres::start();
         let mut sink = with_one_frame(&server, json!({})).await;
@@ -45,7 +45,7 @@ async fn a_server_that_stopped_or_crashed_is_used_again_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_and_a_table_that_is_locked_dropped_or_slow_are_tried_again() {
+async fn ended_sessions_and_locked_dropped_or_slow_tables_are_retried() {
     let mut server = Postgres::start();
     let mut sink = with_one_frame(&server, json!({ "lock_timeout": "100ms", "statement_timeout": "2s" })).await;
     let reset = |server: &Postgres| {
@@ -85,7 +85,7 @@ async fn a_session_that_is_ended_and_a_table_that_is_locked_dropped_or_slow_are_
 }
 
 #[tokio::test]
-async fn a_full_disk_is_retried_and_nothing_is_half_there() {
+async fn a_full_disk_is_retried_and_nothing_is_stored_partially() {
     let mut server = Postgres::start_with(&[], Some(4 << 20));
     let small = server.folder().join("small");
     server.ask(&format!("CREATE TABLESPACE small LOCATION '{}'", small.display()));
@@ -108,7 +108,7 @@ async fn retries_after_room(server: &mut Postgres, sink: &mut PostgresSink) {
 }
 
 #[tokio::test]
-async fn who_may_not_is_told_what_to_do_and_no_secret() {
+async fn missing_permissions_are_reported_with_advice_and_without_secrets() {
     let server = Postgres::start();
     server.ask("CREATE ROLE reader LOGIN PASSWORD 'secret-reader'");
     let url = |user: &str, password: &str, database: &str| json!({ "url": format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", server.port()) });
@@ -150,7 +150,7 @@ async fn a_standby_is_waited_for_until_it_is_promoted() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_given_up_on_in_time() {
+async fn a_server_that_never_answers_times_out() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("listens");
     let port = silent.local_addr().expect("bound").port();
     let given =
@@ -204,7 +204,7 @@ fn certificates_of(server: &Postgres) {
 }
 
 #[tokio::test]
-async fn the_certificate_is_checked_against_an_authority_of_one_s_own_and_the_host() {
+async fn the_certificate_is_checked_against_a_custom_authority_and_the_host() {
     let server = Postgres::start();
     certificates_of(&server);
     let folder = server.folder().display();
