@@ -98,7 +98,7 @@ impl Owners {
     }
 
     /// Registers a sink with its reservations. `data` is the data folder.
-    pub(crate) fn enter(&self, sink: &str, data: &Path, reserves: Reserves) -> Owner {
+    pub(crate) fn register(&self, sink: &str, data: &Path, reserves: Reserves) -> Owner {
         let mut inner = self.lock();
         inner.next_id += 1;
         let id = inner.next_id;
@@ -180,7 +180,7 @@ impl Owner {
     }
 
     /// Once per process: claims the files that position records name, for their sinks.
-    pub fn prime(&self, records: impl FnOnce(&BTreeSet<String>) -> Vec<(String, Vec<PathBuf>)>) {
+    pub fn claim_recorded_files(&self, records: impl FnOnce(&BTreeSet<String>) -> Vec<(String, Vec<PathBuf>)>) {
         let mut inner = self.claimant.owners.lock();
         if std::mem::replace(&mut inner.primed, true) {
             return;
@@ -210,7 +210,7 @@ impl Owner {
     }
 
     /// The paths among `paths` that a later sink has reserved; this sink must release them.
-    pub fn lost<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+    pub fn reserved_by_others<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
         let inner = self.claimant.owners.lock();
         if inner.generation == self.generation {
             return Vec::new();
@@ -297,7 +297,7 @@ mod tests {
         fs::create_dir(root.join("logs")).expect("writable");
         std::os::unix::fs::symlink("logs", root.join("link")).expect("linked");
         let owners = Owners::default();
-        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, &data, Reserves::Nothing));
+        let [mut a, mut b] = ["a", "b"].map(|name| owners.register(name, &data, Reserves::Nothing));
         assert_eq!(a.claim(&root.join("logs/x.log")), Ok(()));
         assert_eq!(b.claim(&root.join("link/x.log")), Err("sink `a`".into()));
         assert_eq!(b.claim(&root.join("link/y.log")), Ok(()));
@@ -313,13 +313,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (root, data) = (folder.path(), folder.path().join("data"));
         let owners = Owners::default();
-        let mut any = owners.enter("any", &data, Reserves::Nothing);
+        let mut any = owners.register("any", &data, Reserves::Nothing);
         let audit = root.join("audit.log");
         assert_eq!(any.claim(&audit), Ok(()));
-        assert_eq!(any.lost([&audit].into_iter()), Vec::<PathBuf>::new());
-        let mut own = owners.enter("audit", &data, files(root, r"audit\.log"));
+        assert_eq!(any.reserved_by_others([&audit].into_iter()), Vec::<PathBuf>::new());
+        let mut own = owners.register("audit", &data, files(root, r"audit\.log"));
         assert_eq!(own.claim(&audit), Err("sink `any`".into()));
-        assert_eq!(any.lost([&audit].into_iter()), vec![audit.clone()]);
+        assert_eq!(any.reserved_by_others([&audit].into_iter()), vec![audit.clone()]);
         any.keep_only(|_| false);
         assert_eq!(own.claim(&audit), Ok(()));
         assert_eq!(any.claim(&audit), Err("sink `audit`".into()));
@@ -330,9 +330,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owners = Owners::default();
         let daily = || Reserves::ByTime(Files::new(folder.path(), r"\d+\.log").expect("an expression"));
-        let _daily = owners.enter("daily", folder.path(), daily());
-        let mut values = owners.enter("values", folder.path(), Reserves::Nothing);
-        let mut yearly = owners.enter("yearly", folder.path(), daily());
+        let _daily = owners.register("daily", folder.path(), daily());
+        let mut values = owners.register("values", folder.path(), Reserves::Nothing);
+        let mut yearly = owners.register("yearly", folder.path(), daily());
         assert_eq!(values.claim(&folder.path().join("1.log")), Err("sink `daily`".into()));
         assert_eq!(yearly.claim(&folder.path().join("1.log")), Ok(()));
     }
@@ -341,9 +341,9 @@ mod tests {
     fn claims_of_position_records_wait_for_their_sinks() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owners = Owners::default();
-        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, folder.path(), Reserves::Nothing));
+        let [mut a, mut b] = ["a", "b"].map(|name| owners.register(name, folder.path(), Reserves::Nothing));
         let file = folder.path().join("x.log");
-        b.prime(|_| vec![("a".into(), vec![file.clone()])]);
+        b.claim_recorded_files(|_| vec![("a".into(), vec![file.clone()])]);
         assert_eq!(b.claim(&file), Err("sink `a`".into()));
         assert_eq!(a.claim(&file), Ok(()));
     }

@@ -202,7 +202,9 @@ impl Protocol for DatadogProtocol {
 
     fn refused(&self, server: &Server, answer: &Answer) -> SinkError {
         match answer.status {
-            401 | 403 => server.advise(answer, "check that `api_key` (DD_API_KEY) is a key of this `site` (DD_SITE)"),
+            401 | 403 => {
+                server.retry_with_advice(answer, "check that `api_key` (DD_API_KEY) is a key of this `site` (DD_SITE)")
+            }
             _ => server.refused(answer),
         }
     }

@@ -198,7 +198,7 @@ impl FileList {
 
     /// Creates the list: empty, or with the files below `root` if an earlier version kept no list. `is_live` is true
     /// for the paths that the sink's template can name.
-    pub fn take_up(&self, root: Option<&Path>, is_live: impl Fn(&Path) -> bool) -> Result<(), DiskError> {
+    pub fn create_or_migrate(&self, root: Option<&Path>, is_live: impl Fn(&Path) -> bool) -> Result<(), DiskError> {
         let mut paths = Vec::new();
         if let Some(root) = root {
             walk(root, &mut paths);

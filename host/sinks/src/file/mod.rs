@@ -198,10 +198,10 @@ impl FileSink {
             false if template.is_fixed() => Reserves::Exactly(template.files()?),
             false => Reserves::ByTime(template.files()?),
         };
-        let setting = StoreOptions {
+        let store_options = StoreOptions {
             record: context.own_file(name, POSITION),
             file_list: FileList::new(context.own_file(name, FILE_LIST), disk.clone()),
-            owner: context.owners.enter(name, &context.data, reserves),
+            owner: context.owners.register(name, &context.data, reserves),
             template: template.identity(),
             files: template.files()?,
             root: template.root().into(),
@@ -212,7 +212,7 @@ impl FileSink {
             name: name.into(),
             format,
             lines: LineCollector::new(template, options.rotate_size.map(Size::bytes)),
-            store: Store::new(setting, disk),
+            store: Store::new(store_options, disk),
             options,
             tidier: None,
             delivered: 0,

@@ -122,7 +122,7 @@ pub struct StoreOptions {
 
 /// The files of one sink and their position.
 pub struct Store {
-    setting: StoreOptions,
+    options: StoreOptions,
     disk: Disk,
     /// Admitted files that are not in the file list yet.
     admitted: usize,
@@ -138,9 +138,9 @@ pub struct Store {
 
 impl Store {
     /// Touches nothing before `restore`.
-    pub fn new(setting: StoreOptions, disk: Disk) -> Store {
+    pub fn new(options: StoreOptions, disk: Disk) -> Store {
         Store {
-            setting,
+            options,
             disk,
             admitted: 0,
             is_overflowing: false,
@@ -160,17 +160,17 @@ impl Store {
 
     /// The list of the sink's files.
     pub fn file_list(&self) -> FileList {
-        self.setting.file_list.clone()
+        self.options.file_list.clone()
     }
 
     /// A handle to ask which files belong to other sinks.
     pub fn claimant(&self) -> Claimant {
-        self.setting.owner.claimant()
+        self.options.owner.claimant()
     }
 
     /// The sink's name.
     pub fn sink(&self) -> &str {
-        self.setting.owner.sink()
+        self.options.owner.sink()
     }
 
     /// The last durable frame.
@@ -188,7 +188,7 @@ impl Store {
         let record = found.unwrap_or_else(PositionRecord::new);
         self.listed.clear();
         for (path, listed) in record.files {
-            if let Err(whose) = self.setting.owner.claim(&path) {
+            if let Err(whose) = self.options.owner.claim(&path) {
                 tracing::warn!(
                     file = %path.display(), sink = self.sink(),
                     "a file of this sink now belongs to {whose} and is left unchanged; its last records may be written twice"
@@ -199,7 +199,7 @@ impl Store {
             self.listed.insert(path, ListedFile { rotated: Vec::new(), ..listed });
         }
         let listed = &self.listed;
-        self.setting.owner.keep_only(|path| listed.contains_key(path));
+        self.options.owner.keep_only(|path| listed.contains_key(path));
         // Files can't contain frames of this journal beyond its end: see `Sink::start`.
         self.sequence = record.sequence.map(|sequence| sequence.min(last_sequence));
         self.settle();
@@ -208,23 +208,23 @@ impl Store {
 
     /// This sink's record, or that of the same sink under an older name.
     fn find_record(&self) -> Result<Option<PositionRecord>, StoreError> {
-        let StoreOptions { record, template, files, .. } = &self.setting;
-        let found = self.setting.owner.alone(|configured| {
+        let StoreOptions { record, template, files, .. } = &self.options;
+        let found = self.options.owner.alone(|configured| {
             if let Some(configured) = configured {
                 records::settle_unconfigured(&self.disk, record, template, files, configured)?;
             }
             records::read(record)
         })?;
-        self.setting.owner.prime(|configured| records::files_of_all(record, configured));
+        self.options.owner.claim_recorded_files(|configured| records::files_of_all(record, configured));
         Ok(found)
     }
 
     /// Without a list, this is the first start, or an earlier version kept none.
     fn open_file_list(&self, had_position: bool) -> Result<(), DiskError> {
-        let StoreOptions { file_list, files, root, .. } = &self.setting;
+        let StoreOptions { file_list, files, root, .. } = &self.options;
         if !file_list.exists() {
             let root = had_position.then_some(root.as_path());
-            file_list.take_up(root, |path| files.has(path))?;
+            file_list.create_or_migrate(root, |path| files.has(path))?;
         }
         file_list.open()
     }
@@ -270,19 +270,19 @@ impl Store {
             return Ok(Admission::Granted(length.unwrap_or(0)));
         }
         let is_new = length.is_none() && by_value;
-        if is_new && self.setting.file_list.made_today() + self.admitted >= self.setting.max_new_files {
+        if is_new && self.options.file_list.made_today() + self.admitted >= self.options.max_new_files {
             if !std::mem::replace(&mut self.is_overflowing, true) {
                 tracing::warn!(
                     sink = self.sink(),
                     file = %path.display(),
                     "values of records have created {} files today, the limit set by `max_new_files`; lines for further files \
                      go to one file with `_overflow` in place of each value",
-                    self.setting.max_new_files
+                    self.options.max_new_files
                 );
             }
             return Ok(Admission::TooMany);
         }
-        if let Err(whose) = self.setting.owner.claim(path) {
+        if let Err(whose) = self.options.owner.claim(path) {
             return Ok(Admission::OwnedByOther(whose));
         }
         self.admitted += usize::from(is_new);
@@ -332,7 +332,7 @@ impl Store {
             }
             plans.push(names);
         }
-        self.setting.file_list.add(&entries)?;
+        self.options.file_list.add(&entries)?;
         self.admitted = 0;
         if news {
             self.write_record(self.sequence, &self.listed)?;
@@ -341,7 +341,7 @@ impl Store {
     }
 
     fn write_record(&self, sequence: Option<u64>, files: &BTreeMap<PathBuf, ListedFile>) -> Result<(), StoreError> {
-        records::write(&self.disk, &self.setting.record, sequence, Some(&self.setting.template), files)
+        records::write(&self.disk, &self.options.record, sequence, Some(&self.options.template), files)
     }
 
     fn append_to(&mut self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
@@ -363,7 +363,7 @@ impl Store {
         if self.open.contains_key(path) {
             return Ok(());
         }
-        while self.open.len() >= self.setting.open_files {
+        while self.open.len() >= self.options.open_files {
             let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.used).map(|(path, _)| path.clone()) else {
                 break;
             };
@@ -423,7 +423,7 @@ impl Store {
         }
         self.folders.clear();
         self.open.retain(|path, open| is_still(path, &open.file));
-        for path in self.setting.owner.lost(self.open.keys()) {
+        for path in self.options.owner.reserved_by_others(self.open.keys()) {
             self.open.remove(&path);
         }
         let files = self.open.iter().map(|(path, open)| {
@@ -439,8 +439,8 @@ impl Store {
             }
         }
         self.sequence = sequence;
-        self.setting.owner.keep_only(|path| files.contains_key(path));
-        self.setting.file_list.settle();
+        self.options.owner.keep_only(|path| files.contains_key(path));
+        self.options.file_list.settle();
         self.listed = files;
         Ok(self.settle())
     }

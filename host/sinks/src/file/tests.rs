@@ -356,7 +356,7 @@ fn tidy(place: &Place) -> TidyJob {
     TidyJob {
         sink: "sut".into(),
         file_list: FileList::new(place.path("data/sinks/sut.files"), Disk::default()),
-        claimant: crate::owners::Owners::default().enter("sut", &place.path("data"), Reserves::Nothing).claimant(),
+        claimant: crate::owners::Owners::default().register("sut", &place.path("data"), Reserves::Nothing).claimant(),
         compress: false,
         keep: None,
         max_age: None,

@@ -199,12 +199,13 @@ impl Protocol for HttpProtocol {
         let status = answer.status;
         let retried = self.options.retry_statuses.as_ref().is_none_or(|retried| retried.contains(&status));
         if status == 413 || self.options.reject_statuses.contains(&status) || !retried {
-            return SinkError::Reject(server.said(answer));
+            return SinkError::Reject(server.describe(answer));
         }
         if (300..400).contains(&status) {
-            return server.advise(answer, "redirects are not followed: set `url` to the address that it leads to");
+            return server
+                .retry_with_advice(answer, "redirects are not followed: set `url` to the address that it leads to");
         }
-        server.later(answer)
+        server.retry_later(answer)
     }
 }
 

@@ -34,7 +34,7 @@ impl Place for Database {
     }
 
     fn held(&self) -> Vec<u64> {
-        said(&self.influx)
+        numbers_in(&self.influx)
     }
 }
 
@@ -43,7 +43,7 @@ fn options_for(influx: &Influx) -> Value {
 }
 
 /// The numbers in all points, sorted, since points are ordered only by time.
-fn said(influx: &Influx) -> Vec<u64> {
+fn numbers_in(influx: &Influx) -> Vec<u64> {
     let mut numbers = numbers(&influx.held("message").iter().map(Value::to_string).collect::<String>());
     numbers.sort_unstable();
     numbers
@@ -147,7 +147,7 @@ async fn a_missing_database_and_a_stopped_server_are_retried() {
     sink.deliver(&[frame(1, numbered(0..3))]).await.expect("taken");
     influx.kill();
     influx.restart();
-    assert_eq!(said(&influx), [0, 1, 2], "what was answered 204 outlives kill -9");
+    assert_eq!(numbers_in(&influx), [0, 1, 2], "what was answered 204 outlives kill -9");
 }
 
 #[tokio::test]

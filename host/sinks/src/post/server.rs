@@ -89,7 +89,7 @@ impl Server {
             })?;
             builder = builder.identity(identity);
         }
-        builder.build().map_err(|error| format!("can't create an HTTP client: {}", chain(&error)))
+        builder.build().map_err(|error| format!("can't create an HTTP client: {}", causes(&error)))
     }
 
     /// Posts a body and waits for the answer. On an error there is no answer, and the body may have been accepted.
@@ -110,34 +110,34 @@ impl Server {
             _ if error.is_timeout() => "no answer in time",
             _ => "the request failed",
         };
-        SinkError::Retry(format!("{}: {what}: {}", self.place, chain(error)))
+        SinkError::Retry(format!("{}: {what}: {}", self.place, causes(error)))
     }
 
     /// The error for an unsuccessful answer, unless the protocol has a more specific one.
     pub fn refused(&self, answer: &Answer) -> SinkError {
         match answer.status {
             // The records themselves are the cause, or their number.
-            400 | 413 | 422 => SinkError::Reject(self.said(answer)),
-            _ => self.later(answer),
+            400 | 413 | 422 => SinkError::Reject(self.describe(answer)),
+            _ => self.retry_later(answer),
         }
     }
 
     /// The error for an answer that is not caused by the records.
-    pub fn later(&self, answer: &Answer) -> SinkError {
+    pub fn retry_later(&self, answer: &Answer) -> SinkError {
         match (answer.status, answer.retry_after) {
-            (401 | 403, _) => self.advise(answer, "check the sink's key or password"),
-            (_, Some(wait)) => SinkError::Later(self.said(answer), wait),
-            (_, None) => SinkError::Retry(self.said(answer)),
+            (401 | 403, _) => self.retry_with_advice(answer, "check the sink's key or password"),
+            (_, Some(wait)) => SinkError::Later(self.describe(answer), wait),
+            (_, None) => SinkError::Retry(self.describe(answer)),
         }
     }
 
     /// The error for an answer that repeats until someone follows the advice.
-    pub fn advise(&self, answer: &Answer, advice: &str) -> SinkError {
-        SinkError::Retry(format!("{}; {advice}", self.said(answer)))
+    pub fn retry_with_advice(&self, answer: &Answer, advice: &str) -> SinkError {
+        SinkError::Retry(format!("{}; {advice}", self.describe(answer)))
     }
 
     /// An answer as an error message.
-    pub fn said(&self, answer: &Answer) -> String {
+    pub fn describe(&self, answer: &Answer) -> String {
         let body = match answer.body.trim() {
             "" => String::new(),
             body => format!(": {body}"),
@@ -156,7 +156,7 @@ impl Answer {
 /// Reads the beginning of an answer. Never a URL: it may contain a secret.
 async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error> {
     let status = response.status().as_u16();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| wait(value.to_str().ok()?));
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| parse_retry_after(value.to_str().ok()?));
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
         let room = limits::ANSWER_BYTES.saturating_sub(body.len());
@@ -169,7 +169,7 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error>
 }
 
 /// `Retry-After`: seconds, or a date.
-fn wait(text: &str) -> Option<Duration> {
+fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
@@ -178,7 +178,7 @@ fn wait(text: &str) -> Option<Duration> {
 }
 
 /// An error with its causes, without the URL.
-fn chain(error: &reqwest::Error) -> String {
+fn causes(error: &reqwest::Error) -> String {
     // The outermost text only repeats the URL; its causes say what happened.
     let mut cause = error.source();
     let mut parts = Vec::new();
@@ -225,11 +225,13 @@ mod tests {
 
     #[test]
     fn retry_after_is_parsed_from_seconds_and_from_a_date() {
-        assert_eq!(wait("3"), Some(Duration::from_secs(3)));
-        assert_eq!(wait("0.5"), Some(Duration::from_millis(500)));
-        assert!(wait("Fri, 31 Dec 2100 23:59:59 GMT").is_some_and(|wait| wait > Duration::from_secs(3600)));
+        assert_eq!(parse_retry_after("3"), Some(Duration::from_secs(3)));
+        assert_eq!(parse_retry_after("0.5"), Some(Duration::from_millis(500)));
+        assert!(
+            parse_retry_after("Fri, 31 Dec 2100 23:59:59 GMT").is_some_and(|wait| wait > Duration::from_secs(3600))
+        );
         for past_or_nonsense in ["Fri, 31 Dec 1999 23:59:59 GMT", "-1", "NaN", "1e300", "soon"] {
-            assert_eq!(wait(past_or_nonsense), None, "{past_or_nonsense}");
+            assert_eq!(parse_retry_after(past_or_nonsense), None, "{past_or_nonsense}");
         }
     }
 

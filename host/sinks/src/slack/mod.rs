@@ -135,14 +135,14 @@ struct SlackSink {
 impl SlackSink {
     fn judge(&self, answer: &Answer) -> SinkError {
         match answer.status {
-            401 | 403 | 404 | 410 => self.server.advise(
+            401 | 403 | 404 | 410 => self.server.retry_with_advice(
                 answer,
                 "check that the webhook (`url`, SLACK_WEBHOOK_URL) exists and its channel is not archived",
             ),
             429 => {
                 // Slack always sends `Retry-After`; a proxy may not.
                 let wait = answer.retry_after.unwrap_or(Duration::from_secs(1));
-                SinkError::Later(self.server.said(answer), wait)
+                SinkError::Later(self.server.describe(answer), wait)
             }
             _ => self.server.refused(answer),
         }

@@ -140,7 +140,7 @@ impl SqliteSink {
             place: format!("sink `{name}`: database `{}`", path.display()),
             cursor: Cursor::new(name),
             owners: context.owners.clone(),
-            _owner: context.owners.enter(name, &context.data, files_of(&path)),
+            _owner: context.owners.register(name, &context.data, files_of(&path)),
             inserter: Inserter::new(options.search),
             path,
             options,
