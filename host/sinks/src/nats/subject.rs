@@ -4,13 +4,13 @@
 use weir_record::Record;
 
 use crate::limits;
-use crate::template::{self, Origin, RecordValue};
+use crate::template::{self, Part, RecordValue};
 use crate::text::is_harmful;
 
 /// A parsed template.
 #[derive(Debug)]
 pub(super) struct SubjectTemplate {
-    parts: Vec<Origin<RecordValue>>,
+    parts: Vec<Part<RecordValue>>,
     /// The template with `*` for each token that contains a value.
     pattern: String,
 }
@@ -27,11 +27,11 @@ impl SubjectTemplate {
         let mut outline = String::new();
         for part in &parts {
             match part {
-                Origin::Text(text) if is_special(text) => {
+                Part::Text(text) if is_special(text) => {
                     return Err(refuse("must not contain spaces or the wildcards `*` and `>`"));
                 }
-                Origin::Text(text) => outline.push_str(text),
-                Origin::Placeholder(_) => outline.push('*'),
+                Part::Text(text) => outline.push_str(text),
+                Part::Placeholder(_) => outline.push('*'),
             }
         }
         if outline.split('.').any(str::is_empty) {
@@ -55,8 +55,8 @@ impl SubjectTemplate {
         let mut subject = String::with_capacity(64);
         for part in &self.parts {
             match part {
-                Origin::Text(text) => subject.push_str(text),
-                Origin::Placeholder(value) => value.push(record, &head, &mut subject, push_token),
+                Part::Text(text) => subject.push_str(text),
+                Part::Placeholder(value) => value.push(record, &head, &mut subject, push_token),
             }
         }
         subject
