@@ -1,8 +1,8 @@
-//! What an append costs, beside the floor: a plain write and fdatasync of the same bytes in the same groups.
+//! The cost of an append, compared with the floor: a plain write and fdatasync of the same bytes in the same groups.
 //!
 //! `cargo bench -p weir-journal` · frames of 100 records of 300 bytes from 8 senders, each waiting for its answer
-//! before the next, as a request does. The figure to compare is the processor's time per record; the wall clock
-//! depends on the neighbours. `WEIR_BENCH_FOLDER` chooses the disk (default: the temporary folder).
+//! before the next, as a request does. Compare the CPU time per record; the wall-clock time depends on what else runs.
+//! `WEIR_BENCH_FOLDER` chooses the disk (default: the temporary folder).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -15,7 +15,7 @@ const RECORDS: u32 = 100;
 const FRAME_BYTES: usize = RECORDS as usize * 300;
 const FRAMES: u64 = 8_000;
 const SENDERS: u64 = 8;
-/// Files begin anew at this size, like segments.
+/// Like segments, files begin anew at this size.
 const FILE_BYTES: u64 = 64 << 20;
 
 /// Processor time of this process so far, in microseconds.
@@ -94,7 +94,7 @@ fn journal(folder: &Path, name: &str, options: Options, reads: bool) -> Result<O
     Ok(outcome)
 }
 
-/// What was written together has one time.
+/// Frames that were written together have the same time.
 fn frames_a_group(place: &Path) -> Result<f64, Box<dyn std::error::Error>> {
     let (mut frames, mut groups, mut time_ns) = (0u32, 0u32, 0);
     weir_journal::inspect::entries(&Disk::new(place), 0, |entry| {
@@ -120,8 +120,8 @@ fn read_all(mut reader: Reader) {
     });
 }
 
-/// The same bytes in groups of so many frames: one write, one fdatasync. Each frame's bytes are made anew, as by
-/// the senders.
+/// The same bytes in groups of this many frames: one write, one fdatasync. Each frame's bytes are created anew, as the
+/// senders do.
 fn floor(folder: &Path, frames_a_group: u64, sync: bool) -> Result<Outcome, std::io::Error> {
     let place = folder.join("floor");
     let payload = payload();
@@ -163,7 +163,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::var_os("WEIR_BENCH_FOLDER").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = folder.join(format!("weir-journal-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    // Old segments go all the time, as they do when sinks keep up.
+    // Old segments are removed continuously, as when sinks keep up.
     let options = || Options { max_size_bytes: 512 << 20, when_full: WhenFull::DropOldest, ..Options::default() };
     for _ in 0..3 {
         floor(&folder, 4, true)?.print();

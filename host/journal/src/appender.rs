@@ -1,12 +1,12 @@
-//! The one place that changes the folder once the journal is open: writes groups, syncs, begins segments, stops
-//! everything after a failed fsync. Runs on the writer's thread; has no thread and no clock of its own, so that
-//! tests drive it operation by operation.
+//! The only code that changes the folder while the journal is open: it writes groups, syncs, begins segments, and stops
+//! everything after a failed fsync. It runs on the writer's thread and has no thread or clock of its own, so tests can
+//! drive it operation by operation.
 //!
 //! Invariants:
-//! - a frame is acknowledged and made visible only after what the sync mode promises;
-//! - numbers and record counts move on only with a write that succeeded;
-//! - after a failed write whose remains can't be cut off, or a failed fsync, nothing is ever written again: what the
-//!   disk holds is not known any more, and a second fsync would report success for pages the kernel has given up.
+//! - a frame is acknowledged and made visible only once it is as durable as the sync mode promises;
+//! - sequence numbers and record counts advance only after a successful write;
+//! - after a failed fsync, or a failed write whose remains can't be cut off, nothing is ever written again: the content
+//!   of the disk is unknown, and a second fsync would report success for pages that the kernel has dropped.
 
 use crate::cursor::{self, Saved};
 use crate::error::AppendError;
@@ -22,17 +22,17 @@ use crate::segment::Segment;
 use crate::spare::Spare;
 use crate::state::{RecentEntry, Shared};
 use crate::storage::StoredFile;
-use crate::writer::{Done, Pending};
+use crate::writer::{AppendCallback, Pending};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The segment that is written to.
+/// The segment being written.
 pub(crate) struct Active {
     pub(crate) file: Arc<dyn StoredFile>,
     pub(crate) name: String,
     mark: u32,
-    /// Its length with everything written, visible or not.
+    /// Its length with all written frames, visible or not.
     pub(crate) size_bytes: u64,
     /// Its length as of the last fsync.
     pub(crate) durable_bytes: u64,
@@ -42,35 +42,36 @@ pub(crate) struct Active {
 pub(crate) struct Appender {
     pub(crate) shared: Arc<Shared>,
     pub(crate) active: Option<Active>,
-    /// A segment whose creation failed for lack of space or of file descriptors.
-    half_made: Option<u64>,
+    /// A segment whose creation failed because the disk was full or no file descriptor was left.
+    unfinished_segment: Option<u64>,
     spare: Spare,
     group: Group,
-    /// Written but not visible yet, because `sync = "100ms"` has not come round.
+    /// Written but not visible yet: waiting for the next fsync of `sync = "100ms"`.
     unsynced: Vec<(RecentEntry, Ledger, u64)>,
     unsynced_bytes: u64,
-    /// The next frame's sequence, and the records before it.
+    /// The next frame's sequence, and the number of records before it.
     next: u64,
     records: u64,
     /// The last frame written, and the last known to be durable.
     last: u64,
     durable: u64,
-    /// What was last stored as durable.
-    marked: u64,
-    /// Size of all segments.
+    /// The durable sequence that was last stored in `cursors`.
+    saved_durable: u64,
+    /// Total size of all segments.
     pub(crate) size_bytes: u64,
-    /// Bytes of the budget that something waits for: what is only kept goes for them.
+    /// Bytes of the budget that an append is waiting for. Segments kept only because of `keep` are removed for them.
     pub(crate) wanted_bytes: u64,
 }
 
 impl Appender {
-    /// Goes on from what was recovered; syncs it first, since a process that died may have left it in the page cache.
+    /// Continues from the recovered state. Syncs it first, because a killed process may have left it in the page cache
+    /// only.
     pub(crate) fn new(shared: Arc<Shared>, recovered: &Recovered) -> io::Result<Appender> {
         let last = recovered.report.last_sequence;
         let mut appender = Appender {
             active: None,
             wanted_bytes: 0,
-            half_made: None,
+            unfinished_segment: None,
             spare: Spare::default(),
             group: Group::default(),
             unsynced: Vec::new(),
@@ -79,7 +80,7 @@ impl Appender {
             records: recovered.segments.last().map_or(0, |segment| segment.records_after),
             last,
             durable: last,
-            marked: 0,
+            saved_durable: 0,
             size_bytes: recovered.segments.iter().map(|segment| segment.size_bytes).sum(),
             shared,
         };
@@ -102,7 +103,7 @@ impl Appender {
         Ok(appender)
     }
 
-    /// Writes everything given, in as few writes and fsyncs as segments and bounds allow, and answers all of it.
+    /// Writes all the given appends, in as few writes and fsyncs as segments and limits allow, and answers them.
     pub(crate) fn append(&mut self, batch: impl IntoIterator<Item = Pending>) {
         self.follow_jump();
         let time_ns = now_ns();
@@ -128,7 +129,7 @@ impl Appender {
         self.flush();
     }
 
-    /// Makes room that was asked for ahead of an append.
+    /// Makes room that was requested ahead of an append.
     fn free_room(&mut self, room_bytes: u64) -> Result<(), AppendError> {
         if self.has_room(room_bytes) {
             return Ok(());
@@ -140,9 +141,9 @@ impl Appender {
         made
     }
 
-    /// Copies records that are held in frames up to this one into a new frame, so that those frames may go. False when
-    /// that could not be done.
-    pub(crate) fn carry_held(&mut self, up_to: u64) -> bool {
+    /// Copies the records held in frames up to `up_to` into a new frame, so that those frames can be removed. Returns
+    /// false if that failed.
+    pub(crate) fn copy_held(&mut self, up_to: u64) -> bool {
         let holds = self.shared.state().held.up_to(up_to);
         if holds.is_empty() {
             return true;
@@ -153,7 +154,7 @@ impl Appender {
         let ledger = Ledger { holds, releases: Vec::new() };
         let mut payload = Vec::new();
         ledger.write(&mut payload);
-        // Not compressed: what was compressed for the append that makes room now still waits in the buffer.
+        // Not compressed: the buffer still contains the compressed payload of the append that needs the room.
         let prepared = self.group.prepare(payload, false);
         let mark = match &self.active {
             Some(active) if self.fits(prepared.frame_bytes()) => Ok(active.mark),
@@ -168,7 +169,15 @@ impl Appender {
         self.shared.state().held.up_to(up_to).is_empty()
     }
 
-    fn enqueue(&mut self, prepared: Prepared, mark: u32, time_ns: i64, records: u32, ledger: Ledger, done: Done) {
+    fn enqueue(
+        &mut self,
+        prepared: Prepared,
+        mark: u32,
+        time_ns: i64,
+        records: u32,
+        ledger: Ledger,
+        done: AppendCallback,
+    ) {
         let stamp = Stamp {
             mark,
             sequence: self.next + self.group.frames.len() as u64,
@@ -180,7 +189,7 @@ impl Appender {
         self.group.push(prepared, &stamp, ledger, done);
     }
 
-    /// Makes sure that the active segment and the budget have room; returns the segment's mark.
+    /// Makes sure that the active segment and the budget have room. Returns the segment's mark.
     fn place(&mut self, frame_bytes: u64, is_reserved: bool) -> Result<u32, AppendError> {
         let header_bytes = if self.fits(frame_bytes) { 0 } else { SEGMENT_HEADER_BYTES as u64 };
         let needed = frame_bytes + header_bytes;
@@ -193,7 +202,7 @@ impl Appender {
             }
         }
         if is_over_budget {
-            // One header more than needed, since making room may itself begin a segment.
+            // One extra header, because making room may itself begin a segment.
             let made = self.make_room(needed + SEGMENT_HEADER_BYTES as u64, needed);
             if !is_reserved {
                 made?;
@@ -205,7 +214,7 @@ impl Appender {
         }
     }
 
-    /// True when the active segment has room for the group and this frame. An empty one takes any frame.
+    /// True if the active segment has room for the group and this frame. An empty segment takes any frame.
     fn fits(&self, frame_bytes: u64) -> bool {
         let Some(active) = &self.active else {
             return false;
@@ -218,15 +227,15 @@ impl Appender {
         self.size_bytes + more_bytes <= self.shared.options.max_size_bytes
     }
 
-    /// Closes the active segment durably and begins the next.
+    /// Closes the active segment durably and begins the next one.
     pub(crate) fn begin_segment(&mut self) -> Result<u32, AppendError> {
         debug_assert!(self.group.is_empty(), "frames in the group carry the old segment's mark");
         self.sync();
         if let Some(error) = self.poisoned() {
             return Err(error);
         }
-        // Behind the next one, it would look as if it had been read by everybody and let go.
-        self.keep_in_place()?;
+        // A missing segment before the new one would look as if all readers had passed it.
+        self.ensure_in_place()?;
         let sync_off = self.shared.options.sync == SyncMode::Off;
         let header = SegmentHeader {
             flags: if sync_off { SEGMENT_UNSYNCED } else { 0 },
@@ -238,28 +247,28 @@ impl Appender {
         };
         let name = segment_name(header.first);
         let storage = &*self.shared.storage;
-        if let Some(first) = self.half_made.take_if(|first| *first != header.first) {
-            let half_made = segment_name(first);
-            let removed = storage.remove(&half_made);
+        if let Some(first) = self.unfinished_segment.take_if(|first| *first != header.first) {
+            let unfinished_segment = segment_name(first);
+            let removed = storage.remove(&unfinished_segment);
             if let Err(error) = removed.and_then(|()| storage.sync_folder())
                 && error.kind() != io::ErrorKind::NotFound
             {
-                return Err(self.poison(format!("can't remove `{half_made}`: {error}")));
+                return Err(self.poison(format!("can't remove `{unfinished_segment}`: {error}")));
             }
         }
         let file = match self.spare.become_segment(storage, &name, &header) {
             Ok(file) => file,
             Err(error) if is_full(&error) || is_out_of_descriptors(&error) => {
-                // What there is of it is empty. The next attempt replaces it: no frame goes into the segment
-                // before, or this name would stay behind in the middle.
+                // The segment, if it was created at all, is empty. The next attempt replaces it. No frame goes into the
+                // previous segment, because this name would then be left in the middle of the numbering.
                 self.active = None;
-                self.half_made = Some(header.first);
+                self.unfinished_segment = Some(header.first);
                 let way_out = if is_full(&error) { "free disk space" } else { "raise the limit of open files" };
                 return Err(AppendError::Full(format!("can't create `{name}`: {error}; {way_out}")));
             }
             Err(error) => return Err(self.poison(format!("can't create `{name}`: {error}"))),
         };
-        self.half_made = None;
+        self.unfinished_segment = None;
         self.spare.prepare(storage);
         let mut state = self.shared.state();
         // An empty segment of the same name was replaced.
@@ -275,7 +284,7 @@ impl Appender {
         Ok(header.mark)
     }
 
-    /// Writes the group, makes it durable if that is promised, and answers.
+    /// Writes the group, syncs it if the sync mode requires that, and answers.
     fn flush(&mut self) {
         if self.group.is_empty() {
             return;
@@ -285,7 +294,7 @@ impl Appender {
             None => Err(io::Error::other("no segment is open")),
         };
         let result = match written {
-            Ok(()) => self.written().and_then(|()| self.keep_in_place()),
+            Ok(()) => self.written().and_then(|()| self.ensure_in_place()),
             Err(error) => Err(self.write_failed(&error)),
         };
         let (bytes, records) = (self.group.size_bytes, self.group.records);
@@ -302,7 +311,7 @@ impl Appender {
         }
     }
 
-    /// The group is in the file.
+    /// Updates sizes and numbers after the group was written.
     fn written(&mut self) -> Result<(), AppendError> {
         let group_bytes = self.group.size_bytes;
         if let Some(active) = &mut self.active {
@@ -319,7 +328,7 @@ impl Appender {
         }
     }
 
-    /// Makes the frames visible, now or after the next fsync, and tells the appenders.
+    /// Makes the frames visible, now or after the next fsync, and answers their appends.
     fn acknowledge(&mut self, frames: Vec<Queued>) {
         let mut answers = Vec::with_capacity(frames.len());
         for Queued { recent, ledger, frame_bytes, done } in frames {
@@ -354,14 +363,14 @@ impl Appender {
         self.shared.news.send_replace(visible);
     }
 
-    /// True while something acknowledged waits for the next fsync.
+    /// True while something acknowledged is waiting for the next fsync.
     pub(crate) fn waits_for_sync(&self) -> bool {
         !self.unsynced.is_empty()
     }
 
     /// Makes everything written durable and visible.
     pub(crate) fn sync(&mut self) {
-        // A failure has poisoned the journal; every append says so.
+        // A failure poisons the journal, so every later append reports it.
         if self.poisoned().is_none() && self.sync_file().is_ok() {
             self.publish();
         }
@@ -386,19 +395,19 @@ impl Appender {
         }
     }
 
-    /// The segment that was written to is durable under its name and gets no further frame.
+    /// Closes a segment that is durable under its name. It gets no further frames.
     pub(crate) fn end_segment(&mut self) {
         self.active = None;
         self.durable = self.last;
     }
 
-    /// True while more is durable than is stored as such.
-    pub(crate) fn is_mark_behind(&self) -> bool {
-        self.durable > self.marked
+    /// True while the durable sequence is ahead of the stored one.
+    pub(crate) fn is_saved_durable_behind(&self) -> bool {
+        self.durable > self.saved_durable
     }
 
-    /// A reader holds a position beyond the end (its sink outlived the journal's folder): the numbering goes on
-    /// after it, or that sink would take new frames for ones it has.
+    /// Continues the numbering after the position of a reader that is beyond the end (its sink outlived the journal's
+    /// folder). Otherwise that sink would mistake new frames for ones it already has.
     fn follow_jump(&mut self) {
         let not_before = self.shared.state().not_before;
         if self.next < not_before {
@@ -408,39 +417,39 @@ impl Appender {
         }
     }
 
-    /// Saves all cursors, then lets go of the segments that everybody has passed.
+    /// Saves all cursors, then removes the segments that every reader has passed.
     pub(crate) fn save_cursors(&mut self) {
         let cursors = {
             let state = self.shared.state();
             state.cursors.iter().map(|(name, cursor)| (name.clone(), cursor.stored())).collect()
         };
-        // Numbers that were written and are not durable may be given out again; those that were jumped over may not.
+        // Numbers of frames that were written but are not durable may be reused; numbers that were jumped over may not.
         let has_jumped = self.next > self.last + 1;
         let next = if has_jumped { self.next } else { self.durable + 1 };
         let saved = Saved { cursors, durable: self.durable, next };
-        self.marked = saved.durable;
+        self.saved_durable = saved.durable;
         match cursor::save(&*self.shared.storage, &saved) {
             Ok(()) => {}
             Err(error) if is_full(&error) => {
-                // Without this a full disk could never be freed. The price, should a crash follow now: readers
-                // count as skipped what they had in fact delivered.
-                tracing::warn!(%error, "can't save the journal's cursors; letting go of what was read all the same");
+                // Without this, a full disk could never be freed. The price, if a crash follows now: readers count as
+                // skipped some records that they had in fact delivered.
+                tracing::warn!(%error, "can't save the journal's cursors; removing segments that were read all the same");
             }
             Err(error) => {
                 tracing::warn!(%error, "can't save the journal's cursors; will try again");
-                self.shared.queue.touch();
+                self.shared.queue.mark_cursors_dirty();
                 return;
             }
         }
         let slowest = saved.cursors.values().map(|stored| stored.committed).min();
-        self.let_go(slowest.unwrap_or(0));
+        self.remove_up_to(slowest.unwrap_or(0));
         self.shared.meters.readers(&self.shared.state());
     }
 
-    /// Everything that was taken is durable and visible, and the cursors are saved.
+    /// Makes everything durable and visible and saves the cursors.
     pub(crate) fn close(&mut self) {
         self.sync();
-        if self.poisoned().is_none() && self.keep_in_place().is_ok() {
+        if self.poisoned().is_none() && self.ensure_in_place().is_ok() {
             self.save_cursors();
         }
     }

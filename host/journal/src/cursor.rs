@@ -1,5 +1,5 @@
-//! Where every reader is, and how far the journal had come, durably: one small text file, replaced whole by write, fsync
-//! and rename.
+//! Stores every reader's position and the last durable frame in one small text file, which is replaced as a whole by
+//! write, fsync and rename.
 //!
 //! ```text
 //! weir-journal cursors 2
@@ -8,13 +8,14 @@
 //! 1040 81031 alerts to slack
 //! crc32c 1f0e2d3c
 //! ```
-//! `durable` is the last frame that was known to be durable when the file was written, `next` the lowest number that the
-//! frame after it may get (more than one higher after a jump of the numbering). Files of version 1 have no such line.
-//! Then a line a reader: the last sequence it has delivered, the records in the journal up to there, its name to the end
-//! of the line. The last line holds the checksum of everything before it.
-//! The journal never ends before `durable`, whatever crash comes: what is missing was lost otherwise, and was
-//! acknowledged. It is at most about half a second old.
-//! A cursor is only ever behind what was delivered, never ahead: delivery comes before [`commit`](crate::Reader::commit).
+//! `durable` is the last frame known to be durable when the file was written. `next` is the lowest number that the next
+//! frame may get; it is higher than `durable` + 1 after a jump of the numbering. Files of version 1 have no such line.
+//! One line per reader follows: the last sequence it has delivered, the number of records in the journal up to there,
+//! and its name up to the end of the line. The last line is the checksum of everything before it.
+//! No crash makes the journal end before `durable`: if those frames are missing, acknowledged data was lost in another
+//! way. The file is at most about half a second old.
+//! A cursor may be behind what was delivered, never ahead of it: delivery comes before
+//! [`commit`](crate::Reader::commit).
 
 use crate::limits::{MAX_NAME_BYTES, MAX_READERS};
 use crate::storage::{Storage, read_up_to};
@@ -27,7 +28,7 @@ pub(crate) const CURSORS_FILE: &str = "cursors";
 pub(crate) const CURSORS_NEW: &str = "cursors.new";
 const TITLE: &str = "weir-journal cursors 2";
 const TITLE_1: &str = "weir-journal cursors 1";
-/// Larger than any file of [`MAX_READERS`] lines: what is longer is not ours.
+/// Larger than any file of [`MAX_READERS`] lines: a longer file was not written by the journal.
 const MAX_FILE_BYTES: u64 = (MAX_READERS * (MAX_NAME_BYTES + 64)) as u64;
 
 /// A stored position.
@@ -37,28 +38,28 @@ pub(crate) struct Stored {
     pub records: u64,
 }
 
-/// What the file holds.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Saved {
     pub cursors: BTreeMap<String, Stored>,
     /// The last frame known to be durable.
     pub durable: u64,
-    /// The least number of a frame that is appended from then on.
+    /// The lowest number that the next appended frame may get.
     pub next: u64,
 }
 
-/// A name is stored in a line of text.
+/// Refuses names that can't be stored in a line of text.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        return Err(format!("a name has 1 to {MAX_NAME_BYTES} bytes"));
+        return Err(format!("a name must have 1 to {MAX_NAME_BYTES} bytes"));
     }
     if name.chars().any(char::is_control) {
-        return Err("a name has no control characters".to_string());
+        return Err("a name must not contain control characters".to_string());
     }
     Ok(())
 }
 
-/// Writes the file; once this returns it survives a power cut.
+/// Writes the file. It survives a power cut once this returns.
 pub(crate) fn save(storage: &dyn Storage, saved: &Saved) -> io::Result<()> {
     let text = encode(saved);
     let file = storage.create(CURSORS_NEW)?;
@@ -68,7 +69,7 @@ pub(crate) fn save(storage: &dyn Storage, saved: &Saved) -> io::Result<()> {
     storage.sync_folder()
 }
 
-/// Reads it; no file means no cursors. The inner error says what is wrong with the file.
+/// Reads the file; without a file there are no cursors. The inner error says what is wrong with its content.
 pub(crate) fn load(storage: &dyn Storage) -> io::Result<Result<Saved, String>> {
     let file = match storage.open(CURSORS_FILE) {
         Ok(file) => file,
@@ -77,9 +78,9 @@ pub(crate) fn load(storage: &dyn Storage) -> io::Result<Result<Saved, String>> {
     };
     let size_bytes = file.size_bytes()?;
     if size_bytes > MAX_FILE_BYTES {
-        return Ok(Err(format!("it has {size_bytes} bytes, more than any list of cursors")));
+        return Ok(Err(format!("its {size_bytes} bytes are more than any list of cursors")));
     }
-    // Within MAX_FILE_BYTES, so it fits.
+    // At most MAX_FILE_BYTES, so it fits.
     let mut bytes = vec![0; size_bytes as usize];
     let filled = read_up_to(&*file, &mut bytes, 0)?;
     Ok(decode(&bytes[..filled]))
@@ -107,11 +108,11 @@ fn decode(bytes: &[u8]) -> Result<Saved, String> {
     }
     let mut lines = body.lines();
     let (durable, next) = match lines.next() {
-        Some(TITLE) => lines.next().and_then(parse_end).ok_or("it does not say how far the journal had come")?,
+        Some(TITLE) => lines.next().and_then(parse_end).ok_or("the line `durable` is missing or invalid")?,
         Some(TITLE_1) => (0, 0),
         _ => return Err(format!("it does not begin with `{TITLE}`")),
     };
-    let cursors = lines.map(|line| parse_line(line).ok_or(format!("the line `{line}` is no cursor")));
+    let cursors = lines.map(|line| parse_line(line).ok_or(format!("the line `{line}` is not a cursor")));
     Ok(Saved { cursors: cursors.collect::<Result<_, _>>()?, durable, next })
 }
 
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_come_back_as_they_were_saved() {
+    fn saved_cursors_are_loaded_unchanged() {
         assert_eq!(decode(encode(&sample()).as_bytes()), Ok(sample()));
         assert_eq!(decode(encode(&Saved::default()).as_bytes()), Ok(Saved::default()));
     }
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_or_missing_byte_is_noticed() {
+    fn any_changed_or_missing_byte_is_detected() {
         let whole = encode(&sample()).into_bytes();
         for at in 0..whole.len() - 1 {
             let mut changed = whole.clone();

@@ -1,7 +1,7 @@
 //! The real disk: one folder, its files opened for appending.
 //!
-//! The folder is created with mode 0700 and its files with 0600, because they hold everybody's logs. [`create_folder`]
-//! and [`replace_file`] are for other parts of Weir, too: what they did survives a power cut once they return.
+//! The folder is created with mode 0700 and its files with 0600, because they contain everybody's logs. Other parts of
+//! Weir use [`create_folder`] and [`replace_file`] too; their effect survives a power cut once they return.
 
 use crate::storage::{FileInfo, Lock, Storage, StoredFile};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -11,15 +11,15 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Name of the file whose lock keeps a second process out. It is never removed: removing it would let a third
-/// process lock a new file of the same name.
+/// The lock file that keeps other processes out. It is never removed: if it were, a third process could lock a new file
+/// of the same name.
 const LOCK_FILE: &str = "lock";
 
 /// A folder on the real disk.
 #[derive(Debug, Clone)]
 pub struct Disk {
     folder: PathBuf,
-    /// The folder itself, open since it was locked: syncing it takes no further file descriptor.
+    /// The folder itself, kept open from locking on, so that syncing it takes no further file descriptor.
     open: Arc<Mutex<Option<File>>>,
 }
 
@@ -29,7 +29,7 @@ impl Disk {
         Disk { folder: folder.into(), open: Arc::default() }
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -39,13 +39,13 @@ impl Disk {
     }
 }
 
-/// Makes a folder, and those above it that are missing, and makes their names durable: those of folders that were there
-/// too, since whoever made them may have died before that.
+/// Creates a folder and its missing parents and makes their names durable. Existing parents are synced too: whoever
+/// created them may have crashed before doing so.
 pub fn create_folder(folder: &Path, mode: u32) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(mode).create(folder)?;
     for above in folder.canonicalize()?.ancestors().skip(1) {
         match File::open(above).and_then(|above| above.sync_all()) {
-            // Not ours to read, or on a file system where folders need no sync.
+            // A folder that can't be read, or a file system where folders need no sync.
             Err(error) if matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported) => {}
             other => other?,
         }
@@ -53,20 +53,20 @@ pub fn create_folder(folder: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Replaces the whole content of a file, or creates it with mode 0600. A reader sees the old content or the new, also
-/// after a crash; once this returns the new content survives a power cut.
+/// Replaces the whole content of a file, or creates it with mode 0600. A reader sees either the old content or the new,
+/// also after a crash. The new content survives a power cut once this returns.
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     replace_file_with(path, |file| file.write_all(content))
 }
 
-/// Like [`replace_file`], for content that `write` produces. Whatever `write` fails with is returned, and the file stays
-/// as it was.
+/// Like [`replace_file`], for content produced by `write`. If `write` fails, its error is returned and the file is
+/// unchanged.
 pub fn replace_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     if let Err(error) = write(&mut file) {
-        // The error of `write` says more than one of cleaning up after it.
+        // The error of `write` is more useful than a clean-up error.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
@@ -77,7 +77,7 @@ pub fn replace_file_with(path: &Path, write: impl FnOnce(&mut File) -> io::Resul
 }
 
 struct FileLock {
-    /// The lock goes with the open file.
+    /// Closing the file releases the lock.
     _file: File,
 }
 
@@ -109,11 +109,11 @@ impl Storage for Disk {
             let entry = entry?;
             let metadata = match entry.metadata() {
                 Ok(metadata) => metadata,
-                // Removed since the folder was read: a running journal lets segments go.
+                // Removed since the folder was read: a running journal removes segments.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            // A name that is not UTF-8 is not one of ours.
+            // The journal never creates names that are not UTF-8.
             if let (true, Ok(name)) = (metadata.is_file(), entry.file_name().into_string()) {
                 files.push(FileInfo { name, size_bytes: metadata.len() });
             }
@@ -133,7 +133,7 @@ impl Storage for Disk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StoredFile>> {
         let path = self.path(name);
         let file = match OpenOptions::new().read(true).append(true).open(&path) {
-            // Inspecting needs no right to write.
+            // Inspecting requires no write permission.
             Err(error) if error.kind() == PermissionDenied => File::open(&path)?,
             other => other?,
         };
@@ -161,7 +161,7 @@ impl Storage for Disk {
 }
 
 struct DiskFile {
-    /// Opened with O_APPEND: every write goes to the end, also after a cut.
+    /// Opened with O_APPEND: every write goes to the end, also after a truncation.
     file: File,
 }
 
@@ -207,7 +207,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn replacing_a_file_leaves_the_new_content_and_no_temporary_file() {
+    fn a_replaced_file_has_the_new_content_and_no_temporary_file_is_left() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("name.json");
         for content in ["longer at first", "short"] {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replacement_that_fails_leaves_the_old_content_and_no_temporary_file() {
+    fn a_failed_replacement_keeps_the_old_content_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("name.json");
         replace_file(&path, b"old").expect("replaced");

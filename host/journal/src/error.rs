@@ -1,4 +1,4 @@
-//! What can go wrong, by what the caller was doing: opening, appending, reading.
+//! Errors, one type for each activity of the caller: opening, appending, reading.
 
 use crate::report::{Damage, Lost};
 use std::io;
@@ -13,10 +13,10 @@ pub enum OpenError {
         /// The folder.
         folder: String,
     },
-    /// Stored bytes are not what was written. Nothing was changed.
+    /// Stored bytes differ from what was written. Nothing was changed.
     #[error("{0}")]
     Damaged(Box<Damage>),
-    /// What was acknowledged is missing at the end. Nothing was changed.
+    /// Acknowledged frames are missing at the end. Nothing was changed.
     #[error("{0}")]
     Lost(Lost),
     /// A segment was written by a newer version. Nothing was changed.
@@ -28,7 +28,7 @@ pub enum OpenError {
         place: String,
         /// The file.
         segment: String,
-        /// Its format.
+        /// Its format version.
         version: u16,
     },
     /// The folder or a file in it can't be used.
@@ -36,12 +36,12 @@ pub enum OpenError {
     Storage {
         /// The folder.
         place: String,
-        /// What was tried, with the file's name.
+        /// The operation that failed, with the file's name.
         action: String,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// An option is out of its bounds.
+    /// An option is out of range.
     #[error("journal option `{option}`: {reason}")]
     Option {
         /// Its name as in the configuration.
@@ -52,30 +52,30 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// True when [`OnDamage::SetAside`](crate::OnDamage) would get past it.
+    /// True if [`OnDamage::SetAside`](crate::OnDamage) would get past the error.
     pub fn is_damage(&self) -> bool {
         matches!(self, OpenError::Damaged(_) | OpenError::Lost(_))
     }
 }
 
-/// Why a payload was not taken, or is not known to be durable.
+/// Why a payload was not accepted, or is not known to be durable.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum AppendError {
-    /// The disk budget, the disk, or the file descriptors for a next segment are used up.
+    /// The disk budget or the disk is full, or no file descriptor is left for the next segment.
     #[error("journal is full: {0}")]
     Full(String),
-    /// More waits for the disk than the bounds allow.
-    #[error("journal is busy: too much is waiting for the disk; try again")]
+    /// The queue for the disk is full.
+    #[error("journal is busy: too many batches are waiting for the disk; try again")]
     Busy,
-    /// A write or fsync failed before: what the disk holds is no longer known, so nothing is accepted.
+    /// An earlier write or fsync failed. The content of the disk is unknown, so nothing is accepted.
     #[error("journal is stopped: {0}; restart after the disk is healthy")]
     Poisoned(String),
     /// Larger than [`MAX_PAYLOAD_BYTES`](crate::limits::MAX_PAYLOAD_BYTES) or the whole disk budget.
-    #[error("batch of {size_bytes} bytes is larger than the journal takes ({max_bytes}); send smaller batches")]
+    #[error("batch of {size_bytes} bytes is larger than the journal accepts ({max_bytes}); send smaller batches")]
     TooLarge {
-        /// What was offered.
+        /// The payload's size.
         size_bytes: u64,
-        /// What is allowed.
+        /// The maximum.
         max_bytes: u64,
     },
     /// [`Journal::close`](crate::Journal::close) was called.
@@ -84,16 +84,16 @@ pub enum AppendError {
 }
 
 impl AppendError {
-    /// True when the same append may succeed later.
+    /// True if the same append may succeed later.
     pub fn is_temporary(&self) -> bool {
         matches!(self, AppendError::Full(_) | AppendError::Busy)
     }
 }
 
-/// Why a reader could not be opened or could not read on.
+/// Why a reader could not be opened or could not continue.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// A reader of that name exists already; drop it first.
+    /// A reader of that name is already open; drop it first.
     #[error("journal reader `{0}` is open already")]
     InUse(String),
     /// The name can't be stored.
@@ -107,7 +107,7 @@ pub enum ReadError {
     /// The journal was closed and everything in it has been read.
     #[error("journal is closed")]
     Closed,
-    /// A stored frame is not what was written.
+    /// A stored frame differs from what was written.
     #[error("{0}")]
     Damaged(Box<Damage>),
     /// A segment can't be read.
@@ -117,7 +117,7 @@ pub enum ReadError {
         place: String,
         /// The file.
         segment: String,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
 }

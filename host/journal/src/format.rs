@@ -1,17 +1,16 @@
 //! The bytes on disk: names, the segment's header, and (in [`frame`](crate::frame)) the frame's.
 //!
-//! All integers are little-endian. The format has a version per segment; a segment of a newer version is refused,
-//! never guessed at.
+//! All integers are little-endian. Each segment has a format version; segments of a newer version are refused.
 //!
 //! # The folder
 //! | name | what |
 //! |---|---|
 //! | `00000000000000000001.seg` | a segment; the name is the sequence of its first frame, 20 digits |
-//! | `cursors` | where every reader is (see [`cursor`](crate::cursor)); `cursors.new` while it is being replaced |
-//! | `spare` | an empty file, open already, that becomes the next segment |
+//! | `cursors` | the position of every reader (see [`cursor`](crate::cursor)); `cursors.new` while it is being replaced |
+//! | `spare` | an empty file, already open, that becomes the next segment |
 //! | `lock` | locked while a process has the journal open |
 //! | `….seg.damaged`, `….seg.damaged.2` … | damaged segments that were set aside; Weir never reads or removes them |
-//! | `….seg.salvaged` | what is whole of a damaged segment, while it is being set aside |
+//! | `….seg.salvaged` | the undamaged frames of a segment while it is being set aside |
 //!
 //! # A segment
 //! A header of 64 bytes, then frames without space between them, to the end of the file.
@@ -21,7 +20,7 @@
 //! | 0–7 | `WEIRJRNL` |
 //! | 8–9 | version: 2; in 1 there are no ledgers |
 //! | 10–11 | flags: 1 = sequences may be missing between its frames or after them (a damaged one was set aside); 2 = written with `sync = "off"` |
-//! | 12–15 | mark: a random number that begins every frame of this segment; a sender can't know it, so no payload can look like a frame |
+//! | 12–15 | mark: a random number that begins every frame of this segment; senders can't know it, so no payload can look like a frame |
 //! | 16–23 | sequence of the first frame |
 //! | 24–31 | sequence of the last frame of the segment before (less than first − 1 after a jump of the numbering) |
 //! | 32–39 | records in all frames before this segment, since the journal began |
@@ -45,11 +44,12 @@
 //! | 44–47 | CRC32C of the payload as stored |
 //! | 48–51 | CRC32C of bytes 0–47 |
 //!
-//! # What follows from it
-//! - A segment is synced before the next is created, whatever `sync` says: **only the last one can have a torn end**.
-//! - A bad frame in the last segment is a torn end unless a whole frame after it says that it was durable: then it
-//!   is damage. Groups are written in one go, so after a power cut a later frame of a group may be whole where an
-//!   earlier one is not; the durable field is what tells this from damage.
+//! # Consequences
+//! - A segment is synced before the next one is created, whatever `sync` is: **only the last segment can have a torn
+//!   end**.
+//! - A bad frame in the last segment is a torn end, unless an undamaged frame after it says that the bad one was
+//!   durable: then it is damage. A group is written in one go, so after a power cut a later frame of the group may be
+//!   complete while an earlier one is not; the `durable` field distinguishes this from damage.
 
 use crate::limits::MAX_PAYLOAD_BYTES;
 
@@ -65,10 +65,10 @@ pub(crate) const SEGMENT_GAPS: u16 = 1;
 /// Written with `sync = "off"`.
 pub(crate) const SEGMENT_UNSYNCED: u16 = 2;
 
-// A frame's stored length is a u32, and so is the sum of the parts.
+// A frame's stored length is a u32, and so must be the sum of its parts.
 const _: () = assert!(MAX_PAYLOAD_BYTES < u32::MAX as usize);
 
-/// The head of a segment.
+/// The header of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SegmentHeader {
     pub flags: u16,
@@ -79,10 +79,10 @@ pub(crate) struct SegmentHeader {
     pub created_ns: i64,
 }
 
-/// Why 64 bytes are not the head of a segment.
+/// Why 64 bytes are not a segment header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BadHeader {
-    /// Not what was written.
+    /// The bytes differ from what was written.
     Damaged(&'static str),
     /// Written by a newer Weir.
     Newer(u16),
@@ -141,12 +141,12 @@ impl SegmentHeader {
     }
 }
 
-/// File name of the segment whose first frame has this sequence.
+/// The file name of the segment whose first frame has this sequence.
 pub(crate) fn segment_name(first: u64) -> String {
     format!("{first:020}.seg")
 }
 
-/// The first sequence of a segment by its file name; `None` when it is not a segment.
+/// The first sequence of a segment, from its file name; `None` if it is not a segment.
 pub(crate) fn parse_segment_name(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".seg")?;
     if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -155,7 +155,7 @@ pub(crate) fn parse_segment_name(name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Reads at an offset; the callers have checked the length.
+/// Reads at an offset; callers have checked the length.
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> u16 {
     let mut value = [0; 2];
     value.copy_from_slice(&bytes[at..at + 2]);
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_sort_like_their_sequences_and_other_files_are_not_segments() {
+    fn segment_names_sort_by_sequence_and_other_names_are_not_segments() {
         assert_eq!(segment_name(1), "00000000000000000001.seg");
         assert!(segment_name(9) < segment_name(10));
         assert_eq!(parse_segment_name(&segment_name(u64::MAX)), Some(u64::MAX));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_byte_of_a_segment_header_is_noticed() {
+    fn any_changed_byte_of_a_segment_header_is_detected() {
         let header =
             SegmentHeader { flags: SEGMENT_GAPS, mark: 7, first: 3, previous: 2, records_before: 100, created_ns: -1 };
         let bytes = header.encode();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_told_apart_from_damage() {
+    fn a_newer_version_is_not_reported_as_damage() {
         let header = SegmentHeader { flags: 0, mark: 7, first: 3, previous: 2, records_before: 0, created_ns: 0 };
         let mut bytes = header.encode();
         bytes[8] = 3;

@@ -1,8 +1,8 @@
-//! The head of a frame and the stored form of a payload. Pure: bytes in, bytes out; [`format`](crate::format) has
-//! the table.
+//! The header of a frame and the stored form of a payload. Pure functions on bytes; [`format`](crate::format) has the
+//! table.
 //!
-//! Invariant, asserted where frames are written and where they are read: a stored length never exceeds the payload's
-//! own, and that never exceeds [`MAX_PAYLOAD_BYTES`].
+//! Invariant, asserted on writing and on reading: the stored length never exceeds the payload's own length, which never
+//! exceeds [`MAX_PAYLOAD_BYTES`].
 
 use crate::format::{u32_at, u64_at};
 use crate::ledger::Ledger;
@@ -13,10 +13,10 @@ use bytes::Bytes;
 pub(crate) const FRAME_HEADER_BYTES: usize = 52;
 /// The payload is one LZ4 block.
 pub(crate) const FRAME_LZ4: u32 = 1;
-/// A [`Ledger`] stands at the end of the payload.
+/// A [`Ledger`] follows the batch in the payload.
 pub(crate) const FRAME_LEDGER: u32 = 2;
 
-/// The head of a frame.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     pub mark: u32,
@@ -48,7 +48,7 @@ impl FrameHeader {
         bytes
     }
 
-    /// Reads a header of a segment with this mark; the error says what is wrong with it.
+    /// Reads a header in a segment with this mark. The error says what is wrong with it.
     pub(crate) fn decode(bytes: &[u8], mark: u32) -> Result<FrameHeader, &'static str> {
         if bytes.len() < FRAME_HEADER_BYTES {
             return Err("a frame's header is cut short");
@@ -75,17 +75,17 @@ impl FrameHeader {
         }
         let in_bounds = header.payload_bytes as usize <= MAX_PAYLOAD_BYTES;
         if !in_bounds || header.stored_bytes > header.payload_bytes {
-            return Err("a frame's length is out of bounds");
+            return Err("a frame's length is out of range");
         }
         Ok(header)
     }
 
-    /// Header and payload together.
+    /// Length of header and payload.
     pub(crate) fn frame_bytes(&self) -> u64 {
         FRAME_HEADER_BYTES as u64 + u64::from(self.stored_bytes)
     }
 
-    /// The batch that was appended, from the stored payload; the error says what is wrong with it.
+    /// The batch that was appended, from the stored payload. The error says what is wrong with it.
     pub(crate) fn batch(&self, stored: Bytes) -> Result<Bytes, &'static str> {
         let payload = self.payload(stored)?;
         match self.has_ledger() {
@@ -94,7 +94,7 @@ impl FrameHeader {
         }
     }
 
-    /// What was appended about held records, from the stored payload.
+    /// The ledger that was appended, from the stored payload.
     pub(crate) fn ledger(&self, stored: Bytes) -> Result<Ledger, &'static str> {
         Ledger::read(&Ledger::split(&self.payload(stored)?)?.1)
     }
@@ -121,7 +121,7 @@ impl FrameHeader {
     }
 }
 
-/// Compresses into `buffer` (its content is replaced); false when that would save nothing.
+/// Compresses into `buffer`, replacing its content. Returns false if that would save nothing.
 pub(crate) fn compress(payload: &[u8], buffer: &mut Vec<u8>) -> bool {
     let bound = lz4_flex::block::get_maximum_output_size(payload.len());
     buffer.clear();
@@ -131,7 +131,7 @@ pub(crate) fn compress(payload: &[u8], buffer: &mut Vec<u8>) -> bool {
             buffer.truncate(written);
             true
         }
-        // The buffer has room for the worst case; storing the payload as it is would be right for any failure.
+        // The buffer has room for the worst case, and after any failure storing the payload uncompressed is correct.
         Ok(_) | Err(_) => false,
     }
 }
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_byte_of_a_frame_header_is_noticed() {
+    fn any_changed_byte_of_a_frame_header_is_detected() {
         let bytes = header(b"abc").encode();
         assert_eq!(FrameHeader::decode(&bytes, 9), Ok(header(b"abc")));
         for at in 0..bytes.len() {
@@ -166,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_of_another_segment_is_not_taken_for_one_of_this() {
+    fn a_frame_with_the_mark_of_another_segment_is_refused() {
         assert!(FrameHeader::decode(&header(b"abc").encode(), 10).is_err());
     }
 
     #[test]
-    fn a_compressed_payload_comes_back_and_a_changed_one_does_not() {
+    fn a_compressed_payload_is_restored_and_a_changed_one_is_an_error() {
         let payload = b"the same words, the same words, the same words again".repeat(20);
         let mut stored = Vec::new();
         assert!(compress(&payload, &mut stored));
@@ -182,13 +182,13 @@ mod tests {
         assert_eq!(head.payload(stored.clone().into()).as_deref(), Ok(&payload[..]));
         stored[3] ^= 1;
         assert!(head.payload(stored.clone().into()).is_err());
-        // Even with a checksum that fits, what can't be decompressed is an error, not a panic.
+        // Even with a matching checksum, data that can't be decompressed is an error, not a panic.
         head.crc = crc32c::crc32c(&stored[..4]);
         assert!(head.payload(Bytes::copy_from_slice(&stored[..4])).is_err());
     }
 
     #[test]
-    fn a_payload_that_compression_would_not_shrink_is_left_alone() {
+    fn a_payload_that_compression_would_not_shrink_is_stored_as_is() {
         assert!(!compress(b"", &mut Vec::new()));
         assert!(!compress(b"q7", &mut Vec::new()));
     }

@@ -1,6 +1,6 @@
-//! The frames of one write: headers and small payloads side by side in one buffer, large payloads where they lie.
+//! The frames of one write: headers and small payloads are copied into one buffer, large payloads stay where they are.
 //!
-//! A payload is never copied more than once, a large one not at all. Buffers are reused from group to group.
+//! A payload is copied at most once, a large one never. Buffers are reused from group to group.
 
 use crate::frame::{FRAME_HEADER_BYTES, FRAME_LEDGER, FRAME_LZ4, FrameHeader, compress};
 use crate::ledger::Ledger;
@@ -8,17 +8,17 @@ use crate::limits::{COPY_BELOW_BYTES, KEEP_SCRATCH_BYTES};
 use crate::reader::Entry;
 use crate::state::RecentEntry;
 use crate::storage::StoredFile;
-use crate::writer::Done;
+use crate::writer::AppendCallback;
 use bytes::Bytes;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-/// A frame that waits in the group for its write.
+/// A frame in the group, waiting for its write.
 pub(crate) struct Queued {
     pub recent: RecentEntry,
     pub ledger: Ledger,
     pub frame_bytes: u64,
-    pub done: Done,
+    pub done: AppendCallback,
 }
 
 enum Part {
@@ -40,7 +40,7 @@ impl Prepared {
     }
 }
 
-/// What identifies a frame beside its payload.
+/// The fields of a frame's header that don't come from its payload.
 pub(crate) struct Stamp {
     pub mark: u32,
     pub sequence: u64,
@@ -66,7 +66,7 @@ impl Group {
         self.frames.is_empty()
     }
 
-    /// Compresses, if wanted and worth it. The next `push` must be of this payload.
+    /// Compresses the payload if requested and worthwhile. The next `push` must be of this payload.
     pub(crate) fn prepare(&mut self, payload: Vec<u8>, wants_compression: bool) -> Prepared {
         let is_compressed = wants_compression && compress(&payload, &mut self.compressed);
         let stored_bytes = if is_compressed { self.compressed.len() } else { payload.len() };
@@ -78,12 +78,12 @@ impl Group {
         }
     }
 
-    pub(crate) fn push(&mut self, prepared: Prepared, stamp: &Stamp, ledger: Ledger, done: Done) {
+    pub(crate) fn push(&mut self, prepared: Prepared, stamp: &Stamp, ledger: Ledger, done: AppendCallback) {
         let frame_bytes = prepared.frame_bytes();
         let Prepared { payload, cost_bytes, is_compressed, stored_bytes } = prepared;
         let stored: &[u8] = if is_compressed { &self.compressed } else { &payload };
         assert_eq!(stored.len(), stored_bytes, "the payload prepared last is the one pushed");
-        // Both lengths are at most MAX_PAYLOAD_BYTES, which fits (checked where appends are taken).
+        // Both lengths are at most MAX_PAYLOAD_BYTES (checked when the append was accepted), so they fit.
         let header = FrameHeader {
             mark: stamp.mark,
             flags: if is_compressed { FRAME_LZ4 } else { 0 } | if ledger.is_empty() { 0 } else { FRAME_LEDGER },
@@ -114,7 +114,7 @@ impl Group {
         self.frames.push(Queued { recent, ledger, frame_bytes, done });
     }
 
-    /// Neighbouring pieces of the buffer are one part of the write.
+    /// Adjacent ranges of the buffer become one part of the write.
     fn cover(&mut self, range: Range<usize>) {
         match self.parts.last_mut() {
             Some(Part::Scratch(before)) if before.end == range.start => before.end = range.end,
@@ -122,7 +122,7 @@ impl Group {
         }
     }
 
-    /// Writes everything at the end of the file.
+    /// Appends everything to the file.
     pub(crate) fn write_to(&self, file: &dyn StoredFile) -> io::Result<()> {
         let mut slices: Vec<IoSlice<'_>> = self
             .parts
@@ -135,12 +135,12 @@ impl Group {
         file.append(&mut slices)
     }
 
-    /// Forgets the bytes and gives the frames back; the buffers stay unless they grew large.
+    /// Clears the bytes and returns the frames. The buffers are kept unless they grew large.
     pub(crate) fn take(&mut self) -> Vec<Queued> {
         self.size_bytes = 0;
         self.records = 0;
         self.parts.clear();
-        // The compressed payload stays: between `prepare` and `push` the frames before it may be written.
+        // The compressed payload stays: the frames before it may be written between `prepare` and `push`.
         self.scratch.clear();
         self.scratch.shrink_to(KEEP_SCRATCH_BYTES);
         std::mem::take(&mut self.frames)

@@ -1,6 +1,6 @@
-//! The segment that is written to may be removed, or another file put in its place, while it is open. Writes and fsyncs
-//! then go on succeeding, into a file that is gone after the next stop. So each group is acknowledged only after a look
-//! whether the file still has its name; if it has not, all of it is written again from the open file.
+//! The segment being written may be removed or replaced by another file while it is open. Writes and fsyncs would then
+//! keep succeeding, into a file that disappears at the next stop. So before a group is acknowledged, the journal checks
+//! that the file still has its name; if not, it writes the whole segment again from the open file.
 
 use crate::appender::{Active, Appender};
 use crate::error::AppendError;
@@ -10,8 +10,8 @@ use crate::storage::Storage;
 use std::io::{self, IoSlice};
 
 impl Appender {
-    /// Makes sure that the active segment is in the folder. What has been written to it is then durable there.
-    pub(crate) fn keep_in_place(&mut self) -> Result<(), AppendError> {
+    /// Makes sure that the active segment is in the folder, with everything written to it durable there.
+    pub(crate) fn ensure_in_place(&mut self) -> Result<(), AppendError> {
         let storage = &*self.shared.storage;
         let Some(active) = &self.active else {
             return Ok(());
@@ -22,9 +22,9 @@ impl Appender {
         }
         tracing::error!(
             segment = %active.name,
-            "a journal segment was removed or replaced while it is written to; writing it again from the open file"
+            "the journal segment in use was removed or replaced; writing it again from the open file"
         );
-        match write_again(storage, active) {
+        match rewrite_segment(storage, active) {
             Ok(()) => {
                 self.end_segment();
                 Ok(())
@@ -37,8 +37,8 @@ impl Appender {
     }
 }
 
-/// Beside first: a crash meanwhile leaves what the next start takes up as the segment.
-fn write_again(storage: &dyn Storage, active: &Active) -> io::Result<()> {
+/// Writes under another name first: if a crash interrupts this, the next start recovers the segment from that file.
+fn rewrite_segment(storage: &dyn Storage, active: &Active) -> io::Result<()> {
     let beside = format!("{}{SALVAGED}", active.name);
     let copy = storage.create(&beside)?;
     let mut piece = vec![0; SCAN_BYTES];

@@ -1,5 +1,5 @@
-//! Looking at a journal's folder without opening it: takes no lock, changes nothing, works beside a running journal
-//! and on a damaged one. For `weir journal inspect` and for reading entries out.
+//! Inspects a journal's folder without opening the journal: takes no lock, changes nothing, and works beside a running
+//! journal and on a damaged one. For `weir journal inspect` and for reading entries.
 
 use crate::cursor;
 use crate::error::OpenError;
@@ -19,11 +19,11 @@ pub struct SegmentReport {
     pub name: String,
     /// Its length.
     pub size_bytes: u64,
-    /// When it was begun, in nanoseconds since 1970 UTC; 0 when its header can't be read.
+    /// Creation time in nanoseconds since 1970 UTC; 0 if the header can't be read.
     pub created_ns: i64,
-    /// Its first and last whole frame.
+    /// The first and last undamaged frame.
     pub sequences: Option<(u64, u64)>,
-    /// Whole frames, all of whose bytes passed their checksums.
+    /// Undamaged frames: all checksums match.
     pub frames: u64,
     /// Records in them.
     pub records: u64,
@@ -31,9 +31,9 @@ pub struct SegmentReport {
     pub payload_bytes: u64,
     /// See `payload_bytes`.
     pub stored_bytes: u64,
-    /// Bytes after the last whole frame of the last segment: being written just now, or torn by a crash.
+    /// Bytes after the last complete frame of the last segment: being written now, or torn by a crash.
     pub unfinished_bytes: u64,
-    /// Damage, in words, with the place.
+    /// Descriptions of damage, with the place.
     pub problems: Vec<String>,
 }
 
@@ -69,15 +69,15 @@ impl SegmentReport {
 pub struct CursorReport {
     /// The reader's name.
     pub name: String,
-    /// Everything up to here is delivered (as last stored: up to half a second ago).
+    /// The last delivered frame (as last stored, up to half a second ago).
     pub committed: u64,
-    /// Whole frames after it.
+    /// Complete frames after it.
     pub lag_frames: u64,
     /// Records in them.
     pub lag_records: u64,
 }
 
-/// What is in the folder.
+/// The content of the folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Inspection {
     /// Oldest first.
@@ -86,12 +86,12 @@ pub struct Inspection {
     pub cursors: Vec<CursorReport>,
     /// Damaged files that were set aside earlier.
     pub set_aside: Vec<String>,
-    /// Problems beside those of single segments.
+    /// Problems other than those of single segments.
     pub problems: Vec<String>,
 }
 
 impl Inspection {
-    /// True when nothing is damaged.
+    /// True if nothing is damaged.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty() && self.segments.iter().all(|segment| segment.problems.is_empty())
     }
@@ -100,7 +100,8 @@ impl Inspection {
 /// Reads the whole folder and checks every byte.
 pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
     let mut inspection = Inspection::default();
-    // Before the folder is listed: beside a running journal, what is durable is in segments that are there by now.
+    // Read before the folder is listed: beside a running journal, everything durable by then is in segments that the
+    // list contains.
     let loaded = cursor::load(storage).map_err(failed(storage, "read `cursors`"))?;
     let durable = loaded.as_ref().map_or(0, |saved| saved.durable);
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
@@ -137,7 +138,7 @@ pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
                 inspection.segments.push(report);
                 before = end;
             }
-            // A running journal let it go since the folder was listed.
+            // A running journal removed it since the folder was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 let name = segment_name(*first);
@@ -153,7 +154,7 @@ pub fn inspect(storage: &dyn Storage) -> Result<Inspection, OpenError> {
     Ok(inspection)
 }
 
-/// Where a segment ends, for the check that the next one follows.
+/// The end of a segment, to check that the next one continues there.
 struct End {
     last: u64,
     has_gaps: bool,
@@ -203,14 +204,14 @@ fn inspect_segment(
             Step::End => break,
             Step::Broken(broken) => {
                 let further = scan.search();
-                // A group being written shows the same way as a torn one: neither was ever acknowledged.
+                // A group being written looks the same as a torn one; neither was ever acknowledged.
                 let was_durable = further.is_some_and(|found| found.header.durable >= due);
                 let can_be_torn = durable_of_last.is_some_and(|durable| due > durable);
                 if can_be_torn && !was_durable && !broken.unreadable {
                     report.unfinished_bytes = scan.size_bytes - offset;
                     break;
                 }
-                report.problems.push(format!("byte {offset}, where frame {due} is due: {}", broken.reason));
+                report.problems.push(format!("byte {offset}, expected frame {due}: {}", broken.reason));
                 match further {
                     Some(found) => {
                         scan.pass(&found);
@@ -227,14 +228,14 @@ fn inspect_segment(
     Ok((report, Some(End { last, has_gaps: header.has_gaps() })))
 }
 
-/// Calls `each` with every whole entry after `after`, in order, skipping damage, until it returns false. Entries of
-/// a running journal may be seen before they are durable.
+/// Calls `each` with every undamaged entry after `after`, in order, until it returns false. Entries of a running
+/// journal may appear before they are durable.
 pub fn entries(storage: &dyn Storage, after: u64, mut each: impl FnMut(Entry) -> bool) -> Result<(), OpenError> {
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
     names.sort_unstable();
     for (at, first) in names.iter().enumerate() {
-        // Everything in it comes before the next one begins.
+        // All its entries come before the next segment's.
         if names.get(at + 1).is_some_and(|next| *next <= after.saturating_add(1)) {
             continue;
         }
@@ -289,8 +290,8 @@ fn segment_entries(
     }
 }
 
-/// The newest whole entries that hold so many records together, oldest first: the first of them may hold more than
-/// are wanted. Reads segments from the newest back, and of them no more than is needed.
+/// The newest undamaged entries that together contain at least `records` records, oldest first. Reads segments
+/// backwards from the newest, and only as many as needed.
 pub fn newest(storage: &dyn Storage, records: u64) -> Result<Vec<Entry>, OpenError> {
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut names: Vec<u64> = files.iter().filter_map(|file| parse_segment_name(&file.name)).collect();
@@ -318,7 +319,7 @@ pub fn newest(storage: &dyn Storage, records: u64) -> Result<Vec<Entry>, OpenErr
     Ok(found.into())
 }
 
-/// Entries of one segment, without those that are too old to be wanted.
+/// The entries of one segment, without those that are too old.
 struct Newest {
     entries: VecDeque<Entry>,
     held: u64,

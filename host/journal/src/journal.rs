@@ -21,8 +21,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// An open journal; clones are the same journal. When the last clone goes, the writer finishes in the background;
-/// call [`close`](Journal::close) to wait for it.
+/// An open journal. Clones share it. When the last clone is dropped, the writer finishes in the background; call
+/// [`close`](Journal::close) to wait for it.
 #[derive(Clone)]
 pub struct Journal {
     inner: Arc<Inner>,
@@ -45,7 +45,7 @@ impl std::fmt::Debug for Journal {
     }
 }
 
-/// Opens everything but the writer's thread.
+/// Opens everything except the writer's thread.
 pub(crate) fn open_parts(
     storage: Arc<dyn Storage>,
     options: Options,
@@ -80,7 +80,7 @@ fn first_state(recovered: &Recovered) -> State {
 }
 
 impl Journal {
-    /// Opens a journal, or creates it in an empty folder. Reads all of it once and checks every byte.
+    /// Opens a journal, or creates one in an empty folder. Reads all of it once and checks every byte.
     pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<(Journal, Recovery), OpenError> {
         let (appender, recovery, lock) = open_parts(Arc::clone(&storage), options)?;
         let shared = Arc::clone(&appender.shared);
@@ -96,20 +96,20 @@ impl Journal {
         Ok((Journal { inner: Arc::new(inner) }, recovery))
     }
 
-    /// Queues a payload of so many records. `done` is told the sequence once the payload is durable (as
-    /// [`SyncMode`](crate::SyncMode) promises), or why not; it runs on the writer's thread, or at once on this one when
-    /// the append is not even queued, and must be quick.
+    /// Queues a payload that contains `records` records. `done` receives the sequence once the payload is durable (as
+    /// [`SyncMode`](crate::SyncMode) promises), or the error. It runs on the writer's thread, or immediately on this
+    /// one if the append can't be queued, and must be quick.
     pub fn append(&self, payload: Vec<u8>, records: u32, done: impl FnOnce(Result<u64, AppendError>) + Send + 'static) {
         self.push(Pending::append(payload, records, Ledger::default(), Box::new(done)));
     }
 
-    /// Reserves room for a payload of about so many bytes, so that [`append_reserved`](Self::append_reserved) is not
-    /// refused for lack of it. May wait for the writer when the budget is nearly used up.
+    /// Reserves room for a payload of about this size, so that [`append_reserved`](Self::append_reserved) is not
+    /// refused for lack of room. May wait for the writer if the budget is nearly used up.
     pub fn reserve(&self, payload_bytes: u64) -> Result<Reservation, AppendError> {
         reserve::reserve(&self.inner.shared, payload_bytes)
     }
 
-    /// Appends with room that was reserved, and together with the payload what is held and released.
+    /// Appends into reserved room, together with a ledger of held and released records.
     pub fn append_reserved(
         &self,
         mut payload: Vec<u8>,
@@ -128,17 +128,17 @@ impl Journal {
         self.push(Pending { is_reserved: true, ..Pending::append(payload, records, ledger, done) });
     }
 
-    /// Waits until everything that was appended before is answered.
+    /// Waits until all earlier appends are answered.
     pub fn settle(&self) {
         reserve::settle(&self.inner.shared);
     }
 
-    /// What is held and not released, in the order of the tokens.
+    /// The records that are held and not released, in the order of their tokens.
     pub fn held(&self) -> Vec<Hold> {
         self.inner.shared.state().held.all()
     }
 
-    /// The highest token that is known: one above it was never used for anything that still matters.
+    /// The highest token in use. Higher tokens were never used for anything that still matters.
     pub fn highest_token(&self) -> u64 {
         self.inner.shared.state().held.highest()
     }
@@ -151,7 +151,7 @@ impl Journal {
             return done(Err(AppendError::TooLarge { size_bytes, max_bytes }));
         }
         let done = Box::new(move |result| {
-            // A panic in somebody's callback must not take the writer with it.
+            // A panic in a callback must not end the writer.
             if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
                 tracing::error!("the callback of a journal append panicked");
             }
@@ -169,18 +169,18 @@ impl Journal {
         budget.min(MAX_PAYLOAD_BYTES as u64)
     }
 
-    /// Opens a reader. `after` is the last sequence that was delivered, for those who hold it themselves; `None`
-    /// goes on from the stored cursor, or from the oldest frame kept for a new name. From now on, and after a
-    /// restart, segments wait for this reader until it is [forgotten](Journal::forget).
+    /// Opens a reader. `after` is the last delivered sequence, for readers that store it themselves; with `None`, the
+    /// reader continues from the stored cursor, or, for a new name, from the oldest frame. From now on, also after a
+    /// restart, segments are kept for this reader until it is [forgotten](Journal::forget).
     ///
-    /// A position that the journal has not reached (the folder was emptied) makes the numbering go on after it.
-    /// Open all readers before the first append, so that no frame gets a number which a reader takes for delivered.
+    /// If the journal has not reached that position (the folder was emptied), the numbering continues after it. Open
+    /// all readers before the first append, so that no frame gets a number that a reader considers delivered.
     pub fn reader(&self, name: &str, after: Option<u64>) -> Result<Reader, ReadError> {
         open_reader(&self.inner.shared, name, after)
     }
 
-    /// Forgets a reader's cursor, so that it holds no segment back any more; false when there is none of that name,
-    /// or it is open.
+    /// Removes a reader's cursor, so that no segment is kept for it. Returns false if there is no reader of that name,
+    /// or if it is open.
     pub fn forget(&self, name: &str) -> bool {
         let mut state = self.inner.shared.state();
         if state.cursors.get(name).is_none_or(|cursor| cursor.open) {
@@ -188,21 +188,21 @@ impl Journal {
         }
         state.cursors.remove(name);
         drop(state);
-        self.inner.shared.queue.touch();
+        self.inner.shared.queue.mark_cursors_dirty();
         true
     }
 
-    /// The newest sequence that readers can see; 0 when none.
+    /// The newest sequence that readers can see; 0 if there is none.
     pub fn last_sequence(&self) -> u64 {
         self.inner.shared.state().visible
     }
 
-    /// Whether its writer has ended: because the journal was closed, or unexpectedly.
+    /// True if the writer has ended, because the journal was closed or unexpectedly.
     pub fn has_ended(&self) -> bool {
         self.inner.shared.state().closed
     }
 
-    /// What the journal holds now.
+    /// The journal's current numbers.
     pub fn stats(&self) -> Stats {
         stats::stats(&self.inner.shared)
     }
@@ -212,13 +212,14 @@ impl Journal {
         stats::readers(&self.inner.shared.state())
     }
 
-    /// Writes what waits, saves the cursors, lets the folder go; blocks until that is done. Appends fail from now on,
-    /// readers get what is left and then [`ReadError::Closed`]. Commits after it are not stored: stop readers first.
+    /// Writes everything queued, saves the cursors, unlocks the folder, and waits until that is done. Appends fail from
+    /// now on; readers get what is left and then [`ReadError::Closed`]. Later commits are not stored, so stop readers
+    /// first.
     pub fn close(&self) {
         self.inner.shared.queue.close();
         let writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(writer) = writer else { return };
-        // A callback on the writer's own thread can't wait for itself.
+        // A callback on the writer's own thread can't wait for that thread.
         if writer.thread().id() != std::thread::current().id() && writer.join().is_err() {
             tracing::error!("the journal's writer panicked");
         }
@@ -234,22 +235,22 @@ pub(crate) fn open_reader(shared: &Arc<Shared>, name: &str, after: Option<u64>) 
         return Err(ReadError::InUse(name.to_string()));
     }
     if stored.is_none() && state.cursors.len() >= MAX_READERS {
-        return Err(refuse(format!("there are {MAX_READERS} readers already; forget some")));
+        return Err(refuse(format!("there are already {MAX_READERS} readers; forget some")));
     }
     let oldest = state.before_oldest();
     let (committed, records) = match (after, &stored) {
         (None, None) => (oldest, state.records_up_to(oldest)),
         (None, Some(cursor)) => (cursor.committed, cursor.records),
         (Some(after), Some(cursor)) if after == cursor.committed => (after, cursor.records),
-        // What went before it could read it counts from the nearest position that is known.
+        // Records removed before this reader could read them are counted from the nearest known position.
         (Some(after), Some(cursor)) if after < oldest => (after, cursor.records),
         (Some(after), _) => (after, state.records_up_to(after)),
     };
     if committed > state.visible && stored.as_ref().is_none_or(|cursor| cursor.committed < committed) {
         tracing::warn!(
             reader = %name,
-            "this reader has had frames up to {committed}, but the journal ends with {}: its end was lost, or its folder \
-             emptied or replaced; what other readers had not had of these frames is missing",
+            "this reader received frames up to {committed}, but the journal ends with {}: its end was lost, or its folder \
+             was emptied or replaced; other readers never get the missing frames",
             state.visible
         );
     }
@@ -257,6 +258,6 @@ pub(crate) fn open_reader(shared: &Arc<Shared>, name: &str, after: Option<u64>) 
     let skipped = stored.map_or(0, |cursor| cursor.skipped);
     state.cursors.insert(name.to_string(), Cursor { committed, records, open: true, skipped });
     drop(state);
-    shared.queue.touch();
+    shared.queue.mark_cursors_dirty();
     Ok(Reader::new(Arc::clone(shared), name.to_string(), committed, records))
 }

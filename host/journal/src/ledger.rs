@@ -1,10 +1,10 @@
-//! What an append says of records that a filter holds back: which ones are held from now on, and which earlier ones
-//! are released. It is stored in the same frame as the batch, behind it, so that both are durable together or not at
-//! all. Readers never see it.
+//! The part of an append about records that a filter holds back: which ones are held from now on, and which earlier
+//! ones are released. It is stored in the same frame as the batch, after it, so that both are durable together or not
+//! at all. Readers never see it.
 //!
-//! A held record is opaque bytes under a token that the caller chooses and never uses twice. The journal keeps what is
-//! held and not released in memory ([`Held`]), finds it again when it is opened, and copies it into a new frame before
-//! the segment that it lies in is removed.
+//! A held record is opaque bytes with a token, which the caller chooses and never reuses. The journal keeps all held
+//! records in memory ([`Held`]), recovers them when it is opened, and copies them into a new frame before their segment
+//! is removed.
 //!
 //! # Format
 //! At the end of the payload of a frame with the flag [`FRAME_LEDGER`](crate::frame::FRAME_LEDGER):
@@ -21,42 +21,42 @@ use crate::format::{u32_at, u64_at};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-/// Bytes of a ledger beside its entries.
+/// Bytes of a ledger without its entries.
 const FIXED_BYTES: usize = 12;
-/// Bytes of one hold beside the record.
+/// Bytes of one hold without the record.
 const HOLD_BYTES: usize = 12;
 
 /// A record that is held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
-    /// Its number; later ones are higher.
+    /// Unique number; later holds have higher ones.
     pub token: u64,
-    /// What is held.
+    /// The held record.
     pub payload: Bytes,
 }
 
-/// What one append holds and releases.
+/// The records that one append holds and releases.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// Held from now on. A token that is held already gets this payload.
+    /// Held from now on. If a token is already held, this payload replaces the old one.
     pub holds: Vec<Hold>,
-    /// Not held any more. Unknown tokens are ignored.
+    /// No longer held. Unknown tokens are ignored.
     pub releases: Vec<u64>,
 }
 
 impl Ledger {
-    /// True when it says nothing.
+    /// True if nothing is held or released.
     pub fn is_empty(&self) -> bool {
         self.holds.is_empty() && self.releases.is_empty()
     }
 
-    /// Bytes that it adds to a frame.
+    /// Bytes that the ledger adds to a frame.
     pub fn size_bytes(&self) -> usize {
         let holds: usize = self.holds.iter().map(|hold| HOLD_BYTES + hold.payload.len()).sum();
         FIXED_BYTES + 8 * self.releases.len() + holds
     }
 
-    /// Writes it behind a payload. The caller has checked that all of it fits into a frame.
+    /// Writes the ledger after a payload. The caller has checked that both fit into a frame.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let size_bytes = self.size_bytes();
         out.reserve(size_bytes);
@@ -74,7 +74,7 @@ impl Ledger {
         out.extend_from_slice(&count(size_bytes - 4));
     }
 
-    /// Separates a payload from the ledger behind it.
+    /// Separates a payload from the ledger after it.
     pub(crate) fn split(payload: &Bytes) -> Result<(Bytes, Bytes), &'static str> {
         const BAD: &str = "a frame's list of held records is longer than the frame";
         let end = payload.len().checked_sub(4).ok_or(BAD)?;
@@ -82,7 +82,7 @@ impl Ledger {
         Ok((payload.slice(..start), payload.slice(start..end)))
     }
 
-    /// Reads what [`split`](Ledger::split) found.
+    /// Reads the ledger that [`split`](Ledger::split) returned.
     pub(crate) fn read(bytes: &[u8]) -> Result<Ledger, &'static str> {
         const BAD: &str = "a frame's list of held records can't be read";
         let take = |at: &mut usize, length: usize| -> Result<usize, &'static str> {
@@ -108,14 +108,14 @@ impl Ledger {
     }
 }
 
-/// A held record, and the frame that it lies in.
+/// A held record, and the frame that contains it.
 #[derive(Debug, Clone)]
 struct Place {
     sequence: u64,
     payload: Bytes,
 }
 
-/// What is held and durable, by token.
+/// The held and durable records, by token.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Held {
     places: BTreeMap<u64, Place>,
@@ -123,7 +123,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Takes up what the frame with this sequence says.
+    /// Applies the ledger of the frame with this sequence.
     pub(crate) fn apply(&mut self, sequence: u64, ledger: Ledger) {
         for token in &ledger.releases {
             self.places.remove(token);
@@ -138,7 +138,7 @@ impl Held {
         self.matching(|_| true)
     }
 
-    /// What lies in frames up to this one.
+    /// The records held in frames up to this one.
     pub(crate) fn up_to(&self, sequence: u64) -> Vec<Hold> {
         self.matching(|place| place.sequence <= sequence)
     }
@@ -148,7 +148,7 @@ impl Held {
         matching.map(|(token, place)| Hold { token: *token, payload: place.payload.clone() }).collect()
     }
 
-    /// The highest token that was held since the journal was opened, or found in it.
+    /// The highest token held since the journal was opened, or found in it.
     pub(crate) fn highest(&self) -> u64 {
         self.highest
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_comes_back_from_behind_its_payload() {
+    fn a_ledger_is_read_back_from_the_end_of_its_payload() {
         for body in ["", "the batch"] {
             let mut payload = body.as_bytes().to_vec();
             ledger().write(&mut payload);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ledger_that_is_cut_short_or_too_long_is_an_error_and_no_panic() {
+    fn a_truncated_or_too_long_ledger_is_an_error_not_a_panic() {
         let mut payload = Vec::new();
         ledger().write(&mut payload);
         let (_, whole) = Ledger::split(&payload.into()).expect("it was written so");
@@ -189,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_what_was_not_released() {
+    fn a_record_is_held_until_it_is_released() {
         let mut held = Held::default();
         held.apply(1, ledger());
         held.apply(2, Ledger { releases: vec![7, 100], ..Ledger::default() });
         assert_eq!(held.all().iter().map(|hold| hold.token).collect::<Vec<_>>(), [9]);
         assert_eq!(held.up_to(0), []);
-        // The same record in a later frame does not hold the earlier frame back any more.
+        // The same record in a later frame no longer keeps the earlier frame.
         held.apply(5, Ledger { holds: held.up_to(1), ..Ledger::default() });
         assert_eq!(held.up_to(4), []);
         assert_eq!((held.up_to(5).len(), held.highest()), (1, 9));

@@ -1,4 +1,4 @@
-//! How a journal behaves: the `[journal]` section of the configuration, checked.
+//! Options of a journal: the checked `[journal]` section of the configuration.
 
 use crate::error::OpenError;
 use crate::limits;
@@ -7,12 +7,12 @@ use std::time::Duration;
 /// When an append counts as done, and when readers see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncMode {
-    /// After fdatasync, shared by everything that waited. Nothing acknowledged is ever lost.
+    /// After fdatasync, which all waiting appends share. Nothing acknowledged is ever lost.
     Always,
-    /// After the write; fdatasync follows within this time, and only then readers see it. A power cut loses
-    /// at most this much of what was acknowledged; the death of the process alone loses nothing.
+    /// After the write. fdatasync follows within this time, and readers see the append only then. A power cut loses at
+    /// most this much of what was acknowledged; a crash of the process alone loses nothing.
     Every(Duration),
-    /// After the write; the operating system decides when it reaches the disk (closed segments are synced).
+    /// After the write. The operating system decides when it reaches the disk (closed segments are synced).
     Off,
 }
 
@@ -21,17 +21,17 @@ pub enum SyncMode {
 pub enum WhenFull {
     /// Appends fail with [`AppendError::Full`](crate::AppendError) until the slowest reader moves on.
     Refuse,
-    /// The oldest segment goes; readers that had not read it count what they lost in
+    /// The oldest segment is removed; readers that had not read it count the lost records in
     /// [`Reader::skipped`](crate::Reader::skipped).
     DropOldest,
 }
 
-/// What happens when opening finds damage that no crash explains.
+/// What happens if opening finds damage that no crash explains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDamage {
     /// Refuse to open, changing nothing, with a report.
     Refuse,
-    /// Rename damaged segments to `….damaged`, keep every frame of them that is whole, and go on.
+    /// Rename damaged segments to `….damaged`, keep all their undamaged frames, and continue.
     SetAside,
 }
 
@@ -42,15 +42,15 @@ pub struct Options {
     pub sync: SyncMode,
     /// Disk budget for all segments.
     pub max_size_bytes: u64,
-    /// How long what every reader has had is kept all the same, as far as the budget allows.
+    /// How long segments are kept after every reader has passed them, as far as the budget allows.
     pub keep: Duration,
-    /// Size at which a segment is closed and the next begun.
+    /// Size at which a segment is closed.
     pub segment_bytes: u64,
     /// See [`WhenFull`].
     pub when_full: WhenFull,
-    /// LZ4 for payloads that get smaller by it.
+    /// LZ4 compression for payloads that it makes smaller.
     pub compress: bool,
-    /// Memory of recent entries, shared by all readers.
+    /// Memory for recent entries, shared by all readers.
     pub recent_bytes: usize,
     /// See [`OnDamage`].
     pub on_damage: OnDamage,
@@ -72,31 +72,36 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Refuses what is out of bounds, by its name in the configuration.
+    /// Checks that all options are in range; errors name the option as in the configuration.
     pub(crate) fn check(&self) -> Result<(), OpenError> {
         let segment = limits::MIN_SEGMENT_BYTES..=limits::MAX_SEGMENT_BYTES;
         if !segment.contains(&self.segment_bytes) {
             return Err(OpenError::Option {
                 option: "segment_size",
-                reason: format!("{} bytes; give {} to {}", self.segment_bytes, segment.start(), segment.end()),
+                reason: format!(
+                    "{} bytes is out of range; use {} to {}",
+                    self.segment_bytes,
+                    segment.start(),
+                    segment.end()
+                ),
             });
         }
         if self.max_size_bytes < limits::MIN_SIZE_BYTES {
             return Err(OpenError::Option {
                 option: "max_size",
-                reason: format!("{} bytes; give {} or more", self.max_size_bytes, limits::MIN_SIZE_BYTES),
+                reason: format!("{} bytes is too small; use {} or more", self.max_size_bytes, limits::MIN_SIZE_BYTES),
             });
         }
         if self.sync == SyncMode::Every(Duration::ZERO) {
             return Err(OpenError::Option {
                 option: "sync",
-                reason: "an interval of zero; say \"always\"".to_string(),
+                reason: "the interval is zero; use \"always\"".to_string(),
             });
         }
         Ok(())
     }
 
-    /// The size at which segments are closed: what was asked, but never more than a quarter of the budget.
+    /// The size at which segments are closed: as configured, but at most a quarter of the budget.
     pub(crate) fn roll_bytes(&self) -> u64 {
         self.segment_bytes.min(self.max_size_bytes / limits::SEGMENTS_IN_BUDGET)
     }

@@ -1,8 +1,8 @@
-//! Reading frames of a segment file for a reader that is not served from memory. Runs on a thread that may block;
-//! one call reads about [`MAX_READ_BYTES`] at most (or one frame, if that is larger).
+//! Reads frames from a segment file for a reader that is not served from memory. Runs on a thread that may block. One
+//! call reads about [`MAX_READ_BYTES`] at most (or one frame, if that is larger).
 //!
-//! Payloads are slices of the piece that was read, not copies (unless compressed). A frame that does not pass its
-//! checksum is an error, never an entry.
+//! Payloads are slices of the bytes that were read, not copies (unless compressed). A frame whose checksum doesn't
+//! match is an error, never an entry.
 
 use crate::frame::{FRAME_HEADER_BYTES, FrameHeader};
 use crate::limits::{MAX_READ_BYTES, SCAN_BYTES};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Place {
     pub file: Arc<dyn StoredFile>,
-    /// First sequence of the segment: tells segments apart.
+    /// First sequence of the segment, which identifies it.
     pub segment: u64,
     pub at: IndexPoint,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Plan {
     pub max_bytes: usize,
 }
 
-/// What was read, and where to go on.
+/// The entries that were read, and where to continue.
 pub(crate) struct Piece {
     pub entries: Vec<Entry>,
     pub place: Place,
@@ -47,7 +47,7 @@ pub(crate) struct Piece {
 
 /// Why nothing was read.
 pub(crate) enum ReadFailure {
-    /// The segment was removed meanwhile.
+    /// The segment was removed in the meantime.
     Gone,
     Disk(io::Error),
     Damaged {
@@ -80,7 +80,8 @@ impl Plan {
         let mut piece_bytes = self.max_bytes.clamp(SCAN_BYTES, MAX_READ_BYTES);
         let mut entries = Vec::new();
         let mut records_before = place.at.records_before;
-        // Each round moves the place, or makes the piece as large as the frame at it; a frame ends before `end`.
+        // Each iteration advances the place, or grows the piece to the size of the frame there; a frame ends before
+        // `end`.
         while place.at.offset < self.end && entries.is_empty() {
             let left = usize::try_from(self.end - place.at.offset).unwrap_or(usize::MAX);
             let mut piece = vec![0; piece_bytes.min(left)];
@@ -99,7 +100,7 @@ impl Plan {
         Ok(Piece { entries, place, records_before })
     }
 
-    /// Takes whole frames from the piece; returns how many bytes the first frame needs that was not whole.
+    /// Takes complete frames from the piece. Returns the size of the first frame that was not complete.
     fn parse(
         &self,
         piece: &Bytes,

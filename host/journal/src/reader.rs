@@ -1,10 +1,10 @@
-//! A named reader: hands out entries in order, from memory while it keeps up, from segment files when it lags, and
+//! A named reader: returns entries in order, from memory while it keeps up and from segment files when it lags, and
 //! remembers what was delivered.
 //!
-//! - [`Reader::next`] is cancel-safe: its position moves in the same step in which it returns, so a call dropped by
+//! - [`Reader::next`] is cancel-safe: the position advances in the same step in which it returns, so a call dropped by
 //!   `select!` loses nothing.
-//! - Waiting costs nothing: the writer wakes readers when something became visible.
-//! - Files are read on tokio's blocking threads, about a MiB at a time: async threads never wait for a disk.
+//! - Waiting costs nothing: the writer wakes readers when new frames are visible.
+//! - Files are read on tokio's blocking threads, about 1 MiB at a time, so async threads never wait for a disk.
 
 use crate::error::ReadError;
 use crate::limits::MAX_HANDED_OUT;
@@ -20,35 +20,35 @@ use tokio::sync::watch;
 /// One appended batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number, from 1.
+    /// Its sequence number, from 1.
     pub sequence: u64,
     /// When it was written, in nanoseconds since 1970 UTC.
     pub time_ns: i64,
-    /// How many records it holds, as the appender said.
+    /// The number of records in it, as given by the appender.
     pub records: u32,
     /// What was appended.
     pub payload: Bytes,
 }
 
 impl Entry {
-    /// A frame in which records were only held or released has nothing for readers.
+    /// True for a frame that only holds or releases records: there is nothing in it for readers.
     pub(crate) fn is_empty(&self) -> bool {
         self.records == 0 && self.payload.is_empty()
     }
 }
 
-/// What readers are shown of entries; none when there is nothing.
-fn shown(mut entries: Vec<Entry>) -> Option<Vec<Entry>> {
+/// The entries that readers see; `None` if there are none.
+fn without_empty(mut entries: Vec<Entry>) -> Option<Vec<Entry>> {
     entries.retain(|entry| !entry.is_empty());
     (!entries.is_empty()).then_some(entries)
 }
 
-/// A position, with the records in the journal up to there.
+/// A position, with the number of records in the journal up to there.
 #[derive(Debug, Clone, Copy)]
 struct Position {
     sequence: u64,
     records: u64,
-    /// The frames up to this one that follow have nothing for readers: they are delivered with it.
+    /// The last of the following frames that have nothing for readers. They count as delivered with this one.
     covers: u64,
 }
 
@@ -58,9 +58,9 @@ pub struct Reader {
     news: watch::Receiver<u64>,
     name: String,
     at: Position,
-    /// The records up to `at` are known only nearly: it was not reached by reading.
-    is_count_near: bool,
-    /// Handed out and not committed yet, oldest first.
+    /// True if the number of records up to `at` is approximate, because the position was not reached by reading.
+    is_count_approximate: bool,
+    /// Handed out and not yet committed, oldest first.
     handed_out: VecDeque<Position>,
     place: Option<Place>,
     skipped: u64,
@@ -72,7 +72,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-enum Look {
+enum Lookup {
     Entries(Vec<Entry>),
     File(Plan),
     Nothing,
@@ -80,14 +80,14 @@ enum Look {
 }
 
 impl Reader {
-    /// The caller has entered the cursor into the state and marked it open.
+    /// The caller has added the cursor to the state and marked it open.
     pub(crate) fn new(shared: Arc<Shared>, name: String, sequence: u64, records: u64) -> Reader {
         Reader {
             news: shared.news.subscribe(),
             shared,
             name,
             at: Position { sequence, records, covers: sequence },
-            is_count_near: true,
+            is_count_approximate: true,
             handed_out: VecDeque::new(),
             place: None,
             skipped: 0,
@@ -104,33 +104,33 @@ impl Reader {
         self.at.sequence
     }
 
-    /// Records that went before this reader had read them (disk budget, damage set aside), since it was opened.
+    /// Records removed before this reader had read them (disk budget, damage set aside), since it was opened.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// The next entries in order, of `max_bytes` together, but at least one; waits until there is one. Must be
-    /// called within a tokio runtime. Cancel-safe.
+    /// The next entries in order: at most `max_bytes`, but at least one entry. Waits until there is one. Must be called
+    /// within a tokio runtime. Cancel-safe.
     pub async fn next(&mut self, max_bytes: usize) -> Result<Vec<Entry>, ReadError> {
         loop {
-            // Marked as seen before looking, so that what comes during the look wakes the wait below.
+            // Marked as seen before looking, so that a change during the look wakes the wait below.
             self.news.borrow_and_update();
             match self.look(max_bytes) {
-                Look::Entries(entries) => {
-                    if let Some(entries) = shown(entries) {
+                Lookup::Entries(entries) => {
+                    if let Some(entries) = without_empty(entries) {
                         return Ok(entries);
                     }
                 }
-                Look::File(plan) => {
+                Lookup::File(plan) => {
                     let (name, segment) = (plan.name.clone(), plan.segment);
                     let read = tokio::task::spawn_blocking(move || plan.read()).await;
                     let read = read.unwrap_or_else(|error| Err(ReadFailure::Disk(std::io::Error::other(error))));
-                    if let Some(entries) = self.accept(read, &name, segment)?.and_then(shown) {
+                    if let Some(entries) = self.accept(read, &name, segment)?.and_then(without_empty) {
                         return Ok(entries);
                     }
                 }
-                Look::Closed => return Err(ReadError::Closed),
-                Look::Nothing => {
+                Lookup::Closed => return Err(ReadError::Closed),
+                Lookup::Nothing => {
                     if self.news.changed().await.is_err() {
                         return Err(ReadError::Closed);
                     }
@@ -139,9 +139,9 @@ impl Reader {
         }
     }
 
-    /// Everything up to and including `sequence` is delivered; what is before it is not handed out again. Stored
-    /// within half a second and on [`close`](crate::Journal::close). A position before an earlier one is ignored,
-    /// one beyond the newest entry counts as the newest.
+    /// Marks everything up to and including `sequence` as delivered. It is stored within half a second and on
+    /// [`close`](crate::Journal::close). A position before an earlier one is ignored; one beyond the newest entry
+    /// counts as the newest.
     pub fn commit(&mut self, sequence: u64) {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
@@ -157,7 +157,7 @@ impl Reader {
         }
         if sequence > self.at.sequence {
             self.at = Position { sequence, records: state.records_up_to(sequence), covers: sequence };
-            self.is_count_near = true;
+            self.is_count_approximate = true;
             self.place = None;
             records = Some(self.at.records);
         }
@@ -168,23 +168,23 @@ impl Reader {
             cursor.committed = delivered;
             cursor.records = records.unwrap_or(cursor.records).max(cursor.records);
             drop(state);
-            shared.queue.touch();
+            shared.queue.mark_cursors_dirty();
         }
     }
 
-    /// Takes from memory, or says what to do.
-    fn look(&mut self, max_bytes: usize) -> Look {
+    /// Takes entries from memory, or returns what to do instead.
+    fn look(&mut self, max_bytes: usize) -> Lookup {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
         if self.at.sequence >= state.visible {
-            return if state.closed { Look::Closed } else { Look::Nothing };
+            return if state.closed { Lookup::Closed } else { Lookup::Nothing };
         }
         if self.at.sequence >= state.recent.after {
-            return Look::Entries(self.take_recent(&mut state, max_bytes));
+            return Lookup::Entries(self.take_recent(&mut state, max_bytes));
         }
         let at = state.segments.partition_point(|segment| segment.last <= self.at.sequence);
         let Some(segment) = state.segments.get(at) else {
-            return if state.closed { Look::Closed } else { Look::Nothing };
+            return if state.closed { Lookup::Closed } else { Lookup::Nothing };
         };
         let plan = Plan {
             storage: Arc::clone(&shared.storage),
@@ -197,7 +197,7 @@ impl Reader {
             position: self.at.sequence,
             max_bytes,
         };
-        Look::File(plan)
+        Lookup::File(plan)
     }
 
     fn take_recent(&mut self, state: &mut State, max_bytes: usize) -> Vec<Entry> {
@@ -218,7 +218,7 @@ impl Reader {
         entries
     }
 
-    /// Takes what was read from a file; `None` when the state must be looked at again.
+    /// Takes entries that were read from a file; `None` if the state must be looked at again.
     fn accept(
         &mut self,
         read: Result<Piece, ReadFailure>,
@@ -251,26 +251,26 @@ impl Reader {
         }
     }
 
-    /// Moves the position past the entries, and counts what is missing before them.
+    /// Moves the position past the entries, and counts the records missing before them.
     fn hand_out(&mut self, state: &mut State, records_before: u64, entries: &[Entry]) {
         let is_next = entries.first().is_some_and(|entry| entry.sequence == self.at.sequence + 1);
-        let nothing_missing = self.is_count_near && is_next;
+        let nothing_missing = self.is_count_approximate && is_next;
         let lost = if nothing_missing { 0 } else { records_before.saturating_sub(self.at.records) };
-        self.is_count_near = false;
+        self.is_count_approximate = false;
         if lost > 0 {
             self.skipped += lost;
             self.shared.meters.skipped(&self.name, lost);
             if let Some(cursor) = state.cursors.get_mut(&self.name) {
                 cursor.skipped += lost;
             }
-            tracing::warn!(reader = %self.name, records = lost, "records went before this reader had read them");
+            tracing::warn!(reader = %self.name, records = lost, "records were removed before this reader had read them");
         }
         let mut records = records_before;
         for entry in entries {
             records += u64::from(entry.records);
             self.at = Position { sequence: entry.sequence, records, covers: entry.sequence };
             if entry.is_empty() {
-                self.pass_over(state, entry.sequence);
+                self.skip_empty(state, entry.sequence);
                 continue;
             }
             if self.handed_out.len() >= MAX_HANDED_OUT {
@@ -280,13 +280,13 @@ impl Reader {
         }
     }
 
-    /// A frame without anything for readers counts as delivered with what was handed out before it.
-    fn pass_over(&mut self, state: &mut State, sequence: u64) {
+    /// A frame without anything for readers counts as delivered with the entries handed out before it.
+    fn skip_empty(&mut self, state: &mut State, sequence: u64) {
         if let Some(handed) = self.handed_out.back_mut() {
             handed.covers = sequence;
         } else if let Some(cursor) = state.cursors.get_mut(&self.name) {
             cursor.committed = cursor.committed.max(sequence);
-            self.shared.queue.touch();
+            self.shared.queue.mark_cursors_dirty();
         }
     }
 

@@ -1,11 +1,11 @@
-//! Opening what a crash left: checks every byte of every segment, cuts the torn end of the last one, and refuses
+//! Opens a journal after a crash: checks every byte of every segment, cuts the torn end of the last one, and refuses
 //! damage that no crash explains, unless told to set it aside ([`crate::salvage`]).
 //!
-//! After it, for whatever the crash did: everything that was acknowledged is there, in order, and what is there was
-//! appended. A sequence number that a reader may have seen is never given out again.
+//! Afterwards, whatever the crash did, every acknowledged frame is there, in order, and nothing else than appended
+//! frames. A sequence number that a reader may have seen is never reused.
 //!
-//! Damage to the very last frames is told from a torn end by what [`cursor`] remembers as durable, and so is
-//! an end that is missing. What can't be told: damage to frames of the last half second before a crash.
+//! The durable sequence in [`cursor`] distinguishes damage to the very last frames from a torn end, and reveals a
+//! missing end. Damage to frames of the last half second before a crash can't be distinguished.
 
 use crate::cursor::{self, CURSORS_FILE, CURSORS_NEW, Saved, Stored};
 use crate::error::OpenError;
@@ -29,7 +29,7 @@ pub(crate) struct Tail {
     pub file: Arc<dyn StoredFile>,
 }
 
-/// Everything the journal goes on from.
+/// The state that the journal continues from.
 pub(crate) struct Recovered {
     pub segments: Vec<Segment>,
     /// The last segment's file and header.
@@ -41,17 +41,17 @@ pub(crate) struct Recovered {
     pub report: Recovery,
 }
 
-/// Errors of the disk, with what was tried.
+/// Converts an I/O error, with the operation that failed.
 pub(crate) fn failed(storage: &dyn Storage, action: impl fmt::Display) -> impl FnOnce(io::Error) -> OpenError {
     let place = storage.place();
     move |source| OpenError::Storage { place, action: action.to_string(), source }
 }
 
-/// Opens the folder; the caller holds its lock.
+/// Opens the folder. The caller holds its lock.
 pub(crate) fn recover(storage: &dyn Storage, options: &Options) -> Result<Recovered, OpenError> {
     let names = salvage::finish_interrupted(storage)?;
     let mut set_aside = Vec::new();
-    // Each round sets one damaged file aside; a file can be damaged, and then turn out to miss its end.
+    // Each round sets one damaged file aside. A file can be damaged and later turn out to miss its end, too.
     let rounds = 2 * names.len() + 1;
     let (saved, cursors_aside) = load_cursors(storage, options)?;
     set_aside.extend(cursors_aside);
@@ -64,7 +64,7 @@ pub(crate) fn recover(storage: &dyn Storage, options: &Options) -> Result<Recove
             Ok(survey) => return finish(storage, options, survey, saved, set_aside),
         }
     }
-    Err(failed(storage, "set damage aside")(io::Error::other("there is no end to it")))
+    Err(failed(storage, "set damage aside")(io::Error::other("too many damaged files")))
 }
 
 fn load_cursors(storage: &dyn Storage, options: &Options) -> Result<(Saved, Option<SetAside>), OpenError> {
@@ -95,7 +95,8 @@ struct Survey {
     held: Held,
 }
 
-/// Checks all segments; changes nothing but the torn end of the last. Frames up to `durable` are known to be whole.
+/// Checks all segments. Changes nothing except the torn end of the last. Frames up to `durable` are known to have been
+/// written completely.
 fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, OpenError> {
     let mut survey = Survey { segments: Vec::new(), tail: None, torn: None, held: Held::default() };
     for (at, first) in names.iter().enumerate() {
@@ -111,7 +112,7 @@ fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, 
             }
             // Frames are written only after the header is durable, so a crash can't leave more than this.
             Ok(Err(_)) if is_last && size_bytes <= SEGMENT_HEADER_BYTES as u64 && *first > durable => {
-                begin_again(storage, *first, previous)?
+                recreate_segment(storage, *first, previous)?
             }
             Ok(Err(BadHeader::Damaged(reason))) => {
                 return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
@@ -122,7 +123,7 @@ fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, 
             }
         };
         if header.first != *first {
-            let reason = format!("it begins with frame {}, not with its name's", header.first);
+            let reason = format!("it begins with frame {}, not with the one in its name", header.first);
             return Err(damaged(storage, &name, 0, *first, names.get(at + 1), reason));
         }
         check_chain(storage, previous, &header)?;
@@ -134,9 +135,9 @@ fn survey(storage: &dyn Storage, names: &[u64], durable: u64) -> Result<Survey, 
     Ok(survey)
 }
 
-/// The segment was being created when the crash came: it is created again, so that its name, which carries the
-/// numbering, stays.
-fn begin_again(
+/// Creates a segment again that was being created during the crash. The numbering depends on its name, so the name must
+/// stay.
+fn recreate_segment(
     storage: &dyn Storage,
     first: u64,
     previous: Option<&Segment>,
@@ -154,7 +155,7 @@ fn begin_again(
     Ok((header, file))
 }
 
-/// Every segment says which frame came before it: nothing may be missing between two.
+/// Checks that no frame is missing between two segments. Every header names the last frame before it.
 fn check_chain(storage: &dyn Storage, previous: Option<&Segment>, header: &SegmentHeader) -> Result<(), OpenError> {
     let Some(previous) = previous else {
         return Ok(());
@@ -165,7 +166,7 @@ fn check_chain(storage: &dyn Storage, previous: Option<&Segment>, header: &Segme
         return Ok(());
     }
     let reason = format!(
-        "its last frame is {}, but `{}` follows on frame {}",
+        "its last frame is {}, but `{}` continues after frame {}",
         previous.last,
         segment_name(header.first),
         header.previous
@@ -175,7 +176,7 @@ fn check_chain(storage: &dyn Storage, previous: Option<&Segment>, header: &Segme
     Err(damaged(storage, &previous.name, offset, due, Some(&header.first), reason))
 }
 
-/// Walks the frames; cuts a torn end, which only the last segment can have, and only after what is durable of it.
+/// Walks the frames. Cuts a torn end, which only the last segment can have, and only after its durable frames.
 fn check_frames(
     storage: &dyn Storage,
     header: &SegmentHeader,
@@ -206,7 +207,7 @@ fn check_frames(
     let (offset, due, size_bytes) = (scan.offset, scan.expected, scan.size_bytes);
     let mut next_whole = scan.search();
     let first_whole = next_whole.map(|found| found.header.sequence);
-    // A whole frame further on may itself have been part of the torn group; one written after a later fsync was not.
+    // A complete frame further on may be part of the same torn group; one written after a later fsync is not.
     while let Some(found) = next_whole {
         if found.header.durable >= due {
             break;
@@ -228,7 +229,7 @@ fn check_frames(
     Ok((segment, Some(torn)))
 }
 
-/// What the bookkeeping needs of a frame.
+/// The fields of a frame that the bookkeeping needs.
 struct FrameOf {
     sequence: u64,
     records: u32,
@@ -258,8 +259,8 @@ fn damaged(
     }))
 }
 
-/// Checks that nothing is missing at the end, and finds where the numbering goes on: after every number that somebody may
-/// have seen.
+/// Checks that nothing is missing at the end, and determines the next number: higher than every number that a reader
+/// may have seen.
 fn finish(
     storage: &dyn Storage,
     options: &Options,
@@ -284,7 +285,7 @@ fn finish(
     }
     let is_mended = lost.is_some() || !set_aside.is_empty();
     if is_mended {
-        // How many frames were lost is not known for certain.
+        // The number of lost frames is unknown.
         next += SEQUENCE_JUMP;
     }
     for cursor in saved.cursors.values() {
@@ -301,13 +302,13 @@ fn finish(
     };
     let saved = Saved { durable: last, next, ..saved };
     if is_mended {
-        // What is missing is missed once.
+        // Report missing frames only once.
         cursor::save(storage, &saved).map_err(failed(storage, "write `cursors`"))?;
     }
     Ok(Recovered { segments, tail, cursors: saved.cursors, held, next, report })
 }
 
-/// The names of the segments in order, and the leftovers of a crash that may go.
+/// The names of the segments in order. Removes leftovers of a crash.
 pub(crate) fn segment_names(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     if files.iter().any(|file| file.name == CURSORS_NEW) {

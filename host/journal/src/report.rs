@@ -1,19 +1,19 @@
-//! What opening a journal tells: what was found, what a crash left behind, what is damaged and what to do about it.
+//! The report on opening a journal: what was found, what a crash left behind, what is damaged and what to do about it.
 
 use std::fmt;
 
-/// Stored bytes that are not what was written, and that no crash explains.
+/// Stored bytes that differ from what was written, and that no crash explains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
     /// The folder.
     pub place: String,
     /// The file.
     pub segment: String,
-    /// Where in it.
+    /// Offset in the file.
     pub offset: u64,
     /// The first sequence that can't be read.
     pub first_lost: u64,
-    /// The last sequence that can't be read, when something after it is readable.
+    /// The last sequence that can't be read, if something after it can be.
     pub last_lost: Option<u64>,
     /// What is wrong there.
     pub reason: String,
@@ -30,20 +30,20 @@ impl fmt::Display for Damage {
         }
         write!(
             f,
-            "; put the file back from a backup, or run `weir journal salvage`, which keeps every whole frame and \
+            "; restore the file from a backup, or run `weir journal salvage`, which keeps every undamaged frame and \
              renames the damaged file to `{segment}.damaged`"
         )
     }
 }
 
-/// Frames at the journal's end that were acknowledged and are not there.
+/// Acknowledged frames that are missing at the end of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The folder.
     pub place: String,
-    /// The first that is missing.
+    /// The first missing frame.
     pub first: u64,
-    /// The last that is known to have been there.
+    /// The last frame that is known to have been there.
     pub last: u64,
 }
 
@@ -53,16 +53,16 @@ impl fmt::Display for Lost {
         write!(
             f,
             "journal `{place}` ends before frame {first}, but everything up to frame {last} was acknowledged: segments at \
-             its end were cut, emptied or removed; put them back from a backup, or run `weir journal salvage`, which goes \
-             on without what is missing"
+             its end were cut, emptied or removed; restore them from a backup, or run `weir journal salvage`, which \
+             continues without the missing frames"
         )
     }
 }
 
-/// What opening found.
+/// What was found on opening.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// Segments kept.
+    /// Segments.
     pub segments: usize,
     /// Frames in them.
     pub frames: u64,
@@ -70,50 +70,50 @@ pub struct Recovery {
     pub records: u64,
     /// Sequence of the newest frame, 0 for a new journal.
     pub last_sequence: u64,
-    /// What a crash left half written and was cut off.
+    /// The incomplete end that a crash left and that was cut off.
     pub torn: Option<TornTail>,
     /// Damaged files that were set aside.
     pub set_aside: Vec<SetAside>,
-    /// What is missing at the end, when it is gone on without it.
+    /// The frames missing at the end, if the journal continues without them.
     pub lost: Option<Lost>,
 }
 
 impl Recovery {
-    /// What opening had to mend, in words; nothing when all was whole.
+    /// A description of what was repaired on opening; `None` if nothing was.
     pub fn summary(&self) -> Option<String> {
         let mut found = Vec::new();
         if let Some(torn) = &self.torn {
             found.push(format!(
-                "`{}` was cut at byte {}: the {} bytes from there on are no whole batch. A write that weir had not finished \
-                 when it last stopped leaves this, and was not acknowledged; if the file was damaged otherwise, batches \
-                 acknowledged in the last second before are lost",
+                "`{}` was cut at byte {}: the last {} bytes are an incomplete batch. Usually this is an unfinished write of the \
+                 last run, which was not acknowledged; if the file was damaged in another way, batches acknowledged in \
+                 the second before are lost",
                 torn.segment, torn.offset, torn.size_bytes
             ));
         }
         for aside in &self.set_aside {
             let Damage { segment, offset, reason, .. } = &aside.damage;
             found.push(format!(
-                "`{segment}` is damaged at byte {offset} ({reason}): {} whole batches of it are kept, the file is now `{}`",
+                "`{segment}` is damaged at byte {offset} ({reason}): {} undamaged batches were kept, the file is now `{}`",
                 aside.saved_frames, aside.kept_as
             ));
         }
         if let Some(Lost { first, last, .. }) = &self.lost {
-            found.push(format!("frames {first} to {last}, which were acknowledged, are missing at its end"));
+            found.push(format!("frames {first} to {last}, which were acknowledged, are missing at the end"));
         }
         (!found.is_empty()).then(|| found.join("; "))
     }
 }
 
-/// The end of the last segment that was not completely written when a crash came. A crash leaves nothing like it of what
-/// was acknowledged (with `sync = "always"`), and damage to what was is told from it by what `cursors` remembers, except
-/// for the last second before the crash.
+/// The end of the last segment that was not completely written during a crash. With `sync = "always"` it contains
+/// nothing that was acknowledged. Damage to acknowledged frames is distinguished from it by `cursors`, except for the
+/// last second before the crash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TornTail {
     /// The file.
     pub segment: String,
     /// Where it was cut.
     pub offset: u64,
-    /// How much went.
+    /// Bytes that were cut off.
     pub size_bytes: u64,
 }
 
@@ -124,6 +124,6 @@ pub struct SetAside {
     pub damage: Damage,
     /// Its new name.
     pub kept_as: String,
-    /// Frames of it that were whole and are kept.
+    /// Undamaged frames that were kept.
     pub saved_frames: u64,
 }

@@ -1,9 +1,9 @@
-//! Room that is promised before it is known what will be appended. Whoever does something that can't be undone before
-//! an append (runs a filter that remembers what it saw) reserves first: an append with a [`Reservation`] is refused
-//! neither with `Busy` nor for the disk budget. Only the disk itself can still fail it.
+//! Room reserved before it is known what will be appended. Code that does something irreversible before an append
+//! (running a filter that keeps state) reserves first: an append with a [`Reservation`] is never refused with `Busy` or
+//! because of the disk budget. Only the disk itself can still fail it.
 //!
-//! A reservation is for so many bytes; what is appended with it may be more, so the budget can be exceeded by what
-//! filters add to the batches that are on their way at one time.
+//! A reservation is for a number of bytes. The append may be larger, so the budget can be exceeded by what filters add
+//! to the batches in progress.
 
 use crate::error::AppendError;
 use crate::format::SEGMENT_HEADER_BYTES;
@@ -14,7 +14,7 @@ use crate::writer::Pending;
 use std::sync::Arc;
 use std::sync::mpsc;
 
-/// A place in the queue of appends and bytes of the disk budget; given back when it is dropped.
+/// A place in the queue of appends and bytes of the disk budget; released on drop.
 pub struct Reservation {
     shared: Arc<Shared>,
     size_bytes: u64,
@@ -28,11 +28,11 @@ impl std::fmt::Debug for Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.shared.queue.give_back(self.size_bytes);
+        self.shared.queue.release(self.size_bytes);
     }
 }
 
-/// Reserves room for a payload of so many bytes, or says why there is none.
+/// Reserves room for a payload of this size, or returns why there is none.
 pub(crate) fn reserve(shared: &Arc<Shared>, payload_bytes: u64) -> Result<Reservation, AppendError> {
     let (poisoned, kept_bytes) = {
         let state = shared.state();
@@ -52,18 +52,18 @@ pub(crate) fn reserve(shared: &Arc<Shared>, payload_bytes: u64) -> Result<Reserv
     Ok(reservation)
 }
 
-/// Waits for the appends that are queued; an error means that they have ended, too.
+/// Waits for the queued appends. An error means that they have ended, too.
 pub(crate) fn settle(shared: &Arc<Shared>) {
     if let Err(error) = make_room(shared, 0) {
-        tracing::debug!(%error, "the journal takes nothing");
+        tracing::debug!(%error, "the journal accepts nothing");
     }
 }
 
-/// Asks the writer, which alone removes segments. Rare: only when the budget is nearly used up.
+/// Asks the writer, since it alone removes segments. Rare: only when the budget is nearly used up.
 fn make_room(shared: &Arc<Shared>, size_bytes: u64) -> Result<(), AppendError> {
     let (answer, answered) = mpsc::channel();
     let done = Box::new(move |result| {
-        // The other end waits for it.
+        // The receiver is waiting for it.
         let _ = answer.send(result);
     });
     shared.queue.push(Pending::room(size_bytes, done)).map_err(|(_, error)| error)?;

@@ -1,11 +1,11 @@
-//! Which segments may go: those that the slowest reader has passed, `keep` after their end or when their space is
-//! needed, and, under `when_full = "drop_oldest"`, the oldest ones.
+//! Which segments may be removed: those that the slowest reader has passed, once `keep` has elapsed since their end or
+//! their space is needed, and, with `when_full = "drop_oldest"`, the oldest ones.
 //!
-//! What filters hold back in a segment is copied into a new frame before it goes.
+//! Records that filters hold in a segment are copied into a new frame before it is removed.
 //!
-//! Segments go one by one from the front, each removal durable before the next, so that a crash never leaves a hole.
-//! The segment that is written to never goes; one that everybody has read is closed first when its space is needed.
-//! A remembered reader that nobody opens holds its segments until it is forgotten.
+//! Segments are removed one by one from the front, each removal durable before the next, so that a crash never leaves a
+//! gap. The segment being written is never removed; if every reader has passed it, it is closed first when its space is
+//! needed. A reader that is known but not open keeps its segments until it is forgotten.
 
 use crate::appender::Appender;
 use crate::error::AppendError;
@@ -13,15 +13,15 @@ use crate::options::WhenFull;
 use crate::salvage::now_ns;
 
 impl Appender {
-    /// Removes the segments that end at or before `position` and are not kept, except the last.
-    pub(crate) fn let_go(&mut self, position: u64) {
+    /// Removes the segments that end at or before `position` and need not be kept, except the last.
+    pub(crate) fn remove_up_to(&mut self, position: u64) {
         let keep_ns = i64::try_from(self.shared.options.keep.as_nanos()).unwrap_or(i64::MAX);
         loop {
             let is_wanted = !self.has_room(self.wanted_bytes);
             let goes = {
                 let state = self.shared.state();
                 let oldest = state.segments.front();
-                // A segment has ended when the next began.
+                // A segment ended when the next one began.
                 let ended_ns = state.segments.get(1).map(|next| next.created_ns);
                 let is_old = keep_ns == 0 || ended_ns.is_some_and(|ended| ended.saturating_add(keep_ns) <= now_ns());
                 (is_old || is_wanted) && ended_ns.is_some() && oldest.is_some_and(|segment| segment.last <= position)
@@ -32,7 +32,7 @@ impl Appender {
         }
     }
 
-    /// Removes the oldest segment, unless it is the last; false when it could not.
+    /// Removes the oldest segment, unless it is the last. Returns false if that failed.
     fn remove_oldest(&mut self) -> bool {
         let oldest = {
             let state = self.shared.state();
@@ -44,7 +44,7 @@ impl Appender {
         let Some((name, size_bytes, last)) = oldest else {
             return false;
         };
-        if !self.carry_held(last) {
+        if !self.copy_held(last) {
             return false;
         }
         let storage = &*self.shared.storage;
@@ -61,9 +61,9 @@ impl Appender {
         true
     }
 
-    /// Frees `wanted` bytes of the budget if it can, at least `needed`, or says why not.
+    /// Frees `wanted` bytes of the budget if possible, at least `needed`, or returns why not.
     pub(crate) fn make_room(&mut self, wanted: u64, needed: u64) -> Result<(), AppendError> {
-        self.free_what_was_read(wanted);
+        self.free_read_segments(wanted);
         while self.shared.options.when_full == WhenFull::DropOldest && !self.has_room(wanted) {
             let before = self.size_bytes;
             if self.is_down_to_one_segment() && (self.is_last_segment_empty() || self.begin_segment().is_err()) {
@@ -72,7 +72,7 @@ impl Appender {
             if !self.remove_oldest() {
                 break;
             }
-            // What it held may be all there was in it.
+            // The removed segment may have contained nothing but held records.
             if self.size_bytes >= before {
                 break;
             }
@@ -81,14 +81,14 @@ impl Appender {
         if self.has_room(needed) { Ok(()) } else { Err(self.full()) }
     }
 
-    fn free_what_was_read(&mut self, wanted: u64) {
+    fn free_read_segments(&mut self, wanted: u64) {
         let (slowest, oldest_last, newest_last) = {
             let state = self.shared.state();
             let slowest = state.slowest().map_or(0, |(_, cursor)| cursor.committed);
             let oldest = state.segments.front().map_or(u64::MAX, |segment| segment.last);
             (slowest, oldest, state.visible)
         };
-        // Looked at before anything is saved, so that a full journal costs no fsync for each append it refuses.
+        // Checked before anything is saved, so that a full journal costs no fsync for each refused append.
         if slowest < oldest_last {
             return;
         }
@@ -113,13 +113,13 @@ impl Appender {
     fn full(&self) -> AppendError {
         let max = self.shared.options.max_size_bytes;
         let state = self.shared.state();
-        let holds = match state.slowest() {
+        let reader = match state.slowest() {
             Some((name, cursor)) => {
                 let records = state.visible_records.saturating_sub(cursor.records);
-                format!("reader `{name}` has {records} records to go")
+                format!("reader `{name}` is {records} records behind")
             }
-            None => "nobody reads it".to_string(),
+            None => "it has no reader".to_string(),
         };
-        AppendError::Full(format!("its {max} bytes (`max_size`) are used up; {holds}"))
+        AppendError::Full(format!("its {max} bytes (`max_size`) are used up; {reader}"))
     }
 }

@@ -1,8 +1,8 @@
-//! Setting damage aside, when the operator said so: every whole frame of a damaged segment is copied into a new
-//! one, the damaged file is renamed, the new one takes its name. Nothing is ever removed.
+//! Sets damage aside when the operator asked for it: copies every undamaged frame of a damaged segment into a new one,
+//! renames the damaged file, and gives the new one its name. Nothing is ever removed.
 //!
-//! A crash at any point leaves either the damaged segment as it was (a half-made copy is thrown away) or the renamed
-//! one and the whole copy (which then gets its name).
+//! A crash at any point leaves either the damaged segment unchanged (an incomplete copy is discarded) or the renamed
+//! file and the complete copy (which then gets the name).
 
 use crate::error::OpenError;
 use crate::format::{SEGMENT_GAPS, SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
@@ -15,14 +15,14 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Ending of a segment that is being written again.
+/// Suffix of a segment that is being rewritten.
 pub(crate) const SALVAGED: &str = ".salvaged";
 const DAMAGED: &str = ".damaged";
 
 /// A number that senders can't know.
 pub(crate) fn new_mark() -> u32 {
-    // The hasher's keys are random per process and differ per instance: as much randomness as the standard
-    // library gives, and enough for a guard against look-alikes.
+    // The hasher's keys are random per process and differ per instance. The standard library has no better randomness,
+    // and it is enough to prevent look-alikes.
     let hash = RandomState::new().hash_one(now_ns());
     (hash >> 32) as u32
 }
@@ -33,7 +33,7 @@ pub(crate) fn now_ns() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
-/// A new segment file with its header, durable when this returns.
+/// Creates a segment file with its header. Durable on return.
 pub(crate) fn create_segment(
     storage: &dyn Storage,
     name: &str,
@@ -46,7 +46,7 @@ pub(crate) fn create_segment(
     Ok(file)
 }
 
-/// Completes or undoes what a crash interrupted; returns the segments there are, in order.
+/// Completes or undoes an interrupted salvage. Returns the existing segments in order.
 pub(crate) fn finish_interrupted(storage: &dyn Storage) -> Result<Vec<u64>, OpenError> {
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     for file in &files {
@@ -65,7 +65,7 @@ pub(crate) fn finish_interrupted(storage: &dyn Storage) -> Result<Vec<u64>, Open
     segment_names(storage)
 }
 
-/// Renames a file to a free name; durable when this returns.
+/// Renames a file to an unused name. Durable on return.
 pub(crate) fn rename_aside(storage: &dyn Storage, name: &str) -> Result<String, OpenError> {
     let files = storage.list().map_err(failed(storage, "list the folder"))?;
     let mut kept_as = format!("{name}{DAMAGED}");
@@ -79,7 +79,7 @@ pub(crate) fn rename_aside(storage: &dyn Storage, name: &str) -> Result<String, 
     Ok(kept_as)
 }
 
-/// Sets one damaged segment aside and puts what is whole of it in its place.
+/// Sets one damaged segment aside and replaces it by its undamaged frames.
 pub(crate) fn set_aside(storage: &dyn Storage, names: &[u64], damage: Damage) -> Result<SetAside, OpenError> {
     let name = damage.segment.clone();
     let while_doing = || failed(storage, format!("save the whole frames of `{name}`"));
@@ -100,7 +100,7 @@ pub(crate) fn set_aside(storage: &dyn Storage, names: &[u64], damage: Damage) ->
     Ok(SetAside { damage, kept_as, saved_frames })
 }
 
-/// The damaged segment's header; when it is the header that is damaged, one that fits its neighbours.
+/// The damaged segment's header, or, if the header itself is damaged, one that fits its neighbours.
 fn header_or_guess(
     storage: &dyn Storage,
     file: &dyn StoredFile,
@@ -113,7 +113,7 @@ fn header_or_guess(
     {
         return SegmentHeader { flags: header.flags | SEGMENT_GAPS, ..header };
     }
-    // The first frame begins with the mark, unless that is damaged as well: then no frame will be found.
+    // The first frame begins with the mark, unless that is damaged too: then no frame will be found.
     let mut mark = [0; 4];
     let read = read_up_to(file, &mut mark, SEGMENT_HEADER_BYTES as u64);
     let mark = if matches!(read, Ok(4)) { u32::from_le_bytes(mark) } else { new_mark() };
@@ -124,7 +124,7 @@ fn header_or_guess(
     SegmentHeader { flags: SEGMENT_GAPS, mark, first, previous, records_before, created_ns: now_ns() }
 }
 
-/// The last frame of a segment and the records up to it.
+/// The last frame of a segment and the number of records up to it.
 fn end_of(storage: &dyn Storage, first: u64) -> Option<(u64, u64)> {
     let file = storage.open(&segment_name(first)).ok()?;
     let header = scan::read_header(&*file).ok()?.ok()?;

@@ -1,5 +1,5 @@
-//! Walking the frames of a segment file in order, checking every byte, and finding the next whole frame after a bad
-//! one. Used when a journal is opened, salvaged or inspected; readers have their own path (they know where they are).
+//! Walks the frames of a segment file in order, checks every byte, and finds the next undamaged frame after a bad one.
+//! Used when a journal is opened, salvaged or inspected; readers know their position and use `read`.
 //!
 //! Never holds more than one piece of the file: payloads are checked piece by piece.
 
@@ -10,10 +10,10 @@ use crate::storage::{StoredFile, read_up_to};
 use bytes::Bytes;
 use std::io;
 
-/// Unreadable places are skipped in steps of a disk's page when looking for the next whole frame.
+/// Step over unreadable places when looking for the next undamaged frame: a page of a disk.
 const PAGE_BYTES: u64 = 4096;
 
-/// A whole frame.
+/// An undamaged frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Found {
     pub header: FrameHeader,
@@ -26,7 +26,7 @@ impl Found {
     }
 }
 
-/// What is at the current place.
+/// What was found at the current offset.
 #[derive(Debug)]
 pub(crate) enum Step {
     Frame(Found),
@@ -35,11 +35,11 @@ pub(crate) enum Step {
     Broken(Broken),
 }
 
-/// Why there is no frame where one is due.
+/// Why there is no frame where one is expected.
 #[derive(Debug)]
 pub(crate) struct Broken {
     pub reason: String,
-    /// The disk did not give the bytes: never the trace of a crash.
+    /// The disk did not return the bytes. A crash never causes this.
     pub unreadable: bool,
 }
 
@@ -60,18 +60,18 @@ pub(crate) struct Scan<'a> {
     file: &'a dyn StoredFile,
     mark: u32,
     gaps: bool,
-    /// Where the next frame is due.
+    /// Where the next frame is expected.
     pub offset: u64,
-    /// Its sequence (the least one, where sequences may be missing).
+    /// Its sequence (the lowest possible one, where sequences may be missing).
     pub expected: u64,
     /// The file's length when the walk began.
     pub size_bytes: u64,
-    /// A piece of the file, and where it lies.
+    /// A piece of the file, and its offset.
     piece: Vec<u8>,
     piece_at: u64,
 }
 
-/// Reads and checks the header of a segment; the outer error is the disk's.
+/// Reads and checks the header of a segment. The outer error is an I/O error.
 pub(crate) fn read_header(file: &dyn StoredFile) -> io::Result<Result<SegmentHeader, BadHeader>> {
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
     let filled = read_up_to(file, &mut bytes, 0)?;
@@ -92,7 +92,7 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// Checks the frame that is due and steps over it. After `Broken` the place has not moved.
+    /// Checks the expected frame and steps over it. After `Broken`, the offset is unchanged.
     pub(crate) fn step(&mut self) -> Step {
         if self.offset == self.size_bytes {
             return Step::End;
@@ -108,19 +108,19 @@ impl<'a> Scan<'a> {
         let due = sequence == self.expected || (self.gaps && sequence > self.expected);
         if !due {
             let expected = self.expected;
-            return Step::Broken(Broken::because(format!("frame {sequence} is where {expected} is due")));
+            return Step::Broken(Broken::because(format!("found frame {sequence}, expected {expected}")));
         }
         self.pass(&found);
         Step::Frame(found)
     }
 
-    /// Goes on after this frame.
+    /// Continues after this frame.
     pub(crate) fn pass(&mut self, found: &Found) {
         self.offset = found.end();
         self.expected = found.header.sequence + 1;
     }
 
-    /// The next whole frame after the current place with a sequence that is due or later.
+    /// The next undamaged frame after the current offset, with the expected sequence or a later one.
     pub(crate) fn search(&mut self) -> Option<Found> {
         let mark = self.mark.to_le_bytes();
         let mut at = self.offset + 1;
@@ -143,7 +143,7 @@ impl<'a> Scan<'a> {
         None
     }
 
-    /// A whole frame at this offset, whatever its sequence.
+    /// An undamaged frame at this offset, with any sequence.
     fn check(&mut self, offset: u64) -> Result<Found, Broken> {
         let left = self.size_bytes.saturating_sub(offset);
         if left < FRAME_HEADER_BYTES as u64 {
@@ -169,7 +169,7 @@ impl<'a> Scan<'a> {
         Ok(Found { header, offset })
     }
 
-    /// The file from this offset, at least `least` bytes.
+    /// The bytes from this offset on, at least `least`.
     fn bytes(&mut self, offset: u64, least: usize) -> io::Result<&[u8]> {
         let held = offset.checked_sub(self.piece_at).and_then(|skip| usize::try_from(skip).ok());
         let start = match held {
@@ -195,7 +195,7 @@ impl<'a> Scan<'a> {
         Ok(&self.piece[start..])
     }
 
-    /// The frame's stored payload; its checksum was right when the frame was found.
+    /// The frame's stored payload. Its checksum was verified when the frame was found.
     pub(crate) fn stored(&self, found: &Found) -> io::Result<Bytes> {
         let mut stored = vec![0; found.header.stored_bytes as usize];
         let at = found.offset + FRAME_HEADER_BYTES as u64;

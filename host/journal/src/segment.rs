@@ -1,11 +1,10 @@
-//! What the journal remembers of each segment file: its range, and positions in it for readers that start in the
-//! middle. Pure bookkeeping; the file itself is read by [`read`](crate::read) and written by
-//! [`appender`](crate::appender).
+//! The in-memory index of each segment file: its range, and positions for readers that start in the middle. Pure
+//! bookkeeping; [`read`](crate::read) reads the file and [`appender`](crate::appender) writes it.
 
 use crate::format::{SEGMENT_HEADER_BYTES, SegmentHeader, segment_name};
 use crate::limits::INDEX_EVERY_BYTES;
 
-/// A place where a frame begins.
+/// The start of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IndexPoint {
     pub sequence: u64,
@@ -14,15 +13,15 @@ pub(crate) struct IndexPoint {
     pub records_before: u64,
 }
 
-/// A segment as readers may see it: frames written but not yet durable are not in it.
+/// A segment as readers may see it: without frames that are written but not yet durable.
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
     pub name: String,
     pub mark: u32,
-    /// When it was begun, in nanoseconds since 1970 UTC.
+    /// When it was created, in nanoseconds since 1970 UTC.
     pub created_ns: i64,
     pub first: u64,
-    /// Its last frame; the frame before the segment while it is empty.
+    /// Its last frame; while it is empty, the frame before the segment.
     pub last: u64,
     pub frames: u64,
     pub records_before: u64,
@@ -50,7 +49,7 @@ impl Segment {
         }
     }
 
-    /// Takes up the frame at the segment's end.
+    /// Adds the frame at the segment's end.
     pub(crate) fn push(&mut self, sequence: u64, records: u32, frame_bytes: u64) {
         assert!(sequence > self.last, "frames come in order");
         let due = self.index.last().map_or(0, |point| point.offset + INDEX_EVERY_BYTES);
@@ -63,7 +62,7 @@ impl Segment {
         self.size_bytes += frame_bytes;
     }
 
-    /// The last remembered place at or before the first frame after `position`.
+    /// The last indexed place at or before the first frame after `position`.
     pub(crate) fn place_after(&self, position: u64) -> IndexPoint {
         let later = self.index.partition_point(|point| point.sequence <= position.saturating_add(1));
         match later.checked_sub(1) {
@@ -82,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reader_in_the_middle_starts_at_the_nearest_place_before_it() {
+    fn a_reader_in_the_middle_starts_at_the_nearest_index_point_before_it() {
         let header = SegmentHeader { flags: 0, mark: 0, first: 11, previous: 10, records_before: 500, created_ns: 0 };
         let mut segment = Segment::empty(&header);
         for sequence in 11..=1000 {

@@ -1,8 +1,9 @@
 //! A disk in memory that fails on request: at the n-th operation, for lack of space, or by losing power, with every
-//! trace a power cut may leave in what was not synced.
+//! state that a power cut may leave in unsynced data.
 //!
-//! It keeps two states, what programs see and what is durable. `StoredFile::sync` copies one file from the first to
-//! the second, `Storage::sync_folder` the names. [`Simulated::power_cut`] gives the disk as the next start finds it.
+//! It keeps two states: what programs see, and what is durable. `StoredFile::sync` copies one file from the first to
+//! the second, `Storage::sync_folder` copies the names. [`Simulated::power_cut`] returns the disk as the next start
+//! finds it.
 
 use crate::storage::{FileInfo, Lock, Storage, StoredFile};
 use crate::tear::{next_random, torn};
@@ -15,9 +16,9 @@ pub use crate::tear::Tear;
 /// How an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The power goes: this operation happens in part, and every later one fails.
+    /// The power fails: this operation happens in part, and every later one fails.
     Crash,
-    /// Only this operation fails, with this error; of a write, half the bytes are taken.
+    /// Only this operation fails, with this error. Half the bytes of a write are written.
     Error(io::ErrorKind),
 }
 
@@ -49,7 +50,7 @@ struct DiskState {
     no_descriptors: bool,
 }
 
-/// The disk; clones are the same disk.
+/// The disk. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Simulated {
     state: Arc<Mutex<DiskState>>,
@@ -65,27 +66,27 @@ impl Simulated {
         Simulated::default()
     }
 
-    /// Operations so far that change or sync something.
+    /// The number of operations so far that change or sync something.
     pub fn operations(&self) -> u64 {
         lock(&self.state).operations
     }
 
-    /// Fails operation `n`, counted from 1 since the disk was made.
+    /// Makes operation `n` fail, counted from 1 since the disk was created.
     pub fn fail_at(&self, n: u64, fault: Fault) {
         lock(&self.state).fault = Some((n, fault));
     }
 
-    /// Takes a fault back that has not come yet.
+    /// Cancels a fault that has not occurred yet.
     pub fn heal(&self) {
         lock(&self.state).fault = None;
     }
 
-    /// Bounds the bytes of all files together; writes beyond it fail with `StorageFull`.
+    /// Limits the total size of all files; writes beyond it fail with `StorageFull`.
     pub fn set_capacity(&self, capacity_bytes: Option<u64>) {
         lock(&self.state).capacity_bytes = capacity_bytes;
     }
 
-    /// While it is set no further file can be opened (EMFILE).
+    /// While set, no further file can be opened (EMFILE).
     pub fn set_out_of_descriptors(&self, out: bool) {
         lock(&self.state).no_descriptors = out;
     }
@@ -110,7 +111,7 @@ impl Simulated {
         state.contents.get(id).map(|content| content.now.clone())
     }
 
-    /// Puts a durable file there.
+    /// Adds a durable file.
     pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut state = lock(&self.state);
         let id = state.new_id();
@@ -119,7 +120,7 @@ impl Simulated {
         state.contents.insert(id, Content { now: bytes.clone(), durable: bytes });
     }
 
-    /// The disk as it is found after the power went now.
+    /// The disk as found after a power cut at this moment.
     pub fn power_cut(&self, tear: Tear) -> Simulated {
         let state = lock(&self.state);
         let mut seed = match tear {
@@ -180,7 +181,7 @@ impl DiskState {
         if self.no_descriptors { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) }
     }
 
-    /// Counts an operation; the fault that hits it, if any.
+    /// Counts an operation. Returns the fault that hits it, if any.
     fn operation(&mut self) -> io::Result<Option<Fault>> {
         self.check_up()?;
         self.operations += 1;
@@ -193,7 +194,7 @@ impl DiskState {
         }
     }
 
-    /// An operation that happens whole or not at all.
+    /// An operation that happens completely or not at all.
     fn whole_operation(&mut self) -> io::Result<()> {
         match self.operation()? {
             None => Ok(()),

@@ -1,8 +1,8 @@
-//! An empty file that is open already and becomes the next segment: beginning one then needs neither a file descriptor
+//! An empty file, already open, that becomes the next segment. Beginning a segment then needs neither a file descriptor
 //! nor an inode, of which connections and sinks may have left none.
 //!
-//! The header is written and synced under the spare's own name, and the file then renamed, so a segment's name never
-//! stands for anything but a whole header. A spare that a crash left behind is emptied and used.
+//! The header is written and synced under the spare's own name before the file is renamed, so every file with a
+//! segment's name has a complete header. A spare left by a crash is emptied and reused.
 
 use crate::format::SegmentHeader;
 use crate::storage::{Storage, StoredFile};
@@ -12,22 +12,22 @@ use std::sync::Arc;
 /// Its name in the folder.
 pub(crate) const SPARE_FILE: &str = "spare";
 
-/// The next segment's file, if there is one already.
+/// The next segment's file, if it exists already.
 #[derive(Default)]
 pub(crate) struct Spare {
     file: Option<Arc<dyn StoredFile>>,
 }
 
 impl Spare {
-    /// Makes one ready. It is no harm if that fails now: the next segment is then begun without it.
+    /// Creates the file. If that fails, the next segment is created without it.
     pub(crate) fn prepare(&mut self, storage: &dyn Storage) {
         if self.file.is_none() {
             self.file = storage.create(SPARE_FILE).ok();
         }
     }
 
-    /// A new segment file with its header, durable when this returns. After an error there may be an empty segment of
-    /// that name, which the next attempt replaces.
+    /// A new segment file with its header, durable on return. After an error, an empty segment of that name may exist,
+    /// which the next attempt replaces.
     pub(crate) fn become_segment(
         &mut self,
         storage: &dyn Storage,
@@ -36,7 +36,7 @@ impl Spare {
     ) -> io::Result<Arc<dyn StoredFile>> {
         if let Some(file) = self.file.take() {
             match self.give_name(storage, file, name, header) {
-                // Somebody has removed it.
+                // Someone removed it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => self.file = None,
                 outcome => return outcome,
             }

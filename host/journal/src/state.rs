@@ -1,9 +1,9 @@
-//! What the writer and the readers share: which segments there are, the recent entries, every reader's position.
+//! State shared by the writer and the readers: the segments, the recent entries, every reader's position.
 //!
-//! Under one mutex, taken once per group by the writer and once per call by a reader, never while a file is read,
-//! written or synced. Invariants:
-//! - everything in it is visible: durable as the sync mode promises;
-//! - `recent` is the end of the journal without a hole: a reader at `recent.after` or later needs no file;
+//! It is behind one mutex, locked once per group by the writer and once per call by a reader, never while a file is
+//! read, written or synced. Invariants:
+//! - everything in it is visible: as durable as the sync mode promises;
+//! - `recent` is the end of the journal without a gap: a reader at `recent.after` or later needs no file;
 //! - only the writer removes segments, and only from the front.
 
 use crate::cursor::Stored;
@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub options: Options,
     pub queue: Queue,
     pub meters: Meters,
-    /// Changes whenever something became visible, or the journal closed.
+    /// Changes when new frames become visible or the journal is closed.
     pub news: watch::Sender<u64>,
     state: Mutex<State>,
 }
@@ -42,16 +42,17 @@ impl Shared {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics halfway through a change of the state; if it did, going on beats stopping everything.
+        // Nothing panics halfway through a change of the state; if it did, continuing is better than stopping
+        // everything.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A reader, open or remembered.
+/// A reader, open or closed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cursor {
     pub committed: u64,
-    /// Records in the journal up to there.
+    /// Number of records in the journal up to there.
     pub records: u64,
     pub open: bool,
     pub skipped: u64,
@@ -67,9 +68,9 @@ impl Cursor {
 #[derive(Debug, Clone)]
 pub(crate) struct RecentEntry {
     pub entry: Entry,
-    /// Records before it, since the journal began.
+    /// Number of records before it, since the journal began.
     pub records_before: u64,
-    /// Memory it holds.
+    /// Memory that it occupies.
     pub cost_bytes: usize,
 }
 
@@ -96,7 +97,7 @@ impl Recent {
     }
 }
 
-/// What is known of the journal now.
+/// The current state of the journal.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub segments: VecDeque<Segment>,
@@ -104,17 +105,17 @@ pub(crate) struct State {
     pub cursors: BTreeMap<String, Cursor>,
     /// Records that filters hold back.
     pub held: Held,
-    /// The newest frame that readers may see, and the records up to it.
+    /// The newest frame that readers may see, and the number of records up to it.
     pub visible: u64,
     pub visible_records: u64,
-    /// The numbering must go on after this: a reader holds a position that the journal has not reached.
+    /// The numbering must continue after this: a reader holds a position that the journal has not reached.
     pub not_before: u64,
     pub poisoned: Option<String>,
     pub closed: bool,
 }
 
 impl State {
-    /// Lets readers see a frame at the end of the last segment.
+    /// Makes a frame at the end of the last segment visible to readers.
     pub(crate) fn publish(&mut self, entry: RecentEntry, ledger: Ledger, frame_bytes: u64, recent_bytes: usize) {
         let Entry { sequence, records, .. } = entry.entry;
         if !ledger.is_empty() {
@@ -128,13 +129,13 @@ impl State {
         self.recent.push(entry, recent_bytes);
     }
 
-    /// The least position of all readers, open and remembered; `None` without readers.
+    /// The lowest position of all readers, open and closed; `None` without readers.
     pub(crate) fn slowest(&self) -> Option<(&str, &Cursor)> {
         let slowest = self.cursors.iter().min_by_key(|(_, cursor)| cursor.committed);
         slowest.map(|(name, cursor)| (name.as_str(), cursor))
     }
 
-    /// The sequence after which the oldest kept frame comes.
+    /// The sequence just before the oldest frame that is kept.
     pub(crate) fn before_oldest(&self) -> u64 {
         match self.segments.iter().find(|segment| segment.frames > 0) {
             Some(segment) => segment.first - 1,
@@ -142,7 +143,7 @@ impl State {
         }
     }
 
-    /// Records up to `sequence`, as near as the remembered places tell (never more than there are).
+    /// The number of records up to `sequence`, as precisely as the indexed places allow (never too large).
     pub(crate) fn records_up_to(&self, sequence: u64) -> u64 {
         if sequence >= self.visible {
             return self.visible_records;

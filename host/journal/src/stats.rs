@@ -6,10 +6,10 @@ use metrics::{Counter, Gauge, Histogram, Unit};
 use serde::Serialize;
 use std::time::Duration;
 
-/// What the journal holds and does, at one moment.
+/// What the journal contains, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stats {
-    /// Sequence of the oldest frame kept, or of the next when none is.
+    /// Sequence of the oldest frame kept, or of the next frame if none is.
     pub first_sequence: u64,
     /// Sequence of the newest frame that readers can see.
     pub last_sequence: u64,
@@ -19,30 +19,30 @@ pub struct Stats {
     pub records: u64,
     /// Segment files.
     pub segments: usize,
-    /// Their size together.
+    /// Their total size.
     pub size_bytes: u64,
     /// The disk budget.
     pub max_size_bytes: u64,
-    /// Bytes in the memory of recent entries.
+    /// Memory used by recent entries.
     pub recent_bytes: usize,
-    /// Why the journal takes nothing any more, if so.
+    /// Why the journal accepts nothing more, if so.
     pub poisoned: Option<String>,
 }
 
-/// How far a reader has come.
+/// The progress of a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReaderStatus {
     /// Its name.
     pub name: String,
     /// True while a [`Reader`](crate::Reader) of that name exists.
     pub open: bool,
-    /// Everything up to this sequence is delivered.
+    /// The last delivered sequence.
     pub committed: u64,
-    /// Frames after it (numbers the journal jumped over count as well).
+    /// Frames after it (including numbers that the journal jumped over).
     pub lag_frames: u64,
     /// Records after it.
     pub lag_records: u64,
-    /// Records that went before it had read them, since the journal was opened.
+    /// Records removed before it had read them, since the journal was opened.
     pub skipped_records: u64,
 }
 
@@ -73,7 +73,7 @@ pub(crate) fn readers(state: &State) -> Vec<ReaderStatus> {
     state.cursors.iter().map(status).collect()
 }
 
-/// Handles of the metrics, looked up once: the recorder must be installed before the journal is opened.
+/// Handles of the metrics, looked up once; install the recorder before opening the journal.
 pub(crate) struct Meters {
     frames: Counter,
     records: Counter,
@@ -107,7 +107,7 @@ impl Meters {
         meters
     }
 
-    // Gauges are floats by their nature: sizes and lags up to 2^53 are exact.
+    // Gauges are floats: sizes and lags are exact up to 2^53.
     pub(crate) fn appended(&self, frames: usize, records: u64, bytes: u64, size_bytes: u64) {
         self.frames.increment(frames as u64);
         self.records.increment(records);
@@ -149,7 +149,7 @@ impl Meters {
     }
 }
 
-/// Describes the journal's metrics; the binary calls it once.
+/// Describes the journal's metrics. The binary calls it once.
 pub fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
     describe_counter!("weir_journal_frames_total", Unit::Count, "Batches written to the journal");
@@ -166,6 +166,6 @@ pub fn describe_metrics() {
     describe_counter!(
         "weir_journal_skipped_records_total",
         Unit::Count,
-        "Records that went before a reader had read them"
+        "Records removed before a reader had read them"
     );
 }

@@ -1,8 +1,8 @@
-//! The crash sweep: a scripted workload, cut off at every single storage operation, with every kind of trace a power
-//! cut may leave, then recovered, checked, used further, and recovered again.
+//! The crash sweep: a scripted workload is cut off at every single storage operation, with every kind of state that a
+//! power cut may leave, then recovered, checked, used further, and recovered again.
 //!
-//! Checked each time: *acked ⊆ recovered ⊆ sent*, in order, bytes equal; no number given out twice; every reader at
-//! or before what it had delivered, with nothing skipped; held is what was held and not released by what is there.
+//! Checked each time: *acked ⊆ recovered ⊆ sent*, in order, with equal bytes; no number used twice; no reader ahead of
+//! what it had delivered, and nothing skipped; the held records are those that were held and not released.
 
 use crate::appender::Appender;
 use crate::error::OpenError;
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 const TEARS: [Tear; 6] =
     [Tear::Lost, Tear::Kept, Tear::Prefix(300), Tear::Prefix(995), Tear::Garbage(11), Tear::Holes(21)];
-/// Sizes that make groups within a segment, groups over several, and frames larger than a segment.
+/// Sizes that produce groups within a segment, groups over several segments, and frames larger than a segment.
 const SIZES: [usize; 9] = [0, 1, 37, 300, 900, 3000, 4200, 64, 9000];
 const GROUPS: usize = 16;
 
@@ -28,7 +28,7 @@ fn options(sync: SyncMode, compress: bool) -> Options {
     Options { sync, compress, segment_bytes: 4096, max_size_bytes: 1 << 20, recent_bytes: 8192, ..Options::default() }
 }
 
-/// The payload of append number `id`: says which it is, and compresses a little.
+/// The payload of append number `id`: contains the number, and compresses a little.
 fn payload(id: usize) -> Vec<u8> {
     let mut bytes = format!("append {id};").into_bytes();
     let size = SIZES[id % SIZES.len()];
@@ -36,7 +36,7 @@ fn payload(id: usize) -> Vec<u8> {
     bytes
 }
 
-/// What append number `id` holds and releases: some hold a record, which a later one releases, segments further on.
+/// The ledger of append number `id`: some hold a record, which a later append releases, segments further on.
 fn ledger(id: usize) -> Ledger {
     let token = |id: usize| id as u64;
     match id % 4 {
@@ -52,7 +52,7 @@ fn id_of(payload: &[u8]) -> usize {
     digits.expect("payloads begin so").parse().expect("then a number")
 }
 
-/// What the outside world knows.
+/// What clients and readers know.
 #[derive(Default)]
 struct World {
     sent: usize,
@@ -102,7 +102,8 @@ impl World {
         Pending::append(payload, 1 + (id % 5) as u32, ledger, done)
     }
 
-    /// Appends, commits of two readers at different speeds, cursors saved, segments let go, a restart in the middle.
+    /// The workload: appends, commits of two readers at different speeds, saved cursors, removed segments, a restart in
+    /// the middle.
     fn run(&mut self, disk: &Simulated, options: &Options) -> Result<(), OpenError> {
         let mut opened = open(disk, options)?;
         for group in 0..GROUPS {
@@ -128,7 +129,7 @@ impl World {
         Ok(())
     }
 
-    /// The guarantee, on a disk that was recovered.
+    /// Checks the guarantees on a recovered disk.
     fn check(&self, disk: &Simulated, sync: SyncMode, what: &str) -> Vec<usize> {
         let mut found: Vec<Entry> = Vec::new();
         let read = inspect::entries(disk, 0, |entry| {
@@ -160,7 +161,7 @@ impl World {
         ids
     }
 
-    /// What must be held: all that was acknowledged or is there counts, in order.
+    /// Checks the held records: all acknowledged or recovered appends count, in order.
     fn check_held(&self, appender: &Appender, found: Vec<usize>, what: &str) {
         let mut ids = found;
         ids.extend(self.acked.lock().expect("nothing panics with it").iter().map(|(_, id)| *id));
@@ -175,7 +176,7 @@ impl World {
         assert_eq!(appender.shared.state().held.all(), expected, "{what}: what is held");
     }
 
-    /// Opens, checks, appends more, checks that numbers go on, cuts the power again, opens again.
+    /// Opens, checks, appends more, checks that numbers continue, cuts the power again, opens again.
     fn recover_and_go_on(mut self, disk: &Simulated, options: &Options, what: &str) {
         let mut opened = open(disk, options).unwrap_or_else(|error| panic!("{what}: {error}"));
         let found = self.check(disk, options.sync, what);
@@ -188,7 +189,8 @@ impl World {
             assert!(reader.position() <= self.seen.max(before_oldest), "{what}: a cursor ran ahead");
         }
         if options.sync != SyncMode::Always {
-            // What was acknowledged without being durable, nor seen by a reader, may be gone with its number.
+            // Appends that were acknowledged but neither durable nor seen by a reader may be lost, and their numbers
+            // reused.
             let mut acked = self.acked.lock().expect("nothing panics with it");
             acked.retain(|(sequence, _)| *sequence <= self.seen);
         }
@@ -211,20 +213,20 @@ impl World {
     }
 }
 
-/// Runs the workload with the fault at operation `at`; returns the world and the disk, or `None` when the workload
-/// ended before it.
+/// Runs the workload with the fault at operation `at`. Returns the world and the disk, or `None` if the workload ended
+/// before it.
 fn run_until(at: u64, fault: Fault, options: &Options) -> Option<(World, Simulated)> {
     let disk = Simulated::new();
     disk.fail_at(at, fault);
     let mut world = World::default();
-    // An error is what the fault is for; what counts is what is found afterwards.
+    // The fault causes the error; what matters is the state afterwards.
     let _ = world.run(&disk, options);
     let came = disk.operations() >= at;
     disk.heal();
     came.then_some((world, disk))
 }
 
-/// Crashes recovery itself at each of its operations, with nothing unsynced surviving, until it gets through.
+/// Crashes recovery itself at each of its operations, with nothing unsynced surviving, until it completes.
 fn crash_recovery(disk: &Simulated, options: &Options) -> (Simulated, u64) {
     let mut crashes = 0;
     let mut disk = disk.clone();
@@ -284,11 +286,11 @@ fn frames_that_readers_saw_survive_a_power_cut_when_fsyncs_are_spaced_out() {
 }
 
 #[test]
-fn without_fsyncs_what_survives_is_still_in_order_and_no_number_is_given_twice() {
+fn without_fsyncs_surviving_frames_are_in_order_and_no_number_is_reused() {
     assert!(sweep_crashes(&options(SyncMode::Off, false)) > 200);
 }
 
-/// Removes the segment that is written to, for good, and then fails while the next appends notice it.
+/// Removes the segment being written durably, then fails while the next appends detect it.
 fn without_active_segment(at: u64, fault: Fault, options: &Options) -> Option<(World, Simulated)> {
     let disk = Simulated::new();
     let mut world = World::default();
@@ -306,7 +308,7 @@ fn without_active_segment(at: u64, fault: Fault, options: &Options) -> Option<(W
 }
 
 #[test]
-fn after_its_segment_was_removed_everything_acknowledged_is_there_or_the_journal_does_not_open() {
+fn after_the_active_segment_was_removed_all_acknowledged_frames_are_kept_or_opening_fails() {
     let options = options(SyncMode::Always, false);
     let (mut whole, mut refused) = (0, 0);
     for fault in [Fault::Crash, Fault::Error(ErrorKind::Other), Fault::Error(ErrorKind::StorageFull)] {
@@ -335,7 +337,7 @@ fn after_its_segment_was_removed_everything_acknowledged_is_there_or_the_journal
 }
 
 #[test]
-fn a_failing_operation_loses_nothing_that_was_acknowledged() {
+fn a_failed_operation_loses_no_acknowledged_frame() {
     let options = options(SyncMode::Always, false);
     let mut points = 0;
     for kind in [ErrorKind::Other, ErrorKind::StorageFull] {

@@ -1,22 +1,22 @@
-//! What a power cut leaves of a file's bytes that were written and not synced, for the
-//! [simulated disk](crate::simulated). The same seed always leaves the same.
+//! What a power cut leaves of the unsynced bytes of a file, for the [simulated disk](crate::simulated). The same seed
+//! always gives the same result.
 
-/// What a power cut does to what was not synced.
+/// The effect of a power cut on unsynced data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tear {
-    /// All of it is gone.
+    /// All of it is lost.
     Lost,
-    /// All of it is there.
+    /// All of it is kept.
     Kept,
-    /// A part of the new bytes at the front is there, so many of 1000.
+    /// The first part of the new bytes is kept, in thousandths.
     Prefix(u64),
-    /// The file has its new length, with random bytes from a random place on.
+    /// The file has its new length, with random bytes after a random offset.
     Garbage(u64),
     /// The file has its new length, with some of its 512-byte blocks still zero.
     Holes(u64),
 }
 
-/// A number that depends on the seed alone (splitmix64).
+/// A number that depends only on the seed (splitmix64).
 pub(crate) fn next_random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *seed;
@@ -25,14 +25,14 @@ pub(crate) fn next_random(seed: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// What is found of a file after a power cut.
+/// The content of a file after a power cut.
 pub(crate) fn torn(now: &[u8], durable: &[u8], tear: Tear, seed: &mut u64) -> Vec<u8> {
     let kept = durable.iter().zip(now).take_while(|(old, new)| old == new).count();
     let grew = kept == durable.len();
     match tear {
         Tear::Lost => durable.to_vec(),
         Tear::Kept => now.to_vec(),
-        // A cut or a rewrite that was not synced: it happened or it did not.
+        // An unsynced truncation or rewrite: either it happened or it did not.
         _ if !grew && next_random(seed).is_multiple_of(2) => now.to_vec(),
         _ if !grew => durable.to_vec(),
         Tear::Prefix(per_mille) => {

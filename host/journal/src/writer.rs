@@ -1,39 +1,39 @@
-//! The writer's thread and the queue before it. Everything that waits when the thread comes round is written
-//! together: under load each fsync serves all that arrived during the one before, with no timer and no added delay.
+//! The writer's thread and its queue. The thread writes everything that is waiting together: under load, each fsync
+//! serves all appends that arrived during the one before, with no timer and no added delay.
 //!
-//! The queue is bounded in appends and bytes; past the bound an append fails at once with `Busy`.
+//! The queue is bounded in appends and bytes; beyond that, an append fails at once with `Busy`.
 
 use crate::appender::Appender;
 use crate::error::AppendError;
 use crate::ledger::Ledger;
-use crate::limits::{CURSOR_INTERVAL, MARK_DELAY, MAX_WAITING_APPENDS, MAX_WAITING_BYTES};
+use crate::limits::{CURSOR_INTERVAL, DURABLE_SAVE_DELAY, MAX_WAITING_APPENDS, MAX_WAITING_BYTES};
 use crate::options::SyncMode;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Told how an append ended.
-pub(crate) type Done = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
+/// Called with the outcome of an append.
+pub(crate) type AppendCallback = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
 
-/// An append that waits.
+/// An append in the queue.
 pub(crate) struct Pending {
-    /// The batch, and behind it the ledger if that says anything.
+    /// The batch, followed by the ledger unless that is empty.
     pub payload: Vec<u8>,
     pub records: u32,
     pub ledger: Ledger,
-    /// Room was promised to it: neither the queue nor the budget refuses it.
+    /// Room was reserved for it: neither the queue nor the budget refuses it.
     pub is_reserved: bool,
-    /// Nothing is appended; so many bytes of the budget are made free.
+    /// If set, nothing is appended; this many bytes of the budget are freed.
     pub room_bytes: Option<u64>,
-    pub done: Done,
+    pub done: AppendCallback,
 }
 
 impl Pending {
-    pub(crate) fn append(payload: Vec<u8>, records: u32, ledger: Ledger, done: Done) -> Pending {
+    pub(crate) fn append(payload: Vec<u8>, records: u32, ledger: Ledger, done: AppendCallback) -> Pending {
         Pending { payload, records, ledger, is_reserved: false, room_bytes: None, done }
     }
 
-    pub(crate) fn room(size_bytes: u64, done: Done) -> Pending {
+    pub(crate) fn room(size_bytes: u64, done: AppendCallback) -> Pending {
         Pending {
             room_bytes: Some(size_bytes),
             is_reserved: true,
@@ -46,16 +46,16 @@ impl Pending {
 struct Waiting {
     appends: Vec<Pending>,
     size_bytes: usize,
-    /// Promised and not given back: places for appends, and bytes.
+    /// Reserved and not released: places for appends, and bytes.
     reserved_appends: usize,
     reserved_bytes: u64,
     /// A cursor moved since the cursors were last saved.
-    touched: bool,
-    /// No further append is taken.
+    cursors_dirty: bool,
+    /// No further append is accepted.
     closing: bool,
 }
 
-/// What waits for the writer.
+/// The queue of the writer.
 #[derive(Default)]
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
@@ -65,17 +65,17 @@ pub(crate) struct Queue {
 /// What the writer does next.
 struct Work {
     appends: Vec<Pending>,
-    touched: bool,
+    cursors_dirty: bool,
     closing: bool,
 }
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing panics while it is locked except for lack of memory.
+        // Nothing panics while it is locked, except on memory exhaustion.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues an append, or gives it back with the reason.
+    /// Queues an append, or returns it with the reason.
     pub(crate) fn push(&self, pending: Pending) -> Result<(), (Box<Pending>, AppendError)> {
         let mut waiting = self.lock();
         if waiting.closing {
@@ -96,8 +96,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Promises room for an append, and tells how many bytes wait or are promised with it. What is promised counts as
-    /// if it waited already.
+    /// Reserves room for an append. Returns how many bytes are waiting or reserved, including these. Reserved bytes
+    /// count as if they were waiting already.
     pub(crate) fn reserve(&self, size_bytes: u64) -> Result<u64, AppendError> {
         let mut waiting = self.lock();
         if waiting.closing {
@@ -113,33 +113,33 @@ impl Queue {
         Ok(expected_bytes)
     }
 
-    /// The append that room was promised to has ended, or will not come.
-    pub(crate) fn give_back(&self, size_bytes: u64) {
+    /// The reserved append has ended, or will not come.
+    pub(crate) fn release(&self, size_bytes: u64) {
         let mut waiting = self.lock();
         waiting.reserved_appends -= 1;
         waiting.reserved_bytes -= size_bytes;
     }
 
-    /// A cursor moved and wants to be saved.
-    pub(crate) fn touch(&self) {
+    /// A cursor moved and has to be saved.
+    pub(crate) fn mark_cursors_dirty(&self) {
         let mut waiting = self.lock();
-        if !waiting.touched {
-            waiting.touched = true;
+        if !waiting.cursors_dirty {
+            waiting.cursors_dirty = true;
             drop(waiting);
             self.wake.notify_one();
         }
     }
 
-    /// The writer finishes what waits and ends.
+    /// Makes the writer finish the queue and end.
     pub(crate) fn close(&self) {
         self.lock().closing = true;
         self.wake.notify_one();
     }
 
-    /// Waits until there is something to do, or until the deadline. `appends` is an empty vector to be swapped in.
-    fn take(&self, deadline: Option<Instant>, knows_touched: bool, appends: Vec<Pending>) -> Work {
+    /// Waits until there is something to do, or until the deadline. `appends` is an empty vector to swap in.
+    fn take(&self, deadline: Option<Instant>, cursors_scheduled: bool, appends: Vec<Pending>) -> Work {
         let mut waiting = self.lock();
-        while waiting.appends.is_empty() && !waiting.closing && (!waiting.touched || knows_touched) {
+        while waiting.appends.is_empty() && !waiting.closing && (!waiting.cursors_dirty || cursors_scheduled) {
             waiting = match deadline {
                 None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
@@ -155,17 +155,17 @@ impl Queue {
         waiting.size_bytes = 0;
         Work {
             appends: std::mem::replace(&mut waiting.appends, appends),
-            touched: waiting.touched,
+            cursors_dirty: waiting.cursors_dirty,
             closing: waiting.closing,
         }
     }
 
-    fn untouch(&self) {
-        self.lock().touched = false;
+    fn clear_cursors_dirty(&self) {
+        self.lock().cursors_dirty = false;
     }
 }
 
-/// Whatever ends the thread, nobody waits for an answer that can't come.
+/// However the thread ends, no caller keeps waiting for an answer.
 struct CloseOnDrop<'a>(&'a Appender);
 
 impl Drop for CloseOnDrop<'_> {
@@ -181,7 +181,7 @@ impl Drop for CloseOnDrop<'_> {
     }
 }
 
-/// The thread: ends after [`Queue::close`], with everything that was queued written and the cursors saved.
+/// The writer's thread. Ends after [`Queue::close`], when everything queued is written and the cursors are saved.
 pub(crate) fn run(mut appender: Appender) {
     let outcome = catch_unwind(AssertUnwindSafe(|| write_until_closed(&mut appender)));
     if outcome.is_err() {
@@ -218,21 +218,21 @@ fn write_until_closed(appender: &mut Appender) {
                 sync_at = None;
             }
         }
-        if work.touched && cursors_at.is_none() {
+        if work.cursors_dirty && cursors_at.is_none() {
             cursors_at = Some(cursors_saved.map_or(now, |saved| saved + CURSOR_INTERVAL));
         }
-        if appender.is_mark_behind() && cursors_at.is_none() {
+        if appender.is_saved_durable_behind() && cursors_at.is_none() {
             let soonest = cursors_saved.map_or(now, |saved| saved + CURSOR_INTERVAL);
-            cursors_at = Some(soonest.max(now + MARK_DELAY));
+            cursors_at = Some(soonest.max(now + DURABLE_SAVE_DELAY));
         }
         if cursors_at.is_some_and(|at| at <= now) {
-            appender.shared.queue.untouch();
+            appender.shared.queue.clear_cursors_dirty();
             appender.save_cursors();
             cursors_saved = Some(now);
             cursors_at = None;
         }
         if work.closing {
-            // What was queued before `closing` was set has been taken together with it, and nothing came after.
+            // Everything queued before `closing` was set was taken with it, and nothing came after.
             appender.close();
             return;
         }

@@ -1,4 +1,4 @@
-//! The format on disk, damage and what is done about it, and looking at a folder.
+//! The format on disk, damage and its repair, and inspecting a folder.
 
 use proptest::prelude::*;
 use std::sync::{Arc, mpsc};
@@ -21,7 +21,7 @@ fn filled() -> Simulated {
         journal.append(vec![n; 600], 1, move |result| {
             sender.send(result).expect("the test waits");
         });
-        // One by one: each frame knows that the one before it is durable.
+        // One by one, so that each frame knows that the one before it is durable.
         receiver.recv().expect("an answer").expect("there is room");
     }
     journal.close();
@@ -43,8 +43,8 @@ const SECOND: &str = "00000000000000000007.seg";
 const LAST: &str = "00000000000000000025.seg";
 const FRAME: usize = 52 + 600;
 
-/// One segment of two frames, the second compressed, put together by hand from the table in `format.rs`: if this
-/// fails, journals on people's disks can't be read any more, and the version must go up.
+/// One segment of two frames, the second compressed, written by hand from the table in `format.rs`. If this fails,
+/// existing journals can no longer be read, and the version must be increased.
 #[rustfmt::skip]
 const VERSION_1: [u8; 183] = [
     0x57, 0x45, 0x49, 0x52, 0x4a, 0x52, 0x4e, 0x4c, 0x01, 0x00, 0x00, 0x00, 0xfe, 0xca, 0xad, 0x0b,
@@ -62,7 +62,7 @@ const VERSION_1: [u8; 183] = [
 ];
 
 #[test]
-fn a_segment_of_version_1_is_read_as_it_was_written() {
+fn a_segment_of_version_1_can_be_read() {
     let disk = Simulated::new();
     disk.put(FIRST, VERSION_1.to_vec());
     let report = inspect(&disk).expect("the folder can be read");
@@ -78,7 +78,7 @@ fn a_segment_of_version_1_is_read_as_it_was_written() {
 }
 
 #[test]
-fn damage_anywhere_before_the_last_frame_is_refused_with_its_place_and_changes_nothing() {
+fn damage_before_the_last_frame_is_refused_with_its_place_and_changes_nothing() {
     let places = [
         (FIRST, 20, 1, 0),
         (FIRST, 64 + 3, 1, 64),
@@ -101,7 +101,7 @@ fn damage_anywhere_before_the_last_frame_is_refused_with_its_place_and_changes_n
 }
 
 #[test]
-fn setting_damage_aside_keeps_every_whole_frame_and_the_damaged_file() {
+fn setting_damage_aside_keeps_every_undamaged_frame_and_the_damaged_file() {
     let places =
         [(FIRST, 20, None), (FIRST, 64 + 55, Some(1)), (SECOND, 64 + 2 * FRAME, Some(9)), (LAST, 64 + 60, Some(25))];
     for (name, flipped, lost) in places {
@@ -120,13 +120,13 @@ fn setting_damage_aside_keeps_every_whole_frame_and_the_damaged_file() {
         assert!(receiver.recv().expect("an answer").expect("there is room") > 30);
         journal.close();
         drop(journal);
-        // From now on it is sound: nothing has to be set aside twice.
+        // The journal is sound now: nothing has to be set aside twice.
         let (_, recovery) = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
         assert_eq!(recovery.frames, expected.len() as u64 + 1);
     }
 }
 
-/// Refused without a change, sound after salvage, with the frames that are left, and new ones get new numbers.
+/// Refused without a change; sound after salvage, with the remaining frames; new frames get new numbers.
 fn assert_lost_and_salvaged(disk: &Simulated, left: u64, what: &str) {
     let refused = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect_err(what);
     assert!(refused.is_damage() && refused.to_string().contains("weir journal salvage"), "{what}: {refused}");
@@ -134,7 +134,7 @@ fn assert_lost_and_salvaged(disk: &Simulated, left: u64, what: &str) {
     let (journal, recovery) = Journal::open(Arc::new(disk.clone()), options(OnDamage::SetAside)).expect(what);
     assert_eq!(recovery.frames, left, "{what}");
     assert!(recovery.summary().expect("it says so").contains("acknowledged"), "{what}");
-    // As if it were killed before it appends anything.
+    // As if killed before anything is appended.
     let disk = disk.power_cut(weir_journal::simulated::Tear::Lost);
     drop(journal);
     assert!(inspect(&disk).expect("it can be read").is_sound(), "{what}");
@@ -147,7 +147,7 @@ fn assert_lost_and_salvaged(disk: &Simulated, left: u64, what: &str) {
 }
 
 #[test]
-fn an_end_that_was_cut_emptied_or_removed_is_refused_until_it_is_salvaged() {
+fn a_truncated_or_removed_end_is_refused_until_salvage() {
     let whole = filled().bytes(LAST).expect("it is there");
     for length in [0, 1, 63, 64, 65, 64 + FRAME - 1, 64 + FRAME, 64 + 5 * FRAME + 51, whole.len() - 1] {
         let disk = filled();
@@ -171,7 +171,7 @@ fn copy(disk: &Simulated) -> Simulated {
 }
 
 #[test]
-fn any_changed_byte_of_the_last_frame_is_damage_and_not_a_torn_end() {
+fn any_changed_byte_of_the_last_frame_is_damage_not_a_torn_end() {
     let start = 64 + 5 * FRAME;
     for at in (start..start + FRAME).step_by(7).chain([start + FRAME - 1]) {
         let disk = filled();
@@ -181,7 +181,7 @@ fn any_changed_byte_of_the_last_frame_is_damage_and_not_a_torn_end() {
 }
 
 #[test]
-fn what_is_durable_is_noted_without_a_reader_that_commits_or_a_clean_stop() {
+fn the_durable_sequence_is_saved_without_commits_or_a_clean_stop() {
     let disk = Simulated::new();
     let (journal, _) = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse)).expect("it opens");
     let (sender, receiver) = mpsc::channel();
@@ -201,7 +201,7 @@ fn what_is_durable_is_noted_without_a_reader_that_commits_or_a_clean_stop() {
 }
 
 #[test]
-fn a_missing_segment_is_noticed_and_can_be_passed_over() {
+fn a_missing_segment_is_detected_and_can_be_skipped() {
     let disk = filled();
     weir_journal::storage::Storage::remove(&disk, SECOND).expect("it is there");
     let refused = Journal::open(Arc::new(disk.clone()), options(OnDamage::Refuse));
@@ -213,7 +213,7 @@ fn a_missing_segment_is_noticed_and_can_be_passed_over() {
 }
 
 #[tokio::test]
-async fn a_reader_counts_what_was_lost_to_damage() {
+async fn a_reader_counts_records_lost_to_damage() {
     let disk = filled();
     disk.flip_byte(SECOND, 64 + 2 * FRAME);
     let (journal, _) = Journal::open(Arc::new(disk), options(OnDamage::SetAside)).expect("it opens");
@@ -268,7 +268,7 @@ fn a_running_journal_can_be_inspected() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_bytes_in_a_segment_never_panic_nor_become_entries(
+    fn arbitrary_bytes_in_a_segment_never_panic_or_become_entries(
         bytes in proptest::collection::vec(any::<u8>(), 0..3000),
         at in 0usize..4000,
     ) {
@@ -290,7 +290,7 @@ proptest! {
 }
 
 #[test]
-fn the_newest_entries_are_read_from_the_end_across_segments_and_past_damage() {
+fn newest_reads_backwards_across_segments_and_past_damage() {
     let disk = filled();
     let sequences = |records| -> Vec<u64> {
         newest(&disk, records).expect("the folder can be read").iter().map(|entry| entry.sequence).collect()

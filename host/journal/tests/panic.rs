@@ -1,4 +1,4 @@
-//! A writer that panics: nobody waits for ever, nothing is taken any more, and everybody can see why.
+//! A writer that panics: no caller waits for ever, nothing more is accepted, and the reason is reported.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use weir_journal::simulated::Simulated;
 use weir_journal::storage::{FileInfo, Lock, Storage, StoredFile};
 use weir_journal::{AppendError, Journal, Options};
 
-/// A disk whose next write panics, once it is armed.
+/// A disk whose next write panics once it is armed.
 #[derive(Clone)]
-struct Trapped {
+struct PanickingDisk {
     disk: Simulated,
     armed: Arc<AtomicBool>,
 }
@@ -22,13 +22,13 @@ struct File {
     armed: Arc<AtomicBool>,
 }
 
-impl Trapped {
+impl PanickingDisk {
     fn file(&self, file: Arc<dyn StoredFile>) -> Arc<dyn StoredFile> {
         Arc::new(File { file, armed: self.armed.clone() })
     }
 }
 
-impl Storage for Trapped {
+impl Storage for PanickingDisk {
     fn place(&self) -> String {
         self.disk.place()
     }
@@ -80,7 +80,7 @@ impl StoredFile for File {
     }
 }
 
-/// What an append ends with; none when its callback was dropped unheard.
+/// The outcome of an append; `None` if its callback was dropped without a call.
 fn append(journal: &Journal) -> Option<Result<u64, AppendError>> {
     let (done, heard) = mpsc::channel();
     journal.append(b"payload".to_vec(), 1, move |result| done.send(result).unwrap_or_default());
@@ -88,9 +88,9 @@ fn append(journal: &Journal) -> Option<Result<u64, AppendError>> {
 }
 
 #[test]
-fn a_writer_that_panics_poisons_the_journal_and_what_was_acknowledged_is_there_afterwards() {
+fn a_panicking_writer_poisons_the_journal_and_acknowledged_entries_survive() {
     let disk = Simulated::new();
-    let trapped = Trapped { disk: disk.clone(), armed: Arc::default() };
+    let trapped = PanickingDisk { disk: disk.clone(), armed: Arc::default() };
     let armed = trapped.armed.clone();
     let (journal, _) = Journal::open(Arc::new(trapped), Options::default()).unwrap();
     assert!(matches!(append(&journal), Some(Ok(1))));

@@ -7,7 +7,7 @@ use weir_journal::inspect;
 use weir_journal::simulated::{Fault, Simulated};
 use weir_journal::{AppendError, Disk, Entry, Hold, Journal, Ledger, Options, Reader, SyncMode, WhenFull};
 
-/// Longer than anything here takes: only a test that fails waits for it.
+/// Longer than anything here takes; only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(60);
 
 fn small() -> Options {
@@ -60,13 +60,13 @@ async fn the_first_reader_of_an_empty_journal_waits_and_gets_the_first_entry() {
 }
 
 #[tokio::test]
-async fn a_lagging_reader_reads_files_then_memory_and_misses_nothing_with_any_piece_size() {
+async fn a_lagging_reader_reads_files_then_memory_and_misses_nothing_at_any_read_size() {
     for max_bytes in [1, 700, 5000, 1 << 20] {
         for compress in [false, true] {
             let journal = open(&Simulated::new(), &Options { compress, ..small() });
             let mut reader = journal.reader("slow", None).expect("the name is free");
             append_many(&journal, 60, 600);
-            // Larger than a segment, and than the memory of recent entries.
+            // Larger than a segment and than the memory of recent entries.
             append(&journal, vec![7; 300_000], 1).expect("there is room");
             append_many(&journal, 3, 600);
             let first = read_until(&mut reader, 64, max_bytes).await;
@@ -75,7 +75,7 @@ async fn a_lagging_reader_reads_files_then_memory_and_misses_nothing_with_any_pi
             for entry in &first[..60] {
                 assert_eq!(entry.payload, vec![(entry.sequence - 1) as u8; 600]);
             }
-            // Now it keeps up, from memory; then it falls back again.
+            // Now it keeps up, from memory; then it lags again.
             append(&journal, b"recent".to_vec(), 1).expect("there is room");
             assert_eq!(sequences(&read_until(&mut reader, 65, max_bytes).await), [65]);
             append_many(&journal, 40, 600);
@@ -87,7 +87,7 @@ async fn a_lagging_reader_reads_files_then_memory_and_misses_nothing_with_any_pi
 }
 
 #[tokio::test]
-async fn a_call_of_next_dropped_halfway_loses_nothing() {
+async fn a_cancelled_next_loses_nothing() {
     let journal = open(&Simulated::new(), &small());
     let mut reader = journal.reader("select", None).expect("the name is free");
     append_many(&journal, 50, 600);
@@ -108,7 +108,7 @@ async fn a_call_of_next_dropped_halfway_loses_nothing() {
 }
 
 #[tokio::test]
-async fn after_a_restart_a_reader_goes_on_from_its_cursor_or_from_where_it_says() {
+async fn after_a_restart_a_reader_continues_from_its_cursor_or_a_given_position() {
     let disk = Simulated::new();
     let journal = open(&disk, &small());
     let mut reader = journal.reader("archive", None).expect("the name is free");
@@ -128,7 +128,7 @@ async fn after_a_restart_a_reader_goes_on_from_its_cursor_or_from_where_it_says(
 }
 
 #[tokio::test]
-async fn a_reader_that_commits_far_ahead_goes_on_after_it() {
+async fn a_reader_that_commits_far_ahead_continues_after_that_position() {
     let journal = open(&Simulated::new(), &small());
     let mut reader = journal.reader("archive", None).expect("the name is free");
     append_many(&journal, 60, 600);
@@ -157,7 +157,7 @@ async fn a_position_beyond_the_journal_moves_the_numbering_past_it() {
 }
 
 #[tokio::test]
-async fn drop_oldest_keeps_taking_and_a_lagging_reader_counts_exactly_what_it_lost() {
+async fn drop_oldest_keeps_accepting_and_a_lagging_reader_counts_exactly_the_lost_records() {
     let options = Options { max_size_bytes: 32 << 10, when_full: WhenFull::DropOldest, ..small() };
     let journal = open(&Simulated::new(), &options);
     let mut reader = journal.reader("slow", None).expect("the name is free");
@@ -200,7 +200,7 @@ async fn a_full_budget_refuses_until_the_slowest_reader_moves_on() {
 }
 
 #[tokio::test]
-async fn what_everybody_has_had_is_kept_as_long_as_its_space_is_not_needed() {
+async fn segments_that_all_readers_passed_are_kept_until_their_space_is_needed() {
     let options = Options { max_size_bytes: 64 << 10, keep: Duration::from_secs(3600), ..small() };
     let disk = Simulated::new();
     let journal = open(&disk, &options);
@@ -216,7 +216,7 @@ async fn what_everybody_has_had_is_kept_as_long_as_its_space_is_not_needed() {
         .expect("readable");
         first
     };
-    // Closing saves the cursors, which is when segments go.
+    // Closing saves the cursors, which is when segments are removed.
     drop(reader);
     journal.close();
     drop(journal);
@@ -238,7 +238,7 @@ async fn what_everybody_has_had_is_kept_as_long_as_its_space_is_not_needed() {
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_and_goes_on_cleanly_when_there_is_room() {
+async fn a_full_disk_refuses_appends_and_accepts_them_again_when_there_is_room() {
     let disk = Simulated::new();
     let journal = open(&disk, &small());
     let mut reader = journal.reader("archive", None).expect("the name is free");
@@ -258,7 +258,7 @@ async fn a_full_disk_refuses_and_goes_on_cleanly_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_failed_fsync_stops_the_journal_until_it_is_opened_again() {
+async fn a_failed_fsync_stops_the_journal_until_it_is_reopened() {
     let disk = Simulated::new();
     let journal = open(&disk, &small());
     append_many(&journal, 2, 100);
@@ -337,7 +337,7 @@ async fn a_payload_that_can_never_fit_is_refused_for_good() {
     assert_eq!(append(&journal, vec![0; largest], 1), Ok(1));
 }
 
-/// Appends with a ledger, and waits.
+/// Appends with a ledger, and waits for the answer.
 fn append_with(journal: &Journal, payload: &str, ledger: Ledger) -> Result<u64, AppendError> {
     let reservation = journal.reserve(payload.len() as u64)?;
     let (done, answered) = mpsc::channel();
@@ -357,7 +357,7 @@ fn release(token: u64) -> Ledger {
 }
 
 #[tokio::test]
-async fn what_is_held_is_not_shown_to_readers_and_is_there_after_a_restart_until_it_is_released() {
+async fn held_records_are_hidden_from_readers_and_survive_restarts_until_released() {
     let disk = Simulated::new();
     let (journal, _) = Journal::open(Arc::new(disk.clone()), Options::default()).expect("the folder is empty");
     let mut reader = journal.reader("sink", None).expect("the name is free");
@@ -384,7 +384,7 @@ async fn what_is_held_is_not_shown_to_readers_and_is_there_after_a_restart_until
 }
 
 #[tokio::test]
-async fn segments_go_although_something_in_them_is_held() {
+async fn segments_with_held_records_are_removed_too() {
     let options = Options { segment_bytes: 4096, max_size_bytes: 64 << 10, ..Options::default() };
     let disk = Simulated::new();
     let (journal, _) = Journal::open(Arc::new(disk.clone()), options.clone()).expect("the folder is empty");
@@ -408,7 +408,7 @@ async fn segments_go_although_something_in_them_is_held() {
 }
 
 #[test]
-fn what_was_reserved_is_taken_although_the_budget_is_used_up_and_nothing_more_is_reserved() {
+fn a_reserved_append_is_accepted_when_the_budget_is_used_up_and_no_more_is_reserved() {
     let options = Options { segment_bytes: 4096, max_size_bytes: 16 << 10, ..Options::default() };
     let (journal, _) = Journal::open(Arc::new(Simulated::new()), options).expect("the folder is empty");
     let _reader = journal.reader("sink", None).expect("the name is free");

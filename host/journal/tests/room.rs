@@ -1,5 +1,5 @@
-//! What the journal does while something it needs for the next segment is lacking, and when it is there again; and when
-//! the segment that it writes to is taken away.
+//! The journal while a resource for the next segment is missing, and once it is back; and when the segment being
+//! written is removed.
 
 use std::sync::{Arc, mpsc};
 use weir_journal::simulated::{Simulated, Tear};
@@ -19,7 +19,7 @@ fn append(journal: &Journal, payload: Vec<u8>) -> Result<u64, AppendError> {
 }
 
 #[test]
-fn without_file_descriptors_the_next_segment_is_begun_and_then_appends_are_full_until_there_are_some() {
+fn without_file_descriptors_one_more_segment_is_begun_before_appends_fail_with_full() {
     let disk = Simulated::new();
     let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
     assert_eq!(append(&journal, vec![0; 3000]), Ok(1));
@@ -38,7 +38,7 @@ fn without_file_descriptors_the_next_segment_is_begun_and_then_appends_are_full_
 }
 
 #[test]
-fn a_spare_that_somebody_removed_is_made_again() {
+fn a_removed_spare_file_is_created_again() {
     let disk = Simulated::new();
     let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
     assert_eq!(append(&journal, vec![0; 3000]), Ok(1));
@@ -50,14 +50,14 @@ fn a_spare_that_somebody_removed_is_made_again() {
 const FIRST: &str = "00000000000000000001.seg";
 
 #[test]
-fn a_segment_that_is_removed_while_it_is_written_to_is_written_again() {
+fn an_active_segment_that_is_removed_is_written_again() {
     let disk = Simulated::new();
     let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
     assert_eq!(append(&journal, vec![1; 500]), Ok(1));
     disk.remove(FIRST).expect("it is there");
     assert_eq!(append(&journal, vec![2; 500]), Ok(2));
     assert_eq!(append(&journal, vec![3; 500]), Ok(3));
-    // Another file takes the place of the next one.
+    // Another file replaces the next one.
     disk.put("00000000000000000003.seg", b"something else".to_vec());
     assert_eq!(append(&journal, vec![4; 500]), Ok(4));
     let (_, recovery) = Journal::open(Arc::new(disk.power_cut(Tear::Lost)), options()).expect("it is whole");
@@ -66,7 +66,7 @@ fn a_segment_that_is_removed_while_it_is_written_to_is_written_again() {
 }
 
 #[test]
-fn a_segment_that_can_not_be_written_again_is_not_acknowledged_into() {
+fn nothing_is_acknowledged_when_a_removed_segment_cannot_be_written_again() {
     let disk = Simulated::new();
     let (journal, _) = Journal::open(Arc::new(disk.clone()), options()).expect("the folder is empty");
     assert_eq!(append(&journal, vec![1; 500]), Ok(1));

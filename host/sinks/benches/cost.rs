@@ -1,5 +1,5 @@
-//! What each sink costs: microseconds of processor time a record, all threads of this process together, beside a floor
-//! measured in the same run. Absolute figures are noise; the ratio can be compared between machines and days.
+//! The cost of each sink: microseconds of CPU time per record, for all threads of this process together, compared with
+//! a floor measured in the same run. Absolute figures are noise; the ratio can be compared between machines and days.
 //!
 //! `cargo bench --workspace --bench cost [-- NAME]`, where NAME picks the cases whose name contains it
 //!
@@ -7,8 +7,8 @@
 //! `.import`s the same rows into the same tables and indexes in one transaction, without a search index.
 //! The floor of the sinks that post is posting the same bytes (`web/mod.rs`), that of NATS publishing them
 //! (`nats/mod.rs`), and that of PostgreSQL `psql \copy` of the same rows (`postgres/mod.rs`).
-//! Each case is measured twice: one frame a delivery, as when the sink keeps up with one sender, and as many frames as
-//! a round of the runner takes, as when it lags. At the end comes the memory that each sink needs (`memory/mod.rs`).
+//! Each case is measured twice: one frame per delivery, as when the sink keeps up with one sender, and as many frames
+//! as the runner reads at once, as when it lags. At the end follows the memory that each sink needs (`memory/mod.rs`).
 
 mod memory;
 mod nats;
@@ -30,22 +30,22 @@ use serde_json::{Value, json};
 use weir_record::{Aliases, Batch, Defaults, Level, Record, read_json, write_json};
 use weir_sinks::{BuildContext, Indexes, Selected, Sink, kind, limits};
 
-/// As in the program.
+/// The allocator of the program.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const RECORDS: usize = 100_000;
-/// Rounds of a cheap case, so that it takes long enough to be measured.
+/// Rounds of a cheap case, so that it runs long enough to be measured.
 const CHEAP_ROUNDS: usize = 5;
 
-/// Processor time and time on the clock that something took, a record.
+/// CPU time and wall-clock time per record.
 #[derive(Clone, Copy)]
 struct Cost {
     cpu_us: f64,
     rows_per_second: f64,
 }
 
-/// Records like those a service sends and filters have masked, about 350 bytes as JSON.
+/// Records like those of a service after masking by filters, about 350 bytes as JSON.
 fn batch(frame: usize, records: usize) -> Batch {
     let mut body = String::from("[");
     for n in frame * records..(frame + 1) * records {
@@ -98,7 +98,7 @@ fn frames(records: usize) -> Vec<Selected> {
     (0..RECORDS / records).map(frame).collect()
 }
 
-/// Nanoseconds on a processor, by thread. One that ends while something is measured is not counted.
+/// Nanoseconds of CPU time, by thread. A thread that ends during the measurement is not counted.
 fn on_cpu_ns() -> HashMap<OsString, u64> {
     let tasks = fs::read_dir("/proc/self/task").expect("Linux").flatten();
     let line = |task: &fs::DirEntry| fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
@@ -124,7 +124,7 @@ fn built(name: &str, options: Value, folder: &Path) -> Box<dyn Sink> {
     (kind(name).expect("known").build)("bench", options, &context).expect("builds")
 }
 
-/// Delivers everything, `bytes` of payload and as many records as the sink wants a delivery at most, but at least a
+/// Delivers everything, at most `bytes` of payload and as many records as the sink wants per delivery, but at least one
 /// frame.
 fn deliver(name: &str, options: &Value, frames: &[Selected], bytes: usize, rounds: usize) -> Cost {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");
@@ -167,7 +167,7 @@ fn plain_write(frames: &[Selected]) -> Cost {
     })
 }
 
-/// The JSON of a field, by SQLite's rules for CSV.
+/// The JSON of a field, quoted by SQLite's rules for CSV.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
@@ -181,7 +181,7 @@ fn rest_of(record: Record<'_>) -> String {
     value.to_string()
 }
 
-/// Processor time of children that have ended, in µs.
+/// CPU time of ended child processes, in µs.
 fn children_us() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
     // After the name in brackets: state is field 3, cutime and cstime are 16 and 17, in hundredths of a second.
@@ -189,7 +189,7 @@ fn children_us() -> f64 {
     fields[13..15].iter().map(|ticks| ticks.parse::<f64>().expect("a number") * 1e4).sum()
 }
 
-/// The shell's `.import` into a database that a sink has made.
+/// The shell's `.import` into a database that a sink has created.
 fn import(frames: &[Selected]) -> Cost {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -222,7 +222,7 @@ fn import(frames: &[Selected]) -> Cost {
     Cost { cpu_us: (children_us() - cpu) / RECORDS as f64, rows_per_second: RECORDS as f64 / seconds }
 }
 
-/// The sinks that post: one frame a delivery.
+/// The sinks that post: one frame per delivery.
 fn posting(wanted: &str, records: usize, frames: &[Selected]) {
     let server = web::Server::start();
     let floor = web::floor(&server, frames, CHEAP_ROUNDS);
@@ -240,7 +240,7 @@ fn posting(wanted: &str, records: usize, frames: &[Selected]) {
     }
 }
 
-/// Memory of every sink, with the deliveries of the table above it.
+/// The memory of every sink, with the same deliveries as the table above.
 fn memory(wanted: &str, cases: &[(&str, &str, Value, usize)]) {
     let (server, servers) = (web::Server::start(), memory::Servers::start());
     let remote = servers.cases(&server);

@@ -1,6 +1,6 @@
-//! Finds sinks that would certainly write to the same file, before any of them starts.
+//! Finds sinks that would always write to the same file, before any of them starts.
 //!
-//! Paths that only the values of records can make equal are kept apart while running (`owners.rs`).
+//! Paths that are equal only for certain values of records are kept apart at run time (`owners.rs`).
 
 use std::path::PathBuf;
 
@@ -10,11 +10,11 @@ use crate::owners::real;
 use crate::registry::{BuildContext, options};
 use crate::{file, sqlite};
 
-/// One sink of a configuration: its name, its kind's, and its options.
+/// One configured sink: its name, its kind, and its options.
 pub type Configured<'a> = (&'a str, &'a str, &'a Value);
 
-/// For each sink that writes to a file of an earlier one: its index, and what to do about it. With `resolve` symbolic
-/// links are followed; without it the disk is not touched.
+/// For each sink that writes to a file of an earlier one: its index, and what to do about it. With `resolve`, symbolic
+/// links are followed; without it, the disk is not touched.
 pub fn collisions(sinks: &[Configured<'_>], context: &BuildContext, resolve: bool) -> Vec<(usize, String)> {
     let places: Vec<Vec<Place>> = sinks.iter().map(|sink| places(sink, context, resolve)).collect();
     let mut found = Vec::new();
@@ -25,7 +25,7 @@ pub fn collisions(sinks: &[Configured<'_>], context: &BuildContext, resolve: boo
             found.push((
                 at,
                 format!(
-                    "sinks `{}` and `{}` both write `{}`; give one of them another `path`, or make one sink of both",
+                    "sinks `{}` and `{}` both write to `{}`; give one of them another `path`, or combine them into one sink",
                     sinks[other].0,
                     sinks[at].0,
                     place.path.display()
@@ -39,7 +39,7 @@ pub fn collisions(sinks: &[Configured<'_>], context: &BuildContext, resolve: boo
 #[derive(Clone)]
 struct Place {
     path: PathBuf,
-    /// Several sinks may write to one.
+    /// Several sinks may write to the same database.
     is_database: bool,
 }
 
@@ -69,7 +69,7 @@ fn places(&(name, kind, given): &Configured<'_>, context: &BuildContext, resolve
     paths.into_iter().map(place).collect()
 }
 
-/// A database and what SQLite keeps beside it.
+/// A database and the files that SQLite keeps beside it.
 fn with_companions(path: PathBuf) -> Vec<PathBuf> {
     let beside = |ending: &str| -> PathBuf {
         [path.as_os_str(), ending.as_ref()].into_iter().collect::<std::ffi::OsString>().into()
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_meets_for_certain_is_found_and_what_only_may_is_not() {
+    fn certain_collisions_are_found_and_possible_ones_are_not() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = |path: &str| ("file", json!({ "path": path }));
         let database = |path: &str| ("sqlite", json!({ "path": path }));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn two_names_of_one_file_are_found_through_a_link() {
+    fn two_paths_of_one_file_are_found_through_a_link() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("logs")).expect("writable");
         std::os::unix::fs::symlink("logs", folder.path().join("link")).expect("linked");

@@ -1,4 +1,4 @@
-//! Conditions on records in the options of sinks: which values a record must have at which paths, and its least level.
+//! Conditions on records in sink options: required values by path, and a minimum level.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use weir_record::{Level, Record, Value};
 
-/// What a record must have at a path.
+/// A condition on the value at a path.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(
-    untagged,
-    expecting = "a condition is a value that must stand there, a list of such values, or { exists = true }"
-)]
+#[serde(untagged, expecting = "a condition is a required value, a list of allowed values, or { exists = true }")]
 #[schemars(inline)]
 pub(crate) enum Wanted {
-    /// Any value, or none.
+    /// Any value, or no value.
     Exists(Exists),
     /// This value.
     One(Scalar),
@@ -22,12 +19,12 @@ pub(crate) enum Wanted {
     Any(Vec<Scalar>),
 }
 
-/// Whether there is a value at a path.
+/// Whether there must be a value at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub(crate) struct Exists {
-    /// `true` when there must be a value, `false` when there must be none.
+    /// `true` if there must be a value, `false` if there must be none.
     pub exists: bool,
 }
 
@@ -42,11 +39,11 @@ pub(crate) enum Scalar {
     Integer(i64),
     /// A number.
     Float(f64),
-    /// A text.
+    /// Text.
     Text(String),
 }
 
-/// Conditions that a record must meet, all of them.
+/// Conditions on a record. All of them must be met.
 #[derive(Debug)]
 pub(crate) struct Conditions {
     values: Vec<(String, Wanted)>,
@@ -54,12 +51,12 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// Values by their paths, and the least level.
+    /// Takes values by path, and the minimum level.
     pub fn new(values: BTreeMap<String, Wanted>, min_level: Option<Level>) -> Conditions {
         Conditions { values: values.into_iter().collect(), min_level }
     }
 
-    /// True when the record meets every condition.
+    /// True if the record meets every condition.
     pub fn are_met_by(&self, record: Record<'_>) -> bool {
         self.min_level.is_none_or(|least| record.level() >= least)
             && self.values.iter().all(|(path, wanted)| is_met(wanted, record.get(path)))

@@ -1,5 +1,5 @@
-//! What sinks do to the disk. [`Storage`] has one method for each operation and is the real file system or, in tests, one
-//! that fails at any operation; [`Disk`] adds errors that name the operation and the path.
+//! Disk operations of sinks. [`Storage`] has one method per operation; it is the real file system or, in tests, one
+//! that fails at any operation. [`Disk`] adds errors that name the operation and the path.
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
@@ -10,21 +10,21 @@ use std::sync::Arc;
 
 use weir_journal::disk::{create_folder, replace_file};
 
-/// Logs are for their owner and group, whatever the umask of the process.
+/// Log files are readable by owner and group, unless the process's umask is stricter.
 const FILE_MODE: u32 = 0o640;
 const FOLDER_MODE: u32 = 0o750;
-/// What a sink keeps for itself is for its owner.
+/// A sink's own files are readable by their owner only.
 const OWN_FILE_MODE: u32 = 0o600;
 const OWN_FOLDER_MODE: u32 = 0o700;
 
-/// What could not be done.
+/// An operation that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {action} `{place}`: {source}{hint}")]
 pub struct DiskError {
     action: &'static str,
     place: String,
     hint: &'static str,
-    /// Why.
+    /// The cause.
     pub source: io::Error,
 }
 
@@ -33,15 +33,15 @@ impl DiskError {
         let hint = match source.kind() {
             io::ErrorKind::PermissionDenied => "; give weir write access or change the path",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "; free room; a file sink's `retention` and `rotate_keep` bound what it keeps"
+                "; free space; `retention` and `rotate_keep` limit what a file sink keeps"
             }
-            io::ErrorKind::ReadOnlyFilesystem => "; mount it writable or change the path",
+            io::ErrorKind::ReadOnlyFilesystem => "; remount it writable or change the path",
             _ => "",
         };
         DiskError { action, place: place.display().to_string(), hint, source }
     }
 
-    /// True when this one path can never be a file, whatever is done to the disk.
+    /// True if this path can never be a file, whatever is done to the disk.
     pub fn is_about_the_path(&self) -> bool {
         use io::ErrorKind::{InvalidFilename, InvalidInput, IsADirectory, NotADirectory};
         matches!(self.source.kind(), IsADirectory | NotADirectory | InvalidFilename | InvalidInput)
@@ -50,21 +50,21 @@ impl DiskError {
 
 /// The operations on the disk.
 pub trait Storage: Debug + Send + Sync {
-    /// Opens a file for appending; creates it with this mode when it is absent. Never waits for the reader of a pipe.
+    /// Opens a file for appending, creating it with this mode if necessary. Never waits for the reader of a pipe.
     fn open(&self, path: &Path, mode: u32) -> io::Result<File>;
-    /// Creates a folder and the missing ones above it with this mode, durably.
+    /// Creates a folder and its missing parents with this mode, durably.
     fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()>;
-    /// Appends to an open file. After an error any part of the bytes may have been written.
+    /// Appends to an open file. After an error, any part of the bytes may have been written.
     fn append(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
     /// Makes the content of a file durable.
     fn sync(&self, file: &File) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
-    /// Renames a file and replaces the one that has the new name.
+    /// Renames a file, replacing the target.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Cuts a file to a length, durably.
+    /// Truncates a file, durably.
     fn truncate(&self, path: &Path, length: u64) -> io::Result<()>;
     /// Replaces the whole content of a file, atomically and durably.
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()>;
@@ -96,7 +96,7 @@ impl Storage for FileSystem {
     fn create_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
         let absent: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
         create_folder(path, mode)?;
-        // Whatever the umask of the process is.
+        // Independent of the process's umask.
         absent.into_iter().try_for_each(|folder| fs::set_permissions(folder, fs::Permissions::from_mode(mode)))
     }
 
@@ -131,7 +131,7 @@ impl Storage for FileSystem {
     }
 }
 
-/// The disk as sinks use it. Clones share the same storage.
+/// The disk as used by sinks. Clones share the storage.
 #[derive(Clone, Debug)]
 pub struct Disk {
     storage: Arc<dyn Storage>,
@@ -144,35 +144,35 @@ impl Default for Disk {
 }
 
 impl Disk {
-    /// A disk over this storage.
+    /// A disk on top of this storage.
     pub fn new(storage: Arc<dyn Storage>) -> Disk {
         Disk { storage }
     }
 
-    /// Opens a file of logs for appending, created when absent.
+    /// Opens a log file for appending, creating it if necessary.
     pub fn open(&self, path: &Path) -> Result<File, DiskError> {
         self.storage.open(path, FILE_MODE).map_err(|error| DiskError::new("open", path, error))
     }
 
-    /// Opens a file that a sink keeps for itself for appending, created when absent.
+    /// Opens one of the sink's own files for appending, creating it if necessary.
     pub fn open_own(&self, path: &Path) -> Result<File, DiskError> {
         self.storage.open(path, OWN_FILE_MODE).map_err(|error| DiskError::new("open", path, error))
     }
 
-    /// Creates a folder of logs and the missing ones above it, durably.
+    /// Creates a folder for logs and its missing parents, durably.
     pub fn create_folder(&self, path: &Path) -> Result<(), DiskError> {
         let created = self.storage.create_folder(path, FOLDER_MODE);
         created.map_err(|error| DiskError::new("create folder", path, error))
     }
 
-    /// Creates the folder of a file that a sink keeps for itself, durably.
+    /// Creates the folder of one of the sink's own files, durably.
     pub fn create_own_folder(&self, file: &Path) -> Result<(), DiskError> {
         let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) else { return Ok(()) };
         let created = self.storage.create_folder(folder, OWN_FOLDER_MODE);
         created.map_err(|error| DiskError::new("create folder", folder, error))
     }
 
-    /// Appends to an open file. After an error any part of the bytes may have been written.
+    /// Appends to an open file. After an error, any part of the bytes may have been written.
     pub fn append(&self, file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
         self.storage.append(file, bytes).map_err(|error| DiskError::new("write", path, error))
     }
@@ -187,12 +187,12 @@ impl Disk {
         self.storage.sync_folder(path).map_err(|error| DiskError::new("sync folder", path, error))
     }
 
-    /// Renames a file and replaces the one that has the new name.
+    /// Renames a file, replacing the target.
     pub fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
         self.storage.rename(from, to).map_err(|error| DiskError::new("rename", from, error))
     }
 
-    /// Removes a file; one that is absent is no error.
+    /// Removes a file. A missing file is not an error.
     pub fn remove(&self, path: &Path) -> Result<(), DiskError> {
         match self.storage.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(DiskError::new("remove", path, error)),
@@ -200,12 +200,12 @@ impl Disk {
         }
     }
 
-    /// Cuts a file to a length, durably.
+    /// Truncates a file, durably.
     pub fn truncate(&self, path: &Path, length: u64) -> Result<(), DiskError> {
         self.storage.truncate(path, length).map_err(|error| DiskError::new("truncate", path, error))
     }
 
-    /// The length of a file; `None` when it is absent. An error when it is anything but a regular file.
+    /// The length of a file; `None` if it doesn't exist. Anything but a regular file is an error.
     pub fn length(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         match fs::metadata(path) {
             Ok(found) => {
@@ -217,14 +217,14 @@ impl Disk {
         }
     }
 
-    /// Replaces the whole content of a file, atomically and durably, and creates its folder when that is absent.
+    /// Replaces the whole content of a file atomically and durably. Creates its folder if necessary.
     pub fn replace(&self, path: &Path, content: &[u8]) -> Result<(), DiskError> {
         self.create_own_folder(path)?;
         self.storage.replace(path, content).map_err(|error| DiskError::new("write", path, error))
     }
 }
 
-/// Refuses what can't be cut back to a position, and might block whoever opens it.
+/// Refuses files that can't be truncated to a position, or whose opening might block.
 fn regular(found: &fs::Metadata) -> io::Result<()> {
     let kind = found.file_type();
     let what = match kind {

@@ -1,34 +1,34 @@
-//! Metrics that sinks make of records, as text for `/metrics`, beside those that Weir counts of itself.
+//! Metrics derived from records, as text for `/metrics`, next to Weir's own metrics.
 //!
-//! A sink claims its families when it starts and lets go of them when it ends; whoever answers `/metrics` renders what is
-//! claimed. Invariant: no two families write a line of the same name, so the text is always one that Prometheus reads.
+//! A sink claims its families when it starts and releases them when it ends; `/metrics` renders the claimed ones.
+//! Invariant: no two families have lines of the same name, so Prometheus can always parse the text.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::prometheus::Family;
 
-/// A label's value as it stands between quotation marks.
+/// A label's value, escaped for quotation marks.
 pub(crate) fn escaped_label(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
-/// Where sinks put their families. Clones share them.
+/// The metric families of all sinks. Clones share them.
 #[derive(Clone, Default)]
 pub struct Exposition {
-    families: Arc<Mutex<BTreeMap<String, Entry>>>,
+    families: Arc<Mutex<BTreeMap<String, ClaimedFamily>>>,
 }
 
-struct Entry {
+struct ClaimedFamily {
     sink: String,
     family: Arc<Family>,
 }
 
 impl Exposition {
-    /// The text of all families, in Prometheus's format.
+    /// All families in Prometheus's text format.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        // Taken out, so that no sink waits for a slow reader.
+        // Copied first, so that no sink waits for a slow HTTP client.
         let shown: Vec<_> = self.lock().values().map(|entry| entry.family.clone()).collect();
         for family in shown {
             family.render(&mut text);
@@ -36,7 +36,7 @@ impl Exposition {
         text
     }
 
-    /// Makes a family the sink's own, in the place of one that the same sink had before.
+    /// Registers a family for the sink, replacing its earlier one of the same name.
     pub(crate) fn claim(&self, sink: &str, family: Arc<Family>) -> Result<(), String> {
         let mut families = self.lock();
         let names = family.line_names();
@@ -46,13 +46,16 @@ impl Exposition {
         });
         if let Some(other) = clash {
             let (theirs, who) = (other.family.name(), &other.sink);
-            return Err(format!("metric `{}` and `{theirs}` of sink `{who}` have lines of one name", family.name()));
+            return Err(format!(
+                "metric `{}` and `{theirs}` of sink `{who}` have lines of the same name",
+                family.name()
+            ));
         }
-        families.insert(family.name().to_string(), Entry { sink: sink.to_string(), family });
+        families.insert(family.name().to_string(), ClaimedFamily { sink: sink.to_string(), family });
         Ok(())
     }
 
-    /// Shows a family no more, unless another has taken its place.
+    /// Removes a family, unless another one has replaced it.
     pub(crate) fn release(&self, family: &Arc<Family>) {
         let mut families = self.lock();
         if families.get(family.name()).is_some_and(|entry| Arc::ptr_eq(&entry.family, family)) {
@@ -60,8 +63,8 @@ impl Exposition {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
-        // Every change is whole, so what a panic left is usable.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, ClaimedFamily>> {
+        // Every change is complete in itself, so the state after a panic is usable.
         self.families.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

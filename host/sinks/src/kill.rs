@@ -1,7 +1,7 @@
-//! `kill -9` for real: a child process appends, delivers and rotates; it is killed at a moment of chance, fifty times;
-//! then everything that the journal acknowledged is in each sink, or counted, exactly once.
+//! Real `kill -9`: a child process appends, delivers and rotates, and is killed fifty times at random moments.
+//! Afterwards, everything that the journal acknowledged is in each sink, or counted, exactly once.
 //!
-//! Chance decides where the blow falls, never whether the test passes.
+//! Randomness decides when the process is killed, never whether the test passes.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,19 +16,19 @@ use crate::compliance::sqlite3;
 use crate::prometheus::tests::kept;
 use crate::registry::{BuildContext, kind};
 use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
-use crate::testing::{Doomed, MemoryQuarantine, PATIENCE, append, journal, numbers, record};
+use crate::testing::{ChildProcess, MemoryQuarantine, PATIENCE, append, journal, numbers, record};
 
 const FOLDER: &str = "WEIR_SINKS_KILL_TEST_FOLDER";
 const ROUNDS: u64 = 50;
 const FRAME: u64 = 20;
-/// Series that are counted.
+/// Number of series that are counted.
 const RESTS: u64 = 97;
 
 fn context(folder: &Path) -> BuildContext {
     BuildContext { data: folder.join("data"), base: folder.into(), ..BuildContext::default() }
 }
 
-/// A counter with a series for each rest that the records' numbers leave.
+/// A counter with one series for each remainder of the records' numbers.
 fn rules() -> Value {
     json!({ "rule": [{ "name": "seen_total", "type": "counter", "labels": { "n": "rest" } }] })
 }
@@ -49,7 +49,7 @@ fn sinks(folder: &Path, journal: &weir_journal::Journal) -> Vec<RunningSink> {
     options.into_iter().map(start).collect()
 }
 
-/// Records that say their number, and what it leaves when divided.
+/// Records that contain their number and its remainder.
 fn counted(range: std::ops::Range<u64>) -> Batch {
     let mut batch = Batch::new();
     for n in range {
@@ -58,7 +58,7 @@ fn counted(range: std::ops::Range<u64>) -> Batch {
     batch
 }
 
-/// The child: says after each frame how many records are acknowledged, until it is killed.
+/// The child: prints after each frame how many records are acknowledged, until it is killed.
 #[test]
 #[ignore = "the part of the child in the test below"]
 fn child() {
@@ -81,7 +81,7 @@ fn all_lines(folder: &Path) -> Vec<u64> {
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("out.log.")))
-        // Where compression was cut short both are there, or a beginning of the second.
+        // If compression was interrupted, both files exist, or part of the second.
         .filter(|path| path.extension().is_some_and(|ending| ending != "new"))
         .collect();
     files.sort();
@@ -107,8 +107,8 @@ fn fifty_kills_lose_nothing_and_repeat_nothing_in_file_database_and_counters() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut acked = 0;
     for round in 0..ROUNDS {
-        let child = Doomed::start("kill::child", &[(FOLDER, place.path().as_os_str())]);
-        // Most blows fall within a second of deliveries; some after a position or two.
+        let child = ChildProcess::start("kill::child", &[(FOLDER, place.path().as_os_str())]);
+        // Most kills fall within a second of deliveries; some after a position or two.
         std::thread::sleep(Duration::from_millis(3 + round * 37 % 160 + if round % 10 == 9 { 1200 } else { 0 }));
         acked = child.kill().max(acked);
     }
@@ -117,7 +117,7 @@ fn fifty_kills_lose_nothing_and_repeat_nothing_in_file_database_and_counters() {
     assert!(total >= acked, "{total} < {acked}: the journal lost what it acknowledged");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for running in sinks(place.path(), &journal) {
-        // A child that died young may leave much to do.
+        // A child that was killed early may leave much to do.
         let stopped = runtime.block_on(running.stop_within(PATIENCE));
         assert_eq!((stopped.pending_frames, stopped.error), (0, None), "{}", stopped.name);
     }

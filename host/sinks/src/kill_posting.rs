@@ -1,9 +1,9 @@
-//! `kill -9` for real, over the sinks that post: a child process appends and delivers to intakes of this process. Twenty
-//! times each intake is stopped while it is posted to, and started again, and the child is killed: while the intakes are
-//! away, right after they are back, or once the attempts after the first wait have come. Then everything that the
-//! journal acknowledged has arrived, in order, and what arrived again has the id that it had.
+//! Real `kill -9` for the sinks that post: a child process appends and delivers to intakes of this process. Twenty
+//! times, each intake is stopped while it receives requests and started again, and the child is killed: while the
+//! intakes are down, right after they are back, or after the first retries. Afterwards, everything that the journal
+//! acknowledged has arrived, in order, and repeated records have the same ids.
 //!
-//! Chance decides where the blow falls, never whether the test passes.
+//! Randomness decides when the process is killed, never whether the test passes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,14 +16,16 @@ use crate::registry::{BuildContext, kind};
 use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{Intake, Kind};
 use crate::servers::vendors::API_KEY;
-use crate::testing::{Doomed, MemoryQuarantine, PATIENCE, append, eventually_blocking, journal, numbered, numbers};
+use crate::testing::{
+    ChildProcess, MemoryQuarantine, PATIENCE, append, eventually_blocking, journal, numbered, numbers,
+};
 
 const FOLDER: &str = "WEIR_SINKS_POSTING_TEST_FOLDER";
 const SINKS: &str = "WEIR_SINKS_POSTING_TEST_SINKS";
 const UNTIL: &str = "WEIR_SINKS_POSTING_TEST_UNTIL";
 const ROUNDS: u64 = 20;
 const FRAME: u64 = 15;
-/// Records that a round may append: 20 rounds make less than 10,000, whose numbers Slack's digest tells apart.
+/// Maximum number of records per round: 20 rounds stay below 10,000, numbers that Slack's digest keeps apart.
 const ROUND: u64 = 450;
 
 fn start_all(folder: &Path, sinks: &Value, journal: &weir_journal::Journal) -> Vec<RunningSink> {
@@ -38,7 +40,7 @@ fn start_all(folder: &Path, sinks: &Value, journal: &weir_journal::Journal) -> V
     sinks.as_object().expect("options by kind").iter().map(start).collect()
 }
 
-/// The child: says after each frame how many records are acknowledged, until it is killed.
+/// The child: prints after each frame how many records are acknowledged, until it is killed.
 #[test]
 #[ignore = "the part of the child in the test below"]
 fn child() {
@@ -62,12 +64,12 @@ fn child() {
     }
 }
 
-/// Runs a child until the blow; how many records it said were acknowledged.
+/// Runs a child until it is killed. Returns the number of records that it reported as acknowledged.
 fn round(n: u64, folder: &Path, sinks: &Value, intakes: &mut [Intake; 3]) -> u64 {
     let sinks = sinks.to_string();
     let until = (ROUND * (n + 1)).to_string();
     let before = intakes.each_ref().map(Intake::requests);
-    let child = Doomed::start(
+    let child = ChildProcess::start(
         "kill_posting::child",
         &[(FOLDER, folder.as_os_str()), (SINKS, sinks.as_ref()), (UNTIL, until.as_ref())],
     );
@@ -97,7 +99,7 @@ fn round(n: u64, folder: &Path, sinks: &Value, intakes: &mut [Intake; 3]) -> u64
     }
 }
 
-/// Whether each number is there, those that came first in order, and every one always with the same id.
+/// Checks that every number has arrived, the first arrivals are in order, and repetitions have the same id.
 fn check(name: &str, held: &[(u64, Option<String>)], total: u64) -> usize {
     let mut known: HashMap<u64, &Option<String>> = HashMap::new();
     let mut first = Vec::new();
@@ -141,7 +143,7 @@ fn check_all(http: &Intake, datadog: &Intake, slack: &Intake, total: u64) {
 }
 
 #[test]
-fn twenty_kills_and_twenty_restarts_of_each_server_lose_nothing_and_what_comes_again_is_known() {
+fn twenty_kills_and_twenty_restarts_of_each_server_lose_nothing_and_repeats_are_recognisable() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut intakes = [Kind::Http, Kind::Datadog, Kind::FastSlack].map(Intake::start);
     let [http, datadog, slack] = intakes.each_ref().map(Intake::url);
@@ -155,7 +157,7 @@ fn twenty_kills_and_twenty_restarts_of_each_server_lose_nothing_and_what_comes_a
         acked = round(n, place.path(), &sinks, &mut intakes).max(acked);
     }
     let journal = journal(&place.path().join("journal"));
-    // What the blows kept the children from.
+    // The records that the kills kept the children from appending.
     for next in journal.last_sequence()..ROUNDS * ROUND / FRAME {
         append(&journal, &numbered(next * FRAME..(next + 1) * FRAME));
     }

@@ -1,7 +1,7 @@
 //! Sinks: deliver records from the journal to the console, files, databases and servers. Each sink has a cursor of its
 //! own in the journal.
 //!
-//! The last stage of `ingest → filters → journal → sinks`. Depends on records and the journal and on nothing else.
+//! The last stage of `ingest → filters → journal → sinks`. Depends on nothing but records, the journal and documents.
 //!
 //! | file | purpose |
 //! |---|---|
@@ -22,29 +22,30 @@
 //! | `prometheus/` | kind `prometheus` |
 //! | `exposition.rs` | the metrics that sinks make of records, for `/metrics` |
 //! | `owners.rs` | which sink owns a file |
-//! | `collisions.rs` | finds sinks that would certainly write to the same file |
-//! | `disk.rs` | operations on the disk, over a storage that tests replace |
+//! | `collisions.rs` | finds sinks that would always write to the same file |
+//! | `disk.rs` | disk operations, over a storage that tests can replace |
 //! | `post/` | posting to servers over HTTP: options, requests, answers |
 //! | `template.rs` | texts with placeholders: `{source}` |
-//! | `text.rs` | text of records, escaped for people and paths |
-//! | `limits.rs` | every bound, with its unit and reason |
+//! | `text.rs` | text of records, escaped for display and for paths |
+//! | `limits.rs` | every limit, with its unit and reason |
 //! | `compliance/` | the test that every kind passes |
 //!
 //! # Guarantees
 //! | kind | a record in the journal arrives | how |
 //! |---|---|---|
-//! | `file` | exactly once | files are cut back to a durable position at the start (`file/store.rs`) |
+//! | `file` | exactly once | files are truncated to a durable position at the start (`file/store.rs`) |
 //! | `sqlite` | exactly once | the cursor is in the transaction of the rows (`sqlite/mod.rs`) |
-//! | `postgres` | exactly once | the same, and the cursor's row is locked first (`postgres/mod.rs`) |
+//! | `postgres` | exactly once | as `sqlite`, and the cursor's row is locked first (`postgres/mod.rs`) |
 //! | `http` | at least once | a repetition within one run has the same idempotency key (`http/mod.rs`) |
 //! | `nats` | exactly once, unless an outage is longer than the stream's duplicate window | the message id is the record's id (`nats/mod.rs`) |
-//! | `influxdb` | at least once, and writing a point again changes nothing | a repeated point is byte for byte the same (`influxdb/mod.rs`) |
+//! | `influxdb` | at least once; writing a point again changes nothing | a repeated point is identical byte for byte (`influxdb/mod.rs`) |
 //! | `datadog` | at least once | every record carries its id (`datadog/mod.rs`) |
 //! | `slack` | at least once, shown or counted | a message summarises all waiting records (`slack/mod.rs`) |
 //! | `prometheus` | exactly once, counted | counts and position are saved in one file (`prometheus/mod.rs`) |
 //! | `console` | best effort | records are left out while the terminal accepts no output |
 //!
-//! A record that a sink can never take goes to quarantine with the reason, at least once, and does not block others.
+//! A record that a sink can never take goes to quarantine with the reason, at least once, and does not block the
+//! others.
 
 mod collisions;
 #[cfg(test)]
@@ -87,12 +88,12 @@ use weir_document::units;
 
 pub use collisions::{Configured, collisions};
 pub use exposition::Exposition;
-pub use file::let_go as let_go_of_files;
+pub use file::release_files as let_go_of_files;
 pub use owners::Owners;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
 pub use runner::{
-    ErrorKind, FALLBACK_MARK, FellBack, Inboxes, Replay, Replayed, RunnerOptions, RunningSink, State, Status, Stopped,
-    describe_metrics, fallback_reader, falls_back_for, spawn,
+    ErrorKind, FALLBACK_MARK, FallbackStatus, Inboxes, Replay, Replayed, RunnerOptions, RunningSink, State, Status,
+    Stopped, describe_metrics, fallback_reader, falls_back_for, spawn,
 };
 pub use select::Selection;
 pub use sink::{Batching, Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};

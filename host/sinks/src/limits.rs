@@ -1,93 +1,94 @@
-//! Every bound of this crate, with its unit and its reason.
+//! Every limit of this crate, with its unit and its reason.
 
 use std::time::Duration;
 
-/// Bytes of journal payload that a runner reads at a time: large enough that a write or a transaction is worth its fixed
-/// cost, small enough that a lagging sink costs a few MiB of memory.
+/// Bytes of journal payload that a runner reads at once: large enough to amortise the fixed cost of a write or a
+/// transaction, small enough that a lagging sink needs only a few MiB of memory.
 pub const READ_BYTES: usize = 4 << 20;
 
 /// First wait after a failed delivery.
 pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 
-/// Longest wait between two attempts: a server that recovers is used again within half a minute.
+/// Longest wait between two attempts: a recovered server is used again within half a minute.
 pub const BACKOFF_LAST: Duration = Duration::from_secs(30);
 
-/// Longest wait that a server may ask for: a mistake there must not stop a sink for days.
+/// Longest wait that a server may request: a misconfigured server must not stop a sink for days.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// How often a sink with a fallback is checked for failing or having recovered.
-pub const FALLBACK_LOOK: Duration = Duration::from_millis(200);
+pub const FALLBACK_POLL: Duration = Duration::from_millis(200);
 
-/// How long a fallback may take for records before the next one is asked.
-pub const FALLBACK_ANSWER: Duration = Duration::from_secs(15);
+/// How long a fallback may take to accept records before the next one is asked.
+pub const FALLBACK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Records a second that are shown on standard error when no fallback takes them: enough to see what they are.
+/// Records per second shown on standard error if no fallback takes them: enough to see what they are.
 pub const STDERR_RECORDS: u32 = 10;
 
 /// How long delivered records may stay unsynced in a sink that syncs in groups. The journal keeps them until then.
-pub const SYNC_EVERY: Duration = Duration::from_secs(1);
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a stopping sink may go on delivering before it gives up and reports what is pending.
 pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 
-/// How long one flush may take while stopping.
+/// How long the last flush may take while stopping.
 pub const FLUSH_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of an error kept in the status and the log; a server's whole error page is of no use there.
+/// Bytes of an error kept in the status and the log: a server's whole error page is of no use there.
 pub const ERROR_BYTES: usize = 1024;
 
-/// Bytes of a server's answer that are read: the reason of a refusal stands at its beginning.
+/// Bytes of a server's answer that are read: the reason for an error is at the beginning.
 pub const ANSWER_BYTES: usize = 64 << 10;
 
-/// Files that a file sink holds open by default: well below the usual limit of 1,024 descriptors.
+/// Files that a file sink keeps open by default: well below the usual limit of 1,024 descriptors.
 pub const OPEN_FILES: usize = 64;
 
-/// Files that may be written between two positions; more force a position, which bounds the position record.
+/// Files that may be written between two positions. More of them force a new position, which bounds the position
+/// record.
 pub const LISTED_FILES: usize = 4096;
 
 /// Bytes of one value substituted into a path.
 pub const PATH_VALUE_BYTES: usize = 100;
 
-/// Bytes of one component of a path: file systems take 255, and rotation and compression append up to 45.
+/// Bytes of one component of a path: file systems accept 255, and rotation and compression append up to 45.
 pub const PATH_COMPONENT_BYTES: usize = 200;
 
-/// Times for which it is looked whether two paths are the same, in nanoseconds since 1970 UTC: of different years,
-/// months, days, hours and minutes.
+/// Times at which paths are compared for equality, in nanoseconds since 1970 UTC: in different years, months, days,
+/// hours and minutes.
 pub const SAMPLE_TIMES_NS: [i64; 3] = [951_827_696_000_000_000, 1_700_000_000_000_000_000, 1_764_371_111_000_000_000];
 
-/// Steps in finding where a path leads: components that are not there, and symbolic links.
+/// Steps when resolving a path: missing components and symbolic links.
 pub const PATH_STEPS: usize = 256;
 
-/// Bytes of lines that a file sink gathers before it writes them: large enough that a write costs little beside its
-/// copy, small enough that lines are still in the processor's cache when they are written.
+/// Bytes of lines that a file sink collects before it writes them: large enough that a write is cheap compared with
+/// copying its lines, small enough that the lines are still in the CPU cache.
 pub const FILE_PASS_BYTES: usize = 256 << 10;
 
-/// Distinct paths remembered by a file sink, so that a path is rendered once and not for every record.
+/// Distinct paths that a file sink caches, so that a path is not rendered for every record.
 pub const REMEMBERED_PATHS: usize = 4096;
 
-/// How often rotated files are compressed, counted and aged when nothing rotates.
-pub const TIDY_EVERY: Duration = Duration::from_secs(3600);
+/// How often rotated files are compressed, counted and checked for age when nothing rotates.
+pub const TIDY_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Files that a sink of an older version, which kept no list of them, is looked for: a bound on the walk through a
-/// folder of unknown size.
-pub const TAKEN_UP_FILES: usize = 100_000;
+/// Files that are searched for a sink of an older version, which kept no file list: a limit on walking a folder of
+/// unknown size.
+pub const MIGRATED_FILES: usize = 100_000;
 
-/// Lines without a file in the list of a sink's files, from which on it is written anew.
+/// Number of lines without a file from which on a sink's file list is rewritten.
 pub const FILE_LIST_SLACK: usize = 1000;
 
-/// Files that values of records may make for a sink on one day, when the options don't say: more than there are
-/// services or tenants anywhere, and few enough for a folder and a person.
+/// Default for the files that values of records may create for a sink per day: more than there are services or tenants
+/// anywhere, and few enough for a folder and a person.
 pub const NEW_FILES: usize = 10_000;
 
-/// Width a field of a text template may ask for.
+/// Largest width of a field in a text template.
 pub const TEMPLATE_WIDTH: usize = 1000;
 
-/// Records in one SQLite transaction, when so many wait: each transaction writes every page it has touched, and gives
-/// the search index another segment to merge; this many take a fraction of a second.
+/// Most records of one SQLite transaction: each transaction writes every page it has touched and adds a segment to the
+/// search index; this many take a fraction of a second.
 pub const TRANSACTION_RECORDS: usize = 20_000;
 
-/// Rows in one INSERT statement. SQLite takes at most 32,766 parameters; against 16 rows, 64 saved
-/// a quarter of the processor time and 256 saved over a third.
+/// Rows in one INSERT statement. SQLite accepts at most 32,766 parameters; compared with 16 rows, 64 save a quarter of
+/// the CPU time and 256 over a third.
 pub const INSERT_ROWS: usize = 256;
 
 /// How long SQLite waits for another process's lock before the delivery counts as failed and is retried.
@@ -96,131 +97,132 @@ pub const SQLITE_BUSY: Duration = Duration::from_secs(5);
 /// Rows deleted by one step of SQLite's retention, so that no delivery waits long for it.
 pub const RETENTION_ROWS: u32 = 2000;
 
-/// Milliseconds that one turn of SQLite's retention may take; what is left waits for the next delivery.
+/// Milliseconds that one run of SQLite's retention may take; the rest waits for the next delivery.
 pub const RETENTION_MS: u64 = 200;
 
-/// Rows added to SQLite's search index in one transaction when it is built anew: enough that merging costs little, few
-/// enough that a stop waits no longer than a fraction of a second.
+/// Rows added to SQLite's search index per transaction while it is rebuilt: enough that merging is cheap, few enough
+/// that stopping waits only a fraction of a second.
 pub const SQLITE_INDEX_ROWS: u32 = 5000;
 
-/// How often the log says how far the building of SQLite's search index is.
-pub const SQLITE_INDEX_NEWS: Duration = Duration::from_secs(5);
+/// How often the log reports the progress of building SQLite's search index.
+pub const SQLITE_INDEX_PROGRESS: Duration = Duration::from_secs(5);
 
-/// KiB of pages that SQLite keeps in memory: the inner pages of its indexes, mostly.
+/// KiB of pages that SQLite caches: mostly the inner pages of its indexes.
 pub const SQLITE_CACHE_KIB: u32 = 16 << 10;
 
-/// Bytes of a page of a new database. Against SQLite's 4 KiB fewer pages are split and looked up.
+/// Page size of a new database in bytes. Compared with SQLite's 4 KiB, fewer pages are split and looked up.
 pub const SQLITE_PAGE_BYTES: u32 = 8 << 10;
 
-/// Pages in SQLite's WAL before they move into the database: pages that many transactions change are then
-/// written once.
+/// Pages in SQLite's WAL before a checkpoint: pages that many transactions change are then written once.
 pub const SQLITE_CHECKPOINT_PAGES: u32 = 4000;
 
-/// Bytes that SQLite's WAL is cut back to after readers have let it grow.
+/// Bytes to which SQLite's WAL is truncated after readers have let it grow.
 pub const SQLITE_WAL_BYTES: u64 = 64 << 20;
 
 /// How often a sink's maintenance runs while nothing arrives.
-pub const TEND_EVERY: Duration = Duration::from_secs(10);
+pub const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Console lines that wait for a slow terminal.
+/// Chunks of lines queued for a slow terminal.
 pub const CONSOLE_QUEUE: usize = 16;
 
-/// How long the console waits for a paused terminal before it drops lines. The journal must not fill up because somebody
-/// pressed Ctrl-S.
-pub const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the console waits for a paused terminal before it drops lines. Pressing Ctrl-S must not fill the journal.
+pub const CONSOLE_STALL_TIME: Duration = Duration::from_secs(1);
 
-/// Bytes of a record shown on the console; the rest is cut with a mark.
+/// Bytes of a record shown on the console; longer ones are cut with a mark.
 pub const CONSOLE_LINE_BYTES: usize = 16 << 10;
 
-/// Bytes of one field's value on the console, about three lines of a wide terminal; the rest is folded.
+/// Bytes of one field's value on the console, about three lines of a wide terminal; longer values are folded.
 pub const CONSOLE_VALUE_BYTES: usize = 400;
 
-/// Bytes of a text that are shown even where a folded value has no room left: enough to tell keys apart.
-pub const CONSOLE_LEAST_BYTES: usize = 24;
+/// Bytes of a text that are shown even if a folded value has no room left: enough to tell keys apart.
+pub const CONSOLE_MIN_BYTES: usize = 24;
 
-/// Lines of one stack trace, or other text with lines, on the console: as many as a large screen has.
+/// Lines of one stack trace or other multi-line text on the console: as many as fit on a large screen.
 pub const CONSOLE_LINES: usize = 100;
 
-/// Records in one PostgreSQL transaction: its fixed cost, a commit's fsync above all, is then small beside its rows'.
+/// Default for the records of one PostgreSQL transaction: its fixed cost, mainly the fsync of the commit, is then small
+/// compared with its rows.
 pub const POSTGRES_BATCH: usize = 5000;
 
-/// Most that the options may ask for: a runner seldom reads more at a time.
-pub const POSTGRES_BATCH_MOST: usize = 50_000;
+/// Largest `batch` of a `postgres` sink: a runner seldom reads more at once.
+pub const POSTGRES_MAX_BATCH: usize = 50_000;
 
-/// How long records wait until enough for a PostgreSQL transaction have come together.
+/// Default for how long records wait for more before a PostgreSQL transaction.
 pub const POSTGRES_LINGER: Duration = Duration::from_secs(1);
 
 /// How long connecting to PostgreSQL may take: a host that drops packets never answers.
 pub const POSTGRES_CONNECT: Duration = Duration::from_secs(10);
 
-/// How long one statement of PostgreSQL may take: a COPY of a batch takes well below a second.
+/// How long one PostgreSQL statement may take: a COPY of a batch takes well below a second.
 pub const POSTGRES_STATEMENT: Duration = Duration::from_secs(30);
 
-/// How long to wait for a lock in PostgreSQL. A session that waits for a table lock blocks those behind it.
+/// How long to wait for a lock in PostgreSQL. A session that waits for a table lock blocks all sessions behind it.
 pub const POSTGRES_LOCK: Duration = Duration::from_secs(5);
 
-/// How much longer than a statement a whole transaction may take before the server counts as gone.
+/// How much longer than a statement a whole transaction may take before the server is considered down.
 pub const POSTGRES_GRACE: Duration = Duration::from_secs(10);
 
-/// Bytes of rows that go to PostgreSQL at a time: it reads them while the next are made.
+/// Bytes of rows sent to PostgreSQL at once: the server reads them while the next rows are encoded.
 pub const POSTGRES_COPY_BYTES: usize = 128 << 10;
 
-/// Bytes of a name in PostgreSQL, which cuts longer ones silently.
+/// Maximum length of a name in PostgreSQL, which silently truncates longer ones.
 pub const POSTGRES_NAME_BYTES: usize = 63;
 
-/// Days back for which a partition is made when there is no retention: ten years of archives can be taken in.
+/// Days in the past for which partitions are created if there is no retention: enough to import ten years of archives.
 pub const POSTGRES_DAYS_BACK: i64 = 3653;
 
-/// Days ahead for which a partition is made: beyond any time zone or slow clock, and few enough to be no harm.
+/// Days in the future for which partitions are created: beyond any time zone or slow clock, and few enough to do no
+/// harm.
 pub const POSTGRES_DAYS_AHEAD: i64 = 7;
 
-/// Rows deleted by one statement of PostgreSQL's retention: some tens of milliseconds.
+/// Rows deleted by one statement of PostgreSQL's retention: takes some tens of milliseconds.
 pub const POSTGRES_RETENTION_ROWS: u64 = 5000;
 
-/// How long a connection to a server may take to be made, when the options don't say: over a lossy line a few attempts.
+/// Default for how long connecting to a server may take: a few attempts over a lossy line.
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 
-/// How long a request may take until its answer has come, when the options don't say: a busy server's minute is
-/// shared by a delivery and its repetition.
+/// Default for how long a request may take, answer included: a delivery and its retry then share a minute on a busy
+/// server.
 pub const REQUEST_TIME: Duration = Duration::from_secs(30);
 
-/// How long records wait for more before they are posted, when the options don't say: a request costs a round trip.
+/// Default for how long records wait for more before they are posted: a request costs a round trip.
 pub const POST_LINGER: Duration = Duration::from_secs(1);
 
-/// Records of one request when the options don't say: a few hundred KiB, which servers take without complaint.
+/// Default for the records of one request: a few hundred KiB, which every server accepts.
 pub const POST_RECORDS: usize = 1000;
 
-/// Records of one request at most, whatever the options say: a request is held in memory as a whole.
-pub const MOST_POST_RECORDS: usize = 100_000;
+/// Largest `batch` that can be configured: a request is held in memory as a whole.
+pub const MAX_POST_RECORDS: usize = 100_000;
 
-/// Bytes of one request's body before compression, when the options don't say: most servers' own bounds are higher.
+/// Default for the bytes of one body before compression: most servers accept more.
 pub const POST_BYTES: u64 = 5 << 20;
 
-/// Bytes of one request's body before compression that options may ask for: it is held in memory.
-pub const MOST_POST_BYTES: u64 = 64 << 20;
+/// Largest `max_body` that can be configured, before compression: a body is held in memory.
+pub const MAX_POST_BYTES: u64 = 64 << 20;
 
-/// Bytes of one Datadog request before compression. Their bound is 5 MB; nobody says whose megabytes.
+/// Bytes of one Datadog request before compression. The documented limit is 5 MB, without saying whether decimal or
+/// binary.
 pub const DATADOG_BYTES: usize = 5_000_000;
 
-/// Entries of one Datadog request: their bound.
+/// Entries of one Datadog request: Datadog's limit.
 pub const DATADOG_ENTRIES: usize = 1000;
 
-/// Bytes of one entry as JSON: Datadog cuts what is longer, in the middle of whatever stands there.
+/// Bytes of one entry as JSON: Datadog truncates longer entries at an arbitrary place.
 pub const DATADOG_ENTRY_BYTES: usize = 1_000_000;
 
-/// Bytes of a service, host or tag in an entry that is too long as a whole; Datadog cuts tags at 200 characters.
+/// Bytes of a service, host or tag in an entry that is too long; Datadog truncates tags at 200 characters.
 pub const DATADOG_LABEL_BYTES: usize = 200;
 
-/// Names of fields that an entry lists as left out.
+/// Names of omitted fields that an entry lists.
 pub const DATADOG_NAMES_LEFT_OUT: usize = 20;
 
-/// Blocks of one Slack message: their bound.
+/// Blocks of one Slack message: Slack's limit.
 pub const SLACK_BLOCKS: usize = 50;
 
-/// Characters of a section's text: Slack's bound.
+/// Characters of a section's text: Slack's limit.
 pub const SLACK_SECTION_CHARS: usize = 3000;
 
-/// Characters of all records' messages in one Slack message: more would fill the screen in the middle of an incident.
+/// Characters of all records' messages in one Slack message: more would fill the screen during an incident.
 pub const SLACK_MESSAGE_CHARS: usize = 12_000;
 
 /// Characters of the other fields that a section shows.
@@ -229,12 +231,12 @@ pub const SLACK_FIELDS_CHARS: usize = 400;
 /// Characters of a source in a section.
 pub const SLACK_SOURCE_CHARS: usize = 100;
 
-/// Distinct kinds of record that one Slack message shows, when the options don't say.
+/// Default for the distinct kinds of record that one Slack message shows.
 pub const SLACK_GROUPS: usize = 20;
 
-/// Distinct kinds of record that one Slack message can show: a block each, beside one for the heading and one for the
-/// rest.
-pub const MOST_SLACK_GROUPS: usize = SLACK_BLOCKS - 2;
+/// Distinct kinds of record that one Slack message can show: one block each, besides one for the heading and one for
+/// the rest.
+pub const MAX_SLACK_GROUPS: usize = SLACK_BLOCKS - 2;
 
 /// Records that one Slack message summarises by default.
 pub const SLACK_RECORDS: usize = 10_000;
@@ -242,54 +244,53 @@ pub const SLACK_RECORDS: usize = 10_000;
 /// Default time from one Slack message to the next: Slack accepts one per second.
 pub const SLACK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Longest time between two Slack messages that options may ask for: a delivery waits for it, and so does a stop.
-pub const MOST_SLACK_INTERVAL: Duration = Duration::from_secs(3600);
+/// Longest time between two Slack messages that can be configured: a delivery waits for it, and so does stopping.
+pub const MAX_SLACK_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Messages that a NATS sink sends before it waits for their acknowledgements: enough to hide a round trip behind the
-/// work, few enough that little is sent again after a failure.
+/// Messages that a NATS sink sends before it waits for their acknowledgements: enough to hide the round trip, few
+/// enough that little is sent again after a failure.
 pub const NATS_IN_FLIGHT: usize = 2048;
 
-/// How long a NATS server may take for anything when the options don't say: longer than its disk stalls, shorter than
-/// anybody's patience.
+/// Default for the time limit of NATS operations: longer than a stalled disk needs, short enough to notice a dead
+/// server.
 pub const NATS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a NATS server is asked whether it is there while nothing is sent.
+/// Interval of pings to a NATS server while nothing is sent.
 pub const NATS_PING: Duration = Duration::from_secs(20);
 
-/// How long a stream made for Weir remembers ids: longer than a server takes to restart or to be upgraded.
+/// Duplicate window of a stream created by Weir: longer than restarting or upgrading a server takes.
 pub const NATS_DUPLICATE_WINDOW: Duration = Duration::from_secs(600);
 
-/// Bytes of one value substituted into a subject; servers are slow with subjects beyond a few hundred.
+/// Bytes of one value substituted into a subject; servers are slow with subjects beyond a few hundred bytes.
 pub const SUBJECT_VALUE_BYTES: usize = 100;
 
 /// Points in one request to InfluxDB: its documentation recommends 5,000 lines.
 pub const INFLUX_POINTS: usize = 5000;
 
-/// How long points wait for more: dashboards refresh no more often.
+/// How long points wait for more: dashboards don't refresh more often.
 pub const INFLUX_LINGER: Duration = Duration::from_secs(1);
 
-/// Bytes of a name or tag value of a point; InfluxDB takes 64 KiB for a series' name with all its tags.
+/// Bytes of a name or tag value of a point; InfluxDB accepts 64 KiB for a series' name with all its tags.
 pub const INFLUX_NAME_BYTES: usize = 1024;
 
-/// Maps inside maps that are searched for numbers.
+/// Depth of nested maps that are searched for numbers.
 pub const INFLUX_DEPTH: usize = 16;
 
-/// Fields that are warned about by name, so that a sender with endless names doesn't fill the memory.
+/// Fields that are warned about by name, so that a sender with endless names doesn't exhaust the memory.
 pub const INFLUX_WARNED_FIELDS: usize = 1000;
 
-/// How far apart the numbers of neighbouring frames are, which keep points of one tick apart: about the golden section of
-/// a million, so that some hundreds of frames in a row lie as far from each other as can be, and without a divisor in
-/// common with the ticks.
+/// Difference between the numbers of neighbouring frames, which keep points of one tick apart: about the golden ratio
+/// of a million, so that hundreds of consecutive frames are as far apart as possible, and coprime to the ticks.
 pub const INFLUX_FRAME_STEP: u64 = 618_033;
 
-/// The measurement of a log that has nothing where its name should stand.
+/// The measurement of a log without a value at the path of its name.
 pub const INFLUX_MEASUREMENT: &str = "logs";
 
-/// Series of one rule when the options don't say: more than labels with a few values make, few enough to scrape.
+/// Default for the series of one rule: more than labels with a few values need, few enough to scrape.
 pub const SERIES: usize = 1000;
 
-/// Most series that a rule may ask for; each costs some hundred bytes here and much more in Prometheus.
-pub const MOST_SERIES: usize = 100_000;
+/// Most series that a rule may configure; each costs some hundred bytes here and much more in Prometheus.
+pub const MAX_SERIES: usize = 100_000;
 
 /// Labels of one metric.
 pub const LABELS: usize = 16;
@@ -297,8 +298,8 @@ pub const LABELS: usize = 16;
 /// Bytes of a label's value.
 pub const LABEL_VALUE_BYTES: usize = 128;
 
-/// Buckets of a histogram; each is a series to Prometheus.
-pub const MOST_BUCKETS: usize = 64;
+/// Buckets of a histogram; each one is a series in Prometheus.
+pub const MAX_BUCKETS: usize = 64;
 
-/// Upper bounds of a histogram's buckets when the options don't say, in seconds: those that Prometheus's own clients have.
+/// Default upper bounds of a histogram's buckets in seconds, as in Prometheus's own clients.
 pub const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -1,8 +1,8 @@
-//! Blows under load, at moments of chance, over the sinks whose servers are NATS, InfluxDB and VictoriaMetrics: twenty
-//! times the server is stopped or killed and started again, twenty times Weir is killed. Then everything that the journal
-//! acknowledged is there: as exactly one message each, in order, or as one point.
+//! Kills and restarts under load at random moments, for the sinks whose servers are NATS, InfluxDB and VictoriaMetrics:
+//! twenty times the server is stopped or killed and started again, twenty times Weir is killed. Afterwards, everything
+//! that the journal acknowledged is there, as exactly one message each, in order, or as one point.
 //!
-//! Chance decides where the blow falls, never whether the test passes.
+//! Randomness decides when something is killed, never whether the test passes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::servers::influx::Influx;
 use crate::servers::nats::Nats;
 use crate::servers::victoria::Victoria;
 use crate::testing::{
-    Doomed, MemoryQuarantine, PATIENCE, append, eventually, eventually_blocking, journal, numbers, record,
+    ChildProcess, MemoryQuarantine, PATIENCE, append, eventually, eventually_blocking, journal, numbers, record,
 };
 
 const FOLDER: &str = "WEIR_SINKS_OUTAGE_TEST_FOLDER";
@@ -28,14 +28,14 @@ const OPTIONS: &str = "WEIR_SINKS_OUTAGE_TEST_OPTIONS";
 const ROUNDS: u64 = 20;
 const FRAME: u64 = 50;
 
-/// A server, seen from a blow.
+/// A server that can be stopped and killed.
 trait Target {
     fn kind(&self) -> &'static str;
     fn options(&self) -> Value;
     fn stop(&mut self);
     fn kill(&mut self);
     fn restart(&mut self);
-    /// The numbers of all records held: in the order of the place, if it has one.
+    /// The numbers of all records held: in the server's order, if it has one.
     fn held(&self) -> Vec<u64>;
 }
 
@@ -106,7 +106,8 @@ impl Target for Victoria {
         Victoria::stop(self);
     }
 
-    /// In peace too: it answers before anything is on its disk, so `kill -9` takes what it had in memory from it.
+    /// Stops it gracefully instead: it answers before anything is on its disk, so `kill -9` would lose what it had in
+    /// memory.
     fn kill(&mut self) {
         Victoria::stop(self);
     }
@@ -120,13 +121,13 @@ impl Target for Victoria {
         let values = series.iter().flat_map(|series| series["values"].as_array().cloned().unwrap_or_default());
         let mut held: Vec<u64> = values.map(|value| value.as_f64().expect("a number") as u64).collect();
         held.sort_unstable();
-        // It keeps a point that was sent twice.
+        // It keeps both copies of a repeated point.
         held.dedup();
         held
     }
 }
 
-/// Records that say their number in the message and as a value.
+/// Records that contain their number in the message and as a value.
 fn numbered(range: std::ops::Range<u64>) -> Batch {
     let mut batch = Batch::new();
     for n in range {
@@ -147,7 +148,7 @@ fn running(name: &str, options: Value, journal: &Journal) -> RunningSink {
     spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &Inboxes::default()).expect("starts")
 }
 
-/// Delivers what waits, and compares.
+/// Delivers what is waiting, and compares.
 fn assert_each_once(target: &dyn Target, journal: &Journal, acked: u64) {
     let total = journal.last_sequence() * FRAME;
     assert!(total >= acked, "{total} < {acked}: the journal lost what it acknowledged");
@@ -167,7 +168,7 @@ fn assert_each_once(target: &dyn Target, journal: &Journal, acked: u64) {
     println!("{}: {ROUNDS} blows, {total} records, {acked} acknowledged", target.kind());
 }
 
-/// The child: says after each frame how many records are acknowledged, until it is killed.
+/// The child: prints after each frame how many records are acknowledged, until it is killed.
 #[test]
 #[ignore = "the part of the child in the tests below"]
 fn child() {
@@ -184,17 +185,17 @@ fn child() {
     }
 }
 
-fn weir_is_killed_twenty_times(target: &dyn Target) {
+fn kill_weir_twenty_times(target: &dyn Target) {
     let place = tempfile::tempdir().expect("a temporary folder");
     let mut acked = 0;
     for round in 0..ROUNDS {
         let kind = target.kind();
         let options = target.options().to_string();
-        let child = Doomed::start(
+        let child = ChildProcess::start(
             "outage::child",
             &[(FOLDER, place.path().as_os_str()), (KIND, kind.as_ref()), (OPTIONS, options.as_ref())],
         );
-        // Some blows fall before the first delivery, most amid deliveries, some for certain after one.
+        // Some kills fall before the first delivery, most during deliveries, some certainly after one.
         if round % 5 == 4 {
             let before = target.held().len();
             eventually_blocking("something is delivered", || target.held().len() > before);
@@ -205,7 +206,7 @@ fn weir_is_killed_twenty_times(target: &dyn Target) {
     assert_each_once(target, &journal(&place.path().join("journal")), acked);
 }
 
-fn the_server_goes_twenty_times(target: &mut dyn Target) {
+fn restart_the_server_twenty_times(target: &mut dyn Target) {
     let place = tempfile::tempdir().expect("a temporary folder");
     let journal = journal(&place.path().join("journal"));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -232,7 +233,7 @@ fn the_server_goes_twenty_times(target: &mut dyn Target) {
         } else {
             target.kill();
         }
-        // Sometimes it is back before anybody has missed it.
+        // Sometimes it is back before any client has noticed.
         std::thread::sleep(Duration::from_millis(if round % 2 == 0 { 300 } else { 0 }));
         target.restart();
     }
@@ -245,35 +246,35 @@ fn the_server_goes_twenty_times(target: &mut dyn Target) {
 #[test]
 fn nats_holds_each_record_once_and_in_order_after_twenty_kills_of_weir() {
     let folder = tempfile::tempdir().expect("a folder");
-    weir_is_killed_twenty_times(&Nats::start(folder.path()));
+    kill_weir_twenty_times(&Nats::start(folder.path()));
 }
 
 #[test]
-fn nats_holds_each_record_once_and_in_order_after_it_went_twenty_times() {
+fn nats_holds_each_record_once_and_in_order_after_twenty_restarts() {
     let folder = tempfile::tempdir().expect("a folder");
-    the_server_goes_twenty_times(&mut Nats::start(folder.path()));
+    restart_the_server_twenty_times(&mut Nats::start(folder.path()));
 }
 
 #[test]
 fn influxdb_holds_each_record_as_one_point_after_twenty_kills_of_weir() {
     let folder = tempfile::tempdir().expect("a folder");
-    weir_is_killed_twenty_times(&Influx::start(folder.path()));
+    kill_weir_twenty_times(&Influx::start(folder.path()));
 }
 
 #[test]
-fn influxdb_holds_each_record_as_one_point_after_it_went_twenty_times() {
+fn influxdb_holds_each_record_as_one_point_after_twenty_restarts() {
     let folder = tempfile::tempdir().expect("a folder");
-    the_server_goes_twenty_times(&mut Influx::start(folder.path()));
+    restart_the_server_twenty_times(&mut Influx::start(folder.path()));
 }
 
 #[test]
 fn victoria_metrics_holds_each_record_after_twenty_kills_of_weir() {
     let folder = tempfile::tempdir().expect("a folder");
-    weir_is_killed_twenty_times(&Victoria::start(folder.path()));
+    kill_weir_twenty_times(&Victoria::start(folder.path()));
 }
 
 #[test]
-fn victoria_metrics_holds_each_record_after_it_went_twenty_times() {
+fn victoria_metrics_holds_each_record_after_twenty_restarts() {
     let folder = tempfile::tempdir().expect("a folder");
-    the_server_goes_twenty_times(&mut Victoria::start(folder.path()));
+    restart_the_server_twenty_times(&mut Victoria::start(folder.path()));
 }

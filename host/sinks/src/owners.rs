@@ -1,13 +1,13 @@
-//! Which sink of this process owns a file. With two writers, each would cut off the other's lines after a crash.
+//! Which sink of this process owns a file. With two writers, each would truncate the other's lines after a crash.
 //!
 //! A file is identified by its real path, with symbolic links resolved. It belongs to
 //! 1. the sink that **reserves** it: one whose path is fixed, a database, Weir's own folders; against sinks whose paths
-//!    are made of records' values also one whose path depends on the time alone;
-//! 2. else the sink that **claimed** it: whose position record names it, so that a crash would make it be cut back, or
-//!    that asked first. A claim ends when the position record no longer names the file.
+//!    contain values of records, also one whose path depends on the time alone;
+//! 2. otherwise the sink that **claimed** it: the one whose position record names the file, because it would truncate
+//!    the file after a crash, or the first to ask. A claim ends when the position record no longer names the file.
 //!
 //! Claims of position records are read before any sink claims a new file, so the order in which sinks start does not
-//! matter. Other processes are not seen: give two routers different files.
+//! matter. Other processes are not considered: configure different files for two routers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -21,7 +21,7 @@ use crate::limits;
 /// Folders in the data folder that only Weir itself writes to.
 const OWN_FOLDERS: [&str; 5] = ["journal", "quarantine", "sinks", "cache", "versions"];
 
-/// The files of all sinks. Clones share them.
+/// The file owners of all sinks. Clones share them.
 #[derive(Clone, Default)]
 pub struct Owners {
     inner: Arc<Mutex<Inner>>,
@@ -30,13 +30,13 @@ pub struct Owners {
 #[derive(Default)]
 struct Inner {
     next_id: u64,
-    /// Grows with every reservation.
+    /// Incremented by every reservation.
     generation: u64,
-    /// In the order of the sinks' making: the first that matches decides.
+    /// In the order in which the sinks were created: the first match decides.
     reserved: Vec<Reserved>,
     /// By real path.
     claimed: HashMap<PathBuf, Claim>,
-    /// Names of the sinks that keep position records; `None` until they are known.
+    /// Names of the sinks that have position records; `None` until they are known.
     configured: Option<BTreeSet<String>>,
     primed: bool,
     checked: HashSet<PathBuf>,
@@ -49,9 +49,9 @@ struct Reserved {
     is_exact: bool,
 }
 
-/// What a sink reserves.
+/// The files that a sink reserves.
 pub(crate) enum Reserves {
-    /// Nothing: values of records name its files.
+    /// None: values of records name its files.
     Nothing,
     /// Files whose paths are fixed.
     Exactly(Files),
@@ -60,7 +60,7 @@ pub(crate) enum Reserves {
 }
 
 struct Claim {
-    /// Of the owner; 0 for one that has not started yet.
+    /// Id of the owner; 0 if it has not started yet.
     id: u64,
     sink: String,
 }
@@ -68,18 +68,18 @@ struct Claim {
 /// A set of paths.
 pub(crate) struct Files {
     root: PathBuf,
-    /// Matches what follows the root.
+    /// Matches the path below the root.
     below: Regex,
 }
 
 impl Files {
-    /// Those below `root` whose path from there matches `pattern` as a whole.
+    /// All files below `root` whose relative path matches `pattern` as a whole.
     pub fn new(root: &Path, pattern: &str) -> Result<Files, String> {
         let below = Regex::new(&format!("^(?:{pattern})$")).map_err(|error| format!("path: {error}"))?;
         Ok(Files { root: root.into(), below })
     }
 
-    /// True for a real path of the set.
+    /// True if the set contains this real path.
     pub fn has(&self, path: &Path) -> bool {
         let below = path.strip_prefix(&self.root).ok().or_else(|| path.strip_prefix(real(&self.root)).ok());
         below.and_then(Path::to_str).is_some_and(|text| self.below.is_match(text))
@@ -87,8 +87,8 @@ impl Files {
 }
 
 impl Owners {
-    /// Says which sinks have files, now that those that are gone have stopped. The position records of all others are
-    /// taken over by whoever goes on with their files.
+    /// Sets the names of the configured sinks, after removed sinks have stopped. A sink that continues with the files
+    /// of a removed sink takes over its position record.
     pub fn configure(&self, names: impl Iterator<Item = String>) {
         self.lock().configured = Some(names.collect());
     }
@@ -97,8 +97,8 @@ impl Owners {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A sink with what it reserves. `data` is the data folder.
-    pub(crate) fn enter(&self, sink: &str, data: &Path, reserves: Reserves) -> Owner {
+    /// Registers a sink with its reservations. `data` is the data folder.
+    pub(crate) fn register(&self, sink: &str, data: &Path, reserves: Reserves) -> Owner {
         let mut inner = self.lock();
         inner.next_id += 1;
         let id = inner.next_id;
@@ -113,7 +113,7 @@ impl Owners {
         Owner { claimant, id, held: HashMap::new(), generation: inner.generation }
     }
 
-    /// True the first time that it is asked about a path.
+    /// True for a path that has not been checked off.
     pub(crate) fn is_unchecked(&self, path: &Path) -> bool {
         !self.lock().checked.contains(&real(path))
     }
@@ -124,7 +124,7 @@ impl Owners {
     }
 }
 
-/// A sink that asks about files.
+/// Asks about files on behalf of a sink.
 #[derive(Clone)]
 pub(crate) struct Claimant {
     owners: Owners,
@@ -134,8 +134,8 @@ pub(crate) struct Claimant {
 }
 
 impl Claimant {
-    /// True when a path is another sink's.
-    pub fn is_anothers(&self, path: &Path) -> bool {
+    /// True if a path belongs to another sink.
+    pub fn belongs_to_other(&self, path: &Path) -> bool {
         let real_path = real(path);
         let inner = self.owners.lock();
         self.other_reserving(&inner, &real_path).is_some()
@@ -158,7 +158,7 @@ impl Claimant {
 pub(crate) struct Owner {
     claimant: Claimant,
     id: u64,
-    /// What is claimed: the path as it is written to, and the real one.
+    /// Claimed files: from the path as written to the real path.
     held: HashMap<PathBuf, PathBuf>,
     generation: u64,
 }
@@ -174,13 +174,13 @@ impl Owner {
         self.claimant.clone()
     }
 
-    /// Does something while no sink claims anything, told which sinks there are; none when nobody said.
+    /// Runs `work` while no sink claims anything, with the names of the configured sinks; `None` if they are not known.
     pub fn alone<T>(&self, work: impl FnOnce(Option<&BTreeSet<String>>) -> T) -> T {
         work(self.claimant.owners.lock().configured.as_ref())
     }
 
-    /// Once in a process: claims what position records name, for their sinks.
-    pub fn prime(&self, records: impl FnOnce(&BTreeSet<String>) -> Vec<(String, Vec<PathBuf>)>) {
+    /// Once per process: claims the files that position records name, for their sinks.
+    pub fn claim_recorded_files(&self, records: impl FnOnce(&BTreeSet<String>) -> Vec<(String, Vec<PathBuf>)>) {
         let mut inner = self.claimant.owners.lock();
         if std::mem::replace(&mut inner.primed, true) {
             return;
@@ -193,7 +193,7 @@ impl Owner {
         }
     }
 
-    /// Claims a file; else says whose it is.
+    /// Claims a file; on failure, returns its owner.
     pub fn claim(&mut self, path: &Path) -> Result<(), String> {
         let real_path = real(path);
         let mut inner = self.claimant.owners.lock();
@@ -209,8 +209,8 @@ impl Owner {
         Ok(())
     }
 
-    /// The paths among `paths` that a sink reserves which came later: they are to be let go.
-    pub fn lost<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+    /// The paths among `paths` that a later sink has reserved; this sink must release them.
+    pub fn reserved_by_others<'a>(&mut self, paths: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
         let inner = self.claimant.owners.lock();
         if inner.generation == self.generation {
             return Vec::new();
@@ -220,11 +220,11 @@ impl Owner {
         lost
     }
 
-    /// Lets go of everything but these.
+    /// Releases all files except these.
     pub fn keep_only(&mut self, keep: impl Fn(&Path) -> bool) {
         self.held.retain(|path, _| keep(path));
         let kept: HashSet<&PathBuf> = self.held.values().collect();
-        // One that has not started yet, under this name, is this one.
+        // A claim under this name by a sink that has not started yet is this sink's.
         self.claimant
             .owners
             .lock()
@@ -241,7 +241,7 @@ impl Drop for Owner {
     }
 }
 
-/// The real path: absolute, with symbolic links resolved, also when its last components don't exist yet.
+/// The real path: absolute, with symbolic links resolved, even if its last components don't exist yet.
 pub(crate) fn real(path: &Path) -> PathBuf {
     let mut path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut missing = Vec::new();
@@ -254,7 +254,7 @@ pub(crate) fn real(path: &Path) -> PathBuf {
             break;
         };
         match fs::read_link(&path) {
-            // A link to what is not there.
+            // A link to a missing file.
             Ok(target) => path = parent.join(target),
             Err(_) => {
                 missing.push(name);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_real_through_links_and_before_it_is_there() {
+    fn real_paths_resolve_links_and_missing_components() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let root = fs::canonicalize(folder.path()).expect("there");
         fs::create_dir(root.join("logs")).expect("writable");
@@ -291,13 +291,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_one_owner_by_whatever_name_it_is_called_and_is_free_when_that_ends() {
+    fn a_file_has_one_owner_under_any_path_and_is_free_once_it_ends() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (root, data) = (folder.path(), folder.path().join("data"));
         fs::create_dir(root.join("logs")).expect("writable");
         std::os::unix::fs::symlink("logs", root.join("link")).expect("linked");
         let owners = Owners::default();
-        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, &data, Reserves::Nothing));
+        let [mut a, mut b] = ["a", "b"].map(|name| owners.register(name, &data, Reserves::Nothing));
         assert_eq!(a.claim(&root.join("logs/x.log")), Ok(()));
         assert_eq!(b.claim(&root.join("link/x.log")), Err("sink `a`".into()));
         assert_eq!(b.claim(&root.join("link/y.log")), Ok(()));
@@ -309,30 +309,30 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sink_reserves_is_nobody_elses_and_is_let_go_by_who_had_it() {
+    fn a_reserved_file_is_released_by_its_previous_owner() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (root, data) = (folder.path(), folder.path().join("data"));
         let owners = Owners::default();
-        let mut any = owners.enter("any", &data, Reserves::Nothing);
+        let mut any = owners.register("any", &data, Reserves::Nothing);
         let audit = root.join("audit.log");
         assert_eq!(any.claim(&audit), Ok(()));
-        assert_eq!(any.lost([&audit].into_iter()), Vec::<PathBuf>::new());
-        let mut own = owners.enter("audit", &data, files(root, r"audit\.log"));
+        assert_eq!(any.reserved_by_others([&audit].into_iter()), Vec::<PathBuf>::new());
+        let mut own = owners.register("audit", &data, files(root, r"audit\.log"));
         assert_eq!(own.claim(&audit), Err("sink `any`".into()));
-        assert_eq!(any.lost([&audit].into_iter()), vec![audit.clone()]);
+        assert_eq!(any.reserved_by_others([&audit].into_iter()), vec![audit.clone()]);
         any.keep_only(|_| false);
         assert_eq!(own.claim(&audit), Ok(()));
         assert_eq!(any.claim(&audit), Err("sink `audit`".into()));
     }
 
     #[test]
-    fn what_time_may_name_is_kept_from_values_and_not_from_other_times() {
+    fn files_named_by_time_are_reserved_against_values_only() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owners = Owners::default();
         let daily = || Reserves::ByTime(Files::new(folder.path(), r"\d+\.log").expect("an expression"));
-        let _daily = owners.enter("daily", folder.path(), daily());
-        let mut values = owners.enter("values", folder.path(), Reserves::Nothing);
-        let mut yearly = owners.enter("yearly", folder.path(), daily());
+        let _daily = owners.register("daily", folder.path(), daily());
+        let mut values = owners.register("values", folder.path(), Reserves::Nothing);
+        let mut yearly = owners.register("yearly", folder.path(), daily());
         assert_eq!(values.claim(&folder.path().join("1.log")), Err("sink `daily`".into()));
         assert_eq!(yearly.claim(&folder.path().join("1.log")), Ok(()));
     }
@@ -341,9 +341,9 @@ mod tests {
     fn claims_of_position_records_wait_for_their_sinks() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owners = Owners::default();
-        let [mut a, mut b] = ["a", "b"].map(|name| owners.enter(name, folder.path(), Reserves::Nothing));
+        let [mut a, mut b] = ["a", "b"].map(|name| owners.register(name, folder.path(), Reserves::Nothing));
         let file = folder.path().join("x.log");
-        b.prime(|_| vec![("a".into(), vec![file.clone()])]);
+        b.claim_recorded_files(|_| vec![("a".into(), vec![file.clone()])]);
         assert_eq!(b.claim(&file), Err("sink `a`".into()));
         assert_eq!(a.claim(&file), Ok(()));
     }

@@ -1,6 +1,6 @@
-//! The kinds of sinks. A new kind is one file and one line in [`KINDS`]. The tests below hold every kind to the same
-//! requirements: documentation, an example that parses and builds, a schema, and the compliance test against a real
-//! server or disk.
+//! The kinds of sinks. A new kind is one file or folder and one line in [`KINDS`]. The tests below hold every kind to
+//! the same requirements: documentation, an example that parses and builds, a schema, and the compliance test against a
+//! real server or disk.
 
 use std::path::PathBuf;
 
@@ -14,14 +14,14 @@ use crate::owners::Owners;
 use crate::sink::Sink;
 use crate::text::push_safe;
 
-/// What a sink promises about a record in the journal.
+/// What a sink guarantees about a record in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guarantee {
     /// Every record arrives, and after a crash none arrives again.
     ExactlyOnce,
     /// Every record arrives; after a crash or a failure some may arrive again.
     AtLeastOnce,
-    /// Records are shown; while nobody takes them, some may be left out.
+    /// Records are shown; some may be dropped while the output is blocked.
     BestEffort,
 }
 
@@ -42,11 +42,11 @@ pub struct Kind {
     pub name: &'static str,
     /// One line on what it does.
     pub summary: &'static str,
-    /// What it promises.
+    /// Its delivery guarantee.
     pub guarantee: Guarantee,
     /// How many processes may deliver to its destination.
     pub reach: Reach,
-    /// A section of the configuration, with every option that matters.
+    /// A section of the configuration with every important option.
     pub example: &'static str,
     /// The JSON Schema of its options.
     pub schema: fn() -> Value,
@@ -54,7 +54,7 @@ pub struct Kind {
     pub variables: &'static [Variable],
     /// The minimum level when the configuration names none; `None` takes every level.
     pub min_level: Option<Level>,
-    /// Makes one from its name and its own options (without `type`, `routes` and `min_level`). Opens nothing.
+    /// Creates a sink from its name and its own options (without `type`, `routes` and `min_level`). Opens nothing.
     pub build: Build,
 }
 
@@ -63,24 +63,24 @@ pub struct Kind {
 pub struct Variable {
     /// `DD_API_KEY`.
     pub name: &'static str,
-    /// The option that it sets; its value is read by the option's schema.
+    /// The option that it sets; its value is parsed by the option's schema.
     pub option: &'static str,
 }
 
-/// Makes a sink from its name and options.
+/// Creates a sink from its name and options.
 pub type Build = fn(&str, Value, &BuildContext) -> Result<Box<dyn Sink>, String>;
 
-/// What sinks may know of the process that they run in.
+/// What sinks may know about the process.
 #[derive(Clone, Default)]
 pub struct BuildContext {
     /// The data folder.
     pub data: PathBuf,
-    /// The id of the journal, letters and digits. It differs from that of any other journal, also of a later one in the
+    /// The id of the journal, letters and digits. It differs from that of any other journal, even of a later one in the
     /// same folder, so together with it a record's position is globally unique.
     pub journal_id: String,
     /// When this run began, in nanoseconds since 1970 UTC.
     pub started_ns: i64,
-    /// The folder that relative paths of a `file` sink begin at.
+    /// The folder that relative paths of a `file` sink start from.
     pub base: PathBuf,
     /// True when standard output is a terminal.
     pub stdout_is_terminal: bool,
@@ -88,14 +88,14 @@ pub struct BuildContext {
     pub no_color: bool,
     /// Opens what the console writes to; `None` for standard output.
     pub stdout: Option<OpenOutput>,
-    /// Where sinks put the metrics that they make of records.
+    /// The metrics that sinks derive from records.
     pub exposition: Exposition,
     /// Which sink owns a file; shared by all sinks of a process.
     pub owners: Owners,
 }
 
 impl BuildContext {
-    /// A file in the data folder for what a sink must remember across restarts.
+    /// A file in the data folder for a sink's persistent state.
     pub(crate) fn own_file(&self, sink: &str, ending: &str) -> PathBuf {
         let mut name = String::new();
         push_safe(sink, &mut name);
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_variable_gives_an_option_that_need_not_be_in_the_configuration() {
+    fn every_variable_sets_an_option_that_the_configuration_may_omit() {
         for kind in KINDS {
             let schema = (kind.schema)();
             for variable in kind.variables {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_schema_describes_every_option_and_knows_those_of_the_example() {
+    fn every_schema_describes_every_option_and_contains_those_of_the_example() {
         for kind in KINDS {
             let schema = (kind.schema)();
             let properties = schema["properties"].as_object().expect("properties");

@@ -1,24 +1,24 @@
-//! Which records a sink takes: its routes and its minimum level.
+//! Selects the records that a sink takes, by routes and minimum level.
 //!
-//! Applied between the journal and [`deliver`](crate::sink::Sink::deliver). Reads only those parts of a record that the
+//! Applied between the journal and [`deliver`](crate::sink::Sink::deliver). Reads only the parts of a record that the
 //! options need, and nothing without options.
 
 use weir_record::{Batch, Level, Record};
 
 use crate::sink::Indexes;
 
-/// What a sink takes. The default takes everything.
+/// What a sink takes. By default, everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// A record is taken when it carries any of these labels; `None` takes records with and without labels. An empty
-    /// list takes nothing.
+    /// A record is taken if it carries any of these labels. `None` takes records with and without labels; an empty list
+    /// takes nothing.
     pub routes: Option<Vec<String>>,
     /// A record below this level is not taken.
     pub min_level: Option<Level>,
 }
 
 impl Selection {
-    /// True when the sink takes the record.
+    /// True if the sink takes the record.
     pub fn takes(&self, record: Record<'_>) -> bool {
         if self.min_level.is_some_and(|least| record.level() < least) {
             return false;
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_without_options_takes_everything_labelled_or_not() {
+    fn a_sink_without_options_takes_everything() {
         assert_eq!(selection(None, None).of(&batch()), Indexes::All);
     }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_at_the_least_level_is_taken_and_one_below_is_not() {
+    fn records_from_the_minimum_level_on_are_taken() {
         assert_eq!(selection(None, Some(Level::Warning)).of(&batch()), Indexes::These(vec![1, 2]));
         assert_eq!(selection(Some(&["billing"]), Some(Level::Error)).of(&batch()), Indexes::These(vec![1]));
         for least in [Level::Trace, Level::Debug] {

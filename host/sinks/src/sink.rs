@@ -4,15 +4,15 @@
 //! sink. One runner calls one sink, one call at a time, on a dedicated thread, so a sink may block.
 //!
 //! The contract, in the order of the calls:
-//! 1. [`Sink::start`] before anything else, and again after every [`SinkError::Retry`]: connect, undo what a failed
-//!    delivery left behind, and return the sink's position.
-//! 2. [`Sink::deliver`] any number of times, in the journal's order.
-//!    [`Sink::stand_in`] between two deliveries, when a sink fails that names this one as its fallback.
+//! 1. [`Sink::start`] first, and again after every [`SinkError::Retry`]: connect, undo what a failed delivery left
+//!    behind, and return the sink's position.
+//! 2. [`Sink::deliver`] any number of times, in the journal's order. Between two deliveries, [`Sink::stand_in`] if a
+//!    failing sink names this one as its fallback.
 //! 3. [`Sink::flush`] about once a second while something delivered is not durable, and before the end.
 //!
-//! **No position passes a rejected record before it is in quarantine.** So a sink whose position moves in `deliver` must
-//! reject the whole call with [`SinkError::Reject`] and change nothing, and the runner finds the record by halving. Only
-//! a sink whose position moves in `flush` alone may name records in [`Delivered::rejected`].
+//! **No position passes a rejected record before it is in quarantine.** So a sink whose position moves in `deliver`
+//! must reject the whole call with [`SinkError::Reject`] and change nothing; the runner then finds the record by
+//! halving. Only a sink whose position moves in `flush` alone may name records in [`Delivered::rejected`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,46 +23,46 @@ use weir_record::{Batch, Record};
 /// A record's position in the journal, which is also its permanent id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Number of the frame.
+    /// Sequence of the frame.
     pub sequence: u64,
-    /// Which record of the frame, from 0.
+    /// Index of the record in the frame, from 0.
     pub index: u32,
 }
 
 impl Position {
-    /// Stands for all records of a frame.
+    /// All records of a frame.
     pub fn whole(sequence: u64) -> Position {
         Position { sequence, index: u32::MAX }
     }
 
-    /// True when the whole frame is meant.
+    /// True if it stands for the whole frame.
     pub fn is_whole(self) -> bool {
         self.index == u32::MAX
     }
 
-    /// The last frame that lies completely at or before this position.
+    /// The last frame that ends at or before this position.
     pub fn last_whole_frame(self) -> u64 {
         if self.is_whole() { self.sequence } else { self.sequence.saturating_sub(1) }
     }
 }
 
-/// How many records a sink wants at a time.
+/// How many records a sink wants per delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batching {
     /// Most records of one delivery.
     pub records: usize,
-    /// How long records may wait for more, so that a delivery is worth its fixed cost.
+    /// How long records may wait for more, to amortise the fixed cost of a delivery.
     pub linger: Duration,
 }
 
 impl Default for Batching {
-    /// All records that are waiting, without delay.
+    /// All waiting records, without delay.
     fn default() -> Batching {
         Batching { records: usize::MAX, linger: Duration::ZERO }
     }
 }
 
-/// Which records of a frame a sink takes.
+/// The records of a frame that a sink takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Indexes {
     /// All of them.
@@ -74,20 +74,20 @@ pub enum Indexes {
 /// One frame of the journal, or a part of one, with the records that the sink takes.
 #[derive(Clone, Debug)]
 pub struct Selected {
-    /// Number of the frame.
+    /// Sequence of the frame.
     pub sequence: u64,
     /// When the frame was written to the journal, in nanoseconds since 1970 UTC.
     pub time_ns: i64,
     /// All records of the frame.
     pub batch: Arc<Batch>,
-    /// Those that this sink takes; possibly none.
+    /// The records that this sink takes; possibly none.
     pub indexes: Indexes,
-    /// True unless later records of the same frame follow in another part: a position may pass this frame only then.
+    /// False if later records of the same frame follow in another part: a position may pass this frame only if true.
     pub complete: bool,
 }
 
 impl Selected {
-    /// How many records the sink takes.
+    /// The number of records that the sink takes.
     pub fn len(&self) -> usize {
         match &self.indexes {
             Indexes::All => self.batch.len(),
@@ -95,12 +95,12 @@ impl Selected {
         }
     }
 
-    /// True when it takes none.
+    /// True if it takes none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The n-th record taken.
+    /// The n-th selected record.
     pub fn nth(&self, n: usize) -> (Position, Record<'_>) {
         let index = match &self.indexes {
             Indexes::All => n,
@@ -110,12 +110,12 @@ impl Selected {
         (Position { sequence: self.sequence, index: index as u32 }, self.batch.record(index))
     }
 
-    /// The records taken, in order, with their ids.
+    /// The selected records, in order, with their ids.
     pub fn iter(&self) -> impl Iterator<Item = (Position, Record<'_>)> {
         (0..self.len()).map(|n| self.nth(n))
     }
 
-    /// The position after this is delivered: the whole frame, or the last record of a part.
+    /// The position once this is delivered: the whole frame, or the last record of a part.
     pub fn end(&self) -> Position {
         match self.len() {
             0 => Position::whole(self.sequence),
@@ -137,65 +137,65 @@ impl Selected {
     }
 }
 
-/// The result of a delivery that did not fail.
+/// The result of a successful delivery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivered {
     /// Records that the sink can never take, with the reason; the runner puts them into quarantine.
     pub rejected: Vec<(Position, String)>,
-    /// The last frame that is durable in the sink; `None` when everything delivered is.
+    /// The last frame that is durable in the sink; `None` if everything delivered is.
     pub durable: Option<u64>,
 }
 
-/// Why a call failed. The text names the sink, the place and what to do.
+/// Why a call failed. The text names the sink, the server or file, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SinkError {
-    /// It may work later: the runner waits, calls `start`, and resumes at the position that it returns.
+    /// It may work later: the runner waits, calls `start`, and resumes at the returned position.
     #[error("{0}")]
     Retry(String),
-    /// Like `Retry`, with the time that the server asked to wait.
+    /// Like `Retry`, with the wait that the server requested.
     #[error("{0}")]
     Later(String, Duration),
-    /// At least one of the records can never be taken, and none was: the runner halves the delivery until the bad record
-    /// is alone, and moves it to quarantine.
+    /// At least one of the records can never be taken, and none was: the runner halves the delivery until the bad
+    /// record is alone, and moves it to quarantine.
     #[error("{0}")]
     Reject(String),
-    /// Nothing will work until the operator has acted.
+    /// Retrying is useless until the operator has acted.
     #[error("{0}")]
     Fatal(String),
 }
 
 impl SinkError {
-    /// True when waiting may help.
+    /// True if waiting may help.
     pub fn is_temporary(&self) -> bool {
         matches!(self, SinkError::Retry(_) | SinkError::Later(..))
     }
 }
 
-/// A destination of records.
+/// A destination for records.
 #[async_trait]
 pub trait Sink: Send {
-    /// Connects, and returns the last complete frame that a sink holds which keeps its position with the data.
+    /// Connects, and returns the last complete frame that the sink holds, if it keeps its position with the data.
     ///
     /// `last_sequence` is the journal's newest frame when the sink was set up, or the newest offered since. A position
-    /// beyond it was written from a journal that has lost its end since: the runner then resumes after `last_sequence`,
-    /// and the sink must not mistake the records that follow for those that it has.
+    /// beyond it comes from a journal that has lost its end since: the runner then resumes after `last_sequence`, and
+    /// the sink must not mistake the records that follow for those that it has.
     async fn start(&mut self, last_sequence: u64) -> Result<Option<u64>, SinkError>;
 
-    /// How many records it wants at a time. Asked once, before the first start.
+    /// How many records it wants per delivery. Asked once, before the first start.
     fn batching(&self) -> Batching {
         Batching::default()
     }
 
-    /// Takes at least one and at most [`Batching::records`] records, in order. After a failure the same records are
-    /// delivered again, and the first delivery ends where the failed one ended. After an error the sink has taken
-    /// nothing, or only what the next `start` undoes or reports.
+    /// Takes between one and [`Batching::records`] records, in order. After a failure the same records are delivered
+    /// again, and the first delivery ends where the failed one ended. After an error the sink has taken nothing, or
+    /// only what the next `start` undoes or reports.
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError>;
 
     /// Makes everything delivered durable.
     async fn flush(&mut self) -> Result<(), SinkError>;
 
-    /// Takes marked copies of the records of another sink, which has failed for a while. They are not part of this
-    /// sink's own stream, so its position must not move; once this returns they are durable.
+    /// Takes marked copies of the records of another sink that is failing. They are not part of this sink's own stream,
+    /// so its position must not move. They are durable once this returns.
     ///
     /// The default is for sinks that keep no position.
     async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
@@ -204,16 +204,16 @@ pub trait Sink: Send {
         Ok(delivered)
     }
 
-    /// Maintains what is stored (retention, for example), between deliveries, about every ten seconds. Returns true when
+    /// Maintains the stored data (retention, for example) between deliveries, about every ten seconds. Returns true if
     /// there is more to do, which is then done after the next delivery.
     async fn tend(&mut self) -> Result<bool, SinkError> {
         Ok(false)
     }
 }
 
-/// The quarantine: where rejected records go. Implemented by the router.
+/// The quarantine for rejected records. Implemented by the router.
 pub trait Quarantine: Send + Sync {
-    /// Stores one record durably with what rejected it (`sink:archive`) and the reason. Blocks.
+    /// Stores one record durably, with its origin (`sink:archive`) and the reason. Blocks.
     fn put(&self, from: &str, reason: &str, record: &[u8]) -> Result<(), String>;
 }
 

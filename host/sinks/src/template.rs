@@ -1,8 +1,8 @@
-//! Texts with placeholders, in one syntax for file paths, lines, subjects and headers: `{name}` is a placeholder, `{{`
-//! and `}}` are literal braces.
+//! Templates with placeholders, in one syntax for file paths, lines, subjects and headers: `{name}` is a placeholder,
+//! `{{` and `}}` are literal braces.
 //!
-//! What a name means is decided by whoever parses the template, and how a value is escaped by whoever renders it: a path
-//! must not leave its folder, a subject must keep its number of tokens, a line must stay one line.
+//! The code that parses a template decides what a name means, and the code that renders it decides how a value is
+//! escaped: a path must not leave its folder, a subject must keep its number of tokens, a line must stay one line.
 
 use weir_record::{Head, Record};
 
@@ -17,7 +17,7 @@ pub(crate) enum Part<P> {
     Placeholder(P),
 }
 
-/// Parses a template into its parts; `placeholder` says what a name stands for. Two texts never follow each other.
+/// Parses a template into its parts. `placeholder` parses a name. There are never two adjacent texts.
 pub(crate) fn parse<P>(
     template: &str,
     mut placeholder: impl FnMut(&str) -> Result<P, String>,
@@ -32,7 +32,7 @@ pub(crate) fn parse<P>(
             continue;
         }
         let Some((name, after)) = from.strip_prefix('{').and_then(|inner| inner.split_once('}')) else {
-            return Err(format!("`{from}` has a brace without its partner; write {{{{ or }}}} for a literal brace"));
+            return Err(format!("`{from}` has an unmatched brace; write {{{{ or }}}} for a literal brace"));
         };
         push_text(&mut text, &mut parts);
         parts.push(Part::Placeholder(placeholder(name)?));
@@ -59,7 +59,7 @@ pub(crate) enum RecordValue {
 }
 
 impl RecordValue {
-    /// What a name in braces stands for.
+    /// Parses a name in braces.
     pub fn named(name: &str) -> RecordValue {
         match name {
             "source" => RecordValue::Source,
@@ -68,7 +68,7 @@ impl RecordValue {
         }
     }
 
-    /// The name that it was parsed from.
+    /// The name from which it was parsed.
     pub fn name(&self) -> &str {
         match self {
             RecordValue::Source => "source",
@@ -77,7 +77,7 @@ impl RecordValue {
         }
     }
 
-    /// Appends the value, empty when it is absent, as `escape` appends it. A level needs no escaping.
+    /// Appends the value, escaped by `escape`; nothing if it is absent. A level needs no escaping.
     pub fn push(&self, record: Record<'_>, head: &Head<'_>, out: &mut String, escape: fn(&str, &mut String)) {
         match self {
             RecordValue::Source => escape(head.source, out),
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn single_braces_and_unknown_names_are_refused() {
         for bad in ["{a", "a}", "{a}}", "}{", "{"] {
-            assert!(parts(bad).expect_err(bad).contains("without its partner"), "{bad}");
+            assert!(parts(bad).expect_err(bad).contains("unmatched brace"), "{bad}");
         }
         assert_eq!(parts("a{}b"), Err("empty".into()));
     }

@@ -1,4 +1,4 @@
-//! What this crate's tests share: small canonical records, real journals in temporary folders, a quarantine in memory.
+//! Shared by this crate's tests: small canonical records, real journals in temporary folders, an in-memory quarantine.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -11,15 +11,15 @@ use weir_record::{Batch, write};
 
 use crate::sink::{Indexes, Quarantine, Selected};
 
-/// How long to wait for what must happen: long enough for any machine, it only ends a test that would hang.
+/// How long to wait for something that must happen: long enough for any machine; it only ends a test that would hang.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A canonical record; `head` overrides source, level and message or adds fields (a dot makes one level of nesting).
+/// A canonical record. `head` overrides source, level and message or adds fields (a dot makes one level of nesting).
 pub fn record(head: &[(&str, &str)], routes: &[&str]) -> Vec<u8> {
     record_at(1_700_000_000_123_456_789, head, routes)
 }
 
-/// The same at a given time.
+/// Like [`record`], at a given time.
 pub fn record_at(timestamp: i64, head: &[(&str, &str)], routes: &[&str]) -> Vec<u8> {
     let value = |key: &str, default| head.iter().find(|(name, _)| *name == key).map_or(default, |(_, value)| *value);
     let more: Vec<_> = head.iter().filter(|(name, _)| !["level", "source", "message"].contains(name)).collect();
@@ -50,7 +50,7 @@ pub fn record_at(timestamp: i64, head: &[(&str, &str)], routes: &[&str]) -> Vec<
     out
 }
 
-/// A batch whose records say the numbers of `range`.
+/// A batch whose records contain the numbers of `range`.
 pub fn numbered(range: std::ops::Range<u64>) -> Batch {
     let mut batch = Batch::new();
     for n in range {
@@ -59,7 +59,7 @@ pub fn numbered(range: std::ops::Range<u64>) -> Batch {
     batch
 }
 
-/// A whole frame as the runner hands it over.
+/// A whole frame as the runner passes it to a sink.
 pub fn frame(sequence: u64, batch: Batch) -> Selected {
     Selected { sequence, time_ns: 0, batch: Arc::new(batch), indexes: Indexes::All, complete: true }
 }
@@ -75,7 +75,7 @@ pub fn numbers(text: &str) -> Vec<u64> {
         .collect()
 }
 
-/// A real journal. The threads of one that was just closed may hold its lock for another moment.
+/// A real journal. The threads of one that was just closed may hold its lock a moment longer.
 pub fn journal(folder: &Path) -> Journal {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -115,7 +115,7 @@ impl Quarantine for MemoryQuarantine {
     }
 }
 
-/// Waits until `done`.
+/// Waits until `done` returns true.
 pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
@@ -124,7 +124,7 @@ pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// The same for a test without a runtime.
+/// Like [`eventually`], for a test without a runtime.
 pub fn eventually_blocking(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
@@ -133,15 +133,15 @@ pub fn eventually_blocking(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// A child process that appends and delivers, and says `acked N` until it is killed.
-pub struct Doomed {
+/// A child process that appends and delivers, and prints `acked N` until it is killed.
+pub struct ChildProcess {
     child: std::process::Child,
     reading: std::thread::JoinHandle<u64>,
 }
 
-impl Doomed {
+impl ChildProcess {
     /// Starts an ignored test of this binary as the child, and waits until it has acknowledged something.
-    pub fn start(test: &str, environment: &[(&str, &std::ffi::OsStr)]) -> Doomed {
+    pub fn start(test: &str, environment: &[(&str, &std::ffi::OsStr)]) -> ChildProcess {
         let mut child = Command::new(std::env::current_exe().expect("this test"))
             .args(["--exact", test, "--ignored", "--nocapture"])
             .envs(environment.iter().copied())
@@ -156,17 +156,17 @@ impl Doomed {
             for line in out.lines().map_while(Result::ok) {
                 if let Some(number) = line.split("acked ").nth(1).and_then(|n| n.trim().parse().ok()) {
                     last = number;
-                    // Nobody listens after the first.
+                    // Nobody receives after the first.
                     let _ = first.send(());
                 }
             }
             last
         });
         began.recv_timeout(PATIENCE).expect("the child acknowledges something");
-        Doomed { child, reading }
+        ChildProcess { child, reading }
     }
 
-    /// Kills it; the last number that it said.
+    /// Kills it. Returns the last number that it printed.
     pub fn kill(mut self) -> u64 {
         self.child.kill().expect("killed");
         self.child.wait().expect("reaped");

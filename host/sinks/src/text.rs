@@ -1,4 +1,4 @@
-//! Text from records, made harmless: for people's eyes (see [`weir_record::escape`]), and so that no path leaves its
+//! Makes text from records safe: for display (see [`weir_record::escape`]), and for paths, so that none leaves its
 //! folder.
 
 pub(crate) use weir_record::escape::{escaped, is_harmful, push_escaped, push_escaped_json};
@@ -19,7 +19,7 @@ pub(crate) fn push_safe(value: &str, out: &mut String) {
     }
 }
 
-/// Appends a value as a person would write it: text as it is, everything else as JSON.
+/// Appends a value as a person would write it: text unquoted, everything else as JSON.
 pub(crate) fn push_value(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Str(text) => out.extend_from_slice(text.as_bytes()),
@@ -27,12 +27,12 @@ pub(crate) fn push_value(value: Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// True for the four keys that every sink shows in a place of their own.
+/// True for the four keys that every sink shows separately.
 pub(crate) fn is_head(key: &str) -> bool {
     matches!(key, "timestamp" | "level" | "source" | "message")
 }
 
-/// Everything but time, level, source and message as JSON, with a buffer that is used again.
+/// Everything except time, level, source and message as JSON, with a reusable buffer.
 #[derive(Default)]
 pub(crate) struct Rest {
     map: Vec<u8>,
@@ -67,13 +67,13 @@ mod tests {
     use crate::testing::record;
 
     #[test]
-    fn every_character_of_unicode_that_controls_formats_or_separates_lines_is_harmful_and_no_other() {
+    fn exactly_unicodes_control_format_and_line_separator_characters_are_harmful() {
         let acts = regex::Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]").expect("a pattern");
         let assigned = regex::Regex::new(r"\P{Cn}").expect("a pattern");
         for c in '\0'..=char::MAX {
             let mut buffer = [0; 4];
             let text = c.encode_utf8(&mut buffer);
-            // Those that later versions of Unicode may give a meaning are either.
+            // Later versions of Unicode may assign a meaning to the others.
             if assigned.is_match(text) {
                 assert_eq!(is_harmful(c), acts.is_match(text), "U+{:04X}", u32::from(c));
             }

@@ -1,5 +1,5 @@
-//! The `nats` sink, beside publishing the same bytes with the same client: one subject, no ids, every acknowledgement
-//! awaited. Both to a real server, which is another process, so that its time counts for neither.
+//! The `nats` sink, compared with publishing the same bytes with the same client: one subject, no ids, every
+//! acknowledgement awaited. Both use a real server in another process, so that its CPU time is not counted.
 
 use async_nats::jetstream;
 use serde_json::json;
@@ -9,7 +9,7 @@ use weir_sinks::Selected;
 use super::{Cost, RECORDS, measured, web};
 use crate::servers::nats::Nats;
 
-/// Publishing the JSON of each record, made before.
+/// Publishes the JSON of each record, encoded in advance.
 fn floor(server: &Nats, frames: &[Selected]) -> Cost {
     let json = |record| {
         let mut json = Vec::new();

@@ -1,7 +1,7 @@
-//! PostgreSQL: Weir into the default table with all its indexes, beside `psql \copy` of the very same rows into another
-//! such table of the same server in one transaction, and beside an INSERT for each row.
+//! PostgreSQL: Weir writing to the default table with all its indexes, compared with `psql \copy` of the same rows into
+//! another such table of the same server in one transaction, and with one INSERT per row.
 //!
-//! Processor time is that of the client, Weir or psql; the server's is the larger part, and shows in rows/s.
+//! CPU time is that of the client, Weir or psql; the server's is the larger part, and shows in rows/s.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -13,16 +13,16 @@ use weir_sinks::{Selected, Sink, limits};
 use super::{Cost, RECORDS, built, children_us, measured};
 use crate::servers::postgres::Postgres;
 
-/// Times that everything is measured.
+/// Number of measurements.
 const TURNS: usize = 3;
 
-/// Rows of the single inserts: each waits for an fsync.
+/// Rows for single inserts: each waits for an fsync.
 const SINGLE: usize = 2000;
 
 const COLUMNS: &str = "timestamp, level, logger_name, process_id, thread_id, thread_name, hostname, message, exception, \
                        function_name, module, filename, lineno, pathname, extra_data";
 
-/// In turns, since a server's speed swings with its neighbours': the middle ratio is the one that counts.
+/// Alternating, since a server's speed varies with other load; the median ratio counts.
 pub fn compare(frames: &[Selected]) {
     let server = Postgres::start_with(&["max_wal_size=4GB"], None);
     let records = frames[0].len();
@@ -50,7 +50,7 @@ pub fn compare(frames: &[Selected]) {
     }
 }
 
-/// Delivers everything, so many frames a delivery, as the runner cuts them.
+/// Delivers everything, a number of frames per delivery, split as the runner does.
 fn weir(server: &Postgres, prefix: &str, frames: &[Selected], at_once: usize) -> Cost {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut sink = started(&runtime, server, prefix);
@@ -73,7 +73,7 @@ fn empty(server: &Postgres, prefix: &str) {
     drop(started(&runtime, server, prefix));
 }
 
-/// `psql \copy` of the rows of a table into another one that a sink has made.
+/// `psql \copy` of the rows of a table into another one that a sink has created.
 fn copy(server: &Postgres, from: &str, into: &str) -> Cost {
     empty(server, into);
     let rows = server.folder().join("rows");
@@ -83,7 +83,7 @@ fn copy(server: &Postgres, from: &str, into: &str) -> Cost {
     cost(cpu, clock, RECORDS)
 }
 
-/// An INSERT for each row, each a transaction of its own.
+/// One INSERT per row, each in its own transaction.
 fn inserts(server: &Postgres, from: &str, into: &str) -> Cost {
     empty(server, into);
     let names: Vec<&str> = COLUMNS.split(", ").collect();

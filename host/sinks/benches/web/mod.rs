@@ -1,5 +1,5 @@
-//! The sinks that post, beside posting the same bytes with the same client. The server is another process, which reads
-//! and answers and does nothing else, so that its time counts for neither.
+//! The sinks that post, compared with posting the same bytes with the same client. The server is another process that
+//! only reads and answers, so that its CPU time is not counted.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use super::{Cost, RECORDS, built, measured};
 /// Set in the process that is the server.
 const SERVER: &str = "WEIR_BENCH_SERVER";
 
-/// A server that takes everything.
+/// A server that accepts everything.
 pub struct Server {
     child: Child,
     port: u16,
@@ -39,13 +39,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // An error: it has ended already.
+        // An error means that it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Serves until it is killed, when this process is the server.
+/// If this process is the server, serves until it is killed.
 pub fn serve_if_asked() {
     if std::env::var_os(SERVER).is_none() {
         return;
@@ -53,7 +53,7 @@ pub fn serve_if_asked() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     println!("{}", listener.local_addr().expect("an address").port());
     for stream in listener.incoming().flatten() {
-        // The client is gone: so is its thread.
+        // Ends with the client's connection.
         std::thread::spawn(move || answer(stream));
     }
 }
@@ -81,7 +81,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     }
 }
 
-/// Posting the JSON of each frame, made before.
+/// Posts the JSON of each frame, encoded in advance.
 pub fn floor(server: &Server, frames: &[Selected], rounds: usize) -> Cost {
     let body = |frame: &Selected| {
         let mut out = vec![b'['];
@@ -95,7 +95,7 @@ pub fn floor(server: &Server, frames: &[Selected], rounds: usize) -> Cost {
     };
     let bodies: Vec<Vec<u8>> = frames.iter().map(body).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    // An error says that one is installed already, which is as well.
+    // An error means that one is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     measured(RECORDS * rounds, || {
@@ -125,7 +125,7 @@ pub fn cases(server: &Server) -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// One frame a delivery, as the runner hands them over.
+/// One frame per delivery, as the runner passes them.
 pub fn deliver(kind: &str, options: &Value, frames: &[Selected], rounds: usize) -> Cost {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,10 +1,10 @@
-//! What every kind of sink must do, tried over the real thing: a real journal, the runner, a temporary folder, a real
-//! server. `registry` runs it for each kind, so a new kind passes it or doesn't land.
+//! The requirements for every kind of sink, tested with a real journal, the runner, a temporary folder and a real
+//! server. `registry` runs them for each kind, so every new kind must pass.
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | the demands |
-//! | `places.rs` | where each kind delivers to in the tests, and how that is read back |
+//! | `mod.rs` | the requirements |
+//! | `places.rs` | where each kind delivers to in the tests, and how to read it back |
 
 mod places;
 
@@ -18,17 +18,17 @@ use crate::registry::{Guarantee, Kind};
 use crate::runner::{Inboxes, RunnerOptions, RunningSink, State, Stopped, spawn};
 use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, record};
 
-/// One sink's surroundings and its place, for one demand.
-struct Stage {
+/// One sink's environment and destination, for one requirement.
+struct Fixture {
     folder: tempfile::TempDir,
     place: Box<dyn Place>,
 }
 
-impl Stage {
-    fn new(kind: &Kind) -> Stage {
+impl Fixture {
+    fn new(kind: &Kind) -> Fixture {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let place = places::of(kind.name, folder.path());
-        Stage { folder, place }
+        Fixture { folder, place }
     }
 
     fn journal(&self) -> Journal {
@@ -42,7 +42,7 @@ impl Stage {
     }
 }
 
-/// Runs every demand.
+/// Runs every requirement.
 pub fn check(kind: &Kind) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
@@ -62,7 +62,7 @@ fn fill(journal: &Journal, from: u64, frames: u64) -> u64 {
 }
 
 async fn delivers_all_in_order_and_stops_clean(kind: &Kind) {
-    let stage = Stage::new(kind);
+    let stage = Fixture::new(kind);
     let (journal, cell) = (stage.journal(), Arc::new(MemoryQuarantine::default()));
     let waiting = fill(&journal, 0, 30);
     let running = stage.spawn(kind, &journal, &cell);
@@ -79,7 +79,7 @@ async fn delivers_all_in_order_and_stops_clean(kind: &Kind) {
 }
 
 async fn resumes_without_loss(kind: &Kind) {
-    let stage = Stage::new(kind);
+    let stage = Fixture::new(kind);
     let cell = Arc::new(MemoryQuarantine::default());
     let mut next = 0;
     for round in 0..6 {
@@ -89,7 +89,7 @@ async fn resumes_without_loss(kind: &Kind) {
         if round % 2 == 0 {
             assert_eq!(running.stop().await.error, None);
         } else {
-            // As in a crash: wherever it happens to be, without a flush.
+            // As in a crash: at any moment, without a flush.
             let journal = journal.clone();
             drop(running);
             eventually("the runner has gone", || journal.readers().iter().all(|reader| !reader.open)).await;
@@ -107,9 +107,9 @@ async fn resumes_without_loss(kind: &Kind) {
     assert_eq!(held, (0..next).collect::<Vec<_>>(), "{}", kind.name);
 }
 
-/// What it takes in another sink's place is there, and its own position is where it was, also after a crash.
+/// Records taken in another sink's place arrive, and the sink's own position does not move, even after a crash.
 async fn stands_in_without_moving(kind: &Kind) {
-    let stage = Stage::new(kind);
+    let stage = Fixture::new(kind);
     let build = || (kind.build)("sut", stage.place.options(), &stage.place.context()).expect("builds");
     let mut sink = build();
     sink.start(10).await.expect("starts");
@@ -126,9 +126,9 @@ async fn stands_in_without_moving(kind: &Kind) {
     assert_eq!(stage.place.held(), (0..8).collect::<Vec<_>>(), "{}", kind.name);
 }
 
-/// A sink takes or refuses every record; it never stands still because of one.
+/// A sink takes or refuses every record and never gets stuck on one.
 async fn takes_records_of_every_shape(kind: &Kind) {
-    let stage = Stage::new(kind);
+    let stage = Fixture::new(kind);
     let (journal, cell) = (stage.journal(), Arc::new(MemoryQuarantine::default()));
     let mut batch = Batch::new();
     let shapes: [&[(&str, &str)]; 6] = [
@@ -142,7 +142,7 @@ async fn takes_records_of_every_shape(kind: &Kind) {
     for shape in shapes {
         batch.push(&record(shape, &["route"]));
     }
-    // No record at all, which only a fault elsewhere could make.
+    // Not a valid record, which only a bug elsewhere could produce.
     batch.push(&[0xde, 0, 0]);
     append(&journal, &batch);
     append(&journal, &numbered(6..8));

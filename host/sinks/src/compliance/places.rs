@@ -1,4 +1,5 @@
-//! Where each kind of sink delivers to in the tests, and how that is read back: a folder, a server that the test starts.
+//! Where each kind of sink delivers to in the tests, and how to read it back: a folder, or a server that the test
+//! starts.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,19 +13,19 @@ use crate::servers::intake::{self, Intake};
 use crate::servers::vendors;
 use crate::testing::numbers;
 
-/// A place for one sink.
+/// The destination of one sink.
 pub trait Place {
     /// The sink's options.
     fn options(&self) -> Value;
 
-    /// What the sink knows of its surroundings.
+    /// The environment of the sink.
     fn context(&self) -> BuildContext;
 
-    /// The numbers of all records held, in the order of the place.
+    /// The numbers of all records held, in the destination's order.
     fn held(&self) -> Vec<u64>;
 }
 
-/// A fresh place for a sink of that kind.
+/// A fresh destination for a sink of that kind.
 pub fn of(kind: &str, folder: &Path) -> Box<dyn Place> {
     let folder = folder.to_path_buf();
     match kind {
@@ -42,7 +43,7 @@ pub fn of(kind: &str, folder: &Path) -> Box<dyn Place> {
     }
 }
 
-/// Surroundings in a folder.
+/// A `BuildContext` in a folder.
 pub fn context_in(folder: &Path) -> BuildContext {
     BuildContext {
         data: folder.join("data"),
@@ -122,7 +123,7 @@ impl Place for Database {
     }
 }
 
-/// A server that is posted to.
+/// A server that receives posts.
 struct Posts {
     folder: PathBuf,
     kind: intake::Kind,
@@ -141,7 +142,7 @@ impl Place for Posts {
         match self.kind {
             intake::Kind::Http | intake::Kind::SmallHttp => json!({ "url": url }),
             intake::Kind::Datadog => json!({ "url": url, "api_key": vendors::API_KEY }),
-            // So that every record is shown, none only counted.
+            // So that every record is shown instead of only counted.
             intake::Kind::Slack | intake::Kind::FastSlack => {
                 json!({ "url": url, "interval": "0s", "batch": 40, "groups": 40 })
             }

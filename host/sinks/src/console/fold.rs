@@ -1,22 +1,22 @@
-//! Long values for the eye: lists, objects and texts as JSON, of which a mark says how much was left out; and the texts
-//! in them that have lines of their own, to be shown as lines.
+//! Shortens long values for display: lists, objects and texts as JSON, with a mark that says how much was omitted; and
+//! extracts multi-line texts, to be shown as lines.
 
 use weir_record::{Value, write_json_value};
 
 use crate::limits;
 use crate::text::push_escaped_json;
 
-/// True for text that is shown as lines: it has a line end elsewhere than at its end.
+/// True for text that is shown as lines: it has a line end that is not its last character.
 pub(super) fn is_multiline(text: &str) -> bool {
     text.trim_end_matches(['\r', '\n']).contains('\n')
 }
 
-/// Appends `… 12 more items`, or of whatever was left out.
+/// Appends a mark such as `… 12 more items`.
 pub(super) fn push_left_out(count: usize, what: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("… {count} more {what}").as_bytes());
 }
 
-/// Finds the texts with lines in a value, each with the path that leads to it.
+/// Finds the multi-line texts in a value, with their paths.
 pub(super) fn texts_with_lines<'a>(path: &str, value: Value<'a>, found: &mut Vec<(String, &'a str)>) {
     match value {
         Value::Str(text) if is_multiline(text) => found.push((path.to_string(), text)),
@@ -30,7 +30,7 @@ pub(super) fn texts_with_lines<'a>(path: &str, value: Value<'a>, found: &mut Vec
     }
 }
 
-/// Appends a value as JSON, cut and marked when that is long. A text that is shown as lines elsewhere is `…`.
+/// Appends a value as JSON; a long one is cut and marked. A text that is shown as lines elsewhere is `…`.
 pub(super) fn push_folded(value: Value<'_>, out: &mut Vec<u8>) {
     let until = out.len() + limits::CONSOLE_VALUE_BYTES;
     push(value, until, out);
@@ -67,7 +67,7 @@ fn push(value: Value<'_>, until: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends entries with commas until there is no room, and how many there are besides.
+/// Appends comma-separated entries while there is room, then the number of omitted ones.
 fn push_entries<T>(
     count: usize,
     what: &str,
@@ -99,7 +99,7 @@ fn push_text(text: &str, until: usize, out: &mut Vec<u8>) {
     push_escaped_json(&json, out);
 }
 
-/// Bytes that a text may still take: some even where there is no room, so that a key can be told from others.
+/// Bytes that a text may still take: a few even without room, so that keys can be told apart.
 fn room(until: usize, out: &[u8]) -> usize {
-    until.saturating_sub(out.len()).max(limits::CONSOLE_LEAST_BYTES)
+    until.saturating_sub(out.len()).max(limits::CONSOLE_MIN_BYTES)
 }

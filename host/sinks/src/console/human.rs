@@ -1,9 +1,10 @@
-//! A record as people read it: one line with its columns, and below it, indented, whatever has lines of its own: the rest
-//! of a message, a stack trace.
+//! A record for people: one line with columns, and below it, indented, multi-line text: the rest of a message, a stack
+//! trace.
 //!
 //! Invariants
-//! - No line can be taken for another record's: those below begin with spaces, and nothing harmful passes as it is.
-//! - A record takes a bounded part of the screen, and says how much was left out.
+//! - No line can be mistaken for another record: continuation lines begin with spaces, and harmful characters are
+//!   escaped.
+//! - A record takes a limited part of the screen, and shows how much was omitted.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -17,18 +18,18 @@ use crate::text::{escaped, is_harmful, is_head, push_escaped, push_escaped_json,
 const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
 
-/// Before the lines below a record's first.
+/// Indentation of the lines below a record's first.
 const INDENT: &str = "    ";
 
-/// How records look.
+/// The style of the output.
 #[derive(Clone)]
-pub(super) struct Look {
+pub(super) struct HumanStyle {
     pub color: bool,
-    /// Times are shown as there; none: in UTC.
+    /// The time zone for times; `None` for UTC.
     pub zone: Option<TimeZone>,
 }
 
-impl Look {
+impl HumanStyle {
     fn paint(&self, code: &'static str) -> &'static str {
         if self.color { code } else { "" }
     }
@@ -61,7 +62,7 @@ impl Look {
         let (first, rest) = message.split_once('\n').unwrap_or((message, ""));
         push_escaped(first.trim_end_matches('\r'), out);
         let mut below = Vec::new();
-        // Most have none, and are not searched.
+        // Most records have none and are not searched.
         let has_lines = record.as_bytes().contains(&b'\n');
         for (key, value) in record.entries().filter(|(key, _)| !is_head(key)) {
             if has_lines {
@@ -110,7 +111,7 @@ fn color_of(level: Level) -> &'static str {
     }
 }
 
-/// A moment, to the millisecond, which is enough for the eye, and which time it is: `Z`, or the offset.
+/// A time with milliseconds, which are precise enough to read, and its zone: `Z`, or the offset.
 fn shown_time(ns: i64, zone: Option<&TimeZone>) -> String {
     let local = zone.zip(Timestamp::from_nanosecond(ns.into()).ok());
     if let Some((zone, at)) = local {
@@ -123,7 +124,7 @@ fn shown_time(ns: i64, zone: Option<&TimeZone>) -> String {
     format!("{}Z", text.get(..text.len().saturating_sub(7)).unwrap_or_default().replace('T', " "))
 }
 
-/// Appends a field's value: text as it is where that is clear, everything else as JSON, long ones folded.
+/// Appends a field's value: text unquoted if that is unambiguous, everything else as JSON, long values folded.
 fn push_field(value: Value<'_>, out: &mut Vec<u8>) {
     let mut plain = Vec::new();
     match value {
@@ -144,7 +145,7 @@ fn push_field(value: Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// The most of these bytes, up to `most`, that ends within no character and no escape sequence of ours.
+/// The longest prefix of at most `most` bytes that doesn't end inside a character or one of our escape sequences.
 fn whole_end(bytes: &[u8], most: usize) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let end = text.floor_char_boundary(most);

@@ -2,12 +2,12 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | options, the thread that writes |
+//! | `mod.rs` | options, the writing thread |
 //! | `human.rs` | the format for people |
 //! | `fold.rs` | shortens long values and multi-line text |
 //!
 //! Guarantee: best effort. A paused terminal (Ctrl-S, a pager) must not block the journal, so after
-//! [`limits::CONSOLE_PATIENCE`] lines are dropped, and their number is shown once output resumes. A dedicated thread
+//! [`limits::CONSOLE_STALL_TIME`] lines are dropped, and their number is shown once output resumes. A dedicated thread
 //! writes.
 //!
 //! A record can't control the terminal: control characters, escape sequences and direction overrides are escaped.
@@ -30,13 +30,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use weir_record::{Record, write_json};
 
-use self::human::Look;
+use self::human::HumanStyle;
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
 use crate::sink::{Delivered, Selected, Sink, SinkError};
 use crate::text::push_escaped_json;
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "console",
     summary: "shows records on standard output, aligned and coloured for people or as JSON lines",
@@ -59,10 +59,10 @@ min_level = "INFO"
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// A line with columns, and indented lines for what has lines of its own.
+    /// A line with columns, and indented lines for multi-line text.
     #[default]
     Human,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -70,16 +70,16 @@ pub enum Format {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Color {
-    /// On a terminal, unless the environment says `NO_COLOR`.
+    /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// In any case.
+    /// Always.
     Always,
-    /// In no case.
+    /// Never.
     Never,
 }
 
-/// In which time moments are shown.
+/// The time zone of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Clock {
@@ -94,7 +94,7 @@ pub enum Clock {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConsoleOptions {
-    /// `human` for aligned lines, below which stack traces stand as lines; `json` for one JSON object a line.
+    /// `human` for aligned lines with stack traces below them; `json` for one JSON object per line.
     #[serde(default)]
     pub format: Format,
     /// Colours: `auto` on a terminal unless `NO_COLOR` is set, `always`, `never`.
@@ -117,15 +117,17 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         None => Box::new(io::stdout()),
     };
     let style = match options.format {
-        Format::Human => Style::Human(Look { color, zone: (options.time == Clock::Local).then(TimeZone::system) }),
+        Format::Human => {
+            Style::Human(HumanStyle { color, zone: (options.time == Clock::Local).then(TimeZone::system) })
+        }
         Format::Json => Style::Json,
     };
     Ok(Box::new(ConsoleSink::new(style, out)))
 }
 
-/// How records are shown.
+/// The output format.
 enum Style {
-    Human(Look),
+    Human(HumanStyle),
     Json,
 }
 
@@ -163,17 +165,18 @@ impl ConsoleSink {
 
     async fn send(&mut self, job: Job) -> bool {
         let Some(jobs) = &self.jobs else { return false };
-        matches!(timeout(limits::CONSOLE_PATIENCE, jobs.send(job)).await, Ok(Ok(())))
+        matches!(timeout(limits::CONSOLE_STALL_TIME, jobs.send(job)).await, Ok(Ok(())))
     }
 }
 
-/// Writes until the sink is gone. A reader that went away (`weir run | head`) ends the showing, not the router.
+/// Writes until the sink is dropped. If the reader goes away (`weir run | head`), output stops, but the router keeps
+/// running.
 fn write_jobs(mut out: Box<dyn Write + Send>, mut jobs: mpsc::Receiver<Job>, broken: &AtomicBool) {
     while let Some(job) = jobs.blocking_recv() {
         let written = match job {
             Job::Lines(lines) => out.write_all(&lines).and_then(|()| out.flush()),
             Job::Flush(done) => {
-                // Nobody waits any more when the flush took too long.
+                // Nobody receives if the flush took too long.
                 let _ = done.send(());
                 Ok(())
             }
@@ -207,7 +210,7 @@ impl Sink for ConsoleSink {
         let mut count = 0;
         if self.left_out > 0 {
             lines.extend_from_slice(
-                format!("… {} records not shown: the terminal stood still\n", self.left_out).as_bytes(),
+                format!("… {} records not shown: the terminal was paused\n", self.left_out).as_bytes(),
             );
         }
         for (_, record) in batches.iter().flat_map(Selected::iter) {
@@ -219,15 +222,15 @@ impl Sink for ConsoleSink {
         } else {
             self.left_out += count;
         }
-        // Durable in the only sense there is: it was shown, or never will be.
+        // Not durable: it was shown, or never will be.
         Ok(Delivered { rejected: Vec::new(), durable: Some(0) })
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {
         let (done, written) = oneshot::channel();
         if self.send(Job::Flush(done)).await {
-            // A terminal that stands still is given up on here too.
-            let _ = timeout(limits::CONSOLE_PATIENCE, written).await;
+            // A flush also gives up on a paused terminal.
+            let _ = timeout(limits::CONSOLE_STALL_TIME, written).await;
         }
         Ok(())
     }

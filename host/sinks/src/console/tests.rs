@@ -1,4 +1,4 @@
-//! What the console shows, and that it never holds anybody back.
+//! The console's output, and that it never blocks the journal.
 
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
@@ -12,7 +12,7 @@ use crate::text::is_harmful;
 const AT: i64 = 1_700_000_000_123_456_789;
 
 fn human(color: bool) -> Style {
-    Style::Human(Look { color, zone: None })
+    Style::Human(HumanStyle { color, zone: None })
 }
 
 fn shown(style: &Style, record: &[u8]) -> String {
@@ -25,7 +25,7 @@ fn line(style: &Style, fields: &[(&str, &str)]) -> String {
     shown(style, &record_at(AT, fields, &[]))
 }
 
-/// A record with one more field, of any value.
+/// A record with one more field, of any type.
 fn with(key: &str, value: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = record_at(AT, &[], &[]);
     write::str(&mut out, key);
@@ -45,10 +45,10 @@ fn a_line_is_aligned_and_shows_every_field() {
 }
 
 #[test]
-fn a_time_says_in_which_zone_it_is() {
+fn a_time_shows_its_zone() {
     for (hours, shown) in [(2, "2023-11-15 00:13:20.123+02:00 "), (-5, "2023-11-14 17:13:20.123-05:00 ")] {
         let zone = Some(TimeZone::fixed(jiff::tz::offset(hours)));
-        let text = line(&Style::Human(Look { color: false, zone }), &[]);
+        let text = line(&Style::Human(HumanStyle { color: false, zone }), &[]);
         assert!(text.starts_with(shown), "{text}");
     }
     assert!(line(&Style::Json, &[]).contains("2023-11-14T22:13:20.123456789Z"), "JSON is UTC in any case");
@@ -61,7 +61,7 @@ fn colours_come_only_when_asked_for() {
 }
 
 #[test]
-fn a_hostile_record_can_not_drive_the_terminal_or_forge_a_record() {
+fn a_hostile_record_can_not_control_the_terminal_or_forge_a_record() {
     let evil =
         "\x1b]0;owned\x07\r\n2023-11-14 22:13:20.123Z INFO\u{9b}2J\u{202e}\u{61c}\u{200b}\u{2060}\u{feff}\u{2029}";
     let fields = [("source", evil), ("message", evil), (evil, evil)];
@@ -106,14 +106,14 @@ fn a_stack_trace_is_shown_as_lines_below_the_record() {
 }
 
 #[test]
-fn a_trace_of_many_lines_is_cut_and_says_so() {
+fn a_long_stack_trace_is_cut_with_a_mark() {
     let trace: String = (0..limits::CONSOLE_LINES + 9).map(|n| format!("{n}\n")).collect();
     let text = line(&human(false), &[("exception", &trace)]);
     assert!(text.ends_with("\n        … 9 more lines\n"), "{text}");
 }
 
 #[test]
-fn long_nested_values_are_folded_and_say_how_much_was_left_out() {
+fn long_nested_values_are_folded_with_a_count_of_the_rest() {
     let folded = |record: &[u8]| {
         let text = shown(&human(false), record);
         assert!(text.len() < 3 * limits::CONSOLE_VALUE_BYTES, "{text}");
@@ -150,14 +150,14 @@ fn long_nested_values_are_folded_and_say_how_much_was_left_out() {
 }
 
 #[test]
-fn a_very_long_record_is_cut_for_people_and_whole_as_json() {
+fn a_very_long_record_is_cut_as_human_and_complete_as_json() {
     let long = "é".repeat(limits::CONSOLE_LINE_BYTES);
     let text = line(&human(true), &[("message", &long)]);
     assert!(text.len() < limits::CONSOLE_LINE_BYTES + 64 && text.ends_with(" more bytes\x1b[0m\n"), "{text}");
     assert!(line(&Style::Json, &[("message", &long)]).contains(&long));
 }
 
-/// Writes nothing until told to.
+/// Writes nothing until released.
 struct Stuck {
     go: Receiver<()>,
     shown: Arc<Mutex<Vec<u8>>>,
@@ -165,7 +165,7 @@ struct Stuck {
 
 impl Write for Stuck {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Once the sender is gone it goes on for good.
+        // Once the sender is dropped, it writes freely.
         let _ = self.go.recv();
         self.shown.lock().expect("not poisoned").extend_from_slice(bytes);
         Ok(bytes.len())
@@ -177,7 +177,7 @@ impl Write for Stuck {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_terminal_that_stands_still_holds_nobody_back_and_is_told_what_it_missed() {
+async fn a_paused_terminal_blocks_nothing_and_shows_how_many_lines_were_dropped() {
     let (go, wait) = channel();
     let shown = Arc::new(Mutex::new(Vec::new()));
     let out = Stuck { go: wait, shown: shown.clone() };
@@ -206,7 +206,7 @@ async fn a_terminal_that_stands_still_holds_nobody_back_and_is_told_what_it_miss
 }
 
 #[tokio::test]
-async fn a_reader_that_went_away_does_not_fail_the_sink() {
+async fn a_closed_pipe_does_not_fail_the_sink() {
     struct Closed;
     impl Write for Closed {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {

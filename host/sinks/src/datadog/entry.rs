@@ -3,36 +3,36 @@
 //! | Datadog | from |
 //! |---|---|
 //! | `message`, `timestamp` (milliseconds) | the record's |
-//! | `status` | its level; TRACE is `debug`, since Datadog has nothing below |
+//! | `status` | its level; TRACE becomes `debug`, Datadog's lowest |
 //! | `service` | the option, or the record's `service`, or its source |
 //! | `ddsource` | the record's `ddsource`, or the option |
 //! | `ddtags` | the option's tags, `env:` and `version:`, then the record's `ddtags` |
 //! | `hostname` | the record's `hostname` or `host`, or the option |
-//! | attributes | every other key, as it is |
+//! | attributes | every other key, unchanged |
 //!
-//! A key that Datadog would take for one of its own and that is something else (`status` = 200) becomes
-//! `status_original`. The source, where it isn't the service, stands in `logger.name`.
+//! A key that has a special meaning in Datadog but different content here (`status` = 200) is renamed to
+//! `status_original`. If the source isn't the service, it is in `logger.name`.
 //!
-//! An entry is never longer than Datadog takes: first the largest attributes are left out, and named in `weir_left_out`,
-//! until the rest leaves room for a message worth reading; then the message is cut, with a mark.
+//! An entry never exceeds Datadog's limit: first the largest attributes are omitted, and listed in `weir_left_out`,
+//! until there is room for a useful part of the message; then the message is cut, with a mark.
 
 use weir_record::{Level, Record, Value, write_json_value};
 
 use crate::limits;
 
-/// What is the same for all entries.
+/// The common parts of all entries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Labels {
     pub service: Option<String>,
     pub ddsource: String,
-    /// With commas between them.
+    /// Separated by commas.
     pub tags: String,
     pub hostname: Option<String>,
-    /// The attribute that holds a record's id; empty: none.
+    /// The attribute that contains a record's id; empty: none.
     pub record_id: String,
 }
 
-/// What a record says itself about who spoke.
+/// A record's own labels.
 #[derive(Clone, Copy, Default)]
 struct Own<'a> {
     ddsource: Option<&'a str>,
@@ -43,7 +43,7 @@ struct Own<'a> {
     id: bool,
 }
 
-/// Bytes of the message that attributes must leave room for.
+/// Bytes that attributes must leave for the message.
 const MESSAGE_ROOM_BYTES: usize = 64 << 10;
 
 impl Labels {
@@ -79,11 +79,11 @@ impl Labels {
         own
     }
 
-    /// Appends what is no part of the entry's head.
+    /// Appends an attribute, unless it is part of the entry's head.
     fn push_attribute(&self, record: Record<'_>, key: &str, value: Value<'_>, out: &mut Vec<u8>) {
         match key {
             "timestamp" | "level" | "source" | "message" => return,
-            // In the entry's head.
+            // Part of the entry's head.
             "ddsource" | "ddtags" | "hostname" if value.as_str().is_some() => return,
             "service" if self.service.is_none() && value.as_str().is_some() => return,
             "ddsource" | "ddtags" | "hostname" | "service" | "status" => {
@@ -100,7 +100,7 @@ impl Labels {
         out.push(b',');
     }
 
-    /// Appends everything but attributes and message, no text of it longer than `most` bytes.
+    /// Appends everything except attributes and message, with no text longer than `most` bytes.
     fn push_head(&self, record: Record<'_>, own: Own<'_>, id: &str, most: usize, out: &mut Vec<u8>) {
         let head = record.head();
         let cut = |text: &'_ str| text[..text.floor_char_boundary(most)].to_string();
@@ -136,7 +136,7 @@ impl Labels {
         out.extend_from_slice(format!("\"timestamp\":{milliseconds},").as_bytes());
     }
 
-    /// The same for an entry that would be too long.
+    /// Like [`push_entry`](Labels::push_entry), for an entry that would be too long.
     #[cold]
     fn push_cut(&self, record: Record<'_>, own: Own<'_>, id: &str, out: &mut Vec<u8>) {
         let start = out.len();
@@ -148,7 +148,7 @@ impl Labels {
             self.push_attribute(record, key, value, &mut bytes);
             attributes.push((key, bytes));
         }
-        // The names of what is left out take room, too.
+        // The names of omitted attributes need room, too.
         let names = limits::DATADOG_NAMES_LEFT_OUT * (limits::DATADOG_LABEL_BYTES * 6 + 3) + 100;
         let room = limits::DATADOG_ENTRY_BYTES - (out.len() - start) - names;
         let mut held: usize = attributes.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -185,11 +185,11 @@ fn push_names(left_out: &[&str], out: &mut Vec<u8>) {
     out.extend_from_slice(b"],");
 }
 
-/// Appends the message, cut so that it takes no more than `room` bytes with its key.
+/// Appends the message, cut to at most `room` bytes including its key.
 fn push_cut_message(message: &str, room: usize, out: &mut Vec<u8>) {
     let start = out.len();
     push_pair("message", message, out);
-    // As JSON a character is up to six bytes; so this ends after a few turns.
+    // In JSON, a character takes up to six bytes, so this ends after a few iterations.
     let mut keep = message.len();
     while out.len() - start + 1 > room && keep > 0 {
         let (now, most) = (out.len() - start, room.saturating_sub(100));

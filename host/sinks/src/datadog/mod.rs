@@ -6,15 +6,15 @@
 //! | `entry.rs` | a record as an entry, within Datadog's limits |
 //!
 //! Guarantee: at least once, in order, one request at a time. A record counts as delivered after a 2xx (202). Datadog
-//! has no idempotency key: records appear twice when it took a request whose answer was lost, and so do those of about
+//! has no idempotency key: records appear twice if the answer to an accepted request was lost, and so do those of about
 //! the last half second before a `kill -9`. Both copies have the same `weir_id`, the permanent id of the record;
-//! `record_id` gives the attribute another name.
+//! `record_id` renames the attribute.
 //!
-//! Bounds, all of them Datadog's: 1,000 entries and 5 MB a request before compression, 1 MB an entry. A delivery that
-//! is longer becomes several requests; an entry that is longer is cut with a mark (`entry.rs`). A 413 all the same
-//! halves the delivery, and later ones are cut as short; 400 finds the bad record, which goes to quarantine. 408, 429
-//! and 5xx are tried again, and so is 403, which says that the key is wrong: nothing is lost while somebody looks for
-//! the right one.
+//! Datadog's limits apply: 1,000 entries and 5 MB per request before compression, 1 MB per entry. A longer delivery
+//! becomes several requests; a longer entry is cut with a mark (`entry.rs`). If Datadog answers 413 nevertheless, the
+//! delivery is halved, and later ones are limited to that length. On 400 the bad record is found and goes to
+//! quarantine. 408, 429 and 5xx are retried, and so is 403, which means a wrong key: nothing is lost until it is
+//! corrected.
 
 mod entry;
 #[cfg(test)]
@@ -29,13 +29,13 @@ use weir_record::Record;
 use self::entry::Labels;
 use crate::limits;
 use crate::post::{
-    Answer, Bodies, Body, Connection, Encoding, Origin, Poster, Protocol, Server, Shape, record_id, secret_header,
+    Answer, Body, BodyOptions, Connection, Encoding, Origin, Poster, Protocol, Server, Shape, record_id, secret_header,
 };
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Span;
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "datadog",
     summary: "sends records to Datadog's logs intake, within its limits, with service, status and tags",
@@ -66,38 +66,37 @@ tags = "team:payments,region:eu"                # or DD_TAGS
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatadogOptions {
-    /// The API key. Also from `DD_API_KEY`.
+    /// The API key.
     #[serde(default)]
     pub api_key: Option<String>,
-    /// Datadog's site: `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com` … Also from `DD_SITE`.
+    /// Datadog's site: `datadoghq.com`, `datadoghq.eu`, `us5.datadoghq.com` …
     #[serde(default = "default_site")]
     pub site: String,
-    /// The intake's whole address, in the place of the site's: a proxy, for one.
+    /// The complete URL of the intake, instead of the site's: a proxy, for example.
     #[serde(default)]
     pub url: Option<String>,
-    /// `service` of every record; its source stands in `logger.name` then. Without it: the record's source. Also from
-    /// `DD_SERVICE`.
+    /// `service` of every record; its source is then in `logger.name`. Default: the record's source.
     #[serde(default)]
     pub service: Option<String>,
-    /// Tag `env`. Also from `DD_ENV`.
+    /// Tag `env`.
     #[serde(default)]
     pub env: Option<String>,
-    /// Tag `version`. Also from `DD_VERSION`.
+    /// Tag `version`.
     #[serde(default)]
     pub version: Option<String>,
-    /// Further tags, with commas or spaces between them: `team:payments,region:eu`. Also from `DD_TAGS`.
+    /// Further tags, separated by commas or spaces: `team:payments,region:eu`.
     #[serde(default)]
     pub tags: String,
-    /// `ddsource` of records that have none: which of Datadog's integrations reads them.
+    /// `ddsource` of records without one; it selects the Datadog integration.
     #[serde(default = "default_source")]
     pub ddsource: String,
-    /// Host of records that have none in `hostname` or `host`. Also from `DD_HOSTNAME`.
+    /// Host of records without `hostname` or `host`.
     #[serde(default)]
     pub hostname: Option<String>,
-    /// The attribute that holds each record's id, by which what appears twice is known; empty: none.
+    /// The attribute that contains each record's id, which identifies duplicates; empty: none.
     #[serde(default = "default_record_id")]
     pub record_id: String,
-    /// Most records of one request; Datadog's bound is 1000.
+    /// Maximum number of records per request; Datadog's limit is 1000.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1, max = 1000))]
     pub batch: usize,
@@ -135,13 +134,13 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     let key = options.api_key.as_deref().map(str::trim).filter(|key| !key.is_empty());
     let key = key.ok_or_else(|| wrong("`api_key` is missing: give it, or set DD_API_KEY".into()))?;
     if !(1..=limits::DATADOG_ENTRIES).contains(&options.batch) {
-        return Err(wrong(format!("`batch` must be 1 to {}, Datadog's bound", limits::DATADOG_ENTRIES)));
+        return Err(wrong(format!("`batch` must be 1 to {}, Datadog's limit", limits::DATADOG_ENTRIES)));
     }
     let url = match &options.url {
         Some(url) => url.clone(),
         None if options.site.contains(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-')) => {
             return Err(wrong(format!(
-                "`site` is the name of one of Datadog's sites, like `datadoghq.eu`, not `{}`",
+                "`site` must be one of Datadog's sites, such as `datadoghq.eu`, not `{}`",
                 options.site
             )));
         }
@@ -152,7 +151,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     headers.insert(HeaderName::from_static("dd-api-key"), secret_header(key, "`api_key`").map_err(wrong)?);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    let bodies = Bodies {
+    let bodies = BodyOptions {
         shape: Shape::JsonArray,
         encoding: Encoding::Gzip,
         max_bytes: limits::DATADOG_BYTES,
@@ -203,7 +202,9 @@ impl Protocol for DatadogProtocol {
 
     fn refused(&self, server: &Server, answer: &Answer) -> SinkError {
         match answer.status {
-            401 | 403 => server.advise(answer, "check that `api_key` (DD_API_KEY) is a key of this `site` (DD_SITE)"),
+            401 | 403 => {
+                server.retry_with_advice(answer, "check that `api_key` (DD_API_KEY) is a key of this `site` (DD_SITE)")
+            }
             _ => server.refused(answer),
         }
     }

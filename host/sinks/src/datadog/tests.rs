@@ -1,4 +1,4 @@
-//! The `datadog` sink against an intake that refuses what Datadog's would.
+//! The `datadog` sink against an intake that refuses the same requests as Datadog.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ fn batch(records: &[Vec<u8>]) -> Batch {
     batch
 }
 
-/// The entries that the intake took of these records.
+/// The entries that the intake accepted for these records.
 async fn entries(more: Value, records: &[Vec<u8>]) -> Vec<Value> {
     let intake = Intake::start(Intakes::Datadog);
     sink(&intake, more).await.deliver(&[frame(7, batch(records))]).await.expect("delivers");
@@ -44,7 +44,7 @@ async fn entries(more: Value, records: &[Vec<u8>]) -> Vec<Value> {
 }
 
 #[test]
-fn options_that_can_not_work_are_refused_with_their_name_and_without_the_key() {
+fn invalid_options_are_refused_by_name_without_the_key() {
     for (bad, name) in [
         (json!({}), "DD_API_KEY"),
         (json!({ "api_key": " " }), "`api_key`"),
@@ -94,7 +94,7 @@ async fn options_and_records_share_service_source_host_and_tags_as_documented() 
 }
 
 #[tokio::test]
-async fn every_level_has_a_status_that_datadog_knows() {
+async fn every_level_maps_to_a_datadog_status() {
     let levels = ["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
     let records: Vec<_> = levels.iter().map(|level| record(&[("level", level)], &[])).collect();
     let said: Vec<_> = entries(json!({}), &records).await.iter().map(|entry| entry["status"].clone()).collect();
@@ -104,11 +104,11 @@ async fn every_level_has_a_status_that_datadog_knows() {
 }
 
 #[tokio::test]
-async fn a_delivery_beyond_datadogs_bounds_becomes_requests_within_them() {
+async fn a_delivery_beyond_datadogs_limits_is_split_into_requests() {
     let intake = Intake::start(Intakes::Datadog);
     let mut out = sink(&intake, json!({})).await;
     assert_eq!(out.batching().records, 1000);
-    // 20 MB that gzip would make small, which doesn't count.
+    // 20 MB that gzip would make small; the limit is before compression.
     let records: Vec<_> =
         (0..100).map(|n| record(&[("message", &format!("n={n} {}", "x".repeat(200_000)))], &[])).collect();
     out.deliver(&[frame(1, batch(&records))]).await.expect("delivers");
@@ -120,7 +120,7 @@ async fn a_delivery_beyond_datadogs_bounds_becomes_requests_within_them() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_too_long_is_cut_with_a_mark_and_stays_within_the_bound() {
+async fn a_too_long_entry_is_cut_with_a_mark_and_stays_within_the_limit() {
     for c in ["x", "\"", "\u{1}", "é", "\u{1f600}"] {
         let long = c.repeat(1_040_000 / c.len());
         let half = c.repeat(500_000 / c.len());
@@ -147,7 +147,7 @@ async fn an_entry_that_is_too_long_is_cut_with_a_mark_and_stays_within_the_bound
 }
 
 #[tokio::test]
-async fn many_attributes_that_are_too_long_together_leave_the_smallest() {
+async fn of_too_many_attributes_the_smallest_are_kept() {
     let mut bytes = Vec::new();
     write::map16_header(&mut bytes, 4001);
     write::str(&mut bytes, "message");
@@ -164,7 +164,7 @@ async fn many_attributes_that_are_too_long_together_leave_the_smallest() {
 }
 
 #[tokio::test]
-async fn every_status_has_its_outcome_and_a_wrong_key_is_said_without_the_key() {
+async fn every_status_has_its_outcome_and_a_wrong_key_is_reported_without_the_key() {
     let intake = Intake::start(Intakes::Datadog);
     for status in [400, 413, 422] {
         intake.script([Next::Status(status)]);
@@ -189,7 +189,7 @@ async fn every_status_has_its_outcome_and_a_wrong_key_is_said_without_the_key() 
 }
 
 #[tokio::test]
-async fn trouble_of_every_kind_loses_nothing_and_keeps_the_order() {
+async fn every_kind_of_failure_loses_nothing_and_keeps_the_order() {
     for trouble in [
         Next::Status(500),
         Next::Later(429, 1),
@@ -212,7 +212,7 @@ async fn trouble_of_every_kind_loses_nothing_and_keeps_the_order() {
         let mut entries = intake.records();
         let twice = matches!(trouble, Next::TakeAndClose | Next::TakeAndCut);
         assert_eq!(entries.len(), if twice { 57 } else { 50 }, "{trouble:?}");
-        // What came twice has the id that it had.
+        // Repeated records have their original ids.
         entries.dedup_by_key(|entry| entry["weir_id"].to_string());
         if twice {
             assert_eq!(entries[7..14], entries[14..21]);
@@ -225,7 +225,7 @@ async fn trouble_of_every_kind_loses_nothing_and_keeps_the_order() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_refused_is_found_and_holds_no_other() {
+async fn a_refused_record_is_found_and_blocks_no_other() {
     let intake = Intake::start(Intakes::Datadog);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (journal, cell) = (journal(folder.path()), Arc::new(MemoryQuarantine::default()));

@@ -1,9 +1,9 @@
-//! The list of the files that this sink has created and rotated: only those are ever compressed or removed.
+//! The list of the files that this sink has created or rotated. Only these are ever compressed or removed.
 //!
 //! A name proves nothing: another program, another sink, or a sender with a well-chosen source can create a file that
-//! looks like one of ours. So every file is recorded before it is created, in `sinks/NAME.files` in the data folder, one
-//! line of JSON each. A line without its file is harmless and is removed when the list is shortened. A line that a crash
-//! cut off is ignored, because its file was not created.
+//! looks like one of ours. So every file is recorded before it is created, in `sinks/NAME.files` in the data folder,
+//! one line of JSON each. A line without its file is harmless and is removed when the list is shortened. A line that a
+//! crash cut off is ignored, because its file was not created.
 //!
 //! Earlier versions kept no list. When a sink first starts with a position but without a list, the list begins with the
 //! files that its template can name, and with those rotated files that can't be anything else: they were last changed
@@ -29,20 +29,20 @@ const DAY_S: i64 = 86_400;
 /// A file of the sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
-    /// Where it is; a compressed one has an ending more.
+    /// Its path. A compressed file has one more suffix.
     pub path: PathBuf,
-    /// When it was made, in seconds since 1970 UTC.
+    /// Creation time in seconds since 1970 UTC.
     made: i64,
-    /// For a rotated one: what it was rotated away from.
+    /// For a rotated file, the path before the rotation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<PathBuf>,
-    /// True when a value of a record is part of its name.
+    /// True if a value of a record is part of its name.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     by_value: bool,
 }
 
 impl FileEntry {
-    /// A file that is about to be made.
+    /// A file that is about to be created.
     pub fn live(path: &Path, by_value: bool) -> FileEntry {
         FileEntry { path: path.into(), made: now_ns() / SECOND_NS, live: None, by_value }
     }
@@ -58,7 +58,7 @@ impl FileEntry {
     }
 }
 
-/// The list. Cloning gives the same, which the tidying thread shares.
+/// The list. Clones share it, among them the one of the tidying thread.
 #[derive(Clone)]
 pub struct FileList {
     path: PathBuf,
@@ -69,11 +69,11 @@ pub struct FileList {
 #[derive(Default)]
 struct State {
     file: Option<File>,
-    /// Written down and perhaps not made yet.
+    /// Recorded and perhaps not created yet.
     fresh: HashSet<PathBuf>,
     /// The day of `made_today`.
     day: i64,
-    /// Files made that day for values of records.
+    /// Files created that day for values of records.
     made_today: usize,
 }
 
@@ -88,7 +88,7 @@ impl State {
 }
 
 impl FileList {
-    /// The list at that place. Touches nothing.
+    /// The list at that path. Touches nothing.
     pub fn new(path: PathBuf, disk: Disk) -> FileList {
         FileList { path, disk, state: Arc::default() }
     }
@@ -97,12 +97,12 @@ impl FileList {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// True when there is a list.
+    /// True if the list exists.
     pub fn exists(&self) -> bool {
         self.path.exists()
     }
 
-    /// Makes ready after a start or a failure.
+    /// Prepares the list after a start or a failure.
     pub fn open(&self) -> Result<(), DiskError> {
         let mut state = self.state();
         *state = State::default();
@@ -111,7 +111,7 @@ impl FileList {
         Ok(())
     }
 
-    /// Files made today (UTC) for values of records.
+    /// Files created today (UTC) for values of records.
     pub fn made_today(&self) -> usize {
         let mut state = self.state();
         let day = (now_ns() / SECOND_NS).div_euclid(DAY_S);
@@ -121,7 +121,7 @@ impl FileList {
         state.made_today
     }
 
-    /// Writes files down, durably, before they are made.
+    /// Records files durably, before they are created.
     pub fn add(&self, entries: &[FileEntry]) -> Result<(), DiskError> {
         if entries.is_empty() {
             return Ok(());
@@ -146,7 +146,7 @@ impl FileList {
     fn open_file(&self) -> Result<File, DiskError> {
         self.disk.create_own_folder(&self.path)?;
         let mut file = self.disk.open_own(&self.path)?;
-        // A line that a crash broke off ends here.
+        // Terminates a line that a crash cut off.
         if fs::read(&self.path).is_ok_and(|content| content.last().is_some_and(|last| *last != b'\n')) {
             self.disk.append(&mut file, &self.path, b"\n")?;
         }
@@ -154,12 +154,12 @@ impl FileList {
         Ok(file)
     }
 
-    /// What was written down is made, or never will be.
+    /// Every recorded file has been created by now, or never will be.
     pub fn settle(&self) {
         self.state().fresh.clear();
     }
 
-    /// Every file, each once.
+    /// All files, each once.
     pub fn entries(&self) -> Result<Vec<FileEntry>, DiskError> {
         let content = match fs::read(&self.path) {
             Ok(content) => content,
@@ -172,7 +172,7 @@ impl FileList {
         Ok(each.into_values().collect())
     }
 
-    /// Takes lines without files out, when there are many.
+    /// Removes lines without files if there are many.
     pub fn shorten(&self) -> Result<(), DiskError> {
         let mut state = self.state();
         self.tidy_up(&mut state)
@@ -196,16 +196,16 @@ impl FileList {
         self.disk.replace(&self.path, &bytes)
     }
 
-    /// Begins the list: empty, or with the files below `root` of a version that kept none. `is_live` is true for the
-    /// paths that the sink's template can name.
-    pub fn take_up(&self, root: Option<&Path>, is_live: impl Fn(&Path) -> bool) -> Result<(), DiskError> {
+    /// Creates the list: empty, or with the files below `root` if an earlier version kept no list. `is_live` is true
+    /// for the paths that the sink's template can name.
+    pub fn create_or_migrate(&self, root: Option<&Path>, is_live: impl Fn(&Path) -> bool) -> Result<(), DiskError> {
         let mut paths = Vec::new();
         if let Some(root) = root {
             walk(root, &mut paths);
         }
         let now = SystemTime::now();
         let entry = |path: PathBuf| {
-            // As old as can be, so that they count for no day.
+            // As old as possible, so that they count for no day.
             let (made, by_value) = (0, false);
             let Some(rotated) = read_name(&path) else {
                 return is_live(&path).then_some(FileEntry { path, made, live: None, by_value });
@@ -225,13 +225,13 @@ fn push_line(entry: &FileEntry, out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Collects files below a folder, without following links; at most so many as the bound says.
+/// Collects the files below a folder, up to a limit, without following links.
 fn walk(root: &Path, out: &mut Vec<PathBuf>) {
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
-            if out.len() + folders.len() >= limits::TAKEN_UP_FILES {
+            if out.len() + folders.len() >= limits::MIGRATED_FILES {
                 return;
             }
             match entry.file_type() {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_remembered_each_once_and_a_broken_line_hides_no_other() {
+    fn each_file_is_listed_once_and_a_broken_line_hides_no_other() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let list = file_list(folder.path());
         let (live, rotated) = (folder.path().join("a b\n.log"), folder.path().join("r"));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_files_go_when_they_are_many_and_not_before_their_files_are_due() {
+    fn lines_without_files_are_removed_once_there_are_many() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let list = file_list(folder.path());
         let kept = folder.path().join("kept");

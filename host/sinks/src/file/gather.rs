@@ -1,61 +1,61 @@
-//! Collects a delivery's lines by file, in reused buffers, and passes them to the store in passes.
+//! Groups a delivery's lines by file in reused buffers, and hands them to the store in passes.
 //!
-//! Called by `mod.rs` for each record of a delivery. A pass ends at [`limits::FILE_PASS_BYTES`], so memory does not grow
-//! with the delivery. A path is looked up by its key and rendered once; a fixed path is not even looked up.
+//! `mod.rs` calls it for each record of a delivery. A pass ends at [`limits::FILE_PASS_BYTES`], so memory does not grow
+//! with the delivery. A path is rendered once and then looked up by its key; a fixed path is not even looked up.
 //!
-//! The store decides whether this sink may write a file. When a value of a record names a file of another sink, the lines
-//! go to a file beside it (`audit.all.jsonl` instead of `audit.jsonl` for the sink `all`); beyond `max_new_files` they go
-//! to one file with `_overflow` instead of each value.
+//! The store decides whether this sink may write a file. If a value of a record names a file of another sink, the lines
+//! go to a file beside it (`audit.all.jsonl` instead of `audit.jsonl` for the sink `all`). Beyond `max_new_files` they
+//! go to one file with `_overflow` in place of each value.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use weir_record::Record;
 
-use super::path::{PathTemplate, beside};
+use super::path::{PathTemplate, neighbour_path};
 use super::store::{Admission, Chunk, Store};
 use crate::disk::DiskError;
 use crate::limits;
 
-/// What stands in the place of values when there would be too many files.
+/// Replaces all values once there would be too many files.
 const OVERFLOW: &str = "_overflow";
 
 /// Why a line has no file.
 #[derive(Debug, thiserror::Error)]
 pub enum PathError {
-    /// The disk says so.
+    /// The disk operation failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// It would be cut by two.
+    /// It belongs to another sink.
     #[error("`{path}` is written by {whose}; give one of them another `path`")]
-    Anothers { path: String, whose: String },
+    OwnedByOther { path: String, whose: String },
 }
 
 impl PathError {
-    /// True when this one path can never be written, whatever is done to the disk.
+    /// True if this path can never be written, whatever is done to the disk.
     pub fn is_about_the_path(&self) -> bool {
         match self {
             PathError::Disk(error) => error.is_about_the_path(),
-            PathError::Anothers { .. } => true,
+            PathError::OwnedByOther { .. } => true,
         }
     }
 }
 
-/// The files that lines go to, with the lines that wait.
-pub struct Gathering {
+/// The files that lines go to, with their pending lines.
+pub struct LineCollector {
     is_fixed: bool,
     path: PathTemplate,
     rotate_bytes: Option<u64>,
     slots: Vec<Slot>,
     by_path: HashMap<PathBuf, usize>,
-    /// Slots by what decides about a path.
+    /// Slots by path key.
     by_key: HashMap<Vec<u8>, usize>,
     /// The key of the last line, and its slot.
     last: Option<(Vec<u8>, usize)>,
     key: Vec<u8>,
     /// Slots with lines, in the order of their first lines.
     active: Vec<usize>,
-    /// Slots whose lines go to another.
+    /// Slots whose lines go to another slot.
     diverted: Vec<usize>,
     waiting_bytes: usize,
 }
@@ -65,14 +65,14 @@ struct Slot {
     /// The length that the file will have.
     length: u64,
     active: bool,
-    /// The slot that takes its lines, for this pass.
+    /// The slot that takes its lines in this pass.
     instead: Option<usize>,
 }
 
-impl Gathering {
-    /// For the files of a template, each rotated before it grows beyond `rotate_bytes`.
-    pub fn new(path: PathTemplate, rotate_bytes: Option<u64>) -> Gathering {
-        Gathering {
+impl LineCollector {
+    /// Collects lines for the files of a template. Each file is rotated before it grows beyond `rotate_bytes`.
+    pub fn new(path: PathTemplate, rotate_bytes: Option<u64>) -> LineCollector {
+        LineCollector {
             is_fixed: path.is_fixed(),
             path,
             rotate_bytes,
@@ -92,12 +92,12 @@ impl Gathering {
         &self.path
     }
 
-    /// True when so much waits that it should be written.
+    /// True if enough lines are pending to write them.
     pub fn is_full(&self) -> bool {
         self.waiting_bytes >= limits::FILE_PASS_BYTES
     }
 
-    /// Adds a record's line, which `write` appends. An error is about the record's path, and nothing was added.
+    /// Adds a record's line, which `write` appends. An error concerns the record's path; nothing was added then.
     pub fn push(
         &mut self,
         record: Record<'_>,
@@ -110,7 +110,7 @@ impl Gathering {
         let before = slot.chunk.bytes.len();
         write(&mut slot.chunk.bytes);
         let added = slot.chunk.bytes.len() - before;
-        // A line longer than the bound gets a file of its own rather than none.
+        // A line longer than the limit gets its own file.
         if slot.length > 0 && self.rotate_bytes.is_some_and(|bound| slot.length + added as u64 > bound) {
             slot.chunk.cuts.push(before);
             slot.length = 0;
@@ -120,12 +120,12 @@ impl Gathering {
         Ok(())
     }
 
-    /// What waits, by file.
+    /// The pending lines, by file.
     pub fn chunks(&self) -> impl Iterator<Item = &Chunk> + Clone {
         self.active.iter().map(|at| &self.slots[*at].chunk)
     }
 
-    /// Forgets the lines, written or not, and keeps the buffers, all together a few passes large at most.
+    /// Clears the lines and keeps the buffers, in total at most a few passes large.
     pub fn clear(&mut self) {
         let share = 2 * limits::FILE_PASS_BYTES / self.slots.len().max(1);
         for at in self.active.drain(..) {
@@ -149,7 +149,7 @@ impl Gathering {
 
     fn slot(&mut self, record: Record<'_>) -> usize {
         match &self.last {
-            // Nothing of a record decides, so nothing of it is read.
+            // A fixed path depends on nothing, so the record is not read.
             Some((_, at)) if self.is_fixed => return *at,
             _ => {}
         }
@@ -185,9 +185,9 @@ impl Gathering {
         at
     }
 
-    /// The slot that takes the lines of this one in this pass: itself, when the store gives it the file.
+    /// The slot that takes the lines of this one in this pass: itself, if the store grants the file.
     fn admitted(&mut self, mut at: usize, record: Record<'_>, store: &mut Store) -> Result<usize, PathError> {
-        // A neighbour, one too many, and the neighbour of the file for those: no way is longer.
+        // The longest chain: neighbour, overflow file, and the neighbour of that.
         for _ in 0..4 {
             let slot = &mut self.slots[at];
             if slot.active {
@@ -204,10 +204,12 @@ impl Gathering {
                     self.active.push(at);
                     return Ok(at);
                 }
-                Admission::Anothers(whose) if !self.path.depends_on_records() || is_beside(&path, store.sink()) => {
-                    return Err(PathError::Anothers { path: path.display().to_string(), whose });
+                Admission::OwnedByOther(whose)
+                    if !self.path.depends_on_records() || is_neighbour_path(&path, store.sink()) =>
+                {
+                    return Err(PathError::OwnedByOther { path: path.display().to_string(), whose });
                 }
-                Admission::Anothers(_) => (beside(&path, store.sink()), slot.chunk.by_value),
+                Admission::OwnedByOther(_) => (neighbour_path(&path, store.sink()), slot.chunk.by_value),
                 Admission::TooMany => (self.path.render_with(OVERFLOW, record.timestamp()), false),
             };
             let instead = self.slot_of(&other, by_value);
@@ -216,12 +218,12 @@ impl Gathering {
             at = instead;
         }
         let path = self.slots[at].chunk.path.display().to_string();
-        Err(PathError::Anothers { path, whose: "another sink".into() })
+        Err(PathError::OwnedByOther { path, whose: "another sink".into() })
     }
 }
 
-/// True for a path that is a neighbour already.
-fn is_beside(path: &Path, sink: &str) -> bool {
+/// True for a path that [`neighbour_path`] made.
+fn is_neighbour_path(path: &Path, sink: &str) -> bool {
     let ends = |text: &str| text.strip_suffix(sink).is_some_and(|rest| rest.ends_with('.'));
     [path.file_stem(), path.file_name()].into_iter().flatten().any(|name| ends(&name.to_string_lossy()))
 }

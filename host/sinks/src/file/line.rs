@@ -1,8 +1,8 @@
-//! How a record's line reads: JSON, or a text template such as `[{timestamp}] {level:8} {source:20} {message}`.
+//! The format of a record's line: JSON, or a text template such as `[{timestamp}] {level:8} {source:20} {message}`.
 //!
-//! In a template `{path}` is any field by its path, `{path:N}` the same padded to N characters, `{timestamp:%H:%M:%S}`
-//! a time in a format of one's own (UTC), `{fields}` everything else as JSON, `{record}` the whole record as JSON, `{{`
-//! and `}}` braces. An absent field reads `-`. Whatever a value holds, a record is one line.
+//! In a template, `{path}` is any field by its path, `{path:N}` pads it to N characters, `{timestamp:%H:%M:%S}` is a
+//! time in a custom format (UTC), `{fields}` is everything else as JSON, `{record}` is the whole record as JSON, and
+//! `{{` and `}}` are braces. An absent field is written as `-`. A record is always one line, whatever its values are.
 
 use jiff::Timestamp;
 use jiff::fmt::strtime::BrokenDownTime;
@@ -14,7 +14,7 @@ use crate::limits;
 use crate::template::{self, Part};
 use crate::text::{Rest, push_escaped, push_value};
 
-/// Writes lines.
+/// Writes lines in one format.
 pub enum LineFormat {
     /// One JSON object.
     Json,
@@ -31,7 +31,7 @@ pub struct TextTemplate {
 
 struct Field {
     what: What,
-    /// The least number of characters, filled up with spaces.
+    /// The minimum number of characters, padded with spaces.
     width: usize,
 }
 
@@ -48,7 +48,7 @@ enum What {
 }
 
 impl LineFormat {
-    /// Appends a record's line with its end.
+    /// Appends a record's line with its line end.
     pub fn push_line(&mut self, record: Record<'_>, out: &mut Vec<u8>) {
         match self {
             LineFormat::Json => write_json(record, out),
@@ -59,7 +59,7 @@ impl LineFormat {
 }
 
 impl TextTemplate {
-    /// Reads a template.
+    /// Parses a template.
     pub fn parse(template: &str) -> Result<TextTemplate, String> {
         let parts =
             template::parse(template, parse_field).map_err(|error| format!("template `{template}`: {error}"))?;
@@ -106,7 +106,7 @@ impl TextTemplate {
 fn parse_field(field: &str) -> Result<Field, String> {
     let (name, format) = field.split_once(':').unwrap_or((field, ""));
     if name.is_empty() {
-        return Err("`{}` names no field".into());
+        return Err("`{}` does not name a field".into());
     }
     let mut what = match name {
         "timestamp" => What::Timestamp,
@@ -120,20 +120,20 @@ fn parse_field(field: &str) -> Result<Field, String> {
     let mut width = 0;
     if what == What::Timestamp && format.contains('%') {
         let epoch = BrokenDownTime::from(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC));
-        epoch.to_string(format).map_err(|error| format!("`{format}` is no time format: {error}"))?;
+        epoch.to_string(format).map_err(|error| format!("`{format}` is not a time format: {error}"))?;
         what = What::Time(format.to_string());
     } else if !format.is_empty() {
         width = format
             .parse()
             .ok()
             .filter(|width| *width <= limits::TEMPLATE_WIDTH)
-            .ok_or_else(|| format!("`{{{field}}}`: the width is a number up to {}", limits::TEMPLATE_WIDTH))?;
+            .ok_or_else(|| format!("`{{{field}}}`: the width must be a number up to {}", limits::TEMPLATE_WIDTH))?;
     }
     Ok(Field { what, width })
 }
 
 fn push_time(format: &str, timestamp_ns: i64, out: &mut Vec<u8>) {
-    // Every i64 of nanoseconds is a time, and the format was tried when it was read.
+    // Every i64 of nanoseconds is a time, and the format was checked when it was parsed.
     let text = Timestamp::from_nanosecond(i128::from(timestamp_ns))
         .and_then(|timestamp| BrokenDownTime::from(&timestamp.to_zoned(TimeZone::UTC)).to_string(format));
     out.extend_from_slice(text.as_deref().unwrap_or("-").as_bytes());
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_one_line_whatever_it_says() {
+    fn a_record_is_always_one_line() {
         let text = line(
             "{source} {message} {fields}",
             &[("source", "a\nb"), ("message", "x\r\n[fake] line\x1b[2J"), ("k", "\n")],

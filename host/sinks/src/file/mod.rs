@@ -1,32 +1,33 @@
-//! The `file` sink: writes lines of JSON or text into one file or many.
+//! The `file` sink: writes JSON or text lines to one file or many.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options; the sink |
-//! | `gather.rs` | sorts a delivery's lines by file, in reused buffers |
+//! | `gather.rs` | groups a delivery's lines by file, in reused buffers |
 //! | `path.rs` | the path of a record's file, safe whatever the record contains |
 //! | `line.rs` | the format of a line |
 //! | `store.rs` | open files, the position, and **why each record is written exactly once** |
-//! | `records.rs` | the position record on the disk |
-//! | `file_list.rs` | which files the sink has made |
+//! | `records.rs` | the position record on disk |
+//! | `file_list.rs` | the files that the sink has created |
 //! | `rotate.rs` | names of rotated files |
-//! | `tidy.rs` | compression, keep count, retention, in the background |
+//! | `tidy.rs` | compression, file count and retention, in the background |
 //!
-//! Guarantee: exactly once, through kill -9 and power cuts, rotation included. Files are synced and the position
+//! Guarantee: exactly once, through kill -9 and power cuts, including rotation. Files are synced and the position is
 //! written at most once a second and at a flush; the journal keeps everything until then.
 //!
 //! # Which files
-//! - **A file belongs to one sink** (`owners.rs`). A configuration in which two sinks would certainly write the same file
-//!   is refused. When a value of a record makes the path of a file that belongs to another sink (`{source}.jsonl` beside
-//!   `audit.jsonl`, and the source is `audit`), the line goes to a file with this sink's name in it (`audit.all.jsonl`).
-//!   When that one is taken too, or the path leads into Weir's own folders, the record goes to quarantine.
+//! - **A file belongs to one sink** (`owners.rs`). A configuration in which two sinks would always write to the same
+//!   file is refused. If a value of a record makes the path of a file that belongs to another sink (`{source}.jsonl`
+//!   beside `audit.jsonl`, and the source is `audit`), the line goes to a file with this sink's name in it
+//!   (`audit.all.jsonl`). If that file is taken too, or the path leads into Weir's own folders, the record goes to
+//!   quarantine.
 //! - **Only files that this sink has created are compressed or removed** (`file_list.rs`); no value of a record can make
 //!   the name of a rotated file.
-//! - **Values of records create at most `max_new_files` files a day**; lines for more go to one file, with `_overflow`
-//!   instead of each value.
-//! - **Only regular files are written**, directly or through links. A record whose path is anything else goes to
-//!   quarantine; when the path is fixed, the sink fails and retries. `/dev/stdout`, `/dev/null` and everything else below `/dev`,
-//!   `/proc` and `/sys` is refused: a position can't be kept there, and a redirected `/dev/stdout` would be cut back.
+//! - **Values of records create at most `max_new_files` files a day**; further lines go to one file, with `_overflow`
+//!   in place of each value.
+//! - **Only regular files are written**, directly or through links. A record with any other path goes to quarantine; if
+//!   the path is fixed, the sink fails and retries. `/dev/stdout`, `/dev/null` and everything else below `/dev`,
+//!   `/proc` and `/sys` is refused: a position can't be kept there, and a redirected `/dev/stdout` would be truncated.
 
 mod file_list;
 mod gather;
@@ -49,13 +50,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::file_list::FileList;
-use self::gather::Gathering;
+use self::gather::LineCollector;
 use self::line::{LineFormat, TextTemplate};
 use self::path::PathTemplate;
-pub use self::records::let_go;
+pub use self::records::release_files;
 use self::records::{FILE_LIST, POSITION};
-use self::store::{Setting, Store, StoreError};
-use self::tidy::{Tidier, Tidy};
+use self::store::{Store, StoreError, StoreOptions};
+use self::tidy::{TidyJob, TidyThread};
 use crate::disk::Disk;
 use crate::limits;
 use crate::owners::Reserves;
@@ -63,7 +64,7 @@ use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_o
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
 use crate::units::{Size, Span};
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "file",
     summary: "writes JSON lines or text lines into files named by time and fields, with rotation and retention",
@@ -85,14 +86,14 @@ min_level = "INFO"
     build,
 };
 
-/// How lines are written.
+/// The format of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     #[default]
     Json,
-    /// A line by `template`.
+    /// A text line, formatted by `template`.
     Text,
 }
 
@@ -100,11 +101,12 @@ pub enum Format {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileOptions {
-    /// The file, with the record's time in UTC (`%Y-%m-%d`, or `{week_start}` and `{week_end}` for the Monday and Sunday
-    /// around it), its fields (`{source}`, `{level}`, `{context.tenant}`), and `{session}`, when this run began.
+    /// The file, with the record's time in UTC (`%Y-%m-%d`, or `{week_start}` and `{week_end}` for the Monday and
+    /// Sunday of its week), its fields (`{source}`, `{level}`, `{context.tenant}`), and `{session}`, the start of this
+    /// run.
     #[serde(default = "default_path")]
     pub path: String,
-    /// `json` for one JSON object a line, `text` for lines by `template`.
+    /// `json` for one JSON object per line, `text` for lines formatted by `template`.
     #[serde(default)]
     pub format: Format,
     /// The text line: `{timestamp}`, `{timestamp:%H:%M:%S}`, `{level:8}` padded to a width, any field by its path,
@@ -114,21 +116,21 @@ pub struct FileOptions {
     /// A file is rotated before it grows beyond this size; absent: never.
     #[serde(default)]
     pub rotate_size: Option<Size>,
-    /// How many rotated files stay for each file; absent: all.
+    /// How many rotated files are kept per file; absent: all.
     #[serde(default)]
     pub rotate_keep: Option<usize>,
-    /// A file is removed so long after its last change; absent: never.
+    /// Files are removed this long after their last change; absent: never.
     #[serde(default)]
     pub retention: Option<Span>,
-    /// Rotated files are compressed with zstd, in the background.
+    /// Compresses rotated files with zstd, in the background.
     #[serde(default)]
     pub compress: bool,
-    /// How many files are held open at once.
+    /// How many files are kept open.
     #[serde(default = "default_open_files")]
     #[schemars(range(min = 1, max = 10000))]
     pub open_files: usize,
-    /// How many files values of records may make on one day (UTC). Lines for more go to one file, with `_overflow` in
-    /// the place of each value.
+    /// How many files values of records may create per day (UTC). Further lines go to one file, with `_overflow` in
+    /// place of each value.
     #[serde(default = "default_new_files")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_new_files: usize,
@@ -150,8 +152,8 @@ fn default_new_files() -> usize {
     limits::NEW_FILES
 }
 
-/// Files that options name, with the names of values in their places: two sinks that have one of these in common write
-/// to one file for certain.
+/// Files that the options name, with the names of values in place of values: two sinks that have one of these in common
+/// always write to the same file.
 pub(crate) fn outlines(given: &FileOptions, context: &BuildContext) -> Result<Vec<PathBuf>, String> {
     let template = PathTemplate::parse(&given.path, &context.base, context.started_ns)?;
     Ok(limits::SAMPLE_TIMES_NS.map(|at| template.outline(at)).to_vec())
@@ -168,10 +170,10 @@ type Rejected = Vec<(Position, String)>;
 struct FileSink {
     name: String,
     format: LineFormat,
-    lines: Gathering,
+    lines: LineCollector,
     options: FileOptions,
     store: Store,
-    tidier: Option<Tidier>,
+    tidier: Option<TidyThread>,
     delivered: u64,
 }
 
@@ -196,10 +198,10 @@ impl FileSink {
             false if template.is_fixed() => Reserves::Exactly(template.files()?),
             false => Reserves::ByTime(template.files()?),
         };
-        let setting = Setting {
+        let store_options = StoreOptions {
             record: context.own_file(name, POSITION),
             file_list: FileList::new(context.own_file(name, FILE_LIST), disk.clone()),
-            owner: context.owners.enter(name, &context.data, reserves),
+            owner: context.owners.register(name, &context.data, reserves),
             template: template.identity(),
             files: template.files()?,
             root: template.root().into(),
@@ -209,8 +211,8 @@ impl FileSink {
         Ok(FileSink {
             name: name.into(),
             format,
-            lines: Gathering::new(template, options.rotate_size.map(Size::bytes)),
-            store: Store::new(setting, disk),
+            lines: LineCollector::new(template, options.rotate_size.map(Size::bytes)),
+            store: Store::new(store_options, disk),
             options,
             tidier: None,
             delivered: 0,
@@ -219,7 +221,7 @@ impl FileSink {
 
     fn start_tidying(&mut self) -> Result<(), SinkError> {
         if self.tidier.is_none() {
-            let tidy = Tidy {
+            let tidy = TidyJob {
                 sink: self.name.clone(),
                 file_list: self.store.file_list(),
                 claimant: self.store.claimant(),
@@ -229,14 +231,14 @@ impl FileSink {
                 unsettled: self.store.unsettled(),
                 ending: Arc::default(),
             };
-            self.tidier = Tidier::start(tidy).map_err(|error| self.retry(&error))?;
+            self.tidier = TidyThread::start(tidy).map_err(|error| self.retry(&error))?;
         }
         Ok(())
     }
 
     /// Writes a delivery's lines, pass by pass.
     fn write(&mut self, batches: &[Selected]) -> Result<Rejected, SinkError> {
-        // Lines of a delivery that failed were undone by `start`; their buffers are not.
+        // After a failed delivery, `start` has undone its lines on disk but not in the buffers.
         self.lines.clear();
         let mut rejected = Vec::new();
         for (position, record) in batches.iter().flat_map(Selected::iter) {
@@ -277,7 +279,7 @@ impl FileSink {
     }
 
     fn position(&mut self) -> Result<(), SinkError> {
-        // Before the first frame there is no position to give: that of the journal's cursor holds.
+        // Before the first frame there is no position yet; the journal's cursor applies.
         let sequence = if self.delivered > 0 { Some(self.delivered) } else { self.store.sequence() };
         match self.store.position(sequence) {
             Ok(rotated) => {

@@ -1,12 +1,13 @@
-//! Where a record's line goes: `logs/{source}/%Y-%m-%d.jsonl`, rendered from the record, safe whatever the record says.
+//! The path for a record's line: `logs/{source}/%Y-%m-%d.jsonl`, rendered from the record, safe whatever its values
+//! are.
 //!
 //! Invariants
-//! - **A value never leaves its component.** Separators, NUL, control characters and what other systems reserve become
-//!   `_`; a leading `.` or `-` too, so no value is `..`, hides a file or looks like an option; an empty or absent value
-//!   is `_`. So the folders of a path are exactly those of the template.
-//! - Values and components are bounded, with room for the endings of rotation and compression.
-//! - A path that values are part of is never one that rotation makes (`rotate::disarm`).
-//! - Time is the record's own, in UTC; only `{session}` is the start of this run.
+//! - **A value never leaves its component.** Separators, NUL, control characters and characters reserved by other
+//!   systems become `_`; so does a leading `.` or `-`, so no value is `..`, hides a file or looks like an option; an
+//!   empty or absent value is `_`. So the folders of a path are exactly those of the template.
+//! - Values and components have a maximum length that leaves room for the suffixes of rotation and compression.
+//! - A path that contains values is never the name of a rotated file (`rotate::neutralize`).
+//! - The time is the record's own, in UTC; only `{session}` is the start of this run.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +17,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 use weir_record::Record;
 
-use super::rotate::disarm;
+use super::rotate::neutralize;
 use crate::limits;
 use crate::owners::{Files, real};
 use crate::template::{self, Part, RecordValue};
@@ -25,11 +26,11 @@ use crate::text::{push_safe, push_value};
 /// A parsed template.
 #[derive(Debug)]
 pub struct PathTemplate {
-    /// The whole, absolute.
+    /// The whole template as an absolute path.
     text: String,
     pieces: Vec<Piece>,
     root: PathBuf,
-    /// Within one such step of time the same values give the same path; `None` when time plays no part.
+    /// Within one such time step, equal values give equal paths; `None` if the path doesn't depend on the time.
     step_ns: Option<i64>,
 }
 
@@ -41,13 +42,13 @@ enum Piece {
     WeekStart,
     /// The Sunday of the record's week.
     WeekEnd,
-    /// When this run began, as text.
+    /// The start of this run, as text.
     Session(String),
     Value(RecordValue),
 }
 
 impl PathTemplate {
-    /// Reads a template; a relative one begins at `base`. `started_ns` is when this run began.
+    /// Parses a template; a relative one starts at `base`. `started_ns` is the start of this run.
     pub fn parse(template: &str, base: &Path, started_ns: i64) -> Result<PathTemplate, String> {
         if template.is_empty() || template.ends_with('/') || template.contains('\0') {
             return Err(format!("path `{template}` names no file; end it with a file name such as `app.jsonl`"));
@@ -56,8 +57,8 @@ impl PathTemplate {
         let full = full.to_str().ok_or_else(|| format!("path `{}` is not UTF-8", full.display()))?;
         if ["/dev/", "/proc/", "/sys/"].iter().any(|folder| full.starts_with(folder)) {
             return Err(format!(
-                "path `{template}` leads to a device, which can't be cut back after a crash; for standard output use a \
-                 sink with `type = \"console\"`, and for nothing at all leave the sink out"
+                "path `{template}` leads to a device, which can't be truncated after a crash; for standard output use a \
+                 sink with `type = \"console\"`, and to write nothing, remove the sink"
             ));
         }
         let pieces = parse_pieces(full, started_ns)?;
@@ -78,23 +79,23 @@ impl PathTemplate {
         Ok(PathTemplate { text: full.into(), pieces, root, step_ns })
     }
 
-    /// Whether values of records are part of the path. Only then can a path that is none be a record's fault.
+    /// True if values of records are part of the path. Only then can a record be the cause of an invalid path.
     pub fn depends_on_records(&self) -> bool {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Value(_)))
     }
 
-    /// The folder that holds everything the template can name.
+    /// The folder that contains every file the template can name.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// True when every record's line goes to the same file.
+    /// True if all records go to the same file.
     pub fn is_fixed(&self) -> bool {
         self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_) | Piece::Session(_)))
     }
 
-    /// Appends what decides about the path: equal keys, equal paths. Much cheaper than the path itself; a template
-    /// with a time alone reads nothing but the record's time.
+    /// Appends a key for the path: equal keys mean equal paths. Much cheaper than the path itself; for a template with
+    /// a time alone, only the record's time is read.
     pub fn push_key(&self, record: Record<'_>, out: &mut Vec<u8>) {
         if let Some(step_ns) = self.step_ns {
             out.extend_from_slice(&record.timestamp().div_euclid(step_ns).to_le_bytes());
@@ -111,7 +112,7 @@ impl PathTemplate {
                     }
                 }
             }
-            // Lengths keep neighbouring values apart.
+            // Lengths separate adjacent values.
             out.extend_from_slice(&(out.len() - before).to_le_bytes());
         }
     }
@@ -122,23 +123,23 @@ impl PathTemplate {
         self.fill(head.timestamp, |value, path| value.push(record, &head, path, push_safe))
     }
 
-    /// The path with one word in the place of every value.
+    /// The path with one word in place of every value.
     pub fn render_with(&self, word: &str, timestamp_ns: i64) -> PathBuf {
         self.fill(timestamp_ns, |_, path| path.push_str(word))
     }
 
-    /// The path with the names of the values in their places, which no record can make.
+    /// The path with the names of the values in their places, which no record can produce.
     pub fn outline(&self, timestamp_ns: i64) -> PathBuf {
         self.fill(timestamp_ns, |value, path| path.extend(["{", value.name(), "}"]))
     }
 
-    /// The template with its folder's real path: what two spellings of the same have in common.
+    /// The template with its folder's real path: equal for all spellings of the same template.
     pub fn identity(&self) -> String {
         let below = self.text.strip_prefix(self.root.to_str().unwrap_or_default()).unwrap_or(&self.text);
         format!("{}/{}", real(&self.root).display(), below.trim_start_matches('/'))
     }
 
-    /// `push` appends what a value gives.
+    /// Renders the path; `push` appends a value.
     fn fill(&self, timestamp_ns: i64, push: impl Fn(&RecordValue, &mut String)) -> PathBuf {
         let mut path = String::new();
         for piece in &self.pieces {
@@ -153,12 +154,12 @@ impl PathTemplate {
         let names = path.split('/').map(|name| cut(name, limits::PATH_COMPONENT_BYTES));
         let path = names.collect::<Vec<_>>().join("/");
         match path.rsplit_once('/') {
-            Some((folder, name)) if self.depends_on_records() => format!("{folder}/{}", disarm(name)).into(),
+            Some((folder, name)) if self.depends_on_records() => format!("{folder}/{}", neutralize(name)).into(),
             _ => path.into(),
         }
     }
 
-    /// Every path that the template can name, by its place below the root.
+    /// All paths that the template can name, relative to the root.
     pub fn files(&self) -> Result<Files, String> {
         let pattern = self.pattern();
         let root = regex::escape(self.root.to_str().unwrap_or_default());
@@ -166,7 +167,7 @@ impl PathTemplate {
         Files::new(&self.root, below)
     }
 
-    /// An expression without anchors that matches every path the template can name.
+    /// A regular expression without anchors that matches every path the template can name.
     fn pattern(&self) -> String {
         let mut out = String::new();
         for piece in &self.pieces {
@@ -174,7 +175,7 @@ impl PathTemplate {
                 Piece::Text(text) => out.push_str(&regex::escape(text)),
                 Piece::Value(_) => out.push_str("[^/]+"),
                 Piece::WeekStart | Piece::WeekEnd => out.push_str("[-0-9]+"),
-                // Of this run or an earlier one.
+                // The start of this run or of an earlier one.
                 Piece::Session(_) => out.push_str("[0-9]{8}_[0-9]{6}"),
                 Piece::Time(format) => push_time_pattern(format, &mut out),
             }
@@ -183,8 +184,8 @@ impl PathTemplate {
     }
 }
 
-/// The path beside this one that has the sink's name in it: `audit.jsonl` becomes `audit.all.jsonl`.
-pub fn beside(path: &Path, sink: &str) -> PathBuf {
+/// The path beside this one that contains the sink's name: `audit.jsonl` becomes `audit.all.jsonl`.
+pub fn neighbour_path(path: &Path, sink: &str) -> PathBuf {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let (stem, ending) = name.rsplit_once('.').map_or((name, String::new()), |(stem, end)| (stem, format!(".{end}")));
     let room = limits::PATH_COMPONENT_BYTES.saturating_sub(sink.len() + ending.len() + 1);
@@ -213,7 +214,7 @@ fn parse_pieces(template: &str, started_ns: i64) -> Result<Vec<Piece>, String> {
     Ok(pieces)
 }
 
-/// Splits a text into a fixed part, up to the last separator before any specifier, and the part with the time.
+/// Splits a text into a fixed part, up to the last separator before any time specifier, and the part with the time.
 fn push_text(text: &str, pieces: &mut Vec<Piece>) -> Result<(), String> {
     let Some(percent) = text.find('%') else {
         if !text.is_empty() {
@@ -225,9 +226,9 @@ fn push_text(text: &str, pieces: &mut Vec<Piece>) -> Result<(), String> {
     if !fixed.is_empty() {
         pieces.push(Piece::Text(fixed.to_string()));
     }
-    let sample = time(format, 0).map_err(|error| format!("path: `{format}` is no time format: {error}"))?;
+    let sample = time(format, 0).map_err(|error| format!("path: `{format}` is not a time format: {error}"))?;
     if sample.matches('/').count() != format.matches('/').count() || sample.contains('\0') {
-        return Err(format!("path: `{format}` writes separators into a name; use %Y, %m and %d"));
+        return Err(format!("path: `{format}` writes separators into a file name; use %Y, %m and %d"));
     }
     pieces.push(Piece::Time(format.to_string()));
     Ok(())
@@ -237,7 +238,7 @@ fn time(format: &str, timestamp_ns: i64) -> Result<String, jiff::Error> {
     BrokenDownTime::from(&utc(timestamp_ns)?).to_string(format)
 }
 
-/// A day of the record's week, which begins on Monday as `%V` counts them.
+/// A day of the record's week, which begins on Monday as in `%V`.
 fn week(timestamp_ns: i64, days_after_monday: i64) -> Result<String, jiff::Error> {
     let date: Date = utc(timestamp_ns)?.date();
     let since_monday = i64::from(date.weekday().since(Weekday::Monday));
@@ -248,7 +249,7 @@ fn utc(timestamp_ns: i64) -> Result<Zoned, jiff::Error> {
     Ok(Timestamp::from_nanosecond(i128::from(timestamp_ns))?.to_zoned(TimeZone::UTC))
 }
 
-/// Appends what a time format gives: numbers mostly, so that few names of other things look the same.
+/// Appends a pattern for a time format: mostly numbers, so that few other names match.
 fn push_time_pattern(format: &str, out: &mut String) {
     let mut rest = format;
     while let Some(percent) = rest.find('%') {
@@ -271,7 +272,7 @@ fn push_time_pattern(format: &str, out: &mut String) {
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
-/// How long a time format gives the same text, in nanoseconds.
+/// For how many nanoseconds a time format gives the same text.
 fn step_of(format: &str) -> i64 {
     const SECOND: i64 = 1_000_000_000;
     let mut step = DAY_NS;
@@ -285,7 +286,7 @@ fn step_of(format: &str) -> i64 {
             b'H' | b'k' | b'I' | b'l' | b'p' | b'P' => 3600 * SECOND,
             b'M' | b'R' => 60 * SECOND,
             b'S' | b'T' | b's' => SECOND,
-            // Fractions, and whatever a later version of the format adds.
+            // Fractions, and specifiers that later versions add.
             _ => 1,
         });
         rest = &after[at + 1..];
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn time_and_fields_of_the_record_are_put_in() {
+    fn time_and_fields_of_the_record_are_substituted() {
         let fields = [("source", "api"), ("level", "ERROR"), ("context.tenant", "acme")];
         assert_eq!(
             render("logs/{source}/{context.tenant}-{level}/%Y-%m-%d_%H.jsonl", &fields),
@@ -382,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_names_a_rotated_file_whatever_it_is_put_together_from() {
+    fn no_value_can_produce_the_name_of_a_rotated_file() {
         let rotated = "api.log.20991231T000000.000000Z";
         for (template, fields) in [
             ("{source}.log", vec![("source", rotated)]),
@@ -397,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_is_the_same_by_any_spelling_and_its_outline_names_its_values() {
+    fn a_templates_identity_ignores_spelling_and_its_outline_names_its_values() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("logs")).expect("writable");
         std::os::unix::fs::symlink("logs", folder.path().join("link")).expect("linked");
@@ -410,10 +411,13 @@ mod tests {
             of("{source}/{a}-%Y.log").render_with("_overflow", 0),
             folder.path().join("_overflow/_overflow-1970.log")
         );
-        assert_eq!(beside(Path::new("/x/audit.jsonl"), "all"), Path::new("/x/audit.all.jsonl"));
-        assert_eq!(beside(Path::new("/x/audit"), "all"), Path::new("/x/audit.all"));
+        assert_eq!(neighbour_path(Path::new("/x/audit.jsonl"), "all"), Path::new("/x/audit.all.jsonl"));
+        assert_eq!(neighbour_path(Path::new("/x/audit"), "all"), Path::new("/x/audit.all"));
         assert_eq!(
-            beside(Path::new(&format!("/x/{}.jsonl", "é".repeat(97))), "all").file_name().expect("a name").len(),
+            neighbour_path(Path::new(&format!("/x/{}.jsonl", "é".repeat(97))), "all")
+                .file_name()
+                .expect("a name")
+                .len(),
             200
         );
     }
@@ -445,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_that_name_no_file_or_are_no_template_are_refused() {
+    fn invalid_templates_and_templates_without_a_file_name_are_refused() {
         for template in [
             "",
             "logs/",
@@ -465,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pattern_matches_what_the_template_makes_and_the_root_holds_it() {
+    fn the_pattern_matches_rendered_paths_and_the_root_contains_them() {
         for template in [
             "logs/{source}/%Y-%m-%d.jsonl",
             "%Y/x{level}.log",

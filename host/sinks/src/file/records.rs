@@ -1,5 +1,5 @@
 //! Reads and writes position records: one file per sink, `sinks/NAME.position` in the data folder. `store.rs` explains
-//! what they mean. Also cleans up after sinks that are no longer configured.
+//! their meaning. Also cleans up after sinks that are no longer configured.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,38 +16,38 @@ use crate::text::push_safe;
 /// Version of the position record.
 const VERSION: u32 = 1;
 
-/// The endings of a sink's files: its position, and the list of what it made.
+/// Suffixes of a sink's own files: its position, and the list of the files it created.
 pub const POSITION: &str = "position";
 pub const FILE_LIST: &str = "files";
 
-/// What a record says.
+/// The content of a position record.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PositionRecord {
     version: u32,
-    /// Frames up to this are in the files; none yet: up to the journal's cursor.
+    /// Frames up to this one are in the files; `None`: up to the journal's cursor.
     pub sequence: Option<u64>,
-    /// Whose record it is, whatever the sink is called; absent in those of older versions.
+    /// The path template of the sink, which identifies it under any name; absent in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     template: Option<String>,
-    pub files: BTreeMap<PathBuf, Listed>,
+    pub files: BTreeMap<PathBuf, ListedFile>,
 }
 
-/// A file as it was at the position, and what may have become of it.
+/// A file at the position, and what may have happened to it since.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Listed {
+pub struct ListedFile {
     pub length: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rotated: Vec<PathBuf>,
 }
 
 impl PositionRecord {
-    /// Of a sink that has written nothing.
+    /// The record of a sink that has written nothing.
     pub fn new() -> PositionRecord {
         PositionRecord { version: VERSION, sequence: None, template: None, files: BTreeMap::new() }
     }
 }
 
-/// Reads a record; none when it is not there.
+/// Reads a record; `None` if it doesn't exist.
 pub fn read(path: &Path) -> Result<Option<PositionRecord>, StoreError> {
     let bad = |reason: String| StoreError::Record { place: path.display().to_string(), reason };
     let content = match fs::read(path) {
@@ -57,7 +57,7 @@ pub fn read(path: &Path) -> Result<Option<PositionRecord>, StoreError> {
     };
     let record: PositionRecord = serde_json::from_slice(&content).map_err(|error| bad(error.to_string()))?;
     if record.version != VERSION {
-        return Err(bad(format!("it has version {}, this program knows {VERSION}", record.version)));
+        return Err(bad(format!("it has version {}, this weir supports {VERSION}", record.version)));
     }
     Ok(Some(record))
 }
@@ -68,7 +68,7 @@ pub fn write(
     path: &Path,
     sequence: Option<u64>,
     template: Option<&str>,
-    files: &BTreeMap<PathBuf, Listed>,
+    files: &BTreeMap<PathBuf, ListedFile>,
 ) -> Result<(), StoreError> {
     #[derive(Serialize)]
     struct Borrowed<'a> {
@@ -76,7 +76,7 @@ pub fn write(
         sequence: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         template: Option<&'a str>,
-        files: &'a BTreeMap<PathBuf, Listed>,
+        files: &'a BTreeMap<PathBuf, ListedFile>,
     }
     let record = Borrowed { version: VERSION, sequence, template, files };
     let content = serde_json::to_vec(&record)
@@ -84,9 +84,9 @@ pub fn write(
     Ok(disk.replace(path, &content)?)
 }
 
-/// Looks at the records of sinks that are not configured any more. One for `template` becomes `own` when that is not
-/// there: the sink has another name. From all others go the files that this sink can name.
-pub fn settle_strangers(
+/// Handles the records of sinks that are no longer configured. If `own` doesn't exist, a record for `template` becomes
+/// `own`: the sink was renamed. All other records drop the files that this sink can name.
+pub fn settle_unconfigured(
     disk: &Disk,
     own: &Path,
     template: &str,
@@ -98,7 +98,7 @@ pub fn settle_strangers(
         if known.contains(&stranger) || stranger == own {
             continue;
         }
-        // A broken record is no other sink's affair.
+        // A broken record doesn't concern other sinks.
         let Ok(Some(mut record)) = read(&stranger) else { continue };
         let mine = |path: &PathBuf| files.has(&real(path));
         let same = match &record.template {
@@ -106,7 +106,7 @@ pub fn settle_strangers(
             None => !record.files.is_empty() && record.files.keys().all(mine),
         };
         if same && !own.exists() {
-            tracing::info!(from = %stranger.display(), to = %own.display(), "a sink has another name and goes on where it was");
+            tracing::info!(from = %stranger.display(), to = %own.display(), "a renamed sink continues at its old position");
             let file_list = stranger.with_extension(FILE_LIST);
             if file_list.exists() {
                 disk.rename(&file_list, &own.with_extension(FILE_LIST))?;
@@ -130,9 +130,9 @@ pub fn files_of_all(own: &Path, sinks: &BTreeSet<String>) -> Vec<(String, Vec<Pa
     sinks.iter().filter_map(files).collect()
 }
 
-/// Makes every sink of a data folder let go of the files outside of it: none is cut back, renamed, compressed or
-/// removed on account of what the folder says. Where each sink is stays.
-pub fn let_go(data: &Path) -> io::Result<()> {
+/// Makes every sink of a data folder release the files outside of it: none is truncated, renamed, compressed or removed
+/// because of the folder's records. The sinks' positions stay.
+pub fn release_files(data: &Path) -> io::Result<()> {
     let disk = Disk::default();
     let any = data.join("sinks").join(format!("any.{POSITION}"));
     for path in all(&any) {
@@ -145,7 +145,7 @@ pub fn let_go(data: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Every record in the folder of this one.
+/// All records in the same folder.
 fn all(own: &Path) -> Vec<PathBuf> {
     let entries = own.parent().and_then(|folder| fs::read_dir(folder).ok());
     let paths = entries.into_iter().flatten().flatten().map(|entry| entry.path());

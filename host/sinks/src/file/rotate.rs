@@ -1,9 +1,9 @@
-//! Names of rotated files: `{filename}.{timestamp}.log`, and how to know them again.
+//! Names of rotated files: `{filename}.{timestamp}.log`, and how to recognise them.
 //!
 //! The timestamp is the UTC time of the rotation to the microsecond, so names sort by age.
 //!
-//! **A value of a record never makes such a name** ([`disarm`]), and the name alone never makes a file a rotated one:
-//! the file list does.
+//! **A value of a record never produces such a name** ([`neutralize`]), and the name alone doesn't make a file a rotated
+//! one: only the file list does.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -16,28 +16,28 @@ use jiff::tz::TimeZone;
 use regex::Regex;
 use weir_record::time::now_ns;
 
-/// Ending of compressed files.
+/// Suffix of compressed files.
 pub const COMPRESSED: &str = ".zst";
 const FORMAT: &str = "%Y%m%dT%H%M%S.%6fZ";
 const STAMP_BYTES: usize = "20260101T000000.000000Z".len();
 
 static STAMPED: LazyLock<Regex> = LazyLock::new(|| {
-    // Digits alone, and tried by the tests.
+    // A constant, covered by the tests.
     Regex::new(r"(?P<day>\.[0-9]{8})T(?P<time>[0-9]{6}\.[0-9]{6}Z\.log)").expect("an expression")
 });
 
-/// What the name of a rotated file says.
+/// The information in the name of a rotated file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rotated {
-    /// What it was rotated away from.
+    /// The path before the rotation.
     pub live: PathBuf,
-    /// When.
+    /// The time of the rotation.
     pub at: SystemTime,
-    /// Its name without the ending of compression.
+    /// The path without the suffix of compression.
     pub uncompressed: PathBuf,
 }
 
-/// What a name says, whoever gave it.
+/// Parses a name, whoever created the file.
 pub fn read_name(path: &Path) -> Option<Rotated> {
     let text = path.to_str()?;
     let uncompressed = text.strip_suffix(COMPRESSED).unwrap_or(text);
@@ -49,15 +49,15 @@ pub fn read_name(path: &Path) -> Option<Rotated> {
     Some(Rotated { live: live.into(), at, uncompressed: uncompressed.into() })
 }
 
-/// The text without anything that makes a name look like a rotated file's: that is said by nobody but the sink.
-pub fn disarm(name: &str) -> Cow<'_, str> {
+/// The text without anything that would make a name look like a rotated file's.
+pub fn neutralize(name: &str) -> Cow<'_, str> {
     STAMPED.replace_all(name, "${day}_${time}")
 }
 
-/// A name for the rotated file that nothing has, compressed or not.
+/// An unused name for the rotated file, compressed or not.
 pub fn free_name(path: &Path, taken: impl Fn(&Path) -> bool) -> PathBuf {
     let mut ns = now_ns();
-    // Ends: each step is another microsecond, and a folder can't hold them all.
+    // Terminates: each step is one microsecond later, and no folder contains them all.
     loop {
         let name = name_at(path, ns);
         if !taken(&name) && !name.exists() && !with_ending(&name, COMPRESSED).exists() {
@@ -68,14 +68,14 @@ pub fn free_name(path: &Path, taken: impl Fn(&Path) -> bool) -> PathBuf {
 }
 
 fn name_at(path: &Path, ns: i64) -> PathBuf {
-    // Every i64 of nanoseconds is a time, and the format is fixed.
+    // Every i64 of nanoseconds is a time, and the format is constant.
     let stamp = Timestamp::from_nanosecond(i128::from(ns))
         .and_then(|time| BrokenDownTime::from(&time.to_zoned(TimeZone::UTC)).to_string(FORMAT))
         .unwrap_or_else(|_| format!("{ns}"));
     with_ending(path, &format!(".{stamp}.log"))
 }
 
-/// The path with something after its name.
+/// The path with a suffix appended to its name.
 pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_os_string();
     name.push(ending);
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rotated_name_is_known_again_and_leads_back_to_its_file() {
+    fn a_rotated_name_is_recognised_and_leads_back_to_its_file() {
         let live = Path::new("/logs/api.jsonl");
         let rotated = name_at(live, 1_700_000_000_123_456_789);
         assert_eq!(rotated, Path::new("/logs/api.jsonl.20231114T221320.123456Z.log"));
@@ -109,20 +109,20 @@ mod tests {
     }
 
     #[test]
-    fn a_disarmed_name_is_no_rotated_files_and_others_stay_as_they_are() {
+    fn a_neutralized_name_is_not_a_rotated_files_and_others_are_unchanged() {
         for name in [
             "api.log.20991231T000000.000000Z.log",
             "api.log.20991231T000000.000000Z.log.zst",
             "api.log.20991231T000000.000000Z.log.zst.new",
             "a.20991231T000000.000000Z.log.20991231T000000.000000Z.log",
         ] {
-            let disarmed = disarm(name);
+            let disarmed = neutralize(name);
             assert_ne!(disarmed, name);
-            assert_eq!(disarm(&disarmed), disarmed, "nothing is left");
+            assert_eq!(neutralize(&disarmed), disarmed, "nothing is left");
             assert_eq!(read_name(Path::new(&*format!("/{disarmed}"))), None);
         }
         for name in ["api.log", "2026-11-28.jsonl", "20991231T000000.000000Z.jsonl"] {
-            assert_eq!(disarm(name), name);
+            assert_eq!(neutralize(name), name);
         }
     }
 

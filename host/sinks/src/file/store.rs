@@ -1,44 +1,45 @@
-//! Exactly once, for any number of files at once.
+//! Exactly-once writes to any number of files.
 //!
 //! # The constraint
 //! Appending to a file and recording the position are two operations, and the process or the machine may die between
-//! any two. So after a crash a file may hold more than the position says, or, after a power cut, garbage where it was
-//! not yet synced. The position must therefore be enough to bring **every** file back to what it was at one moment.
+//! any two. So after a crash, a file may contain more than the position says, or, after a power cut, garbage where it
+//! was not yet synced. The position must therefore be enough to restore **every** file to its state at one moment.
 //!
 //! # The position record
-//! One small JSON file in the data folder, replaced atomically and durably. It says: frames up to
-//! `sequence` are in the files, durably; and for every file that *may have been touched since*: its length at that
-//! moment and the names it may have been rotated to since, in order.
+//! One small JSON file in the data folder, replaced atomically and durably. It says that frames up to `sequence` are
+//! durable in the files, and for every file that *may have been touched since*: its length at that moment and the names
+//! it may have been rotated to since, in order.
 //!
 //! # The rules
-//! 1. **Intent first.** Before a file is touched (created, appended to, rotated) that the record does not list, a new
+//! 1. **Intent first.** Before touching (creating, appending to, rotating) a file that the record does not list, a new
 //!    record is written that lists it. It has the old `sequence`: nothing has been promised yet.
-//! 2. **Position last.** A new `sequence` is written only after every touched file and every folder with a new name
-//!    in it has been fsynced; the journal's cursor follows only after that.
-//! 3. **Names are used once.** A rotated name is chosen when nothing has it, so finding it means that the rename of
-//!    rule 1's intent happened.
-//! 4. Rotated files are compressed, counted and aged only after a position has passed their rotation (`Unsettled`).
+//! 2. **Position last.** A new `sequence` is written only after every touched file and every folder with a new name in
+//!    it has been fsynced; the journal's cursor follows only after that.
+//! 3. **Names are used once.** A rotated name is chosen only if no file has it, so if it exists later, the rename
+//!    announced by rule 1 has happened.
+//! 4. Rotated files are compressed, counted and checked for age only after a position has passed their rotation
+//!    (`Unsettled`).
 //!
 //! # Why that is enough
 //! Start undoes everything after the record. For a listed file: if its first rotated name exists, the bytes of the
 //! position are in that file, so the later rotated files, all younger than the position, are removed, and the first is
-//! renamed over the file; else no rotation happened. Then the file is cut to its listed length. By rule 1 a file that
-//! is not listed was not touched, so now *all* files are as they were when `sequence` was their truth; by rule 2 those
-//! bytes survived; and the journal still has everything after `sequence`. Delivering that again gives each record
-//! exactly once.
-//! A crash during the undoing changes nothing in this argument: removing, renaming over and cutting may each be
-//! repeated, and once the first rotated name is gone only the cut remains. A crash between an intent and its deed
-//! leaves an intent without a deed, which the undoing passes by.
+//! renamed over the file; otherwise no rotation happened. Then the file is truncated to its listed length. By rule 1 a
+//! file that is not listed was not touched, so now *all* files are as they were at `sequence`; by rule 2 those bytes
+//! survived; and the journal still has everything after `sequence`. Delivering that again writes each record exactly
+//! once.
+//! A crash while undoing doesn't change this argument: removing, renaming and truncating can each be repeated, and once
+//! the first rotated name is gone, only the truncation remains. A crash between an intent and its operation leaves an
+//! intent without effect, which the undoing ignores.
 //!
-//! # Whose files they are
-//! The argument needs that nobody else writes to a listed file. So a file is claimed (`owners.rs`) before it is listed,
-//! and let go when it no longer is; one that is claimed by another sink is neither written nor undone. A sink whose
-//! name has changed takes over the record of the old one: a record of a sink that is not configured any more, for the
-//! same path. From other such records it strikes the files that it can name itself: whoever comes back under an old
-//! name cuts nothing that has been written since.
+//! # Ownership
+//! The argument requires that nobody else writes to a listed file. So a file is claimed (`owners.rs`) before it is
+//! listed, and released when it is no longer listed; a file claimed by another sink is neither written nor undone. A
+//! renamed sink takes over the record of its old name: a record of a sink that is no longer configured, for the same
+//! path. From other such records it removes the files that it can name itself, so that a sink that returns under an old
+//! name truncates nothing that was written since.
 //!
-//! What an operator does meanwhile: a file that was moved or deleted under us is let go at the next position and made
-//! anew; one that became shorter than its position is left as it is, with a warning.
+//! If an operator moves or deletes a file, it is released at the next position and created again; a file that became
+//! shorter than its position is left as it is, with a warning.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
@@ -47,21 +48,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::file_list::{FileEntry, FileList};
-use super::records::{self, Listed, PositionRecord};
+use super::records::{self, ListedFile, PositionRecord};
 use super::rotate;
 use crate::disk::{Disk, DiskError};
 use crate::limits;
 use crate::owners::{Claimant, Files, Owner};
 
-/// What went wrong, by what helps.
+/// What went wrong, by remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The disk refused something.
+    /// A disk operation failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The position record is none of ours.
+    /// The position record was not written by this version.
     #[error(
-        "the position record `{place}` can't be read: {reason}; move it away to go on from the journal's cursor (the last records may then be written twice)"
+        "the position record `{place}` can't be read: {reason}; move it away to continue from the journal's cursor (the last records may then be written twice)"
     )]
     Record { place: String, reason: String },
 }
@@ -73,7 +74,7 @@ struct Open {
     used: u64,
 }
 
-/// Rotated files that a crash might still undo, shared with the tidying thread.
+/// Rotated files that a crash might still undo; shared with the tidying thread.
 pub type Unsettled = Arc<Mutex<HashSet<PathBuf>>>;
 
 /// Lines for one file, with the places where it is rotated.
@@ -81,53 +82,53 @@ pub type Unsettled = Arc<Mutex<HashSet<PathBuf>>>;
 pub struct Chunk {
     /// The file.
     pub path: PathBuf,
-    /// True when a value of a record is part of its name, and it counts among those.
+    /// True if a value of a record is part of its name, and the file counts towards `max_new_files`.
     pub by_value: bool,
     /// The lines.
     pub bytes: Vec<u8>,
-    /// Before these offsets of `bytes` the file is rotated.
+    /// The file is rotated before these offsets of `bytes`.
     pub cuts: Vec<usize>,
 }
 
-/// Whether a file is the sink's to write.
+/// Whether the sink may write a file.
 pub enum Admission {
-    /// It is, and has this length.
+    /// It may; the file has this length.
     Granted(u64),
-    /// It belongs to somebody else.
-    Anothers(String),
-    /// It would be one too many for today.
+    /// It belongs to another sink.
+    OwnedByOther(String),
+    /// It would exceed today's limit.
     TooMany,
 }
 
-/// What a store is told about its sink.
-pub struct Setting {
-    /// Where the position record lies.
+/// The parameters of a store.
+pub struct StoreOptions {
+    /// The path of the position record.
     pub record: PathBuf,
     /// The list of the sink's files.
     pub file_list: FileList,
-    /// The sink's part among the owners of files.
+    /// The sink as an owner of files.
     pub owner: Owner,
-    /// Its template, to know the record of the same sink under an older name.
+    /// The sink's path template, which identifies its record under an older name.
     pub template: String,
-    /// Every path that the template can name.
+    /// All paths that the template can name.
     pub files: Files,
-    /// The folder of all.
+    /// The folder that contains all of them.
     pub root: PathBuf,
-    /// How many files are held open.
+    /// How many files are kept open.
     pub open_files: usize,
-    /// How many files values of records may make on one day.
+    /// How many files values of records may create per day.
     pub max_new_files: usize,
 }
 
 /// The files of one sink and their position.
 pub struct Store {
-    setting: Setting,
+    options: StoreOptions,
     disk: Disk,
-    /// Files admitted that are not in the file list yet.
+    /// Admitted files that are not in the file list yet.
     admitted: usize,
     is_overflowing: bool,
     sequence: Option<u64>,
-    listed: BTreeMap<PathBuf, Listed>,
+    listed: BTreeMap<PathBuf, ListedFile>,
     open: HashMap<PathBuf, Open>,
     /// Folders with names that are not durable yet.
     folders: BTreeSet<PathBuf>,
@@ -137,9 +138,9 @@ pub struct Store {
 
 impl Store {
     /// Touches nothing before `restore`.
-    pub fn new(setting: Setting, disk: Disk) -> Store {
+    pub fn new(options: StoreOptions, disk: Disk) -> Store {
         Store {
-            setting,
+            options,
             disk,
             admitted: 0,
             is_overflowing: false,
@@ -152,32 +153,32 @@ impl Store {
         }
     }
 
-    /// The rotated files to leave alone.
+    /// The rotated files that must not be tidied yet.
     pub fn unsettled(&self) -> Unsettled {
         self.unsettled.clone()
     }
 
     /// The list of the sink's files.
     pub fn file_list(&self) -> FileList {
-        self.setting.file_list.clone()
+        self.options.file_list.clone()
     }
 
-    /// Something that says which files are other sinks'.
+    /// A handle to ask which files belong to other sinks.
     pub fn claimant(&self) -> Claimant {
-        self.setting.owner.claimant()
+        self.options.owner.claimant()
     }
 
     /// The sink's name.
     pub fn sink(&self) -> &str {
-        self.setting.owner.sink()
+        self.options.owner.sink()
     }
 
-    /// The last frame that is durable.
+    /// The last durable frame.
     pub fn sequence(&self) -> Option<u64> {
         self.sequence
     }
 
-    /// Brings every file back to the position and returns it, never more than `last_sequence`.
+    /// Restores every file to the position and returns it, but never more than `last_sequence`.
     pub fn restore(&mut self, last_sequence: u64) -> Result<Option<u64>, StoreError> {
         self.open.clear();
         self.folders.clear();
@@ -187,19 +188,19 @@ impl Store {
         let record = found.unwrap_or_else(PositionRecord::new);
         self.listed.clear();
         for (path, listed) in record.files {
-            if let Err(whose) = self.setting.owner.claim(&path) {
+            if let Err(whose) = self.options.owner.claim(&path) {
                 tracing::warn!(
                     file = %path.display(), sink = self.sink(),
-                    "a file that this sink wrote is {whose}'s now and is left as it is; its last records may come twice"
+                    "a file of this sink now belongs to {whose} and is left unchanged; its last records may be written twice"
                 );
                 continue;
             }
             self.undo(&path, &listed)?;
-            self.listed.insert(path, Listed { rotated: Vec::new(), ..listed });
+            self.listed.insert(path, ListedFile { rotated: Vec::new(), ..listed });
         }
         let listed = &self.listed;
-        self.setting.owner.keep_only(|path| listed.contains_key(path));
-        // Beyond the journal's end there is nothing that the files could hold of this journal: see `Sink::start`.
+        self.options.owner.keep_only(|path| listed.contains_key(path));
+        // Files can't contain frames of this journal beyond its end: see `Sink::start`.
         self.sequence = record.sequence.map(|sequence| sequence.min(last_sequence));
         self.settle();
         Ok(record.sequence)
@@ -207,28 +208,28 @@ impl Store {
 
     /// This sink's record, or that of the same sink under an older name.
     fn find_record(&self) -> Result<Option<PositionRecord>, StoreError> {
-        let Setting { record, template, files, .. } = &self.setting;
-        let found = self.setting.owner.alone(|configured| {
+        let StoreOptions { record, template, files, .. } = &self.options;
+        let found = self.options.owner.alone(|configured| {
             if let Some(configured) = configured {
-                records::settle_strangers(&self.disk, record, template, files, configured)?;
+                records::settle_unconfigured(&self.disk, record, template, files, configured)?;
             }
             records::read(record)
         })?;
-        self.setting.owner.prime(|configured| records::files_of_all(record, configured));
+        self.options.owner.claim_recorded_files(|configured| records::files_of_all(record, configured));
         Ok(found)
     }
 
-    /// Without a list there was no start yet, or a version that kept none.
+    /// Without a list, this is the first start, or an earlier version kept none.
     fn open_file_list(&self, had_position: bool) -> Result<(), DiskError> {
-        let Setting { file_list, files, root, .. } = &self.setting;
+        let StoreOptions { file_list, files, root, .. } = &self.options;
         if !file_list.exists() {
             let root = had_position.then_some(root.as_path());
-            file_list.take_up(root, |path| files.has(path))?;
+            file_list.create_or_migrate(root, |path| files.has(path))?;
         }
         file_list.open()
     }
 
-    fn undo(&self, path: &Path, listed: &Listed) -> Result<(), StoreError> {
+    fn undo(&self, path: &Path, listed: &ListedFile) -> Result<(), StoreError> {
         if let Some((first, later)) = listed.rotated.split_first()
             && self.disk.length(first)?.is_some()
         {
@@ -240,13 +241,13 @@ impl Store {
         }
         match self.disk.length(path)? {
             Some(length) if length > listed.length => {
-                tracing::debug!(file = %path.display(), from = length, to = listed.length, "cutting a file to its position");
+                tracing::debug!(file = %path.display(), from = length, to = listed.length, "truncating a file to its position");
                 self.disk.truncate(path, listed.length)?;
             }
             Some(length) if length < listed.length => {
                 tracing::warn!(
                     file = %path.display(), length, expected = listed.length,
-                    "a file is shorter than it was; something else cut or replaced it"
+                    "a file is shorter than at its last position; another program truncated or replaced it"
                 );
             }
             _ => {}
@@ -254,7 +255,7 @@ impl Store {
         Ok(())
     }
 
-    /// The length a file has now.
+    /// The current length of a file.
     fn length(&self, path: &Path) -> Result<Option<u64>, DiskError> {
         match self.open.get(path) {
             Some(open) => Ok(Some(open.length)),
@@ -262,34 +263,34 @@ impl Store {
         }
     }
 
-    /// Asks for a file, which is this sink's from then on. `by_value`: a value of a record is part of its name.
+    /// Requests a file, which belongs to this sink from then on. `by_value`: a value of a record is part of its name.
     pub fn admit(&mut self, path: &Path, by_value: bool) -> Result<Admission, DiskError> {
         let length = self.length(path)?;
         if self.listed.contains_key(path) {
             return Ok(Admission::Granted(length.unwrap_or(0)));
         }
         let is_new = length.is_none() && by_value;
-        if is_new && self.setting.file_list.made_today() + self.admitted >= self.setting.max_new_files {
+        if is_new && self.options.file_list.made_today() + self.admitted >= self.options.max_new_files {
             if !std::mem::replace(&mut self.is_overflowing, true) {
                 tracing::warn!(
                     sink = self.sink(),
                     file = %path.display(),
-                    "values of records have made {} files today, as many as `max_new_files` allows; what names more \
-                     goes to one with `_overflow` in the place of each value",
-                    self.setting.max_new_files
+                    "values of records have created {} files today, the limit set by `max_new_files`; lines for further files \
+                     go to one file with `_overflow` in place of each value",
+                    self.options.max_new_files
                 );
             }
             return Ok(Admission::TooMany);
         }
-        if let Err(whose) = self.setting.owner.claim(path) {
-            return Ok(Admission::Anothers(whose));
+        if let Err(whose) = self.options.owner.claim(path) {
+            return Ok(Admission::OwnedByOther(whose));
         }
         self.admitted += usize::from(is_new);
         self.is_overflowing &= !is_new;
         Ok(Admission::Granted(length.unwrap_or(0)))
     }
 
-    /// Appends lines to files, rotating where the chunks say. After an error only `restore` may follow.
+    /// Appends lines to files, rotating where the chunks say. After an error, only `restore` may follow.
     pub fn append<'a>(&mut self, chunks: impl Iterator<Item = &'a Chunk> + Clone) -> Result<(), StoreError> {
         let plans = self.write_intents(chunks.clone())?;
         for (chunk, names) in chunks.zip(plans) {
@@ -304,7 +305,7 @@ impl Store {
         Ok(())
     }
 
-    /// Rule 1. Returns the names that each chunk's rotations will use.
+    /// Rule 1. Returns the names for each chunk's rotations.
     fn write_intents<'a>(&mut self, chunks: impl Iterator<Item = &'a Chunk>) -> Result<Vec<Vec<PathBuf>>, StoreError> {
         let mut news = false;
         let mut plans = Vec::new();
@@ -313,7 +314,7 @@ impl Store {
             if !self.listed.contains_key(&chunk.path) {
                 let length = self.length(&chunk.path)?;
                 entries.extend(length.is_none().then(|| FileEntry::live(&chunk.path, chunk.by_value)));
-                self.listed.insert(chunk.path.clone(), Listed { length: length.unwrap_or(0), rotated: Vec::new() });
+                self.listed.insert(chunk.path.clone(), ListedFile { length: length.unwrap_or(0), rotated: Vec::new() });
                 news = true;
             }
             let mut names = Vec::with_capacity(chunk.cuts.len());
@@ -331,7 +332,7 @@ impl Store {
             }
             plans.push(names);
         }
-        self.setting.file_list.add(&entries)?;
+        self.options.file_list.add(&entries)?;
         self.admitted = 0;
         if news {
             self.write_record(self.sequence, &self.listed)?;
@@ -339,8 +340,8 @@ impl Store {
         Ok(plans)
     }
 
-    fn write_record(&self, sequence: Option<u64>, files: &BTreeMap<PathBuf, Listed>) -> Result<(), StoreError> {
-        records::write(&self.disk, &self.setting.record, sequence, Some(&self.setting.template), files)
+    fn write_record(&self, sequence: Option<u64>, files: &BTreeMap<PathBuf, ListedFile>) -> Result<(), StoreError> {
+        records::write(&self.disk, &self.options.record, sequence, Some(&self.options.template), files)
     }
 
     fn append_to(&mut self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
@@ -362,7 +363,7 @@ impl Store {
         if self.open.contains_key(path) {
             return Ok(());
         }
-        while self.open.len() >= self.setting.open_files {
+        while self.open.len() >= self.options.open_files {
             let Some(oldest) = self.open.iter().min_by_key(|(_, open)| open.used).map(|(path, _)| path.clone()) else {
                 break;
             };
@@ -382,7 +383,7 @@ impl Store {
         Ok(())
     }
 
-    /// Creates the folders of a new file, and remembers the one that gets the file's name.
+    /// Creates the folders of a new file, and remembers the folder that gets the file's name.
     fn make_folders(&mut self, path: &Path) -> Result<(), StoreError> {
         let Some(parent) = path.parent() else { return Ok(()) };
         self.folders.insert(parent.to_path_buf());
@@ -393,7 +394,8 @@ impl Store {
     }
 
     fn rotate(&mut self, path: &Path, name: &Path) -> Result<(), StoreError> {
-        // The bytes must be durable under the new name before a position passes them, and nothing holds it open then.
+        // The bytes must be durable under the new name before a position passes them, and afterwards the file is not
+        // open.
         if let Some(open) = self.open.remove(path).filter(|open| open.dirty) {
             self.disk.sync(&open.file, path)?;
         }
@@ -404,13 +406,13 @@ impl Store {
         Ok(())
     }
 
-    /// True when so many files were touched that a position is due.
+    /// True if so many files were touched that a position is due.
     pub fn is_position_due(&self) -> bool {
         self.listed.len() >= limits::LISTED_FILES
     }
 
-    /// Rule 2: makes everything durable and says that it holds frames up to `sequence` (`None`: up to the journal's
-    /// cursor). Returns true when files were rotated since the last position.
+    /// Rule 2: makes everything durable and records that the files contain frames up to `sequence` (`None`: up to the
+    /// journal's cursor). Returns true if files were rotated since the last position.
     pub fn position(&mut self, sequence: Option<u64>) -> Result<bool, StoreError> {
         for (path, open) in self.open.iter_mut().filter(|(_, open)| open.dirty) {
             self.disk.sync(&open.file, path)?;
@@ -421,13 +423,13 @@ impl Store {
         }
         self.folders.clear();
         self.open.retain(|path, open| is_still(path, &open.file));
-        for path in self.setting.owner.lost(self.open.keys()) {
+        for path in self.options.owner.reserved_by_others(self.open.keys()) {
             self.open.remove(&path);
         }
         let files = self.open.iter().map(|(path, open)| {
-            // The file's own length: someone else may have cut it or appended to it.
+            // The file's actual length: another program may have truncated it or appended to it.
             let length = open.file.metadata().map_or(open.length, |found| found.len());
-            (path.clone(), Listed { length, rotated: Vec::new() })
+            (path.clone(), ListedFile { length, rotated: Vec::new() })
         });
         let files: BTreeMap<_, _> = files.collect();
         self.write_record(sequence, &files)?;
@@ -437,8 +439,8 @@ impl Store {
             }
         }
         self.sequence = sequence;
-        self.setting.owner.keep_only(|path| files.contains_key(path));
-        self.setting.file_list.settle();
+        self.options.owner.keep_only(|path| files.contains_key(path));
+        self.options.file_list.settle();
         self.listed = files;
         Ok(self.settle())
     }
@@ -451,7 +453,7 @@ impl Store {
     }
 }
 
-/// True when the path still leads to the open file.
+/// True if the path still leads to the open file.
 fn is_still(path: &Path, file: &File) -> bool {
     match (fs::metadata(path), file.metadata()) {
         (Ok(named), Ok(open)) => (named.dev(), named.ino()) == (open.dev(), open.ino()),

@@ -1,4 +1,4 @@
-//! The file sink: its files, and the sweep that cuts the power at every single operation.
+//! The file sink: its files, and the sweep that crashes it at every single operation.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -29,7 +29,7 @@ impl Place {
         FileSink::new("sut", options("sut", given).expect("options"), &self.context(), disk).expect("builds")
     }
 
-    /// Surroundings as of a process of its own.
+    /// The context of a new process.
     pub fn context(&self) -> BuildContext {
         BuildContext { data: self.folder.path().join("data"), base: self.folder.path().into(), ..Default::default() }
     }
@@ -38,7 +38,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Names below the folder, without the data folder.
+    /// Names below the folder, except the data folder.
     pub fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().to_path_buf()];
@@ -57,7 +57,7 @@ impl Place {
         found
     }
 
-    /// Everything written through one live name: rotated files by age, then the live one.
+    /// Everything written under one live name: rotated files by age, then the live file.
     pub fn content(&self, live: &str) -> String {
         let mut names: Vec<_> =
             self.files().into_iter().filter(|name| name.starts_with(live) && name != live).collect();
@@ -100,8 +100,8 @@ fn to_four_files(sequence: u64) -> Batch {
 const FRAMES: u64 = 9;
 const FLUSHES: [u64; 3] = [2, 5, 9];
 
-/// The file system of a process that dies after a number of operations, in the middle of writes too. The machine goes
-/// on, so nothing needs a sync, and thousands of them would take minutes.
+/// The file system of a process that dies after a number of operations, possibly in the middle of a write. The machine
+/// keeps running, so nothing needs a sync, and thousands of syncs would take minutes.
 #[derive(Debug)]
 struct DyingProcess {
     operations_left: AtomicI64,
@@ -171,7 +171,8 @@ impl Storage for DyingProcess {
     }
 }
 
-/// Runs the workload until the process dies at operation `n`. Returns the operations used when it is through.
+/// Runs the workload until the process dies at operation `n`. Returns the number of operations if the workload
+/// completes.
 async fn crash_at(n: i64, place: &Place, given: &serde_json::Value, make: &dyn Fn(u64) -> Batch) -> Option<i64> {
     let storage = Arc::new(DyingProcess { operations_left: AtomicI64::new(n) });
     let run = async || -> Result<(), SinkError> {
@@ -225,14 +226,14 @@ async fn a_crash_at_any_operation_loses_and_repeats_nothing_through_rotations() 
 }
 
 #[tokio::test]
-async fn a_crash_at_any_operation_loses_and_repeats_nothing_in_many_files_of_which_few_are_open() {
+async fn a_crash_at_any_operation_loses_and_repeats_nothing_in_many_files_with_few_open() {
     let given = json!({ "path": "x/{source}/out.log", "open_files": 2, "rotate_size": 600 });
     let lives = ["x/a/out.log", "x/b/out.log", "x/c/out.log", "x/d/out.log"];
     sweep(given, &to_four_files, &lives, FRAMES * 8).await;
 }
 
 #[tokio::test]
-async fn a_file_that_was_there_before_keeps_what_it_had() {
+async fn an_existing_file_keeps_its_content() {
     let place = Place::new();
     fs::write(place.path("out.log"), "before\n").expect("writable");
     for _ in 0..2 {
@@ -245,7 +246,7 @@ async fn a_file_that_was_there_before_keeps_what_it_had() {
 }
 
 #[tokio::test]
-async fn no_file_grows_beyond_its_size_and_a_longer_record_gets_one_of_its_own() {
+async fn no_file_exceeds_its_size_and_a_longer_record_gets_its_own_file() {
     let place = Place::new();
     let mut sink = place.sink(json!({ "path": "out.log", "rotate_size": 1000 }), Disk::default());
     sink.start(0).await.expect("starts");
@@ -289,7 +290,7 @@ async fn a_record_whose_path_can_never_be_a_file_is_refused_and_the_others_arriv
 }
 
 #[tokio::test]
-async fn a_file_moved_away_by_somebody_else_is_made_anew() {
+async fn a_file_moved_away_by_another_program_is_created_again() {
     let place = Place::new();
     let mut sink = place.sink(json!({ "path": "out.log" }), Disk::default());
     sink.start(0).await.expect("starts");
@@ -301,17 +302,17 @@ async fn a_file_moved_away_by_somebody_else_is_made_anew() {
 }
 
 #[tokio::test]
-async fn a_position_of_a_lost_journal_does_not_hide_what_comes_now() {
+async fn a_position_of_a_lost_journal_does_not_hide_new_records() {
     let place = Place::new();
     let given = json!({ "path": "out.log" });
     let mut sink = place.sink(given.clone(), Disk::default());
     sink.start(0).await.expect("starts");
     deliver(&mut sink, 1, 5, &ten, &[5]).await.expect("delivers");
-    // The journal begins again: its newest frame is 1, and the runner goes on after that.
+    // The journal starts over: its newest frame is 1, and the runner continues after that.
     let mut sink = place.sink(given.clone(), Disk::default());
     assert_eq!(sink.start(1).await, Ok(Some(5)));
     deliver(&mut sink, 2, 2, &|_| numbered(100..101), &[]).await.expect("delivers");
-    // A crash before the next position must not bring the old position back.
+    // A crash before the next position must not restore the old position.
     let mut sink = place.sink(given, Disk::default());
     let held = sink.start(9).await.expect("starts");
     assert!(held.is_none_or(|held| held <= 5));
@@ -319,7 +320,7 @@ async fn a_position_of_a_lost_journal_does_not_hide_what_comes_now() {
 }
 
 #[tokio::test]
-async fn a_broken_position_record_stops_the_sink_with_a_way_on() {
+async fn a_broken_position_record_stops_the_sink_with_advice() {
     let place = Place::new();
     fs::create_dir_all(place.path("data/sinks")).expect("writable");
     fs::write(place.path("data/sinks/sut.position"), "{").expect("writable");
@@ -332,7 +333,7 @@ async fn a_broken_position_record_stops_the_sink_with_a_way_on() {
 }
 
 #[tokio::test]
-async fn logs_are_for_their_owner_and_group() {
+async fn log_files_are_readable_by_owner_and_group_only() {
     let place = Place::new();
     let mut sink = place.sink(json!({ "path": "logs/out.log" }), Disk::default());
     sink.start(0).await.expect("starts");
@@ -342,7 +343,7 @@ async fn logs_are_for_their_owner_and_group() {
 }
 
 #[tokio::test]
-async fn a_path_that_no_record_decides_about_is_never_a_records_fault() {
+async fn an_invalid_fixed_path_rejects_no_record() {
     let place = Place::new();
     fs::create_dir_all(place.path("out.log")).expect("writable");
     let mut sink = place.sink(json!({ "path": "out.log" }), Disk::default());
@@ -351,11 +352,11 @@ async fn a_path_that_no_record_decides_about_is_never_a_records_fault() {
     assert!(matches!(delivered, Err(SinkError::Retry(_))), "{delivered:?}");
 }
 
-fn tidy(place: &Place) -> Tidy {
-    Tidy {
+fn tidy(place: &Place) -> TidyJob {
+    TidyJob {
         sink: "sut".into(),
         file_list: FileList::new(place.path("data/sinks/sut.files"), Disk::default()),
-        claimant: crate::owners::Owners::default().enter("sut", &place.path("data"), Reserves::Nothing).claimant(),
+        claimant: crate::owners::Owners::default().register("sut", &place.path("data"), Reserves::Nothing).claimant(),
         compress: false,
         keep: None,
         max_age: None,
@@ -382,22 +383,22 @@ fn with_rotated(place: &Place) {
 }
 
 #[test]
-fn rotated_files_beyond_the_count_go_oldest_first_for_each_file_apart() {
+fn surplus_rotated_files_are_removed_oldest_first_per_file() {
     let place = Place::new();
     with_rotated(&place);
-    Tidy { keep: Some(1), ..tidy(&place) }.once(SystemTime::now());
+    TidyJob { keep: Some(1), ..tidy(&place) }.once(SystemTime::now());
     let left = place.files();
     assert!(!left.iter().any(|name| name.ends_with(ROTATED[0]) || name.ends_with(ROTATED[1])), "{left:?}");
     assert_eq!(left.len(), 6, "{left:?}");
 }
 
 #[test]
-fn compression_keeps_the_content_and_the_time_and_spares_what_a_crash_might_undo() {
+fn compression_keeps_content_and_time_and_skips_unsettled_rotations() {
     let place = Place::new();
     with_rotated(&place);
     let [spared, packed] = [0, 1].map(|at| place.path("logs").join(ROTATED[at]));
     let changed = fs::metadata(&packed).and_then(|found| found.modified()).expect("there");
-    let job = Tidy { compress: true, ..tidy(&place) };
+    let job = TidyJob { compress: true, ..tidy(&place) };
     job.unsettled.lock().expect("not poisoned").insert(spared.clone());
     job.once(SystemTime::now());
     assert!(spared.exists() && !packed.exists());
@@ -409,15 +410,15 @@ fn compression_keeps_the_content_and_the_time_and_spares_what_a_crash_might_undo
 }
 
 #[test]
-fn a_sink_that_ends_leaves_no_thread_behind_and_no_rotated_file_in_pieces() {
+fn a_stopped_sink_leaves_no_thread_and_no_partial_rotated_file() {
     let place = Place::new();
     with_rotated(&place);
     let content = "a line\n".repeat(1 << 20);
     let rotated = place.path("logs").join(ROTATED[0]);
     fs::write(&rotated, &content).expect("writable");
-    let job = Tidy { compress: true, ..tidy(&place) };
+    let job = TidyJob { compress: true, ..tidy(&place) };
     let ending = job.ending.clone();
-    drop(Tidier::start(job).expect("a thread"));
+    drop(TidyThread::start(job).expect("a thread"));
     assert_eq!(Arc::strong_count(&ending), 1, "the thread still holds what it was given");
     let left = fs::read(&rotated).unwrap_or_else(|_| {
         zstd::decode_all(File::open(rotate::with_ending(&rotated, ".zst")).expect("packed")).expect("zstd")
@@ -426,10 +427,10 @@ fn a_sink_that_ends_leaves_no_thread_behind_and_no_rotated_file_in_pieces() {
 }
 
 #[test]
-fn only_the_sinks_own_files_are_aged() {
+fn retention_removes_only_the_sinks_own_files() {
     let place = Place::new();
     with_rotated(&place);
-    let job = Tidy { max_age: Some(std::time::Duration::from_secs(3600)), ..tidy(&place) };
+    let job = TidyJob { max_age: Some(std::time::Duration::from_secs(3600)), ..tidy(&place) };
     job.once(SystemTime::now());
     assert_eq!(place.files().len(), 8, "nothing is old yet");
     job.once(SystemTime::now() + std::time::Duration::from_secs(7200));

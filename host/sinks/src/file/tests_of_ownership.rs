@@ -1,4 +1,4 @@
-//! Whose files are whose: two sinks that meet, sinks with other names, files that only look like the sink's.
+//! File ownership: two sinks with the same path, renamed sinks, files that only look like the sink's.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ fn sink(name: &str, given: serde_json::Value, context: &BuildContext) -> FileSin
     FileSink::new(name, options(name, given).expect("options"), context, Disk::default()).expect("builds")
 }
 
-/// A context as the router makes it: it knows which sinks there are.
+/// A context as created by the router: it knows the configured sinks.
 fn knowing(place: &Place, names: &[&str]) -> BuildContext {
     let context = place.context();
     context.owners.configure(names.iter().map(ToString::to_string));
@@ -33,8 +33,8 @@ fn of_source(source: &str, range: std::ops::Range<u64>) -> Batch {
     batch
 }
 
-fn tidy(sink: &FileSink) -> Tidy {
-    Tidy {
+fn tidy(sink: &FileSink) -> TidyJob {
+    TidyJob {
         sink: sink.name.clone(),
         file_list: sink.store.file_list(),
         claimant: sink.store.claimant(),
@@ -47,7 +47,7 @@ fn tidy(sink: &FileSink) -> Tidy {
 }
 
 #[tokio::test]
-async fn a_value_that_names_another_sinks_file_goes_to_a_neighbour_through_crashes_in_any_order() {
+async fn a_line_for_another_sinks_file_goes_to_a_neighbour_through_crashes_in_any_order() {
     for order in [["all", "audit"], ["audit", "all"]] {
         let place = Place::new();
         for round in 0..4 {
@@ -63,7 +63,7 @@ async fn a_value_that_names_another_sinks_file_goes_to_a_neighbour_through_crash
                 let sut = sinks.get_mut(name).expect("there");
                 let held = sut.start(100).await.expect("starts").unwrap_or(0);
                 assert_eq!(held, round, "{name}");
-                // Some is flushed, and some is lost by a crash and comes again in the next round.
+                // Some lines are flushed; others are lost in a crash and delivered again in the next round.
                 for sequence in held + 1..=held + 2 {
                     let batch = of_source("audit", sequence * 10..sequence * 10 + 10);
                     sut.deliver(&[frame(sequence, batch)]).await.expect("delivers");
@@ -82,7 +82,7 @@ async fn a_value_that_names_another_sinks_file_goes_to_a_neighbour_through_crash
 }
 
 #[tokio::test]
-async fn a_file_of_a_position_waits_for_its_sink_whoever_starts_first() {
+async fn a_file_in_a_position_record_is_kept_for_its_sink_whoever_starts_first() {
     let place = Place::new();
     let given = [("a", json!({ "path": "{source}.log" })), ("b", json!({ "path": "{level}.log" }))];
     let context = knowing(&place, &["a", "b"]);
@@ -104,7 +104,7 @@ async fn a_file_of_a_position_waits_for_its_sink_whoever_starts_first() {
 }
 
 #[tokio::test]
-async fn who_has_a_file_lets_go_of_it_when_a_sink_comes_whose_it_is() {
+async fn a_file_is_released_when_a_sink_starts_that_reserves_it() {
     let place = Place::new();
     let context = place.context();
     let mut all = sink("all", json!({ "path": "{source}.log" }), &context);
@@ -149,7 +149,7 @@ async fn no_value_leads_into_a_database_or_weirs_own_folders() {
 }
 
 #[tokio::test]
-async fn a_sink_with_another_name_goes_on_where_it_was_also_through_another_spelling() {
+async fn a_renamed_sink_continues_at_its_position_even_with_another_spelling() {
     for path in ["logs/out.log", "link/out.log"] {
         let place = Place::new();
         fs::create_dir(place.path("logs")).expect("writable");
@@ -164,13 +164,13 @@ async fn a_sink_with_another_name_goes_on_where_it_was_also_through_another_spel
         assert_eq!(numbers(&place.content("logs/out.log")), (0..60).collect::<Vec<_>>(), "{path}");
         assert!(!place.path("data/sinks/old.position").exists() && !place.path("data/sinks/old.files").exists());
         // The rotated files are its own now, too.
-        Tidy { keep: Some(0), ..tidy(&new) }.once(SystemTime::now());
+        TidyJob { keep: Some(0), ..tidy(&new) }.once(SystemTime::now());
         assert_eq!(place.files().iter().filter(|name| name.contains("out.log.")).count(), 0);
     }
 }
 
 #[tokio::test]
-async fn a_record_of_an_older_version_is_taken_over_by_its_files_alone() {
+async fn a_position_record_of_an_older_version_is_taken_over_by_its_files() {
     let place = Place::new();
     let mut old = sink("old", json!({ "path": "out.log" }), &knowing(&place, &["old"]));
     old.start(0).await.expect("starts");
@@ -187,7 +187,7 @@ async fn a_record_of_an_older_version_is_taken_over_by_its_files_alone() {
 }
 
 #[tokio::test]
-async fn a_sink_that_still_runs_keeps_its_place_and_one_that_comes_back_cuts_nothing() {
+async fn a_running_sink_keeps_its_position_and_a_returning_one_truncates_nothing() {
     let place = Place::new();
     let mut old = sink("old", json!({ "path": "out.log" }), &knowing(&place, &["old", "new"]));
     old.start(0).await.expect("starts");
@@ -195,7 +195,7 @@ async fn a_sink_that_still_runs_keeps_its_place_and_one_that_comes_back_cuts_not
     drop(old);
     let context = knowing(&place, &["old", "new"]);
     assert_eq!(sink("new", json!({ "path": "{source}.log" }), &context).start(2).await, Ok(None));
-    // Now the old one is gone, and another, with a place of its own, goes on with its file.
+    // The old sink is gone, and another one, with its own position, continues with its file.
     let mut new = sink("new", json!({ "path": "new.log" }), &knowing(&place, &["new"]));
     new.start(2).await.expect("starts");
     deliver(&mut new, 3, 3, &ten, &[3]).await.expect("delivers");
@@ -217,11 +217,11 @@ async fn a_source_named_like_a_rotated_file_loses_nothing_to_retention_and_compr
         sut.deliver(&[frame(at as u64 + 1, of_source(source, 0..3))]).await.expect("delivers");
     }
     sut.deliver(&[frame(4, of_source("api", 3..100))]).await.expect("delivers and rotates");
-    // Somebody else's, which looks like one of ours.
+    // A foreign file that looks like one of ours.
     let foreign = place.path("logs/api.log.20200102T000000.000000Z.log");
     fs::write(&foreign, "n=7").expect("writable");
     sut.flush().await.expect("flushes");
-    let job = Tidy { compress: true, keep: Some(1), max_age: Some(Duration::from_secs(3600)), ..tidy(&sut) };
+    let job = TidyJob { compress: true, keep: Some(1), max_age: Some(Duration::from_secs(3600)), ..tidy(&sut) };
     job.once(SystemTime::now());
     for name in ["api.log.20991231_000000.000000Z.log", "api.log.20200101_000000.000000Z.log"] {
         assert_eq!(numbers(&place.content(&format!("logs/{name}"))), [0, 1, 2], "{name}");
@@ -231,7 +231,7 @@ async fn a_source_named_like_a_rotated_file_loses_nothing_to_retention_and_compr
 }
 
 #[tokio::test]
-async fn of_an_older_version_only_what_can_be_nothing_else_counts_as_rotated() {
+async fn after_an_upgrade_only_unambiguous_files_count_as_rotated() {
     let place = Place::new();
     let mut sut = sink("sut", json!({ "path": "logs/{source}.log" }), &place.context());
     sut.start(0).await.expect("starts");
@@ -251,7 +251,7 @@ async fn of_an_older_version_only_what_can_be_nothing_else_counts_as_rotated() {
     }
     let mut sut = sink("sut", json!({ "path": "logs/{source}.log" }), &place.context());
     sut.start(1).await.expect("starts");
-    Tidy { keep: Some(0), ..tidy(&sut) }.once(SystemTime::now());
+    TidyJob { keep: Some(0), ..tidy(&sut) }.once(SystemTime::now());
     assert_eq!(
         place.files(),
         [
@@ -264,11 +264,11 @@ async fn of_an_older_version_only_what_can_be_nothing_else_counts_as_rotated() {
 }
 
 #[tokio::test]
-async fn values_make_so_many_files_a_day_and_what_comes_beyond_has_one_for_all() {
+async fn values_create_a_limited_number_of_files_a_day_and_the_rest_share_one() {
     let place = Place::new();
     let given = json!({ "path": "logs/{source}.log", "max_new_files": 5 });
     for round in 0..2 {
-        // The second time after a start: the count is not in memory.
+        // The second time after a restart: the count is not in memory.
         let mut sut = sink("sut", given.clone(), &place.context());
         let held = sut.start(100).await.expect("starts").unwrap_or(0);
         for n in 0..20 {
@@ -276,7 +276,7 @@ async fn values_make_so_many_files_a_day_and_what_comes_beyond_has_one_for_all()
             let delivered = sut.deliver(&[frame(held + n + 1, of_source(&source, n..n + 1))]).await.expect("delivers");
             assert_eq!(delivered.rejected, []);
         }
-        // Those that have a file keep it.
+        // Values that already have a file keep it.
         sut.deliver(&[frame(held + 21, of_source("s0", 100..101))]).await.expect("delivers");
         sut.flush().await.expect("flushes");
     }
@@ -286,7 +286,7 @@ async fn values_make_so_many_files_a_day_and_what_comes_beyond_has_one_for_all()
 }
 
 #[tokio::test]
-async fn what_is_no_regular_file_is_an_error_at_once_or_the_records_fault() {
+async fn a_path_that_is_not_a_regular_file_fails_at_once_or_rejects_the_record() {
     let place = Place::new();
     let fifo = place.path("pipe.log");
     assert!(Command::new("mkfifo").arg(&fifo).status().expect("mkfifo is there").success());
@@ -301,13 +301,13 @@ async fn what_is_no_regular_file_is_an_error_at_once_or_the_records_fault() {
     assert_eq!(delivered.rejected.len(), 1);
     assert!(delivered.rejected[0].1.contains("a FIFO"), "{delivered:?}");
     assert_eq!(numbers(&place.content("x.log")), [1]);
-    // Opened between the look and the opening, it does not block either.
+    // Even if it appears between the check and the opening, opening it does not block.
     assert!(Disk::default().open(&fifo).is_err());
     let _reader = Command::new("cat").arg(&fifo).stdin(std::process::Stdio::null()).spawn().map(Reader).expect("cat");
     assert!(Disk::default().open(&fifo).is_err());
 }
 
-/// Ends with the test.
+/// Killed at the end of the test.
 struct Reader(std::process::Child);
 
 impl Drop for Reader {
@@ -318,7 +318,7 @@ impl Drop for Reader {
 }
 
 #[tokio::test]
-async fn a_folder_that_lets_go_of_its_files_touches_none_of_them_and_knows_where_it_was() {
+async fn releasing_files_touches_none_of_them_and_keeps_positions() {
     let place = Place::new();
     let given = json!({ "path": "out.log", "rotate_size": 300 });
     let mut sut = sink("sut", given.clone(), &place.context());
@@ -326,10 +326,10 @@ async fn a_folder_that_lets_go_of_its_files_touches_none_of_them_and_knows_where
     deliver(&mut sut, 1, 5, &ten, &[3]).await.expect("delivers");
     drop(sut);
     let before: Vec<_> = place.files().into_iter().map(|name| fs::read(place.path(&name)).expect("there")).collect();
-    let_go(&place.path("data")).expect("writable");
+    release_files(&place.path("data")).expect("writable");
     let mut sut = sink("sut", given, &place.context());
     assert_eq!(sut.start(5).await, Ok(Some(3)));
-    Tidy { keep: Some(0), compress: true, max_age: Some(Duration::ZERO), ..tidy(&sut) }.once(SystemTime::now());
+    TidyJob { keep: Some(0), compress: true, max_age: Some(Duration::ZERO), ..tidy(&sut) }.once(SystemTime::now());
     let after: Vec<_> = place.files().into_iter().map(|name| fs::read(place.path(&name)).expect("there")).collect();
     assert!(before == after);
 }

@@ -1,7 +1,7 @@
-//! Compresses rotated files and removes old ones, on a thread of its own; delivery never waits for it.
+//! Compresses rotated files and removes old ones on a dedicated thread; delivery never waits for it.
 //!
-//! It touches only files that this sink's file list names and that no other sink has claimed since, and never a rotation
-//! that a crash might still undo. Failures are logged and retried the next time.
+//! It touches only files that are in this sink's file list and that no other sink has claimed since, and never a
+//! rotation that a crash might still undo. Failures are logged and retried the next time.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -21,38 +21,38 @@ use super::store::Unsettled;
 use crate::limits;
 use crate::owners::Claimant;
 
-/// What is to be done.
-pub struct Tidy {
+/// The work of the thread.
+pub struct TidyJob {
     /// The sink's name, for the log.
     pub sink: String,
-    /// What to look at.
+    /// The files to consider.
     pub file_list: FileList,
-    /// Which files are other sinks'.
+    /// Which files belong to other sinks.
     pub claimant: Claimant,
-    /// zstd for rotated files.
+    /// Compress rotated files with zstd.
     pub compress: bool,
-    /// How many rotated files stay for each live one.
+    /// How many rotated files are kept per live file.
     pub keep: Option<usize>,
-    /// How long a file stays after its last change.
+    /// How long a file is kept after its last change.
     pub max_age: Option<Duration>,
-    /// What to leave alone.
+    /// The files to leave alone.
     pub unsettled: Unsettled,
-    /// True when it has to stop where it is.
+    /// Set to true to stop the thread.
     pub ending: Arc<AtomicBool>,
 }
 
-/// The thread. Dropping this ends it, in the middle of a file if need be, so that it never runs beside the thread of the
-/// next sink: two that compress the same file could leave a damaged one.
-pub struct Tidier {
-    /// None while it ends.
+/// The thread. Dropping this ends it, in the middle of a file if necessary, so that it never runs beside the thread of
+/// the next sink: two threads compressing the same file could damage it.
+pub struct TidyThread {
+    /// `None` while it ends.
     wake: Option<SyncSender<()>>,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Tidier {
-    /// Starts the thread, which tidies once immediately. `None` when the options leave nothing to do.
-    pub fn start(tidy: Tidy) -> io::Result<Option<Tidier>> {
+impl TidyThread {
+    /// Starts the thread, which tidies once immediately. `None` if the options leave nothing to do.
+    pub fn start(tidy: TidyJob) -> io::Result<Option<TidyThread>> {
         if !tidy.compress && tidy.keep.is_none() && tidy.max_age.is_none() {
             return Ok(None);
         }
@@ -60,47 +60,47 @@ impl Tidier {
         let ending = tidy.ending.clone();
         let name = format!("tidy-{}", tidy.sink);
         let thread = thread::Builder::new().name(name).spawn(move || run(&tidy, &woken))?;
-        Ok(Some(Tidier { wake: Some(wake), ending, thread: Some(thread) }))
+        Ok(Some(TidyThread { wake: Some(wake), ending, thread: Some(thread) }))
     }
 
-    /// Something was rotated.
+    /// Call this after a rotation.
     pub fn wake(&self) {
-        // A full channel means that it will wake anyway.
+        // If the channel is full, the thread will wake anyway.
         let _ = self.wake.as_ref().map(|wake| wake.try_send(()));
     }
 }
 
-impl Drop for Tidier {
+impl Drop for TidyThread {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Relaxed);
         self.wake = None;
-        // A panic there was logged there, and there is nothing else to end.
+        // A panic there was already logged.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-fn run(tidy: &Tidy, woken: &Receiver<()>) {
+fn run(tidy: &TidyJob, woken: &Receiver<()>) {
     loop {
         tidy.once(SystemTime::now());
-        if woken.recv_timeout(limits::TIDY_EVERY) == Err(RecvTimeoutError::Disconnected) {
+        if woken.recv_timeout(limits::TIDY_INTERVAL) == Err(RecvTimeoutError::Disconnected) {
             return;
         }
     }
 }
 
-impl Tidy {
-    /// Looks at everything once.
+impl TidyJob {
+    /// Checks all files once.
     pub fn once(&self, now: SystemTime) {
         let entries = match self.file_list.entries() {
             Ok(entries) => entries,
             Err(error) => return tracing::warn!(sink = self.sink, "can't tidy up: {error}"),
         };
-        // Taken after the list: a rotation that is in the list is in it, or settled.
+        // Read after the list: every rotation in the list is either in this set or settled.
         let unsettled = self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut rotated: BTreeMap<PathBuf, Vec<(PathBuf, bool)>> = BTreeMap::new();
         for entry in entries.into_iter().filter(|entry| !unsettled.contains(&entry.path)) {
             for (path, compressed) in [(with_ending(&entry.path, COMPRESSED), true), (entry.path, false)] {
-                if (compressed && entry.live.is_none()) || !is_file(&path) || self.claimant.is_anothers(&path) {
+                if (compressed && entry.live.is_none()) || !is_file(&path) || self.claimant.belongs_to_other(&path) {
                     continue;
                 }
                 if self.is_too_old(&path, now) {
@@ -112,7 +112,7 @@ impl Tidy {
             }
         }
         for mut files in rotated.into_values() {
-            // Names sort by the time of the rotation.
+            // Names sort by rotation time.
             files.sort();
             let surplus = self.keep.map_or(0, |keep| files.len().saturating_sub(keep));
             for (at, (path, compressed)) in files.iter().enumerate() {
@@ -141,7 +141,7 @@ impl Tidy {
         if let Err(error) = work()
             && !self.ending.load(Ordering::Relaxed)
         {
-            tracing::warn!(sink = self.sink, file = %path.display(), "can't {action} a file nobody writes to: {error}");
+            tracing::warn!(sink = self.sink, file = %path.display(), "can't {action} a file that is no longer written: {error}");
         }
     }
 }
@@ -151,30 +151,30 @@ fn is_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
 }
 
-/// Reads a file until there is no more time; then it fails.
-struct Until<'a> {
+/// Reads a file, and fails once the thread has to stop.
+struct CancellableReader<'a> {
     ending: &'a AtomicBool,
     source: &'a File,
 }
 
-impl Read for Until<'_> {
+impl Read for CancellableReader<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.ending.load(Ordering::Relaxed) {
-            return Err(io::Error::other("the sink ends"));
+            return Err(io::Error::other("the sink is stopping"));
         }
         self.source.read(out)
     }
 }
 
-/// Replaces a file by its compressed form, which keeps the time of its last change. A crash leaves the one or the
-/// other, or both with the same content, and the next attempt removes what is left over.
+/// Replaces a file by its compressed form, which keeps the modification time. A crash leaves one of the two files, or
+/// both with the same content; the next attempt removes the leftover.
 fn compress(path: &Path, ending: &AtomicBool) -> io::Result<()> {
     let target = with_ending(path, COMPRESSED);
     let source = File::open(path)?;
     let found = source.metadata()?;
     replace_file_with(&target, |out| {
         out.set_permissions(found.permissions())?;
-        let source = Until { ending, source: &source };
+        let source = CancellableReader { ending, source: &source };
         zstd::stream::copy_encode(source, &*out, zstd::DEFAULT_COMPRESSION_LEVEL)?;
         out.set_modified(found.modified()?)
     })?;

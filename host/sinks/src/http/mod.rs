@@ -11,21 +11,21 @@
 //! # How a server can achieve exactly once
 //! Every request carries a key, `{journal}-{sink}-{sequence}.{index}-{sequence}.{index}`: its first and its last record.
 //! - A request that failed or was not answered is sent again with the same records and the same key, as long as Weir
-//!   runs. A server that remembers keys takes each record once. When the quarantine doesn't take a record that was too
-//!   long, the whole delivery is sent again, also with the same keys.
+//!   runs. A server that remembers keys takes each record once. If quarantine refuses a record that was too long, the
+//!   whole delivery is sent again, also with the same keys.
 //! - After a clean stop nothing is sent again.
-//! - After a `kill -9` or a power cut, deliveries of about the last half second (the interval at which the journal keeps its
-//!   cursors), and the one that was under way, come again, *cut anew*: what was two requests may be one, under another
-//!   key. A server that must know these too asks for the records' ids (`record_id`), which never change:
+//! - After a `kill -9` or a power cut, the deliveries of about the last half second (the interval at which the journal
+//!   saves its cursors) and the one in progress are sent again, *split differently*: what was two requests may be one,
+//!   with another key. A server that must recognise these too needs the records' ids (`record_id`), which never change:
 //!   `{journal}-{sequence}-{index}`.
 //!
 //! # What an answer means
-//! 2xx: taken. A status in `reject_statuses`, and 413 always: the records are at fault; the runner halves them until
-//! the one is found, which goes to quarantine. What a 413 says of the longest body is remembered until Weir ends.
-//! Everything else, and no answer: tried again, after `Retry-After` if there is one. With `retry_statuses` only these
-//! are tried again, and all others reject.
+//! 2xx: accepted. A status in `reject_statuses`, and 413 always: the records are the cause; the runner halves them
+//! until the bad one is found, which goes to quarantine. The maximum body length that a 413 implies is remembered until
+//! Weir ends. Everything else, and no answer: retried, after `Retry-After` if given. With `retry_statuses`, only these
+//! are retried, and all others reject.
 //!
-//! Records that another sink could not deliver, and for which this one stands in, have `+copy` at the end of the key.
+//! Copies of records that another sink could not deliver have `+copy` at the end of the key.
 //!
 //! Records are not distributed over requests by their content; configure a sink with `routes` for each destination.
 
@@ -43,12 +43,12 @@ use weir_record::{Record, write_json};
 use self::options::{Format, HttpOptions, check_bounds, fixed_headers};
 use self::template::{Header, Request};
 use crate::post::{
-    Answer, Bodies, Body, Origin, Poster, Protocol, Server, Shape, push_json_id, push_msgpack_id, record_id,
+    Answer, Body, BodyOptions, Origin, Poster, Protocol, Server, Shape, push_json_id, push_msgpack_id, record_id,
 };
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "http",
     summary: "posts records to any URL as a JSON array, JSON lines or MessagePack, with a key that marks repetitions",
@@ -74,7 +74,7 @@ max_body = "5MiB"
     build,
 };
 
-/// The end of a key under which a record is posted in another sink's place.
+/// Suffix of the key for records posted in another sink's place.
 const COPY: &str = "+copy";
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
@@ -95,14 +95,14 @@ impl HttpSink {
         let url = url.ok_or("`url` is missing: give it, or set WEIR_HTTP_URL")?;
         check_bounds(&options)?;
         let server = options.connection.server(name, url)?;
-        let bodies = Bodies {
+        let bodies = BodyOptions {
             shape: match options.format {
                 Format::Json => Shape::JsonArray,
                 Format::Ndjson => Shape::JsonLines,
                 Format::Msgpack => Shape::MsgpackArray,
             },
             encoding: options.compression,
-            // Within 64 MiB.
+            // At most 64 MiB.
             max_bytes: options.max_body.bytes() as usize,
             max_records: options.batch,
         };
@@ -120,7 +120,7 @@ struct HttpProtocol {
     options: HttpOptions,
     /// Headers that are the same for all requests.
     fixed: HeaderMap,
-    /// Headers that each request fills.
+    /// Headers with placeholders, filled for each request.
     templates: Vec<Header>,
     idempotency: Option<HeaderName>,
 }
@@ -132,7 +132,7 @@ impl HttpProtocol {
             "" => None,
             header => Some(
                 HeaderName::from_bytes(header.as_bytes())
-                    .map_err(|_| format!("`idempotency_header`: `{header}` is no name of a header"))?,
+                    .map_err(|_| format!("`idempotency_header`: `{header}` is not a valid header name"))?,
             ),
         };
         Ok(HttpProtocol {
@@ -145,7 +145,7 @@ impl HttpProtocol {
         })
     }
 
-    /// The key of a request, which each of its repetitions has again.
+    /// The idempotency key of a request; all its repetitions have the same one.
     fn key(&self, body: &Body, origin: Origin) -> String {
         let Body { first, last, .. } = body;
         let range = format!("{}.{}-{}.{}", first.sequence, first.index, last.sequence, last.index);
@@ -179,13 +179,16 @@ impl Protocol for HttpProtocol {
         if let Some(name) = &self.idempotency {
             let key = self.key(body, origin);
             let value = HeaderValue::from_str(&key)
-                .map_err(|_| SinkError::Fatal(format!("{place}: `{key}` is no value of a header")))?;
+                .map_err(|_| SinkError::Fatal(format!("{place}: `{key}` is not a valid header value")))?;
             headers.insert(name, value);
         }
         let request = Request { sink: &self.name, journal: &self.journal, body };
         for header in &self.templates {
             let value = header.value(&request).ok_or_else(|| {
-                SinkError::Fatal(format!("{place}: header `{}` holds characters that no header can carry", header.name))
+                SinkError::Fatal(format!(
+                    "{place}: header `{}` holds characters that are not allowed in a header",
+                    header.name
+                ))
             })?;
             headers.insert(&header.name, value);
         }
@@ -196,12 +199,13 @@ impl Protocol for HttpProtocol {
         let status = answer.status;
         let retried = self.options.retry_statuses.as_ref().is_none_or(|retried| retried.contains(&status));
         if status == 413 || self.options.reject_statuses.contains(&status) || !retried {
-            return SinkError::Reject(server.said(answer));
+            return SinkError::Reject(server.describe(answer));
         }
         if (300..400).contains(&status) {
-            return server.advise(answer, "a post is not redirected: give the address it leads to as `url`");
+            return server
+                .retry_with_advice(answer, "redirects are not followed: set `url` to the address that it leads to");
         }
-        server.later(answer)
+        server.retry_later(answer)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the configuration says of an `http` sink, and what follows from it for all requests.
+//! Options of an `http` sink, and what they imply for all requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::limits;
 use crate::post::{Connection, Encoding, basic_auth, secret_header};
 use crate::units::{Size, Span};
 
-/// What a body is.
+/// The format of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -19,7 +19,7 @@ pub enum Format {
     /// A JSON array of objects.
     #[default]
     Json,
-    /// A JSON object a line.
+    /// A JSON object per line.
     Ndjson,
     /// A MessagePack array of maps, with time in nanoseconds.
     Msgpack,
@@ -29,10 +29,10 @@ pub enum Format {
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpOptions {
-    /// Where records are posted to. Also from `WEIR_HTTP_URL`.
+    /// The URL that records are posted to.
     #[serde(default)]
     pub url: Option<String>,
-    /// `json` for an array, `ndjson` for an object a line, `msgpack` for an array with time in nanoseconds.
+    /// `json` for an array, `ndjson` for one object per line, `msgpack` for an array with time in nanoseconds.
     #[serde(default)]
     pub format: Format,
     /// How bodies are compressed.
@@ -41,7 +41,7 @@ pub struct HttpOptions {
     /// Further headers. `{sink}`, `{journal}`, `{first_id}`, `{last_id}` and `{count}` are filled for each request.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// Sent as `Authorization: Bearer …`. Also from `WEIR_HTTP_TOKEN`.
+    /// Sent as `Authorization: Bearer …`.
     #[serde(default)]
     pub token: Option<String>,
     /// Sent with `password` as `Authorization: Basic …`.
@@ -50,26 +50,28 @@ pub struct HttpOptions {
     /// The password of `user`.
     #[serde(default)]
     pub password: Option<String>,
-    /// The header with the key that a repeated request has again; empty: none.
+    /// The header for the idempotency key, which is the same when a request is repeated; empty: none.
     #[serde(default = "default_idempotency_header")]
     pub idempotency_header: String,
-    /// The field that holds each record's id, the same in every repetition; empty: none. A record that has it keeps its own.
+    /// The field for each record's id, the same in every repetition; empty: none. A record with this field keeps its
+    /// own.
     #[serde(default)]
     pub record_id: String,
-    /// Most records of one request.
+    /// Maximum number of records per request.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1))]
     pub batch: usize,
     /// How long records wait for more.
     #[serde(default = "default_linger")]
     pub linger: Span,
-    /// Longest body, before compression; a delivery is split, and a record that is longer alone goes to quarantine.
+    /// Maximum body size before compression; longer deliveries are split, and a single longer record goes to
+    /// quarantine.
     #[serde(default = "default_max_body")]
     pub max_body: Size,
-    /// Statuses after which the same is sent again. Without it: every one that `reject_statuses` doesn't name.
+    /// Statuses after which a request is sent again. Default: all that are not in `reject_statuses`.
     #[serde(default)]
     pub retry_statuses: Option<Vec<u16>>,
-    /// Statuses which say that a record is at fault: it is searched for and goes to quarantine. 413 always does.
+    /// Statuses that mean a bad record: it is searched for and goes to quarantine. 413 always does.
     #[serde(default = "default_reject_statuses")]
     pub reject_statuses: Vec<u16>,
     /// Timeouts and TLS.
@@ -97,13 +99,13 @@ fn default_reject_statuses() -> Vec<u16> {
     vec![400, 413, 422]
 }
 
-/// Refuses what can't work.
+/// Refuses combinations that can't work.
 pub(super) fn check_bounds(options: &HttpOptions) -> Result<(), String> {
-    if !(1..=limits::MOST_POST_RECORDS).contains(&options.batch) {
-        return Err(format!("`batch` must be 1 to {}", limits::MOST_POST_RECORDS));
+    if !(1..=limits::MAX_POST_RECORDS).contains(&options.batch) {
+        return Err(format!("`batch` must be 1 to {}", limits::MAX_POST_RECORDS));
     }
-    if !(1024..=limits::MOST_POST_BYTES).contains(&options.max_body.bytes()) {
-        return Err(format!("`max_body` must be 1KiB to {}", Size::from_bytes(limits::MOST_POST_BYTES)));
+    if !(1024..=limits::MAX_POST_BYTES).contains(&options.max_body.bytes()) {
+        return Err(format!("`max_body` must be 1KiB to {}", Size::from_bytes(limits::MAX_POST_BYTES)));
     }
     if options.linger.duration() > Duration::from_secs(3600) {
         return Err("`linger` must be an hour or less".into());
@@ -112,7 +114,7 @@ pub(super) fn check_bounds(options: &HttpOptions) -> Result<(), String> {
     for status in retried.chain(&options.reject_statuses) {
         if !(300..600).contains(status) {
             return Err(format!(
-                "{status} in `retry_statuses` or `reject_statuses` is no status of a failure (300 to 599)"
+                "{status} in `retry_statuses` or `reject_statuses` is not the status of a failure (300 to 599)"
             ));
         }
     }
@@ -135,13 +137,13 @@ pub(super) fn fixed_headers(options: &HttpOptions) -> Result<HeaderMap, String> 
         (Some(token), None, None) => Some(format!("Bearer {token}")),
         (None, Some(user), password) => {
             if user.contains(':') {
-                return Err("`user` can't hold a `:`".into());
+                return Err("`user` must not contain a `:`".into());
             }
             Some(basic_auth(user, password.as_deref().unwrap_or_default()))
         }
         (None, None, None) => None,
         (None, None, Some(_)) => return Err("`password` needs `user`".into()),
-        (Some(_), ..) => return Err("`token` and `user` exclude each other".into()),
+        (Some(_), ..) => return Err("`token` and `user` can't be used together".into()),
     };
     if let Some(text) = authorization {
         headers.insert(AUTHORIZATION, secret_header(&text, "`token`, `user` or `password`")?);

@@ -1,5 +1,5 @@
-//! Values of headers with places that each request fills: `{sink}`, `{journal}`, `{first_id}`, `{last_id}`, `{count}`.
-//! A literal brace is written twice.
+//! Header values with placeholders: `{sink}`, `{journal}`, `{first_id}`, `{last_id}`, `{count}`. A literal brace is
+//! doubled.
 
 use reqwest::header::{HeaderName, HeaderValue};
 
@@ -21,32 +21,33 @@ enum Value {
     Count,
 }
 
-/// What a request is, for its headers.
+/// The properties of a request that headers can contain.
 pub(super) struct Request<'a> {
     pub sink: &'a str,
     pub journal: &'a str,
     pub body: &'a Body,
 }
 
-/// Headers that say how the body is to be read; they follow from other options.
+/// Headers that describe the body's encoding; other options determine them.
 const OWN: [&str; 4] = ["content-encoding", "content-length", "transfer-encoding", "connection"];
 
 impl Header {
-    /// Reads one; an error says what is wrong with which.
+    /// Parses a header. Errors name it.
     pub fn parse(name: &str, value: &str) -> Result<Header, String> {
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is no name of a header"))?;
+        let parsed =
+            HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("`{name}` is not a valid header name"))?;
         if OWN.contains(&parsed.as_str()) {
             return Err(format!("header `{name}` is set by weir itself"));
         }
         let parts = template::parse(value, parse_value).map_err(|error| format!("header `{name}`: {error}"))?;
         let texts = parts.iter().filter_map(|part| if let Part::Text(text) = part { Some(text) } else { None });
         if texts.map(HeaderValue::try_from).any(|text| text.is_err()) {
-            return Err(format!("header `{name}` holds characters that no header can carry"));
+            return Err(format!("header `{name}` holds characters that are not allowed in a header"));
         }
         Ok(Header { name: parsed, parts })
     }
 
-    /// The value for a request. Other people's servers log headers; what the user wrote may be a key all the same.
+    /// The value for a request. It is marked as sensitive, since a configured header may contain a key.
     pub fn value(&self, request: &Request<'_>) -> Option<HeaderValue> {
         let mut out = String::new();
         for part in &self.parts {
@@ -72,9 +73,7 @@ fn parse_value(name: &str) -> Result<Value, String> {
         "first_id" => Ok(Value::FirstId),
         "last_id" => Ok(Value::LastId),
         "count" => Ok(Value::Count),
-        _ => Err(format!(
-            "`{{{name}}}` is unknown: there are {{sink}}, {{journal}}, {{first_id}}, {{last_id}} and {{count}}"
-        )),
+        _ => Err(format!("`{{{name}}}` is unknown; use {{sink}}, {{journal}}, {{first_id}}, {{last_id}} or {{count}}")),
     }
 }
 
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_filled_and_doubled_braces_stay_one() {
+    fn placeholders_are_filled_and_doubled_braces_are_literal() {
         assert_eq!(
             rendered("{sink}/{journal} {count}x {first_id}..{last_id}").as_deref(),
             Ok("out/j1 12x j1-3-0..j1-9-4")
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_filled_or_sent_is_refused_when_the_sink_is_made() {
+    fn invalid_headers_are_refused_when_the_sink_is_built() {
         for bad in ["{source}", "{count", "}", "a\nb", "{}"] {
             let error = rendered(bad).expect_err(bad);
             assert!(error.contains("X-A"), "{error}");

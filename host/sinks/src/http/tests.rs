@@ -1,4 +1,4 @@
-//! The `http` sink against a real server on a real port, which is told to misbehave.
+//! The `http` sink against a real server on a real port that misbehaves on request.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn built(given: Value) -> Result<Box<dyn Sink>, String> {
     build("out", given, &context)
 }
 
-/// Options for an intake, with `more` over them.
+/// Options for an intake, overridden by `more`.
 fn options_for(intake: &Intake, more: Value) -> Value {
     let mut all = json!({ "url": intake.url(), "linger": "0s", "timeout": "1s", "connect_timeout": "1s" });
     let (Some(all_map), Some(more)) = (all.as_object_mut(), more.as_object()) else { panic!("objects") };
@@ -26,7 +26,7 @@ fn options_for(intake: &Intake, more: Value) -> Value {
     all
 }
 
-/// A sink that delivers straight to an intake.
+/// A sink that delivers directly to an intake.
 async fn sink(intake: &Intake, more: Value) -> Box<dyn Sink> {
     let mut sink = built(options_for(intake, more)).expect("builds");
     sink.start(0).await.expect("starts");
@@ -62,7 +62,7 @@ impl Stage {
 }
 
 #[test]
-fn options_that_can_not_work_are_refused_with_their_name_and_without_secrets() {
+fn invalid_options_are_refused_by_name_without_secrets() {
     let url = "http://127.0.0.1:1/";
     for (bad, name) in [
         (json!({}), "WEIR_HTTP_URL"),
@@ -132,7 +132,7 @@ async fn every_format_and_compression_carries_the_same_records() {
 }
 
 #[tokio::test]
-async fn headers_say_what_they_were_told_and_the_key_names_first_and_last_record() {
+async fn headers_are_filled_in_and_the_key_names_first_and_last_record() {
     let intake = Intake::start(Intakes::Http);
     let more = json!({
         "token": "t0k", "headers": { "X-From": "weir {sink}", "X-Range": "{first_id} {last_id} {count}", "Content-Type": "text/x-own" }
@@ -168,7 +168,7 @@ async fn a_record_that_has_an_id_already_keeps_it() {
 }
 
 #[tokio::test]
-async fn a_long_delivery_is_split_and_only_the_record_that_is_too_long_alone_is_refused() {
+async fn a_long_delivery_is_split_and_only_a_too_long_record_is_refused() {
     let intake = Intake::start(Intakes::Http);
     let mut out = sink(&intake, json!({ "max_body": "1KiB" })).await;
     let mut batch = numbered(0..20);
@@ -184,7 +184,7 @@ async fn a_long_delivery_is_split_and_only_the_record_that_is_too_long_alone_is_
 }
 
 #[tokio::test]
-async fn what_a_split_delivery_has_done_before_it_failed_is_not_done_again() {
+async fn accepted_parts_of_a_failed_delivery_are_not_sent_again() {
     let intake = Intake::start(Intakes::Http);
     let mut out = sink(&intake, json!({ "max_body": "1KiB" })).await;
     let mut batch = numbered(0..20);
@@ -203,7 +203,7 @@ async fn what_a_split_delivery_has_done_before_it_failed_is_not_done_again() {
 }
 
 #[tokio::test]
-async fn standing_in_for_another_sink_moves_nothing_and_has_keys_of_its_own() {
+async fn standing_in_moves_no_position_and_uses_separate_keys() {
     let intake = Intake::start(Intakes::Http);
     let mut out = sink(&intake, json!({ "max_body": "1KiB" })).await;
     let frames = [frame(1, numbered(0..30))];
@@ -221,7 +221,7 @@ async fn standing_in_for_another_sink_moves_nothing_and_has_keys_of_its_own() {
 }
 
 #[tokio::test]
-async fn every_status_means_what_the_options_say() {
+async fn every_status_is_handled_as_configured() {
     let intake = Intake::start(Intakes::Http);
     let outcome = async |more: Value, next: Next| {
         intake.script([next]);
@@ -253,7 +253,7 @@ async fn every_status_means_what_the_options_say() {
 }
 
 #[tokio::test]
-async fn whatever_goes_wrong_comes_again_in_order_under_the_key_it_had() {
+async fn after_any_failure_requests_are_repeated_in_order_with_the_same_key() {
     for trouble in [
         Next::Status(500),
         Next::Later(429, 1),
@@ -271,7 +271,7 @@ async fn whatever_goes_wrong_comes_again_in_order_under_the_key_it_had() {
         intake.script([Next::Take, trouble]);
         let running = stage.run(options_for(&intake, json!({ "batch": 7 })));
         eventually("all has arrived", || running.status().records == 50).await;
-        // More comes while the delivery that failed is tried again.
+        // More records arrive while the failed delivery is retried.
         append(&stage.journal, &numbered(50..60));
         assert_eq!(running.stop().await.error, None);
         let (mut sent, keys) = (held(&intake), keys(&intake));
@@ -288,7 +288,7 @@ async fn whatever_goes_wrong_comes_again_in_order_under_the_key_it_had() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_away_gets_everything_when_it_is_back() {
+async fn a_server_that_was_down_gets_everything_once_it_is_back() {
     let mut intake = Intake::start(Intakes::Http);
     let stage = Stage::new();
     let running = stage.run(options_for(&intake, json!({})));
@@ -309,8 +309,8 @@ async fn a_server_that_was_away_gets_everything_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_never_made_is_given_up_in_its_own_time() {
-    // Nobody accepts; once as many wait as the system lets wait, it answers nobody.
+async fn connecting_times_out() {
+    // Nobody accepts connections; once the backlog is full, new ones get no answer.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let mut waiting = Vec::new();
@@ -325,12 +325,12 @@ async fn a_connection_that_is_never_made_is_given_up_in_its_own_time() {
 }
 
 #[tokio::test]
-async fn a_413_halves_until_it_fits_and_one_bad_record_holds_no_other() {
+async fn a_413_halves_the_delivery_and_one_bad_record_blocks_no_other() {
     let intake = Intake::start(Intakes::Http);
     let stage = Stage::new();
     append(&stage.journal, &numbered(0..16));
-    // All 16 are too many, and so are the next ones, at most half as long; then they are half as long again, the first
-    // four are taken in two, and the fifth is found by halving.
+    // All 16 are too many, and so are the next bodies, at most half as long. Then they are half as long again, the
+    // first four are accepted in two requests, and the fifth is found by halving.
     let (large, bad) = (Next::Status(413), Next::Status(422));
     intake.script([large, large, Next::Take, Next::Take, bad, bad, bad]);
     let running = stage.run(options_for(&intake, json!({})));
@@ -344,7 +344,7 @@ async fn a_413_halves_until_it_fits_and_one_bad_record_holds_no_other() {
 }
 
 #[tokio::test]
-async fn how_much_a_server_takes_is_learned_from_its_refusals_once() {
+async fn a_servers_body_limit_is_learned_from_its_refusals() {
     let intake = Intake::start(Intakes::SmallHttp);
     let stage = Stage::new();
     let running = stage.run(options_for(&intake, json!({ "linger": "0s" })));

@@ -1,4 +1,5 @@
-//! The `http` sink and TLS: a server whose certificate an authority of our own signed, and one that asks for ours.
+//! The `http` sink and TLS: a server whose certificate is signed by our own authority, and one that requires a client
+//! certificate.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ async fn delivered(intake: &Intake, tls: Value) -> Result<Delivered, SinkError> 
 }
 
 #[tokio::test]
-async fn a_server_is_believed_when_an_authority_that_was_named_has_signed_for_its_name() {
+async fn a_server_is_trusted_if_a_configured_authority_signed_its_certificate() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     certificates(folder.path());
     let server = intake(folder.path(), "server", false);
@@ -61,7 +62,7 @@ async fn a_server_is_believed_when_an_authority_that_was_named_has_signed_for_it
 }
 
 #[tokio::test]
-async fn a_server_that_asks_who_is_there_gets_an_answer() {
+async fn a_server_that_requires_a_client_certificate_gets_one() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     certificates(folder.path());
     let server = intake(folder.path(), "server", true);
@@ -74,7 +75,7 @@ async fn a_server_that_asks_who_is_there_gets_an_answer() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_missing_is_named_and_read_once_it_is_there() {
+async fn a_missing_certificate_file_is_named_and_read_once_it_exists() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     certificates(folder.path());
     let server = intake(folder.path(), "server", false);

@@ -1,6 +1,6 @@
-//! What an answer of a server means that is no success. Status and code decide, never the words: InfluxDB 1 answers
-//! 404, 401 or 403 when the place is at fault, and InfluxDB 2 does too, with one exception (an organisation that it
-//! needs and was not given).
+//! What an unsuccessful answer of a server means. Status and code decide, never the text: InfluxDB 1 answers 404, 401
+//! or 403 if the destination is the cause, and so does InfluxDB 2, with one exception (a required organisation that was
+//! not given).
 
 use serde::Deserialize;
 
@@ -8,18 +8,18 @@ use super::Version;
 use crate::post::{Answer, Server};
 use crate::sink::SinkError;
 
-/// The body of such an answer: `{"error": …}` of InfluxDB 1, `{"code": …, "message": …}` of InfluxDB 2.
+/// The body of such an answer: `{"error": …}` from InfluxDB 1, `{"code": …, "message": …}` from InfluxDB 2.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Explanation {
     error: Option<String>,
     code: Option<String>,
     message: Option<String>,
-    /// The line of the body that is at fault.
+    /// The invalid line of the body.
     line: Option<u64>,
 }
 
-/// The code of InfluxDB 2 for a request that it can't make sense of.
+/// InfluxDB 2's code for an invalid request.
 const INVALID: &str = "invalid";
 
 /// The error for an answer to a write. `names_org`: the request names an organisation.
@@ -38,7 +38,7 @@ pub(super) fn refused(server: &Server, version: Version, names_org: bool, answer
     match answer.status {
         404 => SinkError::Retry(format!("{place}: {said}; create it, or change the sink's options")),
         // Otherwise every record would go to quarantine, one by one.
-        400 if is_about_org => SinkError::Retry(format!("{place}: {said}; give `org`")),
+        400 if is_about_org => SinkError::Retry(format!("{place}: {said}; set `org`")),
         400 | 422 => SinkError::Reject(format!("{place}: {said}")),
         _ => server.refused(answer),
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_the_place_or_the_server_is_tried_again() {
+    fn an_answer_about_the_destination_or_the_server_is_retried() {
         for (version, status, body) in [
             (Version::One, 404, r#"{"error":"database not found: \"logs\""}"#),
             (Version::Two, 404, r#"{"code":"not found","message":"bucket \"b\" not found"}"#),
@@ -95,10 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_needs_an_organisation_says_so_and_rejects_no_point() {
+    fn a_missing_organisation_is_reported_and_rejects_no_point() {
         let body = r#"{"code":"invalid","message":"Please provide either orgID or org"}"#;
         let error = judged(Version::Two, false, 400, body);
-        assert!(error.is_temporary() && error.to_string().ends_with("orgID or org; give `org`"), "{error}");
+        assert!(error.is_temporary() && error.to_string().ends_with("orgID or org; set `org`"), "{error}");
         let body = r#"{"code":"invalid","message":"unable to parse 'x': missing fields","line":3}"#;
         assert!(matches!(judged(Version::Two, false, 400, body), SinkError::Reject(_)));
     }

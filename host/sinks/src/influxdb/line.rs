@@ -1,16 +1,16 @@
-//! The line protocol: `measurement,tag=value field=1i 1700000000000`. What it can't express is changed as little as
-//! possible, so that servers accept every line, whatever the record contains.
+//! The line protocol: `measurement,tag=value field=1i 1700000000000`. Text that it can't express is changed as little
+//! as possible, so that servers accept every line, whatever the record contains.
 //!
-//! - Names and tag values: commas, spaces and `=` are escaped; control characters, which can't be, become `_`; a
-//!   backslash that would escape what follows becomes `/`; long ones are cut.
+//! - Names and tag values: commas, spaces and `=` are escaped; control characters, which can't be escaped, become `_`;
+//!   a backslash that would escape the next character becomes `/`; long ones are cut.
 //! - A name `time` is reserved and becomes `time_`; a measurement can't begin with `#`, which would make it a comment.
-//! - Texts of fields: `"` and `\` are escaped, everything else stands as it is, also line breaks.
+//! - Text fields: `"` and `\` are escaped, everything else is written as is, including line breaks.
 
 use weir_record::{Value, write_json_value};
 
 use crate::limits;
 
-/// What stands in a line without quotes.
+/// The unquoted parts of a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
     Measurement,
@@ -19,7 +19,7 @@ pub(super) enum Word {
     TagValue,
 }
 
-/// Appends a word; nothing when it is empty, which the caller prevents.
+/// Appends a word; nothing if it is empty, which callers prevent.
 pub(super) fn push_word(kind: Word, text: &str, out: &mut Vec<u8>) {
     let text = &text[..text.floor_char_boundary(limits::INFLUX_NAME_BYTES)];
     if kind == Word::Key && text == "time" {
@@ -44,7 +44,7 @@ pub(super) fn push_word(kind: Word, text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the text of a field, in quotes.
+/// Appends a text field, quoted.
 pub(super) fn push_text(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let mut plain_from = 0;
@@ -62,13 +62,14 @@ pub(super) fn push_text(text: &[u8], out: &mut Vec<u8>) {
 /// How the value of a field was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
-    /// As its own type.
+    /// With its own type.
     AsItIs,
-    /// Of no type that a field has: as text.
+    /// As text, because fields have no such type.
     AsText,
 }
 
-/// Appends the value of a field. `None`, and nothing is appended, for null, NaN and infinity, which no field holds.
+/// Appends the value of a field. Returns `None` and appends nothing for null, NaN and infinity, which fields can't
+/// hold.
 pub(super) fn push_field(value: Value<'_>, integers_as_floats: bool, out: &mut Vec<u8>) -> Option<Written> {
     match value {
         Value::Nil => return None,
@@ -80,7 +81,7 @@ pub(super) fn push_field(value: Value<'_>, integers_as_floats: bool, out: &mut V
                 out.push(b'i');
             }
         }
-        // Beyond the integers of the protocol, so the nearest float.
+        // Beyond the protocol's integers, so the nearest float.
         Value::UInt(number) => write_json_value(Value::Float(number as f64), out),
         Value::Float(_) => write_json_value(value, out),
         Value::Str(text) => push_text(text.as_bytes(), out),
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_escaped_and_what_cannot_be_is_replaced() {
+    fn words_are_escaped_and_unescapable_characters_are_replaced() {
         assert_eq!(word(Word::Measurement, "a,b c=d"), "a\\,b\\ c=d");
         assert_eq!(word(Word::Key, "a,b c=d"), "a\\,b\\ c\\=d");
         assert_eq!(word(Word::TagValue, "a\nb\r\0é✓\"'"), "a_b__é✓\"'");

@@ -5,28 +5,27 @@
 //! |---|---|
 //! | `mod.rs` | options and requests |
 //! | `answer.rs` | what the answers mean |
-//! | `point.rs` | points from records: those that are measurements already, and ordinary logs by a mapping |
+//! | `point.rs` | points from records: from measurements, and from ordinary logs by a mapping |
 //! | `line.rs` | the line protocol: names, values, escaping |
 //!
-//! Guarantee: at least once, and a repetition changes nothing. A delivery is one request, over when the server has
-//! answered 2xx. A request that was sent and not answered is sent again, as is what was delivered in the last second or
-//! so before Weir was killed; the points are then the same to the letter, and InfluxDB holds a point once for its series
-//! and time. (VictoriaMetrics keeps both unless it runs with `-dedup.minScrapeInterval`; and it
-//! answers before it has written anything, so `kill -9` of *it* costs what it took in its last seconds.)
+//! Guarantee: at least once, and a repetition changes nothing. A delivery is one request, complete when the server has
+//! answered 2xx. A request without an answer is sent again, and so are the deliveries of about the last second before
+//! Weir was killed. The repeated points are identical byte for byte, and InfluxDB keeps one point per series and time.
+//! (VictoriaMetrics keeps both unless it runs with `-dedup.minScrapeInterval`; and it answers before it has written
+//! anything, so `kill -9` of *it* loses what it accepted in its last seconds.)
 //!
 //! # Points of the same series and time
-//! To InfluxDB they are one point, of which the last written remains. For measurements that is what their sender means:
-//! a value that is sent again replaces the first. For logs it would be a loss, since many fall into one millisecond.
-//! So the times of logs are kept apart (`keep_apart`): they are sent in nanoseconds, cut to `precision`, and the digits
-//! below hold a number made from the record's place in the journal, the same at every repetition. Two records collide
-//! only when they share series and tick *and* that number; a frame of up to a million records never does within itself
-//! at a precision of milliseconds. With microseconds there is room for a thousand, with nanoseconds for none: the time is
-//! sent as it is.
+//! InfluxDB treats them as one point and keeps the one written last. For measurements that is intended: a value that is
+//! sent again replaces the first. For logs it would lose data, since many fall into one millisecond. So the times of
+//! logs are kept apart (`keep_apart`): they are sent in nanoseconds, cut to `precision`, and the digits below contain a
+//! number derived from the record's position in the journal, which is the same on every repetition. Two records collide
+//! only if series, tick *and* that number are equal; within a frame of up to a million records this never happens at a
+//! precision of milliseconds. With microseconds there is room for a thousand, with nanoseconds for none: the time is
+//! sent unchanged.
 //!
-//! # What servers say
-//! InfluxDB writes the points that it can and answers 400 for the others, so what is refused is found by halving and
-//! sending again what it has: harmless. VictoriaMetrics answers 204 whatever it made of a line, and stores numbers
-//! alone, in milliseconds.
+//! # Answers of servers
+//! InfluxDB writes the valid points and answers 400 for the others, so halving to find the invalid ones sends valid
+//! points again, which is harmless. VictoriaMetrics answers 204 for any line, and stores only numbers, in milliseconds.
 
 mod answer;
 mod line;
@@ -49,7 +48,7 @@ use crate::post::{Connection, Encoding, Server, basic_auth, secret_header};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "influxdb",
     summary: "writes measurements, and numbers in ordinary logs, as points to InfluxDB 2 or 1 or VictoriaMetrics",
@@ -61,7 +60,7 @@ url = "http://localhost:8086"
 org = "acme"                          # InfluxDB 2; for 1: database, user, password
 bucket = "logs"
 token = "my-token"                    # or INFLUX_TOKEN
-measurement = "source"                # of ordinary logs: what stands at this path
+measurement = "source"                # of ordinary logs: the value at this path
 tags = ["level", "context.region"]
 fields = ["context.duration_ms"]      # absent: every number
 count = "count"                       # and a field that is always 1
@@ -86,7 +85,7 @@ count = "count"                       # and a field that is always 1
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InfluxOptions {
-    /// The server; the path of the write API is added.
+    /// The server; the path of the write API is appended.
     #[serde(default = "default_url")]
     pub url: String,
     /// InfluxDB 2: the bucket.
@@ -110,13 +109,13 @@ pub struct InfluxOptions {
     /// InfluxDB 1: the retention policy; absent: the database's default.
     #[serde(default)]
     pub retention_policy: Option<String>,
-    /// What times are cut to: `ns`, `us`, `ms` or `s`.
+    /// The precision of times: `ns`, `us`, `ms` or `s`.
     #[serde(default)]
     pub precision: Precision,
-    /// Which records of one series and tick must not overwrite each other: `logs`, `all` or `none`.
+    /// Which records of the same series and tick must not overwrite each other: `logs`, `all` or `none`.
     #[serde(default)]
     pub keep_apart: KeepApart,
-    /// Ordinary logs: the path that the measurement's name stands at.
+    /// Ordinary logs: the path of the measurement's name.
     #[serde(default = "default_measurement")]
     pub measurement: String,
     /// Ordinary logs: paths of tags, named by their last key, or names with paths.
@@ -129,7 +128,7 @@ pub struct InfluxOptions {
     /// Ordinary logs: the name of a field that is always 1, for counting.
     #[serde(default)]
     pub count: Option<String>,
-    /// Writes integers as floats, for fields that are now one and now the other.
+    /// Writes integers as floats, for fields that contain both.
     #[serde(default)]
     pub integers_as_floats: bool,
     /// Compresses requests.
@@ -140,18 +139,18 @@ pub struct InfluxOptions {
     pub(crate) connection: Connection,
 }
 
-/// Paths with the names that their values get.
+/// Paths, with the names of their values.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
 pub enum Named {
-    /// Named by the last key of each.
+    /// Named by the last key of each path.
     Paths(Vec<String>),
-    /// Name and path.
+    /// Names with their paths.
     Names(BTreeMap<String, String>),
 }
 
-/// What times are cut to.
+/// The precision of times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -167,7 +166,7 @@ pub enum Precision {
     S,
 }
 
-/// Which records of one series and tick must not overwrite each other.
+/// Which records of the same series and tick must not overwrite each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -208,7 +207,7 @@ impl Precision {
         }
     }
 
-    /// What the write API calls it; version 1 reads `us` and `ns` as nanoseconds, and says so nowhere.
+    /// The unit in the write API. Version 1 treats `us` and `ns` as nanoseconds, which is undocumented.
     fn parameter(self, version: Version) -> &'static str {
         match (self, version) {
             (Precision::Ns, Version::One) => "n",
@@ -242,12 +241,12 @@ fn build(name: &str, given: serde_json::Value, _: &BuildContext) -> Result<Box<d
     }))
 }
 
-/// An option that is given; an empty text, as from an empty variable, is none.
+/// An option with a value; an empty text, as from an empty variable, counts as absent.
 fn not_empty(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
 }
 
-/// The whole address of the write API, by the version that the options speak of.
+/// The complete URL of the write API, with the version that the options imply.
 fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
     let two = [&options.bucket, &options.org, &options.token].iter().any(|option| not_empty(option).is_some());
     let one = [&options.database, &options.user, &options.password, &options.retention_policy]
@@ -263,7 +262,7 @@ fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
         }
         (false, false) => {
             return Err(
-                "say where to write: `bucket` with `org` and `token` (InfluxDB 2; or INFLUX_BUCKET, INFLUX_ORG, \
+                "no destination is configured: set `bucket` with `org` and `token` (InfluxDB 2; or INFLUX_BUCKET, INFLUX_ORG, \
                         INFLUX_TOKEN) or `database` (InfluxDB 1; or INFLUX_DATABASE)"
                     .into(),
             );
@@ -271,13 +270,13 @@ fn write_url(options: &InfluxOptions) -> Result<(Version, String), String> {
     };
     let mut url = Url::parse(&options.url).map_err(|error| format!("`url` is not a URL: {error}"))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err("`url` holds more than a server and a path; give `user`, `password` and the like as options".into());
+        return Err("`url` must contain only a server and a path; use options for `user`, `password` and so on".into());
     }
     url.path_segments_mut()
         .map_err(|()| "`url` must begin with `http://` or `https://`".to_string())?
         .pop_if_empty()
         .extend(path.split('/'));
-    // Kept apart, times are sent in nanoseconds whatever they are cut to.
+    // If kept apart, times are sent in nanoseconds whatever their precision.
     let sent = if options.keep_apart == KeepApart::None { options.precision } else { Precision::Ns };
     let mut query = url.query_pairs_mut();
     match version {
@@ -315,7 +314,7 @@ fn headers(version: Version, options: &InfluxOptions) -> Result<HeaderMap, Strin
         (Version::Two, Some(token), ..) => format!("Token {token}"),
         (Version::One, _, Some(user), Some(password)) => basic_auth(user, password),
         (Version::One, _, Some(_), None) | (Version::One, _, None, Some(_)) => {
-            return Err("`user` and `password` belong together".into());
+            return Err("`user` and `password` must be given together".into());
         }
         _ => return Ok(headers),
     };

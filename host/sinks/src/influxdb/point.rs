@@ -1,9 +1,9 @@
-//! Points from records. A record with `measurement` (text) and `fields` (a map) is a measurement: what the `timeseries`
-//! filter makes and `POST /v1/timeseries` takes. Every other record is an ordinary log and goes through the mapping of
-//! the options.
+//! Points from records. A record with `measurement` (text) and `fields` (a map) is a measurement, as made by the
+//! `timeseries` filter and accepted by `POST /v1/timeseries`. Every other record is an ordinary log, which the mapping
+//! in the options converts.
 //!
-//! A record without any field that can be written makes no point. That is counted, and is no error: ordinary logs may hold
-//! no numbers.
+//! A record without any writable field makes no point. That is counted but is no error: ordinary logs may contain no
+//! numbers.
 
 use std::collections::HashSet;
 
@@ -16,16 +16,16 @@ use crate::limits;
 use crate::sink::Position;
 use crate::text::push_value;
 
-/// Says what this sink counts.
+/// Describes this sink's metrics.
 pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         "weir_influxdb_skipped_records_total",
-        "Records without a field that a point could have"
+        "Records without any field that a point can hold"
     );
     metrics::describe_counter!("weir_influxdb_fields_as_text_total", "Lists, maps and bytes that were written as text");
 }
 
-/// Makes points, and counts what it can't.
+/// Makes points, and counts what it can't write.
 pub(super) struct Points {
     sink: String,
     measurement: String,
@@ -35,11 +35,11 @@ pub(super) struct Points {
     integers_as_floats: bool,
     keep_apart: KeepApart,
     tick_ns: i64,
-    /// What one unit of the times sent is, in nanoseconds.
+    /// The unit of the times sent, in nanoseconds.
     sent_ns: i64,
     skipped: Counter,
     as_text: Counter,
-    /// Fields that were warned about.
+    /// Fields that a warning was logged for.
     warned: HashSet<String>,
     scratch: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl Points {
         })
     }
 
-    /// Appends the record's line, or nothing when it makes none.
+    /// Appends the record's line; nothing if it makes no point.
     pub fn push(&mut self, at: Position, record: Record<'_>, out: &mut Vec<u8>) {
         let begin = out.len();
         let measured = match (record.get("measurement"), record.get("fields")) {
@@ -97,15 +97,15 @@ impl Points {
         out.push(b'\n');
     }
 
-    /// The time as it is sent.
+    /// The time to send.
     fn time(&self, at: Position, timestamp_ns: i64, apart: bool) -> i64 {
         let tick = timestamp_ns.div_euclid(self.tick_ns);
-        // The first tick of all begins before the first nanosecond there is.
+        // The very first tick would begin before the first nanosecond.
         let begin_ns = tick.saturating_mul(self.tick_ns);
         if !apart {
             return begin_ns / self.sent_ns;
         }
-        // Neighbours in a frame get neighbouring numbers, neighbouring frames numbers far apart.
+        // Neighbours in a frame get consecutive numbers; neighbouring frames get numbers that are far apart.
         let place = at.sequence.wrapping_mul(limits::INFLUX_FRAME_STEP).wrapping_add(u64::from(at.index));
         begin_ns.saturating_add((place % self.tick_ns.unsigned_abs()).cast_signed())
     }
@@ -157,11 +157,11 @@ impl Points {
         !first
     }
 
-    /// Every number of a map and of the maps inside, named by its path.
+    /// Appends every number of a map and its nested maps, named by its path.
     fn push_numbers(&mut self, prefix: &str, map: Map<'_>, depth: usize, first: &mut bool, out: &mut Vec<u8>) {
         for (key, value) in map.iter() {
             match value {
-                // The record's own time is the point's.
+                // The record's own time is the point's time.
                 _ if prefix.is_empty() && key == "timestamp" => {}
                 Value::Int(_) | Value::UInt(_) | Value::Float(_) => {
                     self.push_field(&format!("{prefix}{key}"), value, first, out);
@@ -197,12 +197,12 @@ impl Points {
         self.as_text.increment(1);
         if self.warned.len() < limits::INFLUX_WARNED_FIELDS && !self.warned.contains(name) {
             self.warned.insert(name.to_string());
-            tracing::warn!(sink = self.sink, field = name, "a field is a list, a map or bytes: it is written as text");
+            tracing::warn!(sink = self.sink, field = name, "a field is a list, a map or bytes; it is written as text");
         }
     }
 }
 
-/// Appends a tag, unless it has no name or no value.
+/// Appends a tag, unless its name or value is empty.
 fn push_tag(name: &str, value: Value<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
     scratch.clear();
     if value != Value::Nil {
@@ -231,7 +231,7 @@ fn named(option: &str, given: &Named) -> Result<Vec<(String, String)>, String> {
             return Err(format!("`{option}`: a name or a path is empty"));
         }
         if pairs[..at].iter().any(|(other, _)| other == name) {
-            return Err(format!("`{option}`: two are named `{name}`; give names: {{ name = \"{path}\" }}"));
+            return Err(format!("`{option}`: two of them are named `{name}`; name them: {{ name = \"{path}\" }}"));
         }
     }
     Ok(pairs)
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_becomes_the_point_that_it_is() {
+    fn a_measurement_becomes_a_point_unchanged() {
         let record = r#"{"measurement":"cpu load","tags":{"host":"a,b","core":3,"none":null,"empty":""},
             "fields":{"usage":0.5,"count":7,"up":true,"state":"on","nothing":null,"many":[1,2]},"message":"x"}"#;
         let line = lines(&mut points(json!({})), record);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_mapped_by_its_numbers_or_by_what_the_options_say() {
+    fn a_log_is_mapped_by_its_numbers_or_by_the_options() {
         let record = r#"{"message":"m","attempt":2,"context":{"ms":1.5,"user":"u","deep":{"n":1}},"list":[1]}"#;
         let line = lines(&mut points(json!({ "keep_apart": "none" })), record);
         assert_eq!(line, "app,level=INFO attempt=2i,context.ms=1.5,context.deep.n=1i 1700000000123\n");
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_field_makes_no_point() {
+    fn a_record_without_fields_makes_no_point() {
         let records = r#"[{"message":"no numbers"},{"measurement":"m","fields":{}},{"measurement":"m","fields":{"a":null}},
             {"measurement":"m","fields":{"":1}},{"message":"a","n":1}]"#;
         let lines = lines(&mut points(json!({})), records);
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn logs_of_one_tick_keep_different_times_that_are_the_same_when_sent_again() {
+    fn logs_of_one_tick_get_distinct_times_that_repeat_exactly() {
         let records = format!("[{}]", vec![r#"{"message":"m","n":1}"#; 500].join(","));
         let (mut first, mut again) = (points(json!({})), points(json!({})));
         let sent = lines(&mut first, &records);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tags_of_one_name_are_refused() {
+    fn two_tags_with_the_same_name_are_refused() {
         let options = json!({ "database": "d", "tags": ["a.id", "b.id"] });
         let error =
             Points::new("sut", &serde_json::from_value(options).expect("options")).map(drop).expect_err("twice");

@@ -1,5 +1,5 @@
-//! Over real servers: InfluxDB 1 and VictoriaMetrics, whose version 2 of the write API stands for InfluxDB 2's. What
-//! only InfluxDB 2 says is tested against its words.
+//! Tests against real servers: InfluxDB 1, and VictoriaMetrics, whose version 2 of the write API stands in for InfluxDB
+//! 2. Answers that only InfluxDB 2 gives are tested with recorded texts.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ impl Place for Database {
     }
 
     fn held(&self) -> Vec<u64> {
-        said(&self.influx)
+        numbers_in(&self.influx)
     }
 }
 
@@ -42,8 +42,8 @@ fn options_for(influx: &Influx) -> Value {
     json!({ "url": influx.url(), "database": "logs", "fields": ["message"], "timeout": "10s" })
 }
 
-/// The numbers in all points. Points have no order but their times, so they are sorted.
-fn said(influx: &Influx) -> Vec<u64> {
+/// The numbers in all points, sorted, since points are ordered only by time.
+fn numbers_in(influx: &Influx) -> Vec<u64> {
     let mut numbers = numbers(&influx.held("message").iter().map(Value::to_string).collect::<String>());
     numbers.sort_unstable();
     numbers
@@ -70,7 +70,7 @@ fn batch(records: &str) -> Batch {
 }
 
 #[tokio::test]
-async fn what_is_written_is_read_back_from_influxdb_with_its_types_whatever_the_names() {
+async fn influxdb_returns_written_points_with_their_types_and_names() {
     let folder = tempfile::tempdir().expect("a folder");
     let influx = Influx::start(folder.path());
     for gzip in [true, false] {
@@ -81,7 +81,7 @@ async fn what_is_written_is_read_back_from_influxdb_with_its_types_whatever_the_
             {"measurement":"m, x=1","tags":{"a b":"c,d=e","back\\":"C:\\dir\\","line":"1\n2"},
              "fields":{"i":5,"f":0.1,"b":true,"s":"q\"\\u\n,= é","time":1,"f 2":-2.5e-7,"many":[1,"x"],"big":18446744073709551615}},
             {"measurement":"m, x=1","fields":{"i":6}}]"#;
-        // Twice, as after an answer that was lost.
+        // Twice, as after a lost answer.
         for _ in 0..2 {
             assert_eq!(sink.deliver(&[frame(1, batch(records))]).await, Ok(Delivered::default()));
         }
@@ -112,7 +112,7 @@ async fn what_is_written_is_read_back_from_influxdb_with_its_types_whatever_the_
 }
 
 #[tokio::test]
-async fn a_point_that_is_refused_is_rejected_and_the_others_can_be_sent_again() {
+async fn a_refused_point_is_rejected_and_the_others_can_be_sent_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let influx = Influx::start(folder.path());
     let mut sink = built(&options_for(&influx));
@@ -131,7 +131,7 @@ async fn a_point_that_is_refused_is_rejected_and_the_others_can_be_sent_again() 
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_and_a_server_that_is_gone_are_tried_again() {
+async fn a_missing_database_and_a_stopped_server_are_retried() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut influx = Influx::start(folder.path());
     let mut options = options_for(&influx);
@@ -147,11 +147,11 @@ async fn a_database_that_is_not_there_and_a_server_that_is_gone_are_tried_again(
     sink.deliver(&[frame(1, numbered(0..3))]).await.expect("taken");
     influx.kill();
     influx.restart();
-    assert_eq!(said(&influx), [0, 1, 2], "what was answered 204 outlives kill -9");
+    assert_eq!(numbers_in(&influx), [0, 1, 2], "what was answered 204 outlives kill -9");
 }
 
 #[tokio::test]
-async fn user_and_password_go_with_the_request_and_never_into_an_error() {
+async fn user_and_password_are_sent_and_appear_in_no_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let influx = Influx::start(folder.path());
     influx.query("CREATE USER weir WITH PASSWORD 'correct:horse' WITH ALL PRIVILEGES");
@@ -168,7 +168,7 @@ async fn user_and_password_go_with_the_request_and_never_into_an_error() {
 }
 
 #[tokio::test]
-async fn victoria_metrics_takes_both_versions_of_the_write_api() {
+async fn victoria_metrics_accepts_both_versions_of_the_write_api() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut victoria = Victoria::start(folder.path());
     let records = r#"[{"measurement":"cpu","tags":{"host":"a b"},"fields":{"usage":0.5,"cores":4}},
@@ -201,7 +201,7 @@ async fn victoria_metrics_takes_both_versions_of_the_write_api() {
 }
 
 #[test]
-fn the_address_names_bucket_and_organisation() {
+fn the_url_contains_bucket_and_organisation() {
     let options = json!({ "url": "http://localhost:1", "bucket": "b", "org": "o", "token": "secret" });
     let parsed: InfluxOptions = serde_json::from_value(options).expect("options");
     let (_, url) = write_url(&parsed).expect("fine");
@@ -209,7 +209,7 @@ fn the_address_names_bucket_and_organisation() {
 }
 
 #[test]
-fn options_that_do_not_say_where_to_write_are_refused() {
+fn options_without_a_destination_are_refused() {
     let refused = |options: Value| build("metrics", options, &BuildContext::default()).map(drop).expect_err("refused");
     let error = refused(json!({}));
     assert!(error.contains("`bucket`") && error.contains("INFLUX_TOKEN") && error.contains("`database`"), "{error}");

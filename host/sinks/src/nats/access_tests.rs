@@ -1,4 +1,4 @@
-//! Who may publish: passwords, tokens, certificates, credentials with a JWT.
+//! Authentication: passwords, tokens, certificates, credentials with a JWT.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::servers::nats::Nats;
 use crate::testing::{frame, numbered};
 
 #[tokio::test]
-async fn who_may_not_is_told_so_without_a_secret() {
+async fn missing_permissions_are_reported_without_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
     let nats = Nats::start_with(
         folder.path(),
@@ -32,7 +32,7 @@ async fn who_may_not_is_told_so_without_a_secret() {
     started(&json!({ "url": nats.url(), "token": "sesame", "stream": "LOGS", "create_stream": true })).await;
 }
 
-/// What a server says to these `tls` options: all records taken, or why not.
+/// The result with these `tls` options: all records accepted, or the error.
 async fn over_tls(nats: &Nats, tls: Value) -> Result<(), String> {
     let mut options = options_for(nats);
     options["tls"] = tls;
@@ -60,7 +60,7 @@ async fn certificates_are_checked_on_both_sides() {
     let other = tempfile::tempdir().expect("a folder");
     let error = over_tls(&start(other.path(), "other", ""), ours).await.expect_err("another's certificate");
     assert!(error.contains("can't connect"), "{error}");
-    // One that asks for a certificate of ours.
+    // A server that requires a client certificate.
     let nats = start(store.path(), "server", &format!(", ca_file: \"{}\", verify: true", path("ca.pem")));
     over_tls(&nats, json!({ "ca": path("ca.pem") })).await.expect_err("who is there?");
     let mut whole = json!({ "ca": path("ca.pem") });
@@ -70,7 +70,7 @@ async fn certificates_are_checked_on_both_sides() {
     assert_eq!(said(&Nats::start(store.path())), [0, 1, 2], "the second time they were known");
 }
 
-/// A JWT that `issuer` has signed.
+/// A JWT signed by `issuer`.
 fn jwt(issuer: &KeyPair, subject: &KeyPair, kind: &str, limits: Value) -> String {
     let mut nats = limits;
     (nats["type"], nats["version"]) = (kind.into(), 2.into());
@@ -83,9 +83,9 @@ fn jwt(issuer: &KeyPair, subject: &KeyPair, kind: &str, limits: Value) -> String
 }
 
 #[tokio::test]
-async fn a_credentials_file_opens_the_account_that_it_is_for() {
+async fn a_credentials_file_gives_access_to_its_account() {
     let (operator, account, user) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
-    // JetStream wants one.
+    // JetStream needs one.
     let system = KeyPair::new_account();
     let unlimited = json!({ "limits": {
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1, "leaf": -1,

@@ -1,5 +1,5 @@
-//! One connection to a NATS server. It is not mended: when it breaks, the sink's runner makes a new one, so that waiting,
-//! counting and saying so happen in one place for all sinks.
+//! One connection to a NATS server. It is not repaired: when it breaks, the sink's runner opens a new one, so that
+//! waiting, counting and logging are in one place for all sinks.
 
 use std::future::Future;
 use std::str::FromStr;
@@ -13,39 +13,41 @@ use super::NatsOptions;
 use crate::limits;
 use crate::sink::SinkError;
 
-/// Where the servers are.
+/// The addresses of the servers.
 pub(super) struct Address {
     servers: Vec<ServerAddr>,
     place: String,
 }
 
-/// A connection that works, as far as anybody knows.
+/// A connection that works, as far as is known.
 pub(super) struct Link {
     context: Context,
     trouble: watch::Receiver<Option<String>>,
 }
 
 impl Address {
-    /// Judges the options and opens nothing.
+    /// Checks the options and opens nothing.
     pub fn new(sink: &str, options: &NatsOptions) -> Result<Address, String> {
         let refuse = |error: &str| Err(format!("sink `{sink}`: {error}"));
         let Some(url) = options.url.as_deref() else {
-            return refuse("no server is given; set `url` or the variable NATS_URL, such as `nats://localhost:4222`");
+            return refuse(
+                "no server is configured; set `url` or the variable NATS_URL, such as `nats://localhost:4222`",
+            );
         };
         let parse = |url: &str| {
-            // What is wrong is said without the text, which may hold a password.
+            // The error doesn't contain the text, which may include a password.
             let server = ServerAddr::from_str(url.trim()).ok().filter(|server| !server.host().is_empty());
             server.filter(|server| !server.is_websocket())
         };
         let Some(servers) = url.split(',').map(parse).collect::<Option<Vec<ServerAddr>>>() else {
-            return refuse("`url` must be `nats://host:4222` or `tls://host:4222`, several with commas between them");
+            return refuse("`url` must be `nats://host:4222` or `tls://host:4222`, several separated by commas");
         };
         let ways = [options.user.is_some(), options.token.is_some(), options.credentials.is_some()];
         if ways.iter().filter(|given| **given).count() > 1 {
-            return refuse("give one of `user` with `password`, `token` and `credentials`");
+            return refuse("use only one of `user` with `password`, `token` and `credentials`");
         }
         if options.user.is_some() != options.password.is_some() {
-            return refuse("`user` and `password` belong together");
+            return refuse("`user` and `password` must be given together");
         }
         if options.tls.as_ref().is_some_and(|tls| tls.certificate.is_some() != tls.key.is_some()) {
             return refuse("`tls` needs both `certificate` and `key`, or neither");
@@ -54,24 +56,24 @@ impl Address {
         Ok(Address { place: format!("sink `{sink}`: NATS at {}", named.join(", ")), servers })
     }
 
-    /// Sink and servers, as errors begin; without secrets.
+    /// Sink and servers, the beginning of errors; without secrets.
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// Connects to whichever server answers.
+    /// Connects to the first server that answers.
     pub async fn connect(&self, options: &NatsOptions) -> Result<Link, SinkError> {
-        // An error says that one is installed already, which is as well.
+        // An error means that one is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (tell, trouble) = watch::channel(None);
         let settings = self.settings(options).await?.event_callback(move |event| {
             let noticed = match event {
-                Event::Disconnected | Event::Closed => Some("the connection is lost".to_string()),
-                Event::ServerError(error) => Some(format!("the server says: {error}")),
+                Event::Disconnected | Event::Closed => Some("the connection was lost".to_string()),
+                Event::ServerError(error) => Some(format!("the server reports: {error}")),
                 _ => None,
             };
             if let Some(noticed) = noticed {
-                // The first word explains those that follow.
+                // The first error explains those that follow.
                 tell.send_if_modified(|said| said.is_none() && said.replace(noticed).is_none());
             }
             std::future::ready(())
@@ -85,7 +87,7 @@ impl Address {
             };
             SinkError::Retry(format!("{}: can't connect: {error}{hint}", self.place))
         })?;
-        // Twice what a delivery holds: permits of a delivery that failed never keep the next one waiting.
+        // Twice the size of a delivery, so that permits of a failed delivery never block the next one.
         let context = ContextBuilder::new()
             .timeout(options.timeout.duration())
             .max_ack_inflight(2 * limits::NATS_IN_FLIGHT)
@@ -100,7 +102,7 @@ impl Address {
             .request_timeout(Some(options.timeout.duration()))
             .ping_interval(limits::NATS_PING)
             .ignore_discovered_servers()
-            // Each server once: then it is the runner's turn.
+            // Each server once; then the runner takes over.
             .max_reconnects(self.servers.len());
         if let (Some(user), Some(password)) = (&options.user, &options.password) {
             settings = settings.user_and_password(user.clone(), password.clone());
@@ -132,7 +134,7 @@ impl Link {
         &self.context
     }
 
-    /// Waits until the connection is no good, and says why.
+    /// Waits until the connection is broken. Returns the reason.
     pub fn trouble(&mut self) -> impl Future<Output = String> + use<> {
         let mut trouble = self.trouble.clone();
         async move {

@@ -3,25 +3,25 @@
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options, publishing, what the server's answers mean |
-//! | `link.rs` | one connection: credentials, and noticing when it is lost |
+//! | `link.rs` | one connection: credentials, and detecting its loss |
 //! | `stream.rs` | finds or creates the stream that takes the subjects, and checks its settings |
 //! | `subject.rs` | subjects from records |
 //!
 //! Guarantee: exactly once within the stream's duplicate window. Every message carries `Nats-Msg-Id:
 //! {journal}-{sequence}-{index}`, the globally unique id of the record, and the stream accepts an id once within its
-//! window (two minutes by default). A delivery succeeds when the server has acknowledged each of its messages; then the
-//! journal's cursor moves. A message that is sent again, because an acknowledgement was lost or Weir was killed before
-//! its cursor was on the disk, is recognised and dropped by the stream, even after the server itself was killed.
+//! window (two minutes by default). A delivery succeeds when the server has acknowledged all its messages; then the
+//! journal's cursor moves. If a message is sent again, because an acknowledgement was lost or Weir was killed before
+//! its cursor was on disk, the stream recognises and drops it, even after the server itself was killed.
 //!
-//! **In an outage longer than the window**, messages that were stored but not acknowledged (those of the delivery that was
-//! under way, or of about the last second before Weir died) are stored twice. Readers can tell by `Nats-Msg-Id`. Nothing
-//! is lost either way. For exactly once, choose a window longer than the outages that you expect; the server keeps the
-//! ids of a window in memory, about 100 bytes each.
+//! **In an outage longer than the window**, messages that were stored but not acknowledged (those of the delivery in
+//! progress, or of about the last second before Weir died) are stored twice. Readers can recognise them by
+//! `Nats-Msg-Id`. Nothing is lost either way. For exactly once, choose a window longer than the outages that you
+//! expect; the server keeps the ids of a window in memory, about 100 bytes each.
 //!
 //! When this sink stands in for another, the id of a copy ends with the other sink's name.
 //!
-//! An acknowledgement means that the server has written the message to its file system; how often it syncs is configured
-//! there (`sync_interval`).
+//! An acknowledgement means that the server has written the message to its file system; how often the server syncs is
+//! configured there (`sync_interval`).
 //!
 //! Order: messages are sent and stored in order over one connection. The exception is a message that the server refuses
 //! for a temporary reason while it accepts later ones: it is sent again and stored after them.
@@ -54,7 +54,7 @@ use crate::runner::FALLBACK_MARK;
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Span;
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "nats",
     summary: "publishes records to a NATS JetStream stream, each under a subject made from the record",
@@ -66,7 +66,7 @@ url = "nats://localhost:4222"        # or NATS_URL; several: "nats://a:4222,nats
 subject = "logs.{source}.{level}"
 stream = "LOGS"
 create_stream = true                 # when it isn't there
-duplicate_window = "10m"             # within it no record is stored twice
+duplicate_window = "10m"             # within it, no record is stored twice
 "#,
     schema: schema_of::<NatsOptions>,
     variables: &[
@@ -84,23 +84,23 @@ duplicate_window = "10m"             # within it no record is stored twice
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NatsOptions {
-    /// The server, `nats://host:4222` or `tls://host:4222`; several with commas between them.
+    /// The server, `nats://host:4222` or `tls://host:4222`; several separated by commas.
     #[serde(default)]
     pub url: Option<String>,
-    /// The subject of a record's message; `{source}`, `{level}` and any path such as `{context.tenant}` are put in as one
-    /// token each: dots, spaces and wildcards of a value become `_`.
+    /// The subject of a record's message. `{source}`, `{level}` and any path such as `{context.tenant}` become one
+    /// token each: dots, spaces and wildcards in a value become `_`.
     #[serde(default = "default_subject")]
     pub subject: String,
-    /// The stream that takes these subjects; absent: whichever does.
+    /// The stream for these subjects; absent: whichever accepts them.
     #[serde(default)]
     pub stream: Option<String>,
-    /// Creates `stream` when it isn't there, with file storage and the subjects of `subject`.
+    /// Creates `stream` if it doesn't exist, with file storage and the subjects of `subject`.
     #[serde(default)]
     pub create_stream: bool,
-    /// How long a created stream remembers ids, and less than which of another is warned about.
+    /// How long a created stream remembers ids; an existing stream with a shorter window causes a warning.
     #[serde(default = "default_window")]
     pub duplicate_window: Span,
-    /// What a message holds: the record as `json` or as `msgpack`.
+    /// The format of a message: the record as `json` or as `msgpack`.
     #[serde(default)]
     pub format: Format,
     /// The user.
@@ -115,15 +115,15 @@ pub struct NatsOptions {
     /// A `.creds` file with a JWT and its key.
     #[serde(default)]
     pub credentials: Option<PathBuf>,
-    /// TLS, which a `tls://` in `url` asks for too; here `ca` is trusted in place of the system's authorities.
+    /// TLS, which a `tls://` in `url` requests too; here `ca` replaces the system's authorities.
     #[serde(default)]
     pub tls: Option<Tls>,
-    /// How long a connection, an answer or an acknowledgement may take.
+    /// Time limit for a connection, an answer or an acknowledgement.
     #[serde(default = "default_timeout")]
     pub timeout: Span,
 }
 
-/// What a message holds.
+/// The format of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -152,7 +152,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     let refuse = |error: String| format!("sink `{name}`: {error}");
     let subject = SubjectTemplate::parse(&options.subject).map_err(refuse)?;
     if options.create_stream && options.stream.is_none() {
-        return Err(refuse("`create_stream` needs the name of the stream: give `stream`".into()));
+        return Err(refuse("`create_stream` needs the name of the stream: set `stream`".into()));
     }
     if let Some(stream) = &options.stream {
         stream::judge_name(stream).map_err(refuse)?;
@@ -164,12 +164,12 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
     Ok(Box::new(NatsSink { address, subject, journal: context.journal_id.clone(), options, link: None }))
 }
 
-/// For whose sake records are sent.
+/// Whose records are sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum Origin {
     /// This sink's.
     Own,
-    /// Another's, which fails.
+    /// Those of another, failing sink.
     StandIn,
 }
 
@@ -182,8 +182,8 @@ struct NatsSink {
 }
 
 impl NatsSink {
-    async fn take(&mut self, batches: &[Selected], part: Part) -> Result<Delivered, SinkError> {
-        // Taken out, so that an error leaves none and `start` makes a new one.
+    async fn take(&mut self, batches: &[Selected], part: Origin) -> Result<Delivered, SinkError> {
+        // Taken, so that an error leaves none and `start` opens a new one.
         let Some(mut link) = self.link.take() else {
             return Err(SinkError::Retry(format!("{}: it is not connected", self.address.place())));
         };
@@ -198,13 +198,13 @@ impl NatsSink {
         Ok(Delivered { rejected, durable: None })
     }
 
-    /// Sends everything, then waits for the acknowledgements in the order of the messages. Gives the records that no
-    /// server will take.
+    /// Sends everything, then waits for the acknowledgements in the order of the messages. Returns the records that no
+    /// server will accept.
     async fn publish(
         &self,
         link: &Link,
         batches: &[Selected],
-        part: Part,
+        part: Origin,
     ) -> Result<Vec<(Position, String)>, SinkError> {
         let mut refused = Vec::new();
         let mut sent = Vec::with_capacity(batches.iter().map(Selected::len).sum());
@@ -223,7 +223,7 @@ impl NatsSink {
         Ok(refused)
     }
 
-    fn message(&self, at: Position, record: Record<'_>, part: Part) -> PublishMessage {
+    fn message(&self, at: Position, record: Record<'_>, part: Origin) -> PublishMessage {
         let payload = match self.options.format {
             Format::Msgpack => record.as_bytes().to_vec(),
             Format::Json => {
@@ -233,8 +233,8 @@ impl NatsSink {
             }
         };
         let mut id = format!("{}-{}-{}", self.journal, at.sequence, at.index);
-        // A copy is no repetition of the record, which may be in the stream for this sink's own sake.
-        if part == Part::StandIn {
+        // A copy is not a repetition of the record, which may also be in the stream as this sink's own.
+        if part == Origin::StandIn {
             let whose = record.get(FALLBACK_MARK).and_then(|whose| whose.as_str()).unwrap_or_default();
             id.push('-');
             id.extend(whose.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
@@ -242,16 +242,16 @@ impl NatsSink {
         PublishMessage::build().payload(payload.into()).message_id(id)
     }
 
-    /// Why a record can never be taken; an error when it can, or when nobody knows.
+    /// Why a record can never be accepted; an error if it may be accepted later.
     fn refusal(&self, error: &PublishError) -> Result<String, SinkError> {
         let place = self.address.place();
         if error.kind() == PublishErrorKind::MaxPayloadExceeded {
-            return Ok(format!("{place}: the message is larger than the server takes (its `max_payload`): {error}"));
+            return Ok(format!("{place}: the message exceeds the server's `max_payload`: {error}"));
         }
         let said = error.source().and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>());
         match said.map(async_nats::jetstream::Error::error_code) {
             Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM) => {
-                Ok(format!("{place}: the message is larger than the stream takes (its `max_msg_size`): {error}"))
+                Ok(format!("{place}: the message exceeds the stream's `max_msg_size`: {error}"))
             }
             _ => Err(SinkError::Retry(match error.kind() {
                 PublishErrorKind::StreamNotFound => format!(
@@ -280,11 +280,11 @@ impl Sink for NatsSink {
     }
 
     async fn deliver(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        self.take(batches, Part::Own).await
+        self.take(batches, Origin::Own).await
     }
 
     async fn stand_in(&mut self, batches: &[Selected]) -> Result<Delivered, SinkError> {
-        self.take(batches, Part::StandIn).await
+        self.take(batches, Origin::StandIn).await
     }
 
     async fn flush(&mut self) -> Result<(), SinkError> {

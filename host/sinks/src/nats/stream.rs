@@ -1,5 +1,5 @@
-//! The stream behind the subjects: found, or created when the options ask for it, and judged before anything is sent.
-//! What is wrong with a stream is for a person to mend on the server, so the sink tries again and says so.
+//! The stream for the subjects: found, or created if configured, and checked before anything is sent. An operator has
+//! to fix a stream on the server, so the sink reports the problem and retries.
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{GetStreamByNameErrorKind, GetStreamErrorKind};
@@ -9,16 +9,18 @@ use super::NatsOptions;
 use super::subject::SubjectTemplate;
 use crate::sink::SinkError;
 
-/// Refuses what a server takes for no name of a stream.
+/// Refuses invalid stream names.
 pub(super) fn judge_name(name: &str) -> Result<(), String> {
     let bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '.' | '*' | '>' | '/' | '\\');
     if name.is_empty() || name.contains(bad) {
-        return Err(format!("`stream` is `{name}`, which is no name of a stream: use letters, digits, `-` and `_`"));
+        return Err(format!(
+            "`stream` is `{name}`, which is not a valid stream name: use letters, digits, `-` and `_`"
+        ));
     }
     Ok(())
 }
 
-/// Makes sure that a stream takes the subjects, acknowledges, and remembers ids.
+/// Makes sure that a stream accepts the subjects, acknowledges, and remembers ids.
 pub(super) async fn prepare(
     context: &Context,
     place: &str,
@@ -33,7 +35,7 @@ pub(super) async fn prepare(
     } else if config.sealed {
         Some("is sealed; use another")
     } else if config.duplicate_window.is_zero() {
-        Some("has no duplicate window; give it one, or messages would be stored twice")
+        Some("has no duplicate window; set one, or messages will be stored twice")
     } else {
         None
     };
@@ -49,7 +51,7 @@ pub(super) async fn prepare(
              twice after an outage longer than {window:?}"
         );
     } else {
-        tracing::info!(place, stream = name, "exactly once through outages of up to {window:?}");
+        tracing::info!(place, stream = name, "delivery is exactly once in outages of up to {window:?}");
     }
     Ok(())
 }
@@ -68,7 +70,7 @@ async fn find(
             GetStreamByNameErrorKind::NotFound => retry(format!(
                 "no stream takes `{pattern}`; create one for it, or give `stream` and `create_stream = true`"
             )),
-            _ => retry(format!("can't ask for the stream of `{pattern}`: {error}; does the server run JetStream?")),
+            _ => retry(format!("can't look up the stream of `{pattern}`: {error}; does the server run JetStream?")),
         })?,
     };
     match context.get_stream(&name).await {
@@ -86,7 +88,7 @@ async fn find(
         Err(error) if is_absent(&error.kind()) => {
             Err(retry(format!("stream `{name}` doesn't exist; create it, or set `create_stream = true`")))
         }
-        Err(error) => Err(retry(format!("can't ask for stream `{name}`: {error}; does the server run JetStream?"))),
+        Err(error) => Err(retry(format!("can't look up stream `{name}`: {error}; does the server run JetStream?"))),
     }
 }
 

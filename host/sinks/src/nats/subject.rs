@@ -1,5 +1,5 @@
-//! The subject of a record's message: `logs.{source}.{level}`, each value exactly one token whatever the record says, so
-//! that a subscription to `logs.shop.*` sees what it should and a value never reaches another subject.
+//! The subject of a record's message: `logs.{source}.{level}`. Each value is exactly one token, so a subscription to
+//! `logs.shop.*` gets what it should and a value can never produce another subject.
 
 use weir_record::Record;
 
@@ -11,7 +11,7 @@ use crate::text::is_harmful;
 #[derive(Debug)]
 pub(super) struct SubjectTemplate {
     parts: Vec<Part<RecordValue>>,
-    /// The template with `*` for each token that has a value in it.
+    /// The template with `*` for each token that contains a value.
     pattern: String,
 }
 
@@ -19,16 +19,16 @@ impl SubjectTemplate {
     pub fn parse(template: &str) -> Result<SubjectTemplate, String> {
         let refuse = |what: &str| format!("subject `{template}` {what}");
         let parts = template::parse(template, |name| match name {
-            "" => Err("has empty braces; put a path between them, such as {source}".to_string()),
+            "" => Err("has empty braces; use a path, such as {source}".to_string()),
             name => Ok(RecordValue::named(name)),
         });
         let parts = parts.map_err(|error| refuse(&error))?;
-        // Names of fields hold dots, so a wildcard stands for each value while tokens are told apart.
+        // Field names may contain dots, so a wildcard replaces each value while the template is split into tokens.
         let mut outline = String::new();
         for part in &parts {
             match part {
                 Part::Text(text) if is_special(text) => {
-                    return Err(refuse("must not hold spaces nor the wildcards `*` and `>`"));
+                    return Err(refuse("must not contain spaces or the wildcards `*` and `>`"));
                 }
                 Part::Text(text) => outline.push_str(text),
                 Part::Placeholder(_) => outline.push('*'),
@@ -45,7 +45,7 @@ impl SubjectTemplate {
         Ok(SubjectTemplate { parts, pattern })
     }
 
-    /// All subjects that it makes.
+    /// A pattern for all its subjects.
     pub fn pattern(&self) -> String {
         self.pattern.clone()
     }
@@ -67,7 +67,7 @@ fn is_special(text: &str) -> bool {
     text.contains(|c: char| c.is_whitespace() || is_harmful(c) || "*>".contains(c))
 }
 
-/// Appends a value as one token: never empty, never more, and bounded.
+/// Appends a value as one token: never empty, never more, and of limited length.
 fn push_token(value: &str, out: &mut String) {
     let value = &value[..value.floor_char_boundary(limits::SUBJECT_VALUE_BYTES)];
     if value.is_empty() {
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_one_token_whatever_it_holds() {
+    fn any_value_is_one_token() {
         let fields = [("source", "shop"), ("level", "ERROR"), ("context.tenant", "acme.eu *\n>")];
         assert_eq!(render("logs.{source}.{level}", &fields), "logs.shop.ERROR");
         assert_eq!(render("l.{context.tenant}.x-{source}-y", &fields), "l.acme_eu____.x-shop-y");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_makes_no_subject_is_refused() {
+    fn a_template_that_makes_no_valid_subject_is_refused() {
         for bad in
             ["", "logs.", ".logs", "logs..x", "logs.{source", "logs.}", "logs.{}", "logs.*", "a b", "$JS.{source}"]
         {

@@ -1,4 +1,4 @@
-//! Over a real server: what arrives, what comes twice, what is refused, and what happens when the server goes.
+//! Tests against a real server: what arrives, duplicates, refusals, and server outages.
 
 use std::path::Path;
 
@@ -58,7 +58,7 @@ pub(super) async fn started(options: &Value) -> Box<dyn Sink> {
 }
 
 #[tokio::test]
-async fn a_record_is_a_message_with_its_id_under_its_subject_and_comes_once_however_often_it_is_sent() {
+async fn a_record_is_stored_once_under_its_subject_however_often_it_is_sent() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut nats = Nats::start(folder.path());
     let options = options_for(&nats);
@@ -76,7 +76,7 @@ async fn a_record_is_a_message_with_its_id_under_its_subject_and_comes_once_howe
     assert_eq!(held[499].headers, "Nats-Msg-Id: j1-8-497");
     let whole: Value = serde_json::from_str(&held[1].payload).expect("JSON");
     assert_eq!(whole["context"]["user"], "u1");
-    // As after a lost acknowledgement, in other parts, through another connection, and after the server was killed.
+    // As after a lost acknowledgement: in other parts, through another connection, and after the server was killed.
     for round in 0..3 {
         if round == 2 {
             nats.kill();
@@ -93,7 +93,7 @@ async fn a_record_is_a_message_with_its_id_under_its_subject_and_comes_once_howe
 }
 
 #[tokio::test]
-async fn a_copy_in_anothers_place_is_a_message_of_its_own() {
+async fn a_copy_for_another_sink_is_a_separate_message() {
     let folder = tempfile::tempdir().expect("a folder");
     let nats = Nats::start(folder.path());
     let mut sink = started(&options_for(&nats)).await;
@@ -108,7 +108,7 @@ async fn a_copy_in_anothers_place_is_a_message_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_for_server_or_stream_is_refused_alone() {
+async fn only_messages_too_large_for_server_or_stream_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let nats = Nats::start_with(folder.path(), "max_payload: 4KB");
     let created = nats.ask(
@@ -130,7 +130,7 @@ async fn what_is_too_large_for_server_or_stream_is_refused_alone() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_there_or_not_fit_is_named_with_what_to_do() {
+async fn a_missing_or_unfit_stream_is_reported_with_advice() {
     let folder = tempfile::tempdir().expect("a folder");
     let nats = Nats::start(folder.path());
     for (options, hint) in [
@@ -146,7 +146,7 @@ async fn a_stream_that_is_not_there_or_not_fit_is_named_with_what_to_do() {
     assert!(nats.ask("STREAM.CREATE.MUTE", &stream)["error"].is_null());
     let error = built(&json!({ "url": nats.url(), "stream": "MUTE" })).start(0).await.expect_err("never answers");
     assert!(error.to_string().contains("`no_ack`"), "{error}");
-    // It goes while the sink runs.
+    // The server stops while the sink runs.
     let mut sink = started(&options_for(&nats)).await;
     let info = nats.ask("STREAM.INFO.LOGS", &Value::Null);
     assert_eq!(info["config"]["duplicate_window"], json!(600_000_000_000u64));
@@ -157,7 +157,7 @@ async fn a_stream_that_is_not_there_or_not_fit_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_fails_the_delivery_at_once_and_one_that_is_back_takes_it() {
+async fn a_stopped_server_fails_the_delivery_at_once_and_a_restarted_one_accepts_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut nats = Nats::start(folder.path());
     let mut sink = started(&options_for(&nats)).await;
@@ -191,14 +191,14 @@ fn options_that_contradict_each_other_are_refused() {
 }
 
 #[tokio::test]
-async fn what_comes_again_after_the_window_is_stored_twice_and_nothing_is_lost() {
+async fn repeats_after_the_duplicate_window_are_stored_twice_and_nothing_is_lost() {
     let folder = tempfile::tempdir().expect("a folder");
     let nats = Nats::start(folder.path());
     let mut options = options_for(&nats);
     options["duplicate_window"] = "1s".into();
     let first = [frame(1, numbered(0..5))];
     started(&options).await.deliver(&first).await.expect("taken");
-    // As after an outage during which nobody knew whether these were taken.
+    // As after an outage in which it is unknown whether these were accepted.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let mut later = started(&options).await;
     later.deliver(&first).await.expect("taken");
@@ -209,7 +209,7 @@ async fn what_comes_again_after_the_window_is_stored_twice_and_nothing_is_lost()
 }
 
 #[tokio::test]
-async fn the_newest_server_takes_each_record_once_too() {
+async fn the_newest_server_also_stores_each_record_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut nats = Nats::start_newest(folder.path());
     let options = options_for(&nats);

@@ -1,7 +1,7 @@
-//! The bodies of requests: many records in one, within a bound on its size.
+//! Request bodies: many records in one body of limited size.
 //!
-//! A delivery is usually one body, and several when it is too long. It is cut at the same places each time it is tried,
-//! so that a repetition has the same bodies as the first attempt.
+//! A delivery is usually one body, and several if it is too long. It is split at the same places on every attempt, so
+//! that a retry has the same bodies as the first attempt.
 
 use std::ops::RangeInclusive;
 
@@ -9,33 +9,33 @@ use weir_record::write;
 
 use crate::sink::Position;
 
-/// How the records of a body are put together.
+/// How records are combined into a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// A JSON array.
     JsonArray,
-    /// A JSON object a line.
+    /// A JSON object per line.
     JsonLines,
     /// A MessagePack array.
     MsgpackArray,
 }
 
-/// A MessagePack array's head with a length of 32 bits: enough for any number of records.
+/// The header of a MessagePack array with a 32-bit length, which is enough for any number of records.
 const ARRAY32_BYTES: usize = 5;
 
 impl Shape {
-    /// Bytes beside those of the records and what stands between them.
+    /// Bytes in addition to the records and their separators.
     pub const fn frame_bytes(self) -> usize {
         match self {
             Shape::JsonArray => 2,
-            // A line end after each record is counted with the record.
+            // The line end after each record is counted with the record.
             Shape::JsonLines => 0,
             Shape::MsgpackArray => ARRAY32_BYTES,
         }
     }
 }
 
-/// How long a body may be: as configured, and as learned from a server that takes less.
+/// Maximum length of a body: as configured, and as learned from a server that accepts less.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimit {
     configured: usize,
@@ -54,8 +54,8 @@ impl BodyLimit {
     }
 
     /// Learns from a body of several records that was too long: from now on bodies are half as long. That is at least
-    /// half of what the server takes, and no delivery begins with a refusal again. A record that was alone in its body
-    /// says nothing about others.
+    /// half of what the server accepts, and no later delivery begins with a refusal. A record that was alone in its
+    /// body says nothing about others.
     pub fn was_refused(&mut self, bytes: usize, records: u32) {
         if records > 1 {
             self.learned = self.learned.min(bytes / 2);
@@ -63,7 +63,7 @@ impl BodyLimit {
     }
 }
 
-/// The body that is being body.
+/// The body under construction.
 pub(crate) struct BodyBuilder {
     shape: Shape,
     limit: BodyLimit,
@@ -73,7 +73,7 @@ pub(crate) struct BodyBuilder {
     range: Option<RangeInclusive<Position>>,
 }
 
-/// A finished body, and which records it holds.
+/// A finished body, and its records.
 pub(crate) struct Body {
     pub bytes: Vec<u8>,
     pub count: u32,
@@ -82,23 +82,23 @@ pub(crate) struct Body {
 }
 
 impl BodyBuilder {
-    /// One that holds no more than so many bytes and records.
+    /// Builds bodies of at most this many bytes and records.
     pub fn new(shape: Shape, limit: BodyLimit, max_records: usize) -> BodyBuilder {
         BodyBuilder { shape, limit, max_records, body: Vec::new(), count: 0, range: None }
     }
 
-    /// True when a record of so many bytes fits into a body of its own.
+    /// True if a record of this size fits into a body of its own.
     pub fn can_hold(&self, record_bytes: usize) -> bool {
         record_bytes + 1 + self.shape.frame_bytes() <= self.limit.configured
     }
 
-    /// True when it fits beside those that are there; always when none is there.
+    /// True if a record of this size fits into the current body; always true if that is empty.
     pub fn has_room(&self, record_bytes: usize) -> bool {
         let fits = self.body.len() + record_bytes + 2 <= self.limit.learned && (self.count as usize) < self.max_records;
         self.count == 0 || fits
     }
 
-    /// Adds a record, in the form that the shape asks for.
+    /// Adds a record, encoded for the shape.
     pub fn add(&mut self, at: Position, record: &[u8]) {
         match (self.shape, self.count) {
             (Shape::JsonArray, 0) => self.body.push(b'['),
@@ -115,7 +115,7 @@ impl BodyBuilder {
         self.range = Some(first..=at);
     }
 
-    /// The finished body, if there is a record in it. The next one begins empty.
+    /// The finished body, if it contains a record. The next one starts empty.
     pub fn take(&mut self) -> Option<Body> {
         let (first, last) = self.range.take()?.into_inner();
         let mut body = std::mem::take(&mut self.body);
@@ -132,13 +132,13 @@ impl BodyBuilder {
     }
 }
 
-/// The id of a record, which no other record in the world has.
+/// The globally unique id of a record.
 pub(crate) fn record_id(journal: &str, at: Position) -> String {
     format!("{journal}-{}-{}", at.sequence, at.index)
 }
 
-/// Appends a record's id to the record's JSON, unless the record has an entry of that name: one that came through
-/// another Weir keeps the id that it has.
+/// Appends an id to a record's JSON, unless the record has an entry of that name: a record that came through another
+/// Weir keeps its id.
 pub(crate) fn push_json_id(name: &str, id: &str, object: &mut Vec<u8>) {
     if object.pop_if(|last| *last == b'}').is_none() {
         return;
@@ -152,7 +152,7 @@ pub(crate) fn push_json_id(name: &str, id: &str, object: &mut Vec<u8>) {
     object.push(b'}');
 }
 
-/// The same for a canonical record, whose head is a marker and a count of two bytes.
+/// Like [`push_json_id`], for a canonical record, whose header is a marker and a count of two bytes.
 pub(crate) fn push_msgpack_id(name: &str, id: &str, record: &mut Vec<u8>) {
     let Some(count) = record.get(1..3).map(|count| u16::from_be_bytes([count[0], count[1]])) else { return };
     let Some(more) = count.checked_add(1) else { return };
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_never_longer_than_asked_for_and_holds_every_record_once_in_order() {
+    fn bodies_respect_the_limit_and_hold_every_record_once_in_order() {
         let records: Vec<String> = (0..50).map(|n| format!("{{\"n\":{n}}}")).collect();
         let records: Vec<&[u8]> = records.iter().map(String::as_bytes).collect();
         for most in [16, 17, 30, 64, 10_000] {
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_length_is_kept_clear_of_but_a_longer_record_goes_alone() {
+    fn a_refused_length_is_not_exceeded_but_a_longer_record_is_sent_alone() {
         let mut limit = BodyLimit::new(100);
         limit.was_refused(90, 1);
         assert!(BodyBuilder::new(Shape::JsonArray, limit, 9).has_room(90));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_messagepack_body_says_how_many_there_are() {
+    fn a_messagepack_body_contains_its_record_count() {
         let body = bodies(Shape::MsgpackArray, 1000, &[&[1], &[2], &[3]]);
         assert_eq!(body[0].bytes, [0xdd, 0, 0, 0, 3, 1, 2, 3]);
     }

@@ -1,5 +1,5 @@
-//! Delivers records in requests, for sinks that post them: cuts a delivery into bodies, posts each, and after a failure
-//! leaves out what the server has accepted already.
+//! Delivers records in requests, for sinks that post them: splits a delivery into bodies, posts each, and after a
+//! failure omits what the server has already accepted.
 
 use std::ops::RangeInclusive;
 
@@ -12,26 +12,26 @@ use super::server::{Answer, Server};
 use crate::sink::{Delivered, Position, Selected, SinkError};
 use crate::units::Size;
 
-/// Whether records are the sink's own, or copies of those of a sink that it stands in for.
+/// Whether records are the sink's own, or copies for a sink that it stands in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Own,
     Copy,
 }
 
-/// What a service wants of a request, and what its answers mean.
+/// How a service wants requests, and what its answers mean.
 pub(crate) trait Protocol: Sync {
-    /// Appends a record in the form that the body's shape asks for.
+    /// Appends a record, encoded for the body's shape.
     fn encode(&self, at: Position, record: Record<'_>, out: &mut Vec<u8>);
-    /// The headers of a request; `place` begins errors.
+    /// The headers of a request; error messages begin with `place`.
     fn headers(&self, place: &str, body: &Body, origin: Origin) -> Result<HeaderMap, SinkError>;
-    /// The error for an answer that is no success.
+    /// The error for an unsuccessful answer.
     fn refused(&self, server: &Server, answer: &Answer) -> SinkError;
 }
 
 /// How bodies are built.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bodies {
+pub(crate) struct BodyOptions {
     pub shape: Shape,
     pub encoding: Encoding,
     pub max_bytes: usize,
@@ -41,14 +41,14 @@ pub(crate) struct Bodies {
 /// Posts deliveries to a server.
 pub(crate) struct Poster {
     server: Server,
-    bodies: Bodies,
+    bodies: BodyOptions,
     limit: BodyLimit,
     accepted: Accepted,
 }
 
 impl Poster {
     /// Opens nothing.
-    pub fn new(server: Server, bodies: Bodies) -> Poster {
+    pub fn new(server: Server, bodies: BodyOptions) -> Poster {
         Poster { server, bodies, limit: BodyLimit::new(bodies.max_bytes), accepted: Accepted::default() }
     }
 
@@ -60,7 +60,7 @@ impl Poster {
         batches: &[Selected],
         origin: Origin,
     ) -> Result<Delivered, SinkError> {
-        // Copies are no part of the deliveries that this sink repeats.
+        // Copies are not part of the deliveries that this sink repeats.
         let mut accepted = match origin {
             Origin::Own => std::mem::take(&mut self.accepted),
             Origin::Copy => Accepted::default(),
@@ -109,7 +109,7 @@ impl Poster {
 
     fn too_long(&self, bytes: usize) -> String {
         let limit = Size::from_bytes(self.limit.configured() as u64);
-        format!("{}: {bytes} bytes are more than `max_body`, {limit}", self.server.place())
+        format!("{}: {bytes} bytes exceed `max_body`, {limit}", self.server.place())
     }
 
     async fn post(
@@ -134,15 +134,15 @@ impl Poster {
     }
 }
 
-/// The records of a delivery that the server accepted before the delivery failed. The runner then gives the whole
-/// delivery again, or parts of it.
+/// The records of a failed delivery that the server had already accepted. The runner then repeats the whole delivery,
+/// or parts of it.
 #[derive(Debug, Default)]
 struct Accepted {
     range: Option<RangeInclusive<Position>>,
 }
 
 impl Accepted {
-    /// A body was accepted.
+    /// Records an accepted body.
     fn add(&mut self, first: Position, last: Position) {
         let first = self.range.take().map_or(first, |range| *range.start());
         self.range = Some(first..=last);
@@ -153,7 +153,7 @@ impl Accepted {
         self.range.as_ref().is_some_and(|range| range.contains(&at))
     }
 
-    /// A delivery up to this position has succeeded: nothing before it comes again.
+    /// A delivery up to this position has succeeded: nothing before it will be repeated.
     fn delivered(&mut self, end: Position) {
         if self.range.as_ref().is_some_and(|range| *range.end() <= end) {
             self.range = None;
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_accepted_is_left_out_until_the_delivery_has_succeeded_also_in_parts() {
+    fn accepted_records_are_skipped_until_the_delivery_has_succeeded_even_in_parts() {
         let mut accepted = Accepted::default();
         accepted.add(at(0), at(3));
         accepted.add(at(4), at(7));

@@ -5,7 +5,7 @@
 //! | `options.rs` | timeouts, TLS, compression, credentials |
 //! | `server.rs` | one HTTP client, bounded answers, what an answer means |
 //! | `body.rs` | many records as one body of bounded size |
-//! | `delivery.rs` | a delivery as requests; what the server accepted is not sent again |
+//! | `delivery.rs` | a delivery as requests; records that the server has accepted are not sent again |
 
 mod body;
 mod delivery;
@@ -13,6 +13,6 @@ mod options;
 mod server;
 
 pub(crate) use body::{Body, Shape, push_json_id, push_msgpack_id, record_id};
-pub(crate) use delivery::{Bodies, Origin, Poster, Protocol};
+pub(crate) use delivery::{BodyOptions, Origin, Poster, Protocol};
 pub(crate) use options::{Connection, Encoding, Tls, basic_auth, secret_header};
 pub(crate) use server::{Answer, Server};

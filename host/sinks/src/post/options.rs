@@ -1,4 +1,4 @@
-//! What the configuration says of every sink that posts: how it connects, compresses and shows who it is.
+//! Options of every sink that posts: connection, compression, authentication.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,28 +16,28 @@ use crate::limits;
 use crate::sink::SinkError;
 use crate::units::Span;
 
-/// How the server is recognised, and how Weir shows who it is.
+/// The authority that signs the server's certificate, and Weir's own certificate.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Tls {
-    /// A PEM file with authorities that are trusted besides the system's.
+    /// A PEM file with authorities that are trusted in addition to the system's.
     pub ca: Option<PathBuf>,
-    /// A PEM file with Weir's own certificate, for servers that ask for one.
+    /// A PEM file with Weir's own certificate, for servers that require one.
     pub certificate: Option<PathBuf>,
     /// A PEM file with the key of `certificate`.
     pub key: Option<PathBuf>,
 }
 
-/// How a sink connects; part of the options of each that posts.
+/// How a sink connects; part of the options of every sink that posts.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Connection {
-    /// How long a connection may take to be made.
+    /// Time limit for establishing a connection.
     pub connect_timeout: Span,
-    /// How long a request may take until its answer has come.
+    /// Time limit for a request, answer included.
     pub timeout: Span,
-    /// An authority of your own, and a certificate for servers that ask for one.
+    /// Your own authority, and a certificate for servers that require one.
     pub tls: Tls,
 }
 
@@ -61,7 +61,7 @@ impl Connection {
     }
 }
 
-/// How a body is compressed on its way.
+/// How a body is compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -69,9 +69,9 @@ pub enum Encoding {
     /// As it is.
     #[default]
     None,
-    /// Known to most servers.
+    /// Supported by most servers.
     Gzip,
-    /// Smaller and cheaper, where the server knows it.
+    /// Smaller and cheaper, if the server supports it.
     Zstd,
 }
 
@@ -85,7 +85,7 @@ impl Encoding {
         }
     }
 
-    /// The body as it is sent.
+    /// The body as sent.
     pub fn apply(self, body: Vec<u8>) -> Result<Vec<u8>, SinkError> {
         match self {
             Encoding::None => Ok(body),
@@ -96,7 +96,7 @@ impl Encoding {
     }
 }
 
-/// The body as gzip.
+/// The body compressed with gzip.
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     // Writing into memory doesn't fail.
@@ -108,11 +108,10 @@ pub(crate) fn basic_auth(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// A secret as the value of a header, which no log shows. The error says which `options` it came from, and not the
-/// secret.
+/// A secret as a header value that is never logged. The error names the `options` it came from, without the secret.
 pub(crate) fn secret_header(secret: &str, options: &str) -> Result<HeaderValue, String> {
     let mut value =
-        HeaderValue::from_str(secret).map_err(|_| format!("{options}: characters that no header can carry"))?;
+        HeaderValue::from_str(secret).map_err(|_| format!("{options}: characters that are not allowed in a header"))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -122,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_compressed_body_is_the_same_body() {
+    fn a_compressed_body_decompresses_to_the_original() {
         use std::io::Read;
 
         let body = b"{\"message\":\"hello\"}\n".repeat(1000);

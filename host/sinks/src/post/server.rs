@@ -1,7 +1,8 @@
-//! A server that is posted to: one HTTP client with kept connections and TLS, bounded answers, and what an answer means.
+//! A server that receives posts: one HTTP client with persistent connections and TLS, answers of limited size, and what
+//! an answer means.
 //!
-//! The server may have taken a request that it did not answer. So a sink that posts delivers at least once, unless its
-//! requests let the server recognise a repetition.
+//! The server may have processed a request that it did not answer. So a sink that posts delivers at least once, unless
+//! its requests let the server recognise a repetition.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -14,16 +15,16 @@ use super::options::Connection;
 use crate::limits;
 use crate::sink::SinkError;
 
-/// A server that is posted to.
+/// A server that receives posts.
 pub(crate) struct Server {
-    /// Sink and server, for errors; without what is secret in the URL.
+    /// Sink and server, for errors; without secrets in the URL.
     place: String,
     url: Url,
     connection: Connection,
     client: Option<Client>,
 }
 
-/// What the server said.
+/// The server's answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub status: u16,
@@ -47,12 +48,12 @@ impl Server {
         Ok(Server { place, url: parsed, connection, client: None })
     }
 
-    /// Sink and server, as errors begin.
+    /// Sink and server, the beginning of errors.
     pub fn place(&self) -> &str {
         &self.place
     }
 
-    /// The client, made at the first use: its certificates are read then, and again after a failure.
+    /// The client, created on first use: certificates are read then, and again after a failure.
     fn client(&mut self) -> Result<Client, SinkError> {
         if let Some(client) = &self.client {
             return Ok(client.clone());
@@ -62,35 +63,36 @@ impl Server {
     }
 
     fn build(&self) -> Result<Client, String> {
-        // An error says that one is installed already, which is as well.
+        // An error means that one is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let Connection { connect_timeout, timeout, tls } = &self.connection;
         let mut builder = Client::builder()
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect_timeout.duration())
             .timeout(timeout.duration())
-            // A redirected post would silently become a get.
+            // A redirected POST would silently become a GET.
             .redirect(reqwest::redirect::Policy::none());
         let read =
             |path: &PathBuf| std::fs::read(path).map_err(|error| format!("can't read `{}`: {error}", path.display()));
         if let Some(path) = &tls.ca {
             let authorities = Certificate::from_pem_bundle(&read(path)?)
-                .map_err(|error| format!("`{}` holds no certificates: {error}", path.display()))?;
+                .map_err(|error| format!("`{}` contains no certificates: {error}", path.display()))?;
             if authorities.is_empty() {
-                return Err(format!("`{}` holds no certificates", path.display()));
+                return Err(format!("`{}` contains no certificates", path.display()));
             }
             builder = builder.tls_certs_merge(authorities);
         }
         if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
             let both = [read(certificate)?, b"\n".to_vec(), read(key)?].concat();
-            let identity = Identity::from_pem(&both)
-                .map_err(|error| format!("`{}` with its key is no identity: {error}", certificate.display()))?;
+            let identity = Identity::from_pem(&both).map_err(|error| {
+                format!("`{}` and its key are not a valid identity: {error}", certificate.display())
+            })?;
             builder = builder.identity(identity);
         }
-        builder.build().map_err(|error| format!("can't make an HTTP client: {}", chain(&error)))
+        builder.build().map_err(|error| format!("can't create an HTTP client: {}", causes(&error)))
     }
 
-    /// Posts a body and waits for the answer. An error: there is none, and the body may have been taken.
+    /// Posts a body and waits for the answer. On an error there is no answer, and the body may have been accepted.
     pub async fn post(&mut self, headers: HeaderMap, body: Vec<u8>) -> Result<Answer, SinkError> {
         let url = self.url.clone();
         let sent = self.client()?.post(url).headers(headers).body(body).send().await;
@@ -101,41 +103,41 @@ impl Server {
     }
 
     fn unanswered(&mut self, error: &reqwest::Error) -> SinkError {
-        // A new client reads certificates again and resolves the name anew.
+        // A new client reads the certificates and resolves the name again.
         self.client = None;
         let what = match error {
             _ if error.is_connect() => "can't connect",
             _ if error.is_timeout() => "no answer in time",
             _ => "the request failed",
         };
-        SinkError::Retry(format!("{}: {what}: {}", self.place, chain(error)))
+        SinkError::Retry(format!("{}: {what}: {}", self.place, causes(error)))
     }
 
-    /// The error for an answer that is no success, where the protocol says nothing more specific.
+    /// The error for an unsuccessful answer, unless the protocol has a more specific one.
     pub fn refused(&self, answer: &Answer) -> SinkError {
         match answer.status {
-            // The records themselves are at fault, or how many they are.
-            400 | 413 | 422 => SinkError::Reject(self.said(answer)),
-            _ => self.later(answer),
+            // The records themselves are the cause, or their number.
+            400 | 413 | 422 => SinkError::Reject(self.describe(answer)),
+            _ => self.retry_later(answer),
         }
     }
 
-    /// The error for an answer when the records are not at fault.
-    pub fn later(&self, answer: &Answer) -> SinkError {
+    /// The error for an answer that is not caused by the records.
+    pub fn retry_later(&self, answer: &Answer) -> SinkError {
         match (answer.status, answer.retry_after) {
-            (401 | 403, _) => self.advise(answer, "check the sink's key or password"),
-            (_, Some(wait)) => SinkError::Later(self.said(answer), wait),
-            (_, None) => SinkError::Retry(self.said(answer)),
+            (401 | 403, _) => self.retry_with_advice(answer, "check the sink's key or password"),
+            (_, Some(wait)) => SinkError::Later(self.describe(answer), wait),
+            (_, None) => SinkError::Retry(self.describe(answer)),
         }
     }
 
-    /// The error for an answer that goes on until somebody follows the advice.
-    pub fn advise(&self, answer: &Answer, advice: &str) -> SinkError {
-        SinkError::Retry(format!("{}; {advice}", self.said(answer)))
+    /// The error for an answer that repeats until someone follows the advice.
+    pub fn retry_with_advice(&self, answer: &Answer, advice: &str) -> SinkError {
+        SinkError::Retry(format!("{}; {advice}", self.describe(answer)))
     }
 
-    /// An answer as the text of an error.
-    pub fn said(&self, answer: &Answer) -> String {
+    /// An answer as an error message.
+    pub fn describe(&self, answer: &Answer) -> String {
         let body = match answer.body.trim() {
             "" => String::new(),
             body => format!(": {body}"),
@@ -151,10 +153,10 @@ impl Answer {
     }
 }
 
-/// Reads as much of an answer as anybody wants to see. Never a URL: it may hold a secret.
+/// Reads the beginning of an answer. Never a URL: it may contain a secret.
 async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error> {
     let status = response.status().as_u16();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| wait(value.to_str().ok()?));
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| parse_retry_after(value.to_str().ok()?));
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(reqwest::Error::without_url)? {
         let room = limits::ANSWER_BYTES.saturating_sub(body.len());
@@ -167,7 +169,7 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, reqwest::Error>
 }
 
 /// `Retry-After`: seconds, or a date.
-fn wait(text: &str) -> Option<Duration> {
+fn parse_retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
@@ -176,8 +178,8 @@ fn wait(text: &str) -> Option<Duration> {
 }
 
 /// An error with its causes, without the URL.
-fn chain(error: &reqwest::Error) -> String {
-    // The outermost text only repeats the URL; what is inside says what happened.
+fn causes(error: &reqwest::Error) -> String {
+    // The outermost text only repeats the URL; its causes say what happened.
     let mut cause = error.source();
     let mut parts = Vec::new();
     while let Some(inner) = cause {
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_judged_before_anything_is_opened() {
+    fn a_url_is_checked_before_anything_is_opened() {
         for bad in ["", "hooks.example.com/x", "ftp://example.com/", "http://"] {
             let error = server(bad).map(drop).expect_err(bad);
             assert!(error.contains("`url`"), "{error}");
@@ -212,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_names_sink_and_server_and_no_secret_of_the_url() {
-        // Nothing listens on the port of a listener that is gone.
+        // Nothing listens on the port of a closed listener.
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
         let mut server =
             server(&format!("http://user:pass@127.0.0.1:{port}/services/SECRET?token=SECRET")).expect("fine");
@@ -222,17 +224,19 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_read_from_seconds_and_from_a_date() {
-        assert_eq!(wait("3"), Some(Duration::from_secs(3)));
-        assert_eq!(wait("0.5"), Some(Duration::from_millis(500)));
-        assert!(wait("Fri, 31 Dec 2100 23:59:59 GMT").is_some_and(|wait| wait > Duration::from_secs(3600)));
+    fn retry_after_is_parsed_from_seconds_and_from_a_date() {
+        assert_eq!(parse_retry_after("3"), Some(Duration::from_secs(3)));
+        assert_eq!(parse_retry_after("0.5"), Some(Duration::from_millis(500)));
+        assert!(
+            parse_retry_after("Fri, 31 Dec 2100 23:59:59 GMT").is_some_and(|wait| wait > Duration::from_secs(3600))
+        );
         for past_or_nonsense in ["Fri, 31 Dec 1999 23:59:59 GMT", "-1", "NaN", "1e300", "soon"] {
-            assert_eq!(wait(past_or_nonsense), None, "{past_or_nonsense}");
+            assert_eq!(parse_retry_after(past_or_nonsense), None, "{past_or_nonsense}");
         }
     }
 
     #[test]
-    fn what_is_at_fault_decides_whether_it_is_tried_again() {
+    fn the_status_decides_whether_a_request_is_retried() {
         let server = server("https://intake.example.com/").expect("fine");
         let answer = |status, retry_after| Answer { status, body: "why".into(), retry_after };
         for status in [400, 413, 422] {

@@ -1,22 +1,22 @@
-//! How far each journal is in the table: one row a sink and journal, written in the transaction of the records.
+//! How far each journal is in the table: one row per sink and journal, written in the transaction of the records.
 //!
-//! **The row is locked before a record is sent, and moved only from where this sink left it.** A transaction of a Weir
-//! that was killed may still be on its way in the server; who starts anew waits for it at the row's lock, and whoever
-//! comes late with an old position finds the row moved and writes nothing.
+//! **The row is locked before a record is sent, and moved only from where this sink left it.** A transaction of a
+//! killed Weir may still be running on the server. A new process waits for it at the row's lock, and a late writer with
+//! an old position finds the row moved and writes nothing.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::table::Names;
+use super::table::TableNames;
 use crate::sink::Position;
 
-/// The statements over one row.
+/// The statements for one row.
 pub struct Cursor {
     sink: String,
     journal: String,
     table: String,
 }
 
-/// What the row holds; both absent: nothing yet.
+/// The content of the row; both absent: nothing yet.
 type Held = (Option<i64>, Option<i64>);
 
 impl Cursor {
@@ -25,11 +25,11 @@ impl Cursor {
         Cursor { sink: sink.into(), journal: journal.into(), table: String::new() }
     }
 
-    /// Makes the table when it is missing, and the row.
+    /// Creates the table and the row if they are missing.
     pub async fn prepare(
         &mut self,
         connection: &mut PgConnection,
-        names: &Names,
+        names: &TableNames,
         name: &str,
     ) -> Result<(), sqlx::Error> {
         self.table = names.qualified(name);
@@ -45,7 +45,7 @@ impl Cursor {
         self.bound(sql).execute(connection).await.map(drop)
     }
 
-    /// Waits for whoever writes the row, and reads it.
+    /// Waits for a concurrent writer of the row, and reads it.
     pub async fn read(&self, connection: &mut PgConnection) -> Result<Option<Position>, sqlx::Error> {
         let sql = format!("SELECT sequence, position FROM {} WHERE sink = $1 AND journal = $2 FOR UPDATE", self.table);
         let (sequence, position): Held =
@@ -56,7 +56,7 @@ impl Cursor {
         }))
     }
 
-    /// Moves the row; false when it is not where this sink left it.
+    /// Moves the row. Returns false if it is not where this sink left it.
     pub async fn advance(
         &self,
         connection: &mut PgConnection,

@@ -1,8 +1,8 @@
-//! What goes with time: a partition for each day, and old records.
+//! Time-based maintenance: a partition for each day, and removing old records.
 //!
-//! A partition is made beside the table and then attached, which locks out no reader. Days are in UTC. **A day is made
-//! only inside a window** around now, so that a sender with a broken clock can't make partitions without end: a record
-//! outside is refused.
+//! A partition is created beside the table and then attached, which locks out no reader. Days are in UTC. **A partition
+//! is created only for days inside a window** around now, so that a sender with a wrong clock can't create endless
+//! partitions: a record outside is refused.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use weir_record::time::{format_rfc3339, now_ns};
 
 use super::fault::state_of;
 use super::row::Kind;
-use super::table::{Names, quoted};
+use super::table::{TableNames, quoted};
 use crate::limits;
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
 /// Partitions of a table and the records in it, by time.
-pub struct Days {
-    /// The column of the record's own time, and what it holds.
+pub struct Partitions {
+    /// The column of the record's own time, and its kind.
     time: Option<(String, Kind)>,
     retention: Option<Duration>,
     by_day: bool,
@@ -28,13 +28,13 @@ pub struct Days {
     known: BTreeSet<i64>,
 }
 
-impl Days {
-    /// Of a table whose time is in that column.
-    pub fn new(time: Option<(String, Kind)>, retention: Option<Duration>, by_day: bool) -> Days {
-        Days { time, retention, by_day, known: BTreeSet::new() }
+impl Partitions {
+    /// For a table with its time in that column.
+    pub fn new(time: Option<(String, Kind)>, retention: Option<Duration>, by_day: bool) -> Partitions {
+        Partitions { time, retention, by_day, known: BTreeSet::new() }
     }
 
-    /// The day of a time, if the table has or may get a partition for it; nothing when it has none at all.
+    /// The day of a time, if the table has or may get a partition for it; `None` if the table isn't partitioned.
     pub fn day_of(&self, timestamp_ns: i64, now_ns: i64) -> Result<Option<i64>, String> {
         if !self.by_day {
             return Ok(None);
@@ -48,7 +48,7 @@ impl Days {
         if (first..=today + limits::POSTGRES_DAYS_AHEAD).contains(&day) {
             return Ok(Some(day));
         }
-        let why = if day < first { "before the days that are kept" } else { "too far in the future" };
+        let why = if day < first { "older than the days that are kept" } else { "too far in the future" };
         let mut time = Vec::new();
         format_rfc3339(timestamp_ns, &mut time);
         Err(format!("its time {} is out of range: {why}", String::from_utf8_lossy(&time)))
@@ -59,16 +59,16 @@ impl Days {
         Some(now_ns.saturating_sub(age))
     }
 
-    /// Forgets which partitions there are.
+    /// Forgets the known partitions.
     pub fn forget(&mut self) {
         self.known.clear();
     }
 
-    /// Makes the partitions that are missing.
+    /// Creates the missing partitions.
     pub async fn make(
         &mut self,
         connection: &mut PgConnection,
-        names: &Names,
+        names: &TableNames,
         table: &str,
         days: &BTreeSet<i64>,
     ) -> Result<(), sqlx::Error> {
@@ -83,7 +83,7 @@ impl Days {
                 ),
             ];
             if let Err(error) = names.making(connection, &name, &statements).await {
-                // Somebody else's partition takes the day, by its bounds or as the default.
+                // Another partition covers the day, by its bounds or as the default.
                 if !matches!(state_of(&error).as_deref(), Some("42P17" | "23514")) {
                     return Err(error);
                 }
@@ -93,12 +93,12 @@ impl Days {
         Ok(())
     }
 
-    /// Makes the partition of tomorrow before anybody waits for it, and drops or deletes what is too old; true when
-    /// there may be more.
+    /// Creates tomorrow's partition in advance, and drops or deletes records past retention. Returns true if there may
+    /// be more to do.
     pub async fn tend(
         &mut self,
         connection: &mut PgConnection,
-        names: &Names,
+        names: &TableNames,
         table: &str,
     ) -> Result<bool, sqlx::Error> {
         let now = now_ns();
@@ -114,11 +114,11 @@ impl Days {
         }
     }
 
-    /// Drops the oldest partition that is before a day; true when there was one.
+    /// Drops the oldest partition before a day. Returns true if there was one.
     async fn drop_one(
         &mut self,
         connection: &mut PgConnection,
-        names: &Names,
+        names: &TableNames,
         table: &str,
         before: i64,
     ) -> Result<bool, sqlx::Error> {
@@ -140,7 +140,7 @@ impl Days {
     }
 }
 
-/// Deletes a slice of what is older; true when it was a full one. Rows that another session holds are left to it.
+/// Deletes some of the older rows. Returns true if the limit was reached. Rows locked by another session are skipped.
 async fn delete(
     connection: &mut PgConnection,
     table: &str,
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_days_partition_has_a_name_that_says_the_day() {
+    fn a_partitions_name_contains_its_day() {
         for day in [0, 1, 19_675, 20_000] {
             let name = partition("logs", date(day).expect("a date"));
             assert_eq!(day_of_partition("logs", &name), Some(day), "{name}");
@@ -209,17 +209,17 @@ mod tests {
     #[test]
     fn only_days_around_now_get_a_partition() {
         let now = 20_000 * DAY_NS + 5;
-        let days = |retention| Days::new(None, retention, true);
+        let days = |retention| Partitions::new(None, retention, true);
         let all = days(None);
         assert_eq!(all.day_of(now, now), Ok(Some(20_000)));
         assert_eq!(
             all.day_of(-1, now),
-            Err("its time 1969-12-31T23:59:59.999999999Z is out of range: before the days that are kept".into())
+            Err("its time 1969-12-31T23:59:59.999999999Z is out of range: older than the days that are kept".into())
         );
         assert!(all.day_of(now + 400 * DAY_NS, now).is_err_and(|error| error.contains("future")));
         let week = days(Some(Duration::from_secs(7 * 86_400)));
         assert_eq!(week.day_of(now - 7 * DAY_NS, now), Ok(Some(19_993)));
         assert!(week.day_of(now - 8 * DAY_NS, now).is_err());
-        assert_eq!(Days::new(None, None, false).day_of(i64::MIN, now), Ok(None));
+        assert_eq!(Partitions::new(None, None, false).day_of(i64::MIN, now), Ok(None));
     }
 }

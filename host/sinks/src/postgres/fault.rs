@@ -1,13 +1,13 @@
-//! What an error of PostgreSQL means for a delivery, and what a person can do about it.
+//! What a PostgreSQL error means for a delivery, and what an operator can do about it.
 //!
-//! Told apart by SQLSTATE. What the data is at fault for is refused, so that the runner finds the record; everything
-//! that may pass, or that a person may mend while Weir runs, is tried again.
+//! Errors are classified by SQLSTATE. If the data is the cause, the records are rejected, so that the runner finds the
+//! bad one. Everything that may pass, or that an operator can fix while Weir runs, is retried.
 
 use sqlx::postgres::PgDatabaseError;
 
 use crate::sink::SinkError;
 
-/// Classifies an error; `place` is the sink and the database.
+/// Classifies an error. `place` is the sink and the database.
 pub fn classify(place: &str, error: &sqlx::Error) -> SinkError {
     match error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) {
         Some(database) => by_state(place, database),
@@ -15,10 +15,10 @@ pub fn classify(place: &str, error: &sqlx::Error) -> SinkError {
     }
 }
 
-/// An error that the server didn't say.
+/// An error that does not come from the server.
 fn unanswered(error: &sqlx::Error) -> String {
     match error {
-        // What is wrong with a certificate comes as this.
+        // Certificate errors are reported like this.
         sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             format!("no encrypted connection: {error}; check `sslmode` and `ca`")
         }
@@ -35,28 +35,28 @@ fn by_state(place: &str, error: &PgDatabaseError) -> SinkError {
         return SinkError::Reject(format!("{place}: {said}{column}"));
     }
     let advice = match state {
-        "53100" => "; the server's disk is full: free room there, or set `retention`",
+        "53100" => "; the server's disk is full: free space there, or set `retention`",
         "53300" => "; raise `max_connections` on the server or end other sessions",
-        "55P03" => "; somebody holds a lock on the table: look into pg_locks for a long transaction or a migration",
-        "57014" => "; a statement took longer than `statement_timeout`: the server may be overloaded or waiting",
+        "55P03" => "; another session holds a lock on the table: check pg_locks for a long transaction or a migration",
+        "57014" => "; a statement took longer than `statement_timeout`: the server may be overloaded or blocked",
         "57P01" | "57P02" | "57P03" => "; the server is stopping or starting",
-        "25006" => "; this server only reads: a standby that was not promoted?",
+        "25006" => "; this server is read-only: is it a standby that was not promoted?",
         "28000" | "28P01" => "; check `user` and `password`, and the server's pg_hba.conf",
         "3D000" => "; create the database or change `database`",
-        "42501" => "; grant it to weir's user",
-        "40001" | "40P01" => "; another session was in the way",
+        "42501" => "; grant the permission to weir's user",
+        "40001" | "40P01" => "; it conflicted with another session",
         _ => "",
     };
     SinkError::Retry(format!("{place}: {said}{advice} (SQLSTATE {state})"))
 }
 
-/// True when the rows are at fault: a bad value, a constraint, a trigger that raises, a limit that a row exceeds.
+/// True if the rows are the cause: an invalid value, a constraint, a trigger that raises, a limit that a row exceeds.
 fn is_about_data(state: &str) -> bool {
     let classes = ["22", "23", "44", "P0"];
     classes.iter().any(|class| state.starts_with(class)) || state == "54000"
 }
 
-/// True when no partition takes a row, or the partition has gone meanwhile.
+/// True if no partition accepts a row, or the partition has been dropped meanwhile.
 pub fn lacks_partition(error: &sqlx::Error) -> bool {
     let database = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
     database.is_some_and(|error| error.code() == "23514" && error.constraint().is_none())
@@ -67,7 +67,7 @@ pub fn state_of(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(|error| error.code()).map(|code| code.into_owned())
 }
 
-/// The column, which COPY says only in the context: `COPY logs, line 3, column level: "…"`.
+/// The column, which COPY reports only in the context: `COPY logs, line 3, column level: "…"`.
 fn column_of(error: &PgDatabaseError) -> Option<&str> {
     error.column().or_else(|| {
         let context = error.r#where()?.strip_prefix("COPY ")?;

@@ -1,5 +1,5 @@
-//! Which path of a record feeds which column: what the options say, the default, and the tree that finds the values of
-//! a record in one walk over it.
+//! Which path of a record is written to which column: the options, the default, and the tree that finds all values of a
+//! record in one pass.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,19 +7,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use weir_record::path::keys;
 
-/// The path of everything that feeds no column of its own.
+/// The path for everything that has no column of its own.
 const REST: &str = "*";
 
-/// What feeds a column.
+/// The source of a column's value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
 pub enum Feed {
     /// A dotted path.
     Path(String),
-    /// The first of these paths that a record has.
+    /// The first of these paths that exists in the record.
     First(Vec<String>),
-    /// The same, with the type that the column gets when Weir makes the table.
+    /// Path and column type, for tables that Weir creates.
     Typed(Typed),
 }
 
@@ -30,7 +30,7 @@ pub enum Feed {
 pub struct Typed {
     /// A dotted path, or several.
     pub path: Paths,
-    /// The type in a table that Weir makes.
+    /// The type in a table that Weir creates.
     #[serde(rename = "type")]
     pub kind: Type,
 }
@@ -42,16 +42,16 @@ pub struct Typed {
 pub enum Paths {
     /// A dotted path.
     Path(String),
-    /// The first of these paths that a record has.
+    /// The first of these paths that exists in the record.
     First(Vec<String>),
 }
 
-/// Types that Weir makes columns of.
+/// Column types of tables that Weir creates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Type {
-    /// True and false.
+    /// True or false.
     Boolean,
     /// 32 bits.
     Integer,
@@ -61,9 +61,9 @@ pub enum Type {
     Double,
     /// Text of any length.
     Text,
-    /// A moment.
+    /// A point in time.
     Timestamp,
-    /// Anything.
+    /// Any JSON value.
     Json,
 }
 
@@ -83,27 +83,27 @@ impl Type {
 
 /// A column that the table must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ColumnSpec {
     pub name: String,
-    /// The best first; `*` stands alone.
+    /// The preferred path first; `*` must be the only one.
     pub paths: Vec<String>,
-    /// What it is made as.
+    /// The type if Weir creates it.
     pub sql: &'static str,
 }
 
-impl Wanted {
+impl ColumnSpec {
     /// True for the column of everything else.
     pub fn is_rest(&self) -> bool {
         self.paths == [REST]
     }
 
-    /// True when that path feeds it.
+    /// True if that path feeds it.
     pub fn takes(&self, path: &str) -> bool {
         self.paths.iter().any(|own| own == path)
     }
 }
 
-/// The columns of the default table that records feed: name, type, paths.
+/// The columns of the default table that are filled from records: name, type, paths.
 const DEFAULT: &[(&str, &str, &[&str])] = &[
     ("timestamp", "timestamptz NOT NULL", &["timestamp"]),
     ("level", "varchar(10) NOT NULL", &["level"]),
@@ -122,25 +122,25 @@ const DEFAULT: &[(&str, &str, &[&str])] = &[
     ("extra_data", "jsonb", &[REST]),
 ];
 
-/// The columns that the options ask for.
-pub fn wanted(columns: Option<&BTreeMap<String, Feed>>) -> Result<Vec<Wanted>, String> {
+/// The columns configured in the options.
+pub fn wanted(columns: Option<&BTreeMap<String, Feed>>) -> Result<Vec<ColumnSpec>, String> {
     let Some(columns) = columns else {
-        let column = |(name, sql, paths): &(&str, &'static str, &[&str])| Wanted {
+        let column = |(name, sql, paths): &(&str, &'static str, &[&str])| ColumnSpec {
             name: (*name).into(),
             paths: paths.iter().map(ToString::to_string).collect(),
             sql,
         };
         return Ok(DEFAULT.iter().map(column).collect());
     };
-    let wanted: Vec<Wanted> = columns.iter().map(|(name, feed)| of(name, feed)).collect::<Result<_, _>>()?;
+    let wanted: Vec<ColumnSpec> = columns.iter().map(|(name, feed)| of(name, feed)).collect::<Result<_, _>>()?;
     match wanted.iter().filter(|column| column.is_rest()).count() {
-        _ if wanted.is_empty() => Err("`columns` names no column; leave it out for the default ones".into()),
+        _ if wanted.is_empty() => Err("`columns` is empty; leave it out for the default columns".into()),
         0 | 1 => Ok(wanted),
-        _ => Err("`columns`: only one column can be fed by `*`".into()),
+        _ => Err("`columns`: only one column can have the path `*`".into()),
     }
 }
 
-fn of(name: &str, feed: &Feed) -> Result<Wanted, String> {
+fn of(name: &str, feed: &Feed) -> Result<ColumnSpec, String> {
     let (paths, kind) = match feed {
         Feed::Path(path) | Feed::Typed(Typed { path: Paths::Path(path), .. }) => (std::slice::from_ref(path), feed),
         Feed::First(paths) | Feed::Typed(Typed { path: Paths::First(paths), .. }) => (&paths[..], feed),
@@ -152,16 +152,16 @@ fn of(name: &str, feed: &Feed) -> Result<Wanted, String> {
         return Err(format!("`columns.{name}` needs a path, such as \"context.user.id\""));
     }
     if paths.len() > 1 && paths.iter().any(|path| path == REST) {
-        return Err(format!("`columns.{name}`: `*` is everything else, and no other path goes with it"));
+        return Err(format!("`columns.{name}`: `*` means everything else and can't be combined with other paths"));
     }
     let sql = match kind {
         Feed::Typed(typed) => typed.kind.sql(),
         _ => DEFAULT.iter().find(|(default, ..)| *default == name).map_or_else(|| usual(paths), |(_, sql, _)| *sql),
     };
-    Ok(Wanted { name: name.into(), paths: paths.to_vec(), sql })
+    Ok(ColumnSpec { name: name.into(), paths: paths.to_vec(), sql })
 }
 
-/// The type of a column that is not one of the default's, when none is given.
+/// The default type of a column that is not in the default table.
 fn usual(paths: &[String]) -> &'static str {
     match paths[0].as_str() {
         REST => "jsonb",
@@ -171,19 +171,19 @@ fn usual(paths: &[String]) -> &'static str {
     }
 }
 
-/// Paths as a tree over keys.
+/// Paths as a tree of keys.
 #[derive(Debug, Default)]
-pub struct Tree {
-    /// Columns that the path to here feeds, with its place among the column's paths.
+pub struct PathTree {
+    /// Columns that the path to this node feeds, with its rank among the column's paths.
     pub feeds: Vec<(usize, usize)>,
-    /// What is asked for inside.
-    pub inside: HashMap<Box<str>, Tree>,
+    /// Nodes for nested keys.
+    pub inside: HashMap<Box<str>, PathTree>,
 }
 
-impl Tree {
-    /// The tree of all paths; columns go by their place.
-    pub fn of(columns: &[Wanted]) -> Tree {
-        let mut root = Tree::default();
+impl PathTree {
+    /// The tree of all paths. Columns are identified by index.
+    pub fn of(columns: &[ColumnSpec]) -> PathTree {
+        let mut root = PathTree::default();
         for (at, column) in columns.iter().enumerate().filter(|(_, column)| !column.is_rest()) {
             for (rank, path) in column.paths.iter().enumerate() {
                 let mut node = &mut root;
@@ -203,13 +203,13 @@ mod tests {
 
     use super::*;
 
-    fn read(given: Value) -> Result<Vec<Wanted>, String> {
+    fn read(given: Value) -> Result<Vec<ColumnSpec>, String> {
         let columns: BTreeMap<String, Feed> = serde_json::from_value(given).map_err(|error| error.to_string())?;
         wanted(Some(&columns))
     }
 
     #[test]
-    fn a_column_is_fed_by_a_path_a_list_or_with_a_type() {
+    fn a_column_can_have_a_path_a_list_of_paths_or_a_type() {
         let columns = read(json!({
             "level": "level",
             "who": ["context.user.id", "user"],
@@ -232,9 +232,9 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_the_columns_name() {
+    fn invalid_columns_are_refused_by_name() {
         for (given, named) in [
-            (json!({}), "no column"),
+            (json!({}), "is empty"),
             (json!({ "who": "" }), "columns.who"),
             (json!({ "who": [] }), "columns.who"),
             (json!({ "who": ["*", "user"] }), "columns.who"),
@@ -247,9 +247,9 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_leads_by_keys_to_columns_and_ranks() {
+    fn the_path_tree_leads_to_columns_and_ranks() {
         let columns = read(json!({ "a": ["x.y", "z"], "b": "x", "c": "k\\.l" })).expect("fine");
-        let tree = Tree::of(&columns);
+        let tree = PathTree::of(&columns);
         assert_eq!(tree.inside["x"].feeds, [(1, 0)]);
         assert_eq!(tree.inside["x"].inside["y"].feeds, [(0, 0)]);
         assert_eq!(tree.inside["z"].feeds, [(0, 1)]);

@@ -2,7 +2,7 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | the kind, a delivery as one transaction |
+//! | `mod.rs` | the kind; a delivery as one transaction |
 //! | `settings.rs` | options, and how to connect |
 //! | `mapping.rs` | which path of a record is written to which column |
 //! | `table.rs` | creates the table, or checks the one that exists |
@@ -12,17 +12,17 @@
 //! | `days.rs` | partitions and retention |
 //! | `fault.rs` | what PostgreSQL's errors mean |
 //!
-//! Guarantee: exactly once. A delivery is one transaction that moves the sink's row in `{prefix}_cursor` and then
-//! COPYs the records; both are stored or neither. After a kill -9 on either side, or a COMMIT without an answer, delivery
-//! resumes after the frame that the row names. `synchronous_commit` is turned on when the server has it
-//! off. Each sink of each journal has its own row, so several routers may write one table; a new journal has a
-//! new id and so a new row.
+//! Guarantee: exactly once. A delivery is one transaction that moves the sink's row in `{prefix}_cursor` and then COPYs
+//! the records; both are stored or neither. After a kill -9 on either side, or a COMMIT without an answer, delivery
+//! resumes after the frame in the row. If the server has turned `synchronous_commit` off, the sink turns it on. Each
+//! sink of each journal has its own row, so several routers may write to one table; a new journal has a new id and so a
+//! new row.
 //!
-//! If PostgreSQL loses transactions (with `fsync = off`, or in a failover to a standby that was behind), it loses rows and
-//! cursor together, and Weir delivers again what its journal still holds.
+//! If PostgreSQL loses transactions (with `fsync = off`, or in a failover to a lagging standby), it loses rows and
+//! cursor together, and Weir delivers again what is still in its journal.
 //!
-//! There is one connection, because records are written in order; a pool would only hold idle ones. It is opened when the
-//! sink starts and after every failure.
+//! There is only one connection, because records are written in order; a pool would only keep idle ones. It is opened
+//! when the sink starts and after every failure.
 
 mod cursor;
 mod days;
@@ -46,28 +46,28 @@ use weir_record::Record;
 use weir_record::time::now_ns;
 
 use self::cursor::Cursor;
-use self::days::Days;
+use self::days::Partitions;
 use self::fault::{classify, lacks_partition};
-use self::mapping::Wanted;
+use self::mapping::ColumnSpec;
 use self::row::{Kind as Held, Rows};
 use self::settings::PostgresOptions;
-use self::table::{Names, TableError, quoted};
+use self::table::{TableError, TableNames, quoted};
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "postgres",
-    summary: "stores records as rows of a PostgreSQL table, its own or one that is there",
+    summary: "stores records as rows of a PostgreSQL table, its own or an existing one",
     guarantee: Guarantee::ExactlyOnce,
     reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.team]
 type = "postgres"
 url = "postgres://weir@db.example.com/logs?sslmode=verify-full"   # the password from PGPASSWORD or ~/.pgpass
-prefix = "weir"         # tables `weir_logs` and `weir_cursor`, made when they are missing
+prefix = "weir"         # tables `weir_logs` and `weir_cursor`, created if missing
 retention = "30d"
-partition = "day"       # a partition for each day, dropped whole
+partition = "day"       # a partition for each day, dropped as a whole
 batch = 5000
 linger = "1s"
 
@@ -101,38 +101,38 @@ struct PostgresSink {
     options: PostgresOptions,
     connecting: PgConnectOptions,
     table: String,
-    wanted: Vec<Wanted>,
+    wanted: Vec<ColumnSpec>,
     cursor: Cursor,
-    live: Option<Live>,
-    /// The last record that is committed, or passed on purpose; it and those before it are not taken again.
+    live: Option<Session>,
+    /// The last record that is committed or was skipped intentionally; it and all earlier ones are not written again.
     held: Option<Position>,
-    /// What looking after the table failed with last, so that it is said once.
-    complaint: String,
+    /// The last maintenance error, so that it is logged only once.
+    last_maintenance_error: String,
 }
 
-/// A connection, and what is known of the table at its other end.
-struct Live {
+/// A connection, and what is known about the table.
+struct Session {
     connection: PgConnection,
-    names: Names,
+    names: TableNames,
     rows: Rows,
-    days: Days,
+    days: Partitions,
     /// The COPY statement.
     copy: String,
     buffer: Vec<u8>,
 }
 
-/// Why a transaction came to nothing.
-enum Fault {
+/// Why a transaction failed.
+enum TransactionError {
     Server(sqlx::Error),
-    /// A record is no row, for this reason.
+    /// A record can't be converted to a row, for this reason.
     Record(String),
-    /// Somebody else has moved the cursor.
+    /// Another session has moved the cursor.
     Moved,
 }
 
-impl From<sqlx::Error> for Fault {
-    fn from(error: sqlx::Error) -> Fault {
-        Fault::Server(error)
+impl From<sqlx::Error> for TransactionError {
+    fn from(error: sqlx::Error) -> TransactionError {
+        TransactionError::Server(error)
     }
 }
 
@@ -143,7 +143,7 @@ impl PostgresSink {
         let wanted = mapping::wanted(options.columns.as_ref())?;
         let timed = wanted.iter().any(|column| column.paths == ["timestamp"]);
         if (options.retention.is_some() || options.by_day()) && !timed {
-            return Err("`retention` and `partition` need a column that `timestamp` alone feeds".into());
+            return Err("`retention` and `partition` need a column that contains only `timestamp`".into());
         }
         let host = match connecting.get_socket() {
             Some(socket) => socket.display().to_string(),
@@ -159,11 +159,11 @@ impl PostgresSink {
             wanted,
             live: None,
             held: None,
-            complaint: String::new(),
+            last_maintenance_error: String::new(),
         })
     }
 
-    /// How long a transaction may take, so that a server that hangs is noticed.
+    /// Time limit for a transaction, to detect a server that hangs.
     fn patience(&self) -> Duration {
         self.options.statement_timeout.duration() + limits::POSTGRES_GRACE
     }
@@ -176,11 +176,11 @@ impl PostgresSink {
         let wait = self.options.connect_timeout;
         match timeout(wait.duration(), self.session()).await {
             Ok(connected) => connected,
-            Err(_) => Err(SinkError::Retry(format!("{}: it didn't answer within {wait}", self.place))),
+            Err(_) => Err(SinkError::Retry(format!("{}: no answer within {wait}", self.place))),
         }
     }
 
-    /// Connects and sets what holds for the whole session.
+    /// Connects and configures the session.
     async fn session(&self) -> Result<PgConnection, SinkError> {
         let mut connection = self.connecting.connect().await.map_err(|error| self.fault(&error))?;
         let sql = "SELECT pg_is_in_recovery(), set_config('statement_timeout', $1, false), \
@@ -196,51 +196,53 @@ impl PostgresSink {
             .await
             .map_err(|error| self.fault(&error))?;
         if only_reads {
-            let text = "it is a standby that only reads; waiting until it is promoted";
+            let text = "it is a read-only standby; waiting until it is promoted";
             return Err(SinkError::Retry(format!("{}: {text}", self.place)));
         }
         Ok(connection)
     }
 
-    async fn prepare(&mut self, mut connection: PgConnection) -> Result<Live, TableError> {
-        let names = Names::find(&mut connection, self.options.schema.as_deref()).await?;
+    async fn prepare(&mut self, mut connection: PgConnection) -> Result<Session, TableError> {
+        let names = TableNames::find(&mut connection, self.options.schema.as_deref()).await?;
         let by_day = self.options.by_day();
         let table = table::prepare(&mut connection, &names, &self.table, &self.wanted, by_day).await?;
         let timed = self.wanted.iter().position(|column| column.paths == ["timestamp"]);
         let time = timed.map(|at| (table.columns[at].name.clone(), table.columns[at].kind.clone()));
         if by_day && table.ranged_by.is_none_or(|column| time.as_ref().is_none_or(|(name, _)| *name != column)) {
             return Err(TableError::Unfit(format!(
-                "table `{}` has no partitions by ranges of its time; leave out `partition`, or give another `table`",
+                "table `{}` is not partitioned by ranges of its time; leave out `partition`, or give another `table`",
                 self.table
             )));
         }
         if self.options.retention.is_some() && !by_day {
             let unfit = match &time {
                 _ if table.partitioned => Some("has partitions: set `partition = \"day\"`, or drop them yourself"),
-                Some((_, Held::Json | Held::Other)) => Some("has its time in a column that isn't ordered by time"),
+                Some((_, Held::Json | Held::Other)) => {
+                    Some("has its time in a column that can't be compared as a time")
+                }
                 _ => None,
             };
             if let Some(reason) = unfit {
                 let table = &self.table;
-                return Err(TableError::Unfit(format!("`retention` can't be kept: table `{table}` {reason}")));
+                return Err(TableError::Unfit(format!("`retention` can't be applied: table `{table}` {reason}")));
             }
         }
         self.cursor.prepare(&mut connection, &names, &self.options.cursor_name()).await?;
         let columns: Vec<String> = table.columns.iter().map(|column| quoted(&column.name)).collect();
         let copy = format!("COPY {}({}) FROM STDIN", names.qualified(&self.table), columns.join(","));
         let retention = self.options.retention.map(|span| span.duration());
-        Ok(Live {
+        Ok(Session {
             connection,
             names,
             rows: Rows::new(table.columns, &self.wanted),
-            days: Days::new(time, retention, by_day),
+            days: Partitions::new(time, retention, by_day),
             copy,
             buffer: Vec::new(),
         })
     }
 
-    /// Reads the cursor, and puts it back when it was written from a journal that has since lost its end.
-    async fn read_state(&mut self, live: &mut Live, last_sequence: u64) -> Result<Option<u64>, SinkError> {
+    /// Reads the cursor, and resets it if it was written from a journal that has since lost its end.
+    async fn read_state(&mut self, live: &mut Session, last_sequence: u64) -> Result<Option<u64>, SinkError> {
         let read = self.cursor.read(&mut live.connection).await;
         self.held = read.map_err(|error| self.fault(&error))?;
         let Some(held) = self.held else { return Ok(None) };
@@ -258,27 +260,27 @@ impl PostgresSink {
 
     fn moved(&self) -> SinkError {
         SinkError::Retry(format!(
-            "{}: another session has moved this sink's cursor; does another weir run with the same journal?",
+            "{}: another session has moved this sink's cursor; is another weir running with the same journal?",
             self.place
         ))
     }
 
     /// Writes records and the cursor in one transaction.
-    async fn write(&self, live: &mut Live, batches: &[Selected]) -> Result<Option<Position>, Fault> {
+    async fn write(&self, live: &mut Session, batches: &[Selected]) -> Result<Option<Position>, TransactionError> {
         let last = batches.last().map(Selected::end);
         let Some(to) = last.max(self.held).filter(|to| Some(*to) != self.held) else { return Ok(self.held) };
         self.transact(live, batches, self.held, Some(to)).await?;
         Ok(Some(to))
     }
 
-    /// Writes the records after `held` in one transaction that moves the cursor, unless it is to stay.
+    /// Writes the records after `held` in one transaction that also moves the cursor, unless it must stay.
     async fn transact(
         &self,
-        live: &mut Live,
+        live: &mut Session,
         batches: &[Selected],
         held: Option<Position>,
         to: Option<Position>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), TransactionError> {
         let records = || {
             let all = batches.iter().flat_map(Selected::iter);
             all.filter(|(at, _)| held.is_none_or(|held| *at > held)).map(|(_, record)| record)
@@ -286,31 +288,31 @@ impl PostgresSink {
         let now = now_ns();
         let mut days = BTreeSet::new();
         for record in records() {
-            days.extend(live.days.day_of(record.timestamp(), now).map_err(Fault::Record)?);
+            days.extend(live.days.day_of(record.timestamp(), now).map_err(TransactionError::Record)?);
         }
         live.days.make(&mut live.connection, &live.names, &self.table, &days).await?;
         let mut transaction = live.connection.begin().await?;
         if let Some(to) = to
             && !self.cursor.advance(&mut transaction, held, to).await?
         {
-            return Err(Fault::Moved);
+            return Err(TransactionError::Moved);
         }
         match copy(&mut transaction, &live.copy, &mut live.rows, &mut live.buffer, records()).await {
             Ok(()) => Ok(transaction.commit().await?),
             Err(fault) => {
-                // The fault is what counts; a connection that can't even roll back is found broken at the next use.
+                // The original error is what counts; a connection that can't even roll back fails at its next use.
                 let _ = transaction.rollback().await;
                 Err(fault)
             }
         }
     }
 
-    /// What a failed transaction means. The connection is given back when the next one may use it.
-    fn failed(&mut self, fault: Fault, mut live: Live) -> SinkError {
+    /// Handles a failed transaction. Returns the connection for reuse if it is still usable.
+    fn failed(&mut self, fault: TransactionError, mut live: Session) -> SinkError {
         let error = match fault {
-            Fault::Moved => self.moved(),
-            Fault::Record(reason) => SinkError::Reject(format!("{}: {reason}", self.place)),
-            Fault::Server(error) => {
+            TransactionError::Moved => self.moved(),
+            TransactionError::Record(reason) => SinkError::Reject(format!("{}: {reason}", self.place)),
+            TransactionError::Server(error) => {
                 if lacks_partition(&error) {
                     live.days.forget();
                 }
@@ -323,25 +325,25 @@ impl PostgresSink {
         error
     }
 
-    fn take(&mut self) -> Result<Live, SinkError> {
+    fn take(&mut self) -> Result<Session, SinkError> {
         self.live.take().ok_or_else(|| SinkError::Retry(format!("{}: it is not connected", self.place)))
     }
 }
 
-/// Sends records as they are made into rows, so that no more than a piece of them is in memory twice.
+/// Sends records while they are converted to rows, so that only a piece of them is in memory twice.
 async fn copy<'a>(
     connection: &mut PgConnection,
     statement: &str,
     rows: &mut Rows,
     buffer: &mut Vec<u8>,
     records: impl Iterator<Item = Record<'a>>,
-) -> Result<(), Fault> {
+) -> Result<(), TransactionError> {
     let mut copy = connection.copy_in_raw(statement).await?;
     buffer.clear();
     for record in records {
         if let Err(reason) = rows.push(record, buffer) {
-            copy.abort("a record is no row").await?;
-            return Err(Fault::Record(reason));
+            copy.abort("a record can't be converted to a row").await?;
+            return Err(TransactionError::Record(reason));
         }
         if buffer.len() >= limits::POSTGRES_COPY_BYTES {
             copy.send(&buffer[..]).await?;
@@ -359,12 +361,12 @@ impl Sink for PostgresSink {
         self.live = None;
         let connection = self.connect().await?;
         let patience = self.patience();
-        let late = SinkError::Retry(format!("{}: it didn't answer in time", self.place));
+        let late = SinkError::Retry(format!("{}: no answer in time", self.place));
         let mut live = match timeout(patience, self.prepare(connection)).await {
             Err(_) => return Err(late),
             Ok(Ok(live)) => live,
             Ok(Err(TableError::Unfit(reason))) => return Err(SinkError::Fatal(format!("{}: {reason}", self.place))),
-            // While tables are made no record is at fault.
+            // While tables are created, an error is never caused by a record.
             Ok(Err(TableError::Server(error))) => {
                 return Err(match self.fault(&error) {
                     SinkError::Reject(text) => SinkError::Retry(text),
@@ -389,8 +391,8 @@ impl Sink for PostgresSink {
         match timeout(self.patience(), self.write(&mut live, batches)).await {
             Ok(Ok(held)) => self.held = held,
             Ok(Err(fault)) => return Err(self.failed(fault, live)),
-            // Whether it was committed says the cursor, at the next start.
-            Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
+            // At the next start, the cursor tells whether it was committed.
+            Err(_) => return Err(SinkError::Retry(format!("{}: no answer in time", self.place))),
         }
         self.live = Some(live);
         Ok(Delivered::default())
@@ -401,12 +403,12 @@ impl Sink for PostgresSink {
         match timeout(self.patience(), self.transact(&mut live, batches, None, None)).await {
             Ok(Ok(())) => self.live = Some(live),
             Ok(Err(fault)) => return Err(self.failed(fault, live)),
-            Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
+            Err(_) => return Err(SinkError::Retry(format!("{}: no answer in time", self.place))),
         }
         Ok(Delivered::default())
     }
 
-    /// Nothing: a commit is durable.
+    /// Nothing to do: a commit is durable.
     async fn flush(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
@@ -422,13 +424,13 @@ impl Sink for PostgresSink {
             let tended = live.days.tend(&mut live.connection, &live.names, &self.table);
             more = match timeout(self.patience(), tended).await {
                 Ok(Ok(more)) => more,
-                Err(_) => return Err(SinkError::Retry(format!("{}: it didn't answer in time", self.place))),
-                // Old records that can't be deleted must not keep new ones out.
+                Err(_) => return Err(SinkError::Retry(format!("{}: no answer in time", self.place))),
+                // Old records that can't be deleted must not block new ones.
                 Ok(Err(error)) if error.as_database_error().is_some() => {
                     let text = self.fault(&error).to_string();
-                    if text != self.complaint {
-                        tracing::warn!("old records stay: {text}");
-                        self.complaint = text;
+                    if text != self.last_maintenance_error {
+                        tracing::warn!("can't remove old records: {text}");
+                        self.last_maintenance_error = text;
                     }
                     false
                 }

@@ -1,45 +1,45 @@
-//! A record as a row: each column's value in its type, and everything else as JSON.
+//! Converts a record to a row: each column's value in its type, and everything else as JSON.
 //!
-//! Nothing of a record is lost on the way. A value that its column can't hold whole, because it is too long or of
-//! another type, stays where everything else is, and the column gets what it can: text cut with `…`, or null. Only
-//! when there is no such column, or none may be null, the record is refused.
+//! Nothing of a record is lost. A value that its column can't hold completely, because it is too long or of another
+//! type, is kept with everything else, and the column gets what fits: text cut with `…`, or null. Only if there is no
+//! such column, or null is not allowed, the record is refused.
 
 use weir_record::{Record, Value, time, write_json_value};
 
-use super::mapping::{Tree, Wanted};
+use super::mapping::{ColumnSpec, PathTree};
 use super::wire;
 
-/// Characters that the longest text of a number, a truth value or a moment has.
+/// Maximum number of characters of a number, boolean or time as text.
 const SCALAR_CHARACTERS: usize = 32;
 
-/// What a column can hold.
+/// The values that a column can hold.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// Text; so many characters at most.
+    /// Text with a maximum number of characters.
     Text { most: Option<usize> },
-    /// Integers between these.
+    /// Integers in this range.
     Int { least: i64, most: i64 },
-    /// Floats up to this.
+    /// Floats up to this magnitude.
     Float { most: f64 },
     /// Any number.
     Numeric,
     /// True or false.
     Bool,
-    /// Moments.
+    /// Points in time.
     Time,
     /// Days.
     Date,
     /// `json` and `jsonb`.
     Json,
-    /// Of any other type the server reads the text, and refuses what is none.
+    /// Any other type: the server parses the text, and refuses invalid values.
     Other,
 }
 
 impl Kind {
-    /// Of a type's name and modifier in the catalogue.
+    /// The kind of a type name and modifier from the catalogue.
     pub fn of(name: &str, modifier: i32) -> Kind {
         match name {
-            // The modifier counts four bytes of a header.
+            // The modifier includes a header of four bytes.
             "varchar" | "bpchar" => Kind::Text { most: usize::try_from(modifier - 4).ok().filter(|_| modifier > 4) },
             "text" | "citext" => Kind::Text { most: None },
             "int2" => Kind::Int { least: i16::MIN.into(), most: i16::MAX.into() },
@@ -57,7 +57,7 @@ impl Kind {
     }
 }
 
-/// A column of the table that records feed.
+/// A column of the table that is filled from records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     pub name: String,
@@ -66,7 +66,7 @@ pub struct Column {
     pub required: bool,
 }
 
-/// What is to be stored.
+/// A value to store.
 #[derive(Clone, Copy, Debug)]
 enum Item<'a> {
     /// The record's own time.
@@ -74,41 +74,42 @@ enum Item<'a> {
     Value(Value<'a>),
 }
 
-/// What a record has for a column.
+/// The value of a record for a column.
 #[derive(Clone, Copy)]
 struct Found<'a> {
     rank: usize,
     item: Item<'a>,
-    /// The column holds all of it.
+    /// True if the column can hold all of it.
     whole: bool,
 }
 
-/// Makes rows.
+/// Converts records to rows.
 pub struct Rows {
     columns: Vec<Column>,
-    tree: Tree,
+    tree: PathTree,
     /// The column of everything else.
     rest: Option<usize>,
-    /// Columns that the four things feed which every record has.
+    /// Columns filled from the four keys that every record has.
     heads: Vec<(usize, &'static str)>,
     json: Vec<u8>,
 }
 
 impl Rows {
-    /// For columns as they are, fed as wanted; both in the same order.
-    pub fn new(columns: Vec<Column>, wanted: &[Wanted]) -> Rows {
+    /// For the table's columns and their configured sources, both in the same order.
+    pub fn new(columns: Vec<Column>, wanted: &[ColumnSpec]) -> Rows {
         let names = ["timestamp", "level", "source", "message"];
-        let fed = |(at, column): (usize, &Wanted)| names.iter().find(|name| column.takes(name)).map(|name| (at, *name));
+        let fed =
+            |(at, column): (usize, &ColumnSpec)| names.iter().find(|name| column.takes(name)).map(|name| (at, *name));
         Rows {
-            tree: Tree::of(wanted),
-            rest: wanted.iter().position(Wanted::is_rest),
+            tree: PathTree::of(wanted),
+            rest: wanted.iter().position(ColumnSpec::is_rest),
             heads: wanted.iter().enumerate().filter_map(fed).collect(),
             columns,
             json: Vec::new(),
         }
     }
 
-    /// Appends a record as a line of COPY; an error says why it can't be one, and `out` is as it was.
+    /// Appends a record as a line of COPY. On an error, `out` is unchanged.
     pub fn push(&mut self, record: Record<'_>, out: &mut Vec<u8>) -> Result<(), String> {
         let begin = out.len();
         let mut json = std::mem::take(&mut self.json);
@@ -124,7 +125,7 @@ impl Rows {
     fn line(&self, record: Record<'_>, json: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), String> {
         let mut found = vec![None; self.columns.len()];
         let entry = |(key, value)| (key, value, self.tree.inside.get(key));
-        let entries: Vec<Entry<'_, '_>> = record.entries().map(entry).collect();
+        let entries: Vec<KeyValue<'_, '_>> = record.entries().map(entry).collect();
         for (key, value, node) in &entries {
             let item = match value {
                 Value::Int(ns) if *key == "timestamp" => Item::Moment(*ns),
@@ -149,14 +150,14 @@ impl Rows {
             match found[at] {
                 Some(Found { whole: false, .. }) if self.rest.is_none() => {
                     return Err(format!(
-                        "column `{}` can't hold the value whole, and no column takes everything else (`*`)",
+                        "column `{}` can't hold the complete value, and no column takes everything else (`*`)",
                         column.name
                     ));
                 }
                 Some(value) => write_item(&column.kind, value.item, out),
                 None if column.required => {
                     return Err(format!(
-                        "column `{}` must not be null, and the record has nothing that fits it",
+                        "column `{}` must not be null, and the record has no value that fits it",
                         column.name
                     ));
                 }
@@ -167,8 +168,8 @@ impl Rows {
         Ok(())
     }
 
-    /// Notes a value for the columns that it feeds, and looks inside.
-    fn collect<'a>(&self, node: &Tree, item: Item<'a>, found: &mut [Option<Found<'a>>]) {
+    /// Stores a value for the columns that it feeds, and descends into it.
+    fn collect<'a>(&self, node: &PathTree, item: Item<'a>, found: &mut [Option<Found<'a>>]) {
         for (at, rank) in node.feeds.iter().copied() {
             if let Some(whole) = fit(&self.columns[at].kind, item)
                 && found[at].is_none_or(|before| rank < before.rank)
@@ -199,7 +200,7 @@ impl Rows {
     }
 }
 
-/// What every record has, also one whose bytes lack it.
+/// The values that every record has, even if its bytes lack them.
 fn head<'a>(record: Record<'a>, name: &str) -> Item<'a> {
     let head = record.head();
     match name {
@@ -210,12 +211,13 @@ fn head<'a>(record: Record<'a>, name: &str) -> Item<'a> {
     }
 }
 
-/// A key, its value, and what is asked for there.
-type Entry<'a, 't> = (&'a str, Value<'a>, Option<&'t Tree>);
+/// A key, its value, and the tree below it.
+type KeyValue<'a, 't> = (&'a str, Value<'a>, Option<&'t PathTree>);
 
-/// Appends an object of everything that no column holds whole; false, and nothing, when that is nothing.
+/// Appends an object of everything that no column holds completely. Returns false and appends nothing if there is
+/// nothing.
 fn write_rest<'a, 't>(
-    entries: &mut dyn Iterator<Item = Entry<'a, 't>>,
+    entries: &mut dyn Iterator<Item = KeyValue<'a, 't>>,
     found: &[Option<Found<'_>>],
     out: &mut Vec<u8>,
 ) -> bool {
@@ -254,7 +256,7 @@ fn write_rest<'a, 't>(
     any
 }
 
-/// Whether a column can hold a value, and then whether all of it.
+/// `None` if a column can't hold a value; otherwise whether it can hold all of it.
 fn fit(kind: &Kind, item: Item<'_>) -> Option<bool> {
     let value = match item {
         Item::Value(Value::Nil) => return None,
@@ -283,7 +285,7 @@ fn fit(kind: &Kind, item: Item<'_>) -> Option<bool> {
             integer(value).is_some_and(|n| (*least..=*most).contains(&n)).then_some(true)
         }
         (Kind::Float { most }, Value::Float(number)) => (!number.is_finite() || number.abs() <= *most).then_some(true),
-        // Beyond 53 bits a float is only near.
+        // Beyond 53 bits, a float is only approximate.
         (Kind::Float { .. }, Value::Int(number)) => Some(number.unsigned_abs() <= 1 << 53),
         (Kind::Float { .. }, Value::UInt(_)) => Some(false),
         (Kind::Numeric, Value::Int(_) | Value::UInt(_)) => Some(true),
@@ -295,11 +297,11 @@ fn fit(kind: &Kind, item: Item<'_>) -> Option<bool> {
     }
 }
 
-/// Whole numbers, also as a float without a fraction or as text.
+/// Integers, also as a float without a fraction or as text.
 fn integer(value: Value<'_>) -> Option<i64> {
     match value {
         Value::Int(number) => Some(number),
-        // Up to 53 bits a float without a fraction is that integer.
+        // Up to 53 bits, a float without a fraction is exactly that integer.
         Value::Float(number) if number.fract() == 0.0 && number.abs() <= (1u64 << 53) as f64 => Some(number as i64),
         Value::Str(text) => text.parse().ok(),
         _ => None,

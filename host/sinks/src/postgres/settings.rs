@@ -1,7 +1,7 @@
 //! Options of a `postgres` sink, and the connection that they describe.
 //!
-//! Nothing here opens anything. What a URL says goes before the single options, so that a password can come from the
-//! environment while the rest stands in the configuration.
+//! Nothing here opens anything. The URL takes precedence over the single options, so that a password can come from the
+//! environment while everything else is in the configuration.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,42 +22,42 @@ use crate::units::Span;
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresOptions {
-    /// `postgres://user:password@host:port/database?sslmode=verify-full`; what it leaves out, the options below fill.
+    /// `postgres://user:password@host:port/database?sslmode=verify-full`; the options below fill in missing parts.
     #[serde(default)]
     pub url: Option<String>,
     /// The server's name, or the folder of its socket.
     #[serde(default)]
     pub host: Option<String>,
-    /// The server's port; 5432 unless given.
+    /// The server's port; default 5432.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
-    /// Who Weir is to the server; the system's user unless given.
+    /// The user; default the system user.
     #[serde(default)]
     pub user: Option<String>,
-    /// The password; `~/.pgpass` is asked when there is none.
+    /// The password; if none is set, `~/.pgpass` is used.
     #[serde(default)]
     pub password: Option<String>,
-    /// The database; named as the user unless given.
+    /// The database; default the name of the user.
     #[serde(default)]
     pub database: Option<String>,
-    /// Whether the connection is encrypted, and the server's certificate checked; `prefer` unless given.
+    /// Whether the connection is encrypted, and the server's certificate checked; default `prefer`.
     #[serde(default)]
     pub sslmode: Option<SslMode>,
     /// A PEM file with the authority that signed the server's certificate.
     #[serde(default)]
     pub ca: Option<PathBuf>,
-    /// What the names of Weir's tables begin with: `weir` makes `weir_logs` and `weir_cursor`.
+    /// Prefix of the names of Weir's tables: `weir` makes `weir_logs` and `weir_cursor`.
     #[serde(default = "default_prefix")]
     pub prefix: String,
-    /// The schema of the tables, made when it is missing; unless given, the first of the server's search path.
+    /// The schema of the tables, created if missing; default the first one in the server's search path.
     #[serde(default)]
     pub schema: Option<String>,
-    /// The table; `{prefix}_logs` unless given. It is made when it is missing.
+    /// The table, created if missing; default `{prefix}_logs`.
     #[serde(default)]
     pub table: Option<String>,
-    /// Which path of a record feeds which column, instead of the default's: `column = "path"`. Of a list of paths the
-    /// first is taken that a record has. `*` is everything that feeds no other column, as JSON.
+    /// The columns and their paths, instead of the default ones: `column = "path"`. Of a list of paths, the first one
+    /// that the record has is used. `*` is everything that has no other column, as JSON.
     #[serde(default)]
     pub columns: Option<BTreeMap<String, Feed>>,
     /// Records older than this, by their own time, are deleted; absent: never.
@@ -66,36 +66,36 @@ pub struct PostgresOptions {
     /// `day`: the table has a partition for each day (UTC), which retention drops whole.
     #[serde(default)]
     pub partition: Partition,
-    /// Most records of one transaction.
+    /// Maximum number of records per transaction.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1, max = 50_000))]
     pub batch: usize,
-    /// How long records may wait until so many have come together.
+    /// How long records may wait for a full transaction.
     #[serde(default = "default_linger")]
     pub linger: Span,
-    /// How long connecting may take.
+    /// Time limit for connecting.
     #[serde(default = "default_connect_timeout")]
     pub connect_timeout: Span,
-    /// How long one statement may take.
+    /// Time limit for one statement.
     #[serde(default = "default_statement_timeout")]
     pub statement_timeout: Span,
-    /// How long a statement may wait for a lock that somebody else holds.
+    /// Time limit for waiting for a lock that another session holds.
     #[serde(default = "default_lock_timeout")]
     pub lock_timeout: Span,
 }
 
-/// As in every client of PostgreSQL.
+/// The modes of libpq.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schemars(inline)]
 pub enum SslMode {
     /// Never encrypted.
     Disable,
-    /// Encrypted when the server takes nothing else.
+    /// Encrypted if the server accepts nothing else.
     Allow,
-    /// Encrypted when the server can.
+    /// Encrypted if the server supports it.
     Prefer,
-    /// Encrypted, whoever the server is.
+    /// Encrypted, without checking the server.
     Require,
     /// Encrypted, with a certificate of a trusted authority.
     VerifyCa,
@@ -103,15 +103,15 @@ pub enum SslMode {
     VerifyFull,
 }
 
-/// How the table is cut.
+/// How the table is partitioned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum Partition {
-    /// One table.
+    /// Not partitioned.
     #[default]
     None,
-    /// A partition a day.
+    /// A partition per day.
     Day,
 }
 
@@ -150,18 +150,18 @@ impl PostgresOptions {
         format!("{}_cursor", self.prefix)
     }
 
-    /// Whether each day has a partition.
+    /// True if each day has a partition.
     pub fn by_day(&self) -> bool {
         self.partition == Partition::Day
     }
 
-    /// What is wrong with the options, so far as that can be said without a server.
+    /// Checks the options as far as possible without a server.
     pub fn check(&self) -> Result<(), String> {
         if self.url.is_none() && self.host.is_none() {
-            return Err("it needs `url` (or WEIR_POSTGRES_URL) or `host` (or PGHOST): where is the server?".into());
+            return Err("no server is configured: set `url` (or WEIR_POSTGRES_URL) or `host` (or PGHOST)".into());
         }
-        if !(1..=limits::POSTGRES_BATCH_MOST).contains(&self.batch) {
-            return Err(format!("`batch` must be between 1 and {}", limits::POSTGRES_BATCH_MOST));
+        if !(1..=limits::POSTGRES_MAX_BATCH).contains(&self.batch) {
+            return Err(format!("`batch` must be between 1 and {}", limits::POSTGRES_MAX_BATCH));
         }
         let waits = [
             ("connect_timeout", self.connect_timeout),
@@ -171,11 +171,13 @@ impl PostgresOptions {
         if let Some((name, _)) = waits.iter().find(|(_, wait)| wait.duration() < Duration::from_millis(1)) {
             return Err(format!("`{name}` must be at least \"1ms\""));
         }
-        // Room for what is appended: `_p20261120`, `_cursor`.
+        // Leaves room for suffixes: `_p20261120`, `_cursor`.
         let longest = limits::POSTGRES_NAME_BYTES - "_p00000000".len();
         for (option, name) in [("prefix", self.cursor_name()), ("table", self.table_name())] {
             if name.len() > longest || name.contains('\0') || name.is_empty() {
-                return Err(format!("`{option}` makes the name `{name}`: a table's has 1 to {longest} bytes"));
+                return Err(format!(
+                    "`{option}` gives the name `{name}`, but a table's name must have 1 to {longest} bytes"
+                ));
             }
         }
         if self.schema.as_ref().is_some_and(|name| name.is_empty() || name.contains('\0')) {
@@ -184,7 +186,8 @@ impl PostgresOptions {
         Ok(())
     }
 
-    /// How to connect. Reads the `PG…` variables and `~/.pgpass` as other clients do; an error holds no secret.
+    /// The connection options. Reads the `PG…` variables and `~/.pgpass` as other clients do. Errors contain no
+    /// secrets.
     pub fn connection(&self) -> Result<PgConnectOptions, String> {
         let mut said = Url::parse("postgres://").map_err(|error| error.to_string())?;
         let mut options = PgConnectOptions::new();
@@ -193,7 +196,8 @@ impl PostgresOptions {
             if !matches!(said.scheme(), "postgres" | "postgresql") {
                 return Err("`url` must begin with `postgres://`".into());
             }
-            options = PgConnectOptions::from_str(text).map_err(|_| "`url` is not one for PostgreSQL".to_string())?;
+            options =
+                PgConnectOptions::from_str(text).map_err(|_| "`url` is not a valid PostgreSQL URL".to_string())?;
         }
         let asks = |keys: &[&str]| said.query_pairs().any(|(key, _)| keys.contains(&&*key));
         if let Some(host) = self.host.as_ref().filter(|_| !said.has_host() && !asks(&["host", "hostaddr"])) {
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_url_says_goes_before_and_the_rest_is_filled_in() {
+    fn the_url_takes_precedence_and_options_fill_in_the_rest() {
         let with = |url: &str| {
             let given =
                 json!({ "url": url, "host": "other", "port": 1, "user": "o", "database": "od", "password": "pw" });
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_by_the_options_name_and_without_the_secret() {
+    fn errors_name_the_option_and_contain_no_secret() {
         for (given, named) in [
             (json!({}), "WEIR_POSTGRES_URL"),
             (json!({ "host": "db", "batch": 0 }), "`batch`"),

@@ -1,56 +1,55 @@
-//! The table: made when it is missing, otherwise looked at, so that what doesn't fit is said at the start, by column.
+//! The table: created if missing, otherwise checked, so that mismatching columns are reported at the start.
 //!
-//! A table that is there is never changed. Identifiers come from the options and go into statements quoted; nothing
-//! else of the options does.
+//! An existing table is never changed. Only identifiers come from the options into statements, and they are quoted.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::mapping::Wanted;
+use super::mapping::ColumnSpec;
 use super::row::{Column, Kind};
 
-/// Locked while something is made, so that routers that start together don't get in each other's way. "WeirPg".
+/// Advisory lock held while tables are created, so that routers that start together don't interfere. "WeirPg".
 const MAKING_LOCK: i64 = 0x5765_6972_5067;
 
-/// The schema that everything lies in.
-pub struct Names {
+/// The schema of all tables.
+pub struct TableNames {
     pub schema: String,
 }
 
-/// The table as it is.
+/// The existing table.
 pub struct Table {
     pub columns: Vec<Column>,
-    /// It is cut by days or otherwise.
+    /// True if it is partitioned, by day or otherwise.
     pub partitioned: bool,
-    /// The one column by whose ranges it is cut.
+    /// The single column of a range partitioning.
     pub ranged_by: Option<String>,
 }
 
 /// Why a table can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// A person must change the table or the options.
+    /// An operator must change the table or the options.
     #[error("{0}")]
     Unfit(String),
-    /// The server failed.
+    /// The server returned an error.
     #[error(transparent)]
     Server(#[from] sqlx::Error),
 }
 
-/// An identifier as SQL takes it, whatever it holds.
+/// A quoted SQL identifier, safe for any name.
 pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-impl Names {
-    /// The schema of the options, made when it is missing, or the first of the search path.
-    pub async fn find(connection: &mut PgConnection, schema: Option<&str>) -> Result<Names, TableError> {
+impl TableNames {
+    /// The configured schema, created if missing, or the first one in the search path.
+    pub async fn find(connection: &mut PgConnection, schema: Option<&str>) -> Result<TableNames, TableError> {
         let Some(schema) = schema else {
             let current: Option<String> =
                 sqlx::query_scalar("SELECT current_schema()::text").fetch_one(connection).await?;
             let none = || TableError::Unfit("the user's search path has no schema; set `schema`".into());
-            return Ok(Names { schema: current.ok_or_else(none)? });
+            return Ok(TableNames { schema: current.ok_or_else(none)? });
         };
-        let names = Names { schema: schema.into() };
+        let names = TableNames { schema: schema.into() };
         let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)")
             .bind(schema)
             .fetch_one(&mut *connection)
@@ -62,19 +61,19 @@ impl Names {
         Ok(names)
     }
 
-    /// A name for statements.
+    /// A qualified name for statements.
     pub fn qualified(&self, name: &str) -> String {
         format!("{}.{}", quoted(&self.schema), quoted(name))
     }
 
-    /// What kind of relation has the name: `r` table, `p` partitioned table, `v` view …
+    /// The kind of relation of that name: `r` table, `p` partitioned table, `v` view …
     pub async fn kind_of(&self, connection: &mut PgConnection, name: &str) -> Result<Option<String>, sqlx::Error> {
         let sql = "SELECT c.relkind::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                    WHERE n.nspname = $1 AND c.relname = $2";
         sqlx::query_scalar(sql).bind(&self.schema).bind(name).fetch_optional(connection).await
     }
 
-    /// Makes the relation of that name by these statements, in one transaction, unless another Weir was faster.
+    /// Creates the relation of that name with these statements, in one transaction, unless another Weir was faster.
     pub async fn making(
         &self,
         connection: &mut PgConnection,
@@ -93,12 +92,12 @@ impl Names {
     }
 }
 
-/// Makes the table when it is missing, and looks at it.
+/// Creates the table if it is missing, and inspects it.
 pub async fn prepare(
     connection: &mut PgConnection,
-    names: &Names,
+    names: &TableNames,
     name: &str,
-    wanted: &[Wanted],
+    wanted: &[ColumnSpec],
     by_day: bool,
 ) -> Result<Table, TableError> {
     let kind = match names.kind_of(connection, name).await? {
@@ -109,7 +108,7 @@ pub async fn prepare(
         }
     };
     if !matches!(kind.as_str(), "r" | "p" | "f") {
-        return Err(TableError::Unfit(format!("`{name}` is no table; give another `table`")));
+        return Err(TableError::Unfit(format!("`{name}` is not a table; use another `table`")));
     }
     let columns = columns(connection, names, name, wanted).await?;
     let sql = "SELECT a.attname::text FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid \
@@ -120,8 +119,8 @@ pub async fn prepare(
     Ok(Table { columns, partitioned: kind == "p", ranged_by })
 }
 
-/// The statements that make it.
-fn statements(names: &Names, name: &str, wanted: &[Wanted], by_day: bool) -> Result<Vec<String>, TableError> {
+/// The statements that create it.
+fn statements(names: &TableNames, name: &str, wanted: &[ColumnSpec], by_day: bool) -> Result<Vec<String>, TableError> {
     let table = names.qualified(name);
     let column_of = |path: &str| wanted.iter().find(|column| column.takes(path)).map(|column| quoted(&column.name));
     let time = column_of("timestamp");
@@ -135,7 +134,7 @@ fn statements(names: &Names, name: &str, wanted: &[Wanted], by_day: bool) -> Res
     }
     let mut cut = String::new();
     if by_day {
-        let unfit = || TableError::Unfit("`partition = \"day\"` needs a column that `timestamp` feeds".into());
+        let unfit = || TableError::Unfit("`partition = \"day\"` needs a column that contains `timestamp`".into());
         let time = time.as_ref().ok_or_else(unfit)?;
         if lines[0].starts_with("id ") {
             lines.push(format!("PRIMARY KEY (id, {time})"));
@@ -154,14 +153,14 @@ fn statements(names: &Names, name: &str, wanted: &[Wanted], by_day: bool) -> Res
     Ok(statements)
 }
 
-/// A column as the catalogue has it: name, type, type modifier, must not be null, has a default, is computed, as written.
+/// A column from the catalogue: name, type, type modifier, not null, has a default, is computed, type as written.
 type Found = (String, String, i32, bool, bool, bool, String);
 
 async fn columns(
     connection: &mut PgConnection,
-    names: &Names,
+    names: &TableNames,
     name: &str,
-    wanted: &[Wanted],
+    wanted: &[ColumnSpec],
 ) -> Result<Vec<Column>, TableError> {
     let sql = "SELECT a.attname::text, t.typname::text, a.atttypmod, a.attnotnull, \
                a.atthasdef OR a.attidentity <> '', a.attgenerated <> '', format_type(a.atttypid, a.atttypmod) \
@@ -186,7 +185,7 @@ async fn columns(
         let kind = Kind::of(kind, *modifier);
         match unfit(column, &kind, *computed) {
             Some(reason) => faults.push(format!(
-                "column `{}` is {written}, {reason}; change its type or what feeds it in `columns`",
+                "column `{}` is {written}, {reason}; change its type or its path in `columns`",
                 column.name
             )),
             None => columns.push(Column { name: column.name.clone(), kind, required: *required }),
@@ -194,7 +193,7 @@ async fn columns(
     }
     let unfed = |f: &&Found| f.3 && !f.4 && !f.5 && !wanted.iter().any(|column| column.name == f.0);
     faults.extend(found.iter().filter(unfed).map(|(name, ..)| {
-        format!("column `{name}` must not be null and nothing feeds it: name a path for it in `columns`, or give it a default")
+        format!("column `{name}` must not be null and has no path: add one in `columns`, or give the column a default")
     }));
     match faults.is_empty() {
         true => Ok(columns),
@@ -202,8 +201,8 @@ async fn columns(
     }
 }
 
-/// Why a column can't hold what is to feed it.
-fn unfit(column: &Wanted, kind: &Kind, computed: bool) -> Option<&'static str> {
+/// Why a column can't hold its configured value.
+fn unfit(column: &ColumnSpec, kind: &Kind, computed: bool) -> Option<&'static str> {
     let text = matches!(kind, Kind::Text { .. } | Kind::Json | Kind::Other);
     let number = matches!(kind, Kind::Int { most: i64::MAX, .. } | Kind::Numeric);
     if computed {
@@ -226,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identifier_is_one_whatever_it_holds() {
+    fn any_identifier_is_quoted() {
         assert_eq!(quoted("logs"), "\"logs\"");
         assert_eq!(quoted("a\"; DROP TABLE b; --"), "\"a\"\"; DROP TABLE b; --\"");
     }

@@ -1,20 +1,21 @@
-//! The text format of COPY: a line a row, columns between tabs, `\N` for null, a backslash before what would end a
-//! column or a line.
+//! The text format of COPY: one line per row, tabs between columns, `\N` for null, and a backslash before characters
+//! that would end a column or a line.
 //!
-//! Measured on the default table, 5,000 rows a transaction, median of five: the server spent 16.6 µs a row on COPY as
-//! text, 13.5 on COPY as binary and 18.4 on INSERT from `unnest`. Text is taken, since it fits columns of any type.
+//! Measured on the default table, 5,000 rows per transaction, median of five: the server spent 16.6 µs per row on COPY
+//! as text, 13.5 on COPY as binary and 18.4 on INSERT from `unnest`. Text is used because it works for columns of any
+//! type.
 //!
-//! PostgreSQL stores no NUL, neither in text nor in jsonb. Where one stood `␀` (U+2400) is stored.
+//! PostgreSQL stores no NUL, neither in text nor in jsonb. It is replaced by `␀` (U+2400).
 
 use weir_record::time;
 
-/// What stands for null.
+/// Represents null.
 pub const NULL: &[u8] = br"\N";
 
-/// What stands for NUL.
+/// Replaces NUL.
 const NUL: &str = "\u{2400}";
 
-/// What ends a text that was cut.
+/// Ends truncated text.
 const CUT: &str = "…";
 
 /// Appends text.
@@ -34,7 +35,7 @@ pub fn text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// Appends text of at most so many characters, cut with a mark.
+/// Appends text of at most this many characters, cut with a mark.
 pub fn text_cut(whole: &str, most: Option<usize>, out: &mut Vec<u8>) {
     let Some(most) = most.filter(|most| whole.len() > *most) else { return text(whole, out) };
     let mut characters = whole.char_indices().skip(most.saturating_sub(1));
@@ -47,7 +48,7 @@ pub fn text_cut(whole: &str, most: Option<usize>, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends JSON as its writer made it, whose only control characters are escaped ones.
+/// Appends JSON as written by its encoder, in which all control characters are escaped.
 pub fn json(json: &[u8], out: &mut Vec<u8>) {
     let mut bytes = json;
     while let Some(at) = bytes.iter().position(|byte| *byte == b'\\') {
@@ -72,7 +73,7 @@ pub fn json(json: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// Appends a moment, cut to the microsecond that PostgreSQL stores: rounded it could lie on another day.
+/// Appends a time, truncated to PostgreSQL's microseconds: rounding could move it to another day.
 pub fn moment(ns: i64, out: &mut Vec<u8>) {
     time::format_rfc3339(ns, out);
     // `….123456789Z` to `….123456Z`.
@@ -91,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_text_ends_its_column_or_line() {
+    fn no_text_ends_its_column_or_line() {
         assert_eq!(written(|out| text("a\tb\nc\rd\\N\\.\0é", out)), "a\\tb\\nc\\rd\\\\N\\\\.␀é");
         assert_eq!(written(|out| text("", out)), "");
     }
 
     #[test]
-    fn a_long_text_is_cut_by_characters_with_a_mark_and_a_fitting_one_is_not() {
+    fn a_text_is_cut_with_a_mark_only_if_it_is_too_long() {
         for (whole, cut) in [("äöüß", "äöüß"), ("äöüßx", "äöü…"), ("abcd", "abcd"), ("abcdefgh", "abc…"), ("", "")]
         {
             assert_eq!(written(|out| text_cut(whole, Some(4), out)), cut);
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_cut_to_microseconds() {
+    fn a_time_is_truncated_to_microseconds() {
         assert_eq!(written(|out| moment(1_700_000_000_123_456_999, out)), "2023-11-14T22:13:20.123456Z");
         assert_eq!(written(|out| moment(-1, out)), "1969-12-31T23:59:59.999999Z");
     }

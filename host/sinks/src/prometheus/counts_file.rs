@@ -1,4 +1,4 @@
-//! What was counted and how far, in one file: `sinks/NAME.counts` in the data folder, MessagePack.
+//! Counts and their position in one file: `sinks/NAME.counts` in the data folder, MessagePack.
 
 use std::path::PathBuf;
 
@@ -11,25 +11,25 @@ use crate::registry::BuildContext;
 /// Version of the file.
 const VERSION: u32 = 1;
 
-/// What went wrong, by what helps.
+/// What went wrong, by remedy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CountsFileError {
-    /// The disk refused something.
+    /// A disk operation failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The file is none of ours.
+    /// The file was not written by this version.
     #[error("the counts in `{place}` can't be read: {reason}; move the file away to count from zero again")]
     Unreadable { place: String, reason: String },
 }
 
-/// Where one sink's counts are kept.
+/// The file with one sink's counts.
 pub(super) struct CountsFile {
     path: PathBuf,
     journal: String,
     disk: Disk,
 }
 
-/// What is written.
+/// The file as written.
 #[derive(Serialize)]
 struct Written<'a> {
     version: u32,
@@ -38,18 +38,18 @@ struct Written<'a> {
     metrics: Vec<(&'a Definition, &'a Counts)>,
 }
 
-/// What is read.
+/// The file as read.
 #[derive(Deserialize)]
 struct Read {
     version: u32,
-    /// The journal whose frames are counted.
+    /// The id of the journal whose frames are counted.
     journal: String,
-    /// Up to this one.
+    /// The last counted frame.
     sequence: Option<u64>,
     metrics: Vec<(Definition, Counts)>,
 }
 
-/// Counts by definition, and the frame up to which they count.
+/// Counts by definition, and the last counted frame.
 #[derive(Default)]
 pub(super) struct SavedCounts {
     pub sequence: Option<u64>,
@@ -57,7 +57,7 @@ pub(super) struct SavedCounts {
 }
 
 impl SavedCounts {
-    /// The counts of a metric that is still defined as it was.
+    /// The counts of a metric whose definition is unchanged.
     pub fn take(&mut self, definition: &Definition) -> Option<Counts> {
         let at = self.metrics.iter().position(|(known, _)| known == definition)?;
         Some(self.metrics.swap_remove(at).1)
@@ -73,7 +73,8 @@ impl CountsFile {
         }
     }
 
-    /// What was last written; nothing when nothing was. Counts of another journal go on, its frames mean nothing here.
+    /// The last saved counts; empty if there are none. Counts of another journal continue, but its position means
+    /// nothing here.
     pub fn read(&self) -> Result<SavedCounts, CountsFileError> {
         let unreadable = |reason| CountsFileError::Unreadable { place: self.path.display().to_string(), reason };
         let content = match std::fs::read(&self.path) {
@@ -83,15 +84,15 @@ impl CountsFile {
         };
         let read: Read = rmp_serde::from_slice(&content).map_err(|error| unreadable(error.to_string()))?;
         if read.version != VERSION {
-            return Err(unreadable(format!("it has version {}, this program knows {VERSION}", read.version)));
+            return Err(unreadable(format!("it has version {}, this weir supports {VERSION}", read.version)));
         }
         if let Some((metric, _)) = read.metrics.iter().find(|(metric, counts)| !metric.fits(counts)) {
-            return Err(unreadable(format!("series of `{}` have not its buckets", metric.name)));
+            return Err(unreadable(format!("the series of `{}` do not match its buckets", metric.name)));
         }
         Ok(SavedCounts { sequence: read.sequence.filter(|_| read.journal == self.journal), metrics: read.metrics })
     }
 
-    /// Replaces the file; after an error it says what it did.
+    /// Replaces the file. After an error, the file is unchanged.
     pub fn write<'a>(
         &self,
         sequence: Option<u64>,

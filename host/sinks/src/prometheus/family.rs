@@ -1,4 +1,4 @@
-//! The series of one metric: counted by a sink, written for whoever scrapes.
+//! The series of one metric: counted by a sink, rendered for scrapes.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::MetricKind;
 use crate::exposition::escaped_label;
 
-/// Says what every `prometheus` sink counts of itself.
+/// Describes what every `prometheus` sink counts about itself.
 pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         "weir_prometheus_other_records_total",
@@ -18,11 +18,11 @@ pub(crate) fn describe_metrics() {
     );
     metrics::describe_counter!(
         "weir_prometheus_ignored_records_total",
-        "Records whose value a metric can't take: no number, or a negative one for a counter"
+        "Records whose value a metric can't use: not a number, or negative for a counter"
     );
 }
 
-/// What a metric is. Counts of the same definition can go on.
+/// The definition of a metric. Counts of an equal definition can continue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Definition {
     pub name: String,
@@ -30,23 +30,23 @@ pub(super) struct Definition {
     pub labels: Vec<String>,
     pub buckets: Vec<f64>,
     pub max_series: usize,
-    /// What the rest of the rule says, as text: what is counted is part of what it is.
+    /// The rest of the rule, as text: what is counted is part of the definition.
     pub source: String,
 }
 
 impl Definition {
-    /// A histogram has one more than bounds, for what is beyond them all.
+    /// A histogram has one bucket more than bounds, for values above all of them.
     fn buckets_of_a_series(&self) -> usize {
         if self.kind == MetricKind::Histogram { self.buckets.len() + 1 } else { 0 }
     }
 
-    /// True for series of this metric's shape.
+    /// True if the series have this metric's shape.
     pub fn fits(&self, counts: &Counts) -> bool {
         counts.values().all(|series| series.buckets.len() == self.buckets_of_a_series())
     }
 }
 
-/// A metric, and the series that whoever scrapes sees of it.
+/// A metric, with the series that scrapes see.
 pub(crate) struct Family {
     definition: Definition,
     help: String,
@@ -55,7 +55,7 @@ pub(crate) struct Family {
     ignored: Counter,
 }
 
-/// The series of a metric by their labels' values, each with [`Family::LABEL_END`] behind it.
+/// The series of a metric by their label values, each terminated by [`Family::LABEL_END`].
 pub(super) type Counts = HashMap<Vec<u8>, Series>;
 
 /// One series.
@@ -63,12 +63,12 @@ pub(super) type Counts = HashMap<Vec<u8>, Series>;
 pub(super) struct Series {
     /// A counter's or gauge's value, or the sum of a histogram.
     value: f64,
-    /// A histogram's observations by bucket, the last beyond all bounds; not yet cumulative.
+    /// A histogram's observations per bucket, the last one above all bounds; not yet cumulative.
     buckets: Vec<u64>,
 }
 
 impl Family {
-    /// Ends each label's value in a series' key.
+    /// Terminates each label value in a series' key.
     pub(super) const LABEL_END: u8 = 0xff;
 
     pub(super) fn new(sink: &str, definition: Definition, help: String) -> Family {
@@ -90,7 +90,7 @@ impl Family {
         &self.definition.name
     }
 
-    /// The names of its lines: no two families may share one.
+    /// The names of its lines, which no other family may use.
     pub fn line_names(&self) -> Vec<String> {
         let name = self.name();
         match self.definition.kind {
@@ -99,7 +99,7 @@ impl Family {
         }
     }
 
-    /// True for a number that the metric can take.
+    /// True if the metric accepts this number.
     pub(super) fn takes(&self, number: f64) -> bool {
         number.is_finite() && (number >= 0.0 || self.definition.kind != MetricKind::Counter)
     }
@@ -108,7 +108,7 @@ impl Family {
         self.ignored.increment(1);
     }
 
-    /// Counts a value in the series of these labels' values, or in the one for all that are too many.
+    /// Counts a value in the series with these label values, or in the overflow series if there are too many.
     pub(super) fn count(&self, counts: &mut Counts, key: &[u8], value: f64) {
         if let Some(series) = counts.get_mut(key) {
             return self.add(series, value);
@@ -132,21 +132,21 @@ impl Family {
             MetricKind::Counter => series.value += value,
             MetricKind::Histogram => {
                 series.value += value;
-                // The first bound that is not below the value; the place behind the last is +Inf's.
+                // The first bound that is not below the value; the index after the last is +Inf.
                 let bucket = self.definition.buckets.partition_point(|bound| *bound < value);
                 series.buckets[bucket] += 1;
             }
         }
     }
 
-    /// From now on these are what is seen.
+    /// Makes these counts visible.
     pub(super) fn show(&self, counts: Arc<Counts>) {
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = counts;
     }
 
     /// Appends the family's text; nothing while it has no series.
     pub fn render(&self, out: &mut String) {
-        // A clone, so that no sink waits for a slow reader.
+        // Cloned, so that no sink waits for a slow HTTP client.
         let counts = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if counts.is_empty() {
             return;

@@ -1,20 +1,21 @@
-//! The `prometheus` sink: derives counters, gauges and histograms from logs by rules, and shows them on Weir's `/metrics`.
+//! The `prometheus` sink: derives counters, gauges and histograms from logs by rules, and serves them on Weir's
+//! `/metrics`.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `mod.rs` | options, the sink |
 //! | `rule.rs` | which records a rule applies to; checks that its metric is valid for Prometheus |
-//! | `family.rs` | the series of one metric: counted, bounded, rendered |
+//! | `family.rs` | the series of one metric: counted, limited, rendered |
 //! | `counts_file.rs` | the file with the counts and their position in the journal |
 //!
 //! Guarantee: each record counts exactly once. The counts and their position are saved in one file, which is replaced
-//! atomically once a second while something is counted; after a crash both are consistent, and the journal has the rest.
-//! **Only saved counts are shown**, so a count that Prometheus has seen never decreases; Prometheus would take that for a
-//! reset of the counter and count twice. A rule that is changed begins at zero. Records that waited while Weir was down
+//! atomically once a second while something is counted. After a crash both are consistent, and the journal has the
+//! rest. **Only saved counts are shown**, so a count that Prometheus has seen never decreases; Prometheus would treat
+//! that as a counter reset and count twice. A changed rule starts at zero. Records that waited while Weir was down
 //! count when it is back, not when they happened.
 //!
-//! Memory is bounded: a rule has at most `max_series` series. Records that would need more count in one series whose labels
-//! are all `other`, and in `weir_prometheus_other_records_total`.
+//! Memory is limited: a rule has at most `max_series` series. Records that would need more count in one series whose
+//! labels are all `other`, and in `weir_prometheus_other_records_total`.
 
 mod counts_file;
 mod family;
@@ -38,7 +39,7 @@ use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
 use crate::sink::{Delivered, Selected, Sink, SinkError};
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "prometheus",
     summary: "counts records, and the numbers in them, as metrics on Weir's own /metrics for Prometheus",
@@ -73,7 +74,7 @@ max_series = 200                       # more paths are counted as `other`
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrometheusOptions {
-    /// One metric each.
+    /// The rules. Each one makes one metric.
     #[serde(default)]
     pub rule: Vec<RuleOptions>,
 }
@@ -83,48 +84,50 @@ pub struct PrometheusOptions {
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
 pub struct RuleOptions {
-    /// The metric's name; that of a counter ends in `_total`.
+    /// The metric's name; a counter's name ends in `_total`.
     pub name: String,
-    /// What it is: `counter`, `gauge` or `histogram`.
+    /// The type: `counter`, `gauge` or `histogram`.
     #[serde(rename = "type")]
     pub kind: MetricKind,
-    /// What Prometheus shows beside it.
+    /// The help text that Prometheus shows.
     #[serde(default)]
     pub help: Option<String>,
-    /// What must stand where: `{ source = "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true } }`.
+    /// Conditions on values by path: `{ source = "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true
+    /// } }`.
     #[serde(default)]
     pub(crate) when: BTreeMap<String, Wanted>,
-    /// From which level on.
+    /// The minimum level.
     #[serde(default)]
     pub at_least: Option<String>,
-    /// The path of a number: what a histogram observes, a gauge shows, a counter adds; a counter without it adds 1.
+    /// The path of a number: a histogram observes it, a gauge shows it, a counter adds it; without it, a counter adds
+    /// 1.
     #[serde(default)]
     pub value: Option<String>,
-    /// What the number is multiplied with: 0.001 makes seconds of milliseconds.
+    /// Factor for the number: 0.001 converts milliseconds to seconds.
     #[serde(default)]
     pub scale: Option<f64>,
-    /// Labels, and the paths of their values.
+    /// Labels, with the paths of their values.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// The upper bounds of a histogram's buckets, ascending. Without it: 0.005 to 10, as Prometheus's own clients have.
+    /// The upper bounds of a histogram's buckets, ascending. Default: 0.005 to 10, as in Prometheus's own clients.
     #[serde(default)]
     pub buckets: Option<Vec<f64>>,
-    /// Most series; more are counted as one whose labels are `other`.
+    /// Maximum number of series; further ones are counted as one whose labels are `other`.
     #[serde(default = "default_max_series")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_series: usize,
 }
 
-/// What a metric is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub enum MetricKind {
-    /// Only grows.
+    /// Only increases.
     Counter,
-    /// The newest value.
+    /// The latest value.
     Gauge,
-    /// How often which values come.
+    /// The distribution of values.
     Histogram,
 }
 
@@ -135,7 +138,7 @@ fn default_max_series() -> usize {
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
     let options: PrometheusOptions = options(name, given)?;
     if options.rule.is_empty() {
-        return Err(format!("sink `{name}`: it has no rule; give at least one `[[sink.{name}.rule]]`"));
+        return Err(format!("sink `{name}`: it has no rules; add at least one `[[sink.{name}.rule]]`"));
     }
     let refuse = |error: String| format!("sink `{name}`: {error}");
     let made = options.rule.into_iter().map(|options| rule::compile(name, options));
@@ -145,7 +148,7 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         let clash = rules[..at].iter().find(|other| other.family.line_names().iter().any(|name| names.contains(name)));
         if let Some(other) = clash {
             let (one, two) = (other.family.name(), rule.family.name());
-            return Err(refuse(format!("metrics `{one}` and `{two}` have lines of one name; rename one")));
+            return Err(refuse(format!("metrics `{one}` and `{two}` have lines of the same name; rename one")));
         }
     }
     Ok(Box::new(PrometheusSink {
@@ -164,9 +167,9 @@ struct PrometheusSink {
     rules: Vec<Rule>,
     exposition: Exposition,
     counts_file: CountsFile,
-    /// The last frame that is counted; none yet: up to the journal's cursor.
+    /// The last counted frame; `None`: up to the journal's cursor.
     counted: Option<u64>,
-    /// The same in the counts_file.
+    /// The same in the counts file.
     kept: Option<u64>,
     scratch: Vec<u8>,
 }
@@ -178,7 +181,7 @@ impl PrometheusSink {
         }
     }
 
-    /// Keeps what is counted, and shows it.
+    /// Saves the counts, and shows them.
     fn keep(&mut self) -> Result<(), SinkError> {
         let counts = self.rules.iter().map(|rule| (rule.family.definition(), &*rule.counts));
         self.counts_file.write(self.counted, counts).map_err(|error| self.failed(&error))?;
@@ -213,7 +216,7 @@ impl Sink for PrometheusSink {
         for rule in &mut self.rules {
             rule.counts = Arc::new(saved.take(rule.family.definition()).unwrap_or_default());
         }
-        // Beyond the journal's end there is nothing that could be counted of this journal: see `Sink::start`.
+        // Frames beyond the journal's end can't have been counted from this journal: see `Sink::start`.
         self.counted = saved.sequence.map(|sequence| sequence.min(last_sequence));
         self.kept = self.counted;
         self.show();

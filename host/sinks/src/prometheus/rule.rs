@@ -1,5 +1,5 @@
-//! One rule: which records it applies to, what it takes from them, and whether its metric is one that Prometheus reads
-//! and its linter (`promtool check metrics`) finds nothing wrong with.
+//! One rule: which records it applies to, what it takes from them, and whether its metric is valid for Prometheus and
+//! its linter (`promtool check metrics`).
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use crate::limits;
 use crate::sink::Selected;
 use crate::text::push_value;
 
-/// A rule and the metric it makes.
+/// A rule and its metric.
 pub(super) struct Rule {
     conditions: Conditions,
     value: Option<String>,
     scale: f64,
-    /// The paths of the labels' values, in the order of the family's labels.
+    /// The paths of the label values, in the order of the family's labels.
     label_paths: Vec<String>,
     pub family: Arc<Family>,
-    /// What was counted so far; also the family's, once that may show it.
+    /// The counts so far; shared with the family once it may show them.
     pub counts: Arc<Counts>,
 }
 
 impl Rule {
-    /// Takes what the rule applies to.
+    /// Counts the records that the rule applies to.
     pub fn take(&mut self, batches: &[Selected], scratch: &mut Vec<u8>) {
         for (_, record) in batches.iter().flat_map(Selected::iter) {
             if !self.conditions.are_met_by(record) {
@@ -34,7 +34,7 @@ impl Rule {
             let value = match &self.value {
                 None => 1.0,
                 Some(path) => match record.get(path) {
-                    // A rule whose number isn't there has nothing to do with the record.
+                    // Without its number, the rule doesn't apply to the record.
                     None | Some(Value::Nil) => continue,
                     Some(value) => match value.as_f64().map(|number| number * self.scale) {
                         Some(number) if self.family.takes(number) => number,
@@ -54,7 +54,7 @@ impl Rule {
     }
 }
 
-/// Appends a label's value with an end that no value holds: it is no UTF-8.
+/// Appends a label value with a terminator that can't occur in it, because it is not UTF-8.
 fn push_label_value(value: Option<Value<'_>>, out: &mut Vec<u8>) {
     let begin = out.len();
     match value {
@@ -72,7 +72,7 @@ fn push_label_value(value: Option<Value<'_>>, out: &mut Vec<u8>) {
     out.push(Family::LABEL_END);
 }
 
-/// Judges a rule.
+/// Checks a rule.
 pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> {
     let name = options.name.clone();
     let refuse = |what: &str| format!("rule `{name}`: {what}");
@@ -84,7 +84,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
         return Err(refuse(&format!("it has more than {} labels", limits::LABELS)));
     }
     if options.value.is_none() && options.kind != MetricKind::Counter {
-        return Err(refuse("give `value`, the path of the number"));
+        return Err(refuse("it needs `value`, the path of the number"));
     }
     if !options.scale.is_none_or(|scale| scale.is_finite() && scale != 0.0) {
         return Err(refuse("`scale` must be a number and not 0"));
@@ -92,8 +92,8 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
     if options.scale.is_some() && options.value.is_none() {
         return Err(refuse("`scale` needs a `value`"));
     }
-    if options.max_series == 0 || options.max_series > limits::MOST_SERIES {
-        return Err(refuse(&format!("`max_series` must be 1 to {}", limits::MOST_SERIES)));
+    if options.max_series == 0 || options.max_series > limits::MAX_SERIES {
+        return Err(refuse(&format!("`max_series` must be 1 to {}", limits::MAX_SERIES)));
     }
     let buckets = buckets(&options).map_err(|what| refuse(&what))?;
     let at_least = match &options.at_least {
@@ -102,7 +102,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
             refuse(&format!("`at_least` is `{text}`; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"))
         })?),
     };
-    let help = options.help.unwrap_or_else(|| format!("Made of log records by sink {sink}"));
+    let help = options.help.unwrap_or_else(|| format!("Derived from log records by sink {sink}"));
     let definition = Definition {
         name: options.name,
         kind: options.kind,
@@ -128,26 +128,28 @@ fn judge_name(options: &RuleOptions) -> Result<(), String> {
     let name = &options.name;
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     if name.is_empty() || !name.chars().all(is_word) || name.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err("a metric's name has letters, digits, `_` and `:`, and doesn't begin with a digit".into());
+        return Err("a metric's name must have only letters, digits, `_` and `:`, and not begin with a digit".into());
     }
     if name.starts_with("weir_") {
-        return Err("names that begin with `weir_` are Weir's own".into());
+        return Err("names that begin with `weir_` are reserved for Weir's own metrics".into());
     }
     let ending = ["_total", "_bucket", "_count", "_sum", "_info", "_created"].into_iter().find(|e| name.ends_with(e));
     match (options.kind, ending) {
         (MetricKind::Counter, Some("_total")) | (MetricKind::Gauge | MetricKind::Histogram, None) => Ok(()),
-        (MetricKind::Counter, _) => Err(format!("a counter's name ends in `_total`: `{name}_total`")),
-        (_, Some(ending)) => Err(format!("only a counter's or Prometheus's own names end in `{ending}`")),
+        (MetricKind::Counter, _) => Err(format!("a counter's name must end in `_total`: `{name}_total`")),
+        (_, Some(ending)) => {
+            Err(format!("the suffix `{ending}` is reserved for counters or for Prometheus's own metrics"))
+        }
     }
 }
 
 fn judge_label(label: &str) -> Result<(), String> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if label.is_empty() || !label.chars().all(is_word) || label.starts_with(|c: char| c.is_ascii_digit()) {
-        return Err(format!("label `{label}` must have letters, digits and `_`, and not begin with a digit"));
+        return Err(format!("label `{label}` must have only letters, digits and `_`, and not begin with a digit"));
     }
     if label.starts_with("__") || matches!(label, "le" | "quantile" | "job" | "instance") {
-        return Err(format!("label `{label}` is Prometheus's own; name it otherwise"));
+        return Err(format!("label `{label}` is reserved by Prometheus; choose another name"));
     }
     Ok(())
 }
@@ -160,11 +162,11 @@ fn buckets(options: &RuleOptions) -> Result<Vec<f64>, String> {
         (Some(bounds), MetricKind::Histogram) => {
             let ascending = bounds.windows(2).all(|two| two[0] < two[1]);
             if bounds.is_empty()
-                || bounds.len() > limits::MOST_BUCKETS
+                || bounds.len() > limits::MAX_BUCKETS
                 || !ascending
                 || bounds.iter().any(|b| !b.is_finite())
             {
-                let most = limits::MOST_BUCKETS;
+                let most = limits::MAX_BUCKETS;
                 return Err(format!("`buckets` must be 1 to {most} numbers, ascending; the last, +Inf, is added"));
             }
             Ok(bounds.clone())

@@ -1,4 +1,4 @@
-//! What rules make of records, read as Prometheus would: every text here passes `promtool check metrics`.
+//! Rules and the metrics they make, parsed like Prometheus does: every text here passes `promtool check metrics`.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::*;
 use crate::compliance::{Place, context_in};
 use crate::testing::{frame, numbers};
 
-/// Metrics for the compliance test: a series for each message.
+/// Metrics for the compliance test: one series per message.
 pub(crate) struct Metrics {
     folder: PathBuf,
     exposition: Exposition,
@@ -46,7 +46,7 @@ impl Place for Metrics {
     }
 }
 
-/// What a sink that has ended kept, as the next run would show it.
+/// The saved counts of a sink that has ended, as the next run would show them.
 pub(crate) fn kept(name: &str, options: Value, context: &BuildContext) -> String {
     let mut sink = build(name, options, context).expect("builds");
     futures::executor::block_on(sink.start(0)).expect("starts");
@@ -90,7 +90,7 @@ async fn started(context: &BuildContext, name: &str, rules: Value) -> Result<Box
     Ok(sink)
 }
 
-/// What these rules make of these records, line by line, sorted.
+/// The lines that these rules make from these records, sorted.
 async fn made(rules: Value, records: &str) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let context = context_in(folder.path());
@@ -113,7 +113,7 @@ const RECORDS: &str = r#"[
     {"source":"auth","message":"f","context":{"ms":-1}}]"#;
 
 #[tokio::test]
-async fn counters_count_what_their_conditions_meet_by_label() {
+async fn counters_count_matching_records_by_label() {
     let rules = json!([{ "name": "seen_total", "type": "counter", "labels": { "source": "source", "zone": "context.region" } }]);
     assert_eq!(
         made(rules, RECORDS).await,
@@ -144,7 +144,7 @@ async fn counters_count_what_their_conditions_meet_by_label() {
 }
 
 #[tokio::test]
-async fn histograms_are_cumulative_and_gauges_show_the_newest() {
+async fn histograms_are_cumulative_and_gauges_show_the_latest_value() {
     let rules = json!([
         { "name": "took_seconds", "type": "histogram", "value": "context.ms", "scale": 0.001, "buckets": [0.001, 0.005, 0.1],
           "when": { "source": "shop" }, "labels": { "source": "source" } },
@@ -165,7 +165,7 @@ async fn histograms_are_cumulative_and_gauges_show_the_newest() {
 }
 
 #[tokio::test]
-async fn a_rule_makes_no_more_series_than_it_may_and_loses_no_count() {
+async fn a_rule_respects_max_series_and_loses_no_count() {
     let records: Vec<String> = (0..50).map(|n| format!(r#"{{"message":"m{}"}}"#, n % 25)).collect();
     let rules = json!([{ "name": "m_total", "type": "counter", "labels": { "a": "message", "b": "source" }, "max_series": 10 }]);
     let lines = made(rules, &format!("[{}]", records.join(","))).await;
@@ -176,13 +176,13 @@ async fn a_rule_makes_no_more_series_than_it_may_and_loses_no_count() {
     assert_eq!(sum, 50);
 }
 
-/// Delivers the records, which are 6, as one frame.
+/// Delivers the six records as one frame.
 async fn take(sink: &mut Box<dyn Sink>, sequence: u64) {
     sink.deliver(&[frame(sequence, batch(RECORDS))]).await.expect("takes them");
 }
 
 #[tokio::test]
-async fn what_is_shown_is_kept_and_a_sink_that_comes_back_counts_on_from_there() {
+async fn only_saved_counts_are_shown_and_a_restarted_sink_continues_from_them() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let context = context_in(folder.path());
     let a = json!({ "name": "a_total", "type": "counter" });
@@ -221,7 +221,7 @@ async fn what_is_shown_is_kept_and_a_sink_that_comes_back_counts_on_from_there()
 }
 
 #[tokio::test]
-async fn no_sink_takes_the_name_of_anothers_metric() {
+async fn two_sinks_can_not_share_a_metric_name() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let context = context_in(folder.path());
     let rules = json!([{ "name": "a_total", "type": "counter" }]);
@@ -233,7 +233,7 @@ async fn no_sink_takes_the_name_of_anothers_metric() {
 }
 
 #[tokio::test]
-async fn frames_of_another_journal_or_of_one_that_lost_its_end_are_not_taken_for_those_that_are_counted() {
+async fn frames_of_another_journal_or_after_a_lost_end_are_counted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let context = context_in(folder.path());
     let rules = json!([{ "name": "a_total", "type": "counter" }]);
@@ -257,7 +257,7 @@ async fn frames_of_another_journal_or_of_one_that_lost_its_end_are_not_taken_for
 }
 
 #[tokio::test]
-async fn what_the_disk_refuses_is_not_shown_and_is_counted_once_when_it_takes_it() {
+async fn unsaved_counts_are_not_shown_and_count_once_after_a_disk_error() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let context = context_in(folder.path());
     let mut sink = started(&context, "one", json!([{ "name": "a_total", "type": "counter" }])).await.expect("starts");
@@ -279,7 +279,7 @@ async fn what_the_disk_refuses_is_not_shown_and_is_counted_once_when_it_takes_it
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_never_counted_on_and_the_error_says_what_to_do() {
+async fn a_damaged_counts_file_is_refused_with_advice() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let context = context_in(folder.path());
     let rules = json!([{ "name": "took", "type": "histogram", "value": "context.ms", "labels": { "s": "source" } }]);
@@ -297,7 +297,7 @@ async fn a_damaged_file_is_never_counted_on_and_the_error_says_what_to_do() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x15;
         std::fs::write(&place, bytes).expect("writes");
-        // Whatever it makes of it, it goes on or says why not.
+        // Whatever the file contains, it either starts or reports why not.
         if sink.start(1).await.is_ok() {
             take(&mut sink, 2).await;
         }
@@ -305,7 +305,7 @@ async fn a_damaged_file_is_never_counted_on_and_the_error_says_what_to_do() {
 }
 
 #[test]
-fn what_prometheus_would_not_read_is_refused_with_the_rules_name() {
+fn rules_invalid_for_prometheus_are_refused_by_name() {
     let refused = |rules: Value| {
         build("numbers", json!({ "rule": rules }), &BuildContext::default()).map(drop).expect_err("refused")
     };
@@ -334,5 +334,5 @@ fn what_prometheus_would_not_read_is_refused_with_the_rules_name() {
         assert!(error.contains(hint) && error.contains("numbers"), "{rule}: {error}");
     }
     let twice = json!([{ "name": "x_total", "type": "counter" }, { "name": "x_total", "type": "counter" }]);
-    assert!(refused(twice).contains("one name"));
+    assert!(refused(twice).contains("the same name"));
 }

@@ -1,30 +1,30 @@
-//! How long to wait before the next attempt: 1 s, doubling to 30 s, with jitter so that many sinks of one failed server
-//! don't retry at the same moment.
+//! How long to wait before the next attempt: 1 s, doubling to 30 s, with jitter so that the sinks of a failed server
+//! don't all retry at the same moment.
 
 use std::time::Duration;
 
 use crate::limits;
 
-/// The waits of one series of failures.
+/// The waits in a series of failures.
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// The next wait: between half and all of the current step.
+    /// The next wait: between half of the current step and all of it.
     pub fn next_wait(&mut self) -> Duration {
         let step = limits::BACKOFF_FIRST.saturating_mul(1 << self.failures.min(16)).min(limits::BACKOFF_LAST);
         self.failures = self.failures.saturating_add(1);
         step.mul_f64(0.5 + 0.5 * fastrand::f64())
     }
 
-    /// True while a series of failures lasts.
+    /// True during a series of failures.
     pub fn is_running(&self) -> bool {
         self.failures > 0
     }
 
-    /// Something worked: the next failure starts a new series.
+    /// After a success: the next failure starts a new series.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn two_sinks_that_fail_together_do_not_wait_equally() {
+    fn sinks_that_fail_together_wait_for_different_times() {
         let waits: std::collections::HashSet<_> = (0..20).map(|_| Backoff::default().next_wait()).collect();
         assert!(waits.len() > 10);
     }

@@ -1,8 +1,8 @@
-//! One delivery: hands frames of the journal to a sink in parts of the size that it asks for, so that one bad record
+//! One delivery: passes frames of the journal to a sink in parts of the size that it asks for, so that one bad record
 //! never blocks the others.
 //!
 //! A rejected part is halved until the bad record is alone. That record goes to quarantine, durably, before anything
-//! after it is offered to the sink; so no position passes a record that is neither in the sink nor in quarantine.
+//! after it is offered to the sink. So no position passes a record that is neither in the sink nor in quarantine.
 
 use std::collections::VecDeque;
 
@@ -15,16 +15,16 @@ pub(crate) struct Delivery<'a> {
     pub from: &'a str,
     pub quarantine: &'a dyn Quarantine,
     pub tracker: &'a StatusTracker,
-    /// Most records of one delivery.
+    /// Maximum number of records per call.
     pub most: usize,
-    /// True when the records are another sink's: what is refused then stays where it is, in the journal.
+    /// True if the records are another sink's: refused ones are not quarantined, because they are still in the journal.
     pub stands_in: bool,
-    /// Where the last failed delivery ended: this one ends there too, so that a server that accepted it after all can
-    /// recognise it.
+    /// Where the last failed delivery ended. This one ends there too, so that a server that had accepted it after all
+    /// can recognise it.
     pub ends_at: Option<Position>,
 }
 
-/// How far a delivery has come, also when it failed in the end.
+/// The progress of a delivery, even if it fails in the end.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// Records in the sink.
@@ -33,12 +33,12 @@ pub(crate) struct Progress {
     pub durable: Option<u64>,
     /// The last record in the sink or in quarantine.
     pub taken: Option<Position>,
-    /// Where the part ended that failed.
+    /// Where the part that failed ended.
     pub failed_end: Option<Position>,
 }
 
 impl Delivery<'_> {
-    /// Delivers frames, in order, and records in `progress` how far it has come.
+    /// Delivers frames in order, and records the progress in `progress`.
     pub async fn run(&mut self, frames: Vec<Selected>, progress: &mut Progress) -> Result<(), SinkError> {
         // Halving adds at most one part per bit of the number of records.
         let mut waiting = cut(frames, self.most, self.ends_at);
@@ -108,7 +108,7 @@ impl Delivery<'_> {
     }
 }
 
-/// Parts of at most `most` records, the first of which doesn't pass `ends_at`.
+/// Splits frames into parts of at most `most` records; the first one doesn't pass `ends_at`.
 fn cut(frames: Vec<Selected>, most: usize, ends_at: Option<Position>) -> VecDeque<Vec<Selected>> {
     let mut parts = VecDeque::new();
     let before = ends_at.map_or(0, |end| {
@@ -130,7 +130,7 @@ fn cut(frames: Vec<Selected>, most: usize, ends_at: Option<Position>) -> VecDequ
             left -= take;
         }
     }
-    // Frames without a record for this sink go with those before them, so that its position passes them too.
+    // Frames without a record for this sink join the part before them, so that its position passes them too.
     match parts.back_mut() {
         Some(last) if rest.iter().all(Selected::is_empty) => last.extend(rest),
         _ => parts.push_back(rest),
@@ -166,7 +166,7 @@ mod tests {
     use crate::sink::Indexes;
     use crate::testing::{MemoryQuarantine, frame, numbered};
 
-    /// Takes everything but the records it hates, and refuses whole calls because of them.
+    /// Takes everything except the records in `hates`, and refuses whole calls because of them.
     struct Picky {
         hates: Vec<u64>,
         took: Vec<Position>,

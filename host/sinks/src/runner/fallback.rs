@@ -1,14 +1,14 @@
-//! Sends marked copies of a failing sink's records to another sink, when that fails too to the next, and as a last resort
-//! to standard error, a few records a second.
+//! Sends marked copies of a failing sink's records to another sink, or to the next if that fails too. As a last resort,
+//! shows a few records per second on standard error.
 //!
-//! Runs beside the runner on a thread of its own, so that a sink that hangs blocks nothing here. While the sink fails it
-//! has a second reader of the journal, which begins at the sink's position.
+//! Runs beside the runner on a dedicated thread, so that a sink that hangs blocks nothing here. While the sink fails, a
+//! second reader of the journal starts at the sink's position.
 //!
 //! Invariants
-//! - **Nothing leaves the journal because of it.** The cursor of the failing sink does not move: when it recovers it
-//!   receives everything.
-//! - A copy names the sink that it was meant for ([`MARK`]) and does not move the position of the sink that takes it. It
-//!   arrives at least once while a sink of the chain works; after a crash some copies arrive again.
+//! - **Nothing is removed from the journal because of it.** The cursor of the failing sink does not move: when it
+//!   recovers, it receives everything.
+//! - A copy names the sink that it was meant for ([`MARK`]) and does not move the position of the sink that takes it.
+//!   It arrives at least once while any sink of the chain works; after a crash, some copies arrive again.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -30,22 +30,22 @@ use crate::text::push_escaped_json;
 /// The key in a copy that names the sink that the record was meant for.
 pub const MARK: &str = "fallback_from";
 
-/// The suffix that makes the name of the second reader of the sink's name.
+/// The suffix for the name of the sink's second reader.
 const READER: &str = "~fallback";
 
-/// A request to a sink to take the records of another.
+/// A request to a sink to take records of another.
 pub(crate) struct Request {
     pub frames: Vec<Selected>,
-    /// How many records it took, or why it could not.
+    /// How many records it took, or why it could not take them.
     pub answer: oneshot::Sender<Result<u64, String>>,
 }
 
-/// The queues through which running sinks receive the records of failing ones, by the sink's name.
+/// The queues through which running sinks receive the records of failing ones, by sink name.
 #[derive(Clone, Default)]
 pub struct Inboxes(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
 
 impl Inboxes {
-    /// Opens the queue of a sink; replaces that of an earlier run.
+    /// Opens the queue of a sink, replacing that of an earlier run.
     pub(crate) fn open(&self, name: &str) -> mpsc::Receiver<Request> {
         let (sender, receiver) = mpsc::channel(1);
         self.map().insert(name.to_string(), sender);
@@ -62,7 +62,7 @@ impl Inboxes {
     }
 }
 
-/// The sink whose second reader has this name.
+/// The sink that the second reader of this name belongs to.
 pub fn falls_back_for(reader: &str) -> Option<&str> {
     reader.strip_suffix(READER)
 }
@@ -76,9 +76,9 @@ pub fn fallback_reader(sink: &str) -> String {
 pub(crate) struct Fallback {
     pub name: String,
     pub selection: Selection,
-    /// Who is asked, in this order.
+    /// The sinks to ask, in this order.
     pub chain: Vec<String>,
-    /// How long the sink must have failed.
+    /// How long the sink must have been failing.
     pub after: Duration,
     pub journal: Journal,
     pub inboxes: Inboxes,
@@ -89,13 +89,15 @@ pub(crate) struct Fallback {
 impl Fallback {
     /// Runs until the sink is stopped.
     pub async fn run(mut self) {
-        let mut last_resort = LastResort::new(&self.name);
+        let mut last_resort = StderrFallback::new(&self.name);
         while self.wait_for_failure().await {
             let to = self.chain.join("`, then `");
             tracing::warn!(sink = self.name, "still failing: until it recovers, its records also go to `{to}`");
             let outcome = self.carry(&mut last_resort).await;
             match outcome {
-                Ok(records) => tracing::warn!(sink = self.name, records, "records went to its fallback until now"),
+                Ok(records) => {
+                    tracing::warn!(sink = self.name, records, "recovered; its records no longer go to its fallback")
+                }
                 Err(error) => {
                     tracing::error!(sink = self.name, "can't read the journal for its fallback: {error}");
                     self.pause(limits::BACKOFF_LAST).await;
@@ -110,21 +112,21 @@ impl Fallback {
             match self.tracker.failing_for() {
                 Some(time) if time >= self.after => return *self.stop.borrow() == Stop::No,
                 Some(_) => {}
-                // Of a failure before this run.
+                // Left over from a failure before this run.
                 None => drop(self.journal.forget(&fallback_reader(&self.name))),
             }
-            if !self.pause(limits::FALLBACK_LOOK).await {
+            if !self.pause(limits::FALLBACK_POLL).await {
                 return false;
             }
         }
     }
 
-    /// Waits; false when the sink was stopped meanwhile.
+    /// Waits. Returns false if the sink was stopped meanwhile.
     async fn pause(&mut self, time: Duration) -> bool {
         timeout(time, self.stop.wait_for(|stop| *stop != Stop::No)).await.is_err()
     }
 
-    /// Where the sink stands, or how far its records have gone to others already.
+    /// Opens the second reader at the sink's position, or where it stopped last time.
     fn open(&self) -> Result<Reader, ReadError> {
         let name = fallback_reader(&self.name);
         let readers = self.journal.readers();
@@ -132,17 +134,17 @@ impl Fallback {
         self.journal.reader(&name, at.map(|reader| reader.committed).max())
     }
 
-    /// Carries records until the sink works again or is stopped; says how many.
-    async fn carry(&mut self, last_resort: &mut LastResort) -> Result<u64, ReadError> {
+    /// Sends records until the sink works again or is stopped. Returns their number.
+    async fn carry(&mut self, last_resort: &mut StderrFallback) -> Result<u64, ReadError> {
         let mut reader = self.open()?;
         let mut carried = 0;
         while self.tracker.failing_for().is_some() {
             if *self.stop.borrow() != Stop::No {
-                // The reader keeps its place for the next run.
+                // The reader keeps its position for the next run.
                 return Ok(carried);
             }
-            // A short wait: the sink may work again, or be stopped.
-            let entries = match timeout(limits::FALLBACK_LOOK, reader.next(limits::READ_BYTES)).await {
+            // A short wait, since the sink may work again or be stopped.
+            let entries = match timeout(limits::FALLBACK_POLL, reader.next(limits::READ_BYTES)).await {
                 Err(_) => continue,
                 Ok(Err(ReadError::Closed)) => return Ok(carried),
                 Ok(entries) => entries?,
@@ -159,15 +161,15 @@ impl Fallback {
         Ok(carried)
     }
 
-    /// The records that the sink takes, marked; none when there is none, or the frame can't be decoded: that is the
-    /// sink's own to tell.
+    /// The records that the sink takes, marked; `None` if there are none or the frame can't be decoded, which the
+    /// sink's own runner reports.
     fn marked(&self, entry: &Entry) -> Option<Selected> {
         let batch = Batch::decode(&entry.payload).ok()?;
         let indexes = self.selection.of(&batch);
         let mark = [Change::Set(MARK, Value::Str(&self.name))];
         let mut copies = Batch::with_capacity(batch.byte_len() + batch.len() * 32, batch.len());
         for record in batch.iter() {
-            // A record that can't take another key goes as it is.
+            // A record without room for another key is sent unchanged.
             if copies.try_append(|out| apply_changes(record.as_bytes(), &mark, out)).is_err() {
                 copies.push(record.as_bytes());
             }
@@ -185,8 +187,8 @@ impl Fallback {
         (!selected.is_empty()).then_some(selected)
     }
 
-    /// Asks one sink after the other; says how many records were taken.
-    async fn hand_over(&mut self, frames: &[Selected], last_resort: &mut LastResort) -> u64 {
+    /// Asks one sink after the other. Returns how many records were taken.
+    async fn hand_over(&mut self, frames: &[Selected], last_resort: &mut StderrFallback) -> u64 {
         let mut why = Vec::new();
         for name in self.chain.clone() {
             match self.ask(&name, frames.to_vec()).await {
@@ -204,49 +206,49 @@ impl Fallback {
     }
 
     async fn ask(&mut self, name: &str, frames: Vec<Selected>) -> Result<u64, String> {
-        let inbox = self.inboxes.to(name).ok_or("it does not run")?;
+        let inbox = self.inboxes.to(name).ok_or("it is not running")?;
         let (answer, answered) = oneshot::channel();
         let exchange = async {
             inbox.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
             answered.await.map_err(|_| "it stopped meanwhile")?
         };
         tokio::select! {
-            outcome = timeout(limits::FALLBACK_ANSWER, exchange) => outcome.unwrap_or_else(|_| Err("no answer in time".into())),
+            outcome = timeout(limits::FALLBACK_TIMEOUT, exchange) => outcome.unwrap_or_else(|_| Err("no answer in time".into())),
             _ = self.stop.wait_for(|stop| *stop != Stop::No) => Err("stopping".into()),
         }
     }
 }
 
-/// Standard error, a few records a second: the last thing that can be done for whoever looks.
-struct LastResort {
+/// Standard error, a few records per second: the last resort.
+struct StderrFallback {
     sink: String,
     since: Instant,
     shown: u32,
     left_out: u64,
 }
 
-impl LastResort {
-    fn new(sink: &str) -> LastResort {
-        LastResort { sink: sink.into(), since: Instant::now(), shown: 0, left_out: 0 }
+impl StderrFallback {
+    fn new(sink: &str) -> StderrFallback {
+        StderrFallback { sink: sink.into(), since: Instant::now(), shown: 0, left_out: 0 }
     }
 
     fn show(&mut self, frames: &[Selected], why: &str) {
         let mut stderr = std::io::stderr().lock();
         for (_, record) in frames.iter().flat_map(Selected::iter) {
             for line in self.lines(record, why, Instant::now()) {
-                // There is nobody left to tell when this fails.
+                // If this fails, there is no other place to report it.
                 let _ = writeln!(stderr, "{line}");
             }
         }
     }
 
-    /// What is to be shown for a record at that time: nothing, when there was enough.
+    /// The lines to show for a record at that time; none if the limit is reached.
     fn lines(&mut self, record: Record<'_>, why: &str, now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         if now.duration_since(self.since) >= Duration::from_secs(1) {
             if self.left_out > 0 {
                 lines.push(format!(
-                    "weir: sink `{}`: {} more records are not shown; all of them wait in the journal ({why})",
+                    "weir: sink `{}`: {} more records are not shown; all of them are still in the journal ({why})",
                     self.sink, self.left_out
                 ));
             }
@@ -271,9 +273,9 @@ mod tests {
     use crate::testing::record;
 
     #[test]
-    fn standard_error_gets_a_few_records_a_second_and_the_number_of_the_others() {
+    fn standard_error_shows_a_few_records_a_second_and_counts_the_others() {
         let bytes = record(&[("message", "n=1")], &[]);
-        let mut last = LastResort::new("archive");
+        let mut last = StderrFallback::new("archive");
         let begin = last.since;
         let mut shown = 0;
         for _ in 0..100 {

@@ -9,12 +9,12 @@
 //! | `backoff.rs` | how long to wait after a failure |
 //! | `fallback.rs` | which sink receives records while their own fails |
 //! | `replay.rs` | delivers records again when a user asks for it |
-//! | `status.rs` | health and numbers |
+//! | `status.rs` | health and metrics |
 //!
 //! Invariants
 //! - **The journal's cursor follows only what is durable in the sink or in quarantine.** Until then the journal keeps
-//!   the frames, so whatever a crash takes from the sink is delivered again.
-//! - A sink has a thread of its own. A slow or blocking sink holds back its cursor and nothing else.
+//!   the frames, so whatever the sink loses in a crash is delivered again.
+//! - A sink has its own thread. A slow or blocking sink delays its own cursor and nothing else.
 //! - After a failure the sink reports its position and delivery resumes there; nothing is kept in memory for a second
 //!   attempt.
 //! - Stopping is bounded in time in every state.
@@ -39,7 +39,7 @@ use weir_journal::Journal;
 
 pub use self::fallback::{Inboxes, MARK as FALLBACK_MARK, fallback_reader, falls_back_for};
 pub use self::replay::{Replay, Replayed};
-pub use self::status::{ErrorKind, FellBack, State, Status, describe_metrics};
+pub use self::status::{ErrorKind, FallbackStatus, State, Status, describe_metrics};
 
 use self::fallback::Fallback;
 use self::session::Runner;
@@ -53,11 +53,11 @@ use crate::sink::{Quarantine, Sink};
 pub struct RunnerOptions {
     /// The sink's name in the configuration; also the name of its cursor in the journal.
     pub name: String,
-    /// Which records it takes.
+    /// The records that it takes.
     pub selection: Selection,
     /// The sinks that take its records once it has failed for `fallback_after`, in order of preference.
     pub fallback: Vec<String>,
-    /// How long it must have failed before its fallbacks are used.
+    /// How long it must have been failing before its fallbacks are used.
     pub fallback_after: Duration,
 }
 
@@ -66,22 +66,22 @@ pub struct RunnerOptions {
 pub struct Stopped {
     /// The sink's name.
     pub name: String,
-    /// Records it took while running.
+    /// Records it took in this run.
     pub delivered_records: u64,
-    /// Frames that stay in the journal for its next run.
+    /// Frames that stay in the journal for the next run.
     pub pending_frames: u64,
     /// Records in them, of all routes and levels.
     pub pending_records: u64,
-    /// The error that left something pending.
+    /// The error that prevented a complete delivery.
     pub error: Option<String>,
 }
 
-/// Whether and how a runner is asked to stop.
+/// The stop request of a runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Go on.
+    /// Keep running.
     No,
-    /// Deliver what waits until then, flush, end.
+    /// Deliver what is waiting until this time, flush, end.
     Drain(Instant),
     /// End now, without a flush.
     Now,
@@ -94,14 +94,14 @@ pub struct RunningSink {
     tracker: StatusTracker,
     stop: watch::Sender<Stop>,
     ended: oneshot::Receiver<Option<String>>,
-    /// Resolves when nothing is carried to a fallback any more.
+    /// Resolves when nothing more is sent to a fallback.
     fallback_ended: oneshot::Receiver<()>,
 }
 
 /// Starts a thread that delivers everything from the sink's cursor on.
 ///
-/// Call it before anything new is appended to the journal in this process: the sink's own position is compared with
-/// the journal's newest frame of that moment.
+/// Call it before anything new is appended to the journal in this process: the sink's own position is compared with the
+/// journal's newest frame at that moment.
 pub fn spawn(
     options: RunnerOptions,
     sink: Box<dyn Sink>,
@@ -123,13 +123,13 @@ pub fn spawn(
         tracker: tracker.clone(),
         stop: stopping.clone(),
     };
-    // Opened before the thread starts: from here on the journal keeps what this sink has not had.
+    // Opened before the thread starts: from now on the journal keeps everything this sink has not delivered.
     let runner =
         Runner::new(options, sink, journal.clone(), quarantine, tracker.clone(), stopping, inboxes.open(&name))
             .map_err(|error| format!("sink `{name}`: {error}"))?;
     on_a_thread(format!("sink-{name}"), tracker.clone(), async move {
         let error = runner.run().await;
-        // Nobody listens when the running sink was dropped instead of stopped.
+        // Nobody receives if the running sink was dropped instead of stopped.
         let _ = done.send(error);
     })
     .map_err(|error| format!("sink `{name}`: can't start its thread: {error}"))?;
@@ -147,7 +147,7 @@ pub fn spawn(
     Ok(RunningSink { name, journal, tracker, stop, ended, fallback_ended })
 }
 
-/// Runs something on a thread of its own, which may block. A panic is noted in the status.
+/// Runs `work` on a dedicated thread, where it may block. A panic is recorded in the status.
 fn on_a_thread(
     name: String,
     tracker: StatusTracker,
@@ -155,7 +155,7 @@ fn on_a_thread(
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let run = move || {
-        // What the work held is dropped by the panic, and nobody looks at it afterwards.
+        // The panic drops what `work` owned, and nothing uses it afterwards.
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work))) {
             let what = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
             tracker.panicked(what.unwrap_or("a panic without a message"));
@@ -170,10 +170,10 @@ impl RunningSink {
         &self.name
     }
 
-    /// Ends what still runs, without a flush, so that another runner can take its place.
+    /// Stops both threads without a flush, so that another runner can take over.
     pub async fn end(&mut self) {
         self.stop.send_replace(Stop::Now);
-        // Both look for the stop while they wait for anything.
+        // Both check for the stop while they wait.
         if !self.ended.is_terminated() {
             let _ = tokio::time::timeout(limits::FLUSH_TIME, &mut self.ended).await;
         }
@@ -182,7 +182,7 @@ impl RunningSink {
         }
     }
 
-    /// Whether one of its threads has panicked: nothing is delivered until another runner takes its place.
+    /// True if one of its threads has panicked: nothing is delivered until another runner takes over.
     pub fn has_panicked(&self) -> bool {
         self.tracker.has_panicked()
     }
@@ -192,13 +192,13 @@ impl RunningSink {
         self.tracker.status(&self.journal)
     }
 
-    /// Delivers what the journal holds now, within [`limits::DRAIN_TIME`], flushes, and returns what is pending. A sink
-    /// that is retrying or has failed stops at once.
+    /// Delivers what the journal contains now, within [`limits::DRAIN_TIME`], flushes, and returns what is pending. A
+    /// sink that is retrying or has failed stops at once.
     pub async fn stop(self) -> Stopped {
         self.stop_within(limits::DRAIN_TIME).await
     }
 
-    /// Like [`stop`](Self::stop) with another bound; zero stops after the current delivery.
+    /// Like [`stop`](Self::stop), with another time limit; zero stops after the current delivery.
     pub async fn stop_within(mut self, drain: Duration) -> Stopped {
         self.stop.send_replace(Stop::Drain(Instant::now() + drain));
         let patience = drain + limits::FLUSH_TIME + Duration::from_secs(1);
@@ -212,7 +212,7 @@ impl RunningSink {
                 Err(_) => Some(format!("did not stop within {} s", patience.as_secs())),
             }
         };
-        // Moments later: it looks for the stop while it waits for anything.
+        // Takes only moments: it checks for the stop while it waits.
         if !self.fallback_ended.is_terminated() {
             let _ = tokio::time::timeout(limits::FLUSH_TIME, &mut self.fallback_ended).await;
         }
@@ -228,7 +228,7 @@ impl RunningSink {
 }
 
 impl Drop for RunningSink {
-    /// Ends the runner without a flush, as a crash would; what was not flushed is delivered again.
+    /// Ends the runner without a flush, as a crash would. What was not flushed is delivered again.
     fn drop(&mut self) {
         self.stop.send_if_modified(|stop| {
             let running = *stop == Stop::No;

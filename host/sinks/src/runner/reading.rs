@@ -1,5 +1,5 @@
-//! What a runner has to deliver next: frames of the journal, as many as its sink wants at a time, and which of their
-//! records are for it.
+//! The next records to deliver: frames of the journal, as many as the sink wants at a time, with the records that are
+//! for it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,20 +9,24 @@ use weir_journal::{Entry, ReadError, Reader};
 use weir_record::Batch;
 
 use super::Stop;
-use super::session::{End, Runner};
+use super::session::{Runner, SessionEnd};
 use crate::limits;
 use crate::sink::{Indexes, Position, Selected, SinkError};
 
 impl Runner {
-    /// The next frames; none when something else is to be done first, or none came within `at_most`.
-    pub(super) async fn next(&mut self, stop: Stop, at_most: Option<Duration>) -> Result<Option<Vec<Entry>>, End> {
+    /// The next frames; `None` if something else has to be done first, or none arrived within `at_most`.
+    pub(super) async fn next(
+        &mut self,
+        stop: Stop,
+        at_most: Option<Duration>,
+    ) -> Result<Option<Vec<Entry>>, SessionEnd> {
         let wait = match stop {
             _ if at_most.is_some() => at_most.unwrap_or_default(),
             Stop::Drain(deadline) => deadline.saturating_duration_since(Instant::now()),
-            _ => self.flush_wait().unwrap_or(limits::TEND_EVERY).min(limits::TEND_EVERY),
+            _ => self.flush_wait().unwrap_or(limits::MAINTENANCE_INTERVAL).min(limits::MAINTENANCE_INTERVAL),
         };
         let Some(reader) = self.reader.as_mut() else {
-            return Err(End::Error(SinkError::Retry("the journal is not open for reading".into())));
+            return Err(SessionEnd::Error(SinkError::Retry("the journal is not open for reading".into())));
         };
         let read = tokio::select! {
             biased;
@@ -30,19 +34,19 @@ impl Runner {
             read = timeout(wait, reader.next(limits::READ_BYTES)) => read,
             changed = self.stop.changed() => {
                 // The running sink was dropped: no flush, as in a crash.
-                return if changed.is_err() { Err(End::Stopped) } else { Ok(None) };
+                return if changed.is_err() { Err(SessionEnd::Stopped) } else { Ok(None) };
             }
         };
         match read {
             Err(_elapsed) => Ok(None),
             Ok(Ok(entries)) => Ok(Some(entries)),
-            Ok(Err(ReadError::Closed)) => Err(End::Stopped),
+            Ok(Err(ReadError::Closed)) => Err(SessionEnd::Stopped),
             Ok(Err(error)) => Err(self.unreadable(&error)),
         }
     }
 
-    /// Waits for more, when the sink asks for it and nobody for a stop.
-    pub(super) async fn gather(&mut self, stop: Stop, entries: &mut Vec<Entry>) -> Result<(), End> {
+    /// Waits for more records if the sink asks for it and no stop is requested.
+    pub(super) async fn gather(&mut self, stop: Stop, entries: &mut Vec<Entry>) -> Result<(), SessionEnd> {
         let until = Instant::now() + self.batching.linger;
         loop {
             let records: u64 = entries.iter().map(|entry| u64::from(entry.records)).sum();
@@ -66,15 +70,15 @@ impl Runner {
             tracing::warn!(
                 sink = self.name,
                 records,
-                "the journal's disk budget took records before they were delivered"
+                "the journal's disk limit removed records before they were delivered"
             );
             self.tracker.skipped(records);
             self.skipped = skipped;
         }
     }
 
-    /// Decodes frames and chooses their records. A frame that can't be decoded goes to quarantine as it is.
-    pub(super) fn select(&self, entries: Vec<Entry>) -> Result<Vec<Selected>, End> {
+    /// Decodes frames and selects their records. A frame that can't be decoded goes to quarantine as a whole.
+    pub(super) fn select(&self, entries: Vec<Entry>) -> Result<Vec<Selected>, SessionEnd> {
         let mut frames = Vec::with_capacity(entries.len());
         for entry in entries {
             let batch = match Batch::decode(&entry.payload) {
@@ -82,9 +86,9 @@ impl Runner {
                 Err(error) => {
                     let reason = format!("journal frame {} can't be decoded: {error}", entry.sequence);
                     self.tracker.rejected(&reason);
-                    self.quarantine.put(&self.from, &reason, &entry.payload).map_err(|error| {
-                        SinkError::Retry(format!("{reason}, and quarantine doesn't take it: {error}"))
-                    })?;
+                    self.quarantine
+                        .put(&self.from, &reason, &entry.payload)
+                        .map_err(|error| SinkError::Retry(format!("{reason}, and quarantine refuses it: {error}")))?;
                     Batch::new()
                 }
             };
@@ -103,16 +107,16 @@ impl Runner {
         Ok(frames)
     }
 
-    pub(super) fn unreadable(&self, error: &ReadError) -> End {
+    pub(super) fn unreadable(&self, error: &ReadError) -> SessionEnd {
         let text = format!("sink `{}`: {error}", self.name);
-        End::Error(match error {
+        SessionEnd::Error(match error {
             ReadError::Storage { .. } | ReadError::InUse(_) => SinkError::Retry(text),
             _ => SinkError::Fatal(text),
         })
     }
 }
 
-/// Without the records that were taken already.
+/// The indexes without the records that were already taken.
 fn after(indexes: Indexes, taken: Position, len: usize) -> Indexes {
     Indexes::These(match indexes {
         // A frame is bounded by the journal's payload bound, far below 2^32 records.

@@ -1,13 +1,13 @@
-//! Delivering what a person asks for once more: records of the journal to one sink, outside of its own course.
+//! Delivers records of the journal to one sink again, on request, outside its normal sequence.
 //!
-//! Used by a command, not by the router. No position moves, so what the sink would have got anyway it gets too.
+//! Used by a command, not by the router. No position moves, so the sink's normal deliveries are unaffected.
 
 use super::delivery::{Delivery, Progress};
 use super::status::StatusTracker;
 use crate::select::Selection;
 use crate::sink::{Quarantine, Selected, Sink, SinkError};
 
-/// One sink that is given records.
+/// A sink to replay records to.
 pub struct Replay {
     name: String,
     sink: Box<dyn Sink>,
@@ -15,49 +15,49 @@ pub struct Replay {
     tracker: StatusTracker,
 }
 
-/// What became of records.
+/// The outcome of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
     /// Records that the sink took.
     pub taken: u64,
-    /// Records that it can never take.
+    /// Records that it refused for good.
     pub refused: u64,
 }
 
-/// A replayed record that is refused stays where it is: in the journal.
-struct Nowhere;
+/// A replayed record that is refused stays in the journal.
+struct NoQuarantine;
 
-impl Quarantine for Nowhere {
+impl Quarantine for NoQuarantine {
     fn put(&self, _: &str, _: &str, _: &[u8]) -> Result<(), String> {
         Ok(())
     }
 }
 
 impl Replay {
-    /// For a sink that was just built.
+    /// Takes a sink that was just built.
     pub fn new(name: &str, selection: Selection, sink: Box<dyn Sink>) -> Replay {
         Replay { name: name.into(), sink, selection, tracker: StatusTracker::new(name, 0) }
     }
 
-    /// What the sink takes of its own accord.
+    /// The records that the sink normally takes.
     pub fn selection(&self) -> &Selection {
         &self.selection
     }
 
-    /// Makes the sink ready; again after a failure.
+    /// Makes the sink ready. Call it again after a failure.
     pub async fn start(&mut self) -> Result<(), SinkError> {
-        // No position is beyond this: the sink must not take the journal for one that lost its end.
+        // No position is beyond this, so the sink never assumes that the journal has lost its end.
         self.sink.start(u64::MAX).await.map(drop)
     }
 
-    /// Delivers frames, durably.
+    /// Delivers frames durably.
     pub async fn deliver(&mut self, frames: Vec<Selected>) -> Result<Replayed, SinkError> {
         let given: usize = frames.iter().map(Selected::len).sum();
         let mut delivery = Delivery {
             most: self.sink.batching().records,
             sink: &mut *self.sink,
             from: &self.name,
-            quarantine: &Nowhere,
+            quarantine: &NoQuarantine,
             tracker: &self.tracker,
             stands_in: true,
             ends_at: None,

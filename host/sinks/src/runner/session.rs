@@ -1,5 +1,5 @@
-//! The runner's loop. A session lasts from a sink's `start` to its next failure; between two sessions the runner
-//! waits. So there is one way to begin, whether after a start, a crash, a lost connection or a full disk.
+//! The runner's loop. A session lasts from a sink's `start` to its next failure; between two sessions the runner waits.
+//! So there is only one way to begin, after a start, a crash, a lost connection or a full disk.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,20 +18,20 @@ use crate::sink::{Batching, Position, Quarantine, Selected, Sink, SinkError};
 use crate::text::escaped;
 
 /// Why a session ended.
-pub(super) enum End {
-    /// It was asked to.
+pub(super) enum SessionEnd {
+    /// A stop was requested.
     Stopped,
     /// The sink failed.
     Error(SinkError),
 }
 
-impl From<SinkError> for End {
-    fn from(error: SinkError) -> End {
-        End::Error(error)
+impl From<SinkError> for SessionEnd {
+    fn from(error: SinkError) -> SessionEnd {
+        SessionEnd::Error(error)
     }
 }
 
-/// Everything that carries records to one sink.
+/// Delivers the journal's records to one sink.
 pub(crate) struct Runner {
     pub(super) name: String,
     pub(super) from: String,
@@ -39,27 +39,27 @@ pub(crate) struct Runner {
     sink: Box<dyn Sink>,
     pub(super) batching: Batching,
     journal: Journal,
-    /// Held between sessions too, so that the journal never forgets that this sink exists.
+    /// Held between sessions too, so that the journal always knows this sink's reader.
     pub(super) reader: Option<Reader>,
     pub(super) quarantine: Arc<dyn Quarantine>,
     pub(super) tracker: StatusTracker,
     pub(super) stop: watch::Receiver<Stop>,
-    /// Where other sinks ask this one to stand in for them.
+    /// Receives the requests of other sinks to stand in for them.
     pub(super) inbox: mpsc::Receiver<Request>,
     backoff: Backoff,
-    /// The journal's newest frame when this runner was made, or the newest that it has read.
+    /// The journal's newest frame when this runner was created, or the newest that it has read.
     last_sequence: u64,
-    /// The last frame handed to the sink, or of no interest to it.
+    /// The last frame that was passed to the sink, or that has nothing for it.
     delivered: u64,
-    /// The last frame that is durable; the journal's cursor.
+    /// The last durable frame; the journal's cursor.
     durable: u64,
-    /// The last record that a sink without a position of its own has taken: beyond `durable` when a delivery failed
-    /// within a frame.
+    /// The last record that a sink without its own position has taken: beyond `durable` if a delivery failed within a
+    /// frame.
     pub(super) taken: Option<Position>,
-    /// Where the delivery ended that failed.
+    /// Where the failed delivery ended.
     failed_end: Option<Position>,
-    /// Since when something delivered is not durable.
-    volatile_since: Option<Instant>,
+    /// Since when something delivered has not been durable.
+    undurable_since: Option<Instant>,
     tend_at: Instant,
     pub(super) skipped: u64,
 }
@@ -97,20 +97,20 @@ impl Runner {
             durable: cursor,
             taken: None,
             failed_end: None,
-            volatile_since: None,
+            undurable_since: None,
             tend_at: Instant::now(),
             skipped: 0,
         })
     }
 
-    /// Runs until asked to stop; returns what kept it from delivering everything.
+    /// Runs until stopped. Returns the error that prevented a complete delivery.
     pub async fn run(mut self) -> Option<String> {
         let error = loop {
             let (error, asked) = match self.session().await {
-                End::Stopped => break None,
-                End::Error(SinkError::Retry(error)) => (error, Duration::ZERO),
-                End::Error(SinkError::Later(error, wait)) => (error, wait.min(limits::LONGEST_WAIT)),
-                End::Error(SinkError::Fatal(error) | SinkError::Reject(error)) => {
+                SessionEnd::Stopped => break None,
+                SessionEnd::Error(SinkError::Retry(error)) => (error, Duration::ZERO),
+                SessionEnd::Error(SinkError::Later(error, wait)) => (error, wait.min(limits::LONGEST_WAIT)),
+                SessionEnd::Error(SinkError::Fatal(error) | SinkError::Reject(error)) => {
                     tracing::error!(sink = self.name, "stopped delivering: {}", escaped(&error));
                     self.tracker.failed(&error);
                     self.refuse_until_stopped(&error).await;
@@ -121,7 +121,7 @@ impl Runner {
             if self.tracker.retrying(&error) {
                 tracing::warn!(sink = self.name, "retrying: {}", escaped(&error));
             }
-            // Waiting for the stop in the backoff's place: either ends it.
+            // Either the end of the backoff or a stop ends the wait.
             if timeout(wait, self.refuse_until_stopped(&error)).await.is_ok() {
                 break Some(error);
             }
@@ -130,40 +130,40 @@ impl Runner {
         error
     }
 
-    /// Waits for the stop, and answers whoever wants this sink to stand in for another.
+    /// Waits for the stop, and meanwhile refuses requests to stand in for other sinks.
     async fn refuse_until_stopped(&mut self, error: &str) {
         loop {
             tokio::select! {
-                // An error means that the running sink is gone, which is a stop too.
+                // An error means that the running sink was dropped, which is a stop too.
                 _ = self.stop.wait_for(|stop| *stop != Stop::No) => return,
                 Some(request) = self.inbox.recv() => {
-                    // Nobody listens any more when the other sink was stopped.
+                    // Nobody receives if the other sink was stopped.
                     let _ = request.answer.send(Err(error.to_string()));
                 }
             }
         }
     }
 
-    async fn session(&mut self) -> End {
+    async fn session(&mut self) -> SessionEnd {
         if let Err(end) = self.begin().await {
             return end;
         }
         loop {
             match self.step().await {
                 Ok(()) => {}
-                Err(End::Stopped) => return self.finish().await,
+                Err(SessionEnd::Stopped) => return self.finish().await,
                 Err(error) => return error,
             }
         }
     }
 
-    /// Starts the sink and opens the journal where the sink stands.
-    async fn begin(&mut self) -> Result<(), End> {
-        // What this runner has delivered itself is no longer news from a lost journal.
+    /// Starts the sink and opens the journal at its position.
+    async fn begin(&mut self) -> Result<(), SessionEnd> {
+        // What this runner has delivered itself can't come from a lost journal.
         self.last_sequence = self.last_sequence.max(self.delivered);
         let started = tokio::select! {
             started = self.sink.start(self.last_sequence) => started?,
-            () = drain_over(&mut self.stop, Duration::ZERO) => return Err(End::Stopped),
+            () = drain_over(&mut self.stop, Duration::ZERO) => return Err(SessionEnd::Stopped),
         };
         let after = match started {
             Some(held) if held > self.last_sequence => {
@@ -171,7 +171,7 @@ impl Runner {
                     sink = self.name,
                     held,
                     last = self.last_sequence,
-                    "the sink holds frames that the journal has lost; going on with the journal's newest"
+                    "the sink holds frames that the journal has lost; continuing with the journal's newest"
                 );
                 self.last_sequence
             }
@@ -184,7 +184,7 @@ impl Runner {
         drop(self.reader.take());
         let reader = self.journal.reader(&self.name, Some(after)).map_err(|error| self.unreadable(&error))?;
         self.reader = Some(reader);
-        (self.delivered, self.durable, self.volatile_since, self.skipped) = (after, after, None, 0);
+        (self.delivered, self.durable, self.undurable_since, self.skipped) = (after, after, None, 0);
         self.tracker.ready_from(after);
         if self.backoff_is_over() {
             self.tracker.working();
@@ -197,13 +197,13 @@ impl Runner {
         self.delivered >= self.journal.last_sequence() || !self.backoff.is_running()
     }
 
-    /// Delivers what waits, or flushes when that is due, or waits.
-    async fn step(&mut self) -> Result<(), End> {
+    /// Delivers what is waiting, flushes if that is due, or waits.
+    async fn step(&mut self) -> Result<(), SessionEnd> {
         let stop = *self.stop.borrow();
         match stop {
-            Stop::Now => return Err(End::Stopped),
-            Stop::Drain(deadline) if Instant::now() >= deadline => return Err(End::Stopped),
-            Stop::Drain(_) if self.delivered >= self.journal.last_sequence() => return Err(End::Stopped),
+            Stop::Now => return Err(SessionEnd::Stopped),
+            Stop::Drain(deadline) if Instant::now() >= deadline => return Err(SessionEnd::Stopped),
+            Stop::Drain(_) if self.delivered >= self.journal.last_sequence() => return Err(SessionEnd::Stopped),
             _ => {}
         }
         if self.flush_wait().is_some_and(|wait| wait.is_zero()) {
@@ -211,7 +211,7 @@ impl Runner {
         }
         if stop == Stop::No && Instant::now() >= self.tend_at {
             let more = self.sink.tend().await?;
-            self.tend_at = Instant::now() + if more { Duration::ZERO } else { limits::TEND_EVERY };
+            self.tend_at = Instant::now() + if more { Duration::ZERO } else { limits::MAINTENANCE_INTERVAL };
         }
         let Some(mut entries) = self.next(stop, None).await? else { return Ok(()) };
         self.gather(stop, &mut entries).await?;
@@ -220,11 +220,11 @@ impl Runner {
     }
 
     pub(super) fn flush_wait(&self) -> Option<Duration> {
-        self.volatile_since.map(|since| limits::SYNC_EVERY.saturating_sub(since.elapsed()))
+        self.undurable_since.map(|since| limits::SYNC_INTERVAL.saturating_sub(since.elapsed()))
     }
 
-    /// Takes another sink's records. A failure here is a failure of this sink like any other.
-    pub(super) async fn stand_in(&mut self, request: Request) -> Result<(), End> {
+    /// Takes another sink's records. A failure here counts like any other failure of this sink.
+    pub(super) async fn stand_in(&mut self, request: Request) -> Result<(), SessionEnd> {
         let mut delivery = Delivery {
             sink: &mut *self.sink,
             from: &self.from,
@@ -237,26 +237,26 @@ impl Runner {
         let mut progress = Progress::default();
         let outcome = tokio::select! {
             outcome = delivery.run(request.frames, &mut progress) => outcome,
-            () = drain_over(&mut self.stop, Duration::ZERO) => return Err(End::Stopped),
+            () = drain_over(&mut self.stop, Duration::ZERO) => return Err(SessionEnd::Stopped),
         };
         self.tracker.stood_in(progress.records);
         let answer = outcome.as_ref().map(|()| progress.records).map_err(SinkError::to_string);
-        // Nobody listens any more when it took too long.
+        // Nobody receives if it took too long.
         let _ = request.answer.send(answer);
         Ok(outcome?)
     }
 
-    async fn deliver(&mut self, entries: Vec<Entry>) -> Result<(), End> {
+    async fn deliver(&mut self, entries: Vec<Entry>) -> Result<(), SessionEnd> {
         let Some((last, time_ns)) = entries.last().map(|entry| (entry.sequence, entry.time_ns)) else {
             return Ok(());
         };
-        // What the journal has given is in it, also when the sink takes it and can't say so any more.
+        // The journal had these frames, even if the sink takes them and then fails to report it.
         self.last_sequence = self.last_sequence.max(last);
         let frames = self.select(entries)?;
         if frames.iter().all(Selected::is_empty) {
             self.delivered = last;
             self.tracker.delivered(last, time_ns, 0, None);
-            if self.volatile_since.is_none() {
+            if self.undurable_since.is_none() {
                 self.commit(last);
             }
             return Ok(());
@@ -272,15 +272,15 @@ impl Runner {
             ends_at: self.failed_end,
         };
         let mut progress = Progress::default();
-        // A stop that comes during a delivery bounds it; before that a delivery may take as long as its sink allows.
+        // A stop during a delivery limits its time; otherwise a delivery may take as long as its sink allows.
         let outcome = tokio::select! {
             outcome = delivery.run(frames, &mut progress) => outcome,
-            () = drain_over(&mut self.stop, limits::FLUSH_TIME / 2) => Err(SinkError::Retry("a delivery was under way when the time to stop had passed".into())),
+            () = drain_over(&mut self.stop, limits::FLUSH_TIME / 2) => Err(SinkError::Retry("a delivery was in progress when the time limit for stopping was reached".into())),
         };
         self.failed_end = progress.failed_end.filter(|_| outcome.is_err());
         if let Err(error) = outcome {
             self.keep(&progress, time_ns);
-            return Err(End::Error(error));
+            return Err(SessionEnd::Error(error));
         }
         self.backoff.reset();
         self.tracker.working();
@@ -288,11 +288,11 @@ impl Runner {
         self.tracker.delivered(last, time_ns, progress.records, Some(begun.elapsed().as_secs_f64()));
         match progress.durable {
             None => {
-                self.volatile_since = None;
+                self.undurable_since = None;
                 self.commit(last);
             }
             Some(durable) => {
-                self.volatile_since.get_or_insert(begun);
+                self.undurable_since.get_or_insert(begun);
                 if durable > self.durable {
                     self.commit(durable.min(last));
                 }
@@ -301,10 +301,11 @@ impl Runner {
         Ok(())
     }
 
-    /// Notes what a delivery that failed had taken before: by a sink without a position of its own, which would
-    /// otherwise be given it again.
+    /// Records what a failed delivery had taken before it failed. A sink without its own position would otherwise
+    /// receive it again.
     fn keep(&mut self, progress: &Progress, time_ns: i64) {
-        let Some(taken) = progress.taken.filter(|_| progress.durable.is_none() && self.volatile_since.is_none()) else {
+        let Some(taken) = progress.taken.filter(|_| progress.durable.is_none() && self.undurable_since.is_none())
+        else {
             return;
         };
         self.taken = Some(taken);
@@ -313,9 +314,9 @@ impl Runner {
         self.commit(self.delivered);
     }
 
-    async fn flush(&mut self) -> Result<(), End> {
+    async fn flush(&mut self) -> Result<(), SessionEnd> {
         self.sink.flush().await?;
-        self.volatile_since = None;
+        self.undurable_since = None;
         self.commit(self.delivered);
         Ok(())
     }
@@ -327,25 +328,27 @@ impl Runner {
         }
     }
 
-    /// The last flush, within its bound.
-    async fn finish(&mut self) -> End {
-        if self.volatile_since.is_none() || !matches!(*self.stop.borrow(), Stop::Drain(_)) {
-            return End::Stopped;
+    /// The last flush, within its time limit.
+    async fn finish(&mut self) -> SessionEnd {
+        if self.undurable_since.is_none() || !matches!(*self.stop.borrow(), Stop::Drain(_)) {
+            return SessionEnd::Stopped;
         }
         match timeout(limits::FLUSH_TIME / 2, self.flush()).await {
-            Ok(Ok(())) => End::Stopped,
+            Ok(Ok(())) => SessionEnd::Stopped,
             Ok(Err(end)) => end,
-            Err(_) => End::Error(SinkError::Retry(format!("sink `{}`: the last flush took too long", self.name))),
+            Err(_) => {
+                SessionEnd::Error(SinkError::Retry(format!("sink `{}`: the last flush took too long", self.name)))
+            }
         }
     }
 }
 
-/// Resolves when a stop is asked for, or the running sink is dropped.
+/// Resolves when a stop is requested or the running sink is dropped.
 async fn stopped(stop: &mut watch::Receiver<Stop>) {
     let _ = stop.wait_for(|stop| *stop != Stop::No).await;
 }
 
-/// Resolves when a stop was asked for and its time for deliveries, and `grace`, have passed.
+/// Resolves once a stop was requested and its time for deliveries plus `grace` has passed.
 async fn drain_over(stop: &mut watch::Receiver<Stop>, grace: Duration) {
     stopped(stop).await;
     let asked = *stop.borrow();

@@ -1,6 +1,6 @@
-//! How a sink is doing, for people (`Status`) and for `/metrics`.
+//! The health and metrics of a sink, for people (`Status`) and for `/metrics`.
 //!
-//! The runner writes, anybody reads; a reader never waits for a delivery.
+//! The runner writes, anyone may read. A reader never waits for a delivery.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use weir_record::time::{format_rfc3339, now_ns};
 use crate::limits;
 use crate::text::escaped;
 
-/// What a sink is doing.
+/// The state of a sink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum State {
@@ -21,29 +21,29 @@ pub enum State {
     Starting,
     /// Delivering, or waiting for records.
     Ok,
-    /// A delivery failed; it is tried again and again.
+    /// A delivery failed and is being retried.
     Retrying {
         /// When the series of failures began, in nanoseconds since 1970 UTC.
         since_ns: i64,
         /// The last failure.
         error: String,
     },
-    /// Nothing is tried any more until a person has acted.
+    /// Nothing is retried until an operator has acted.
     Failed {
-        /// Why.
+        /// The reason.
         error: String,
     },
-    /// Stopped when asked to.
+    /// Stopped on request.
     Stopped,
 }
 
-/// What came of an error: a small set, fit for a label of a metric.
+/// What an error led to: a small set, suitable as a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ErrorKind {
-    /// The delivery is tried again.
+    /// The delivery is retried.
     Retry,
-    /// Nothing is tried any more until a person has acted.
+    /// Nothing is retried until an operator has acted.
     Fatal,
     /// One record went to quarantine.
     Rejected,
@@ -64,38 +64,38 @@ impl ErrorKind {
 pub struct Status {
     /// The sink's name in the configuration.
     pub name: String,
-    /// What it is doing.
+    /// Its state.
     #[serde(flatten)]
     pub state: State,
-    /// Frames of the journal that wait for it.
+    /// Frames of the journal that are waiting for it.
     pub lag_frames: u64,
-    /// Age of what it delivered last, while more waits for it.
+    /// Age of the records that it delivered last, while more are waiting.
     pub lag_seconds: f64,
-    /// Records that it took since the start, those in other sinks' place among them.
+    /// Records that it took since the start, including those of other sinks.
     pub records: u64,
-    /// How many of them it took in the place of sinks that failed.
+    /// How many of them it took in place of failing sinks.
     pub for_others: u64,
     /// Records that went to quarantine since the start.
     pub rejected: u64,
     /// Failed attempts since the start.
     pub errors: u64,
-    /// The last error of any kind, also of failures that are over.
+    /// The last error of any kind, even if the failure is over.
     pub last_error: Option<String>,
-    /// What came of it.
+    /// What it led to.
     pub last_error_kind: Option<ErrorKind>,
     /// When it happened, in RFC 3339.
     pub last_error_time: Option<String>,
-    /// The same in nanoseconds since 1970 UTC.
+    /// The same time in nanoseconds since 1970 UTC.
     pub last_error_ns: Option<i64>,
-    /// The sink that takes its records while it fails, and how many went to others since the start.
+    /// The sink that takes its records while it fails, and how many records other sinks took since the start.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fallback: Option<FellBack>,
+    pub fallback: Option<FallbackStatus>,
 }
 
-/// What went to other sinks.
+/// Records that went to other sinks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct FellBack {
-    /// Who took records last.
+pub struct FallbackStatus {
+    /// The sink that took records last.
     pub to: String,
     /// Records since the start.
     pub records: u64,
@@ -111,7 +111,7 @@ struct Inner {
     errors: u64,
     last_error: Option<LastError>,
     failing_since_ns: Option<i64>,
-    fallback: Option<FellBack>,
+    fallback: Option<FallbackStatus>,
     has_panicked: bool,
 }
 
@@ -121,15 +121,15 @@ struct LastError {
     at_ns: i64,
 }
 
-/// The shared place where the runner notes what happens.
+/// The shared status that the runner updates.
 #[derive(Clone)]
 pub(crate) struct StatusTracker {
     name: Arc<str>,
     inner: Arc<Mutex<Inner>>,
-    numbers: Arc<Numbers>,
+    numbers: Arc<Metrics>,
 }
 
-struct Numbers {
+struct Metrics {
     records: Counter,
     rejected: Counter,
     skipped: Counter,
@@ -141,7 +141,7 @@ struct Numbers {
     seconds: Histogram,
 }
 
-/// Describes the sinks' metrics; the binary calls it once.
+/// Describes the sinks' metrics. The binary calls it once.
 pub fn describe_metrics() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
     describe_counter!("weir_sink_records_total", "Records that a sink has taken");
@@ -149,23 +149,26 @@ pub fn describe_metrics() {
         "weir_sink_rejected_records_total",
         "Records that a sink can never take; they went to quarantine"
     );
-    describe_counter!("weir_sink_skipped_records_total", "Records that the journal's disk budget took from a sink");
+    describe_counter!(
+        "weir_sink_skipped_records_total",
+        "Records that the journal's disk limit removed before a sink delivered them"
+    );
     describe_counter!("weir_sink_errors_total", "Failed attempts of a sink by kind: retry or fatal");
     describe_counter!(
         "weir_sink_fallback_records_total",
-        "Records that went to another sink because theirs had failed for a while"
+        "Records that went to another sink while their own was failing"
     );
-    describe_gauge!("weir_sink_lag_frames", "Journal frames that wait for a sink");
+    describe_gauge!("weir_sink_lag_frames", "Journal frames waiting for a sink");
     describe_gauge!(
         "weir_sink_lag_seconds",
         Unit::Seconds,
-        "Age of what a sink delivered last, while more waits for it"
+        "Age of the records that a sink delivered last, while more are waiting"
     );
     describe_gauge!("weir_sink_up", "1 while a sink works, 0 while it retries or has failed");
     describe_gauge!(
         "weir_sink_last_error_timestamp_seconds",
         Unit::Seconds,
-        "When the last error of a sink happened, by kind: retry, fatal or rejected (one record); absent: never"
+        "Time of the last error of a sink by kind: retry, fatal or rejected (one record); absent if there was none"
     );
     describe_histogram!("weir_sink_delivery_seconds", Unit::Seconds, "Time of one delivery to a sink");
     crate::influxdb::describe_metrics();
@@ -175,7 +178,7 @@ pub fn describe_metrics() {
 impl StatusTracker {
     pub fn new(name: &str, delivered: u64) -> StatusTracker {
         let sink = name.to_string();
-        let numbers = Numbers {
+        let numbers = Metrics {
             records: counter!("weir_sink_records_total", "sink" => sink.clone()),
             rejected: counter!("weir_sink_rejected_records_total", "sink" => sink.clone()),
             skipped: counter!("weir_sink_skipped_records_total", "sink" => sink.clone()),
@@ -231,7 +234,7 @@ impl StatusTracker {
         }
     }
 
-    /// Took records in another sink's place.
+    /// Counts records taken in another sink's place.
     pub fn stood_in(&self, records: u64) {
         let mut inner = self.inner();
         inner.records += records;
@@ -259,7 +262,7 @@ impl StatusTracker {
         self.numbers.skipped.increment(records);
     }
 
-    /// Returns true when this failure begins a series, which is worth a line in the log.
+    /// Returns true if this failure begins a series and should be logged.
     pub fn retrying(&self, error: &str) -> bool {
         let error = bounded(error);
         let mut inner = self.inner();
@@ -289,9 +292,9 @@ impl StatusTracker {
         self.numbers.up.set(0.0);
     }
 
-    /// Its thread, or that of its fallback, has ended unexpectedly.
+    /// Records that the sink's thread, or that of its fallback, panicked.
     pub fn panicked(&self, what: &str) {
-        self.failed(&format!("a thread of it ended unexpectedly: {what}"));
+        self.failed(&format!("one of its threads ended unexpectedly: {what}"));
         self.inner().has_panicked = true;
     }
 
@@ -299,17 +302,17 @@ impl StatusTracker {
         self.inner().has_panicked
     }
 
-    /// How long nothing has worked; none while it works.
+    /// How long it has been failing; `None` while it works.
     pub fn failing_for(&self) -> Option<Duration> {
         let since_ns = self.inner().failing_since_ns?;
         Some(Duration::from_nanos(u64::try_from(now_ns().saturating_sub(since_ns)).unwrap_or(0)))
     }
 
-    /// Records went to another sink in this one's place.
+    /// Counts records that went to another sink in this one's place.
     pub fn fell_back(&self, to: &str, records: u64) {
         let mut inner = self.inner();
         let so_far = inner.fallback.as_ref().map_or(0, |fallback| fallback.records);
-        inner.fallback = Some(FellBack { to: to.into(), records: so_far + records });
+        inner.fallback = Some(FallbackStatus { to: to.into(), records: so_far + records });
         drop(inner);
         let (sink, to) = (self.name.to_string(), to.to_string());
         counter!("weir_sink_fallback_records_total", "sink" => sink, "to" => to).increment(records);
@@ -322,7 +325,7 @@ impl StatusTracker {
         }
     }
 
-    /// The status now; brings the lag gauges up to date on the way.
+    /// The current status. Also updates the lag gauges.
     pub fn status(&self, journal: &Journal) -> Status {
         let last_sequence = journal.last_sequence();
         let inner = self.inner();
@@ -349,7 +352,7 @@ impl StatusTracker {
     }
 }
 
-/// An error as one harmless line of bounded length: servers and records have their say in it.
+/// An error as one escaped line of limited length, since it may contain text from servers and records.
 fn bounded(error: &str) -> String {
     let error = escaped(error);
     match error.floor_char_boundary(limits::ERROR_BYTES) {

@@ -9,22 +9,22 @@ use super::*;
 use crate::sink::{Batching, Delivered, Selected, SinkError};
 use crate::testing::{MemoryQuarantine, append, eventually, journal, numbered, record};
 
-/// What a scripted sink saw; shared with the test.
+/// What a scripted sink saw, shared with the test.
 #[derive(Default)]
 struct Seen {
     took: Vec<(u64, u32)>,
     starts: u32,
-    /// The journal's newest frame, as each start was told.
+    /// The journal's newest frame, as passed to each start.
     told: Vec<u64>,
     flushes: u32,
-    /// What the next deliveries answer, before it goes on taking everything.
+    /// The results of the next deliveries; afterwards every delivery succeeds.
     script: VecDeque<SinkError>,
     start_script: VecDeque<SinkError>,
-    /// Records that went to it in another sink's place, as JSON.
+    /// Records taken in another sink's place, as JSON.
     stood_in: Vec<String>,
-    /// Most records of a delivery; 0: any number.
+    /// Maximum number of records per delivery; 0 for any number.
     most: usize,
-    /// As an exactly-once sink: the last frame held durably.
+    /// As an exactly-once sink: the last durable frame.
     holds: Option<u64>,
     keeps_position: bool,
 }
@@ -79,18 +79,18 @@ impl Sink for Scripted {
     }
 }
 
-struct Bench {
+struct Fixture {
     _folder: tempfile::TempDir,
     journal: Journal,
     seen: Arc<Mutex<Seen>>,
     cell: Arc<MemoryQuarantine>,
 }
 
-impl Bench {
-    fn new(seen: Seen) -> Bench {
+impl Fixture {
+    fn new(seen: Seen) -> Fixture {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let journal = journal(folder.path());
-        Bench { _folder: folder, journal, seen: Arc::new(Mutex::new(seen)), cell: Arc::default() }
+        Fixture { _folder: folder, journal, seen: Arc::new(Mutex::new(seen)), cell: Arc::default() }
     }
 
     fn spawn(&self) -> RunningSink {
@@ -123,8 +123,8 @@ fn retry(times: usize) -> VecDeque<SinkError> {
 }
 
 #[tokio::test]
-async fn a_sink_that_took_frames_and_could_not_say_so_is_not_told_that_the_journal_lost_them() {
-    let bench = Bench::new(Seen { keeps_position: true, ..Seen::default() });
+async fn frames_taken_without_an_answer_do_not_count_as_lost_by_the_journal() {
+    let bench = Fixture::new(Seen { keeps_position: true, ..Seen::default() });
     bench.seen.lock().expect("not poisoned").script.push_back(SinkError::Retry("no answer to the commit".into()));
     let running = bench.spawn();
     append(&bench.journal, &numbered(0..3));
@@ -137,8 +137,8 @@ async fn a_sink_that_took_frames_and_could_not_say_so_is_not_told_that_the_journ
 }
 
 #[tokio::test]
-async fn after_a_failure_the_same_records_are_delivered_again_and_health_says_so_meanwhile() {
-    let bench = Bench::new(Seen { script: retry(1), ..Seen::default() });
+async fn after_a_failure_the_same_records_are_delivered_again_and_health_shows_it() {
+    let bench = Fixture::new(Seen { script: retry(1), ..Seen::default() });
     append(&bench.journal, &numbered(0..3));
     let running = bench.spawn();
     let mut shown = None;
@@ -157,7 +157,7 @@ async fn after_a_failure_the_same_records_are_delivered_again_and_health_says_so
 }
 
 #[tokio::test]
-async fn a_sink_that_panics_says_so_and_another_runner_goes_on_where_it_was() {
+async fn a_panic_is_reported_and_another_runner_continues_at_the_same_position() {
     struct Panics;
     #[async_trait]
     impl Sink for Panics {
@@ -171,7 +171,7 @@ async fn a_sink_that_panics_says_so_and_another_runner_goes_on_where_it_was() {
             Ok(())
         }
     }
-    let bench = Bench::new(Seen::default());
+    let bench = Fixture::new(Seen::default());
     append(&bench.journal, &numbered(0..3));
     let options = RunnerOptions { name: "scripted".into(), ..RunnerOptions::default() };
     let inboxes = Inboxes::default();
@@ -184,13 +184,13 @@ async fn a_sink_that_panics_says_so_and_another_runner_goes_on_where_it_was() {
     let next = bench.spawn_as(options, &inboxes);
     eventually("the records arrive", || bench.took().len() == 3).await;
     assert_eq!(next.stop().await.pending_records, 0);
-    // Whoever stops the one that panicked is told why nothing more came of it.
+    // Stopping the sink that panicked reports why.
     assert!(running.stop().await.error.is_some_and(|error| error.contains("on purpose")));
 }
 
 #[tokio::test]
-async fn a_sink_that_can_not_start_is_started_again() {
-    let bench = Bench::new(Seen { start_script: retry(1), ..Seen::default() });
+async fn a_sink_that_fails_to_start_is_started_again() {
+    let bench = Fixture::new(Seen { start_script: retry(1), ..Seen::default() });
     append(&bench.journal, &numbered(0..1));
     let running = bench.spawn();
     eventually("it delivers", || running.status().records == 1).await;
@@ -199,8 +199,8 @@ async fn a_sink_that_can_not_start_is_started_again() {
 }
 
 #[tokio::test]
-async fn a_stop_in_the_middle_of_a_backoff_is_prompt_and_names_what_is_pending() {
-    let bench = Bench::new(Seen { script: retry(1000), ..Seen::default() });
+async fn a_stop_during_a_backoff_is_prompt_and_reports_what_is_pending() {
+    let bench = Fixture::new(Seen { script: retry(1000), ..Seen::default() });
     append(&bench.journal, &numbered(0..3));
     append(&bench.journal, &numbered(3..5));
     let running = bench.spawn();
@@ -213,7 +213,7 @@ async fn a_stop_in_the_middle_of_a_backoff_is_prompt_and_names_what_is_pending()
 
 #[tokio::test]
 async fn a_fatal_failure_is_shown_and_nothing_is_lost_from_the_journal() {
-    let bench = Bench::new(Seen { script: vec![SinkError::Fatal("no such table".into())].into(), ..Seen::default() });
+    let bench = Fixture::new(Seen { script: vec![SinkError::Fatal("no such table".into())].into(), ..Seen::default() });
     append(&bench.journal, &numbered(0..3));
     let running = bench.spawn();
     eventually("it fails", || matches!(running.status().state, State::Failed { .. })).await;
@@ -228,7 +228,7 @@ async fn a_fatal_failure_is_shown_and_nothing_is_lost_from_the_journal() {
 
 #[tokio::test]
 async fn the_cursor_follows_only_what_is_durable() {
-    let bench = Bench::new(Seen { keeps_position: true, ..Seen::default() });
+    let bench = Fixture::new(Seen { keeps_position: true, ..Seen::default() });
     let running = bench.spawn();
     append(&bench.journal, &numbered(0..3));
     eventually("delivered", || running.status().records == 3).await;
@@ -240,8 +240,8 @@ async fn the_cursor_follows_only_what_is_durable() {
 }
 
 #[tokio::test]
-async fn delivery_goes_on_where_the_sink_stands_whatever_the_cursor_says() {
-    let bench = Bench::new(Seen::default());
+async fn delivery_continues_at_the_sinks_position_not_at_the_cursor() {
+    let bench = Fixture::new(Seen::default());
     for n in 0..5 {
         append(&bench.journal, &numbered(n..n + 1));
     }
@@ -255,8 +255,8 @@ async fn delivery_goes_on_where_the_sink_stands_whatever_the_cursor_says() {
 }
 
 #[tokio::test]
-async fn a_position_from_a_journal_that_was_lost_skips_nothing_that_comes_now() {
-    let bench = Bench::new(Seen { holds: Some(1_000_000), ..Seen::default() });
+async fn a_position_of_a_lost_journal_skips_no_new_records() {
+    let bench = Fixture::new(Seen { holds: Some(1_000_000), ..Seen::default() });
     append(&bench.journal, &numbered(0..1));
     let running = bench.spawn();
     append(&bench.journal, &numbered(1..2));
@@ -266,7 +266,7 @@ async fn a_position_from_a_journal_that_was_lost_skips_nothing_that_comes_now() 
 
 #[tokio::test]
 async fn frames_of_no_interest_move_the_cursor_without_a_delivery() {
-    let bench = Bench::new(Seen::default());
+    let bench = Fixture::new(Seen::default());
     let selection = Selection { routes: Some(vec!["audit".into()]), min_level: None };
     let running = bench.spawn_with(selection);
     append(&bench.journal, &numbered(0..10));
@@ -280,8 +280,8 @@ async fn frames_of_no_interest_move_the_cursor_without_a_delivery() {
 }
 
 #[tokio::test]
-async fn a_frame_that_can_not_be_decoded_goes_to_quarantine_and_holds_nothing_up() {
-    let bench = Bench::new(Seen::default());
+async fn an_undecodable_frame_goes_to_quarantine_and_blocks_nothing() {
+    let bench = Fixture::new(Seen::default());
     let (tx, rx) = std::sync::mpsc::channel();
     bench.journal.append(b"no batch at all".to_vec(), 1, move |outcome| drop(tx.send(outcome)));
     rx.recv().expect("answered").expect("taken");
@@ -296,7 +296,7 @@ async fn a_frame_that_can_not_be_decoded_goes_to_quarantine_and_holds_nothing_up
 
 #[tokio::test]
 async fn a_dropped_sink_ends_its_thread_without_a_flush() {
-    let bench = Bench::new(Seen { keeps_position: true, ..Seen::default() });
+    let bench = Fixture::new(Seen { keeps_position: true, ..Seen::default() });
     let running = bench.spawn();
     eventually("ready", || running.status().state == State::Ok).await;
     append(&bench.journal, &numbered(0..1));
@@ -306,12 +306,12 @@ async fn a_dropped_sink_ends_its_thread_without_a_flush() {
 }
 
 #[tokio::test]
-async fn what_was_taken_before_a_failure_does_not_come_again_and_nothing_overtakes() {
-    let bench = Bench::new(Seen { most: 2, ..Seen::default() });
+async fn records_taken_before_a_failure_are_not_repeated_or_reordered() {
+    let bench = Fixture::new(Seen { most: 2, ..Seen::default() });
     append(&bench.journal, &numbered(0..3));
     append(&bench.journal, &numbered(3..8));
     let expected: Vec<_> = (0..3).map(|index| (1, index)).chain((0..5).map(|index| (2, index))).collect();
-    // The first delivery is taken, the second fails, and so at every later attempt.
+    // The first delivery succeeds; the second fails, and so do all later attempts.
     for _ in 0..4 {
         bench.seen.lock().expect("not poisoned").script = retry(1);
         let running = bench.spawn();
@@ -322,9 +322,9 @@ async fn what_was_taken_before_a_failure_does_not_come_again_and_nothing_overtak
 }
 
 #[tokio::test]
-async fn a_wait_that_the_server_asks_for_is_kept() {
+async fn a_wait_requested_by_the_server_is_respected() {
     let later = SinkError::Later("too many requests".into(), Duration::from_secs(3));
-    let bench = Bench::new(Seen { script: vec![later].into(), ..Seen::default() });
+    let bench = Fixture::new(Seen { script: vec![later].into(), ..Seen::default() });
     append(&bench.journal, &numbered(0..1));
     let begun = Instant::now();
     let running = bench.spawn();
@@ -334,8 +334,8 @@ async fn a_wait_that_the_server_asks_for_is_kept() {
 }
 
 #[tokio::test]
-async fn while_a_sink_fails_its_records_go_to_its_fallback_marked_and_afterwards_it_gets_everything() {
-    let bench = Bench::new(Seen { start_script: retry(1000), ..Seen::default() });
+async fn a_failing_sinks_records_go_to_its_fallback_and_later_to_the_sink_itself() {
+    let bench = Fixture::new(Seen { start_script: retry(1000), ..Seen::default() });
     let standby = Arc::new(Mutex::new(Seen::default()));
     let inboxes = Inboxes::default();
     let options = RunnerOptions {
@@ -376,8 +376,8 @@ async fn while_a_sink_fails_its_records_go_to_its_fallback_marked_and_afterwards
 }
 
 #[tokio::test]
-async fn a_sink_that_is_stopped_while_it_falls_back_leaves_its_place_and_one_without_a_fallback_none() {
-    let bench = Bench::new(Seen { start_script: retry(1000), ..Seen::default() });
+async fn a_sink_stopped_during_fallback_keeps_its_second_reader_and_one_without_fallback_removes_it() {
+    let bench = Fixture::new(Seen { start_script: retry(1000), ..Seen::default() });
     append(&bench.journal, &numbered(0..3));
     let inboxes = Inboxes::default();
     let options = |fallback: &[&str]| RunnerOptions {

@@ -1,8 +1,8 @@
 //! Groups the records of a delivery for one message: repeated records become one group with a count.
 //!
-//! Records are repeats when level and source are equal and the messages differ only in ids and numbers: words of five or
-//! more letters and digits with at least one digit count as equal (`order 83f1a0c2 failed` repeats
-//! `order 9be4d011 failed`, but `status 404` doesn't repeat `status 500`). The last one is shown.
+//! Records are repeats if level and source are equal and the messages differ only in ids and numbers: words of five or
+//! more letters and digits with at least one digit count as equal (`order 83f1a0c2 failed` repeats `order 9be4d011
+//! failed`, but `status 404` doesn't repeat `status 500`). The last one is shown.
 
 use std::collections::HashMap;
 
@@ -19,23 +19,23 @@ pub(super) struct Group<'a> {
     pub last: Record<'a>,
 }
 
-/// Everything that a message says.
+/// The content of a message.
 pub(super) struct Digest<'a> {
-    /// In the order in which they began.
+    /// In the order of their first records.
     pub groups: Vec<Group<'a>>,
-    /// Kinds of record that are only counted.
+    /// Number of groups that are only counted.
     pub other_groups: usize,
-    /// Records of these.
+    /// Number of their records.
     pub other_records: usize,
     /// Number of records by level, the most severe first.
     pub levels: Vec<(Level, usize)>,
 }
 
-/// Letters and digits from which on a word with a digit counts as a number.
+/// Minimum length of a word with a digit to count as a number.
 const NUMBER_CHARS: usize = 5;
 
 impl<'a> Digest<'a> {
-    /// Shows at most `most` kinds: the most severe ones, and of these the most frequent.
+    /// Shows at most `most` groups: the most severe ones first, then the most frequent.
     pub fn of(records: impl Iterator<Item = Record<'a>>, most: usize) -> Digest<'a> {
         let mut groups: Vec<Group<'a>> = Vec::new();
         let mut known: HashMap<(Level, &'a str, String), usize> = HashMap::new();
@@ -71,13 +71,13 @@ impl<'a> Digest<'a> {
         Digest { groups, other_groups: hidden.len(), other_records, levels }
     }
 
-    /// How many records there are.
+    /// The total number of records.
     pub fn records(&self) -> usize {
         self.levels.iter().map(|(_, count)| count).sum()
     }
 }
 
-/// The message with `#` in the place of its numbers.
+/// The message with `#` in place of its numbers.
 fn pattern(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
     let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_in_long_numbers_only_is_a_repeat_and_the_last_is_shown() {
+    fn messages_that_differ_only_in_long_numbers_are_repeats_and_the_last_is_shown() {
         let said =
             [("ERROR", "order 83f1a0c2 failed"), ("ERROR", "order 9be4d011 failed"), ("ERROR", "order 12 failed")];
         let (shown, ..) = summary(&said, 10);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_told_apart() {
+    fn different_levels_are_not_repeats() {
         let (shown, ..) = summary(&[("ERROR", "x"), ("CRITICAL", "x"), ("ERROR", "x")], 10);
         assert_eq!(shown, [("x".into(), 2), ("x".into(), 1)]);
     }

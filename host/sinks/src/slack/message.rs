@@ -1,8 +1,8 @@
-//! A digest as a Slack message: a heading, a section for each kind of record, and a line for what is only counted.
+//! A digest as a Slack message: a heading, a section per group, and a line for records that are only counted.
 //!
-//! Nothing that a log says means anything to Slack: `&`, `<` and `>` are escaped (so no mention, link or channel can be
-//! forged), what acts instead of being seen is written out, and a message can't end the code block that it stands in.
-//! Every text stays below Slack's bounds, counted as UTF-16 after escaping, which is the most that anybody could count.
+//! Log text has no special meaning in Slack: `&`, `<` and `>` are escaped (so no mention, link or channel can be
+//! forged), invisible control characters are written out, and a message can't end its code block. Every text stays
+//! below Slack's limits, counted as UTF-16 after escaping, which is the strictest way to count.
 
 use serde_json::{Value, json};
 use weir_record::Level;
@@ -11,7 +11,7 @@ use super::digest::{Digest, Group};
 use crate::limits;
 use crate::text::{Rest, is_harmful};
 
-/// Characters for what a section says beside source, message and fields: marks, count and two moments with fallbacks.
+/// Characters in a section besides source, message and fields: marks, count and two times with fallbacks.
 const SECTION_FRAME_CHARS: usize = 400;
 
 /// The body of the request.
@@ -47,7 +47,7 @@ fn heading(digest: &Digest<'_>) -> String {
     parts.join(", ")
 }
 
-/// What notifications show.
+/// The text of notifications.
 fn fallback(digest: &Digest<'_>) -> String {
     let Some(group) = digest.groups.first() else { return heading(digest) };
     let source = escaped(group.source, limits::SLACK_SOURCE_CHARS);
@@ -96,13 +96,13 @@ fn group_text(group: &Group<'_>, room: usize, fields: bool) -> String {
     text
 }
 
-/// A moment in the reader's time zone, with UTC for readers that don't know of such.
+/// A time in the reader's time zone, with UTC as a fallback for other clients.
 fn moment(ns: i64) -> String {
     let mut utc = Vec::new();
     weir_record::time::format_rfc3339(ns, &mut utc);
     let utc = String::from_utf8_lossy(&utc).into_owned();
     let seconds = ns.div_euclid(1_000_000_000);
-    // `2026-11-20T10:00:00.123456789Z`: a reader needs no fractions.
+    // `2026-11-20T10:00:00.123456789Z`: fractions are not needed here.
     let shown = utc.get(..19).unwrap_or(&utc).replace('T', " ");
     if seconds < 0 {
         return format!("{shown} UTC");
@@ -110,7 +110,7 @@ fn moment(ns: i64) -> String {
     format!("<!date^{seconds}^{{date_short_pretty}} {{time_secs}}|{shown} UTC>")
 }
 
-/// Text that means nothing to Slack, at most `most` UTF-16 characters of it.
+/// Escaped text, at most `most` UTF-16 characters of it.
 fn escaped(text: &str, most: usize) -> String {
     let (mut out, mut length) = (String::new(), 0);
     let mut buffer = [0; 4];
@@ -138,7 +138,7 @@ fn escaped(text: &str, most: usize) -> String {
     out
 }
 
-/// The same for text between backticks, which it can't end: its own become a character that looks the same.
+/// The same for text between backticks: its own backticks are replaced by a character that looks the same.
 fn in_code(text: &str, most: usize) -> String {
     escaped(text, most).replace('`', "\u{2bb}")
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_a_record_means_anything_to_slack() {
+    fn no_text_of_a_record_has_a_special_meaning_in_slack() {
         let evil = "<!channel> <@U1> <https://evil|click> & ```out``` `x` \u{202e}\u{7}\0";
         let shown = blocks(&[&[("level", "ERROR"), ("source", evil), ("message", evil), ("k<", evil)]], 20);
         let text = text(&shown[0]);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_is_longer_than_slack_takes_and_no_message_has_more_blocks() {
+    fn texts_and_blocks_stay_within_slacks_limits() {
         for c in ["x", "&", "é", "\u{1f600}", "\0", "`"] {
             let long = c.repeat(100_000);
             let head: &[(&str, &str)] = &[("level", "ERROR"), ("source", &long), ("message", &long), ("k", &long)];
@@ -202,7 +202,7 @@ mod tests {
             let heads: Vec<[(&str, &str); 3]> =
                 many.iter().map(|m| [("message", m.as_str()), ("source", &long), ("k", &long)]).collect();
             let heads: Vec<&[(&str, &str)]> = heads.iter().map(|head| &head[..]).collect();
-            for shown in [blocks(&[head], 20), blocks(&heads, limits::MOST_SLACK_GROUPS)] {
+            for shown in [blocks(&[head], 20), blocks(&heads, limits::MAX_SLACK_GROUPS)] {
                 assert!(shown.len() <= limits::SLACK_BLOCKS);
                 for block in shown.iter().filter(|block| block["type"] == "section") {
                     let length = text(block).encode_utf16().count();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_shown_is_counted() {
+    fn records_that_are_not_shown_are_counted() {
         let heads: Vec<String> = (0..30).map(|n| format!("m{n}")).collect();
         let heads: Vec<[(&str, &str); 1]> = heads.iter().map(|message| [("message", message.as_str())]).collect();
         let heads: Vec<&[(&str, &str)]> = heads.iter().map(|head| &head[..]).collect();
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_says_nothing_is_still_a_section() {
+    fn an_empty_record_is_still_a_section() {
         let shown = blocks(&[&[("source", ""), ("message", "")]], 20);
         assert!(text(&shown[0]).starts_with(":large_blue_circle: *INFO* at "), "{shown:?}");
     }

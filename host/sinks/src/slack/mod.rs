@@ -6,16 +6,16 @@
 //! | `digest.rs` | groups repeated records, the most severe first |
 //! | `message.rs` | the digest as blocks, within Slack's limits |
 //!
-//! Guarantee: every record is shown or counted, at least once. Slack has no idempotency key: a message appears twice when
-//! Slack took it and the answer was lost, and the last one may appear twice after a `kill -9`.
+//! Guarantee: every record is shown or counted, at least once. Slack has no idempotency key: a message appears twice if
+//! Slack accepted it and the answer was lost, and the last one may appear twice after a `kill -9`.
 //!
-//! A message summarises all waiting records, up to `batch` (and the 4 to 8 MiB that a runner reads at a time), and shows
-//! at most `groups` kinds of records; the rest is counted. At most one message goes out each `interval`.
-//! So a flood of 10,000 errors is a message or two, and a flood without end a message a second, each with 20 sections.
-//! After 429 the sink waits as long as `Retry-After` says. When Slack rejects a message as malformed, its records are
-//! halved until the bad one is alone, which goes to quarantine.
+//! A message summarises all waiting records, up to `batch` (and the 4 to 8 MiB that a runner reads at a time), and
+//! shows at most `groups` groups of repeats; the rest is counted. At most one message is sent per `interval`. So a
+//! flood of 10,000 errors is a message or two, and an endless flood one message a second, each with 20 sections. After
+//! 429 the sink waits as long as `Retry-After` says. If Slack rejects a message as malformed, its records are halved
+//! until the bad one is alone, which goes to quarantine.
 //!
-//! The webhook's address is a secret: whoever knows it can post. It appears in no error and no log line.
+//! The webhook's URL is a secret: everyone who knows it can post. It appears in no error and no log line.
 
 mod digest;
 mod message;
@@ -38,16 +38,16 @@ use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_o
 use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
 use crate::units::Span;
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "slack",
-    summary: "posts errors to a Slack channel, repeats together, at most one message a second",
+    summary: "posts errors to a Slack channel, with repeats combined, at most one message a second",
     guarantee: Guarantee::AtLeastOnce,
     reach: crate::registry::Reach::Anywhere,
     example: r#"[sink.alerts]
 type = "slack"
 url = "https://hooks.slack.com/services/T0000/B0000/XXXX"    # or the variable SLACK_WEBHOOK_URL
-min_level = "ERROR"     # as without it
+min_level = "ERROR"     # the default
 interval = "30s"        # at most two messages a minute
 groups = 20
 "#,
@@ -61,24 +61,24 @@ groups = 20
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlackOptions {
-    /// The webhook's address, which is a secret. Also from `SLACK_WEBHOOK_URL`.
+    /// The webhook's URL, which is a secret.
     #[serde(default)]
     pub url: Option<String>,
-    /// Least time from one message to the next; Slack takes one a second.
+    /// Minimum time between two messages; Slack accepts one per second.
     #[serde(default = "default_interval")]
     pub interval: Span,
     /// How long the first record waits for more.
     #[serde(default = "default_linger")]
     pub linger: Span,
-    /// Most records that one message speaks for.
+    /// Maximum number of records per message.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1))]
     pub batch: usize,
-    /// Most kinds of record that one message shows; the rest is counted.
+    /// Maximum number of groups of repeated records that one message shows; the rest is counted.
     #[serde(default = "default_groups")]
     #[schemars(range(min = 1, max = 48))]
     pub groups: usize,
-    /// Shows a record's other fields, too.
+    /// Also shows a record's other fields.
     #[serde(default = "default_fields")]
     pub fields: bool,
     /// Timeouts and TLS.
@@ -111,13 +111,13 @@ fn build(name: &str, given: serde_json::Value, _: &BuildContext) -> Result<Box<d
     let wrong = |error: String| format!("sink `{name}`: {error}");
     let url = options.url.as_deref().map(str::trim).filter(|url| !url.is_empty());
     let url = url.ok_or_else(|| wrong("`url` is missing: give it, or set SLACK_WEBHOOK_URL".into()))?;
-    if !(1..=limits::MOST_SLACK_GROUPS).contains(&options.groups) {
-        return Err(wrong(format!("`groups` must be 1 to {}", limits::MOST_SLACK_GROUPS)));
+    if !(1..=limits::MAX_SLACK_GROUPS).contains(&options.groups) {
+        return Err(wrong(format!("`groups` must be 1 to {}", limits::MAX_SLACK_GROUPS)));
     }
-    if !(1..=limits::MOST_POST_RECORDS).contains(&options.batch) {
-        return Err(wrong(format!("`batch` must be 1 to {}", limits::MOST_POST_RECORDS)));
+    if !(1..=limits::MAX_POST_RECORDS).contains(&options.batch) {
+        return Err(wrong(format!("`batch` must be 1 to {}", limits::MAX_POST_RECORDS)));
     }
-    if options.interval.duration().max(options.linger.duration()) > limits::MOST_SLACK_INTERVAL {
+    if options.interval.duration().max(options.linger.duration()) > limits::MAX_SLACK_INTERVAL {
         return Err(wrong("`interval` and `linger` must be an hour or less".into()));
     }
     let server = options.connection.server(name, url).map_err(wrong)?;
@@ -128,21 +128,21 @@ struct SlackSink {
     name: String,
     server: Server,
     options: SlackOptions,
-    /// When the next message may go out.
+    /// When the next message may be sent.
     next_at: Option<Instant>,
 }
 
 impl SlackSink {
     fn judge(&self, answer: &Answer) -> SinkError {
         match answer.status {
-            401 | 403 | 404 | 410 => self.server.advise(
+            401 | 403 | 404 | 410 => self.server.retry_with_advice(
                 answer,
                 "check that the webhook (`url`, SLACK_WEBHOOK_URL) exists and its channel is not archived",
             ),
             429 => {
-                // Slack always says how long; a proxy may not.
+                // Slack always sends `Retry-After`; a proxy may not.
                 let wait = answer.retry_after.unwrap_or(Duration::from_secs(1));
-                SinkError::Later(self.server.said(answer), wait)
+                SinkError::Later(self.server.describe(answer), wait)
             }
             _ => self.server.refused(answer),
         }
@@ -170,7 +170,8 @@ impl Sink for SlackSink {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let answer = self.server.post(headers, body).await;
-        // Counted from the answer, so that no line makes two messages come closer together; also after a failure.
+        // Counted from the answer, also after a failure, so that a slow connection never makes two messages arrive
+        // closer together.
         self.next_at = Some(Instant::now() + self.options.interval.duration());
         match answer? {
             answer if answer.is_success() => Ok(Delivered::default()),

@@ -1,5 +1,5 @@
 //! The `slack` sink against an intake that refuses what Slack would: malformed blocks, texts that are too long,
-//! mentions, and more than a message a second.
+//! mentions, and more than one message a second.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn shown(intake: &Intake) -> Vec<u64> {
     blocks.flat_map(|block| numbers(&block["text"]["text"].to_string())).collect()
 }
 
-/// How many records the messages speak for: the sums of their headings.
+/// The number of records in the messages: the sum of their headings.
 fn counted(intake: &Intake) -> u64 {
     let count = |message: &Value| {
         let blocks = message["blocks"].as_array().expect("blocks");
@@ -72,12 +72,12 @@ impl Stage {
 }
 
 #[test]
-fn only_errors_and_worse_unless_the_configuration_says_otherwise() {
+fn by_default_only_errors_and_above_are_posted() {
     assert_eq!(KIND.min_level, Some(Level::Error));
 }
 
 #[test]
-fn options_that_can_not_work_are_refused_with_their_name_and_without_the_webhook() {
+fn invalid_options_are_refused_by_name_without_the_webhook() {
     let url = "https://hooks.slack.com/services/SECRET";
     for (bad, name) in [
         (json!({}), "SLACK_WEBHOOK_URL"),
@@ -93,7 +93,7 @@ fn options_that_can_not_work_are_refused_with_their_name_and_without_the_webhook
 }
 
 #[tokio::test]
-async fn records_of_every_shape_make_messages_that_slack_takes() {
+async fn records_of_every_shape_make_valid_messages() {
     let intake = Intake::start(Intakes::FastSlack);
     let mut out = sink(&intake, json!({ "interval": "0s", "groups": 48 })).await;
     let mut batch = Batch::new();
@@ -108,8 +108,8 @@ async fn records_of_every_shape_make_messages_that_slack_takes() {
 }
 
 #[tokio::test]
-async fn a_flood_is_a_few_messages_at_most_one_a_second_that_speak_for_every_record() {
-    // It answers 429 to whoever comes sooner than a second after the last.
+async fn a_flood_becomes_at_most_one_message_a_second_covering_every_record() {
+    // It answers 429 to a request less than a second after the last one.
     let intake = Intake::start(Intakes::Slack);
     let stage = Stage::new();
     let running = stage.run(options_for(&intake, json!({})));
@@ -122,14 +122,14 @@ async fn a_flood_is_a_few_messages_at_most_one_a_second_that_speak_for_every_rec
     assert_eq!(counted(&intake), 10_000);
     let taken = intake.taken();
     assert!(taken.windows(2).all(|two| two[1].at - two[0].at >= Duration::from_secs(1)));
-    // How many depends on how fast they came, but each took all that waited.
+    // The number depends on how fast they arrived, but each message took all waiting records.
     let most = 2 + taken.windows(2).map(|two| (two[1].at - two[0].at).as_secs() as usize).sum::<usize>();
     assert!(taken.len() <= most && taken.len() < 100, "{} messages", taken.len());
     assert!(intake.records().iter().all(|message| message["blocks"].as_array().is_some_and(|b| b.len() <= 22)));
 }
 
 #[tokio::test]
-async fn a_429_is_waited_out_and_every_other_trouble_comes_again_in_order() {
+async fn a_429_is_waited_out_and_other_failures_are_retried_in_order() {
     for trouble in [
         Next::Later(429, 2),
         Next::Status(500),
@@ -158,7 +158,7 @@ async fn a_429_is_waited_out_and_every_other_trouble_comes_again_in_order() {
 }
 
 #[tokio::test]
-async fn a_record_that_slack_calls_malformed_is_found_and_holds_no_other() {
+async fn a_malformed_record_is_found_and_blocks_no_other() {
     let intake = Intake::start(Intakes::FastSlack);
     let stage = Stage::new();
     append(&stage.journal, &numbered(0..4));
@@ -172,7 +172,7 @@ async fn a_record_that_slack_calls_malformed_is_found_and_holds_no_other() {
 }
 
 #[tokio::test]
-async fn errors_name_sink_and_server_and_never_the_webhook() {
+async fn errors_name_sink_and_server_but_not_the_webhook() {
     let mut intake = Intake::start(Intakes::FastSlack);
     let mut out = sink(&intake, json!({ "interval": "0s" })).await;
     for next in [Next::Status(403), Next::Status(404), Next::Status(410), Next::Status(500), Next::Hang, Next::Reset] {

@@ -1,12 +1,12 @@
-//! How far each sink is in the database: one row of `weir_cursor` a sink, written in the transaction of the records.
+//! How far each sink is in the database: one row of `weir_cursor` per sink, written in the transaction of the records.
 //!
-//! Several sinks may write to one database, and a sink may get another name. So a row says what *one* sink holds, and
-//! a record that is in the database already, because another sink took it or this one did under an older name, is
-//! passed over: whatever lies at or before the furthest of the *other* rows is looked up before it is written. A record
-//! of the journal is one row, however many sinks take it.
+//! Several sinks may write to one database, and a sink may be renamed. So a row says what *one* sink holds. A record
+//! that is already in the database, because another sink or this one under an older name wrote it, is skipped:
+//! everything at or before the furthest of the *other* rows is looked up before it is written. A record of the journal
+//! is one row, however many sinks take it.
 //!
-//! Databases of older versions have one row for whoever wrote them. It is kept as the row of the sink `''`, which no
-//! sink is called: it makes known rows be looked up, and hides nothing that is not there.
+//! Databases of older versions have one row for any writer. It is kept as the row of the sink `''`, a name that no sink
+//! can have: it causes known rows to be looked up, and hides no missing ones.
 
 use std::collections::HashSet;
 
@@ -19,12 +19,12 @@ pub struct Cursor {
     sink: String,
 }
 
-/// The records of others among those that are to be written.
+/// Records to be written that other sinks have already stored.
 #[derive(Default)]
-pub struct Known(HashSet<Position>);
+pub struct KnownRecords(HashSet<Position>);
 
-impl Known {
-    /// True for a record that has its row.
+impl KnownRecords {
+    /// True for a record that already has a row.
     pub fn has(&self, at: Position) -> bool {
         self.0.contains(&at)
     }
@@ -36,13 +36,13 @@ impl Cursor {
         Cursor { sink: sink.into() }
     }
 
-    /// Makes the row when it is missing.
+    /// Creates the row if it is missing.
     pub async fn prepare(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let sql = "INSERT INTO weir_cursor(sink) VALUES (?) ON CONFLICT DO NOTHING";
         sqlx::query(sql).bind(&self.sink).execute(connection).await.map(drop)
     }
 
-    /// What the row holds: the frame, and the record when it broke off within.
+    /// The content of the row: the frame, and the record if it ends within the frame.
     pub async fn read(&self, connection: &mut SqliteConnection) -> Result<Option<(i64, Option<i64>)>, sqlx::Error> {
         let sql = "SELECT sequence, position FROM weir_cursor WHERE sink = ?";
         let (sequence, position): (Option<i64>, Option<i64>) =
@@ -66,7 +66,7 @@ impl Cursor {
             .map(drop)
     }
 
-    /// Puts every row back that is beyond a journal's end.
+    /// Resets every row that is beyond a journal's end.
     pub async fn put_back(connection: &mut SqliteConnection, last: i64) -> Result<(), sqlx::Error> {
         sqlx::query("UPDATE weir_cursor SET sequence = ?, position = NULL WHERE sequence > ?")
             .bind(last)
@@ -76,24 +76,28 @@ impl Cursor {
             .map(drop)
     }
 
-    /// Changes the row and nothing that it says: a commit that changes no page syncs nothing.
+    /// Updates the row without moving the cursor: a commit that changes no page syncs nothing.
     pub async fn touch(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         let sql = "UPDATE weir_cursor SET flushes = flushes + 1 WHERE sink = ?";
         sqlx::query(sql).bind(&self.sink).execute(connection).await.map(drop)
     }
 
-    /// Which records of these frames are in the database by another sink, or another name. One lookup in a small table
-    /// when this sink is the furthest, as it is when it is alone.
-    pub async fn known(&self, connection: &mut SqliteConnection, batches: &[Selected]) -> Result<Known, sqlx::Error> {
+    /// Which records of these frames were stored by another sink, or under another name. When this sink is the
+    /// furthest, as it is when alone, this is one lookup in a small table.
+    pub async fn known(
+        &self,
+        connection: &mut SqliteConnection,
+        batches: &[Selected],
+    ) -> Result<KnownRecords, sqlx::Error> {
         let others: Option<i64> = sqlx::query_scalar("SELECT max(sequence) FROM weir_cursor WHERE sink <> ?")
             .bind(&self.sink)
             .fetch_one(&mut *connection)
             .await?;
         let ends = batches.first().zip(batches.last());
-        let Some(((first, last), others)) = ends.zip(others) else { return Ok(Known::default()) };
+        let Some(((first, last), others)) = ends.zip(others) else { return Ok(KnownRecords::default()) };
         let (first, last) = (first.sequence.cast_signed(), last.sequence.cast_signed().min(others));
         if first > last {
-            return Ok(Known::default());
+            return Ok(KnownRecords::default());
         }
         let rows: Vec<(i64, i64)> =
             sqlx::query_as("SELECT sequence, position FROM logs WHERE sequence BETWEEN ? AND ?")
@@ -105,6 +109,6 @@ impl Cursor {
             sequence: sequence.cast_unsigned(),
             index: u32::try_from(index).unwrap_or(u32::MAX),
         };
-        Ok(Known(rows.into_iter().map(position).collect()))
+        Ok(KnownRecords(rows.into_iter().map(position).collect()))
     }
 }

@@ -1,8 +1,8 @@
-//! What an error of SQLite means for a delivery, and what a person can do about it.
+//! What an SQLite error means for a delivery, and what an operator can do about it.
 
 use crate::sink::SinkError;
 
-/// Result codes of SQLite: primary ones, and those extended ones that say more.
+/// SQLite result codes: primary ones, and extended ones where needed.
 mod code {
     pub const BUSY: i32 = 5;
     pub const LOCKED: i32 = 6;
@@ -15,7 +15,7 @@ mod code {
     pub const CONSTRAINT_UNIQUE: i32 = 2067;
 }
 
-/// Classifies an error; `place` is the sink and the file.
+/// Classifies an error. `place` is the sink and the file.
 pub fn classify(place: &str, error: &sqlx::Error) -> SinkError {
     let Some(database) = error.as_database_error() else {
         return SinkError::Retry(format!("{place}: {error}"));
@@ -24,27 +24,27 @@ pub fn classify(place: &str, error: &sqlx::Error) -> SinkError {
     let message = database.message();
     match extended & 0xff {
         code::BUSY | code::LOCKED => SinkError::Retry(format!(
-            "{place}: another process has locked it ({message}); readers don't, so look for a writer or a long exclusive transaction"
+            "{place}: another process has locked it ({message}); look for a writer or a long exclusive transaction (readers take no such lock)"
         )),
         code::FULL => {
-            SinkError::Retry(format!("{place}: the disk is full; free room, or set `retention` or `max_rows`"))
+            SinkError::Retry(format!("{place}: the disk is full; free space, or set `retention` or `max_rows`"))
         }
         code::READONLY => SinkError::Retry(format!(
-            "{place}: it can't be written ({message}); give weir write access to the file and its folder"
+            "{place}: it is not writable ({message}); give weir write access to the file and its folder"
         )),
         code::CANTOPEN => {
             SinkError::Retry(format!("{place}: it can't be opened ({message}); is the folder there and writable?"))
         }
         code::NOTADB => {
-            SinkError::Fatal(format!("{place}: it is no SQLite database; give another `path` or move the file away"))
+            SinkError::Fatal(format!("{place}: it is not an SQLite database; use another `path` or move the file away"))
         }
         code::CORRUPT => SinkError::Fatal(format!(
-            "{place}: it is damaged ({message}); save what can be saved with `sqlite3 … .recover` and move the file away"
+            "{place}: it is damaged ({message}); recover what you can with `sqlite3 … .recover` and move the file away"
         )),
-        code::TOOBIG => SinkError::Reject(format!("{place}: a record is larger than SQLite takes")),
-        // The one unique constraint is that on the records' positions in the journal.
+        code::TOOBIG => SinkError::Reject(format!("{place}: a record is larger than SQLite's limit")),
+        // The only unique constraint is the one on the records' positions in the journal.
         _ if extended == code::CONSTRAINT_UNIQUE => SinkError::Fatal(format!(
-            "{place}: it holds records of the journal that its cursor does not know ({message}); was it changed by hand? Move the file away or repair `weir_cursor`"
+            "{place}: it contains records of the journal that are beyond its cursor ({message}); if it was changed by hand, move the file away or repair `weir_cursor`"
         )),
         _ => SinkError::Retry(format!("{place}: {message} (SQLite code {extended})")),
     }

@@ -1,17 +1,19 @@
-//! The search index: FTS5 over the message and the texts and integers in the fields, in a form that every SQLite since
-//! 3.38 reads and deletes from.
+//! The search index: FTS5 over the message and the texts and integers of the fields, in a form that every SQLite since
+//! 3.38 can read and delete from.
 //!
-//! It stores no text: it is an external content table over the view `logs_words`, which takes the words of a row out of
-//! its JSON when somebody asks for them (`snippet()`, for example). Triggers take a row's words out of the index when
-//! the row is deleted or changed, whoever does it. Against a contentless table that deletes by itself
-//! (`contentless_delete`, SQLite 3.43) inserts and the file's size are the same, and retention takes a fifth of the time.
+//! It stores no text: it is an external content table over the view `logs_words`, which extracts the words of a row
+//! from its JSON on demand (for `snippet()`, for example). Triggers remove a row's words from the index when any client
+//! deletes or changes the row. Compared with a contentless table with its own deletion (`contentless_delete`, SQLite
+//! 3.43), inserts and file size are the same, and retention takes a fifth of the time.
 //!
 //! Invariants
-//! - **What goes into the index is what the triggers take out of it**: [`push_words`] and [`WORDS`] give the same text for
-//!   the same row, in every version of SQLite. Rows whose JSON SQLite's versions read differently (a NUL, an integer
-//!   beyond 64 bits) are indexed as the JSON they are.
-//! - Only what is in the index is taken out of it: rows are added one way or not at all, and the triggers look first.
-//! - The rows that the index lacks are those above its highest, so filling it goes on after a crash where it broke off.
+//! - **The triggers remove exactly what was added to the index**: [`push_words`] and [`WORDS`] give the same text for
+//!   the same row, in every version of SQLite. Rows whose JSON differs between SQLite versions (a NUL, an integer
+//!   beyond 64 bits) are indexed as their JSON text.
+//! - Only what is in the index is removed from it: rows are added in one way or not at all, and the triggers check
+//!   first.
+//! - The rows missing from the index are those above its highest, so after a crash filling it continues where it
+//!   stopped.
 
 use std::time::Instant;
 
@@ -30,14 +32,14 @@ const WORDS: &str = "CASE WHEN instr({fields}, '\\u0000') THEN {fields} ELSE (
     FROM json_tree({fields}) WHERE type IN ('text', 'integer')
   ) END";
 
-/// How a NUL stands in JSON.
+/// A NUL in JSON.
 const NUL: &str = "\\u0000";
 
-/// FTS5 gathers words in memory and writes them as a segment when `hashsize` is reached or the transaction ends, and
-/// merges segments when enough have come together. 8 MiB hold several thousand records, and merging sixteen segments at
-/// once instead of four rewrites entries less often; together a few per cent of the CPU of an insert, most of which is
-/// cutting text into words and sorting them. `detail = none` would save another tenth and a third of the index's size,
-/// but then FTS5 refuses phrases, and an address, a path or an id with a hyphen is a phrase.
+/// FTS5 collects words in memory and writes them as a segment when `hashsize` is reached or the transaction ends; it
+/// merges segments when there are enough. 8 MiB hold several thousand records, and merging sixteen segments at once
+/// instead of four rewrites entries less often. Together this saves a few per cent of an insert's CPU time, most of
+/// which is splitting text into words and sorting them. `detail = none` would save another tenth and a third of the
+/// index's size, but then FTS5 refuses phrases, and an address, a path or an id with a hyphen is a phrase.
 const CREATE: &str = "
 CREATE VIEW logs_words AS SELECT id, message, {words} AS fields FROM logs;
 CREATE VIRTUAL TABLE logs_search USING fts5(message, fields, content='logs_words', content_rowid='id', tokenize='unicode61 remove_diacritics 2');
@@ -54,7 +56,7 @@ WHEN EXISTS (SELECT 1 FROM logs_search_docsize WHERE id = old.id) BEGIN
 END;
 ";
 
-/// Also of the form before, which only SQLite 3.43 and newer open.
+/// Also drops the previous form, which only SQLite 3.43 and newer can open.
 const DROP: &str = "
 DROP TRIGGER IF EXISTS logs_search_update;
 DROP TRIGGER IF EXISTS logs_search_delete;
@@ -62,18 +64,18 @@ DROP TABLE IF EXISTS logs_search;
 DROP VIEW IF EXISTS logs_words;
 ";
 
-/// What only the form before has in its declaration.
+/// Occurs only in the declaration of the previous form.
 const FORM_BEFORE: &str = "contentless_delete";
 
-/// Makes the index when it is wanted and missing, replaces one of the form before, and adds the rows that it lacks.
+/// Creates the index if it is configured and missing, replaces one of the previous form, and adds the missing rows.
 pub async fn prepare(connection: &mut SqliteConnection, place: &str, wanted: bool) -> Result<(), sqlx::Error> {
     let declared: Option<String> = sqlx::query_scalar("SELECT sql FROM sqlite_master WHERE name = 'logs_search'")
         .fetch_optional(&mut *connection)
         .await?;
     let outdated = declared.as_ref().is_some_and(|sql| sql.contains(FORM_BEFORE));
     if outdated {
-        let next = if wanted { "is built anew" } else { "is removed, since `search` is false" };
-        tracing::info!("{place}: its search index is of a form that only SQLite 3.43 and newer read; it {next}");
+        let next = if wanted { "is rebuilt" } else { "is removed, since `search` is false" };
+        tracing::info!("{place}: its search index has a form that only SQLite 3.43 and newer can read; it {next}");
     }
     if outdated || (wanted && declared.is_none()) {
         let column = |name: &str| WORDS.replace("{fields}", name);
@@ -89,7 +91,7 @@ pub async fn prepare(connection: &mut SqliteConnection, place: &str, wanted: boo
     if wanted { fill(connection, place).await } else { Ok(()) }
 }
 
-/// Adds the rows above the highest that is in the index, in transactions of their own: those of before there was one, or
+/// Adds the rows above the highest in the index, in separate transactions: rows from before the index existed, or from
 /// while `search` was false.
 async fn fill(connection: &mut SqliteConnection, place: &str) -> Result<(), sqlx::Error> {
     let bounds =
@@ -98,12 +100,12 @@ async fn fill(connection: &mut SqliteConnection, place: &str) -> Result<(), sqlx
         sqlx::query_as(bounds).fetch_one(&mut *connection).await?;
     let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
     let begin = indexed.map_or(first, |indexed| indexed.saturating_add(1).max(first));
-    // Ids have no gaps but where a person deleted rows.
+    // Ids have gaps only where someone deleted rows.
     let rows = last.saturating_sub(begin).saturating_add(1);
     if rows <= 0 {
         return Ok(());
     }
-    tracing::info!(rows, "{place}: rows are added to its search index");
+    tracing::info!(rows, "{place}: adding rows to its search index");
     let (since, mut said, mut added) = (Instant::now(), Instant::now(), 0);
     loop {
         let chunk = add_rows(connection).await?;
@@ -111,7 +113,7 @@ async fn fill(connection: &mut SqliteConnection, place: &str) -> Result<(), sqlx
         if chunk == 0 {
             break;
         }
-        if said.elapsed() >= limits::SQLITE_INDEX_NEWS {
+        if said.elapsed() >= limits::SQLITE_INDEX_PROGRESS {
             said = Instant::now();
             tracing::info!("{place}: {added} of {rows} rows are in its search index");
         }
@@ -120,7 +122,7 @@ async fn fill(connection: &mut SqliteConnection, place: &str) -> Result<(), sqlx
     Ok(())
 }
 
-/// Adds some rows and says how many.
+/// Adds some rows. Returns their number.
 async fn add_rows(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error> {
     let sql = "INSERT INTO logs_search(rowid, message, fields) SELECT id, message, fields FROM logs_words
                WHERE id > coalesce((SELECT max(id) FROM logs_search_docsize), (SELECT min(id) FROM logs) - 1)
@@ -131,9 +133,9 @@ async fn add_rows(connection: &mut SqliteConnection) -> Result<u64, sqlx::Error>
     Ok(added)
 }
 
-/// Appends what a person might search for: every text and integer in the fields, at any depth. Left out are keys and
-/// floats: an amount or a duration is compared, not searched for, and as words its digits before and after the point
-/// would be two entries of their own. `fields` is the JSON of the same record.
+/// Appends the searchable words: every text and integer in the fields, at any depth. Keys and floats are omitted: an
+/// amount or a duration is compared, not searched for, and its digits before and after the point would be two separate
+/// words. `fields` is the JSON of the same record.
 pub fn push_words(record: Record<'_>, fields: &str, out: &mut String) {
     let mut values = record.entries().filter(|(key, _)| !is_head(key));
     if fields.contains(NUL) || !values.all(|(_, value)| push_value(value, out)) {
@@ -142,12 +144,12 @@ pub fn push_words(record: Record<'_>, fields: &str, out: &mut String) {
     }
 }
 
-/// Appends the words of a value; false when its JSON is not the same to all versions of SQLite.
+/// Appends the words of a value. Returns false if SQLite versions differ in how they read its JSON.
 fn push_value(value: Value<'_>, out: &mut String) -> bool {
     use std::fmt::Write;
     match value {
         Value::Str(text) => out.push_str(text),
-        // Writing into a String can't fail.
+        // Writing to a String can't fail.
         Value::Int(number) => drop(write!(out, "{number}")),
         Value::UInt(number) if i64::try_from(number).is_ok() => drop(write!(out, "{number}")),
         Value::UInt(_) => return false,
@@ -164,7 +166,7 @@ fn push_value(value: Value<'_>, out: &mut String) -> bool {
     true
 }
 
-/// The same of what has no form of its own in JSON: base64, a moment, an extension as an object.
+/// Appends types without a JSON form: bytes as base64, a time, an extension as an object.
 fn push_json(value: &serde_json::Value, out: &mut String) {
     match value {
         serde_json::Value::String(text) => out.push_str(text),

@@ -1,5 +1,5 @@
-//! The search index as others see it: Debian's `sqlite3` shell and Python's module, which are older than Weir's SQLite,
-//! read it and delete from it; one of the form before is replaced, also across a crash.
+//! The search index as other clients see it: Debian's `sqlite3` shell and Python's module, both older than Weir's
+//! SQLite, read it and delete from it. An index of the previous form is replaced, even across a crash.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::testing::{frame, numbered, record};
 
 impl Place {
-    /// What Python's sqlite3 module answers, in one line.
+    /// The answer of Python's sqlite3 module, on one line.
     fn python(&self, sql: &str) -> String {
         let script = "import sqlite3, sys
 database = sqlite3.connect(sys.argv[1], timeout=10)
@@ -28,7 +28,7 @@ print('|'.join(str(value) for row in rows for value in row))";
         String::from_utf8(output.stdout).expect("text").trim_end().to_string()
     }
 
-    /// Words that the index still holds once what was deleted is merged away.
+    /// Words still in the index after the deleted ones have been merged away.
     fn words_left(&self) -> String {
         self.ask(
             "INSERT INTO logs_search(logs_search) VALUES ('optimize');
@@ -38,7 +38,7 @@ print('|'.join(str(value) for row in rows for value in row))";
     }
 }
 
-/// Records that JSON has several ways to say, or none.
+/// Records with several JSON representations, or none.
 fn odd(n: usize) -> Vec<u8> {
     let mut out = Vec::new();
     write::map16_header(&mut out, 6);
@@ -107,7 +107,7 @@ async fn the_shell_of_the_system_and_python_search_and_delete() {
 }
 
 #[tokio::test]
-async fn every_version_of_sqlite_takes_out_of_the_index_what_went_in() {
+async fn every_version_of_sqlite_removes_from_the_index_exactly_what_was_added() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     let mut batch = weir_record::Batch::new();
@@ -116,7 +116,7 @@ async fn every_version_of_sqlite_takes_out_of_the_index_what_went_in() {
     for found in ["NUL", "18446744073709551615", "9223372036854775807", "caused", "deep", "日本", "2023"] {
         assert_eq!(place.count(found), "4", "{found}");
     }
-    // A row each to the shell, to our own and, by an update, to both.
+    // One row each for the shell, for our own SQLite and, by an update, for both.
     place.ask("DELETE FROM logs WHERE id % 28 < 14");
     place.search("UPDATE logs SET message = 'changed' WHERE id < 40").await;
     place.search("DELETE FROM logs WHERE id > 50").await;
@@ -126,7 +126,7 @@ async fn every_version_of_sqlite_takes_out_of_the_index_what_went_in() {
 }
 
 #[tokio::test]
-async fn rows_stored_without_the_index_are_in_it_once_it_is_wanted_and_rows_that_are_not_can_go() {
+async fn rows_stored_without_the_index_are_added_later_and_can_be_deleted_before() {
     let place = Place::new();
     let mut sink = place.started(json!({ "search": false })).await;
     sink.deliver(&[frame(1, numbered(0..30))]).await.expect("delivers");
@@ -146,7 +146,7 @@ async fn rows_stored_without_the_index_are_in_it_once_it_is_wanted_and_rows_that
     assert_eq!(place.words_left(), "");
 }
 
-/// The index of the form before, over what is in `logs`.
+/// The index of the previous form, over the rows in `logs`.
 const BEFORE: &str = "
 DROP TRIGGER logs_search_delete; DROP TRIGGER logs_search_update; DROP TABLE logs_search; DROP VIEW logs_words;
 CREATE VIRTUAL TABLE logs_search USING fts5(message, fields, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2');
@@ -158,7 +158,7 @@ DELETE FROM logs WHERE id <= 100;
 ";
 
 impl Place {
-    /// With as many rows, of which the first hundred were deleted, and the index of before.
+    /// Adds the same number of rows, deletes the first hundred, and creates the previous index.
     async fn of_before(rows: u64) -> Place {
         let place = Place::new();
         let mut sink = place.started(json!({})).await;
@@ -171,7 +171,7 @@ impl Place {
 }
 
 #[tokio::test]
-async fn an_index_of_the_form_before_is_replaced_and_holds_every_row() {
+async fn an_index_of_the_previous_form_is_replaced_and_holds_every_row() {
     let place = Place::of_before(12_000).await;
     let mut sink = place.started(json!({})).await;
     sink.deliver(&[frame(2, numbered(12_000..12_010))]).await.expect("delivers");
@@ -184,9 +184,9 @@ async fn an_index_of_the_form_before_is_replaced_and_holds_every_row() {
 }
 
 #[tokio::test]
-async fn an_index_that_broke_off_while_it_was_built_is_finished() {
+async fn an_interrupted_index_build_is_finished() {
     let place = Place::of_before(12_000).await;
-    // As far as a kill after the first transaction lets it come.
+    // As far as a kill after the first transaction lets it get.
     let mut connection = place.sink(json!({})).connect().await.expect("opens");
     let cut = "INSERT INTO logs_search(logs_search) VALUES ('delete-all');
                INSERT INTO logs_search(rowid, message, fields) SELECT id, message, fields FROM logs_words WHERE id <= 5100";
@@ -200,7 +200,7 @@ async fn an_index_that_broke_off_while_it_was_built_is_finished() {
 }
 
 #[tokio::test]
-async fn an_index_of_the_form_before_goes_when_none_is_wanted() {
+async fn an_index_of_the_previous_form_is_dropped_if_search_is_off() {
     let place = Place::of_before(200).await;
     place.started(json!({ "search": false })).await;
     assert_eq!(place.ask("SELECT group_concat(name) FROM sqlite_master WHERE name LIKE 'logs_search%'"), "");

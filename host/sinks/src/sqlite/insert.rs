@@ -1,7 +1,7 @@
 //! Inserts rows into SQLite: many rows per statement, few statements per transaction.
 //!
-//! sqlx runs SQLite on a dedicated thread and passes it one statement at a time, so with one row per statement the
-//! passing would cost more than SQLite. Statements of a few fixed sizes are prepared once and reused.
+//! sqlx runs SQLite on a dedicated thread and passes it one statement at a time, so with one row per statement this
+//! would cost more than SQLite itself. Statements of a few fixed sizes are prepared once and reused.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::limits;
 use crate::sink::{Position, SinkError};
 use crate::text::Rest;
 
-/// Rows in one statement; what is left over takes the next smaller sizes, so that few statements make up any number.
+/// Rows per statement. The remainder uses the next smaller sizes, so that few statements make up any number.
 const SIZES: [usize; 9] = [limits::INSERT_ROWS, 128, 64, 32, 16, 8, 4, 2, 1];
 const LEVELS: [Level; 6] = [Level::Trace, Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];
 
-/// Gathers rows and writes them.
+/// Collects rows and writes them.
 pub struct Inserter {
     search: bool,
     rows: [Arc<str>; SIZES.len()],
@@ -63,12 +63,12 @@ impl Inserter {
         }
     }
 
-    /// Forgets rows that were not written.
+    /// Discards rows that were not written.
     pub fn clear(&mut self) {
         self.pending.clear();
     }
 
-    /// Takes a record; it is written when enough have come together, or by `finish`.
+    /// Takes a record. It is written once there are enough, or by `finish`.
     pub async fn push(
         &mut self,
         connection: &mut SqliteConnection,
@@ -82,7 +82,7 @@ impl Inserter {
         }
         let mut fields = Vec::with_capacity(record.as_bytes().len());
         self.rest.push_json(record, &mut fields);
-        // JSON of a canonical record is UTF-8; anything else is written as such by replacement, not lost.
+        // The JSON of a canonical record is UTF-8; anything else is written with replacement characters, not lost.
         let fields =
             String::from_utf8(fields).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let mut values = String::new();
@@ -103,7 +103,7 @@ impl Inserter {
         if self.pending.len() >= SIZES[0] { self.write(connection, 0).await } else { Ok(()) }
     }
 
-    /// Writes what is left.
+    /// Writes the remaining rows.
     pub async fn finish(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         while !self.pending.is_empty() {
             let size = SIZES.iter().position(|size| *size <= self.pending.len()).unwrap_or(SIZES.len() - 1);
@@ -154,9 +154,11 @@ where
     sqlx::Arguments::add(arguments, value).map_err(sqlx::Error::Encode)
 }
 
-/// A sequence as SQLite holds it.
+/// A sequence as an SQLite integer.
 pub fn sequence_of(stored: i64, place: &str) -> Result<u64, SinkError> {
     u64::try_from(stored).map_err(|_| {
-        SinkError::Fatal(format!("{place}: its cursor holds {stored}, which is no sequence; repair `weir_cursor`"))
+        SinkError::Fatal(format!(
+            "{place}: its cursor contains {stored}, which is not a sequence; repair `weir_cursor`"
+        ))
     })
 }

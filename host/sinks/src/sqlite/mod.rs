@@ -9,19 +9,19 @@
 //! | `insert.rs` | inserts many rows per statement |
 //! | `fault.rs` | what SQLite's errors mean |
 //!
-//! Guarantee: exactly once. The cursor is a row of the same database, one a sink, written in the transaction of the
-//! records, so records and cursor are stored together or not at all. After a crash delivery resumes after the frame
-//! that the cursor names. Several sinks may write to one database (`cursor.rs`); the bounds of each,
-//! `retention` and `max_rows`, then hold for all that is in it.
+//! Guarantee: exactly once. The cursor is a row of the same database, one per sink, written in the transaction of the
+//! records, so records and cursor are stored together or not at all. After a crash, delivery resumes after the frame in
+//! the cursor. Several sinks may write to one database (`cursor.rs`); `retention` and `max_rows` of each then apply to
+//! everything in it.
 //!
 //! # Durability
-//! WAL mode with `synchronous = NORMAL`: a commit is seen by readers at once and survives the death of the process,
-//! but a power cut may take the last commits, whole and in order, their cursor with them. That is harmless as long as
-//! the journal still has those frames. So the journal's cursor follows only a *flush*, at most a second later: one
-//! small transaction committed with `synchronous = FULL`. Its commit fsyncs the WAL, which is one file, so every
-//! commit before it is durable too; frames that a checkpoint has moved out of the WAL were fsynced with the database
-//! before the WAL was reused. The flush changes a counter, since SQLite does not write a page that stays equal, and a
-//! commit without a page does not sync. Against `FULL` for every commit this saves an fsync a delivery.
+//! WAL mode with `synchronous = NORMAL`: a commit is visible to readers at once and survives a crash of the process,
+//! but a power cut may lose the last commits, whole and in order, with their cursor. That is harmless as long as the
+//! journal still has those frames. So the journal's cursor follows only a *flush*, at most a second later: one small
+//! transaction committed with `synchronous = FULL`. Its commit fsyncs the WAL, which is one file, so every earlier
+//! commit is durable too; frames that a checkpoint has moved out of the WAL were fsynced with the database before the
+//! WAL was reused. The flush changes a counter, since SQLite does not write an unchanged page, and a commit without a
+//! page does not sync. Compared with `FULL` for every commit, this saves one fsync per delivery.
 //!
 //! A frame may be delivered in parts (when the runner searches for a record that SQLite rejects). The cursor then names
 //! the part, and after a crash delivery resumes within the frame.
@@ -56,7 +56,7 @@ use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_o
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
 use crate::units::Span;
 
-/// The kind's line in the registry.
+/// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
     name: "sqlite",
     summary: "stores records as rows of an SQLite database, indexed by time, level and source, with full-text search",
@@ -79,7 +79,7 @@ max_rows = 10000000
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SqliteOptions {
-    /// The database file; a relative path begins at the data folder.
+    /// The database file; a relative path starts at the data folder.
     #[serde(default = "default_path")]
     pub path: PathBuf,
     /// Keeps a full-text index over the message and the texts and integers of all fields.
@@ -88,13 +88,13 @@ pub struct SqliteOptions {
     /// Records older than this, by their own time, are deleted; absent: never.
     #[serde(default)]
     pub retention: Option<Span>,
-    /// The oldest records are deleted beyond so many; absent: never.
+    /// Maximum number of records; beyond it the oldest are deleted; absent: no limit.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_rows: Option<u64>,
 }
 
-/// The database that options name.
+/// The database in the options.
 pub(crate) fn place(given: &SqliteOptions, context: &BuildContext) -> PathBuf {
     context.data.join(&given.path)
 }
@@ -123,13 +123,13 @@ struct SqliteSink {
     connection: Option<SqliteConnection>,
     cursor: Cursor,
     owners: Owners,
-    /// So that no file sink writes into the database.
+    /// Prevents file sinks from writing to the database.
     _owner: Owner,
     inserter: Inserter,
     next_id: i64,
     /// The last frame known to survive a power cut.
     durable: u64,
-    /// The last record that is committed, or passed on purpose; it and those before it are not taken again.
+    /// The last record that is committed or was skipped intentionally; it and all earlier ones are not written again.
     held: Option<Position>,
 }
 
@@ -140,7 +140,7 @@ impl SqliteSink {
             place: format!("sink `{name}`: database `{}`", path.display()),
             cursor: Cursor::new(name),
             owners: context.owners.clone(),
-            _owner: context.owners.enter(name, &context.data, files_of(&path)),
+            _owner: context.owners.register(name, &context.data, files_of(&path)),
             inserter: Inserter::new(options.search),
             path,
             options,
@@ -188,19 +188,20 @@ impl SqliteSink {
         Ok(connection)
     }
 
-    /// Gives rows of a lost journal numbers that no journal uses, so that theirs are free again. Once for all sinks of
-    /// the database, before any of them writes: later another one may rightly be further than this one knows of.
+    /// Gives rows of a lost journal numbers that no journal uses, so that theirs are free again. Done once for all
+    /// sinks of the database, before any of them writes: later, another sink may be further than this one for a good
+    /// reason.
     async fn set_aside(&self, connection: &mut SqliteConnection, last_sequence: u64) -> Result<(), sqlx::Error> {
         let last = i64::try_from(last_sequence).unwrap_or(i64::MAX);
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        // Asked within the transaction, which waits for another sink that does the same.
+        // Checked inside the transaction, which waits for another sink that does the same.
         if !self.owners.is_unchecked(&self.path)
             || Cursor::furthest(&mut transaction).await?.is_none_or(|at| at <= last)
         {
             self.owners.check_off(&self.path);
             return transaction.rollback().await;
         }
-        // Below everything that was set aside before, in the same order.
+        // Below everything that was moved earlier, in the same order.
         let sql = "WITH bounds AS (SELECT min(0, coalesce(min(sequence), 0)) AS least FROM logs),
                         most AS (SELECT coalesce(max(sequence), 0) AS top FROM logs)
                    UPDATE logs SET sequence = sequence - (SELECT top FROM most) - 1 + (SELECT least FROM bounds)
@@ -209,7 +210,7 @@ impl SqliteSink {
         Cursor::put_back(&mut transaction, last).await?;
         transaction.commit().await?;
         self.owners.check_off(&self.path);
-        tracing::warn!(place = self.place, rows = moved, "rows of a journal that was lost now have negative sequences");
+        tracing::warn!(place = self.place, rows = moved, "rows of a lost journal now have negative sequences");
         Ok(())
     }
 
@@ -236,7 +237,7 @@ impl SqliteSink {
         Ok(Some(held.last_whole_frame()))
     }
 
-    /// Writes records in another sink's place, which have no part in the cursor: as rows of sequence 0, which no frame
+    /// Writes records in another sink's place, which don't affect the cursor: as rows of sequence 0, which no frame
     /// has.
     async fn write_aside(
         &mut self,
@@ -285,7 +286,7 @@ impl SqliteSink {
         Ok(())
     }
 
-    /// Deletes a slice of what is past its retention; true when there may be more.
+    /// Deletes some of the rows past retention. Returns true if there may be more.
     async fn retain(&self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
         let limit = i64::from(limits::RETENTION_ROWS);
         let mut deleted = 0;
@@ -296,7 +297,7 @@ impl SqliteSink {
             deleted = sqlx::query(sql).bind(before).bind(limit).execute(&mut *connection).await?.rows_affected();
         }
         if let Some(rows) = self.options.max_rows {
-            // Ids are given out without gaps, oldest first, so the rows that are too many are those below an id.
+            // Ids are assigned without gaps, oldest first, so the surplus rows are those below an id.
             let below = self.next_id.saturating_sub(i64::try_from(rows).unwrap_or(i64::MAX));
             let sql = "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE id < ? LIMIT ?)";
             let more = sqlx::query(sql).bind(below).bind(limit).execute(&mut *connection).await?.rows_affected();
@@ -305,13 +306,13 @@ impl SqliteSink {
         Ok(deleted == u64::from(limits::RETENTION_ROWS))
     }
 
-    /// The one way to the connection: taken out, so that an error leaves none and `start` makes a new one.
+    /// Takes the connection, so that an error leaves none and `start` opens a new one.
     fn take(&mut self) -> Result<SqliteConnection, SinkError> {
-        self.connection.take().ok_or_else(|| SinkError::Retry(format!("{}: it is not open", self.place)))
+        self.connection.take().ok_or_else(|| SinkError::Retry(format!("{}: the database is not open", self.place)))
     }
 }
 
-/// The database and what SQLite keeps beside it.
+/// The database and the files that SQLite keeps beside it.
 fn files_of(path: &Path) -> Reserves {
     let ends = path.parent().zip(path.file_name().and_then(|name| name.to_str()));
     let files = ends.map(|(folder, name)| Files::new(folder, &format!("{}(-wal|-shm|-journal)?", regex::escape(name))));
@@ -324,7 +325,7 @@ async fn next_id(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> 
     Ok(top.unwrap_or(0) + 1)
 }
 
-/// Commits something with an fsync of the WAL, and with it everything before.
+/// Commits with an fsync of the WAL, and so makes all earlier commits durable.
 async fn sync(connection: &mut SqliteConnection, cursor: &Cursor) -> Result<(), sqlx::Error> {
     sqlx::raw_sql("PRAGMA synchronous = FULL").execute(&mut *connection).await?;
     cursor.touch(&mut *connection).await?;
@@ -358,8 +359,8 @@ impl Sink for SqliteSink {
                 Ok(()) => self.connection = Some(connection),
                 Err(error) => {
                     let fault = self.fault(&error);
-                    // What was refused was rolled back; transactions before it are in, and are passed over when the
-                    // runner comes again with halves of the same frames.
+                    // The rejected transaction was rolled back. Earlier ones are committed, and are skipped when the
+                    // runner delivers halves of the same frames.
                     if matches!(fault, SinkError::Reject(_)) {
                         self.connection = Some(connection);
                     }

@@ -1,16 +1,16 @@
-//! What the database holds, how it is made, and how an older one is brought up to date.
+//! The content of the database, how it is created, and how an older one is migrated.
 //!
-//! `user_version` counts the steps below; `application_id` says that the file is Weir's, so that a database of
-//! something else is never touched. Each step runs in one transaction with the new `user_version`.
+//! `user_version` counts the steps below. `application_id` marks the file as Weir's, so that another program's database
+//! is never changed. Each step runs in one transaction with the new `user_version`.
 //!
 //! | table | purpose |
 //! |---|---|
 //! | `logs` | the records; `(sequence, position)` is a record's id in the journal |
-//! | `logs_search`, `logs_words` | the search index (`index.rs`) and what it sees of a row |
-//! | `weir_cursor` | one row a sink: how far the journal is in `logs`; written with the rows of every transaction |
+//! | `logs_search`, `logs_words` | the search index (`index.rs`) and the view that it reads |
+//! | `weir_cursor` | one row per sink: how far the journal is in `logs`; written with the rows of every transaction |
 //!
 //! To search: `SELECT * FROM logs WHERE id IN (SELECT rowid FROM logs_search WHERE logs_search MATCH 'timeout')`.
-//! Rows with `sequence` 0 were taken in the place of another sink (`fallback_from` in their fields).
+//! Rows with `sequence` 0 were written in the place of another sink (`fallback_from` in their fields).
 //! Rows with a negative `sequence` came from a journal that has since been lost.
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
@@ -18,7 +18,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 /// "Weir" in ASCII.
 const APPLICATION_ID: i64 = 0x5765_6972;
 
-/// One entry a version; entries never change once released.
+/// One entry per version; entries never change once released.
 const STEPS: &[&str] = &[
     "
 CREATE TABLE logs(
@@ -59,30 +59,30 @@ DROP TABLE weir_cursor_of_all;
 /// Why a database can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// It belongs to something else, or a newer version.
+    /// It belongs to another program, or to a newer version.
     #[error("{0}")]
     Foreign(String),
-    /// SQLite failed.
+    /// SQLite returned an error.
     #[error(transparent)]
     Sqlite(#[from] sqlx::Error),
 }
 
-/// Makes or updates what is missing.
+/// Creates or migrates the schema.
 pub async fn prepare(connection: &mut SqliteConnection) -> Result<(), SchemaError> {
     let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await?;
     let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
     let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut *connection).await?;
     if application != APPLICATION_ID && (tables > 0 || application != 0) {
-        return Err(SchemaError::Foreign("it is a database of something else; give another `path`".into()));
+        return Err(SchemaError::Foreign("it is a database of another program; use another `path`".into()));
     }
     let done = usize::try_from(version).unwrap_or(usize::MAX);
     if done > STEPS.len() {
         return Err(SchemaError::Foreign(format!(
-            "its schema has version {version} and this weir knows {}; use the newer weir or give another `path`",
+            "its schema has version {version}, but this weir supports {}; use the newer weir or another `path`",
             STEPS.len()
         )));
     }
-    // Kept in the file; readers and this writer don't wait for each other.
+    // Stored in the file. Readers and this writer don't wait for each other.
     sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut *connection).await?;
     for (at, step) in STEPS.iter().enumerate().skip(done) {
         let version = at + 1;

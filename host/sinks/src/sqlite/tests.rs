@@ -1,4 +1,4 @@
-//! The SQLite sink over real databases, read back by another process.
+//! The SQLite sink with real databases, read back by another process.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::compliance::sqlite3;
 use crate::sink::Indexes;
 use crate::testing::{frame, numbered, numbers, record, record_at};
 
-/// A database in a folder of its own.
+/// A database in its own folder.
 pub(super) struct Place {
     folder: tempfile::TempDir,
 }
@@ -39,12 +39,12 @@ impl Place {
         self.folder.path().join("logs.db")
     }
 
-    /// What the `sqlite3` shell of the system answers.
+    /// The answer of the system's `sqlite3` shell.
     pub(super) fn ask(&self, sql: &str) -> String {
         sqlite3(&self.path(), sql).trim_end().to_string()
     }
 
-    /// What our own SQLite sees.
+    /// The answer of our own SQLite.
     pub(super) async fn search(&self, sql: &str) -> String {
         let mut connection = SqliteConnectOptions::new().filename(self.path()).connect().await.expect("connects");
         let found: Option<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_string()))
@@ -137,7 +137,7 @@ async fn after_a_crash_the_cursor_and_the_rows_agree() {
     drop(sink);
     let mut sink = place.sink(json!({}));
     assert_eq!(sink.start(100).await, Ok(Some(4)));
-    // Should the journal come again with what is held, nothing is doubled.
+    // If the journal offers held records again, nothing is duplicated.
     for sequence in 3..=5 {
         sink.deliver(&[frame(sequence, numbered(sequence * 10..sequence * 10 + 10))]).await.expect("delivers");
     }
@@ -157,7 +157,7 @@ async fn only_a_flush_moves_what_is_durable() {
 }
 
 #[tokio::test]
-async fn a_frame_that_broke_off_is_taken_up_where_it_did() {
+async fn delivery_resumes_within_an_interrupted_frame() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     let whole = frame(3, numbered(0..10));
@@ -172,7 +172,7 @@ async fn a_frame_that_broke_off_is_taken_up_where_it_did() {
 }
 
 #[tokio::test]
-async fn many_records_go_through_several_transactions_and_statement_sizes() {
+async fn many_records_use_several_transactions_and_statement_sizes() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     let frames: Vec<_> = (0..13).map(|n| frame(n + 1, numbered(n * 1001..(n + 1) * 1001))).collect();
@@ -182,13 +182,13 @@ async fn many_records_go_through_several_transactions_and_statement_sizes() {
 }
 
 #[tokio::test]
-async fn rows_of_a_lost_journal_are_kept_aside_and_hide_nothing() {
+async fn rows_of_a_lost_journal_are_kept_and_hide_nothing() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     for sequence in 1..=5 {
         sink.deliver(&[frame(sequence, numbered(sequence..sequence + 1))]).await.expect("delivers");
     }
-    // Twice, since the second time there are rows aside already.
+    // Twice, because the second time some rows have already been moved.
     for lost in [2, 1] {
         let mut sink = place.sink(json!({}));
         let held = sink.start(lost).await.expect("starts");
@@ -210,7 +210,7 @@ async fn rows_of_a_lost_journal_are_kept_aside_and_hide_nothing() {
 }
 
 #[tokio::test]
-async fn old_and_surplus_rows_go_and_the_index_with_them() {
+async fn old_and_surplus_rows_are_removed_also_from_the_index() {
     let place = Place::new();
     let mut sink = place.started(json!({ "max_rows": 5000, "retention": "1h" })).await;
     let mut batch = weir_record::Batch::new();
@@ -223,13 +223,13 @@ async fn old_and_surplus_rows_go_and_the_index_with_them() {
 }
 
 #[tokio::test]
-async fn what_is_no_database_of_ours_is_never_touched() {
+async fn a_file_that_is_not_our_database_is_never_changed() {
     let place = Place::new();
     fs::write(place.path(), "my diary, which is longer than a header of one hundred bytes, so that nobody takes it for an empty database at all").expect("writable");
     let before = fs::read(place.path()).expect("readable");
     let error = place.sink(json!({})).start(0).await.expect_err("refuses");
     assert!(
-        matches!(&error, SinkError::Fatal(text) if text.contains("no SQLite database") && text.contains("logs.db")),
+        matches!(&error, SinkError::Fatal(text) if text.contains("not an SQLite database") && text.contains("logs.db")),
         "{error:?}"
     );
     assert_eq!(fs::read(place.path()).expect("readable"), before);
@@ -238,7 +238,7 @@ async fn what_is_no_database_of_ours_is_never_touched() {
     place.ask("CREATE TABLE recipes(name)");
     let before = fs::read(place.path()).expect("readable");
     let error = place.sink(json!({})).start(0).await.expect_err("refuses");
-    assert!(matches!(&error, SinkError::Fatal(text) if text.contains("something else")), "{error:?}");
+    assert!(matches!(&error, SinkError::Fatal(text) if text.contains("another program")), "{error:?}");
     assert_eq!(fs::read(place.path()).expect("readable"), before);
 }
 
@@ -267,7 +267,7 @@ async fn a_lock_of_another_process_is_waited_for_and_then_retried() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_retried_and_nothing_is_half_there() {
+async fn a_full_disk_is_retried_and_nothing_is_stored_partially() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     let pages = place.ask("PRAGMA page_count");
@@ -284,7 +284,7 @@ async fn a_full_disk_is_retried_and_nothing_is_half_there() {
 }
 
 #[tokio::test]
-async fn rows_that_the_cursor_does_not_know_are_a_matter_for_a_person() {
+async fn rows_beyond_the_cursor_stop_the_sink() {
     let place = Place::new();
     let mut sink = place.started(json!({})).await;
     sink.deliver(&[frame(1, numbered(0..3))]).await.expect("delivers");
@@ -305,7 +305,7 @@ async fn a_sink_takes_only_what_was_selected() {
     assert_eq!(place.ask("SELECT group_concat(sequence || ':' || position) FROM logs"), "4:1,4:3");
 }
 
-/// Delivers frames of four records from one to another, of which the sink takes those that `takes` says.
+/// Delivers frames of four records; the sink takes those selected by `takes`.
 async fn deliver_some(sink: &mut SqliteSink, frames: std::ops::RangeInclusive<u64>, takes: &[u32]) {
     for sequence in frames {
         let mut frame = frame(sequence, numbered(sequence * 4..sequence * 4 + 4));
@@ -315,7 +315,7 @@ async fn deliver_some(sink: &mut SqliteSink, frames: std::ops::RangeInclusive<u6
 }
 
 #[tokio::test]
-async fn two_sinks_of_one_database_have_each_their_own_place_and_no_record_twice() {
+async fn two_sinks_of_one_database_have_separate_positions_and_no_record_twice() {
     let place = Place::new();
     let mut ahead = place.sink_named("ahead", json!({}));
     assert_eq!(ahead.start(0).await, Ok(None));
@@ -323,7 +323,7 @@ async fn two_sinks_of_one_database_have_each_their_own_place_and_no_record_twice
     let mut behind = place.sink_named("behind", json!({}));
     assert_eq!(behind.start(9).await, Ok(None));
     deliver_some(&mut behind, 1..=3, &[1, 2]).await;
-    // Both die, and the one that was behind is not taken for the other.
+    // Both die. The one that was behind is not mistaken for the other.
     drop((ahead, behind));
     let mut behind = place.sink_named("behind", json!({}));
     assert_eq!(behind.start(9).await, Ok(Some(3)));
@@ -337,7 +337,7 @@ async fn two_sinks_of_one_database_have_each_their_own_place_and_no_record_twice
 }
 
 #[tokio::test]
-async fn a_sink_that_lags_does_not_set_aside_what_another_wrote_since() {
+async fn a_lagging_sink_does_not_move_rows_of_another_one() {
     let place = Place::new();
     let context = BuildContext { data: place.folder.path().into(), ..Default::default() };
     let [mut ahead, mut behind] =
@@ -346,13 +346,13 @@ async fn a_sink_that_lags_does_not_set_aside_what_another_wrote_since() {
         sink.start(0).await.expect("starts");
     }
     deliver_some(&mut ahead, 1..=3, &[0]).await;
-    // It knows of no frame yet, and starts again after a failure.
+    // It has no frame yet, and starts again after a failure.
     assert_eq!(behind.start(0).await, Ok(None));
     assert_eq!(place.ask("SELECT min(sequence) FROM logs"), "1");
 }
 
 #[tokio::test]
-async fn a_sink_with_another_name_repeats_nothing_and_misses_nothing() {
+async fn a_renamed_sink_repeats_and_misses_nothing() {
     let place = Place::new();
     let mut old = place.started(json!({})).await;
     deliver_some(&mut old, 1..=5, &[0, 1, 2, 3]).await;
@@ -376,13 +376,13 @@ async fn the_one_cursor_of_an_older_version_is_honoured() {
          INSERT INTO weir_cursor(id, sequence) VALUES (1, 5);
          PRAGMA user_version = 1;",
     );
-    // The journal's own cursor is a moment behind, or was lost.
+    // The journal's own cursor is slightly behind, or was lost.
     let mut sink = place.sink(json!({ "search": false }));
     assert_eq!(sink.start(7).await, Ok(None));
     deliver_some(&mut sink, 3..=7, &[0, 1, 2, 3]).await;
     assert_eq!(place.held(), (4..32).collect::<Vec<_>>());
     assert_eq!(place.ask("SELECT group_concat(sink || ':' || sequence) FROM weir_cursor ORDER BY 1"), ":5,sut:7");
-    // And one whose journal was lost is set aside as ever.
+    // Rows of a lost journal are moved as usual.
     let mut sink = place.sink(json!({ "search": false }));
     assert_eq!(sink.start(2).await, Ok(Some(7)));
     deliver_some(&mut sink, 3..=3, &[0]).await;

@@ -4,7 +4,7 @@ use super::*;
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
-/// Records that say `n=…`, so many days ago.
+/// Records that contain `n=…`, from a number of days ago.
 fn aged(numbers: std::ops::Range<u64>, days: i64) -> Batch {
     let mut batch = Batch::new();
     for n in numbers {
@@ -19,7 +19,7 @@ fn partitions(server: &Postgres) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn old_rows_go_in_slices() {
+async fn old_rows_are_deleted_in_slices() {
     let server = Postgres::start();
     let mut sink = started(&server, json!({ "retention": "7d" })).await;
     let slice = limits::POSTGRES_RETENTION_ROWS;
@@ -32,7 +32,7 @@ async fn old_rows_go_in_slices() {
 }
 
 #[tokio::test]
-async fn retention_goes_by_the_time_column_whatever_its_type() {
+async fn retention_works_with_a_time_column_of_any_type() {
     let server = Postgres::start();
     for (kind, table) in [("bigint", "a"), ("timestamp", "b"), ("text", "c"), ("date", "d"), ("numeric", "e")] {
         server.ask(&format!("CREATE TABLE {table}(at {kind}, what text)"));
@@ -49,7 +49,7 @@ async fn retention_goes_by_the_time_column_whatever_its_type() {
 }
 
 #[tokio::test]
-async fn each_day_has_a_partition_also_a_late_one_and_old_ones_are_dropped() {
+async fn every_day_gets_a_partition_even_late_and_old_ones_are_dropped() {
     let server = Postgres::start();
     let given = json!({ "partition": "day", "retention": "7d" });
     let mut sink = started(&server, given.clone()).await;
@@ -59,7 +59,7 @@ async fn each_day_has_a_partition_also_a_late_one_and_old_ones_are_dropped() {
     assert_eq!(server.ask(indexes), "6", "the partition has the table's indexes");
     while sink.tend().await.expect("tends") {}
     assert_eq!(partitions(&server).len(), 3, "tomorrow's is there before anybody waits for it");
-    // Made when a longer retention was set: the day is past now.
+    // Created when the retention was longer: the day is past now.
     let mut longer = started(&server, json!({ "partition": "day", "retention": "30d" })).await;
     longer.deliver(&[frame(3, aged(5..7, 20))]).await.expect("delivers");
     assert_eq!(partitions(&server).len(), 4);
@@ -82,7 +82,7 @@ async fn a_time_out_of_range_is_refused_and_makes_no_partition() {
 }
 
 #[tokio::test]
-async fn a_partition_that_went_meanwhile_is_made_again_and_one_of_somebody_else_is_used() {
+async fn a_dropped_partition_is_created_again_and_a_foreign_one_is_used() {
     let server = Postgres::start();
     let mut sink = started(&server, json!({ "partition": "day" })).await;
     sink.deliver(&[frame(1, aged(0..1, 2))]).await.expect("delivers");
@@ -98,15 +98,15 @@ async fn a_partition_that_went_meanwhile_is_made_again_and_one_of_somebody_else_
 }
 
 #[tokio::test]
-async fn a_table_that_can_not_be_kept_young_is_named_at_the_start() {
+async fn a_table_unsuitable_for_retention_is_reported_at_the_start() {
     let server = Postgres::start();
     server.ask("CREATE TABLE cut(timestamp timestamptz, message text) PARTITION BY LIST (message)");
     server.ask("CREATE TABLE plain(timestamp timestamptz, message text)");
     let columns = json!({ "timestamp": "timestamp", "message": "message" });
     for (given, named) in [
         (json!({ "table": "cut", "retention": "7d", "columns": columns }), "partition = \"day\""),
-        (json!({ "table": "cut", "partition": "day", "columns": columns }), "no partitions by ranges"),
-        (json!({ "table": "plain", "partition": "day", "columns": columns }), "no partitions by ranges"),
+        (json!({ "table": "cut", "partition": "day", "columns": columns }), "not partitioned by ranges"),
+        (json!({ "table": "plain", "partition": "day", "columns": columns }), "not partitioned by ranges"),
     ] {
         let error = sink(&server, given).start(0).await.expect_err(named);
         assert!(matches!(&error, SinkError::Fatal(text) if text.contains(named)), "{error:?}");
@@ -114,14 +114,14 @@ async fn a_table_that_can_not_be_kept_young_is_named_at_the_start() {
 }
 
 #[tokio::test]
-async fn old_rows_that_may_not_be_deleted_keep_no_new_ones_out() {
+async fn undeletable_old_rows_do_not_block_new_ones() {
     let server = Postgres::start();
     let mut sink = started(&server, json!({ "retention": "7d" })).await;
     sink.deliver(&[frame(1, aged(0..3, 8))]).await.expect("delivers");
     server.ask("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''kept''; END'");
     server.ask("CREATE TRIGGER no BEFORE DELETE ON weir_logs FOR EACH ROW EXECUTE FUNCTION no()");
     assert_eq!(sink.tend().await, Ok(false));
-    assert!(sink.complaint.contains("kept"), "{}", sink.complaint);
+    assert!(sink.last_maintenance_error.contains("kept"), "{}", sink.last_maintenance_error);
     sink.deliver(&[frame(2, aged(3..4, 0))]).await.expect("delivers");
     assert_eq!(held(&server), [0, 1, 2, 3]);
 }

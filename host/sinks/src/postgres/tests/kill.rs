@@ -1,7 +1,7 @@
-//! `kill -9` on both sides, under load, at moments of chance: of Weir, twenty times, and of the server, twenty times.
-//! Then everything that the journal acknowledged is in the table exactly once, in order.
+//! `kill -9` on both sides, under load, at random moments: of Weir, twenty times, and of the server, twenty times.
+//! Afterwards, everything that the journal acknowledged is in the table exactly once, in order.
 //!
-//! Chance decides where the blow falls, never whether the test passes.
+//! Randomness decides when a process is killed, never whether the test passes.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,14 +12,14 @@ use weir_journal::Journal;
 
 use super::*;
 use crate::runner::RunningSink;
-use crate::testing::{Doomed, PATIENCE, eventually_blocking};
+use crate::testing::{ChildProcess, PATIENCE, eventually_blocking};
 
 const FOLDER: &str = "WEIR_POSTGRES_KILL_TEST_FOLDER";
 const URL: &str = "WEIR_POSTGRES_KILL_TEST_URL";
 const ROUNDS: u64 = 20;
 const FRAME: u64 = 50;
 
-/// Small transactions without a wait: as many moments as can be for a blow to fall on.
+/// Small transactions without a wait give many moments to be killed at.
 const SMALL: usize = 130;
 
 fn running(url: &str, journal: &Journal, batch: usize) -> RunningSink {
@@ -30,7 +30,7 @@ fn running(url: &str, journal: &Journal, batch: usize) -> RunningSink {
         .expect("starts")
 }
 
-/// Delivers what waits, and compares.
+/// Delivers what is waiting, and compares.
 fn assert_each_once(server: &Postgres, journal: &Journal, acked: u64) {
     let total = journal.last_sequence() * FRAME;
     assert!(total >= acked, "{total} < {acked}: the journal lost what it acknowledged");
@@ -48,7 +48,7 @@ fn assert_each_once(server: &Postgres, journal: &Journal, acked: u64) {
     println!("{ROUNDS} kills, {total} records, {acked} acknowledged");
 }
 
-/// The child: says after each frame how many records are acknowledged, until it is killed.
+/// The child: prints after each frame how many records are acknowledged, until it is killed.
 #[test]
 #[ignore = "the part of the child in the test below"]
 fn child() {
@@ -71,9 +71,11 @@ fn twenty_kills_of_weir_lose_nothing_and_repeat_nothing() {
     let there = "SELECT to_regclass('weir_logs')";
     for round in 0..ROUNDS {
         let url = server.url();
-        let child =
-            Doomed::start("postgres::tests::kill::child", &[(FOLDER, place.path().as_os_str()), (URL, url.as_ref())]);
-        // Some blows fall before the first rows are there, most amid them, one for certain.
+        let child = ChildProcess::start(
+            "postgres::tests::kill::child",
+            &[(FOLDER, place.path().as_os_str()), (URL, url.as_ref())],
+        );
+        // Some kills fall before the first rows exist, most during inserts, one certainly.
         if round == ROUNDS / 2 {
             eventually_blocking("rows arrive", || !server.ask(there).is_empty() && !held(&server).is_empty());
         }
@@ -98,7 +100,7 @@ fn twenty_kills_and_restarts_of_the_server_lose_nothing_and_repeat_nothing() {
             while !stop.load(Ordering::Relaxed) {
                 append(&journal, &numbered(next..next + FRAME));
                 next += FRAME;
-                // Slower than the server: what gathers while it is down is soon caught up with.
+                // Slower than the server, so that the backlog of a downtime is soon delivered.
                 std::thread::sleep(Duration::from_millis(25));
             }
             next
@@ -111,7 +113,7 @@ fn twenty_kills_and_restarts_of_the_server_lose_nothing_and_repeat_nothing() {
         match round % 4 {
             0 => server.stop(),
             1 | 2 => server.kill(),
-            // One process of the server: it ends all others and recovers.
+            // One process of the server: the server ends all others and recovers.
             _ => {
                 let up = || server.log().matches("ready to accept connections").count();
                 let before = up();

@@ -1,10 +1,10 @@
-//! The PostgreSQL sink over real servers, read back by `psql`.
+//! The PostgreSQL sink against real servers, read back with `psql`.
 //!
 //! | file | what it tries |
 //! |---|---|
 //! | `mod.rs` | rows, values and the cursor |
-//! | `shape.rs` | tables that are made, fit, or don't |
-//! | `trouble.rs` | servers that stop, refuse, lock, hang, are full |
+//! | `shape.rs` | tables that are created, fit, or don't fit |
+//! | `trouble.rs` | servers that stop, refuse, lock, hang or are full |
 //! | `age.rs` | partitions and retention |
 //! | `kill.rs` | kill -9 on both sides, under load |
 
@@ -23,7 +23,7 @@ use crate::servers::postgres::Postgres;
 use crate::sink::Indexes;
 use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record, record_at};
 
-/// The place of the compliance test.
+/// The destination for the compliance test.
 pub(crate) struct Server {
     folder: std::path::PathBuf,
     server: Postgres,
@@ -76,10 +76,10 @@ fn one(record: &[u8]) -> Batch {
     batch
 }
 
-/// A record with one more field, of any kind.
+/// A record with one more field, of any type.
 fn with(key: &str, value: impl Fn(&mut Vec<u8>)) -> Batch {
     let mut bytes = record(&[(key, "")], &[]);
-    // The empty text that `record` has put there is the last byte.
+    // The last byte is the empty text that `record` has written there.
     assert_eq!(bytes.pop(), Some(0xa0));
     value(&mut bytes);
     one(&bytes)
@@ -110,7 +110,7 @@ async fn a_record_is_a_row_of_the_default_table_with_the_rest_as_jsonb() {
 }
 
 #[tokio::test]
-async fn what_a_column_cannot_hold_whole_stays_in_extra_data() {
+async fn values_that_do_not_fit_their_column_are_kept_in_extra_data() {
     let server = Postgres::start();
     let mut sink = started(&server, json!({})).await;
     let long = "ä".repeat(300);
@@ -171,7 +171,7 @@ async fn after_a_crash_the_cursor_and_the_rows_agree() {
     drop(sink);
     let mut sink = sink_of(&server, "j1", json!({}));
     assert_eq!(sink.start(100).await, Ok(Some(4)));
-    // Should the journal come again with what is held, nothing is doubled.
+    // If the journal offers held records again, nothing is duplicated.
     for sequence in 3..=5 {
         sink.deliver(&[frame(sequence, numbered(sequence * 10..sequence * 10 + 10))]).await.expect("delivers");
     }
@@ -185,17 +185,17 @@ async fn after_a_crash_the_cursor_and_the_rows_agree() {
 }
 
 #[tokio::test]
-async fn journals_don_t_hide_each_other_and_a_lost_end_is_noticed() {
+async fn journals_do_not_hide_each_other_and_a_lost_end_is_detected() {
     let server = Postgres::start();
     let mut old = started(&server, json!({})).await;
     old.deliver(&[frame(5, numbered(0..3))]).await.expect("delivers");
-    // Began anew: another id, the same numbers.
+    // The journal started over: another id, the same numbers.
     let mut new = sink_of(&server, "j2", json!({}));
     assert_eq!(new.start(0).await, Ok(None));
     new.deliver(&[frame(5, numbered(3..6))]).await.expect("delivers");
-    // Another router with another sink into the same table, at the same time.
+    // Another router with another sink writes to the same table at the same time.
     old.deliver(&[frame(6, numbered(6..7))]).await.expect("delivers");
-    // The journal of the first has lost its end: what follows has numbers that the cursor knows.
+    // The first journal has lost its end: new records have numbers that the cursor has already passed.
     let mut old = sink(&server, json!({}));
     assert_eq!(old.start(4).await, Ok(Some(6)));
     old.deliver(&[frame(5, numbered(7..9))]).await.expect("delivers");
@@ -204,10 +204,10 @@ async fn journals_don_t_hide_each_other_and_a_lost_end_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_transaction_still_on_its_way_is_waited_for() {
+async fn a_transaction_still_running_on_the_server_is_waited_for() {
     let server = Postgres::start();
     drop(started(&server, json!({})).await);
-    // What a killed Weir has sent and the server has not finished.
+    // A transaction that a killed Weir sent and the server has not finished.
     let _other = server.session(
         "BEGIN; UPDATE weir_cursor SET sequence = 5; SELECT pg_sleep(1); \
          INSERT INTO weir_logs(timestamp, level, logger_name, message) VALUES (now(), 'INFO', 'app', 'n=0'); COMMIT",
@@ -220,7 +220,7 @@ async fn a_transaction_still_on_its_way_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_somebody_else_moves_stops_the_delivery_whole() {
+async fn a_cursor_moved_by_another_session_aborts_the_delivery() {
     let server = Postgres::start();
     let mut sink = started(&server, json!({})).await;
     server.ask("UPDATE weir_cursor SET sequence = 3");
@@ -241,7 +241,7 @@ async fn a_sink_takes_only_what_was_selected() {
 }
 
 #[tokio::test]
-async fn a_large_delivery_goes_in_pieces_and_is_one_transaction() {
+async fn a_large_delivery_is_sent_in_pieces_in_one_transaction() {
     let server = Postgres::start();
     let mut sink = started(&server, json!({})).await;
     let frames: Vec<_> = (0..13).map(|n| frame(n + 1, numbered(n * 1001..(n + 1) * 1001))).collect();

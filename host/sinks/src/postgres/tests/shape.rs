@@ -1,11 +1,11 @@
-//! Tables that Weir makes, tables that were there and fit, and tables that don't.
+//! Tables that Weir creates, existing tables that fit, and tables that don't.
 
 use super::*;
 
 #[tokio::test]
-async fn the_default_table_has_the_columns_and_indexes_that_are_promised() {
+async fn the_default_table_has_the_documented_columns_and_indexes() {
     let server = Postgres::start();
-    // Twice at once, as when two routers start on an empty database.
+    // Twice at once, as if two routers started on an empty database.
     let (mut first, mut second) = (sink_of(&server, "j1", json!({})), sink_of(&server, "j2", json!({})));
     let both = tokio::join!(first.start(0), second.start(0));
     assert_eq!(both, (Ok(None), Ok(None)));
@@ -36,7 +36,7 @@ async fn the_default_table_has_the_columns_and_indexes_that_are_promised() {
 }
 
 #[tokio::test]
-async fn schema_prefix_and_names_with_quotes_are_taken_as_they_are() {
+async fn schema_prefix_and_names_with_quotes_are_used_verbatim() {
     let server = Postgres::start();
     let evil = "x\"; DROP TABLE t; --";
     server.ask("CREATE TABLE t(a int)");
@@ -103,7 +103,7 @@ async fn a_table_of_another_shape_is_filled_through_the_mapping() {
 }
 
 #[tokio::test]
-async fn a_column_that_is_missing_or_unfit_is_named_with_the_remedy() {
+async fn a_missing_or_unfit_column_is_reported_with_advice() {
     let server = Postgres::start();
     server.ask("CREATE TABLE events(id serial, at int, said int, big varchar(9), must text NOT NULL, made int GENERATED ALWAYS AS (1) STORED)");
     server.ask("CREATE VIEW seen AS SELECT 1 AS message");
@@ -113,7 +113,7 @@ async fn a_column_that_is_missing_or_unfit_is_named_with_the_remedy() {
         (json!({ "said": "message" }), "`said` is integer", "can't hold text"),
         (json!({ "big": "*" }), "`big` is character varying(9)", "jsonb"),
         (json!({ "made": "message" }), "`made` is integer", "computes"),
-        (json!({ "big": "message" }), "`must` must not be null", "name a path"),
+        (json!({ "big": "message" }), "`must` must not be null", "add one in `columns`"),
     ];
     for (columns, named, remedy) in cases {
         let mut sink = sink(&server, json!({ "table": "events", "columns": columns }));
@@ -122,12 +122,12 @@ async fn a_column_that_is_missing_or_unfit_is_named_with_the_remedy() {
         assert!(text.contains(named) && text.contains(remedy) && text.contains("events"), "{text}");
     }
     let error = sink(&server, json!({ "table": "seen" })).start(0).await.expect_err("a view");
-    assert!(matches!(&error, SinkError::Fatal(text) if text.contains("no table")), "{error:?}");
+    assert!(matches!(&error, SinkError::Fatal(text) if text.contains("not a table")), "{error:?}");
     assert_eq!(server.ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"), "1", "nothing was made");
 }
 
 #[tokio::test]
-async fn without_a_column_for_the_rest_what_would_be_cut_is_refused() {
+async fn without_a_column_for_the_rest_values_that_would_be_cut_are_refused() {
     let server = Postgres::start();
     server.ask("CREATE TABLE short(what varchar(5), n int NOT NULL)");
     let mut sink = started(&server, json!({ "table": "short", "columns": { "what": "message", "n": "n" } })).await;

@@ -1,4 +1,4 @@
-//! Servers in trouble: each ends in an outcome, and nothing is lost or doubled.
+//! Servers in trouble: the error is classified, and nothing is lost or duplicated.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::servers::certificates::certificates;
 
-/// Fails to deliver for now, with that text, then, after `mend`, starts and delivers.
+/// Fails to deliver with a temporary error that contains the text; after `mend`, starts and delivers.
 async fn retries(server: &mut Postgres, sink: &mut PostgresSink, text: &str, mend: impl FnOnce(&mut Postgres)) {
     let error = sink.deliver(&[frame(2, numbered(3..6))]).await.expect_err("fails");
     assert!(matches!(&error, SinkError::Retry(said) if said.contains(text) && said.contains("sut")), "{error:?}");
@@ -24,7 +24,7 @@ async fn with_one_frame(server: &Postgres, given: Value) -> PostgresSink {
 }
 
 #[tokio::test]
-async fn a_server_that_stopped_or_crashed_is_used_again_when_it_is_back() {
+async fn a_stopped_or_crashed_server_is_used_again_once_it_is_back() {
     for crash in [false, true] {
         let mut server = Postgres::start();
         let mut sink = with_one_frame(&server, json!({})).await;
@@ -45,7 +45,7 @@ async fn a_server_that_stopped_or_crashed_is_used_again_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_ended_and_a_table_that_is_locked_dropped_or_slow_are_tried_again() {
+async fn ended_sessions_and_locked_dropped_or_slow_tables_are_retried() {
     let mut server = Postgres::start();
     let mut sink = with_one_frame(&server, json!({ "lock_timeout": "100ms", "statement_timeout": "2s" })).await;
     let reset = |server: &Postgres| {
@@ -61,7 +61,7 @@ async fn a_session_that_is_ended_and_a_table_that_is_locked_dropped_or_slow_are_
     let mut lock = Some(server.session("BEGIN; LOCK TABLE weir_logs; SELECT pg_sleep(60)"));
     let locked = "SELECT count(*) FROM pg_locks WHERE granted AND mode = 'AccessExclusiveLock' AND relation = 'weir_logs'::regclass";
     eventually("the table is locked", || server.ask(locked) == "1").await;
-    retries(&mut server, &mut sink, "somebody holds a lock", |server| {
+    retries(&mut server, &mut sink, "another session holds a lock", |server| {
         drop(lock.take());
         server.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
     })
@@ -85,7 +85,7 @@ async fn a_session_that_is_ended_and_a_table_that_is_locked_dropped_or_slow_are_
 }
 
 #[tokio::test]
-async fn a_full_disk_is_retried_and_nothing_is_half_there() {
+async fn a_full_disk_is_retried_and_nothing_is_stored_partially() {
     let mut server = Postgres::start_with(&[], Some(4 << 20));
     let small = server.folder().join("small");
     server.ask(&format!("CREATE TABLESPACE small LOCATION '{}'", small.display()));
@@ -108,7 +108,7 @@ async fn retries_after_room(server: &mut Postgres, sink: &mut PostgresSink) {
 }
 
 #[tokio::test]
-async fn who_may_not_is_told_what_to_do_and_no_secret() {
+async fn missing_permissions_are_reported_with_advice_and_without_secrets() {
     let server = Postgres::start();
     server.ask("CREATE ROLE reader LOGIN PASSWORD 'secret-reader'");
     let url = |user: &str, password: &str, database: &str| json!({ "url": format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", server.port()) });
@@ -116,13 +116,13 @@ async fn who_may_not_is_told_what_to_do_and_no_secret() {
     for (given, remedy) in [
         (url("postgres", "secret-wrong", "postgres"), "check `user` and `password`"),
         (url("postgres", right, "nonesuch"), "create the database"),
-        (url("reader", "secret-reader", "postgres"), "grant it"),
+        (url("reader", "secret-reader", "postgres"), "grant the permission"),
     ] {
         let error = sink(&server, given).start(0).await.expect_err(remedy);
         assert!(matches!(&error, SinkError::Retry(text) if text.contains(remedy)), "{error:?}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
-    // With the tables made by somebody else, writing them and reading the cursor is enough.
+    // If someone else has created the tables, permission to write them and to read the cursor is enough.
     drop(started(&server, json!({})).await);
     server.ask("GRANT INSERT ON weir_logs TO reader; GRANT USAGE ON weir_logs_id_seq TO reader; GRANT SELECT, INSERT, UPDATE ON weir_cursor TO reader");
     let mut sink = sink(&server, url("reader", "secret-reader", "postgres"));
@@ -136,12 +136,12 @@ async fn a_standby_is_waited_for_until_it_is_promoted() {
     let mut server = Postgres::start();
     let mut sink = with_one_frame(&server, json!({})).await;
     server.stop();
-    // A failover as Weir sees it: the same address, and what answers there only reads for a while.
+    // A failover as Weir sees it: the same address, but the server is read-only for a while.
     std::fs::write(server.folder().join("data/standby.signal"), "").expect("written");
     server.run();
     let error = sink.deliver(&[frame(2, numbered(3..6))]).await.expect_err("the session is gone");
     assert!(matches!(error, SinkError::Retry(_)), "{error:?}");
-    let error = sink.start(100).await.expect_err("only reads");
+    let error = sink.start(100).await.expect_err("read-only");
     assert!(matches!(&error, SinkError::Retry(text) if text.contains("standby")), "{error:?}");
     server.ask("SELECT pg_promote()");
     assert_eq!(sink.start(100).await, Ok(Some(1)));
@@ -150,7 +150,7 @@ async fn a_standby_is_waited_for_until_it_is_promoted() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_given_up_on_in_time() {
+async fn a_server_that_never_answers_times_out() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("listens");
     let port = silent.local_addr().expect("bound").port();
     let given =
@@ -197,14 +197,14 @@ async fn the_reason_names_the_column_of_a_value_that_the_server_refuses() {
 /// Certificates in the server's folder.
 fn certificates_of(server: &Postgres) {
     certificates(server.folder());
-    // PostgreSQL reads only a key of its own.
+    // PostgreSQL accepts only a key that it owns.
     let mut chown = std::process::Command::new("chown");
     chown.args(["--reference=data/PG_VERSION", "localhost.key"]).current_dir(server.folder());
     assert!(chown.status().expect("chown").success());
 }
 
 #[tokio::test]
-async fn the_certificate_is_checked_against_an_authority_of_one_s_own_and_the_host() {
+async fn the_certificate_is_checked_against_a_custom_authority_and_the_host() {
     let server = Postgres::start();
     certificates_of(&server);
     let folder = server.folder().display();
