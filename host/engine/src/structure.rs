@@ -1,12 +1,12 @@
-//! Limits on the structure of a module, checked before it is compiled: what would take the compiler minutes and gigabytes
-//! shows in the module's outline, at the cost of reading the file once.
+//! Limits on the structure of a module, checked before it is compiled. A module that would take the compiler minutes
+//! and gigabytes can be recognised by its outline, which costs one pass over the file.
 
 use wasmparser::{Parser, Payload};
 
 use crate::error::LoadErrorKind;
 use crate::limits::{MAX_COMPONENTS, MAX_CORE_MODULES, MAX_FUNCTION_BYTES, MAX_FUNCTIONS, MAX_NESTING};
 
-/// Fails if a module exceeds a limit. A file that can't be parsed passes: whoever parses it next has the better error.
+/// Fails if a module exceeds a limit. Accepts files that can't be parsed: the next parser reports a better error.
 pub(crate) fn check(file: &[u8]) -> Result<(), LoadErrorKind> {
     let mut outline = Outline::default();
     for payload in Parser::new(0).parse_all(file) {

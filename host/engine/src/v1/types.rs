@@ -1,8 +1,8 @@
-//! The types of `wit/v1/filter.wit` as Rust types: borrowed ones on the way into a filter, owned ones on the way out.
+//! The types of `wit/v1/filter.wit` in Rust: borrowed for the input of filters, owned for their output.
 //!
-//! The runtime checks them against a component's own types when it is loaded, so a disagreement with the WIT is an
-//! error then and never a misread value. The derives expand to `unsafe impl`s of the runtime's traits, checked by the
-//! derive itself; that is the one reason why this file allows `unsafe`.
+//! Wasmtime checks them against a component's types when it is loaded, so a mismatch with the WIT is a load error and
+//! never a misread value. The derives expand to `unsafe impl`s of wasmtime's traits, which the derives check
+//! themselves; this is the only reason why this file allows `unsafe`.
 #![allow(unsafe_code)]
 
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -51,7 +51,7 @@ impl From<weir_record::Level> for Level {
     }
 }
 
-/// A value on the way in.
+/// An input value.
 #[derive(ComponentType, Lower, Clone, Copy, Debug, PartialEq)]
 #[component(variant)]
 pub(crate) enum ValueIn<'a> {
@@ -86,7 +86,7 @@ pub(crate) struct ViewIn<'a> {
     pub fields: &'a [FieldIn<'a>],
 }
 
-/// A value on the way out.
+/// An output value.
 #[derive(ComponentType, Lift, Clone, Debug, PartialEq)]
 #[component(variant)]
 pub(crate) enum Value {
@@ -105,7 +105,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// The same value as a record holds it.
+    /// Converts to a value of a record.
     pub fn as_record_value(&self) -> weir_record::Value<'_> {
         match self {
             Self::Null => weir_record::Value::Nil,
