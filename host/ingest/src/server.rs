@@ -1,9 +1,9 @@
-//! The accept loop: bound on connections, and a stop that lets requests finish.
+//! The accept loop: limits connections, and stops gracefully.
 //!
-//! The way in: the binary binds a socket and calls [`serve`], tests do the same on port 0. Each connection is a task of
-//! its own (`connection`). Invariants: at most `max_connections` are served at a time; a failing accept, as when file
-//! descriptors run out, costs a pause and never the server; after `serve` returned no request is answered any more and
-//! the port is free.
+//! The binary binds a socket and calls [`serve`]; tests do the same on port 0. Each connection is a task
+//! (`connection`). Invariants: at most `max_connections` are served at a time; a failing accept, for example when file
+//! descriptors run out, causes a pause but never ends the server; after `serve` has returned, no request is answered
+//! and the port is free.
 
 use std::{
     future::Future,
@@ -25,33 +25,33 @@ use tokio::{
 
 use crate::{HttpOptions, Intake, connection, limits, routes::Endpoint};
 
-/// Why a server could not run, or did not end well.
+/// Why a server could not run or stop cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// A setting can't be used.
+    /// An option can't be used.
     #[error("http: {0}")]
     Options(String),
-    /// The socket is not what it should be.
-    #[error("http: can't tell the address of the listening socket: {0}")]
+    /// The address of the socket can't be read.
+    #[error("http: can't get the address of the listening socket: {0}")]
     Listener(io::Error),
-    /// The stop took longer than it may.
+    /// The stop exceeded its time limit.
     #[error(
-        "http: {requests} requests were not answered within the {grace:?} that a stop may take; their senders will send again"
+        "http: {requests} requests were not answered within the {grace:?} that a stop waits; their senders have to retry"
     )]
     Unanswered {
-        /// How many.
+        /// Number of requests.
         requests: usize,
-        /// The bound.
+        /// The time limit.
         grace: std::time::Duration,
     },
 }
 
-/// How many requests are being answered, for whoever wants to know while a server runs.
+/// Counts the requests being answered, for observers of a running server.
 #[derive(Clone, Debug, Default)]
 pub struct Requests(Arc<AtomicUsize>);
 
 impl Requests {
-    /// Requests being answered now.
+    /// Number of requests being answered.
     #[must_use]
     pub fn open(&self) -> usize {
         self.0.load(Ordering::Acquire)
@@ -66,11 +66,11 @@ impl Requests {
     }
 }
 
-/// Serves HTTP on `listener` until `shutdown` completes: then no connection is accepted any more, requests in flight are
-/// answered for at most `options.shutdown_grace`, and what is left is closed. `requests` counts those being answered.
+/// Serves HTTP on `listener` until `shutdown` completes. Then it accepts no more connections, waits up to
+/// `options.shutdown_grace` for requests in progress, and closes the rest. `requests` counts those being answered.
 ///
 /// # Errors
-/// [`IngestError::Options`] before anything is accepted, [`IngestError::Unanswered`] after a stop that ran out of time.
+/// [`IngestError::Options`] before anything is accepted, [`IngestError::Unanswered`] if the stop timed out.
 pub async fn serve(
     listener: TcpListener,
     options: HttpOptions,
@@ -89,7 +89,7 @@ pub async fn serve(
     finish(&endpoint, connections).await
 }
 
-/// Where connections come from; in tests also from a system that has none to give.
+/// A source of connections. Tests use one that fails.
 trait Listen {
     async fn next(&self) -> io::Result<TcpStream>;
 }
@@ -130,7 +130,7 @@ async fn accept(
                     endpoint.meters.turned_away.increment(1);
                     if let Some(others) = endpoint.crowds.line() {
                         tracing::warn!(
-                            "all {} connections are in use: one was turned away ({others} others before it); raise \
+                            "all {} connections are in use: refused one ({others} others before it); raise \
                              `max_connections` under [http] if they are wanted",
                             endpoint.options.max_connections
                         );
@@ -159,11 +159,11 @@ fn gone(endpoint: &Endpoint, ended: Result<(), JoinError>) {
         && error.is_panic()
     {
         endpoint.meters.failed.increment(1);
-        tracing::error!(%error, "serving a connection failed unexpectedly; only this connection was closed");
+        tracing::error!(%error, "serving a connection panicked; only this connection was closed");
     }
 }
 
-/// Lets requests in flight finish within the grace, closes what is left.
+/// Waits for requests in progress within the time limit, then closes the rest.
 async fn finish(endpoint: &Endpoint, mut connections: JoinSet<()>) -> Result<(), IngestError> {
     let options = &endpoint.options;
     let grace = options.shutdown_grace.unwrap_or_else(|| options.longest_request());
@@ -183,8 +183,8 @@ async fn finish(endpoint: &Endpoint, mut connections: JoinSet<()>) -> Result<(),
     if requests == 0 { Ok(()) } else { Err(IngestError::Unanswered { requests, grace }) }
 }
 
-/// Tells a client that there are too many, without holding a place for it; silently beyond a small number, so that a
-/// flood costs nothing.
+/// Tells a client that there are too many connections, without using one of the places. Closes without an answer beyond
+/// a small number, so that a flood costs little.
 fn turn_away(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
     if count.fetch_add(1, Ordering::AcqRel) >= limits::MAX_TURNED_AWAY {
         count.fetch_sub(1, Ordering::AcqRel);
@@ -202,7 +202,7 @@ fn turn_away(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
         let told = async {
             stream.write_all(answer.as_bytes()).await?;
             stream.shutdown().await?;
-            // Closing with unread bytes would reset the connection and take the answer with it.
+            // Closing with unread bytes would reset the connection and lose the answer.
             let mut rest = [0; 4096];
             while stream.read(&mut rest).await? > 0 {}
             io::Result::Ok(())
@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    /// A listener that has no file descriptors for the first so many tries.
+    /// A listener that fails for lack of file descriptors the first few times.
     struct Poor {
         listener: TcpListener,
         failures: usize,
