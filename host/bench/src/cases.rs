@@ -3,7 +3,7 @@
 use crate::arrived::Where;
 use crate::records::Encoding;
 
-/// One case: what is sent, through what, to where.
+/// A benchmark case: records, filters and sink.
 pub struct Case {
     pub name: &'static str,
     pub summary: &'static str,
@@ -12,9 +12,9 @@ pub struct Case {
     pub records: u64,
     pub arrives_in: Where,
     pub drops_debug: bool,
-    /// Whether other routers can do the same.
+    /// Whether other routers can run it.
     pub peers: bool,
-    /// Whether latencies are taken at half load rather than at full.
+    /// Whether latencies are measured at half load instead of full load.
     pub latency: bool,
     filters: &'static str,
     sink: &'static str,
@@ -54,7 +54,7 @@ const JSON_FILE: Case = Case {
     sink: FILE,
 };
 
-/// Every case, in the order they are run.
+/// All cases, in the order in which they run.
 pub const CASES: &[Case] = &[
     JSON_FILE,
     Case { name: "json-1000", summary: "the same, arrays of 1,000", batch: 1000, ..JSON_FILE },
@@ -106,7 +106,7 @@ pub const CASES: &[Case] = &[
 ];
 
 impl Case {
-    /// The router's configuration for this case; paths are relative to the folder it is in.
+    /// The router's configuration for this case. Paths are relative to its folder.
     pub fn configuration(&self) -> String {
         format!("data = \"data\"\nfilters_folder = \"filters\"\n{}\n{}", self.filters, self.sink)
     }

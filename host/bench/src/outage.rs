@@ -1,5 +1,5 @@
-//! One sink away for a minute under full load: what the others and the memory show of it, and how fast it catches up
-//! when it is back.
+//! One sink is down for a minute under full load: measures the effect on the other sink and on memory, and how fast it
+//! catches up.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,19 +16,19 @@ use crate::load::{self, Plan};
 use crate::records::{self, Encoding};
 use crate::{BenchArgs, Module};
 
-/// What the user calls it.
+/// The name of the case.
 pub const NAME: &str = "outage";
 
-/// How long the sink is away.
+/// How long the sink is down.
 const AWAY: Duration = Duration::from_secs(60);
 
-/// How long it may take until it has caught up.
+/// Time limit for catching up.
 const CATCH_UP: Duration = Duration::from_secs(600);
 
-/// How often the router is asked how its sinks are.
+/// How often the router's health is polled.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Records of one round of load; rounds follow each other for as long as the sink is away.
+/// Records in one round of load. Rounds are repeated while the sink is down.
 const ROUND: u64 = 50_000;
 
 fn configuration(receiver: &Receiver) -> String {
@@ -41,7 +41,7 @@ fn configuration(receiver: &Receiver) -> String {
     )
 }
 
-/// Runs it and says what was seen.
+/// Runs the case and reports the results.
 pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let folder = crate::folder(args)?;
     let receiver = Receiver::start()?;
@@ -60,14 +60,14 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let (mut sent, before) = under_load(&mut plan, &child, Duration::ZERO)?;
     receiver.wait_for(sent, Instant::now() + CATCH_UP)?;
 
-    eprintln!("weir · outage · one is away for {} s", AWAY.as_secs());
+    eprintln!("weir · outage · one is down for {} s", AWAY.as_secs());
     receiver.up.store(false, Ordering::SeqCst);
     let begun = Instant::now();
     let (more, during) = under_load(&mut plan, &child, AWAY)?;
     let load_rate = more as f64 / begun.elapsed().as_secs_f64();
     sent += more;
 
-    eprintln!("weir · outage · it is back");
+    eprintln!("weir · outage · it is up again");
     let missing = sent - receiver.received.load(Ordering::SeqCst);
     receiver.up.store(true, Ordering::SeqCst);
     let back = Instant::now();
@@ -79,8 +79,8 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     child.stop()?;
     let mb = |bytes: u64| bytes as f64 / 1e6;
     Ok(format!(
-        "\none of two sinks away for {} s under full load ({load_rate:.0} records/s); records sent {sent}, \
-         arrived in the other {arrived}, in it {}\n\
+        "\none of two sinks down for {} s under full load ({load_rate:.0} records/s); records sent {sent}, \
+         arrived in the other {arrived}, in this one {}\n\
          the other's lag   at most {:.2} s; {:.2} s while both worked\n\
          memory            at most {:.0} MB; {:.0} MB while both worked\n\
          back              tried again after {:.1} s; then {rate:.0} records/s, {:.1} times the load\n",
@@ -95,14 +95,14 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     ))
 }
 
-/// The worst that was seen.
+/// The worst values observed.
 #[derive(Default)]
 struct Seen {
     lag_seconds: f64,
     memory_bytes: u64,
 }
 
-/// Sends at full speed for so long, at least a round, and looks at the file sink meanwhile.
+/// Sends at full speed for a time, at least one round, and polls the file sink meanwhile.
 fn under_load(plan: &mut Plan<'_>, child: &Child, time: Duration) -> anyhow::Result<(u64, Seen)> {
     let done = AtomicBool::new(false);
     let begun = Instant::now();
@@ -141,7 +141,7 @@ fn look(child: &Child, done: &AtomicBool) -> anyhow::Result<Seen> {
     Ok(seen)
 }
 
-/// The server of the sink: counts lines, or closes every connection.
+/// The server behind the sink. Counts lines, or closes every connection.
 struct Receiver {
     address: SocketAddr,
     up: Arc<AtomicBool>,
@@ -154,18 +154,18 @@ impl Receiver {
         let receiver =
             Self { address: listener.local_addr()?, up: Arc::new(AtomicBool::new(true)), received: Arc::default() };
         let (up, received) = (receiver.up.clone(), receiver.received.clone());
-        // Both kinds of thread end with the process, as the sockets do.
+        // Both kinds of thread end with the process, like the sockets.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (up, received) = (up.clone(), received.clone());
-                // A connection that breaks is no error: the router makes another.
+                // A broken connection is not an error: the router opens another.
                 std::thread::spawn(move || serve(&stream, &up, &received).ok());
             }
         });
         Ok(receiver)
     }
 
-    /// When that many had come.
+    /// Waits until this many lines have arrived. Returns when.
     fn wait_for(&self, lines: u64, until: Instant) -> anyhow::Result<Instant> {
         while self.received.load(Ordering::SeqCst) < lines {
             if Instant::now() > until {

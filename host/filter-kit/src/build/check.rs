@@ -1,4 +1,4 @@
-//! Tries a component before anybody uses it: describes, configures, and processes sample records.
+//! Tries a component before it is put in place: describes and configures it, and processes sample records.
 
 use std::fmt;
 use std::fs;
@@ -12,20 +12,20 @@ use weir_record::{Aliases, Batch, Defaults, Level};
 use super::manifest::Manifest;
 use crate::loader::Loader;
 
-/// The records that a project brings, one a line.
+/// The project's samples, one record per line.
 const SAMPLES: &str = "samples.jsonl";
 
-/// The options that it is tried with.
+/// The options for the trial.
 const OPTIONS: &str = "options.toml";
 
-/// What a project without samples is tried on.
+/// Samples for projects without any.
 const DEFAULT_SAMPLES: &str = r#"{"level":"INFO","source":"shop","message":"order paid","context":{"user":{"id":7}}}
 {"level":"DEBUG","source":"shop","message":"cache miss","metadata":{"tries":[1,2,3],"ratio":0.5}}"#;
 
-/// What a filter did to the samples.
+/// The filter's effect on the samples.
 #[derive(Default)]
 pub struct Tried {
-    /// What it calls itself, and its version.
+    /// Its name, version and description.
     pub about: String,
     kept: usize,
     changed: usize,
@@ -40,7 +40,7 @@ impl fmt::Display for Tried {
     }
 }
 
-/// Loads a component as a router would and gives it the project's samples, one at a time.
+/// Loads a component like a router would, and passes it the project's samples, one at a time.
 pub fn check(manifest: &Manifest, component: &[u8]) -> anyhow::Result<Tried> {
     let mut spec = FilterSpec::new(&manifest.name);
     spec.options = options(&manifest.folder.join(OPTIONS))?;
@@ -96,7 +96,7 @@ fn samples(path: &Path) -> anyhow::Result<Batch> {
     Ok(batch)
 }
 
-/// None when there is no such file.
+/// Returns `None` if there is no such file.
 fn read(path: &Path) -> anyhow::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),

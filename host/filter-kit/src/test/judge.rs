@@ -1,8 +1,8 @@
-//! One case: the filter is started with its options, given its records, and what came of it is compared with what was
+//! Runs a case: starts the filter with its options, passes it the records, and compares the output with what is
 //! expected.
 //!
-//! Each case has an instance, a store and counters of its own, and a clock that begins at [`START_NS`] and stands still
-//! unless the case moves it: the result is the same in every run.
+//! Each case has its own instance, store and counters, and a clock that starts at [`START_NS`] and stands still unless
+//! the case advances it, so the result is the same in every run.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,18 +15,18 @@ use super::cases::{Case, Cases};
 use super::compare::{self, Mismatch};
 use super::run::{self, Ran, Verdict};
 
-/// 2026-01-01T00:00:00Z: when every case begins, and the time of records without one.
+/// 2026-01-01T00:00:00Z: the start of every case, and the time of records without one.
 pub const START_NS: i64 = 1_767_225_600_000_000_000;
 
-/// How a case went.
+/// The result of a case.
 #[derive(Debug)]
 pub struct Judged {
     pub name: String,
     pub line: usize,
     pub seconds: f64,
-    /// None: it passed.
+    /// Empty if it passed.
     pub mismatches: Vec<Mismatch>,
-    /// What the filter logged meanwhile.
+    /// The filter's log lines.
     pub logged: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl Judged {
     }
 }
 
-/// Runs every case. `options` come over those of the file, and below those of a case.
+/// Runs all cases. `options` override those of the file and are overridden by those of a case.
 pub fn all(compiled: &Arc<Compiled>, spec: &FilterSpec, cases: &Cases, options: &Map<String, Json>) -> Vec<Judged> {
     cases
         .cases
@@ -45,7 +45,7 @@ pub fn all(compiled: &Arc<Compiled>, spec: &FilterSpec, cases: &Cases, options: 
         .collect()
 }
 
-/// A specification with options, later ones over earlier ones.
+/// A specification with options, later ones overriding earlier ones.
 pub fn with_options<'a>(spec: &FilterSpec, options: impl IntoIterator<Item = &'a Map<String, Json>>) -> FilterSpec {
     let merged: Map<String, Json> = options.into_iter().flat_map(|part| part.clone()).collect();
     FilterSpec { options: Json::Object(merged), ..spec.clone() }
@@ -107,14 +107,14 @@ impl Trying<'_> {
         all
     }
 
-    /// What failed must have been expected, and the other way round.
+    /// Checks that failures were expected, and that expected ones occurred.
     fn failures(&mut self, ran: &Ran) {
         let alone = ran.fates.iter().enumerate().filter_map(|(at, fate)| Some((at, fate.failure.as_ref()?)));
         if let Some(text) = &self.case.error {
             let mut reasons = alone.map(|(_, failure)| failure).chain(&ran.together).map(|failure| &failure.reason);
             if !reasons.clone().any(|reason| reason.contains(text.as_str())) {
                 let what = match reasons.next() {
-                    Some(reason) => format!("it failed otherwise: {reason}"),
+                    Some(reason) => format!("it failed with another error: {reason}"),
                     None => "nothing failed".to_owned(),
                 };
                 self.mismatches.push(Mismatch::new(format!("{what}; an error with {text:?} was expected")));
@@ -139,7 +139,7 @@ impl Trying<'_> {
     fn verdicts(&mut self, ran: &Ran) {
         let Some(verdicts) = &self.case.verdicts else { return };
         for (at, (expected, fate)) in verdicts.iter().zip(&ran.fates).enumerate() {
-            // A failure that was not expected has been told.
+            // An unexpected failure has been reported already.
             if fate.verdict == *expected || (fate.failure.is_some() && self.case.error.is_none()) {
                 continue;
             }
@@ -152,7 +152,7 @@ impl Trying<'_> {
         let Some(expected) = &self.case.tick else { return Vec::new() };
         if !is_stateful {
             self.mismatches
-                .push(Mismatch::new("the filter keeps no state, so it says nothing by itself: remove `tick`"));
+                .push(Mismatch::new("the filter is stateless, so it emits nothing at a tick: remove `tick`"));
             return Vec::new();
         }
         if let Some(after) = self.case.after {
@@ -171,16 +171,16 @@ impl Trying<'_> {
         }
     }
 
-    /// What may not be there.
+    /// Checks that forbidden paths and texts are absent.
     fn nowhere(&mut self, out: &[Json]) {
         for (at, record) in out.iter().enumerate() {
             let which = format!("record {} of those that came out", at + 1);
             for path in self.case.absent.iter().filter(|path| compare::has(record, path)) {
-                self.mismatches.push(Mismatch::new(format!("{which}: there is something at `{path}`")));
+                self.mismatches.push(Mismatch::new(format!("{which}: it has a value at `{path}`")));
             }
             for text in &self.case.never {
                 if let Some(place) = place_of(record, text, "") {
-                    self.mismatches.push(Mismatch::new(format!("{which}: {text:?} stands in `{place}`")));
+                    self.mismatches.push(Mismatch::new(format!("{which}: {text:?} occurs in `{place}`")));
                 }
             }
         }
@@ -199,7 +199,7 @@ impl Trying<'_> {
     }
 }
 
-/// Where a text stands in a record: in a key or in a value.
+/// Finds a text in a key or a value of a record.
 fn place_of(value: &Json, text: &str, path: &str) -> Option<String> {
     let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match value {

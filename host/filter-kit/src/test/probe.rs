@@ -1,4 +1,4 @@
-//! Looks into what went wrong, each time with a fresh instance: does it show again, and how small may the records be.
+//! Examines faults, each time with a new instance: whether they can be reproduced, and with how small records.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,14 +11,14 @@ use super::shrink::{Budget, shrink};
 use super::tree::{self, Tree};
 use crate::limits::{GROWTH_RECORDS, GROWTH_TIME, HURRY, SHRINK_TESTS, SHRINK_TIME};
 
-/// Starts instances of one filter.
+/// Starts instances of a filter.
 pub struct Prober {
     pub compiled: Arc<Compiled>,
     pub spec: FilterSpec,
 }
 
-/// By what faults of one sort are told: its kind, and its reason without numbers, which differ from record to record. Of
-/// a filter's own words, the first ones.
+/// Identifies a kind of fault: by the kind of failure and the reason without numbers, which differ from record to
+/// record, or the first words of an error that the filter returned.
 pub fn key(fault: &Fault, reason: &str) -> String {
     let plain: String = match fault {
         Fault::Slow { .. } | Fault::Grows => String::new(),
@@ -31,7 +31,7 @@ pub fn key(fault: &Fault, reason: &str) -> String {
 }
 
 impl Prober {
-    /// The smallest records that show it: those of the call, or those before them too.
+    /// Finds the smallest records that reproduce a fault: those of the call, or those before it as well.
     pub fn look_into(&self, seen: Seen) -> Finding {
         let mut with_earlier = seen.before.clone();
         with_earlier.extend(seen.records.iter().cloned());
@@ -42,16 +42,16 @@ impl Prober {
         Finding { seen, records: with_earlier, shows_again: false }
     }
 
-    /// Of records that show it, what little still does.
+    /// Minimises records that reproduce a fault.
     fn smallest(&self, seen: &Seen, records: &[Tree]) -> Vec<Tree> {
         let mut spec = self.spec.clone();
         if seen.fault == Fault::Failed(FailureKind::Timeout) {
-            // Each test that shows an endless loop takes a whole deadline.
+            // A test that reproduces an endless loop takes a whole deadline.
             spec.timeout /= HURRY;
         }
         let hurried = Prober { compiled: self.compiled.clone(), spec };
         let budget = Budget { tests: SHRINK_TESTS, time: SHRINK_TIME };
-        // A record without a message is given one that repeats the rest of it, which is no help to whoever reads it.
+        // A record without a message gets its JSON as message, which makes the result harder to read.
         let spoken: Vec<Tree> = records.iter().cloned().map(with_message).collect();
         let small = if hurried.shows(seen, &spoken) {
             let mut shows = |records: &[Tree]| records.iter().all(has_message) && hurried.shows(seen, records);
@@ -77,7 +77,7 @@ impl Prober {
 
     fn fails_alike(&self, seen: &Seen, records: &[Tree]) -> bool {
         let (Some(batch), Some(mut trial)) = (tree::batch(records), self.start()) else { return false };
-        // A router never calls a filter without records, but it may tick one that has seen none.
+        // A router never calls a filter without records, but may tick one that has had none.
         let called = if batch.is_empty() { None } else { trial.call(&batch, 0..batch.len()).err() };
         let failure = called.or_else(|| trial.tick(true).err());
         failure
@@ -93,7 +93,7 @@ impl Prober {
             })
     }
 
-    /// Whether memory grows without end with one of these records, or with all of them.
+    /// Checks whether memory grows without bound with one of these records, or with all of them.
     pub fn growth(&self, suspects: &[Tree], after_records: u64) -> Option<Finding> {
         let suspects: Vec<Tree> = suspects.iter().filter(|suspect| self.takes(suspect)).cloned().collect();
         if !self.grows(&suspects) {
@@ -112,11 +112,11 @@ impl Prober {
         let records = self.smallest(&seen, &records);
         let (from, to) = self.memory(&records).map_or((0, 0), |[_, from, _, to]| (from, to));
         let reason =
-            format!("its memory went on growing, by {} KiB over {} records", (to - from) >> 10, GROWTH_RECORDS / 2);
+            format!("its memory kept growing, by {} KiB over {} records", (to - from) >> 10, GROWTH_RECORDS / 2);
         Some(Finding { seen: Seen { reason, ..seen }, records, shows_again: true })
     }
 
-    /// Whether a record can be processed at all.
+    /// Whether a record can be processed without a failure.
     fn takes(&self, record: &Tree) -> bool {
         let (Some(batch), Some(mut trial)) = (tree::batch(std::slice::from_ref(record)), self.start()) else {
             return false;
@@ -124,13 +124,13 @@ impl Prober {
         trial.call(&batch, 0..1).is_ok()
     }
 
-    /// In each of the last three quarters of many calls: whoever keeps something for a while, or collects garbage,
-    /// comes to rest before.
+    /// Whether memory grows in each of the last three quarters of many calls. Caches and garbage collectors stop
+    /// growing before.
     fn grows(&self, records: &[Tree]) -> bool {
         self.memory(records).is_some()
     }
 
-    /// An instance's memory at the end of each quarter, if it grew from each to the next.
+    /// The memory of an instance after each quarter, if it grew from each to the next.
     fn memory(&self, records: &[Tree]) -> Option<[usize; 4]> {
         if records.is_empty() {
             return None;
@@ -144,7 +144,7 @@ impl Prober {
             for number in 0..calls {
                 trial.call(&batch, 0..batch.len()).ok()?;
                 trial.advance(Duration::from_millis(10));
-                // A second has passed, as between two ticks of a router.
+                // A second has passed, like between two ticks of a router.
                 if is_stateful && number % 100 == 99 {
                     trial.tick(false).ok()?;
                 }
@@ -162,7 +162,7 @@ impl Prober {
     }
 }
 
-/// A record with nothing but one of the texts as its message, if that shows it too: nothing is easier to read.
+/// A record with only one of the texts as its message, if that reproduces the fault: it is the easiest to read.
 fn plainest(records: &[Tree], shows: &mut dyn FnMut(&[Tree]) -> bool) -> Option<Vec<Tree>> {
     let [record] = records else { return None };
     let mut texts = record.texts();
@@ -171,7 +171,7 @@ fn plainest(records: &[Tree], shows: &mut dyn FnMut(&[Tree]) -> bool) -> Option<
     texts.into_iter().take(PLAIN_TEXTS).map(said).find(|record| shows(record))
 }
 
-/// Texts that are tried.
+/// Maximum number of texts to try.
 const PLAIN_TEXTS: usize = 50;
 
 fn has_message(record: &Tree) -> bool {

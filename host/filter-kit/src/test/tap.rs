@@ -1,9 +1,9 @@
-//! How cases went as TAP, version 13, which every TAP consumer reads.
+//! Reports results of cases as TAP, version 13, which every TAP consumer supports.
 
 use super::judge::Judged;
 use super::report;
 
-/// The whole report.
+/// Renders the report.
 pub fn render(file: &str, all: &[Judged]) -> String {
     let mut text = format!("TAP version 13\n1..{}\n", all.len());
     for (number, judged) in all.iter().enumerate() {
@@ -20,13 +20,13 @@ pub fn render(file: &str, all: &[Judged]) -> String {
     text
 }
 
-/// A name in one line in which nothing is a directive.
+/// A name as one line without TAP directives.
 fn description(name: &str) -> String {
     printable(name).replace('\\', "\\\\").replace('#', "\\#")
 }
 
 fn quoted(text: &str) -> String {
-    // Text in JSON is text in YAML.
+    // JSON strings are valid YAML.
     serde_json::Value::from(printable(text)).to_string()
 }
 
