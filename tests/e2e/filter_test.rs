@@ -96,7 +96,7 @@ fn a_failing_case_says_everything_that_is_wrong_and_the_exit_code_tells() {
         "1 record came out, expected 2",
         "the counter `masked` is 0, expected 1",
         "it has a value at `message`",
-        "\"b\" stands in `message`",
+        "\"b\" occurs in `message`",
         "1 of 2 cases failed",
     ] {
         assert!(said.contains(part), "{part} is missing in\n{said}");
