@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 /// Where the records of a case arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Where {
+pub enum Destination {
     /// Nowhere to count: every acknowledged record counts.
     Answered,
     /// As lines of `out.jsonl`.
@@ -20,23 +20,23 @@ pub enum Where {
 
 /// Counts incrementally.
 pub struct Counter {
-    place: Where,
+    place: Destination,
     folder: PathBuf,
     file: Option<File>,
     lines: u64,
 }
 
 impl Counter {
-    pub fn new(place: Where, folder: &Path) -> Self {
+    pub fn new(place: Destination, folder: &Path) -> Self {
         Self { place, folder: folder.to_path_buf(), file: None, lines: 0 }
     }
 
     /// The number of records that have arrived so far.
-    pub fn look(&mut self, expected: u64) -> anyhow::Result<u64> {
+    pub fn poll(&mut self, expected: u64) -> anyhow::Result<u64> {
         match self.place {
-            Where::Answered => Ok(expected),
-            Where::Lines => self.lines(),
-            Where::Rows => rows(&self.folder.join("data/logs.db")),
+            Destination::Answered => Ok(expected),
+            Destination::Lines => self.lines(),
+            Destination::Rows => rows(&self.folder.join("data/logs.db")),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The cases of the bench.
 
-use crate::arrived::Where;
+use crate::arrived::Destination;
 use crate::records::Encoding;
 
 /// A benchmark case: records, filters and sink.
@@ -10,7 +10,7 @@ pub struct Case {
     pub batch: usize,
     pub encoding: Encoding,
     pub records: u64,
-    pub arrives_in: Where,
+    pub arrives_in: Destination,
     pub drops_debug: bool,
     /// Whether other routers can run it.
     pub peers: bool,
@@ -46,7 +46,7 @@ const JSON_FILE: Case = Case {
     batch: 100,
     encoding: Encoding::Json,
     records: 600_000,
-    arrives_in: Where::Lines,
+    arrives_in: Destination::Lines,
     drops_debug: true,
     peers: true,
     latency: false,
@@ -91,7 +91,7 @@ pub const CASES: &[Case] = &[
         name: "sqlite-100",
         summary: "JSON arrays of 100, masked in WASM, DEBUG dropped, to SQLite with search index",
         records: 200_000,
-        arrives_in: Where::Rows,
+        arrives_in: Destination::Rows,
         peers: false,
         sink: SQLITE,
         ..JSON_FILE

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::arrived::{self, Where};
+use crate::arrived::{self, Destination};
 
 /// Time for a process to start. The first start compiles the filters.
 const START: Duration = Duration::from_secs(60);
@@ -126,11 +126,11 @@ impl Child {
     }
 
     /// Waits until `expected` records have arrived. Returns how many did.
-    pub fn wait_for(&self, place: Where, expected: u64) -> anyhow::Result<u64> {
+    pub fn wait_for(&self, place: Destination, expected: u64) -> anyhow::Result<u64> {
         let until = Instant::now() + ARRIVE;
         let mut count = arrived::Counter::new(place, &self.folder);
         loop {
-            let arrived = count.look(expected)?;
+            let arrived = count.poll(expected)?;
             if arrived >= expected || Instant::now() > until {
                 return Ok(arrived);
             }

@@ -20,10 +20,10 @@ use crate::{BenchArgs, Module};
 pub const NAME: &str = "compile";
 
 /// Time limit for compiling, which runs at the lowest priority.
-const PATIENCE: Duration = Duration::from_secs(600);
+const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Records in one round of load. Rounds are repeated until the module is compiled.
-const ROUND: u64 = 10_000;
+const ROUND_RECORDS: u64 = 10_000;
 
 /// Rounds before the module is added.
 const STEADY_ROUNDS: u64 = 20;
@@ -54,7 +54,7 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
         connections: args.connections,
         pause: None,
     };
-    let warm = load::drive(&full, ROUND * 4)?;
+    let warm = load::drive(&full, ROUND_RECORDS * 4)?;
     let half = full.at_half(&warm);
     let mut text = format!("\ntraffic while a module of {} KiB is compiled\n", module.len() >> 10);
     for (number, name, plan) in [(1, "full load", &full), (2, "half load", &half)] {
@@ -62,21 +62,21 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
         let steady = drive(plan, |rounds| Ok(rounds < STEADY_ROUNDS))?;
         swap::write(&filters, "heavy", &swap::numbered(&module, number))?;
         let began = Instant::now();
-        let during = drive(plan, |_| match is_taken_up(&child)? {
+        let during = drive(plan, |_| match is_loaded(&child)? {
             true => Ok(false),
-            false if began.elapsed() > PATIENCE => bail!("the router did not load the module"),
+            false if began.elapsed() > TIMEOUT => bail!("the router did not load the module"),
             false => Ok(true),
         })?;
         let took = began.elapsed().as_secs_f64();
         text.push_str(&line(name, "without", &steady));
         text.push_str(&line(name, &format!("for {took:.1} s"), &during));
         std::fs::remove_file(filters.join("heavy.wasm"))?;
-        let until = Instant::now() + PATIENCE;
-        while is_taken_up(&child)? {
+        let until = Instant::now() + TIMEOUT;
+        while is_loaded(&child)? {
             if Instant::now() > until {
                 bail!("the router did not remove the module");
             }
-            std::thread::sleep(swap::LOOK);
+            std::thread::sleep(swap::POLL_INTERVAL);
         }
     }
     child.stop()?;
@@ -87,7 +87,7 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
 fn drive(plan: &Plan<'_>, mut goes_on: impl FnMut(u64) -> anyhow::Result<bool>) -> anyhow::Result<Measured> {
     let mut all: Option<Measured> = None;
     for number in 0.. {
-        let round = load::drive(plan, ROUND)?;
+        let round = load::drive(plan, ROUND_RECORDS)?;
         if !goes_on(number)? {
             break;
         }
@@ -102,7 +102,7 @@ fn drive(plan: &Plan<'_>, mut goes_on: impl FnMut(u64) -> anyhow::Result<bool>) 
 }
 
 /// Whether the router runs the second filter.
-fn is_taken_up(child: &Child) -> anyhow::Result<bool> {
+fn is_loaded(child: &Child) -> anyhow::Result<bool> {
     let health = client::get_json(child.address, "/health")?;
     Ok(health["filters"].as_array().is_some_and(|filters| filters.len() > 1))
 }

@@ -172,9 +172,9 @@ fn folder(args: &BenchArgs) -> anyhow::Result<tempfile::TempDir> {
     .context("can't create a folder for the run; choose one with --folder")
 }
 
-fn arrived_in(contender: &Contender, case: &Case) -> arrived::Where {
+fn arrived_in(contender: &Contender, case: &Case) -> arrived::Destination {
     match contender {
-        Contender::Floor => arrived::Where::Answered,
+        Contender::Floor => arrived::Destination::Answered,
         Contender::Weir | Contender::Peer { .. } => case.arrives_in,
     }
 }

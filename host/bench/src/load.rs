@@ -31,7 +31,7 @@ pub struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     /// The same load at half the rate of an earlier run.
-    pub fn at_half(&self, full: &Loaded) -> Plan<'a> {
+    pub fn at_half(&self, full: &LoadResult) -> Plan<'a> {
         let each = full.seconds / full.requests() as f64;
         Plan {
             address: self.address,
@@ -46,7 +46,7 @@ impl<'a> Plan<'a> {
 }
 
 /// The result of a run.
-pub struct Loaded {
+pub struct LoadResult {
     pub records: u64,
     pub seconds: f64,
     /// For each body, how often it was sent and acknowledged.
@@ -55,7 +55,7 @@ pub struct Loaded {
     pub latencies: Histogram<u64>,
 }
 
-impl Loaded {
+impl LoadResult {
     /// Number of requests sent.
     pub fn requests(&self) -> u64 {
         self.sent.iter().sum()
@@ -69,13 +69,13 @@ impl Loaded {
 }
 
 /// Sends about `records` records and waits for all answers.
-pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<Loaded> {
+pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<LoadResult> {
     let requests: Vec<Vec<u8>> = plan.bodies.iter().map(|b| request(plan, b)).collect();
     let per_request = plan.bodies[0].records;
     let end = plan.sent + records.div_ceil(per_request).max(plan.connections as u64);
     let next = AtomicU64::new(plan.sent);
     let start = Instant::now();
-    let parts: Vec<anyhow::Result<Loaded>> = std::thread::scope(|scope| {
+    let parts: Vec<anyhow::Result<LoadResult>> = std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..plan.connections).map(|_| scope.spawn(|| connection(plan, &requests, &next, end))).collect();
         threads.into_iter().map(|t| t.join().unwrap_or_else(|_| bail!("a connection panicked"))).collect()
@@ -91,7 +91,7 @@ pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<Loaded> {
     Ok(all)
 }
 
-fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64) -> anyhow::Result<Loaded> {
+fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64) -> anyhow::Result<LoadResult> {
     let mut stream = TcpStream::connect(plan.address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER))?;
@@ -122,8 +122,8 @@ fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64)
     }
 }
 
-fn empty(bodies: usize) -> anyhow::Result<Loaded> {
-    Ok(Loaded {
+fn empty(bodies: usize) -> anyhow::Result<LoadResult> {
+    Ok(LoadResult {
         records: 0,
         seconds: 0.0,
         sent: vec![0; bodies],

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use weir_ingest::client;
 
-use crate::arrived::Where;
+use crate::arrived::Destination;
 use crate::child::Child;
 use crate::load::{self, Plan};
 use crate::records::{self, Encoding};
@@ -20,16 +20,16 @@ use crate::{BenchArgs, Module};
 pub const NAME: &str = "outage";
 
 /// How long the sink is down.
-const AWAY: Duration = Duration::from_secs(60);
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Time limit for catching up.
 const CATCH_UP: Duration = Duration::from_secs(600);
 
 /// How often the router's health is polled.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Records in one round of load. Rounds are repeated while the sink is down.
-const ROUND: u64 = 50_000;
+const ROUND_RECORDS: u64 = 50_000;
 
 fn configuration(receiver: &Receiver) -> String {
     format!(
@@ -60,10 +60,10 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let (mut sent, before) = under_load(&mut plan, &child, Duration::ZERO)?;
     receiver.wait_for(sent, Instant::now() + CATCH_UP)?;
 
-    eprintln!("weir · outage · one is down for {} s", AWAY.as_secs());
+    eprintln!("weir · outage · one is down for {} s", OUTAGE.as_secs());
     receiver.up.store(false, Ordering::SeqCst);
     let begun = Instant::now();
-    let (more, during) = under_load(&mut plan, &child, AWAY)?;
+    let (more, during) = under_load(&mut plan, &child, OUTAGE)?;
     let load_rate = more as f64 / begun.elapsed().as_secs_f64();
     sent += more;
 
@@ -74,7 +74,7 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let first = receiver.wait_for(sent - missing + 1, back + CATCH_UP)?;
     let all = receiver.wait_for(sent, back + CATCH_UP)?;
     let rate = missing as f64 / all.duration_since(first).as_secs_f64();
-    let arrived = child.wait_for(Where::Lines, sent)?;
+    let arrived = child.wait_for(Destination::Lines, sent)?;
     let peak = child.peak_memory()?;
     child.stop()?;
     let mb = |bytes: u64| bytes as f64 / 1e6;
@@ -84,7 +84,7 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
          the other's lag   at most {:.2} s; {:.2} s while both worked\n\
          memory            at most {:.0} MB; {:.0} MB while both worked\n\
          back              tried again after {:.1} s; then {rate:.0} records/s, {:.1} times the load\n",
-        AWAY.as_secs(),
+        OUTAGE.as_secs(),
         receiver.received.load(Ordering::SeqCst),
         during.lag_seconds,
         before.lag_seconds,
@@ -97,20 +97,20 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
 
 /// The worst values observed.
 #[derive(Default)]
-struct Seen {
+struct Worst {
     lag_seconds: f64,
     memory_bytes: u64,
 }
 
 /// Sends at full speed for a time, at least one round, and polls the file sink meanwhile.
-fn under_load(plan: &mut Plan<'_>, child: &Child, time: Duration) -> anyhow::Result<(u64, Seen)> {
+fn under_load(plan: &mut Plan<'_>, child: &Child, time: Duration) -> anyhow::Result<(u64, Worst)> {
     let done = AtomicBool::new(false);
     let begun = Instant::now();
     let mut sent = 0;
-    let seen = std::thread::scope(|scope| -> anyhow::Result<Seen> {
-        let looking = scope.spawn(|| look(child, &done));
+    let seen = std::thread::scope(|scope| -> anyhow::Result<Worst> {
+        let looking = scope.spawn(|| poll(child, &done));
         let loaded = loop {
-            match load::drive(plan, ROUND) {
+            match load::drive(plan, ROUND_RECORDS) {
                 Ok(loaded) => {
                     sent += loaded.records;
                     plan.sent += loaded.requests();
@@ -128,14 +128,14 @@ fn under_load(plan: &mut Plan<'_>, child: &Child, time: Duration) -> anyhow::Res
     Ok((sent, seen))
 }
 
-fn look(child: &Child, done: &AtomicBool) -> anyhow::Result<Seen> {
-    let mut seen = Seen::default();
+fn poll(child: &Child, done: &AtomicBool) -> anyhow::Result<Worst> {
+    let mut seen = Worst::default();
     while !done.load(Ordering::Acquire) {
         let health = client::get_json(child.address, "/health")?;
         let sinks = health["sinks"].as_array().context("no sinks in /health")?;
         let out = sinks.iter().find(|sink| sink["name"] == "out").context("no sink `out` in /health")?;
         seen.lag_seconds = seen.lag_seconds.max(out["lag_seconds"].as_f64().unwrap_or_default());
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     seen.memory_bytes = child.peak_memory()?;
     Ok(seen)

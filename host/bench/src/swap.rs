@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use weir_ingest::client;
 
-use crate::arrived::Where;
+use crate::arrived::Destination;
 use crate::child::Child;
-use crate::load::{self, Loaded, Plan};
+use crate::load::{self, LoadResult, Plan};
 use crate::records::{self, Encoding};
 use crate::{BenchArgs, Module};
 
@@ -22,13 +22,13 @@ pub const NAME: &str = "swap";
 const SWAPS: u64 = 100;
 
 /// Time limit for one replacement.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often the router is polled for the replacement.
-pub const LOOK: Duration = Duration::from_millis(100);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Records in one round of load. Rounds are repeated until the last replacement is done.
-const ROUND: u64 = 20_000;
+const ROUND_RECORDS: u64 = 20_000;
 
 /// A router with one filter from the filters folder.
 pub const CONFIGURATION: &str = r#"
@@ -60,26 +60,26 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
         connections: args.connections,
         pause: None,
     };
-    let warm = load::drive(&plan, ROUND * 4)?;
+    let warm = load::drive(&plan, ROUND_RECORDS * 4)?;
     let half = plan.at_half(&warm);
     let mut expected = warm.records;
 
     eprintln!("weir · swap · without");
-    let steady = load::drive(&half, ROUND * 10)?;
+    let steady = load::drive(&half, ROUND_RECORDS * 10)?;
     expected += steady.records;
 
     eprintln!("weir · swap · {SWAPS} replacements");
     let done = AtomicBool::new(false);
-    let mut rounds: Vec<Loaded> = Vec::new();
+    let mut rounds: Vec<LoadResult> = Vec::new();
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let swapping = scope.spawn(|| swap(&filters, redact, &child, &done));
         while !done.load(Ordering::Acquire) {
-            rounds.push(load::drive(&half, ROUND)?);
+            rounds.push(load::drive(&half, ROUND_RECORDS)?);
         }
         swapping.join().ok().context("the swapping thread panicked")?
     })?;
     expected += rounds.iter().map(|r| r.records).sum::<u64>();
-    let arrived = child.wait_for(Where::Lines, expected)?;
+    let arrived = child.wait_for(Destination::Lines, expected)?;
     let mut during = rounds.pop().context("no load ran while filters were replaced")?.latencies;
     for round in &rounds {
         during.add(&round.latencies)?;
@@ -106,12 +106,12 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
 fn swap(filters: &Path, redact: Module, child: &Child, done: &AtomicBool) -> anyhow::Result<()> {
     let result = (1..=SWAPS).try_for_each(|number| {
         put(filters, redact, number)?;
-        let until = Instant::now() + PATIENCE;
-        while taken_up(child)? < number {
+        let until = Instant::now() + TIMEOUT;
+        while replacement_count(child)? < number {
             if Instant::now() > until {
                 bail!("the router did not load replacement {number}");
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         Ok(())
     });
@@ -144,7 +144,7 @@ pub fn write(filters: &Path, name: &str, module: &[u8]) -> anyhow::Result<()> {
 }
 
 /// The number of replacements that the router reports.
-fn taken_up(child: &Child) -> anyhow::Result<u64> {
+fn replacement_count(child: &Child) -> anyhow::Result<u64> {
     let text = client::get(child.address, "/metrics")?;
     let total = text
         .lines()

@@ -17,7 +17,7 @@ use std::ops::Range;
 use weir_record::path::push_key;
 use weir_record::{Array, Batch, Map, Record, Value, write};
 
-use crate::holds::NOBODY;
+use crate::holds::NO_SENDER;
 use crate::paths::{HEAD, Paths};
 use crate::rewrite::Part;
 
@@ -56,7 +56,7 @@ impl Boundary {
             return Ok(());
         }
         for (at, &origin) in part.origins.iter().enumerate() {
-            if origin == NOBODY {
+            if origin == NO_SENDER {
                 self.check_made_record(part.batch.record(at))?;
                 continue;
             }

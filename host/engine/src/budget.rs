@@ -40,7 +40,7 @@ impl Budget {
     }
 
     /// Subtracts time that a filter used.
-    pub fn took(&mut self, time: Duration) {
+    pub fn spend_time(&mut self, time: Duration) {
         self.time = self.time.saturating_sub(time);
     }
 
@@ -56,7 +56,7 @@ impl Budget {
     }
 
     /// Subtracts what a call added to a range of records.
-    pub fn made(&mut self, made: &Batch, input: &Batch, records: Range<usize>) {
+    pub fn spend_output(&mut self, made: &Batch, input: &Batch, records: Range<usize>) {
         let (count, bytes) = (records.len(), input.slice(records).len());
         self.records = self.records.saturating_sub(made.len().saturating_sub(count));
         self.bytes = self.bytes.saturating_sub(made.byte_len().saturating_sub(bytes));
@@ -148,13 +148,13 @@ mod tests {
         let (input, mut added) = (batch(10, 100), 0);
         for _ in 0..9 {
             let room = budget.room(&input, 0..10);
-            budget.made(&batch(1, room.bytes), &input, 0..10);
+            budget.spend_output(&batch(1, room.bytes), &input, 0..10);
             added += room.bytes - 100;
         }
         assert!(added < MAX_ADDED_BYTES, "{added}");
         assert!(budget.room(&input, 0..10).bytes > 100 + (64 << 10));
         let before = budget.bytes;
-        budget.made(&batch(10, 100), &input, 0..10);
+        budget.spend_output(&batch(10, 100), &input, 0..10);
         assert_eq!(budget.bytes, before, "what is kept costs nothing");
     }
 

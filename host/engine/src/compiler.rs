@@ -21,16 +21,17 @@ use wasmtime::component::Component;
 use crate::component::{component_bytes, digest, invalid};
 use crate::error::{LoadErrorKind, one_line};
 use crate::limits::{
-    COMPILE_LOOK, COMPILE_MEMORY_BYTES, COMPILE_SECONDS, COMPILE_WALL_TIME, MAX_COMPILE_NOTES, MAX_REASON_BYTES,
+    COMPILE_MEMORY_BYTES, COMPILE_POLL_INTERVAL, COMPILE_SECONDS, COMPILE_WALL_TIME, MAX_COMPILE_NOTES,
+    MAX_REASON_BYTES,
 };
 use crate::runtime::{bare_runtime, open_cache};
 
 /// Exit code if the module can't be compiled; the reason is on standard output.
-const REFUSED: i32 = 3;
+const EXIT_REFUSED: i32 = 3;
 /// SIGXCPU: the process used up its CPU time. The number is the same on every system.
-const TIME_IS_OVER: i32 = 24;
+const SIGXCPU: i32 = 24;
 /// SIGKILL.
-const KILLED: i32 = 9;
+const SIGKILL: i32 = 9;
 
 /// How to start the compiler process, and where to remember results.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
         Err(problem) => {
             // If this fails, nobody is reading.
             let _ = io::stdout().write_all(problem.to_string().as_bytes());
-            REFUSED
+            EXIT_REFUSED
         }
     }
 }
@@ -129,13 +130,13 @@ impl Compiler {
         let Some(status) = status.map_err(failed)? else {
             return Err(LoadErrorKind::Compiler("compilation was cancelled because weir is stopping".to_owned()));
         };
-        let mut said = String::new();
+        let mut error_text = String::new();
         if let Some(stdout) = stdout {
-            stdout.take(2 * MAX_REASON_BYTES as u64).read_to_string(&mut said).map_err(failed)?;
+            stdout.take(2 * MAX_REASON_BYTES as u64).read_to_string(&mut error_text).map_err(failed)?;
         }
         match (status.code(), status.signal()) {
             (Some(0), _) => Ok(Ok(())),
-            (Some(REFUSED), _) => Err(LoadErrorKind::Compiler(one_line(&said))),
+            (Some(EXIT_REFUSED), _) => Err(LoadErrorKind::Compiler(one_line(&error_text))),
             (Some(code), _) => Err(LoadErrorKind::Compiler(format!("the compiler failed with exit code {code}"))),
             (None, signal) => Ok(Err(self.bounds.exceeded(signal))),
         }
@@ -185,7 +186,7 @@ fn wait(child: &mut Child, stop: &AtomicBool) -> io::Result<Option<ExitStatus>> 
             let status = child.wait()?;
             return Ok((!stops).then_some(status));
         }
-        thread::sleep(COMPILE_LOOK);
+        thread::sleep(COMPILE_POLL_INTERVAL);
     }
 }
 
@@ -194,8 +195,8 @@ impl CompileBounds {
     fn exceeded(self, signal: Option<i32>) -> String {
         let (mib, seconds) = (self.memory_bytes >> 20, self.seconds);
         match signal {
-            Some(TIME_IS_OVER) => format!("compiling it takes longer than {seconds} s"),
-            Some(KILLED) => format!("compiling it takes longer than {seconds} s or more memory than there is"),
+            Some(SIGXCPU) => format!("compiling it takes longer than {seconds} s"),
+            Some(SIGKILL) => format!("compiling it takes longer than {seconds} s or more memory than there is"),
             _ => format!("compiling it takes more than {mib} MiB of memory"),
         }
     }
@@ -216,7 +217,7 @@ mod tests {
         }
     }
 
-    fn said(compiler: &Compiler, module: &[u8]) -> String {
+    fn error_text(compiler: &Compiler, module: &[u8]) -> String {
         let result = compiler.ensure_compilable(module, &AtomicBool::new(false));
         result.map_or_else(|problem| problem.to_string(), |()| String::new())
     }
@@ -225,13 +226,13 @@ mod tests {
     fn a_module_that_exceeded_the_bounds_is_not_tried_again_and_one_that_did_not_needs_no_second_process() {
         let folder = tempfile::tempdir().unwrap();
         let ends = shell(folder.path(), "kill -ABRT $$");
-        assert!(said(&ends, b"a").contains("MiB of memory"));
+        assert!(error_text(&ends, b"a").contains("MiB of memory"));
         let good = shell(folder.path(), "cat >/dev/null");
-        let again = said(&good, b"a");
+        let again = error_text(&good, b"a");
         assert!(again.contains("MiB of memory") && again.contains("not tried again unless you remove"), "{again}");
-        assert_eq!(said(&good, b"b"), "");
-        assert_eq!(said(&ends, b"b"), "", "it is known to be within the bounds");
-        assert!(said(&shell(folder.path(), "kill -XCPU $$"), b"c").contains("longer than"));
+        assert_eq!(error_text(&good, b"b"), "");
+        assert_eq!(error_text(&ends, b"b"), "", "it is known to be within the bounds");
+        assert!(error_text(&shell(folder.path(), "kill -XCPU $$"), b"c").contains("longer than"));
     }
 
     #[test]
@@ -239,19 +240,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ends = Compiler { notes: None, ..shell(folder.path(), "kill -ABRT $$") };
         let good = Compiler { notes: None, ..shell(folder.path(), "cat >/dev/null") };
-        assert!(said(&ends, b"a").contains("MiB of memory"));
-        assert_eq!(said(&good, b"a"), "");
+        assert!(error_text(&ends, b"a").contains("MiB of memory"));
+        assert_eq!(error_text(&good, b"a"), "");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_reason_is_passed_on_and_a_process_that_can_not_run_proves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(said(&shell(folder.path(), "echo 'no such thing'; exit 3"), b"a"), "no such thing");
-        assert!(said(&shell(folder.path(), "exit 2"), b"a").contains("exit code 2"));
+        assert_eq!(error_text(&shell(folder.path(), "echo 'no such thing'; exit 3"), b"a"), "no such thing");
+        assert!(error_text(&shell(folder.path(), "exit 2"), b"a").contains("exit code 2"));
         let missing = Compiler { program: "/nonexistent".into(), ..shell(folder.path(), "") };
-        assert!(said(&missing, b"a").contains("can't run the compiler"));
-        assert_eq!(said(&shell(folder.path(), "cat >/dev/null"), b"a"), "", "none of it is remembered");
+        assert!(error_text(&missing, b"a").contains("can't run the compiler"));
+        assert_eq!(error_text(&shell(folder.path(), "cat >/dev/null"), b"a"), "", "none of it is remembered");
     }
 
     #[test]
@@ -267,7 +268,7 @@ mod tests {
             assert!(refused.contains("weir stops"), "{refused}");
         });
         assert!(begun.elapsed() < Duration::from_secs(60));
-        assert_eq!(said(&shell(folder.path(), "cat >/dev/null"), b"a"), "");
+        assert_eq!(error_text(&shell(folder.path(), "cat >/dev/null"), b"a"), "");
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Filter {
         let reason = match exports.save(guest, self.save_deadline()) {
             Ok(saved) if saved.len() <= MAX_STATE_BYTES => {
                 slot.saved = Some(saved);
-                self.saving.went_well();
+                self.saving.succeeded();
                 return true;
             }
             Ok(saved) => {

@@ -33,14 +33,14 @@ pub(crate) struct MemoryLimit {
 
 impl MemoryLimit {
     fn new(max_bytes: usize, usage: Arc<Usage>) -> Self {
-        usage.instance_made();
+        usage.instance_created();
         Self { max_bytes, bytes: 0, usage, refused_bytes: None }
     }
 }
 
 impl Drop for MemoryLimit {
     fn drop(&mut self) {
-        self.usage.instance_gone(self.bytes);
+        self.usage.instance_dropped(self.bytes);
     }
 }
 

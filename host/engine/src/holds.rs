@@ -17,7 +17,7 @@ use weir_record::Batch;
 use crate::limits::{MAX_HELD_AGE, MAX_HELD_BYTES, MAX_HELD_RECORDS};
 
 /// Origin of records that no sender waits for, because they were acknowledged when they were held.
-pub(crate) const NOBODY: u32 = u32::MAX;
+pub(crate) const NO_SENDER: u32 = u32::MAX;
 
 /// A record that a filter holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Held {
     }
 
     /// Applies the changes of a call, and adds them to `holding` for the journal.
-    pub fn take_up(&mut self, filter: &Arc<str>, changes: &mut Changes, holding: &mut Holding) {
+    pub fn apply(&mut self, filter: &Arc<str>, changes: &mut Changes, holding: &mut Holding) {
         for id in changes.released.drain(..) {
             if self.remove(id).is_some() {
                 holding.release(id);
@@ -190,20 +190,20 @@ mod tests {
         Changes { held, released: released.to_vec() }
     }
 
-    fn take_up(held: &mut Held, mut said: Changes) -> Holding {
+    fn apply(held: &mut Held, mut said: Changes) -> Holding {
         let mut holding = Holding::default();
-        held.take_up(&"f".into(), &mut said, &mut holding);
+        held.apply(&"f".into(), &mut said, &mut holding);
         holding
     }
 
     #[test]
     fn a_record_that_is_held_again_is_not_stored_again_and_an_unknown_release_is_ignored() {
         let mut held = Held::default();
-        let first = take_up(&mut held, changes(&[(1, "a"), (2, "b")], &[9]));
+        let first = apply(&mut held, changes(&[(1, "a"), (2, "b")], &[9]));
         assert_eq!((first.held.len(), first.released), (2, vec![]));
-        let again = take_up(&mut held, changes(&[(1, "a"), (2, "other")], &[]));
+        let again = apply(&mut held, changes(&[(1, "a"), (2, "other")], &[]));
         assert_eq!(again.held.into_keys().collect::<Vec<_>>(), [2]);
-        let last = take_up(&mut held, changes(&[], &[1, 2]));
+        let last = apply(&mut held, changes(&[], &[1, 2]));
         assert_eq!(last.released, [1, 2]);
         assert!(held.is_empty() && held.size_bytes == 0);
     }
@@ -211,8 +211,8 @@ mod tests {
     #[test]
     fn what_is_released_in_the_batch_in_which_it_was_held_is_not_stored_as_held() {
         let mut held = Held::default();
-        let mut holding = take_up(&mut held, changes(&[(1, "a"), (2, "b")], &[]));
-        held.take_up(&"f".into(), &mut changes(&[], &[1]), &mut holding);
+        let mut holding = apply(&mut held, changes(&[(1, "a"), (2, "b")], &[]));
+        held.apply(&"f".into(), &mut changes(&[], &[1]), &mut holding);
         assert_eq!(holding.held.into_keys().collect::<Vec<_>>(), [2]);
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct Instance {
     pub guest: Guest,
     pub exports: Exports,
     /// Memory after configuring and restoring state.
-    begun_bytes: usize,
+    initial_bytes: usize,
 }
 
 impl Template {
@@ -64,8 +64,8 @@ impl Template {
             .configure(&mut guest, &self.options, deadline)
             .map_err(|error| LoadErrorKind::Configure(error.reason))?
             .map_err(|refusal| LoadErrorKind::of_options(&refusal))?;
-        let begun_bytes = guest.memory_bytes();
-        Ok((Instance { guest, exports, begun_bytes }, description))
+        let initial_bytes = guest.memory_bytes();
+        Ok((Instance { guest, exports, initial_bytes }, description))
     }
 }
 
@@ -82,11 +82,11 @@ impl Instance {
     /// Whether its memory is at least twice what it started with and half of its limit.
     pub fn has_grown_far(&self, bounds: &Bounds) -> bool {
         let bytes = self.guest.memory_bytes();
-        bytes > bounds.memory_bytes / GROWN_FAR_FRACTION && bytes > self.begun_bytes * GROWN_FAR_TIMES
+        bytes > bounds.memory_bytes / GROWN_FAR_FRACTION && bytes > self.initial_bytes * GROWN_FAR_TIMES
     }
 
     /// Measures growth from the current memory.
     pub fn reset_growth(&mut self) {
-        self.begun_bytes = self.guest.memory_bytes();
+        self.initial_bytes = self.guest.memory_bytes();
     }
 }

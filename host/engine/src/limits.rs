@@ -25,7 +25,7 @@ pub const COMPILE_SECONDS: u64 = 120;
 /// Wall time of a compiler process.
 pub const COMPILE_WALL_TIME: Duration = Duration::from_secs(600);
 /// How often the compiler process is polled.
-pub const COMPILE_LOOK: Duration = Duration::from_millis(5);
+pub const COMPILE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// Modules whose compile result is remembered.
 pub const MAX_COMPILE_NOTES: usize = 1000;
 

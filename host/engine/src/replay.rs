@@ -60,18 +60,18 @@ impl Slot {
             let (batch, ids) = self.held.batch();
             let instance = self.instance(filter)?;
             // One call for many records; if it fails, one call for each finds the failing record.
-            let mut given = Given::new(filter, &batch, &ids, until);
+            let mut given = Replay::new(filter, &batch, &ids, until);
             let mut outcome = given.to(instance, pieces(&batch), part);
             if outcome.is_err() {
                 self.instance = None;
                 let instance = self.instance(filter)?;
                 let singly = (0..batch.len()).map(|at| at..at + 1);
-                given = Given::new(filter, &batch, &ids, until);
+                given = Replay::new(filter, &batch, &ids, until);
                 outcome = given.to(instance, singly, part);
             }
             match outcome {
                 Ok(()) => {
-                    self.held.take_up(&filter.context.filter, &mut given.changes, holding);
+                    self.held.apply(&filter.context.filter, &mut given.changes, holding);
                     replayed.made.extend(&given.made);
                     return Ok(());
                 }
@@ -103,7 +103,7 @@ impl Slot {
 }
 
 /// Records being replayed, and the result.
-struct Given<'a> {
+struct Replay<'a> {
     filter: &'a Filter,
     batch: &'a Batch,
     ids: &'a [u64],
@@ -112,7 +112,7 @@ struct Given<'a> {
     changes: Changes,
 }
 
-impl<'a> Given<'a> {
+impl<'a> Replay<'a> {
     fn new(filter: &'a Filter, batch: &'a Batch, ids: &'a [u64], until: Instant) -> Self {
         Self { filter, batch, ids, until, made: Batch::new(), changes: Changes::default() }
     }

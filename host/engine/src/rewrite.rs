@@ -9,7 +9,7 @@ use std::ops::Range;
 use weir_record::Batch;
 
 use crate::budget::Room;
-use crate::holds::{Changes, NOBODY};
+use crate::holds::{Changes, NO_SENDER};
 use crate::limits::MAX_SPARE_BYTES;
 
 /// The result of a call for a range of records.
@@ -111,7 +111,7 @@ impl Rewrite {
     pub fn insert(&mut self, input: &Batch, at: usize, made: &Batch) {
         self.begin(input, at);
         self.batch.extend(made);
-        self.origins.resize(self.batch.len(), NOBODY);
+        self.origins.resize(self.batch.len(), NO_SENDER);
     }
 
     /// Removes the next records.

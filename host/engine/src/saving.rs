@@ -27,7 +27,7 @@ impl Saving {
     }
 
     /// Records a success.
-    pub fn went_well(&self) {
+    pub fn succeeded(&self) {
         let mut state = lock(&self.0);
         if state.failures > 0 {
             *state = State::default();
@@ -72,7 +72,7 @@ mod tests {
         }
         assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300]);
         assert!(matches!(saving.health(), Health::Unsaved { failures: 9, reason } if reason == "it never ends"));
-        saving.went_well();
+        saving.succeeded();
         assert_eq!((saving.is_due(now), saving.health()), (true, Health::Ok));
     }
 }

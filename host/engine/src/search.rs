@@ -56,7 +56,7 @@ pub(crate) struct Search<'a> {
     /// Records held and released.
     pub holding: Holding,
     /// Held records that the filter failed on during replay, and why.
-    pub failed_again: Vec<(Bytes, String)>,
+    pub replay_failures: Vec<(Bytes, String)>,
 }
 
 struct Group {
@@ -93,7 +93,7 @@ impl<'a> Search<'a> {
             counts: Counts::default(),
             failed_ranges: Vec::new(),
             holding: Holding::default(),
-            failed_again: Vec::new(),
+            replay_failures: Vec::new(),
         }
     }
 
@@ -120,7 +120,7 @@ impl<'a> Search<'a> {
                 Ok(Applied::Rewritten(counts)) => {
                     self.counts.dropped += counts.dropped;
                     self.counts.patched += counts.patched;
-                    self.slot.held.take_up(&self.filter.context.filter, &mut self.part.changes, &mut self.holding);
+                    self.slot.held.apply(&self.filter.context.filter, &mut self.part.changes, &mut self.holding);
                     rewrite.replace(self.input, group.records, self.part);
                 }
                 Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_failed),
@@ -152,12 +152,12 @@ impl<'a> Search<'a> {
         });
         let elapsed = start.elapsed();
         self.time = self.time.saturating_sub(elapsed);
-        self.budget.took(elapsed);
+        self.budget.spend_time(elapsed);
         if let Ok(Applied::Rewritten(_)) = &result {
-            self.budget.made(&self.part.batch, self.input, group.records.clone());
+            self.budget.spend_output(&self.part.batch, self.input, group.records.clone());
         }
         metrics.seconds.record(elapsed);
-        self.filter.template.usage.was_busy(elapsed);
+        self.filter.template.usage.add_busy_time(elapsed);
         if let Err(error) = &result {
             metrics.error(error.kind);
             self.failed_calls += 1;
@@ -178,7 +178,7 @@ impl<'a> Search<'a> {
         if !replayed.made.is_empty() {
             rewrite.insert(self.input, at, &replayed.made);
         }
-        self.failed_again.extend(replayed.failed);
+        self.replay_failures.extend(replayed.failed);
         result
     }
 

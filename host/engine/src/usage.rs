@@ -35,7 +35,7 @@ impl Usage {
         }
     }
 
-    pub fn instance_made(&self) {
+    pub fn instance_created(&self) {
         self.instances.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -45,13 +45,13 @@ impl Usage {
     }
 
     /// An instance with this much memory was dropped.
-    pub fn instance_gone(&self, bytes: usize) {
+    pub fn instance_dropped(&self, bytes: usize) {
         self.instances.fetch_sub(1, Ordering::Relaxed);
         self.memory_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
         self.gauge.decrement(bytes as f64);
     }
 
-    pub fn was_busy(&self, time: Duration) {
+    pub fn add_busy_time(&self, time: Duration) {
         self.busy_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 

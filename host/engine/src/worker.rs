@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::engine::Engine;
 use crate::filter::Filter;
 use crate::health::{BatchResult, Health};
-use crate::holds::{Changes, Holding, NOBODY};
+use crate::holds::{Changes, Holding, NO_SENDER};
 use crate::instance::Instance;
 use crate::lock::lock;
 use crate::replay::Replayed;
@@ -77,7 +77,7 @@ pub struct Worker {
 /// A batch on its way through the chain.
 struct Flow {
     batch: Batch,
-    /// The index of each record in the input batch, or [`NOBODY`]; `None` while they are all at their original index.
+    /// The index of each record in the input batch, or [`NO_SENDER`]; `None` while they are all at their original index.
     origins: Option<Vec<u32>>,
     failed: Vec<Failed>,
     unclaimed: Vec<Failed>,
@@ -123,7 +123,7 @@ impl Worker {
         let mut budget = Budget::default();
         for (place, filter) in chain.0.iter().enumerate() {
             let said = self.tick_one(filter, closing, &mut budget);
-            self.go_on(&chain.0[place + 1..], said, &mut all, &mut budget);
+            self.run_remaining(&chain.0[place + 1..], said, &mut all, &mut budget);
         }
         all
     }
@@ -141,12 +141,12 @@ impl Worker {
             slot.is_retired = true;
         }
         let mut all = Outcome::default();
-        self.go_on(&rest.0, said, &mut all, &mut budget);
+        self.run_remaining(&rest.0, said, &mut all, &mut budget);
         all
     }
 
     /// Runs the output of a tick through the later filters.
-    fn go_on(&mut self, filters: &[Arc<Filter>], said: TickOutput, all: &mut Outcome, budget: &mut Budget) {
+    fn run_remaining(&mut self, filters: &[Arc<Filter>], said: TickOutput, all: &mut Outcome, budget: &mut Budget) {
         all.tick_failed = said.failed.or(all.tick_failed.take());
         all.unclaimed.extend(said.unclaimed);
         all.holding.extend(said.holding);
@@ -205,7 +205,8 @@ impl Worker {
         let mut search = Search::new(filter, slot, &input, &mut self.part, budget);
         let result = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
         let (counts, failed_ranges) = (search.counts, std::mem::take(&mut search.failed_ranges));
-        let (holding, failed_again) = (std::mem::take(&mut search.holding), std::mem::take(&mut search.failed_again));
+        let (holding, replay_failures) =
+            (std::mem::take(&mut search.holding), std::mem::take(&mut search.replay_failures));
         let failed: usize = failed_ranges.iter().map(|range| range.records.len()).sum();
         flow.note(filter, &input, &failed_ranges);
         let records_in = input.len();
@@ -225,7 +226,7 @@ impl Worker {
         }
         if filter.holds_records() {
             flow.holding.extend(holding);
-            flow.unclaimed.extend(failed_again.into_iter().map(|failed| failed_earlier(filter, failed)));
+            flow.unclaimed.extend(replay_failures.into_iter().map(|failed| failed_earlier(filter, failed)));
             if let Some(excess) = slot.held.take_excess(&mut flow.holding) {
                 flow.add_excess(filter, &excess);
                 slot.instance = None;
@@ -255,7 +256,7 @@ impl Flow {
                     record: input.get(at).to_vec(),
                 };
                 match index {
-                    NOBODY => self.unclaimed.push(Failed { action: Action::Quarantine, ..failed }),
+                    NO_SENDER => self.unclaimed.push(Failed { action: Action::Quarantine, ..failed }),
                     _ => self.failed.push(failed),
                 }
             }
@@ -265,7 +266,7 @@ impl Flow {
     /// Converts indexes in a filter's input to indexes in the original batch.
     fn translate(&self, mut places: Vec<u32>) -> Vec<u32> {
         if let Some(origins) = &self.origins {
-            for place in places.iter_mut().filter(|place| **place != NOBODY) {
+            for place in places.iter_mut().filter(|place| **place != NO_SENDER) {
                 *place = origins[*place as usize];
             }
         }
@@ -279,7 +280,7 @@ impl Flow {
         filter.context.log(Level::Warning, &line);
         let places = 0..self.batch.len() as u32;
         let mut origins = self.origins.take().unwrap_or_else(|| places.collect());
-        origins.resize(origins.len() + count, NOBODY);
+        origins.resize(origins.len() + count, NO_SENDER);
         self.origins = Some(origins);
         self.batch.extend(excess);
     }
@@ -319,7 +320,7 @@ fn note(filter: &Filter, result: BatchResult) {
 /// A record that a filter failed on during replay.
 fn failed_earlier(filter: &Filter, (record, reason): (Bytes, String)) -> Failed {
     let (filter, record) = (filter.name().to_owned(), record.to_vec());
-    Failed { index: NOBODY, filter, reason, action: Action::Quarantine, record }
+    Failed { index: NO_SENDER, filter, reason, action: Action::Quarantine, record }
 }
 
 /// The result of a tick.
@@ -358,13 +359,13 @@ impl Worker {
             filter.context.credit.narrow(&mut room);
             exports.tick(guest, closing, filter.spec().timeout, &mut changes, &mut room)
         });
-        budget.took(start.elapsed());
+        budget.spend_time(start.elapsed());
         match made {
             Ok(made) => {
                 filter.context.credit.emitted(&made);
-                budget.made(&made, &Batch::new(), 0..0);
+                budget.spend_output(&made, &Batch::new(), 0..0);
                 said.made.extend(&made);
-                slot.held.take_up(&filter.context.filter, &mut changes, &mut said.holding);
+                slot.held.apply(&filter.context.filter, &mut changes, &mut said.holding);
                 if !closing && !filter.holds_records() {
                     filter.save_if_due(&mut slot);
                 }

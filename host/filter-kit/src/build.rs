@@ -37,23 +37,23 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 pub use bundled::build_bundled;
-pub use check::Tried;
+pub use check::TrialSummary;
 pub use languages::LANGUAGES;
 pub use manifest::Manifest;
 pub use watch::{newer_source, watch};
 pub use write::write;
 
 /// The result of a build.
-pub struct Built {
+pub struct BuildOutput {
     /// The component, next to the sources.
     pub module: PathBuf,
     pub bytes: usize,
     /// What it did to the samples.
-    pub tried: Tried,
+    pub tried: TrialSummary,
 }
 
 /// Builds the filter in a folder, tries it, and writes its component next to the sources.
-pub fn build(folder: &Path) -> anyhow::Result<Built> {
+pub fn build(folder: &Path) -> anyhow::Result<BuildOutput> {
     let manifest = Manifest::read(folder)?;
     let name = &manifest.name;
     let left = (manifest.language.build)(&manifest)?;
@@ -63,7 +63,7 @@ pub fn build(folder: &Path) -> anyhow::Result<Built> {
     let tried = check::check(&manifest, &component)?;
     let module = manifest.module();
     put(&component, &module)?;
-    Ok(Built { module, bytes: component.len(), tried })
+    Ok(BuildOutput { module, bytes: component.len(), tried })
 }
 
 /// Writes a file atomically, so that nobody reads a part of it.

@@ -61,7 +61,7 @@ pub const SLOW_LEAST: Duration = Duration::from_millis(2);
 pub const SHRINK_TESTS: u32 = 20_000;
 
 /// Divisor of the deadline during minimisation, for findings that take a whole deadline each time.
-pub const HURRY: u32 = 20;
+pub const SHRINK_DEADLINE_DIVISOR: u32 = 20;
 
 /// Time for minimising one finding.
 pub const SHRINK_TIME: Duration = Duration::from_secs(5);

@@ -68,7 +68,7 @@ pub type JournalFolder<'a> = &'a dyn Fn() -> anyhow::Result<PathBuf>;
 /// Does what the arguments request.
 pub fn run(args: &TestArgs, colours: bool, journal_folder: JournalFolder<'_>) -> anyhow::Result<ExitCode> {
     let target = Target::find(args)?;
-    say_if_old(&target.source);
+    warn_if_stale(&target.source);
     let cases = target.cases.as_deref().map(cases::read).transpose()?;
     let module = target.source.read().map_err(anyhow::Error::msg)?;
     let loader = Loader::start()?;
@@ -88,7 +88,7 @@ pub fn run(args: &TestArgs, colours: bool, journal_folder: JournalFolder<'_>) ->
 }
 
 /// Warns if the module is older than its sources.
-fn say_if_old(source: &Source) {
+fn warn_if_stale(source: &Source) {
     if let Source::File(module) = source
         && let Some(newer) = newer_source(module)
     {
@@ -152,7 +152,7 @@ impl Test<'_> {
                 report::summary(&judged)
             ))?;
         }
-        Ok(judged.iter().all(judge::Judged::passed))
+        Ok(judged.iter().all(judge::CaseResult::passed))
     }
 
     fn show_samples(&self) -> anyhow::Result<bool> {
@@ -164,7 +164,7 @@ impl Test<'_> {
     }
 
     fn start(&self, compiled: &Arc<Compiled>, spec: &FilterSpec) -> anyhow::Result<TestInstance> {
-        TestInstance::start(compiled, spec, Clock::Set(START_NS)).map_err(with_advice)
+        TestInstance::start(compiled, spec, Clock::Set(START_NS)).map_err(with_hint)
     }
 
     fn fuzz(&self, seconds: u64, module: &[u8]) -> anyhow::Result<bool> {
@@ -180,7 +180,7 @@ impl Test<'_> {
             time: Duration::from_secs(seconds),
             seed,
         };
-        let fuzzed = fuzz::run(&plan).map_err(with_advice)?;
+        let fuzzed = fuzz::run(&plan).map_err(with_hint)?;
         let options = match self.args.options.as_str() {
             "{}" => String::new(),
             options => format!(" --options '{options}'"),
@@ -202,7 +202,7 @@ impl Test<'_> {
 
     fn bench(&self) -> anyhow::Result<bool> {
         let samples = self.target.samples.as_deref().map(|path| samples::read(Some(path))).transpose()?;
-        let text = bench::report(&self.engine, &self.compiled, &self.spec(), samples.as_ref()).map_err(with_advice)?;
+        let text = bench::report(&self.engine, &self.compiled, &self.spec(), samples.as_ref()).map_err(with_hint)?;
         weir_terminal::text(&text)?;
         Ok(true)
     }
@@ -228,7 +228,7 @@ impl Test<'_> {
 }
 
 /// Adds a hint if the filter refused its options.
-fn with_advice(error: LoadError) -> anyhow::Error {
+fn with_hint(error: LoadError) -> anyhow::Error {
     let is_options = matches!(error.kind, weir_engine::LoadErrorKind::Options(_));
     match is_options {
         true => anyhow::anyhow!("{error}; set them with --options, or as `options` at the top of the file of cases"),

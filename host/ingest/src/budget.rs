@@ -98,7 +98,7 @@ impl HeldBytes {
     }
 
     /// Changes the held bytes to the initial ones plus `bytes`, because another form of the same content replaces it.
-    pub(crate) fn become_bytes(&mut self, bytes: usize) -> Result<(), Refused> {
+    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Refused> {
         let bytes = self.base_bytes + bytes;
         if bytes > self.bytes {
             return self.grow(bytes - self.bytes);
@@ -173,10 +173,10 @@ mod tests {
         let flight = ByteBudget::new(100);
         let mut held = flight.hold(10).unwrap();
         held.grow(50).unwrap();
-        held.become_bytes(20).unwrap();
+        held.resize(20).unwrap();
         assert_eq!(flight.held_bytes(), 30);
-        assert!(held.become_bytes(91).is_err());
-        held.become_bytes(90).unwrap();
+        assert!(held.resize(91).is_err());
+        held.resize(90).unwrap();
         assert_eq!(flight.held_bytes(), 100);
     }
 }

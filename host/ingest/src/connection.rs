@@ -58,7 +58,7 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
                 if let Err(error) = ended {
                     endpoint.meters.failed.increment(1);
                     tracing::debug!(%error, "a connection failed");
-                    if usage.is_flooded() && let Some(others) = endpoint.floods.line() {
+                    if usage.is_flooded() && let Some(others) = endpoint.flooding_connections.line() {
                         let peer = peer.map_or_else(|error| error.to_string(), |peer| peer.to_string());
                         tracing::warn!(
                             "closed the connection from {peer}: it sent {} MiB without a request ({others} others \
@@ -73,7 +73,7 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
                 // A slow head, or an HTTP/2 client that doesn't respond, must not delay the stop.
-                quiet_timeout = quiet_timeout.min(limits::GOODBYE_TIMEOUT);
+                quiet_timeout = quiet_timeout.min(limits::CLOSE_TIMEOUT);
                 quiet.as_mut().reset(Instant::now() + quiet_timeout);
             }
             () = quiet.as_mut() => match usage.quiet_until(quiet_timeout) {
@@ -84,7 +84,7 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
     }
     connection.as_mut().graceful_shutdown();
     // It may be within a head and never end by itself.
-    if timeout(limits::GOODBYE_TIMEOUT, connection).await.is_err() {
+    if timeout(limits::CLOSE_TIMEOUT, connection).await.is_err() {
         endpoint.meters.failed.increment(1);
         tracing::debug!("closed a connection within a request head");
     }

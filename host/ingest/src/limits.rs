@@ -46,10 +46,10 @@ pub const MAX_CONNECTIONS: usize = 1024;
 
 /// Connections over the limit that are being answered with the reason at a time; more are closed without an answer.
 /// Each costs a file descriptor, like those within the limit.
-pub const MAX_TURNED_AWAY: usize = 64;
+pub const MAX_REFUSED_CONNECTIONS: usize = 64;
 
 /// Time for a connection over the limit to receive the reason.
-pub const TURNED_AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+pub const REFUSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a connection may be without a request: between two requests, within a slow head, or before it has sent a
 /// byte. Keep-alive clients reconnect by themselves, and slow heads free their place.
@@ -69,7 +69,7 @@ pub const DECODE_TIME: Duration = Duration::from_secs(5);
 
 /// Time for an HTTP/2 connection closed for inactivity to finish its shutdown handshake, and for a connection without a
 /// request when the server stops.
-pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pause after a failed accept (usually because of exhausted file descriptors), so that the loop doesn't spin. It ends
 /// early when a connection closes, which frees a descriptor.

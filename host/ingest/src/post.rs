@@ -136,7 +136,7 @@ struct Decoded {
 }
 
 /// How much to decode at once.
-enum Effort {
+enum DecodeMode {
     /// On this thread: stop if it exceeds [`limits::INLINE_BYTES`].
     Inline,
     /// On a blocking thread.
@@ -161,7 +161,7 @@ async fn decode(
         _ => limits::INLINE_COMPRESSED_BYTES,
     };
     let received = if received.body.len() <= inline_bytes {
-        match attempt(endpoint, protocol, &parts, received, Effort::Inline) {
+        match attempt(endpoint, protocol, &parts, received, DecodeMode::Inline) {
             Attempt::Done(decoded) => return (parts, decoded),
             Attempt::TooMuch(received) => received,
         }
@@ -173,7 +173,7 @@ async fn decode(
     let (endpoint, head) = (Arc::clone(endpoint), parts.clone());
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        attempt(&endpoint, protocol, &head, received, Effort::Whole)
+        attempt(&endpoint, protocol, &head, received, DecodeMode::Whole)
     });
     let decoded = match work.await {
         Ok(Attempt::Done(decoded)) => decoded,
@@ -188,20 +188,20 @@ async fn decode(
     (parts, decoded)
 }
 
-fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Received, effort: Effort) -> Attempt {
+fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Received, effort: DecodeMode) -> Attempt {
     let Received { body, encoding, received_ns, is_replay, mut held } = received;
     let content = if encoding == Encoding::Identity {
         body
     } else {
         let max_bytes = endpoint.options.max_decompressed_bytes;
         let bound = match effort {
-            Effort::Inline => max_bytes.min(limits::INLINE_BYTES),
-            Effort::Whole => max_bytes,
+            DecodeMode::Inline => max_bytes.min(limits::INLINE_BYTES),
+            DecodeMode::Whole => max_bytes,
         };
         match decompress(encoding, &body, bound, &mut held) {
             Ok(content) => content.into(),
             Err(DecompressError::Bound) if bound < max_bytes => {
-                return match held.become_bytes(body.len()) {
+                return match held.resize(body.len()) {
                     Ok(()) => Attempt::TooMuch(Received { body, encoding, received_ns, is_replay, held }),
                     Err(refused) => Attempt::Done(Err(refused)),
                 };
@@ -225,7 +225,7 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
     drop(content);
     Attempt::Done(read.and_then(|bad| {
         let bytes = batch.byte_len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
-        held.become_bytes(bytes)?;
+        held.resize(bytes)?;
         Ok(Decoded { batch, bad, held })
     }))
 }

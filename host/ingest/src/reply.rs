@@ -251,7 +251,7 @@ impl AsRef<[u8]> for Counted {
 pub(crate) fn held(answer: Answer, mut held: HeldBytes) -> Option<Answer> {
     let (head, body) = answer.into_parts();
     let text = whole(body);
-    held.become_bytes(text.len()).ok()?;
+    held.resize(text.len()).ok()?;
     Some(Response::from_parts(head, Full::new(Bytes::from_owner(Counted { text, _held: held }))))
 }
 

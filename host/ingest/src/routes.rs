@@ -43,11 +43,11 @@ pub(crate) struct Endpoint {
     /// The server's address, for the example on its front page.
     pub(crate) address: SocketAddr,
     /// Limits log lines about connections closed as floods.
-    pub(crate) floods: LogLimit,
+    pub(crate) flooding_connections: LogLimit,
     /// Limits log lines about connections over the limit.
-    pub(crate) crowds: LogLimit,
+    pub(crate) refused_connections: LogLimit,
     /// Limits log lines about failures of accept.
-    pub(crate) deaf: LogLimit,
+    pub(crate) accept_errors: LogLimit,
 }
 
 impl Endpoint {
@@ -68,9 +68,9 @@ impl Endpoint {
             decoders: Arc::new(Semaphore::new(cores)),
             requests,
             address,
-            floods: LogLimit::default(),
-            crowds: LogLimit::default(),
-            deaf: LogLimit::default(),
+            flooding_connections: LogLimit::default(),
+            refused_connections: LogLimit::default(),
+            accept_errors: LogLimit::default(),
         }
     }
 }
@@ -140,7 +140,7 @@ fn not_found(path: &str) -> Answer {
 }
 
 async fn show(endpoint: &Arc<Endpoint>, page: Page) -> Result<Answer, Refused> {
-    let held = endpoint.answers.hold(limits::PAGE_BYTES).map_err(|_| crowded())?;
+    let held = endpoint.answers.hold(limits::PAGE_BYTES).map_err(|_| too_many_answers())?;
     let text = |content_type, text| reply::with_type(StatusCode::OK, HeaderValue::from_static(content_type), text);
     let answer = match page {
         Page::Front => text("text/plain; charset=utf-8", front_page(endpoint.address)),
@@ -158,10 +158,10 @@ async fn show(endpoint: &Arc<Endpoint>, page: Page) -> Result<Answer, Refused> {
             metrics.map_or_else(failed, |metrics| text("text/plain; version=0.0.4; charset=utf-8", metrics))
         }
     };
-    reply::held(answer, held).ok_or_else(crowded)
+    reply::held(answer, held).ok_or_else(too_many_answers)
 }
 
-fn crowded() -> Refused {
+fn too_many_answers() -> Refused {
     Refused::busy("too many answers are waiting to be read by their clients; retry in a moment")
 }
 

@@ -128,18 +128,18 @@ async fn accept(
                 }
                 Ok(stream) => {
                     endpoint.meters.turned_away.increment(1);
-                    if let Some(others) = endpoint.crowds.line() {
+                    if let Some(others) = endpoint.refused_connections.line() {
                         tracing::warn!(
                             "all {} connections are in use: refused one ({others} others before it); raise \
                              `max_connections` under [http] if they are wanted",
                             endpoint.options.max_connections
                         );
                     }
-                    turn_away(stream, &turned_away, endpoint.options.max_connections);
+                    refuse_connection(stream, &turned_away, endpoint.options.max_connections);
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if let Some(others) = endpoint.deaf.line() {
+                    if let Some(others) = endpoint.accept_errors.line() {
                         tracing::warn!(
                             "can't accept a connection: {error} ({others} failures before it); raise the limit of open \
                              files if it is that"
@@ -185,8 +185,8 @@ async fn finish(endpoint: &Endpoint, mut connections: JoinSet<()>) -> Result<(),
 
 /// Tells a client that there are too many connections, without using one of the places. Closes without an answer beyond
 /// a small number, so that a flood costs little.
-fn turn_away(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
-    if count.fetch_add(1, Ordering::AcqRel) >= limits::MAX_TURNED_AWAY {
+fn refuse_connection(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
+    if count.fetch_add(1, Ordering::AcqRel) >= limits::MAX_REFUSED_CONNECTIONS {
         count.fetch_sub(1, Ordering::AcqRel);
         return;
     }
@@ -207,7 +207,7 @@ fn turn_away(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
             while stream.read(&mut rest).await? > 0 {}
             io::Result::Ok(())
         };
-        _ = timeout(limits::TURNED_AWAY_TIMEOUT, told).await;
+        _ = timeout(limits::REFUSE_TIMEOUT, told).await;
         count.fetch_sub(1, Ordering::AcqRel);
     });
 }
@@ -219,9 +219,9 @@ mod tests {
     use super::*;
     use crate::{Delivery, Refusal};
 
-    struct Deaf;
+    struct UnusedIntake;
 
-    impl Intake for Deaf {
+    impl Intake for UnusedIntake {
         fn submit(&self, _: Delivery) -> Result<(), Refusal> {
             Err(Refusal::Busy("a test".into()))
         }
@@ -240,13 +240,13 @@ mod tests {
     }
 
     /// A listener that fails for lack of file descriptors the first few times.
-    struct Poor {
+    struct FailingListener {
         listener: TcpListener,
         failures: usize,
         tries: AtomicUsize,
     }
 
-    impl Listen for Poor {
+    impl Listen for FailingListener {
         async fn next(&self) -> io::Result<TcpStream> {
             const EMFILE: i32 = 24;
             if self.tries.fetch_add(1, Ordering::Relaxed) < self.failures {
@@ -256,30 +256,31 @@ mod tests {
         }
     }
 
-    async fn poor(failures: usize) -> (Poor, Arc<Endpoint>) {
+    async fn failing(failures: usize) -> (FailingListener, Arc<Endpoint>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let endpoint = Arc::new(Endpoint::new(HttpOptions::default(), Arc::new(Deaf), Requests::default(), address));
-        (Poor { listener, failures, tries: AtomicUsize::new(0) }, endpoint)
+        let endpoint =
+            Arc::new(Endpoint::new(HttpOptions::default(), Arc::new(UnusedIntake), Requests::default(), address));
+        (FailingListener { listener, failures, tries: AtomicUsize::new(0) }, endpoint)
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_descriptors_accept_is_tried_again_after_pauses_and_said_once_a_second() {
-        let (poor, endpoint) = poor(usize::MAX).await;
+        let (failing, endpoint) = failing(usize::MAX).await;
         let (_stop, stopped) = watch::channel(false);
         let time = Duration::from_secs(10);
-        accept(&poor, &endpoint, &stopped, &mut JoinSet::new(), sleep(time)).await;
-        let tries = poor.tries.load(Ordering::Relaxed) as u128;
+        accept(&failing, &endpoint, &stopped, &mut JoinSet::new(), sleep(time)).await;
+        let tries = failing.tries.load(Ordering::Relaxed) as u128;
         let pauses = time.as_millis() / limits::ACCEPT_PAUSE.as_millis();
         assert!((pauses / 2..=pauses + 2).contains(&tries), "{tries} tries in {pauses} pauses");
         tokio::time::advance(limits::LOG_INTERVAL).await;
-        let left_out = endpoint.deaf.line().expect("a line after a second without any");
+        let left_out = endpoint.accept_errors.line().expect("a line after a second without any");
         assert!(left_out <= 10, "{left_out} left out since the last line");
     }
 
     #[tokio::test]
     async fn once_there_are_descriptors_again_connections_are_served() {
-        let (poor, endpoint) = poor(3).await;
+        let (failing, endpoint) = failing(3).await;
         let (_stop, stopped) = watch::channel(false);
         let address = endpoint.address;
         let asked = async {
@@ -289,7 +290,7 @@ mod tests {
             stream.read_to_string(&mut answer).await.unwrap();
             assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
         };
-        accept(&poor, &endpoint, &stopped, &mut JoinSet::new(), asked).await;
-        assert!(poor.tries.load(Ordering::Relaxed) > 3);
+        accept(&failing, &endpoint, &stopped, &mut JoinSet::new(), asked).await;
+        assert!(failing.tries.load(Ordering::Relaxed) > 3);
     }
 }

@@ -71,7 +71,7 @@ impl Usage {
         if self.is_flooded() { Err(io::Error::other("frames without requests")) } else { Ok(()) }
     }
 
-    fn got_on(&self) {
+    fn made_progress(&self) {
         self.idle_bytes.store(0, Ordering::Relaxed);
     }
 }
@@ -99,7 +99,7 @@ impl ActiveRequest {
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         if self.answered.load(Ordering::Relaxed) {
-            self.usage.got_on();
+            self.usage.made_progress();
         }
         let elapsed_ms = u64::try_from(self.usage.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.usage.last_ms.store(elapsed_ms, Ordering::Release);
@@ -186,7 +186,7 @@ impl Body for RequestBody {
         if let Some(Ok(frame)) = &frame
             && frame.data_ref().is_some_and(|data| !data.is_empty())
         {
-            self.usage.got_on();
+            self.usage.made_progress();
         }
         Poll::Ready(frame)
     }

@@ -152,7 +152,7 @@ impl<'d> RecordBuilder<'d> {
         if taken != self.candidates.len() || !self.displaced.is_empty() {
             let aliases = self.defaults.aliases;
             let (left, displaced) = (&self.candidates, &mut self.displaced);
-            entries += keep_the_rest(aliases, &choice.aliases, left, displaced, &self.aside, &mut self.body);
+            entries += append_unused(aliases, &choice.aliases, left, displaced, &self.aside, &mut self.body);
         }
         if !self.defaults.context.is_empty() {
             let sent = self.context.map_or(&[0x80][..], |span| span.of(&self.aside));
@@ -282,7 +282,7 @@ fn read_text(value: &[u8]) -> Option<Cow<'_, [u8]>> {
 /// Appends what was set aside and not used to the body: an alias under its own name, a value of a reserved key under a
 /// name derived from it. Returns the number of entries written.
 #[cold]
-fn keep_the_rest(
+fn append_unused(
     aliases: &Aliases,
     taken: &[Option<u16>; 4],
     candidates: &[Candidate],
@@ -294,7 +294,7 @@ fn keep_the_rest(
     let left = candidates.iter().filter(|candidate| !taken.contains(&Some(candidate.alias)));
     for Candidate { alias, value } in left {
         match CANONICAL.get(usize::from(*alias)) {
-            Some((_, role)) if says_nothing(value.of(aside), *role) => {}
+            Some((_, role)) if counts_as_absent(value.of(aside), *role) => {}
             Some((canonical, _)) => displaced.push((canonical, *value)),
             None => {
                 write::str(body, aliases.at(*alias).0);
@@ -316,7 +316,7 @@ fn keep_the_rest(
 }
 
 /// Whether a value of a canonical key counts as absent.
-fn says_nothing(value: &[u8], role: Role) -> bool {
+fn counts_as_absent(value: &[u8], role: Role) -> bool {
     match token(value) {
         Some((Token::Nil, _)) => true,
         Some((Token::Str(b""), _)) => role != Role::Message,

@@ -80,7 +80,7 @@ impl<'j> Json<'j> {
 
     /// After an opening bracket: consumes the closing bracket if it is next.
     #[inline(always)]
-    pub(crate) fn closes_at_once(&mut self, close: u8) -> bool {
+    pub(crate) fn closes_immediately(&mut self, close: u8) -> bool {
         let closes = self.peek() == Some(close);
         self.at += usize::from(closes);
         closes
@@ -135,7 +135,7 @@ impl<'j> Json<'j> {
         self.at += 1;
         let header = out.len();
         out.push(MAP[0]);
-        if self.closes_at_once(b'}') {
+        if self.closes_immediately(b'}') {
             return Ok(());
         }
         let mut keys = KeySet::new(fingerprints);
@@ -168,7 +168,7 @@ impl<'j> Json<'j> {
         self.at += 1;
         let header = out.len();
         out.push(ARRAY[0]);
-        if self.closes_at_once(b']') {
+        if self.closes_immediately(b']') {
             return Ok(());
         }
         let mut count = 1;

@@ -69,7 +69,7 @@ impl<'r> Reader<'r> {
 
     fn list_items(&mut self, out: &mut Batch) -> Result<(), ReadError> {
         self.json.expect(b'[', "expected `[`")?;
-        if !self.json.closes_at_once(b']') {
+        if !self.json.closes_immediately(b']') {
             loop {
                 self.record(out)?;
                 self.budget.check(out)?;
@@ -172,7 +172,7 @@ impl<'r> Reader<'r> {
         let Reader { json, builder, scratch, .. } = self;
         json.expect(b'{', RecordFault::NotAMap.reason())?;
         builder.start();
-        if !json.closes_at_once(b'}') {
+        if !json.closes_immediately(b'}') {
             loop {
                 match json.key(scratch)? {
                     Key::Plain(key) => builder.entry(key, |out, fingerprints| json.value(out, fingerprints, 2))?,

@@ -20,12 +20,12 @@ enum Tree<'a> {
 type Keys<'a> = IndexMap<String, Tree<'a>>;
 
 /// Lists and maps without any value in them, with their paths.
-pub(super) type Hollow<'a> = [(String, weir_record::Value<'a>)];
+pub(super) type EmptyContainers<'a> = [(String, weir_record::Value<'a>)];
 
-/// Appends the record that a view describes. `hollow` is what no field of the original record shows.
+/// Appends the record that a view describes. `empty_containers` is what no field of the original record shows.
 pub(super) fn push_view(
     view: &View,
-    hollow: &Hollow<'_>,
+    empty_containers: &EmptyContainers<'_>,
     scratch: &mut Vec<u8>,
     out: &mut Batch,
 ) -> Result<(), String> {
@@ -34,7 +34,7 @@ pub(super) fn push_view(
     for field in &view.fields {
         insert(&mut keys, &field.path, field.value.as_record_value(), &mut made)?;
     }
-    for (path, value) in hollow {
+    for (path, value) in empty_containers {
         put_back(&mut keys, path, *value);
     }
     for head in ["timestamp", "level", "source", "message"] {

@@ -21,7 +21,7 @@ use super::types::Output;
 use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
 use crate::guest::Guest;
-use crate::holds::NOBODY;
+use crate::holds::NO_SENDER;
 use crate::rewrite::{Applied, Counts, Part};
 
 static ALIASES: LazyLock<Aliases> = LazyLock::new(|| Aliases::default().in_nanoseconds());
@@ -108,7 +108,7 @@ pub(super) fn apply(
     let start = range.start;
     // Output made from records that were acknowledged earlier has no sender.
     let on_trial = part.on_trial;
-    let made_by = |index: usize, is_earlier: bool| if is_earlier && !on_trial { NOBODY } else { index as u32 };
+    let made_by = |index: usize, is_earlier: bool| if is_earlier && !on_trial { NO_SENDER } else { index as u32 };
     let mut holds: Vec<Hold> = Vec::new();
     let maps = Maps::new(records, encoding, &mut part.room)?;
     let mut apply = Apply { batch, end: range.end, next: range.start, maps, part };
@@ -152,7 +152,7 @@ pub(super) fn apply(
     }
     apply.maps.finish()?;
     if let Some(Holding { ids, released }) = holding {
-        take_up(batch, holds, released, |index| ids[index - start], part);
+        add_held(batch, holds, released, |index| ids[index - start], part);
     }
     Ok(Applied::Rewritten(counts))
 }
@@ -171,7 +171,7 @@ struct Hold {
 }
 
 /// Adds what the call holds and does not release itself.
-fn take_up(batch: &Batch, holds: Vec<Hold>, released: &[u64], id: impl Fn(usize) -> u64, part: &mut Part) {
+fn add_held(batch: &Batch, holds: Vec<Hold>, released: &[u64], id: impl Fn(usize) -> u64, part: &mut Part) {
     let mut released = released.to_vec();
     released.sort_unstable();
     released.dedup();

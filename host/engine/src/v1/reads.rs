@@ -68,11 +68,16 @@ impl Reads {
     }
 
     /// Calls `found` with each selected list or map that contains no value and so is shown by no field, outermost only.
-    pub fn walk_hollow<'a>(&self, record: Record<'a>, path: &mut String, found: &mut impl FnMut(&str, Value<'a>)) {
+    pub fn walk_empty_containers<'a>(
+        &self,
+        record: Record<'a>,
+        path: &mut String,
+        found: &mut impl FnMut(&str, Value<'a>),
+    ) {
         path.clear();
         for (key, value) in record.entries().filter(|(key, _)| !HEAD.contains(key)) {
             if let Some(node) = self.paths.child(key) {
-                step_hollow(node, key, value, path, found);
+                step_empty_containers(node, key, value, path, found);
             }
         }
     }
@@ -107,7 +112,7 @@ fn step<'a>(node: &Paths, key: &str, value: Value<'a>, path: &mut String, found:
     path.truncate(length);
 }
 
-fn step_hollow<'a>(
+fn step_empty_containers<'a>(
     node: &Paths,
     key: &str,
     value: Value<'a>,
@@ -117,11 +122,11 @@ fn step_hollow<'a>(
     let length = path.len();
     push_key(path, key);
     match value {
-        hollow if node.all && is_hollow(hollow) => found(path, hollow),
+        empty_containers if node.all && has_no_values(empty_containers) => found(path, empty_containers),
         Value::Map(map) => {
             for (key, value) in map.iter() {
                 if let Some(child) = node.child(key) {
-                    step_hollow(child, key, value, path, found);
+                    step_empty_containers(child, key, value, path, found);
                 }
             }
         }
@@ -129,7 +134,7 @@ fn step_hollow<'a>(
             for (index, value) in list.iter().enumerate() {
                 let index = index.to_string();
                 if let Some(child) = node.child(&index) {
-                    step_hollow(child, &index, value, path, found);
+                    step_empty_containers(child, &index, value, path, found);
                 }
             }
         }
@@ -139,10 +144,10 @@ fn step_hollow<'a>(
 }
 
 /// Whether a value consists of nothing but lists and maps.
-fn is_hollow(value: Value<'_>) -> bool {
+fn has_no_values(value: Value<'_>) -> bool {
     match value {
-        Value::Map(map) => map.iter().all(|(_, value)| is_hollow(value)),
-        Value::Array(list) => list.iter().all(is_hollow),
+        Value::Map(map) => map.iter().all(|(_, value)| has_no_values(value)),
+        Value::Array(list) => list.iter().all(has_no_values),
         _ => false,
     }
 }

@@ -117,11 +117,11 @@ pub(super) fn apply(
                 counts.patched += 1;
             }
             Verdict::Expand(views) => {
-                let hollow = hollow(reads, batch, index, &mut part.room)?;
+                let empty_containers = empty_containers(reads, batch, index, &mut part.room)?;
                 for view in views {
-                    push_view(view, &hollow, &mut part.scratch, &mut part.batch)?;
+                    push_view(view, &empty_containers, &mut part.scratch, &mut part.batch)?;
                     part.origins.push(index as u32);
-                    part.room.spend(64 * (hollow.len() + view.fields.len()))?;
+                    part.room.spend(64 * (empty_containers.len() + view.fields.len()))?;
                     part.check()?;
                 }
                 counts.patched += 1;
@@ -132,20 +132,20 @@ pub(super) fn apply(
 }
 
 /// The lists and maps of a record that the filter reads but no field shows.
-fn hollow<'a>(
+fn empty_containers<'a>(
     reads: &Reads,
     batch: &'a Batch,
     index: usize,
     room: &mut Room,
 ) -> Result<Vec<(String, Value<'a>)>, String> {
-    let (mut hollow, mut bytes) = (Vec::new(), 0);
-    reads.walk_hollow(batch.record(index), &mut String::new(), &mut |path, value| {
+    let (mut empty_containers, mut bytes) = (Vec::new(), 0);
+    reads.walk_empty_containers(batch.record(index), &mut String::new(), &mut |path, value| {
         bytes += path.len();
         if bytes <= MAX_PATH_BYTES {
-            hollow.push((path.to_owned(), value));
+            empty_containers.push((path.to_owned(), value));
         }
     });
-    if bytes > MAX_PATH_BYTES { room.exceed(too_long_paths()) } else { Ok(hollow) }
+    if bytes > MAX_PATH_BYTES { room.exceed(too_long_paths()) } else { Ok(empty_containers) }
 }
 
 fn too_long_paths() -> String {

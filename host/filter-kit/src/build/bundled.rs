@@ -26,18 +26,18 @@ const SHARED_SOURCES: [&str; 6] = [
     "wit/v2",
 ];
 
-const HOW: &str = "run `weir filter build --bundled` in the repository and commit `filters/bundled/`";
+const REBUILD_HINT: &str = "run `weir filter build --bundled` in the repository and commit `filters/bundled/`";
 
 #[cfg(test)]
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
-    filter: Vec<Entry>,
+    filter: Vec<ManifestEntry>,
 }
 
 /// The entry of a filter.
 #[cfg_attr(test, derive(serde::Deserialize), serde(deny_unknown_fields))]
-struct Entry {
+struct ManifestEntry {
     name: String,
     version: String,
     /// SHA-256 digest of the module.
@@ -59,7 +59,12 @@ pub fn build_bundled(repo: &Path, folder: &Path) -> anyhow::Result<()> {
         let bytes = read(&built)?;
         let module = folder.join(format!("{name}.wasm"));
         fs::write(&module, &bytes).with_context(|| format!("can't write `{}`", module.display()))?;
-        entries.push(Entry { name: name.to_owned(), version: project.version, module: digest(&bytes), sources });
+        entries.push(ManifestEntry {
+            name: name.to_owned(),
+            version: project.version,
+            module: digest(&bytes),
+            sources,
+        });
         eprintln!("built {}", module.display());
     }
     let path = folder.join("manifest.toml");
@@ -72,7 +77,7 @@ pub fn build_bundled(repo: &Path, folder: &Path) -> anyhow::Result<()> {
 pub fn check_manifest(repo: &Path) -> anyhow::Result<()> {
     let path = repo.join("filters/bundled/manifest.toml");
     let text = String::from_utf8(read(&path)?).with_context(|| format!("`{}` is no text", path.display()))?;
-    let manifest: Manifest = toml::from_str(&text).with_context(|| format!("`{}`; {HOW}", path.display()))?;
+    let manifest: Manifest = toml::from_str(&text).with_context(|| format!("`{}`; {REBUILD_HINT}", path.display()))?;
     let mut problems = Vec::new();
     for name in bundled::names() {
         let Some(entry) = manifest.filter.iter().find(|entry| entry.name == name) else {
@@ -87,12 +92,12 @@ pub fn check_manifest(repo: &Path) -> anyhow::Result<()> {
             problems.push(format!("filter `{name}`: its sources changed since its module was built"));
         }
     }
-    if problems.is_empty() { Ok(()) } else { anyhow::bail!("{}; {HOW}", problems.join("; ")) }
+    if problems.is_empty() { Ok(()) } else { anyhow::bail!("{}; {REBUILD_HINT}", problems.join("; ")) }
 }
 
-fn write_manifest(entries: &[Entry]) -> String {
+fn write_manifest(entries: &[ManifestEntry]) -> String {
     let mut text = String::from("# Written by `weir filter build --bundled`; a test compares it with the sources.\n");
-    for Entry { name, version, module, sources } in entries {
+    for ManifestEntry { name, version, module, sources } in entries {
         // Writing to a string can't fail.
         let _ = write!(
             text,
@@ -135,5 +140,5 @@ fn collect(repo: &Path, path: &Path, files: &mut Vec<String>) -> anyhow::Result<
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("can't read `{}`; {HOW}", path.display()))
+    fs::read(path).with_context(|| format!("can't read `{}`; {REBUILD_HINT}", path.display()))
 }

@@ -24,7 +24,7 @@ const DEFAULT_SAMPLES: &str = r#"{"level":"INFO","source":"shop","message":"orde
 
 /// The filter's effect on the samples.
 #[derive(Default)]
-pub struct Tried {
+pub struct TrialSummary {
     /// Its name, version and description.
     pub about: String,
     kept: usize,
@@ -32,7 +32,7 @@ pub struct Tried {
     dropped: usize,
 }
 
-impl fmt::Display for Tried {
+impl fmt::Display for TrialSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let samples = self.kept + self.changed + self.dropped;
         write!(f, "{}; of {samples} samples it kept {}", self.about, self.kept)?;
@@ -41,15 +41,17 @@ impl fmt::Display for Tried {
 }
 
 /// Loads a component like a router would, and passes it the project's samples, one at a time.
-pub fn check(manifest: &Manifest, component: &[u8]) -> anyhow::Result<Tried> {
+pub fn check(manifest: &Manifest, component: &[u8]) -> anyhow::Result<TrialSummary> {
     let mut spec = FilterSpec::new(&manifest.name);
     spec.options = options(&manifest.folder.join(OPTIONS))?;
     let samples = samples(&manifest.folder.join(SAMPLES))?;
     let loader = Loader::start()?;
     let filter = loader.engine.load(&spec, component)?;
     let about = filter.description();
-    let mut tried =
-        Tried { about: format!("{} {}: {}", about.name, about.version, about.description), ..Tried::default() };
+    let mut tried = TrialSummary {
+        about: format!("{} {}: {}", about.name, about.version, about.description),
+        ..TrialSummary::default()
+    };
     let chain = Chain(vec![filter]);
     let mut worker = Worker::new(loader.engine.clone());
     for (index, record) in samples.iter().enumerate() {

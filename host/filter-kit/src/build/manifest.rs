@@ -40,7 +40,7 @@ const HOLD_BY_MANIFEST: [&str; 2] = ["js", "ts"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawManifest {
     name: String,
     language: String,
     output: Option<PathBuf>,
@@ -58,7 +58,7 @@ impl Manifest {
             return Self::of_cargo(folder);
         }
         let text = fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))?;
-        let written: Written = toml::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
+        let written: RawManifest = toml::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
         check_name(&written.name).with_context(|| format!("`{}`", path.display()))?;
         let language = languages::find(&written.language).with_context(|| format!("`{}`", path.display()))?;
         if written.holds && !HOLD_BY_MANIFEST.contains(&language.name) {
@@ -70,7 +70,7 @@ impl Manifest {
         }
         let folder = fs::canonicalize(folder).with_context(|| format!("can't open `{}`", folder.display()))?;
         let output = written.output.clone().unwrap_or_else(|| format!("{}.wasm", written.name).into());
-        let Written { name, stateful, holds, .. } = written;
+        let RawManifest { name, stateful, holds, .. } = written;
         Ok(Self { folder, name, language, output, stateful, holds })
     }
 

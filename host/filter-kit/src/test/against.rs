@@ -14,7 +14,7 @@ use weir_journal::{Disk, inspect};
 use weir_record::Batch;
 
 use super::diff;
-use super::run::{self, Fate, Ran, pretty};
+use super::run::{self, RecordOutcome, RunResult, pretty};
 use crate::limits::SHOWN_DIFFERENCES;
 
 /// The comparison of two versions on the same records.
@@ -29,7 +29,7 @@ pub fn compare(old: &mut TestInstance, new: &mut TestInstance, records: &Batch, 
     let (before, after) = (timed(old, records), timed(new, records));
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let (mut same, mut newly_failed, mut shown) = (0, 0, String::new());
-    let pairs = before.ran.fates.iter().zip(&after.ran.fates);
+    let pairs = before.ran.outcomes.iter().zip(&after.ran.outcomes);
     for (number, (was, is)) in pairs.enumerate() {
         let Some(difference) = difference(was, is) else {
             same += 1;
@@ -64,7 +64,7 @@ pub fn compare(old: &mut TestInstance, new: &mut TestInstance, records: &Batch, 
 }
 
 struct Timed {
-    ran: Ran,
+    ran: RunResult,
     seconds: f64,
 }
 
@@ -81,7 +81,7 @@ fn timed(trial: &mut TestInstance, records: &Batch) -> Timed {
 }
 
 /// Describes how two outcomes of a record differ. Equal texts are counted together.
-fn difference(was: &Fate, is: &Fate) -> Option<String> {
+fn difference(was: &RecordOutcome, is: &RecordOutcome) -> Option<String> {
     match (&was.failure, &is.failure) {
         (Some(_), Some(_)) => None,
         _ if was.verdict != is.verdict => Some(format!("{}, now {}", was.verdict, is.verdict)),
@@ -93,18 +93,18 @@ fn difference(was: &Fate, is: &Fate) -> Option<String> {
 fn one(
     number: usize,
     record: &weir_record::Record<'_>,
-    was: &Fate,
-    is: &Fate,
+    was: &RecordOutcome,
+    is: &RecordOutcome,
     difference: &str,
     colours: bool,
 ) -> String {
     let mut text = format!("\nrecord {}: {difference}\n", number + 1);
-    for (which, fate) in [("before", was), ("now", is)] {
-        if let Some(failure) = &fate.failure {
+    for (which, outcome) in [("before", was), ("now", is)] {
+        if let Some(failure) = &outcome.failure {
             text.push_str(&format!("  {which}: {}\n", failure.reason));
         }
     }
-    let came = |fate: &Fate| fate.records.iter().map(pretty).collect::<Vec<_>>();
+    let came = |outcome: &RecordOutcome| outcome.records.iter().map(pretty).collect::<Vec<_>>();
     if was.records.is_empty() && is.records.is_empty() {
         text.push_str(&diff::render(&pretty(*record), &[pretty(*record)], colours));
     } else {

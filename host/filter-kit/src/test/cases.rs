@@ -24,13 +24,13 @@ struct File {
     /// Options for all cases.
     options: Map<String, Json>,
     /// The cases, in order.
-    case: Vec<Written>,
+    case: Vec<RawCase>,
 }
 
 /// A case as written in the file.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawCase {
     /// Name of the case, unique in the file.
     #[schemars(required, example = &"masks the address")]
     name: Option<String>,
@@ -150,7 +150,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn case(&mut self, written: Written, node: &Node) -> Case {
+    fn case(&mut self, written: RawCase, node: &Node) -> Case {
         let before = self.problems.len();
         let mut case = Case {
             name: written.name.unwrap_or_default(),
@@ -230,6 +230,6 @@ fn span(case: &Node, key: &str) -> std::ops::Range<usize> {
 /// All keys of a case.
 #[cfg(test)]
 pub fn keys() -> Vec<String> {
-    let schema = schemars::schema_for!(Written).to_value();
+    let schema = schemars::schema_for!(RawCase).to_value();
     schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
 }

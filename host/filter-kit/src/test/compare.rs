@@ -40,7 +40,7 @@ pub fn records(expected: &[Value], found: &[Value], exact: bool, whence: &str) -
     }
     let mut mismatches = Vec::new();
     for (at, (expected, found)) in expected.iter().zip(found).enumerate() {
-        let expected = &with_moment(expected);
+        let expected = &with_canonical_timestamp(expected);
         if let Some(difference) = first_difference(expected, found, exact, "") {
             let diff = Diff { expected: format!("{:#}", overlay(expected, found, exact)), found: format!("{found:#}") };
             let what = format!("record {} of those that {whence}: {difference}", at + 1);
@@ -59,7 +59,7 @@ fn count(records: usize) -> String {
 }
 
 /// The expected record, with its `timestamp` in canonical form.
-fn with_moment(expected: &Value) -> Value {
+fn with_canonical_timestamp(expected: &Value) -> Value {
     let mut expected = expected.clone();
     let ns = match expected.get("timestamp") {
         Some(Value::String(text)) => weir_record::time::parse(text),

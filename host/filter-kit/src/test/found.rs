@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use weir_record::{Batch, write_json};
 
-use super::fuzz::{Finding, Fuzzed};
+use super::fuzz::{Finding, FuzzReport};
 use super::{run, samples, tree};
 
 /// Writes a file for each finding and returns the report.
-pub fn report(fuzzed: &Fuzzed, folder: &Path, target: &str, options: &str) -> anyhow::Result<String> {
+pub fn report(fuzzed: &FuzzReport, folder: &Path, target: &str, options: &str) -> anyhow::Result<String> {
     let (from, to) = fuzzed.memory_bytes;
     let mut text = format!(
         "{} records in {} calls; memory {} at first, {} at most\n",
@@ -39,13 +39,13 @@ fn one(finding: &Finding, number: usize, folder: &Path, target: &str, options: &
     });
     // These were given to the filter, so they are records.
     let batch = tree::batch(&finding.records).context("a finding is no longer a valid record")?;
-    match (finding.shows_again, batch.len()) {
+    match (finding.is_reproducible, batch.len()) {
         (true, 0) => text.push_str("  it is reproduced without any record\n"),
         (true, 1) => text.push_str("  the smallest record that reproduces it:\n"),
         (true, more) => text.push_str(&format!("  the smallest batch that reproduces it, of {more} records:\n")),
         (false, more) => text.push_str(&format!("  not reproduced with these and the {more} last records\n")),
     }
-    if finding.shows_again {
+    if finding.is_reproducible {
         for record in batch.iter().take(3) {
             let line = run::line(record);
             let end = line.floor_char_boundary(crate::limits::SHOWN_RECORD_BYTES);

@@ -60,7 +60,7 @@ impl Fault {
 
 /// A fault when it was first seen.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct Occurrence {
     pub fault: Fault,
     pub reason: String,
     /// The records of the failing call.
@@ -75,15 +75,15 @@ pub struct Seen {
 /// A fault, and the smallest records that reproduce it.
 #[derive(Debug)]
 pub struct Finding {
-    pub seen: Seen,
+    pub seen: Occurrence,
     pub records: Vec<Tree>,
     /// Whether they reproduce it in a new instance.
-    pub shows_again: bool,
+    pub is_reproducible: bool,
 }
 
 /// The results of fuzzing.
 #[derive(Debug, Default)]
-pub struct Fuzzed {
+pub struct FuzzReport {
     pub findings: Vec<Finding>,
     pub calls: u64,
     pub records: u64,
@@ -94,7 +94,7 @@ pub struct Fuzzed {
 }
 
 /// Runs both stages.
-pub fn run(plan: &Plan<'_>) -> Result<Fuzzed, LoadError> {
+pub fn run(plan: &Plan<'_>) -> Result<FuzzReport, LoadError> {
     let trial = TestInstance::start(&plan.compiled, &plan.spec, Clock::Set(START_NS))?;
     let about = trial.description().clone();
     let generator = Generator::new(plan.seed, plan.module, about.reads.iter().chain(&about.writes), plan.samples);
@@ -109,13 +109,13 @@ pub fn run(plan: &Plan<'_>) -> Result<Fuzzed, LoadError> {
         taken: Vec::new(),
         chance: Random::new(plan.seed),
         seen: Vec::new(),
-        fuzzed: Fuzzed { memory_bytes: (memory, memory), ..Fuzzed::default() },
+        fuzzed: FuzzReport { memory_bytes: (memory, memory), ..FuzzReport::default() },
     };
     let until = Instant::now() + plan.time;
     while Instant::now() < until {
         fuzz.round();
     }
-    Ok(fuzz.look_into(plan))
+    Ok(fuzz.examine(plan))
 }
 
 struct Fuzz {
@@ -129,8 +129,8 @@ struct Fuzz {
     /// A random sample of the records processed successfully.
     taken: Vec<Tree>,
     chance: Random,
-    seen: Vec<Seen>,
-    fuzzed: Fuzzed,
+    seen: Vec<Occurrence>,
+    fuzzed: FuzzReport,
 }
 
 impl Fuzz {
@@ -216,7 +216,7 @@ impl Fuzz {
             self.fuzzed.not_kept += 1;
             return;
         }
-        self.seen.push(Seen {
+        self.seen.push(Occurrence {
             fault,
             reason,
             records: trees.to_vec(),
@@ -227,18 +227,18 @@ impl Fuzz {
     }
 
     /// Runs the second stage.
-    fn look_into(mut self, plan: &Plan<'_>) -> Fuzzed {
+    fn examine(mut self, plan: &Plan<'_>) -> FuzzReport {
         let prober = Prober { compiled: plan.compiled.clone(), spec: plan.spec.clone() };
         let mut suspects = self.grew;
         suspects.extend(self.taken);
         for seen in self.seen {
-            let finding = prober.look_into(seen);
-            if matches!(finding.seen.fault, Fault::Slow { .. }) && !finding.shows_again {
+            let finding = prober.examine(seen);
+            if matches!(finding.seen.fault, Fault::Slow { .. }) && !finding.is_reproducible {
                 // The machine was slow, not the filter.
                 continue;
             }
             let is_memory = finding.seen.fault == Fault::Failed(FailureKind::Memory);
-            if is_memory && !finding.shows_again {
+            if is_memory && !finding.is_reproducible {
                 // No call needs that much memory, so earlier calls leaked it.
                 suspects.splice(0..0, finding.seen.records.iter().cloned());
             }
@@ -246,8 +246,9 @@ impl Fuzz {
         }
         self.fuzzed.findings.extend(prober.growth(&suspects, self.fuzzed.records));
         if self.fuzzed.findings.iter().any(|finding| finding.seen.fault == Fault::Grows) {
-            let leaked =
-                |finding: &Finding| finding.seen.fault == Fault::Failed(FailureKind::Memory) && !finding.shows_again;
+            let leaked = |finding: &Finding| {
+                finding.seen.fault == Fault::Failed(FailureKind::Memory) && !finding.is_reproducible
+            };
             self.fuzzed.findings.retain(|finding| !leaked(finding));
         }
         self.fuzzed

@@ -13,14 +13,14 @@ use weir_record::Batch;
 
 use super::cases::{Case, Cases};
 use super::compare::{self, Mismatch};
-use super::run::{self, Ran, Verdict};
+use super::run::{self, RunResult, Verdict};
 
 /// 2026-01-01T00:00:00Z: the start of every case, and the time of records without one.
 pub const START_NS: i64 = 1_767_225_600_000_000_000;
 
 /// The result of a case.
 #[derive(Debug)]
-pub struct Judged {
+pub struct CaseResult {
     pub name: String,
     pub line: usize,
     pub seconds: f64,
@@ -30,14 +30,14 @@ pub struct Judged {
     pub logged: Vec<String>,
 }
 
-impl Judged {
+impl CaseResult {
     pub fn passed(&self) -> bool {
         self.mismatches.is_empty()
     }
 }
 
 /// Runs all cases. `options` override those of the file and are overridden by those of a case.
-pub fn all(compiled: &Arc<Compiled>, spec: &FilterSpec, cases: &Cases, options: &Map<String, Json>) -> Vec<Judged> {
+pub fn all(compiled: &Arc<Compiled>, spec: &FilterSpec, cases: &Cases, options: &Map<String, Json>) -> Vec<CaseResult> {
     cases
         .cases
         .iter()
@@ -51,13 +51,13 @@ pub fn with_options<'a>(spec: &FilterSpec, options: impl IntoIterator<Item = &'a
     FilterSpec { options: Json::Object(merged), ..spec.clone() }
 }
 
-fn judge(compiled: &Arc<Compiled>, spec: &FilterSpec, case: &Case) -> Judged {
+fn judge(compiled: &Arc<Compiled>, spec: &FilterSpec, case: &Case) -> CaseResult {
     let start = Instant::now();
     let mut mismatches = Vec::new();
     let mut logged = Vec::new();
     match TestInstance::start(compiled, spec, Clock::Set(START_NS)) {
         Ok(mut trial) => {
-            let mut trying = Trying { case, trial: &mut trial, mismatches: &mut mismatches };
+            let mut trying = CaseRun { case, trial: &mut trial, mismatches: &mut mismatches };
             trying.all(compiled.world().is_stateful());
             logged = trial.logged().into_iter().map(|(level, line)| format!("{} {line}", level.as_str())).collect();
         }
@@ -70,46 +70,47 @@ fn judge(compiled: &Arc<Compiled>, spec: &FilterSpec, case: &Case) -> Judged {
             }
         }
     }
-    Judged { name: case.name.clone(), line: case.line, seconds: start.elapsed().as_secs_f64(), mismatches, logged }
+    CaseResult { name: case.name.clone(), line: case.line, seconds: start.elapsed().as_secs_f64(), mismatches, logged }
 }
 
-struct Trying<'a> {
+struct CaseRun<'a> {
     case: &'a Case,
     trial: &'a mut TestInstance,
     mismatches: &'a mut Vec<Mismatch>,
 }
 
-impl Trying<'_> {
+impl CaseRun<'_> {
     fn all(&mut self, is_stateful: bool) {
         let ran = self.run();
         self.failures(&ran);
         self.verdicts(&ran);
-        let mut out: Vec<Json> = ran.fates.iter().flat_map(|fate| fate.records.iter().map(run::value)).collect();
+        let mut out: Vec<Json> =
+            ran.outcomes.iter().flat_map(|outcome| outcome.records.iter().map(run::value)).collect();
         if let Some(expected) = &self.case.expect {
             self.mismatches.extend(compare::records(expected, &out, self.case.exact, "came out"));
         }
         out.extend(self.tick(is_stateful));
-        self.nowhere(&out);
+        self.check_absent(&out);
         self.counters();
     }
 
-    fn run(&mut self) -> Ran {
+    fn run(&mut self) -> RunResult {
         let Some(every) = self.case.every else { return run::run(self.trial, &self.case.records) };
-        let mut all = Ran::default();
+        let mut all = RunResult::default();
         for (at, record) in self.case.records.iter().enumerate() {
             if at > 0 {
                 self.trial.advance(every);
             }
             let mut alone = Batch::new();
             alone.push(record.as_bytes());
-            all.fates.extend(run::run(self.trial, &alone).fates);
+            all.outcomes.extend(run::run(self.trial, &alone).outcomes);
         }
         all
     }
 
     /// Checks that failures were expected, and that expected ones occurred.
-    fn failures(&mut self, ran: &Ran) {
-        let alone = ran.fates.iter().enumerate().filter_map(|(at, fate)| Some((at, fate.failure.as_ref()?)));
+    fn failures(&mut self, ran: &RunResult) {
+        let alone = ran.outcomes.iter().enumerate().filter_map(|(at, outcome)| Some((at, outcome.failure.as_ref()?)));
         if let Some(text) = &self.case.error {
             let mut reasons = alone.map(|(_, failure)| failure).chain(&ran.together).map(|failure| &failure.reason);
             if !reasons.clone().any(|reason| reason.contains(text.as_str())) {
@@ -136,14 +137,14 @@ impl Trying<'_> {
         self.mismatches.extend(found);
     }
 
-    fn verdicts(&mut self, ran: &Ran) {
+    fn verdicts(&mut self, ran: &RunResult) {
         let Some(verdicts) = &self.case.verdicts else { return };
-        for (at, (expected, fate)) in verdicts.iter().zip(&ran.fates).enumerate() {
+        for (at, (expected, outcome)) in verdicts.iter().zip(&ran.outcomes).enumerate() {
             // An unexpected failure has been reported already.
-            if fate.verdict == *expected || (fate.failure.is_some() && self.case.error.is_none()) {
+            if outcome.verdict == *expected || (outcome.failure.is_some() && self.case.error.is_none()) {
                 continue;
             }
-            let what = format!("record {}: the verdict is `{}`, expected `{expected}`", at + 1, fate.verdict);
+            let what = format!("record {}: the verdict is `{}`, expected `{expected}`", at + 1, outcome.verdict);
             self.mismatches.push(Mismatch::new(what));
         }
     }
@@ -172,7 +173,7 @@ impl Trying<'_> {
     }
 
     /// Checks that forbidden paths and texts are absent.
-    fn nowhere(&mut self, out: &[Json]) {
+    fn check_absent(&mut self, out: &[Json]) {
         for (at, record) in out.iter().enumerate() {
             let which = format!("record {} of those that came out", at + 1);
             for path in self.case.absent.iter().filter(|path| compare::has(record, path)) {

@@ -1,10 +1,10 @@
 //! Reports results of cases as JUnit XML, in the form that CI servers read.
 
-use super::judge::Judged;
+use super::judge::CaseResult;
 use super::report;
 
 /// Renders the report. `suite` is the filter's name.
-pub fn render(suite: &str, file: &str, all: &[Judged]) -> String {
+pub fn render(suite: &str, file: &str, all: &[CaseResult]) -> String {
     let failed = all.iter().filter(|judged| !judged.passed()).count();
     let seconds: f64 = all.iter().map(|judged| judged.seconds).sum();
     let numbers =

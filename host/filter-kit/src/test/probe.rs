@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use weir_engine::{Clock, Compiled, FailureKind, FilterSpec, TestInstance};
 
-use super::fuzz::{Fault, Finding, Seen};
+use super::fuzz::{Fault, Finding, Occurrence};
 use super::judge::START_NS;
 use super::shrink::{Budget, shrink};
 use super::tree::{self, Tree};
-use crate::limits::{GROWTH_RECORDS, GROWTH_TIME, HURRY, SHRINK_TESTS, SHRINK_TIME};
+use crate::limits::{GROWTH_RECORDS, GROWTH_TIME, SHRINK_DEADLINE_DIVISOR, SHRINK_TESTS, SHRINK_TIME};
 
 /// Starts instances of a filter.
 pub struct Prober {
@@ -32,22 +32,22 @@ pub fn key(fault: &Fault, reason: &str) -> String {
 
 impl Prober {
     /// Finds the smallest records that reproduce a fault: those of the call, or those before it as well.
-    pub fn look_into(&self, seen: Seen) -> Finding {
+    pub fn examine(&self, seen: Occurrence) -> Finding {
         let mut with_earlier = seen.before.clone();
         with_earlier.extend(seen.records.iter().cloned());
         let found = [&seen.records, &with_earlier].into_iter().find(|records| self.shows(&seen, records));
         if let Some(records) = found.map(|records| self.smallest(&seen, records)) {
-            return Finding { seen, records, shows_again: true };
+            return Finding { seen, records, is_reproducible: true };
         }
-        Finding { seen, records: with_earlier, shows_again: false }
+        Finding { seen, records: with_earlier, is_reproducible: false }
     }
 
     /// Minimises records that reproduce a fault.
-    fn smallest(&self, seen: &Seen, records: &[Tree]) -> Vec<Tree> {
+    fn smallest(&self, seen: &Occurrence, records: &[Tree]) -> Vec<Tree> {
         let mut spec = self.spec.clone();
         if seen.fault == Fault::Failed(FailureKind::Timeout) {
             // A test that reproduces an endless loop takes a whole deadline.
-            spec.timeout /= HURRY;
+            spec.timeout /= SHRINK_DEADLINE_DIVISOR;
         }
         let hurried = Prober { compiled: self.compiled.clone(), spec };
         let budget = Budget { tests: SHRINK_TESTS, time: SHRINK_TIME };
@@ -56,14 +56,14 @@ impl Prober {
         let small = if hurried.shows(seen, &spoken) {
             let mut shows = |records: &[Tree]| records.iter().all(has_message) && hurried.shows(seen, records);
             let small = shrink(spoken, budget, &mut shows);
-            plainest(&small, &mut shows).unwrap_or(small)
+            message_only(&small, &mut shows).unwrap_or(small)
         } else {
             shrink(records.to_vec(), budget, &mut |records| hurried.shows(seen, records))
         };
         if self.shows(seen, &small) { small } else { records.to_vec() }
     }
 
-    fn shows(&self, seen: &Seen, records: &[Tree]) -> bool {
+    fn shows(&self, seen: &Occurrence, records: &[Tree]) -> bool {
         match seen.fault {
             Fault::Failed(_) => self.fails_alike(seen, records),
             Fault::Slow { least } => self.is_slow(records, least),
@@ -75,7 +75,7 @@ impl Prober {
         TestInstance::start(&self.compiled, &self.spec, Clock::Set(START_NS)).ok()
     }
 
-    fn fails_alike(&self, seen: &Seen, records: &[Tree]) -> bool {
+    fn fails_alike(&self, seen: &Occurrence, records: &[Tree]) -> bool {
         let (Some(batch), Some(mut trial)) = (tree::batch(records), self.start()) else { return false };
         // A router never calls a filter without records, but may tick one that has had none.
         let called = if batch.is_empty() { None } else { trial.call(&batch, 0..batch.len()).err() };
@@ -101,7 +101,7 @@ impl Prober {
         }
         let alone = suspects.iter().find(|suspect| self.grows(std::slice::from_ref(suspect)));
         let records = alone.map_or_else(|| suspects.to_vec(), |alone| vec![alone.clone()]);
-        let seen = Seen {
+        let seen = Occurrence {
             fault: Fault::Grows,
             reason: String::new(),
             records: records.clone(),
@@ -113,7 +113,7 @@ impl Prober {
         let (from, to) = self.memory(&records).map_or((0, 0), |[_, from, _, to]| (from, to));
         let reason =
             format!("its memory kept growing, by {} KiB over {} records", (to - from) >> 10, GROWTH_RECORDS / 2);
-        Some(Finding { seen: Seen { reason, ..seen }, records, shows_again: true })
+        Some(Finding { seen: Occurrence { reason, ..seen }, records, is_reproducible: true })
     }
 
     /// Whether a record can be processed without a failure.
@@ -163,7 +163,7 @@ impl Prober {
 }
 
 /// A record with only one of the texts as its message, if that reproduces the fault: it is the easiest to read.
-fn plainest(records: &[Tree], shows: &mut dyn FnMut(&[Tree]) -> bool) -> Option<Vec<Tree>> {
+fn message_only(records: &[Tree], shows: &mut dyn FnMut(&[Tree]) -> bool) -> Option<Vec<Tree>> {
     let [record] = records else { return None };
     let mut texts = record.texts();
     texts.sort_by_key(|text| text.len());

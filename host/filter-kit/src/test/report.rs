@@ -2,10 +2,10 @@
 
 use super::compare::Mismatch;
 use super::diff;
-use super::judge::Judged;
+use super::judge::CaseResult;
 
 /// One line for a case that passed; the reasons as well if it failed.
-pub fn case(file: &str, judged: &Judged, colours: bool) -> String {
+pub fn case(file: &str, judged: &CaseResult, colours: bool) -> String {
     let paint = |code: &str, word: &str| match colours {
         true => format!("\x1b[{code}m{word}\x1b[0m"),
         false => word.to_owned(),
@@ -19,7 +19,7 @@ pub fn case(file: &str, judged: &Judged, colours: bool) -> String {
 }
 
 /// Everything that differs from what was expected.
-pub fn reasons(judged: &Judged, colours: bool) -> String {
+pub fn reasons(judged: &CaseResult, colours: bool) -> String {
     let mut text: String = judged.mismatches.iter().map(|mismatch| reason(mismatch, colours)).collect();
     for line in &judged.logged {
         text.push_str(&format!("the filter logged: {line}\n"));
@@ -41,7 +41,7 @@ fn indented(text: &str, by: &str) -> String {
 }
 
 /// The summary line.
-pub fn summary(all: &[Judged]) -> String {
+pub fn summary(all: &[CaseResult]) -> String {
     let failed = all.iter().filter(|judged| !judged.passed()).count();
     let cases = match all.len() {
         1 => "1 case".to_owned(),

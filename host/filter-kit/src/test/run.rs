@@ -50,7 +50,7 @@ impl fmt::Display for Verdict {
 
 /// The outcome of a record, with its output.
 #[derive(Debug)]
-pub struct Fate {
+pub struct RecordOutcome {
     pub verdict: Verdict,
     /// The output.
     pub records: Batch,
@@ -60,16 +60,16 @@ pub struct Fate {
 
 /// The outcomes of several records.
 #[derive(Debug, Default)]
-pub struct Ran {
+pub struct RunResult {
     /// One for each record, in order.
-    pub fates: Vec<Fate>,
+    pub outcomes: Vec<RecordOutcome>,
     /// Set if the filter failed on a batch, but on none of its records alone.
     pub together: Option<CallFailure>,
 }
 
 /// Runs records, in pieces like in a router.
-pub fn run(trial: &mut TestInstance, records: &Batch) -> Ran {
-    let mut ran = Ran::default();
+pub fn run(trial: &mut TestInstance, records: &Batch) -> RunResult {
+    let mut ran = RunResult::default();
     for piece in pieces(records) {
         halves(trial, records, piece, &mut ran);
     }
@@ -93,31 +93,35 @@ pub fn pieces(records: &Batch) -> Vec<Range<usize>> {
     pieces
 }
 
-fn halves(trial: &mut TestInstance, records: &Batch, range: Range<usize>, ran: &mut Ran) {
+fn halves(trial: &mut TestInstance, records: &Batch, range: Range<usize>, ran: &mut RunResult) {
     let failure = match trial.call(records, range.clone()) {
         Ok(made) => {
-            ran.fates.extend(fates(records, range, made));
+            ran.outcomes.extend(outcomes(records, range, made));
             return;
         }
         Err(failure) => failure,
     };
     if range.len() == 1 {
-        ran.fates.push(Fate { verdict: Verdict::Fail, records: Batch::new(), failure: Some(failure) });
+        ran.outcomes.push(RecordOutcome { verdict: Verdict::Fail, records: Batch::new(), failure: Some(failure) });
         return;
     }
-    let before = ran.fates.len();
+    let before = ran.outcomes.len();
     let middle = range.start + range.len() / 2;
     halves(trial, records, range.start..middle, ran);
     halves(trial, records, middle..range.end, ran);
-    if ran.fates[before..].iter().all(|fate| fate.failure.is_none()) {
+    if ran.outcomes[before..].iter().all(|outcome| outcome.failure.is_none()) {
         ran.together.get_or_insert(failure);
     }
 }
 
 /// The outcome of each record of a successful call.
-pub fn fates(given: &Batch, range: Range<usize>, made: Processed<'_>) -> Vec<Fate> {
+pub fn outcomes(given: &Batch, range: Range<usize>, made: Processed<'_>) -> Vec<RecordOutcome> {
     let Processed::Rewritten { records, origins } = made else {
-        let kept = range.map(|index| Fate { verdict: Verdict::Keep, records: alone(given.get(index)), failure: None });
+        let kept = range.map(|index| RecordOutcome {
+            verdict: Verdict::Keep,
+            records: alone(given.get(index)),
+            failure: None,
+        });
         return kept.collect();
     };
     let mut made = Vec::with_capacity(range.len());
@@ -133,7 +137,7 @@ pub fn fates(given: &Batch, range: Range<usize>, made: Processed<'_>) -> Vec<Fat
             1 => Verdict::Change,
             _ => Verdict::Expand,
         };
-        made.push(Fate { verdict, records: batch, failure: None });
+        made.push(RecordOutcome { verdict, records: batch, failure: None });
     }
     made
 }

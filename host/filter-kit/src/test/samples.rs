@@ -9,7 +9,7 @@ use weir_record::{Aliases, Bad, Batch, Defaults, Level, SyntaxError};
 
 use super::diff;
 use super::judge::START_NS;
-use super::run::{self, Fate, Verdict, pretty};
+use super::run::{self, RecordOutcome, Verdict, pretty};
 use crate::limits::SAMPLES_FILE_BYTES;
 
 /// Samples if the user gives none: something to mask, something to drop, something unusual.
@@ -85,10 +85,10 @@ pub fn read_bounded(path: &Path, most_bytes: u64) -> anyhow::Result<Vec<u8>> {
 /// Shows the outcome of each record, and what the filter emits at the final tick. Returns true if it failed on none.
 pub fn show(trial: &mut TestInstance, samples: &Batch, colours: bool) -> anyhow::Result<bool> {
     let ran = run::run(trial, samples);
-    for (number, (record, fate)) in samples.iter().zip(&ran.fates).enumerate() {
-        let after: Vec<String> = fate.records.iter().map(pretty).collect();
+    for (number, (record, outcome)) in samples.iter().zip(&ran.outcomes).enumerate() {
+        let after: Vec<String> = outcome.records.iter().map(pretty).collect();
         let text = diff::render(&pretty(record), &after, colours);
-        weir_terminal::text(&format!("\nrecord {}: {}\n{text}", number + 1, verdict(fate)))?;
+        weir_terminal::text(&format!("\nrecord {}: {}\n{text}", number + 1, verdict(outcome)))?;
     }
     if let Some(failure) = &ran.together {
         weir_terminal::text(&format!("\nthe records failed together, and none of them alone: {}\n", failure.reason))?;
@@ -109,15 +109,15 @@ pub fn show(trial: &mut TestInstance, samples: &Batch, colours: bool) -> anyhow:
         weir_terminal::text(&format!("\nlogged {}: {line}", level.as_str()))?;
     }
     weir_terminal::text("\n")?;
-    Ok(said.is_ok() && ran.together.is_none() && ran.fates.iter().all(|fate| fate.failure.is_none()))
+    Ok(said.is_ok() && ran.together.is_none() && ran.outcomes.iter().all(|outcome| outcome.failure.is_none()))
 }
 
-fn verdict(fate: &Fate) -> String {
-    match (fate.verdict, &fate.failure) {
+fn verdict(outcome: &RecordOutcome) -> String {
+    match (outcome.verdict, &outcome.failure) {
         (_, Some(failure)) => format!("failed: {}", failure.reason),
         (Verdict::Keep, _) => "kept unchanged".to_owned(),
         (Verdict::Drop, _) => "dropped".to_owned(),
-        (Verdict::Expand, _) => format!("became {} records", fate.records.len()),
+        (Verdict::Expand, _) => format!("became {} records", outcome.records.len()),
         (Verdict::Change | Verdict::Fail, _) => "changed".to_owned(),
     }
 }

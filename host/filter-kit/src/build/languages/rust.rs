@@ -66,7 +66,7 @@ const WORKSPACE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../..
 /// The workspace of a new project, with the same profile for filters as this repository's.
 const OWN_WORKSPACE: &str = "
 [profile.wasm]
-# Built once, run for every record.
+# BuildOutput once, run for every record.
 inherits = \"release\"
 opt-level = 3
 lto = \"fat\"
