@@ -1,5 +1,5 @@
-//! Assembles what is written as WebAssembly text: the answers to WASI's first version, AssemblyScript's `abort`, and the
-//! filter that does nothing.
+//! Assembles the WebAssembly text files: the WASI preview 1 stub, AssemblyScript's `abort`, and the pass-through
+//! filter.
 
 use std::path::Path;
 

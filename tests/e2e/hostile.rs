@@ -254,7 +254,7 @@ fn a_filter_that_never_ends_saving_is_told_and_records_go_on() {
     let endless = guests::text(guests::COUNT).replacen(saves, "(loop $ever (br $ever))", 1);
     home.put_filter("hostile", &guests::assemble(&endless));
     let mut router = home.start();
-    router.wait_for_line("it is asked for its state again in 4 s");
+    router.wait_for_line("next attempt in 4 s");
     assert_eq!(post(&router, r#"{"message":"after"}"#).body, r#"{"accepted":1}"#);
 }
 
@@ -365,10 +365,9 @@ fn the_compiler_process_ends_when_it_exceeds_its_memory_or_its_time() {
     let small = guests::module(guests::KEEP);
     let slow = slow_to_compile(1);
     // The allocator reserves a gigabyte, which counts.
-    for (memory_bytes, seconds, expected) in [
-        (3 << 30, 1, "to compile it takes longer than 1 s"),
-        (1280 << 20, 60, "to compile it takes more than 1280 MiB"),
-    ] {
+    for (memory_bytes, seconds, expected) in
+        [(3 << 30, 1, "compiling it takes longer than 1 s"), (1280 << 20, 60, "compiling it takes more than 1280 MiB")]
+    {
         let engine = bounded(&home, memory_bytes, seconds);
         let refused = engine.load(&spec, &slow).unwrap_err().to_string();
         assert!(refused.contains(expected), "{refused}");

@@ -153,7 +153,7 @@ fn a_save_builds_again_into_the_running_router_and_a_mistake_changes_nothing() {
     let source = project.join("filter.c");
     let text = std::fs::read_to_string(&source).unwrap();
     std::fs::write(&source, text.replace("return WEIR_DROP;", "return WEIR_DORP;")).unwrap();
-    said("what it said stands above");
+    said("see its output above");
     std::fs::write(&source, text.replace("weir_process(weir_record *record)\n{", BROKEN)).unwrap();
     said("fails on sample 1");
     works(&router);

@@ -160,16 +160,16 @@ fn a_version_that_refuses_what_the_running_one_takes_is_not_taken_up() {
     assert_eq!(post(&router, &record).body, r#"{"accepted":1}"#);
     home.put_filter("mine", &guests::module(guests::REFUSE));
     let line = router.wait_for_line("the running version stays");
-    assert!(line.contains("`mine`") && line.contains("it says: HOSTILE"), "{line}");
+    assert!(line.contains("`mine`") && line.contains("it returned an error: HOSTILE"), "{line}");
     assert_eq!(post(&router, &record).body, r#"{"accepted":1}"#);
-    assert!(is_degraded(&router, "fails on recent records that the running version takes"));
+    assert!(is_degraded(&router, "fails on recent records that the running version accepts"));
     home.put_filter("mine", &guests::module(guests::KEEP));
     eventually("nothing is refused any more", || curl(&router, "/health", &[], b"").json()["status"] == "ok");
 
     // Nothing to compare it with: it is taken up, and everybody can see it.
     home.put_filter("new", &guests::module(guests::REFUSE));
     let line = router.wait_for_line("`new` 1.0.0 fails on all");
-    assert!(line.contains("WARN") && line.contains("it says: HOSTILE"), "{line}");
+    assert!(line.contains("WARN") && line.contains("it returned an error: HOSTILE"), "{line}");
     router.wait_for_line("filter `new` 1.0.0 loaded");
     assert_eq!(post(&router, &record).json()["quarantined"], 1);
 }

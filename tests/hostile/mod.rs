@@ -58,7 +58,7 @@ pub const HOSTILE: &[(Guest, &str)] = &[
     (("too_many", include_str!("too_many.wat")), "more verdicts"),
     (("bad_messagepack", include_str!("bad_messagepack.wat")), "messagepack"),
     (("left_over", include_str!("left_over.wat")), "left over"),
-    (("bad_verdict", include_str!("bad_verdict.wat")), "means nothing"),
+    (("bad_verdict", include_str!("bad_verdict.wat")), "unknown verdict"),
 ];
 
 /// The text of a guest's module.

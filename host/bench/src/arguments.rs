@@ -7,25 +7,25 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 
 #[derive(Args, Debug)]
 pub struct BenchArgs {
-    /// Cases to run; without any, all but `compile`.
+    /// Cases to run [default: all but `compile`]
     #[arg(value_name = "CASE", value_parser = bench_cases())]
     pub cases: Vec<String>,
-    /// Runs of each case; the median is shown, and the extremes beside it.
+    /// Runs of each case; the median is shown, with the minimum and maximum
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub runs: u32,
-    /// Connections that send.
+    /// Number of sending connections
     #[arg(long, default_value_t = 4, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     pub connections: usize,
-    /// Records in a run; by default as many as the case wants.
+    /// Records per run [default: depends on the case]
     #[arg(long)]
     pub records: Option<u64>,
-    /// Folder to make the runs' folders in: the disk that is measured.
+    /// Folder for temporary data, on the disk to measure
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
-    /// Module for the case `compile`: how traffic fares while it is compiled.
+    /// Module to compile under load, for the case `compile`
     #[arg(long, value_name = "FILE")]
     pub module: Option<PathBuf>,
-    /// Another router to run the same cases against, as NAME=COMMAND.
+    /// Another router to run the same cases against
     #[arg(long, value_name = "NAME=COMMAND")]
     pub peer: Vec<String>,
 }

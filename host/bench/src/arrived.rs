@@ -1,4 +1,4 @@
-//! Counts what has arrived in a sink.
+//! Counts the records that have arrived in a sink.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -7,36 +7,36 @@ use std::path::{Path, PathBuf};
 use sqlx::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
-/// Where a case's records arrive.
+/// Where the records of a case arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Where {
-    /// Nowhere to count: what was answered has arrived.
+pub enum Destination {
+    /// Nowhere to count: every acknowledged record counts.
     Answered,
-    /// A line each in `out.jsonl`.
+    /// As lines of `out.jsonl`.
     Lines,
-    /// A row each in `data/logs.db`.
+    /// As rows of `data/logs.db`.
     Rows,
 }
 
-/// Counts on from where it was.
+/// Counts incrementally.
 pub struct Counter {
-    place: Where,
+    place: Destination,
     folder: PathBuf,
     file: Option<File>,
     lines: u64,
 }
 
 impl Counter {
-    pub fn new(place: Where, folder: &Path) -> Self {
+    pub fn new(place: Destination, folder: &Path) -> Self {
         Self { place, folder: folder.to_path_buf(), file: None, lines: 0 }
     }
 
-    /// How many have arrived by now.
-    pub fn look(&mut self, expected: u64) -> anyhow::Result<u64> {
+    /// The number of records that have arrived so far.
+    pub fn poll(&mut self, expected: u64) -> anyhow::Result<u64> {
         match self.place {
-            Where::Answered => Ok(expected),
-            Where::Lines => self.lines(),
-            Where::Rows => rows(&self.folder.join("data/logs.db")),
+            Destination::Answered => Ok(expected),
+            Destination::Lines => self.lines(),
+            Destination::Rows => rows(&self.folder.join("data/logs.db")),
         }
     }
 
@@ -61,7 +61,7 @@ impl Counter {
     }
 }
 
-/// Rows of the table, asked of the database as any reader would.
+/// Counts the rows of the table with an ordinary query.
 fn rows(database: &Path) -> anyhow::Result<u64> {
     if !database.exists() {
         return Ok(0);

@@ -1,20 +1,20 @@
 //! The cases of the bench.
 
-use crate::arrived::Where;
+use crate::arrived::Destination;
 use crate::records::Encoding;
 
-/// One case: what is sent, through what, to where.
+/// A benchmark case: records, filters and sink.
 pub struct Case {
     pub name: &'static str,
     pub summary: &'static str,
     pub batch: usize,
     pub encoding: Encoding,
     pub records: u64,
-    pub arrives_in: Where,
+    pub arrives_in: Destination,
     pub drops_debug: bool,
-    /// Whether other routers can do the same.
+    /// Whether other routers can run it.
     pub peers: bool,
-    /// Whether latencies are taken at half load rather than at full.
+    /// Whether latencies are measured at half load instead of full load.
     pub latency: bool,
     filters: &'static str,
     sink: &'static str,
@@ -46,7 +46,7 @@ const JSON_FILE: Case = Case {
     batch: 100,
     encoding: Encoding::Json,
     records: 600_000,
-    arrives_in: Where::Lines,
+    arrives_in: Destination::Lines,
     drops_debug: true,
     peers: true,
     latency: false,
@@ -54,7 +54,7 @@ const JSON_FILE: Case = Case {
     sink: FILE,
 };
 
-/// Every case, in the order they are run.
+/// All cases, in the order in which they run.
 pub const CASES: &[Case] = &[
     JSON_FILE,
     Case { name: "json-1000", summary: "the same, arrays of 1,000", batch: 1000, ..JSON_FILE },
@@ -91,7 +91,7 @@ pub const CASES: &[Case] = &[
         name: "sqlite-100",
         summary: "JSON arrays of 100, masked in WASM, DEBUG dropped, to SQLite with search index",
         records: 200_000,
-        arrives_in: Where::Rows,
+        arrives_in: Destination::Rows,
         peers: false,
         sink: SQLITE,
         ..JSON_FILE
@@ -106,7 +106,7 @@ pub const CASES: &[Case] = &[
 ];
 
 impl Case {
-    /// The router's configuration for this case; paths are relative to the folder it is in.
+    /// The router's configuration for this case. Paths are relative to its folder.
     pub fn configuration(&self) -> String {
         format!("data = \"data\"\nfilters_folder = \"filters\"\n{}\n{}", self.filters, self.sink)
     }

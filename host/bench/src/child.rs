@@ -1,7 +1,6 @@
-//! A process under measurement.
+//! A process being measured.
 //!
-//! **It is ended by its own process id and never outlives the bench**: dropping a [`Child`] kills
-//! it.
+//! **It is stopped by its process id and never outlives the benchmark**: dropping a [`Child`] kills it.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -11,38 +10,38 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::arrived::{self, Where};
+use crate::arrived::{self, Destination};
 
-/// How long a contender may take to start: a first start compiles the filters.
+/// Time for a process to start. The first start compiles the filters.
 const START: Duration = Duration::from_secs(60);
 
-/// How long it may take from the last answer until the last record is in the sink.
+/// Time from the last answer until the last record is in the sink.
 const ARRIVE: Duration = Duration::from_secs(120);
 
-/// A running contender.
+/// A running process.
 pub struct Child {
     process: std::process::Child,
     folder: PathBuf,
     pub address: SocketAddr,
-    /// The path that takes the records.
+    /// The path to post records to.
     pub path: String,
 }
 
-/// Processor time used so far, in clock ticks.
+/// CPU time used so far, in clock ticks.
 pub struct Usage {
     ticks: u64,
 }
 
 impl Usage {
-    /// Seconds of processor time between the two.
+    /// Seconds of CPU time between two measurements.
     pub fn since(&self, before: &Self) -> f64 {
-        // Linux counts in ticks of a hundredth of a second for every program (USER_HZ).
+        // Linux reports ticks of 1/100 s to every program (USER_HZ).
         (self.ticks - before.ticks) as f64 / 100.0
     }
 }
 
 impl Child {
-    /// A router with this configuration, in an empty folder.
+    /// Starts a router with this configuration in an empty folder.
     pub fn weir(folder: &Path, configuration: &str) -> anyhow::Result<Self> {
         let file = folder.join("weir.toml");
         std::fs::write(&file, configuration)?;
@@ -52,15 +51,15 @@ impl Child {
         Self::start(command, folder)
     }
 
-    /// The floor, in an empty folder.
+    /// Starts the floor in an empty folder.
     pub fn floor(folder: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["bench-floor", "--folder"]).arg(folder);
         Self::start(command, folder)
     }
 
-    /// Another router. Its command is given the port in `$PORT` and the file that it must write
-    /// JSON lines to in `$OUT`; it must take JSON arrays posted to `/`.
+    /// Starts another router. Its command gets the port in `$PORT` and the file to write JSON lines to in `$OUT`, and
+    /// must accept JSON arrays posted to `/`.
     pub fn peer(folder: &Path, command: &str) -> anyhow::Result<Self> {
         let free = std::net::TcpListener::bind("127.0.0.1:0")?;
         let address = free.local_addr()?;
@@ -78,14 +77,14 @@ impl Child {
         let until = Instant::now() + START;
         while std::net::TcpStream::connect(address).is_err() {
             if Instant::now() > until {
-                bail!("`{command}` does not listen on {address}; it is told so in $PORT");
+                bail!("`{command}` does not listen on {address}; it must use the port in $PORT");
             }
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(child)
     }
 
-    /// Starts one of ours, which says on standard error where it listens.
+    /// Starts one of our own servers, which prints its address on standard error.
     fn start(mut command: Command, folder: &Path) -> anyhow::Result<Self> {
         let mut process =
             command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
@@ -102,7 +101,7 @@ impl Child {
             before.push_str(&line);
             before.push('\n');
         }
-        // Go on reading, or the child would stop at a full pipe.
+        // Keep reading, or the child would block on a full pipe.
         std::thread::spawn(move || said.for_each(drop));
         let Some(address) = address else {
             let _ = process.wait();
@@ -111,27 +110,27 @@ impl Child {
         Ok(Self { process, folder: folder.to_path_buf(), address, path: "/ingest".into() })
     }
 
-    /// Processor time used so far, all threads, user and system.
+    /// CPU time used so far by all threads, user and system.
     pub fn usage(&self) -> anyhow::Result<Usage> {
         let stat = self.proc_file("stat")?;
-        // Fields 14 and 15, counted after the name, which may hold spaces.
+        // Fields 14 and 15, counted after the name, which may contain spaces.
         let after = stat.rsplit_once(") ").context("unreadable stat")?.1;
         let fields: Vec<&str> = after.split(' ').collect();
         let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
         Ok(Usage { ticks })
     }
 
-    /// The most memory it has held, in bytes.
+    /// Peak memory in bytes.
     pub fn peak_memory(&self) -> anyhow::Result<u64> {
         self.status_bytes("VmHWM:")
     }
 
-    /// Waits until `expected` records have arrived; returns how many did.
-    pub fn wait_for(&self, place: Where, expected: u64) -> anyhow::Result<u64> {
+    /// Waits until `expected` records have arrived. Returns how many did.
+    pub fn wait_for(&self, place: Destination, expected: u64) -> anyhow::Result<u64> {
         let until = Instant::now() + ARRIVE;
         let mut count = arrived::Counter::new(place, &self.folder);
         loop {
-            let arrived = count.look(expected)?;
+            let arrived = count.poll(expected)?;
             if arrived >= expected || Instant::now() > until {
                 return Ok(arrived);
             }
@@ -139,7 +138,7 @@ impl Child {
         }
     }
 
-    /// Asks it to stop and waits.
+    /// Stops the process gracefully and waits for it.
     pub fn stop(mut self) -> anyhow::Result<()> {
         let asked = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status()?;
         if !asked.success() {
@@ -163,7 +162,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is what is wanted.
+        // Both fail if it has already exited.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,8 +1,8 @@
-//! Traffic while a large module is compiled in the running router: a filter in Python, say, takes many seconds of
-//! processor time before it is taken up.
+//! Throughput and latency while the running router compiles a large module: a filter in Python takes many seconds of
+//! CPU time, for example.
 //!
-//! Each run compares the same load before and during, at full rate for the records a second and at half of that for
-//! the latencies. A round in which the filter was taken up does not count: from then on it is a longer chain.
+//! Each run compares the same load before and during compilation: at full load for records per second, and at half load
+//! for latencies. The round in which the filter is added is not counted, because the chain is longer afterwards.
 
 use std::time::{Duration, Instant};
 
@@ -16,26 +16,26 @@ use crate::records::{self, Encoding};
 use crate::swap;
 use crate::{BenchArgs, Module};
 
-/// What the user calls it.
+/// The name of the case.
 pub const NAME: &str = "compile";
 
-/// How long compiling may take: it happens at the lowest priority.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Time limit for compiling, which runs at the lowest priority.
+const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Records of one round of load; rounds follow each other until the module is compiled.
-const ROUND: u64 = 10_000;
+/// Records in one round of load. Rounds are repeated until the module is compiled.
+const ROUND_RECORDS: u64 = 10_000;
 
-/// Rounds before the module is there.
+/// Rounds before the module is added.
 const STEADY_ROUNDS: u64 = 20;
 
-/// Rounds of load together.
+/// The combined results of several rounds.
 struct Measured {
     records: u64,
     seconds: f64,
     latencies: Histogram<u64>,
 }
 
-/// Drives a router without and with a module that is compiled, and says what differed.
+/// Measures a router before and during compilation, and reports the difference.
 pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
     let path = args.module.as_ref().context("the case `compile` needs a module: give one with --module FILE")?;
     let module = std::fs::read(path).with_context(|| format!("can't read `{}`", path.display()))?;
@@ -54,7 +54,7 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
         connections: args.connections,
         pause: None,
     };
-    let warm = load::drive(&full, ROUND * 4)?;
+    let warm = load::drive(&full, ROUND_RECORDS * 4)?;
     let half = full.at_half(&warm);
     let mut text = format!("\ntraffic while a module of {} KiB is compiled\n", module.len() >> 10);
     for (number, name, plan) in [(1, "full load", &full), (2, "half load", &half)] {
@@ -62,32 +62,32 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
         let steady = drive(plan, |rounds| Ok(rounds < STEADY_ROUNDS))?;
         swap::write(&filters, "heavy", &swap::numbered(&module, number))?;
         let began = Instant::now();
-        let during = drive(plan, |_| match is_taken_up(&child)? {
+        let during = drive(plan, |_| match is_loaded(&child)? {
             true => Ok(false),
-            false if began.elapsed() > PATIENCE => bail!("the router did not take up the module"),
+            false if began.elapsed() > TIMEOUT => bail!("the router did not load the module"),
             false => Ok(true),
         })?;
         let took = began.elapsed().as_secs_f64();
         text.push_str(&line(name, "without", &steady));
         text.push_str(&line(name, &format!("for {took:.1} s"), &during));
         std::fs::remove_file(filters.join("heavy.wasm"))?;
-        let until = Instant::now() + PATIENCE;
-        while is_taken_up(&child)? {
+        let until = Instant::now() + TIMEOUT;
+        while is_loaded(&child)? {
             if Instant::now() > until {
-                bail!("the router did not take the module out again");
+                bail!("the router did not remove the module");
             }
-            std::thread::sleep(swap::LOOK);
+            std::thread::sleep(swap::POLL_INTERVAL);
         }
     }
     child.stop()?;
     Ok(text)
 }
 
-/// Round after round, until `goes_on` says otherwise of the number so far; that round does not count.
+/// Runs rounds of load while `goes_on` returns true for their number. The last round is not counted.
 fn drive(plan: &Plan<'_>, mut goes_on: impl FnMut(u64) -> anyhow::Result<bool>) -> anyhow::Result<Measured> {
     let mut all: Option<Measured> = None;
     for number in 0.. {
-        let round = load::drive(plan, ROUND)?;
+        let round = load::drive(plan, ROUND_RECORDS)?;
         if !goes_on(number)? {
             break;
         }
@@ -98,11 +98,11 @@ fn drive(plan: &Plan<'_>, mut goes_on: impl FnMut(u64) -> anyhow::Result<bool>) 
         all.records += round.records;
         all.seconds += round.seconds;
     }
-    all.context("it was compiled before a round of load was over: give a larger module")
+    all.context("it was compiled before a round of load ended; use a larger module")
 }
 
 /// Whether the router runs the second filter.
-fn is_taken_up(child: &Child) -> anyhow::Result<bool> {
+fn is_loaded(child: &Child) -> anyhow::Result<bool> {
     let health = client::get_json(child.address, "/health")?;
     Ok(health["filters"].as_array().is_some_and(|filters| filters.len() > 1))
 }

@@ -1,5 +1,5 @@
-//! The floor: receives the same bytes, appends them to the same journal with the same group commit,
-//! answers when they are durable. No record is ever looked at, and nothing reads them.
+//! The floor: receives the same bytes, appends them to the same kind of journal with the same group commit, and answers
+//! when they are durable. Records are never parsed and nothing reads the journal.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use weir_journal::{Disk, Journal, Options};
 
-/// Serves until interrupted.
+/// Runs until interrupted.
 pub async fn serve(folder: &Path) -> anyhow::Result<()> {
     let disk = Disk::new(folder.join("floor"));
     let (journal, _) = Journal::open(Arc::new(disk), Options::default())?;
@@ -28,7 +28,7 @@ pub async fn serve(folder: &Path) -> anyhow::Result<()> {
         let journal = journal.clone();
         tokio::spawn(async move {
             let service = service_fn(move |request| take(journal.clone(), request));
-            // A driver that goes away is no error here.
+            // A driver that disconnects is not an error.
             let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }

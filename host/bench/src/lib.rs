@@ -1,27 +1,25 @@
-//! `weir bench`: what a record costs, beside what it must cost at least.
+//! `weir bench`: measures the cost of a record, compared with a floor.
 //!
-//! Each case starts a router of its own as a child process with an empty data folder, drives it
-//! over loopback from this process, waits until everything has arrived, and asks the operating
-//! system what the child used. Processor time a record is the figure to look at; records a second
-//! and latencies swing with what else the machine does.
+//! Each case starts a router as a child process with an empty data folder, sends it load over loopback from this
+//! process, waits until everything has arrived, and gets the resources used by the child from the operating system. CPU
+//! time per record is the most reliable figure; throughput and latencies vary with the machine's other load.
 //!
-//! The *floor* is a server in this same binary that receives the same bytes, appends them to the
-//! same journal with the same group commit, and does nothing else. The ratio to it is what can be
-//! compared between machines and days.
+//! The *floor* is a server in this binary that receives the same bytes, appends them to the same kind of journal with
+//! the same group commit, and does nothing else. The ratio to it can be compared between machines and days.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `arguments.rs` | the options of the command |
-//! | `cases.rs` | the cases: configuration, records, expected arrivals |
+//! | `cases.rs` | the cases: configuration, records, sink |
 //! | `records.rs` | the records, the same bytes in every run |
-//! | `child.rs` | a process under measurement: start, processor time, memory, stop |
+//! | `child.rs` | a process being measured: start, CPU time, memory, stop |
 //! | `load.rs` | the driver: connections, pacing, latencies |
-//! | `arrived.rs` | counts what a sink holds |
+//! | `arrived.rs` | counts records in a sink |
 //! | `floor.rs` | the floor |
-//! | `outage.rs` | one sink away under load |
+//! | `outage.rs` | a sink that is down under load |
 //! | `swap.rs` | filters replaced under load |
-//! | `compile.rs` | traffic while a large module is compiled |
-//! | `table.rs` | what is printed |
+//! | `compile.rs` | throughput while a large module is compiled |
+//! | `table.rs` | the printed table |
 
 mod arguments;
 mod arrived;
@@ -42,25 +40,25 @@ use cases::{CASES, Case};
 use child::Child;
 use table::Row;
 
-/// Cases that are told in words.
+/// Cases whose results are text, not rows of the table.
 const REPORTS: [(&str, Report); 2] = [(swap::NAME, swap::report), (outage::NAME, outage::report)];
 
-/// The module of the filter `redact`, which some cases replace by itself.
+/// The module of the filter `redact`, which some cases replace with new versions of itself.
 pub type Module = &'static [u8];
 
 type Report = fn(&BenchArgs, Module) -> anyhow::Result<String>;
 
-/// Every case there is and what it measures, as `--help` lists them.
+/// All cases with their summaries, as listed by `--help`.
 pub fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
     let in_words = [
-        (swap::NAME, "filters replaced under load: what that does to latency"),
-        (outage::NAME, "one of two sinks away for a while under load"),
-        (compile::NAME, "traffic while a large module is compiled; only when asked for"),
+        (swap::NAME, "latency while filters are replaced under load"),
+        (outage::NAME, "one of two sinks down for a minute under load"),
+        (compile::NAME, "throughput while a large module is compiled; not run by default"),
     ];
     CASES.iter().map(|case| (case.name, case.summary)).chain(in_words)
 }
 
-/// Runs the cases asked for and prints the table.
+/// Runs the requested cases and prints the results.
 pub fn run(args: &BenchArgs, redact: Module) -> anyhow::Result<()> {
     let wanted = select(&args.cases);
     let peers = peers(&args.peer)?;
@@ -89,11 +87,11 @@ pub fn run(args: &BenchArgs, redact: Module) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a case is run against.
+/// A server that a case is run against.
 enum Contender {
     Weir,
     Floor,
-    /// Another router, started by a command that the user gave.
+    /// Another router, started by the user's command.
     Peer {
         name: String,
         command: String,
@@ -164,23 +162,23 @@ fn measure(case: &Case, contender: &Contender, args: &BenchArgs) -> anyhow::Resu
     })
 }
 
-/// An empty folder, on the disk that the user chose.
+/// An empty folder on the disk to measure.
 fn folder(args: &BenchArgs) -> anyhow::Result<tempfile::TempDir> {
     match &args.folder {
         Some(folder) => tempfile::tempdir_in(folder),
         None => tempfile::tempdir(),
     }
-    .context("can't make a folder for the run; give one with --folder")
+    .context("can't create a folder for the run; choose one with --folder")
 }
 
-fn arrived_in(contender: &Contender, case: &Case) -> arrived::Where {
+fn arrived_in(contender: &Contender, case: &Case) -> arrived::Destination {
     match contender {
-        Contender::Floor => arrived::Where::Answered,
+        Contender::Floor => arrived::Destination::Answered,
         Contender::Weir | Contender::Peer { .. } => case.arrives_in,
     }
 }
 
-/// The tabled cases among those asked for; without any, all.
+/// The requested cases that give rows of the table; all of them if none is requested.
 fn select(names: &[String]) -> Vec<&'static Case> {
     if names.is_empty() {
         return CASES.iter().collect();

@@ -1,7 +1,7 @@
-//! The driver: a few connections, each sending a request and waiting for its answer.
+//! The load driver: a few connections, each sending a request and waiting for its answer.
 //!
-//! Requests are put together before the clock starts, and answers are read no further than needed,
-//! so that the driver takes as little as it can of a machine that the router runs on too.
+//! Requests are built before the clock starts, and answers are read no further than needed, so that the driver uses
+//! little of the machine that it shares with the router.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,25 +13,25 @@ use hdrhistogram::Histogram;
 
 use crate::records::Body;
 
-/// How long an answer may take before the run is given up.
+/// Timeout for an answer. The run fails if it is exceeded.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// What to send where.
+/// The load to generate.
 pub struct Plan<'a> {
     pub address: SocketAddr,
     pub path: String,
     pub content_type: &'static str,
     pub bodies: &'a [Body],
-    /// How many requests were sent before.
+    /// Number of requests sent before.
     pub sent: u64,
     pub connections: usize,
-    /// Time between the starts of two requests of a connection; nothing: as fast as it goes.
+    /// Interval between two requests of a connection; `None`: as fast as possible.
     pub pause: Option<Duration>,
 }
 
 impl<'a> Plan<'a> {
-    /// The same at half the rate that a run reached.
-    pub fn at_half(&self, full: &Loaded) -> Plan<'a> {
+    /// The same load at half the rate of an earlier run.
+    pub fn at_half(&self, full: &LoadResult) -> Plan<'a> {
         let each = full.seconds / full.requests() as f64;
         Plan {
             address: self.address,
@@ -45,37 +45,37 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What was sent, and how long it took.
-pub struct Loaded {
+/// The result of a run.
+pub struct LoadResult {
     pub records: u64,
     pub seconds: f64,
-    /// Of each body, how often it was sent and acknowledged.
+    /// For each body, how often it was sent and acknowledged.
     pub sent: Vec<u64>,
-    /// Microseconds from request to answer.
+    /// Latencies of requests in microseconds.
     pub latencies: Histogram<u64>,
 }
 
-impl Loaded {
-    /// How many requests were sent.
+impl LoadResult {
+    /// Number of requests sent.
     pub fn requests(&self) -> u64 {
         self.sent.iter().sum()
     }
 
-    /// How many records must arrive.
+    /// Number of records that must arrive.
     pub fn expected(&self, bodies: &[Body], drops_debug: bool) -> u64 {
         let each = |b: &Body| if drops_debug { b.kept } else { b.records };
         self.sent.iter().zip(bodies).map(|(n, b)| n * each(b)).sum()
     }
 }
 
-/// Sends about `records` records and waits for every answer.
-pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<Loaded> {
+/// Sends about `records` records and waits for all answers.
+pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<LoadResult> {
     let requests: Vec<Vec<u8>> = plan.bodies.iter().map(|b| request(plan, b)).collect();
     let per_request = plan.bodies[0].records;
     let end = plan.sent + records.div_ceil(per_request).max(plan.connections as u64);
     let next = AtomicU64::new(plan.sent);
     let start = Instant::now();
-    let parts: Vec<anyhow::Result<Loaded>> = std::thread::scope(|scope| {
+    let parts: Vec<anyhow::Result<LoadResult>> = std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..plan.connections).map(|_| scope.spawn(|| connection(plan, &requests, &next, end))).collect();
         threads.into_iter().map(|t| t.join().unwrap_or_else(|_| bail!("a connection panicked"))).collect()
@@ -91,7 +91,7 @@ pub fn drive(plan: &Plan<'_>, records: u64) -> anyhow::Result<Loaded> {
     Ok(all)
 }
 
-fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64) -> anyhow::Result<Loaded> {
+fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64) -> anyhow::Result<LoadResult> {
     let mut stream = TcpStream::connect(plan.address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER))?;
@@ -122,8 +122,8 @@ fn connection(plan: &Plan<'_>, requests: &[Vec<u8>], next: &AtomicU64, end: u64)
     }
 }
 
-fn empty(bodies: usize) -> anyhow::Result<Loaded> {
-    Ok(Loaded {
+fn empty(bodies: usize) -> anyhow::Result<LoadResult> {
+    Ok(LoadResult {
         records: 0,
         seconds: 0.0,
         sent: vec![0; bodies],
@@ -144,7 +144,7 @@ fn request(plan: &Plan<'_>, body: &Body) -> Vec<u8> {
     bytes
 }
 
-/// Reads one answer; anything but success ends the run.
+/// Reads one answer. Fails unless it is a success.
 fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> anyhow::Result<()> {
     answer.clear();
     let mut chunk = [0; 4096];
@@ -175,6 +175,6 @@ fn content_length(head: &[u8]) -> anyhow::Result<usize> {
             return Ok(value.trim().parse()?);
         }
     }
-    // No length: an answer without a body.
+    // Without a length, there is no body.
     Ok(0)
 }

@@ -1,5 +1,5 @@
-//! One sink away for a minute under full load: what the others and the memory show of it, and how fast it catches up
-//! when it is back.
+//! One sink is down for a minute under full load: measures the effect on the other sink and on memory, and how fast it
+//! catches up.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,26 +10,26 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use weir_ingest::client;
 
-use crate::arrived::Where;
+use crate::arrived::Destination;
 use crate::child::Child;
 use crate::load::{self, Plan};
 use crate::records::{self, Encoding};
 use crate::{BenchArgs, Module};
 
-/// What the user calls it.
+/// The name of the case.
 pub const NAME: &str = "outage";
 
-/// How long the sink is away.
-const AWAY: Duration = Duration::from_secs(60);
+/// How long the sink is down.
+const OUTAGE: Duration = Duration::from_secs(60);
 
-/// How long it may take until it has caught up.
+/// Time limit for catching up.
 const CATCH_UP: Duration = Duration::from_secs(600);
 
-/// How often the router is asked how its sinks are.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often the router's health is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Records of one round of load; rounds follow each other for as long as the sink is away.
-const ROUND: u64 = 50_000;
+/// Records in one round of load. Rounds are repeated while the sink is down.
+const ROUND_RECORDS: u64 = 50_000;
 
 fn configuration(receiver: &Receiver) -> String {
     format!(
@@ -41,7 +41,7 @@ fn configuration(receiver: &Receiver) -> String {
     )
 }
 
-/// Runs it and says what was seen.
+/// Runs the case and reports the results.
 pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let folder = crate::folder(args)?;
     let receiver = Receiver::start()?;
@@ -60,31 +60,31 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let (mut sent, before) = under_load(&mut plan, &child, Duration::ZERO)?;
     receiver.wait_for(sent, Instant::now() + CATCH_UP)?;
 
-    eprintln!("weir · outage · one is away for {} s", AWAY.as_secs());
+    eprintln!("weir · outage · one is down for {} s", OUTAGE.as_secs());
     receiver.up.store(false, Ordering::SeqCst);
     let begun = Instant::now();
-    let (more, during) = under_load(&mut plan, &child, AWAY)?;
+    let (more, during) = under_load(&mut plan, &child, OUTAGE)?;
     let load_rate = more as f64 / begun.elapsed().as_secs_f64();
     sent += more;
 
-    eprintln!("weir · outage · it is back");
+    eprintln!("weir · outage · it is up again");
     let missing = sent - receiver.received.load(Ordering::SeqCst);
     receiver.up.store(true, Ordering::SeqCst);
     let back = Instant::now();
     let first = receiver.wait_for(sent - missing + 1, back + CATCH_UP)?;
     let all = receiver.wait_for(sent, back + CATCH_UP)?;
     let rate = missing as f64 / all.duration_since(first).as_secs_f64();
-    let arrived = child.wait_for(Where::Lines, sent)?;
+    let arrived = child.wait_for(Destination::Lines, sent)?;
     let peak = child.peak_memory()?;
     child.stop()?;
     let mb = |bytes: u64| bytes as f64 / 1e6;
     Ok(format!(
-        "\none of two sinks away for {} s under full load ({load_rate:.0} records/s); records sent {sent}, \
-         arrived in the other {arrived}, in it {}\n\
+        "\none of two sinks down for {} s under full load ({load_rate:.0} records/s); records sent {sent}, \
+         arrived in the other {arrived}, in this one {}\n\
          the other's lag   at most {:.2} s; {:.2} s while both worked\n\
          memory            at most {:.0} MB; {:.0} MB while both worked\n\
          back              tried again after {:.1} s; then {rate:.0} records/s, {:.1} times the load\n",
-        AWAY.as_secs(),
+        OUTAGE.as_secs(),
         receiver.received.load(Ordering::SeqCst),
         during.lag_seconds,
         before.lag_seconds,
@@ -95,22 +95,22 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     ))
 }
 
-/// The worst that was seen.
+/// The worst values observed.
 #[derive(Default)]
-struct Seen {
+struct Worst {
     lag_seconds: f64,
     memory_bytes: u64,
 }
 
-/// Sends at full speed for so long, at least a round, and looks at the file sink meanwhile.
-fn under_load(plan: &mut Plan<'_>, child: &Child, time: Duration) -> anyhow::Result<(u64, Seen)> {
+/// Sends at full speed for a time, at least one round, and polls the file sink meanwhile.
+fn under_load(plan: &mut Plan<'_>, child: &Child, time: Duration) -> anyhow::Result<(u64, Worst)> {
     let done = AtomicBool::new(false);
     let begun = Instant::now();
     let mut sent = 0;
-    let seen = std::thread::scope(|scope| -> anyhow::Result<Seen> {
-        let looking = scope.spawn(|| look(child, &done));
+    let seen = std::thread::scope(|scope| -> anyhow::Result<Worst> {
+        let looking = scope.spawn(|| poll(child, &done));
         let loaded = loop {
-            match load::drive(plan, ROUND) {
+            match load::drive(plan, ROUND_RECORDS) {
                 Ok(loaded) => {
                     sent += loaded.records;
                     plan.sent += loaded.requests();
@@ -128,20 +128,20 @@ fn under_load(plan: &mut Plan<'_>, child: &Child, time: Duration) -> anyhow::Res
     Ok((sent, seen))
 }
 
-fn look(child: &Child, done: &AtomicBool) -> anyhow::Result<Seen> {
-    let mut seen = Seen::default();
+fn poll(child: &Child, done: &AtomicBool) -> anyhow::Result<Worst> {
+    let mut seen = Worst::default();
     while !done.load(Ordering::Acquire) {
         let health = client::get_json(child.address, "/health")?;
         let sinks = health["sinks"].as_array().context("no sinks in /health")?;
         let out = sinks.iter().find(|sink| sink["name"] == "out").context("no sink `out` in /health")?;
         seen.lag_seconds = seen.lag_seconds.max(out["lag_seconds"].as_f64().unwrap_or_default());
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     seen.memory_bytes = child.peak_memory()?;
     Ok(seen)
 }
 
-/// The server of the sink: counts lines, or closes every connection.
+/// The server behind the sink. Counts lines, or closes every connection.
 struct Receiver {
     address: SocketAddr,
     up: Arc<AtomicBool>,
@@ -154,18 +154,18 @@ impl Receiver {
         let receiver =
             Self { address: listener.local_addr()?, up: Arc::new(AtomicBool::new(true)), received: Arc::default() };
         let (up, received) = (receiver.up.clone(), receiver.received.clone());
-        // Both kinds of thread end with the process, as the sockets do.
+        // Both kinds of thread end with the process, like the sockets.
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (up, received) = (up.clone(), received.clone());
-                // A connection that breaks is no error: the router makes another.
+                // A broken connection is not an error: the router opens another.
                 std::thread::spawn(move || serve(&stream, &up, &received).ok());
             }
         });
         Ok(receiver)
     }
 
-    /// When that many had come.
+    /// Waits until this many lines have arrived. Returns when.
     fn wait_for(&self, lines: u64, until: Instant) -> anyhow::Result<Instant> {
         while self.received.load(Ordering::SeqCst) < lines {
             if Instant::now() > until {

@@ -1,24 +1,24 @@
-//! The records of the bench: about 385 bytes of JSON each, with an e-mail address, a key and a card
-//! number to mask, one in ten at DEBUG. The same bytes in every run.
+//! The records to send: about 385 bytes of JSON each, with an e-mail address, an API key and a card number to mask, one
+//! in ten at DEBUG. The same bytes in every run.
 //!
-//! Time goes on from record to record, as in the logs of a service, also when bodies are sent again.
+//! Timestamps increase from record to record, even if bodies are sent again.
 
 use std::fmt::Write;
 
 use fastrand::Rng;
 
-/// Time from one record to the next.
+/// Time between two records.
 const STEP_MS: u64 = 2;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
-/// Bytes of a time of day, `10:00:00.000`.
+/// Length of a time of day, `10:00:00.000`.
 const TIME_BYTES: usize = 12;
 
-/// Bodies that the driver sends round and round; enough that no cache holds them all.
+/// Number of distinct bodies, which are sent in turn; enough to exceed the CPU caches.
 const BODIES: usize = 64;
 
-/// How a body is written.
+/// The encoding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Json,
@@ -34,18 +34,18 @@ impl Encoding {
     }
 }
 
-/// One request's body.
+/// The body of one request.
 pub struct Body {
     pub bytes: Vec<u8>,
     pub records: u64,
-    /// How many of them are not at DEBUG.
+    /// Number of records that are not at DEBUG.
     pub kept: u64,
-    /// Where each record's time of day stands.
+    /// Position of each record's time of day.
     times: Vec<usize>,
 }
 
 impl Body {
-    /// Writes the times of the `number`-th body that is sent into its bytes.
+    /// Sets the times for the `number`-th body that is sent.
     pub fn set_times(&self, bytes: &mut [u8], number: u64) {
         for (at, record) in self.times.iter().zip(number * self.records..) {
             let ms = record * STEP_MS % DAY_MS;
@@ -59,7 +59,7 @@ impl Body {
     }
 }
 
-/// The bodies for requests of `batch` records.
+/// Creates bodies of `batch` records.
 pub fn bodies(batch: usize, encoding: Encoding) -> Vec<Body> {
     let mut random = Rng::with_seed(0x5EED_0F3E_C04D);
     (0..BODIES.max(1000 / batch.max(1))).map(|_| body(batch, encoding, &mut random)).collect()
@@ -83,19 +83,19 @@ fn body(batch: usize, encoding: Encoding, random: &mut Rng) -> Body {
     Body { bytes, records: batch as u64, kept, times }
 }
 
-/// Where a text stands.
+/// All positions of a text.
 fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
     (0..bytes.len()).filter(|at| bytes[*at..].starts_with(text)).collect()
 }
 
-/// Whether records hold an e-mail address, a card number and a key, or what is as long and no secret.
+/// Whether records contain an e-mail address, a card number and an API key, or harmless text of the same length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrets {
     Some,
     None,
 }
 
-/// Appends one record as JSON; says whether it is above DEBUG.
+/// Appends a record as JSON. Returns whether it is above DEBUG.
 pub fn write_record(json: &mut String, random: &mut Rng, secrets: Secrets) -> bool {
     const LEVELS: [&str; 10] = ["DEBUG", "INFO", "INFO", "INFO", "INFO", "INFO", "INFO", "WARNING", "INFO", "ERROR"];
     const SOURCES: [&str; 4] = ["checkout", "auth", "search", "inventory"];
@@ -122,7 +122,7 @@ pub fn write_record(json: &mut String, random: &mut Rng, secrets: Secrets) -> bo
 }
 
 fn message_pack(json: &str) -> Vec<u8> {
-    // Our own text, just written: it parses, and a value tree can always be written.
+    // Our own JSON always parses, and a value tree can always be written.
     let value: serde_json::Value = serde_json::from_str(json).expect("our own JSON");
     rmp_serde::to_vec(&value).expect("a plain value")
 }

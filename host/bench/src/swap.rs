@@ -1,7 +1,6 @@
-//! Filters replaced under load: what it costs the requests, and whether a record is lost or doubled.
+//! Filters replaced under load: measures the effect on latency, and whether records are lost or duplicated.
 //!
-//! Every replacement is a file with other bytes (a custom section with a number), so that each is
-//! compiled anew, as a new version would be.
+//! Every replacement differs in a custom section that contains a number, so each is compiled like a new version.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,28 +9,28 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use weir_ingest::client;
 
-use crate::arrived::Where;
+use crate::arrived::Destination;
 use crate::child::Child;
-use crate::load::{self, Loaded, Plan};
+use crate::load::{self, LoadResult, Plan};
 use crate::records::{self, Encoding};
 use crate::{BenchArgs, Module};
 
-/// What the user calls it.
+/// The name of the case.
 pub const NAME: &str = "swap";
 
-/// Replacements in a run.
+/// Replacements per run.
 const SWAPS: u64 = 100;
 
-/// How long one may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for one replacement.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often the router is asked whether it has taken one up.
-pub const LOOK: Duration = Duration::from_millis(100);
+/// How often the router is polled for the replacement.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Records of one round of load; rounds follow each other until the last swap is done.
-const ROUND: u64 = 20_000;
+/// Records in one round of load. Rounds are repeated until the last replacement is done.
+const ROUND_RECORDS: u64 = 20_000;
 
-/// A router with one filter, which lies in the filters folder.
+/// A router with one filter from the filters folder.
 pub const CONFIGURATION: &str = r#"
 data = "data"
 filters_folder = "filters"
@@ -44,7 +43,7 @@ type = "file"
 path = "out.jsonl"
 "#;
 
-/// Runs half-load traffic without and with replacements and says what differed.
+/// Measures half load with and without replacements, and reports the difference.
 pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
     let folder = crate::folder(args)?;
     let filters = folder.path().join("filters");
@@ -61,26 +60,26 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
         connections: args.connections,
         pause: None,
     };
-    let warm = load::drive(&plan, ROUND * 4)?;
+    let warm = load::drive(&plan, ROUND_RECORDS * 4)?;
     let half = plan.at_half(&warm);
     let mut expected = warm.records;
 
     eprintln!("weir · swap · without");
-    let steady = load::drive(&half, ROUND * 10)?;
+    let steady = load::drive(&half, ROUND_RECORDS * 10)?;
     expected += steady.records;
 
     eprintln!("weir · swap · {SWAPS} replacements");
     let done = AtomicBool::new(false);
-    let mut rounds: Vec<Loaded> = Vec::new();
+    let mut rounds: Vec<LoadResult> = Vec::new();
     std::thread::scope(|scope| -> anyhow::Result<()> {
         let swapping = scope.spawn(|| swap(&filters, redact, &child, &done));
         while !done.load(Ordering::Acquire) {
-            rounds.push(load::drive(&half, ROUND)?);
+            rounds.push(load::drive(&half, ROUND_RECORDS)?);
         }
         swapping.join().ok().context("the swapping thread panicked")?
     })?;
     expected += rounds.iter().map(|r| r.records).sum::<u64>();
-    let arrived = child.wait_for(Where::Lines, expected)?;
+    let arrived = child.wait_for(Destination::Lines, expected)?;
     let mut during = rounds.pop().context("no load ran while filters were replaced")?.latencies;
     for round in &rounds {
         during.add(&round.latencies)?;
@@ -103,16 +102,16 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
     ))
 }
 
-/// Replaces the filter again and again, each time once the router has taken up the one before.
+/// Replaces the filter repeatedly, each time after the router has loaded the previous version.
 fn swap(filters: &Path, redact: Module, child: &Child, done: &AtomicBool) -> anyhow::Result<()> {
     let result = (1..=SWAPS).try_for_each(|number| {
         put(filters, redact, number)?;
-        let until = Instant::now() + PATIENCE;
-        while taken_up(child)? < number {
+        let until = Instant::now() + TIMEOUT;
+        while replacement_count(child)? < number {
             if Instant::now() > until {
-                bail!("the router did not take up replacement {number}");
+                bail!("the router did not load replacement {number}");
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
         Ok(())
     });
@@ -120,23 +119,23 @@ fn swap(filters: &Path, redact: Module, child: &Child, done: &AtomicBool) -> any
     result
 }
 
-/// Puts version `number` of the filter in place.
+/// Writes version `number` of the filter.
 pub fn put(filters: &Path, redact: Module, number: u64) -> anyhow::Result<()> {
     write(filters, "redact", &numbered(redact, number))
 }
 
-/// A module in other bytes, which mean the same.
+/// The same module with different bytes.
 pub fn numbered(module: &[u8], number: u64) -> Vec<u8> {
     let mut bytes = module.to_vec();
     let text = format!("{number:08}");
-    // A custom section: its id, its length, then its name's length, name and content.
+    // A custom section: id, length, length of the name, name, content.
     bytes.extend([0, 1 + 5 + text.len() as u8, 5]);
     bytes.extend(b"bench");
     bytes.extend(text.as_bytes());
     bytes
 }
 
-/// Puts a module in place, whole: written beside and renamed.
+/// Writes a module atomically, by renaming a temporary file.
 pub fn write(filters: &Path, name: &str, module: &[u8]) -> anyhow::Result<()> {
     let beside = filters.join("module.new");
     std::fs::write(&beside, module)?;
@@ -144,8 +143,8 @@ pub fn write(filters: &Path, name: &str, module: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many replacements the router says it made.
-fn taken_up(child: &Child) -> anyhow::Result<u64> {
+/// The number of replacements that the router reports.
+fn replacement_count(child: &Child) -> anyhow::Result<u64> {
     let text = client::get(child.address, "/metrics")?;
     let total = text
         .lines()

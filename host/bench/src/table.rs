@@ -1,4 +1,4 @@
-//! What the bench prints.
+//! The printed table.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use hdrhistogram::Histogram;
 
 use crate::cases::Case;
 
-/// One run of a case against a contender.
+/// A run of a case against a server.
 pub struct Run {
     pub records: u64,
     pub seconds: f64,
     pub cpu_seconds: f64,
-    /// Microseconds.
+    /// Latencies in microseconds.
     pub latencies: Histogram<u64>,
     pub peak_bytes: u64,
     pub arrived: u64,
@@ -24,18 +24,18 @@ impl Run {
     }
 }
 
-/// The median run of a case against a contender, by processor time.
+/// The median run of a case against a server, by CPU time.
 pub struct Row {
     case: &'static str,
     summary: &'static str,
     contender: String,
     run: Run,
-    /// The cheapest and the dearest run.
+    /// CPU time of the cheapest and the most expensive run.
     between: (f64, f64),
 }
 
 impl Row {
-    /// Of at least one run, the one in the middle.
+    /// The median of at least one run.
     pub fn median(case: &Case, contender: &str, mut runs: Vec<Run>) -> Self {
         runs.sort_by(|a, b| a.cpu_micros().total_cmp(&b.cpu_micros()));
         let between = (runs.first().map_or(0.0, Run::cpu_micros), runs.last().map_or(0.0, Run::cpu_micros));
@@ -50,14 +50,14 @@ impl Row {
     }
 }
 
-/// The table, each case under its summary, with the ratio to the floor of the same case.
+/// Renders the table: rows grouped by case, with the ratio to the floor of the case.
 pub fn render(rows: &[Row]) -> String {
     let mut text = String::new();
     let mut case = "";
     for row in rows {
         if row.case != case {
             case = row.case;
-            // Writing into a string can't fail; so below.
+            // Writing to a string can't fail; the same applies below.
             let _ = write!(text, "\n{case}: {}\n", row.summary);
             let _ = writeln!(
                 text,

@@ -1,9 +1,10 @@
-//! What the bundled filters cost a record: in WebAssembly through the engine, and beside it the same Rust natively.
+//! The cost per record of the bundled filters: in WebAssembly through the engine, compared with the same Rust code
+//! natively.
 //!
-//! `cargo bench -p weir-engine --bench filters`, with a word of a row's name to see only such rows. The modules are
+//! `cargo bench -p weir-engine --bench filters [-- WORD]` shows the rows whose names contain WORD. The modules are
 //! those in `filters/bundled/`, so build them first. Figures are CPU time of this thread, from the operating system,
-//! and include the copy of the batch that each run is given; the row `keep` is what the engine costs alone,
-//! `patch` what it costs when each record gets a key.
+//! and include the copy of the batch made for each run. The row `keep` shows the cost of the engine alone, `patch` the
+//! cost of adding one key to each record.
 
 #[path = "../../../tests/hostile/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
@@ -20,10 +21,10 @@ use weir_filter_redact::Redact;
 use weir_guest::{BatchFilter, Output};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
-/// Runs of which the median is taken.
+/// Number of runs; the median is shown.
 const RUNS: usize = 5;
 
-/// Records of a run: CPU time is counted by the tick of the system's clock, 1 to 10 ms.
+/// Records per run. CPU time is counted in clock ticks of 1 to 10 ms.
 const RECORDS: usize = 100_000;
 
 type Failure = Box<dyn std::error::Error>;
@@ -57,7 +58,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A filter of the binary's, and on the way what its module costs to load.
+/// Loads a bundled filter, and prints what loading costs.
 fn bundled(engine: &Arc<Engine>, name: &str) -> Result<Arc<Filter>, Failure> {
     let path = format!("{}/../../filters/bundled/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
     let module = std::fs::read(&path).map_err(|error| format!("can't read `{path}`: {error}"))?;
@@ -67,7 +68,7 @@ fn bundled(engine: &Arc<Engine>, name: &str) -> Result<Arc<Filter>, Failure> {
     Ok(filter)
 }
 
-/// The median over several runs, in nanoseconds a record.
+/// The median of several runs, in nanoseconds per record.
 fn median(records: usize, mut run: impl FnMut()) -> f64 {
     let mut figures: Vec<f64> = (0..=RUNS)
         .map(|_| {
@@ -110,7 +111,7 @@ fn cpu_ns() -> u64 {
     on_cpu.expect("this bench needs the CPU time that Linux keeps of every thread")
 }
 
-/// Records such as `weir bench` sends; the same in every run.
+/// Records like those of `weir bench`, the same in every run.
 fn batch(secrets: Secrets, count: usize) -> Batch {
     let aliases = Aliases::default();
     let received_ns = 1_767_323_045_000_000_006;

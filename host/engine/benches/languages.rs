@@ -1,13 +1,14 @@
-//! What the same filter costs in every language: size, compiling, starting, and each record, beside the same Rust
-//! natively. The filter is the example of `weir filter new`: it masks `context.email`, drops DEBUG, counts.
+//! The cost of the same filter in every language: size, compile time, start time, and time per record, compared with
+//! the same Rust code natively. The filter is the example of `weir filter new`: it masks `context.email`, drops DEBUG,
+//! and counts.
 //!
-//! `cargo bench --workspace --bench languages -- MODULE...` with the modules that `weir filter build` left. Figures
-//! a record are CPU time of this thread and include the copy of the batch that each run is given. One record in ten is
+//! `cargo bench --workspace --bench languages -- MODULE...` takes modules built by `weir filter build`. Figures per
+//! record are CPU time of this thread and include the copy of the batch made for each run. One record in ten is
 //! dropped, six in ten are masked.
 //!
-//! Natively there are two figures: what it takes to decide, and what it takes until the batch is as the filter left it,
-//! which is what the figures of modules are about. `/native` is beside the second, `/decided` beside the first. Speeds
-//! swing with a machine's neighbours, so module and native code take turns, and a ratio is the median of the turns'.
+//! There are two native figures: the time to decide, and the time until the batch is changed as well, which is what the
+//! figures of modules include. `/native` is the ratio to the second, `/decided` the ratio to the first. A machine's
+//! speed varies with its other load, so module and native code take turns, and a ratio is the median over the turns.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -20,13 +21,13 @@ use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
 use weir_guest::{BatchFilter, Output};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
-/// Turns of which the median is taken; one more goes before them.
+/// Number of turns, after one for warming up. The median is shown.
 const TURNS: usize = 15;
 
-/// Records of a turn.
+/// Records per turn.
 const RECORDS: usize = 20_000;
 
-/// Instances that are started at once to see what one costs.
+/// Instances that are started in a row to measure one.
 const INSTANCES: usize = 21;
 
 type Failure = Box<dyn std::error::Error>;
@@ -78,7 +79,7 @@ fn measure(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Nanoseconds a record and ratios, each the median of the turns.
+/// Nanoseconds per record and ratios, each the median of the turns.
 struct Figures {
     module: f64,
     native: f64,
@@ -86,7 +87,7 @@ struct Figures {
     beside_decided: f64,
 }
 
-/// The module and the native code in turns, with batches of `count` records.
+/// Runs the module and the native code in turns, with batches of `count` records.
 fn turns(count: usize, engine: &Arc<Engine>, chain: &Chain) -> Figures {
     let mut worker = Worker::new(engine.clone());
     let mut native = Native::new();
@@ -115,7 +116,7 @@ fn turns(count: usize, engine: &Arc<Engine>, chain: &Chain) -> Figures {
     }
 }
 
-/// The filter without WebAssembly.
+/// The filter as native code.
 struct Native {
     filter: MyFilter,
     result: Batch,
@@ -127,7 +128,7 @@ impl Native {
         Native { filter, result: Batch::new() }
     }
 
-    /// Until it has decided, or until the batch is as it left it.
+    /// Runs until the filter has decided, or until its verdicts are applied to the batch.
     fn run(&mut self, batch: &Batch, applied: bool) {
         let copy = batch.clone();
         let mut output = Output::new();
@@ -141,7 +142,7 @@ impl Native {
     }
 }
 
-/// Does what the verdicts of this filter say: it keeps, drops and patches.
+/// Applies the verdicts of this filter: keep, drop and patch.
 fn apply(batch: &Batch, verdicts: &[u8], mut patches: &[u8], result: &mut Batch) {
     assert_eq!(verdicts.len(), batch.len());
     let mut at = 0;
@@ -163,7 +164,7 @@ fn apply(batch: &Batch, verdicts: &[u8], mut patches: &[u8], result: &mut Batch)
     assert!(patches.is_empty());
 }
 
-/// Nanoseconds a record of a turn with batches of so many records.
+/// Nanoseconds per record in a turn with batches of `records` records.
 fn each_ns(records: usize, mut run: impl FnMut()) -> f64 {
     let start = cpu_ns();
     for _ in 0..RECORDS / records {
@@ -174,7 +175,7 @@ fn each_ns(records: usize, mut run: impl FnMut()) -> f64 {
 
 /// CPU time of this thread.
 fn cpu_ns() -> u64 {
-    // The kernel counts at its ticks and when a thread gives way.
+    // The kernel updates the count at its ticks and when a thread yields.
     std::thread::yield_now();
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let on_cpu = stat.as_ref().and_then(|stat| stat.split(' ').next()?.parse().ok());

@@ -1,5 +1,5 @@
-//! What the engine costs beside the guest: the same records through a guest that answers without looking at them, and
-//! through ones that keep, drop and change them. `cargo run --release -p weir-engine --example overhead [FILTER.wasm]`
+//! The overhead of the engine: runs the same records through a guest that answers without looking at them, and through
+//! guests that keep, drop and change them. `cargo run --release -p weir-engine --example overhead [FILTER.wasm]`
 
 #[path = "../../../tests/hostile/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use weir_engine::{Chain, Engine, EngineOptions, FilterSpec, Worker};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
-/// Says "keep" to as many records as there must be, since all are equally long.
+/// Keeps every record without reading it; computes the count from the size, since all records are equally long.
 const BLIND: hostile::Guest = (
     "blind",
     r#"
@@ -48,7 +48,7 @@ fn batch(count: usize) -> Batch {
     batch
 }
 
-/// The median over several rounds, in nanoseconds a record.
+/// The median over several rounds, in nanoseconds per record.
 fn measure(worker: &mut Worker, chain: &Chain, count: usize) -> f64 {
     let batch = batch(count);
     let mut rounds: Vec<f64> = (0..15)

@@ -1,13 +1,13 @@
 //! Adapts core modules as compilers write them, so that the component encoder accepts them.
 //!
-//! - **Plain names.** Some languages can't write `weir:filter/packed@1.0.0#process` as an export's name. They write
-//!   `weir_packed_process`, and here it becomes that; `weir_post_packed_process` is what is called after the result of
-//!   `process` was read.
-//! - **Allocating for the host.** While a module allocates memory for its caller it must not call an import: the component
-//!   model forbids it. But a runtime's garbage collector may read the clock there. So modules that import WASI preview 1
-//!   get a global that is 1 meanwhile, and our WASI checks it before it calls the host.
+//! - **Plain names.** Some languages can't name an export `weir:filter/packed@1.0.0#process`. They use
+//!   `weir_packed_process`, which is renamed here. `weir_post_packed_process` is called after the result of `process`
+//!   was read.
+//! - **Allocating for the host.** The component model forbids a module to call imports while it allocates memory for
+//!   its caller, but a runtime's garbage collector may read the clock there. So modules that import WASI preview 1 get
+//!   a global that is 1 meanwhile, which our WASI checks before it calls the host.
 //!
-//! A module only gets additions; no existing index changes.
+//! Modules only get additions; no existing index changes.
 
 use wasm_encoder::reencode::{self, Reencode as _, RoundtripReencoder};
 use wasm_encoder::{
@@ -18,19 +18,19 @@ use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef};
 
 use crate::{v1, v2};
 
-/// The global's export. `wasi/preview1.wat` imports it.
+/// The export name of the global. `wasi/preview1.wat` imports it.
 const BUSY: &str = "weir_busy";
 
-/// Exports during which no import may be called.
+/// Exports that must not call an import.
 const GUARDED: [&str; 4] = ["cabi_realloc", "cabi_import_realloc", "canonical_abi_realloc", "cabi_post_"];
 
-/// The name in the contract for which a plain one stands.
+/// The contract's name for a plain name.
 pub(crate) fn contract_name(plain: &str) -> Option<String> {
     let (prefix, rest) = match plain.strip_prefix("weir_post_") {
         Some(rest) => ("cabi_post_", rest),
         None => ("", plain.strip_prefix("weir_")?),
     };
-    // Those with a longer name first: `packed_` is the beginning of `packed_state_`.
+    // Longer names first: `packed_` is a prefix of `packed_state_`.
     let interfaces = [
         ("lifecycle_", v1::LIFECYCLE),
         ("holding_", v2::HOLDING),
@@ -42,7 +42,7 @@ pub(crate) fn contract_name(plain: &str) -> Option<String> {
     interfaces.iter().find_map(|(short, interface)| Some(format!("{prefix}{interface}#{}", rest.strip_prefix(short)?)))
 }
 
-/// Gives a module's exports the names of the contract, and guards what is called while it can't call back.
+/// Renames a module's exports to the names of the contract, and wraps those that must not call an import.
 pub(crate) fn adapt(module: &[u8], guard: bool) -> Result<Vec<u8>, reencode::Error> {
     let outline = Outline::read(module)?;
     let guarded: Vec<u32> =
@@ -72,7 +72,7 @@ pub(crate) fn adapt(module: &[u8], guard: bool) -> Result<Vec<u8>, reencode::Err
                 }
                 out.section(&outline.exports(&guarded, guard));
             }
-            // Written with its last function.
+            // The section is written with its last function.
             Payload::CodeSectionStart { .. } if guard => {}
             Payload::CodeSectionEntry(body) if guard => {
                 code.raw(body.as_bytes());
@@ -104,12 +104,12 @@ impl Export {
     }
 }
 
-/// What has to be known of a module to add to it.
+/// What must be known of a module to add to it.
 #[derive(Default)]
 struct Outline {
-    /// Of each type, how many parameters; of other types than functions', none.
+    /// The number of parameters of each type; 0 for types that are not functions.
     parameters: Vec<u32>,
-    /// Of each function, its type.
+    /// The type of each function.
     functions: Vec<u32>,
     /// Functions with a body.
     bodies: u32,
@@ -163,7 +163,7 @@ impl Outline {
         self.functions.get(function as usize).copied().unwrap_or_default()
     }
 
-    /// The exports under the names of the contract, the guards in the place of what they guard, and perhaps the global.
+    /// The exports with the contract's names, guards in place of the functions they wrap, and optionally the global.
     fn exports(&self, guarded: &[u32], busy: bool) -> ExportSection {
         let mut section = ExportSection::new();
         for export in &self.exports {
@@ -179,13 +179,13 @@ impl Outline {
     }
 }
 
-/// A mutable i32 that begins as 0.
+/// A mutable i32, initially 0.
 fn add_busy(globals: &mut GlobalSection) {
     let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
     globals.global(ty, &ConstExpr::i32_const(0));
 }
 
-/// A function that calls another with the global set.
+/// A function that calls another one while the global is set.
 fn guard_of(function: u32, outline: &Outline) -> Function {
     let parameters = outline.parameters.get(outline.type_of(function) as usize).copied().unwrap_or_default();
     let mut guard = Function::new([]);

@@ -1,15 +1,15 @@
-//! Enforces what the operator lets a filter see and change: records are cut down before the filter gets them, and what it
-//! returns is compared with what went in.
+//! Enforces the configured limits on what a filter sees and changes: removes what it must not see from its input, and
+//! compares its output with the input.
 //!
-//! - A packed filter is shown records in which only what it may see is left; of a list it may see in part, the other
-//!   items are null, so that the indexes stay what they are. (A typed filter is shown less by `v1::reads`.)
-//! - Every record that comes of a record must be as that was wherever the filter may not change it, whether it was
-//!   patched, changed, replaced or expanded. What a filter may not see it can't take away, so one that sees a part can
-//!   replace a record only if there is nothing else in it.
-//! - A record that it makes by itself may hold the head of a record and what it may change.
+//! - A packed filter gets records that contain only what it may see. In a list that it may see in part, the other items
+//!   are null, so indexes stay the same. (For typed filters, `v1::reads` does this.)
+//! - Every record that a filter derives from an input record, whether patched, changed, replaced or expanded, must
+//!   equal it wherever the filter may not change it. A filter can't remove what it can't see, so one that sees only a
+//!   part of a record can replace it only if there is nothing else in it.
+//! - A record that the filter creates itself may contain the head of a record and the paths that it may change.
 //!
-//! The comparison is of records, not of verdicts: no form of an answer can get around it. Records that were not touched
-//! are not looked into. Without a boundary none of this runs.
+//! The check compares records, not verdicts, so no form of answer can get around it. Untouched records are not
+//! examined. For a filter without such limits, none of this runs.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,17 +17,17 @@ use std::ops::Range;
 use weir_record::path::push_key;
 use weir_record::{Array, Batch, Map, Record, Value, write};
 
-use crate::holds::NOBODY;
+use crate::holds::NO_SENDER;
 use crate::paths::{HEAD, Paths};
 use crate::rewrite::Part;
 
-/// More keys than this are looked up by their hash.
+/// Above this number, keys are looked up in a hash map.
 const SEARCHED_KEYS: usize = 16;
 
 /// The marker of a map with a 32-bit count.
 const WIDE_MAP: u8 = 0xdf;
 
-/// What one filter may see and change; `None` is everything.
+/// What a filter may see and change; `None` means everything.
 #[derive(Debug, Default)]
 pub(crate) struct Boundary {
     pub sees: Option<Paths>,
@@ -35,12 +35,12 @@ pub(crate) struct Boundary {
 }
 
 impl Boundary {
-    /// These records as the filter may see them, unless it may see everything.
+    /// These records without what the filter may not see; `None` if it may see everything.
     pub fn project(&self, batch: &Batch, range: Range<usize>) -> Option<Batch> {
         let sees = self.sees.as_ref()?;
         let mut shown = Batch::with_capacity(batch.slice(range.clone()).len(), range.len());
         for index in range {
-            // Can't fail: what is written here is a map whatever the record holds.
+            // Can't fail: the closure always writes a map.
             let _: Result<(), ()> = shown.try_append(|out| {
                 project(batch.record(index), sees, out);
                 Ok(())
@@ -49,19 +49,19 @@ impl Boundary {
         Some(shown)
     }
 
-    /// Fails, with the reason, when something in a part is not as it must be. What the part's records come from is in
-    /// the batch.
+    /// Compares the records of a part with the records of the batch that they come from. The error names the
+    /// difference.
     pub fn check(&self, batch: &Batch, part: &mut Part) -> Result<(), String> {
         if self.sees.is_none() && self.changes.is_none() {
             return Ok(());
         }
         for (at, &origin) in part.origins.iter().enumerate() {
-            if origin == NOBODY {
+            if origin == NO_SENDER {
                 self.check_made_record(part.batch.record(at))?;
                 continue;
             }
             let (old, new) = (batch.record(origin as usize), part.batch.record(at));
-            // A large record may have become many, each of which is compared with all of it.
+            // A large record may have been expanded to many, each of which is compared with all of it.
             part.room.spend(old.as_bytes().len() + new.as_bytes().len())?;
             if old == new {
                 continue;
@@ -77,7 +77,7 @@ impl Boundary {
         Ok(())
     }
 
-    /// Fails when a record that the filter made by itself holds what it may not change.
+    /// Checks a record that the filter created itself. The error names the path that it may not change.
     pub fn check_made(&self, made: &Batch) -> Result<(), String> {
         made.iter().try_for_each(|record| self.check_made_record(record))
     }
@@ -94,11 +94,11 @@ impl Boundary {
 }
 
 fn changed(path: &str) -> String {
-    format!("it changed `{path}`, which it may not")
+    format!("it changed `{path}` without the right to")
 }
 
 fn lost(path: &str) -> String {
-    format!("it took away `{path}`, which it may not see (a filter that sees a part of a record can't replace it)")
+    format!("it removed `{path}`, which it may not see (a filter that sees only part of a record can't replace it)")
 }
 
 fn project(record: Record<'_>, sees: &Paths, out: &mut Vec<u8>) {
@@ -113,7 +113,7 @@ fn project(record: Record<'_>, sees: &Paths, out: &mut Vec<u8>) {
     out[header + 1..header + 3].copy_from_slice(&count.to_be_bytes());
 }
 
-/// Appends an entry with what may be seen of its value; nothing and false when that is nothing.
+/// Appends an entry with the visible part of its value. Appends nothing and returns false if no part is visible.
 fn show(key: &str, value: Value<'_>, node: &Paths, out: &mut Vec<u8>) -> bool {
     let start = out.len();
     write::str(out, key);
@@ -124,7 +124,7 @@ fn show(key: &str, value: Value<'_>, node: &Paths, out: &mut Vec<u8>) -> bool {
     shown
 }
 
-/// The same for a value. The recursion is as deep as records may be.
+/// The same for a value. The recursion is bounded by the depth of records.
 fn show_value(value: Value<'_>, node: &Paths, out: &mut Vec<u8>) -> bool {
     match value {
         whole if node.all => {
@@ -161,7 +161,7 @@ fn show_value(value: Value<'_>, node: &Paths, out: &mut Vec<u8>) -> bool {
     }
 }
 
-/// Fails when the maps differ anywhere but in what may be changed; `path` is then where.
+/// Fails if the maps differ outside of `changes`; `path` is then the difference.
 fn unchanged(old: Map<'_>, new: Map<'_>, changes: &Paths, path: &mut String) -> Result<(), ()> {
     let olds = Keys::of(old);
     for (key, value) in new.iter() {
@@ -174,7 +174,7 @@ fn unchanged(old: Map<'_>, new: Map<'_>, changes: &Paths, path: &mut String) -> 
     Ok(())
 }
 
-/// The same for one key, or one index of a list.
+/// The same for one key of a map or one index of a list.
 fn below(
     old: Option<Value<'_>>,
     new: Option<Value<'_>>,
@@ -193,7 +193,7 @@ fn below(
         (_, Some(old), Some(new)) if same(old, new) => {}
         (Some(node), Some(Value::Map(old)), Some(Value::Map(new))) => unchanged(old, new, node, path)?,
         (Some(node), Some(Value::Array(old)), Some(Value::Array(new))) => unchanged_list(old, new, node, path)?,
-        // A map that was made on the way to what may be changed, or went with it.
+        // A map created on the way to a path that may be changed, or removed with it.
         (Some(node), None, Some(Value::Map(new))) if !new.is_empty() => unchanged(empty, new, node, path)?,
         (Some(node), Some(Value::Map(old)), None) if !old.is_empty() => unchanged(old, empty, node, path)?,
         _ => return Err(()),
@@ -210,7 +210,7 @@ fn unchanged_list(old: Array<'_>, new: Array<'_>, changes: &Paths, path: &mut St
     Ok(())
 }
 
-/// Fails when something that may not be seen is gone; `path` is then where.
+/// Fails if something invisible to the filter is missing; `path` is then where.
 fn not_lost(old: Map<'_>, new: Map<'_>, sees: &Paths, path: &mut String) -> Result<(), ()> {
     let news = Keys::of(new);
     for (key, value) in old.iter() {
@@ -237,7 +237,7 @@ fn still_there(old: Value<'_>, new: Option<Value<'_>>, sees: &Paths, key: &str, 
                 still_there(item, news.next(), node, &index.to_string(), path)?;
             }
         }
-        // What it was shown in the place of an item is null.
+        // Items that the filter could not see were null in its input.
         (_, old, Some(Value::Nil)) if old != Value::Nil => return Err(()),
         (_, _, Some(_)) => {}
         (_, _, None) => return Err(()),
@@ -246,7 +246,7 @@ fn still_there(old: Value<'_>, new: Option<Value<'_>>, sees: &Paths, key: &str, 
     Ok(())
 }
 
-/// Whether two values mean the same, whatever the order of keys and the width of numbers.
+/// Whether two values are equal, regardless of key order and integer width.
 fn same(one: Value<'_>, other: Value<'_>) -> bool {
     match (one, other) {
         (Value::Map(one), Value::Map(other)) => {
@@ -263,7 +263,7 @@ fn same(one: Value<'_>, other: Value<'_>) -> bool {
     }
 }
 
-/// A map's values by key: what a filter returns may have so many that searching would take for ever.
+/// The values of a map by key. Filters can return maps with so many keys that a linear search would be too slow.
 enum Keys<'a> {
     Few(Map<'a>),
     Many(HashMap<&'a str, Value<'a>>),

@@ -1,12 +1,13 @@
-//! What a batch may take on its way through a chain: time, the host's own work included, and what filters may add to it.
+//! Limits what one batch may use on its way through the chain: time, including the host's own work, and the records and
+//! bytes that filters add.
 //!
-//! A [`Budget`] is of one batch, or of one tick, and all its filters. One filter may take half of the time that is left,
-//! and one call may add half of the records and bytes that are left: so nothing takes everything, and what comes after
-//! something greedy still has room. What a call makes is held to its [`Room`] while it is made, not afterwards. A call
-//! that exceeds it fails, and the search finds the records that are to blame.
+//! A [`Budget`] belongs to one batch or one tick and is shared by all its filters. One filter may use half of the
+//! remaining time, and one call may add half of the remaining records and bytes, so a greedy filter always leaves room
+//! for the next. The output of a call is checked against its [`Room`] while it is built. A call that exceeds it fails,
+//! and the search finds the records that cause it.
 //!
-//! Invariant: a batch never comes to more than it was given and [`MAX_ADDED_BYTES`], which is far below the four
-//! gigabytes that a batch's offsets reach.
+//! Invariant: a batch never exceeds its original size plus [`MAX_ADDED_BYTES`], far below the 4 GiB that a batch's
+//! offsets can address.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::limits::{
     CLOCK_UNITS, MAX_ADDED_BYTES, MAX_ADDED_RECORDS, MAX_BATCH_TIME, MAX_RESULT_BYTES, MAX_RESULT_RECORDS,
 };
 
-/// What is left for one batch, or one tick.
+/// What remains for one batch or one tick.
 #[derive(Debug)]
 pub(crate) struct Budget {
     time: Duration,
@@ -33,17 +34,18 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// The time for one filter.
+    /// The time that one filter may use.
     pub fn time(&self) -> Duration {
         self.time / 2
     }
 
-    /// A filter took some of the time.
-    pub fn took(&mut self, time: Duration) {
+    /// Subtracts time that a filter used.
+    pub fn spend_time(&mut self, time: Duration) {
         self.time = self.time.saturating_sub(time);
     }
 
-    /// The room for what a call makes of some records; none of them when it makes records by itself.
+    /// The limits on the output of a call for a range of records; an empty range for records that the filter creates
+    /// itself.
     pub fn room(&self, input: &Batch, records: Range<usize>) -> Room {
         let (count, bytes) = (records.len(), input.slice(records).len());
         Room {
@@ -53,22 +55,22 @@ impl Budget {
         }
     }
 
-    /// A call made `made` of some records.
-    pub fn made(&mut self, made: &Batch, input: &Batch, records: Range<usize>) {
+    /// Subtracts what a call added to a range of records.
+    pub fn spend_output(&mut self, made: &Batch, input: &Batch, records: Range<usize>) {
         let (count, bytes) = (records.len(), input.slice(records).len());
         self.records = self.records.saturating_sub(made.len().saturating_sub(count));
         self.bytes = self.bytes.saturating_sub(made.byte_len().saturating_sub(bytes));
     }
 }
 
-/// What one call's records may become, and until when.
+/// Limits on the size of one call's output and on the time to apply it.
 #[derive(Debug)]
 pub(crate) struct Room {
     pub records: usize,
     pub bytes: usize,
     until: Option<Instant>,
     time: Duration,
-    /// Work since the clock was last looked at.
+    /// Work since the last look at the clock.
     units: usize,
     exceeded: bool,
 }
@@ -87,13 +89,13 @@ impl Default for Room {
 }
 
 impl Room {
-    /// The filter has answered: what it says has to be done in as long as it had for answering.
+    /// Starts the clock: applying an answer may take as long as the filter had to give it.
     pub fn begin(&mut self, time: Duration) {
         (self.time, self.until) = (time, Instant::now().checked_add(time));
         (self.units, self.exceeded) = (0, false);
     }
 
-    /// Fails when more has been made than may be. Called after each record that a filter made or changed.
+    /// Fails if the output is too large. Called after each record that a filter made or changed.
     #[inline]
     pub fn check(&mut self, made: &Batch) -> Result<(), String> {
         if made.len() > self.records || made.byte_len() > self.bytes {
@@ -103,7 +105,7 @@ impl Room {
         self.spend(CLOCK_UNITS / 256)
     }
 
-    /// Notes work, about a nanosecond for each unit, and fails when the time is over.
+    /// Counts work, about a nanosecond per unit, and fails when the time is used up.
     #[inline]
     pub fn spend(&mut self, units: usize) -> Result<(), String> {
         self.units = self.units.saturating_add(units);
@@ -112,19 +114,19 @@ impl Room {
         }
         self.units = 0;
         if self.until.is_some_and(|until| Instant::now() > until) {
-            let reason = format!("to do what it says takes longer than {} ms", self.time.as_millis());
+            let reason = format!("applying its verdicts took longer than {} ms", self.time.as_millis());
             return self.exceed(reason);
         }
         Ok(())
     }
 
-    /// Fails for a reason that is about the budget.
+    /// Fails with a reason that counts as [`FailureKind::Budget`].
     pub fn exceed<T>(&mut self, reason: String) -> Result<T, String> {
         self.exceeded = true;
         Err(reason)
     }
 
-    /// What kind of failure a reason is for which an answer can't be used.
+    /// The error for an unusable answer: [`FailureKind::Budget`] if a limit was exceeded, `otherwise` if not.
     pub fn blame(&self, otherwise: FailureKind, reason: impl AsRef<str>) -> CallError {
         CallError::new(if self.exceeded { FailureKind::Budget } else { otherwise }, reason)
     }
@@ -146,13 +148,13 @@ mod tests {
         let (input, mut added) = (batch(10, 100), 0);
         for _ in 0..9 {
             let room = budget.room(&input, 0..10);
-            budget.made(&batch(1, room.bytes), &input, 0..10);
+            budget.spend_output(&batch(1, room.bytes), &input, 0..10);
             added += room.bytes - 100;
         }
         assert!(added < MAX_ADDED_BYTES, "{added}");
         assert!(budget.room(&input, 0..10).bytes > 100 + (64 << 10));
         let before = budget.bytes;
-        budget.made(&batch(10, 100), &input, 0..10);
+        budget.spend_output(&batch(10, 100), &input, 0..10);
         assert_eq!(budget.bytes, before, "what is kept costs nothing");
     }
 

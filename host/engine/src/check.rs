@@ -1,8 +1,8 @@
-//! Tries a version of a filter on recent records before it is put to work, beside the version that runs.
+//! Tries a new version of a filter on recent records, next to the running version.
 //!
-//! Both run with instances and stores of their own, and their results are thrown away: only failures count. **A version
-//! that fails on a record that the running one accepts is refused, however it fails.** A record that the running version
-//! fails on too is no reason to refuse the new one, which may fix something else.
+//! Both use separate instances and stores, and their results are discarded: only failures count. **A version that fails
+//! on a record that the running one accepts is refused, whatever the kind of failure.** A record that the running
+//! version fails on too is no reason to refuse the new one, which may fix something else.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -17,27 +17,27 @@ use crate::limits::MAX_CHECK_TIME;
 use crate::pieces::pieces;
 use crate::rewrite::Part;
 
-/// The result of a check that did not refuse the version.
+/// The result of a check that accepted the version.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct CheckReport {
-    /// Records that it was tried on.
+    /// Number of records tried.
     pub records: usize,
-    /// Those that it fails on.
+    /// How many of them it failed on.
     pub failed: usize,
-    /// Why it failed last.
+    /// The last failure.
     pub reason: String,
 }
 
 impl CheckReport {
-    /// Whether it failed on each record, of which there were some.
+    /// Whether there were records and it failed on all of them.
     pub fn failed_altogether(&self) -> bool {
         self.failed > 0 && self.failed == self.records
     }
 }
 
 impl Filter {
-    /// Tries the filter on records, beside the version that runs. Without one, a trap, a missed deadline or nonsense is
-    /// refused; that it says itself that it fails is only counted.
+    /// Tries the filter on records, next to the running version. Without a running version, traps, timeouts and invalid
+    /// output refuse the filter; errors that it returns itself are only counted.
     pub fn check(&self, sample: &Batch, running: Option<&Filter>) -> Result<CheckReport, LoadError> {
         self.try_on(sample, running).map_err(|problem| self.error(problem))
     }
@@ -61,7 +61,7 @@ impl Filter {
             let failed_before = checked.failed;
             for record in piece.clone() {
                 if began.elapsed() > MAX_CHECK_TIME {
-                    // Both fail, and slowly: there is nothing to choose between them.
+                    // Both fail, and slowly: there is no reason to prefer either.
                     return Ok(checked);
                 }
                 let Err(error) = new.call(sample, record..record + 1) else { continue };
@@ -70,7 +70,7 @@ impl Filter {
                 checked.reason = error.reason;
             }
             if checked.failed == failed_before {
-                // It fails on them together only.
+                // It fails on these records only together.
                 refuse_if_worse(old.as_mut(), sample, piece, &error)?;
             }
         }
@@ -78,7 +78,7 @@ impl Filter {
     }
 }
 
-/// A new version failed on these records: that is a reason to refuse it when the running one takes them.
+/// Refuses a new version that failed on records which the running one accepts.
 fn refuse_if_worse(
     old: Option<&mut Candidate<'_>>,
     sample: &Batch,
@@ -116,7 +116,7 @@ impl<'a> Candidate<'a> {
         let mut part = std::mem::take(&mut self.part);
         let Instance { guest, exports, .. } =
             self.start().map_err(|problem| CallError::new(FailureKind::Start, problem.to_string()))?;
-        // Nothing comes of what it holds.
+        // Held records are discarded, so the ids don't matter.
         let ids = ids(0, 0..sample.len());
         let outcome = exports.process(guest, sample, records, &ids, timeout, &mut part).map(drop);
         if outcome.as_ref().is_err_and(|error| !error.leaves_instance_sound()) {

@@ -1,9 +1,10 @@
-//! Compiles modules in a process of their own, which has bounds: what a module costs to compile is not known before, and a
-//! few kilobytes can cost gigabytes. That process writes what it compiled into the cache, where the runtime finds it.
+//! Compiles modules in a separate process with limits on memory and CPU time, because the cost of compiling a module
+//! can't be known in advance: a few kilobytes can cost gigabytes. The process writes the compiled module to the cache,
+//! where the runtime finds it.
 //!
-//! With a folder for notes, the result for each module is remembered by its digest. A module that was compiled once needs
-//! no such process again, even when the cache has lost it: its cost is known to be within the bounds. A module that
-//! exceeded the bounds is not tried again, even after a restart.
+//! With a notes folder, the result for each module is remembered by its digest. A module that was compiled once is
+//! later compiled in this process if the cache has lost it, because its cost is known to be within the limits. A module
+//! that exceeded them is not tried again, even after a restart.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,36 +21,37 @@ use wasmtime::component::Component;
 use crate::component::{component_bytes, digest, invalid};
 use crate::error::{LoadErrorKind, one_line};
 use crate::limits::{
-    COMPILE_LOOK, COMPILE_MEMORY_BYTES, COMPILE_SECONDS, COMPILE_WALL_TIME, MAX_COMPILE_NOTES, MAX_REASON_BYTES,
+    COMPILE_MEMORY_BYTES, COMPILE_POLL_INTERVAL, COMPILE_SECONDS, COMPILE_WALL_TIME, MAX_COMPILE_NOTES,
+    MAX_REASON_BYTES,
 };
 use crate::runtime::{bare_runtime, open_cache};
 
-/// What the process exits with when the module can't be compiled; the reason is on its standard output.
-const REFUSED: i32 = 3;
-/// The signal that ends a process whose processor time is over, on every system.
-const TIME_IS_OVER: i32 = 24;
-/// The signal by which it is ended from outside.
-const KILLED: i32 = 9;
+/// Exit code if the module can't be compiled; the reason is on standard output.
+const EXIT_REFUSED: i32 = 3;
+/// SIGXCPU: the process used up its CPU time. The number is the same on every system.
+const SIGXCPU: i32 = 24;
+/// SIGKILL.
+const SIGKILL: i32 = 9;
 
-/// How to start the process that compiles a module, and where to remember the result.
+/// How to start the compiler process, and where to remember results.
 #[derive(Debug, Clone)]
 pub struct Compiler {
-    /// The program: it limits itself to the bounds and calls [`compile_into`] with what is on its standard input.
+    /// The program. It must limit itself to the bounds and call [`compile_into`] with its standard input.
     pub program: PathBuf,
-    /// Its arguments, before `--memory-bytes` and `--seconds`, which tell it the bounds.
+    /// Its arguments. `--memory-bytes` and `--seconds` with the bounds are added.
     pub arguments: Vec<OsString>,
-    /// What the process may use.
+    /// Limits for the process.
     pub bounds: CompileBounds,
-    /// The folder for notes, made when it is missing. Without one nothing is remembered.
+    /// Folder for the results, created if missing. Without it, nothing is remembered.
     pub notes: Option<PathBuf>,
 }
 
-/// What a process that compiles may use.
+/// Limits for a compiler process.
 #[derive(Debug, Clone, Copy)]
 pub struct CompileBounds {
-    /// Writable memory, in bytes.
+    /// Writable memory in bytes.
     pub memory_bytes: u64,
-    /// Processor time, in seconds.
+    /// CPU time in seconds.
     pub seconds: u64,
 }
 
@@ -59,7 +61,7 @@ impl Default for CompileBounds {
     }
 }
 
-/// Compiles a module into the cache, in the process that was started for it. Gives what that exits with.
+/// Compiles a module into the cache. Runs in the compiler process and returns its exit code.
 pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
     let compiled = component_bytes(module).and_then(|bytes| {
         let cache = open_cache(cache).map_err(|error| LoadErrorKind::Compiler(error.to_string()))?;
@@ -69,25 +71,25 @@ pub fn compile_into(cache: &Path, module: &[u8]) -> i32 {
     match compiled {
         Ok(_) => 0,
         Err(problem) => {
-            // An error: nobody wants to know.
+            // If this fails, nobody is reading.
             let _ = io::stdout().write_all(problem.to_string().as_bytes());
-            REFUSED
+            EXIT_REFUSED
         }
     }
 }
 
 impl Compiler {
-    /// This program, started once more for each module: its command `compile` does the work.
+    /// A compiler that runs this program with the subcommand `compile`.
     pub fn this_program(cache: &Path, notes: Option<PathBuf>) -> io::Result<Compiler> {
-        // The binary as it was when it started, even if another version has replaced it since.
+        // The binary as it was at start, even if it has been replaced since.
         let running = Path::new("/proc/self/exe");
         let program = if running.exists() { running.to_path_buf() } else { std::env::current_exe()? };
         let arguments = vec!["compile".into(), "--cache".into(), std::path::absolute(cache)?.into()];
         Ok(Compiler { program, arguments, bounds: CompileBounds::default(), notes })
     }
 
-    /// Makes sure that a module can be compiled within the bounds, and is in the cache if there is one. Ends early, with
-    /// the process killed, once `stop` is set.
+    /// Makes sure that a module can be compiled within the limits, and is in the cache if there is one. Kills the
+    /// process and returns early once `stop` is set.
     pub(crate) fn ensure_compilable(&self, module: &[u8], stop: &AtomicBool) -> Result<(), LoadErrorKind> {
         let Some(notes) = &self.notes else {
             return self.compile(module, stop)?.map_err(LoadErrorKind::Compiler);
@@ -108,7 +110,7 @@ impl Compiler {
         compiled.map_err(LoadErrorKind::Compiler)
     }
 
-    /// The inner error is that it exceeded the bounds.
+    /// The inner error is that it exceeded the limits.
     fn compile(&self, module: &[u8], stop: &AtomicBool) -> Result<Result<(), String>, LoadErrorKind> {
         let failed = |error: io::Error| LoadErrorKind::Compiler(format!("can't run the compiler: {error}"));
         let CompileBounds { memory_bytes, seconds } = self.bounds;
@@ -120,28 +122,28 @@ impl Compiler {
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
         let status = thread::scope(|scope| {
             scope.spawn(move || {
-                // An error: it ended before it had read everything, and its status says why.
+                // A failed write means that the process ended early; its status says why.
                 stdin.map(|mut stdin| stdin.write_all(module))
             });
             wait(&mut child, stop)
         });
         let Some(status) = status.map_err(failed)? else {
-            return Err(LoadErrorKind::Compiler("it was not compiled to the end because weir stops".to_owned()));
+            return Err(LoadErrorKind::Compiler("compilation was cancelled because weir is stopping".to_owned()));
         };
-        let mut said = String::new();
+        let mut error_text = String::new();
         if let Some(stdout) = stdout {
-            stdout.take(2 * MAX_REASON_BYTES as u64).read_to_string(&mut said).map_err(failed)?;
+            stdout.take(2 * MAX_REASON_BYTES as u64).read_to_string(&mut error_text).map_err(failed)?;
         }
         match (status.code(), status.signal()) {
             (Some(0), _) => Ok(Ok(())),
-            (Some(REFUSED), _) => Err(LoadErrorKind::Compiler(one_line(&said))),
+            (Some(EXIT_REFUSED), _) => Err(LoadErrorKind::Compiler(one_line(&error_text))),
             (Some(code), _) => Err(LoadErrorKind::Compiler(format!("the compiler failed with exit code {code}"))),
             (None, signal) => Ok(Err(self.bounds.exceeded(signal))),
         }
     }
 }
 
-/// Why a module can't be compiled, empty when it can; nothing when it has not been tried by this version.
+/// The remembered reason why a module can't be compiled, empty if it can; `None` if this version has not tried it.
 fn read(note: &Path) -> Option<String> {
     let text = fs::read_to_string(note).ok()?;
     let (version, reason) = text.split_once('\n')?;
@@ -171,8 +173,7 @@ fn sweep(notes: &Path) -> io::Result<()> {
     notes.into_iter().take(too_many).try_for_each(|(_, path)| fs::remove_file(path))
 }
 
-/// Waits for the end of a process. One that takes too long is killed; so it is once `stop` is set, and then there is no
-/// status.
+/// Waits for a process to end. Kills it if it takes too long, or once `stop` is set; in that case there is no status.
 fn wait(child: &mut Child, stop: &AtomicBool) -> io::Result<Option<ExitStatus>> {
     let until = Instant::now() + COMPILE_WALL_TIME;
     loop {
@@ -185,18 +186,18 @@ fn wait(child: &mut Child, stop: &AtomicBool) -> io::Result<Option<ExitStatus>> 
             let status = child.wait()?;
             return Ok((!stops).then_some(status));
         }
-        thread::sleep(COMPILE_LOOK);
+        thread::sleep(COMPILE_POLL_INTERVAL);
     }
 }
 
 impl CompileBounds {
-    /// Which bound a process exceeded that ended with this signal.
+    /// The limit that a process exceeded, by the signal that ended it.
     fn exceeded(self, signal: Option<i32>) -> String {
         let (mib, seconds) = (self.memory_bytes >> 20, self.seconds);
         match signal {
-            Some(TIME_IS_OVER) => format!("to compile it takes longer than {seconds} s"),
-            Some(KILLED) => format!("to compile it takes longer than {seconds} s, or more memory than there is"),
-            _ => format!("to compile it takes more than {mib} MiB of memory"),
+            Some(SIGXCPU) => format!("compiling it takes longer than {seconds} s"),
+            Some(SIGKILL) => format!("compiling it takes longer than {seconds} s or more memory than there is"),
+            _ => format!("compiling it takes more than {mib} MiB of memory"),
         }
     }
 }
@@ -216,7 +217,7 @@ mod tests {
         }
     }
 
-    fn said(compiler: &Compiler, module: &[u8]) -> String {
+    fn error_text(compiler: &Compiler, module: &[u8]) -> String {
         let result = compiler.ensure_compilable(module, &AtomicBool::new(false));
         result.map_or_else(|problem| problem.to_string(), |()| String::new())
     }
@@ -225,13 +226,13 @@ mod tests {
     fn a_module_that_exceeded_the_bounds_is_not_tried_again_and_one_that_did_not_needs_no_second_process() {
         let folder = tempfile::tempdir().unwrap();
         let ends = shell(folder.path(), "kill -ABRT $$");
-        assert!(said(&ends, b"a").contains("MiB of memory"));
+        assert!(error_text(&ends, b"a").contains("MiB of memory"));
         let good = shell(folder.path(), "cat >/dev/null");
-        let again = said(&good, b"a");
+        let again = error_text(&good, b"a");
         assert!(again.contains("MiB of memory") && again.contains("not tried again unless you remove"), "{again}");
-        assert_eq!(said(&good, b"b"), "");
-        assert_eq!(said(&ends, b"b"), "", "it is known to be within the bounds");
-        assert!(said(&shell(folder.path(), "kill -XCPU $$"), b"c").contains("longer than"));
+        assert_eq!(error_text(&good, b"b"), "");
+        assert_eq!(error_text(&ends, b"b"), "", "it is known to be within the bounds");
+        assert!(error_text(&shell(folder.path(), "kill -XCPU $$"), b"c").contains("longer than"));
     }
 
     #[test]
@@ -239,19 +240,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ends = Compiler { notes: None, ..shell(folder.path(), "kill -ABRT $$") };
         let good = Compiler { notes: None, ..shell(folder.path(), "cat >/dev/null") };
-        assert!(said(&ends, b"a").contains("MiB of memory"));
-        assert_eq!(said(&good, b"a"), "");
+        assert!(error_text(&ends, b"a").contains("MiB of memory"));
+        assert_eq!(error_text(&good, b"a"), "");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
     fn a_reason_is_passed_on_and_a_process_that_can_not_run_proves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(said(&shell(folder.path(), "echo 'no such thing'; exit 3"), b"a"), "no such thing");
-        assert!(said(&shell(folder.path(), "exit 2"), b"a").contains("exit code 2"));
+        assert_eq!(error_text(&shell(folder.path(), "echo 'no such thing'; exit 3"), b"a"), "no such thing");
+        assert!(error_text(&shell(folder.path(), "exit 2"), b"a").contains("exit code 2"));
         let missing = Compiler { program: "/nonexistent".into(), ..shell(folder.path(), "") };
-        assert!(said(&missing, b"a").contains("can't run the compiler"));
-        assert_eq!(said(&shell(folder.path(), "cat >/dev/null"), b"a"), "", "none of it is remembered");
+        assert!(error_text(&missing, b"a").contains("can't run the compiler"));
+        assert_eq!(error_text(&shell(folder.path(), "cat >/dev/null"), b"a"), "", "none of it is remembered");
     }
 
     #[test]
@@ -267,7 +268,7 @@ mod tests {
             assert!(refused.contains("weir stops"), "{refused}");
         });
         assert!(begun.elapsed() < Duration::from_secs(60));
-        assert_eq!(said(&shell(folder.path(), "cat >/dev/null"), b"a"), "");
+        assert_eq!(error_text(&shell(folder.path(), "cat >/dev/null"), b"a"), "");
     }
 
     #[test]

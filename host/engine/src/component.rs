@@ -1,5 +1,4 @@
-//! From the file that a compiler left to a component: looks at what it is, and makes a component of a core module.
-//! Everything that is wrong with a file is told here, in one line.
+//! Converts a compiler's output to a component. Reports every problem with a file, in one line.
 
 use std::borrow::Cow;
 
@@ -17,12 +16,12 @@ use crate::v2;
 use crate::wasi;
 
 const MAGIC: &[u8] = b"\0asm";
-/// The module that WASI's first version is imported from.
+/// The module name of WASI preview 1 imports.
 const WASI_P1: &str = "wasi_snapshot_preview1";
-/// The module that AssemblyScript imports its one function from.
+/// The module name of AssemblyScript's one import.
 const ASSEMBLYSCRIPT: &str = "env";
 
-/// A component, made of the core module that a compiler left; a component stays as it is.
+/// Converts a core module to a component; returns a component unchanged.
 pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, LoadErrorKind> {
     check(file)?;
     match Core::read(file)? {
@@ -31,7 +30,7 @@ pub fn component_bytes(file: &[u8]) -> Result<Cow<'_, [u8]>, LoadErrorKind> {
     }
 }
 
-/// Fails when a file is no module, or one that no filter is like.
+/// Fails if a file is not a module, or exceeds the limits on modules.
 pub(crate) fn check(file: &[u8]) -> Result<(), LoadErrorKind> {
     if file.is_empty() {
         return Err(LoadErrorKind::Empty);
@@ -53,7 +52,7 @@ pub(crate) fn check(file: &[u8]) -> Result<(), LoadErrorKind> {
     structure::check(file)
 }
 
-/// The SHA-256 of a module, in hexadecimal.
+/// The SHA-256 digest of a module, in hexadecimal.
 pub fn digest(module: &[u8]) -> String {
     use std::fmt::Write;
     Sha256::digest(module).iter().fold(String::with_capacity(64), |mut text, byte| {
@@ -62,7 +61,7 @@ pub fn digest(module: &[u8]) -> String {
     })
 }
 
-/// What a core module says on its outside.
+/// The imports and exports of a core module.
 struct Core {
     exports: Vec<String>,
     /// Module and name.
@@ -71,7 +70,7 @@ struct Core {
 }
 
 impl Core {
-    /// None for a component.
+    /// Returns `None` for a component.
     fn read(file: &[u8]) -> Result<Option<Core>, LoadErrorKind> {
         if file.len() < 8 {
             return Err(LoadErrorKind::Truncated(file.len()));
@@ -135,8 +134,8 @@ impl Core {
         encode().map_err(|error| LoadErrorKind::Encode(one_line(&format!("{error:#}"))))
     }
 
-    /// The world that a module without a type section exports, by the names of its functions, with the version of the
-    /// host that it imports.
+    /// The world of a module without a type section, derived from the names of its exports and the version of the host
+    /// that it imports.
     fn world_text(&self) -> Result<String, LoadErrorKind> {
         let has = |interface: &str| {
             self.exports.iter().any(|name| {
@@ -161,7 +160,7 @@ impl Core {
     }
 }
 
-/// Adds the type of a world of package `weir:module` to a core module, from the host's own text of the contract.
+/// Embeds the type of a world of package `weir:module` in a core module, from the host's own copy of the contract.
 fn embed(module: &mut Vec<u8>, text: &str) -> Result<(), String> {
     let mut resolve = Resolve::default();
     let mut add = |file: &str, text: &str| resolve.push_source(file, text).map_err(|error| format!("{error:#}"));
@@ -172,7 +171,7 @@ fn embed(module: &mut Vec<u8>, text: &str) -> Result<(), String> {
     embed_component_metadata(module, &resolve, world, StringEncoding::UTF8).map_err(|error| format!("{error:#}"))
 }
 
-/// Adds to an adapter the type of what it imports: the host's functions.
+/// Embeds in an adapter the type of its imports: the host's functions.
 fn with_host(adapter: &[u8]) -> Result<Vec<u8>, String> {
     let mut resolve = Resolve::default();
     let text = format!("package weir:adapter;\nworld adapter {{ import {}; }}", v1::HOST);
@@ -186,12 +185,12 @@ fn with_host(adapter: &[u8]) -> Result<Vec<u8>, String> {
     Ok(adapter)
 }
 
-/// What the runtime has against a component.
+/// The error for a component that wasmtime rejects.
 pub(crate) fn invalid(error: &wasmtime::Error) -> LoadErrorKind {
     LoadErrorKind::Invalid(one_line(&format!("{error:#}")))
 }
 
-/// What the parser has against a file. Where a file is cut off the parser asks for more; anything else is wrong in itself.
+/// The error for a file that can't be parsed: truncated if the parser needs more bytes, invalid otherwise.
 fn broken(error: &wasmparser::Error, file: &[u8]) -> LoadErrorKind {
     match ends_early(file) {
         true => LoadErrorKind::Truncated(file.len()),
@@ -199,7 +198,7 @@ fn broken(error: &wasmparser::Error, file: &[u8]) -> LoadErrorKind {
     }
 }
 
-/// Whether a file ends in the middle of a section, or of what a section holds, and is in order up to there.
+/// Whether a file is valid as far as it goes, but ends within a section or its contents.
 fn ends_early(file: &[u8]) -> bool {
     let (mut parser, mut outer, mut rest) = (Parser::new(0), Vec::new(), file);
     let mut functions = 0;
@@ -226,7 +225,7 @@ fn ends_early(file: &[u8]) -> bool {
 }
 
 pub(crate) fn missing<'a>(exports: impl Iterator<Item = &'a str>) -> LoadErrorKind {
-    /// More than these are not listed.
+    /// At most this many are listed.
     const SHOWN: usize = 8;
     let names: Vec<&str> = exports.collect();
     if let Some(other) = names.iter().find(|name| name.starts_with("weir:filter/") && !is_served(name)) {
@@ -241,7 +240,7 @@ pub(crate) fn missing<'a>(exports: impl Iterator<Item = &'a str>) -> LoadErrorKi
     LoadErrorKind::NoWorld(if list.is_empty() { "nothing".into() } else { one_line(&list) })
 }
 
-/// Whether the host serves the version that an interface's name has.
+/// Whether the host supports the version in an interface's name.
 pub(crate) fn is_served(interface: &str) -> bool {
     interface.contains("@1.") || interface.contains("@2.")
 }

@@ -1,5 +1,5 @@
-//! What all instances and versions of a filter share: its key-value store, its share of Weir's log, and its counters. It
-//! lives as long as any version of the filter.
+//! State shared by all instances and versions of a filter: its key-value store, its share of Weir's log, and its
+//! counters. It exists as long as any version of the filter.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,7 +15,7 @@ use crate::limits::{MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MA
 use crate::lock::lock;
 use crate::recorder::Recorder;
 
-/// What a filter's instances share.
+/// State shared by a filter's instances.
 pub(crate) struct FilterContext {
     pub filter: Arc<str>,
     started: Instant,
@@ -24,9 +24,9 @@ pub(crate) struct FilterContext {
     counters: Mutex<Counters>,
     /// What it may emit at its ticks.
     pub credit: Credit,
-    /// Nothing that the filter logs or counts goes anywhere: it is only tried.
+    /// Discard log lines and counters: the filter is only being tried.
     silent: bool,
-    /// In a test, what it logs and counts is kept here alone, and this has the time.
+    /// In a test, records log lines and counters, and provides the time.
     pub recorder: Option<Arc<Recorder>>,
 }
 
@@ -41,12 +41,12 @@ impl FilterContext {
         Arc::new(Self::with(filter, false))
     }
 
-    /// For trying a filter: its own empty store, and neither log nor counters.
+    /// For trying a filter: an empty store, and log lines and counters are discarded.
     pub fn for_trial(filter: &str) -> Arc<FilterContext> {
         Arc::new(Self::with(filter, true))
     }
 
-    /// For testing a filter: its own empty store, and a recorder.
+    /// For testing a filter: an empty store, and a recorder.
     pub fn for_test(filter: &str, recorder: Arc<Recorder>) -> Arc<FilterContext> {
         Arc::new(FilterContext { recorder: Some(recorder), ..Self::with(filter, true) })
     }
@@ -65,7 +65,7 @@ impl FilterContext {
         }
     }
 
-    /// The time that the filter is told.
+    /// The filter's current time.
     pub fn now_ns(&self) -> i64 {
         self.recorder.as_ref().map_or_else(weir_record::time::now_ns, |recorder| recorder.now_ns())
     }
@@ -79,7 +79,7 @@ impl FilterContext {
         (lock(&self.kv), now_ms)
     }
 
-    /// Writes a line to Weir's log, if the filter has any left in this second.
+    /// Writes a line to Weir's log, up to the limit per second.
     pub fn log(&self, level: Level, message: &str) {
         if let Some(recorder) = &self.recorder {
             recorder.log(level, message);
@@ -89,9 +89,9 @@ impl FilterContext {
         }
         let Some(left_out) = lock(&self.log).take(self.started.elapsed()) else { return };
         if left_out > 0 {
-            tracing::warn!(filter = %self.filter, "{left_out} lines that the filter logged were left out");
+            tracing::warn!(filter = %self.filter, "{left_out} log lines of the filter were dropped");
         }
-        // One call, one line: nothing that a filter says looks like a line of Weir's.
+        // One call is one line, so a filter can't forge a line of Weir's.
         let message = escaped(&message[..message.floor_char_boundary(MAX_LOG_LINE_BYTES)]);
         match level {
             Level::Trace => tracing::trace!(filter = %self.filter, "{message}"),
@@ -102,7 +102,7 @@ impl FilterContext {
         }
     }
 
-    /// Adds to a counter of the filter's own.
+    /// Adds to one of the filter's own counters.
     pub fn count(&self, name: &str, delta: u64) {
         if let Some(recorder) = &self.recorder {
             recorder.count(name, delta);
@@ -123,14 +123,14 @@ impl FilterContext {
             drop(counters);
             tracing::warn!(
                 filter = %self.filter,
-                "the filter counts under more than {MAX_COUNTERS} names or one longer than {MAX_COUNTER_NAME_BYTES} \
+                "the filter uses more than {MAX_COUNTERS} counters or a name longer than {MAX_COUNTER_NAME_BYTES} \
                  bytes: these are ignored"
             );
         }
     }
 }
 
-/// How many lines are left in the current second.
+/// How many lines may still be logged in the current second.
 struct LogShare {
     second: u64,
     written: u32,
@@ -142,8 +142,7 @@ impl LogShare {
         Self { second: 0, written: 0, left_out: 0 }
     }
 
-    /// Some when a line may be written: with the number of those left out since the last one, when a new second
-    /// began.
+    /// Returns `Some` if a line may be written. The number is how many were dropped in the previous second.
     fn take(&mut self, since_start: Duration) -> Option<u64> {
         if since_start.as_secs() != self.second {
             self.second = since_start.as_secs();

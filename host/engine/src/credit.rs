@@ -1,7 +1,7 @@
-//! How much a filter may emit at its ticks: as much as it was given, whenever it gives it back, and a little of its own.
-//! So what it holds back it can let go of, at once if need be, but it can't go on making records of nothing.
+//! Limits what a filter may emit at its ticks: as much as it was given, at any time, plus a small allowance. So a
+//! filter can emit everything it holds back at once, but can't create records without end.
 //!
-//! The versions of a filter share it, as they share what is held.
+//! All versions of a filter share it, like the held records.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -10,7 +10,7 @@ use weir_record::Batch;
 use crate::budget::Room;
 use crate::limits::{MAX_OWN_TICK_BYTES, MAX_OWN_TICK_RECORDS};
 
-/// What a filter was given and has not emitted at a tick yet.
+/// What a filter was given and has not yet emitted at a tick.
 #[derive(Debug, Default)]
 pub(crate) struct Credit {
     records: AtomicU64,
@@ -18,13 +18,13 @@ pub(crate) struct Credit {
 }
 
 impl Credit {
-    /// The filter is given records, for the first time or as what it holds.
+    /// Adds records given to the filter, for the first time or as a replay.
     pub fn given(&self, records: usize, bytes: usize) {
         self.records.fetch_add(records as u64, Relaxed);
         self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// Narrows the room for what a tick makes.
+    /// Limits the output of a tick.
     pub fn narrow(&self, room: &mut Room) {
         let most = |credit: &AtomicU64, own: usize| {
             usize::try_from(credit.load(Relaxed)).unwrap_or(usize::MAX).saturating_add(own)
@@ -33,18 +33,18 @@ impl Credit {
         room.bytes = room.bytes.min(most(&self.bytes, MAX_OWN_TICK_BYTES));
     }
 
-    /// The filter emitted this at a tick.
+    /// Subtracts what the filter emitted at a tick.
     pub fn emitted(&self, made: &Batch) {
         let spend = |credit: &AtomicU64, made: usize, own: usize| {
             let spent = made.saturating_sub(own) as u64;
-            // An error is never given: the closure always has a value.
+            // Can't fail: the closure always returns a value.
             let _ = credit.fetch_update(Relaxed, Relaxed, |credit| Some(credit.saturating_sub(spent)));
         };
         spend(&self.records, made.len(), MAX_OWN_TICK_RECORDS);
         spend(&self.bytes, made.byte_len(), MAX_OWN_TICK_BYTES);
     }
 
-    /// Takes over what another has.
+    /// Copies the credit of another filter.
     pub fn copy(&self, other: &Credit) {
         self.records.store(other.records.load(Relaxed), Relaxed);
         self.bytes.store(other.bytes.load(Relaxed), Relaxed);

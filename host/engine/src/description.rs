@@ -7,7 +7,7 @@ use wasmtime::component::{ComponentType, Lift};
 use crate::error::bounded_line;
 use crate::limits::{MAX_OWN_DESCRIPTION_BYTES, MAX_OWN_NAME_BYTES, MAX_OWN_PATH_BYTES, MAX_OWN_PATHS};
 
-/// A filter's description of itself.
+/// The description that a filter returns.
 #[derive(ComponentType, Lift, Clone, Debug, Default, PartialEq, Eq)]
 #[component(record)]
 pub struct Description {
@@ -15,7 +15,7 @@ pub struct Description {
     pub name: String,
     /// Its version, such as `1.2.0`.
     pub version: String,
-    /// What it does, in a sentence.
+    /// What it does, in one sentence.
     pub description: String,
     /// The paths it reads; empty means all.
     pub reads: Vec<String>,
@@ -24,8 +24,8 @@ pub struct Description {
 }
 
 impl Description {
-    /// The same with texts that can be shown anywhere. Paths can't be cut: the error is that there are too many, or that
-    /// one is too long.
+    /// Shortens and escapes the texts so that they can be shown anywhere. Paths can't be shortened: fails if there are
+    /// too many or one is too long.
     pub(crate) fn bounded(self) -> Result<Self, String> {
         for (paths, verb) in [(&self.reads, "reads"), (&self.writes, "writes")] {
             if paths.len() > MAX_OWN_PATHS || paths.iter().any(|path| path.len() > MAX_OWN_PATH_BYTES) {

@@ -1,4 +1,4 @@
-//! The runtime that all filters run in, configured once, and what outlives a single filter.
+//! The shared runtime of all filters, and the state that outlives a single filter.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,48 +16,47 @@ use crate::lock::lock;
 use crate::runtime::{Runtime, open_cache};
 use crate::{v1, v2};
 
-/// How the engine is set up.
+/// Options for [`Engine::new`].
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// Where compiled filters are kept, so that the next start is quick. It is made when it is missing. Whoever can
-    /// write there can run code as Weir, so it belongs to Weir alone.
+    /// Folder for compiled filters, which makes later starts fast. Created if missing. Anyone who can write to it can
+    /// run code as Weir, so only Weir should have access.
     pub cache_folder: Option<PathBuf>,
-    /// How many workers there will be: as many instances of a filter are made ready when it is loaded, so that a swap
-    /// delays no batch.
+    /// Number of workers. Loading a filter starts as many instances, so that a swap delays no batch.
     pub workers: usize,
 }
 
-/// No cache, and a worker for each processor.
+/// No cache, and one worker per processor.
 impl Default for EngineOptions {
     fn default() -> Self {
         Self { cache_folder: None, workers: std::thread::available_parallelism().map_or(2, usize::from) }
     }
 }
 
-/// The runtime for filters.
+/// Loads filters and holds what they share.
 pub struct Engine {
     pub(crate) runtime: Arc<Runtime>,
     pub(crate) linker: Linker<HostState>,
     pub(crate) workers: usize,
-    /// By the filter's name, as long as a version of it lives.
+    /// By filter name, while any version of the filter exists.
     contexts: Mutex<HashMap<String, Weak<FilterContext>>>,
     next_id: AtomicU64,
-    /// The next number for a record that may be held.
+    /// The next id for a record that may be held.
     next_record: AtomicU64,
     cache: Option<Cache>,
-    /// Without it, modules are compiled here, as long and with as much memory as that takes.
+    /// If `None`, modules are compiled in this process, without limits on time and memory.
     compiler: Option<Compiler>,
-    /// Set once nothing is to be compiled any more.
+    /// Set when no more modules are to be compiled.
     stops_compiling: AtomicBool,
 }
 
 impl Engine {
-    /// Starts the runtime and the thread behind the deadlines.
+    /// Starts the runtime and the deadline thread.
     pub fn new(options: EngineOptions) -> Result<Arc<Engine>, EngineError> {
         Self::start(options, None)
     }
 
-    /// The same; modules are compiled in a process of their own.
+    /// Like [`new`](Self::new), but compiles modules in a separate process.
     pub fn with_compiler(options: EngineOptions, compiler: Compiler) -> Result<Arc<Engine>, EngineError> {
         Self::start(options, Some(compiler))
     }
@@ -82,27 +81,27 @@ impl Engine {
         }))
     }
 
-    /// Kills the process that compiles a module, if there is one, and fails every later attempt to compile.
+    /// Kills the compiler process, if one is running. Every later attempt to compile fails.
     pub fn stop_compiling(&self) {
         self.stops_compiling.store(true, Ordering::Relaxed);
     }
 
-    /// Has a module compiled in a process of its own, if the engine was set up with one.
+    /// Compiles a module in a separate process, if the engine was set up with a compiler.
     pub(crate) fn ensure_compilable(&self, module: &[u8]) -> Result<(), LoadErrorKind> {
         self.compiler.as_ref().map_or(Ok(()), |compiler| compiler.ensure_compilable(module, &self.stops_compiling))
     }
 
-    /// How many filters were found compiled in the cache since the start.
+    /// Number of filters found in the compile cache since the start.
     pub fn cache_hits(&self) -> usize {
         self.cache.as_ref().map_or(0, Cache::cache_hits)
     }
 
-    /// Numbers that records are held under begin after this one: those up to it are in use already.
+    /// Makes ids of held records start after `last`, because ids up to it are in use.
     pub fn number_records_after(&self, last: u64) {
         self.next_record.fetch_max(last.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// The first of so many new numbers for records.
+    /// Reserves `count` ids for records and returns the first.
     pub(crate) fn new_numbers(&self, count: usize) -> u64 {
         self.next_record.fetch_add(count as u64, Ordering::Relaxed)
     }
@@ -111,7 +110,7 @@ impl Engine {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// What the versions of a filter share.
+    /// The context that all versions of a filter share.
     pub(crate) fn context(&self, filter: &str) -> Arc<FilterContext> {
         let mut by_name = lock(&self.contexts);
         if let Some(context) = by_name.get(filter).and_then(Weak::upgrade) {

@@ -1,26 +1,26 @@
-//! The errors of the engine, written for operators: one line that names the filter, the problem, and what to do about it.
+//! The errors of the engine, written for operators: one line that names the filter, the problem and the remedy.
 //!
-//! Text from a guest or a module enters such a line only through [`one_line`].
+//! Text from a guest or a module is included only through [`one_line`].
 
 use weir_record::escape::escaped;
 
 use crate::limits;
 
-/// The engine itself can't start.
+/// The engine can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The runtime refused its configuration.
+    /// Wasmtime rejected its configuration.
     #[error("can't start the webassembly runtime: {0}")]
     Runtime(String),
     /// The compile cache can't be used.
     #[error("can't use `{folder}` as the cache for compiled filters: {reason}; make it writable for weir")]
     Cache {
-        /// The folder that was given.
+        /// The configured folder.
         folder: String,
-        /// What the system said.
+        /// The error of the operating system.
         reason: String,
     },
-    /// No thread for the deadlines.
+    /// The deadline thread could not be started.
     #[error("can't start the thread that watches the deadlines of filters: {0}")]
     Ticker(#[from] std::io::Error),
 }
@@ -31,7 +31,7 @@ pub enum EngineError {
 pub struct LoadError {
     /// The filter's name in the configuration.
     pub filter: String,
-    /// What is wrong with it.
+    /// The reason.
     pub kind: LoadErrorKind,
 }
 
@@ -48,7 +48,7 @@ pub enum LoadErrorKind {
     #[error("not a webassembly file (it begins with {0}); give the `.wasm` file that the compiler wrote")]
     NotWasm(String),
     /// WebAssembly in its text format.
-    #[error("this is webassembly in its text form; turn it into a `.wasm` file first (`wasm-tools parse`)")]
+    #[error("this is webassembly in text format; convert it to a `.wasm` file first (`wasm-tools parse`)")]
     Text,
     /// The file ends too early.
     #[error("the file ends too early, after {0} bytes; copy or build it again")]
@@ -56,59 +56,59 @@ pub enum LoadErrorKind {
     /// The file violates the format.
     #[error("not valid webassembly: {0}; build it again")]
     Invalid(String),
-    /// No exports that Weir can call.
+    /// It has no exports that Weir can call.
     #[error("it exports none of the worlds of weir:filter; it exports {0}; build it against `wit/v1/filter.wit`")]
     NoWorld(String),
-    /// A world of a version that this Weir doesn't know.
+    /// It exports a world of a version that this Weir doesn't support.
     #[error("it was built for {0}, and this weir serves weir:filter@1.0.0; use a newer weir or build it for that")]
     OtherVersion(String),
-    /// It has more of something than any filter needs.
-    #[error("it has {0}, more than any filter; weir does not compile it")]
+    /// It exceeds a limit on the structure of modules.
+    #[error("it has {0}, which exceeds a limit; weir does not compile it")]
     Structure(String),
     /// The compiler failed or exceeded its bounds.
     #[error("{0}")]
     Compiler(String),
-    /// A core module that can't become a component.
-    #[error("can't make a component of the module: {0}")]
+    /// A core module that can't be converted to a component.
+    #[error("can't convert the module to a component: {0}")]
     Encode(String),
-    /// An import that a filter can't have.
+    /// An unsupported import.
     #[error("it imports `{0}`, which weir doesn't have; a filter may import weir:filter/host and wasi")]
     UnknownImport(String),
-    /// A function of the wrong type.
-    #[error("it doesn't fit the contract: {0}; build it against `wit/v1/filter.wit`")]
+    /// A function has the wrong type.
+    #[error("it doesn't match the contract: {0}; build it against `wit/v1/filter.wit`")]
     WrongShape(String),
     /// A configured limit is out of range.
     #[error("{0}")]
     Limit(String),
-    /// It couldn't be started.
+    /// It could not be started.
     #[error("can't start it: {0}")]
     Start(String),
-    /// It failed to describe itself.
+    /// `describe` failed.
     #[error("`describe` failed: {0}")]
     Describe(String),
-    /// It refused its options: what is wrong with them, each a line.
+    /// It rejected its options. One line per error.
     #[error("it refuses its options: {}", .0.join("; "))]
     Options(Vec<String>),
-    /// It failed while it took its options.
+    /// `configure` failed.
     #[error("`configure` failed: {0}")]
     Configure(String),
     /// It failed on recent records.
-    #[error("it failed when it was tried on recent records: {0}")]
+    #[error("it failed on recent records: {0}")]
     Trial(String),
     /// It failed on recent records that the running version accepts.
-    #[error("it fails on recent records that the running version takes: {0}")]
+    #[error("it fails on recent records that the running version accepts: {0}")]
     Worse(String),
-    /// It can't take the state of its predecessor.
+    /// It can't restore the state of the previous version.
     #[error("it can't take over the state of version {version}: {reason}")]
     Restore {
-        /// The predecessor's version.
+        /// The previous version.
         version: String,
-        /// What it said, or how it failed.
+        /// The error it returned, or how it failed.
         reason: String,
     },
 }
 
-/// The kinds of failure of a call, as they stand in the metrics.
+/// The kinds of failed calls, as labels of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
     /// A WebAssembly trap: a panic, an access out of bounds, a division by zero.
@@ -125,7 +125,7 @@ pub enum FailureKind {
     Nonsense,
     /// It returned an error.
     Refused,
-    /// It changed something that it has no right to change.
+    /// It changed something that it may not change.
     Overstep,
     /// It added too much to a batch, or its verdicts take too long to apply.
     Budget,
@@ -134,7 +134,7 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// All of them, in the order of their declaration.
+    /// All of them, in declaration order.
     pub const ALL: [FailureKind; 10] = [
         Self::Trap,
         Self::Timeout,
@@ -170,7 +170,7 @@ impl FailureKind {
 #[error("{reason}")]
 pub(crate) struct CallError {
     pub kind: FailureKind,
-    /// One line.
+    /// The reason, in one line.
     pub reason: String,
 }
 
@@ -183,16 +183,16 @@ impl CallError {
         Self::new(FailureKind::Overstep, reason)
     }
 
-    /// Whether the instance can be called again. It can if it returned an error, or if its answer overstepped its rights or
-    /// the budget; after any other failure its memory may be inconsistent.
+    /// Whether the instance can be called again: if it returned an error, or its answer exceeded its rights or the
+    /// budget. After any other failure, its memory may be inconsistent.
     pub fn leaves_instance_sound(&self) -> bool {
         matches!(self.kind, FailureKind::Refused | FailureKind::Overstep | FailureKind::Budget)
     }
 }
 
 impl LoadErrorKind {
-    /// The mistakes in a filter's options. If every line of its error names something, each line is a mistake of its own;
-    /// otherwise the text is one mistake.
+    /// The errors in a filter's options. If every line of the text quotes a name, each line is an error of its own;
+    /// otherwise the whole text is one error.
     pub(crate) fn of_options(refusal: &str) -> LoadErrorKind {
         let lines = || refusal.lines().filter(|line| !line.trim().is_empty());
         let is_list = lines().count() > 1 && lines().all(|line| line.contains('`'));
@@ -203,19 +203,19 @@ impl LoadErrorKind {
     }
 }
 
-/// Turns untrusted text into one line of bounded length, with control and invisible characters escaped.
+/// Converts untrusted text to one line of bounded length. Control and invisible characters are escaped.
 pub(crate) fn one_line(text: &str) -> String {
     bounded_line(text, limits::MAX_REASON_BYTES)
 }
 
-/// The same with a bound of its own.
+/// The same with another bound.
 pub(crate) fn bounded_line(text: &str, max_bytes: usize) -> String {
     let mut line = String::with_capacity(text.len().min(max_bytes));
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
         if !line.is_empty() {
             line.push(' ');
         }
-        // A word may be megabytes long.
+        // A single word may be megabytes long.
         line.push_str(&escaped(&word[..word.floor_char_boundary(max_bytes + 1)]));
         if line.len() > max_bytes {
             let end = line.floor_char_boundary(max_bytes);

@@ -1,5 +1,5 @@
-//! Starting an instance in a slot, and exchanging it for a new one: after a failure, or when its memory has grown far. A
-//! stateful filter's new instance gets the state that was saved last.
+//! Starts the instance of a slot, and replaces it after a failure or when its memory has grown too far. The new
+//! instance of a stateful filter gets the last saved state.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::limits::MAX_STATE_BYTES;
 use crate::slot::Slot;
 
 impl Slot {
-    /// The instance; a new one when there is none, with the state that was saved last.
+    /// Returns the instance. If there is none, starts one with the last saved state.
     pub fn instance(&mut self, filter: &Filter) -> Result<&mut Instance, CallError> {
         let instance = match self.instance.take() {
             Some(instance) => instance,
@@ -36,15 +36,18 @@ impl Slot {
         if let Some(saved) = &self.saved
             && let Err(reason) = instance.restore(saved, filter.save_deadline())
         {
-            tracing::warn!(filter = filter.name(), "it starts without its state, which it can't restore: {reason}");
+            tracing::warn!(
+                filter = filter.name(),
+                "starting without its saved state, which it can't restore: {reason}"
+            );
             return start();
         }
         Ok(instance)
     }
 
-    /// Between two batches: replaces an instance whose memory has grown far with a new one, which gets its state if it
-    /// keeps any. The runtimes of some languages leak a few bytes in each call, and would otherwise reach their memory
-    /// limit in the middle of a batch.
+    /// Between batches: replaces an instance whose memory has grown too far with a new one, which takes over its state.
+    /// The runtimes of some languages leak a few bytes in each call and would otherwise reach their memory limit in the
+    /// middle of a batch.
     pub fn exchange_if_grown(&mut self, filter: &Filter) {
         if !self.instance.as_ref().is_some_and(|instance| instance.has_grown_far(&filter.template.bounds)) {
             return;
@@ -55,9 +58,9 @@ impl Slot {
         }
         match self.renewed(filter) {
             Ok(instance) => self.instance = Some(instance),
-            // It goes on with what it has, until it has grown as much again.
+            // Keep the instance until it has grown by as much again.
             Err(reason) => {
-                tracing::warn!(filter = filter.name(), "it can't be exchanged for a new instance: {reason}");
+                tracing::warn!(filter = filter.name(), "can't replace its instance, whose memory has grown: {reason}");
                 if let Some(instance) = &mut self.instance {
                     instance.reset_growth();
                 }
@@ -65,7 +68,7 @@ impl Slot {
         }
     }
 
-    /// Another instance with the state of this one.
+    /// Starts another instance with the state of this one.
     fn renewed(&mut self, filter: &Filter) -> Result<Instance, String> {
         if !filter.save_if_due(self) {
             return Err("its state is not saved".to_owned());
@@ -76,8 +79,8 @@ impl Slot {
         Ok(instance)
     }
 
-    /// After a failure: drops the instance unless it is known to be sound. A filter that holds records may hold others now
-    /// than before the call, so its instance is always dropped.
+    /// After a failure: drops the instance unless it is known to be sound. The instance of a filter that holds records
+    /// is always dropped, because the failed call may have changed what it holds.
     pub fn failed(&mut self, filter: &Filter, error: &CallError) {
         if filter.holds_records() || !error.leaves_instance_sound() {
             self.instance = None;
@@ -86,32 +89,32 @@ impl Slot {
 }
 
 impl Filter {
-    /// The same as [`save`](Self::save), unless it failed a short while ago.
+    /// Like [`save`](Self::save), but does nothing for a while after a failure.
     pub(crate) fn save_if_due(&self, slot: &mut Slot) -> bool {
         self.saving.is_due(Instant::now()) && self.save(slot)
     }
 
-    /// Saves the state of a slot's instance in the slot; false if that fails.
+    /// Saves the state of the slot's instance. Returns false if that fails.
     pub(crate) fn save(&self, slot: &mut Slot) -> bool {
         let Some(Instance { guest, exports, .. }) = &mut slot.instance else { return false };
         let reason = match exports.save(guest, self.save_deadline()) {
             Ok(saved) if saved.len() <= MAX_STATE_BYTES => {
                 slot.saved = Some(saved);
-                self.saving.went_well();
+                self.saving.succeeded();
                 return true;
             }
             Ok(saved) => {
                 let bytes = saved.len();
-                format!("its state of {bytes} bytes is more than the {MAX_STATE_BYTES} that are kept for its successor")
+                format!("its state of {bytes} bytes exceeds the limit of {MAX_STATE_BYTES} bytes")
             }
             Err(error) => {
                 self.metrics.error(error.kind);
                 slot.failed(self, &error);
-                format!("it can't save its state: {error}")
+                format!("can't save its state: {error}")
             }
         };
         let pause = self.saving.failed(&reason, Instant::now());
-        tracing::warn!(filter = self.name(), "{reason}; it is asked for its state again in {} s", pause.as_secs());
+        tracing::warn!(filter = self.name(), "{reason}; next attempt in {} s", pause.as_secs());
         false
     }
 }

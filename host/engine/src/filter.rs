@@ -24,7 +24,7 @@ use crate::tap::{Subscription, Tap};
 use crate::usage::ResourceUsage;
 use crate::world::World;
 
-/// A filter that is ready for batches.
+/// A loaded filter, ready to process batches.
 pub struct Filter {
     pub(crate) id: u64,
     pub(crate) engine: Arc<Engine>,
@@ -32,27 +32,27 @@ pub struct Filter {
     pub(crate) context: Arc<FilterContext>,
     pub(crate) failures: Failures,
     pub(crate) saving: Saving,
-    /// For an instance that is started while batches wait for it.
+    /// For an instance that is started while batches wait.
     start_deadline: Duration,
     pub(crate) metrics: FilterMetrics,
     pub(crate) tap: Arc<Tap>,
-    /// A stateful filter's only slot.
+    /// The only slot of a stateful filter.
     pub(crate) slot: Option<Mutex<Slot>>,
-    /// Instances for the workers' slots.
+    /// Started instances that workers can take.
     ready: Mutex<Vec<Instance>>,
     description: Description,
     digest: String,
 }
 
 impl Engine {
-    /// Makes a filter of a component or a core module: compiles, describes and configures it. Takes as long as the
-    /// compiler does, so it belongs on a thread of its own.
+    /// Loads a component or a core module: compiles, describes and configures it. Takes as long as compilation does, so
+    /// call it on a separate thread.
     pub fn load(self: &Arc<Self>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, LoadError> {
         self.load_with(self.context(&spec.name), spec, module)
     }
 
-    /// The same for a filter whose results are thrown away: it has a key-value store of its own, and its log lines and
-    /// counters are discarded.
+    /// Like [`load`](Self::load), for a filter whose results are discarded: it has its own key-value store, and its log
+    /// lines and counters are discarded.
     pub fn load_shadow(self: &Arc<Self>, spec: &FilterSpec, module: &[u8]) -> Result<Arc<Filter>, LoadError> {
         self.load_with(FilterContext::for_trial(&spec.name), spec, module)
     }
@@ -74,7 +74,7 @@ impl Filter {
         spec: &FilterSpec,
         module: &[u8],
     ) -> Result<Arc<Filter>, LoadErrorKind> {
-        // What is wrong with the configuration is told before anything is compiled.
+        // Report errors in the configuration before compiling anything.
         spec.bounds()?;
         spec.options_text()?;
         let template = Template::new(engine.runtime.clone(), compile(&engine, module)?, spec)?;
@@ -97,7 +97,7 @@ impl Filter {
         Ok(Arc::new(filter))
     }
 
-    /// Starts as many instances as there are slots.
+    /// Starts an instance for each slot.
     fn prepare(&mut self) -> Result<(), LoadErrorKind> {
         let begun = Instant::now();
         let (first, description) = self.start_instance()?;
@@ -121,7 +121,7 @@ impl Filter {
         self.template.start(self.context.clone(), self.start_deadline)
     }
 
-    /// Starts an instance for a trial: what it stores, logs and counts is discarded.
+    /// Starts an instance for a trial. What it stores, logs and counts is discarded.
     pub(crate) fn start_for_trial(&self) -> Result<Instance, LoadErrorKind> {
         let context = FilterContext::for_trial(self.name());
         Ok(self.template.start(context, self.start_deadline)?.0)
@@ -136,7 +136,7 @@ impl Filter {
         &self.description
     }
 
-    /// The SHA-256 of the module it was loaded from, in hexadecimal.
+    /// The SHA-256 digest of its module, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -146,12 +146,12 @@ impl Filter {
         Rights::of(self.spec(), &self.description, self.world().is_packed())
     }
 
-    /// Its memory and processor time.
+    /// The memory and processor time that it uses.
     pub fn usage(&self) -> ResourceUsage {
         self.template.usage.usage()
     }
 
-    /// What it imports, function by function: `weir:filter/host@1.0.0 log`.
+    /// The functions that it imports, such as `weir:filter/host@1.0.0 log`.
     pub fn imports(&self) -> Vec<String> {
         let runtime = &self.engine.runtime.wasmtime;
         let mut names = Vec::new();
@@ -168,7 +168,7 @@ impl Filter {
         names
     }
 
-    /// How it was configured.
+    /// Its configuration.
     pub fn spec(&self) -> &FilterSpec {
         &self.template.spec
     }
@@ -178,17 +178,17 @@ impl Filter {
         &self.template.spec.name
     }
 
-    /// Which world it exports.
+    /// The world that it exports.
     pub fn world(&self) -> World {
         self.template.contract.world
     }
 
-    /// Whether it can hold records back.
+    /// Whether it can hold records.
     pub fn holds_records(&self) -> bool {
         self.world().holds_records()
     }
 
-    /// Subscribes to copies of a share of the batches that reach it, in millionths. Ends an earlier subscription.
+    /// Subscribes to copies of a share of the batches that reach it, in millionths. Replaces an earlier subscription.
     pub fn subscribe(&self, share_ppm: u32) -> Subscription {
         self.tap.subscribe(share_ppm)
     }
@@ -201,7 +201,7 @@ impl Filter {
         }
     }
 
-    /// The time for saving the state, or restoring it, while batches wait.
+    /// The deadline for saving or restoring state while batches wait.
     pub(crate) fn save_deadline(&self) -> Duration {
         self.spec().timeout.saturating_mul(SAVE_DEADLINES).min(LIFECYCLE_DEADLINE)
     }

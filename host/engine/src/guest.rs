@@ -1,7 +1,7 @@
-//! One instance of a filter: its store, its exports, and how a call of it is bounded and its failure put into words.
+//! The store of an instance: bounds every call and turns its failure into an error.
 //!
-//! Every call goes through [`Guest::call`], which sets the deadline. After a failure that is not the filter's own
-//! refusal the instance must not be called again; whoever owns it throws it away.
+//! Every call goes through [`Guest::call`], which sets the deadline. After any failure other than an error that the
+//! filter returned, the owner must drop the instance and not call it again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,31 +16,31 @@ use crate::spec::Bounds;
 use crate::ticker::Ticker;
 use crate::usage::Usage;
 
-/// What a store holds beside the instance.
+/// The data of a store.
 pub(crate) struct HostState {
     pub context: Arc<FilterContext>,
     pub memory: MemoryLimit,
 }
 
-/// Keeps count of an instance's memory.
+/// Enforces the memory limit of an instance.
 pub(crate) struct MemoryLimit {
     max_bytes: usize,
     bytes: usize,
     usage: Arc<Usage>,
-    /// What it asked for when it was told no, because that is more than it may have.
+    /// The size that was refused, if growth was refused.
     refused_bytes: Option<usize>,
 }
 
 impl MemoryLimit {
     fn new(max_bytes: usize, usage: Arc<Usage>) -> Self {
-        usage.instance_made();
+        usage.instance_created();
         Self { max_bytes, bytes: 0, usage, refused_bytes: None }
     }
 }
 
 impl Drop for MemoryLimit {
     fn drop(&mut self) {
-        self.usage.instance_gone(self.bytes);
+        self.usage.instance_dropped(self.bytes);
     }
 }
 
@@ -62,7 +62,7 @@ impl ResourceLimiter for MemoryLimit {
     }
 }
 
-/// A store, in which instances of one contract version live.
+/// A store for the instances of one filter component.
 pub(crate) struct Guest {
     runtime: Arc<Runtime>,
     store: Store<HostState>,
@@ -78,7 +78,7 @@ impl Guest {
         Guest { runtime, store, bounds }
     }
 
-    /// Calls into the instance. The answer must come before the deadline.
+    /// Calls into the instance, with a deadline.
     pub fn call<R>(
         &mut self,
         deadline: Duration,
@@ -102,14 +102,14 @@ impl Guest {
         }
         let place = error.downcast_ref::<WasmBacktrace>().and_then(innermost).unwrap_or_default();
         if trap == Some(&Trap::StackOverflow) {
-            return CallError::new(FailureKind::Stack, format!("its calls went too deep for the stack{place}"));
+            return CallError::new(FailureKind::Stack, format!("its stack overflowed{place}"));
         }
         if let Some(wanted) = self.store.data().memory.refused_bytes {
             return CallError::new(FailureKind::Memory, too_much_memory(self.bounds.memory_bytes, wanted));
         }
         if trap.is_none() && is_too_much_output(error) {
             let limit = self.bounds.output_bytes >> 10;
-            return CallError::new(FailureKind::Output, format!("it returned more than the {limit} KiB it may"));
+            return CallError::new(FailureKind::Output, format!("it returned more than its limit of {limit} KiB"));
         }
         if trap == Some(&Trap::UnreachableCodeReached) {
             return CallError::new(FailureKind::Trap, format!("it trapped (a panic or an abort){place}"));
@@ -118,15 +118,15 @@ impl Guest {
     }
 }
 
-/// Whether the host stopped copying what the guest gave it, because there is more than [`Bounds::output_bytes`].
+/// Whether the host stopped copying the guest's output because it exceeds [`Bounds::output_bytes`].
 ///
-/// The only failure known by its text: the runtime keeps the type of this error to itself, and everything else that is no
-/// [`Trap`] is treated alike. A test notices when the text changes.
+/// This is the only failure recognised by its text, because wasmtime's error type is private; all other errors that are
+/// not a [`Trap`] are treated alike. A test fails if the text changes.
 fn is_too_much_output(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().contains("fuel allocated for hostcalls")
 }
 
-/// What an operator is told, with what to write if the filter is meant to be so large: at least twice what it asked for.
+/// The error for operators, with a setting that is at least twice what the filter asked for.
 fn too_much_memory(limit_bytes: usize, wanted_bytes: usize) -> String {
     let enough = (wanted_bytes as u64).next_power_of_two().saturating_mul(2).min(MAX_MEMORY_BYTES);
     let enough = match enough >> 30 {
@@ -134,10 +134,10 @@ fn too_much_memory(limit_bytes: usize, wanted_bytes: usize) -> String {
         gib => format!("{gib}GiB"),
     };
     let limit_kib = limit_bytes >> 10;
-    format!("it wanted more memory than the {limit_kib} KiB it may have; if it needs that, set `memory = \"{enough}\"`")
+    format!("it needs more memory than its limit of {limit_kib} KiB; if that is expected, set `memory = \"{enough}\"`")
 }
 
-/// The innermost function that has a name.
+/// The innermost named function.
 fn innermost(backtrace: &WasmBacktrace) -> Option<String> {
     let name = backtrace.frames().iter().find_map(|frame| {
         frame

@@ -1,4 +1,4 @@
-//! Swapping versions of a filter: the new one gets the state of the old one, and what that holds.
+//! Hands the state and the held records of a filter to its next version.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::lock::lock;
 use crate::slot::Slot;
 
 impl Filter {
-    /// Gives the state of this version to the next one, and what it holds; from then on this one refuses every call.
-    /// No batch may be on its way through either meanwhile. Does nothing when either keeps no state.
+    /// Hands the state and the held records of this version to the next one. From then on this version refuses every
+    /// call. No batch may be in progress in either version meanwhile. Does nothing unless both are stateful.
     ///
-    /// When this version can't save its state, the one it saved last is used, or none: a broken version must not
-    /// keep its repair out. Where records are held, the new version is given those instead.
+    /// If this version can't save its state, the last saved state is used, or none, so that a broken version can't
+    /// prevent its replacement. For filters that hold records, the new version gets the held records instead.
     pub fn hand_over(&self, new: &Arc<Filter>) -> Result<(), LoadError> {
         let (Some(old_slot), Some(new_slot)) = (&self.slot, &new.slot) else { return Ok(()) };
         let mut old_slot = lock(old_slot);
@@ -41,8 +41,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Gives a copy of its state to another filter, and goes on as if nothing had been. Does nothing when either keeps
-    /// no state.
+    /// Copies the state to another filter; this one continues unaffected. Does nothing unless both are stateful.
     pub fn copy_state(&self, to: &Arc<Filter>) -> Result<(), LoadError> {
         let (Some(slot), Some(other)) = (&self.slot, &to.slot) else { return Ok(()) };
         let (saved, held) = {
@@ -67,7 +66,7 @@ impl Filter {
     }
 }
 
-/// Gives a state to the instance in a slot; the error is why it can't take it.
+/// Restores a state into the instance of a slot. Returns the reason if that fails.
 fn restore(filter: &Filter, slot: &mut Slot, saved: &[u8]) -> Result<(), String> {
     slot.instance(filter).map_err(|error| error.reason)?.restore(saved, LIFECYCLE_DEADLINE)
 }

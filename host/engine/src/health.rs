@@ -1,8 +1,8 @@
-//! Whether a filter works, as the operator sees it, and when a filter that keeps failing is suspended.
+//! The health of a filter as operators see it, and the suspension of filters that keep failing.
 //!
-//! A filter is *failing* after several batches in a row with a failure. It is *suspended* when the search for the
-//! offending records was given up several times in a row: then its records get its policy at once, without a call,
-//! and after a pause one batch tries it again. Each attempt that fails doubles the pause.
+//! A filter is *failing* after several consecutive batches with a failure. It is *suspended* after the search for the
+//! offending records was given up several times in a row. While it is suspended, its error policy applies to all
+//! records without a call. After a pause, one batch is used as an attempt; each failed attempt doubles the pause.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -13,46 +13,46 @@ use crate::lock::lock;
 /// The health of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
-    /// It works, as far as is known.
+    /// No known problem.
     Ok,
-    /// It failed on each of the last batches.
+    /// It failed on each of the most recent batches.
     Failing {
-        /// How many batches in a row.
+        /// How many consecutive batches.
         batches: u32,
-        /// Why the last one failed.
+        /// Why it failed last.
         reason: String,
     },
-    /// It works, but its state is lost when it is exchanged or fails.
+    /// It works, but its state can't be saved and is lost when the instance fails or is replaced.
     Unsaved {
-        /// How many times in a row it failed to save it.
+        /// Consecutive failures to save the state.
         failures: u32,
-        /// Why it failed the last time.
+        /// Why it failed last.
         reason: String,
     },
-    /// It is not called for a while, because it failed altogether.
+    /// It is not called for now, because it failed on whole batches.
     Suspended {
-        /// When it is tried again.
+        /// Time until the next attempt.
         retry_in: Duration,
         /// Why it failed last.
         reason: String,
     },
 }
 
-/// How a filter got on with a batch.
+/// The result of running a filter on a batch.
 pub(crate) enum BatchResult {
     Ok,
     /// Some records failed; the rest went through.
     SomeFailed(String),
-    /// The search for them was given up.
+    /// The search for the failing records was given up.
     GaveUp(String),
 }
 
-/// What is to be done with a batch.
+/// What to do with a batch.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Admission {
     /// Call the filter.
     Call,
-    /// Call it once, and don't look for the offending records if that fails.
+    /// Call it once, and don't search for the offending records if that fails.
     Attempt,
     /// Don't call it, for this reason.
     Refuse(String),
@@ -80,15 +80,15 @@ impl Failures {
         let mut state = lock(&self.0);
         let Some(suspension) = &mut state.suspended else { return Admission::Call };
         if now >= suspension.until {
-            // Others are refused meanwhile.
+            // Other batches are refused meanwhile.
             suspension.until = now + suspension.pause;
             return Admission::Attempt;
         }
         let seconds = (suspension.until - now).as_secs_f64().ceil();
-        Admission::Refuse(format!("the filter is suspended and tried again in {seconds} s: {}", state.reason))
+        Admission::Refuse(format!("the filter is suspended, next attempt in {seconds} s: {}", state.reason))
     }
 
-    /// Notes how a filter got on with a batch; says whether the filter got worse or better by that.
+    /// Records the result of a batch. Returns the new health if it changed.
     pub fn note(&self, result: BatchResult, now: Instant) -> Option<Health> {
         let mut state = lock(&self.0);
         let before = state.stage();

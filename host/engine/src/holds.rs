@@ -1,9 +1,9 @@
-//! Records that filters hold back: what a batch holds and releases on its way through the chain, and everything that a
+//! Records that filters hold: what one batch holds and releases on its way through the chain, and everything that a
 //! filter holds.
 //!
-//! The journal is the source of truth for held records. A slot has a copy of it for its filter, so that a new instance can
-//! be given what the one before it held ([`crate::replay`]). The copy runs ahead of the journal by the batches that are on
-//! their way there; when one of them does not arrive, whoever owns the journal calls
+//! The journal is the source of truth. Each slot has a copy for its filter, so that a new instance can be given what
+//! the previous one held ([`crate::replay`]). The copy is ahead of the journal by the batches that are still being
+//! written. If one of them is not written, the owner of the journal calls
 //! [`Filter::restore_held`](crate::Filter::restore_held).
 
 use std::collections::BTreeMap;
@@ -16,8 +16,8 @@ use weir_record::Batch;
 
 use crate::limits::{MAX_HELD_AGE, MAX_HELD_BYTES, MAX_HELD_RECORDS};
 
-/// Stands for the sender of a record that nobody waits for any more: it was acknowledged when it was held.
-pub(crate) const NOBODY: u32 = u32::MAX;
+/// Origin of records that no sender waits for, because they were acknowledged when they were held.
+pub(crate) const NO_SENDER: u32 = u32::MAX;
 
 /// A record that a filter holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +28,12 @@ pub struct HeldRecord {
     pub record: Bytes,
 }
 
-/// What a batch holds and releases: to be stored in one step with the records that came through.
+/// What a batch holds and releases. Stored atomically with its output records.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Holding {
-    /// Held from now on, by id. An id that is held already gets this record.
+    /// Newly held records by id. An id that is already held gets this record.
     pub held: BTreeMap<u64, HeldRecord>,
-    /// Not held any more. Some may never have been.
+    /// Released ids, possibly of records that were never held.
     pub released: Vec<u64>,
 }
 
@@ -43,7 +43,7 @@ impl Holding {
         self.held.is_empty() && self.released.is_empty()
     }
 
-    /// Adds what happened later.
+    /// Merges later changes.
     pub(crate) fn extend(&mut self, later: Holding) {
         for id in later.released {
             self.release(id);
@@ -57,7 +57,7 @@ impl Holding {
     }
 }
 
-/// What one call of a filter says about records that it holds.
+/// What one call holds and releases.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     pub held: Vec<(u64, Bytes)>,
@@ -76,7 +76,7 @@ struct Kept {
     since: Instant,
 }
 
-/// Everything that a filter holds, by id.
+/// All records that a filter holds, by id.
 #[derive(Default)]
 pub(crate) struct Held {
     records: BTreeMap<u64, Kept>,
@@ -92,7 +92,7 @@ impl Held {
         self.records.len()
     }
 
-    /// What is held, with the ids, in their order.
+    /// All held records and their ids, in order.
     pub fn batch(&self) -> (Batch, Vec<u64>) {
         let mut batch = Batch::with_capacity(self.size_bytes, self.records.len());
         for kept in self.records.values() {
@@ -101,15 +101,15 @@ impl Held {
         (batch, self.records.keys().copied().collect())
     }
 
-    /// Takes up what a call said, and enters it for the journal.
-    pub fn take_up(&mut self, filter: &Arc<str>, changes: &mut Changes, holding: &mut Holding) {
+    /// Applies the changes of a call, and adds them to `holding` for the journal.
+    pub fn apply(&mut self, filter: &Arc<str>, changes: &mut Changes, holding: &mut Holding) {
         for id in changes.released.drain(..) {
             if self.remove(id).is_some() {
                 holding.release(id);
             }
         }
         for (id, record) in changes.held.drain(..) {
-            // One that is held again after it was given again is in the journal already.
+            // A record that is held again after a replay is already in the journal.
             if self.records.get(&id).is_none_or(|kept| kept.record != record) {
                 self.insert(id, record.clone());
                 holding.held.insert(id, HeldRecord { filter: filter.clone(), record });
@@ -130,12 +130,12 @@ impl Held {
         Some(kept.record)
     }
 
-    /// Takes everything out; it goes on as it is.
+    /// Releases everything; the records continue unchanged.
     pub fn take_all(&mut self, holding: &mut Holding) -> Batch {
         self.take_oldest(|_| true, holding)
     }
 
-    /// When there is more than may be held: takes the oldest half out, so that this is rare. None otherwise.
+    /// If the limit is exceeded, releases the oldest half, so that this is rare; `None` otherwise.
     pub fn take_excess(&mut self, holding: &mut Holding) -> Option<Batch> {
         if self.records.len() <= MAX_HELD_RECORDS && self.size_bytes <= MAX_HELD_BYTES {
             return None;
@@ -144,7 +144,7 @@ impl Held {
         Some(self.take_oldest(|held| !fits(held), holding))
     }
 
-    /// What has been held for too long.
+    /// Releases records that have been held for too long.
     pub fn take_overdue(&mut self, now: Instant, holding: &mut Holding) -> Option<Batch> {
         let is_overdue = |held: &Held| {
             let oldest = held.records.first_key_value();
@@ -176,7 +176,7 @@ impl Clone for Held {
     }
 }
 
-/// Ids for the records of a batch.
+/// The ids of the records of a batch.
 pub(crate) fn ids(first: u64, range: Range<usize>) -> Vec<u64> {
     range.map(|at| first + at as u64).collect()
 }
@@ -190,20 +190,20 @@ mod tests {
         Changes { held, released: released.to_vec() }
     }
 
-    fn take_up(held: &mut Held, mut said: Changes) -> Holding {
+    fn apply(held: &mut Held, mut said: Changes) -> Holding {
         let mut holding = Holding::default();
-        held.take_up(&"f".into(), &mut said, &mut holding);
+        held.apply(&"f".into(), &mut said, &mut holding);
         holding
     }
 
     #[test]
     fn a_record_that_is_held_again_is_not_stored_again_and_an_unknown_release_is_ignored() {
         let mut held = Held::default();
-        let first = take_up(&mut held, changes(&[(1, "a"), (2, "b")], &[9]));
+        let first = apply(&mut held, changes(&[(1, "a"), (2, "b")], &[9]));
         assert_eq!((first.held.len(), first.released), (2, vec![]));
-        let again = take_up(&mut held, changes(&[(1, "a"), (2, "other")], &[]));
+        let again = apply(&mut held, changes(&[(1, "a"), (2, "other")], &[]));
         assert_eq!(again.held.into_keys().collect::<Vec<_>>(), [2]);
-        let last = take_up(&mut held, changes(&[], &[1, 2]));
+        let last = apply(&mut held, changes(&[], &[1, 2]));
         assert_eq!(last.released, [1, 2]);
         assert!(held.is_empty() && held.size_bytes == 0);
     }
@@ -211,8 +211,8 @@ mod tests {
     #[test]
     fn what_is_released_in_the_batch_in_which_it_was_held_is_not_stored_as_held() {
         let mut held = Held::default();
-        let mut holding = take_up(&mut held, changes(&[(1, "a"), (2, "b")], &[]));
-        held.take_up(&"f".into(), &mut changes(&[], &[1]), &mut holding);
+        let mut holding = apply(&mut held, changes(&[(1, "a"), (2, "b")], &[]));
+        held.apply(&"f".into(), &mut changes(&[], &[1]), &mut holding);
         assert_eq!(holding.held.into_keys().collect::<Vec<_>>(), [2]);
     }
 

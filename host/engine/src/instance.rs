@@ -1,4 +1,4 @@
-//! One running instance of a filter, and the template that instances are started from.
+//! A running instance of a filter, and the template that instances are started from.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::spec::{Bounds, FilterSpec};
 use crate::usage::Usage;
 use crate::v1::{Contract, Exports};
 
-/// A compiled module with its configuration: all that it takes to start an instance.
+/// A compiled module with its configuration: everything needed to start an instance.
 pub(crate) struct Template {
     pub runtime: Arc<Runtime>,
     pub pre: InstancePre<HostState>,
@@ -30,8 +30,8 @@ pub(crate) struct Template {
 pub(crate) struct Instance {
     pub guest: Guest,
     pub exports: Exports,
-    /// Its memory once it was configured, and had its state.
-    begun_bytes: usize,
+    /// Memory after configuring and restoring state.
+    initial_bytes: usize,
 }
 
 impl Template {
@@ -64,13 +64,13 @@ impl Template {
             .configure(&mut guest, &self.options, deadline)
             .map_err(|error| LoadErrorKind::Configure(error.reason))?
             .map_err(|refusal| LoadErrorKind::of_options(&refusal))?;
-        let begun_bytes = guest.memory_bytes();
-        Ok((Instance { guest, exports, begun_bytes }, description))
+        let initial_bytes = guest.memory_bytes();
+        Ok((Instance { guest, exports, initial_bytes }, description))
     }
 }
 
 impl Instance {
-    /// Gives it a state; the error is why it can't take it.
+    /// Restores a state. Returns the reason if that fails.
     pub fn restore(&mut self, saved: &[u8], deadline: Duration) -> Result<(), String> {
         let Instance { guest, exports, .. } = self;
         let restored = exports.restore(guest, saved, deadline).map_err(|error| error.reason)?;
@@ -79,14 +79,14 @@ impl Instance {
         Ok(())
     }
 
-    /// Whether its memory is twice what it began with and half of what it may have.
+    /// Whether its memory is at least twice what it started with and half of its limit.
     pub fn has_grown_far(&self, bounds: &Bounds) -> bool {
         let bytes = self.guest.memory_bytes();
-        bytes > bounds.memory_bytes / GROWN_FAR_FRACTION && bytes > self.begun_bytes * GROWN_FAR_TIMES
+        bytes > bounds.memory_bytes / GROWN_FAR_FRACTION && bytes > self.initial_bytes * GROWN_FAR_TIMES
     }
 
-    /// Growth is measured from the memory it has now.
+    /// Measures growth from the current memory.
     pub fn reset_growth(&mut self) {
-        self.begun_bytes = self.guest.memory_bytes();
+        self.initial_bytes = self.guest.memory_bytes();
     }
 }

@@ -1,20 +1,20 @@
-//! The small key-value store of a filter: in memory, with a time to live for each entry, shared by all instances and
+//! The key-value store of a filter: small, in memory, with a time to live per entry, shared by all instances and
 //! versions of the filter.
 //!
-//! Invariants: `order` holds exactly one entry for each of `entries`, under the time it expires; `bytes` is the sum of
-//! the sizes of keys and values; neither count passes its bound after a call. When there is no room, the entry that
-//! expires first goes.
+//! Invariants: `order` has exactly one element for each of `entries`, under its expiry time; `bytes` is the total size
+//! of keys and values; both counts are within their bounds after a call. If there is no room, the entry that expires
+//! first is removed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::limits::{MAX_KEY_BYTES, MAX_KV_BYTES, MAX_KV_ENTRIES, MAX_VALUE_BYTES};
 
-/// The store. Times are milliseconds on whatever monotonic clock the caller uses throughout.
+/// The store. Times are milliseconds on any monotonic clock, the same for all calls.
 #[derive(Default)]
 pub(crate) struct Kv {
     entries: HashMap<Arc<str>, Entry>,
-    /// By expiry, and among equals by age.
+    /// By expiry time, then by age.
     order: BTreeMap<(u64, u64), Arc<str>>,
     bytes: usize,
     stored: u64,
@@ -40,13 +40,13 @@ impl Value {
     }
 }
 
-/// The entry is larger than an entry may be.
+/// The entry exceeds the size limit.
 #[derive(Debug, PartialEq, thiserror::Error)]
 #[error("a key has at most {MAX_KEY_BYTES} bytes and a value {MAX_VALUE_BYTES}: nothing was stored")]
 pub(crate) struct TooLarge;
 
 impl Kv {
-    /// The value, numbers as decimal text.
+    /// The value; numbers as decimal text.
     pub fn get(&mut self, key: &str, now_ms: u64) -> Option<Vec<u8>> {
         self.expire(now_ms);
         match &self.entries.get(key)?.value {
@@ -60,7 +60,7 @@ impl Kv {
         self.put(key, Value::Bytes(value), now_ms.saturating_add(ttl_ms))
     }
 
-    /// Adds to a number; saturates at the ends of its range.
+    /// Adds to a number, saturating.
     pub fn add(&mut self, key: &str, delta: i64, ttl_ms: u64, now_ms: u64) -> Result<i64, TooLarge> {
         self.expire(now_ms);
         let current = self.entries.get(key).and_then(|entry| match &entry.value {

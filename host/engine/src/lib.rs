@@ -1,40 +1,40 @@
-//! The engine: runs filters, which are WebAssembly, over batches of records.
+//! Runs WebAssembly filters over batches of records.
 //!
-//! A module becomes a [`Filter`] with [`Engine::load`]; filters in order are a [`Chain`]; each pipeline thread has a
-//! [`Worker`] that runs batches through the chain. The engine guarantees that a filter uses bounded time and memory, that
-//! it has access to nothing but the records and `weir:filter/host`, and that a record it fails on does not make others
-//! fail.
+//! [`Engine::load`] turns a module into a [`Filter`]. A [`Chain`] is an ordered list of filters, and each pipeline
+//! thread has a [`Worker`] that runs batches through the chain. The engine bounds the time and memory of every filter,
+//! gives it access to nothing but the records and `weir:filter/host`, and isolates failures: a record that a filter
+//! fails on does not affect the others.
 //!
-//! The files, in layers. Each file imports only files above it; a test enforces this.
+//! The files, in layers. A file may import only files above it; a test enforces this.
 //!
 //! | layer | file | what it does |
 //! |---|---|---|
-//! | base | `limits`, `error` | every bound of the engine; everything that can go wrong |
+//! | base | `limits`, `error` | every bound of the engine; its errors |
 //! | | `lock`, `ticker`, `kv` | locking; the clock behind deadlines; a filter's key-value store |
-//! | | `spec`, `description`, `world` | a filter's configuration; what it says of itself; what it exports |
-//! | | `paths`, `metrics`, `usage` | sets of paths; each filter's numbers; its memory and time |
-//! | records | `holds`, `budget` | records that filters hold back; the time a batch may take and what may be added to it |
-//! | | `rewrite`, `pieces` | a batch on its way through a filter; a batch in parts, one for each call |
-//! | | `boundary`, `rights` | comparing records with what a filter may see and change; what that is |
-//! | | `credit`, `recorder`, `context` | what a filter may emit at its ticks; its log and counters in a test; what its instances share |
-//! | call | `runtime`, `guest` | wasmtime's configuration; a store with its bounds, and why a call of it failed |
-//! | | `v2`, `v1` | the contract: what version 2 adds, version 1 and what both share |
-//! | compile | `wasi`, `adapt`, `structure` | the empty WASI; names and guards that compilers can't write; what a module may be made of |
-//! | | `component`, `compiler` | the compiler's output to a component; compiling in a bounded process |
-//! | | `engine`, `module` | what all filters share; a component compiled and linked |
-//! | instantiate | `instance`, `slot` | one instance, and the template it is started from; the place it has |
+//! | | `spec`, `description`, `world` | a filter's configuration; its description of itself; the world it exports |
+//! | | `paths`, `metrics`, `usage` | sets of paths; the metrics of a filter; its memory and CPU time |
+//! | records | `holds`, `budget` | records that filters hold; limits on the time of a batch and on what filters add to it |
+//! | | `rewrite`, `pieces` | builds the output of a filter; splits a batch into calls |
+//! | | `boundary`, `rights` | enforces what a filter may see and change; computes it from description and configuration |
+//! | | `credit`, `recorder`, `context` | limits what ticks emit; log and counters under test; state shared by a filter's instances |
+//! | call | `runtime`, `guest` | wasmtime's configuration; a store with limits, and errors for failed calls |
+//! | | `v2`, `v1` | the contract: additions of version 2; version 1 and what both share |
+//! | compile | `wasi`, `adapt`, `structure` | the WASI stub; fixes up core modules; limits on module structure |
+//! | | `component`, `compiler` | makes a component of a core module; compiles in a separate, limited process |
+//! | | `engine`, `module` | state shared by all filters; compiles and links a component |
+//! | instantiate | `instance`, `slot` | an instance and its template; the slot that an instance runs in |
 //! | | `health`, `saving`, `tap` | failing and suspended filters; when state is saved; copies of batches |
-//! | | `filter`, `exchange` | a loaded filter; its instances started and replaced |
-//! | judge | `replay`, `search` | held records given to a new instance; the records that a filter fails on |
-//! | | `worker` | batches through the chain |
-//! | | `check`, `test_instance` | a new version beside the running one; one instance alone, for tests of filters |
-//! | swap | `handover` | state and held records from one version to the next |
+//! | | `filter`, `exchange` | a loaded filter; starts and replaces its instances |
+//! | judge | `replay`, `search` | replays held records to a new instance; finds the records that a filter fails on |
+//! | | `worker` | runs batches through the chain |
+//! | | `check`, `test_instance` | compares a new version with the running one; a single instance for tests of filters |
+//! | swap | `handover` | hands state and held records to the next version |
 //!
 //! Invariants:
 //! - A record is lost only if a verdict drops it or [`Outcome::failed`] lists it.
-//! - The records that come out are canonical.
-//! - An instance is never called again after a failure, unless the filter itself reported it.
-//! - Records that a filter held and did not release are held by its next instance, however the last one ended.
+//! - All output records are canonical.
+//! - An instance is never called again after a failure, unless the filter itself returned the error.
+//! - Records that a filter holds are passed to its next instance, however the previous one ended.
 #![deny(missing_docs)]
 
 mod adapt;

@@ -2,8 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks, also when a thread panicked while it held the lock: what the locks of this crate guard is sound between any
-/// two statements.
+/// Locks a mutex, ignoring poisoning: the data behind the locks of this crate is consistent between any two statements.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! The numbers of each filter.
+//! The metrics of each filter.
 
 use metrics::{Counter, Gauge, Histogram, Unit};
 
 use crate::error::FailureKind;
 
-/// Describes this crate's metrics. Called once, after the recorder is installed and before filters are loaded.
+/// Describes this crate's metrics. Call it once, after installing the recorder and before loading filters.
 pub fn describe_metrics() {
     use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
     counter!("weir_filter_calls_total", Unit::Count, "Batches, or parts of one, given to a filter.");
@@ -20,7 +20,7 @@ pub fn describe_metrics() {
     histogram!("weir_filter_process_seconds", Unit::Seconds, "Time that a filter took for one call.");
 }
 
-/// One filter's numbers. The failures by kind are in the order of [`FailureKind::ALL`].
+/// The metrics of one filter. The failure counters are in the order of [`FailureKind::ALL`].
 pub(crate) struct FilterMetrics {
     pub calls: Counter,
     pub records_in: Counter,

@@ -1,4 +1,4 @@
-//! From a module's file to something that can be instantiated: has it compiled, and gives it what it imports.
+//! Compiles a module's file and links its imports.
 
 use wasmtime::component::{Component, InstancePre};
 

@@ -1,19 +1,19 @@
-//! Sets of paths into a record, as descriptions and configurations name them: `message`, `context.user`, `context.*`.
+//! Sets of paths into a record, as descriptions and configurations write them: `message`, `context.user`, `context.*`.
 //!
-//! A path that names a list or a map means everything in it, with or without `.*` behind it. The set is a tree, walked
-//! beside the record, so that whatever is not in it is stepped over.
+//! A path to a list or a map includes everything in it, with or without a trailing `.*`. A set is a tree that is walked
+//! in parallel with the record, so that the rest of the record is skipped.
 
 use std::borrow::Cow;
 
 use weir_record::path;
 
-/// The keys that every record has, and that a typed view has places of their own for.
+/// The keys that every record has. A typed view has a field for each.
 pub(crate) const HEAD: [&str; 4] = ["timestamp", "level", "source", "message"];
 
 /// A set of paths.
 #[derive(Default, Debug, Clone)]
 pub(crate) struct Paths {
-    /// Everything from here on.
+    /// Whether everything below this node is included.
     pub all: bool,
     children: Vec<(String, Paths)>,
 }
@@ -24,7 +24,7 @@ impl Paths {
         Paths { all: true, children: Vec::new() }
     }
 
-    /// These paths and no others.
+    /// The set of these paths.
     pub fn of<P: AsRef<str>>(paths: &[P]) -> Paths {
         let mut root = Paths::default();
         for path in paths {
@@ -41,7 +41,7 @@ impl Paths {
         root
     }
 
-    /// What of the set lies under a key.
+    /// The part of the set below a key.
     pub fn child(&self, key: &str) -> Option<&Paths> {
         if self.all {
             return Some(self);
@@ -49,13 +49,13 @@ impl Paths {
         self.children.iter().find(|(name, _)| name == key).map(|(_, node)| node)
     }
 
-    /// Whether the set has a path of one key, or everything below it.
+    /// Whether the set includes the whole value of a top-level key.
     pub fn has(&self, key: &str) -> bool {
         self.child(key).is_some_and(|node| node.all)
     }
 }
 
-/// The paths that are in both lists: of two that lie in one another, the narrower.
+/// The intersection of two lists of paths: if one path contains another, the narrower one.
 pub(crate) fn common(one: &[String], other: &[String]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for a in one {
@@ -76,7 +76,7 @@ pub(crate) fn common(one: &[String], other: &[String]) -> Vec<String> {
     found
 }
 
-/// The keys of a path without the star that may end it.
+/// The keys of a path, without a trailing `*`.
 fn keys(path: &str) -> impl Iterator<Item = String> {
     path::keys(path).take_while(|key| key != "*").map(Cow::into_owned)
 }

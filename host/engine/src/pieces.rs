@@ -1,4 +1,4 @@
-//! A batch in pieces of bounded size, each for one call of a filter.
+//! Splits a batch into pieces of bounded size, one for each call of a filter.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use weir_record::Batch;
 
 use crate::limits::{MAX_CALL_BYTES, MAX_CALL_RECORDS};
 
-/// The parts of a batch that a filter is called with.
+/// The ranges of records to call a filter with.
 pub(crate) fn pieces(batch: &Batch) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! What a filter under test counts and logs, kept for whoever tests it; and its clock, which a test can set.
+//! The counters and log lines of a filter under test, and its clock, which a test can set.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use weir_record::Level;
 use crate::limits::{MAX_COUNTER_NAME_BYTES, MAX_COUNTERS, MAX_LOG_LINE_BYTES, MAX_TRIAL_LINES};
 use crate::lock::lock;
 
-/// What the clock of a filter under test shows.
+/// The clock of a filter under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// The time of day.
@@ -19,7 +19,7 @@ pub enum Clock {
     Set(i64),
 }
 
-/// Keeps what a filter under test counts and logs, and shows it the time.
+/// Collects what a filter under test counts and logs, and provides its clock.
 pub(crate) struct Recorder {
     clock_ns: Option<AtomicI64>,
     started_ns: i64,
@@ -48,17 +48,17 @@ impl Recorder {
         }
     }
 
-    /// What the filter counted so far, by name.
+    /// The counters by name.
     pub fn counters(&self) -> BTreeMap<String, u64> {
         lock(&self.recorded).counters.clone()
     }
 
-    /// The first lines of what the filter logged so far.
+    /// The first log lines, up to a limit.
     pub fn lines(&self) -> Vec<(Level, String)> {
         lock(&self.recorded).lines.clone()
     }
 
-    /// Milliseconds since the test began.
+    /// Milliseconds since the start of the test.
     pub fn elapsed_ms(&self) -> u64 {
         u64::try_from((self.now_ns() - self.started_ns) / 1_000_000).unwrap_or(0)
     }

@@ -1,9 +1,9 @@
-//! Gives the records that an instance held to the instance that replaces it, so that this one builds up the same state.
+//! Replays the records that an instance held to the instance that replaces it, so that it can rebuild its state.
 //!
-//! The records go through the filter as in a batch; usually it holds them again. Otherwise what it makes of them goes on
-//! to the filters after it, and the records are released. A record that the new instance fails on is set aside, and the
-//! others are given to yet another instance; after a few such failures, or when it takes too long, all held records are
-//! set aside. Records that were set aside are reported even if no further instance can be started.
+//! The records are processed like a batch; usually the filter holds them again. Otherwise its output continues to the
+//! next filters and the records are released. A record that the new instance fails on is set aside, and the others are
+//! replayed to yet another instance; after a few such failures, or when it takes too long, all held records are set
+//! aside. Records set aside are reported even if no further instance can be started.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -25,24 +25,24 @@ use crate::rewrite::{Applied, Part};
 use crate::slot::Slot;
 use crate::spec::OnError;
 
-/// The result of giving held records to a new instance.
+/// The result of a replay.
 #[derive(Default)]
 pub(crate) struct Replayed {
-    /// Records that go on.
+    /// Output records, which continue down the chain.
     pub made: Batch,
-    /// Records that the filter failed on, and why. They are not held any more.
+    /// Records that the filter failed on, and why. They are no longer held.
     pub failed: Vec<(Bytes, String)>,
 }
 
-/// A failure, and at which of the records.
+/// A failure, and the index of the record.
 struct FailedAt {
     index: usize,
     error: CallError,
 }
 
 impl Slot {
-    /// Makes sure that there is an instance and that it was given what is held. What came of that is in `replayed`,
-    /// whether there is an instance in the end or not.
+    /// Makes sure that there is an instance and that it was given the held records. `replayed` has the results, whether
+    /// this succeeds or not.
     pub fn replay_held(
         &mut self,
         filter: &Filter,
@@ -55,23 +55,23 @@ impl Slot {
         }
         let until = Instant::now() + MAX_REPLAY_TIME;
         let mut rounds = 0;
-        // With another record fewer in each round.
+        // Each iteration replays at least one record less.
         while !self.held.is_empty() {
             let (batch, ids) = self.held.batch();
             let instance = self.instance(filter)?;
-            // One call for many; when it fails, one call for each finds the record that it fails on.
-            let mut given = Given::new(filter, &batch, &ids, until);
+            // One call for many records; if it fails, one call for each finds the failing record.
+            let mut given = Replay::new(filter, &batch, &ids, until);
             let mut outcome = given.to(instance, pieces(&batch), part);
             if outcome.is_err() {
                 self.instance = None;
                 let instance = self.instance(filter)?;
                 let singly = (0..batch.len()).map(|at| at..at + 1);
-                given = Given::new(filter, &batch, &ids, until);
+                given = Replay::new(filter, &batch, &ids, until);
                 outcome = given.to(instance, singly, part);
             }
             match outcome {
                 Ok(()) => {
-                    self.held.take_up(&filter.context.filter, &mut given.changes, holding);
+                    self.held.apply(&filter.context.filter, &mut given.changes, holding);
                     replayed.made.extend(&given.made);
                     return Ok(());
                 }
@@ -96,14 +96,14 @@ impl Slot {
         match filter.spec().on_error {
             OnError::Pass => replayed.made.push(&record),
             OnError::Quarantine | OnError::Reject => {
-                replayed.failed.push((record, format!("given again after a failure: {reason}")));
+                replayed.failed.push((record, format!("replayed after a failure: {reason}")));
             }
         }
     }
 }
 
-/// Records on their way to an instance again, and what comes of them.
-struct Given<'a> {
+/// Records being replayed, and the result.
+struct Replay<'a> {
     filter: &'a Filter,
     batch: &'a Batch,
     ids: &'a [u64],
@@ -112,7 +112,7 @@ struct Given<'a> {
     changes: Changes,
 }
 
-impl<'a> Given<'a> {
+impl<'a> Replay<'a> {
     fn new(filter: &'a Filter, batch: &'a Batch, ids: &'a [u64], until: Instant) -> Self {
         Self { filter, batch, ids, until, made: Batch::new(), changes: Changes::default() }
     }
@@ -128,7 +128,7 @@ impl<'a> Given<'a> {
             let index = group.start;
             self.call(instance, group, part).map_err(|error| FailedAt { index, error })?;
         }
-        // What was held again by one call may have been released by a later one.
+        // Records that one call held again may have been released by a later one.
         let released: HashSet<u64> = self.changes.released.iter().copied().collect();
         self.changes.held.retain(|(id, _)| !released.contains(id));
         Ok(())
@@ -138,7 +138,7 @@ impl<'a> Given<'a> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let seconds = MAX_REPLAY_TIME.as_secs();
-            let reason = format!("what it holds could not be given to it again within {seconds} s");
+            let reason = format!("its held records could not be replayed within {seconds} s");
             return Err(CallError::new(FailureKind::Timeout, reason));
         }
         let Instance { guest, exports, .. } = instance;
@@ -163,8 +163,8 @@ impl<'a> Given<'a> {
 }
 
 impl Filter {
-    /// Tells a filter what it holds: nothing else but these records, which the journal has under these numbers. Its
-    /// next call meets a new instance that was given them.
+    /// Sets what the filter holds to exactly these records, with their ids from the journal. Its next call starts a new
+    /// instance and replays them.
     pub fn restore_held(self: &Arc<Self>, records: Vec<(u64, Bytes)>) {
         let Some(slot) = &self.slot else { return };
         let mut slot = lock(slot);

@@ -1,48 +1,48 @@
-//! A batch on its way through a filter: what is kept is copied as late and in pieces as large as possible, and not at
-//! all when everything is kept.
+//! Builds the output of a filter. Kept records are copied as late and in as large runs as possible, and not at all if
+//! every record is kept.
 //!
-//! Beside each record goes its *origin*, the index of the record in the filter's input that it comes from, so that a
-//! failure later in the chain can still be told to the sender of the right record.
+//! Each record has an *origin*: the index of the input record that it comes from. It lets a failure later in the chain
+//! be reported to the right sender.
 
 use std::ops::Range;
 
 use weir_record::Batch;
 
 use crate::budget::Room;
-use crate::holds::{Changes, NOBODY};
+use crate::holds::{Changes, NO_SENDER};
 use crate::limits::MAX_SPARE_BYTES;
 
-/// What became of some records that a filter was called with.
+/// The result of a call for a range of records.
 pub(crate) enum Applied {
-    /// All of them are kept as they are.
+    /// All records are kept unchanged.
     Untouched,
     /// The result is in the [`Part`].
     Rewritten(Counts),
 }
 
-/// How many records were dropped, and how many changed or replaced.
+/// How many records were dropped, and how many were changed or replaced.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
 pub(crate) struct Counts {
     pub dropped: u64,
     pub patched: u64,
 }
 
-/// The result of one call, and memory that is used again for the next one.
+/// The result of one call. The memory is reused for the next one.
 #[derive(Default)]
 pub(crate) struct Part {
     pub batch: Batch,
     pub origins: Vec<u32>,
-    /// What the call holds and releases.
+    /// Records that the call holds and releases.
     pub changes: Changes,
-    /// For whatever a call needs on the way.
+    /// Scratch memory.
     pub scratch: Vec<u8>,
-    /// Nobody waits for an answer: what is made of records that were held before counts as made of the one at hand.
+    /// Set for tests and trials: output made from records held earlier gets the current record as its origin.
     pub on_trial: bool,
-    /// How much the batch may become, and until when.
+    /// Limits on the size of the output and the time to apply it.
     pub room: Room,
 }
 
-/// A batch's memory for the next one, unless it is unusually large.
+/// Returns the memory of a batch for reuse, unless it is unusually large.
 pub(crate) fn spare(batch: Batch) -> Batch {
     if batch.byte_len() > MAX_SPARE_BYTES { Batch::new() } else { batch }
 }
@@ -55,37 +55,37 @@ impl Part {
         self.changes.clear();
     }
 
-    /// Fails when more was made than may be.
+    /// Fails if the output exceeds its limits.
     pub fn check(&mut self) -> Result<(), String> {
         self.room.check(&self.batch)
     }
 
-    /// Takes over a run of the input's records.
+    /// Copies a range of input records.
     pub fn keep(&mut self, input: &Batch, range: Range<usize>) {
         self.batch.extend_range(input, range.clone());
         self.origins.extend(range.start as u32..range.end as u32);
     }
 }
 
-/// The output of a filter as it comes about, piece by piece in the order of the input.
+/// The output of a filter, built piece by piece in input order.
 pub(crate) struct Rewrite {
     batch: Batch,
     origins: Vec<u32>,
-    /// Until something differs from the input nothing is copied.
+    /// Nothing is copied until the output differs from the input.
     differs: bool,
-    /// The input's records that are dealt with.
+    /// The number of input records processed so far.
     done: usize,
 }
 
 impl Rewrite {
-    /// With memory of earlier batches.
+    /// Reuses the memory of earlier batches.
     pub fn new(mut batch: Batch, mut origins: Vec<u32>) -> Self {
         batch.clear();
         origins.clear();
         Self { batch, origins, differs: false, done: 0 }
     }
 
-    /// The next records are kept as they are.
+    /// Keeps the next records unchanged.
     pub fn keep(&mut self, input: &Batch, range: Range<usize>) {
         self.done = range.end;
         if self.differs {
@@ -94,7 +94,7 @@ impl Rewrite {
         }
     }
 
-    /// The next records are replaced by a part.
+    /// Replaces the next records with a part.
     pub fn replace(&mut self, input: &Batch, range: Range<usize>, part: &mut Part) {
         self.begin(input, range.start);
         self.done = range.end;
@@ -107,14 +107,14 @@ impl Rewrite {
         }
     }
 
-    /// Records come in before the next one, for which no sender waits.
+    /// Inserts records that no sender waits for before the next one.
     pub fn insert(&mut self, input: &Batch, at: usize, made: &Batch) {
         self.begin(input, at);
         self.batch.extend(made);
-        self.origins.resize(self.batch.len(), NOBODY);
+        self.origins.resize(self.batch.len(), NO_SENDER);
     }
 
-    /// The next records are taken out.
+    /// Removes the next records.
     pub fn remove(&mut self, input: &Batch, range: Range<usize>) {
         self.begin(input, range.start);
         self.done = range.end;
@@ -128,7 +128,7 @@ impl Rewrite {
         }
     }
 
-    /// The output. `None` for the origins when every record is where it was.
+    /// The output. The origins are `None` if every record is at its input index.
     pub fn finish(self, input: Batch) -> Finished {
         debug_assert_eq!(self.done, input.len(), "every record has an outcome");
         if self.differs {
@@ -139,7 +139,7 @@ impl Rewrite {
     }
 }
 
-/// What a filter made of a batch, and memory to use again.
+/// The output of a filter, and memory for reuse.
 pub(crate) struct Finished {
     pub batch: Batch,
     pub origins: Option<Vec<u32>>,

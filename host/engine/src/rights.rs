@@ -1,7 +1,7 @@
-//! Which paths a filter may see and change: its description, narrowed by its configuration.
+//! What a filter may see and change: the paths of its description, narrowed by its configuration.
 //!
-//! The description alone is a promise: a typed filter is shown no more than that, but its changes are not checked.
-//! [`Boundary`] enforces the configuration.
+//! A description alone is only declared: a typed filter is shown no more than it declares, but its changes are not
+//! checked. [`Boundary`] enforces the configuration.
 
 use crate::boundary::Boundary;
 use crate::description::Description;
@@ -17,12 +17,12 @@ pub struct Rights {
     pub writes: Right,
 }
 
-/// One of the two.
+/// One kind of access.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Right {
     /// The paths; `None` is everything.
     pub paths: Option<Vec<String>>,
-    /// Whether Weir sees to it, rather than the filter only saying so.
+    /// Whether Weir enforces it, as opposed to the filter only declaring it.
     pub is_enforced: bool,
 }
 
@@ -30,7 +30,7 @@ impl Rights {
     pub(crate) fn of(spec: &FilterSpec, description: &Description, is_packed: bool) -> Rights {
         let mut described = description.reads.clone();
         if !is_packed && !described.is_empty() {
-            // A view has places for these, whatever the description names.
+            // A typed view always has these, whatever the description names.
             described.extend(HEAD.map(str::to_owned));
         }
         let mut reads = narrowed(&spec.reads, &described);

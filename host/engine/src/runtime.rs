@@ -1,4 +1,4 @@
-//! The WebAssembly runtime as it is configured for filters, with the clock behind their deadlines.
+//! The configured wasmtime engine and the clock behind filter deadlines.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use crate::error::EngineError;
 use crate::limits;
 use crate::ticker::Ticker;
 
-/// The runtime that all filters of an engine run in.
+/// The wasmtime engine that all filters share.
 pub(crate) struct Runtime {
     pub wasmtime: wasmtime::Engine,
     pub ticker: Ticker,
 }
 
 impl Runtime {
-    /// Starts the runtime and the thread behind the deadlines.
+    /// Starts the engine and the deadline thread.
     pub fn start(cache: Option<Cache>) -> Result<Runtime, EngineError> {
         let wasmtime = start_runtime(cache).map_err(|error| EngineError::Runtime(format!("{error:#}")))?;
         Ok(Runtime { ticker: Ticker::start(wasmtime.clone())?, wasmtime })
@@ -31,18 +31,18 @@ pub(crate) fn open_cache(folder: &Path) -> Result<Cache, EngineError> {
     Cache::new(config).map_err(|error| refused(format!("{error:#}")))
 }
 
-/// What compiles as the engine's own runtime does, so that both find the same in the cache, and is never run.
+/// A wasmtime engine that compiles with the same configuration, so that both share cache entries. It never runs code.
 pub(crate) fn bare_runtime(cache: Cache) -> wasmtime::Result<wasmtime::Engine> {
     wasmtime::Engine::new(&configuration(Some(cache)))
 }
 
-/// With a pool of memories when the system lets it reserve the address space, without one otherwise (a container with
-/// a limit on virtual memory).
+/// Uses the pooling allocator if the system allows the address space to be reserved, and on-demand allocation otherwise
+/// (for example in a container with a limit on virtual memory).
 fn start_runtime(cache: Option<Cache>) -> wasmtime::Result<wasmtime::Engine> {
     let mut config = configuration(cache);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     wasmtime::Engine::new(&config).or_else(|error| {
-        tracing::warn!("filters run without a pool of memories: {error:#}");
+        tracing::warn!("can't reserve a pool of memories, filters allocate on demand: {error:#}");
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         wasmtime::Engine::new(&config)
     })
@@ -55,8 +55,8 @@ fn configuration(cache: Option<Cache>) -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(limits::MAX_STACK_BYTES)
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // One core: a filter is compiled while others are at work, and the rest of the machine is theirs. It also
-        // takes a third less memory than two do.
+        // Compile on one core: filters are compiled while the pipeline runs, which needs the other cores. It also takes
+        // a third less memory than two cores.
         .parallel_compilation(false)
         .cache(cache);
     config

@@ -1,6 +1,6 @@
-//! When the state of a filter is saved: once a second, with its tick. Its batches wait meanwhile, so after a failure the
-//! next attempt is delayed, by twice as long each time: a filter that can't save its state costs the traffic almost
-//! nothing.
+//! Decides when the state of a filter is saved: once a second, with its tick. Batches wait meanwhile, so the pause
+//! before the next attempt doubles after each failure. A filter that can't save its state then costs almost no
+//! throughput.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::health::Health;
 use crate::limits::{FAILING_AFTER_SAVES, SAVE_PAUSE_FIRST, SAVE_PAUSE_LONGEST};
 use crate::lock::lock;
 
-/// The outcomes of saving a filter's state.
+/// The results of saving a filter's state.
 #[derive(Default)]
 pub(crate) struct Saving(Mutex<State>);
 
@@ -21,20 +21,20 @@ struct State {
 }
 
 impl Saving {
-    /// Whether the state is to be saved now.
+    /// Whether to save the state now.
     pub fn is_due(&self, now: Instant) -> bool {
         lock(&self.0).pause_until.is_none_or(|until| now >= until)
     }
 
-    /// The state was saved.
-    pub fn went_well(&self) {
+    /// Records a success.
+    pub fn succeeded(&self) {
         let mut state = lock(&self.0);
         if state.failures > 0 {
             *state = State::default();
         }
     }
 
-    /// It could not be saved. Gives how long nobody asks for it again.
+    /// Records a failure. Returns the pause before the next attempt.
     pub fn failed(&self, reason: &str, now: Instant) -> Duration {
         let mut state = lock(&self.0);
         state.failures += 1;
@@ -45,7 +45,7 @@ impl Saving {
         pause
     }
 
-    /// What is wrong, if it failed again and again.
+    /// The health, which is bad after several failures in a row.
     pub fn health(&self) -> Health {
         let state = lock(&self.0);
         match state.failures {
@@ -72,7 +72,7 @@ mod tests {
         }
         assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128, 256, 300]);
         assert!(matches!(saving.health(), Health::Unsaved { failures: 9, reason } if reason == "it never ends"));
-        saving.went_well();
+        saving.succeeded();
         assert_eq!((saving.is_due(now), saving.health()), (true, Health::Ok));
     }
 }

@@ -1,12 +1,11 @@
-//! Calls a filter with a batch, and when that fails, finds the records that it fails on: the batch is split into sixteen
-//! parts, each part that fails is split again, and so on until the offending records are alone. The others go through as
+//! Calls a filter with a batch. If the call fails, finds the records that it fails on: the batch is split into sixteen
+//! parts, each part that fails is split again, and so on down to single records. All other records are processed as
 //! usual.
 //!
-//! The search is bounded, by the number of calls that fail, by the time that they take, and by the time that it takes to
-//! start the filter anew after them. When a bound is reached, what is left of the batch fails together. A part has a
-//! deadline by its share of the batch, down to a sixteenth of the whole one. Only calls that fail take long, and there are
-//! few of those on the way to one record: an endless loop on one among a thousand costs one deadline and a quarter, on ten
-//! of them three and a half.
+//! The search is bounded by the number of failed calls, the time they take, and the time for starting new instances
+//! after them. When a bound is reached, the rest of the batch fails together. The deadline of a part is proportional to
+//! its share of the batch, but at least a sixteenth of the whole deadline. Only failing calls are slow, and few are
+//! needed to find one record: an endless loop on one record among a thousand costs 1.25 deadlines, on ten of them 3.5.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -26,43 +25,43 @@ use crate::replay::Replayed;
 use crate::rewrite::{Applied, Counts, Part, Rewrite};
 use crate::slot::Slot;
 
-/// Records that a filter failed on, and why.
+/// A range of records that a filter failed on, and the reason.
 pub(crate) struct FailedRange {
     pub records: Range<usize>,
     pub reason: String,
 }
 
-/// One batch with one filter.
+/// Runs one filter on one batch.
 pub(crate) struct Search<'a> {
     filter: &'a Filter,
     slot: &'a mut Slot,
     input: &'a Batch,
     part: &'a mut Part,
     budget: &'a mut Budget,
-    /// Groups that are still to be called with, the next one last.
+    /// Groups still to be processed, the next one last.
     groups: Vec<Group>,
     failed_calls: u32,
-    /// What the failed calls took, each at most its deadline: on a busy machine a call may end late, which is not the
-    /// filter's fault.
+    /// Total time of failed calls, each counted as at most its deadline: on a busy machine a call may end late, which
+    /// is not the filter's fault.
     failed_time: Duration,
-    /// What it took to start the filter anew.
+    /// Total time for starting new instances.
     start_time: Duration,
-    /// What is left of the time that the filter may take for this batch.
+    /// Time that the filter may still take for this batch.
     time: Duration,
     gave_up: bool,
-    /// The records' numbers, for a filter that holds some.
+    /// The ids of the records, if the filter can hold records.
     ids: Vec<u64>,
     pub counts: Counts,
     pub failed_ranges: Vec<FailedRange>,
-    /// What was held and released.
+    /// Records held and released.
     pub holding: Holding,
-    /// Held records that the filter failed on when they were given to it again, and why.
-    pub failed_again: Vec<(Bytes, String)>,
+    /// Held records that the filter failed on during replay, and why.
+    pub replay_failures: Vec<(Bytes, String)>,
 }
 
 struct Group {
     records: Range<usize>,
-    /// How many records the piece has that the group is of.
+    /// Number of records in the piece that the group belongs to.
     of: usize,
 }
 
@@ -94,11 +93,11 @@ impl<'a> Search<'a> {
             counts: Counts::default(),
             failed_ranges: Vec::new(),
             holding: Holding::default(),
-            failed_again: Vec::new(),
+            replay_failures: Vec::new(),
         }
     }
 
-    /// Calls the filter until every record has an outcome. `keep_failed` says what becomes of those that failed.
+    /// Calls the filter until every record has an outcome. `keep_failed` decides whether failed records are kept.
     pub fn run(&mut self, rewrite: &mut Rewrite, keep_failed: bool) -> Option<BatchResult> {
         let is_attempt = match self.filter.failures.admit(Instant::now()) {
             Admission::Call => false,
@@ -121,7 +120,7 @@ impl<'a> Search<'a> {
                 Ok(Applied::Rewritten(counts)) => {
                     self.counts.dropped += counts.dropped;
                     self.counts.patched += counts.patched;
-                    self.slot.held.take_up(&self.filter.context.filter, &mut self.part.changes, &mut self.holding);
+                    self.slot.held.apply(&self.filter.context.filter, &mut self.part.changes, &mut self.holding);
                     rewrite.replace(self.input, group.records, self.part);
                 }
                 Err(error) => self.failed(group, &error, is_attempt, rewrite, keep_failed),
@@ -145,7 +144,7 @@ impl<'a> Search<'a> {
         if starts {
             self.start_time += start.elapsed();
         }
-        // After what was given to it again, which has the room of a call of its own.
+        // Set after the replay, which has a limit of its own.
         self.part.room = self.budget.room(self.input, group.records.clone());
         let result = prepared.and_then(|()| {
             let Instance { guest, exports, .. } = self.slot.instance(self.filter)?;
@@ -153,12 +152,12 @@ impl<'a> Search<'a> {
         });
         let elapsed = start.elapsed();
         self.time = self.time.saturating_sub(elapsed);
-        self.budget.took(elapsed);
+        self.budget.spend_time(elapsed);
         if let Ok(Applied::Rewritten(_)) = &result {
-            self.budget.made(&self.part.batch, self.input, group.records.clone());
+            self.budget.spend_output(&self.part.batch, self.input, group.records.clone());
         }
         metrics.seconds.record(elapsed);
-        self.filter.template.usage.was_busy(elapsed);
+        self.filter.template.usage.add_busy_time(elapsed);
         if let Err(error) = &result {
             metrics.error(error.kind);
             self.failed_calls += 1;
@@ -168,8 +167,8 @@ impl<'a> Search<'a> {
         result
     }
 
-    /// Sees to it that there is an instance. A new one is given what is held first; what it makes of that goes on before
-    /// the records at hand.
+    /// Makes sure that there is an instance. A new one gets the held records first; what it makes of them is inserted
+    /// before the current records.
     fn prepare(&mut self, at: usize, rewrite: &mut Rewrite) -> Result<(), CallError> {
         if !self.filter.holds_records() {
             return self.slot.instance(self.filter).map(|_| ());
@@ -179,7 +178,7 @@ impl<'a> Search<'a> {
         if !replayed.made.is_empty() {
             rewrite.insert(self.input, at, &replayed.made);
         }
-        self.failed_again.extend(replayed.failed);
+        self.replay_failures.extend(replayed.failed);
         result
     }
 
@@ -195,7 +194,7 @@ impl<'a> Search<'a> {
             let reason = match self.input.len() - records.start {
                 1 => error.reason.clone(),
                 count => format!(
-                    "{} ({count} records failed together, the search for the offending ones was given up after {} \
+                    "{} ({count} records failed together; the search for the offending ones was given up after {} \
                      failed calls)",
                     error.reason, self.failed_calls
                 ),
@@ -208,13 +207,13 @@ impl<'a> Search<'a> {
         self.filter.metrics.error(FailureKind::Budget);
         let count = self.input.len() - start;
         let reason = format!(
-            "the time that a filter may take for one batch was over before it had seen the last {count} of {} records",
+            "it used up its time for one batch before it had processed the last {count} of {} records",
             self.input.len()
         );
         self.give_up(start, reason, rewrite, keep_failed);
     }
 
-    /// All records from one on fail.
+    /// Fails all records from `start` on.
     fn give_up(&mut self, start: usize, reason: String, rewrite: &mut Rewrite, keep_failed: bool) {
         self.gave_up = true;
         self.groups.clear();
@@ -237,7 +236,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The parts that a group is split into.
+/// Splits a group into parts.
 fn parts(records: Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> {
     let count = records.len().min(SEARCH_PARTS);
     let edge = move |part: usize| records.start + records.len() * part / count;

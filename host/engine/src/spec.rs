@@ -1,45 +1,45 @@
-//! A filter as the operator configured it: its options, its bounds, and what becomes of records that it fails on.
+//! The operator's configuration of a filter: options, limits, and the policy for records that it fails on.
 
 use std::time::Duration;
 
 use crate::error::LoadErrorKind;
 use crate::limits::MAX_MEMORY_BYTES;
 
-/// What becomes of records that a filter fails on.
+/// The policy for records that a filter fails on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnError {
-    /// They are set aside, with the reason.
+    /// They go to quarantine, with the reason.
     #[default]
     Quarantine,
-    /// They go on as they are.
+    /// They continue unchanged.
     Pass,
     /// Their sender gets an error.
     Reject,
 }
 
-/// A filter as the operator configured it.
+/// The configuration of a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FilterSpec {
-    /// Its name in the configuration; versions of a filter are those of one name.
+    /// Its name in the configuration. All versions of a filter have the same name.
     pub name: String,
     /// Its options: an object, or null for none.
     pub options: serde_json::Value,
     /// The deadline for one batch.
     pub timeout: Duration,
-    /// Memory of one instance.
+    /// Memory limit of one instance.
     pub memory_bytes: u64,
-    /// What it may return for one batch.
+    /// Limit on the output for one batch.
     pub output_bytes: u64,
-    /// What becomes of records that it fails on.
+    /// The policy for records that it fails on.
     pub on_error: OnError,
-    /// The paths that it may see; `None`: what it says that it reads.
+    /// The paths that it may see; `None`: those that its description declares.
     pub reads: Option<Vec<String>>,
     /// The paths that it may change; `None`: any.
     pub writes: Option<Vec<String>>,
 }
 
 impl FilterSpec {
-    /// The defaults: 250 ms, 64 MiB, 32 MiB, quarantine, and no bounds to what it sees and changes.
+    /// The defaults: 250 ms, 64 MiB of memory, 32 MiB of output, quarantine, and no limits on paths.
     pub fn new(name: &str) -> FilterSpec {
         FilterSpec {
             name: name.into(),
@@ -53,7 +53,7 @@ impl FilterSpec {
         }
     }
 
-    /// The options as the filter is given them.
+    /// The options as passed to the filter.
     pub(crate) fn options_text(&self) -> Result<String, LoadErrorKind> {
         match &self.options {
             serde_json::Value::Null => Ok("{}".to_owned()),
@@ -77,10 +77,10 @@ impl FilterSpec {
     }
 }
 
-/// The bounds of one instance.
+/// The limits of one instance.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub memory_bytes: usize,
-    /// What it may return, or hand to the host, in one call.
+    /// Limit on what it may return, or pass to the host, in one call.
     pub output_bytes: usize,
 }

@@ -1,12 +1,12 @@
-//! Limits on the structure of a module, checked before it is compiled: what would take the compiler minutes and gigabytes
-//! shows in the module's outline, at the cost of reading the file once.
+//! Limits on the structure of a module, checked before it is compiled. A module that would take the compiler minutes
+//! and gigabytes can be recognised by its outline, which costs one pass over the file.
 
 use wasmparser::{Parser, Payload};
 
 use crate::error::LoadErrorKind;
 use crate::limits::{MAX_COMPONENTS, MAX_CORE_MODULES, MAX_FUNCTION_BYTES, MAX_FUNCTIONS, MAX_NESTING};
 
-/// Fails if a module exceeds a limit. A file that can't be parsed passes: whoever parses it next has the better error.
+/// Fails if a module exceeds a limit. Accepts files that can't be parsed: the next parser reports a better error.
 pub(crate) fn check(file: &[u8]) -> Result<(), LoadErrorKind> {
     let mut outline = Outline::default();
     for payload in Parser::new(0).parse_all(file) {
@@ -60,7 +60,7 @@ impl Outline {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> String {
+    fn error_text(text: &str) -> String {
         check(&wat::parse_str(text).unwrap()).map_or_else(|problem| problem.to_string(), |()| String::new())
     }
 
@@ -70,19 +70,19 @@ mod tests {
 
     #[test]
     fn a_module_that_exceeds_a_limit_is_refused_with_the_limit() {
-        assert_eq!(said(&nested(MAX_NESTING)), "");
-        assert!(said(&nested(MAX_NESTING + 1)).contains("deep inside one another"));
-        let many = |what: &str, count: usize| said(&format!("(component {})", what.repeat(count)));
+        assert_eq!(error_text(&nested(MAX_NESTING)), "");
+        assert!(error_text(&nested(MAX_NESTING + 1)).contains("deep inside one another"));
+        let many = |what: &str, count: usize| error_text(&format!("(component {})", what.repeat(count)));
         assert_eq!(many("(component)", MAX_COMPONENTS), "");
         assert!(many("(component)", MAX_COMPONENTS + 1).contains("components"));
         assert!(many("(core module)", MAX_CORE_MODULES + 1).contains("core modules"));
-        let function = |adds: usize| said(&format!("(module (func {}))", "(drop (i64.const 1))".repeat(adds)));
+        let function = |adds: usize| error_text(&format!("(module (func {}))", "(drop (i64.const 1))".repeat(adds)));
         assert_eq!(function(1000), "");
         assert!(function(MAX_FUNCTION_BYTES / 3 + 1).contains("a function of"));
     }
 
     #[test]
     fn siblings_are_not_nested() {
-        assert_eq!(said("(component (component (core module) (core module)) (component (component)))"), "");
+        assert_eq!(error_text("(component (component (core module) (core module)) (component (component)))"), "");
     }
 }

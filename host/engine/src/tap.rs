@@ -1,5 +1,5 @@
-//! Copies of a share of the batches that reach a filter, for a new version that runs in its shadow. A batch never waits
-//! for the subscriber: when that is behind, no copy is made.
+//! Copies a share of the batches that reach a filter, for a new version that runs in its shadow. Batches never wait for
+//! the subscriber: if it is behind, no copy is made.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,13 +10,13 @@ use weir_record::Batch;
 use crate::limits::MAX_TAPPED_BATCHES;
 use crate::lock::lock;
 
-/// Where the parts of a share add up to a whole.
+/// The share that means every batch, in millionths.
 const WHOLE_PPM: u64 = 1_000_000;
 
-/// A filter's tap; usually it has no subscriber.
+/// The tap of a filter, usually without a subscriber.
 #[derive(Default)]
 pub(crate) struct Tap {
-    /// Checked for every batch; the rest only if it is set.
+    /// Checked for every batch, so that a filter without a subscriber takes no lock.
     is_open: AtomicBool,
     listener: Mutex<Option<Arc<Listener>>>,
 }
@@ -27,11 +27,11 @@ struct Listener {
     batches: SyncSender<Batch>,
 }
 
-/// Batches that reach a filter. Dropping it ends the subscription.
+/// Receives copies of batches that reach a filter. Dropping it ends the subscription.
 pub struct Subscription {
     tap: Arc<Tap>,
     listener: Arc<Listener>,
-    /// Copies, as they come.
+    /// The copies.
     pub batches: Receiver<Batch>,
 }
 
@@ -54,7 +54,7 @@ impl Tap {
         let before = listener.turns.fetch_add(listener.share_ppm, Ordering::Relaxed);
         let is_its_turn = before / WHOLE_PPM != before.wrapping_add(listener.share_ppm) / WHOLE_PPM;
         if is_its_turn {
-            // An error: it is behind, or gone.
+            // Fails if the subscriber is behind or gone.
             let _ = listener.batches.try_send(batch.clone());
         }
     }

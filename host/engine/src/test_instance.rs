@@ -1,9 +1,9 @@
-//! One instance of a filter alone, for tests of the filter.
+//! A single instance of a filter, for tests of the filter.
 //!
-//! A module is compiled once ([`Compiled`]) and tried as often as wanted ([`TestInstance`]), each time with options, a store
-//! and counters of its own. A trial calls the filter exactly once for each [`TestInstance::call`]: nothing looks for offending
-//! records, nothing is counted as health. What the filter counts and logs can be read afterwards, and its clock can be
-//! set, so that what it does about time is the same in every run.
+//! A module is compiled once ([`Compiled`]) and can be instantiated any number of times ([`TestInstance`]), each with
+//! its own options, store and counters. Each [`TestInstance::call`] calls the filter exactly once: there is no search
+//! for offending records and no health tracking. Counters and log lines can be read afterwards, and the clock can be
+//! set, so time-dependent behaviour is the same in every run.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -29,10 +29,10 @@ use crate::spec::FilterSpec;
 use crate::v1::Contract;
 use crate::world::World;
 
-/// A filter that keeps every record, as a module: what a call of it costs is what any filter costs at least.
+/// A module that keeps every record. The cost of calling it is the minimum cost of any filter.
 pub const PASS_THROUGH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pass.wasm"));
 
-/// A compiled module that belongs to no chain.
+/// A compiled module outside of any chain.
 pub struct Compiled {
     engine: Arc<Engine>,
     pre: InstancePre<HostState>,
@@ -40,7 +40,7 @@ pub struct Compiled {
 }
 
 impl Engine {
-    /// Compiles a component or a core module for trials.
+    /// Compiles a component or a core module for testing.
     pub fn compile(self: &Arc<Self>, filter: &str, module: &[u8]) -> Result<Arc<Compiled>, LoadError> {
         let (pre, contract) =
             module::compile(self, module).map_err(|kind| LoadError { filter: filter.into(), kind })?;
@@ -49,7 +49,7 @@ impl Engine {
 }
 
 impl Compiled {
-    /// Which world it exports.
+    /// The world that it exports.
     pub fn world(&self) -> World {
         self.contract.world
     }
@@ -61,7 +61,7 @@ impl Compiled {
 pub struct CallFailure {
     /// What kind of failure.
     pub kind: FailureKind,
-    /// One line.
+    /// The reason, in one line.
     pub reason: String,
 }
 
@@ -74,18 +74,18 @@ impl From<CallError> for CallFailure {
 /// The result of a call.
 #[derive(Debug)]
 pub enum Processed<'a> {
-    /// All of them go on as they are.
+    /// All records are kept unchanged.
     Untouched,
-    /// These go on in their place.
+    /// These records replace the input.
     Rewritten {
         /// The records, canonical, in order.
         records: &'a Batch,
-        /// For each of them the place, in the batch given, of the record that it comes from.
+        /// For each of them, the index of the input record that it comes from.
         origins: &'a [u32],
     },
 }
 
-/// One watched instance.
+/// One instance under test.
 pub struct TestInstance {
     engine: Arc<Engine>,
     template: Template,
@@ -124,13 +124,13 @@ impl TestInstance {
         self.template.start(self.context.clone(), LIFECYCLE_DEADLINE)
     }
 
-    /// What the filter says of itself.
+    /// The description that the filter returned.
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// Calls the filter once, with some records of a batch. After a failure other than its own refusal the next call
-    /// meets a new instance, without state.
+    /// Calls the filter once with a range of a batch. After a failure other than an error that the filter returned, the
+    /// next call starts a new instance without state.
     pub fn call(&mut self, batch: &Batch, records: Range<usize>) -> Result<Processed<'_>, CallFailure> {
         let deadline = self.template.spec.timeout;
         self.part.clear();
@@ -146,7 +146,7 @@ impl TestInstance {
         })
     }
 
-    /// Ticks a stateful filter and returns the records it emits; none from others.
+    /// Ticks a stateful filter and returns the records that it emits. Returns none for other filters.
     pub fn tick(&mut self, closing: bool) -> Result<Batch, CallFailure> {
         let deadline = self.template.spec.timeout;
         let mut released = Changes::default();
@@ -171,22 +171,22 @@ impl TestInstance {
         })
     }
 
-    /// Memory of the instance, in bytes; 0 after a failure, until the next call.
+    /// Memory of the instance in bytes; 0 between a failure and the next call.
     pub fn memory_bytes(&self) -> usize {
         self.instance.as_ref().map_or(0, |instance| instance.guest.memory_bytes())
     }
 
-    /// Moves a clock that was set.
+    /// Advances a clock that was set.
     pub fn advance(&self, by: Duration) {
         self.recorder.advance(by);
     }
 
-    /// What the filter counted so far, by name.
+    /// The filter's counters by name.
     pub fn counters(&self) -> BTreeMap<String, u64> {
         self.recorder.counters()
     }
 
-    /// What the filter logged so far: the first lines of it.
+    /// The first log lines of the filter, up to a limit.
     pub fn logged(&self) -> Vec<(Level, String)> {
         self.recorder.lines()
     }

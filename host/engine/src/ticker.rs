@@ -1,9 +1,8 @@
-//! The clock behind deadlines: one thread that advances the runtime's epoch, by which running guests notice that their
-//! time is over.
+//! The clock behind deadlines: a thread that advances wasmtime's epoch, by which running guests notice that their
+//! deadline has passed.
 //!
-//! It ticks only while filters are being called: after a short time without any call it sleeps until the next one
-//! wakes it, so that an idle Weir does nothing at all. Invariant: whenever a call is under way the thread is awake or
-//! about to wake.
+//! It ticks only while filters are being called. After a short time without calls it sleeps until the next one, so an
+//! idle Weir uses no CPU time. Invariant: while a call is in progress, the thread is awake or about to wake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{IDLE_TICKS, TICK};
 
-/// The ticking thread. It ends when this is dropped.
+/// The ticking thread. Dropping this ends it.
 pub(crate) struct Ticker {
     state: Arc<State>,
     thread: Thread,
@@ -20,9 +19,9 @@ pub(crate) struct Ticker {
 
 #[derive(Default)]
 struct State {
-    /// Calls under way.
+    /// Calls in progress.
     running: AtomicU32,
-    /// Calls ever begun.
+    /// Calls started so far.
     begun: AtomicU64,
     asleep: AtomicBool,
     ended: AtomicBool,
@@ -39,7 +38,7 @@ impl Ticker {
         Ok(Ticker { state, thread: handle.thread().clone() })
     }
 
-    /// Notes that a call begins; it ends when the answer is dropped.
+    /// Registers a call, which ends when the returned value is dropped.
     pub fn running(&self) -> Running<'_> {
         self.state.running.fetch_add(1, SeqCst);
         self.state.begun.fetch_add(1, SeqCst);
@@ -49,7 +48,7 @@ impl Ticker {
         Running(&self.state)
     }
 
-    /// The deadline in ticks: rounded up, and one more because the current one has partly passed.
+    /// A deadline in ticks: rounded up, plus one because the current tick has partly passed.
     pub fn ticks(time: Duration) -> u64 {
         let ticks = time.as_nanos().div_ceil(TICK.as_nanos());
         u64::try_from(ticks).unwrap_or(u64::MAX / 2).min(u64::MAX / 2) + 1
@@ -68,7 +67,7 @@ impl Drop for Ticker {
     }
 }
 
-/// A call under way.
+/// A call in progress.
 pub(crate) struct Running<'a>(&'a State);
 
 impl Drop for Running<'_> {
@@ -84,7 +83,7 @@ impl State {
         let mut ticked = Instant::now();
         while !self.ended.load(SeqCst) {
             thread::sleep(TICK);
-            // As many as the time that has passed: on a busy machine a sleep takes longer than it should.
+            // Advance by the time that has passed: on a busy machine a sleep takes longer than requested.
             while ticked.elapsed() >= TICK {
                 ticked += TICK;
                 runtime.increment_epoch();
@@ -104,8 +103,8 @@ impl State {
         }
     }
 
-    /// Sleeps until a call begins. A call that began before `asleep` was set is seen here; one that begins after it
-    /// sees `asleep` and wakes the thread, even when that happens just before it parks.
+    /// Sleeps until a call starts. A call that started before `asleep` was set is seen here. A later one sees `asleep`
+    /// and wakes the thread, even just before it parks.
     fn sleep(&self, seen: u64) {
         self.asleep.store(true, SeqCst);
         while self.begun.load(SeqCst) == seen && !self.ended.load(SeqCst) {

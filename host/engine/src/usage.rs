@@ -1,11 +1,11 @@
-//! The resources that a filter uses: the memory of its instances, and processor time.
+//! The memory and processor time that a filter uses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::Gauge;
 
-/// The common count of a filter's instances.
+/// Shared counters of a filter's instances.
 #[derive(Debug)]
 pub(crate) struct Usage {
     memory_bytes: AtomicU64,
@@ -14,14 +14,14 @@ pub(crate) struct Usage {
     gauge: Gauge,
 }
 
-/// The resources that a filter uses at one moment.
+/// A snapshot of the resources that a filter uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceUsage {
-    /// Memory of all its instances together.
+    /// Memory of all instances in bytes.
     pub memory_bytes: u64,
-    /// How many there are.
+    /// Number of instances.
     pub instances: u64,
-    /// Time spent in calls of it since it was loaded.
+    /// Total time spent in calls since it was loaded.
     pub busy: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Usage {
         }
     }
 
-    pub fn instance_made(&self) {
+    pub fn instance_created(&self) {
         self.instances.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -44,14 +44,14 @@ impl Usage {
         self.gauge.increment(bytes as f64);
     }
 
-    /// An instance with that much memory is gone.
-    pub fn instance_gone(&self, bytes: usize) {
+    /// An instance with this much memory was dropped.
+    pub fn instance_dropped(&self, bytes: usize) {
         self.instances.fetch_sub(1, Ordering::Relaxed);
         self.memory_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
         self.gauge.decrement(bytes as f64);
     }
 
-    pub fn was_busy(&self, time: Duration) {
+    pub fn add_busy_time(&self, time: Duration) {
         self.busy_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 

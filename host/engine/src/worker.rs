@@ -1,5 +1,5 @@
-//! Runs batches through the chain. Each pipeline thread has a worker with its own instances of the stateless filters; a
-//! stateful filter has one instance, which the workers share.
+//! Runs batches through the chain. Each pipeline thread has a worker with its own instances of stateless filters. A
+//! stateful filter has one instance, which all workers share.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::budget::Budget;
 use crate::engine::Engine;
 use crate::filter::Filter;
 use crate::health::{BatchResult, Health};
-use crate::holds::{Changes, Holding, NOBODY};
+use crate::holds::{Changes, Holding, NO_SENDER};
 use crate::instance::Instance;
 use crate::lock::lock;
 use crate::replay::Replayed;
@@ -20,53 +20,53 @@ use crate::search::{FailedRange, Search};
 use crate::slot::Slot;
 use crate::spec::OnError;
 
-/// Filters, in the order in which records pass them.
+/// The filters, in the order in which records pass through them.
 #[derive(Debug, Clone, Default)]
 pub struct Chain(pub Vec<Arc<Filter>>);
 
-/// The result of a batch.
+/// The result of running a batch.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The records that came through, canonical, in order.
+    /// The output records, canonical and in order.
     pub batch: Batch,
-    /// Those that a filter failed on and whose policy is not to pass.
+    /// Records that a filter failed on, unless its policy is to pass them.
     pub failed: Vec<Failed>,
-    /// Failed records that no sender of this batch waits for, since they were acknowledged earlier: they can't be
-    /// rejected any more. Their index means nothing.
+    /// Failed records without a sender in this batch, because they were acknowledged earlier: they can't be rejected
+    /// any more. Their index is meaningless.
     pub unclaimed: Vec<Failed>,
-    /// What filters hold back of the batch, and what they release of earlier ones.
+    /// Records held from this batch, and releases of earlier ones.
     pub holding: Holding,
-    /// Why a filter failed to tick, the last one that did.
+    /// The last error of a tick.
     pub tick_failed: Option<String>,
 }
 
 /// A record that a filter failed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// Its place in the batch given; of what a record was expanded to, that record's place.
+    /// Its index in the input batch. For a record that was made by expanding another, the index of that one.
     pub index: u32,
     /// The filter's name.
     pub filter: String,
-    /// One line.
+    /// The reason, in one line.
     pub reason: String,
     /// What to do with it.
     pub action: Action,
-    /// The record as it came to that filter: what earlier filters removed is not in it.
+    /// The record as that filter received it, without what earlier filters removed.
     pub record: Vec<u8>,
 }
 
 /// What to do with a failed record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// It is set aside.
+    /// Put it in quarantine.
     Quarantine,
-    /// Its sender gets an error.
+    /// Return an error to its sender.
     Reject,
 }
 
-/// One pipeline thread's filters. The thread needs a stack of 2 MiB.
+/// The filters of one pipeline thread. The thread needs a stack of 2 MiB.
 pub struct Worker {
-    /// Keeps the runtime while there are instances.
+    /// Keeps the runtime alive while there are instances.
     _engine: Arc<Engine>,
     slots: Vec<(u64, Slot)>,
     part: Part,
@@ -74,10 +74,10 @@ pub struct Worker {
     spare_origins: Vec<u32>,
 }
 
-/// A batch on its way.
+/// A batch on its way through the chain.
 struct Flow {
     batch: Batch,
-    /// For each record its place in the batch given, or [`NOBODY`]; `None` while that is its place.
+    /// The index of each record in the input batch, or [`NO_SENDER`]; `None` while they are all at their original index.
     origins: Option<Vec<u32>>,
     failed: Vec<Failed>,
     unclaimed: Vec<Failed>,
@@ -91,7 +91,7 @@ impl Flow {
 }
 
 impl Worker {
-    /// A worker without instances; it takes or makes them as it meets filters.
+    /// Creates a worker without instances. It takes or starts them on demand.
     pub fn new(engine: Arc<Engine>) -> Worker {
         Worker {
             _engine: engine,
@@ -102,7 +102,7 @@ impl Worker {
         }
     }
 
-    /// Memory of the instances that are this worker's own, in bytes.
+    /// Memory of this worker's own instances in bytes.
     pub fn memory_bytes(&self) -> usize {
         let instances = self.slots.iter().filter_map(|(_, slot)| slot.instance.as_ref());
         instances.map(|instance| instance.guest.memory_bytes()).sum()
@@ -114,22 +114,22 @@ impl Worker {
         self.run_through(&chain.0, batch, &mut Budget::default())
     }
 
-    /// Asks the stateful filters of the chain for records of their own, and runs those through the filters after
-    /// them. `closing` when Weir stops, or for a chain of what is taken out. [`Failed::index`] counts the records
-    /// that each filter made.
+    /// Ticks the stateful filters of the chain and runs the records that they emit through the filters after them.
+    /// `closing` is set when Weir stops, or for filters that are being removed. [`Failed::index`] counts the records
+    /// that each filter emitted.
     pub fn tick(&mut self, chain: &Chain, closing: bool) -> Outcome {
         self.settle(chain);
         let mut all = Outcome::default();
         let mut budget = Budget::default();
         for (place, filter) in chain.0.iter().enumerate() {
             let said = self.tick_one(filter, closing, &mut budget);
-            self.go_on(&chain.0[place + 1..], said, &mut all, &mut budget);
+            self.run_remaining(&chain.0[place + 1..], said, &mut all, &mut budget);
         }
         all
     }
 
-    /// Retires a filter that is in no chain any more: runs its last tick, and sends what that makes, with the records that
-    /// are still held, through another chain. The filter refuses every later call.
+    /// Retires a filter that is no longer in any chain: ticks it one last time, and runs what it emits and still holds
+    /// through the filters of `rest`. The filter refuses every later call.
     pub fn retire(&mut self, filter: &Arc<Filter>, rest: &Chain) -> Outcome {
         self.settle(rest);
         let mut budget = Budget::default();
@@ -141,12 +141,12 @@ impl Worker {
             slot.is_retired = true;
         }
         let mut all = Outcome::default();
-        self.go_on(&rest.0, said, &mut all, &mut budget);
+        self.run_remaining(&rest.0, said, &mut all, &mut budget);
         all
     }
 
-    /// What a filter said goes through those after it.
-    fn go_on(&mut self, filters: &[Arc<Filter>], said: TickOutput, all: &mut Outcome, budget: &mut Budget) {
+    /// Runs the output of a tick through the later filters.
+    fn run_remaining(&mut self, filters: &[Arc<Filter>], said: TickOutput, all: &mut Outcome, budget: &mut Budget) {
         all.tick_failed = said.failed.or(all.tick_failed.take());
         all.unclaimed.extend(said.unclaimed);
         all.holding.extend(said.holding);
@@ -159,8 +159,8 @@ impl Worker {
         }
     }
 
-    /// Lets go of instances of filters that are not in the chain. Happens with every batch; a worker without work
-    /// calls it when the chain has changed.
+    /// Drops instances of filters that are not in the chain. Every batch does this; an idle worker calls it when the
+    /// chain has changed.
     pub fn settle(&mut self, chain: &Chain) {
         self.slots.retain(|(id, _)| chain.0.iter().any(|filter| filter.id == *id));
     }
@@ -205,7 +205,8 @@ impl Worker {
         let mut search = Search::new(filter, slot, &input, &mut self.part, budget);
         let result = search.run(&mut rewrite, filter.spec().on_error == OnError::Pass);
         let (counts, failed_ranges) = (search.counts, std::mem::take(&mut search.failed_ranges));
-        let (holding, failed_again) = (std::mem::take(&mut search.holding), std::mem::take(&mut search.failed_again));
+        let (holding, replay_failures) =
+            (std::mem::take(&mut search.holding), std::mem::take(&mut search.replay_failures));
         let failed: usize = failed_ranges.iter().map(|range| range.records.len()).sum();
         flow.note(filter, &input, &failed_ranges);
         let records_in = input.len();
@@ -225,7 +226,7 @@ impl Worker {
         }
         if filter.holds_records() {
             flow.holding.extend(holding);
-            flow.unclaimed.extend(failed_again.into_iter().map(|failed| failed_earlier(filter, failed)));
+            flow.unclaimed.extend(replay_failures.into_iter().map(|failed| failed_earlier(filter, failed)));
             if let Some(excess) = slot.held.take_excess(&mut flow.holding) {
                 flow.add_excess(filter, &excess);
                 slot.instance = None;
@@ -237,7 +238,7 @@ impl Worker {
 }
 
 impl Flow {
-    /// Enters failed records for their policy.
+    /// Records failures for their policy.
     fn note(&mut self, filter: &Filter, input: &Batch, failed_ranges: &[FailedRange]) {
         let action = match filter.spec().on_error {
             OnError::Pass => return,
@@ -255,43 +256,43 @@ impl Flow {
                     record: input.get(at).to_vec(),
                 };
                 match index {
-                    NOBODY => self.unclaimed.push(Failed { action: Action::Quarantine, ..failed }),
+                    NO_SENDER => self.unclaimed.push(Failed { action: Action::Quarantine, ..failed }),
                     _ => self.failed.push(failed),
                 }
             }
         }
     }
 
-    /// Places in a filter's input to places in the batch given.
+    /// Converts indexes in a filter's input to indexes in the original batch.
     fn translate(&self, mut places: Vec<u32>) -> Vec<u32> {
         if let Some(origins) = &self.origins {
-            for place in places.iter_mut().filter(|place| **place != NOBODY) {
+            for place in places.iter_mut().filter(|place| **place != NO_SENDER) {
                 *place = origins[*place as usize];
             }
         }
         places
     }
 
-    /// What a filter held beyond its bounds goes on behind the batch.
+    /// Appends records that a filter held beyond its limits to the batch.
     fn add_excess(&mut self, filter: &Filter, excess: &Batch) {
         let count = excess.len();
-        let line = format!("it holds more than it may: the {count} records that it held longest go on as they are");
+        let line = format!("it exceeded the limit on held records: the {count} oldest continue unchanged");
         filter.context.log(Level::Warning, &line);
         let places = 0..self.batch.len() as u32;
         let mut origins = self.origins.take().unwrap_or_else(|| places.collect());
-        origins.resize(origins.len() + count, NOBODY);
+        origins.resize(origins.len() + count, NO_SENDER);
         self.origins = Some(origins);
         self.batch.extend(excess);
     }
 }
 
-/// Logs what failed, and updates the filter's health.
+/// Logs failures and updates the filter's health.
 fn report(filter: &Filter, result: Option<BatchResult>, failed: usize, of: usize) {
     let Some(result) = result else { return };
     if let BatchResult::SomeFailed(reason) | BatchResult::GaveUp(reason) = &result {
         let fate = match filter.spec().on_error {
             OnError::Quarantine => "quarantined",
-            OnError::Pass => "passed on as they were",
+            OnError::Pass => "passed on unchanged",
             OnError::Reject => "rejected",
         };
         filter.context.log(Level::Warning, &format!("{failed} of {of} records failed and are {fate}: {reason}"));
@@ -306,20 +307,20 @@ fn note(filter: &Filter, result: BatchResult) {
         Health::Failing { batches, reason } => {
             tracing::error!(filter = filter.name(), "the filter failed on {batches} batches in a row: {reason}");
         }
-        // TickOutput when its state is saved.
+        // The tick reports it when the state is saved.
         Health::Unsaved { .. } => {}
         Health::Suspended { retry_in, reason } => {
             let seconds = retry_in.as_secs_f64().ceil();
-            tracing::error!(filter = filter.name(), "the filter is not called for {seconds} s: {reason}");
+            tracing::error!(filter = filter.name(), "the filter is suspended for {seconds} s: {reason}");
         }
     }
     filter.metrics.failing.set(if health == Health::Ok { 0.0 } else { 1.0 });
 }
 
-/// A record that was given to a filter again, and that it failed on.
+/// A record that a filter failed on during replay.
 fn failed_earlier(filter: &Filter, (record, reason): (Bytes, String)) -> Failed {
     let (filter, record) = (filter.name().to_owned(), record.to_vec());
-    Failed { index: NOBODY, filter, reason, action: Action::Quarantine, record }
+    Failed { index: NO_SENDER, filter, reason, action: Action::Quarantine, record }
 }
 
 /// The result of a tick.
@@ -339,7 +340,7 @@ impl Worker {
         let Some(slot) = &filter.slot else { return said };
         let mut slot = lock(slot);
         if let Some(overdue) = slot.held.take_overdue(Instant::now(), &mut said.holding) {
-            filter.context.log(Level::Warning, "records that it held for too long go on as they are");
+            filter.context.log(Level::Warning, "records that it held beyond the time limit continue unchanged");
             said.made.extend(&overdue);
             slot.instance = None;
         }
@@ -358,13 +359,13 @@ impl Worker {
             filter.context.credit.narrow(&mut room);
             exports.tick(guest, closing, filter.spec().timeout, &mut changes, &mut room)
         });
-        budget.took(start.elapsed());
+        budget.spend_time(start.elapsed());
         match made {
             Ok(made) => {
                 filter.context.credit.emitted(&made);
-                budget.made(&made, &Batch::new(), 0..0);
+                budget.spend_output(&made, &Batch::new(), 0..0);
                 said.made.extend(&made);
-                slot.held.take_up(&filter.context.filter, &mut changes, &mut said.holding);
+                slot.held.apply(&filter.context.filter, &mut changes, &mut said.holding);
                 if !closing && !filter.holds_records() {
                     filter.save_if_due(&mut slot);
                 }

@@ -1,19 +1,19 @@
-//! The worlds of the contract, of all versions.
+//! The worlds of all versions of the contract.
 
 use std::fmt;
 
-/// Which world a filter exports.
+/// The world that a filter exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum World {
-    /// Typed, without state.
+    /// Typed records, stateless.
     Filter,
-    /// Typed, with state.
+    /// Typed records, stateful.
     StatefulFilter,
-    /// Batches as bytes, without state.
+    /// Packed batches, stateless.
     PackedFilter,
-    /// Batches as bytes, with state.
+    /// Packed batches, stateful.
     StatefulPackedFilter,
-    /// Batches as bytes, with state and records that it holds back. Of version 2.
+    /// Packed batches, stateful, can hold records. Since version 2.
     HoldingFilter,
 }
 
@@ -38,17 +38,17 @@ impl World {
         }
     }
 
-    /// Whether it takes batches as bytes.
+    /// Whether batches are passed as bytes.
     pub fn is_packed(self) -> bool {
         matches!(self, Self::PackedFilter | Self::StatefulPackedFilter | Self::HoldingFilter)
     }
 
-    /// Whether it can hold records back.
+    /// Whether it can hold records.
     pub fn holds_records(self) -> bool {
         self == Self::HoldingFilter
     }
 
-    /// Whether it keeps state: one instance for all workers.
+    /// Whether it keeps state. All workers then share one instance.
     pub fn is_stateful(self) -> bool {
         matches!(self, Self::StatefulFilter | Self::StatefulPackedFilter | Self::HoldingFilter)
     }

@@ -1,8 +1,8 @@
-//! The bundled modules do what their sources do.
+//! The bundled modules do the same as their sources.
 //!
-//! Filters are tested natively, beside their code; what runs is the module in `filters/bundled/`, in which some of
-//! that code is another: vectors of 128 bits read the text there, a plain loop does natively. So the same records go
-//! both ways here, and what comes out has to be the same byte for byte.
+//! Filters are tested natively, next to their code, but the modules in `filters/bundled/` are what runs, and they
+//! differ in part: they read text with 128-bit vectors, native code with a plain loop. So this test runs the same
+//! records through both and expects output that is equal byte for byte.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use weir_guest::testing::Bench;
 use weir_guest::{BatchFilter, Output};
 use weir_record::{Aliases, Batch, Defaults, Level, Value};
 
-/// Records of one comparison, in batches of any length up to [`MAX_BATCH`].
+/// Records per comparison, in batches of any length up to [`MAX_BATCH`].
 const RECORDS: usize = 4000;
 const MAX_BATCH: usize = 120;
 
@@ -51,7 +51,7 @@ fn level_drops_the_same_in_the_module_and_natively() {
     assert!((RECORDS / 4..RECORDS).contains(&dropped), "{dropped} of {RECORDS} records were dropped");
 }
 
-/// Runs samples and random records both ways; how many the filter changed or dropped.
+/// Runs samples and random records through both. Returns how many records the filter changed or dropped.
 fn compare<F: BatchFilter>(name: &str, options: &Json, samples: &str) -> usize {
     let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
     let path = format!("{}/../../filters/bundled/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
@@ -82,7 +82,7 @@ fn compare<F: BatchFilter>(name: &str, options: &Json, samples: &str) -> usize {
     }
 }
 
-/// What the filter's own code makes of a batch, and how many records it did not keep as they were.
+/// Runs a batch through the native filter. Also returns how many records it did not keep unchanged.
 fn run_natively<F: BatchFilter>(filter: &mut F, batch: &Batch) -> (Batch, usize) {
     let mut output = Output::new();
     filter.process_batch(batch.bytes(), &mut output).unwrap();
@@ -131,7 +131,7 @@ fn text(record: &[u8]) -> String {
     record.escape_ascii().to_string()
 }
 
-/// What texts are made of: secrets, what resembles them, and what is around them.
+/// Parts of texts: secrets, similar texts, and surroundings.
 const PARTS: &[&str] = &[
     "ada@example.com",
     "postgres://weir:hunter2@db.internal:5432/x",
@@ -228,7 +228,7 @@ fn value(random: &mut Rng, depth: usize) -> Json {
     }
 }
 
-/// A text in which every part comes to stand at every place of a block.
+/// A text in which every part can be at every position of a block.
 fn sentence(random: &mut Rng) -> String {
     let mut text = String::new();
     for _ in 0..random.usize(..8) {

@@ -1,8 +1,8 @@
-//! Filters that were built against a released version of the contract go on running.
+//! Filters built against a released version of the contract keep working.
 //!
-//! `tests/released/VERSION/` holds guests of every world, one by one and whole, written when the version was released
-//! and never changed since. And the contract itself is the one that was released: its prose may become clearer,
-//! nothing else may change. `wit/README.md` has the policy.
+//! `tests/released/VERSION/` has guests of every world, written when the version was released and never changed since.
+//! The contract itself must not change after its release either, except for its prose. See `wit/README.md` for the
+//! policy.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use weir_engine::{Chain, Engine, EngineOptions, Filter, FilterSpec, Worker, World};
 use weir_record::{Aliases, Batch, Defaults, Level};
 
-/// Each released version, its text, and the digest of what it says apart from prose.
+/// Each released version, its text, and the digest of the text without prose.
 const RELEASED: [(&str, &str, &str); 2] = [
     (
         "1.0.0",
@@ -51,7 +51,7 @@ fn guests_of_every_released_version_run() {
     assert_eq!(run("1.0.0", "packed-state"), ["a null", "b null", "count 2"]);
     assert_eq!(run("1.0.0", "typed"), ["context.user null", "context.user null"]);
     assert_eq!(run("1.0.0", "typed-state"), ["a null", "a null", "b null", "b null", "count 2"]);
-    // The first record's last byte is even, the second one's odd: one goes on, the other is held.
+    // The last byte of the first record is even, of the second odd: one continues, the other is held.
     assert_eq!(run("2.0.0", "holding"), ["a null", "count 1"]);
 }
 
@@ -89,7 +89,7 @@ fn load(engine: &Arc<Engine>, version: &str, name: &str) -> Arc<Filter> {
     engine.load(&FilterSpec::new(name), &module).expect("a guest of a released version is loaded")
 }
 
-/// What a guest makes of two records, and says at the end.
+/// The output of a guest for two records and at the final tick.
 fn run(version: &str, name: &str) -> Vec<String> {
     let engine = engine();
     let chain = Chain(vec![load(&engine, version, name)]);
@@ -116,7 +116,7 @@ fn batch() -> Batch {
     batch
 }
 
-/// Of each record its message, and what the guest noted beside it.
+/// The message of each record, and what the guest added.
 fn shown(batch: &Batch) -> Vec<String> {
     batch
         .iter()

@@ -1,22 +1,23 @@
-//! Projects of filters, in any language: `weir filter new` writes one, `weir filter build` makes a module of it.
+//! Filter projects in any language: `weir filter new` creates one, `weir filter build` compiles it to a module.
 //!
-//! A project is a folder with a `filter.toml`, which names the filter and its language; a folder with a `Cargo.toml`
-//! alone is one in Rust. Building is the same for all: the language's compiler leaves a file, the engine makes a
-//! component of it, the component is loaded, configured and tried on the project's samples, and only then put in place.
+//! A project is a folder with a `filter.toml`, which gives the filter's name and language. A folder with only a
+//! `Cargo.toml` is a Rust project. Building works the same for all: the language's compiler writes a file, the engine
+//! makes a component of it, and the component is loaded, configured and tried on the project's samples before it is put
+//! in place.
 //!
-//! | file | what it is for |
+//! | file | purpose |
 //! |---|---|
-//! | `languages/` | one file for each language: its example, its helper, how its compiler is found and called |
+//! | `languages/` | one file per language: its example, its SDK, how to find and run its compiler |
 //! | `manifest` | `filter.toml`, and the folders of a project |
 //! | `write` | writes a new project |
-//! | `tool` | finds a compiler, or says how to get it |
-//! | `check` | loads what was built and tries it on samples |
-//! | `watch` | builds again whenever a source is saved |
-//! | `cargo`, `rust` | what cargo knows of a project; a Rust that compiles for WebAssembly |
-//! | `bundled` | the filters inside the binary, their manifest and its check |
+//! | `tool` | finds a compiler, or explains how to install it |
+//! | `check` | loads the component and tries it on samples |
+//! | `watch` | rebuilds when a source is saved |
+//! | `cargo`, `rust` | reads cargo's metadata; finds a Rust toolchain for WebAssembly |
+//! | `bundled` | builds the bundled filters and their manifest, and checks it |
 //!
-//! Nothing here needs a network, but the package managers that a compiler fetches dependencies with. **A module that
-//! doesn't load is never put in place.**
+//! Nothing here needs a network, except package managers that fetch a project's dependencies. **A module that doesn't
+//! load is never put in place.**
 
 mod bundled;
 mod cargo;
@@ -36,23 +37,23 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 pub use bundled::build_bundled;
-pub use check::Tried;
+pub use check::TrialSummary;
 pub use languages::LANGUAGES;
 pub use manifest::Manifest;
 pub use watch::{newer_source, watch};
 pub use write::write;
 
-/// What became of a project.
-pub struct Built {
-    /// The component, beside the sources.
+/// The result of a build.
+pub struct BuildOutput {
+    /// The component, next to the sources.
     pub module: PathBuf,
     pub bytes: usize,
     /// What it did to the samples.
-    pub tried: Tried,
+    pub tried: TrialSummary,
 }
 
-/// Builds the filter in a folder, tries it, and puts its component beside the sources.
-pub fn build(folder: &Path) -> anyhow::Result<Built> {
+/// Builds the filter in a folder, tries it, and writes its component next to the sources.
+pub fn build(folder: &Path) -> anyhow::Result<BuildOutput> {
     let manifest = Manifest::read(folder)?;
     let name = &manifest.name;
     let left = (manifest.language.build)(&manifest)?;
@@ -62,10 +63,10 @@ pub fn build(folder: &Path) -> anyhow::Result<Built> {
     let tried = check::check(&manifest, &component)?;
     let module = manifest.module();
     put(&component, &module)?;
-    Ok(Built { module, bytes: component.len(), tried })
+    Ok(BuildOutput { module, bytes: component.len(), tried })
 }
 
-/// Puts a file in place in one step, so that nobody reads half of it.
+/// Writes a file atomically, so that nobody reads a part of it.
 pub fn put(bytes: &[u8], path: &Path) -> anyhow::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");

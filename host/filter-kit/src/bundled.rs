@@ -1,7 +1,7 @@
-//! The filters that come inside the binary, so that the first command needs no WASM toolchain.
+//! The filters embedded in the binary, so that the first command needs no WebAssembly toolchain.
 //!
-//! They are built from `filters/` in this repository by `weir filter build --bundled`; the manifest
-//! beside them holds a digest of the sources, and a test compares it with what is there.
+//! `weir filter build --bundled` builds them from `filters/` in this repository. A test compares the digests of the
+//! sources in their manifest with the current sources.
 
 /// Each bundled filter: its name, as in `module = "bundled:NAME"`, and its module.
 const MODULES: &[(&str, &[u8])] = &[

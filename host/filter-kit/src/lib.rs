@@ -1,18 +1,17 @@
-//! What makes filters and tests them: projects in any language, their modules, the filters inside the binary, and
-//! `weir filter test`.
+//! Builds and tests filters: projects in any language, their modules, the bundled filters, and `weir filter test`.
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `build` | projects: writes one, builds a module of it, tries it; rebuilds the bundled filters |
-//! | `test` | cases, samples, fuzzing, times, and one version against another |
+//! | `build` | projects: creates, builds and tries them; rebuilds the bundled filters |
+//! | `test` | cases, samples, fuzzing, benchmarks, and comparing versions |
 //! | `bundled` | the filters inside the binary |
 //! | `source` | where a module comes from |
-//! | `regular` | reads files that may be anything |
-//! | `loader` | the engine of a command that loads filters |
-//! | `limits` | the bounds |
+//! | `regular` | reads untrusted files |
+//! | `loader` | the engine for commands that load filters |
+//! | `limits` | the limits |
 //!
-//! Nothing here runs in a router's way of a record: filters are loaded by the same engine, in instances that belong to no
-//! router.
+//! Nothing here is on the path of a record in a router: filters run in the same engine, but in instances that belong to
+//! no router.
 
 pub mod build;
 pub mod bundled;

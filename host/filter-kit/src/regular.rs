@@ -1,14 +1,14 @@
-//! Reads files that somebody else may have put there: regular ones alone, and no more of them than a bound. Opening a FIFO
-//! would wait for whoever writes to it, and a device such as `/dev/zero` has no end.
+//! Reads files from untrusted places: regular files only, up to a limit. Opening a FIFO would wait for a writer, and a
+//! device such as `/dev/zero` has no end.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Error, Read as _, Result};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// The whole of a file.
+/// Reads a whole file.
 pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
-    // Before it is opened, which alone has effects on some devices, and then on what was opened.
+    // Checked before opening, which has side effects on some devices, and again on the opened file.
     check(&std::fs::metadata(path)?, max_bytes)?;
     let file = open(path)?;
     let about = file.metadata()?;
@@ -37,7 +37,7 @@ fn check(about: &Metadata, max_bytes: u64) -> Result<()> {
 }
 
 fn too_large(bytes: u64, max_bytes: u64) -> Error {
-    Error::other(format!("it has {bytes} bytes, more than the {max_bytes} that it may have"))
+    Error::other(format!("it has {bytes} bytes; the limit is {max_bytes}"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where the module of a filter comes from: the binary itself, or a file.
+//! The source of a filter's module: the binary itself, or a file.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,7 @@ use weir_record::escape::escaped;
 use crate::limits::MODULE_BYTES;
 use crate::{bundled, regular};
 
-/// Where a module comes from.
+/// The source of a module.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     Bundled(String),
@@ -17,7 +17,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// As on a command line: `bundled:NAME` or a file.
+    /// Parses `bundled:NAME` or the path of a file.
     pub fn parse(text: &str) -> Self {
         match text.strip_prefix("bundled:") {
             Some(name) => Self::Bundled(name.to_string()),
@@ -25,7 +25,7 @@ impl Source {
         }
     }
 
-    /// Who gives it, in a history.
+    /// Its description in a version history.
     pub fn who(&self) -> &'static str {
         match self {
             Self::Bundled(_) => "bundled",
@@ -49,7 +49,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bundled(name) => write!(f, "bundled:{name}"),
-            // Whoever may write into the filters folder chooses the names there.
+            // Anyone who can write to the filters folder chooses the names in it.
             Self::File(path) => f.write_str(&escaped(&path.to_string_lossy())),
         }
     }

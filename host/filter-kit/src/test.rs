@@ -1,21 +1,21 @@
-//! `weir filter test`: cases, samples, fuzzing, times, and one version against another.
+//! `weir filter test`: cases, samples, fuzzing, benchmarks, and comparing versions.
 //!
-//! Everything here works on [`weir_engine::TestInstance`]s: instances that belong to no router, with a clock that is set, whose
-//! counters can be read.
+//! Everything uses [`weir_engine::TestInstance`]: instances outside of any router, with a clock that can be set and
+//! counters that can be read.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `arguments` | the options of the command |
 //! | `target` | finds module, cases and samples |
-//! | `cases` | what a file of cases says |
-//! | `judge`, `compare` | runs a case; what came out against what was expected |
-//! | `report`, `tap`, `junit` | how cases went, for people and for CI |
-//! | `run` | records through a filter, and what became of each |
-//! | `samples`, `diff` | reads samples, and shows what a filter makes of each |
-//! | `fuzz`, `probe`, `speed` | throws records at a filter; looks into what goes wrong |
-//! | `generate`, `text`, `tree`, `random` | the records to throw |
-//! | `shrink`, `found` | the smallest that show it, as files |
-//! | `bench` | times, by size of record and batch |
+//! | `cases` | reads a file of cases |
+//! | `judge`, `compare` | runs a case; compares its output with what was expected |
+//! | `report`, `tap`, `junit` | results of cases, for people and for CI |
+//! | `run` | runs records through a filter and determines the outcome of each |
+//! | `samples`, `diff` | reads samples, and shows what a filter does to each |
+//! | `fuzz`, `probe`, `speed` | fuzzes a filter and examines faults |
+//! | `generate`, `text`, `tree`, `random` | generates records |
+//! | `shrink`, `found` | minimises the records that show a fault, and writes them to files |
+//! | `bench` | measures times, by size of record and batch |
 //! | `against` | where two versions differ |
 
 mod against;
@@ -62,13 +62,13 @@ use cases::Cases;
 use judge::{START_NS, with_options};
 use target::Target;
 
-/// Where the journal is whose records two versions are compared on.
+/// Returns the journal whose records two versions are compared on.
 pub type JournalFolder<'a> = &'a dyn Fn() -> anyhow::Result<PathBuf>;
 
-/// Does what the arguments ask for.
+/// Does what the arguments request.
 pub fn run(args: &TestArgs, colours: bool, journal_folder: JournalFolder<'_>) -> anyhow::Result<ExitCode> {
     let target = Target::find(args)?;
-    say_if_old(&target.source);
+    warn_if_stale(&target.source);
     let cases = target.cases.as_deref().map(cases::read).transpose()?;
     let module = target.source.read().map_err(anyhow::Error::msg)?;
     let loader = Loader::start()?;
@@ -87,15 +87,13 @@ pub fn run(args: &TestArgs, colours: bool, journal_folder: JournalFolder<'_>) ->
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What is tested may not be what is in the editor.
-fn say_if_old(source: &Source) {
+/// Warns if the module is older than its sources.
+fn warn_if_stale(source: &Source) {
     if let Source::File(module) = source
         && let Some(newer) = newer_source(module)
     {
         let (module, newer) = (module.display(), newer.display());
-        eprintln!(
-            "{module} is older than {newer}: this tests what was built before; `weir filter build` builds it anew"
-        );
+        eprintln!("{module} is older than {newer}; run `weir filter build` to rebuild it");
     }
 }
 
@@ -106,7 +104,7 @@ fn name_of(source: &Source) -> String {
     }
 }
 
-/// What is tested, and how.
+/// What to test, and how.
 struct Test<'a> {
     args: &'a TestArgs,
     colours: bool,
@@ -120,12 +118,12 @@ struct Test<'a> {
 }
 
 impl Test<'_> {
-    /// With the options of every case, and those of the command line over them.
+    /// The specification with the options of all cases, overridden by those of the command line.
     fn spec(&self) -> FilterSpec {
         with_options(&self.spec, self.cases.as_ref().map(|cases| &cases.options).into_iter().chain([&self.options]))
     }
 
-    /// Cases, when there are any and no samples are asked for; samples otherwise.
+    /// Runs cases if there are any and no samples are requested, samples otherwise.
     fn cases_or_samples(&self) -> anyhow::Result<bool> {
         let only_samples = self.args.samples.is_some() && self.args.cases.is_none();
         match &self.cases {
@@ -154,7 +152,7 @@ impl Test<'_> {
                 report::summary(&judged)
             ))?;
         }
-        Ok(judged.iter().all(judge::Judged::passed))
+        Ok(judged.iter().all(judge::CaseResult::passed))
     }
 
     fn show_samples(&self) -> anyhow::Result<bool> {
@@ -166,11 +164,11 @@ impl Test<'_> {
     }
 
     fn start(&self, compiled: &Arc<Compiled>, spec: &FilterSpec) -> anyhow::Result<TestInstance> {
-        TestInstance::start(compiled, spec, Clock::Set(START_NS)).map_err(with_advice)
+        TestInstance::start(compiled, spec, Clock::Set(START_NS)).map_err(with_hint)
     }
 
     fn fuzz(&self, seconds: u64, module: &[u8]) -> anyhow::Result<bool> {
-        // Any number is as good as another; the time is one that people don't choose twice.
+        // Any seed will do. The time differs from run to run.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_micros() as u64);
         let seed = self.args.seed.unwrap_or(now % 1_000_000_000);
         weir_terminal::text(&format!("fuzzing {} for {seconds} s, with --seed {seed}\n", self.spec.name))?;
@@ -182,7 +180,7 @@ impl Test<'_> {
             time: Duration::from_secs(seconds),
             seed,
         };
-        let fuzzed = fuzz::run(&plan).map_err(with_advice)?;
+        let fuzzed = fuzz::run(&plan).map_err(with_hint)?;
         let options = match self.args.options.as_str() {
             "{}" => String::new(),
             options => format!(" --options '{options}'"),
@@ -191,7 +189,7 @@ impl Test<'_> {
         Ok(fuzzed.findings.iter().all(|finding| !finding.seen.fault.is_failure()))
     }
 
-    /// Samples, and the records of all cases.
+    /// The samples, and the records of all cases.
     fn all_samples(&self) -> anyhow::Result<Batch> {
         let of_cases = self.cases.iter().flat_map(|cases| &cases.cases).map(|case| &case.records);
         let mut all = Batch::new();
@@ -204,7 +202,7 @@ impl Test<'_> {
 
     fn bench(&self) -> anyhow::Result<bool> {
         let samples = self.target.samples.as_deref().map(|path| samples::read(Some(path))).transpose()?;
-        let text = bench::report(&self.engine, &self.compiled, &self.spec(), samples.as_ref()).map_err(with_advice)?;
+        let text = bench::report(&self.engine, &self.compiled, &self.spec(), samples.as_ref()).map_err(with_hint)?;
         weir_terminal::text(&text)?;
         Ok(true)
     }
@@ -229,11 +227,11 @@ impl Test<'_> {
     }
 }
 
-/// A filter that refuses to start without options can be given some.
-fn with_advice(error: LoadError) -> anyhow::Error {
+/// Adds a hint if the filter refused its options.
+fn with_hint(error: LoadError) -> anyhow::Error {
     let is_options = matches!(error.kind, weir_engine::LoadErrorKind::Options(_));
     match is_options {
-        true => anyhow::anyhow!("{error}; give others with --options, or as `options` at the top of the file of cases"),
+        true => anyhow::anyhow!("{error}; set them with --options, or as `options` at the top of the file of cases"),
         false => error.into(),
     }
 }

@@ -1,9 +1,9 @@
-//! CPU time of the server's process for one request over loopback, beside a floor.
+//! CPU time of the server process per request over loopback, compared with a floor.
 //!
-//! `cargo bench -p weir-ingest [-- REQUESTS]`. Two servers run in turn as child processes of this one: ingest with an
-//! intake that confirms at once, and the floor, which only looks for the end of each request and answers with fixed
-//! bytes. The difference is what HTTP and parsing cost. The figure is the processor time of all threads of the child, as
-//! the kernel counts it (Linux only), since wall time swings with whatever else runs.
+//! `cargo bench -p weir-ingest [-- REQUESTS]`. Two servers run in turn as child processes: ingest with an intake that
+//! confirms immediately, and the floor, which only finds the end of each request and sends a fixed answer. The
+//! difference is the cost of HTTP and parsing. Figures are the CPU time of all threads of the child as counted by the
+//! kernel (Linux only), because wall time depends on the machine's other load.
 
 use std::{
     env, fs,
@@ -55,7 +55,7 @@ fn median(mut run: impl FnMut() -> f64) -> f64 {
     figures[RUNS / 2]
 }
 
-/// Microseconds of CPU a request.
+/// Microseconds of CPU time per request.
 fn run(server: &str, batch: usize, requests: usize) -> f64 {
     let this = env::current_exe().expect("a running program has a path");
     let mut child =
@@ -68,13 +68,13 @@ fn run(server: &str, batch: usize, requests: usize) -> f64 {
     let before = cpu_ns(&child);
     drive(address, &request, requests);
     let used = cpu_ns(&child) - before;
-    // The child ends when its standard input does.
+    // The child exits when its standard input closes.
     drop(child.stdin.take());
     child.wait().expect("ends");
     used as f64 / 1000.0 / requests as f64
 }
 
-/// Nanoseconds that the child's threads have run.
+/// Total CPU time of the child's threads in nanoseconds.
 fn cpu_ns(child: &Child) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).expect("Linux shows a process's threads");
     let figures = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("schedstat")).ok());
@@ -99,7 +99,7 @@ fn request(batch: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Sends the request again and again on all connections, each waiting for its answer.
+/// Sends the request repeatedly on all connections, each waiting for its answers.
 fn drive(address: SocketAddr, request: &[u8], requests: usize) {
     thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
@@ -167,7 +167,7 @@ fn serve_here(weir: bool) {
     });
 }
 
-/// Reads requests whose length is all it looks at.
+/// Reads requests, looking only at their length.
 async fn serve_floor(listener: TcpListener) {
     while let Ok((mut stream, _)) = listener.accept().await {
         stream.set_nodelay(true).expect("is a socket");

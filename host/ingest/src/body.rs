@@ -1,8 +1,8 @@
-//! Reads a body whole, within bounds of size, time and bytes in flight.
+//! Reads a whole body, with limits on size, time and bytes in flight.
 //!
-//! Between the head of a request and its decoding. A body that is already there in one piece (most small ones) is passed
-//! on without a copy. A refused body is not read for its content, only drained for a while, so that a sender who writes
-//! first and reads later still sees why. Invariant: what is buffered is counted in flight before it is kept.
+//! Runs between the request head and decoding. A body that arrives in one piece, as most small ones do, is passed on
+//! without a copy. A refused body is only drained for a while, so that a sender that writes first and reads later still
+//! gets the answer. Invariant: bytes are counted in flight before they are buffered.
 
 use std::{future::poll_fn, pin::Pin, pin::pin, task::Poll, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{HttpOptions, budget::HeldBytes, limits, reply::Refused};
 
-/// The bounds of one body.
+/// The limits for one body.
 #[derive(Clone, Copy)]
 pub(crate) struct BodyBounds {
     pub(crate) max_bytes: usize,
@@ -30,7 +30,7 @@ impl BodyBounds {
     }
 }
 
-/// The bytes of `body`, counted in `held`.
+/// Reads `body`, counting its bytes in `held`.
 pub(crate) async fn read<B>(body: &mut B, bounds: BodyBounds, held: &mut HeldBytes) -> Result<Bytes, Refused>
 where
     B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
@@ -46,13 +46,13 @@ where
     }
     let mut clock = Clock::start(bounds);
     let mut whole = Vec::new();
-    // The first piece is kept as it came until a second one shows that it wasn't all.
+    // The first piece is kept without copying until a second one arrives.
     let mut first = Bytes::new();
     let mut count = 0;
     while let Some(piece) = clock.next_piece(body, count).await? {
         count += piece.len();
         if count > bounds.max_bytes {
-            return Err(too_large("the body goes on", bounds.max_bytes));
+            return Err(too_large("the body is longer", bounds.max_bytes));
         }
         held.grow(piece.len())?;
         if count == piece.len() {
@@ -73,11 +73,11 @@ where
 }
 
 fn too_large(what: &str, max_bytes: usize) -> Refused {
-    let error = format!("{what}, more than the {max_bytes} that are taken at once; send smaller batches");
+    let error = format!("{what}, the limit is {max_bytes} bytes; send smaller batches");
     Refused::new(StatusCode::PAYLOAD_TOO_LARGE, error)
 }
 
-/// Both time bounds of a body: a timer per piece, set to whichever ends first.
+/// Both timeouts of a body: one timer per piece, set to whichever ends first.
 struct Clock {
     bounds: BodyBounds,
     end: Instant,
@@ -94,7 +94,7 @@ impl Clock {
         self.end.min(self.last_piece + self.bounds.idle)
     }
 
-    /// The next piece that has bytes, or none at the body's end.
+    /// The next non-empty piece, or none at the end of the body.
     async fn next_piece<B>(&mut self, body: &mut B, received: usize) -> Result<Option<Bytes>, Refused>
     where
         B: Body<Data = Bytes, Error: std::fmt::Display> + Unpin,
@@ -113,8 +113,8 @@ impl Clock {
                     return Err(Refused::new(StatusCode::BAD_REQUEST, error));
                 }
                 Ok(Some(Ok(frame))) => {
-                    // Trailers say nothing that is needed here. Only bytes count as progress, and only once a piece:
-                    // asking the system for the time is cheap beside the read that brought it.
+                    // Trailers are ignored. Only bytes count as progress, and only once per piece: reading the clock is
+                    // cheap compared with the read itself.
                     if let Ok(piece) = frame.into_data()
                         && !piece.is_empty()
                     {
@@ -131,14 +131,14 @@ impl Clock {
         let what = if Instant::now() >= self.end {
             format!("the body took more than {:?}", bounds.total)
         } else {
-            format!("no byte of the body came for {:?}", bounds.idle)
+            format!("no byte of the body arrived for {:?}", bounds.idle)
         };
         Refused::new(StatusCode::REQUEST_TIMEOUT, format!("{what} ({received} bytes received); send it again"))
     }
 }
 
-/// Reads what is left of a refused body and forgets it, for a bounded while. The caller must not do this to a sender
-/// that waits for `100 Continue`: reading would ask for the body.
+/// Reads and discards the rest of a refused body, for a limited time. Don't call it for a sender that waits for `100
+/// Continue`, because reading would request the body.
 pub(crate) async fn drain<B>(mut body: B)
 where
     B: Body<Data = Bytes> + Unpin,
@@ -152,7 +152,7 @@ where
             }
         }
     };
-    // Too slow a sender gets its connection closed instead; that is all that is lost.
+    // If the sender is too slow, its connection is closed.
     _ = timeout(limits::DRAIN_TIMEOUT, read).await;
 }
 

@@ -1,4 +1,4 @@
-//! Reading bodies piece by piece, on paused time.
+//! Reading bodies piece by piece, with tokio's clock paused.
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, task::Context};
 
@@ -7,7 +7,7 @@ use hyper::body::{Frame, SizeHint};
 use super::*;
 use crate::budget::ByteBudget;
 
-/// A body that comes in the given pieces, each after its pause; `Pending` for ever after the last if it is `endless`.
+/// A body that yields the given pieces, each after a pause. If `endless`, it stays `Pending` after the last.
 struct Pieces {
     pieces: VecDeque<(Duration, Bytes)>,
     declared: Option<u64>,

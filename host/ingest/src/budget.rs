@@ -1,9 +1,9 @@
-//! The budget of bytes in flight: what all requests together hold, from the first byte of a body until its answer.
+//! The budget of bytes in flight: what all requests together hold, from the first byte of a body to the answer.
 //!
-//! `post` takes one [`HeldBytes`] per request; `body` and `decompress` grow it as bytes arrive. Over the budget a request
-//! is refused rather than made to wait, because waiting requests hold memory too. Once half of the budget is in use, the
-//! heads of one connection's requests get no more than its share of the rest, so that connections that open many requests
-//! and finish none leave room for others. Invariant: dropping a `HeldBytes` releases what it counts, on every path.
+//! `post` opens one [`HeldBytes`] per request; `body` and `decompress` grow it as bytes arrive. If the budget is
+//! exceeded, requests are refused and not queued, because waiting requests need memory too. Once half of the budget is
+//! used, the request heads of one connection are limited to its share of the rest, so that connections which open many
+//! requests and finish none leave room for others. Invariant: dropping a `HeldBytes` always releases its bytes.
 
 use std::sync::{
     Arc,
@@ -12,10 +12,10 @@ use std::sync::{
 
 use crate::{limits, reply::Refused, traffic::Usage};
 
-/// The budget that all requests of one server share.
+/// The budget shared by all requests of a server.
 pub(crate) struct ByteBudget {
     bound_bytes: usize,
-    /// What the heads of one connection may hold once half of the bound is in use.
+    /// Limit for the heads of one connection once half of the budget is used.
     share_bytes: usize,
     held_bytes: AtomicUsize,
 }
@@ -25,25 +25,25 @@ impl ByteBudget {
         ByteBudget::shared(bound_bytes, 1)
     }
 
-    /// A budget that so many connections share.
+    /// A budget shared by this many connections.
     pub(crate) fn shared(bound_bytes: usize, connections: usize) -> Arc<ByteBudget> {
         let share_bytes = (bound_bytes / 4 / connections.max(1)).max(2 * limits::REQUEST_OVERHEAD_BYTES);
         Arc::new(ByteBudget { bound_bytes, share_bytes, held_bytes: AtomicUsize::new(0) })
     }
 
-    /// Bytes held now.
+    /// Bytes currently held.
     pub(crate) fn held_bytes(&self) -> usize {
         self.held_bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes `bytes` from the budget for one request.
+    /// Reserves `bytes` for one request.
     pub(crate) fn hold(self: &Arc<ByteBudget>, bytes: usize) -> Result<HeldBytes, Refused> {
         let mut held = HeldBytes { flight: Arc::clone(self), bytes: 0, base_bytes: bytes, head_of: None };
         held.grow(bytes)?;
         Ok(held)
     }
 
-    /// Like [`hold`](Self::hold), for the head of a request on this connection.
+    /// Like [`hold`](Self::hold), for a request head on this connection.
     pub(crate) fn hold_head(
         self: &Arc<ByteBudget>,
         bytes: usize,
@@ -61,25 +61,25 @@ impl ByteBudget {
 
     fn full(&self) -> Refused {
         Refused::busy(format!(
-            "too much in flight: {} of {} bytes are waiting to be stored; send again in a moment",
+            "too much in flight: {} of {} bytes are waiting to be stored; retry in a moment",
             self.held_bytes(),
             self.bound_bytes
         ))
     }
 }
 
-/// The bytes that one request holds; dropping it releases them.
+/// The bytes held by one request. Dropping it releases them.
 pub(crate) struct HeldBytes {
     flight: Arc<ByteBudget>,
     bytes: usize,
-    /// Of these, what the request holds from the first to the last.
+    /// The part held for the whole request.
     base_bytes: usize,
-    /// The connection among whose heads these are counted, too.
+    /// The connection whose heads include these bytes.
     head_of: Option<Arc<Usage>>,
 }
 
 impl HeldBytes {
-    /// Holds `more` bytes, or refuses because all requests together would be over the bound.
+    /// Reserves `more` bytes, or refuses if that exceeds the budget.
     pub(crate) fn grow(&mut self, more: usize) -> Result<(), Refused> {
         let before = self.flight.held_bytes.fetch_add(more, Ordering::Relaxed);
         if before.saturating_add(more) > self.flight.bound_bytes {
@@ -90,15 +90,15 @@ impl HeldBytes {
         Ok(())
     }
 
-    /// Gives `less` bytes back early.
+    /// Releases `less` bytes early.
     pub(crate) fn shrink(&mut self, less: usize) {
         let less = less.min(self.bytes);
         self.flight.held_bytes.fetch_sub(less, Ordering::Relaxed);
         self.bytes -= less;
     }
 
-    /// Holds `bytes` from now on besides what it was opened with: another form of the same content took its place.
-    pub(crate) fn become_bytes(&mut self, bytes: usize) -> Result<(), Refused> {
+    /// Changes the held bytes to the initial ones plus `bytes`, because another form of the same content replaces it.
+    pub(crate) fn resize(&mut self, bytes: usize) -> Result<(), Refused> {
         let bytes = self.base_bytes + bytes;
         if bytes > self.bytes {
             return self.grow(bytes - self.bytes);
@@ -107,7 +107,7 @@ impl HeldBytes {
         Ok(())
     }
 
-    /// Whether `more` bytes would fit now; a hint that lets a long body be refused before it is read.
+    /// Whether `more` bytes would fit now. A hint, to refuse a long body before reading it.
     pub(crate) fn has_room(&self, more: usize) -> bool {
         self.flight.held_bytes().saturating_add(more) <= self.flight.bound_bytes
     }
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn once_half_is_in_use_a_connection_gets_its_share_and_others_theirs() {
-        // Of 800 KiB a quarter is shared by 10 connections: 20 KiB each.
+        // A quarter of 800 KiB shared by 10 connections: 20 KiB each.
         let flight = ByteBudget::shared(800 << 10, 10);
         let (greedy, modest) = (Usage::begin(), Usage::begin());
         let mut heads = Vec::new();
@@ -173,10 +173,10 @@ mod tests {
         let flight = ByteBudget::new(100);
         let mut held = flight.hold(10).unwrap();
         held.grow(50).unwrap();
-        held.become_bytes(20).unwrap();
+        held.resize(20).unwrap();
         assert_eq!(flight.held_bytes(), 30);
-        assert!(held.become_bytes(91).is_err());
-        held.become_bytes(90).unwrap();
+        assert!(held.resize(91).is_err());
+        held.resize(90).unwrap();
         assert_eq!(flight.held_bytes(), 100);
     }
 }

@@ -1,5 +1,5 @@
-//! A small HTTP client for a running router, for the commands that ask one: `weir sinks`, `weir quarantine replay`,
-//! `weir bench`.
+//! A small HTTP client for the commands that query a running router: `weir sinks`, `weir quarantine replay`, `weir
+//! bench`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,10 +10,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, http};
 use hyper_util::rt::TokioIo;
 
-/// How long an answer may take: a replayed batch waits for its fsync.
+/// Timeout for an answer. A replayed batch waits for its fsync.
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// Why a router's answer could not be had.
+/// Why a request to a router failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     #[error("no router answers on http://{address}; is `weir run` running?: {source}")]
@@ -26,23 +26,23 @@ pub enum ClientError {
     Request(#[from] http::Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
-    #[error("http://{address} answered no JSON: {source}")]
+    #[error("http://{address} sent an answer that is not JSON: {source}")]
     NoJson { address: SocketAddr, source: serde_json::Error },
     #[error(transparent)]
     Runtime(#[from] io::Error),
 }
 
-/// The text at a path; an error unless the status is a success.
+/// Gets a path. Returns an error unless the status is a success.
 pub fn get(address: SocketAddr, path: &str) -> Result<String, ClientError> {
     ask(address, Method::GET, path, &[], Bytes::new())
 }
 
-/// The JSON at a path.
+/// Gets the JSON at a path.
 pub fn get_json(address: SocketAddr, path: &str) -> Result<serde_json::Value, ClientError> {
     serde_json::from_str(&get(address, path)?).map_err(|source| ClientError::NoJson { address, source })
 }
 
-/// Posts a body and returns the answer's text; an error unless the status is a success.
+/// Posts a body and returns the text of the answer. Returns an error unless the status is a success.
 pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<String, ClientError> {
     ask(address, Method::POST, path, headers, body.into())
 }

@@ -1,10 +1,10 @@
-//! One connection: HTTP/1.1 or HTTP/2 (prior knowledge), their bounds, and when to end it.
+//! A connection: HTTP/1.1 or HTTP/2 (with prior knowledge), its limits, and when to close it.
 //!
-//! `server` starts one of these per accepted socket; every request on it goes to `routes`. A connection ends by itself,
-//! when the server stops (after the requests on it are answered), or when it has been quiet for too long. Quiet means
-//! that no request is being answered: between requests, in the middle of a head, before the first byte. One timer per
-//! connection watches that, so a request costs no timer of its own. A connection that sends much and asks nothing is
-//! ended too (`traffic`). Invariant: a connection holds its place only as long as it is used.
+//! `server` starts one of these per accepted socket; `routes` handles every request on it. A connection closes when the
+//! client ends it, when the server stops (after its requests are answered), or when it has been quiet for too long.
+//! Quiet means that no request is being answered: between requests, within a head, before the first byte. One timer per
+//! connection checks this, so requests need no timers. A connection that sends a lot without making requests is closed
+//! too (`traffic`). Invariant: a connection occupies its place only while it is used.
 
 use std::{convert::Infallible, pin::pin, sync::Arc};
 
@@ -25,11 +25,11 @@ use crate::{
     traffic::{ActiveRequest, CountingStream, RequestBody, Usage},
 };
 
-/// Serves one connection until it ends. A change of `stop` asks it to end soon.
+/// Serves a connection until it ends. A change of `stop` asks it to end soon.
 pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
-    // An answer is one small write; waiting for more to send would only delay it.
+    // An answer is one small write, so Nagle's algorithm would only delay it.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "can't switch off delayed sending");
+        tracing::debug!(%error, "can't set TCP_NODELAY");
     }
     let mut quiet_timeout = endpoint.options.quiet_timeout;
     let peer = stream.peer_addr();
@@ -58,10 +58,10 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
                 if let Err(error) = ended {
                     endpoint.meters.failed.increment(1);
                     tracing::debug!(%error, "a connection failed");
-                    if usage.is_flooded() && let Some(others) = endpoint.floods.line() {
+                    if usage.is_flooded() && let Some(others) = endpoint.flooding_connections.line() {
                         let peer = peer.map_or_else(|error| error.to_string(), |peer| peer.to_string());
                         tracing::warn!(
-                            "a connection from {peer} was ended: it sent {} MiB without a request ({others} others \
+                            "closed the connection from {peer}: it sent {} MiB without a request ({others} others \
                              before it)",
                             limits::FLOOD_BYTES >> 20
                         );
@@ -72,8 +72,8 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
             _ = stop.changed(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
-                // A head that trickles in, or an HTTP/2 client that doesn't hear, must not hold up the stop.
-                quiet_timeout = quiet_timeout.min(limits::GOODBYE_TIMEOUT);
+                // A slow head, or an HTTP/2 client that doesn't respond, must not delay the stop.
+                quiet_timeout = quiet_timeout.min(limits::CLOSE_TIMEOUT);
                 quiet.as_mut().reset(Instant::now() + quiet_timeout);
             }
             () = quiet.as_mut() => match usage.quiet_until(quiet_timeout) {
@@ -83,25 +83,25 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
         }
     }
     connection.as_mut().graceful_shutdown();
-    // It may be in the middle of a head and never end by itself.
-    if timeout(limits::GOODBYE_TIMEOUT, connection).await.is_err() {
+    // It may be within a head and never end by itself.
+    if timeout(limits::CLOSE_TIMEOUT, connection).await.is_err() {
         endpoint.meters.failed.increment(1);
-        tracing::debug!("a connection was closed in the middle of a request's head");
+        tracing::debug!("closed a connection within a request head");
     }
 }
 
-/// Both versions of HTTP with their bounds.
+/// Both versions of HTTP with their limits.
 fn http() -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        // `quiet` does this, also between requests and for HTTP/2.
+        // `quiet` does this, including between requests and for HTTP/2.
         .header_read_timeout(None)
         .max_buf_size(limits::READ_BUFFER_BYTES)
-        // `max_headers` stays at hyper's own bound, see `limits::MAX_HEADERS`.
-        // Not `pipeline_flush`: it holds an answer back while part of a next request is in the buffer, and loses the
-        // 400 or 431 to a head that can't be read.
-        // `printf … | nc` closes its side after the request and still wants the answer.
+        // `max_headers` stays at hyper's default, see `limits::MAX_HEADERS`. `pipeline_flush` is not used: it delays an
+        // answer while part of the next request is in the buffer, and loses the 400 or 431 for a head that can't be
+        // parsed.
+        // `printf … | nc` closes its side after the request and still expects the answer.
         .half_close(true);
     http.http2()
         .timer(TokioTimer::new())

@@ -1,7 +1,7 @@
-//! Values for records that come from the request itself: `?source=…&level=…`, `X-Request-ID` and `traceparent`.
+//! Values for records that come from the request: `?source=…&level=…`, `X-Request-ID` and `traceparent`.
 //!
-//! It fills only what a record lacks. Query parameters are Weir's own, so a wrong one is refused with a hint; headers
-//! may be added by any proxy on the way, so unusable ones are ignored. Invariant: every value kept is UTF-8 without
+//! They only fill what a record lacks. Query parameters are Weir's own, so invalid ones are refused with a hint.
+//! Headers may be added by any proxy on the way, so unusable ones are ignored. Invariant: every value is UTF-8 without
 //! control characters and bounded, because it is copied into every record of the request.
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use weir_record::Level;
 
 use crate::{limits, reply::Refused};
 
-/// The request's own contribution to its records.
+/// The values that a request adds to its records.
 #[derive(Debug, Default)]
 pub(crate) struct Context<'a> {
     pub(crate) source: Option<Cow<'a, str>>,
@@ -24,7 +24,7 @@ pub(crate) struct Context<'a> {
     pub(crate) trace: Option<Trace<'a>>,
 }
 
-/// The ids in a `traceparent`.
+/// The ids of a `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trace<'a> {
     pub(crate) trace_id: &'a str,
@@ -32,7 +32,7 @@ pub(crate) struct Trace<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// Reads query and headers.
+    /// Reads the query and the headers.
     pub(crate) fn read(parts: &'a Parts) -> Result<Context<'a>, Refused> {
         let mut context = match parts.uri.query() {
             Some(query) => from_query(query)?,
@@ -43,7 +43,7 @@ impl<'a> Context<'a> {
         Ok(context)
     }
 
-    /// Calls `then` with the entries for a record's `context` map: key and value, only those that are known.
+    /// Calls `then` with the entries for the `context` of a record: key and value of each known one.
     pub(crate) fn with_entries<T>(&self, then: impl FnOnce(&[(&str, &str)]) -> T) -> T {
         let mut entries = [("", ""); 3];
         let mut count = 0;
@@ -63,12 +63,12 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Other parameters are left alone: proxies and clients add their own.
+/// Ignores other parameters, because proxies and clients add their own.
 fn from_query(query: &str) -> Result<Context<'_>, Refused> {
     if query.len() > limits::MAX_QUERY_BYTES {
         return Err(Refused::new(
             StatusCode::BAD_REQUEST,
-            format!("the query has {} bytes; at most {} are read", query.len(), limits::MAX_QUERY_BYTES),
+            format!("the query has {} bytes; the limit is {}", query.len(), limits::MAX_QUERY_BYTES),
         ));
     }
     let mut context = Context::default();
@@ -104,13 +104,13 @@ fn level(value: &str) -> Result<Level, Refused> {
         let shown: String = value.chars().take(32).collect();
         Refused::new(
             StatusCode::BAD_REQUEST,
-            format!("query parameter `level` is `{shown}`, which is no level; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+            format!("query parameter `level` is `{shown}`, which is not a level; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         )
     })
 }
 
-/// Decodes percent-encoding, and `+` for a space as form encoding has it. In one pass it takes 75 ns for a service's
-/// name; the crate `percent-encoding`, with the check of escapes that it lacks, 200 ns.
+/// Decodes percent-encoding, and `+` as a space as in form encoding. One pass takes 75 ns for the name of a service;
+/// the crate `percent-encoding`, plus the check for invalid escapes that it lacks, takes 200 ns.
 fn decoded<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Refused> {
     if !value.contains(['%', '+']) {
         return Ok(Cow::Borrowed(value));
@@ -127,12 +127,12 @@ fn decoded<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Refused> {
             (b'%', [high, low, after @ ..]) => {
                 let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
                 let (Some(high), Some(low)) = (digit(*high), digit(*low)) else {
-                    return Err(refuse("has a % that two hex digits don't follow"));
+                    return Err(refuse("has a % without two hex digits after it"));
                 };
                 bytes.push(high << 4 | low);
                 rest = after;
             }
-            (b'%', _) => return Err(refuse("has a % that two hex digits don't follow")),
+            (b'%', _) => return Err(refuse("has a % without two hex digits after it")),
             (b'+', _) => bytes.push(b' '),
             (byte, _) => bytes.push(byte),
         }
@@ -140,7 +140,7 @@ fn decoded<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, Refused> {
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| refuse("isn't UTF-8"))
 }
 
-/// `X-Request-ID`, if it is something to search for: 1 to [`limits::MAX_LABEL_BYTES`] visible characters.
+/// `X-Request-ID`, if it can be searched for: 1 to [`limits::MAX_LABEL_BYTES`] visible characters.
 fn request_id(headers: &HeaderMap) -> Option<&str> {
     const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     let id = headers.get(X_REQUEST_ID)?.to_str().ok()?.trim();
@@ -153,7 +153,7 @@ fn trace(headers: &HeaderMap) -> Option<Trace<'_>> {
     const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
     let mut values = headers.get_all(TRACEPARENT).iter();
     let value = values.next().map(HeaderValue::to_str)?.ok()?;
-    // Two of them contradict each other: the standard says to trust neither.
+    // If there are two, the standard says to trust neither.
     if values.next().is_some() { None } else { parse_traceparent(value) }
 }
 

@@ -1,8 +1,8 @@
-//! Undoes a body's compression, within a bound on what comes out.
+//! Decompresses a body, with a limit on the output.
 //!
-//! Runs after the whole body is read and before it is parsed. Output grows step by step and each step is counted in
-//! flight, so a bomb is stopped at the bound and never exists whole. Invariants: never more than the bound plus one byte
-//! is produced; a stream that ends early, or that something follows, is an error and never a shorter log.
+//! Runs after the whole body was read and before it is parsed. The output grows in steps that are counted in flight, so
+//! a decompression bomb is stopped at the limit and never in memory as a whole. Invariants: at most one byte more than
+//! the limit is produced; a stream that is truncated or followed by other bytes is an error, never a shorter log.
 
 use std::io::{self, Read};
 
@@ -13,15 +13,15 @@ use crate::{budget::HeldBytes, limits, reply::Refused, request::Encoding};
 /// Why a body could not be decompressed.
 #[derive(Debug)]
 pub(crate) enum DecompressError {
-    /// More than the bound would come out.
+    /// The output exceeds the limit.
     Bound,
-    /// The stream is damaged; what is wrong with it.
+    /// The stream is invalid, with the reason.
     Broken(String),
-    /// Too much is in flight to go on.
+    /// Too much is in flight to continue.
     Refused(Refused),
 }
 
-/// The content of `body`, at most `max_bytes` of it. What comes out is counted in `held`, on success and on failure.
+/// Decompresses `body` to at most `max_bytes`. The output is counted in `held`, on success and on failure.
 pub(crate) fn decompress(
     encoding: Encoding,
     body: &[u8],
@@ -46,17 +46,17 @@ fn broken(error: &io::Error) -> DecompressError {
     DecompressError::Broken(error.to_string())
 }
 
-/// The growing output: makes room in steps, keeps the bound, counts in flight.
+/// The growing output: allocates in steps, enforces the limit, counts in flight.
 struct Output<'a> {
     bytes: Vec<u8>,
     max_bytes: usize,
-    /// Bytes of capacity that are counted in flight.
+    /// Capacity counted in flight, in bytes.
     counted: usize,
     held: &'a mut HeldBytes,
 }
 
 impl Output<'_> {
-    /// Makes room for the next step: doubling, but never past the bound and the one byte that shows it was passed.
+    /// Makes room for the next step: doubles, up to the limit plus the one byte that shows it was exceeded.
     fn make_room(&mut self) -> Result<usize, DecompressError> {
         let length = self.bytes.len();
         if length > self.max_bytes {
@@ -82,8 +82,8 @@ impl Output<'_> {
     }
 }
 
-/// `deflate` is zlib by the standard, but clients exist that send the raw stream; the two bytes of a zlib header tell
-/// (no compressor begins a raw stream with them).
+/// By the standard, `deflate` means zlib, but some clients send the raw stream. The two bytes of a zlib header tell
+/// them apart, because no compressor starts a raw stream with them.
 fn inflate(body: &[u8], out: &mut Output<'_>) -> Result<(), DecompressError> {
     let zlib = matches!(body, [first, second, ..]
         if first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([*first, *second]) % 31 == 0);
@@ -97,9 +97,9 @@ fn inflate(body: &[u8], out: &mut Output<'_>) -> Result<(), DecompressError> {
             .map_err(|error| DecompressError::Broken(error.to_string()))?;
         match status {
             Status::StreamEnd if stream.total_in() == body.len() as u64 => break,
-            Status::StreamEnd => return Err(DecompressError::Broken("bytes follow its end".to_owned())),
+            Status::StreamEnd => return Err(DecompressError::Broken("extra bytes after its end".to_owned())),
             _ if stream.total_in() == read && out.bytes.len() == written => {
-                return Err(DecompressError::Broken("it ends too early".to_owned()));
+                return Err(DecompressError::Broken("it is truncated".to_owned()));
             }
             _ => {}
         }

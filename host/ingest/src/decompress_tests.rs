@@ -1,4 +1,4 @@
-//! Every encoding: whole, cut, damaged, too long.
+//! Every encoding: complete, truncated, damaged, too long.
 
 use std::{io::Write, sync::Arc};
 
@@ -56,7 +56,7 @@ fn every_encoding_gives_back_what_went_in_at_any_size() {
     for size in [0, 1, 100, limits::DECOMPRESS_STEP_BYTES - 1, limits::DECOMPRESS_STEP_BYTES, 300_000] {
         let content: Vec<u8> = (0..size).map(|i| u8::try_from(i * i % 251).unwrap()).collect();
         for (encoding, body) in forms(&content) {
-            // At exactly the bound it passes.
+            // Exactly at the limit it succeeds.
             assert_eq!(undone(encoding, &body, size).unwrap(), content, "{encoding:?} {size}");
         }
     }
@@ -80,7 +80,7 @@ fn a_bomb_is_stopped_at_the_bound_with_no_more_memory_than_that() {
         let flight = ByteBudget::new(AMPLE);
         let mut held = flight.hold(0).unwrap();
         assert!(matches!(decompress(encoding, &body, bound, &mut held), Err(DecompressError::Bound)), "{encoding:?}");
-        // What was allocated is what was counted.
+        // The counted bytes are the allocated ones.
         assert_eq!(flight.held_bytes(), bound + 1, "{encoding:?}");
     }
 }

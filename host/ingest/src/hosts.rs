@@ -1,12 +1,12 @@
-//! Which names a request may use for this server, when it listens on a loopback address.
+//! The host names that requests may use for a server on a loopback address.
 //!
-//! A web page may send requests to its own site without asking anybody, and its site's name may be made to lead to
-//! 127.0.0.1 after the page was loaded (DNS rebinding): to the browser both are one site. What gives it away is `Host`,
-//! which still has the site's name. So a server on loopback answers only to names of loopback and those that its
-//! operator lists in `allowed_hosts`, such as the public name that a proxy on this machine passes on.
+//! A web page can send requests to its own site without permission, and after it has loaded, the site's name can be
+//! made to resolve to 127.0.0.1 (DNS rebinding), so that the browser treats both as one site. The `Host` header still
+//! has the site's name, however. So a server on loopback answers only to loopback names and those that its operator
+//! lists in `allowed_hosts`, such as the public name that a proxy on this machine passes on.
 //!
-//! Invariant: a request that names another host is refused before anything of it is read or shown. One that names
-//! none (HTTP/1.0) is no browser's.
+//! Invariant: a request for another host is refused before anything of it is read. A request without a host (HTTP/1.0)
+//! does not come from a browser.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -14,7 +14,7 @@ use hyper::{StatusCode, header::HOST, http::request::Parts};
 
 use crate::{limits, reply::Refused};
 
-/// The names that a server goes by.
+/// The names of a server.
 pub(crate) struct Hosts {
     is_loopback: bool,
     allowed: Vec<String>,
@@ -25,13 +25,13 @@ impl Hosts {
         Hosts { is_loopback: address.ip().to_canonical().is_loopback(), allowed: allowed.to_vec() }
     }
 
-    /// Refuses a request that names a host that isn't this one.
+    /// Refuses a request for another host.
     pub(crate) fn check(&self, parts: &Parts) -> Result<(), Refused> {
         if !self.is_loopback {
             return Ok(());
         }
         let named = parts.headers.get_all(HOST).iter().map(|host| host.as_bytes());
-        // HTTP/2 names the host in the URI.
+        // In HTTP/2, the host is in the URI.
         let named = named.chain(parts.uri.authority().map(|host| host.as_str().as_bytes()));
         for host in named {
             if !std::str::from_utf8(host).is_ok_and(|host| self.is_own(host)) {
@@ -56,7 +56,7 @@ fn is_loopback(name: &str) -> bool {
     }
 }
 
-/// The host of `HOST:PORT`; an IPv6 address stays in its brackets.
+/// The host of `HOST:PORT`. An IPv6 address keeps its brackets.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
@@ -68,16 +68,15 @@ fn foreign(host: &str) -> Refused {
     let shown: String = host.chars().take(limits::MAX_HOST_BYTES).collect();
     let name = without_port(&shown);
     let error = format!(
-        "this weir listens on this machine alone and isn't called `{name}`; ask for localhost, or, when a proxy on this \
+        "this weir listens on a loopback address and its name is not `{name}`; use localhost, or, if a proxy on this \
          machine passes that name on, list it in the configuration: [http] allowed_hosts = [\"{name}\"]"
     );
     Refused::new(StatusCode::FORBIDDEN, error)
 }
 
-/// Whether `name` can be what a request calls this server.
+/// Checks a name for `allowed_hosts`.
 ///
-/// # Errors
-/// What is wrong with it.
+/// # Errors The reason why it can't be used.
 pub(crate) fn check_allowed(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > limits::MAX_HOST_BYTES {
         return Err(format!("it must have 1 to {} bytes", limits::MAX_HOST_BYTES));
@@ -85,7 +84,7 @@ pub(crate) fn check_allowed(name: &str) -> Result<(), String> {
     let is_address = name.starts_with('[') && name.ends_with(']');
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if !is_address && !name.bytes().all(is_part) {
-        return Err("it must be a name alone, such as logs.example.com: without https:// and port".to_owned());
+        return Err("it must be a bare name, such as logs.example.com, without https:// and port".to_owned());
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! The interface between HTTP and the pipeline: what ingest delivers, and how the pipeline answers.
 //!
 //! Ingest knows nothing of filters, journal or sinks; the implementation of [`Intake`] does. Invariant: for every
-//! delivery that `submit` accepts, the intake answers once through `Delivery::reply`, after the records are durable (or
-//! are known not to be), whether or not the client is still connected.
+//! delivery that `submit` accepts, the intake answers exactly once through `Delivery::reply`, when the records are
+//! durable or known not to be, even if the client has disconnected.
 
 use tokio::sync::oneshot;
 use weir_record::{Bad, Batch};
@@ -12,16 +12,16 @@ pub trait Intake: Send + Sync + 'static {
     /// Accepts a delivery or refuses it at once. Never blocks.
     ///
     /// # Errors
-    /// A [`Refusal`] when the delivery wasn't accepted; nothing of it is kept then.
+    /// A [`Refusal`] if the delivery was not accepted. Nothing of it is kept.
     fn submit(&self, delivery: Delivery) -> Result<(), Refusal>;
 
-    /// Whether new records can be taken now.
+    /// Whether new records can be accepted now.
     ///
     /// # Errors
     /// The reason why not, for the operator.
     fn ready(&self) -> Result<(), String>;
 
-    /// The state of all parts, for `GET /health`.
+    /// The state of all components, for `GET /health`.
     fn health(&self) -> serde_json::Value;
 
     /// All metrics in Prometheus' text format, for `GET /metrics`.
@@ -30,33 +30,33 @@ pub trait Intake: Send + Sync + 'static {
 
 /// The records of one request.
 pub struct Delivery {
-    /// The good records, canonical.
+    /// The valid records, canonical.
     pub batch: Batch,
-    /// Records that couldn't be made canonical: for the quarantine.
+    /// Records that could not be made canonical, for quarantine.
     pub bad: Vec<Bad>,
-    /// Where the outcome goes once the records are durable.
+    /// Receives the outcome once the records are durable.
     pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
 }
 
-/// The outcome of a delivery whose records are durable. Records that a filter dropped on purpose don't appear.
+/// The outcome of a delivery whose records are durable. Records dropped by a filter are not listed.
 #[derive(Debug, Default)]
 pub struct Receipt {
     /// Records that a filter failed on and that are kept in quarantine.
     pub quarantined: Vec<RecordError>,
-    /// Records that a filter failed on and that are not kept: the sender has to know.
+    /// Records that a filter failed on and that are not stored; the sender must be told.
     pub rejected: Vec<RecordError>,
 }
 
 /// Why a record was not stored as it was sent.
 #[derive(Debug)]
 pub struct RecordError {
-    /// Position in `Delivery::batch`.
+    /// Index in `Delivery::batch`.
     pub index: u32,
     /// Why, for the sender.
     pub error: String,
 }
 
-/// Why a whole delivery was not accepted. The text is for the sender.
+/// Why a whole delivery was refused. The text is for the sender.
 #[derive(Debug)]
 pub enum Refusal {
     /// Too much is waiting; retry soon (503).

@@ -1,8 +1,8 @@
-//! HTTP ingest: reads a request, turns its body into one batch of canonical records, and sends one answer.
+//! HTTP ingest: reads requests, turns their bodies into batches of canonical records, and answers them.
 //!
-//! The way of a request: `server` accepts the connection, `connection` runs HTTP/1.1 or HTTP/2 on it, `routes` maps the
-//! path to a handler, `post` reads the body within bounds, lets the protocol turn it into a batch, submits that to the
-//! [`Intake`] (the pipeline) and waits until the records are durable; `reply` writes the answer.
+//! The path of a request: `server` accepts the connection, `connection` runs HTTP/1.1 or HTTP/2 on it, and `routes`
+//! maps the path to a handler. `post` reads the body, has the protocol turn it into a batch, submits that to the
+//! [`Intake`] (the pipeline) and waits until the records are durable. `reply` writes the answer.
 //!
 //! | file | purpose |
 //! |---|---|
@@ -18,14 +18,14 @@
 //! | `context` | query parameters and tracing headers that fill what records lack |
 //! | `protocols` | one file per protocol and the slice that lists them |
 //! | `reply` | answers and refusals, as JSON |
-//! | `budget` | the bounds on bytes held for all requests and answers together |
+//! | `budget` | limits on bytes held by all requests and answers together |
 //! | `intake` | the interface to the pipeline |
-//! | `limits`, `options` | every limit with its reason; those that an operator can change |
-//! | `client` | asks a running router, for the commands |
+//! | `limits`, `options` | every limit with its reason; those that can be configured |
+//! | `client` | queries a running router, for the commands |
 //! | `metrics`, `log_limit` | counters; rate limit of log lines |
 //!
-//! Invariants: a 2xx is sent only after the intake confirmed; nothing is buffered without a bound; a request is answered
-//! once, in its sender's protocol; nothing here touches the disk.
+//! Invariants: a 2xx is sent only after the intake has confirmed; every buffer is bounded; every request is answered
+//! once, in the protocol of its sender; nothing here accesses the disk.
 
 mod body;
 mod budget;

@@ -1,4 +1,4 @@
-//! Keeps what clients do from filling Weir's own log: one line of a kind in a while, with the number of those left out.
+//! Keeps clients from flooding Weir's log: one line of a kind per interval, with the number of lines left out.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::limits;
 
-/// What may be logged of one kind of event.
+/// Rate limit for log lines of one kind.
 #[derive(Default)]
 pub(crate) struct LogLimit {
     state: Mutex<State>,
@@ -19,9 +19,9 @@ struct State {
 }
 
 impl LogLimit {
-    /// Whether a line may be written now; then with the number of those left out since the last one.
+    /// Returns `Some` if a line may be logged now. The number is how many were left out since the last one.
     pub(crate) fn line(&self) -> Option<u64> {
-        // Two plain values can't be left half changed by a panic.
+        // A panic can't leave two plain values inconsistent.
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let now = Instant::now();
         if state.last.is_some_and(|last| now - last < limits::LOG_INTERVAL) {

@@ -1,7 +1,8 @@
-//! What ingest counts about itself, through the `metrics` facade.
+//! The metrics of ingest, through the `metrics` facade.
 //!
-//! One [`Meters`] per server; its handles are made once (per protocol and status when first seen), so counting a request
-//! is a few atomic additions. The binary renders them. Invariant: labels come from fixed lists (protocol names, the
+//! Each server has one [`Meters`]. Handles are created once (per protocol and status when first seen), so counting a
+//! request is a few atomic additions. The binary renders them. Invariant: label values come from fixed lists (protocol
+//! names, statuses), never from senders.
 //! statuses sent), never from senders.
 
 use std::{sync::OnceLock, time::Duration};
@@ -20,7 +21,7 @@ const TURNED_AWAY: &str = "weir_ingest_connections_turned_away_total";
 const FAILED: &str = "weir_ingest_connections_failed_total";
 const IN_FLIGHT: &str = "weir_ingest_in_flight_bytes";
 
-/// Describes this crate's metrics; the binary calls it once, after it has installed a recorder.
+/// Describes this crate's metrics. The binary calls it once, after installing a recorder.
 pub fn describe_metrics() {
     metrics::describe_counter!(REQUESTS, "Requests answered, by protocol and status.");
     metrics::describe_counter!(RECORDS, "Records received, by protocol and what became of them.");
@@ -36,12 +37,12 @@ pub fn describe_metrics() {
     metrics::describe_gauge!(IN_FLIGHT, Unit::Bytes, "Bytes held for requests that are not answered yet.");
 }
 
-/// The statuses that are sent; others share the last place.
+/// The statuses that are sent; all others share the last element.
 const STATUSES: [u16; 14] = [200, 400, 403, 404, 405, 408, 413, 415, 422, 500, 503, 202, 204, 0];
 
-/// The meters of one server.
+/// The metrics of one server.
 pub(crate) struct Meters {
-    /// One per entry of `PROTOCOLS`, then one for everything that isn't a protocol's.
+    /// One per entry of `PROTOCOLS`, then one for all other requests.
     protocols: Vec<ProtocolMeters>,
     pub(crate) connections: Gauge,
     pub(crate) connections_total: Counter,
@@ -50,7 +51,7 @@ pub(crate) struct Meters {
     pub(crate) in_flight_bytes: Gauge,
 }
 
-/// The meters of one protocol.
+/// The metrics of one protocol.
 pub(crate) struct ProtocolMeters {
     name: &'static str,
     requests: [OnceLock<Counter>; STATUSES.len()],
@@ -74,12 +75,12 @@ impl Meters {
         }
     }
 
-    /// The meters of entry `index` of `PROTOCOLS`.
+    /// The metrics of entry `index` of `PROTOCOLS`.
     pub(crate) fn protocol(&self, index: usize) -> &ProtocolMeters {
         &self.protocols[index]
     }
 
-    /// The meters of requests that belong to no protocol.
+    /// The metrics of requests outside of any protocol.
     pub(crate) fn other(&self) -> &ProtocolMeters {
         &self.protocols[PROTOCOLS.len()]
     }
@@ -110,7 +111,7 @@ impl ProtocolMeters {
         counter.increment(1);
     }
 
-    /// Counts what became of a request's records.
+    /// Counts the outcomes of a request's records.
     pub(crate) fn taken(&self, taken: &Taken) {
         self.accepted.increment(taken.accepted as u64);
         if taken.quarantined > 0 {
@@ -121,7 +122,7 @@ impl ProtocolMeters {
         }
     }
 
-    /// Counts the time a post took.
+    /// Records the duration of a post.
     pub(crate) fn took(&self, duration: Duration) {
         self.duration.record(duration.as_secs_f64());
     }

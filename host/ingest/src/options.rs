@@ -1,7 +1,7 @@
-//! What an operator can change about the HTTP server.
+//! The configurable options of the HTTP server.
 //!
-//! Comes from the configuration, checked once when the server starts. Invariant: after [`HttpOptions::check`] every
-//! value can be relied on (no bound is zero, the bounds fit into each other).
+//! They come from the configuration and are checked once when the server starts. Invariant: after
+//! [`HttpOptions::check`], all values are consistent (no limit is zero, the limits fit each other).
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,19 +9,19 @@ use weir_record::{Aliases, Level};
 
 use crate::{hosts, limits};
 
-/// Settings of one HTTP server; [`Default`] is what a configuration without any gets.
+/// Options of one HTTP server. [`Default`] gives the defaults of the configuration.
 #[derive(Clone)]
 pub struct HttpOptions {
-    /// The `source` of records that have none, when the request names none either.
+    /// The `source` of records without one, if the request has none either.
     pub source: String,
-    /// The `level` of records that have none, when the request names none either.
+    /// The `level` of records without one, if the request has none either.
     pub level: Level,
-    /// Which of the senders' keys mean ours.
+    /// The senders' names for the canonical keys.
     pub aliases: Arc<Aliases>,
-    /// Names besides those of loopback that requests may use for a server that listens on a loopback address.
+    /// Host names, besides those of loopback, for a server on a loopback address.
     pub allowed_hosts: Vec<String>,
-    /// What a request must give under [`REPLAY_HEADER`](crate::REPLAY_HEADER) to count as a replay of what was
-    /// received before; without it none does.
+    /// The key that a request must send in [`REPLAY_HEADER`](crate::REPLAY_HEADER) to be treated as a replay of stored
+    /// records. Without a key, no request is.
     pub replay_key: Option<String>,
     /// See [`limits::MAX_BODY_BYTES`].
     pub max_body_bytes: usize,
@@ -39,7 +39,7 @@ pub struct HttpOptions {
     pub body_total_timeout: Duration,
     /// See [`limits::ANSWER_TIMEOUT`].
     pub answer_timeout: Duration,
-    /// How long requests in flight may take to finish when the server stops; none: [`HttpOptions::longest_request`].
+    /// How long a stop waits for requests in progress; `None`: [`HttpOptions::longest_request`].
     pub shutdown_grace: Option<Duration>,
 }
 
@@ -65,16 +65,15 @@ impl Default for HttpOptions {
 }
 
 impl HttpOptions {
-    /// The longest that these bounds allow a request to take, from its head to its answer.
+    /// The maximum duration of a request, from its head to its answer.
     #[must_use]
     pub fn longest_request(&self) -> Duration {
         self.body_total_timeout + limits::DECODE_TIME + self.answer_timeout
     }
 
-    /// Whether a server can run with these.
+    /// Checks the options.
     ///
-    /// # Errors
-    /// The first setting that can't be used, and what would do.
+    /// # Errors The first option that can't be used, and a value that can.
     pub fn check(&self) -> Result<(), String> {
         let sizes = [
             ("max_body_bytes", self.max_body_bytes),
@@ -82,7 +81,7 @@ impl HttpOptions {
             ("max_connections", self.max_connections),
         ];
         if let Some((name, _)) = sizes.iter().find(|(_, value)| *value == 0) {
-            return Err(format!("`{name}` is 0: nothing could be received; give it at least 1"));
+            return Err(format!("`{name}` is 0: nothing could be received; set it to at least 1"));
         }
         let times = [
             ("quiet_timeout", self.quiet_timeout),
@@ -91,12 +90,12 @@ impl HttpOptions {
             ("answer_timeout", self.answer_timeout),
         ];
         if let Some((name, _)) = times.iter().find(|(_, value)| value.is_zero()) {
-            return Err(format!("`{name}` is 0: every request would be too late; give it at least 1ms"));
+            return Err(format!("`{name}` is 0: every request would time out; set it to at least 1ms"));
         }
         let needed = self.max_body_bytes.saturating_add(limits::REQUEST_OVERHEAD_BYTES);
         if self.max_in_flight_bytes < needed {
             return Err(format!(
-                "`max_in_flight_bytes` is {}, less than one body of `max_body_bytes` takes; give it at least {needed}",
+                "`max_in_flight_bytes` is {}, less than one body of `max_body_bytes` needs; set it to at least {needed}",
                 self.max_in_flight_bytes
             ));
         }
@@ -113,10 +112,9 @@ impl HttpOptions {
     }
 }
 
-/// Whether a name can stand in [`HttpOptions::allowed_hosts`].
+/// Checks a name for [`HttpOptions::allowed_hosts`].
 ///
-/// # Errors
-/// What is wrong with it.
+/// # Errors The reason why it can't be used.
 pub fn check_allowed_host(name: &str) -> Result<(), String> {
     hosts::check_allowed(name)
 }

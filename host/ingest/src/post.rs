@@ -1,12 +1,12 @@
-//! Handles one posted body, from its head to the answer.
+//! Handles a posted body, from its head to the answer.
 //!
-//! Called by `routes`; uses `request`, `body`, `decompress`, a protocol and the intake in this order. Invariants: the
-//! bytes a request holds stay counted in flight until the intake has answered, even if the client has gone; what was
-//! handed to the intake is never taken back.
+//! Called by `routes`; uses `request`, `body`, `decompress`, a protocol and the intake, in this order. Invariants: the
+//! bytes of a request stay counted in flight until the intake has answered, even if the client has disconnected; a
+//! delivery to the intake is never taken back.
 //!
-//! Small bodies are decoded where they were received: handing over to another thread costs more than the parse. Bodies
-//! above [`limits::INLINE_BYTES`] (as sent or decompressed) go to a thread for blocking work, at most one per core at a
-//! time, so that no network thread is busy for longer than about a millisecond with one request.
+//! Small bodies are decoded on the thread that received them, because a handover costs more than parsing. Bodies above
+//! [`limits::INLINE_BYTES`] (as sent or decompressed) are decoded on a blocking thread, at most one per core at a time,
+//! so that one request occupies a network thread for no longer than about a millisecond.
 
 use std::{sync::Arc, time::Instant};
 
@@ -33,11 +33,11 @@ use crate::{
     traffic::RequestBody,
 };
 
-/// The header under which a replay shows the server's own key: that what it posts was received before, so that the
-/// `routes` of its records are those that filters gave them.
+/// The header in which a replay sends the server's own key. It proves that the records were received before, so that
+/// their `routes` were set by filters.
 pub const REPLAY_HEADER: &str = "weir-replay";
 
-/// Answers a post to protocol `index` of `PROTOCOLS`.
+/// Answers a post to entry `index` of `PROTOCOLS`.
 pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts, mut body: RequestBody) -> Answer {
     let started = Instant::now();
     let protocol = &PROTOCOLS[index];
@@ -59,7 +59,7 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts,
         meters.taken(taken);
     }
     let mut answer = (protocol.reply)(&parts, &outcome);
-    // Over HTTP/1.1 there is one at a time.
+    // HTTP/1.1 has one request at a time.
     if parts.version == Version::HTTP_2 {
         answer = reply::held_if_long(answer, &endpoint.answers, || {
             let shorter = outcome.map(Taken::shortened).map_err(|refused| refused.shortened());
@@ -71,7 +71,7 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, index: usize, parts: Parts,
     answer
 }
 
-/// A whole body, as sent.
+/// A complete body, as sent.
 struct Received {
     body: Bytes,
     encoding: Encoding,
@@ -80,7 +80,7 @@ struct Received {
     held: HeldBytes,
 }
 
-/// Reads the body, if nothing about the head speaks against it.
+/// Reads the body, unless the head already leads to a refusal.
 async fn receive(
     endpoint: &Endpoint,
     protocol: &Protocol,
@@ -99,21 +99,21 @@ async fn receive(
     Ok(Received { body, encoding, received_ns, is_replay, held })
 }
 
-/// Whether a request shows the key of a replay; refused with another, since its records would lose their routes.
+/// Whether a request has the replay key. A wrong key is refused, because the records would lose their routes.
 fn is_replay(key: Option<&str>, parts: &Parts) -> Result<bool, Refused> {
     const REPLAY: HeaderName = HeaderName::from_static(REPLAY_HEADER);
     let Some(shown) = parts.headers.get(REPLAY) else { return Ok(false) };
     let (shown, key) = (shown.as_bytes(), key.unwrap_or_default().as_bytes());
-    // Takes as long wherever they differ.
+    // Constant-time comparison.
     let differ = shown.iter().zip(key).fold(shown.len() ^ key.len(), |sum, (a, b)| sum | usize::from(a ^ b));
     if differ != 0 || key.is_empty() {
-        let error = "this replay is of another router's records: give the data folder of the one that is asked";
+        let error = "this replay has the key of another router; pass the data folder of the router that receives it";
         return Err(Refused::new(StatusCode::FORBIDDEN, error));
     }
     Ok(true)
 }
 
-/// The head comes back for the answer, because decoding may have taken it to another thread.
+/// Returns the head for the answer, because decoding may move it to another thread.
 async fn take(
     endpoint: &Arc<Endpoint>,
     protocol: &'static Protocol,
@@ -128,25 +128,25 @@ async fn take(
     (parts, outcome)
 }
 
-/// Records on their way to the intake, and what they hold.
+/// Decoded records for the intake, and the bytes they hold.
 struct Decoded {
     batch: Batch,
     bad: Vec<Bad>,
     held: HeldBytes,
 }
 
-/// How much is decoded at once.
-enum Effort {
-    /// On this thread: stop when it turns out to be more than [`limits::INLINE_BYTES`].
+/// How much to decode at once.
+enum DecodeMode {
+    /// On this thread: stop if it exceeds [`limits::INLINE_BYTES`].
     Inline,
-    /// On a thread where it may take its time.
+    /// On a blocking thread.
     Whole,
 }
 
 /// The result of an attempt to decode.
 enum Attempt {
     Done(Result<Decoded, Refused>),
-    /// More than an inline attempt may do; here is the body back.
+    /// More than an inline attempt may do; returns the body.
     TooMuch(Received),
 }
 
@@ -161,47 +161,47 @@ async fn decode(
         _ => limits::INLINE_COMPRESSED_BYTES,
     };
     let received = if received.body.len() <= inline_bytes {
-        match attempt(endpoint, protocol, &parts, received, Effort::Inline) {
+        match attempt(endpoint, protocol, &parts, received, DecodeMode::Inline) {
             Attempt::Done(decoded) => return (parts, decoded),
             Attempt::TooMuch(received) => received,
         }
     } else {
         received
     };
-    // The semaphore is never closed; if it were, going on without a permit would only be less fair.
+    // The semaphore is never closed. If it were, continuing without a permit would only be less fair.
     let permit = Arc::clone(&endpoint.decoders).acquire_owned().await.ok();
     let (endpoint, head) = (Arc::clone(endpoint), parts.clone());
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        attempt(&endpoint, protocol, &head, received, Effort::Whole)
+        attempt(&endpoint, protocol, &head, received, DecodeMode::Whole)
     });
     let decoded = match work.await {
         Ok(Attempt::Done(decoded)) => decoded,
         Ok(Attempt::TooMuch(_)) | Err(_) => {
-            tracing::error!("decoding a body failed unexpectedly");
+            tracing::error!("decoding a body panicked");
             Err(Refused::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "decoding the body failed inside weir; nothing of it was stored",
+                "decoding the body failed because of an internal error; nothing was stored",
             ))
         }
     };
     (parts, decoded)
 }
 
-fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Received, effort: Effort) -> Attempt {
+fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Received, effort: DecodeMode) -> Attempt {
     let Received { body, encoding, received_ns, is_replay, mut held } = received;
     let content = if encoding == Encoding::Identity {
         body
     } else {
         let max_bytes = endpoint.options.max_decompressed_bytes;
         let bound = match effort {
-            Effort::Inline => max_bytes.min(limits::INLINE_BYTES),
-            Effort::Whole => max_bytes,
+            DecodeMode::Inline => max_bytes.min(limits::INLINE_BYTES),
+            DecodeMode::Whole => max_bytes,
         };
         match decompress(encoding, &body, bound, &mut held) {
             Ok(content) => content.into(),
             Err(DecompressError::Bound) if bound < max_bytes => {
-                return match held.become_bytes(body.len()) {
+                return match held.resize(body.len()) {
                     Ok(()) => Attempt::TooMuch(Received { body, encoding, received_ns, is_replay, held }),
                     Err(refused) => Attempt::Done(Err(refused)),
                 };
@@ -219,13 +219,13 @@ fn attempt(endpoint: &Endpoint, protocol: &Protocol, parts: &Parts, received: Re
         level: options.level,
         aliases: &options.aliases,
     };
-    // Canonical records are about as long as the JSON they came as.
+    // Canonical records are about as long as their JSON.
     let mut batch = Batch::with_capacity(content.len() + content.len() / 8, content.len() / 256);
     let read = (protocol.read)(&posted, &mut batch);
     drop(content);
     Attempt::Done(read.and_then(|bad| {
         let bytes = batch.byte_len() + bad.iter().map(|bad| bad.bytes.len()).sum::<usize>();
-        held.become_bytes(bytes)?;
+        held.resize(bytes)?;
         Ok(Decoded { batch, bad, held })
     }))
 }
@@ -235,9 +235,7 @@ fn undecompressed(error: DecompressError, encoding: Encoding, max_bytes: usize) 
         DecompressError::Refused(refused) => refused,
         DecompressError::Bound => Refused::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!(
-                "the decompressed body is more than the {max_bytes} bytes that are taken at once; send smaller batches"
-            ),
+            format!("the decompressed body exceeds the limit of {max_bytes} bytes; send smaller batches"),
         ),
         DecompressError::Broken(reason) => {
             let name = format!("{encoding:?}").to_lowercase();
@@ -246,7 +244,7 @@ fn undecompressed(error: DecompressError, encoding: Encoding, max_bytes: usize) 
     }
 }
 
-/// Hands the records over and waits until the intake says what became of them.
+/// Submits the records and waits for the intake's answer.
 async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<Taken, Refused> {
     let Decoded { batch, bad, held } = decoded;
     if batch.is_empty() && bad.is_empty() {
@@ -261,13 +259,13 @@ async fn deliver(endpoint: &Endpoint, decoded: Decoded) -> Result<Taken, Refused
     match timeout(wait, pending.confirmed()).await {
         Ok(receipt) => Ok(Taken::new(sent, noted, receipt?)),
         Err(_) => Err(Refused::busy(format!(
-            "the records were not stored within {wait:?} and may still be; send them again, twice is better than never"
+            "the records were not stored within {wait:?} and may still be; send them again, which may duplicate them"
         ))),
     }
 }
 
-/// A delivery that the intake has not answered. When the request ends before that (the client went away, or it took too
-/// long), a task waits on in its place, so that the bytes stay counted for as long as they are held.
+/// A delivery that the intake has not answered. If the request ends first (the client disconnected or it timed out), a
+/// task takes over waiting, so that the bytes stay counted for as long as they are held.
 struct Pending {
     confirmation: Option<(oneshot::Receiver<Result<Receipt, Refusal>>, HeldBytes)>,
 }
@@ -275,7 +273,10 @@ struct Pending {
 impl Pending {
     async fn confirmed(&mut self) -> Result<Receipt, Refused> {
         let Some((receiver, _)) = &mut self.confirmation else {
-            return Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "the records were asked about twice"));
+            return Err(Refused::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the outcome of the records was requested twice",
+            ));
         };
         let answered = receiver.await;
         self.confirmation = None;

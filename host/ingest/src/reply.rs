@@ -1,7 +1,7 @@
-//! Words the answers: what became of the records, or why the request was refused; always JSON.
+//! Builds the answers, always JSON: the outcome of the records, or why the request was refused.
 //!
-//! The last step of every request. Protocols with answers of their own word theirs from the same two types, [`Taken`]
-//! and [`Refused`]. Invariant: whatever text goes in, what comes out is valid JSON of bounded size.
+//! The last step of every request. Protocols with answers of their own build them from the same two types, [`Taken`]
+//! and [`Refused`]. Invariant: the output is always valid JSON of bounded size, whatever text it quotes.
 
 use std::{fmt::Write, sync::Arc};
 
@@ -20,18 +20,18 @@ use crate::{
     limits,
 };
 
-/// An answer: everything sent here is small and known whole.
+/// An answer. All answers are small and complete.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// Why a request was not taken.
+/// Why a request was refused.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
     pub(crate) error: String,
-    /// The byte of the (decompressed) body that couldn't be read.
+    /// The byte of the (decompressed) body that could not be read.
     pub(crate) offset: Option<usize>,
     pub(crate) retry_after_s: Option<u32>,
-    /// The methods that would do, for 405.
+    /// The allowed methods, for 405.
     pub(crate) allow: Option<&'static str>,
 }
 
@@ -64,19 +64,19 @@ impl From<Refusal> for Refused {
     }
 }
 
-/// What became of a request whose good records are durable.
+/// The outcome of a request whose valid records are durable.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
-    /// Records that are stored, or that a filter dropped on purpose.
+    /// Records that were stored, or dropped by a filter.
     pub(crate) accepted: usize,
     pub(crate) quarantined: usize,
     pub(crate) rejected: usize,
-    /// The first misfortunes, ordered by the record's position in the sender's body.
+    /// The first errors, in order of the record's position in the body.
     pub(crate) errors: Vec<RecordError>,
 }
 
-/// The bad records of a body, remembered while the rest is under way: enough to tell the sender about them, and to map
-/// positions in the batch back to positions in the body.
+/// The bad records of a body, kept while the others are processed: enough to report them to the sender, and to convert
+/// indexes in the batch to positions in the body.
 pub(crate) struct BadRecords {
     /// Positions in the body, ascending.
     positions: Vec<u32>,
@@ -95,9 +95,10 @@ impl BadRecords {
         BadRecords { positions, errors }
     }
 
-    /// Where record `index` of the batch stood in the body: as many places further as bad ones stood before it.
+    /// The position in the body of record `index` of the batch, which is the index plus the number of bad records
+    /// before it.
     fn position(&self, index: u32) -> u32 {
-        // Of the sorted bad positions p[0..], p[k] - k counts the good records before the k-th bad one.
+        // For the sorted bad positions p[0..], p[k] - k is the number of good records before the k-th bad one.
         let (mut low, mut high) = (0, self.positions.len());
         while low < high {
             let middle = low.midpoint(high);
@@ -112,7 +113,7 @@ impl BadRecords {
 }
 
 impl Refused {
-    /// The same in few words.
+    /// The same with a shorter text.
     pub(crate) fn shortened(&self) -> Refused {
         let error = self.error.chars().take(limits::SMALL_ANSWER_BYTES / 8).chain(['…']).collect();
         Refused {
@@ -126,7 +127,7 @@ impl Refused {
 }
 
 impl Taken {
-    /// The outcome for a batch of `sent` good records and the bad ones that came with them.
+    /// The outcome for a batch of `sent` good records and the bad ones of the same body.
     pub(crate) fn new(sent: usize, bad: BadRecords, receipt: Receipt) -> Taken {
         let quarantined = bad.positions.len() + receipt.quarantined.len();
         let failed = receipt.quarantined.len() + receipt.rejected.len();
@@ -142,13 +143,13 @@ impl Taken {
         Taken { accepted: sent.saturating_sub(failed), quarantined, rejected, errors: problems }
     }
 
-    /// The numbers alone.
+    /// The counts only.
     pub(crate) fn shortened(self) -> Taken {
         Taken { errors: Vec::new(), ..self }
     }
 }
 
-/// Cuts an error to what an answer may hold; it may quote the sender's own bytes at any length.
+/// Shortens an error to the limit of an answer. It may quote any number of the sender's bytes.
 fn shortened(error: &str) -> String {
     match error.char_indices().nth(limits::MAX_ERROR_CHARS) {
         Some((end, _)) => format!("{}…", &error[..end]),
@@ -164,7 +165,7 @@ pub(crate) fn answer(outcome: &Result<Taken, Refused>) -> Answer {
     }
 }
 
-/// `200 {"accepted":N}`, with what went wrong record by record; 422 when nothing but rejections is left.
+/// `200 {"accepted":N}` with the errors of individual records; 422 if all records were rejected.
 fn taken_answer(taken: &Taken) -> Answer {
     let nothing_kept = taken.accepted == 0 && taken.quarantined == 0;
     let all_rejected = nothing_kept && taken.rejected > 0;
@@ -197,7 +198,7 @@ fn taken_answer(taken: &Taken) -> Answer {
     json(if all_rejected { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK }, text)
 }
 
-/// `{"error":"…"}` with the status and the headers that tell a client what to do.
+/// `{"error":"…"}` with the status and the headers that clients need.
 pub(crate) fn refused_answer(refused: &Refused) -> Answer {
     let mut text = format!(r#"{{"error":{}"#, quoted(&shortened(&refused.error)));
     if let Some(offset) = refused.offset {
@@ -223,7 +224,7 @@ pub(crate) fn json(status: StatusCode, text: String) -> Answer {
     with_type(status, HeaderValue::from_static("application/json"), text)
 }
 
-/// An answer that a browser neither guesses the type of nor keeps.
+/// An answer with headers that keep browsers from guessing its type or caching it.
 pub(crate) fn with_type(status: StatusCode, content_type: HeaderValue, text: String) -> Answer {
     let mut answer = Response::new(Full::new(Bytes::from(text)));
     *answer.status_mut() = status;
@@ -234,7 +235,7 @@ pub(crate) fn with_type(status: StatusCode, content_type: HeaderValue, text: Str
     answer
 }
 
-/// The bytes of an answer, counted until they are sent or given up.
+/// The bytes of an answer, counted until they are sent or dropped.
 struct Counted {
     text: Bytes,
     _held: HeldBytes,
@@ -246,15 +247,15 @@ impl AsRef<[u8]> for Counted {
     }
 }
 
-/// Counts an answer in `held` until its client has taken it; nothing when there is no room.
+/// Counts an answer in `held` until the client has read it. Returns `None` if there is no room.
 pub(crate) fn held(answer: Answer, mut held: HeldBytes) -> Option<Answer> {
     let (head, body) = answer.into_parts();
     let text = whole(body);
-    held.become_bytes(text.len()).ok()?;
+    held.resize(text.len()).ok()?;
     Some(Response::from_parts(head, Full::new(Bytes::from_owner(Counted { text, _held: held }))))
 }
 
-/// The same for a post's answer when it is long; without room for it, `shorter` makes one that needs none.
+/// The same for the answer of a post if it is long. Without room for it, sends the one made by `shorter`.
 pub(crate) fn held_if_long(answer: Answer, answers: &Arc<ByteBudget>, shorter: impl FnOnce() -> Answer) -> Answer {
     let length = answer.body().size_hint().lower();
     if length <= limits::SMALL_ANSWER_BYTES as u64 {
@@ -264,7 +265,7 @@ pub(crate) fn held_if_long(answer: Answer, answers: &Arc<ByteBudget>, shorter: i
     room.and_then(|room| held(answer, room)).unwrap_or_else(shorter)
 }
 
-/// The one piece that an answer is made of.
+/// The single piece of an answer.
 fn whole(mut body: Full<Bytes>) -> Bytes {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::Pin::new(&mut body).poll_frame(&mut context) {

@@ -1,4 +1,4 @@
-//! What answers say, and that they are JSON of bounded size.
+//! The content of answers, and that they are JSON of bounded size.
 
 use http_body_util::BodyExt;
 use serde_json::{Value, json};

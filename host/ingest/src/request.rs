@@ -1,11 +1,11 @@
-//! What the headers of a request say about its body: content type, encoding, and whether a web page sent it.
+//! Reads the headers of a request: content type, encoding, and whether a web page sent it.
 //!
-//! Pure functions over headers, called before the first byte of a body is read, so that what can't be used is refused
-//! early. Invariant: nothing here reads or keeps the body; [`sniff`] looks at its first bytes only.
+//! These are pure functions over headers, called before the first byte of a body is read, so that unusable requests are
+//! refused early. Invariant: nothing here reads or keeps the body; [`sniff`] looks at its first bytes only.
 //!
-//! A browser lets any page post `text/plain` (and forms) to any address, 127.0.0.1 included, without asking first.
-//! Since such content is accepted here, a page elsewhere could write into the logs of whoever visits it. So a post that
-//! a browser marks as coming from another site is refused ([`refuse_cross_site`]); programs don't send these headers.
+//! A browser lets any page post `text/plain` (and forms) to any address, including 127.0.0.1, without asking first.
+//! Since such content is accepted here, a page elsewhere could write into the logs of its visitors. So a post that a
+//! browser marks as cross-site is refused ([`refuse_cross_site`]). Programs don't send these headers.
 
 use hyper::{
     HeaderMap, StatusCode,
@@ -15,24 +15,24 @@ use hyper::{
 
 use crate::{limits, reply::Refused};
 
-/// What the bytes of a body are.
+/// The format of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
     /// One object, an array of objects, or one object after another.
     Json,
     /// One map, an array of maps, or one map after another.
     MsgPack,
-    /// A record a line.
+    /// One record per line.
     Text,
-    /// Not said: [`sniff`] decides.
+    /// Not declared: [`sniff`] decides.
     Undeclared,
 }
 
-/// The supported types, as refusals name them.
+/// The supported types, for error messages.
 const CONTENT_TYPES: &str = "application/json, application/x-ndjson, application/msgpack and text/plain";
 
-/// Reads `Content-Type`. `application/x-www-form-urlencoded` counts as undeclared: it is what `curl -d` says about
-/// anything.
+/// Reads `Content-Type`. `application/x-www-form-urlencoded` counts as undeclared, because `curl -d` sends it by
+/// default.
 pub(crate) fn content(headers: &HeaderMap) -> Result<Content, Refused> {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return Ok(Content::Undeclared);
@@ -63,7 +63,7 @@ fn unsupported_type(value: &HeaderValue) -> Refused {
     Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
 }
 
-/// Records are UTF-8; another declared charset would only turn every line into a bad record.
+/// Records are UTF-8. With another charset every line would be a bad record.
 fn check_charset(parameters: &str) -> Result<(), Refused> {
     for parameter in parameters.split(';') {
         let Some((name, value)) = parameter.split_once('=') else { continue };
@@ -77,7 +77,7 @@ fn check_charset(parameters: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-/// About what a head takes in memory.
+/// Approximate memory of a head.
 pub(crate) fn head_bytes(parts: &Parts) -> usize {
     let headers = parts.headers.iter();
     let headers = headers.map(|(name, value)| name.as_str().len() + value.len() + limits::HEADER_BYTES);
@@ -85,10 +85,11 @@ pub(crate) fn head_bytes(parts: &Parts) -> usize {
     target + headers.sum::<usize>()
 }
 
-/// Decides by the first bytes what an undeclared body is.
+/// Guesses the format of an undeclared body from its first bytes.
 ///
-/// `{` and `[` begin JSON, the markers of maps and arrays MessagePack, anything else is text. The markers 0xdc–0xdf may
-/// also begin a UTF-8 letter; the byte after them tells (as a length it would mean 32,768 elements or more).
+/// `{` and `[` start JSON, the markers of maps and arrays start MessagePack, anything else is text. The markers
+/// 0xdc–0xdf can also start a UTF-8 character; the next byte tells them apart (as a length it would mean 32,768
+/// elements or more).
 pub(crate) fn sniff(body: &[u8]) -> Content {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let begin = body.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(body.len());
@@ -101,17 +102,17 @@ pub(crate) fn sniff(body: &[u8]) -> Content {
     }
 }
 
-/// How a body is compressed.
+/// The compression of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Identity,
     Gzip,
-    /// zlib as the standard says, or the raw stream that some clients send.
+    /// zlib as in the standard, or the raw stream that some clients send.
     Deflate,
     Zstd,
 }
 
-/// Reads `Content-Encoding`: none or one of the supported.
+/// Reads `Content-Encoding`, which must be absent or supported.
 pub(crate) fn encoding(headers: &HeaderMap) -> Result<Encoding, Refused> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
     let Some(value) = values.next() else {
@@ -134,10 +135,10 @@ fn unsupported_encoding(name: &str) -> Refused {
     Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
 }
 
-/// Refuses what a browser sends for a page of another site.
+/// Refuses requests that a browser sends for a page of another site.
 ///
-/// `Sec-Fetch-Site` decides where there is one (every current browser sends it to loopback and over TLS; a proxy in
-/// between doesn't disturb it); else `Origin` must name the host that was asked.
+/// `Sec-Fetch-Site` decides if present: every current browser sends it to loopback and over TLS, and proxies don't
+/// change it. Otherwise `Origin` must match the requested host.
 pub(crate) fn refuse_cross_site(parts: &Parts) -> Result<(), Refused> {
     const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
     let headers = &parts.headers;
@@ -146,7 +147,7 @@ pub(crate) fn refuse_cross_site(parts: &Parts) -> Result<(), Refused> {
         (Some(site), _) => matches!(site.as_bytes(), b"same-origin" | b"none"),
         (None, Some(origin)) => {
             let asked = headers.get(HOST).map(HeaderValue::as_bytes);
-            // HTTP/2 names the host in the URI.
+            // In HTTP/2, the host is in the URI.
             let asked = asked.or_else(|| parts.uri.authority().map(|host| host.as_str().as_bytes()));
             let origin = origin.as_bytes();
             let host = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
@@ -156,7 +157,7 @@ pub(crate) fn refuse_cross_site(parts: &Parts) -> Result<(), Refused> {
     if own {
         return Ok(());
     }
-    let error = "a web page of another site sent this; logs are taken from programs, and from pages of the same origin";
+    let error = "this was sent by a web page of another site; only programs and pages of the same origin may send logs";
     Err(Refused::new(StatusCode::FORBIDDEN, error))
 }
 

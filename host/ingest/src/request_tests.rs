@@ -1,4 +1,4 @@
-//! Heads of all kinds, and the first bytes of undeclared bodies.
+//! Heads of all kinds, and undeclared bodies.
 
 use hyper::Request;
 
@@ -100,7 +100,7 @@ fn what_a_page_of_another_site_sends_is_403_and_programs_and_own_pages_pass() {
     assert_eq!(status(&[("host", "127.0.0.1:8080"), ("origin", "null")]), Some(403));
     assert_eq!(status(&[("sec-fetch-site", "cross-site")]), Some(403));
     assert_eq!(status(&[("sec-fetch-site", "same-site")]), Some(403));
-    // Behind a proxy the host differs, but the browser knows that page and target are one.
+    // Behind a proxy the host differs, but the browser reports that page and target are same-origin.
     let proxied = [("sec-fetch-site", "same-origin"), ("origin", "https://logs.example"), ("host", "10.0.0.7:8080")];
     assert_eq!(status(&proxied), None);
 }

@@ -1,8 +1,7 @@
-//! What a path and a method mean.
+//! Maps methods and paths to answers.
 //!
-//! Between `connection` and the answers: posts go to `post` with their protocol, the few fixed pages are answered here,
-//! everything else gets a hint. Invariants: every request is answered with something that says what to do next; one
-//! that names another host is answered with that alone.
+//! Posts go to `post` with their protocol, the few fixed pages are answered here, and everything else gets a hint.
+//! Invariants: every error says what to do next; a request for another host gets nothing but that error.
 
 use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};
 
@@ -28,27 +27,27 @@ use crate::{
     traffic::RequestBody,
 };
 
-/// What all requests of one server share.
+/// State shared by all requests of a server.
 pub(crate) struct Endpoint {
     pub(crate) options: HttpOptions,
     pub(crate) intake: Arc<dyn Intake>,
     pub(crate) flight: Arc<ByteBudget>,
-    /// Answers that their clients have not taken yet.
+    /// The budget for answers that clients have not read yet.
     pub(crate) answers: Arc<ByteBudget>,
     pub(crate) hosts: Hosts,
     pub(crate) meters: Meters,
-    /// Permits for decoding large bodies: one per core, since more would only take turns.
+    /// Permits for decoding large bodies: one per core, because more would only compete.
     pub(crate) decoders: Arc<Semaphore>,
-    /// Requests being answered now.
+    /// Requests being answered.
     pub(crate) requests: Requests,
-    /// Where the server listens, for the example on its front page.
+    /// The server's address, for the example on its front page.
     pub(crate) address: SocketAddr,
-    /// Connections ended as floods.
-    pub(crate) floods: LogLimit,
-    /// Connections over the bound.
-    pub(crate) crowds: LogLimit,
-    /// Failures of accept.
-    pub(crate) deaf: LogLimit,
+    /// Limits log lines about connections closed as floods.
+    pub(crate) flooding_connections: LogLimit,
+    /// Limits log lines about connections over the limit.
+    pub(crate) refused_connections: LogLimit,
+    /// Limits log lines about failures of accept.
+    pub(crate) accept_errors: LogLimit,
 }
 
 impl Endpoint {
@@ -69,14 +68,14 @@ impl Endpoint {
             decoders: Arc::new(Semaphore::new(cores)),
             requests,
             address,
-            floods: LogLimit::default(),
-            crowds: LogLimit::default(),
-            deaf: LogLimit::default(),
+            flooding_connections: LogLimit::default(),
+            refused_connections: LogLimit::default(),
+            accept_errors: LogLimit::default(),
         }
     }
 }
 
-/// The pages that are read rather than posted to.
+/// The pages that are read with GET.
 #[derive(Clone, Copy)]
 enum Page {
     Front,
@@ -104,7 +103,7 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
     let mut answer = match (endpoint.hosts.check(&parts), page, protocol) {
         (Err(foreign), ..) => reply::refused_answer(&foreign),
         (Ok(()), Some(page), _) if reads => {
-            // Its head is not held while the page is made.
+            // The head is not held while the page is created.
             drop(parts);
             show(endpoint, page).await.unwrap_or_else(|refused| reply::refused_answer(&refused))
         }
@@ -114,7 +113,7 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
     };
     drop(body);
     if is_head {
-        // The length of what GET would send, without sending it.
+        // The length of the body for GET, without sending it.
         let length = answer.body().size_hint().lower();
         answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         *answer.body_mut() = Full::default();
@@ -124,7 +123,7 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
 }
 
 fn wrong_method(method: &Method, path: &str, allowed: &'static str) -> Answer {
-    let error = format!("{path} doesn't answer {method}; use {allowed}");
+    let error = format!("{path} doesn't support {method}; use {allowed}");
     let refused = Refused { allow: Some(allowed), ..Refused::new(StatusCode::METHOD_NOT_ALLOWED, error) };
     reply::refused_answer(&refused)
 }
@@ -141,7 +140,7 @@ fn not_found(path: &str) -> Answer {
 }
 
 async fn show(endpoint: &Arc<Endpoint>, page: Page) -> Result<Answer, Refused> {
-    let held = endpoint.answers.hold(limits::PAGE_BYTES).map_err(|_| crowded())?;
+    let held = endpoint.answers.hold(limits::PAGE_BYTES).map_err(|_| too_many_answers())?;
     let text = |content_type, text| reply::with_type(StatusCode::OK, HeaderValue::from_static(content_type), text);
     let answer = match page {
         Page::Front => text("text/plain; charset=utf-8", front_page(endpoint.address)),
@@ -159,11 +158,11 @@ async fn show(endpoint: &Arc<Endpoint>, page: Page) -> Result<Answer, Refused> {
             metrics.map_or_else(failed, |metrics| text("text/plain; version=0.0.4; charset=utf-8", metrics))
         }
     };
-    reply::held(answer, held).ok_or_else(crowded)
+    reply::held(answer, held).ok_or_else(too_many_answers)
 }
 
-fn crowded() -> Refused {
-    Refused::busy("too many answers wait for their clients to take them; ask again in a moment")
+fn too_many_answers() -> Refused {
+    Refused::busy("too many answers are waiting to be read by their clients; retry in a moment")
 }
 
 /// Prometheus counts in floating point.
@@ -172,7 +171,7 @@ fn metric(bytes: usize) -> f64 {
     bytes as f64
 }
 
-/// Asks the intake on a thread where it may take its time: it looks at every part of Weir.
+/// Calls the intake on a blocking thread, because it queries every component of Weir.
 async fn asked<T: Send + 'static>(
     endpoint: &Endpoint,
     question: impl FnOnce(&dyn Intake) -> T + Send + 'static,
@@ -182,7 +181,7 @@ async fn asked<T: Send + 'static>(
 }
 
 fn failed() -> Answer {
-    let error = "weir could not answer this; its own log says why";
+    let error = "internal error; see weir's log";
     reply::refused_answer(&Refused::new(StatusCode::INTERNAL_SERVER_ERROR, error))
 }
 
@@ -190,7 +189,7 @@ fn front_page(address: SocketAddr) -> String {
     let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     let mut page = String::from(
-        "This is Weir, a log router: it takes logs, filters them through WebAssembly, and stores them durably.\n\n\
+        "This is Weir, a log router: it receives logs, filters them with WebAssembly, and stores them durably.\n\n\
          Send it a record:\n",
     );
     for Protocol { paths, summary, example, .. } in PROTOCOLS {
@@ -204,7 +203,7 @@ fn front_page(address: SocketAddr) -> String {
             address.port()
         );
     }
-    page.push_str("\nLook at /health, /ready and /metrics.\n");
+    page.push_str("\nSee also /health, /ready and /metrics.\n");
     page
 }
 

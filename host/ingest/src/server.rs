@@ -1,9 +1,9 @@
-//! The accept loop: bound on connections, and a stop that lets requests finish.
+//! The accept loop: limits connections, and stops gracefully.
 //!
-//! The way in: the binary binds a socket and calls [`serve`], tests do the same on port 0. Each connection is a task of
-//! its own (`connection`). Invariants: at most `max_connections` are served at a time; a failing accept, as when file
-//! descriptors run out, costs a pause and never the server; after `serve` returned no request is answered any more and
-//! the port is free.
+//! The binary binds a socket and calls [`serve`]; tests do the same on port 0. Each connection is a task
+//! (`connection`). Invariants: at most `max_connections` are served at a time; a failing accept, for example when file
+//! descriptors run out, causes a pause but never ends the server; after `serve` has returned, no request is answered
+//! and the port is free.
 
 use std::{
     future::Future,
@@ -25,33 +25,33 @@ use tokio::{
 
 use crate::{HttpOptions, Intake, connection, limits, routes::Endpoint};
 
-/// Why a server could not run, or did not end well.
+/// Why a server could not run or stop cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
-    /// A setting can't be used.
+    /// An option can't be used.
     #[error("http: {0}")]
     Options(String),
-    /// The socket is not what it should be.
-    #[error("http: can't tell the address of the listening socket: {0}")]
+    /// The address of the socket can't be read.
+    #[error("http: can't get the address of the listening socket: {0}")]
     Listener(io::Error),
-    /// The stop took longer than it may.
+    /// The stop exceeded its time limit.
     #[error(
-        "http: {requests} requests were not answered within the {grace:?} that a stop may take; their senders will send again"
+        "http: {requests} requests were not answered within the {grace:?} that a stop waits; their senders have to retry"
     )]
     Unanswered {
-        /// How many.
+        /// Number of requests.
         requests: usize,
-        /// The bound.
+        /// The time limit.
         grace: std::time::Duration,
     },
 }
 
-/// How many requests are being answered, for whoever wants to know while a server runs.
+/// Counts the requests being answered, for observers of a running server.
 #[derive(Clone, Debug, Default)]
 pub struct Requests(Arc<AtomicUsize>);
 
 impl Requests {
-    /// Requests being answered now.
+    /// Number of requests being answered.
     #[must_use]
     pub fn open(&self) -> usize {
         self.0.load(Ordering::Acquire)
@@ -66,11 +66,11 @@ impl Requests {
     }
 }
 
-/// Serves HTTP on `listener` until `shutdown` completes: then no connection is accepted any more, requests in flight are
-/// answered for at most `options.shutdown_grace`, and what is left is closed. `requests` counts those being answered.
+/// Serves HTTP on `listener` until `shutdown` completes. Then it accepts no more connections, waits up to
+/// `options.shutdown_grace` for requests in progress, and closes the rest. `requests` counts those being answered.
 ///
 /// # Errors
-/// [`IngestError::Options`] before anything is accepted, [`IngestError::Unanswered`] after a stop that ran out of time.
+/// [`IngestError::Options`] before anything is accepted, [`IngestError::Unanswered`] if the stop timed out.
 pub async fn serve(
     listener: TcpListener,
     options: HttpOptions,
@@ -89,7 +89,7 @@ pub async fn serve(
     finish(&endpoint, connections).await
 }
 
-/// Where connections come from; in tests also from a system that has none to give.
+/// A source of connections. Tests use one that fails.
 trait Listen {
     async fn next(&self) -> io::Result<TcpStream>;
 }
@@ -128,18 +128,18 @@ async fn accept(
                 }
                 Ok(stream) => {
                     endpoint.meters.turned_away.increment(1);
-                    if let Some(others) = endpoint.crowds.line() {
+                    if let Some(others) = endpoint.refused_connections.line() {
                         tracing::warn!(
-                            "all {} connections are in use: one was turned away ({others} others before it); raise \
+                            "all {} connections are in use: refused one ({others} others before it); raise \
                              `max_connections` under [http] if they are wanted",
                             endpoint.options.max_connections
                         );
                     }
-                    turn_away(stream, &turned_away, endpoint.options.max_connections);
+                    refuse_connection(stream, &turned_away, endpoint.options.max_connections);
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if let Some(others) = endpoint.deaf.line() {
+                    if let Some(others) = endpoint.accept_errors.line() {
                         tracing::warn!(
                             "can't accept a connection: {error} ({others} failures before it); raise the limit of open \
                              files if it is that"
@@ -159,11 +159,11 @@ fn gone(endpoint: &Endpoint, ended: Result<(), JoinError>) {
         && error.is_panic()
     {
         endpoint.meters.failed.increment(1);
-        tracing::error!(%error, "serving a connection failed unexpectedly; only this connection was closed");
+        tracing::error!(%error, "serving a connection panicked; only this connection was closed");
     }
 }
 
-/// Lets requests in flight finish within the grace, closes what is left.
+/// Waits for requests in progress within the time limit, then closes the rest.
 async fn finish(endpoint: &Endpoint, mut connections: JoinSet<()>) -> Result<(), IngestError> {
     let options = &endpoint.options;
     let grace = options.shutdown_grace.unwrap_or_else(|| options.longest_request());
@@ -183,10 +183,10 @@ async fn finish(endpoint: &Endpoint, mut connections: JoinSet<()>) -> Result<(),
     if requests == 0 { Ok(()) } else { Err(IngestError::Unanswered { requests, grace }) }
 }
 
-/// Tells a client that there are too many, without holding a place for it; silently beyond a small number, so that a
-/// flood costs nothing.
-fn turn_away(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
-    if count.fetch_add(1, Ordering::AcqRel) >= limits::MAX_TURNED_AWAY {
+/// Tells a client that there are too many connections, without using one of the places. Closes without an answer beyond
+/// a small number, so that a flood costs little.
+fn refuse_connection(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
+    if count.fetch_add(1, Ordering::AcqRel) >= limits::MAX_REFUSED_CONNECTIONS {
         count.fetch_sub(1, Ordering::AcqRel);
         return;
     }
@@ -202,12 +202,12 @@ fn turn_away(mut stream: TcpStream, count: &Arc<AtomicUsize>, bound: usize) {
         let told = async {
             stream.write_all(answer.as_bytes()).await?;
             stream.shutdown().await?;
-            // Closing with unread bytes would reset the connection and take the answer with it.
+            // Closing with unread bytes would reset the connection and lose the answer.
             let mut rest = [0; 4096];
             while stream.read(&mut rest).await? > 0 {}
             io::Result::Ok(())
         };
-        _ = timeout(limits::TURNED_AWAY_TIMEOUT, told).await;
+        _ = timeout(limits::REFUSE_TIMEOUT, told).await;
         count.fetch_sub(1, Ordering::AcqRel);
     });
 }
@@ -219,9 +219,9 @@ mod tests {
     use super::*;
     use crate::{Delivery, Refusal};
 
-    struct Deaf;
+    struct UnusedIntake;
 
-    impl Intake for Deaf {
+    impl Intake for UnusedIntake {
         fn submit(&self, _: Delivery) -> Result<(), Refusal> {
             Err(Refusal::Busy("a test".into()))
         }
@@ -239,14 +239,14 @@ mod tests {
         }
     }
 
-    /// A listener that has no file descriptors for the first so many tries.
-    struct Poor {
+    /// A listener that fails for lack of file descriptors the first few times.
+    struct FailingListener {
         listener: TcpListener,
         failures: usize,
         tries: AtomicUsize,
     }
 
-    impl Listen for Poor {
+    impl Listen for FailingListener {
         async fn next(&self) -> io::Result<TcpStream> {
             const EMFILE: i32 = 24;
             if self.tries.fetch_add(1, Ordering::Relaxed) < self.failures {
@@ -256,30 +256,31 @@ mod tests {
         }
     }
 
-    async fn poor(failures: usize) -> (Poor, Arc<Endpoint>) {
+    async fn failing(failures: usize) -> (FailingListener, Arc<Endpoint>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let endpoint = Arc::new(Endpoint::new(HttpOptions::default(), Arc::new(Deaf), Requests::default(), address));
-        (Poor { listener, failures, tries: AtomicUsize::new(0) }, endpoint)
+        let endpoint =
+            Arc::new(Endpoint::new(HttpOptions::default(), Arc::new(UnusedIntake), Requests::default(), address));
+        (FailingListener { listener, failures, tries: AtomicUsize::new(0) }, endpoint)
     }
 
     #[tokio::test(start_paused = true)]
     async fn without_descriptors_accept_is_tried_again_after_pauses_and_said_once_a_second() {
-        let (poor, endpoint) = poor(usize::MAX).await;
+        let (failing, endpoint) = failing(usize::MAX).await;
         let (_stop, stopped) = watch::channel(false);
         let time = Duration::from_secs(10);
-        accept(&poor, &endpoint, &stopped, &mut JoinSet::new(), sleep(time)).await;
-        let tries = poor.tries.load(Ordering::Relaxed) as u128;
+        accept(&failing, &endpoint, &stopped, &mut JoinSet::new(), sleep(time)).await;
+        let tries = failing.tries.load(Ordering::Relaxed) as u128;
         let pauses = time.as_millis() / limits::ACCEPT_PAUSE.as_millis();
         assert!((pauses / 2..=pauses + 2).contains(&tries), "{tries} tries in {pauses} pauses");
         tokio::time::advance(limits::LOG_INTERVAL).await;
-        let left_out = endpoint.deaf.line().expect("a line after a second without any");
+        let left_out = endpoint.accept_errors.line().expect("a line after a second without any");
         assert!(left_out <= 10, "{left_out} left out since the last line");
     }
 
     #[tokio::test]
     async fn once_there_are_descriptors_again_connections_are_served() {
-        let (poor, endpoint) = poor(3).await;
+        let (failing, endpoint) = failing(3).await;
         let (_stop, stopped) = watch::channel(false);
         let address = endpoint.address;
         let asked = async {
@@ -289,7 +290,7 @@ mod tests {
             stream.read_to_string(&mut answer).await.unwrap();
             assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
         };
-        accept(&poor, &endpoint, &stopped, &mut JoinSet::new(), asked).await;
-        assert!(poor.tries.load(Ordering::Relaxed) > 3);
+        accept(&failing, &endpoint, &stopped, &mut JoinSet::new(), asked).await;
+        assert!(failing.tries.load(Ordering::Relaxed) > 3);
     }
 }

@@ -1,9 +1,10 @@
-//! The activity of one connection: whether it is in use, and whether what it sends belongs to requests.
+//! The activity of a connection: whether it is in use, and whether what it sends belongs to requests.
 //!
-//! `connection` makes one [`Usage`] per connection, reads through [`CountingStream`] and hands bodies on as [`RequestBody`]. HTTP/2
-//! lets a peer send frames that no request ever comes of (PING, SETTINGS, PRIORITY, streams that it resets at once);
-//! each costs work, and none would show anywhere. So bytes are counted as they are read, and the count begins anew with
-//! every answer and every piece of a body. Invariant: no connection reads more than [`limits::FLOOD_BYTES`] without one.
+//! `connection` creates one [`Usage`] per connection, reads through [`CountingStream`] and passes bodies on as
+//! [`RequestBody`]. In HTTP/2, a peer can send frames that never become a request (PING, SETTINGS, PRIORITY, streams
+//! that are reset immediately). Each costs work and would go unnoticed. So bytes are counted as they are read, and
+//! every answer and every piece of a body resets the count. Invariant: no connection reads more than
+//! [`limits::FLOOD_BYTES`] without one.
 
 use std::{
     io,
@@ -31,11 +32,11 @@ pub(crate) struct Usage {
     since: Instant,
     /// Requests being answered.
     active: AtomicUsize,
-    /// When the last answer was ready, in milliseconds after `since`.
+    /// When the last answer was ready, in milliseconds since `since`.
     last_ms: AtomicU64,
     /// Bytes read since the last answer or piece of a body.
     idle_bytes: AtomicU64,
-    /// Bytes of its requests' heads that are in flight.
+    /// Bytes of its request heads that are in flight.
     pub(crate) head_bytes: AtomicUsize,
 }
 
@@ -50,7 +51,7 @@ impl Usage {
         })
     }
 
-    /// Until when the connection may be quiet; none when that is over.
+    /// When the connection will have been quiet for too long; `None` if that time has passed.
     pub(crate) fn quiet_until(&self, bound: Duration) -> Option<Instant> {
         let now = Instant::now();
         if self.active.load(Ordering::Acquire) > 0 {
@@ -70,12 +71,12 @@ impl Usage {
         if self.is_flooded() { Err(io::Error::other("frames without requests")) } else { Ok(()) }
     }
 
-    fn got_on(&self) {
+    fn made_progress(&self) {
         self.idle_bytes.store(0, Ordering::Relaxed);
     }
 }
 
-/// A request that is being answered; dropped once it is answered or the client has gone.
+/// A request in progress. Dropped when it is answered or the client has disconnected.
 pub(crate) struct ActiveRequest {
     pub(crate) endpoint: Arc<Endpoint>,
     usage: Arc<Usage>,
@@ -89,7 +90,7 @@ impl ActiveRequest {
         ActiveRequest { endpoint: Arc::clone(endpoint), usage: Arc::clone(usage), answered: AtomicBool::new(false) }
     }
 
-    /// Notes that the request ended with its answer: one that its client takes back is no use of the connection.
+    /// Marks the request as answered. One that its client cancels does not count as use of the connection.
     pub(crate) fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
     }
@@ -98,7 +99,7 @@ impl ActiveRequest {
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         if self.answered.load(Ordering::Relaxed) {
-            self.usage.got_on();
+            self.usage.made_progress();
         }
         let elapsed_ms = u64::try_from(self.usage.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.usage.last_ms.store(elapsed_ms, Ordering::Release);
@@ -107,7 +108,7 @@ impl Drop for ActiveRequest {
     }
 }
 
-/// A socket that counts the bytes read from it, and fails when they are a flood.
+/// A socket that counts the bytes read from it and fails if they are a flood.
 pub(crate) struct CountingStream {
     stream: TcpStream,
     usage: Arc<Usage>,
@@ -157,7 +158,7 @@ impl AsyncWrite for CountingStream {
     }
 }
 
-/// The body of a request, whose bytes count as activity of the connection.
+/// The body of a request. Its bytes count as activity of the connection.
 pub(crate) struct RequestBody {
     body: Incoming,
     usage: Arc<Usage>,
@@ -185,7 +186,7 @@ impl Body for RequestBody {
         if let Some(Ok(frame)) = &frame
             && frame.data_ref().is_some_and(|data| !data.is_empty())
         {
-            self.usage.got_on();
+            self.usage.made_progress();
         }
         Poll::Ready(frame)
     }

@@ -1,6 +1,5 @@
-//! Nanoseconds a record of the paths that every record takes, beside a value
-//! tree doing the same work in the same run. Absolute figures are noise; the
-//! ratio is what can be compared between machines and days.
+//! Nanoseconds per record of the paths that every record takes, compared with a value tree doing the same work in the
+//! same run. Absolute figures depend on the machine; the ratios can be compared between machines and days.
 //!
 //! `cargo bench -p weir-record`
 
@@ -16,7 +15,7 @@ const RECORDS: usize = 1000;
 const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(60);
 
-/// A thousand records of about 385 bytes, as a service would send them.
+/// A thousand records of about 385 bytes, like those of a service.
 fn sample() -> Vec<u8> {
     let mut body = String::from("[");
     for n in 0..RECORDS {
@@ -47,15 +46,14 @@ fn sample() -> Vec<u8> {
     body.into_bytes()
 }
 
-/// The time that this thread was on a processor, where the system tells it, so
-/// that a busy neighbour counts for little; else the time that passed.
+/// CPU time of this thread where the system provides it, so that other load matters little; wall time otherwise.
 fn cpu_time_ns(start_of_clock: Instant) -> f64 {
     let on_cpu = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
     let on_cpu = on_cpu.and_then(|line| line.split(' ').next()?.parse().ok());
     on_cpu.unwrap_or_else(|| start_of_clock.elapsed().as_nanos() as f64)
 }
 
-/// The median of several rounds, in nanoseconds of processor time a record.
+/// The median of several rounds, in nanoseconds of CPU time per record.
 fn measure(name: &str, mut work: impl FnMut()) {
     let start_of_clock = Instant::now();
     work();

@@ -1,4 +1,4 @@
-//! Which keys of senders mean time, level, source and message.
+//! The senders' names for time, level, source and message.
 
 use crate::keys::fingerprint;
 use crate::level::Scale;
@@ -6,37 +6,35 @@ use crate::level::Scale;
 /// What a key of a record means to Weir.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// When it happened; a number's unit is told by its size.
+    /// The time; the unit of a number is determined by its size.
     Timestamp,
-    /// When it happened; whole numbers are nanoseconds, however small.
+    /// The time; integers are always nanoseconds.
     Nanoseconds,
-    /// How severe it is; numbers are on this scale.
+    /// The severity; numbers are on this scale.
     Level(Scale),
-    /// Who spoke.
+    /// The component or service that logged the record.
     Source,
-    /// What was said.
+    /// The message.
     Message,
 }
 
-/// The names by which senders call the head of a record. The names of one role
-/// are tried in the order in which they were added, the canonical name before
-/// all others; the first whose value can be read is taken, and the rest stay as
-/// the sender wrote them.
+/// The senders' names for the head of a record. The names of a role are tried in the order in which they were added,
+/// after the canonical name. The first one with a usable value is taken; the others are kept as ordinary keys.
 #[derive(Clone, Debug)]
 pub struct Aliases {
-    /// The first [`CANONICAL`] names are Weir's own.
+    /// The first [`CANONICAL`] names are the canonical ones.
     names: Vec<(String, Role)>,
-    /// Open addressing by fingerprint; [`EMPTY`] where nothing is.
+    /// A hash table with open addressing, by fingerprint; [`EMPTY`] marks free slots.
     slots: Vec<u16>,
 }
 
 /// Why an alias can't be added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AliasError {
-    /// The name has its meaning already.
-    #[error("alias `{0}` is a key of Weir's own; choose another name")]
+    /// The name is reserved.
+    #[error("alias `{0}` is a reserved key; choose another name")]
     Reserved(String),
-    /// There are enough.
+    /// The table is full.
     #[error("alias `{name}` is one too many: at most {MAX_ALIASES} are allowed")]
     TooMany {
         /// The name.
@@ -44,14 +42,13 @@ pub enum AliasError {
     },
 }
 
-/// The number of aliases that a table may hold: keeps it sparse, so that a key
-/// that is none is known by one look.
+/// Maximum number of aliases in a table. It keeps the table sparse, so that one probe is enough for most other keys.
 pub const MAX_ALIASES: usize = 256;
 
 const SLOTS: usize = 2048;
 const EMPTY: u16 = u16::MAX;
 
-/// The canonical names, in the order of a canonical record.
+/// The canonical keys, in the order of a canonical record.
 pub(crate) const CANONICAL: [(&str, Role); 4] = [
     ("timestamp", Role::Timestamp),
     ("level", Role::Level(Scale::Any)),
@@ -59,7 +56,7 @@ pub(crate) const CANONICAL: [(&str, Role); 4] = [
     ("message", Role::Message),
 ];
 
-/// Keys whose type matters, which are nobody's alias.
+/// Keys with a fixed type, which can't be aliases.
 const RESERVED: [&str; 3] = ["context", "metadata", "routes"];
 
 const COMMON: [(&str, Role); 41] = [
@@ -117,7 +114,7 @@ impl Default for Aliases {
 }
 
 impl Aliases {
-    /// A table with the canonical names alone.
+    /// A table of the canonical keys only.
     pub fn none() -> Aliases {
         let mut aliases = Aliases { names: Vec::new(), slots: vec![EMPTY; SLOTS] };
         for (name, role) in CANONICAL {
@@ -126,16 +123,15 @@ impl Aliases {
         aliases
     }
 
-    /// The same names, with `timestamp` in nanoseconds whatever its size: for
-    /// records from those who know Weir's own form, as filters do.
+    /// Returns the same table, except that numbers in `timestamp` are always nanoseconds. For records from filters,
+    /// which use Weir's own form.
     pub fn in_nanoseconds(mut self) -> Aliases {
-        // The canonical names come first, and of them the time.
+        // The first canonical key is the time.
         self.names[0].1 = Role::Nanoseconds;
         self
     }
 
-    /// Adds a name. One that is there already gets the new role and keeps its
-    /// place in the order.
+    /// Adds a name. An existing name gets the new role and keeps its place in the order.
     pub fn add(&mut self, name: &str, role: Role) -> Result<(), AliasError> {
         if RESERVED.contains(&name) || CANONICAL.iter().any(|(canonical, _)| *canonical == name) {
             return Err(AliasError::Reserved(name.to_owned()));
@@ -150,7 +146,7 @@ impl Aliases {
         Ok(())
     }
 
-    /// Forgets a name: it is the sender's own key from now on.
+    /// Removes a name, which is then an ordinary key.
     pub fn remove(&mut self, name: &str) {
         let names = std::mem::take(&mut self.names);
         self.slots.fill(EMPTY);
@@ -161,7 +157,7 @@ impl Aliases {
         }
     }
 
-    /// The names and what they mean, in order, the canonical ones first.
+    /// The names and their roles in order, canonical names first.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Role)> {
         self.names.iter().map(|(name, role)| (name.as_str(), *role))
     }
@@ -175,11 +171,11 @@ impl Aliases {
         self.names.push((name.to_owned(), role));
     }
 
-    /// The place of a key in the table, given its fingerprint.
+    /// Finds a key in the table by its fingerprint.
     #[inline]
     pub(crate) fn index_of(&self, key: &[u8], print: u64) -> Option<u16> {
         let mut slot = first_slot(print);
-        // Ends: the table is never more than an eighth full.
+        // Terminates, because the table is at most an eighth full.
         loop {
             let index = self.slots[slot];
             if index == EMPTY {
@@ -192,7 +188,7 @@ impl Aliases {
         }
     }
 
-    /// What stands at a place in the table.
+    /// The name and the role at an index of the table.
     #[inline]
     pub(crate) fn at(&self, index: u16) -> (&str, Role) {
         let (name, role) = &self.names[usize::from(index)];

@@ -1,14 +1,12 @@
-//! A batch: canonical records one after the other, and where each ends. The one
-//! form of records in memory, in the journal and on the way into a filter.
+//! A batch: concatenated canonical records and their end offsets. This is the only form of records in memory, in the
+//! journal and as input of filters.
 //!
-//! Encoded (the journal's payload), all integers little-endian:
+//! The encoded form (the journal's payload) has little-endian integers:
 //!
-//! ```text
-//! u32 count | count × u32 end offset | the records
-//! ```
+//! ```text u32 count | count × u32 end offset | the records ```
 //!
-//! Invariants: end offsets never fall, the last one is the length of the bytes,
-//! and every record is one MessagePack map with a 16-bit header.
+//! Invariants: end offsets never decrease, the last one is the length of the bytes, and every record is one MessagePack
+//! map with a 16-bit header.
 
 use std::ops::Range;
 
@@ -21,28 +19,28 @@ pub struct Batch {
     ends: Vec<u32>,
 }
 
-/// Why bytes are no encoded batch.
+/// Why bytes are not an encoded batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Fewer bytes than the head says.
+    /// There are fewer bytes than the header requires.
     #[error("batch is cut short: {expected} bytes announced, {found} there")]
     Truncated {
-        /// The least number of bytes that was announced.
+        /// The minimum number of bytes required.
         expected: u64,
-        /// The number of bytes there.
+        /// The number of bytes present.
         found: usize,
     },
-    /// The bytes between two offsets are no canonical record.
+    /// The bytes between two offsets are not a canonical record.
     #[error("record {index} of the batch is not a canonical record at bytes {start} to {end}")]
     Record {
-        /// Which record.
+        /// The index of the record.
         index: usize,
         /// Where it starts.
         start: usize,
         /// Where it ends.
         end: usize,
     },
-    /// Bytes after the last record.
+    /// There are bytes after the last record.
     #[error("batch has {0} bytes after its last record")]
     Trailing(usize),
 }
@@ -53,7 +51,7 @@ impl Batch {
         Batch::default()
     }
 
-    /// An empty batch with room for so many bytes and records.
+    /// An empty batch with room for this many bytes and records.
     pub fn with_capacity(bytes: usize, records: usize) -> Batch {
         Batch { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(records) }
     }
@@ -63,37 +61,37 @@ impl Batch {
         self.ends.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// The length of all records together.
+    /// The total length of all records in bytes.
     pub fn byte_len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// All records, one after the other.
+    /// All records, concatenated.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The bytes of one record. Panics when there are not so many.
+    /// The bytes of one record. Panics if the index is out of range.
     pub fn get(&self, index: usize) -> &[u8] {
         &self.bytes[self.start(index)..self.ends[index] as usize]
     }
 
-    /// The bytes of a run of records. Panics when there are not so many.
+    /// The bytes of a range of records. Panics if it is out of range.
     pub fn slice(&self, records: Range<usize>) -> &[u8] {
         &self.bytes[self.start(records.start)..self.start(records.end)]
     }
 
-    /// Where a record starts, or the one after the last would.
+    /// The start offset of a record, or the end of the last one.
     fn start(&self, index: usize) -> usize {
         if index == 0 { 0 } else { self.ends[index - 1] as usize }
     }
 
-    /// One record. Panics when there are not so many.
+    /// One record. Panics if the index is out of range.
     pub fn record(&self, index: usize) -> Record<'_> {
         Record::new(self.get(index))
     }
@@ -103,20 +101,18 @@ impl Batch {
         (0..self.len()).map(|index| self.record(index))
     }
 
-    /// Adds a record that is canonical already.
+    /// Appends a record, which must be canonical.
     pub fn push(&mut self, record: &[u8]) {
         self.append(|bytes| bytes.extend_from_slice(record));
     }
 
-    /// Adds the one canonical record that `write` appends to the bytes it is
-    /// given, without an intermediate copy.
+    /// Appends the canonical record that `write` writes to the bytes, without an intermediate copy.
     pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
         self.ends.push(end_offset(self.bytes.len()));
     }
 
-    /// Adds the one canonical record that `write` appends to the bytes it is
-    /// given. When it fails, the batch is as before.
+    /// Appends the canonical record that `write` writes to the bytes. If it fails, the batch is unchanged.
     pub fn try_append<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
         let before = self.bytes.len();
         match write(&mut self.bytes) {
@@ -129,12 +125,12 @@ impl Batch {
         Ok(())
     }
 
-    /// Adds all records of another batch.
+    /// Appends all records of another batch.
     pub fn extend(&mut self, other: &Batch) {
         self.extend_range(other, 0..other.len());
     }
 
-    /// Adds a run of records of another batch. Panics when it has not so many.
+    /// Appends a range of records of another batch. Panics if it is out of range.
     pub fn extend_range(&mut self, other: &Batch, records: Range<usize>) {
         let from = other.start(records.start);
         let base = self.bytes.len();
@@ -143,7 +139,7 @@ impl Batch {
         self.ends.extend(other.ends[records].iter().map(|end| (*end as usize - from + base) as u32));
     }
 
-    /// Forgets all records and keeps the memory.
+    /// Removes all records and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
@@ -157,7 +153,7 @@ impl Batch {
         }
     }
 
-    /// The encoded form.
+    /// Encodes the batch.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(4 + 4 * self.ends.len() + self.bytes.len());
         out.extend_from_slice(&(self.ends.len() as u32).to_le_bytes());
@@ -168,8 +164,7 @@ impl Batch {
         out
     }
 
-    /// Reads the encoded form. Checks the offsets and the head of each record;
-    /// what is inside a record, its reader checks.
+    /// Decodes a batch. Checks the offsets and the header of each record, but not the contents of records.
     pub fn decode(encoded: &[u8]) -> Result<Batch, DecodeError> {
         let truncated = |expected: u64| DecodeError::Truncated { expected, found: encoded.len() };
         let (count, rest) = encoded.split_first_chunk::<4>().ok_or(truncated(4))?;
@@ -197,8 +192,7 @@ impl Batch {
     }
 }
 
-/// Batches are bounded to tens of megabytes long before their bytes come here;
-/// four gigabytes in one would be a fault of this program.
+/// Batches are limited to tens of megabytes long before this. A batch of four gigabytes would be a bug in this program.
 fn end_offset(len: usize) -> u32 {
     u32::try_from(len).expect("a batch stays below four gigabytes")
 }

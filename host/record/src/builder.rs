@@ -1,6 +1,5 @@
-//! Builds a canonical record from the entries that a reader passes in, whatever the
-//! input format. Values for the head are set aside until all entries are known;
-//! everything else is written once.
+//! Builds a canonical record from the entries that a reader passes in, whatever the input format. Candidates for the
+//! head are set aside until all entries are known; everything else is written once.
 //!
 //! The rules are in the table in the crate's documentation.
 
@@ -16,23 +15,22 @@ use crate::level::{Level, Scale};
 use crate::limits::{MAX_DERIVED_MESSAGE_BYTES, MAX_RECORD_BYTES};
 use crate::{time, to_json, write};
 
-/// The room of a record that has to be there beside its body and its texts: the
-/// header, four keys, the time, and the heads of the texts.
+/// Room needed besides the body and the texts of the head: the map header, four keys, the time, and the string headers.
 const HEAD_BYTES: usize = 80;
 
 pub(crate) struct RecordBuilder<'d> {
     defaults: &'d Defaults<'d>,
-    /// Keys and values of the sender's own.
+    /// The sender's other keys and values.
     body: Vec<u8>,
     keys: KeySet,
     fingerprints: Fingerprints,
-    /// Values that may become the head, or that need another name.
+    /// Values that may become part of the head, or that need another name.
     aside: Vec<u8>,
-    /// Where in `aside` they are.
+    /// Where they are in `aside`.
     candidates: Vec<Candidate>,
-    /// Values under a key of Weir's own that have another type than it needs.
+    /// Values of reserved keys that have the wrong type.
     displaced: Vec<(&'static str, Span)>,
-    /// The sender's `context`, when the defaults have something to add to it.
+    /// The sender's `context`, if the defaults have something to add to it.
     context: Option<Span>,
     derived: Vec<u8>,
 }
@@ -55,7 +53,7 @@ struct Candidate {
     value: Span,
 }
 
-/// The four values of the head, once they are chosen.
+/// The values chosen for the head.
 struct Chosen<'c> {
     timestamp: i64,
     level: Level,
@@ -79,7 +77,7 @@ impl<'d> RecordBuilder<'d> {
         }
     }
 
-    /// Forgets the record before, finished or not.
+    /// Discards the previous record, finished or not.
     #[inline]
     pub(crate) fn start(&mut self) {
         self.body.clear();
@@ -91,8 +89,7 @@ impl<'d> RecordBuilder<'d> {
         self.keys = KeySet::new(&self.fingerprints);
     }
 
-    /// Takes one entry. `write` appends exactly one value, with valid text and
-    /// no duplicate keys in it.
+    /// Adds an entry. `write` appends exactly one value, with valid text and without duplicate keys.
     #[inline]
     pub(crate) fn entry(
         &mut self,
@@ -127,8 +124,7 @@ impl<'d> RecordBuilder<'d> {
         Ok(())
     }
 
-    /// Whether the value at the end of the body may stay there under a key that
-    /// needs a certain type. Otherwise it has been put aside.
+    /// Whether the value at the end of the body may stay there under a reserved key. Otherwise it has been set aside.
     fn stays(&mut self, key: &[u8], value_at: usize) -> bool {
         let value = &self.body[value_at..];
         let read = token(value).map(|(first, _)| first);
@@ -139,7 +135,7 @@ impl<'d> RecordBuilder<'d> {
             (b"metadata", Some(Token::Map(_))) => return true,
             (b"context", Some(Token::Map(_))) if self.defaults.context.is_empty() => return true,
             (b"context", Some(Token::Map(_))) => self.context = Some(span),
-            // Says nothing, so nothing is lost without it.
+            // Null has no information, so nothing is lost.
             (_, Some(Token::Nil)) => return false,
             (b"routes", _) => self.displaced.push(("routes", span)),
             (b"metadata", _) => self.displaced.push(("metadata", span)),
@@ -149,14 +145,14 @@ impl<'d> RecordBuilder<'d> {
         false
     }
 
-    /// Ends the record and adds it to the batch in its canonical form.
+    /// Finishes the record and appends it to the batch in canonical form.
     pub(crate) fn finish(&mut self, out: &mut Batch) -> Result<(), ReadError> {
         let mut entries = self.keys.finish(&mut self.fingerprints, &mut self.body, 0);
         let (choice, taken) = choose(self.defaults, &self.aside, &self.candidates);
         if taken != self.candidates.len() || !self.displaced.is_empty() {
             let aliases = self.defaults.aliases;
             let (left, displaced) = (&self.candidates, &mut self.displaced);
-            entries += keep_the_rest(aliases, &choice.aliases, left, displaced, &self.aside, &mut self.body);
+            entries += append_unused(aliases, &choice.aliases, left, displaced, &self.aside, &mut self.body);
         }
         if !self.defaults.context.is_empty() {
             let sent = self.context.map_or(&[0x80][..], |span| span.of(&self.aside));
@@ -185,8 +181,8 @@ impl<'d> RecordBuilder<'d> {
     }
 }
 
-/// Writes the beginning of a canonical record, in the order and widths that
-/// [`Record::head`](crate::Record::head) reads in one look.
+/// Writes the start of a canonical record, with the order and widths that [`Record::head`](crate::Record::head) reads
+/// in one step.
 #[inline]
 pub(crate) fn write_head(out: &mut Vec<u8>, entries: u16, timestamp: i64, level: Level, source: &[u8], message: &[u8]) {
     let mut start = *b"\xde\0\0\xa9timestamp\xd3\0\0\0\0\0\0\0\0\xa5level";
@@ -202,12 +198,12 @@ pub(crate) fn write_head(out: &mut Vec<u8>, entries: u16, timestamp: i64, level:
 
 struct Choice<'c> {
     head: Chosen<'c>,
-    /// For each role the alias that it was read from.
+    /// The alias that each role was read from.
     aliases: [Option<u16>; 4],
 }
 
-/// Reads the head from the candidates, each role from the first of its names
-/// that has a usable value. Gives the number of candidates used up, too.
+/// Chooses the head from the candidates: for each role, the first of its names that has a usable value. Also returns
+/// the number of candidates used.
 fn choose<'c>(defaults: &'c Defaults<'_>, aside: &'c [u8], candidates: &[Candidate]) -> (Choice<'c>, usize) {
     let mut aliases = [None; 4];
     let (mut timestamp, mut level, mut source, mut message) = (None, None, None, None);
@@ -266,7 +262,7 @@ fn read_level(value: &[u8], scale: Scale) -> Option<Level> {
     }
 }
 
-/// Text, or the text of a number or truth value.
+/// Text, or the text of a number or boolean.
 fn read_text(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     match token(value)?.0 {
         Token::Str(text) => Some(Cow::Borrowed(text)),
@@ -283,11 +279,10 @@ fn read_text(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// Writes what was put aside and not used to the body: an alias under its own
-/// name, a value under a key of Weir's own under a name made from it. Gives the
-/// number of entries written.
+/// Appends what was set aside and not used to the body: an alias under its own name, a value of a reserved key under a
+/// name derived from it. Returns the number of entries written.
 #[cold]
-fn keep_the_rest(
+fn append_unused(
     aliases: &Aliases,
     taken: &[Option<u16>; 4],
     candidates: &[Candidate],
@@ -299,7 +294,7 @@ fn keep_the_rest(
     let left = candidates.iter().filter(|candidate| !taken.contains(&Some(candidate.alias)));
     for Candidate { alias, value } in left {
         match CANONICAL.get(usize::from(*alias)) {
-            Some((_, role)) if says_nothing(value.of(aside), *role) => {}
+            Some((_, role)) if counts_as_absent(value.of(aside), *role) => {}
             Some((canonical, _)) => displaced.push((canonical, *value)),
             None => {
                 write::str(body, aliases.at(*alias).0);
@@ -320,8 +315,8 @@ fn keep_the_rest(
     written
 }
 
-/// Whether a value under a canonical key is as good as absent.
-fn says_nothing(value: &[u8], role: Role) -> bool {
+/// Whether a value of a canonical key counts as absent.
+fn counts_as_absent(value: &[u8], role: Role) -> bool {
     match token(value) {
         Some((Token::Nil, _)) => true,
         Some((Token::Str(b""), _)) => role != Role::Message,
@@ -340,7 +335,7 @@ pub(crate) fn is_list_of_text(value: &[u8]) -> bool {
     })
 }
 
-/// Writes `context`: what was sent, and of the additions those that it lacks.
+/// Writes `context`: what was sent, plus those additions that it lacks.
 fn write_context(body: &mut Vec<u8>, sent: &[u8], additions: &[(&str, &str)]) {
     let Some((Token::Map(len), header)) = token(sent) else { return };
     let entries = &sent[header..];
@@ -355,7 +350,7 @@ fn write_context(body: &mut Vec<u8>, sent: &[u8], additions: &[(&str, &str)]) {
     }
 }
 
-/// Makes a message from the sender's entries: their JSON, cut where it is long.
+/// Derives a message from the sender's entries: their JSON, cut if it is long.
 fn derive_message(message: &mut Vec<u8>, body: &[u8], entries: u32) {
     message.clear();
     to_json::raw_entries(body, entries, MAX_DERIVED_MESSAGE_BYTES, message);

@@ -1,11 +1,10 @@
-//! Every row of the table at the head of the crate.
+//! Every row of the table in the crate's documentation.
 
 use crate::{Aliases, Bad, Batch, Defaults, Level, Role, read_json, read_msgpack, write_json};
 
 const RECEIVED: i64 = 1_795_168_800_000_000_000;
 
-/// What a record becomes, as JSON without the time of receipt and the default
-/// source and level.
+/// What a record becomes, as JSON without the time of receipt and the default source and level.
 fn becomes(sent: &str) -> String {
     becomes_with(sent, &Aliases::default(), &[])
 }

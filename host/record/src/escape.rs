@@ -1,13 +1,13 @@
-//! Text of unknown origin, made harmless for people's eyes: what a record, a filter or a server says can't move a
-//! cursor, change colours, forge a second line, hide itself or turn the reading direction around.
+//! Makes untrusted text safe to show: text from a record, a filter or a server can't move a cursor, change colours,
+//! forge a second line, hide itself or reverse the reading direction.
 //!
-//! Everything that shows such text on a terminal or writes it into a line goes through here: the console, lines of log
-//! files, Weir's own log, what commands print. Harmful is every character of the Unicode categories Cc (control), Cf
-//! (format), Zl and Zp (line and paragraph separator). Escaping loses nothing: one sees which character stood there.
+//! Everything that shows such text on a terminal or writes it to a line goes through here: the console sink, log files,
+//! Weir's own log, the output of commands. All characters of the Unicode categories Cc (control), Cf (format), Zl and
+//! Zp (line and paragraph separator) are escaped. No information is lost, because the escape shows the character.
 
 use std::borrow::Cow;
 
-/// True for characters that act, or hide, instead of being seen.
+/// Whether a character is a control character or invisible.
 pub fn is_harmful(c: char) -> bool {
     if c < '\u{ad}' {
         return c.is_control();
@@ -25,7 +25,7 @@ pub fn is_harmful(c: char) -> bool {
     )
 }
 
-/// Text in which every harmful character is written out: `\n`, `\x1b`, `\u{202e}`.
+/// Escapes every such character: `\n`, `\x1b`, `\u{202e}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
@@ -41,7 +41,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Appends text as [`escaped`] has it.
+/// Appends text as escaped by [`escaped`].
 pub fn push_escaped(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(escaped(text).as_bytes());
 }
@@ -56,9 +56,9 @@ fn push_written_out(c: char, out: &mut String) {
     }
 }
 
-/// Appends JSON as the same JSON with the harmful characters that JSON itself allows written as `\u....`.
+/// Appends JSON, with such characters that JSON allows in strings escaped as `\u....`.
 pub fn push_escaped_json(json: &[u8], out: &mut Vec<u8>) {
-    // The writer of JSON writes valid UTF-8 and escapes everything below 0x20.
+    // The JSON writer produces valid UTF-8 and escapes everything below 0x20.
     for c in String::from_utf8_lossy(json).chars() {
         if is_harmful(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {

@@ -1,14 +1,12 @@
-//! One JSON value to MessagePack in one pass: no tree, no tape, the strings
-//! found a machine word at a time and copied once.
+//! Converts one JSON value to MessagePack in one pass, without a tree or a tape. Strings are scanned a machine word at
+//! a time and copied once.
 //!
-//! Invariants: recursion ends at [`MAX_DEPTH`]; skipping does not recurse; every
-//! byte of a body is looked at a bounded number of times.
+//! Invariants: recursion is limited to [`MAX_DEPTH`]; skipping does not recurse; every byte of a body is read a bounded
+//! number of times.
 //!
-//! More is read than the standard allows where a sender's meaning is plain:
-//! `NaN`, `Infinity` and `-Infinity` (as Python writes them) are floats. Bytes
-//! that are not UTF-8, and surrogates that stand alone, become U+FFFD. A number
-//! that neither 64 bits nor a float can hold is kept as its text, see
-//! [`wide_float`].
+//! It accepts more than the standard where the meaning is clear: `NaN`, `Infinity` and `-Infinity` (as Python writes
+//! them) are floats. Invalid UTF-8 and lone surrogates become U+FFFD. A number that neither 64 bits nor a float can
+//! represent is kept as its text, see [`wide_float`].
 
 use crate::arrival::{ReadError, RecordFault};
 use crate::keys::{ARRAY, Fingerprints, KeySet, MAP, fingerprint, patch_header};
@@ -19,7 +17,7 @@ use crate::write;
 pub(crate) struct Json<'j> {
     input: &'j [u8],
     at: usize,
-    /// The last string that had to be changed while it was read.
+    /// The last string with escapes or invalid UTF-8, decoded.
     unescaped: Vec<u8>,
 }
 
@@ -30,7 +28,7 @@ impl<'j> Json<'j> {
         Json { input, at: 0, unescaped: Vec::new() }
     }
 
-    /// Where reading stands, which is where it failed after a [`ReadError`].
+    /// The current position, which is that of the error after a [`ReadError`].
     pub(crate) fn offset(&self) -> usize {
         self.at
     }
@@ -39,7 +37,7 @@ impl<'j> Json<'j> {
         self.at = at;
     }
 
-    /// The next byte that is not white space, not taken.
+    /// Returns the next byte that is not white space, without consuming it.
     #[inline(always)]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         let byte = *self.input.get(self.at)?;
@@ -56,7 +54,7 @@ impl<'j> Json<'j> {
         }
     }
 
-    /// Takes the next byte after white space, which must be this one.
+    /// Consumes the next byte after white space, which must be `wanted`.
     #[inline(always)]
     pub(crate) fn expect(&mut self, wanted: u8, otherwise: &'static str) -> Result<(), ReadError> {
         match self.peek() {
@@ -69,7 +67,7 @@ impl<'j> Json<'j> {
         }
     }
 
-    /// After an item: true when another follows, false at the closing bracket.
+    /// After an item: returns true if another one follows, false at the closing bracket.
     #[inline(always)]
     pub(crate) fn another(&mut self, close: u8, otherwise: &'static str) -> Result<bool, ReadError> {
         let byte = self.peek().ok_or(ReadError::Syntax(END))?;
@@ -80,15 +78,15 @@ impl<'j> Json<'j> {
         Ok(byte == b',')
     }
 
-    /// After an opening bracket: takes the closing one, if it is next.
+    /// After an opening bracket: consumes the closing bracket if it is next.
     #[inline(always)]
-    pub(crate) fn closes_at_once(&mut self, close: u8) -> bool {
+    pub(crate) fn closes_immediately(&mut self, close: u8) -> bool {
         let closes = self.peek() == Some(close);
         self.at += usize::from(closes);
         closes
     }
 
-    /// Takes a key and its colon, and hands the key to `take` together with this.
+    /// Reads a key and its colon.
     #[inline(always)]
     pub(crate) fn key(&mut self, scratch: &mut Vec<u8>) -> Result<Key<'j>, ReadError> {
         self.expect(b'"', "expected a key in double quotes")?;
@@ -103,8 +101,7 @@ impl<'j> Json<'j> {
         Ok(key)
     }
 
-    /// Takes one value and appends it. `depth` is that of the value, should it
-    /// be a list or map.
+    /// Reads one value and appends it. `depth` is the depth of the value if it is a list or map.
     pub(crate) fn value(
         &mut self,
         out: &mut Vec<u8>,
@@ -138,7 +135,7 @@ impl<'j> Json<'j> {
         self.at += 1;
         let header = out.len();
         out.push(MAP[0]);
-        if self.closes_at_once(b'}') {
+        if self.closes_immediately(b'}') {
             return Ok(());
         }
         let mut keys = KeySet::new(fingerprints);
@@ -171,7 +168,7 @@ impl<'j> Json<'j> {
         self.at += 1;
         let header = out.len();
         out.push(ARRAY[0]);
-        if self.closes_at_once(b']') {
+        if self.closes_immediately(b']') {
             return Ok(());
         }
         let mut count = 1;
@@ -194,8 +191,7 @@ impl<'j> Json<'j> {
         Ok(())
     }
 
-    /// Takes a string after its opening quote. `None`: it had to be changed and
-    /// lies in `unescaped`.
+    /// Reads a string after its opening quote. `None` means that it was decoded to `unescaped`.
     #[inline(always)]
     fn plain_string(&mut self) -> Result<Option<&'j [u8]>, ReadError> {
         let rest = &self.input[self.at..];
@@ -213,8 +209,7 @@ impl<'j> Json<'j> {
         loop {
             let rest = &self.input[self.at..];
             let (len, ascii) = plain_prefix(rest);
-            // Text is only ever split at ASCII bytes, so each part can be
-            // checked alone.
+            // Text is only split at ASCII bytes, so each part can be validated separately.
             if ascii {
                 self.unescaped.extend_from_slice(&rest[..len]);
             } else {
@@ -260,7 +255,7 @@ impl<'j> Json<'j> {
             self.at += 6;
             code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
         }
-        // What is still a surrogate stood alone.
+        // A remaining surrogate was alone.
         let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
         self.unescaped.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         Ok(())
@@ -308,7 +303,7 @@ impl<'j> Json<'j> {
         Ok(())
     }
 
-    /// A number with a fraction or exponent, of many digits, or minus zero.
+    /// A number with a fraction or an exponent, with many digits, or minus zero.
     fn wide_number(&mut self, out: &mut Vec<u8>) -> Result<(), ReadError> {
         let rest = &self.input[self.at..];
         let digits = |from: usize| rest[from..].iter().take_while(|b| b.is_ascii_digit()).count();
@@ -330,7 +325,7 @@ impl<'j> Json<'j> {
             }
             len += exponent;
         }
-        // Only ASCII was taken.
+        // Only ASCII was consumed.
         let text = std::str::from_utf8(&rest[..len]).map_err(|_| ReadError::Syntax("expected a number"))?;
         self.at += len;
         if len == whole && text != "-0" {
@@ -350,8 +345,7 @@ impl<'j> Json<'j> {
         Ok(())
     }
 
-    /// Takes one value without looking into it: strings and brackets are
-    /// followed, nothing else is checked.
+    /// Skips one value without parsing it: follows strings and brackets, and checks nothing else.
     pub(crate) fn skip_value(&mut self) -> Result<(), ReadError> {
         let mut depth = 0usize;
         loop {
@@ -374,8 +368,7 @@ impl<'j> Json<'j> {
                 _ => {
                     let ends = |b: &u8| *b <= b' ' || matches!(b, b'"' | b',' | b':' | b'{' | b'}' | b'[' | b']');
                     let rest = &self.input[self.at..];
-                    // A control character that is no white space is taken alone,
-                    // so that this always moves on.
+                    // A control character that is not white space is consumed, so that this always advances.
                     self.at += rest.iter().position(ends).unwrap_or(rest.len()).max(1);
                 }
             }
@@ -404,9 +397,9 @@ impl<'j> Json<'j> {
     }
 }
 
-/// Reads the rest of a number with a point and at most fifteen digits, whose
-/// first digits are read already. Both parts of the quotient are exact floats
-/// then, so that it is the nearest one. Gives the length of the number, too.
+/// Reads the rest of a number with a decimal point and at most fifteen digits, whose first digits have been read. Both
+/// parts of the quotient are then exact floats, so the result is the nearest float. Also returns the length of the
+/// number.
 fn short_float(rest: &[u8], point: usize, digits: usize, mut whole: u64) -> Option<(f64, usize)> {
     const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
     let decimals = rest.get(point + 1..)?;
@@ -422,11 +415,9 @@ fn short_float(rest: &[u8], point: usize, digits: usize, mut whole: u64) -> Opti
     Some((whole as f64 / POWERS[len], point + 1 + len))
 }
 
-/// The float that a number of JSON means, if there is one: the nearest to a
-/// number with a fraction or exponent, unless that is infinity, or zero for a
-/// number that isn't; for an integer beyond 64 bits only one that is written
-/// with the same digits, because such integers are names more often than
-/// measurements.
+/// The float for a JSON number, if there is one. For a number with a fraction or an exponent: the nearest float, unless
+/// that is infinity, or zero for a number that isn't. For an integer beyond 64 bits: only a float with the same digits,
+/// because such integers are identifiers more often than measurements.
 fn wide_float(text: &str, is_integer: bool) -> Option<f64> {
     let number: f64 = text.parse().ok()?;
     if !number.is_finite() {
@@ -440,7 +431,7 @@ fn wide_float(text: &str, is_integer: bool) -> Option<f64> {
     (number != 0.0 || is_zero).then_some(number)
 }
 
-/// A key: in the input as it stands, or in the scratch space that was given.
+/// A key, either in the input or in the given scratch space.
 pub(crate) enum Key<'j> {
     Plain(&'j [u8]),
     Scratch,

@@ -1,15 +1,13 @@
-//! MessagePack as senders write it to canonical MessagePack: validated and, as
-//! far as it is clean, kept byte for byte.
+//! Converts MessagePack from senders to canonical MessagePack. The input is validated, and bytes are kept unchanged
+//! where possible.
 //!
-//! What is changed: text that is not UTF-8 gets U+FFFD; of duplicate keys the
-//! last stays; keys that are integers, floats, truth values or nil become their
-//! JSON text, bytes as keys become text. A key that is a list, a map or an
-//! extension has no text: the record is bad.
+//! Changes: invalid UTF-8 in text becomes U+FFFD; of duplicate keys, the last wins; keys that are integers, floats,
+//! booleans or nil become their JSON text, and binary keys become text. A record with a list, a map or an extension as
+//! key is bad.
 //!
-//! A body is one map, a list of maps, or maps one after the other. A list that
-//! is cut short is a syntax error and nothing of it is taken. Of maps one after
-//! the other the whole ones are taken and the one that is cut is bad; it is a
-//! syntax error only when nothing whole came before.
+//! A body is one map, a list of maps, or concatenated maps. A truncated list is a syntax error and nothing of it is
+//! accepted. Of concatenated maps, complete ones are accepted and a truncated one is bad; it is a syntax error only if
+//! no complete one came before.
 
 use std::borrow::Cow;
 
@@ -24,8 +22,7 @@ use crate::{to_json, write};
 
 const CUT: &str = "MessagePack is cut short or holds the reserved marker 0xc1";
 
-/// Reads a body of MessagePack and adds its records to `out`. Gives the records
-/// that could not be taken.
+/// Reads a body of MessagePack and appends its records to `out`. Returns the records that were rejected.
 pub fn read_msgpack(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
     let before = out.len();
     let mut reader =
@@ -60,7 +57,7 @@ impl Reader<'_> {
         if self.at == self.body.len() {
             return Ok(());
         }
-        // More after the list is taken as if it stood alone.
+        // What follows the list is read as if it stood alone.
         self.sequence(out)
     }
 
@@ -78,7 +75,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// One record, into the batch or among the bad ones.
+    /// Reads one record, into the batch or the list of bad ones.
     fn record(&mut self, out: &mut Batch) -> Result<(), SyntaxError> {
         let bytes = &self.body[self.at..];
         let (fault, len) = match self.map(bytes, out) {
@@ -122,7 +119,7 @@ impl Reader<'_> {
     }
 }
 
-/// A key in the form that nearly all have: ASCII of at most 31 bytes.
+/// The fast path for most keys: ASCII of at most 31 bytes.
 #[inline(always)]
 pub(crate) fn short_key(bytes: &[u8]) -> Option<&[u8]> {
     let (marker, rest) = bytes.split_first()?;
@@ -130,7 +127,7 @@ pub(crate) fn short_key(bytes: &[u8]) -> Option<&[u8]> {
     (marker & 0xe0 == 0xa0 && key.is_ascii()).then_some(key)
 }
 
-/// A key as valid text, and the length of what it was read from.
+/// A key as valid text, and its encoded length.
 pub(crate) fn read_key(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, usize), ReadError> {
     let (key, len) = token(bytes).ok_or(ReadError::Syntax(CUT))?;
     let key = match key {
@@ -153,8 +150,8 @@ fn valid_text(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(String::from_utf8_lossy(text).into_owned().into_bytes())
 }
 
-/// Appends the value that `bytes` begins with and gives its length there.
-/// `depth` is that of the value, should it be a list or map.
+/// Appends the value at the start of `bytes` and returns its length. `depth` is the depth of the value if it is a list
+/// or map.
 pub(crate) fn copy(
     bytes: &[u8],
     out: &mut Vec<u8>,

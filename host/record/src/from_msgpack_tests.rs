@@ -1,4 +1,4 @@
-//! Bodies of MessagePack: their shapes, their faults, and what is changed.
+//! Bodies of MessagePack: their forms, errors, and normalisation.
 
 use super::*;
 use crate::{Aliases, Level, Value};

@@ -1,5 +1,5 @@
-//! Keys of a map: fingerprints, by which duplicates are noticed and aliases
-//! looked up, and the removal of duplicates. The last one wins.
+//! The keys of a map: fingerprints for detecting duplicates and looking up aliases, and the removal of duplicates. The
+//! last one wins.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use weir_wire::token::{Token, skip, token};
 
 use crate::limits::MAX_KEYS_SEARCHED;
 
-/// A hash of a key: equal for equal keys, and nearly always different for others.
+/// A hash of a key.
 #[inline]
 pub(crate) fn fingerprint(key: &[u8]) -> u64 {
     let (first, last) = if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
@@ -31,7 +31,7 @@ pub(crate) fn fingerprint(key: &[u8]) -> u64 {
 pub(crate) struct Fingerprints(Vec<u64>);
 
 impl Fingerprints {
-    /// Forgets all maps, finished or not.
+    /// Discards all maps, finished or not.
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.0.clear();
@@ -54,7 +54,7 @@ impl KeySet {
         KeySet { base: fingerprints.0.len(), count: 0, seen: 0, suspect: false }
     }
 
-    /// Notes a key by its fingerprint.
+    /// Adds a key by its fingerprint.
     #[inline]
     pub(crate) fn add(&mut self, print: u64, fingerprints: &mut Fingerprints) {
         self.count += 1;
@@ -66,8 +66,8 @@ impl KeySet {
         fingerprints.0.push(print);
     }
 
-    /// Ends a map whose entries are the end of `out`, from `start` on, and takes
-    /// out all but the last entry of each key. Gives the number of entries left.
+    /// Finishes a map whose entries start at `start` in `out`, and removes all but the last entry of each key. Returns
+    /// the number of remaining entries.
     #[inline]
     pub(crate) fn finish(self, fingerprints: &mut Fingerprints, out: &mut Vec<u8>, start: usize) -> u32 {
         fingerprints.0.truncate(self.base);
@@ -97,8 +97,8 @@ fn remove_duplicates(out: &mut Vec<u8>, start: usize, count: u32) -> u32 {
     kept
 }
 
-/// Writes the number of entries or items into a header of which the one byte at
-/// `at` was reserved, moving what follows when one byte does not hold it.
+/// Writes the number of entries or items to a header that has one byte reserved at `at`. Moves what follows if one byte
+/// is not enough.
 #[inline]
 pub(crate) fn patch_header(out: &mut Vec<u8>, at: usize, count: u32, [fix, wide, widest]: [u8; 3]) {
     if count < 16 {
@@ -121,9 +121,9 @@ pub(crate) fn patch_header(out: &mut Vec<u8>, at: usize, count: u32, [fix, wide,
     out.splice(at..=at, header.iter().copied());
 }
 
-/// The markers of maps by the width of their count.
+/// The map markers, by width of the count.
 pub(crate) const MAP: [u8; 3] = [0x80, 0xde, 0xdf];
-/// The markers of lists by the width of their count.
+/// The list markers, by width of the count.
 pub(crate) const ARRAY: [u8; 3] = [0x90, 0xdc, 0xdd];
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! Severity: the six levels of a canonical record, and the spellings and number
-//! scales of senders that are folded into them.
+//! Levels: the six of a canonical record, and the names and number scales of senders that map to them.
 
 use std::fmt;
 
@@ -7,13 +6,13 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Level {
-    /// Finest detail.
+    /// The finest detail.
     Trace,
-    /// Detail for whoever looks for a fault.
+    /// Detail for debugging.
     Debug,
-    /// The normal course of things.
+    /// Normal operation.
     Info,
-    /// Something to look at.
+    /// Needs attention.
     Warning,
     /// Something failed.
     Error,
@@ -21,10 +20,10 @@ pub enum Level {
     Critical,
 }
 
-/// What the numbers of a level mean, where the key that held them tells.
+/// The scale of a numeric level, where the key determines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// The key does not tell; see [`Level::from_number`].
+    /// The key does not determine it; see [`Level::from_number`].
     Any,
     /// 0 emergency to 7 debug, or a whole PRI (facility × 8 + severity).
     Syslog,
@@ -51,7 +50,7 @@ impl Level {
         }
     }
 
-    /// The level that a canonical name stands for, and nothing else.
+    /// The level for a canonical name; `None` for anything else.
     #[inline]
     pub(crate) fn from_canonical(name: &[u8]) -> Option<Level> {
         Some(match name {
@@ -65,8 +64,8 @@ impl Level {
         })
     }
 
-    /// Reads any common spelling in any case, with white space or brackets
-    /// around it, or a number in digits as [`Level::from_number`] reads it.
+    /// Reads any common name, in any case, with white space or brackets around it, or a number in digits as in
+    /// [`Level::from_number`].
     pub fn parse(text: &str) -> Option<Level> {
         Level::parse_in(text, Scale::Any)
     }
@@ -102,11 +101,9 @@ impl Level {
         })
     }
 
-    /// Reads a number whose scale nothing tells. The scales overlap, so the
-    /// number alone decides: 0–7 is syslog; 10 and 20, and from 25 to 100, is
-    /// bunyan and pino (rounded down to tens: 35 is INFO); the others from 8 to
-    /// 24 are OTLP. Python's numbers are understood under the key `levelno`,
-    /// OTLP's lower half under `severity_number`.
+    /// Reads a number whose scale is unknown. The scales overlap, so the number alone decides: 0–7 is syslog; 10, 20,
+    /// and 25 to 100 are bunyan and pino (rounded down to tens: 35 is INFO); the rest of 8 to 24 is OTLP. Python's
+    /// numbers are recognised under the key `levelno`, the lower half of OTLP's under `severity_number`.
     pub fn from_number(number: i64) -> Option<Level> {
         Level::from_number_in(number, Scale::Any)
     }

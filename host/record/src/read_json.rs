@@ -1,11 +1,9 @@
-//! A body of JSON to canonical records. A body that begins with `[` is a list
-//! of records; anything else is records one after the other: one object, one a
-//! line, or objects spread over lines.
+//! Reads a JSON body into canonical records. A body that starts with `[` is a list of records; anything else is a
+//! sequence of records: one object, one per line, or objects spread over lines.
 //!
-//! In a list, a syntax error ends everything: where the next record begins is a
-//! guess. Between lines it is not, so a broken line is one bad record; from the
-//! first broken line on, each line is read by itself. A body in which no line
-//! can be read at all is a syntax error.
+//! In a list, a syntax error rejects the whole body, because the start of the next record can't be known. Between lines
+//! it can, so a malformed line is one bad record; from the first malformed line on, each line is read separately. A
+//! body in which no line can be read is a syntax error.
 
 use crate::arrival::{Bad, BodyBudget, Defaults, ReadError, RecordFault, SyntaxError};
 use crate::batch::Batch;
@@ -14,8 +12,7 @@ use crate::from_json::{Json, Key};
 use crate::keys::Fingerprints;
 use crate::scan::find_byte;
 
-/// Reads a body of JSON and adds its records to `out`. Gives the records that
-/// could not be taken.
+/// Reads a JSON body and appends its records to `out`. Returns the records that were rejected.
 pub fn read_json(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
     let before = out.len();
     let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
@@ -41,8 +38,8 @@ pub fn read_json(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Resul
     }
 }
 
-/// Reads one JSON value and appends it as MessagePack, nothing normalised but
-/// duplicate keys, of which the last wins.
+/// Reads one JSON value and appends it as MessagePack. Nothing is normalised except duplicate keys, of which the last
+/// wins.
 pub fn json_to_msgpack(text: &[u8], out: &mut Vec<u8>) -> Result<(), SyntaxError> {
     let before = out.len();
     let mut json = Json::new(text);
@@ -72,7 +69,7 @@ impl<'r> Reader<'r> {
 
     fn list_items(&mut self, out: &mut Batch) -> Result<(), ReadError> {
         self.json.expect(b'[', "expected `[`")?;
-        if !self.json.closes_at_once(b']') {
+        if !self.json.closes_immediately(b']') {
             loop {
                 self.record(out)?;
                 self.budget.check(out)?;
@@ -88,7 +85,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Records one after the other, up to the first that is broken.
+    /// Reads records up to the first malformed one.
     fn sequence(&mut self, out: &mut Batch) -> Result<(), SyntaxError> {
         while self.json.peek().is_some() {
             let start = self.json.offset();
@@ -105,7 +102,7 @@ impl<'r> Reader<'r> {
         self.budget.check(out).map_err(|stop| SyntaxError::new(offset, stop))
     }
 
-    /// After a record: only an object may follow on the same line.
+    /// Checks that only another object follows a record on the same line.
     fn ends_here(&mut self) -> Result<(), ReadError> {
         let end = self.json.offset();
         match self.json.peek() {
@@ -115,7 +112,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// Lines one by one, the first of which is known to be broken.
+    /// Reads each line separately, starting with one that is known to be malformed.
     fn lines(&mut self, start: usize, first: SyntaxError, out: &mut Batch) -> Result<(), SyntaxError> {
         let body = self.body;
         let mut readable = self.index > 0;
@@ -133,7 +130,7 @@ impl<'r> Reader<'r> {
         if readable { Ok(()) } else { Err(first) }
     }
 
-    /// One line; true when it was JSON.
+    /// Reads one line. Returns true if it was JSON.
     fn line(&mut self, line: &'r [u8], at: usize, out: &mut Batch) -> bool {
         let (records, bad) = (out.len(), self.budget.bad.len());
         self.body = line;
@@ -150,7 +147,7 @@ impl<'r> Reader<'r> {
         false
     }
 
-    /// One record, into the batch or among the bad ones.
+    /// Reads one record, into the batch or the list of bad ones.
     fn record(&mut self, out: &mut Batch) -> Result<(), ReadError> {
         let first = self.json.peek();
         let start = self.json.offset();
@@ -175,7 +172,7 @@ impl<'r> Reader<'r> {
         let Reader { json, builder, scratch, .. } = self;
         json.expect(b'{', RecordFault::NotAMap.reason())?;
         builder.start();
-        if !json.closes_at_once(b'}') {
+        if !json.closes_immediately(b'}') {
             loop {
                 match json.key(scratch)? {
                     Key::Plain(key) => builder.entry(key, |out, fingerprints| json.value(out, fingerprints, 2))?,

@@ -1,5 +1,4 @@
-//! Bodies of JSON: their shapes, their faults, and the outcome of every odd
-//! value. The rules of the head are tested in `builder_tests.rs`.
+//! JSON bodies: their forms, errors, and unusual values. `builder_tests.rs` tests the rules for the head.
 
 use super::*;
 use crate::limits::MAX_RECORD_BYTES;
@@ -157,7 +156,7 @@ fn numbers_keep_their_value_or_the_nearest_float_or_their_text() {
         ("9223372036854775807", "9223372036854775807"),
         ("-9223372036854775808", "-9223372036854775808"),
         ("18446744073709551615", "18446744073709551615"),
-        // Integers beyond 64 bits: floats with the same digits, else text.
+        // Integers beyond 64 bits: floats with the same digits, otherwise text.
         ("18446744073709551616", "\"18446744073709551616\""),
         ("-9223372036854775809", "\"-9223372036854775809\""),
         ("123456789012345678901234567890", "\"123456789012345678901234567890\""),
@@ -165,7 +164,7 @@ fn numbers_keep_their_value_or_the_nearest_float_or_their_text() {
         ("-123456789012345680000", "-1.2345678901234568e20"),
         ("1e2", "100.0"),
         ("1.5E-3", "0.0015"),
-        // Beyond the largest float and below the smallest: text.
+        // Beyond the range of floats: text.
         ("1e400", "\"1e400\""),
         ("-1.5E+400", "\"-1.5E+400\""),
         ("1e-400", "\"1e-400\""),

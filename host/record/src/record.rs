@@ -122,13 +122,12 @@ impl<'a> Record<'a> {
         text(self.ordered_head().map_or_else(|| self.scattered_head().3, |head| head.3))
     }
 
-    /// What stands at a dotted [path](weir_wire::path), lists by index:
-    /// `context.user.email`, `tags.0`.
+    /// The value at a dotted [path](weir_wire::path), with list items by index: `context.user.email`, `tags.0`.
     pub fn get(&self, path: &str) -> Option<Value<'a>> {
         self.map().walk(keys(path))
     }
 
-    /// The entries in order. Ends early at bytes that are no entry.
+    /// The entries in order. Stops at bytes that are not an entry.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
         self.map().iter()
     }

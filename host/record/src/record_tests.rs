@@ -1,4 +1,4 @@
-//! The head in order and out of it, and fields by path.
+//! Heads in the usual order and in others, and fields by path.
 
 use super::*;
 use crate::builder::write_head;

@@ -1,18 +1,17 @@
-//! Finding bytes eight at a time. Log records are made of short keys and values;
-//! a machine word at a time beats a vector that has to be set up for each.
+//! Searches bytes eight at a time. The keys and values of log records are short, so machine words are faster than
+//! vectors, which have setup costs.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-/// The high bit of every zero byte is set; above the lowest of them others may
-/// be set wrongly.
+/// Sets the high bit of every zero byte; higher bytes may be set wrongly.
 #[inline(always)]
 const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & HIGHS
 }
 
-/// The high bit of every byte is set that JSON can't hold plainly in a string:
-/// quote, backslash, control characters. Exact up to the lowest one.
+/// Sets the high bit of every byte that JSON strings must escape: quote, backslash, control characters. Exact up to the
+/// lowest one.
 #[inline(always)]
 const fn specials(word: u64) -> u64 {
     zeros(word ^ (ONES * b'"' as u64))
@@ -20,14 +19,13 @@ const fn specials(word: u64) -> u64 {
         | (word.wrapping_sub(ONES * 0x20) & !word & HIGHS)
 }
 
-/// Whether a byte can't stand plainly in a JSON string.
+/// Whether a byte must be escaped in a JSON string.
 #[inline(always)]
 pub(crate) const fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// How many bytes at the head of `bytes` can stand plainly in a JSON string, and
-/// whether all of these are ASCII.
+/// The number of bytes at the start of `bytes` that need no escape in a JSON string, and whether all of them are ASCII.
 #[inline(always)]
 pub(crate) fn plain_prefix(bytes: &[u8]) -> (usize, bool) {
     let (words, tail) = bytes.as_chunks::<8>();
@@ -47,7 +45,7 @@ pub(crate) fn plain_prefix(bytes: &[u8]) -> (usize, bool) {
     (bytes.len() - tail.len() + len, ascii)
 }
 
-/// Where the first of a byte is.
+/// The index of the first occurrence of a byte.
 pub(crate) fn find_byte(bytes: &[u8], wanted: u8) -> Option<usize> {
     let (words, tail) = bytes.as_chunks::<8>();
     let pattern = ONES * u64::from(wanted);

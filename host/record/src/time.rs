@@ -1,15 +1,13 @@
-//! Moments: nanoseconds since 1970-01-01 UTC, and the forms in which senders
-//! write them.
+//! Times: nanoseconds since 1970-01-01 UTC, and the forms in which senders write them.
 //!
 //! | form | reading |
 //! |---|---|
-//! | RFC 3339 text: `T`, `t` or a space; any offset; fraction after `.` or `,` | as it says; without an offset it is UTC; digits past the ninth are cut |
-//! | a number, or a number in text | below 10¹¹ seconds, below 10¹⁴ milliseconds, below 10¹⁷ microseconds, else nanoseconds; a fraction is kept |
-//! | MessagePack timestamp (ext −1 of 4, 8 or 12 bytes) | as its specification says |
+//! | RFC 3339 text: `T`, `t` or a space; any offset; fraction after `.` or `,` | as written; UTC without an offset; digits after the ninth are cut |
+//! | a number, or a number in text | below 10¹¹ seconds, below 10¹⁴ milliseconds, below 10¹⁷ microseconds, otherwise nanoseconds; a fraction is kept |
+//! | MessagePack timestamp (ext −1 of 4, 8 or 12 bytes) | as specified |
 //! | Fluent EventTime (ext 0 of 8 bytes) | seconds and nanoseconds, 32 bits each |
 //!
-//! A moment that 64 bits of nanoseconds can't hold (before 1677, after 2262) is
-//! none at all.
+//! A time that 64 bits of nanoseconds can't represent (before 1677, after 2262) is invalid.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,17 +16,16 @@ use weir_wire::token::{Token, token};
 
 const SECOND: i64 = 1_000_000_000;
 
-/// Now.
+/// The current time.
 pub fn now_ns() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        // A clock set before 1970 is a broken clock; zero shows it plainly.
+        // A clock set before 1970 is wrong; zero makes that visible.
         Err(_) => 0,
     }
 }
 
-/// Appends a moment as `2026-11-20T10:00:00.123456789Z`: always UTC, always nine
-/// digits.
+/// Appends a time as `2026-11-20T10:00:00.123456789Z`: always UTC, always nine digits.
 #[inline]
 pub fn format_rfc3339(ns: i64, out: &mut Vec<u8>) {
     let (seconds, nanos) = (ns.div_euclid(SECOND), ns.rem_euclid(SECOND) as u32);
@@ -53,14 +50,13 @@ fn digits(out: &mut [u8], mut number: u32) {
     }
 }
 
-/// Reads any moment written as text.
+/// Reads a time in any text form.
 pub fn parse(text: &str) -> Option<i64> {
     let text = text.trim_ascii();
     parse_rfc3339(text.as_bytes()).or_else(|| parse_number(text.as_bytes()))
 }
 
-/// Reads a moment in RFC 3339, or the forms near to it that the head of this
-/// module names.
+/// Reads a time in RFC 3339, or one of the similar forms in the table above.
 pub fn parse_rfc3339(text: &[u8]) -> Option<i64> {
     let (civil, mut rest) = text.split_first_chunk::<19>()?;
     let separators = civil[4] == b'-' && civil[7] == b'-' && civil[13] == b':' && civil[16] == b':';
@@ -91,8 +87,7 @@ pub fn parse_rfc3339(text: &[u8]) -> Option<i64> {
     join(seconds, nanos)
 }
 
-/// Seconds and the nanoseconds after them as one number. The seconds of the
-/// earliest moment that fits do not fit themselves.
+/// Combines seconds and nanoseconds. The earliest valid time has seconds that overflow on their own.
 #[inline]
 fn join(seconds: i64, nanos: i64) -> Option<i64> {
     match seconds.checked_mul(SECOND) {
@@ -101,7 +96,7 @@ fn join(seconds: i64, nanos: i64) -> Option<i64> {
     }
 }
 
-/// The offset in seconds that ends a moment.
+/// The offset at the end of a time, in seconds.
 fn parse_offset(text: &[u8]) -> Option<i64> {
     let (sign, hours, minutes) = match text {
         [] | [b'Z' | b'z'] | b"UTC" | b"GMT" => return Some(0),
@@ -120,17 +115,17 @@ fn parse_offset(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// Digits as a number; at most nine of them.
+/// A number of at most nine digits.
 fn number(text: &[u8]) -> Option<u32> {
     text.iter().try_fold(0u32, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u32::from(b - b'0')))
 }
 
-/// Digits after a point as nanoseconds.
+/// The digits of a fraction as nanoseconds.
 fn fraction_ns(fraction: &[u8]) -> i64 {
     (0..9).fold(0, |sum, at| sum * 10 + fraction.get(at).map_or(0, |digit| i64::from(digit - b'0')))
 }
 
-/// Reads a number in text exactly, unit by its size.
+/// Reads a number in text exactly, with the unit determined by its size.
 fn parse_number(text: &[u8]) -> Option<i64> {
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -147,7 +142,7 @@ fn parse_number(text: &[u8]) -> Option<i64> {
     Some(if negative { -ns } else { ns })
 }
 
-/// The nanoseconds in the unit that a number of this size counts.
+/// The length in nanoseconds of the unit for a number of this size.
 fn unit_ns(number: f64) -> i64 {
     match number.abs() {
         n if n < 1e11 => SECOND,
@@ -157,14 +152,13 @@ fn unit_ns(number: f64) -> i64 {
     }
 }
 
-/// Reads a whole number, unit by its size.
+/// Reads an integer, with the unit determined by its size.
 pub fn from_int(number: i64) -> Option<i64> {
     number.checked_mul(unit_ns(number as f64))
 }
 
-/// Reads a number with a fraction, unit by its size. A float holds today's
-/// seconds only to about a quarter of a microsecond, so the fraction is rounded
-/// to whole microseconds.
+/// Reads a float, with the unit determined by its size. A float represents current times in seconds only to about a
+/// quarter of a microsecond, so the fraction is rounded to microseconds.
 pub fn from_float(number: f64) -> Option<i64> {
     let unit = unit_ns(number);
     let whole = number.trunc();
@@ -196,7 +190,7 @@ pub fn from_ext(kind: i8, body: &[u8]) -> Option<i64> {
     if nanos < SECOND { join(seconds, nanos) } else { None }
 }
 
-/// Reads a moment in any form from the value that `bytes` begins with.
+/// Reads a time in any form from the value at the start of `bytes`.
 pub(crate) fn from_msgpack(bytes: &[u8]) -> Option<i64> {
     match token(bytes)?.0 {
         Token::Str(text) | Token::Bin(text) => parse(std::str::from_utf8(text).ok()?),
@@ -207,8 +201,7 @@ pub(crate) fn from_msgpack(bytes: &[u8]) -> Option<i64> {
     }
 }
 
-/// Reads a moment from someone who counts in nanoseconds: a whole number, also
-/// in text, is that many, and text is RFC 3339 otherwise.
+/// Reads a time in nanoseconds: an integer, also as text, is nanoseconds; other text is RFC 3339.
 pub(crate) fn ns_from_msgpack(bytes: &[u8]) -> Option<i64> {
     match token(bytes)?.0 {
         Token::Str(text) => {
@@ -221,7 +214,7 @@ pub(crate) fn ns_from_msgpack(bytes: &[u8]) -> Option<i64> {
     }
 }
 
-/// Reads a moment in any form from a value.
+/// Reads a time in any form from a value.
 pub fn from_value(value: Value<'_>) -> Option<i64> {
     match value {
         Value::Str(text) => parse(text),
@@ -241,8 +234,8 @@ fn days_in_month(year: u32, month: u32) -> u32 {
     }
 }
 
-/// Days since 1970-01-01 of a date in the Gregorian calendar. Counts years from
-/// March, so that the leap day is the last of its year, in eras of 400 years.
+/// Days since 1970-01-01 of a date in the Gregorian calendar. Years start in March, so that the leap day is the last
+/// one, and are grouped in eras of 400 years.
 fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -252,7 +245,7 @@ fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// The inverse, for the years that 64 bits of nanoseconds reach.
+/// The inverse, for years within 64 bits of nanoseconds.
 fn civil_from_days(days: i64) -> (u32, u32, u32) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);

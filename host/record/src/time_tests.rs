@@ -1,4 +1,4 @@
-//! Moments in every form, and what is none.
+//! Times in every form, and invalid ones.
 
 use super::*;
 

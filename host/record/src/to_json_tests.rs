@@ -1,4 +1,4 @@
-//! The outcomes that the head of `to_json.rs` lists.
+//! The rules documented in `to_json.rs`.
 
 use super::*;
 use crate::write;

@@ -35,13 +35,13 @@ fn container_header(out: &mut Vec<u8>, count: u32, [fix, wide, widest]: [u8; 3])
     }
 }
 
-/// Nothing.
+/// Nil.
 #[inline]
 pub fn nil(out: &mut Vec<u8>) {
     out.push(0xc0);
 }
 
-/// True or false.
+/// A boolean.
 #[inline]
 pub fn bool(out: &mut Vec<u8>, value: bool) {
     out.push(0xc2 | u8::from(value));
@@ -66,14 +66,14 @@ pub fn int(out: &mut Vec<u8>, value: i64) {
     }
 }
 
-/// An integer in the nine-byte form with sign, whatever its size.
+/// A signed integer in the nine-byte form, whatever its value.
 #[inline]
 pub fn int64(out: &mut Vec<u8>, value: i64) {
     out.push(0xd3);
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-/// An integer without sign.
+/// An unsigned integer.
 #[inline]
 pub fn uint(out: &mut Vec<u8>, value: u64) {
     match value {
@@ -121,9 +121,8 @@ pub(crate) fn str_prefix(out: &mut Vec<u8>, rest: &[u8], len: usize) {
     prefix(out, rest, len);
 }
 
-/// Appends the first `len` bytes of `rest`. Short text, the usual case, is copied in
-/// one move of a fixed width whose surplus is cut off again: that is cheaper than a
-/// copy of variable length.
+/// Appends the first `len` bytes of `rest`. Short text, the usual case, is copied with a move of fixed width and then
+/// truncated, which is faster than a copy of variable length.
 #[inline(always)]
 pub(crate) fn prefix(out: &mut Vec<u8>, rest: &[u8], len: usize) {
     match rest.first_chunk::<SHORT_BYTES>() {
@@ -204,7 +203,7 @@ pub fn value(out: &mut Vec<u8>, value: Value<'_>) {
         Value::Str(text) => str(out, text),
         Value::Bin(body) => bin(out, body),
         Value::Ext(kind, body) => ext(out, kind, body),
-        // What is not whole can't be copied: it becomes an empty list or map.
+        // A truncated list or map can't be copied and becomes empty.
         Value::Array(list) => {
             let items = list.items();
             array_header(out, items.map_or(0, |_| list.len() as u32));

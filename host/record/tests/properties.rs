@@ -1,4 +1,4 @@
-//! What holds for every value and for any bytes.
+//! Properties that hold for all values and all bytes.
 
 use proptest::prelude::*;
 use serde_json::{Map, Number, Value as Json, json};
@@ -50,7 +50,7 @@ fn value() -> impl Strategy<Value = Json> {
     })
 }
 
-/// Any record whose head is canonical already.
+/// Any record with a canonical head.
 fn record() -> impl Strategy<Value = Map<String, Json>> {
     let rest = prop::collection::vec(("x[a-z]{0,6}", value()), 0..20);
     (any::<String>(), "[a-z]{1,9}", 0..6usize, rest).prop_map(|(message, source, level, rest)| {
@@ -64,7 +64,7 @@ fn record() -> impl Strategy<Value = Map<String, Json>> {
     })
 }
 
-/// RFC 7396 as its pseudocode has it.
+/// RFC 7396, as in its pseudocode.
 fn merge_by_the_book(target: &Json, patch: &Json) -> Json {
     let Json::Object(patch) = patch else { return patch.clone() };
     let mut merged = target.as_object().cloned().unwrap_or_default();
@@ -78,7 +78,7 @@ fn merge_by_the_book(target: &Json, patch: &Json) -> Json {
     Json::Object(merged)
 }
 
-/// What every record of a batch must be, whatever it was made from.
+/// Checks what holds for every record of a batch.
 fn assert_canonical(record: Record<'_>) {
     let bytes = record.as_bytes();
     assert_eq!(bytes[0], 0xde);
@@ -111,7 +111,7 @@ fn assert_unique_and_valid(value: Value<'_>, depth: usize) {
     }
 }
 
-/// A change, owned.
+/// An owned change.
 #[derive(Clone, Debug)]
 enum Made {
     Set(&'static str, Vec<u8>),
@@ -133,7 +133,7 @@ impl Made {
     }
 }
 
-/// Any change, of a record with `a`, `l` and `t` in it. Most can be made.
+/// Any change to a record with `a`, `l` and `t`. Most are valid.
 fn change() -> impl Strategy<Value = Made> {
     let places = [
         "a",
@@ -179,7 +179,7 @@ fn change() -> impl Strategy<Value = Made> {
     ]
 }
 
-/// Pieces of JSON in any order, which come nearer to the edges than bytes do.
+/// Fragments of JSON in any order, which reach more edge cases than random bytes.
 fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "{",
@@ -212,7 +212,7 @@ fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
-/// Markers of MessagePack in any order.
+/// MessagePack markers in any order.
 fn nearly_msgpack() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         prop::sample::select(vec![
@@ -228,7 +228,7 @@ fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    // Values of hundreds of parts: more cases would take a minute.
+    // Values of hundreds of parts; more cases would take a minute.
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]

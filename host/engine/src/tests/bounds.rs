@@ -1,5 +1,4 @@
-//! Hostile filters are contained: the records they fail on are found, the rest goes through, and it takes bounded
-//! time.
+//! Hostile filters are contained: the records they fail on are found, the rest is processed, and the time is bounded.
 
 use super::hostile::{self, HOSTILE, LOOP, MARKER, TRAP};
 use super::*;
@@ -41,7 +40,7 @@ fn a_filter_that_leaks_memory_is_replaced_before_it_reaches_its_limit() {
         assert_eq!((outcome.batch.len(), outcome.failed.len()), (640, 0));
         most = most.max(filter.usage().memory_bytes);
     }
-    // A batch loses ten pages of 64 KiB, which is more than half of what it may have: it was exchanged each time.
+    // A batch leaks ten pages of 64 KiB, more than half of its limit, so it was replaced after each.
     assert!(most <= 1 << 19, "{most} bytes");
 }
 

@@ -1,4 +1,4 @@
-//! What filters add to a batch is bounded for the whole chain, and so is the host's work for them.
+//! What filters add to a batch is limited for the whole chain, and so is the host's work for them.
 
 use super::hostile::{self, DROP, FLOOD, MARKER, SETS, TICK_FLOOD, TYPED};
 use super::*;

@@ -1,10 +1,10 @@
-//! Versions that are tried on recent records beside the one that runs.
+//! New versions are tried on recent records next to the running version.
 
 use super::hostile::{KEEP, LOOP, MARKER, PATCH, REFUSE, TRAP};
 use super::*;
 use crate::LoadErrorKind;
 
-/// Records of which two have the marker.
+/// Records, two of which contain the marker.
 fn sample() -> Batch {
     let marked = format!("it is {MARKER}");
     batch(["a", &marked, "b", &marked])
@@ -17,7 +17,7 @@ fn a_version_that_fails_on_what_the_running_one_takes_is_refused_however_it_fail
     for guest in [REFUSE, TRAP, LOOP] {
         let error = load(&engine, guest).check(&sample(), Some(&running)).unwrap_err();
         assert!(matches!(error.kind, LoadErrorKind::Worse(_)), "{error}");
-        assert!(error.to_string().contains("the running version takes"), "{error}");
+        assert!(error.to_string().contains("the running version accepts"), "{error}");
         assert_one_line(&error.to_string());
         load(&engine, guest).check(&batch(["a", "b"]), Some(&running)).unwrap();
     }
@@ -39,7 +39,7 @@ fn without_a_running_version_errors_that_the_filter_returns_are_counted_and_othe
     let engine = engine();
     let checked = load(&engine, REFUSE).check(&sample(), None).unwrap();
     assert_eq!((checked.records, checked.failed, checked.failed_altogether()), (4, 2, false));
-    assert!(checked.reason.contains("it says: HOSTILE"), "{}", checked.reason);
+    assert!(checked.reason.contains("it returned an error: HOSTILE"), "{}", checked.reason);
     let marked = batch([MARKER, MARKER]);
     assert!(load(&engine, REFUSE).check(&marked, None).unwrap().failed_altogether());
     assert!(!load(&engine, REFUSE).check(&Batch::new(), None).unwrap().failed_altogether());
@@ -54,7 +54,7 @@ fn a_check_has_a_time_limit_even_if_both_versions_are_slow_on_every_record() {
     let slow = load(&engine, LOOP);
     let checked = slow.check(&batch(marked), Some(&load(&engine, LOOP))).unwrap();
     assert!(checked.failed < 64, "{checked:?}");
-    // The last record that is tried, and the machine's own pauses.
+    // Allows for the last record tried and for pauses of the machine.
     assert!(began.elapsed() < 4 * crate::limits::MAX_CHECK_TIME, "{:?}", began.elapsed());
     assert!(slow.check(&batch(["a"]), None).is_ok());
 }

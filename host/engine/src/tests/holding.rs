@@ -1,8 +1,8 @@
-//! Filters that hold records back: what a batch holds and releases, and what a new instance is given after a failure,
+//! Filters that hold records: what a batch holds and releases, and what is replayed to a new instance after a failure,
 //! a swap or a start.
 //!
-//! The guest holds every record of these tests and releases all of them at a tick, which says how many there were. It
-//! traps on a record with the marker.
+//! The guest holds every record of these tests. At a tick it releases all of them and emits their count. It traps on a
+//! record with the marker.
 
 use bytes::Bytes;
 
@@ -18,7 +18,7 @@ fn tick(filter: &Arc<Filter>) -> Outcome {
     Worker::new(filter.engine.clone()).tick(&chain(&[filter]), false)
 }
 
-/// How many records were held, as the guest says at a tick.
+/// The count that the guest emitted at a tick.
 fn count(outcome: &Outcome) -> u64 {
     let record = outcome.batch.record(0);
     match record.map().get("count") {
@@ -127,7 +127,7 @@ fn a_swap_hands_over_what_is_held_and_the_version_that_was_replaced_refuses_work
 fn a_filter_that_is_taken_out_leaves_nothing_behind() {
     let engine = engine();
     let (filter, rest) = (holding(&engine), chain(&[]));
-    // Its last tick traps, so that what it holds goes on as it is held.
+    // The last tick traps, so the held records continue unchanged.
     let records = batch(["a", "b"]);
     let broken = FilterSpec { timeout: Duration::from_nanos(1), ..spec("holds") };
     let text = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/released/2.0.0/holding.wat");

@@ -1,4 +1,4 @@
-//! The files of this crate in layers: imports go one way.
+//! Files of this crate may import only files of lower layers.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ fn order() -> Vec<&'static str> {
     rows.flat_map(|row| row.split('|').nth(2).unwrap_or_default().split('`').skip(1).step_by(2)).collect()
 }
 
-/// What the text of a file imports of this crate, without its tests.
+/// The modules of this crate that a file imports outside of its tests.
 fn imports(text: &str) -> Vec<String> {
     let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let code = code.split("#[cfg(test)]mod tests").next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is said of files that are no filters, and of filters that can't be used.
+//! The errors for files that are not filters, and for filters that can't be used.
 
 use super::hostile::{self, KEEP};
 use super::*;
@@ -16,7 +16,7 @@ fn refusal_with(spec: &FilterSpec, module: &[u8]) -> String {
     text
 }
 
-/// A module with the keep guest's text changed.
+/// The `keep` guest with a part of its text replaced.
 fn changed(from: &str, to: &str) -> Vec<u8> {
     let text = hostile::text(KEEP);
     assert!(text.contains(from), "{from}");
@@ -159,7 +159,7 @@ fn limits_are_checked_and_a_guest_that_needs_more_memory_at_once_is_refused() {
     let module = hostile::module(KEEP);
     assert!(refusal_with(&FilterSpec { memory_bytes: 1, ..spec("f") }, &module).contains("64 KiB and 4 GiB"));
     let text = refusal_with(&FilterSpec { memory_bytes: 64 << 10, ..spec("f") }, &module);
-    assert!(text.contains("more memory than the 64 KiB"), "{text}");
+    assert!(text.contains("more memory than its limit of 64 KiB"), "{text}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Whole filters in the engine: what they do to batches, what becomes of hostile ones, and what is said of files that
-//! are no filters.
+//! Tests of whole filters in the engine: what they do to batches, how hostile ones are contained, and the errors for
+//! files that are not filters.
 
 mod bounds;
 mod budget;
@@ -32,7 +32,7 @@ fn engine() -> Arc<Engine> {
     Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap()
 }
 
-/// A deadline that only an endless loop misses, also on a busy machine.
+/// A deadline that only an endless loop misses, even on a busy machine.
 fn spec(name: &str) -> FilterSpec {
     FilterSpec { timeout: Duration::from_secs(1), ..FilterSpec::new(name) }
 }
@@ -64,7 +64,7 @@ fn batch<'a>(messages: impl IntoIterator<Item = &'a str>) -> Batch {
     batch
 }
 
-/// So many records, of which one has the marker.
+/// `count` records, one of which contains the marker.
 fn batch_with_marker(count: usize, at: usize) -> Batch {
     let messages: Vec<String> =
         (0..count).map(|i| if i == at { format!("it is {MARKER}") } else { format!("record {i}") }).collect();

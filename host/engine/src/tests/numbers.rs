@@ -1,5 +1,5 @@
-//! The numbers of a filter are exact: after a workload that is known, each counter has the value that it must have,
-//! for each kind of failure too.
+//! The metrics of a filter are exact: after a known workload, every counter has the expected value, for each kind of
+//! failure.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,7 @@ use super::*;
 use crate::FailureKind;
 use crate::pieces::pieces;
 
-/// What is counted while `work` goes on: by the metric's name, with the kind of an error behind it. What stayed at
-/// zero is left out.
+/// The counters that change while `work` runs, by metric name, with the kind of an error appended. Zeros are left out.
 fn counted(work: impl FnOnce()) -> BTreeMap<String, u64> {
     let recorder = PrometheusBuilder::new().build_recorder();
     metrics::with_local_recorder(&recorder, work);
@@ -35,7 +34,7 @@ fn numbers(expected: &[(&str, u64)]) -> BTreeMap<String, u64> {
     expected.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
 }
 
-/// Loads a guest and runs one batch after the other through it.
+/// Loads a guest and runs batches through it, one after another.
 fn work(module: &[u8], batches: &[&[&str]]) -> BTreeMap<String, u64> {
     counted(|| {
         let engine = engine();
@@ -90,7 +89,7 @@ fn each_failure_is_counted_under_its_kind_and_so_are_the_calls_of_the_search() {
         let alone = work(&hostile::module(*guest), &[&[MARKER]]);
         let one = [("calls", 1), ("records_in", 1), ("records_failed", 1), ("process_seconds_count", 1)];
         assert_eq!(alone, numbers(&[&one[..], &[(&error[..], 1)]].concat()), "{} alone", guest.0);
-        // All four fail together, then the first alone. The other three go well, each alone.
+        // All four fail together, then the first fails alone. The other three succeed, each alone.
         let first = work(&hostile::module(*guest), &[&[MARKER, "a", "b", "c"]]);
         let searched =
             [("calls", 5), ("records_in", 4), ("records_out", 3), ("records_failed", 1), ("process_seconds_count", 5)];
@@ -133,7 +132,7 @@ fn a_failed_restart_is_counted_as_one_and_the_batch_fails_together() {
     let import = r#"(module (import "weir:filter/host@1.0.0" "kv-add"
         (func $kv_add (param i32 i32 i64 i64) (result i64)))"#;
     let configure = "(func (export \"weir:filter/lifecycle@1.0.0#configure\") (param i32 i32) (result i32)";
-    // It takes its options once and never again.
+    // It accepts its options once and never again.
     let once = format!(
         "(data (i32.const 700) \"starts\") {configure}
           (if (i64.gt_s (call $kv_add (i32.const 700) (i32.const 6) (i64.const 1) (i64.const 600000)) (i64.const 1))

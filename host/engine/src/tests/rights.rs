@@ -1,4 +1,4 @@
-//! A filter sees and changes no more than its configuration lets it, whichever world it exports.
+//! A filter sees and changes no more than its configuration allows, whichever world it exports.
 
 use super::hostile::{self, COUNT, DROP, EXPAND, Guest, KEEP, MARKER, PATCH, TYPED, TYPED_COUNT};
 use super::*;
@@ -12,13 +12,13 @@ fn with(reads: Option<&[&str]>, writes: Option<&[&str]>) -> FilterSpec {
     FilterSpec { reads: reads.and_then(list), writes: writes.and_then(list), ..spec("f") }
 }
 
-/// What becomes of records when a guest runs over them within these rights.
+/// Runs a guest with limited rights over records.
 fn run_within(guest: Guest, spec: &FilterSpec, input: Batch) -> Outcome {
     let filter = engine().load(spec, &hostile::module(guest)).unwrap();
     run(&[&filter], input)
 }
 
-/// A record with the marker in its message, another with it under `secret`.
+/// Two records: one with the marker in its message, the other with it under `secret`.
 fn two() -> Batch {
     let mut two = batch([MARKER, "harmless"]);
     let mut marked = Vec::new();
@@ -33,7 +33,7 @@ fn two() -> Batch {
     two
 }
 
-/// Drops every batch that has the marker in it, in JSON.
+/// Drops every batch that contains the marker, in JSON.
 const DROP_JSON: Guest = (
     "drop_json",
     r#"
@@ -126,7 +126,7 @@ fn a_filter_that_sees_a_part_can_not_replace_or_expand_a_record() {
         let outcome = run_within(guest, &with(Some(&["message"]), None), batch(["a"]));
         assert_eq!((outcome.batch.len(), outcome.failed.len()), (0, 1), "{}", guest.0);
         let reason = &outcome.failed[0].reason;
-        assert!(reason.contains("it took away `context") || reason.contains("only a part"), "{reason}");
+        assert!(reason.contains("it removed `context") || reason.contains("only a part"), "{reason}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Versions in the shadow of one that runs: what they are shown, and that nothing comes of them.
+//! Versions that run in the shadow of another: they get copies, and their results are discarded.
 
 use super::hostile::{self, COUNT, KEEP};
 use super::*;

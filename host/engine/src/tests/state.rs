@@ -1,4 +1,4 @@
-//! Filters with state: one instance for all workers, ticks, and what is left after a failure or a swap.
+//! Stateful filters: one instance for all workers, ticks, and what survives a failure or a swap.
 
 use super::hostile::{self, COUNT, DROP, MARKER};
 use super::*;
@@ -66,8 +66,8 @@ fn a_version_that_refuses_the_state_is_not_used_and_the_old_one_goes_on() {
     assert_eq!(count(&worker.tick(&chain(&[&old]), false)), 2);
 }
 
-/// The counting guest, but it takes a page of memory for every 64th record and never uses it; with other words in the
-/// place of some of its own.
+/// The counting guest, except that it allocates a page of memory for every 64th record and never uses it, with a part
+/// of its text replaced.
 fn leaking_count(from: &str, to: &str) -> Vec<u8> {
     let counts = "(global.set $count (i32.add (global.get $count) (i32.const 1)))";
     let leaks = "(if (i32.eqz (i32.and (global.get $count) (i32.const 63))) (then (drop (memory.grow (i32.const 1)))))";
@@ -88,7 +88,7 @@ fn a_stateful_filter_that_leaks_memory_is_replaced_and_keeps_its_state() {
         assert_eq!((outcome.batch.len(), outcome.failed.len()), (640, 0));
         most = most.max(filter.usage().memory_bytes);
     }
-    // A batch loses ten pages of 64 KiB: it was exchanged after each.
+    // A batch leaks ten pages of 64 KiB, so it was replaced after each.
     assert!(most <= 1 << 19, "{most} bytes");
     assert_eq!(count(&worker.tick(&chain(&[&filter]), false)), 64_000);
 }
@@ -104,7 +104,7 @@ fn a_leaking_filter_that_can_not_save_its_state_keeps_its_instance() {
         let mut worker = Worker::new(engine);
         worker.run(&chain(&[&filter]), batch(vec!["a"; 640]));
         let counted = count(&worker.tick(&chain(&[&filter]), false));
-        // A guest that trapped while it saved is in doubt, as ever, and begins anew.
+        // A guest that trapped while saving is not trusted any more and starts anew.
         assert_eq!(counted, if broken == takes { 640 } else { 0 });
     }
 }
@@ -123,7 +123,7 @@ fn a_filter_whose_save_hangs_is_not_asked_to_save_at_each_tick() {
         worker.run(&chain, batch(["a"]));
         counted.push(count(&worker.tick(&chain, false)));
     }
-    // The first tick costs it its instance; afterwards it keeps that, since nobody asks.
+    // The first tick costs it its instance. Later ones don't, because saving is paused.
     assert_eq!(counted, [1, 1, 2, 3]);
 }
 

@@ -1,4 +1,4 @@
-//! Trials: one call at a time, a clock that is set, and everything that the filter says.
+//! Test instances: single calls, a clock that can be set, and the filter's counters and log lines.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ fn a_stateful_filter_ticks() {
     assert_eq!(said.record(0).get("count").and_then(|count| count.as_i64()), Some(2));
 }
 
-/// Keeps a record when the number in its store is one; counts and logs it; and says the time in nanoseconds.
+/// Keeps a record if the number in its store is one; counts and logs it; returns the time in nanoseconds.
 const WATCHED: Guest = (
     "watched",
     r#"

@@ -1,4 +1,4 @@
-//! Times that filters return are nanoseconds, however small, by every way that a record can come from a filter.
+//! Times that filters return are always nanoseconds, even small ones, however a record is returned.
 
 use super::hostile::{self, TYPED_COUNT};
 use super::*;
@@ -9,7 +9,7 @@ const REPLACE: u8 = 3;
 const PATCH: u8 = 2;
 const EXPAND: u8 = 4;
 
-/// A guest that gives one verdict on a batch of one record, with these maps, and returns them at each tick too.
+/// A guest that returns one verdict for a batch of one record, and the same maps at each tick.
 fn returning(encoding: u8, verdict: &[u8], maps: &[u8]) -> Vec<u8> {
     let data = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
     let made = format!(
@@ -47,7 +47,7 @@ fn packed(ns: i64) -> Vec<u8> {
     map
 }
 
-/// The times of what becomes of one record, and of what a tick brings.
+/// The times of the output for one record, and of what a tick emits.
 fn times(module: &[u8]) -> (Vec<i64>, Vec<i64>) {
     let engine = engine();
     let filter = engine.load(&spec("returning"), module).unwrap();

@@ -1,4 +1,4 @@
-//! Typed filters that expand, and those that keep state.
+//! Typed filters that expand records or keep state.
 
 use super::hostile::{self, TYPED_COUNT};
 use super::*;
@@ -57,7 +57,7 @@ fn lists_and_maps_without_a_value_stay_where_they_stood_when_a_record_is_expande
     }
 }
 
-/// Shows only `context.n` of the fields.
+/// The guest, declaring that it reads only `context.n`.
 fn reading_one_path() -> Vec<u8> {
     let reads = "(data (i32.const 560) \"context.n\") (data (i32.const 576) \"\\30\\02\\00\\00\\09\\00\\00\\00\")";
     let text = hostile::text(TYPED_COUNT)

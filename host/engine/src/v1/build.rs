@@ -1,6 +1,5 @@
-//! Makes records of the views that typed filters return: the fields' dotted paths become maps again, and a map whose
-//! keys are 0, 1, 2 … becomes the list that it was. Lists and maps that no field can show, since they hold no value,
-//! are put back from the record that is expanded.
+//! Builds records from the views that typed filters return: dotted paths become maps again, and maps with the keys 0,
+//! 1, 2 … become lists. Empty lists and maps, which no field can show, are copied from the record that is expanded.
 
 use std::sync::LazyLock;
 
@@ -20,13 +19,13 @@ enum Tree<'a> {
 
 type Keys<'a> = IndexMap<String, Tree<'a>>;
 
-/// Lists and maps without any value in them, and where they stand.
-pub(super) type Hollow<'a> = [(String, weir_record::Value<'a>)];
+/// Lists and maps without any value in them, with their paths.
+pub(super) type EmptyContainers<'a> = [(String, weir_record::Value<'a>)];
 
-/// Adds the record that a view describes. `hollow` is what the record that it comes from had beside its fields.
+/// Appends the record that a view describes. `empty_containers` is what no field of the original record shows.
 pub(super) fn push_view(
     view: &View,
-    hollow: &Hollow<'_>,
+    empty_containers: &EmptyContainers<'_>,
     scratch: &mut Vec<u8>,
     out: &mut Batch,
 ) -> Result<(), String> {
@@ -35,12 +34,14 @@ pub(super) fn push_view(
     for field in &view.fields {
         insert(&mut keys, &field.path, field.value.as_record_value(), &mut made)?;
     }
-    for (path, value) in hollow {
+    for (path, value) in empty_containers {
         put_back(&mut keys, path, *value);
     }
     for head in ["timestamp", "level", "source", "message"] {
         if keys.contains_key(head) {
-            return Err(format!("it made a record with `{head}` among its fields: it has a place of its own"));
+            return Err(format!(
+                "it made a record with `{head}` among its fields, but a view has its own field for it"
+            ));
         }
     }
     scratch.clear();
@@ -65,12 +66,12 @@ pub(super) fn push_view(
     let bad = weir_record::read_msgpack(scratch, &defaults, out)
         .map_err(|error| format!("it made a record that can't be read: {error}"))?;
     match bad.first() {
-        Some(bad) => Err(format!("it made a record that can't be taken: {}", bad.error)),
+        Some(bad) => Err(format!("it made an invalid record: {}", bad.error)),
         None => Ok(()),
     }
 }
 
-/// `made` counts the entries that are made: a path of many short keys makes a map for each.
+/// `made` counts the entries created: a path of many short keys creates a map for each.
 fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>, made: &mut usize) -> Result<(), String> {
     let mut path = path::keys(path).peekable();
     let mut keys = keys;
@@ -86,7 +87,7 @@ fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>, ma
                 entry.insert(Tree::Map(Keys::new()))
             }
         };
-        // An entry takes two bytes at least.
+        // An entry takes at least two bytes.
         if *made > limits::MAX_RECORD_BYTES / 2 {
             return Err("it made a record larger than 1 MiB".to_owned());
         }
@@ -103,7 +104,7 @@ fn insert<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>, ma
     Ok(())
 }
 
-/// Puts a value where it stood, if what it lay in is there and nothing else has its place.
+/// Puts a value back at its path, if its parent exists and nothing else is there.
 fn put_back<'a>(keys: &mut Keys<'a>, path: &str, value: weir_record::Value<'a>) {
     let mut path = path::keys(path).peekable();
     let mut keys = keys;
@@ -140,7 +141,7 @@ fn write_tree(tree: &Tree<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether the keys are 0, 1, 2 … in any order: different ones that are all below their number.
+/// Whether the keys are 0, 1, 2 … in any order: distinct and all below their number.
 fn is_list(keys: &Keys<'_>) -> bool {
     let is_index = |key: &String| key.parse::<usize>().is_ok_and(|n| n < keys.len() && n.to_string() == *key);
     keys.keys().all(is_index)

@@ -1,4 +1,4 @@
-//! Finds what a component exports of the contract, and calls it.
+//! Finds a component's exports of the contract, and calls them.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -22,14 +22,14 @@ use crate::spec::FilterSpec;
 use crate::v2;
 use crate::world::World;
 
-/// How a packed filter wants its records written.
+/// The encoding that a packed filter wants its records in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Msgpack,
     Json,
 }
 
-/// Where in a component the functions of its world are.
+/// The exports of a component that belong to its world.
 #[derive(Clone)]
 pub(crate) struct Contract {
     pub world: World,
@@ -39,7 +39,7 @@ pub(crate) struct Contract {
 }
 
 impl Contract {
-    /// None, when the component exports none of the worlds.
+    /// Returns `None` if the component exports none of the worlds.
     pub fn find(component: &Component) -> Option<Contract> {
         let export = |name| component.get_export_index(None, name);
         let lifecycle = export(LIFECYCLE).or_else(|| export(v2::LIFECYCLE))?;
@@ -89,8 +89,7 @@ enum Tick {
 }
 
 impl Exports {
-    /// Makes an instance. The outer error is one of starting, the inner one says which function has another type than
-    /// the contract's.
+    /// Creates an instance. The outer error is a failure to start; the inner one names a function with the wrong type.
     pub fn instantiate(
         guest: &mut Guest,
         pre: &InstancePre<HostState>,
@@ -143,8 +142,7 @@ impl Exports {
         Ok(Exports { describe, configure, process, state, boundary: Boundary::default() })
     }
 
-    /// Asks the filter what it is and how it wants its records, and remembers the latter, and what it may see and
-    /// change.
+    /// Calls `describe` and gets the encoding. Stores the encoding and the filter's rights.
     pub fn describe(
         &mut self,
         guest: &mut Guest,
@@ -167,7 +165,7 @@ impl Exports {
         Ok(description)
     }
 
-    /// The inner error is the filter's own.
+    /// The inner error is the one that the filter returned.
     pub fn configure(
         &self,
         guest: &mut Guest,
@@ -178,8 +176,8 @@ impl Exports {
         Ok(guest.call(deadline, |store| configure.call(store, (options,)))?.0)
     }
 
-    /// Calls the filter with some records of a batch. What it made of them is in `part`, unless it kept all of them.
-    /// `ids` are the numbers of all records of the batch, for a filter that holds records.
+    /// Calls the filter with a range of a batch. The result is in `part`, unless all records are kept. `ids` are the
+    /// ids of all records of the batch, for a filter that holds records.
     pub fn process(
         &self,
         guest: &mut Guest,
@@ -194,8 +192,8 @@ impl Exports {
                 let verdicts = typed::call(process, reads, guest, batch, range.clone(), deadline)?;
                 if self.boundary.sees.is_some() && verdicts.iter().any(|verdict| matches!(verdict, Verdict::Expand(_)))
                 {
-                    // Its views have no place for what it was not shown.
-                    return Err(CallError::overstep("it expanded a record of which it may see only a part"));
+                    // Its views have no fields for what it was not shown.
+                    return Err(CallError::overstep("it expanded a record that it may see only a part of"));
                 }
                 part.room.begin(deadline);
                 typed::apply(batch, range, reads, &verdicts, part)
@@ -231,7 +229,7 @@ impl Exports {
         Ok(applied)
     }
 
-    /// The records that a stateful filter has to say by itself, and in `changes` what it releases.
+    /// Returns the records that a stateful filter emits; what it releases is in `changes`.
     pub fn tick(
         &self,
         guest: &mut Guest,
@@ -274,13 +272,13 @@ impl Exports {
         }
     }
 
-    /// The state, empty for filters without.
+    /// The saved state, empty for stateless filters.
     pub fn save(&self, guest: &mut Guest, deadline: Duration) -> Result<Vec<u8>, CallError> {
         let Some(state) = &self.state else { return Ok(Vec::new()) };
         Ok(guest.call(deadline, |store| state.save.call(store, ()))?.0)
     }
 
-    /// The inner error is the filter's own.
+    /// The inner error is the one that the filter returned.
     pub fn restore(
         &self,
         guest: &mut Guest,

@@ -1,4 +1,4 @@
-//! What a filter of any version may ask of Weir: log, counter, the time, and its key-value store.
+//! The host functions that filters of any version can call: log, counter, time, and key-value store.
 
 use wasmtime::component::Linker;
 use weir_record::Level as RecordLevel;
@@ -6,7 +6,7 @@ use weir_record::Level as RecordLevel;
 use super::types::Level;
 use crate::guest::HostState;
 
-/// Gives the functions of `weir:filter/host`, of the version in the interface's name, to a linker.
+/// Adds the functions of `weir:filter/host`, in the version that the interface name has, to a linker.
 pub(crate) fn link(linker: &mut Linker<HostState>, interface: &str) -> wasmtime::Result<()> {
     let mut host = linker.instance(interface)?;
     host.func_wrap("log", |store, (level, message): (Level, String)| {

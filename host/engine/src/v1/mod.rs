@@ -1,15 +1,15 @@
-//! Version 1 of the contract, `weir:filter@1`, whose text is in `wit/v1/`, and what later versions share with it: how
-//! batches are written, verdicts are applied, and components are called. What only version 2 has is in [`crate::v2`].
+//! Version 1 of the contract, `weir:filter@1`, with the text in `wit/v1/`, and what later versions share with it: how
+//! batches are encoded, verdicts applied and components called. Additions of version 2 are in [`crate::v2`].
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `types` | the records and variants of the WIT as Rust types |
 //! | `host` | the functions that a filter may call |
 //! | `exports` | finds a component's exports, and calls them |
-//! | `packed` | a batch as bytes: applies verdicts |
-//! | `typed` | a batch as lists: applies verdicts |
+//! | `packed` | batches as bytes: applies verdicts |
+//! | `typed` | batches as lists: applies verdicts |
 //! | `reads` | which parts of a record a typed filter is shown |
-//! | `build` | makes records of what typed filters return |
+//! | `build` | builds records from what typed filters return |
 
 mod build;
 mod exports;
@@ -22,9 +22,9 @@ mod types;
 pub(crate) use exports::{Contract, Encoding, Exports};
 pub(crate) use host::link;
 
-/// The contract's text.
+/// The text of the contract.
 pub(crate) const WIT: &str = include_str!("../../../../wit/v1/filter.wit");
-/// The package with its version, as in the names of imports and exports.
+/// Names of interfaces with their version, as in imports and exports.
 pub(crate) const HOST: &str = "weir:filter/host@1.0.0";
 pub(crate) const LIFECYCLE: &str = "weir:filter/lifecycle@1.0.0";
 pub(crate) const TYPED: &str = "weir:filter/typed@1.0.0";

@@ -1,9 +1,8 @@
-//! Batches as bytes: the hot path. A batch goes in with one copy, and what the filter changed comes out with one pass
-//! over the verdicts: runs of kept records are copied as they are, and each map of `records` is used where a verdict
-//! calls for it.
+//! Batches as bytes: the hot path. The input is one copy, and the output is built in one pass over the verdicts: runs
+//! of kept records are copied unchanged, and the maps of `records` are used in order.
 //!
-//! Nothing that the filter returned is trusted: patches and records are checked while they are applied, and the first
-//! thing that makes no sense fails the call.
+//! The filter's output is not trusted: patches and records are checked as they are applied, and the first invalid item
+//! fails the call.
 
 use std::fmt;
 use std::ops::Range;
@@ -22,7 +21,7 @@ use super::types::Output;
 use crate::budget::Room;
 use crate::error::{CallError, FailureKind};
 use crate::guest::Guest;
-use crate::holds::NOBODY;
+use crate::holds::NO_SENDER;
 use crate::rewrite::{Applied, Counts, Part};
 
 static ALIASES: LazyLock<Aliases> = LazyLock::new(|| Aliases::default().in_nanoseconds());
@@ -32,11 +31,11 @@ const DROP: u8 = 1;
 const PATCH: u8 = 2;
 const REPLACE: u8 = 3;
 const EXPAND: u8 = 4;
-/// Of version 2.
+/// Since version 2.
 const HOLD: u8 = 5;
 const HOLD_ANOTHER: u8 = 6;
 
-/// The filter's function; its argument may live for less than it says here.
+/// The filter's function; the lifetime of its argument is shorter in practice.
 pub(super) type Process = TypedFunc<(&'static [u8],), (Result<Output, String>,)>;
 
 /// Calls the filter.
@@ -52,10 +51,10 @@ pub(super) fn call(
     let process: TypedFunc<(&[u8],), _> = *process;
     let input = input(encoding, batch, range, &mut part.scratch);
     let (result,) = guest.call(deadline, |store| process.call(store, (input,)))?;
-    result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it says: {reason}")))
+    result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it returned an error: {reason}")))
 }
 
-/// Records as the filter wants them written; `scratch` is memory to use.
+/// Encodes records as the filter wants them; `scratch` is scratch memory.
 pub(super) fn input<'a>(
     encoding: Encoding,
     batch: &'a Batch,
@@ -83,14 +82,14 @@ fn write_json(batch: &Batch, range: Range<usize>, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-/// What a filter that holds records back is given, and says, beside records and verdicts.
+/// The additional input and output of a filter that holds records.
 pub(super) struct Holding<'a> {
-    /// The numbers of the records that it was called with.
+    /// The ids of its input records.
     pub ids: &'a [u64],
     pub released: &'a [u64],
 }
 
-/// Does what the verdicts say.
+/// Applies the verdicts.
 pub(super) fn apply(
     batch: &Batch,
     range: Range<usize>,
@@ -107,9 +106,9 @@ pub(super) fn apply(
     }
     part.clear();
     let start = range.start;
-    // What is made of records that were acknowledged earlier is no sender's any more.
+    // Output made from records that were acknowledged earlier has no sender.
     let on_trial = part.on_trial;
-    let made_by = |index: usize, is_earlier: bool| if is_earlier && !on_trial { NOBODY } else { index as u32 };
+    let made_by = |index: usize, is_earlier: bool| if is_earlier && !on_trial { NO_SENDER } else { index as u32 };
     let mut holds: Vec<Hold> = Vec::new();
     let maps = Maps::new(records, encoding, &mut part.room)?;
     let mut apply = Apply { batch, end: range.end, next: range.start, maps, part };
@@ -144,7 +143,7 @@ pub(super) fn apply(
                 apply.records(index, count_after(verdicts, at)?, made_by(index, true))?;
                 at += 4;
             }
-            other => return Err(format!("verdict {other} on record {} means nothing", index - range.start)),
+            other => return Err(format!("unknown verdict {other} on record {}", index - range.start)),
         }
         at += 1;
     }
@@ -153,26 +152,26 @@ pub(super) fn apply(
     }
     apply.maps.finish()?;
     if let Some(Holding { ids, released }) = holding {
-        take_up(batch, holds, released, |index| ids[index - start], part);
+        add_held(batch, holds, released, |index| ids[index - start], part);
     }
     Ok(Applied::Rewritten(counts))
 }
 
-/// The count that follows a verdict's byte.
+/// The count that follows a verdict byte.
 fn count_after(verdicts: &[u8], at: usize) -> Result<u32, String> {
     let bytes = verdicts.get(at + 1..at + 5).and_then(|bytes| bytes.try_into().ok());
     bytes.map(u32::from_le_bytes).ok_or_else(|| format!("the count of verdict {} is cut off", verdicts[at]))
 }
 
-/// A record that the filter wants held.
+/// A record that the filter wants to hold.
 struct Hold {
     index: usize,
-    /// What is held in its place.
+    /// The record that is held instead.
     another: Option<Batch>,
 }
 
-/// Enters what is held after the call: what was released in it is not.
-fn take_up(batch: &Batch, holds: Vec<Hold>, released: &[u64], id: impl Fn(usize) -> u64, part: &mut Part) {
+/// Adds what the call holds and does not release itself.
+fn add_held(batch: &Batch, holds: Vec<Hold>, released: &[u64], id: impl Fn(usize) -> u64, part: &mut Part) {
     let mut released = released.to_vec();
     released.sort_unstable();
     released.dedup();
@@ -187,7 +186,7 @@ fn take_up(batch: &Batch, holds: Vec<Hold>, released: &[u64], id: impl Fn(usize)
 
 struct Apply<'a> {
     batch: &'a Batch,
-    /// The record that the next verdict is about.
+    /// The index of the record that the next verdict is about.
     next: usize,
     end: usize,
     maps: Maps<'a>,
@@ -222,7 +221,7 @@ impl Apply<'_> {
         room.check(out)
     }
 
-    /// The next map, as a record that is held instead of the one at this place.
+    /// The next map as a record to hold instead of the one at this index.
     fn another(&mut self, index: usize) -> Result<Batch, String> {
         let head = self.batch.record(index).head();
         let mut another = Batch::new();
@@ -246,7 +245,7 @@ fn defaults(received_ns: i64, source: &str, level: Level) -> Defaults<'_> {
     Defaults { received_ns, source, level, context: &[], aliases: &ALIASES, keeps_routes: true }
 }
 
-/// The maps of `records`, taken one by one.
+/// An iterator over the maps of `records`.
 enum Maps<'a> {
     Msgpack(&'a [u8]),
     Json(std::vec::IntoIter<&'a RawValue>),
@@ -295,11 +294,11 @@ impl<'a> Maps<'a> {
         };
         let bad = read.map_err(|error| format!("it made a record that can't be read: {error}"))?;
         if let Some(bad) = bad.first() {
-            return Err(format!("it made a record that can't be taken: {}", bad.error));
+            return Err(format!("it made an invalid record: {}", bad.error));
         }
         match out.len() - before {
             1 => Ok(()),
-            _ => Err("it made something that is not one record".into()),
+            _ => Err("it made something other than one record".into()),
         }
     }
 
@@ -321,8 +320,8 @@ impl<'a> Maps<'a> {
     }
 }
 
-/// Reads the items of a JSON array, and keeps one more than the most: a million of them are two megabytes of text, and
-/// many times that in memory.
+/// Reads the items of a JSON array, up to one more than the limit: a million items are 2 MB of text, but many times
+/// that in memory.
 struct Items {
     most: usize,
 }
@@ -357,12 +356,12 @@ fn next_map<'a>(rest: &mut &'a [u8]) -> Result<&'a [u8], String> {
             *rest = after;
             Ok(map)
         }
-        Some(_) => Err("there is something else than a map in its `records`".into()),
+        Some(_) => Err("its `records` contain something other than a map".into()),
         None => Err("its `records` are not valid messagepack".into()),
     }
 }
 
-/// Reads records that a filter made by itself.
+/// Reads records that a filter created itself.
 pub(super) fn read_records(records: &[u8], encoding: Encoding, out: &mut Batch, room: &mut Room) -> Result<(), String> {
     let mut maps = Maps::new(records, encoding, room)?;
     while !maps.is_empty() {

@@ -1,5 +1,5 @@
-//! Which parts of a record a typed filter is shown: the paths of its description as a tree, walked beside the record
-//! in one pass, so that what the filter doesn't read is stepped over and never copied.
+//! Selects the parts of a record that a typed filter is shown: the paths of its description as a tree, walked in
+//! parallel with the record in one pass, so that everything else is skipped and never copied.
 
 use weir_record::path::push_key;
 use weir_record::{Head, Level, Record, Value};
@@ -11,7 +11,7 @@ use crate::paths::{HEAD, Paths};
 #[derive(Debug)]
 pub(crate) struct Reads {
     paths: Paths,
-    /// Of [`HEAD`], what it is not shown: there is a place for it all the same, which is left empty.
+    /// Which keys of [`HEAD`] are hidden; their fields in the view stay empty.
     hidden: [bool; 4],
 }
 
@@ -21,7 +21,7 @@ impl Reads {
         Reads { paths: Paths::everything(), hidden: [false; 4] }
     }
 
-    /// What a description says; nothing means all. The head is shown whatever it says.
+    /// The paths of a description; an empty list means everything. The head is always shown.
     pub fn of(paths: &[String]) -> Reads {
         match paths.is_empty() {
             true => Self::all(),
@@ -29,13 +29,13 @@ impl Reads {
         }
     }
 
-    /// These paths and nothing else.
+    /// Exactly these paths.
     pub fn only(paths: &[String]) -> Reads {
         let paths = Paths::of(paths);
         Reads { hidden: HEAD.map(|key| !paths.has(key)), paths }
     }
 
-    /// The head with what is not shown left empty.
+    /// The head, with hidden keys left empty.
     pub fn head<'a>(&self, record: Record<'a>) -> Head<'a> {
         let mut head = record.head();
         let [time, level, source, message] = self.hidden;
@@ -54,7 +54,7 @@ impl Reads {
         head
     }
 
-    /// Calls `found` for each value that is read, with its path. `path` is memory to use.
+    /// Calls `found` with each selected value and its path. `path` is scratch memory.
     pub fn walk<'a>(&self, record: Record<'a>, path: &mut String, found: &mut impl FnMut(&str, ValueIn<'a>)) {
         path.clear();
         for (key, value) in record.entries() {
@@ -67,19 +67,23 @@ impl Reads {
         }
     }
 
-    /// Calls `found` for each list and map that is read and has no value in it, so that no field shows it: the
-    /// outermost of each.
-    pub fn walk_hollow<'a>(&self, record: Record<'a>, path: &mut String, found: &mut impl FnMut(&str, Value<'a>)) {
+    /// Calls `found` with each selected list or map that contains no value and so is shown by no field, outermost only.
+    pub fn walk_empty_containers<'a>(
+        &self,
+        record: Record<'a>,
+        path: &mut String,
+        found: &mut impl FnMut(&str, Value<'a>),
+    ) {
         path.clear();
         for (key, value) in record.entries().filter(|(key, _)| !HEAD.contains(key)) {
             if let Some(node) = self.paths.child(key) {
-                step_hollow(node, key, value, path, found);
+                step_empty_containers(node, key, value, path, found);
             }
         }
     }
 }
 
-/// One step down. How deep a record goes is bounded, so the recursion is.
+/// One level down. The recursion is bounded by the depth of records.
 fn step<'a>(node: &Paths, key: &str, value: Value<'a>, path: &mut String, found: &mut impl FnMut(&str, ValueIn<'a>)) {
     let length = path.len();
     push_key(path, key);
@@ -108,7 +112,7 @@ fn step<'a>(node: &Paths, key: &str, value: Value<'a>, path: &mut String, found:
     path.truncate(length);
 }
 
-fn step_hollow<'a>(
+fn step_empty_containers<'a>(
     node: &Paths,
     key: &str,
     value: Value<'a>,
@@ -118,11 +122,11 @@ fn step_hollow<'a>(
     let length = path.len();
     push_key(path, key);
     match value {
-        hollow if node.all && is_hollow(hollow) => found(path, hollow),
+        empty_containers if node.all && has_no_values(empty_containers) => found(path, empty_containers),
         Value::Map(map) => {
             for (key, value) in map.iter() {
                 if let Some(child) = node.child(key) {
-                    step_hollow(child, key, value, path, found);
+                    step_empty_containers(child, key, value, path, found);
                 }
             }
         }
@@ -130,7 +134,7 @@ fn step_hollow<'a>(
             for (index, value) in list.iter().enumerate() {
                 let index = index.to_string();
                 if let Some(child) = node.child(&index) {
-                    step_hollow(child, &index, value, path, found);
+                    step_empty_containers(child, &index, value, path, found);
                 }
             }
         }
@@ -139,11 +143,11 @@ fn step_hollow<'a>(
     path.truncate(length);
 }
 
-/// Whether nothing but lists and maps is in a value.
-fn is_hollow(value: Value<'_>) -> bool {
+/// Whether a value consists of nothing but lists and maps.
+fn has_no_values(value: Value<'_>) -> bool {
     match value {
-        Value::Map(map) => map.iter().all(|(_, value)| is_hollow(value)),
-        Value::Array(list) => list.iter().all(is_hollow),
+        Value::Map(map) => map.iter().all(|(_, value)| has_no_values(value)),
+        Value::Array(list) => list.iter().all(has_no_values),
         _ => false,
     }
 }

@@ -1,5 +1,5 @@
-//! Batches as typed lists: for filters in any language with nothing but its generated bindings. Costs several times
-//! what the packed form does, mostly by the number of fields that the filter reads.
+//! Batches as typed lists, for filters in any language that has nothing but generated bindings. Costs several times as
+//! much as the packed form, mostly depending on the number of fields that the filter reads.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::guest::Guest;
 use crate::limits::MAX_PATH_BYTES;
 use crate::rewrite::{Applied, Counts, Part};
 
-/// The filter's function; its argument may live for less than it says here.
+/// The filter's function; the lifetime of its argument is shorter in practice.
 pub(super) type Process = TypedFunc<(&'static [ViewIn<'static>],), (Result<Vec<Verdict>, String>,)>;
 
 /// Calls the filter.
@@ -48,16 +48,16 @@ pub(super) fn call(
         start = end;
     }
     let (result,) = guest.call(deadline, |store| process.call(store, (&views,)))?;
-    result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it says: {reason}")))
+    result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it returned an error: {reason}")))
 }
 
-/// The fields of several records, all of whose paths share one text.
+/// The fields of several records. Their paths are stored in one string.
 #[derive(Default)]
 struct Found<'a> {
     paths: String,
-    /// Where in `paths` each field's path ends, and its value.
+    /// For each field, the end of its path in `paths`, and its value.
     values: Vec<(usize, ValueIn<'a>)>,
-    /// Where in `values` each record's fields end.
+    /// For each record, the end of its fields in `values`.
     ends: Vec<usize>,
 }
 
@@ -67,7 +67,7 @@ impl<'a> Found<'a> {
         let mut path = String::new();
         for index in range {
             reads.walk(batch.record(index), &mut path, &mut |path, value| {
-                // What is over the bound is not shown to anybody.
+                // Fields beyond the limit are not shown to the filter.
                 if found.paths.len() <= MAX_PATH_BYTES {
                     found.paths.push_str(path);
                     found.values.push((found.paths.len(), value));
@@ -89,7 +89,7 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Does what the verdicts say.
+/// Applies the verdicts.
 pub(super) fn apply(
     batch: &Batch,
     range: Range<usize>,
@@ -117,11 +117,11 @@ pub(super) fn apply(
                 counts.patched += 1;
             }
             Verdict::Expand(views) => {
-                let hollow = hollow(reads, batch, index, &mut part.room)?;
+                let empty_containers = empty_containers(reads, batch, index, &mut part.room)?;
                 for view in views {
-                    push_view(view, &hollow, &mut part.scratch, &mut part.batch)?;
+                    push_view(view, &empty_containers, &mut part.scratch, &mut part.batch)?;
                     part.origins.push(index as u32);
-                    part.room.spend(64 * (hollow.len() + view.fields.len()))?;
+                    part.room.spend(64 * (empty_containers.len() + view.fields.len()))?;
                     part.check()?;
                 }
                 counts.patched += 1;
@@ -131,25 +131,25 @@ pub(super) fn apply(
     Ok(Applied::Rewritten(counts))
 }
 
-/// What of a record no field shows although the filter reads it.
-fn hollow<'a>(
+/// The lists and maps of a record that the filter reads but no field shows.
+fn empty_containers<'a>(
     reads: &Reads,
     batch: &'a Batch,
     index: usize,
     room: &mut Room,
 ) -> Result<Vec<(String, Value<'a>)>, String> {
-    let (mut hollow, mut bytes) = (Vec::new(), 0);
-    reads.walk_hollow(batch.record(index), &mut String::new(), &mut |path, value| {
+    let (mut empty_containers, mut bytes) = (Vec::new(), 0);
+    reads.walk_empty_containers(batch.record(index), &mut String::new(), &mut |path, value| {
         bytes += path.len();
         if bytes <= MAX_PATH_BYTES {
-            hollow.push((path.to_owned(), value));
+            empty_containers.push((path.to_owned(), value));
         }
     });
-    if bytes > MAX_PATH_BYTES { room.exceed(too_long_paths()) } else { Ok(hollow) }
+    if bytes > MAX_PATH_BYTES { room.exceed(too_long_paths()) } else { Ok(empty_containers) }
 }
 
 fn too_long_paths() -> String {
-    format!("the paths of the fields that it reads come to more than {} MiB", MAX_PATH_BYTES >> 20)
+    format!("the paths of the fields that it reads exceed {} MiB", MAX_PATH_BYTES >> 20)
 }
 
 fn change(record: &[u8], changes: &[Change], out: &mut Batch) -> Result<(), String> {
@@ -168,7 +168,7 @@ fn as_record_change(change: &Change) -> weir_record::Change<'_> {
     }
 }
 
-/// Reads records that a filter made by itself.
+/// Reads records that a filter created itself.
 pub(super) fn read_views(views: &[View], out: &mut Batch, room: &mut Room) -> Result<(), String> {
     let mut scratch = Vec::new();
     views.iter().try_for_each(|view| {

@@ -1,8 +1,8 @@
-//! The types of `wit/v1/filter.wit` as Rust types: borrowed ones on the way into a filter, owned ones on the way out.
+//! The types of `wit/v1/filter.wit` in Rust: borrowed for the input of filters, owned for their output.
 //!
-//! The runtime checks them against a component's own types when it is loaded, so a disagreement with the WIT is an
-//! error then and never a misread value.
-#![allow(unsafe_code, reason = "the derives implement unsafe traits of the runtime, and check what they implement")]
+//! Wasmtime checks them against a component's types when it is loaded, so a mismatch with the WIT is a load error and
+//! never a misread value.
+#![allow(unsafe_code, reason = "the derives implement unsafe traits of wasmtime, and check what they implement")]
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
@@ -50,7 +50,7 @@ impl From<weir_record::Level> for Level {
     }
 }
 
-/// A value on the way in.
+/// An input value.
 #[derive(ComponentType, Lower, Clone, Copy, Debug, PartialEq)]
 #[component(variant)]
 pub(crate) enum ValueIn<'a> {
@@ -85,7 +85,7 @@ pub(crate) struct ViewIn<'a> {
     pub fields: &'a [FieldIn<'a>],
 }
 
-/// A value on the way out.
+/// An output value.
 #[derive(ComponentType, Lift, Clone, Debug, PartialEq)]
 #[component(variant)]
 pub(crate) enum Value {
@@ -104,7 +104,7 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    /// The same value as a record holds it.
+    /// Converts to a value of a record.
     pub fn as_record_value(&self) -> weir_record::Value<'_> {
         match self {
             Self::Null => weir_record::Value::Nil,

@@ -1,5 +1,5 @@
-//! Calls of a filter that holds records back. Its verdicts are applied by [`crate::v1`], which knows the two that this
-//! version adds.
+//! Calls a filter that can hold records. Its verdicts are applied by [`crate::v1`], including the two that this version
+//! adds.
 
 #![allow(unsafe_code, reason = "the derives implement unsafe traits of the runtime, and check what they implement")]
 
@@ -10,11 +10,11 @@ use wasmtime::component::{ComponentType, Lift, TypedFunc};
 use crate::error::{CallError, FailureKind};
 use crate::guest::Guest;
 
-/// The filter's functions; their arguments may live for less than it says here.
+/// The filter's functions; the lifetimes of their arguments are shorter in practice.
 pub(crate) type Process = TypedFunc<(&'static [u8], &'static [u64]), (Result<Output, String>,)>;
 pub(crate) type Tick = TypedFunc<(bool,), (TickOutput,)>;
 
-/// What becomes of a batch.
+/// The result of `process`.
 #[derive(ComponentType, Lift, Clone, Debug)]
 #[component(record)]
 pub(crate) struct Output {
@@ -23,7 +23,7 @@ pub(crate) struct Output {
     pub released: Vec<u64>,
 }
 
-/// What a filter says by itself.
+/// The result of `tick`.
 #[derive(ComponentType, Lift, Clone, Debug)]
 #[component(record)]
 pub(crate) struct TickOutput {
@@ -40,7 +40,7 @@ pub(crate) fn call(
 ) -> Result<Output, CallError> {
     let process: TypedFunc<(&[u8], &[u64]), _> = *process;
     let (result,) = guest.call(deadline, |store| process.call(store, (input, ids)))?;
-    result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it says: {reason}")))
+    result.map_err(|reason| CallError::new(FailureKind::Refused, format!("it returned an error: {reason}")))
 }
 
 pub(crate) fn tick(tick: &Tick, guest: &mut Guest, closing: bool, deadline: Duration) -> Result<TickOutput, CallError> {

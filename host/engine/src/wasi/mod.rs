@@ -1,11 +1,11 @@
-//! The empty WASI that filters get. Compilers for most languages produce modules that import WASI whether they use it or
-//! not. A filter has no files, environment or arguments; what it prints goes to Weir's log under its name; clocks and
-//! random numbers work, since runtimes seed their hash tables with them; sleeping returns at once. Everything else traps
-//! with the name of the function. Nothing here reaches the system.
+//! The stub of WASI that filters get. Most compilers produce modules that import WASI whether they use it or not. A
+//! filter has no files, environment or arguments. Its output goes to Weir's log under its name. Clocks and random
+//! numbers work, because runtimes seed their hash tables with them. Sleeping returns at once. Every other function
+//! traps with its name. Nothing here gives access to the system.
 //!
-//! Two forms: components import the interfaces of WASI 0.2, whose functions are given here by name, whichever of their
-//! versions it is; core modules import `wasi_snapshot_preview1`, which the module in `preview1.wat` answers from inside
-//! the component.
+//! There are two forms. Components import the interfaces of WASI 0.2, whose functions are defined here by name for all
+//! versions. Core modules import `wasi_snapshot_preview1`, which the module in `preview1.wat` implements inside the
+//! component.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -18,28 +18,28 @@ use weir_record::Level;
 
 use crate::guest::HostState;
 
-/// The answers to WASI's first version, assembled from `preview1.wat`.
+/// The implementation of WASI preview 1, assembled from `preview1.wat`.
 pub(crate) const PREVIEW1: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/preview1.wasm"));
 
 /// AssemblyScript's `abort`, assembled from `assemblyscript.wat`.
 pub(crate) const ASSEMBLYSCRIPT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/assemblyscript.wasm"));
 
-/// Most random bytes that are given at once.
+/// Maximum number of random bytes per call.
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
-/// What a stream says it takes at once.
+/// How many bytes a stream accepts at once.
 const STREAM_BYTES: u64 = 4096;
 
-/// The number behind standard output, and input, which is always at its end.
+/// The handle of standard output, and of standard input, which is always at its end.
 const STDOUT: u32 = 1;
-/// The number behind standard error.
+/// The handle of standard error.
 const STDERR: u32 = 2;
 
-/// All of WASI's resources: there is nothing behind any of them.
+/// Stands for every WASI resource. There is nothing behind them.
 struct Nothing;
 
 type Store<'a> = StoreContextMut<'a, HostState>;
 
-/// Gives a linker those functions of WASI that a component imports.
+/// Adds the WASI functions that a component imports to a linker.
 pub(crate) fn link(linker: &mut Linker<HostState>, component: &Component) -> wasmtime::Result<()> {
     let runtime = component.engine().clone();
     for (import, item) in component.component_type().imports(&runtime) {
@@ -68,7 +68,7 @@ pub(crate) fn link(linker: &mut Linker<HostState>, component: &Component) -> was
 fn answer(called: &str, mut store: Store<'_>, given: &[Val], results: &mut [Val]) -> wasmtime::Result<()> {
     let handles = take_handles(&mut store, given)?;
     let Some(value) = value(called, &mut store, given, &handles)? else {
-        wasmtime::bail!("it called `{called}`, which filters don't have");
+        wasmtime::bail!("it called `{called}`, which is not available to filters");
     };
     match (results, value) {
         ([], _) => {}
@@ -78,7 +78,7 @@ fn answer(called: &str, mut store: Store<'_>, given: &[Val], results: &mut [Val]
     Ok(())
 }
 
-/// The numbers behind the handles that were given; a call must not end while it holds any.
+/// Takes the handles among the arguments. A call must not end while it holds any.
 fn take_handles(store: &mut Store<'_>, given: &[Val]) -> wasmtime::Result<Vec<u32>> {
     let mut handles = Vec::new();
     for value in given {
@@ -97,7 +97,7 @@ fn handle(store: &mut Store<'_>, number: u32) -> wasmtime::Result<Val> {
     Ok(Val::Resource(Resource::<Nothing>::new_own(number).try_into_resource_any(store)?))
 }
 
-/// None for what filters don't have.
+/// Returns `None` for functions that filters don't have.
 fn value(called: &str, store: &mut Store<'_>, given: &[Val], handles: &[u32]) -> wasmtime::Result<Option<Val>> {
     let value = match called {
         "wasi:cli/environment#get-environment"
@@ -172,7 +172,7 @@ fn monotonic_ns() -> u64 {
     u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Good for hash tables, which is what runtimes want it for; not for secrets.
+/// Good enough for hash tables, which is what runtimes use it for, but not for secrets.
 fn random() -> u64 {
     RandomState::new().hash_one(monotonic_ns())
 }

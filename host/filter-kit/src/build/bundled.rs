@@ -1,9 +1,9 @@
-//! The filters that come inside the binary, and the manifest that says what they were built from.
+//! Builds the bundled filters, and the manifest of their sources.
 //!
-//! `filters/bundled/` holds one module for each, and `manifest.toml` with its version, its digest, and a digest of
-//! its sources. Whoever changes a source without building again is told by a test. The digest of the
-//! sources covers what decides about the module and stands in the repository: the filter's `Cargo.toml` and `src`,
-//! `guest-sdk/rust`, `wit/v1` and `wit/v2`; not the lock file, which changes with every crate of the workspace.
+//! `filters/bundled/` has one module per filter, and a `manifest.toml` with the version, the digest of the module and a
+//! digest of the sources. A test fails if sources have changed without a rebuild. The digest covers what determines the
+//! module and is part of the repository: the filter's `Cargo.toml` and `src`, `guest-sdk/rust`, `wit/v1` and `wit/v2`.
+//! It does not cover the lock file, which changes with every crate of the workspace.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -16,7 +16,7 @@ use super::cargo::Project;
 use super::rust::Toolchain;
 use crate::bundled;
 
-/// What every filter is built from besides its own folder.
+/// Sources that all filters share.
 const SHARED_SOURCES: [&str; 6] = [
     "guest-sdk/rust/Cargo.toml",
     "guest-sdk/rust/src",
@@ -26,53 +26,58 @@ const SHARED_SOURCES: [&str; 6] = [
     "wit/v2",
 ];
 
-const HOW: &str = "run `weir filter build --bundled` in the repository and commit `filters/bundled/`";
+const REBUILD_HINT: &str = "run `weir filter build --bundled` in the repository and commit `filters/bundled/`";
 
 #[cfg(test)]
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Manifest {
-    filter: Vec<Entry>,
+    filter: Vec<ManifestEntry>,
 }
 
-/// What the manifest says of one filter.
+/// The entry of a filter.
 #[cfg_attr(test, derive(serde::Deserialize), serde(deny_unknown_fields))]
-struct Entry {
+struct ManifestEntry {
     name: String,
     version: String,
-    /// SHA-256 of the module.
+    /// SHA-256 digest of the module.
     module: String,
-    /// SHA-256 of its sources.
+    /// SHA-256 digest of the sources.
     sources: String,
 }
 
-/// Builds all bundled filters of a repository, puts the modules into `folder` and writes the manifest beside them.
+/// Builds all bundled filters of a repository, and writes the modules and the manifest to `folder`.
 pub fn build_bundled(repo: &Path, folder: &Path) -> anyhow::Result<()> {
     let toolchain = Toolchain::find()?;
     fs::create_dir_all(folder).with_context(|| format!("can't create `{}`", folder.display()))?;
     let mut entries = Vec::new();
     for name in bundled::names() {
         let project = Project::read(&repo.join("filters").join(name))?;
-        // Taken before the build: a source that changes during it shows as changed.
+        // Computed before the build, so that a change during the build is noticed.
         let sources = sources_digest(repo, name)?;
         let built = super::languages::rust::compile(&toolchain, &project)?;
         let bytes = read(&built)?;
         let module = folder.join(format!("{name}.wasm"));
         fs::write(&module, &bytes).with_context(|| format!("can't write `{}`", module.display()))?;
-        entries.push(Entry { name: name.to_owned(), version: project.version, module: digest(&bytes), sources });
+        entries.push(ManifestEntry {
+            name: name.to_owned(),
+            version: project.version,
+            module: digest(&bytes),
+            sources,
+        });
         eprintln!("built {}", module.display());
     }
     let path = folder.join("manifest.toml");
     fs::write(&path, write_manifest(&entries)).with_context(|| format!("can't write `{}`", path.display()))
 }
 
-/// Whether the modules in `filters/bundled/` are those that the manifest names, built from the sources that are
-/// there; the error names every filter that is not, and what to do.
+/// Checks that the modules in `filters/bundled/` match the manifest and the current sources. The error lists every
+/// filter that does not, and what to do.
 #[cfg(test)]
 pub fn check_manifest(repo: &Path) -> anyhow::Result<()> {
     let path = repo.join("filters/bundled/manifest.toml");
     let text = String::from_utf8(read(&path)?).with_context(|| format!("`{}` is no text", path.display()))?;
-    let manifest: Manifest = toml::from_str(&text).with_context(|| format!("`{}`; {HOW}", path.display()))?;
+    let manifest: Manifest = toml::from_str(&text).with_context(|| format!("`{}`; {REBUILD_HINT}", path.display()))?;
     let mut problems = Vec::new();
     for name in bundled::names() {
         let Some(entry) = manifest.filter.iter().find(|entry| entry.name == name) else {
@@ -81,19 +86,19 @@ pub fn check_manifest(repo: &Path) -> anyhow::Result<()> {
         };
         let module = read(&repo.join(format!("filters/bundled/{name}.wasm")))?;
         if digest(&module) != entry.module {
-            problems.push(format!("filter `{name}`: its module is not the one that the manifest names"));
+            problems.push(format!("filter `{name}`: its module does not match the manifest"));
         }
         if sources_digest(repo, name)? != entry.sources {
             problems.push(format!("filter `{name}`: its sources changed since its module was built"));
         }
     }
-    if problems.is_empty() { Ok(()) } else { anyhow::bail!("{}; {HOW}", problems.join("; ")) }
+    if problems.is_empty() { Ok(()) } else { anyhow::bail!("{}; {REBUILD_HINT}", problems.join("; ")) }
 }
 
-fn write_manifest(entries: &[Entry]) -> String {
+fn write_manifest(entries: &[ManifestEntry]) -> String {
     let mut text = String::from("# Written by `weir filter build --bundled`; a test compares it with the sources.\n");
-    for Entry { name, version, module, sources } in entries {
-        // Writing to a text can't fail.
+    for ManifestEntry { name, version, module, sources } in entries {
+        // Writing to a string can't fail.
         let _ = write!(
             text,
             "\n[[filter]]\nname = \"{name}\"\nversion = \"{version}\"\nmodule = \"{module}\"\nsources = \"{sources}\"\n"
@@ -102,7 +107,7 @@ fn write_manifest(entries: &[Entry]) -> String {
     text
 }
 
-/// A digest of everything that a filter is built from: each file's path and bytes, in order of the paths.
+/// A digest of all sources of a filter: the path and bytes of each file, in order of the paths.
 fn sources_digest(repo: &Path, name: &str) -> anyhow::Result<String> {
     let own = [format!("filters/{name}/Cargo.toml"), format!("filters/{name}/src")];
     let mut files = Vec::new();
@@ -119,7 +124,7 @@ fn sources_digest(repo: &Path, name: &str) -> anyhow::Result<String> {
     Ok(digest(&all))
 }
 
-/// All files at a path of the repository, by their path in it, with `/` whatever the machine.
+/// Collects all files at a path of the repository, with `/` in their paths on every platform.
 fn collect(repo: &Path, path: &Path, files: &mut Vec<String>) -> anyhow::Result<()> {
     let full = repo.join(path);
     if full.is_dir() {
@@ -135,5 +140,5 @@ fn collect(repo: &Path, path: &Path, files: &mut Vec<String>) -> anyhow::Result<
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("can't read `{}`; {HOW}", path.display()))
+    fs::read(path).with_context(|| format!("can't read `{}`; {REBUILD_HINT}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! What cargo knows of a filter's project.
+//! Reads what cargo knows about a filter's project.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,23 +7,23 @@ use std::process::Command;
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-/// A filter's package, as `cargo metadata` tells of it.
+/// A filter's package, from `cargo metadata`.
 #[derive(Debug)]
 pub struct Project {
-    /// The folder of its Cargo.toml.
+    /// The folder of its `Cargo.toml`.
     pub folder: PathBuf,
     /// The package's name.
     pub package: String,
     pub version: String,
-    /// The name of the library, as files are named.
+    /// The name of the library as used in file names.
     pub library: String,
-    /// Where the workspace builds.
+    /// The target folder of the workspace.
     pub target_folder: PathBuf,
     workspace_folder: PathBuf,
 }
 
 impl Project {
-    /// Asks cargo about the package in a folder.
+    /// Runs `cargo metadata` for the package in a folder.
     pub fn read(folder: &Path) -> anyhow::Result<Self> {
         let manifest = folder.join("Cargo.toml");
         let manifest = fs::canonicalize(&manifest)

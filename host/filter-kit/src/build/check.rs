@@ -1,4 +1,4 @@
-//! Tries a component before anybody uses it: describes, configures, and processes sample records.
+//! Tries a component before it is put in place: describes and configures it, and processes sample records.
 
 use std::fmt;
 use std::fs;
@@ -12,27 +12,27 @@ use weir_record::{Aliases, Batch, Defaults, Level};
 use super::manifest::Manifest;
 use crate::loader::Loader;
 
-/// The records that a project brings, one a line.
+/// The project's samples, one record per line.
 const SAMPLES: &str = "samples.jsonl";
 
-/// The options that it is tried with.
+/// The options for the trial.
 const OPTIONS: &str = "options.toml";
 
-/// What a project without samples is tried on.
+/// Samples for projects without any.
 const DEFAULT_SAMPLES: &str = r#"{"level":"INFO","source":"shop","message":"order paid","context":{"user":{"id":7}}}
 {"level":"DEBUG","source":"shop","message":"cache miss","metadata":{"tries":[1,2,3],"ratio":0.5}}"#;
 
-/// What a filter did to the samples.
+/// The filter's effect on the samples.
 #[derive(Default)]
-pub struct Tried {
-    /// What it calls itself, and its version.
+pub struct TrialSummary {
+    /// Its name, version and description.
     pub about: String,
     kept: usize,
     changed: usize,
     dropped: usize,
 }
 
-impl fmt::Display for Tried {
+impl fmt::Display for TrialSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let samples = self.kept + self.changed + self.dropped;
         write!(f, "{}; of {samples} samples it kept {}", self.about, self.kept)?;
@@ -40,16 +40,18 @@ impl fmt::Display for Tried {
     }
 }
 
-/// Loads a component as a router would and gives it the project's samples, one at a time.
-pub fn check(manifest: &Manifest, component: &[u8]) -> anyhow::Result<Tried> {
+/// Loads a component like a router would, and passes it the project's samples, one at a time.
+pub fn check(manifest: &Manifest, component: &[u8]) -> anyhow::Result<TrialSummary> {
     let mut spec = FilterSpec::new(&manifest.name);
     spec.options = options(&manifest.folder.join(OPTIONS))?;
     let samples = samples(&manifest.folder.join(SAMPLES))?;
     let loader = Loader::start()?;
     let filter = loader.engine.load(&spec, component)?;
     let about = filter.description();
-    let mut tried =
-        Tried { about: format!("{} {}: {}", about.name, about.version, about.description), ..Tried::default() };
+    let mut tried = TrialSummary {
+        about: format!("{} {}: {}", about.name, about.version, about.description),
+        ..TrialSummary::default()
+    };
     let chain = Chain(vec![filter]);
     let mut worker = Worker::new(loader.engine.clone());
     for (index, record) in samples.iter().enumerate() {
@@ -96,7 +98,7 @@ fn samples(path: &Path) -> anyhow::Result<Batch> {
     Ok(batch)
 }
 
-/// None when there is no such file.
+/// Returns `None` if there is no such file.
 fn read(path: &Path) -> anyhow::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),

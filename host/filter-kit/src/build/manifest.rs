@@ -1,14 +1,11 @@
-//! `filter.toml`: what a project says of itself.
+//! `filter.toml`, the manifest of a project.
 //!
-//! ```toml
-//! name = "shout"            # the module is shout.wasm
-//! language = "zig"
-//! output = "shout.wasm"     # may be left out
-//! stateful = true           # for JavaScript, TypeScript and Python: it has tick, save and restore
-//! holds = true              # for JavaScript and TypeScript: it has these, and holds records
-//! ```
+//! ```toml name = "shout"            # the module is shout.wasm language = "zig" output = "shout.wasm"     # optional
+//! stateful = true           # for JavaScript, TypeScript and Python: it has tick, save and restore holds = true
+//! # for JavaScript and TypeScript: stateful, and holds records ```
 //!
-//! Beside it may lie `options.toml`, the options that the filter is tried with, and `samples.jsonl`, the records.
+//! Two optional files next to it are `options.toml`, the options for trying the filter, and `samples.jsonl`, the
+//! records.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,10 +16,10 @@ use serde::Deserialize;
 use super::cargo::Project;
 use super::languages::{self, Language};
 
-/// The file that makes a folder a project.
+/// The name of the manifest. A folder with it is a project.
 const FILE: &str = "filter.toml";
 
-/// Where compilers leave what they make, in a project's folder.
+/// The folder for compiler output, in a project's folder.
 const BUILD_FOLDER: &str = "target";
 
 /// A filter's project.
@@ -30,20 +27,20 @@ pub struct Manifest {
     pub folder: PathBuf,
     pub name: String,
     pub language: &'static Language,
-    /// The component's file, in the folder.
+    /// Path of the component in the folder.
     output: PathBuf,
-    /// Whether it keeps state, for languages whose compilers must be told.
+    /// Whether it is stateful, for languages whose compilers need to be told.
     stateful: bool,
-    /// Whether it holds records, for the same.
+    /// Whether it holds records, likewise.
     holds: bool,
 }
 
-/// The languages whose compilers must be told that a filter holds records, and whose helpers can.
+/// The languages whose filters hold records if the manifest says so.
 const HOLD_BY_MANIFEST: [&str; 2] = ["js", "ts"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawManifest {
     name: String,
     language: String,
     output: Option<PathBuf>,
@@ -61,7 +58,7 @@ impl Manifest {
             return Self::of_cargo(folder);
         }
         let text = fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))?;
-        let written: Written = toml::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
+        let written: RawManifest = toml::from_str(&text).with_context(|| format!("`{}`", path.display()))?;
         check_name(&written.name).with_context(|| format!("`{}`", path.display()))?;
         let language = languages::find(&written.language).with_context(|| format!("`{}`", path.display()))?;
         if written.holds && !HOLD_BY_MANIFEST.contains(&language.name) {
@@ -73,7 +70,7 @@ impl Manifest {
         }
         let folder = fs::canonicalize(folder).with_context(|| format!("can't open `{}`", folder.display()))?;
         let output = written.output.clone().unwrap_or_else(|| format!("{}.wasm", written.name).into());
-        let Written { name, stateful, holds, .. } = written;
+        let RawManifest { name, stateful, holds, .. } = written;
         Ok(Self { folder, name, language, output, stateful, holds })
     }
 
@@ -96,7 +93,7 @@ impl Manifest {
         })
     }
 
-    /// The world of a packed filter that the project is built for.
+    /// The world that a packed filter of this project is built for.
     pub fn packed_world(&self) -> &'static str {
         match (self.holds, self.stateful) {
             (true, _) => "holding-filter",
@@ -105,12 +102,12 @@ impl Manifest {
         }
     }
 
-    /// Where the finished component goes.
+    /// The path of the component.
     pub fn module(&self) -> PathBuf {
         self.folder.join(&self.output)
     }
 
-    /// A folder for what compilers leave, which nobody needs to keep.
+    /// The folder for compiler output, which can be deleted at any time. Created if missing.
     pub fn build_folder(&self) -> anyhow::Result<PathBuf> {
         let folder = self.folder.join(BUILD_FOLDER);
         fs::create_dir_all(&folder).with_context(|| format!("can't create `{}`", folder.display()))?;
@@ -118,12 +115,12 @@ impl Manifest {
     }
 }
 
-/// A filter's name is the name of its file, of its package in several languages, and a label of metrics.
+/// A filter's name is used as a file name, as a package name in several languages, and as a label of metrics.
 pub fn check_name(name: &str) -> anyhow::Result<()> {
     let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let starts = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     if !starts || !name.bytes().all(fine) || name.len() > 40 || name.ends_with('-') {
-        bail!("`{name}` can't be a filter's name; take up to 40 of a-z, 0-9 and `-`, beginning with a letter");
+        bail!("`{name}` can't be a filter's name; use up to 40 of a-z, 0-9 and `-`, starting with a letter");
     }
     Ok(())
 }

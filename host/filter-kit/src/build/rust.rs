@@ -1,11 +1,10 @@
 //! Finds a Rust toolchain that compiles for WebAssembly.
 //!
-//! Two are known, in this order:
-//! - the machine's own `rustc`, if its target `wasm32-unknown-unknown` is installed, as `rustup target add` does;
+//! Two are supported, in this order:
+//! - the installed `rustc`, if it has the target `wasm32-unknown-unknown`, as added by `rustup target add`;
 //! - Debian's packages `rustc-web` and `rust-web-src`: a compiler in `/usr/bin` and the sources of its standard
-//!   library, which cargo then builds first. A cargo from rustup, if there is one, works with it; the linker is that
-//!   of any toolchain. `-Zbuild-std` and `RUSTC_BOOTSTRAP` are what a stable cargo needs for that, and are used for
-//!   nothing else.
+//!   library, which cargo builds first. It works with the cargo from rustup, if there is one, and with the linker of
+//!   any toolchain. A stable cargo needs `-Zbuild-std` and `RUSTC_BOOTSTRAP` for this; they are used for nothing else.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,10 +12,10 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-/// What filters are compiled for.
+/// The target for filters.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Vectors are in every engine that serves components, and halve the time of scanning.
+/// Every engine for components supports vectors, which halve the time for scanning.
 const FEATURES: &str = "-Ctarget-feature=+simd128";
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -24,7 +23,7 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 /// A toolchain that can build filters.
 #[derive(Debug, PartialEq)]
 pub enum Toolchain {
-    /// The standard library for the target is there.
+    /// The standard library for the target is installed.
     Installed,
     /// The standard library is built from source.
     FromSource {
@@ -35,12 +34,12 @@ pub enum Toolchain {
 }
 
 impl Toolchain {
-    /// The first that is there.
+    /// Finds the first one that is available.
     pub fn find() -> anyhow::Result<Self> {
         Self::choose(sysroot("rustc".as_ref()), sysroot(DEBIAN_RUSTC.as_ref()))
     }
 
-    /// Chooses between the sysroot of `rustc` and that of Debian's.
+    /// Chooses between the sysroots of `rustc` and of Debian's compiler.
     pub fn choose(own: Option<PathBuf>, debian: Option<PathBuf>) -> anyhow::Result<Self> {
         let own_target = own.as_ref().map(|sysroot| sysroot.join("lib/rustlib").join(TARGET).join("lib"));
         if own_target.is_some_and(|folder| holds_std(&folder)) {
@@ -60,7 +59,7 @@ impl Toolchain {
         Ok(Toolchain::FromSource { rustc: DEBIAN_RUSTC.into(), linker })
     }
 
-    /// A cargo that builds for the target.
+    /// A cargo command that builds for the target.
     pub fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&cargo_home()));
@@ -75,9 +74,9 @@ impl Toolchain {
     }
 }
 
-/// The compiler's flags, as cargo takes them: one behind the other with a separator that no path holds.
+/// The compiler's flags as cargo expects them, with a separator that no path contains.
 ///
-/// Panics carry the places of sources; they are cut to what is the same on every machine.
+/// Panics contain source paths; they are shortened to what is the same on every machine.
 fn flags(cargo_home: &Path) -> OsString {
     let registries = cargo_home.join("registry/src").read_dir().into_iter().flatten().flatten();
     let mut flags = OsString::from(FEATURES);
@@ -89,13 +88,13 @@ fn flags(cargo_home: &Path) -> OsString {
     flags
 }
 
-/// Where cargo keeps the sources of dependencies.
+/// Where cargo stores the sources of dependencies.
 fn cargo_home() -> PathBuf {
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
     std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home).unwrap_or_default()
 }
 
-/// Where a compiler keeps its libraries.
+/// Where a compiler stores its libraries.
 fn sysroot(rustc: &Path) -> Option<PathBuf> {
     let output = Command::new(rustc).args(["--print", "sysroot"]).output().ok()?;
     let sysroot = String::from_utf8(output.stdout).ok()?;

@@ -1,4 +1,4 @@
-//! Toolchains and manifests that are made of folders and files alone; nothing is compiled here.
+//! Toolchains and manifests made of folders and files only; nothing is compiled.
 
 use std::fs;
 use std::path::Path;
@@ -68,7 +68,7 @@ fn the_bundled_filters_are_built_from_the_sources_that_are_there() {
     check_manifest(&repo).unwrap_or_else(|error| panic!("{error:#}"));
 }
 
-/// What of a folder is in the repository, or will be.
+/// The files of a folder that git tracks or would add.
 fn listed(folder: &str) -> Vec<String> {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut git = Command::new("git");

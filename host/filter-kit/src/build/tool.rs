@@ -1,7 +1,8 @@
 //! Finds a compiler and runs it.
 //!
-//! Looked at, in this order: the project's folder and those above it, where package managers of a language put programs
-//! (`.venv/bin`, `node_modules/.bin`), then PATH. A program counts as found when it answers what it is asked.
+//! Searches the project's folder and its parents where package managers install programs (`.venv/bin`,
+//! `node_modules/.bin`), then `PATH`. A program counts as found if it answers a question, such as `version`, with
+//! success.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,11 +11,11 @@ use anyhow::{Context, bail};
 
 use super::manifest::Manifest;
 
-/// Where package managers put programs, in a project's folder or one above it.
+/// Where package managers install programs, in a project's folder or a parent.
 const LOCAL_FOLDERS: [&str; 3] = [".venv/bin", "venv/bin", "node_modules/.bin"];
 
-/// The first of several commands that answers `question` with success, such as `version`. Each is a program and its
-/// first arguments: `["python3", "-m", "ziglang"]`.
+/// The first of several commands that answers `question` with success. Each is a program and its first arguments:
+/// `["python3", "-m", "ziglang"]`.
 pub fn find(folder: &Path, commands: &[&[&str]], question: &[&str]) -> Option<Command> {
     commands.iter().find_map(|words| {
         let answers = |mut command: Command| {
@@ -25,12 +26,12 @@ pub fn find(folder: &Path, commands: &[&[&str]], question: &[&str]) -> Option<Co
     })
 }
 
-/// The same, or an error that says what the language needs and how to get it.
+/// Like [`find`]. The error says what the language needs and how to install it.
 pub fn require(manifest: &Manifest, commands: &[&[&str]], question: &[&str]) -> anyhow::Result<Command> {
     find(&manifest.folder, commands, question).with_context(|| {
         let language = manifest.language;
         format!(
-            "filter `{}`: {} needs {}, which is not here; get it with {}, then try again",
+            "filter `{}`: {} needs {}, which was not found; get it with {}, then try again",
             manifest.name, language.title, language.needs, language.get
         )
     })
@@ -48,14 +49,14 @@ fn local(folder: &Path, program: &str) -> Option<PathBuf> {
     places.into_iter().find(|place| place.is_file())
 }
 
-/// Runs a compiler in the project's folder; what it says goes to the terminal.
+/// Runs a compiler in the project's folder. Its output goes to the terminal.
 pub fn run(manifest: &Manifest, mut command: Command) -> anyhow::Result<()> {
     let program = PathBuf::from(command.get_program());
     let shown = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
     command.current_dir(&manifest.folder).stdin(Stdio::null());
     let status = command.status().with_context(|| format!("filter `{}`: can't run {shown}", manifest.name))?;
     if !status.success() {
-        bail!("filter `{}`: {shown} failed ({status}); what it said stands above", manifest.name);
+        bail!("filter `{}`: {shown} failed ({status}); see its output above", manifest.name);
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
-//! Builds a project again whenever one of its sources is saved, until the program is stopped.
+//! Rebuilds a project whenever one of its sources is saved, until the program is stopped.
 //!
-//! Events only say that something moved; whether a source changed is seen by looking, so that what a compiler writes
-//! into the folder starts nothing.
+//! Events only trigger a comparison of the sources, so what a compiler writes to the folder does not start a build.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,20 +12,20 @@ use notify::{Event, RecursiveMode, Watcher};
 
 use crate::limits::SETTLE;
 
-/// Folders that hold no sources, beside those whose names begin with a dot.
+/// Folders without sources, besides hidden ones.
 const OTHER_FOLDERS: [&str; 5] = ["target", "node_modules", "zig-out", "venv", "__pycache__"];
 
 /// The files that make a folder a project.
 const PROJECT_FILES: [&str; 2] = ["filter.toml", "Cargo.toml"];
 
-/// The sources of a project: when each was saved, and its length.
+/// The sources of a project, with modification time and length.
 type Sources = BTreeMap<PathBuf, (Option<SystemTime>, u64)>;
 
-/// Calls `build` now and after each change of a source in `folder`. Comes back only with an error of watching.
+/// Calls `build` now and after each change of a source in `folder`. Returns only on an error.
 pub fn watch(folder: &Path, mut build: impl FnMut()) -> anyhow::Result<()> {
     let (said, events) = mpsc::channel();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        // Building reads the sources, which is no change. An error of sending: nobody waits any more.
+        // Reading, as a build does, is not a change. If sending fails, nobody is waiting.
         if !event.as_ref().is_ok_and(|event| event.kind.is_access()) {
             let _ = said.send(event.map(|_| ()));
         }
@@ -36,7 +35,7 @@ pub fn watch(folder: &Path, mut build: impl FnMut()) -> anyhow::Result<()> {
         .watch(folder, RecursiveMode::Recursive)
         .with_context(|| format!("can't watch `{}` for changes", folder.display()))?;
     loop {
-        // Looked at before the build: what is saved during it is built next.
+        // Read before the build, so that a change during it starts another.
         let built = sources(folder);
         build();
         while sources(folder) == built {
@@ -45,7 +44,7 @@ pub fn watch(folder: &Path, mut build: impl FnMut()) -> anyhow::Result<()> {
     }
 }
 
-/// Waits for an event, and until nothing has moved for a moment.
+/// Waits for an event, and then until there has been none for a moment.
 fn settle(events: &Receiver<notify::Result<()>>) -> anyhow::Result<()> {
     events.recv().context("the watch ended")?.context("watching for changes")?;
     loop {
@@ -61,7 +60,7 @@ fn sources(folder: &Path) -> Sources {
     let mut found = Sources::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        // A folder that went away in between has no sources.
+        // A folder that has just been removed has no sources.
         for entry in folder.read_dir().into_iter().flatten().flatten() {
             let (path, name) = (entry.path(), entry.file_name());
             let name = name.to_string_lossy();
@@ -81,9 +80,9 @@ fn sources(folder: &Path) -> Sources {
     found
 }
 
-/// The source of a module that was saved after it, when it lies in its project; the newest, when there are several.
+/// The newest source of a module's project that was saved after the module, if there is one.
 pub fn newer_source(module: &Path) -> Option<PathBuf> {
-    // `mask.wasm` alone lies in the folder named by nothing.
+    // The parent of `mask.wasm` is the empty path.
     let folder = module.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
     if !PROJECT_FILES.iter().any(|file| folder.join(file).is_file()) {
         return None;
@@ -94,7 +93,7 @@ pub fn newer_source(module: &Path) -> Option<PathBuf> {
     (newest.0 > built).then_some(newest.1)
 }
 
-/// Cases, samples, options and texts for people lie in a project too, but the module is not made of them.
+/// Cases, samples, options and documentation are part of a project, but not of its module.
 fn is_built_from(source: &Path) -> bool {
     let name = source.file_name().unwrap_or_default().to_string_lossy();
     let is_beside = ["cases.", "samples.", "options.toml", "README"].iter().any(|start| name.starts_with(start));

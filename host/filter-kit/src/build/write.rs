@@ -1,4 +1,4 @@
-//! Writes a new project: the example of a language under the name that was asked for, its helper, samples, cases.
+//! Writes a new project: a language's example under the requested name, its SDK, samples, and cases.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,18 +9,18 @@ use anyhow::{Context, bail};
 use super::languages::{COMMON, File, Language};
 use super::manifest::check_name;
 
-/// The example's name, which the project's takes the place of.
+/// The example's name, which is replaced.
 const NAME: &str = "my-filter";
 
-/// The same where a language wants an identifier.
+/// The same as an identifier.
 const IDENTIFIER: &str = "my_filter";
 
-/// Writes a project into a new or empty folder.
+/// Writes a project to a new or empty folder.
 pub fn write(name: &str, language: &Language, folder: &Path) -> anyhow::Result<()> {
     check_name(name)?;
     let filled = fs::read_dir(folder).map(|mut entries| entries.next().is_some());
     match filled {
-        Ok(true) => bail!("`{}` is not empty; name another folder with --folder", folder.display()),
+        Ok(true) => bail!("`{}` is not empty; choose another folder with --folder", folder.display()),
         Ok(false) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("can't read `{}`", folder.display())),

@@ -1,7 +1,7 @@
-//! `--against`: where two versions of a filter differ, before anybody swaps them.
+//! `--against`: compares two versions of a filter, before a swap.
 //!
-//! Both get the same records, each with an instance, a store and a clock of its own. What counts is what comes out: how
-//! a version says it does not matter.
+//! Both process the same records, each with its own instance, store and clock. Only the output is compared, not the
+//! verdicts that express it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,22 +14,22 @@ use weir_journal::{Disk, inspect};
 use weir_record::Batch;
 
 use super::diff;
-use super::run::{self, Fate, Ran, pretty};
+use super::run::{self, RecordOutcome, RunResult, pretty};
 use crate::limits::SHOWN_DIFFERENCES;
 
-/// Two versions over the same records.
+/// The comparison of two versions on the same records.
 pub struct Compared {
     pub text: String,
-    /// Records that the new version fails on and the old one does not.
+    /// Records on which the new version fails and the old one does not.
     pub newly_failed: usize,
 }
 
-/// Runs both and says where they differ.
+/// Runs both versions and reports the differences.
 pub fn compare(old: &mut TestInstance, new: &mut TestInstance, records: &Batch, colours: bool) -> Compared {
     let (before, after) = (timed(old, records), timed(new, records));
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     let (mut same, mut newly_failed, mut shown) = (0, 0, String::new());
-    let pairs = before.ran.fates.iter().zip(&after.ran.fates);
+    let pairs = before.ran.outcomes.iter().zip(&after.ran.outcomes);
     for (number, (was, is)) in pairs.enumerate() {
         let Some(difference) = difference(was, is) else {
             same += 1;
@@ -43,7 +43,7 @@ pub fn compare(old: &mut TestInstance, new: &mut TestInstance, records: &Batch, 
     }
     let mut text = format!("\n{:>8} of {} records: the same\n", same, records.len());
     for (difference, count) in &counts {
-        // Writing into a string can't fail; so below.
+        // Writing to a string can't fail; the same applies below.
         let _ = writeln!(text, "{count:>8} {difference}");
     }
     let _ = writeln!(text, "\nns a record: {:.0}, now {:.0}", before.ns(records.len()), after.ns(records.len()));
@@ -64,7 +64,7 @@ pub fn compare(old: &mut TestInstance, new: &mut TestInstance, records: &Batch, 
 }
 
 struct Timed {
-    ran: Ran,
+    ran: RunResult,
     seconds: f64,
 }
 
@@ -80,8 +80,8 @@ fn timed(trial: &mut TestInstance, records: &Batch) -> Timed {
     Timed { ran, seconds: start.elapsed().as_secs_f64() }
 }
 
-/// How a record's fates differ, in words by which they are counted.
-fn difference(was: &Fate, is: &Fate) -> Option<String> {
+/// Describes how two outcomes of a record differ. Equal texts are counted together.
+fn difference(was: &RecordOutcome, is: &RecordOutcome) -> Option<String> {
     match (&was.failure, &is.failure) {
         (Some(_), Some(_)) => None,
         _ if was.verdict != is.verdict => Some(format!("{}, now {}", was.verdict, is.verdict)),
@@ -93,18 +93,18 @@ fn difference(was: &Fate, is: &Fate) -> Option<String> {
 fn one(
     number: usize,
     record: &weir_record::Record<'_>,
-    was: &Fate,
-    is: &Fate,
+    was: &RecordOutcome,
+    is: &RecordOutcome,
     difference: &str,
     colours: bool,
 ) -> String {
     let mut text = format!("\nrecord {}: {difference}\n", number + 1);
-    for (which, fate) in [("before", was), ("now", is)] {
-        if let Some(failure) = &fate.failure {
+    for (which, outcome) in [("before", was), ("now", is)] {
+        if let Some(failure) = &outcome.failure {
             text.push_str(&format!("  {which}: {}\n", failure.reason));
         }
     }
-    let came = |fate: &Fate| fate.records.iter().map(pretty).collect::<Vec<_>>();
+    let came = |outcome: &RecordOutcome| outcome.records.iter().map(pretty).collect::<Vec<_>>();
     if was.records.is_empty() && is.records.is_empty() {
         text.push_str(&diff::render(&pretty(*record), &[pretty(*record)], colours));
     } else {
@@ -125,7 +125,7 @@ fn counters(was: &BTreeMap<String, u64>, is: &BTreeMap<String, u64>) -> String {
     text
 }
 
-/// What each says by itself at the end.
+/// Compares what each emits at the final tick.
 fn ticks(old: &mut TestInstance, new: &mut TestInstance, colours: bool) -> String {
     let [was, is] = [old, new].map(|trial| match trial.tick(true) {
         Ok(said) => said.iter().map(pretty).collect(),
@@ -133,11 +133,11 @@ fn ticks(old: &mut TestInstance, new: &mut TestInstance, colours: bool) -> Strin
     });
     match was == is {
         true => String::new(),
-        false => format!("\nat the end they say:\n{}", diff::render(&was.join("\n"), &is, colours)),
+        false => format!("\nemitted at the final tick:\n{}", diff::render(&was.join("\n"), &is, colours)),
     }
 }
 
-/// The newest records of a journal, oldest first, also of one that a router is writing.
+/// The newest records of a journal, oldest first. A router may be writing it.
 pub fn last_records(folder: &Path, count: usize) -> anyhow::Result<Batch> {
     if !folder.is_dir() {
         bail!("there is no journal in {}; give the router's data folder with --data", folder.display());

@@ -1,7 +1,8 @@
-//! `--bench`: what a record costs in a filter, by its size and that of the batch, beside a filter that does nothing.
+//! `--bench`: measures the cost of a record in a filter, by size of record and batch, compared with a filter that does
+//! nothing.
 //!
-//! Both are measured in turn in the same run, and the quickest of several rounds is shown. What matters is what stands
-//! between the two: times alone depend on the machine and on the day.
+//! Both run in turn, and the fastest of several rounds is reported. The ratio is what matters: absolute times depend on
+//! the machine and its other load.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,13 +15,13 @@ use super::random::Random;
 use super::{run, samples};
 use crate::limits::{TEST_BENCH_ROUND, TEST_BENCH_ROUNDS, TEST_BENCH_TIMEOUT};
 
-/// Sizes of records, in bytes as they are in memory.
+/// Sizes of records in memory, in bytes.
 const SIZES: [usize; 4] = [100, 400, 2 << 10, 16 << 10];
-/// Records of a batch.
+/// Records per batch.
 const BATCHES: [usize; 3] = [1, 100, 1000];
 const WORDS: [&str; 8] = ["order", "paid", "after", "retry", "user", "queue", "worker", "cache"];
 
-/// Measures, and says what it measured.
+/// Measures, and reports the results.
 pub fn report(
     engine: &Arc<Engine>,
     compiled: &Arc<Compiled>,
@@ -37,7 +38,7 @@ pub fn report(
     let start_bytes = filter.memory_bytes();
     let mut text =
         format!("ns a record, the quickest of {TEST_BENCH_ROUNDS} rounds; floor: a filter that keeps everything\n\n");
-    // Writing into a string can't fail; so below.
+    // Writing to a string can't fail; the same applies below.
     let _ = writeln!(
         text,
         "{:>12} {:>8} {:>12} {:>10} {:>9} {:>12}",
@@ -65,7 +66,7 @@ pub fn report(
     Ok(text)
 }
 
-/// Nanoseconds a record, in the filter and in the floor.
+/// Nanoseconds per record, for the filter and for the floor.
 fn measure(filter: &mut TestInstance, floor: &mut TestInstance, batch: &Batch) -> Result<(f64, f64), String> {
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
@@ -77,7 +78,7 @@ fn measure(filter: &mut TestInstance, floor: &mut TestInstance, batch: &Batch) -
     Ok((least(&ours), least(&theirs)))
 }
 
-/// How often a batch is run in a round, so that a round takes long enough to be measured.
+/// How often to run a batch per round, so that a round is long enough to measure.
 fn times(trial: &mut TestInstance, batch: &Batch) -> Result<usize, String> {
     let start = Instant::now();
     let mut times = 0;
@@ -107,12 +108,12 @@ fn least(figures: &[f64]) -> f64 {
     figures.iter().copied().fold(f64::INFINITY, f64::min)
 }
 
-/// Records such as services write, of about this size; the same in every run.
+/// Typical records of about this size, the same in every run.
 fn records(bytes: usize, count: usize) -> Batch {
     let mut random = Random::new(bytes as u64);
     let mut batch = Batch::new();
     for _ in 0..count {
-        // Each fills what is missing to the size: half of it in fields, as stack traces and the like come.
+        // The message and the fields each fill half of the missing size, like stack traces do.
         let mut record = serde_json::json!({
             "timestamp": "2026-01-01T00:00:00Z", "level": "INFO", "source": "shop",
             "message": format!("order {:08x}", random.next() as u32),
@@ -132,7 +133,7 @@ fn records(bytes: usize, count: usize) -> Batch {
         let missing = bytes.saturating_sub(size(&record));
         let message = format!("{} {}", record["message"].as_str().unwrap_or_default(), words(&mut random, missing));
         record["message"] = message.into();
-        // Our own JSON; should it not be taken, there is a record less.
+        // Our own JSON. If it were rejected, there would be one record less.
         let _ = samples::read_json(record.to_string().as_bytes(), &mut batch);
     }
     batch

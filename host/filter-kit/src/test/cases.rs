@@ -1,6 +1,6 @@
-//! Cases: what stands in `cases.toml` or `cases.json` beside a filter, read and checked.
+//! Reads and checks `cases.toml` or `cases.json`.
 //!
-//! The types here are the one place where a key exists: the check for unknown ones is made from them.
+//! The types here are the only definition of the keys: the check for unknown keys is derived from them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,59 +17,58 @@ use super::run::Verdict;
 use super::samples;
 use crate::limits::CASES_FILE_BYTES;
 
-/// Cases of a filter.
+/// The cases of a filter.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct File {
-    /// Options of every case.
+    /// Options for all cases.
     options: Map<String, Json>,
     /// The cases, in order.
-    case: Vec<Written>,
+    case: Vec<RawCase>,
 }
 
-/// One case as it is written.
+/// A case as written in the file.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    /// What the case shows; every case has its own.
+struct RawCase {
+    /// Name of the case, unique in the file.
     #[schemars(required, example = &"masks the address")]
     name: Option<String>,
-    /// Options over those of every case.
+    /// Options for this case, which override those of the file.
     #[serde(default)]
     options: Map<String, Json>,
-    /// The records that the filter is given, as a sender would write them, and with the `routes` that filters before it
-    /// gave them.
+    /// Input records, as a sender would write them, but with any `routes` that earlier filters set.
     #[serde(default)]
     records: Vec<Map<String, Json>>,
-    /// What becomes of each record.
+    /// The expected outcome of each record.
     #[schemars(example = ["keep", "drop"])]
     #[serde(default)]
     verdicts: Option<Vec<Verdict>>,
-    /// The records that come out, in order.
+    /// The expected output records, in order.
     #[serde(default)]
     expect: Option<Vec<Map<String, Json>>>,
-    /// Whether nothing but what is expected may stand in a record.
+    /// Whether output records may contain only the expected keys.
     #[serde(default)]
     exact: bool,
-    /// Paths at which nothing may stand in what comes out.
+    /// Paths that must be absent from the output.
     #[serde(default)]
     absent: Vec<String>,
-    /// Texts that may stand nowhere in what comes out.
+    /// Texts that must not occur anywhere in the output.
     #[serde(default)]
     never: Vec<String>,
-    /// The filter's counters after the case.
+    /// The expected counters of the filter after the case.
     #[serde(default)]
     counters: Option<BTreeMap<String, u64>>,
-    /// What a filter with state says by itself, after the records.
+    /// The records that a stateful filter is expected to emit after the input.
     #[serde(default)]
     tick: Option<Vec<Map<String, Json>>>,
-    /// Time between the records and the tick; without it the filter is told that Weir stops.
+    /// Time between the input and the tick. Without it, the tick is the final one.
     #[serde(default)]
     after: Option<Span>,
-    /// Time between two records, which are then given one by one.
+    /// Time between two records, which are then passed one by one.
     #[serde(default)]
     every: Option<Span>,
-    /// Part of the error with which the filter fails, or refuses its options.
+    /// Part of the error that the filter is expected to fail with, or to refuse its options with.
     #[schemars(example = &"must be")]
     #[serde(default)]
     error: Option<String>,
@@ -78,9 +77,9 @@ struct Written {
 /// A file of cases.
 #[derive(Debug)]
 pub struct Cases {
-    /// As messages name it.
+    /// Its name in messages.
     pub file: String,
-    /// Options of every case.
+    /// Options for all cases.
     pub options: Map<String, Json>,
     pub cases: Vec<Case>,
 }
@@ -89,9 +88,9 @@ pub struct Cases {
 #[derive(Debug)]
 pub struct Case {
     pub name: String,
-    /// Where it begins.
+    /// The line where it starts.
     pub line: usize,
-    /// Over those of every case.
+    /// Options that override those of the file.
     pub options: Map<String, Json>,
     pub records: Batch,
     pub verdicts: Option<Vec<Verdict>>,
@@ -106,7 +105,7 @@ pub struct Case {
     pub error: Option<String>,
 }
 
-/// Reads a file of cases: TOML, or JSON by its ending.
+/// Reads a file of cases, as JSON or TOML depending on its extension.
 pub fn read(path: &Path) -> anyhow::Result<Cases> {
     let bytes = samples::read_bounded(path, CASES_FILE_BYTES)?;
     let syntax = match path.extension().is_some_and(|ending| ending == "json") {
@@ -116,7 +115,7 @@ pub fn read(path: &Path) -> anyhow::Result<Cases> {
     Ok(parse(&path.display().to_string(), &bytes, syntax)?)
 }
 
-/// The same for a file in memory, called `file` in messages.
+/// Parses the content of a file, which messages call `file`.
 pub fn parse(file: &str, bytes: &[u8], syntax: Syntax) -> Result<Cases, Problems> {
     let mut document: Document<File> = weir_document::read(file, bytes, syntax, &schema_of::<File>(), None)?;
     if !document.problems.is_empty() {
@@ -151,7 +150,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn case(&mut self, written: Written, node: &Node) -> Case {
+    fn case(&mut self, written: RawCase, node: &Node) -> Case {
         let before = self.problems.len();
         let mut case = Case {
             name: written.name.unwrap_or_default(),
@@ -169,19 +168,23 @@ impl Reader<'_> {
             every: written.every.map(Span::duration),
             error: written.error,
         };
-        // What only matters beside something else, and is missing it.
+        // Keys that have an effect only together with another, missing one.
         let mut odd = |key: &str, is_odd: bool, help: &str| {
             if is_odd {
-                let problem = Problem::at(span(node, key), format!("`{key}` has no meaning here")).help(help);
+                let problem = Problem::at(span(node, key), format!("`{key}` has no effect here")).help(help);
                 self.problems.push(problem);
             }
         };
         let is_silent = case.expect.is_none() && case.tick.is_none();
-        odd("exact", case.exact && is_silent, "it says how `expect` and `tick` are compared: give one of them");
-        odd("after", case.after.is_some() && case.tick.is_none(), "it is the time before `tick`: say what comes then");
+        odd("exact", case.exact && is_silent, "it changes how `expect` and `tick` are compared; add one of them");
+        odd(
+            "after",
+            case.after.is_some() && case.tick.is_none(),
+            "it is the time before `tick`; add the expected records",
+        );
         if let Some(verdicts) = &case.verdicts
             && verdicts.len() != case.records.len()
-            // A record that is refused is one mistake, not two.
+            // Report only the error of an invalid record.
             && self.problems.len() == before
         {
             let (verdicts, records) = (verdicts.len(), case.records.len());
@@ -196,7 +199,7 @@ impl Reader<'_> {
         case
     }
 
-    /// The records as ingest would take them.
+    /// Reads the records like ingest.
     fn records(&mut self, case: &Node) -> Batch {
         let mut batch = Batch::new();
         let nodes = case.entry("records").map(|entry| entry.node.items()).unwrap_or_default();
@@ -206,7 +209,7 @@ impl Reader<'_> {
                 _ => Some("a record is a table".to_owned()),
             };
             if let Some(reason) = reason {
-                self.problems.push(Problem::at(node.span.clone(), format!("this can't be a record: {reason}")));
+                self.problems.push(Problem::at(node.span.clone(), format!("this is not a valid record: {reason}")));
             }
         }
         batch
@@ -219,14 +222,14 @@ impl Reader<'_> {
     }
 }
 
-/// Where a key of a case stands; the case itself, when it has none.
+/// Where a key of a case is in the file; the case itself if it has no such key.
 fn span(case: &Node, key: &str) -> std::ops::Range<usize> {
     case.entry(key).map_or_else(|| case.span.clone(), |entry| entry.node.span.clone())
 }
 
-/// Every key of a case.
+/// All keys of a case.
 #[cfg(test)]
 pub fn keys() -> Vec<String> {
-    let schema = schemars::schema_for!(Written).to_value();
+    let schema = schemars::schema_for!(RawCase).to_value();
     schema["properties"].as_object().into_iter().flatten().map(|(key, _)| key.clone()).collect()
 }

@@ -1,13 +1,13 @@
-//! Records that came out against records that were expected. Pure.
+//! Compares output records with expected ones. Pure.
 //!
-//! What is expected names keys and what must stand there, deeply; other keys are not looked at, unless the comparison
-//! is exact. Lists must be as long as expected. `null` also stands for a key that is not there; 1 and 1.0 are the same
-//! number; a `timestamp` may be written in any way that a sender may write one.
+//! An expectation lists keys with their values, deeply. Other keys are ignored unless the comparison is exact. Lists
+//! must have the expected length. `null` also matches an absent key; 1 and 1.0 are the same number; a `timestamp` may
+//! be written in any form that a sender may use.
 
 use serde_json::{Map, Value};
 use weir_record::path;
 
-/// Expected and found, as they are shown: in `expected`, what was not looked at is as it was found.
+/// Both sides of a diff. Keys that were not compared have their actual values in `expected`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mismatch {
     pub what: String,
@@ -26,13 +26,13 @@ impl Mismatch {
     }
 }
 
-/// Compares records in order; `whence` says of what they came, such as `came out`.
+/// Compares records in order. `whence` describes their origin, such as `came out`.
 pub fn records(expected: &[Value], found: &[Value], exact: bool, whence: &str) -> Vec<Mismatch> {
     if expected.len() != found.len() {
         let what = format!("{} {whence}, expected {}", count(found.len()), expected.len());
         let text =
             |records: &[Value]| records.iter().map(|record| format!("{record:#}")).collect::<Vec<_>>().join("\n");
-        // Paired as far as they go, so that what was not asked for is no difference.
+        // Compared in pairs as far as possible, so that keys without an expectation are not a difference.
         let shown: Vec<Value> = (0..expected.len())
             .map(|at| found.get(at).map_or_else(|| expected[at].clone(), |found| overlay(&expected[at], found, exact)))
             .collect();
@@ -40,7 +40,7 @@ pub fn records(expected: &[Value], found: &[Value], exact: bool, whence: &str) -
     }
     let mut mismatches = Vec::new();
     for (at, (expected, found)) in expected.iter().zip(found).enumerate() {
-        let expected = &with_moment(expected);
+        let expected = &with_canonical_timestamp(expected);
         if let Some(difference) = first_difference(expected, found, exact, "") {
             let diff = Diff { expected: format!("{:#}", overlay(expected, found, exact)), found: format!("{found:#}") };
             let what = format!("record {} of those that {whence}: {difference}", at + 1);
@@ -58,8 +58,8 @@ fn count(records: usize) -> String {
     }
 }
 
-/// The expected record with its `timestamp` written as records have it.
-fn with_moment(expected: &Value) -> Value {
+/// The expected record, with its `timestamp` in canonical form.
+fn with_canonical_timestamp(expected: &Value) -> Value {
     let mut expected = expected.clone();
     let ns = match expected.get("timestamp") {
         Some(Value::String(text)) => weir_record::time::parse(text),
@@ -74,7 +74,7 @@ fn with_moment(expected: &Value) -> Value {
     expected
 }
 
-/// The first place where what was found is not what was expected, in words.
+/// Describes the first difference.
 fn first_difference(expected: &Value, found: &Value, exact: bool, path: &str) -> Option<String> {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
@@ -90,7 +90,7 @@ fn first_difference(expected: &Value, found: &Value, exact: bool, path: &str) ->
                 }
             }
             let extra = found.keys().find(|key| exact && !expected.contains_key(*key))?;
-            Some(format!("`{}` is there, and was not expected", join(path, extra)))
+            Some(format!("`{}` is present, but was not expected", join(path, extra)))
         }
         (Value::Array(expected), Value::Array(found)) => {
             if expected.len() != found.len() {
@@ -104,7 +104,7 @@ fn first_difference(expected: &Value, found: &Value, exact: bool, path: &str) ->
     }
 }
 
-/// Whether two values that are no containers are the same.
+/// Whether two values that are not containers are equal.
 fn is_same(expected: &Value, found: &Value) -> bool {
     match (expected, found) {
         (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
@@ -126,7 +126,7 @@ fn join(path: &str, key: &str) -> String {
     joined
 }
 
-/// What was found, with what was expected in its place.
+/// The actual value, with the expected one overlaid.
 fn overlay(expected: &Value, found: &Value, exact: bool) -> Value {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => {
@@ -148,7 +148,7 @@ fn overlay(expected: &Value, found: &Value, exact: bool) -> Value {
     }
 }
 
-/// Whether something stands at a dotted path.
+/// Whether there is a value at a dotted path.
 pub fn has(record: &Value, path: &str) -> bool {
     let mut at = record;
     for key in path::keys(path) {
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn an_exact_comparison_names_what_is_too_much() {
         let said = differs(json!({ "a": { "b": 1 } }), json!({ "a": { "b": 1, "c.d": 2 } }), true).expect("it differs");
-        assert!(said.contains(r"`a.c\.d` is there"), "{said}");
+        assert!(said.contains(r"`a.c\.d` is present"), "{said}");
         assert_eq!(differs(json!({ "a": 1.0 }), json!({ "a": 1 }), true), None);
     }
 

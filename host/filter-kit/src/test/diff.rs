@@ -1,4 +1,4 @@
-//! What a filter made of a record, as a diff.
+//! Shows the effect of a filter on a record as a diff.
 
 use similar::{ChangeTag, TextDiff};
 
@@ -6,7 +6,7 @@ const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
 const PLAIN: &str = "\x1b[0m";
 
-/// The lines of `before` against those of every record in `after`.
+/// Diffs the lines of `before` with those of every record in `after`.
 pub fn render(before: &str, after: &[String], colours: bool) -> String {
     let after = after.join("\n");
     let mut text = String::new();

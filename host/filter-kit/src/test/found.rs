@@ -1,15 +1,15 @@
-//! What fuzzing found, for people, and as files from which each can be shown again with `--samples`.
+//! Reports what fuzzing found, and writes the records to files for `--samples`.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use weir_record::{Batch, write_json};
 
-use super::fuzz::{Finding, Fuzzed};
+use super::fuzz::{Finding, FuzzReport};
 use super::{run, samples, tree};
 
-/// Writes a file for each finding and says what was found.
-pub fn report(fuzzed: &Fuzzed, folder: &Path, target: &str, options: &str) -> anyhow::Result<String> {
+/// Writes a file for each finding and returns the report.
+pub fn report(fuzzed: &FuzzReport, folder: &Path, target: &str, options: &str) -> anyhow::Result<String> {
     let (from, to) = fuzzed.memory_bytes;
     let mut text = format!(
         "{} records in {} calls; memory {} at first, {} at most\n",
@@ -19,13 +19,13 @@ pub fn report(fuzzed: &Fuzzed, folder: &Path, target: &str, options: &str) -> an
         weir_terminal::size(to as u64)
     );
     if fuzzed.findings.is_empty() {
-        text.push_str("nothing was found\n");
+        text.push_str("no faults found\n");
     }
     for (number, finding) in fuzzed.findings.iter().enumerate() {
         text.push_str(&one(finding, number + 1, folder, target, options)?);
     }
     if fuzzed.not_kept > 0 {
-        text.push_str(&format!("\nand {} calls that went wrong in further ways\n", fuzzed.not_kept));
+        text.push_str(&format!("\nand {} more calls with other kinds of faults\n", fuzzed.not_kept));
     }
     Ok(text)
 }
@@ -37,15 +37,15 @@ fn one(finding: &Finding, number: usize, folder: &Path, target: &str, options: &
         1 => format!("  seen once, after {} records\n", seen.after_records),
         times => format!("  seen {times} times, first after {} records\n", seen.after_records),
     });
-    // What was seen was given to the filter, so these are records.
-    let batch = tree::batch(&finding.records).context("what was found is no record any more")?;
-    match (finding.shows_again, batch.len()) {
-        (true, 0) => text.push_str("  it shows without any record\n"),
-        (true, 1) => text.push_str("  the smallest record that shows it:\n"),
-        (true, more) => text.push_str(&format!("  the smallest batch that shows it, of {more} records:\n")),
-        (false, more) => text.push_str(&format!("  it did not show again with these and the {more} last records\n")),
+    // These were given to the filter, so they are records.
+    let batch = tree::batch(&finding.records).context("a finding is no longer a valid record")?;
+    match (finding.is_reproducible, batch.len()) {
+        (true, 0) => text.push_str("  it is reproduced without any record\n"),
+        (true, 1) => text.push_str("  the smallest record that reproduces it:\n"),
+        (true, more) => text.push_str(&format!("  the smallest batch that reproduces it, of {more} records:\n")),
+        (false, more) => text.push_str(&format!("  not reproduced with these and the {more} last records\n")),
     }
-    if finding.shows_again {
+    if finding.is_reproducible {
         for record in batch.iter().take(3) {
             let line = run::line(record);
             let end = line.floor_char_boundary(crate::limits::SHOWN_RECORD_BYTES);
@@ -60,9 +60,9 @@ fn one(finding: &Finding, number: usize, folder: &Path, target: &str, options: &
     Ok(text)
 }
 
-/// As JSON where that says all, which a person can read, otherwise as MessagePack.
+/// Writes JSON, which people can read, if it represents the records exactly, and MessagePack otherwise.
 fn write(batch: &Batch, folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    std::fs::create_dir_all(folder).with_context(|| format!("can't make the folder {}", folder.display()))?;
+    std::fs::create_dir_all(folder).with_context(|| format!("can't create the folder {}", folder.display()))?;
     let mut lines = Vec::new();
     for record in batch.iter() {
         write_json(record, &mut lines);

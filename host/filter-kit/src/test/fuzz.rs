@@ -1,9 +1,10 @@
-//! `--fuzz`: generated records thrown at a filter, and of everything that goes wrong the smallest record that shows it.
+//! `--fuzz`: runs generated records through a filter, and finds the smallest records that reproduce each fault.
 //!
-//! Two stages. First, until the time is over, records are made and given to one instance, and what goes wrong is noted
-//! once of each sort: failed calls, refusals, calls that are slow for their size. Then each is looked into with fresh
-//! instances ([`probe`]): does it show again, with which of the records, how small can they become; and does memory
-//! grow without end. The clock is set and moves a millisecond with each call, so that a seed always gives the same.
+//! There are two stages. First, for the given time, one instance processes generated records, and one example of each
+//! kind of fault is kept: failed calls, refusals, and calls that are slow for their size. Then each is examined with
+//! new instances ([`probe`]): whether it can be reproduced, with which of the records, how small they can become, and
+//! whether memory grows without bound. The clock is simulated and advances a millisecond per call, so a seed always
+//! gives the same result.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use super::speed::Speeds;
 use super::tree::{self, Tree};
 use crate::limits::{FUZZ_HISTORY, FUZZ_KINDS, FUZZ_TICK_CALLS, GROWTH_BYTES};
 
-/// What to fuzz, and how long.
+/// What to fuzz, and for how long.
 pub struct Plan<'a> {
     pub compiled: Arc<Compiled>,
     pub spec: FilterSpec,
@@ -30,19 +31,19 @@ pub struct Plan<'a> {
     pub seed: u64,
 }
 
-/// What went wrong.
+/// A kind of fault.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     /// A call failed.
     Failed(FailureKind),
-    /// A call took long for the size of its records.
+    /// A call was slow for the size of its records.
     Slow { least: Duration },
     /// Memory grows with every call.
     Grows,
 }
 
 impl Fault {
-    /// As it is shown, and as its file is called.
+    /// Its name in reports and file names.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Failed(kind) => kind.as_str(),
@@ -51,49 +52,49 @@ impl Fault {
         }
     }
 
-    /// Whether a filter with it should not be used. A refusal is the filter's right, and time depends on the machine.
+    /// Whether such a filter should not be used. Refusing records is allowed, and times depend on the machine.
     pub fn is_failure(&self) -> bool {
         !matches!(self, Self::Failed(FailureKind::Refused) | Self::Slow { .. })
     }
 }
 
-/// Something that went wrong, as it was first seen.
+/// A fault when it was first seen.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct Occurrence {
     pub fault: Fault,
     pub reason: String,
-    /// The records of the call.
+    /// The records of the failing call.
     pub records: Vec<Tree>,
-    /// Those that the instance had been given before.
+    /// Records that the instance had processed before.
     pub before: Vec<Tree>,
-    /// How many records it took to see it.
+    /// Number of records until it was first seen.
     pub after_records: u64,
     pub times: u64,
 }
 
-/// Something that went wrong, and the smallest records that show it.
+/// A fault, and the smallest records that reproduce it.
 #[derive(Debug)]
 pub struct Finding {
-    pub seen: Seen,
+    pub seen: Occurrence,
     pub records: Vec<Tree>,
-    /// Whether they show it to a fresh instance.
-    pub shows_again: bool,
+    /// Whether they reproduce it in a new instance.
+    pub is_reproducible: bool,
 }
 
-/// All that came of it.
+/// The results of fuzzing.
 #[derive(Debug, Default)]
-pub struct Fuzzed {
+pub struct FuzzReport {
     pub findings: Vec<Finding>,
     pub calls: u64,
     pub records: u64,
-    /// Sorts of faults beyond those that are kept.
+    /// Number of faults of kinds beyond the limit.
     pub not_kept: u64,
-    /// Memory of the instance, at first and at most.
+    /// Memory of the instance: initial and maximum.
     pub memory_bytes: (usize, usize),
 }
 
-/// Does both stages.
-pub fn run(plan: &Plan<'_>) -> Result<Fuzzed, LoadError> {
+/// Runs both stages.
+pub fn run(plan: &Plan<'_>) -> Result<FuzzReport, LoadError> {
     let trial = TestInstance::start(&plan.compiled, &plan.spec, Clock::Set(START_NS))?;
     let about = trial.description().clone();
     let generator = Generator::new(plan.seed, plan.module, about.reads.iter().chain(&about.writes), plan.samples);
@@ -108,13 +109,13 @@ pub fn run(plan: &Plan<'_>) -> Result<Fuzzed, LoadError> {
         taken: Vec::new(),
         chance: Random::new(plan.seed),
         seen: Vec::new(),
-        fuzzed: Fuzzed { memory_bytes: (memory, memory), ..Fuzzed::default() },
+        fuzzed: FuzzReport { memory_bytes: (memory, memory), ..FuzzReport::default() },
     };
     let until = Instant::now() + plan.time;
     while Instant::now() < until {
         fuzz.round();
     }
-    Ok(fuzz.look_into(plan))
+    Ok(fuzz.examine(plan))
 }
 
 struct Fuzz {
@@ -123,13 +124,13 @@ struct Fuzz {
     generator: Generator,
     speeds: Speeds,
     before: VecDeque<Tree>,
-    /// Records with which memory grew.
+    /// Records after which memory had grown.
     grew: Vec<Tree>,
-    /// Some of all that it took, chosen by chance.
+    /// A random sample of the records processed successfully.
     taken: Vec<Tree>,
     chance: Random,
-    seen: Vec<Seen>,
-    fuzzed: Fuzzed,
+    seen: Vec<Occurrence>,
+    fuzzed: FuzzReport,
 }
 
 impl Fuzz {
@@ -170,7 +171,7 @@ impl Fuzz {
         }
         self.remember(batch, trees);
         let Some(slow) = self.speeds.is_slow(batch.byte_len(), elapsed) else { return };
-        // Whatever else the machine did in that moment it won't do three times.
+        // Other load of the machine is unlikely to slow down three more calls.
         let again = (0..3).filter_map(|_| {
             let start = Instant::now();
             self.trial.call(batch, 0..batch.len()).ok().map(|_| start.elapsed())
@@ -182,7 +183,7 @@ impl Fuzz {
         self.note(Fault::Slow { least: slow.threshold / 2 }, reason, trees);
     }
 
-    /// Keeps some of the records, each as likely as any other. Large ones would make looking for growth slow.
+    /// Adds records to the sample, each with the same probability. Large ones would make the check for growth slow.
     fn remember(&mut self, batch: &Batch, trees: &[Tree]) {
         if batch.byte_len() > GROWTH_BYTES {
             return;
@@ -200,7 +201,7 @@ impl Fuzz {
     fn failed(&mut self, failure: &CallFailure, trees: &[Tree]) {
         self.note(Fault::Failed(failure.kind), failure.reason.clone(), trees);
         if failure.kind != FailureKind::Refused {
-            // The next instance knows nothing of these.
+            // The next instance has not seen these.
             self.before.clear();
         }
     }
@@ -215,7 +216,7 @@ impl Fuzz {
             self.fuzzed.not_kept += 1;
             return;
         }
-        self.seen.push(Seen {
+        self.seen.push(Occurrence {
             fault,
             reason,
             records: trees.to_vec(),
@@ -225,28 +226,29 @@ impl Fuzz {
         });
     }
 
-    /// The second stage.
-    fn look_into(mut self, plan: &Plan<'_>) -> Fuzzed {
+    /// Runs the second stage.
+    fn examine(mut self, plan: &Plan<'_>) -> FuzzReport {
         let prober = Prober { compiled: plan.compiled.clone(), spec: plan.spec.clone() };
         let mut suspects = self.grew;
         suspects.extend(self.taken);
         for seen in self.seen {
-            let finding = prober.look_into(seen);
-            if matches!(finding.seen.fault, Fault::Slow { .. }) && !finding.shows_again {
+            let finding = prober.examine(seen);
+            if matches!(finding.seen.fault, Fault::Slow { .. }) && !finding.is_reproducible {
                 // The machine was slow, not the filter.
                 continue;
             }
             let is_memory = finding.seen.fault == Fault::Failed(FailureKind::Memory);
-            if is_memory && !finding.shows_again {
-                // No call needs that much: it is what earlier calls left.
+            if is_memory && !finding.is_reproducible {
+                // No call needs that much memory, so earlier calls leaked it.
                 suspects.splice(0..0, finding.seen.records.iter().cloned());
             }
             self.fuzzed.findings.push(finding);
         }
         self.fuzzed.findings.extend(prober.growth(&suspects, self.fuzzed.records));
         if self.fuzzed.findings.iter().any(|finding| finding.seen.fault == Fault::Grows) {
-            let leaked =
-                |finding: &Finding| finding.seen.fault == Fault::Failed(FailureKind::Memory) && !finding.shows_again;
+            let leaked = |finding: &Finding| {
+                finding.seen.fault == Fault::Failed(FailureKind::Memory) && !finding.is_reproducible
+            };
             self.fuzzed.findings.retain(|finding| !leaked(finding));
         }
         self.fuzzed

@@ -1,5 +1,5 @@
-//! Records that a filter may not expect: from nothing, from the words and paths that the filter itself knows, and from
-//! samples that are changed here and there. The same seed makes the same records in the same order.
+//! Generates unusual records: random ones, ones with words and paths known to the filter, and mutated samples. The same
+//! seed gives the same records in the same order.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use super::text;
 use super::tree::Tree;
 use crate::limits::{FUZZ_DEPTH, FUZZ_KEYS, FUZZ_TEXT_BYTES, FUZZ_WORDS};
 
-/// Keys that records of all kinds have.
+/// Common keys of records.
 const KEYS: &[&str] = &[
     "message",
     "level",
@@ -50,11 +50,11 @@ const KEYS: &[&str] = &[
 const LEVELS: &[&str] =
     &["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "warn", "fatal", "7", "", "nonsense"];
 
-/// Makes records.
+/// Generates records.
 #[derive(Debug)]
 pub struct Generator {
     random: Random,
-    /// Words that the filter knows.
+    /// Words known to the filter.
     words: Vec<String>,
     /// Paths that the filter reads or writes.
     paths: Vec<Vec<String>>,
@@ -62,7 +62,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// `paths` are those that the filter names; a star in them stands for some key.
+    /// `paths` come from the filter's description; a star stands for any key.
     pub fn new<'a>(seed: u64, module: &[u8], paths: impl IntoIterator<Item = &'a String>, samples: &Batch) -> Self {
         Self {
             random: Random::new(seed),
@@ -72,7 +72,7 @@ impl Generator {
         }
     }
 
-    /// Most often one record, sometimes some, seldom many.
+    /// Usually one record, sometimes a few, rarely many.
     pub fn batch(&mut self) -> Vec<Tree> {
         let count = match self.random.below(20) {
             0 => 2 + self.random.below(100),
@@ -90,7 +90,7 @@ impl Generator {
         }
     }
 
-    /// A record from nothing.
+    /// A random record.
     fn fresh(&mut self) -> Tree {
         let mut record = Tree::Map(Vec::new());
         if self.random.percent(90) {
@@ -117,7 +117,7 @@ impl Generator {
         record
     }
 
-    /// Puts something where the filter looks.
+    /// Sets random values at the filter's paths.
     fn set_paths(&mut self, record: &mut Tree) {
         for _ in 0..self.paths.len().min(3) {
             let Some(path) = self.random.pick(&self.paths).cloned() else { return };
@@ -128,7 +128,7 @@ impl Generator {
         }
     }
 
-    /// A sample, changed here and there.
+    /// A mutated sample.
     fn mutated(&mut self) -> Tree {
         let Some(mut record) = self.random.pick(&self.samples).cloned() else { return self.fresh() };
         for _ in 0..=self.random.below(3) {
@@ -161,7 +161,7 @@ impl Generator {
         record
     }
 
-    /// Nothing at all, or much of something.
+    /// An empty record, or one with something in excess.
     fn extreme(&mut self) -> Tree {
         let many = self.random.size(FUZZ_KEYS);
         match self.random.below(7) {
@@ -261,8 +261,8 @@ fn change_text(text: &mut String, word: &str, how: usize, cut: usize) {
     }
 }
 
-/// What reads as words among the bytes of a module: what a filter looks for stands there. Texts that a compiler put one
-/// behind the other are taken as a whole and in pieces.
+/// Extracts words from the bytes of a module, which contain what the filter looks for. Texts that a compiler
+/// concatenated are used as a whole and in pieces.
 fn words_in(module: &[u8]) -> Vec<String> {
     let mut words = BTreeSet::new();
     let is_printable = |byte: &u8| (0x20..0x7f).contains(byte);

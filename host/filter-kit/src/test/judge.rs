@@ -1,8 +1,8 @@
-//! One case: the filter is started with its options, given its records, and what came of it is compared with what was
+//! Runs a case: starts the filter with its options, passes it the records, and compares the output with what is
 //! expected.
 //!
-//! Each case has an instance, a store and counters of its own, and a clock that begins at [`START_NS`] and stands still
-//! unless the case moves it: the result is the same in every run.
+//! Each case has its own instance, store and counters, and a clock that starts at [`START_NS`] and stands still unless
+//! the case advances it, so the result is the same in every run.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,31 +13,31 @@ use weir_record::Batch;
 
 use super::cases::{Case, Cases};
 use super::compare::{self, Mismatch};
-use super::run::{self, Ran, Verdict};
+use super::run::{self, RunResult, Verdict};
 
-/// 2026-01-01T00:00:00Z: when every case begins, and the time of records without one.
+/// 2026-01-01T00:00:00Z: the start of every case, and the time of records without one.
 pub const START_NS: i64 = 1_767_225_600_000_000_000;
 
-/// How a case went.
+/// The result of a case.
 #[derive(Debug)]
-pub struct Judged {
+pub struct CaseResult {
     pub name: String,
     pub line: usize,
     pub seconds: f64,
-    /// None: it passed.
+    /// Empty if it passed.
     pub mismatches: Vec<Mismatch>,
-    /// What the filter logged meanwhile.
+    /// The filter's log lines.
     pub logged: Vec<String>,
 }
 
-impl Judged {
+impl CaseResult {
     pub fn passed(&self) -> bool {
         self.mismatches.is_empty()
     }
 }
 
-/// Runs every case. `options` come over those of the file, and below those of a case.
-pub fn all(compiled: &Arc<Compiled>, spec: &FilterSpec, cases: &Cases, options: &Map<String, Json>) -> Vec<Judged> {
+/// Runs all cases. `options` override those of the file and are overridden by those of a case.
+pub fn all(compiled: &Arc<Compiled>, spec: &FilterSpec, cases: &Cases, options: &Map<String, Json>) -> Vec<CaseResult> {
     cases
         .cases
         .iter()
@@ -45,19 +45,19 @@ pub fn all(compiled: &Arc<Compiled>, spec: &FilterSpec, cases: &Cases, options: 
         .collect()
 }
 
-/// A specification with options, later ones over earlier ones.
+/// A specification with options, later ones overriding earlier ones.
 pub fn with_options<'a>(spec: &FilterSpec, options: impl IntoIterator<Item = &'a Map<String, Json>>) -> FilterSpec {
     let merged: Map<String, Json> = options.into_iter().flat_map(|part| part.clone()).collect();
     FilterSpec { options: Json::Object(merged), ..spec.clone() }
 }
 
-fn judge(compiled: &Arc<Compiled>, spec: &FilterSpec, case: &Case) -> Judged {
+fn judge(compiled: &Arc<Compiled>, spec: &FilterSpec, case: &Case) -> CaseResult {
     let start = Instant::now();
     let mut mismatches = Vec::new();
     let mut logged = Vec::new();
     match TestInstance::start(compiled, spec, Clock::Set(START_NS)) {
         Ok(mut trial) => {
-            let mut trying = Trying { case, trial: &mut trial, mismatches: &mut mismatches };
+            let mut trying = CaseRun { case, trial: &mut trial, mismatches: &mut mismatches };
             trying.all(compiled.world().is_stateful());
             logged = trial.logged().into_iter().map(|(level, line)| format!("{} {line}", level.as_str())).collect();
         }
@@ -70,51 +70,52 @@ fn judge(compiled: &Arc<Compiled>, spec: &FilterSpec, case: &Case) -> Judged {
             }
         }
     }
-    Judged { name: case.name.clone(), line: case.line, seconds: start.elapsed().as_secs_f64(), mismatches, logged }
+    CaseResult { name: case.name.clone(), line: case.line, seconds: start.elapsed().as_secs_f64(), mismatches, logged }
 }
 
-struct Trying<'a> {
+struct CaseRun<'a> {
     case: &'a Case,
     trial: &'a mut TestInstance,
     mismatches: &'a mut Vec<Mismatch>,
 }
 
-impl Trying<'_> {
+impl CaseRun<'_> {
     fn all(&mut self, is_stateful: bool) {
         let ran = self.run();
         self.failures(&ran);
         self.verdicts(&ran);
-        let mut out: Vec<Json> = ran.fates.iter().flat_map(|fate| fate.records.iter().map(run::value)).collect();
+        let mut out: Vec<Json> =
+            ran.outcomes.iter().flat_map(|outcome| outcome.records.iter().map(run::value)).collect();
         if let Some(expected) = &self.case.expect {
             self.mismatches.extend(compare::records(expected, &out, self.case.exact, "came out"));
         }
         out.extend(self.tick(is_stateful));
-        self.nowhere(&out);
+        self.check_absent(&out);
         self.counters();
     }
 
-    fn run(&mut self) -> Ran {
+    fn run(&mut self) -> RunResult {
         let Some(every) = self.case.every else { return run::run(self.trial, &self.case.records) };
-        let mut all = Ran::default();
+        let mut all = RunResult::default();
         for (at, record) in self.case.records.iter().enumerate() {
             if at > 0 {
                 self.trial.advance(every);
             }
             let mut alone = Batch::new();
             alone.push(record.as_bytes());
-            all.fates.extend(run::run(self.trial, &alone).fates);
+            all.outcomes.extend(run::run(self.trial, &alone).outcomes);
         }
         all
     }
 
-    /// What failed must have been expected, and the other way round.
-    fn failures(&mut self, ran: &Ran) {
-        let alone = ran.fates.iter().enumerate().filter_map(|(at, fate)| Some((at, fate.failure.as_ref()?)));
+    /// Checks that failures were expected, and that expected ones occurred.
+    fn failures(&mut self, ran: &RunResult) {
+        let alone = ran.outcomes.iter().enumerate().filter_map(|(at, outcome)| Some((at, outcome.failure.as_ref()?)));
         if let Some(text) = &self.case.error {
             let mut reasons = alone.map(|(_, failure)| failure).chain(&ran.together).map(|failure| &failure.reason);
             if !reasons.clone().any(|reason| reason.contains(text.as_str())) {
                 let what = match reasons.next() {
-                    Some(reason) => format!("it failed otherwise: {reason}"),
+                    Some(reason) => format!("it failed with another error: {reason}"),
                     None => "nothing failed".to_owned(),
                 };
                 self.mismatches.push(Mismatch::new(format!("{what}; an error with {text:?} was expected")));
@@ -136,14 +137,14 @@ impl Trying<'_> {
         self.mismatches.extend(found);
     }
 
-    fn verdicts(&mut self, ran: &Ran) {
+    fn verdicts(&mut self, ran: &RunResult) {
         let Some(verdicts) = &self.case.verdicts else { return };
-        for (at, (expected, fate)) in verdicts.iter().zip(&ran.fates).enumerate() {
-            // A failure that was not expected has been told.
-            if fate.verdict == *expected || (fate.failure.is_some() && self.case.error.is_none()) {
+        for (at, (expected, outcome)) in verdicts.iter().zip(&ran.outcomes).enumerate() {
+            // An unexpected failure has been reported already.
+            if outcome.verdict == *expected || (outcome.failure.is_some() && self.case.error.is_none()) {
                 continue;
             }
-            let what = format!("record {}: the verdict is `{}`, expected `{expected}`", at + 1, fate.verdict);
+            let what = format!("record {}: the verdict is `{}`, expected `{expected}`", at + 1, outcome.verdict);
             self.mismatches.push(Mismatch::new(what));
         }
     }
@@ -152,7 +153,7 @@ impl Trying<'_> {
         let Some(expected) = &self.case.tick else { return Vec::new() };
         if !is_stateful {
             self.mismatches
-                .push(Mismatch::new("the filter keeps no state, so it says nothing by itself: remove `tick`"));
+                .push(Mismatch::new("the filter is stateless, so it emits nothing at a tick: remove `tick`"));
             return Vec::new();
         }
         if let Some(after) = self.case.after {
@@ -171,16 +172,16 @@ impl Trying<'_> {
         }
     }
 
-    /// What may not be there.
-    fn nowhere(&mut self, out: &[Json]) {
+    /// Checks that forbidden paths and texts are absent.
+    fn check_absent(&mut self, out: &[Json]) {
         for (at, record) in out.iter().enumerate() {
             let which = format!("record {} of those that came out", at + 1);
             for path in self.case.absent.iter().filter(|path| compare::has(record, path)) {
-                self.mismatches.push(Mismatch::new(format!("{which}: there is something at `{path}`")));
+                self.mismatches.push(Mismatch::new(format!("{which}: it has a value at `{path}`")));
             }
             for text in &self.case.never {
                 if let Some(place) = place_of(record, text, "") {
-                    self.mismatches.push(Mismatch::new(format!("{which}: {text:?} stands in `{place}`")));
+                    self.mismatches.push(Mismatch::new(format!("{which}: {text:?} occurs in `{place}`")));
                 }
             }
         }
@@ -199,7 +200,7 @@ impl Trying<'_> {
     }
 }
 
-/// Where a text stands in a record: in a key or in a value.
+/// Finds a text in a key or a value of a record.
 fn place_of(value: &Json, text: &str, path: &str) -> Option<String> {
     let join = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match value {

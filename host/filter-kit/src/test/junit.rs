@@ -1,10 +1,10 @@
-//! How cases went as JUnit's XML, in the form that CI servers read.
+//! Reports results of cases as JUnit XML, in the form that CI servers read.
 
-use super::judge::Judged;
+use super::judge::CaseResult;
 use super::report;
 
-/// The whole report; `suite` is the filter's name.
-pub fn render(suite: &str, file: &str, all: &[Judged]) -> String {
+/// Renders the report. `suite` is the filter's name.
+pub fn render(suite: &str, file: &str, all: &[CaseResult]) -> String {
     let failed = all.iter().filter(|judged| !judged.passed()).count();
     let seconds: f64 = all.iter().map(|judged| judged.seconds).sum();
     let numbers =
@@ -36,7 +36,7 @@ pub fn render(suite: &str, file: &str, all: &[Judged]) -> String {
     text
 }
 
-/// Text that may stand in an attribute or an element; what XML has no form for is replaced.
+/// Escapes text for an attribute or an element, and replaces characters that XML does not allow.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

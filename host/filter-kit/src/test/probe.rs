@@ -1,24 +1,24 @@
-//! Looks into what went wrong, each time with a fresh instance: does it show again, and how small may the records be.
+//! Examines faults, each time with a new instance: whether they can be reproduced, and with how small records.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_engine::{Clock, Compiled, FailureKind, FilterSpec, TestInstance};
 
-use super::fuzz::{Fault, Finding, Seen};
+use super::fuzz::{Fault, Finding, Occurrence};
 use super::judge::START_NS;
 use super::shrink::{Budget, shrink};
 use super::tree::{self, Tree};
-use crate::limits::{GROWTH_RECORDS, GROWTH_TIME, HURRY, SHRINK_TESTS, SHRINK_TIME};
+use crate::limits::{GROWTH_RECORDS, GROWTH_TIME, SHRINK_DEADLINE_DIVISOR, SHRINK_TESTS, SHRINK_TIME};
 
-/// Starts instances of one filter.
+/// Starts instances of a filter.
 pub struct Prober {
     pub compiled: Arc<Compiled>,
     pub spec: FilterSpec,
 }
 
-/// By what faults of one sort are told: its kind, and its reason without numbers, which differ from record to record. Of
-/// a filter's own words, the first ones.
+/// Identifies a kind of fault: by the kind of failure and the reason without numbers, which differ from record to
+/// record, or the first words of an error that the filter returned.
 pub fn key(fault: &Fault, reason: &str) -> String {
     let plain: String = match fault {
         Fault::Slow { .. } | Fault::Grows => String::new(),
@@ -31,39 +31,39 @@ pub fn key(fault: &Fault, reason: &str) -> String {
 }
 
 impl Prober {
-    /// The smallest records that show it: those of the call, or those before them too.
-    pub fn look_into(&self, seen: Seen) -> Finding {
+    /// Finds the smallest records that reproduce a fault: those of the call, or those before it as well.
+    pub fn examine(&self, seen: Occurrence) -> Finding {
         let mut with_earlier = seen.before.clone();
         with_earlier.extend(seen.records.iter().cloned());
         let found = [&seen.records, &with_earlier].into_iter().find(|records| self.shows(&seen, records));
         if let Some(records) = found.map(|records| self.smallest(&seen, records)) {
-            return Finding { seen, records, shows_again: true };
+            return Finding { seen, records, is_reproducible: true };
         }
-        Finding { seen, records: with_earlier, shows_again: false }
+        Finding { seen, records: with_earlier, is_reproducible: false }
     }
 
-    /// Of records that show it, what little still does.
-    fn smallest(&self, seen: &Seen, records: &[Tree]) -> Vec<Tree> {
+    /// Minimises records that reproduce a fault.
+    fn smallest(&self, seen: &Occurrence, records: &[Tree]) -> Vec<Tree> {
         let mut spec = self.spec.clone();
         if seen.fault == Fault::Failed(FailureKind::Timeout) {
-            // Each test that shows an endless loop takes a whole deadline.
-            spec.timeout /= HURRY;
+            // A test that reproduces an endless loop takes a whole deadline.
+            spec.timeout /= SHRINK_DEADLINE_DIVISOR;
         }
         let hurried = Prober { compiled: self.compiled.clone(), spec };
         let budget = Budget { tests: SHRINK_TESTS, time: SHRINK_TIME };
-        // A record without a message is given one that repeats the rest of it, which is no help to whoever reads it.
+        // A record without a message gets its JSON as message, which makes the result harder to read.
         let spoken: Vec<Tree> = records.iter().cloned().map(with_message).collect();
         let small = if hurried.shows(seen, &spoken) {
             let mut shows = |records: &[Tree]| records.iter().all(has_message) && hurried.shows(seen, records);
             let small = shrink(spoken, budget, &mut shows);
-            plainest(&small, &mut shows).unwrap_or(small)
+            message_only(&small, &mut shows).unwrap_or(small)
         } else {
             shrink(records.to_vec(), budget, &mut |records| hurried.shows(seen, records))
         };
         if self.shows(seen, &small) { small } else { records.to_vec() }
     }
 
-    fn shows(&self, seen: &Seen, records: &[Tree]) -> bool {
+    fn shows(&self, seen: &Occurrence, records: &[Tree]) -> bool {
         match seen.fault {
             Fault::Failed(_) => self.fails_alike(seen, records),
             Fault::Slow { least } => self.is_slow(records, least),
@@ -75,9 +75,9 @@ impl Prober {
         TestInstance::start(&self.compiled, &self.spec, Clock::Set(START_NS)).ok()
     }
 
-    fn fails_alike(&self, seen: &Seen, records: &[Tree]) -> bool {
+    fn fails_alike(&self, seen: &Occurrence, records: &[Tree]) -> bool {
         let (Some(batch), Some(mut trial)) = (tree::batch(records), self.start()) else { return false };
-        // A router never calls a filter without records, but it may tick one that has seen none.
+        // A router never calls a filter without records, but may tick one that has had none.
         let called = if batch.is_empty() { None } else { trial.call(&batch, 0..batch.len()).err() };
         let failure = called.or_else(|| trial.tick(true).err());
         failure
@@ -93,7 +93,7 @@ impl Prober {
             })
     }
 
-    /// Whether memory grows without end with one of these records, or with all of them.
+    /// Checks whether memory grows without bound with one of these records, or with all of them.
     pub fn growth(&self, suspects: &[Tree], after_records: u64) -> Option<Finding> {
         let suspects: Vec<Tree> = suspects.iter().filter(|suspect| self.takes(suspect)).cloned().collect();
         if !self.grows(&suspects) {
@@ -101,7 +101,7 @@ impl Prober {
         }
         let alone = suspects.iter().find(|suspect| self.grows(std::slice::from_ref(suspect)));
         let records = alone.map_or_else(|| suspects.to_vec(), |alone| vec![alone.clone()]);
-        let seen = Seen {
+        let seen = Occurrence {
             fault: Fault::Grows,
             reason: String::new(),
             records: records.clone(),
@@ -112,11 +112,11 @@ impl Prober {
         let records = self.smallest(&seen, &records);
         let (from, to) = self.memory(&records).map_or((0, 0), |[_, from, _, to]| (from, to));
         let reason =
-            format!("its memory went on growing, by {} KiB over {} records", (to - from) >> 10, GROWTH_RECORDS / 2);
-        Some(Finding { seen: Seen { reason, ..seen }, records, shows_again: true })
+            format!("its memory kept growing, by {} KiB over {} records", (to - from) >> 10, GROWTH_RECORDS / 2);
+        Some(Finding { seen: Occurrence { reason, ..seen }, records, is_reproducible: true })
     }
 
-    /// Whether a record can be processed at all.
+    /// Whether a record can be processed without a failure.
     fn takes(&self, record: &Tree) -> bool {
         let (Some(batch), Some(mut trial)) = (tree::batch(std::slice::from_ref(record)), self.start()) else {
             return false;
@@ -124,13 +124,13 @@ impl Prober {
         trial.call(&batch, 0..1).is_ok()
     }
 
-    /// In each of the last three quarters of many calls: whoever keeps something for a while, or collects garbage,
-    /// comes to rest before.
+    /// Whether memory grows in each of the last three quarters of many calls. Caches and garbage collectors stop
+    /// growing before.
     fn grows(&self, records: &[Tree]) -> bool {
         self.memory(records).is_some()
     }
 
-    /// An instance's memory at the end of each quarter, if it grew from each to the next.
+    /// The memory of an instance after each quarter, if it grew from each to the next.
     fn memory(&self, records: &[Tree]) -> Option<[usize; 4]> {
         if records.is_empty() {
             return None;
@@ -144,7 +144,7 @@ impl Prober {
             for number in 0..calls {
                 trial.call(&batch, 0..batch.len()).ok()?;
                 trial.advance(Duration::from_millis(10));
-                // A second has passed, as between two ticks of a router.
+                // A second has passed, like between two ticks of a router.
                 if is_stateful && number % 100 == 99 {
                     trial.tick(false).ok()?;
                 }
@@ -162,8 +162,8 @@ impl Prober {
     }
 }
 
-/// A record with nothing but one of the texts as its message, if that shows it too: nothing is easier to read.
-fn plainest(records: &[Tree], shows: &mut dyn FnMut(&[Tree]) -> bool) -> Option<Vec<Tree>> {
+/// A record with only one of the texts as its message, if that reproduces the fault: it is the easiest to read.
+fn message_only(records: &[Tree], shows: &mut dyn FnMut(&[Tree]) -> bool) -> Option<Vec<Tree>> {
     let [record] = records else { return None };
     let mut texts = record.texts();
     texts.sort_by_key(|text| text.len());
@@ -171,7 +171,7 @@ fn plainest(records: &[Tree], shows: &mut dyn FnMut(&[Tree]) -> bool) -> Option<
     texts.into_iter().take(PLAIN_TEXTS).map(said).find(|record| shows(record))
 }
 
-/// Texts that are tried.
+/// Maximum number of texts to try.
 const PLAIN_TEXTS: usize = 50;
 
 fn has_message(record: &Tree) -> bool {

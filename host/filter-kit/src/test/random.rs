@@ -1,8 +1,8 @@
-//! Random numbers for generated records: the same sequence for the same seed.
+//! Random numbers for generated records. The same seed gives the same sequence.
 
 use fastrand::Rng;
 
-/// A generator.
+/// A random number generator.
 #[derive(Debug, Clone)]
 pub struct Random(Rng);
 
@@ -15,22 +15,22 @@ impl Random {
         self.0.u64(..)
     }
 
-    /// Less than `bound`; 0 when that is 0.
+    /// A number less than `bound`; 0 if that is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         self.0.usize(..bound.max(1))
     }
 
-    /// True so many times in a hundred.
+    /// Returns true with this probability in percent.
     pub fn percent(&mut self, chance: usize) -> bool {
         self.below(100) < chance
     }
 
-    /// One of several; none of none.
+    /// A random element; `None` if there are none.
     pub fn pick<'a, T>(&mut self, among: &'a [T]) -> Option<&'a T> {
         self.0.choice(among)
     }
 
-    /// Mostly small, now and then up to `most`.
+    /// Usually a small number, sometimes up to `most`.
     pub fn size(&mut self, most: usize) -> usize {
         let mut bound = 4;
         while bound < most && self.percent(40) {

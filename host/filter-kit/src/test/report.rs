@@ -1,11 +1,11 @@
-//! How cases went, for people.
+//! Reports results of cases, for people.
 
 use super::compare::Mismatch;
 use super::diff;
-use super::judge::Judged;
+use super::judge::CaseResult;
 
-/// The lines of one case: one when it passed, and why when it failed.
-pub fn case(file: &str, judged: &Judged, colours: bool) -> String {
+/// One line for a case that passed; the reasons as well if it failed.
+pub fn case(file: &str, judged: &CaseResult, colours: bool) -> String {
     let paint = |code: &str, word: &str| match colours {
         true => format!("\x1b[{code}m{word}\x1b[0m"),
         false => word.to_owned(),
@@ -18,8 +18,8 @@ pub fn case(file: &str, judged: &Judged, colours: bool) -> String {
     text
 }
 
-/// Everything that was not as expected.
-pub fn reasons(judged: &Judged, colours: bool) -> String {
+/// Everything that differs from what was expected.
+pub fn reasons(judged: &CaseResult, colours: bool) -> String {
     let mut text: String = judged.mismatches.iter().map(|mismatch| reason(mismatch, colours)).collect();
     for line in &judged.logged {
         text.push_str(&format!("the filter logged: {line}\n"));
@@ -30,7 +30,7 @@ pub fn reasons(judged: &Judged, colours: bool) -> String {
 fn reason(mismatch: &Mismatch, colours: bool) -> String {
     let mut text = format!("{}\n", mismatch.what);
     if let Some(diff) = &mismatch.diff {
-        text.push_str("  - expected, + came out\n");
+        text.push_str("  - expected, + actual\n");
         text.push_str(&diff::render(&diff.expected, std::slice::from_ref(&diff.found), colours));
     }
     text
@@ -40,8 +40,8 @@ fn indented(text: &str, by: &str) -> String {
     text.lines().map(|line| format!("{by}{line}\n")).collect()
 }
 
-/// The last line.
-pub fn summary(all: &[Judged]) -> String {
+/// The summary line.
+pub fn summary(all: &[CaseResult]) -> String {
     let failed = all.iter().filter(|judged| !judged.passed()).count();
     let cases = match all.len() {
         1 => "1 case".to_owned(),

@@ -1,7 +1,7 @@
-//! Runs records through a filter on trial, and says of each what became of it.
+//! Runs records through a filter under test and determines the outcome of each.
 //!
-//! Records are given in one batch, as a router gives them. When the filter fails on the batch it is halved and halved
-//! again, as a router does, until those that it fails on are alone.
+//! Records are passed in batches, like in a router. If the filter fails on a batch, it is halved repeatedly until the
+//! failing records are isolated.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,18 +13,18 @@ use weir_record::{Batch, Record};
 
 use crate::limits::{TEST_CALL_BYTES, TEST_CALL_RECORDS};
 
-/// What became of a record, as others can see it: not which verdict the filter chose to say so.
+/// The outcome of a record. It depends only on the output, not on the verdict that the filter used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Verdict {
-    /// It goes on, byte for byte as it was.
+    /// It continues, byte for byte unchanged.
     Keep,
-    /// Nothing goes on.
+    /// Nothing continues.
     Drop,
-    /// Another record goes on in its place.
+    /// Another record continues in its place.
     Change,
-    /// Several records go on in its place.
+    /// Several records continue in its place.
     Expand,
     /// The filter failed on it.
     Fail,
@@ -48,35 +48,35 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// One record's fate.
+/// The outcome of a record, with its output.
 #[derive(Debug)]
-pub struct Fate {
+pub struct RecordOutcome {
     pub verdict: Verdict,
-    /// What goes on.
+    /// The output.
     pub records: Batch,
     /// Why the filter failed on it.
     pub failure: Option<CallFailure>,
 }
 
-/// What became of some records.
+/// The outcomes of several records.
 #[derive(Debug, Default)]
-pub struct Ran {
-    /// One for each, in order.
-    pub fates: Vec<Fate>,
-    /// The filter failed on a batch of them, but on none of its records alone.
+pub struct RunResult {
+    /// One for each record, in order.
+    pub outcomes: Vec<RecordOutcome>,
+    /// Set if the filter failed on a batch, but on none of its records alone.
     pub together: Option<CallFailure>,
 }
 
-/// Runs records, in pieces of a size that a router would give.
-pub fn run(trial: &mut TestInstance, records: &Batch) -> Ran {
-    let mut ran = Ran::default();
+/// Runs records, in pieces like in a router.
+pub fn run(trial: &mut TestInstance, records: &Batch) -> RunResult {
+    let mut ran = RunResult::default();
     for piece in pieces(records) {
         halves(trial, records, piece, &mut ran);
     }
     ran
 }
 
-/// The parts of a batch that a filter is called with.
+/// Splits a batch into pieces, one for each call.
 pub fn pieces(records: &Batch) -> Vec<Range<usize>> {
     let mut pieces = Vec::new();
     let (mut start, mut bytes) = (0, 0);
@@ -93,31 +93,35 @@ pub fn pieces(records: &Batch) -> Vec<Range<usize>> {
     pieces
 }
 
-fn halves(trial: &mut TestInstance, records: &Batch, range: Range<usize>, ran: &mut Ran) {
+fn halves(trial: &mut TestInstance, records: &Batch, range: Range<usize>, ran: &mut RunResult) {
     let failure = match trial.call(records, range.clone()) {
         Ok(made) => {
-            ran.fates.extend(fates(records, range, made));
+            ran.outcomes.extend(outcomes(records, range, made));
             return;
         }
         Err(failure) => failure,
     };
     if range.len() == 1 {
-        ran.fates.push(Fate { verdict: Verdict::Fail, records: Batch::new(), failure: Some(failure) });
+        ran.outcomes.push(RecordOutcome { verdict: Verdict::Fail, records: Batch::new(), failure: Some(failure) });
         return;
     }
-    let before = ran.fates.len();
+    let before = ran.outcomes.len();
     let middle = range.start + range.len() / 2;
     halves(trial, records, range.start..middle, ran);
     halves(trial, records, middle..range.end, ran);
-    if ran.fates[before..].iter().all(|fate| fate.failure.is_none()) {
+    if ran.outcomes[before..].iter().all(|outcome| outcome.failure.is_none()) {
         ran.together.get_or_insert(failure);
     }
 }
 
-/// What a successful call made of each of its records.
-pub fn fates(given: &Batch, range: Range<usize>, made: Processed<'_>) -> Vec<Fate> {
+/// The outcome of each record of a successful call.
+pub fn outcomes(given: &Batch, range: Range<usize>, made: Processed<'_>) -> Vec<RecordOutcome> {
     let Processed::Rewritten { records, origins } = made else {
-        let kept = range.map(|index| Fate { verdict: Verdict::Keep, records: alone(given.get(index)), failure: None });
+        let kept = range.map(|index| RecordOutcome {
+            verdict: Verdict::Keep,
+            records: alone(given.get(index)),
+            failure: None,
+        });
         return kept.collect();
     };
     let mut made = Vec::with_capacity(range.len());
@@ -133,7 +137,7 @@ pub fn fates(given: &Batch, range: Range<usize>, made: Processed<'_>) -> Vec<Fat
             1 => Verdict::Change,
             _ => Verdict::Expand,
         };
-        made.push(Fate { verdict, records: batch, failure: None });
+        made.push(RecordOutcome { verdict, records: batch, failure: None });
     }
     made
 }
@@ -144,7 +148,7 @@ fn alone(record: &[u8]) -> Batch {
     batch
 }
 
-/// A record as JSON in one line.
+/// A record as one line of JSON.
 pub fn line(record: Record<'_>) -> String {
     let mut json = Vec::new();
     weir_record::write_json(record, &mut json);
@@ -153,7 +157,7 @@ pub fn line(record: Record<'_>) -> String {
 
 /// A record as a value.
 pub fn value(record: Record<'_>) -> serde_json::Value {
-    // What was just written as JSON can be read; should it not, it is shown as it is.
+    // This was just written as JSON, so it can be parsed. If not, it is shown as text.
     let line = line(record);
     serde_json::from_str(&line).unwrap_or(serde_json::Value::String(line))
 }

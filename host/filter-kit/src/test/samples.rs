@@ -1,4 +1,4 @@
-//! Sample records: reading them, and showing what a filter makes of each.
+//! Reads sample records, and shows what a filter does to each.
 
 use std::io::{IsTerminal, Read};
 use std::path::Path;
@@ -9,17 +9,17 @@ use weir_record::{Aliases, Bad, Batch, Defaults, Level, SyntaxError};
 
 use super::diff;
 use super::judge::START_NS;
-use super::run::{self, Fate, Verdict, pretty};
+use super::run::{self, RecordOutcome, Verdict, pretty};
 use crate::limits::SAMPLES_FILE_BYTES;
 
-/// What is shown when the user gives no samples: something to mask, something to drop, something odd.
+/// Samples if the user gives none: something to mask, something to drop, something unusual.
 const BUILT_IN: &str = r#"
 {"level":"INFO","source":"shop","message":"alice@example.com paid with 4111 1111 1111 1111","context":{"user":{"id":7,"email":"alice@example.com"}},"api_key":"sk-12345"}
 {"level":"DEBUG","source":"shop","message":"cache miss","metadata":{"tries":[1,2,3]}}
 {"level":"ERROR","source":"auth","message":"token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl refused","metadata":{"password":"hunter2"}}
 "#;
 
-/// The records of a file, `-` being standard input; without one, a few built-in ones.
+/// Reads the records of a file; `-` is standard input. Without a file, returns a few built-in ones.
 pub fn read(path: Option<&Path>) -> anyhow::Result<Batch> {
     let mut batch = Batch::new();
     let Some(path) = path else {
@@ -48,12 +48,12 @@ pub fn read(path: Option<&Path>) -> anyhow::Result<Batch> {
     Ok(batch)
 }
 
-/// Adds JSON records as ingest would take them.
+/// Adds JSON records like ingest.
 pub fn read_json(json: &[u8], batch: &mut Batch) -> Result<(), String> {
     taken(weir_record::read_json(json, &defaults(&Aliases::default()), batch))
 }
 
-/// Adds MessagePack records as ingest would take them.
+/// Adds MessagePack records like ingest.
 pub fn read_msgpack(bytes: &[u8], batch: &mut Batch) -> Result<(), String> {
     taken(weir_record::read_msgpack(bytes, &defaults(&Aliases::default()), batch))
 }
@@ -66,12 +66,12 @@ fn taken(read: Result<Vec<Bad>, SyntaxError>) -> Result<(), String> {
     }
 }
 
-/// Unlike a sender's, their routes count: filters before the one under test may have given them.
+/// Unlike for a sender's records, `routes` are kept: filters before the one under test may have set them.
 fn defaults(aliases: &Aliases) -> Defaults<'_> {
     Defaults { received_ns: START_NS, source: "test", level: Level::Info, context: &[], aliases, keeps_routes: true }
 }
 
-/// A whole file, if it is not larger than it may be.
+/// Reads a whole file, up to a size limit.
 pub fn read_bounded(path: &Path, most_bytes: u64) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = std::fs::File::open(path).and_then(|file| file.take(most_bytes + 1).read_to_end(&mut bytes));
@@ -82,13 +82,13 @@ pub fn read_bounded(path: &Path, most_bytes: u64) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Shows what becomes of each record, and what the filter says at the end; true when it failed on none.
+/// Shows the outcome of each record, and what the filter emits at the final tick. Returns true if it failed on none.
 pub fn show(trial: &mut TestInstance, samples: &Batch, colours: bool) -> anyhow::Result<bool> {
     let ran = run::run(trial, samples);
-    for (number, (record, fate)) in samples.iter().zip(&ran.fates).enumerate() {
-        let after: Vec<String> = fate.records.iter().map(pretty).collect();
+    for (number, (record, outcome)) in samples.iter().zip(&ran.outcomes).enumerate() {
+        let after: Vec<String> = outcome.records.iter().map(pretty).collect();
         let text = diff::render(&pretty(record), &after, colours);
-        weir_terminal::text(&format!("\nrecord {}: {}\n{text}", number + 1, verdict(fate)))?;
+        weir_terminal::text(&format!("\nrecord {}: {}\n{text}", number + 1, verdict(outcome)))?;
     }
     if let Some(failure) = &ran.together {
         weir_terminal::text(&format!("\nthe records failed together, and none of them alone: {}\n", failure.reason))?;
@@ -96,11 +96,11 @@ pub fn show(trial: &mut TestInstance, samples: &Batch, colours: bool) -> anyhow:
     let said = trial.tick(true);
     if let Ok(said) = &said {
         for record in said.iter() {
-            weir_terminal::text(&format!("\nat the end the filter said:\n{}\n", pretty(record)))?;
+            weir_terminal::text(&format!("\nthe final tick emitted:\n{}\n", pretty(record)))?;
         }
     }
     if let Err(failure) = &said {
-        weir_terminal::text(&format!("\nat the end the filter failed: {}\n", failure.reason))?;
+        weir_terminal::text(&format!("\nthe final tick failed: {}\n", failure.reason))?;
     }
     for (name, count) in trial.counters() {
         weir_terminal::text(&format!("\ncounted {name}: {count}"))?;
@@ -109,15 +109,15 @@ pub fn show(trial: &mut TestInstance, samples: &Batch, colours: bool) -> anyhow:
         weir_terminal::text(&format!("\nlogged {}: {line}", level.as_str()))?;
     }
     weir_terminal::text("\n")?;
-    Ok(said.is_ok() && ran.together.is_none() && ran.fates.iter().all(|fate| fate.failure.is_none()))
+    Ok(said.is_ok() && ran.together.is_none() && ran.outcomes.iter().all(|outcome| outcome.failure.is_none()))
 }
 
-fn verdict(fate: &Fate) -> String {
-    match (fate.verdict, &fate.failure) {
+fn verdict(outcome: &RecordOutcome) -> String {
+    match (outcome.verdict, &outcome.failure) {
         (_, Some(failure)) => format!("failed: {}", failure.reason),
-        (Verdict::Keep, _) => "kept as it is".to_owned(),
+        (Verdict::Keep, _) => "kept unchanged".to_owned(),
         (Verdict::Drop, _) => "dropped".to_owned(),
-        (Verdict::Expand, _) => format!("became {} records", fate.records.len()),
+        (Verdict::Expand, _) => format!("became {} records", outcome.records.len()),
         (Verdict::Change | Verdict::Fail, _) => "changed".to_owned(),
     }
 }

@@ -1,18 +1,18 @@
-//! From records that show something to the smallest that still do: takes away and simplifies as long as a test says
-//! that it still shows. Bounded by a number of tests and by time.
+//! Minimises records that reproduce a fault: removes and simplifies parts as long as a test still reproduces it.
+//! Limited by a number of tests and by time.
 
 use std::time::{Duration, Instant};
 
 use super::tree::Tree;
 
-/// What may be spent.
+/// Limits for the search.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     pub tests: u32,
     pub time: Duration,
 }
 
-/// The smallest records found for which `shows` holds, which it does for those given.
+/// Finds the smallest records for which `shows` returns true, as it does for the given ones.
 pub fn shrink(records: Vec<Tree>, budget: Budget, shows: &mut dyn FnMut(&[Tree]) -> bool) -> Vec<Tree> {
     let mut search = Search { left: budget.tests, until: Instant::now() + budget.time, shows };
     let mut best = search.fewer(records, &mut |records, search| search.test(records));
@@ -33,7 +33,7 @@ struct Search<'a> {
     shows: &'a mut dyn FnMut(&[Tree]) -> bool,
 }
 
-/// Whether something still shows with a part of it replaced.
+/// Tests whether the fault is reproduced with a part replaced.
 type Test<'t, T> = dyn FnMut(&T, &mut Search<'_>) -> bool + 't;
 
 impl Search<'_> {
@@ -49,7 +49,7 @@ impl Search<'_> {
         (self.shows)(records)
     }
 
-    /// As few items as possible: takes away halves, then quarters, down to single ones.
+    /// Minimises the number of items: removes halves, then quarters, down to single items.
     fn fewer<T: Clone>(&mut self, items: Vec<T>, test: &mut Test<'_, Vec<T>>) -> Vec<T> {
         let mut best = items;
         if best.is_empty() || (best.len() > 1 && test(&Vec::new(), self)) {
@@ -71,7 +71,7 @@ impl Search<'_> {
         best
     }
 
-    /// As simple a value as possible.
+    /// Minimises a value.
     fn smaller(&mut self, tree: Tree, test: &mut Test<'_, Tree>) -> Tree {
         for simple in simplest(&tree) {
             if !self.is_spent() && test(&simple, self) {
@@ -149,7 +149,7 @@ impl Search<'_> {
     }
 }
 
-/// What a value may be replaced by as a whole, the simplest first.
+/// Candidates to replace a whole value, the simplest first.
 fn simplest(tree: &Tree) -> Vec<Tree> {
     match tree {
         Tree::Nil | Tree::Bool(false) | Tree::Int(0) => vec![],
@@ -164,7 +164,7 @@ fn simplest(tree: &Tree) -> Vec<Tree> {
     }
 }
 
-/// What is in a container that holds one thing.
+/// The only item of a container, if there is exactly one.
 fn only<'a>(mut items: impl ExactSizeIterator<Item = &'a Tree>) -> Option<Tree> {
     (items.len() == 1).then(|| items.next().cloned()).flatten()
 }
@@ -197,7 +197,7 @@ mod tests {
         let mut records: Vec<Tree> = (0..40).map(|n| record(&format!("harmless {n}"))).collect();
         records[23] = record("before it HOSTILE and é after it");
         let shrunk = shrink(records, AMPLE, &mut |records| records.iter().any(|record| holds(record, "HOSTILE")));
-        // The record may become anything here; ingest would have it be a map.
+        // The result need not be a map here; ingest would require one.
         assert_eq!(shrunk, [Tree::Text("HOSTILE".into())]);
     }
 

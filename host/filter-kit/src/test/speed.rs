@@ -1,32 +1,32 @@
-//! How long calls usually take, by the size of their records, and which one stands out. Pure.
+//! Tracks the usual duration of calls by the size of their records, and detects outliers. Pure.
 
 use std::time::Duration;
 
 use crate::limits::{SLOW_LEAST, SLOW_TIMES};
 
-/// Calls of a size class that must be known before one can stand out.
+/// Calls of a size class that are needed before detecting outliers.
 const ENOUGH: usize = 32;
 /// Calls of a size class that are remembered.
 const REMEMBERED: usize = 256;
 
-/// Times by size class: each class is twice as large as the one before.
+/// Durations by size class. Each class is twice as large as the previous one.
 #[derive(Debug, Default)]
 pub struct Speeds {
     classes: Vec<Vec<Duration>>,
     calls: usize,
 }
 
-/// A call that stands out.
+/// An outlier.
 #[derive(Debug, PartialEq)]
 pub struct Slow {
     /// The median of its size class.
     pub usual: Duration,
-    /// What it took at least, to stand out.
+    /// The minimum duration of an outlier.
     pub threshold: Duration,
 }
 
 impl Speeds {
-    /// Enters a call; says whether it stands out among those before.
+    /// Records a call. Returns `Some` if it is an outlier compared with earlier ones.
     pub fn is_slow(&mut self, bytes: usize, elapsed: Duration) -> Option<Slow> {
         let class = bytes.max(1).ilog2() as usize;
         if self.classes.len() <= class {

@@ -1,10 +1,10 @@
-//! How cases went as TAP, version 13, which every TAP consumer reads.
+//! Reports results of cases as TAP, version 13, which every TAP consumer supports.
 
-use super::judge::Judged;
+use super::judge::CaseResult;
 use super::report;
 
-/// The whole report.
-pub fn render(file: &str, all: &[Judged]) -> String {
+/// Renders the report.
+pub fn render(file: &str, all: &[CaseResult]) -> String {
     let mut text = format!("TAP version 13\n1..{}\n", all.len());
     for (number, judged) in all.iter().enumerate() {
         let ok = if judged.passed() { "ok" } else { "not ok" };
@@ -20,13 +20,13 @@ pub fn render(file: &str, all: &[Judged]) -> String {
     text
 }
 
-/// A name in one line in which nothing is a directive.
+/// A name as one line without TAP directives.
 fn description(name: &str) -> String {
     printable(name).replace('\\', "\\\\").replace('#', "\\#")
 }
 
 fn quoted(text: &str) -> String {
-    // Text in JSON is text in YAML.
+    // JSON strings are valid YAML.
     serde_json::Value::from(printable(text)).to_string()
 }
 
@@ -41,8 +41,13 @@ mod tests {
 
     #[test]
     fn a_failed_case_says_why_and_a_name_is_no_directive() {
-        let judged =
-            |name: &str, mismatches| Judged { name: name.into(), line: 7, seconds: 0.5, mismatches, logged: vec![] };
+        let judged = |name: &str, mismatches| CaseResult {
+            name: name.into(),
+            line: 7,
+            seconds: 0.5,
+            mismatches,
+            logged: vec![],
+        };
         let all = [judged("good # TODO", vec![]), judged("bad\nline", vec![Mismatch::new("no\u{1b}thing")])];
         assert_eq!(
             render("a.toml", &all),

@@ -1,4 +1,4 @@
-//! What is tested, and with what: finds the module in a folder, and cases and samples beside a module.
+//! Finds the module in a folder, and the cases and samples next to it.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ use anyhow::bail;
 use super::TestArgs;
 use crate::Source;
 
-/// Files of cases, as they are looked for.
+/// Names of case files, in order of preference.
 const CASES: [&str; 2] = ["cases.toml", "cases.json"];
-/// Files of samples, as they are looked for.
+/// Names of sample files, in order of preference.
 const SAMPLES: [&str; 3] = ["samples.jsonl", "samples.ndjson", "samples.json"];
 
-/// Where everything is.
+/// The files to use.
 #[derive(Debug)]
 pub struct Target {
     pub source: Source,
@@ -21,7 +21,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Everything that the arguments name, and what lies beside it.
+    /// Finds everything that the arguments name, and the default files.
     pub fn find(args: &TestArgs) -> anyhow::Result<Target> {
         let source = Source::parse(&args.target);
         let (source, folder) = match source {
@@ -44,7 +44,7 @@ impl Target {
     }
 }
 
-/// The one module in a folder.
+/// The only module in a folder.
 fn module_in(folder: &Path) -> anyhow::Result<PathBuf> {
     let mut modules: Vec<PathBuf> = std::fs::read_dir(folder)?
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -54,7 +54,7 @@ fn module_in(folder: &Path) -> anyhow::Result<PathBuf> {
     match modules.len() {
         1 => Ok(modules.remove(0)),
         0 => bail!(
-            "there is no module in {folder}; build it first, with `weir filter build {folder}`",
+            "there is no module in {folder}; build it with `weir filter build {folder}`",
             folder = folder.display()
         ),
         _ => {

@@ -1,4 +1,4 @@
-//! Files of cases: what they mean, and what is told of those that are wrong.
+//! Files of cases: their content, and the errors of invalid ones.
 
 use super::cases::{Cases, keys, parse};
 use super::run::Verdict;
@@ -8,7 +8,7 @@ fn good(toml: &str) -> Cases {
     parse("cases.toml", toml.as_bytes(), Syntax::Toml).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// What is wrong, without the source around it.
+/// The errors, without the quoted source.
 fn wrong(toml: &str) -> Vec<String> {
     let problems = parse("cases.toml", toml.as_bytes(), Syntax::Toml).expect_err("it should have been refused");
     let place = |problem| problems.position(problem).map_or(0, |(line, _)| line);
@@ -54,7 +54,7 @@ fn what_means_nothing_is_refused_with_its_line() {
     );
     assert_eq!(
         wrong("[[case]]\nname = \"a\"\nrecords = [{}]\nexact = true\nafter = \"1s\"\n"),
-        ["4 `exact` has no meaning here", "5 `after` has no meaning here"]
+        ["4 `exact` has no effect here", "5 `after` has no effect here"]
     );
     assert_eq!(
         wrong("[[case]]\nname = \"a\"\nrecords = [{}]\n[[case]]\nname = \"a\"\nrecords = [{}]\n"),

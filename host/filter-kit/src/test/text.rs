@@ -1,8 +1,8 @@
-//! Texts that filters stumble over: empty, long, of all scripts, nearly something that a pattern looks for.
+//! Texts that are difficult for filters: empty, long, in all scripts, similar to common patterns.
 
 use super::random::Random;
 
-/// Texts that are nearly or really something.
+/// Texts that match common patterns or nearly do.
 const PIECES: &[&str] = &[
     "",
     " ",
@@ -64,7 +64,7 @@ const PIECES: &[&str] = &[
 ];
 const JOINTS: &[&str] = &["", " ", " ", ", ", "\n", "=", ":", "\"", "/", "."];
 
-/// One text; `words` are those that the filter knows.
+/// Generates a text. `words` are known to the filter.
 pub fn make(random: &mut Random, words: &[String]) -> String {
     let mut text = String::new();
     for number in 0..=random.below(4) {

@@ -1,13 +1,13 @@
-//! A record as a tree of values, which can be changed at any place: what records are generated as, and made smaller as.
+//! A record as a mutable tree of values, for generating and minimising records.
 //!
-//! Bounded as records are: what is written is taken in as a sender's MessagePack, and what ingest would refuse is no
-//! record.
+//! Limits are those of records: the tree is written as MessagePack and read like a sender's, and what ingest would
+//! reject is not a record.
 
 use weir_record::{Batch, Record, Value, write};
 
 use super::samples;
 
-/// One value, with everything in it.
+/// A value with everything in it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Tree {
     Nil,
@@ -66,7 +66,7 @@ impl Tree {
         }
     }
 
-    /// What stands at a path, made where it is missing; the tree must be a map.
+    /// Sets the value at a path, creating what is missing. The tree must be a map.
     pub fn set(&mut self, path: &[String], value: Tree) {
         let Some((first, rest)) = path.split_first() else {
             *self = value;
@@ -86,7 +86,7 @@ impl Tree {
         entries[at].1.set(rest, value);
     }
 
-    /// All keys and texts in it.
+    /// All keys and texts.
     pub fn texts(&self) -> Vec<String> {
         match self {
             Tree::Text(text) => vec![text.clone()],
@@ -98,7 +98,7 @@ impl Tree {
         }
     }
 
-    /// How many values there are in it, itself counted.
+    /// Number of values, including itself.
     pub fn nodes(&self) -> usize {
         1 + match self {
             Tree::List(items) => items.iter().map(Tree::nodes).sum::<usize>(),
@@ -107,7 +107,7 @@ impl Tree {
         }
     }
 
-    /// The value with a number, in the order of `nodes`.
+    /// The value with this number, in the order of `nodes`.
     pub fn node_mut(&mut self, number: usize) -> Option<&mut Tree> {
         let mut left = number;
         self.find(&mut left)
@@ -126,7 +126,7 @@ impl Tree {
     }
 }
 
-/// Trees as records, as ingest would take them; none when it would refuse one.
+/// Converts trees to records like ingest; `None` if it would reject one.
 pub fn batch(trees: &[Tree]) -> Option<Batch> {
     let mut batch = Batch::new();
     let mut bytes = Vec::new();

@@ -1,8 +1,8 @@
-//! The protocols that records can come in: one file each, and one line in [`PROTOCOLS`].
+//! The protocols that records can be sent in: one file each, and one line in [`PROTOCOLS`].
 //!
-//! `routes` looks paths up here; `post` does what all of them share (bounds, decompression, the pipeline, metrics) and
-//! calls a protocol for what is its own: which heads it takes, how bytes become records, how the answer is worded.
-//! Invariant: a protocol is pure (no I/O, no clock, no state), so `read` may run on any thread.
+//! `routes` looks up paths here. `post` does what all protocols share (limits, decompression, the pipeline, metrics)
+//! and calls the protocol for what differs: which heads it accepts, how bytes become records, and the form of the
+//! answer. Invariant: a protocol is pure (no I/O, no clock, no state), so `read` may run on any thread.
 
 mod timeseries;
 mod weir;
@@ -12,47 +12,47 @@ use weir_record::{Aliases, Bad, Batch, Level};
 
 use crate::reply::{Answer, Refused, Taken};
 
-/// Every protocol, in the order their paths are tried.
+/// All protocols, in the order in which their paths are tried.
 pub(crate) static PROTOCOLS: &[Protocol] = &[weir::PROTOCOL, timeseries::PROTOCOL];
 
-/// One way of sending records over HTTP.
+/// A way of sending records over HTTP.
 pub(crate) struct Protocol {
     /// Its name in metrics and documentation.
     pub(crate) name: &'static str,
-    /// What it is, in one sentence.
+    /// A description in one sentence.
     pub(crate) summary: &'static str,
-    /// The paths it is posted to; a `*` stands for any one segment.
+    /// The paths it is posted to. A `*` matches any one segment.
     pub(crate) paths: &'static [&'static str],
-    /// A body that it takes, for the help text and the tests over all protocols.
+    /// An example body, for the help text and for the tests of all protocols.
     pub(crate) example: Example,
-    /// Refuses by the head alone, before the body is read.
+    /// Refuses a request by its head, before the body is read.
     pub(crate) check: fn(&Parts) -> Result<(), Refused>,
-    /// Turns a body into records.
+    /// Converts a body to records.
     pub(crate) read: fn(&Posted<'_>, &mut Batch) -> Result<Vec<Bad>, Refused>,
-    /// Words the answer.
+    /// Builds the answer.
     pub(crate) reply: fn(&Parts, &Result<Taken, Refused>) -> Answer,
 }
 
-/// A body that makes exactly one record.
+/// A body of exactly one record.
 pub(crate) struct Example {
     pub(crate) content_type: &'static str,
     pub(crate) body: &'static str,
 }
 
-/// A body that is ready to be read: complete, decompressed.
+/// A body that can be read: complete and decompressed.
 pub(crate) struct Posted<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) content: &'a [u8],
     pub(crate) received_ns: i64,
-    /// Whether it was received before: then the `routes` of its records are those that filters gave them.
+    /// Whether this is a replay. The `routes` of its records were then set by filters.
     pub(crate) is_replay: bool,
-    /// The server's own defaults, for what neither record nor request says.
+    /// The server's defaults, for what neither the record nor the request has.
     pub(crate) source: &'a str,
     pub(crate) level: Level,
     pub(crate) aliases: &'a Aliases,
 }
 
-/// The protocol posted to at `path`, with its place in [`PROTOCOLS`].
+/// The protocol for `path`, with its index in [`PROTOCOLS`].
 pub(crate) fn find(path: &str) -> Option<(usize, &'static Protocol)> {
     PROTOCOLS.iter().enumerate().find(|(_, protocol)| protocol.paths.iter().any(|pattern| fits(pattern, path)))
 }

@@ -5,14 +5,14 @@
 //!   '{"measurement":"cpu","tags":{"host":"a"},"fields":{"usage":0.5,"cores":4}}'
 //! ```
 //!
-//! A measurement becomes a record with `measurement`, `tags` and `fields` as they came, which a sink for time series
-//! stores as a point, and every other sink as any record: its `source` is the measurement's name (or `?source=`), its
-//! level INFO (or `?level=`), its message what it measured, `cpu usage=0.5 cores=4`. `timestamp` is a moment in any
-//! form that records have; absent or null: now.
+//! A measurement becomes a record with `measurement`, `tags` and `fields` unchanged. A sink for time series stores it
+//! as a point, and every other sink like any record: its `source` is the measurement's name (or `?source=`), its level
+//! INFO (or `?level=`), its message a summary, `cpu usage=0.5 cores=4`. `timestamp` is a time in any form that records
+//! can have; if absent or null, it is the time of receipt.
 //!
-//! Who sends measurements is a program, whose mistake is in all of them. So one that is wrong refuses the request, with
-//! its place and what is wrong with it, and nothing is stored. What a field holds is the sink's affair: numbers, truth
-//! values and texts everywhere, and what becomes of the rest is written there.
+//! Measurements are sent by programs, so a mistake is usually in all of them. A wrong one therefore refuses the whole
+//! request, with its position and the reason, and nothing is stored. Which values a field may have depends on the sink:
+//! all store numbers, booleans and texts, and each documents what it does with the rest.
 
 use hyper::{StatusCode, http::request::Parts};
 use weir_record::{
@@ -47,7 +47,7 @@ fn check(parts: &Parts) -> Result<(), Refused> {
     match request::content(&parts.headers)? {
         Content::Json | Content::Undeclared => Ok(()),
         Content::MsgPack | Content::Text => {
-            Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "measurements are sent as application/json"))
+            Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send measurements as application/json"))
         }
     }
 }
@@ -70,7 +70,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<Bad>, Refused> {
             .try_append(|out| point.write(source, level, posted.received_ns, out))
             .map_err(|wrong| refuse(format!("{place} {wrong}")))?;
         if batch.byte_len() > MAX_BATCH_BYTES || batch.len() > MAX_BATCH_RECORDS {
-            let error = format!("{place} is more than becomes records at once; send smaller batches");
+            let error = format!("{place} exceeds the limit on records per request; send smaller batches");
             return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, error));
         }
         Ok(())
@@ -87,7 +87,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<Bad>, Refused> {
     Ok(Vec::new())
 }
 
-/// A measurement that is complete and sound.
+/// A complete and valid measurement.
 struct Point<'a> {
     measurement: &'a str,
     tags: Option<Map<'a>>,
@@ -96,11 +96,11 @@ struct Point<'a> {
 }
 
 impl<'a> Point<'a> {
-    /// Reads one; what is wrong with it is worded to follow its place.
+    /// Reads a measurement. The error text follows the position of the measurement.
     fn read(given: Map<'a>) -> Result<Point<'a>, String> {
         let known = ["measurement", "tags", "fields", "timestamp"];
         if let Some((key, _)) = given.iter().find(|(key, _)| !known.contains(key)) {
-            return Err(format!("has an unknown key `{key}`: it may have measurement, tags, fields and timestamp"));
+            return Err(format!("has an unknown key `{key}`: the keys are measurement, tags, fields and timestamp"));
         }
         let measurement = match given.get("measurement") {
             None | Some(Value::Nil) => return Err("lacks `measurement`, its name".into()),
@@ -112,7 +112,7 @@ impl<'a> Point<'a> {
             || measurement.chars().any(char::is_control)
         {
             let most = limits::MAX_LABEL_BYTES;
-            return Err(format!("has a `measurement` that hasn't 1 to {most} bytes without control characters"));
+            return Err(format!("has a `measurement` that is not 1 to {most} bytes without control characters"));
         }
         let tags = match given.get("tags") {
             None | Some(Value::Nil) => None,
@@ -133,7 +133,7 @@ impl<'a> Point<'a> {
         let timestamp = match given.get("timestamp") {
             None | Some(Value::Nil) => None,
             Some(moment) => Some(time::from_value(moment).ok_or(
-                "has a `timestamp` that is no moment: use RFC 3339, or seconds, milliseconds, microseconds or \
+                "has a `timestamp` that is not a time: use RFC 3339, or seconds, milliseconds, microseconds or \
                  nanoseconds since 1970",
             )?),
         };
@@ -190,7 +190,7 @@ impl<'a> Point<'a> {
 fn kind_of(value: Value<'_>) -> &'static str {
     match value {
         Value::Nil => "null",
-        Value::Bool(_) => "a truth value",
+        Value::Bool(_) => "a boolean",
         Value::Int(_) | Value::UInt(_) | Value::Float(_) => "a number",
         Value::Str(_) => "a text",
         Value::Array(_) => "a list",
@@ -285,7 +285,7 @@ mod tests {
             (r#"{"measurement":"m","fields":[1]}"#, "a list, not an object"),
             (r#"{"measurement":"m","fields":{"a":1},"tags":"x"}"#, "a text, not an object"),
             (r#"{"measurement":"m","fields":{"a":1},"tags":{"t":[1]}}"#, "tag `t` that is a list"),
-            (r#"{"measurement":"m","fields":{"a":1},"timestamp":"soon"}"#, "`timestamp` that is no moment"),
+            (r#"{"measurement":"m","fields":{"a":1},"timestamp":"soon"}"#, "`timestamp` that is not a time"),
             (r#"{"measurement":"m","fields":{"a":1},"tag":{}}"#, "unknown key `tag`"),
             (r#"{"measurement":"m","fields":{"a":1}}{"#, "JSON"),
         ] {

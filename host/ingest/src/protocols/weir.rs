@@ -1,7 +1,7 @@
 //! Weir's own protocol: `POST /ingest` with JSON, MessagePack or text.
 //!
-//! The content type says what the body is; without one its first bytes do. Query and headers fill what records lack (see
-//! `context`). The answer is `{"accepted":N}` and what went wrong record by record (see `reply`).
+//! The content type determines the format of the body; without one, its first bytes do. Query and headers fill what
+//! records lack (see `context`). The answer is `{"accepted":N}` and the errors of individual records (see `reply`).
 
 use hyper::{StatusCode, http::request::Parts};
 use weir_record::{Bad, Batch, Defaults, SyntaxError, read_json, read_msgpack, read_text};
@@ -64,7 +64,7 @@ fn broken(kind: &str, declared: Content, error: &SyntaxError) -> Refused {
         return Refused::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{reason}, at byte {offset} of the body"));
     }
     let hint = if declared == Content::Undeclared {
-        "; it was read so because of its first bytes: send a Content-Type if it is something else"
+        "; the format was guessed from the first bytes: send a Content-Type if it is another one"
     } else {
         ""
     };

@@ -1,4 +1,4 @@
-//! A client that speaks HTTP/2 by hand, as no library would: frames as they are given, answers unread or thrown away.
+//! A client that writes raw HTTP/2 frames and discards or ignores the answers.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::support::{PATIENCE, Server};
 
-/// Types of frames.
+/// Frame types.
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const PRIORITY: u8 = 2;
@@ -20,7 +20,7 @@ pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 
-/// Flags of frames.
+/// Frame flags.
 pub const END_STREAM: u8 = 1;
 pub const ACK: u8 = 1;
 pub const END_HEADERS: u8 = 4;
@@ -36,7 +36,7 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The head of a request as HPACK, with one more header of so many bytes.
+/// The head of a request as HPACK, with a header of `padding` bytes.
 pub fn head(method: &str, path: &str, padding: usize) -> Vec<u8> {
     let mut block = vec![if method == "POST" { 0x83 } else { 0x82 }, 0x86];
     block.push(0x04);
@@ -51,7 +51,7 @@ pub fn head(method: &str, path: &str, padding: usize) -> Vec<u8> {
     block
 }
 
-/// A text of HPACK, not compressed: its length with a prefix of 7 bits, then itself.
+/// An uncompressed HPACK string: its length with a 7-bit prefix, then its bytes.
 fn text(text: &str, block: &mut Vec<u8>) {
     let mut length = text.len();
     if length < 127 {
@@ -68,7 +68,7 @@ fn text(text: &str, block: &mut Vec<u8>) {
     block.extend_from_slice(text.as_bytes());
 }
 
-/// A connection whose answers are read and thrown away, except for the acknowledgement of a PING.
+/// A connection that discards all answers except the acknowledgement of a PING.
 pub struct Connection {
     writer: OwnedWriteHalf,
     reader: JoinHandle<OwnedReadHalf>,
@@ -83,19 +83,19 @@ impl Connection {
         Connection { writer, reader: tokio::spawn(until_acknowledged(reader)) }
     }
 
-    /// Sends bytes; false when the server has closed the connection.
+    /// Sends bytes. Returns false if the server has closed the connection.
     pub async fn send(&mut self, bytes: &[u8]) -> bool {
         timeout(PATIENCE, self.writer.write_all(bytes)).await.expect("the server reads or closes").is_ok()
     }
 
-    /// Waits until the server has looked at everything that was sent.
+    /// Waits until the server has processed everything that was sent.
     pub async fn all_is_seen(&mut self) {
         assert!(self.send(&frame(PING, 0, 0, &[7; 8])).await);
         let reader = timeout(PATIENCE, &mut self.reader).await.expect("a PING is answered").unwrap();
         self.reader = tokio::spawn(until_acknowledged(reader));
     }
 
-    /// Sends the same again and again until the server closes the connection. How much it took.
+    /// Sends the same bytes repeatedly until the server closes the connection. Returns how many it accepted.
     pub async fn send_until_closed(mut self, bytes: &[u8], most_bytes: usize) -> usize {
         let mut sent = 0;
         while sent < most_bytes && self.send(bytes).await {
@@ -105,7 +105,7 @@ impl Connection {
     }
 }
 
-/// Reads frames up to the acknowledgement of the PING above, or the end.
+/// Reads frames until the acknowledgement of the PING, or the end.
 async fn until_acknowledged(mut reader: OwnedReadHalf) -> OwnedReadHalf {
     loop {
         let mut start = [0; 9];

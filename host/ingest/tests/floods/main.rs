@@ -1,6 +1,6 @@
-//! What one client can make the server hold or do, over HTTP/2 written by hand, and what others notice of it.
+//! What one client can make the server hold or do with hand-written HTTP/2, and how that affects others.
 //!
-//! A process of its own and one test after the other, because memory is measured for the process as a whole.
+//! Runs as a separate process, one test after another, because memory is measured for the whole process.
 
 mod frames;
 #[path = "../http/support.rs"]
@@ -15,7 +15,7 @@ use weir_ingest::{HttpOptions, limits};
 
 const MIB: usize = 1 << 20;
 
-/// Memory of this process in bytes.
+/// Resident memory of this process in bytes.
 fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap() * 4096
@@ -35,7 +35,7 @@ async fn heads_of_requests_that_never_end_are_bounded() {
         max_body_bytes: MIB,
         max_in_flight_bytes: 32 * MIB,
         max_connections: 200,
-        // Nothing of it goes away by itself meanwhile.
+        // Nothing is released by a timeout meanwhile.
         body_idle_timeout: Duration::from_secs(600),
         ..HttpOptions::default()
     };
@@ -53,7 +53,7 @@ async fn heads_of_requests_that_never_end_are_bounded() {
     }
     let grown = resident_bytes().saturating_sub(before);
     println!("heads: {} MiB more", grown / MIB);
-    // What is in flight, and 0.75 MiB for each connection, the client's side of it and the allocator's slack included.
+    // The bytes in flight, plus 0.75 MiB per connection, including the client's side and the allocator's overhead.
     assert!(grown < (32 + 75) * MIB, "{} MiB for 32 MiB in flight", grown / MIB);
     assert_eq!(server.post("/ingest", "", "an honest line").await.status, 200);
     drop(connections);
@@ -100,7 +100,7 @@ async fn frames_that_are_no_requests_end_the_connection() {
         let connection = Connection::open(&server, &[]).await;
         let sent = connection.send_until_closed(&frames, 256 * MIB).await;
         println!("{name}: {} KiB", sent >> 10);
-        // What the sockets' buffers hold comes on top.
+        // The sockets' buffers add to this.
         assert!(sent < 64 * MIB, "{name} went on for {sent} bytes");
     }
     let mut connection = Connection::open(&server, &[]).await;
@@ -123,7 +123,7 @@ async fn frames_that_are_no_requests_end_the_connection() {
     assert_eq!(server.post("/ingest", "", "an honest line").await.status, 200);
 }
 
-/// More heads than a flood has bytes, and bodies larger than it.
+/// More heads than the flood limit in bytes, and bodies larger than it.
 async fn a_busy_client_is_no_flood() {
     let fake = Fake::confirming();
     let server = Server::start(HttpOptions::default(), Arc::clone(&fake)).await;

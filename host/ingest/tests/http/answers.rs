@@ -1,4 +1,4 @@
-//! What comes back for what was sent.
+//! The answers to requests of all kinds.
 
 use std::{io::Write, time::Duration};
 
@@ -19,7 +19,7 @@ fn msgpack(messages: &[&str]) -> Vec<u8> {
 
 /// A real client.
 fn client() -> reqwest::ClientBuilder {
-    // An error says that it is installed already.
+    // Fails if it is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
 }

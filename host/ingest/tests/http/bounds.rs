@@ -1,4 +1,4 @@
-//! Bodies, heads and bytes in flight at and over their bounds.
+//! Bodies, heads and bytes in flight at and over their limits.
 
 use std::{io::Write, time::Duration};
 
@@ -32,7 +32,7 @@ async fn a_declared_length_over_the_bound_is_413_before_a_byte_of_the_body_is_se
 #[tokio::test]
 async fn a_sender_that_writes_everything_before_it_reads_still_sees_the_413() {
     let server = Server::start(HttpOptions::default(), Fake::confirming()).await;
-    // More than the sockets' buffers take, so that the sender would hang or be reset if nobody read on.
+    // More than the sockets' buffers hold, so the sender would hang or be reset if the server stopped reading.
     let reply = server.post("/ingest", "", "x".repeat(20 << 20)).await;
     assert_eq!(reply.status, 413);
 }
@@ -46,7 +46,7 @@ async fn chunked_bodies_are_taken_within_the_bound_and_413_past_it() {
     assert_eq!(Reply::parse(&text).json(), json!({"accepted": 2}));
     assert_eq!(fake.messages(), ["one", "two"]);
     let chunk = format!("190\r\n{}\r\n", "x".repeat(400));
-    // No last chunk: the refusal comes without waiting for the end.
+    // Without a last chunk: the refusal does not wait for the end.
     let mut raw = server.connect().await;
     raw.send(format!("{head}{}", chunk.repeat(3))).await;
     assert!(raw.until("}").await.starts_with("HTTP/1.1 413"));
@@ -73,7 +73,7 @@ async fn expect_continue_is_asked_for_when_wanted_and_not_when_refused() {
 async fn a_bomb_is_413_whether_small_or_large() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&[b'\n'; 1 << 20]).unwrap();
-    // Members one after another are one body: 3 MiB, which is decompressed on another thread.
+    // Concatenated members are one body: 3 MiB, decompressed on another thread.
     let bomb = gzip.finish().unwrap().repeat(3);
     let bound = |bytes| HttpOptions { max_decompressed_bytes: bytes, ..HttpOptions::default() };
     let server = Server::start(bound(3 << 20), Fake::confirming()).await;
@@ -124,7 +124,7 @@ async fn bytes_stay_in_flight_when_the_client_goes_away_before_the_answer() {
     let reply = server.post("/ingest", "", &body).await;
     assert!(reply.error().contains("in flight"), "{reply:?}");
     delivery.reply.send(Ok(Receipt::default())).unwrap();
-    // Given back by a task that was waiting for it: soon, not at once.
+    // A waiting task releases them: soon, but not immediately.
     while server.post("/ingest", "", &body).await.error().contains("in flight") {}
     assert!(deliveries.recv().await.is_some());
 }
@@ -144,7 +144,7 @@ async fn a_flood_of_headers_ends_its_connection_and_no_other() {
     let (server, _) = Server::plain().await;
     for header in ["x: 1\r\n".repeat(10_000), format!("x: {}\r\n", "y".repeat(2 * limits::READ_BUFFER_BYTES))] {
         let mut raw = server.connect().await;
-        // The server closes before all of it is written, so the answer may be lost with the connection.
+        // The server closes the connection before everything is written, so the answer may be lost.
         _ = raw.stream.write_all(format!("GET /health HTTP/1.1\r\n{header}\r\n").as_bytes()).await;
         let mut answer = Vec::new();
         _ = raw.stream.read_to_end(&mut answer).await;
@@ -163,7 +163,7 @@ async fn the_longest_query_is_read_and_a_longer_one_is_400() {
 
 #[tokio::test]
 async fn one_body_cannot_become_records_of_many_times_its_size() {
-    // Three bytes a record, each of which takes a hundred as a canonical one.
+    // Three bytes per record, which become a hundred in canonical form.
     let (server, _) = Server::plain().await;
     let body = "{}\n".repeat(5_000_000);
     let reply = server.post("/ingest", "content-type: application/x-ndjson\r\n", body).await;

@@ -1,4 +1,4 @@
-//! Slow, many, pipelined, half-closed and vanishing clients, and the server's stop.
+//! Slow, many, pipelined, half-closed and disconnecting clients, and the server's stop.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ async fn a_client_that_vanishes_does_not_undo_its_delivery() {
     let mut raw = server.connect().await;
     raw.send(format!("{POST}hello")).await;
     let delivery = deliveries.recv().await.unwrap();
-    // A reset, which the server notices at once.
+    // A reset, which the server notices immediately.
     #[expect(deprecated, reason = "on loopback it can't block")]
     raw.stream.set_linger(Some(Duration::ZERO)).unwrap();
     drop(raw);
@@ -163,7 +163,7 @@ async fn a_stop_answers_what_is_in_flight_and_takes_nothing_new() {
     idle.until("}").await;
     let delivery = deliveries.recv().await.unwrap();
     let stopping = server.stop();
-    // An idle connection is closed at once, and the port is free.
+    // An idle connection is closed immediately, and the port is free.
     assert_eq!(idle.rest().await, "");
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
     assert!(!stopping.is_finished());
@@ -205,7 +205,7 @@ async fn a_stop_waits_as_long_as_bodies_and_answers_may_take_by_their_own_bounds
     let delivery = deliveries.recv().await.unwrap();
     eventually("both are under way", || server.requests.open() == 2).await;
     let stopping = server.stop();
-    // Their own bounds end both, with an answer; nothing is cut off.
+    // Their own timeouts end both, with an answer.
     assert!(unfinished.rest().await.starts_with("HTTP/1.1 408"));
     assert!(unanswered.rest().await.starts_with("HTTP/1.1 503"));
     stopping.await.unwrap().unwrap();
@@ -221,7 +221,7 @@ async fn connections_without_a_request_do_not_hold_up_a_stop() {
     let mut kept = server.connect().await;
     kept.send("GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     kept.until("}").await;
-    // HTTP/2 whose client never reads what it is told.
+    // An HTTP/2 client that never reads.
     let mut second = server.connect().await;
     second.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
     assert!(second.stream.read(&mut [0; 64]).await.unwrap() > 0);

@@ -1,4 +1,4 @@
-//! What a Prometheus server sees of all this.
+//! The metrics as a Prometheus server sees them.
 
 use weir_ingest::{HttpOptions, Receipt, RecordError, describe_metrics};
 
@@ -9,7 +9,7 @@ fn requests_records_bytes_times_and_connections_are_counted() {
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let shown = recorder.handle();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // One thread, so that this thread's recorder sees the server too.
+    // Single-threaded, so that this thread's recorder sees the server too.
     metrics::with_local_recorder(&recorder, || {
         describe_metrics();
         runtime.block_on(async {

@@ -1,12 +1,12 @@
-//! The server as its clients see it: real sockets, raw bytes and a real HTTP client, an intake that only remembers.
+//! The server as its clients see it: real sockets, raw bytes, a real HTTP client, and a fake intake.
 //!
 //! | file | scenarios |
 //! |---|---|
-//! | `answers` | what comes back for what was sent, every status |
-//! | `bounds` | bodies, heads and bytes in flight at and over their bounds |
-//! | `connections` | slow, many, pipelined, half-closed, vanishing clients; the server's stop |
-//! | `counts` | what a Prometheus server sees |
-//! | `support` | the server under test, the intake, a client of raw bytes |
+//! | `answers` | the answers to requests of all kinds, every status |
+//! | `bounds` | bodies, heads and bytes in flight at and over their limits |
+//! | `connections` | slow, many, pipelined, half-closed, disconnecting clients; the server's stop |
+//! | `counts` | the metrics |
+//! | `support` | the server under test, the fake intake, a raw client |
 
 mod answers;
 mod bounds;

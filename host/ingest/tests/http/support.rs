@@ -1,5 +1,5 @@
-//! The server under test on a free port of loopback, an intake that remembers what it was given, and a client that sends
-//! exactly the bytes it is told.
+//! The server under test on a free loopback port, an intake that records what it is given, and a client that sends raw
+//! bytes.
 
 use std::{
     net::SocketAddr,
@@ -17,19 +17,19 @@ use tokio::{
 };
 use weir_ingest::{Delivery, HttpOptions, IngestError, Intake, Receipt, Refusal, Requests, serve};
 
-/// Long enough for any of these tests on a busy machine; only a failing one waits for it.
+/// Long enough for any of these tests on a busy machine. Only failing tests wait for it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What to do with a delivery.
 type Decide = Box<dyn Fn(Delivery) -> Result<(), Refusal> + Send + Sync>;
 
-/// An intake that remembers and decides.
+/// An intake that records deliveries and answers them with `Decide`.
 pub struct Fake {
     decide: Decide,
     records: Mutex<Vec<Value>>,
     bad: Mutex<Vec<Vec<u8>>>,
     pub not_ready: Mutex<Option<String>>,
-    /// More for `/metrics`.
+    /// Additional text for `/metrics`.
     pub page: Mutex<String>,
 }
 
@@ -39,7 +39,7 @@ impl Fake {
         Arc::new(Fake { decide: Box::new(decide), records, bad, not_ready: Mutex::default(), page: Mutex::default() })
     }
 
-    /// Confirms everything at once.
+    /// Confirms everything immediately.
     pub fn confirming() -> Arc<Fake> {
         Fake::new(|delivery| {
             _ = delivery.reply.send(Ok(Receipt::default()));
@@ -47,14 +47,14 @@ impl Fake {
         })
     }
 
-    /// Confirms nothing; deliveries come out of the second value, still waiting for their answer.
+    /// Confirms nothing. Deliveries are sent to the returned receiver, still waiting for their answer.
     pub fn holding() -> (Arc<Fake>, tokio::sync::mpsc::UnboundedReceiver<Delivery>) {
         let (sender, deliveries) = tokio::sync::mpsc::unbounded_channel();
         let fake = Fake::new(move |delivery| sender.send(delivery).map_err(|_| Refusal::Failed("gone".to_owned())));
         (fake, deliveries)
     }
 
-    /// The records taken so far, as JSON.
+    /// The accepted records as JSON.
     pub fn records(&self) -> Vec<Value> {
         self.records.lock().unwrap().clone()
     }
@@ -63,7 +63,7 @@ impl Fake {
         self.records().iter().map(|record| record["message"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// The raw bytes of the bad records so far.
+    /// The raw bytes of the bad records.
     pub fn bad(&self) -> Vec<Vec<u8>> {
         self.bad.lock().unwrap().clone()
     }
@@ -115,7 +115,7 @@ impl Server {
         Server { address, requests, stop, task }
     }
 
-    /// One with the default options that confirms everything.
+    /// A server with default options whose intake confirms everything.
     pub async fn plain() -> (Server, Arc<Fake>) {
         let fake = Fake::confirming();
         (Server::start(HttpOptions::default(), Arc::clone(&fake)).await, fake)
@@ -136,7 +136,7 @@ impl Server {
         raw.rest().await
     }
 
-    /// Posts a body with further head lines, each ending in CRLF.
+    /// Posts a body with additional header lines, each ending in CRLF.
     pub async fn post(&self, path: &str, head: &str, body: impl AsRef<[u8]>) -> Reply {
         let mut bytes = format!(
             "POST {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n{head}\r\n",
@@ -148,14 +148,14 @@ impl Server {
         Reply::parse(&self.exchange(bytes).await)
     }
 
-    /// Begins to stop, and gives the task that ends when it has.
+    /// Starts the stop, and returns the task that ends when it is complete.
     pub fn stop(self) -> JoinHandle<Result<(), IngestError>> {
         _ = self.stop.send(());
         self.task
     }
 }
 
-/// A connection for raw bytes.
+/// A raw connection.
 pub struct Raw {
     pub stream: TcpStream,
 }
@@ -165,21 +165,21 @@ impl Raw {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
-    /// Everything until the server closes.
+    /// Everything until the server closes the connection.
     pub async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
         timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("the server closes in time").unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
-    /// Waits until the server has closed the connection, in whatever way.
+    /// Waits until the server has closed the connection in any way.
     pub async fn closed(&mut self) {
         let mut bytes = Vec::new();
-        // A reset is as good as an end here.
+        // A reset counts as well.
         _ = timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await.expect("the server closes in time");
     }
 
-    /// Everything until `end` has come.
+    /// Everything up to and including `end`.
     pub async fn until(&mut self, end: &str) -> String {
         let mut bytes = Vec::new();
         let read = async {
@@ -221,7 +221,7 @@ impl Reply {
     }
 }
 
-/// Waits until something holds. The bound only ends a failing test.
+/// Waits for a condition. The timeout only ends failing tests.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let wait = async {
         while !holds() {

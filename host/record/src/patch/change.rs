@@ -1,5 +1,5 @@
-//! Changes to a record by path. A few changes are made one after the other, each in
-//! one pass over the record; many are made together, in `many.rs`.
+//! Changes a record by path. A few changes are made one after the other, each in one pass over the record; many are
+//! made together, in `many.rs`.
 
 use weir_wire::Value;
 use weir_wire::path::next_key;
@@ -29,7 +29,7 @@ pub enum Change<'a> {
     Route(&'a str),
 }
 
-/// Appends a canonical record with changes made in order.
+/// Appends a canonical record with changes applied in order.
 pub fn apply_changes(record: &[u8], changes: &[Change<'_>], out: &mut Vec<u8>) -> Result<(), PatchError> {
     let Some((Token::Map(_), _)) = token(record) else { return Err(PatchError::Record) };
     appended(out, |out| {
@@ -81,7 +81,7 @@ fn apply(record: &[u8], change: &Change<'_>, out: &mut Vec<u8>) -> Result<(), Pa
     edit_record(record, path, Some(&value), out)
 }
 
-/// Appends a record with a new value at a path, or with none there.
+/// Appends a record with a new value at a path, or with the value removed.
 fn edit_record(record: &[u8], path: &str, new: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), PatchError> {
     let Some((Token::Map(len), header)) = token(record) else { return Err(PatchError::Record) };
     let (key, rest) = next_key(path);
@@ -100,7 +100,7 @@ fn edit_record(record: &[u8], path: &str, new: Option<&[u8]>, out: &mut Vec<u8>)
     Ok(())
 }
 
-/// Checks that a change inside a key of Weir's own left it a value it can take.
+/// Checks that a reserved key still has a valid value after a change inside it.
 fn recheck(record: &[u8], key: &[u8]) -> Result<(), PatchError> {
     match Record::new(record).map().find(key) {
         Some(value) => write_top(key, value, &mut Vec::new()),
@@ -108,8 +108,8 @@ fn recheck(record: &[u8], key: &[u8]) -> Result<(), PatchError> {
     }
 }
 
-/// Appends what a change further down makes of a value. False when nothing is
-/// to stand there. `depth` is that of the value, should it be a list or map.
+/// Appends a value with a change applied further down. Returns false if the value is removed. `depth` is the depth of
+/// the value if it is a list or map.
 fn edit_below(
     before: Option<&[u8]>,
     path: Option<&str>,
@@ -147,8 +147,8 @@ fn edit_below(
     Ok(true)
 }
 
-/// Appends the entries of a map with another value under one key. `edit` is
-/// given the value that is there, and says whether it appended one.
+/// Appends the entries of a map with the value of one key replaced. `edit` gets the existing value, and returns whether
+/// it appended one.
 fn edit_entries(
     entries: &[u8],
     len: u32,

@@ -1,9 +1,8 @@
-//! Many changes to one record in one pass: the record is parsed into a tree as far as
-//! the changes reach, changed there, and written once.
+//! Applies many changes to one record in one pass: the parts of the record that the changes reach are parsed into a
+//! tree, changed there, and written once.
 //!
-//! The cost is linear in the size of the record and the changes, with one bounded
-//! exception: list items that move because an earlier one was removed, and labels
-//! that are compared with a new one.
+//! The cost is linear in the size of the record and the changes, except for two bounded parts: list items that move
+//! when an earlier one is removed, and labels that are compared with a new one.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,27 +14,27 @@ use super::{Change, PatchError, ReservedKey, check_removal, reserved_key, set_co
 use crate::limits::{MAX_DEPTH, MAX_KEYS_SEARCHED, MAX_LIST_MOVES, MAX_RECORD_BYTES};
 use crate::write;
 
-/// Appends a record with changes made in order.
+/// Appends a record with changes applied in order.
 pub(super) fn apply(record: &[u8], changes: &[Change<'_>], out: &mut Vec<u8>) -> Result<(), PatchError> {
     let mut tree = Tree::of(record)?;
     changes.iter().try_for_each(|change| tree.apply(change))?;
     tree.write(out)
 }
 
-/// A record that is being changed.
+/// A record being changed.
 struct Tree<'a> {
     top: Entries<'a>,
-    /// Entries and items that were made.
+    /// Number of entries and items created.
     made: usize,
-    /// Items of lists that were moved or compared.
+    /// Number of list items moved or compared.
     moves: usize,
 }
 
-/// A value on its way into the changed record.
+/// A value of the changed record.
 enum Node<'a> {
-    /// As it lies in the record.
+    /// Unchanged, as in the record.
     Old(&'a [u8]),
-    /// Brought by a change, and checked.
+    /// Set by a change, and validated.
     New(Box<[u8]>),
     /// A list that a change reaches into.
     List(Vec<Node<'a>>),
@@ -43,12 +42,12 @@ enum Node<'a> {
     Map(Entries<'a>),
 }
 
-/// The entries of a map that a change reaches into, in order.
+/// The entries, in order, of a map that a change reaches into.
 #[derive(Default)]
 struct Entries<'a> {
-    /// Removed ones leave a gap, so that the others stay where they are.
+    /// Removed entries leave a gap, so that indexes stay valid.
     slots: Vec<Option<(Cow<'a, [u8]>, Node<'a>)>>,
-    /// Where each key stands, once there are many.
+    /// The index of each key, once there are many.
     places: Option<HashMap<Cow<'a, [u8]>, usize>>,
     count: u32,
 }
@@ -93,7 +92,7 @@ impl<'a> Tree<'a> {
             return self.check_size();
         };
         set_below(node, rest, value, &mut self.made)?;
-        // Checks that the change left a key of Weir's own a value that it can take.
+        // Checks that a reserved key still has a valid value.
         let fits = match own {
             None => true,
             Some(ReservedKey::Context | ReservedKey::Metadata) => matches!(node, Node::Map(_)),
@@ -149,7 +148,7 @@ impl<'a> Tree<'a> {
         if self.moves > MAX_LIST_MOVES { Err(PatchError::TooManyMoves) } else { Ok(()) }
     }
 
-    /// Everything that is made takes two bytes at least.
+    /// Every created entry or item takes at least two bytes.
     fn check_size(&self) -> Result<(), PatchError> {
         if self.top.count > u32::from(u16::MAX) {
             return Err(PatchError::TooManyKeys);
@@ -165,9 +164,9 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Sets what stands at a path below a value, making the maps on the way to it.
+/// Sets the value at a path below a node, creating the maps that lead to it.
 fn set_below<'a>(mut node: &mut Node<'a>, mut path: &str, value: &[u8], made: &mut usize) -> Result<(), PatchError> {
-    // The depth of the node, should it be a list or map: it lies in the record.
+    // The depth of the node if it is a list or map.
     for depth in 2..=MAX_DEPTH {
         let (key, rest) = next_key(path);
         node.open()?;
@@ -185,7 +184,7 @@ fn set_below<'a>(mut node: &mut Node<'a>, mut path: &str, value: &[u8], made: &m
                 }
                 &mut items[index]
             }
-            // It was made a map.
+            // It was converted to a map.
             Node::Old(_) | Node::New(_) => return Err(PatchError::Record),
         };
         let Some(rest) = rest else {
@@ -199,7 +198,7 @@ fn set_below<'a>(mut node: &mut Node<'a>, mut path: &str, value: &[u8], made: &m
     Err(PatchError::TooDeep)
 }
 
-/// Removes what stands at a path below a value, if anything does. Gives the number of items that moved.
+/// Removes the value at a path below a node, if there is one. Returns the number of items that moved.
 fn remove_below(mut node: &mut Node<'_>, mut path: &str) -> Result<usize, PatchError> {
     for _ in 2..=MAX_DEPTH {
         let (key, rest) = next_key(path);
@@ -229,7 +228,7 @@ fn index(key: &str) -> Option<usize> {
 }
 
 impl<'a> Node<'a> {
-    /// Takes a list or map apart, unless it is already.
+    /// Parses a list or map into nodes, unless it already is.
     fn open(&mut self) -> Result<(), PatchError> {
         if let Some(opened) = self.opened()? {
             *self = opened;
@@ -254,7 +253,7 @@ impl<'a> Node<'a> {
         matches!(token(value), Some((Token::Str(found), _)) if found == text)
     }
 
-    /// The recursion is as deep as what was taken apart: no deeper than a record may be.
+    /// The recursion is limited by the depth of the record.
     fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Old(value) => out.extend_from_slice(value),
@@ -271,7 +270,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The parts of a list or map; none of any other value.
+/// The parts of a list or map; nothing for other values.
 fn take_apart<'v, 'a>(
     value: &'v [u8],
     part: impl Fn(&'v [u8]) -> Node<'a>,
@@ -311,7 +310,7 @@ impl<'a> Entries<'a> {
             places.entry(key.clone()).or_insert(self.slots.len());
         }
         if self.slots.is_empty() {
-            // A map that is made on the way to a value has one entry.
+            // A map created on the way to a value has one entry.
             self.slots.reserve_exact(1);
         }
         self.slots.push(Some((key, node)));
@@ -330,7 +329,7 @@ impl<'a> Entries<'a> {
         self.slots[at].as_mut().map(|(_, node)| node)
     }
 
-    /// Where a key's value stands; an empty map when there was none.
+    /// The value of a key; an empty map if there was none.
     fn place(&mut self, key: &[u8], made: &mut usize) -> &mut Node<'a> {
         let at = self.find(key).unwrap_or_else(|| {
             *made += 1;

@@ -1,5 +1,5 @@
-//! RFC 7396 over MessagePack. The record is walked only as far as the last key
-//! that the patch names; what lies between changes is copied in one piece.
+//! RFC 7396 over MessagePack. The record is read only up to the last key that the patch names; everything between
+//! changes is copied in one piece.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,9 +14,8 @@ use crate::keys::{MAP, patch_header};
 use crate::limits::{MAX_DEPTH, MAX_KEYS_SEARCHED};
 use crate::write;
 
-/// Appends a canonical record as a patch, a MessagePack map, changes it: a value
-/// replaces, nil removes, a map changes the map that is there. Of a key that the
-/// patch names twice the last counts.
+/// Appends a canonical record with a patch, which is a MessagePack map, applied: a value replaces, nil removes, a map
+/// is merged. If the patch has a key twice, the last one counts.
 pub fn merge_patch(record: &[u8], patch: &[u8], out: &mut Vec<u8>) -> Result<(), PatchError> {
     let Some((Token::Map(len), header)) = token(record) else { return Err(PatchError::Record) };
     appended(out, |out| {
@@ -28,21 +27,21 @@ pub fn merge_patch(record: &[u8], patch: &[u8], out: &mut Vec<u8>) -> Result<(),
     })
 }
 
-/// One entry of a patch: its key and the value as it lies.
+/// An entry of a patch: its key and its encoded value.
 type Entry<'p> = (Cow<'p, [u8]>, &'p [u8]);
 
-/// As many keys as most patches have, for which nothing is allocated.
+/// The number of keys up to which nothing is allocated; most patches have no more.
 const FEW: usize = 4;
 
-/// The entries of a patch, each key once.
+/// The entries of a patch, without duplicate keys.
 struct Patch<'p> {
     entries: SmallVec<[Entry<'p>; FEW]>,
-    /// Where each key is, when there are too many to be searched.
+    /// The index of each key, if there are too many for a linear search.
     places: Option<HashMap<Cow<'p, [u8]>, usize>>,
 }
 
 impl Patch<'_> {
-    /// Where a key is. Patches most often name keys in the order of the record: the one at `expected` is tried first.
+    /// Finds a key. Patches usually have keys in the order of the record, so the one at `expected` is tried first.
     #[inline]
     fn find(&self, key: &[u8], expected: usize) -> Option<usize> {
         if self.entries.get(expected).is_some_and(|(name, _)| **name == *key) {
@@ -85,8 +84,7 @@ fn read_patch(patch: &[u8]) -> Result<Patch<'_>, PatchError> {
     Ok(read)
 }
 
-/// Appends the entries of a map as a patch changes them, and gives their number.
-/// `depth` is that of the map.
+/// Appends the entries of a map with a patch applied, and returns their number. `depth` is the depth of the map.
 fn merge(target: &[u8], len: u32, patch: &Patch<'_>, depth: usize, out: &mut Vec<u8>) -> Result<u32, PatchError> {
     let mut count = len;
     let mut named: SmallVec<[bool; FEW]> = SmallVec::from_elem(false, patch.entries.len());
@@ -119,8 +117,7 @@ fn merge(target: &[u8], len: u32, patch: &Patch<'_>, depth: usize, out: &mut Vec
     Ok(count)
 }
 
-/// Appends an entry with the value that a patch makes of the one that is there.
-/// False when there is none any more.
+/// Appends an entry with a patch applied to its value. Returns false if the entry is removed.
 fn merge_value(
     key: &[u8],
     target: Option<&[u8]>,
@@ -149,10 +146,10 @@ fn merge_value(
     if depth == 1
         && !matches!(super::reserved_key(key), None | Some(super::ReservedKey::Context | super::ReservedKey::Metadata))
     {
-        // Refused with the reason.
+        // This returns the error.
         write_top(key, patch, out)?;
     }
-    // A map replaces what is no map, its nils left out as if it changed an empty one.
+    // A map that replaces another value is written without its nils, as if it were merged into an empty map.
     let (entries, len) = match target.and_then(token) {
         Some((Token::Map(len), header)) => (target.map_or(&[][..], |target| &target[header..]), len),
         _ => (&[][..], 0),

@@ -1,19 +1,17 @@
-//! Changing canonical records without encoding again what is not touched: a
-//! merge patch ([`merge_patch`]) and single changes by path ([`apply_changes`]).
+//! Changes canonical records without re-encoding what is not touched: merge patches ([`merge_patch`]) and changes by
+//! path ([`apply_changes`]).
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `mod.rs` | the errors, and what a key of Weir's own may be set to |
+//! | `mod.rs` | the errors, and the valid values of reserved keys |
 //! | `merge.rs` | RFC 7396 |
 //! | `change.rs` | set, remove, level, message, route |
-//! | `many.rs` | many of these at once |
+//! | `many.rs` | many changes at once |
 //!
-//! The result is canonical again, or there is an error and nothing is appended.
-//! What a patch or change brings comes from a filter and is checked like a
-//! sender's bytes. Beyond that, both keep what a record needs: `timestamp`,
-//! `level`, `source` and `message` can be set but not removed; `level` and a
-//! `timestamp` in text are normalised as at ingest; `routes` must be a list of
-//! text, `context` and `metadata` maps.
+//! The result is canonical; on an error, nothing is appended. Values in patches and changes come from filters and are
+//! checked like a sender's bytes. In addition, both preserve what a record needs: `timestamp`, `level`, `source` and
+//! `message` can be set but not removed; `level` and a `timestamp` in text are normalised as at ingest; `routes` must
+//! be a list of text, `context` and `metadata` maps.
 
 mod change;
 mod many;
@@ -34,41 +32,41 @@ use crate::write;
 /// Why a record could not be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
-    /// The record is not a canonical one.
+    /// The record is not canonical.
     #[error("record to change is malformed")]
     Record,
     /// The patch is not MessagePack, or not a map.
     #[error("patch is malformed: {0}")]
     Patch(&'static str),
-    /// A key that every record needs.
+    /// A required key can't be removed.
     #[error("`{0}` can't be removed; set it instead")]
     Needed(&'static str),
-    /// A value that a key of Weir's own can't take.
+    /// A reserved key can't have this value.
     #[error("`{key}` must be {wanted}")]
     WrongType {
         /// The key.
         key: &'static str,
-        /// What it can take.
+        /// The values it can have.
         wanted: &'static str,
     },
-    /// An index beyond the end of a list, or no index at all.
+    /// An index beyond the end of a list, or not an index.
     #[error("`{0}` is not an index in the list")]
     NoIndex(String),
-    /// Deeper than a record may be.
+    /// The record would be nested too deeply.
     #[error("change nests the record deeper than 64 levels")]
     TooDeep,
-    /// Larger than a record may be.
+    /// The record would be too large.
     #[error("changed record is larger than 1 MiB")]
     TooLarge,
-    /// More keys than a record may have.
+    /// The record would have too many keys.
     #[error("changed record has more than 65535 keys")]
     TooManyKeys,
-    /// Items are removed from long lists, or labels added to many, too often.
+    /// Removing items from long lists, or adding labels to long ones, takes too many moves.
     #[error("changes rearrange long lists too often")]
     TooManyMoves,
 }
 
-/// The text of a fault in what a filter gave.
+/// The error for invalid input from a filter.
 fn fault(stop: ReadError) -> PatchError {
     match stop {
         ReadError::Record(RecordFault::TooDeep) => PatchError::TooDeep,
@@ -76,7 +74,7 @@ fn fault(stop: ReadError) -> PatchError {
     }
 }
 
-/// A top-level key that means something to Weir.
+/// A top-level key with a meaning to Weir.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReservedKey {
     Timestamp,
@@ -101,7 +99,7 @@ fn reserved_key(key: &[u8]) -> Option<ReservedKey> {
     })
 }
 
-/// Fails when a key can't be removed.
+/// Fails if a key can't be removed.
 fn check_removal(key: &[u8]) -> Result<(), PatchError> {
     Err(PatchError::Needed(match reserved_key(key) {
         Some(ReservedKey::Timestamp) => "timestamp",
@@ -112,7 +110,7 @@ fn check_removal(key: &[u8]) -> Result<(), PatchError> {
     }))
 }
 
-/// Appends the value for a top-level key, normalised where the key is Weir's own.
+/// Appends the value of a top-level key, normalised if the key is reserved.
 fn write_top(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), PatchError> {
     let Some(own) = reserved_key(key) else { return write_checked(value, 2, out) };
     let (first, _) = token(value).ok_or(PatchError::Patch("value is cut short"))?;
@@ -144,13 +142,12 @@ fn write_top(key: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), PatchErr
     Ok(())
 }
 
-/// Appends a value from a filter, checked as a sender's is.
+/// Appends a value from a filter, checked like a sender's.
 fn write_checked(value: &[u8], depth: usize, out: &mut Vec<u8>) -> Result<(), PatchError> {
     copy(value, out, &mut Fingerprints::default(), depth).map(|_| ()).map_err(fault)
 }
 
-/// Runs a change that appends a record; takes back what it appended when it
-/// failed or made the record too large.
+/// Runs a change that appends a record. Removes what it appended if it fails or the record is too large.
 fn appended(out: &mut Vec<u8>, change: impl FnOnce(&mut Vec<u8>) -> Result<(), PatchError>) -> Result<(), PatchError> {
     let start = out.len();
     let changed = change(out)

@@ -1,5 +1,4 @@
-//! Merge patches against the examples of RFC 7396, changes by path, and what
-//! both refuse.
+//! Merge patches with the examples of RFC 7396, changes by path, and the errors of both.
 
 use super::*;
 use crate::{Aliases, Batch, Defaults, Record, Value, json_to_msgpack, read_json, write_json};
@@ -29,7 +28,7 @@ fn packed(json: &str) -> Vec<u8> {
     out
 }
 
-/// A record's JSON without the head that all records of these tests begin with.
+/// A record's JSON without the head, which is the same in all these tests.
 fn rest(record: &[u8]) -> String {
     let mut out = Vec::new();
     write_json(Record::new(record), &mut out);
@@ -87,7 +86,7 @@ fn a_patch_may_name_many_keys_and_one_twice() {
 #[test]
 fn what_a_patch_does_not_name_stays_byte_for_byte() {
     let mut before = record(r#""a":1,"b":{"c":[1,2]}"#);
-    // A form that this crate would not have written.
+    // An encoding that this crate would not write.
     before.extend_from_slice(&[0xa1, b'w', 0xd3, 0, 0, 0, 0, 0, 0, 0, 1]);
     before[2] += 1;
     let mut out = Vec::new();

@@ -1,4 +1,4 @@
-//! AssemblyScript: `asc`, from the project's `node_modules` or from PATH.
+//! AssemblyScript: `asc`, from the project's `node_modules` or from `PATH`.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ const FILES: &[File] = &[
 fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
     let module = manifest.build_folder()?.join("filter.wasm");
     let mut asc = tool::require(manifest, &[&["asc"]], &["--version"])?;
-    // The helper collects what is not used any more after each batch: the minimal runtime leaves that to it.
+    // The SDK collects garbage after each batch, which the minimal runtime does not do by itself.
     asc.args(["filter.ts", "--runtime", "minimal", "-O3", "--enable", "simd", "--outFile"]).arg(&module);
     tool::run(manifest, asc)?;
     Ok(module)

@@ -1,4 +1,4 @@
-//! C: `zig cc`, which brings a C library for WebAssembly along; else clang with wasm-ld, with or without a C library.
+//! C: `zig cc`, which includes a C library for WebAssembly; otherwise clang with wasm-ld, with or without a C library.
 
 use std::path::{Path, PathBuf};
 
@@ -19,14 +19,14 @@ pub const LANGUAGE: Language = Language {
 
 const FILES: &[File] = &[file!("filter.c" = "examples/filters/c/filter.c"), file!("weir.h" = "guest-sdk/c/weir.h")];
 
-/// How Zig is called, here and for its own language.
+/// How to run Zig, for C and for Zig itself.
 pub const ZIG: &[&[&str]] = &[&["zig"], &["python-zig"], &["python3", "-m", "ziglang"]];
 
-/// What both compilers are told. The stack is taken out of the filter's memory: 64 KiB are plenty for a filter.
+/// Flags for both compilers. The stack is part of the filter's memory; 64 KiB are enough for a filter.
 const FLAGS: [&str; 7] =
     ["-std=gnu11", "-Wall", "-Wextra", "-O3", "-mexec-model=reactor", "-Wl,--strip-all", "-Wl,-z,stack-size=65536"];
 
-/// Where Debian puts a C library for WebAssembly.
+/// Where Debian installs a C library for WebAssembly.
 const DEBIAN_LIBRARY: &str = "/usr/include/wasm32-wasi";
 
 fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
@@ -52,7 +52,7 @@ fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
     Ok(module)
 }
 
-/// Every C file of the project's folder.
+/// All C files in the project's folder.
 fn sources(manifest: &Manifest) -> anyhow::Result<Vec<PathBuf>> {
     let mut sources = Vec::new();
     for entry in manifest.folder.read_dir()? {

@@ -1,4 +1,4 @@
-//! Go: its own compiler, for WASI's first version as a library.
+//! Go: the standard compiler, for WASI preview 1, as a reactor.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
     let module = manifest.build_folder()?.join("filter.wasm");
     let mut go = tool::require(manifest, &[&["go"]], &["version"])?;
     go.env("GOOS", "wasip1").env("GOARCH", "wasm");
-    // What a project needs of other modules is fetched by `go get`, not by a build.
+    // Dependencies are fetched by `go get`, not by a build.
     go.env("GOPROXY", "off").env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod");
     go.args(["build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o"]).arg(&module).arg(".");
     tool::run(manifest, go)?;

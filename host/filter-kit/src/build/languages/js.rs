@@ -1,4 +1,4 @@
-//! JavaScript: componentize-qjs, which puts QuickJS and the program, already started, into one component.
+//! JavaScript: componentize-qjs, which combines QuickJS and the already initialised program into one component.
 
 use std::path::{Path, PathBuf};
 
@@ -30,11 +30,11 @@ fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
     componentize(manifest, Path::new("filter.js"))
 }
 
-/// Makes a component of a module and what it imports, from the project's folder and its `node_modules`.
+/// Makes a component of a module and its imports, from the project's folder and its `node_modules`.
 pub fn componentize(manifest: &Manifest, module: &Path) -> anyhow::Result<PathBuf> {
     let component = manifest.build_folder()?.join("filter.wasm");
     let mut componentize = tool::require(manifest, &[&["componentize-qjs"]], &["--help"])?;
-    // Without `--sync` it would need a host with asynchronous components. The clock and random numbers are imported:
+    // Without `--sync` it would need a host with async components. The clock and random numbers are imported, because
     // stubs for them would trap.
     componentize.args(["--sync", "--wit", "wit", "--world", manifest.packed_world(), "--module-root", ".", "--js"]);
     componentize.arg(module).arg("--output").arg(&component);

@@ -1,8 +1,8 @@
-//! The languages that filters are written in: one file each, and one line in [`LANGUAGES`].
+//! The languages that filters can be written in: one file each, and one line in [`LANGUAGES`].
 //!
-//! What a new project holds stands in the repository, where it can be read: the example in `examples/filters/NAME`,
-//! the helper in `guest-sdk/NAME`, and what is the same for all in `examples/filters/project`. All of it is inside the
-//! binary. Its name is `my-filter` there (`my_filter` where a language wants that), which a new project replaces.
+//! The files of a new project are part of this repository: the example in `examples/filters/NAME`, the SDK in
+//! `guest-sdk/NAME`, and files common to all languages in `examples/filters/project`. They are embedded in the binary.
+//! A new project's name replaces `my-filter` (or `my_filter` where a language needs an identifier).
 
 mod assemblyscript;
 mod c;
@@ -19,7 +19,7 @@ use anyhow::Context;
 
 use super::manifest::Manifest;
 
-/// Every language.
+/// All languages.
 pub const LANGUAGES: &[Language] = &[
     rust::LANGUAGE,
     c::LANGUAGE,
@@ -31,38 +31,38 @@ pub const LANGUAGES: &[Language] = &[
     assemblyscript::LANGUAGE,
 ];
 
-/// A language that filters are written in.
+/// A language that filters can be written in.
 pub struct Language {
     /// Its name in commands and in `filter.toml`.
     pub name: &'static str,
-    /// What people call it.
+    /// Its display name.
     pub title: &'static str,
-    /// The file that a person edits.
+    /// The source file to edit.
     pub source: &'static str,
-    /// What compiles it.
+    /// The tools needed to compile it.
     pub needs: &'static str,
-    /// How to get that, on a person's machine and from the package registries; reads on from "get it with".
+    /// How to install them. Continues the sentence "get it with".
     pub get: &'static str,
-    /// The project's files beside those that every project has.
+    /// The project's files, besides those in [`COMMON`].
     pub files: &'static [File],
-    /// Compiles a project and says where the module is: a core module or a component.
+    /// Compiles a project and returns the path of the module, a core module or a component.
     pub build: fn(&Manifest) -> anyhow::Result<PathBuf>,
 }
 
 /// A file of a new project.
 pub struct File {
-    /// Where in the project it goes.
+    /// Its path in the project.
     pub path: &'static str,
-    /// Where in the repository it stands.
+    /// Its path in the repository.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests look whether none is missing"))]
     pub from: &'static str,
     pub text: &'static str,
-    /// What has to be changed in it on the way, beside the name.
+    /// Adapts its text for a project, apart from the name.
     pub adapt: fn(&str) -> String,
 }
 
-/// A file of the repository that goes into a project: `file!("filter.c" = "examples/filters/c/filter.c")`, and how it is
-/// changed on the way, if it is.
+/// A file of the repository that is copied to projects: `file!("filter.c" = "examples/filters/c/filter.c")`, with an
+/// optional function that adapts it.
 macro_rules! file {
     ($path:literal = $from:literal) => {
         file!($path = $from, str::to_owned)
@@ -78,7 +78,7 @@ macro_rules! file {
 }
 use file;
 
-/// What every project has.
+/// The files of every project.
 pub const COMMON: &[File] = &[
     file!("filter.toml" = "examples/filters/project/filter.toml"),
     file!("README.md" = "examples/filters/project/README.md"),
@@ -87,11 +87,11 @@ pub const COMMON: &[File] = &[
     file!(".gitignore" = "examples/filters/project/gitignore"),
 ];
 
-/// The language of a name.
+/// Finds a language by name.
 pub fn find(name: &str) -> anyhow::Result<&'static Language> {
     let named = LANGUAGES.iter().find(|language| language.name == name);
     named.with_context(|| {
         let known: Vec<&str> = LANGUAGES.iter().map(|language| language.name).collect();
-        format!("`{name}` is no language that weir builds filters of; take one of {}", known.join(", "))
+        format!("`{name}` is not a supported language; use one of {}", known.join(", "))
     })
 }

@@ -1,4 +1,4 @@
-//! Python: componentize-py, which puts CPython, its library and the program, already started, into one component.
+//! Python: componentize-py, which combines CPython, its library and the already initialised program into one component.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ const FILES: &[File] = &[
 fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
     let component = manifest.build_folder()?.join("filter.wasm");
     let mut componentize = tool::require(manifest, &[&["componentize-py"]], &["--version"])?;
-    // The clock, random numbers and standard output are imported: stubs for them would trap.
+    // The clock, random numbers and standard output are imported, because stubs for them would trap.
     componentize.args(["--quiet", "--wit-path", "wit", "--world", manifest.packed_world()]);
     componentize.args(["componentize", "filter", "--output"]).arg(&component);
     tool::run(manifest, componentize)?;

@@ -1,5 +1,5 @@
-//! Rust: cargo, for `wasm32-unknown-unknown`. A project brings the SDK along as a crate in its folder, so that it builds
-//! wherever it lies.
+//! Rust: cargo, for `wasm32-unknown-unknown`. A project includes the SDK as a crate in its folder, so that it can be
+//! built anywhere.
 
 use std::path::PathBuf;
 
@@ -60,13 +60,13 @@ const FILES: &[File] = &[
     file!("weir-guest/wire/src/value.rs" = "guest-sdk/rust/wire/src/value.rs"),
 ];
 
-/// The manifest whose values the SDK's refers to.
+/// The manifest with the values that the SDK's manifests inherit.
 const WORKSPACE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml"));
 
-/// What the workspace has in this repository: the profile of filters.
+/// The workspace of a new project, with the same profile for filters as this repository's.
 const OWN_WORKSPACE: &str = "
 [profile.wasm]
-# Built once, run for every record.
+# BuildOutput once, run for every record.
 inherits = \"release\"
 opt-level = 3
 lto = \"fat\"
@@ -79,7 +79,7 @@ debug = false
 [workspace]
 ";
 
-/// The profile that filters are built with, where there is one.
+/// The profile for filters, where there is one.
 const PROFILE: &str = "wasm";
 
 fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
@@ -88,9 +88,9 @@ fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
     compile(&toolchain, &project)
 }
 
-/// Runs cargo, and returns the module that it leaves.
+/// Runs cargo and returns the path of the module.
 pub fn compile(toolchain: &Toolchain, project: &Project) -> anyhow::Result<PathBuf> {
-    // A folder of its own: the flags differ from those of native builds, which would be built again each time.
+    // A separate folder, because the flags differ from native builds and sharing it would rebuild both each time.
     let target_folder = project.target_folder.join("wasm");
     let profile = if project.has_profile(PROFILE)? { PROFILE } else { "release" };
     let mut cargo = toolchain.cargo();
@@ -101,7 +101,7 @@ pub fn compile(toolchain: &Toolchain, project: &Project) -> anyhow::Result<PathB
         .arg(&target_folder);
     let status = cargo.status().context("can't run cargo; install Rust from https://rustup.rs")?;
     if !status.success() {
-        bail!("filter `{}`: cargo failed ({status}); what it said stands above", project.package);
+        bail!("filter `{}`: cargo failed ({status}); see its output above", project.package);
     }
     let module = target_folder.join(TARGET).join(profile).join(format!("{}.wasm", project.library));
     if !module.is_file() {
@@ -122,7 +122,7 @@ fn beside_wit(text: &str) -> String {
     text.replace("../../wit", "wit")
 }
 
-/// Puts the workspace's values where a manifest refers to them.
+/// Replaces inherited values with those of the workspace.
 fn standalone(text: &str) -> String {
     let mut whole = String::new();
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! TypeScript: its compiler checks the types and leaves JavaScript, which becomes a component as any other.
+//! TypeScript: its compiler checks the types and writes JavaScript, which is then built like any other.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,14 +30,14 @@ const FILES: &[File] = &[
     file!("wit/deps/v2/filter.wit" = "wit/v2/filter.wit"),
 ];
 
-/// Where `tsconfig.json` says that JavaScript goes.
+/// Where `tsconfig.json` puts the JavaScript.
 const COMPILED: &str = "target/js";
 
 fn build(manifest: &Manifest) -> anyhow::Result<PathBuf> {
     let mut compiler = tool::require(manifest, &[&["tsc"]], &["--version"])?;
     compiler.args(["--project", "tsconfig.json"]);
     tool::run(manifest, compiler)?;
-    // It compiles only what is TypeScript.
+    // The compiler only processes TypeScript, so `weir.js` has to be copied.
     let compiled = Path::new(COMPILED);
     let beside = manifest.folder.join(compiled).join("weir.js");
     fs::copy(manifest.folder.join("weir.js"), &beside)

@@ -1,4 +1,4 @@
-//! Zig: its own compiler, without an operating system.
+//! Zig: the standard compiler, without an operating system.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub const LANGUAGE: Language = Language {
 const FILES: &[File] =
     &[file!("filter.zig" = "examples/filters/zig/filter.zig"), file!("weir.zig" = "guest-sdk/zig/weir.zig")];
 
-/// The stack is taken out of the filter's memory: 64 KiB are plenty for a filter.
+/// The stack is part of the filter's memory; 64 KiB are enough for a filter.
 const FLAGS: [&str; 9] =
     ["-target", "wasm32-freestanding", "-fno-entry", "-rdynamic", "-fstrip", "-O", "ReleaseFast", "--stack", "65536"];
 

@@ -201,7 +201,7 @@ fn values_that_make_no_sense_are_refused_each_in_its_words() {
         ("[ingest]\naliases = { sev = 'levl' }".into(), "2:19 `levl` is not one of the allowed values"),
         (
             "[ingest]\naliases = { level = 'source' }".into(),
-            "2:21 alias `level` is a key of Weir's own; choose another name",
+            "2:21 alias `level` is a reserved key; choose another name",
         ),
         ("[ingest]\naliases = { '' = 'source' }".into(), "2:18 an alias can't be empty"),
         ("[ingest]\ndefault_source = ''".into(), "2:18 a source can't be empty"),
