@@ -96,7 +96,7 @@ impl Fallback {
             let outcome = self.carry(&mut last_resort).await;
             match outcome {
                 Ok(records) => {
-                    tracing::warn!(sink = self.name, records, "recovered; its records no longer go to its fallback")
+                    tracing::warn!(sink = self.name, records, "recovered; its records no longer go to its fallback");
                 }
                 Err(error) => {
                     tracing::error!(sink = self.name, "can't read the journal for its fallback: {error}");
