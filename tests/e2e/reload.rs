@@ -124,7 +124,7 @@ fn sighup_without_a_change_says_so_and_a_value_that_is_set_back_waits_for_no_sta
     home.configure(&format!("[http]\nmax_connections = 7\n{BEFORE}"));
     router.wait_for_line("changes to http.max_connections take effect");
     home.configure(BEFORE);
-    eventually("it is taken up", || router.said().matches("configuration taken up").count() == 2);
+    eventually("it is taken up", || router.said().matches("configuration reloaded").count() == 2);
     assert_eq!(router.said().matches("take effect").count(), 1, "{}", router.said());
 }
 

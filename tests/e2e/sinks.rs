@@ -58,7 +58,7 @@ fn a_sink_that_fails_falls_back_along_its_chain_and_has_everything_when_it_works
         "retrying since",
         "falls back to broken, then spare",
         "5 records went to `spare`",
-        "5 records (5 in place of other sinks), 0 refused",
+        "5 records (5 as a fallback for other sinks), 0 refused",
         "last error at 2",
         "a standby",
         "5 batches to go",

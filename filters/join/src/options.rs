@@ -54,7 +54,7 @@ impl Default for Options {
 /// An option that can't be followed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
-    #[error("option `{option}`: `{pattern}` is no regular expression: {reason}")]
+    #[error("option `{option}`: `{pattern}` is not a regular expression: {reason}")]
     Pattern { option: String, pattern: String, reason: String },
     #[error("option `{0}`: an expression has up to {MAX_PATTERN_BYTES} bytes")]
     LongPattern(String),

@@ -198,7 +198,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
     for (options, expected) in [
         (json!({ "begin": ["a"] }), "unknown field `begin`, expected one of `field`, `key`, `start`"),
         (json!({ "start": ["a"], "continues": ["b"] }), "give one of them"),
-        (json!({ "start": ["("] }), "option `start[0]`: `(` is no regular expression"),
+        (json!({ "start": ["("] }), "option `start[0]`: `(` is not a regular expression"),
         (json!({ "continues": ["a", "\\w{900}{900}"] }), "option `continues[1]`"),
         (json!({ "start": vec!["a"; 17] }), "17 expressions"),
         (json!({ "timeout": 0 }), "option `timeout`: 0; it must be 1 to 60"),

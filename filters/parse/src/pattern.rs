@@ -13,7 +13,7 @@ use crate::limits::{MAX_PATTERN_BYTES, MAX_PATTERN_TEXT_BYTES, MAX_REGEX_BYTES};
 pub enum PatternError {
     #[error("it has {0} bytes, more than the {MAX_PATTERN_BYTES} allowed")]
     TooLong(usize),
-    #[error("`{pattern}` is no regular expression: {reason}")]
+    #[error("`{pattern}` is not a regular expression: {reason}")]
     Syntax { pattern: String, reason: String },
     #[error("`{0}` has no named group, so it would read nothing; name one: (?<user>\\w+)")]
     NoGroup(String),

@@ -240,7 +240,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({ "format": "regex" }), "option `patterns`: format `regex` needs at least one"),
         (json!({ "format": "json", "patterns": ["(?<a>b)"] }), "only used by the formats"),
         (json!({ "patterns": ["a"] }), "option `patterns[0]`: `a` has no named group"),
-        (json!({ "patterns": ["(?<a>b"] }), "option `patterns[0]`: `(?<a>b` is no regular expression"),
+        (json!({ "patterns": ["(?<a>b"] }), "option `patterns[0]`: `(?<a>b` is not a regular expression"),
         (json!({ "patterns": ["(?<a>\\w{900}{900})"] }), "no regular expression"),
         (json!({ "field": "" }), "option `field`: it is empty"),
         (json!({ "into": "level" }), "option `into`: it means something to Weir"),

@@ -262,7 +262,7 @@ fn options_that_mean_nothing_are_refused_with_their_place_and_what_would_be_righ
         (when(json!({ "x": { "glob": "[a" } })), "`rules[0].when.x.glob`: a `[` has no `]`"),
         (
             when(json!({ "x": { "regex": "a(" } })),
-            "`rules[0].when.x.regex`: `a(` is no regular expression: unclosed group",
+            "`rules[0].when.x.regex`: `a(` is not a regular expression: unclosed group",
         ),
         (when(json!({ "x": { "regex": "\\w{500}{500}" } })), "compiled it is larger than"),
         (when(json!({ "x": { "at_least": "5" } })), "`rules[0].when.x.at_least`: it compares numbers"),

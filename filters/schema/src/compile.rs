@@ -224,7 +224,7 @@ impl<'s> Compiler<'s> {
             return wrong(place, format!("there are more than {MAX_PATTERNS} expressions"));
         }
         let regex = RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).build();
-        regex.or_else(|error| wrong(place, format!("`{pattern}` is no regular expression: {error}")))
+        regex.or_else(|error| wrong(place, format!("`{pattern}` is not a regular expression: {error}")))
     }
 }
 

@@ -278,7 +278,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (schema(json!({ "minimum": "1" })), "at `#/minimum`: \"1\" is no number"),
         (schema(json!({ "minLength": -1 })), "is no count"),
         (schema(json!({ "multipleOf": 0 })), "above 0"),
-        (schema(json!({ "pattern": "(?=a)" })), "at `#/pattern`: `(?=a)` is no regular expression"),
+        (schema(json!({ "pattern": "(?=a)" })), "at `#/pattern`: `(?=a)` is not a regular expression"),
         (schema(json!({ "items": [{}] })), "`prefixItems`"),
         (schema(json!({ "$ref": "other.json" })), "is not in this document"),
         (schema(json!({ "$ref": "#/$defs/x" })), "nothing stands at `#/$defs/x`"),

@@ -22,15 +22,15 @@ use crate::config::{Settings, address};
     after_help = "Examples:\n  \
         weir                                  run with no configuration\n  \
         weir run --config weir.toml           run with a configuration\n  \
-        weir config init > weir.toml          begin a configuration\n  \
+        weir config init > weir.toml          create a configuration\n  \
         weir validate weir.toml               check one without running it\n  \
-        weir filter new mask --lang go        begin a filter in Go; then, in mask: weir filter build\n  \
+        weir filter new mask --lang go        create a filter in Go; then, in mask: weir filter build\n  \
         weir filter test mask                 run the cases of a filter\n  \
-        weir sinks                            how the sinks of the running router are\n  \
-        weir quarantine list                  what was set aside, and why"
+        weir sinks                            the state of the running router's sinks\n  \
+        weir quarantine list                  what is in quarantine, and why"
 )]
 pub struct Cli {
-    /// What to do; without it, `run` with no configuration.
+    /// The command to run; by default `run` without a configuration.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -40,36 +40,36 @@ pub enum Command {
     /// Runs the router.
     #[command(after_help = "Examples:\n  \
         weir run                              listen on 127.0.0.1:8080, store into weir-data\n  \
-        weir run --config weir.toml           everything as the file says\n  \
+        weir run --config weir.toml           use a configuration file\n  \
         weir run --listen 0.0.0.0:8080 --data /var/lib/weir\n\n\
-        Ctrl-C or SIGTERM drains and stops; a further one after a second stops at once. SIGHUP reads the\n\
-        configuration and the filters again, which also happens by itself when they change.")]
+        Ctrl-C or SIGTERM delivers what was accepted and stops; another one, at least a second later,\n\
+        stops at once. SIGHUP reloads the configuration and the filters, as does any change to them.")]
     Run(RunArgs),
     /// Checks a configuration, and loads its filters, without running it.
     #[command(after_help = "Example:\n  weir validate weir.toml\n\n\
-        Exits with 1 when something is wrong; all that is wrong is listed at once. What is right but\n\
-        can't have been meant, such as a route that no filter gives, is a warning.")]
+        Exits with 1 if there are mistakes, and lists all of them. Settings that are valid but have no\n\
+        effect, such as a route that no filter sets, are warnings.")]
     Validate(ValidateArgs),
-    /// Works with filters: new, build, test, list.
+    /// Creates, builds, tests and lists filters.
     #[command(subcommand)]
     Filter(FilterCommand),
-    /// Shows each sink: what it promises, how it is, how much it has to deliver.
+    /// Shows the sinks: delivery guarantee, state, and what is left to deliver.
     #[command(after_help = "Examples:\n  \
-        weir sinks                            of the router with no configuration\n  \
+        weir sinks                            of a router without a configuration\n  \
         weir sinks --config weir.toml\n  \
         weir sinks --json | jq '.[] | select(.state != \"ok\")'\n\n\
         Exits with 1 when a sink fails or the router does not answer.")]
     Sinks(SinksArgs),
-    /// Works with the journal.
+    /// Inspects, replays and repairs the journal.
     #[command(subcommand)]
     Journal(JournalCommand),
-    /// Works with records that were set aside.
+    /// Lists, replays and deletes quarantined records.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// Works with configurations.
+    /// Prints a configuration to start from, or the schema of one.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Measures what a record costs, beside what it must cost at least.
+    /// Measures what a record costs, next to the least that it could cost.
     #[command(after_help = "Examples:\n  \
         weir bench                            every case, three runs each\n  \
         weir bench json-100 --runs 5\n  \
@@ -77,7 +77,7 @@ pub enum Command {
         A peer is started by a shell with $PORT and $OUT set: it must take JSON arrays posted to /\n\
         on that port of 127.0.0.1 and append a line of JSON for each record to that file.")]
     Bench(BenchArgs),
-    /// Prints a script that completes weir's commands in a shell.
+    /// Prints a completion script for a shell.
     #[command(after_help = "Example:\n  weir completions bash > /etc/bash_completion.d/weir")]
     Completions {
         /// The shell.
@@ -110,17 +110,16 @@ pub struct RunArgs {
     /// Configuration file; without one: loopback, redaction, SQLite and the console.
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Address to listen on, over what the configuration says.
+    /// Address to listen on; overrides the configuration.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
-    /// Data folder, over what the configuration says.
+    /// Data folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Filters folder, over what the configuration says.
+    /// Filters folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
-    /// Go on with a data folder that was copied or moved here. Its sinks leave the files that they wrote before as they
-    /// are.
+    /// Accept a data folder that was copied or moved here. Its sinks leave the files that they wrote before as they are.
     #[arg(long)]
     pub adopt: bool,
 }
@@ -141,18 +140,17 @@ pub struct ReplayArgs {
     /// The sink, by its name in the configuration.
     #[arg(long, value_name = "NAME")]
     pub sink: String,
-    /// Where to begin: a number of the journal, a time (2026-11-24T10:00:00Z, 2026-11-24), or how
-    /// long ago (2h).
+    /// Where to start: a sequence number, a time (2026-11-24T10:00:00Z, 2026-11-24), or an age (2h).
     #[arg(long, value_name = "TIME|SEQUENCE")]
     pub from: String,
-    /// Where to end, this included; by default at the newest record.
+    /// Where to end, inclusive; by default the newest record.
     #[arg(long, value_name = "TIME|SEQUENCE")]
     pub to: Option<String>,
-    /// Only records that meet this condition: PATH=VALUE, PATH!=VALUE, PATH~REGEX, level>=LEVEL,
-    /// PATH>NUMBER. Several must all be met.
+    /// Only records that match this condition: PATH=VALUE, PATH!=VALUE, PATH~REGEX, level>=LEVEL, PATH>NUMBER. If there
+    /// are several, all must match.
     #[arg(long = "where", value_name = "CONDITION")]
     pub conditions: Vec<Condition>,
-    /// Only say how many records it would be.
+    /// Only count the records.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -163,58 +161,58 @@ pub struct ReplayArgs {
 pub struct ValidateArgs {
     /// The configuration file.
     pub file: Option<PathBuf>,
-    /// The same, as the other commands take it.
+    /// The same, as an option like that of other commands.
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum FilterCommand {
-    /// Lists the filters that would run: their rights, imports, digests; memory and time from the running router.
+    /// Lists the configured filters: rights, imports, digests; memory and time if the router is running.
     #[command(after_help = "Examples:\n  \
-        weir filter list                      what runs with no configuration\n  \
-        weir filter list --config weir.toml   what each filter may see and change, and what it takes")]
+        weir filter list                      the filters without a configuration\n  \
+        weir filter list --config weir.toml   what each filter may read and change, and what it uses")]
     List(FilterListArgs),
-    /// Goes back to the version of a filter that ran before, in a running router too.
+    /// Returns to the previous version of a filter, also in a running router.
     #[command(after_help = "Examples:\n  \
         weir filter rollback redact\n  \
-        weir filter list --versions           what there is to go back to\n  \
+        weir filter list --versions           the versions to choose from\n  \
         weir filter rollback redact --to 3f2504e0\n\n\
-        It holds as long as the module that it replaces lies in the filters folder: another one\n\
-        that is put there is taken up as ever.")]
+        The rollback lasts as long as the module that it replaces is in the filters folder. Another\n\
+        module that is put there is loaded as usual.")]
     Rollback(FilterRollbackArgs),
-    /// Writes a small project to begin a filter with: an example, its test, what it needs to build.
+    /// Creates a small filter project: an example, its tests, and what it needs to build.
     #[command(after_help = "Examples:\n  \
-        weir filter new mask --lang c         writes the folder mask\n  \
+        weir filter new mask --lang c         creates the folder mask\n  \
         weir filter new mask --lang go --folder filters/mask\n\n\
         Then, in that folder: weir filter build")]
     New(FilterNewArgs),
-    /// Builds a filter in any language, tries it, and leaves a component; or rebuilds the bundled ones.
+    /// Builds a filter in any language, and tries it; or rebuilds the bundled filters.
     #[command(after_help = "Examples:\n  \
         weir filter build                     builds the project in this folder\n  \
-        weir filter build mask                leaves mask/mask.wasm\n  \
+        weir filter build mask                creates mask/mask.wasm\n  \
         weir filter build --watch --into ../filters\n  \
         weir filter build --bundled           rebuilds filters/bundled in this repository\n\n\
-        When the language's compiler is missing it says how to get it. The module is loaded and tried\n\
-        on the project's samples.jsonl, with the options in its options.toml, before it is put in place.")]
+        If the language's compiler is missing, weir says how to install it. Before the module is put in\n\
+        place, it is tried on the project's samples.jsonl, with the options in options.toml.")]
     Build {
         /// The filter's folder, with its filter.toml or Cargo.toml.
         #[arg(default_value = ".")]
         project: PathBuf,
-        /// Build again at each save.
+        /// Rebuild after each save.
         #[arg(long, conflicts_with = "bundled")]
         watch: bool,
-        /// Put the module into this folder too: the filters folder of a running router.
+        /// Also put the module into this folder, such as the filters folder of a running router.
         #[arg(long, value_name = "DIR", conflicts_with = "bundled")]
         into: Option<PathBuf>,
-        /// Rebuild the filters that are inside the binary, in the repository at PROJECT.
+        /// Rebuild the bundled filters of the repository at PROJECT.
         #[arg(long)]
         bundled: bool,
         /// Where to put the rebuilt modules, instead of filters/bundled.
         #[arg(long, value_name = "DIR", requires = "bundled")]
         output: Option<PathBuf>,
     },
-    /// Tests a filter: cases, samples, fuzzing, times, or one version against another.
+    /// Tests a filter: cases, samples, fuzzing, benchmarks, or a comparison of two versions.
     #[command(after_help = "Examples:\n  \
         weir filter test my-filter            the cases in my-filter/cases.toml\n  \
         weir filter test my-filter --junit results.xml\n  \
@@ -225,8 +223,8 @@ pub enum FilterCommand {
         weir filter test my-filter --fuzz 60 --seed 7 --found fuzz-found\n  \
         weir filter test my-filter --bench\n  \
         weir filter test new.wasm --against filters/old.wasm --last 10000 --data weir-data\n\n\
-        Without --fuzz, --bench and --against: the cases of cases.toml or cases.json beside the\n\
-        module, or, where there are none, what becomes of each sample.\n\n\
+        Without --fuzz, --bench or --against: runs the cases in cases.toml or cases.json next to the\n\
+        module or, without such a file, shows what the filter makes of each sample.\n\n\
         A case of cases.toml:\n\n  \
         [[case]]\n  \
         name = \"masks the address and drops DEBUG\"\n  \
@@ -236,11 +234,11 @@ pub enum FilterCommand {
             { level = \"DEBUG\", message = \"cache miss\" },\n  \
         ]\n  \
         verdicts = [\"change\", \"drop\"]        keep, drop, change, expand or fail\n  \
-        expect = [{ context = { email = \"***\" } }]   what comes out; other keys don't matter\n  \
+        expect = [{ context = { email = \"***\" } }]   the output; other keys are ignored\n  \
         counters = { masked = 1 }\n\n\
-        filters/README.md has every key of it. The exit code is 1 when a case or record failed,\n\
-        when fuzzing found a trap, a missed deadline, nonsense or growing memory (refusals and slow\n\
-        calls are only told), or when a version fails on records that the old one took.")]
+        filters/README.md lists every key. The exit code is 1 if a case or record failed, if fuzzing\n\
+        found a trap, a timeout, invalid output or growing memory (errors and slow calls are only\n\
+        reported), or if the new version fails on records that the old one accepted.")]
     Test(FilterTestArgs),
 }
 
@@ -251,7 +249,7 @@ pub struct FilterNewArgs {
     /// The language to write it in.
     #[arg(long, short, value_name = "LANGUAGE", value_parser = languages())]
     pub lang: String,
-    /// Where to write it; by default a folder of its name, here.
+    /// The folder to create; by default one with the filter's name, here.
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
 }
@@ -260,12 +258,12 @@ fn languages() -> PossibleValuesParser {
     PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name))
 }
 
-/// What decides which filters would run.
+/// What determines the filters.
 #[derive(Args, Debug, Clone)]
 pub struct Setup {
     #[command(flatten)]
     pub stored: Stored,
-    /// Filters folder, over what the configuration says.
+    /// Filters folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
 }
@@ -284,7 +282,7 @@ pub struct FilterListArgs {
     pub setup: Setup,
     #[command(flatten)]
     pub running: Running,
-    /// Show the versions that ran as well, which `weir filter rollback` can go back to.
+    /// Also show the earlier versions, which `weir filter rollback` can return to.
     #[arg(long)]
     pub versions: bool,
 }
@@ -295,7 +293,7 @@ pub struct FilterRollbackArgs {
     pub name: String,
     #[command(flatten)]
     pub setup: Setup,
-    /// The version to go back to, by the beginning of its digest; by default the one before.
+    /// The version to return to, by the start of its digest; by default the previous one.
     #[arg(long, value_name = "DIGEST")]
     pub to: Option<String>,
 }
@@ -318,21 +316,21 @@ pub enum Colour {
     Never,
 }
 
-/// Where a command that reads what a router stored finds it.
+/// Where a command finds what a router stored.
 #[derive(Args, Debug, Clone)]
 pub struct Stored {
-    /// The configuration that the router runs with.
+    /// The router's configuration.
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
-    /// The router's data folder, over what the configuration says.
+    /// The router's data folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
 
-/// The running router that a command asks.
+/// The running router that a command queries.
 #[derive(Args, Debug, Clone)]
 pub struct Running {
-    /// Where the running router listens, such as 127.0.0.1:8080; by default as the configuration says.
+    /// Address of the running router, such as 127.0.0.1:8080; by default that of the configuration.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub address: Option<SocketAddr>,
 }
@@ -346,7 +344,7 @@ impl Running {
 
 #[derive(Subcommand, Debug)]
 pub enum JournalCommand {
-    /// Shows segments, sequences, readers and how far each is; checks every frame.
+    /// Shows segments, sequences, and the position of each reader; checks every frame.
     Inspect {
         #[command(flatten)]
         stored: Stored,
@@ -354,18 +352,18 @@ pub enum JournalCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Delivers records to a sink once more, also while the router runs.
+    /// Delivers records to a sink again, also while the router runs.
     #[command(after_help = "Examples:\n  \
         weir journal replay --sink postgres --from 2026-11-24T10:00:00Z --to 2026-11-24T11:00:00Z\n  \
         weir journal replay --sink archive --from 2h --where 'level>=ERROR' --where source=shop\n  \
         weir journal replay --sink http --from 48230 --dry-run\n\n\
-        Times are those at which records came into the journal; the sink's routes and least level\n\
-        hold here too. What the sink has already it gets again. The journal holds what some sink has\n\
-        not had yet, and what `journal.keep` keeps besides. A sink of type `file` can only be given\n\
-        records while the router does not run.")]
+        Times are those at which records entered the journal. The sink's routes and minimum level\n\
+        apply. Records that the sink already has are delivered again. The journal contains what some\n\
+        sink has not received yet, and what `journal.keep` retains. Replaying to a sink of type\n\
+        `file` requires that the router is stopped.")]
     Replay(ReplayArgs),
-    /// Gets past damage in the middle of a journal: sets damaged segments aside (nothing is
-    /// deleted) and keeps every whole frame. The router must not be running.
+    /// Repairs a damaged journal: moves damaged segments aside (nothing is deleted) and keeps every intact frame. The
+    /// router must be stopped.
     Salvage {
         #[command(flatten)]
         stored: Stored,
@@ -374,50 +372,49 @@ pub enum JournalCommand {
 
 #[derive(Subcommand, Debug)]
 pub enum QuarantineCommand {
-    /// Shows what was set aside: how much, when, by whom and why.
+    /// Shows what was quarantined: how much, when, by what and why.
     #[command(after_help = "Examples:\n  \
-        weir quarantine list                          what there is, by origin and reason\n  \
+        weir quarantine list                          groups by origin and reason\n  \
         weir quarantine list --since 2h --by filter:redact\n  \
-        weir quarantine list --entries --limit 20     the newest entries, a line each\n  \
+        weir quarantine list --entries --limit 20     the newest entries, one per line\n  \
         weir quarantine list --json | jq '.groups[].reason'\n\n\
-        Numbers in reasons are shown as `#`, so that the same failure at another place is the same\n\
-        reason.")]
+        Numbers in reasons are shown as `#`, so that equal failures at different places form one group.")]
     List(QuarantineListArgs),
-    /// Sends what was set aside through the running router once more.
+    /// Sends quarantined records through the running router again.
     #[command(after_help = "Example:\n  weir quarantine replay --address 127.0.0.1:8080\n\n\
-        Records that fail again are set aside again. What could not be read as a record is left.")]
+        Records that fail again are quarantined again. Data that is not a record is left.")]
     Replay {
         #[command(flatten)]
         stored: Stored,
         #[command(flatten)]
         running: Running,
     },
-    /// Deletes what was set aside, for good; the router may be running.
+    /// Deletes quarantined records permanently; the router may be running.
     #[command(after_help = "Examples:\n  \
-        weir quarantine delete --by ingest --dry-run  how much that would be\n  \
+        weir quarantine delete --by ingest --dry-run  only counts the entries\n  \
         weir quarantine delete --reason 'not an object' --until 2026-11-01\n  \
         weir quarantine delete --all\n\n\
-        Everything that is chosen must hold. The content is overwritten, also of entries that were\n\
-        replayed already.")]
+        An entry is deleted if it matches all options. Its content is overwritten, as is that of entries\n\
+        that were replayed.")]
     Delete(QuarantineDeleteArgs),
 }
 
-/// Which entries of the quarantine a command is about: those for which everything given holds.
+/// The entries of the quarantine that a command selects: those that match all options.
 #[derive(Args, Debug, Default, Clone)]
 pub struct Choice {
-    /// Only what this set aside: ingest, filter:NAME or sink:NAME.
+    /// Only entries from this origin: ingest, filter:NAME or sink:NAME.
     #[arg(long, value_name = "ORIGIN")]
     pub by: Option<String>,
-    /// Only those whose reason has this text in it, in upper or lower case.
+    /// Only entries whose reason contains this text; case is ignored.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// Only records of this source.
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
-    /// Only what was set aside from then on: a time (2026-11-24T10:00:00Z, 2026-11-24) or how long ago (2h).
+    /// Only entries since this time (2026-11-24T10:00:00Z, 2026-11-24) or age (2h).
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only what was set aside before then.
+    /// Only entries before this time or age.
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
 }
@@ -428,14 +425,13 @@ pub struct QuarantineListArgs {
     pub stored: Stored,
     #[command(flatten)]
     pub choice: Choice,
-    /// Show each entry, the oldest first, instead of groups.
+    /// Show every entry, oldest first, instead of groups.
     #[arg(long)]
     pub entries: bool,
-    /// Show the records too: they are as their senders sent them, secrets included.
+    /// Also show the records, as they were sent, including secrets.
     #[arg(long)]
     pub records: bool,
-    /// Show so many groups, the largest, or so many entries, the newest; 0 is all. By default 50
-    /// groups, or all entries.
+    /// Maximum number of groups (the largest) or entries (the newest); 0 means all. By default 50 groups, or all entries.
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Print JSON.
@@ -452,14 +448,14 @@ pub struct QuarantineDeleteArgs {
     /// Delete everything.
     #[arg(long, conflicts_with_all = ["by", "reason", "source", "since", "until"])]
     pub all: bool,
-    /// Only say how many entries it would be.
+    /// Only count the entries.
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum ConfigCommand {
-    /// Prints a configuration to begin with, with comments: what runs without one, and what people change first.
+    /// Prints a commented configuration to start from: the defaults, and what people change first.
     #[command(after_help = "Example:\n  weir config init > weir.toml")]
     Init,
     /// Prints the JSON Schema of the configuration file.

@@ -45,7 +45,7 @@ impl std::str::FromStr for Condition {
             "!=" => return Ok(Condition { path: path.into(), test: Test::IsNot(value.into()) }),
             "~" => {
                 let regex =
-                    Regex::new(value).map_err(|error| format!("`{value}` is no regular expression: {error}"))?;
+                    Regex::new(value).map_err(|error| format!("`{value}` is not a regular expression: {error}"))?;
                 return Ok(Condition { path: path.into(), test: Test::Matches(regex) });
             }
             "<" => Order::Less,

@@ -245,7 +245,7 @@ impl FilterSet {
         };
         let filter = self.load_module(wanted, &chosen.module)?;
         if let Err(error) = self.versions.keep(name, &chosen.digest, &chosen.module) {
-            tracing::warn!("filter `{name}`: there is no way back to this version: {error}");
+            tracing::warn!("filter `{name}`: this version can't be restored later: {error}");
         }
         Ok(Running { wanted: wanted.clone(), digest: chosen.digest, by: chosen.by, filter })
     }
@@ -289,7 +289,7 @@ impl FilterSet {
             by: running.by.clone(),
         };
         if let Err(error) = self.versions.note(&running.wanted.spec.name, kept) {
-            tracing::warn!("filter `{}`: its history is not kept: {error}", running.wanted.spec.name);
+            tracing::warn!("filter `{}`: its history can't be saved: {error}", running.wanted.spec.name);
         }
     }
 }
@@ -313,7 +313,7 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     counter!("weir_filter_swaps_total", "filter" => name.clone()).increment(1);
     let before = &old.filter.description().version;
     let line = match (before == version, old.digest == new.digest) {
-        (_, true) => format!("filter `{name}` {version} replaced by itself with other settings"),
+        (_, true) => format!("filter `{name}` {version} restarted with new settings"),
         (true, false) => {
             let (before, version) = (old.in_full(), new.in_full());
             format!("filter `{name}` {before} replaced by {version} from {}", new.origin())

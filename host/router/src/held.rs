@@ -99,7 +99,7 @@ fn send_on(shared: &Arc<Shared>, orphans: &[Orphan]) {
             return;
         }
     };
-    tracing::info!("{count} records that filter `{names}` held, which does not run any more, go on without it");
+    tracing::info!("{count} records held by filter `{names}`, which no longer runs, continue without it");
     let mut worker = Worker::new(shared.engine.clone());
     let unasked = {
         let chain = shared.chain.enter();

@@ -298,13 +298,13 @@ fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
             Ok(room) => break room,
             Err(error) if error.is_temporary() && Instant::now() < until => std::thread::sleep(limits::LAST_TICK_LOOK),
             Err(error) => {
-                tracing::error!("filters that keep state get no last tick, since nothing can be stored: {error}");
+                tracing::error!("stateful filters get no final tick, because nothing can be stored: {error}");
                 return;
             }
         }
     };
     if let Err(error) = tick_once(shared, worker, room, true) {
-        tracing::error!("filters that keep state get no last tick: {error}");
+        tracing::error!("stateful filters get no final tick: {error}");
     }
 }
 

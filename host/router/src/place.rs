@@ -54,10 +54,10 @@ impl Place {
             None => format!("the data folder {here} was {there} when Weir last ran with it; it was moved or copied"),
         };
         format!(
-            "{what}. What it says of files outside may be another's by now, so nothing was touched. To go on with it \
-             where it is, start once with `weir run --adopt`: every sink goes on where it was; a file sink leaves the \
-             files that it wrote before as they are, neither cutting them back to its last position (after a crash, \
-             the last second's records may be in them twice) nor compressing or removing them any more"
+            "{what}. The files outside of it may belong to another router by now, so nothing was touched. To use it \
+             here, start once with `weir run --adopt`: every sink continues where it was. File sinks leave the files \
+             that they wrote before as they are: they don't compress or remove them, and after a crash these files may \
+             contain the last second's records twice"
         )
     }
 

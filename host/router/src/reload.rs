@@ -97,7 +97,7 @@ impl Reload {
         } else if let Err(error) = self.filters_folder().await {
             tracing::error!("nothing was changed: {error:#}");
         } else if changed == Changed::Asked {
-            tracing::info!("the filters folder was looked at again; there is no configuration file");
+            tracing::info!("rescanned the filters folder; there is no configuration file");
         }
         self.say_what_is_unused();
     }
@@ -133,7 +133,7 @@ impl Reload {
         if settings.are_same(&self.settings) {
             self.filters_folder().await?;
             if asked {
-                tracing::info!("nothing in the configuration has changed; the modules were looked at again");
+                tracing::info!("the configuration has not changed; rescanned the modules");
             }
             return Ok(());
         }
@@ -148,7 +148,7 @@ impl Reload {
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.say_what_waits_for_a_start(&settings);
         self.settings = settings;
-        tracing::info!("configuration taken up");
+        tracing::info!("configuration reloaded");
         Ok(())
     }
 
@@ -157,7 +157,7 @@ impl Reload {
         let pending: Vec<String> =
             settings.keys_that_need_a_restart(&self.started).into_iter().map(str::to_owned).collect();
         if pending != self.pending && !pending.is_empty() {
-            tracing::warn!("changes to {} take effect when weir is started again", pending.join(", "));
+            tracing::warn!("changes to {} take effect after a restart", pending.join(", "));
         }
         self.pending = pending;
     }

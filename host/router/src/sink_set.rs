@@ -62,7 +62,7 @@ impl SinkSet {
                 self.journal.forget(&old.name);
                 self.journal.forget(&weir_sinks::fallback_reader(&old.name));
                 if left.pending_records > 0 {
-                    tracing::warn!("sink `{}` leaves {} records undelivered", old.name, left.pending_records);
+                    tracing::warn!("sink `{}` was removed with {} records undelivered", old.name, left.pending_records);
                 }
             }
         }
@@ -136,7 +136,7 @@ impl SinkSet {
                     let pause = pauses.next(now);
                     *at = Some(now + pause);
                     tracing::error!(
-                        "a thread of sink `{}` ended unexpectedly; it is started again in {pause:?}",
+                        "a thread of sink `{}` ended unexpectedly; it restarts in {pause:?}",
                         settings.name
                     );
                     false

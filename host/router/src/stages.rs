@@ -58,8 +58,8 @@ impl Stages {
             }
             let pause = pauses.next(Instant::now());
             let how = if ended.is_err() { "panicked" } else { "ended" };
-            lock(&self.down).insert(stage.to_owned(), format!("{how} and is started again in {pause:?}"));
-            tracing::error!("thread `{stage}` {how} unexpectedly; it is started again in {pause:?}");
+            lock(&self.down).insert(stage.to_owned(), format!("{how} and restarts in {pause:?}"));
+            tracing::error!("thread `{stage}` {how} unexpectedly; it restarts in {pause:?}");
             counter!("weir_thread_restarts_total", "thread" => stage.to_owned()).increment(1);
             let until = Instant::now() + pause;
             // Unparked when it is time to stop, too.

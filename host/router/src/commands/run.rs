@@ -95,7 +95,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     drop(reloading);
     match &broken {
         None => eprintln!("weir drains and stops; asked again after a second, it stops at once"),
-        Some(error) => tracing::error!("weir can't go on and stops: {error:#}"),
+        Some(error) => tracing::error!("weir stops because of an error: {error:#}"),
     }
     let remaining = router.remaining();
     let stopped = tokio::select! {
@@ -175,8 +175,8 @@ fn say_goodbye(stopped: &Stopped) {
     eprintln!("weir stopped; records that each sink took: {}", taken.join(", "));
     match stopped.cut_off {
         0 => {}
-        1 => eprintln!("1 request was cut off without an answer; its sender will send again"),
-        many => eprintln!("{many} requests were cut off without an answer; their senders will send again"),
+        1 => eprintln!("1 request was cut off without an answer; its sender will retry"),
+        many => eprintln!("{many} requests were cut off without an answer; their senders will retry"),
     }
     stopped.failures.iter().for_each(|failure| eprintln!("{failure}"));
     if pending.is_empty() {

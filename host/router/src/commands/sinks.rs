@@ -28,7 +28,7 @@ pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
             weir_terminal::text(&about(sink, of(sink)))?;
         }
         if let Err(error) = &health {
-            weir_terminal::text(&format!("\nhow they are is not known: {error:#}\n"))?;
+            weir_terminal::text(&format!("\ntheir state is unknown: {error:#}\n"))?;
         }
     }
     let all_well = settings.sinks.iter().all(|sink| of(sink).is_some_and(|one| one["state"] == "ok"));
@@ -70,7 +70,7 @@ fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
         number("records"),
         match number("for_others") {
             0 => String::new(),
-            others => format!(" ({others} in place of other sinks)"),
+            others => format!(" ({others} as a fallback for other sinks)"),
         },
         number("rejected"),
         number("errors"),

@@ -32,7 +32,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     }
     let filters = weir_terminal::count(settings.filters.len() as u64, "filter", "filters");
     let sinks = weir_terminal::count(settings.sinks.len() as u64, "sink", "sinks");
-    println!("{} is right: {filters}, {sinks}", file.display());
+    println!("{} is valid: {filters}, {sinks}", file.display());
     Ok(ExitCode::SUCCESS)
 }
 

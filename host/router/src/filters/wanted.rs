@@ -58,7 +58,7 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
             continue;
         };
         if all.iter().any(|w| w.spec.name == name) {
-            say_once(format!("{source} is not loaded: a filter of that name is configured"));
+            say_once(format!("{source} is not loaded: the configuration has a filter with that name"));
             continue;
         }
         all.push(Wanted {

@@ -36,7 +36,7 @@ impl Moment {
         }
         match when::time_ns(text, now_ns) {
             Some(ns) => Ok(Moment::TimeNs(ns)),
-            None => bail!("`{text}` is no moment; write {}, or a sequence", when::FORMS),
+            None => bail!("`{text}` is not a time; write {}, or a sequence", when::FORMS),
         }
     }
 

@@ -61,7 +61,7 @@ pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
         weir_terminal::text(&group.line())?;
     }
     if groups.len() > limit {
-        weir_terminal::text(&format!("and {} groups more; --limit 0 shows all\n", groups.len() - limit))?;
+        weir_terminal::text(&format!("and {} more groups; --limit 0 shows all\n", groups.len() - limit))?;
     }
     let entries = weir_terminal::count(total.entries, "entry", "entries");
     weir_terminal::text(&format!("\n{entries}, {}, in {}\n", weir_terminal::size(total.bytes), folder.display()))?;

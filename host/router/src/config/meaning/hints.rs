@@ -88,7 +88,7 @@ impl Hints<'_> {
             } else {
                 format!(", unless {} does", list(others.iter().copied(), "or"))
             };
-            let message = format!("no rule gives records the route `{text}`{unless}");
+            let message = format!("no rule sets the route `{text}`{unless}");
             match near {
                 Some(near) => {
                     meant.insert(near);
@@ -150,15 +150,15 @@ impl Hints<'_> {
         }
         if let Some(meaning) = self.aliases.get(key) {
             let help = format!("write `{}`", path.replacen(key, meaning, 1));
-            self.add(span, true, format!("what a sender calls `{key}` is `{meaning}` in a record"), help);
+            self.add(span, true, format!("the key `{key}` of senders is named `{meaning}` in records"), help);
         } else if let Some(near) =
             nearest(key, OWN_KEYS.into_iter().chain(else_is.map_or(&[][..], |_| &WORDS).iter().copied()))
         {
             let help = format!("did you mean `{}`?", path.replacen(key, near, 1));
-            self.add(span, true, format!("`{path}` is no key that records have unless a sender gives it"), help);
+            self.add(span, true, format!("records have no key `{path}`, unless a sender adds it"), help);
         } else if let Some(placeholder) = else_is {
-            let help = format!("where no sender gives it, `{placeholder}` stands in its place");
-            self.add(span, false, format!("nothing here gives records the key `{key}`"), help);
+            let help = format!("if no sender adds it, `{placeholder}` is used in its place");
+            self.add(span, false, format!("nothing in this configuration sets the key `{key}`"), help);
         }
     }
 

@@ -20,14 +20,11 @@ fn a_route_that_no_filter_gives_is_a_warning_with_the_one_that_was_meant() {
     assert_eq!(warnings(&text("routes = ['audit']")), [""; 0]);
     assert_eq!(
         warnings(&text("routes = ['audit', 'audti']")),
-        ["8:20: no rule gives records the route `audti`; did you mean `audit`?"]
+        ["8:20: no rule sets the route `audti`; did you mean `audit`?"]
     );
     let strange = warnings(&text("routes = ['billing']"));
     assert_eq!(strange.len(), 1, "{strange:?}");
-    assert!(
-        strange[0].starts_with("8:11: no rule gives records the route `billing`; a `[[filter]]` with"),
-        "{strange:?}"
-    );
+    assert!(strange[0].starts_with("8:11: no rule sets the route `billing`; a `[[filter]]` with"), "{strange:?}");
     let without_filters = warnings(&format!("filter = []\n{}", sink("routes = ['audit']")));
     assert_eq!(without_filters.len(), 1, "{without_filters:?}");
 }
@@ -38,7 +35,7 @@ fn what_a_filter_of_the_operator_gives_is_not_known() {
     assert_eq!(warnings(&format!("{own}{ROUTE}{}", sink("routes = ['billing']"))), [""; 0]);
     assert_eq!(
         warnings(&format!("{own}{ROUTE}{}", sink("routes = ['audti']"))),
-        ["11:11: no rule gives records the route `audti`, unless `tidy` does; did you mean `audit`?"]
+        ["11:11: no rule sets the route `audti`, unless `tidy` does; did you mean `audit`?"]
     );
     assert_eq!(warnings(&format!("auto_load = true\n{}", sink("routes = ['billing']"))), [""; 0]);
 }
