@@ -207,7 +207,7 @@ fn other_options_reach_a_trial_at_once_and_it_begins_anew() {
     });
     home.configure(&options("a = 1"));
     eventually("it begins anew", || router.said().matches("runs in the shadow of").count() == 2);
-    eventually("the running version has them too", || router.said().contains("1.0.0 replaced by itself"));
+    eventually("the running version has them too", || router.said().contains("1.0.0 restarted with new settings"));
     eventually("nothing is counted yet", || health(&router)["trial"]["records"] == 0);
     assert!(!router.said().contains("is promoted") && !router.said().contains("is rejected"), "{}", router.said());
 }

@@ -109,7 +109,7 @@ fn validate_warns_of_what_cannot_have_been_meant_and_so_does_the_start() {
     for part in [
         "warning: weir.toml:8:11: no rule sets the route `audti`; did you mean `audit`?",
         "warning: weir.toml:11:8: `%Q` is the time zone",
-        "warning: weir.toml:11:8: nothing here gives records the key `nosuch`",
+        "warning: weir.toml:11:8: nothing in this configuration sets the key `nosuch`",
         "warning: sink `a` can't write into weir.toml/logs: ",
         "weir.toml is not a folder",
     ] {

@@ -25,7 +25,7 @@ fn a_sink_that_is_added_is_started_and_the_others_go_on_undisturbed() {
     say(&router, "INFO", "early");
     eventually("one has it", || holds(&home, "one.jsonl", "early"));
     home.configure(AFTER);
-    router.wait_for_line("taken up");
+    router.wait_for_line("configuration reloaded");
     assert!(!router.said().contains("`one` restarts"), "{}", router.said());
     say(&router, "ERROR", "grave");
     say(&router, "INFO", "slight");
@@ -66,7 +66,7 @@ fn sighup_takes_up_what_an_environment_variable_or_a_file_now_says() {
     let mut router = home.start();
     home.configure(AFTER);
     router.signal("-HUP");
-    router.wait_for_line("taken up");
+    router.wait_for_line("configuration reloaded");
 }
 
 fn is_degraded(router: &Router, reason: &str) -> bool {

@@ -111,5 +111,5 @@ fn asked_again_after_a_second_it_stops_at_once_and_says_what_it_leaves() {
     assert_eq!(router.wait().code(), Some(130));
     let said = router.said();
     assert!(said.contains("1 request is not answered"), "{said}");
-    assert!(said.contains("sink `away` has not had 1 record"), "{said}");
+    assert!(said.contains("sink `away` has not received 1 record"), "{said}");
 }

@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(read("1970-01-02"), Moment::TimeNs(86_400_000_000_000));
         assert_eq!(read("1970-01-01T00:00:01Z"), Moment::TimeNs(1_000_000_000));
         for wrong in ["", "yesterday", "-1", "1970-13-01"] {
-            assert!(Moment::read(wrong, now).expect_err(wrong).to_string().contains("is no moment"));
+            assert!(Moment::read(wrong, now).expect_err(wrong).to_string().contains("is not a time"));
         }
     }
 }

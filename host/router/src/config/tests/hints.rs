@@ -70,9 +70,12 @@ fn a_template_with_a_key_that_no_record_has_is_a_warning() {
     }
     assert_eq!(
         path("logs/{sorce}.jsonl"),
-        ["3:8: `sorce` is no key that records have unless a sender gives it; did you mean `source`?"]
+        ["3:8: records have no key `sorce`, unless a sender adds it; did you mean `source`?"]
     );
-    assert_eq!(path("{service}.jsonl"), ["3:8: what a sender calls `service` is `source` in a record; write `source`"]);
+    assert_eq!(
+        path("{service}.jsonl"),
+        ["3:8: the key `service` of senders is named `source` in records; write `source`"]
+    );
     assert_eq!(path("{contxt.tenant}.jsonl")[0].rsplit_once("; ").unwrap().1, "did you mean `context.tenant`?");
     let zone = path("%Y-%Q.jsonl");
     assert!(zone.len() == 1 && zone[0].starts_with("3:8: `%Q` is the time zone, which never changes"), "{zone:?}");
@@ -82,7 +85,7 @@ fn a_template_with_a_key_that_no_record_has_is_a_warning() {
     assert_eq!(
         unsure.notes,
         [
-            "weir.toml:3:8: nothing here gives records the key `nosuch`; where no sender gives it, `_` stands in its place"
+            "weir.toml:3:8: nothing in this configuration sets the key `nosuch`; if no sender adds it, `_` is used in its place"
         ]
     );
     let given = "[[filter]]\nname = 'e'\nmodule = 'bundled:enrich'\noptions = { fields = { nosuch = 1 } }\n";
