@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_itself_or_turns_the_direction_is_written_out() {
+    fn invisible_and_direction_characters_are_escaped() {
         let marks = ('\u{200b}'..='\u{200f}')
             .chain('\u{2028}'..='\u{202e}')
             .chain('\u{2060}'..='\u{2069}')

@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_becomes_a_record_that_says_what_was_measured() {
+    fn a_measurement_becomes_a_record_with_a_summary() {
         let body = r#"{"measurement":"cpu","tags":{"host":"a","core":1},
             "fields":{"usage":0.5,"cores":4,"big":18446744073709551615,"up":true,"state":"on"},"timestamp":1700000001}"#;
         let records = taken("/v1/timeseries", body).expect("taken");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn several_come_in_an_array_and_the_query_fills_what_a_measurement_has_not() {
+    fn arrays_are_accepted_and_the_query_fills_missing_values() {
         let body = r#"[{"measurement":"a","fields":{"x":1}},{"measurement":"b","tags":null,"fields":{"x":2},"timestamp":null},
             {"measurement":"c","fields":{"x":3},"timestamp":"2026-11-20T10:00:00Z"}]"#;
         let records = taken("/v1/timeseries?source=agent&level=debug", body).expect("taken");
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place_and_nothing_is_taken() {
+    fn errors_name_the_measurement_and_nothing_is_stored() {
         for (body, hint) in [
             ("", "JSON"),
             (r#"{"measurement":"#, "at byte 15"),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn only_json_is_taken() {
+    fn only_json_is_accepted() {
         let with = |kind: &str| {
             let request = Request::post("/v1/timeseries").header("content-type", kind).body(()).expect("a request");
             check(&request.into_parts().0).map_err(|refused| refused.status)
