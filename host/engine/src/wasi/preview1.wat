@@ -59,7 +59,7 @@
         (br $next)))
     (i32.const 0))
 
-  ;; Output goes to Weir's log, one line per call: standard output as INFO, standard error as WARNING. A line end is
+  ;; Output goes to Weir's log, one line per piece: standard output as INFO, standard error as WARNING. A line end is
   ;; removed, because the log adds its own.
   (func $print (param $fd i32) (param $at i32) (param $length i32)
     (block $done

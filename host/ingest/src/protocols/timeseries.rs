@@ -62,7 +62,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<Bad>, Refused> {
     let wanted = "send a measurement as an object, or several in an array";
     let refuse = |error: String| Refused::new(StatusCode::BAD_REQUEST, error);
     let mut take = |place: &str, value: Value<'_>| {
-        let measurement = Value::as_map(&value).ok_or_else(|| format!("is no object: {wanted}"));
+        let measurement = Value::as_map(&value).ok_or_else(|| format!("is not an object: {wanted}"));
         let point = measurement.and_then(Point::read).map_err(|wrong| refuse(format!("{place} {wrong}")))?;
         let source = context.source.as_deref().unwrap_or(point.measurement);
         let level = context.level.unwrap_or(posted.level);
@@ -275,7 +275,7 @@ mod tests {
             ("", "JSON"),
             (r#"{"measurement":"#, "at byte 15"),
             ("5", "neither an object nor an array"),
-            ("[5]", "measurement 0 is no object"),
+            ("[5]", "measurement 0 is not an object"),
             (r#"{"fields":{"a":1}}"#, "the measurement lacks `measurement`"),
             (r#"{"measurement":5,"fields":{"a":1}}"#, "is a number, not a text"),
             (r#"{"measurement":"","fields":{"a":1}}"#, "1 to 256 bytes"),
