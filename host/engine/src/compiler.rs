@@ -265,7 +265,7 @@ mod tests {
             thread::sleep(Duration::from_millis(50));
             stop.store(true, Ordering::Relaxed);
             let refused = compiling.join().unwrap().unwrap_err().to_string();
-            assert!(refused.contains("weir stops"), "{refused}");
+            assert!(refused.contains("weir is stopping"), "{refused}");
         });
         assert!(begun.elapsed() < Duration::from_secs(60));
         assert_eq!(error_text(&shell(folder.path(), "cat >/dev/null"), b"a"), "");

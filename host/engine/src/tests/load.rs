@@ -57,7 +57,7 @@ fn each_kind_of_invalid_file_has_its_own_error() {
     let module = hostile::module(KEEP);
     assert!(refusal(b"").contains("empty"));
     assert!(refusal(b"\x7fELF\x02\x01\x01").contains("begins with 7f 45 4c 46"));
-    assert!(refusal(b"(module)").contains("text form"));
+    assert!(refusal(b"(module)").contains("text format"));
     assert!(refusal(b"\0as").contains("ends too early"));
     for length in [5, 8 + 3, module.len() / 2, module.len() - 3] {
         let text = refusal(&module[..length]);
