@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_is_as_long_as_those_that_peers_were_measured_with() {
+    fn records_keep_the_size_used_in_published_comparisons() {
         let body = &bodies(100, Encoding::Json)[0];
         let each = body.bytes.len() / 100;
         assert!((370..=400).contains(&each), "{each} bytes");
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn time_goes_on_from_record_to_record_and_body_to_body() {
+    fn timestamps_increase_across_records_and_bodies() {
         for encoding in [Encoding::Json, Encoding::MessagePack] {
             let body = &bodies(10, encoding)[3];
             assert_eq!(body.times.len(), 10);

@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_names_stand_for_those_of_the_contract() {
+    fn plain_export_names_map_to_contract_names() {
         let expected = Some(format!("{}#process", v1::PACKED));
         assert_eq!(contract_name("weir_packed_process"), expected);
         assert_eq!(contract_name("weir_packed_state_tick"), Some(format!("{}#tick", v1::PACKED_STATE)));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allocation_sets_the_global_and_nothing_else_changes() {
+    fn allocating_sets_the_busy_global_and_leaves_other_exports_unchanged() {
         let text = r#"(module
             (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
             (memory (export "memory") 1)

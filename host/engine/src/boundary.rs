@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_be_seen_is_left() {
+    fn projection_removes_what_the_filter_may_not_see() {
         let json = r#"{"message":"m","a":{"b":1,"c":{"d":2}},"tags":["x",{"y":1,"z":2},"w"],"n":3}"#;
         for (sees, expected) in [
             (&["message"][..], r#"{"message":"m"}"#),
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_changed_must_be_as_it_was() {
+    fn changes_outside_the_writable_paths_are_refused() {
         let old = r#"{"message":"m","a":{"b":1,"c":2},"l":[1,{"x":1}],"n":null}"#;
         for (changes, new, wrong) in [
             (&["a.b"][..], r#"{"message":"m","a":{"c":2,"b":9},"l":[1,{"x":1}],"n":null}"#, ""),
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_seen_can_not_be_taken_away() {
+    fn removing_invisible_values_is_refused() {
         let old = r#"{"message":"m","a":{"b":1,"c":2},"l":[1,2]}"#;
         for (sees, new, gone) in [
             (&["message", "a.b"][..], r#"{"message":"n","a":{"c":2},"l":[1,2]}"#, ""),
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_its_own_may_hold_the_head_and_what_it_may_change() {
+    fn created_records_may_contain_only_the_head_and_writable_paths() {
         let boundary = |changes: &[&str]| Boundary { sees: None, changes: paths(changes) };
         let made = batch(r#"{"message":"m","source":"x","count":{"n":5}}"#);
         assert_eq!(boundary(&["count"]).check_made(&made), Ok(()));
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_of_many_keys_in_another_order_are_compared_quickly() {
+    fn large_maps_in_another_key_order_are_compared_in_linear_time() {
         let entry = |n: usize| format!("\"k{n}\":{n}");
         let forth = (0..30_000).map(entry).collect::<Vec<_>>().join(",");
         let back = (0..30_000).rev().map(entry).collect::<Vec<_>>().join(",");

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn however_much_is_added_there_is_room_for_a_little_more_and_it_never_comes_to_the_bound() {
+    fn repeated_additions_never_reach_the_bound() {
         let mut budget = Budget::default();
         let (input, mut added) = (batch(10, 100), 0);
         for _ in 0..9 {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn work_beyond_its_time_fails_as_a_budget_failure() {
+    fn exceeding_the_time_is_a_budget_failure() {
         let mut room = Room::default();
         room.begin(Duration::ZERO);
         let failed = (0..1000).find_map(|_| room.check(&batch(1, 1)).err());

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_exceeded_the_bounds_is_not_tried_again_and_one_that_did_not_needs_no_second_process() {
+    fn compile_results_are_remembered() {
         let folder = tempfile::tempdir().unwrap();
         let ends = shell(folder.path(), "kill -ABRT $$");
         assert!(error_text(&ends, b"a").contains("MiB of memory"));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_folder_for_notes_every_module_is_compiled_again() {
+    fn without_a_notes_folder_every_module_is_compiled_again() {
         let folder = tempfile::tempdir().unwrap();
         let ends = Compiler { notes: None, ..shell(folder.path(), "kill -ABRT $$") };
         let good = Compiler { notes: None, ..shell(folder.path(), "cat >/dev/null") };
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_passed_on_and_a_process_that_can_not_run_proves_nothing() {
+    fn compiler_errors_are_passed_on_and_not_remembered() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(error_text(&shell(folder.path(), "echo 'no such thing'; exit 3"), b"a"), "no such thing");
         assert!(error_text(&shell(folder.path(), "exit 2"), b"a").contains("exit code 2"));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_kills_the_process_and_nothing_is_remembered() {
+    fn a_stop_kills_the_compiler_and_remembers_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let endless = shell(folder.path(), "exec sleep 600");
         let (stop, begun) = (AtomicBool::new(false), Instant::now());
@@ -265,14 +265,14 @@ mod tests {
             thread::sleep(Duration::from_millis(50));
             stop.store(true, Ordering::Relaxed);
             let refused = compiling.join().unwrap().unwrap_err().to_string();
-            assert!(refused.contains("weir stops"), "{refused}");
+            assert!(refused.contains("weir is stopping"), "{refused}");
         });
         assert!(begun.elapsed() < Duration::from_secs(60));
         assert_eq!(error_text(&shell(folder.path(), "cat >/dev/null"), b"a"), "");
     }
 
     #[test]
-    fn the_number_of_notes_has_a_bound() {
+    fn the_number_of_notes_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
         for note in 0..MAX_COMPILE_NOTES + 5 {
             write(folder.path(), &folder.path().join(note.to_string()), "");

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_memories_of_an_instance_count_together() {
+    fn the_memory_limit_covers_all_memories_of_an_instance() {
         let usage = Arc::new(Usage::new("f"));
         let mut limit = MemoryLimit::new(100, usage.clone());
         assert!(limit.memory_growing(0, 60, None).unwrap());
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_for_too_much_memory_says_which_setting_raises_the_limit() {
+    fn the_memory_error_names_the_setting_that_raises_the_limit() {
         let told = too_much_memory(64 << 20, 65 << 20);
         assert!(told.contains("65536 KiB") && told.ends_with("set `memory = \"256MiB\"`"), "{told}");
         assert!(too_much_memory(64 << 10, 100 << 10).ends_with("\"1MiB\"`"));

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspended_filter_is_retried_after_pauses_that_double() {
+    fn pauses_between_attempts_double_while_a_filter_is_suspended() {
         let (failures, mut now) = (Failures::default(), Instant::now());
         for _ in 0..SUSPEND_AFTER_BATCHES {
             assert_eq!(failures.admit(now), Admission::Call);

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_held_again_is_not_stored_again_and_an_unknown_release_is_ignored() {
+    fn holding_again_stores_nothing_and_unknown_releases_are_ignored() {
         let mut held = Held::default();
         let first = apply(&mut held, changes(&[(1, "a"), (2, "b")], &[9]));
         assert_eq!((first.held.len(), first.released), (2, vec![]));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_released_in_the_batch_in_which_it_was_held_is_not_stored_as_held() {
+    fn a_record_held_and_released_in_one_batch_is_not_stored_as_held() {
         let mut held = Held::default();
         let mut holding = apply(&mut held, changes(&[(1, "a"), (2, "b")], &[]));
         held.apply(&"f".into(), &mut changes(&[], &[1]), &mut holding);

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_there_until_it_expires() {
+    fn entries_expire() {
         let mut kv = Kv::default();
         kv.set("a", b"1".to_vec(), 10, 100).unwrap();
         assert_eq!(kv.get("a", 109), Some(b"1".to_vec()));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn adding_starts_at_zero_keeps_the_first_expiry_and_reads_numbers_that_were_set() {
+    fn add_starts_at_zero_keeps_the_expiry_and_reads_numeric_text() {
         let mut kv = Kv::default();
         assert_eq!(kv.add("n", 2, 10, 0), Ok(2));
         assert_eq!(kv.add("n", 3, 1000, 9), Ok(5));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_of_the_sizes_is_bounded() {
+    fn the_total_size_is_bounded() {
         let mut kv = Kv::default();
         for i in 0..(2 * MAX_KV_BYTES / MAX_VALUE_BYTES) {
             kv.set(&i.to_string(), vec![0; MAX_VALUE_BYTES], 1000, 0).unwrap();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn storing_again_replaces_an_entry_and_deleting_removes_it() {
+    fn set_replaces_and_delete_removes_an_entry() {
         let mut kv = Kv::default();
         kv.set("a", b"12345".to_vec(), 10, 0).unwrap();
         kv.set("a", b"1".to_vec(), 50, 0).unwrap();

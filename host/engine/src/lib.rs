@@ -33,7 +33,8 @@
 //! Invariants:
 //! - A record is lost only if a verdict drops it or [`Outcome::failed`] lists it.
 //! - All output records are canonical.
-//! - An instance is never called again after a failure, unless the filter itself returned the error.
+//! - An instance is never called again after a failure, unless the filter returned the error or its answer exceeded its
+//!   rights or the budget.
 //! - Records that a filter holds are passed to its next instance, however the previous one ended.
 #![deny(missing_docs)]
 

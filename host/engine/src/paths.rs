@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_lists_the_narrower_paths_are_in_common() {
+    fn the_intersection_keeps_the_narrower_paths() {
         for (one, other, both) in [
             (&["message", "context.*"][..], &["context.user", "level"][..], &["context.user"][..]),
             (&["context.user.id"], &["context.*"], &["context.user.id"]),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_what_it_names_and_all_that_is_below() {
+    fn a_set_includes_its_paths_and_everything_below() {
         let paths = Paths::of(&list(&["message", "context.user.*", r"a\.b"]));
         assert!(paths.has("message") && paths.has("a.b"));
         assert!(!paths.has("context") && !paths.has("level") && !paths.has("a"));

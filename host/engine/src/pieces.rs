@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_passed_whole_unless_it_has_too_many_records_or_bytes() {
+    fn only_batches_over_the_limits_are_split() {
         assert!(all(&[]).is_empty());
         assert_eq!(all(&[1; 10]), vec![0..10; 1]);
         assert_eq!(all(&vec![1; MAX_CALL_RECORDS + 1]), [0..MAX_CALL_RECORDS, MAX_CALL_RECORDS..MAX_CALL_RECORDS + 1]);

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_which_all_is_kept_is_moved_not_copied() {
+    fn an_unchanged_batch_is_moved_and_not_copied() {
         let input = batch(&["a", "b"]);
         let address = input.bytes().as_ptr();
         let mut rewrite = Rewrite::new(Batch::new(), Vec::new());

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_narrows_what_the_filter_says() {
+    fn the_configuration_narrows_the_description() {
         let both = rights(Some(&["context.*", "message"]), &["context.user", "level"], true);
         assert_eq!(both.reads, Right { paths: Some(list(&["context.user"])), is_enforced: true });
         assert_eq!(both.writes, both.reads);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typed_filter_may_be_shown_the_head_whatever_it_says_it_reads() {
+    fn a_typed_filter_always_sees_the_head() {
         let typed = rights(Some(&["message", "context.*"]), &["context.user"], false);
         assert_eq!(typed.reads.paths, Some(list(&["message", "context.user"])));
         assert!(rights(None, &["context.user"], false).reads.is_enforced);

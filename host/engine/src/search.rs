@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_deadlines_on_the_way_to_ten_records_add_up_to_less_than_the_bound_of_the_search() {
+    fn searching_for_ten_records_stays_within_the_time_bound() {
         let timeout = Duration::from_millis(250);
         let (mut sum, mut size) = (Duration::ZERO, 1000);
         while size > 1 {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_group_are_all_of_it_in_order() {
+    fn the_parts_of_a_group_cover_it_in_order() {
         for count in [2, 3, 16, 17, 100, 4096] {
             let parts: Vec<Range<usize>> = parts(7..7 + count).collect();
             assert!(parts.len() == count.min(SEARCH_PARTS) && parts.iter().all(|part| !part.is_empty()));

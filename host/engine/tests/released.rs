@@ -26,7 +26,7 @@ const RELEASED: [(&str, &str, &str); 2] = [
 ];
 
 #[test]
-fn the_text_of_a_released_contract_changes_in_nothing_but_prose() {
+fn released_contracts_change_only_in_prose() {
     for (version, text, released) in RELEASED {
         assert!(text.contains(&format!("package weir:filter@{version};")));
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("///"));
@@ -46,7 +46,7 @@ fn every_released_version_has_a_guest_of_every_world_that_it_added() {
 }
 
 #[test]
-fn guests_of_every_released_version_run() {
+fn guests_of_every_released_version_still_run() {
     assert_eq!(run("1.0.0", "packed"), ["a true", "b true"]);
     assert_eq!(run("1.0.0", "packed-state"), ["a null", "b null", "count 2"]);
     assert_eq!(run("1.0.0", "typed"), ["context.user null", "context.user null"]);

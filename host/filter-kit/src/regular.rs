@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn regular_files_are_read_and_nothing_else() {
+    fn only_regular_files_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::write(path("file"), b"content").unwrap();

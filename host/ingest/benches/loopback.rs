@@ -29,7 +29,7 @@ fn main() {
     match env::args().nth(1).as_deref() {
         Some("serve-weir") => serve_here(true),
         Some("serve-floor") => serve_here(false),
-        // Cargo adds an argument of its own.
+        // Cargo adds its own argument.
         _ => compare(env::args().find_map(|argument| argument.parse().ok()).unwrap_or(100_000)),
     }
 }

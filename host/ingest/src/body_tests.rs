@@ -60,7 +60,7 @@ async fn read_all(mut body: Pieces, flight: &Arc<ByteBudget>) -> (Result<Bytes, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn pieces_are_put_together_and_empty_ones_skipped() {
+async fn pieces_are_concatenated_and_empty_ones_skipped() {
     let flight = ByteBudget::new(1000);
     for (pieces, whole) in [
         (&[][..], ""),
@@ -122,7 +122,7 @@ async fn silence_in_a_body_is_408() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn steady_drops_pass_the_idle_bound_and_end_at_the_total_one() {
+async fn a_slow_body_passes_the_idle_timeout_and_hits_the_total_one() {
     let steady = Pieces::new(&[(1500, "a"), (1500, "b"), (1500, "c")]);
     assert_eq!(read_all(steady, &ByteBudget::new(1000)).await.0.unwrap(), "abc");
     let dripping = Pieces::new(&[(1500, "a"), (1500, "b"), (1500, "c"), (1500, "d"), (1500, "e")]);
@@ -132,7 +132,7 @@ async fn steady_drops_pass_the_idle_bound_and_end_at_the_total_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn empty_pieces_are_no_progress() {
+async fn empty_pieces_do_not_count_as_progress() {
     let body = Pieces::new(&[(1500, ""), (1500, ""), (1500, "late")]);
     assert_eq!(read_all(body, &ByteBudget::new(1000)).await.0.unwrap_err().status.as_u16(), 408);
 }

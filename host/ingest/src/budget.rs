@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn over_the_bound_a_request_is_refused_and_nothing_stays_counted() {
+    fn a_request_over_the_budget_is_refused_and_holds_nothing() {
         let flight = ByteBudget::new(100);
         let mut first = flight.hold(60).unwrap();
         assert_eq!(flight.hold(41).err().unwrap().status.as_u16(), 503);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_held_is_free_again_when_it_ends() {
+    fn bytes_are_released_when_a_request_ends() {
         let flight = ByteBudget::new(100);
         let mut held = flight.hold(80).unwrap();
         held.shrink(30);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn once_half_is_in_use_a_connection_gets_its_share_and_others_theirs() {
+    fn a_connection_is_limited_to_its_share_once_half_is_used() {
         // A quarter of 800 KiB shared by 10 connections: 20 KiB each.
         let flight = ByteBudget::shared(800 << 10, 10);
         let (greedy, modest) = (Usage::begin(), Usage::begin());
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_request_was_opened_with_stays_whatever_its_content_becomes() {
+    fn resizing_keeps_the_initial_bytes() {
         let flight = ByteBudget::new(100);
         let mut held = flight.hold(10).unwrap();
         held.grow(50).unwrap();

@@ -28,7 +28,7 @@ fn query_and_headers_become_defaults() {
 }
 
 #[test]
-fn a_request_that_says_nothing_fills_nothing() {
+fn a_request_without_values_adds_none() {
     let parts = parts("/ingest", &[]);
     let context = Context::read(&parts).unwrap();
     assert!(context.source.is_none() && context.level.is_none());

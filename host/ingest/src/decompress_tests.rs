@@ -52,7 +52,7 @@ fn undone(encoding: Encoding, body: &[u8], max_bytes: usize) -> Result<Vec<u8>, 
 }
 
 #[test]
-fn every_encoding_gives_back_what_went_in_at_any_size() {
+fn every_encoding_decompresses_at_any_size() {
     for size in [0, 1, 100, limits::DECOMPRESS_STEP_BYTES - 1, limits::DECOMPRESS_STEP_BYTES, 300_000] {
         let content: Vec<u8> = (0..size).map(|i| u8::try_from(i * i % 251).unwrap()).collect();
         for (encoding, body) in forms(&content) {
@@ -71,7 +71,7 @@ fn one_byte_over_the_bound_is_refused() {
 }
 
 #[test]
-fn a_bomb_is_stopped_at_the_bound_with_no_more_memory_than_that() {
+fn a_decompression_bomb_uses_no_more_memory_than_the_limit() {
     let bound = 1 << 20;
     let content = vec![0; 16 << 20];
     for (encoding, body) in
@@ -99,7 +99,7 @@ fn output_is_counted_in_flight_while_it_grows_and_refused_over_that_bound() {
 }
 
 #[test]
-fn members_one_after_another_are_one_body() {
+fn concatenated_members_are_one_body() {
     for make in [gzip, zstd] {
         let encoding = if make(b"x")[0] == 0x1f { Encoding::Gzip } else { Encoding::Zstd };
         let body = [make(b"one\n"), make(b"two\n"), make(b"")].concat();
@@ -108,7 +108,7 @@ fn members_one_after_another_are_one_body() {
 }
 
 #[test]
-fn a_stream_cut_anywhere_is_an_error_and_never_a_shorter_body() {
+fn a_truncated_stream_is_an_error_and_never_a_shorter_body() {
     let content: Vec<u8> = (0..2000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     for (encoding, body) in forms(&content).into_iter().skip(1) {
         for end in 1..body.len() {

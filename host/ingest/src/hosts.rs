@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn on_loopback_only_its_own_names_and_those_allowed_pass() {
+    fn on_loopback_only_own_and_allowed_names_pass() {
         for hosts in [on("127.0.0.1:8080"), on("[::1]:8080"), on("[::ffff:127.0.0.1]:80")] {
             for own in [
                 "localhost",
@@ -150,14 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_others_reach_answers_to_any_name() {
+    fn a_server_on_another_address_answers_to_any_name() {
         for address in ["0.0.0.0:8080", "10.0.0.7:8080", "[::]:8080"] {
             assert!(asked(&on(address), "/", &["weir.internal:8080"]).is_ok());
         }
     }
 
     #[test]
-    fn what_is_allowed_is_a_name_alone() {
+    fn allowed_hosts_must_be_bare_names() {
         for good in ["logs.example.com", "weir", "my_host", "[fd00::1]", "10.0.0.7"] {
             assert_eq!(check_allowed(good), Ok(()), "{good}");
         }

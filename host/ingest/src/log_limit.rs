@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_line_in_a_while_counts_those_left_out() {
+    async fn lines_are_rate_limited_and_report_how_many_were_left_out() {
         let limit = LogLimit::default();
         assert_eq!(limit.line(), Some(0));
         for _ in 0..5 {

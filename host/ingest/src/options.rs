@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_can_be_used() {
+    fn the_defaults_are_valid() {
         assert_eq!(HttpOptions::default().check(), Ok(()));
     }
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flight_bound_below_one_body_is_refused_with_the_least_that_works() {
+    fn an_in_flight_limit_below_one_body_is_refused_with_the_minimum() {
         let mut options = HttpOptions { max_in_flight_bytes: 1000, ..HttpOptions::default() };
         let error = options.check().unwrap_err();
         let least = error.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap();

@@ -20,7 +20,7 @@ async fn worded(outcome: Result<Taken, Refused>) -> (u16, Value, Answer) {
 }
 
 #[tokio::test]
-async fn a_request_that_went_well_gets_the_number_and_nothing_else() {
+async fn a_successful_answer_has_only_the_count() {
     let taken = Taken::new(3, BadRecords::note(&[]), Receipt::default());
     let answer = answer(&Ok(taken));
     let body = answer.into_body().collect().await.unwrap().to_bytes();
@@ -80,7 +80,7 @@ async fn a_record_in_quarantine_is_kept_so_the_answer_is_200() {
 }
 
 #[tokio::test]
-async fn many_errors_are_cut_and_the_answer_says_how_many() {
+async fn many_errors_are_truncated_and_counted() {
     let many: Vec<Bad> = (0..1000).map(|index| bad(index, &"long ".repeat(1000))).collect();
     let (_, body, answer) = worded(Ok(Taken::new(0, BadRecords::note(&many), Receipt::default()))).await;
     assert_eq!(body["quarantined"], 1000);

@@ -87,7 +87,7 @@ fn one_known_encoding_is_read_and_anything_else_is_415_naming_the_supported() {
 }
 
 #[test]
-fn what_a_page_of_another_site_sends_is_403_and_programs_and_own_pages_pass() {
+fn cross_site_posts_are_403_and_programs_and_own_pages_pass() {
     let status = |pairs: &[(&'static str, &'static str)]| {
         let mut parts = Request::post("/ingest").body(()).unwrap().into_parts().0;
         parts.headers = headers(pairs);

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_descriptors_accept_is_tried_again_after_pauses_and_said_once_a_second() {
+    async fn without_descriptors_accept_is_retried_and_logged_once_a_second() {
         let (failing, endpoint) = failing(usize::MAX).await;
         let (_stop, stopped) = watch::channel(false);
         let time = Duration::from_secs(10);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn once_there_are_descriptors_again_connections_are_served() {
+    async fn connections_are_served_again_once_descriptors_are_free() {
         let (failing, endpoint) = failing(3).await;
         let (_stop, stopped) = watch::channel(false);
         let address = endpoint.address;

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_canonical_time_is_in_nanoseconds_when_that_is_asked_for() {
+    fn in_nanoseconds_affects_only_the_canonical_timestamp() {
         let aliases = Aliases::default().in_nanoseconds();
         assert_eq!(role(&aliases, "timestamp"), Some(Role::Nanoseconds));
         assert_eq!(role(&aliases, "ts"), Some(Role::Timestamp));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn weirs_own_keys_can_be_nobodys_alias_nor_go() {
+    fn reserved_keys_can_not_be_added_or_removed() {
         let mut aliases = Aliases::default();
         for name in ["level", "context", "routes"] {
             assert_eq!(aliases.add(name, Role::Message), Err(AliasError::Reserved(name.into())));

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_that_fall_are_refused() {
+    fn decreasing_offsets_are_refused() {
         let mut encoded = sample().encode();
         encoded[8..12].copy_from_slice(&2u32.to_le_bytes());
         assert!(matches!(Batch::decode(&encoded), Err(DecodeError::Record { index: 1, .. })));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_fails_while_it_is_written_leaves_nothing() {
+    fn a_failed_append_leaves_the_batch_unchanged() {
         let mut batch = sample();
         let failed = batch.try_append(|bytes| {
             bytes.push(0xde);

@@ -31,7 +31,7 @@ fn check(rows: &[(&str, &str)]) {
 }
 
 #[test]
-fn what_is_absent_is_filled() {
+fn missing_values_are_filled() {
     check(&[
         (r#"{}"#, r#"{"message":"{}"}"#),
         (r#"{"a":"x","b":[1]}"#, r#"{"message":"{\"a\":\"x\",\"b\":[1]}","a":"x","b":[1]}"#),
@@ -62,7 +62,7 @@ fn aliases_become_the_canonical_keys() {
 }
 
 #[test]
-fn of_several_names_for_one_thing_the_first_usable_is_taken_and_the_others_stay() {
+fn the_first_usable_alias_wins_and_the_others_stay() {
     check(&[
         (r#"{"msg":"b","message":"a"}"#, r#"{"message":"a","msg":"b"}"#),
         (r#"{"log":"c","msg":"b"}"#, r#"{"message":"b","log":"c"}"#),
@@ -74,7 +74,7 @@ fn of_several_names_for_one_thing_the_first_usable_is_taken_and_the_others_stay(
 }
 
 #[test]
-fn numbers_and_truth_values_are_text_where_text_is_needed() {
+fn numbers_and_booleans_become_text_where_text_is_needed() {
     check(&[
         (r#"{"message":42,"source":7}"#, r#"{"source":"7","message":"42"}"#),
         (r#"{"message":1.5,"source":true}"#, r#"{"source":"true","message":"1.5"}"#),
@@ -103,7 +103,7 @@ fn a_value_of_the_wrong_type_is_kept_under_another_name() {
 }
 
 #[test]
-fn routes_are_data_of_a_sender_and_kept_of_a_filter() {
+fn routes_are_renamed_for_senders_and_kept_for_filters() {
     let aliases = Aliases::default();
     let mut body = vec![0x82];
     crate::write::str(&mut body, "message");
@@ -143,7 +143,7 @@ fn an_alias_that_cannot_be_read_stays_the_senders() {
 }
 
 #[test]
-fn the_defaults_fill_only_what_a_context_lacks() {
+fn defaults_fill_only_missing_keys_of_a_context() {
     let with = |sent| becomes_with(sent, &Aliases::default(), &[("request_id", "r"), ("trace_id", "t")]);
     assert_eq!(with(r#"{"msg":"m"}"#), r#"{"message":"m","context":{"request_id":"r","trace_id":"t"}}"#);
     assert_eq!(
@@ -157,7 +157,7 @@ fn the_defaults_fill_only_what_a_context_lacks() {
 }
 
 #[test]
-fn the_table_of_aliases_is_the_callers() {
+fn callers_can_change_the_aliases() {
     let mut aliases = Aliases::none();
     aliases.add("text", Role::Message).expect("a free name");
     let kept = becomes_with(r#"{"text":"m","msg":"x"}"#, &aliases, &[]);
@@ -184,7 +184,7 @@ fn a_derived_message_is_cut_at_its_bound_between_characters() {
 }
 
 #[test]
-fn moments_and_bytes_of_messagepack_are_understood_in_the_head() {
+fn messagepack_times_and_bytes_are_read_in_the_head() {
     let aliases = Aliases::default();
     let defaults = Defaults {
         received_ns: RECEIVED,
@@ -224,7 +224,7 @@ fn time_in_nanoseconds(value: &str) -> (i64, bool) {
 }
 
 #[test]
-fn in_nanoseconds_a_whole_number_is_never_read_as_another_unit() {
+fn in_nanoseconds_integers_have_no_other_unit() {
     for ns in [0, 1, -1, 1_000, -1_000, 1_795_168_800, 99_999_999_999, i64::MIN, i64::MIN + 1, i64::MAX] {
         assert_eq!(time_in_nanoseconds(&ns.to_string()), (ns, false));
         assert_eq!(time_in_nanoseconds(&format!("\"{ns}\"")), (ns, false), "in text");

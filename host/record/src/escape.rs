@@ -21,7 +21,7 @@ pub fn is_harmful(c: char) -> bool {
         | '\u{2060}'..='\u{206f}'       // of no width, and isolates
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
         | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0001}' | '\u{e0020}'..='\u{e007f}' // tags: text that nobody sees
+        | '\u{e0001}' | '\u{e0020}'..='\u{e007f}' // tags: invisible text
     )
 }
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_itself_or_turns_the_direction_is_written_out() {
+    fn invisible_and_direction_characters_are_escaped() {
         let marks = ('\u{200b}'..='\u{200f}')
             .chain('\u{2028}'..='\u{202e}')
             .chain('\u{2060}'..='\u{2069}')

@@ -35,7 +35,7 @@ fn messages(batch: &Batch) -> Vec<&str> {
 }
 
 #[test]
-fn one_map_a_list_and_maps_in_a_row_are_told_apart() {
+fn a_map_a_list_and_concatenated_maps_are_distinguished() {
     let (a, b) = (said("a"), said("b"));
     assert_eq!(messages(&read(&a).0), ["a"]);
     assert_eq!(messages(&read(&[a.clone(), b.clone()].concat()).0), ["a", "b"]);
@@ -45,7 +45,7 @@ fn one_map_a_list_and_maps_in_a_row_are_told_apart() {
 }
 
 #[test]
-fn a_list_cut_anywhere_accepts_nothing() {
+fn a_truncated_list_is_rejected_as_a_whole() {
     let body = [vec![0x92], said("a"), said("b")].concat();
     for len in 1..body.len() {
         let mut batch = Batch::new();
@@ -55,7 +55,7 @@ fn a_list_cut_anywhere_accepts_nothing() {
 }
 
 #[test]
-fn of_maps_in_a_row_the_whole_ones_are_taken_and_the_cut_one_is_bad() {
+fn complete_maps_are_accepted_and_a_truncated_one_is_bad() {
     let (a, b) = (said("a"), said("b"));
     let body = [&a[..], &b[..3]].concat();
     let (batch, bad) = read(&body);
@@ -85,7 +85,7 @@ fn hostile_lengths_and_nesting_cost_no_more_than_their_bytes() {
 }
 
 #[test]
-fn records_that_are_no_map_are_bad_and_the_others_go_on() {
+fn records_that_are_not_maps_are_bad_and_the_others_accepted() {
     let body = [&[0x93, 7][..], &said("a"), &[0x91, 1]].concat();
     let (batch, bad) = read(&body);
     assert_eq!(messages(&batch), ["a"]);
@@ -135,7 +135,7 @@ fn values_keep_the_bytes_they_came_in() {
 }
 
 #[test]
-fn a_body_that_becomes_too_much_is_refused_whole() {
+fn a_body_over_the_limits_is_refused_as_a_whole() {
     let aliases = Aliases::default();
     let source = "s".repeat(60_000);
     let defaults = Defaults {

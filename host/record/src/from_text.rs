@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_is_a_record_and_empty_ones_are_none() {
+    fn each_line_is_a_record_and_blank_lines_are_skipped() {
         let (batch, bad) = read(b"one\r\n\n  \ntwo \xff\nthree");
         let messages: Vec<_> = batch.iter().map(|record| record.message()).collect();
         assert_eq!(messages, ["one", "two \u{fffd}", "three"]);
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_becomes_too_much_is_refused_whole() {
+    fn a_body_over_the_limits_is_refused_as_a_whole() {
         let aliases = Aliases::default();
         let source = "s".repeat(60_000);
         let defaults = Defaults {

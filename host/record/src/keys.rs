@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_keys_the_last_stays() {
+    fn of_duplicate_keys_the_last_stays() {
         let (out, count) = written(&["a", "b", "a", "c", "a"]);
         assert_eq!(count, 3);
         assert_eq!(out, [7, 0xa1, b'b', 1, 0xa1, b'c', 3, 0xa1, b'a', 4]);

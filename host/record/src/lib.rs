@@ -43,7 +43,7 @@
 //! | a number as level, also in text | 0–7 syslog; 10, 20 and 25–100 bunyan and pino; other 8–24 OTLP. Under `levelno` Python's scale, under `severity_number` OTLP's, under `PRIORITY` syslog's. See [`Level::from_number`] |
 //! | any other level | unusable |
 //! | a time | see [`time`]: RFC 3339, epoch numbers by size, MessagePack and Fluent extensions; others are unusable |
-//! | `context`, `metadata` that is no map | kept as `context_original` …; null is dropped |
+//! | `context`, `metadata` that is not a map | kept as `context_original` …; null is dropped |
 //! | `routes`, which select a record's sinks and which senders must not set | kept as `routes_original`; null is dropped. A list of text stays only if [`Defaults::keeps_routes`] is set |
 //! | additions for `context` | set only keys that the sender's `context` lacks |
 //! | duplicate keys, at any depth | the last wins |

@@ -45,7 +45,7 @@ fn value(json: &str) -> String {
 }
 
 #[test]
-fn an_object_a_list_and_lines_are_told_apart() {
+fn an_object_a_list_and_lines_are_distinguished() {
     for body in ["{\"msg\":\"a\"}", " \n{\"msg\":\n\"a\"\n}\n", "[{\"msg\":\"a\"}]", "\u{feff}[ {\"msg\" : \"a\"} ]\n"]
     {
         assert_eq!(messages(&read(body).0), ["a"], "{body}");
@@ -86,7 +86,7 @@ fn a_syntax_error_in_a_list_names_its_byte_and_accepts_nothing() {
 }
 
 #[test]
-fn a_record_of_a_list_that_is_no_map_is_bad_and_the_others_go_on() {
+fn list_items_that_are_not_objects_are_bad_and_the_others_accepted() {
     let (batch, bad) = read("[{\"msg\":\"a\"},7,\"x\",[{\"y\":[1]}],null,{\"msg\":\"b\"}]");
     assert_eq!(messages(&batch), ["a", "b"]);
     let found: Vec<_> = bad.iter().map(|bad| (bad.index, bad.bytes.as_slice())).collect();
@@ -94,7 +94,7 @@ fn a_record_of_a_list_that_is_no_map_is_bad_and_the_others_go_on() {
 }
 
 #[test]
-fn a_broken_line_is_bad_and_the_others_go_on() {
+fn a_malformed_line_is_bad_and_the_others_accepted() {
     let body = "{\"msg\":\"a\"}\n{\"msg\":\"b\"\n{\"msg\":\"c\"}\nnope\n[1]\n{\"msg\":\"d\"} x\n\n{\"msg\":\"e\"}";
     let (batch, bad) = read(body);
     assert_eq!(messages(&batch), ["a", "c", "e"]);
@@ -112,7 +112,7 @@ fn a_body_in_which_no_line_can_be_read_is_a_syntax_error() {
 }
 
 #[test]
-fn records_too_deep_or_too_large_are_bad_and_the_others_go_on() {
+fn records_too_deep_or_too_large_are_bad_and_the_others_accepted() {
     let nested = |depth: usize| format!("{{\"a\":{}1{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
     let large = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_RECORD_BYTES));
     let many = format!("{{\"a\":[{}1]}}", "1,".repeat(2 * MAX_RECORD_BYTES));
@@ -223,7 +223,7 @@ fn a_value_alone_is_read_as_it_is() {
 }
 
 #[test]
-fn what_is_read_is_written_as_the_same_json() {
+fn json_survives_a_round_trip() {
     let sent = "{\"timestamp\":\"2026-11-20T10:00:00.000000001Z\",\"level\":\"INFO\",\"source\":\"s\",\"message\":\"m\",\
                 \"a\":{\"b\":[1,-2,3.5,true,false,null,\"x\\\"\"],\"c\":{}},\"d\":[]}";
     let mut out = Vec::new();
@@ -232,7 +232,7 @@ fn what_is_read_is_written_as_the_same_json() {
 }
 
 #[test]
-fn a_body_that_becomes_too_much_is_refused_whole() {
+fn a_body_over_the_limits_is_refused_as_a_whole() {
     let aliases = Aliases::default();
     let source = "s".repeat(60_000);
     let defaults = Defaults {

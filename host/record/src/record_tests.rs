@@ -35,7 +35,7 @@ fn turned(record: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn the_head_reads_alike_in_order_and_out_of_it() {
+fn the_head_is_read_in_any_order() {
     let ordered = sample();
     let scattered = turned(&ordered);
     assert!(Record::new(&ordered).ordered_head().is_some());

@@ -22,7 +22,7 @@ fn formatting_is_utc_with_nine_digits() {
 }
 
 #[test]
-fn every_moment_that_is_formatted_reads_back() {
+fn every_formatted_time_parses_to_itself() {
     let mut ns = i64::MIN;
     while ns < i64::MAX - 86_400 * 3 * SECOND {
         assert_eq!(parse(&formatted(ns)), Some(ns));
@@ -32,7 +32,7 @@ fn every_moment_that_is_formatted_reads_back() {
 }
 
 #[test]
-fn rfc3339_with_any_offset_and_near_forms_are_one_moment() {
+fn rfc3339_offsets_and_variants_parse_to_the_same_time() {
     for text in [
         "2026-11-20T10:00:00Z",
         "2026-11-20t10:00:00z",
@@ -54,7 +54,7 @@ fn rfc3339_with_any_offset_and_near_forms_are_one_moment() {
 }
 
 #[test]
-fn text_that_is_no_moment_is_none() {
+fn invalid_times_are_rejected() {
     for text in [
         "",
         "yesterday",
@@ -101,7 +101,7 @@ fn numbers_are_seconds_millis_micros_or_nanos_by_their_size() {
 }
 
 #[test]
-fn extension_moments_of_every_width_are_read() {
+fn extension_times_of_every_width_are_read() {
     let (seconds, nanos) = (1_795_168_800u32, 123_456_789u32);
     let packed = u64::from(nanos) << 34 | u64::from(seconds);
     let fluent = [seconds.to_be_bytes(), nanos.to_be_bytes()].concat();

@@ -13,7 +13,7 @@ fn json(value: Value<'_>) -> String {
 }
 
 #[test]
-fn values_without_a_form_in_json_have_a_documented_one() {
+fn values_that_json_lacks_have_a_documented_form() {
     assert_eq!(json(Value::Float(f64::NAN)), "null");
     assert_eq!(json(Value::Float(f64::NEG_INFINITY)), "null");
     assert_eq!(json(Value::Bin(b"")), "\"\"");
@@ -59,7 +59,7 @@ fn text_is_escaped_where_json_demands_it() {
 }
 
 #[test]
-fn bytes_cut_anywhere_still_give_whole_json() {
+fn truncated_bytes_still_give_valid_json() {
     let mut record = Vec::new();
     write::map16_header(&mut record, 3);
     write::str(&mut record, "timestamp");
@@ -77,7 +77,7 @@ fn bytes_cut_anywhere_still_give_whole_json() {
 }
 
 #[test]
-fn nesting_beyond_the_bound_becomes_null_and_the_rest_goes_on() {
+fn nesting_beyond_the_limit_becomes_null() {
     let mut record = Vec::new();
     write::map16_header(&mut record, 2);
     write::str(&mut record, "deep");

@@ -298,7 +298,7 @@ proptest! {
     }
 
     #[test]
-    fn many_changes_at_once_make_what_they_make_one_after_the_other(made in prop::collection::vec(change(), 9..30)) {
+    fn many_changes_at_once_equal_changes_in_sequence(made in prop::collection::vec(change(), 9..30)) {
         let record = br#"{"source":"s","message":"m","a":{"b":1,"c":[1,{"d":2}]},"l":[1,2,[3]],"routes":["r"],"t":"x"}"#;
         let (_, batch) = read(read_json, record);
         let changes: Vec<Change<'_>> = made.iter().map(Made::as_change).collect();

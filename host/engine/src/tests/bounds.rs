@@ -57,7 +57,7 @@ fn a_failed_record_passes_or_is_rejected_when_that_is_the_policy() {
 }
 
 #[test]
-fn a_filter_that_traps_on_everything_is_given_up_and_every_record_is_accounted_for() {
+fn when_every_record_traps_the_search_gives_up_and_all_records_fail() {
     let filter = load(&engine(), TRAP);
     let outcome = run(&[&filter], batch(std::iter::repeat_n(MARKER, 1000)));
     assert_eq!((outcome.batch.len(), outcome.failed.len()), (0, 1000));
@@ -84,7 +84,7 @@ fn a_filter_that_hangs_on_everything_is_suspended_and_keeps_its_policy() {
 }
 
 #[test]
-fn a_filter_that_fails_on_batch_after_batch_is_shown_as_failing_until_one_goes_well() {
+fn a_filter_is_failing_until_a_batch_succeeds() {
     let filter = load(&engine(), TRAP);
     for _ in 0..FAILING_AFTER_BATCHES {
         assert_eq!(filter.health(), Health::Ok);

@@ -5,7 +5,7 @@ use super::*;
 use crate::limits::{MAX_ADDED_RECORDS, MAX_OWN_TICK_RECORDS};
 
 #[test]
-fn filters_that_multiply_what_the_one_before_made_come_to_a_bound_and_every_record_is_accounted_for() {
+fn multiplying_filters_hit_the_budget_and_no_record_is_lost() {
     let engine = engine();
     let filters = [load(&engine, FLOOD), load(&engine, FLOOD), load(&engine, FLOOD)];
     let outcome = run(&[&filters[0], &filters[1], &filters[2]], batch(["a"]));
@@ -17,7 +17,7 @@ fn filters_that_multiply_what_the_one_before_made_come_to_a_bound_and_every_reco
 }
 
 #[test]
-fn neighbours_of_a_record_that_becomes_too_much_are_unharmed_also_by_filters_after_it() {
+fn a_record_over_the_budget_does_not_affect_others() {
     let engine = engine();
     let (bomb, drop) = (load(&engine, hostile::HOSTILE[5].0), load(&engine, DROP));
     assert_eq!(bomb.name(), "bomb");
@@ -28,7 +28,7 @@ fn neighbours_of_a_record_that_becomes_too_much_are_unharmed_also_by_filters_aft
 }
 
 #[test]
-fn a_record_that_is_changed_over_and_over_is_changed_once() {
+fn many_changes_to_a_record_result_in_one_record() {
     let spec = FilterSpec { output_bytes: 256 << 20, ..spec("sets") };
     let filter = engine().load(&spec, &hostile::module(SETS)).unwrap();
     let outcome = run(&[&filter], batch_with_marker(10, 3));
@@ -37,7 +37,7 @@ fn a_record_that_is_changed_over_and_over_is_changed_once() {
 }
 
 #[test]
-fn a_key_that_stands_before_a_hundred_thousand_fields_fails_its_record_and_no_other() {
+fn a_long_key_above_many_fields_fails_only_its_record() {
     let mut input = batch(["a"]);
     let entries: Vec<String> = (0..100_000).map(|n| format!("\"{n:x}\":1")).collect();
     let json = format!(r#"{{"message":"b","{}":{{{}}}}}"#, "k".repeat(100_000), entries.join(","));

@@ -11,7 +11,7 @@ fn sample() -> Batch {
 }
 
 #[test]
-fn a_version_that_fails_on_what_the_running_one_takes_is_refused_however_it_fails() {
+fn a_version_that_fails_where_the_running_one_succeeds_is_refused() {
     let engine = engine();
     let running = load(&engine, KEEP);
     for guest in [REFUSE, TRAP, LOOP] {
@@ -24,7 +24,7 @@ fn a_version_that_fails_on_what_the_running_one_takes_is_refused_however_it_fail
 }
 
 #[test]
-fn a_record_that_the_running_version_fails_on_too_does_not_refuse_a_new_one() {
+fn a_record_that_both_versions_fail_on_does_not_refuse_the_new_one() {
     let engine = engine();
     for (running, new) in [(REFUSE, REFUSE), (TRAP, REFUSE), (REFUSE, TRAP), (LOOP, TRAP)] {
         let checked = load(&engine, new).check(&sample(), Some(&load(&engine, running))).unwrap();
@@ -35,7 +35,7 @@ fn a_record_that_the_running_version_fails_on_too_does_not_refuse_a_new_one() {
 }
 
 #[test]
-fn without_a_running_version_errors_that_the_filter_returns_are_counted_and_other_failures_refuse_it() {
+fn without_a_running_version_only_returned_errors_are_tolerated() {
     let engine = engine();
     let checked = load(&engine, REFUSE).check(&sample(), None).unwrap();
     assert_eq!((checked.records, checked.failed, checked.failed_altogether()), (4, 2, false));

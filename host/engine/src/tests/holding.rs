@@ -33,7 +33,7 @@ fn ids(outcome: &Outcome) -> Vec<u64> {
 }
 
 #[test]
-fn what_is_held_comes_out_of_the_batch_with_its_bytes_and_is_released_with_what_is_made_of_it() {
+fn held_records_are_stored_and_released_with_their_output() {
     let filter = holding(&engine());
     let input = batch(["a", "b"]);
     let outcome = run(&[&filter], input.clone());
@@ -47,7 +47,7 @@ fn what_is_held_comes_out_of_the_batch_with_its_bytes_and_is_released_with_what_
 }
 
 #[test]
-fn after_a_trap_the_next_instance_holds_what_the_one_before_held() {
+fn after_a_trap_held_records_are_replayed_to_the_next_instance() {
     let filter = holding(&engine());
     let first = run(&[&filter], batch(["a"]));
     let second = run(&[&filter], batch(["b", MARKER, "c"]));
@@ -87,7 +87,7 @@ fn a_held_record_that_a_new_instance_fails_on_is_set_aside_and_the_others_stay_h
 }
 
 #[test]
-fn a_held_record_that_was_set_aside_is_reported_even_if_no_further_instance_can_be_started() {
+fn records_set_aside_are_reported_even_if_no_instance_can_be_started() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/released/2.0.0/holding.wat");
     let text = std::fs::read_to_string(path).unwrap();
     let import = r#"(module (import "weir:filter/host@2.0.0" "kv-add"
@@ -110,7 +110,7 @@ fn a_held_record_that_was_set_aside_is_reported_even_if_no_further_instance_can_
 }
 
 #[test]
-fn a_swap_hands_over_what_is_held_and_the_version_that_was_replaced_refuses_work() {
+fn a_swap_hands_over_held_records_and_the_old_version_refuses_calls() {
     let engine = engine();
     let (old, new) = (holding(&engine), holding(&engine));
     let first = run(&[&old], batch(["a"]));
@@ -124,7 +124,7 @@ fn a_swap_hands_over_what_is_held_and_the_version_that_was_replaced_refuses_work
 }
 
 #[test]
-fn a_filter_that_is_taken_out_leaves_nothing_behind() {
+fn a_removed_filter_releases_all_held_records() {
     let engine = engine();
     let (filter, rest) = (holding(&engine), chain(&[]));
     // The last tick traps, so the held records continue unchanged.

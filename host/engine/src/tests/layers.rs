@@ -33,7 +33,7 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn a_file_imports_only_files_that_stand_above_it_in_the_table_of_the_crate() {
+fn files_import_only_lower_layers() {
     let (order, source) = (order(), Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     let place = |file: &str| order.iter().position(|name| *name == file);
     for path in files(&source) {

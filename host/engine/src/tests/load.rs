@@ -53,11 +53,11 @@ fn a_description_with_too_many_paths_is_refused() {
 }
 
 #[test]
-fn each_kind_of_file_that_is_no_filter_has_an_error_of_its_own() {
+fn each_kind_of_invalid_file_has_its_own_error() {
     let module = hostile::module(KEEP);
     assert!(refusal(b"").contains("empty"));
     assert!(refusal(b"\x7fELF\x02\x01\x01").contains("begins with 7f 45 4c 46"));
-    assert!(refusal(b"(module)").contains("text form"));
+    assert!(refusal(b"(module)").contains("text format"));
     assert!(refusal(b"\0as").contains("ends too early"));
     for length in [5, 8 + 3, module.len() / 2, module.len() - 3] {
         let text = refusal(&module[..length]);
@@ -100,7 +100,7 @@ fn the_error_for_an_unknown_import_names_it() {
 }
 
 #[test]
-fn a_guest_built_for_wasi_gets_an_empty_one() {
+fn a_guest_built_for_wasi_gets_the_stub() {
     let text = hostile::text(KEEP)
         .replacen(
             "(module",
@@ -155,7 +155,7 @@ fn a_guest_that_traps_or_hangs_before_its_first_batch_is_refused() {
 }
 
 #[test]
-fn limits_are_checked_and_a_guest_that_needs_more_memory_at_once_is_refused() {
+fn memory_limits_are_validated_and_enforced_at_start() {
     let module = hostile::module(KEEP);
     assert!(refusal_with(&FilterSpec { memory_bytes: 1, ..spec("f") }, &module).contains("64 KiB and 4 GiB"));
     let text = refusal_with(&FilterSpec { memory_bytes: 64 << 10, ..spec("f") }, &module);

@@ -98,7 +98,7 @@ fn each_failure_is_counted_under_its_kind_and_so_are_the_calls_of_the_search() {
 }
 
 #[test]
-fn an_error_that_a_filter_returns_has_a_kind_of_its_own() {
+fn returned_errors_are_counted_as_refused() {
     let refusing: Guest = (
         "refusing",
         r#"
@@ -115,7 +115,7 @@ fn an_error_that_a_filter_returns_has_a_kind_of_its_own() {
 }
 
 #[test]
-fn what_a_filter_may_not_change_is_counted_as_overstepping() {
+fn forbidden_changes_are_counted_as_overstep() {
     let found = counted(|| {
         let engine = engine();
         let writes = Some(vec!["other".to_owned()]);
@@ -152,7 +152,7 @@ fn a_failed_restart_is_counted_as_one_and_the_batch_fails_together() {
 }
 
 #[test]
-fn a_tick_that_fails_is_counted_among_the_errors_alone() {
+fn a_failed_tick_counts_only_as_an_error() {
     let text = hostile::text(COUNT).replacen(
         "(call $store_big_endian (i32.const 534) (global.get $count))",
         "(unreachable)",

@@ -5,7 +5,7 @@ use super::*;
 use crate::Action;
 
 #[test]
-fn a_batch_of_which_everything_is_kept_is_the_same_memory() {
+fn a_kept_batch_is_not_copied() {
     let input = batch(["a", "b", "c"]);
     let (expected, address) = (input.clone(), input.bytes().as_ptr());
     let outcome = run(&[&load(&engine(), KEEP)], input);
@@ -35,7 +35,7 @@ fn a_patch_changes_what_it_names_and_nothing_else() {
 }
 
 #[test]
-fn replaced_and_expanded_records_stand_where_theirs_stood_and_are_canonical() {
+fn replaced_and_expanded_records_keep_their_position_and_are_canonical() {
     let outcome = run(&[&load(&engine(), EXPAND)], batch(["a", MARKER, "b"]));
     assert_eq!(outcome.batch, batch(["a", MARKER, MARKER, "b"]));
 }

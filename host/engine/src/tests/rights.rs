@@ -78,7 +78,7 @@ fn a_typed_filter_is_not_shown_what_it_may_not_see() {
 }
 
 #[test]
-fn what_is_not_seen_stays_as_it_was_when_a_record_is_changed() {
+fn invisible_values_survive_changes() {
     for (guest, spec) in
         [(PATCH, with(Some(&["message"]), None)), (TYPED, with(Some(&["context.n"]), Some(&["message"])))]
     {
@@ -143,7 +143,7 @@ fn the_records_of_a_tick_may_hold_what_the_filter_may_change() {
 }
 
 #[test]
-fn a_trial_fails_with_an_overstep_so_that_such_a_version_is_not_taken_up() {
+fn a_trial_refuses_a_version_that_oversteps_its_rights() {
     let filter = engine().load(&with(None, Some(&["other"])), &hostile::module(PATCH)).unwrap();
     let error = filter.check(&batch(["a"]), None).unwrap_err().to_string();
     assert!(error.contains("it changed `patched`"), "{error}");

@@ -52,7 +52,7 @@ fn a_new_version_continues_where_the_old_one_stopped_and_the_old_one_refuses_wor
 }
 
 #[test]
-fn a_version_that_refuses_the_state_is_not_used_and_the_old_one_goes_on() {
+fn a_version_that_refuses_the_state_is_not_used_and_the_old_one_continues() {
     let engine = engine();
     let old = load(&engine, COUNT);
     let refusing = hostile::text(COUNT).replacen("(global.set $count (i32.load (local.get $at)))", "(unreachable)", 1);

@@ -24,7 +24,7 @@ fn origins(made: &Processed<'_>) -> Option<Vec<u32>> {
 }
 
 #[test]
-fn a_call_says_what_came_of_each_record() {
+fn a_call_returns_the_outcome_of_each_record() {
     let mut expanding = trial(&compiled(EXPAND));
     let input = batch(["a", MARKER, "b"]);
     assert_eq!(origins(&expanding.call(&input, 0..3).unwrap()), Some(vec![0, 1, 1, 2]));
@@ -33,7 +33,7 @@ fn a_call_says_what_came_of_each_record() {
 }
 
 #[test]
-fn a_failed_call_is_told_by_its_kind_and_the_next_meets_a_new_instance() {
+fn a_failed_call_returns_its_kind_and_the_next_starts_a_new_instance() {
     let compiled = compiled(TRAP);
     let mut trial = trial(&compiled);
     let input = batch(["a", MARKER]);
@@ -85,7 +85,7 @@ fn a_test_instance_records_counters_and_log_lines_and_sets_the_clock() {
 }
 
 #[test]
-fn the_filter_that_does_nothing_steps_over_everything_that_a_record_can_hold() {
+fn the_pass_through_filter_accepts_every_type_of_value() {
     let mut input = Batch::new();
     let aliases = Aliases::default();
     let defaults = Defaults {

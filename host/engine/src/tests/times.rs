@@ -60,7 +60,7 @@ fn times(module: &[u8]) -> (Vec<i64>, Vec<i64>) {
 }
 
 #[test]
-fn in_messagepack_patched_replaced_expanded_and_ticked() {
+fn messagepack_times_are_nanoseconds() {
     for ns in TIMES {
         let map = packed(ns);
         assert_eq!(times(&returning(0, &[PATCH], &map)), (vec![ns], vec![ns]));
@@ -71,7 +71,7 @@ fn in_messagepack_patched_replaced_expanded_and_ticked() {
 }
 
 #[test]
-fn in_json_as_a_number_or_as_text() {
+fn json_times_are_nanoseconds() {
     for ns in TIMES {
         let mut text = Vec::new();
         weir_record::time::format_rfc3339(ns, &mut text);
@@ -87,7 +87,7 @@ fn in_json_as_a_number_or_as_text() {
 }
 
 #[test]
-fn from_a_typed_filter() {
+fn typed_times_are_nanoseconds() {
     for ns in TIMES {
         let text = hostile::text(TYPED_COUNT);
         let module = hostile::assemble(&text.replacen("(i64.const 7)", &format!("(i64.const {ns})"), 1));

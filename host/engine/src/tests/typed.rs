@@ -33,7 +33,7 @@ fn count(outcome: &Outcome) -> i64 {
 }
 
 #[test]
-fn expanded_records_stand_where_theirs_stood_with_all_that_the_filter_was_shown() {
+fn expanded_records_keep_their_position_and_fields() {
     let filter = load(&engine(), TYPED_COUNT);
     assert_eq!(filter.world(), World::StatefulFilter);
     let outcome = run(&[&filter], batch(["a", "b"]));
@@ -42,7 +42,7 @@ fn expanded_records_stand_where_theirs_stood_with_all_that_the_filter_was_shown(
 }
 
 #[test]
-fn lists_and_maps_without_a_value_stay_where_they_stood_when_a_record_is_expanded() {
+fn expanding_keeps_empty_lists_and_maps() {
     let record = r#"{"message":"m","tags":[],"a":{"b":{},"c":[1,{},[[]],2]},"deep":{"er":{"est":[]}},"context":{}}"#;
     let outcome = run(&[&load(&engine(), TYPED_COUNT)], read(record));
     assert_eq!(outcome.failed, []);
@@ -71,7 +71,7 @@ fn reading_one_path() -> Vec<u8> {
 }
 
 #[test]
-fn what_a_filter_does_not_read_is_not_in_the_records_that_it_expands_to() {
+fn expanded_records_contain_only_what_the_filter_reads() {
     let filter = engine().load(&spec("one"), &reading_one_path()).unwrap();
     assert_eq!(filter.description().reads, ["context.n"]);
     let record = r#"{"message":"m","tags":[],"context":{"n":5,"user":"u","empty":{}},"other":1}"#;
@@ -82,7 +82,7 @@ fn what_a_filter_does_not_read_is_not_in_the_records_that_it_expands_to() {
 }
 
 #[test]
-fn a_typed_filter_with_state_ticks_and_hands_its_count_to_its_successor() {
+fn a_stateful_typed_filter_ticks_and_hands_over_its_state() {
     let engine = engine();
     let (old, new) = (load(&engine, TYPED_COUNT), load(&engine, TYPED_COUNT));
     let mut worker = Worker::new(engine);

@@ -1,5 +1,5 @@
-;; The filter that does nothing: counts the records of a batch and keeps them all. What a call of it costs is what any
-;; filter costs at least.
+;; The pass-through filter: counts the records of a batch and keeps them all. The cost of calling it is the minimum cost
+;; of any filter.
 (module
   (memory (export "memory") 2)
   (data (i32.const 16) "pass")
@@ -7,7 +7,7 @@
   (data (i32.const 48) "keeps every record")
   (global $free (mut i32) (i32.const 65536))
 
-  ;; Takes the next bytes; all of them are given back after each batch.
+  ;; Allocates the next bytes. All are freed after each batch.
   (func $take (param $size i32) (result i32)
     (local $at i32)
     (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
@@ -47,7 +47,7 @@
     (i32.const 192))
   (func (export "weir:filter/packed@1.0.0#encoding") (result i32) (i32.const 0))
 
-  ;; How many values stand between two places.
+  ;; The number of values between two positions.
   (func $count (param $at i32) (param $end i32) (result i32)
     (local $byte i32) (local $records i32) (local $left i32)
     (block $done

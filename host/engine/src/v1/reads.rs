@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_head_only_what_is_named_is_shown_when_nothing_else_may_be() {
+    fn hidden_keys_of_the_head_are_empty() {
         let bytes = record();
         let reads = Reads::only(&["message".to_owned(), "context.user.id".to_owned()]);
         let head = reads.head(Record::new(&bytes));
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_or_the_name_of_a_map_shows_everything_in_it() {
+    fn a_star_or_a_map_path_includes_everything_in_it() {
         let all = [r#"context.user.email=Text("e")"#, "context.user.id=Integer(7)"];
         assert_eq!(read(&["context.*"]), all);
         assert_eq!(read(&["context"]), all);

@@ -1,7 +1,7 @@
-;; What AssemblyScript calls when something can't go on (`env.abort`): says why in Weir's log, then traps.
+;; AssemblyScript's `env.abort`: writes the reason to Weir's log, then traps.
 ;;
-;; The texts are UTF-16 with their length in bytes before them. Nobody uses the memory after a trap, so the message is
-;; made into ASCII where it lies; other characters become question marks.
+;; Texts are UTF-16, preceded by their length in bytes. The memory is not used after a trap, so the message is
+;; converted to ASCII in place; other characters become question marks.
 (module
   (import "env" "memory" (memory 0))
   (import "weir:filter/host@1.0.0" "log" (func $log (param i32 i32 i32)))

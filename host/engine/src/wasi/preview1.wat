@@ -1,9 +1,9 @@
-;; WASI's first version (wasi_snapshot_preview1) with nothing in it, answered from inside the component. Only the
-;; functions that a module imports are kept.
+;; A stub of WASI preview 1 (wasi_snapshot_preview1) inside the component. Only the functions that a module imports
+;; are kept.
 ;;
-;; It works on the module's own memory. The clock and the log are those of weir:filter/host; but while the module
-;; allocates memory for its caller nobody may be called (`weir_busy` is 1), and then the clock only moves on a little and
-;; what is printed is lost.
+;; It uses the module's memory. The clock and the log are those of weir:filter/host, but while the module
+;; allocates memory for its caller no import may be called (`weir_busy` is 1). Then the clock only advances slightly and
+;; output is lost.
 ;; Numbers returned: 0 success, 8 no such file descriptor, 28 invalid argument.
 (module
   (import "env" "memory" (memory 0))
@@ -13,7 +13,7 @@
   (global $clock (mut i64) (i64.const 0))
   (global $random (mut i64) (i64.const 0))
 
-  ;; The time in nanoseconds since 1970. It never goes back, and is never the same twice.
+  ;; The time in nanoseconds since 1970. Strictly increasing.
   (func $time (result i64)
     (local $time i64)
     (if (i32.eqz (global.get $busy)) (then (local.set $time (call $now))))
@@ -34,7 +34,7 @@
   (export "args_get" (func $nothing2))
   (export "environ_get" (func $nothing2))
 
-  ;; All clocks are the same one.
+  ;; All clocks are the same.
   (func (export "clock_time_get") (param $id i32) (param $precision i64) (param $time i32) (result i32)
     (i64.store (local.get $time) (call $time))
     (i32.const 0))
@@ -42,7 +42,7 @@
     (i64.store (local.get $resolution) (i64.const 1))
     (i32.const 0))
 
-  ;; Xorshift, begun with the time: for hash tables, not for secrets.
+  ;; Xorshift, seeded with the time: for hash tables, not for secrets.
   (func (export "random_get") (param $at i32) (param $length i32) (result i32)
     (local $end i32)
     (if (i64.eqz (global.get $random))
@@ -59,8 +59,8 @@
         (br $next)))
     (i32.const 0))
 
-  ;; What is printed goes to Weir's log, a line for each piece: standard output as INFO, standard error as WARNING. The
-  ;; end of a line is the log's own.
+  ;; Output goes to Weir's log, one line per piece: standard output as INFO, standard error as WARNING. A line end is
+  ;; removed, because the log adds its own.
   (func $print (param $fd i32) (param $at i32) (param $length i32)
     (block $done
       (loop $trim
@@ -105,8 +105,7 @@
   (func (export "proc_exit") (param i32) (unreachable))
   (func (export "proc_raise") (param i32) (result i32) (unreachable))
 
-  ;; Nothing is ever ready, and nobody is made to wait: all events that were asked for have come, and the clock stands
-  ;; where the last of them wanted it.
+  ;; Never waits: all requested events have occurred, and the clock is at the time that the last of them requested.
   (func (export "poll_oneoff") (param $in i32) (param $out i32) (param $count i32) (param $events i32) (result i32)
     (local $at i32)
     (local $until i64)
@@ -119,12 +118,12 @@
         (i64.store offset=8 (local.get $out) (i64.const 0))
         (i64.store offset=16 (local.get $out) (i64.const 0))
         (i64.store offset=24 (local.get $out) (i64.const 0))
-        ;; Which kind of event comes back as the kind that was asked for.
+        ;; The event has the requested type.
         (i32.store8 offset=10 (local.get $out) (i32.load8_u offset=8 (local.get $in)))
         (if (i32.eqz (i32.load8_u offset=8 (local.get $in)))
           (then
             (local.set $until (i64.load offset=24 (local.get $in)))
-            ;; A time to wait, unless it is a moment.
+            ;; A relative time, unless the flag for an absolute one is set.
             (if (i32.eqz (i32.and (i32.load16_u offset=40 (local.get $in)) (i32.const 1)))
               (then (local.set $until (i64.add (call $time) (local.get $until)))))
             (if (i64.gt_s (local.get $until) (global.get $clock))

@@ -76,7 +76,7 @@ pub fn build_bundled(repo: &Path, folder: &Path) -> anyhow::Result<()> {
 #[cfg(test)]
 pub fn check_manifest(repo: &Path) -> anyhow::Result<()> {
     let path = repo.join("filters/bundled/manifest.toml");
-    let text = String::from_utf8(read(&path)?).with_context(|| format!("`{}` is no text", path.display()))?;
+    let text = String::from_utf8(read(&path)?).with_context(|| format!("`{}` is not UTF-8 text", path.display()))?;
     let manifest: Manifest = toml::from_str(&text).with_context(|| format!("`{}`; {REBUILD_HINT}", path.display()))?;
     let mut problems = Vec::new();
     for name in bundled::names() {

@@ -17,7 +17,7 @@ fn put(root: &Path, path: &str, text: &str) {
 }
 
 #[test]
-fn an_installed_target_is_taken_before_sources() {
+fn an_installed_target_is_preferred_to_building_from_source() {
     let own = tempfile::tempdir().unwrap();
     put(own.path(), &format!("lib/rustlib/{TARGET}/lib/libstd-1.rlib"), "");
     let debian = tempfile::tempdir().unwrap();
@@ -27,7 +27,7 @@ fn an_installed_target_is_taken_before_sources() {
 }
 
 #[test]
-fn sources_are_built_with_the_linker_of_any_toolchain() {
+fn building_from_source_uses_the_linker_of_any_toolchain() {
     let own = tempfile::tempdir().unwrap();
     put(own.path(), "lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld", "");
     let debian = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ fn without_a_toolchain_the_error_says_how_to_get_one() {
 }
 
 #[test]
-fn a_folder_that_is_no_filter_is_refused_with_what_is_missing() {
+fn the_error_for_an_invalid_project_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let error = format!("{:#}", Project::read(folder.path()).unwrap_err());
     assert!(error.contains("no Cargo.toml"), "{error}");
@@ -63,7 +63,7 @@ fn a_folder_that_is_no_filter_is_refused_with_what_is_missing() {
 }
 
 #[test]
-fn the_bundled_filters_are_built_from_the_sources_that_are_there() {
+fn the_bundled_filters_match_their_sources() {
     let repo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     check_manifest(&repo).unwrap_or_else(|error| panic!("{error:#}"));
 }
@@ -79,7 +79,7 @@ fn listed(folder: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_new_project_has_every_file_of_its_example_and_of_its_helper() {
+fn a_new_project_has_every_file_of_its_example_and_sdk() {
     for language in LANGUAGES {
         let from: Vec<&str> = language.files.iter().map(|file| file.from).collect();
         let example = listed(&format!("examples/filters/{}", language.name));
@@ -96,7 +96,7 @@ fn a_new_project_has_every_file_of_its_example_and_of_its_helper() {
 }
 
 #[test]
-fn a_project_says_what_is_wrong_with_it() {
+fn invalid_manifests_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let problem = |text: &str| {
         put(folder.path(), "filter.toml", text);
@@ -113,7 +113,7 @@ fn a_project_says_what_is_wrong_with_it() {
 }
 
 #[test]
-fn a_project_says_for_which_world_it_is_built() {
+fn the_manifest_determines_the_world() {
     let folder = tempfile::tempdir().unwrap();
     for (line, world) in [
         ("", "packed-filter"),

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_is_older_than_a_source_that_was_saved_after_it_and_than_nothing_else() {
+    fn only_newer_sources_make_a_module_stale() {
         let folder = tempfile::tempdir().unwrap();
         let now = SystemTime::now();
         let put = |name: &str, age_s: u64| {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_compiler_leaves_is_no_source() {
+    fn compiler_output_is_not_a_source() {
         let folder = tempfile::tempdir().unwrap();
         let put = |path: &str| {
             let path = folder.path().join(path);

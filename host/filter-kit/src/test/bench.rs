@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_have_about_the_size_that_is_said() {
+    fn generated_records_have_about_the_requested_size() {
         for bytes in SIZES {
             let mean = records(bytes, 50).byte_len() / 50;
             assert!(mean.abs_diff(bytes) * 20 <= bytes, "{mean} bytes instead of {bytes}");

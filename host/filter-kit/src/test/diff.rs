@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changed_lines_stand_below_each_other_and_the_rest_is_kept() {
+    fn changed_lines_are_adjacent_and_other_lines_are_kept() {
         let text = render("{\n  \"a\": 1,\n  \"b\": 2\n}", &["{\n  \"a\": 1,\n  \"b\": 3\n}".into()], false);
         assert_eq!(text, "    {\n      \"a\": 1,\n  -   \"b\": 2\n  +   \"b\": 3\n    }\n");
     }

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_json_can_say_is_written_as_json_and_both_read_back() {
+    fn records_are_written_as_json_if_exact_and_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let mut plain = Batch::new();
         samples::read_json(r#"{"message":"é","n":1.5}"#.as_bytes(), &mut plain).unwrap();

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_makes_the_same_records_and_another_others() {
+    fn the_seed_determines_the_records() {
         let make = |seed| {
             let mut generator = generator(seed);
             (0..50).map(|_| format!("{:?}", generator.batch())).collect::<Vec<_>>()
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn nearly_all_are_records_and_every_kind_of_oddity_is_among_them() {
+    fn most_generated_records_are_valid_and_every_edge_case_occurs() {
         let mut generator = generator(1);
         let (mut taken, mut refused, mut seen) = (0, 0, String::new());
         let (mut largest, mut smallest) = (0, usize::MAX);

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_xml_has_no_form_for_is_replaced() {
+    fn characters_that_xml_forbids_are_replaced() {
         assert_eq!(escaped("<a b=\"c\">&\n\t\0\u{ffff}é"), "&lt;a b=&quot;c&quot;&gt;&amp;&#10;&#9;\u{fffd}\u{fffd}é");
     }
 }

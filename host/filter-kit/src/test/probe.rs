@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_that_differ_in_numbers_only_are_one() {
+    fn failures_that_differ_only_in_numbers_are_grouped() {
         let trap = Fault::Failed(FailureKind::Trap);
         assert_eq!(key(&trap, "it gave 3 verdicts"), key(&trap, "it gave 7 verdicts"));
         assert_ne!(key(&trap, "it trapped in `a`"), key(&trap, "it trapped in `b`"));

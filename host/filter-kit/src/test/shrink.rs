@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn one_record_of_many_is_left_and_of_it_what_matters() {
+    fn shrinking_leaves_one_record_with_the_relevant_part() {
         let mut records: Vec<Tree> = (0..40).map(|n| record(&format!("harmless {n}"))).collect();
         records[23] = record("before it HOSTILE and é after it");
         let shrunk = shrink(records, AMPLE, &mut |records| records.iter().any(|record| holds(record, "HOSTILE")));
@@ -202,14 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_two_records_keeps_two() {
+    fn shrinking_keeps_two_records_if_both_are_needed() {
         let records: Vec<Tree> = (0..20).map(|n| Tree::Map(vec![("n".into(), Tree::Int(n))])).collect();
         let shrunk = shrink(records, AMPLE, &mut |records| records.len() >= 2);
         assert_eq!(shrunk, [Tree::Nil, Tree::Nil]);
     }
 
     #[test]
-    fn numbers_and_characters_become_plain() {
+    fn shrinking_simplifies_numbers_and_characters() {
         let is_large = |tree: &Tree| {
             matches!(tree, Tree::Map(entries) if entries.iter().any(|(_, value)|
             matches!(value, Tree::Int(n) if *n >= 1000)))
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_ends_the_search() {
+    fn shrinking_stops_when_the_budget_is_used_up() {
         let mut tests = 0;
         let budget = Budget { tests: 5, ..AMPLE };
         shrink((0..100).map(|_| record("x")).collect(), budget, &mut |_| {

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_stands_out_among_those_of_its_size_only() {
+    fn outliers_are_relative_to_their_size_class() {
         let (mut speeds, micro) = (Speeds::default(), Duration::from_micros(1));
         assert_eq!(speeds.is_slow(100, Duration::from_secs(1)), None, "the first may take as long as it likes");
         for n in 0..100 {

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_case_says_why_and_a_name_is_no_directive() {
+    fn failed_cases_have_reasons_and_names_are_not_directives() {
         let judged = |name: &str, mismatches| CaseResult {
             name: name.into(),
             line: 7,

@@ -16,7 +16,7 @@ fn wrong(toml: &str) -> Vec<String> {
 }
 
 #[test]
-fn cases_know_their_lines_and_records_are_as_ingest_makes_them() {
+fn cases_have_line_numbers_and_canonical_records() {
     let cases = good(
         "[options]\nmask = \"x\"\n\n[[case]]\nname = \"one\"\nrecords = [{ msg = \"hi\", severity = \"warn\", n = 1.5 }]\n\
          verdicts = [\"change\"]\n[[case]]\nname = \"two\"\nerror = \"mask\"\n[case.options]\nmask = 1\n",
@@ -31,7 +31,7 @@ fn cases_know_their_lines_and_records_are_as_ingest_makes_them() {
 }
 
 #[test]
-fn json_says_the_same_and_keeps_null_and_large_numbers() {
+fn json_cases_keep_null_and_large_numbers() {
     let json = br#"{"options": {"mask": "x"}, "case": [
         {"name": "one", "records": [{"message": "hi", "n": 18446744073709551615, "no": null}], "expect": [{"no": null}]}
     ]}"#;
@@ -44,7 +44,7 @@ fn json_says_the_same_and_keeps_null_and_large_numbers() {
 }
 
 #[test]
-fn what_means_nothing_is_refused_with_its_line() {
+fn invalid_cases_are_refused_with_their_line() {
     assert_eq!(wrong(""), ["0 there are no cases"]);
     assert_eq!(wrong("[[case]]\nrecords = [{}]\n"), ["1 `name` is missing in `[[case]]`"]);
     assert_eq!(wrong("[[case]]\nname = \"a\"\n"), ["1 the case `a` has no records"]);

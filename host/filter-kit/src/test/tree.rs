@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_becomes_a_tree_and_the_same_record_again() {
+    fn records_survive_a_round_trip_through_a_tree() {
         let mut given = Batch::new();
         let json = br#"{"message":"m","a":[1,{"b":null}],"c":{"d":1.5,"e":18446744073709551615}}"#;
         samples::read_json(json, &mut given).unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_can_be_reached_by_its_number_and_set_by_its_path() {
+    fn values_can_be_found_by_number_and_set_by_path() {
         let mut tree = Tree::Map(vec![("a".into(), Tree::List(vec![Tree::Nil, text("x")])), ("b".into(), Tree::Nil)]);
         assert_eq!(tree.nodes(), 5);
         assert_eq!(tree.node_mut(3), Some(&mut text("x")));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ingest_would_refuse_is_no_record() {
+    fn trees_that_ingest_would_reject_are_not_records() {
         assert_eq!(batch(&[Tree::Nil]), None);
         assert_eq!(batch(&[Tree::Map(vec![("a".into(), text(&"x".repeat(2 << 20)))])]), None);
     }

@@ -62,7 +62,7 @@ fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<Bad>, Refused> {
     let wanted = "send a measurement as an object, or several in an array";
     let refuse = |error: String| Refused::new(StatusCode::BAD_REQUEST, error);
     let mut take = |place: &str, value: Value<'_>| {
-        let measurement = Value::as_map(&value).ok_or_else(|| format!("is no object: {wanted}"));
+        let measurement = Value::as_map(&value).ok_or_else(|| format!("is not an object: {wanted}"));
         let point = measurement.and_then(Point::read).map_err(|wrong| refuse(format!("{place} {wrong}")))?;
         let source = context.source.as_deref().unwrap_or(point.measurement);
         let level = context.level.unwrap_or(posted.level);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_becomes_a_record_that_says_what_was_measured() {
+    fn a_measurement_becomes_a_record_with_a_summary() {
         let body = r#"{"measurement":"cpu","tags":{"host":"a","core":1},
             "fields":{"usage":0.5,"cores":4,"big":18446744073709551615,"up":true,"state":"on"},"timestamp":1700000001}"#;
         let records = taken("/v1/timeseries", body).expect("taken");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn several_come_in_an_array_and_the_query_fills_what_a_measurement_has_not() {
+    fn arrays_are_accepted_and_the_query_fills_missing_values() {
         let body = r#"[{"measurement":"a","fields":{"x":1}},{"measurement":"b","tags":null,"fields":{"x":2},"timestamp":null},
             {"measurement":"c","fields":{"x":3},"timestamp":"2026-11-20T10:00:00Z"}]"#;
         let records = taken("/v1/timeseries?source=agent&level=debug", body).expect("taken");
@@ -270,12 +270,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_place_and_nothing_is_taken() {
+    fn errors_name_the_measurement_and_nothing_is_stored() {
         for (body, hint) in [
             ("", "JSON"),
             (r#"{"measurement":"#, "at byte 15"),
             ("5", "neither an object nor an array"),
-            ("[5]", "measurement 0 is no object"),
+            ("[5]", "measurement 0 is not an object"),
             (r#"{"fields":{"a":1}}"#, "the measurement lacks `measurement`"),
             (r#"{"measurement":5,"fields":{"a":1}}"#, "is a number, not a text"),
             (r#"{"measurement":"","fields":{"a":1}}"#, "1 to 256 bytes"),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn only_json_is_taken() {
+    fn only_json_is_accepted() {
         let with = |kind: &str| {
             let request = Request::post("/v1/timeseries").header("content-type", kind).body(()).expect("a request");
             check(&request.into_parts().0).map_err(|refused| refused.status)

@@ -127,7 +127,7 @@ async fn frames_that_are_no_requests_end_the_connection() {
 async fn a_busy_client_is_no_flood() {
     let fake = Fake::confirming();
     let server = Server::start(HttpOptions::default(), Arc::clone(&fake)).await;
-    // An error says that it is installed already.
+    // Fails if it is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let mut heads = 0;

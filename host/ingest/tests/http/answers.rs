@@ -154,7 +154,7 @@ async fn a_damaged_compressed_body_is_400_and_nothing_of_it_is_taken() {
 }
 
 #[tokio::test]
-async fn filters_rejections_are_told_by_position_in_the_body_and_422_when_nothing_is_left() {
+async fn rejections_are_reported_by_position_and_422_if_all_were_rejected() {
     let reject_last = |all: bool| {
         Fake::new(move |delivery| {
             let last = u32::try_from(delivery.batch.len()).unwrap() - 1;
@@ -234,7 +234,7 @@ async fn the_answer_waits_for_the_confirmation() {
 }
 
 #[tokio::test]
-async fn what_a_web_page_of_another_site_posts_is_403() {
+async fn a_cross_site_post_is_403() {
     let (server, fake) = Server::plain().await;
     let head = "content-type: text/plain\r\norigin: https://evil.example\r\n";
     let reply = server.post("/ingest", head, "forged").await;

@@ -15,7 +15,7 @@ fn impatient() -> HttpOptions {
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_or_half_a_head_is_closed() {
+async fn a_connection_without_a_complete_head_is_closed() {
     let server = Server::start(impatient(), Fake::confirming()).await;
     for said in ["", "P", "PRI * HTTP/2.0\r\n", "POST /ingest HTTP/1.1\r\nx-slow: ", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
     {
@@ -26,7 +26,7 @@ async fn a_connection_that_says_nothing_or_half_a_head_is_closed() {
 }
 
 #[tokio::test]
-async fn a_head_that_drips_is_closed_too() {
+async fn a_connection_with_a_slow_head_is_closed() {
     let server = Server::start(impatient(), Fake::confirming()).await;
     let mut raw = server.connect().await;
     raw.send("POST /ingest HTTP/1.1\r\n").await;
@@ -119,7 +119,7 @@ async fn a_refused_request_leaves_the_connection_usable() {
 }
 
 #[tokio::test]
-async fn a_client_that_vanishes_does_not_undo_its_delivery() {
+async fn a_disconnecting_client_does_not_cancel_its_delivery() {
     let (fake, mut deliveries) = Fake::holding();
     let server = Server::start(HttpOptions::default(), fake.clone()).await;
     let mut raw = server.connect().await;
@@ -152,7 +152,7 @@ async fn over_the_bound_connections_are_told_503_and_served_again_when_one_is_fr
 }
 
 #[tokio::test]
-async fn a_stop_answers_what_is_in_flight_and_takes_nothing_new() {
+async fn a_stop_answers_requests_in_flight_and_accepts_no_new_ones() {
     let (fake, mut deliveries) = Fake::holding();
     let server = Server::start(HttpOptions::default(), fake).await;
     let address = server.address;
@@ -173,7 +173,7 @@ async fn a_stop_answers_what_is_in_flight_and_takes_nothing_new() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_after_its_grace_and_says_what_was_not_answered() {
+async fn a_stop_ends_after_its_grace_period_and_reports_unanswered_requests() {
     let (fake, mut deliveries) = Fake::holding();
     let options = HttpOptions { shutdown_grace: Some(Duration::from_millis(50)), ..HttpOptions::default() };
     let server = Server::start(options, fake).await;
@@ -240,7 +240,7 @@ async fn unusable_options_are_refused_before_anything_is_accepted() {
 }
 
 #[tokio::test]
-async fn garbage_is_refused_and_the_server_goes_on() {
+async fn garbage_is_refused_and_the_server_continues() {
     let fake = Fake::confirming();
     let server = Server::start(HttpOptions::default(), fake.clone()).await;
     for garbage in

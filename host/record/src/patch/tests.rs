@@ -51,7 +51,7 @@ fn changed(target: &str, changes: &[Change<'_>]) -> Result<String, PatchError> {
 }
 
 #[test]
-fn the_examples_of_rfc_7396_come_out_as_it_says() {
+fn the_examples_of_rfc_7396_hold() {
     for (target, patch, result) in [
         (r#""a":"b""#, r#"{"a":"c"}"#, r#"{"a":"c"}"#),
         (r#""a":"b""#, r#"{"b":"c"}"#, r#"{"a":"b","b":"c"}"#),
@@ -96,7 +96,7 @@ fn what_a_patch_does_not_name_stays_byte_for_byte() {
 }
 
 #[test]
-fn the_head_can_be_set_and_stays_where_it_is_read_in_one_look() {
+fn the_head_can_be_set_and_keeps_its_layout() {
     let patch = packed(r#"{"message":"n","level":"warn","timestamp":"1970-01-01T00:00:01+00:00","source":"t"}"#);
     let mut out = Vec::new();
     merge_patch(&record(r#""a":1"#), &patch, &mut out).expect("a map");
@@ -214,7 +214,7 @@ fn a_patch_that_is_no_map_or_cut_anywhere_is_refused() {
 }
 
 #[test]
-fn many_changes_cost_what_the_record_and_they_are_long_and_not_the_product_of_both() {
+fn many_changes_take_linear_time() {
     let large = format!("\"large\":\"{}\"", "x".repeat(900_000));
     let paths: Vec<String> = (0..20_000).map(|n| format!("a.k{}", n % 1000)).collect();
     let set: Vec<Change<'_>> = paths.iter().map(|path| Change::Set(path, Value::Int(1))).collect();
@@ -230,7 +230,7 @@ fn many_changes_cost_what_the_record_and_they_are_long_and_not_the_product_of_bo
 }
 
 #[test]
-fn items_of_a_long_list_can_not_be_moved_again_and_again() {
+fn moving_list_items_is_bounded() {
     let list = format!("\"l\":[{}1]", "1,".repeat(200_000));
     let removals = vec![Change::Remove("l.0"); 1000];
     assert_eq!(changed(&list, &removals), Err(PatchError::TooManyMoves));
@@ -242,7 +242,7 @@ fn items_of_a_long_list_can_not_be_moved_again_and_again() {
 }
 
 #[test]
-fn paths_that_make_more_than_a_record_can_hold_end_early() {
+fn paths_that_exceed_the_record_size_fail_early() {
     let below = ".a".repeat(60);
     let paths: Vec<String> = (0..20_000).map(|n| format!("k{n}{below}")).collect();
     let set: Vec<Change<'_>> = paths.iter().map(|path| Change::Set(path, Value::Nil)).collect();

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sdk_that_a_project_brings_along_stands_alone() {
+    fn the_embedded_sdk_is_self_contained() {
         for file in FILES {
             let text = (file.adapt)(file.text);
             assert!(!text.contains("workspace = true") && !text.contains("../"), "{}: {text}", file.path);
