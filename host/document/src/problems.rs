@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Snippet};
-use weir_record::escape::is_harmful;
+use weir_record::escape::needs_escape;
 
 use crate::limits::{MAX_PROBLEMS, SHOWN_LINE_CHARS};
 
@@ -187,7 +187,7 @@ fn printable_char(c: char) -> char {
     match c {
         '\t' => ' ',
         // Among others marks that reorder text, which could make a line read as something else than it is.
-        c if is_harmful(c) => char::REPLACEMENT_CHARACTER,
+        c if needs_escape(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     }
 }

@@ -30,7 +30,7 @@ pub struct CheckReport {
 
 impl CheckReport {
     /// Whether there were records and it failed on all of them.
-    pub fn failed_altogether(&self) -> bool {
+    pub fn failed_on_all(&self) -> bool {
         self.failed > 0 && self.failed == self.records
     }
 }
@@ -43,8 +43,8 @@ impl Filter {
     }
 
     /// Whether the filter takes at least one of these records.
-    pub fn takes_any(&self, sample: &Batch) -> bool {
-        self.check(sample, None).is_ok_and(|checked| !checked.failed_altogether())
+    pub fn accepts_any(&self, sample: &Batch) -> bool {
+        self.check(sample, None).is_ok_and(|checked| !checked.failed_on_all())
     }
 
     fn try_on(&self, sample: &Batch, running: Option<&Filter>) -> Result<CheckReport, LoadErrorKind> {

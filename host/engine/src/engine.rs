@@ -97,7 +97,7 @@ impl Engine {
     }
 
     /// Makes ids of held records start after `last`, because ids up to it are in use.
-    pub fn number_records_after(&self, last: u64) {
+    pub fn reserve_ids_up_to(&self, last: u64) {
         self.next_record.fetch_max(last.saturating_add(1), Ordering::Relaxed);
     }
 

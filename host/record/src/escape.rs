@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 /// Whether a character is a control character or invisible.
-pub fn is_harmful(c: char) -> bool {
+pub fn needs_escape(c: char) -> bool {
     if c < '\u{ad}' {
         return c.is_control();
     }
@@ -27,12 +27,12 @@ pub fn is_harmful(c: char) -> bool {
 
 /// Escapes every such character: `\n`, `\x1b`, `\u{202e}`.
 pub fn escaped(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_harmful) {
+    if !text.contains(needs_escape) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_harmful(c) {
+        if needs_escape(c) {
             push_written_out(c, &mut out);
         } else {
             out.push(c);
@@ -60,7 +60,7 @@ fn push_written_out(c: char, out: &mut String) {
 pub fn push_escaped_json(json: &[u8], out: &mut Vec<u8>) {
     // The JSON writer produces valid UTF-8 and escapes everything below 0x20.
     for c in String::from_utf8_lossy(json).chars() {
-        if is_harmful(c) {
+        if needs_escape(c) {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
             }

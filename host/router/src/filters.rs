@@ -262,7 +262,7 @@ impl FilterSet {
         };
         let sample = self.shared.sample.take();
         let checked = filter.check(&sample, other).map_err(in_place)?;
-        if checked.failed_altogether() && same.is_some_and(|running| running.takes_any(&sample)) {
+        if checked.failed_on_all() && same.is_some_and(|running| running.accepts_any(&sample)) {
             let (count, reason) = (checked.records, checked.reason);
             return Err(format!(
                 "{}: filter `{name}`: with these settings it fails on all {count} recent records that it was tried on, \
@@ -270,7 +270,7 @@ impl FilterSet {
                 wanted.source
             ));
         }
-        if checked.failed_altogether() {
+        if checked.failed_on_all() {
             let version = &filter.description().version;
             let (count, reason) = (checked.records, checked.reason);
             tracing::warn!(

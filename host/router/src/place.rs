@@ -68,7 +68,7 @@ impl Place {
         }
         if let Some(last) = &self.last {
             tracing::warn!("the data folder was {} and is {} now", last.display(), self.here.display());
-            weir_sinks::let_go_of_files(&self.data).context("can't make the sinks let go of their files")?;
+            weir_sinks::release_files(&self.data).context("can't make the sinks let go of their files")?;
             // Last but one: until the place is written, all of this is done again.
             identity::renew(&self.data.join("journal"))?;
         }

@@ -149,7 +149,7 @@ impl SinkSet {
     /// ever.
     pub fn forget_strangers(&self, wanted: &[SinkSettings]) {
         for reader in self.journal.readers() {
-            let sink_of = weir_sinks::falls_back_for(&reader.name).unwrap_or(&reader.name);
+            let sink_of = weir_sinks::sink_of_fallback_reader(&reader.name).unwrap_or(&reader.name);
             if wanted.iter().all(|sink| sink.name != sink_of) {
                 tracing::warn!(
                     "sink `{}` is not configured any more: its place in the journal is forgotten",

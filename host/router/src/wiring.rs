@@ -173,7 +173,7 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
     let refused = Refused::default();
     refused.configuration(None);
     let engine = engine::in_data_folder(&settings.data)?;
-    engine.number_records_after(journal.highest_token());
+    engine.reserve_ids_up_to(journal.highest_token());
     Ok(Arc::new(Shared {
         engine,
         chain: Chains::default(),

@@ -1,7 +1,7 @@
 //! Makes text from records safe: for display (see [`weir_record::escape`]), and for paths, so that none leaves its
 //! folder.
 
-pub(crate) use weir_record::escape::{escaped, is_harmful, push_escaped, push_escaped_json};
+pub(crate) use weir_record::escape::{escaped, needs_escape, push_escaped, push_escaped_json};
 use weir_record::{Record, Value, write, write_json, write_json_value};
 
 use crate::limits;
@@ -15,7 +15,7 @@ pub(crate) fn push_safe(value: &str, out: &mut String) {
     for (at, c) in value.chars().enumerate() {
         let unsafe_here = at == 0 && matches!(c, '.' | '-');
         let reserved = matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' | '{' | '}');
-        out.push(if unsafe_here || reserved || is_harmful(c) { '_' } else { c });
+        out.push(if unsafe_here || reserved || needs_escape(c) { '_' } else { c });
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
             let text = c.encode_utf8(&mut buffer);
             // Later versions of Unicode may assign a meaning to the others.
             if assigned.is_match(text) {
-                assert_eq!(is_harmful(c), acts.is_match(text), "U+{:04X}", u32::from(c));
+                assert_eq!(needs_escape(c), acts.is_match(text), "U+{:04X}", u32::from(c));
             }
         }
     }

@@ -38,11 +38,11 @@ fn a_record_that_both_versions_fail_on_does_not_refuse_the_new_one() {
 fn without_a_running_version_only_returned_errors_are_tolerated() {
     let engine = engine();
     let checked = load(&engine, REFUSE).check(&sample(), None).unwrap();
-    assert_eq!((checked.records, checked.failed, checked.failed_altogether()), (4, 2, false));
+    assert_eq!((checked.records, checked.failed, checked.failed_on_all()), (4, 2, false));
     assert!(checked.reason.contains("it returned an error: HOSTILE"), "{}", checked.reason);
     let marked = batch([MARKER, MARKER]);
-    assert!(load(&engine, REFUSE).check(&marked, None).unwrap().failed_altogether());
-    assert!(!load(&engine, REFUSE).check(&Batch::new(), None).unwrap().failed_altogether());
+    assert!(load(&engine, REFUSE).check(&marked, None).unwrap().failed_on_all());
+    assert!(!load(&engine, REFUSE).check(&Batch::new(), None).unwrap().failed_on_all());
     assert!(matches!(load(&engine, TRAP).check(&marked, None).unwrap_err().kind, LoadErrorKind::Trial(_)));
 }
 

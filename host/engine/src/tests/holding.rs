@@ -62,7 +62,7 @@ fn after_a_trap_held_records_are_replayed_to_the_next_instance() {
 fn held_records_restored_after_a_start_keep_their_ids_and_are_not_stored_again() {
     let engine = engine();
     let filter = holding(&engine);
-    engine.number_records_after(41);
+    engine.reserve_ids_up_to(41);
     let records = batch(["a", "b"]);
     filter
         .restore_held(vec![(7, Bytes::copy_from_slice(records.get(0))), (41, Bytes::copy_from_slice(records.get(1)))]);

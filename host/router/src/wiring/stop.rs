@@ -45,7 +45,7 @@ impl Remaining {
             .journal
             .readers()
             .into_iter()
-            .filter(|reader| reader.lag_records > 0 && weir_sinks::falls_back_for(&reader.name).is_none());
+            .filter(|reader| reader.lag_records > 0 && weir_sinks::sink_of_fallback_reader(&reader.name).is_none());
         lines.extend(readers.map(|reader| {
             let records = records(reader.lag_records);
             format!("sink `{}` has not received {records}; it continues with them at the next start", reader.name)

@@ -13,7 +13,7 @@ use weir_record::{Level, Record, Value, write_json_value};
 
 use super::fold::{is_multiline, push_folded, push_left_out, texts_with_lines};
 use crate::limits;
-use crate::text::{escaped, is_harmful, is_head, push_escaped, push_escaped_json, push_value};
+use crate::text::{escaped, is_head, needs_escape, push_escaped, push_escaped_json, push_value};
 
 const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
@@ -135,7 +135,7 @@ fn push_field(value: Value<'_>, out: &mut Vec<u8>) {
     if text.len() > limits::CONSOLE_VALUE_BYTES {
         push_folded(value, out);
     } else if value.as_str().is_some()
-        && (text.is_empty() || text.contains(|c: char| c == ' ' || c == '"' || c == '=' || is_harmful(c)))
+        && (text.is_empty() || text.contains(|c: char| c == ' ' || c == '"' || c == '=' || needs_escape(c)))
     {
         let mut quoted = Vec::new();
         write_json_value(value, &mut quoted);

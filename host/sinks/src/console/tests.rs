@@ -7,7 +7,7 @@ use weir_record::write;
 
 use super::*;
 use crate::testing::{frame, numbered, record, record_at};
-use crate::text::is_harmful;
+use crate::text::needs_escape;
 
 const AT: i64 = 1_700_000_000_123_456_789;
 
@@ -69,7 +69,7 @@ fn a_hostile_record_can_not_control_the_terminal_or_forge_a_record() {
         let text = line(&style, &fields);
         let lines: Vec<&str> = text.split_terminator('\n').collect();
         assert!(lines[1..].iter().all(|line| line.starts_with("    ")), "{text:?}");
-        assert!(!lines.concat().contains(is_harmful), "{text:?}");
+        assert!(!lines.concat().contains(needs_escape), "{text:?}");
     }
     assert_eq!(line(&Style::Json, &fields).matches('\n').count(), 1);
 }

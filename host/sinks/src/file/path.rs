@@ -303,7 +303,7 @@ fn cut(text: &str, bytes: usize) -> &str {
 mod tests {
     use super::*;
     use crate::testing::record_at;
-    use crate::text::is_harmful;
+    use crate::text::needs_escape;
 
     /// 2025-06-08 14:30:22.
     const STARTED_NS: i64 = 1_749_393_022_000_000_000;
@@ -377,7 +377,7 @@ mod tests {
                     !name.is_empty() && !name.starts_with(['.', '-']) && name.len() <= 200,
                     "{value:?} gave {path:?}"
                 );
-                assert!(!name.contains(is_harmful) && !name.contains('\\'), "{value:?} gave {path:?}");
+                assert!(!name.contains(needs_escape) && !name.contains('\\'), "{value:?} gave {path:?}");
             }
         }
     }

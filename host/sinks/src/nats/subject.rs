@@ -5,7 +5,7 @@ use weir_record::Record;
 
 use crate::limits;
 use crate::template::{self, Part, RecordValue};
-use crate::text::is_harmful;
+use crate::text::needs_escape;
 
 /// A parsed template.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl SubjectTemplate {
 }
 
 fn is_special(text: &str) -> bool {
-    text.contains(|c: char| c.is_whitespace() || is_harmful(c) || "*>".contains(c))
+    text.contains(|c: char| c.is_whitespace() || needs_escape(c) || "*>".contains(c))
 }
 
 /// Appends a value as one token: never empty, never more, and of limited length.
@@ -74,7 +74,7 @@ fn push_token(value: &str, out: &mut String) {
         out.push('_');
     }
     for c in value.chars() {
-        let special = c == '.' || c == '*' || c == '>' || c.is_whitespace() || is_harmful(c);
+        let special = c == '.' || c == '*' || c == '>' || c.is_whitespace() || needs_escape(c);
         out.push(if special { '_' } else { c });
     }
 }

@@ -63,7 +63,7 @@ impl Inboxes {
 }
 
 /// The sink that the second reader of this name belongs to.
-pub fn falls_back_for(reader: &str) -> Option<&str> {
+pub fn sink_of_fallback_reader(reader: &str) -> Option<&str> {
     reader.strip_suffix(READER)
 }
 

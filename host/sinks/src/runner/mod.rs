@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use weir_journal::Journal;
 
-pub use self::fallback::{Inboxes, MARK as FALLBACK_MARK, fallback_reader, falls_back_for};
+pub use self::fallback::{Inboxes, MARK as FALLBACK_MARK, fallback_reader, sink_of_fallback_reader};
 pub use self::replay::{Replay, Replayed};
 pub use self::status::{ErrorKind, FallbackStatus, State, Status, describe_metrics};
 

@@ -9,7 +9,7 @@ use weir_record::Level;
 
 use super::digest::{Digest, Group};
 use crate::limits;
-use crate::text::{Rest, is_harmful};
+use crate::text::{Rest, needs_escape};
 
 /// Characters in a section besides source, message and fields: marks, count and two times with fallbacks.
 const SECTION_FRAME_CHARS: usize = 400;
@@ -121,7 +121,7 @@ fn escaped(text: &str, most: usize) -> String {
             '<' => "&lt;",
             '>' => "&gt;",
             '\n' | '\t' => c.encode_utf8(&mut buffer),
-            c if is_harmful(c) => {
+            c if needs_escape(c) => {
                 written = format!("\\u{{{:x}}}", c as u32);
                 &written
             }
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!((text.matches('<').count(), ours), (1, 1), "{text}");
         assert_eq!(text.matches("```").count(), 2, "{text}");
         assert_eq!(text.replace("```", "").matches('`').count(), 4, "{text}");
-        assert!(!text.contains(|c| c != '\n' && is_harmful(c)), "{text}");
+        assert!(!text.contains(|c| c != '\n' && needs_escape(c)), "{text}");
         assert!(text.contains("&lt;!channel&gt;") && text.contains("&amp;"), "{text}");
     }
 
