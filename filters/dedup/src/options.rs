@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and their check.
+//! The options and their validation.
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -13,9 +13,9 @@ use crate::shape::BOOKKEEPING_KEY;
 pub struct Options {
     /// Seconds from the first record of a key until its count is emitted.
     pub window: u64,
-    /// The paths whose values make the key.
+    /// The paths whose values form the key.
     pub fields: Vec<Path>,
-    /// How many windows are open at once.
+    /// Maximum number of open windows.
     pub max_keys: usize,
 }
 
@@ -29,7 +29,7 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed.
+/// An invalid option.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
     #[error("option `window`: {0} seconds; it must be 1 to {MAX_WINDOW_SECONDS}")]
@@ -49,7 +49,7 @@ pub enum OptionError {
 }
 
 impl Options {
-    /// Whether they can be followed.
+    /// Validates the options.
     pub fn check(&self) -> Result<(), OptionError> {
         if !(1..=MAX_WINDOW_SECONDS).contains(&self.window) {
             return Err(OptionError::Window(self.window));

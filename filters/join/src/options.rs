@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and their check.
+//! The options and their validation.
 
 use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -15,23 +15,23 @@ use crate::lines::Lines;
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Where the line stands.
+    /// The path of the line.
     pub field: Path,
-    /// The paths whose values tell streams apart.
+    /// The paths whose values identify a stream.
     pub key: Vec<Path>,
-    /// Expressions that a first line matches.
+    /// Expressions for lines that start a record.
     pub start: Vec<String>,
-    /// Expressions that every line but a first one matches.
+    /// Expressions for lines that continue a record.
     pub continues: Vec<String>,
     /// Seconds that a record waits for its next line.
     pub timeout: u64,
-    /// Lines of one record.
+    /// Maximum number of lines per record.
     pub max_lines: usize,
-    /// Bytes of one joined text.
+    /// Maximum length of a joined text in bytes.
     pub max_bytes: usize,
-    /// Streams that hold a record at once.
+    /// Maximum number of streams that hold a record at once.
     pub max_streams: usize,
-    /// Where it is written of how many lines a record is.
+    /// The path for the number of lines.
     pub lines: String,
 }
 
@@ -51,7 +51,7 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed.
+/// An invalid option.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
     #[error("option `{option}`: `{pattern}` is no regular expression: {reason}")]
@@ -73,7 +73,7 @@ pub enum OptionError {
 }
 
 impl Options {
-    /// Whether they can be followed; what tells lines apart if so.
+    /// Validates the options and compiles the expressions.
     pub fn check(&self) -> Result<Lines, OptionError> {
         for (option, value, most) in [
             ("timeout", self.timeout as usize, MAX_TIMEOUT_SECONDS as usize),

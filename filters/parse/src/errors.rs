@@ -14,7 +14,8 @@ pub fn nginx(text: &str, fields: &mut Fields) -> Result<(), Failed> {
     let (tid, rest) = rest.split_once(": ").ok_or(NOT_NGINX)?;
     let pid: u32 = pid.parse().map_err(|_| NOT_NGINX)?;
     let tid: u64 = tid.parse().map_err(|_| NOT_NGINX)?;
-    // `2026/11/20 10:00:00`, so that no sentence with brackets is taken for it.
+    // `2026/11/20 10:00:00`, so that a sentence with brackets is not mistaken for
+    // one.
     if time.len() != 19 || time.as_bytes()[4] != b'/' {
         return Err(NOT_NGINX);
     }

@@ -1,4 +1,4 @@
-//! A JSON object, written as MessagePack straight from the parser's events.
+//! Parses a JSON object, written as MessagePack directly from parser events.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::limits::MAX_DEPTH;
 
 const NOT_JSON: Failed = "it is no JSON object";
 
-/// Reads a text that is one JSON object and nothing else.
+/// Parses a text that consists of one JSON object.
 pub fn read(text: &str, fields: &mut Fields) -> Result<(), Failed> {
     if !text.trim_start().starts_with('{') {
         return Err(NOT_JSON);
@@ -64,7 +64,7 @@ impl<E> From<Failed> for Stopped<E> {
     }
 }
 
-/// A key, into memory that is used again.
+/// Reads a key into a reused buffer.
 struct Key<'k>(&'k mut String);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
@@ -89,7 +89,7 @@ impl Visitor<'_> for Key<'_> {
     }
 }
 
-/// A key of an inner object, written where it belongs.
+/// Writes a key of a nested object to the output.
 struct NestedKey<'o>(&'o mut Vec<u8>);
 
 impl<'de> DeserializeSeed<'de> for NestedKey<'_> {
