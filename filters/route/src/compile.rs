@@ -1,7 +1,7 @@
-//! From options to rules: what the operator wrote gets its meaning, once.
+//! Compiles the options into rules.
 //!
-//! Everything that can be wrong is found here and named by its place, such as
-//! `rules[2].when.source.regex`. What comes out is bounded by `limits`.
+//! All errors in options are found here and reported with their place, such as
+//! `rules[2].when.source.regex`. The result is limited by `limits`.
 
 use weir_guest::{Level, OptionError, Path};
 
@@ -14,19 +14,19 @@ pub fn wrong<T>(option: &str, problem: impl Into<String>) -> Result<T, OptionErr
     Err(OptionError::new(option, problem))
 }
 
-/// All rules, ready to decide.
+/// The compiled rules.
 #[derive(Debug)]
 pub struct Rules {
     pub rules: Box<[Rule]>,
     pub matching: Matching,
-    /// The fields that conditions name by their place here, each once.
+    /// The fields that conditions refer to by index, each once.
     pub paths: Vec<Path>,
 }
 
-/// One rule. A record that it drops gets nothing else from it.
+/// One rule. If it drops a record, its other actions don't apply.
 #[derive(Debug)]
 pub struct Rule {
-    /// Holds for every record when absent.
+    /// Matches every record when absent.
     pub when: Option<Condition>,
     pub action: Action,
 }
@@ -58,7 +58,7 @@ impl Rules {
     }
 }
 
-/// What is gathered over all rules.
+/// State shared by all rules during compilation.
 #[derive(Default)]
 struct Compiler {
     paths: Vec<Path>,
@@ -147,7 +147,7 @@ impl Compiler {
         compiled.collect()
     }
 
-    /// The test of any field but the level.
+    /// Compiles the test of a field other than the level.
     fn field(&mut self, place: &str, path: &str, test: Test) -> Result<Condition, OptionError> {
         let field = self.index_of(Path::parse(path));
         match test.exists {

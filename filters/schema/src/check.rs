@@ -1,8 +1,8 @@
-//! Holding a value against a schema.
+//! Validates a value against a schema.
 //!
-//! All reasons are gathered, up to as many as are wanted; within `anyOf`, `oneOf`,
-//! `not` and `if` none is, as there a schema may fail without anything being
-//! wrong. Work and depth are bounded; a value that takes more fails.
+//! Errors are collected up to the requested number; inside `anyOf`, `oneOf`,
+//! `not` and `if` none are, because a failing schema is not an error there. Work
+//! and depth are limited; a value that exceeds the limits is invalid.
 
 use std::cmp::Ordering;
 
@@ -13,22 +13,22 @@ use crate::limits::{MAX_CHECK_DEPTH, MAX_ERROR_BYTES, MAX_PATTERN_TEXT_BYTES, MA
 use crate::node::{Limit, Node, Schema, Types};
 use crate::number::Number;
 
-/// Holds values against a schema.
+/// The state of a validation.
 #[derive(Debug)]
 pub struct Check<'s> {
     schema: &'s Schema,
-    /// The keys on the way to the value at hand.
+    /// The path of the current value.
     path: Vec<String>,
     errors: Vec<String>,
-    /// How many reasons are wanted; 0 while only the answer counts.
+    /// Maximum number of errors to collect; 0 while only the result matters.
     wanted: usize,
     steps: usize,
     depth: usize,
 }
 
 impl<'s> Check<'s> {
-    /// The reasons why a value does not fit, up to `wanted`, at least 1; none if it
-    /// does.
+    /// Returns the errors of a value, up to `wanted`, at least 1; none if it is
+    /// valid.
     pub fn run(schema: &'s Schema, value: Value<'_>, path: &[String], wanted: usize) -> Vec<String> {
         let mut check = Check { schema, path: path.to_vec(), errors: Vec::new(), wanted, steps: 0, depth: 0 };
         check.node(0, value);
@@ -38,7 +38,7 @@ impl<'s> Check<'s> {
         check.errors
     }
 
-    /// Whether a value fits one schema.
+    /// Whether a value is valid against one schema.
     fn node(&mut self, index: usize, value: Value<'_>) -> bool {
         self.steps += 1;
         if self.steps >= MAX_STEPS {
@@ -56,7 +56,7 @@ impl<'s> Check<'s> {
                 Value::Map(map) => self.map(node, map),
                 _ => true,
             };
-        // What has the wrong type has nothing else to be told.
+        // A value of the wrong type gets no further errors.
         let fits = fits & (!fits && self.is_full() || self.beside(node, value));
         self.depth -= 1;
         fits
@@ -176,7 +176,7 @@ impl<'s> Check<'s> {
         fits
     }
 
-    /// The schemas that are about the very same value.
+    /// Validates the value against its subschemas.
     fn beside(&mut self, node: &Node, value: Value<'_>) -> bool {
         let mut fits = true;
         for index in node.reference.iter().chain(&node.all_of) {
@@ -205,7 +205,7 @@ impl<'s> Check<'s> {
         fits
     }
 
-    /// Whether a value fits, without gathering reasons.
+    /// Whether a value is valid, without collecting errors.
     fn quietly(&mut self, index: usize, value: Value<'_>) -> bool {
         let wanted = std::mem::take(&mut self.wanted);
         let fits = self.node(index, value);
@@ -214,7 +214,7 @@ impl<'s> Check<'s> {
     }
 
     fn below(&mut self, key: &str, index: usize, value: Value<'_>) -> bool {
-        // Nobody reads the way while no reason is wanted.
+        // The path is only needed for errors.
         if self.wanted == 0 {
             return self.node(index, value);
         }
@@ -224,7 +224,7 @@ impl<'s> Check<'s> {
         fits
     }
 
-    /// Whether no more reasons are wanted.
+    /// Whether enough errors were collected.
     fn is_full(&self) -> bool {
         self.errors.len() >= self.wanted
     }
@@ -262,7 +262,7 @@ impl Limit {
     }
 }
 
-/// The types that a value has. Bytes, which JSON lacks, have none.
+/// The types of a value. Bytes have no JSON type.
 fn types_of(value: Value<'_>) -> Types {
     match value {
         Value::Nil => Types::NULL,

@@ -1,8 +1,8 @@
-//! From the schema as it is written to nodes.
+//! Compiles the schema into nodes.
 //!
-//! A keyword that is not known is refused, as leaving it out would make another
-//! schema of it. `$ref` is followed within the document; what it names is compiled
-//! once, so that schemas may be recursive.
+//! Unknown keywords are refused, because ignoring them would change the schema.
+//! `$ref` is resolved within the document; its target is compiled once, so
+//! schemas may be recursive.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::limits::{MAX_NODES, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_REGEX_BYTES,
 use crate::node::{Condition, Limit, Node, Range, Schema, Types};
 use crate::number::Number;
 
-/// A schema that can't be followed: where, and what would be right.
+/// An invalid schema: where, and what would be valid.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("option `schema`: at `{place}`: {wrong}")]
 pub struct SchemaError {
@@ -28,7 +28,7 @@ pub fn wrong<T>(place: &str, wrong: impl Into<String>) -> Result<T, SchemaError>
     Err(SchemaError { place: place.to_owned(), wrong: wrong.into() })
 }
 
-/// Keywords that say nothing about values, or nothing that is checked here.
+/// Keywords that are annotations or not checked.
 const NOTES: [&str; 14] = [
     "$schema",
     "$id",
@@ -46,10 +46,11 @@ const NOTES: [&str; 14] = [
     "contentMediaType",
 ];
 
-/// The drafts in which the keywords known here mean what they mean in 2020-12.
+/// The drafts in which the supported keywords have the same meaning as in
+/// 2020-12.
 const DRAFTS: [&str; 3] = ["2020-12", "2019-09", "draft-07"];
 
-/// Compiles a whole schema.
+/// Compiles a schema.
 pub fn compile(root: &Json) -> Result<Schema, SchemaError> {
     if let Some(draft) = root.get("$schema") {
         let known = draft.as_str().is_some_and(|draft| DRAFTS.iter().any(|known| draft.contains(known)));
@@ -66,13 +67,13 @@ pub fn compile(root: &Json) -> Result<Schema, SchemaError> {
 struct Compiler<'s> {
     root: &'s Json,
     schema: Schema,
-    /// Nodes by their place, which `$ref` names.
+    /// Nodes by the place that `$ref` names.
     known: HashMap<String, usize>,
     patterns: usize,
 }
 
 impl<'s> Compiler<'s> {
-    /// The node of the schema at a place.
+    /// Compiles the schema at a place.
     fn at(&mut self, place: &str, schema: &'s Json, depth: usize) -> Result<usize, SchemaError> {
         if let Some(index) = self.known.get(place) {
             return Ok(*index);
@@ -84,7 +85,7 @@ impl<'s> Compiler<'s> {
         if index == MAX_NODES {
             return wrong(place, format!("there are more than {MAX_NODES} schemas"));
         }
-        // Its place is taken before it is read, as it may name itself.
+        // Registered before it is compiled, because it may refer to itself.
         self.schema.nodes.push(Node::default());
         self.known.insert(place.to_owned(), index);
         let node = match schema {
@@ -160,7 +161,7 @@ impl<'s> Compiler<'s> {
             "anyOf" => node.any_of = self.schemas(here, value, depth)?,
             "oneOf" => node.one_of_schemas = self.schemas(here, value, depth)?,
             "not" => node.not = Some(self.at(here, value, depth + 1)?),
-            // These three belong together.
+            // These three are compiled together.
             "if" | "then" | "else" => {}
             "$ref" => node.reference = Some(self.reference(here, value, depth)?),
             note if NOTES.contains(&note) => {}
@@ -200,7 +201,7 @@ impl<'s> Compiler<'s> {
         schemas.map(|(index, schema)| self.at(&below(place, &index.to_string()), schema, depth + 1)).collect()
     }
 
-    /// `#`, or `#/$defs/order`: a place in the same document.
+    /// A reference within the document: `#` or `#/$defs/order`.
     fn reference(&mut self, place: &str, value: &'s Json, depth: usize) -> Result<usize, SchemaError> {
         let Some(target) = value.as_str() else {
             return wrong(place, "it is no text");
@@ -229,10 +230,10 @@ impl<'s> Compiler<'s> {
 }
 
 impl Schema {
-    /// A schema that needs itself for the very same value has no meaning, and
-    /// holding a value against it would not end.
+    /// Refuses a schema that refers to itself for the same value: it has no
+    /// meaning, and validation would not terminate.
     fn check_cycles(&self) -> Result<(), SchemaError> {
-        // 0: not seen; 1: on the way; 2: done.
+        // 0: not visited; 1: in progress; 2: done.
         let mut states = vec![0_u8; self.nodes.len()];
         for start in 0..self.nodes.len() {
             let mut stack = vec![(start, false)];
@@ -259,7 +260,7 @@ impl Schema {
     }
 }
 
-/// The place of a key below another, as a JSON pointer writes it.
+/// The place of a key below another, as a JSON pointer.
 fn below(place: &str, key: &str) -> String {
     format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
@@ -325,7 +326,7 @@ fn canonical_of(value: &Json) -> Vec<u8> {
 }
 
 impl Range {
-    /// Why a number of things is not within it.
+    /// The error for a count outside of the limits.
     pub fn refuses(self, count: usize, what: &str) -> Option<String> {
         match (self.least, self.most) {
             (Some(least), _) if count < least => Some(format!("has {count} {what}, fewer than {least}")),

@@ -127,7 +127,7 @@ impl Filter for Timeseries {
 }
 
 impl Timeseries {
-    /// The record of a measurement.
+    /// Builds the record of a measurement.
     fn record(&self, of: &Record<'_>, made: Made) -> NewRecord {
         let mut new = NewRecord::new(of.level(), of.source(), &made.measurement).timestamp(of.timestamp());
         if self.routes.is_empty() {
