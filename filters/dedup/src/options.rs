@@ -34,15 +34,15 @@ impl Default for Options {
 pub enum OptionError {
     #[error("option `window`: {0} seconds; it must be 1 to {MAX_WINDOW_SECONDS}")]
     Window(u64),
-    #[error("option `fields`: a key of no fields would make all records the same; name at least one")]
+    #[error("option `fields`: an empty key makes all records equal; name at least one field")]
     NoFields,
     #[error("option `fields`: {0} fields are more than the {MAX_KEY_FIELDS} allowed")]
     TooManyFields(usize),
-    #[error("option `fields`: `{0}` stands there twice; name it once")]
+    #[error("option `fields`: `{0}` is listed twice; list it once")]
     Twice(Path),
-    #[error("option `fields`: by `timestamp` nearly every record is different; leave it out, `window` is about time")]
+    #[error("option `fields`: `timestamp` differs in nearly every record; leave it out (`window` limits the time)")]
     Timestamp,
-    #[error("option `fields`: `{0}` is where this filter keeps its own; name another path")]
+    #[error("option `fields`: `{0}` is reserved for this filter; name another path")]
     Bookkeeping(Path),
     #[error("option `max_keys`: {0}; it must be 1 to {MAX_MAX_KEYS}")]
     MaxKeys(usize),

@@ -11,11 +11,11 @@ use thiserror::Error;
 /// A CSV syntax error.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CsvError {
-    #[error("line {line}: a cell that begins with a quote has no quote at its end")]
+    #[error("line {line}: a quoted cell has no closing quote")]
     Unclosed { line: usize },
-    #[error("line {line}: text follows the quote that ends a cell; write a quote inside a cell twice")]
+    #[error("line {line}: text after the closing quote of a cell; double a quote inside a quoted cell")]
     AfterQuote { line: usize },
-    #[error("line {line}: a quote stands inside a cell that does not begin with one; put the whole cell in quotes")]
+    #[error("line {line}: a quote inside an unquoted cell; put the whole cell in quotes")]
     StrayQuote { line: usize },
 }
 

@@ -130,7 +130,7 @@ fn add_fields(
             return wrong(&option, "every record has one already; set overwrite = true to replace it, or leave it out");
         }
         Some(Meaning::Text) if !value.is_string() => {
-            return wrong(&option, "it must be a text");
+            return wrong(&option, "it must be text");
         }
         Some(Meaning::Level) => match value.as_str().and_then(Level::parse) {
             Some(level) => level.encode(&mut bytes),
@@ -152,13 +152,13 @@ fn host_name(options: &Options) -> Result<Option<Addition>, OptionError> {
         return wrong(
             "host_name",
             format!(
-                "`{name}` is no name; give Weir the environment variable, such as HOSTNAME=web-1, or write the name itself"
+                "`{name}` is not a host name; give Weir the environment variable, such as HOSTNAME=web-1, or write the name itself"
             ),
         );
     }
     let path = checked("host_path", options.host_path.clone())?;
     if meaning(&path).is_some_and(|meaning| meaning != Meaning::Text) {
-        return wrong("host_path", format!("`{path}` does not hold a text; write for example context.host"));
+        return wrong("host_path", format!("`{path}` can't be text; use for example context.host"));
     }
     let mut bytes = Vec::new();
     name.encode(&mut bytes);
@@ -183,11 +183,11 @@ fn movement(option: &str, from: &str, to: Path) -> Result<Move, OptionError> {
         Some(Meaning::Time) => {
             return wrong(
                 &option,
-                "`timestamp` can't be written here: times in other keys are understood when records arrive",
+                "`timestamp` can't be a target: Weir reads times from other keys when records arrive",
             );
         }
         Some(Meaning::Labels) => {
-            return wrong(&option, "`routes` can't be written here; the filter `route` adds labels");
+            return wrong(&option, "`routes` can't be a target; the filter `route` adds labels");
         }
     };
     Ok(Move { from, to, rename })
@@ -198,10 +198,7 @@ fn lookup(option: &str, options: TableOptions) -> Result<Lookup, OptionError> {
     let prefix = checked(&format!("{option}.prefix"), options.prefix)?;
     let root = Path::of(prefix.keys().first().cloned());
     if meaning(&root).is_some() {
-        return wrong(
-            &format!("{option}.prefix"),
-            format!("nothing can stand under `{root}`; write for example context"),
-        );
+        return wrong(&format!("{option}.prefix"), format!("`{root}` can't contain fields; use for example context"));
     }
     let table = Table::read(&options.csv, options.key.as_deref(), options.columns.as_deref());
     let table = table.or_else(|error| wrong(option, error.to_string()))?;

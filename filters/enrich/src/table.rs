@@ -30,13 +30,13 @@ pub enum TableError {
     NoName(usize),
     #[error("`csv`: two columns are called `{0}`")]
     SameName(String),
-    #[error("`csv`: line {line} has {found} cells where the first line has {expected}")]
+    #[error("`csv`: line {line} has {found} cells, but the first line has {expected}")]
     Ragged { line: usize, found: usize, expected: usize },
-    #[error("`csv`: line {line}: `{key}` stands in an earlier line already; keep one of them")]
+    #[error("`csv`: line {line}: `{key}` is already the key of an earlier line; keep one of them")]
     SameKey { line: usize, key: String },
     #[error("`{option}`: there is no column `{name}`; the columns are {known}")]
     NoColumn { option: &'static str, name: String, known: String },
-    #[error("it adds nothing: there is no column beside the key")]
+    #[error("it adds nothing: the key is the only column")]
     NothingToAdd,
 }
 
@@ -183,9 +183,12 @@ mod tests {
         assert_eq!(read(""), "`csv`: it is empty; its first line names the columns");
         assert_eq!(read("a,\n"), "`csv`: column 2 has no name in the first line");
         assert_eq!(read("a,a\n"), "`csv`: two columns are called `a`");
-        assert_eq!(read("a,b\n1,2\n3\n"), "`csv`: line 3 has 1 cells where the first line has 2");
-        assert_eq!(read("a,b\n1,2\n1,3\n"), "`csv`: line 3: `1` stands in an earlier line already; keep one of them");
-        assert_eq!(read("a\n1\n"), "it adds nothing: there is no column beside the key");
+        assert_eq!(read("a,b\n1,2\n3\n"), "`csv`: line 3 has 1 cells, but the first line has 2");
+        assert_eq!(
+            read("a,b\n1,2\n1,3\n"),
+            "`csv`: line 3: `1` is already the key of an earlier line; keep one of them"
+        );
+        assert_eq!(read("a\n1\n"), "it adds nothing: the key is the only column");
         assert!(read("a,b\n\"1,2\n").contains("line 2"), "{}", read("a,b\n\"1,2\n"));
     }
 

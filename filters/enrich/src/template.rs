@@ -16,11 +16,11 @@ use crate::limits::{MAX_TEMPLATE_BYTES, MAX_TEMPLATE_PIECES};
 /// A syntax error in a template.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TemplateError {
-    #[error("a `{{` has no `}}` after it; write `{{{{` for the brace itself")]
+    #[error("a `{{` is not closed; write `{{{{` for a literal brace")]
     Open,
-    #[error("a `}}` stands alone; write `}}}}` for the brace itself")]
+    #[error("a `}}` has no `{{` before it; write `}}}}` for a literal brace")]
     Stray,
-    #[error("`{{}}` names no path; write for example `{{message}}`")]
+    #[error("`{{}}` has no path; write for example `{{message}}`")]
     NoPath,
     #[error("it is longer than {MAX_TEMPLATE_BYTES} bytes or {MAX_TEMPLATE_PIECES} pieces; make it shorter")]
     TooLong,

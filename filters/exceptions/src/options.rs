@@ -55,13 +55,13 @@ impl Default for Options {
 /// An invalid option.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
-    #[error("option `fields`: without one nothing is read; name at least one path, such as \"message\"")]
+    #[error("option `fields`: the list is empty; name at least one path, such as \"message\"")]
     NoFields,
     #[error("option `{0}`: {1} are more than the {MAX_LISTED} allowed")]
     TooMany(&'static str, usize),
-    #[error("option `{0}`: an empty text is part of every name; leave it out")]
+    #[error("option `{0}`: an empty text matches every name; leave it out")]
     Empty(&'static str),
-    #[error("option `into`: `{0}` means something to Weir; name another path, such as \"error\"")]
+    #[error("option `into`: `{0}` is a reserved field; name another path, such as \"error\"")]
     Reserved(String),
     #[error("option `frames`: {0}; it must be 1 to {MAX_HASHED_FRAMES}")]
     Frames(usize),

@@ -287,10 +287,10 @@ fn huge_and_broken_traces_take_no_long() {
 fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
     for (options, expected) in [
         (json!({ "field": "a" }), "unknown field `field`, expected one of `fields`, `into`"),
-        (json!({ "fields": [] }), "option `fields`: without one"),
+        (json!({ "fields": [] }), "option `fields`: the list is empty"),
         (json!({ "fields": vec!["a"; 65] }), "option `fields`: 65"),
         (json!({ "in_app": [""] }), "option `in_app`: an empty text"),
-        (json!({ "into": "message" }), "option `into`: `message` means something"),
+        (json!({ "into": "message" }), "option `into`: `message` is a reserved field"),
         (json!({ "frames": 0 }), "option `frames`: 0; it must be 1 to 64"),
         (json!({ "level": "LOUD" }), "unknown level `LOUD`"),
     ] {

@@ -54,21 +54,21 @@ impl Default for Options {
 /// An invalid option.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
-    #[error("option `{option}`: `{pattern}` is no regular expression: {reason}")]
+    #[error("option `{option}`: `{pattern}` is not a valid regular expression: {reason}")]
     Pattern { option: String, pattern: String, reason: String },
-    #[error("option `{0}`: an expression has up to {MAX_PATTERN_BYTES} bytes")]
+    #[error("option `{0}`: an expression may have at most {MAX_PATTERN_BYTES} bytes")]
     LongPattern(String),
     #[error("option `{0}`: {1} expressions are more than the {MAX_PATTERNS} allowed")]
     TooManyPatterns(&'static str, usize),
-    #[error("options `start` and `continues`: give one of them; what one says the other can't say otherwise")]
+    #[error("options `start` and `continues`: they exclude each other; set only one of them")]
     Both,
     #[error("option `key`: {0} fields are more than the {MAX_KEY_FIELDS} allowed")]
     TooManyFields(usize),
-    #[error("option `key`: by `{0}` nearly every line is a stream of its own; leave it out")]
+    #[error("option `key`: `{0}` differs in nearly every line; leave it out")]
     OwnKey(Path),
     #[error("option `{0}`: {1}; it must be {2} to {3}")]
     Range(&'static str, usize, usize, usize),
-    #[error("option `{0}`: `{1}` means something to Weir; name another path")]
+    #[error("option `{0}`: `{1}` is a reserved field; name another path")]
     Own(&'static str, String),
 }
 

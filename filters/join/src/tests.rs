@@ -197,16 +197,16 @@ fn state_that_is_not_of_this_filter_is_refused() {
 fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
     for (options, expected) in [
         (json!({ "begin": ["a"] }), "unknown field `begin`, expected one of `field`, `key`, `start`"),
-        (json!({ "start": ["a"], "continues": ["b"] }), "give one of them"),
-        (json!({ "start": ["("] }), "option `start[0]`: `(` is no regular expression"),
+        (json!({ "start": ["a"], "continues": ["b"] }), "set only one of them"),
+        (json!({ "start": ["("] }), "option `start[0]`: `(` is not a valid regular expression"),
         (json!({ "continues": ["a", "\\w{900}{900}"] }), "option `continues[1]`"),
         (json!({ "start": vec!["a"; 17] }), "17 expressions"),
         (json!({ "timeout": 0 }), "option `timeout`: 0; it must be 1 to 60"),
         (json!({ "max_lines": 0 }), "option `max_lines`"),
         (json!({ "max_bytes": 1 << 20 }), "option `max_bytes`"),
         (json!({ "max_streams": 0 }), "option `max_streams`"),
-        (json!({ "key": ["message"] }), "option `key`: by `message`"),
-        (json!({ "field": "level" }), "option `field`: `level` means something"),
+        (json!({ "key": ["message"] }), "option `key`: `message` differs in nearly every line"),
+        (json!({ "field": "level" }), "option `field`: `level` is a reserved field"),
         (json!({ "lines": "level" }), "option `lines`"),
     ] {
         let error = Bench::refused(options.clone());

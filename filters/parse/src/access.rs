@@ -4,7 +4,7 @@
 use crate::fields::{Failed, Fields};
 use crate::pairs::quoted;
 
-const NOT_ACCESS: Failed = "it is no access log line";
+const NOT_ACCESS: Failed = "it is not an access log line";
 
 /// The format that a line must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

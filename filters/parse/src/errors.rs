@@ -2,8 +2,8 @@
 
 use crate::fields::{Failed, Fields};
 
-const NOT_NGINX: Failed = "it is no line of nginx's error log";
-const NOT_APACHE: Failed = "it is no line of Apache's error log";
+const NOT_NGINX: Failed = "it is not a line of nginx's error log";
+const NOT_APACHE: Failed = "it is not a line of Apache's error log";
 
 /// `2026/11/20 10:00:00 [error] 31#31: *5 open() "/x" failed (2: No such file or
 /// directory), client: 10.0.0.1, server: _, request: "GET /x HTTP/1.1"`.

@@ -45,7 +45,7 @@ impl Reader {
     /// Parses a text in the first matching format. The error is that of the last
     /// one.
     pub fn read(&self, text: &str, fields: &mut Fields) -> Result<(), Failed> {
-        let mut reason = "no form is known";
+        let mut reason = "no format is configured";
         for format in &self.formats {
             fields.clear();
             match self.read_as(*format, text, fields) {
@@ -54,7 +54,7 @@ impl Reader {
             }
         }
         fields.clear();
-        Err(if self.formats.len() > 1 { "it has none of the forms" } else { reason })
+        Err(if self.formats.len() > 1 { "it has none of the formats" } else { reason })
     }
 
     fn read_as(&self, format: Format, text: &str, fields: &mut Fields) -> Result<(), Failed> {
@@ -90,6 +90,6 @@ impl Reader {
                 return Ok(());
             }
         }
-        Err("it has none of the forms that `auto` knows")
+        Err("it has none of the formats that `auto` tries")
     }
 }

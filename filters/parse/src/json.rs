@@ -8,7 +8,7 @@ use weir_guest::encode::{self, Encode, Open};
 use crate::fields::{Failed, Fields};
 use crate::limits::MAX_DEPTH;
 
-const NOT_JSON: Failed = "it is no JSON object";
+const NOT_JSON: Failed = "it is not a JSON object";
 
 /// Parses a text that consists of one JSON object.
 pub fn read(text: &str, fields: &mut Fields) -> Result<(), Failed> {
@@ -17,7 +17,7 @@ pub fn read(text: &str, fields: &mut Fields) -> Result<(), Failed> {
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Object(fields).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    read.map_err(|error| if error.is_eof() { "the JSON is cut short" } else { NOT_JSON })
+    read.map_err(|error| if error.is_eof() { "the JSON is truncated" } else { NOT_JSON })
 }
 
 /// The outermost object: each of its keys is a field.
@@ -189,5 +189,5 @@ impl<'de> Visitor<'de> for Nested<'_> {
 }
 
 fn deeper<E: Error>(depth: usize) -> Result<usize, E> {
-    if depth > MAX_DEPTH { Err(E::custom("it nests too deep")) } else { Ok(depth + 1) }
+    if depth > MAX_DEPTH { Err(E::custom("it is nested too deeply")) } else { Ok(depth + 1) }
 }

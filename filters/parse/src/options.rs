@@ -58,7 +58,7 @@ pub struct Options {
 #[derive(Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a form is auto, json, logfmt, key_value, common, combined, nginx_error, apache_error, syslog, syslog3164, syslog5424, regex or time, or a list of these"
+    expecting = "a format is auto, json, logfmt, key_value, common, combined, nginx_error, apache_error, syslog, syslog3164, syslog5424, regex or time; or a list of these"
 )]
 pub enum OneOrMore {
     One(Format),
@@ -135,23 +135,26 @@ impl Plan {
         check_path("field", &options.field)?;
         check_path("error_path", &options.error_path)?;
         if own_field(&options.error_path) {
-            return wrong("error_path", "it means something to Weir; name another one, such as `parse_error`");
+            return wrong("error_path", "it is a reserved field; name another one, such as `parse_error`");
         }
         let into = options.into.filter(|path| path.keys() != [""]);
         if let Some(into) = &into {
             check_path("into", into)?;
             if own_field(into) {
-                return wrong("into", "it means something to Weir and holds no fields; name another one");
+                return wrong("into", "it is a reserved field that can't contain fields; name another one");
             }
         }
         if options.remove_text && own_field(&options.field) {
             return wrong("remove_text", format!("every record has `{}`; it can't be removed", options.field));
         }
         if options.fail_route.is_some() && options.on_fail != OnFail::Tag {
-            return wrong("fail_route", "it is only given with on_fail = \"tag\"");
+            return wrong("fail_route", "it requires on_fail = \"tag\"");
         }
         let Some(zone) = offset(&options.time_zone) else {
-            return wrong("time_zone", format!("`{}` is none; write UTC or an offset like +02:00", options.time_zone));
+            return wrong(
+                "time_zone",
+                format!("`{}` is not a time zone; use UTC or an offset such as +02:00", options.time_zone),
+            );
         };
         if options.time_formats.len() > MAX_TIME_FORMATS {
             return wrong("time_formats", format!("more than the {MAX_TIME_FORMATS} allowed"));
@@ -179,7 +182,7 @@ impl Plan {
 
 fn patterns(formats: &[Format], patterns: &[String]) -> Result<Vec<Pattern>, OptionError> {
     if formats.is_empty() {
-        return wrong("format", "an empty list reads nothing; name at least one form");
+        return wrong("format", "the list is empty; name at least one format");
     }
     let used = formats.iter().any(|format| matches!(format, Format::Regex | Format::Auto));
     match patterns.len() {
@@ -198,10 +201,10 @@ fn patterns(formats: &[Format], patterns: &[String]) -> Result<Vec<Pattern>, Opt
 
 fn separators(pairs: &str, key: char) -> Result<Separators, OptionError> {
     if pairs.is_empty() {
-        return wrong("pair_separators", "without one the first pair would be the whole text; name a character");
+        return wrong("pair_separators", "it is empty; name at least one character");
     }
     if pairs.contains(key) {
-        return wrong("key_separator", format!("`{key}` also parts pairs; choose another one"));
+        return wrong("key_separator", format!("`{key}` also separates pairs; choose another one"));
     }
     Ok(Separators { pairs: pairs.chars().collect(), key })
 }

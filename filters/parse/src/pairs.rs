@@ -23,7 +23,7 @@ pub fn logfmt(text: &str, strict: bool, fields: &mut Fields) -> Result<(), Faile
         let end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
         let (key, after) = rest.split_at(end);
         if key.is_empty() || strict && !is_name(key) {
-            return Err("it is no logfmt");
+            return Err("it is not logfmt");
         }
         match after.strip_prefix('=') {
             Some(after) => {
@@ -35,7 +35,7 @@ pub fn logfmt(text: &str, strict: bool, fields: &mut Fields) -> Result<(), Faile
                 pairs += 1;
                 rest = after.trim_start();
             }
-            None if strict => return Err("it is no logfmt"),
+            None if strict => return Err("it is not logfmt"),
             None => {
                 fields.add(key, true)?;
                 rest = after.trim_start();
@@ -83,9 +83,9 @@ fn value(text: &str, ends: impl Fn(char) -> bool) -> Result<(Written<'_>, &str),
         let (value, after) = text.split_at(end);
         return Ok((Written::Bare(value), after));
     };
-    let (value, after) = quoted(inner).ok_or("a quoted value does not end")?;
+    let (value, after) = quoted(inner).ok_or("a quoted value is not closed")?;
     if after.chars().next().is_some_and(|c| !ends(c)) {
-        return Err("something stands right behind a quoted value");
+        return Err("there is text directly after a quoted value");
     }
     Ok((Written::Quoted(value), after))
 }

@@ -13,9 +13,9 @@ use crate::limits::{MAX_PATTERN_BYTES, MAX_PATTERN_TEXT_BYTES, MAX_REGEX_BYTES};
 pub enum PatternError {
     #[error("it has {0} bytes, more than the {MAX_PATTERN_BYTES} allowed")]
     TooLong(usize),
-    #[error("`{pattern}` is no regular expression: {reason}")]
+    #[error("`{pattern}` is not a valid regular expression: {reason}")]
     Syntax { pattern: String, reason: String },
-    #[error("`{0}` has no named group, so it would read nothing; name one: (?<user>\\w+)")]
+    #[error("`{0}` has no named group; add one, such as (?<user>\\w+)")]
     NoGroup(String),
 }
 
@@ -69,5 +69,5 @@ pub fn read(patterns: &[Pattern], text: &str, fields: &mut Fields) -> Result<(),
             return Ok(());
         }
     }
-    Err("no expression of `patterns` is found in it")
+    Err("no expression of `patterns` matches it")
 }

@@ -7,8 +7,8 @@ use crate::fields::{Failed, Fields};
 use crate::limits::MAX_FIELDS;
 use crate::pairs::quoted;
 
-const NOT_5424: Failed = "it is no syslog message of RFC 5424";
-const NOT_3164: Failed = "it is no syslog message of RFC 3164";
+const NOT_5424: Failed = "it is not an RFC 5424 syslog message";
+const NOT_3164: Failed = "it is not an RFC 3164 syslog message";
 
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",

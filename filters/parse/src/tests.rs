@@ -209,7 +209,7 @@ fn what_can_not_be_read_is_kept_tagged_or_dropped() {
     assert!(Bench::with_options(json!({ "format": "json", "on_fail": "drop" })).run_one(broken.clone()).is_dropped());
     let mut bench = Bench::with_options(json!({ "format": "json", "on_fail": "tag", "fail_route": "unparsed" }));
     let outcome = bench.run_one(broken);
-    assert_eq!(outcome.record()["parse_error"], "the JSON is cut short");
+    assert_eq!(outcome.record()["parse_error"], "the JSON is truncated");
     assert_eq!(outcome.record()["routes"], json!(["unparsed"]));
     assert_eq!(bench.counter("unparsed"), 1);
 }
@@ -235,20 +235,20 @@ fn hostile_texts_fail_in_time() {
 fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
     for (options, expected) in [
         (json!({ "formt": "json" }), "unknown field `formt`, expected one of `field`, `format`"),
-        (json!({ "format": "xml" }), "option `format`: a form is auto, json, logfmt"),
-        (json!({ "format": [] }), "name at least one form"),
+        (json!({ "format": "xml" }), "option `format`: a format is auto, json, logfmt"),
+        (json!({ "format": [] }), "name at least one format"),
         (json!({ "format": "regex" }), "option `patterns`: format `regex` needs at least one"),
         (json!({ "format": "json", "patterns": ["(?<a>b)"] }), "only used by the formats"),
         (json!({ "patterns": ["a"] }), "option `patterns[0]`: `a` has no named group"),
-        (json!({ "patterns": ["(?<a>b"] }), "option `patterns[0]`: `(?<a>b` is no regular expression"),
-        (json!({ "patterns": ["(?<a>\\w{900}{900})"] }), "no regular expression"),
+        (json!({ "patterns": ["(?<a>b"] }), "option `patterns[0]`: `(?<a>b` is not a valid regular expression"),
+        (json!({ "patterns": ["(?<a>\\w{900}{900})"] }), "not a valid regular expression"),
         (json!({ "field": "" }), "option `field`: it is empty"),
-        (json!({ "into": "level" }), "option `into`: it means something to Weir"),
+        (json!({ "into": "level" }), "option `into`: it is a reserved field"),
         (json!({ "error_path": "message" }), "option `error_path`"),
         (json!({ "remove_text": true }), "every record has `message`"),
-        (json!({ "fail_route": "x" }), "only given with on_fail = \"tag\""),
-        (json!({ "time_zone": "Europe/Berlin" }), "option `time_zone`: `Europe/Berlin` is none"),
-        (json!({ "time_formats": ["%Y-%m-%d", "%J"] }), "option `time_formats[1]`: `%J` is not known"),
+        (json!({ "fail_route": "x" }), "it requires on_fail = \"tag\""),
+        (json!({ "time_zone": "Europe/Berlin" }), "option `time_zone`: `Europe/Berlin` is not a time zone"),
+        (json!({ "time_formats": ["%Y-%m-%d", "%J"] }), "option `time_formats[1]`: `%J` is not supported"),
         (json!({ "types": { "a": "int" } }), "option `types.a`: unknown variant `int`, expected one of"),
         (json!({ "set": ["routes"] }), "option `set[0]`: unknown variant `routes`"),
         (json!({ "pair_separators": "" }), "option `pair_separators`"),

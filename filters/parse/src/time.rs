@@ -71,16 +71,18 @@ enum Item {
 /// An invalid time format.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum FormatError {
-    #[error("`%{0}` is not known; known are %Y %y %m %b %B %d %e %a %A %H %I %p %M %S %f %.f %z %Z %T %F %D %R %%")]
+    #[error(
+        "`%{0}` is not supported; supported are %Y %y %m %b %B %d %e %a %A %H %I %p %M %S %f %.f %z %Z %T %F %D %R %%"
+    )]
     Unknown(char),
-    #[error("it ends with `%`; write `%%` for the sign itself")]
+    #[error("it ends with `%`; write `%%` for a literal `%`")]
     Ends,
     #[error(
         "it has no `%`, and is none of rfc3339, unix, unix_s, unix_ms, unix_us, unix_ns; write it like \
          \"%Y-%m-%d %H:%M:%S\""
     )]
     Plain,
-    #[error("it has no day: a time without %d or %e can't be placed")]
+    #[error("it has no day; add %d or %e")]
     NoDay,
 }
 

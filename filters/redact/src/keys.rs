@@ -63,7 +63,7 @@ impl KeySet {
             Some([]) => return Err(format!("`{key}` has no letter to compare")),
             None => return Err(format!("`{key}` is longer than {MAX_KEY_BYTES} bytes")),
             Some(_) if bare.contains('*') => {
-                return Err(format!("`{key}` has a `*` inside; only an end may have one"));
+                return Err(format!("`{key}` has a `*` inside; it is only allowed at the start or end"));
             }
             Some(normal) => normal,
         };

@@ -143,7 +143,7 @@ impl Options {
         let mut mistakes = Mistakes::default();
         if self.patterns.len() > MAX_OWN_PATTERNS {
             mistakes.add(format!(
-                "option `patterns`: {} patterns; at most {MAX_OWN_PATTERNS}, which `|` can join",
+                "option `patterns`: {} patterns; at most {MAX_OWN_PATTERNS} are allowed, and `|` can join several",
                 self.patterns.len()
             ));
         }
@@ -211,7 +211,7 @@ fn left_out_by(option: &str, instead: &str, left_out: &[&str]) -> Option<String>
     let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!left_out.is_empty()).then(|| {
         format!(
-            "`{option}` replaces the usual ones: {}{and_more} are not masked any more; `{instead}` adds to them instead",
+            "`{option}` replaces the default ones: {}{and_more} are no longer masked; use `{instead}` to add to the default ones",
             examples.join(", ")
         )
     })

@@ -269,8 +269,8 @@ fn only_keys_and_only_detect_replace_the_usual_ones_and_say_what_that_leaves_in_
     );
     let log = bench.log();
     assert_eq!(log.len(), 2, "{log:?}");
-    assert!(log[0].1.starts_with("`only_keys` replaces the usual ones: `passwd`, `passphrase`, `pwd`, "), "{log:?}");
-    assert!(log[1].1.starts_with("`only_detect` replaces the usual ones: `email`, `jwt`, "), "{log:?}");
+    assert!(log[0].1.starts_with("`only_keys` replaces the default ones: `passwd`, `passphrase`, `pwd`, "), "{log:?}");
+    assert!(log[1].1.starts_with("`only_detect` replaces the default ones: `email`, `jwt`, "), "{log:?}");
     let everything: Vec<_> = options::DEFAULT_KEYS.iter().chain(&["more"]).collect();
     let bench = self::Bench::with_options(json!({ "only_keys": everything }));
     assert_eq!(bench.log(), [], "nothing is left out");

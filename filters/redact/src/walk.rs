@@ -33,7 +33,7 @@ pub struct Redactor {
 }
 
 /// The error for bytes that are not a record.
-const BROKEN: &str = "a record is no whole MessagePack map";
+const BROKEN: &str = "a record is not a complete MessagePack map";
 
 /// The position and depth of the walk in a record.
 #[derive(Clone, Copy)]

@@ -78,7 +78,7 @@ pub fn levels(place: &str, test: &Test) -> Result<LevelSet, OptionError> {
     if all == LevelSet::of(|_| false) {
         return wrong(
             place,
-            "no level is like that; the levels are TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, in this order",
+            "no level satisfies it; the levels are TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, in this order",
         );
     }
     Ok(all)
@@ -87,7 +87,7 @@ pub fn levels(place: &str, test: &Test) -> Result<LevelSet, OptionError> {
 /// Parses a level.
 pub fn level_named(place: &str, word: &str) -> Result<Level, OptionError> {
     Level::parse(word).map_or_else(
-        || wrong(place, format!("`{word}` is no level; write TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL")),
+        || wrong(place, format!("`{word}` is not a level; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL")),
         Ok,
     )
 }
@@ -95,7 +95,9 @@ pub fn level_named(place: &str, word: &str) -> Result<Level, OptionError> {
 fn level(place: &str, value: &Scalar) -> Result<Level, OptionError> {
     match value {
         Scalar::Text(word) => level_named(place, word),
-        _ => wrong(place, "a level is compared with the name of one: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        _ => {
+            wrong(place, "a level is compared with the name of a level: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL")
+        }
     }
 }
 
@@ -115,16 +117,15 @@ fn number(place: &str, value: &Scalar) -> Result<Number, OptionError> {
     match value {
         Scalar::Integer(integer) => Ok(Number::Integer(*integer)),
         Scalar::Float(float) if !float.is_nan() => Ok(Number::Float(*float)),
-        _ => wrong(
-            place,
-            "it compares numbers: write one without quotes (names of levels have an order only at `level`)",
-        ),
+        _ => {
+            wrong(place, "it compares numbers; write one without quotes (names of levels are ordered only at `level`)")
+        }
     }
 }
 
 fn values(place: &str, list: Vec<Scalar>) -> Result<Values, OptionError> {
     if list.is_empty() {
-        return wrong(place, "an empty list holds for nothing; give it values");
+        return wrong(place, "an empty list never matches; give it values");
     }
     if list.len() > MAX_VALUES {
         let count = list.len();

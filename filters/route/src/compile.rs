@@ -78,10 +78,7 @@ impl Compiler {
         check_labels(&format!("{place}.routes"), &rule.routes)?;
         let acts = level.is_some() || !rule.routes.is_empty();
         if rule.drop && acts {
-            return wrong(
-                place,
-                "`drop` stands beside `routes` or `level`, which a dropped record has no use for; keep one of the two",
-            );
+            return wrong(place, "`drop` can't be combined with `routes` or `level`; keep one of the two");
         }
         if !rule.drop && !acts && matching == Matching::All {
             return wrong(
@@ -101,10 +98,7 @@ impl Compiler {
         depth: usize,
     ) -> Result<Condition, OptionError> {
         if depth > MAX_CONDITION_DEPTH {
-            return wrong(
-                place,
-                format!("conditions stand deeper in each other than {MAX_CONDITION_DEPTH} levels; make it flatter"),
-            );
+            return wrong(place, format!("conditions are nested deeper than {MAX_CONDITION_DEPTH} levels"));
         }
         Ok(match condition {
             options::Condition::All(all) => Condition::All(self.list(place, "all", all, depth)?),
@@ -138,7 +132,7 @@ impl Compiler {
         depth: usize,
     ) -> Result<Box<[Condition]>, OptionError> {
         if conditions.is_empty() {
-            return wrong(&format!("{place}.{key}"), "an empty list says nothing; give it conditions");
+            return wrong(&format!("{place}.{key}"), "the list is empty; give it conditions");
         }
         let compiled = conditions
             .into_iter()
@@ -152,7 +146,9 @@ impl Compiler {
         let field = self.index_of(Path::parse(path));
         match test.exists {
             Some(expected) if test == Test::exists(expected) => Ok(Condition::Exists { field, expected }),
-            Some(_) => wrong(place, "`exists` stands alone: the other tests hold only for what exists"),
+            Some(_) => {
+                wrong(place, "`exists` can't be combined with other tests, which are only true for fields that exist")
+            }
             None => {
                 let checks = checks::of_field(place, test)?;
                 Ok(Condition::Field { field, checks })

@@ -17,13 +17,13 @@ use crate::limits::MAX_PATTERN_BYTES;
 /// A syntax error in a glob.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum GlobError {
-    #[error("a `[` has no `]` after it; write `\\[` for the character itself")]
+    #[error("a `[` has no closing `]`; write `\\[` for a literal `[`")]
     OpenSet,
-    #[error("`[]` is a set of no characters; write `\\[` for the character itself")]
+    #[error("`[]` is an empty set; write `\\[` for a literal `[`")]
     EmptySet,
-    #[error("the range `{0}-{1}` is the wrong way round")]
+    #[error("the range `{0}-{1}` is reversed")]
     Range(char, char),
-    #[error("`\\` is the last character; write `\\\\` for the character itself")]
+    #[error("`\\` is the last character; write `\\\\` for a literal backslash")]
     LoneBackslash,
     #[error("it has {0} bytes, more than the {MAX_PATTERN_BYTES} allowed")]
     TooLong(usize),

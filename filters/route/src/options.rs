@@ -111,7 +111,7 @@ impl<'de> Deserialize<'de> for Condition {
                 }
                 match entries.pop() {
                     None => Err(Error::custom(
-                        "an empty condition says nothing; leave `when` out for a rule that always holds",
+                        "the condition is empty; leave `when` out for a rule that matches every record",
                     )),
                     Some(only) if entries.is_empty() => Ok(only),
                     Some(last) => {

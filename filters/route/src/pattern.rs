@@ -19,9 +19,9 @@ use crate::limits::{MAX_PATTERN_BYTES, MAX_REGEX_BYTES};
 pub enum PatternError {
     #[error("it has {0} bytes, more than the {MAX_PATTERN_BYTES} allowed")]
     TooLong(usize),
-    #[error("compiled it is larger than {MAX_REGEX_BYTES} bytes; use smaller repetitions")]
+    #[error("the compiled expression is larger than {MAX_REGEX_BYTES} bytes; use smaller repetitions")]
     TooLarge,
-    #[error("`{pattern}` is no regular expression: {reason}")]
+    #[error("`{pattern}` is not a valid regular expression: {reason}")]
     Syntax { pattern: String, reason: String },
 }
 
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn what_is_no_expression_or_too_much_of_one_is_refused_with_the_reason() {
         let error = |pattern: &str| Pattern::parse(pattern).map(|_| ()).expect_err("refused").to_string();
-        assert_eq!(error("a("), "`a(` is no regular expression: unclosed group");
+        assert_eq!(error("a("), "`a(` is not a valid regular expression: unclosed group");
         assert!(error("(?=a)").contains("look-around"), "{}", error("(?=a)"));
         assert_eq!(
             Pattern::parse("\\w{500}{500}").map(|_| ()),

@@ -42,7 +42,7 @@ impl Default for Options {
 /// An invalid option.
 #[derive(Debug, Error, PartialEq)]
 pub enum OptionError {
-    #[error("option `rate`: it must be given, the share of records to keep: 0.1 keeps one in ten")]
+    #[error("option `rate`: it is required, the fraction of records to keep: 0.1 keeps one in ten")]
     NoRate,
     #[error("option `{0}`: {1}; a rate is 0 to 1, and 0.1 keeps one in ten")]
     Rate(String, f64),
@@ -50,7 +50,7 @@ pub enum OptionError {
     TooManyRates(usize),
     #[error("option `hash`: {0} paths are more than the {MAX_HASH_FIELDS} allowed")]
     TooManyFields(usize),
-    #[error("option `weight`: `{0}` means something to Weir; name another path, or \"\" for none")]
+    #[error("option `weight`: `{0}` is a reserved field; name another path, or \"\" for none")]
     Weight(String),
 }
 

@@ -86,13 +86,13 @@ fn the_weight_says_for_how_many_a_record_stands() {
 #[test]
 fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
     for (options, expected) in [
-        (json!({}), "option `rate`: it must be given"),
+        (json!({}), "option `rate`: it is required"),
         (json!({ "rat": 0.1 }), "unknown field `rat`, expected one of `rate`, `by`"),
         (json!({ "rate": 10 }), "option `rate`: 10; a rate is 0 to 1"),
         (json!({ "rate": -0.1 }), "option `rate`"),
         (json!({ "rate": 0.1, "rates": { "a": 2 } }), "option `rates.a`: 2; a rate is 0 to 1"),
         (json!({ "rate": 0.1, "keep_level": "LOUD" }), "unknown level `LOUD`"),
-        (json!({ "rate": 0.1, "weight": "level" }), "option `weight`: `level` means something"),
+        (json!({ "rate": 0.1, "weight": "level" }), "option `weight`: `level` is a reserved field"),
         (json!({ "rate": 0.1, "hash": vec!["a"; 33] }), "option `hash`: 33 paths"),
     ] {
         let error = Bench::refused(options.clone());

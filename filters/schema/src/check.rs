@@ -45,7 +45,7 @@ impl<'s> Check<'s> {
             return false;
         }
         if self.depth == MAX_CHECK_DEPTH {
-            return self.fail(|| "nests too deep".to_owned());
+            return self.fail(|| "is nested too deeply".to_owned());
         }
         self.depth += 1;
         let node = &self.schema.nodes[index];
@@ -79,8 +79,8 @@ impl<'s> Check<'s> {
             canonical::write(value, &mut bytes);
             if !known.contains(&bytes) {
                 fits = self.fail(|| match known.len() {
-                    1 => "is not the one value allowed".to_owned(),
-                    count => format!("is none of the {count} values allowed"),
+                    1 => "is not the allowed value".to_owned(),
+                    count => format!("is not one of the {count} allowed values"),
                 });
             }
         }
@@ -91,7 +91,7 @@ impl<'s> Check<'s> {
                 }
             }
             if let Some(unit) = node.multiple_of.filter(|unit| !number.is_multiple_of(*unit)) {
-                fits = self.fail(|| format!("is {number}, no multiple of {unit}"));
+                fits = self.fail(|| format!("is {number}, not a multiple of {unit}"));
             }
         }
         if let Value::Str(text) = value {
@@ -116,7 +116,7 @@ impl<'s> Check<'s> {
             fits = self.fail(|| reason);
         }
         if items.unique && !are_unique(list) {
-            fits = self.fail(|| "has an item twice".to_owned());
+            fits = self.fail(|| "has duplicate items".to_owned());
         }
         if items.first.is_empty() && items.others.is_none() {
             return fits;
@@ -183,18 +183,18 @@ impl<'s> Check<'s> {
             fits &= self.node(*index, value);
         }
         if !node.any_of.is_empty() && !node.any_of.iter().any(|index| self.quietly(*index, value)) {
-            fits = self.fail(|| format!("fits none of the {} schemas of `anyOf`", node.any_of.len()));
+            fits = self.fail(|| format!("matches none of the {} schemas of `anyOf`", node.any_of.len()));
         }
         if !node.one_of_schemas.is_empty() {
             let count = node.one_of_schemas.iter().filter(|index| self.quietly(**index, value)).count();
             if count != 1 {
-                fits = self.fail(|| format!("fits {count} of the schemas of `oneOf`, not one"));
+                fits = self.fail(|| format!("matches {count} of the schemas of `oneOf`, not exactly one"));
             }
         }
         if let Some(not) = node.not
             && self.quietly(not, value)
         {
-            fits = self.fail(|| "fits the schema of `not`".to_owned());
+            fits = self.fail(|| "matches the schema of `not`".to_owned());
         }
         if let Some(condition) = node.condition {
             let branch = if self.quietly(condition.holds, value) { condition.then } else { condition.otherwise };

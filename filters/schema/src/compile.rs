@@ -55,7 +55,10 @@ pub fn compile(root: &Json) -> Result<Schema, SchemaError> {
     if let Some(draft) = root.get("$schema") {
         let known = draft.as_str().is_some_and(|draft| DRAFTS.iter().any(|known| draft.contains(known)));
         if !known {
-            return wrong("#/$schema", format!("{draft} is not known; known are 2020-12, 2019-09 and draft-07"));
+            return wrong(
+                "#/$schema",
+                format!("{draft} is not supported; supported are 2020-12, 2019-09 and draft-07"),
+            );
         }
     }
     let mut compiler = Compiler { root, schema: Schema::default(), known: HashMap::new(), patterns: 0 };
@@ -79,7 +82,7 @@ impl<'s> Compiler<'s> {
             return Ok(*index);
         }
         if depth > MAX_SCHEMA_DEPTH {
-            return wrong(place, format!("schemas stand deeper in each other than {MAX_SCHEMA_DEPTH} levels"));
+            return wrong(place, format!("schemas are nested deeper than {MAX_SCHEMA_DEPTH} levels"));
         }
         let index = self.schema.nodes.len();
         if index == MAX_NODES {
@@ -169,7 +172,7 @@ impl<'s> Compiler<'s> {
                 return wrong(
                     place,
                     format!(
-                        "`{other}` is not known here, and without it the schema would be another one; leave it out if that is meant"
+                        "the keyword `{other}` is not supported, and ignoring it would change the schema; leave it out if you don't need it"
                     ),
                 );
             }
@@ -204,7 +207,7 @@ impl<'s> Compiler<'s> {
     /// A reference within the document: `#` or `#/$defs/order`.
     fn reference(&mut self, place: &str, value: &'s Json, depth: usize) -> Result<usize, SchemaError> {
         let Some(target) = value.as_str() else {
-            return wrong(place, "it is no text");
+            return wrong(place, "it must be text");
         };
         let Some(pointer) = target.strip_prefix('#').filter(|pointer| pointer.is_empty() || pointer.starts_with('/'))
         else {
@@ -212,7 +215,7 @@ impl<'s> Compiler<'s> {
         };
         match self.root.pointer(pointer) {
             Some(schema) => self.at(target, schema, depth + 1),
-            None => wrong(place, format!("nothing stands at `{target}`")),
+            None => wrong(place, format!("there is nothing at `{target}`")),
         }
     }
 
@@ -225,7 +228,7 @@ impl<'s> Compiler<'s> {
             return wrong(place, format!("there are more than {MAX_PATTERNS} expressions"));
         }
         let regex = RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).build();
-        regex.or_else(|error| wrong(place, format!("`{pattern}` is no regular expression: {error}")))
+        regex.or_else(|error| wrong(place, format!("`{pattern}` is not a valid regular expression: {error}")))
     }
 }
 
@@ -270,7 +273,7 @@ fn types(place: &str, value: &Json) -> Result<Types, SchemaError> {
         Some(types) => Ok(types),
         None => wrong(
             place,
-            format!("{value} is no type; the types are null, boolean, integer, number, string, array, object"),
+            format!("{value} is not a type; the types are null, boolean, integer, number, string, array, object"),
         ),
     };
     match value {
@@ -285,34 +288,34 @@ fn number(place: &str, value: &Json) -> Result<Number, SchemaError> {
     let mut bytes = Vec::new();
     value.encode(&mut bytes);
     let number = Value::read(&bytes).and_then(|(value, _)| Number::of(value));
-    number.map_or_else(|| wrong(place, format!("{value} is no number")), Ok)
+    number.map_or_else(|| wrong(place, format!("{value} is not a number")), Ok)
 }
 
 fn count(place: &str, value: &Json) -> Result<usize, SchemaError> {
     match number(place, value)? {
         Number::Integer(number) if (0..=i128::from(u32::MAX)).contains(&number) => Ok(number as usize),
-        _ => wrong(place, format!("{value} is no count")),
+        _ => wrong(place, format!("{value} is not a count")),
     }
 }
 
 fn boolean(place: &str, value: &Json) -> Result<bool, SchemaError> {
-    value.as_bool().map_or_else(|| wrong(place, "it is true or false"), Ok)
+    value.as_bool().map_or_else(|| wrong(place, "it must be true or false"), Ok)
 }
 
 fn list<'s>(place: &str, value: &'s Json) -> Result<&'s Vec<Json>, SchemaError> {
     match value.as_array() {
         Some(list) if !list.is_empty() => Ok(list),
-        _ => wrong(place, "it is a list, and not an empty one"),
+        _ => wrong(place, "it must be a list that is not empty"),
     }
 }
 
 fn table<'s>(place: &str, value: &'s Json) -> Result<&'s serde_json::Map<String, Json>, SchemaError> {
-    value.as_object().map_or_else(|| wrong(place, "it is a table"), Ok)
+    value.as_object().map_or_else(|| wrong(place, "it must be a table"), Ok)
 }
 
 fn texts(place: &str, value: &Json) -> Result<Vec<String>, SchemaError> {
     let texts = value.as_array().and_then(|list| list.iter().map(|one| one.as_str().map(str::to_owned)).collect());
-    texts.map_or_else(|| wrong(place, "it is a list of texts"), Ok)
+    texts.map_or_else(|| wrong(place, "it must be a list of texts"), Ok)
 }
 
 fn canonical_of(value: &Json) -> Vec<u8> {

@@ -62,9 +62,9 @@ impl Default for Options {
 /// An invalid option.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
-    #[error("option `schema`: it must be given, as a table or as JSON in a text")]
+    #[error("option `schema`: it is required, as a table or as a string of JSON")]
     NoSchema,
-    #[error("option `schema`: the text is no JSON: {0}")]
+    #[error("option `schema`: the text is not valid JSON: {0}")]
     NoJson(String),
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -72,11 +72,11 @@ pub enum OptionError {
     NoRoute,
     #[error("option `{0}`: it is for records that go on; leave it out with on_fail = \"reject\" or \"drop\"")]
     Unused(&'static str),
-    #[error("option `route`: it is given with on_fail = \"route\"")]
+    #[error("option `route`: it requires on_fail = \"route\"")]
     RouteOfTag,
-    #[error("option `optional`: the whole record is always there; name a `field`")]
+    #[error("option `optional`: it requires a `field`, because the record itself is always there")]
     Optional,
-    #[error("option `errors`: `{0}` means something to Weir; name another path, or \"\" for none")]
+    #[error("option `errors`: `{0}` is a reserved field; name another path, or \"\" for none")]
     Errors(String),
     #[error("option `max_errors`: {0}; it must be 1 to {MAX_ERRORS}")]
     MaxErrors(usize),

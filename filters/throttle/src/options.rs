@@ -42,7 +42,7 @@ impl Default for Options {
 /// An invalid option.
 #[derive(Debug, Error, PartialEq)]
 pub enum OptionError {
-    #[error("option `rate`: it must be given, the records of a key that go on a second, such as 100")]
+    #[error("option `rate`: it is required, the records per second and key, such as 100")]
     NoRate,
     #[error("option `rate`: {0}; it must be {MIN_RATE} to {MAX_RATE} records a second")]
     Rate(f64),
@@ -50,7 +50,7 @@ pub enum OptionError {
     Burst(u32),
     #[error("option `key`: {0} fields are more than the {MAX_KEY_FIELDS} allowed")]
     TooManyFields(usize),
-    #[error("option `key`: by `timestamp` nearly every record has a bucket of its own; leave it out")]
+    #[error("option `key`: `timestamp` differs in nearly every record; leave it out")]
     Timestamp,
     #[error("option `summary`: {0} seconds; it must be 1 to {MAX_SUMMARY_SECONDS}")]
     Summary(u64),

@@ -114,7 +114,7 @@ fn state_that_is_not_of_this_filter_is_refused() {
 #[test]
 fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
     for (options, expected) in [
-        (json!({}), "option `rate`: it must be given"),
+        (json!({}), "option `rate`: it is required"),
         (json!({ "rte": 1 }), "unknown field `rte`, expected one of `rate`, `burst`, `key`"),
         (json!({ "rate": 0 }), "option `rate`: 0; it must be"),
         (json!({ "rate": 1, "burst": 0 }), "option `burst`: 0; it must be 1 to"),

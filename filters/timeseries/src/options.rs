@@ -56,10 +56,7 @@ pub struct RuleOptions {
 
 /// A value, a list of values, or `{ exists = … }`.
 #[derive(Debug, Deserialize, PartialEq)]
-#[serde(
-    untagged,
-    expecting = "a condition is a value that must stand there, a list of such values, or { exists = true }"
-)]
+#[serde(untagged, expecting = "a condition is a value, a list of values, or { exists = true }")]
 pub enum Wanted {
     Exists(Exists),
     One(Scalar),

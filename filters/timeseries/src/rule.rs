@@ -67,7 +67,10 @@ impl Rule {
         let (mut tags, mut fields) = (Vec::new(), Vec::new());
         for (name, path) in named(options.tags) {
             if path.contains('*') {
-                return wrong(&format!("{place}.tags"), format!("`{path}` has a star; tags are named one by one"));
+                return wrong(
+                    &format!("{place}.tags"),
+                    format!("`{path}` has a star; list the paths of tags one by one"),
+                );
             }
             let path = Path::parse(&path);
             let name = name.or_else(|| path.keys().last().cloned()).unwrap_or_default();
@@ -95,7 +98,7 @@ impl Rule {
         if fields.is_empty() && options.count.is_none() {
             return wrong(
                 &format!("{place}.fields"),
-                "a measurement without numbers is none; name paths, or count = \"count\" to count records",
+                "it has no numbers; name paths in `fields`, or set count = \"count\" to count records",
             );
         }
         Ok(Rule {

@@ -118,7 +118,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
         (json!({}), "option `rules`: there is none"),
         (json!({ "rule": [] }), "unknown field `rule`, expected one of `rules`, `mode`, `routes`"),
         (rule(json!({ "fields": ["a"] })), "missing field `measurement`"),
-        (rule(json!({ "measurement": "m" })), "option `rules[0].fields`: a measurement without numbers"),
+        (rule(json!({ "measurement": "m" })), "option `rules[0].fields`: it has no numbers"),
         (rule(json!({ "measurement": "", "count": "n" })), "option `rules[0].measurement`: it is empty"),
         (rule(json!({ "measurement": 5, "count": "n" })), "a measurement is a name"),
         (rule(json!({ "measurement": "m", "count": "n", "tags": ["a.*"] })), "`a.*` has a star"),

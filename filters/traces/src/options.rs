@@ -68,13 +68,13 @@ pub enum OptionError {
     Rate(f64),
     #[error("option `window`: {0} seconds; it must be 1 to {MAX_WINDOW_SECONDS}")]
     Window(u64),
-    #[error("option `slow.at_least`: it is no number to compare with")]
+    #[error("option `slow.at_least`: it must be a number")]
     Slow,
     #[error("option `max_traces`: {0}; it must be 1 to {MAX_MAX_TRACES}")]
     MaxTraces(usize),
-    #[error("option `weight`: `{0}` means something to Weir; name another path, or \"\" for none")]
+    #[error("option `weight`: `{0}` is a reserved field; name another path, or \"\" for none")]
     Weight(String),
-    #[error("option `rate`: at 1 every trace is kept and this filter only delays; leave it out of the chain")]
+    #[error("option `rate`: at 1 every trace is kept, so the filter would only add delay; remove it")]
     KeepsAll,
 }
 
