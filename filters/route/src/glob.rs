@@ -249,7 +249,7 @@ mod tests {
         }
 
         #[test]
-        fn any_pattern_is_parsed_or_refused_and_never_panics(pattern in ".{0,20}", text in ".{0,20}") {
+        fn no_pattern_causes_a_panic(pattern in ".{0,20}", text in ".{0,20}") {
             if let Ok(glob) = Glob::parse(&pattern) {
                 let _ = glob.is_match(&text);
             }

@@ -193,7 +193,7 @@ fn schemas_of_schemas() {
 }
 
 #[test]
-fn the_reasons_name_the_place_and_what_is_wrong() {
+fn errors_name_the_path_and_the_constraint() {
     let schema = json!({ "type": "object", "required": ["id", "at"], "properties": {
         "id": { "type": ["integer", "null"] }, "tags": { "items": { "maxLength": 3 } }, "a.b": { "enum": [1, 2] },
         "n": { "minimum": 5 }, "p": { "pattern": "^a" } } });
@@ -220,7 +220,7 @@ fn the_reasons_name_the_place_and_what_is_wrong() {
 }
 
 #[test]
-fn what_does_not_fit_is_tagged_routed_rejected_or_dropped() {
+fn invalid_records_are_tagged_routed_rejected_or_dropped() {
     let schema = json!({ "required": ["id"] });
     let with = |more: Json| {
         let mut options = json!({ "schema": schema });
@@ -241,7 +241,7 @@ fn what_does_not_fit_is_tagged_routed_rejected_or_dropped() {
 }
 
 #[test]
-fn a_schema_may_be_json_in_a_text() {
+fn a_schema_may_be_a_json_string() {
     let text = r##"{ "$schema": "https://json-schema.org/draft/2020-12/schema", "properties": { "id": { "type": "integer", "format": "int64" } } }"##;
     let mut bench = Bench::with_options(json!({ "schema": text }));
     assert!(bench.run_one(json!({ "id": 1 })).is_kept());
@@ -249,7 +249,7 @@ fn a_schema_may_be_json_in_a_text() {
 }
 
 #[test]
-fn hostile_records_take_no_long() {
+fn hostile_records_are_fast() {
     let deeper = json!({ "properties": { "a": { "$ref": "#" } } });
     let both = json!({ "type": "object", "anyOf": [deeper, deeper] });
     let mut deep = json!(1);
@@ -264,7 +264,7 @@ fn hostile_records_take_no_long() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+fn invalid_options_are_refused_with_a_hint() {
     let schema = |schema: Json| json!({ "schema": schema });
     for (options, expected) in [
         (json!({}), "option `schema`: it is required"),
@@ -349,7 +349,7 @@ fn schema() -> impl Strategy<Value = Json> {
 
 proptest! {
     #[test]
-    fn schemas_of_schemas_say_what_logic_says(a in schema(), b in schema(), value in value()) {
+    fn combined_schemas_follow_boolean_logic(a in schema(), b in schema(), value in value()) {
         let (fits_a, fits_b) = (fits(&a, &value), fits(&b, &value));
         prop_assert_eq!(fits(&json!({ "not": a }), &value), !fits_a);
         prop_assert_eq!(fits(&json!({ "allOf": [a, b] }), &value), fits_a && fits_b);
@@ -363,7 +363,7 @@ proptest! {
     }
 
     #[test]
-    fn any_schema_is_compiled_or_refused_and_never_panics(schema in value()) {
+    fn no_schema_causes_a_panic(schema in value()) {
         drop(Bench::new(json!({ "schema": schema })));
     }
 }
@@ -375,7 +375,7 @@ fn options_of(toml: &str) -> Json {
 }
 
 #[test]
-fn the_example_of_the_documentation_is_accepted() {
+fn the_documented_example_is_valid() {
     let docs = include_str!("lib.rs").lines().map(|line| line.strip_prefix("//! ").unwrap_or_default());
     let example: Vec<&str> =
         docs.skip_while(|line| line.trim() != "```toml").skip(1).take_while(|line| line.trim() != "```").collect();
@@ -383,7 +383,7 @@ fn the_example_of_the_documentation_is_accepted() {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();
