@@ -92,16 +92,16 @@ pub use options::Options;
 pub struct Dedup {
     shape: Shape,
     windows: Windows,
-    /// The key of the record at hand; kept for its memory.
+    /// The key of the current record, kept to reuse its memory.
     key: Vec<u8>,
-    /// Counts of windows that were closed where none could be emitted. The next
-    /// tick does.
+    /// Counts of windows that were closed outside a tick. The next tick emits
+    /// them.
     left: Vec<Count>,
-    /// Whether nothing came yet but summaries that are given again.
+    /// Whether the only records so far are summaries that Weir gave again.
     begins: bool,
 }
 
-/// A count record, as MessagePack, and the id that its summary is held under.
+/// A count record as MessagePack, and the id under which its summary is held.
 #[derive(Debug)]
 struct Count {
     record: Vec<u8>,
@@ -153,7 +153,7 @@ impl HoldingFilter for Dedup {
         }
         if let Some(counted) = self.windows.count(&self.key, time_ns, id) {
             counted.released.into_iter().for_each(|id| out.release(id));
-            // At the end of the batch a summary is held under the id of the latest.
+            // At the end of the batch, the summary is held under the latest id.
             return HoldingVerdict::Drop;
         }
         let tally = Tally { first_ns: time_ns, last_ns: time_ns, repeated: 0 };
@@ -201,7 +201,7 @@ impl HoldingFilter for Dedup {
 }
 
 impl Dedup {
-    /// A summary of a window is given again.
+    /// Handles a summary that Weir gives again.
     fn take_again(&mut self, again: RestoredSummary, id: u64, out: &mut Emitter) -> HoldingVerdict {
         match again {
             RestoredSummary::Window(key, window) if !self.windows.has(&key) => {
@@ -220,14 +220,14 @@ impl Dedup {
         }
     }
 
-    /// From now on no summary is given again.
+    /// Stops looking for summaries among the records.
     fn end_beginning(&mut self) {
         if std::mem::take(&mut self.begins) {
             self.windows.sort();
         }
     }
 
-    /// Emits the counts of closed windows, in place of their summaries.
+    /// Emits the counts of closed windows and releases their summaries.
     fn emit(&self, closed: Vec<Closed>, out: &mut Emitter) {
         for closed in &closed {
             closed.1.summary.into_iter().for_each(|id| out.release(id));
@@ -237,12 +237,12 @@ impl Dedup {
     }
 }
 
-/// The count of a closed window, if anything was counted.
+/// The count record of a closed window, if anything was counted.
 fn count(shape: &Shape, (key, window): &Closed) -> Option<Count> {
     (window.tally.repeated > 0).then(|| Count { record: shape.count(key, window), summary: window.summary })
 }
 
-/// A record that was written before.
+/// An already encoded record.
 fn record(bytes: &[u8]) -> Option<NewRecord> {
     Record::read(bytes).map(|(record, _)| NewRecord::copy(&record))
 }

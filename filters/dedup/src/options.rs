@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and their check.
+//! The options and their validation.
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -13,9 +13,9 @@ use crate::shape::BOOKKEEPING_KEY;
 pub struct Options {
     /// Seconds from the first record of a key until its count is emitted.
     pub window: u64,
-    /// The paths whose values make the key.
+    /// The paths whose values form the key.
     pub fields: Vec<Path>,
-    /// How many windows are open at once.
+    /// Maximum number of open windows.
     pub max_keys: usize,
 }
 
@@ -29,27 +29,27 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed.
+/// An invalid option.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
     #[error("option `window`: {0} seconds; it must be 1 to {MAX_WINDOW_SECONDS}")]
     Window(u64),
-    #[error("option `fields`: a key of no fields would make all records the same; name at least one")]
+    #[error("option `fields`: an empty key makes all records equal; name at least one field")]
     NoFields,
     #[error("option `fields`: {0} fields are more than the {MAX_KEY_FIELDS} allowed")]
     TooManyFields(usize),
-    #[error("option `fields`: `{0}` stands there twice; name it once")]
+    #[error("option `fields`: `{0}` is listed twice; list it once")]
     Twice(Path),
-    #[error("option `fields`: by `timestamp` nearly every record is different; leave it out, `window` is about time")]
+    #[error("option `fields`: `timestamp` differs in nearly every record; leave it out (`window` limits the time)")]
     Timestamp,
-    #[error("option `fields`: `{0}` is where this filter keeps its own; name another path")]
+    #[error("option `fields`: `{0}` is reserved for this filter; name another path")]
     Bookkeeping(Path),
     #[error("option `max_keys`: {0}; it must be 1 to {MAX_MAX_KEYS}")]
     MaxKeys(usize),
 }
 
 impl Options {
-    /// Whether they can be followed.
+    /// Validates the options.
     pub fn check(&self) -> Result<(), OptionError> {
         if !(1..=MAX_WINDOW_SECONDS).contains(&self.window) {
             return Err(OptionError::Window(self.window));

@@ -1,20 +1,21 @@
-//! What is read of a record, and written into the count of its window.
+//! Converts records to keys, and windows to count records.
 //!
-//! The key is the values of the key fields; beside it a window carries what a
-//! count record must have and the key does not: level, source, message, and the
-//! route labels, without which no sink with `routes` would take the count. Both
-//! are MessagePack values one after the other, absent ones as null, so that
-//! equal bytes mean equal values and the count is made from them alone.
+//! The key consists of the values of the key fields. A window also carries the
+//! values that a count record needs but the key may lack: level, source, message,
+//! and the route labels, without which no sink with `routes` would select the
+//! count. Both are concatenated MessagePack values, with null for absent ones, so
+//! equal bytes mean equal values and the count record can be built from them
+//! alone.
 //!
-//! While a window is open Weir holds a *summary* of it: its count so far, with one
-//! key more, [`BOOKKEEPING_KEY`], from which a new instance makes the window again. If
-//! Weir has to send it on by itself, it is a count like any other.
+//! While a window is open, Weir holds a *summary* of it: a count record with one
+//! extra key, [`BOOKKEEPING_KEY`], from which a new instance restores the window.
+//! If Weir must send the summary on by itself, it is a valid count record.
 //!
-//! A sender may write that key too. So a summary names the id that it is held
-//! under, and is looked for only among the first records that an instance is
-//! given, up to one that is none. A forged one that passes for one all the same
-//! does what its sender could do without: it opens a window, as a record of its
-//! key would, and is counted out, as a record that looks like a count would go on.
+//! A sender may write that key, too. So a summary contains the id under which it
+//! is held, and is accepted only among the first records that an instance is
+//! given, up to the first record that is not a summary. A forged summary that is
+//! accepted anyway has no more effect than ordinary records: it opens a window
+//! for its key, and its count goes on like a record that looks like a count.
 
 use weir_guest::encode::{self, Encode, Open};
 use weir_guest::hash::hash;
@@ -23,54 +24,55 @@ use weir_guest::{Level, NewRecord, Path, Record, Value, time};
 use crate::limits::{MAX_CARRIED_BYTES, MAX_KEY_BYTES, WINDOW_OVERHEAD_BYTES};
 use crate::windows::Window;
 
-/// The key of a summary under which stands what makes its window again.
+/// The key of a summary that contains what is needed to restore its window.
 pub const BOOKKEEPING_KEY: &str = "weir_dedup";
 
-/// What a count record has apart from its `repeated`, `first_time`, `last_time`.
+/// Keys of a count record that describe the record that opened the window.
 const CARRIED: [&str; 4] = ["level", "source", "routes", "message"];
 
-/// What it has besides.
+/// Keys of a count record that are computed from the window.
 const TALLIED: [&str; 4] = ["timestamp", "repeated", "first_time", "last_time"];
 
-/// Which fields make the key, and which are carried beside it.
+/// Which fields form the key, and which are carried besides it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shape {
     fields: Vec<Path>,
     carried: Vec<Path>,
-    /// Of the names of the fields.
+    /// A hash of the field names.
     fields_hash: u64,
-    /// Whether all fields are keys of the record itself, and none is one that a
-    /// count has anyway: then a count can be written in one go.
+    /// Whether all fields are top-level keys, and none of them is a standard key
+    /// of a count record: then a count record can be written in one pass.
     is_flat: bool,
 }
 
-/// What happened in a window.
+/// The counters of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
-    /// The time of the record that opened it.
+    /// The timestamp of the record that opened the window.
     pub first_ns: i64,
-    /// The latest time of a record that was counted.
+    /// The latest timestamp of a counted record.
     pub last_ns: i64,
-    /// How many records were counted; the first is not among them.
+    /// Number of counted records, without the first.
     pub repeated: u64,
 }
 
-/// What stands under [`BOOKKEEPING_KEY`].
+/// The content of [`BOOKKEEPING_KEY`].
 struct Bookkeeping {
-    /// The id that the summary is held under.
+    /// The id under which the summary is held.
     id: u64,
     opened_ns: i64,
     first_ns: i64,
-    /// The hash of fields and key: whether the summary still gives the same key.
+    /// A hash of the field names and the key, to check that the summary still
+    /// gives the same key.
     key_hash: u64,
 }
 
-/// What becomes of a summary that is given again.
+/// The result of reading a summary that Weir gives again.
 #[derive(Debug)]
 pub enum RestoredSummary {
-    /// This window is open, under this key.
+    /// The window is restored under this key.
     Window(Vec<u8>, Window),
-    /// Its key is none that records could have now: this count goes on.
+    /// The key can no longer occur, so this count is emitted.
     Count(NewRecord),
 }
 
@@ -84,7 +86,7 @@ impl Shape {
         Shape { fields, carried, fields_hash, is_flat }
     }
 
-    /// The bytes of the names of the fields, as a record has them.
+    /// The encoded size of the field names.
     pub fn names_bytes(&self) -> usize {
         self.fields.iter().flat_map(|path| path.keys()).map(|key| key.len() + 2).sum()
     }
@@ -93,7 +95,7 @@ impl Shape {
         &self.fields
     }
 
-    /// Writes the key of a record into `key`. False if it would be too long.
+    /// Writes the key of a record into `key`. Returns false if it is too long.
     pub fn key(&self, record: &Record<'_>, key: &mut Vec<u8>) -> bool {
         key.clear();
         for field in &self.fields {
@@ -105,8 +107,8 @@ impl Shape {
         true
     }
 
-    /// What a window keeps of the record that opens it. The message comes last
-    /// and is cut to the room that is left.
+    /// The values that a window carries from the record that opens it. The
+    /// message comes last and is cut to the remaining room.
     pub fn carried(&self, record: &Record<'_>) -> Box<[u8]> {
         let mut out = Vec::new();
         for path in &self.carried {
@@ -126,7 +128,7 @@ impl Shape {
         out.into_boxed_slice()
     }
 
-    /// The record that says how often a window's record came again.
+    /// Builds the count record of a window.
     pub fn count(&self, key: &[u8], window: &Window) -> Vec<u8> {
         self.write_count(key, window, None)
     }
@@ -185,7 +187,7 @@ impl Shape {
         }
     }
 
-    /// The values of a key and of what is carried beside it, with their paths.
+    /// The values of a key and the carried values, with their paths.
     fn values<'a>(&'a self, key: &'a [u8], carried: &'a [u8]) -> impl Iterator<Item = (&'a Path, Value<'a>)> {
         [(&self.fields, key), (&self.carried, carried)].into_iter().flat_map(|(paths, bytes)| {
             let mut rest = bytes;
@@ -197,14 +199,15 @@ impl Shape {
         })
     }
 
-    /// What is held under `id` while a window in which something was counted is open.
+    /// Builds the summary that is held under `id` while a window with a count is
+    /// open.
     pub fn summary(&self, id: u64, key: &[u8], window: &Window) -> Vec<u8> {
         let Window { opened_ns, tally, .. } = *window;
         let own = Bookkeeping { id, opened_ns, first_ns: tally.first_ns, key_hash: self.key_hash(key) };
         self.write_count(key, window, Some(own))
     }
 
-    /// What a record that is held under `id` is, if it is a summary.
+    /// Reads the record held under `id`, if it is a summary.
     pub fn read_summary(&self, record: &Record<'_>, id: u64, now_ns: i64) -> Option<RestoredSummary> {
         let own = Bookkeeping::read(record.get(BOOKKEEPING_KEY)?).filter(|own| own.id == id)?;
         let repeated = record.get("repeated")?.as_u64().filter(|repeated| *repeated > 0)?;
@@ -213,7 +216,7 @@ impl Shape {
             return Some(RestoredSummary::Count(NewRecord::copy(record).remove(BOOKKEEPING_KEY)));
         }
         let tally = Tally { first_ns: own.first_ns, last_ns: record.timestamp(), repeated };
-        // One from the future would stay open.
+        // A window from the future would stay open.
         let opened_ns = own.opened_ns.min(now_ns);
         Some(RestoredSummary::Window(key, Window { carried: self.carried(record), ..Window::open(opened_ns, tally) }))
     }
@@ -249,7 +252,7 @@ impl Encode for Bookkeeping {
     }
 }
 
-/// Before a text in MessagePack stand at most this many bytes.
+/// The maximum length of a MessagePack string header.
 const LONGEST_HEADER_BYTES: usize = 5;
 
 fn write(value: Option<Value<'_>>, out: &mut Vec<u8>) {

@@ -1,13 +1,13 @@
-//! The state as it goes from one version of the filter to the next.
+//! The state that one version of the filter hands to the next.
 //!
-//! One MessagePack array: the version of this form, the paths of the key fields
-//! as texts, the windows, and the counts that no tick has emitted yet. A window
-//! is a list of when it opened, first time, last time, repeated, key, carried, and
-//! the id that its summary is held under, or null; a count is one of record and
-//! such an id.
+//! It is one MessagePack array: the format version, the paths of the key fields
+//! as strings, the windows, and the counts that no tick has emitted yet. A window
+//! is a list of its opening time, first time, last time, repeated, key, carried
+//! values, and the id under which its summary is held, or null. A count is a list
+//! of the record and such an id.
 //!
-//! Reading checks everything and never panics: the state comes from another
-//! version of the filter.
+//! Reading validates everything and never panics, because another version of the
+//! filter may have written the state.
 
 use weir_guest::encode::{self, Encode};
 use weir_guest::state::{self, bytes};
@@ -19,7 +19,7 @@ use crate::windows::{Window, Windows};
 
 const VERSION: i64 = 2;
 
-/// State that was read, in the order in which its windows opened.
+/// The decoded state, with windows in the order in which they opened.
 #[derive(Debug)]
 pub struct State {
     pub fields: Vec<Path>,
@@ -27,9 +27,9 @@ pub struct State {
     pub left: Vec<Count>,
 }
 
-/// Writes the state.
+/// Encodes the state.
 pub fn write(fields: &[Path], windows: &Windows, left: &[Count]) -> Vec<u8> {
-    // Once, rather than doubling: it may be a large part of the memory.
+    // One allocation instead of doubling: it may be a large part of the memory.
     let left_bytes: usize = left.iter().map(|count| count.record.len()).sum();
     let mut out = Vec::with_capacity(windows.held_bytes() + left_bytes + 1024);
     encode::array_header(&mut out, 4);
@@ -57,7 +57,7 @@ pub fn write(fields: &[Path], windows: &Windows, left: &[Count]) -> Vec<u8> {
     out
 }
 
-/// Reads what `write` wrote.
+/// Decodes a state written by `write`.
 pub fn read(saved: &[u8]) -> Result<State, String> {
     state::read(saved, VERSION, |parts| {
         let fields = parts.next()?.as_array()?;

@@ -38,7 +38,7 @@ fn counts(records: &[Json]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn the_first_record_goes_on_and_the_same_ones_after_it_end() {
+fn the_first_record_goes_on_and_equal_ones_are_dropped() {
     let mut bench = Bench::with_options(json!({ "window": 10 }));
     let outcomes = bench.run([said("a"), said("a"), said("b"), said("a")]);
     let kept: Vec<bool> = outcomes.iter().map(Outcome::is_kept).collect();
@@ -47,7 +47,7 @@ fn the_first_record_goes_on_and_the_same_ones_after_it_end() {
 }
 
 #[test]
-fn when_the_window_closes_a_count_says_what_was_left_out() {
+fn a_count_record_is_emitted_when_the_window_closes() {
     let mut bench = Bench::with_options(json!({ "window": 10 }));
     let mut first = said("naïve ☃");
     first["routes"] = json!(["alerts"]);
@@ -83,7 +83,7 @@ fn first_and_last_time_are_those_of_the_records() {
 }
 
 #[test]
-fn a_record_after_the_window_brings_the_count_with_it_when_no_tick_came() {
+fn without_a_tick_the_next_record_after_the_window_emits_the_count() {
     let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run([said("a"), said("a"), said("b")]);
     bench.advance(10 * SECOND);
@@ -103,7 +103,7 @@ fn closing_emits_the_counts_of_all_open_windows() {
 }
 
 #[test]
-fn the_key_is_made_of_the_fields_that_the_options_name() {
+fn the_key_consists_of_the_configured_fields() {
     let mut bench = Bench::with_options(json!({ "fields": ["context.user.id", "tags"] }));
     let outcomes = bench.run([
         json!({ "message": "1", "context": { "user": { "id": 7 } }, "tags": ["a", { "b": null }] }),
@@ -124,7 +124,7 @@ fn the_key_is_made_of_the_fields_that_the_options_name() {
 }
 
 #[test]
-fn values_are_the_same_however_they_were_written() {
+fn equal_values_match_in_any_encoding() {
     let mut narrow = Vec::new();
     encode::map_header(&mut narrow, 1);
     encode::str(&mut narrow, "n");
@@ -160,7 +160,7 @@ fn beyond_max_keys_the_oldest_window_closes_early_and_nothing_is_lost() {
 }
 
 #[test]
-fn ten_thousand_keys_are_told_apart_and_counted_each() {
+fn ten_thousand_keys_are_counted_separately() {
     let mut bench = Bench::with_options(json!({}));
     let all = || (0..10_000).map(|n| said(&format!("message {n}")));
     assert!(bench.run(all()).iter().all(Outcome::is_kept));
@@ -176,7 +176,7 @@ fn ten_thousand_keys_are_told_apart_and_counted_each() {
 }
 
 #[test]
-fn long_keys_pass_uncounted_and_long_messages_are_cut_in_the_count() {
+fn long_keys_are_not_counted_and_long_messages_are_cut() {
     let mut bench = Bench::with_options(json!({}));
     let long = "é".repeat(MAX_KEY_BYTES);
     assert!(bench.run([said(&long), said(&long)]).iter().all(Outcome::is_kept));
@@ -191,7 +191,7 @@ fn long_keys_pass_uncounted_and_long_messages_are_cut_in_the_count() {
 }
 
 #[test]
-fn the_bytes_of_all_windows_together_are_bounded() {
+fn the_total_size_of_windows_is_limited() {
     let mut bench = Bench::with_options(json!({ "window": 3600 }));
     let body = "x".repeat(MAX_KEY_BYTES - 1024);
     for n in 0..2 * MAX_HELD_BYTES / MAX_KEY_BYTES {
@@ -204,7 +204,7 @@ fn the_bytes_of_all_windows_together_are_bounded() {
 }
 
 #[test]
-fn summaries_of_short_keys_are_no_more_than_is_counted_for_them() {
+fn summaries_of_short_keys_fit_the_reserved_size() {
     let fields: Vec<String> = (0..12).map(|n| format!("context.field_{n}")).collect();
     let mut bench = Bench::with_options(json!({ "fields": fields }));
     let record = |n| json!({ "source": "", "context": { "field_0": n } });
@@ -225,7 +225,7 @@ fn the_next_version_takes_over_windows_and_counts() {
 }
 
 #[test]
-fn a_version_with_other_fields_emits_the_counts_that_it_can_not_go_on_with() {
+fn a_version_with_other_fields_emits_the_old_counts() {
     let mut bench = Bench::with_options(json!({ "fields": ["message", "context.user"] }));
     let record = json!({ "message": "a", "context": { "user": "u-7" } });
     bench.run([record.clone(), record.clone()]);
@@ -240,7 +240,7 @@ fn a_version_with_other_fields_emits_the_counts_that_it_can_not_go_on_with() {
 }
 
 #[test]
-fn a_version_with_fewer_keys_emits_the_counts_that_it_has_no_room_for() {
+fn a_version_with_fewer_keys_emits_the_excess_counts() {
     let mut bench = Bench::with_options(json!({}));
     bench.run(["a", "a", "b", "b"].map(said));
     bench.swap(json!({ "max_keys": 1 })).expect("the state is of this version");
@@ -249,7 +249,7 @@ fn a_version_with_fewer_keys_emits_the_counts_that_it_has_no_room_for() {
 }
 
 #[test]
-fn a_summary_is_held_once_a_batch_in_place_of_the_one_before() {
+fn a_batch_replaces_the_held_summary_once() {
     let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run([at("a", 1), at("a", 3), at("a", 2)]);
     assert_eq!(counts(&bench.held()), [("a".to_owned(), 2)]);
@@ -263,7 +263,7 @@ fn a_summary_is_held_once_a_batch_in_place_of_the_one_before() {
 }
 
 #[test]
-fn a_crash_neither_loses_counts_nor_makes_windows_longer() {
+fn a_crash_neither_loses_counts_nor_extends_windows() {
     let mut bench = Bench::with_options(json!({ "window": 10 }));
     let mut first = at("a", 1);
     first["routes"] = json!(["alerts"]);
@@ -292,7 +292,7 @@ fn a_crash_neither_loses_counts_nor_makes_windows_longer() {
 }
 
 #[test]
-fn a_window_that_ended_while_weir_was_down_is_counted_out_at_once() {
+fn a_window_that_ended_during_downtime_emits_its_count_at_once() {
     let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run(["a", "a"].map(said));
     bench.advance(3600 * SECOND);
@@ -302,7 +302,7 @@ fn a_window_that_ended_while_weir_was_down_is_counted_out_at_once() {
 }
 
 #[test]
-fn keys_of_any_values_are_the_same_after_a_crash() {
+fn keys_of_all_types_survive_a_crash() {
     let mut bench = Bench::with_options(json!({ "fields": ["context", "tags.0", "n"] }));
     for record in [
         json!({ "context": { "user": null, "list": [null, { "a": null }] }, "n": -1 }),
@@ -317,7 +317,7 @@ fn keys_of_any_values_are_the_same_after_a_crash() {
 }
 
 #[test]
-fn a_summary_that_is_no_key_any_more_is_counted_out_after_a_crash() {
+fn a_summary_whose_key_can_no_longer_occur_emits_its_count_after_a_crash() {
     let mut bench = Bench::with_options(json!({ "fields": ["message"] }));
     bench.run(["b", "b"].map(said));
     let emitted = bench.restart(json!({ "fields": ["source"] })).expect("the options are good");
@@ -326,7 +326,7 @@ fn a_summary_that_is_no_key_any_more_is_counted_out_after_a_crash() {
 }
 
 #[test]
-fn a_senders_own_summary_is_a_record_like_any_other() {
+fn a_summary_from_a_sender_is_an_ordinary_record() {
     let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run(["a", "a"].map(said));
     let forged = bench.held().remove(0);
@@ -337,7 +337,7 @@ fn a_senders_own_summary_is_a_record_like_any_other() {
 }
 
 #[test]
-fn a_forged_summary_that_passes_for_one_is_counted_out_in_time() {
+fn a_forged_summary_emits_its_count_in_time() {
     let mut bench = Bench::with_options(json!({ "window": 10 }));
     bench.run(["a", "a"].map(said));
     let mut forged = bench.held().remove(0);
@@ -351,7 +351,7 @@ fn a_forged_summary_that_passes_for_one_is_counted_out_in_time() {
 }
 
 #[test]
-fn state_that_is_not_of_this_filter_is_refused() {
+fn state_of_another_filter_is_refused() {
     let mut bench = Bench::with_options(json!({}));
     for (state, expected) in [
         (vec![], "not a MessagePack array"),
@@ -367,17 +367,17 @@ fn state_that_is_not_of_this_filter_is_refused() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+fn invalid_options_are_refused_with_a_hint() {
     for (options, expected) in [
         (json!({ "windows": 5 }), "unknown field `windows`, expected one of `window`, `fields`, `max_keys`"),
         (json!({ "window": 0 }), "option `window`: 0 seconds; it must be 1 to 86400"),
         (json!({ "window": 86_401 }), "option `window`"),
         (json!({ "window": -1 }), "option `window`"),
         (json!({ "window": "30s" }), "option `window`"),
-        (json!({ "fields": [] }), "option `fields`: a key of no fields"),
-        (json!({ "fields": ["a", "b", "a"] }), "`a` stands there twice"),
+        (json!({ "fields": [] }), "option `fields`: an empty key makes all records equal"),
+        (json!({ "fields": ["a", "b", "a"] }), "`a` is listed twice"),
         (json!({ "fields": ["timestamp"] }), "leave it out"),
-        (json!({ "fields": ["weir_dedup.id"] }), "`weir_dedup.id` is where this filter keeps its own"),
+        (json!({ "fields": ["weir_dedup.id"] }), "`weir_dedup.id` is reserved for this filter"),
         (json!({ "fields": [1] }), "option `fields[0]`"),
         (json!({ "fields": (0..33).map(|n| n.to_string()).collect::<Vec<_>>() }), "33 fields"),
         (json!({ "max_keys": 0 }), "option `max_keys`: 0; it must be 1 to 20000"),
@@ -392,7 +392,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn records_that_went_on_and_those_counted_are_all_that_came(
+    fn every_record_goes_on_or_is_counted(
         steps in prop::collection::vec((0..6_u8, 0..4_u64, 0..8_u8), 0..60),
         max_keys in 1..5_usize,
     ) {
@@ -424,7 +424,7 @@ proptest! {
     }
 
     #[test]
-    fn a_crash_at_any_point_changes_nothing_about_what_was_counted(
+    fn a_crash_at_any_point_does_not_change_the_counts(
         batches in prop::collection::vec(prop::collection::vec(0..4_u8, 1..6), 0..12),
     ) {
         let run = |crash_at: Option<usize>| {
@@ -451,7 +451,7 @@ proptest! {
     }
 
     #[test]
-    fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn no_state_causes_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bench = Bench::with_options(json!({}));
         let list = [&[0x94, 0x02][..], &bytes].concat();
         for state in [bytes, list] {
@@ -463,7 +463,7 @@ proptest! {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();

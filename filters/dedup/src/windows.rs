@@ -1,13 +1,11 @@
-//! The open windows: which keys were seen, since when, and how often again.
+//! The open windows: which keys were seen, since when, and how many times more.
 //!
-//! A window opens with the first record of its key and is as long for every
-//! key, so windows expire in the order in which they opened: a queue beside the
-//! table is all the timing there is.
+//! All windows have the same length, so they expire in the order in which they
+//! opened. A queue next to the table is enough; no timers are needed.
 //!
-//! Invariants: table and queue hold the same keys, each once, the one that
-//! opened first in front; there are never more than `max_keys` of them, nor
-//! more than `MAX_HELD_BYTES`. Where one more would break that, those in front
-//! close early.
+//! Invariants: the table and the queue contain the same keys, each once, oldest
+//! first; there are at most `max_keys` of them with at most `MAX_HELD_BYTES`. To
+//! make room for another window, the oldest ones close early.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -19,34 +17,34 @@ use crate::shape::Tally;
 
 pub const NS_PER_SECOND: i64 = 1_000_000_000;
 
-/// One window. What it carries is the caller's, see `shape`.
+/// One window. The carried values belong to the caller, see `shape`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
-    /// When it opened, by the host's clock.
+    /// When the window opened, by the host's clock.
     pub opened_ns: i64,
     pub tally: Tally,
     pub carried: Box<[u8]>,
-    /// The id of the latest record that was counted: the summary is held under it.
+    /// The id of the latest counted record, under which the summary is held.
     pub summary: Option<u64>,
-    /// Whether something was counted since summaries were last asked for.
+    /// Whether something was counted since `summaries` was last called.
     pub is_counted: bool,
 }
 
 impl Window {
-    /// One that carries nothing, and of which no summary is held.
+    /// A window without carried values and without a held summary.
     pub fn open(opened_ns: i64, tally: Tally) -> Self {
         Window { opened_ns, tally, carried: Box::default(), summary: None, is_counted: false }
     }
 }
 
-/// A record was counted.
+/// The result of counting a record.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// The id that the summary before was held under.
+    /// The id under which the previous summary was held.
     pub released: Option<u64>,
 }
 
-/// A window that is closed, with its key.
+/// A closed window with its key.
 pub type Closed = (Rc<[u8]>, Window);
 
 /// All open windows.
@@ -54,21 +52,21 @@ pub type Closed = (Rc<[u8]>, Window);
 pub struct Windows {
     length_ns: i64,
     max_keys: usize,
-    /// What every window takes beside its key and what it carries.
+    /// Overhead of a window in bytes, besides its key and carried values.
     overhead_bytes: usize,
     open: HashMap<Rc<[u8]>, Window, Seeded>,
     order: VecDeque<Rc<[u8]>>,
-    /// The keys of windows in which something was counted since summaries were last
-    /// asked for. One may have closed since then.
+    /// The keys of windows with a count since `summaries` was last called. Some
+    /// may have closed since.
     counted: Vec<Rc<[u8]>>,
     held_bytes: usize,
-    /// The latest time that the clock showed.
+    /// The latest time of the clock.
     latest_ns: i64,
 }
 
 impl Windows {
-    /// `names_bytes` are those of the fields' names, which each summary has. `seed`
-    /// keeps senders from choosing keys that fall on the same place of the table.
+    /// `names_bytes` is the size of the field names, which each summary contains.
+    /// `seed` keeps senders from choosing colliding keys.
     pub fn new(length_ns: i64, max_keys: usize, names_bytes: usize, seed: u64) -> Self {
         Windows {
             length_ns,
@@ -82,7 +80,7 @@ impl Windows {
         }
     }
 
-    /// Counts a record whose key has an open window. `None` if it has none.
+    /// Counts a record if its key has an open window; otherwise returns `None`.
     pub fn count(&mut self, key: &[u8], time_ns: i64, id: u64) -> Option<Counted> {
         let window = self.open.get_mut(key)?;
         let tally = &mut window.tally;
@@ -99,8 +97,8 @@ impl Windows {
         Some(Counted { released: before })
     }
 
-    /// The open windows in which something was counted since this was last called,
-    /// each with its key and the id of the latest record.
+    /// The open windows with a count since the last call, each with its key and
+    /// the id of the latest record.
     pub fn take_counted<T>(&mut self, mut each: impl FnMut(u64, &[u8], &Window) -> T) -> Vec<T> {
         let mut all = Vec::with_capacity(self.counted.len());
         for key in self.counted.drain(..) {
@@ -117,15 +115,15 @@ impl Windows {
         self.open.contains_key(key)
     }
 
-    /// Puts windows that were opened again in the order in which they opened first.
+    /// Sorts restored windows by the time at which they first opened.
     pub fn sort(&mut self) {
         let open = &self.open;
         let opened_ns = |key: &Rc<[u8]>| open.get(key).map(|window| window.opened_ns);
         self.order.make_contiguous().sort_by_cached_key(opened_ns);
     }
 
-    /// Opens a window; its key must not have one. Returns those that had to
-    /// close early to make room.
+    /// Opens a window; its key must not have one. Returns the windows that were
+    /// closed early to make room.
     pub fn open(&mut self, key: &[u8], window: Window) -> Vec<Closed> {
         let mut early = Vec::new();
         let bytes = self.bytes(key, &window);
@@ -143,8 +141,8 @@ impl Windows {
         early
     }
 
-    /// The windows whose time is over. If the clock was set back, nobody knows
-    /// how long they have been open, and all of them are closed.
+    /// Removes the windows that have ended. If the clock was set back, their age
+    /// is unknown and all of them are closed.
     pub fn expired(&mut self, now_ns: i64) -> Vec<Closed> {
         let step_ns = MAX_CLOCK_STEP_SECONDS * NS_PER_SECOND;
         if now_ns < self.latest_ns.saturating_sub(step_ns) {
@@ -159,12 +157,12 @@ impl Windows {
         closed
     }
 
-    /// Closes every window.
+    /// Closes all windows.
     pub fn close_all(&mut self) -> Vec<Closed> {
         std::iter::from_fn(|| self.close_first()).collect()
     }
 
-    /// All windows, the one that opened first in front.
+    /// All windows, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&Window>)> {
         self.order.iter().map(|key| (&**key, self.open.get(key)))
     }

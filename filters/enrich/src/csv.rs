@@ -1,35 +1,32 @@
-//! CSV as spreadsheets write it (RFC 4180): the text of a lookup table, into rows.
+//! Parses CSV (RFC 4180) as spreadsheets write it: the text of a lookup table.
 //!
-//! Used once, when the filter is configured; `table` makes rows into a table.
-//! Cells are separated by commas and rows by `\n` or `\r\n`. A cell that begins
-//! with a double quote ends with one, may hold commas and line ends, and holds a
-//! double quote where two stand. Nothing is trimmed but a byte order mark at the
-//! beginning; lines with nothing on them are left out.
+//! Used once, when the filter is configured; `table` builds a table from the rows. Cells are separated by commas, rows
+//! by `\n` or `\r\n`. A cell in double quotes may contain commas and line breaks, and a doubled quote for a quote.
+//! Nothing is trimmed except a leading byte order mark; empty lines are skipped.
 //!
-//! Invariant: every row has at least one cell, and a text without a syntax error
-//! is read whole.
+//! Invariant: every row has at least one cell, and text without a syntax error is read to its end.
 
 use thiserror::Error;
 
-/// What is wrong with a text that should be CSV.
+/// A CSV syntax error.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CsvError {
-    #[error("line {line}: a cell that begins with a quote has no quote at its end")]
+    #[error("line {line}: a quoted cell has no closing quote")]
     Unclosed { line: usize },
-    #[error("line {line}: text follows the quote that ends a cell; write a quote inside a cell twice")]
+    #[error("line {line}: text after the closing quote of a cell; double a quote inside a quoted cell")]
     AfterQuote { line: usize },
-    #[error("line {line}: a quote stands inside a cell that does not begin with one; put the whole cell in quotes")]
+    #[error("line {line}: a quote inside an unquoted cell; put the whole cell in quotes")]
     StrayQuote { line: usize },
 }
 
-/// One row and the line it begins on, counted from 1.
+/// A row and the number of its first line, counted from 1.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Row {
     pub line: usize,
     pub cells: Vec<String>,
 }
 
-/// Reads the rows of a CSV text, one by one.
+/// An iterator over the rows of a CSV text.
 pub struct Rows<'a> {
     rest: &'a str,
     line: usize,
@@ -40,7 +37,7 @@ impl<'a> Rows<'a> {
         Rows { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 }
     }
 
-    /// The row at the beginning of what is left, which is not empty.
+    /// Reads the next row. The remaining text must not be empty.
     fn row(&mut self) -> Result<Row, CsvError> {
         let line = self.line;
         let mut cells = Vec::new();
@@ -59,7 +56,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// A cell that begins with a quote; `inside` is what follows it.
+    /// Reads a quoted cell; `inside` is the text after the opening quote.
     fn quoted(&mut self, inside: &'a str) -> Result<String, CsvError> {
         let begins = self.line;
         let mut cell = String::new();
@@ -85,11 +82,11 @@ impl<'a> Rows<'a> {
         Ok(cell)
     }
 
-    /// A cell without quotes: up to the next comma or line end.
+    /// Reads an unquoted cell: up to the next comma or line end.
     fn plain(&mut self) -> Result<String, CsvError> {
         let end = self.rest.find([',', '\n']).unwrap_or(self.rest.len());
         let (text, rest) = self.rest.split_at(end);
-        // The carriage return of a CRLF belongs to the line end, also where the text ends with it.
+        // The carriage return of a CRLF is part of the line end, also at the end of the text.
         let (cell, rest) = match text.strip_suffix('\r') {
             Some(cell) if !rest.starts_with(',') => (cell, &self.rest[end - 1..]),
             _ => (text, rest),

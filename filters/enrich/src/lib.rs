@@ -149,8 +149,8 @@ impl Filter for Enrich {
 }
 
 impl Enrich {
-    /// Copies and renames. All origins go first, so that the target of one may
-    /// be the origin of another.
+    /// Copies and renames. All sources are read first, so the target of one may
+    /// be the source of another.
     fn make_moves(&self, record: &Record<'_>, edit: &mut Edit) {
         let moved = |from: &Path| record.at(from).filter(|value| !value.is_nil());
         let renames = self.plan.moves.iter().filter(|one| one.rename);
@@ -188,8 +188,8 @@ impl Enrich {
         }
     }
 
-    /// Whether something may be added there: always with `overwrite`, else where
-    /// nothing stands, nor anything but maps on the way.
+    /// Whether a value may be added at a path: always with `overwrite`, otherwise
+    /// only if the path is free and its parents are maps or absent.
     fn may_write(&self, record: &Record<'_>, edit: &Edit, place: &Place) -> bool {
         self.plan.overwrite
             || place
@@ -201,7 +201,7 @@ impl Enrich {
 }
 
 impl Target {
-    /// Whether a value can stand there.
+    /// Whether the target accepts this value.
     fn takes(&self, value: Value<'_>) -> bool {
         match self {
             Target::Any(_) | Target::Text(_) => true,

@@ -1,28 +1,29 @@
-//! The bounds of this filter. All hold while it is configured, so that what is
-//! left to do for a record is bounded too.
+//! The limits of this filter. All are checked at configuration, so the work per
+//! record is limited, too.
 
-/// Lookup tables. Each is one search a record.
+/// Maximum number of lookup tables. Each costs one lookup per record.
 pub const MAX_TABLES: usize = 16;
 
-/// Bytes of CSV in one table; with its index it takes about three times that
-/// of the filter's memory.
+/// Maximum size of a CSV table in bytes; with its index it takes about three
+/// times that of the filter's memory.
 pub const MAX_TABLE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Columns of one table, its key included.
+/// Maximum number of columns of a table, including the key.
 pub const MAX_TABLE_COLUMNS: usize = 64;
 
-/// Static fields, and as many paths in each of `rename`, `copy` and `remove`.
+/// Maximum number of static fields, and of paths in each of `rename`, `copy` and
+/// `remove`.
 pub const MAX_PATHS: usize = 256;
 
-/// Levels of a path. Records themselves have at most 64.
+/// Maximum number of keys in a path. Records have at most 64 levels.
 pub const MAX_PATH_DEPTH: usize = 32;
 
-/// Bytes of a message template.
+/// Maximum length of a message template in bytes.
 pub const MAX_TEMPLATE_BYTES: usize = 4096;
 
-/// Texts and places of a message template.
+/// Maximum number of literals and placeholders in a message template.
 pub const MAX_TEMPLATE_PIECES: usize = 128;
 
-/// Bytes of a message made from a template; what is longer is cut. A record
-/// itself has at most 1 MiB.
+/// Maximum length of a message made from a template in bytes; longer ones are
+/// cut. A record has at most 1 MiB.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;

@@ -1,7 +1,7 @@
-//! The options as the operator writes them, before they are given their meaning.
+//! The options as the operator writes them, before they are compiled.
 //!
-//! `serde` reads them here and refuses what it doesn't know; `plan` checks the
-//! rest and makes steps of them.
+//! `serde` reads them here and refuses unknown keys; `plan` validates the rest
+//! and compiles it.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +12,18 @@ use weir_guest::Path;
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Whether what is added replaces what the sender said.
+    /// Whether added values replace the sender's.
     pub overwrite: bool,
-    /// Values to add, by path. Maps are written out into paths.
+    /// Values to add, by path. Nested maps are paths.
     pub fields: serde_json::Map<String, serde_json::Value>,
     pub host_name: Option<String>,
     pub host_path: Path,
-    /// From one path to another.
+    /// Source paths and target paths.
     pub copy: BTreeMap<String, Path>,
-    /// From one path to another.
+    /// Source paths and target paths.
     pub rename: BTreeMap<String, Path>,
     pub tables: Vec<TableOptions>,
-    /// A template.
+    /// The message template.
     pub message: Option<String>,
     pub remove: Vec<Path>,
 }
@@ -32,16 +32,16 @@ pub struct Options {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableOptions {
-    /// Where in the record the value stands that is looked up.
+    /// The path of the value to look up.
     pub field: Path,
-    /// The table itself, its first row the names of the columns.
+    /// The table as CSV; its first line has the column names.
     pub csv: String,
-    /// The column that is searched; the first one when absent.
+    /// The column to search; by default the first one.
     pub key: Option<String>,
-    /// Under which path the columns are added.
+    /// The path under which columns are added.
     #[serde(default = "context")]
     pub prefix: Path,
-    /// The columns to add; all but the key when absent.
+    /// The columns to add; by default all but the key.
     pub columns: Option<Vec<String>>,
 }
 

@@ -1,8 +1,8 @@
-//! From options to a plan: what is done to every record, checked once.
+//! The compiled options, validated once and applied to every record.
 //!
-//! Everything that can be wrong is found here and named by its option. Some
-//! paths mean something to Weir, and every record has them; so they can't be
-//! removed, and only what they may hold can be written there: [`Target`].
+//! All errors in options are found here and reported with the name of the option.
+//! Some paths exist in every record and have a meaning in Weir, so they can't be
+//! removed and accept only certain values: see [`Target`].
 
 use weir_guest::{Encode, Encoded, Level, OptionError, Path};
 
@@ -15,7 +15,7 @@ fn wrong<T>(option: &str, problem: impl Into<String>) -> Result<T, OptionError> 
     Err(OptionError::new(option, problem))
 }
 
-/// What is done to every record.
+/// The compiled options.
 #[derive(Debug)]
 pub struct Plan {
     pub overwrite: bool,
@@ -26,7 +26,7 @@ pub struct Plan {
     pub removals: Vec<Path>,
 }
 
-/// A copy, or a rename: a copy whose origin is removed.
+/// A copy, or a rename, which is a copy that removes its source.
 #[derive(Debug)]
 pub struct Move {
     pub from: Path,
@@ -41,29 +41,29 @@ pub struct Addition {
     pub value: Encoded,
 }
 
-/// A value looked up in a table.
+/// A lookup in a table.
 #[derive(Debug)]
 pub struct Lookup {
     pub field: Path,
     pub table: Table,
-    /// Where the cell of each column goes.
+    /// The target path of each column.
     pub places: Vec<Place>,
 }
 
-/// A path, and those of the maps on the way to it.
+/// A path and the paths of its parents.
 #[derive(Debug)]
 pub struct Place {
     pub path: Path,
     pub parents: Vec<Path>,
 }
 
-/// Where a moved value goes, and so what it may be there.
+/// The target of a copied value, which determines the accepted type.
 #[derive(Debug)]
 pub enum Target {
     Any(Path),
-    /// `message` and `source`, which are texts.
+    /// `message` and `source`, which are text.
     Text(Path),
-    /// `level`, which is one of six.
+    /// `level`, which is one of six values.
     Level,
 }
 
@@ -130,7 +130,7 @@ fn add_fields(
             return wrong(&option, "every record has one already; set overwrite = true to replace it, or leave it out");
         }
         Some(Meaning::Text) if !value.is_string() => {
-            return wrong(&option, "it must be a text");
+            return wrong(&option, "it must be text");
         }
         Some(Meaning::Level) => match value.as_str().and_then(Level::parse) {
             Some(level) => level.encode(&mut bytes),
@@ -152,13 +152,13 @@ fn host_name(options: &Options) -> Result<Option<Addition>, OptionError> {
         return wrong(
             "host_name",
             format!(
-                "`{name}` is no name; give Weir the environment variable, such as HOSTNAME=web-1, or write the name itself"
+                "`{name}` is not a host name; give Weir the environment variable, such as HOSTNAME=web-1, or write the name itself"
             ),
         );
     }
     let path = checked("host_path", options.host_path.clone())?;
     if meaning(&path).is_some_and(|meaning| meaning != Meaning::Text) {
-        return wrong("host_path", format!("`{path}` does not hold a text; write for example context.host"));
+        return wrong("host_path", format!("`{path}` can't be text; use for example context.host"));
     }
     let mut bytes = Vec::new();
     name.encode(&mut bytes);
@@ -183,11 +183,11 @@ fn movement(option: &str, from: &str, to: Path) -> Result<Move, OptionError> {
         Some(Meaning::Time) => {
             return wrong(
                 &option,
-                "`timestamp` can't be written here: times in other keys are understood when records arrive",
+                "`timestamp` can't be a target: Weir reads times from other keys when records arrive",
             );
         }
         Some(Meaning::Labels) => {
-            return wrong(&option, "`routes` can't be written here; the filter `route` adds labels");
+            return wrong(&option, "`routes` can't be a target; the filter `route` adds labels");
         }
     };
     Ok(Move { from, to, rename })
@@ -198,10 +198,7 @@ fn lookup(option: &str, options: TableOptions) -> Result<Lookup, OptionError> {
     let prefix = checked(&format!("{option}.prefix"), options.prefix)?;
     let root = Path::of(prefix.keys().first().cloned());
     if meaning(&root).is_some() {
-        return wrong(
-            &format!("{option}.prefix"),
-            format!("nothing can stand under `{root}`; write for example context"),
-        );
+        return wrong(&format!("{option}.prefix"), format!("`{root}` can't contain fields; use for example context"));
     }
     let table = Table::read(&options.csv, options.key.as_deref(), options.columns.as_deref());
     let table = table.or_else(|error| wrong(option, error.to_string()))?;
@@ -231,7 +228,7 @@ fn removals(paths: Vec<Path>) -> Result<Vec<Path>, OptionError> {
     Ok(paths)
 }
 
-/// What Weir takes a path for.
+/// The meaning of a path in Weir.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     Time,
@@ -253,7 +250,7 @@ fn meaning(path: &Path) -> Option<Meaning> {
     }
 }
 
-/// A path without the mistakes that can be seen from the path alone.
+/// Parses a path and refuses errors that are visible in the path alone.
 fn checked(option: &str, path: Path) -> Result<Path, OptionError> {
     let keys = path.keys();
     if keys.iter().any(String::is_empty) {

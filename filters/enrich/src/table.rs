@@ -1,7 +1,8 @@
 //! Lookup tables: from a value of a record to the other cells of its row.
 //!
-//! Made from CSV when the filter is configured, then only searched. All cells
-//! lie in one text, so that a table of many short cells is not mostly pointers.
+//! Built from CSV at configuration, then only searched. All cells are stored in
+//! one string, so that a table of many short cells does not consist mostly of
+//! pointers.
 //!
 //! Invariants: every row has as many cells as there are columns; no two rows
 //! have the same key.
@@ -14,7 +15,7 @@ use thiserror::Error;
 use crate::csv::{CsvError, Row, Rows};
 use crate::limits::{MAX_TABLE_BYTES, MAX_TABLE_COLUMNS};
 
-/// What is wrong with a table.
+/// An error in a lookup table.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TableError {
     #[error("`csv`: {0}")]
@@ -29,32 +30,32 @@ pub enum TableError {
     NoName(usize),
     #[error("`csv`: two columns are called `{0}`")]
     SameName(String),
-    #[error("`csv`: line {line} has {found} cells where the first line has {expected}")]
+    #[error("`csv`: line {line} has {found} cells, but the first line has {expected}")]
     Ragged { line: usize, found: usize, expected: usize },
-    #[error("`csv`: line {line}: `{key}` stands in an earlier line already; keep one of them")]
+    #[error("`csv`: line {line}: `{key}` is already the key of an earlier line; keep one of them")]
     SameKey { line: usize, key: String },
     #[error("`{option}`: there is no column `{name}`; the columns are {known}")]
     NoColumn { option: &'static str, name: String, known: String },
-    #[error("it adds nothing: there is no column beside the key")]
+    #[error("it adds nothing: the key is the only column")]
     NothingToAdd,
 }
 
-/// A table that can be searched.
+/// A lookup table.
 #[derive(Debug)]
 pub struct Table {
     /// The names of the columns that are added.
     columns: Vec<String>,
-    /// Row by key.
+    /// Row numbers by key.
     rows: HashMap<Box<str>, usize>,
-    /// The cells of those columns, row after row.
+    /// The cells of those columns, row by row.
     text: String,
-    /// Where each cell ends in the text.
+    /// The end offset of each cell in the text.
     ends: Vec<usize>,
 }
 
 impl Table {
-    /// Reads a table. `key` is the column that is searched, the first one when
-    /// `None`; `columns` those that are added, all others when `None`.
+    /// Reads a table. `key` is the column to search, by default the first one;
+    /// `columns` are the columns to add, by default all others.
     pub fn read(csv: &str, key: Option<&str>, columns: Option<&[String]>) -> Result<Self, TableError> {
         if csv.len() > MAX_TABLE_BYTES {
             return Err(TableError::TooLarge(csv.len()));
@@ -108,17 +109,17 @@ impl Table {
         Ok(())
     }
 
-    /// The names of the columns that are added, in the order of a row's cells.
+    /// The names of the added columns, in the order of a row's cells.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// The row that has this key.
+    /// Finds the row with this key.
     pub fn find(&self, key: &str) -> Option<usize> {
         self.rows.get(key).copied()
     }
 
-    /// The cells of a row, one for each column.
+    /// The cells of a row, one per column.
     pub fn cells(&self, row: usize) -> impl Iterator<Item = &str> {
         let first = row * self.columns.len();
         (first..first + self.columns.len()).map(|cell| {
@@ -182,9 +183,12 @@ mod tests {
         assert_eq!(read(""), "`csv`: it is empty; its first line names the columns");
         assert_eq!(read("a,\n"), "`csv`: column 2 has no name in the first line");
         assert_eq!(read("a,a\n"), "`csv`: two columns are called `a`");
-        assert_eq!(read("a,b\n1,2\n3\n"), "`csv`: line 3 has 1 cells where the first line has 2");
-        assert_eq!(read("a,b\n1,2\n1,3\n"), "`csv`: line 3: `1` stands in an earlier line already; keep one of them");
-        assert_eq!(read("a\n1\n"), "it adds nothing: there is no column beside the key");
+        assert_eq!(read("a,b\n1,2\n3\n"), "`csv`: line 3 has 1 cells, but the first line has 2");
+        assert_eq!(
+            read("a,b\n1,2\n1,3\n"),
+            "`csv`: line 3: `1` is already the key of an earlier line; keep one of them"
+        );
+        assert_eq!(read("a\n1\n"), "it adds nothing: the key is the only column");
         assert!(read("a,b\n\"1,2\n").contains("line 2"), "{}", read("a,b\n\"1,2\n"));
     }
 

@@ -1,26 +1,26 @@
 //! Message templates: `{source}: {message} ({context.user.id})`.
 //!
-//! Parsed when the filter is configured, into text and places. `{path}` stands
-//! for what the record holds at that path, `{path|text}` for the text where it
-//! holds nothing; without a text, nothing is written there. `{{` and `}}` are
-//! braces. How values are written is the caller's matter, see `text`.
+//! Parsed at configuration into literals and placeholders. `{path}` is replaced
+//! with the value at that path, `{path|text}` with the text if there is no value;
+//! without a text, with nothing. `{{` and `}}` are literal braces. The caller
+//! formats values, see `text`.
 //!
-//! Invariant: a template has at most `MAX_TEMPLATE_PIECES` pieces, and every
-//! place has a path that is not empty.
+//! Invariant: a template has at most `MAX_TEMPLATE_PIECES` pieces, and no
+//! placeholder has an empty path.
 
 use thiserror::Error;
 use weir_guest::Path;
 
 use crate::limits::{MAX_TEMPLATE_BYTES, MAX_TEMPLATE_PIECES};
 
-/// What is wrong with a template.
+/// A syntax error in a template.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TemplateError {
-    #[error("a `{{` has no `}}` after it; write `{{{{` for the brace itself")]
+    #[error("a `{{` is not closed; write `{{{{` for a literal brace")]
     Open,
-    #[error("a `}}` stands alone; write `}}}}` for the brace itself")]
+    #[error("a `}}` has no `{{` before it; write `}}}}` for a literal brace")]
     Stray,
-    #[error("`{{}}` names no path; write for example `{{message}}`")]
+    #[error("`{{}}` has no path; write for example `{{message}}`")]
     NoPath,
     #[error("it is longer than {MAX_TEMPLATE_BYTES} bytes or {MAX_TEMPLATE_PIECES} pieces; make it shorter")]
     TooLong,
@@ -78,8 +78,8 @@ impl Template {
         Ok(Template { pieces })
     }
 
-    /// Appends the text to `out`. `write` writes what a record holds at a path
-    /// and says whether there was something.
+    /// Appends the text to `out`. `write` appends the value at a path and returns
+    /// whether there is one.
     pub fn render(&self, out: &mut String, mut write: impl FnMut(&Path, &mut String) -> bool) {
         for piece in &self.pieces {
             match piece {
@@ -93,7 +93,7 @@ impl Template {
         }
     }
 
-    /// The paths it reads.
+    /// The paths that the template reads.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Text(_) => None,
@@ -102,7 +102,7 @@ impl Template {
     }
 }
 
-/// What stands between two braces.
+/// Parses the content of a placeholder.
 fn place(inside: &str) -> Result<Piece, TemplateError> {
     let (path, otherwise) = inside.split_once('|').unwrap_or((inside, ""));
     let path = path.trim();

@@ -50,7 +50,7 @@ fn static_fields_are_added_with_their_types_and_maps_as_paths() {
 }
 
 #[test]
-fn what_the_sender_said_stays_unless_it_shall_be_overwritten() {
+fn sender_values_stay_unless_overwrite_is_set() {
     let fields = json!({ "a": 1, "b.c": 1, "d.e": 1, "f": 1, "l.x": 1 });
     let record = json!({ "a": 0, "b": { "c": 0 }, "d": "text", "f": null, "l": [5] });
     assert_eq!(
@@ -64,7 +64,7 @@ fn what_the_sender_said_stays_unless_it_shall_be_overwritten() {
 }
 
 #[test]
-fn the_host_name_goes_where_the_options_say() {
+fn the_host_name_is_added_at_host_path() {
     assert_eq!(enriched(json!({ "host_name": "web-1" }), json!({})), json!({ "context": { "host": "web-1" } }));
     assert_eq!(
         enriched(json!({ "host_name": "web-1", "host_path": "host\\.name" }), json!({})),
@@ -98,7 +98,7 @@ fn copies_and_renames_move_values_of_every_kind() {
 }
 
 #[test]
-fn two_fields_can_be_swapped_and_a_field_put_into_itself() {
+fn fields_can_be_swapped_and_moved_into_themselves() {
     let swap = json!({ "rename": { "a": "b", "b": "a" } });
     assert_eq!(enriched(swap, json!({ "a": 1, "b": 2 })), json!({ "a": 2, "b": 1 }));
     let wrap = json!({ "rename": { "a": "a.value" } });
@@ -108,7 +108,7 @@ fn two_fields_can_be_swapped_and_a_field_put_into_itself() {
 }
 
 #[test]
-fn where_there_is_nothing_to_move_or_remove_the_record_stays_untouched() {
+fn without_anything_to_move_or_remove_the_record_is_unchanged() {
     let options = json!({
         "copy": { "a": "b" }, "rename": { "c": "d" }, "remove": ["e.f", "g"],
         "tables": [{ "field": "h", "csv": "k,v\n1,2\n" }],
@@ -119,7 +119,7 @@ fn where_there_is_nothing_to_move_or_remove_the_record_stays_untouched() {
 }
 
 #[test]
-fn values_moved_to_message_source_or_level_become_what_these_must_be() {
+fn values_moved_to_message_source_or_level_are_converted() {
     let to = |target: &str, value: Json| {
         let options = json!({ "rename": { "x": target } });
         let mut bench = Bench::with_options(options);
@@ -155,7 +155,7 @@ fn a_value_is_looked_up_and_the_cells_of_its_row_are_added() {
 }
 
 #[test]
-fn tables_see_what_was_added_before_them() {
+fn tables_see_fields_added_by_earlier_steps() {
     let options = json!({
         "rename": { "usr": "context.id" },
         "tables": [
@@ -170,7 +170,7 @@ fn tables_see_what_was_added_before_them() {
 }
 
 #[test]
-fn cells_replace_what_a_record_has_only_when_told_so() {
+fn cells_replace_existing_values_only_with_overwrite() {
     let table = json!([{ "field": "id", "csv": "id,team\n7,new\n" }]);
     let record = json!({ "id": 7, "context": { "team": "old" } });
     let mut bench = Bench::with_options(json!({ "tables": table }));
@@ -180,7 +180,7 @@ fn cells_replace_what_a_record_has_only_when_told_so() {
 }
 
 #[test]
-fn a_message_is_written_from_what_the_record_holds_by_then() {
+fn templates_see_the_changes_of_earlier_steps() {
     let options = json!({
         "fields": { "context.region": "eu" },
         "message": "[{timestamp}] {{{source}}} {message} {context.region} {context.user.id|nobody} {n}{absent}",
@@ -197,7 +197,7 @@ fn a_message_is_written_from_what_the_record_holds_by_then() {
 }
 
 #[test]
-fn a_message_that_comes_out_as_it_was_changes_nothing_and_a_long_one_is_cut() {
+fn an_equal_message_changes_nothing_and_a_long_one_is_cut() {
     assert!(Bench::with_options(json!({ "message": "{message}" })).run_one(json!({ "message": "a" })).is_kept());
     let options = json!({ "message": "{message}{message}" });
     let long = "é".repeat(MAX_MESSAGE_BYTES / 2 - 1);
@@ -206,7 +206,7 @@ fn a_message_that_comes_out_as_it_was_changes_nothing_and_a_long_one_is_cut() {
 }
 
 #[test]
-fn values_that_json_lacks_are_moved_as_they_are() {
+fn values_that_json_lacks_are_moved_unchanged() {
     let mut record = Vec::new();
     encode::map_header(&mut record, 2);
     encode::str(&mut record, "bytes");
@@ -227,7 +227,7 @@ fn values_that_json_lacks_are_moved_as_they_are() {
 }
 
 #[test]
-fn a_filter_without_options_and_a_record_without_anything_are_fine() {
+fn no_options_and_an_empty_record_are_valid() {
     assert!(Bench::with_options(json!({})).run_one(json!({})).is_kept());
     let mut bench = Bench::with_options(json!({ "fields": { "a": 1 }, "message": "{message}" }));
     let mut output = Output::new();
@@ -236,7 +236,7 @@ fn a_filter_without_options_and_a_record_without_anything_are_fine() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_their_place_and_what_would_be_right() {
+fn invalid_options_are_refused_with_their_place_and_a_hint() {
     let table = |table: Json| json!({ "tables": [table] });
     for (options, expected) in [
         (json!({ "field": {} }), "unknown field `field`, expected one of `overwrite`, `fields`"),
@@ -245,19 +245,19 @@ fn options_that_mean_nothing_are_refused_with_their_place_and_what_would_be_righ
         (json!({ "fields": { "a": {} } }), "option `fields.a`: an empty map"),
         (json!({ "fields": { "level": "INFO" } }), "every record has one already; set overwrite = true"),
         (json!({ "fields": { "level": "LOUD" }, "overwrite": true }), "option `fields.level`: it must be TRACE"),
-        (json!({ "fields": { "source": 5 }, "overwrite": true }), "option `fields.source`: it must be a text"),
+        (json!({ "fields": { "source": 5 }, "overwrite": true }), "option `fields.source`: it must be text"),
         (json!({ "fields": { "timestamp": 5 } }), "can't be the same for all records"),
         (json!({ "host_name": "" }), "option `host_name`"),
         (json!({ "host_name": "${HOSTNAME}" }), "give Weir the environment variable"),
-        (json!({ "host_name": "a", "host_path": "level" }), "option `host_path`: `level` does not hold a text"),
+        (json!({ "host_name": "a", "host_path": "level" }), "option `host_path`: `level` can't be text"),
         (json!({ "rename": { "a": "a" } }), "option `rename.a`: both paths are the same"),
         (json!({ "rename": { "source": "a" } }), "every record has `source`; use `copy`"),
         (json!({ "rename": { "a": 5 } }), "option `rename.a`"),
-        (json!({ "copy": { "a": "timestamp" } }), "option `copy.a`: `timestamp` can't be written"),
+        (json!({ "copy": { "a": "timestamp" } }), "option `copy.a`: `timestamp` can't be a target"),
         (json!({ "copy": { "a": "routes" } }), "the filter `route` adds labels"),
         (json!({ "remove": ["message"] }), "option `remove`: every record has `message`"),
         (json!({ "remove": "a" }), "option `remove`"),
-        (json!({ "message": "{source" }), "option `message`: a `{` has no `}` after it"),
+        (json!({ "message": "{source" }), "option `message`: a `{` is not closed"),
         (json!({ "message": "{a..b}" }), "option `message`: the path `a..b`"),
         (table(json!({ "csv": "a,b\n" })), "missing field `field`"),
         (table(json!({ "field": "a", "csv": "a,b\n", "file": "x" })), "unknown field `file`"),
@@ -266,7 +266,7 @@ fn options_that_mean_nothing_are_refused_with_their_place_and_what_would_be_righ
         (table(json!({ "field": "a", "csv": "a,b\n", "columns": ["c"] })), "the columns are a, b"),
         (
             table(json!({ "field": "a", "csv": "a,b\n", "prefix": "level" })),
-            "option `tables[0].prefix`: nothing can stand under `level`",
+            "option `tables[0].prefix`: `level` can't contain fields",
         ),
         (table(json!({ "field": "", "csv": "a,b\n" })), "option `tables[0].field`"),
     ] {
@@ -276,7 +276,7 @@ fn options_that_mean_nothing_are_refused_with_their_place_and_what_would_be_righ
 }
 
 #[test]
-fn every_bound_is_kept() {
+fn limits_are_enforced() {
     let many: serde_json::Map<String, Json> = (0..=MAX_PATHS).map(|n| (format!("f{n}"), json!("x"))).collect();
     let paths: Vec<&String> = many.keys().collect();
     for (options, option) in [
@@ -295,7 +295,7 @@ fn every_bound_is_kept() {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();

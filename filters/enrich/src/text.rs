@@ -1,12 +1,12 @@
-//! Values of records as text: in messages, as keys of lookup tables, and where
-//! a path that must be text is given something else.
+//! Formats values as text: in messages, as keys of lookup tables, and at paths
+//! that must be text.
 
 use std::fmt::Write;
 
 use weir_guest::Value;
 
-/// Appends a value as people read it: texts as they are, lists and maps as
-/// JSON. Null is nothing; then it returns false.
+/// Appends a value in readable form: strings unchanged, lists and maps as JSON.
+/// Returns false for null, which has no text.
 pub fn write(value: Value<'_>, out: &mut String) -> bool {
     match value {
         Value::Nil => return false,
@@ -16,10 +16,10 @@ pub fn write(value: Value<'_>, out: &mut String) -> bool {
     true
 }
 
-/// Appends a value as JSON. Bytes and extensions, which JSON lacks, are written
-/// as how many they are; so are numbers that JSON lacks, as texts.
+/// Appends a value as JSON. Bytes and extensions are written as their length, and
+/// numbers that JSON lacks as strings.
 fn write_json(value: Value<'_>, out: &mut String) {
-    // Writing into a string can't fail.
+    // Writing to a string can't fail.
     let _ = match value {
         Value::Nil => write!(out, "null"),
         Value::Bool(boolean) => write!(out, "{boolean}"),

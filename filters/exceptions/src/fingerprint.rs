@@ -1,15 +1,16 @@
-//! A number for every kind of failure: the same wherever and whenever it happens.
+//! A hash that is the same for the same kind of failure, whenever and wherever it
+//! happens.
 //!
-//! It is made of the language, the types of the error and of its cause, and the
-//! innermost frames that are the program's own: functions and names of files.
-//! Lines, addresses, folders, and what compilers number are left out, so that it
-//! stays when a program is built again. The message counts only where nothing
-//! else does, without its numbers and quoted parts.
+//! It covers the language, the types of the error and of its cause, and the
+//! innermost frames in the program's own code: functions and file names. Line
+//! numbers, addresses, folders and compiler-generated numbers are left out, so
+//! that the fingerprint survives a rebuild. The message counts only if there is
+//! nothing else, and then without numbers and quoted parts.
 
 use crate::own::InAppRules;
 use crate::trace::{Frame, Trace};
 
-/// The fingerprint of a trace by up to `frames` frames.
+/// The fingerprint of a trace from up to `frames` frames.
 pub fn of(trace: &Trace<'_>, own: &InAppRules, frames: usize) -> u64 {
     let mut hash = Hash::new();
     hash.text(trace.language.as_str());
@@ -21,7 +22,7 @@ pub fn of(trace: &Trace<'_>, own: &InAppRules, frames: usize) -> u64 {
     let mut last = None;
     let mut named = 0;
     for frame in chosen {
-        // A recursion counts once, however deep it was.
+        // A recursion counts once, whatever its depth.
         if last == Some((frame.function, frame.file)) {
             continue;
         }
@@ -43,7 +44,7 @@ fn file_name(file: &str) -> &str {
     file.rsplit(['/', '\\']).next().unwrap_or(file)
 }
 
-/// FNV-1a of 64 bits: the same on every machine and in every version.
+/// FNV-1a with 64 bits: the same on every machine and in every version.
 struct Hash(u64);
 
 impl Hash {
@@ -55,14 +56,15 @@ impl Hash {
         self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
 
-    /// Ends with a byte that no text has.
+    /// Adds a terminator that does not occur in text.
     fn text(&mut self, text: &str) {
         text.bytes().for_each(|byte| self.byte(byte));
         self.byte(0xff);
     }
 
-    /// A function without what is another in every build: `lambda$run$0`,
-    /// `$$Lambda$14/0x0008`, `$Proxy12`, `main::run::h0123456789abcdef`.
+    /// Adds a function name without the parts that differ between builds:
+    /// `lambda$run$0`, `$$Lambda$14/0x0008`, `$Proxy12`,
+    /// `main::run::h0123456789abcdef`.
     fn function(&mut self, function: &str) {
         let function = function.split_once("$$").map_or(function, |(before, _)| before);
         let function = match function.rsplit_once("::h") {
@@ -79,7 +81,7 @@ impl Hash {
         self.byte(0xff);
     }
 
-    /// A message without numbers, identifiers and quoted parts.
+    /// Adds a message without numbers, identifiers and quoted parts.
     fn message(&mut self, message: &str) {
         let mut quoted = false;
         for word in message.split_whitespace() {
@@ -92,7 +94,7 @@ impl Hash {
         self.byte(0xfe);
     }
 
-    /// Mixed once more, as the last bytes moved only the lower bits.
+    /// One more mix, because the last bytes changed only the lower bits.
     fn end(self) -> u64 {
         let mixed = (self.0 ^ (self.0 >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
         let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);

@@ -1,4 +1,4 @@
-//! What a Go program writes when it panics.
+//! Parses panics of Go programs.
 
 use crate::limits::MAX_FRAMES;
 use crate::trace::{Frame, Language, Trace, place};
@@ -26,14 +26,14 @@ pub fn read(text: &str) -> Option<Trace<'_>> {
             (None, Some(_)) => {}
         }
     }
-    // Above what panicked stands the panic itself.
+    // The frames above the panicking function belong to the panic itself.
     let panic = frames.iter().rposition(|frame| matches!(frame.function, "panic" | "runtime.gopanic"));
     frames.drain(..panic.map_or(0, |at| at + 1));
     (!frames.is_empty()).then_some(Trace { language: Language::Go, kind, message, cause: None, frames })
 }
 
-/// `panic: runtime error: index out of range [3] with length 1`, also behind what
-/// `net/http` writes before it.
+/// `panic: runtime error: index out of range [3] with length 1`, also after the
+/// prefix that `net/http` writes.
 fn header(line: &str) -> Option<(&str, &str)> {
     if let Some(message) = line.strip_prefix("fatal error: ") {
         return Some(("fatal error", message));

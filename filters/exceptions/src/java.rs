@@ -1,4 +1,4 @@
-//! Stack traces of Java and what else runs on its machine.
+//! Parses stack traces of Java and other JVM languages.
 
 use crate::limits::{MAX_FRAMES, MAX_HEADER_LINES};
 use crate::trace::{Frame, Language, Trace, is_type, place};
@@ -8,7 +8,7 @@ pub fn read(text: &str) -> Option<Trace<'_>> {
     let mut count = 0;
     let mut frames = Vec::new();
     let mut cause = None;
-    // Frames end at the first cause; of the causes the last one counts.
+    // Frames end at the first cause; the last cause is the root cause.
     let mut own = true;
     for line in text.lines() {
         if let Some(frame) = frame(line) {
@@ -24,23 +24,24 @@ pub fn read(text: &str) -> Option<Trace<'_>> {
         }
     }
     let lines = (count.saturating_sub(MAX_HEADER_LINES)..count).rev().map(|index| above[index % MAX_HEADER_LINES]);
-    // The nearest line that names an error; a message may have lines of its own.
+    // The closest line above that names an error; the message may have several
+    // lines.
     let (kind, message) = lines.clone().find_map(header).or_else(|| lines.clone().find_map(header_within))?;
     (!frames.is_empty()).then_some(Trace { language: Language::Java, kind, message, cause, frames })
 }
 
-/// `at java.base/java.lang.Integer.parseInt(Integer.java:668)`, with what logback
-/// appends: `~[app.jar:1.0]`.
+/// `at java.base/java.lang.Integer.parseInt(Integer.java:668)`, possibly with a
+/// suffix from logback: `~[app.jar:1.0]`.
 pub fn frame(line: &str) -> Option<Frame<'_>> {
     let rest = line.trim_start().strip_prefix("at ")?;
     let (function, rest) = rest.split_once('(')?;
     let (place_text, after) = rest.split_once(')')?;
     let after = after.trim();
-    // JavaScript has a space before the bracket, or no bracket.
+    // JavaScript has a space before the parenthesis, or none.
     if function.contains(' ') || function.is_empty() || !(after.is_empty() || after.contains('[')) {
         return None;
     }
-    // The name of a module or of a class loader comes before the class.
+    // The module or class loader precedes the class.
     let function =
         function.rsplit_once('/').filter(|_| !function.contains("$$Lambda")).map_or(function, |(_, own)| own);
     let (file, line) = place(place_text);
@@ -60,7 +61,7 @@ fn header(line: &str) -> Option<(&str, &str)> {
     (is_type(kind) && named).then_some((kind, message))
 }
 
-/// An error that stands behind something else, as some log layouts write it.
+/// Finds an error after other text, as some log layouts write it.
 fn header_within(line: &str) -> Option<(&str, &str)> {
     line.match_indices(' ').find_map(|(at, _)| {
         let (kind, message) = header(&line[at + 1..])?;

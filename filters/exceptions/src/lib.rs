@@ -90,7 +90,7 @@ pub struct Exceptions {
     level: Option<Level>,
 }
 
-/// The paths that are written.
+/// The paths of the result.
 #[derive(Debug)]
 struct Places {
     kind: Path,

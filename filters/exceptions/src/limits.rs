@@ -1,23 +1,24 @@
-//! The bounds of this filter: what a text costs is in proportion to its length.
+//! The limits of this filter: the cost of a text is proportional to its length.
 
-/// Bytes of a text that are looked at. What a failure is stands at its beginning,
-/// or, in Python, at the end of the first of these traces.
+/// How much of a text is read, in bytes. The error is at its beginning or, in
+/// Python, at the end of the first of these traces.
 pub const MAX_TEXT_BYTES: usize = 128 * 1024;
 
-/// Frames that are read of one trace.
+/// Maximum number of frames read per trace.
 pub const MAX_FRAMES: usize = 256;
 
-/// Frames that make a fingerprint when the options do not say.
+/// Default number of frames in a fingerprint.
 pub const DEFAULT_FRAMES: usize = 8;
 
-/// The most frames that the options may ask for.
+/// Upper limit of `frames`.
 pub const MAX_HASHED_FRAMES: usize = 64;
 
-/// Lines above the first frame among which the one that names the error is.
+/// How many lines above the first frame are searched for the error.
 pub const MAX_HEADER_LINES: usize = 20;
 
-/// Bytes of type, message, function and file as they are written into a record.
+/// Maximum length in bytes of a type, message, function or file in the result.
 pub const MAX_WRITTEN_BYTES: usize = 1024;
 
-/// Paths in `fields`, and prefixes in `in_app` and `library`.
+/// Maximum number of paths in `fields`, and of prefixes in `in_app` and in
+/// `library`.
 pub const MAX_LISTED: usize = 64;

@@ -1,4 +1,4 @@
-//! Stack traces of Node and other programs in JavaScript.
+//! Parses stack traces of Node and other JavaScript runtimes.
 
 use crate::limits::{MAX_FRAMES, MAX_HEADER_LINES};
 use crate::trace::{Frame, Language, Trace, is_type, place};
@@ -38,7 +38,7 @@ fn frame(line: &str) -> Option<Frame<'_>> {
     match rest.rsplit_once(" (") {
         Some((function, place_text)) => {
             let (file, line) = place(place_text.strip_suffix(')')?);
-            // `Function.run [as main]` is named by how it was called.
+            // `Function.run [as main]`: the first name is that of the function.
             let function = function.split_once(" [as ").map_or(function, |(function, _)| function);
             Some(Frame { function: function.strip_prefix("new ").unwrap_or(function), file, line })
         }

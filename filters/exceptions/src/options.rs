@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and their check.
+//! The options and their validation.
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -10,17 +10,17 @@ use crate::limits::{DEFAULT_FRAMES, MAX_HASHED_FRAMES, MAX_LISTED};
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Where a stack trace may stand; the first one that is found counts.
+    /// The paths to search for a stack trace; the first one found is used.
     pub fields: Vec<Path>,
-    /// Under which path the result goes.
+    /// The path of the result.
     pub into: Path,
-    /// Beginnings of functions or parts of files that are the program's own.
+    /// Prefixes of functions, or parts of file names, in the program's own code.
     pub in_app: Vec<String>,
-    /// The same for those that are not.
+    /// The same for libraries.
     pub library: Vec<String>,
-    /// Frames that make a fingerprint.
+    /// Number of frames in the fingerprint.
     pub frames: usize,
-    /// The level that a record with a stack trace has at least.
+    /// The minimum level of a record with a stack trace.
     pub level: Option<Level>,
 }
 
@@ -52,23 +52,23 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed.
+/// An invalid option.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
-    #[error("option `fields`: without one nothing is read; name at least one path, such as \"message\"")]
+    #[error("option `fields`: the list is empty; name at least one path, such as \"message\"")]
     NoFields,
     #[error("option `{0}`: {1} are more than the {MAX_LISTED} allowed")]
     TooMany(&'static str, usize),
-    #[error("option `{0}`: an empty text is part of every name; leave it out")]
+    #[error("option `{0}`: an empty text matches every name; leave it out")]
     Empty(&'static str),
-    #[error("option `into`: `{0}` means something to Weir; name another path, such as \"error\"")]
+    #[error("option `into`: `{0}` is a reserved field; name another path, such as \"error\"")]
     Reserved(String),
     #[error("option `frames`: {0}; it must be 1 to {MAX_HASHED_FRAMES}")]
     Frames(usize),
 }
 
 impl Options {
-    /// Whether they can be followed.
+    /// Validates the options.
     pub fn check(&self) -> Result<(), OptionError> {
         if self.fields.is_empty() {
             return Err(OptionError::NoFields);

@@ -1,9 +1,8 @@
-//! Which frames are the program's own, and which belong to its language and its
-//! libraries.
+//! Classifies frames: the program's own code, or the language and its libraries.
 
 use crate::trace::{Frame, Language};
 
-/// What the operator knows better: beginnings of functions, or parts of files.
+/// The operator's prefixes of functions, or parts of file names.
 #[derive(Debug, Default)]
 pub struct InAppRules {
     pub in_app: Vec<String>,
@@ -42,7 +41,7 @@ const JAVA: [&str; 22] = [
 
 impl InAppRules {
     pub fn is_own(&self, language: Language, frame: &Frame<'_>) -> bool {
-        // The longest says most: `com.example.vendored.` within `com.example.`.
+        // The longest match wins: `com.example.vendored.` within `com.example.`.
         let named = |list: &[String]| {
             let says = |part: &&String| frame.function.starts_with(part.as_str()) || frame.file.contains(part.as_str());
             list.iter().filter(says).map(String::len).max()
@@ -63,7 +62,8 @@ impl InAppRules {
     }
 }
 
-/// Modules have a dot in the first part of their path, Go's own packages don't.
+/// Module paths have a dot in their first element; Go's standard packages have
+/// not.
 fn is_own_go(frame: &Frame<'_>) -> bool {
     let library = ["/pkg/mod/", "/vendor/", "@v", "/go/src/"].iter().any(|part| frame.file.contains(part));
     let (first, _) = frame.file.split_once('/').unwrap_or((frame.file, ""));

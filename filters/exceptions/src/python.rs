@@ -1,7 +1,7 @@
-//! Tracebacks of Python, with chains and groups.
+//! Parses Python tracebacks, including chains and exception groups.
 //!
-//! The outermost error comes last, and within a traceback the innermost frame
-//! does. The traceback of a group stands behind bars.
+//! The outermost error comes last, and so does the innermost frame of a
+//! traceback. The traceback of a group is indented by bars.
 
 use crate::limits::MAX_FRAMES;
 use crate::trace::{Frame, Language, Trace, is_type, place};
@@ -22,7 +22,7 @@ pub fn read(text: &str) -> Option<Trace<'_>> {
         };
         first = first.or(Some(one.kind));
         last = Some(one);
-        // What a group holds is inside of it, not around it.
+        // The exceptions inside a group are not its causes.
         if is_group {
             break;
         }
@@ -32,14 +32,14 @@ pub fn read(text: &str) -> Option<Trace<'_>> {
     Some(Trace { cause, ..last })
 }
 
-/// One traceback, from the line behind its first one to the one that names the
-/// error. `width` is how much of every line is before it.
+/// Parses one traceback, from the line after its header to the one that names the
+/// error. `width` is the length of the prefix of every line.
 fn block<'t>(lines: &mut std::iter::Peekable<std::str::Lines<'t>>, width: usize, is_group: bool) -> Option<Trace<'t>> {
     let mut frames = Vec::new();
     for line in lines.by_ref() {
         let line = if is_group { line.get(width..)?.trim_start_matches("| ") } else { line };
         if let Some(frame) = frame(line) {
-            // Of a deep recursion the innermost frames count, which come last.
+            // In a deep recursion, the innermost frames count; they come last.
             if frames.len() == MAX_FRAMES {
                 frames.remove(0);
             }

@@ -1,4 +1,4 @@
-//! What a Rust program writes when it panics, with a backtrace or without.
+//! Parses panics of Rust programs, with or without a backtrace.
 
 use crate::limits::MAX_FRAMES;
 use crate::trace::{Frame, Language, Trace, place};
@@ -7,7 +7,7 @@ pub fn read(text: &str) -> Option<Trace<'_>> {
     let mut lines = text.lines();
     let line = lines.find(|line| line.contains("panicked at "))?;
     let (_, at) = line.split_once("panicked at ")?;
-    // Until 1.72 the message stood in the same line.
+    // Before 1.73, the message was on the same line.
     let (message, location) = match at.strip_prefix('\'').and_then(|rest| rest.rsplit_once("', ")) {
         Some((message, location)) => (message, location),
         None => (lines.next().unwrap_or_default(), at.trim_end_matches(':')),
@@ -25,11 +25,11 @@ pub fn read(text: &str) -> Option<Trace<'_>> {
         } else if let Some((number, name)) = line.split_once(": ")
             && number.bytes().all(|byte| byte.is_ascii_digit())
         {
-            // A frame without a place.
+            // A frame without a location.
             if let Some(function) = function.take() {
                 push(&mut frames, Frame { function, file: "", line: None });
             }
-            // In full backtraces an address stands before the name.
+            // In full backtraces, an address precedes the name.
             let name = name.trim_start();
             let own = name.split_once(" - ").filter(|(address, _)| address.starts_with("0x"));
             function = Some(own.map_or(name, |(_, own)| own));

@@ -54,7 +54,7 @@ fn assert_is(text: &str, expected: Json) {
 }
 
 #[test]
-fn tracebacks_of_python_are_read_with_chains_and_groups() {
+fn python_tracebacks_with_chains_and_groups_are_parsed() {
     assert_is(
         PYTHON_CHAINED,
         json!({ "language": "python", "type": "PaymentError", "message": "order 17 declined",
@@ -82,7 +82,7 @@ fn tracebacks_of_python_are_read_with_chains_and_groups() {
 }
 
 #[test]
-fn stack_traces_of_java_are_read_with_causes() {
+fn java_stack_traces_with_causes_are_parsed() {
     assert_is(
         JAVA_CAUSED,
         json!({ "language": "java", "type": "com.example.shop.Shop$PaymentException", "message": "order 17 declined",
@@ -100,7 +100,7 @@ fn stack_traces_of_java_are_read_with_causes() {
 }
 
 #[test]
-fn stack_traces_of_node_are_read() {
+fn node_stack_traces_are_parsed() {
     assert_is(
         NODE_CAUSE,
         json!({ "language": "node", "type": "PaymentError", "message": "order 17 declined", "cause": "SyntaxError",
@@ -121,7 +121,7 @@ fn stack_traces_of_node_are_read() {
 }
 
 #[test]
-fn panics_of_go_are_read() {
+fn go_panics_are_parsed() {
     assert_is(
         GO_NIL,
         json!({ "language": "go", "type": "runtime error",
@@ -139,7 +139,7 @@ fn panics_of_go_are_read() {
 }
 
 #[test]
-fn panics_of_rust_are_read_with_and_without_a_backtrace() {
+fn rust_panics_with_and_without_a_backtrace_are_parsed() {
     assert_is(
         RUST_INDEX,
         json!({ "language": "rust", "type": "panic", "message": "index out of bounds: the len is 1 but the index is 3",
@@ -158,7 +158,7 @@ fn panics_of_rust_are_read_with_and_without_a_backtrace() {
 }
 
 #[test]
-fn the_same_failure_has_the_same_fingerprint_wherever_it_happens() {
+fn equal_failures_have_equal_fingerprints() {
     let same = |text: &str, changes: &[(&str, &str)]| {
         let mut other = text.to_owned();
         for (from, to) in changes {
@@ -221,7 +221,7 @@ fn other_failures_have_other_fingerprints() {
 }
 
 #[test]
-fn frames_are_the_programs_own_if_the_operator_says_so() {
+fn the_operator_decides_which_frames_are_in_app() {
     let frame = |options: Json| {
         Bench::with_options(options).run_one(json!({ "message": JAVA_SIMPLE })).record()["error"]["frame"]["function"]
             .clone()
@@ -231,7 +231,7 @@ fn frames_are_the_programs_own_if_the_operator_says_so() {
 }
 
 #[test]
-fn the_fields_are_searched_in_order_and_what_stands_in_the_way_is_kept() {
+fn fields_are_searched_in_order_and_existing_values_are_kept() {
     let mut bench = Bench::with_options(json!({ "level": "ERROR" }));
     let outcome = bench.run_one(json!({ "message": "failed", "error": { "stack": NODE_CAUSE, "code": 5 } }));
     let error = &outcome.record()["error"];
@@ -248,7 +248,7 @@ fn the_fields_are_searched_in_order_and_what_stands_in_the_way_is_kept() {
 }
 
 #[test]
-fn prose_is_no_stack_trace() {
+fn prose_is_not_a_stack_trace() {
     for text in [
         "",
         "one line",
@@ -265,7 +265,7 @@ fn prose_is_no_stack_trace() {
 }
 
 #[test]
-fn huge_and_broken_traces_take_no_long() {
+fn huge_and_broken_traces_are_fast() {
     let frames = "\tat com.example.Shop.main(Shop.java:10)\n".repeat(50_000);
     let python = format!("Traceback (most recent call last):\n{}", "  File \"a.py\", line 1, in f\n".repeat(50_000));
     let headers = "a: b c: d java.lang.Error ".repeat(20_000);
@@ -284,13 +284,13 @@ fn huge_and_broken_traces_take_no_long() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+fn invalid_options_are_refused_with_a_hint() {
     for (options, expected) in [
         (json!({ "field": "a" }), "unknown field `field`, expected one of `fields`, `into`"),
-        (json!({ "fields": [] }), "option `fields`: without one"),
+        (json!({ "fields": [] }), "option `fields`: the list is empty"),
         (json!({ "fields": vec!["a"; 65] }), "option `fields`: 65"),
         (json!({ "in_app": [""] }), "option `in_app`: an empty text"),
-        (json!({ "into": "message" }), "option `into`: `message` means something"),
+        (json!({ "into": "message" }), "option `into`: `message` is a reserved field"),
         (json!({ "frames": 0 }), "option `frames`: 0; it must be 1 to 64"),
         (json!({ "level": "LOUD" }), "unknown level `LOUD`"),
     ] {
@@ -301,7 +301,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_not_and_never_panics(
+    fn no_text_causes_a_panic(
         trace in prop::sample::select(ALL.to_vec()),
         from in 0..2000_usize,
         to in 0..2000_usize,
@@ -313,7 +313,7 @@ proptest! {
     }
 
     #[test]
-    fn lines_mixed_from_all_languages_are_read_or_not_and_never_panic(
+    fn no_mix_of_lines_from_all_languages_causes_a_panic(
         lines in prop::collection::vec(prop::sample::select(ALL.iter().flat_map(|text| text.lines()).collect::<Vec<_>>()), 0..30),
     ) {
         error(&lines.join("\n"));
@@ -321,7 +321,7 @@ proptest! {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();

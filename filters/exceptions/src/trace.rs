@@ -1,11 +1,11 @@
-//! What is found in a text: an error, and where it came from.
+//! A parsed stack trace: an error and its frames.
 //!
-//! Everything borrows from the text. Each language has a file that reads its
-//! traces; this one says in which of them to look.
+//! Everything borrows from the text. Each language has its own file; this one
+//! selects the language.
 
 use crate::{go, java, node, python, rust};
 
-/// A language whose traces are known.
+/// A supported language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     Python,
@@ -27,30 +27,30 @@ impl Language {
     }
 }
 
-/// An error with its stack.
+/// An error with its stack trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace<'t> {
     pub language: Language,
-    /// Such as `ValueError`.
+    /// The type of the error, such as `ValueError`.
     pub kind: &'t str,
     pub message: &'t str,
-    /// The type of the error that all began with, if there is a chain of them.
+    /// The type of the root cause, if there is a chain.
     pub cause: Option<&'t str>,
-    /// The innermost first.
+    /// The frames, innermost first.
     pub frames: Vec<Frame<'t>>,
 }
 
-/// A place in a program.
+/// A frame of a stack trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'t> {
-    /// Empty if it has no name.
+    /// Empty if unnamed.
     pub function: &'t str,
-    /// Empty if it is not known.
+    /// Empty if unknown.
     pub file: &'t str,
     pub line: Option<u32>,
 }
 
-/// The stack trace in a text, if there is one.
+/// Finds the stack trace in a text.
 pub fn find(text: &str) -> Option<Trace<'_>> {
     // Few texts have several lines, and no trace has only one.
     if !text.contains('\n') {
@@ -69,14 +69,14 @@ pub fn find(text: &str) -> Option<Trace<'_>> {
     if java::frame(frame).is_some() { java::read(text) } else { node::read(text) }
 }
 
-/// `file:12:5` or `file:12` as file and line.
+/// Splits `file:12:5` or `file:12` into file and line.
 pub fn place(text: &str) -> (&str, Option<u32>) {
     let mut file = text;
     let mut line = None;
     for _ in 0..2 {
         match file.rsplit_once(':') {
             Some((rest, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                // The last one read is the first one written: the line.
+                // The last number read is the first one written: the line.
                 line = number.parse().ok();
                 file = rest;
             }
@@ -86,7 +86,7 @@ pub fn place(text: &str) -> (&str, Option<u32>) {
     (file, line)
 }
 
-/// Whether it is a name with dots as types have: `a.b.C$D`.
+/// Whether it is a dotted name, as types have: `a.b.C$D`.
 pub fn is_type(text: &str) -> bool {
     let begins = text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '$');
     begins && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '$'))

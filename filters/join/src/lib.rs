@@ -96,9 +96,9 @@ pub struct Join {
     max_bytes: usize,
     lines_at: Option<Path>,
     streams: Streams,
-    /// Restored records that found no room. The next tick sends them on.
+    /// Restored records for which there was no room. The next tick sends them on.
     left: Vec<Waiting>,
-    /// The key of the record at hand; kept for its memory.
+    /// The key of the current record, kept to reuse its memory.
     key: Vec<u8>,
 }
 
@@ -169,7 +169,7 @@ impl HoldingFilter for Join {
         let mut due = std::mem::take(&mut self.left);
         due.extend(self.streams.take_if(|waiting| {
             let waited_ns = now_ns.saturating_sub(waiting.latest_ns);
-            // Negative if the clock was set back: then nobody knows.
+            // Negative if the clock was set back: then the age is unknown.
             closing || waited_ns >= timeout_ns || waited_ns < 0
         }));
         due.into_iter().for_each(|waiting| self.send(waiting, out));
@@ -189,12 +189,13 @@ impl HoldingFilter for Join {
 }
 
 impl Join {
-    /// Adds a line to what its stream holds. False if that is full.
+    /// Adds a line to the record of its stream. Returns false if that is full.
     fn add(&mut self, record: &Record<'_>, line: Line<'_>, within: Within) -> bool {
         let Some(waiting) = self.streams.get(&self.key) else {
             return false;
         };
-        // The first line is copied only now, as most records never get a second.
+        // The first line is copied only now, because most records have no second
+        // line.
         let first = match waiting.ids.len() {
             1 => first_line(&waiting.record, &self.field),
             _ => String::new(),
@@ -212,14 +213,14 @@ impl Join {
         })
     }
 
-    /// Sends on what the stream at hand holds.
+    /// Sends on the waiting record of the current stream.
     fn end_waiting(&mut self, out: &mut Emitter) {
         if let Some(waiting) = self.streams.take(&self.key) {
             self.send(waiting, out);
         }
     }
 
-    /// Sends on the record of all lines, instead of those.
+    /// Sends on the joined record and releases its lines.
     fn send(&self, waiting: Waiting, out: &mut Emitter) {
         waiting.ids.iter().for_each(|id| out.release(*id));
         let Some((record, _)) = Record::read(&waiting.record) else {
@@ -238,8 +239,8 @@ impl Join {
         out.emit(new);
     }
 
-    /// Writes the values of the key's fields behind each other, absent ones as
-    /// null. False, with no key, if that is too long.
+    /// Writes the concatenated values of the key fields, with null for absent
+    /// ones. If they are too long, returns false and leaves the key empty.
     fn read_key(&mut self, record: &Record<'_>) -> bool {
         self.key.clear();
         for field in &self.key_fields {
@@ -262,7 +263,7 @@ fn first_line(record: &[u8], field: &Path) -> String {
     without_line_end(line.unwrap_or_default()).to_owned()
 }
 
-/// A line end that a sender left there would make an empty line.
+/// Strips a trailing line end, which would add an empty line.
 fn without_line_end(line: &str) -> &str {
     let line = line.strip_suffix('\n').unwrap_or(line);
     line.strip_suffix('\r').unwrap_or(line)

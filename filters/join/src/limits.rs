@@ -1,51 +1,51 @@
-//! The bounds of this filter. They keep it within the 64 MiB that a filter has by
-//! default, also when everything that it holds goes on at once; and within half of
-//! the 100,000 records and 16 MiB that Weir holds for a filter.
+//! The limits of this filter. They keep it within the 64 MiB that a filter has by
+//! default, even when all waiting records go on at once, and within half of the
+//! 100,000 records and 16 MiB that Weir holds for a filter.
 
-/// Seconds that a record may wait for its next line.
+/// Maximum time that a record waits for its next line, in seconds.
 pub const MAX_TIMEOUT_SECONDS: u64 = 60;
 
-/// Lines of one record when the options do not say: more than most stacks.
+/// Default maximum number of lines per record: more than most stack traces have.
 pub const DEFAULT_MAX_LINES: usize = 500;
 
-/// The most lines that the options may allow.
+/// Upper limit of `max_lines`.
 pub const MAX_MAX_LINES: usize = 10_000;
 
-/// Bytes of one joined text when the options do not say.
+/// Default maximum length of a joined text in bytes.
 pub const DEFAULT_MAX_BYTES: usize = 128 * 1024;
 
-/// The most bytes that the options may allow: half of what a record may have.
+/// Upper limit of `max_bytes`: half of what a record may have.
 pub const MAX_MAX_BYTES: usize = 512 * 1024;
 
-/// Streams that hold a record at once when the options do not say.
+/// Default maximum number of streams that hold a record at once.
 pub const DEFAULT_MAX_STREAMS: usize = 1_000;
 
-/// The most streams that the options may allow.
+/// Upper limit of `max_streams`.
 pub const MAX_MAX_STREAMS: usize = 20_000;
 
-/// Bytes that all streams hold together, in the records of their lines or in what
-/// the filter keeps of them, whichever is more.
+/// Maximum bytes of all streams together: of the held records or of the filter's
+/// own copies, whichever is larger.
 pub const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes that a line takes beside its record, so that there are never more than
-/// 50,000 of them.
+/// Overhead of a line in bytes, besides its record. It limits the lines to
+/// 50,000.
 pub const LINE_OVERHEAD_BYTES: usize = 160;
 
-/// Fields of a stream's key.
+/// Maximum number of key fields.
 pub const MAX_KEY_FIELDS: usize = 32;
 
-/// Bytes of a key. Records with a longer one go on unjoined.
+/// Maximum length of a key in bytes. Records with a longer key go on unjoined.
 pub const MAX_KEY_BYTES: usize = 4 * 1024;
 
-/// Expressions in `start` and in `continues`.
+/// Maximum number of expressions in `start` and in `continues`.
 pub const MAX_PATTERNS: usize = 16;
 
-/// Bytes of one expression.
+/// Maximum length of an expression in bytes.
 pub const MAX_PATTERN_BYTES: usize = 4 * 1024;
 
-/// Bytes that one compiled expression takes.
+/// Maximum size of a compiled expression in bytes.
 pub const MAX_REGEX_BYTES: usize = 1024 * 1024;
 
-/// Bytes of a line that expressions look at: what a line is shows at its
-/// beginning, and an expression takes up to text × expression steps.
+/// How much of a line the expressions see, in bytes: the beginning is enough to
+/// recognise a line, and a match takes up to text × expression steps.
 pub const MAX_SEARCHED_BYTES: usize = 1024;

@@ -1,49 +1,50 @@
-//! Which line begins a record and which goes on with the one before.
+//! Decides whether a line starts a record or continues the previous one.
 //!
-//! Without expressions from the operator, the shapes of stack traces decide. Most
-//! of their lines are indented; for those that are not, it matters which trace
-//! one is in: the line after a Python traceback's frames names the exception,
-//! functions of a Go trace stand at the margin.
+//! Without expressions from the operator, the patterns of stack traces decide.
+//! Most of their lines are indented. For the others it matters which trace a
+//! stream is in: after the frames of a Python traceback comes the line that names
+//! the exception, and in a Go trace function names are not indented.
 
 use regex_lite::Regex;
 
 use crate::limits::MAX_SEARCHED_BYTES;
 
-/// What tells lines apart.
+/// How lines are classified.
 #[derive(Debug)]
 pub enum Lines {
-    /// The shapes of stack traces.
+    /// By the patterns of stack traces.
     Traces,
-    /// A line begins a record if one of these is found in it.
+    /// A line that matches one of these starts a record.
     Start(Vec<Regex>),
-    /// A line goes on with the record before if one of these is found in it.
+    /// A line that matches one of these continues the record.
     Continues(Vec<Regex>),
 }
 
-/// Where in a stack trace a stream is.
+/// The position of a stream in a stack trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Within {
-    /// In none that matters.
+    /// Outside of traces, or where the position does not matter.
     #[default]
     Nothing,
-    /// Among the frames of a Python traceback.
+    /// In the frames of a Python traceback.
     Python,
-    /// Behind the exception that ended one; another may follow.
+    /// After the exception that ends a traceback; another one may follow.
     PythonEnd,
     /// In a Go trace.
     Go,
-    /// Behind `thread 'main' panicked at …`; the message follows.
+    /// After `thread 'main' panicked at …`; the message follows.
     RustMessage,
     /// In a Rust trace.
     Rust,
-    /// Behind the place of an uncaught JavaScript error; the source line follows.
+    /// After the location of an uncaught JavaScript error; the source line
+    /// follows.
     NodeSource,
-    /// Before its error or in its stack.
+    /// Before the error, or in its stack.
     Node,
 }
 
 impl Within {
-    /// As a number, for the saved state.
+    /// As a number, for the state.
     pub fn number(self) -> u8 {
         Self::ALL.iter().position(|within| *within == self).unwrap_or_default() as u8
     }
@@ -65,8 +66,7 @@ impl Within {
 }
 
 impl Lines {
-    /// Whether a line goes on with the record before it, and where the stream is
-    /// afterwards.
+    /// Whether a line continues the record, and the new position of the stream.
     pub fn read(&self, line: &str, within: Within) -> (bool, Within) {
         let searched = &line[..line.floor_char_boundary(MAX_SEARCHED_BYTES)];
         match self {
@@ -80,7 +80,7 @@ impl Lines {
     }
 }
 
-/// Where a stream is behind a line that begins a record.
+/// The position after a line that starts a record.
 fn begins(line: &str) -> Within {
     if line.starts_with("Traceback (most recent call last)") {
         Within::Python
@@ -95,8 +95,7 @@ fn begins(line: &str) -> Within {
     }
 }
 
-/// Where a stream is behind a line that goes on with the record before; `None`
-/// if it does not.
+/// The position after a line that continues the record; `None` if it does not.
 fn goes_on(line: &str, within: Within) -> Option<Within> {
     if line.starts_with("Traceback (most recent call last)") {
         return Some(Within::Python);
@@ -105,7 +104,7 @@ fn goes_on(line: &str, within: Within) -> Option<Within> {
         return (within != Within::Nothing).then_some(within);
     }
     match within {
-        // Whatever it is: a source line or a message.
+        // Any text: a source line or a message.
         Within::NodeSource => return Some(Within::Node),
         Within::RustMessage => return Some(Within::Rust),
         _ => {}
@@ -133,7 +132,7 @@ fn goes_on(line: &str, within: Within) -> Option<Within> {
             let error = line.split_once(": ").is_some_and(|(name, _)| name.ends_with("Error"));
             (error || starts(&["Node.js v", "}", "Thrown at:"])).then_some(within)
         }
-        // Node prints a closing brace behind an error's own fields.
+        // Node prints a closing brace after the fields of an error.
         Within::Nothing => (line == "}").then_some(within),
         Within::NodeSource | Within::RustMessage => None,
     }
@@ -147,7 +146,7 @@ fn is_rust_panic(line: &str) -> bool {
     line.starts_with("thread '") && line.contains(" panicked at ") && line.ends_with(':')
 }
 
-/// `/srv/app.js:2`, as Node begins an uncaught error with.
+/// `/srv/app.js:2`, the first line of an uncaught error in Node.
 fn is_node_place(line: &str) -> bool {
     let Some((file, number)) = line.rsplit_once(':') else {
         return false;

@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and their check.
+//! The options and their validation.
 
 use regex_lite::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -15,23 +15,23 @@ use crate::lines::Lines;
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Where the line stands.
+    /// The path of the line.
     pub field: Path,
-    /// The paths whose values tell streams apart.
+    /// The paths whose values identify a stream.
     pub key: Vec<Path>,
-    /// Expressions that a first line matches.
+    /// Expressions for lines that start a record.
     pub start: Vec<String>,
-    /// Expressions that every line but a first one matches.
+    /// Expressions for lines that continue a record.
     pub continues: Vec<String>,
     /// Seconds that a record waits for its next line.
     pub timeout: u64,
-    /// Lines of one record.
+    /// Maximum number of lines per record.
     pub max_lines: usize,
-    /// Bytes of one joined text.
+    /// Maximum length of a joined text in bytes.
     pub max_bytes: usize,
-    /// Streams that hold a record at once.
+    /// Maximum number of streams that hold a record at once.
     pub max_streams: usize,
-    /// Where it is written of how many lines a record is.
+    /// The path for the number of lines.
     pub lines: String,
 }
 
@@ -51,29 +51,29 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed.
+/// An invalid option.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
-    #[error("option `{option}`: `{pattern}` is not a regular expression: {reason}")]
+    #[error("option `{option}`: `{pattern}` is not a valid regular expression: {reason}")]
     Pattern { option: String, pattern: String, reason: String },
-    #[error("option `{0}`: an expression has up to {MAX_PATTERN_BYTES} bytes")]
+    #[error("option `{0}`: an expression may have at most {MAX_PATTERN_BYTES} bytes")]
     LongPattern(String),
     #[error("option `{0}`: {1} expressions are more than the {MAX_PATTERNS} allowed")]
     TooManyPatterns(&'static str, usize),
-    #[error("options `start` and `continues`: give one of them; what one says the other can't say otherwise")]
+    #[error("options `start` and `continues`: they exclude each other; set only one of them")]
     Both,
     #[error("option `key`: {0} fields are more than the {MAX_KEY_FIELDS} allowed")]
     TooManyFields(usize),
-    #[error("option `key`: by `{0}` nearly every line is a stream of its own; leave it out")]
+    #[error("option `key`: `{0}` differs in nearly every line; leave it out")]
     OwnKey(Path),
     #[error("option `{0}`: {1}; it must be {2} to {3}")]
     Range(&'static str, usize, usize, usize),
-    #[error("option `{0}`: `{1}` means something to Weir; name another path")]
+    #[error("option `{0}`: `{1}` is a reserved field; name another path")]
     Own(&'static str, String),
 }
 
 impl Options {
-    /// Whether they can be followed; what tells lines apart if so.
+    /// Validates the options and compiles the expressions.
     pub fn check(&self) -> Result<Lines, OptionError> {
         for (option, value, most) in [
             ("timeout", self.timeout as usize, MAX_TIMEOUT_SECONDS as usize),

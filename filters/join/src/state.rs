@@ -1,9 +1,9 @@
-//! The state as it goes from one version of the filter to the next.
+//! The state that one version of the filter hands to the next.
 //!
-//! One MessagePack array: the version of this form, and the records that wait,
-//! each a list of key, when its latest line came, where in a trace it is, record,
-//! ids and bytes of all lines, text, level. Reading checks everything and never
-//! panics.
+//! It is one MessagePack array: the format version and the waiting records. Each
+//! is a list of key, arrival time of the latest line, position in a trace,
+//! record, ids and bytes of all lines, text, level. Reading validates everything
+//! and never panics.
 
 use weir_guest::encode::{self, Encode};
 use weir_guest::state::{self, bytes};
@@ -15,7 +15,7 @@ use crate::streams::{Streams, Waiting};
 
 const VERSION: i64 = 2;
 
-/// Writes the state.
+/// Encodes the state.
 pub fn write(streams: &Streams) -> Vec<u8> {
     let mut out = Vec::new();
     encode::array_header(&mut out, 2);
@@ -36,7 +36,7 @@ pub fn write(streams: &Streams) -> Vec<u8> {
     out
 }
 
-/// Reads what `write` wrote: keys and what waits.
+/// Decodes a state written by `write`: keys and waiting records.
 pub fn read(saved: &[u8]) -> Result<Vec<(Vec<u8>, Waiting)>, String> {
     state::read(saved, VERSION, |parts| parts.next()?.as_array()?.iter().map(waiting).collect())
 }

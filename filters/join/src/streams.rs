@@ -1,7 +1,7 @@
-//! The record that each stream holds while its next line may still come.
+//! The record that each stream holds while it waits for the next line.
 //!
-//! Invariants: never more than `max_streams` streams nor more than
-//! `MAX_HELD_BYTES`; what finds no room goes on unjoined.
+//! Invariants: at most `max_streams` streams and `MAX_HELD_BYTES`. Without room,
+//! a record goes on unjoined.
 
 use std::collections::HashMap;
 
@@ -11,41 +11,41 @@ use weir_guest::hash::Seeded;
 use crate::limits::{LINE_OVERHEAD_BYTES, MAX_HELD_BYTES};
 use crate::lines::Within;
 
-/// A line that is held.
+/// A held line.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
     pub id: u64,
     pub text: &'a str,
-    /// The bytes of its record.
+    /// The size of its record in bytes.
     pub record_bytes: usize,
 }
 
 /// A record that waits for more lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// When its latest line came, by the host's clock.
+    /// When the latest line arrived, by the host's clock.
     pub latest_ns: i64,
     pub within: Within,
-    /// The first line's record.
+    /// The record of the first line.
     pub record: Vec<u8>,
-    /// The ids of all lines, at least of one.
+    /// The ids of all lines; at least one.
     pub ids: Vec<u64>,
-    /// The bytes of the records of all lines.
+    /// The total size of the records of all lines.
     pub record_bytes: usize,
-    /// All lines, empty as long as there is only one.
+    /// All lines; empty while there is only one.
     pub text: String,
-    /// The highest.
+    /// The highest level.
     pub level: Level,
 }
 
 impl Waiting {
-    /// What it takes of the filter's memory and of Weir's for it, whichever is more.
+    /// The memory that it takes in the filter or in Weir, whichever is more.
     fn bytes(&self) -> usize {
         self.record_bytes.max(self.record.len() + self.text.len()) + self.ids.len() * LINE_OVERHEAD_BYTES
     }
 }
 
-/// All records that wait, by the key of their stream.
+/// All waiting records, by the key of their stream.
 #[derive(Debug)]
 pub struct Streams {
     max_streams: usize,
@@ -54,17 +54,18 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// `seed` keeps senders from choosing keys that fall on the same place.
+    /// `seed` keeps senders from choosing colliding keys.
     pub fn new(max_streams: usize, seed: u64) -> Self {
         Streams { max_streams, waiting: HashMap::with_hasher(Seeded(seed)), held_bytes: 0 }
     }
 
-    /// What a stream holds.
+    /// The waiting record of a stream.
     pub fn get(&self, key: &[u8]) -> Option<&Waiting> {
         self.waiting.get(key)
     }
 
-    /// Adds a line to what a stream holds. False if there is no room.
+    /// Adds a line to the waiting record of a stream. Returns false if there is
+    /// no room.
     pub fn add(&mut self, key: &[u8], line: Line<'_>, first: &str, change: impl FnOnce(&mut Waiting)) -> bool {
         let Some(waiting) = self.waiting.get_mut(key) else {
             return false;
@@ -84,8 +85,7 @@ impl Streams {
         true
     }
 
-    /// Lets a stream that holds nothing hold a record. Gives it back if there is
-    /// no room.
+    /// Stores a record for a stream without one. Returns it if there is no room.
     pub fn hold(&mut self, key: &[u8], waiting: Waiting) -> Option<Waiting> {
         let bytes = key.len() + waiting.bytes();
         if self.waiting.len() >= self.max_streams || self.held_bytes + bytes > MAX_HELD_BYTES {
@@ -95,14 +95,14 @@ impl Streams {
         self.waiting.insert(key.into(), waiting)
     }
 
-    /// Takes what a stream holds.
+    /// Removes the waiting record of a stream.
     pub fn take(&mut self, key: &[u8]) -> Option<Waiting> {
         let (key, waiting) = self.waiting.remove_entry(key)?;
         self.held_bytes -= key.len() + waiting.bytes();
         Some(waiting)
     }
 
-    /// Takes what is due, in the order in which the latest lines came.
+    /// Removes the records that are due, in the order of their latest lines.
     pub fn take_if(&mut self, due: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let held_bytes = &mut self.held_bytes;
         let gone = self.waiting.extract_if(|_, waiting| due(waiting));

@@ -51,7 +51,7 @@ fn real_stack_traces_become_one_record_among_other_lines() {
 }
 
 #[test]
-fn the_highest_level_and_the_first_lines_fields_stay() {
+fn the_joined_record_has_the_highest_level_and_the_fields_of_the_first_line() {
     let mut bench = Bench::with_options(json!({ "lines": "" }));
     let lines = [("INFO", "a", 1), ("ERROR", " b", 2), ("INFO", " c\r\n", 3)];
     let outcomes = bench.run(lines.map(|(level, message, n)| json!({ "level": level, "message": message, "n": n })));
@@ -64,7 +64,7 @@ fn the_highest_level_and_the_first_lines_fields_stay() {
 }
 
 #[test]
-fn streams_are_told_apart_and_a_record_waits_no_longer_than_the_timeout() {
+fn streams_are_separate_and_records_wait_at_most_for_the_timeout() {
     let mut bench = Bench::with_options(json!({ "key": ["source", "context.pod"] }));
     let line = |pod: &str, message: &str| json!({ "message": message, "context": { "pod": pod } });
     let records =
@@ -79,7 +79,7 @@ fn streams_are_told_apart_and_a_record_waits_no_longer_than_the_timeout() {
 }
 
 #[test]
-fn the_operator_may_say_what_begins_a_record_or_what_goes_on() {
+fn expressions_decide_which_lines_start_or_continue_a_record() {
     let mut start = Bench::with_options(json!({ "start": [r"^\d{4}-", "^BEGIN"] }));
     let records = joined(&mut start, &["2026-01 a", "b", "  c", "BEGIN d", "e"]);
     assert_eq!(messages(&records), ["2026-01 a\nb\n  c", "BEGIN d\ne"]);
@@ -89,7 +89,7 @@ fn the_operator_may_say_what_begins_a_record_or_what_goes_on() {
 }
 
 #[test]
-fn records_that_grow_too_long_go_on_in_pieces() {
+fn records_that_are_too_long_are_split() {
     let mut by_lines = Bench::with_options(json!({ "max_lines": 2 }));
     assert_eq!(messages(&joined(&mut by_lines, &["a", " b", " c", " d", " e"])), ["a\n b", " c\n d", " e"]);
     assert_eq!(by_lines.counter("cut"), 2);
@@ -98,7 +98,7 @@ fn records_that_grow_too_long_go_on_in_pieces() {
 }
 
 #[test]
-fn what_finds_no_room_goes_on_unjoined() {
+fn without_room_lines_go_on_unjoined() {
     let mut bench = Bench::with_options(json!({ "max_streams": 1 }));
     let line = |source: &str, message: &str| json!({ "source": source, "message": message });
     let records = into_records(bench.run([line("a", "1"), line("b", "2"), line("b", " 3"), line("a", " 4")]));
@@ -111,7 +111,7 @@ fn what_finds_no_room_goes_on_unjoined() {
 }
 
 #[test]
-fn memory_is_bounded_whatever_comes() {
+fn memory_is_limited() {
     let mut bench = Bench::with_options(json!({ "max_streams": 20_000 }));
     let text = "x".repeat(100_000);
     let mut out = 0;
@@ -124,14 +124,14 @@ fn memory_is_bounded_whatever_comes() {
 }
 
 #[test]
-fn as_many_lines_are_held_as_weir_holds_for_a_filter() {
+fn no_more_lines_are_held_than_weir_allows() {
     let mut bench = Bench::with_options(json!({ "max_streams": 20_000, "max_lines": 10_000 }));
     bench.run((0..100_000).map(|n| json!({ "source": (n / 5000).to_string(), "message": " x" })));
     assert!((10_000..50_000).contains(&bench.held().len()), "{}", bench.held().len());
 }
 
 #[test]
-fn a_record_without_a_line_ends_what_its_stream_holds() {
+fn a_record_without_a_line_flushes_its_stream() {
     let mut bench = Bench::with_options(json!({ "field": "context.line" }));
     bench.run_one(json!({ "context": { "line": "a" } }));
     let records = bench.run_one(json!({ "message": "b" })).into_records();
@@ -141,7 +141,7 @@ fn a_record_without_a_line_ends_what_its_stream_holds() {
 }
 
 #[test]
-fn a_new_version_and_a_new_instance_go_on_with_what_waits_and_where_it_is() {
+fn a_new_version_and_a_new_instance_continue_waiting_records() {
     let trace = "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\nValueError: x";
     let lines: Vec<&str> = trace.lines().collect();
     type Change = fn(&mut Bench);
@@ -159,7 +159,7 @@ fn a_new_version_and_a_new_instance_go_on_with_what_waits_and_where_it_is() {
 }
 
 #[test]
-fn after_a_crash_what_waits_goes_on_when_its_timeout_is_over_again() {
+fn after_a_crash_waiting_records_go_on_after_another_timeout() {
     let mut bench = Bench::with_options(json!({}));
     bench.run([json!({ "message": "a" }), json!({ "message": " b" })]);
     bench.advance(Duration::from_secs(3600));
@@ -171,7 +171,7 @@ fn after_a_crash_what_waits_goes_on_when_its_timeout_is_over_again() {
 }
 
 #[test]
-fn what_other_options_have_no_place_for_goes_on_after_a_crash() {
+fn after_a_crash_records_over_new_limits_go_on() {
     let mut bench = Bench::with_options(json!({}));
     bench.run(["a", "b"].map(|source| json!({ "source": source, "message": source })));
     let records = bench.restart(json!({ "max_streams": 1 })).expect("the options are good");
@@ -179,7 +179,7 @@ fn what_other_options_have_no_place_for_goes_on_after_a_crash() {
 }
 
 #[test]
-fn state_that_is_not_of_this_filter_is_refused() {
+fn state_of_another_filter_is_refused() {
     let mut bench = Bench::with_options(json!({}));
     for (state, expected) in [
         (vec![], "not a MessagePack array"),
@@ -194,19 +194,19 @@ fn state_that_is_not_of_this_filter_is_refused() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+fn invalid_options_are_refused_with_a_hint() {
     for (options, expected) in [
         (json!({ "begin": ["a"] }), "unknown field `begin`, expected one of `field`, `key`, `start`"),
-        (json!({ "start": ["a"], "continues": ["b"] }), "give one of them"),
-        (json!({ "start": ["("] }), "option `start[0]`: `(` is not a regular expression"),
+        (json!({ "start": ["a"], "continues": ["b"] }), "set only one of them"),
+        (json!({ "start": ["("] }), "option `start[0]`: `(` is not a valid regular expression"),
         (json!({ "continues": ["a", "\\w{900}{900}"] }), "option `continues[1]`"),
         (json!({ "start": vec!["a"; 17] }), "17 expressions"),
         (json!({ "timeout": 0 }), "option `timeout`: 0; it must be 1 to 60"),
         (json!({ "max_lines": 0 }), "option `max_lines`"),
         (json!({ "max_bytes": 1 << 20 }), "option `max_bytes`"),
         (json!({ "max_streams": 0 }), "option `max_streams`"),
-        (json!({ "key": ["message"] }), "option `key`: by `message`"),
-        (json!({ "field": "level" }), "option `field`: `level` means something"),
+        (json!({ "key": ["message"] }), "option `key`: `message` differs in nearly every line"),
+        (json!({ "field": "level" }), "option `field`: `level` is a reserved field"),
         (json!({ "lines": "level" }), "option `lines`"),
     ] {
         let error = Bench::refused(options.clone());
@@ -251,7 +251,7 @@ proptest! {
     }
 
     #[test]
-    fn a_crash_at_any_point_changes_nothing(
+    fn a_crash_at_any_point_does_not_change_the_output(
         batches in prop::collection::vec(prop::collection::vec((0..3_u8, line()), 1..8), 0..12),
     ) {
         let run = |crash_at: Option<usize>| {
@@ -277,7 +277,7 @@ proptest! {
     }
 
     #[test]
-    fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn no_state_causes_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bench = Bench::with_options(json!({}));
         for state in [bytes.clone(), [&[0x92, 0x02][..], &bytes].concat()] {
             if bench.filter().restore(&state).is_ok() {
@@ -288,7 +288,7 @@ proptest! {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();

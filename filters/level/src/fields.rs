@@ -1,20 +1,20 @@
-//! The two fields of a record that this filter asks for, and where it ends.
+//! Reads the two fields of a record that this filter needs, and the record's end.
 //!
-//! The common values are stepped over by a table, since that is nearly all that
-//! is done; everything else goes the slow way. Invariant: what is read lies
-//! within the batch, and a record that is not whole gives nothing.
+//! Common values are skipped with a table, since that is nearly all of the work;
+//! the rest takes the slow path. Invariant: reads stay within the batch, and a
+//! truncated record gives nothing.
 
 use weir_guest::{Level, value};
 
-/// What decides about a record.
+/// The fields that decide about a record.
 pub struct Fields<'b> {
-    /// How severe it is; INFO if it does not say.
+    /// The level; INFO if the record has none.
     pub level: Level,
-    /// Who spoke; empty if it does not say.
+    /// The source; empty if the record has none.
     pub source: &'b [u8],
 }
 
-/// Bytes of a value by its first byte, if that alone says it; else 0.
+/// The size of a value by its first byte, or 0 if that is not enough to know it.
 static WIDTHS: [u8; 256] = {
     let mut widths = [0; 256];
     let mut marker = 0;
@@ -34,7 +34,7 @@ static WIDTHS: [u8; 256] = {
 };
 
 impl<'b> Fields<'b> {
-    /// The fields of the record that begins at `at`, and where it ends.
+    /// Reads the fields of the record at `at`, and its end.
     #[inline]
     pub fn read(batch: &'b [u8], at: usize) -> Option<(Self, usize)> {
         let (count, mut at) = map(batch, at)?;
@@ -42,7 +42,7 @@ impl<'b> Fields<'b> {
         for _ in 0..count {
             let key_at = at;
             at = skip(batch, key_at)?;
-            // Both keys are short texts, whose header is one byte.
+            // Both keys are short strings, whose header is one byte.
             match &batch[key_at..at] {
                 b"\xa5level" => {
                     let text = text(batch, at);
@@ -57,7 +57,7 @@ impl<'b> Fields<'b> {
     }
 }
 
-/// How many keys the map at `at` has, and where the first one is.
+/// The number of keys of the map at `at`, and the offset of the first.
 fn map(batch: &[u8], at: usize) -> Option<(usize, usize)> {
     match batch.get(at..)? {
         [marker @ 0x80..=0x8f, ..] => Some((usize::from(marker & 0x0f), at + 1)),
@@ -67,7 +67,7 @@ fn map(batch: &[u8], at: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Where the value at `at` ends.
+/// The end of the value at `at`.
 #[inline]
 fn skip(batch: &[u8], at: usize) -> Option<usize> {
     let mut at = at;
@@ -89,7 +89,7 @@ fn skip(batch: &[u8], at: usize) -> Option<usize> {
     (at <= batch.len()).then_some(at)
 }
 
-/// The text at `at`, if it is one of up to 255 bytes.
+/// The string at `at`, if it has up to 255 bytes.
 fn text(batch: &[u8], at: usize) -> Option<&[u8]> {
     let rest = batch.get(at..)?;
     match rest {
@@ -102,8 +102,8 @@ fn text(batch: &[u8], at: usize) -> Option<&[u8]> {
     }
 }
 
-/// The level that a text names. Weir writes the usual ones; a filter before this
-/// one may have written another.
+/// Parses a level. Weir writes the standard names; an earlier filter may have
+/// written another spelling.
 fn level(text: &[u8]) -> Option<Level> {
     match text {
         b"INFO" => Some(Level::Info),

@@ -30,11 +30,11 @@ use fields::Fields;
 use serde::Deserialize;
 use weir_guest::{BatchFilter, Description, Level, Output, host};
 
-/// What the operator may set.
+/// The options.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// The minimum level of sources that are not named. INFO if absent.
+    /// The minimum level of unlisted sources. INFO if absent.
     default: Level,
     /// Minimum levels by source.
     sources: HashMap<String, Level>,
@@ -46,7 +46,7 @@ pub struct MinimumLevel {
 }
 
 impl MinimumLevel {
-    /// The level that a source needs: that of its longest named prefix.
+    /// The minimum level of a source: that of its longest listed prefix.
     fn minimum(&self, source: &[u8]) -> Level {
         if self.options.sources.is_empty() {
             return self.options.default;
@@ -108,7 +108,7 @@ impl BatchFilter for MinimumLevel {
     }
 }
 
-/// The counter of records of a level that were dropped.
+/// The counter for dropped records of a level.
 fn counter(level: Level) -> &'static str {
     match level {
         Level::Trace => "dropped_trace",

@@ -1,12 +1,12 @@
-//! Access logs: the common and the combined form that Apache and nginx write,
-//! with the address that nginx's own configuration appends.
+//! Access logs: the common and the combined format of Apache and nginx, with the
+//! address that nginx's default configuration appends.
 
 use crate::fields::{Failed, Fields};
 use crate::pairs::quoted;
 
-const NOT_ACCESS: Failed = "it is no access log line";
+const NOT_ACCESS: Failed = "it is not an access log line";
 
-/// Which of the two forms a line must have.
+/// The format that a line must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Common,
@@ -15,13 +15,12 @@ pub enum Form {
 }
 
 /// `127.0.0.1 - ada [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326`, and
-/// in the combined form `"referrer" "user agent"` behind it. What is written as
-/// `-` is absent.
+/// in the combined format also `"referrer" "user agent"`. A `-` means absent.
 pub fn read(text: &str, form: Form, fields: &mut Fields) -> Result<(), Failed> {
     let text = text.trim_end();
     let (client, rest) = text.split_once(' ').ok_or(NOT_ACCESS)?;
     let (ident, rest) = rest.split_once(' ').ok_or(NOT_ACCESS)?;
-    // A user's name may hold spaces.
+    // A user name may contain spaces.
     let (user, rest) = rest.split_once(" [").ok_or(NOT_ACCESS)?;
     let (time, rest) = rest.split_once("] \"").ok_or(NOT_ACCESS)?;
     let (request, rest) = quoted(rest).ok_or(NOT_ACCESS)?;
@@ -50,7 +49,7 @@ pub fn read(text: &str, form: Form, fields: &mut Fields) -> Result<(), Failed> {
     Ok(())
 }
 
-/// `GET /path HTTP/1.1`; what is no request, as scanners send it, stays whole.
+/// `GET /path HTTP/1.1`; anything else, as scanners send it, is kept whole.
 fn add_request(fields: &mut Fields, request: &str) -> Result<(), Failed> {
     let mut words = request.split(' ');
     match (words.next(), words.next(), words.next(), words.next()) {
@@ -74,7 +73,7 @@ fn add_combined(fields: &mut Fields, rest: &str) -> Result<(), Failed> {
         present(fields, "forwarded_for", &text)?;
         rest = after.trim_start_matches(' ');
     }
-    // What else a server was told to append.
+    // Anything else that the server appends.
     present(fields, "rest", rest)
 }
 

@@ -1,9 +1,9 @@
-//! From a date and time of day to nanoseconds since 1970.
+//! Converts a date and time of day to nanoseconds since 1970.
 
 const NS_PER_SECOND: i64 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// A time as it is written down.
+/// A parsed date and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Civil {
     pub year: i64,
@@ -12,13 +12,12 @@ pub struct Civil {
     /// Seconds since midnight.
     pub second_of_day: i64,
     pub ns: i64,
-    /// Seconds that it is ahead of UTC.
+    /// Offset from UTC in seconds, positive east of it.
     pub offset_seconds: i64,
 }
 
 impl Civil {
-    /// The nanoseconds since 1970-01-01 UTC; `None` for a day that no month has
-    /// and for what 64 bits can't hold.
+    /// Nanoseconds since 1970-01-01 UTC; `None` for an invalid day, or if they don't fit 64 bits.
     pub fn to_ns(self) -> Option<i64> {
         if !(1..=12).contains(&self.month) || !(1..=days_of(self.year, self.month)).contains(&self.day) {
             return None;
@@ -29,10 +28,10 @@ impl Civil {
     }
 }
 
-/// The year that nanoseconds since 1970 fall into, in UTC.
+/// The UTC year of a time in nanoseconds since 1970.
 pub fn year_of(ns: i64) -> i64 {
     let days = ns.div_euclid(NS_PER_SECOND * SECONDS_PER_DAY);
-    // Not later than it is, as years have 365 or 366 days; the loop makes up for the rest.
+    // Never too late, as years have 365 or 366 days; the loop corrects the rest.
     let mut year = 1970 + days.div_euclid(if days < 0 { 365 } else { 366 });
     while days_before(year + 1, 1) <= days {
         year += 1;
@@ -52,7 +51,7 @@ fn days_of(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01 to the first of a month.
+/// Days from 1970-01-01 to the first day of a month.
 fn days_before(year: i64, month: i64) -> i64 {
     const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let last = year - 1;
@@ -80,7 +79,7 @@ mod tests {
                 offset_seconds: 0,
             };
             prop_assert_eq!(year_of(ns), i64::from(civil.year()));
-            // The first second of all may lie before what 64 bits hold.
+            // The first second may be before the range of 64 bits.
             prop_assert!(ours.to_ns() == Some(ns) || ns < i64::MIN + NS_PER_SECOND);
         }
     }

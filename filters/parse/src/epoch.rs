@@ -1,11 +1,11 @@
-//! Times that are numbers: how much time since 1970, in some unit.
+//! Times as numbers: the time since 1970 in some unit.
 
 const NS_PER_SECOND: i64 = 1_000_000_000;
 
-/// The unit of a number that is a time.
+/// The unit of a numeric time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// What its size suggests.
+    /// Guessed from the size of the number.
     Any,
     Seconds,
     Millis,
@@ -13,7 +13,7 @@ pub enum Unit {
     Nanos,
 }
 
-/// Digits behind the point as nanoseconds; what is finer is cut off.
+/// Converts the digits of a fraction to nanoseconds; further digits are cut off.
 pub fn fraction(text: &str) -> Option<(i64, &str)> {
     let count = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at(count);
@@ -22,7 +22,7 @@ pub fn fraction(text: &str) -> Option<(i64, &str)> {
     Some((kept.parse::<i64>().ok()? * scale, rest))
 }
 
-/// A number written in digits, with a fraction or without.
+/// Parses a decimal number with an optional fraction.
 pub fn number(text: &str, unit: Unit) -> Option<i64> {
     let (whole, rest) = text.split_once('.').map_or((text, None), |(whole, rest)| (whole, Some(rest)));
     let ns = match rest.map(fraction) {
@@ -36,14 +36,15 @@ pub fn number(text: &str, unit: Unit) -> Option<i64> {
     scaled(whole.parse().ok()?, ns, unit)
 }
 
-/// A number and its fraction, in billionths of its unit, as nanoseconds.
+/// Converts a number and its fraction, in billionths of its unit, to nanoseconds.
 pub fn scaled(whole: i64, billionths: i64, unit: Unit) -> Option<i64> {
     let per_unit = match unit {
         Unit::Seconds => NS_PER_SECOND,
         Unit::Millis => 1_000_000,
         Unit::Micros => 1_000,
         Unit::Nanos => 1,
-        // Seconds up to the year 5138; the same digits a thousandfold each.
+        // In seconds up to the year 5138; each further unit has a thousand times
+        // as many.
         Unit::Any => match whole.unsigned_abs() {
             0..100_000_000_000 => NS_PER_SECOND,
             100_000_000_000..100_000_000_000_000 => 1_000_000,

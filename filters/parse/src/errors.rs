@@ -2,8 +2,8 @@
 
 use crate::fields::{Failed, Fields};
 
-const NOT_NGINX: Failed = "it is no line of nginx's error log";
-const NOT_APACHE: Failed = "it is no line of Apache's error log";
+const NOT_NGINX: Failed = "it is not a line of nginx's error log";
+const NOT_APACHE: Failed = "it is not a line of Apache's error log";
 
 /// `2026/11/20 10:00:00 [error] 31#31: *5 open() "/x" failed (2: No such file or
 /// directory), client: 10.0.0.1, server: _, request: "GET /x HTTP/1.1"`.
@@ -14,7 +14,8 @@ pub fn nginx(text: &str, fields: &mut Fields) -> Result<(), Failed> {
     let (tid, rest) = rest.split_once(": ").ok_or(NOT_NGINX)?;
     let pid: u32 = pid.parse().map_err(|_| NOT_NGINX)?;
     let tid: u64 = tid.parse().map_err(|_| NOT_NGINX)?;
-    // `2026/11/20 10:00:00`, so that no sentence with brackets is taken for it.
+    // `2026/11/20 10:00:00`, so that a sentence with brackets is not mistaken for
+    // one.
     if time.len() != 19 || time.as_bytes()[4] != b'/' {
         return Err(NOT_NGINX);
     }

@@ -1,7 +1,7 @@
-//! What was read of one text: names and values, in order, each name once.
+//! The fields parsed from one text: names and values, in order, each name once.
 //!
-//! Values are kept as MessagePack, which is how they go on. The memory is used
-//! again for the next text.
+//! Values are stored as MessagePack, the format in which they go on. The memory
+//! is reused for the next text.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use weir_guest::encode::{self, Encode};
 
 use crate::limits::MAX_FIELDS;
 
-/// Why a text could not be read.
+/// Why a text can't be parsed.
 pub type Failed = &'static str;
 
-/// What a value is to be.
+/// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -25,12 +25,12 @@ pub enum Kind {
     Boolean,
 }
 
-/// What texts become in the forms that know nothing but texts.
+/// How values are typed in formats that have only text.
 #[derive(Debug, Default)]
 pub struct Kinds {
     /// Whether numbers, true and false are recognised.
     pub guess: bool,
-    /// What the operator knows better, by name.
+    /// The types that the operator set, by name.
     pub known: BTreeMap<String, Kind>,
 }
 
@@ -48,7 +48,7 @@ impl Fields {
         Fields { kinds, ..Fields::default() }
     }
 
-    /// Forgets the last text.
+    /// Removes all fields.
     pub fn clear(&mut self) {
         self.names.clear();
         self.values.clear();
@@ -64,12 +64,12 @@ impl Fields {
         (0..self.entries.len()).filter_map(|index| Some((self.name(index), self.value(index)?)))
     }
 
-    /// Adds a text as it is.
+    /// Adds text unchanged.
     pub fn text(&mut self, name: &str, text: &str) -> Result<(), Failed> {
         self.add(name, text)
     }
 
-    /// Adds a text that may stand for a number or a truth value.
+    /// Adds text that may represent a number or a boolean.
     pub fn guess(&mut self, name: &str, text: &str) -> Result<(), Failed> {
         match self.kinds.known.get(name) {
             Some(kind) => self.of_kind(name, text, *kind),
@@ -83,7 +83,7 @@ impl Fields {
         }
     }
 
-    /// Adds a value. Of two of the same name the last one stays.
+    /// Adds a value, which replaces one of the same name.
     pub fn add(&mut self, name: &str, value: impl Encode) -> Result<(), Failed> {
         self.write(name, |out| {
             value.encode(out);
@@ -113,17 +113,17 @@ impl Fields {
         Ok(())
     }
 
-    /// Takes a field out.
+    /// Removes a field.
     pub fn remove(&mut self, index: usize) {
         self.entries.remove(index);
     }
 
-    /// Where a name stands.
+    /// The position of a name.
     pub fn find(&self, name: &str) -> Option<usize> {
         (0..self.entries.len()).find(|index| self.name(*index) == name)
     }
 
-    /// The value at a place that `find` gave.
+    /// The value at a position that `find` returned.
     pub fn value(&self, index: usize) -> Option<Value<'_>> {
         let (_, range) = self.entries.get(index)?;
         Value::peek(&self.values[range.clone()])
@@ -133,7 +133,7 @@ impl Fields {
         &self.names[self.entries[index].0.clone()]
     }
 
-    /// A text that can't be what it should stays a text: nothing is lost.
+    /// Text that does not have the type stays text, so nothing is lost.
     fn of_kind(&mut self, name: &str, text: &str, kind: Kind) -> Result<(), Failed> {
         match kind {
             Kind::Text => self.add(name, text),
@@ -154,7 +154,7 @@ impl Fields {
     }
 }
 
-/// All fields as one map.
+/// Writes all fields as one map.
 impl Encode for Fields {
     fn encode(&self, out: &mut Vec<u8>) {
         encode::map_header(out, self.entries.len());
@@ -171,8 +171,8 @@ enum Guess {
     Boolean(bool),
 }
 
-/// What a text stands for, if writing that gives the text again or nearly so:
-/// `007` and `+1` are names rather than numbers.
+/// Guesses the type of a text, if the value is written as the same text or nearly
+/// so: `007` and `+1` are names rather than numbers.
 fn guessed(text: &str) -> Option<Guess> {
     match text {
         "true" => return Some(Guess::Boolean(true)),
@@ -191,7 +191,7 @@ fn guessed(text: &str) -> Option<Guess> {
     match fraction {
         None if text == "-0" => None,
         None => text.parse().ok().map(Guess::Integer),
-        // More digits than a float holds are rather a name.
+        // More digits than a float can hold are likely a name.
         Some(fraction) if all_digits(fraction) && digits.len() <= 17 => text.parse().ok().map(Guess::Float),
         Some(_) => None,
     }

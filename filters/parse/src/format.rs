@@ -1,4 +1,4 @@
-//! The forms of text, and the order in which they are tried.
+//! The text formats and the order in which they are tried.
 
 use serde::Deserialize;
 
@@ -8,11 +8,11 @@ use crate::pairs::{self, Separators};
 use crate::pattern::{self, Pattern};
 use crate::{errors, json, syslog};
 
-/// A form of text.
+/// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// All of them that can be told apart, in the order of [`GUESSED`].
+    /// Tries the formats that can be told apart, in the order of [`GUESSED`].
     Auto,
     Json,
     Logfmt,
@@ -29,11 +29,11 @@ pub enum Format {
     Time,
 }
 
-/// What `auto` tries: the forms that are told by their first characters first.
+/// What `auto` tries; formats recognised by their first characters come first.
 pub const GUESSED: [Format; 6] =
     [Format::Json, Format::Syslog, Format::Common, Format::NginxError, Format::ApacheError, Format::Logfmt];
 
-/// Everything that reading takes.
+/// All that is needed to parse a text.
 #[derive(Debug)]
 pub struct Reader {
     pub formats: Vec<Format>,
@@ -42,10 +42,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Reads a text in the first form that it has. The reason of the last one
-    /// says why none fits.
+    /// Parses a text in the first matching format. The error is that of the last
+    /// one.
     pub fn read(&self, text: &str, fields: &mut Fields) -> Result<(), Failed> {
-        let mut reason = "no form is known";
+        let mut reason = "no format is configured";
         for format in &self.formats {
             fields.clear();
             match self.read_as(*format, text, fields) {
@@ -54,7 +54,7 @@ impl Reader {
             }
         }
         fields.clear();
-        Err(if self.formats.len() > 1 { "it has none of the forms" } else { reason })
+        Err(if self.formats.len() > 1 { "it has none of the formats" } else { reason })
     }
 
     fn read_as(&self, format: Format, text: &str, fields: &mut Fields) -> Result<(), Failed> {
@@ -90,6 +90,6 @@ impl Reader {
                 return Ok(());
             }
         }
-        Err("it has none of the forms that `auto` knows")
+        Err("it has none of the formats that `auto` tries")
     }
 }

@@ -1,4 +1,4 @@
-//! A JSON object, written as MessagePack straight from the parser's events.
+//! Parses a JSON object, written as MessagePack directly from parser events.
 
 use std::fmt;
 
@@ -8,16 +8,16 @@ use weir_guest::encode::{self, Encode, Open};
 use crate::fields::{Failed, Fields};
 use crate::limits::MAX_DEPTH;
 
-const NOT_JSON: Failed = "it is no JSON object";
+const NOT_JSON: Failed = "it is not a JSON object";
 
-/// Reads a text that is one JSON object and nothing else.
+/// Parses a text that consists of one JSON object.
 pub fn read(text: &str, fields: &mut Fields) -> Result<(), Failed> {
     if !text.trim_start().starts_with('{') {
         return Err(NOT_JSON);
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = Object(fields).deserialize(&mut deserializer).and_then(|()| deserializer.end());
-    read.map_err(|error| if error.is_eof() { "the JSON is cut short" } else { NOT_JSON })
+    read.map_err(|error| if error.is_eof() { "the JSON is truncated" } else { NOT_JSON })
 }
 
 /// The outermost object: each of its keys is a field.
@@ -64,7 +64,7 @@ impl<E> From<Failed> for Stopped<E> {
     }
 }
 
-/// A key, into memory that is used again.
+/// Reads a key into a reused buffer.
 struct Key<'k>(&'k mut String);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
@@ -89,7 +89,7 @@ impl Visitor<'_> for Key<'_> {
     }
 }
 
-/// A key of an inner object, written where it belongs.
+/// Writes a key of a nested object to the output.
 struct NestedKey<'o>(&'o mut Vec<u8>);
 
 impl<'de> DeserializeSeed<'de> for NestedKey<'_> {
@@ -189,5 +189,5 @@ impl<'de> Visitor<'de> for Nested<'_> {
 }
 
 fn deeper<E: Error>(depth: usize) -> Result<usize, E> {
-    if depth > MAX_DEPTH { Err(E::custom("it nests too deep")) } else { Ok(depth + 1) }
+    if depth > MAX_DEPTH { Err(E::custom("it is nested too deeply")) } else { Ok(depth + 1) }
 }

@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and what they mean.
+//! The options as the operator writes them, and their validation.
 
 use std::collections::BTreeMap;
 
@@ -17,39 +17,40 @@ use crate::time::{Times, offset};
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Where the text stands.
+    /// The path of the text.
     pub field: Path,
-    /// The form of the text, or several to try in order.
+    /// The format of the text, or several to try in order.
     pub format: OneOrMore,
     /// Expressions with named groups, for `regex` and `auto`.
     pub patterns: Vec<String>,
-    /// Under which path the fields go; the top of the record when absent.
+    /// The path under which the fields are put; by default the record itself.
     pub into: Option<Path>,
-    /// What is put before every field's name.
+    /// A prefix for field names.
     pub prefix: String,
-    /// Whether a field replaces what stands at its place.
+    /// Whether a field replaces an existing value.
     pub overwrite: bool,
-    /// What of the record itself is set from the fields.
+    /// Which parts of the record are set from fields.
     pub set: Vec<RecordPart>,
-    /// Whether the text is removed once it was read.
+    /// Whether the text is removed after parsing.
     pub remove_text: bool,
-    /// Whether numbers, true and false are recognised in forms of texts alone.
+    /// Whether numbers, `true` and `false` are recognised in formats that have
+    /// only text.
     pub guess_types: bool,
-    /// What fields are, where guessing is not right.
+    /// Types of fields, which override guessing.
     pub types: BTreeMap<String, Kind>,
-    /// How times are written; the usual ways when empty.
+    /// Formats of times; the common ones if empty.
     pub time_formats: Vec<String>,
-    /// The zone of times that name none.
+    /// The zone of times without one.
     pub time_zone: String,
-    /// Characters that part pairs of `key_value`.
+    /// Characters that separate pairs in `key_value`.
     pub pair_separators: String,
-    /// The character between key and value of `key_value`.
+    /// The character between key and value in `key_value`.
     pub key_separator: char,
-    /// What becomes of a record whose text can't be read.
+    /// What happens to a record whose text can't be parsed.
     pub on_fail: OnFail,
-    /// Where `tag` says why.
+    /// The path for the reason, with `tag`.
     pub error_path: Path,
-    /// The label that `tag` gives.
+    /// The label to add, with `tag`.
     pub fail_route: Option<String>,
 }
 
@@ -57,14 +58,14 @@ pub struct Options {
 #[derive(Debug, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a form is auto, json, logfmt, key_value, common, combined, nginx_error, apache_error, syslog, syslog3164, syslog5424, regex or time, or a list of these"
+    expecting = "a format is auto, json, logfmt, key_value, common, combined, nginx_error, apache_error, syslog, syslog3164, syslog5424, regex or time; or a list of these"
 )]
 pub enum OneOrMore {
     One(Format),
     More(Vec<Format>),
 }
 
-/// A part of the record that has a meaning of its own.
+/// A part of the record that fields may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordPart {
@@ -74,7 +75,7 @@ pub enum RecordPart {
     Source,
 }
 
-/// What becomes of a record whose text can't be read.
+/// What happens to a record whose text can't be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFail {
@@ -111,7 +112,7 @@ fn wrong<T>(option: &str, problem: impl Into<String>) -> Result<T, OptionError> 
     Err(OptionError::new(option, problem))
 }
 
-/// The options with their meaning.
+/// The validated options.
 #[derive(Debug)]
 pub struct Plan {
     pub field: Path,
@@ -134,23 +135,26 @@ impl Plan {
         check_path("field", &options.field)?;
         check_path("error_path", &options.error_path)?;
         if own_field(&options.error_path) {
-            return wrong("error_path", "it means something to Weir; name another one, such as `parse_error`");
+            return wrong("error_path", "it is a reserved field; name another one, such as `parse_error`");
         }
         let into = options.into.filter(|path| path.keys() != [""]);
         if let Some(into) = &into {
             check_path("into", into)?;
             if own_field(into) {
-                return wrong("into", "it means something to Weir and holds no fields; name another one");
+                return wrong("into", "it is a reserved field that can't contain fields; name another one");
             }
         }
         if options.remove_text && own_field(&options.field) {
             return wrong("remove_text", format!("every record has `{}`; it can't be removed", options.field));
         }
         if options.fail_route.is_some() && options.on_fail != OnFail::Tag {
-            return wrong("fail_route", "it is only given with on_fail = \"tag\"");
+            return wrong("fail_route", "it requires on_fail = \"tag\"");
         }
         let Some(zone) = offset(&options.time_zone) else {
-            return wrong("time_zone", format!("`{}` is none; write UTC or an offset like +02:00", options.time_zone));
+            return wrong(
+                "time_zone",
+                format!("`{}` is not a time zone; use UTC or an offset such as +02:00", options.time_zone),
+            );
         };
         if options.time_formats.len() > MAX_TIME_FORMATS {
             return wrong("time_formats", format!("more than the {MAX_TIME_FORMATS} allowed"));
@@ -178,7 +182,7 @@ impl Plan {
 
 fn patterns(formats: &[Format], patterns: &[String]) -> Result<Vec<Pattern>, OptionError> {
     if formats.is_empty() {
-        return wrong("format", "an empty list reads nothing; name at least one form");
+        return wrong("format", "the list is empty; name at least one format");
     }
     let used = formats.iter().any(|format| matches!(format, Format::Regex | Format::Auto));
     match patterns.len() {
@@ -197,10 +201,10 @@ fn patterns(formats: &[Format], patterns: &[String]) -> Result<Vec<Pattern>, Opt
 
 fn separators(pairs: &str, key: char) -> Result<Separators, OptionError> {
     if pairs.is_empty() {
-        return wrong("pair_separators", "without one the first pair would be the whole text; name a character");
+        return wrong("pair_separators", "it is empty; name at least one character");
     }
     if pairs.contains(key) {
-        return wrong("key_separator", format!("`{key}` also parts pairs; choose another one"));
+        return wrong("key_separator", format!("`{key}` also separates pairs; choose another one"));
     }
     Ok(Separators { pairs: pairs.chars().collect(), key })
 }
@@ -215,7 +219,7 @@ fn check_path(option: &str, path: &Path) -> Result<(), OptionError> {
     }
 }
 
-/// Whether a path is one of those that Weir gives a meaning.
+/// Whether a path has a meaning in Weir.
 fn own_field(path: &Path) -> bool {
     matches!(path.keys(), [key] if crate::place::is_own(key))
 }

@@ -1,4 +1,4 @@
-//! Keys with values: logfmt, and the freer `key=value`.
+//! Keys with values: logfmt, and the less strict `key=value`.
 
 use std::borrow::Cow;
 
@@ -6,16 +6,16 @@ use crate::fields::{Failed, Fields};
 
 const NO_PAIR: Failed = "it has no key with a value";
 
-/// Characters that part pairs, and the one between key and value.
+/// The characters that separate pairs, and the one between key and value.
 #[derive(Debug)]
 pub struct Separators {
     pub pairs: Box<[char]>,
     pub key: char,
 }
 
-/// logfmt: `key=value key="a value" flag`, parted by white space. A key without
-/// a value is true. With `strict`, which is for guessing, every word must be a
-/// pair and there must be two.
+/// logfmt: `key=value key="a value" flag`, separated by white space. A key
+/// without a value is true. With `strict`, which is for guessing, every word must
+/// be a pair and there must be at least two.
 pub fn logfmt(text: &str, strict: bool, fields: &mut Fields) -> Result<(), Failed> {
     let mut rest = text.trim();
     let mut pairs = 0;
@@ -23,7 +23,7 @@ pub fn logfmt(text: &str, strict: bool, fields: &mut Fields) -> Result<(), Faile
         let end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
         let (key, after) = rest.split_at(end);
         if key.is_empty() || strict && !is_name(key) {
-            return Err("it is no logfmt");
+            return Err("it is not logfmt");
         }
         match after.strip_prefix('=') {
             Some(after) => {
@@ -35,7 +35,7 @@ pub fn logfmt(text: &str, strict: bool, fields: &mut Fields) -> Result<(), Faile
                 pairs += 1;
                 rest = after.trim_start();
             }
-            None if strict => return Err("it is no logfmt"),
+            None if strict => return Err("it is not logfmt"),
             None => {
                 fields.add(key, true)?;
                 rest = after.trim_start();
@@ -45,8 +45,7 @@ pub fn logfmt(text: &str, strict: bool, fields: &mut Fields) -> Result<(), Faile
     if pairs < if strict { 2 } else { 1 } { Err(NO_PAIR) } else { Ok(()) }
 }
 
-/// Every `key=value` of a text, wherever it stands; words that are none are
-/// passed over.
+/// Reads every `key=value` in a text; other words are skipped.
 pub fn key_value(text: &str, separators: &Separators, fields: &mut Fields) -> Result<(), Failed> {
     let parts = |c: char| separators.pairs.contains(&c);
     let mut rest = text;
@@ -77,21 +76,21 @@ enum Written<'t> {
     Quoted(Cow<'t, str>),
 }
 
-/// The value at the start of a text, and what follows it.
+/// Splits the value at the start of a text from the rest.
 fn value(text: &str, ends: impl Fn(char) -> bool) -> Result<(Written<'_>, &str), Failed> {
     let Some(inner) = text.strip_prefix('"') else {
         let end = text.find(ends).unwrap_or(text.len());
         let (value, after) = text.split_at(end);
         return Ok((Written::Bare(value), after));
     };
-    let (value, after) = quoted(inner).ok_or("a quoted value does not end")?;
+    let (value, after) = quoted(inner).ok_or("a quoted value is not closed")?;
     if after.chars().next().is_some_and(|c| !ends(c)) {
-        return Err("something stands right behind a quoted value");
+        return Err("there is text directly after a quoted value");
     }
     Ok((Written::Quoted(value), after))
 }
 
-/// What stands up to the next quote, with escapes undone, and what follows it.
+/// Reads up to the next quote, with escapes decoded, and returns the rest.
 pub fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let plain = text.find(['"', '\\'])?;
     if text[plain..].starts_with('"') {
@@ -107,7 +106,7 @@ pub fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
                 't' => out.push('\t'),
                 'r' => out.push('\r'),
                 escaped @ ('"' | '\\' | '/') => out.push(escaped),
-                // What is not known stays as it was written.
+                // Unknown escapes are kept as written.
                 other => out.extend(['\\', other]),
             },
             c => out.push(c),
@@ -116,7 +115,7 @@ pub fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
     None
 }
 
-/// Whether it may be a key: a word, not a sentence's punctuation.
+/// Whether it may be a key: a word, not the punctuation of a sentence.
 fn is_name(key: &str) -> bool {
     key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@' | b'/'))
 }

@@ -1,4 +1,4 @@
-//! The operator's expressions: their named groups become fields.
+//! Regular expressions of the operator, whose named groups become fields.
 
 use std::cell::RefCell;
 
@@ -8,18 +8,18 @@ use thiserror::Error;
 use crate::fields::{Failed, Fields};
 use crate::limits::{MAX_PATTERN_BYTES, MAX_PATTERN_TEXT_BYTES, MAX_REGEX_BYTES};
 
-/// What is wrong with an expression.
+/// An invalid expression.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PatternError {
     #[error("it has {0} bytes, more than the {MAX_PATTERN_BYTES} allowed")]
     TooLong(usize),
-    #[error("`{pattern}` is not a regular expression: {reason}")]
+    #[error("`{pattern}` is not a valid regular expression: {reason}")]
     Syntax { pattern: String, reason: String },
-    #[error("`{0}` has no named group, so it would read nothing; name one: (?<user>\\w+)")]
+    #[error("`{0}` has no named group; add one, such as (?<user>\\w+)")]
     NoGroup(String),
 }
 
-/// An expression, the names of its groups, and the memory of its searches.
+/// An expression, the names of its groups, and its reusable search memory.
 #[derive(Debug)]
 pub struct Pattern {
     regex: Regex,
@@ -44,7 +44,7 @@ impl Pattern {
         Ok(Pattern { regex, groups, places })
     }
 
-    /// Whether it is found in the text; what its groups hold is then added.
+    /// If the text matches, adds its named groups to the fields and returns true.
     fn read(&self, text: &str, fields: &mut Fields) -> Result<bool, Failed> {
         let mut places = self.places.borrow_mut();
         if self.regex.captures_read(&mut places, text).is_none() {
@@ -59,7 +59,7 @@ impl Pattern {
     }
 }
 
-/// Reads a text with the first expression that is found in it.
+/// Parses a text with the first expression that matches.
 pub fn read(patterns: &[Pattern], text: &str, fields: &mut Fields) -> Result<(), Failed> {
     if text.len() > MAX_PATTERN_TEXT_BYTES {
         return Err("it is too long for expressions");
@@ -69,5 +69,5 @@ pub fn read(patterns: &[Pattern], text: &str, fields: &mut Fields) -> Result<(),
             return Ok(());
         }
     }
-    Err("no expression of `patterns` is found in it")
+    Err("no expression of `patterns` matches it")
 }

@@ -1,9 +1,9 @@
-//! Where the fields of a text go in its record.
+//! Puts the fields of a text into the record.
 //!
-//! Time, level, message and source are set from the fields that are usually
-//! called so, if they can be read as such. Everything else stands under `into`
-//! or at the top; there, what Weir gives a meaning is never written: a text must
-//! not choose the sinks of its record by holding `routes`.
+//! Time, level, message and source are set from the fields with the usual names,
+//! if their values can be parsed. All other fields are put under `into` or at the
+//! top level, where keys with a meaning in Weir are never written: a text must
+//! not choose the sinks of its record with a field `routes`.
 
 use weir_guest::{Edit, Level, Path, Record, Value};
 
@@ -11,23 +11,23 @@ use crate::fields::Fields;
 use crate::options::RecordPart;
 use crate::time::Times;
 
-/// The names by which texts call a time, the first that is there and can be read
-/// is taken. The other lists are alike.
+/// The usual names of times. The first field that exists and can be parsed is
+/// used. The other lists work in the same way.
 const TIMES: [&str; 8] = ["timestamp", "time", "ts", "@timestamp", "datetime", "date", "eventTime", "t"];
 const LEVELS: [&str; 8] = ["level", "severity", "levelname", "log_level", "loglevel", "log.level", "lvl", "@level"];
 const MESSAGES: [&str; 6] = ["message", "msg", "log", "@message", "short_message", "event"];
 const SOURCES: [&str; 8] =
     ["source", "service", "service_name", "service.name", "app", "component", "logger", "logger_name"];
 
-/// Whether a key at the top of a record is one that Weir gives a meaning.
+/// Whether a top-level key has a meaning in Weir.
 pub fn is_own(key: &str) -> bool {
     matches!(key, "timestamp" | "level" | "source" | "message" | "routes")
 }
 
-/// Where fields go.
+/// Where fields are put.
 #[derive(Debug)]
 pub struct Place {
-    /// Where the text is to be removed.
+    /// The path of the text, if it is to be removed.
     pub text_at: Option<Path>,
     pub into: Option<Path>,
     pub prefix: String,
@@ -37,8 +37,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Puts the fields into the record. False if something that is no map stands
-    /// where they should go.
+    /// Puts the fields into the record. Returns false if a value other than a map
+    /// is in the way.
     pub fn put(&self, fields: &mut Fields, record: &Record<'_>, edit: &mut Edit) -> bool {
         if !self.has_room(record) {
             return false;
@@ -69,7 +69,7 @@ impl Place {
             }
             let path = Path::of(way.iter().cloned().chain([name]));
             let free = || record.at(&path).is_none_or(|there| there.is_nil());
-            // The text itself makes room for what was read of it.
+            // The text itself may be replaced by its fields.
             if self.overwrite || free() || self.text_at.as_ref() == Some(&path) {
                 edit.set_at(&path, value);
             }
@@ -133,8 +133,8 @@ impl Place {
     }
 }
 
-/// The level that a word or a number means, with the spellings of syslog, nginx
-/// and Apache, and the numbers of syslog (0 to 7) and of bunyan and pino (tens).
+/// Parses a level: words in the spellings of syslog, nginx and Apache, and the
+/// numbers of syslog (0 to 7) and of bunyan and pino (tens).
 fn level(value: Value<'_>) -> Option<Level> {
     let word = match value {
         Value::Str(word) => word.trim(),

@@ -1,4 +1,4 @@
-//! Syslog: RFC 5424, and RFC 3164 as programs and files have it.
+//! Syslog: RFC 5424, and RFC 3164 as programs and log files use it.
 
 use weir_guest::encode::{self, Open};
 use weir_guest::{Encode, Level};
@@ -7,15 +7,15 @@ use crate::fields::{Failed, Fields};
 use crate::limits::MAX_FIELDS;
 use crate::pairs::quoted;
 
-const NOT_5424: Failed = "it is no syslog message of RFC 5424";
-const NOT_3164: Failed = "it is no syslog message of RFC 3164";
+const NOT_5424: Failed = "it is not an RFC 5424 syslog message";
+const NOT_3164: Failed = "it is not an RFC 3164 syslog message";
 
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
     "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 
-/// Either, by what follows the number in brackets.
+/// Either format, selected by what follows the priority.
 pub fn either(text: &str, fields: &mut Fields) -> Result<(), Failed> {
     match priority(text) {
         Some((_, rest)) if rest.starts_with("1 ") => rfc5424(text, fields),
@@ -42,13 +42,13 @@ pub fn rfc5424(text: &str, fields: &mut Fields) -> Result<(), Failed> {
         Some(after) => after,
         None => structured(rest, fields)?,
     };
-    // A byte order mark says that UTF-8 follows; it does anyway.
+    // A byte order mark announces UTF-8, which is expected anyway.
     let message = rest.strip_prefix(' ').unwrap_or(rest).trim_start_matches('\u{feff}');
     fields.text("message", message.trim_end_matches(['\n', '\r']))
 }
 
-/// `<34>Nov 20 10:00:00 host app[111]: message`. The number may be missing, as
-/// it is in files, and the host, as it is on a local socket.
+/// `<34>Nov 20 10:00:00 host app[111]: message`. The priority is missing in
+/// files, the host on a local socket.
 pub fn rfc3164(text: &str, fields: &mut Fields) -> Result<(), Failed> {
     let rest = match priority(text) {
         Some((number, rest)) => {
@@ -61,7 +61,7 @@ pub fn rfc3164(text: &str, fields: &mut Fields) -> Result<(), Failed> {
     fields.text("time", time)?;
     let rest = rest.trim_end_matches(['\n', '\r']);
     let (first, after) = rest.split_once(' ').unwrap_or((rest, ""));
-    // A first word that is a tag means that no host is given.
+    // If the first word is a tag, there is no host.
     let tagged = match tag(first) {
         Some(_) => rest,
         None => {
@@ -82,7 +82,7 @@ pub fn rfc3164(text: &str, fields: &mut Fields) -> Result<(), Failed> {
     }
 }
 
-/// The number at the start, up to 191, and what follows it.
+/// Splits the priority, up to 191, from the rest.
 fn priority(text: &str) -> Option<(u8, &str)> {
     let (number, rest) = text.strip_prefix('<')?.split_once('>')?;
     let digits = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
@@ -102,7 +102,7 @@ fn add_priority(number: u8, fields: &mut Fields) -> Result<(), Failed> {
     fields.add("level", level)
 }
 
-/// `Nov 20 10:00:00`, or the RFC 3339 that newer daemons write.
+/// `Nov 20 10:00:00`, or RFC 3339 as newer daemons write it.
 fn time_3164(text: &str) -> Option<(&str, &str)> {
     let bytes = text.as_bytes();
     let old = bytes.len() >= 16
@@ -129,7 +129,7 @@ fn tag(word: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// `[id key="value" …][…]` as a map of maps, and what follows.
+/// Parses `[id key="value" …][…]` into a map of maps, and returns the rest.
 fn structured<'t>(text: &'t str, fields: &mut Fields) -> Result<&'t str, Failed> {
     let mut rest = text;
     fields.write::<Failed>("structured", |out| {
@@ -157,7 +157,7 @@ fn element<'t>(text: &'t str, out: &mut Vec<u8>) -> Result<&'t str, Failed> {
     while let Some(inside) = rest.strip_prefix(' ') {
         let (name, after) = inside.split_once("=\"").ok_or(NOT_5424)?;
         let (value, after) = quoted(after).ok_or(NOT_5424)?;
-        // `\]` is the one escape that only syslog has.
+        // `\]` is an escape that only syslog has.
         encode::str(out, name);
         value.replace("\\]", "]").encode(out);
         count += 1;

@@ -23,7 +23,7 @@ fn fields(format: &str, text: &str) -> (Json, Json) {
 }
 
 #[test]
-fn json_becomes_fields_with_its_types_and_sets_what_it_says_of_the_record() {
+fn json_becomes_typed_fields_and_sets_parts_of_the_record() {
     let text = r#"{"ts":1767225601.5,"severity":"warn","msg":"näïve \"☃\"","n":18446744073709551615,"list":[1,{"a":null}],"deep":{"x":0.5},"none":null}"#;
     let record = read(json!({}), text);
     assert_eq!(
@@ -36,7 +36,7 @@ fn json_becomes_fields_with_its_types_and_sets_what_it_says_of_the_record() {
 }
 
 #[test]
-fn a_text_can_not_choose_routes_nor_source_unless_it_is_told_to() {
+fn text_never_sets_routes_and_sets_source_only_if_configured() {
     let text = r#"{"routes":["audit"],"source":"other","message":5,"level":"LOUD","timestamp":"yesterday","a":1}"#;
     let record = read(json!({ "overwrite": true }), text);
     let expected = json!({ "timestamp": START_NS, "level": "INFO", "source": "test", "message": text, "a": 1 });
@@ -57,7 +57,7 @@ fn logfmt_has_quotes_escapes_flags_and_numbers() {
 }
 
 #[test]
-fn key_value_is_found_within_sentences_with_separators_of_ones_own() {
+fn key_value_is_found_in_sentences_with_custom_separators() {
     let (record, found) = fields("key_value", "user ada failed: code=42, reason=\"no room\"; x=");
     assert_eq!(found, json!({ "code": 42, "reason": "no room", "x": "" }));
     assert_eq!(record["message"], "user ada failed: code=42, reason=\"no room\"; x=");
@@ -66,7 +66,7 @@ fn key_value_is_found_within_sentences_with_separators_of_ones_own() {
 }
 
 #[test]
-fn access_logs_are_read_as_apache_and_nginx_write_them() {
+fn access_logs_of_apache_and_nginx_are_parsed() {
     let common = r#"127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /apache_pb.gif HTTP/1.0" 200 2326"#;
     let (record, found) = fields("common", common);
     assert_eq!(record["timestamp"], 971_211_336_000_000_000_i64);
@@ -87,7 +87,7 @@ fn access_logs_are_read_as_apache_and_nginx_write_them() {
 }
 
 #[test]
-fn error_logs_of_nginx_and_apache_are_read() {
+fn error_logs_of_nginx_and_apache_are_parsed() {
     let nginx = r#"2026/11/20 10:00:00 [error] 31#32: *5 open() "/srv/x" failed (2: No such file or directory), client: 10.0.0.1, server: _, request: "GET /x HTTP/1.1", upstream: "http://10.0.0.2:80/x", host: "a.example""#;
     let (record, found) = fields("nginx_error", nginx);
     assert_eq!(record["level"], "ERROR");
@@ -109,7 +109,7 @@ fn error_logs_of_nginx_and_apache_are_read() {
 }
 
 #[test]
-fn syslog_of_both_kinds_is_read() {
+fn both_syslog_formats_are_parsed() {
     let new = "<165>1 2026-11-20T10:00:00.003Z host.example evntslog 111 ID47 [ex@1 iut=\"3\" src=\"a \\\"b\\] c\"][two@2] \u{feff}An event";
     let (record, found) = fields("syslog", new);
     assert_eq!((&record["level"], &record["message"]), (&json!("INFO"), &json!("An event")));
@@ -136,7 +136,7 @@ fn syslog_of_both_kinds_is_read() {
 }
 
 #[test]
-fn named_groups_become_fields_of_the_types_that_are_said() {
+fn named_groups_become_fields_of_the_configured_types() {
     let options = json!({
         "format": "regex", "into": "x", "types": { "id": "text", "took": "float", "ok": "boolean", "n": "integer" },
         "patterns": ["^never(?<x>)$", r"(?<id>\d+) took (?<took>\d+) (?<ok>yes|no) (?<n>\w+)( (?<none>z))?"],
@@ -146,7 +146,7 @@ fn named_groups_become_fields_of_the_types_that_are_said() {
 }
 
 #[test]
-fn auto_knows_each_form_and_leaves_prose_alone() {
+fn auto_recognises_each_format_but_not_prose() {
     for (text, path, expected) in [
         (r#" {"a":1} "#, "/a", json!(1)),
         ("<13>Jan  1 00:00:00 h app: x", "/app", json!("app")),
@@ -168,7 +168,7 @@ fn auto_knows_each_form_and_leaves_prose_alone() {
 }
 
 #[test]
-fn what_stands_there_stays_unless_it_may_be_replaced() {
+fn existing_values_stay_unless_overwrite_is_set() {
     let record = json!({ "message": r#"{"a":1,"b":2,"c":{"x":1}}"#, "a": "mine", "b": null, "c": { "y": 2 } });
     let run = |options| Bench::with_options(options).run_one(record.clone()).record().clone();
     let kept = run(json!({}));
@@ -183,7 +183,7 @@ fn what_stands_there_stays_unless_it_may_be_replaced() {
 }
 
 #[test]
-fn another_field_is_read_and_removed_and_may_become_what_it_holds() {
+fn another_field_can_be_parsed_removed_and_replaced_by_its_fields() {
     let record = json!({ "message": "m", "context": { "raw": r#"{"a":1}"# } });
     let options = json!({ "field": "context.raw", "format": "json", "into": "context.raw", "remove_text": true });
     assert_eq!(Bench::with_options(options).run_one(record.clone()).record()["context"], json!({ "raw": { "a": 1 } }));
@@ -203,19 +203,19 @@ fn a_whole_field_may_be_a_time() {
 }
 
 #[test]
-fn what_can_not_be_read_is_kept_tagged_or_dropped() {
+fn text_that_fails_to_parse_is_kept_tagged_or_dropped() {
     let broken = json!({ "message": r#"{"a": [1, 2"# });
     assert!(Bench::with_options(json!({ "format": "json" })).run_one(broken.clone()).is_kept());
     assert!(Bench::with_options(json!({ "format": "json", "on_fail": "drop" })).run_one(broken.clone()).is_dropped());
     let mut bench = Bench::with_options(json!({ "format": "json", "on_fail": "tag", "fail_route": "unparsed" }));
     let outcome = bench.run_one(broken);
-    assert_eq!(outcome.record()["parse_error"], "the JSON is cut short");
+    assert_eq!(outcome.record()["parse_error"], "the JSON is truncated");
     assert_eq!(outcome.record()["routes"], json!(["unparsed"]));
     assert_eq!(bench.counter("unparsed"), 1);
 }
 
 #[test]
-fn hostile_texts_fail_in_time() {
+fn hostile_text_fails_fast() {
     let deep = format!("{}{}", "{\"a\":".repeat(100_000), "}".repeat(100_000));
     let lists = format!("{{\"a\":{}1{}}}", "[".repeat(40), "]".repeat(40));
     let wide: String = (0..10_000).map(|n| format!("k{n}=1 ")).collect();
@@ -232,23 +232,23 @@ fn hostile_texts_fail_in_time() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+fn invalid_options_are_refused_with_a_hint() {
     for (options, expected) in [
         (json!({ "formt": "json" }), "unknown field `formt`, expected one of `field`, `format`"),
-        (json!({ "format": "xml" }), "option `format`: a form is auto, json, logfmt"),
-        (json!({ "format": [] }), "name at least one form"),
+        (json!({ "format": "xml" }), "option `format`: a format is auto, json, logfmt"),
+        (json!({ "format": [] }), "name at least one format"),
         (json!({ "format": "regex" }), "option `patterns`: format `regex` needs at least one"),
         (json!({ "format": "json", "patterns": ["(?<a>b)"] }), "only used by the formats"),
         (json!({ "patterns": ["a"] }), "option `patterns[0]`: `a` has no named group"),
-        (json!({ "patterns": ["(?<a>b"] }), "option `patterns[0]`: `(?<a>b` is not a regular expression"),
-        (json!({ "patterns": ["(?<a>\\w{900}{900})"] }), "no regular expression"),
+        (json!({ "patterns": ["(?<a>b"] }), "option `patterns[0]`: `(?<a>b` is not a valid regular expression"),
+        (json!({ "patterns": ["(?<a>\\w{900}{900})"] }), "not a valid regular expression"),
         (json!({ "field": "" }), "option `field`: it is empty"),
-        (json!({ "into": "level" }), "option `into`: it means something to Weir"),
+        (json!({ "into": "level" }), "option `into`: it is a reserved field"),
         (json!({ "error_path": "message" }), "option `error_path`"),
         (json!({ "remove_text": true }), "every record has `message`"),
-        (json!({ "fail_route": "x" }), "only given with on_fail = \"tag\""),
-        (json!({ "time_zone": "Europe/Berlin" }), "option `time_zone`: `Europe/Berlin` is none"),
-        (json!({ "time_formats": ["%Y-%m-%d", "%J"] }), "option `time_formats[1]`: `%J` is not known"),
+        (json!({ "fail_route": "x" }), "it requires on_fail = \"tag\""),
+        (json!({ "time_zone": "Europe/Berlin" }), "option `time_zone`: `Europe/Berlin` is not a time zone"),
+        (json!({ "time_formats": ["%Y-%m-%d", "%J"] }), "option `time_formats[1]`: `%J` is not supported"),
         (json!({ "types": { "a": "int" } }), "option `types.a`: unknown variant `int`, expected one of"),
         (json!({ "set": ["routes"] }), "option `set[0]`: unknown variant `routes`"),
         (json!({ "pair_separators": "" }), "option `pair_separators`"),
@@ -273,14 +273,14 @@ const LINES: [&str; 8] = [
 
 proptest! {
     #[test]
-    fn any_text_is_read_or_not_and_never_panics(text in "\\PC{0,80}|[{}\\[\\]\":,a1\\\\ ]{0,60}|[a-c=\" \\\\]{0,40}|<[0-9]{1,3}>.{0,60}") {
+    fn no_text_causes_a_panic(text in "\\PC{0,80}|[{}\\[\\]\":,a1\\\\ ]{0,60}|[a-c=\" \\\\]{0,40}|<[0-9]{1,3}>.{0,60}") {
         for format in ["auto", "json", "logfmt", "key_value", "common", "combined", "nginx_error", "apache_error", "syslog", "syslog5424", "time"] {
             Bench::with_options(json!({ "format": format })).run_one(json!({ "message": text }));
         }
     }
 
     #[test]
-    fn any_line_cut_and_mixed_is_read_or_not_and_never_panics(
+    fn no_cut_or_mixed_line_causes_a_panic(
         line in prop::sample::select(LINES.to_vec()),
         other in prop::sample::select(LINES.to_vec()),
         at in 0..120_usize,
@@ -294,7 +294,7 @@ proptest! {
     }
 
     #[test]
-    fn json_that_another_writer_wrote_is_what_it_was(object in object()) {
+    fn json_of_another_writer_round_trips(object in object()) {
         let record = read(json!({ "format": "json", "into": "x", "set": [] }), &object.to_string());
         prop_assert_eq!(&record["x"], &object);
     }
@@ -319,7 +319,7 @@ fn object() -> impl Strategy<Value = Json> {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();

@@ -1,4 +1,4 @@
-//! Times as logs write them: formats in the manner of `strptime`, tried in order.
+//! Times as logs write them: `strptime` formats, tried in order.
 
 use thiserror::Error;
 use weir_guest::Value;
@@ -25,8 +25,8 @@ const LONG_MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const LONG_DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
-/// What is tried when the operator names no format: what the forms that this
-/// filter knows write, and RFC 3339 with its usual variations.
+/// The formats that are tried by default: those of the text formats that this
+/// filter supports, and RFC 3339 with its usual variants.
 const BUILT_IN: [&str; 9] = [
     "%Y-%m-%dT%H:%M:%S%.f%z",
     "%Y-%m-%d %H:%M:%S%.f%z",
@@ -45,7 +45,7 @@ enum Format {
     Written(Box<[Item]>),
 }
 
-/// One piece of a written format.
+/// An element of a time format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Item {
     Literal(char),
@@ -61,30 +61,32 @@ enum Item {
     HalfDay,
     Minute,
     Second,
-    /// Digits behind the point.
+    /// Digits of a fraction.
     Fraction,
-    /// A point or comma and digits, or nothing.
+    /// An optional point or comma with digits.
     PointFraction,
     Zone,
 }
 
-/// A format that can't be followed.
+/// An invalid time format.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum FormatError {
-    #[error("`%{0}` is not known; known are %Y %y %m %b %B %d %e %a %A %H %I %p %M %S %f %.f %z %Z %T %F %D %R %%")]
+    #[error(
+        "`%{0}` is not supported; supported are %Y %y %m %b %B %d %e %a %A %H %I %p %M %S %f %.f %z %Z %T %F %D %R %%"
+    )]
     Unknown(char),
-    #[error("it ends with `%`; write `%%` for the sign itself")]
+    #[error("it ends with `%`; write `%%` for a literal `%`")]
     Ends,
     #[error(
         "it has no `%`, and is none of rfc3339, unix, unix_s, unix_ms, unix_us, unix_ns; write it like \
          \"%Y-%m-%d %H:%M:%S\""
     )]
     Plain,
-    #[error("it has no day: a time without %d or %e can't be placed")]
+    #[error("it has no day; add %d or %e")]
     NoDay,
 }
 
-/// The formats to try, and what is assumed of a time without a zone.
+/// The formats to try, and the default zone.
 #[derive(Debug)]
 pub struct Times {
     formats: Vec<Format>,
@@ -92,7 +94,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// Without `formats` the built-in ones and numbers of any unit.
+    /// Without `formats`, uses the built-in ones and numbers in any unit.
     pub fn new(formats: &[String], offset_seconds: i64) -> Result<Self, (usize, FormatError)> {
         let mut parsed = Vec::new();
         for (index, format) in formats.iter().enumerate() {
@@ -107,8 +109,8 @@ impl Times {
         Ok(Times { formats: parsed, offset_seconds })
     }
 
-    /// The time that a value is, in nanoseconds since 1970. `near_ns` says in
-    /// which year a time without one is: in the one that brings it closest.
+    /// Parses a value into nanoseconds since 1970. A time without a year gets the
+    /// year that brings it closest to `near_ns`.
     pub fn read(&self, value: Value<'_>, near_ns: i64) -> Option<i64> {
         match value {
             Value::Str(text) => self.read_text(text.trim(), near_ns),
@@ -137,7 +139,7 @@ impl Times {
     }
 }
 
-/// `+02:00`, `-0330`, `UTC` or `Z` as seconds.
+/// Parses `+02:00`, `-0330`, `UTC` or `Z` into seconds.
 pub fn offset(text: &str) -> Option<i64> {
     match zone(text)? {
         (seconds, "") => Some(seconds),
@@ -212,7 +214,7 @@ fn joined([a, b, c]: [Item; 3], by: char) -> [Item; 5] {
     [a, Item::Literal(by), b, Item::Literal(by), c]
 }
 
-/// What was read of a text so far.
+/// The parts of a time parsed so far.
 #[derive(Debug, Default)]
 struct Partial {
     year: Option<i64>,
@@ -227,7 +229,7 @@ struct Partial {
 }
 
 impl Partial {
-    /// Reads the whole text; `None` if it is not of this format.
+    /// Parses the whole text; `None` if it does not have this format.
     fn read(mut self, items: &[Item], text: &str) -> Option<Self> {
         let mut rest = text;
         for item in items {
@@ -236,11 +238,11 @@ impl Partial {
         rest.is_empty().then_some(self)
     }
 
-    /// Reads one item and returns what follows.
+    /// Parses one item and returns the rest.
     fn step<'t>(&mut self, item: Item, text: &'t str) -> Option<&'t str> {
         let (value, rest) = match item {
             Item::Literal(c) => return text.strip_prefix(c),
-            // Any white space, so that a day of one digit may be padded.
+            // Any white space, because one-digit days may be padded.
             Item::Space => {
                 let rest = text.trim_start();
                 return (rest.len() < text.len()).then_some(rest);
@@ -272,7 +274,7 @@ impl Partial {
             Item::Hour12 => self.hour = within(value, 1, 12)? % 12,
             Item::HalfDay => self.afternoon = Some(value == 1),
             Item::Minute => self.minute = within(value, 0, 59)?,
-            // A leap second counts as the one before it.
+            // A leap second counts as the second before it.
             Item::Second => self.second = within(value, 0, 60)?.min(59),
             Item::Fraction | Item::PointFraction => self.ns = value,
             Item::Zone => self.offset_seconds = Some(value),
@@ -325,7 +327,8 @@ fn name<'t>(text: &'t str, long: &[&str], short: &[&str]) -> Option<(i64, &'t st
     Some((at as i64 + 1, &text[length..]))
 }
 
-/// A zone as seconds ahead of UTC. Names other than UTC mean several things.
+/// Parses a zone into seconds east of UTC. Zone names other than UTC are
+/// ambiguous.
 fn zone(text: &str) -> Option<(i64, &str)> {
     for utc in ["UTC", "GMT", "Z", "z"] {
         if let Some(rest) = text.strip_prefix(utc) {

@@ -13,19 +13,19 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// These keys, wherever they are, and these paths.
+    /// Creates the list from keys, which apply anywhere, and paths.
     pub fn new(keys: KeySet, paths: Vec<Path>) -> Self {
         let any = !keys.is_empty() || !paths.is_empty();
         Allowed { keys, paths, any }
     }
 
-    /// Whether there is anything on it. If not, no path need be kept.
+    /// Whether the list is empty. Then the walk need not track its path.
     #[inline]
     pub fn any(&self) -> bool {
         self.any
     }
 
-    /// Whether nothing is masked below a path, of which the last is a key.
+    /// Whether nothing is masked under a path, whose last element is a key.
     pub fn covers(&self, path: &[Vec<u8>]) -> bool {
         let by_key = path.last().is_some_and(|key| self.keys.contains(key));
         by_key

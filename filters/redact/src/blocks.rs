@@ -1,27 +1,27 @@
-//! Looks at a string 64 bytes at a time for anything that may begin a finding.
+//! Scans text in blocks of 64 bytes for anything that may start a finding.
 //!
-//! This is the innermost loop: most strings hold nothing, and for those it is
-//! all that is done. A block becomes bit masks, one bit a byte; runs are found
-//! by shifting a mask against itself. In WebAssembly the masks come from 128-bit
-//! vectors; natively from a loop that says the same byte by byte.
+//! This is the innermost loop: most strings contain nothing, and for those it is
+//! all the work. A block becomes bit masks with one bit per byte; runs are found
+//! by shifting a mask against itself. In WebAssembly the masks are computed with
+//! 128-bit vectors; natively with an equivalent loop over bytes.
 
 use crate::classes;
 
-/// Bytes that one look covers.
+/// Bytes in a block.
 pub const BLOCK: usize = 64;
 
-/// How far the next look begins after the one before. Looks overlap by the
-/// longest run that is searched, so that no run falls between two.
+/// Distance between the starts of two blocks. Blocks overlap by the length of the
+/// longest run that is searched for, so that no run is split.
 pub const STEP: usize = BLOCK - 16;
 
-/// What stands where in a block; bit `i` speaks of byte `i`.
+/// The byte classes of a block; bit `i` is for byte `i`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Masks {
-    /// Letters, digits and `-_+/`: what tokens are made of.
+    /// Letters, digits and `-_+/`: the characters of tokens.
     pub token: u64,
-    /// Hexadecimal digits and `-`: what UUIDs and digests are made of.
+    /// Hexadecimal digits and `-`: the characters of UUIDs and digests.
     pub hex: u64,
-    /// Digits, space and `-`: what card numbers are made of.
+    /// Digits, space and `-`: the characters of card numbers.
     pub number: u64,
     /// `@`, `=` and `:`
     pub mark: u64,
@@ -30,9 +30,9 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// The masks of up to [`BLOCK`] bytes of `bytes`, from `from` to `end`. What
-    /// follows `end` is read where it is there, and left out: copying the tail of
-    /// every text apart would cost more than all the rest.
+    /// The masks of up to [`BLOCK`] bytes of `bytes`, from `from` to `end`. Bytes
+    /// after `end` are read if they exist, and ignored: copying the tail of every
+    /// text would cost more than all the rest.
     #[inline(always)]
     pub fn of(bytes: &[u8], from: usize, end: usize) -> Self {
         let len = (end - from).min(BLOCK);
@@ -53,7 +53,7 @@ impl Masks {
         masks
     }
 
-    /// The masks of the first `len` bytes of a block, by sixteen.
+    /// The masks of the first `len` bytes of a block, 16 bytes at a time.
     #[inline(always)]
     fn of_block(block: &[u8; BLOCK], len: usize) -> Self {
         let mut masks = Masks::default();
@@ -80,15 +80,15 @@ impl Masks {
         self.r |= u64::from(classes.r) << shift;
     }
 
-    /// Spaces after an `r`, another byte and an `r`, as in `Bearer `.
+    /// Spaces after `r`, any byte and `r`, as in `Bearer `.
     #[inline]
     pub fn after_r(&self) -> u64 {
         let space = self.number & !self.hex;
         space & self.r << 1 & self.r << 3
     }
 
-    /// Where runs of at least 16 token bytes begin, or go on as long; none if
-    /// there is nothing but hex.
+    /// The starts and continuations of runs of at least 16 token bytes; none if
+    /// all of them are hex.
     #[inline]
     pub fn long_tokens(&self) -> u64 {
         if self.token & !self.hex == 0 {
@@ -100,7 +100,7 @@ impl Masks {
         run & run >> 8
     }
 
-    /// Where runs of at least 13 number bytes begin, or go on as long.
+    /// The starts and continuations of runs of at least 13 bytes of numbers.
     #[inline]
     pub fn long_numbers(&self) -> u64 {
         let mut run = self.number & self.number >> 1;
@@ -110,7 +110,7 @@ impl Masks {
     }
 }
 
-/// The classes of sixteen bytes, one bit a byte.
+/// The classes of 16 bytes, one bit per byte.
 struct Classes {
     token: u16,
     hex: u16,
@@ -158,13 +158,13 @@ fn classify(chunk: &[u8; 16]) -> Classes {
     }
 }
 
-/// Whether tokens are made of such bytes.
+/// Whether a byte may be part of a token.
 #[inline]
 pub fn is_token(byte: u8) -> bool {
     classes::is(byte, classes::TOKEN)
 }
 
-/// The positions of the bits of a mask, lowest first.
+/// The positions of the set bits of a mask, lowest first.
 pub fn bits(mask: u64) -> impl Iterator<Item = usize> {
     let mut rest = mask;
     std::iter::from_fn(move || {

@@ -1,17 +1,17 @@
-//! What kind of byte is this? One load from a table: where bytes are read one by
-//! one, a chain of comparisons for each costs more than anything else.
+//! Byte classes in a table. Where bytes are read one by one, a chain of
+//! comparisons for each would dominate the cost.
 
 /// Letters and digits.
 pub const WORD: u8 = 1;
-/// Letters, digits and `-_+/`: what tokens are made of.
+/// Letters, digits and `-_+/`: the characters of tokens.
 pub const TOKEN: u8 = 2;
-/// What stands before the `@` of an e-mail address.
+/// Characters before the `@` of an e-mail address.
 pub const LOCAL: u8 = 4;
 /// Letters, digits, `-` and `.`
 pub const DOMAIN: u8 = 8;
 /// Digits.
 pub const DIGIT: u8 = 16;
-/// What may stand in the user and password of a URL.
+/// Characters of the user and password in a URL.
 pub const USER: u8 = 32;
 
 static CLASSES: [u8; 256] = {
@@ -37,13 +37,13 @@ static CLASSES: [u8; 256] = {
     classes
 };
 
-/// Whether a byte is of a class.
+/// Whether a byte is in a class.
 #[inline]
 pub fn is(byte: u8, class: u8) -> bool {
     CLASSES[usize::from(byte)] & class != 0
 }
 
-/// How many bytes of a class a text begins with.
+/// The length of the longest prefix of a text in a class.
 #[inline]
 pub fn run(text: &[u8], class: u8) -> usize {
     let (eights, rest) = text.as_chunks::<8>();
@@ -56,7 +56,7 @@ pub fn run(text: &[u8], class: u8) -> usize {
     text.len() - rest.len() + rest.iter().position(|byte| !is(*byte, class)).unwrap_or(rest.len())
 }
 
-/// How many bytes of a class a text ends with.
+/// The length of the longest suffix of a text in a class.
 #[inline]
 pub fn run_back(text: &[u8], class: u8) -> usize {
     let (rest, eights) = text.as_rchunks::<8>();
@@ -69,8 +69,8 @@ pub fn run_back(text: &[u8], class: u8) -> usize {
     text.len() - rest.len() + rest.iter().rev().position(|byte| !is(*byte, class)).unwrap_or(rest.len())
 }
 
-/// Which of eight bytes are not of a class, one bit each. Eight at a time because
-/// every turn of a loop costs more than the look at a byte.
+/// Which of eight bytes are not in a class, one bit each. Eight at a time,
+/// because an iteration costs more than the lookup of a byte.
 #[inline]
 fn outside(eight: &[u8; 8], class: u8) -> u32 {
     let bit = |index: usize| u32::from(!is(eight[index], class)) << index;

@@ -1,35 +1,37 @@
-//! Sensitive keys: is this key one of them?
+//! Decides whether a key is sensitive.
 //!
-//! Asked for every key of every record, so the common answer "no" must cost
-//! next to nothing. Keys are compared without case and without the separators
-//! `_`, `-`, `.` and space, so `api_key` is also `apiKey`, `API-KEY` and
-//! `Api Key`. A table over the last three letters lets nearly every other key go
-//! at once; only what is in the table is normalised and looked up.
+//! This runs for every key of every record, so the usual answer "no" must cost
+//! almost nothing. Case and the separators `_`, `-`, `.` and space are ignored,
+//! so `api_key` is also `apiKey`, `API-KEY` and `Api Key`. A table of the last
+//! three letters rejects nearly every other key at once; only the rest is
+//! normalised and looked up.
 
 use crate::limits::MAX_KEY_BYTES;
 
 const TABLE_BITS: usize = 4096;
 
-/// A set of keys. `*` at an end of a key stands for anything: `*password`.
+/// A set of keys. A `*` at the start or end of a key matches anything:
+/// `*password`.
 #[derive(Debug)]
 pub struct KeySet {
-    /// Whole keys, normalised, by length and then by letters.
+    /// Whole keys, normalised, ordered by length and then by letters.
     whole: Vec<Box<[u8]>>,
-    /// Ends of keys, normalised.
+    /// Suffixes of keys, normalised.
     ends: Vec<Box<[u8]>>,
-    /// Beginnings of keys, normalised.
+    /// Prefixes of keys, normalised.
     starts: Vec<Box<[u8]>>,
-    /// Parts of keys, normalised.
+    /// Substrings of keys, normalised.
     parts: Vec<Box<[u8]>>,
-    /// Which last three letters occur. Empty: every key is looked up.
+    /// Which combinations of the last three letters occur. If empty, every key is
+    /// looked up.
     table: Vec<u64>,
-    /// Which last two letters occur, by five bits of each: says "no" to most
-    /// keys without a look at case and separators.
+    /// Which combinations of the last two letters occur, by five bits of each:
+    /// rejects most keys without regard to case and separators.
     pairs: [u32; 32],
 }
 
 impl KeySet {
-    /// A set of these keys; an error names the one that can't be in it.
+    /// Creates a set of these keys; an error names the invalid one.
     pub fn new<'k>(keys: impl IntoIterator<Item = &'k str>) -> Result<Self, String> {
         let mut set = KeySet {
             whole: Vec::new(),
@@ -39,7 +41,7 @@ impl KeySet {
             table: vec![0; TABLE_BITS / 64],
             pairs: [0; 32],
         };
-        // Separators may stand anywhere; what they share five bits with goes on.
+        // Separators may be anywhere; bytes with the same five bits are accepted.
         for separator in SEPARATORS.map(|separator| separator & 31) {
             set.pairs[usize::from(separator)] = u32::MAX;
             set.pairs.iter_mut().for_each(|lasts| *lasts |= 1 << separator);
@@ -61,7 +63,7 @@ impl KeySet {
             Some([]) => return Err(format!("`{key}` has no letter to compare")),
             None => return Err(format!("`{key}` is longer than {MAX_KEY_BYTES} bytes")),
             Some(_) if bare.contains('*') => {
-                return Err(format!("`{key}` has a `*` inside; only an end may have one"));
+                return Err(format!("`{key}` has a `*` inside; it is only allowed at the start or end"));
             }
             Some(normal) => normal,
         };
@@ -83,13 +85,14 @@ impl KeySet {
         Ok(())
     }
 
-    /// Whether nothing is in it.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         let all = [&self.whole, &self.ends, &self.starts, &self.parts];
         all.iter().all(|keys| keys.is_empty())
     }
 
-    /// Whether a key is in the set. Asked for every key: a call would cost as much as the answer.
+    /// Whether a key is in the set. Inlined, because a call would cost as much as
+    /// the lookup.
     #[inline(always)]
     pub fn contains(&self, key: &[u8]) -> bool {
         if !self.table.is_empty() {
@@ -99,7 +102,7 @@ impl KeySet {
                 return false;
             }
             match table_index(key) {
-                // Whatever is in the set has three letters.
+                // All entries of the set have at least three letters.
                 None if key.len() < 3 => return false,
                 Some(index) if self.table[index / 64] >> (index % 64) & 1 == 0 => return false,
                 _ => {}
@@ -111,7 +114,7 @@ impl KeySet {
     #[cold]
     fn look_up(&self, key: &[u8]) -> bool {
         let mut buffer = [0; MAX_KEY_BYTES];
-        // Of an endless key only its last part can matter.
+        // Only the last part of a very long key can match.
         let tail = &key[key.len().saturating_sub(4 * MAX_KEY_BYTES)..];
         let normal = match normalise(tail, &mut buffer) {
             Some(normal) => normal,
@@ -123,7 +126,7 @@ impl KeySet {
             || self.parts.iter().any(|part| normal.windows(part.len()).any(|w| w == &**part))
     }
 
-    /// Of a key longer than any in the set, only parts can match.
+    /// A key longer than any in the set can match only in parts.
     fn look_up_long(&self, key: &[u8]) -> bool {
         let normal: Vec<u8> = key.iter().filter_map(|byte| letter(*byte)).collect();
         self.ends.iter().any(|end| normal.ends_with(end))
@@ -132,15 +135,15 @@ impl KeySet {
     }
 }
 
-/// Lengths differ more often than not, and are compared at once.
+/// Compares lengths first, because they usually differ.
 fn by_length(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
-/// What stands between the words of a key.
+/// A separator between the words of a key.
 const SEPARATORS: [u8; 4] = *b"_-. ";
 
-/// Bytes of keys as they are compared; 0 for separators, which no key needs.
+/// Bytes of keys in normalised form; 0 for separators.
 static LETTERS: [u8; 256] = {
     let mut letters = [0; 256];
     let mut byte = 0;
@@ -154,7 +157,7 @@ static LETTERS: [u8; 256] = {
     letters
 };
 
-/// A byte of a key as it is compared; `None` for a separator.
+/// A byte of a key in normalised form; `None` for a separator.
 #[inline]
 fn letter(byte: u8) -> Option<u8> {
     let letter = LETTERS[usize::from(byte)];
@@ -170,8 +173,8 @@ fn normalise<'b>(key: &[u8], buffer: &'b mut [u8; MAX_KEY_BYTES]) -> Option<&'b 
     Some(&buffer[..len])
 }
 
-/// Where in the table a key's last three letters stand, one separator among
-/// them left out; `None` if that is not enough to say.
+/// The index of a key's last three letters in the table, skipping one separator;
+/// `None` if that is not enough to decide.
 #[inline]
 fn table_index(key: &[u8]) -> Option<usize> {
     let n = key.len();

@@ -1,8 +1,8 @@
-//! What kinds of things are found, and a finding in a text.
+//! The kinds of findings, and a finding in a text.
 
 use serde::Deserialize;
 
-/// What was found.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -16,9 +16,9 @@ pub enum Kind {
     Jwt,
     /// The token after `Bearer`.
     Bearer,
-    /// A key that its service begins with a mark of its own, such as `AKIA`.
+    /// A key with a known prefix of a service, such as `AKIA`.
     ServiceKey,
-    /// A private key in PEM form.
+    /// A PEM private key.
     PrivateKey,
     /// A random-looking run of base64.
     Base64,
@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, in the order of their declaration.
+    /// All kinds, in order of declaration.
     pub const ALL: [Kind; 10] = [
         Kind::Key,
         Kind::Email,
@@ -43,12 +43,12 @@ impl Kind {
         Kind::Pattern,
     ];
 
-    /// As it stands in options.
+    /// The name in options.
     pub fn name(self) -> &'static str {
         self.counter().trim_start_matches("masked_")
     }
 
-    /// The counter of what was masked.
+    /// The counter of masked values.
     pub fn counter(self) -> &'static str {
         match self {
             Kind::Key => "masked_key",
@@ -70,15 +70,15 @@ impl Kind {
 pub struct Kinds(u16);
 
 impl Kinds {
-    /// No kind.
+    /// The empty set.
     pub const NONE: Kinds = Kinds(0);
 
-    /// The set with one kind more.
+    /// The set with one more kind.
     pub fn with(self, kind: Kind) -> Self {
         Kinds(self.0 | 1 << kind as u16)
     }
 
-    /// Whether a kind is in it.
+    /// Whether a kind is in the set.
     #[inline]
     pub fn has(self, kind: Kind) -> bool {
         self.0 >> kind as u16 & 1 == 1
@@ -91,13 +91,13 @@ impl FromIterator<Kind> for Kinds {
     }
 }
 
-/// A part of a text that is to be masked. It begins and ends at characters.
+/// A part of a text to mask. It starts and ends at character boundaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Its first byte.
+    /// The offset of its first byte.
     pub start: usize,
-    /// The byte after its last.
+    /// The offset after its last byte.
     pub end: usize,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
 }

@@ -1,43 +1,44 @@
-//! Every bound of this filter, with its unit and reason.
+//! The limits of this filter, with their units and reasons.
 
-/// Levels of maps and lists. Weir sends at most 64; more means that the bytes
-/// are no record, and recursion must end.
+/// Maximum depth of maps and lists. Weir sends at most 64 levels; more means that
+/// the bytes are not a record, and recursion must end.
 pub const MAX_DEPTH: usize = 128;
 
-/// Bytes of a sensitive key, separators left out. Longer keys than any
-/// configured one need not be looked at.
+/// Maximum length of a sensitive key in bytes, without separators. Keys longer
+/// than all configured ones need not be looked at.
 pub const MAX_KEY_BYTES: usize = 64;
 
-/// Bytes looked at before a `=` or `:` in text for the name of a key: the
-/// longest key, its separators and quotes.
+/// How many bytes before a `=` or `:` are searched for a key: the longest key,
+/// its separators and quotes.
 pub const MAX_NAME_LOOKBACK_BYTES: usize = 96;
 
-/// Bytes of an e-mail address before the `@` (RFC 5321).
+/// Maximum length of an e-mail address before the `@` in bytes (RFC 5321).
 pub const MAX_EMAIL_LOCAL_BYTES: usize = 64;
 
-/// Bytes of a domain name (RFC 1035).
+/// Maximum length of a domain name in bytes (RFC 1035).
 pub const MAX_DOMAIN_BYTES: usize = 253;
 
-/// Bytes of user and password in a URL: longer ones are no password that a
-/// person or a generator makes.
+/// Maximum length of user and password in a URL in bytes: longer than any
+/// password that a person or a generator makes.
 pub const MAX_USERINFO_BYTES: usize = 320;
 
-/// Bytes of the shortest text in which something can be found: `pw=x`.
+/// Length in bytes of the shortest text that can contain a finding: `pw=x`.
 pub const MIN_TEXT_BYTES: usize = 4;
 
-/// Characters from which on a run of base64 is taken for a secret, if its
-/// entropy says so.
+/// Minimum length of a run of base64 that is taken for a secret if its entropy is
+/// high enough.
 pub const MIN_BASE64_BYTES: usize = 20;
 
-/// Digits of a payment card number.
+/// Minimum and maximum number of digits in a payment card number.
 pub const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 
-/// Bytes of the key for the mode `hash`: fewer could be guessed by trying.
+/// Minimum length of the key for the mode `hash` in bytes: shorter ones could be
+/// guessed.
 pub const MIN_HASH_KEY_BYTES: usize = 16;
 
-/// Characters of a value of which the mode `partial` shows the last four. Of
-/// shorter ones four would be too much.
+/// Minimum length of a value of which the mode `partial` shows the last four
+/// characters. Of shorter ones, four would reveal too much.
 pub const MIN_PARTIAL_CHARS: usize = 12;
 
-/// Own patterns; each is tried on every string.
+/// Maximum number of the operator's patterns; each is tried on every string.
 pub const MAX_OWN_PATTERNS: usize = 32;

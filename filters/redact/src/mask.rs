@@ -1,4 +1,4 @@
-//! What is written in place of what was found.
+//! Replaces findings.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use sha2::Sha256;
 use crate::kind::Kind;
 use crate::limits::MIN_PARTIAL_CHARS;
 
-/// What stands where something was.
+/// The replacement.
 pub const MASK: &str = "********";
 
-/// How something is masked.
+/// How a finding is masked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -21,7 +21,7 @@ pub enum Mode {
     Mask,
     /// `********` and the last four characters, if there are twelve or more.
     Partial,
-    /// `hash:` and 16 hexadecimal digits, the same for the same value.
+    /// `hash:` and 16 hexadecimal digits that are equal for equal values.
     Hash,
 }
 
@@ -31,12 +31,12 @@ pub struct Masker {
     hash: Option<Hmac<Sha256>>,
     /// Values that are never masked.
     allowed: HashSet<Box<[u8]>>,
-    /// How many findings of each kind were masked since they were last asked for.
+    /// Number of masked findings by kind since the last call of `take_counts`.
     counts: [u64; Kind::ALL.len()],
 }
 
 impl Masker {
-    /// A masker; the mode `hash` needs a key.
+    /// Creates a masker; the mode `hash` needs a key.
     pub fn new(
         modes: [Mode; Kind::ALL.len()],
         hash_key: Option<&[u8]>,
@@ -47,13 +47,13 @@ impl Masker {
         Ok(Masker { modes, hash, allowed, counts: [0; Kind::ALL.len()] })
     }
 
-    /// Whether a value is on the allow-list.
+    /// Whether a value is in the allow-list.
     #[inline]
     pub fn allows(&self, value: &[u8]) -> bool {
         !self.allowed.is_empty() && self.allowed.contains(value)
     }
 
-    /// Appends what stands in place of a value.
+    /// Appends the replacement of a value.
     pub fn mask(&mut self, value: &[u8], kind: Kind, out: &mut Vec<u8>) {
         self.counts[kind as usize] += 1;
         match (self.modes[kind as usize], &self.hash) {
@@ -73,7 +73,7 @@ impl Masker {
         }
     }
 
-    /// Appends what stands in place of a map under a sensitive key: of a map no end is shown.
+    /// Appends the replacement of a map under a sensitive key; the mode `partial` shows no end.
     pub fn mask_map(&mut self, map: &[u8], out: &mut Vec<u8>) {
         match self.modes[Kind::Key as usize] {
             Mode::Hash => self.mask(map, Kind::Key, out),
@@ -81,7 +81,7 @@ impl Masker {
         }
     }
 
-    /// How many findings of each kind were masked since the last call.
+    /// Number of masked findings by kind since the last call.
     pub fn take_counts(&mut self) -> impl Iterator<Item = (Kind, u64)> + use<> {
         let counts = std::mem::take(&mut self.counts);
         Kind::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0)
@@ -92,7 +92,7 @@ fn hex_digit(nibble: u8) -> u8 {
     b"0123456789abcdef"[usize::from(nibble)]
 }
 
-/// The last four characters of a value that is long enough to show them.
+/// The last four characters, if the value is long enough to show them.
 fn last_four(value: &[u8]) -> &[u8] {
     let Ok(text) = std::str::from_utf8(value) else {
         return &[];

@@ -1,4 +1,4 @@
-//! What the operator may set, and what it means.
+//! The options and their compilation.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use crate::mask::{Masker, Mode};
 use crate::scan::Scanner;
 use crate::walk::Redactor;
 
-/// Keys that are sensitive unless the operator says otherwise.
+/// The keys that are sensitive by default.
 pub const DEFAULT_KEYS: &[&str] = &[
     "*password",
     "*passwd",
@@ -49,17 +49,16 @@ pub const DEFAULT_KEYS: &[&str] = &[
     "ssn",
 ];
 
-/// The kinds that are searched unless the operator says otherwise.
+/// The kinds that are searched for by default.
 pub const DEFAULT_DETECT: &[Kind] =
     &[Kind::Key, Kind::Email, Kind::Card, Kind::Jwt, Kind::Bearer, Kind::ServiceKey, Kind::PrivateKey, Kind::Base64];
 
-/// The options as they are written. The table in the crate's documentation says
-/// what each means.
+/// The options as they are written. The crate's documentation describes them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     keys: Vec<String>,
-    /// What `keys` was called when that replaced the default ones.
+    /// The old name of `keys`, from when it replaced the default ones.
     extra_keys: Vec<String>,
     only_keys: Option<Vec<String>>,
     detect: Vec<Kind>,
@@ -73,7 +72,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What they mean, or everything that is wrong with them.
+    /// Compiles the options, or reports everything that is wrong with them.
     pub fn build(self) -> Result<Redactor, String> {
         let mut mistakes = Mistakes::default();
         let keys = mistakes.check(self.key_set());
@@ -89,7 +88,7 @@ impl Options {
         Ok(Redactor::new(keys, Scanner::new(self.kinds(), keys_in_texts, patterns), masker, allowed))
     }
 
-    /// What the operator should know about options that are right: that less is masked than without them.
+    /// A warning about valid options that mask less than the defaults.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Some(only) = &self.only_keys {
@@ -112,7 +111,7 @@ impl Options {
         self.keys.iter().chain(&self.extra_keys)
     }
 
-    /// The keys whose values are masked, twice: for records and for texts.
+    /// The sensitive keys, twice: for records and for text.
     fn key_set(&self) -> Result<(KeySet, KeySet), String> {
         let mut mistakes = Mistakes::default();
         let mut judge = |option: &str, keys: &[String]| {
@@ -144,7 +143,7 @@ impl Options {
         let mut mistakes = Mistakes::default();
         if self.patterns.len() > MAX_OWN_PATTERNS {
             mistakes.add(format!(
-                "option `patterns`: {} patterns; at most {MAX_OWN_PATTERNS}, which `|` can join",
+                "option `patterns`: {} patterns; at most {MAX_OWN_PATTERNS} are allowed, and `|` can join several",
                 self.patterns.len()
             ));
         }
@@ -199,7 +198,7 @@ impl Options {
     }
 }
 
-/// A pattern's error spans lines and marks the place; here the last of them, which says what is wrong, must do.
+/// The error spans several lines and points at the position; only its last line, which gives the reason, is used.
 fn in_one_line(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
@@ -212,7 +211,7 @@ fn left_out_by(option: &str, instead: &str, left_out: &[&str]) -> Option<String>
     let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
     (!left_out.is_empty()).then(|| {
         format!(
-            "`{option}` replaces the usual ones: {}{and_more} are not masked any more; `{instead}` adds to them instead",
+            "`{option}` replaces the default ones: {}{and_more} are no longer masked; use `{instead}` to add to the default ones",
             examples.join(", ")
         )
     })

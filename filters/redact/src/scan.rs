@@ -1,8 +1,8 @@
 //! Finds everything in one text.
 //!
-//! The block scanner names places, the patterns look at each. A text in which it
-//! names none is clean, and nothing more is done. Findings come out in order and
-//! apart from each other: where two overlap they become one.
+//! The block scanner finds candidates, and the patterns examine each. A text
+//! without candidates is clean and takes no further work. Findings are returned
+//! in order and don't overlap: overlapping ones are merged.
 
 use regex::Regex;
 
@@ -12,45 +12,46 @@ use crate::kind::{Finding, Kind, Kinds};
 use crate::limits::MIN_TEXT_BYTES;
 use crate::patterns::{assignment, card, email, ip, pem, token};
 
-/// What is searched in texts.
+/// What to search for in text.
 #[derive(Debug)]
 pub struct Scanner {
     kinds: Kinds,
-    /// Keys whose values are searched in texts.
+    /// Sensitive keys in text.
     keys: KeySet,
     /// The operator's own patterns.
     own: Vec<Regex>,
-    /// Whether texts are read once more, for what the block scan can't see.
+    /// Whether text is scanned again for what the block scan can't find.
     again: bool,
 }
 
-/// Up to where a text was looked at: what was seen is not looked at again, so
-/// that time stays in proportion to the text.
+/// How far a text was examined. Examined parts are skipped, so that the time is
+/// proportional to the length of the text.
 #[derive(Default)]
 struct Seen {
     tokens_to: usize,
     assigned_to: usize,
-    /// Where the next number may begin.
+    /// Where the next number may start.
     numbers_from: usize,
-    /// Up to where the blocks before went: they overlap.
+    /// The end of the previous block: blocks overlap.
     blocks_to: usize,
 }
 
 impl Scanner {
-    /// A scanner for these kinds, keys and patterns.
+    /// Creates a scanner for these kinds, keys and patterns.
     pub fn new(kinds: Kinds, keys: KeySet, own: Vec<Regex>) -> Self {
         let again = kinds.has(Kind::Ip) || !own.is_empty();
         Scanner { kinds, keys, own, again }
     }
 
-    /// Whether card numbers are searched.
+    /// Whether card numbers are searched for.
     #[inline]
     pub fn finds_cards(&self) -> bool {
         self.kinds.has(Kind::Card)
     }
 
-    /// Puts all findings in the text from `start` to `end` into `found`, by where
-    /// in the text they are. `bytes` may go on after it, which is read faster.
+    /// Stores all findings in the text from `start` to `end` in `found`, ordered
+    /// by position. `bytes` may be longer than the text, which makes reading
+    /// faster.
     #[inline]
     pub fn scan(&self, bytes: &[u8], start: usize, end: usize, found: &mut Vec<Finding>) {
         found.clear();
@@ -78,7 +79,7 @@ impl Scanner {
         }
     }
 
-    /// Looks at the places in one block.
+    /// Examines the candidates in one block.
     #[cold]
     fn look(&self, text: &[u8], from: usize, masks: &Masks, tokens: u64, seen: &mut Seen, found: &mut Vec<Finding>) {
         let mut tokens = tokens;
@@ -129,7 +130,7 @@ impl Scanner {
         seen.blocks_to = from + blocks::BLOCK;
     }
 
-    /// What only some operators ask for, and what needs text rather than bytes.
+    /// Optional detectors, and those that need text rather than bytes.
     #[cold]
     fn scan_again(&self, text: &[u8], found: &mut Vec<Finding>) {
         let Ok(text) = std::str::from_utf8(text) else {
@@ -148,7 +149,8 @@ impl Scanner {
     }
 }
 
-/// Sorts findings and joins those that overlap; the longer one's kind remains.
+/// Sorts findings and merges overlapping ones; the kind of the longer one is
+/// kept.
 fn settle(found: &mut Vec<Finding>) {
     let place = |finding: &Finding| (finding.start, finding.end);
     if !found.is_sorted_by_key(place) {

@@ -42,14 +42,14 @@ fn sensitive_keys_are_masked_at_any_depth_and_in_lists() {
 }
 
 #[test]
-fn everything_below_a_sensitive_key_is_masked() {
+fn everything_under_a_sensitive_key_is_masked() {
     let outcome = redacted(json!({ "cookie": [7, "y", null, true, 1.5, "", ["z", { "sid": "x" }, {}]] }));
     let masked = json!(["********", "********", null, true, "********", "", ["********", "********", {}]]);
     assert_eq!(outcome.record()["cookie"], masked);
 }
 
 #[test]
-fn a_map_below_a_sensitive_key_leaves_none_of_its_keys() {
+fn a_map_under_a_sensitive_key_is_masked_with_its_keys() {
     let mut bench = Bench::with_options(json!({ "allow_keys": ["sid", "password.hunter2"], "mode": "partial" }));
     let outcome = bench.run_one(json!({
         "password": { "hunter2": true }, "context": { "cookie": { "sid": "x", "a longer name": "and its value" } },
@@ -63,7 +63,7 @@ fn a_map_below_a_sensitive_key_leaves_none_of_its_keys() {
 }
 
 #[test]
-fn a_map_below_a_sensitive_key_has_a_hash_of_its_own() {
+fn a_map_under_a_sensitive_key_is_hashed_as_a_whole() {
     let mut bench = Bench::with_options(json!({ "mode": "hash", "hash_key": "sixteen bytes or more" }));
     let mut hash = |value: Json| bench.run_one(json!({ "password": value })).record()["password"].clone();
     let first = hash(json!({ "hunter2": true }));
@@ -73,12 +73,12 @@ fn a_map_below_a_sensitive_key_has_a_hash_of_its_own() {
 }
 
 #[test]
-fn what_tells_nothing_is_kept_under_sensitive_keys() {
+fn null_booleans_and_empty_values_stay_under_sensitive_keys() {
     assert!(redacted(json!({ "password": "", "token": null, "secret": false, "cookie": {}, "pwd": [] })).is_kept());
 }
 
 #[test]
-fn maps_in_lists_in_maps_keep_what_is_around_a_finding() {
+fn nested_maps_and_lists_keep_the_values_around_a_finding() {
     let outcome = redacted(json!({
         "a": [[1, ["x", "ada@example.com", { "k": "v", "w": ["bob@example.com"] }], 2], "end"],
         "b": "untouched",
@@ -137,7 +137,7 @@ fn values_of_sensitive_keys_are_masked_inside_a_message() {
 }
 
 #[test]
-fn a_secret_is_found_wherever_in_a_long_text_it_stands() {
+fn a_secret_is_found_at_any_position_in_a_long_text() {
     for secret in
         ["ada@example.com", "password=hunter2", "4111-1111-1111-1111", "AKIAIOSFODNN7EXAMPLE", "Bearer abc123x"]
     {
@@ -159,7 +159,7 @@ fn card_numbers_are_masked_in_integers_but_time_is_not() {
 }
 
 #[test]
-fn identifiers_paths_and_words_are_no_secrets() {
+fn identifiers_paths_and_words_are_not_masked() {
     for text in [
         "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
         "4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b7",
@@ -207,14 +207,14 @@ fn a_keyed_hash_is_the_same_for_the_same_value_and_key_only() {
 }
 
 #[test]
-fn each_kind_can_have_a_mode_of_its_own() {
+fn each_kind_can_have_its_own_mode() {
     let mut bench = Bench::with_options(json!({ "modes": { "card": "partial" } }));
     let outcome = bench.run_one(json!({ "message": "ada@example.com 4111111111111111" }));
     assert_eq!(outcome.record()["message"], "******** ********1111");
 }
 
 #[test]
-fn what_is_allowed_is_never_masked() {
+fn allowed_keys_and_values_are_never_masked() {
     let mut bench = Bench::with_options(json!({
         "allow_keys": ["csrf_token", "context.token"],
         "allow_values": ["help@example.com", "public"],
@@ -233,7 +233,7 @@ fn what_is_allowed_is_never_masked() {
 }
 
 #[test]
-fn own_patterns_and_keys_are_masked_too() {
+fn custom_patterns_and_keys_are_masked_too() {
     for keys in ["keys", "extra_keys"] {
         let mut bench =
             Bench::with_options(json!({ "patterns": ["EMP-[0-9]{6}"], keys: ["salary"], "detect": ["ip"] }));
@@ -247,7 +247,7 @@ fn own_patterns_and_keys_are_masked_too() {
 }
 
 #[test]
-fn the_usual_keys_and_kinds_are_masked_whatever_is_added() {
+fn the_default_keys_and_kinds_stay_masked_when_others_are_added() {
     let mut bench = Bench::with_options(json!({ "keys": ["password", "api_key"], "detect": ["email"] }));
     for key in ["token", "authorization", "client_secret", "cookie"] {
         assert_eq!(bench.run_one(json!({ key: "s3cret" })).record()[key], "********");
@@ -257,7 +257,7 @@ fn the_usual_keys_and_kinds_are_masked_whatever_is_added() {
 }
 
 #[test]
-fn only_keys_and_only_detect_replace_the_usual_ones_and_say_what_that_leaves_in_clear() {
+fn only_keys_and_only_detect_replace_the_defaults_and_log_what_is_no_longer_masked() {
     let mut bench =
         Bench::with_options(json!({ "only_keys": ["Password", "*token"], "only_detect": ["ip", "key", "card"] }));
     let record = json!({ "password": "a", "access_token": "b", "cookie": "c", "message": "ada@example.com, 10.0.0.1" });
@@ -269,15 +269,15 @@ fn only_keys_and_only_detect_replace_the_usual_ones_and_say_what_that_leaves_in_
     );
     let log = bench.log();
     assert_eq!(log.len(), 2, "{log:?}");
-    assert!(log[0].1.starts_with("`only_keys` replaces the usual ones: `passwd`, `passphrase`, `pwd`, "), "{log:?}");
-    assert!(log[1].1.starts_with("`only_detect` replaces the usual ones: `email`, `jwt`, "), "{log:?}");
+    assert!(log[0].1.starts_with("`only_keys` replaces the default ones: `passwd`, `passphrase`, `pwd`, "), "{log:?}");
+    assert!(log[1].1.starts_with("`only_detect` replaces the default ones: `email`, `jwt`, "), "{log:?}");
     let everything: Vec<_> = options::DEFAULT_KEYS.iter().chain(&["more"]).collect();
     let bench = Bench::with_options(json!({ "only_keys": everything }));
     assert_eq!(bench.log(), [], "nothing is left out");
 }
 
 #[test]
-fn every_mistake_is_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let options = json!({
         "keys": ["ok", "a*b"], "patterns": ["(", "ok", "["], "mode": "hash", "allow_keys": ["_"], "detect": ["faces"], "kyes": [],
     });
@@ -291,7 +291,7 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[test]
-fn what_was_masked_is_counted_by_kind() {
+fn masked_values_are_counted_by_kind() {
     let mut bench = Bench::with_options(json!({}));
     bench.run([json!({ "message": "a@b.io c@d.io", "token": "x" }), json!({ "token": "y" })]);
     assert_eq!((bench.counter("masked_email"), bench.counter("masked_key")), (2, 2));
@@ -318,7 +318,7 @@ fn wrong_options_are_refused_by_name() {
 }
 
 #[test]
-fn bytes_that_are_no_records_are_an_error_and_never_a_panic() {
+fn invalid_bytes_are_an_error_and_never_a_panic() {
     let mut redact = Redact::new(Options::default()).unwrap();
     let valid = b"\x81\xa7message\xafada@example.com".as_slice();
     for len in 1..valid.len() {
@@ -334,7 +334,7 @@ fn bytes_that_are_no_records_are_an_error_and_never_a_panic() {
 }
 
 #[test]
-fn hostile_texts_of_a_megabyte_are_finished() {
+fn hostile_texts_of_a_megabyte_take_linear_time() {
     // Quadratic work would take hours here, so this ends or it does not.
     for part in [
         "@",

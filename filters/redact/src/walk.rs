@@ -1,13 +1,13 @@
-//! Walks over the records of a batch, as bytes.
+//! Walks over the encoded records of a batch.
 //!
-//! A record in which nothing is found costs the walk, and one verdict. When
-//! something is found the walk writes the patch as it goes:
-//! - in maps only the keys that change are written, with the maps on the way;
-//! - a list in which something changes is written whole, since a merge patch
-//!   can't reach into one: the bytes between the changes are copied.
+//! A record without findings costs the walk and one verdict. With findings, the
+//! walk writes the patch as it goes:
+//! - a map is written with only the keys that change;
+//! - a list with a change is written whole, since a merge patch can't reach into
+//!   one: the bytes between the changes are copied.
 //!
-//! Nothing at all is written before the first finding: the maps on the way to it
-//! are remembered, and written with it.
+//! Nothing is written before the first finding: the maps that lead to it are
+//! remembered, and written with it.
 
 mod headers;
 
@@ -24,7 +24,7 @@ use crate::mask::Masker;
 use crate::patterns::card;
 use crate::scan::Scanner;
 
-/// Everything that is known about what to mask.
+/// The compiled options.
 pub struct Redactor {
     keys: KeySet,
     scanner: Scanner,
@@ -32,14 +32,15 @@ pub struct Redactor {
     allowed: Allowed,
 }
 
-/// What the bytes are no record for.
-const BROKEN: &str = "a record is no whole MessagePack map";
+/// The error for bytes that are not a record.
+const BROKEN: &str = "a record is not a complete MessagePack map";
 
-/// Where and how deep in a record the walk is.
+/// The position and depth of the walk in a record.
 #[derive(Clone, Copy)]
 struct Place {
     depth: usize,
-    /// Whether it is the value of a sensitive key, or in a list that is. Maps there are not walked through.
+    /// Whether it is the value of a sensitive key, or in such a list. Maps there
+    /// are masked as a whole.
     sensitive: bool,
 }
 
@@ -49,34 +50,34 @@ impl Place {
     }
 }
 
-/// One walk: what it reads, where it is, and what it uses again and again.
+/// The state of a walk: its input, position and reusable buffers.
 struct Walk<'r, 'b> {
     redactor: &'r mut Redactor,
     batch: &'b [u8],
     at: usize,
     found: Vec<Finding>,
     text: Vec<u8>,
-    /// The keys from the record to here; kept only if there is an allow-list.
+    /// The keys from the record to here; tracked only if there is an allow-list.
     path: Vec<Vec<u8>>,
-    /// The maps from the record to here, as far as they are in the patch.
+    /// The maps from the record to here, and which of them are in the patch.
     maps: Vec<PatchMap>,
 }
 
-/// A map that enters the patch when something in it changes.
+/// A map that is added to the patch when something in it changes.
 struct PatchMap {
-    /// Where its key stands in the batch; for the record itself, nothing.
+    /// The offset of its key in the batch; none for the record itself.
     key: Range<usize>,
-    /// Once it is in the patch.
+    /// Set once it is in the patch.
     open: Option<Open>,
 }
 
 impl Redactor {
-    /// What to mask where, and how.
+    /// What to mask, and how.
     pub fn new(keys: KeySet, scanner: Scanner, masker: Masker, allowed: Allowed) -> Self {
         Redactor { keys, scanner, masker, allowed }
     }
 
-    /// Decides about a batch.
+    /// Processes a batch.
     pub fn redact(&mut self, batch: &[u8], output: &mut Output) -> Result<(), String> {
         let mut walk = Walk {
             redactor: self,
@@ -93,14 +94,15 @@ impl Redactor {
         Ok(())
     }
 
-    /// How many findings of each kind were masked since the last call.
+    /// Number of masked findings by kind since the last call.
     pub fn take_counts(&mut self) -> impl Iterator<Item = (Kind, u64)> + use<> {
         self.masker.take_counts()
     }
 }
 
 impl Walk<'_, '_> {
-    /// Writes the patch of one record; false if there is nothing to patch.
+    /// Writes the patch of one record. Returns false if there is nothing to
+    /// patch.
     fn record(&mut self, out: &mut Vec<u8>) -> Result<bool, String> {
         self.maps.clear();
         let count = self.map_header().ok_or(BROKEN)?;
@@ -108,7 +110,7 @@ impl Walk<'_, '_> {
         Ok(self.patch_map(0..0, count, place, out).ok_or(BROKEN)?)
     }
 
-    /// A map of which only what changes is written; whether anything does.
+    /// Patches a map by its changed keys. Returns whether there are any.
     fn patch_map(&mut self, key: Range<usize>, count: usize, place: Place, out: &mut Vec<u8>) -> Option<bool> {
         self.maps.push(PatchMap { key, open: None });
         let changed = self.map(count, place, out)?;
@@ -118,7 +120,7 @@ impl Walk<'_, '_> {
         Some(changed > 0)
     }
 
-    /// Copies what stands before a finding at `at`, after the maps around it that
+    /// Copies the bytes before a finding at `at`, after the surrounding maps that
     /// are not in the patch yet.
     fn copy_to(&mut self, at: usize, copied: usize, out: &mut Vec<u8>) {
         for map in self.maps.iter_mut().filter(|map| map.open.is_none()) {
@@ -128,7 +130,7 @@ impl Walk<'_, '_> {
         encode::prefix(out, &self.batch[copied..], at - copied);
     }
 
-    /// The keys of a map whose header was read; returns how many changed.
+    /// Walks over the keys of a map, after its header. Returns how many changed.
     fn map(&mut self, count: usize, place: Place, out: &mut Vec<u8>) -> Option<usize> {
         if place.depth > MAX_DEPTH {
             return None;
@@ -154,7 +156,7 @@ impl Walk<'_, '_> {
             let sensitive = self.redactor.keys.contains(key);
             let mut copied = key_at;
             let value_changed = match self.short_text() {
-                // Most values are such texts: no need to ask what they are.
+                // Most values are short strings: no need to decode the type.
                 Some((start, end)) if !sensitive => self.search(start, end, value_at, &mut copied, out),
                 _ if !sensitive && self.step_over_scalar() => false,
                 _ => self.value(place.below(sensitive), &mut copied, true, out)?,
@@ -167,8 +169,8 @@ impl Walk<'_, '_> {
         Some(changed)
     }
 
-    /// Searches the text between `start` and `end`, whose value begins at `at`,
-    /// and moves behind it.
+    /// Searches the text between `start` and `end`, whose value starts at `at`,
+    /// and moves past it.
     #[inline]
     fn search(&mut self, start: usize, end: usize, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
         self.at = end;
@@ -176,9 +178,9 @@ impl Walk<'_, '_> {
         !self.found.is_empty() && self.write_masked(start, end, at, copied, out)
     }
 
-    /// One value. If something in it changes, everything from `copied` to it is
-    /// copied first, and `copied` moves to its end. In a patch a map writes only
-    /// what changes.
+    /// Processes one value. If it changes, everything from `copied` to it is
+    /// copied first, and `copied` moves to its end. In a patch, a map writes only
+    /// its changes.
     fn value(&mut self, place: Place, copied: &mut usize, patch: bool, out: &mut Vec<u8>) -> Option<bool> {
         let at = self.at;
         match *self.batch.get(at)? {
@@ -196,9 +198,9 @@ impl Walk<'_, '_> {
                 Some(changed)
             }
             0x90..=0x9f | 0xdc | 0xdd => self.list(place, copied, patch, out),
-            // Beginning with 2^32, where numbers may be those of cards.
+            // Integers from 2^32 on may be card numbers.
             0xcf => self.number(place.sensitive, copied, out),
-            // Nothing, true and false say nothing.
+            // Null, true and false reveal nothing.
             0xc0..=0xc3 => {
                 self.at = at + 1;
                 Some(false)
@@ -210,7 +212,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The values of a list.
+    /// Processes the items of a list.
     fn list(&mut self, place: Place, copied: &mut usize, patch: bool, out: &mut Vec<u8>) -> Option<bool> {
         if place.depth > MAX_DEPTH {
             return None;
@@ -220,7 +222,7 @@ impl Walk<'_, '_> {
         for _ in 0..count {
             changed |= self.value(place.below(place.sensitive), copied, false, out)?;
         }
-        // The innermost lists are finished by the outermost.
+        // Nested lists are completed by the outermost one.
         if changed && patch {
             encode::prefix(out, &self.batch[*copied..], self.at - *copied);
             *copied = self.at;
@@ -228,8 +230,8 @@ impl Walk<'_, '_> {
         Some(changed)
     }
 
-    /// A map below a sensitive key, which began at `at`. Its keys may be secrets as well as its values are: `copied`
-    /// moves behind all of it, and one mask stands in its place.
+    /// Masks a map under a sensitive key, which started at `at`, as a whole,
+    /// because its keys may be secrets, too. `copied` moves to its end.
     fn whole_map(&mut self, at: usize, count: usize, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
         self.at = self.end_of(at)?;
         if count == 0 {
@@ -242,7 +244,8 @@ impl Walk<'_, '_> {
         Some(true)
     }
 
-    /// The keys and values of a map inside a list, which is written whole.
+    /// Processes the keys and values of a map inside a list, which is written
+    /// whole.
     fn entries(&mut self, count: usize, place: Place, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
         if place.depth > MAX_DEPTH {
             return None;
@@ -268,7 +271,7 @@ impl Walk<'_, '_> {
         Some(changed)
     }
 
-    /// A text, or bytes that may be one.
+    /// Processes text, or bytes that may be text.
     fn text(&mut self, sensitive: bool, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
         let at = self.at;
         let header = self.text_header()?;
@@ -279,7 +282,7 @@ impl Walk<'_, '_> {
         Some(self.search(self.at - header.len, self.at, at, copied, out))
     }
 
-    /// Writes a text with what was found in it masked.
+    /// Writes a text with its findings masked.
     #[cold]
     fn write_masked(&mut self, start: usize, end: usize, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
         let batch = self.batch;
@@ -291,7 +294,7 @@ impl Walk<'_, '_> {
         }
         self.copy_to(at, *copied, out);
         let written_at = out.len();
-        // The new header most likely is as long as the old one.
+        // The new header usually has the length of the old one.
         let width = start - at;
         encode::prefix(out, &batch[at..], width);
         let mut to = start;
@@ -311,7 +314,7 @@ impl Walk<'_, '_> {
         true
     }
 
-    /// Writes the header of a text in place of one that may have another length.
+    /// Replaces the header of a text, whose length may differ.
     fn write_header(&mut self, old: Range<usize>, binary: bool, len: usize, out: &mut Vec<u8>) {
         self.text.clear();
         if binary {
@@ -322,7 +325,7 @@ impl Walk<'_, '_> {
         drop(out.splice(old, self.text.drain(..)));
     }
 
-    /// A whole number of eight bytes.
+    /// Processes an integer of eight bytes.
     fn number(&mut self, sensitive: bool, copied: &mut usize, out: &mut Vec<u8>) -> Option<bool> {
         let at = self.at;
         let bytes = self.batch.get(at + 1..at + 9)?;
@@ -345,7 +348,7 @@ impl Walk<'_, '_> {
         Some(true)
     }
 
-    /// Masks the whole value between `at` and here, because of its key.
+    /// Masks the whole value between `at` and here because of its key.
     fn replace(&mut self, at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
         let number;
         let bytes = match Value::peek(&self.batch[at..]) {
@@ -368,7 +371,7 @@ impl Walk<'_, '_> {
         self.write_mask(bytes, at, copied, out)
     }
 
-    /// Writes what stands for a whole value, whose key is sensitive.
+    /// Writes the replacement of a whole value under a sensitive key.
     fn write_mask(&mut self, value: &[u8], at: usize, copied: &mut usize, out: &mut Vec<u8>) -> bool {
         if self.redactor.masker.allows(value) {
             return false;
@@ -380,7 +383,7 @@ impl Walk<'_, '_> {
         true
     }
 
-    /// Writes the text at hand in place of the value that ends here.
+    /// Writes the current text in place of the value that ends here.
     fn write_text(&mut self, copied: &mut usize, out: &mut Vec<u8>) {
         encode::str_header(out, self.text.len());
         out.extend_from_slice(&self.text);

@@ -1,7 +1,7 @@
-//! The second half of `compile`: what is tested at one path.
+//! The second half of `compile`: the checks of the value at one path.
 //!
-//! The level has six values, so whatever is said of it is tried with each of
-//! them here, and a record's level is only looked up in the set that comes out.
+//! The level has only six values, so a test of it is evaluated here with each of
+//! them, and a record's level is only looked up in the resulting set.
 
 use weir_guest::{Level, OptionError};
 
@@ -16,10 +16,10 @@ use crate::pattern::Pattern;
 const NO_TEST: &str =
     "no test is given; write a value, or one of equals, in, glob, regex, above, at_least, below, at_most, exists";
 
-/// The checks of any field but the level. `exists` is not looked at.
+/// Compiles the checks of a field other than the level. `exists` is ignored.
 pub fn of_field(place: &str, test: Test) -> Result<Box<[Check]>, OptionError> {
     let mut checks = Vec::new();
-    // Cheap checks come first: the first that does not hold decides.
+    // Cheap checks come first, because the first one that fails decides.
     for (key, how, operand) in comparisons(&test) {
         let with = number(&format!("{place}.{key}"), operand)?;
         checks.push(Check::Compare { with, how });
@@ -44,7 +44,7 @@ pub fn of_field(place: &str, test: Test) -> Result<Box<[Check]>, OptionError> {
     Ok(checks.into_boxed_slice())
 }
 
-/// The levels for which a test of `level` holds.
+/// The levels for which a test of `level` is true.
 pub fn levels(place: &str, test: &Test) -> Result<LevelSet, OptionError> {
     if *test == Test::default() {
         return wrong(place, NO_TEST);
@@ -78,16 +78,16 @@ pub fn levels(place: &str, test: &Test) -> Result<LevelSet, OptionError> {
     if all == LevelSet::of(|_| false) {
         return wrong(
             place,
-            "no level is like that; the levels are TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, in this order",
+            "no level satisfies it; the levels are TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL, in this order",
         );
     }
     Ok(all)
 }
 
-/// The level that a word names.
+/// Parses a level.
 pub fn level_named(place: &str, word: &str) -> Result<Level, OptionError> {
     Level::parse(word).map_or_else(
-        || wrong(place, format!("`{word}` is no level; write TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL")),
+        || wrong(place, format!("`{word}` is not a level; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL")),
         Ok,
     )
 }
@@ -95,11 +95,13 @@ pub fn level_named(place: &str, word: &str) -> Result<Level, OptionError> {
 fn level(place: &str, value: &Scalar) -> Result<Level, OptionError> {
     match value {
         Scalar::Text(word) => level_named(place, word),
-        _ => wrong(place, "a level is compared with the name of one: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        _ => {
+            wrong(place, "a level is compared with the name of a level: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL")
+        }
     }
 }
 
-/// The comparisons by order that a test asks for.
+/// The order comparisons of a test.
 fn comparisons(test: &Test) -> impl Iterator<Item = (&'static str, Comparison, &Scalar)> {
     [
         ("above", Comparison::Above, &test.above),
@@ -115,16 +117,15 @@ fn number(place: &str, value: &Scalar) -> Result<Number, OptionError> {
     match value {
         Scalar::Integer(integer) => Ok(Number::Integer(*integer)),
         Scalar::Float(float) if !float.is_nan() => Ok(Number::Float(*float)),
-        _ => wrong(
-            place,
-            "it compares numbers: write one without quotes (names of levels have an order only at `level`)",
-        ),
+        _ => {
+            wrong(place, "it compares numbers; write one without quotes (names of levels are ordered only at `level`)")
+        }
     }
 }
 
 fn values(place: &str, list: Vec<Scalar>) -> Result<Values, OptionError> {
     if list.is_empty() {
-        return wrong(place, "an empty list holds for nothing; give it values");
+        return wrong(place, "an empty list never matches; give it values");
     }
     if list.len() > MAX_VALUES {
         let count = list.len();

@@ -1,7 +1,7 @@
-//! From options to rules: what the operator wrote gets its meaning, once.
+//! Compiles the options into rules.
 //!
-//! Everything that can be wrong is found here and named by its place, such as
-//! `rules[2].when.source.regex`. What comes out is bounded by `limits`.
+//! All errors in options are found here and reported with their place, such as
+//! `rules[2].when.source.regex`. The result is limited by `limits`.
 
 use weir_guest::{Level, OptionError, Path};
 
@@ -14,19 +14,19 @@ pub fn wrong<T>(option: &str, problem: impl Into<String>) -> Result<T, OptionErr
     Err(OptionError::new(option, problem))
 }
 
-/// All rules, ready to decide.
+/// The compiled rules.
 #[derive(Debug)]
 pub struct Rules {
     pub rules: Box<[Rule]>,
     pub matching: Matching,
-    /// The fields that conditions name by their place here, each once.
+    /// The fields that conditions refer to by index, each once.
     pub paths: Vec<Path>,
 }
 
-/// One rule. A record that it drops gets nothing else from it.
+/// One rule. If it drops a record, its other actions don't apply.
 #[derive(Debug)]
 pub struct Rule {
-    /// Holds for every record when absent.
+    /// Matches every record when absent.
     pub when: Option<Condition>,
     pub action: Action,
 }
@@ -58,7 +58,7 @@ impl Rules {
     }
 }
 
-/// What is gathered over all rules.
+/// State shared by all rules during compilation.
 #[derive(Default)]
 struct Compiler {
     paths: Vec<Path>,
@@ -78,10 +78,7 @@ impl Compiler {
         check_labels(&format!("{place}.routes"), &rule.routes)?;
         let acts = level.is_some() || !rule.routes.is_empty();
         if rule.drop && acts {
-            return wrong(
-                place,
-                "`drop` stands beside `routes` or `level`, which a dropped record has no use for; keep one of the two",
-            );
+            return wrong(place, "`drop` can't be combined with `routes` or `level`; keep one of the two");
         }
         if !rule.drop && !acts && matching == Matching::All {
             return wrong(
@@ -101,10 +98,7 @@ impl Compiler {
         depth: usize,
     ) -> Result<Condition, OptionError> {
         if depth > MAX_CONDITION_DEPTH {
-            return wrong(
-                place,
-                format!("conditions stand deeper in each other than {MAX_CONDITION_DEPTH} levels; make it flatter"),
-            );
+            return wrong(place, format!("conditions are nested deeper than {MAX_CONDITION_DEPTH} levels"));
         }
         Ok(match condition {
             options::Condition::All(all) => Condition::All(self.list(place, "all", all, depth)?),
@@ -138,7 +132,7 @@ impl Compiler {
         depth: usize,
     ) -> Result<Box<[Condition]>, OptionError> {
         if conditions.is_empty() {
-            return wrong(&format!("{place}.{key}"), "an empty list says nothing; give it conditions");
+            return wrong(&format!("{place}.{key}"), "the list is empty; give it conditions");
         }
         let compiled = conditions
             .into_iter()
@@ -147,12 +141,14 @@ impl Compiler {
         compiled.collect()
     }
 
-    /// The test of any field but the level.
+    /// Compiles the test of a field other than the level.
     fn field(&mut self, place: &str, path: &str, test: Test) -> Result<Condition, OptionError> {
         let field = self.index_of(Path::parse(path));
         match test.exists {
             Some(expected) if test == Test::exists(expected) => Ok(Condition::Exists { field, expected }),
-            Some(_) => wrong(place, "`exists` stands alone: the other tests hold only for what exists"),
+            Some(_) => {
+                wrong(place, "`exists` can't be combined with other tests, which are only true for fields that exist")
+            }
             None => {
                 let checks = checks::of_field(place, test)?;
                 Ok(Condition::Field { field, checks })

@@ -1,8 +1,8 @@
-//! Conditions with their meaning worked out, and how they are decided.
+//! Compiled conditions and their evaluation.
 //!
-//! `compile` makes them once; a record is then only read. Nothing here
-//! allocates. Fields are looked up at most once a record, however many rules
-//! ask for them, as long as they are among the first `CACHED_FIELDS`.
+//! `compile` creates them once. Evaluation does not allocate. A field is looked
+//! up at most once per record, however many rules use it, as long as it is among
+//! the first `CACHED_FIELDS`.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -13,31 +13,31 @@ use crate::glob::Glob;
 use crate::number::Number;
 use crate::pattern::Pattern;
 
-/// Fields whose value is kept while a record is decided. More are looked up
-/// each time; this many stay on the stack.
+/// Number of fields whose values are cached per record; others are looked up each
+/// time. The cache is on the stack.
 const CACHED_FIELDS: usize = 16;
 
-/// What must hold of a record.
+/// A condition on a record.
 #[derive(Debug)]
 pub enum Condition {
     All(Box<[Condition]>),
     Any(Box<[Condition]>),
     Not(Box<Condition>),
-    /// The level is one of these, whatever was said to choose them.
+    /// The level is one of these, however the test was written.
     Level(LevelSet),
-    /// Whether something stands there that is not null.
+    /// Whether the field exists and is not null.
     Exists {
         field: usize,
         expected: bool,
     },
-    /// All checks hold for the value there, or for one value of the list there.
+    /// All checks pass for the value, or for one item of the list.
     Field {
         field: usize,
         checks: Box<[Check]>,
     },
 }
 
-/// What must hold of one value.
+/// A check of one value.
 #[derive(Debug)]
 pub enum Check {
     OneOf(Values),
@@ -46,7 +46,7 @@ pub enum Check {
     Compare { with: Number, how: Comparison },
 }
 
-/// How a number stands to another.
+/// A comparison of numbers.
 #[derive(Debug, Clone, Copy)]
 pub enum Comparison {
     Above,
@@ -66,12 +66,12 @@ impl Comparison {
     }
 }
 
-/// Some of the six levels.
+/// A set of levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LevelSet(u8);
 
 impl LevelSet {
-    /// The levels of which something holds.
+    /// The levels that satisfy a predicate.
     pub fn of(holds: impl Fn(Level) -> bool) -> Self {
         let chosen = Level::ALL.into_iter().filter(|level| holds(*level));
         LevelSet(chosen.fold(0, |set, level| set | 1 << level as u8))
@@ -82,13 +82,13 @@ impl LevelSet {
     }
 }
 
-/// Values to be equal to. A number equals one that was sent as text, too.
+/// Values to compare for equality. A number also equals one sent as text.
 #[derive(Debug, Default)]
 pub struct Values {
     pub texts: HashSet<Box<str>>,
-    /// Whole numbers, also where they were written as floats.
+    /// Integers, including those written as floats.
     pub integers: HashSet<i128>,
-    /// Numbers that are not whole.
+    /// Other numbers.
     pub floats: Vec<f64>,
     pub booleans: Vec<bool>,
 }
@@ -138,7 +138,7 @@ impl Check {
     }
 }
 
-/// The number that a value is.
+/// The number of a value.
 fn number(value: Value<'_>) -> Option<Number> {
     match value {
         Value::Int(integer) => Some(Number::Integer(integer.into())),
@@ -171,17 +171,17 @@ impl Condition {
     }
 }
 
-/// A record while it is decided: what was looked up once stays at hand.
+/// A record during evaluation, with cached lookups.
 pub struct Seen<'r> {
     record: Record<'r>,
     paths: &'r [Path],
     level: Option<Level>,
-    /// `None` where nobody has looked yet.
+    /// `None` if not looked up yet.
     values: [Option<Option<Value<'r>>>; CACHED_FIELDS],
 }
 
 impl<'r> Seen<'r> {
-    /// `paths` are the fields that conditions name by their place in it.
+    /// `paths` are the fields, which conditions refer to by index.
     pub fn new(record: Record<'r>, paths: &'r [Path]) -> Self {
         Seen { record, paths, level: None, values: [None; CACHED_FIELDS] }
     }

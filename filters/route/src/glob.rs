@@ -1,30 +1,29 @@
-//! Globs: patterns for whole texts, simpler to write than regular expressions.
+//! Globs: patterns that match a whole text, simpler than regular expressions.
 //!
-//! | in a pattern | stands for |
+//! | in a pattern | matches |
 //! |---|---|
-//! | `*` | any characters, also none, dots and slashes included |
+//! | `*` | any characters or none, including dots and slashes |
 //! | `?` | one character |
-//! | `[a-z_]` | one of these characters; `[!a-z]` one that is none of them |
-//! | `\` | the character after it as itself |
+//! | `[a-z_]` | one of these characters; `[!a-z]` one that is not among them |
+//! | `\` | the next character literally |
 //!
-//! Parsed when the filter is configured, matched for each record without
-//! allocating. Invariant: matching takes at most pattern × text steps, whatever
-//! the two are: of several `*` only the last one is ever tried again.
+//! Parsed at configuration; matching does not allocate. Invariant: matching takes
+//! at most pattern × text steps, because only the last `*` is ever tried again.
 
 use thiserror::Error;
 
 use crate::limits::MAX_PATTERN_BYTES;
 
-/// What is wrong with a glob.
+/// A syntax error in a glob.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum GlobError {
-    #[error("a `[` has no `]` after it; write `\\[` for the character itself")]
+    #[error("a `[` has no closing `]`; write `\\[` for a literal `[`")]
     OpenSet,
-    #[error("`[]` is a set of no characters; write `\\[` for the character itself")]
+    #[error("`[]` is an empty set; write `\\[` for a literal `[`")]
     EmptySet,
-    #[error("the range `{0}-{1}` is the wrong way round")]
+    #[error("the range `{0}-{1}` is reversed")]
     Range(char, char),
-    #[error("`\\` is the last character; write `\\\\` for the character itself")]
+    #[error("`\\` is the last character; write `\\\\` for a literal backslash")]
     LoneBackslash,
     #[error("it has {0} bytes, more than the {MAX_PATTERN_BYTES} allowed")]
     TooLong(usize),
@@ -45,7 +44,7 @@ enum Token {
 }
 
 impl Token {
-    /// Whether it stands for this one character. `AnyRun` is not asked.
+    /// Whether it matches this character. Not called for `AnyRun`.
     fn takes(&self, character: char) -> bool {
         match self {
             Token::AnyRun => false,
@@ -74,7 +73,7 @@ impl Glob {
                 '\\' => Token::One(rest.next().ok_or(GlobError::LoneBackslash)?),
                 other => Token::One(other),
             };
-            // Two stars in a row say what one says.
+            // Two stars in a row are the same as one.
             if !(token == Token::AnyRun && tokens.last() == Some(&Token::AnyRun)) {
                 tokens.push(token);
             }
@@ -82,11 +81,11 @@ impl Glob {
         Ok(Glob { tokens: tokens.into_boxed_slice() })
     }
 
-    /// Whether the pattern stands for the whole of the text.
+    /// Whether the pattern matches the whole text.
     pub fn is_match(&self, text: &str) -> bool {
         let (mut token, mut rest) = (0, text);
-        // Where to go on when the characters after the last star don't fit: behind
-        // that star, with one more character of the text left to it.
+        // Where to resume if the characters after the last star don't match:
+        // after that star, with one more character consumed by it.
         let mut retry: Option<(usize, &str)> = None;
         loop {
             let mut after = rest.chars();
@@ -119,7 +118,7 @@ impl Glob {
     }
 }
 
-/// The set whose `[` was just read.
+/// Parses a set after its `[`.
 fn set(rest: &mut std::str::Chars<'_>) -> Result<Token, GlobError> {
     let mut ranges = Vec::new();
     let negated = rest.as_str().starts_with(['!', '^']);
@@ -133,7 +132,7 @@ fn set(rest: &mut std::str::Chars<'_>) -> Result<Token, GlobError> {
             '\\' => rest.next().ok_or(GlobError::OpenSet)?,
             other => other,
         };
-        // A `-` makes a range unless it is the last character of the set.
+        // A `-` forms a range unless it is the last character of the set.
         let mut ahead = rest.clone();
         let high = match (ahead.next(), ahead.next()) {
             (Some('-'), Some(high)) if high != ']' => {
@@ -221,7 +220,8 @@ mod tests {
         assert!(matches!(Glob::parse(&long), Err(GlobError::TooLong(_))));
     }
 
-    /// The same pattern as a regular expression, made independently of the parser.
+    /// The same pattern as a regular expression, built independently of the
+    /// parser.
     fn as_regex(pattern: &[&str]) -> Regex {
         let body: String = pattern
             .iter()
@@ -249,7 +249,7 @@ mod tests {
         }
 
         #[test]
-        fn any_pattern_is_parsed_or_refused_and_never_panics(pattern in ".{0,20}", text in ".{0,20}") {
+        fn no_pattern_causes_a_panic(pattern in ".{0,20}", text in ".{0,20}") {
             if let Ok(glob) = Glob::parse(&pattern) {
                 let _ = glob.is_match(&text);
             }

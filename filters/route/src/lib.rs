@@ -142,7 +142,8 @@ impl Filter for Route {
     }
 }
 
-/// Asked before the edit is, so that a record with all its labels costs nothing.
+/// Checked before the edit is made, so that a record with all its labels costs
+/// nothing.
 fn has_label(record: &Record<'_>, label: &str) -> bool {
     record.routes().any(|known| known == label)
 }

@@ -1,27 +1,29 @@
-//! The bounds of this filter. All hold while it is configured, so that what is
-//! left to do for a record is bounded too.
+//! The limits of this filter. All are checked at configuration, so the work per
+//! record is limited, too.
 
-/// Rules. Each is looked at for every record.
+/// Maximum number of rules. Each is evaluated for every record.
 pub const MAX_RULES: usize = 256;
 
-/// How deep conditions stand in conditions (`any`, `all`, `not`).
+/// Maximum nesting of conditions (`any`, `all`, `not`).
 pub const MAX_CONDITION_DEPTH: usize = 16;
 
-/// Tests in all rules together.
+/// Maximum number of tests in all rules together.
 pub const MAX_TESTS: usize = 4096;
 
-/// Values of one `in`. It is searched by hash, so this bounds memory only.
+/// Maximum number of values of one `in`. Lookups use a hash, so this limits only
+/// memory.
 pub const MAX_VALUES: usize = 10_000;
 
-/// Bytes of a glob or a regular expression as written. A glob takes at most
-/// this times the length of the text it is matched with.
+/// Maximum length in bytes of a glob or regular expression. Matching a glob takes
+/// at most this many steps per byte of text.
 pub const MAX_PATTERN_BYTES: usize = 1024;
 
-/// Bytes of a compiled regular expression; `\w{1000}` and its like end here.
+/// Maximum size of a compiled regular expression in bytes; it refuses `\w{1000}`
+/// and the like.
 pub const MAX_REGEX_BYTES: usize = 1024 * 1024;
 
-/// Labels of one rule.
+/// Maximum number of labels of a rule.
 pub const MAX_LABELS: usize = 32;
 
-/// Bytes of a label.
+/// Maximum length of a label in bytes.
 pub const MAX_LABEL_BYTES: usize = 128;

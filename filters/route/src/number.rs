@@ -1,12 +1,12 @@
-//! Numbers as records and options hold them, compared exactly.
+//! Numbers of records and options, compared exactly.
 //!
-//! A record's number may be an integer or a float, and so may the one it is
-//! compared with. An integer is never rounded to a float for that: identifiers
-//! and times in nanoseconds are beyond the 53 bits that a float holds.
+//! Both numbers may be integers or floats. Integers are never rounded to floats
+//! for a comparison: identifiers and times in nanoseconds exceed the 53 bits of a
+//! float.
 
 use std::cmp::Ordering;
 
-/// An integer of up to 64 bits with or without sign, or a float.
+/// A signed or unsigned integer of up to 64 bits, or a float.
 #[derive(Debug, Clone, Copy)]
 pub enum Number {
     Integer(i128),
@@ -14,10 +14,10 @@ pub enum Number {
 }
 
 impl Number {
-    /// The number that a text is, as far as it is nothing else: `503`, `-1.5`, `2e3`.
+    /// Parses a text that is only a number: `503`, `-1.5`, `2e3`.
     pub fn from_text(text: &str) -> Option<Number> {
-        // Few texts are numbers; most are refused by their first character. This
-        // also keeps out `inf` and `nan`, which Rust would read.
+        // Few texts are numbers; most are rejected by their first character. This
+        // also rejects `inf` and `nan`, which Rust would parse.
         let first = text.bytes().find(|byte| *byte != b'-')?;
         if !(first.is_ascii_digit() || first == b'.') {
             return None;
@@ -28,17 +28,17 @@ impl Number {
         text.parse().ok().map(Number::Float)
     }
 
-    /// The integer that it is, also where it is written as a float.
+    /// The integer value, also of a float.
     pub fn whole(self) -> Option<i128> {
         match self {
             Number::Integer(integer) => Some(integer),
-            // Beyond this there is no 64-bit integer to be equal to.
+            // Beyond this range there is no equal 64-bit integer.
             Number::Float(float) if float.fract() == 0.0 && float.abs() <= 1e30 => Some(float as i128),
             Number::Float(_) => None,
         }
     }
 
-    /// How it compares with another; nothing compares with NaN.
+    /// Compares two numbers; NaN is not comparable.
     pub fn compare(self, other: Number) -> Option<Ordering> {
         match (self, other) {
             (Number::Integer(a), Number::Integer(b)) => Some(a.cmp(&b)),
@@ -53,7 +53,8 @@ fn integer_with_float(integer: i128, float: f64) -> Option<Ordering> {
     if float.is_nan() {
         return None;
     }
-    // `as` takes floats beyond the ends to the ends, which no 64-bit integer reaches.
+    // `as` saturates floats out of range to values that no 64-bit integer
+    // exceeds.
     let whole = float.trunc();
     let order = integer.cmp(&(whole as i128));
     Some(order.then_with(|| 0.0_f64.partial_cmp(&(float - whole)).unwrap_or(Ordering::Equal)))

@@ -1,10 +1,10 @@
-//! The options as the operator writes them, before they are given their meaning.
+//! The options as the operator writes them, before they are compiled.
 //!
-//! `serde` reads them here and refuses what it doesn't know; `compile` makes
-//! rules of them.
+//! `serde` reads them here and refuses unknown keys; `compile` turns them into
+//! rules.
 //!
-//! A condition is a table. Its keys are paths with what must hold there, or one
-//! of `any`, `all` and `not`; all its entries must hold.
+//! A condition is a table. Its keys are paths with tests, or `any`, `all` and
+//! `not`; all its entries must be true.
 
 use std::fmt;
 
@@ -16,13 +16,13 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Whether the first rule that holds is the only one.
+    /// Whether only the first matching rule applies.
     #[serde(rename = "match")]
     pub matching: Matching,
     pub rules: Vec<Rule>,
 }
 
-/// How many rules may act on one record.
+/// How many rules apply to a record.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Matching {
@@ -31,11 +31,11 @@ pub enum Matching {
     First,
 }
 
-/// When, and what then.
+/// A rule: a condition and its actions.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Holds for every record when absent.
+    /// Matches every record when absent.
     pub when: Option<Condition>,
     #[serde(default)]
     pub routes: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Rule {
     pub drop: bool,
 }
 
-/// What must hold of a record.
+/// A condition on a record.
 #[derive(Debug)]
 pub enum Condition {
     All(Vec<Condition>),
@@ -53,7 +53,7 @@ pub enum Condition {
     Field { path: String, test: Box<Test> },
 }
 
-/// What must hold of what stands at a path; all that is given here.
+/// Tests of the value at a path; all given ones must be true.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Test {
@@ -70,7 +70,7 @@ pub struct Test {
 }
 
 impl Test {
-    /// A test that something is there, or not, and nothing more.
+    /// A test only of existence.
     pub fn exists(expected: bool) -> Self {
         Test { exists: Some(expected), ..Test::default() }
     }
@@ -111,7 +111,7 @@ impl<'de> Deserialize<'de> for Condition {
                 }
                 match entries.pop() {
                     None => Err(Error::custom(
-                        "an empty condition says nothing; leave `when` out for a rule that always holds",
+                        "the condition is empty; leave `when` out for a rule that matches every record",
                     )),
                     Some(only) if entries.is_empty() => Ok(only),
                     Some(last) => {
@@ -126,7 +126,7 @@ impl<'de> Deserialize<'de> for Condition {
     }
 }
 
-/// A test as it stands behind a path: a table, or a value that must be equal.
+/// The test of a path: a table, or a value to be equal to.
 struct Tested(Test);
 
 impl<'de> Deserialize<'de> for Tested {

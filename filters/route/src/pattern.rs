@@ -1,11 +1,9 @@
 //! Regular expressions, searched for in linear time.
 //!
-//! The engine simulates all ways through the expression at once, so a search
-//! takes at most expression × text steps. It is the one that `regex` falls back
-//! to; alone it makes the module a good deal smaller.
+//! The engine simulates all paths through the expression at once, so a search takes at most expression × text steps. It
+//! is the fallback engine of `regex`; using it alone makes the module much smaller.
 //!
-//! Parsed when the filter is configured; searching reuses its memory and
-//! allocates nothing.
+//! Parsed at configuration; searches reuse its memory and don't allocate.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -16,18 +14,18 @@ use thiserror::Error;
 
 use crate::limits::{MAX_PATTERN_BYTES, MAX_REGEX_BYTES};
 
-/// What is wrong with a regular expression.
+/// An invalid regular expression.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PatternError {
     #[error("it has {0} bytes, more than the {MAX_PATTERN_BYTES} allowed")]
     TooLong(usize),
-    #[error("compiled it is larger than {MAX_REGEX_BYTES} bytes; use smaller repetitions")]
+    #[error("the compiled expression is larger than {MAX_REGEX_BYTES} bytes; use smaller repetitions")]
     TooLarge,
-    #[error("`{pattern}` is not a regular expression: {reason}")]
+    #[error("`{pattern}` is not a valid regular expression: {reason}")]
     Syntax { pattern: String, reason: String },
 }
 
-/// A parsed regular expression and the memory of its searches.
+/// A compiled regular expression and its reusable search memory.
 #[derive(Debug)]
 pub struct Pattern {
     engine: PikeVM,
@@ -44,8 +42,7 @@ impl Pattern {
             if error.size_limit().is_some() {
                 return PatternError::TooLarge;
             }
-            // The cause shows the pattern and marks the place over several lines;
-            // the last one says what is wrong there.
+            // The error shows the pattern and the position over several lines; the last line gives the reason.
             let text = error.source().map_or_else(|| error.to_string(), ToString::to_string);
             let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
             PatternError::Syntax { pattern: pattern.to_owned(), reason: reason.to_owned() }
@@ -54,7 +51,7 @@ impl Pattern {
         Ok(Pattern { engine, cache })
     }
 
-    /// Whether it is found anywhere in the text.
+    /// Whether the text contains a match.
     pub fn is_match(&self, text: &str) -> bool {
         self.engine.is_match(&mut self.cache.borrow_mut(), text)
     }
@@ -68,7 +65,7 @@ mod tests {
     #[test]
     fn what_is_no_expression_or_too_much_of_one_is_refused_with_the_reason() {
         let error = |pattern: &str| Pattern::parse(pattern).map(|_| ()).expect_err("refused").to_string();
-        assert_eq!(error("a("), "`a(` is not a regular expression: unclosed group");
+        assert_eq!(error("a("), "`a(` is not a valid regular expression: unclosed group");
         assert!(error("(?=a)").contains("look-around"), "{}", error("(?=a)"));
         assert_eq!(
             Pattern::parse("\\w{500}{500}").map(|_| ()),

@@ -1,9 +1,9 @@
-//! What decides about a record, as bytes.
+//! The bytes that are hashed for the decision.
 
 use weir_guest::{Path, Record, encode};
 
-/// Writes the values at some paths into `key`, absent and null alike. False if
-/// nothing stands at any of them.
+/// Writes the values at some paths into `key`; absent and null are equal. Returns
+/// false if all of them are absent.
 pub fn write_key(paths: &[Path], record: &Record<'_>, key: &mut Vec<u8>) -> bool {
     key.clear();
     let mut any = false;

@@ -69,21 +69,21 @@ pub struct Sample {
     hash: Vec<Path>,
     keep_level: Option<Level>,
     weight: Option<Path>,
-    /// What is hashed of the record at hand; kept for its memory.
+    /// The hashed bytes of the current record, kept to reuse their memory.
     key: Vec<u8>,
 }
 
-/// A rate with what follows from it.
+/// A rate and the values derived from it.
 #[derive(Debug, Clone, Copy)]
 struct Share {
-    /// Hashes below this are kept; of all 2^64.
+    /// Hashes below this, out of 2^64, are kept.
     below: u128,
     weight: f64,
 }
 
 impl Share {
     fn of(rate: f64) -> Self {
-        // From 0 to 2^64; the conversion is exact for such a float.
+        // From 0 to 2^64; a float represents it exactly.
         Share { below: (rate * 2_f64.powi(64)) as u128, weight: 1.0 / rate }
     }
 }

@@ -1,7 +1,7 @@
-//! The bounds of this filter.
+//! The limits of this filter.
 
-/// Rates by value in `rates`.
+/// Maximum number of rates in `rates`.
 pub const MAX_RATES: usize = 10_000;
 
-/// Paths in `hash`.
+/// Maximum number of paths in `hash`.
 pub const MAX_HASH_FIELDS: usize = 32;

@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and their check.
+//! The options and their validation.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,17 @@ use crate::limits::{MAX_HASH_FIELDS, MAX_RATES};
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// The share of records that is kept, 0 to 1.
+    /// The fraction of records to keep, 0 to 1.
     pub rate: Option<f64>,
-    /// The path whose value chooses a rate from `rates`.
+    /// The path whose value selects a rate from `rates`.
     pub by: Path,
-    /// Rates of values at `by`.
+    /// Rates by value at `by`.
     pub rates: BTreeMap<String, f64>,
-    /// The paths whose values decide: records alike in them share their fate.
+    /// The paths whose values are hashed: records with equal values are kept or dropped together.
     pub hash: Vec<Path>,
-    /// From which level on every record is kept.
+    /// The level from which on every record is kept.
     pub keep_level: LevelOrOff,
-    /// Where it is written how many records a kept one stands for.
+    /// The path for the number of records that a kept one represents.
     pub weight: String,
 }
 
@@ -39,10 +39,10 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed.
+/// An invalid option.
 #[derive(Debug, Error, PartialEq)]
 pub enum OptionError {
-    #[error("option `rate`: it must be given, the share of records to keep: 0.1 keeps one in ten")]
+    #[error("option `rate`: it is required, the fraction of records to keep: 0.1 keeps one in ten")]
     NoRate,
     #[error("option `{0}`: {1}; a rate is 0 to 1, and 0.1 keeps one in ten")]
     Rate(String, f64),
@@ -50,12 +50,12 @@ pub enum OptionError {
     TooManyRates(usize),
     #[error("option `hash`: {0} paths are more than the {MAX_HASH_FIELDS} allowed")]
     TooManyFields(usize),
-    #[error("option `weight`: `{0}` means something to Weir; name another path, or \"\" for none")]
+    #[error("option `weight`: `{0}` is a reserved field; name another path, or \"\" for none")]
     Weight(String),
 }
 
 impl Options {
-    /// Whether they can be followed.
+    /// Validates the options.
     pub fn check(&self) -> Result<(), OptionError> {
         let rate = self.rate.ok_or(OptionError::NoRate)?;
         let named = self.rates.iter().map(|(name, rate)| (format!("rates.{name}"), *rate));

@@ -17,7 +17,7 @@ fn kept(options: Json) -> usize {
 }
 
 #[test]
-fn the_share_that_is_kept_is_the_one_that_was_asked_for() {
+fn the_kept_fraction_is_the_rate() {
     assert_eq!(kept(json!({ "rate": 0 })), 0);
     assert_eq!(kept(json!({ "rate": 1 })), 10_000);
     // Six standard deviations.
@@ -40,7 +40,7 @@ fn severe_records_are_kept_whatever_the_rate() {
 }
 
 #[test]
-fn rates_are_chosen_by_value() {
+fn rates_are_selected_by_value() {
     let mut bench =
         Bench::with_options(json!({ "rate": 0, "by": "context.kind", "rates": { "a": 1, "7": 1.0, "true": 1 } }));
     for (kind, is_kept) in
@@ -52,7 +52,7 @@ fn rates_are_chosen_by_value() {
 }
 
 #[test]
-fn records_of_a_trace_share_their_fate_and_those_without_one_have_their_own() {
+fn records_of_a_trace_are_sampled_together_and_others_separately() {
     let mut bench = Bench::with_options(json!({ "rate": 0.5, "hash": ["context.trace_id"] }));
     let outcomes = bench.run((0..1000).map(numbered));
     let fates: Vec<bool> = outcomes.iter().map(Outcome::is_dropped).collect();
@@ -64,7 +64,7 @@ fn records_of_a_trace_share_their_fate_and_those_without_one_have_their_own() {
 }
 
 #[test]
-fn the_weight_says_for_how_many_a_record_stands() {
+fn the_weight_is_the_number_of_represented_records() {
     let weight = |options: Json, record: Json| {
         let mut bench = Bench::with_options(options);
         let outcome = (0..100).map(|n| {
@@ -84,15 +84,15 @@ fn the_weight_says_for_how_many_a_record_stands() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+fn invalid_options_are_refused_with_a_hint() {
     for (options, expected) in [
-        (json!({}), "option `rate`: it must be given"),
+        (json!({}), "option `rate`: it is required"),
         (json!({ "rat": 0.1 }), "unknown field `rat`, expected one of `rate`, `by`"),
         (json!({ "rate": 10 }), "option `rate`: 10; a rate is 0 to 1"),
         (json!({ "rate": -0.1 }), "option `rate`"),
         (json!({ "rate": 0.1, "rates": { "a": 2 } }), "option `rates.a`: 2; a rate is 0 to 1"),
         (json!({ "rate": 0.1, "keep_level": "LOUD" }), "unknown level `LOUD`"),
-        (json!({ "rate": 0.1, "weight": "level" }), "option `weight`: `level` means something"),
+        (json!({ "rate": 0.1, "weight": "level" }), "option `weight`: `level` is a reserved field"),
         (json!({ "rate": 0.1, "hash": vec!["a"; 33] }), "option `hash`: 33 paths"),
     ] {
         let error = Bench::refused(options.clone());
@@ -110,7 +110,7 @@ proptest! {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();

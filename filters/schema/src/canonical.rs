@@ -1,12 +1,13 @@
-//! Values by what they mean: equal values give equal bytes.
+//! Canonical encoding: values that are equal in JSON Schema give equal bytes.
 //!
-//! In JSON Schema 1 and 1.0 are the same number and the order of keys says
-//! nothing; as MessagePack both may differ.
+//! In JSON Schema, 1 and 1.0 are the same number and the order of keys is
+//! irrelevant; in MessagePack both may differ.
 
 use weir_guest::encode::{self, Encode};
 use weir_guest::{Map, Value};
 
-/// Appends the canonical bytes of a value. Values of records nest to 64.
+/// Appends the canonical encoding of a value. Values of records have at most 64
+/// levels.
 pub fn write(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Float(number) => match whole(number) {
@@ -32,9 +33,9 @@ fn write_map(map: Map<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// The integer that a float is, if it is one of 64 bits.
+/// The integer value of a float, if it is one of 64 bits.
 pub fn whole(number: f64) -> Option<i64> {
-    // 2^63 is the first that is too large; its negative still fits.
+    // 2^63 is the first value that is too large; -2^63 still fits.
     let fits = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number);
     (fits && number.fract() == 0.0).then_some(number as i64)
 }

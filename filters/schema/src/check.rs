@@ -1,8 +1,8 @@
-//! Holding a value against a schema.
+//! Validates a value against a schema.
 //!
-//! All reasons are gathered, up to as many as are wanted; within `anyOf`, `oneOf`,
-//! `not` and `if` none is, as there a schema may fail without anything being
-//! wrong. Work and depth are bounded; a value that takes more fails.
+//! Errors are collected up to the requested number; inside `anyOf`, `oneOf`,
+//! `not` and `if` none are, because a failing schema is not an error there. Work
+//! and depth are limited; a value that exceeds the limits is invalid.
 
 use std::cmp::Ordering;
 
@@ -13,22 +13,22 @@ use crate::limits::{MAX_CHECK_DEPTH, MAX_ERROR_BYTES, MAX_PATTERN_TEXT_BYTES, MA
 use crate::node::{Limit, Node, Schema, Types};
 use crate::number::Number;
 
-/// Holds values against a schema.
+/// The state of a validation.
 #[derive(Debug)]
 pub struct Check<'s> {
     schema: &'s Schema,
-    /// The keys on the way to the value at hand.
+    /// The path of the current value.
     path: Vec<String>,
     errors: Vec<String>,
-    /// How many reasons are wanted; 0 while only the answer counts.
+    /// Maximum number of errors to collect; 0 while only the result matters.
     wanted: usize,
     steps: usize,
     depth: usize,
 }
 
 impl<'s> Check<'s> {
-    /// The reasons why a value does not fit, up to `wanted`, at least 1; none if it
-    /// does.
+    /// Returns the errors of a value, up to `wanted`, at least 1; none if it is
+    /// valid.
     pub fn run(schema: &'s Schema, value: Value<'_>, path: &[String], wanted: usize) -> Vec<String> {
         let mut check = Check { schema, path: path.to_vec(), errors: Vec::new(), wanted, steps: 0, depth: 0 };
         check.node(0, value);
@@ -38,14 +38,14 @@ impl<'s> Check<'s> {
         check.errors
     }
 
-    /// Whether a value fits one schema.
+    /// Whether a value is valid against one schema.
     fn node(&mut self, index: usize, value: Value<'_>) -> bool {
         self.steps += 1;
         if self.steps >= MAX_STEPS {
             return false;
         }
         if self.depth == MAX_CHECK_DEPTH {
-            return self.fail(|| "nests too deep".to_owned());
+            return self.fail(|| "is nested too deeply".to_owned());
         }
         self.depth += 1;
         let node = &self.schema.nodes[index];
@@ -56,7 +56,7 @@ impl<'s> Check<'s> {
                 Value::Map(map) => self.map(node, map),
                 _ => true,
             };
-        // What has the wrong type has nothing else to be told.
+        // A value of the wrong type gets no further errors.
         let fits = fits & (!fits && self.is_full() || self.beside(node, value));
         self.depth -= 1;
         fits
@@ -79,8 +79,8 @@ impl<'s> Check<'s> {
             canonical::write(value, &mut bytes);
             if !known.contains(&bytes) {
                 fits = self.fail(|| match known.len() {
-                    1 => "is not the one value allowed".to_owned(),
-                    count => format!("is none of the {count} values allowed"),
+                    1 => "is not the allowed value".to_owned(),
+                    count => format!("is not one of the {count} allowed values"),
                 });
             }
         }
@@ -91,7 +91,7 @@ impl<'s> Check<'s> {
                 }
             }
             if let Some(unit) = node.multiple_of.filter(|unit| !number.is_multiple_of(*unit)) {
-                fits = self.fail(|| format!("is {number}, no multiple of {unit}"));
+                fits = self.fail(|| format!("is {number}, not a multiple of {unit}"));
             }
         }
         if let Value::Str(text) = value {
@@ -116,7 +116,7 @@ impl<'s> Check<'s> {
             fits = self.fail(|| reason);
         }
         if items.unique && !are_unique(list) {
-            fits = self.fail(|| "has an item twice".to_owned());
+            fits = self.fail(|| "has duplicate items".to_owned());
         }
         if items.first.is_empty() && items.others.is_none() {
             return fits;
@@ -176,25 +176,25 @@ impl<'s> Check<'s> {
         fits
     }
 
-    /// The schemas that are about the very same value.
+    /// Validates the value against its subschemas.
     fn beside(&mut self, node: &Node, value: Value<'_>) -> bool {
         let mut fits = true;
         for index in node.reference.iter().chain(&node.all_of) {
             fits &= self.node(*index, value);
         }
         if !node.any_of.is_empty() && !node.any_of.iter().any(|index| self.quietly(*index, value)) {
-            fits = self.fail(|| format!("fits none of the {} schemas of `anyOf`", node.any_of.len()));
+            fits = self.fail(|| format!("matches none of the {} schemas of `anyOf`", node.any_of.len()));
         }
         if !node.one_of_schemas.is_empty() {
             let count = node.one_of_schemas.iter().filter(|index| self.quietly(**index, value)).count();
             if count != 1 {
-                fits = self.fail(|| format!("fits {count} of the schemas of `oneOf`, not one"));
+                fits = self.fail(|| format!("matches {count} of the schemas of `oneOf`, not exactly one"));
             }
         }
         if let Some(not) = node.not
             && self.quietly(not, value)
         {
-            fits = self.fail(|| "fits the schema of `not`".to_owned());
+            fits = self.fail(|| "matches the schema of `not`".to_owned());
         }
         if let Some(condition) = node.condition {
             let branch = if self.quietly(condition.holds, value) { condition.then } else { condition.otherwise };
@@ -205,7 +205,7 @@ impl<'s> Check<'s> {
         fits
     }
 
-    /// Whether a value fits, without gathering reasons.
+    /// Whether a value is valid, without collecting errors.
     fn quietly(&mut self, index: usize, value: Value<'_>) -> bool {
         let wanted = std::mem::take(&mut self.wanted);
         let fits = self.node(index, value);
@@ -214,7 +214,7 @@ impl<'s> Check<'s> {
     }
 
     fn below(&mut self, key: &str, index: usize, value: Value<'_>) -> bool {
-        // Nobody reads the way while no reason is wanted.
+        // The path is only needed for errors.
         if self.wanted == 0 {
             return self.node(index, value);
         }
@@ -224,7 +224,7 @@ impl<'s> Check<'s> {
         fits
     }
 
-    /// Whether no more reasons are wanted.
+    /// Whether enough errors were collected.
     fn is_full(&self) -> bool {
         self.errors.len() >= self.wanted
     }
@@ -262,7 +262,7 @@ impl Limit {
     }
 }
 
-/// The types that a value has. Bytes, which JSON lacks, have none.
+/// The types of a value. Bytes have no JSON type.
 fn types_of(value: Value<'_>) -> Types {
     match value {
         Value::Nil => Types::NULL,

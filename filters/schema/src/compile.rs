@@ -1,8 +1,8 @@
-//! From the schema as it is written to nodes.
+//! Compiles the schema into nodes.
 //!
-//! A keyword that is not known is refused, as leaving it out would make another
-//! schema of it. `$ref` is followed within the document; what it names is compiled
-//! once, so that schemas may be recursive.
+//! Unknown keywords are refused, because ignoring them would change the schema.
+//! `$ref` is resolved within the document; its target is compiled once, so
+//! schemas may be recursive.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::limits::{MAX_NODES, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_REGEX_BYTES,
 use crate::node::{Condition, Limit, Node, Range, Schema, Types};
 use crate::number::Number;
 
-/// A schema that can't be followed: where, and what would be right.
+/// An invalid schema: where, and what would be valid.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("option `schema`: at `{place}`: {wrong}")]
 pub struct SchemaError {
@@ -28,7 +28,7 @@ pub fn wrong<T>(place: &str, wrong: impl Into<String>) -> Result<T, SchemaError>
     Err(SchemaError { place: place.to_owned(), wrong: wrong.into() })
 }
 
-/// Keywords that say nothing about values, or nothing that is checked here.
+/// Keywords that are annotations or not checked.
 const NOTES: [&str; 14] = [
     "$schema",
     "$id",
@@ -46,15 +46,19 @@ const NOTES: [&str; 14] = [
     "contentMediaType",
 ];
 
-/// The drafts in which the keywords known here mean what they mean in 2020-12.
+/// The drafts in which the supported keywords have the same meaning as in
+/// 2020-12.
 const DRAFTS: [&str; 3] = ["2020-12", "2019-09", "draft-07"];
 
-/// Compiles a whole schema.
+/// Compiles a schema.
 pub fn compile(root: &Json) -> Result<Schema, SchemaError> {
     if let Some(draft) = root.get("$schema") {
         let known = draft.as_str().is_some_and(|draft| DRAFTS.iter().any(|known| draft.contains(known)));
         if !known {
-            return wrong("#/$schema", format!("{draft} is not known; known are 2020-12, 2019-09 and draft-07"));
+            return wrong(
+                "#/$schema",
+                format!("{draft} is not supported; supported are 2020-12, 2019-09 and draft-07"),
+            );
         }
     }
     let mut compiler = Compiler { root, schema: Schema::default(), known: HashMap::new(), patterns: 0 };
@@ -66,25 +70,25 @@ pub fn compile(root: &Json) -> Result<Schema, SchemaError> {
 struct Compiler<'s> {
     root: &'s Json,
     schema: Schema,
-    /// Nodes by their place, which `$ref` names.
+    /// Nodes by the place that `$ref` names.
     known: HashMap<String, usize>,
     patterns: usize,
 }
 
 impl<'s> Compiler<'s> {
-    /// The node of the schema at a place.
+    /// Compiles the schema at a place.
     fn at(&mut self, place: &str, schema: &'s Json, depth: usize) -> Result<usize, SchemaError> {
         if let Some(index) = self.known.get(place) {
             return Ok(*index);
         }
         if depth > MAX_SCHEMA_DEPTH {
-            return wrong(place, format!("schemas stand deeper in each other than {MAX_SCHEMA_DEPTH} levels"));
+            return wrong(place, format!("schemas are nested deeper than {MAX_SCHEMA_DEPTH} levels"));
         }
         let index = self.schema.nodes.len();
         if index == MAX_NODES {
             return wrong(place, format!("there are more than {MAX_NODES} schemas"));
         }
-        // Its place is taken before it is read, as it may name itself.
+        // Registered before it is compiled, because it may refer to itself.
         self.schema.nodes.push(Node::default());
         self.known.insert(place.to_owned(), index);
         let node = match schema {
@@ -160,7 +164,7 @@ impl<'s> Compiler<'s> {
             "anyOf" => node.any_of = self.schemas(here, value, depth)?,
             "oneOf" => node.one_of_schemas = self.schemas(here, value, depth)?,
             "not" => node.not = Some(self.at(here, value, depth + 1)?),
-            // These three belong together.
+            // These three are compiled together.
             "if" | "then" | "else" => {}
             "$ref" => node.reference = Some(self.reference(here, value, depth)?),
             note if NOTES.contains(&note) => {}
@@ -168,7 +172,7 @@ impl<'s> Compiler<'s> {
                 return wrong(
                     place,
                     format!(
-                        "`{other}` is not known here, and without it the schema would be another one; leave it out if that is meant"
+                        "the keyword `{other}` is not supported, and ignoring it would change the schema; leave it out if you don't need it"
                     ),
                 );
             }
@@ -200,10 +204,10 @@ impl<'s> Compiler<'s> {
         schemas.map(|(index, schema)| self.at(&below(place, &index.to_string()), schema, depth + 1)).collect()
     }
 
-    /// `#`, or `#/$defs/order`: a place in the same document.
+    /// A reference within the document: `#` or `#/$defs/order`.
     fn reference(&mut self, place: &str, value: &'s Json, depth: usize) -> Result<usize, SchemaError> {
         let Some(target) = value.as_str() else {
-            return wrong(place, "it is no text");
+            return wrong(place, "it must be text");
         };
         let Some(pointer) = target.strip_prefix('#').filter(|pointer| pointer.is_empty() || pointer.starts_with('/'))
         else {
@@ -211,7 +215,7 @@ impl<'s> Compiler<'s> {
         };
         match self.root.pointer(pointer) {
             Some(schema) => self.at(target, schema, depth + 1),
-            None => wrong(place, format!("nothing stands at `{target}`")),
+            None => wrong(place, format!("there is nothing at `{target}`")),
         }
     }
 
@@ -224,15 +228,15 @@ impl<'s> Compiler<'s> {
             return wrong(place, format!("there are more than {MAX_PATTERNS} expressions"));
         }
         let regex = RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).build();
-        regex.or_else(|error| wrong(place, format!("`{pattern}` is not a regular expression: {error}")))
+        regex.or_else(|error| wrong(place, format!("`{pattern}` is not a valid regular expression: {error}")))
     }
 }
 
 impl Schema {
-    /// A schema that needs itself for the very same value has no meaning, and
-    /// holding a value against it would not end.
+    /// Refuses a schema that refers to itself for the same value: it has no
+    /// meaning, and validation would not terminate.
     fn check_cycles(&self) -> Result<(), SchemaError> {
-        // 0: not seen; 1: on the way; 2: done.
+        // 0: not visited; 1: in progress; 2: done.
         let mut states = vec![0_u8; self.nodes.len()];
         for start in 0..self.nodes.len() {
             let mut stack = vec![(start, false)];
@@ -259,7 +263,7 @@ impl Schema {
     }
 }
 
-/// The place of a key below another, as a JSON pointer writes it.
+/// The place of a key below another, as a JSON pointer.
 fn below(place: &str, key: &str) -> String {
     format!("{place}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
@@ -269,7 +273,7 @@ fn types(place: &str, value: &Json) -> Result<Types, SchemaError> {
         Some(types) => Ok(types),
         None => wrong(
             place,
-            format!("{value} is no type; the types are null, boolean, integer, number, string, array, object"),
+            format!("{value} is not a type; the types are null, boolean, integer, number, string, array, object"),
         ),
     };
     match value {
@@ -284,34 +288,34 @@ fn number(place: &str, value: &Json) -> Result<Number, SchemaError> {
     let mut bytes = Vec::new();
     value.encode(&mut bytes);
     let number = Value::read(&bytes).and_then(|(value, _)| Number::of(value));
-    number.map_or_else(|| wrong(place, format!("{value} is no number")), Ok)
+    number.map_or_else(|| wrong(place, format!("{value} is not a number")), Ok)
 }
 
 fn count(place: &str, value: &Json) -> Result<usize, SchemaError> {
     match number(place, value)? {
         Number::Integer(number) if (0..=i128::from(u32::MAX)).contains(&number) => Ok(number as usize),
-        _ => wrong(place, format!("{value} is no count")),
+        _ => wrong(place, format!("{value} is not a count")),
     }
 }
 
 fn boolean(place: &str, value: &Json) -> Result<bool, SchemaError> {
-    value.as_bool().map_or_else(|| wrong(place, "it is true or false"), Ok)
+    value.as_bool().map_or_else(|| wrong(place, "it must be true or false"), Ok)
 }
 
 fn list<'s>(place: &str, value: &'s Json) -> Result<&'s Vec<Json>, SchemaError> {
     match value.as_array() {
         Some(list) if !list.is_empty() => Ok(list),
-        _ => wrong(place, "it is a list, and not an empty one"),
+        _ => wrong(place, "it must be a list that is not empty"),
     }
 }
 
 fn table<'s>(place: &str, value: &'s Json) -> Result<&'s serde_json::Map<String, Json>, SchemaError> {
-    value.as_object().map_or_else(|| wrong(place, "it is a table"), Ok)
+    value.as_object().map_or_else(|| wrong(place, "it must be a table"), Ok)
 }
 
 fn texts(place: &str, value: &Json) -> Result<Vec<String>, SchemaError> {
     let texts = value.as_array().and_then(|list| list.iter().map(|one| one.as_str().map(str::to_owned)).collect());
-    texts.map_or_else(|| wrong(place, "it is a list of texts"), Ok)
+    texts.map_or_else(|| wrong(place, "it must be a list of texts"), Ok)
 }
 
 fn canonical_of(value: &Json) -> Vec<u8> {
@@ -325,7 +329,7 @@ fn canonical_of(value: &Json) -> Vec<u8> {
 }
 
 impl Range {
-    /// Why a number of things is not within it.
+    /// The error for a count outside of the limits.
     pub fn refuses(self, count: usize, what: &str) -> Option<String> {
         match (self.least, self.most) {
             (Some(least), _) if count < least => Some(format!("has {count} {what}, fewer than {least}")),

@@ -141,7 +141,7 @@ impl Filter for SchemaFilter {
             return Verdict::Keep;
         }
         match self.on_fail {
-            OnFail::Reject => return Verdict::Fail(format!("it does not fit the schema: {}", errors.join("; "))),
+            OnFail::Reject => return Verdict::Fail(format!("it does not match the schema: {}", errors.join("; "))),
             OnFail::Drop => {
                 host::counter("invalid", 1);
                 return Verdict::Drop;
@@ -169,7 +169,7 @@ impl SchemaFilter {
         match record.at(field) {
             Some(value) => Check::run(&self.schema, value, &[field.to_string()], self.max_errors),
             None if self.optional => Vec::new(),
-            None => vec![format!("`{field}` is not there")],
+            None => vec![format!("`{field}` is missing")],
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A schema with its meaning worked out.
+//! The compiled schema.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,20 +6,20 @@ use regex_lite::Regex;
 
 use crate::number::Number;
 
-/// All schemas of a schema, the outermost first. They name each other by index.
+/// A schema with its subschemas, the root first. They refer to each other by
+/// index.
 #[derive(Debug, Default)]
 pub struct Schema {
     pub nodes: Vec<Node>,
 }
 
-/// One schema: what it says about the value that it is held against. What it does
-/// not say is not asked.
+/// One schema: the constraints of a value. Absent constraints are not checked.
 #[derive(Debug, Default)]
 pub struct Node {
     /// The schema `false`.
     pub never: bool,
     pub types: Option<Types>,
-    /// `const` and `enum`, as canonical bytes.
+    /// `const` and `enum`, in canonical encoding.
     pub one_of: Option<BTreeSet<Vec<u8>>>,
     pub limits: Vec<(Limit, Number)>,
     pub multiple_of: Option<Number>,
@@ -35,7 +35,7 @@ pub struct Node {
     pub reference: Option<usize>,
 }
 
-/// A bound of numbers.
+/// A limit of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     AtLeast,
@@ -44,25 +44,25 @@ pub enum Limit {
     Below,
 }
 
-/// How many there may be.
+/// Minimum and maximum of a count.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Range {
     pub least: Option<usize>,
     pub most: Option<usize>,
 }
 
-/// What is said about lists.
+/// Constraints of arrays.
 #[derive(Debug, Default)]
 pub struct Items {
     /// Schemas of the first items.
     pub first: Vec<usize>,
-    /// That of all others.
+    /// The schema of all other items.
     pub others: Option<usize>,
     pub count: Range,
     pub unique: bool,
 }
 
-/// What is said about maps.
+/// Constraints of objects.
 #[derive(Debug, Default)]
 pub struct Object {
     pub properties: HashMap<String, usize>,
@@ -70,12 +70,12 @@ pub struct Object {
     /// The schema of all other keys.
     pub additional: Option<usize>,
     pub required: Vec<String>,
-    /// What must be there if a key is.
+    /// Which keys are required if a key is present.
     pub dependent: Vec<(String, Vec<String>)>,
     pub count: Range,
 }
 
-/// `if`, and what follows from it.
+/// `if`, `then` and `else`.
 #[derive(Debug, Clone, Copy)]
 pub struct Condition {
     pub holds: usize,
@@ -83,7 +83,7 @@ pub struct Condition {
     pub otherwise: Option<usize>,
 }
 
-/// Some of the types of JSON.
+/// A set of JSON types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Types(u8);
 
@@ -107,7 +107,7 @@ impl Types {
         Types(self.0 | other.0)
     }
 
-    /// Whether some type is in both.
+    /// Whether the sets have a type in common.
     pub fn meets(self, other: Types) -> bool {
         self.0 & other.0 != 0
     }
@@ -127,7 +127,7 @@ impl Range {
 }
 
 impl Schema {
-    /// The schemas that one holds against the very same value.
+    /// The subschemas that apply to the same value.
     pub fn beside(&self, index: usize) -> Vec<usize> {
         let node = &self.nodes[index];
         let mut beside: Vec<usize> =

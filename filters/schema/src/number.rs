@@ -6,7 +6,7 @@ use weir_guest::Value;
 
 use crate::canonical::whole;
 
-/// An integer of up to 64 bits with or without sign, or a float.
+/// A signed or unsigned integer of up to 64 bits, or a float.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
     Integer(i128),
@@ -30,7 +30,7 @@ impl Number {
         }
     }
 
-    /// How it compares with another; nothing compares with NaN.
+    /// Compares two numbers; NaN is not comparable.
     pub fn compare(self, other: Number) -> Option<Ordering> {
         match (self, other) {
             (Number::Integer(a), Number::Integer(b)) => Some(a.cmp(&b)),
@@ -40,7 +40,7 @@ impl Number {
         }
     }
 
-    /// Whether it is a whole number of times another, which is above zero.
+    /// Whether it is a multiple of another number, which is above zero.
     pub fn is_multiple_of(self, other: Number) -> bool {
         match (self, other) {
             (Number::Integer(a), Number::Integer(b)) => a % b == 0,
@@ -73,7 +73,8 @@ fn integer_with_float(integer: i128, float: f64) -> Option<Ordering> {
     if float.is_nan() {
         return None;
     }
-    // `as` takes floats beyond the ends to the ends, which no 64-bit integer reaches.
+    // `as` saturates floats out of range to values that no 64-bit integer
+    // exceeds.
     let trunc = float.trunc();
     let order = integer.cmp(&(trunc as i128));
     Some(order.then_with(|| 0.0_f64.partial_cmp(&(float - trunc)).unwrap_or(Ordering::Equal)))

@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and their check.
+//! The options and their validation.
 
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -13,33 +13,33 @@ use crate::node::Schema;
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// The schema: a table, or JSON as a text.
+    /// The schema: a table, or a string of JSON.
     pub schema: Option<Json>,
-    /// What is checked; the whole record when absent.
+    /// The path of the value to validate; by default the whole record.
     pub field: Option<Path>,
     /// Whether `field` may be absent.
     pub optional: bool,
-    /// What becomes of a record that does not fit.
+    /// What happens to an invalid record.
     pub on_fail: OnFail,
-    /// The label that it gets.
+    /// The label to add.
     pub route: Option<String>,
-    /// The level that it gets.
+    /// The level to set.
     pub level: Option<Level>,
-    /// Where the reasons go.
+    /// The path for the errors.
     pub errors: String,
-    /// How many reasons.
+    /// Maximum number of errors.
     pub max_errors: usize,
 }
 
-/// What becomes of a record that does not fit.
+/// What happens to an invalid record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFail {
-    /// It goes on with the reasons.
+    /// It goes on with the errors.
     Tag,
-    /// And with a label.
+    /// It goes on with the errors and a label.
     Route,
-    /// The filter fails it: Weir's `on_error` says what that means.
+    /// The filter fails it; Weir's `on_error` decides what follows.
     Reject,
     Drop,
 }
@@ -59,12 +59,12 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed.
+/// An invalid option.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum OptionError {
-    #[error("option `schema`: it must be given, as a table or as JSON in a text")]
+    #[error("option `schema`: it is required, as a table or as a string of JSON")]
     NoSchema,
-    #[error("option `schema`: the text is no JSON: {0}")]
+    #[error("option `schema`: the text is not valid JSON: {0}")]
     NoJson(String),
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -72,18 +72,18 @@ pub enum OptionError {
     NoRoute,
     #[error("option `{0}`: it is for records that go on; leave it out with on_fail = \"reject\" or \"drop\"")]
     Unused(&'static str),
-    #[error("option `route`: it is given with on_fail = \"route\"")]
+    #[error("option `route`: it requires on_fail = \"route\"")]
     RouteOfTag,
-    #[error("option `optional`: the whole record is always there; name a `field`")]
+    #[error("option `optional`: it requires a `field`, because the record itself is always there")]
     Optional,
-    #[error("option `errors`: `{0}` means something to Weir; name another path, or \"\" for none")]
+    #[error("option `errors`: `{0}` is a reserved field; name another path, or \"\" for none")]
     Errors(String),
     #[error("option `max_errors`: {0}; it must be 1 to {MAX_ERRORS}")]
     MaxErrors(usize),
 }
 
 impl Options {
-    /// The schema, if all can be followed.
+    /// Validates the options and compiles the schema.
     pub fn check(&self) -> Result<Schema, OptionError> {
         let goes_on = matches!(self.on_fail, OnFail::Tag | OnFail::Route);
         match self.on_fail {

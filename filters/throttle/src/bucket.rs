@@ -1,14 +1,14 @@
-//! A token bucket in one number.
+//! A token bucket stored as one number.
 //!
-//! Instead of tokens it holds the time at which the bucket will be full again.
-//! A record moves that on by the time that one token takes; it may go on if the
-//! bucket is then no emptier than empty. Nothing has to be filled by a timer.
+//! Instead of tokens it stores the time at which the bucket will be full again. A
+//! record adds the time of one token to it, and may go on if the bucket is not
+//! overdrawn by that. So no timer is needed for refilling.
 
 use weir_guest::Level;
 
 use crate::limits::MAX_CLOCK_STEP_NS;
 
-/// How fast buckets fill and how much they hold, as times.
+/// The rate and the size of buckets, as times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     token_ns: i64,
@@ -16,8 +16,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// `rate` is at least one in some days and `burst` at least 1, so that both
-    /// times fit; a bucket of more than a year is one of a year.
+    /// `rate` is at least one record in some days and `burst` at least 1, so both
+    /// times fit; a bucket of more than a year counts as one year.
     pub fn new(rate: f64, burst: u32) -> Self {
         let token_ns = ((1e9 / rate) as i64).max(1);
         let year_ns = 365 * 86_400 * 1_000_000_000;
@@ -30,31 +30,31 @@ impl Pace {
 pub struct Bucket {
     /// When it is full again, by the host's clock; in the past if it is.
     pub full_ns: i64,
-    /// What was held back since the last summary.
+    /// The records dropped since the last summary.
     pub held: Option<Box<Held>>,
 }
 
-/// What was held back of one key.
+/// The dropped records of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     pub count: u64,
-    /// When the first was held back, by the host's clock.
+    /// When the first was dropped, by the host's clock.
     pub since_ns: i64,
-    /// The times of the records themselves.
+    /// The timestamps of the records.
     pub first_ns: i64,
     pub last_ns: i64,
-    /// The highest.
+    /// The highest level.
     pub level: Level,
     pub source: String,
-    /// The labels of the first, as MessagePack.
+    /// The labels of the first record, as MessagePack.
     pub routes: Vec<u8>,
 }
 
 impl Bucket {
-    /// Whether one more record may go on now; takes its token if so.
+    /// Whether another record may go on now; if so, takes its token.
     pub fn take(&mut self, now_ns: i64, pace: Pace) -> bool {
         let mut full_ns = self.full_ns.max(now_ns);
-        // So far ahead is none of this bucket's: the clock was set back.
+        // A bucket this far ahead means that the clock was set back.
         if full_ns - now_ns > pace.whole_ns.saturating_add(MAX_CLOCK_STEP_NS) {
             full_ns = now_ns;
         }
@@ -64,7 +64,7 @@ impl Bucket {
         goes_on
     }
 
-    /// Whether nothing would be lost with it.
+    /// Whether it can be removed without loss.
     pub fn is_idle(&self, now_ns: i64) -> bool {
         self.held.is_none() && self.full_ns <= now_ns
     }

@@ -80,10 +80,10 @@ pub struct Throttle {
     keep_level: Option<Level>,
     summary_ns: i64,
     table: Table,
-    /// What a version with other key fields left to say, as MessagePack. The next
-    /// tick does.
+    /// Summaries from a version with other key fields, as MessagePack. The next
+    /// tick emits them.
     left: Vec<Vec<u8>>,
-    /// The key of the record at hand; kept for its memory.
+    /// The key of the current record, kept to reuse its memory.
     key: Vec<u8>,
 }
 
@@ -140,7 +140,7 @@ impl StatefulFilter for Throttle {
         let mut summaries: Vec<NewRecord> = left.map(|(record, _)| NewRecord::copy(&record)).collect();
         let due = |held: &Held| {
             let waited_ns = now_ns.saturating_sub(held.since_ns);
-            // Negative if the clock was set back: then nobody knows.
+            // Negative if the clock was set back: then the age is unknown.
             closing || waited_ns >= self.summary_ns || waited_ns < 0
         };
         for (key, bucket) in self.table.iter_mut() {
@@ -177,7 +177,7 @@ impl StatefulFilter for Throttle {
     }
 }
 
-/// Counts a record that ends here.
+/// Counts a dropped record.
 fn hold(bucket: &mut Bucket, record: &Record<'_>, now_ns: i64) {
     let time_ns = record.timestamp();
     let held = bucket.held.get_or_insert_with(|| {
@@ -202,7 +202,7 @@ fn hold(bucket: &mut Bucket, record: &Record<'_>, now_ns: i64) {
     held.level = held.level.max(record.level());
 }
 
-/// The record that says what was held back of a key.
+/// The summary of a key.
 fn summary(fields: &[Path], key: &[u8], held: &Held) -> NewRecord {
     let records = if held.count == 1 { "record was" } else { "records were" };
     let message = format!("{} {records} held back", held.count);

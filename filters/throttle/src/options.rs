@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and their check.
+//! The options and their validation.
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -12,17 +12,17 @@ use crate::limits::{
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Records of a key that go on a second.
+    /// Records per second and key.
     pub rate: Option<f64>,
-    /// Records of a key that may go on at once after a pause.
+    /// Maximum number of records at once after a pause.
     pub burst: Option<u32>,
-    /// The paths whose values make the key.
+    /// The paths whose values form the key.
     pub key: Vec<Path>,
-    /// From which level on every record goes on.
+    /// The level from which on every record goes on.
     pub keep_level: Option<Level>,
-    /// Seconds from the first record held back to the summary.
+    /// Seconds from the first dropped record to the summary.
     pub summary: u64,
-    /// Keys known at once.
+    /// Maximum number of keys with a bucket of their own.
     pub max_keys: usize,
 }
 
@@ -39,10 +39,10 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed.
+/// An invalid option.
 #[derive(Debug, Error, PartialEq)]
 pub enum OptionError {
-    #[error("option `rate`: it must be given, the records of a key that go on a second, such as 100")]
+    #[error("option `rate`: it is required, the records per second and key, such as 100")]
     NoRate,
     #[error("option `rate`: {0}; it must be {MIN_RATE} to {MAX_RATE} records a second")]
     Rate(f64),
@@ -50,7 +50,7 @@ pub enum OptionError {
     Burst(u32),
     #[error("option `key`: {0} fields are more than the {MAX_KEY_FIELDS} allowed")]
     TooManyFields(usize),
-    #[error("option `key`: by `timestamp` nearly every record has a bucket of its own; leave it out")]
+    #[error("option `key`: `timestamp` differs in nearly every record; leave it out")]
     Timestamp,
     #[error("option `summary`: {0} seconds; it must be 1 to {MAX_SUMMARY_SECONDS}")]
     Summary(u64),
@@ -59,13 +59,13 @@ pub enum OptionError {
 }
 
 impl Options {
-    /// Whether they can be followed; the rate and the burst if so.
+    /// Validates the options; returns the rate and the burst.
     pub fn check(&self) -> Result<(f64, u32), OptionError> {
         let rate = self.rate.ok_or(OptionError::NoRate)?;
         if !(MIN_RATE..=MAX_RATE).contains(&rate) {
             return Err(OptionError::Rate(rate));
         }
-        // What a second brings, and no less than one record.
+        // One second's worth, but at least one record.
         let burst = self.burst.unwrap_or((rate.ceil() as u32).max(1));
         if !(1..=MAX_BURST).contains(&burst) {
             return Err(OptionError::Burst(burst));

@@ -1,9 +1,9 @@
-//! The state as it goes from one version of the filter to the next.
+//! The state that one version of the filter hands to the next.
 //!
-//! One MessagePack array: the version of this form, the paths of the key's fields,
-//! the buckets, each a list of key, when it is full, and what was held back
-//! (nothing, or a list), and the summaries that no tick has emitted yet. Reading
-//! checks everything and never panics.
+//! It is one MessagePack array: the format version, the paths of the key fields,
+//! the buckets, and the summaries that no tick has emitted yet. A bucket is a
+//! list of its key, the time at which it is full, and the dropped records
+//! (nothing, or a list). Reading validates everything and never panics.
 
 use weir_guest::encode::{self, Encode};
 use weir_guest::state::{self, bytes};
@@ -14,7 +14,7 @@ use crate::table::Table;
 
 const VERSION: i64 = 1;
 
-/// State that was read.
+/// The decoded state.
 #[derive(Debug)]
 pub struct State {
     pub fields: Vec<Path>,
@@ -22,7 +22,7 @@ pub struct State {
     pub left: Vec<Vec<u8>>,
 }
 
-/// Writes the state.
+/// Encodes the state.
 pub fn write(fields: &[Path], table: &Table, left: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     encode::array_header(&mut out, 4);
@@ -54,7 +54,7 @@ pub fn write(fields: &[Path], table: &Table, left: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-/// Reads what `write` wrote.
+/// Decodes a state written by `write`.
 pub fn read(saved: &[u8]) -> Result<State, String> {
     state::read(saved, VERSION, |parts| {
         let fields = parts.next()?.as_array()?;

@@ -1,8 +1,8 @@
-//! The buckets of all keys, within bounds.
+//! The buckets of all keys, limited in number and size.
 //!
-//! A key that finds no room shares one bucket with all others that don't. So
-//! somebody who makes up keys can't make this filter forget the real ones, nor
-//! pass by it. Buckets that are full and have nothing to say go at every tick.
+//! Keys for which there is no room share one bucket. So a sender that invents
+//! keys can neither displace the existing ones nor evade the limit. Full buckets
+//! with nothing to report are removed at every tick.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use weir_guest::{Path, Record, encode};
 use crate::bucket::Bucket;
 use crate::limits::{KEY_OVERHEAD_BYTES, MAX_HELD_BYTES, MAX_KEY_BYTES};
 
-/// All buckets. The one that is shared has the empty key.
+/// All buckets. The shared one has the empty key.
 #[derive(Debug)]
 pub struct Table {
     max_keys: usize,
@@ -22,7 +22,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// `seed` keeps senders from choosing keys that fall on the same place.
+    /// `seed` keeps senders from choosing colliding keys.
     pub fn new(max_keys: usize, seed: u64) -> Self {
         let buckets = HashMap::with_hasher(Seeded(seed));
         Table { max_keys, buckets, shared: Bucket::default(), held_bytes: 0 }
@@ -41,19 +41,19 @@ impl Table {
         (self.buckets.entry(key.into()).or_default(), true)
     }
 
-    /// Every key and bucket, the shared one last.
+    /// All keys and buckets, the shared one last.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&[u8], &mut Bucket)> {
         let own = self.buckets.iter_mut().map(|(key, bucket)| (&**key, bucket));
         own.chain([(&[][..], &mut self.shared)])
     }
 
-    /// Every key and bucket, the shared one last.
+    /// All keys and buckets, the shared one last.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Bucket)> {
         let own = self.buckets.iter().map(|(key, bucket)| (&**key, bucket));
         own.chain([(&[][..], &self.shared)])
     }
 
-    /// Forgets buckets with which nothing is lost.
+    /// Removes buckets that can be removed without loss.
     pub fn forget_idle(&mut self, now_ns: i64) {
         let held_bytes = &mut self.held_bytes;
         self.buckets.retain(|key, bucket| {
@@ -66,8 +66,8 @@ impl Table {
     }
 }
 
-/// Writes the values of the key's fields behind each other, absent ones as null,
-/// so that equal bytes mean equal values.
+/// Writes the concatenated values of the key fields, with null for absent ones,
+/// so equal bytes mean equal values.
 pub fn write_key(fields: &[Path], record: &Record<'_>, key: &mut Vec<u8>) {
     key.clear();
     for field in fields {

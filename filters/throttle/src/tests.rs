@@ -18,7 +18,7 @@ fn passed(outcomes: &[Outcome]) -> Vec<bool> {
 }
 
 #[test]
-fn each_key_has_its_own_bucket_that_fills_with_time() {
+fn each_key_has_its_own_bucket_that_refills_over_time() {
     let mut bench = Bench::with_options(json!({ "rate": 1, "burst": 2 }));
     let outcomes = bench.run(["a", "a", "b", "a", "b", "b"].map(from));
     assert_eq!(passed(&outcomes), [true, true, true, false, true, false]);
@@ -27,7 +27,7 @@ fn each_key_has_its_own_bucket_that_fills_with_time() {
 }
 
 #[test]
-fn what_was_held_back_is_summed_up_after_a_while_with_all_that_says_what_it_was() {
+fn dropped_records_are_summarised_after_the_summary_time() {
     let mut bench = Bench::with_options(json!({ "rate": 1, "burst": 1, "key": ["source", "context.user", "absent"] }));
     let record = |level: &str, second: i64| {
         json!({ "source": "shop", "level": level, "message": "m", "context": { "user": 7 }, "routes": ["audit"],
@@ -48,7 +48,7 @@ fn what_was_held_back_is_summed_up_after_a_while_with_all_that_says_what_it_was(
 }
 
 #[test]
-fn closing_sums_up_at_once() {
+fn closing_emits_the_summaries() {
     let mut bench = Bench::with_options(json!({ "rate": 1, "key": [] }));
     bench.run(["a", "b"].map(from));
     let summaries = bench.tick(true);
@@ -64,7 +64,7 @@ fn severe_records_go_on_without_a_token() {
 }
 
 #[test]
-fn keys_beyond_the_bound_share_a_bucket_until_others_are_idle() {
+fn keys_beyond_the_limit_share_a_bucket_until_others_are_idle() {
     let mut bench = Bench::with_options(json!({ "rate": 1, "max_keys": 2 }));
     let outcomes = bench.run(["a", "b", "c", "d", "a"].map(from));
     assert_eq!(passed(&outcomes), [true, true, true, false, false]);
@@ -97,7 +97,7 @@ fn a_new_version_takes_buckets_and_counts_over() {
 }
 
 #[test]
-fn state_that_is_not_of_this_filter_is_refused() {
+fn state_of_another_filter_is_refused() {
     let mut bench = Bench::with_options(json!({ "rate": 1 }));
     for (state, expected) in [
         (vec![], "not a MessagePack array"),
@@ -112,9 +112,9 @@ fn state_that_is_not_of_this_filter_is_refused() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+fn invalid_options_are_refused_with_a_hint() {
     for (options, expected) in [
-        (json!({}), "option `rate`: it must be given"),
+        (json!({}), "option `rate`: it is required"),
         (json!({ "rte": 1 }), "unknown field `rte`, expected one of `rate`, `burst`, `key`"),
         (json!({ "rate": 0 }), "option `rate`: 0; it must be"),
         (json!({ "rate": 1, "burst": 0 }), "option `burst`: 0; it must be 1 to"),
@@ -133,7 +133,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn records_that_went_on_and_those_summed_up_are_all_that_came(
+    fn every_record_goes_on_or_is_in_a_summary(
         steps in prop::collection::vec((0..6_u8, 0..4_u64), 0..60),
         max_keys in 1..5_usize,
     ) {
@@ -154,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn no_state_causes_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bench = Bench::with_options(json!({ "rate": 1 }));
         for state in [bytes.clone(), [&[0x94, 0x01, 0x90][..], &bytes].concat()] {
             if bench.restore(&state).is_ok() {
@@ -166,7 +166,7 @@ proptest! {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();

@@ -1,5 +1,4 @@
-//! When a rule applies: the level that a record has at least, and values that
-//! stand at paths.
+//! When a rule applies: the minimum level of the record, and values at paths.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +6,7 @@ use weir_guest::{Level, Path, Record, Value};
 
 use crate::options::{Scalar, Wanted};
 
-/// What must hold of a record.
+/// A condition on a record.
 #[derive(Debug)]
 pub struct Condition {
     at_least: Option<Level>,
@@ -15,7 +14,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Holds for records from a level on that have these values.
+    /// True for records of at least this level that have these values.
     pub fn new(at_least: Option<Level>, when: BTreeMap<String, Wanted>) -> Self {
         let values = when.into_iter().map(|(path, wanted)| (Path::parse(&path), wanted)).collect();
         Condition { at_least, values }

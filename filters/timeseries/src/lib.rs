@@ -101,8 +101,7 @@ impl Filter for Timeseries {
         let (mode, routes) = (options.mode, options.routes.clone());
         if mode == Mode::Annotate && !routes.is_empty() {
             return Err(
-                "option `routes`: they are for measurements of their own; leave it out with mode = \"annotate\""
-                    .to_owned(),
+                "option `routes`: it applies only to new records; leave it out with mode = \"annotate\"".to_owned()
             );
         }
         let rules = rule::compile(options).map_err(|error| error.to_string())?;
@@ -127,7 +126,7 @@ impl Filter for Timeseries {
 }
 
 impl Timeseries {
-    /// The record of a measurement.
+    /// Builds the record of a measurement.
     fn record(&self, of: &Record<'_>, made: Made) -> NewRecord {
         let mut new = NewRecord::new(of.level(), of.source(), &made.measurement).timestamp(of.timestamp());
         if self.routes.is_empty() {

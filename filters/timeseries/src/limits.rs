@@ -1,28 +1,29 @@
-//! The bounds of this filter.
+//! The limits of this filter.
 
-/// Rules. Each that applies may make a record of its own.
+/// Maximum number of rules. Each may create a record.
 pub const MAX_RULES: usize = 64;
 
-/// Tags of a rule. Databases keep an index of them.
+/// Maximum number of tags of a rule. Databases index them.
 pub const MAX_TAGS: usize = 64;
 
-/// Paths and patterns for fields of a rule.
+/// Maximum number of paths and patterns for the fields of a rule.
 pub const MAX_FIELD_PATTERNS: usize = 64;
 
-/// Conditions of a rule.
+/// Maximum number of conditions of a rule.
 pub const MAX_CONDITIONS: usize = 32;
 
-/// Fields that one measurement may have.
+/// Maximum number of fields of a measurement.
 pub const MAX_FIELDS: usize = 256;
 
-/// Bytes of a measurement's name and of a tag's value. Longer ones are cut.
+/// Maximum length in bytes of a measurement's name and of a tag's value. Longer
+/// ones are cut.
 pub const MAX_TEXT_BYTES: usize = 256;
 
-/// Values that patterns look at in one record.
+/// Maximum number of values that patterns look at per record.
 pub const MAX_VALUES_SEEN: usize = 4096;
 
-/// How deep patterns look.
+/// Maximum depth that patterns look into.
 pub const MAX_DEPTH: usize = 16;
 
-/// Labels that a rule gives.
+/// Maximum number of labels in `routes`.
 pub const MAX_ROUTES: usize = 16;

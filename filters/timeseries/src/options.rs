@@ -9,25 +9,24 @@ use weir_guest::{Level, Path};
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// What measurements are made of.
+    /// How measurements are made.
     pub rules: Vec<RuleOptions>,
-    /// Whether measurements are records of their own or part of the one they are
-    /// made of.
+    /// Whether measurements are new records or written into the original.
     pub mode: Mode,
-    /// Labels that measurements of their own get.
+    /// The labels of new records.
     pub routes: Vec<String>,
 }
 
-/// Where measurements go.
+/// Where measurements are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Into a record of their own, behind the one that they are made of.
+    /// Into a new record after the original.
     #[default]
     Emit,
-    /// Into the record itself.
+    /// Into the original record.
     Annotate,
-    /// Into a record that goes on instead.
+    /// Into a new record that replaces the original.
     Replace,
 }
 
@@ -35,12 +34,12 @@ pub enum Mode {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RuleOptions {
-    /// What must stand where.
+    /// The values that a record must have.
     #[serde(default)]
     pub when: BTreeMap<String, Wanted>,
-    /// From which level on.
+    /// The minimum level of the record.
     pub at_least: Option<Level>,
-    /// The measurement's name, or where it stands.
+    /// The measurement's name, or its path.
     pub measurement: Measurement,
     /// Paths, or names and paths.
     #[serde(default)]
@@ -48,26 +47,23 @@ pub struct RuleOptions {
     /// Paths and patterns, or names and paths.
     #[serde(default)]
     pub fields: Named,
-    /// Whether texts that are numbers count as such.
+    /// Whether numeric text counts as a number.
     #[serde(default)]
     pub numeric_texts: bool,
-    /// The name of a field that is 1 in every measurement.
+    /// The name of a field that is always 1.
     pub count: Option<String>,
 }
 
-/// A value, `true` for anything, or a list of values.
+/// A value, a list of values, or `{ exists = … }`.
 #[derive(Debug, Deserialize, PartialEq)]
-#[serde(
-    untagged,
-    expecting = "a condition is a value that must stand there, a list of such values, or { exists = true }"
-)]
+#[serde(untagged, expecting = "a condition is a value, a list of values, or { exists = true }")]
 pub enum Wanted {
     Exists(Exists),
     One(Scalar),
     Any(Vec<Scalar>),
 }
 
-/// Whether anything stands there.
+/// Whether the path must exist.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Exists {
@@ -84,7 +80,7 @@ pub enum Scalar {
     Text(String),
 }
 
-/// A name, or a path at which the name stands.
+/// A name, or the path of the name.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "a measurement is a name, or { path = \"…\", default = \"…\" }")]
 pub enum Measurement {
@@ -92,12 +88,12 @@ pub enum Measurement {
     At(MeasurementAt),
 }
 
-/// Where the name of a measurement stands.
+/// The path of a measurement's name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeasurementAt {
     pub path: Path,
-    /// The name where nothing stands.
+    /// The name if the path has no value.
     pub default: Option<String>,
 }
 

@@ -1,8 +1,8 @@
-//! Paths with `*`: which values of a record a rule takes as fields.
+//! Paths with `*`: which values of a record become fields.
 //!
-//! `*` stands for anything within a key, `**` as a key of its own for any number
-//! of keys. What a pattern finds is named by the keys from the first one with a
-//! star on, so that `metadata.*` finds `metadata.took_ms` as `took_ms`.
+//! `*` matches anything within a key; `**`, as a key of its own, matches any
+//! number of keys. A match is named by its keys from the first one with a star
+//! on: `metadata.*` finds `metadata.took_ms` as `took_ms`.
 
 use weir_guest::{Path, Record, Value};
 
@@ -12,14 +12,15 @@ use crate::limits::{MAX_DEPTH, MAX_VALUES_SEEN};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     keys: Vec<Key>,
-    /// Keys before the first with a star.
+    /// The keys before the first one with a star.
     plain: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Key {
     Plain(String),
-    /// Parts between stars; the key begins with the first and ends with the last.
+    /// The parts between stars; the key starts with the first and ends with the
+    /// last.
     Stars(Vec<String>),
     Any,
 }
@@ -36,12 +37,12 @@ impl Pattern {
         Pattern { keys, plain }
     }
 
-    /// Whether it is one path alone.
+    /// Whether it has no star.
     pub fn is_path(&self) -> bool {
         self.plain == self.keys.len()
     }
 
-    /// The last key, which names what a path finds.
+    /// The last key, which names the value of a path without stars.
     pub fn last_key(&self) -> &str {
         match self.keys.last() {
             Some(Key::Plain(key)) => key,
@@ -49,8 +50,8 @@ impl Pattern {
         }
     }
 
-    /// Calls `found` with the name and the value of all that it finds; maps are
-    /// gone through, lists are not.
+    /// Calls `found` with the name and the value of each match; maps are
+    /// searched, lists are not.
     pub fn find<'r>(&self, record: &Record<'r>, mut found: impl FnMut(&str, Value<'r>)) {
         let mut value = Value::Map(record.map());
         for key in &self.keys[..self.plain] {
@@ -71,7 +72,7 @@ impl Pattern {
 
 struct Search {
     name: String,
-    /// Values that may still be looked at.
+    /// How many more values may be looked at.
     left: usize,
 }
 
@@ -121,7 +122,7 @@ impl Key {
         let Some(mut text) = name.strip_prefix(first.as_str()) else {
             return false;
         };
-        // The earliest place is right for all parts but the last.
+        // For all parts but the last, the earliest match is correct.
         for part in &rest[..rest.len() - 1] {
             match text.find(part.as_str()) {
                 Some(at) => text = &text[at + part.len()..],

@@ -1,4 +1,4 @@
-//! Rules with their meaning worked out, and what they make of a record.
+//! Compiled rules, and the measurements that they make of a record.
 
 use weir_guest::encode::{self, Encode, Open};
 use weir_guest::{Encoded, OptionError, Path, Record, Value};
@@ -18,13 +18,13 @@ pub struct Rule {
     when: Condition,
     measurement: Measurement,
     tags: Vec<(String, Path)>,
-    /// The name that the operator gave, if any.
+    /// The name set by the operator, if any.
     fields: Vec<(Option<String>, Pattern)>,
     numeric_texts: bool,
     count: Option<String>,
 }
 
-/// What a rule makes of a record: a name, and two maps as MessagePack.
+/// A measurement: a name, and two maps as MessagePack.
 #[derive(Debug)]
 pub struct Made {
     pub measurement: String,
@@ -32,7 +32,7 @@ pub struct Made {
     pub fields: Encoded,
 }
 
-/// All rules.
+/// Compiles all rules.
 pub fn compile(options: Options) -> Result<Vec<Rule>, OptionError> {
     if options.rules.is_empty() {
         return wrong(
@@ -67,7 +67,10 @@ impl Rule {
         let (mut tags, mut fields) = (Vec::new(), Vec::new());
         for (name, path) in named(options.tags) {
             if path.contains('*') {
-                return wrong(&format!("{place}.tags"), format!("`{path}` has a star; tags are named one by one"));
+                return wrong(
+                    &format!("{place}.tags"),
+                    format!("`{path}` has a star; list the paths of tags one by one"),
+                );
             }
             let path = Path::parse(&path);
             let name = name.or_else(|| path.keys().last().cloned()).unwrap_or_default();
@@ -95,7 +98,7 @@ impl Rule {
         if fields.is_empty() && options.count.is_none() {
             return wrong(
                 &format!("{place}.fields"),
-                "a measurement without numbers is none; name paths, or count = \"count\" to count records",
+                "it has no numbers; name paths in `fields`, or set count = \"count\" to count records",
             );
         }
         Ok(Rule {
@@ -108,8 +111,8 @@ impl Rule {
         })
     }
 
-    /// What the rule makes of a record; `None` if it does not apply, or finds no
-    /// number.
+    /// Makes a measurement of a record; `None` if the rule does not apply or
+    /// finds no number.
     pub fn apply(&self, record: &Record<'_>) -> Option<Made> {
         if !self.when.holds(record) {
             return None;
@@ -134,7 +137,7 @@ impl Rule {
         let open = Open::begin(&mut out);
         let mut count = 0;
         for (name, path) in &self.tags {
-            // A tag without a value is none.
+            // Tags without a value are left out.
             if let Some(value) = record.at(path).and_then(text).filter(|value| !value.is_empty()) {
                 encode::str(&mut out, name);
                 encode::str(&mut out, &value);
@@ -150,7 +153,7 @@ impl Rule {
         let open = Open::begin(&mut out);
         let mut names: Vec<String> = Vec::new();
         let mut add = |name: &str, value: Value<'_>| {
-            // The first rule for a name is the one that counts.
+            // The first value of a name is used.
             if names.len() < MAX_FIELDS && !names.iter().any(|known| known == name) {
                 encode::str(&mut out, name);
                 value.encode(&mut out);
@@ -181,14 +184,14 @@ fn named(named: Named) -> Vec<(Option<String>, String)> {
     }
 }
 
-/// A number that a database can take: no NaN and nothing infinite.
+/// A number that databases accept: neither NaN nor infinite.
 fn number(value: Value<'_>, texts: bool) -> Option<Value<'_>> {
     match value {
         Value::Int(_) | Value::UInt(_) => Some(value),
         Value::Float(number) => number.is_finite().then_some(value),
         Value::Str(text) if texts => {
             let text = text.trim();
-            // Rust also reads `inf` and `nan`.
+            // Rust also parses `inf` and `nan`.
             if !text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E')) {
                 return None;
             }
@@ -201,7 +204,7 @@ fn number(value: Value<'_>, texts: bool) -> Option<Value<'_>> {
     }
 }
 
-/// A value as the text of a tag.
+/// Formats a value as the text of a tag.
 fn text(value: Value<'_>) -> Option<String> {
     let mut text = match value {
         Value::Str(text) => text.to_owned(),

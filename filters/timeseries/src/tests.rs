@@ -14,7 +14,7 @@ fn made(rule: Json, record: Json) -> [Json; 3] {
 }
 
 #[test]
-fn a_measurement_is_a_record_of_its_own_behind_the_one_it_is_made_of() {
+fn a_measurement_is_a_new_record_after_the_original() {
     let rule = json!({ "measurement": "orders", "tags": ["source", "context.region"], "fields": ["context.total"] });
     let mut bench =
         Bench::with_options(json!({ "rules": [rule, { "measurement": "all", "count": "n" }], "routes": ["metrics"] }));
@@ -30,7 +30,7 @@ fn a_measurement_is_a_record_of_its_own_behind_the_one_it_is_made_of() {
 }
 
 #[test]
-fn it_may_replace_the_record_or_be_part_of_it() {
+fn a_measurement_may_replace_or_annotate_the_record() {
     let rules = json!([{ "measurement": "a", "fields": ["x"] }, { "measurement": "b", "fields": ["x"] }]);
     let record = json!({ "x": 1, "routes": ["audit"] });
     let Outcome::Expanded(records) =
@@ -62,7 +62,7 @@ fn only_numbers_are_fields_and_only_scalars_are_tags() {
 }
 
 #[test]
-fn the_name_may_stand_in_the_record() {
+fn the_name_may_come_from_the_record() {
     let rule = |default: Json| json!({ "measurement": { "path": "op", "default": default }, "count": "n" });
     assert_eq!(made(rule(json!("other")), json!({ "op": "sell" }))[0], "sell");
     assert_eq!(made(rule(json!("other")), json!({ "op": "" }))[0], "other");
@@ -72,7 +72,7 @@ fn the_name_may_stand_in_the_record() {
 }
 
 #[test]
-fn conditions_say_for_which_records_a_rule_is() {
+fn conditions_select_the_records_of_a_rule() {
     let applies =
         |when: Json, record: Json| made(json!({ "measurement": "m", "count": "n", "when": when }), record)[0] == "m";
     let record = json!({ "source": "shop", "code": 200, "ok": true, "user": null });
@@ -94,7 +94,7 @@ fn conditions_say_for_which_records_a_rule_is() {
 }
 
 #[test]
-fn a_record_without_numbers_goes_on_as_it_is() {
+fn a_record_without_numbers_is_unchanged() {
     let mut bench = Bench::with_options(json!({ "rules": [{ "measurement": "m", "fields": ["a.*", "b"] }] }));
     for record in [json!({}), json!({ "a": 5 }), json!({ "a": { "x": "1" }, "b": "2" }), json!({ "a": [1, 2] })] {
         assert!(bench.run_one(record.clone()).is_kept(), "{record}");
@@ -102,7 +102,7 @@ fn a_record_without_numbers_goes_on_as_it_is() {
 }
 
 #[test]
-fn fields_are_bounded_and_the_first_of_a_name_counts() {
+fn fields_are_limited_and_the_first_of_a_name_wins() {
     let many: serde_json::Map<String, Json> = (0..5000).map(|n| (n.to_string(), json!(n))).collect();
     let [_, _, fields] = made(json!({ "measurement": "m", "fields": ["a.*"] }), json!({ "a": many }));
     assert_eq!(fields.as_object().map(serde_json::Map::len), Some(256));
@@ -112,13 +112,13 @@ fn fields_are_bounded_and_the_first_of_a_name_counts() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+fn invalid_options_are_refused_with_a_hint() {
     let rule = |rule: Json| json!({ "rules": [rule] });
     for (options, expected) in [
         (json!({}), "option `rules`: there is none"),
         (json!({ "rule": [] }), "unknown field `rule`, expected one of `rules`, `mode`, `routes`"),
         (rule(json!({ "fields": ["a"] })), "missing field `measurement`"),
-        (rule(json!({ "measurement": "m" })), "option `rules[0].fields`: a measurement without numbers"),
+        (rule(json!({ "measurement": "m" })), "option `rules[0].fields`: it has no numbers"),
         (rule(json!({ "measurement": "", "count": "n" })), "option `rules[0].measurement`: it is empty"),
         (rule(json!({ "measurement": 5, "count": "n" })), "a measurement is a name"),
         (rule(json!({ "measurement": "m", "count": "n", "tags": ["a.*"] })), "`a.*` has a star"),
@@ -141,7 +141,7 @@ fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
 
 proptest! {
     #[test]
-    fn any_record_and_any_pattern_make_a_measurement_or_none(
+    fn no_record_and_pattern_cause_a_panic(
         keys in prop::collection::vec("[ab*]{0,3}", 1..5),
         record in prop::collection::btree_map("[ab]{0,2}", prop::collection::btree_map("[ab]{0,2}", any::<f64>(), 0..4), 0..4),
     ) {
@@ -155,7 +155,7 @@ proptest! {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();

@@ -1,12 +1,11 @@
-//! The traces that are not decided yet, and those that were a short time ago.
+//! The undecided traces, and the recent decisions.
 //!
-//! A window is as long for every trace, so traces come to their end in the order
-//! in which they began: a queue beside the table is all the timing there is. A
-//! trace that is decided early leaves its place in the queue, which is passed
-//! over when its turn comes.
+//! All traces have a window of the same length, so they end in the order in which
+//! they began. A queue next to the table is enough; no timers are needed. A trace
+//! that is decided early leaves its entry in the queue, which is skipped later.
 //!
-//! Invariants: every trace of the table has one place in the queue that names it;
-//! never more than `max_traces` of them nor more than `MAX_HELD_BYTES`.
+//! Invariants: every trace of the table has exactly one entry in the queue; there
+//! are at most `max_traces` of them with at most `MAX_HELD_BYTES`.
 
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -17,37 +16,37 @@ use crate::limits::{
     MAX_CLOCK_STEP_NS, MAX_DECIDED, MAX_HELD_BYTES, MAX_TRACE_BYTES, RECORD_OVERHEAD_BYTES, TRACE_OVERHEAD_BYTES,
 };
 
-/// A trace that is not decided yet.
+/// An undecided trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
-    /// When its first record came, by the host's clock.
+    /// When its first record arrived, by the host's clock.
     pub began_ns: i64,
-    /// Its records, one behind the other.
+    /// Its records, concatenated.
     pub records: Vec<u8>,
-    /// The id of each.
+    /// The ids of the records.
     pub ids: Vec<u64>,
 }
 
 /// A trace that must be decided now, with its id.
 pub type Due = (Rc<[u8]>, Trace);
 
-/// All traces that are not decided.
+/// All undecided traces.
 #[derive(Debug)]
 pub struct Held {
     window_ns: i64,
     max_traces: usize,
-    /// Each with its number, which its place in the queue has too.
+    /// Each with the number that its entry in the queue has.
     traces: HashMap<Rc<[u8]>, (u64, Trace), Seeded>,
     order: VecDeque<(Rc<[u8]>, u64)>,
     /// The number of the next trace.
     next: u64,
     held_bytes: usize,
-    /// The latest time that the clock showed.
+    /// The latest time of the clock.
     latest_ns: i64,
 }
 
 impl Held {
-    /// `seed` keeps senders from choosing ids that fall on the same place.
+    /// `seed` keeps senders from choosing colliding ids.
     pub fn new(window_ns: i64, max_traces: usize, seed: u64) -> Self {
         Held {
             window_ns,
@@ -60,8 +59,8 @@ impl Held {
         }
     }
 
-    /// Holds a record of the trace `id`. Returns traces that must be decided early
-    /// to make room; the record's own may be among them.
+    /// Holds a record of the trace `id`. Returns traces that must be decided
+    /// early to make room; the record's own may be among them.
     pub fn hold(&mut self, id: &[u8], record: &[u8], record_id: u64, now_ns: i64) -> Vec<Due> {
         if let Some((_, trace)) = self.traces.get_mut(id) {
             trace.records.extend_from_slice(record);
@@ -83,7 +82,7 @@ impl Held {
         early
     }
 
-    /// Puts a trace there that is not there yet.
+    /// Inserts a trace that is not in the table yet.
     pub fn insert(&mut self, id: &[u8], trace: Trace) {
         let id: Rc<[u8]> = id.into();
         self.held_bytes += bytes(&id, &trace);
@@ -92,11 +91,11 @@ impl Held {
         self.next += 1;
     }
 
-    /// Takes a trace out.
+    /// Removes a trace.
     pub fn take(&mut self, id: &[u8]) -> Option<Due> {
         let (id, (_, trace)) = self.traces.remove_entry(id)?;
         self.held_bytes -= bytes(&id, &trace);
-        // Places of taken traces must not outnumber the others.
+        // Stale entries must not outnumber the others.
         if self.order.len() > 2 * self.traces.len() + 64 {
             let traces = &self.traces;
             self.order.retain(|(id, number)| traces.get(id).is_some_and(|(known, _)| known == number));
@@ -104,8 +103,8 @@ impl Held {
         Some((id, trace))
     }
 
-    /// The traces whose window is over. If the clock was set back, nobody knows
-    /// how long they have been there, and all of them are.
+    /// Removes the traces whose window has ended. If the clock was set back,
+    /// their age is unknown and all of them are removed.
     pub fn due(&mut self, now_ns: i64) -> Vec<Due> {
         if now_ns < self.latest_ns.saturating_sub(MAX_CLOCK_STEP_NS) {
             self.latest_ns = now_ns;
@@ -123,12 +122,12 @@ impl Held {
         due
     }
 
-    /// Takes all of them out.
+    /// Removes all traces.
     pub fn all(&mut self) -> Vec<Due> {
         std::iter::from_fn(|| self.take_first()).collect()
     }
 
-    /// All of them, the one that began first in front.
+    /// All traces, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Trace)> {
         self.order.iter().filter_map(|(id, number)| Some((&**id, self.standing(id, *number)?)))
     }
@@ -137,12 +136,12 @@ impl Held {
         self.traces.len()
     }
 
-    /// The trace that a place in the queue means, if it is still there.
+    /// The trace of a queue entry, if it is still there.
     fn standing(&self, id: &[u8], number: u64) -> Option<&Trace> {
         self.traces.get(id).filter(|(known, _)| *known == number).map(|(_, trace)| trace)
     }
 
-    /// The first trace that is there.
+    /// The oldest trace.
     fn take_first(&mut self) -> Option<Due> {
         while !self.order.is_empty() {
             if let Some(due) = self.take_front() {
@@ -152,7 +151,7 @@ impl Held {
         None
     }
 
-    /// Takes the first place, and the trace if it is still there.
+    /// Removes the first entry, and its trace if it is still there.
     fn take_front(&mut self) -> Option<Due> {
         let (id, number) = self.order.pop_front()?;
         self.standing(&id, number)?;
@@ -164,7 +163,7 @@ fn bytes(id: &[u8], trace: &Trace) -> usize {
     id.len() + trace.records.len() + trace.ids.len() * RECORD_OVERHEAD_BYTES + TRACE_OVERHEAD_BYTES
 }
 
-/// What became of the latest traces, by the hash of their ids.
+/// The latest decisions, by the hash of the trace's id.
 #[derive(Debug, Default)]
 pub struct Decided {
     kept: HashMap<u64, bool>,
@@ -183,12 +182,12 @@ impl Decided {
         }
     }
 
-    /// Whether it was kept, if that is remembered.
+    /// The decision about a trace, if it is remembered.
     pub fn get(&self, hash: u64) -> Option<bool> {
         self.kept.get(&hash).copied()
     }
 
-    /// All of them, the oldest first.
+    /// All decisions, oldest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (u64, bool)> {
         self.order.iter().map(|hash| (*hash, self.kept.get(hash).copied().unwrap_or_default()))
     }

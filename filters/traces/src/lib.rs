@@ -81,7 +81,7 @@ pub use options::Options;
 #[derive(Debug)]
 pub struct Traces {
     id: Path,
-    /// Hashes below this are kept; of all 2^64.
+    /// Hashes below this, out of 2^64, are kept.
     below: u64,
     weight: Option<(Path, f64)>,
     keep_level: Option<Level>,
@@ -89,7 +89,7 @@ pub struct Traces {
     without_id: WithoutId,
     held: Held,
     decided: Decided,
-    /// The id of the record at hand; kept for its memory.
+    /// The id of the current record, kept to reuse its memory.
     key: Vec<u8>,
 }
 
@@ -152,7 +152,8 @@ impl HoldingFilter for Traces {
         let early = self.held.hold(&self.key, record.as_bytes(), id, now_ns);
         if !early.is_empty() {
             host::counter("decided_early", early.len() as u64);
-            // The record's own trace may be among them: then it is released at once.
+            // The record's own trace may be among them: then it is released at
+            // once.
             self.decide(early, out);
         }
         HoldingVerdict::Hold
@@ -172,7 +173,8 @@ impl HoldingFilter for Traces {
         for (hash, kept) in state.decided {
             self.decided.remember(hash, kept);
         }
-        // Were there more than this version may hold, its first record sends them on.
+        // If there are more than this version may hold, its first record sends
+        // them on.
         for (id, trace) in state.traces {
             if self.held.take(&id).is_some() {
                 return Err("the state names a trace twice: it is damaged".to_owned());
@@ -200,8 +202,8 @@ impl Traces {
         if goes_on { HoldingVerdict::Keep } else { HoldingVerdict::Drop }
     }
 
-    /// Decides traces in which nothing happened. Their records are released, and
-    /// go on if their trace is kept.
+    /// Decides traces without an error or a slow record. Their records are
+    /// released, and go on if their trace is kept.
     fn decide(&mut self, due: Vec<Due>, out: &mut Emitter) {
         for (id, trace) in due {
             let hash = hash(&id);
@@ -230,7 +232,7 @@ impl Traces {
         self.keep_level.is_some_and(|least| record.level() >= least) || self.slow.as_ref().is_some_and(slow)
     }
 
-    /// Reads the id into `key`. False if there is none.
+    /// Reads the id into `key`. Returns false if there is none.
     fn read_id(&mut self, record: &Record<'_>) -> bool {
         self.key.clear();
         match record.at(&self.id) {
@@ -243,7 +245,7 @@ impl Traces {
     }
 }
 
-/// The records of a trace, to go on.
+/// Iterates over the records of a trace.
 fn records(bytes: &[u8]) -> impl Iterator<Item = NewRecord> {
     let mut rest = bytes;
     std::iter::from_fn(move || {

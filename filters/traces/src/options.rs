@@ -1,4 +1,4 @@
-//! The options as the operator writes them, and their check.
+//! The options and their validation.
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -10,25 +10,25 @@ use crate::limits::{DEFAULT_MAX_TRACES, MAX_MAX_TRACES, MAX_WINDOW_SECONDS};
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// Where the trace's id stands.
+    /// The path of the trace's id.
     pub id: Path,
     /// Seconds from the first record of a trace to its decision.
     pub window: u64,
-    /// The share of traces kept in which nothing happened, 0 to 1.
+    /// The fraction of the other traces to keep, 0 to 1.
     pub rate: f64,
-    /// From which level on a record keeps its trace.
+    /// The level from which on a record keeps its trace.
     pub keep_level: LevelOrOff,
     /// What makes a trace slow.
     pub slow: Option<Slow>,
-    /// What becomes of records without an id.
+    /// What happens to records without an id.
     pub without_id: WithoutId,
-    /// Where it is written how many traces a kept one stands for.
+    /// The path for the number of traces that a kept one represents.
     pub weight: String,
-    /// Traces held at once.
+    /// Maximum number of held traces.
     pub max_traces: usize,
 }
 
-/// A number from which on a record keeps its trace.
+/// A minimum value with which a record keeps its trace.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slow {
@@ -36,13 +36,13 @@ pub struct Slow {
     pub at_least: f64,
 }
 
-/// What becomes of records without an id.
+/// What happens to records without an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WithoutId {
     Keep,
     Drop,
-    /// Each is as a trace of its own.
+    /// Each is sampled on its own.
     Sample,
 }
 
@@ -61,25 +61,25 @@ impl Default for Options {
     }
 }
 
-/// An option that can't be followed.
+/// An invalid option.
 #[derive(Debug, Error, PartialEq)]
 pub enum OptionError {
     #[error("option `rate`: {0}; it must be 0 to 1, and 0.1 keeps one in ten")]
     Rate(f64),
     #[error("option `window`: {0} seconds; it must be 1 to {MAX_WINDOW_SECONDS}")]
     Window(u64),
-    #[error("option `slow.at_least`: it is no number to compare with")]
+    #[error("option `slow.at_least`: it must be a number")]
     Slow,
     #[error("option `max_traces`: {0}; it must be 1 to {MAX_MAX_TRACES}")]
     MaxTraces(usize),
-    #[error("option `weight`: `{0}` means something to Weir; name another path, or \"\" for none")]
+    #[error("option `weight`: `{0}` is a reserved field; name another path, or \"\" for none")]
     Weight(String),
-    #[error("option `rate`: at 1 every trace is kept and this filter only delays; leave it out of the chain")]
+    #[error("option `rate`: at 1 every trace is kept, so the filter would only add delay; remove it")]
     KeepsAll,
 }
 
 impl Options {
-    /// Whether they can be followed.
+    /// Validates the options.
     pub fn check(&self) -> Result<(), OptionError> {
         // NaN is in no range.
         if !(0.0..=1.0).contains(&self.rate) {

@@ -1,8 +1,8 @@
-//! The state as it goes from one version of the filter to the next.
+//! The state that one version of the filter hands to the next.
 //!
-//! One MessagePack array: the version of this form, the traces that are not
-//! decided (id, when it began, records, their ids), and those that were (hash, whether it
-//! was kept). Reading checks everything and never panics.
+//! It is one MessagePack array: the format version, the undecided traces (id,
+//! start, records, their ids), and the decisions (hash, whether it was kept).
+//! Reading validates everything and never panics.
 
 use weir_guest::encode::{self, Encode};
 use weir_guest::state::{self, bytes};
@@ -12,14 +12,14 @@ use crate::held::{Decided, Held, Trace};
 
 const VERSION: i64 = 2;
 
-/// State that was read.
+/// The decoded state.
 #[derive(Debug)]
 pub struct State {
     pub traces: Vec<(Vec<u8>, Trace)>,
     pub decided: Vec<(u64, bool)>,
 }
 
-/// Writes the state.
+/// Encodes the state.
 pub fn write(held: &Held, decided: &Decided) -> Vec<u8> {
     let mut out = Vec::new();
     encode::array_header(&mut out, 3);
@@ -42,7 +42,7 @@ pub fn write(held: &Held, decided: &Decided) -> Vec<u8> {
     out
 }
 
-/// Reads what `write` wrote.
+/// Decodes a state written by `write`.
 pub fn read(saved: &[u8]) -> Result<State, String> {
     state::read(saved, VERSION, |parts| {
         let traces = parts.next()?.as_array()?.iter().map(trace).collect::<Option<_>>()?;

@@ -29,7 +29,7 @@ fn ticked(bench: &mut Bench, closing: bool) -> Vec<String> {
 }
 
 #[test]
-fn an_error_sends_on_all_of_its_trace_and_nothing_of_others() {
+fn an_error_releases_only_its_own_trace() {
     let mut bench = Bench::with_options(json!({ "rate": 0 }));
     let outcomes = bench.run([of("a", "1"), of("b", "2"), of("a", "3"), failed("a"), of("a", "4"), of("b", "5")]);
     assert_eq!(said(&outcomes), ["1", "3", "failed", "4"]);
@@ -49,7 +49,7 @@ fn a_slow_record_keeps_its_trace() {
 }
 
 #[test]
-fn a_share_of_the_others_goes_on_when_their_window_is_over_and_says_for_how_many_it_stands() {
+fn a_fraction_of_the_other_traces_goes_on_with_a_weight_after_the_window() {
     let mut bench = Bench::with_options(json!({ "rate": 0.25 }));
     bench.run((0..2000).map(|n| of(&format!("t{}", n / 2), &n.to_string())));
     assert_eq!(bench.tick(false).len(), 0);
@@ -63,7 +63,7 @@ fn a_share_of_the_others_goes_on_when_their_window_is_over_and_says_for_how_many
 }
 
 #[test]
-fn without_a_weight_what_the_hash_keeps_need_not_wait() {
+fn without_a_weight_sampled_traces_go_on_at_once() {
     let mut bench = Bench::with_options(json!({ "rate": 0.25, "weight": "" }));
     let outcomes = bench.run((0..1000).map(|n| of(&n.to_string(), "m")));
     let kept = outcomes.iter().filter(|outcome| outcome.is_kept()).count();
@@ -72,7 +72,7 @@ fn without_a_weight_what_the_hash_keeps_need_not_wait() {
 }
 
 #[test]
-fn records_without_an_id_are_treated_as_it_is_said() {
+fn records_without_an_id_follow_without_id() {
     let run = |without_id: &str, record: Json| {
         Bench::with_options(json!({ "rate": 0, "without_id": without_id })).run_one(record).is_dropped()
     };
@@ -86,7 +86,7 @@ fn records_without_an_id_are_treated_as_it_is_said() {
 }
 
 #[test]
-fn too_many_traces_are_decided_early_the_first_one_first() {
+fn too_many_traces_are_decided_early_oldest_first() {
     let mut bench = Bench::with_options(json!({ "rate": 0.999_999, "max_traces": 2 }));
     let outcomes = bench.run(["a", "b", "c"].map(|trace| of(trace, trace)));
     assert_eq!(said(&outcomes), ["a"]);
@@ -95,7 +95,7 @@ fn too_many_traces_are_decided_early_the_first_one_first() {
 }
 
 #[test]
-fn as_much_is_held_as_weir_holds_for_a_filter() {
+fn no_more_is_held_than_weir_allows() {
     let mut bench = Bench::with_options(json!({ "rate": 0, "max_traces": 50_000 }));
     bench.run((0..100_000).map(|n| of(&(n / 2).to_string(), "")));
     assert!((10_000..50_000).contains(&bench.held().len()), "{}", bench.held().len());
@@ -105,7 +105,7 @@ fn as_much_is_held_as_weir_holds_for_a_filter() {
 }
 
 #[test]
-fn a_new_version_takes_over_what_is_held_and_what_was_decided() {
+fn a_new_version_takes_over_held_traces_and_decisions() {
     let mut bench = Bench::with_options(json!({ "rate": 0 }));
     bench.run([of("a", "1"), failed("b"), of("a", "2")]);
     bench.swap(json!({ "rate": 0 })).expect("it is of this version");
@@ -114,7 +114,7 @@ fn a_new_version_takes_over_what_is_held_and_what_was_decided() {
 }
 
 #[test]
-fn after_a_crash_what_was_held_waits_for_a_whole_window_and_what_was_decided_is_forgotten() {
+fn a_crash_restarts_the_windows_and_forgets_decisions() {
     let mut bench = Bench::with_options(json!({ "rate": 0.999_999 }));
     bench.run([of("a", "1"), failed("b"), of("a", "2"), of("c", "3")]);
     bench.advance(Duration::from_secs(9));
@@ -128,7 +128,7 @@ fn after_a_crash_what_was_held_waits_for_a_whole_window_and_what_was_decided_is_
 }
 
 #[test]
-fn what_other_options_have_no_place_for_is_decided_after_a_crash() {
+fn after_a_crash_traces_over_new_limits_are_decided() {
     let mut bench = Bench::with_options(json!({ "rate": 0.999_999 }));
     bench.run([of("a", "1"), of("b", "2"), of("c", "3")]);
     let records = bench.restart(json!({ "rate": 0.999_999, "max_traces": 1 })).expect("the options are good");
@@ -136,7 +136,7 @@ fn what_other_options_have_no_place_for_is_decided_after_a_crash() {
 }
 
 #[test]
-fn state_that_is_not_of_this_filter_is_refused() {
+fn state_of_another_filter_is_refused() {
     let mut bench = Bench::with_options(json!({}));
     for (state, expected) in [
         (vec![], "not a MessagePack array"),
@@ -152,7 +152,7 @@ fn state_that_is_not_of_this_filter_is_refused() {
 }
 
 #[test]
-fn options_that_mean_nothing_are_refused_with_what_would_be_right() {
+fn invalid_options_are_refused_with_a_hint() {
     for (options, expected) in [
         (json!({ "windw": 1 }), "unknown field `windw`, expected one of `id`, `window`"),
         (json!({ "rate": 2 }), "option `rate`: 2; it must be 0 to 1"),
@@ -173,7 +173,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn all_of_a_trace_that_failed_goes_on_in_order_and_nothing_twice(
+    fn a_failed_trace_goes_on_completely_in_order_and_once(
         steps in prop::collection::vec((0..5_u8, 0..3_u64, any::<bool>()), 1..80),
     ) {
         let mut bench = Bench::with_options(json!({ "rate": 0, "window": 600 }));
@@ -228,7 +228,7 @@ proptest! {
     }
 
     #[test]
-    fn a_crash_at_any_point_changes_nothing_about_traces_that_are_held(
+    fn a_crash_at_any_point_does_not_change_held_traces(
         records in prop::collection::vec((0..3_u8, 0..6_u8), 0..24),
     ) {
         let run = |crash_at: Option<usize>| {
@@ -254,7 +254,7 @@ proptest! {
     }
 
     #[test]
-    fn any_state_is_restored_or_refused_and_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+    fn no_state_causes_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut bench = Bench::with_options(json!({}));
         for state in [bytes.clone(), [&[0x93, 0x02][..], &bytes].concat()] {
             if bench.filter().restore(&state).is_ok() {
@@ -265,7 +265,7 @@ proptest! {
 }
 
 #[test]
-fn the_example_options_do_with_the_samples_what_they_say() {
+fn the_example_options_work_on_the_samples() {
     let mut bench =
         Bench::with_options(toml::from_str(include_str!("../options.toml")).expect("the example is valid TOML"));
     let samples = include_str!("../samples.jsonl").lines();

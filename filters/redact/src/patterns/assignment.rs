@@ -1,5 +1,5 @@
-//! Sensitive keys inside a text: `password=hunter2`, `"api_key": "…"`, and the
-//! token after `Bearer`.
+//! Sensitive keys in text: `password=hunter2`, `"api_key": "…"`, and the token
+//! after `Bearer`.
 
 use crate::blocks::is_token;
 use crate::classes;
@@ -7,14 +7,14 @@ use crate::keys::KeySet;
 use crate::kind::{Finding, Kind};
 use crate::limits::MAX_NAME_LOOKBACK_BYTES;
 
-/// Words that stand between an authorization's key and its secret.
+/// Words between an authorization key and its secret.
 const SCHEMES: [&[u8]; 5] = [b"bearer", b"basic", b"digest", b"token", b"apikey"];
 
-/// Values that hold nothing.
+/// Values that reveal nothing.
 const EMPTY: [&[u8]; 7] = [b"null", b"none", b"nil", b"true", b"false", b"undefined", b"-"];
 
-/// The value that is assigned by the `=` or `:` at `at`, if the name before it is
-/// a sensitive key.
+/// The value assigned by the `=` or `:` at `at`, if the name before it is a
+/// sensitive key.
 #[inline(never)]
 pub fn find(text: &[u8], at: usize, keys: &KeySet) -> Option<Finding> {
     let name = name_before(&text[at.saturating_sub(MAX_NAME_LOOKBACK_BYTES)..at])?;
@@ -28,7 +28,7 @@ pub fn find(text: &[u8], at: usize, keys: &KeySet) -> Option<Finding> {
     let (opening, quote) = quote(&text[start..]);
     start += opening;
     let mut end = match text.get(start) {
-        // JSON: everything in the map or list belongs to the key.
+        // JSON: the whole map or list belongs to the key.
         Some(b'{' | b'[') if quote.is_none() => start + nested_len(&text[start..]),
         _ => start + value_len(&text[start..], quote),
     };
@@ -46,11 +46,11 @@ pub fn find(text: &[u8], at: usize, keys: &KeySet) -> Option<Finding> {
     (!empty).then_some(Finding { start, end, kind: Kind::Key })
 }
 
-/// The token after `Bearer`, whose space is at `at`.
+/// The token after `Bearer`; `at` is the space between them.
 #[inline(never)]
 pub fn find_bearer(text: &[u8], at: usize) -> Option<Finding> {
     let word = at.checked_sub(6)?;
-    // After most words that end in `r` this says it all.
+    // A quick test that rejects most other words ending in `r`.
     if text[word] | 0x20 != b'b' {
         return None;
     }
@@ -60,13 +60,13 @@ pub fn find_bearer(text: &[u8], at: usize) -> Option<Finding> {
     let start = at + spaces(&text[at..]);
     let is_part = |byte: &&u8| is_token(**byte) || matches!(byte, b'.' | b'~' | b'=');
     let token = &text[start..start + text[start..].iter().take_while(is_part).count()];
-    // "the bearer of this letter" is prose; tokens are longer or have digits.
+    // "the bearer of this letter" is prose; tokens are longer or contain digits.
     let plausible = token.len() >= 16 || token.len() >= 6 && token.iter().any(u8::is_ascii_digit);
     plausible.then_some(Finding { start, end: start + token.len(), kind: Kind::Bearer })
 }
 
-/// The name that a text ends with, spaces, quotes and backslashes after it left
-/// out.
+/// The name at the end of a text, without spaces, quotes and backslashes after
+/// it.
 fn name_before(text: &[u8]) -> Option<&[u8]> {
     let is_around = |byte: &u8| matches!(byte, b' ' | b'"' | b'\'' | b'\\' | b'`' | b']');
     let end = text.iter().rposition(|byte| !is_around(byte))? + 1;
@@ -79,8 +79,8 @@ fn spaces(text: &[u8]) -> usize {
     text.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// How many bytes open a quoted text, and which quote will close it. In JSON
-/// within a text the quote has a backslash before it.
+/// The length of an opening quote, and the quote that closes it. In JSON inside
+/// text, the quote is preceded by a backslash.
 fn quote(text: &[u8]) -> (usize, Option<u8>) {
     match text {
         [quote @ (b'"' | b'\'' | b'`'), ..] => (1, Some(*quote)),
@@ -106,8 +106,8 @@ fn value_len(text: &[u8], quote: Option<u8>) -> usize {
     text.len()
 }
 
-/// How long a JSON map or list is, of which brackets in texts are no part; one
-/// that is cut off goes to the end.
+/// The length of a JSON map or list, ignoring brackets in strings; a truncated
+/// one extends to the end.
 fn nested_len(text: &[u8]) -> usize {
     let mut depth = 0_usize;
     let mut in_text = false;

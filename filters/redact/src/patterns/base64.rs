@@ -1,21 +1,21 @@
-//! Does a run of base64 characters look random?
+//! Decides whether a run of base64 characters looks random.
 //!
-//! Keys and tokens that carry no mark are told from other long runs by how
-//! random they look. What is long in logs and no secret has structure: UUIDs and
-//! digests are hex, paths and identifiers are made of words, ULIDs have one case.
-//! A run is taken for a secret when all of this is true:
+//! Keys and tokens without a known prefix are recognised by their randomness.
+//! Other long runs in logs have structure: UUIDs and digests are hex, paths and
+//! identifiers consist of words, ULIDs have one case. A run is taken for a secret
+//! if all of these are true:
 //! - 20 characters or more, and not hex;
 //! - upper case, lower case and digits, none of them rare;
-//! - the kind of character changes often from one to the next;
-//! - few characters stand in words (three small letters in a row or more);
-//! - the entropy of its characters is near that of random ones.
+//! - the character class changes often from one character to the next;
+//! - few characters are in words (three or more lower-case letters in a row);
+//! - the entropy of its characters is close to that of random ones.
 //!
 //! Random base64 passes in 92 of 100 cases with 20 characters, 97 with 32, 99 with
 //! 43 (32 bytes) and 99.7 with 64.
 
 use crate::limits::MIN_BASE64_BYTES;
 
-/// Bits a character that the entropy of 20 characters must reach; random ones
+/// The entropy that 20 characters must reach, in bits per character; random ones
 /// have 4.1 on average. Longer runs have more.
 const MIN_ENTROPY_BITS: f32 = 3.5;
 
@@ -42,9 +42,9 @@ struct Shape {
     lower: usize,
     digits: usize,
     marks: usize,
-    /// How often the class changes from one character to the next.
+    /// How often the class changes between characters.
     changes: usize,
-    /// How many letters stand in words.
+    /// How many letters are in words.
     in_words: usize,
 }
 
@@ -89,10 +89,10 @@ impl Shape {
     }
 }
 
-/// The Shannon entropy of the characters, in bits a character.
+/// The Shannon entropy of the characters, in bits per character.
 fn entropy_bits(run: &[u8]) -> f32 {
     let mut counts = [0_u16; 256];
-    // Beyond this many characters the figure no longer changes.
+    // With more characters the result no longer changes.
     let run = &run[..run.len().min(512)];
     run.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
     let n = run.len() as f32;
@@ -105,7 +105,7 @@ fn entropy_bits(run: &[u8]) -> f32 {
 mod tests {
     use super::*;
 
-    /// A generator of the same numbers every time.
+    /// A generator with a fixed seed.
     fn random(seed: u64) -> impl FnMut() -> usize {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         move || {

@@ -1,20 +1,20 @@
 //! Payment card numbers.
 //!
-//! A number counts when it has the first digits and the length of a card network
-//! and a right Luhn digit, and is not part of a longer run of letters or digits.
-//! Digits may be grouped by spaces or dashes the way cards print them. Time
-//! stamps begin with digits that no network has. Other identifiers can look like
-//! a card: one in ten that have a network's first digits and length does.
+//! A number is a card number if it has the prefix and length of a card network
+//! and a valid Luhn digit, and is not part of a longer run of letters or digits.
+//! Digits may be grouped by spaces or dashes as on cards. Timestamps start with
+//! digits that no network uses. Other identifiers can look like card numbers: one
+//! in ten with the prefix and length of a network does.
 
 use crate::classes;
 use crate::kind::{Finding, Kind};
 use crate::limits::CARD_DIGITS;
 
-/// The number whose first digit is at `at`. A digit before it means that it is
-/// not the first.
+/// The card number whose first digit is at `at`, unless another digit precedes
+/// it.
 #[inline(never)]
 pub fn find(text: &[u8], at: usize) -> Option<Finding> {
-    // No network's numbers begin with another digit.
+    // No network uses other first digits.
     if !matches!(text[at], b'2'..=b'6') || at > 0 && is_joined(text[at - 1]) {
         return None;
     }
@@ -28,7 +28,7 @@ pub fn find(text: &[u8], at: usize) -> Option<Finding> {
             return is_card.then_some(Finding { start: at, end, kind: Kind::Card });
         }
     };
-    // All cards are printed with four digits first.
+    // On all cards, the first group has four digits.
     if first != 4 {
         return None;
     }
@@ -44,7 +44,7 @@ pub fn find(text: &[u8], at: usize) -> Option<Finding> {
             end += 1;
         }
         groups[group] = end - from;
-        // A separator stands between digits, one at a time.
+        // Single separators between digits.
         match text[end..] {
             [byte, b'0'..=b'9', ..] if byte == separator && group < 5 => group += 1,
             _ => break,
@@ -55,7 +55,7 @@ pub fn find(text: &[u8], at: usize) -> Option<Finding> {
     Some(Finding { start: at, end: at + len, kind: Kind::Card })
 }
 
-/// The digits of a text of at most 20.
+/// The digits of a text of up to 20 digits.
 fn digits(text: &[u8]) -> [u8; 20] {
     let mut digits = [0; 20];
     for (digit, byte) in digits.iter_mut().zip(text) {
@@ -64,8 +64,8 @@ fn digits(text: &[u8]) -> [u8; 20] {
     digits
 }
 
-/// How many bytes the groups take that print a card, of those that were read;
-/// what follows them is another number.
+/// The length of the groups that form a card number; what follows is another
+/// number.
 fn printed_card(digits: &[u8], groups: &[usize]) -> Option<usize> {
     let printed: &[usize] = match groups {
         [4, 4, 4, 4, 3, ..] => &[5, 4],
@@ -79,14 +79,14 @@ fn printed_card(digits: &[u8], groups: &[usize]) -> Option<usize> {
     })
 }
 
-/// Whether a card can't begin or end beside such a byte.
+/// Whether a byte next to a card number means that it is not one.
 fn is_joined(byte: u8) -> bool {
     classes::is(byte, classes::WORD) || byte == b'_'
 }
 
-/// Whether a whole number is one of a card.
+/// Whether an integer is a card number.
 pub fn is_card_number(number: u64) -> bool {
-    // 13 digits at least, and 19 at most: more do not fit.
+    // 13 to 19 digits; more don't fit.
     if number < 1_000_000_000_000 {
         return false;
     }
@@ -99,7 +99,7 @@ fn is_card(digits: &[u8]) -> bool {
     CARD_DIGITS.contains(&digits.len()) && has_network(digits) && luhn(digits)
 }
 
-/// Whether a network issues numbers of that beginning and length.
+/// Whether a network issues numbers with this prefix and length.
 fn has_network(digits: &[u8]) -> bool {
     let first = digits[..4].iter().fold(0_u16, |n, digit| n * 10 + u16::from(*digit));
     let len = digits.len();

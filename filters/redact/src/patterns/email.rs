@@ -4,7 +4,7 @@ use crate::classes;
 use crate::kind::{Finding, Kind};
 use crate::limits::{MAX_DOMAIN_BYTES, MAX_EMAIL_LOCAL_BYTES, MAX_USERINFO_BYTES};
 
-/// What is around the `@` at `at`.
+/// The address or password around the `@` at `at`.
 #[inline(never)]
 pub fn find(text: &[u8], at: usize) -> Option<Finding> {
     url_password(text, at).or_else(|| address(text, at))
@@ -13,7 +13,7 @@ pub fn find(text: &[u8], at: usize) -> Option<Finding> {
 fn address(text: &[u8], at: usize) -> Option<Finding> {
     let before = &text[at.saturating_sub(MAX_EMAIL_LOCAL_BYTES)..at];
     let local = classes::run_back(before, classes::LOCAL);
-    // Dots at the start belong to the sentence, not to the address.
+    // Leading dots belong to the sentence, not to the address.
     let dots = before[before.len() - local..].iter().take_while(|byte| **byte == b'.').count();
     if local == dots {
         return None;
@@ -22,12 +22,12 @@ fn address(text: &[u8], at: usize) -> Option<Finding> {
     Some(Finding { start: at - local + dots, end, kind: Kind::Email })
 }
 
-/// How long the domain is that a text begins with: labels of letters, digits and
+/// The length of the domain at the start of a text: labels of letters, digits and
 /// dashes, the last of two letters or more.
 fn domain(text: &[u8]) -> Option<usize> {
     let text = &text[..text.len().min(MAX_DOMAIN_BYTES)];
     let run = &text[..classes::run(text, classes::DOMAIN)];
-    // What follows the domain may be punctuation: a full stop, a dash.
+    // Trailing punctuation is not part of the domain: a full stop, a dash.
     let name = &run[..run.iter().rposition(|byte| classes::is(*byte, classes::WORD))? + 1];
     let dot = name.iter().rposition(|byte| *byte == b'.')?;
     let top = &name[dot + 1..];

@@ -1,16 +1,16 @@
-//! IP addresses, when they are asked for.
+//! IP addresses, which are searched for only if `detect` includes them.
 //!
-//! Not part of the block scan: the text is read once more, so that those who do
-//! not ask pay nothing.
+//! Not part of the block scan: the text is scanned again, so there is no cost
+//! without the option.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::kind::{Finding, Kind};
 
-/// Bytes of the longest address, an IPv6 one that ends in an IPv4 one.
+/// Length in bytes of the longest address, an IPv6 one that ends in an IPv4 one.
 const MAX_BYTES: usize = 45;
 
-/// Bytes of the longest port and the colon before it.
+/// Length in bytes of the longest port with its colon.
 const MAX_PORT_BYTES: usize = 6;
 
 /// All IP addresses in a text.
@@ -36,7 +36,7 @@ pub fn find(text: &str, found: &mut Vec<Finding>) {
     }
 }
 
-/// A colon before an address is punctuation, two begin an IPv6 address.
+/// One colon before an address is punctuation; two start an IPv6 address.
 fn leading_colon(run: &str) -> usize {
     usize::from(run.starts_with(':') && !run.starts_with("::"))
 }
@@ -45,12 +45,12 @@ fn is_part(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':')
 }
 
-/// How much of a run is an address: all, or what is before a port.
+/// The length of the address in a run: all of it, or the part before a port.
 fn address_len(run: &str) -> Option<usize> {
     if run.parse::<Ipv4Addr>().is_ok() {
         return Some(run.len());
     }
-    // `::` alone, and times such as `10:00:00`, are no addresses.
+    // `::` alone and times such as `10:00:00` are not addresses.
     if run.len() > 2 && run.parse::<Ipv6Addr>().is_ok() {
         return Some(run.len());
     }

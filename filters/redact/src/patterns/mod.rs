@@ -1,9 +1,9 @@
-//! What counts as a finding: one file for each shape.
+//! The detectors: one file per kind of finding.
 //!
-//! The block scanner only says where something may be; each function here looks
-//! around such a place and says exactly what is there, or that nothing is. All
-//! look a bounded number of bytes around, or skip what they have seen, so that a
-//! text costs time in proportion to its length, whatever is in it.
+//! The block scanner only reports candidates; each function here examines the
+//! text around one and returns the exact finding, or none. All of them look at a
+//! limited number of bytes, or skip what they have seen, so the time is
+//! proportional to the length of the text, whatever it contains.
 
 pub mod assignment;
 pub mod base64;

@@ -1,4 +1,4 @@
-//! Private keys in PEM form: `-----BEGIN … PRIVATE KEY-----` and what follows.
+//! PEM private keys: `-----BEGIN … PRIVATE KEY-----` and what follows.
 
 use crate::kind::{Finding, Kind};
 
@@ -7,14 +7,15 @@ const MARK: &[u8] = b"PRIVATE KEY";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
-/// Bytes that may stand between `BEGIN` and `PRIVATE KEY`, such as `ENCRYPTED`.
+/// Maximum bytes between `BEGIN` and `PRIVATE KEY`, such as `ENCRYPTED`.
 const MAX_LABEL_BYTES: usize = 32;
 
-/// All private keys in a text. One whose end is missing goes to the end of the
-/// text.
+/// Finds all private keys in a text. A key without an end extends to the end of
+/// the text.
 #[inline(never)]
 pub fn find(text: &[u8], found: &mut Vec<Finding>) {
-    // Of five dashes in a row one stands at every fifth byte: so few are looked at.
+    // Of five dashes in a row, one is at a multiple of five: only those are
+    // examined.
     let dashed = (4..text.len()).step_by(DASHES.len()).any(|at| text[at] == b'-' && has_dashes(text, at));
     let mut from = if dashed { 0 } else { text.len() };
     while let Some(begin) = position(&text[from..], BEGIN).map(|at| from + at) {
@@ -32,7 +33,7 @@ pub fn find(text: &[u8], found: &mut Vec<Finding>) {
     }
 }
 
-/// Whether the dash at `at` is one of five.
+/// Whether the dash at `at` is one of five in a row.
 fn has_dashes(text: &[u8], at: usize) -> bool {
     let around = &text[at - 4..text.len().min(at + 5)];
     around.windows(DASHES.len()).any(|window| window == DASHES)

@@ -1,4 +1,4 @@
-//! Tokens: JWTs, keys with a service's mark, and random-looking base64.
+//! Tokens: JWTs, keys with a known prefix, and random-looking base64.
 
 use super::base64;
 use crate::blocks::is_token;
@@ -6,7 +6,7 @@ use crate::classes;
 use crate::kind::{Finding, Kind, Kinds};
 use crate::limits::MIN_BASE64_BYTES;
 
-/// The marks of services' keys, and how many characters of the key follow.
+/// The prefixes of service keys, and the number of characters after each.
 const MARKS: &[(&[u8], usize)] = &[
     // AWS access keys: long-lived, temporary, bearer, role.
     (b"AKIA", 16),
@@ -48,13 +48,13 @@ const MARKS: &[(&[u8], usize)] = &[
     (b"dop_v1_", 30),
 ];
 
-/// Where the run of token characters begins and ends that `at` is in.
+/// The start and end of the run of token characters around `at`.
 pub fn run_around(text: &[u8], at: usize) -> (usize, usize) {
     (at - classes::run_back(&text[..at], classes::TOKEN), at + classes::run(&text[at..], classes::TOKEN))
 }
 
-/// What is found in the run of token characters from `start` to `end`. Returns
-/// before where nothing need be looked at again.
+/// Finds tokens in the run from `start` to `end`. Returns the offset up to which
+/// the text is done.
 #[inline(never)]
 pub fn find(text: &[u8], start: usize, end: usize, kinds: Kinds, found: &mut Vec<Finding>) -> usize {
     let run = &text[start..end];
@@ -87,14 +87,15 @@ pub fn find(text: &[u8], start: usize, end: usize, kinds: Kinds, found: &mut Vec
     end
 }
 
-/// Whether a segment is a service's key.
+/// Whether a segment is a service key.
 fn has_mark(segment: &[u8]) -> bool {
     if !matches!(segment.first(), Some(b'A' | b'd' | b'g' | b'h' | b'n' | b'p' | b'r' | b's' | b'w' | b'x')) {
         return false;
     }
     MARKS.iter().any(|(mark, len)| {
         segment.strip_prefix(*mark).is_some_and(|key| match mark.len() {
-            // Words in capitals can begin so; the keys have one length.
+            // Words in capitals can have this prefix, but the keys have a fixed
+            // length.
             4 if mark.starts_with(b"A") && *len == 16 => {
                 key.len() == 16 && key.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
             }
@@ -103,8 +104,8 @@ fn has_mark(segment: &[u8]) -> bool {
     })
 }
 
-/// Where the JWT ends whose head ends at `head_end`: two more parts, the last of
-/// which may be empty; encrypted ones have five.
+/// The end of the JWT whose header ends at `head_end`: two more parts, the last
+/// of which may be empty; encrypted ones have five parts.
 fn jwt_end(text: &[u8], head_end: usize) -> Option<usize> {
     let mut end = head_end;
     let mut parts = 1;
@@ -120,8 +121,8 @@ fn jwt_end(text: &[u8], head_end: usize) -> Option<usize> {
     (parts >= 3).then_some(end)
 }
 
-/// Base64 in a run. A run with slashes may be a path: then each segment speaks
-/// for itself; else the whole does.
+/// Searches a run for base64. A run with slashes may be a path: then each segment
+/// is tested on its own, otherwise the whole run.
 fn random(text: &[u8], start: usize, end: usize, found: &mut Vec<Finding>) {
     let run = &text[start..end];
     let is_path = run[0] == b'/' || start > 0 && matches!(text[start - 1], b'.' | b'~');

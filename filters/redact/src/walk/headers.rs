@@ -1,15 +1,14 @@
-//! Reads what the walk meets: the headers of texts, maps and lists, and how long
-//! the values are that it steps over.
+//! Reads headers of strings, maps and lists, and skips values.
 //!
-//! Every read is checked against the end of the batch, and moves the walk only
-//! behind what is whole.
+//! Every read is checked against the end of the batch; the walk moves only past
+//! complete values.
 
 use weir_guest::value;
 
 use super::Walk;
 
-/// Bytes of the values that say nothing unless their key does, by their first
-/// byte; 0 for all others. Whole numbers of eight bytes may be those of cards.
+/// The size of values that are sensitive only because of their key, by their
+/// first byte; 0 for all others. Integers of eight bytes may be card numbers.
 static SCALARS: [u8; 256] = {
     let mut widths = [0; 256];
     let mut marker = 0;
@@ -27,15 +26,15 @@ static SCALARS: [u8; 256] = {
     widths
 };
 
-/// The header of a text or of bytes.
+/// The header of text or bytes.
 #[derive(Clone, Copy)]
 pub(super) struct TextHeader {
-    /// Bytes of the text.
+    /// The length of the text in bytes.
     pub(super) len: usize,
 }
 
 impl TextHeader {
-    /// The bytes after it; moves the walk behind them.
+    /// Reads the bytes after the header and moves past them.
     #[inline]
     pub(super) fn read<'b>(self, walk: &mut Walk<'_, 'b>) -> Option<&'b [u8]> {
         let end = walk.at.checked_add(self.len)?;
@@ -46,7 +45,7 @@ impl TextHeader {
 }
 
 impl<'b> Walk<'_, 'b> {
-    /// A key; nearly all are texts of less than 32 bytes.
+    /// Reads a key; nearly all are strings of less than 32 bytes.
     #[inline(always)]
     pub(super) fn key(&mut self) -> Option<&'b [u8]> {
         if let [marker @ 0xa0..=0xbf, rest @ ..] = self.batch.get(self.at..)? {
@@ -99,12 +98,12 @@ impl<'b> Walk<'_, 'b> {
         Some(bytes.iter().fold(0, |len, byte| len << 8 | usize::from(*byte)))
     }
 
-    /// Where the value ends that begins at `at`.
+    /// The end of the value at `at`.
     pub(super) fn end_of(&self, at: usize) -> Option<usize> {
         Some(at + value::skip(self.batch.get(at..)?)?)
     }
 
-    /// Where the text begins and ends that is here, if one of up to 255 bytes is.
+    /// The start and end of the string here, if it has up to 255 bytes.
     #[inline]
     pub(super) fn short_text(&self) -> Option<(usize, usize)> {
         let (start, len) = match self.batch.get(self.at..)? {
@@ -115,7 +114,7 @@ impl<'b> Walk<'_, 'b> {
         (start + len <= self.batch.len()).then_some((start, start + len))
     }
 
-    /// Where the value ends that is here, most likely a time or a level.
+    /// The end of the value here, most likely a time or a level.
     #[inline]
     pub(super) fn known_end(&self) -> Option<usize> {
         match (self.short_text(), self.batch.get(self.at..self.at + 9)) {
@@ -125,7 +124,7 @@ impl<'b> Walk<'_, 'b> {
         }
     }
 
-    /// Steps over a value in which nothing can be found, if one is here.
+    /// Skips a value in which nothing can be found, if there is one here.
     #[inline]
     pub(super) fn step_over_scalar(&mut self) -> bool {
         let width = match self.batch.get(self.at) {
