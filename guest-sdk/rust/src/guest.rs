@@ -14,21 +14,21 @@ use crate::holding::{Emitter, HoldingFilter};
 use crate::level::Level;
 use crate::output::Output;
 
-/// What the exports of a module without state are implemented on.
+/// Implements the exports of a module without state.
 pub struct Stateless<F>(PhantomData<F>);
 
-/// What the exports of a module with state are implemented on.
+/// Implements the exports of a module with state.
 pub struct Stateful<F>(PhantomData<F>);
 
-/// What the exports of a module that holds records are implemented on.
+/// Implements the exports of a module that holds records.
 pub struct Holding<F>(PhantomData<F>);
 
-/// A filter behind the exports, whatever its type. `ids` are those of the batch,
-/// for a filter that holds records; no other looks at them.
+/// A filter of any type behind the exports. `ids` are those of the batch; only
+/// filters that hold records use them.
 trait Running {
     fn process(&mut self, batch: &[u8], ids: &[u64]) -> Result<Output, String>;
 
-    /// The records, one behind the other, and the ids of what is released.
+    /// The concatenated records, and the released ids.
     fn tick(&mut self, _closing: bool) -> (Vec<u8>, Vec<u64>) {
         Default::default()
     }
@@ -105,7 +105,7 @@ thread_local! {
 }
 
 fn start(running: impl Running + 'static) {
-    // A panic becomes a trap, which says nothing: so the log says it first.
+    // A panic becomes a trap without a message, so it is logged first.
     std::panic::set_hook(Box::new(|panic| {
         crate::host::log(Level::Error, &panic.to_string());
     }));
@@ -141,7 +141,7 @@ fn owned(paths: &[&str]) -> Vec<String> {
     paths.iter().map(|path| (*path).to_owned()).collect()
 }
 
-/// What every module exports, of either version.
+/// The exports of every module, in both versions.
 macro_rules! implement_lifecycle {
     ($lifecycle:ident, $guest:ident, $bound:ident, $filter:ident, $running:ident) => {
         impl<F: $bound> $lifecycle::Guest for $guest<F> {
