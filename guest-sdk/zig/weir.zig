@@ -546,7 +546,7 @@ var made: u32 = 0;
 var verdicts: Bytes = .{};
 var maps: Bytes = .{};
 
-// ---- The contract: functions that Weir calls, as the component model defines them ------------------------------------------------
+// ---- The contract: functions that Weir calls, as the component model defines them -----------------------------------
 
 /// Memory for data that Weir passes during a call; reused after the call.
 var room = std.heap.ArenaAllocator.init(allocator);

@@ -25,7 +25,7 @@ pub struct Holding<F>(PhantomData<F>);
 
 /// A filter of any type behind the exports. `ids` are those of the batch; only
 /// filters that hold records use them.
-trait Running {
+trait ExportedFilter {
     fn process(&mut self, batch: &[u8], ids: &[u64]) -> Result<Output, String>;
 
     /// The concatenated records, and the released ids.
@@ -54,13 +54,13 @@ fn process_batch<F: BatchFilter>(filter: &mut F, batch: &[u8]) -> Result<Output,
     Ok(output)
 }
 
-impl<F: BatchFilter> Running for WithoutState<F> {
+impl<F: BatchFilter> ExportedFilter for WithoutState<F> {
     fn process(&mut self, batch: &[u8], _ids: &[u64]) -> Result<Output, String> {
         process_batch(&mut self.0, batch)
     }
 }
 
-impl<F: StatefulFilter> Running for WithState<F> {
+impl<F: StatefulFilter> ExportedFilter for WithState<F> {
     fn process(&mut self, batch: &[u8], _ids: &[u64]) -> Result<Output, String> {
         process_batch(&mut self.0, batch)
     }
@@ -80,7 +80,7 @@ impl<F: StatefulFilter> Running for WithState<F> {
     }
 }
 
-impl<F: HoldingFilter> Running for WithHeld<F> {
+impl<F: HoldingFilter> ExportedFilter for WithHeld<F> {
     fn process(&mut self, batch: &[u8], ids: &[u64]) -> Result<Output, String> {
         crate::holding::process_batch(&mut self.0, batch, ids)
     }
@@ -101,10 +101,10 @@ impl<F: HoldingFilter> Running for WithHeld<F> {
 }
 
 thread_local! {
-    static RUNNING: RefCell<Option<Box<dyn Running>>> = const { RefCell::new(None) };
+    static RUNNING: RefCell<Option<Box<dyn ExportedFilter>>> = const { RefCell::new(None) };
 }
 
-fn start(running: impl Running + 'static) {
+fn start(running: impl ExportedFilter + 'static) {
     // A panic becomes a trap without a message, so it is logged first.
     std::panic::set_hook(Box::new(|panic| {
         crate::host::log(Level::Error, &panic.to_string());
@@ -112,7 +112,7 @@ fn start(running: impl Running + 'static) {
     RUNNING.set(Some(Box::new(running)));
 }
 
-fn with_running<T>(call: impl FnOnce(&mut dyn Running) -> Result<T, String>) -> Result<T, String> {
+fn with_running<T>(call: impl FnOnce(&mut dyn ExportedFilter) -> Result<T, String>) -> Result<T, String> {
     let result = RUNNING.with_borrow_mut(|running| match running {
         Some(running) => call(running.as_mut()),
         None => Err("called before `configure`".to_owned()),

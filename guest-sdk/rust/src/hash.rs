@@ -62,7 +62,7 @@ mod tests {
     ];
 
     #[test]
-    fn hashes_of_neighbouring_keys_are_spread_evenly() {
+    fn hashes_of_similar_keys_are_spread_evenly() {
         const BUCKETS: usize = 64;
         let mut counts = [0_u32; BUCKETS];
         for n in 0..64_000_u32 {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_of_what_is_hashed_counts() {
+    fn every_bit_of_the_input_changes_the_hash() {
         let text = b"the quick brown fox jumps over the lazy dog";
         for length in 0..text.len() {
             let whole = hash(&text[..length]);

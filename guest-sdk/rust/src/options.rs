@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Path;
 
 use nearest::nearest;
-use rest::Rest;
+use rest::PartialOptions;
 
 /// Maximum number of mistakes in an error.
 const MAX_MISTAKES: usize = 20;
@@ -105,7 +105,7 @@ where
     let Ok(whole) = serde_json::from_str(json) else {
         return told(&path_text(first.path()), &first.inner().to_string());
     };
-    let mut rest = Rest::new(&whole);
+    let mut rest = PartialOptions::new(&whole);
     let mut can_go_on = note(&mut rest, first, &mut left_out, &mut mistakes);
     while can_go_on && mistakes.0.len() < MAX_MISTAKES {
         match serde_path_to_error::deserialize::<_, O>(rest.value()) {
@@ -123,7 +123,7 @@ where
 /// Adds a mistake and removes its option; returns false if nothing can be read without it. `left_out` lists the options
 /// that are missing for this reason from then on, which is not a mistake of its own.
 fn note(
-    rest: &mut Rest<'_>,
+    rest: &mut PartialOptions<'_>,
     error: &serde_path_to_error::Error<serde_json::Error>,
     left_out: &mut Vec<String>,
     mistakes: &mut Mistakes,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_place_in_what_the_operator_wrote() {
+    fn mistakes_have_their_place_in_the_operators_options() {
         let told = mistakes(
             r#"{"colours": ["red", 7, "green", "gren"], "rates": {"a": "b", "c": 1}, "rules": [{"when": "x"}, {"wen": "y"}],
                 "window": 0}"#,
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_follows_from_a_mistake_is_none_of_its_own() {
+    fn consequences_of_a_mistake_are_not_reported() {
         let told = mistakes(r#"{"windw": 5, "key": "k"}"#);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
@@ -254,13 +254,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_one_mistake() {
+    fn anything_but_an_object_is_one_mistake() {
         assert_eq!(mistakes("[").len(), 1);
         assert_eq!(mistakes("7").len(), 1);
     }
 
     #[test]
-    fn no_more_are_told_than_anybody_reads() {
+    fn the_number_of_reported_mistakes_is_limited() {
         let many: Vec<String> = (0..100).map(|n| format!("\"x{n}\": 1")).collect();
         assert_eq!(mistakes(&format!("{{{}}}", many.join(","))).len(), MAX_MISTAKES);
     }

@@ -36,7 +36,7 @@ mod tests {
     use crate::encode::{self, Encode};
 
     #[test]
-    fn a_state_is_read_by_the_version_that_wrote_it_and_by_no_other() {
+    fn state_is_read_only_by_the_version_that_wrote_it() {
         let mut state = Vec::new();
         encode::array_header(&mut state, 2);
         3_i64.encode(&mut state);

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_all_kinds_are_written_with_nine_digits() {
+    fn times_are_written_with_nine_decimal_places() {
         for (ns, expected) in [
             (0, "1970-01-01T00:00:00.000000000Z"),
             (1_767_225_600_000_000_001, "2026-01-01T00:00:00.000000001Z"),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn days_follow_each_other_through_four_hundred_years() {
+    fn dates_of_four_hundred_years_are_consecutive() {
         let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..146_097 {

@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typos_find_their_word_and_strangers_find_none() {
+    fn typos_get_a_suggestion_and_other_words_get_none() {
         let words = ["keys", "only_keys", "timeout", "mode", "modes"];
         for (wrong, expected) in [
             ("kyes", Some("keys")),

@@ -1,7 +1,7 @@
 //! Options without the parts that can't be read.
 //!
 //! When an item of a list is removed, the following ones move up, so errors in the rest refer to other positions than
-//! the operator's: [`Rest::place`] converts them.
+//! the operator's: [`PartialOptions::place`] converts them.
 
 use std::fmt;
 
@@ -19,14 +19,14 @@ enum Step {
 }
 
 /// The remaining options.
-pub struct Rest<'v> {
+pub struct PartialOptions<'v> {
     whole: &'v Value,
     left_out: Vec<Place>,
 }
 
-impl<'v> Rest<'v> {
+impl<'v> PartialOptions<'v> {
     pub fn new(whole: &'v Value) -> Self {
-        Rest { whole, left_out: Vec::new() }
+        PartialOptions { whole, left_out: Vec::new() }
     }
 
     /// The remaining value.

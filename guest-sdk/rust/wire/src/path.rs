@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_comes_apart_at_its_unescaped_dots() {
+    fn paths_are_split_at_unescaped_dots() {
         for (path, expected) in [
             ("message", &["message"][..]),
             ("context.user.email", &["context", "user", "email"]),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_were_escaped_come_back() {
+    fn escaped_keys_round_trip() {
         let keys_before = ["context", "a.b", r"c\", "é", "0", r"\."];
         let mut path = String::new();
         keys_before.iter().for_each(|key| push_key(&mut path, key));

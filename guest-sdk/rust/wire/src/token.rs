@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beyond_the_bytes_is_refused() {
+    fn lengths_beyond_the_input_are_refused() {
         for bytes in [
             &[0xdb, 255, 255, 255, 255][..],
             &[0xc6, 255, 255, 255, 255],
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_every_length_are_compared_whole() {
+    fn strings_of_every_length_are_compared_completely() {
         let text: Vec<u8> = (0..40).collect();
         for len in 0..text.len() {
             let copy = text[..len].to_vec();

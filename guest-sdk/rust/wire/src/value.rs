@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_map_answers_by_key_and_in_order() {
+    fn maps_are_read_by_key_and_in_order() {
         let bytes = [0x82, 0xa1, b'a', 1, 0xa1, b'b', 0x92, 2, 3];
         let (value, len) = Value::read(&bytes).expect("well formed");
         let map = value.as_map().expect("a map");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_answers_by_index() {
+    fn arrays_are_read_by_index() {
         let bytes = [0x93, 1, 0x92, 2, 3, 4];
         let array = Value::peek(&bytes).and_then(|value| value.as_array()).expect("an array");
         assert_eq!(array.get(2), Some(Value::Int(4)));
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peeked_map_knows_its_entries_without_what_follows_it() {
+    fn a_peeked_map_ends_with_its_entries() {
         let bytes = [0x81, 0xa1, b'a', 1, 0xc0, 0xc0];
         let map = Value::peek(&bytes).and_then(|value| value.as_map()).expect("a map");
         assert_eq!(map.entries(), Some(&bytes[1..4]));
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn equality_ignores_the_width_of_a_number_and_knows_the_order_of_keys() {
+    fn equality_ignores_number_width_but_not_key_order() {
         let narrow = [0x82, 0xa1, b'a', 5, 0xa1, b'b', 0x91, 6];
         let wide = [0xde, 0, 2, 0xa1, b'a', 0xcc, 5, 0xa1, b'b', 0xdc, 0, 1, 0xd1, 0, 6];
         let turned = [0x82, 0xa1, b'b', 0x91, 6, 0xa1, b'a', 5];
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_utf8_reads_as_bytes() {
+    fn invalid_utf8_is_read_as_bytes() {
         assert_eq!(Value::read(&[0xa1, 0xff]), Some((Value::Bin(&[0xff]), 2)));
     }
 }
