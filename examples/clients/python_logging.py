@@ -1,4 +1,4 @@
-"""A `logging` handler that sends to Weir, with the standard library alone.
+"""A `logging` handler that sends to Weir, using only the standard library.
 
     import logging, python_logging
     logging.getLogger().addHandler(python_logging.WeirHandler())
@@ -38,7 +38,7 @@ class WeirHandler(logging.Handler):
             "message": record.getMessage(),
             "metadata": {"file": record.filename, "line": record.lineno, "thread": record.threadName},
         }
-        # What was given as `extra={…}`.
+        # The fields passed as `extra={…}`.
         entry.update((k, v) for k, v in vars(record).items() if k not in STANDARD)
         if record.exc_info:
             entry["exception"] = "".join(traceback.format_exception(*record.exc_info))

@@ -1,10 +1,10 @@
-// Sends records to Weir from JavaScript, with nothing but `fetch` (Node 18 or a browser on the same origin).
+// Sends records to Weir from JavaScript, using only `fetch` (Node 18 or a browser on the same origin).
 //
 //     node send.mjs [http://127.0.0.1:8080/ingest]
 
 const url = process.argv[2] ?? "http://127.0.0.1:8080/ingest";
 
-/** Sends records and resolves once they are durable. A 503 means: again later. */
+/** Sends records and resolves once they are durable. Retry later after a 503. */
 export async function send(records) {
   for (let attempt = 0; ; attempt++) {
     const answer = await fetch(url, {

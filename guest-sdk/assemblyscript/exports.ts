@@ -1,4 +1,4 @@
-// What Weir calls in a filter that remembers nothing.
+// The exports of a filter without state.
 export {
   cabi_realloc,
   weir_lifecycle_describe,

@@ -14,9 +14,9 @@
 // Records are read in place, as MessagePack: reading a field copies nothing. A `Value` or `Record` is valid until the
 // function returns; options stay valid. New strings are collected after each batch.
 //
-// Make paths once, outside of functions: `const EMAIL = weir.path("context.email")`. They have dots and reach into lists
-// by index: "tags.0". A dot or a backslash inside a key is written with a backslash before it; one at the very
-// end stands for itself.
+// Make paths once, outside of functions: `const EMAIL = weir.path("context.email")`. They have dots and reach into
+// lists by index: "tags.0". Escape a dot or a backslash inside a key with a backslash; a backslash at the very end
+// stands for itself.
 
 export enum Level { Trace, Debug, Info, Warning, Error, Critical }
 
@@ -24,19 +24,19 @@ export enum Kind { Null, Boolean, Integer, Float, Text, Binary, List, Map, Exten
 
 /** What happens to a record. */
 export enum Verdict {
-  /** It goes on, with the changes that were made. */
+  /** It goes on, with your changes. */
   Keep,
-  /** It is removed; its sender is told that it was accepted. */
+  /** It is dropped; its sender is told that it was accepted. */
   Drop,
-  /** The records made with `another` go on in its place. */
+  /** It is replaced with the records made with `another`. */
   Replace,
-  /** The filter can't decide; `record.reason` says why. */
+  /** The filter failed; `record.reason` says why. */
   Fail,
 }
 
 const LEVELS: StaticArray<string> = ["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
-// ---- What a filter may ask of Weir ---------------------------------------------------------------------------------
+// ---- The functions of the host -------------------------------------------------------------------------------------
 
 @external("weir:filter/host@1.0.0", "log")
 declare function hostLog(level: i32, at: usize, length: usize): void;
@@ -53,24 +53,24 @@ declare function hostKvAdd(at: usize, length: usize, delta: i64, ttl: u64): i64;
 @external("weir:filter/host@1.0.0", "kv-delete")
 declare function hostKvDelete(at: usize, length: usize): void;
 
-/** Writes a line to Weir's own log. */
+/** Writes a line to Weir's log. */
 export function log(level: Level, line: string): void {
   const length = scratch.take(line);
   hostLog(level, scratch.at, length);
 }
 
-/** Adds to a counter, which is shown with Weir's metrics. At most 64 names. */
+/** Adds to a counter, which Weir shows in its metrics. At most 64 names. */
 export function count(counter: string, add: u64 = 1): void {
   const length = scratch.take(counter);
   hostCounter(scratch.at, length, add);
 }
 
-/** The time, in nanoseconds since 1970-01-01 UTC. */
+/** The current time, in nanoseconds since 1970-01-01 UTC. */
 export function now(): i64 {
   return hostNow();
 }
 
-/** The store: small, in memory, shared by all instances and versions of the filter. Its values are texts here. */
+/** A small key-value store in memory, shared by all instances and versions of the filter. Values are strings here. */
 export function kvGet(key: string): string | null {
   const length = scratch.take(key);
   hostKvGet(scratch.at, length, answer);
@@ -83,7 +83,7 @@ export function kvSet(key: string, value: string, ttlMs: u64): void {
   hostKvSet(scratch.at, length, changetype<usize>(bytes), bytes.byteLength, ttlMs);
 }
 
-/** Returns the sum. */
+/** Adds to the number under a key and returns the sum. */
 export function kvAdd(key: string, delta: i64, ttlMs: u64): i64 {
   const length = scratch.take(key);
   return hostKvAdd(scratch.at, length, delta, ttlMs);
@@ -94,9 +94,9 @@ export function kvDelete(key: string): void {
   hostKvDelete(scratch.at, length);
 }
 
-// ---- Bytes that grow -----------------------------------------------------------------------------------------------
+// ---- Growing buffers -----------------------------------------------------------------------------------------------
 
-/** Bytes outside of what is collected; `save` appends to one. */
+/** A growing byte buffer outside of the garbage-collected heap; `save` appends to one. */
 export class Bytes {
   at: usize = 0;
   length: usize = 0;
@@ -122,13 +122,13 @@ export class Bytes {
     store<u8>(this.at + this.length++, byte);
   }
 
-  /** Appends a text as UTF-8. */
+  /** Appends a string as UTF-8. */
   utf8(text: string): void {
     this.reserve(text.length * 3);
     this.length += String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, this.at + this.length);
   }
 
-  /** Holds this text alone, and says how long it is. */
+  /** Replaces the content with this string and returns its length. */
   take(text: string): usize {
     this.length = 0;
     this.utf8(text);
@@ -162,11 +162,11 @@ export class Bytes {
     else this.head32(0xdb, <u32>length);
   }
 
-  /** Appends a text as MessagePack. */
+  /** Appends a string as MessagePack. */
   text(text: string): void {
     const most = text.length * 3;
     if (most < 32) {
-      // Its length is known after it is written, and its head has one byte in any case.
+      // The length is known only after writing; the header always has one byte.
       this.reserve(most + 1);
       const length = String.UTF8.encodeUnsafe(changetype<usize>(text), text.length, this.at + this.length + 1);
       store<u8>(this.at + this.length, <u8>(0xa0 | length));
@@ -179,12 +179,12 @@ export class Bytes {
 }
 
 const scratch: Bytes = new Bytes();
-/** Where results with several parts are put for Weir. */
+/** Where results with several parts are stored for Weir. */
 const answer: usize = heap.alloc(40);
 
 // ---- Values --------------------------------------------------------------------------------------------------------
 
-/** A path, taken apart once. */
+/** A parsed path. */
 export class Path {
   keys: StaticArray<Key>;
 
@@ -206,7 +206,7 @@ export class Path {
   }
 }
 
-/** Makes a path. */
+/** Parses a path. */
 export function path(text: string): Path {
   return new Path(text);
 }
@@ -214,7 +214,7 @@ export function path(text: string): Path {
 class Key {
   bytes: ArrayBuffer;
   length: usize;
-  /** As an index of a list; -1 when it is none. */
+  /** The key as a list index; -1 if it is not one. */
   index: i32;
 
   constructor(public text: string) {
@@ -243,14 +243,14 @@ class Key {
   return true;
 }
 
-/** Of the collection that was looked into last: where its items begin, how many values they are. */
+/** Of the last collection that was entered: the start of its items, and the number of values. */
 let itemsAt: usize = 0;
 let itemsLeft: u32 = 0;
-/** Of the text that was looked at last. */
+/** Of the last string that was read. */
 let textAt: usize = 0;
 let textLength: usize = 0;
 
-/** Where the text, or the bytes, at a place are; false when it is neither. */
+/** The position of the string or bytes at an offset; false if it is neither. */
 @inline function findText(at: usize): bool {
   const byte = load<u8>(at);
   if (byte >= 0xa0 && byte < 0xc0) {
@@ -273,7 +273,7 @@ function findLongText(at: usize, byte: u8): bool {
 @inline function u16At(at: usize): u32 { return bswap<u16>(load<u16>(at)); }
 @inline function u32At(at: usize): u32 { return bswap<u32>(load<u32>(at)); }
 
-/** Looks into a collection; 2 for a map, 1 for a list, else 0. */
+/** Enters a collection; returns 2 for a map, 1 for a list, otherwise 0. */
 function look(at: usize): i32 {
   const byte = load<u8>(at);
   if (byte >= 0x80 && byte < 0x90) { itemsAt = at + 1; itemsLeft = byte & 15; return 2; }
@@ -287,7 +287,7 @@ function look(at: usize): i32 {
   }
 }
 
-/** Where the value at a place ends. Weir gives only whole and valid records, so nothing is checked twice. */
+/** The end of the value at an offset. Weir passes only complete and valid records, so nothing is checked again. */
 function skip(at: usize): usize {
   let left: usize = 1;
   while (left > 0) {
@@ -347,7 +347,7 @@ function find(at: usize, path: Path): usize {
   return at;
 }
 
-/** One value, as it stands in a record. */
+/** A value in a record. */
 @unmanaged
 export class Value {
   @inline private get at(): usize { return changetype<usize>(this); }
@@ -366,7 +366,7 @@ export class Value {
 
   get boolean(): bool { return load<u8>(this.at) == 0xc3; }
 
-  /** Zero for anything else. */
+  /** Zero for other types. */
   get integer(): i64 {
     const byte = load<u8>(this.at);
     if (byte < 0x80 || byte >= 0xe0) return <i8>byte;
@@ -382,7 +382,7 @@ export class Value {
     }
   }
 
-  /** The number, whole or not; zero for anything else. */
+  /** The number, whether integer or float; zero for other types. */
   get float(): f64 {
     switch (load<u8>(this.at)) {
       case 0xca: return reinterpret<f32>(u32At(this.at + 1));
@@ -391,19 +391,19 @@ export class Value {
     }
   }
 
-  /** Empty for anything but text. */
+  /** Empty for other types than string. */
   get text(): string { return findText(this.at) ? String.UTF8.decodeUnsafe(textAt, textLength) : ""; }
 
-  /** Whether it is this text, without making one of it. */
+  /** Whether it is this string; does not allocate. */
   is(text: string): bool {
     const length = scratch.take(text);
     return findText(this.at) && textLength == length && same(textAt, scratch.at, length);
   }
 
-  /** What stands at a path below it. */
+  /** The value at a path below this one. */
   get(path: Path): Value | null { return changetype<Value | null>(find(this.at, path)); }
 
-  /** The items of a list, the values of a map, in order; none of anything else. */
+  /** The items of a list, or the values of a map, in order; empty for other types. */
   get items(): Array<Value> {
     const has_keys = look(this.at) == 2;
     const items = new Array<Value>();
@@ -428,7 +428,7 @@ export class Value {
     return keys;
   }
 
-  /** Null, or an error that names the first key that is none of these. */
+  /** Null, or an error about the first key that is not in the list. */
   only(known: string[]): string | null {
     const keys = this.keys;
     for (let i = 0; i < keys.length; i++) {
@@ -447,38 +447,38 @@ const MESSAGE: Path = new Path("message");
 const ROUTES: Path = new Path("routes");
 
 class Change {
-  /** Where in `values` it stands; nothing removes. */
+  /** The offset of the value in `values`; none removes. */
   from: usize = 0;
   to: usize = 0;
   constructor(public path: Path) {}
 }
 
-/** One record, and the changes that are made to it. */
+/** A record and the changes made to it. */
 export class Record {
-  /** Why the filter can't decide, with `Verdict.Fail`. */
+  /** Why the filter failed, with `Verdict.Fail`. */
   reason: string = "";
   private at: usize = 0;
   private values: Bytes = new Bytes();
   private changes: Array<Change> = new Array<Change>(0);
   private used: i32 = 0;
 
-  /** What stands at a path, or null. */
+  /** The value at a path, or null. */
   @inline get(path: Path): Value | null {
     return this.at ? changetype<Value | null>(find(this.at, path)) : null;
   }
 
   @inline has(path: Path): bool { return this.get(path) != null; }
 
-  /** The record as a map; nothing when it was made by `another`. */
+  /** The record as a map; empty if it was made by `another`. */
   get whole(): Value { return changetype<Value>(this.at); }
 
-  /** The text at a path, or an empty one. */
+  /** The string at a path, or an empty one. */
   text(path: Path): string {
     const value = this.get(path);
     return value ? value.text : "";
   }
 
-  /** When it happened, in nanoseconds since 1970-01-01 UTC. */
+  /** The timestamp, in nanoseconds since 1970-01-01 UTC. */
   get time(): i64 {
     const value = this.get(TIMESTAMP);
     return value ? value.integer : 0;
@@ -500,8 +500,8 @@ export class Record {
   get source(): string { return this.text(SOURCE); }
   get message(): string { return this.text(MESSAGE); }
 
-  // Changes. Maps on the way to a path are made, and a map that is set is merged into one that stands there. False when
-  // it can't be done: the path leads into a list (set the list as a whole), or something above it was set before.
+  // Changes. Missing maps on the path are created, and a map is merged into an existing one. They return false if the
+  // path leads into a list (set the whole list), or if a value above it was set before.
 
   setText(path: Path, value: string): bool {
     const change = this.place(path);
@@ -531,7 +531,7 @@ export class Record {
     return this.done(change);
   }
 
-  /** Copies a value that stands elsewhere. */
+  /** Copies an existing value. */
   setValue(path: Path, value: Value): bool {
     const change = this.place(path);
     if (!change) return false;
@@ -543,10 +543,10 @@ export class Record {
   setLevel(level: Level): bool { return this.setText(LEVEL, LEVELS[level]); }
   setMessage(message: string): bool { return this.setText(MESSAGE, message); }
 
-  /** Removes what stands at a path, if anything does. */
+  /** Removes the value at a path, if there is one. */
   remove(path: Path): bool { return this.place(path) != null; }
 
-  /** Adds a label for sinks to select by, if it is not there yet; at most one a record. */
+  /** Adds a label that sinks can select by, if it is missing; at most one per record. */
   addRoute(label: string): bool {
     const routes = this.get(ROUTES);
     const before = routes ? routes.items : new Array<Value>();
@@ -563,9 +563,8 @@ export class Record {
   }
 
   /**
-   * A new record that goes on in place of this one; call it again for each further one, and return `Verdict.Replace`. It
-   * begins empty: set what it should hold. Time, level and source are taken from the record that it came of unless they
-   * are set.
+   * Makes a new record to replace this one. Call it again for each further record, and return `Verdict.Replace`. The
+   * new record is empty: set its content. Unless you set them, it inherits the time, level and source of this record.
    */
   another(): Record {
     if (made++ > 0) next.write();
@@ -581,7 +580,7 @@ export class Record {
 
   @inline get isChanged(): bool { return this.used > 0; }
 
-  /** A place for a change, which removes until it is given a value. */
+  /** A slot for a change, which removes until it gets a value. */
   private place(path: Path): Change | null {
     const keys = path.keys;
     let at = this.at;
@@ -615,7 +614,7 @@ export class Record {
 
   write(): void { this.writeBelow(null, 0); }
 
-  /** Writes the changes below some keys as a map: a patch holds null for what is removed, a new record nothing. */
+  /** Writes the changes below a path as a map. In a patch, null stands for removal; a new record omits the key. */
   private writeBelow(above: Path | null, depth: i32): void {
     const head = maps.length;
     maps.head32(0xdf, 0);
@@ -655,15 +654,15 @@ function sameKeys(a: StaticArray<Key>, b: StaticArray<Key>, count: i32): bool {
   return true;
 }
 
-/** What becomes of the batch: verdicts, and the maps that they call for. */
+/** The output of a batch: verdicts and the maps that they refer to. */
 const verdicts: Bytes = new Bytes();
 const maps: Bytes = new Bytes();
-/** The record that is decided about, and the one that `another` makes; how many it made. */
+/** The current record, the one that `another` makes, and how many it made. */
 const current: Record = new Record();
 const next: Record = new Record();
 let made: u32 = 0;
 
-// ---- Options: JSON, made into what records are made of ---------------------------------------------------------------
+// ---- Options: JSON, converted to MessagePack -------------------------------------------------------------------------
 
 const options: Bytes = new Bytes();
 
@@ -723,7 +722,7 @@ function readNumber(at: usize): usize {
   return end;
 }
 
-/** Weir gives only valid JSON, of bounded depth. */
+/** Weir passes only valid JSON, of limited depth. */
 function readJson(at: usize): usize {
   at = space(at);
   const byte = load<u8>(at);
@@ -748,8 +747,9 @@ function readJson(at: usize): usize {
   return at + 1;
 }
 
-// ---- The contract: what Weir calls. Names that AssemblyScript can't write are given by Weir: `weir_packed_process`
-// ---- becomes `weir:filter/packed@1.0.0#process`. ---------------------------------------------------------------------
+// ---- The contract: the functions that Weir calls. AssemblyScript can't express their names: Weir renames
+// ---- `weir_packed_process` to `weir:filter/packed@1.0.0#process`.
+// ----------------------------------------------------
 
 let about: StaticArray<ArrayBuffer> = [];
 let configure: (options: Value) => string | null = (options: Value): string | null => null;
@@ -758,7 +758,7 @@ let tick: (closing: bool, out: Record) => void = (closing: bool, out: Record): v
 let save: (state: Bytes) => void = (state: Bytes): void => {};
 let restore: (at: usize, length: usize) => string | null = (at: usize, length: usize): string | null => null;
 
-/** Says what the filter is, and what it does. */
+/** Registers the filter and its functions. */
 export function filter(
   name: string,
   version: string,
@@ -771,7 +771,7 @@ export function filter(
   process = processing;
 }
 
-/** Says what the filter does about its state: about once a second, for its successor, and with its predecessor's. */
+/** Registers the functions of a filter with state: called about once a second, to save the state, and to restore it. */
 export function keepsState(
   ticking: (closing: bool, out: Record) => void,
   saving: (state: Bytes) => void,
@@ -782,7 +782,7 @@ export function keepsState(
   restore = restoring;
 }
 
-/** Room for what Weir hands over during a call; free again when the call ends. What it outgrows stays until then. */
+/** Memory for data that Weir passes during a call; reused after the call. Outgrown memory stays valid until then. */
 let room: usize = 0;
 let roomUsed: usize = 0;
 let roomSize: usize = 0;
@@ -805,7 +805,7 @@ export function cabi_realloc(old: usize, oldSize: usize, align: usize, size: usi
 function endCall(): void {
   roomUsed = 0;
   while (outgrown.length > 0) heap.free(outgrown.pop());
-  // Nothing that is collected is held on the stack here.
+  // Nothing on the stack is garbage-collected here.
   __collect();
 }
 
@@ -826,7 +826,7 @@ function answerBytes(bytes: Bytes): usize {
 }
 
 export function weir_lifecycle_describe(): usize {
-  memory.fill(answer, 0, 40); // It reads and writes anything.
+  memory.fill(answer, 0, 40); // It reads and may change all fields.
   for (let i = 0; i < about.length; i++) {
     store<u32>(answer + 8 * i, changetype<usize>(about[i]));
     store<u32>(answer + 8 * i, about[i].byteLength, 4);

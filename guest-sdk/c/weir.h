@@ -19,10 +19,10 @@
  * more batches; it processes them as the first time and so reaches the same state.
  *
  * Records are read in place, as MessagePack: reading a field copies nothing. Pointers, `weir_text` and `weir_value` that
- * a filter is given are valid until the function returns; the options stay valid.
+ * a filter gets are valid until the function returns; the options stay valid.
  *
- * Paths have dots and reach into lists by index: "context.user.email", "tags.0". A dot or a backslash inside a key is
- * written with a backslash before it; a backslash at the very end stands for itself. */
+ * Paths have dots and reach into lists by index: "context.user.email", "tags.0". Escape a dot or a backslash inside a
+ * key with a backslash; a backslash at the very end stands for itself. */
 #ifndef WEIR_H
 #define WEIR_H
 
@@ -36,7 +36,7 @@
 
 /* ---- Values ---------------------------------------------------------------------------------------------------- */
 
-/* UTF-8, not ended by a zero. */
+/* A UTF-8 string, not terminated by a zero. */
 typedef struct {
     const char *at;
     size_t length;
@@ -45,7 +45,7 @@ typedef struct {
 #define WEIR_TEXT(literal) ((weir_text){ (literal), sizeof(literal) - 1 })
 static inline weir_text weir_text_of(const char *ended_by_zero);
 
-/* One value, as it stands in a record; nothing stands at a path that a record lacks. */
+/* A value in a record; if a path has no value, its type is "nothing". */
 typedef struct {
     const uint8_t *at;
 } weir_value;
@@ -68,20 +68,20 @@ typedef enum { WEIR_TRACE, WEIR_DEBUG, WEIR_INFO, WEIR_WARNING, WEIR_ERROR, WEIR
 static inline bool weir_exists(weir_value value) { return value.at != NULL; }
 static inline weir_kind weir_kind_of(weir_value value);
 
-/* The value as a C value; zero, or an empty text, when it is of another kind. */
+/* The value as a C type; zero, or an empty string, if it has another type. */
 static inline bool weir_as_boolean(weir_value value);
 static inline int64_t weir_as_integer(weir_value value);
 static inline double weir_as_float(weir_value value);
 static inline weir_text weir_as_text(weir_value value); /* of WEIR_BINARY too */
 
-/* How many values a list or a map has. */
+/* The number of values of a list or map. */
 static inline size_t weir_length(weir_value value);
 
-/* What stands at a path below a value. */
+/* The value at a path below a value. */
 static inline weir_value weir_get(weir_value value, const char *path);
 
-/* One after the other: `weir_value key, item; for (weir_each each = weir_each_of(map); weir_next(&each, &key, &item);)`.
- * The key of a list's item is nothing. */
+/* Iteration: `weir_value key, item; for (weir_each each = weir_each_of(map); weir_next(&each, &key, &item);)`.
+ * The items of a list have no key. */
 typedef struct {
     const uint8_t *at;
     size_t left;
@@ -92,22 +92,22 @@ static inline bool weir_next(weir_each *each, weir_value *key, weir_value *item)
 
 static inline bool weir_same_text(weir_text text, weir_text other);
 
-/* NULL, or an error that names the first option that is none of these: weir_check_options(options, "mask", "keys"). */
+/* NULL, or an error about the first unknown option: weir_check_options(options, "mask", "keys"). */
 #define weir_check_options(options, ...) weir__check_options((options), (const char *const[]){ __VA_ARGS__, NULL })
 
 /* ---- Records --------------------------------------------------------------------------------------------------- */
 
 typedef struct weir_record weir_record;
 
-/* What becomes of a record. */
+/* What happens to a record. */
 typedef enum {
-    WEIR_KEEP,    /* it goes on, with the changes that were made */
-    WEIR_DROP,    /* it ends here; its sender is told that it was accepted */
-    WEIR_REPLACE, /* what weir_another() made goes on in its place */
-    WEIR_FAIL,    /* the filter can't decide; the text given to weir_fail() says why */
+    WEIR_KEEP,    /* it goes on, with your changes */
+    WEIR_DROP,    /* it is dropped; its sender is told that it was accepted */
+    WEIR_REPLACE, /* it is replaced with the records made with weir_another() */
+    WEIR_FAIL,    /* the filter failed; the text passed to weir_fail() says why */
 #ifdef WEIR_HOLDING
-    WEIR_HOLD,        /* it is held until it is released; what weir_another() made, if anything, goes on in its place */
-    WEIR_HOLD_ANOTHER /* the first that weir_another() made is held in its place, the others go on */
+    WEIR_HOLD,        /* it is held until released; records made with weir_another(), if any, go on in its place */
+    WEIR_HOLD_ANOTHER /* the first record made with weir_another() is held in its place, the others go on */
 #endif
 } weir_verdict;
 
@@ -118,9 +118,9 @@ static inline weir_level weir_level_of(const weir_record *record);
 static inline weir_text weir_source_of(const weir_record *record);
 static inline weir_text weir_message_of(const weir_record *record);
 
-/* Changes. Maps on the way to a path are made; a path must stay where it is until the function returns. A map that is set
- * is merged into one that stands there. False when it can't be done: the path leads into a list (set the list as a
- * whole), something above the path was set before, or there are more than 64 changes. */
+/* Changes. Missing maps on the path are created; the path must stay in memory until the function returns. A map is
+ * merged into an existing one. They return false if the path leads into a list (set the whole list), if a value above
+ * the path was set before, or if there are more than 64 changes. */
 static inline bool weir_set_text(weir_record *record, const char *path, weir_text value);
 static inline bool weir_set_integer(weir_record *record, const char *path, int64_t value);
 static inline bool weir_set_float(weir_record *record, const char *path, double value);
@@ -129,37 +129,37 @@ static inline bool weir_set_value(weir_record *record, const char *path, weir_va
 static inline bool weir_set_level(weir_record *record, weir_level level);
 static inline bool weir_set_message(weir_record *record, weir_text message);
 static inline bool weir_remove(weir_record *record, const char *path);
-static inline bool weir_add_route(weir_record *record, weir_text label); /* at most one a record; sinks select by it */
+static inline bool weir_add_route(weir_record *record, weir_text label); /* at most one per record; sinks can select by it */
 
-/* A new record that goes on in place of this one; call it again for each further one, and return WEIR_REPLACE. It begins
- * empty: set what it should hold. Time, level and source are taken from the record that it came of unless they are set. */
+/* Makes a new record to replace this one. Call it again for each further record, and return WEIR_REPLACE. The new record
+ * is empty: set its content. Unless you set them, it inherits the time, level and source of this record. */
 static inline weir_record *weir_another(weir_record *record);
 
 #ifdef WEIR_HOLDING
-/* A number that no other record of this filter has; later records have higher ones. */
+/* A number that is unique among the records of this filter; later records have higher ones. */
 static inline uint64_t weir_id_of(const weir_record *record);
 
-/* The record that is held under this id is released: what was made of it goes on, or nothing comes of it. Called in
- * weir_process() or weir_tick(); an id that is not held is ignored. */
+/* Releases the record held under this id, because its result was emitted or it is not needed. Call it in weir_process()
+ * or weir_tick(); an unknown id is ignored. */
 static inline void weir_release(uint64_t id);
 #endif
 
 /* The reason of a WEIR_FAIL. */
 static inline weir_verdict weir_fail(weir_record *record, weir_text reason);
 
-/* ---- What a filter may ask of Weir ------------------------------------------------------------------------------ */
+/* ---- The functions of the host ---------------------------------------------------------------------------------- */
 
 static inline void weir_log(weir_level level, weir_text line);
-static inline void weir_count(const char *counter, uint64_t add); /* shown with Weir's metrics; at most 64 names */
+static inline void weir_count(const char *counter, uint64_t add); /* shown in Weir's metrics; at most 64 names */
 static inline int64_t weir_now(void);                             /* nanoseconds since 1970-01-01 UTC */
 
-/* A small store in memory, shared by all instances and versions of the filter; each entry has a time to live. */
+/* A small key-value store in memory, shared by all instances and versions of the filter; entries expire. */
 static inline bool weir_kv_get(weir_text key, weir_text *value);
 static inline void weir_kv_set(weir_text key, weir_text value, uint64_t ttl_ms);
 static inline int64_t weir_kv_add(weir_text key, int64_t add, uint64_t ttl_ms); /* returns the sum */
 static inline void weir_kv_delete(weir_text key);
 
-/* ---- Bytes that grow; weir_save() appends to one ----------------------------------------------------------------- */
+/* ---- A growing buffer; weir_save() appends to one ---------------------------------------------------------------- */
 
 typedef struct {
     uint8_t *at;
@@ -167,7 +167,7 @@ typedef struct {
 } weir_buffer;
 static inline void weir_append(weir_buffer *buffer, const void *bytes, size_t length);
 
-/* What a filter defines. */
+/* The functions that a filter defines. */
 const char *weir_configure(weir_value options);
 weir_verdict weir_process(weir_record *record);
 #ifdef WEIR_STATEFUL
@@ -183,9 +183,9 @@ const char *weir_restore(const uint8_t *state, size_t length);
 extern const weir_text weir__about[3];
 
 /* ================================================================================================================== */
-/* From here on: how it is done.                                                                                       */
+/* The implementation.                                                                                                 */
 
-/* Memory that Weir writes arguments to, and the buffers of results: pages of their own, apart from any malloc. */
+/* Memory that Weir writes arguments to, and buffers for results: separate pages, independent of any malloc. */
 #define WEIR__PAGE 65536u
 
 static inline void *weir__pages(size_t bytes)
@@ -203,7 +203,7 @@ static inline void weir__reserve(weir_buffer *buffer, size_t more)
 {
     if (buffer->length + more <= buffer->capacity)
         return;
-    /* What it outgrows is not used again: together no more than what it has at the end. */
+    /* Outgrown memory is not reused: in total it is less than the final size. */
     size_t capacity = buffer->capacity * 2;
     if (capacity < buffer->length + more)
         capacity = buffer->length + more;
@@ -228,7 +228,7 @@ static inline void weir__byte(weir_buffer *buffer, uint8_t byte)
     buffer->at[buffer->length++] = byte;
 }
 
-/* ---- Reading MessagePack. Weir gives only whole and valid records, so nothing is checked twice. ------------------- */
+/* ---- Reading MessagePack. Weir passes only complete and valid records, so nothing is checked again. ---------------- */
 
 static inline uint32_t weir__u16(const uint8_t *at) { return (uint32_t)at[0] << 8 | at[1]; }
 static inline uint32_t weir__u32(const uint8_t *at)
@@ -244,7 +244,7 @@ static inline uint64_t weir__u64(const uint8_t *at)
     return __builtin_bswap64(word);
 }
 
-/* Where the value ends. */
+/* The end of the value. */
 static inline const uint8_t *weir__skip(const uint8_t *at)
 {
     size_t left = 1;
@@ -419,7 +419,7 @@ static inline bool weir_same_text(weir_text text, weir_text other)
     return true;
 }
 
-/* Where the key at the head of a path ends: at a dot or at the end. */
+/* The end of the first key of a path: at a dot or at the end. */
 static inline const char *weir__key_end(const char *path)
 {
     while (*path && *path != '.')
@@ -427,7 +427,7 @@ static inline const char *weir__key_end(const char *path)
     return path;
 }
 
-/* Whether a key is the one written at the head of a path. */
+/* Whether a key is equal to the first key of a path. */
 static inline bool weir__is_key(weir_text key, const char *path, const char *end)
 {
     size_t i = 0;
@@ -440,7 +440,7 @@ static inline bool weir__is_key(weir_text key, const char *path, const char *end
     return i == key.length;
 }
 
-/* The value below a map or a list that the head of a path names. */
+/* The value below a map or list that the first key of a path selects. */
 static inline weir_value weir__step(weir_value value, const char *path, const char *end)
 {
     weir_each each = weir_each_of(value);
@@ -485,7 +485,7 @@ static inline weir_value weir_get(weir_value value, const char *path)
 
 typedef struct {
     const char *path;
-    size_t value, length; /* where in `values` it stands; a length of zero removes */
+    size_t value, length; /* the offset in `values`; a length of zero removes */
 } weir__change;
 
 struct weir_record {
@@ -555,7 +555,7 @@ static inline void weir__put_text(weir_buffer *out, weir_text text)
     weir_append(out, text.at, text.length);
 }
 
-/* The key at the head of a path, without its backslashes. */
+/* The first key of a path, unescaped. */
 static inline void weir__put_key(weir_buffer *out, const char *path, const char *end)
 {
     size_t length = 0;
@@ -570,7 +570,7 @@ static inline void weir__put_key(weir_buffer *out, const char *path, const char 
     }
 }
 
-/* Of two paths: below zero, zero, above zero, or 2 when one leads into what the other names. */
+/* Compares two paths: below zero, zero, above zero, or 2 if one is a prefix of the other. */
 static inline int weir__compare(const char *a, const char *b)
 {
     while (*a && *a == *b)
@@ -582,7 +582,7 @@ static inline int weir__compare(const char *a, const char *b)
     return (uint8_t)*a < (uint8_t)*b ? -1 : 1;
 }
 
-/* Makes a place for a change; what is appended to `values` from then on is its value. */
+/* Adds a slot for a change; its value is what is then appended to `values`. */
 static inline weir__change *weir__change_at(weir_record *record, const char *path)
 {
     weir_value there = record->whole;
@@ -711,7 +711,7 @@ static inline bool weir_add_route(weir_record *record, weir_text label)
     return weir__changed(record, change);
 }
 
-/* Writes changes as a map, each path from `from` on; a patch holds null for what is removed, a new record nothing. */
+/* Writes changes as a map, each path from `from` on. A patch has null for a removed key, a new record omits it. */
 static inline void weir__put_changes(weir_record *record, size_t first, size_t last, size_t from, weir_buffer *out)
 {
     size_t head = out->length;
@@ -750,10 +750,10 @@ static inline void weir__put_changes(weir_record *record, size_t first, size_t l
     weir__set_u32(out->at + head + 1, count);
 }
 
-/* The record that is decided about, and the one that weir_another() makes; how many it made. */
+/* The current record, the one that weir_another() makes, and how many it made. */
 static weir_record weir__record, weir__next;
 static uint32_t weir__made;
-/* What becomes of the batch: verdicts, and the maps that they call for. */
+/* The output of a batch: verdicts and the maps that they refer to. */
 static weir_buffer weir__verdicts, weir__maps;
 
 static inline void weir__begin(weir_record *record, weir_value whole)
@@ -779,7 +779,7 @@ static inline weir_record *weir_another(weir_record *record)
 }
 
 #ifdef WEIR_HOLDING
-/* The id of the record that is decided about, and those that are released. */
+/* The id of the current record, and the released ids. */
 static uint64_t weir__id;
 static weir_buffer weir__released;
 
@@ -798,7 +798,7 @@ static inline weir_verdict weir_fail(weir_record *record, weir_text reason)
     return WEIR_FAIL;
 }
 
-/* ---- Options: JSON, made into what records are made of ------------------------------------------------------------ */
+/* ---- Options: JSON, converted to MessagePack ---------------------------------------------------------------------- */
 
 static weir_buffer weir__options;
 
@@ -898,7 +898,7 @@ static inline const char *weir__json_number(const char *at, weir_buffer *out)
     return at;
 }
 
-/* Weir gives only valid JSON, of bounded depth, ended by a zero here. */
+/* Weir passes only valid JSON, of limited depth; here it is terminated by a zero. */
 static inline const char *weir__json(const char *at, weir_buffer *out)
 {
     at = weir__json_space(at);
@@ -954,12 +954,12 @@ static inline const char *weir__check_options(weir_value options, const char *co
     return NULL;
 }
 
-/* ---- The contract: what Weir calls, and what it offers, as the component model writes them ----------------------- */
+/* ---- The contract: functions that Weir calls and offers, as the component model defines them ----------------------- */
 
 #define WEIR__EXPORT(name) __attribute__((export_name(name), used))
 #define WEIR__HOST(name) __attribute__((import_module("weir:filter/host@1.0.0"), import_name(name)))
 
-/* The interfaces that a filter exports. What it asks the host for is the same in both versions. */
+/* The interfaces that a filter exports. The host interface is the same in both versions. */
 #ifdef WEIR_HOLDING
 #define WEIR__LIFECYCLE "weir:filter/lifecycle@2.0.0#"
 #define WEIR__RECORDS "weir:filter/holding@2.0.0#"
@@ -1002,8 +1002,7 @@ static inline int64_t weir_kv_add(weir_text key, int64_t add, uint64_t ttl_ms)
 }
 static inline void weir_kv_delete(weir_text key) { weir__host_kv_delete(key.at, key.length); }
 
-/* Room for what Weir hands over during a call; it is free again when the call ends. What the room outgrows stays
- * readable until then. */
+/* Memory for data that Weir passes during a call; reused after the call. Outgrown memory stays readable until then. */
 static weir_buffer weir__room;
 
 WEIR__EXPORT("cabi_realloc") void *weir__realloc(void *old, size_t old_size, size_t align, size_t size)
@@ -1041,7 +1040,7 @@ WEIR__EXPORT(WEIR__LIFECYCLE "describe") uint32_t *weir__describe(void)
         weir__result[2 * i] = (uint32_t)weir__about[i].at;
         weir__result[2 * i + 1] = weir__about[i].length;
     }
-    /* It reads and writes anything. */
+    /* It reads and may change all fields. */
     for (int i = 6; i < 10; i++)
         weir__result[i] = 0;
     return weir__result;
@@ -1060,14 +1059,14 @@ WEIR__EXPORT(WEIR__LIFECYCLE "configure") uint32_t *weir__configure(const char *
 
 WEIR__EXPORT(WEIR__RECORDS "encoding") int32_t weir__encoding(void) { return 0; /* MessagePack */ }
 
-/* A verdict after which so many maps go on. */
+/* A verdict with this number of maps. */
 static inline void weir__counted(uint8_t verdict, uint32_t count)
 {
     weir__byte(&weir__verdicts, verdict);
     weir_append(&weir__verdicts, &count, sizeof count);
 }
 
-/* Decides about one record; false when the filter can't. */
+/* Processes one record; false if the filter failed. */
 static inline bool weir__decide(void)
 {
     weir_record *record = &weir__record;
@@ -1106,7 +1105,7 @@ static inline bool weir__decide(void)
     }
 }
 
-/* Decides about every record of a batch; false when the filter can't about one. */
+/* Processes all records of a batch; false if the filter failed on one. */
 static inline bool weir__decide_all(const uint8_t *batch, size_t length, const uint64_t *ids)
 {
     const uint8_t *end = batch + length;
@@ -1136,7 +1135,7 @@ static inline uint32_t *weir__answer_batch(void)
 }
 
 #ifdef WEIR_HOLDING
-/* Puts the ids that are released into a result. */
+/* Writes the released ids to a result. */
 static inline void weir__answer_released(int at)
 {
     weir__result[at] = (uint32_t)weir__released.at;

@@ -9,15 +9,15 @@ import (
 	"unsafe"
 )
 
-// What Weir calls, as the component model writes it.
+// The functions that Weir calls, as the component model defines them.
 
-// What becomes of the batch: verdicts, and the maps that they call for.
+// The output of a batch: verdicts and the maps that they refer to.
 var verdicts, maps []byte
 
-// Results with several parts are put here for Weir.
+// Results with several parts are stored here for Weir.
 var answer [10]uint32
 
-// Room for what Weir hands over during a call; free again when the call ends. What it outgrows lives until then.
+// Memory for data that Weir passes during a call; reused after the call. Outgrown memory lives until then.
 var (
 	room     = make([]byte, 0, 64<<10)
 	outgrown [][]byte
@@ -39,7 +39,7 @@ func realloc(old unsafe.Pointer, oldSize, align, size uint32) unsafe.Pointer {
 	return at
 }
 
-// EndCall forgets what Weir handed over. It is the last thing in each call.
+// EndCall releases the data that Weir passed. It must be the last statement of each call.
 func EndCall() {
 	room = room[:0]
 	if len(outgrown) > 0 {
@@ -66,7 +66,7 @@ func AnswerBytes(bytes []byte) unsafe.Pointer {
 	return unsafe.Pointer(&answer)
 }
 
-// What the answer points to, so that it is not collected before it was read.
+// Keeps what the answer points to alive until Weir has read it.
 var (
 	reason string
 	result []byte
@@ -74,7 +74,7 @@ var (
 
 //go:wasmexport weir:filter/lifecycle@1.0.0#describe
 func describe() unsafe.Pointer {
-	// It reads and writes anything.
+	// It reads and may change all fields.
 	answer = [10]uint32{}
 	for i, text := range []string{running.Name, running.Version, running.Description} {
 		answer[2*i], answer[2*i+1] = pointer(start(text)), uint32(len(text))
@@ -134,7 +134,7 @@ func process(at unsafe.Pointer, length uint32) unsafe.Pointer {
 	return unsafe.Pointer(&answer)
 }
 
-// decide writes the verdict about the current record.
+// decide writes the verdict on the current record.
 func (filter *Filter) decide() Verdict {
 	verdict := filter.Process(&current)
 	switch verdict {
@@ -156,7 +156,7 @@ func (filter *Filter) decide() Verdict {
 	return verdict
 }
 
-// Emit is how a filter that remembers something makes records by itself.
+// Emit collects the records that a filter with state makes in a tick.
 func Emit(say func(out *Record)) []byte {
 	maps = maps[:0]
 	made = 0

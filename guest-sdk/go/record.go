@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Record is one record, and the changes that are made to it.
+// Record is a record and the changes made to it.
 type Record struct {
 	whole   Value
 	values  []byte
@@ -21,25 +21,25 @@ type change struct {
 	from, to int
 }
 
-// The record that is decided about, and the one that Another makes; how many it made.
+// The current record, the one that Another makes, and how many it made.
 var (
 	current, next Record
 	made          uint32
 )
 
-// Get is what stands at a path.
+// Get returns the value at a path.
 func (record *Record) Get(path string) Value { return record.whole.Get(path) }
 
-// Has says whether anything stands at a path.
+// Has reports whether there is a value at a path.
 func (record *Record) Has(path string) bool { return record.Get(path).Exists() }
 
-// All goes over the record's keys: for key, item := range record.All.
+// All iterates over the record's keys: for key, item := range record.All.
 func (record *Record) All(yield func(key string, item Value) bool) { record.whole.All(yield) }
 
-// Time is when it happened, in nanoseconds since 1970-01-01 UTC.
+// Time returns the timestamp, in nanoseconds since 1970-01-01 UTC.
 func (record *Record) Time() int64 { return record.Get("timestamp").Int() }
 
-// Level is how severe it is.
+// Level returns the level.
 func (record *Record) Level() Level {
 	word := record.Get("level").Text()
 	if word == "" {
@@ -60,15 +60,15 @@ func (record *Record) Level() Level {
 	return Info
 }
 
-// Source is the component or service that spoke.
+// Source returns the component or service that logged the record.
 func (record *Record) Source() string { return record.Get("source").Text() }
 
-// Message is what it said.
+// Message returns the message.
 func (record *Record) Message() string { return record.Get("message").Text() }
 
-// Set sets the value at a path, making the maps on the way to it: a text, a number, a bool, a Level, a Value, or a slice
-// or a map of such. A map is merged into one that stands there. False when it can't be done: the path leads into a list
-// (set the list as a whole), something above the path was set before, or the value is of another type.
+// Set sets the value at a path and creates missing maps on it. The value is a string, a number, a bool, a Level, a
+// Value, or a slice or map of these. A map is merged into an existing one. Set returns false if the path leads into a
+// list (set the whole list), if a value above the path was set before, or if the value has another type.
 func (record *Record) Set(path string, value any) bool {
 	place := record.place(path)
 	if place == nil || !record.append(value) {
@@ -78,10 +78,10 @@ func (record *Record) Set(path string, value any) bool {
 	return true
 }
 
-// Remove removes what stands at a path, if anything does.
+// Remove removes the value at a path, if there is one.
 func (record *Record) Remove(path string) bool { return record.place(path) != nil }
 
-// AddRoute adds a label for sinks to select by, if it is not there yet; at most one a record.
+// AddRoute adds a label that sinks can select by, if it is missing; at most one per record.
 func (record *Record) AddRoute(label string) bool {
 	labels := []string{}
 	for _, route := range record.Get("routes").All {
@@ -93,9 +93,8 @@ func (record *Record) AddRoute(label string) bool {
 	return record.Set("routes", append(labels, label))
 }
 
-// Another is a new record that goes on in place of this one; call it again for each further one, and return Replace. It
-// begins empty: set what it should hold. Time, level and source are taken from the record that it came of unless they are
-// set.
+// Another makes a new record to replace this one. Call it again for each further record, and return Replace. The new
+// record is empty: set its content. Unless you set them, it inherits the time, level and source of this record.
 func (record *Record) Another() *Record {
 	if made > 0 {
 		next.write()
@@ -105,7 +104,7 @@ func (record *Record) Another() *Record {
 	return &next
 }
 
-// Fail says why the filter can't decide about the record.
+// Fail sets the reason for the verdict Fail.
 func (record *Record) Fail(reason string) Verdict {
 	record.reason = reason
 	return Fail
@@ -117,7 +116,7 @@ func (record *Record) begin(whole Value) {
 	record.changes = record.changes[:0]
 }
 
-// place makes room for a change, which removes until it is given a value.
+// place adds a slot for a change, which removes until it gets a value.
 func (record *Record) place(path string) *change {
 	at := record.whole.bytes
 	for rest := path; len(at) > 0; {
@@ -223,7 +222,7 @@ func appendText(out *[]byte, text string) {
 
 func (record *Record) write() { record.writeBelow("") }
 
-// writeBelow writes the changes below a path as a map: a patch holds null for what is removed, a new record nothing.
+// writeBelow writes the changes below a path as a map. In a patch, null stands for removal; a new record omits the key.
 func (record *Record) writeBelow(above string) {
 	head := len(maps)
 	maps = append(maps, 0xdf, 0, 0, 0, 0)

@@ -6,14 +6,14 @@ import (
 	"unsafe"
 )
 
-// Value is one value, as it stands in a record. The zero Value stands for nothing: what is not there. Weir gives only
-// whole and valid records, so nothing is checked twice.
+// Value is a value in a record. The zero Value means that there is no value. Weir passes only complete and valid
+// records, so nothing is checked again.
 type Value struct{ bytes []byte }
 
-// Kind is what sort of value one is.
+// Kind is the type of a value.
 type Kind uint8
 
-// The kinds of values.
+// The types of values.
 const (
 	Nothing Kind = iota
 	Null
@@ -27,10 +27,10 @@ const (
 	Extension
 )
 
-// Exists says whether it is anything at all.
+// Exists reports whether there is a value.
 func (value Value) Exists() bool { return len(value.bytes) > 0 }
 
-// Kind says what sort of value it is.
+// Kind returns the type of the value.
 func (value Value) Kind() Kind {
 	if !value.Exists() {
 		return Nothing
@@ -57,10 +57,10 @@ func (value Value) Kind() Kind {
 	}
 }
 
-// Bool is the truth value; false for anything else.
+// Bool returns the boolean; false for other types.
 func (value Value) Bool() bool { return value.Exists() && value.bytes[0] == 0xc3 }
 
-// Int is the integer; zero for anything else.
+// Int returns the integer; zero for other types.
 func (value Value) Int() int64 {
 	if !value.Exists() {
 		return 0
@@ -88,7 +88,7 @@ func (value Value) Int() int64 {
 	return 0
 }
 
-// Float is the number, whole or not; zero for anything else.
+// Float returns the number, whether integer or float; zero for other types.
 func (value Value) Float() float64 {
 	switch value.Kind() {
 	case Float:
@@ -101,25 +101,25 @@ func (value Value) Float() float64 {
 	}
 }
 
-// Text is the text where it lies, or the bytes; empty for anything else. It lives until Process returns.
+// Text returns the string or bytes without copying; empty for other types. It is valid until Process returns.
 func (value Value) Text() string {
 	text, _ := text(value.bytes)
 	return unsafe.String(unsafe.SliceData(text), len(text))
 }
 
-// String is a copy of the text.
+// String returns a copy of the string.
 func (value Value) String() string {
 	text, _ := text(value.bytes)
 	return string(text)
 }
 
-// Len says how many values a list or a map has.
+// Len returns the number of values in a list or map.
 func (value Value) Len() int {
 	_, count, _ := items(value.bytes)
 	return count
 }
 
-// Get is what stands at a path below it.
+// Get returns the value at a path below this one.
 func (value Value) Get(path string) Value {
 	at := value.bytes
 	for len(at) > 0 {
@@ -133,7 +133,7 @@ func (value Value) Get(path string) Value {
 	return Value{at}
 }
 
-// All goes over a list, with empty keys, or over a map: for key, item := range value.All.
+// All iterates over a map, or over a list with empty keys: for key, item := range value.All.
 func (value Value) All(yield func(key string, item Value) bool) {
 	at, count, isMap := items(value.bytes)
 	for ; count > 0; count-- {
@@ -149,10 +149,10 @@ func (value Value) All(yield func(key string, item Value) bool) {
 	}
 }
 
-// whole is the value's bytes alone.
+// whole returns the bytes of the value alone.
 func (value Value) whole() []byte { return value.bytes[:len(value.bytes)-len(skip(value.bytes))] }
 
-// cut takes the first key off a path.
+// cut splits the first key off a path.
 func cut(path string) (key, rest string, more bool) {
 	for i := 0; i < len(path); i++ {
 		if path[i] == '.' {
@@ -165,7 +165,7 @@ func cut(path string) (key, rest string, more bool) {
 	return path, "", false
 }
 
-// isKey says whether a key is the one written in a path.
+// isKey reports whether a key is equal to one in a path.
 func isKey(key []byte, written string) bool {
 	if string(key) == written {
 		return true
@@ -186,7 +186,7 @@ func isKey(key []byte, written string) bool {
 	return i == len(key)
 }
 
-// step is the value below a map or a list that a key names, or nothing.
+// step returns the value that a key selects in a map or list, if any.
 func step(value []byte, key string) []byte {
 	at, count, isMap := items(value)
 	if !isMap {
@@ -215,7 +215,7 @@ func step(value []byte, key string) []byte {
 	return nil
 }
 
-// text is a text or bytes, and what comes after.
+// text returns a string or bytes, and the rest.
 func text(value []byte) (text, after []byte) {
 	if len(value) == 0 {
 		return nil, nil
@@ -234,7 +234,7 @@ func text(value []byte) (text, after []byte) {
 	return value[from : from+length], value[from+length:]
 }
 
-// items is where the items of a list or a map begin, and how many there are.
+// items returns the start of the items of a list or map, and their number.
 func items(value []byte) (at []byte, count int, isMap bool) {
 	if len(value) == 0 {
 		return nil, 0, false
@@ -256,7 +256,7 @@ func items(value []byte) (at []byte, count int, isMap bool) {
 	return nil, 0, false
 }
 
-// skip is what comes after a value.
+// skip returns what follows a value.
 func skip(at []byte) []byte {
 	i := 0
 	for left := 1; left > 0; left-- {
@@ -279,7 +279,7 @@ func skip(at []byte) []byte {
 	return at[i:]
 }
 
-// skipLong is for heads that are followed by a length or a number: how many bytes, and how many values then.
+// skipLong handles headers that are followed by a length or a number: it returns the bytes and then the values to skip.
 func skipLong(head byte, at []byte) (size, more int) {
 	switch head {
 	case 0xc4, 0xd9:

@@ -1,11 +1,11 @@
-// Package weir is for writing Weir filters in Go. It needs nothing but Go's own compiler.
+// Package weir is for writing Weir filters in Go. You need only Go's own compiler.
 //
 // A filter calls [Run] from an init function; Weir calls its Process for each record. Records are read in place, as
 // MessagePack: reading a field copies nothing. A [Record] or [Value], and text from [Value.Text], are valid until
 // Process returns; [Value.String] makes a copy.
 //
-// Paths have dots and reach into lists by index: "context.user.email", "tags.0". A dot or a backslash inside a key is
-// written with a backslash before it; a backslash at the very end stands for itself.
+// Paths have dots and reach into lists by index: "context.user.email", "tags.0". Escape a dot or a backslash inside a
+// key with a backslash; a backslash at the very end stands for itself.
 //
 // A filter that keeps state also calls stateful.Keep from the package next to this one.
 package weir
@@ -21,7 +21,7 @@ type Filter struct {
 	// Configure is called after Options have been read. If it returns an error, the filter is not used and the error is
 	// shown to the operator. It may be nil.
 	Configure func() error
-	// Process decides about a record.
+	// Process decides what happens to a record.
 	Process func(record *Record) Verdict
 }
 
@@ -30,7 +30,7 @@ func Run(filter Filter) { running = filter }
 
 var running Filter
 
-// Level is how severe a record is.
+// Level is the severity of a record.
 type Level uint8
 
 // The levels, from least to most severe.
@@ -45,33 +45,33 @@ const (
 
 var levels = [...]string{"TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 
-// String is the level as records write it.
+// String returns the level as records contain it.
 func (level Level) String() string { return levels[level] }
 
-// Verdict is what becomes of a record.
+// Verdict is what happens to a record.
 type Verdict uint8
 
 const (
-	// Keep lets it go on, with the changes that were made.
+	// Keep lets it go on, with your changes.
 	Keep Verdict = iota
-	// Drop ends it here; its sender is told that it was accepted.
+	// Drop drops it; its sender is told that it was accepted.
 	Drop
-	// Replace puts what [Record.Another] made in its place.
+	// Replace replaces it with the records made with [Record.Another].
 	Replace
-	// Fail says that the filter can't decide; see [Record.Fail].
+	// Fail means that the filter failed; see [Record.Fail].
 	Fail
 )
 
-// Log writes a line to Weir's own log. What is printed goes there too.
+// Log writes a line to Weir's log. Standard output goes there too.
 func Log(level Level, line string) { hostLog(uint32(level), start(line), uint32(len(line))) }
 
-// Count adds to a counter, which is shown with Weir's metrics. At most 64 names.
+// Count adds to a counter, which Weir shows in its metrics. At most 64 names.
 func Count(counter string, add uint64) { hostCounter(start(counter), uint32(len(counter)), add) }
 
-// Now is the time, in nanoseconds since 1970-01-01 UTC.
+// Now returns the time, in nanoseconds since 1970-01-01 UTC.
 func Now() int64 { return hostNow() }
 
-// Get reads from the store: small, in memory, shared by all instances and versions of the filter.
+// Get reads from a small key-value store in memory, shared by all instances and versions of the filter.
 func Get(key string) (value string, found bool) {
 	var list [3]uint32
 	hostGet(start(key), uint32(len(key)), unsafe.Pointer(&list))
@@ -83,17 +83,17 @@ func Get(key string) (value string, found bool) {
 	return string(room[from : from+list[2]]), true
 }
 
-// Set writes to the store, for some milliseconds.
+// Set stores a value, for some milliseconds.
 func Set(key, value string, ttlMS uint64) {
 	hostSet(start(key), uint32(len(key)), start(value), uint32(len(value)), ttlMS)
 }
 
-// Add adds to a number in the store and returns the sum.
+// Add adds to the number under a key and returns the sum.
 func Add(key string, delta int64, ttlMS uint64) int64 {
 	return hostAdd(start(key), uint32(len(key)), delta, ttlMS)
 }
 
-// Delete forgets a key of the store.
+// Delete removes a key from the store.
 func Delete(key string) { hostDelete(start(key), uint32(len(key))) }
 
 func start(text string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(text)) }

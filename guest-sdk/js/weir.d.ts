@@ -1,62 +1,62 @@
-// What `weir.js` offers, and what it means.
+// The API of `weir.js`.
 
-/** How severe a record is, from least to most. */
+/** The severity of a record, from least to most. */
 export type Level = "TRACE" | "DEBUG" | "INFO" | "WARNING" | "ERROR" | "CRITICAL";
 
-/** A map that a sender filled: look before you trust a type. */
+/** A map that a sender filled: check types before you rely on them. */
 export type Fields = { [key: string]: any };
 
 /**
- * A record. Change it as you like; what you leave alone stays byte for byte as it was, also numbers beyond 2^53, which
- * JavaScript shows rounded. Setting a key to null or undefined removes it.
+ * A record. You can change it freely; the parts you leave alone stay byte for byte as they were, including numbers
+ * beyond 2^53, which JavaScript shows rounded. Set a key to null or undefined to remove it.
  */
 export interface LogRecord extends Fields {
-  /** When it happened: RFC 3339 with nanoseconds. A Date may take its place. */
+  /** The timestamp: RFC 3339 with nanoseconds. You may assign a Date. */
   timestamp: string;
   level: Level;
-  /** The component or service that spoke. */
+  /** The component or service that logged it. */
   source: string;
-  /** What it said. */
+  /** The message. */
   message: string;
-  /** Whom and what it concerned. */
+  /** Whom or what the record is about. */
   context?: Fields;
-  /** The operation's own data. */
+  /** The data of the operation. */
   metadata?: Fields;
-  /** Labels that sinks select by. */
+  /** Labels that sinks can select by. */
   routes?: string[];
 }
 
-/** What `process` returns to end a record. */
+/** What `process` returns to drop a record. */
 export const drop: unique symbol;
 
-/** A number that no other record of a filter has. Later records have higher ones. */
+/** A number that is unique among the records of a filter. Later records have higher ones. */
 export type Id = number;
 
-/** What `hold` and `holdAnother` make. */
+/** The result of `hold` and `holdAnother`. */
 export interface Held {
   readonly another: Fields[];
   readonly records: Fields[];
 }
 
 /**
- * What `process` returns to have a record held, safe from a crash, until its id is released. The records that are given
- * here, usually none, go on in its place.
+ * What `process` returns to hold a record, even across a crash, until its id is released. The records passed here,
+ * usually none, go on in its place.
  */
 export function hold(...records: Fields[]): Held;
 
-/** The same, but another record is held in its place and given again after a crash. */
+/** The same, but holds another record in its place, which is given again after a crash. */
 export function holdAnother(record: Fields, ...records: Fields[]): Held;
 
 /**
- * Releases the record that is held under an id: what was made of it goes on, or nothing comes of it. Called in
- * `process` or `tick`; an id that is not held is ignored.
+ * Releases the record held under an id, because its result was emitted or it is not needed. Call it in `process` or
+ * `tick`; an unknown id is ignored.
  */
 export function release(id: Id): void;
 
 /**
- * What becomes of a record. Nothing: it goes on, with the changes made to it. `drop`: it ends here. Another record:
- * that goes on in its place. A list: all of these do; of a `source`, `level` or `timestamp` that is missing, they take
- * the record's. `hold()`: it waits.
+ * What happens to a record. Nothing: it goes on, with your changes. `drop`: it is dropped. Another record: that
+ * replaces it. A list: all of these replace it; they inherit a missing `source`, `level` or `timestamp`. `hold()`: it
+ * is held.
  */
 export type Verdict = void | typeof drop | Fields | Fields[] | Held;
 
@@ -68,50 +68,49 @@ export interface Filter<Options, State> {
   version: string;
   /** What it does, in a sentence. */
   description: string;
-  /** What an operator may set, with the defaults. Anything else is refused, and so is a value of another type. */
+  /** The options with their defaults. Unknown options and values of another type are refused. */
   options?: Options;
-  /** The paths that it reads; none means all. */
+  /** The paths that it reads; by default all. */
   reads?: string[];
-  /** The paths that it may change; none means all. */
+  /** The paths that it may change; by default all. */
   writes?: string[];
-  /** Looks at the options, once, before the first record. Throw an Error that names the option and what would be right. */
+  /** Checks the options once, before the first record. Throw an Error that names the option and what would be valid. */
   configure?(options: Options): void;
   /**
-   * Decides about a record. When it throws, Weir sets the record aside, with the reason, and processes the records
-   * around it again.
+   * Decides what happens to a record. If it throws, Weir sets the record aside with the reason and processes the
+   * records around it again.
    *
-   * With `holds = true` in `filter.toml` records have ids, and it may return `hold()`. A new instance is given all that
-   * is held again, in order, before anything else: it does with a record what was done with it the first time, and so
-   * comes to the same state.
+   * With `holds = true` in `filter.toml`, records have ids, and it may return `hold()`. A new instance is first given
+   * all held records again, in order: it processes them as the first time and so reaches the same state.
    */
   process(record: LogRecord, options: Options, id: Id): Verdict;
   /**
-   * With `stateful = true` or `holds = true` in `filter.toml` there is one instance, which sees every record, and this is called about
-   * once a second, and with true once at the end. The records that it returns go on.
+   * With `stateful = true` or `holds = true` in `filter.toml`, there is one instance, which sees every record. This is
+   * called about once a second, and a last time with true. The returned records go on.
    */
   tick?(closing: boolean): Fields[] | void;
-  /** The state for the version that will replace this one: anything that JSON can hold. */
+  /** Returns the state for the next version of the filter: anything that JSON can represent. */
   save?(): State;
-  /** Takes the state that the version before this one saved, before the first record. */
+  /** Called before the first record with the state that the previous version saved. */
   restore?(state: State): void;
 }
 
-/** What a filter's module exports. */
+/** The exports of a filter module. */
 export interface Exports {
   lifecycle: object;
   packed: object;
   /** Only with `stateful = true` in `filter.toml`. */
   packedState: object;
-  /** Only with `holds = true`, and then in place of `packed` and `packedState`. */
+  /** Only with `holds = true`, instead of `packed` and `packedState`. */
   holding: object;
 }
 
-/** Makes what a filter's module exports: `export const { lifecycle, packed } = filter({ … })`. */
+/** Creates the exports of a filter module: `export const { lifecycle, packed } = filter({ … })`. */
 export function filter<Options extends object = Record<string, never>, State = unknown>(
   about: Filter<Options, State>,
 ): Exports;
 
-/** Weir's log; lines stand there under the filter's name. `console` writes there too. */
+/** Writes to Weir's log, under the filter's name; so does `console`. */
 export const log: {
   debug(...words: unknown[]): void;
   info(...words: unknown[]): void;
@@ -119,19 +118,19 @@ export const log: {
   error(...words: unknown[]): void;
 };
 
-/** Adds to a counter of the filter; it stands in Weir's metrics. */
+/** Adds to a counter of the filter, which Weir shows in its metrics. */
 export function counter(name: string, delta?: number): void;
 
 /** The time, in milliseconds since 1970. */
 export function now(): number;
 
-/** A small store in memory that all instances of the filter share; values are anything that JSON can hold. */
+/** A small key-value store in memory, shared by all instances of the filter; values are anything JSON can represent. */
 export const kv: {
-  /** The value under a key; undefined when there is none or its time is over. */
+  /** The value under a key; undefined if there is none or it has expired. */
   get(key: string): any;
   /** Stores a value for `ttlMs` milliseconds. */
   set(key: string, value: unknown, ttlMs: number): void;
-  /** Adds to the number under a key and returns the sum, in one step. */
+  /** Adds to the number under a key and returns the sum, atomically. */
   add(key: string, delta: number, ttlMs: number): number;
   delete(key: string): void;
 };

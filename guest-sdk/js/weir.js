@@ -79,7 +79,7 @@ export function filter(about) {
   };
 }
 
-// What an operator wrote, over the defaults. An option without a default is not one.
+// Merges the operator's options with the defaults. An option without a default does not exist.
 function withDefaults(defaults, given) {
   for (const [name, value] of Object.entries(given)) {
     if (!Object.hasOwn(defaults, name)) {
@@ -99,13 +99,13 @@ const kind = (value) => (Array.isArray(value) ? "list" : value === null ? "null"
 // --- A batch ---------------------------------------------------------------------------------------------------
 
 const KEEP = 0, DROP = 1, PATCH = 2, REPLACE = 3, EXPAND = 4, HOLD = 5, HOLD_ANOTHER = 6;
-// What every record has.
+// The keys that every record has.
 const NEEDED = ["timestamp", "level", "source", "message"];
 
 function processBatch(process, options, records, ids) {
   const verdicts = [];
   const out = [];
-  // A verdict after which so many records go on.
+  // A verdict with this number of records.
   const counted = (verdict, { length }) =>
     verdicts.push(verdict, length & 255, (length >> 8) & 255, (length >> 16) & 255, length >>> 24);
   for (let at = 0; at < records.length; at++) {
@@ -127,7 +127,7 @@ function processBatch(process, options, records, ids) {
       counted(decided.another.length === 0 ? HOLD : HOLD_ANOTHER, decided.records);
       out.push(...decided.another, ...decided.records);
     } else if (isObject(decided) && typeof decided.then !== "function") {
-      // As a patch when it can be one: what the copy took over from the record then stays as it was.
+      // As a patch if possible, so that the values copied from the record stay as they were.
       const whole = NEEDED.some((key) => decided[key] === undefined);
       verdicts.push(whole ? REPLACE : PATCH);
       out.push(whole ? decided : instead(plain, decided));
@@ -143,7 +143,7 @@ function processBatch(process, options, records, ids) {
 
 const NOTHING = new Uint8Array(0);
 
-// Weir takes an error as text. Counts of a call that failed are forgotten: Weir makes it again in smaller parts.
+// Weir expects an error as text. Counts of a failed call are discarded: Weir repeats it in smaller parts.
 function attempt(work) {
   try {
     return work();
@@ -160,9 +160,9 @@ function attempt(work) {
 
 // --- What was changed ------------------------------------------------------------------------------------------
 
-// A record and everything inside it is handed out in proxies, which note the value of every key before it is set or
-// deleted. There is one set of notes, for the record at hand, and no cycle in it: QuickJS counts references and frees
-// it at once.
+// A record and everything inside it is wrapped in proxies, which note the old value of each key before it is set or
+// deleted. There is one set of notes, for the current record, without reference cycles: QuickJS counts references and
+// frees it at once.
 
 const watched = new Map(); // object -> its proxy, and where in the record it is
 let notes = []; // object, key, value before
@@ -198,7 +198,7 @@ const traps = {
 
 const inside = (value) => (typeof value === "object" && value !== null ? (value[INSIDE] ?? value) : value);
 
-// What was changed in a map and everything in it, as a merge patch (RFC 7396); undefined when all is as it was.
+// The changes of a map and everything in it, as a merge patch (RFC 7396); undefined if there are none.
 function patchOf(root) {
   const patches = new Map([[root, emptyMap()]]);
   // The first note about a key counts: it comes last.
@@ -214,8 +214,8 @@ function patchOf(root) {
   return undefined;
 }
 
-// The part of a patch that is about an object; undefined when the object is no longer there, or part of a list:
-// a patch has lists as a whole.
+// The part of a patch for an object; undefined if the object was removed, or is in a list: a patch contains whole
+// lists.
 function patchAt(plain, patches) {
   const known = patches.get(plain);
   if (known !== undefined || patches.has(plain)) return known;
@@ -228,7 +228,7 @@ function patchAt(plain, patches) {
   return patch;
 }
 
-// The patch that puts a value where another was: it must also say which of the old keys are gone.
+// The patch that replaces one value with another: it must also remove the old keys.
 function instead(old, value) {
   if (value === undefined) return null;
   value = inside(value);
@@ -255,7 +255,7 @@ const emptyMap = () => ({ __proto__: null });
 const isObject = (value) => typeof value === "object" && value !== null;
 const isMap = (value) => isObject(value) && !Array.isArray(value) && typeof value.toJSON !== "function";
 
-// JSON has integers of any size, and so have records.
+// JSON and records have integers of any size.
 BigInt.prototype.toJSON = function () {
   return JSON.rawJSON(this.toString());
 };
@@ -287,7 +287,7 @@ function encode(json) {
   return Uint8Array.fromBase64(btoa(/[^\x00-\x7f]/.test(json) ? unescape(encodeURIComponent(json)) : json));
 }
 
-// --- What a filter may ask of Weir -----------------------------------------------------------------------------
+// --- The functions of the host ---------------------------------------------------------------------------------
 
 const line = (words) => words.map((word) => (isObject(word) && !(word instanceof Error) ? JSON.stringify(word) : String(word))).join(" ");
 
@@ -299,12 +299,12 @@ export const log = {
   error: (...words) => host.log("error", line(words)),
 };
 
-// The runtime has none.
+// The runtime has no `console` of its own.
 globalThis.console ??= { debug: log.debug, log: log.info, info: log.info, warn: log.warning, error: log.error };
 
 const counts = new Map();
 
-/** Adds to a counter of the filter; it stands in Weir's metrics. */
+/** Adds to a counter of the filter, which Weir shows in its metrics. */
 export function counter(name, delta = 1) {
   counts.set(name, (counts.get(name) ?? 0) + delta);
 }
@@ -317,7 +317,7 @@ function tell() {
 /** The time, in milliseconds since 1970 as `Date.now()` has it. */
 export const now = () => host.now() / 1e6;
 
-/** A small store in memory that all instances of the filter share; values are anything that JSON can hold. */
+/** A small key-value store in memory, shared by all instances of the filter; values are anything JSON can represent. */
 export const kv = {
   get(key) {
     const bytes = host.kvGet(key);

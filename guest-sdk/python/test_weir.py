@@ -1,5 +1,5 @@
-"""What `weir.py` sends back for what a filter did, natively: `python3 test_weir.py BINDINGS`, where BINDINGS is the
-folder that `componentize-py --wit-path wit/v1 --world stateful-packed-filter bindings BINDINGS` wrote."""
+"""Native tests of what `weir.py` sends back for the changes of a filter: `python3 test_weir.py BINDINGS`, where BINDINGS
+is the folder written by `componentize-py --wit-path wit/v1 --world stateful-packed-filter bindings BINDINGS`."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ RECORD = {
 
 
 class Host:
-    """What Weir was asked for."""
+    """The recorded host calls."""
 
     def __init__(self):
         self.counts = {}
@@ -44,7 +44,7 @@ class Changes(unittest.TestCase):
         verdicts, records, _ = run(lambda record, _: change(record))
         self.assertEqual((verdicts, records), ([2], [expected]) if expected else ([0], []))
 
-    def test_what_is_left_alone_is_kept(self):
+    def test_unchanged_records_are_kept(self):
         self.patch(lambda record: None, None)
         self.patch(lambda record: record["context"].get("email") and None, None)
 
@@ -55,11 +55,11 @@ class Changes(unittest.TestCase):
 
         self.patch(there_and_back, None)
 
-    def test_a_list_that_was_emptied_inside_another_goes_back(self):
+    def test_a_nested_list_that_was_emptied_is_sent_back(self):
         verdicts, records, _ = run(lambda record, _: record["lists"][0].clear(), {**HEAD, "lists": [["a"], "b"]})
         self.assertEqual((verdicts, records), ([2], [{"lists": [[], "b"]}]))
 
-    def test_what_moves_from_one_holder_to_its_neighbour_goes_back(self):
+    def test_values_moved_between_containers_are_sent_back(self):
         def move(record):
             b = record["second"].pop("b")
             record["second"].update(a=record["first"].pop("a"), b=b)
@@ -72,20 +72,20 @@ class Changes(unittest.TestCase):
         self.assertEqual(verdicts, [2])
         self.assertEqual(records, [{"first": {"a": None}, "second": {"a": 1}, "one": [], "two": [3, 4]}])
 
-    def test_only_what_was_changed_goes_back(self):
+    def test_only_changes_are_sent_back(self):
         self.patch(lambda record: record["context"].update(email="*"), {"context": {"email": "*"}})
         self.patch(lambda record: record["context"]["user"].pop("name") and None, {"context": {"user": {"name": None}}})
         self.patch(lambda record: record["tags"].append("c"), {"tags": ["a", {"b": 1}, "c"]})
         self.patch(lambda record: record["tags"][1].update(b=2), {"tags": ["a", {"b": 2}]})
 
-    def test_values_that_are_equal_but_of_another_type_are_changes(self):
+    def test_equal_values_of_another_type_are_changes(self):
         verdicts, records, _ = run(lambda record, _: record.update(n=True))
         self.assertEqual(verdicts, [2])
         self.assertIs(records[0]["n"], True)
         verdicts, records, _ = run(lambda record, _: record.update(n=1.0))
         self.assertEqual((verdicts, type(records[0]["n"])), ([2], float))
 
-    def test_a_map_that_takes_the_place_of_another_leaves_nothing_of_it(self):
+    def test_a_replaced_map_is_removed_completely(self):
         gone = {"context": {"user": None, "email": None, "x": 1}}
         self.patch(lambda record: record.update(context={"x": 1}), gone)
 
@@ -119,7 +119,7 @@ class Decisions(unittest.TestCase):
         self.assertEqual(verdicts, [1, 4, 2, 0, 0, 0, 2, 0])
         self.assertEqual(records, [{**HEAD, "n": 1}, {"message": "second"}, {"n": 3}])
 
-    def test_a_failure_says_what_and_where_and_its_counts_are_forgotten(self):
+    def test_a_failure_has_its_reason_and_line_and_discards_counts(self):
         def process(record, _):
             weir.counter("seen")
             record["missing"]["x"] = 1
@@ -130,14 +130,14 @@ class Decisions(unittest.TestCase):
         _, _, counts = run(lambda record, _: weir.counter("seen", 2))
         self.assertEqual(counts, {"seen": 2})
 
-    def test_something_else_than_a_verdict_is_refused(self):
+    def test_invalid_verdicts_are_refused(self):
         with self.assertRaises(weir.Err) as caught:
             run(lambda record, _: 5)
         self.assertIn("the filter returned 5", caught.exception.value)
 
 
 class OptionsOfFilters(unittest.TestCase):
-    def test_defaults_are_filled_in_and_mistakes_named(self):
+    def test_defaults_are_filled_in_and_mistakes_reported(self):
         seen = []
         run(lambda record, options: seen.append(dict(options)), options={"a": 1, "b": "x"}, given='{"b": "y"}')
         self.assertEqual(seen, [{"a": 1, "b": "y"}])

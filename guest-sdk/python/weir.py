@@ -125,7 +125,7 @@ def _kind(value: Any) -> str:
 
 _KEEP, _DROP, _PATCH, _REPLACE, _EXPAND = range(5)
 
-# What every record has.
+# The keys that every record has.
 _NEEDED = ("timestamp", "level", "source", "message")
 
 
@@ -147,7 +147,7 @@ def _process_batch(process: Callable[[Record, Options], Verdict], options: Optio
             verdicts += len(decided).to_bytes(4, "little")
             out += decided
         elif isinstance(decided, dict):
-            # As a patch when it can be one: what the copy took over from the record then stays as it was.
+            # As a patch if possible, so that the values copied from the record stay as they were.
             whole = any(decided.get(key) is None for key in _NEEDED)
             verdicts.append(_REPLACE if whole else _PATCH)
             out.append(decided if whole else before.instead_of_record(record, decided))
@@ -166,7 +166,7 @@ def _write(value: Any) -> bytes:
 
 
 def _attempt(work: Callable[[], _T]) -> _T:
-    """Weir takes an error as text. Counts of a call that failed are forgotten: Weir makes it again in smaller parts."""
+    """Weir expects an error as text. Counts of a failed call are discarded: Weir repeats it in smaller parts."""
     try:
         return work()
     except Exception as error:
@@ -190,7 +190,7 @@ class _Before:
         self.found = found = [record]
         self.keys = keys = [*record]
         self.values = values = [*record.values()]
-        for value in values:  # which grows meanwhile
+        for value in values:  # grows during the loop
             kind = type(value)
             if kind is dict:
                 found.append(value)
@@ -217,12 +217,12 @@ class _Before:
         return True in others
 
     def of_record(self, record: Record) -> Record | None:
-        """What was changed, as a merge patch (RFC 7396); None when all is as it was."""
+        """The changes as a merge patch (RFC 7396); None if there are none."""
         self._find()
         return self._inside(record)
 
     def instead_of_record(self, record: Record, other: Record) -> Record:
-        """The patch that makes the record another one."""
+        """The patch that turns the record into another one."""
         self.changed()
         self._find()
         return self._instead(record, other)
@@ -243,7 +243,7 @@ class _Before:
             key += length if is_map else 0
 
     def _inside(self, now: Any) -> Any:
-        """What was changed in a map or list of the record, or in those that it holds; None when nothing was."""
+        """The changes of a map or list of the record and everything in it; None if there are none."""
         before = self.dirty.get(id(now))
         if type(now) is list:
             other = before is not None and (len(now) != len(before) or any(map(is_not, now, before)))
@@ -257,7 +257,7 @@ class _Before:
         return patch or None
 
     def _instead(self, old: Any, now: Any) -> Any:
-        """The patch that puts a value where another was: it must also say which of the old keys are gone."""
+        """The patch that replaces one value with another: it must also remove the old keys."""
         if type(old) is not dict or type(now) is not dict:
             return now
         return self._difference(self.dirty.get(id(old), old), now)
@@ -280,11 +280,11 @@ def _holders(items: list[Any]) -> Iterator[Any]:
     return (item for item in items if type(item) is dict or type(item) is list)
 
 
-# --- What a filter may ask of Weir -----------------------------------------------------------------------------------
+# --- The functions of the host ---------------------------------------------------------------------------------------
 
 
 class log:
-    """Weir's log; lines stand there under the filter's name."""
+    """Writes to Weir's log, under the filter's name."""
 
     @staticmethod
     def debug(message: object) -> None:
@@ -307,7 +307,7 @@ _counts: dict[str, int] = {}
 
 
 def counter(name: str, delta: int = 1) -> None:
-    """Adds to a counter of the filter; it stands in Weir's metrics."""
+    """Adds to a counter of the filter, which Weir shows in its metrics."""
     _counts[name] = _counts.get(name, 0) + delta
 
 
@@ -323,7 +323,7 @@ def now_ns() -> int:
 
 
 class kv:
-    """A small store in memory that all instances of the filter share; values are anything that JSON can hold."""
+    """A small key-value store in memory, shared by all instances of the filter; values are anything JSON can represent."""
 
     @staticmethod
     def get(key: str) -> Any:

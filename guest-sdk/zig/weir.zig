@@ -21,12 +21,12 @@
 //! function returns; the options stay valid. Use `weir.allocator` for memory that the filter keeps.
 //!
 //! Paths are known when the filter is compiled; they have dots and reach into lists by index: "context.user.email",
-//! "tags.0". A dot or a backslash inside a key is written with a backslash before it; a backslash at the very end stands
-//! for itself. `getAt` takes keys that are known only at run time.
+//! "tags.0". Escape a dot or a backslash inside a key with a backslash; a backslash at the very end stands for itself.
+//! Use `getAt` for keys that are known only at run time.
 
 const std = @import("std");
 
-/// For memory that the filter keeps.
+/// An allocator for memory that the filter keeps.
 pub const allocator = std.heap.wasm_allocator;
 
 pub const Level = enum(u8) {
@@ -53,36 +53,36 @@ pub const Level = enum(u8) {
     }
 };
 
-/// What becomes of a record.
+/// What happens to a record.
 pub const Verdict = union(enum) {
-    /// It goes on, with the changes that were made.
+    /// It goes on, with your changes.
     keep,
-    /// It ends here; its sender is told that it was accepted.
+    /// It is dropped; its sender is told that it was accepted.
     drop,
-    /// What `another` made goes on in its place.
+    /// It is replaced with the records made with `another`.
     replace,
-    /// The filter can't decide, and this is why.
+    /// The filter failed, for this reason.
     fail: []const u8,
 };
 
-// ---- What a filter may ask of Weir ---------------------------------------------------------------------------------
+// ---- The functions of the host -------------------------------------------------------------------------------------
 
-/// Writes a line to Weir's own log.
+/// Writes a line to Weir's log.
 pub fn log(level: Level, line: []const u8) void {
     host.log(@intFromEnum(level), line.ptr, line.len);
 }
 
-/// Adds to a counter, which is shown with Weir's metrics. At most 64 names.
+/// Adds to a counter, which Weir shows in its metrics. At most 64 names.
 pub fn count(counter: []const u8, add: u64) void {
     host.counter(counter.ptr, counter.len, add);
 }
 
-/// The time, in nanoseconds since 1970-01-01 UTC.
+/// The current time, in nanoseconds since 1970-01-01 UTC.
 pub fn now() i64 {
     return host.now();
 }
 
-/// A small store in memory, shared by all instances and versions of the filter; each entry has a time to live.
+/// A small key-value store in memory, shared by all instances and versions of the filter; entries expire.
 pub const kv = struct {
     pub fn get(key: []const u8) ?[]const u8 {
         var found: [3]u32 = undefined;
@@ -93,7 +93,7 @@ pub const kv = struct {
     pub fn set(key: []const u8, value: []const u8, ttl_ms: u64) void {
         host.@"kv-set"(key.ptr, key.len, value.ptr, value.len, ttl_ms);
     }
-    /// Returns the sum.
+    /// Adds to the number under a key and returns the sum.
     pub fn add(key: []const u8, delta: i64, ttl_ms: u64) i64 {
         return host.@"kv-add"(key.ptr, key.len, delta, ttl_ms);
     }
@@ -116,7 +116,7 @@ const host = struct {
 
 pub const Kind = enum { null, boolean, integer, float, text, binary, list, map, extension };
 
-/// One value, as it stands in a record. Weir gives only whole and valid records, so nothing is checked twice.
+/// A value in a record. Weir passes only complete and valid records, so nothing is checked again.
 pub const Value = struct {
     at: [*]const u8,
 
@@ -142,7 +142,7 @@ pub const Value = struct {
         };
     }
 
-    /// The integer; null beyond 63 bits.
+    /// The integer; null if it does not fit 64 bits with a sign.
     pub fn integer(value: Value) ?i64 {
         const at = value.at + 1;
         return switch (value.at[0]) {
@@ -159,7 +159,7 @@ pub const Value = struct {
         };
     }
 
-    /// The number, whole or not.
+    /// The number, whether integer or float.
     pub fn float(value: Value) ?f64 {
         return switch (value.at[0]) {
             0xca => @as(f32, @bitCast(int(u32, value.at + 1))),
@@ -168,7 +168,7 @@ pub const Value = struct {
         };
     }
 
-    /// Text, or bytes.
+    /// The string or bytes.
     pub fn text(value: Value) ?[]const u8 {
         const at = value.at;
         return switch (at[0]) {
@@ -184,7 +184,7 @@ pub const Value = struct {
         return std.mem.eql(u8, value.text() orelse return false, other);
     }
 
-    /// The items of a list, or the entries of a map; none of anything else.
+    /// The items of a list, or the entries of a map; none for other types.
     pub fn items(value: Value) Items {
         const at = value.at;
         return switch (at[0]) {
@@ -198,14 +198,14 @@ pub const Value = struct {
         };
     }
 
-    /// What stands at a path below this value.
+    /// The value at a path below this one.
     pub fn get(value: Value, comptime path: []const u8) ?Value {
         var there = value;
         inline for (comptime split(path)) |key| there = there.step(key) orelse return null;
         return there;
     }
 
-    /// The same with keys that are not known before.
+    /// The same, with keys known only at run time.
     pub fn getAt(value: Value, keys: []const []const u8) ?Value {
         var there = value;
         for (keys) |key| there = there.step(key) orelse return null;
@@ -243,7 +243,7 @@ pub const Items = struct {
 
     pub const Item = struct { key: []const u8, value: Value };
 
-    /// The key of a list's item is empty.
+    /// Empty for the items of a list.
     pub fn next(each: *Items) ?Item {
         if (each.left == 0) return null;
         each.left -= 1;
@@ -262,7 +262,7 @@ fn int(comptime T: type, at: [*]const u8) T {
     return std.mem.readInt(T, at[0..@sizeOf(T)], .big);
 }
 
-/// Where the value ends.
+/// The end of the value.
 fn skip(start: [*]const u8) [*]const u8 {
     var at = start;
     var left: usize = 1;
@@ -310,7 +310,7 @@ fn skip(start: [*]const u8) [*]const u8 {
     return at;
 }
 
-/// A path's keys.
+/// The keys of a path.
 fn split(comptime path: []const u8) []const []const u8 {
     comptime {
         @setEvalBranchQuota(100_000);
@@ -330,9 +330,9 @@ fn split(comptime path: []const u8) []const []const u8 {
     }
 }
 
-// ---- Bytes that grow -----------------------------------------------------------------------------------------------
+// ---- A growing buffer ----------------------------------------------------------------------------------------------
 
-/// What `save` appends to.
+/// A growing byte buffer; `save` appends to one.
 pub const Bytes = struct {
     list: std.ArrayList(u8) = .empty,
 
@@ -376,7 +376,7 @@ pub const Bytes = struct {
 
 // ---- Records -------------------------------------------------------------------------------------------------------
 
-/// One record, and the changes that are made to it.
+/// A record and the changes made to it.
 pub const Record = struct {
     whole: ?Value = null,
     values: Bytes = .{},
@@ -384,22 +384,22 @@ pub const Record = struct {
 
     const Change = struct {
         keys: []const []const u8,
-        /// Where in `values` it stands; nothing removes.
+        /// The offset of the value in `values`; none removes.
         from: usize,
         to: usize,
     };
 
-    /// What stands at a path.
+    /// The value at a path.
     pub fn get(record: *const Record, comptime path: []const u8) ?Value {
         return (record.whole orelse return null).get(path);
     }
 
-    /// The same with keys that are not known before.
+    /// The same, with keys known only at run time.
     pub fn getAt(record: *const Record, keys: []const []const u8) ?Value {
         return (record.whole orelse return null).getAt(keys);
     }
 
-    /// When it happened, in nanoseconds since 1970-01-01 UTC.
+    /// The timestamp, in nanoseconds since 1970-01-01 UTC.
     pub fn time(record: *const Record) i64 {
         return (record.get("timestamp") orelse return 0).integer() orelse 0;
     }
@@ -424,14 +424,14 @@ pub const Record = struct {
         return (record.get("message") orelse return "").text() orelse "";
     }
 
-    /// Sets the value at a path, making the maps on the way to it: a text, a number, a bool, a `Level` or a `Value`. A
-    /// map is merged into one that stands there. False when it can't be done: the path leads into a list (set the list
-    /// as a whole), or something above the path was set before.
+    /// Sets the value at a path and creates missing maps on it: a string, a number, a bool, a `Level` or a `Value`. A
+    /// map is merged into an existing one. Returns false if the path leads into a list (set the whole list), or if a
+    /// value above the path was set before.
     pub fn set(record: *Record, comptime path: []const u8, value: anytype) bool {
         return record.setAt(comptime split(path), value);
     }
 
-    /// The same with keys that are not known before; they must stay where they are until the function returns.
+    /// The same, with keys known only at run time; they must stay in memory until the function returns.
     pub fn setAt(record: *Record, keys: []const []const u8, value: anytype) bool {
         const change = record.place(keys) orelse return false;
         record.values.encode(value);
@@ -439,12 +439,12 @@ pub const Record = struct {
         return true;
     }
 
-    /// Removes what stands at a path, if anything does.
+    /// Removes the value at a path, if there is one.
     pub fn remove(record: *Record, comptime path: []const u8) bool {
         return record.place(comptime split(path)) != null;
     }
 
-    /// Adds a label for sinks to select by, if it is not there yet; at most one a record.
+    /// Adds a label that sinks can select by, if it is missing; at most one per record.
     pub fn addRoute(record: *Record, label: []const u8) bool {
         var others: u32 = 0;
         if (record.get("routes")) |routes| {
@@ -463,9 +463,8 @@ pub const Record = struct {
         return true;
     }
 
-    /// A new record that goes on in place of this one; call it again for each further one, and return `.replace`. It
-    /// begins empty: set what it should hold. Time, level and source are taken from the record that it came of unless
-    /// they are set.
+    /// Makes a new record to replace this one. Call it again for each further record, and return `.replace`. The new
+    /// record is empty: set its content. Unless you set them, it inherits the time, level and source of this record.
     pub fn another(_: *Record) *Record {
         if (made > 0) next.write();
         made += 1;
@@ -479,7 +478,7 @@ pub const Record = struct {
         record.changes.clearRetainingCapacity();
     }
 
-    /// A place for a change, which removes until it is given a value.
+    /// Adds a slot for a change, which removes until it gets a value.
     fn place(record: *Record, keys: []const []const u8) ?*Change {
         var there = record.whole;
         for (keys[0 .. keys.len - 1]) |key| {
@@ -503,7 +502,7 @@ pub const Record = struct {
         record.writeBelow(&.{});
     }
 
-    /// Writes the changes below some keys as a map: a patch holds null for what is removed, a new record nothing.
+    /// Writes the changes below a path as a map. A patch has null for a removed key, a new record omits it.
     fn writeBelow(record: *Record, above: []const []const u8) void {
         const at = maps.list.items.len;
         maps.head(u32, 0xdf, 0);
@@ -538,21 +537,21 @@ pub const Record = struct {
     }
 };
 
-/// The record that is decided about, and the one that `another` makes; how many it made.
+/// The current record, the one that `another` makes, and how many it made.
 var current: Record = .{};
 var next: Record = .{};
 var made: u32 = 0;
 
-/// What becomes of the batch: verdicts, and the maps that they call for.
+/// The output of a batch: verdicts and the maps that they refer to.
 var verdicts: Bytes = .{};
 var maps: Bytes = .{};
 
-// ---- The contract: what Weir calls, as the component model writes it ------------------------------------------------
+// ---- The contract: functions that Weir calls, as the component model defines them -----------------------------------
 
-/// Room for what Weir hands over during a call; free again when the call ends.
+/// Memory for data that Weir passes during a call; reused after the call.
 var room = std.heap.ArenaAllocator.init(allocator);
 
-/// What the options point into.
+/// Memory that the options point to.
 var options_room = std.heap.ArenaAllocator.init(allocator);
 
 var answer: [10]usize = undefined;
@@ -572,7 +571,7 @@ fn answerBytes(bytes: *const Bytes) *[10]usize {
     return &answer;
 }
 
-/// Exports a filter.
+/// Exports the filter.
 pub fn filter(comptime Filter: type) void {
     const has_state = @hasDecl(Filter, "tick");
     const contract = Contract(Filter);
@@ -591,7 +590,7 @@ pub fn filter(comptime Filter: type) void {
 fn Contract(comptime Filter: type) type {
     return struct {
         fn realloc(old: ?[*]u8, old_size: usize, alignment: usize, size: usize) callconv(.c) [*]u8 {
-            _ = alignment; // 16 is enough for all that Weir hands over.
+            _ = alignment; // 16 is enough for all data that Weir passes.
             const at = room.allocator().alignedAlloc(u8, .@"16", size) catch @trap();
             if (old) |before| @memcpy(at[0..@min(old_size, size)], before[0..@min(old_size, size)]);
             return at.ptr;
@@ -600,7 +599,7 @@ fn Contract(comptime Filter: type) type {
         fn describe() callconv(.c) *[10]usize {
             const about = [_][]const u8{ Filter.name, Filter.version, Filter.description };
             for (about, 0..) |text, i| answer[2 * i ..][0..2].* = .{ @intFromPtr(text.ptr), text.len };
-            // It reads and writes anything.
+            // It reads and may change all fields.
             answer[6..10].* = .{ 0, 0, 0, 0 };
             return &answer;
         }

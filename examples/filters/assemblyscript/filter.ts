@@ -5,7 +5,7 @@ import * as weir from "./weir";
 const MASK = weir.path("mask");
 const EMAIL = weir.path("context.email");
 
-// What stands in place of an address.
+// The text that replaces an address.
 let mask = "********";
 
 function configure(options: weir.Value): string | null {

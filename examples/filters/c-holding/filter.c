@@ -1,7 +1,7 @@
-/* Makes one record of the two that a request leaves: the one of its beginning is held until the one of its end comes,
- * which then goes on with the time that the request took. What is held survives a crash.
+/* Joins the two records of a request: the first is held until the last arrives, which then goes on with the duration of
+ * the request. Held records survive a crash.
  *
- * In the project that `weir filter new NAME --lang c` writes, put this in the place of filter.c. */
+ * Create a project with `weir filter new NAME --lang c` and replace its filter.c with this file. */
 #define WEIR_HOLDING
 #include "weir.h"
 
@@ -11,10 +11,10 @@ enum { MAX_WAITING = 1000, MAX_ID_BYTES = 64 };
 
 #define WAIT_NS (60 * 1000000000ll)
 
-/* A request of which only the beginning came. */
+/* A request that has started but not ended. */
 typedef struct {
-    uint64_t held;       /* the id under which Weir holds its record */
-    int64_t began, came; /* by the record's clock, and by ours */
+    uint64_t held;       /* the id of its held record */
+    int64_t began, came; /* start by the record's time, arrival by ours */
     size_t length;
     char id[MAX_ID_BYTES];
 } request;
@@ -58,7 +58,7 @@ weir_verdict weir_process(weir_record *record)
     return WEIR_KEEP;
 }
 
-/* A request that does not end is told. When Weir stops there is nothing to do: what is held is given again. */
+/* Reports requests that don't end. Nothing to do when Weir stops: it gives held records again. */
 void weir_tick(bool closing, weir_record *out)
 {
     (void)closing;

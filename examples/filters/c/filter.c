@@ -3,7 +3,7 @@
 
 WEIR_FILTER("my-filter", "0.1.0", "masks e-mail addresses, drops DEBUG")
 
-/* What stands in place of an address. */
+/* The text that replaces an address. */
 static weir_text mask = WEIR_TEXT("********");
 
 const char *weir_configure(weir_value options)

@@ -3,9 +3,9 @@ package main
 
 import "my-filter/weir"
 
-// What the operator may write under `options`, with the defaults.
+// The options, with their defaults.
 var options = struct {
-	// Mask stands in place of an address.
+	// Mask replaces an address.
 	Mask string `json:"mask"`
 }{
 	Mask: "********",

@@ -1,15 +1,15 @@
-// Makes one record of the two that a request leaves: the one of its beginning is held until the one of its end comes,
-// which then goes on with the time that the request took. What is held survives a crash.
+// Joins the two records of a request: the first is held until the last arrives, which then goes on with the duration of
+// the request. Held records survive a crash.
 //
-// In the project that `weir filter new NAME --lang js` writes, put this in the place of filter.js, and
-// `holds = true` into filter.toml.
+// Create a project with `weir filter new NAME --lang js`, replace its filter.js with this file, and add
+// `holds = true` to filter.toml.
 
 import { filter, hold, now, release } from "./weir.js";
 
 const MAX_OPEN = 1000;
 const WAIT_MS = 60_000;
 
-// By request: the id under which Weir holds the record of its beginning, and when that was, by its clock and by ours.
+// By request: the id of its held record, its start by the record's time, and its arrival by ours.
 let open = new Map();
 
 export const { lifecycle, holding } = filter({
@@ -31,7 +31,7 @@ export const { lifecycle, holding } = filter({
     }
   },
 
-  // A request that does not end is told. When Weir stops there is nothing to do: what is held is given again.
+  // Reports requests that don't end. Nothing to do when Weir stops: it gives held records again.
   tick() {
     const late = [...open].filter(([, { came }]) => now() - came >= WAIT_MS);
     return late.map(([request, { id }]) => {

@@ -1,7 +1,7 @@
-// Numbers the records of each source, without a gap, also when a new version of it takes over in a running router.
+// Numbers the records of each source without gaps, even when a new version replaces it in a running router.
 //
-// In the project that `weir filter new NAME --lang js` writes, put this in the place of filter.js, and
-// `stateful = true` into filter.toml.
+// Create a project with `weir filter new NAME --lang js`, replace its filter.js with this file, and add
+// `stateful = true` to filter.toml.
 
 import { filter } from "./weir.js";
 
@@ -17,12 +17,12 @@ export const { lifecycle, packed, packedState } = filter({
     numbers.set(record.source, record.number);
   },
 
-  // About once a second, and for the last time when Weir stops or the filter is taken out.
+  // Called about once a second, and a last time when Weir stops or the filter is removed.
   tick(closing) {
     return closing ? [{ message: "numbered", numbers: Object.fromEntries(numbers) }] : [];
   },
 
-  // What the version that replaces this one is given: anything that JSON can hold.
+  // Returns the state for the next version: anything that JSON can represent.
   save: () => [...numbers],
   restore(state) {
     numbers = new Map(state);

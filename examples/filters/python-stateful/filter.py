@@ -1,7 +1,7 @@
-"""Numbers the records of each source, without a gap, also when a new version of it takes over in a running router.
+"""Numbers the records of each source without gaps, even when a new version replaces it in a running router.
 
-In the project that `weir filter new NAME --lang python` writes, put this in the place of filter.py, and
-`stateful = true` into filter.toml.
+Create a project with `weir filter new NAME --lang python`, replace its filter.py with this file, and add
+`stateful = true` to filter.toml.
 """
 
 import weir
@@ -10,12 +10,12 @@ numbers: dict[str, int] = {}
 
 
 def tick(closing):
-    """About once a second, and for the last time when Weir stops or the filter is taken out."""
+    """Called about once a second, and a last time when Weir stops or the filter is removed."""
     return [{"message": "numbered", "numbers": numbers}] if closing else []
 
 
 def save():
-    """What the version that replaces this one is given: anything that JSON can hold."""
+    """Returns the state for the next version: anything that JSON can represent."""
     return numbers
 
 

@@ -6,7 +6,7 @@ export const { lifecycle, packed } = filter({
   name: "my-filter",
   version: "0.1.0",
   description: "masks e-mail addresses, drops DEBUG",
-  // What an operator may set, with the defaults.
+  // The options, with their defaults.
   options: { mask: "********" },
 
   process(record: LogRecord, options): Verdict {

@@ -6,9 +6,9 @@ pub const name = "my-filter";
 pub const version = "0.1.0";
 pub const description = "masks e-mail addresses, drops DEBUG";
 
-/// What the operator may write under `options`.
+/// The options that the operator can set.
 pub const Options = struct {
-    /// What stands in place of an address.
+    /// The text that replaces an address.
     mask: []const u8 = "********",
 };
 

@@ -80,7 +80,7 @@ use weir_guest::{
 };
 
 use limits::MAX_KEY_BYTES;
-use lines::{Lines, Within};
+use lines::{LineRules, Position};
 use streams::{Line, Streams, Waiting};
 
 pub use options::Options;
@@ -90,7 +90,7 @@ pub use options::Options;
 pub struct Join {
     field: Path,
     key_fields: Vec<Path>,
-    lines: Lines,
+    lines: LineRules,
     timeout_ns: i64,
     max_lines: usize,
     max_bytes: usize,
@@ -140,14 +140,15 @@ impl HoldingFilter for Join {
         };
         let line = Line { id, text: without_line_end(text), record_bytes: record.as_bytes().len() };
         let waiting = self.streams.get(&self.key);
-        let (goes_on, within) = self.lines.read(line.text, waiting.map_or(Within::Nothing, |waiting| waiting.within));
-        if goes_on && waiting.is_some() && self.add(record, line, within) {
+        let (goes_on, position) =
+            self.lines.read(line.text, waiting.map_or(Position::Nothing, |waiting| waiting.position));
+        if goes_on && waiting.is_some() && self.add(record, line, position) {
             return HoldingVerdict::Hold;
         }
         self.end_waiting(out);
         let own = Waiting {
             latest_ns: host::now(),
-            within,
+            position,
             record: record.as_bytes().to_vec(),
             ids: vec![id],
             record_bytes: line.record_bytes,
@@ -190,7 +191,7 @@ impl HoldingFilter for Join {
 
 impl Join {
     /// Adds a line to the record of its stream. Returns false if that is full.
-    fn add(&mut self, record: &Record<'_>, line: Line<'_>, within: Within) -> bool {
+    fn add(&mut self, record: &Record<'_>, line: Line<'_>, position: Position) -> bool {
         let Some(waiting) = self.streams.get(&self.key) else {
             return false;
         };
@@ -208,7 +209,7 @@ impl Join {
         let now_ns = host::now();
         self.streams.add(&self.key, line, &first, |waiting| {
             waiting.latest_ns = now_ns;
-            waiting.within = within;
+            waiting.position = position;
             waiting.level = waiting.level.max(record.level());
         })
     }

@@ -11,7 +11,7 @@ use crate::limits::MAX_SEARCHED_BYTES;
 
 /// How lines are classified.
 #[derive(Debug)]
-pub enum Lines {
+pub enum LineRules {
     /// By the patterns of stack traces.
     Traces,
     /// A line that matches one of these starts a record.
@@ -22,7 +22,7 @@ pub enum Lines {
 
 /// The position of a stream in a stack trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Within {
+pub enum Position {
     /// Outside of traces, or where the position does not matter.
     #[default]
     Nothing,
@@ -43,37 +43,41 @@ pub enum Within {
     Node,
 }
 
-impl Within {
+impl Position {
     /// As a number, for the state.
     pub fn number(self) -> u8 {
-        Self::ALL.iter().position(|within| *within == self).unwrap_or_default() as u8
+        Self::ALL.iter().position(|position| *position == self).unwrap_or_default() as u8
     }
 
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number)).copied()
     }
 
-    const ALL: [Within; 8] = [
-        Within::Nothing,
-        Within::Python,
-        Within::PythonEnd,
-        Within::Go,
-        Within::RustMessage,
-        Within::Rust,
-        Within::NodeSource,
-        Within::Node,
+    const ALL: [Position; 8] = [
+        Position::Nothing,
+        Position::Python,
+        Position::PythonEnd,
+        Position::Go,
+        Position::RustMessage,
+        Position::Rust,
+        Position::NodeSource,
+        Position::Node,
     ];
 }
 
-impl Lines {
+impl LineRules {
     /// Whether a line continues the record, and the new position of the stream.
-    pub fn read(&self, line: &str, within: Within) -> (bool, Within) {
+    pub fn read(&self, line: &str, position: Position) -> (bool, Position) {
         let searched = &line[..line.floor_char_boundary(MAX_SEARCHED_BYTES)];
         match self {
-            Lines::Start(patterns) => (!patterns.iter().any(|pattern| pattern.is_match(searched)), Within::Nothing),
-            Lines::Continues(patterns) => (patterns.iter().any(|pattern| pattern.is_match(searched)), Within::Nothing),
-            Lines::Traces => match goes_on(line, within) {
-                Some(within) => (true, within),
+            LineRules::Start(patterns) => {
+                (!patterns.iter().any(|pattern| pattern.is_match(searched)), Position::Nothing)
+            }
+            LineRules::Continues(patterns) => {
+                (patterns.iter().any(|pattern| pattern.is_match(searched)), Position::Nothing)
+            }
+            LineRules::Traces => match goes_on(line, position) {
+                Some(position) => (true, position),
                 None => (false, begins(line)),
             },
         }
@@ -81,60 +85,60 @@ impl Lines {
 }
 
 /// The position after a line that starts a record.
-fn begins(line: &str) -> Within {
+fn begins(line: &str) -> Position {
     if line.starts_with("Traceback (most recent call last)") {
-        Within::Python
+        Position::Python
     } else if line.starts_with("panic: ") || line.starts_with("fatal error: ") || is_goroutine(line) {
-        Within::Go
+        Position::Go
     } else if is_rust_panic(line) {
-        Within::RustMessage
+        Position::RustMessage
     } else if is_node_place(line) {
-        Within::NodeSource
+        Position::NodeSource
     } else {
-        Within::Nothing
+        Position::Nothing
     }
 }
 
 /// The position after a line that continues the record; `None` if it does not.
-fn goes_on(line: &str, within: Within) -> Option<Within> {
+fn goes_on(line: &str, position: Position) -> Option<Position> {
     if line.starts_with("Traceback (most recent call last)") {
-        return Some(Within::Python);
+        return Some(Position::Python);
     }
     if line.trim().is_empty() {
-        return (within != Within::Nothing).then_some(within);
+        return (position != Position::Nothing).then_some(position);
     }
-    match within {
+    match position {
         // Any text: a source line or a message.
-        Within::NodeSource => return Some(Within::Node),
-        Within::RustMessage => return Some(Within::Rust),
+        Position::NodeSource => return Some(Position::Node),
+        Position::RustMessage => return Some(Position::Rust),
         _ => {}
     }
     if line.starts_with([' ', '\t']) {
-        return Some(within);
+        return Some(position);
     }
     let starts = |beginnings: &[&str]| beginnings.iter().any(|beginning| line.starts_with(beginning));
     if starts(&["Caused by: ", "Suppressed: ", "... "]) {
-        return Some(within);
+        return Some(position);
     }
-    match within {
-        Within::Python => Some(Within::PythonEnd),
-        Within::PythonEnd => {
+    match position {
+        Position::Python => Some(Position::PythonEnd),
+        Position::PythonEnd => {
             starts(&["During handling of the above exception", "The above exception was the direct cause"])
-                .then_some(within)
+                .then_some(position)
         }
-        Within::Go => {
+        Position::Go => {
             let function = line.ends_with(')') && line.contains('(') && !line.contains(": ");
             let known = starts(&["[signal ", "created by ", "panic: ", "exit status ", "runtime."]);
-            (function || known || is_goroutine(line)).then_some(within)
+            (function || known || is_goroutine(line)).then_some(position)
         }
-        Within::Rust => starts(&["stack backtrace:", "note: ", "Stack backtrace:"]).then_some(within),
-        Within::Node => {
+        Position::Rust => starts(&["stack backtrace:", "note: ", "Stack backtrace:"]).then_some(position),
+        Position::Node => {
             let error = line.split_once(": ").is_some_and(|(name, _)| name.ends_with("Error"));
-            (error || starts(&["Node.js v", "}", "Thrown at:"])).then_some(within)
+            (error || starts(&["Node.js v", "}", "Thrown at:"])).then_some(position)
         }
         // Node prints a closing brace after the fields of an error.
-        Within::Nothing => (line == "}").then_some(within),
-        Within::NodeSource | Within::RustMessage => None,
+        Position::Nothing => (line == "}").then_some(position),
+        Position::NodeSource | Position::RustMessage => None,
     }
 }
 

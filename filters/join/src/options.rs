@@ -9,7 +9,7 @@ use crate::limits::{
     DEFAULT_MAX_BYTES, DEFAULT_MAX_LINES, DEFAULT_MAX_STREAMS, MAX_KEY_FIELDS, MAX_MAX_BYTES, MAX_MAX_LINES,
     MAX_MAX_STREAMS, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_REGEX_BYTES, MAX_TIMEOUT_SECONDS,
 };
-use crate::lines::Lines;
+use crate::lines::LineRules;
 
 /// All options of the filter.
 #[derive(Debug, Deserialize)]
@@ -74,7 +74,7 @@ pub enum OptionError {
 
 impl Options {
     /// Validates the options and compiles the expressions.
-    pub fn check(&self) -> Result<Lines, OptionError> {
+    pub fn check(&self) -> Result<LineRules, OptionError> {
         for (option, value, most) in [
             ("timeout", self.timeout as usize, MAX_TIMEOUT_SECONDS as usize),
             ("max_lines", self.max_lines, MAX_MAX_LINES),
@@ -101,9 +101,9 @@ impl Options {
         }
         match (self.start.is_empty(), self.continues.is_empty()) {
             (false, false) => Err(OptionError::Both),
-            (false, true) => Ok(Lines::Start(patterns("start", &self.start)?)),
-            (true, false) => Ok(Lines::Continues(patterns("continues", &self.continues)?)),
-            (true, true) => Ok(Lines::Traces),
+            (false, true) => Ok(LineRules::Start(patterns("start", &self.start)?)),
+            (true, false) => Ok(LineRules::Continues(patterns("continues", &self.continues)?)),
+            (true, true) => Ok(LineRules::Traces),
         }
     }
 }

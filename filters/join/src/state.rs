@@ -10,7 +10,7 @@ use weir_guest::state::{self, bytes};
 use weir_guest::{Level, Record, Value};
 
 use crate::limits::MAX_HELD_BYTES;
-use crate::lines::Within;
+use crate::lines::Position;
 use crate::streams::{Streams, Waiting};
 
 const VERSION: i64 = 2;
@@ -26,7 +26,7 @@ pub fn write(streams: &Streams) -> Vec<u8> {
         encode::array_header(&mut out, 8);
         encode::bin(&mut out, key);
         waiting.latest_ns.encode(&mut out);
-        waiting.within.number().encode(&mut out);
+        waiting.position.number().encode(&mut out);
         encode::bin(&mut out, &waiting.record);
         waiting.ids.encode(&mut out);
         waiting.record_bytes.encode(&mut out);
@@ -45,13 +45,13 @@ fn waiting(value: Value<'_>) -> Option<(Vec<u8>, Waiting)> {
     let mut parts = value.as_array()?.iter();
     let key = bytes(parts.next()?)?;
     let latest_ns = parts.next()?.as_i64()?;
-    let within = Within::from_number(u8::try_from(parts.next()?.as_i64()?).ok()?)?;
+    let position = Position::from_number(u8::try_from(parts.next()?.as_i64()?).ok()?)?;
     let record = bytes(parts.next()?)?;
     Record::read(&record)?;
     let ids: Vec<u64> = parts.next()?.as_array()?.iter().map(|id| id.as_u64()).collect::<Option<_>>()?;
     let record_bytes = usize::try_from(parts.next()?.as_u64()?).ok().filter(|bytes| *bytes <= MAX_HELD_BYTES)?;
     let text = parts.next()?.as_str()?.to_owned();
     let level = Level::parse(parts.next()?.as_str()?)?;
-    let waiting = Waiting { latest_ns, within, record, ids, record_bytes, text, level };
+    let waiting = Waiting { latest_ns, position, record, ids, record_bytes, text, level };
     (!waiting.ids.is_empty()).then_some((key, waiting))
 }

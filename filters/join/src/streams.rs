@@ -9,7 +9,7 @@ use weir_guest::Level;
 use weir_guest::hash::Seeded;
 
 use crate::limits::{LINE_OVERHEAD_BYTES, MAX_HELD_BYTES};
-use crate::lines::Within;
+use crate::lines::Position;
 
 /// A held line.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,7 @@ pub struct Line<'a> {
 pub struct Waiting {
     /// When the latest line arrived, by the host's clock.
     pub latest_ns: i64,
-    pub within: Within,
+    pub position: Position,
     /// The record of the first line.
     pub record: Vec<u8>,
     /// The ids of all lines; at least one.
@@ -129,7 +129,7 @@ mod tests {
     fn waiting(size: usize) -> Waiting {
         Waiting {
             latest_ns: 0,
-            within: Within::Nothing,
+            position: Position::Nothing,
             record: vec![0; size],
             ids: vec![1],
             record_bytes: size,

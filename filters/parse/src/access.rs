@@ -1,14 +1,14 @@
 //! Access logs: the common and the combined format of Apache and nginx, with the
 //! address that nginx's default configuration appends.
 
-use crate::fields::{Failed, Fields};
+use crate::fields::{Fields, ParseError};
 use crate::pairs::quoted;
 
-const NOT_ACCESS: Failed = "it is not an access log line";
+const NOT_ACCESS: ParseError = "it is not an access log line";
 
 /// The format that a line must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum LogFormat {
     Common,
     Combined,
     Either,
@@ -16,7 +16,7 @@ pub enum Form {
 
 /// `127.0.0.1 - ada [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326`, and
 /// in the combined format also `"referrer" "user agent"`. A `-` means absent.
-pub fn read(text: &str, form: Form, fields: &mut Fields) -> Result<(), Failed> {
+pub fn read(text: &str, format: LogFormat, fields: &mut Fields) -> Result<(), ParseError> {
     let text = text.trim_end();
     let (client, rest) = text.split_once(' ').ok_or(NOT_ACCESS)?;
     let (ident, rest) = rest.split_once(' ').ok_or(NOT_ACCESS)?;
@@ -32,7 +32,7 @@ pub fn read(text: &str, form: Form, fields: &mut Fields) -> Result<(), Failed> {
         return Err(NOT_ACCESS);
     }
     let has_more = !rest.is_empty();
-    if form != Form::Either && has_more != (form == Form::Combined) {
+    if format != LogFormat::Either && has_more != (format == LogFormat::Combined) {
         return Err(NOT_ACCESS);
     }
     for (name, text) in [("client", client), ("ident", ident), ("user", user), ("time", time)] {
@@ -50,7 +50,7 @@ pub fn read(text: &str, form: Form, fields: &mut Fields) -> Result<(), Failed> {
 }
 
 /// `GET /path HTTP/1.1`; anything else, as scanners send it, is kept whole.
-fn add_request(fields: &mut Fields, request: &str) -> Result<(), Failed> {
+fn add_request(fields: &mut Fields, request: &str) -> Result<(), ParseError> {
     let mut words = request.split(' ');
     match (words.next(), words.next(), words.next(), words.next()) {
         (Some(method), Some(path), Some(protocol), None) if protocol.starts_with("HTTP/") => {
@@ -62,7 +62,7 @@ fn add_request(fields: &mut Fields, request: &str) -> Result<(), Failed> {
     }
 }
 
-fn add_combined(fields: &mut Fields, rest: &str) -> Result<(), Failed> {
+fn add_combined(fields: &mut Fields, rest: &str) -> Result<(), ParseError> {
     let mut rest = rest;
     for name in ["referrer", "user_agent"] {
         let (text, after) = rest.strip_prefix('"').and_then(quoted).ok_or(NOT_ACCESS)?;
@@ -77,6 +77,6 @@ fn add_combined(fields: &mut Fields, rest: &str) -> Result<(), Failed> {
     present(fields, "rest", rest)
 }
 
-fn present(fields: &mut Fields, name: &str, text: &str) -> Result<(), Failed> {
+fn present(fields: &mut Fields, name: &str, text: &str) -> Result<(), ParseError> {
     if text.is_empty() || text == "-" { Ok(()) } else { fields.text(name, text) }
 }

@@ -1,13 +1,13 @@
 //! Error logs of nginx and Apache.
 
-use crate::fields::{Failed, Fields};
+use crate::fields::{Fields, ParseError};
 
-const NOT_NGINX: Failed = "it is not a line of nginx's error log";
-const NOT_APACHE: Failed = "it is not a line of Apache's error log";
+const NOT_NGINX: ParseError = "it is not a line of nginx's error log";
+const NOT_APACHE: ParseError = "it is not a line of Apache's error log";
 
 /// `2026/11/20 10:00:00 [error] 31#31: *5 open() "/x" failed (2: No such file or
 /// directory), client: 10.0.0.1, server: _, request: "GET /x HTTP/1.1"`.
-pub fn nginx(text: &str, fields: &mut Fields) -> Result<(), Failed> {
+pub fn nginx(text: &str, fields: &mut Fields) -> Result<(), ParseError> {
     let (time, rest) = text.trim_end().split_once(" [").ok_or(NOT_NGINX)?;
     let (level, rest) = rest.split_once("] ").ok_or(NOT_NGINX)?;
     let (pid, rest) = rest.split_once('#').ok_or(NOT_NGINX)?;
@@ -52,7 +52,7 @@ pub fn nginx(text: &str, fields: &mut Fields) -> Result<(), Failed> {
 
 /// `[Fri Nov 20 10:00:00.123456 2026] [core:error] [pid 35708:tid 432] [client
 /// 10.0.0.1:5000] AH00128: File does not exist: /x`.
-pub fn apache(text: &str, fields: &mut Fields) -> Result<(), Failed> {
+pub fn apache(text: &str, fields: &mut Fields) -> Result<(), ParseError> {
     let rest = text.trim_end().strip_prefix('[').ok_or(NOT_APACHE)?;
     let (time, rest) = rest.split_once("] [").ok_or(NOT_APACHE)?;
     let (level, mut rest) = rest.split_once("] ").ok_or(NOT_APACHE)?;

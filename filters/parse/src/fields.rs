@@ -13,12 +13,12 @@ use weir_guest::encode::{self, Encode};
 use crate::limits::MAX_FIELDS;
 
 /// Why a text can't be parsed.
-pub type Failed = &'static str;
+pub type ParseError = &'static str;
 
 /// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum FieldType {
     Text,
     Integer,
     Float,
@@ -27,11 +27,11 @@ pub enum Kind {
 
 /// How values are typed in formats that have only text.
 #[derive(Debug, Default)]
-pub struct Kinds {
+pub struct FieldTypes {
     /// Whether numbers, true and false are recognised.
     pub guess: bool,
     /// The types that the operator set, by name.
-    pub known: BTreeMap<String, Kind>,
+    pub known: BTreeMap<String, FieldType>,
 }
 
 /// The fields of one text.
@@ -40,11 +40,11 @@ pub struct Fields {
     names: String,
     values: Vec<u8>,
     entries: Vec<(Range<usize>, Range<usize>)>,
-    kinds: Kinds,
+    kinds: FieldTypes,
 }
 
 impl Fields {
-    pub fn new(kinds: Kinds) -> Self {
+    pub fn new(kinds: FieldTypes) -> Self {
         Fields { kinds, ..Fields::default() }
     }
 
@@ -65,12 +65,12 @@ impl Fields {
     }
 
     /// Adds text unchanged.
-    pub fn text(&mut self, name: &str, text: &str) -> Result<(), Failed> {
+    pub fn text(&mut self, name: &str, text: &str) -> Result<(), ParseError> {
         self.add(name, text)
     }
 
     /// Adds text that may represent a number or a boolean.
-    pub fn guess(&mut self, name: &str, text: &str) -> Result<(), Failed> {
+    pub fn guess(&mut self, name: &str, text: &str) -> Result<(), ParseError> {
         match self.kinds.known.get(name) {
             Some(kind) => self.of_kind(name, text, *kind),
             None if self.kinds.guess => match guessed(text) {
@@ -84,7 +84,7 @@ impl Fields {
     }
 
     /// Adds a value, which replaces one of the same name.
-    pub fn add(&mut self, name: &str, value: impl Encode) -> Result<(), Failed> {
+    pub fn add(&mut self, name: &str, value: impl Encode) -> Result<(), ParseError> {
         self.write(name, |out| {
             value.encode(out);
             Ok(())
@@ -92,7 +92,7 @@ impl Fields {
     }
 
     /// Adds the value that `write` appends.
-    pub fn write<E: From<Failed>>(
+    pub fn write<E: From<ParseError>>(
         &mut self,
         name: &str,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
@@ -134,18 +134,18 @@ impl Fields {
     }
 
     /// Text that does not have the type stays text, so nothing is lost.
-    fn of_kind(&mut self, name: &str, text: &str, kind: Kind) -> Result<(), Failed> {
+    fn of_kind(&mut self, name: &str, text: &str, kind: FieldType) -> Result<(), ParseError> {
         match kind {
-            Kind::Text => self.add(name, text),
-            Kind::Integer => match text.parse::<i64>() {
+            FieldType::Text => self.add(name, text),
+            FieldType::Integer => match text.parse::<i64>() {
                 Ok(n) => self.add(name, n),
                 Err(_) => self.add(name, text),
             },
-            Kind::Float => match text.parse::<f64>() {
+            FieldType::Float => match text.parse::<f64>() {
                 Ok(n) if n.is_finite() => self.add(name, n),
                 _ => self.add(name, text),
             },
-            Kind::Boolean => match text {
+            FieldType::Boolean => match text {
                 "true" | "yes" | "on" | "1" => self.add(name, true),
                 "false" | "no" | "off" | "0" => self.add(name, false),
                 _ => self.add(name, text),
@@ -203,7 +203,7 @@ mod tests {
     use weir_guest::testing::{json, to_json};
 
     fn guess(text: &str) -> serde_json::Value {
-        let mut fields = Fields::new(Kinds { guess: true, known: BTreeMap::new() });
+        let mut fields = Fields::new(FieldTypes { guess: true, known: BTreeMap::new() });
         fields.guess("x", text).expect("there is room");
         to_json(fields.value(0).expect("it was just added"))
     }

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::access::{self, Form};
-use crate::fields::{Failed, Fields};
+use crate::access::{self, LogFormat};
+use crate::fields::{Fields, ParseError};
 use crate::pairs::{self, Separators};
 use crate::pattern::{self, Pattern};
 use crate::{errors, json, syslog};
@@ -44,7 +44,7 @@ pub struct Reader {
 impl Reader {
     /// Parses a text in the first matching format. The error is that of the last
     /// one.
-    pub fn read(&self, text: &str, fields: &mut Fields) -> Result<(), Failed> {
+    pub fn read(&self, text: &str, fields: &mut Fields) -> Result<(), ParseError> {
         let mut reason = "no format is configured";
         for format in &self.formats {
             fields.clear();
@@ -57,14 +57,14 @@ impl Reader {
         Err(if self.formats.len() > 1 { "it has none of the formats" } else { reason })
     }
 
-    fn read_as(&self, format: Format, text: &str, fields: &mut Fields) -> Result<(), Failed> {
+    fn read_as(&self, format: Format, text: &str, fields: &mut Fields) -> Result<(), ParseError> {
         match format {
             Format::Auto => self.guess(text, fields),
             Format::Json => json::read(text, fields),
             Format::Logfmt => pairs::logfmt(text, false, fields),
             Format::KeyValue => pairs::key_value(text, &self.separators, fields),
-            Format::Common => access::read(text, Form::Common, fields),
-            Format::Combined => access::read(text, Form::Combined, fields),
+            Format::Common => access::read(text, LogFormat::Common, fields),
+            Format::Combined => access::read(text, LogFormat::Combined, fields),
             Format::NginxError => errors::nginx(text, fields),
             Format::ApacheError => errors::apache(text, fields),
             Format::Syslog => syslog::either(text, fields),
@@ -75,14 +75,14 @@ impl Reader {
         }
     }
 
-    fn guess(&self, text: &str, fields: &mut Fields) -> Result<(), Failed> {
+    fn guess(&self, text: &str, fields: &mut Fields) -> Result<(), ParseError> {
         if !self.patterns.is_empty() && pattern::read(&self.patterns, text, fields).is_ok() {
             return Ok(());
         }
         for format in GUESSED {
             fields.clear();
             let read = match format {
-                Format::Common => access::read(text, Form::Either, fields),
+                Format::Common => access::read(text, LogFormat::Either, fields),
                 Format::Logfmt => pairs::logfmt(text, true, fields),
                 other => self.read_as(other, text, fields),
             };

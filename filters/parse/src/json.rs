@@ -5,13 +5,13 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use weir_guest::encode::{self, Encode, Open};
 
-use crate::fields::{Failed, Fields};
+use crate::fields::{Fields, ParseError};
 use crate::limits::MAX_DEPTH;
 
-const NOT_JSON: Failed = "it is not a JSON object";
+const NOT_JSON: ParseError = "it is not a JSON object";
 
 /// Parses a text that consists of one JSON object.
-pub fn read(text: &str, fields: &mut Fields) -> Result<(), Failed> {
+pub fn read(text: &str, fields: &mut Fields) -> Result<(), ParseError> {
     if !text.trim_start().starts_with('{') {
         return Err(NOT_JSON);
     }
@@ -55,11 +55,11 @@ impl<'de> Visitor<'de> for Object<'_> {
 
 enum Stopped<E> {
     Parser(E),
-    Full(Failed),
+    Full(ParseError),
 }
 
-impl<E> From<Failed> for Stopped<E> {
-    fn from(reason: Failed) -> Self {
+impl<E> From<ParseError> for Stopped<E> {
+    fn from(reason: ParseError) -> Self {
         Stopped::Full(reason)
     }
 }

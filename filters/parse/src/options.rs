@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use weir_guest::{OptionError, Path};
 
-use crate::fields::{Fields, Kind, Kinds};
+use crate::fields::{FieldType, FieldTypes, Fields};
 use crate::format::{Format, Reader};
 use crate::limits::{MAX_PATH_DEPTH, MAX_PATTERNS, MAX_TIME_FORMATS};
 use crate::pairs::Separators;
@@ -37,7 +37,7 @@ pub struct Options {
     /// only text.
     pub guess_types: bool,
     /// Types of fields, which override guessing.
-    pub types: BTreeMap<String, Kind>,
+    pub types: BTreeMap<String, FieldType>,
     /// Formats of times; the common ones if empty.
     pub time_formats: Vec<String>,
     /// The zone of times without one.
@@ -172,7 +172,7 @@ impl Plan {
             },
             field: options.field,
             reader: Reader { formats, patterns, separators },
-            fields: Fields::new(Kinds { guess: options.guess_types, known: options.types }),
+            fields: Fields::new(FieldTypes { guess: options.guess_types, known: options.types }),
             on_fail: options.on_fail,
             error_path: options.error_path,
             fail_route: options.fail_route,

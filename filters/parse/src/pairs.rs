@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::fields::{Failed, Fields};
+use crate::fields::{Fields, ParseError};
 
-const NO_PAIR: Failed = "it has no key with a value";
+const NO_PAIR: ParseError = "it has no key with a value";
 
 /// The characters that separate pairs, and the one between key and value.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Separators {
 /// logfmt: `key=value key="a value" flag`, separated by white space. A key
 /// without a value is true. With `strict`, which is for guessing, every word must
 /// be a pair and there must be at least two.
-pub fn logfmt(text: &str, strict: bool, fields: &mut Fields) -> Result<(), Failed> {
+pub fn logfmt(text: &str, strict: bool, fields: &mut Fields) -> Result<(), ParseError> {
     let mut rest = text.trim();
     let mut pairs = 0;
     while !rest.is_empty() {
@@ -46,7 +46,7 @@ pub fn logfmt(text: &str, strict: bool, fields: &mut Fields) -> Result<(), Faile
 }
 
 /// Reads every `key=value` in a text; other words are skipped.
-pub fn key_value(text: &str, separators: &Separators, fields: &mut Fields) -> Result<(), Failed> {
+pub fn key_value(text: &str, separators: &Separators, fields: &mut Fields) -> Result<(), ParseError> {
     let parts = |c: char| separators.pairs.contains(&c);
     let mut rest = text;
     loop {
@@ -77,7 +77,7 @@ enum Written<'t> {
 }
 
 /// Splits the value at the start of a text from the rest.
-fn value(text: &str, ends: impl Fn(char) -> bool) -> Result<(Written<'_>, &str), Failed> {
+fn value(text: &str, ends: impl Fn(char) -> bool) -> Result<(Written<'_>, &str), ParseError> {
     let Some(inner) = text.strip_prefix('"') else {
         let end = text.find(ends).unwrap_or(text.len());
         let (value, after) = text.split_at(end);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use regex_lite::{CaptureLocations, Regex, RegexBuilder};
 use thiserror::Error;
 
-use crate::fields::{Failed, Fields};
+use crate::fields::{Fields, ParseError};
 use crate::limits::{MAX_PATTERN_BYTES, MAX_PATTERN_TEXT_BYTES, MAX_REGEX_BYTES};
 
 /// An invalid expression.
@@ -45,7 +45,7 @@ impl Pattern {
     }
 
     /// If the text matches, adds its named groups to the fields and returns true.
-    fn read(&self, text: &str, fields: &mut Fields) -> Result<bool, Failed> {
+    fn read(&self, text: &str, fields: &mut Fields) -> Result<bool, ParseError> {
         let mut places = self.places.borrow_mut();
         if self.regex.captures_read(&mut places, text).is_none() {
             return Ok(false);
@@ -60,7 +60,7 @@ impl Pattern {
 }
 
 /// Parses a text with the first expression that matches.
-pub fn read(patterns: &[Pattern], text: &str, fields: &mut Fields) -> Result<(), Failed> {
+pub fn read(patterns: &[Pattern], text: &str, fields: &mut Fields) -> Result<(), ParseError> {
     if text.len() > MAX_PATTERN_TEXT_BYTES {
         return Err("it is too long for expressions");
     }

@@ -3,12 +3,12 @@
 use weir_guest::encode::{self, Open};
 use weir_guest::{Encode, Level};
 
-use crate::fields::{Failed, Fields};
+use crate::fields::{Fields, ParseError};
 use crate::limits::MAX_FIELDS;
 use crate::pairs::quoted;
 
-const NOT_5424: Failed = "it is not an RFC 5424 syslog message";
-const NOT_3164: Failed = "it is not an RFC 3164 syslog message";
+const NOT_5424: ParseError = "it is not an RFC 5424 syslog message";
+const NOT_3164: ParseError = "it is not an RFC 3164 syslog message";
 
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
@@ -16,7 +16,7 @@ const FACILITIES: [&str; 24] = [
 ];
 
 /// Either format, selected by what follows the priority.
-pub fn either(text: &str, fields: &mut Fields) -> Result<(), Failed> {
+pub fn either(text: &str, fields: &mut Fields) -> Result<(), ParseError> {
     match priority(text) {
         Some((_, rest)) if rest.starts_with("1 ") => rfc5424(text, fields),
         _ => rfc3164(text, fields),
@@ -24,7 +24,7 @@ pub fn either(text: &str, fields: &mut Fields) -> Result<(), Failed> {
 }
 
 /// `<34>1 2026-11-20T10:00:00.003Z host app 111 ID47 [sd@1 key="value"] message`.
-pub fn rfc5424(text: &str, fields: &mut Fields) -> Result<(), Failed> {
+pub fn rfc5424(text: &str, fields: &mut Fields) -> Result<(), ParseError> {
     let (number, rest) = priority(text).ok_or(NOT_5424)?;
     let mut rest = rest.strip_prefix("1 ").ok_or(NOT_5424)?;
     add_priority(number, fields)?;
@@ -49,7 +49,7 @@ pub fn rfc5424(text: &str, fields: &mut Fields) -> Result<(), Failed> {
 
 /// `<34>Nov 20 10:00:00 host app[111]: message`. The priority is missing in
 /// files, the host on a local socket.
-pub fn rfc3164(text: &str, fields: &mut Fields) -> Result<(), Failed> {
+pub fn rfc3164(text: &str, fields: &mut Fields) -> Result<(), ParseError> {
     let rest = match priority(text) {
         Some((number, rest)) => {
             add_priority(number, fields)?;
@@ -90,7 +90,7 @@ fn priority(text: &str) -> Option<(u8, &str)> {
     Some((number, rest))
 }
 
-fn add_priority(number: u8, fields: &mut Fields) -> Result<(), Failed> {
+fn add_priority(number: u8, fields: &mut Fields) -> Result<(), ParseError> {
     let level = match number % 8 {
         0..=2 => Level::Critical,
         3 => Level::Error,
@@ -130,9 +130,9 @@ fn tag(word: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// Parses `[id key="value" …][…]` into a map of maps, and returns the rest.
-fn structured<'t>(text: &'t str, fields: &mut Fields) -> Result<&'t str, Failed> {
+fn structured<'t>(text: &'t str, fields: &mut Fields) -> Result<&'t str, ParseError> {
     let mut rest = text;
-    fields.write::<Failed>("structured", |out| {
+    fields.write::<ParseError>("structured", |out| {
         let open = Open::begin(out);
         let mut elements = 0;
         while let Some(inside) = rest.strip_prefix('[') {
@@ -148,7 +148,7 @@ fn structured<'t>(text: &'t str, fields: &mut Fields) -> Result<&'t str, Failed>
     Ok(rest)
 }
 
-fn element<'t>(text: &'t str, out: &mut Vec<u8>) -> Result<&'t str, Failed> {
+fn element<'t>(text: &'t str, out: &mut Vec<u8>) -> Result<&'t str, ParseError> {
     let end = text.find([' ', ']']).ok_or(NOT_5424)?;
     let (id, mut rest) = text.split_at(end);
     encode::str(out, id);

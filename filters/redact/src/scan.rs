@@ -27,7 +27,7 @@ pub struct Scanner {
 /// How far a text was examined. Examined parts are skipped, so that the time is
 /// proportional to the length of the text.
 #[derive(Default)]
-struct Seen {
+struct Progress {
     tokens_to: usize,
     assigned_to: usize,
     /// Where the next number may start.
@@ -59,7 +59,7 @@ impl Scanner {
             return;
         }
         let mut from = start;
-        let mut seen = Seen::default();
+        let mut seen = Progress::default();
         while from < end {
             let masks = Masks::of(bytes, from, end);
             let tokens = masks.long_tokens();
@@ -81,7 +81,15 @@ impl Scanner {
 
     /// Examines the candidates in one block.
     #[cold]
-    fn look(&self, text: &[u8], from: usize, masks: &Masks, tokens: u64, seen: &mut Seen, found: &mut Vec<Finding>) {
+    fn look(
+        &self,
+        text: &[u8],
+        from: usize,
+        masks: &Masks,
+        tokens: u64,
+        seen: &mut Progress,
+        found: &mut Vec<Finding>,
+    ) {
         let mut tokens = tokens;
         while tokens != 0 {
             let bit = tokens.trailing_zeros();

@@ -149,7 +149,7 @@ fn number(value: Value<'_>) -> Option<Number> {
 }
 
 impl Condition {
-    pub fn holds(&self, record: &mut Seen<'_>) -> bool {
+    pub fn holds(&self, record: &mut FieldCache<'_>) -> bool {
         match self {
             Condition::All(conditions) => conditions.iter().all(|one| one.holds(record)),
             Condition::Any(conditions) => conditions.iter().any(|one| one.holds(record)),
@@ -172,7 +172,7 @@ impl Condition {
 }
 
 /// A record during evaluation, with cached lookups.
-pub struct Seen<'r> {
+pub struct FieldCache<'r> {
     record: Record<'r>,
     paths: &'r [Path],
     level: Option<Level>,
@@ -180,10 +180,10 @@ pub struct Seen<'r> {
     values: [Option<Option<Value<'r>>>; CACHED_FIELDS],
 }
 
-impl<'r> Seen<'r> {
+impl<'r> FieldCache<'r> {
     /// `paths` are the fields, which conditions refer to by index.
     pub fn new(record: Record<'r>, paths: &'r [Path]) -> Self {
-        Seen { record, paths, level: None, values: [None; CACHED_FIELDS] }
+        FieldCache { record, paths, level: None, values: [None; CACHED_FIELDS] }
     }
 
     pub fn level(&mut self) -> Level {

@@ -86,7 +86,7 @@ mod tests;
 use weir_guest::{Description, Edit, Filter, Record, Verdict};
 
 use compile::{Action, Rules};
-use condition::Seen;
+use condition::FieldCache;
 use options::Matching;
 
 pub use options::Options;
@@ -116,7 +116,7 @@ impl Filter for Route {
     }
 
     fn process(&mut self, record: &Record<'_>, edit: &mut Edit) -> Verdict {
-        let mut seen = Seen::new(*record, &self.rules.paths);
+        let mut seen = FieldCache::new(*record, &self.rules.paths);
         let mut new_level = None;
         for rule in &self.rules.rules {
             if !rule.when.as_ref().is_none_or(|when| when.holds(&mut seen)) {

@@ -63,9 +63,9 @@ pub use options::Options;
 /// The filter.
 #[derive(Debug)]
 pub struct Sample {
-    share: Share,
+    share: SamplingRate,
     by: Path,
-    shares: HashMap<String, Share>,
+    shares: HashMap<String, SamplingRate>,
     hash: Vec<Path>,
     keep_level: Option<Level>,
     weight: Option<Path>,
@@ -75,16 +75,16 @@ pub struct Sample {
 
 /// A rate and the values derived from it.
 #[derive(Debug, Clone, Copy)]
-struct Share {
+struct SamplingRate {
     /// Hashes below this, out of 2^64, are kept.
     below: u128,
     weight: f64,
 }
 
-impl Share {
+impl SamplingRate {
     fn of(rate: f64) -> Self {
         // From 0 to 2^64; a float represents it exactly.
-        Share { below: (rate * 2_f64.powi(64)) as u128, weight: 1.0 / rate }
+        SamplingRate { below: (rate * 2_f64.powi(64)) as u128, weight: 1.0 / rate }
     }
 }
 
@@ -104,9 +104,9 @@ impl Filter for Sample {
     fn new(options: Options) -> Result<Self, String> {
         options.check().map_err(|error| error.to_string())?;
         Ok(Sample {
-            share: Share::of(options.rate.unwrap_or(1.0)),
+            share: SamplingRate::of(options.rate.unwrap_or(1.0)),
             by: options.by,
-            shares: options.rates.into_iter().map(|(value, rate)| (value, Share::of(rate))).collect(),
+            shares: options.rates.into_iter().map(|(value, rate)| (value, SamplingRate::of(rate))).collect(),
             hash: options.hash,
             keep_level: options.keep_level.0,
             weight: (!options.weight.is_empty()).then(|| Path::parse(&options.weight)),
@@ -134,7 +134,7 @@ impl Filter for Sample {
 }
 
 impl Sample {
-    fn share_of(&self, record: &Record<'_>) -> Share {
+    fn share_of(&self, record: &Record<'_>) -> SamplingRate {
         if self.shares.is_empty() {
             return self.share;
         }

@@ -15,7 +15,7 @@ use crate::number::Number;
 
 /// The state of a validation.
 #[derive(Debug)]
-pub struct Check<'s> {
+pub struct Validation<'s> {
     schema: &'s Schema,
     /// The path of the current value.
     path: Vec<String>,
@@ -26,11 +26,11 @@ pub struct Check<'s> {
     depth: usize,
 }
 
-impl<'s> Check<'s> {
+impl<'s> Validation<'s> {
     /// Returns the errors of a value, up to `wanted`, at least 1; none if it is
     /// valid.
     pub fn run(schema: &'s Schema, value: Value<'_>, path: &[String], wanted: usize) -> Vec<String> {
-        let mut check = Check { schema, path: path.to_vec(), errors: Vec::new(), wanted, steps: 0, depth: 0 };
+        let mut check = Validation { schema, path: path.to_vec(), errors: Vec::new(), wanted, steps: 0, depth: 0 };
         check.node(0, value);
         if check.steps >= MAX_STEPS {
             check.errors = vec![format!("it takes more than the {MAX_STEPS} steps allowed")];

@@ -89,7 +89,7 @@ mod tests;
 
 use weir_guest::{Description, Edit, Filter, Level, Path, Record, Value, Verdict, host};
 
-use check::Check;
+use check::Validation;
 use node::Schema;
 use options::OnFail;
 
@@ -164,10 +164,10 @@ impl Filter for SchemaFilter {
 impl SchemaFilter {
     fn errors_of(&self, record: &Record<'_>) -> Vec<String> {
         let Some(field) = &self.field else {
-            return Check::run(&self.schema, Value::Map(record.map()), &[], self.max_errors);
+            return Validation::run(&self.schema, Value::Map(record.map()), &[], self.max_errors);
         };
         match record.at(field) {
-            Some(value) => Check::run(&self.schema, value, &[field.to_string()], self.max_errors),
+            Some(value) => Validation::run(&self.schema, value, &[field.to_string()], self.max_errors),
             None if self.optional => Vec::new(),
             None => vec![format!("`{field}` is missing")],
         }

@@ -10,18 +10,18 @@ use crate::limits::MAX_CLOCK_STEP_NS;
 
 /// The rate and the size of buckets, as times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct RateLimit {
     token_ns: i64,
     whole_ns: i64,
 }
 
-impl Pace {
+impl RateLimit {
     /// `rate` is at least one record in some days and `burst` at least 1, so both
     /// times fit; a bucket of more than a year counts as one year.
     pub fn new(rate: f64, burst: u32) -> Self {
         let token_ns = ((1e9 / rate) as i64).max(1);
         let year_ns = 365 * 86_400 * 1_000_000_000;
-        Pace { token_ns, whole_ns: token_ns.saturating_mul(burst.into()).min(year_ns.max(token_ns)) }
+        RateLimit { token_ns, whole_ns: token_ns.saturating_mul(burst.into()).min(year_ns.max(token_ns)) }
     }
 }
 
@@ -31,12 +31,12 @@ pub struct Bucket {
     /// When it is full again, by the host's clock; in the past if it is.
     pub full_ns: i64,
     /// The records dropped since the last summary.
-    pub held: Option<Box<Held>>,
+    pub held: Option<Box<DroppedRecords>>,
 }
 
 /// The dropped records of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct DroppedRecords {
     pub count: u64,
     /// When the first was dropped, by the host's clock.
     pub since_ns: i64,
@@ -52,7 +52,7 @@ pub struct Held {
 
 impl Bucket {
     /// Whether another record may go on now; if so, takes its token.
-    pub fn take(&mut self, now_ns: i64, pace: Pace) -> bool {
+    pub fn take(&mut self, now_ns: i64, pace: RateLimit) -> bool {
         let mut full_ns = self.full_ns.max(now_ns);
         // A bucket this far ahead means that the clock was set back.
         if full_ns - now_ns > pace.whole_ns.saturating_add(MAX_CLOCK_STEP_NS) {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_full_bucket_gives_its_burst_and_then_what_the_rate_brings() {
-        let pace = Pace::new(2.0, 3);
+        let pace = RateLimit::new(2.0, 3);
         let mut bucket = Bucket::default();
         let taken: Vec<bool> = (0..5).map(|_| bucket.take(0, pace)).collect();
         assert_eq!(taken, [true, true, true, false, false]);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_does_not_close_the_bucket() {
-        let pace = Pace::new(1.0, 1);
+        let pace = RateLimit::new(1.0, 1);
         let mut bucket = Bucket::default();
         assert!(bucket.take(1000 * SECOND_NS, pace));
         assert!(bucket.take(500 * SECOND_NS, pace));
@@ -106,7 +106,7 @@ mod tests {
             burst in 1..50_u32,
             steps_ms in prop::collection::vec(0..2000_i64, 1..200),
         ) {
-            let pace = Pace::new(rate, burst);
+            let pace = RateLimit::new(rate, burst);
             let mut bucket = Bucket::default();
             let (mut now_ns, mut passed) = (0, 0_u32);
             for step_ms in &steps_ms {

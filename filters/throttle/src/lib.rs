@@ -66,7 +66,7 @@ use weir_guest::{
     Description, Edit, Encode, Filter, Level, NewRecord, Path, Record, StatefulFilter, Value, Verdict, host, time,
 };
 
-use bucket::{Bucket, Held, Pace};
+use bucket::{Bucket, DroppedRecords, RateLimit};
 use limits::MAX_CARRIED_BYTES;
 use table::Table;
 
@@ -75,7 +75,7 @@ pub use options::Options;
 /// The filter.
 #[derive(Debug)]
 pub struct Throttle {
-    pace: Pace,
+    pace: RateLimit,
     fields: Vec<Path>,
     keep_level: Option<Level>,
     summary_ns: i64,
@@ -103,7 +103,7 @@ impl Filter for Throttle {
     fn new(options: Options) -> Result<Self, String> {
         let (rate, burst) = options.check().map_err(|error| error.to_string())?;
         Ok(Throttle {
-            pace: Pace::new(rate, burst),
+            pace: RateLimit::new(rate, burst),
             fields: options.key,
             keep_level: options.keep_level,
             // At most a day, so it fits.
@@ -138,7 +138,7 @@ impl StatefulFilter for Throttle {
         let left = std::mem::take(&mut self.left);
         let left = left.iter().filter_map(|bytes| Record::read(bytes));
         let mut summaries: Vec<NewRecord> = left.map(|(record, _)| NewRecord::copy(&record)).collect();
-        let due = |held: &Held| {
+        let due = |held: &DroppedRecords| {
             let waited_ns = now_ns.saturating_sub(held.since_ns);
             // Negative if the clock was set back: then the age is unknown.
             closing || waited_ns >= self.summary_ns || waited_ns < 0
@@ -187,7 +187,7 @@ fn hold(bucket: &mut Bucket, record: &Record<'_>, now_ns: i64) {
             labels.encode(&mut routes);
         }
         routes.truncate(if routes.len() > MAX_CARRIED_BYTES { 0 } else { routes.len() });
-        Box::new(Held {
+        Box::new(DroppedRecords {
             count: 0,
             since_ns: now_ns,
             first_ns: time_ns,
@@ -203,7 +203,7 @@ fn hold(bucket: &mut Bucket, record: &Record<'_>, now_ns: i64) {
 }
 
 /// The summary of a key.
-fn summary(fields: &[Path], key: &[u8], held: &Held) -> NewRecord {
+fn summary(fields: &[Path], key: &[u8], held: &DroppedRecords) -> NewRecord {
     let records = if held.count == 1 { "record was" } else { "records were" };
     let message = format!("{} {records} held back", held.count);
     let mut new = NewRecord::new(held.level, &held.source, &message).timestamp(held.last_ns);

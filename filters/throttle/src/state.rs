@@ -9,7 +9,7 @@ use weir_guest::encode::{self, Encode};
 use weir_guest::state::{self, bytes};
 use weir_guest::{Level, Path, Value};
 
-use crate::bucket::{Bucket, Held};
+use crate::bucket::{Bucket, DroppedRecords};
 use crate::table::Table;
 
 const VERSION: i64 = 1;
@@ -79,9 +79,9 @@ fn bucket(value: Value<'_>) -> Option<(Vec<u8>, Bucket)> {
     Some((key, Bucket { full_ns, held }))
 }
 
-fn held(value: Value<'_>) -> Option<Held> {
+fn held(value: Value<'_>) -> Option<DroppedRecords> {
     let mut parts = value.as_array()?.iter();
-    Some(Held {
+    Some(DroppedRecords {
         count: u64::try_from(parts.next()?.as_i64()?).ok()?,
         since_ns: parts.next()?.as_i64()?,
         first_ns: parts.next()?.as_i64()?,

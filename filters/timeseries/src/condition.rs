@@ -4,34 +4,35 @@ use std::collections::BTreeMap;
 
 use weir_guest::{Level, Path, Record, Value};
 
-use crate::options::{Scalar, Wanted};
+use crate::options::{ExpectedValue, Scalar};
 
 /// A condition on a record.
 #[derive(Debug)]
 pub struct Condition {
     at_least: Option<Level>,
-    values: Vec<(Path, Wanted)>,
+    values: Vec<(Path, ExpectedValue)>,
 }
 
 impl Condition {
     /// True for records of at least this level that have these values.
-    pub fn new(at_least: Option<Level>, when: BTreeMap<String, Wanted>) -> Self {
+    pub fn new(at_least: Option<Level>, when: BTreeMap<String, ExpectedValue>) -> Self {
         let values = when.into_iter().map(|(path, wanted)| (Path::parse(&path), wanted)).collect();
         Condition { at_least, values }
     }
 
     pub fn holds(&self, record: &Record<'_>) -> bool {
-        let holds = |(path, wanted): &(Path, Wanted)| wanted.holds(record.at(path).filter(|value| !value.is_nil()));
+        let holds =
+            |(path, wanted): &(Path, ExpectedValue)| wanted.holds(record.at(path).filter(|value| !value.is_nil()));
         self.at_least.is_none_or(|least| record.level() >= least) && self.values.iter().all(holds)
     }
 }
 
-impl Wanted {
+impl ExpectedValue {
     fn holds(&self, value: Option<Value<'_>>) -> bool {
         match self {
-            Wanted::Exists(wanted) => value.is_some() == wanted.exists,
-            Wanted::One(wanted) => value.is_some_and(|value| wanted.is(value)),
-            Wanted::Any(wanted) => value.is_some_and(|value| wanted.iter().any(|wanted| wanted.is(value))),
+            ExpectedValue::Exists(wanted) => value.is_some() == wanted.exists,
+            ExpectedValue::One(wanted) => value.is_some_and(|value| wanted.is(value)),
+            ExpectedValue::Any(wanted) => value.is_some_and(|value| wanted.iter().any(|wanted| wanted.is(value))),
         }
     }
 }

@@ -72,7 +72,7 @@ mod tests;
 use weir_guest::{Description, Edit, Filter, NewRecord, Record, Verdict};
 
 use options::Mode;
-use rule::{Made, Rule};
+use rule::{Point, Rule};
 
 pub use options::Options;
 
@@ -127,7 +127,7 @@ impl Filter for Timeseries {
 
 impl Timeseries {
     /// Builds the record of a measurement.
-    fn record(&self, of: &Record<'_>, made: Made) -> NewRecord {
+    fn record(&self, of: &Record<'_>, made: Point) -> NewRecord {
         let mut new = NewRecord::new(of.level(), of.source(), &made.measurement).timestamp(of.timestamp());
         if self.routes.is_empty() {
             for label in of.routes() {
@@ -142,7 +142,7 @@ impl Timeseries {
     }
 }
 
-fn write(made: Made, edit: &mut Edit) {
+fn write(made: Point, edit: &mut Edit) {
     edit.set("measurement", made.measurement);
     edit.set("tags", made.tags);
     edit.set("fields", made.fields);

@@ -36,7 +36,7 @@ pub enum Mode {
 pub struct RuleOptions {
     /// The values that a record must have.
     #[serde(default)]
-    pub when: BTreeMap<String, Wanted>,
+    pub when: BTreeMap<String, ExpectedValue>,
     /// The minimum level of the record.
     pub at_least: Option<Level>,
     /// The measurement's name, or its path.
@@ -57,7 +57,7 @@ pub struct RuleOptions {
 /// A value, a list of values, or `{ exists = … }`.
 #[derive(Debug, Deserialize, PartialEq)]
 #[serde(untagged, expecting = "a condition is a value, a list of values, or { exists = true }")]
-pub enum Wanted {
+pub enum ExpectedValue {
     Exists(Exists),
     One(Scalar),
     Any(Vec<Scalar>),

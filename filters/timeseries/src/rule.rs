@@ -26,7 +26,7 @@ pub struct Rule {
 
 /// A measurement: a name, and two maps as MessagePack.
 #[derive(Debug)]
-pub struct Made {
+pub struct Point {
     pub measurement: String,
     pub tags: Encoded,
     pub fields: Encoded,
@@ -113,13 +113,13 @@ impl Rule {
 
     /// Makes a measurement of a record; `None` if the rule does not apply or
     /// finds no number.
-    pub fn apply(&self, record: &Record<'_>) -> Option<Made> {
+    pub fn apply(&self, record: &Record<'_>) -> Option<Point> {
         if !self.when.holds(record) {
             return None;
         }
         let measurement = self.name(record)?;
         let fields = self.fields(record)?;
-        Some(Made { measurement, tags: self.tags(record), fields })
+        Some(Point { measurement, tags: self.tags(record), fields })
     }
 
     fn name(&self, record: &Record<'_>) -> Option<String> {

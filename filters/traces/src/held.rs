@@ -32,7 +32,7 @@ pub type Due = (Rc<[u8]>, Trace);
 
 /// All undecided traces.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldTraces {
     window_ns: i64,
     max_traces: usize,
     /// Each with the number that its entry in the queue has.
@@ -45,10 +45,10 @@ pub struct Held {
     latest_ns: i64,
 }
 
-impl Held {
+impl HeldTraces {
     /// `seed` keeps senders from choosing colliding ids.
     pub fn new(window_ns: i64, max_traces: usize, seed: u64) -> Self {
-        Held {
+        HeldTraces {
             window_ns,
             max_traces,
             traces: HashMap::with_hasher(Seeded(seed)),
@@ -165,12 +165,12 @@ fn bytes(id: &[u8], trace: &Trace) -> usize {
 
 /// The latest decisions, by the hash of the trace's id.
 #[derive(Debug, Default)]
-pub struct Decided {
+pub struct RecentDecisions {
     kept: HashMap<u64, bool>,
     order: VecDeque<u64>,
 }
 
-impl Decided {
+impl RecentDecisions {
     pub fn remember(&mut self, hash: u64, kept: bool) {
         if self.kept.insert(hash, kept).is_none() {
             self.order.push_back(hash);
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_trace_that_began_again_waits_for_its_own_window() {
-        let mut held = Held::new(10, 10, 0);
+        let mut held = HeldTraces::new(10, 10, 0);
         held.hold(b"a", b"1", 1, 0);
         assert_eq!(held.take(b"a").map(|(_, trace)| trace.records), Some(b"1".to_vec()));
         held.hold(b"a", b"2", 2, 5);
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_makes_all_due() {
-        let mut held = Held::new(10, 10, 0);
+        let mut held = HeldTraces::new(10, 10, 0);
         held.due(5 * MAX_CLOCK_STEP_NS);
         held.hold(b"a", b"1", 1, 5 * MAX_CLOCK_STEP_NS);
         assert_eq!(ids(&held.due(4 * MAX_CLOCK_STEP_NS - 1)), [b"a"]);
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_trace_that_grows_too_long_is_due_alone() {
-        let mut held = Held::new(10, 10, 0);
+        let mut held = HeldTraces::new(10, 10, 0);
         held.hold(b"b", b"1", 1, 0);
         let record = vec![0; MAX_TRACE_BYTES / 2 + 1];
         assert!(held.hold(b"a", &record, 2, 0).is_empty());
@@ -236,7 +236,7 @@ mod tests {
             steps in prop::collection::vec((0..8_u8, 0..4_i64, 0..200_usize, any::<bool>()), 0..120),
             max_traces in 1..6_usize,
         ) {
-            let mut held = Held::new(10, max_traces, 7);
+            let mut held = HeldTraces::new(10, max_traces, 7);
             let (mut now_ns, mut came, mut left) = (0, 0, 0);
             for (id, later, size, take) in steps {
                 now_ns += later;

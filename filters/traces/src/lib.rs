@@ -71,7 +71,7 @@ use weir_guest::{
     Description, Edit, Emitter, Encode, HoldingFilter, HoldingVerdict, Level, NewRecord, Path, Record, Value, host,
 };
 
-use held::{Decided, Due, Held};
+use held::{Due, HeldTraces, RecentDecisions};
 use limits::MAX_ID_BYTES;
 use options::{Slow, WithoutId};
 
@@ -87,8 +87,8 @@ pub struct Traces {
     keep_level: Option<Level>,
     slow: Option<Slow>,
     without_id: WithoutId,
-    held: Held,
-    decided: Decided,
+    held: HeldTraces,
+    decided: RecentDecisions,
     /// The id of the current record, kept to reuse its memory.
     key: Vec<u8>,
 }
@@ -118,8 +118,8 @@ impl HoldingFilter for Traces {
             slow: options.slow,
             without_id: options.without_id,
             // At most ten minutes, so it fits.
-            held: Held::new(options.window as i64 * 1_000_000_000, options.max_traces, host::now() as u64),
-            decided: Decided::default(),
+            held: HeldTraces::new(options.window as i64 * 1_000_000_000, options.max_traces, host::now() as u64),
+            decided: RecentDecisions::default(),
             key: Vec::new(),
         })
     }

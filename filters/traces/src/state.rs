@@ -8,7 +8,7 @@ use weir_guest::encode::{self, Encode};
 use weir_guest::state::{self, bytes};
 use weir_guest::{Record, Value};
 
-use crate::held::{Decided, Held, Trace};
+use crate::held::{HeldTraces, RecentDecisions, Trace};
 
 const VERSION: i64 = 2;
 
@@ -20,7 +20,7 @@ pub struct State {
 }
 
 /// Encodes the state.
-pub fn write(held: &Held, decided: &Decided) -> Vec<u8> {
+pub fn write(held: &HeldTraces, decided: &RecentDecisions) -> Vec<u8> {
     let mut out = Vec::new();
     encode::array_header(&mut out, 3);
     VERSION.encode(&mut out);

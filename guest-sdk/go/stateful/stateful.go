@@ -1,5 +1,5 @@
-// Package stateful is for filters that remember something between batches. Such a filter has one instance, which sees
-// every record.
+// Package stateful is for filters that keep state between batches. Such a filter has one instance, which sees every
+// record.
 package stateful
 
 import (
@@ -8,21 +8,21 @@ import (
 	"my-filter/weir"
 )
 
-// State says what a filter does about what it remembers.
+// State has the functions of a filter with state.
 type State struct {
-	// Tick is called about once a second, and with closing once before Weir stops or the filter is taken out. The
-	// records that out.Another makes go on to the filters after it.
+	// Tick is called about once a second, and a last time, with closing, before Weir stops or the filter is removed.
+	// Records made with out.Another go on to the next filters.
 	Tick func(closing bool, out *weir.Record)
-	// Save returns the state, for the version that will replace this one.
+	// Save returns the state for the next version of the filter.
 	Save func() []byte
-	// Restore takes the state that the version before this one saved, before the first record. An error keeps this
-	// version from being used.
+	// Restore is called before the first record with the state that the previous version saved. If it returns an error,
+	// this version is not used.
 	Restore func(state []byte) error
 }
 
 var kept State
 
-// Keep gives Weir the functions. Call it from init, beside weir.Run.
+// Keep registers the functions. Call it from init, next to weir.Run.
 func Keep(state State) { kept = state }
 
 //go:wasmexport weir:filter/packed-state@1.0.0#tick

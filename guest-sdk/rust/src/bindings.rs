@@ -21,7 +21,7 @@ pub mod packed {
     });
 }
 
-/// What `stateful-packed-filter` has beyond `packed-filter`.
+/// What `stateful-packed-filter` adds to `packed-filter`.
 pub mod state {
     wit_bindgen::generate!({
         path: "../../wit/v1",
@@ -39,8 +39,8 @@ pub mod state {
     });
 }
 
-/// The world `holding-filter`, with the host of version 1, which is the same: so
-/// that whatever a filter is, it calls the same functions.
+/// The world `holding-filter`, with the host interface of version 1, which is identical, so that all kinds of filters
+/// call the same functions.
 pub mod holding {
     wit_bindgen::generate!({
         path: ["../../wit/v1", "../../wit/v2"],

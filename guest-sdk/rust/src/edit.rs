@@ -19,8 +19,8 @@
 //! | file | purpose |
 //! |---|---|
 //! | `edit.rs` | what a filter calls |
-//! | `edit/tree.rs` | the keys that change, in their two buffers |
-//! | `edit/write.rs` | writing them as a patch, or with the record as a whole one |
+//! | `edit/tree.rs` | the changed keys, in two buffers |
+//! | `edit/write.rs` | writes them as a patch, or applied to the record |
 
 mod tree;
 mod write;
@@ -31,11 +31,11 @@ use crate::record::{Path, Record};
 use crate::value::Value;
 use tree::{Change, Span, Tree};
 
-/// The changes to one record, in the order they are made.
+/// The changes to one record, in the order in which they were made.
 #[derive(Debug, Default)]
 pub struct Edit {
     tree: Tree,
-    /// Labels that were added, each once.
+    /// The added labels, each once.
     routes: Vec<Span>,
 }
 
@@ -50,68 +50,68 @@ impl Edit {
         self.tree.is_empty() && self.routes.is_empty()
     }
 
-    /// Takes back all changes.
+    /// Discards all changes.
     pub fn clear(&mut self) {
         self.tree.clear();
         self.routes.clear();
     }
 
-    /// Sets the value at a dotted path, making the maps on the way to it. In a
-    /// list an index one past the end appends; one further does nothing.
+    /// Sets the value at a dotted path and creates missing maps on it. In a list,
+    /// an index one past the end appends; a higher one does nothing.
     pub fn set(&mut self, path: &str, value: impl Encode) {
         let node = self.tree.place_at(path);
         self.tree.set(node, value);
     }
 
-    /// The same as [`Edit::set`] for a path that was parsed before.
+    /// Like [`Edit::set`], for a parsed path.
     pub fn set_at(&mut self, path: &Path, value: impl Encode) {
         if let Some(node) = self.tree.place(path.iter()) {
             self.tree.set(node, value);
         }
     }
 
-    /// Removes what stands at a dotted path, if anything does. In a list the
-    /// values after it move up.
+    /// Removes the value at a dotted path, if there is one. In a list, the values
+    /// after it move up.
     pub fn remove(&mut self, path: &str) {
         let node = self.tree.place_at(path);
         self.tree.remove(node);
     }
 
-    /// The same as [`Edit::remove`] for a path that was parsed before.
+    /// Like [`Edit::remove`], for a parsed path.
     pub fn remove_at(&mut self, path: &Path) {
         if let Some(node) = self.tree.place(path.iter()) {
             self.tree.remove(node);
         }
     }
 
-    /// Sets when it happened, in nanoseconds since 1970-01-01 UTC.
+    /// Sets the timestamp, in nanoseconds since 1970-01-01 UTC.
     pub fn timestamp(&mut self, ns: i64) {
         self.set("timestamp", ns);
     }
 
-    /// Sets how severe it is.
+    /// Sets the level.
     pub fn level(&mut self, level: Level) {
         self.set("level", level);
     }
 
-    /// Sets the component or service that spoke.
+    /// Sets the component or service that logged the record.
     pub fn source(&mut self, source: &str) {
         self.set("source", source);
     }
 
-    /// Sets what it said.
+    /// Sets the message.
     pub fn message(&mut self, message: &str) {
         self.set("message", message);
     }
 
-    /// Adds a label for sinks to select by, if it is not there yet.
+    /// Adds a label that sinks can select by, if it is missing.
     pub fn route(&mut self, label: &str) {
         if !self.routes.iter().any(|known| self.tree.bytes(*known) == label.as_bytes()) {
             self.routes.push(self.tree.keep(label));
         }
     }
 
-    /// What stands at a path once the changes so far are made, except routes.
+    /// The value at a path after the changes so far, except for routes.
     pub fn get<'s>(&'s self, record: &Record<'s>, path: &Path) -> Option<Value<'s>> {
         let mut branch = self.tree.root();
         let mut there = Some(Value::Map(record.map()));
@@ -127,24 +127,24 @@ impl Edit {
                 Some(Change::Below(below)) => branch = below,
             }
         }
-        // The path ends at a map of which only parts were changed.
+        // The path ends at a map that was changed only in parts.
         there
     }
 
-    /// Writes the changes to a record as a merge patch. Returns whether the
-    /// record had to be changed at all; if not, nothing is written.
+    /// Writes the changes to a record as a merge patch. Returns whether there are
+    /// any; if not, nothing is written.
     pub fn write_patch(&mut self, record: &Record<'_>, out: &mut Vec<u8>) -> bool {
         self.settle_routes(record);
         self.tree.write_patch(record.map(), out)
     }
 
-    /// Writes the whole record as the changes leave it.
+    /// Writes the whole record with the changes applied.
     pub fn write_record(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         self.settle_routes(record);
         self.tree.write_whole(record.map(), out);
     }
 
-    /// Turns the labels that were added into a change of the list `routes`.
+    /// Converts the added labels to a change of the list `routes`.
     fn settle_routes(&mut self, record: &Record<'_>) {
         if self.routes.is_empty() {
             return;

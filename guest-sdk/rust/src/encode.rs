@@ -27,7 +27,7 @@ pub(crate) fn str_bytes(out: &mut Vec<u8>, text: &[u8]) {
     append(out, text);
 }
 
-/// Appends the header of a text of that many bytes.
+/// Appends the header of a text of `len` bytes.
 pub fn str_header(out: &mut Vec<u8>, len: usize) {
     match len {
         0..=31 => out.push(0xa0 | len as u8),
@@ -43,7 +43,7 @@ pub fn bin(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(data);
 }
 
-/// Appends the header of so many bytes that are not text.
+/// Appends the header of `len` bytes that are not text.
 pub fn bin_header(out: &mut Vec<u8>, len: usize) {
     match len {
         0..=0xff => out.extend_from_slice(&[0xc4, len as u8]),
@@ -52,7 +52,7 @@ pub fn bin_header(out: &mut Vec<u8>, len: usize) {
     }
 }
 
-/// Appends an integer, as short as it can be.
+/// Appends an integer in its shortest form.
 pub fn int(out: &mut Vec<u8>, n: i64) {
     match n {
         0.. => uint(out, n as u64),
@@ -64,7 +64,7 @@ pub fn int(out: &mut Vec<u8>, n: i64) {
     }
 }
 
-/// Appends an integer without a sign, as short as it can be.
+/// Appends an unsigned integer in its shortest form.
 pub fn uint(out: &mut Vec<u8>, n: u64) {
     match n {
         0..=0x7f => out.push(n as u8),
@@ -165,7 +165,7 @@ const MOVE_BYTES: usize = 32;
 /// The length in bytes above which a call into the runtime is cheaper than moves.
 const MAX_MOVED_BYTES: usize = 256;
 
-/// A map or array whose length is known only after it has been written.
+/// A map or array whose length is known only after writing.
 pub struct Open {
     at: usize,
 }
@@ -293,7 +293,7 @@ impl Encode for Value<'_> {
     }
 }
 
-/// A value that was written as MessagePack before.
+/// A value that is already encoded as MessagePack.
 #[derive(Debug)]
 pub struct Encoded(pub Vec<u8>);
 

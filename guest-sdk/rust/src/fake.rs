@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::level::Level;
 
-/// Where the clock of a new bench stands: 2026-01-01 00:00:00 UTC.
+/// The initial time of a bench: 2026-01-01 00:00:00 UTC.
 pub const START_NS: i64 = 1_767_225_600_000_000_000;
 
 #[derive(Default)]
@@ -16,7 +16,7 @@ pub struct Fake {
     pub now_ns: i64,
     pub counters: BTreeMap<String, u64>,
     pub log: Vec<(Level, String)>,
-    /// Value and time of expiry by key.
+    /// Values and expiry times by key.
     store: BTreeMap<String, (Vec<u8>, i64)>,
 }
 

@@ -7,7 +7,7 @@ use crate::new_record::NewRecord;
 use crate::output::Output;
 use crate::record::Record;
 
-/// What a filter says of itself.
+/// The description of a filter.
 #[derive(Clone, Debug, Default)]
 pub struct Description {
     /// Its name, such as `redact`.
@@ -22,19 +22,19 @@ pub struct Description {
     pub writes: &'static [&'static str],
 }
 
-/// What becomes of a record.
+/// What happens to a record.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It goes on, with the edits that were made, or as it is without any.
+    /// It goes on, with the edits if there are any.
     Keep,
-    /// It ends here. Its sender is told that it was accepted.
+    /// It is dropped. Its sender is told that it was accepted.
     Drop,
-    /// This record goes on in its place. Edits are ignored.
+    /// It is replaced with this record. Edits are ignored.
     Replace(NewRecord),
-    /// These records go on in its place. Edits are ignored.
+    /// It is replaced with these records. Edits are ignored.
     Expand(Vec<NewRecord>),
-    /// The filter can't decide, and says why. Weir treats the record as the
-    /// filter's `on_error` says; the records around it are processed again.
+    /// The filter failed, for this reason. Weir treats the record as the filter's
+    /// `on_error` says; the records around it are processed again.
     Fail(String),
 }
 
@@ -45,47 +45,48 @@ pub trait Filter: Sized + 'static {
     /// refused by name.
     type Options: DeserializeOwned + Default;
 
-    /// Says what the filter is.
+    /// Describes the filter.
     fn describe() -> Description;
 
-    /// Makes the filter. An error keeps it from being used and is shown to the
-    /// operator: name the option and what would be right, and every mistake at
-    /// once, each on a line of its own; [`crate::Mistakes`] collects them.
+    /// Creates the filter. An error means that it is not used, and is shown to
+    /// the operator: name the option and what would be valid, and report all
+    /// mistakes at once, one per line; [`crate::Mistakes`] collects them.
     fn new(options: Self::Options) -> Result<Self, String>;
 
-    /// Decides about a record. `edit` is empty at the start; what it holds at
-    /// the end goes with [`Verdict::Keep`].
+    /// Decides what happens to a record. `edit` is empty at the start; its
+    /// changes are applied with [`Verdict::Keep`].
     fn process(&mut self, record: &Record<'_>, edit: &mut Edit) -> Verdict;
 }
 
-/// A filter that remembers something between batches. It has one instance,
-/// which sees every record.
+/// A filter that keeps state between batches. It has one instance, which sees
+/// every record.
 pub trait StatefulFilter: Filter {
-    /// Called about once a second, and with `closing` once before Weir stops or
-    /// the filter is taken out. The records go on to the filters after it.
+    /// Called about once a second, and a last time, with `closing`, before Weir
+    /// stops or the filter is removed. The returned records go on to the next
+    /// filters.
     fn tick(&mut self, closing: bool) -> Vec<NewRecord>;
 
-    /// The state, for the version that will replace this one.
+    /// Returns the state for the next version of the filter.
     fn save(&self) -> Vec<u8>;
 
-    /// Takes the state that the version before this one saved, before the first
-    /// record. An error keeps this version from being used.
+    /// Called before the first record with the state that the previous version
+    /// saved. An error means that this version is not used.
     fn restore(&mut self, state: &[u8]) -> Result<(), String>;
 }
 
-/// A filter that decides about a batch of bytes at once: for the few that need
-/// the last of the speed. Every [`Filter`] is one.
+/// A filter that processes a batch of bytes at once, for the few that need the
+/// highest speed. Every [`Filter`] is one.
 pub trait BatchFilter: Sized + 'static {
-    /// As [`Filter::Options`].
+    /// See [`Filter::Options`].
     type Options: DeserializeOwned + Default;
 
-    /// As [`Filter::describe`].
+    /// See [`Filter::describe`].
     fn describe() -> Description;
 
-    /// As [`Filter::new`].
+    /// See [`Filter::new`].
     fn new(options: Self::Options) -> Result<Self, String>;
 
-    /// Decides about a batch of concatenated MessagePack maps: `output` gets one
+    /// Processes a batch of concatenated MessagePack maps. `output` gets one
     /// verdict for each, in order.
     fn process_batch(&mut self, batch: &[u8], output: &mut Output) -> Result<(), String>;
 }

@@ -14,21 +14,21 @@ use crate::holding::{Emitter, HoldingFilter};
 use crate::level::Level;
 use crate::output::Output;
 
-/// What the exports of a module without state are implemented on.
+/// Implements the exports of a module without state.
 pub struct Stateless<F>(PhantomData<F>);
 
-/// What the exports of a module with state are implemented on.
+/// Implements the exports of a module with state.
 pub struct Stateful<F>(PhantomData<F>);
 
-/// What the exports of a module that holds records are implemented on.
+/// Implements the exports of a module that holds records.
 pub struct Holding<F>(PhantomData<F>);
 
-/// A filter behind the exports, whatever its type. `ids` are those of the batch,
-/// for a filter that holds records; no other looks at them.
-trait Running {
+/// A filter of any type behind the exports. `ids` are those of the batch; only
+/// filters that hold records use them.
+trait ExportedFilter {
     fn process(&mut self, batch: &[u8], ids: &[u64]) -> Result<Output, String>;
 
-    /// The records, one behind the other, and the ids of what is released.
+    /// The concatenated records, and the released ids.
     fn tick(&mut self, _closing: bool) -> (Vec<u8>, Vec<u64>) {
         Default::default()
     }
@@ -54,13 +54,13 @@ fn process_batch<F: BatchFilter>(filter: &mut F, batch: &[u8]) -> Result<Output,
     Ok(output)
 }
 
-impl<F: BatchFilter> Running for WithoutState<F> {
+impl<F: BatchFilter> ExportedFilter for WithoutState<F> {
     fn process(&mut self, batch: &[u8], _ids: &[u64]) -> Result<Output, String> {
         process_batch(&mut self.0, batch)
     }
 }
 
-impl<F: StatefulFilter> Running for WithState<F> {
+impl<F: StatefulFilter> ExportedFilter for WithState<F> {
     fn process(&mut self, batch: &[u8], _ids: &[u64]) -> Result<Output, String> {
         process_batch(&mut self.0, batch)
     }
@@ -80,7 +80,7 @@ impl<F: StatefulFilter> Running for WithState<F> {
     }
 }
 
-impl<F: HoldingFilter> Running for WithHeld<F> {
+impl<F: HoldingFilter> ExportedFilter for WithHeld<F> {
     fn process(&mut self, batch: &[u8], ids: &[u64]) -> Result<Output, String> {
         crate::holding::process_batch(&mut self.0, batch, ids)
     }
@@ -101,18 +101,18 @@ impl<F: HoldingFilter> Running for WithHeld<F> {
 }
 
 thread_local! {
-    static RUNNING: RefCell<Option<Box<dyn Running>>> = const { RefCell::new(None) };
+    static RUNNING: RefCell<Option<Box<dyn ExportedFilter>>> = const { RefCell::new(None) };
 }
 
-fn start(running: impl Running + 'static) {
-    // A panic becomes a trap, which says nothing: so the log says it first.
+fn start(running: impl ExportedFilter + 'static) {
+    // A panic becomes a trap without a message, so it is logged first.
     std::panic::set_hook(Box::new(|panic| {
         crate::host::log(Level::Error, &panic.to_string());
     }));
     RUNNING.set(Some(Box::new(running)));
 }
 
-fn with_running<T>(call: impl FnOnce(&mut dyn Running) -> Result<T, String>) -> Result<T, String> {
+fn with_running<T>(call: impl FnOnce(&mut dyn ExportedFilter) -> Result<T, String>) -> Result<T, String> {
     let result = RUNNING.with_borrow_mut(|running| match running {
         Some(running) => call(running.as_mut()),
         None => Err("called before `configure`".to_owned()),
@@ -141,7 +141,7 @@ fn owned(paths: &[&str]) -> Vec<String> {
     paths.iter().map(|path| (*path).to_owned()).collect()
 }
 
-/// What every module exports, of either version.
+/// The exports of every module, in both versions.
 macro_rules! implement_lifecycle {
     ($lifecycle:ident, $guest:ident, $bound:ident, $filter:ident, $running:ident) => {
         impl<F: $bound> $lifecycle::Guest for $guest<F> {

@@ -17,7 +17,8 @@ pub fn hash(bytes: &[u8]) -> u64 {
     let mut last = [0; 8];
     let rest = chunks.remainder();
     last[..rest.len()].copy_from_slice(rest);
-    // Twice more, so that every bit of the input moves every bit of the result.
+    // Two more rounds, so that every bit of the input affects every bit of the
+    // result.
     step(step(state, u64::from_le_bytes(last)), FACTOR)
 }
 
@@ -26,8 +27,9 @@ fn step(state: u64, word: u64) -> u64 {
     (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53).rotate_left(29)
 }
 
-/// The hasher of a table whose keys senders choose: the standard hash, started with
-/// a number that senders don't know, so that they can't choose keys that collide.
+/// The hasher of a table whose keys senders choose: the standard hash, seeded
+/// with a number that senders don't know, so that they can't choose keys that
+/// collide.
 #[derive(Debug, Clone, Copy)]
 pub struct Seeded(pub u64);
 
@@ -60,7 +62,7 @@ mod tests {
     ];
 
     #[test]
-    fn hashes_of_neighbouring_keys_are_spread_evenly() {
+    fn hashes_of_similar_keys_are_spread_evenly() {
         const BUCKETS: usize = 64;
         let mut counts = [0_u32; BUCKETS];
         for n in 0..64_000_u32 {
@@ -71,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bit_of_what_is_hashed_counts() {
+    fn every_bit_of_the_input_changes_the_hash() {
         let text = b"the quick brown fox jumps over the lazy dog";
         for length in 0..text.len() {
             let whole = hash(&text[..length]);

@@ -12,29 +12,30 @@ use crate::new_record::NewRecord;
 use crate::output::Output;
 use crate::record::Record;
 
-/// What becomes of a record. Whatever it is, the records that were
-/// [emitted](Emitter::emit) go on before it or in its place.
+/// What happens to a record. In any case, [emitted](Emitter::emit) records go on
+/// before it or in its place.
 ///
-/// A record that was held before, and is given again, is released by any verdict
-/// that does not hold it.
+/// A held record that is given again is released by any verdict that does not
+/// hold it.
 #[derive(Debug)]
 pub enum HoldingVerdict {
-    /// It goes on, with the edits that were made, or as it is without any.
+    /// It goes on, with the edits if there are any.
     Keep,
-    /// It ends here.
+    /// It is dropped.
     Drop,
-    /// It is held under its id until the filter releases that.
+    /// It is held under its id until the filter releases it.
     Hold,
-    /// This record is held under its id instead, and given again in its place.
+    /// This record is held under its id instead, and is the one that is given
+    /// again.
     HoldAnother(NewRecord),
-    /// The filter can't decide, and says why. Weir treats the record as the
-    /// filter's `on_error` says; the records around it are processed again by a
-    /// new instance, which is given what is held first.
+    /// The filter failed, for this reason. Weir treats the record as the filter's
+    /// `on_error` says; the records around it are processed again by a new
+    /// instance, which is first given the held records.
     Fail(String),
 }
 
-/// A filter that holds records back: to join them, to decide about several at
-/// once, to count them. It has one instance, which sees every record.
+/// A filter that holds records: to join them, to decide about several at once, or
+/// to count them. It has one instance, which sees every record.
 ///
 /// ```
 /// use weir_guest::testing::{HoldingBench, json};
@@ -98,98 +99,99 @@ pub enum HoldingVerdict {
 /// assert!(bench.held().is_empty());
 /// ```
 pub trait HoldingFilter: Sized + 'static {
-    /// As [`Filter::Options`](crate::Filter::Options).
+    /// See [`Filter::Options`](crate::Filter::Options).
     type Options: DeserializeOwned + Default;
 
-    /// Says what the filter is.
+    /// Describes the filter.
     fn describe() -> Description;
 
-    /// As [`Filter::new`](crate::Filter::new).
+    /// See [`Filter::new`](crate::Filter::new).
     fn new(options: Self::Options) -> Result<Self, String>;
 
-    /// Decides about a record. Its id is a number that no other record of this
-    /// filter has; later records have higher ones. `edit` is empty at the start;
-    /// what it holds at the end goes with [`HoldingVerdict::Keep`].
+    /// Decides what happens to a record. Its id is unique among the records of
+    /// this filter; later records have higher ones. `edit` is empty at the start;
+    /// its changes are applied with [`HoldingVerdict::Keep`].
     fn process(&mut self, record: &Record<'_>, id: u64, edit: &mut Edit, out: &mut Emitter) -> HoldingVerdict;
 
-    /// Called after the last record of each batch. Each of these records is held
-    /// under the id of a record of this batch that `process` dropped. For what
-    /// would otherwise be held anew with every record, as a count is.
+    /// Called after the last record of each batch. Each returned record is held
+    /// under the id of a record of this batch that `process` dropped. Use it for
+    /// something that every record would otherwise hold anew, such as a count.
     fn end_batch(&mut self) -> Vec<(u64, NewRecord)> {
         Vec::new()
     }
 
-    /// Called about once a second, and with `closing` once before Weir stops or
-    /// the filter is taken out: then it emits and releases all it can.
+    /// Called about once a second, and a last time, with `closing`, before Weir
+    /// stops or the filter is removed: it should then emit and release
+    /// everything.
     fn tick(&mut self, closing: bool, out: &mut Emitter);
 
-    /// The state, for the version that will replace this one, with the ids of
-    /// what is held.
+    /// Returns the state for the next version of the filter, with the ids of held
+    /// records.
     fn save(&self) -> Vec<u8>;
 
-    /// Takes the state that the version before this one saved, before the first
-    /// record. An error keeps this version from being used.
+    /// Called before the first record with the state that the previous version
+    /// saved. An error means that this version is not used.
     fn restore(&mut self, state: &[u8]) -> Result<(), String>;
 }
 
-/// What a filter emits of its own accord, and which held records it releases.
-/// Weir stores both in one step.
+/// Collects the records that a filter emits and the held records that it
+/// releases. Weir stores both atomically.
 #[derive(Debug, Default)]
 pub struct Emitter {
     records: Vec<u8>,
-    /// Records emitted since this was last looked at.
+    /// Number of records emitted since the last check.
     count: u32,
     released: Vec<u64>,
 }
 
 impl Emitter {
-    /// A record goes on, after those that were emitted before.
+    /// Sends a record on, after those emitted before.
     pub fn emit(&mut self, record: NewRecord) {
         record.write(&mut self.records);
         self.count += 1;
     }
 
-    /// The record that is held under this id is released: what was made of it was
-    /// emitted, or nothing comes of it. An id that is not held is ignored.
+    /// Releases the record held under this id, because its result was emitted or
+    /// it is not needed. An unknown id is ignored.
     pub fn release(&mut self, id: u64) {
         self.released.push(id);
     }
 
-    /// The records, one behind the other, and the ids.
+    /// The concatenated records, and the ids.
     pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<u64>) {
         (self.records, self.released)
     }
 
-    /// How many records are in `records`. Natively only: a tick sends no count.
+    /// Number of records in `records`. Natively only: a tick passes no count.
     fn take_count(&mut self) -> u32 {
         std::mem::take(&mut self.count)
     }
 }
 
-/// What was decided about one record.
+/// The decision on one record.
 enum Decided {
     Kept,
     Patched,
-    /// It goes on behind what was emitted, and counts as one of that.
+    /// It goes on after the emitted records, and counts as one of them.
     Followed,
     Dropped,
     Held,
 }
 
-/// A record of the batch: what was decided, and the maps that go with it.
+/// A record of the batch: the decision, and its maps.
 struct Step {
     decided: Decided,
     count: u32,
-    /// Where its maps end.
+    /// The end offset of its maps.
     end: usize,
 }
 
-/// Decides about a batch of concatenated MessagePack maps.
+/// Processes a batch of concatenated MessagePack maps.
 pub(crate) fn process_batch<F: HoldingFilter>(filter: &mut F, batch: &[u8], ids: &[u64]) -> Result<Output, String> {
     let mut out = Emitter::default();
     let mut edit = Edit::new();
     let mut steps = Vec::with_capacity(ids.len());
-    // What is held instead of records of this batch.
+    // The records to hold instead of records of this batch.
     let mut others = Vec::new();
     let mut rest = batch;
     for id in ids {
@@ -227,7 +229,7 @@ pub(crate) fn process_batch<F: HoldingFilter>(filter: &mut F, batch: &[u8], ids:
     Ok(output)
 }
 
-/// Writes the verdicts in the order of the batch.
+/// Writes the verdicts in batch order.
 fn write(ids: &[u64], steps: &[Step], records: &[u8], mut others: Vec<(u64, NewRecord)>) -> Result<Output, String> {
     others.sort_by_key(|(id, _)| *id);
     let mut others = others.into_iter().peekable();

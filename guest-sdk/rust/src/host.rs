@@ -1,4 +1,4 @@
-//! The functions of Weir that a filter may call: log, counters, the time and a small
+//! The host functions that a filter can call: log, counters, the time and a small
 //! key-value store.
 //!
 //! In a WebAssembly module they call the host. In native unit tests they use the
@@ -9,7 +9,7 @@ use crate::level::Level;
 #[cfg(target_arch = "wasm32")]
 use crate::bindings::packed::weir::filter::{host as real, types};
 
-/// Writes a line to Weir's own log, under the filter's name.
+/// Writes a line to Weir's log, under the filter's name.
 pub fn log(level: Level, message: &str) {
     #[cfg(target_arch = "wasm32")]
     real::log(wire_level(level), message);
@@ -17,10 +17,11 @@ pub fn log(level: Level, message: &str) {
     crate::fake::log(level, message);
 }
 
-/// The same, once: for what [`crate::Filter::new`] has to say, which every instance
-/// of the filter would repeat, each worker's and each that replaces another.
+/// Like [`log`], but only once: for messages from [`crate::Filter::new`], which
+/// would otherwise be repeated by the instance of every worker and by every
+/// replacement.
 pub fn log_once(level: Level, message: &str) {
-    /// A day: who has not seen it by then is told again.
+    /// A day; after that the message is logged again.
     const FOR_MS: u64 = 86_400_000;
     let key = format!("logged {:016x}", crate::hash::hash(message.as_bytes()));
     if kv_add(&key, 1, FOR_MS) == 1 {
@@ -28,10 +29,10 @@ pub fn log_once(level: Level, message: &str) {
     }
 }
 
-/// Adds to a counter of the filter, shown with Weir's metrics. At most 64 names.
-///
-/// Weir hears of it when the call is done. Of one that failed it does not: it makes
-/// such a call again, in smaller parts.
+/// Adds to a counter of the filter, which Weir shows in its metrics. At most 64
+/// names.
+/// || The counts are sent when the call succeeds. The counts of a failed call are
+/// discarded, because Weir repeats it in smaller parts.
 pub fn counter(name: &str, delta: u64) {
     #[cfg(target_arch = "wasm32")]
     counts::add(name, delta);
@@ -39,7 +40,7 @@ pub fn counter(name: &str, delta: u64) {
     crate::fake::counter(name, delta);
 }
 
-/// A call is over: done, or failed.
+/// Called at the end of a call, whether it succeeded or failed.
 pub(crate) fn settle(is_done: bool) {
     #[cfg(target_arch = "wasm32")]
     counts::settle(is_done);
@@ -47,7 +48,7 @@ pub(crate) fn settle(is_done: bool) {
     let _ = is_done;
 }
 
-/// The time, in nanoseconds since 1970-01-01 UTC.
+/// The current time, in nanoseconds since 1970-01-01 UTC.
 pub fn now() -> i64 {
     #[cfg(target_arch = "wasm32")]
     return real::now();
@@ -55,7 +56,7 @@ pub fn now() -> i64 {
     return crate::fake::now();
 }
 
-/// The value that was stored under a key and has not expired.
+/// The value stored under a key, unless it has expired.
 pub fn kv_get(key: &str) -> Option<Vec<u8>> {
     #[cfg(target_arch = "wasm32")]
     return real::kv_get(key);
@@ -63,7 +64,7 @@ pub fn kv_get(key: &str) -> Option<Vec<u8>> {
     return crate::fake::kv_get(key);
 }
 
-/// Stores a value under a key until `ttl_ms` milliseconds have passed.
+/// Stores a value under a key for `ttl_ms` milliseconds.
 pub fn kv_set(key: &str, value: &[u8], ttl_ms: u64) {
     #[cfg(target_arch = "wasm32")]
     real::kv_set(key, value, ttl_ms);
@@ -71,8 +72,8 @@ pub fn kv_set(key: &str, value: &[u8], ttl_ms: u64) {
     crate::fake::kv_set(key, value, ttl_ms);
 }
 
-/// Adds to the number under a key and returns the sum; see the contract for
-/// what counts as zero and how long it lives.
+/// Adds to the number under a key and returns the sum; see the contract for what
+/// counts as zero and for its time to live.
 pub fn kv_add(key: &str, delta: i64, ttl_ms: u64) -> i64 {
     #[cfg(target_arch = "wasm32")]
     return real::kv_add(key, delta, ttl_ms);
@@ -80,7 +81,7 @@ pub fn kv_add(key: &str, delta: i64, ttl_ms: u64) -> i64 {
     return crate::fake::kv_add(key, delta, ttl_ms);
 }
 
-/// Forgets a key.
+/// Removes a key.
 pub fn kv_delete(key: &str) {
     #[cfg(target_arch = "wasm32")]
     real::kv_delete(key);
@@ -88,8 +89,8 @@ pub fn kv_delete(key: &str) {
     crate::fake::kv_delete(key);
 }
 
-/// What was counted in the call at hand. Every call of the host costs as much as
-/// looking at a record, so it is called once a name.
+/// The counts of the current call. A host call costs as much as reading a record,
+/// so there is one per name.
 #[cfg(target_arch = "wasm32")]
 mod counts {
     use std::cell::RefCell;
@@ -98,7 +99,7 @@ mod counts {
         static COUNTS: RefCell<Vec<(String, Option<u64>)>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// Names that are remembered; Weir takes no more.
+    /// Maximum number of remembered names; Weir accepts no more.
     const MAX_NAMES: usize = 64;
 
     pub fn add(name: &str, delta: u64) {
@@ -108,13 +109,13 @@ mod counts {
             } else if counts.len() < MAX_NAMES {
                 counts.push((name.to_owned(), Some(delta)));
             } else {
-                // The host says that it is one too many.
+                // The host reports that there are too many.
                 super::real::counter(name, delta);
             }
         });
     }
 
-    /// Tells Weir of them, or forgets them.
+    /// Sends the counts to Weir, or discards them.
     pub fn settle(is_done: bool) {
         COUNTS.with_borrow_mut(|counts| {
             for (name, count) in counts {

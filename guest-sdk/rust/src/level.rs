@@ -37,9 +37,9 @@ impl Level {
         }
     }
 
-    /// The level that a word names, in any case; `WARN` and `FATAL` are known.
+    /// Parses a level in any case, including `WARN` and `FATAL`.
     pub fn parse(word: &str) -> Option<Self> {
-        // As Weir writes it; then in any case.
+        // The standard spelling first, then any case.
         let known = Self::ALL.into_iter().find(|level| level.as_str() == word);
         let known = known.or_else(|| Self::ALL.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word)));
         known.or_else(|| match word {
@@ -61,7 +61,7 @@ impl<'de> Deserialize<'de> for Level {
     }
 }
 
-/// An option that is a level, or `off`.
+/// An option that is a level or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LevelOrOff(pub Option<Level>);
 

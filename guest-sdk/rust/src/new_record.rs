@@ -5,16 +5,16 @@ use crate::encode::{self, Encode};
 use crate::level::Level;
 use crate::record::{Path, Record};
 
-/// A record that goes on in place of another, or that a tick emits.
+/// A record that replaces another, or that a tick emits.
 #[derive(Debug)]
 pub struct NewRecord {
-    /// A map that the changes are made to.
+    /// The map that is changed.
     base: Vec<u8>,
     edit: Edit,
 }
 
 impl NewRecord {
-    /// A record of now.
+    /// Creates a record with the current time.
     pub fn new(level: Level, source: &str, message: &str) -> Self {
         let mut edit = Edit::new();
         edit.timestamp(crate::host::now());
@@ -24,12 +24,12 @@ impl NewRecord {
         NewRecord { base: vec![0x80], edit }
     }
 
-    /// A copy of a record, to be changed.
+    /// Copies a record, to change it.
     pub fn copy(record: &Record<'_>) -> Self {
         NewRecord { base: record.as_bytes().to_vec(), edit: Edit::new() }
     }
 
-    /// Sets when it happened, in nanoseconds since 1970-01-01 UTC.
+    /// Sets the timestamp, in nanoseconds since 1970-01-01 UTC.
     pub fn timestamp(mut self, ns: i64) -> Self {
         self.edit.timestamp(ns);
         self
@@ -41,19 +41,19 @@ impl NewRecord {
         self
     }
 
-    /// The same as [`NewRecord::set`] for a path that was parsed before.
+    /// Like [`NewRecord::set`], for a parsed path.
     pub fn set_at(mut self, path: &Path, value: impl Encode) -> Self {
         self.edit.set_at(path, value);
         self
     }
 
-    /// Removes what stands at a dotted path.
+    /// Removes the value at a dotted path.
     pub fn remove(mut self, path: &str) -> Self {
         self.edit.remove(path);
         self
     }
 
-    /// Adds a label for sinks to select by.
+    /// Adds a label that sinks can select by.
     pub fn route(mut self, label: &str) -> Self {
         self.edit.route(label);
         self
@@ -67,7 +67,7 @@ impl NewRecord {
     /// Appends it as MessagePack.
     pub fn write(mut self, out: &mut Vec<u8>) {
         if self.edit.is_empty() {
-            // A copy of a record, as it was.
+            // An unchanged copy of a record.
             encode::append(out, &self.base);
             return;
         }

@@ -13,12 +13,12 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::Path;
 
 use nearest::nearest;
-use rest::Rest;
+use rest::PartialOptions;
 
-/// Mistakes that are told at once.
+/// Maximum number of mistakes in an error.
 const MAX_MISTAKES: usize = 20;
 
-/// An option that a filter can't use: which one, and what is wrong with it.
+/// An option that a filter can't use, and the reason.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OptionError {
     option: String,
@@ -26,7 +26,7 @@ pub struct OptionError {
 }
 
 impl OptionError {
-    /// `option` is its path, such as `rules[2].when`; `problem` says what would be right.
+    /// `option` is its path, such as `rules[2].when`; `problem` says what would be valid.
     pub fn new(option: impl Into<String>, problem: impl Into<String>) -> Self {
         OptionError { option: option.into(), problem: problem.into() }
     }
@@ -40,7 +40,7 @@ impl Display for OptionError {
 
 impl std::error::Error for OptionError {}
 
-/// Collects what is wrong with options, so that an operator is told of every mistake at once.
+/// Collects all mistakes in options, to report them at once.
 ///
 /// ```
 /// # use weir_guest::Mistakes;
@@ -57,7 +57,7 @@ impl std::error::Error for OptionError {}
 pub struct Mistakes(Vec<String>);
 
 impl Mistakes {
-    /// Takes note of a mistake. Begin it with the option: ``option `window`: …``.
+    /// Adds a mistake. Start it with the option: ``option `window`: …``.
     pub fn add(&mut self, mistake: impl Display) {
         let one_line = mistake.to_string().replace('\n', " ");
         if self.0.len() < MAX_MISTAKES && !self.0.contains(&one_line) {
@@ -65,18 +65,18 @@ impl Mistakes {
         }
     }
 
-    /// What a part was read to; otherwise its error is a mistake, or several, a line each.
+    /// Returns the value of a result, or adds its error, which may contain several mistakes, one per line.
     pub fn check<T>(&mut self, part: Result<T, impl Display>) -> Option<T> {
         part.map_err(|error| error.to_string().lines().for_each(|line| self.add(line))).ok()
     }
 
-    /// An error of a line for each mistake, if there is one.
+    /// Returns an error with one line per mistake, if there are any.
     pub fn finish(self) -> Result<(), String> {
         if self.0.is_empty() { Ok(()) } else { Err(self.0.join("\n")) }
     }
 }
 
-/// Makes a filter with options from a JSON object; `{}` gives the default ones.
+/// Creates a filter with options from a JSON object; `{}` means the defaults.
 pub fn build<O, F>(json: &str, new: impl FnOnce(O) -> Result<F, String>) -> Result<F, String>
 where
     O: DeserializeOwned + Default,
@@ -91,7 +91,7 @@ where
     }
 }
 
-/// What else is wrong besides what was found first.
+/// Finds the other mistakes, after the first one.
 fn all_mistakes<O, F>(
     json: &str,
     first: &serde_path_to_error::Error<serde_json::Error>,
@@ -105,7 +105,7 @@ where
     let Ok(whole) = serde_json::from_str(json) else {
         return told(&path_text(first.path()), &first.inner().to_string());
     };
-    let mut rest = Rest::new(&whole);
+    let mut rest = PartialOptions::new(&whole);
     let mut can_go_on = note(&mut rest, first, &mut left_out, &mut mistakes);
     while can_go_on && mistakes.0.len() < MAX_MISTAKES {
         match serde_path_to_error::deserialize::<_, O>(rest.value()) {
@@ -120,10 +120,10 @@ where
     mistakes.finish().err().unwrap_or_default()
 }
 
-/// Enters a mistake and leaves out what is wrong; false when nothing can be read without it. `left_out` are the options
-/// that are missing from then on for this reason, which is no mistake of its own.
+/// Adds a mistake and removes its option; returns false if nothing can be read without it. `left_out` lists the options
+/// that are missing for this reason from then on, which is not a mistake of its own.
 fn note(
-    rest: &mut Rest<'_>,
+    rest: &mut PartialOptions<'_>,
     error: &serde_path_to_error::Error<serde_json::Error>,
     left_out: &mut Vec<String>,
     mistakes: &mut Mistakes,
@@ -138,7 +138,7 @@ fn note(
     rest.leave_out(place)
 }
 
-/// Whether a mistake is about an option that is there, but was left out because of another one.
+/// Whether a mistake is about an option that was given, but removed because of another one.
 fn speaks_of(mistake: &str, left_out: &[String]) -> bool {
     left_out.iter().any(|option| mistake.split(['`', '.', '[']).any(|part| part == option))
 }
@@ -150,7 +150,7 @@ fn path_text(path: &Path) -> String {
     }
 }
 
-/// A mistake in words, with what was probably meant.
+/// Formats a mistake, with a suggestion.
 fn told(path: &str, reason: &str) -> String {
     let reason = without_position(reason);
     let hint = meant(reason).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
@@ -162,7 +162,7 @@ fn told(path: &str, reason: &str) -> String {
     }
 }
 
-/// Of the words that would be right, which are in the reason as serde gives it, the one that is most like the wrong one.
+/// Of the accepted words in serde's error, returns the one most similar to the wrong one.
 fn meant(reason: &str) -> Option<&str> {
     let rest = reason.strip_prefix("unknown field `").or_else(|| reason.strip_prefix("unknown variant `"))?;
     let (wrong, right) = rest.split_once("`, expected ")?;
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_with_its_place_in_what_the_operator_wrote() {
+    fn mistakes_have_their_place_in_the_operators_options() {
         let told = mistakes(
             r#"{"colours": ["red", 7, "green", "gren"], "rates": {"a": "b", "c": 1}, "rules": [{"when": "x"}, {"wen": "y"}],
                 "window": 0}"#,
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_follows_from_a_mistake_is_none_of_its_own() {
+    fn consequences_of_a_mistake_are_not_reported() {
         let told = mistakes(r#"{"windw": 5, "key": "k"}"#);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
@@ -254,13 +254,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_one_mistake() {
+    fn anything_but_an_object_is_one_mistake() {
         assert_eq!(mistakes("[").len(), 1);
         assert_eq!(mistakes("7").len(), 1);
     }
 
     #[test]
-    fn no_more_are_told_than_anybody_reads() {
+    fn the_number_of_reported_mistakes_is_limited() {
         let many: Vec<String> = (0..100).map(|n| format!("\"x{n}\": 1")).collect();
         assert_eq!(mistakes(&format!("{{{}}}", many.join(","))).len(), MAX_MISTAKES);
     }

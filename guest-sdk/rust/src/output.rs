@@ -1,4 +1,4 @@
-//! The verdicts about a batch, encoded as the contract says.
+//! The verdicts on a batch, encoded as the contract requires.
 //!
 //! There is one verdict per record, in order; the maps that verdicts refer to are in
 //! `records`, in the same order. Each method adds one verdict and exactly its maps,
@@ -26,7 +26,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Without any verdict yet.
+    /// Creates an empty output.
     pub fn new() -> Self {
         Self::default()
     }
@@ -57,8 +57,8 @@ impl Output {
         write(&mut self.records);
     }
 
-    /// The same, but `write` decides: false, with nothing appended, keeps the
-    /// record as it is.
+    /// Like [`Output::patch`], but `write` may return false, with nothing
+    /// appended, to keep the record unchanged.
     #[inline]
     pub fn patch_if<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<bool, E>) -> Result<(), E> {
         let patched = write(&mut self.records)?;
@@ -66,13 +66,13 @@ impl Output {
         Ok(())
     }
 
-    /// A new record goes on in place of the next one.
+    /// A new record replaces the next one.
     pub fn replace(&mut self, new: NewRecord) {
         self.verdicts.push(REPLACE);
         new.write(&mut self.records);
     }
 
-    /// New records go on in place of the next one.
+    /// New records replace the next one.
     pub fn expand(&mut self, new: Vec<NewRecord>) -> Result<(), String> {
         let count =
             u32::try_from(new.len()).map_err(|_| format!("{} records for one are more than 2^32", new.len()))?;
@@ -81,27 +81,27 @@ impl Output {
         Ok(())
     }
 
-    /// These maps, `count` of them, go on in place of the next record.
+    /// `count` maps replace the next record.
     pub(crate) fn expand_written(&mut self, count: u32, maps: &[u8]) {
         self.counted(EXPAND, count);
         encode::append(&mut self.records, maps);
     }
 
-    /// The next record is held; these maps, `count` of them, go on in its place.
+    /// The next record is held, and `count` maps go on in its place.
     pub(crate) fn hold(&mut self, count: u32, maps: &[u8]) {
         self.counted(HOLD, count);
         encode::append(&mut self.records, maps);
     }
 
-    /// Another record is held under the id of the next one; these maps, `count`
-    /// of them, go on in its place.
+    /// Another record is held under the id of the next one, and `count` maps go
+    /// on in its place.
     pub(crate) fn hold_another(&mut self, other: NewRecord, count: u32, maps: &[u8]) {
         self.counted(HOLD_ANOTHER, count);
         other.write(&mut self.records);
         encode::append(&mut self.records, maps);
     }
 
-    /// The held records with these ids are released.
+    /// Releases the held records with these ids.
     pub(crate) fn release(&mut self, ids: Vec<u64>) {
         self.released = ids;
     }
@@ -111,7 +111,7 @@ impl Output {
         self.verdicts.extend_from_slice(&count.to_le_bytes());
     }
 
-    /// The ids of the held records that are released.
+    /// The ids of released records.
     pub fn take_released(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.released)
     }

@@ -1,4 +1,4 @@
-//! The view of one record that a filter is given.
+//! The view of a record that a filter gets.
 //!
 //! Reading a field walks the record's bytes up to it; nothing is decoded in advance.
 //! Every record has `timestamp`, `level`, `source` and `message`, so the methods for
@@ -19,14 +19,14 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The record at the head of `bytes` and its length, or `None` if there is
-    /// no whole map.
+    /// The record at the start of `bytes` and its length, or `None` if there is
+    /// no complete map.
     pub fn read(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let (value, len) = Value::read(bytes)?;
         Some((Record { bytes: bytes.get(..len)?, map: value.as_map()? }, len))
     }
 
-    /// Takes the next record off the rest of a batch.
+    /// Splits the next record off the rest of a batch.
     pub(crate) fn next(rest: &mut &'a [u8], batch: &[u8]) -> Result<Self, String> {
         let (record, len) = Record::read(rest)
             .ok_or_else(|| format!("no MessagePack map at byte {} of the batch", batch.len() - rest.len()))?;
@@ -44,12 +44,12 @@ impl<'a> Record<'a> {
         self.map
     }
 
-    /// When it happened, in nanoseconds since 1970-01-01 UTC.
+    /// The timestamp, in nanoseconds since 1970-01-01 UTC.
     pub fn timestamp(&self) -> i64 {
         self.map.get("timestamp").and_then(|value| value.as_i64()).unwrap_or_default()
     }
 
-    /// How severe it is.
+    /// The level.
     pub fn level(&self) -> Level {
         self.text("level").and_then(Level::parse).unwrap_or_default()
     }
@@ -64,20 +64,20 @@ impl<'a> Record<'a> {
         self.text("message").unwrap_or_default()
     }
 
-    /// The labels that filters have added so far.
+    /// The labels that earlier filters added.
     pub fn routes(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let list = self.map.get("routes").and_then(|value| value.as_array());
         list.into_iter().flat_map(|list| list.iter()).filter_map(|label| label.as_str())
     }
 
-    /// What stands at a dotted path, lists by index: `context.user.email`,
-    /// `tags.0`. A dot or a backslash inside a key is written with a backslash
-    /// before it; see [`Path::parse`].
+    /// The value at a dotted path, with lists by index: `context.user.email`,
+    /// `tags.0`. Escape a dot or a backslash inside a key with a backslash; see
+    /// [`Path::parse`].
     pub fn get(&self, path: &str) -> Option<Value<'a>> {
         self.map.walk(path::keys(path))
     }
 
-    /// Like [`Record::get`], for a path that was parsed before, which is faster.
+    /// Like [`Record::get`], for a parsed path, which is faster.
     pub fn at(&self, path: &Path) -> Option<Value<'a>> {
         self.map.walk(path.iter())
     }
@@ -92,22 +92,22 @@ impl<'a> Record<'a> {
     }
 }
 
-/// A dotted path, taken apart once.
+/// A parsed path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Path {
     keys: Vec<String>,
 }
 
 impl Path {
-    /// Takes a dotted path apart: keys with dots between them, and a backslash
-    /// before a dot or backslash that is part of a key. A backslash at the very end
-    /// stands for itself. Every text is a path; the empty one names the key that
-    /// is the empty text.
+    /// Parses a dotted path: keys separated by dots, with a backslash before a
+    /// dot or backslash that is part of a key. A backslash at the very end stands
+    /// for itself. Every string is a path; the empty one has one key, the empty
+    /// string.
     pub fn parse(path: &str) -> Self {
         Path { keys: path::keys(path).map(Cow::into_owned).collect() }
     }
 
-    /// A path of keys that may hold any character.
+    /// Creates a path from keys, which may contain any character.
     pub fn of<K: Into<String>>(keys: impl IntoIterator<Item = K>) -> Self {
         Path { keys: keys.into_iter().map(Into::into).collect() }
     }
@@ -117,7 +117,7 @@ impl Path {
         &self.keys
     }
 
-    /// The same as texts.
+    /// The keys as strings.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         self.keys.iter().map(String::as_str)
     }
@@ -136,7 +136,7 @@ impl std::fmt::Display for Path {
     }
 }
 
-/// In options a path is written as text.
+/// In options, a path is a string.
 impl<'de> serde::Deserialize<'de> for Path {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Path::parse(&String::deserialize(deserializer)?))

@@ -1,12 +1,12 @@
-//! Saved state: a MessagePack array that begins with the version of its form.
+//! Saved state: a MessagePack array that starts with its format version.
 //!
 //! A filter writes it with [`encode`](crate::encode) and reads it with [`read`],
-//! which refuses what another filter or a later version wrote.
+//! which refuses state of another filter or a later version.
 
 use crate::value::Value;
 
-/// Reads a state of this version. `parts` is given what follows the version, and
-/// returns `None` when that is not what the filter wrote.
+/// Reads a state of this version. `parts` gets the items after the version and
+/// returns `None` if they are not what the filter wrote.
 pub fn read<'a, S>(
     bytes: &'a [u8],
     version: i64,
@@ -22,7 +22,7 @@ pub fn read<'a, S>(
     parts(&mut items).ok_or_else(|| "the state is damaged".to_owned())
 }
 
-/// The bytes of a part that was written as such.
+/// The bytes of an item that was written as bytes.
 pub fn bytes(part: Value<'_>) -> Option<Vec<u8>> {
     match part {
         Value::Bin(bytes) => Some(bytes.to_vec()),
@@ -36,7 +36,7 @@ mod tests {
     use crate::encode::{self, Encode};
 
     #[test]
-    fn a_state_is_read_by_the_version_that_wrote_it_and_by_no_other() {
+    fn state_is_read_only_by_the_version_that_wrote_it() {
         let mut state = Vec::new();
         encode::array_header(&mut state, 2);
         3_i64.encode(&mut state);

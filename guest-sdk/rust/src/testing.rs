@@ -1,4 +1,4 @@
-//! Running a filter natively, with no WebAssembly at all.
+//! Runs a filter natively, without WebAssembly.
 //!
 //! A [`Bench`] gives a filter records written as JSON and shows what happens to each.
 //! It does what the host does: it encodes records as MessagePack, decodes the
@@ -51,9 +51,9 @@ pub enum Outcome {
     Held(Vec<Json>),
     /// Another record is held instead; these records went on in its place.
     HeldAnother {
-        /// What is held.
+        /// The held record.
         held: Json,
-        /// What went on.
+        /// The records that went on.
         records: Vec<Json>,
     },
 }
@@ -96,12 +96,12 @@ impl Outcome {
     }
 }
 
-/// Clock, counters, log and store, as a filter sees them and a test moves them.
+/// Clock, counters, log and store for a filter under test.
 #[derive(Debug)]
 pub struct Fakes(());
 
 impl Fakes {
-    /// The time on the clock.
+    /// The current time of the clock.
     pub fn now_ns(&self) -> i64 {
         fake::now()
     }
@@ -112,7 +112,7 @@ impl Fakes {
         fake::with(|fake| fake.now_ns = fake.now_ns.saturating_add(by_ns));
     }
 
-    /// A counter, 0 if it was never added to.
+    /// The value of a counter; 0 if it does not exist.
     pub fn counter(&self, name: &str) -> u64 {
         fake::with(|fake| fake.counters.get(name).copied().unwrap_or_default())
     }
@@ -122,7 +122,7 @@ impl Fakes {
         fake::kv_get(key)
     }
 
-    /// The lines that it logged.
+    /// The logged lines.
     pub fn log(&self) -> Vec<(Level, String)> {
         fake::with(|fake| fake.log.clone())
     }
@@ -141,12 +141,12 @@ pub struct Bench<F, K = Plain> {
 /// A bench for a filter that holds records.
 pub type HoldingBench<F> = Bench<F, Holds>;
 
-/// How a kind of filter is made and given a batch.
+/// How to create a kind of filter and pass it a batch.
 pub trait Kind<F>: Default {
-    /// Makes the filter with these options.
+    /// Creates the filter with these options.
     fn make(options: &Json) -> Result<F, String>;
 
-    /// Gives the filter records, each as MessagePack.
+    /// Passes records to the filter, each as MessagePack.
     fn give(&mut self, filter: &mut F, records: Vec<Vec<u8>>) -> Result<Vec<Outcome>, String>;
 }
 
@@ -182,7 +182,7 @@ impl<F, K: Kind<F>> Bench<F, K> {
         Ok(Bench { filter, kind: K::default(), options, fakes: Fakes(()) })
     }
 
-    /// The same for options that the filter must accept.
+    /// Like [`Bench::new`], for options that the filter must accept.
     ///
     /// # Panics
     /// If it refuses them.
@@ -201,7 +201,7 @@ impl<F, K: Kind<F>> Bench<F, K> {
         }
     }
 
-    /// Gives it one batch.
+    /// Runs one batch.
     ///
     /// # Panics
     /// If the filter fails the batch or breaks the contract.
@@ -209,17 +209,18 @@ impl<F, K: Kind<F>> Bench<F, K> {
         self.try_run(records).unwrap_or_else(|error| panic!("the filter failed: {error}"))
     }
 
-    /// Gives it one record.
+    /// Runs one record.
     ///
     /// # Panics
-    /// As [`Bench::run`].
+    /// Like [`Bench::run`].
     pub fn run_one(&mut self, record: Json) -> Outcome {
         let mut outcomes = self.run([record]);
         outcomes.remove(0)
     }
 
-    /// Gives it one batch; an error is the filter's own. Weir would start a new
-    /// instance of a holding filter then, as [`HoldingBench::crash`] does.
+    /// Runs one batch and returns the filter's own error, if any. After an error,
+    /// Weir starts a new instance of a holding filter, as [`HoldingBench::crash`]
+    /// does.
     ///
     /// # Panics
     /// If the filter breaks the contract.
@@ -251,7 +252,7 @@ impl<F: StatefulFilter + Filter> Bench<F> {
         self.filter.save()
     }
 
-    /// Gives the filter the state of another.
+    /// Restores the state of another filter.
     pub fn restore(&mut self, state: &[u8]) -> Result<(), String> {
         self.filter.restore(state)
     }
@@ -271,7 +272,7 @@ pub fn messages(records: &[Json]) -> Vec<String> {
     records.iter().map(message).collect()
 }
 
-/// A record as the host would hand it over.
+/// Encodes a record as the host does.
 fn complete(record: Json) -> Json {
     let Json::Object(mut record) = record else {
         panic!("a record is a JSON object, not {record}");
@@ -284,7 +285,7 @@ fn complete(record: Json) -> Json {
     Json::Object(record)
 }
 
-/// The maps of an output, one after the other.
+/// An iterator over the maps of an output.
 struct Maps<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -307,7 +308,7 @@ impl Maps<'_> {
     }
 }
 
-/// What became of each record; and, as MessagePack, what is held instead of some,
+/// The outcome of each record, and the records to hold instead, as MessagePack,
 /// in order.
 fn read_output(records: &[Vec<u8>], output: Output) -> (Vec<Outcome>, Vec<Vec<u8>>) {
     let (verdicts, bytes) = output.into_parts();

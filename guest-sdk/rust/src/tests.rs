@@ -1,4 +1,4 @@
-//! Records, edits and verdicts, the way a filter uses them.
+//! Records, edits and verdicts as a filter uses them.
 
 mod holding;
 
@@ -11,7 +11,7 @@ fn bytes(record: &Json) -> Vec<u8> {
     bytes
 }
 
-/// The patch and the whole record that edits make of a record.
+/// The patch and the whole record after edits.
 fn edited(record: &Json, change: impl Fn(&mut Edit)) -> (Json, Json) {
     let bytes = bytes(record);
     let (view, _) = Record::read(&bytes).unwrap();
@@ -27,7 +27,7 @@ fn edited(record: &Json, change: impl Fn(&mut Edit)) -> (Json, Json) {
     (json(&patch), json(&whole))
 }
 
-/// RFC 7396, written anew so as not to test the code with itself.
+/// RFC 7396, implemented independently of the tested code.
 fn merged(target: &Json, patch: &Json) -> Json {
     let Json::Object(changes) = patch else { return patch.clone() };
     let mut result = target.as_object().cloned().unwrap_or_default();
@@ -44,7 +44,7 @@ fn merged(target: &Json, patch: &Json) -> Json {
 }
 
 #[test]
-fn a_patch_makes_of_a_record_what_the_edits_say() {
+fn patches_apply_the_edits() {
     let record = json!({
         "message": "m", "level": "INFO", "n": 1,
         "context": { "user": { "name": "Ada", "id": 7 }, "tags": ["a", { "k": 1, "l": null }, "c"] },
@@ -115,7 +115,7 @@ fn later_edits_win_over_earlier_ones() {
     assert_eq!(patch, json!({ "a": "text" }));
 }
 
-/// Numbers that look random and are the same every time.
+/// Pseudorandom numbers with a fixed seed.
 struct Random(u64);
 
 impl Random {
@@ -130,7 +130,7 @@ impl Random {
         ["a", "b", "c", "0", "1", "2", "d.e", "a key of more than thirty-two bytes, for once"][self.roll(8) as usize]
     }
 
-    /// Without null, which a patch can't set.
+    /// A value without nulls, which a patch can't set.
     fn value(&mut self, depth: u64) -> Json {
         match self.roll(if depth == 0 { 4 } else { 6 }) {
             0 => json!(self.roll(100_000)),
@@ -148,9 +148,9 @@ impl Random {
 }
 
 #[test]
-fn whatever_the_edits_the_patch_and_the_whole_record_say_the_same() {
+fn the_patch_and_the_whole_record_always_agree() {
     let mut random = Random(88_172_645_463_325_252);
-    // One for all, as a filter has it.
+    // Reused for all records, as in a filter.
     let mut edit = Edit::new();
     for round in 0..20_000 {
         let record = random.map(4);
@@ -175,7 +175,7 @@ fn whatever_the_edits_the_patch_and_the_whole_record_say_the_same() {
 }
 
 #[test]
-fn reading_through_edits_sees_what_they_leave() {
+fn reading_through_edits_sees_the_changed_values() {
     let bytes = bytes(&json!({ "a": { "b": 1, "c": { "d": 2 } } }));
     let (record, _) = Record::read(&bytes).unwrap();
     let mut edit = Edit::new();
@@ -190,7 +190,7 @@ fn reading_through_edits_sees_what_they_leave() {
 }
 
 #[test]
-fn routes_are_added_once_and_after_those_that_are_there() {
+fn routes_are_added_once_after_existing_ones() {
     let record = json!({ "routes": ["audit"] });
     let (patch, _) = edited(&record, |e| {
         e.route("slow");
@@ -224,7 +224,7 @@ fn paths_with_dots_in_keys_are_escaped_both_ways() {
 }
 
 #[test]
-fn every_number_is_read_as_it_was_written() {
+fn numbers_round_trip() {
     for n in [0, 1, 127, 128, 255, 256, 65_535, 65_536, i64::from(u32::MAX), i64::from(u32::MAX) + 1, i64::MAX] {
         for n in [n, -n, -n - 1] {
             let mut bytes = Vec::new();
@@ -238,7 +238,7 @@ fn every_number_is_read_as_it_was_written() {
 }
 
 #[test]
-fn texts_lists_and_maps_of_every_header_size_come_back() {
+fn strings_lists_and_maps_of_every_header_size_round_trip() {
     for len in [0, 15, 16, 31, 32, 255, 256, 65_535, 65_536] {
         let text = "x".repeat(len);
         let list: Vec<u8> = vec![7; len];
@@ -253,7 +253,7 @@ fn texts_lists_and_maps_of_every_header_size_come_back() {
 }
 
 #[test]
-fn bytes_that_are_cut_short_are_never_a_value_and_never_a_panic() {
+fn truncated_bytes_are_neither_a_value_nor_a_panic() {
     let whole = bytes(&json!({ "a": [1, "text", { "b": 2.5 }], "c": "x".repeat(300) }));
     for len in 0..whole.len() {
         assert!(Value::read(&whole[..len]).is_none(), "{len}");
@@ -270,12 +270,12 @@ struct Options {
     floor: Level,
 }
 
-/// Does whatever the message says, and counts what it saw.
-struct Obedient {
+/// Does what the message says, and counts records.
+struct ScriptedFilter {
     seen: i64,
 }
 
-impl Filter for Obedient {
+impl Filter for ScriptedFilter {
     type Options = Options;
 
     fn describe() -> Description {
@@ -284,7 +284,7 @@ impl Filter for Obedient {
 
     fn new(options: Options) -> Result<Self, String> {
         match options.limit {
-            0..100 => Ok(Obedient { seen: 0 }),
+            0..100 => Ok(ScriptedFilter { seen: 0 }),
             limit => Err(format!("option `limit`: {limit} is more than 99")),
         }
     }
@@ -315,7 +315,7 @@ impl Filter for Obedient {
     }
 }
 
-impl StatefulFilter for Obedient {
+impl StatefulFilter for ScriptedFilter {
     fn tick(&mut self, closing: bool) -> Vec<NewRecord> {
         host::log(Level::Debug, "tick");
         let record = NewRecord::new(Level::Info, "obedient", "seen").set("seen", self.seen);
@@ -333,12 +333,12 @@ impl StatefulFilter for Obedient {
     }
 }
 
-fn bench() -> Bench<Obedient> {
+fn bench() -> Bench<ScriptedFilter> {
     Bench::new(json!({})).unwrap()
 }
 
 #[test]
-fn verdicts_of_a_batch_come_back_in_order_with_their_records() {
+fn verdicts_of_a_batch_are_in_order_with_their_records() {
     let records = ["keep", "drop", "replace", "expand", "quiet"].map(|message| json!({ "message": message, "n": 1 }));
     let outcomes = bench().run(records);
     assert!(matches!(&outcomes[0], Outcome::Changed { patch, .. } if *patch == json!({ "edited": true })));
@@ -358,7 +358,7 @@ fn a_failure_fails_the_batch_with_its_reason() {
 
 #[test]
 fn options_are_typed_and_refused_by_name() {
-    let refused = |options| Bench::<Obedient>::new(options).err().unwrap_or_default();
+    let refused = |options| Bench::<ScriptedFilter>::new(options).err().unwrap_or_default();
     assert!(refused(json!({ "limit": 100 })).contains("`limit`"));
     assert_eq!(
         refused(json!({ "limt": 1 })),
@@ -368,12 +368,13 @@ fn options_are_typed_and_refused_by_name() {
     let error = refused(json!({ "limit": "ten" }));
     assert!(error.starts_with("option `limit`: ") && !error.contains("line"), "{error}");
     assert!(refused(json!({ "floor": "loud" })).contains("CRITICAL"));
-    assert!(Bench::<Obedient>::new(json!({ "floor": "warn", "limit": 9 })).is_ok());
+    assert!(Bench::<ScriptedFilter>::new(json!({ "floor": "warn", "limit": 9 })).is_ok());
 }
 
 #[test]
-fn every_mistake_in_options_is_told_at_once() {
-    let error = Bench::<Obedient>::new(json!({ "floor": "loud", "limit": 100, "lmit": 1 })).err().unwrap_or_default();
+fn all_mistakes_in_options_are_reported_at_once() {
+    let error =
+        Bench::<ScriptedFilter>::new(json!({ "floor": "loud", "limit": 100, "lmit": 1 })).err().unwrap_or_default();
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines.len(), 3, "{error}");
     assert!(lines[0].starts_with("option `floor`: ") && lines[1].starts_with("unknown field `lmit`"), "{error}");
@@ -381,7 +382,7 @@ fn every_mistake_in_options_is_told_at_once() {
 }
 
 #[test]
-fn what_every_instance_has_to_say_is_logged_once() {
+fn a_message_of_every_instance_is_logged_once() {
     let bench = bench();
     let before = bench.log().len();
     for _ in 0..3 {
@@ -392,9 +393,10 @@ fn what_every_instance_has_to_say_is_logged_once() {
 }
 
 #[test]
-fn counters_store_and_clock_are_those_of_the_bench() {
+fn counters_store_and_clock_belong_to_the_bench() {
     let mut bench = bench();
-    let count = |bench: &mut Bench<Obedient>| bench.run_one(json!({ "message": "count" })).record()["count"].clone();
+    let count =
+        |bench: &mut Bench<ScriptedFilter>| bench.run_one(json!({ "message": "count" })).record()["count"].clone();
     assert_eq!((count(&mut bench), count(&mut bench)), (json!(2), json!(4)));
     bench.advance(std::time::Duration::from_millis(999));
     assert_eq!(count(&mut bench), json!(6));

@@ -1,7 +1,7 @@
 //! Formatting times.
 //!
-//! Records hold nanoseconds since 1970 UTC. A filter that writes a time into text
-//! should use [`rfc3339`], the format that Weir uses in JSON.
+//! Records contain nanoseconds since 1970 UTC. A filter that writes a time into
+//! text should use [`rfc3339`], the format that Weir uses in JSON.
 
 use std::fmt::Write;
 
@@ -9,14 +9,14 @@ const NS_PER_SECOND: i64 = 1_000_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Appends a time in nanoseconds since 1970-01-01 UTC as RFC 3339 with nine
-/// digits of a second: `2026-11-20T10:00:00.123456789Z`.
+/// decimal places: `2026-11-20T10:00:00.123456789Z`.
 pub fn rfc3339(ns: i64, out: &mut String) {
     let seconds = ns.div_euclid(NS_PER_SECOND);
     let fraction = ns.rem_euclid(NS_PER_SECOND);
     let (year, month, day) = civil(seconds.div_euclid(SECONDS_PER_DAY));
     let second = seconds.rem_euclid(SECONDS_PER_DAY);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    // Writing into a string can't fail.
+    // Writing to a string can't fail.
     let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:09}Z");
 }
 
@@ -31,7 +31,8 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let day = days.rem_euclid(CYCLE_DAYS);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day_of_year = day - (365 * year + year / 4 - year / 100);
-    // Months from March have 31, 30, 31, 30, 31 days, twice, and then the rest.
+    // Months from March on have 31, 30, 31, 30, 31 days, twice, and then the
+    // rest.
     let month = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
     let (month, year) = if month < 10 { (month + 3, year) } else { (month - 9, year + 1) };
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_all_kinds_are_written_with_nine_digits() {
+    fn times_are_written_with_nine_decimal_places() {
         for (ns, expected) in [
             (0, "1970-01-01T00:00:00.000000000Z"),
             (1_767_225_600_000_000_001, "2026-01-01T00:00:00.000000001Z"),
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn days_follow_each_other_through_four_hundred_years() {
+    fn dates_of_four_hundred_years_are_consecutive() {
         let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..146_097 {

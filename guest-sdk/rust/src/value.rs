@@ -1,9 +1,9 @@
-//! MessagePack read where it lies.
+//! Reads MessagePack in place.
 //!
-//! Everything a filter sees of a record is a [`Value`] that borrows from the
-//! batch. Nothing is copied and nothing is read before it is asked for: a map or
-//! array is its bytes and a count, walked by iterating. Bytes that are not
-//! MessagePack never panic and never loop: reading ends, as `None`.
+//! All that a filter sees of a record is a [`Value`] that borrows from the batch.
+//! Nothing is copied or decoded before it is needed: a map or array consists of
+//! its bytes and a count, and is walked by iterating. Bytes that are not
+//! MessagePack never cause a panic or an endless loop: reading ends with `None`.
 //!
 //! Weir itself reads records with the same code.
 

@@ -1,11 +1,11 @@
-//! Greets whoever a record is about, masks their address, and drops what is only of interest to developers.
+//! Greets the user of a record, masks their address, and drops records that interest only developers.
 //!
 //! Build it with `weir filter build`, try it with `weir filter test greeter.wasm`, and copy it into the filters folder
 //! of a running router.
 
 use weir_guest::{Description, Edit, Filter, Level, Record, Verdict, export, host};
 
-/// What the operator may write under `options`.
+/// The options that the operator can set.
 #[derive(Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {

@@ -2,11 +2,11 @@
 
 use weir_guest::{Description, Edit, Filter, Level, Record, Verdict, export, host};
 
-/// What the operator may write under `options`.
+/// The options that the operator can set.
 #[derive(serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// What stands in place of an address.
+    /// The text that replaces an address.
     mask: String,
 }
 

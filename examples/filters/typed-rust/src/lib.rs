@@ -1,4 +1,4 @@
-//! A filter against the typed world, with nothing but the generated bindings.
+//! A filter for the typed world that uses only the generated bindings.
 //!
 //! It marks slow requests: a record whose `context.duration_ms` is at or above
 //! `threshold_ms` becomes at least a WARNING, gets `context.slow = true` and the
@@ -11,11 +11,11 @@
 //! options = { threshold_ms = 500 }
 //! ```
 //!
-//! The typed world is the one for any language. In Rust the crate `weir-guest` is
-//! shorter to write and quicker to run; this shows what it stands on. Build with
+//! The typed world works in any language. In Rust, the crate `weir-guest` needs less
+//! code and is faster; this example shows the contract itself. Build it with
 //! `weir filter build examples/filters/typed-rust`.
 
-// In a project elsewhere, copy `wit/v1` into it and say `path: "wit"`.
+// In your own project, copy `wit/v1` into it and use `path: "wit"`.
 wit_bindgen::generate!({ path: "../../../wit/v1", world: "filter" });
 
 use std::cell::Cell;
@@ -52,7 +52,7 @@ impl lifecycle::Guest for Slow {
             name: "slow".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             description: "marks slow requests and drops health checks".to_owned(),
-            // Only this path is shown to the filter, which is what makes it cheap.
+            // The filter sees only this path, which makes it cheap.
             reads: vec![DURATION.to_owned()],
             writes: ["level", "context.slow", "routes"].map(str::to_owned).to_vec(),
         }
@@ -75,7 +75,7 @@ impl typed::Guest for Slow {
     }
 }
 
-/// What becomes of one record: plain Rust, which native tests can call.
+/// Decides about one record, in plain Rust that native tests can call.
 fn verdict(view: &View, threshold_ms: f64) -> Verdict {
     if view.message.starts_with("GET /health") {
         return Verdict::Drop;

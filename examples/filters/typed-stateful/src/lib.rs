@@ -1,9 +1,8 @@
-//! A filter against the typed world that keeps state, with nothing but the
-//! generated bindings.
+//! A filter with state for the typed world that uses only the generated bindings.
 //!
-//! It makes a record of each line of a message that has several, numbered in
-//! `line`, and counts them. Before Weir stops, and when the filter is taken out
-//! of the chain, it says how many there were. A new version of the filter goes on
+//! It splits a message of several lines into one record per line, numbered in
+//! `line`, and counts them. Before Weir stops, and when the filter is removed from
+//! the chain, it emits their number. A new version of the filter continues
 //! counting where the old one stopped.
 //!
 //! ```toml
@@ -13,11 +12,11 @@
 //! options = { max_lines = 100 }
 //! ```
 //!
-//! Its four parts: `process` expands, `tick` makes a record of its own, `save`
-//! and `restore` carry the counts over. Build with
+//! `process` expands records, `tick` emits a record, `save` and `restore` pass on
+//! the counts. Build it with
 //! `weir filter build examples/filters/typed-stateful`.
 
-// In a project elsewhere, copy `wit/v1` into it and say `path: "wit"`.
+// In your own project, copy `wit/v1` into it and use `path: "wit"`.
 wit_bindgen::generate!({ path: "../../../wit/v1", world: "stateful-filter" });
 
 use std::cell::Cell;
@@ -30,7 +29,7 @@ use weir::filter::types::{Field, Level, Value, Verdict, View};
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Options {
-    /// Records made of one; the last holds all lines that are left.
+    /// Maximum number of records made from one; the last contains all remaining lines.
     max_lines: usize,
 }
 
@@ -40,7 +39,7 @@ impl Default for Options {
     }
 }
 
-/// What the filter remembers.
+/// The state of the filter.
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
 struct Counts {
     records: u64,
@@ -56,7 +55,7 @@ impl Counts {
         let number = |at| state.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
         match (state.len(), number(0), number(8)) {
             (16, Some(records), Some(lines)) => Ok(Counts { records, lines }),
-            (other, ..) => Err(format!("a state of {other} bytes is none of this filter's; it has 16")),
+            (other, ..) => Err(format!("the state has {other} bytes, but this filter's has 16")),
         }
     }
 }
@@ -75,7 +74,7 @@ impl lifecycle::Guest for Lines {
             name: "lines".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             description: "makes a record of each line of a message".to_owned(),
-            // A record that it makes holds what it was shown, so it has to be shown everything.
+            // A new record contains what the filter was shown, so it must be shown everything.
             reads: Vec::new(),
             writes: Vec::new(),
         }
@@ -115,7 +114,7 @@ impl typed_state::Guest for Lines {
     }
 }
 
-/// What becomes of one record: plain Rust, which native tests can call.
+/// Decides about one record, in plain Rust that native tests can call.
 fn verdict(view: View, max_lines: usize, counts: &mut Counts) -> Verdict {
     if !view.message.contains('\n') {
         return Verdict::Keep;
@@ -131,7 +130,7 @@ fn verdict(view: View, max_lines: usize, counts: &mut Counts) -> Verdict {
     Verdict::Expand(made.collect())
 }
 
-/// The record that says how many there were, if there were any.
+/// The record with the counts, unless they are zero.
 fn summary(counts: Counts, now: i64) -> Option<View> {
     let field = |path: &str, number: u64| Field { path: path.to_owned(), value: Value::Integer(number as i64) };
     (counts.records > 0).then(|| View {
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_becomes_a_record_with_all_that_the_record_had() {
+    fn each_line_becomes_a_record_with_all_fields_of_the_original() {
         let mut counts = Counts::default();
         let Verdict::Expand(made) = verdict(view("a\nb"), 100, &mut counts) else { panic!("not expanded") };
         let messages: Vec<&str> = made.iter().map(|view| view.message.as_str()).collect();
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_many_lines_holds_what_is_left() {
+    fn the_last_record_contains_the_remaining_lines() {
         let Verdict::Expand(made) = verdict(view("a\nb\nc"), 2, &mut Counts::default()) else { panic!("not expanded") };
         assert_eq!((made.len(), made[1].message.as_str()), (2, "b\nc"));
     }
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_counts_cross_a_swap_and_another_state_is_refused() {
+    fn counts_survive_a_swap_and_foreign_state_is_refused() {
         let counts = Counts { records: 3, lines: 1 << 40 };
         assert_eq!(Counts::restore(&counts.save()), Ok(counts));
         assert!(Counts::restore(&[0; 15]).is_err());

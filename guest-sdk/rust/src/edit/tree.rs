@@ -1,8 +1,8 @@
-//! The keys that change, as a tree in two buffers: its nodes, and the bytes of
-//! their keys and values. Both are emptied for the next record, not freed.
+//! The changed keys, as a tree in two buffers: the nodes, and the bytes of keys
+//! and values. Both are cleared for the next record, not freed.
 //!
-//! A node that is replaced stays where it is, and so do its bytes: places never
-//! move while a record is edited.
+//! A replaced node stays in place, and so do its bytes: positions never change
+//! while a record is edited.
 
 use weir_wire::path::keys;
 use weir_wire::token::same_text;
@@ -10,48 +10,48 @@ use weir_wire::token::same_text;
 use crate::encode::{self, Encode};
 use crate::value::Value;
 
-/// The tree; its first node is the record, once something changes.
+/// The tree; its first node is the record, once there is a change.
 #[derive(Debug, Default)]
 pub struct Tree {
     nodes: Vec<Node>,
-    /// Keys, values and labels, where spans say.
+    /// The bytes of keys, values and labels, which spans refer to.
     bytes: Vec<u8>,
 }
 
-/// A key of a map, and what becomes of it.
+/// A key of a map, and its change.
 #[derive(Debug)]
 struct Node {
     key: Span,
     change: Change,
-    /// The next node of the same map.
+    /// The next node in the same map.
     next: Option<NodeId>,
 }
 
-/// The place of a node in the tree.
+/// The index of a node in the tree.
 pub type NodeId = usize;
 
 const ROOT: NodeId = 0;
 
-/// What becomes of what stands under a key.
+/// The change of a key's value.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
-    /// This MessagePack takes its place.
+    /// The value is replaced with this MessagePack.
     Set(Span),
     Remove,
-    /// Of it, these keys change.
+    /// These keys of the value change.
     Below(Branch),
 }
 
-/// Keys of one map that change.
+/// The changed keys of a map.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Branch {
-    /// Whether nothing of what the record has here remains.
+    /// Whether the existing value is replaced completely.
     pub fresh: bool,
     first: Option<NodeId>,
     last: Option<NodeId>,
 }
 
-/// Where something lies among the bytes.
+/// A range of the bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Span {
     start: usize,
@@ -68,7 +68,7 @@ impl Tree {
         self.bytes.clear();
     }
 
-    /// The changes of the record's own keys.
+    /// The changes of the record's top-level keys.
     pub fn root(&self) -> Branch {
         match self.nodes.first() {
             Some(Node { change: Change::Below(branch), .. }) => *branch,
@@ -76,7 +76,7 @@ impl Tree {
         }
     }
 
-    /// The nodes of a map, in the order in which their keys were first named.
+    /// The nodes of a map, in the order in which their keys were first used.
     pub fn children(&self, branch: Branch) -> impl Iterator<Item = NodeId> {
         std::iter::successors(branch.first, |node| self.nodes[*node].next)
     }
@@ -85,7 +85,7 @@ impl Tree {
         self.children(branch).find(|node| same_text(self.key(*node), key.as_bytes()))
     }
 
-    /// The key of a node, which is text.
+    /// The key of a node as text.
     pub fn key(&self, node: NodeId) -> &[u8] {
         self.bytes(self.nodes[node].key)
     }
@@ -103,12 +103,12 @@ impl Tree {
         std::str::from_utf8(self.bytes(span)).unwrap_or_default()
     }
 
-    /// A value that was set.
+    /// An encoded value.
     pub fn value(&self, span: Span) -> Option<Value<'_>> {
         Some(Value::read(self.bytes(span))?.0)
     }
 
-    /// Keeps a text among the bytes.
+    /// Stores a string in the bytes.
     pub fn keep(&mut self, text: &str) -> Span {
         let start = self.bytes.len();
         encode::append(&mut self.bytes, text.as_bytes());
@@ -131,13 +131,12 @@ impl Tree {
 
     /// The node at a dotted path; see [`Tree::place`].
     pub fn place_at(&mut self, path: &str) -> NodeId {
-        // Every text has a key.
+        // Every path has at least one key.
         self.place(keys(path)).unwrap_or(ROOT)
     }
 
-    /// The node at the end of some keys, made where there is none, for whoever asks to
-    /// say what becomes of it. Those on the way to it become branches. `None` without
-    /// any key.
+    /// The node at the end of a path, created if missing; the caller sets its
+    /// change. The nodes on the path become branches. `None` without any key.
     pub fn place<K: AsRef<str>>(&mut self, keys: impl Iterator<Item = K>) -> Option<NodeId> {
         let mut at = None;
         for key in keys {
@@ -151,7 +150,8 @@ impl Tree {
         at
     }
 
-    /// The branch below a node; what was set there before becomes its start.
+    /// The branch below a node; a value set there before becomes its initial
+    /// content.
     fn open(&mut self, node: NodeId) -> Branch {
         if node == ROOT && self.nodes.is_empty() {
             let change = Change::Below(Branch::default());
@@ -171,7 +171,7 @@ impl Tree {
         }
     }
 
-    /// Makes a node of each key of a map that was set; nothing of what is no map.
+    /// Creates a node for each key of a map; does nothing for other values.
     fn take_apart(&mut self, above: NodeId, span: Span) {
         let set = self.bytes(span).to_vec();
         let map = Value::read(&set).and_then(|(value, _)| value.as_map());
@@ -184,7 +184,7 @@ impl Tree {
         }
     }
 
-    /// Adds a node below another, which is a branch.
+    /// Adds a node below a branch.
     fn add(&mut self, above: NodeId, node: Node) -> NodeId {
         let id = self.nodes.len();
         self.nodes.push(node);

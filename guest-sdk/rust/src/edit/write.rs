@@ -1,4 +1,4 @@
-//! Writing the tree of an edit: as a merge patch, or with the record as a whole one.
+//! Writes the tree of an edit: as a merge patch, or applied to the record.
 
 use std::cell::OnceCell;
 
@@ -6,8 +6,8 @@ use super::tree::{Branch, Change, NodeId, Tree};
 use crate::encode::{self, Encode, Open};
 use crate::value::{Array, Map, Value};
 
-/// What the record has at a place. It is looked up when something depends on it,
-/// and only once: most changes are the same whatever they replace.
+/// The record's existing value at a path. It is looked up only if needed, and
+/// only once: most changes don't depend on it.
 struct Existing<'p, 'r> {
     above: Option<(&'p Existing<'p, 'r>, &'p [u8])>,
     value: OnceCell<Option<Value<'r>>>,
@@ -35,8 +35,8 @@ impl<'p, 'r> Existing<'p, 'r> {
 }
 
 impl Tree {
-    /// Writes the changes as a merge patch. Returns whether there is anything to
-    /// change; if not, nothing is written.
+    /// Writes the changes as a merge patch. Returns whether there are any; if
+    /// not, nothing is written.
     pub fn write_patch(&self, record: Map<'_>, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let open = Open::begin(out);
@@ -49,12 +49,12 @@ impl Tree {
         true
     }
 
-    /// Writes the record as the changes leave it.
+    /// Writes the record with the changes applied.
     pub fn write_whole(&self, record: Map<'_>, out: &mut Vec<u8>) {
         self.write_branch(self.root(), Some(Value::Map(record)), out);
     }
 
-    /// Writes the keys that change, without a header; returns how many.
+    /// Writes the changed keys without a header; returns their number.
     fn write_changes(&self, branch: Branch, there: &Existing<'_, '_>, out: &mut Vec<u8>) -> usize {
         let mut count = 0;
         for node in self.children(branch) {
@@ -66,7 +66,7 @@ impl Tree {
                 if !branch.fresh || there.map().is_none_or(|map| map.find(key).is_none()) {
                     continue;
                 }
-                // Nothing becomes of it here, and what was there must go.
+                // The new value is absent, so the existing one must be removed.
                 encode::str_bytes(out, key);
                 encode::nil(out);
             }
@@ -84,8 +84,8 @@ impl Tree {
         count
     }
 
-    /// Writes the value that makes a merge patch change what is there into what is
-    /// meant; false, with nothing of use written, when there is nothing to do.
+    /// Writes the value with which a merge patch produces the intended result.
+    /// Returns false if there is nothing to do; what was written is then useless.
     fn write_change(&self, node: NodeId, there: &Existing<'_, '_>, out: &mut Vec<u8>) -> bool {
         match self.change(node) {
             Change::Remove => {
@@ -115,8 +115,8 @@ impl Tree {
         }
     }
 
-    /// Writes what stands at a node afterwards, whole; false, with nothing written,
-    /// when nothing does.
+    /// Writes the resulting value of a node. Returns false, with nothing written,
+    /// if there is none.
     fn write_node(&self, node: NodeId, there: Option<Value<'_>>, out: &mut Vec<u8>) -> bool {
         match self.change(node) {
             Change::Remove => false,
@@ -152,7 +152,7 @@ impl Tree {
             open.end_map(out, count);
             return true;
         }
-        // Only removals, below something that has nothing to remove.
+        // Only removals, below a value that has nothing to remove.
         out.truncate(start);
         if let Some(value) = there {
             value.encode(out);
@@ -177,7 +177,7 @@ impl Tree {
         written
     }
 
-    /// Whether a branch changes a list where one stands, rather than put a map there.
+    /// Whether a branch changes an existing list, rather than creating a map.
     fn changes_list(&self, branch: Branch) -> bool {
         !branch.fresh && self.children(branch).all(|node| is_index(self.key(node)))
     }
@@ -204,7 +204,7 @@ fn is_index(key: &[u8]) -> bool {
     !key.is_empty() && key.iter().all(u8::is_ascii_digit)
 }
 
-/// A patch that leaves exactly `new` where `old` stands.
+/// Writes a patch that replaces `old` with exactly `new`.
 fn write_replacement(old: Map<'_>, new: Map<'_>, out: &mut Vec<u8>) {
     let open = Open::begin(out);
     let mut count = 0;

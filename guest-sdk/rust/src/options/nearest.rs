@@ -1,7 +1,7 @@
-//! "Did you mean": of the words that would be right, the one that a wrong one was probably meant to be.
+//! "Did you mean": finds the accepted word that is most similar to a wrong one.
 
-/// The word that is most like `wrong`, if one is like it at all: at most a third of its letters differ, or one of both
-/// is the beginning of the other.
+/// The word most similar to `wrong`, if any is similar enough: at most a third of its letters differ, or one of both is
+/// a prefix of the other.
 pub fn nearest<'w>(wrong: &str, right: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let wrong = folded(wrong);
     let near = right.into_iter().filter_map(|word| {
@@ -15,12 +15,12 @@ pub fn nearest<'w>(wrong: &str, right: impl IntoIterator<Item = &'w str>) -> Opt
     near.min_by_key(|(distance, _)| *distance).map(|(_, word)| word)
 }
 
-/// Without what people confuse most.
+/// Ignores case, and treats `-` and `_` alike.
 fn folded(word: &str) -> Vec<char> {
     word.to_lowercase().replace('-', "_").chars().collect()
 }
 
-/// How many letters must be put in, taken out, exchanged, or swapped with their neighbour.
+/// The edit distance: insertions, deletions, substitutions, and swaps of neighbours.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typos_find_their_word_and_strangers_find_none() {
+    fn typos_get_a_suggestion_and_other_words_get_none() {
         let words = ["keys", "only_keys", "timeout", "mode", "modes"];
         for (wrong, expected) in [
             ("kyes", Some("keys")),

@@ -1,14 +1,14 @@
 //! Options without the parts that can't be read.
 //!
-//! When an item of a list is left out those after it move up, so errors in the rest name other places than the operator
-//! knows: [`Rest::place`] gives the place in the whole.
+//! When an item of a list is removed, the following ones move up, so errors in the rest refer to other positions than
+//! the operator's: [`PartialOptions::place`] converts them.
 
 use std::fmt;
 
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-/// A place in options as they were written.
+/// A position in the original options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place(Vec<Step>);
 
@@ -18,18 +18,18 @@ enum Step {
     Item(usize),
 }
 
-/// What is left of options.
-pub struct Rest<'v> {
+/// The remaining options.
+pub struct PartialOptions<'v> {
     whole: &'v Value,
     left_out: Vec<Place>,
 }
 
-impl<'v> Rest<'v> {
+impl<'v> PartialOptions<'v> {
     pub fn new(whole: &'v Value) -> Self {
-        Rest { whole, left_out: Vec::new() }
+        PartialOptions { whole, left_out: Vec::new() }
     }
 
-    /// What is left.
+    /// The remaining value.
     pub fn value(&self) -> Value {
         self.copy(self.whole, &mut Place::default())
     }
@@ -60,7 +60,7 @@ impl<'v> Rest<'v> {
         self.whole.get(option).is_some()
     }
 
-    /// Where in the whole that is which stands at `path` in the rest; as far as there is something.
+    /// Converts a path in the rest to the position in the original, as far as it exists.
     pub fn place(&self, path: &Path) -> Place {
         let mut place = Place::default();
         let mut value = self.whole;
@@ -79,7 +79,7 @@ impl<'v> Rest<'v> {
         place
     }
 
-    /// Of the items of a list that are left, one.
+    /// The original index of an item in the remaining list.
     fn item<'i>(&self, list: &Place, items: &'i [Value], index: usize) -> Option<(Step, &'i Value)> {
         let is_left = |at: usize| {
             let mut place = list.clone();
@@ -89,7 +89,7 @@ impl<'v> Rest<'v> {
         items.iter().enumerate().filter(|(at, _)| is_left(*at)).nth(index).map(|(at, item)| (Step::Item(at), item))
     }
 
-    /// Leaves out what stands at a place; false when that is everything.
+    /// Removes the value at a position; false if that is everything.
     pub fn leave_out(&mut self, place: Place) -> bool {
         let is_part = !place.0.is_empty();
         self.left_out.push(place);

@@ -1,5 +1,5 @@
-//! Weir's side of a filter that holds records: what is held, and giving it to a
-//! new instance.
+//! Weir's side of a filter that holds records: stores the held records and gives
+//! them to a new instance.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use serde_json::Value as Json;
 use super::{Bench, Kind, Maps, Outcome, read, read_output};
 use crate::holding::{Emitter, HoldingFilter, process_batch};
 
-/// A filter that holds records, and what is held of it.
+/// A filter that holds records, and its held records.
 #[derive(Debug, Default)]
 pub struct Holds {
-    /// What is held, as MessagePack, by id.
+    /// The held records as MessagePack, by id.
     held: BTreeMap<u64, Vec<u8>>,
     next_id: u64,
 }
@@ -29,7 +29,7 @@ impl<F: HoldingFilter> Kind<F> for Holds {
 }
 
 impl Holds {
-    /// Gives records to the filter and does what it says of them.
+    /// Passes records to the filter and applies its verdicts.
     fn give_with_ids<F: HoldingFilter>(
         &mut self,
         filter: &mut F,
@@ -73,29 +73,29 @@ impl<F: HoldingFilter> Bench<F, Holds> {
         Maps { bytes: &records, at: 0 }.rest()
     }
 
-    /// What is held, in order.
+    /// The held records, in order.
     pub fn held(&self) -> Vec<Json> {
         self.kind.held.values().map(|bytes| read(bytes)).collect()
     }
 
-    /// The bytes of all that is held.
+    /// The total size of the held records in bytes.
     pub fn held_bytes(&self) -> usize {
         self.kind.held.values().map(Vec::len).sum()
     }
 
-    /// Throws the instance away and gives what is held to a new one. Returns the
-    /// records that go on at that.
+    /// Discards the instance and gives the held records to a new one. Returns the
+    /// records that then go on.
     ///
     /// # Panics
-    /// As [`HoldingBench::run`].
+    /// Like [`HoldingBench::run`].
     pub fn crash(&mut self) -> Vec<Json> {
         self.restart(self.options.clone()).unwrap_or_else(|error| panic!("the options were taken before: {error}"))
     }
 
-    /// The same with other options.
+    /// Like [`HoldingBench::crash`], with other options.
     ///
     /// # Panics
-    /// As [`HoldingBench::run`].
+    /// Like [`HoldingBench::run`].
     pub fn restart(&mut self, options: Json) -> Result<Vec<Json>, String> {
         self.filter = Holds::make(&options)?;
         self.options = options;
@@ -104,7 +104,7 @@ impl<F: HoldingFilter> Bench<F, Holds> {
         Ok(super::into_records(given.unwrap_or_else(|error| panic!("the filter failed: {error}"))))
     }
 
-    /// Swaps the instance for one with other options, which takes its state.
+    /// Replaces the instance with one with other options, which restores its state.
     pub fn swap(&mut self, options: Json) -> Result<(), String> {
         let state = self.filter.save();
         let mut filter: F = Holds::make(&options)?;

@@ -1,12 +1,12 @@
-//! Filters that hold records, on their bench.
+//! Filters that hold records, run on a bench.
 
 use crate::holding::process_batch;
 use crate::testing::{HoldingBench, Json, Outcome, json};
 use crate::{Description, Edit, Emitter, Encode, HoldingFilter, HoldingVerdict, NewRecord, Record};
 
-/// Does whatever the messages say.
+/// Does what the messages say.
 #[derive(Default)]
-struct Obedient {
+struct ScriptedFilter {
     ids: Vec<u64>,
     at_end: Vec<(u64, NewRecord)>,
 }
@@ -15,7 +15,7 @@ fn said(message: &str) -> NewRecord {
     NewRecord::new(Default::default(), "obedient", message)
 }
 
-impl HoldingFilter for Obedient {
+impl HoldingFilter for ScriptedFilter {
     type Options = std::collections::HashMap<String, String>;
 
     fn describe() -> Description {
@@ -23,7 +23,7 @@ impl HoldingFilter for Obedient {
     }
 
     fn new(options: Self::Options) -> Result<Self, String> {
-        if options.is_empty() { Ok(Obedient::default()) } else { Err("no options".to_owned()) }
+        if options.is_empty() { Ok(ScriptedFilter::default()) } else { Err("no options".to_owned()) }
     }
 
     fn process(&mut self, record: &Record<'_>, id: u64, edit: &mut Edit, out: &mut Emitter) -> HoldingVerdict {
@@ -71,11 +71,11 @@ impl HoldingFilter for Obedient {
     }
 }
 
-fn bench() -> HoldingBench<Obedient> {
+fn bench() -> HoldingBench<ScriptedFilter> {
     HoldingBench::new(json!({})).unwrap()
 }
 
-fn run(bench: &mut HoldingBench<Obedient>, messages: &[&str]) -> Vec<Outcome> {
+fn run(bench: &mut HoldingBench<ScriptedFilter>, messages: &[&str]) -> Vec<Outcome> {
     bench.run(messages.iter().map(|message| json!({ "message": message })))
 }
 
@@ -84,7 +84,7 @@ fn messages(records: &[Json]) -> Vec<&str> {
 }
 
 #[test]
-fn verdicts_come_back_in_order_with_what_was_emitted_before_them() {
+fn verdicts_are_in_order_after_the_emitted_records() {
     let mut bench = bench();
     let outcomes = run(
         &mut bench,
@@ -118,7 +118,7 @@ fn at_the_end_of_a_batch_a_record_is_held_under_the_id_of_one_that_was_dropped()
 }
 
 #[test]
-fn what_is_held_goes_through_a_crash_and_a_swap_until_it_is_released() {
+fn held_records_survive_a_crash_and_a_swap_until_released() {
     let mut bench = bench();
     run(&mut bench, &["hold", "keep", "other", "hold"]);
     assert_eq!(messages(&bench.crash()), [] as [&str; 0]);
@@ -132,12 +132,12 @@ fn what_is_held_goes_through_a_crash_and_a_swap_until_it_is_released() {
 }
 
 #[test]
-fn a_record_given_again_that_is_not_held_again_is_released() {
+fn a_restored_record_is_released_unless_it_is_held_again() {
     let mut bench = bench();
     run(&mut bench, &["hold", "release release", "hold"]);
     assert_eq!(bench.held().len(), 1);
     bench.filter().ids.clear();
-    // Its message says what it does with what it held.
+    // Its message says what to do with the held record.
     run(&mut bench, &["emit hold"]);
     assert_eq!(messages(&bench.crash()), ["emitted"]);
     assert_eq!(bench.held().len(), 2);
@@ -148,7 +148,7 @@ fn a_failure_and_a_batch_without_its_ids_are_errors() {
     assert_eq!(bench().try_run([json!({ "message": "fail" })]), Err("told to".to_owned()));
     let mut batch = Vec::new();
     json!({ "message": "keep" }).encode(&mut batch);
-    let run = |ids: &[u64]| process_batch(&mut Obedient::default(), &batch, ids).err().unwrap_or_default();
+    let run = |ids: &[u64]| process_batch(&mut ScriptedFilter::default(), &batch, ids).err().unwrap_or_default();
     assert!(run(&[]).contains("more records than its 0 ids"));
     assert!(run(&[1, 2]).contains("no MessagePack map at byte"));
     assert_eq!(run(&[1]), "");

@@ -1,5 +1,5 @@
-//! What Weir and its filters both read: MessagePack in place, and dotted paths
-//! into a record.
+//! Code shared by Weir and its filters: reading MessagePack in place, and dotted
+//! paths into a record.
 //!
 //! The host's `weir-record` and the Rust SDK are built on this crate, so a filter
 //! and the host agree about every byte. It depends on nothing and needs no `std`.
@@ -7,7 +7,7 @@
 //! | module | purpose |
 //! |---|---|
 //! | [`token`](mod@token) | one MessagePack header at a time; skipping values and finding keys |
-//! | [`value`] | [`Value`], [`Array`] and [`Map`]: views of a value where it lies |
+//! | [`value`] | [`Value`], [`Array`] and [`Map`]: views of encoded values |
 //! | [`path`] | dotted paths such as `context.user.email`, and their escapes |
 //!
 //! Whatever the bytes are, nothing here panics, recurses or trusts a declared

@@ -1,10 +1,9 @@
 //! Dotted paths into a record: `context.user.email`, `tags.0`.
 //!
-//! A path is keys with dots between them; in an array a key is an index. A
-//! backslash takes the character after it as it is, so a dot or a backslash inside
-//! a key is written with a backslash before it: `a\.b` is the key `a.b`. A
-//! backslash at the very end of a path stands for itself. So every text is a path;
-//! the empty one names the key that is the empty text.
+//! A path consists of keys separated by dots; in an array, a key is an index.
+//! Escape a dot or a backslash inside a key with a backslash: `a\.b` is the key
+//! `a.b`. A backslash at the very end of a path stands for itself. So every
+//! string is a path; the empty one has one key, the empty string.
 //!
 //! The SDKs in other languages follow the same rule.
 
@@ -23,7 +22,7 @@ pub fn keys(path: &str) -> impl Iterator<Item = Cow<'_, str>> {
 
 /// The first key of a path, unescaped, and the path after its dot.
 pub fn next_key(path: &str) -> (Cow<'_, str>, Option<&str>) {
-    // Keys are short: a loop over their bytes is quicker than a search.
+    // Keys are short: a loop over their bytes is faster than a search.
     match path.bytes().position(|byte| matches!(byte, b'.' | b'\\')) {
         None => (Cow::Borrowed(path), None),
         Some(end) if path.as_bytes()[end] == b'.' => (Cow::Borrowed(&path[..end]), Some(&path[end + 1..])),
@@ -34,7 +33,7 @@ pub fn next_key(path: &str) -> (Cow<'_, str>, Option<&str>) {
     }
 }
 
-/// The same of a path that has a backslash in its first key.
+/// The same for a path with a backslash in its first key.
 fn unescape(path: &str) -> (String, Option<&str>) {
     let mut key = String::new();
     let mut chars = path.chars();
@@ -48,7 +47,7 @@ fn unescape(path: &str) -> (String, Option<&str>) {
     (key, None)
 }
 
-/// Adds a key to a path, escaped. An empty path is one without keys.
+/// Appends a key to a path, escaped. The empty string is a path without keys.
 pub fn push_key(path: &mut String, key: &str) {
     if !path.is_empty() {
         path.push('.');
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_comes_apart_at_its_unescaped_dots() {
+    fn paths_are_split_at_unescaped_dots() {
         for (path, expected) in [
             ("message", &["message"][..]),
             ("context.user.email", &["context", "user", "email"]),
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_were_escaped_come_back() {
+    fn escaped_keys_round_trip() {
         let keys_before = ["context", "a.b", r"c\", "é", "0", r"\."];
         let mut path = String::new();
         keys_before.iter().for_each(|key| push_key(&mut path, key));

@@ -1,16 +1,16 @@
 //! MessagePack one header at a time: [`token`] reads a scalar or the header of an
-//! array or map, [`skip`] steps over whole values, [`find`] looks up a key.
+//! array or map, [`skip`] skips whole values, [`find`] looks up a key.
 //!
 //! Filters spend most of their time in these three functions, as WebAssembly.
-//! Therefore `skip` takes a table, and short keys are compared as words.
+//! Therefore `skip` uses a table, and short keys are compared as words.
 
-/// What stands at the head of some bytes: a whole scalar, or the header of an
-/// array or map with the number of its items or entries.
+/// The token at the start of some bytes: a complete scalar, or the header of an
+/// array or map with its number of items or entries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Token<'a> {
-    /// Nothing: null.
+    /// Null.
     Nil,
-    /// True or false.
+    /// A boolean.
     Bool(bool),
     /// An integer that fits 64 bits with a sign.
     Int(i64),
@@ -30,8 +30,8 @@ pub enum Token<'a> {
     Map(u32),
 }
 
-/// The token at the head of `bytes`, and how many bytes it takes: all of a
-/// scalar, only the header of an array or map.
+/// The token at the start of `bytes`, and its length: all of a scalar, only the
+/// header of an array or map.
 #[inline]
 pub fn token(bytes: &[u8]) -> Option<(Token<'_>, usize)> {
     let marker = *bytes.first()?;
@@ -44,7 +44,7 @@ pub fn token(bytes: &[u8]) -> Option<(Token<'_>, usize)> {
         0x80..=0x8f => Some((Token::Map(u32::from(marker & 0x0f)), 1)),
         0x90..=0x9f => Some((Token::Array(u32::from(marker & 0x0f)), 1)),
         0xe0..=0xff => Some((Token::Int(i64::from(marker as i8)), 1)),
-        // The form of most messages, so it is read here.
+        // The header of most messages, so it is read here.
         0xd9 => {
             let end = 2 + usize::from(*bytes.get(1)?);
             Some((Token::Str(bytes.get(2..end)?), end))
@@ -113,8 +113,8 @@ fn length(bytes: &[u8], at: usize, width: usize) -> Option<usize> {
     }
 }
 
-/// What a marker alone says of its value: its size in bytes, marker included, and
-/// how many values follow inside it. A size of 0 means that the bytes after the
+/// What a marker tells about its value: the size in bytes, including the marker,
+/// and the number of values inside. A size of 0 means that the bytes after the
 /// marker must be read, too.
 static STEPS: [[u8; 2]; 256] = {
     let mut steps = [[1, 0]; 256];
@@ -137,14 +137,14 @@ static STEPS: [[u8; 2]; 256] = {
     steps
 };
 
-/// The length in bytes of the value at the head of `bytes`. `None` when it is not
-/// whole.
+/// The length in bytes of the value at the start of `bytes`. `None` if it is not
+/// complete.
 #[inline]
 pub fn skip(bytes: &[u8]) -> Option<usize> {
     skip_many(bytes, 1)
 }
 
-/// The length in bytes of `count` values in a row at the head of `bytes`.
+/// The length in bytes of `count` consecutive values at the start of `bytes`.
 pub fn skip_many(bytes: &[u8], count: u64) -> Option<usize> {
     let mut pending = usize::try_from(count).ok()?;
     let mut at = 0;
@@ -152,7 +152,7 @@ pub fn skip_many(bytes: &[u8], count: u64) -> Option<usize> {
         pending -= 1;
         let marker = *bytes.get(at)?;
         if let 0xa0..=0xbf = marker {
-            // Most values and keys are short texts.
+            // Most values and keys are short strings.
             at += 1 + usize::from(marker & 0x1f);
             continue;
         }
@@ -176,8 +176,8 @@ pub fn skip_many(bytes: &[u8], count: u64) -> Option<usize> {
     (at <= bytes.len()).then_some(at)
 }
 
-/// The bytes from the value under `key` on, among the `count` entries of a map
-/// that `entries` begins with. Values before it are stepped over unread.
+/// The bytes from the value under `key` on, among the first `count` map entries
+/// of `entries`. Values before it are skipped unread.
 pub fn find<'a>(entries: &'a [u8], count: u32, key: &[u8]) -> Option<&'a [u8]> {
     let mut rest = entries;
     for _ in 0..count {
@@ -191,8 +191,8 @@ pub fn find<'a>(entries: &'a [u8], count: u32, key: &[u8]) -> Option<&'a [u8]> {
     None
 }
 
-/// The bytes from the value on that stands under a key of the map, or at an index of
-/// the array, at the head of `bytes`.
+/// The bytes from a value on: the one under a key of the map, or at an index of
+/// the array, at the start of `bytes`.
 #[inline]
 pub fn step<'a>(bytes: &'a [u8], key: &str) -> Option<&'a [u8]> {
     let (container, header) = token(bytes)?;
@@ -207,7 +207,7 @@ pub fn step<'a>(bytes: &'a [u8], key: &str) -> Option<&'a [u8]> {
     }
 }
 
-/// Whether two texts are the same. Those of 4 to 16 bytes are compared as two
+/// Whether two strings are equal. Those of 4 to 16 bytes are compared as two
 /// words, which may overlap: in WebAssembly any other comparison is a loop over
 /// the bytes.
 #[inline]
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beyond_the_bytes_is_refused() {
+    fn lengths_beyond_the_input_are_refused() {
         for bytes in [
             &[0xdb, 255, 255, 255, 255][..],
             &[0xc6, 255, 255, 255, 255],
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_every_length_are_compared_whole() {
+    fn strings_of_every_length_are_compared_completely() {
         let text: Vec<u8> = (0..40).collect();
         for len in 0..text.len() {
             let copy = text[..len].to_vec();

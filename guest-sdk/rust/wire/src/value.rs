@@ -1,5 +1,5 @@
-//! Views of MessagePack values where they lie. Nothing is copied, and nothing
-//! inside an array or map is read before it is asked for.
+//! Views of MessagePack values. Nothing is copied, and nothing inside an array or
+//! map is read before it is needed.
 
 use core::str;
 
@@ -8,9 +8,9 @@ use crate::token::{Token, find, skip_many, step, token};
 /// One value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
-    /// Nothing: null.
+    /// Null.
     Nil,
-    /// True or false.
+    /// A boolean.
     Bool(bool),
     /// An integer that fits 64 bits with a sign.
     Int(i64),
@@ -30,25 +30,25 @@ pub enum Value<'a> {
     Ext(i8, &'a [u8]),
 }
 
-/// An array, read where it lies.
+/// An array, read in place.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Array<'a> {
-    /// The items, and possibly bytes after them.
+    /// The items, possibly followed by other bytes.
     bytes: &'a [u8],
     len: u32,
 }
 
-/// A map, read where it lies.
+/// A map, read in place.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Map<'a> {
-    /// The entries, and possibly bytes after them.
+    /// The entries, possibly followed by other bytes.
     bytes: &'a [u8],
     len: u32,
 }
 
 impl<'a> Value<'a> {
-    /// The value at the head of `bytes`, and its length in bytes. `None` when the
-    /// bytes are cut short or use the one reserved marker.
+    /// The value at the start of `bytes`, and its length in bytes. `None` if the
+    /// bytes are truncated or use the one reserved marker.
     #[inline]
     pub fn read(bytes: &'a [u8]) -> Option<(Value<'a>, usize)> {
         let (first, len) = token(bytes)?;
@@ -62,8 +62,8 @@ impl<'a> Value<'a> {
         Some((Value::of(first, rest.get(..size)?), len + size))
     }
 
-    /// The value at the head of `bytes`. Unlike [`Value::read`] it doesn't look for
-    /// the end of an array or map, so whether that is whole is not known.
+    /// The value at the start of `bytes`. Unlike [`Value::read`], it doesn't look
+    /// for the end of an array or map, so that may be truncated.
     #[inline]
     pub fn peek(bytes: &'a [u8]) -> Option<Value<'a>> {
         let (first, len) = token(bytes)?;
@@ -87,7 +87,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text, if it is text.
+    /// The string, if it is text.
     pub fn as_str(&self) -> Option<&'a str> {
         match *self {
             Value::Str(text) => Some(text),
@@ -103,7 +103,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The integer, if it is one that is not negative.
+    /// The integer, if it is not negative.
     pub fn as_u64(&self) -> Option<u64> {
         match *self {
             Value::UInt(n) => Some(n),
@@ -112,7 +112,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The number, if it is one, as the nearest float.
+    /// The number as the nearest float, if it is one.
     pub fn as_f64(&self) -> Option<f64> {
         match *self {
             Value::Int(n) => Some(n as f64),
@@ -122,7 +122,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The truth value, if it is one.
+    /// The boolean, if it is one.
     pub fn as_bool(&self) -> Option<bool> {
         match *self {
             Value::Bool(b) => Some(b),
@@ -151,7 +151,7 @@ impl<'a> Value<'a> {
         matches!(self, Value::Nil)
     }
 
-    /// What stands under a key of a map, or at an index of an array.
+    /// The value under a key of a map, or at an index of an array.
     pub fn step(&self, key: &str) -> Option<Value<'a>> {
         match self {
             Value::Map(map) => map.get(key),
@@ -172,7 +172,7 @@ impl<'a> Array<'a> {
         self.len == 0
     }
 
-    /// The items in order. Ends early at bytes that are no value.
+    /// The items in order. Ends early at bytes that are not a value.
     pub fn iter(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
         let mut rest = self.bytes;
         (0..self.len).map_while(move |_| {
@@ -182,19 +182,19 @@ impl<'a> Array<'a> {
         })
     }
 
-    /// The item at an index; those before it are stepped over unread.
+    /// The item at an index; those before it are skipped unread.
     pub fn get(&self, index: u32) -> Option<Value<'a>> {
         let before = skip_many(self.bytes, u64::from((index < self.len).then_some(index)?))?;
         Value::peek(self.bytes.get(before..)?)
     }
 
-    /// The items as MessagePack, without the header. `None` when they are not
-    /// whole.
+    /// The items as MessagePack, without the header. `None` if they are not
+    /// complete.
     pub fn items(&self) -> Option<&'a [u8]> {
         self.bytes.get(..skip_many(self.bytes, u64::from(self.len))?)
     }
 
-    /// The bytes from the first item on, which may go on after the last one.
+    /// The bytes from the first item on, possibly followed by other bytes.
     pub fn rest(&self) -> &'a [u8] {
         self.bytes
     }
@@ -211,8 +211,8 @@ impl<'a> Map<'a> {
         self.len == 0
     }
 
-    /// The entries in order. Ends early at a key that is not text or at bytes that
-    /// are no value.
+    /// The entries in order. Ends early at a key that is not text or at bytes
+    /// that are not a value.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + use<'a> {
         let mut rest = self.bytes;
         (0..self.len).map_while(move |_| {
@@ -223,7 +223,7 @@ impl<'a> Map<'a> {
         })
     }
 
-    /// The value under a key; those before it are stepped over unread.
+    /// The value under a key; those before it are skipped unread.
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         Value::peek(self.find(key.as_bytes())?)
     }
@@ -233,7 +233,7 @@ impl<'a> Map<'a> {
         find(self.bytes, self.len, key)
     }
 
-    /// What stands below the map, key by key; in an array a key is an index.
+    /// Looks up a path, key by key; in an array, a key is an index.
     pub fn walk<K: AsRef<str>>(self, mut keys: impl Iterator<Item = K>) -> Option<Value<'a>> {
         let Some(first) = keys.next() else { return Some(Value::Map(self)) };
         let mut at = self.find(first.as_ref().as_bytes())?;
@@ -243,33 +243,33 @@ impl<'a> Map<'a> {
         Value::peek(at)
     }
 
-    /// The entries as MessagePack, without the header. `None` when they are not
-    /// whole.
+    /// The entries as MessagePack, without the header. `None` if they are not
+    /// complete.
     pub fn entries(&self) -> Option<&'a [u8]> {
         self.bytes.get(..skip_many(self.bytes, 2 * u64::from(self.len))?)
     }
 
-    /// The bytes from the first entry on, which may go on after the last one.
+    /// The bytes from the first entry on, possibly followed by other bytes.
     pub fn rest(&self) -> &'a [u8] {
         self.bytes
     }
 }
 
-/// Arrays are equal when their items are, in whatever width they are written.
+/// Arrays are equal if their items are, in any encoding.
 impl PartialEq for Array<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && same_values(self.bytes, other.bytes, u64::from(self.len))
     }
 }
 
-/// Maps are equal when their entries are and stand in the same order.
+/// Maps are equal if their entries are, in the same order.
 impl PartialEq for Map<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && same_values(self.bytes, other.bytes, 2 * u64::from(self.len))
     }
 }
 
-/// Whether two runs of `count` values are the same, token by token.
+/// Whether two runs of `count` values are equal, token by token.
 fn same_values(mut a: &[u8], mut b: &[u8], count: u64) -> bool {
     let mut pending = count;
     while pending > 0 {
@@ -297,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_map_answers_by_key_and_in_order() {
+    fn maps_are_read_by_key_and_in_order() {
         let bytes = [0x82, 0xa1, b'a', 1, 0xa1, b'b', 0x92, 2, 3];
         let (value, len) = Value::read(&bytes).expect("well formed");
         let map = value.as_map().expect("a map");
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_answers_by_index() {
+    fn arrays_are_read_by_index() {
         let bytes = [0x93, 1, 0x92, 2, 3, 4];
         let array = Value::peek(&bytes).and_then(|value| value.as_array()).expect("an array");
         assert_eq!(array.get(2), Some(Value::Int(4)));
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peeked_map_knows_its_entries_without_what_follows_it() {
+    fn a_peeked_map_ends_with_its_entries() {
         let bytes = [0x81, 0xa1, b'a', 1, 0xc0, 0xc0];
         let map = Value::peek(&bytes).and_then(|value| value.as_map()).expect("a map");
         assert_eq!(map.entries(), Some(&bytes[1..4]));
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn equality_ignores_the_width_of_a_number_and_knows_the_order_of_keys() {
+    fn equality_ignores_number_width_but_not_key_order() {
         let narrow = [0x82, 0xa1, b'a', 5, 0xa1, b'b', 0x91, 6];
         let wide = [0xde, 0, 2, 0xa1, b'a', 0xcc, 5, 0xa1, b'b', 0xdc, 0, 1, 0xd1, 0, 6];
         let turned = [0x82, 0xa1, b'b', 0x91, 6, 0xa1, b'a', 5];
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_utf8_reads_as_bytes() {
+    fn invalid_utf8_is_read_as_bytes() {
         assert_eq!(Value::read(&[0xa1, 0xff]), Some((Value::Bin(&[0xff]), 2)));
     }
 }
