@@ -1,13 +1,13 @@
-//! An oracle that knows what was acknowledged, over filters that hold records back: whatever happens to the router,
+//! A model that knows all acknowledged records, for filters that hold records: whatever happens to the router,
 //! *acknowledged = delivered + held + quarantined*, once and in order.
 //!
-//! Senders post numbered lines, one request after the other, and never twice. `join` makes records of the lines of two
-//! of them, `traces` decides about those of the third, `dedup` counts what a fourth repeats. Meanwhile blows fall, of
-//! one kind or of all kinds. At the end the router is stopped, which sends on all that is held, and every number is
-//! looked for in the file and in SQLite.
+//! Senders post numbered lines, one request after the other, and never twice. `join` joins the lines of two of them,
+//! `traces` decides about those of the third, `dedup` counts the repetitions of the fourth. Meanwhile there are faults,
+//! of one kind or of all kinds. At the end the router is stopped, which sends on all held records, and every number is
+//! looked up in the file and in SQLite.
 //!
-//! What was not answered, or refused, may have arrived or not, but not twice. The seed is printed; `WEIR_TEST_SEED`
-//! takes it again.
+//! Records that were refused or not answered may or may not arrive, but not twice. The seed is printed; set
+//! `WEIR_TEST_SEED` to repeat a run.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -24,32 +24,32 @@ use serde_json::{Value, json};
 use super::clients::{run as run_command, sqlite};
 use super::router::{Home, PATIENCE, Router, eventually, module, weir};
 
-/// Blows in a run.
+/// Faults per run.
 const ROUNDS: u32 = 20;
-/// Records that must be acknowledged between two blows.
+/// Number of records that must be acknowledged between two faults.
 const LOAD: usize = 60;
-/// Who sends lines; the last one's belong to traces.
+/// The senders of lines; those of the last one belong to traces.
 const SENDERS: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Blow {
     /// kill -9.
     Kill,
-    /// SIGTERM, and a new start.
+    /// SIGTERM and a restart.
     Stop,
-    /// SIGTERM twice at once, as process managers send it.
+    /// SIGTERM twice, as process managers send it.
     StopTwice,
     /// Another build of `join`.
     Swap,
     /// A changed configuration.
     Reload,
-    /// `join` is taken out, and put back.
+    /// `join` is removed and added again.
     Remove,
-    /// A sink that takes nothing fills the journal, until it is taken out.
+    /// A sink that accepts nothing fills the journal, until it is removed.
     Full,
-    /// Slow clients take up the memory for requests, so that others are told to come again.
+    /// Slow clients use up the memory for requests, so that others must retry.
     Busy,
-    /// A copy of the data folder runs beside the original.
+    /// A copy of the data folder is used at the same time.
     Copy,
 }
 
@@ -66,44 +66,44 @@ const ALL: [Blow; 9] = [
 ];
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_kills() {
+fn held_records_are_neither_lost_nor_repeated_by_kills() {
     run(&[Blow::Kill]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_stops_and_signals_that_come_twice() {
+fn held_records_are_neither_lost_nor_repeated_by_stops_and_double_signals() {
     run(&[Blow::Stop]);
     run(&[Blow::StopTwice]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_swaps_and_reloads() {
+fn held_records_are_neither_lost_nor_repeated_by_swaps_and_reloads() {
     run(&[Blow::Swap]);
     run(&[Blow::Reload]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_when_they_are_taken_out() {
+fn held_records_are_neither_lost_nor_repeated_when_filters_are_removed() {
     run(&[Blow::Remove]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_when_the_journal_is_full() {
+fn held_records_are_neither_lost_nor_repeated_when_the_journal_is_full() {
     run(&[Blow::Full]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_when_the_router_is_busy() {
+fn held_records_are_neither_lost_nor_repeated_when_the_router_is_busy() {
     run(&[Blow::Busy]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_copies_of_the_data_folder() {
+fn held_records_are_neither_lost_nor_repeated_by_copies_of_the_data_folder() {
     run(&[Blow::Copy]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_all_of_that_in_any_order() {
+fn held_records_are_neither_lost_nor_repeated_by_all_faults_in_any_order() {
     run(&ALL);
 }
 
@@ -134,7 +134,7 @@ fn run(blows: &[Blow]) {
     said.check(&place.home, &format!("{blows:?}, seed {seed}"));
 }
 
-/// Where the router lives, and which of its configurations it has.
+/// The folder of the router, and its current configuration.
 struct Place {
     home: Home,
     builds: u32,
@@ -149,10 +149,10 @@ impl Place {
         place
     }
 
-    /// A build of `join` that was not there before.
+    /// A new build of `join`.
     fn put_join(&self) {
         let mut bytes = std::fs::read(module("join")).unwrap();
-        // A custom section without meaning: its length, that of its name, the name, and the number.
+        // A custom section: its length, that of its name, the name, and a number.
         bytes.extend([0, 6, 1, b'n']);
         bytes.extend(self.builds.to_le_bytes());
         self.home.put_filter("join", &bytes);
@@ -232,7 +232,7 @@ type = "sqlite"
             }
             Blow::Busy => {
                 let mut slow: Vec<_> = (0..20).map(|_| slow_client(&router.url, 6000)).collect();
-                // Small ones take what the senders' own requests give back.
+                // Small requests get the memory that the senders' own requests release.
                 senders.until_refused(|| slow.push(slow_client(&router.url, 0)));
                 router
             }
@@ -269,7 +269,7 @@ type = "sqlite"
         Router::start(command)
     }
 
-    /// Another configuration, and waits until it is taken up.
+    /// Changes the configuration, and waits until it is loaded.
     fn reconfigure(&mut self, router: &Router, with_join: bool, with_slow_sink: bool) {
         let taken_up = |router: &Router| router.said().matches("configuration taken up").count();
         let before = taken_up(router);
@@ -279,7 +279,7 @@ type = "sqlite"
     }
 }
 
-/// What was sent, and how it was answered.
+/// The sent records, and their answers.
 #[derive(Default)]
 struct Said {
     /// For each sender and number: whether it was acknowledged.
@@ -332,7 +332,7 @@ impl Said {
     }
 }
 
-/// Traces are decided one by one; within a stream of lines the order stays.
+/// Traces are decided separately; within a stream of lines the order is kept.
 fn check_order(place: &str, messages: &[&str], what: &str) {
     let mut last = [None; SENDERS - 1];
     let lines = messages.iter().flat_map(|message| numbers(message)).filter(|(sender, _)| sender + 1 < SENDERS);
@@ -359,8 +359,7 @@ fn quarantined(home: &Home) -> Vec<(usize, u64)> {
     files.flat_map(|(_, bytes)| numbers(&String::from_utf8_lossy(&bytes))).collect()
 }
 
-/// A connection with a request that goes on for ever, and holds memory for requests: so much of a body, unless there is
-/// no room any more.
+/// A connection with a request that never ends and holds this much memory for requests, unless there is no more.
 fn slow_client(url: &str, sent: usize) -> TcpStream {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").expect("a URL")).unwrap();
     let head = format!("POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", sent + 1);
@@ -368,7 +367,7 @@ fn slow_client(url: &str, sent: usize) -> TcpStream {
     stream
 }
 
-/// Those who send to a router, until they are stopped or it is gone.
+/// Threads that send to a router until they are stopped or it ends.
 struct Senders {
     said: Arc<Mutex<Said>>,
     stop: Arc<AtomicBool>,
@@ -391,7 +390,7 @@ impl Senders {
                     match answer {
                         Some(200) => {}
                         Some(_) => {
-                            // As clients do: wait a little, and don't count on the connection.
+                            // Like real clients: wait a little, and reconnect.
                             std::thread::sleep(Duration::from_millis(20));
                             let Ok(opened) = Connection::open(&address) else { return };
                             connection = opened;
@@ -405,7 +404,7 @@ impl Senders {
         Self { said: said.clone(), stop, threads }
     }
 
-    /// Waits until so many more records are acknowledged.
+    /// Waits until this many more records are acknowledged.
     fn load(&self) {
         let before = self.said.lock().unwrap().acknowledged;
         eventually("a load is acknowledged", || self.said.lock().unwrap().acknowledged >= before + LOAD);
@@ -425,7 +424,7 @@ impl Senders {
     }
 }
 
-/// Sends one to four lines; the status of the answer.
+/// Sends one to four lines; returns the status of the answer.
 fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) -> Option<u16> {
     let first = {
         let mut said = said.lock().unwrap();
@@ -438,7 +437,7 @@ fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) ->
     };
     let end = first + 1 + first % 4;
     let record = |number: u64| {
-        // One line in three begins a record, the others go on.
+        // One line in three starts a record, the others continue it.
         let indent = if number.is_multiple_of(3) { "" } else { "    at " };
         let mut record =
             json!({ "source": format!("s{sender}"), "message": format!("{indent}line [{sender}-{number}]") });
@@ -462,7 +461,7 @@ fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) ->
     answer
 }
 
-/// Sends the same once more.
+/// Sends the same record again.
 fn send_repeat(connection: &mut Connection, said: &Mutex<Said>) -> Option<u16> {
     let answer = connection.post(r#"{"source":"repeats","message":"again"}"#);
     let mut said = said.lock().unwrap();
@@ -473,7 +472,7 @@ fn send_repeat(connection: &mut Connection, said: &Mutex<Said>) -> Option<u16> {
     answer
 }
 
-/// A connection that is kept.
+/// A persistent connection.
 struct Connection {
     stream: TcpStream,
 }
@@ -486,7 +485,7 @@ impl Connection {
         Ok(Self { stream })
     }
 
-    /// The status of the answer; none when there is none.
+    /// The status of the answer, if there is one.
     fn post(&mut self, body: &str) -> Option<u16> {
         let length = body.len();
         let head = format!(
@@ -514,7 +513,7 @@ impl Connection {
     }
 }
 
-/// Numbers that look random and are the same for the same seed.
+/// Pseudorandom numbers from a seed.
 struct Random(u64);
 
 impl Random {
