@@ -32,7 +32,7 @@ const LOAD: usize = 60;
 const SENDERS: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Blow {
+enum Fault {
     /// kill -9.
     Kill,
     /// SIGTERM and a restart.
@@ -53,53 +53,53 @@ enum Blow {
     Copy,
 }
 
-const ALL: [Blow; 9] = [
-    Blow::Kill,
-    Blow::Stop,
-    Blow::StopTwice,
-    Blow::Swap,
-    Blow::Reload,
-    Blow::Remove,
-    Blow::Full,
-    Blow::Busy,
-    Blow::Copy,
+const ALL: [Fault; 9] = [
+    Fault::Kill,
+    Fault::Stop,
+    Fault::StopTwice,
+    Fault::Swap,
+    Fault::Reload,
+    Fault::Remove,
+    Fault::Full,
+    Fault::Busy,
+    Fault::Copy,
 ];
 
 #[test]
 fn held_records_are_neither_lost_nor_repeated_by_kills() {
-    run(&[Blow::Kill]);
+    run(&[Fault::Kill]);
 }
 
 #[test]
 fn held_records_are_neither_lost_nor_repeated_by_stops_and_double_signals() {
-    run(&[Blow::Stop]);
-    run(&[Blow::StopTwice]);
+    run(&[Fault::Stop]);
+    run(&[Fault::StopTwice]);
 }
 
 #[test]
 fn held_records_are_neither_lost_nor_repeated_by_swaps_and_reloads() {
-    run(&[Blow::Swap]);
-    run(&[Blow::Reload]);
+    run(&[Fault::Swap]);
+    run(&[Fault::Reload]);
 }
 
 #[test]
 fn held_records_are_neither_lost_nor_repeated_when_filters_are_removed() {
-    run(&[Blow::Remove]);
+    run(&[Fault::Remove]);
 }
 
 #[test]
 fn held_records_are_neither_lost_nor_repeated_when_the_journal_is_full() {
-    run(&[Blow::Full]);
+    run(&[Fault::Full]);
 }
 
 #[test]
 fn held_records_are_neither_lost_nor_repeated_when_the_router_is_busy() {
-    run(&[Blow::Busy]);
+    run(&[Fault::Busy]);
 }
 
 #[test]
 fn held_records_are_neither_lost_nor_repeated_by_copies_of_the_data_folder() {
-    run(&[Blow::Copy]);
+    run(&[Fault::Copy]);
 }
 
 #[test]
@@ -107,46 +107,46 @@ fn held_records_are_neither_lost_nor_repeated_by_all_faults_in_any_order() {
     run(&ALL);
 }
 
-fn run(blows: &[Blow]) {
+fn run(faults: &[Fault]) {
     let seed = std::env::var("WEIR_TEST_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64) | 1);
-    eprintln!("oracle, {blows:?}: seed {seed}");
+    eprintln!("oracle, {faults:?}: seed {seed}");
     let mut random = Random(seed);
-    let mut place = Place::new();
-    let mut router = place.home.start();
-    let said = Arc::new(Mutex::new(Said::default()));
+    let mut fixture = Fixture::new();
+    let mut router = fixture.home.start();
+    let sent = Arc::new(Mutex::new(SentRecords::default()));
     for _ in 0..ROUNDS {
-        let blow = blows[random.below(blows.len())];
-        let senders = Senders::start(&router.url, &said);
+        let fault = faults[random.below(faults.len())];
+        let senders = Senders::start(&router.url, &sent);
         senders.load();
         std::thread::sleep(Duration::from_millis(random.below(150) as u64));
-        router = place.strike(blow, router, &senders);
-        if !matches!(blow, Blow::Kill | Blow::Stop | Blow::StopTwice | Blow::Copy) {
+        router = fixture.inject(fault, router, &senders);
+        if !matches!(fault, Fault::Kill | Fault::Stop | Fault::StopTwice | Fault::Copy) {
             senders.load();
         }
         senders.stop();
     }
     let (status, log) = router.stop();
     assert!(status.success(), "{log}");
-    let said = Arc::into_inner(said).expect("the senders have ended").into_inner().unwrap();
-    said.check(&place.home, &format!("{blows:?}, seed {seed}"));
+    let sent = Arc::into_inner(sent).expect("the senders have ended").into_inner().unwrap();
+    sent.check(&fixture.home, &format!("{faults:?}, seed {seed}"));
 }
 
 /// The folder of the router, and its current configuration.
-struct Place {
+struct Fixture {
     home: Home,
     builds: u32,
     reloads: u32,
 }
 
-impl Place {
+impl Fixture {
     fn new() -> Self {
-        let place = Self { home: Home::new(), builds: 0, reloads: 0 };
-        place.put_join();
-        place.configure(true, false);
-        place
+        let fixture = Self { home: Home::new(), builds: 0, reloads: 0 };
+        fixture.put_join();
+        fixture.configure(true, false);
+        fixture
     }
 
     /// A new build of `join`.
@@ -192,21 +192,21 @@ type = "sqlite"
         ));
     }
 
-    fn strike(&mut self, blow: Blow, mut router: Router, senders: &Senders) -> Router {
-        match blow {
-            Blow::Kill => {
+    fn inject(&mut self, fault: Fault, mut router: Router, senders: &Senders) -> Router {
+        match fault {
+            Fault::Kill => {
                 router.kill();
                 self.home.start()
             }
-            Blow::Stop | Blow::StopTwice => {
+            Fault::Stop | Fault::StopTwice => {
                 router.signal("-TERM");
-                if blow == Blow::StopTwice {
+                if fault == Fault::StopTwice {
                     router.signal("-TERM");
                 }
                 assert!(router.wait().success(), "{}", router.said());
                 self.home.start()
             }
-            Blow::Swap => {
+            Fault::Swap => {
                 let replaced = |router: &Router| router.said().matches("filter `join` ").count();
                 let before = replaced(&router);
                 self.builds += 1;
@@ -214,29 +214,29 @@ type = "sqlite"
                 eventually("the new build runs", || replaced(&router) > before);
                 router
             }
-            Blow::Reload => {
+            Fault::Reload => {
                 self.reconfigure(&router, true, false);
                 router
             }
-            Blow::Remove => {
+            Fault::Remove => {
                 self.reconfigure(&router, false, false);
                 senders.load();
                 self.reconfigure(&router, true, false);
                 router
             }
-            Blow::Full => {
+            Fault::Full => {
                 self.reconfigure(&router, true, true);
                 senders.until_refused(|| {});
                 self.reconfigure(&router, true, false);
                 router
             }
-            Blow::Busy => {
+            Fault::Busy => {
                 let mut slow: Vec<_> = (0..20).map(|_| slow_client(&router.url, 6000)).collect();
                 // Small requests get the memory that the senders' own requests release.
                 senders.until_refused(|| slow.push(slow_client(&router.url, 0)));
                 router
             }
-            Blow::Copy => {
+            Fault::Copy => {
                 router.signal("-TERM");
                 assert!(router.wait().success(), "{}", router.said());
                 let copy = self.copy();
@@ -281,7 +281,7 @@ type = "sqlite"
 
 /// The sent records, and their answers.
 #[derive(Default)]
-struct Said {
+struct SentRecords {
     /// For each sender and number: whether it was acknowledged.
     lines: HashMap<(usize, u64), bool>,
     next: [u64; SENDERS],
@@ -291,7 +291,7 @@ struct Said {
     repeats_unknown: u64,
 }
 
-impl Said {
+impl SentRecords {
     fn check(&self, home: &Home, what: &str) {
         let records: Vec<Value> = std::fs::read_to_string(home.path("out.jsonl"))
             .unwrap()
@@ -369,23 +369,23 @@ fn slow_client(url: &str, sent: usize) -> TcpStream {
 
 /// Threads that send to a router until they are stopped or it ends.
 struct Senders {
-    said: Arc<Mutex<Said>>,
+    sent: Arc<Mutex<SentRecords>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Senders {
-    fn start(url: &str, said: &Arc<Mutex<Said>>) -> Self {
+    fn start(url: &str, sent: &Arc<Mutex<SentRecords>>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let address = url.strip_prefix("http://").expect("a URL").to_owned();
         let sender = |number: usize| {
-            let (said, stop, address) = (said.clone(), stop.clone(), address.clone());
+            let (sent, stop, address) = (sent.clone(), stop.clone(), address.clone());
             std::thread::spawn(move || {
                 let Ok(mut connection) = Connection::open(&address) else { return };
                 while !stop.load(Ordering::Relaxed) {
                     let answer = match number {
-                        SENDERS => send_repeat(&mut connection, &said),
-                        _ => send_lines(&mut connection, &said, number),
+                        SENDERS => send_repeat(&mut connection, &sent),
+                        _ => send_lines(&mut connection, &sent, number),
                     };
                     match answer {
                         Some(200) => {}
@@ -401,20 +401,20 @@ impl Senders {
             })
         };
         let threads = (0..=SENDERS).map(sender).collect();
-        Self { said: said.clone(), stop, threads }
+        Self { sent: sent.clone(), stop, threads }
     }
 
     /// Waits until this many more records are acknowledged.
     fn load(&self) {
-        let before = self.said.lock().unwrap().acknowledged;
-        eventually("a load is acknowledged", || self.said.lock().unwrap().acknowledged >= before + LOAD);
+        let before = self.sent.lock().unwrap().acknowledged;
+        eventually("a load is acknowledged", || self.sent.lock().unwrap().acknowledged >= before + LOAD);
     }
 
     fn until_refused(&self, mut meanwhile: impl FnMut()) {
-        let before = self.said.lock().unwrap().refused;
+        let before = self.sent.lock().unwrap().refused;
         eventually("senders are refused", || {
             meanwhile();
-            self.said.lock().unwrap().refused > before + 10
+            self.sent.lock().unwrap().refused > before + 10
         });
     }
 
@@ -425,13 +425,13 @@ impl Senders {
 }
 
 /// Sends one to four lines; returns the status of the answer.
-fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) -> Option<u16> {
+fn send_lines(connection: &mut Connection, sent: &Mutex<SentRecords>, sender: usize) -> Option<u16> {
     let first = {
-        let mut said = said.lock().unwrap();
-        let first = said.next[sender];
-        said.next[sender] = first + 1 + first % 4;
+        let mut sent = sent.lock().unwrap();
+        let first = sent.next[sender];
+        sent.next[sender] = first + 1 + first % 4;
         (first..said.next[sender]).for_each(|number| {
-            said.lines.insert((sender, number), false);
+            sent.lines.insert((sender, number), false);
         });
         first
     };
@@ -449,25 +449,25 @@ fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) ->
     };
     let body = Value::Array((first..end).map(record).collect()).to_string();
     let answer = connection.post(&body);
-    let mut said = said.lock().unwrap();
+    let mut sent = sent.lock().unwrap();
     if answer == Some(200) {
         (first..end).for_each(|number| {
-            said.lines.insert((sender, number), true);
+            sent.lines.insert((sender, number), true);
         });
-        said.acknowledged += (end - first) as usize;
+        sent.acknowledged += (end - first) as usize;
     } else {
-        said.refused += 1;
+        sent.refused += 1;
     }
     answer
 }
 
 /// Sends the same record again.
-fn send_repeat(connection: &mut Connection, said: &Mutex<Said>) -> Option<u16> {
+fn send_repeat(connection: &mut Connection, sent: &Mutex<SentRecords>) -> Option<u16> {
     let answer = connection.post(r#"{"source":"repeats","message":"again"}"#);
-    let mut said = said.lock().unwrap();
+    let mut sent = sent.lock().unwrap();
     match answer {
-        Some(200) => said.repeats_acknowledged += 1,
-        _ => said.repeats_unknown += 1,
+        Some(200) => sent.repeats_acknowledged += 1,
+        _ => sent.repeats_unknown += 1,
     }
     answer
 }
