@@ -430,7 +430,7 @@ fn send_lines(connection: &mut Connection, sent: &Mutex<SentRecords>, sender: us
         let mut sent = sent.lock().unwrap();
         let first = sent.next[sender];
         sent.next[sender] = first + 1 + first % 4;
-        (first..said.next[sender]).for_each(|number| {
+        (first..sent.next[sender]).for_each(|number| {
             sent.lines.insert((sender, number), false);
         });
         first
