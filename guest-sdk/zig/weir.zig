@@ -623,7 +623,7 @@ fn Contract(comptime Filter: type) type {
                 }
             }
             const options = std.json.parseFromValueLeaky(Filter.Options, memory, value, .{}) catch |reason|
-                return std.mem.concat(memory, u8, &.{ "an option has a value that can't be taken: ", @errorName(reason) }) catch @trap();
+                return std.mem.concat(memory, u8, &.{ "an option has an invalid value: ", @errorName(reason) }) catch @trap();
             return Filter.configure(options);
         }
 

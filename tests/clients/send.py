@@ -15,7 +15,7 @@ import requests
 
 THREADS = 4
 BATCH = 20
-# Digits as letters: messages that differ in numbers alone are repeats of each other to some sinks.
+# Digits as letters: some sinks treat messages that differ only in numbers as repetitions.
 SPELLED = str.maketrans("0123456789", "abcdefghij")
 
 

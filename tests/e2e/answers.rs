@@ -1,4 +1,4 @@
-//! What senders are told, and that the answer is true.
+//! The answers that senders get, and that they are true.
 
 use std::process::Command;
 
@@ -42,7 +42,7 @@ fn every_encoding_of_the_same_record_becomes_the_same_row() {
 }
 
 #[test]
-fn text_is_a_record_a_line_and_the_query_fills_what_it_lacks() {
+fn text_has_a_record_per_line_and_the_query_sets_missing_fields() {
     let home = Home::with(CONFIGURATION);
     let router = home.start();
     let answer = curl(
@@ -58,7 +58,7 @@ fn text_is_a_record_a_line_and_the_query_fills_what_it_lacks() {
 }
 
 #[test]
-fn good_records_are_kept_when_others_are_bad_and_each_bad_one_is_named() {
+fn good_records_are_kept_and_each_bad_one_is_reported() {
     let home = Home::with(CONFIGURATION);
     let router = home.start();
     let answer = post(&router, r#"[{"message":"good"}, 17, {"message":"also good"}]"#);
@@ -70,7 +70,7 @@ fn good_records_are_kept_when_others_are_bad_and_each_bad_one_is_named() {
 }
 
 #[test]
-fn what_cannot_be_taken_gets_the_status_that_says_why() {
+fn rejected_requests_get_the_matching_status() {
     let home = Home::with(CONFIGURATION);
     let router = home.start();
     let cases: [(&str, &[u8], u16, &str); 4] = [
@@ -91,7 +91,7 @@ fn what_cannot_be_taken_gets_the_status_that_says_why() {
 }
 
 #[test]
-fn compressed_bodies_are_read_and_a_bomb_is_stopped_at_the_bound() {
+fn compressed_bodies_are_read_and_a_bomb_is_stopped_at_the_limit() {
     let home = Home::with(CONFIGURATION);
     let router = home.start();
     let record = home.path("record.json");
@@ -137,7 +137,7 @@ assert answer.json() == {'accepted': 1}, answer.text
 }
 
 #[test]
-fn http_2_works_too() {
+fn http_2_works() {
     let home = Home::with(CONFIGURATION);
     let router = home.start();
     let arguments = ["--http2-prior-knowledge", "-H", "Content-Type: application/json", "--data-binary", "@-"];
@@ -174,7 +174,7 @@ fn a_request_for_another_host_is_refused_until_the_configuration_allows_it() {
 }
 
 #[test]
-fn one_body_of_millions_of_records_is_too_large_and_harms_no_neighbour() {
+fn a_body_of_millions_of_records_is_too_large_and_does_not_disturb_other_senders() {
     let home = Home::with(&format!("filter = []\n{CONFIGURATION}"));
     let router = home.start();
     let body = b"{}\n".repeat(2_300_000);
@@ -187,13 +187,13 @@ fn one_body_of_millions_of_records_is_too_large_and_harms_no_neighbour() {
         let (status, error) = tiny.join().unwrap();
         assert!(status == 413 && error.contains("send smaller batches"), "{status} {error}");
     });
-    // What the bound lets through is stored.
+    // Records within the limit are stored.
     let (status, error) = send(&router, "application/x-ndjson", &b"{}\n".repeat(1 << 20));
     assert_eq!((status, error.as_str()), (200, r#"{"accepted":1048576}"#));
 }
 
 #[test]
-fn a_sender_does_not_choose_the_sinks_of_its_records() {
+fn senders_cannot_choose_the_sinks_of_their_records() {
     let home = Home::with(
         "filter = []\n[sink.all]\ntype = 'file'\npath = 'all.jsonl'\n\
          [sink.audit]\ntype = 'file'\npath = 'audit.jsonl'\nroutes = ['audit']\n",

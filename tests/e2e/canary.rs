@@ -1,4 +1,4 @@
-//! New versions on trial in the shadow of the running one, and the way back to an older one.
+//! Canaries: new versions run on copies of batches next to the current one; and rollback to an older version.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,14 +19,14 @@ type = "file"
 path = "out.jsonl"
 "#;
 
-/// The same guest in other bytes.
+/// The same guest with other bytes.
 fn again(guest: Guest, number: u8) -> Vec<u8> {
     let mut module = guests::module(guest);
     module.extend([0, 3, 1, b'v', number]);
     module
 }
 
-/// Posts a batch of a harmless and a marked record again and again, until it is dropped.
+/// Posts a batch of a harmless and a marked record repeatedly, until it is dropped.
 struct Traffic {
     over: Arc<AtomicBool>,
     posted: Arc<AtomicUsize>,
@@ -48,7 +48,7 @@ impl Traffic {
         Self { over, posted, thread: Some(thread) }
     }
 
-    /// How many records were acknowledged.
+    /// Number of acknowledged records.
     fn stop(mut self) -> usize {
         self.over.store(true, Ordering::Relaxed);
         self.thread.take().unwrap().join().unwrap();
@@ -91,7 +91,7 @@ fn a_good_version_is_promoted_and_no_record_is_lost() {
     assert!(lines.last().unwrap().contains("patched") && !lines[0].contains("patched"));
 }
 
-/// Takes some tens of milliseconds over each record.
+/// Takes tens of milliseconds per record.
 const SLOW: Guest = (
     "slow",
     r#"
@@ -104,7 +104,7 @@ const SLOW: Guest = (
 );
 
 #[test]
-fn a_version_that_traps_drops_or_is_slow_is_rejected_and_the_running_one_stays_also_after_a_restart() {
+fn a_version_that_traps_drops_or_is_slow_is_rejected_even_after_a_restart() {
     for (guest, reason) in [(TRAP, "failed on 50.0 %"), (DROP, "50.0 came out of it"), (SLOW, "it took")] {
         let home = Home::with(CONFIGURATION);
         home.put_filter("f", &guests::module(KEEP));
@@ -129,7 +129,7 @@ fn a_version_that_traps_drops_or_is_slow_is_rejected_and_the_running_one_stays_a
 }
 
 #[test]
-fn the_state_is_that_of_the_running_version_when_a_new_one_is_promoted() {
+fn a_promoted_version_gets_the_state_of_the_running_one() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("f", &guests::module(COUNT));
     let router = Arc::new(home.start());
@@ -140,20 +140,20 @@ fn the_state_is_that_of_the_running_version_when_a_new_one_is_promoted() {
     wait_for(&router, "replaced by");
     let posted = traffic.stop() + 2;
     stop(router);
-    // It says its count at each tick, and for the last time when it is stopped.
+    // It emits its count at each tick, and a last time when it is stopped.
     let mut counts = lines(&home).into_iter().filter(|line| line.contains(r#""message":"count""#));
     let last: serde_json::Value = serde_json::from_str(&counts.next_back().unwrap()).unwrap();
     assert_eq!(last["count"], posted);
 }
 
-/// What `/health` says of the filter.
+/// The filter's part of `/health`.
 fn health(router: &Router) -> serde_json::Value {
     let health: serde_json::Value = serde_json::from_str(&curl(router, "/health", &[], b"").body).unwrap();
     health["filters"][0].clone()
 }
 
 #[test]
-fn health_and_the_list_of_filters_show_a_trial_and_its_shadows_are_ticked() {
+fn health_and_filter_list_show_a_canary_and_it_is_ticked() {
     let home = Home::with(&CONFIGURATION.replace("2s", "1h"));
     home.put_filter("f", &guests::module(COUNT));
     let router = home.start();
@@ -169,7 +169,7 @@ fn health_and_the_list_of_filters_show_a_trial_and_its_shadows_are_ticked() {
         assert_eq!(post(&router, r#"[{"message":"a"},{"message":"b"}]"#).status, 200);
         health(&router)["trial"]["records"].as_u64().unwrap() > 0
     });
-    // Each says its count at each tick, without any record of ours.
+    // Each emits its count at each tick, without further records from the test.
     let came_out = |of: &str| {
         let trial = &health(&router)["trial"];
         trial[of]["came_out"].as_u64().unwrap() - trial["records"].as_u64().unwrap()
@@ -189,13 +189,13 @@ fn health_and_the_list_of_filters_show_a_trial_and_its_shadows_are_ticked() {
     assert!(listed.contains("records compared"), "{listed}");
 }
 
-/// A configuration with other options.
+/// A configuration with different options.
 fn options(wanted: &str) -> String {
     CONFIGURATION.replace("2s", "1h").replace("timeout =", &format!("options = {{ {wanted} }}\ntimeout ="))
 }
 
 #[test]
-fn other_options_reach_a_trial_at_once_and_it_begins_anew() {
+fn new_options_restart_a_canary_at_once() {
     let home = Home::with(&options(""));
     home.put_filter("f", &guests::module(KEEP));
     let router = home.start();
@@ -212,7 +212,7 @@ fn other_options_reach_a_trial_at_once_and_it_begins_anew() {
     assert!(!router.said().contains("is promoted") && !router.said().contains("is rejected"), "{}", router.said());
 }
 
-/// Takes no options that hold an `a`.
+/// Refuses options that contain an `a`.
 const OLD: Guest = (
     "old",
     r#"
@@ -220,7 +220,7 @@ const OLD: Guest = (
 );
 
 #[test]
-fn a_running_version_that_can_not_take_the_options_goes_on_beside_the_trial() {
+fn a_running_version_that_refuses_new_options_keeps_running_during_the_canary() {
     let home = Home::with(&options(""));
     let refuses = guests::text(OLD).replacen(
         "(func (export \"weir:filter/lifecycle@1.0.0#configure\") (param i32 i32) (result i32)",
@@ -251,7 +251,7 @@ fn is_patched(home: &Home, router: &Router, message: &str) -> bool {
 }
 
 #[test]
-fn rollback_goes_back_in_a_running_router_holds_across_a_restart_and_ends_with_the_next_module() {
+fn rollback_works_at_run_time_survives_a_restart_and_ends_with_the_next_module() {
     let home = Home::with(&CONFIGURATION.replace("canary", "# canary"));
     home.put_filter("f", &guests::module(KEEP));
     let router = home.start();

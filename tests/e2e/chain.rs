@@ -1,4 +1,4 @@
-//! Five of the bundled filters in one chain, in a running router.
+//! Five bundled filters in one chain, in a running router.
 
 use serde_json::Value;
 
@@ -52,7 +52,7 @@ fn lines(home: &Home, file: &str) -> Vec<Value> {
 }
 
 #[test]
-fn each_of_the_bundled_filters_does_its_part_and_what_dedup_held_back_is_counted_at_the_end() {
+fn five_bundled_filters_work_together_and_dedup_emits_its_counts_at_the_end() {
     let home = Home::with(CONFIGURATION);
     for name in ["level", "enrich", "redact", "route", "dedup"] {
         home.put_filter(name, &std::fs::read(module(name)).unwrap());

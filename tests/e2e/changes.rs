@@ -1,4 +1,4 @@
-//! What the helpers for JavaScript and Python send back for what a filter did to a record: that and nothing else.
+//! The JavaScript and Python SDKs send back exactly the changes that a filter made to a record.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use weir_record::{Aliases, Batch, Defaults, Level};
 use super::clients::{python, run};
 use super::router::{Home, repository, weir};
 
-/// Does to a record what its message says.
+/// Changes the record as its message says.
 const FILTER: &str = r#"
 import { counter, drop, filter, kv, log } from "./weir.js";
 
@@ -41,14 +41,14 @@ export const { lifecycle, packed } = filter({
 });
 "#;
 
-/// The record of each deed, but for its head.
+/// The record for each change, without its standard fields.
 fn record() -> Value {
     json!({"big": 9007199254740993_i64, "n": 1, "tags": ["a", {"b": 1}],
            "context": {"user": {"name": "Ada", "id": 9007199254740995_i64}}})
 }
 
 #[test]
-fn a_filter_in_javascript_changes_what_it_says_and_nothing_else() {
+fn the_javascript_sdk_sends_back_only_the_changes() {
     let home = Home::new();
     let project = home.path("deeds");
     run(weir().args(["filter", "new", "deeds", "--lang", "js", "--folder"]).arg(&project));
@@ -126,9 +126,9 @@ fn without_head(record: weir_record::Record<'_>) -> Value {
     value
 }
 
-/// Natively: building it once more would take half a minute. The bindings are those that componentize-py makes.
+/// Runs natively, because another build would take half a minute. The bindings are those of componentize-py.
 #[test]
-fn the_helper_for_python_sends_back_what_was_changed_and_nothing_else() {
+fn the_python_sdk_sends_back_only_the_changes() {
     let home = Home::new();
     let bindings = home.path("bindings");
     let wit = repository().join("wit/v1");

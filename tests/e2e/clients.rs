@@ -1,5 +1,4 @@
-//! Real clients: curl, the sqlite3 shell, Python's requests. One that is missing is a failure;
-//! `tests/run` installs them.
+//! Real clients: curl, the sqlite3 shell, Python's requests. A missing one is a failure; `tests/run` installs them.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use super::router::{Router, repository};
 
-/// An answer, as curl saw it.
+/// An answer as received by curl.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -23,7 +22,7 @@ impl Answer {
     }
 }
 
-/// Runs curl against a router's path, with the body on its standard input.
+/// Runs curl on a path of the router, with the body on standard input.
 pub fn curl(router: &Router, path: &str, arguments: &[&str], body: &[u8]) -> Answer {
     let mut child = Command::new("curl")
         .args(["-sS", "-i", "--max-time", "60"])
@@ -34,11 +33,11 @@ pub fn curl(router: &Router, path: &str, arguments: &[&str], body: &[u8]) -> Ans
         .stderr(Stdio::piped())
         .spawn()
         .expect("curl is installed");
-    // curl may answer before it has read everything, and a bomb's answer comes early.
+    // curl may get an answer before it has read its input; for a decompression bomb it comes early.
     let _ = child.stdin.take().expect("piped").write_all(body);
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // `100 Continue` comes as a head of its own.
+    // `100 Continue` has its own head.
     let text = match text.starts_with("HTTP/1.1 100") {
         true => text.split_once("\r\n\r\n").unwrap().1.to_string(),
         false => text,
@@ -54,7 +53,7 @@ pub fn post(router: &Router, body: &str) -> Answer {
     curl(router, "/ingest", &["-H", "Content-Type: application/json", "--data-binary", "@-"], body.as_bytes())
 }
 
-/// What the sqlite3 shell answers to a query.
+/// The output of the sqlite3 shell for a query.
 pub fn sqlite(database: &Path, query: &str) -> String {
     let output =
         run(Command::new("sqlite3").arg("-readonly").args(["-cmd", ".timeout 10000"]).arg(database).arg(query));
@@ -76,21 +75,21 @@ pub fn run(command: &mut Command) -> Output {
     output
 }
 
-/// Python with the client libraries that `tests/run` installed.
+/// Python with the client libraries that `tests/run` installs.
 pub fn python() -> Command {
     let python = std::env::var_os("WEIR_TEST_PYTHON").map_or("python3".into(), PathBuf::from);
     Command::new(python)
 }
 
-/// A sender of numbered records that runs beside a test: Python's requests, several threads, each
-/// acknowledged number printed into a file.
+/// A sender of numbered records that runs during a test: Python's requests in several threads, which write each
+/// acknowledged number to a file.
 pub struct Sender {
     process: Child,
     acknowledged: PathBuf,
 }
 
 impl Sender {
-    /// Begins to send; numbers start with `prefix`.
+    /// Starts sending; numbers start with `prefix`.
     pub fn start(url: &str, prefix: &str, acknowledged: PathBuf) -> Self {
         let process = python()
             .arg(repository().join("tests/clients/send.py"))
@@ -102,15 +101,15 @@ impl Sender {
         Self { process, acknowledged }
     }
 
-    /// The ids that were acknowledged so far.
+    /// The ids acknowledged so far.
     pub fn acknowledged(&self) -> Vec<String> {
         let text = std::fs::read_to_string(&self.acknowledged).unwrap_or_default();
-        // The last line may be half written.
+        // The last line may be incomplete.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         whole.lines().map(String::from).collect()
     }
 
-    /// Tells it to stop after the answers it waits for, and returns what was acknowledged.
+    /// Stops it after the pending answers, and returns the acknowledged ids.
     pub fn stop(mut self) -> Vec<String> {
         drop(self.process.stdin.take());
         assert!(self.process.wait().unwrap().success(), "the sender failed");
@@ -120,7 +119,7 @@ impl Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is what is wanted.
+        // Both fail if it has ended already, which is fine.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,4 +1,4 @@
-//! The commands beside `run`, and that their help helps.
+//! The commands other than `run`, and their help.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ fn printed(command: &mut Command) -> String {
 }
 
 #[test]
-fn every_command_has_help_and_those_that_need_it_an_example() {
+fn every_command_has_help_and_examples_where_needed() {
     let help = printed(weir().arg("--help"));
     for command in ["run", "validate", "filter", "journal", "quarantine", "config", "bench", "completions"] {
         assert!(help.contains(command), "{command} is not in the help");
@@ -22,7 +22,7 @@ fn every_command_has_help_and_those_that_need_it_an_example() {
 }
 
 #[test]
-fn validate_lists_everything_that_is_wrong_at_once() {
+fn validate_reports_all_mistakes_at_once() {
     let home = Home::with("[[filter]]\nname = \"x\"\n[sink.a]\ntype = \"fil\"\n[http]\nlisten = 7\n");
     let output = weir().current_dir(home.path("")).args(["validate", "--config", "weir.toml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -33,14 +33,14 @@ fn validate_lists_everything_that_is_wrong_at_once() {
 }
 
 #[test]
-fn every_example_configuration_is_right() {
+fn every_example_configuration_is_valid() {
     let mut count = 0;
     for entry in std::fs::read_dir(repository().join("examples/config")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "toml") {
             let loaded = weir().args(["validate", "--config"]).arg(&path).output().unwrap();
             let said = String::from_utf8_lossy(&loaded.stderr).into_owned();
-            // An example may name a module that the reader is to bring.
+            // An example may name a module that the reader must provide.
             assert!(loaded.status.success() || said.contains("can't read"), "{}: {said}", path.display());
             count += 1;
         }
@@ -49,7 +49,7 @@ fn every_example_configuration_is_right() {
 }
 
 #[test]
-fn the_configuration_in_the_readme_is_right() {
+fn the_configuration_in_the_readme_is_valid() {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let (_, configuring) = readme.split_once("## Configuring").unwrap();
     let (_, block) = configuring.split_once("```toml\n").unwrap();
@@ -67,7 +67,7 @@ fn the_configuration_in_the_readme_is_right() {
 }
 
 #[test]
-fn the_configuration_to_begin_with_validates_and_runs() {
+fn the_start_configuration_is_valid_and_runs() {
     let home = Home::with(&printed(weir().args(["config", "init"])));
     let said = run(weir().current_dir(home.path("")).args(["validate", "weir.toml"]));
     assert!(said.stderr.is_empty() && String::from_utf8_lossy(&said.stdout).contains("1 filter, 2 sinks"), "{said:?}");
@@ -78,7 +78,7 @@ fn the_configuration_to_begin_with_validates_and_runs() {
 }
 
 #[test]
-fn validate_shows_what_filters_have_against_their_options_with_lines_beside_everything_else() {
+fn validate_reports_invalid_filter_options_with_their_lines() {
     let text = "[[filter]]\nname = \"level\"\nmodule = \"bundled:level\"\n[filter.options]\ndefualt = \"INFO\"\n\
                 [filter.options.sources]\nauth = \"LOUD\"\n[sink.a]\ntype = \"fil\"\n";
     let home = Home::with(text);
@@ -88,7 +88,7 @@ fn validate_shows_what_filters_have_against_their_options_with_lines_beside_ever
     for part in ["filter `level`: unknown field `defualt`", "weir.toml:5:1", "weir.toml:9:8", "did you mean `file`?"] {
         assert!(said.contains(part), "{part} is missing in\n{said}");
     }
-    // At the start the same is said.
+    // The start reports the same.
     let fixed = text.replace("\"fil\"", "\"console\"");
     home.configure(&fixed);
     let run = ["run", "--config", "weir.toml", "--listen", "127.0.0.1:0"];
@@ -97,7 +97,7 @@ fn validate_shows_what_filters_have_against_their_options_with_lines_beside_ever
 }
 
 #[test]
-fn validate_warns_of_what_cannot_have_been_meant_and_so_does_the_start() {
+fn validate_and_run_warn_of_likely_mistakes() {
     let text = "[[filter]]\nname = \"route\"\nmodule = \"bundled:route\"\n\
                 options = { rules = [{ when = { source = \"auth\" }, routes = [\"audit\"] }] }\n\
                 [sink.a]\ntype = \"file\"\npath = \"weir.toml/logs/x.jsonl\"\nroutes = [\"audti\"]\n\
@@ -121,7 +121,7 @@ fn validate_warns_of_what_cannot_have_been_meant_and_so_does_the_start() {
 }
 
 #[test]
-fn an_address_means_the_same_to_every_command_and_help_lists_what_can_be_given() {
+fn all_commands_accept_the_same_addresses_and_help_lists_them() {
     let home = Home::new();
     let router = home.start();
     let port = router.url.rsplit(':').next().unwrap();
@@ -151,7 +151,7 @@ fn filter_test_shows_verdicts_and_a_diff() {
 }
 
 #[test]
-fn filter_test_says_what_is_wrong_with_a_module_or_its_options() {
+fn filter_test_reports_an_invalid_module_or_options() {
     let output =
         weir().args(["filter", "test", "bundled:level", "--options", r#"{"defualt":"INFO"}"#]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
@@ -159,7 +159,7 @@ fn filter_test_says_what_is_wrong_with_a_module_or_its_options() {
 }
 
 #[test]
-fn filter_test_says_when_the_module_is_older_than_its_source() {
+fn filter_test_warns_if_the_module_is_older_than_its_source() {
     let home = Home::new();
     std::fs::copy(module("level"), home.path("mask.wasm")).unwrap();
     let test = || {
@@ -175,14 +175,14 @@ fn filter_test_says_when_the_module_is_older_than_its_source() {
 }
 
 #[test]
-fn filter_list_shows_what_would_run() {
+fn filter_list_shows_the_configured_filters() {
     let home = Home::new();
     let shown = printed(weir().current_dir(home.path("")).args(["filter", "list"]));
     assert!(shown.contains("redact") && shown.contains("bundled: redact, enrich"), "{shown}");
 }
 
 #[test]
-fn the_schema_is_json_and_the_completions_are_a_script() {
+fn the_schema_is_json_and_completions_are_a_script() {
     let schema: serde_json::Value = serde_json::from_str(&printed(weir().args(["config", "schema"]))).unwrap();
     assert!(schema["properties"]["journal"].is_object());
     let script = Home::new();
@@ -202,7 +202,7 @@ fn journal_inspect_shows_segments_and_readers() {
 }
 
 #[test]
-fn validate_warns_of_a_filter_that_holds_records_before_they_are_masked() {
+fn validate_warns_if_a_filter_holds_records_before_masking() {
     let filter = |name: &str| format!("[[filter]]\nname = \"{name}\"\nmodule = \"bundled:{name}\"\n");
     let sink = "[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n";
     let validated = |first: &str, second: &str| {

@@ -1,5 +1,5 @@
-//! Every sink with its real server, under load: twenty times one of the servers is killed or stopped and started again,
-//! and then the router is killed. What was acknowledged arrived, in the journal's order, and where that is promised once.
+//! Every sink with its real server, under load. Servers are killed or restarted twenty times, then the router is
+//! killed. All acknowledged records must arrive in journal order, and exactly once where that is guaranteed.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -15,13 +15,13 @@ use super::servers::nats::Nats;
 use super::servers::postgres::Postgres;
 use super::servers::vendors::API_KEY;
 
-/// Blows in the run to a server, and then to the router.
+/// Faults per run: of servers, and then of the router.
 const ROUNDS: u32 = 20;
 
-/// Records acknowledged in each round before the blow, at least.
+/// Minimum number of acknowledged records per round before the fault.
 const LOAD: usize = 40;
 
-/// The servers, all at once.
+/// All servers.
 struct Servers {
     postgres: Postgres,
     nats: Nats,
@@ -68,7 +68,7 @@ impl Servers {
         )
     }
 
-    /// Takes one of them down and up again, some as a crash does and some in peace.
+    /// Takes one of them down and up again, by a kill or a clean stop.
     fn strike(&mut self, round: u32) {
         let pause = || std::thread::sleep(Duration::from_millis(u64::from(round * 53 % 400)));
         match round % 6 {
@@ -113,7 +113,7 @@ impl Servers {
         }
     }
 
-    /// The ids that each place holds, in its order. InfluxDB has one of its own.
+    /// The ids at each destination, in its order. InfluxDB has its own order.
     fn held(&self, home: &Home, console: &str) -> Vec<(&'static str, Vec<String>)> {
         let lines = |text: String| text.lines().map(String::from).collect::<Vec<_>>();
         let ids = |records: Vec<Value>| records.iter().filter_map(|r| r["id"].as_str().map(String::from)).collect();
@@ -133,7 +133,7 @@ impl Servers {
             ("http", ids(self.http.records())),
             ("datadog", ids(self.datadog.records())),
             ("slack", self.slack.records().iter().flat_map(shown).collect()),
-            // A line that was cut by a kill comes again.
+            // A line truncated by a kill is written again.
             ("console", ids(console.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())),
         ]
     }
@@ -144,7 +144,7 @@ impl Servers {
     }
 }
 
-/// The ids that a message shows: `record ID`, one a block, with letters for digits.
+/// The ids in a message: `record ID`, one per block, with letters for digits.
 fn shown(message: &Value) -> Vec<String> {
     let blocks = message["blocks"].as_array().expect("blocks");
     let texts = blocks.iter().filter_map(|block| block["text"]["text"].as_str());
@@ -164,7 +164,7 @@ fn sinks_have_everything(router: &Router) -> bool {
     })
 }
 
-/// What the counter of all records shows.
+/// The value of the counter of all records.
 fn counted(router: &Router) -> Option<usize> {
     let text = curl(router, "/metrics", &[], b"").body;
     text.lines().find_map(|line| line.strip_prefix("seen_total ")).map(|count| count.parse().expect("a count"))
@@ -175,7 +175,7 @@ fn lines_in(file: &Path) -> Option<usize> {
 }
 
 #[test]
-fn whatever_is_killed_every_acknowledged_record_reaches_every_sink_in_order_and_once_where_promised() {
+fn acknowledged_records_reach_every_sink_in_order_and_once_where_guaranteed() {
     let home = Home::new();
     let mut servers = Servers::start(&home.path(""));
     home.configure(&servers.configuration());
@@ -214,7 +214,7 @@ fn whatever_is_killed_every_acknowledged_record_reaches_every_sink_in_order_and_
         let repeated = ids.len() - first_seen.len();
         eprintln!("{place}: {} acknowledged, {} held, {repeated} repeated", acknowledged.len(), first_seen.len());
         if *place == "console" && console.contains("records not shown") {
-            // Nobody read it for a second, and it waits for nobody: so much is promised, and said where it happens.
+            // Nobody read it for a second, and it waits for nobody: this much is guaranteed and documented.
             continue;
         }
         let lost: Vec<_> = acknowledged.iter().filter(|id| !times.contains_key(id)).take(5).collect();

@@ -1,4 +1,4 @@
-//! Disks that are full or have lied, and a lack of file descriptors: a clear error, and nothing acknowledged is lost.
+//! Full disks, lost writes, and a lack of file descriptors: the error is clear, and no acknowledged record is lost.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::process::Command;
 use super::clients::{Answer, curl, post};
 use super::router::{Home, Router, eventually, weir};
 
-/// A sink that can't make its folder until the file in its way is removed.
+/// A sink that can't create its folder until the file in its place is removed.
 const BLOCKED: &str = r#"
 data = "small/data"
 [journal]
@@ -34,7 +34,7 @@ fn lines(home: &Home) -> usize {
     std::fs::read_to_string(home.path("blocked/out.jsonl")).map_or(0, |all| all.lines().count())
 }
 
-/// Sends until it is refused: how many records were acknowledged, and the refusal.
+/// Sends until a request is refused; returns the number of acknowledged records, and the refusal.
 fn fill(router: &Router) -> (usize, Answer) {
     let mut acknowledged = 0;
     for number in 0..1000 {
@@ -47,7 +47,7 @@ fn fill(router: &Router) -> (usize, Answer) {
     panic!("it is never full");
 }
 
-/// With the sink unblocked, what was acknowledged arrives, and records are taken again.
+/// Unblocks the sink: all acknowledged records arrive, and new ones are accepted.
 fn assert_all_arrives(home: &Home, router: &Router, acknowledged: usize) {
     unblock(home);
     eventually("everything acknowledged arrives", || lines(home) == acknowledged);
@@ -55,11 +55,11 @@ fn assert_all_arrives(home: &Home, router: &Router, acknowledged: usize) {
 }
 
 #[test]
-fn a_full_disk_is_answered_with_503_and_everything_acknowledged_arrives_when_there_is_room() {
+fn a_full_disk_is_answered_with_503_and_acknowledged_records_arrive_later() {
     let home = Home::with(BLOCKED);
     block(&home);
     std::fs::create_dir(home.path("small")).unwrap();
-    // A disk of eight megabytes, seen by this router alone.
+    // A disk of 8 MB, visible only to this router.
     let mut command = Command::new("unshare");
     command
         .current_dir(home.path(""))
@@ -78,7 +78,7 @@ fn a_full_disk_is_answered_with_503_and_everything_acknowledged_arrives_when_the
 }
 
 #[test]
-fn over_its_budget_the_journal_refuses_and_says_so_until_the_sink_catches_up() {
+fn a_full_journal_refuses_records_until_the_sink_catches_up() {
     let home = Home::with(&BLOCKED.replace("[journal]", "[journal]\nmax_size = \"8MiB\""));
     block(&home);
     let router = home.start();
@@ -89,7 +89,7 @@ fn over_its_budget_the_journal_refuses_and_says_so_until_the_sink_catches_up() {
 }
 
 #[test]
-fn with_drop_oldest_senders_are_never_refused_and_what_was_skipped_is_counted() {
+fn with_drop_oldest_senders_are_never_refused_and_lost_records_are_counted() {
     let budget = "[journal]\nmax_size = \"8MiB\"\nwhen_full = \"drop_oldest\"\nrecent = \"1MiB\"";
     let home = Home::with(&BLOCKED.replace("[journal]", budget));
     block(&home);
@@ -108,7 +108,7 @@ fn with_drop_oldest_senders_are_never_refused_and_what_was_skipped_is_counted() 
 }
 
 #[test]
-fn a_journal_damaged_in_the_middle_is_refused_and_salvage_keeps_what_is_whole() {
+fn a_damaged_journal_is_refused_and_salvage_keeps_the_intact_records() {
     let home = Home::with(BLOCKED);
     block(&home);
     let router = home.start();
@@ -162,7 +162,7 @@ fn two_routers_cannot_share_a_data_folder() {
     assert_eq!(post(&router, r#"{"message":"still here"}"#).status, 200);
 }
 
-/// A router in a process that may open so many files.
+/// A router in a process with this limit of open files.
 fn start_with_files(home: &Home, soft: u32, hard: u32) -> Router {
     let mut command = Command::new("sh");
     command
@@ -173,7 +173,7 @@ fn start_with_files(home: &Home, soft: u32, hard: u32) -> Router {
     Router::start(command)
 }
 
-/// Posts on a connection that is open already, and stays so; the status.
+/// Posts on an open connection that stays open; returns the status.
 fn post_on(connection: &mut BufReader<TcpStream>, body: &str) -> u16 {
     let head = format!("POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
     connection.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();
@@ -198,7 +198,7 @@ fn post_on(connection: &mut BufReader<TcpStream>, body: &str) -> u16 {
 }
 
 #[test]
-fn connections_that_use_up_the_file_descriptors_leave_the_journal_what_it_needs() {
+fn connections_leave_enough_file_descriptors_for_the_journal() {
     let home = Home::with(BLOCKED);
     block(&home);
     let mut router = start_with_files(&home, 256, 256);
@@ -208,7 +208,7 @@ fn connections_that_use_up_the_file_descriptors_leave_the_journal_what_it_needs(
     assert_eq!(post_on(&mut connection, &body(0)), 200);
     let idle: Vec<_> = (0..400).filter_map(|_| TcpStream::connect(&address).ok()).collect();
     assert_eq!(idle.len(), 400);
-    // Several segments, each of which is a file.
+    // Several segments, each of which is an open file.
     for number in 1..40 {
         assert_eq!(post_on(&mut connection, &body(number)), 200, "{}", router.said());
     }
@@ -218,7 +218,7 @@ fn connections_that_use_up_the_file_descriptors_leave_the_journal_what_it_needs(
 }
 
 #[test]
-fn the_limit_of_open_files_is_raised_as_far_as_it_may_be() {
+fn the_limit_of_open_files_is_raised_to_the_hard_limit() {
     let home = Home::with(BLOCKED);
     block(&home);
     let router = start_with_files(&home, 256, 1024);
@@ -227,7 +227,7 @@ fn the_limit_of_open_files_is_raised_as_far_as_it_may_be() {
     assert_eq!(line.split_whitespace().nth(3), Some("1024"), "{line}");
 }
 
-/// The segments of the journal, the newest last.
+/// The segments of the journal, newest last.
 fn segments(home: &Home) -> Vec<std::path::PathBuf> {
     let found = std::fs::read_dir(home.path("small/data/journal")).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<_> = found.filter(|path| path.extension().is_some_and(|ending| ending == "seg")).collect();
@@ -263,7 +263,7 @@ fn a_journal_whose_newest_segment_was_removed_is_refused_until_it_is_salvaged() 
 }
 
 #[test]
-fn a_segment_that_is_removed_under_a_running_router_loses_nothing() {
+fn removing_a_segment_of_a_running_router_loses_nothing() {
     let home = Home::with(BLOCKED);
     block(&home);
     let mut router = home.start();
@@ -281,7 +281,7 @@ fn a_segment_that_is_removed_under_a_running_router_loses_nothing() {
 }
 
 #[test]
-fn on_a_first_start_the_folders_above_the_data_are_durable_before_anything_is_acknowledged() {
+fn a_first_start_makes_parent_folders_durable_before_any_acknowledgement() {
     let home = Home::with(&BLOCKED.replace("small/data", "new/deeper/data"));
     block(&home);
     let mut command = Command::new("strace");

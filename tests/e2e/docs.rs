@@ -1,7 +1,7 @@
-//! The documentation names nothing that is not there: links, files, commands and their options. `docs_configuration.rs`
-//! checks configurations and their keys.
+//! The documentation names only what exists: links, files, commands and their options. `docs_configuration.rs` checks
+//! configurations and their keys.
 //!
-//! Read from every Markdown file of the repository. A name in prose counts when it stands in backticks.
+//! Reads every Markdown file of the repository. In prose, only names in backticks count.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::clients::run;
 use super::pages::{self, Page, found_nothing_wrong};
 use super::router::{repository, weir};
 
-/// Files and folders that the documentation names and that are not in this repository, with what makes them.
+/// Files and folders that the documentation names although they are not in the repository, and what creates them.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("weir-data/logs.db", "a sink"),
     ("versions/", "the router, in its data folder"),
@@ -23,14 +23,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("cases.json", "a filter's author"),
 ];
 
-/// What looks like a file and is none: media types, endings.
+/// Names that look like files but are not: media types, file extensions.
 const NO_FILE: &str = r"^(application|text)/|^\.\w+$";
 
 /// Options of other programs.
 const FOREIGN_OPTIONS: &[(&str, &str)] = &[("--workspace", "cargo")];
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let mut problems = Vec::new();
     for page in pages::pages() {
         for link in page.links() {
@@ -58,7 +58,7 @@ fn follow(page: &Page, link: &str) -> Result<(), String> {
 }
 
 #[test]
-fn every_file_that_is_named_is_there() {
+fn every_named_file_exists() {
     let path = Regex::new(r"^[\w.*-]+(/[\w.*-]+)*/?$").unwrap();
     let file = Regex::new(r"/|\.(rs|md|toml|wit|wasm|jsonl?|c|h|zig|go|m?js|ts|py|sh)$").unwrap();
     let no_file = Regex::new(NO_FILE).unwrap();
@@ -86,8 +86,8 @@ fn tree() -> BTreeSet<PathBuf> {
     pages::files().iter().flat_map(|file| file.ancestors()).map(Path::to_owned).collect()
 }
 
-/// Whether `entry` is what a page means by `name`: from the top, from `host/`, or anywhere below the page's folder. A name
-/// alone may be anywhere. `*` stands for anything in a name, one in capitals for any name.
+/// Whether `entry` is the file that a page means by `name`: relative to the top, to `host/`, or to any folder below the
+/// page's. A name without a folder may be anywhere. `*` matches anything in a name, and capitals any name.
 fn is_meant(page: &Page, name: &str, entry: &Path) -> bool {
     let entry: Vec<&str> = entry.iter().map(|part| part.to_str().unwrap()).collect();
     let wanted: Vec<&str> = name.trim_end_matches('/').split('/').collect();
@@ -128,7 +128,7 @@ fn every_command_and_option_of_weir_is_in_its_help() {
     found_nothing_wrong(problems);
 }
 
-/// What a reader might type: spans, and lines of blocks.
+/// Text that a reader might type: code spans, and lines of code blocks.
 fn written_commands(page: &Page) -> Vec<(usize, String)> {
     let spans = page.spans().into_iter().map(|span| (span.line, span.text));
     let blocks = page.blocks().into_iter().filter(|block| ["", "console", "sh"].contains(&block.language.as_str()));
@@ -154,7 +154,7 @@ fn option_name(word: &str) -> &str {
     word.split(['=', ' ']).next().unwrap_or(word)
 }
 
-/// `weir … --help`, read once for each command.
+/// The output of `weir … --help`, read once per command.
 #[derive(Default)]
 struct Help {
     texts: HashMap<Vec<String>, String>,
@@ -212,7 +212,7 @@ impl Help {
 }
 
 #[test]
-fn every_package_test_and_bench_given_to_cargo_is_there() {
+fn every_package_test_and_bench_passed_to_cargo_exists() {
     let cargo = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
     let metadata = run(Command::new(env!("CARGO")).current_dir(repository()).args(cargo)).stdout;
     let metadata: Value = serde_json::from_slice(&metadata).unwrap();

@@ -1,5 +1,5 @@
-//! The documentation shows configurations that are valid, and names keys and options that there are. `docs.rs` checks the
-//! other names.
+//! The configurations in the documentation are valid, and the keys and options that it names exist. `docs.rs` checks
+//! the other names.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::clients::run;
 use super::pages::{self, Page, found_nothing_wrong};
 use super::router::{Home, module, repository, weir};
 
-/// What stands before ` = ` and is no key of the configuration, nor an option of a bundled filter.
+/// Names before ` = ` that are neither a key of the configuration nor an option of a bundled filter.
 const OTHER_KEYS: &[(&str, &str)] =
     &[("stateful", "filter.toml"), ("holds", "filter.toml"), ("column", "any column of a table in PostgreSQL")];
 
@@ -28,7 +28,7 @@ fn bundled() -> Vec<String> {
 }
 
 #[test]
-fn every_configuration_that_is_shown_is_valid() {
+fn every_shown_configuration_is_valid() {
     let home = Home::new();
     let (mut problems, mut shown, bundled) = (Vec::new(), 0, bundled());
     let heads = pages::heads();
@@ -45,7 +45,7 @@ fn every_configuration_that_is_shown_is_valid() {
     found_nothing_wrong(problems);
 }
 
-/// Validates a block. What is part of a `[[filter]]` becomes one: of the bundled filter that the heading names, or of any.
+/// Validates a block. A part of a `[[filter]]` is completed: for the bundled filter in the heading, or for any.
 fn validate(home: &Home, block: &pages::Block, bundled: &[String]) -> Result<(), String> {
     if block.text.contains("[[case]]") {
         return validate_cases(home, &block.text);
@@ -68,7 +68,7 @@ fn validate(home: &Home, block: &pages::Block, bundled: &[String]) -> Result<(),
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
 }
 
-/// Cases of some filter: every key is known. What they say of the filter is not tried.
+/// Validates that the keys of test cases exist. Their content is not tested.
 fn validate_cases(home: &Home, text: &str) -> Result<(), String> {
     std::fs::write(home.path("cases.toml"), text).unwrap();
     let test = ["filter", "test", "bundled:level", "--cases", "cases.toml"];
@@ -77,11 +77,11 @@ fn validate_cases(home: &Home, text: &str) -> Result<(), String> {
     if said.contains("problem in cases.toml") || said.contains("problems in cases.toml") { Err(said) } else { Ok(()) }
 }
 
-/// The tables of a filter's keys in filters/README.md: how their first column is headed, and where the keys go.
+/// The tables of option names in filters/README.md: the heading of their first column, and where the keys belong.
 const KEY_TABLES: [(&str, &str); 2] = [("option", "[filter.options]"), ("key of a rule", "[[filter.options.rules]]")];
 
 #[test]
-fn every_option_in_the_tables_of_the_bundled_filters_is_one() {
+fn every_option_in_the_tables_of_bundled_filters_exists() {
     let page = Page::read(Path::new("filters/README.md"));
     let (home, bundled) = (Home::new(), bundled());
     for (head, section) in KEY_TABLES {
@@ -95,10 +95,10 @@ fn every_option_in_the_tables_of_the_bundled_filters_is_one() {
     }
 }
 
-/// A key that no filter has: what refuses it would refuse others.
+/// A key that no filter has: whoever refuses it refuses unknown keys.
 const NO_KEY: &str = "no_such_key";
 
-/// The keys that a filter doesn't know, of some and [`NO_KEY`].
+/// The keys, of some and [`NO_KEY`], that a filter does not know.
 fn unknown_keys(home: &Home, filter: &str, section: &str, keys: &[String]) -> (Vec<String>, String) {
     let mut text = format!("[[filter]]\nname = \"{filter}\"\nmodule = \"bundled:{filter}\"\n{section}\n");
     for key in keys.iter().map(String::as_str).chain([NO_KEY]) {
@@ -113,7 +113,7 @@ fn unknown_keys(home: &Home, filter: &str, section: &str, keys: &[String]) -> (V
 }
 
 #[test]
-fn every_section_and_key_that_is_named_is_in_the_schema() {
+fn every_named_section_and_key_is_in_the_schema() {
     let schema = schema();
     let known = known_keys(&schema);
     let section = Regex::new(r"^\[\[?([a-z_]+)[\w.]*\]\]?(?: ([a-z_]+) = .*)?$").unwrap();
@@ -150,7 +150,7 @@ fn keys_of(schema: &Value, section: &str) -> Option<BTreeSet<String>> {
     }
 }
 
-/// What may stand before ` = `. Another test tries the options of filters.
+/// The names that may be before ` = `. Another test checks the options of filters.
 fn known_keys(schema: &Value) -> BTreeSet<String> {
     let mut keys: BTreeSet<String> = OTHER_KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
     property_names(schema, &mut keys);

@@ -6,7 +6,7 @@ use super::clients::{post, python, run};
 use super::router::{Home, eventually, repository, weir};
 
 #[test]
-fn the_python_handler_delivers_what_is_logged_before_the_program_ends() {
+fn the_python_handler_delivers_all_logs_before_the_program_ends() {
     let home = Home::new();
     let router = home.start();
     let example = repository().join("examples/clients/python_logging.py");
@@ -19,7 +19,7 @@ fn the_python_handler_delivers_what_is_logged_before_the_program_ends() {
 }
 
 #[test]
-fn the_javascript_client_is_acknowledged() {
+fn the_javascript_client_gets_acknowledgements() {
     let home = Home::new();
     let router = home.start();
     let example = repository().join("examples/clients/send.mjs");
@@ -30,7 +30,7 @@ fn the_javascript_client_is_acknowledged() {
 }
 
 #[test]
-fn the_example_filters_are_built_from_source_and_do_what_they_say() {
+fn the_example_filters_build_from_source_and_work() {
     let home = Home::new();
     let mut router = home.start();
     for (folder, file) in [("greeter", "greeter"), ("typed-rust", "typed_rust")] {
@@ -59,7 +59,7 @@ path = "out.jsonl"
 "#;
 
 #[test]
-fn the_stateful_example_expands_counts_across_a_hot_swap_and_says_its_count_at_the_end() {
+fn the_stateful_example_counts_across_a_swap_and_emits_its_count_at_the_end() {
     let project = repository().join("examples/filters/typed-stateful");
     run(weir().args(["filter", "build"]).arg(&project));
     let mut module = std::fs::read(project.join("typed_stateful.wasm")).unwrap();
@@ -70,7 +70,7 @@ fn the_stateful_example_expands_counts_across_a_hot_swap_and_says_its_count_at_t
     let two = r#"{"message":"one\ntwo","level":"error","tags":[],"context":{"user":"Ada","empty":{}}}"#;
     assert_eq!(post(&router, two).body, r#"{"accepted":1}"#);
 
-    // A custom section: other bytes, the same filter.
+    // A custom section makes other bytes of the same filter.
     module.extend([0, 3, 1, b'v', b'2']);
     home.put_filter("lines", &module);
     router.wait_for_line("replaced by");

@@ -1,4 +1,4 @@
-//! Files have one sink, a data folder one place: sinks that meet, sinks with other names, copies of folders.
+//! A file has one sink and a data folder one location: sinks with the same file, renamed sinks, copied folders.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::clients::{Sender, curl, post, run, sqlite};
 use super::router::{Home, Router, eventually, weir};
 
-/// Kills in each run.
+/// Number of kills per run.
 const ROUNDS: u32 = 5;
 
-/// Records acknowledged in each round before the blow, at least.
+/// Minimum number of acknowledged records per round before the kill.
 const LOAD: usize = 40;
 
-/// A file named by the source, and one that a sender so names.
+/// A file named by the source, and one with the name that a sender chose.
 const MEETING: &str = r#"
 [sink.all]
 type = "file"
@@ -37,7 +37,7 @@ fn ids(path: &Path) -> Vec<String> {
     text.lines().filter_map(id).collect()
 }
 
-/// The ids in a file and those rotated away from it.
+/// The ids in a file and in its rotated files.
 fn ids_of(folder: &Path, name: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let of =
@@ -46,7 +46,7 @@ fn ids_of(folder: &Path, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn two_sinks_that_meet_in_one_place_have_everything_once_through_kills() {
+fn two_sinks_with_one_file_store_everything_once_despite_kills() {
     let home = Home::with(MEETING);
     let mut acknowledged = HashSet::new();
     for round in 0..ROUNDS {
@@ -83,12 +83,12 @@ fn refused(home: &Home, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn sinks_that_meet_for_certain_are_refused_with_what_to_do() {
+fn sinks_with_the_same_path_are_refused_with_a_hint() {
     let sink = |name: &str, path: &str| format!("[sink.{name}]\ntype = 'file'\npath = '{path}'\n");
     let home = Home::with(&[sink("a", "logs/out.log"), sink("b", "./logs/out.log")].concat());
     let said = refused(&home, &["validate", "--config", "weir.toml"]);
     assert!(said.contains("sinks `a` and `b` both write") && said.contains("weir.toml:6:8"), "{said}");
-    // What only a look at the disk can tell is told at the start.
+    // Conflicts that only the disk shows are reported at the start.
     std::fs::create_dir(home.path("logs")).unwrap();
     std::os::unix::fs::symlink("logs", home.path("link")).unwrap();
     home.configure(&[sink("a", "logs/out.log"), sink("b", "link/out.log")].concat());
@@ -101,7 +101,7 @@ fn sinks_that_meet_for_certain_are_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_renamed_sink_repeats_nothing_while_running_and_after_a_kill() {
+fn a_renamed_sink_repeats_nothing_even_after_a_kill() {
     let configuration =
         |name: &str| format!("[sink.{name}]\ntype = 'file'\npath = 'out.jsonl'\n[sink.{name}-db]\ntype = 'sqlite'\n");
     let home = Home::with(&configuration("one"));
@@ -132,7 +132,7 @@ fn a_renamed_sink_repeats_nothing_while_running_and_after_a_kill() {
 }
 
 #[test]
-fn a_copy_of_a_data_folder_asks_and_never_touches_the_files_of_the_original() {
+fn a_copied_data_folder_needs_confirmation_and_never_writes_the_original_files() {
     let home = Home::with("[sink.out]\ntype = 'file'\npath = 'out.jsonl'\nrotate_size = '2KiB'\nrotate_keep = 3\n");
     let send = |router: &Router, range: std::ops::Range<u32>| {
         range.for_each(|n| assert_eq!(post(router, &format!(r#"{{"id":"{n}","message":"m"}}"#)).status, 200));
@@ -171,7 +171,7 @@ fn a_copy_of_a_data_folder_asks_and_never_touches_the_files_of_the_original() {
     let router = adopted(&["--adopt"]);
     send(&router, 100..103);
     router.stop();
-    // It has its place now.
+    // It is bound to its location now.
     let router = adopted(&[]);
     send(&router, 103..105);
     router.stop();
@@ -189,7 +189,7 @@ fn a_copy_of_a_data_folder_asks_and_never_touches_the_files_of_the_original() {
 }
 
 #[test]
-fn a_pipe_in_a_files_place_is_an_error_that_is_seen_and_holds_up_nobody() {
+fn a_pipe_instead_of_a_file_is_reported_and_delays_no_other_sink() {
     let home =
         Home::with("[sink.pipe]\ntype = 'file'\npath = 'pipe.log'\n[sink.out]\ntype = 'file'\npath = 'out.jsonl'\n");
     run(Command::new("mkfifo").arg(home.path("pipe.log")));

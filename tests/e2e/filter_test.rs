@@ -1,4 +1,4 @@
-//! `weir filter test`: cases with their reports, fuzzing of broken filters, two versions side by side.
+//! `weir filter test`: cases and their reports, fuzzing of broken filters, comparison of two versions.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -36,7 +36,7 @@ fn filters_in(folder: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_filter_has_cases_and_the_modules_of_the_bundled_ones_pass_them() {
+fn every_filter_has_cases_and_bundled_modules_pass_them() {
     let mut bundled = 0;
     for folder in filters_in("filters") {
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
@@ -53,9 +53,9 @@ fn every_filter_has_cases_and_the_modules_of_the_bundled_ones_pass_them() {
 }
 
 #[test]
-fn every_example_of_a_filter_in_rust_has_cases() {
+fn every_example_filter_in_rust_has_cases() {
     for folder in filters_in("examples/filters") {
-        // What `weir filter new` writes has its cases where all languages share them.
+        // The files of `weir filter new` share their cases.
         let shared = repository().join("examples/filters/project");
         let folder = if folder.ends_with("rust") { shared } else { folder };
         let has_cases = ["cases.toml", "cases.json"].iter().any(|file| folder.join(file).is_file());
@@ -63,7 +63,7 @@ fn every_example_of_a_filter_in_rust_has_cases() {
     }
 }
 
-/// Two cases of which the second fails in every way that a case can, beside the module.
+/// Two cases next to the module, the second of which fails in every possible way.
 const CASES: &str = r#"
 [[case]]
 name = "kept & <fine>"
@@ -81,7 +81,7 @@ never = ["b"]
 "#;
 
 #[test]
-fn a_failing_case_says_everything_that_is_wrong_and_the_exit_code_tells() {
+fn a_failing_case_reports_all_differences_and_sets_the_exit_code() {
     let home = Home::new();
     put(&home, guests::DROP);
     std::fs::write(home.path("cases.toml"), CASES).unwrap();
@@ -108,7 +108,7 @@ fn a_failing_case_says_everything_that_is_wrong_and_the_exit_code_tells() {
 }
 
 #[test]
-fn junit_is_what_a_parser_of_it_reads() {
+fn a_parser_accepts_the_junit_report() {
     let home = Home::new();
     let module = put(&home, guests::DROP);
     std::fs::write(home.path("cases.toml"), CASES).unwrap();
@@ -130,7 +130,7 @@ fn junit_is_what_a_parser_of_it_reads() {
 }
 
 #[test]
-fn tap_is_what_a_parser_of_it_reads() {
+fn a_parser_accepts_the_tap_report() {
     let home = Home::new();
     let module = put(&home, guests::DROP);
     std::fs::write(home.path("cases.toml"), CASES).unwrap();
@@ -145,7 +145,7 @@ fn tap_is_what_a_parser_of_it_reads() {
 }
 
 #[test]
-fn a_wrong_file_of_cases_is_refused_with_every_line_and_a_hint() {
+fn an_invalid_case_file_is_refused_with_every_line_and_a_hint() {
     let home = Home::new();
     let module = put(&home, guests::KEEP);
     let toml = "[[case]]\nname = \"a\"\nrecord = [{ message = \"x\" }]\nverdicts = [\"kep\"]\n";
@@ -167,7 +167,7 @@ fn a_wrong_file_of_cases_is_refused_with_every_line_and_a_hint() {
     assert!(said.contains("no module in .") && said.contains("weir filter build ."), "{said}");
 }
 
-/// Fuzzes a guest; what it said, and the files that it left.
+/// Fuzzes a guest; returns the output and the files left behind.
 fn fuzz(guest: Guest) -> (Home, Output, Vec<PathBuf>) {
     let home = Home::new();
     let module = put(&home, guest);
@@ -185,7 +185,7 @@ fn only_record(file: &Path) -> Json {
 }
 
 #[test]
-fn fuzzing_finds_the_record_that_a_filter_traps_on_and_makes_it_as_small_as_can_be() {
+fn fuzzing_finds_and_minimises_the_record_that_a_filter_traps_on() {
     let (home, output, files) = fuzz(guests::TRAP);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -199,7 +199,7 @@ fn fuzzing_finds_the_record_that_a_filter_traps_on_and_makes_it_as_small_as_can_
 }
 
 #[test]
-fn fuzzing_sees_memory_that_grows_with_every_record() {
+fn fuzzing_detects_memory_that_grows_with_every_record() {
     let (_home, output, files) = fuzz(guests::LEAK);
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -209,18 +209,18 @@ fn fuzzing_sees_memory_that_grows_with_every_record() {
 }
 
 #[test]
-fn fuzzing_sees_calls_that_never_end_and_those_that_take_long() {
+fn fuzzing_detects_endless_and_slow_calls() {
     let (_home, output, _) = fuzz(guests::LOOP);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("timeout: it ran longer than 1000 ms"), "{}", text(&output));
     let (_home, output, _) = fuzz(guests::SLOW);
     let said = text(&output);
-    // On a machine that is busy enough it takes even longer than it may.
+    // On a busy machine it may even exceed the limit.
     assert!(said.contains("times what is usual for that size") || said.contains("timeout: "), "{said}");
 }
 
 #[test]
-fn fuzzing_a_filter_that_keeps_its_promises_finds_nothing() {
+fn fuzzing_a_correct_filter_finds_nothing() {
     for guest in [guests::KEEP, guests::EXPAND] {
         let (_home, output, files) = fuzz(guest);
         assert_eq!((output.status.code(), files.len()), (Some(0), 0), "{}: {}", guest.0, text(&output));
@@ -228,7 +228,7 @@ fn fuzzing_a_filter_that_keeps_its_promises_finds_nothing() {
 }
 
 #[test]
-fn the_bench_shows_every_size_beside_the_floor() {
+fn the_bench_shows_every_batch_size_next_to_the_floor() {
     let home = Home::new();
     let output = test(&home, &["bundled:redact", "--bench"]);
     let said = text(&output);
@@ -241,7 +241,7 @@ fn the_bench_shows_every_size_beside_the_floor() {
 }
 
 #[test]
-fn two_versions_are_compared_on_samples_and_on_what_a_running_router_stored() {
+fn two_versions_are_compared_on_samples_and_on_stored_records() {
     let home = Home::with("filter = []\n");
     let (keep, drop, trap) = (put(&home, guests::KEEP), put(&home, guests::DROP), put(&home, guests::TRAP));
     let records = format!("{{\"message\":\"a\"}}\n{{\"message\":\"{MARKER}\"}}\n{{\"message\":\"b\"}}\n");

@@ -1,15 +1,15 @@
-//! A newcomer's first five minutes: nothing configured, one command, the line it suggests.
+//! The first five minutes of a new user: no configuration, one command, and the line that it suggests.
 
 use super::clients::{post, run, sqlite};
 use super::router::{Home, eventually, module};
 
-/// Others than those in the line that the greeting suggests.
+/// Different from those in the line that the greeting suggests.
 const SECRETS: [&str; 3] = ["carol@example.org", "key-98765", "4111 1111 1111 1111"];
 
 const RECORD: &str = r#"{"source":"shop","message":"carol@example.org paid with 4111 1111 1111 1111","api_key":"key-98765","nested":[{"API_KEY":"key-98765"}]}"#;
 
 #[test]
-fn with_no_configuration_a_record_is_masked_on_the_console_and_in_sqlite_and_nowhere_in_clear() {
+fn without_a_configuration_records_are_masked_everywhere() {
     let home = Home::new();
     let mut router = home.start();
     for part in ["data", "filters", "redact", "sinks", "console", "sqlite", "curl"] {
@@ -18,7 +18,7 @@ fn with_no_configuration_a_record_is_masked_on_the_console_and_in_sqlite_and_now
     let answer = post(&router, RECORD);
     assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"accepted":1}"#));
 
-    // Without a message the record's JSON is its message: the key must be masked there too.
+    // Without a message, the record's JSON is the message: the key must be masked there, too.
     let answer = post(&router, r#"{"source":"shop","api_key":"key-98765"}"#);
     assert_eq!(answer.body, r#"{"accepted":1}"#);
 
@@ -47,7 +47,7 @@ fn with_no_configuration_a_record_is_masked_on_the_console_and_in_sqlite_and_now
 }
 
 #[test]
-fn the_line_that_the_greeting_suggests_works_as_it_is() {
+fn the_command_that_the_greeting_suggests_works() {
     let home = Home::new();
     let mut router = home.start();
     let first = router.wait_for_line("curl http");
@@ -60,7 +60,7 @@ fn the_line_that_the_greeting_suggests_works_as_it_is() {
 }
 
 #[test]
-fn a_module_copied_into_the_folder_is_loaded_overwriting_swaps_it_and_deleting_unloads_it() {
+fn a_module_in_the_folder_is_loaded_swapped_and_unloaded() {
     let home = Home::new();
     let mut router = home.start();
     let wasm = std::fs::read(module("level")).unwrap();
@@ -73,7 +73,7 @@ fn a_module_copied_into_the_folder_is_loaded_overwriting_swaps_it_and_deleting_u
     eventually("the console shows it", || router.printed().contains("the last one"));
     assert!(!router.printed().contains("too fine to keep"));
 
-    // The same module with a custom section: other bytes, same behaviour.
+    // A custom section makes other bytes of the same module.
     let mut other = wasm.clone();
     other.extend([0, 3, 1, b'x', b'y']);
     home.put_filter("mine", &other);
@@ -86,7 +86,7 @@ fn a_module_copied_into_the_folder_is_loaded_overwriting_swaps_it_and_deleting_u
 }
 
 #[test]
-fn a_module_that_is_none_is_named_with_the_reason_and_nothing_else_changes() {
+fn an_invalid_module_is_reported_and_changes_nothing() {
     let home = Home::new();
     let mut router = home.start();
     home.put_filter("broken", b"this is no module");

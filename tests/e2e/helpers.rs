@@ -1,5 +1,5 @@
-//! The helpers of `guest-sdk/`: in each language one filter, in `tests/guests/`, that uses all of its helper, and WASI
-//! with nothing in it, as Go's runtime and a C library see it.
+//! The SDKs in `guest-sdk/`: for each language a filter in `tests/guests/` that uses the whole SDK; and the empty WASI
+//! environment as seen by Go's runtime and a C library.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,46 +12,46 @@ use super::clients::{curl, post, run};
 use super::router::{Home, eventually, repository, weir};
 
 #[test]
-fn all_of_the_helper_for_c() {
+fn the_whole_c_sdk_works() {
     everything("c");
 }
 
 #[test]
-fn all_of_the_helper_for_zig() {
+fn the_whole_zig_sdk_works() {
     everything("zig");
 }
 
 #[test]
-fn all_of_the_helper_for_go() {
+fn the_whole_go_sdk_works() {
     everything("go");
 }
 
 #[test]
-fn all_of_the_helper_for_assemblyscript() {
+fn the_whole_assemblyscript_sdk_works() {
     everything("assemblyscript");
 }
 
 #[test]
-fn a_filter_in_c_holds_another_record_in_place_of_its_own() {
+fn a_c_filter_holds_another_record_instead() {
     holds_sums("c");
 }
 
 #[test]
-fn a_filter_in_javascript_holds_another_record_in_place_of_its_own() {
+fn a_javascript_filter_holds_another_record_instead() {
     holds_sums("js");
 }
 
 #[test]
-fn a_c_library_finds_the_clock_and_the_log_of_weir_and_nothing_else() {
+fn a_c_library_sees_only_weirs_clock_and_log() {
     wasi("c", "wasi-c", "C");
 }
 
 #[test]
-fn the_runtime_of_go_finds_the_clock_and_the_log_of_weir_and_nothing_else() {
+fn the_go_runtime_sees_only_weirs_clock_and_log() {
     wasi("go", "wasi-go", "Go");
 }
 
-/// Writes a project, puts a guest in the place of its example, and builds it.
+/// Creates a project, replaces its example with a guest, and builds it.
 fn build(home: &Home, language: &str, guest: &str) -> Vec<u8> {
     let project = home.path("made/mask");
     run(weir().args(["filter", "new", "mask", "--lang", language, "--folder"]).arg(&project));
@@ -69,7 +69,7 @@ fn build(home: &Home, language: &str, guest: &str) -> Vec<u8> {
     std::fs::read(project.join("mask.wasm")).unwrap()
 }
 
-/// A guest that holds the sum of the numbers so far: the sum goes through a crash, a swap and the end.
+/// A guest that holds the sum of the numbers so far: the sum survives a crash, a swap and a stop.
 fn holds_sums(language: &str) {
     let home = Home::new();
     let module = build(&home, language, &format!("{language}-holding"));
@@ -99,7 +99,7 @@ fn holds_sums(language: &str) {
     assert_eq!((&shown(&said.batch)[0]["n"], said.holding.released.len()), (&json!(12), 1));
 }
 
-/// The same text in JSON and in TOML.
+/// The same string in JSON and in TOML.
 const OPTION: &str = r#""ü \"☃\"\n🦀""#;
 
 fn spec() -> FilterSpec {
@@ -156,7 +156,7 @@ fn decides(engine: &Arc<Engine>, filter: &Arc<Filter>) {
     assert_eq!(kept, json!(["kept", true, 5, true]));
 
     let wide: serde_json::Map<String, Value> = (0..20).map(|i| (format!("k{i}"), json!(i * 1000))).collect();
-    // JSON objects come in the order of their keys: float, huge, large, list, many, none, wide, yes.
+    // The keys of JSON objects are sorted: float, huge, large, list, many, none, wide, yes.
     let kinds = &decided(
         engine,
         filter,
@@ -220,7 +220,7 @@ fn shown(batch: &Batch) -> Value {
 fn wasi(language: &str, guest: &str, title: &str) {
     let home = Home::new();
     let module = build(&home, language, guest);
-    // Sleeping must not take time: a filter has a quarter of a second.
+    // Sleeping must return at once: a filter has a quarter of a second.
     let mut router = home.start();
     home.put_filter("wasi", &module);
     router.wait_for_line("filter `wasi`");
@@ -237,7 +237,7 @@ fn wasi(language: &str, guest: &str, title: &str) {
         assert_eq!(answer.body.contains("\"quarantined\":1"), ended, "{end}: {}", answer.body);
     }
     if language == "go" {
-        // The runtime prints it in pieces, each a line here.
+        // The runtime prints it in pieces, each of which is a line here.
         router.wait_for_line("on purpose");
     }
     assert!(!Path::new("here").exists());

@@ -1,5 +1,5 @@
-//! Filters that mean harm, in a running router: each is contained, the rest of the traffic is unharmed, and the
-//! operator is told in one readable line.
+//! Hostile filters in a running router: each is contained, the other traffic is unaffected, and the operator gets one
+//! readable line.
 
 #[path = "../hostile/mod.rs"]
 #[allow(dead_code, reason = "the engine's own tests use the others")]
@@ -38,7 +38,7 @@ fn lines(home: &Home) -> usize {
 }
 
 #[test]
-fn each_is_contained_and_only_the_record_that_it_misbehaves_on_is_set_aside() {
+fn each_hostile_filter_is_contained_and_only_its_bad_record_is_quarantined() {
     for (guest, reason) in guests::HOSTILE {
         let home = Home::with(CONFIGURATION);
         home.put_filter("hostile", &guests::module(*guest));
@@ -50,7 +50,7 @@ fn each_is_contained_and_only_the_record_that_it_misbehaves_on_is_set_aside() {
         assert_eq!(json["errors"][0]["record"], 3, "{}: {json}", guest.0);
         let said = json["errors"][0]["error"].as_str().unwrap().to_lowercase();
         assert!(said.contains(reason) && !said.contains('\n'), "{}: {said}", guest.0);
-        // And the next request is none the worse.
+        // The next request is unaffected.
         assert_eq!(post(&router, r#"{"message":"after"}"#).body, r#"{"accepted":1}"#, "{}", guest.0);
         eventually("the others arrive", || lines(&home) == 10);
         eventually("the operator can see it", || {
@@ -62,7 +62,7 @@ fn each_is_contained_and_only_the_record_that_it_misbehaves_on_is_set_aside() {
 }
 
 #[test]
-fn on_error_pass_lets_the_record_through_and_reject_tells_the_sender() {
+fn on_error_pass_lets_records_through_and_reject_returns_an_error() {
     let home = Home::with(&CONFIGURATION.replace("timeout", "on_error = \"pass\"\ntimeout"));
     home.put_filter("hostile", &guests::module(guests::TRAP));
     let router = home.start();
@@ -81,7 +81,7 @@ fn on_error_pass_lets_the_record_through_and_reject_tells_the_sender() {
 }
 
 #[test]
-fn a_filter_that_fails_again_and_again_is_shown_as_failing_and_the_rest_goes_on() {
+fn a_filter_that_keeps_failing_is_shown_as_failing_and_others_continue() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("hostile", &guests::module(guests::TRAP));
     let router = home.start();
@@ -95,7 +95,7 @@ fn a_filter_that_fails_again_and_again_is_shown_as_failing_and_the_rest_goes_on(
 }
 
 #[test]
-fn a_module_that_is_no_filter_never_replaces_one_that_runs_and_the_reason_is_one_line() {
+fn a_module_that_is_not_a_filter_never_replaces_a_running_one() {
     let home = Home::with(CONFIGURATION);
     let good = guests::module(guests::KEEP);
     home.put_filter("hostile", &good);
@@ -117,7 +117,7 @@ fn a_module_that_is_no_filter_never_replaces_one_that_runs_and_the_reason_is_one
 }
 
 #[test]
-fn a_named_filter_that_cannot_be_loaded_keeps_the_router_from_starting() {
+fn a_configured_filter_that_cannot_be_loaded_prevents_the_start() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("hostile", b"");
     let output = super::router::weir()
@@ -130,7 +130,7 @@ fn a_named_filter_that_cannot_be_loaded_keeps_the_router_from_starting() {
     assert!(said.contains("hostile") && said.contains("empty"), "{said}");
 }
 
-/// Logs, and says of itself, what would be lines of Weir's own and would drive a terminal, megabytes of it.
+/// Logs, and reports about itself, megabytes of text that looks like Weir's own lines and contains terminal escapes.
 fn forger() -> Vec<u8> {
     let said = r#"x\0a2026-11-28T00:00:00Z ERROR forged\1b[2J\e2\80\ae"#;
     let configure = r#"(func (export "weir:filter/lifecycle@1.0.0#configure") (param i32 i32) (result i32)"#;
@@ -152,7 +152,7 @@ fn forger() -> Vec<u8> {
 }
 
 #[test]
-fn what_a_filter_says_forges_no_line_drives_no_terminal_and_fills_no_answer() {
+fn filter_output_cannot_forge_lines_control_terminals_or_flood_answers() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("hostile", &forger());
     let mut router = home.start();
@@ -166,7 +166,7 @@ fn what_a_filter_says_forges_no_line_drives_no_terminal_and_fills_no_answer() {
     let list =
         super::router::weir().current_dir(home.path("")).args(["filter", "list", "--config", "weir.toml"]).output();
     let list = String::from_utf8(list.unwrap().stdout).unwrap();
-    // After the banner, which shows the version too.
+    // After the banner, which also shows the version.
     router.wait_for_line("try ");
     for text in [&health, &list, &router.said()] {
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\0']), "{text:?}");
@@ -175,7 +175,7 @@ fn what_a_filter_says_forges_no_line_drives_no_terminal_and_fills_no_answer() {
 }
 
 #[test]
-fn a_module_whose_file_name_can_be_no_name_is_left_out_with_the_reason() {
+fn a_module_with_an_invalid_file_name_is_skipped_with_the_reason() {
     let home = Home::new();
     home.put_filter("good", &guests::module(guests::KEEP));
     for name in ["a b", "red\u{1b}[31m", ".hidden", &"x".repeat(65)] {
@@ -190,7 +190,7 @@ fn a_module_whose_file_name_can_be_no_name_is_left_out_with_the_reason() {
     assert!(!said.contains('\u{1b}') && said.contains("good 1.0.0 (filters/good.wasm)"), "{said}");
 }
 
-/// Without bounds of its own, so that only those of the engine are reached.
+/// Without limits of its own, so that only those of the engine apply.
 const ROOMY: &str = r#"
 [[filter]]
 name = "hostile"
@@ -201,9 +201,9 @@ type = "file"
 path = "out.jsonl"
 "#;
 
-/// Two filters that each make 2,000 records of one would turn one record into four million.
+/// Two filters that each expand a record to 2,000 would make four million of one.
 #[test]
-fn filters_that_multiply_records_come_to_a_bound_and_the_router_goes_on() {
+fn filters_that_multiply_records_are_limited_and_the_router_continues() {
     let second = "[[filter]]\nname = \"second\"\nmodule = \"hostile.wasm\"\n";
     let home = Home::with(&ROOMY.replace("[sink.out]", &format!("{second}[sink.out]")));
     // The low bytes of the count: 60,000 is 0xea60, 2,000 is 0x07d0.
@@ -218,9 +218,9 @@ fn filters_that_multiply_records_come_to_a_bound_and_the_router_goes_on() {
     assert_eq!(curl(&router, "/ready", &[], b"").status, 200);
 }
 
-/// 200,000 changes fit into what a filter may return, and each is quickly made if it doesn't copy the record.
+/// 200,000 changes fit a filter's output, and applying each is fast unless it copies the record.
 #[test]
-fn a_record_that_a_typed_filter_changes_hundreds_of_thousands_of_times_is_changed_once() {
+fn hundreds_of_thousands_of_changes_by_a_typed_filter_are_merged() {
     let home = Home::with(ROOMY);
     let sets = guests::text(guests::SETS).replace("19200000", "6400000").replace("600000", "200000");
     home.put_filter("hostile", &guests::assemble(&sets));
@@ -235,7 +235,7 @@ fn a_record_that_a_typed_filter_changes_hundreds_of_thousands_of_times_is_change
 }
 
 #[test]
-fn a_filter_that_makes_records_of_nothing_at_each_tick_adds_none() {
+fn too_many_records_from_a_tick_are_discarded() {
     let home = Home::with(ROOMY);
     home.put_filter("hostile", &guests::module(guests::TICK_FLOOD));
     let mut router = home.start();
@@ -248,7 +248,7 @@ fn a_filter_that_makes_records_of_nothing_at_each_tick_adds_none() {
 }
 
 #[test]
-fn a_filter_that_never_ends_saving_is_told_and_records_go_on() {
+fn a_filter_that_never_finishes_saving_is_reported_and_records_go_on() {
     let home = Home::with(&CONFIGURATION.replace("100ms", "50ms"));
     let saves = "(i32.store (i32.const 640) (global.get $count))";
     let endless = guests::text(guests::COUNT).replacen(saves, "(loop $ever (br $ever))", 1);
@@ -258,7 +258,7 @@ fn a_filter_that_never_ends_saving_is_told_and_records_go_on() {
     assert_eq!(post(&router, r#"{"message":"after"}"#).body, r#"{"accepted":1}"#);
 }
 
-/// Components, each with the next one in it.
+/// Nested components.
 fn nested(depth: usize) -> Vec<u8> {
     const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
     let mut component = HEADER.to_vec();
@@ -285,7 +285,7 @@ fn additions() -> Vec<u8> {
 }
 
 #[test]
-fn modules_that_would_take_minutes_and_gigabytes_to_compile_are_refused_at_once_and_the_running_one_stays() {
+fn modules_that_are_too_expensive_to_compile_are_refused_at_once() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("hostile", &guests::module(guests::KEEP));
     let mut router = home.start();
@@ -299,7 +299,7 @@ fn modules_that_would_take_minutes_and_gigabytes_to_compile_are_refused_at_once_
 }
 
 #[test]
-fn what_lies_in_the_place_of_a_module_and_is_no_file_blocks_neither_reload_nor_stop() {
+fn a_module_path_that_is_not_a_file_blocks_neither_reload_nor_stop() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("hostile", &guests::module(guests::DROP));
     let router = home.start();
@@ -317,7 +317,7 @@ fn what_lies_in_the_place_of_a_module_and_is_no_file_blocks_neither_reload_nor_s
 }
 
 #[test]
-fn a_filter_is_compiled_by_a_process_of_its_own_and_found_in_the_cache() {
+fn a_filter_is_compiled_in_a_separate_process_and_cached() {
     let home = Home::new();
     let cache = home.path("cache");
     let options = weir_engine::EngineOptions { cache_folder: Some(cache.clone()), workers: 1 };
@@ -337,7 +337,7 @@ fn a_filter_is_compiled_by_a_process_of_its_own_and_found_in_the_cache() {
     assert!(refused.contains("none of the worlds"), "{refused}");
 }
 
-/// The filter that keeps everything, with functions of 300,000 additions each: within what a module may be made of.
+/// The filter that keeps everything, with functions of 300,000 additions each: within the limits of a module.
 fn slow_to_compile(functions: usize) -> Vec<u8> {
     let function = format!("(func (param i64) (result i64) (local.get 0) {})", "i64.const 1 i64.add ".repeat(300_000));
     let text = guests::text(guests::KEEP);
@@ -345,7 +345,7 @@ fn slow_to_compile(functions: usize) -> Vec<u8> {
     guests::assemble(&format!("{}{})", &text[..end], function.repeat(functions)))
 }
 
-/// An engine whose modules are compiled by the binary under test within these bounds.
+/// An engine that compiles modules with the binary under test, within these limits.
 fn bounded(home: &Home, memory_bytes: u64, seconds: u64) -> std::sync::Arc<weir_engine::Engine> {
     let cache = home.path("cache");
     let compiler = weir_engine::Compiler {
@@ -359,7 +359,7 @@ fn bounded(home: &Home, memory_bytes: u64, seconds: u64) -> std::sync::Arc<weir_
 }
 
 #[test]
-fn the_compiler_process_ends_when_it_exceeds_its_memory_or_its_time() {
+fn the_compiler_process_ends_when_it_exceeds_its_memory_or_time() {
     let home = Home::new();
     let spec = weir_engine::FilterSpec::new("slow");
     let small = guests::module(guests::KEEP);
@@ -376,7 +376,7 @@ fn the_compiler_process_ends_when_it_exceeds_its_memory_or_its_time() {
 }
 
 #[test]
-fn validate_compiles_in_a_bounded_process_and_leaves_no_files_behind() {
+fn validate_compiles_in_a_limited_process_and_leaves_no_files_behind() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("hostile", &guests::module(guests::KEEP));
     let (before, temporary) = (home.files().len(), home.path("temporary"));
@@ -399,7 +399,7 @@ fn validate_compiles_in_a_bounded_process_and_leaves_no_files_behind() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_a_filter_that_is_being_compiled() {
+fn a_stop_does_not_wait_for_compilation() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("hostile", &guests::module(guests::KEEP));
     let router = home.start();

@@ -1,10 +1,10 @@
-//! The rules of the house, checked: who may know whom, and that every module says what it is for.
+//! The rules of the code base: which crates may depend on which, and that every module has a `//!` head.
 
 use std::path::{Path, PathBuf};
 
 use super::router::repository;
 
-/// Which of our crates each may depend on, as the README of `host/` says.
+/// The crates that each may depend on, as in `host/README.md`.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("host/record", &["weir-wire"]),
     ("host/journal", &[]),
@@ -32,7 +32,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn every_module_begins_by_saying_what_it_is_for() {
+fn every_module_has_a_doc_comment_at_its_head() {
     let mut files = Vec::new();
     for folder in ["host", "guest-sdk", "filters", "tests", "examples"] {
         sources(&repository().join(folder), &mut files);
@@ -44,7 +44,7 @@ fn every_module_begins_by_saying_what_it_is_for() {
 }
 
 #[test]
-fn no_crate_knows_one_that_it_may_not() {
+fn crates_depend_only_on_allowed_crates() {
     for (krate, allowed) in MAY_KNOW {
         let manifest = std::fs::read_to_string(repository().join(krate).join("Cargo.toml")).unwrap();
         let (_, rest) = manifest.split_once("[dependencies]").unwrap();
@@ -60,7 +60,7 @@ fn no_crate_knows_one_that_it_may_not() {
 }
 
 #[test]
-fn the_top_level_is_as_it_was_laid_out() {
+fn the_top_level_has_the_expected_entries() {
     let expected = [
         "Cargo.lock",
         "Cargo.toml",

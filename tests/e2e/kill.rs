@@ -1,4 +1,4 @@
-//! kill -9 under load, again and again: what was acknowledged is there, and it is there once.
+//! Repeated kill -9 under load: every acknowledged record is there, exactly once.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::clients::{Sender, sqlite};
 use super::router::{Home, eventually};
 
-/// Kills in the run.
+/// Number of kills per run.
 const ROUNDS: u32 = 50;
 
-/// Records acknowledged in each round before the blow, at least.
+/// Minimum number of acknowledged records per round before the kill.
 const LOAD: usize = 40;
 
 const CONFIGURATION: &str = r#"
@@ -31,7 +31,7 @@ fn after_fifty_kills_every_acknowledged_record_is_in_sqlite_and_in_the_file_exac
     for round in 0..ROUNDS {
         let router = home.start();
         let sender = Sender::start(&router.url, &format!("r{round}"), home.path("acknowledged"));
-        // Past the client's own start, and at another moment each round.
+        // After the client has started, and at a different moment in each round.
         let before = acknowledged.len();
         eventually("a round's load is acknowledged", || sender.acknowledged().len() > before + LOAD);
         std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 200)));
@@ -41,7 +41,7 @@ fn after_fifty_kills_every_acknowledged_record_is_in_sqlite_and_in_the_file_exac
     let router = home.start();
     let database = home.path("weir-data/logs.db");
     let (_, said) = {
-        // A stop drains: after it both sinks hold everything.
+        // A stop drains: afterwards both sinks have everything.
         std::thread::sleep(Duration::from_millis(500));
         router.stop()
     };
@@ -72,7 +72,7 @@ fn times(ids: impl Iterator<Item = String>) -> HashMap<String, u32> {
     times
 }
 
-/// The ids in the file and in those that it was rotated into.
+/// The ids in the file and in its rotated files.
 fn lines(home: &Home) -> impl Iterator<Item = String> {
     let mut ids = Vec::new();
     for (path, bytes) in home.files() {

@@ -1,5 +1,5 @@
-//! In every language, with its real compiler: `weir filter new`, `weir filter build`, into a running router, and a
-//! hundred thousand calls.
+//! Every language with its real compiler: `weir filter new`, `weir filter build`, into a running router, and a hundred
+//! thousand calls.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,30 +12,30 @@ use weir_record::{Aliases, Batch, Defaults, Level};
 use super::clients::{curl, post, run};
 use super::router::{Home, Router, eventually, repository, weir};
 
-/// Calls of a filter in [`lasts`], once its memory has the size that it keeps.
+/// Number of calls in [`lasts`], after the memory has reached its final size.
 const CALLS: usize = 100_000;
 
-/// The calls that it takes to get there.
+/// Number of calls until then.
 const SETTLED: usize = 20_000;
 
-/// The same in Go, whose collector begins when there are some MiB to collect.
+/// The same for Go, whose collector starts at a heap of some MiB.
 const SETTLED_IN_GO: usize = 300_000;
 
-/// What memory grows by at a time: less than a byte a call.
+/// The unit of memory growth: less than a byte per call.
 const PAGE_BYTES: usize = 64 << 10;
 
-/// Half of what a filter may have by default: an instance that has grown beyond it is exchanged.
+/// Half of a filter's default memory: larger instances are replaced.
 const EXCHANGED_BYTES: usize = 32 << 20;
 
-/// Calls within which a filter in Python that returns 10 KB in each is exchanged more than once.
+/// Number of calls in which a Python filter that returns 10 KB per call is replaced more than once.
 const PYTHON_CALLS: usize = 10_000;
 
-/// How a filter's memory behaves.
+/// How the memory of a filter behaves.
 #[derive(Clone, Copy)]
 enum Memory {
-    /// It stays what it is after so many calls.
+    /// Constant after this many calls.
     Settles(usize),
-    /// It grows, and the instance is exchanged again and again.
+    /// It grows, and the instance is replaced repeatedly.
     Grows,
 }
 
@@ -43,7 +43,7 @@ enum Memory {
 fn a_filter_in_rust_from_an_empty_folder() {
     let home = Home::new();
     let project = new(&home, "rust");
-    // The versions that are here already, and built for filters of this repository.
+    // The versions used by the filters of this repository are already installed.
     std::fs::copy(repository().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
     whole_way(&home, project, Memory::Settles(SETTLED));
 }
@@ -98,28 +98,28 @@ fn a_filter_in_python_from_an_empty_folder() {
 }
 
 #[test]
-fn a_filter_in_javascript_hands_its_state_to_the_next_version_under_traffic() {
+fn a_javascript_filter_passes_its_state_to_the_next_version_under_load() {
     state_crosses_a_swap("js", "filter.js");
 }
 
 #[test]
-fn a_filter_in_python_hands_its_state_to_the_next_version_under_traffic_and_to_its_next_instance() {
+fn a_python_filter_passes_its_state_to_the_next_version_and_instance_under_load() {
     let module = state_crosses_a_swap("python", "filter.py");
     state_crosses_exchanges(&module);
 }
 
 #[test]
-fn what_a_filter_in_c_holds_is_given_to_its_next_instance() {
+fn held_records_of_a_c_filter_are_given_to_its_next_instance() {
     holds_across_a_crash("c", "filter.c", "");
 }
 
 #[test]
-fn what_a_filter_in_javascript_holds_is_given_to_its_next_instance() {
+fn held_records_of_a_javascript_filter_are_given_to_its_next_instance() {
     holds_across_a_crash("js", "filter.js", "holds = true\n");
 }
 
 #[test]
-fn a_compiler_that_is_missing_is_named_with_how_to_get_it() {
+fn a_missing_compiler_is_reported_with_how_to_install_it() {
     let how = [
         ("c", "pip install ziglang"),
         ("zig", "pip install ziglang"),
@@ -139,7 +139,7 @@ fn a_compiler_that_is_missing_is_named_with_how_to_get_it() {
 }
 
 #[test]
-fn a_save_builds_again_into_the_running_router_and_a_mistake_changes_nothing() {
+fn saving_rebuilds_into_the_running_router_and_a_mistake_changes_nothing() {
     let home = Home::new();
     let project = new(&home, "c");
     let mut router = home.start();
@@ -168,7 +168,7 @@ fn a_save_builds_again_into_the_running_router_and_a_mistake_changes_nothing() {
 /// The head of a function that traps.
 const BROKEN: &str = "weir_process(weir_record *record)\n{\n    __builtin_trap();";
 
-/// Writes a project and looks whether all of it has its name.
+/// Creates a project and checks that all files have its name.
 fn new(home: &Home, language: &str) -> PathBuf {
     let project = home.path("made/mask");
     run(weir().args(["filter", "new", "mask", "--lang", language, "--folder"]).arg(&project));
@@ -181,7 +181,7 @@ fn new(home: &Home, language: &str) -> PathBuf {
     project
 }
 
-/// Builds a project into a running router, sees what the filter does there, and that it lasts.
+/// Builds a project into a running router, and checks what the filter does and its memory.
 fn whole_way(home: &Home, project: PathBuf, memory: Memory) {
     let mut router = home.start();
     let folder = home.path("filters");
@@ -208,8 +208,8 @@ type = "file"
 path = "out.jsonl"
 "#;
 
-/// Builds the example with state twice into a running router. Each record gets a number that only the state knows:
-/// while the second version takes over, none may be missing or there twice. Gives the module.
+/// Builds the example with state twice into a running router. Each record gets a number from the state: none may be
+/// missing or used twice while the second version takes over. Returns the module.
 fn state_crosses_a_swap(language: &str, source: &str) -> Vec<u8> {
     let home = Home::with(FOLDER_ALONE);
     let project = new(&home, language);
@@ -260,8 +260,8 @@ fn state_crosses_a_swap(language: &str, source: &str) -> Vec<u8> {
     std::fs::read(project.join("mask.wasm")).unwrap()
 }
 
-/// Has a filter save a large state until its instance has grown so far that it was exchanged, twice: the numbers that only
-/// the state knows go on.
+/// Makes a filter save a large state until its instance was replaced twice because of its growth. The numbers from the
+/// state must continue.
 fn state_crosses_exchanges(module: &[u8]) {
     const SOURCES: usize = 500;
     let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
@@ -292,8 +292,8 @@ fn state_crosses_exchanges(module: &[u8]) {
     }
 }
 
-/// Builds the example that holds records and gives it two that begin something. An instance that knows nothing but what
-/// was held finds the end of the first, and the version after it that of the second.
+/// Builds the example that holds records and sends it the start of two requests. An instance that knows only the held
+/// records must get the end of the first, and the next version that of the second.
 fn holds_across_a_crash(language: &str, source: &str, manifest: &str) {
     let home = Home::with(FOLDER_ALONE);
     let project = new(&home, language);
@@ -360,7 +360,7 @@ fn works(router: &Router) {
     assert!(metrics.contains(r#"weir_filter_records_dropped_total{filter="mask"} 1"#), "{metrics}");
 }
 
-/// Calls it very often: no call fails, and once its memory has `settled` it stays as large as it is.
+/// Calls it very often: no call fails, and after it has `settled`, its memory stays constant.
 fn lasts(module: &[u8], settled: usize) {
     let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
     let mut spec = FilterSpec::new("mask");
@@ -385,8 +385,8 @@ fn lasts(module: &[u8], settled: usize) {
     assert!(bytes > 0 && at_the_end <= bytes + PAGE_BYTES, "its memory grew from {bytes} to {at_the_end} bytes");
 }
 
-/// Calls it very often while its memory grows: no call fails, and it never stays above the bound at which its instance is
-/// exchanged for a new one.
+/// Calls it very often while its memory grows: no call fails, and memory never stays above the limit at which the
+/// instance is replaced.
 fn is_exchanged(module: &[u8]) {
     let engine = Engine::new(EngineOptions { cache_folder: None, workers: 1 }).unwrap();
     let mut spec = FilterSpec::new("mask");
@@ -408,7 +408,7 @@ fn is_exchanged(module: &[u8]) {
         assert!(bytes <= EXCHANGED_BYTES.max(2 * begun), "call {call}: {bytes} bytes, {begun} at first");
         if bytes < before {
             exchanges += 1;
-            // The next batch is the one that waits for a new instance.
+            // The next batch waits for a new instance.
             worker.run(&chain, batch.clone());
             slowest = slowest.max(called.elapsed());
             before = worker.memory_bytes();
@@ -424,7 +424,7 @@ fn is_exchanged(module: &[u8]) {
     assert!(exchanges > 1, "{before} bytes after {PYTHON_CALLS} calls, {begun} at first");
 }
 
-/// Three records: one to mask, one to drop, one to keep; `size` decides how long they are.
+/// Three records: one to mask, one to drop, one to keep; `size` is their length.
 fn batch(size: usize) -> Batch {
     let long = "long ".repeat(size * size * 10);
     let json = format!(

@@ -1,5 +1,5 @@
-//! Lines of programs become records: the bundled filters that read, check, measure and thin them out in one chain,
-//! in a running router.
+//! Log lines become records: the bundled filters that parse, validate, measure and sample them, in one chain in a
+//! running router.
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn records() -> Value {
 }
 
 #[test]
-fn lines_become_records_that_are_read_checked_measured_and_thinned_out() {
+fn lines_become_records_that_are_parsed_validated_measured_and_sampled() {
     let home = Home::with(CONFIGURATION);
     for name in ["join", "parse", "exceptions", "schema", "timeseries", "sample", "traces", "throttle"] {
         home.put_filter(name, &std::fs::read(module(name)).unwrap());

@@ -1,4 +1,4 @@
-//! `/metrics`, `/health` and `/ready`, as the tools that read them see them.
+//! `/metrics`, `/health` and `/ready`, as monitoring tools see them.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use super::hostile::guests;
 use super::router::{Home, eventually};
 
 #[test]
-fn promtool_has_nothing_to_say_about_the_metrics() {
+fn promtool_accepts_the_metrics() {
     let home = Home::new();
     let router = home.start();
     assert_eq!(post(&router, r#"[{"message":"a@example.com"}, 17]"#).status, 200);
@@ -52,7 +52,7 @@ fn health_names_filters_sinks_and_journal() {
 }
 
 #[test]
-fn health_is_degraded_with_the_reasons_while_a_filter_fails_or_a_sink_is_away() {
+fn health_is_degraded_while_a_filter_fails_or_a_sink_is_down() {
     let home = Home::with(
         "[[filter]]\nname = \"trap\"\nmodule = \"trap.wasm\"\n\
          [sink.away]\ntype = \"http\"\nurl = \"http://127.0.0.1:9/\"\n",
@@ -86,7 +86,7 @@ type = "file"
 path = "out.jsonl"
 "#;
 
-/// The value of a filter's number, and of an error's kind.
+/// The value of a filter's metric, and of an error kind.
 fn number(text: &str, name: &str, filter: &str, kind: &str) -> f64 {
     let line = text.lines().find(|line| {
         line.starts_with(&format!("weir_filter_{name}{{"))
@@ -97,7 +97,7 @@ fn number(text: &str, name: &str, filter: &str, kind: &str) -> f64 {
 }
 
 #[test]
-fn the_numbers_of_each_filter_are_those_of_the_records_that_were_sent() {
+fn filter_metrics_match_the_sent_records() {
     let home = Home::with(COUNTED);
     home.put_filter("trap", &guests::module(guests::TRAP));
     let router = home.start();
@@ -110,8 +110,8 @@ fn the_numbers_of_each_filter_are_those_of_the_records_that_were_sent() {
         assert_eq!(post(&router, &body).status, 200);
     }
     let text = curl(&router, "/metrics", &[], b"").body;
-    // Name, level, redact, trap: batch by batch, since each was answered before the next was sent. `trap` fails on
-    // the batch of two and on the first of them alone, then takes the second.
+    // Name, level, redact, trap: one batch each, since each was answered before the next was sent. `trap` fails on the
+    // batch of two and on its first record alone, then accepts the second.
     for (name, expected) in [
         ("calls_total", [3.0, 2.0, 4.0]),
         ("records_in_total", [6.0, 4.0, 4.0]),

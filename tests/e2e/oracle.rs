@@ -1,13 +1,13 @@
-//! An oracle that knows what was acknowledged, over filters that hold records back: whatever happens to the router,
+//! A model that knows all acknowledged records, for filters that hold records: whatever happens to the router,
 //! *acknowledged = delivered + held + quarantined*, once and in order.
 //!
-//! Senders post numbered lines, one request after the other, and never twice. `join` makes records of the lines of two
-//! of them, `traces` decides about those of the third, `dedup` counts what a fourth repeats. Meanwhile blows fall, of
-//! one kind or of all kinds. At the end the router is stopped, which sends on all that is held, and every number is
-//! looked for in the file and in SQLite.
+//! Senders post numbered lines, one request after the other, and never twice. `join` joins the lines of two of them,
+//! `traces` decides about those of the third, `dedup` counts the repetitions of the fourth. Meanwhile there are faults,
+//! of one kind or of all kinds. At the end the router is stopped, which sends on all held records, and every number is
+//! looked up in the file and in SQLite.
 //!
-//! What was not answered, or refused, may have arrived or not, but not twice. The seed is printed; `WEIR_TEST_SEED`
-//! takes it again.
+//! Records that were refused or not answered may or may not arrive, but not twice. The seed is printed; set
+//! `WEIR_TEST_SEED` to repeat a run.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -24,135 +24,135 @@ use serde_json::{Value, json};
 use super::clients::{run as run_command, sqlite};
 use super::router::{Home, PATIENCE, Router, eventually, module, weir};
 
-/// Blows in a run.
+/// Faults per run.
 const ROUNDS: u32 = 20;
-/// Records that must be acknowledged between two blows.
+/// Number of records that must be acknowledged between two faults.
 const LOAD: usize = 60;
-/// Who sends lines; the last one's belong to traces.
+/// The senders of lines; those of the last one belong to traces.
 const SENDERS: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Blow {
+enum Fault {
     /// kill -9.
     Kill,
-    /// SIGTERM, and a new start.
+    /// SIGTERM and a restart.
     Stop,
-    /// SIGTERM twice at once, as process managers send it.
+    /// SIGTERM twice, as process managers send it.
     StopTwice,
     /// Another build of `join`.
     Swap,
     /// A changed configuration.
     Reload,
-    /// `join` is taken out, and put back.
+    /// `join` is removed and added again.
     Remove,
-    /// A sink that takes nothing fills the journal, until it is taken out.
+    /// A sink that accepts nothing fills the journal, until it is removed.
     Full,
-    /// Slow clients take up the memory for requests, so that others are told to come again.
+    /// Slow clients use up the memory for requests, so that others must retry.
     Busy,
-    /// A copy of the data folder runs beside the original.
+    /// A copy of the data folder is used at the same time.
     Copy,
 }
 
-const ALL: [Blow; 9] = [
-    Blow::Kill,
-    Blow::Stop,
-    Blow::StopTwice,
-    Blow::Swap,
-    Blow::Reload,
-    Blow::Remove,
-    Blow::Full,
-    Blow::Busy,
-    Blow::Copy,
+const ALL: [Fault; 9] = [
+    Fault::Kill,
+    Fault::Stop,
+    Fault::StopTwice,
+    Fault::Swap,
+    Fault::Reload,
+    Fault::Remove,
+    Fault::Full,
+    Fault::Busy,
+    Fault::Copy,
 ];
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_kills() {
-    run(&[Blow::Kill]);
+fn held_records_are_neither_lost_nor_repeated_by_kills() {
+    run(&[Fault::Kill]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_stops_and_signals_that_come_twice() {
-    run(&[Blow::Stop]);
-    run(&[Blow::StopTwice]);
+fn held_records_are_neither_lost_nor_repeated_by_stops_and_double_signals() {
+    run(&[Fault::Stop]);
+    run(&[Fault::StopTwice]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_swaps_and_reloads() {
-    run(&[Blow::Swap]);
-    run(&[Blow::Reload]);
+fn held_records_are_neither_lost_nor_repeated_by_swaps_and_reloads() {
+    run(&[Fault::Swap]);
+    run(&[Fault::Reload]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_when_they_are_taken_out() {
-    run(&[Blow::Remove]);
+fn held_records_are_neither_lost_nor_repeated_when_filters_are_removed() {
+    run(&[Fault::Remove]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_when_the_journal_is_full() {
-    run(&[Blow::Full]);
+fn held_records_are_neither_lost_nor_repeated_when_the_journal_is_full() {
+    run(&[Fault::Full]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_when_the_router_is_busy() {
-    run(&[Blow::Busy]);
+fn held_records_are_neither_lost_nor_repeated_when_the_router_is_busy() {
+    run(&[Fault::Busy]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_copies_of_the_data_folder() {
-    run(&[Blow::Copy]);
+fn held_records_are_neither_lost_nor_repeated_by_copies_of_the_data_folder() {
+    run(&[Fault::Copy]);
 }
 
 #[test]
-fn nothing_that_filters_hold_is_lost_or_doubled_by_all_of_that_in_any_order() {
+fn held_records_are_neither_lost_nor_repeated_by_all_faults_in_any_order() {
     run(&ALL);
 }
 
-fn run(blows: &[Blow]) {
+fn run(faults: &[Fault]) {
     let seed = std::env::var("WEIR_TEST_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64) | 1);
-    eprintln!("oracle, {blows:?}: seed {seed}");
+    eprintln!("oracle, {faults:?}: seed {seed}");
     let mut random = Random(seed);
-    let mut place = Place::new();
-    let mut router = place.home.start();
-    let said = Arc::new(Mutex::new(Said::default()));
+    let mut fixture = Fixture::new();
+    let mut router = fixture.home.start();
+    let sent = Arc::new(Mutex::new(SentRecords::default()));
     for _ in 0..ROUNDS {
-        let blow = blows[random.below(blows.len())];
-        let senders = Senders::start(&router.url, &said);
+        let fault = faults[random.below(faults.len())];
+        let senders = Senders::start(&router.url, &sent);
         senders.load();
         std::thread::sleep(Duration::from_millis(random.below(150) as u64));
-        router = place.strike(blow, router, &senders);
-        if !matches!(blow, Blow::Kill | Blow::Stop | Blow::StopTwice | Blow::Copy) {
+        router = fixture.inject(fault, router, &senders);
+        if !matches!(fault, Fault::Kill | Fault::Stop | Fault::StopTwice | Fault::Copy) {
             senders.load();
         }
         senders.stop();
     }
     let (status, log) = router.stop();
     assert!(status.success(), "{log}");
-    let said = Arc::into_inner(said).expect("the senders have ended").into_inner().unwrap();
-    said.check(&place.home, &format!("{blows:?}, seed {seed}"));
+    let sent = Arc::into_inner(sent).expect("the senders have ended").into_inner().unwrap();
+    sent.check(&fixture.home, &format!("{faults:?}, seed {seed}"));
 }
 
-/// Where the router lives, and which of its configurations it has.
-struct Place {
+/// The folder of the router, and its current configuration.
+struct Fixture {
     home: Home,
     builds: u32,
     reloads: u32,
 }
 
-impl Place {
+impl Fixture {
     fn new() -> Self {
-        let place = Self { home: Home::new(), builds: 0, reloads: 0 };
-        place.put_join();
-        place.configure(true, false);
-        place
+        let fixture = Self { home: Home::new(), builds: 0, reloads: 0 };
+        fixture.put_join();
+        fixture.configure(true, false);
+        fixture
     }
 
-    /// A build of `join` that was not there before.
+    /// A new build of `join`.
     fn put_join(&self) {
         let mut bytes = std::fs::read(module("join")).unwrap();
-        // A custom section without meaning: its length, that of its name, the name, and the number.
+        // A custom section: its length, that of its name, the name, and a number.
         bytes.extend([0, 6, 1, b'n']);
         bytes.extend(self.builds.to_le_bytes());
         self.home.put_filter("join", &bytes);
@@ -192,21 +192,21 @@ type = "sqlite"
         ));
     }
 
-    fn strike(&mut self, blow: Blow, mut router: Router, senders: &Senders) -> Router {
-        match blow {
-            Blow::Kill => {
+    fn inject(&mut self, fault: Fault, mut router: Router, senders: &Senders) -> Router {
+        match fault {
+            Fault::Kill => {
                 router.kill();
                 self.home.start()
             }
-            Blow::Stop | Blow::StopTwice => {
+            Fault::Stop | Fault::StopTwice => {
                 router.signal("-TERM");
-                if blow == Blow::StopTwice {
+                if fault == Fault::StopTwice {
                     router.signal("-TERM");
                 }
                 assert!(router.wait().success(), "{}", router.said());
                 self.home.start()
             }
-            Blow::Swap => {
+            Fault::Swap => {
                 let replaced = |router: &Router| router.said().matches("filter `join` ").count();
                 let before = replaced(&router);
                 self.builds += 1;
@@ -214,29 +214,29 @@ type = "sqlite"
                 eventually("the new build runs", || replaced(&router) > before);
                 router
             }
-            Blow::Reload => {
+            Fault::Reload => {
                 self.reconfigure(&router, true, false);
                 router
             }
-            Blow::Remove => {
+            Fault::Remove => {
                 self.reconfigure(&router, false, false);
                 senders.load();
                 self.reconfigure(&router, true, false);
                 router
             }
-            Blow::Full => {
+            Fault::Full => {
                 self.reconfigure(&router, true, true);
                 senders.until_refused(|| {});
                 self.reconfigure(&router, true, false);
                 router
             }
-            Blow::Busy => {
+            Fault::Busy => {
                 let mut slow: Vec<_> = (0..20).map(|_| slow_client(&router.url, 6000)).collect();
-                // Small ones take what the senders' own requests give back.
+                // Small requests get the memory that the senders' own requests release.
                 senders.until_refused(|| slow.push(slow_client(&router.url, 0)));
                 router
             }
-            Blow::Copy => {
+            Fault::Copy => {
                 router.signal("-TERM");
                 assert!(router.wait().success(), "{}", router.said());
                 let copy = self.copy();
@@ -269,7 +269,7 @@ type = "sqlite"
         Router::start(command)
     }
 
-    /// Another configuration, and waits until it is taken up.
+    /// Changes the configuration, and waits until it is loaded.
     fn reconfigure(&mut self, router: &Router, with_join: bool, with_slow_sink: bool) {
         let taken_up = |router: &Router| router.said().matches("configuration reloaded").count();
         let before = taken_up(router);
@@ -279,9 +279,9 @@ type = "sqlite"
     }
 }
 
-/// What was sent, and how it was answered.
+/// The sent records, and their answers.
 #[derive(Default)]
-struct Said {
+struct SentRecords {
     /// For each sender and number: whether it was acknowledged.
     lines: HashMap<(usize, u64), bool>,
     next: [u64; SENDERS],
@@ -291,7 +291,7 @@ struct Said {
     repeats_unknown: u64,
 }
 
-impl Said {
+impl SentRecords {
     fn check(&self, home: &Home, what: &str) {
         let records: Vec<Value> = std::fs::read_to_string(home.path("out.jsonl"))
             .unwrap()
@@ -332,7 +332,7 @@ impl Said {
     }
 }
 
-/// Traces are decided one by one; within a stream of lines the order stays.
+/// Traces are decided separately; within a stream of lines the order is kept.
 fn check_order(place: &str, messages: &[&str], what: &str) {
     let mut last = [None; SENDERS - 1];
     let lines = messages.iter().flat_map(|message| numbers(message)).filter(|(sender, _)| sender + 1 < SENDERS);
@@ -359,8 +359,7 @@ fn quarantined(home: &Home) -> Vec<(usize, u64)> {
     files.flat_map(|(_, bytes)| numbers(&String::from_utf8_lossy(&bytes))).collect()
 }
 
-/// A connection with a request that goes on for ever, and holds memory for requests: so much of a body, unless there is
-/// no room any more.
+/// A connection with a request that never ends and holds this much memory for requests, unless there is no more.
 fn slow_client(url: &str, sent: usize) -> TcpStream {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").expect("a URL")).unwrap();
     let head = format!("POST /ingest HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", sent + 1);
@@ -368,30 +367,30 @@ fn slow_client(url: &str, sent: usize) -> TcpStream {
     stream
 }
 
-/// Those who send to a router, until they are stopped or it is gone.
+/// Threads that send to a router until they are stopped or it ends.
 struct Senders {
-    said: Arc<Mutex<Said>>,
+    sent: Arc<Mutex<SentRecords>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Senders {
-    fn start(url: &str, said: &Arc<Mutex<Said>>) -> Self {
+    fn start(url: &str, sent: &Arc<Mutex<SentRecords>>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let address = url.strip_prefix("http://").expect("a URL").to_owned();
         let sender = |number: usize| {
-            let (said, stop, address) = (said.clone(), stop.clone(), address.clone());
+            let (sent, stop, address) = (sent.clone(), stop.clone(), address.clone());
             std::thread::spawn(move || {
                 let Ok(mut connection) = Connection::open(&address) else { return };
                 while !stop.load(Ordering::Relaxed) {
                     let answer = match number {
-                        SENDERS => send_repeat(&mut connection, &said),
-                        _ => send_lines(&mut connection, &said, number),
+                        SENDERS => send_repeat(&mut connection, &sent),
+                        _ => send_lines(&mut connection, &sent, number),
                     };
                     match answer {
                         Some(200) => {}
                         Some(_) => {
-                            // As clients do: wait a little, and don't count on the connection.
+                            // Like real clients: wait a little, and reconnect.
                             std::thread::sleep(Duration::from_millis(20));
                             let Ok(opened) = Connection::open(&address) else { return };
                             connection = opened;
@@ -402,20 +401,20 @@ impl Senders {
             })
         };
         let threads = (0..=SENDERS).map(sender).collect();
-        Self { said: said.clone(), stop, threads }
+        Self { sent: sent.clone(), stop, threads }
     }
 
-    /// Waits until so many more records are acknowledged.
+    /// Waits until this many more records are acknowledged.
     fn load(&self) {
-        let before = self.said.lock().unwrap().acknowledged;
-        eventually("a load is acknowledged", || self.said.lock().unwrap().acknowledged >= before + LOAD);
+        let before = self.sent.lock().unwrap().acknowledged;
+        eventually("a load is acknowledged", || self.sent.lock().unwrap().acknowledged >= before + LOAD);
     }
 
     fn until_refused(&self, mut meanwhile: impl FnMut()) {
-        let before = self.said.lock().unwrap().refused;
+        let before = self.sent.lock().unwrap().refused;
         eventually("senders are refused", || {
             meanwhile();
-            self.said.lock().unwrap().refused > before + 10
+            self.sent.lock().unwrap().refused > before + 10
         });
     }
 
@@ -425,20 +424,20 @@ impl Senders {
     }
 }
 
-/// Sends one to four lines; the status of the answer.
-fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) -> Option<u16> {
+/// Sends one to four lines; returns the status of the answer.
+fn send_lines(connection: &mut Connection, sent: &Mutex<SentRecords>, sender: usize) -> Option<u16> {
     let first = {
-        let mut said = said.lock().unwrap();
-        let first = said.next[sender];
-        said.next[sender] = first + 1 + first % 4;
-        (first..said.next[sender]).for_each(|number| {
-            said.lines.insert((sender, number), false);
+        let mut sent = sent.lock().unwrap();
+        let first = sent.next[sender];
+        sent.next[sender] = first + 1 + first % 4;
+        (first..sent.next[sender]).for_each(|number| {
+            sent.lines.insert((sender, number), false);
         });
         first
     };
     let end = first + 1 + first % 4;
     let record = |number: u64| {
-        // One line in three begins a record, the others go on.
+        // One line in three starts a record, the others continue it.
         let indent = if number.is_multiple_of(3) { "" } else { "    at " };
         let mut record =
             json!({ "source": format!("s{sender}"), "message": format!("{indent}line [{sender}-{number}]") });
@@ -450,30 +449,30 @@ fn send_lines(connection: &mut Connection, said: &Mutex<Said>, sender: usize) ->
     };
     let body = Value::Array((first..end).map(record).collect()).to_string();
     let answer = connection.post(&body);
-    let mut said = said.lock().unwrap();
+    let mut sent = sent.lock().unwrap();
     if answer == Some(200) {
         (first..end).for_each(|number| {
-            said.lines.insert((sender, number), true);
+            sent.lines.insert((sender, number), true);
         });
-        said.acknowledged += (end - first) as usize;
+        sent.acknowledged += (end - first) as usize;
     } else {
-        said.refused += 1;
+        sent.refused += 1;
     }
     answer
 }
 
-/// Sends the same once more.
-fn send_repeat(connection: &mut Connection, said: &Mutex<Said>) -> Option<u16> {
+/// Sends the same record again.
+fn send_repeat(connection: &mut Connection, sent: &Mutex<SentRecords>) -> Option<u16> {
     let answer = connection.post(r#"{"source":"repeats","message":"again"}"#);
-    let mut said = said.lock().unwrap();
+    let mut sent = sent.lock().unwrap();
     match answer {
-        Some(200) => said.repeats_acknowledged += 1,
-        _ => said.repeats_unknown += 1,
+        Some(200) => sent.repeats_acknowledged += 1,
+        _ => sent.repeats_unknown += 1,
     }
     answer
 }
 
-/// A connection that is kept.
+/// A persistent connection.
 struct Connection {
     stream: TcpStream,
 }
@@ -486,7 +485,7 @@ impl Connection {
         Ok(Self { stream })
     }
 
-    /// The status of the answer; none when there is none.
+    /// The status of the answer, if there is one.
     fn post(&mut self, body: &str) -> Option<u16> {
         let length = body.len();
         let head = format!(
@@ -514,7 +513,7 @@ impl Connection {
     }
 }
 
-/// Numbers that look random and are the same for the same seed.
+/// Pseudorandom numbers from a seed.
 struct Random(u64);
 
 impl Random {

@@ -1,6 +1,7 @@
-//! The Markdown of this repository and in the heads of the bundled filters, as far as `docs.rs` and `docs_configuration.rs` check it: links, headings, code spans and code blocks.
+//! The Markdown of this repository, and of the heads of the bundled filters, as needed by `docs.rs` and
+//! `docs_configuration.rs`: links, headings, code spans and code blocks.
 //!
-//! Not a full parser. It knows fenced and indented code, spans of any number of backticks, and nothing else.
+//! Not a complete parser: it supports only fenced and indented code, and code spans with any number of backticks.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::process::Command;
 use super::clients::run;
 use super::router::repository;
 
-/// Every file that is in the repository, or will be: relative paths.
+/// All files in the repository that are tracked or would be: relative paths.
 pub fn files() -> Vec<PathBuf> {
     let listing = ["ls-files", "--cached", "--others", "--exclude-standard"];
     let listed = run(Command::new("git").current_dir(repository()).args(listing)).stdout;
@@ -23,7 +24,7 @@ pub struct Page {
     text: String,
 }
 
-/// A part of a page, with the line at which it starts.
+/// A part of a page, with its first line.
 pub struct Part {
     pub line: usize,
     pub text: String,
@@ -32,19 +33,19 @@ pub struct Part {
 /// A code block.
 pub struct Block {
     pub line: usize,
-    /// What stands after the fence; empty for indented code.
+    /// The text after the fence; empty for indented code.
     pub language: String,
     /// The heading above it, without `#`.
     pub heading: String,
     pub text: String,
 }
 
-/// Fails with everything that is wrong at once.
+/// Fails with all errors at once.
 pub fn found_nothing_wrong(problems: Vec<String>) {
     assert!(problems.is_empty(), "wrong in the documentation:\n{}", problems.join("\n"));
 }
 
-/// All of them.
+/// All Markdown files.
 pub fn pages() -> Vec<Page> {
     let pages = files().into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     pages.map(|path| Page::read(&path)).collect()
@@ -68,7 +69,7 @@ impl Page {
         Self { path: path.to_owned(), text }
     }
 
-    /// The folder that its links are relative to.
+    /// The folder to which its links are relative.
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
@@ -77,7 +78,7 @@ impl Page {
         format!("{}:{line}", self.path.display())
     }
 
-    /// The page with its code blocks made empty.
+    /// The page with empty code blocks.
     fn prose(&self) -> String {
         let mut is_code = false;
         let lines = self.text.lines().map(|line| {
@@ -88,7 +89,7 @@ impl Page {
         lines.flat_map(|line| [line, "\n"]).collect()
     }
 
-    /// What stands between backticks. A span ends within its paragraph.
+    /// The code spans. A span ends within its paragraph.
     pub fn spans(&self) -> Vec<Part> {
         let prose = self.prose();
         let (mut spans, mut rest, mut line) = (Vec::new(), prose.as_str(), 1);
@@ -118,7 +119,7 @@ impl Page {
         lines.collect()
     }
 
-    /// Where `#…` may point, as GitHub names headings.
+    /// The possible targets of `#…`, as GitHub names headings.
     pub fn anchors(&self) -> Vec<String> {
         let prose = self.prose();
         let headings = prose.lines().filter(|line| line.starts_with('#'));
@@ -155,7 +156,7 @@ impl Page {
         blocks
     }
 
-    /// The names in the first column of each table whose first column is headed `head`, with the heading above.
+    /// The names in the first column of each table whose first column has the heading `head`, with the heading above.
     pub fn first_column(&self, head: &str) -> Vec<(String, Vec<String>)> {
         let (mut found, mut heading, mut is_inside) = (Vec::<(String, Vec<String>)>::new(), "", false);
         for line in self.text.lines() {
@@ -183,7 +184,7 @@ fn newlines(text: &str) -> usize {
     text.matches('\n').count()
 }
 
-/// Where a run of exactly as many backticks as `fence` begins.
+/// The start of a run of exactly as many backticks as `fence`.
 fn closing(text: &str, fence: &str) -> Option<usize> {
     let mut at = 0;
     while let Some(found) = text[at..].find('`') {

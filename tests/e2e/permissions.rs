@@ -1,5 +1,5 @@
-//! Who may read what Weir stores: its owner alone, whatever the umask; log files their group, too. What somebody else
-//! made stays as it is.
+//! Who may read Weir's files: only the owner, whatever the umask, and the group for log files. Existing files keep
+//! their mode.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// Everything below a folder and the folder itself, with what its mode is and what it should be.
+/// A folder and everything below it, with the actual and the expected mode.
 fn wrong(folder: &Path, of_folders: u32, of_files: u32) -> Vec<(PathBuf, String)> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
     let mut look = |path: &Path, wanted: u32| {
@@ -50,7 +50,7 @@ fn wrong(folder: &Path, of_folders: u32, of_files: u32) -> Vec<(PathBuf, String)
     found
 }
 
-/// Runs `weir` in a home with that umask.
+/// Runs `weir` in a home with this umask.
 fn under(home: &Home, umask: &str, arguments: &str) -> Command {
     let program = weir();
     let mut command = Command::new("sh");
@@ -67,7 +67,7 @@ fn start(home: &Home, umask: &str) -> Router {
 }
 
 #[test]
-fn a_fresh_data_folder_and_everything_in_it_is_its_owners_and_logs_are_their_groups_under_every_umask() {
+fn only_the_owner_can_read_the_data_folder_and_the_group_can_read_logs_under_every_umask() {
     for umask in ["000", "022", "077", "277"] {
         let home = Home::with(EVERYTHING);
         home.put_filter("level", &std::fs::read(module("level")).unwrap());
@@ -94,7 +94,7 @@ fn a_fresh_data_folder_and_everything_in_it_is_its_owners_and_logs_are_their_gro
 }
 
 #[test]
-fn what_somebody_else_made_stays_as_it_is() {
+fn existing_files_keep_their_mode() {
     let home = Home::with(EVERYTHING);
     home.put_filter("level", &std::fs::read(module("level")).unwrap());
     let open = |path: &str, mode| {

@@ -1,4 +1,4 @@
-//! Records that were set aside: listed, and replayed once their filter is mended.
+//! Quarantined records: listed, and replayed after their filter is fixed.
 
 use super::clients::{post, run};
 use super::router::{Home, eventually, module, weir};
@@ -13,7 +13,7 @@ path = "out.jsonl"
 "#;
 
 #[test]
-fn a_record_that_a_filter_fails_on_is_listed_and_arrives_once_the_filter_is_mended() {
+fn a_record_that_a_filter_fails_on_is_listed_and_arrives_after_the_filter_is_fixed() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("trap", &super::hostile::guests::module(super::hostile::guests::TRAP));
     let mut router = home.start();
@@ -37,7 +37,7 @@ fn a_record_that_a_filter_fails_on_is_listed_and_arrives_once_the_filter_is_mend
 }
 
 #[test]
-fn nothing_of_a_record_is_kept_when_the_operator_wants_only_reasons() {
+fn with_only_reasons_no_part_of_a_record_is_stored() {
     let home = Home::with(&format!("{CONFIGURATION}\n[quarantine]\nkeep = \"reason\"\n"));
     home.put_filter("trap", &super::hostile::guests::module(super::hostile::guests::TRAP));
     let router = home.start();
@@ -51,7 +51,7 @@ fn nothing_of_a_record_is_kept_when_the_operator_wants_only_reasons() {
 }
 
 #[test]
-fn what_is_replayed_keeps_the_routes_that_filters_gave_it_and_only_with_the_folders_key() {
+fn replayed_records_keep_their_routes_only_with_the_key_of_the_folder() {
     let sinks = "[sink.audit]\ntype = \"file\"\npath = \"audit.jsonl\"\nroutes = [\"audit\"]\n";
     let home = Home::with(&format!(
         "[[filter]]\nname = \"route\"\nmodule = \"bundled:route\"\noptions = {{ rules = [{{ routes = [\"audit\"] }}] }}\n\
@@ -63,7 +63,7 @@ fn what_is_replayed_keeps_the_routes_that_filters_gave_it_and_only_with_the_fold
     assert_eq!(post(&router, &marked).json()["quarantined"], 1);
     drop(router);
 
-    // No filter gives routes any more: they can only come from before.
+    // No filter sets routes now, so they are from before.
     home.configure(&format!("filter = []\n{sinks}"));
     let router = home.start();
     let address = router.url.trim_start_matches("http://");
@@ -92,14 +92,14 @@ fn what_is_replayed_keeps_the_routes_that_filters_gave_it_and_only_with_the_fold
     });
 }
 
-/// What the command says about the quarantine in a folder.
+/// The output of a command about the quarantine in a folder.
 fn quarantine(home: &Home, arguments: &[&str]) -> String {
     let output = run(weir().current_dir(home.path("")).arg("quarantine").args(arguments).args(["--data", "weir-data"]));
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[test]
-fn what_was_set_aside_is_grouped_filtered_limited_and_deleted_while_the_router_runs() {
+fn quarantined_records_are_grouped_filtered_limited_and_deleted_while_the_router_runs() {
     let home = Home::with(CONFIGURATION);
     home.put_filter("trap", &super::hostile::guests::module(super::hostile::guests::TRAP));
     let router = home.start();
@@ -108,7 +108,7 @@ fn what_was_set_aside_is_grouped_filtered_limited_and_deleted_while_the_router_r
         let record = format!(r#"{{"source":"shop","message":"{marker} hunter2 {n}"}}"#);
         assert_eq!(post(&router, &record).json()["quarantined"], 1);
     }
-    // What is no record is set aside by `ingest`.
+    // `ingest` quarantines what is not a record.
     let answer = post(&router, &format!(r#"[17, {{"source":"auth","message":"{marker} two\\u001b[31m"}}]"#)).json();
     assert_eq!(answer["quarantined"], 2, "{answer}");
 
@@ -149,7 +149,7 @@ fn what_was_set_aside_is_grouped_filtered_limited_and_deleted_while_the_router_r
     for (path, bytes) in home.files() {
         assert!(!bytes.windows(7).any(|window| window == b"hunter2"), "it is in {}", path.display());
     }
-    // The router goes on in the same file.
+    // The router continues in the same file.
     assert_eq!(post(&router, &format!(r#"{{"message":"{marker}"}}"#)).json()["quarantined"], 1);
     assert_eq!(json(&[])["entries"], 3);
     assert!(quarantine(&home, &["delete", "--all"]).starts_with("3 entries deleted"));

@@ -1,4 +1,4 @@
-//! A configuration changed while the router runs.
+//! Changes of the configuration while the router runs.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn say(router: &Router, level: &str, message: &str) {
 }
 
 #[test]
-fn a_sink_that_is_added_is_started_and_the_others_go_on_undisturbed() {
+fn an_added_sink_is_started_and_others_continue() {
     let home = Home::with(BEFORE);
     let mut router = home.start();
     say(&router, "INFO", "early");
@@ -34,7 +34,7 @@ fn a_sink_that_is_added_is_started_and_the_others_go_on_undisturbed() {
 }
 
 #[test]
-fn a_broken_configuration_changes_nothing_and_every_mistake_is_named_with_its_line() {
+fn an_invalid_configuration_changes_nothing_and_every_mistake_is_reported_with_its_line() {
     let home = Home::with(BEFORE);
     let mut router = home.start();
     home.configure("[sink.one]\ntype = \"file\"\npaht = \"one.jsonl\"\n[jurnal]\nsync = \"always\"\n");
@@ -48,7 +48,7 @@ fn a_broken_configuration_changes_nothing_and_every_mistake_is_named_with_its_li
 }
 
 #[test]
-fn a_filter_that_cannot_be_loaded_keeps_the_whole_new_configuration_out() {
+fn a_filter_that_cannot_be_loaded_rejects_the_whole_new_configuration() {
     let home = Home::with(BEFORE);
     let mut router = home.start();
     let filter = "[[filter]]\nname = \"gone\"\nmodule = \"gone.wasm\"\n";
@@ -61,7 +61,7 @@ fn a_filter_that_cannot_be_loaded_keeps_the_whole_new_configuration_out() {
 }
 
 #[test]
-fn sighup_takes_up_what_an_environment_variable_or_a_file_now_says() {
+fn sighup_reloads_changed_environment_variables_and_files() {
     let home = Home::with(BEFORE);
     let mut router = home.start();
     home.configure(AFTER);
@@ -81,13 +81,13 @@ fn last_reload(router: &Router) -> String {
 }
 
 #[test]
-fn a_configuration_that_is_gone_or_broken_is_said_once_and_shows_until_it_is_mended() {
+fn a_missing_or_invalid_configuration_is_logged_once_and_shown_until_fixed() {
     let home = Home::with(BEFORE);
     let mut router = home.start();
     assert_eq!(last_reload(&router), "weir_config_last_reload_successful 1");
     std::fs::remove_file(home.path("weir.toml")).unwrap();
     router.wait_for_line("nothing was changed");
-    // It is looked for twice a second.
+    // The file is checked twice a second.
     std::thread::sleep(Duration::from_secs(2));
     home.configure("[sink.one]\ntype = \"file\"\npath = \"hunter2.jsonl\"\npaht = \"x\"\n");
     router.wait_for_line("paht");
@@ -105,7 +105,7 @@ fn a_configuration_that_is_gone_or_broken_is_said_once_and_shows_until_it_is_men
 }
 
 #[test]
-fn a_configuration_that_was_refused_for_want_of_a_module_is_taken_up_when_it_comes() {
+fn a_configuration_refused_for_a_missing_module_is_loaded_when_it_appears() {
     let home = Home::with(BEFORE);
     let mut router = home.start();
     home.configure(&format!("[[filter]]\nname = \"late\"\nmodule = \"late.wasm\"\n{BEFORE}"));
@@ -116,7 +116,7 @@ fn a_configuration_that_was_refused_for_want_of_a_module_is_taken_up_when_it_com
 }
 
 #[test]
-fn sighup_without_a_change_says_so_and_a_value_that_is_set_back_waits_for_no_start() {
+fn sighup_without_a_change_is_logged_and_a_reverted_value_needs_no_restart() {
     let home = Home::with(BEFORE);
     let mut router = home.start();
     router.signal("-HUP");
@@ -129,7 +129,7 @@ fn sighup_without_a_change_says_so_and_a_value_that_is_set_back_waits_for_no_sta
 }
 
 #[test]
-fn a_module_that_no_filter_names_is_said_once_with_the_lines_to_add_and_listed() {
+fn an_unused_module_is_logged_once_with_the_lines_to_add_and_listed() {
     let home = Home::with(BEFORE);
     home.put_filter("mask", &guests::module(guests::KEEP));
     let mut router = home.start();
@@ -152,7 +152,7 @@ fn a_module_that_no_filter_names_is_said_once_with_the_lines_to_add_and_listed()
 }
 
 #[test]
-fn a_version_that_refuses_what_the_running_one_takes_is_not_taken_up() {
+fn a_version_that_fails_on_records_that_the_running_one_accepts_is_not_used() {
     let home = Home::new();
     home.put_filter("mine", &guests::module(guests::KEEP));
     let mut router = home.start();
@@ -166,7 +166,7 @@ fn a_version_that_refuses_what_the_running_one_takes_is_not_taken_up() {
     home.put_filter("mine", &guests::module(guests::KEEP));
     eventually("nothing is refused any more", || curl(&router, "/health", &[], b"").json()["status"] == "ok");
 
-    // Nothing to compare it with: it is taken up, and everybody can see it.
+    // Without a version to compare with, it is used, and its errors are visible.
     home.put_filter("new", &guests::module(guests::REFUSE));
     let line = router.wait_for_line("`new` 1.0.0 fails on all");
     assert!(line.contains("WARN") && line.contains("it returned an error: HOSTILE"), "{line}");
@@ -174,7 +174,7 @@ fn a_version_that_refuses_what_the_running_one_takes_is_not_taken_up() {
     assert_eq!(post(&router, &record).json()["quarantined"], 1);
 }
 
-/// A filter that refuses every batch once it is given any option.
+/// A filter that refuses every batch if it has any options.
 fn refuses_with_options() -> Vec<u8> {
     let text = guests::text(guests::REFUSE);
     let head = r#"lifecycle@1.0.0#configure") (param i32 i32) (result i32)"#;
@@ -188,7 +188,7 @@ fn refuses_with_options() -> Vec<u8> {
 }
 
 #[test]
-fn options_with_which_a_filter_fails_on_every_recent_record_are_refused_and_it_keeps_the_old_ones() {
+fn options_with_which_a_filter_fails_on_all_recent_records_are_refused() {
     let configuration = |options: &str| {
         format!(
             "[[filter]]\nname = \"mine\"\nmodule = \"mine.wasm\"\n{options}\n[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n"

@@ -1,4 +1,4 @@
-//! What a filter may see and change is what the configuration says, and `filter list` shows it.
+//! A filter sees and changes only what the configuration allows, which `filter list` shows.
 
 use super::clients::{curl, post, run};
 use super::hostile::guests;
@@ -24,7 +24,7 @@ fn out(home: &Home) -> String {
 }
 
 #[test]
-fn a_filter_that_oversteps_is_counted_and_its_records_are_set_aside() {
+fn forbidden_changes_are_counted_and_their_records_are_quarantined() {
     let home = home(guests::PATCH, r#"writes = ["context.*", "message"]"#);
     let router = home.start();
     let answer = post(&router, r#"{"message":"m"}"#).json();
@@ -35,7 +35,7 @@ fn a_filter_that_oversteps_is_counted_and_its_records_are_set_aside() {
 }
 
 #[test]
-fn a_filter_is_not_shown_what_it_may_not_see() {
+fn a_filter_sees_only_the_allowed_fields() {
     let home = home(guests::DROP, r#"reads = ["message"]"#);
     let router = home.start();
     let records = format!(r#"[{{"message":"{0}"}},{{"message":"m","secret":"{0}"}}]"#, guests::MARKER);
@@ -45,7 +45,7 @@ fn a_filter_is_not_shown_what_it_may_not_see() {
 }
 
 #[test]
-fn filter_list_shows_rights_imports_and_digest_and_from_a_running_router_memory_and_time() {
+fn filter_list_shows_rights_imports_digest_and_live_memory_and_time() {
     let home = home(guests::PATCH, "reads = [\"message\"]\nwrites = []");
     let list = |address: &str| {
         let mut command = weir();

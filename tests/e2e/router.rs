@@ -1,4 +1,4 @@
-//! A router in a folder of its own, started by a test and ended with it.
+//! A router in its own folder, started by a test and ended with it.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// How long anything that a test waits for may take. Only a failing test takes so long; a filter of several megabytes is
-/// compiled at the lowest priority, which on a busy machine takes its time.
+/// Timeout of everything that a test waits for. Only failing tests take this long: a filter of several megabytes is
+/// compiled at the lowest priority, which takes a while on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The binary under test.
@@ -27,7 +27,7 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A bundled filter as it was just built from source, or, outside `tests/run`, as it is bundled.
+/// A bundled filter as built from source by `tests/run`, otherwise as bundled.
 pub fn module(name: &str) -> PathBuf {
     match std::env::var_os("WEIR_FRESH_FILTERS") {
         Some(folder) => Path::new(&folder).join(format!("{name}.wasm")),
@@ -35,7 +35,7 @@ pub fn module(name: &str) -> PathBuf {
     }
 }
 
-/// The folder that a router lives in; it outlives the router, so that it can be started again.
+/// The folder of a router; it outlives the router, which can be started again.
 pub struct Home {
     folder: TempDir,
 }
@@ -53,7 +53,7 @@ impl Home {
         home
     }
 
-    /// Writes the configuration, whole: beside, then in its place.
+    /// Replaces the configuration atomically: writes a new file and renames it.
     pub fn configure(&self, configuration: &str) {
         let beside = self.path("weir.toml.new");
         std::fs::write(&beside, configuration).unwrap();
@@ -64,7 +64,7 @@ impl Home {
         self.folder.path().join(inside)
     }
 
-    /// Puts a module into the filters folder under a name.
+    /// Copies a module into the filters folder under this name.
     pub fn put_filter(&self, name: &str, bytes: &[u8]) {
         std::fs::create_dir_all(self.path("filters")).unwrap();
         let beside = self.path("filters/module.new");
@@ -72,12 +72,12 @@ impl Home {
         std::fs::rename(beside, self.path(&format!("filters/{name}.wasm"))).unwrap();
     }
 
-    /// Starts a router here: with the configuration, if there is one.
+    /// Starts a router here, with the configuration if there is one.
     pub fn start(&self) -> Router {
         self.start_with(&[])
     }
 
-    /// The same with more arguments.
+    /// Like [`Home::start`], with more arguments.
     pub fn start_with(&self, arguments: &[&str]) -> Router {
         let mut command = weir();
         command.current_dir(self.folder.path());
@@ -89,7 +89,7 @@ impl Home {
         Router::start(command)
     }
 
-    /// Everything that is stored here, file by file.
+    /// The content of all files here.
     pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().to_path_buf()];
@@ -108,10 +108,10 @@ impl Home {
     }
 }
 
-/// A running router. Dropping it ends it.
+/// A running router. It is killed when dropped.
 pub struct Router {
     process: Child,
-    /// Where it listens, such as `http://127.0.0.1:40123`.
+    /// Its address, such as `http://127.0.0.1:40123`.
     pub url: String,
     said: Arc<Mutex<String>>,
     printed: Arc<Mutex<String>>,
@@ -119,7 +119,7 @@ pub struct Router {
 }
 
 impl Router {
-    /// Starts what a command says is a router.
+    /// Starts a command that runs a router.
     pub fn start(mut command: Command) -> Self {
         let mut process = command
             .stdin(Stdio::null())
@@ -151,7 +151,7 @@ impl Router {
         self.printed.lock().unwrap().clone()
     }
 
-    /// Waits for a line on standard error that holds `text`, and returns it.
+    /// Waits for a line on standard error that contains `text`, and returns it.
     pub fn wait_for_line(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -174,14 +174,14 @@ impl Router {
         assert!(sent.success());
     }
 
-    /// Asks it to stop, as Ctrl-C does, and waits.
+    /// Stops it as Ctrl-C does, and waits for its end.
     pub fn stop(mut self) -> (ExitStatus, String) {
         self.signal("-INT");
         let status = self.wait();
         (status, self.said())
     }
 
-    /// Waits for its end, and until everything that it said and printed is read.
+    /// Waits for its end, and for all of its output.
     pub fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -194,7 +194,7 @@ impl Router {
         }
     }
 
-    /// Ends it as a crash would; everything on standard output until then.
+    /// Kills it; returns its standard output.
     pub fn kill(mut self) -> String {
         self.process.kill().unwrap();
         self.wait();
@@ -204,13 +204,13 @@ impl Router {
 
 impl Drop for Router {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is what is wanted.
+        // Both fail if it has ended already, which is fine.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// Waits until something holds.
+/// Waits until a condition is true.
 pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !holds() {

@@ -1,5 +1,5 @@
-//! The search index of the `sqlite` sink: the queries of the documentation run in Debian's shell and in Python's module,
-//! and an index of the form before is replaced, also when the router is killed meanwhile.
+//! The search index of the `sqlite` sink: the documented queries run in Debian's shell and in Python's module, and an
+//! index in the previous format is replaced, even if the router is killed during that.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use super::clients::{post, python, run, sqlite};
 use super::router::{Home, eventually, repository};
 
-/// Rows that it takes seconds to index.
+/// Number of rows that takes seconds to index.
 const ROWS: u32 = 300_000;
 
-/// What Weir's own SQLite is to do, which is newer than the shell.
+/// SQL for Weir's own SQLite, which is newer than the shell.
 fn own(database: &Path, sql: String) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -20,7 +20,7 @@ fn own(database: &Path, sql: String) {
     });
 }
 
-/// The index of the form before, in the place of the one that is there, and many rows.
+/// Replaces the index with one in the previous format, and adds many rows.
 fn before() -> String {
     format!(
         "DROP TRIGGER logs_search_delete; DROP TRIGGER logs_search_update; DROP TABLE logs_search; DROP VIEW logs_words;
@@ -33,7 +33,7 @@ fn before() -> String {
 }
 
 #[test]
-fn an_index_of_the_form_before_is_replaced_though_the_router_is_killed_meanwhile() {
+fn an_index_in_the_previous_format_is_replaced_even_if_the_router_is_killed() {
     let home = Home::with("[sink.store]\ntype = 'sqlite'\n");
     let router = home.start();
     post(&router, r#"{"message":"message number 1","user":"u1"}"#);
@@ -65,7 +65,7 @@ fn an_index_of_the_form_before_is_replaced_though_the_router_is_killed_meanwhile
 }
 
 #[test]
-fn the_queries_of_the_documentation_run_in_the_shell_and_in_python() {
+fn the_documented_queries_run_in_the_shell_and_in_python() {
     let home = Home::with("[sink.store]\ntype = 'sqlite'\n");
     let router = home.start();
     post(

@@ -1,4 +1,4 @@
-//! Sinks as an operator has them: chosen by the environment, falling back, watched, given records once more.
+//! Sinks in operation: chosen by the environment, with fallbacks, listed, and sent records again.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::clients::{curl, post, run, sqlite};
 use super::router::{Home, Router, eventually, weir};
 
-/// A file sink that can't work while a file lies where its folder should be, and who stands in for it.
+/// A file sink that can't work while there is a file in place of its folder, and its fallbacks.
 const FALLING_BACK: &str = r#"
 [sink.archive]
 type = "file"
@@ -39,7 +39,7 @@ fn sinks(home: &Home, router: &Router, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_sink_that_fails_falls_back_along_its_chain_and_has_everything_when_it_works_again() {
+fn a_failing_sink_uses_its_fallbacks_and_catches_up_when_it_works_again() {
     let home = Home::with(FALLING_BACK);
     std::fs::write(home.path("blocked"), "").unwrap();
     let router = home.start();
@@ -65,7 +65,7 @@ fn a_sink_that_fails_falls_back_along_its_chain_and_has_everything_when_it_works
     ] {
         assert!(shown.contains(text), "{text}:\n{shown}");
     }
-    // Killed and started again, it goes on where it was, and repeats at most what was under way.
+    // After a kill and a restart it continues where it was, and repeats at most the batch in flight.
     router.kill();
     let router = home.start();
     post(&router, r#"{"message":"m5"}"#);
@@ -92,7 +92,7 @@ fn a_sink_that_fails_falls_back_along_its_chain_and_has_everything_when_it_works
 }
 
 #[test]
-fn when_nobody_takes_them_a_few_records_are_shown_on_standard_error_and_none_is_lost() {
+fn if_all_sinks_fail_some_records_are_shown_on_standard_error_and_none_is_lost() {
     let home = Home::with(
         "[sink.archive]\ntype = 'file'\npath = 'blocked/out.jsonl'\nfallback = 'broken'\nfallback_after = '200ms'\n\
          [sink.broken]\ntype = 'file'\npath = 'blocked/too.jsonl'\n",
@@ -110,7 +110,7 @@ fn when_nobody_takes_them_a_few_records_are_shown_on_standard_error_and_none_is_
 }
 
 #[test]
-fn the_environment_chooses_sinks_and_an_unknown_one_stops_no_other() {
+fn the_environment_chooses_sinks_and_an_unknown_one_affects_no_other() {
     let home = Home::new();
     let start = |name: &str, value: &str| {
         let mut command = weir();
@@ -129,7 +129,7 @@ fn the_environment_chooses_sinks_and_an_unknown_one_stops_no_other() {
 }
 
 #[test]
-fn sinks_are_listed_with_what_they_promise_for_people_and_as_json() {
+fn sinks_are_listed_with_their_guarantees_as_text_and_json() {
     let home = Home::with(
         "[sink.a]\ntype = 'sqlite'\npath = 'a.db'\n[sink.b]\ntype = 'sqlite'\npath = 'b.db'\nroutes = ['audit']\n",
     );
@@ -156,7 +156,7 @@ fn replay(home: &Home, arguments: &[&str]) -> Command {
 }
 
 #[test]
-fn records_of_the_journal_go_to_a_sink_once_more_beside_the_running_router() {
+fn records_are_replayed_from_the_journal_next_to_the_running_router() {
     let home = Home::with("[sink.db]\ntype = 'sqlite'\n[sink.out]\ntype = 'file'\npath = 'out.jsonl'\n");
     let router = home.start();
     for n in 0..20 {
@@ -179,7 +179,7 @@ fn records_of_the_journal_go_to_a_sink_once_more_beside_the_running_router() {
     post(&router, r#"{"message":"after"}"#);
     eventually("the router goes on", || count() == "24");
 
-    // Files are one process's alone.
+    // Only one process may write a sink's files.
     let refused = replay(&home, &["--sink", "out", "--from", "1"]).output().unwrap();
     assert!(!refused.status.success());
     assert!(String::from_utf8_lossy(&refused.stderr).contains("stop it first"), "{refused:?}");

@@ -1,4 +1,4 @@
-//! Asked to stop: what was promised is done first, whoever asks how often and whoever is slow.
+//! Stopping: everything that was promised is done first, however often a stop is requested and whoever is slow.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -22,7 +22,7 @@ fn stored(home: &Home, text: &str) -> bool {
     std::fs::read_to_string(home.path("out.jsonl")).is_ok_and(|all| all.contains(text))
 }
 
-/// A request that the router answers only when the whole body of `length` bytes has come.
+/// A request that the router answers only after the whole body of `length` bytes.
 fn begin(router: &Router, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(router.url.trim_start_matches("http://")).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
@@ -33,7 +33,7 @@ fn begin(router: &Router, length: usize) -> TcpStream {
     stream
 }
 
-/// A metric of the router.
+/// The value of one of the router's metrics.
 fn metric(router: &Router, name: &str) -> f64 {
     let all = curl(router, "/metrics", &[], b"").body;
     let line = all.lines().find(|line| line.starts_with(name)).unwrap_or_default();
@@ -41,11 +41,11 @@ fn metric(router: &Router, name: &str) -> f64 {
 }
 
 #[test]
-fn signals_that_come_together_are_one_and_what_a_filter_holds_is_written() {
+fn simultaneous_signals_count_as_one_and_held_records_are_written() {
     let home = Home::with(JOIN);
     let mut router = home.start();
     assert_eq!(post(&router, r#"{"message":"waits for its next line"}"#).body, r#"{"accepted":1}"#);
-    // Two different ones: equal ones may be one already when they arrive.
+    // Two different signals: equal ones may be merged before they arrive.
     let pid = router.pid();
     run(std::process::Command::new("sh").args(["-c", &format!("kill -TERM {pid}; kill -INT {pid}; kill -TERM {pid}")]));
     let status = router.wait();
@@ -54,10 +54,10 @@ fn signals_that_come_together_are_one_and_what_a_filter_holds_is_written() {
 }
 
 #[test]
-fn a_request_whose_body_takes_its_time_is_answered_before_the_stop() {
+fn a_request_with_a_slow_body_is_answered_before_the_stop() {
     let home = Home::with("[sink.out]\ntype = \"file\"\npath = \"out.jsonl\"\n");
     let mut router = home.start();
-    // A connection that is kept for a next request is no reason to wait.
+    // An idle keep-alive connection is no reason to wait.
     let mut idle = TcpStream::connect(router.url.trim_start_matches("http://")).unwrap();
     idle.write_all(b"GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     assert!(idle.read(&mut [0; 512]).unwrap() > 0);
@@ -69,7 +69,7 @@ fn a_request_whose_body_takes_its_time_is_answered_before_the_stop() {
     eventually("the request is under way", || metric(&router, "weir_ingest_in_flight_bytes") > 0.0);
     router.signal("-TERM");
     router.wait_for_line("drains");
-    // Far longer than stops once waited.
+    // Much longer than stops used to wait.
     for byte in rest {
         std::thread::sleep(Duration::from_secs(1));
         slow.write_all(&[*byte]).unwrap();
@@ -79,15 +79,15 @@ fn a_request_whose_body_takes_its_time_is_answered_before_the_stop() {
     slow.read_to_string(&mut answer).unwrap();
     assert!(answer.contains(r#"{"accepted":1}"#), "{answer}\n{}", router.said());
     assert_eq!(router.wait().code(), Some(0));
-    // As long as the keep-alive of a connection would be.
+    // As long as the keep-alive of a connection would last.
     assert!(answered.elapsed() < Duration::from_secs(20), "{:?}", answered.elapsed());
     assert!(router.said().contains("flushed and delivered"), "{}", router.said());
     assert!(stored(&home, "slowly but surely"));
 }
 
 #[test]
-fn asked_again_after_a_second_it_stops_at_once_and_says_what_it_leaves() {
-    // A filter that takes its time keeps the drain waiting.
+fn a_second_signal_after_a_second_stops_at_once_and_reports_what_is_left() {
+    // A slow filter delays the drain.
     let home = Home::with(
         "[[filter]]\nname = \"slow\"\nmodule = \"slow.wasm\"\ntimeout = \"60s\"\n\
          [sink.away]\ntype = \"http\"\nurl = \"http://127.0.0.1:9/\"\n",

@@ -1,11 +1,11 @@
-//! Filters replaced under load.
+//! Replacing filters under load.
 
 use std::collections::HashSet;
 
 use super::clients::{Sender, curl, sqlite};
 use super::router::{Home, eventually, module};
 
-/// Replacements in the run.
+/// Number of replacements per run.
 const SWAPS: u64 = 100;
 
 const CONFIGURATION: &str = r#"
@@ -18,7 +18,7 @@ search = false
 "#;
 
 #[test]
-fn a_filter_replaced_a_hundred_times_under_load_loses_nothing_and_repeats_nothing() {
+fn replacing_a_filter_a_hundred_times_under_load_neither_loses_nor_repeats_records() {
     let home = Home::with(CONFIGURATION);
     let wasm = std::fs::read(module("redact")).unwrap();
     home.put_filter("redact", &wasm);
@@ -27,7 +27,7 @@ fn a_filter_replaced_a_hundred_times_under_load_loses_nothing_and_repeats_nothin
     eventually("load", || !sender.acknowledged().is_empty());
     for number in 1..=SWAPS {
         let mut other = wasm.clone();
-        // A custom section with a number: other bytes each time.
+        // A custom section with a number makes other bytes each time.
         other.extend([0, 9, 0]);
         other.extend(number.to_le_bytes());
         home.put_filter("redact", &other);

@@ -1,4 +1,4 @@
-;; Makes hundreds of thousands of records, of one byte each, of a record with the marker.
+;; Expands a record with the marker to hundreds of thousands of records of one byte each.
 (func $verdict (param $at i32) (param $end i32)
   (if (call $is_hostile (local.get $at) (local.get $end))
     (then

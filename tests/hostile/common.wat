@@ -1,4 +1,4 @@
-;; What all guests of the tests have: memory, an allocator, the lifecycle, and enough MessagePack to tell records apart.
+;; Shared by all test guests: memory, an allocator, the lifecycle, and enough MessagePack to separate records.
 (memory (export "memory") 2)
 (data (i32.const 16) "HOSTILE")
 (data (i32.const 32) "guest")
@@ -6,7 +6,7 @@
 
 (global $free (mut i32) (i32.const 65536))
 
-;; Takes the next bytes; memory that is left over is taken back after each batch.
+;; Allocates the next bytes; all memory is reused after each batch.
 (func $take (param $size i32) (result i32)
   (local $at i32)
   (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
@@ -20,12 +20,12 @@
 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
   (call $take (local.get 3)))
 
-;; Puts a pointer and a length at a place.
+;; Stores a pointer and a length.
 (func $pair (param $at i32) (param $pointer i32) (param $length i32)
   (i32.store (local.get $at) (local.get $pointer))
   (i32.store offset=4 (local.get $at) (local.get $length)))
 
-;; Whether the text at 16 is among some bytes.
+;; Whether some bytes contain the text at 16.
 (func $is_hostile (param $at i32) (param $end i32) (result i32)
   (block $no
     (loop $next
@@ -38,19 +38,19 @@
       (br $next)))
   (i32.const 0))
 
-;; The two bytes at a place, most significant first.
+;; Reads two bytes, most significant first.
 (func $u16 (param $at i32) (result i32)
   (i32.or
     (i32.shl (i32.load8_u (local.get $at)) (i32.const 8))
     (i32.load8_u offset=1 (local.get $at))))
 
-;; The four bytes at a place, in that order.
+;; Reads four bytes in the same order.
 (func $u32 (param $at i32) (result i32)
   (i32.or
     (i32.shl (call $u16 (local.get $at)) (i32.const 16))
     (call $u16 (i32.add (local.get $at) (i32.const 2)))))
 
-;; Where the MessagePack value at a place ends.
+;; The end of the MessagePack value at an offset.
 (func $skip (param $at i32) (result i32)
   (local $byte i32) (local $items i32)
   (local.set $byte (i32.load8_u (local.get $at)))

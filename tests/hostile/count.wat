@@ -1,5 +1,5 @@
-;; Counts the records that it has seen, says the count at each tick, and hands it to its successor. Traps on a record
-;; with the marker.
+;; Counts the records that it has seen, emits the count at each tick, and passes it to the next version. Traps on a
+;; record with the marker.
 (global $count (mut i32) (i32.const 0))
 (data (i32.const 512) "\82\a7message\a5count\a5count\ce....")
 (func $verdict (param $at i32) (param $end i32)

@@ -1,4 +1,4 @@
-;; A packed guest that asks `$verdict` about each record. `$emit` adds to the maps that the verdicts call for.
+;; A packed guest that calls `$verdict` for each record. `$emit` adds to the maps that the verdicts refer to.
 (global $verdicts (mut i32) (i32.const 0))
 (global $verdicts_length (mut i32) (i32.const 0))
 (global $records (mut i32) (i32.const 0))

@@ -1,4 +1,4 @@
-;; Puts two copies of it in the place of each record with the marker, and replaces every other one by itself.
+;; Replaces each record with the marker with two copies, and every other one with itself.
 (func $verdict (param $at i32) (param $end i32)
   (local $length i32)
   (local.set $length (i32.sub (local.get $end) (local.get $at)))

@@ -1,4 +1,4 @@
-;; Returns all of its memory, 48 MiB, on a record with the marker.
+;; Returns all of its memory, 48 MiB, for a record with the marker.
 (func $verdict (param $at i32) (param $end i32)
   (if (call $is_hostile (local.get $at) (local.get $end))
     (then

@@ -1,4 +1,4 @@
-;; Takes a page of memory for every 64th record with the marker, and does nothing with it.
+;; Allocates a page of memory for every 64th record with the marker, and does not use it.
 (global $seen (mut i32) (i32.const 0))
 (func $verdict (param $at i32) (param $end i32)
   (if (call $is_hostile (local.get $at) (local.get $end))

@@ -1,4 +1,4 @@
-;; Returns a map that no verdict calls for, on a record with the marker.
+;; Returns a map that no verdict refers to, for a record with the marker.
 (data (i32.const 512) "\81\a7patched\c3")
 (func $verdict (param $at i32) (param $end i32)
   (if (call $is_hostile (local.get $at) (local.get $end))

@@ -1,4 +1,4 @@
-;; The lifecycle of a guest that has nothing to say.
+;; A minimal lifecycle.
 (func (export "weir:filter/lifecycle@1.0.0#describe") (result i32)
   (call $pair (i32.const 128) (i32.const 32) (i32.const 5))
   (call $pair (i32.const 136) (i32.const 48) (i32.const 5))

@@ -1,4 +1,4 @@
-;; Takes memory until there is no more, on a record with the marker.
+;; Allocates memory until there is no more, on a record with the marker.
 (func $verdict (param $at i32) (param $end i32)
   (if (call $is_hostile (local.get $at) (local.get $end))
     (then

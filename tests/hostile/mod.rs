@@ -1,16 +1,16 @@
-//! Guests for tests, hostile and simple, written as text and without any kit: each file beside this one is what one
-//! guest does with a record, `common.wat`, `lifecycle.wat` and `each.wat` are what they have in common.
+//! Guests for tests, hostile and simple, written as WebAssembly text without an SDK. Each file in this folder is what
+//! one guest does with a record; `common.wat`, `lifecycle.wat` and `each.wat` are shared.
 //!
-//! Hostile ones misbehave on records that hold the word [`MARKER`], and keep every other.
+//! Hostile guests misbehave on records that contain the word [`MARKER`], and keep every other record.
 
-/// A record that holds this is one that the hostile guests misbehave on.
+/// The hostile guests misbehave on records that contain this.
 pub const MARKER: &str = "HOSTILE";
 
 const COMMON: &str = include_str!("common.wat");
 const LIFECYCLE: &str = include_str!("lifecycle.wat");
 const EACH: &str = include_str!("each.wat");
 
-/// A guest: its name and what it does.
+/// A guest: its name and its source.
 pub type Guest = (&'static str, &'static str);
 
 /// Keeps every record.
@@ -19,34 +19,34 @@ pub const KEEP: Guest = ("keep", include_str!("keep.wat"));
 pub const DROP: Guest = ("drop", include_str!("drop.wat"));
 /// Adds `patched: true` to every record.
 pub const PATCH: Guest = ("patch", include_str!("patch.wat"));
-/// Doubles records with the marker, and replaces others by themselves.
+/// Duplicates records with the marker, and replaces others with themselves.
 pub const EXPAND: Guest = ("expand", include_str!("expand.wat"));
 /// Counts records, with state, and traps on the marker.
 pub const COUNT: Guest = ("count", include_str!("count.wat"));
-/// Typed: makes the path of the first field the message.
+/// Typed: sets the message to the path of the first field.
 pub const TYPED: Guest = ("typed", include_str!("typed.wat"));
-/// Typed, with state: puts two copies of it in the place of each record, and says at each tick how many it has seen.
+/// Typed, with state: replaces each record with two copies, and emits at each tick how many it has seen.
 pub const TYPED_COUNT: Guest = ("typed_count", include_str!("typed_count.wat"));
-/// Runs for ever on the marker.
+/// Runs forever on the marker.
 pub const LOOP: Guest = ("loop", include_str!("loop.wat"));
-/// Refuses what holds the marker: says that it failed, and does no harm.
+/// Fails records with the marker, and does no harm.
 pub const REFUSE: Guest = ("refuse", include_str!("refuse.wat"));
 /// Traps on the marker.
 pub const TRAP: Guest = ("trap", include_str!("trap.wat"));
 
-/// Takes memory for records with the marker, and never gives it back.
+/// Allocates memory for records with the marker, and never frees it.
 pub const LEAK: Guest = ("leak", include_str!("leak.wat"));
-/// Needs long for records with the marker.
+/// Takes long for records with the marker.
 pub const SLOW: Guest = ("slow", include_str!("slow.wat"));
 
-/// Makes 60,000 records of every record.
+/// Expands every record to 60,000.
 pub const FLOOD: Guest = ("flood", include_str!("flood.wat"));
-/// Typed: changes a record with the marker 600,000 times.
+/// Typed: makes 600,000 changes to a record with the marker.
 pub const SETS: Guest = ("sets", include_str!("sets.wat"));
 /// With state: emits 60,000 records at each tick.
 pub const TICK_FLOOD: Guest = ("tick_flood", include_str!("tick_flood.wat"));
 
-/// The guests that misbehave on the marker in some way, with a word of the reason that the operator is told.
+/// The guests that misbehave on the marker, each with a word of the reason that the operator gets.
 pub const HOSTILE: &[(Guest, &str)] = &[
     (LOOP, "ran longer"),
     (TRAP, "trapped"),
@@ -61,18 +61,18 @@ pub const HOSTILE: &[(Guest, &str)] = &[
     (("bad_verdict", include_str!("bad_verdict.wat")), "unknown verdict"),
 ];
 
-/// The text of a guest's module.
+/// The source of a guest's module.
 pub fn text(guest: Guest) -> String {
     let each = if guest.1.contains("(func $verdict") { EACH } else { "" };
     format!("(module {COMMON} {LIFECYCLE} {each} {})", guest.1)
 }
 
-/// A guest as a core module without a type section, which the host gives it.
+/// A guest as a core module without a type section, which the host adds.
 pub fn module(guest: Guest) -> Vec<u8> {
     assemble(&text(guest))
 }
 
-/// Any text as a module.
+/// Assembles a module from text.
 pub fn assemble(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("the guest's text is wrong: {error}"))
 }

@@ -1,4 +1,4 @@
-;; Says of every batch that holds the marker that it failed, and keeps all records of every other.
+;; Fails every batch that contains the marker, and keeps all records of every other.
 (func (export "weir:filter/packed@1.0.0#encoding") (result i32) (i32.const 0))
 
 (func (export "weir:filter/packed@1.0.0#process") (param $at i32) (param $length i32) (result i32)

@@ -1,4 +1,4 @@
-;; Counts to ten million over a record with the marker: thousands of times what it needs for any other.
+;; Counts to ten million for a record with the marker, which takes thousands of times longer than any other.
 (func $verdict (param $at i32) (param $end i32)
   (local $count i32)
   (if (call $is_hostile (local.get $at) (local.get $end))

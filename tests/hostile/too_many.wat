@@ -1,4 +1,4 @@
-;; Gives two verdicts on a record with the marker.
+;; Returns two verdicts for a record with the marker.
 (func $verdict (param $at i32) (param $end i32)
   (call $decide (i32.const 0))
   (if (call $is_hostile (local.get $at) (local.get $end))

@@ -1,5 +1,4 @@
-;; A typed guest: the message of each record becomes the path of the first field that it is shown; a record without
-;; fields is dropped.
+;; A typed guest: sets the message of each record to the path of its first field; drops records without fields.
 (func (export "weir:filter/typed@1.0.0#process") (param $views i32) (param $count i32) (result i32)
   (local $verdicts i32) (local $verdict i32) (local $fields i32) (local $change i32)
   (i32.store8 (i32.const 256) (i32.const 0))

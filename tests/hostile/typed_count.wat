@@ -1,5 +1,5 @@
-;; A typed guest with state: puts two copies in the place of each record, counts the records that it has seen, says the
-;; count at each tick, and hands it to its successor.
+;; A typed guest with state: replaces each record with two copies, counts the records that it has seen, emits the count
+;; at each tick, and passes it to the next version.
 (global $count (mut i64) (i64.const 0))
 (data (i32.const 512) "count")
 (func (export "weir:filter/typed@1.0.0#process") (param $views i32) (param $count i32) (result i32)

@@ -1,4 +1,4 @@
-//! Certificates for an afternoon, made by `openssl`: an authority, and what it has signed.
+//! Short-lived certificates made by `openssl`: an authority, and what it has signed.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,8 +10,8 @@ fn openssl(folder: &Path, arguments: &str) {
     assert!(run.status.success(), "{arguments}: {}", String::from_utf8_lossy(&run.stderr));
 }
 
-/// Makes `ca.pem`, and what it has signed, each with its key in `.key`: `server.pem` of 127.0.0.1, `localhost.pem`,
-/// `other.pem` of another server and `client.pem`.
+/// Creates `ca.pem`, and certificates signed by it, each with its key in `.key`: `server.pem` for 127.0.0.1,
+/// `localhost.pem`, `other.pem` for another server and `client.pem`.
 pub fn certificates(folder: &Path) {
     openssl(folder, "-keyout ca.key -out ca.pem -subj /CN=authority -addext basicConstraints=critical,CA:TRUE");
     for (name, extension) in [

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Process, free_port, http, percent_encoded};
 
-/// A server on a port of its own.
+/// A server on its own port.
 pub struct Influx {
     folder: PathBuf,
     port: u16,
@@ -16,14 +16,14 @@ pub struct Influx {
 }
 
 impl Influx {
-    /// Starts one that keeps its data in `folder`, and makes the database.
+    /// Starts a server that stores its data in `folder`, and creates the database.
     pub fn start(folder: &Path) -> Influx {
         let influx = Influx::start_with(folder, "");
         influx.query("CREATE DATABASE logs");
         influx
     }
 
-    /// Starts one over what is in `folder`, with more lines of configuration for its HTTP: `auth-enabled = true`.
+    /// Starts a server on the data in `folder`, with additional HTTP configuration: `auth-enabled = true`.
     pub fn start_with(folder: &Path, http: &str) -> Influx {
         let port = free_port();
         Influx { folder: folder.into(), port, http: http.into(), process: launch(folder, port, http) }
@@ -34,22 +34,22 @@ impl Influx {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Stops it in peace.
+    /// Stops it cleanly.
     pub fn stop(&mut self) {
         self.process.stop();
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again, on the same port and over the same data.
+    /// Starts it again, on the same port and data.
     pub fn restart(&mut self) {
         self.process = launch(&self.folder, self.port, &self.http);
     }
 
-    /// What a query answers: the series, each with `name`, `tags`, `columns` and `values`.
+    /// The result of a query: the series, each with `name`, `tags`, `columns` and `values`.
     pub fn query(&self, query: &str) -> Vec<Value> {
         let body = format!("epoch=ns&db=logs&q={}", percent_encoded(query));
         let (status, answer) = http(self.port, "POST", "/query", &body);
@@ -66,7 +66,7 @@ impl Influx {
     }
 }
 
-/// Without the bounds on series: tests give every record a tag of its own, more of them than anybody's servers would take.
+/// Without limits on series: tests give every record its own tag, more than any real server would accept.
 fn launch(folder: &Path, port: u16, http: &str) -> Process {
     let path = folder.join("influxdb.conf");
     let data = folder.join("influxdb");

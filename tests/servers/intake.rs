@@ -1,8 +1,8 @@
-//! An HTTP intake of our own, for vendors whose servers nobody can run: it refuses what the real one would by its
-//! published limits, remembers what it took, and answers by a script when a test wants trouble.
+//! An HTTP intake in place of vendors' servers, which nobody can run: it refuses what the real one would refuse by its
+//! published limits, stores what it accepts, and answers by a script when a test needs failures.
 //!
-//! `Intake::start(Kind::Datadog)` listens on a port that the system gives; `script` says how the next requests are
-//! answered; `stop` closes everything, `again` listens on the same port once more. What was taken is kept meanwhile.
+//! `Intake::start(Kind::Datadog)` listens on a free port; `script` sets the answers to the next requests; `stop` closes
+//! everything, `again` listens on the same port again. Stored requests are kept.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
@@ -17,52 +17,52 @@ use serde_json::Value;
 use super::PATIENCE;
 use super::vendors::{self, WEBHOOK};
 
-/// Whose limits are enforced.
+/// The vendor whose limits are enforced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Anybody's: takes every body of at most 64 MiB.
+    /// A generic intake: accepts bodies of up to 64 MiB.
     Http,
-    /// The same for bodies of at most [`SMALL_BODY`] bytes.
+    /// The same, with bodies of up to [`SMALL_BODY`] bytes.
     SmallHttp,
     /// Datadog's logs intake, version 2. The key is [`vendors::API_KEY`].
     Datadog,
-    /// A Slack webhook: at most a message a second.
+    /// A Slack webhook: at most one message per second.
     Slack,
-    /// The same without the bound on time, for tests that post more than anybody would read.
+    /// The same without the rate limit, for tests that post more than anyone would read.
     FastSlack,
 }
 
-/// The longest body that [`Kind::SmallHttp`] takes.
+/// Maximum length of a body for [`Kind::SmallHttp`] in bytes.
 pub const SMALL_BODY: usize = 4 << 10;
 
-/// How a request is answered, in the place of taking it as usual.
+/// How a request is answered instead of being accepted as usual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// As usual.
     Take,
-    /// With a status, without taking it.
+    /// With a status; it is not accepted.
     Status(u16),
-    /// With a status and `Retry-After` in seconds, without taking it.
+    /// With a status and `Retry-After` in seconds; it is not accepted.
     Later(u16, u64),
-    /// Not at all; the connection stays until the client or the test closes it.
+    /// No answer; the connection stays open until the client or the test closes it.
     Hang,
-    /// The connection is reset before the request was read.
+    /// The connection is reset before the request is read.
     Reset,
-    /// It is taken, and the connection closed without an answer.
+    /// Accepted, but the connection is closed without an answer.
     TakeAndClose,
-    /// It is taken, and the answer ends in the middle.
+    /// Accepted, but the answer is truncated.
     TakeAndCut,
 }
 
-/// A request that was taken.
+/// An accepted request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub path: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Decompressed.
+    /// The body after decompression.
     pub body: Vec<u8>,
-    /// Bytes as they came.
+    /// The length of the body as received.
     pub sent_bytes: usize,
     pub at: Instant,
 }
@@ -73,7 +73,7 @@ impl Request {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The records of a JSON array, of JSON lines, or the one object that the body is.
+    /// The records of a JSON array, of JSON lines, or of a single object.
     pub fn records(&self) -> Vec<Value> {
         let mut out = Vec::new();
         for value in serde_json::Deserializer::from_slice(&self.body).into_iter::<Value>() {
@@ -87,16 +87,16 @@ impl Request {
     }
 }
 
-/// What listens and talks: a plain connection, or one with TLS around it.
+/// A connection, plain or with TLS.
 pub trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
-/// Puts TLS, or nothing, around a connection.
+/// Wraps a connection in TLS, or leaves it as it is.
 pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
 
 #[derive(Default)]
 struct Held {
     taken: Vec<Request>,
-    /// Statuses and reasons of requests that the limits refused.
+    /// Statuses and reasons of requests refused by the limits.
     refused: Vec<(u16, String)>,
     script: VecDeque<Next>,
     requests: usize,
@@ -130,7 +130,7 @@ impl Intake {
         Intake::start_with(kind, None)
     }
 
-    /// The same with something around each connection.
+    /// The same, with each connection wrapped.
     pub fn start_with(kind: Kind, wrap: Option<Wrap>) -> Intake {
         let shared = Arc::new(Shared {
             kind,
@@ -155,7 +155,7 @@ impl Intake {
         self.listening = Some(std::thread::spawn(move || listen(&listener, &shared)));
     }
 
-    /// Closes the port and every connection, in the middle of whatever they do.
+    /// Closes the port and all connections, whatever they are doing.
     pub fn stop(&mut self) {
         let Some(listening) = self.listening.take() else { return };
         self.shared.stopping.store(true, Ordering::SeqCst);
@@ -172,7 +172,7 @@ impl Intake {
         listening.join().expect("the intake doesn't panic");
     }
 
-    /// Where a sink of this kind posts to.
+    /// The URL to which a sink of this kind posts.
     pub fn url(&self) -> String {
         let scheme = if self.shared.wrap.is_some() { "https" } else { "http" };
         let path = match self.shared.kind {
@@ -183,27 +183,27 @@ impl Intake {
         format!("{scheme}://127.0.0.1:{}{path}", self.port)
     }
 
-    /// How the next requests are answered; after that as usual.
+    /// The answers to the next requests; after that as usual.
     pub fn script(&self, next: impl IntoIterator<Item = Next>) {
         lock(&self.shared.held).script.extend(next);
     }
 
-    /// Everything taken so far, in order.
+    /// All accepted requests, in order.
     pub fn taken(&self) -> Vec<Request> {
         lock(&self.shared.held).taken.clone()
     }
 
-    /// The records of everything taken.
+    /// The records of all accepted requests.
     pub fn records(&self) -> Vec<Value> {
         self.taken().iter().flat_map(Request::records).collect()
     }
 
-    /// What the limits refused, which a well-behaved sender never causes.
+    /// The requests refused by the limits, which a correct sender never causes.
     pub fn refused(&self) -> Vec<(u16, String)> {
         lock(&self.shared.held).refused.clone()
     }
 
-    /// Requests that came, whatever became of them.
+    /// Number of received requests, whatever the answer.
     pub fn requests(&self) -> usize {
         lock(&self.shared.held).requests
     }
@@ -215,7 +215,7 @@ impl Drop for Intake {
     }
 }
 
-/// A client may have the port for a moment, as its own end of a connection.
+/// A client may use the port for a moment, as the local end of a connection.
 fn bind(port: u16) -> TcpListener {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -238,9 +238,9 @@ fn listen(listener: &TcpListener, shared: &Arc<Shared>) {
         lock(&shared.open).insert(client, copy);
         let shared = shared.clone();
         threads.push(std::thread::spawn(move || {
-            // An error is the client's, who went away, or the test's, who stopped the intake.
+            // The error is the client's, which disconnected, or the test's, which stopped the intake.
             let _ = converse(stream, &shared);
-            // The last that holds the connection: this closes it.
+            // The last owner of the connection: this closes it.
             lock(&shared.open).remove(&client);
         }));
     }
@@ -267,7 +267,7 @@ fn converse(stream: TcpStream, shared: &Shared) -> io::Result<()> {
             if held.script.front() == Some(&Next::Reset) {
                 held.script.pop_front();
                 held.requests += 1;
-                // What is there and was not read makes the kernel reset the connection, instead of closing it.
+                // With unread input, the kernel resets the connection instead of closing it.
                 return Ok(());
             }
         }
@@ -295,7 +295,7 @@ fn converse(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     }
 }
 
-/// Until the intake stops; the client gives up before.
+/// Until the intake stops; the client gives up earlier.
 fn hang(shared: &Shared) -> io::Result<()> {
     let mut held = lock(&shared.held);
     while !shared.stopping.load(Ordering::SeqCst) {
@@ -309,7 +309,7 @@ fn hang(shared: &Shared) -> io::Result<()> {
 
 type Head = (String, Vec<(String, String)>);
 
-/// The request line's path and the headers; none at the end of the connection.
+/// The path of the request line and the headers; `None` at the end of the connection.
 fn read_head(stream: &mut dyn Stream) -> io::Result<Option<Head>> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {

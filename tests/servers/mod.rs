@@ -1,6 +1,6 @@
 //! Real servers for tests, each started on a free port in a temporary folder and stopped with the test.
 //!
-//! A server that is not installed is a failure, and says which package has it.
+//! A missing server is a failure that names its package.
 
 #![allow(dead_code, reason = "no test uses every server")]
 
@@ -18,10 +18,10 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// How long to wait for what must happen: long enough for any machine, it only ends a test that would hang.
+/// Timeout of everything that must happen: long enough for any machine; it only ends a test that would hang.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A port that nothing listens on now.
+/// A port that nothing listens on.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
@@ -43,7 +43,7 @@ pub fn http(port: u16, method: &str, target: &str, body: &str) -> (u16, String) 
     (status, body.to_string())
 }
 
-/// A text as a value in a URL.
+/// Percent-encodes a text for a URL.
 pub fn percent_encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
@@ -55,7 +55,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program; `package` is named when it isn't there.
+    /// Starts a program; if it is missing, the error names `package`.
     pub fn start(name: &'static str, package: &str, command: &mut Command) -> Process {
         match command.spawn() {
             Ok(child) => Process { name, child },
@@ -63,7 +63,7 @@ impl Process {
         }
     }
 
-    /// Waits until somebody listens on the port; what the server has logged explains it when nobody ever does.
+    /// Waits until something listens on the port; on timeout, the error has the server's log.
     pub fn wait_for_port(&mut self, port: u16, log: &Path) {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let deadline = Instant::now() + PATIENCE;
@@ -77,12 +77,12 @@ impl Process {
         }
     }
 
-    /// The process's id, for signals.
+    /// The id of the process, for signals.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Terminates it, and waits for its end.
     pub fn stop(&mut self) {
         let asked = Command::new("kill").arg("-TERM").arg(self.id().to_string()).status();
         assert!(asked.is_ok_and(|status| status.success()), "{} is not there to be stopped", self.name);
@@ -93,9 +93,9 @@ impl Process {
         }
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
-        // An error: it has ended already.
+        // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

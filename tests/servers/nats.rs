@@ -1,4 +1,4 @@
-//! A NATS server with JetStream. What a stream holds is read over the plain protocol, by nothing that Weir publishes with.
+//! A NATS server with JetStream. Streams are read over the plain protocol, with no code that Weir publishes with.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{PATIENCE, Process, free_port};
 
-/// A server on a port of its own.
+/// A server on its own port.
 pub struct Nats {
     program: &'static str,
     folder: PathBuf,
@@ -17,9 +17,9 @@ pub struct Nats {
     process: Process,
 }
 
-/// Debian's, which is some years old.
+/// Debian's version, which is some years old.
 const STABLE: &str = "nats-server";
-/// The newest from PyPI, where `tests/run` has put it.
+/// The newest version from PyPI, where `tests/run` installs it.
 const NEWEST: &str = "nats-server-newest";
 
 /// One message of a stream.
@@ -32,17 +32,17 @@ pub struct Message {
 }
 
 impl Nats {
-    /// Starts one that keeps its streams in `folder`.
+    /// Starts a server that stores its streams in `folder`.
     pub fn start(folder: &Path) -> Nats {
         Nats::start_with(folder, "")
     }
 
-    /// The same, with more lines of configuration: `max_payload: 1KB`.
+    /// The same, with additional configuration: `max_payload: 1KB`.
     pub fn start_with(folder: &Path, configuration: &str) -> Nats {
         Nats::start_program(STABLE, folder, configuration)
     }
 
-    /// The newest server there is.
+    /// The newest server.
     pub fn start_newest(folder: &Path) -> Nats {
         Nats::start_program(NEWEST, folder, "")
     }
@@ -58,27 +58,27 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    /// Stops it in peace.
+    /// Stops it cleanly.
     pub fn stop(&mut self) {
         self.process.stop();
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again, on the same port and over the same streams.
+    /// Starts it again, on the same port and streams.
     pub fn restart(&mut self) {
         self.process = launch(self.program, &self.folder, self.port, &self.configuration);
     }
 
-    /// The payloads of all messages of a stream, in its order.
+    /// The payloads of all messages of a stream, in order.
     pub fn held(&self, stream: &str) -> Vec<String> {
         self.messages(stream).into_iter().map(|message| message.payload).collect()
     }
 
-    /// All messages of a stream, in its order; none when there is no such stream.
+    /// All messages of a stream, in order; none if the stream does not exist.
     pub fn messages(&self, stream: &str) -> Vec<Message> {
         let mut session = Session::open(self.port);
         let info = session.request(&format!("$JS.API.STREAM.INFO.{stream}"), "");
@@ -86,7 +86,7 @@ impl Nats {
         if count == 0 {
             return Vec::new();
         }
-        // A subject of its own: the consumers of earlier readings live on for a while.
+        // A separate subject, because the consumers of earlier reads live on for a while.
         static READINGS: AtomicU32 = AtomicU32::new(0);
         let reader = format!("reader.{}.{}", std::process::id(), READINGS.fetch_add(1, Ordering::Relaxed));
         let consumer = serde_json::json!({
@@ -107,7 +107,7 @@ impl Nats {
         messages
     }
 
-    /// Asks the server's JetStream for something, such as `STREAM.CREATE.LOGS`; null asks without a body.
+    /// Sends a request to the JetStream API, such as `STREAM.CREATE.LOGS`; null means no body.
     pub fn ask(&self, what: &str, body: &serde_json::Value) -> serde_json::Value {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         Session::open(self.port).request(&format!("$JS.API.{what}"), &body)
@@ -129,11 +129,11 @@ fn launch(program: &'static str, folder: &Path, port: u16, configuration: &str) 
     process
 }
 
-/// A connection that speaks the protocol's text.
+/// A connection that speaks the text protocol.
 struct Session {
     out: TcpStream,
     lines: BufReader<TcpStream>,
-    /// Messages of the reader that came before an answer did.
+    /// Messages for the reader that arrived before an answer.
     early: Vec<Message>,
 }
 
@@ -156,7 +156,7 @@ impl Session {
         loop {
             let (subscription, message) = self.next();
             if subscription == "1" {
-                // Without JetStream nobody answers, and the server says so in a header.
+                // Without JetStream nobody answers, which the server reports in a header.
                 return serde_json::from_str(&message.payload).unwrap_or_default();
             }
             self.early.push(message);

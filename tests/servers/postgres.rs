@@ -1,6 +1,6 @@
-//! A PostgreSQL server of its own for a test: `fsync` on, the socket in the server's folder, a password over TCP.
+//! A separate PostgreSQL server for a test: `fsync` on, the socket in the server's folder, a password over TCP.
 //!
-//! PostgreSQL refuses to run as root, so root runs it as the user that Debian's package makes.
+//! PostgreSQL refuses to run as root, so root runs it as the user that Debian's package creates.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, chown};
@@ -13,19 +13,19 @@ use super::{PATIENCE, Process, free_port};
 /// The password of the user `postgres` over TCP.
 pub const PASSWORD: &str = "secret-of-the-test";
 
-/// A server and its folder, which goes with it.
+/// A server and its folder, which is removed with it.
 pub struct Postgres {
     folder: PathBuf,
     port: u16,
-    /// Settings beyond the usual ones, as `name=value`.
+    /// Additional settings, as `name=value`.
     settings: Vec<String>,
-    /// Bytes of the small disk at `small/`, for tablespaces; none: no such disk.
+    /// Size in bytes of the small disk at `small/`, for tablespaces; `None`: no such disk.
     small_disk: Option<u64>,
     process: Option<Child>,
 }
 
 impl Postgres {
-    /// Starts an empty one.
+    /// Starts an empty server.
     pub fn start() -> Postgres {
         Postgres::start_with(&[], None)
     }
@@ -54,10 +54,10 @@ impl Postgres {
         server
     }
 
-    /// Starts it again on the same port with the same data.
+    /// Starts it again on the same port and data.
     pub fn run(&mut self) {
         let deadline = Instant::now() + PATIENCE;
-        // What a killed server left behind may still hold its memory or its port for a moment.
+        // The remains of a killed server may use its memory or port for a moment.
         while !self.try_run(deadline) {
             assert!(Instant::now() < deadline, "postgres never came up: {}", self.log());
         }
@@ -71,7 +71,7 @@ impl Postgres {
             let mount = format!("mount -t tmpfs -o size={bytes}{owner} tmpfs small && exec \"$0\" \"$@\"");
             let inner = command;
             command = Command::new("unshare");
-            // Who is not root is root of a user namespace, where postgres would refuse to run: so one more inside.
+            // Without root, this is root of a user namespace, where postgres refuses to run: so use another one inside.
             match other_user() {
                 Some(_) => command.args(["--mount", "sh", "-c", &mount]),
                 None => command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount]),
@@ -111,24 +111,24 @@ impl Postgres {
         &self.folder
     }
 
-    /// How to connect over TCP.
+    /// The connection string for TCP.
     pub fn url(&self) -> String {
         format!("postgres://postgres:{PASSWORD}@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// What `psql` says to some SQL: rows in lines, columns between `|`.
+    /// The output of `psql` for some SQL: rows as lines, columns separated by `|`.
     pub fn ask(&self, sql: &str) -> String {
         psql(&self.folder, self.port, "postgres", sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// `psql` that runs something in the background, such as a lock.
+    /// Runs `psql` in the background, for example to hold a lock.
     pub fn session(&self, sql: &str) -> Process {
         let mut command = psql_command(&self.folder, self.port, "postgres", sql);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Process::start("psql", "postgresql-client", &mut command)
     }
 
-    /// What the server has logged.
+    /// The server's log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
@@ -138,14 +138,14 @@ impl Postgres {
         self.end("INT");
     }
 
-    /// Ends it as a crash does.
+    /// Kills it, as a crash does.
     pub fn kill(&mut self) {
         self.end("KILL");
     }
 
     fn end(&mut self, signal: &str) {
         let Some(mut process) = self.process.take() else { return };
-        // It is a child of this process that nobody has waited for, so the number is still its own.
+        // It is a child of this process that was not waited for, so the id is still its own.
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(process.id().to_string()).status();
         assert!(sent.is_ok_and(|status| status.success()), "can't send SIG{signal} to postgres");
         process.wait().expect("a child");
@@ -154,14 +154,14 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // At once, but with all its processes: a killed one leaves some that write for another moment.
+        // Immediate, but with all its processes: a killed server leaves some that write for another moment.
         self.end("QUIT");
-        // An error leaves a folder in the temporary one, which is no failure of the test.
+        // An error leaves a temporary folder behind, which is no failure of the test.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// The user that runs the server when this is root, who may not.
+/// The user that runs the server if this process is root.
 fn other_user() -> Option<(u32, u32)> {
     if fs::metadata("/proc/self").expect("Linux").uid() != 0 {
         return None;
@@ -180,7 +180,7 @@ fn as_owner(program: &Path) -> Command {
     command
 }
 
-/// A program of the newest server that Debian's packages installed, or of the PATH.
+/// A program of the newest server from Debian's packages, or from PATH.
 fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let found = versions.map(|version| version.path().join("bin").join(name)).filter(|path| path.exists());

@@ -1,15 +1,15 @@
-//! What vendors take, by their published limits: for the intake that stands for their servers.
+//! What vendors accept, by their published limits: for the intake that replaces their servers.
 
 use serde_json::Value;
 
 use super::intake::Request;
 
-/// The key that the Datadog intake knows.
+/// The key that the Datadog intake accepts.
 pub const API_KEY: &str = "0123456789abcdef0123456789abcdef";
-/// The path of the Slack webhook; whoever knows it may post.
+/// The path of the Slack webhook, which is also its secret.
 pub const WEBHOOK: &str = "/services/T0/B0/SECRET";
 
-/// A status and a body, or a status and why the request is refused.
+/// A status and a body, or a status and the reason of the refusal.
 pub type Judged = Result<(u16, &'static str), (u16, String)>;
 
 /// Version 2 of the logs intake.
@@ -89,7 +89,7 @@ pub fn slack(request: &Request) -> Judged {
             return refuse(400, "invalid_blocks");
         }
         let raw: String = texts.iter().filter_map(|text| text.as_str()).collect();
-        // What a log says must not call the whole channel.
+        // A log must not be able to notify the whole channel.
         if raw.contains("<!channel>") || raw.contains("<!here>") || raw.contains("<@") {
             return refuse(400, "a mention out of a log");
         }

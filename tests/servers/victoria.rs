@@ -1,4 +1,5 @@
-//! A VictoriaMetrics server, which takes what InfluxDB's clients send, and keeps numbers.
+//! A VictoriaMetrics server, which accepts InfluxDB's protocol and stores
+//! numbers.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,7 +8,7 @@ use serde_json::Value;
 
 use super::{Process, free_port, http};
 
-/// A server on a port of its own.
+/// A server on its own port.
 pub struct Victoria {
     folder: PathBuf,
     port: u16,
@@ -15,7 +16,7 @@ pub struct Victoria {
 }
 
 impl Victoria {
-    /// Starts one that keeps its data in `folder`.
+    /// Starts a server that stores its data in `folder`.
     pub fn start(folder: &Path) -> Victoria {
         let port = free_port();
         Victoria { folder: folder.into(), port, process: launch(folder, port) }
@@ -26,24 +27,24 @@ impl Victoria {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Stops it in peace.
+    /// Stops it cleanly.
     pub fn stop(&mut self) {
         self.process.stop();
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills it, as `kill -9` does.
     pub fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Starts it again, on the same port and over the same data.
+    /// Starts it again, on the same port and data.
     pub fn restart(&mut self) {
         self.process = launch(&self.folder, self.port);
     }
 
     /// All series, each with `metric` (labels), `values` and `timestamps` (milliseconds).
     pub fn held(&self) -> Vec<Value> {
-        // What was written in the last second is in memory, and not yet to be found.
+        // Data of the last second is only in memory, and can't be found yet.
         let (status, _) = http(self.port, "GET", "/internal/force_flush", "");
         assert_eq!(status, 200);
         let (status, lines) = http(self.port, "GET", "/api/v1/export?match[]=%7B__name__!=%22%22%7D", "");

@@ -78,7 +78,7 @@ void weir_save(weir_buffer *state) { weir_append(state, waiting, waiting_count *
 const char *weir_restore(const uint8_t *state, size_t length)
 {
     if (length % sizeof *waiting || length > sizeof waiting)
-        return "the state is not of this filter";
+        return "the state is not from this filter";
     for (size_t i = 0; i < length; i++)
         ((uint8_t *)waiting)[i] = state[i];
     waiting_count = length / sizeof *waiting;

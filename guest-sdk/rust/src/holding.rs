@@ -251,7 +251,7 @@ fn write(ids: &[u64], steps: &[Step], records: &[u8], mut others: Vec<(u64, NewR
         }
     }
     match others.next() {
-        Some((id, _)) => Err(format!("a record is to be held under the id {id}, which no record that was dropped has")),
+        Some((id, _)) => Err(format!("a record is to be held under the id {id}, but no dropped record has that id")),
         None => Ok(output),
     }
 }

@@ -23,7 +23,7 @@
 //!         Description {
 //!             name: "greeter",
 //!             version: "1.0.0",
-//!             description: "greets whoever a record is about",
+//!             description: "greets the user of a record",
 //!             ..Description::default()
 //!         }
 //!     }

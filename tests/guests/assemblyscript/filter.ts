@@ -1,4 +1,4 @@
-// Uses everything that the helper has; `tests/e2e/helpers.rs` says what should come of it.
+// Uses the whole SDK; `tests/e2e/helpers.rs` has the expected results.
 
 import * as weir from "./weir";
 
@@ -80,7 +80,7 @@ function store(record: weir.Record): weir.Verdict {
   return weir.Verdict.Keep;
 }
 
-// The kinds of all values of a record, in order.
+// The types of all values of a record, in order.
 function kinds(record: weir.Record): weir.Verdict {
   let text = "";
   const items = record.whole.items;

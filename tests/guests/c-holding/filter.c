@@ -1,4 +1,4 @@
-/* Holds the sum of the numbers so far in place of each record, and says that it counted; "show" sends the sum on. */
+/* Holds the sum of the numbers so far instead of each record, and reports that it counted; "show" emits the sum. */
 #define WEIR_HOLDING
 #include "weir.h"
 

@@ -1,4 +1,4 @@
-/* Uses everything that weir.h has; `tests/e2e/helpers.rs` says what should come of it. */
+/* Uses all of weir.h; `tests/e2e/helpers.rs` has the expected results. */
 #define WEIR_STATEFUL
 #include "weir.h"
 
@@ -58,7 +58,7 @@ static weir_verdict store(weir_record *record)
     return WEIR_KEEP;
 }
 
-/* The kinds of all values of a record, in order. */
+/* The types of all values of a record, in order. */
 static weir_verdict kinds(weir_record *record)
 {
     weir_value key, item;

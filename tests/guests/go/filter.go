@@ -1,4 +1,4 @@
-// Uses everything that the package weir has; `tests/e2e/helpers.rs` says what should come of it.
+// Uses all of package weir; `tests/e2e/helpers.rs` has the expected results.
 package main
 
 import (
@@ -84,7 +84,7 @@ func store(record *weir.Record) weir.Verdict {
 	return weir.Keep
 }
 
-// The kinds of all values of a record, in order.
+// The types of all values of a record, in order.
 func kinds(record *weir.Record) weir.Verdict {
 	text := ""
 	for _, item := range record.All {

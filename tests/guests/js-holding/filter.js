@@ -1,4 +1,4 @@
-// Holds the sum of the numbers so far in place of each record, and says that it counted; "show" sends the sum on.
+// Holds the sum of the numbers so far instead of each record, and reports that it counted; "show" emits the sum.
 
 import { filter, hold, holdAnother, release } from "./weir.js";
 
@@ -11,7 +11,7 @@ export const { lifecycle, holding } = filter({
 
   process({ message, n }, options, id) {
     if (message === "sum") {
-      // Given again.
+      // A held record that is given again.
       sum = n;
       last = id;
       return hold();

@@ -1,5 +1,5 @@
-/* Calls every function of WASI's first version, as a C program would or by hand; a record passes when all answer as they
- * should. */
+/* Calls every function of WASI preview 1, through the C library or directly; a record passes if all results are as
+ * expected. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +37,7 @@ const char *weir_configure(weir_value options)
 }
 
 #define EXPECT(what) do { if (!(what)) return #what; } while (0)
-/* No such descriptor. */
+/* The descriptor does not exist. */
 #define BAD(call) EXPECT(w_##call == 8)
 
 static const char *no_files(n p)
@@ -74,7 +74,7 @@ static const char *clocks_and_chance(n p)
     int64_t now = weir_now(), resolution = 0, mine = 0;
     EXPECT(w_clock_res_get(0, (n)&resolution) == 0 && resolution > 0);
     EXPECT(w_clock_time_get(0, 0, (n)&mine) == 0 && mine > 0);
-    /* The same clock: a minute at most between two looks at it. */
+    /* The same clock: at most a minute between the two calls. */
     EXPECT(mine >= now && mine - now < 60000000000ll);
     EXPECT(time(NULL) >= now / 1000000000);
     struct timespec before, after, wait = { 0, 250000000 };

@@ -1,4 +1,4 @@
-// Looks at the world as a Go program would; a record passes when everything is as it should be.
+// Checks the WASI environment as a Go program sees it; a record passes if everything is as expected.
 package main
 
 import (

@@ -1,4 +1,4 @@
-//! Uses everything that weir.zig has; `tests/e2e/helpers.rs` says what should come of it.
+//! Uses all of weir.zig; `tests/e2e/helpers.rs` has the expected results.
 
 const std = @import("std");
 const weir = @import("weir.zig");
@@ -65,7 +65,7 @@ fn store(record: *weir.Record) weir.Verdict {
     return .keep;
 }
 
-/// The kinds of all values of a record, in order.
+/// The types of all values of a record, in order.
 fn kinds(record: *weir.Record) weir.Verdict {
     var text: [200]u8 = undefined;
     var length: usize = 0;

@@ -24,7 +24,7 @@ impl Filter for Greeter {
         Description {
             name: "greeter",
             version: env!("CARGO_PKG_VERSION"),
-            description: "greets whoever a record is about",
+            description: "greets the user of a record",
             ..Description::default()
         }
     }

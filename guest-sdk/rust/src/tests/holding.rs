@@ -113,7 +113,7 @@ fn at_the_end_of_a_batch_a_record_is_held_under_the_id_of_one_that_was_dropped()
     assert!(matches!(&outcomes[2], Outcome::HeldAnother { records, .. } if messages(records) == ["emitted"]));
     for not_dropped in ["later keep", "later emit keep", "later hold"] {
         let error = bench.try_run([json!({ "message": not_dropped })]).unwrap_err();
-        assert!(error.contains("which no record that was dropped has"), "{error}");
+        assert!(error.contains("but no dropped record has that id"), "{error}");
     }
 }
 
