@@ -31,7 +31,8 @@ pub fn log_once(level: Level, message: &str) {
 
 /// Adds to a counter of the filter, which Weir shows in its metrics. At most 64
 /// names.
-/// || The counts are sent when the call succeeds. The counts of a failed call are
+///
+/// The counts are sent when the call succeeds. The counts of a failed call are
 /// discarded, because Weir repeats it in smaller parts.
 pub fn counter(name: &str, delta: u64) {
     #[cfg(target_arch = "wasm32")]

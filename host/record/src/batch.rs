@@ -3,7 +3,9 @@
 //!
 //! The encoded form (the journal's payload) has little-endian integers:
 //!
-//! ```text u32 count | count × u32 end offset | the records ```
+//! ```text
+//! u32 count | count × u32 end offset | the records
+//! ```
 //!
 //! Invariants: end offsets never decrease, the last one is the length of the bytes, and every record is one MessagePack
 //! map with a 16-bit header.

@@ -87,7 +87,7 @@ impl<F: HoldingFilter> Bench<F, Holds> {
     /// records that then go on.
     ///
     /// # Panics
-    /// Like [`HoldingBench::run`].
+    /// Like [`Bench::run`].
     pub fn crash(&mut self) -> Vec<Json> {
         self.restart(self.options.clone()).unwrap_or_else(|error| panic!("the options were taken before: {error}"))
     }
@@ -95,7 +95,7 @@ impl<F: HoldingFilter> Bench<F, Holds> {
     /// Like [`HoldingBench::crash`], with other options.
     ///
     /// # Panics
-    /// Like [`HoldingBench::run`].
+    /// Like [`Bench::run`].
     pub fn restart(&mut self, options: Json) -> Result<Vec<Json>, String> {
         self.filter = Holds::make(&options)?;
         self.options = options;

@@ -1,8 +1,12 @@
 //! `filter.toml`, the manifest of a project.
 //!
-//! ```toml name = "shout"            # the module is shout.wasm language = "zig" output = "shout.wasm"     # optional
-//! stateful = true           # for JavaScript, TypeScript and Python: it has tick, save and restore holds = true
-//! # for JavaScript and TypeScript: stateful, and holds records ```
+//! ```toml
+//! name = "shout"            # the module is shout.wasm
+//! language = "zig"
+//! output = "shout.wasm"     # optional
+//! stateful = true           # for JavaScript, TypeScript and Python: it has tick, save and restore
+//! holds = true              # for JavaScript and TypeScript: stateful, and holds records
+//! ```
 //!
 //! Two optional files next to it are `options.toml`, the options for trying the filter, and `samples.jsonl`, the
 //! records.

@@ -122,10 +122,11 @@ fn beside_wit(text: &str) -> String {
     text.replace("../../wit", "wit")
 }
 
-/// Replaces inherited values with those of the workspace.
+/// Replaces inherited values with those of the workspace, whose lints are for this repository only.
 fn standalone(text: &str) -> String {
+    let (manifest, _lints) = text.split_once("\n[lints]\n").unwrap_or((text, ""));
     let mut whole = String::new();
-    for line in text.lines() {
+    for line in manifest.lines() {
         let value = line.strip_suffix(".workspace = true").and_then(|key| {
             let key = format!("{key} = ");
             WORKSPACE.lines().find(|line| line.starts_with(&key))

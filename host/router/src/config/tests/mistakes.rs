@@ -364,7 +364,7 @@ fn long_lines_are_cut_around_the_mistake_and_control_characters_are_not_shown() 
     let report = bad(text).to_string();
     let rows: Vec<&str> = report.lines().skip(1).take(4).collect();
     assert!(rows.iter().all(|row| row.chars().count() < 130), "{report}");
-    assert!(rows[2].contains('…'), "{report}");
+    assert!(rows[2].contains("..."), "{report}");
 }
 
 #[test]
@@ -372,12 +372,9 @@ fn colours_are_added_only_when_asked_for_and_change_no_word() {
     let problems = bad("lisen = 1");
     let coloured = problems.render(true);
     assert!(!problems.to_string().contains('\u{1b}'));
-    assert!(coloured.contains("\u{1b}[1;31merror\u{1b}[0m"));
-    let mut plain = coloured;
-    for code in ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[1;31m", "\u{1b}[1;34m"] {
-        plain = plain.replace(code, "");
-    }
-    assert_eq!(plain, problems.to_string());
+    assert!(coloured.starts_with("\u{1b}["), "{coloured:?}");
+    let codes = regex::Regex::new("\u{1b}\\[[0-9;]*m").expect("a regex");
+    assert_eq!(codes.replace_all(&coloured, ""), problems.to_string());
 }
 
 #[test]
