@@ -92,7 +92,7 @@ impl<F: HoldingFilter> Bench<F, Holds> {
         self.restart(self.options.clone()).unwrap_or_else(|error| panic!("the options were taken before: {error}"))
     }
 
-    /// Like [`HoldingBench::crash`], with other options.
+    /// Like [`Bench::crash`], with other options.
     ///
     /// # Panics
     /// Like [`Bench::run`].
