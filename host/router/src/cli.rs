@@ -22,15 +22,15 @@ use crate::config::{Settings, address};
     after_help = "Examples:\n  \
         weir                                  run with no configuration\n  \
         weir run --config weir.toml           run with a configuration\n  \
-        weir config init > weir.toml          begin a configuration\n  \
-        weir validate weir.toml               check one without running it\n  \
-        weir filter new mask --lang go        begin a filter in Go; then, in mask: weir filter build\n  \
+        weir config init > weir.toml          start a configuration\n  \
+        weir validate weir.toml               check it without running it\n  \
+        weir filter new mask --lang go        start a filter in Go; then, in mask: weir filter build\n  \
         weir filter test mask                 run the cases of a filter\n  \
-        weir sinks                            how the sinks of the running router are\n  \
-        weir quarantine list                  what was set aside, and why"
+        weir sinks                            state of the running router's sinks\n  \
+        weir quarantine list                  quarantined records, and why"
 )]
 pub struct Cli {
-    /// What to do; without it, `run` with no configuration.
+    /// The command to run; the default is `run` without a configuration.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -39,67 +39,67 @@ pub struct Cli {
 pub enum Command {
     /// Runs the router.
     #[command(after_help = "Examples:\n  \
-        weir run                              listen on 127.0.0.1:8080, store into weir-data\n  \
-        weir run --config weir.toml           everything as the file says\n  \
+        weir run                              listen on 127.0.0.1:8080, store in weir-data\n  \
+        weir run --config weir.toml           use a configuration file\n  \
         weir run --listen 0.0.0.0:8080 --data /var/lib/weir\n\n\
-        Ctrl-C or SIGTERM drains and stops; a further one after a second stops at once. SIGHUP reads the\n\
-        configuration and the filters again, which also happens by itself when they change.")]
+        Ctrl-C or SIGTERM drains and stops. A second signal, at least a second later, stops immediately.\n\
+        The configuration and the filters are reloaded when they change, and on SIGHUP.")]
     Run(RunArgs),
-    /// Checks a configuration, and loads its filters, without running it.
+    /// Checks a configuration and loads its filters, without running it.
     #[command(after_help = "Example:\n  weir validate weir.toml\n\n\
-        Exits with 1 when something is wrong; all that is wrong is listed at once. What is right but\n\
-        can't have been meant, such as a route that no filter gives, is a warning.")]
+        Lists all errors at once and exits with 1 if there are any. Settings that are valid but probably\n\
+        unintended, such as a route that no filter sets, are warnings.")]
     Validate(ValidateArgs),
-    /// Works with filters: new, build, test, list.
+    /// Creates, builds, tests, lists and rolls back filters.
     #[command(subcommand)]
     Filter(FilterCommand),
-    /// Shows each sink: what it promises, how it is, how much it has to deliver.
+    /// Shows the delivery guarantee, state and backlog of each sink.
     #[command(after_help = "Examples:\n  \
-        weir sinks                            of the router with no configuration\n  \
+        weir sinks                            a router without a configuration\n  \
         weir sinks --config weir.toml\n  \
         weir sinks --json | jq '.[] | select(.state != \"ok\")'\n\n\
-        Exits with 1 when a sink fails or the router does not answer.")]
+        Exits with 1 if a sink is failing or the router doesn't answer.")]
     Sinks(SinksArgs),
-    /// Works with the journal.
+    /// Inspects, replays and repairs the journal.
     #[command(subcommand)]
     Journal(JournalCommand),
-    /// Works with records that were set aside.
+    /// Lists, replays and deletes quarantined records.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// Works with configurations.
+    /// Prints a starting configuration or the schema.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Measures what a record costs, beside what it must cost at least.
+    /// Measures the cost of a record and compares it with the lower bound.
     #[command(after_help = "Examples:\n  \
         weir bench                            every case, three runs each\n  \
         weir bench json-100 --runs 5\n  \
         weir bench json-100 --peer 'other=other-router --port $PORT --out $OUT'\n\n\
-        A peer is started by a shell with $PORT and $OUT set: it must take JSON arrays posted to /\n\
-        on that port of 127.0.0.1 and append a line of JSON for each record to that file.")]
+        A peer is started by a shell with $PORT and $OUT set. It must accept JSON arrays posted to / on\n\
+        that port of 127.0.0.1 and append each record to that file as a line of JSON.")]
     Bench(BenchArgs),
-    /// Prints a script that completes weir's commands in a shell.
+    /// Prints a shell completion script.
     #[command(after_help = "Example:\n  weir completions bash > /etc/bash_completion.d/weir")]
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Compiles the module on standard input, for another process of weir.
+    /// Compiles the module on standard input on behalf of another weir process.
     #[command(hide = true)]
     Compile {
         /// The cache of compiled filters.
         #[arg(long, value_name = "DIR")]
         cache: PathBuf,
-        /// Writable memory that it may use, in bytes.
+        /// Limit on writable memory, in bytes.
         #[arg(long)]
         memory_bytes: u64,
-        /// Processor time that it may use, in seconds.
+        /// Limit on CPU time, in seconds.
         #[arg(long)]
         seconds: u64,
     },
-    /// The floor that `bench` compares with.
+    /// The lower bound that `bench` compares with.
     #[command(hide = true)]
     BenchFloor {
-        /// Where it stores.
+        /// Folder to store records in.
         #[arg(long)]
         folder: PathBuf,
     },
@@ -107,20 +107,20 @@ pub enum Command {
 
 #[derive(Args, Debug, Default, Clone)]
 pub struct RunArgs {
-    /// Configuration file; without one: loopback, redaction, SQLite and the console.
+    /// Configuration file [default: none; listens on loopback, redacts, writes to SQLite and the console].
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Address to listen on, over what the configuration says.
+    /// Address to listen on; overrides the configuration.
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub listen: Option<SocketAddr>,
-    /// Data folder, over what the configuration says.
+    /// Data folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Filters folder, over what the configuration says.
+    /// Filters folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
-    /// Go on with a data folder that was copied or moved here. Its sinks leave the files that they wrote before as they
-    /// are.
+    /// Continue with a data folder that was copied or moved. Its sinks leave the files that they wrote earlier
+    /// unchanged.
     #[arg(long)]
     pub adopt: bool,
 }
@@ -138,21 +138,20 @@ pub struct SinksArgs {
 
 #[derive(Args, Debug)]
 pub struct ReplayArgs {
-    /// The sink, by its name in the configuration.
+    /// Name of the sink in the configuration.
     #[arg(long, value_name = "NAME")]
     pub sink: String,
-    /// Where to begin: a number of the journal, a time (2026-11-24T10:00:00Z, 2026-11-24), or how
-    /// long ago (2h).
+    /// Where to start: a sequence number, a time (2026-11-24T10:00:00Z, 2026-11-24) or an age (2h).
     #[arg(long, value_name = "TIME|SEQUENCE")]
     pub from: String,
-    /// Where to end, this included; by default at the newest record.
+    /// Where to end, inclusive [default: the newest record].
     #[arg(long, value_name = "TIME|SEQUENCE")]
     pub to: Option<String>,
-    /// Only records that meet this condition: PATH=VALUE, PATH!=VALUE, PATH~REGEX, level>=LEVEL,
-    /// PATH>NUMBER. Several must all be met.
+    /// Only replay records that match: PATH=VALUE, PATH!=VALUE, PATH~REGEX, level>=LEVEL, PATH>NUMBER. Can be repeated;
+    /// a record must match all conditions.
     #[arg(long = "where", value_name = "CONDITION")]
     pub conditions: Vec<Condition>,
-    /// Only say how many records it would be.
+    /// Only count the records that would be replayed.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -163,58 +162,58 @@ pub struct ReplayArgs {
 pub struct ValidateArgs {
     /// The configuration file.
     pub file: Option<PathBuf>,
-    /// The same, as the other commands take it.
+    /// The configuration file, as in other commands.
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum FilterCommand {
-    /// Lists the filters that would run: their rights, imports, digests; memory and time from the running router.
+    /// Lists the filters with their rights, imports and digests, and their memory and CPU use if the router is running.
     #[command(after_help = "Examples:\n  \
-        weir filter list                      what runs with no configuration\n  \
-        weir filter list --config weir.toml   what each filter may see and change, and what it takes")]
+        weir filter list                      the filters without a configuration\n  \
+        weir filter list --config weir.toml   the filters of a configuration")]
     List(FilterListArgs),
-    /// Goes back to the version of a filter that ran before, in a running router too.
+    /// Rolls a filter back to an earlier version; works while the router is running.
     #[command(after_help = "Examples:\n  \
         weir filter rollback redact\n  \
-        weir filter list --versions           what there is to go back to\n  \
+        weir filter list --versions           list the available versions\n  \
         weir filter rollback redact --to 3f2504e0\n\n\
-        It holds as long as the module that it replaces lies in the filters folder: another one\n\
-        that is put there is taken up as ever.")]
+        The rollback lasts until the module in the filters folder changes; a new module is loaded as\n\
+        usual.")]
     Rollback(FilterRollbackArgs),
-    /// Writes a small project to begin a filter with: an example, its test, what it needs to build.
+    /// Creates a filter project with an example filter, its test and its build files.
     #[command(after_help = "Examples:\n  \
-        weir filter new mask --lang c         writes the folder mask\n  \
+        weir filter new mask --lang c         create the folder mask\n  \
         weir filter new mask --lang go --folder filters/mask\n\n\
         Then, in that folder: weir filter build")]
     New(FilterNewArgs),
-    /// Builds a filter in any language, tries it, and leaves a component; or rebuilds the bundled ones.
+    /// Builds a filter in any language and checks it, or rebuilds the bundled filters.
     #[command(after_help = "Examples:\n  \
-        weir filter build                     builds the project in this folder\n  \
-        weir filter build mask                leaves mask/mask.wasm\n  \
+        weir filter build                     build the project in this folder\n  \
+        weir filter build mask                write mask/mask.wasm\n  \
         weir filter build --watch --into ../filters\n  \
-        weir filter build --bundled           rebuilds filters/bundled in this repository\n\n\
-        When the language's compiler is missing it says how to get it. The module is loaded and tried\n\
-        on the project's samples.jsonl, with the options in its options.toml, before it is put in place.")]
+        weir filter build --bundled           rebuild filters/bundled in this repository\n\n\
+        If the compiler is missing, the error says how to install it. Before the module is written, it is\n\
+        loaded and run on the project's samples.jsonl with the options from its options.toml.")]
     Build {
-        /// The filter's folder, with its filter.toml or Cargo.toml.
+        /// The filter's folder, which contains filter.toml or Cargo.toml.
         #[arg(default_value = ".")]
         project: PathBuf,
-        /// Build again at each save.
+        /// Rebuild on every save.
         #[arg(long, conflicts_with = "bundled")]
         watch: bool,
-        /// Put the module into this folder too: the filters folder of a running router.
+        /// Also copy the module to this folder, such as the filters folder of a running router.
         #[arg(long, value_name = "DIR", conflicts_with = "bundled")]
         into: Option<PathBuf>,
-        /// Rebuild the filters that are inside the binary, in the repository at PROJECT.
+        /// Rebuild the filters that are embedded in the binary; PROJECT is the repository.
         #[arg(long)]
         bundled: bool,
-        /// Where to put the rebuilt modules, instead of filters/bundled.
+        /// Folder for the rebuilt modules [default: filters/bundled].
         #[arg(long, value_name = "DIR", requires = "bundled")]
         output: Option<PathBuf>,
     },
-    /// Tests a filter: cases, samples, fuzzing, times, or one version against another.
+    /// Tests a filter with cases, samples or fuzzing, benchmarks it, or compares two versions.
     #[command(after_help = "Examples:\n  \
         weir filter test my-filter            the cases in my-filter/cases.toml\n  \
         weir filter test my-filter --junit results.xml\n  \
@@ -225,8 +224,8 @@ pub enum FilterCommand {
         weir filter test my-filter --fuzz 60 --seed 7 --found fuzz-found\n  \
         weir filter test my-filter --bench\n  \
         weir filter test new.wasm --against filters/old.wasm --last 10000 --data weir-data\n\n\
-        Without --fuzz, --bench and --against: the cases of cases.toml or cases.json beside the\n\
-        module, or, where there are none, what becomes of each sample.\n\n\
+        Without --fuzz, --bench and --against, the command runs the cases in cases.toml or cases.json\n\
+        next to the module. If there are none, it shows the result for each sample.\n\n\
         A case of cases.toml:\n\n  \
         [[case]]\n  \
         name = \"masks the address and drops DEBUG\"\n  \
@@ -236,11 +235,11 @@ pub enum FilterCommand {
             { level = \"DEBUG\", message = \"cache miss\" },\n  \
         ]\n  \
         verdicts = [\"change\", \"drop\"]        keep, drop, change, expand or fail\n  \
-        expect = [{ context = { email = \"***\" } }]   what comes out; other keys don't matter\n  \
+        expect = [{ context = { email = \"***\" } }]   the output; other keys are ignored\n  \
         counters = { masked = 1 }\n\n\
-        filters/README.md has every key of it. The exit code is 1 when a case or record failed,\n\
-        when fuzzing found a trap, a missed deadline, nonsense or growing memory (refusals and slow\n\
-        calls are only told), or when a version fails on records that the old one took.")]
+        filters/README.md describes every key. The exit code is 1 if a case or record failed, if fuzzing\n\
+        found a trap, a missed deadline, invalid output or growing memory (refusals and slow calls are\n\
+        only reported), or if the new version fails on records that the old one accepts.")]
     Test(FilterTestArgs),
 }
 
@@ -248,10 +247,10 @@ pub enum FilterCommand {
 pub struct FilterNewArgs {
     /// The filter's name: a-z, 0-9 and `-`.
     pub name: String,
-    /// The language to write it in.
+    /// The programming language.
     #[arg(long, short, value_name = "LANGUAGE", value_parser = languages())]
     pub lang: String,
-    /// Where to write it; by default a folder of its name, here.
+    /// Folder to create [default: the filter's name].
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
 }
@@ -260,18 +259,18 @@ fn languages() -> PossibleValuesParser {
     PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name))
 }
 
-/// What decides which filters would run.
+/// The options that determine which filters run.
 #[derive(Args, Debug, Clone)]
 pub struct Setup {
     #[command(flatten)]
     pub stored: Stored,
-    /// Filters folder, over what the configuration says.
+    /// Filters folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
 }
 
 impl Setup {
-    /// What the router would be started with.
+    /// The arguments for `weir run` with the same setup.
     pub fn run_args(&self) -> RunArgs {
         let Stored { config, data } = self.stored.clone();
         RunArgs { config, data, filters: self.filters.clone(), ..RunArgs::default() }
@@ -284,7 +283,7 @@ pub struct FilterListArgs {
     pub setup: Setup,
     #[command(flatten)]
     pub running: Running,
-    /// Show the versions that ran as well, which `weir filter rollback` can go back to.
+    /// Also show earlier versions, for `weir filter rollback`.
     #[arg(long)]
     pub versions: bool,
 }
@@ -295,7 +294,7 @@ pub struct FilterRollbackArgs {
     pub name: String,
     #[command(flatten)]
     pub setup: Setup,
-    /// The version to go back to, by the beginning of its digest; by default the one before.
+    /// Prefix of the digest of the version to roll back to [default: the previous version].
     #[arg(long, value_name = "DIGEST")]
     pub to: Option<String>,
 }
@@ -318,27 +317,27 @@ pub enum Colour {
     Never,
 }
 
-/// Where a command that reads what a router stored finds it.
+/// The options that locate a router's data.
 #[derive(Args, Debug, Clone)]
 pub struct Stored {
-    /// The configuration that the router runs with.
+    /// The router's configuration file.
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
-    /// The router's data folder, over what the configuration says.
+    /// The router's data folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
 
-/// The running router that a command asks.
+/// The option that locates a running router.
 #[derive(Args, Debug, Clone)]
 pub struct Running {
-    /// Where the running router listens, such as 127.0.0.1:8080; by default as the configuration says.
+    /// Address of the running router, such as 127.0.0.1:8080 [default: from the configuration].
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub address: Option<SocketAddr>,
 }
 
 impl Running {
-    /// The address to ask at.
+    /// The address of the running router.
     pub fn address(&self, settings: &Settings) -> SocketAddr {
         self.address.unwrap_or(settings.http.listen)
     }
@@ -346,7 +345,7 @@ impl Running {
 
 #[derive(Subcommand, Debug)]
 pub enum JournalCommand {
-    /// Shows segments, sequences, readers and how far each is; checks every frame.
+    /// Shows the segments with their sequences and the position of each reader; verifies every frame.
     Inspect {
         #[command(flatten)]
         stored: Stored,
@@ -354,18 +353,18 @@ pub enum JournalCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Delivers records to a sink once more, also while the router runs.
+    /// Delivers records to a sink again; works while the router is running.
     #[command(after_help = "Examples:\n  \
         weir journal replay --sink postgres --from 2026-11-24T10:00:00Z --to 2026-11-24T11:00:00Z\n  \
         weir journal replay --sink archive --from 2h --where 'level>=ERROR' --where source=shop\n  \
         weir journal replay --sink http --from 48230 --dry-run\n\n\
-        Times are those at which records came into the journal; the sink's routes and least level\n\
-        hold here too. What the sink has already it gets again. The journal holds what some sink has\n\
-        not had yet, and what `journal.keep` keeps besides. A sink of type `file` can only be given\n\
-        records while the router does not run.")]
+        Times are when records were appended to the journal. The sink's routes and minimum level apply.\n\
+        Records that the sink already has are delivered again. The journal keeps records until every\n\
+        sink has them and `journal.keep` has passed. Replaying to a sink of type `file` requires that the\n\
+        router is stopped.")]
     Replay(ReplayArgs),
-    /// Gets past damage in the middle of a journal: sets damaged segments aside (nothing is
-    /// deleted) and keeps every whole frame. The router must not be running.
+    /// Repairs a journal with damage in the middle: keeps every intact frame and moves damaged segments aside; nothing
+    /// is deleted. The router must be stopped.
     Salvage {
         #[command(flatten)]
         stored: Stored,
@@ -374,50 +373,50 @@ pub enum JournalCommand {
 
 #[derive(Subcommand, Debug)]
 pub enum QuarantineCommand {
-    /// Shows what was set aside: how much, when, by whom and why.
+    /// Lists quarantined records with their count, time, origin and reason.
     #[command(after_help = "Examples:\n  \
-        weir quarantine list                          what there is, by origin and reason\n  \
+        weir quarantine list                          groups by origin and reason\n  \
         weir quarantine list --since 2h --by filter:redact\n  \
-        weir quarantine list --entries --limit 20     the newest entries, a line each\n  \
+        weir quarantine list --entries --limit 20     the newest entries, one per line\n  \
         weir quarantine list --json | jq '.groups[].reason'\n\n\
-        Numbers in reasons are shown as `#`, so that the same failure at another place is the same\n\
-        reason.")]
+        Numbers in reasons are replaced by `#`, so that failures which differ only in a number are in one\n\
+        group.")]
     List(QuarantineListArgs),
-    /// Sends what was set aside through the running router once more.
+    /// Sends quarantined records through the running router again.
     #[command(after_help = "Example:\n  weir quarantine replay --address 127.0.0.1:8080\n\n\
-        Records that fail again are set aside again. What could not be read as a record is left.")]
+        Records that fail again are quarantined again. Entries that are not valid records are skipped.")]
     Replay {
         #[command(flatten)]
         stored: Stored,
         #[command(flatten)]
         running: Running,
     },
-    /// Deletes what was set aside, for good; the router may be running.
+    /// Deletes quarantined records permanently; works while the router is running.
     #[command(after_help = "Examples:\n  \
-        weir quarantine delete --by ingest --dry-run  how much that would be\n  \
+        weir quarantine delete --by ingest --dry-run  only count them\n  \
         weir quarantine delete --reason 'not an object' --until 2026-11-01\n  \
         weir quarantine delete --all\n\n\
-        Everything that is chosen must hold. The content is overwritten, also of entries that were\n\
-        replayed already.")]
+        An entry must match all given options. The content is overwritten, including that of entries that\n\
+        were already replayed.")]
     Delete(QuarantineDeleteArgs),
 }
 
-/// Which entries of the quarantine a command is about: those for which everything given holds.
+/// Selects quarantine entries; an entry must match all given options.
 #[derive(Args, Debug, Default, Clone)]
 pub struct Choice {
-    /// Only what this set aside: ingest, filter:NAME or sink:NAME.
+    /// Only entries of this origin: ingest, filter:NAME or sink:NAME.
     #[arg(long, value_name = "ORIGIN")]
     pub by: Option<String>,
-    /// Only those whose reason has this text in it, in upper or lower case.
+    /// Only entries whose reason contains this text; case-insensitive.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Only records of this source.
+    /// Only records from this source.
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
-    /// Only what was set aside from then on: a time (2026-11-24T10:00:00Z, 2026-11-24) or how long ago (2h).
+    /// Only entries since this time (2026-11-24T10:00:00Z, 2026-11-24) or age (2h).
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only what was set aside before then.
+    /// Only entries before this time.
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
 }
@@ -428,14 +427,13 @@ pub struct QuarantineListArgs {
     pub stored: Stored,
     #[command(flatten)]
     pub choice: Choice,
-    /// Show each entry, the oldest first, instead of groups.
+    /// Show individual entries, oldest first, instead of groups.
     #[arg(long)]
     pub entries: bool,
-    /// Show the records too: they are as their senders sent them, secrets included.
+    /// Also show the records. They are unredacted and may contain secrets.
     #[arg(long)]
     pub records: bool,
-    /// Show so many groups, the largest, or so many entries, the newest; 0 is all. By default 50
-    /// groups, or all entries.
+    /// Show at most N groups, largest first, or the newest N entries; 0 means all [default: 50 groups, or all entries].
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Print JSON.
@@ -449,17 +447,17 @@ pub struct QuarantineDeleteArgs {
     pub stored: Stored,
     #[command(flatten)]
     pub choice: Choice,
-    /// Delete everything.
+    /// Delete all entries.
     #[arg(long, conflicts_with_all = ["by", "reason", "source", "since", "until"])]
     pub all: bool,
-    /// Only say how many entries it would be.
+    /// Only count the entries that would be deleted.
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum ConfigCommand {
-    /// Prints a configuration to begin with, with comments: what runs without one, and what people change first.
+    /// Prints a commented starting configuration: the defaults and the most common changes.
     #[command(after_help = "Example:\n  weir config init > weir.toml")]
     Init,
     /// Prints the JSON Schema of the configuration file.

@@ -17,52 +17,52 @@ use weir_document::units::{Size, Span};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Config {
-    /// Folder for everything Weir keeps: journal, quarantine, database. Relative to this file.
+    /// Folder for the journal, the quarantine and the SQLite database; relative to this file.
     pub data: String,
-    /// Folder where modules are found, and from which they are taken up when they change. Relative to this
-    /// file.
+    /// Folder with the filter modules, which are reloaded when they change; relative to this file.
     pub filters_folder: String,
-    /// Whether modules in the filters folder that no `[[filter]]` names are appended to the chain, by name.
+    /// Whether modules in the filters folder that have no `[[filter]]` are added to the end of the chain, in order of
+    /// their names.
     pub auto_load: bool,
-    /// Where and within which bounds records are received.
+    /// The HTTP server that receives records, and its limits.
     pub http: Http,
     /// The durable log between filters and sinks.
     pub journal: Journal,
-    /// The filters, in the order in which records pass them. Without any: the bundled `redact`.
+    /// The filters, in the order in which records pass through them. Default: the bundled `redact`.
     pub filter: Option<Vec<Filter>>,
-    /// The sinks, by name. Without any: `console` and `sqlite`.
+    /// The sinks, by name. Default: `console` and `sqlite`.
     pub sink: Option<BTreeMap<String, Value>>,
-    /// Where records go that a filter or a sink could not take.
+    /// Storage for records that a filter or a sink could not process.
     pub quarantine: Quarantine,
-    /// How what senders send becomes a record.
+    /// How incoming data is converted to records.
     pub ingest: Ingest,
     /// Weir's own log, on standard error.
     pub log: Log,
 }
 
-/// Where and within which bounds records are received.
+/// The HTTP server that receives records, and its limits.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Http {
     /// Address and port to listen on; `0.0.0.0:8080` is reachable from other machines.
     #[schemars(example = &"127.0.0.1:8080")]
     pub listen: String,
-    /// Names besides `localhost` by which a Weir that listens on a loopback address may be asked, such as the public
-    /// one that a proxy on this machine passes on. Requests for other hosts get a 403, because a web page could have
-    /// sent them. On other addresses any name will do.
+    /// Host names besides `localhost` that requests may use when Weir listens on a loopback address, such as the public
+    /// name that a local proxy passes on. Requests for other hosts get a 403, because a web page could have sent them.
+    /// On other addresses, any name is accepted.
     #[schemars(inner(length(min = 1)), extend("examples" = [["logs.example.com"]]))]
     pub allowed_hosts: Vec<String>,
-    /// Largest request body, as it arrives.
+    /// Maximum size of a request body, as received.
     pub max_body: Size,
-    /// Largest request body once it is decompressed; at least `max_body`.
+    /// Maximum size of a request body after decompression; at least `max_body`.
     pub max_decompressed: Size,
-    /// Most bytes of all requests together that are not answered yet; over it, senders get a 503.
+    /// Maximum total size of all unanswered requests; beyond it, senders get a 503.
     pub max_in_flight: Size,
-    /// Most connections at a time; over it, clients get a 503 and are closed. Fewer when the limit of open files leaves
-    /// less, which the log says.
+    /// Maximum number of connections; beyond it, clients get a 503 and are disconnected. Lowered, with a warning, if
+    /// the limit on open files doesn't allow as many.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u64,
-    /// How long a client may take to send the head of a request.
+    /// How long a client may take to send the headers of a request.
     pub header_timeout: Span,
     /// How long a client may take to send the body of a request.
     pub body_timeout: Span,
@@ -87,23 +87,23 @@ impl Default for Http {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Journal {
-    /// When what is written is forced to the disk: `always` (before a sender is answered), a duration (at
-    /// most that much is lost in a power cut), or `off` (whenever the system does).
+    /// When writes are synced to disk: `always` (before a sender is answered), an interval (a power failure loses at
+    /// most that much), or `off` (left to the operating system).
     #[schemars(example = &"always", example = &"100ms", example = &"off")]
     pub sync: String,
-    /// Most disk space; at least two segments.
+    /// Maximum disk space; at least two segments.
     pub max_size: Size,
-    /// How long records stay that every sink has, for `weir journal replay`; never beyond `max_size`.
+    /// How long to keep records that every sink has, for `weir journal replay`; `max_size` takes precedence.
     #[schemars(example = &"24h")]
     pub keep: Span,
-    /// What happens when `max_size` is reached: `refuse` new records with a 503 until a sink has caught up,
-    /// or `drop_oldest`, so that slow sinks miss them.
+    /// What happens when `max_size` is reached: `refuse` answers 503 until the sinks catch up, `drop_oldest` deletes
+    /// the oldest records even if a slow sink hasn't read them.
     pub when_full: WhenFull,
-    /// Size at which the next file is begun; disk space is freed in such steps.
+    /// Size at which a new segment file is started; disk space is freed one segment at a time.
     pub segment_size: Size,
     /// Whether records are compressed (LZ4) on disk.
     pub compress: bool,
-    /// Memory for the newest batches, from which sinks that keep up are served.
+    /// Memory for the newest batches; sinks that keep up read from it instead of from disk.
     pub recent: Size,
 }
 
@@ -135,32 +135,32 @@ pub enum WhenFull {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "module"]))]
 pub(super) struct Filter {
-    /// Name in the log, the metrics and the quarantine; every filter has its own.
+    /// Name in the log, the metrics and the quarantine; must be unique.
     #[schemars(example = &"redact")]
     pub name: Option<String>,
     /// `bundled:NAME`, or the path of a `.wasm` file relative to the filters folder.
     #[schemars(example = &"bundled:redact", example = &"my_filter.wasm")]
     pub module: Option<String>,
-    /// What happens to records on which the filter fails: `quarantine` keeps them aside, `pass` lets them
-    /// through as they were, `reject` answers the sender with an error.
+    /// What happens to records on which the filter fails: `quarantine` stores them in the quarantine, `pass` lets them
+    /// through unchanged, `reject` answers the sender with an error.
     pub on_error: OnError,
-    /// Longest time for one batch.
+    /// Time limit for one batch.
     pub timeout: Span,
-    /// Most memory for one instance; each worker has its own.
+    /// Memory limit for one instance; each worker has its own instance.
     pub memory: Size,
-    /// Most bytes that may come back for one batch.
+    /// Maximum size of the output for one batch.
     pub max_output: Size,
-    /// The only paths that the filter may see: `message`, `context.*`. Without it: what it says that it reads.
+    /// The only paths that the filter may see, such as `message` or `context.*`. Default: the paths that the filter
+    /// declares.
     #[schemars(inner(length(min = 1)), extend("examples" = [["message", "context.*"]]))]
     pub reads: Option<Vec<String>>,
-    /// The only paths that the filter may change; `[]` is none. Records in which it changes anything else are
-    /// treated as `on_error` says. Without it: any.
+    /// The only paths that the filter may change; `[]` means none. If it changes anything else in a record, `on_error`
+    /// applies. Default: any path.
     #[schemars(inner(length(min = 1)), extend("examples" = [["message"]]))]
     pub writes: Option<Vec<String>>,
-    /// How a new version of the module is tried before it takes the place of the one that runs. Without it: on a few
-    /// recent records.
+    /// How a new version of the module is tested before it replaces the running one. Default: on a few recent records.
     pub canary: Option<Canary>,
-    /// The filter's own options, given to it as they are.
+    /// Options that are passed to the filter.
     pub options: serde_json::Map<String, Value>,
 }
 
@@ -186,18 +186,19 @@ impl Default for Filter {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["share", "for"]))]
 pub(super) struct Canary {
-    /// The share of the batches that both versions are given copies of.
+    /// The percentage of batches that both versions receive copies of.
     #[schemars(example = &"5%")]
     pub share: Option<String>,
     /// How long the trial lasts.
     #[serde(rename = "for")]
     #[schemars(example = &"60s")]
     pub time: Option<Span>,
-    /// It is rejected when it fails on so much more of the records.
+    /// Reject the new version if its percentage of failed records exceeds the running version's by more than this.
     pub errors: String,
-    /// It is rejected when so much less of the records comes out of it.
+    /// Reject the new version if its output falls short of the running version's by more than this percentage of the
+    /// records.
     pub drops: String,
-    /// It is rejected when it takes so many times as long.
+    /// Reject the new version if it takes more than this many times as long.
     pub slowdown: f64,
 }
 
@@ -222,17 +223,18 @@ pub enum OnError {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct SinkCommon {
-    /// Takes only records that a filter gave one of these routes. Without it: every record.
+    /// Only accept records to which a filter assigned one of these routes. Default: all records.
     #[schemars(length(min = 1), inner(length(min = 1)), extend("examples" = [["audit"]]))]
     pub routes: Option<Vec<String>>,
-    /// Takes only records of this level and above. Without it: every level.
+    /// Only accept records of this level or above. Default: all levels.
     pub min_level: Option<LevelName>,
-    /// Takes no record of its own, only what another sink can't deliver that names it as its `fallback`.
+    /// Only receive records from sinks that name this sink as their `fallback`.
     pub standby: bool,
-    /// The sink that takes marked copies of its records while it fails. They stay in the journal for it all the same.
+    /// The sink that receives marked copies of the records while this sink is failing. The originals stay in the
+    /// journal for this sink.
     #[schemars(length(min = 1), example = &"console")]
     pub fallback: Option<String>,
-    /// How long it must have failed before its `fallback` is given anything.
+    /// How long the sink must have been failing before its `fallback` receives records.
     pub fallback_after: Span,
 }
 
@@ -266,16 +268,17 @@ pub(super) enum LevelName {
     Critical,
 }
 
-/// Where records go that a filter or a sink could not take.
+/// Storage for records that a filter or a sink could not process.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Quarantine {
-    /// How much is kept: the whole `record` with the reason (it can be replayed), the `reason` alone, or
-    /// `nothing`. No filter has cleaned these records.
+    /// What to keep: the whole `record` with the reason (can be replayed), only the `reason`, or `nothing`. These
+    /// records are unredacted.
     pub keep: Keep,
-    /// Most disk space. Beyond it the oldest goes first of the filter or sink and source that takes most, so that one sender does not push out what others have there.
+    /// Maximum disk space. Beyond it, Weir deletes the oldest entries of the filter or sink and source that uses the
+    /// most, so that one sender can't displace the entries of others.
     pub max_size: Size,
-    /// Longest time that anything is kept.
+    /// How long entries are kept.
     pub max_age: Span,
 }
 
@@ -295,15 +298,15 @@ pub enum Keep {
     Nothing,
 }
 
-/// How what senders send becomes a record.
+/// How incoming data is converted to records.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Ingest {
-    /// Further names under which senders send the standard keys: `aliases = { sev = "level" }`.
+    /// Additional names for the standard keys: `aliases = { sev = "level" }`.
     pub aliases: BTreeMap<String, StandardKey>,
     /// Whether the usual names (`time`, `ts`, `severity`, `msg`, `service` …) count as aliases too.
     pub standard_aliases: bool,
-    /// `source` of records that have none. Without it: the name of the endpoint.
+    /// `source` of records that have none. Default: the name of the endpoint.
     pub default_source: Option<String>,
     /// `level` of records that have none.
     pub default_level: LevelName,
@@ -330,7 +333,7 @@ pub enum StandardKey {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Log {
-    /// Least level that is written.
+    /// Minimum level.
     pub level: LogLevel,
     /// `text` for people, `json` for machines.
     pub format: LogFormat,
