@@ -107,9 +107,9 @@ fn validate_warns_of_what_cannot_have_been_meant_and_so_does_the_start() {
     assert!(output.status.success(), "warnings are no errors: {output:?}");
     let said = String::from_utf8(output.stderr).unwrap();
     for part in [
-        "warning: weir.toml:8:11: no rule gives records the route `audti`; did you mean `audit`?",
+        "warning: weir.toml:8:11: no rule sets the route `audti`; did you mean `audit`?",
         "warning: weir.toml:11:8: `%Q` is the time zone",
-        "warning: weir.toml:11:8: nothing here gives records the key `nosuch`",
+        "warning: weir.toml:11:8: no filter or alias sets the key `nosuch`",
         "warning: sink `a` can't write into weir.toml/logs: ",
         "weir.toml is not a folder",
     ] {

@@ -118,7 +118,7 @@ fn a_renamed_sink_repeats_nothing_while_running_and_after_a_kill() {
     let all = send(&router);
     eventually("delivered", || ids(&home.path("out.jsonl")).len() == all);
     home.configure(&configuration("two"));
-    router.wait_for_line("configuration taken up");
+    router.wait_for_line("configuration reloaded");
     let all = send(&router);
     eventually("the new name goes on", || ids(&home.path("out.jsonl")).len() == all);
     router.kill();

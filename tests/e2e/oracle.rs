@@ -271,7 +271,7 @@ type = "sqlite"
 
     /// Another configuration, and waits until it is taken up.
     fn reconfigure(&mut self, router: &Router, with_join: bool, with_slow_sink: bool) {
-        let taken_up = |router: &Router| router.said().matches("configuration taken up").count();
+        let taken_up = |router: &Router| router.said().matches("configuration reloaded").count();
         let before = taken_up(router);
         self.reloads += 1;
         self.configure(with_join, with_slow_sink);

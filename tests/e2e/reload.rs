@@ -25,7 +25,7 @@ fn a_sink_that_is_added_is_started_and_the_others_go_on_undisturbed() {
     say(&router, "INFO", "early");
     eventually("one has it", || holds(&home, "one.jsonl", "early"));
     home.configure(AFTER);
-    router.wait_for_line("taken up");
+    router.wait_for_line("configuration reloaded");
     assert!(!router.said().contains("`one` restarts"), "{}", router.said());
     say(&router, "ERROR", "grave");
     say(&router, "INFO", "slight");
@@ -66,7 +66,7 @@ fn sighup_takes_up_what_an_environment_variable_or_a_file_now_says() {
     let mut router = home.start();
     home.configure(AFTER);
     router.signal("-HUP");
-    router.wait_for_line("taken up");
+    router.wait_for_line("configuration reloaded");
 }
 
 fn is_degraded(router: &Router, reason: &str) -> bool {
@@ -120,11 +120,11 @@ fn sighup_without_a_change_says_so_and_a_value_that_is_set_back_waits_for_no_sta
     let home = Home::with(BEFORE);
     let mut router = home.start();
     router.signal("-HUP");
-    router.wait_for_line("nothing in the configuration has changed");
+    router.wait_for_line("the configuration is unchanged");
     home.configure(&format!("[http]\nmax_connections = 7\n{BEFORE}"));
     router.wait_for_line("changes to http.max_connections take effect");
     home.configure(BEFORE);
-    eventually("it is taken up", || router.said().matches("configuration taken up").count() == 2);
+    eventually("it is taken up", || router.said().matches("configuration reloaded").count() == 2);
     assert_eq!(router.said().matches("take effect").count(), 1, "{}", router.said());
 }
 

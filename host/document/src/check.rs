@@ -271,7 +271,7 @@ impl<'s> Checker<'s> {
         let named_tables = inner["properties"].is_object() || alternatives(inner).is_some();
         let help = match (&node.value, place.rsplit_once('.')) {
             (Value::Table(_), _) if holds_tables => {
-                Some(format!("write `[[{place}]]`, with two brackets: each such table is one of the list"))
+                Some(format!("write `[[{place}]]`, with two brackets: each such table is one item of the list"))
             }
             (Value::List(_), _) if named_tables => {
                 Some(format!("write `[{place}.NAME]`: each such table has a name of its own"))

@@ -60,7 +60,9 @@ pub fn read<T: DeserializeOwned>(
         Err(error) => {
             // The check let something through that the type refuses. The error quotes values, perhaps secret ones.
             let reason = if environment.is_some() { String::new() } else { format!(": {error}") };
-            problems.push(Problem::of_file(format!("this file does not read as its schema promises{reason}")));
+            problems.push(Problem::of_file(format!(
+                "this file doesn't match its type although it matches the schema{reason}"
+            )));
             Err(refused(problems))
         }
     }

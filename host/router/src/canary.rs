@@ -124,7 +124,7 @@ impl Canary {
         std::thread::Builder::new().name("weir-canary".into()).spawn(move || {
             let subscription = running.subscribe(settings.share_ppm);
             let compared = catch_unwind(AssertUnwindSafe(|| compare(&subscription, &pair, &settings, engine, &stands)));
-            let verdict = compared.unwrap_or_else(|_| Some(Verdict::Reject("its trial ended unexpectedly".to_owned())));
+            let verdict = compared.unwrap_or_else(|_| Some(Verdict::Reject("the trial ended unexpectedly".to_owned())));
             drop((subscription, pair));
             if let Some(verdict) = verdict {
                 decided(verdict);
@@ -265,14 +265,14 @@ impl Tally {
         }
         if share(new.out) + settings.drops < share(old.out) {
             return Some(format!(
-                "of 100 records {:.1} came out of it, of the running version {:.1}",
+                "it emitted {:.1} records per 100, the running version {:.1}",
                 100.0 * share(new.out),
                 100.0 * share(old.out)
             ));
         }
         let (old_ns, new_ns) = (self.ns_per_record(old), self.ns_per_record(new));
         if new_ns > old_ns * settings.slowdown && new_ns - old_ns > limits::CANARY_SLOWER_NS {
-            return Some(format!("it took {:.0} µs a record, the running version {:.0}", new_ns / 1e3, old_ns / 1e3));
+            return Some(format!("it took {:.0} µs per record, the running version {:.0}", new_ns / 1e3, old_ns / 1e3));
         }
         None
     }
@@ -285,11 +285,11 @@ impl Tally {
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.records == 0 {
-            return f.write_str("no record came by to compare");
+            return f.write_str("there was no record to compare");
         }
         write!(
             f,
-            "{} records compared, {} came out otherwise, {:.1} µs a record beside {:.1}",
+            "{} records compared, {} with different output, {:.1} µs per record instead of {:.1}",
             self.records,
             self.differ,
             self.ns_per_record(&self.new) / 1e3,
@@ -324,7 +324,7 @@ mod tests {
         assert!(judged(side(0, 1000, 1000), side(11, 989, 1000)).contains("failed on 1.1 %"));
         assert_eq!(judged(side(200, 800, 1000), side(205, 795, 1000)), "", "the running one fails as well");
         assert_eq!(judged(side(0, 1000, 1000), side(0, 950, 1000)), "");
-        assert!(judged(side(0, 1000, 1000), side(0, 949, 1000)).contains("94.9 came out"));
+        assert!(judged(side(0, 1000, 1000), side(0, 949, 1000)).contains("94.9 records per 100"));
         assert_eq!(judged(side(0, 500, 1000), side(0, 1000, 1000)), "", "more may come out");
         assert_eq!(judged(side(0, 1000, 1000), side(0, 1000, 20_000)), "", "20 µs a record is nothing");
         assert!(judged(side(0, 1000, 1000), side(0, 1000, 22_000)).contains("it took 22 µs"));

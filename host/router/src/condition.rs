@@ -32,20 +32,23 @@ impl std::str::FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Condition, String> {
         let wrong = |why: &str| format!("`{text}`: {why}; write `level>=ERROR`, `source=api`, `message~time ?out`");
-        let at = text.find(['=', '!', '~', '<', '>']).ok_or_else(|| wrong("there is no comparison"))?;
+        let at = text.find(['=', '!', '~', '<', '>']).ok_or_else(|| wrong("it has no comparison operator"))?;
         let (path, rest) = text.split_at(at);
         let operators = ["!=", ">=", "<=", "=", "~", ">", "<"];
-        let operator = operators.into_iter().find(|op| rest.starts_with(op)).ok_or_else(|| wrong("no comparison"))?;
+        let operator = operators
+            .into_iter()
+            .find(|op| rest.starts_with(op))
+            .ok_or_else(|| wrong("it has no comparison operator"))?;
         let (path, value) = (path.trim(), rest[operator.len()..].trim());
         if path.is_empty() {
-            return Err(wrong("there is no field before the comparison"));
+            return Err(wrong("there is no field before the operator"));
         }
         let order = match operator {
             "=" => return Ok(Condition { path: path.into(), test: Test::Is(value.into()) }),
             "!=" => return Ok(Condition { path: path.into(), test: Test::IsNot(value.into()) }),
             "~" => {
                 let regex =
-                    Regex::new(value).map_err(|error| format!("`{value}` is no regular expression: {error}"))?;
+                    Regex::new(value).map_err(|error| format!("`{value}` is not a regular expression: {error}"))?;
                 return Ok(Condition { path: path.into(), test: Test::Matches(regex) });
             }
             "<" => Order::Less,
@@ -54,8 +57,11 @@ impl std::str::FromStr for Condition {
             _ => Order::GreaterOrEqual,
         };
         let test = match path {
-            "level" => Test::Level(order, level(value).ok_or_else(|| wrong("that is no level"))?),
-            _ => Test::Number(order, value.parse().map_err(|_| wrong("only levels and numbers have an order"))?),
+            "level" => Test::Level(order, level(value).ok_or_else(|| wrong("the value is not a level"))?),
+            _ => Test::Number(
+                order,
+                value.parse().map_err(|_| wrong("only levels and numbers can be compared with `<` and `>`"))?,
+            ),
         };
         Ok(Condition { path: path.into(), test })
     }

@@ -9,7 +9,7 @@ use crate::limits;
 pub fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::warn!("can't raise the limit of open files from {:?} to {:?}: {error}", limit.current, limit.maximum);
+        tracing::warn!("can't raise the limit on open files from {:?} to {:?}: {error}", limit.current, limit.maximum);
     }
 }
 

@@ -183,7 +183,9 @@ impl FilterSet {
             match unasked {
                 Ok(unasked) => unasked.wait(),
                 Err(error) => {
-                    tracing::info!("filter `{name}` has records left; they and what comes after them wait: {error}")
+                    tracing::info!(
+                        "removed filter `{name}` still has records; they and all later records wait: {error}"
+                    )
                 }
             }
         }
@@ -245,7 +247,7 @@ impl FilterSet {
         };
         let filter = self.load_module(wanted, &chosen.module)?;
         if let Err(error) = self.versions.keep(name, &chosen.digest, &chosen.module) {
-            tracing::warn!("filter `{name}`: there is no way back to this version: {error}");
+            tracing::warn!("filter `{name}`: this version is not kept for a rollback: {error}");
         }
         Ok(Running { wanted: wanted.clone(), digest: chosen.digest, by: chosen.by, filter })
     }
@@ -289,7 +291,7 @@ impl FilterSet {
             by: running.by.clone(),
         };
         if let Err(error) = self.versions.note(&running.wanted.spec.name, kept) {
-            tracing::warn!("filter `{}`: its history is not kept: {error}", running.wanted.spec.name);
+            tracing::warn!("filter `{}`: can't write its version history: {error}", running.wanted.spec.name);
         }
     }
 }
@@ -313,7 +315,7 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     counter!("weir_filter_swaps_total", "filter" => name.clone()).increment(1);
     let before = &old.filter.description().version;
     let line = match (before == version, old.digest == new.digest) {
-        (_, true) => format!("filter `{name}` {version} replaced by itself with other settings"),
+        (_, true) => format!("filter `{name}` {version} reloaded with new settings"),
         (true, false) => {
             let (before, version) = (old.in_full(), new.in_full());
             format!("filter `{name}` {before} replaced by {version} from {}", new.origin())
@@ -335,7 +337,7 @@ impl Running {
         match by == source.who() {
             true => source.to_string(),
             // By a rollback, or because a trial ended badly.
-            false => format!("the versions kept, sha256 {} by {by}, in the place of {source}", short(&self.digest)),
+            false => format!("a kept version, sha256 {} by {by}, instead of {source}", short(&self.digest)),
         }
     }
 }
@@ -351,7 +353,7 @@ impl Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let follows = if self.kept { "the running version stays" } else { "it does not run" };
+        let follows = if self.kept { "the running version stays" } else { "the filter is not loaded" };
         write!(f, "{}; {follows}", self.reason)
     }
 }

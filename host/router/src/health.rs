@@ -54,7 +54,7 @@ pub fn state(health: &Health) -> String {
         Health::Failing { batches, reason } => format!("failing, {batches} batches in a row: {reason}"),
         Health::Unsaved { failures, reason } => format!("failing, {failures} times in a row: {reason}"),
         Health::Suspended { retry_in, reason } => {
-            format!("suspended, tried again in {} s: {reason}", retry_in.as_secs())
+            format!("suspended, retrying in {} s: {reason}", retry_in.as_secs())
         }
     }
 }
@@ -68,7 +68,7 @@ fn of_sink(status: &Status) -> Option<String> {
     match &status.state {
         State::Starting | State::Ok | State::Stopped => None,
         State::Retrying { since_ns, error } => {
-            Some(format!("sink `{name}` has failed since {} and tries again: {error}", versions::at(*since_ns)))
+            Some(format!("sink `{name}` has been failing since {} and is retrying: {error}", versions::at(*since_ns)))
         }
         State::Failed { error } => Some(format!("sink `{name}` has stopped delivering: {error}")),
     }
@@ -113,6 +113,6 @@ mod tests {
         assert_eq!(failing.as_deref(), Some("filter `mask` is failing, 7 batches in a row: it trapped"));
         let retry_in = Duration::from_secs(3);
         let suspended = of_filter("mask", &Health::Suspended { retry_in, reason: "it loops".into() });
-        assert!(suspended.is_some_and(|line| line.contains("suspended, tried again in 3 s: it loops")));
+        assert!(suspended.is_some_and(|line| line.contains("suspended, retrying in 3 s: it loops")));
     }
 }

@@ -49,7 +49,7 @@ fn restore_held(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
     for Hold { token, payload } in journal.held() {
         match decode(&payload) {
             Some((filter, record)) => by_filter.entry(filter.to_owned()).or_default().push((token, record)),
-            None => tracing::error!("held record {token} in the journal can't be read; it stays there"),
+            None => tracing::error!("held record {token} in the journal can't be decoded; it stays in the journal"),
         }
     }
     for filter in chain.0.iter().filter(|filter| filter.holds_records()) {
@@ -94,12 +94,12 @@ fn send_on(shared: &Arc<Shared>, orphans: &[Orphan]) {
         Ok(room) => room,
         Err(error) => {
             tracing::warn!(
-                "{count} records that filter `{names}` held stay in the journal until the next start: {error}"
+                "{count} records held by filter `{names}` stay in the journal until the next start: {error}"
             );
             return;
         }
     };
-    tracing::info!("{count} records that filter `{names}` held, which does not run any more, go on without it");
+    tracing::info!("released {count} records held by filter `{names}`, which no longer runs");
     let mut worker = Worker::new(shared.engine.clone());
     let unasked = {
         let chain = shared.chain.enter();

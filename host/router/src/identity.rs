@@ -46,7 +46,7 @@ fn fresh(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     let path = folder.join(file);
     let failed = || format!("can't use {}", path.display());
     let mut random = vec![0; length];
-    getrandom::fill(&mut random).context("the system gives no random numbers")?;
+    getrandom::fill(&mut random).context("can't get random bytes from the operating system")?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     replace_file(&path, name.as_bytes()).with_context(failed)?;
     Ok(name)

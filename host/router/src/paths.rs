@@ -39,7 +39,7 @@ fn objection(folder: &Path) -> Option<String> {
             Ok(about) if !about.is_dir() => return Some(format!("{} is not a folder", ancestor.display())),
             Ok(_) => {
                 let denied = access(ancestor, Access::WRITE_OK | Access::EXEC_OK).err()?;
-                let missing = if ancestor == absolute { "" } else { ", and what is below is not there" };
+                let missing = if ancestor == absolute { "" } else { ", and the folders below it don't exist" };
                 return Some(format!("{}: {denied}{missing}", ancestor.display()));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}

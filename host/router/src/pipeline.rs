@@ -119,7 +119,7 @@ impl Pipeline {
         for thread in self.threads {
             thread.thread().unpark();
             if thread.join().is_err() {
-                tracing::error!("a pipeline thread had panicked");
+                tracing::error!("a pipeline thread panicked");
             }
         }
         let mut worker = Worker::new(self.shared.engine.clone());
@@ -138,7 +138,7 @@ impl PipelineSender {
     pub fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
         self.waiting.try_send(delivery).map_err(|e| match e {
             TrySendError::Full(_) => Refusal::Busy(format!(
-                "{} requests wait for the pipeline already; try again shortly",
+                "{} requests are already queued for the pipeline; retry shortly",
                 limits::WAITING_DELIVERIES
             )),
             TrySendError::Disconnected(_) => Refusal::Busy("weir is stopping".into()),
@@ -264,7 +264,7 @@ fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
         // Without room filters are not asked: what they would say could not be stored.
         let Ok(room) = shared.journal.reserve(limits::TICK_BYTES) else { continue };
         if let Err(error) = tick_once(shared, &mut worker, room, false) {
-            tracing::debug!(%error, "a filter that was taken out waits for room in the journal");
+            tracing::debug!(%error, "a removed filter waits for room in the journal");
         }
     }
 }
@@ -298,13 +298,15 @@ fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
             Ok(room) => break room,
             Err(error) if error.is_temporary() && Instant::now() < until => std::thread::sleep(limits::LAST_TICK_LOOK),
             Err(error) => {
-                tracing::error!("filters that keep state get no last tick, since nothing can be stored: {error}");
+                tracing::error!(
+                    "stateful filters get no final tick, since the journal can't store the output: {error}"
+                );
                 return;
             }
         }
     };
     if let Err(error) = tick_once(shared, worker, room, true) {
-        tracing::error!("filters that keep state get no last tick: {error}");
+        tracing::error!("stateful filters get no final tick: {error}");
     }
 }
 
@@ -320,7 +322,7 @@ impl Unasked {
         let records = self.records;
         if let Err(error) = self.stored.recv().unwrap_or(Err(AppendError::Closed)) {
             tracing::error!(
-                "{records} records that filters made can't be stored; what they hold back is given to them again: {error}"
+                "can't store {records} records emitted by filters; records that they hold are restored: {error}"
             );
         }
     }

@@ -60,7 +60,7 @@ pub struct QuarantineOptions {
 /// Why an entry could not be kept.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "quarantine `{}`: can't {doing}: {source}; give weir room and access there, or set `[quarantine] keep = \"nothing\"`",
+    "quarantine `{}`: can't {doing}: {source}; free disk space or give weir write access, or set `[quarantine] keep = \"nothing\"`",
     path.display()
 )]
 pub struct QuarantineError {
@@ -98,7 +98,7 @@ impl Quarantine {
     /// Makes the folder when it is missing, for its owner alone, and lets go what is too old.
     pub fn open(folder: &Path, options: QuarantineOptions) -> Result<Self, QuarantineError> {
         let failed = |doing| move |source| QuarantineError { path: folder.to_path_buf(), doing, source };
-        create_folder(folder, 0o700).map_err(failed("make the folder"))?;
+        create_folder(folder, 0o700).map_err(failed("create the folder"))?;
         let state = State { options, open: Vec::new(), adrift: BTreeMap::new(), size_bytes: 0 };
         let quarantine = Self { folder: folder.to_path_buf(), state: Mutex::new(state) };
         quarantine.tidy(&mut quarantine.lock(), 0)?;
@@ -128,7 +128,7 @@ impl Quarantine {
 
     fn sync_all(&self, state: &mut State) -> Result<(), QuarantineError> {
         self.sync_files(state).or_else(|error| {
-            tracing::warn!("{error}; writing the entries again");
+            tracing::warn!("{error}; rewriting the entries to another file");
             self.sync_files(state)
         })
     }
@@ -209,7 +209,7 @@ impl Quarantine {
         }
         let name = format!("{}{}.{}", weir_record::time::now_ns(), origin.suffix(), entry::EXTENSION);
         let path = self.folder.join(name);
-        let failed = |source| QuarantineError { path: path.clone(), doing: "begin a file", source };
+        let failed = |source| QuarantineError { path: path.clone(), doing: "create a file", source };
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         state.open.push(Open { origin, file, path, size_bytes: 0, unsynced: Vec::new() });
@@ -245,7 +245,7 @@ impl Quarantine {
         let over = origin::to_remove(files, more_bytes, state.options.max_size_bytes);
         size_bytes -= over.iter().map(|file| file.size_bytes).sum::<u64>();
         for (file, why) in old.iter().map(|file| (file, "age")).chain(over.iter().map(|file| (file, "size"))) {
-            tracing::warn!("quarantine: {} removed: past the bound on {why}", file.path.display());
+            tracing::warn!("quarantine: removed {}: over the limit on {why}", file.path.display());
             read::remove(&file.path).map_err(|source| self.unseen(source))?;
             state.open.retain(|open| open.path != file.path);
         }
@@ -258,7 +258,7 @@ impl Quarantine {
     }
 
     fn unseen(&self, source: std::io::Error) -> QuarantineError {
-        QuarantineError { path: self.folder.clone(), doing: "look through the folder", source }
+        QuarantineError { path: self.folder.clone(), doing: "list the folder", source }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -278,7 +278,7 @@ fn set_adrift(state: &mut State, at: usize, source: std::io::Error) -> Quarantin
     if !unsynced.is_empty() {
         state.adrift.entry(origin).or_default().extend(unsynced);
     }
-    QuarantineError { path, doing: "make an entry durable", source }
+    QuarantineError { path, doing: "sync an entry", source }
 }
 
 impl weir_sinks::Quarantine for Quarantine {

@@ -43,9 +43,9 @@ impl Refused {
 pub fn describe_metrics() {
     metrics::describe_gauge!(
         "weir_config_last_reload_successful",
-        "0 while the configuration file as it stands is refused, and an older one goes on"
+        "0 while the current configuration file is refused and the previous configuration is in use"
     );
-    metrics::describe_gauge!("weir_filter_modules_refused", "Modules that can't be loaded as they lie there");
+    metrics::describe_gauge!("weir_filter_modules_refused", "Modules in the filters folder that can't be loaded");
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl Reload {
         } else if let Err(error) = self.filters_folder().await {
             tracing::error!("nothing was changed: {error:#}");
         } else if changed == Changed::Asked {
-            tracing::info!("the filters folder was looked at again; there is no configuration file");
+            tracing::info!("filters folder checked; there is no configuration file");
         }
         self.say_what_is_unused();
     }
@@ -133,7 +133,7 @@ impl Reload {
         if settings.are_same(&self.settings) {
             self.filters_folder().await?;
             if asked {
-                tracing::info!("nothing in the configuration has changed; the modules were looked at again");
+                tracing::info!("the configuration is unchanged; modules checked");
             }
             return Ok(());
         }
@@ -148,7 +148,7 @@ impl Reload {
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         self.say_what_waits_for_a_start(&settings);
         self.settings = settings;
-        tracing::info!("configuration taken up");
+        tracing::info!("configuration reloaded");
         Ok(())
     }
 
@@ -157,7 +157,7 @@ impl Reload {
         let pending: Vec<String> =
             settings.keys_that_need_a_restart(&self.started).into_iter().map(str::to_owned).collect();
         if pending != self.pending && !pending.is_empty() {
-            tracing::warn!("changes to {} take effect when weir is started again", pending.join(", "));
+            tracing::warn!("changes to {} take effect after a restart", pending.join(", "));
         }
         self.pending = pending;
     }
@@ -169,7 +169,7 @@ impl Reload {
             let [section, name, module] = filters::lines_to_use(path);
             let file = self.file.as_deref().unwrap_or("the configuration".as_ref()).display();
             tracing::warn!(
-                "{} is not used: no [[filter]] names it; add `{section}`, `{name}` and `{module}`, each on a line, to {file}",
+                "{} is not used: no [[filter]] names it; add `{section}`, `{name}` and `{module}`, each on its own line, to {file}",
                 path.display()
             );
         }
@@ -211,7 +211,7 @@ async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
     let (done, result) = oneshot::channel();
     std::thread::Builder::new().name("weir-loader".into()).spawn(move || {
         if let Err(error) = rustix::process::nice(LESS_URGENT) {
-            tracing::debug!("loading a filter at the usual priority: {error}");
+            tracing::debug!("loading a filter at normal priority: {error}");
         }
         // An error: the router is stopping.
         let _ = done.send(work());

@@ -62,7 +62,7 @@ impl SinkSet {
                 self.journal.forget(&old.name);
                 self.journal.forget(&weir_sinks::fallback_reader(&old.name));
                 if left.pending_records > 0 {
-                    tracing::warn!("sink `{}` leaves {} records undelivered", old.name, left.pending_records);
+                    tracing::warn!("sink `{}` was removed with {} undelivered records", old.name, left.pending_records);
                 }
             }
         }
@@ -89,11 +89,11 @@ impl SinkSet {
             old.end().await;
             match self.build(&settings).and_then(|sink| self.spawn(&settings, sink)) {
                 Ok(running) => {
-                    tracing::warn!("sink `{}` is started again", settings.name);
+                    tracing::warn!("sink `{}` restarted", settings.name);
                     self.running[index].1 = running;
                 }
                 // It was built before, so something is wanting that may come back.
-                Err(error) => tracing::error!("sink `{}` can't be started again: {error:#}", settings.name),
+                Err(error) => tracing::error!("sink `{}` can't be restarted: {error:#}", settings.name),
             }
         }
     }
@@ -135,10 +135,7 @@ impl SinkSet {
                 None => {
                     let pause = pauses.next(now);
                     *at = Some(now + pause);
-                    tracing::error!(
-                        "a thread of sink `{}` ended unexpectedly; it is started again in {pause:?}",
-                        settings.name
-                    );
+                    tracing::error!("a thread of sink `{}` ended unexpectedly; restarting in {pause:?}", settings.name);
                     false
                 }
             }
@@ -152,7 +149,7 @@ impl SinkSet {
             let sink_of = weir_sinks::falls_back_for(&reader.name).unwrap_or(&reader.name);
             if wanted.iter().all(|sink| sink.name != sink_of) {
                 tracing::warn!(
-                    "sink `{}` is not configured any more: its place in the journal is forgotten",
+                    "sink `{}` is no longer configured; its position in the journal is deleted",
                     reader.name
                 );
                 self.journal.forget(&reader.name);

@@ -58,8 +58,8 @@ impl Stages {
             }
             let pause = pauses.next(Instant::now());
             let how = if ended.is_err() { "panicked" } else { "ended" };
-            lock(&self.down).insert(stage.to_owned(), format!("{how} and is started again in {pause:?}"));
-            tracing::error!("thread `{stage}` {how} unexpectedly; it is started again in {pause:?}");
+            lock(&self.down).insert(stage.to_owned(), format!("{how} and restarts in {pause:?}"));
+            tracing::error!("thread `{stage}` {how} unexpectedly; restarting in {pause:?}");
             counter!("weir_thread_restarts_total", "thread" => stage.to_owned()).increment(1);
             let until = Instant::now() + pause;
             // Unparked when it is time to stop, too.
@@ -119,7 +119,7 @@ pub async fn watch(sink_set: Arc<tokio::sync::Mutex<SinkSet>>, journal: Journal)
     loop {
         tokio::time::sleep(limits::WATCH).await;
         if journal.has_ended() {
-            let reason = journal.stats().poisoned.unwrap_or_else(|| "its writer has ended".to_owned());
+            let reason = journal.stats().poisoned.unwrap_or_else(|| "its writer thread ended".to_owned());
             return anyhow::anyhow!("the journal has stopped: {reason}");
         }
         sink_set.lock().await.revive().await;

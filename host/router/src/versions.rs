@@ -86,11 +86,11 @@ impl Versions {
     pub fn module(&self, name: &str, digest: &str) -> Result<Vec<u8>, String> {
         let path = self.folder.join(module_file(name, digest));
         let bytes = regular::read(&path, MODULE_BYTES).map_err(|error| {
-            format!("filter `{name}`: can't read the version to run, `{}`: {error}; put another module into the filters folder", path.display())
+            format!("filter `{name}`: can't read the version to run, `{}`: {error}; put another module in the filters folder", path.display())
         })?;
         match sha256(&bytes) == digest {
             true => Ok(bytes),
-            false => Err(format!("filter `{name}`: `{}` is not what was kept; remove it", path.display())),
+            false => Err(format!("filter `{name}`: `{}` doesn't match its digest; remove it", path.display())),
         }
     }
 
@@ -139,7 +139,7 @@ impl Versions {
         match serde_json::from_slice(&bytes) {
             Ok(read) => Some(read),
             Err(error) => {
-                tracing::warn!("{} is not read: {error}; remove it", path.display());
+                tracing::warn!("ignoring {}: {error}; remove it", path.display());
                 None
             }
         }
@@ -148,7 +148,9 @@ impl Versions {
     fn write(&self, file: &str, bytes: &[u8]) -> Result<(), String> {
         let path = self.folder.join(file);
         let written = create_folder(&self.folder, 0o777).and_then(|()| replace_file(&path, bytes));
-        written.map_err(|error| format!("can't write `{}`: {error}; give weir room and access there", path.display()))
+        written.map_err(|error| {
+            format!("can't write `{}`: {error}; free disk space or give weir write access", path.display())
+        })
     }
 }
 
@@ -222,7 +224,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let versions = Versions::of(data.path());
         versions.keep("f", &sha256(b"a"), b"b").unwrap();
-        assert!(versions.module("f", &sha256(b"a")).unwrap_err().contains("not what was kept"));
+        assert!(versions.module("f", &sha256(b"a")).unwrap_err().contains("doesn't match its digest"));
     }
 
     #[test]

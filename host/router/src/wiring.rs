@@ -66,14 +66,14 @@ impl Router {
         // First of all the address: the commonest reason not to start, and nothing is touched yet.
         let listener = TcpListener::bind(settings.http.listen).await.with_context(|| {
             format!(
-                "can't listen on {}; is another weir running? give another address with --listen",
+                "can't listen on {}; is another weir running? choose another address with --listen",
                 settings.http.listen
             )
         })?;
         let address = listener.local_addr()?;
         let data = &settings.data;
         create_folder(data, 0o777)
-            .with_context(|| format!("can't make the data folder {}; give another with --data", data.display()))?;
+            .with_context(|| format!("can't create the data folder {}; choose another with --data", data.display()))?;
         let place = Place::check(data, adopt)?;
         let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
         let quarantine = Arc::new(quarantine);
@@ -130,7 +130,7 @@ impl Router {
         };
         self.serving = None;
         match ended {
-            Ok(Ok(())) => anyhow::anyhow!("the server ended without being told to"),
+            Ok(Ok(())) => anyhow::anyhow!("the server ended unexpectedly"),
             Ok(Err(error)) => error.into(),
             Err(panicked) => anyhow::anyhow!("the server failed: {panicked}"),
         }

@@ -22,7 +22,7 @@ pub fn run(cache: &Path, bounds: CompileBounds) -> anyhow::Result<ExitCode> {
         (Resource::Cpu, Rlimit { current: Some(bounds.seconds), maximum: Some(bounds.seconds + 1) }),
         (Resource::Core, most(0)),
     ] {
-        setrlimit(resource, limit).context("can't set the bounds of the compiler")?;
+        setrlimit(resource, limit).context("can't set the resource limits of the compiler")?;
     }
     // An error: a system without this file, where the limits must do.
     let _ = std::fs::write(OOM_SCORE.0, OOM_SCORE.1);
@@ -36,6 +36,6 @@ pub fn run(cache: &Path, bounds: CompileBounds) -> anyhow::Result<ExitCode> {
 fn end_with_parent() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
-        tracing::debug!("this process would outlive its parent: {error}");
+        tracing::debug!("this process may outlive its parent: {error}");
     }
 }

@@ -72,7 +72,7 @@ fn salvage(settings: &Settings) -> anyhow::Result<ExitCode> {
     journal.close();
     weir_terminal::text(&format!(
         "{}\n",
-        recovery.summary().unwrap_or_else(|| "the journal is whole: there was nothing to do".to_string())
+        recovery.summary().unwrap_or_else(|| "the journal is intact: nothing to do".to_string())
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -67,7 +67,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
         started = Router::start(&settings, numbers, args.adopt) => started,
         () = signals.stop() => {
             // Nothing was taken yet. A filter that is being compiled ends with this process.
-            eprintln!("weir was stopped while it started");
+            eprintln!("weir was stopped during startup");
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -94,14 +94,14 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     drop(reloading);
     match &broken {
-        None => eprintln!("weir drains and stops; asked again after a second, it stops at once"),
-        Some(error) => tracing::error!("weir can't go on and stops: {error:#}"),
+        None => eprintln!("weir drains and stops; signal it again after a second to stop immediately"),
+        Some(error) => tracing::error!("weir can't continue and is stopping: {error:#}"),
     }
     let remaining = router.remaining();
     let stopped = tokio::select! {
         stopped = router.stop() => stopped,
         () = signals.stop_at_once() => {
-            eprintln!("weir stops at once; what is in the journal is delivered at the next start");
+            eprintln!("weir stops immediately; records in the journal are delivered after the next start");
             remaining.lines().iter().for_each(|line| eprintln!("  {line}"));
             // Not a return: threads that still work would be waited for.
             std::process::exit(INTERRUPTED.into())
@@ -128,7 +128,7 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     let numbers = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
         .install_recorder()
-        .context("can't keep metrics")?;
+        .context("can't install the metrics recorder")?;
     weir_engine::describe_metrics();
     weir_ingest::describe_metrics();
     weir_journal::describe_metrics();
@@ -136,8 +136,8 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     crate::refused::describe_metrics();
     metrics::describe_counter!("weir_thread_restarts_total", "Threads that ended unexpectedly and were started again");
     metrics::describe_counter!("weir_filter_swaps_total", "Filters replaced by another version while running");
-    metrics::describe_counter!("weir_filter_canaries_total", "Trials of new versions of a filter, by how they ended");
-    metrics::describe_counter!("weir_quarantined_records_total", "Records set aside, by who did it");
+    metrics::describe_counter!("weir_filter_canaries_total", "Finished trials of new filter versions, by outcome");
+    metrics::describe_counter!("weir_quarantined_records_total", "Quarantined records, by origin");
     Ok(numbers)
 }
 
@@ -172,20 +172,20 @@ fn absolute(path: &Path) -> String {
 fn say_goodbye(stopped: &Stopped) {
     let pending: Vec<_> = stopped.sinks.iter().filter(|sink| sink.pending_records > 0).collect();
     let taken: Vec<_> = stopped.sinks.iter().map(|sink| format!("{} {}", sink.name, sink.delivered_records)).collect();
-    eprintln!("weir stopped; records that each sink took: {}", taken.join(", "));
+    eprintln!("weir stopped; records delivered by each sink: {}", taken.join(", "));
     match stopped.cut_off {
         0 => {}
-        1 => eprintln!("1 request was cut off without an answer; its sender will send again"),
-        many => eprintln!("{many} requests were cut off without an answer; their senders will send again"),
+        1 => eprintln!("1 request was cut off without an answer; its sender will retry"),
+        many => eprintln!("{many} requests were cut off without an answer; their senders will retry"),
     }
     stopped.failures.iter().for_each(|failure| eprintln!("{failure}"));
     if pending.is_empty() {
         eprintln!("everything up to batch {} is flushed and delivered", stopped.last_sequence);
         return;
     }
-    eprintln!("everything up to batch {} is flushed; at the next start", stopped.last_sequence);
+    eprintln!("everything up to batch {} is flushed; after the next start", stopped.last_sequence);
     for sink in pending {
         let why = sink.error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
-        eprintln!("  sink `{}` goes on with {} records that it has not taken{why}", sink.name, sink.pending_records);
+        eprintln!("  sink `{}` continues with {} undelivered records{why}", sink.name, sink.pending_records);
     }
 }

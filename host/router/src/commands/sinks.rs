@@ -28,7 +28,7 @@ pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
             weir_terminal::text(&about(sink, of(sink)))?;
         }
         if let Err(error) = &health {
-            weir_terminal::text(&format!("\nhow they are is not known: {error:#}\n"))?;
+            weir_terminal::text(&format!("\nthe state of the sinks is unknown: {error:#}\n"))?;
         }
     }
     let all_well = settings.sinks.iter().all(|sink| of(sink).is_some_and(|one| one["state"] == "ok"));
@@ -56,8 +56,8 @@ fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
     let mut line = |content: String| text.push_str(&format!("{:INDENT$}{content}\n", ""));
     if let Some(routes) = &sink.routes {
         line(match routes.is_empty() {
-            true => "a standby: takes what other sinks can't deliver".into(),
-            false => format!("takes the routes {}", routes.join(", ")),
+            true => "standby: receives records that other sinks can't deliver".into(),
+            false => format!("accepts the routes {}", routes.join(", ")),
         });
     }
     if !sink.fallback.is_empty() {
@@ -66,11 +66,11 @@ fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
     let Some(running) = running else { return text };
     let number = |key: &str| running[key].as_u64().unwrap_or_default();
     line(format!(
-        "{} records{}, {} refused, {} failed attempts; {} batches to go{}",
+        "{} records{}, {} refused, {} failed attempts; {} batches pending{}",
         number("records"),
         match number("for_others") {
             0 => String::new(),
-            others => format!(" ({others} in place of other sinks)"),
+            others => format!(" ({others} for other sinks)"),
         },
         number("rejected"),
         number("errors"),

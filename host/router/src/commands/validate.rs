@@ -17,7 +17,7 @@ use weir_filter_kit::loader::Loader;
 const REDACT: &str = "redact";
 
 pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
-    let file = args.file.as_ref().or(args.config.as_ref()).context("which file? write: weir validate weir.toml")?;
+    let file = args.file.as_ref().or(args.config.as_ref()).context("no file given; run: weir validate weir.toml")?;
     // Filters warn of options that are right in the log.
     logging::for_command();
     let settings = match check(file, &Loader::start()?.engine)? {
@@ -32,7 +32,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     }
     let filters = weir_terminal::count(settings.filters.len() as u64, "filter", "filters");
     let sinks = weir_terminal::count(settings.sinks.len() as u64, "sink", "sinks");
-    println!("{} is right: {filters}, {sinks}", file.display());
+    println!("{} is valid: {filters}, {sinks}", file.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -48,7 +48,7 @@ pub(super) fn read(
     let filters_folder = reader.folder(&at.key("filters_folder"), &raw.filters_folder, folder);
     if data == filters_folder {
         let place = at.key("filters_folder").or(at.key("data"));
-        reader.report(&place, "the filters folder is the data folder");
+        reader.report(&place, "the filters folder and the data folder are the same");
     }
     let at_start = at_start(&raw);
     let sinks = reader.sinks(&at.key("sink"), raw.sink, &data, folder, environment);
@@ -154,7 +154,7 @@ impl Reader<'_> {
         }
         for (place, name) in at.items().iter().zip(names) {
             if let Err(wrong) = weir_ingest::check_allowed_host(name) {
-                self.report_with(place, format!("{} is not the name of a host", place.shown(name)), wrong);
+                self.report_with(place, format!("{} is not a host name", place.shown(name)), wrong);
             }
         }
         names.to_vec()
@@ -186,8 +186,8 @@ impl Reader<'_> {
                 Size::from_bytes(settings.max_size_bytes),
                 Size::from_bytes(settings.segment_bytes)
             );
-            let help = "one is written while the other is read: make `max_size` larger or \
-                        `segment_size` smaller";
+            let help = "one is written while the other is read: increase `max_size` or \
+                        decrease `segment_size`";
             self.report_with(&max.or(segment), message, help);
         }
         settings
@@ -229,7 +229,7 @@ impl Reader<'_> {
             }
         }
         if raw.default_source.as_deref() == Some("") {
-            let help = "leave it out to take the name of the endpoint";
+            let help = "omit it to use the name of the endpoint";
             self.report_with(&at.key("default_source"), "a source can't be empty", help);
         }
         IngestSettings {

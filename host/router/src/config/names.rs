@@ -13,7 +13,7 @@ pub fn is_name(name: &str) -> bool {
 /// The rule in words.
 pub fn name_rule() -> String {
     format!(
-        "a name has 1 to {MAX_NAME_CHARS} characters: letters of a to z, digits, `-`, `_` and `.`, \
-         beginning with a letter or digit"
+        "a name has 1 to {MAX_NAME_CHARS} characters: letters a to z, digits, `-`, `_` and `.`, \
+         starting with a letter or digit"
     )
 }

@@ -87,7 +87,9 @@ impl FilterSet {
         Ok(match loaded {
             Ok(filter) => Running { wanted: wanted.clone(), filter, ..running.clone() },
             Err(reason) => {
-                tracing::warn!("filter `{name}`: until the trial is over the running version stays as it is: {reason}");
+                tracing::warn!(
+                    "filter `{name}`: the running version keeps its settings until the trial ends: {reason}"
+                );
                 running.clone()
             }
         })
@@ -97,7 +99,7 @@ impl FilterSet {
     pub(super) fn load_last(&self, wanted: &Wanted) -> Result<Running, String> {
         let name = &wanted.spec.name;
         let history = self.versions.history(name);
-        let last = history.versions.last().ok_or_else(|| format!("filter `{name}`: it has no history"))?;
+        let last = history.versions.last().ok_or_else(|| format!("filter `{name}` has no version history"))?;
         let module = self.versions.module(name, &last.digest)?;
         let filter = self.load_module(wanted, &module)?;
         Ok(Running { wanted: wanted.clone(), digest: last.digest.clone(), by: last.by.clone(), filter })
@@ -141,7 +143,7 @@ impl FilterSet {
         let running_module = self.versions.module(&name, &running.digest)?;
         let pair = Pair::load(engine, &running.filter, &running_module, &trial.wanted.spec, module)?;
         tracing::info!(
-            "filter `{name}`: {} runs in the shadow of {} on {} % of the batches for {:?}",
+            "filter `{name}`: trial of {} against {} on {} % of the batches for {:?}",
             trial.wanted.source,
             running.filter.description().version,
             f64::from(trial.settings.share_ppm) / 1e4,
@@ -159,7 +161,7 @@ impl FilterSet {
         };
         Canary::start(&running.filter, pair, standing, trial.settings.clone(), engine.clone(), decided)
             .map(Some)
-            .map_err(|error| format!("no thread for its trial: {error}"))
+            .map_err(|error| format!("can't start the trial thread: {error}"))
     }
 
     /// A trial is over.
@@ -187,7 +189,9 @@ impl FilterSet {
                         why: reason.clone(),
                     };
                     if let Err(error) = self.versions.set_pin(name, &pin) {
-                        tracing::error!("filter `{name}`: the rejected version would be tried again: {error}");
+                        tracing::error!(
+                            "filter `{name}`: can't record the rejection; the next start repeats the trial: {error}"
+                        );
                     }
                 }
                 // Said once it holds, also across a restart.

@@ -52,13 +52,13 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
         let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
         let Some(name) = stem.filter(|name| is_name(name)) else {
             say_once(format!(
-                "{source} is not loaded: a filter can't have this name; rename the file: {}",
+                "{source} is not loaded: its name is not a valid filter name; rename the file: {}",
                 name_rule()
             ));
             continue;
         };
         if all.iter().any(|w| w.spec.name == name) {
-            say_once(format!("{source} is not loaded: a filter of that name is configured"));
+            say_once(format!("{source} is not loaded: a filter with that name is configured"));
             continue;
         }
         all.push(Wanted {

@@ -62,10 +62,7 @@ impl Watch {
                 Ok(()) => {
                     self.folders.insert(shown.to_path_buf());
                 }
-                Err(error) => tracing::warn!(
-                    "changes in {} are not noticed: {error}; send SIGHUP after a change",
-                    shown.display()
-                ),
+                Err(error) => tracing::warn!("can't watch {}: {error}; send SIGHUP after a change", shown.display()),
             }
         }
     }
@@ -93,7 +90,7 @@ fn look_at(file: &Path, changed: impl Fn() + Send + 'static) -> notify::Result<P
         move |event: notify::Result<Event>| match event {
             Ok(_) => changed(),
             // Gone for a moment, while an editor puts a new one in its place.
-            Err(error) => tracing::debug!("looking at the configuration: {error}"),
+            Err(error) => tracing::debug!("polling the configuration: {error}"),
         },
         config,
     )?;
@@ -107,7 +104,7 @@ fn is_about_a_module(event: notify::Result<Event>) -> bool {
         Ok(event) if event.kind.is_access() => false,
         Ok(event) => event.paths.iter().any(|path| path.extension().is_some_and(|e| e == "wasm" || e == "pinned")),
         Err(error) => {
-            tracing::warn!("watching for changes: {error}");
+            tracing::warn!("error while watching for changes: {error}");
             false
         }
     }

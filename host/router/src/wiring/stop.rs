@@ -37,8 +37,8 @@ impl Remaining {
         let mut lines = Vec::new();
         match self.requests.open() {
             0 => {}
-            1 => lines.push("1 request is not answered; its sender will send again".to_owned()),
-            open => lines.push(format!("{open} requests are not answered; their senders will send again")),
+            1 => lines.push("1 request is not answered; its sender will retry".to_owned()),
+            open => lines.push(format!("{open} requests are not answered; their senders will retry")),
         }
         // Copies for another sink are of records that the sink itself has not had either.
         let readers = self
@@ -48,7 +48,7 @@ impl Remaining {
             .filter(|reader| reader.lag_records > 0 && weir_sinks::falls_back_for(&reader.name).is_none());
         lines.extend(readers.map(|reader| {
             let records = records(reader.lag_records);
-            format!("sink `{}` has not had {records}; it goes on with them at the next start", reader.name)
+            format!("sink `{}` has {records} undelivered; it continues with them after the next start", reader.name)
         }));
         lines
     }
@@ -112,7 +112,7 @@ pub(super) async fn run_out(
 ) {
     match timeout(within, spawn_blocking(end)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => failures.push(format!("{stage} failed while it ended: {error}")),
-        Err(_) => failures.push(format!("{stage} did not end within {} s and was left as it was", within.as_secs())),
+        Ok(Err(error)) => failures.push(format!("{stage} failed while stopping: {error}")),
+        Err(_) => failures.push(format!("{stage} did not stop within {} s and was abandoned", within.as_secs())),
     }
 }

@@ -99,7 +99,7 @@ async fn a_stage_that_hangs_or_panics_is_left_after_its_time_with_a_line() {
     drop(release);
     assert_eq!(failures.len(), 2, "{failures:?}");
     assert!(failures[0].starts_with("the first failed"), "{failures:?}");
-    assert!(failures[1].starts_with("the second did not end within 0 s"), "{failures:?}");
+    assert!(failures[1].starts_with("the second did not stop within 0 s"), "{failures:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

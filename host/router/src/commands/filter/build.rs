@@ -25,7 +25,7 @@ pub fn new(args: &FilterNewArgs) -> anyhow::Result<ExitCode> {
 pub fn once(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
     let built = build_into(project, into)?;
     if into.is_none() {
-        eprintln!("copy {} into the filters folder of a running weir; a configuration must name it", built.display());
+        eprintln!("copy {} to the filters folder of a running weir; a configuration must name it", built.display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -38,7 +38,7 @@ pub fn watch(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
         if let Err(error) = build_into(&folder, into) {
             eprintln!("{error:#}");
         }
-        eprintln!("watching {}; Ctrl-C ends it", folder.display());
+        eprintln!("watching {}; press Ctrl-C to stop", folder.display());
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -62,7 +62,7 @@ fn build_into(project: &Path, into: Option<&Path>) -> anyhow::Result<PathBuf> {
         let place = into.join(name);
         let bytes = std::fs::read(&built.module).with_context(|| format!("can't read `{}`", built.module.display()))?;
         build::put(&bytes, &place)?;
-        eprintln!("put it into {}", place.display());
+        eprintln!("copied to {}", place.display());
     }
     Ok(built.module)
 }

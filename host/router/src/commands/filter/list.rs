@@ -52,7 +52,7 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
         weir_terminal::text(&format!("{file:<16} not used: no [[filter]] names it; add\n{:INDENT$}  {lines}\n", ""))?;
     }
     if let Err(error) = &running {
-        weir_terminal::text(&format!("\nmemory and time are not known: {error:#}\n"))?;
+        weir_terminal::text(&format!("\nmemory and CPU time are unknown: {error:#}\n"))?;
     }
     if args.setup.stored.config.is_none() {
         let others: Vec<_> = weir_filter_kit::bundled::names().collect();
@@ -79,7 +79,7 @@ fn pinned(versions: &Versions, name: &str, digest: &str) -> String {
         None => String::new(),
         Some(pin) => {
             let run = short(&pin.run);
-            format!("{:INDENT$}does not run: sha256 {run} does instead, by {}: {}\n", "", pin.by, pin.why)
+            format!("{:INDENT$}not running: sha256 {run} runs instead, by {}: {}\n", "", pin.by, pin.why)
         }
     }
 }
@@ -99,7 +99,7 @@ fn paths(right: &Right) -> String {
         None => "everything".to_owned(),
         Some(paths) if paths.is_empty() => "nothing".to_owned(),
         Some(paths) if right.is_enforced => escaped(&paths.join(", ")).into_owned(),
-        Some(paths) => format!("{} (as it says itself)", escaped(&paths.join(", "))),
+        Some(paths) => format!("{} (declared by the filter)", escaped(&paths.join(", "))),
     }
 }
 
@@ -125,7 +125,7 @@ fn live(filter: &Filter, health: &Value) -> String {
     let none = Vec::new();
     let all = health["filters"].as_array().unwrap_or(&none);
     let Some(running) = all.iter().find(|running| running["name"] == filter.name()) else {
-        return "the router runs no filter of this name".to_owned();
+        return "the router runs no filter with this name".to_owned();
     };
     let busy = |running: &Value| running["busy_seconds"].as_f64().unwrap_or_default();
     let all_busy: f64 = all.iter().map(busy).sum();
@@ -135,7 +135,7 @@ fn live(filter: &Filter, health: &Value) -> String {
         weir_terminal::size(running["memory_bytes"].as_u64().unwrap_or_default()),
         running["instances"],
         busy(running),
-        running["state"].as_str().unwrap_or("its state is not known"),
+        running["state"].as_str().unwrap_or("state unknown"),
     );
     if running["digest"] != filter.digest() {
         text.push_str(&format!("; the router runs another version, sha256 {}", shown(&running["digest"])));
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(paths(&right(None, false)), "everything");
         assert_eq!(paths(&right(Some(&[]), true)), "nothing");
         assert_eq!(paths(&right(Some(&["a", "b.*"]), true)), "a, b.*");
-        assert_eq!(paths(&right(Some(&["a"]), false)), "a (as it says itself)");
-        assert_eq!(paths(&right(Some(&["\u{1b}[2J"]), false)), "\\x1b[2J (as it says itself)");
+        assert_eq!(paths(&right(Some(&["a"]), false)), "a (declared by the filter)");
+        assert_eq!(paths(&right(Some(&["\u{1b}[2J"]), false)), "\\x1b[2J (declared by the filter)");
     }
 }

@@ -15,7 +15,7 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     let name = &args.name;
     let wanted = filters::wanted(&settings).into_iter().find(|wanted| wanted.spec.name == *name);
     let wanted =
-        wanted.with_context(|| format!("no filter `{name}` would run; `weir filter list` shows which would"))?;
+        wanted.with_context(|| format!("there is no filter `{name}`; `weir filter list` shows the filters"))?;
     let lying = sha256(&wanted.source.read().map_err(anyhow::Error::msg)?);
     let versions = Versions::of(&settings.data);
     let history = versions.history(name);
@@ -25,7 +25,7 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     let pin = Pin { instead_of: lying, run: target.digest.clone(), by, why: "rollback".to_owned() };
     versions.set_pin(name, &pin).map_err(anyhow::Error::msg)?;
     weir_terminal::text(&format!(
-        "filter `{name}` goes back to {}, sha256 {}, for as long as the module in {} stays as it is\n",
+        "filter `{name}` is rolled back to {}, sha256 {}, until the module in {} changes\n",
         target.version,
         short(&target.digest),
         wanted.source
@@ -36,20 +36,20 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
 /// The version to go back to: the one before the running one, or the one that is asked for.
 fn target<'a>(name: &str, history: &'a History, to: Option<&str>) -> anyhow::Result<&'a Kept> {
     let Some((running, before)) = history.versions.split_last() else {
-        bail!("filter `{name}` has no version to go back to: it never ran with this data folder");
+        bail!("filter `{name}` has no version to roll back to: it never ran with this data folder");
     };
     let Some(to) = to else {
-        return before.last().with_context(|| format!("filter `{name}` has no other version to go back to"));
+        return before.last().with_context(|| format!("filter `{name}` has no other version to roll back to"));
     };
     let mut found = history.versions.iter().filter(|kept| kept.digest.starts_with(to));
     match (found.next(), found.next()) {
-        (Some(kept), None) if kept.digest == running.digest => bail!("filter `{name}` runs that version already"),
+        (Some(kept), None) if kept.digest == running.digest => bail!("filter `{name}` already runs that version"),
         (Some(kept), None) => Ok(kept),
         (None, _) => {
-            bail!("filter `{name}` has no version `{to}`; `weir filter list --versions` shows which there are")
+            bail!("filter `{name}` has no version `{to}`; `weir filter list --versions` shows the versions")
         }
         (Some(_), Some(_)) => {
-            bail!("filter `{name}` has several versions that begin with `{to}`; give more of the digest")
+            bail!("filter `{name}` has several versions that begin with `{to}`; give a longer prefix of the digest")
         }
     }
 }

@@ -36,7 +36,7 @@ impl Moment {
         }
         match when::time_ns(text, now_ns) {
             Some(ns) => Ok(Moment::TimeNs(ns)),
-            None => bail!("`{text}` is no moment; write {}, or a sequence", when::FORMS),
+            None => bail!("`{text}` is not a time or sequence number; write {}, or a sequence number", when::FORMS),
         }
     }
 
@@ -71,7 +71,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     Place::check(&settings.data, false)?;
     if kind.reach == Reach::Router {
         bail!(
-            "sink `{}` of type `{}` counts in the router itself: nothing can be replayed into it",
+            "sink `{}` of type `{}` keeps its counts in the router: records can't be replayed to it",
             sink.name,
             kind.name
         );
@@ -180,7 +180,7 @@ struct Work<'a> {
 impl Work<'_> {
     fn take(&mut self, entry: Entry) -> anyhow::Result<()> {
         let Ok(batch) = Batch::decode(&entry.payload) else {
-            eprintln!("weir: batch {} can't be decoded and is left out", entry.sequence);
+            eprintln!("weir: batch {} can't be decoded and is skipped", entry.sequence);
             return Ok(());
         };
         // The bar is about what is replayed, not about what comes before.
@@ -244,12 +244,12 @@ impl Work<'_> {
                 self.bar.abandon();
                 let taken = self.taken;
                 return Err(failed).with_context(|| {
-                    format!("{taken} records were taken; go on with --from {first} when this is mended")
+                    format!("{taken} records were delivered; fix the cause, then continue with --from {first}")
                 });
             }
-            self.bar.println(format!("{failed}; trying again in {} s", wait.as_secs()));
+            self.bar.println(format!("{failed}; retrying in {} s", wait.as_secs()));
             if self.bar.is_hidden() {
-                eprintln!("weir: {failed}; trying again in {} s", wait.as_secs());
+                eprintln!("weir: {failed}; retrying in {} s", wait.as_secs());
             }
             std::thread::sleep(wait);
         }
@@ -283,7 +283,9 @@ mod tests {
         assert_eq!(read("1970-01-02"), Moment::TimeNs(86_400_000_000_000));
         assert_eq!(read("1970-01-01T00:00:01Z"), Moment::TimeNs(1_000_000_000));
         for wrong in ["", "yesterday", "-1", "1970-13-01"] {
-            assert!(Moment::read(wrong, now).expect_err(wrong).to_string().contains("is no moment"));
+            assert!(
+                Moment::read(wrong, now).expect_err(wrong).to_string().contains("is not a time or sequence number")
+            );
         }
     }
 }

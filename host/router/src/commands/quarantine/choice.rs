@@ -23,7 +23,7 @@ impl Chosen {
         let moment = |text: &Option<String>, option: &str, default: i64| match text {
             None => Ok(default),
             Some(text) => when::time_ns(text, now_ns)
-                .with_context(|| format!("--{option} `{text}` is no moment; write {}", when::FORMS)),
+                .with_context(|| format!("--{option} `{text}` is not a time; write {}", when::FORMS)),
         };
         let Choice { by, reason, source, since, until } = choice;
         Ok(Self {

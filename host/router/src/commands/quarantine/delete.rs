@@ -10,7 +10,7 @@ use crate::quarantine::delete;
 pub fn run(args: &QuarantineDeleteArgs) -> anyhow::Result<()> {
     let chosen = Chosen::of(&args.choice)?;
     if chosen.is_everything() && !args.all {
-        bail!("say what to delete, with --by, --reason, --source, --since or --until; or everything, with --all");
+        bail!("select entries with --by, --reason, --source, --since or --until, or all entries with --all");
     }
     let folder = parts::quarantine_folder(&super::settings(&args.stored)?);
     let deleted = delete::delete(&folder, |entry| chosen.has(entry), args.dry_run)

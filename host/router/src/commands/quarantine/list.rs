@@ -61,7 +61,7 @@ pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
         weir_terminal::text(&group.line())?;
     }
     if groups.len() > limit {
-        weir_terminal::text(&format!("and {} groups more; --limit 0 shows all\n", groups.len() - limit))?;
+        weir_terminal::text(&format!("and {} more groups; use --limit 0 to show all\n", groups.len() - limit))?;
     }
     let entries = weir_terminal::count(total.entries, "entry", "entries");
     weir_terminal::text(&format!("\n{entries}, {}, in {}\n", weir_terminal::size(total.bytes), folder.display()))?;
@@ -75,8 +75,8 @@ fn at_most(limit: usize) -> usize {
 
 fn nothing(folder: &Path, chosen: &Chosen) -> String {
     match chosen.is_everything() {
-        true => format!("nothing is in quarantine in {}\n", folder.display()),
-        false => format!("nothing of that kind is in quarantine in {}\n", folder.display()),
+        true => format!("the quarantine {} is empty\n", folder.display()),
+        false => format!("no matching entries in the quarantine {}\n", folder.display()),
     }
 }
 

@@ -17,7 +17,7 @@ pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
     let folder = parts::quarantine_folder(settings);
     let files = read::files(&folder)?;
     if files.is_empty() {
-        return Ok(weir_terminal::text(&format!("nothing is in quarantine in {}\n", folder.display()))?);
+        return Ok(weir_terminal::text(&format!("the quarantine {} is empty\n", folder.display()))?);
     }
     // Their routes are those that filters gave them, which the router believes of nobody else.
     let key = identity::replay_key(&settings.data)?;
@@ -43,7 +43,7 @@ pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
                 let body = std::mem::take(&mut body);
                 let answer = client::post(address, "/ingest", &headers, body)?;
                 let answer: serde_json::Value = serde_json::from_str(&answer)
-                    .with_context(|| format!("http://{address} is not a weir: {answer}"))?;
+                    .with_context(|| format!("http://{address} is not a Weir router: {answer}"))?;
                 if answer.get("accepted").is_none() {
                     bail!("http://{address} answered {answer}");
                 }
@@ -56,7 +56,7 @@ pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
     weir_terminal::text(&format!("{sent} records replayed through http://{address}\n"))?;
     if left > 0 {
         weir_terminal::text(&format!(
-            "{left} entries hold no complete record and can't be replayed; they stay in {}\n",
+            "{left} entries don't contain a complete record and can't be replayed; they stay in {}\n",
             folder.display()
         ))?;
     }

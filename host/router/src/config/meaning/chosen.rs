@@ -22,7 +22,7 @@ pub(super) fn kinds(environment: Environment<'_>) -> (Vec<&'static Kind>, Vec<St
         }
     }
     if kinds.is_empty() {
-        warnings.push(format!("{variable} names no known sink; the default sinks run"));
+        warnings.push(format!("{variable} names no known sink; using the default sinks"));
     }
     (kinds, warnings)
 }
@@ -31,9 +31,9 @@ fn unknown(variable: &str, name: &str) -> String {
     let known = || weir_sinks::KINDS.iter().map(|kind| kind.name);
     let hint = match weir_document::nearest(name, known()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("there are {}", weir_document::list(known(), "and")),
+        None => format!("the sinks are {}", weir_document::list(known(), "and")),
     };
-    format!("{variable}: unknown sink `{name}`; {hint} The other sinks run")
+    format!("{variable}: unknown sink `{name}` is ignored; {hint}")
 }
 
 /// Fills in options that have a variable and are not given. Returns what came from the environment: it may be secret.

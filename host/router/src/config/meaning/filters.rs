@@ -28,8 +28,8 @@ impl Reader<'_> {
             if let Some(name) = &raw.name {
                 self.name(&place.key("name"), name, "filter");
                 if !seen.insert(name.clone()) {
-                    let message = format!("two filters have the name {}", place.key("name").shown(name));
-                    let help = "give each its own name: it stands in metrics and in the quarantine";
+                    let message = format!("two filters are named {}", place.key("name").shown(name));
+                    let help = "names must be unique, since metrics and the quarantine refer to them";
                     self.report_with(&place.key("name"), message, help);
                 }
             }
@@ -70,7 +70,7 @@ impl Reader<'_> {
     fn canary(&mut self, at: &At<'_>, raw: &raw::Canary) -> CanarySettings {
         let share = self.percent(&at.key("share"), raw.share.as_deref().unwrap_or("100%"));
         if share == 0.0 {
-            self.report(&at.key("share"), "with a share of 0% no record is tried");
+            self.report(&at.key("share"), "a share of 0% selects no records");
         }
         if !limits::CANARY_SLOWDOWN.contains(&raw.slowdown) {
             let (least, most) = (limits::CANARY_SLOWDOWN.start(), limits::CANARY_SLOWDOWN.end());
@@ -109,13 +109,13 @@ impl Reader<'_> {
     fn paths(&mut self, at: &At<'_>, paths: &[String]) {
         if paths.len() > limits::MAX_FILTER_PATHS {
             let message = format!("{} paths, at most {}", paths.len(), limits::MAX_FILTER_PATHS);
-            self.report_with(at, message, "name what they have in common, such as `context.*`");
+            self.report_with(at, message, "combine them, such as `context.*`");
         }
         for (place, path) in at.items().iter().zip(paths) {
             if !is_path(path) {
                 let message = format!("{} is not a path into a record", place.shown(path));
                 let help = "write keys with dots between them, and `.*` only at the end: `message`, `context.*`; \
-                            leave the key out for everything";
+                            omit the key for everything";
                 self.report_with(place, message, help);
             }
         }

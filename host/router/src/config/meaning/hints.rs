@@ -88,7 +88,7 @@ impl Hints<'_> {
             } else {
                 format!(", unless {} does", list(others.iter().copied(), "or"))
             };
-            let message = format!("no rule gives records the route `{text}`{unless}");
+            let message = format!("no rule sets the route `{text}`{unless}");
             match near {
                 Some(near) => {
                     meant.insert(near);
@@ -150,15 +150,15 @@ impl Hints<'_> {
         }
         if let Some(meaning) = self.aliases.get(key) {
             let help = format!("write `{}`", path.replacen(key, meaning, 1));
-            self.add(span, true, format!("what a sender calls `{key}` is `{meaning}` in a record"), help);
+            self.add(span, true, format!("records have no `{key}`: a sender's `{key}` becomes `{meaning}`"), help);
         } else if let Some(near) =
             nearest(key, OWN_KEYS.into_iter().chain(else_is.map_or(&[][..], |_| &WORDS).iter().copied()))
         {
             let help = format!("did you mean `{}`?", path.replacen(key, near, 1));
-            self.add(span, true, format!("`{path}` is no key that records have unless a sender gives it"), help);
+            self.add(span, true, format!("records have no `{path}` unless a sender sets it"), help);
         } else if let Some(placeholder) = else_is {
-            let help = format!("where no sender gives it, `{placeholder}` stands in its place");
-            self.add(span, false, format!("nothing here gives records the key `{key}`"), help);
+            let help = format!("if senders don't set it, it is replaced by `{placeholder}`");
+            self.add(span, false, format!("no filter or alias sets the key `{key}`"), help);
         }
     }
 
@@ -185,8 +185,8 @@ impl Hints<'_> {
             }
             let zone = times.iter().find_map(|text| time_zone(text));
             if let Some(specifier) = zone {
-                let help = "times here are in UTC; leave it out, or write one of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`";
-                self.add(span, true, format!("`{specifier}` is the time zone, which never changes"), help.to_owned());
+                let help = "times are in UTC; omit it, or use one of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`";
+                self.add(span, true, format!("`{specifier}` is the time zone, which is always UTC"), help.to_owned());
             }
         }
     }

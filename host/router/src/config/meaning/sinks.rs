@@ -77,7 +77,7 @@ impl Reader<'_> {
     fn sink(&mut self, at: &At<'_>, name: &str, table: raw::Sink) -> SinkSettings {
         let raw::Sink { kind, common, options } = table;
         if common.standby && common.routes.is_some() {
-            let help = "a standby takes only what another sink fails to deliver; remove one of the two keys";
+            let help = "a standby receives only records that another sink can't deliver; remove one of the two keys";
             self.report_with(&at.key("routes"), "`routes` on a sink with `standby = true`", help);
         }
         SinkSettings {
@@ -117,7 +117,7 @@ impl Reader<'_> {
             while let Some(following) = chain.last().and_then(|last| next.get(last)) {
                 if *following == sink.name || chain.contains(following) {
                     let path = format!("{} → {} → {following}", sink.name, chain.join(" → "));
-                    let help = "the last sink of a chain must have no fallback; after it comes standard error";
+                    let help = "the last sink of a chain must not have a fallback; records that it can't deliver go to standard error";
                     self.report_with(&place, format!("fallbacks form a cycle: {path}"), help);
                     break;
                 }

@@ -20,14 +20,11 @@ fn a_route_that_no_filter_gives_is_a_warning_with_the_one_that_was_meant() {
     assert_eq!(warnings(&text("routes = ['audit']")), [""; 0]);
     assert_eq!(
         warnings(&text("routes = ['audit', 'audti']")),
-        ["8:20: no rule gives records the route `audti`; did you mean `audit`?"]
+        ["8:20: no rule sets the route `audti`; did you mean `audit`?"]
     );
     let strange = warnings(&text("routes = ['billing']"));
     assert_eq!(strange.len(), 1, "{strange:?}");
-    assert!(
-        strange[0].starts_with("8:11: no rule gives records the route `billing`; a `[[filter]]` with"),
-        "{strange:?}"
-    );
+    assert!(strange[0].starts_with("8:11: no rule sets the route `billing`; a `[[filter]]` with"), "{strange:?}");
     let without_filters = warnings(&format!("filter = []\n{}", sink("routes = ['audit']")));
     assert_eq!(without_filters.len(), 1, "{without_filters:?}");
 }
@@ -38,7 +35,7 @@ fn what_a_filter_of_the_operator_gives_is_not_known() {
     assert_eq!(warnings(&format!("{own}{ROUTE}{}", sink("routes = ['billing']"))), [""; 0]);
     assert_eq!(
         warnings(&format!("{own}{ROUTE}{}", sink("routes = ['audti']"))),
-        ["11:11: no rule gives records the route `audti`, unless `tidy` does; did you mean `audit`?"]
+        ["11:11: no rule sets the route `audti`, unless `tidy` does; did you mean `audit`?"]
     );
     assert_eq!(warnings(&format!("auto_load = true\n{}", sink("routes = ['billing']"))), [""; 0]);
 }
@@ -73,20 +70,21 @@ fn a_template_with_a_key_that_no_record_has_is_a_warning() {
     }
     assert_eq!(
         path("logs/{sorce}.jsonl"),
-        ["3:8: `sorce` is no key that records have unless a sender gives it; did you mean `source`?"]
+        ["3:8: records have no `sorce` unless a sender sets it; did you mean `source`?"]
     );
-    assert_eq!(path("{service}.jsonl"), ["3:8: what a sender calls `service` is `source` in a record; write `source`"]);
+    assert_eq!(
+        path("{service}.jsonl"),
+        ["3:8: records have no `service`: a sender's `service` becomes `source`; write `source`"]
+    );
     assert_eq!(path("{contxt.tenant}.jsonl")[0].rsplit_once("; ").unwrap().1, "did you mean `context.tenant`?");
     let zone = path("%Y-%Q.jsonl");
-    assert!(zone.len() == 1 && zone[0].starts_with("3:8: `%Q` is the time zone, which never changes"), "{zone:?}");
+    assert!(zone.len() == 1 && zone[0].starts_with("3:8: `%Q` is the time zone, which is always UTC"), "{zone:?}");
 
     let unsure = good("[sink.a]\ntype = 'file'\npath = '{nosuch}.jsonl'\n");
     assert_eq!(unsure.warnings, [""; 0], "a sender may give it: not said at each start");
     assert_eq!(
         unsure.notes,
-        [
-            "weir.toml:3:8: nothing here gives records the key `nosuch`; where no sender gives it, `_` stands in its place"
-        ]
+        ["weir.toml:3:8: no filter or alias sets the key `nosuch`; if senders don't set it, it is replaced by `_`"]
     );
     let given = "[[filter]]\nname = 'e'\nmodule = 'bundled:enrich'\noptions = { fields = { nosuch = 1 } }\n";
     assert_eq!(good(format!("{given}[sink.a]\ntype = 'file'\npath = '{{nosuch}}.jsonl'\n")).notes, [""; 0]);

@@ -199,7 +199,7 @@ fn values_that_make_no_sense_are_refused_each_in_its_words() {
         ("[ingest]\naliases = { '' = 'source' }".into(), "2:18 an alias can't be empty"),
         ("[ingest]\ndefault_source = ''".into(), "2:18 a source can't be empty"),
         ("data = ''".into(), "1:8 this is not the path of a folder"),
-        ("data = 'x'\nfilters_folder = 'x'".into(), "2:18 the filters folder is the data folder"),
+        ("data = 'x'\nfilters_folder = 'x'".into(), "2:18 the filters folder and the data folder are the same"),
         ("[[filter]]\nname = ''\nmodule = 'a.wasm'".into(), "2:8 the name of a filter can't be empty"),
         ("[[filter]]\nname = '../a'\nmodule = 'a.wasm'".into(), "2:8 `../a` can't be the name of a filter"),
         ("[sink.'a b']\ntype = 'console'".into(), "1:7 `a b` can't be the name of a sink"),
@@ -233,7 +233,7 @@ fn what_a_sink_itself_objects_to_is_shown_at_the_option() {
 #[test]
 fn two_filters_of_one_name_are_refused_at_the_second() {
     let filter = "[[filter]]\nname = 'a'\nmodule = 'a.wasm'\n";
-    assert_eq!(in_short(&bad(filter.repeat(2))), ["5:8 two filters have the name `a`"]);
+    assert_eq!(in_short(&bad(filter.repeat(2))), ["5:8 two filters are named `a`"]);
 }
 
 #[test]
@@ -382,7 +382,7 @@ error: expected a list, found a table
   |
 1 | [filter]
   | ^^^^^^^^
-  = help: write `[[filter]]`, with two brackets: each such table is one of the list",
+  = help: write `[[filter]]`, with two brackets: each such table is one item of the list",
     );
     let twice = bad("[filter]\nname = 'a'\n[filter]\nname = 'b'").to_string();
     assert!(twice.contains("weir.toml:3:2") && twice.contains("write `[[filter]]`"), "{twice}");
