@@ -1,9 +1,7 @@
-//! What is wrong with a configuration, and how that is shown: every problem at once, in the order of the
-//! file, each with file, line and column, the line itself and a mark under the mistake.
+//! Error reports: all problems in the order of the file, each with file, line and column, the source line and a marker.
 //!
-//! The last stage of every failing load. Invariants: spans are byte ranges of the source kept here; nothing
-//! that came from the environment is ever printed, since it may be a secret; control characters of the file
-//! never reach the terminal.
+//! Invariants: spans are byte ranges of the source stored here; values from the environment are never printed, because
+//! they may be secrets; control characters in the file never reach the terminal.
 
 use std::fmt::{self, Write as _};
 use std::ops::Range;
@@ -12,7 +10,7 @@ use weir_record::escape::is_harmful;
 
 use crate::limits::{MAX_PROBLEMS, SHOWN_LINE_CHARS};
 
-/// One mistake. Without a span it concerns the file as a whole.
+/// One problem. Without a span, it concerns the whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     message: String,
@@ -30,30 +28,30 @@ impl Problem {
         Self { message: message.into(), span: None, label: String::new(), help: None }
     }
 
-    /// Words beside the mark: what is wrong exactly there.
+    /// Adds text next to the marker.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// A line below: what to do.
+    /// Adds a help line: what to do.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Where it begins in the file.
+    /// The byte offset at which the problem starts.
     pub fn start(&self) -> Option<usize> {
         self.span.as_ref().map(|span| span.start)
     }
 
-    /// What is wrong, in one line.
+    /// The message, a single line.
     pub fn message(&self) -> &str {
         &self.message
     }
 }
 
-/// All problems of one file, with what is needed to show them.
+/// All problems of one file, with the source to show them.
 #[derive(Debug, Clone)]
 pub struct Problems {
     file: String,
@@ -73,14 +71,14 @@ impl Problems {
         self.list.iter()
     }
 
-    /// Line and column of a problem, both from 1, the column in characters.
+    /// Line and column of a problem, both 1-based; the column counts characters.
     pub fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
         let span = problem.span.as_ref()?;
         let place = Place::of(&self.source, span);
         Some((place.line, place.column))
     }
 
-    /// Each in one line, with its place, in the order of the file.
+    /// One line per problem with its position, in the order of the file.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.list.iter().map(|problem| {
             let place = problem.span.as_ref().map(|span| Place::of(&self.source, span));
@@ -106,7 +104,7 @@ impl Problems {
         out
     }
 
-    /// How many there are, in one line, without a word of the file.
+    /// The number of problems, in one line that doesn't quote the file.
     pub fn summary(&self) -> String {
         let plural = if self.list.len() == 1 { "" } else { "s" };
         format!("{} problem{plural} in {}", self.list.len(), self.file)
@@ -149,7 +147,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Where a span begins: the line it is on, and the part of it on that line.
+/// The line on which a span starts, and the part of the span on that line.
 struct Place<'a> {
     line: usize,
     column: usize,
@@ -178,8 +176,8 @@ impl<'a> Place<'a> {
     }
 }
 
-/// A line as it is printed: cut around the mark when it is long, tabs and control characters made visible
-/// as one column each, so that the mark stands under the mistake.
+/// A printable line: truncated around the marker if long, with tabs and control characters replaced by one visible
+/// column each, so that the marker aligns.
 struct Shown {
     text: String,
     indent: usize,
@@ -221,7 +219,7 @@ fn printable(text: &str) -> String {
 fn printable_char(c: char) -> char {
     match c {
         '\t' => ' ',
-        // Among others marks that reorder text, which could make a line read as something else than it is.
+        // Includes bidirectional control characters, which could disguise the text of a line.
         c if is_harmful(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     }

@@ -1,8 +1,8 @@
-//! Sizes and spans of time as people write them: `"10MiB"`, `"1h30m"`, `"7 days"`.
+//! Sizes and durations as text: `"10MiB"`, `"1h30m"`, `"7 days"`.
 //!
-//! Used by every sink's options and by the rest of the configuration, so that a unit means the same everywhere.
-//! Both types read a string (a size also a plain number of bytes) and write the shortest exact string back, so what
-//! `weir config` prints can be read again. Nothing here rounds: a value that doesn't fit is refused.
+//! The whole configuration uses these types, so that units mean the same everywhere. Both parse a string (a size also a
+//! plain number of bytes) and print the shortest exact string, so printed values can be parsed again. Values that don't
+//! fit are refused, never rounded.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,20 +17,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(pub u64);
 
-/// A span of time: `"250ms"`, `"1s"`, `"1h30m"`, `"7d"`.
+/// A duration: `"250ms"`, `"1s"`, `"1h30m"`, `"7d"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub Duration);
 
-/// Why a size or a span could not be read.
+/// Why a size or a duration could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
-    /// The text is no size.
+    /// The text is not a size.
     #[error("`{0}` is no size: write a number and a unit, such as \"500KB\", \"10MiB\" or \"8GiB\"")]
     Size(String),
-    /// The text is no span of time.
+    /// The text is not a duration.
     #[error("`{0}` is no span of time: write a number and a unit, such as \"250ms\", \"10s\", \"1h30m\" or \"7d\"")]
     Span(String),
-    /// The text is right but the value is beyond 64 bits.
+    /// The value doesn't fit in 64 bits.
     #[error("`{0}` is too large")]
     TooLarge(String),
 }
@@ -71,12 +71,12 @@ impl Size {
 }
 
 impl Span {
-    /// A span as long as `duration`.
+    /// Converts from a duration.
     pub const fn from_duration(duration: Duration) -> Span {
         Span(duration)
     }
 
-    /// The span as a duration.
+    /// Converts to a duration.
     pub const fn duration(self) -> Duration {
         self.0
     }
@@ -132,7 +132,7 @@ impl FromStr for Span {
     }
 }
 
-/// The unit for which a word stands: `7 days` is `7d`.
+/// Maps a word to a unit: `7 days` is `7d`.
 fn short_unit(word: &str) -> &str {
     match word.strip_suffix('s').filter(|one| one.len() > 1).unwrap_or(word) {
         "week" => "w",
@@ -147,7 +147,7 @@ fn short_unit(word: &str) -> &str {
     }
 }
 
-/// Leading digits and what follows them; none when there are no digits or more than a `u64` holds.
+/// Splits off the leading digits; `None` if there are none or they don't fit in a `u64`.
 fn split_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))

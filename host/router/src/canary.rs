@@ -1,12 +1,12 @@
-//! A new version of a filter on trial: it runs in the shadow of the one that it is to replace, on copies of a share of
-//! the live batches, and nothing comes of what it does.
+//! Trials of new filter versions. A new version runs on copies of a share of the live batches next to the version that
+//! it is to replace; its output is discarded.
 //!
-//! It is compared with a twin of the running version, not with that itself: both are given the same copies by the same
-//! thread, one after the other, so that what else the machine does can't decide. With state, both begin with a copy of
-//! the running version's, and both are ticked as it is. Their stores, logs and counters are their own and are not heard;
-//! their numbers stand on `/metrics` under `NAME.canary` and `NAME.before`, how the trial stands on `/health`.
+//! The new version is compared with a second instance of the running version. One thread gives both the same batches in
+//! turn, so that other load on the machine doesn't affect the result. If the filter is stateful, both start with a copy
+//! of the running version's state and receive the same ticks. Their stores, logs and counters are separate and
+//! discarded. `/metrics` shows them as `NAME.canary` and `NAME.before`, and `/health` shows the state of the trial.
 //!
-//! The trial ends when its time is over, or as soon as the version is found too bad. [`Tally::judge`] says what that is.
+//! A trial ends when its time is over, or early if the new version fails the comparison ([`Tally::judge`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +22,12 @@ use crate::config::CanarySettings;
 use crate::wiring::lock;
 use crate::{limits, versions};
 
-/// A trial that goes on. Dropping it ends it without a verdict.
+/// A running trial. Dropping it ends the trial without a verdict.
 pub struct Canary {
     pub standing: Arc<Standing>,
 }
 
-/// How a trial stands, for itself and for whoever wants to show it.
+/// The current state of a trial.
 pub struct Standing {
     digest: String,
     version: String,
@@ -37,7 +37,7 @@ pub struct Standing {
     tally: Mutex<Tally>,
 }
 
-/// How a trial ended.
+/// The result of a trial.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
     Promote(String),
@@ -61,7 +61,7 @@ impl Pair {
     ) -> Result<Self, String> {
         let shadow = |spec: &FilterSpec, kind, module| {
             let name = format!("{}.{kind}", spec.name);
-            // Quarantine, of which nothing comes: so that what fails is told.
+            // So that failures are reported; nothing is written to the quarantine.
             let spec = FilterSpec { name, on_error: OnError::Quarantine, ..spec.clone() };
             engine.load_shadow(&spec, module).map_err(|error| error.to_string())
         };
@@ -73,7 +73,7 @@ impl Pair {
         Ok(pair)
     }
 
-    /// How a trial of these stands that begins now.
+    /// The initial status of a trial of this pair.
     pub fn standing(&self, settings: &CanarySettings) -> Arc<Standing> {
         let time_ns = i64::try_from(settings.time.as_nanos()).unwrap_or(i64::MAX);
         Arc::new(Standing {
@@ -87,7 +87,7 @@ impl Pair {
 }
 
 impl Standing {
-    /// As `/health` shows it.
+    /// The status for `/health`.
     pub fn to_json(&self) -> Value {
         let tally = lock(&self.tally).clone();
         let side = |side: &Side| {
@@ -111,7 +111,7 @@ impl Standing {
 }
 
 impl Canary {
-    /// Begins a trial on a thread of its own; `decided` is called there with how it ended.
+    /// Starts a trial on its own thread, which calls `decided` with the verdict.
     pub fn start(
         running: &Arc<Filter>,
         pair: Pair,
@@ -140,7 +140,7 @@ impl Drop for Canary {
     }
 }
 
-/// Runs both versions until there is a verdict; none when the trial was ended from outside.
+/// Runs both versions until there is a verdict; `None` if the trial was cancelled.
 fn compare(
     subscription: &Subscription,
     pair: &Pair,
@@ -152,7 +152,7 @@ fn compare(
     let mut next_tick = Instant::now() + limits::TICK;
     let mut worker = Worker::new(engine);
     let (before, canary) = (Chain(vec![pair.before.clone()]), Chain(vec![pair.canary.clone()]));
-    // Which goes first takes turns: the second finds the batch in the processor's cache.
+    // The versions alternate in running first, because the second finds the batch in the CPU cache.
     let mut canary_first = false;
     loop {
         if standing.over.load(Ordering::Relaxed) {
@@ -178,7 +178,7 @@ fn compare(
                 lock(&standing.tally).add(&batch, &old, &new);
             }
             Err(RecvTimeoutError::Timeout) => {}
-            // Somebody else listens now.
+            // Another trial has replaced this one.
             Err(RecvTimeoutError::Disconnected) => return None,
         }
         let is_over = Instant::now() >= until;
@@ -199,11 +199,11 @@ fn timed(worker: &mut Worker, chain: &Chain, batch: &Batch) -> (Outcome, Duratio
     (worker.run(chain, copy), start.elapsed())
 }
 
-/// What both versions did so far.
+/// Results of both versions so far.
 #[derive(Debug, Default, Clone)]
 struct Tally {
     records: u64,
-    /// Records of which something else became.
+    /// Records with different output.
     differ: u64,
     old: Side,
     new: Side,
@@ -214,7 +214,7 @@ struct Side {
     failed: u64,
     out: u64,
     time: Duration,
-    /// Why it failed last.
+    /// Reason of the last failure.
     reason: String,
 }
 
@@ -236,8 +236,8 @@ impl Tally {
         }
     }
 
-    /// A tick of both: the records that it brought, and one that failed as a record that did. When they were made is
-    /// in them, so they are not compared.
+    /// Adds a tick of both: the records that it emitted; a failed tick counts as one failed record. The records contain
+    /// the time of their creation, so they are not compared.
     fn add_tick(&mut self, old: Outcome, new: Outcome) {
         for (side, outcome) in [(&mut self.old, old), (&mut self.new, new)] {
             side.out += outcome.batch.len() as u64;
@@ -248,7 +248,7 @@ impl Tally {
         }
     }
 
-    /// Why the new version is too bad, if it is.
+    /// Why the new version must be rejected, if it must.
     fn judge(&self, settings: &CanarySettings) -> Option<String> {
         if self.records == 0 {
             return None;

@@ -1,4 +1,5 @@
-//! Conditions on records as people type them: `level>=ERROR`, `source=api`, `context.user.id!=7`, `message~time ?out`.
+//! Conditions on records, as typed on the command line: `level>=ERROR`, `source=api`, `context.user.id!=7`,
+//! `message~time ?out`.
 
 use regex::Regex;
 use weir_record::{Level, Record, Value, write_json_value};
@@ -72,7 +73,7 @@ fn level(text: &str) -> Option<Level> {
 }
 
 impl Condition {
-    /// True when the record meets it. What a record does not have equals nothing.
+    /// Whether the record matches. A missing field equals nothing.
     pub fn holds(&self, record: Record<'_>) -> bool {
         match &self.test {
             Test::Level(order, least) => order.holds(record.level().cmp(least)),

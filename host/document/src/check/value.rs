@@ -1,4 +1,4 @@
-//! One value against the words of a schema: its type, its bounds, its format; and its type in words.
+//! Checks of one value: type, range, length and format; also type names for messages.
 
 use crate::units::{Size, Span};
 use serde_json::Value as Json;
@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::quoted;
 use crate::tree::{Node, Value};
 
-/// Text from the environment becomes what the schema asks for, if it reads as that.
+/// Converts text from the environment to the type that the schema requires, if it parses.
 pub(super) fn coerce(node: &mut Node, types: &[&str]) {
     let Value::Text { text, expanded: true } = &node.value else {
         return;
@@ -66,7 +66,7 @@ pub(super) fn toml_name(name: &str) -> &str {
     }
 }
 
-/// A message, and what to do about it.
+/// A message, and optionally a hint.
 pub(super) type Complaint = Option<(String, Option<String>)>;
 
 pub(super) fn range_problem(number: f64, schema: &Json) -> Complaint {
@@ -98,7 +98,7 @@ pub(super) fn length_problem(length: usize, schema: &Json, keyword: &str, what: 
     }
 }
 
-/// `example`: what the key's own schema shows as right.
+/// `example`: the example value from the key's schema.
 pub(super) fn text_problem(text: &str, expanded: bool, schema: &Json, example: Option<&str>) -> Complaint {
     let length = length_problem(text.chars().count(), schema, "Length", "characters");
     if length.is_some() {

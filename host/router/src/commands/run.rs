@@ -1,4 +1,4 @@
-//! `weir run`: the router itself, until it is told to stop.
+//! `weir run`: runs the router until it is stopped.
 
 mod signals;
 
@@ -17,10 +17,10 @@ use crate::wiring::{Router, Stopped, engine};
 use crate::{descriptors, logging, paths};
 use signals::StopSignals;
 
-/// What a process exits with that an interrupt ended: 128 and the signal's number.
+/// Exit code after an interrupt: 128 plus the signal number.
 const INTERRUPTED: u8 = 130;
 
-/// Bounds of the histograms of times, in seconds.
+/// Histogram buckets, in seconds.
 const SECONDS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
@@ -30,19 +30,19 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     logging::start(&settings.log);
     descriptors::raise_limit();
     settings.warnings.iter().chain(&paths::unwritable(&settings)).for_each(|warning| tracing::warn!("{warning}"));
-    // People put modules there, as their umask lets them.
+    // Created with the user's umask, because people copy modules there.
     if let Err(error) = std::fs::create_dir_all(&settings.filters_folder) {
         tracing::warn!("can't make the filters folder {}: {error}", settings.filters_folder.display());
     }
     super::keep_to_owner();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir-network").build()?;
     let code = runtime.block_on(serve(args, settings))?;
-    // Whatever still waits for something by now is nothing that was promised to anybody.
+    // Tasks that are still waiting now have not been acknowledged to anyone.
     runtime.shutdown_background();
     Ok(code)
 }
 
-/// What to run with: the file or the defaults, then what the command line says.
+/// Loads the settings: the file or the defaults, then the command-line overrides.
 pub fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
     let environment: weir_document::Environment<'_> = &|name| std::env::var(name).ok();
     let settings = match &args.config {
@@ -60,13 +60,13 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
     let numbers = record_metrics()?;
-    // Before anything is loaded, so that no change falls between loading and watching.
+    // Watch before loading, so that no change is missed in between.
     let mut watch = Watch::new(args.config.clone())?;
     watch.over(&reload::folders(&settings));
     let started = tokio::select! {
         started = Router::start(&settings, numbers, args.adopt) => started,
         () = signals.stop() => {
-            // Nothing was taken yet. A filter that is being compiled ends with this process.
+            // No records were accepted yet. A running compilation ends with this process.
             eprintln!("weir was stopped during startup");
             return Ok(ExitCode::SUCCESS);
         }
@@ -86,7 +86,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
             error = router.broken() => break Some(error),
         };
         tokio::select! {
-            // A filter that is being compiled does not hold up a stop.
+            // A running compilation doesn't delay a stop.
             () = signals.stop() => break None,
             () = reloading.take_up(changed) => {}
         }
@@ -103,7 +103,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
         () = signals.stop_at_once() => {
             eprintln!("weir stops immediately; records in the journal are delivered after the next start");
             remaining.lines().iter().for_each(|line| eprintln!("  {line}"));
-            // Not a return: threads that still work would be waited for.
+            // Exit rather than return, which would wait for running threads.
             std::process::exit(INTERRUPTED.into())
         }
     };
@@ -115,7 +115,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// If filters refuse their options, all of that with its lines in the file; else what the start failed with.
+/// If filters refuse their options, reports all of that with line numbers; otherwise returns the original error.
 fn explained(args: &RunArgs, settings: &Settings, error: anyhow::Error) -> anyhow::Error {
     let Some(file) = &args.config else { return error };
     match engine::in_data_folder(&settings.data).and_then(|engine| validate::check(file, &engine)) {
@@ -141,7 +141,7 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     Ok(numbers)
 }
 
-/// Says where everything is, and what to try.
+/// Prints addresses and folders, and an example request.
 fn greet(router: &Router, settings: &Settings) {
     let filters: Vec<String> =
         router.shown_filters().iter().map(|f| format!("{} {} ({})", f.name, f.version, f.source)).collect();

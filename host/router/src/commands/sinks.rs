@@ -1,4 +1,4 @@
-//! `weir sinks`: each sink of the configuration, what it promises, and how it is in the running router.
+//! `weir sinks`: each configured sink with its delivery guarantee and its state in the running router.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::commands::quarantine;
 use crate::config::SinkSettings;
 use weir_ingest::client;
 
-/// Before what belongs to the sink named above.
+/// Indentation of the details below a sink.
 const INDENT: usize = 17;
 
 pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
@@ -50,7 +50,7 @@ fn as_json(sink: &SinkSettings, running: Option<&Value>) -> Value {
     shown
 }
 
-/// A few lines for people.
+/// The sink as a few lines of text.
 fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
     let mut text = format!("{:<16} {:<12} {:<14} {}\n", sink.name, sink.kind, guarantee(sink), state(running));
     let mut line = |content: String| text.push_str(&format!("{:INDENT$}{content}\n", ""));

@@ -1,4 +1,4 @@
-//! `weir validate`: is a configuration right, and do its filters load?
+//! `weir validate`: checks a configuration and loads its filters.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,12 +13,12 @@ use crate::{config, filters, logging, paths};
 use weir_document::Problems;
 use weir_filter_kit::loader::Loader;
 
-/// What the bundled filter that masks calls itself.
+/// Name of the bundled filter that masks secrets.
 const REDACT: &str = "redact";
 
 pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     let file = args.file.as_ref().or(args.config.as_ref()).context("no file given; run: weir validate weir.toml")?;
-    // Filters warn of options that are right in the log.
+    // Filters write warnings about their options to the log.
     logging::for_command();
     let settings = match check(file, &Loader::start()?.engine)? {
         Ok(settings) => settings,
@@ -36,7 +36,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a configuration and loads its filters. The inner error has everything that is wrong.
+/// Reads a configuration and loads its filters. The inner error contains all problems.
 pub fn check(file: &Path, engine: &Arc<Engine>) -> anyhow::Result<Result<Settings, Problems>> {
     let mut loaded = Vec::new();
     let mut checked = config::load_and_ask(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
@@ -62,7 +62,7 @@ pub fn check(file: &Path, engine: &Arc<Engine>) -> anyhow::Result<Result<Setting
     Ok(checked)
 }
 
-/// Warns when a filter holds records back before they are masked: what is held lies in the journal.
+/// Warns if a filter holds records before they are masked, because held records are stored in the journal.
 fn held_unmasked(filters: &[Arc<Filter>]) -> Option<String> {
     let masks = filters.iter().rposition(|filter| filter.description().name == REDACT)?;
     let holder = filters[..masks].iter().find(|filter| filter.holds_records())?;

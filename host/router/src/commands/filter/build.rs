@@ -1,4 +1,4 @@
-//! `weir filter new` and `weir filter build`: what they say on the terminal.
+//! `weir filter new` and `weir filter build`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use crate::cli::FilterNewArgs;
 use weir_filter_kit::build::{self, LANGUAGES, Manifest};
 
-/// Writes a project.
+/// Creates a project.
 pub fn new(args: &FilterNewArgs) -> anyhow::Result<ExitCode> {
     let language = LANGUAGES.iter().find(|language| language.name == args.lang).context("clap knows the languages")?;
     let folder = args.folder.clone().unwrap_or_else(|| PathBuf::from(&args.name));
@@ -30,9 +30,9 @@ pub fn once(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds a project now and after each save; a build that fails is told and leaves everything as it was.
+/// Builds a project now and after each save. A failed build is reported and changes nothing.
 pub fn watch(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
-    // A folder that is no project is told at once, not watched.
+    // Fail immediately if the folder is not a project.
     let folder = Manifest::read(project)?.folder;
     build::watch(&folder, || {
         if let Err(error) = build_into(&folder, into) {
@@ -43,7 +43,7 @@ pub fn watch(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Rebuilds the filters that are inside the binary.
+/// Rebuilds the bundled filters.
 pub fn bundled(repository: &Path, output: Option<&Path>) -> anyhow::Result<ExitCode> {
     let folder = output.map_or_else(|| repository.join("filters/bundled"), Path::to_path_buf);
     build::build_bundled(repository, &folder)?;

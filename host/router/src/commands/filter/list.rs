@@ -1,5 +1,4 @@
-//! `weir filter list`: each filter that would run, what it may see and change, what it imports; and, when the router
-//! runs, what each takes of memory and time.
+//! `weir filter list`: each filter with its rights and imports and, if the router is running, its memory and CPU time.
 
 use std::process::ExitCode;
 
@@ -14,10 +13,10 @@ use crate::versions::{History, Versions, short};
 use weir_filter_kit::loader::Loader;
 use weir_ingest::client;
 
-/// Before what belongs to the filter named above.
+/// Indentation of the details below a filter.
 const INDENT: usize = 17;
 
-/// Loads every filter that would run and says what is known of it.
+/// Loads and describes every filter.
 pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
     let loader = Loader::start()?;
@@ -61,7 +60,7 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// What the module and the configuration say.
+/// The description from the module and the configuration.
 fn about(filter: &Filter, wanted: &Wanted) -> String {
     let (about, rights) = (filter.description(), filter.rights());
     let lines = [
@@ -73,7 +72,7 @@ fn about(filter: &Filter, wanted: &Wanted) -> String {
     lines.iter().fold(head, |text, line| format!("{text}{:INDENT$}{line}\n", ""))
 }
 
-/// What runs instead of a module, if something does.
+/// The version that a pin runs instead, if there is one.
 fn pinned(versions: &Versions, name: &str, digest: &str) -> String {
     match versions.pin(name).filter(|pin| pin.instead_of == digest) {
         None => String::new(),
@@ -84,7 +83,7 @@ fn pinned(versions: &Versions, name: &str, digest: &str) -> String {
     }
 }
 
-/// The versions that ran, the newest first.
+/// The version history, newest first.
 fn history(history: &History) -> String {
     let lines = history.versions.iter().rev().enumerate().map(|(age, kept)| {
         let digest = short(&kept.digest);
@@ -103,7 +102,7 @@ fn paths(right: &Right) -> String {
     }
 }
 
-/// Functions behind the interface that they belong to.
+/// Groups the imported functions by interface.
 fn imports(functions: Vec<String>) -> String {
     let mut text = String::new();
     let mut last = String::new();
@@ -120,7 +119,7 @@ fn imports(functions: Vec<String>) -> String {
     if text.is_empty() { "nothing".to_owned() } else { text }
 }
 
-/// What the router says of the filter of that name.
+/// The state of the filter in the running router.
 fn live(filter: &Filter, health: &Value) -> String {
     let none = Vec::new();
     let all = health["filters"].as_array().unwrap_or(&none);

@@ -1,5 +1,5 @@
-//! `weir filter rollback`: pins a filter to a version that ran before. A running router notices the pin as it notices a
-//! module; one that is started reads it.
+//! `weir filter rollback`: pins a filter to an earlier version. A running router watches pins as it watches modules; a
+//! starting router reads them.
 
 use std::process::ExitCode;
 
@@ -33,7 +33,7 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The version to go back to: the one before the running one, or the one that is asked for.
+/// The version to roll back to: the requested one, or the previous one.
 fn target<'a>(name: &str, history: &'a History, to: Option<&str>) -> anyhow::Result<&'a Kept> {
     let Some((running, before)) = history.versions.split_last() else {
         bail!("filter `{name}` has no version to roll back to: it never ran with this data folder");
@@ -54,7 +54,7 @@ fn target<'a>(name: &str, history: &'a History, to: Option<&str>) -> anyhow::Res
     }
 }
 
-/// `user@host`, as far as it is known.
+/// `user@host`, as far as known.
 fn whoever() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));

@@ -1,7 +1,7 @@
-//! `weir journal replay`: records of the journal to one sink, once more.
+//! `weir journal replay`: delivers records from the journal to a sink again.
 //!
-//! Reads the journal's files beside a router that may be writing them, and delivers with a sink of its own, so that
-//! neither the router nor the sink's place in the journal has a part in it.
+//! Reads the journal's files while a router may be writing them, and delivers with its own instance of the sink.
+//! Neither the router nor the sink's position in the journal is affected.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::config::{Settings, SinkSettings};
 use crate::place::Place;
 use crate::{identity, limits, parts};
 
-/// A moment of the journal.
+/// A position in the journal.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Moment {
     Sequence(u64),
@@ -29,7 +29,7 @@ enum Moment {
 }
 
 impl Moment {
-    /// A number, a time, a date, or how long ago.
+    /// Parses a sequence number, a time, a date or an age.
     fn read(text: &str, now_ns: i64) -> anyhow::Result<Moment> {
         if let Ok(sequence) = text.parse() {
             return Ok(Moment::Sequence(sequence));
@@ -40,7 +40,7 @@ impl Moment {
         }
     }
 
-    /// True for an entry before it.
+    /// Whether the entry is before this position.
     fn is_after(self, entry: &Entry) -> bool {
         match self {
             Moment::Sequence(sequence) => entry.sequence < sequence,
@@ -48,7 +48,7 @@ impl Moment {
         }
     }
 
-    /// True for an entry after it.
+    /// Whether the entry is after this position.
     fn is_before(self, entry: &Entry) -> bool {
         match self {
             Moment::Sequence(sequence) => entry.sequence > sequence,
@@ -67,7 +67,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
     }
     let (sink, kind) = find(&settings, &args.sink)?;
-    // A copy of a folder must not touch the files of the original.
+    // A copied data folder must not touch the files of the original.
     Place::check(&settings.data, false)?;
     if kind.reach == Reach::Router {
         bail!(
@@ -77,7 +77,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         );
     }
     let disk = Disk::new(&folder);
-    // Held to the end, so that no router starts meanwhile.
+    // Held until the end, so that no router starts in the meantime.
     let _alone = (kind.reach == Reach::OneProcess).then(|| alone(&settings, &args.sink)).transpose()?;
     let context = BuildContext {
         data: settings.data.clone(),
@@ -134,7 +134,7 @@ fn find<'s>(settings: &'s Settings, name: &str) -> anyhow::Result<(&'s SinkSetti
     Ok((sink, kind))
 }
 
-/// The journal's lock, for a sink whose place is one process's alone.
+/// Takes the journal's lock, for a sink that only one process may write to.
 fn alone(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
     let disk = Disk::new(parts::journal_folder(settings));
     match Journal::open(Arc::new(disk), parts::journal(settings)) {
@@ -147,7 +147,7 @@ fn alone(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
     }
 }
 
-/// Where the bar ends: the last sequence, or the newest there is.
+/// The end of the progress bar: the requested or the newest sequence number.
 fn last_of(disk: &Disk, to: Option<Moment>) -> anyhow::Result<u64> {
     if let Some(Moment::Sequence(sequence)) = to {
         return Ok(sequence);
@@ -155,7 +155,7 @@ fn last_of(disk: &Disk, to: Option<Moment>) -> anyhow::Result<u64> {
     Ok(inspect::newest(disk, 1)?.last().map_or(0, |entry| entry.sequence))
 }
 
-/// Shown on a terminal only.
+/// The progress bar, which is shown only on a terminal.
 fn bar(last: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} batch {pos} of {len}, {msg}, {elapsed}, {eta} to go")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -183,14 +183,14 @@ impl Work<'_> {
             eprintln!("weir: batch {} can't be decoded and is skipped", entry.sequence);
             return Ok(());
         };
-        // The bar is about what is replayed, not about what comes before.
+        // The bar covers only the replayed range.
         let first = *self.first_seen.get_or_insert(entry.sequence);
         self.bar.set_length(self.bar.length().unwrap_or(0).max(entry.sequence).max(first));
         let wanted = |index: &usize| {
             let record = batch.record(*index);
             self.replay.selection().takes(record) && self.conditions.iter().all(|condition| condition.holds(record))
         };
-        // A frame is bounded by the journal's payload bound, far below 2^32 records.
+        // The journal's payload limit keeps a frame far below 2^32 records.
         let indexes: Vec<u32> = (0..batch.len()).filter(wanted).map(|index| index as u32).collect();
         self.found += indexes.len() as u64;
         if indexes.is_empty() {

@@ -1,4 +1,4 @@
-//! Which entries of the quarantine a command is about.
+//! Selects the quarantine entries that a command applies to.
 
 use anyhow::Context;
 use weir_record::time;
@@ -7,7 +7,7 @@ use crate::cli::Choice;
 use crate::commands::when;
 use crate::quarantine::Entry;
 
-/// A [`Choice`] that can be asked.
+/// A parsed [`Choice`].
 pub struct Chosen {
     by: Option<String>,
     reason: Option<String>,
@@ -36,7 +36,7 @@ impl Chosen {
         })
     }
 
-    /// Whether nothing was asked for.
+    /// Whether there are no conditions.
     pub fn is_everything(&self) -> bool {
         self.is_everything
     }

@@ -1,4 +1,4 @@
-//! `weir quarantine delete`: what was set aside, gone for good.
+//! `weir quarantine delete`: deletes entries permanently.
 
 use anyhow::{Context, bail};
 
