@@ -1,16 +1,14 @@
-//! Which filters run: those that the configuration names, in its order, then modules that lie in
-//! the filters folder.
+//! The running filters: those in the configuration, in its order, then other modules in the filters folder.
 //!
-//! A change is made in two steps. [`FilterSet::prepare`] loads what is new and tries it on recent
-//! records, while the old chain goes on; [`FilterSet::publish`] exchanges the chain in one step.
-//! What did not change keeps its instances. **A filter that can't be loaded never replaces one that
-//! runs.**
+//! A change takes two steps. [`FilterSet::prepare`] loads new filters and tests them on recent records while the old
+//! chain runs; [`FilterSet::publish`] replaces the chain atomically. Unchanged filters keep their instances. **A filter
+//! that can't be loaded never replaces a running one.**
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `filters.rs` | preparing and publishing a chain |
-//! | `filters/wanted.rs` | what should run, and where its module comes from |
-//! | `filters/trial.rs` | new versions that are tried in the shadow of the running one first |
+//! | `filters.rs` | prepares and publishes a chain |
+//! | `filters/wanted.rs` | the desired filters and their modules |
+//! | `filters/trial.rs` | canary trials of new versions |
 
 mod trial;
 mod wanted;
@@ -26,41 +24,41 @@ use crate::versions::{Kept, Versions, now, sha256, short};
 use trial::{OnTrial, Trial};
 pub use wanted::{Wanted, lines_to_use, named, unused, wanted};
 
-/// The filters that run.
+/// The running filters.
 pub struct FilterSet {
     shared: Arc<Shared>,
     versions: Versions,
     running: Vec<Running>,
-    /// What should run.
+    /// The desired filters.
     wanted: Vec<Wanted>,
-    /// What failed to load the last time, by the digest of its module, so that it is said once.
+    /// Digests of modules that failed to load, by filter name, so that each failure is logged once.
     failed: HashMap<String, String>,
-    /// New versions on trial, by the filter's name.
+    /// Running trials, by filter name.
     trials: HashMap<String, OnTrial>,
-    /// Digests that came well through their trial, by the filter's name.
+    /// Digests that passed their trial, by filter name.
     promoted: HashMap<String, String>,
-    /// How many chains were published.
+    /// The number of published chains.
     generation: u64,
-    /// Itself, for trials that end.
+    /// A reference to itself, for trials that end.
     me: Weak<Mutex<FilterSet>>,
 }
 
 #[derive(Clone)]
 struct Running {
     wanted: Wanted,
-    /// Of the module.
+    /// Digest of the module.
     digest: String,
-    /// Who had it taken up.
+    /// Who loaded this version: `folder`, `bundled`, or the author of a pin.
     by: String,
     filter: Arc<Filter>,
 }
 
-/// The module that is to run.
+/// The module to run.
 struct Chosen {
     module: Vec<u8>,
     digest: String,
     by: String,
-    /// Whether it runs instead of what lies in its place.
+    /// Whether a pin selects it instead of the configured module.
     is_pinned: bool,
 }
 
@@ -70,22 +68,22 @@ pub struct Prepared {
     wanted: Vec<Wanted>,
     trials: Vec<Trial>,
     pub problems: Vec<Problem>,
-    /// The chain that it is to take the place of.
+    /// Generation of the chain that it replaces.
     generation: u64,
 }
 
 /// A filter that could not be loaded.
 pub struct Problem {
-    /// Whether the configuration names it.
+    /// Whether the filter is in the configuration.
     pub named: bool,
     pub reason: String,
-    /// Whether an older version goes on in its place.
+    /// Whether an older version keeps running.
     kept: bool,
-    /// Whether it was said before.
+    /// Whether it was already logged.
     known: bool,
 }
 
-/// A filter that runs, for whoever wants to show it.
+/// Description of a running filter.
 pub struct Shown {
     pub name: String,
     pub version: String,
@@ -107,9 +105,8 @@ impl FilterSet {
         }
     }
 
-    /// Loads what is new among `wanted`. A filter that can't be loaded is a problem, and the version
-    /// that runs under its name, if there is one, takes its place; so it does while a new version is
-    /// on trial.
+    /// Loads new filters. If a filter can't be loaded or is on trial, the version that is running under its name, if
+    /// any, is used instead.
     pub fn prepare(&mut self, wanted: Vec<Wanted>) -> Prepared {
         let mut ready = Vec::with_capacity(wanted.len());
         let (mut problems, mut trials) = (Vec::new(), Vec::new());
@@ -137,8 +134,8 @@ impl FilterSet {
         Prepared { ready, wanted, trials, problems, generation: self.generation }
     }
 
-    /// Exchanges the chain for a prepared one, and says in the log what changed. False, with nothing changed, when
-    /// another chain was published since: it must be prepared again.
+    /// Replaces the chain with a prepared one and logs the changes. Returns false and changes nothing if another chain
+    /// was published in the meantime; the caller must then prepare again.
     #[must_use]
     pub fn publish(&mut self, prepared: Prepared) -> bool {
         if prepared.generation != self.generation {
@@ -162,11 +159,11 @@ impl FilterSet {
             *chain = Arc::new(Chain(handed_over.iter().map(|running| running.filter.clone()).collect()));
             let goes_on = |old: &Running| {
                 let of_name = handed_over.iter().find(|new| new.wanted.spec.name == old.wanted.spec.name);
-                // A version that can hold nothing can't take over what is held.
+                // A version that can't hold records can't take over held records.
                 of_name.is_some_and(|new| new.filter.holds_records() || !old.filter.holds_records())
             };
             let gone: Vec<Running> = self.running.iter().filter(|old| !goes_on(old)).cloned().collect();
-            // Before the next batch, so that what was held comes before what came later.
+            // Before the next batch, so that held records precede later ones.
             let unasked: Vec<_> = gone.iter().map(|old| pipeline::retire(&shared, &old.filter, chain)).collect();
             (handed_over, news, gone, unasked)
         });
@@ -196,14 +193,14 @@ impl FilterSet {
         true
     }
 
-    /// Prepares and publishes what is wanted already: something else decides now what that means.
+    /// Prepares and publishes the desired filters again after a pin or trial changed.
     fn again(&mut self) {
         let prepared = self.prepare(self.wanted.clone());
         let is_published = self.publish(prepared);
         debug_assert!(is_published, "nobody else can have published: the set is borrowed");
     }
 
-    /// What runs, in order.
+    /// The running filters, in order.
     pub fn shown(&self) -> Vec<Shown> {
         self.running
             .iter()
@@ -219,7 +216,7 @@ impl FilterSet {
         self.running.iter().find(|r| r.wanted.spec.name == name)
     }
 
-    /// The module to run: what lies in its place, unless something else is to run instead.
+    /// Selects the module to run: the configured one, unless a pin selects another.
     fn choose(&self, wanted: &Wanted) -> Result<Chosen, String> {
         let name = &wanted.spec.name;
         let module = wanted.source.read()?.into_owned();
@@ -242,7 +239,7 @@ impl FilterSet {
             return Ok(running.clone());
         }
         let Some(chosen) = self.unless_on_trial(wanted, chosen, trials)? else {
-            // What runs goes on, or begins, beside the trial.
+            // The running or last version runs during the trial.
             return self.beside_trial(wanted);
         };
         let filter = self.load_module(wanted, &chosen.module)?;
@@ -255,7 +252,7 @@ impl FilterSet {
     fn load_module(&self, wanted: &Wanted, module: &[u8]) -> Result<Arc<Filter>, String> {
         let in_place = |error: weir_engine::LoadError| format!("{}: {error}", wanted.source);
         let filter = self.shared.engine.load(&wanted.spec, module).map_err(in_place)?;
-        // The same module with other options is meant to do something else; a canary has thresholds of its own.
+        // The same module with other options may behave differently on purpose; a canary has its own thresholds.
         let name = &wanted.spec.name;
         let running = self.find(name).map(|running| &*running.filter);
         let (same, other) = match running {
@@ -282,7 +279,7 @@ impl FilterSet {
         Ok(filter)
     }
 
-    /// Enters a version that runs in the history.
+    /// Adds a running version to the history.
     fn note(&self, running: &Running) {
         let kept = Kept {
             digest: running.digest.clone(),
@@ -296,8 +293,8 @@ impl FilterSet {
     }
 }
 
-/// Puts `new` where `old` was: what the old one remembers goes to the new one. When the new one does
-/// not take it, the old one stays. Gives what to say once the chain is published, if anything is new.
+/// Replaces `old` with `new` and hands over its state. If `new` doesn't accept the state, `old` stays. Also returns a
+/// log line for after the chain is published.
 fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     let name = &new.wanted.spec.name;
     let version = &new.filter.description().version;
@@ -326,17 +323,17 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
 }
 
 impl Running {
-    /// Its version, with the digest, where another version may say the same of itself.
+    /// The version with its digest, for versions with the same version number.
     fn in_full(&self) -> String {
         format!("{} (sha256 {})", self.filter.description().version, short(&self.digest))
     }
 
-    /// Where the module that runs comes from.
+    /// The source of the running module.
     fn origin(&self) -> String {
         let (by, source) = (&self.by, &self.wanted.source);
         match by == source.who() {
             true => source.to_string(),
-            // By a rollback, or because a trial ended badly.
+            // Pinned by a rollback or a rejected trial.
             false => format!("a kept version, sha256 {} by {by}, instead of {source}", short(&self.digest)),
         }
     }

@@ -1,8 +1,8 @@
-//! How the router is as a whole, for `GET /health` and `/ready`.
+//! The overall health of the router, for `GET /health` and `/ready`.
 //!
-//! It is *failing* when it can't take records or a stage does not run (then it is not ready either), *degraded* when it
-//! takes them but something does not do its work: a filter fails, a sink's server is away, a configuration is refused.
-//! The reasons stand beside the word.
+//! The state is *failing* if the router can't accept records or a stage isn't running (then it isn't ready either), and
+//! *degraded* if it accepts records but something doesn't work: a filter fails, a sink's server is unreachable, a
+//! configuration is refused. The reasons are listed with the state.
 
 use serde_json::{Value, json};
 use weir_engine::{Filter, Health};
@@ -12,17 +12,17 @@ use crate::pipeline::Shared;
 use crate::sink_set::SinkSet;
 use crate::versions;
 
-/// What is wrong now.
+/// The current problems.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Wrong {
-    /// Why no records should be sent here.
+    /// Why the router isn't ready.
     pub unready: Vec<String>,
-    /// What does not do its work.
+    /// Problems that don't affect readiness.
     pub degraded: Vec<String>,
 }
 
 impl Wrong {
-    /// Looks at every part. Sinks are left out while they are exchanged.
+    /// Checks every part, except sinks while they are being replaced.
     pub fn now(shared: &Shared, sink_set: Option<&SinkSet>) -> Self {
         let mut unready = shared.stages.down();
         let stats = shared.journal.stats();
@@ -35,7 +35,7 @@ impl Wrong {
         Self { unready, degraded }
     }
 
-    /// The state in one word, and why.
+    /// The state and its reasons.
     pub fn to_json(&self) -> (Value, Value) {
         let status = match (self.unready.is_empty(), self.degraded.is_empty()) {
             (false, _) => "failing",
@@ -47,7 +47,7 @@ impl Wrong {
     }
 }
 
-/// A filter's health in words.
+/// A filter's health as text.
 pub fn state(health: &Health) -> String {
     match health {
         Health::Ok => "ok".into(),
@@ -74,7 +74,7 @@ fn of_sink(status: &Status) -> Option<String> {
     }
 }
 
-/// As `/health` shows a filter.
+/// A filter's entry in `/health`.
 pub fn filter(filter: &Filter) -> Value {
     let taken = filter.usage();
     json!({

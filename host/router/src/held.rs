@@ -1,8 +1,8 @@
-//! Records that filters hold back: into the journal, and back to the filters when a new instance needs them.
+//! Held records: stored in the journal, and given back to filters when a new instance needs them.
 //!
-//! The journal is told of a held record in the form: two bytes with the length of the filter's name, the name, the
-//! record. After a start, and whenever an append failed, each filter is given what the journal holds for it. What it
-//! holds for a filter that does not run any more goes through the whole chain and is released.
+//! Format of a held record in the journal: two bytes with the length of the filter's name, the name, the record. After
+//! a start and after a failed append, each filter gets the records that the journal holds for it. Records of a filter
+//! that no longer runs pass through the whole chain and are released.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use weir_record::Batch;
 use crate::limits;
 use crate::pipeline::{self, Shared};
 
-/// What the journal is told of it.
+/// Converts held and released records to a journal ledger.
 pub fn ledger(holding: Holding) -> Ledger {
     let hold = |(token, held): (u64, HeldRecord)| Hold { token, payload: encode(&held) };
     Ledger { holds: holding.held.into_iter().map(hold).collect(), releases: holding.released }
@@ -23,27 +23,27 @@ pub fn ledger(holding: Holding) -> Ledger {
 
 fn encode(held: &HeldRecord) -> Bytes {
     let name = held.filter.as_bytes();
-    // A name is checked when the configuration is read: it is far shorter.
+    // The configuration limits names to far fewer bytes.
     let length = name.len() as u16;
     [&length.to_le_bytes(), name, &held.record].concat().into()
 }
 
-/// The filter's name and the record; nothing when that is not what was encoded.
+/// Decodes the filter's name and the record; `None` if the payload is invalid.
 fn decode(payload: &Bytes) -> Option<(&str, Bytes)> {
     let length = usize::from(u16::from_le_bytes(*payload.first_chunk()?));
     let name = std::str::from_utf8(payload.get(2..2 + length)?).ok()?;
     Some((name, payload.slice(2 + length..)))
 }
 
-/// A held record that no filter of the chain waits for.
+/// A held record of a filter that isn't in the chain.
 struct Orphan {
     token: u64,
     filter: String,
     record: Bytes,
 }
 
-/// Gives every filter of the chain what the journal holds for it; returns what is left. Nothing may be on its way
-/// through the chain, or to the journal.
+/// Gives each filter of the chain the records that the journal holds for it; returns the others. No batch may be in the
+/// chain or on its way to the journal.
 fn restore_held(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
     let mut by_filter: HashMap<String, Vec<(u64, Bytes)>> = HashMap::new();
     for Hold { token, payload } in journal.held() {
@@ -61,7 +61,7 @@ fn restore_held(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
     orphans.collect()
 }
 
-/// At the start, before anything else goes through the chain.
+/// Restores held records at startup, before anything else passes through the chain.
 pub fn take_up(shared: &Arc<Shared>) {
     let orphans = shared.chain.alone(|chain| restore_held(&shared.journal, chain));
     for orphans in orphans.chunks(limits::BATCH_RECORDS) {
@@ -69,7 +69,7 @@ pub fn take_up(shared: &Arc<Shared>) {
     }
 }
 
-/// After an append failed: filters may remember what is not in the journal, or have forgotten what is.
+/// Restores held records after a failed append, when the state of filters may differ from the journal.
 pub fn start_over(shared: &Shared) {
     shared.chain.alone(|chain| {
         if !shared.in_doubt() {
@@ -83,7 +83,7 @@ pub fn start_over(shared: &Shared) {
     });
 }
 
-/// Sends records on for which the filter that held them is not there any more.
+/// Releases held records of filters that no longer run.
 fn send_on(shared: &Arc<Shared>, orphans: &[Orphan]) {
     let mut batch = Batch::new();
     orphans.iter().for_each(|orphan| batch.push(&orphan.record));

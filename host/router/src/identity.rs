@@ -1,43 +1,43 @@
-//! What names a router's data. The journal's name in the whole world: with it a record's position is an id that no other
-//! journal uses, not even one that begins anew in the same folder. It lies in the journal's folder, and goes when that
-//! goes. And the key of replays, which lies in the data folder and only its owner can read: who shows it to the router
-//! posts records of that folder's quarantine, and their routes count.
+//! The journal's id and the replay key. The journal's id is globally unique; together with a position it identifies a
+//! record, even if a new journal is created in the same folder. It is stored in the journal's folder and deleted with
+//! it. The replay key is stored in the data folder and readable only by its owner. A client that sends it is replaying
+//! records from that folder's quarantine, so the router keeps their routes.
 
 use std::path::Path;
 
 use anyhow::Context;
 use weir_journal::disk::replace_file;
 
-/// Its file in the journal's folder.
+/// The file in the journal's folder.
 pub const FILE: &str = "id";
 const BYTES: usize = 12;
 const REPLAY_FILE: &str = "replay.key";
 const REPLAY_BYTES: usize = 32;
 
-/// Reads the name, or makes one. The folder exists.
+/// Reads or creates the journal's id. The folder must exist.
 pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
     kept(folder, FILE, BYTES)
 }
 
-/// Reads the key of replays, or makes one. The folder exists.
+/// Reads or creates the replay key. The folder must exist.
 pub fn replay_key(data: &Path) -> anyhow::Result<String> {
     kept(data, REPLAY_FILE, REPLAY_BYTES)
 }
 
-/// Random bytes as text that the file keeps.
+/// Reads or creates a file with random bytes in hexadecimal.
 fn kept(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     let path = folder.join(file);
     let failed = || format!("can't use {}", path.display());
     match std::fs::read_to_string(&path) {
         Ok(text) if is_name(text.trim(), length) => return Ok(text.trim().to_owned()),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(failed),
-        // Absent, or cut short by a crash before anybody was given it.
+        // Missing, or truncated by a crash before it was used.
         _ => {}
     }
     fresh(folder, file, length)
 }
 
-/// Gives the journal a new name.
+/// Creates a new id for the journal.
 pub fn renew(folder: &Path) -> anyhow::Result<String> {
     fresh(folder, FILE, BYTES)
 }

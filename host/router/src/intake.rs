@@ -1,4 +1,4 @@
-//! What ingest asks of the router: to take deliveries, and to say how it is.
+//! The interface for ingest: accepts deliveries, and reports health and metrics.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,13 +13,13 @@ use crate::health::{self, Wrong};
 use crate::pipeline::{PipelineSender, Shared};
 use crate::sink_set::SinkSet;
 
-/// The router, as ingest sees it.
+/// The router's implementation of [`Intake`].
 pub struct RouterIntake {
     pub sender: PipelineSender,
     pub shared: Arc<Shared>,
     pub sink_set: Arc<Mutex<SinkSet>>,
     pub numbers: PrometheusHandle,
-    /// What sinks make of records.
+    /// Metrics rendered by sinks.
     pub exposition: Exposition,
     pub since: Instant,
 }
@@ -57,7 +57,7 @@ impl Intake for RouterIntake {
                 shown
             })
             .collect();
-        // Held only while sinks are exchanged.
+        // Locked only while sinks are being replaced.
         let sink_set = self.sink_set.try_lock();
         let sinks = match &sink_set {
             Ok(sink_set) => sink_set.statuses().iter().map(|(kind, status)| of_sink(kind, status)).collect(),
@@ -76,7 +76,7 @@ impl Intake for RouterIntake {
     }
 
     fn metrics(&self) -> String {
-        // Asking brings the lags up to date.
+        // Reading the stats updates the lag metrics.
         if let Ok(sink_set) = self.sink_set.try_lock() {
             sink_set.statuses();
         }

@@ -1,12 +1,11 @@
-//! Addresses as people type them, in the file and on the command line.
+//! Parses addresses in the file and on the command line.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// The one host name that means the same everywhere.
+/// The only host name that is accepted, since it means the same everywhere.
 const LOCALHOST: &str = "localhost:";
 
-/// Reads an address of this machine: an IP address and a port, `localhost` and a port, or either as a URL. The error is
-/// what to write.
+/// Parses a local address: an IP address or `localhost` with a port, or either as a URL. The error says what to write.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     let bare = text.trim();
     let bare = bare.strip_prefix("http://").unwrap_or(bare).trim_end_matches('/');

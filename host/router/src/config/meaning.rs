@@ -1,9 +1,8 @@
-//! From what the file says to what is meant: the rules that no schema can state, all judged, each mistake at
-//! its place.
+//! Converts the raw configuration to [`Settings`] and checks the rules that a schema can't express. Each problem has a
+//! position.
 //!
-//! Comes after `check`, also when that found mistakes: what was refused there is absent here and has its
-//! default, so every remaining mistake is still found in the same run. A `Settings` made beside problems is
-//! never given out.
+//! Runs after `check`, even if that found problems: refused values have their defaults here, so all remaining problems
+//! are found in the same run. If there are problems, the resulting `Settings` are never returned to the caller.
 
 mod chosen;
 mod filters;
@@ -34,7 +33,7 @@ use weir_document::Environment;
 use weir_document::Node;
 use weir_document::Problem;
 
-/// Reads everything. `root` says where each value stands, `folder` is what paths are relative to.
+/// Converts the whole configuration. `root` has the position of each value; paths are relative to `folder`.
 pub(super) fn read(
     raw: raw::Config,
     root: &Node,
@@ -70,7 +69,7 @@ pub(super) fn read(
     }
 }
 
-/// A filter that no file describes: its defaults need no place to report at.
+/// A filter without a configuration entry: its defaults are valid, so no position is needed.
 pub(super) fn filter_with_defaults(raw: raw::Filter, name: &str, module: Module) -> FilterSettings {
     let mut reader = Reader { problems: &mut Vec::new(), warnings: Vec::new() };
     reader.bounds_of_filter(&At::nowhere(), raw, name.to_owned(), module)
@@ -224,7 +223,7 @@ impl Reader<'_> {
             if alias.is_empty() {
                 self.report(&place.key(alias), "an alias can't be empty");
             } else if let Err(error) = judged.add(alias, Role::Message) {
-                // Which role does not matter: only the name can be wrong.
+                // The role doesn't matter, because only the name can be invalid.
                 self.report(&place.key(alias), error.to_string());
             }
         }

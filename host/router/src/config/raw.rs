@@ -1,9 +1,9 @@
-//! What the file says: its sections and keys, with their defaults and one-line descriptions.
+//! The sections and keys of the file, with their defaults and descriptions.
 //!
-//! These types are the one place where a key exists: the JSON Schema, the reference in
-//! `examples/config/README.md` and the check for unknown keys are all made from them. Paths, addresses
-//! and modules are still text here; `meaning` reads them. What is required is an `Option` here (and required in
-//! the schema), so that a file with mistakes can be judged as far as it is readable.
+//! These types are the only definition of the keys: the JSON Schema, the reference in `examples/config/README.md` and
+//! the check for unknown keys are generated from them. Paths, addresses and modules are strings here and parsed in
+//! `meaning`. Required keys are an `Option` here and required in the schema, so that a file with errors can still be
+//! checked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -121,7 +121,7 @@ impl Default for Journal {
     }
 }
 
-/// What the journal does when its disk budget is used up.
+/// What the journal does when it reaches its size limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -181,7 +181,7 @@ impl Default for Filter {
     }
 }
 
-/// A trial of a new version in the shadow of the one that runs.
+/// A trial of a new version next to the running one.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["share", "for"]))]
@@ -219,7 +219,7 @@ pub enum OnError {
     Reject,
 }
 
-/// The keys that every sink has, whatever its type.
+/// The keys that all sinks have.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct SinkCommon {
@@ -238,7 +238,7 @@ pub(super) struct SinkCommon {
     pub fallback_after: Span,
 }
 
-/// A sink's table: the keys of every sink, and the options of its type.
+/// A sink's table: the common keys, and the options of its type.
 #[derive(Debug, Deserialize)]
 pub(super) struct Sink {
     #[serde(rename = "type", default)]
@@ -255,7 +255,7 @@ impl Default for SinkCommon {
     }
 }
 
-/// Severity of a record, as the file writes it: only the canonical spelling, so that editors can offer it.
+/// Severity of a record. Only the canonical spelling is accepted, so that editors can complete it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schemars(inline)]
@@ -318,7 +318,7 @@ impl Default for Ingest {
     }
 }
 
-/// A key that means something to Weir.
+/// A standard key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -371,7 +371,7 @@ impl LogLevel {
     }
 }
 
-/// Form of Weir's own log.
+/// Format of Weir's own log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]

@@ -1,11 +1,10 @@
-//! New versions of filters with `canary`: the running one goes on until the trial of the new one is over.
+//! Trials of filters with `canary`: the running version continues until the trial of the new one ends.
 //!
-//! A version that is rejected is pinned to the one that ran: as long as it lies in its place, that goes on, also after
-//! a restart.
+//! If a version is rejected, the previous version is pinned: it runs, even after a restart, until the module changes.
 //!
-//! Other options reach both versions at once: the running one takes them up as without a trial, and the trial begins
-//! anew with them. A running version that can't take them, as when only the new one knows an option, goes on with its
-//! own until the trial is over.
+//! Changed options apply to both versions immediately: the running version is reconfigured as without a trial, and the
+//! trial restarts. If the running version doesn't accept them, for example because only the new version knows an
+//! option, it keeps its options until the trial ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -18,24 +17,24 @@ use crate::config::CanarySettings;
 use crate::versions::Pin;
 use crate::wiring::lock;
 
-/// A version that is tried, and as what.
+/// A running trial.
 pub struct OnTrial {
     wanted: Wanted,
     digest: String,
     canary: Canary,
 }
 
-/// A version to be tried.
+/// A trial to start.
 pub struct Trial {
     wanted: Wanted,
     digest: String,
     settings: CanarySettings,
-    /// Its module; `None` when its trial goes on already.
+    /// The module; `None` if its trial is already running.
     module: Option<Vec<u8>>,
 }
 
 impl FilterSet {
-    /// Lets the set know itself, which it must for trials to end; what waited for that begins.
+    /// Gives the set a reference to itself, which trials need to report their end, and starts waiting trials.
     pub fn know(me: &Arc<Mutex<FilterSet>>) {
         let mut set = lock(me);
         set.me = Arc::downgrade(me);
@@ -44,7 +43,7 @@ impl FilterSet {
         }
     }
 
-    /// Gives the module back when it is to run at once. Otherwise it is entered among the trials.
+    /// Returns the module if it is to run without a trial. Otherwise adds it to `trials`.
     pub(super) fn unless_on_trial(
         &self,
         wanted: &Wanted,
@@ -62,7 +61,7 @@ impl FilterSet {
         let goes_on =
             self.trials.get(name).is_some_and(|trial| trial.digest == chosen.digest && trial.wanted == *wanted);
         if !goes_on && self.find(name).is_some() {
-            // What can't be loaded at all needs no trial.
+            // Fail before the trial if the module can't be loaded.
             self.load_module(wanted, &chosen.module)?;
         }
         let module = (!goes_on).then_some(chosen.module);
@@ -70,13 +69,13 @@ impl FilterSet {
         Ok(None)
     }
 
-    /// The digest of the version that ran last, if its module is still there.
+    /// The digest of the last running version, if its module is still kept.
     fn last(&self, name: &str) -> Option<String> {
         let last = self.versions.history(name).versions.pop()?;
         self.versions.module(name, &last.digest).is_ok().then_some(last.digest)
     }
 
-    /// What runs beside a trial: the version that does already, with the options that are wanted now.
+    /// The version that runs during a trial: the running one with the current options.
     pub(super) fn beside_trial(&self, wanted: &Wanted) -> Result<Running, String> {
         let name = &wanted.spec.name;
         let Some(running) = self.find(name) else { return self.load_last(wanted) };
@@ -95,7 +94,7 @@ impl FilterSet {
         })
     }
 
-    /// The version that ran before the router was started.
+    /// Loads the version that ran before the router was restarted.
     pub(super) fn load_last(&self, wanted: &Wanted) -> Result<Running, String> {
         let name = &wanted.spec.name;
         let history = self.versions.history(name);
@@ -105,7 +104,7 @@ impl FilterSet {
         Ok(Running { wanted: wanted.clone(), digest: last.digest.clone(), by: last.by.clone(), filter })
     }
 
-    /// Begins the trials that do not go on yet, and ends those of which nothing is wanted any more.
+    /// Starts new trials and cancels those that are no longer wanted.
     pub(super) fn try_out(&mut self, trials: Vec<Trial>) {
         let mut going_on = HashMap::new();
         for trial in trials {
@@ -136,7 +135,7 @@ impl FilterSet {
         let name = trial.wanted.spec.name.clone();
         let (Some(running), Some(module)) = (self.find(&name), &trial.module) else { return Ok(None) };
         if self.me.strong_count() == 0 {
-            // At the start: `know` comes back to it.
+            // At startup, `know` starts it later.
             return Ok(None);
         }
         let engine = &self.shared.engine;
@@ -154,7 +153,7 @@ impl FilterSet {
         let decided = move |verdict| {
             let Some(set) = set.upgrade() else { return };
             let mut set = lock(&set);
-            // Otherwise another trial has begun meanwhile.
+            // Otherwise another trial has started in the meantime.
             if set.trials.get(&name).is_some_and(|trial| Arc::ptr_eq(&trial.canary.standing, &this)) {
                 set.decided(&name, &digest, verdict);
             }
@@ -164,7 +163,7 @@ impl FilterSet {
             .map_err(|error| format!("can't start the trial thread: {error}"))
     }
 
-    /// A trial is over.
+    /// Handles the end of a trial.
     fn decided(&mut self, name: &str, digest: &str, verdict: Verdict) {
         self.trials.remove(name);
         self.show_trials();
@@ -194,7 +193,7 @@ impl FilterSet {
                         );
                     }
                 }
-                // Said once it holds, also across a restart.
+                // Logged after the pin is written, so that it is also true after a restart.
                 tracing::error!("filter `{name}`: the new version is rejected, the running one stays: {reason}");
             }
         }

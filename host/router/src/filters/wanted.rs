@@ -1,4 +1,4 @@
-//! What should run, in which order, and where each module comes from.
+//! The desired filters, in order, with the source of each module.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -13,18 +13,18 @@ use crate::config::{CanarySettings, FilterSettings, Module, Settings, is_name, n
 use crate::wiring::lock;
 use crate::{limits, parts};
 
-/// A filter that should run.
+/// A filter that is to run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
     pub spec: FilterSpec,
     pub source: Source,
-    /// Whether the configuration names it, rather than its lying in the folder.
+    /// Whether it is in the configuration rather than only in the filters folder.
     pub named: bool,
-    /// How a new version of it is tried.
+    /// The settings of canary trials.
     pub canary: Option<CanarySettings>,
 }
 
-/// A filter that the settings name.
+/// A filter from the configuration.
 pub fn named(settings: &Settings, filter: &FilterSettings) -> Wanted {
     Wanted {
         spec: parts::filter(filter),
@@ -37,8 +37,8 @@ pub fn named(settings: &Settings, filter: &FilterSettings) -> Wanted {
     }
 }
 
-/// The filters that the settings name, then, with `auto_load`, the other modules in the folder, by
-/// name. A folder that is not there holds none.
+/// The configured filters, then with `auto_load` the other modules in the folder, by name. A missing folder counts as
+/// empty.
 pub fn wanted(settings: &Settings) -> Vec<Wanted> {
     let mut all: Vec<Wanted> = settings.filters.iter().map(|filter| named(settings, filter)).collect();
     if !settings.auto_load {
@@ -71,7 +71,7 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
     all
 }
 
-/// Warns of a module that is left out, though the folder is looked through at every change.
+/// Logs a warning once, although the folder is read at every change.
 fn say_once(warning: String) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = lock(&SAID);
@@ -80,7 +80,7 @@ fn say_once(warning: String) {
     }
 }
 
-/// Modules in the filters folder that nothing uses: with a configuration, a `[[filter]]` must name each.
+/// Modules in the filters folder that no `[[filter]]` uses.
 pub fn unused(settings: &Settings) -> Vec<PathBuf> {
     if settings.auto_load {
         return Vec::new();
@@ -96,15 +96,15 @@ pub fn unused(settings: &Settings) -> Vec<PathBuf> {
     paths
 }
 
-/// The lines of a configuration that make it use a module of the filters folder.
+/// The configuration lines that add a module from the filters folder.
 pub fn lines_to_use(module: &Path) -> [String; 3] {
-    // A text of JSON is one of TOML too.
+    // A JSON string is also a TOML string.
     let text = |part: Option<&OsStr>| Value::from(part.unwrap_or_default().to_string_lossy()).to_string();
     let (name, file) = (text(module.file_stem()), text(module.file_name()));
     ["[[filter]]".to_owned(), format!("name = {name}"), format!("module = {file}")]
 }
 
-/// The modules in a folder, by name.
+/// The modules in a folder, sorted by name.
 fn modules(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The chain of filters: names, modules and bounds.
+//! Checks filters: names, modules and limits.
 
 use std::collections::HashSet;
 use std::path::{Component, PathBuf};
@@ -78,7 +78,7 @@ impl Reader<'_> {
             self.report_with(&at.key("slowdown"), message, format!("it must be from {least} to {most}"));
         }
         CanarySettings {
-            // At least one in a million, or a small share would be none.
+            // At least one in a million, so that a small share isn't rounded to zero.
             share_ppm: ((share * 1e6).round() as u32).max(1),
             time: raw
                 .time
@@ -89,7 +89,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A share of one.
+    /// Parses a percentage to a fraction of one.
     fn percent(&mut self, at: &At<'_>, text: &str) -> f64 {
         let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
         match number.filter(|number| (0.0..=100.0).contains(number)) {
@@ -105,7 +105,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Paths into a record, with a star at the end at most.
+    /// Checks paths into a record; `*` is allowed only at the end.
     fn paths(&mut self, at: &At<'_>, paths: &[String]) {
         if paths.len() > limits::MAX_FILTER_PATHS {
             let message = format!("{} paths, at most {}", paths.len(), limits::MAX_FILTER_PATHS);
@@ -147,13 +147,14 @@ impl Reader<'_> {
             };
             self.report_with(at, message, help);
         }
-        // `./a.wasm` and `a.wasm` are one module, and must compare as one.
+        // Normalized, so that `./a.wasm` and `a.wasm` are equal.
         let normal = path.components().filter(|part| matches!(part, Component::Normal(_)));
         Module::File(normal.collect())
     }
 }
 
-/// Keys with dots between them, and a star at the end at most. No key can be a star: it would be read as everything.
+/// Whether the text is keys separated by dots, with `*` only as the last. No key can be an escaped `*`, because it
+/// would be read as the wildcard.
 fn is_path(text: &str) -> bool {
     if text.contains(r"\*") {
         return false;

@@ -1,4 +1,4 @@
-//! The sinks: names, the keys that all have, who stands in for whom, and whether the kind accepts its options.
+//! Checks sinks: names, common keys, fallbacks, and the options of each type.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -54,7 +54,7 @@ impl Reader<'_> {
         sinks
     }
 
-    /// Those that the environment chooses, or the default ones.
+    /// The sinks that the environment selects, or the default ones.
     fn sinks_without_a_file(&mut self, context: &BuildContext, environment: Environment<'_>) -> Vec<SinkSettings> {
         let (kinds, warnings) = chosen::kinds(environment);
         self.warnings.extend(warnings);
@@ -73,7 +73,7 @@ impl Reader<'_> {
         sinks
     }
 
-    /// A sink whose table the schema of its kind accepted (or which is reported already).
+    /// Converts a sink whose table passed the schema (or was already reported).
     fn sink(&mut self, at: &At<'_>, name: &str, table: raw::Sink) -> SinkSettings {
         let raw::Sink { kind, common, options } = table;
         if common.standby && common.routes.is_some() {
@@ -91,7 +91,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Makes of each sink's fallback the whole chain, and reports one that leads nowhere or back.
+    /// Expands each sink's fallback to the whole chain; reports unknown sinks and cycles.
     fn follow_fallbacks(&mut self, at: &At<'_>, sinks: &mut [SinkSettings]) {
         let next: HashMap<String, String> =
             sinks.iter().filter_map(|sink| Some((sink.name.clone(), sink.fallback.first()?.clone()))).collect();
@@ -127,7 +127,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Lets the kind itself judge its options, as it will at the start; building opens nothing.
+    /// Builds the sink to validate its options, as at startup; building opens nothing.
     fn try_building(&mut self, entry: &Entry, sink: &SinkSettings, context: &BuildContext, secrets: &[String]) {
         if has_unusable(&entry.node) {
             return;
@@ -139,7 +139,7 @@ impl Reader<'_> {
         let Value::Table(options) = &entry.node.value else {
             return;
         };
-        // Objections name the option they are about, quoted or as their first word.
+        // Errors name the option, either quoted or as their first word.
         let named = options.iter().find(|option| {
             let key = &option.key;
             message.contains(&format!("`{key}`")) || message.contains(&format!(": {key} "))
@@ -149,7 +149,7 @@ impl Reader<'_> {
     }
 }
 
-/// The sink with what the environment gives of its options, and what that is.
+/// Fills in options from the environment; also returns these values.
 fn filled(mut sink: SinkSettings, environment: Environment<'_>) -> (SinkSettings, Vec<String>) {
     let taken = match (weir_sinks::kind(&sink.kind), &mut sink.options) {
         (Some(kind), Json::Object(options)) => chosen::fill(kind, options, environment),
@@ -158,7 +158,7 @@ fn filled(mut sink: SinkSettings, environment: Environment<'_>) -> (SinkSettings
     (sink, taken)
 }
 
-/// What the kind has against its options; without what came from the environment, which may be secret.
+/// The sink's error about its options, without values from the environment, which may be secrets.
 fn objection(sink: &SinkSettings, context: &BuildContext, secrets: &[String]) -> Option<String> {
     let kind = weir_sinks::kind(&sink.kind)?;
     let mut message = (kind.build)(&sink.name, sink.options.clone(), context).err()?;
