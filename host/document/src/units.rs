@@ -25,10 +25,10 @@ pub struct Span(pub Duration);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// The text is not a size.
-    #[error("`{0}` is no size: write a number and a unit, such as \"500KB\", \"10MiB\" or \"8GiB\"")]
+    #[error("`{0}` is not a size: write a number and a unit, such as \"500KB\", \"10MiB\" or \"8GiB\"")]
     Size(String),
     /// The text is not a duration.
-    #[error("`{0}` is no span of time: write a number and a unit, such as \"250ms\", \"10s\", \"1h30m\" or \"7d\"")]
+    #[error("`{0}` is not a duration: write a number and a unit, such as \"250ms\", \"10s\", \"1h30m\" or \"7d\"")]
     Span(String),
     /// The value doesn't fit in 64 bits.
     #[error("`{0}` is too large")]
@@ -206,7 +206,7 @@ impl Visitor<'_> for SpanVisitor {
     type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a span of time such as \"10s\" or \"1h30m\"")
+        f.write_str("a duration such as \"10s\" or \"1h30m\"")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
@@ -259,7 +259,7 @@ impl JsonSchema for Span {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A span of time: numbers with units (ns, us, ms, s, m, h, d, w), such as \"1h30m\".",
+            "description": "A duration: numbers with units (ns, us, ms, s, m, h, d, w), such as \"1h30m\".",
             "type": "string",
             "format": "duration",
             "examples": ["250ms", "10s", "1h30m", "7d"]

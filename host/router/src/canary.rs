@@ -4,7 +4,8 @@
 //! The new version is compared with a second instance of the running version. One thread gives both the same batches in
 //! turn, so that other load on the machine doesn't affect the result. If the filter is stateful, both start with a copy
 //! of the running version's state and receive the same ticks. Their stores, logs and counters are separate and
-//! discarded. `/metrics` shows both instances as `NAME.canary` and `NAME.before`, and `/health` shows the state of the trial.
+//! discarded. `/metrics` shows both instances as `NAME.canary` and `NAME.before`, and `/health` shows the state of the
+//! trial.
 //!
 //! A trial ends when its time is over, or early if the new version fails the comparison ([`Tally::judge`]).
 

@@ -1,5 +1,5 @@
-//! Whether what the configuration wants written can be written: asked once at the start and by `weir validate`, since a
-//! sink that can't open its file only tries again and again.
+//! Checks at startup and in `weir validate` that configured paths are writable, because a sink that can't open its file
+//! only retries.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use rustix::fs::{Access, access};
 
 use crate::config::{Settings, SinkSettings};
 
-/// A line for each path that nobody can write with the rights that this process has.
+/// One warning for each path that this process can't write to.
 pub fn unwritable(settings: &Settings) -> Vec<String> {
     let of_sinks = settings.sinks.iter().filter_map(|sink| {
         let folder = folder_of(sink, settings)?;
@@ -20,7 +20,7 @@ pub fn unwritable(settings: &Settings) -> Vec<String> {
     data.into_iter().chain(of_sinks).collect()
 }
 
-/// The folder in which a sink begins: of its path what comes before any value of a record and any time.
+/// The fixed part of a sink's folder, before any placeholder or time format.
 fn folder_of(sink: &SinkSettings, settings: &Settings) -> Option<PathBuf> {
     if !matches!(sink.kind.as_str(), "file" | "sqlite") {
         return None;
@@ -31,7 +31,7 @@ fn folder_of(sink: &SinkSettings, settings: &Settings) -> Option<PathBuf> {
     Some(settings.folder.join(folder))
 }
 
-/// What keeps a folder from being written into, or from being made.
+/// Why a folder can't be written to or created.
 fn objection(folder: &Path) -> Option<String> {
     let absolute = std::path::absolute(folder).ok()?;
     for ancestor in absolute.ancestors() {
@@ -43,7 +43,7 @@ fn objection(folder: &Path) -> Option<String> {
                 return Some(format!("{}: {denied}{missing}", ancestor.display()));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // A part of the path is a file, or may not be entered.
+            // An ancestor is a file, or access is denied.
             Err(error) if error.kind() == ErrorKind::NotADirectory => {}
             Err(error) => return Some(format!("{}: {error}", ancestor.display())),
         }

@@ -1,13 +1,12 @@
-//! The pipeline: deliveries from ingest, through the chain of filters, into the journal, and the
-//! answer back.
+//! The pipeline: takes deliveries from ingest, runs them through the filters, appends them to the journal, and answers
+//! the senders.
 //!
-//! It runs on threads of its own, one a core, each with its own instances of the filters. A thread
-//! takes every delivery that waits (up to a bound) as one batch, so that senders of single records
-//! get the efficiency of batches with no timer and no added delay.
+//! It has one thread per core, each with its own filter instances. A thread takes all waiting deliveries, up to a
+//! limit, as one batch, so that senders of single records get the efficiency of batches without a timer or added delay.
 //!
-//! **A delivery is answered only after its records are durable**: in the journal, or in quarantine.
-//! **A batch is seen by one version of the chain** (`chains.rs`).
-//! **Room in the journal is reserved before filters run**, so that a 503 leaves no trace in what they remember.
+//! **A delivery is answered only after its records are durable**: in the journal, or in quarantine. **A batch passes
+//! through one version of the chain** (`chains.rs`). **Room in the journal is reserved before filters run**, so that a
+//! 503 leaves no trace in their state.
 
 mod answer;
 mod gather;
@@ -39,33 +38,33 @@ use crate::wiring::lock;
 use answer::Answers;
 use gather::gather;
 
-/// What the threads of the pipeline share.
+/// State shared by the pipeline threads.
 pub struct Shared {
     pub engine: Arc<Engine>,
     pub chain: Chains,
-    /// How the trials of new versions stand, by the filter's name.
+    /// Status of canary trials, by filter name.
     pub trials: ArcSwap<HashMap<String, Arc<Standing>>>,
     pub journal: Journal,
     pub quarantine: Arc<Quarantine>,
     pub sample: Sample,
     pub stages: Stages,
     pub refused: Refused,
-    /// Filters that were taken out of the chain, and whose last records wait for room in the journal.
+    /// Removed filters whose last records wait for room in the journal.
     pub leaving: Mutex<Vec<Arc<Filter>>>,
     /// See [`Shared::in_order`].
     pub order: Mutex<()>,
-    /// An append failed: what filters remember is not what the journal knows.
+    /// Set after a failed append: the state of filters may differ from the journal.
     pub doubt: AtomicBool,
 }
 
 impl Shared {
-    /// What filters remember must be brought back to what the journal knows.
+    /// Requests that the state of filters is restored from the journal.
     fn doubt(&self) {
         self.doubt.store(true, Ordering::Release);
     }
 
-    /// With a filter that holds records, batches go through the chain and into the journal's queue one after the other:
-    /// a release must not come before the frame in which the record is held.
+    /// If a filter holds records, batches pass through the chain and enter the journal's queue one at a time: a release
+    /// must not precede the frame that contains the held record.
     pub fn in_order(&self, chain: &Chain) -> Option<MutexGuard<'_, ()>> {
         chain.0.iter().any(|filter| filter.holds_records()).then(|| lock(&self.order))
     }
@@ -75,13 +74,13 @@ impl Shared {
         self.doubt.load(Ordering::Acquire)
     }
 
-    /// What filters remember is what the journal knows.
+    /// Marks the state of filters as restored.
     pub fn trust(&self) {
         self.doubt.store(false, Ordering::Release);
     }
 }
 
-/// The running threads, and the way in.
+/// The running pipeline threads and their queue.
 pub struct Pipeline {
     shared: Arc<Shared>,
     waiting: Sender<Delivery>,
@@ -90,7 +89,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts `workers` threads and the one that ticks stateful filters.
+    /// Starts `workers` threads, and one that ticks stateful filters.
     pub fn start(shared: Arc<Shared>, workers: usize) -> std::io::Result<Self> {
         let (waiting, deliveries) = crossbeam_channel::bounded(limits::WAITING_DELIVERIES);
         let closing = Arc::new(AtomicBool::new(false));
@@ -106,13 +105,13 @@ impl Pipeline {
         Ok(Self { shared, waiting, closing, threads })
     }
 
-    /// Where ingest hands deliveries over; the threads go on as long as one of these is left.
+    /// A sender for deliveries. The threads run as long as a sender exists.
     pub fn sender(&self) -> PipelineSender {
         PipelineSender { waiting: self.waiting.clone() }
     }
 
-    /// Ends the threads after what waits is done and gives stateful filters a final tick. What a
-    /// [`PipelineSender`] takes after that is not answered.
+    /// Processes queued deliveries, stops the threads and gives stateful filters a final tick. Later deliveries are not
+    /// answered.
     pub fn stop(self) {
         self.closing.store(true, Ordering::Release);
         drop(self.waiting);
@@ -127,14 +126,14 @@ impl Pipeline {
     }
 }
 
-/// Where ingest hands deliveries over.
+/// Sends deliveries from ingest to the pipeline.
 #[derive(Clone)]
 pub struct PipelineSender {
     waiting: Sender<Delivery>,
 }
 
 impl PipelineSender {
-    /// Queues a delivery, or says at once that there is no room.
+    /// Queues a delivery, or fails immediately if the queue is full.
     pub fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
         self.waiting.try_send(delivery).map_err(|e| match e {
             TrySendError::Full(_) => Refusal::Busy(format!(
@@ -146,7 +145,7 @@ impl PipelineSender {
     }
 }
 
-/// A thread that panics leaves filters with what the journal does not know.
+/// Requests a restore if the thread panics, since filters may then have state that the journal doesn't know.
 struct InDoubt<'a>(&'a Shared);
 
 impl Drop for InDoubt<'_> {
@@ -157,17 +156,17 @@ impl Drop for InDoubt<'_> {
     }
 }
 
-/// One pipeline thread, until the last sender is gone, or nothing comes while it is told to stop.
+/// Runs a pipeline thread until the last sender is dropped, or until the queue is empty during a stop.
 fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
     let _if_it_panics = InDoubt(shared);
     let mut worker = Worker::new(shared.engine.clone());
     loop {
         let first = match deliveries.recv_timeout(limits::TICK) {
             Ok(first) => first,
-            // A request that was cut off may hold its sender for a while yet.
+            // A request that was cut off may still hold a sender.
             Err(RecvTimeoutError::Timeout) if closing.load(Ordering::Acquire) => return,
             Err(RecvTimeoutError::Timeout) => {
-                // Nothing to do: let go of instances that a swap left behind.
+                // Idle: drop instances of replaced filters.
                 worker.settle(&shared.chain.load());
                 continue;
             }
@@ -195,8 +194,8 @@ fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicB
     }
 }
 
-/// The chain, when its filters remember what the journal knows, and those that were taken out of it have sent on what
-/// they had left, which came before whatever comes now.
+/// Enters the chain after its filters are restored, if necessary, and removed filters have emitted their last records,
+/// which precede this batch.
 fn enter(shared: &Arc<Shared>) -> Result<RwLockReadGuard<'_, Arc<Chain>>, AppendError> {
     loop {
         if shared.in_doubt() {
@@ -204,14 +203,14 @@ fn enter(shared: &Arc<Shared>) -> Result<RwLockReadGuard<'_, Arc<Chain>>, Append
         }
         see_off(shared)?;
         let chain = shared.chain.enter();
-        // Filters are only taken out while nobody has the chain.
+        // Filters are removed only while no thread has the chain.
         if lock(&shared.leaving).is_empty() {
             return Ok(chain);
         }
     }
 }
 
-/// Lets the filters that wait for it send on what they have left.
+/// Gives waiting removed filters their final tick.
 fn see_off(shared: &Arc<Shared>) -> Result<(), AppendError> {
     if lock(&shared.leaving).is_empty() {
         return Ok(());
@@ -227,7 +226,7 @@ fn see_off(shared: &Arc<Shared>) -> Result<(), AppendError> {
     all_gone
 }
 
-/// Makes an outcome durable, then answers.
+/// Makes an outcome durable, then answers the senders.
 fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Reservation) {
     for failed in outcome.failed {
         match failed.action {
@@ -244,7 +243,7 @@ fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Re
     if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         answers.fail(&error.to_string());
         if !outcome.unclaimed.is_empty() {
-            // What is held stays held: it has no other place.
+            // Held records stay held, since they are stored nowhere else.
             shared.doubt();
             answers.send(Ok(()));
             return;
@@ -253,7 +252,7 @@ fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Re
     store::append(shared, &outcome.batch, outcome.holding, room, move |result| answers.send(result));
 }
 
-/// Ticks stateful filters until told to stop.
+/// Ticks stateful filters until the pipeline stops.
 fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
     let _if_it_panics = InDoubt(shared);
     let mut worker = Worker::new(shared.engine.clone());
@@ -261,7 +260,7 @@ fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
         std::thread::park_timeout(limits::TICK);
         #[cfg(test)]
         shared.stages.may_panic();
-        // Without room filters are not asked: what they would say could not be stored.
+        // No tick without room in the journal: the output could not be stored.
         let Ok(room) = shared.journal.reserve(limits::TICK_BYTES) else { continue };
         if let Err(error) = tick_once(shared, &mut worker, room, false) {
             tracing::debug!(%error, "a removed filter waits for room in the journal");
@@ -280,8 +279,8 @@ fn tick_once(shared: &Arc<Shared>, worker: &mut Worker, room: Reservation, closi
     Ok(())
 }
 
-/// Gives a filter that was taken out of the chain its last tick, and sends on what it says and holds through those that
-/// stay, while nothing else is on its way through them. Without room in the journal it waits in `leaving`.
+/// Gives a removed filter its final tick, and passes the records that it emits and holds through the remaining filters,
+/// while no batch is in the chain. Without room in the journal, it waits in `leaving`.
 pub fn retire(shared: &Arc<Shared>, filter: &Arc<Filter>, chain: &Chain) -> Result<Unasked, AppendError> {
     let room =
         shared.journal.reserve(limits::TICK_BYTES).inspect_err(|_| lock(&shared.leaving).push(filter.clone()))?;
@@ -290,7 +289,7 @@ pub fn retire(shared: &Arc<Shared>, filter: &Arc<Filter>, chain: &Chain) -> Resu
     Ok(store_unasked(shared, outcome, room))
 }
 
-/// The last tick of all filters, before Weir stops. What a filter holds back is in the journal whatever happens here.
+/// Gives all filters their final tick before Weir stops. Held records are in the journal in any case.
 fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
     let until = Instant::now() + limits::LAST_TICK_WAIT;
     let room = loop {
@@ -310,14 +309,14 @@ fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
     }
 }
 
-/// What filters said of their own accord, on its way into the journal.
+/// Records that filters emitted on their own, being appended to the journal.
 pub struct Unasked {
     records: usize,
     stored: Receiver<Result<(), AppendError>>,
 }
 
 impl Unasked {
-    /// Waits until it is durable.
+    /// Waits until they are durable.
     pub fn wait(self) {
         let records = self.records;
         if let Err(error) = self.stored.recv().unwrap_or(Err(AppendError::Closed)) {
@@ -328,7 +327,7 @@ impl Unasked {
     }
 }
 
-/// Stores what filters said of their own accord. Whoever calls waits until it is durable: nobody else does.
+/// Appends records that filters emitted on their own. The caller must wait until they are durable.
 pub fn store_unasked(shared: &Arc<Shared>, mut outcome: Outcome, room: Reservation) -> Unasked {
     let (done, stored) = crossbeam_channel::bounded(1);
     let unasked = Unasked { records: outcome.batch.len(), stored };
@@ -337,13 +336,13 @@ pub fn store_unasked(shared: &Arc<Shared>, mut outcome: Outcome, room: Reservati
     if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         tracing::error!("{error}");
         if !outcome.unclaimed.is_empty() && !outcome.holding.is_empty() {
-            // What is held stays held: it has no other place.
+            // Held records stay held, since they are stored nowhere else.
             shared.doubt();
             return unasked;
         }
     }
     store::append(shared, &outcome.batch, outcome.holding, room, move |result| {
-        // Nobody may wait for it any more.
+        // The receiver may be gone.
         let _ = done.send(result);
     });
     unasked

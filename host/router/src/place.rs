@@ -1,14 +1,14 @@
-//! Where the data folder is: what is in it speaks of files outside, which are the business of one folder alone.
+//! Detects a data folder that was copied or moved. The data folder refers to files outside, which only one folder may
+//! manage.
 //!
-//! A folder knows its place: the file `place` in it holds its path, absolute and with symbolic links resolved. One that
-//! is found elsewhere was copied or moved. A copy whose sinks went on with the original's files would cut and rename
-//! them under the original's hands, so Weir does not start there until somebody says that the folder is to go on by
-//! itself (`weir run --adopt`). From then on it has another journal's name (`identity.rs`), and its sinks have let go of
-//! the files outside.
+//! The file `place` in the folder contains its absolute path with symbolic links resolved. If that differs from the
+//! actual path, the folder was copied or moved. The sinks of a copy would truncate and rename the files of the
+//! original, so Weir doesn't start until the user adopts the folder (`weir run --adopt`). It then gets a new journal id
+//! (`identity.rs`), and its sinks release the files outside.
 //!
-//! It is the path that counts, not the device and inode: those change with every container and restored backup, while
-//! the path in a container stays. So a folder that is brought to another machine under the same path goes on as it is,
-//! with what lies at its sinks' paths there.
+//! Only the path counts, not device and inode, which change with every container and restored backup while the path
+//! stays the same. A folder that is moved to the same path on another machine continues unchanged, with the files at
+//! its sinks' paths there.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::identity;
 
 const FILE: &str = "place";
 
-/// What is to be done once the folder is this process's alone.
+/// The result of the check, to be settled after this process has locked the folder.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Place {
     data: PathBuf,
@@ -29,7 +29,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Looks at a data folder and touches nothing. An error when it is elsewhere than it was and `adopt` is not said.
+    /// Checks a data folder without changing it. Fails if it was moved and `adopt` is not set.
     pub fn check(data: &Path, adopt: bool) -> anyhow::Result<Place> {
         let here = std::fs::canonicalize(data).with_context(|| format!("can't find {}", data.display()))?;
         let file = data.join(FILE);
@@ -61,7 +61,7 @@ impl Place {
         )
     }
 
-    /// Makes this the folder's place. To be called by who holds the journal's lock, before any sink is started.
+    /// Records the current path. The caller must hold the journal's lock and must not have started any sink.
     pub fn settle(self) -> anyhow::Result<()> {
         if self.last.as_ref() == Some(&self.here) {
             return Ok(());
@@ -69,7 +69,7 @@ impl Place {
         if let Some(last) = &self.last {
             tracing::warn!("the data folder was {} and is {} now", last.display(), self.here.display());
             weir_sinks::let_go_of_files(&self.data).context("can't make the sinks let go of their files")?;
-            // Last but one: until the place is written, all of this is done again.
+            // Before `place` is written, so that a crash repeats all steps.
             identity::renew(&self.data.join("journal"))?;
         }
         let failed = || format!("can't write {}", self.data.join(FILE).display());
@@ -77,7 +77,7 @@ impl Place {
     }
 
     fn write(&self) -> io::Result<()> {
-        // A path that is not UTF-8 is not written down: such a folder is taken for one without a place.
+        // A path that is not UTF-8 is not recorded, so such a folder is never checked.
         let Some(here) = self.here.to_str() else { return Ok(()) };
         replace_file(&self.data.join(FILE), format!("{here}\n").as_bytes())
     }

@@ -1,5 +1,5 @@
-//! Builds the router from its last stage to its first, and stops it (`wiring/stop.rs`) from its first
-//! to its last, so that no stage ever hands something to one that is not there.
+//! Starts the router from its last stage to its first, and stops it (`wiring/stop.rs`) from first to last, so that no
+//! stage ever sends to one that isn't running.
 //!
 //! Order: quarantine, journal, sinks, engine and filters, pipeline, ingest.
 
@@ -51,19 +51,18 @@ pub struct Router {
     journal: Journal,
     pipeline: Pipeline,
     pub shared: Arc<Shared>,
-    /// Ends when a stage has that can't be started again.
+    /// Completes when a stage ends that can't be restarted.
     watching: JoinHandle<anyhow::Error>,
     requests: Requests,
-    /// `None` once it has ended on its own.
+    /// `None` after it has ended on its own.
     serving: Option<JoinHandle<Result<(), IngestError>>>,
     stop_serving: oneshot::Sender<()>,
 }
 
 impl Router {
-    /// Starts everything; on an error nothing of it goes on.
-    /// `adopt`: also with a data folder that was copied or moved here.
+    /// Starts all stages. On an error, none keeps running. `adopt`: accept a data folder that was copied or moved.
     pub async fn start(settings: &Settings, numbers: PrometheusHandle, adopt: bool) -> anyhow::Result<Self> {
-        // First of all the address: the commonest reason not to start, and nothing is touched yet.
+        // Bind the address first: it is the most common reason for a failed start, and nothing has been changed yet.
         let listener = TcpListener::bind(settings.http.listen).await.with_context(|| {
             format!(
                 "can't listen on {}; is another weir running? choose another address with --listen",
@@ -97,7 +96,7 @@ impl Router {
         let options = HttpOptions { replay_key: Some(identity::replay_key(data)?), ..parts::http(settings)? };
         let requests = Requests::default();
         let serving = tokio::spawn(weir_ingest::serve(listener, options, intake, requests.clone(), async {
-            // A router that was dropped stops serving just as one that was told to.
+            // Dropping the router also stops the server.
             let _ = stopping.await;
         }));
         let watching = tokio::spawn(stages::watch(sink_set.clone(), journal.clone()));
@@ -116,12 +115,12 @@ impl Router {
         })
     }
 
-    /// The filters that run, in order.
+    /// The running filters, in order.
     pub fn shown_filters(&self) -> Vec<Shown> {
         lock(&self.filters).shown()
     }
 
-    /// Ends when the router can't go on, which it should not.
+    /// Completes if the router can't continue.
     pub async fn broken(&mut self) -> anyhow::Error {
         let Some(serving) = &mut self.serving else { return std::future::pending().await };
         let ended = tokio::select! {
@@ -189,12 +188,12 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
     }))
 }
 
-/// Loads the filters. One that the configuration names and that can't be loaded keeps the router
-/// from starting: records would pass uncleaned.
+/// Loads the filters. If a configured filter can't be loaded, the router doesn't start, because records would pass
+/// unfiltered.
 async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
     let mut set = FilterSet::new(shared.clone(), Versions::of(&settings.data));
     let (wanted, shared) = (filters::wanted(settings), shared.clone());
-    // Compiling takes a while, and the runtime has other things to do.
+    // Compiling takes long and must not block the runtime.
     let set = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<Lock<FilterSet>>> {
         let prepared = set.prepare(wanted);
         let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
@@ -212,7 +211,7 @@ async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Resu
     Ok(set)
 }
 
-/// Nothing that holds such a lock, on filters or on the tally of a trial, leaves them half changed when it panics.
+/// Ignores poisoning: a panic while holding such a lock leaves no partial changes.
 pub fn lock<T>(guarded: &Lock<T>) -> std::sync::MutexGuard<'_, T> {
     guarded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

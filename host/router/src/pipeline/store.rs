@@ -1,5 +1,5 @@
-//! From what came through the chain to what is durable: quarantine first, then the journal, with what filters hold and
-//! release in the same frame.
+//! Makes the output of the chain durable: the quarantine first, then the journal. Held and released records are in the
+//! same frame.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::Shared;
 use crate::held;
 use crate::quarantine::QuarantineError;
 
-/// Told how an append ended.
+/// Called with the result of an append.
 type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
-/// Sets records aside for which no sender waits. Until they are durable there nothing may release them.
+/// Quarantines records for which no sender waits. They must be durable there before they are released in the journal.
 pub fn set_aside(shared: &Shared, failed: &[Failed]) -> Result<(), QuarantineError> {
     failed.iter().try_for_each(|failed| {
         let from = format!("filter:{}", failed.filter);
@@ -23,8 +23,8 @@ pub fn set_aside(shared: &Shared, failed: &[Failed]) -> Result<(), QuarantineErr
     })
 }
 
-/// Appends what came through a chain. When that fails, filters are brought back to what the journal knows before they
-/// see another batch; that is certain by the time `done` is called.
+/// Appends the output of a chain. If that fails, a restore of the filters is requested before `done` is called, so it
+/// happens before their next batch.
 pub fn append(
     shared: &Arc<Shared>,
     batch: &Batch,
@@ -48,7 +48,7 @@ pub fn append(
     append_parts(shared.journal.clone(), parts, ledger, room, done);
 }
 
-/// What the journal takes as one frame. Usually there is one part, and an empty batch is an empty one.
+/// Splits a batch into journal frames. Usually there is one part; an empty batch has an empty part.
 fn split(batch: &Batch, max_bytes: usize) -> VecDeque<(Vec<u8>, u32)> {
     if batch.is_empty() {
         return VecDeque::from([(Vec::new(), 0)]);
@@ -67,8 +67,8 @@ fn split(batch: &Batch, max_bytes: usize) -> VecDeque<(Vec<u8>, u32)> {
     parts
 }
 
-/// One part after the other, each once the one before is durable; what is held and released goes with the last, so that
-/// nothing is released before all that was made of it is stored.
+/// Appends the parts in order, each after the previous one is durable. The ledger goes with the last part, so that
+/// records are released only after everything made from them is stored.
 fn append_parts(journal: Journal, mut parts: VecDeque<(Vec<u8>, u32)>, ledger: Ledger, room: Reservation, done: Done) {
     let Some((payload, records)) = parts.pop_front() else { return done(Ok(())) };
     if parts.is_empty() {

@@ -1,4 +1,4 @@
-//! Whose record is whose, when several senders' deliveries become one batch.
+//! Assignment of records to senders when several deliveries form one batch.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::quarantine::{Keep, Quarantine, QuarantineOptions};
 
 type Heard = oneshot::Receiver<Result<Receipt, Refusal>>;
 
-/// Senders with so many records each.
+/// Senders with these numbers of records.
 fn senders(records: &[u32]) -> (Answers, Vec<Heard>) {
     let mut answers = Answers::default();
     let heard = records
@@ -72,7 +72,7 @@ fn when_quarantine_cannot_keep_a_record_the_senders_are_told_of_a_failure() {
 #[test]
 fn the_largest_batch_fits_a_frame_of_the_journal_with_half_as_much_again_for_what_filters_add() {
     use weir_record::limits::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_RECORD_BYTES};
-    // What was gathered before the last delivery, that delivery, and the record that took it past its bound.
+    // The batch before the last delivery, that delivery, and the record that exceeded its limit.
     let bytes = crate::limits::BATCH_BYTES + MAX_BATCH_BYTES + MAX_RECORD_BYTES;
     let records = crate::limits::BATCH_RECORDS + MAX_BATCH_RECORDS + 1;
     let encoded = bytes + (records + 1) * size_of::<u32>();

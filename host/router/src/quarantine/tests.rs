@@ -1,4 +1,4 @@
-//! What the quarantine keeps, hides, bounds and gives back.
+//! Tests of the quarantine: durability, privacy, limits, replay and deletion.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -65,7 +65,7 @@ fn a_torn_tail_hides_nothing_before_it() {
     }
 }
 
-/// A record of one source and about so many bytes.
+/// A record of this source with about this many bytes.
 fn record(source: &str, bytes: usize) -> Vec<u8> {
     let json = format!(r#"[{{"source":"{source}","message":"{}"}}]"#, "x".repeat(bytes));
     let aliases = weir_record::Aliases::default();
@@ -122,7 +122,7 @@ fn however_many_sources_there_are_files_are_few_and_the_bound_holds() {
     assert!(files.len() <= limits::QUARANTINE_ORIGINS + 64, "{}", files.len());
 }
 
-/// A file that takes writes and can't be synced.
+/// Replaces the open file with one that can't be synced.
 fn unsyncable(quarantine: &Quarantine) {
     let mut state = quarantine.lock();
     let file = OpenOptions::new().append(true).open("/dev/null").unwrap();
@@ -183,7 +183,7 @@ fn what_is_deleted_is_nowhere_on_disk_and_the_rest_is_read_and_replayed_as_befor
     let counted = delete::delete(temp.path(), chosen, true).unwrap();
     assert_eq!((counted.entries, all(temp.path()).len()), (2, 3), "a dry run deletes nothing");
     assert_eq!(delete::delete(temp.path(), chosen, false).unwrap(), counted);
-    // The router still has the file open, and goes on.
+    // The router still has the file open and continues.
     quarantine.keep_raw("ingest", "five", b"more").unwrap();
     quarantine.sync().unwrap();
 

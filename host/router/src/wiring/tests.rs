@@ -1,4 +1,4 @@
-//! A whole router in this process, and what becomes of it when one of its stages fails.
+//! Runs a complete router in this process and makes its stages fail.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -10,10 +10,10 @@ use super::stop::run_out;
 use super::*;
 use weir_ingest::client;
 
-/// How long anything may take; only a failing test takes so long.
+/// Timeout; only a failing test takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A router in a folder of its own, without the sink on standard output.
+/// Starts a router in `folder`, without the console sink.
 async fn router(folder: &Path) -> (Router, Settings) {
     let mut settings = Settings::default_for(folder, &|_| None).unwrap();
     settings.sinks.retain(|sink| sink.kind == "sqlite");
@@ -22,7 +22,7 @@ async fn router(folder: &Path) -> (Router, Settings) {
     (Router::start(&settings, numbers, false).await.unwrap(), settings)
 }
 
-/// The journal is closed: another may open it.
+/// Asserts that the journal is closed and can be opened again.
 fn assert_closed(settings: &Settings) {
     let disk = Disk::new(parts::journal_folder(settings));
     assert!(Journal::open(Arc::new(disk), parts::journal(settings)).is_ok());
@@ -41,7 +41,7 @@ async fn post(address: SocketAddr) -> Result<String, String> {
     posted.await.unwrap().map_err(|error| error.to_string())
 }
 
-/// Waits until a page is answered as wanted, with success or without.
+/// Polls a page until its response matches.
 async fn wait_for(address: SocketAddr, page: &'static str, wanted: impl Fn(&Result<String, String>) -> bool) {
     let wait = async {
         let mut answer = get(address, page).await;
@@ -53,7 +53,7 @@ async fn wait_for(address: SocketAddr, page: &'static str, wanted: impl Fn(&Resu
     assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{page} never came to be as it should");
 }
 
-/// Waits until the router is not ready, for a reason that holds this.
+/// Waits until the router is not ready for a reason that contains `why`.
 async fn wait_for_unready(address: SocketAddr, why: &'static str) {
     wait_for(address, "/ready", |answer| answer.as_ref().is_err_and(|error| error.contains(why))).await;
 }
@@ -66,7 +66,7 @@ async fn wait_for_ready(address: SocketAddr) {
 async fn requests_that_are_cut_off_are_counted_and_every_later_stage_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut router, settings) = router(folder.path()).await;
-    // The server itself goes on, and with it the sender that the pipeline's threads wait for.
+    // The server keeps running, and with it the sender that the pipeline's threads wait for.
     let unanswered = IngestError::Unanswered { requests: 2, grace: Duration::ZERO };
     let _going_on = router.serving.replace(tokio::spawn(async { Err(unanswered) }));
     let stopped = router.stop().await;
@@ -80,7 +80,7 @@ async fn a_stage_that_fails_is_said_and_every_later_one_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut router, settings) = router(folder.path()).await;
     let _going_on = router.serving.replace(tokio::spawn(async { panic!("on purpose") }));
-    // Somebody who looks at the sinks is no reason not to stop them.
+    // A lock on the sinks doesn't prevent a stop.
     let _looking = router.sink_set.clone();
     let stopped = router.stop().await;
     assert_eq!(stopped.failures.len(), 1, "{:?}", stopped.failures);
@@ -113,7 +113,7 @@ async fn while_a_pipeline_thread_or_the_tick_does_not_run_the_router_is_not_read
     }
     let mut failed = 0;
     while failed < threads {
-        // Its sender is told that it is not stored. Otherwise a thread took it that runs again already.
+        // Its sender gets an error. Otherwise the restarted thread took it.
         let Err(reason) = post(address).await else { continue };
         assert!(reason.contains("500") && reason.contains("send them again"), "{reason}");
         failed += 1;
@@ -130,7 +130,7 @@ async fn while_a_pipeline_thread_or_the_tick_does_not_run_the_router_is_not_read
     assert_closed(&settings);
 }
 
-/// A sink that panics on whatever it is given.
+/// A sink that panics on every delivery.
 struct Panics;
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SinkError>> + Send + 'a>>;

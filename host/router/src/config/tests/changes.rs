@@ -1,4 +1,4 @@
-//! What a reload finds changed.
+//! What a reload detects as changed.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! The schema, the examples and the reference say what the code does: nothing is documented that does not
-//! exist, and nothing exists undocumented.
+//! The schema, the examples and the reference match the code: everything documented exists, and everything is
+//! documented.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ fn examples() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/config"))
 }
 
-/// Calls `visit` for every schema inside a schema, with a path to it.
+/// Calls `visit` for every subschema, with its path.
 fn each_schema(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
     visit(path, schema);
     for (keyword, value) in schema.as_object().into_iter().flatten() {
@@ -107,7 +107,7 @@ fn the_configuration_to_begin_with_means_what_runs_without_one() {
     let empty = good("");
     assert_eq!((&start.filters, &start.http, &start.quarantine), (&empty.filters, &empty.http, &empty.quarantine));
     assert_eq!((&start.sinks, &start.data), (&empty.sinks, &empty.data));
-    // What stands there as a comment is right too.
+    // The commented-out parts are valid, too.
     let all: String = crate::config::START
         .lines()
         .map(|line| {
@@ -119,7 +119,7 @@ fn the_configuration_to_begin_with_means_what_runs_without_one() {
     assert_eq!((all.filters.len(), all.sinks.len(), all.warnings.len()), (3, 4, 0), "{:?}", all.warnings);
 }
 
-/// The text of a full.toml with its optional keys, which stand there as comments, switched on.
+/// The text of full.toml; optional keys are commented out.
 fn full() -> String {
     fs::read_to_string(examples().join("full.toml")).expect("full.toml")
 }
@@ -169,7 +169,7 @@ fn the_full_example_shows_the_defaults() {
 fn the_schema_accepts_its_own_defaults() {
     let defaults = crate::config::raw::Config::default();
     let mut json = serde_json::to_value(defaults).expect("plain data");
-    // What is absent by default is left out in TOML.
+    // Keys without a default are omitted in TOML.
     let sections = json.as_object_mut().expect("an object");
     sections.retain(|_, value| !value.is_null());
     sections["ingest"].as_object_mut().expect("an object").remove("default_source");
@@ -177,7 +177,7 @@ fn the_schema_accepts_its_own_defaults() {
     load_text(&text).unwrap_or_else(|problems| panic!("{problems}"));
 }
 
-/// JSON of two levels as TOML.
+/// Converts JSON with two levels to TOML.
 fn toml_text(json: &Value) -> String {
     let mut text = String::new();
     for (key, value) in json.as_object().into_iter().flatten() {
@@ -193,7 +193,7 @@ fn toml_text(json: &Value) -> String {
     text
 }
 
-/// `WEIR_REWRITE=1 cargo test -p weir the_reference` writes it anew.
+/// `WEIR_REWRITE=1 cargo test -p weir the_reference` regenerates it.
 #[test]
 fn the_reference_lists_every_key_as_the_schema_has_it() {
     const START: &str = "<!-- made from the schema: keys -->\n";

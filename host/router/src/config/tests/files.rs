@@ -1,4 +1,4 @@
-//! Files as bytes: encodings, line ends, size, depth, and not being there.
+//! Files as bytes: encodings, line endings, size, depth, missing files.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -72,7 +72,7 @@ fn deep_nesting_of_every_kind_is_refused_and_overflows_nothing() {
 
 #[test]
 fn options_as_deep_as_allowed_are_kept_and_one_deeper_is_refused() {
-    // The levels above the list are: filter, its table, options.
+    // The levels above the list: filter, its table, options.
     let options = |depth: usize| {
         let (open, close) = ("[".repeat(depth), "]".repeat(depth));
         format!("[[filter]]\nname = 'a'\nmodule = 'a.wasm'\noptions.x = {open}1{close}")

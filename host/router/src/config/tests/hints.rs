@@ -1,4 +1,4 @@
-//! What is right and can't have been meant.
+//! Warnings for settings that are valid but probably unintended.
 
 use super::good;
 

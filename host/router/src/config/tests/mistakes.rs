@@ -1,8 +1,8 @@
-//! The report for each kind of mistake. What stands here is what an operator reads.
+//! The exact report for each kind of error.
 
 use super::{bad, in_short};
 
-/// The whole report for a text of one mistake, without its last line.
+/// Expects this report, without its last line, for a text with one error.
 #[track_caller]
 fn expect(text: &str, report: &str) {
     let got = bad(text).to_string();
@@ -349,7 +349,7 @@ fn what_the_environment_gives_is_never_printed() {
 #[test]
 fn long_lines_are_cut_around_the_mistake_and_control_characters_are_not_shown() {
     let text = format!("[log]\nlevel = '{}\u{7f}\u{202e}' # x", "é".repeat(500));
-    // A control character is itself a mistake, inside a comment or a string.
+    // A control character in a comment or string is itself an error.
     let report = bad(text).to_string();
     assert!(!report.contains('\u{7f}') && !report.contains('\u{202e}'), "{report}");
     let text = format!("[sink]\na = {{ type = 'console', b{} = 1 }}", "x".repeat(400));

@@ -1,4 +1,4 @@
-//! What filters have against their options, at its place in the file.
+//! Errors of filters about their options, with positions in the file.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use weir_document::Problems;
 
 use crate::config::{FilterSettings, Refusal, load_bytes};
 
-/// Loads a text with filters that refuse what they are given.
+/// Loads a text with filters that refuse their options.
 fn refused(text: &str, refuse: impl Fn(&FilterSettings) -> Option<Refusal>) -> Problems {
     load_bytes("weir.toml", Path::new(""), text.as_bytes(), &variables, &mut |_, filter| refuse(filter)).unwrap_err()
 }

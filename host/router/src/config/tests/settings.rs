@@ -1,4 +1,4 @@
-//! What right files mean.
+//! The settings of valid files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn with_no_configuration_weir_is_useful_on_this_machine_alone() {
 
 #[test]
 fn the_defaults_are_themselves_valid() {
-    // An empty file takes the way of every file, with every bound.
+    // An empty file passes the same checks as any other file.
     let mut empty = good("");
     empty.auto_load = true;
     assert_eq!(empty, Settings::default_for(Path::new("/etc/weir"), &|_| None).expect("right"));
@@ -231,7 +231,7 @@ fn the_environment_chooses_sinks_and_gives_their_options_when_no_file_does() {
     let sinks: Vec<_> = settings.sinks.iter().map(|s| (&*s.name, &*s.kind, &s.options)).collect();
     assert_eq!(sinks, [("file", "file", &json!({ "path": "out/%Y.log" })), ("sqlite", "sqlite", &json!({}))]);
     assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
-    // A file's own sinks and options come first.
+    // The sinks and options in a file take precedence.
     let file = "[sink.a]\ntype = 'file'\npath = 'a.log'\n[sink.b]\ntype = 'file'\n";
     let settings = load_bytes("weir.toml", Path::new("/etc/weir"), file.as_bytes(), &environment, &mut |_, _| None)
         .expect("right");
