@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_reference_of_a_string_is_named() {
+    fn all_invalid_references_are_reported() {
         let mistakes = expand_text("${A} ${a b} ${HOST} ${B", &variables).unwrap_err();
         assert_eq!(
             mistakes,

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_and_value_knows_its_place() {
+    fn every_key_and_value_has_a_span() {
         let source = "{\n  \"a\": [1, {\"b\\u00e9\": \"x\"}],\n  \"c\": null\n}";
         let (root, problems) = read(source);
         let root = root.expect("it is JSON");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_place() {
+    fn errors_have_positions() {
         let (root, problems) = read("{\n  \"a\": tru\n}");
         assert!(root.is_none());
         assert!(problems[0].message().starts_with("this is not JSON"), "{problems:?}");

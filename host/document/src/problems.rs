@@ -74,14 +74,14 @@ impl Problems {
     /// Line and column of a problem, both 1-based; the column counts characters.
     pub fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
         let span = problem.span.as_ref()?;
-        let place = Place::of(&self.source, span);
+        let place = LinePosition::of(&self.source, span);
         Some((place.line, place.column))
     }
 
     /// One line per problem with its position, in the order of the file.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.list.iter().map(|problem| {
-            let place = problem.span.as_ref().map(|span| Place::of(&self.source, span));
+            let place = problem.span.as_ref().map(|span| LinePosition::of(&self.source, span));
             let place = place.map_or(String::new(), |place| format!(":{}:{}", place.line, place.column));
             let help = problem.help.as_ref().map_or(String::new(), |help| format!("; {help}"));
             printable(&format!("{}{place}: {}{help}", self.file, problem.message))
@@ -115,12 +115,12 @@ impl Problems {
         _ = writeln!(out, "{error}: {}", paint.bold(&printable(&problem.message)));
         let mut gutter = " ".to_owned();
         if let Some(span) = &problem.span {
-            let place = Place::of(&self.source, span);
+            let place = LinePosition::of(&self.source, span);
             let number = place.line.to_string();
             gutter = " ".repeat(number.len());
             let arrow = paint.blue("-->");
             let bar = paint.blue("|");
-            let shown = Shown::of(&place);
+            let shown = PrintableLine::of(&place);
             let mark = paint.red(&"^".repeat(shown.width));
             let label = paint.red(&printable(&problem.label));
             let number = paint.blue(&number);
@@ -148,7 +148,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// The line on which a span starts, and the part of the span on that line.
-struct Place<'a> {
+struct LinePosition<'a> {
     line: usize,
     column: usize,
     text: &'a str,
@@ -157,7 +157,7 @@ struct Place<'a> {
     within: usize,
 }
 
-impl<'a> Place<'a> {
+impl<'a> LinePosition<'a> {
     fn of(source: &'a str, span: &Range<usize>) -> Self {
         let start = floor_boundary(source, span.start);
         let end = floor_boundary(source, span.end).max(start);
@@ -178,14 +178,14 @@ impl<'a> Place<'a> {
 
 /// A printable line: truncated around the marker if long, with tabs and control characters replaced by one visible
 /// column each, so that the marker aligns.
-struct Shown {
+struct PrintableLine {
     text: String,
     indent: usize,
     width: usize,
 }
 
-impl Shown {
-    fn of(place: &Place<'_>) -> Self {
+impl PrintableLine {
+    fn of(place: &LinePosition<'_>) -> Self {
         let length = place.text.chars().count();
         let skipped = if length <= SHOWN_LINE_CHARS { 0 } else { place.before.saturating_sub(SHOWN_LINE_CHARS / 3) };
         let mut text = String::new();

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typos_case_and_longer_words_find_their_key_and_strangers_find_nothing() {
+    fn similar_words_are_suggested_and_unrelated_ones_are_not() {
         let keys = ["listen", "max_body", "timeout", "sync", "memory"];
         for (word, expected) in [
             ("lisen", Some("listen")),

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_read_alone_and_in_sums() {
+    fn durations_can_be_sums_of_units() {
         for (text, ms) in
             [("0", 0), ("250ms", 250), ("1s", 1000), ("1h30m", 5_400_000), ("1m 30s", 90_000), ("7d", 604_800_000)]
         {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_and_the_message_quotes_it() {
+    fn invalid_text_is_refused_and_quoted() {
         for text in ["", "MiB", "-1", "1.5MiB", "10 apples", "99999999999999999999", "16777216TiB"] {
             let error = text.parse::<Size>().expect_err(text);
             assert!(error.to_string().contains(text), "{error}");
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_reads_back_as_the_same_value() {
+    fn values_round_trip_through_text() {
         for bytes in [0, 1, 999, 1000, 1024, 1_500_000, 10 << 20, u64::MAX] {
             assert_eq!(Size(bytes).to_string().parse::<Size>(), Ok(Size(bytes)));
         }
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_number_is_a_size_but_no_span() {
+    fn a_plain_number_is_a_size_but_not_a_duration() {
         assert_eq!(serde_json::from_str::<Size>("4096").ok(), Some(Size(4096)));
         assert!(serde_json::from_str::<Size>("-1").is_err());
         assert!(serde_json::from_str::<Span>("10").is_err());

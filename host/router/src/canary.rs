@@ -25,11 +25,11 @@ use crate::{limits, versions};
 
 /// A running trial. Dropping it ends the trial without a verdict.
 pub struct Canary {
-    pub standing: Arc<Standing>,
+    pub status: Arc<TrialStatus>,
 }
 
 /// The current state of a trial.
-pub struct Standing {
+pub struct TrialStatus {
     digest: String,
     version: String,
     /// In RFC 3339.
@@ -75,9 +75,9 @@ impl Pair {
     }
 
     /// The initial status of a trial of this pair.
-    pub fn standing(&self, settings: &CanarySettings) -> Arc<Standing> {
+    pub fn status(&self, settings: &CanarySettings) -> Arc<TrialStatus> {
         let time_ns = i64::try_from(settings.time.as_nanos()).unwrap_or(i64::MAX);
-        Arc::new(Standing {
+        Arc::new(TrialStatus {
             digest: self.canary.digest().to_owned(),
             version: self.canary.description().version.clone(),
             until: versions::at(weir_record::time::now_ns().saturating_add(time_ns)),
@@ -87,7 +87,7 @@ impl Pair {
     }
 }
 
-impl Standing {
+impl TrialStatus {
     /// The status for `/health`.
     pub fn to_json(&self) -> Value {
         let tally = lock(&self.tally).clone();
@@ -116,12 +116,12 @@ impl Canary {
     pub fn start(
         running: &Arc<Filter>,
         pair: Pair,
-        standing: Arc<Standing>,
+        status: Arc<TrialStatus>,
         settings: CanarySettings,
         engine: Arc<Engine>,
         decided: impl FnOnce(Verdict) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (running, stands) = (running.clone(), standing.clone());
+        let (running, stands) = (running.clone(), status.clone());
         std::thread::Builder::new().name("weir-canary".into()).spawn(move || {
             let subscription = running.subscribe(settings.share_ppm);
             let compared = catch_unwind(AssertUnwindSafe(|| compare(&subscription, &pair, &settings, engine, &stands)));
@@ -131,13 +131,13 @@ impl Canary {
                 decided(verdict);
             }
         })?;
-        Ok(Self { standing })
+        Ok(Self { status })
     }
 }
 
 impl Drop for Canary {
     fn drop(&mut self) {
-        self.standing.over.store(true, Ordering::Relaxed);
+        self.status.over.store(true, Ordering::Relaxed);
     }
 }
 
@@ -147,7 +147,7 @@ fn compare(
     pair: &Pair,
     settings: &CanarySettings,
     engine: Arc<Engine>,
-    standing: &Standing,
+    status: &TrialStatus,
 ) -> Option<Verdict> {
     let until = Instant::now() + settings.time;
     let mut next_tick = Instant::now() + limits::TICK;
@@ -156,13 +156,13 @@ fn compare(
     // The versions alternate in running first, because the second finds the batch in the CPU cache.
     let mut canary_first = false;
     loop {
-        if standing.over.load(Ordering::Relaxed) {
+        if status.over.load(Ordering::Relaxed) {
             return None;
         }
         if Instant::now() >= next_tick {
             next_tick = Instant::now() + limits::TICK;
             let [old, new] = [&before, &canary].map(|chain| worker.tick(chain, false));
-            lock(&standing.tally).add_tick(old, new);
+            lock(&status.tally).add_tick(old, new);
         }
         let left = until.saturating_duration_since(Instant::now());
         match subscription.batches.recv_timeout(left.min(limits::CANARY_LOOK)) {
@@ -176,14 +176,14 @@ fn compare(
                     false => (run(&before), run(&canary)),
                 };
                 canary_first = !canary_first;
-                lock(&standing.tally).add(&batch, &old, &new);
+                lock(&status.tally).add(&batch, &old, &new);
             }
             Err(RecvTimeoutError::Timeout) => {}
             // Another trial has replaced this one.
             Err(RecvTimeoutError::Disconnected) => return None,
         }
         let is_over = Instant::now() >= until;
-        let tally = lock(&standing.tally);
+        let tally = lock(&status.tally);
         if is_over || tally.records >= limits::CANARY_EARLY_RECORDS {
             match tally.judge(settings) {
                 Some(reason) => return Some(Verdict::Reject(format!("{reason}; {tally}"))),
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_too_bad_when_it_fails_drops_or_takes_more_than_the_running_one_by_the_thresholds() {
+    fn a_version_is_rejected_when_it_exceeds_a_threshold() {
         assert_eq!(judged(side(0, 1000, 1000), side(0, 1000, 1000)), "");
         assert_eq!(judged(side(0, 1000, 1000), side(10, 990, 1000)), "");
         assert!(judged(side(0, 1000, 1000), side(11, 989, 1000)).contains("failed on 1.1 %"));

@@ -18,7 +18,7 @@ impl Chains {
     }
 
     /// Runs `run` with exclusive access to the chain. Waits for the batches in it, each of which takes a bounded time.
-    pub fn alone<R>(&self, run: impl FnOnce(&mut Arc<Chain>) -> R) -> R {
+    pub fn exclusive<R>(&self, run: impl FnOnce(&mut Arc<Chain>) -> R) -> R {
         run(&mut self.current.write().unwrap_or_else(PoisonError::into_inner))
     }
 

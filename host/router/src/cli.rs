@@ -128,9 +128,9 @@ pub struct RunArgs {
 #[derive(Args, Debug)]
 pub struct SinksArgs {
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     #[command(flatten)]
-    pub running: Running,
+    pub running: RouterArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -155,7 +155,7 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
 }
 
 #[derive(Args, Debug)]
@@ -261,18 +261,18 @@ fn languages() -> PossibleValuesParser {
 
 /// The options that determine which filters run.
 #[derive(Args, Debug, Clone)]
-pub struct Setup {
+pub struct SetupArgs {
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     /// Filters folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
 }
 
-impl Setup {
+impl SetupArgs {
     /// The arguments for `weir run` with the same setup.
     pub fn run_args(&self) -> RunArgs {
-        let Stored { config, data } = self.stored.clone();
+        let DataArgs { config, data } = self.stored.clone();
         RunArgs { config, data, filters: self.filters.clone(), ..RunArgs::default() }
     }
 }
@@ -280,9 +280,9 @@ impl Setup {
 #[derive(Args, Debug)]
 pub struct FilterListArgs {
     #[command(flatten)]
-    pub setup: Setup,
+    pub setup: SetupArgs,
     #[command(flatten)]
-    pub running: Running,
+    pub running: RouterArgs,
     /// Also show earlier versions, for `weir filter rollback`.
     #[arg(long)]
     pub versions: bool,
@@ -293,7 +293,7 @@ pub struct FilterRollbackArgs {
     /// The filter's name.
     pub name: String,
     #[command(flatten)]
-    pub setup: Setup,
+    pub setup: SetupArgs,
     /// Prefix of the digest of the version to roll back to [default: the previous version].
     #[arg(long, value_name = "DIGEST")]
     pub to: Option<String>,
@@ -304,7 +304,7 @@ pub struct FilterTestArgs {
     #[command(flatten)]
     pub test: TestArgs,
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t = Colour::Auto)]
     pub colour: Colour,
@@ -319,7 +319,7 @@ pub enum Colour {
 
 /// The options that locate a router's data.
 #[derive(Args, Debug, Clone)]
-pub struct Stored {
+pub struct DataArgs {
     /// The router's configuration file.
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
@@ -330,13 +330,13 @@ pub struct Stored {
 
 /// The option that locates a running router.
 #[derive(Args, Debug, Clone)]
-pub struct Running {
+pub struct RouterArgs {
     /// Address of the running router, such as 127.0.0.1:8080 [default: from the configuration].
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub address: Option<SocketAddr>,
 }
 
-impl Running {
+impl RouterArgs {
     /// The address of the running router.
     pub fn address(&self, settings: &Settings) -> SocketAddr {
         self.address.unwrap_or(settings.http.listen)
@@ -348,7 +348,7 @@ pub enum JournalCommand {
     /// Shows the segments with their sequences and the position of each reader; verifies every frame.
     Inspect {
         #[command(flatten)]
-        stored: Stored,
+        stored: DataArgs,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -367,7 +367,7 @@ pub enum JournalCommand {
     /// is deleted. The router must be stopped.
     Salvage {
         #[command(flatten)]
-        stored: Stored,
+        stored: DataArgs,
     },
 }
 
@@ -387,9 +387,9 @@ pub enum QuarantineCommand {
         Records that fail again are quarantined again. Entries that are not valid records are skipped.")]
     Replay {
         #[command(flatten)]
-        stored: Stored,
+        stored: DataArgs,
         #[command(flatten)]
-        running: Running,
+        running: RouterArgs,
     },
     /// Deletes quarantined records permanently; works while the router is running.
     #[command(after_help = "Examples:\n  \
@@ -403,7 +403,7 @@ pub enum QuarantineCommand {
 
 /// Selects quarantine entries; an entry must match all given options.
 #[derive(Args, Debug, Default, Clone)]
-pub struct Choice {
+pub struct EntryFilterArgs {
     /// Only entries of this origin: ingest, filter:NAME or sink:NAME.
     #[arg(long, value_name = "ORIGIN")]
     pub by: Option<String>,
@@ -424,9 +424,9 @@ pub struct Choice {
 #[derive(Args, Debug)]
 pub struct QuarantineListArgs {
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     #[command(flatten)]
-    pub choice: Choice,
+    pub choice: EntryFilterArgs,
     /// Show individual entries, oldest first, instead of groups.
     #[arg(long)]
     pub entries: bool,
@@ -444,9 +444,9 @@ pub struct QuarantineListArgs {
 #[derive(Args, Debug)]
 pub struct QuarantineDeleteArgs {
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     #[command(flatten)]
-    pub choice: Choice,
+    pub choice: EntryFilterArgs,
     /// Delete all entries.
     #[arg(long, conflicts_with_all = ["by", "reason", "source", "since", "until"])]
     pub all: bool,

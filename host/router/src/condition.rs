@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_reads_as_it_is_written() {
+    fn conditions_match_as_written() {
         for yes in [
             "level>=ERROR",
             "level>=warn",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_condition_is_refused_with_an_example() {
+    fn invalid_conditions_are_refused_with_an_example() {
         for wrong in ["", "level", "=x", "level>=loud", "source>api", "message~(", "!x"] {
             let error = wrong.parse::<Condition>().expect_err(wrong);
             assert!(error.contains('`'), "{error}");

@@ -40,14 +40,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_get_what_the_other_parts_leave_but_never_less_than_a_quarter() {
+    fn connections_get_the_remaining_descriptors_but_at_least_a_quarter() {
         assert_eq!(left_for_connections(1024, 2), 1024 - limits::DESCRIPTORS - 2 * limits::DESCRIPTORS_PER_SINK);
         assert_eq!(left_for_connections(256, 100), 64);
         assert_eq!(left_for_connections(2, 0), 1);
     }
 
     #[test]
-    fn the_soft_limit_is_the_hard_one_afterwards() {
+    fn the_soft_limit_is_raised_to_the_hard_limit() {
         raise_limit();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);

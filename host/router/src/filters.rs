@@ -19,22 +19,22 @@ use std::sync::{Arc, Mutex, Weak};
 use metrics::counter;
 use weir_engine::{Chain, Filter};
 
-use crate::pipeline::{self, Shared};
-use crate::versions::{Kept, Versions, now, sha256, short};
-use trial::{OnTrial, Trial};
-pub use wanted::{Wanted, lines_to_use, named, unused, wanted};
+use crate::pipeline::{self, PipelineState};
+use crate::versions::{VersionEntry, Versions, now, sha256, short};
+use trial::{PendingTrial, RunningTrial};
+pub use wanted::{DesiredFilter, lines_to_use, named, unused, wanted};
 
 /// The running filters.
 pub struct FilterSet {
-    shared: Arc<Shared>,
+    shared: Arc<PipelineState>,
     versions: Versions,
-    running: Vec<Running>,
+    running: Vec<RunningFilter>,
     /// The desired filters.
-    wanted: Vec<Wanted>,
+    wanted: Vec<DesiredFilter>,
     /// Digests of modules that failed to load, by filter name, so that each failure is logged once.
     failed: HashMap<String, String>,
     /// Running trials, by filter name.
-    trials: HashMap<String, OnTrial>,
+    trials: HashMap<String, RunningTrial>,
     /// Digests that passed their trial, by filter name.
     promoted: HashMap<String, String>,
     /// The number of published chains.
@@ -44,8 +44,8 @@ pub struct FilterSet {
 }
 
 #[derive(Clone)]
-struct Running {
-    wanted: Wanted,
+struct RunningFilter {
+    wanted: DesiredFilter,
     /// Digest of the module.
     digest: String,
     /// Who loaded this version: `folder`, `bundled`, or the author of a pin.
@@ -54,7 +54,7 @@ struct Running {
 }
 
 /// The module to run.
-struct Chosen {
+struct SelectedModule {
     module: Vec<u8>,
     digest: String,
     by: String,
@@ -64,16 +64,16 @@ struct Chosen {
 
 /// A chain that is ready to be published.
 pub struct Prepared {
-    ready: Vec<Running>,
-    wanted: Vec<Wanted>,
-    trials: Vec<Trial>,
-    pub problems: Vec<Problem>,
+    ready: Vec<RunningFilter>,
+    wanted: Vec<DesiredFilter>,
+    trials: Vec<PendingTrial>,
+    pub failures: Vec<LoadFailure>,
     /// Generation of the chain that it replaces.
     generation: u64,
 }
 
 /// A filter that could not be loaded.
-pub struct Problem {
+pub struct LoadFailure {
     /// Whether the filter is in the configuration.
     pub named: bool,
     pub reason: String,
@@ -84,14 +84,14 @@ pub struct Problem {
 }
 
 /// Description of a running filter.
-pub struct Shown {
+pub struct FilterInfo {
     pub name: String,
     pub version: String,
     pub source: String,
 }
 
 impl FilterSet {
-    pub fn new(shared: Arc<Shared>, versions: Versions) -> Self {
+    pub fn new(shared: Arc<PipelineState>, versions: Versions) -> Self {
         Self {
             shared,
             versions,
@@ -107,19 +107,19 @@ impl FilterSet {
 
     /// Loads new filters. If a filter can't be loaded or is on trial, the version that is running under its name, if
     /// any, is used instead.
-    pub fn prepare(&mut self, wanted: Vec<Wanted>) -> Prepared {
+    pub fn prepare(&mut self, wanted: Vec<DesiredFilter>) -> Prepared {
         let mut ready = Vec::with_capacity(wanted.len());
-        let (mut problems, mut trials) = (Vec::new(), Vec::new());
+        let (mut failures, mut trials) = (Vec::new(), Vec::new());
         let mut failed = HashMap::new();
         for wanted in &wanted {
             let name = wanted.spec.name.clone();
-            let chosen = self.choose(wanted);
+            let chosen = self.select_module(wanted);
             let digest = chosen.as_ref().map(|chosen| chosen.digest.clone()).unwrap_or_default();
             match chosen.and_then(|chosen| self.load(wanted, chosen, &mut trials)) {
                 Ok(running) => ready.push(running),
                 Err(reason) => {
                     let kept = self.find(&name).cloned();
-                    problems.push(Problem {
+                    failures.push(LoadFailure {
                         known: self.failed.get(&name) == Some(&digest),
                         named: wanted.named,
                         reason,
@@ -131,7 +131,7 @@ impl FilterSet {
             }
         }
         self.failed = failed;
-        Prepared { ready, wanted, trials, problems, generation: self.generation }
+        Prepared { ready, wanted, trials, failures, generation: self.generation }
     }
 
     /// Replaces the chain with a prepared one and logs the changes. Returns false and changes nothing if another chain
@@ -142,12 +142,12 @@ impl FilterSet {
             return false;
         }
         self.generation += 1;
-        for problem in &prepared.problems {
-            problem.say();
+        for failure in &prepared.failures {
+            failure.log();
         }
-        self.shared.refused.modules(prepared.problems.iter().map(Problem::to_string).collect());
+        self.shared.refused.modules(prepared.failures.iter().map(LoadFailure::to_string).collect());
         let shared = self.shared.clone();
-        let (handed_over, news, gone, unasked) = shared.chain.alone(|chain| {
+        let (handed_over, news, gone, emitted) = shared.chain.exclusive(|chain| {
             let mut handed_over = Vec::with_capacity(prepared.ready.len());
             let mut news = Vec::new();
             for new in prepared.ready {
@@ -157,28 +157,28 @@ impl FilterSet {
                 handed_over.push(running);
             }
             *chain = Arc::new(Chain(handed_over.iter().map(|running| running.filter.clone()).collect()));
-            let goes_on = |old: &Running| {
+            let goes_on = |old: &RunningFilter| {
                 let of_name = handed_over.iter().find(|new| new.wanted.spec.name == old.wanted.spec.name);
                 // A version that can't hold records can't take over held records.
                 of_name.is_some_and(|new| new.filter.holds_records() || !old.filter.holds_records())
             };
-            let gone: Vec<Running> = self.running.iter().filter(|old| !goes_on(old)).cloned().collect();
+            let gone: Vec<RunningFilter> = self.running.iter().filter(|old| !goes_on(old)).cloned().collect();
             // Before the next batch, so that held records precede later ones.
-            let unasked: Vec<_> = gone.iter().map(|old| pipeline::retire(&shared, &old.filter, chain)).collect();
-            (handed_over, news, gone, unasked)
+            let emitted: Vec<_> = gone.iter().map(|old| pipeline::retire(&shared, &old.filter, chain)).collect();
+            (handed_over, news, gone, emitted)
         });
         self.running = handed_over;
         self.wanted = prepared.wanted;
         for line in news {
             tracing::info!("{line}");
         }
-        for (old, unasked) in gone.iter().zip(unasked) {
+        for (old, emitted) in gone.iter().zip(emitted) {
             let name = &old.wanted.spec.name;
             if self.find(name).is_none() {
                 tracing::info!("filter `{name}` unloaded");
             }
-            match unasked {
-                Ok(unasked) => unasked.wait(),
+            match emitted {
+                Ok(emitted) => emitted.wait(),
                 Err(error) => {
                     tracing::info!(
                         "removed filter `{name}` still has records; they and all later records wait: {error}"
@@ -187,24 +187,24 @@ impl FilterSet {
             }
         }
         for running in &self.running {
-            self.note(running);
+            self.record_history(running);
         }
-        self.try_out(prepared.trials);
+        self.start_trials(prepared.trials);
         true
     }
 
     /// Prepares and publishes the desired filters again after a pin or trial changed.
-    fn again(&mut self) {
+    fn republish(&mut self) {
         let prepared = self.prepare(self.wanted.clone());
         let is_published = self.publish(prepared);
         debug_assert!(is_published, "nobody else can have published: the set is borrowed");
     }
 
     /// The running filters, in order.
-    pub fn shown(&self) -> Vec<Shown> {
+    pub fn infos(&self) -> Vec<FilterInfo> {
         self.running
             .iter()
-            .map(|running| Shown {
+            .map(|running| FilterInfo {
                 name: running.wanted.spec.name.clone(),
                 version: running.filter.description().version.clone(),
                 source: running.origin(),
@@ -212,25 +212,30 @@ impl FilterSet {
             .collect()
     }
 
-    fn find(&self, name: &str) -> Option<&Running> {
+    fn find(&self, name: &str) -> Option<&RunningFilter> {
         self.running.iter().find(|r| r.wanted.spec.name == name)
     }
 
     /// Selects the module to run: the configured one, unless a pin selects another.
-    fn choose(&self, wanted: &Wanted) -> Result<Chosen, String> {
+    fn select_module(&self, wanted: &DesiredFilter) -> Result<SelectedModule, String> {
         let name = &wanted.spec.name;
         let module = wanted.source.read()?.into_owned();
         let digest = sha256(&module);
         match self.versions.pin(name).filter(|pin| pin.instead_of == digest) {
             Some(pin) => {
                 let module = self.versions.module(name, &pin.run)?;
-                Ok(Chosen { module, digest: pin.run, by: pin.by, is_pinned: true })
+                Ok(SelectedModule { module, digest: pin.run, by: pin.by, is_pinned: true })
             }
-            None => Ok(Chosen { module, digest, by: wanted.source.who().to_owned(), is_pinned: false }),
+            None => Ok(SelectedModule { module, digest, by: wanted.source.who().to_owned(), is_pinned: false }),
         }
     }
 
-    fn load(&self, wanted: &Wanted, chosen: Chosen, trials: &mut Vec<Trial>) -> Result<Running, String> {
+    fn load(
+        &self,
+        wanted: &DesiredFilter,
+        chosen: SelectedModule,
+        trials: &mut Vec<PendingTrial>,
+    ) -> Result<RunningFilter, String> {
         let name = &wanted.spec.name;
         if let Some(running) = self.find(name)
             && running.digest == chosen.digest
@@ -238,18 +243,18 @@ impl FilterSet {
         {
             return Ok(running.clone());
         }
-        let Some(chosen) = self.unless_on_trial(wanted, chosen, trials)? else {
+        let Some(chosen) = self.defer_to_trial(wanted, chosen, trials)? else {
             // The running or last version runs during the trial.
-            return self.beside_trial(wanted);
+            return self.load_during_trial(wanted);
         };
         let filter = self.load_module(wanted, &chosen.module)?;
-        if let Err(error) = self.versions.keep(name, &chosen.digest, &chosen.module) {
+        if let Err(error) = self.versions.store_module(name, &chosen.digest, &chosen.module) {
             tracing::warn!("filter `{name}`: this version is not kept for a rollback: {error}");
         }
-        Ok(Running { wanted: wanted.clone(), digest: chosen.digest, by: chosen.by, filter })
+        Ok(RunningFilter { wanted: wanted.clone(), digest: chosen.digest, by: chosen.by, filter })
     }
 
-    fn load_module(&self, wanted: &Wanted, module: &[u8]) -> Result<Arc<Filter>, String> {
+    fn load_module(&self, wanted: &DesiredFilter, module: &[u8]) -> Result<Arc<Filter>, String> {
         let in_place = |error: weir_engine::LoadError| format!("{}: {error}", wanted.source);
         let filter = self.shared.engine.load(&wanted.spec, module).map_err(in_place)?;
         // The same module with other options may behave differently on purpose; a canary has its own thresholds.
@@ -280,14 +285,14 @@ impl FilterSet {
     }
 
     /// Adds a running version to the history.
-    fn note(&self, running: &Running) {
-        let kept = Kept {
+    fn record_history(&self, running: &RunningFilter) {
+        let kept = VersionEntry {
             digest: running.digest.clone(),
             version: running.filter.description().version.clone(),
             when: now(),
             by: running.by.clone(),
         };
-        if let Err(error) = self.versions.note(&running.wanted.spec.name, kept) {
+        if let Err(error) = self.versions.record(&running.wanted.spec.name, kept) {
             tracing::warn!("filter `{}`: can't write its version history: {error}", running.wanted.spec.name);
         }
     }
@@ -295,7 +300,7 @@ impl FilterSet {
 
 /// Replaces `old` with `new` and hands over its state. If `new` doesn't accept the state, `old` stays. Also returns a
 /// log line for after the chain is published.
-fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
+fn take_over(old: Option<RunningFilter>, new: RunningFilter) -> (RunningFilter, Option<String>) {
     let name = &new.wanted.spec.name;
     let version = &new.filter.description().version;
     let Some(old) = old else {
@@ -314,7 +319,7 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     let line = match (before == version, old.digest == new.digest) {
         (_, true) => format!("filter `{name}` {version} reloaded with new settings"),
         (true, false) => {
-            let (before, version) = (old.in_full(), new.in_full());
+            let (before, version) = (old.version_with_digest(), new.version_with_digest());
             format!("filter `{name}` {before} replaced by {version} from {}", new.origin())
         }
         (false, false) => format!("filter `{name}` {before} replaced by {version} from {}", new.origin()),
@@ -322,9 +327,9 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     (new, Some(line))
 }
 
-impl Running {
+impl RunningFilter {
     /// The version with its digest, for versions with the same version number.
-    fn in_full(&self) -> String {
+    fn version_with_digest(&self) -> String {
         format!("{} (sha256 {})", self.filter.description().version, short(&self.digest))
     }
 
@@ -339,8 +344,8 @@ impl Running {
     }
 }
 
-impl Problem {
-    fn say(&self) {
+impl LoadFailure {
+    fn log(&self) {
         if self.known {
             return;
         }
@@ -348,7 +353,7 @@ impl Problem {
     }
 }
 
-impl std::fmt::Display for Problem {
+impl std::fmt::Display for LoadFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let follows = if self.kept { "the running version stays" } else { "the filter is not loaded" };
         write!(f, "{}; {follows}", self.reason)

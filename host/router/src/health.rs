@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 use weir_engine::{Filter, Health};
 use weir_sinks::{State, Status};
 
-use crate::pipeline::Shared;
+use crate::pipeline::PipelineState;
 use crate::sink_set::SinkSet;
 use crate::versions;
 
 /// The current problems.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Wrong {
+pub struct HealthReport {
     /// Why the router isn't ready.
     pub unready: Vec<String>,
     /// Problems that don't affect readiness.
     pub degraded: Vec<String>,
 }
 
-impl Wrong {
+impl HealthReport {
     /// Checks every part, except sinks while they are being replaced.
-    pub fn now(shared: &Shared, sink_set: Option<&SinkSet>) -> Self {
+    pub fn collect(shared: &PipelineState, sink_set: Option<&SinkSet>) -> Self {
         let mut unready = shared.stages.down();
         let stats = shared.journal.stats();
         unready.extend(stats.poisoned.map(|reason| format!("the journal is stopped: {reason}")));
@@ -94,20 +94,20 @@ mod tests {
 
     use super::*;
 
-    fn wrong(unready: &[&str], degraded: &[&str]) -> Wrong {
+    fn report(unready: &[&str], degraded: &[&str]) -> HealthReport {
         let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
-        Wrong { unready: owned(unready), degraded: owned(degraded) }
+        HealthReport { unready: owned(unready), degraded: owned(degraded) }
     }
 
     #[test]
-    fn the_worst_decides_the_word_and_every_reason_is_given() {
-        assert_eq!(wrong(&[], &[]).to_json(), (json!("ok"), json!([])));
-        assert_eq!(wrong(&[], &["b"]).to_json(), (json!("degraded"), json!(["b"])));
-        assert_eq!(wrong(&["a"], &["b"]).to_json(), (json!("failing"), json!(["a", "b"])));
+    fn the_worst_problem_determines_the_state() {
+        assert_eq!(report(&[], &[]).to_json(), (json!("ok"), json!([])));
+        assert_eq!(report(&[], &["b"]).to_json(), (json!("degraded"), json!(["b"])));
+        assert_eq!(report(&["a"], &["b"]).to_json(), (json!("failing"), json!(["a", "b"])));
     }
 
     #[test]
-    fn a_filter_that_fails_and_a_sink_that_does_are_named_with_the_reason() {
+    fn failing_filters_are_named_with_the_reason() {
         assert_eq!(of_filter("mask", &Health::Ok), None);
         let failing = of_filter("mask", &Health::Failing { batches: 7, reason: "it trapped".into() });
         assert_eq!(failing.as_deref(), Some("filter `mask` is failing, 7 batches in a row: it trapped"));

@@ -13,7 +13,7 @@ use weir_journal::{Hold, Journal, Ledger};
 use weir_record::Batch;
 
 use crate::limits;
-use crate::pipeline::{self, Shared};
+use crate::pipeline::{self, PipelineState};
 
 /// Converts held and released records to a journal ledger.
 pub fn ledger(holding: Holding) -> Ledger {
@@ -62,29 +62,29 @@ fn restore_held(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
 }
 
 /// Restores held records at startup, before anything else passes through the chain.
-pub fn take_up(shared: &Arc<Shared>) {
-    let orphans = shared.chain.alone(|chain| restore_held(&shared.journal, chain));
+pub fn restore_at_start(shared: &Arc<PipelineState>) {
+    let orphans = shared.chain.exclusive(|chain| restore_held(&shared.journal, chain));
     for orphans in orphans.chunks(limits::BATCH_RECORDS) {
-        send_on(shared, orphans);
+        release_orphans(shared, orphans);
     }
 }
 
 /// Restores held records after a failed append, when the state of filters may differ from the journal.
-pub fn start_over(shared: &Shared) {
-    shared.chain.alone(|chain| {
-        if !shared.in_doubt() {
+pub fn restore_after_failure(shared: &PipelineState) {
+    shared.chain.exclusive(|chain| {
+        if !shared.needs_restore() {
             return;
         }
         if chain.0.iter().any(|filter| filter.holds_records()) {
             shared.journal.settle();
             restore_held(&shared.journal, chain);
         }
-        shared.trust();
+        shared.mark_restored();
     });
 }
 
 /// Releases held records of filters that no longer run.
-fn send_on(shared: &Arc<Shared>, orphans: &[Orphan]) {
+fn release_orphans(shared: &Arc<PipelineState>, orphans: &[Orphan]) {
     let mut batch = Batch::new();
     orphans.iter().for_each(|orphan| batch.push(&orphan.record));
     let filters: BTreeSet<&str> = orphans.iter().map(|orphan| orphan.filter.as_str()).collect();
@@ -101,14 +101,14 @@ fn send_on(shared: &Arc<Shared>, orphans: &[Orphan]) {
     };
     tracing::info!("released {count} records held by filter `{names}`, which no longer runs");
     let mut worker = Worker::new(shared.engine.clone());
-    let unasked = {
+    let emitted = {
         let chain = shared.chain.enter();
         let _in_order = shared.in_order(&chain);
         let mut outcome = worker.run(&chain, batch);
         outcome.holding.released.extend(orphans.iter().map(|orphan| orphan.token));
-        pipeline::store_unasked(shared, outcome, room)
+        pipeline::store_emitted(shared, outcome, room)
     };
-    unasked.wait();
+    emitted.wait();
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_held_record_comes_back_with_its_filter_and_nonsense_does_not() {
+    fn held_records_round_trip_and_invalid_payloads_do_not() {
         let held = HeldRecord { filter: "join".into(), record: Bytes::from_static(b"record") };
         let payload = encode(&held);
         assert_eq!(decode(&payload), Some(("join", Bytes::from_static(b"record"))));

@@ -16,33 +16,33 @@ const REPLAY_BYTES: usize = 32;
 
 /// Reads or creates the journal's id. The folder must exist.
 pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
-    kept(folder, FILE, BYTES)
+    read_or_create(folder, FILE, BYTES)
 }
 
 /// Reads or creates the replay key. The folder must exist.
 pub fn replay_key(data: &Path) -> anyhow::Result<String> {
-    kept(data, REPLAY_FILE, REPLAY_BYTES)
+    read_or_create(data, REPLAY_FILE, REPLAY_BYTES)
 }
 
 /// Reads or creates a file with random bytes in hexadecimal.
-fn kept(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
+fn read_or_create(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     let path = folder.join(file);
     let failed = || format!("can't use {}", path.display());
     match std::fs::read_to_string(&path) {
-        Ok(text) if is_name(text.trim(), length) => return Ok(text.trim().to_owned()),
+        Ok(text) if is_valid(text.trim(), length) => return Ok(text.trim().to_owned()),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(failed),
         // Missing, or truncated by a crash before it was used.
         _ => {}
     }
-    fresh(folder, file, length)
+    create(folder, file, length)
 }
 
 /// Creates a new id for the journal.
 pub fn renew(folder: &Path) -> anyhow::Result<String> {
-    fresh(folder, FILE, BYTES)
+    create(folder, FILE, BYTES)
 }
 
-fn fresh(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
+fn create(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     let path = folder.join(file);
     let failed = || format!("can't use {}", path.display());
     let mut random = vec![0; length];
@@ -52,7 +52,7 @@ fn fresh(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     Ok(name)
 }
 
-fn is_name(text: &str, length: usize) -> bool {
+fn is_valid(text: &str, length: usize) -> bool {
     text.len() == 2 * length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
@@ -63,18 +63,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_journal_keeps_its_name_and_another_has_another() {
+    fn journal_ids_are_stable_and_unique() {
         let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
         let names = folders.each_ref().map(|folder| of_journal(folder.path()).expect("a name"));
         assert_ne!(names[0], names[1]);
         assert_eq!(of_journal(folders[0].path()).expect("a name"), names[0]);
         std::fs::write(folders[0].path().join(FILE), "").expect("writable");
         let anew = of_journal(folders[0].path()).expect("a name");
-        assert!(is_name(&anew, BYTES) && anew != names[0]);
+        assert!(is_valid(&anew, BYTES) && anew != names[0]);
     }
 
     #[test]
-    fn the_key_of_replays_is_its_owners_alone() {
+    fn only_the_owner_can_read_the_replay_key() {
         let folder = tempfile::tempdir().expect("a folder");
         let key = replay_key(folder.path()).expect("a key");
         assert_eq!(replay_key(folder.path()).expect("a key"), key);

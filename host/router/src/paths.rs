@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_can_be_made_is_right_and_one_below_a_file_is_told() {
+    fn a_folder_that_can_be_created_is_accepted_and_one_below_a_file_is_not() {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("file");
         std::fs::write(&file, "").unwrap();

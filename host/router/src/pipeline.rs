@@ -26,7 +26,7 @@ use weir_engine::{Action, Chain, Engine, Filter, Outcome, Worker};
 use weir_ingest::{Delivery, Refusal};
 use weir_journal::{AppendError, Journal, Reservation};
 
-use crate::canary::Standing;
+use crate::canary::TrialStatus;
 use crate::chains::Chains;
 use crate::held;
 use crate::limits;
@@ -39,28 +39,28 @@ use answer::Answers;
 use gather::gather;
 
 /// State shared by the pipeline threads.
-pub struct Shared {
+pub struct PipelineState {
     pub engine: Arc<Engine>,
     pub chain: Chains,
     /// Status of canary trials, by filter name.
-    pub trials: ArcSwap<HashMap<String, Arc<Standing>>>,
+    pub trials: ArcSwap<HashMap<String, Arc<TrialStatus>>>,
     pub journal: Journal,
     pub quarantine: Arc<Quarantine>,
     pub sample: Sample,
     pub stages: Stages,
     pub refused: Refused,
     /// Removed filters whose last records wait for room in the journal.
-    pub leaving: Mutex<Vec<Arc<Filter>>>,
-    /// See [`Shared::in_order`].
+    pub retiring: Mutex<Vec<Arc<Filter>>>,
+    /// See [`PipelineState::in_order`].
     pub order: Mutex<()>,
     /// Set after a failed append: the state of filters may differ from the journal.
-    pub doubt: AtomicBool,
+    pub restore_requested: AtomicBool,
 }
 
-impl Shared {
+impl PipelineState {
     /// Requests that the state of filters is restored from the journal.
-    fn doubt(&self) {
-        self.doubt.store(true, Ordering::Release);
+    fn request_restore(&self) {
+        self.restore_requested.store(true, Ordering::Release);
     }
 
     /// If a filter holds records, batches pass through the chain and enter the journal's queue one at a time: a release
@@ -69,20 +69,20 @@ impl Shared {
         chain.0.iter().any(|filter| filter.holds_records()).then(|| lock(&self.order))
     }
 
-    /// See [`held::start_over`].
-    pub fn in_doubt(&self) -> bool {
-        self.doubt.load(Ordering::Acquire)
+    /// See [`held::restore_after_failure`].
+    pub fn needs_restore(&self) -> bool {
+        self.restore_requested.load(Ordering::Acquire)
     }
 
     /// Marks the state of filters as restored.
-    pub fn trust(&self) {
-        self.doubt.store(false, Ordering::Release);
+    pub fn mark_restored(&self) {
+        self.restore_requested.store(false, Ordering::Release);
     }
 }
 
 /// The running pipeline threads and their queue.
 pub struct Pipeline {
-    shared: Arc<Shared>,
+    shared: Arc<PipelineState>,
     waiting: Sender<Delivery>,
     closing: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -90,7 +90,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Starts `workers` threads, and one that ticks stateful filters.
-    pub fn start(shared: Arc<Shared>, workers: usize) -> std::io::Result<Self> {
+    pub fn start(shared: Arc<PipelineState>, workers: usize) -> std::io::Result<Self> {
         let (waiting, deliveries) = crossbeam_channel::bounded(limits::WAITING_DELIVERIES);
         let closing = Arc::new(AtomicBool::new(false));
         let stages = &shared.stages;
@@ -146,19 +146,19 @@ impl PipelineSender {
 }
 
 /// Requests a restore if the thread panics, since filters may then have state that the journal doesn't know.
-struct InDoubt<'a>(&'a Shared);
+struct RestoreOnPanic<'a>(&'a PipelineState);
 
-impl Drop for InDoubt<'_> {
+impl Drop for RestoreOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.doubt();
+            self.0.request_restore();
         }
     }
 }
 
 /// Runs a pipeline thread until the last sender is dropped, or until the queue is empty during a stop.
-fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
-    let _if_it_panics = InDoubt(shared);
+fn work(shared: &Arc<PipelineState>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
+    let _restore_on_panic = RestoreOnPanic(shared);
     let mut worker = Worker::new(shared.engine.clone());
     loop {
         let first = match deliveries.recv_timeout(limits::TICK) {
@@ -196,38 +196,38 @@ fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicB
 
 /// Enters the chain after its filters are restored, if necessary, and removed filters have emitted their last records,
 /// which precede this batch.
-fn enter(shared: &Arc<Shared>) -> Result<RwLockReadGuard<'_, Arc<Chain>>, AppendError> {
+fn enter(shared: &Arc<PipelineState>) -> Result<RwLockReadGuard<'_, Arc<Chain>>, AppendError> {
     loop {
-        if shared.in_doubt() {
-            held::start_over(shared);
+        if shared.needs_restore() {
+            held::restore_after_failure(shared);
         }
-        see_off(shared)?;
+        retire_waiting(shared)?;
         let chain = shared.chain.enter();
         // Filters are removed only while no thread has the chain.
-        if lock(&shared.leaving).is_empty() {
+        if lock(&shared.retiring).is_empty() {
             return Ok(chain);
         }
     }
 }
 
 /// Gives waiting removed filters their final tick.
-fn see_off(shared: &Arc<Shared>) -> Result<(), AppendError> {
-    if lock(&shared.leaving).is_empty() {
+fn retire_waiting(shared: &Arc<PipelineState>) -> Result<(), AppendError> {
+    if lock(&shared.retiring).is_empty() {
         return Ok(());
     }
-    let unasked: Vec<_> = shared.chain.alone(|chain| {
-        let leaving = std::mem::take(&mut *lock(&shared.leaving));
-        leaving.iter().map(|filter| retire(shared, filter, chain)).collect()
+    let emitted: Vec<_> = shared.chain.exclusive(|chain| {
+        let retiring = std::mem::take(&mut *lock(&shared.retiring));
+        retiring.iter().map(|filter| retire(shared, filter, chain)).collect()
     });
     let mut all_gone = Ok(());
-    for unasked in unasked {
-        all_gone = all_gone.and(unasked.map(Unasked::wait));
+    for emitted in emitted {
+        all_gone = all_gone.and(emitted.map(EmittedRecords::wait));
     }
     all_gone
 }
 
 /// Makes an outcome durable, then answers the senders.
-fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Reservation) {
+fn finish(shared: &Arc<PipelineState>, outcome: Outcome, mut answers: Answers, room: Reservation) {
     for failed in outcome.failed {
         match failed.action {
             Action::Reject => answers.reject(failed.index, failed.reason),
@@ -244,7 +244,7 @@ fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Re
         answers.fail(&error.to_string());
         if !outcome.unclaimed.is_empty() {
             // Held records stay held, since they are stored nowhere else.
-            shared.doubt();
+            shared.request_restore();
             answers.send(Ok(()));
             return;
         }
@@ -253,8 +253,8 @@ fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Re
 }
 
 /// Ticks stateful filters until the pipeline stops.
-fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
-    let _if_it_panics = InDoubt(shared);
+fn tick(shared: &Arc<PipelineState>, closing: &AtomicBool) {
+    let _restore_on_panic = RestoreOnPanic(shared);
     let mut worker = Worker::new(shared.engine.clone());
     while !closing.load(Ordering::Acquire) {
         std::thread::park_timeout(limits::TICK);
@@ -268,29 +268,34 @@ fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
     }
 }
 
-fn tick_once(shared: &Arc<Shared>, worker: &mut Worker, room: Reservation, closing: bool) -> Result<(), AppendError> {
-    let unasked = {
+fn tick_once(
+    shared: &Arc<PipelineState>,
+    worker: &mut Worker,
+    room: Reservation,
+    closing: bool,
+) -> Result<(), AppendError> {
+    let emitted = {
         let chain = enter(shared)?;
         let _in_order = shared.in_order(&chain);
         let outcome = worker.tick(&chain, closing);
-        store_unasked(shared, outcome, room)
+        store_emitted(shared, outcome, room)
     };
-    unasked.wait();
+    emitted.wait();
     Ok(())
 }
 
 /// Gives a removed filter its final tick, and passes the records that it emits and holds through the remaining filters,
-/// while no batch is in the chain. Without room in the journal, it waits in `leaving`.
-pub fn retire(shared: &Arc<Shared>, filter: &Arc<Filter>, chain: &Chain) -> Result<Unasked, AppendError> {
+/// while no batch is in the chain. Without room in the journal, it waits in `retiring`.
+pub fn retire(shared: &Arc<PipelineState>, filter: &Arc<Filter>, chain: &Chain) -> Result<EmittedRecords, AppendError> {
     let room =
-        shared.journal.reserve(limits::TICK_BYTES).inspect_err(|_| lock(&shared.leaving).push(filter.clone()))?;
+        shared.journal.reserve(limits::TICK_BYTES).inspect_err(|_| lock(&shared.retiring).push(filter.clone()))?;
     let mut worker = Worker::new(shared.engine.clone());
     let outcome = worker.retire(filter, chain);
-    Ok(store_unasked(shared, outcome, room))
+    Ok(store_emitted(shared, outcome, room))
 }
 
 /// Gives all filters their final tick before Weir stops. Held records are in the journal in any case.
-fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
+fn last_tick(shared: &Arc<PipelineState>, worker: &mut Worker) {
     let until = Instant::now() + limits::LAST_TICK_WAIT;
     let room = loop {
         match shared.journal.reserve(limits::TICK_BYTES) {
@@ -310,12 +315,12 @@ fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
 }
 
 /// Records that filters emitted on their own, being appended to the journal.
-pub struct Unasked {
+pub struct EmittedRecords {
     records: usize,
     stored: Receiver<Result<(), AppendError>>,
 }
 
-impl Unasked {
+impl EmittedRecords {
     /// Waits until they are durable.
     pub fn wait(self) {
         let records = self.records;
@@ -328,22 +333,22 @@ impl Unasked {
 }
 
 /// Appends records that filters emitted on their own. The caller must wait until they are durable.
-pub fn store_unasked(shared: &Arc<Shared>, mut outcome: Outcome, room: Reservation) -> Unasked {
+pub fn store_emitted(shared: &Arc<PipelineState>, mut outcome: Outcome, room: Reservation) -> EmittedRecords {
     let (done, stored) = crossbeam_channel::bounded(1);
-    let unasked = Unasked { records: outcome.batch.len(), stored };
+    let emitted = EmittedRecords { records: outcome.batch.len(), stored };
     outcome.unclaimed.append(&mut outcome.failed);
     let set_aside = store::set_aside(shared, &outcome.unclaimed);
     if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         tracing::error!("{error}");
         if !outcome.unclaimed.is_empty() && !outcome.holding.is_empty() {
             // Held records stay held, since they are stored nowhere else.
-            shared.doubt();
-            return unasked;
+            shared.request_restore();
+            return emitted;
         }
     }
     store::append(shared, &outcome.batch, outcome.holding, room, move |result| {
         // The receiver may be gone.
         let _ = done.send(result);
     });
-    unasked
+    emitted
 }

@@ -20,17 +20,17 @@ use crate::identity;
 
 const FILE: &str = "place";
 
-/// The result of the check, to be settled after this process has locked the folder.
+/// The result of the check, to be committed after this process has locked the folder.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct DataLocation {
     data: PathBuf,
     here: PathBuf,
     last: Option<PathBuf>,
 }
 
-impl Place {
+impl DataLocation {
     /// Checks a data folder without changing it. Fails if it was moved and `adopt` is not set.
-    pub fn check(data: &Path, adopt: bool) -> anyhow::Result<Place> {
+    pub fn check(data: &Path, adopt: bool) -> anyhow::Result<DataLocation> {
         let here = std::fs::canonicalize(data).with_context(|| format!("can't find {}", data.display()))?;
         let file = data.join(FILE);
         let last = match std::fs::read_to_string(&file) {
@@ -38,7 +38,7 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("can't read {}", file.display())),
         };
-        let place = Place { data: data.to_owned(), here, last };
+        let place = DataLocation { data: data.to_owned(), here, last };
         match &place.last {
             Some(last) if *last != place.here && !adopt => bail!("{}", place.refusal(last)),
             _ => Ok(place),
@@ -62,7 +62,7 @@ impl Place {
     }
 
     /// Records the current path. The caller must hold the journal's lock and must not have started any sink.
-    pub fn settle(self) -> anyhow::Result<()> {
+    pub fn commit(self) -> anyhow::Result<()> {
         if self.last.as_ref() == Some(&self.here) {
             return Ok(());
         }
@@ -89,7 +89,7 @@ mod tests {
 
     fn settled(data: &Path) -> String {
         std::fs::create_dir_all(data.join("journal")).expect("writable");
-        Place::check(data, false).expect("in its place").settle().expect("writable");
+        DataLocation::check(data, false).expect("in its place").commit().expect("writable");
         identity::of_journal(&data.join("journal")).expect("a name")
     }
 
@@ -101,29 +101,29 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_stays_in_its_place_by_any_name_and_a_copy_asks_once() {
+    fn a_folder_is_recognized_by_any_path_and_a_copy_must_be_adopted() {
         let folder = tempfile::tempdir().expect("a folder");
         let [data, other, link] = ["data", "other", "link"].map(|name| folder.path().join(name));
         let name = settled(&data);
         std::os::unix::fs::symlink("data", &link).expect("linked");
         assert_eq!(settled(&link), name);
         copy(&data, &other);
-        let refused = Place::check(&other, false).expect_err("a copy").to_string();
+        let refused = DataLocation::check(&other, false).expect_err("a copy").to_string();
         for text in ["a copy of", "still there", "--adopt"] {
             assert!(refused.contains(text), "{refused}");
         }
-        Place::check(&other, true).expect("adopted").settle().expect("writable");
+        DataLocation::check(&other, true).expect("adopted").commit().expect("writable");
         assert_ne!(settled(&other), name, "its records are others");
         assert_eq!(settled(&data), name);
     }
 
     #[test]
-    fn a_folder_that_was_moved_asks_and_says_so() {
+    fn a_moved_folder_must_be_adopted() {
         let folder = tempfile::tempdir().expect("a folder");
         let [data, moved] = ["data", "moved"].map(|name| folder.path().join(name));
         settled(&data);
         std::fs::rename(&data, &moved).expect("moved");
-        let refused = Place::check(&moved, false).expect_err("elsewhere").to_string();
+        let refused = DataLocation::check(&moved, false).expect_err("elsewhere").to_string();
         assert!(refused.contains("moved or copied") && refused.contains("neither cutting"), "{refused}");
     }
 }

@@ -77,7 +77,7 @@ struct State {
     options: QuarantineOptions,
     open: Vec<Open>,
     /// Entries whose file could not be synced; they must be written to another file first.
-    adrift: BTreeMap<Origin, Vec<u8>>,
+    to_rewrite: BTreeMap<Origin, Vec<u8>>,
     /// Bytes of all files, as last computed.
     size_bytes: u64,
 }
@@ -97,7 +97,7 @@ impl Quarantine {
     pub fn open(folder: &Path, options: QuarantineOptions) -> Result<Self, QuarantineError> {
         let failed = |doing| move |source| QuarantineError { path: folder.to_path_buf(), doing, source };
         create_folder(folder, 0o700).map_err(failed("create the folder"))?;
-        let state = State { options, open: Vec::new(), adrift: BTreeMap::new(), size_bytes: 0 };
+        let state = State { options, open: Vec::new(), to_rewrite: BTreeMap::new(), size_bytes: 0 };
         let quarantine = Self { folder: folder.to_path_buf(), state: Mutex::new(state) };
         quarantine.tidy(&mut quarantine.lock(), 0)?;
         Ok(quarantine)
@@ -132,18 +132,18 @@ impl Quarantine {
     }
 
     fn sync_files(&self, state: &mut State) -> Result<(), QuarantineError> {
-        while let Some((origin, bytes)) = state.adrift.pop_first() {
+        while let Some((origin, bytes)) = state.to_rewrite.pop_first() {
             if let Err(error) = self.write(state, origin, &bytes) {
                 // Other entries of this origin may have been added in the meantime.
-                let later = state.adrift.insert(origin, bytes).unwrap_or_default();
-                state.adrift.entry(origin).or_default().extend(later);
+                let later = state.to_rewrite.insert(origin, bytes).unwrap_or_default();
+                state.to_rewrite.entry(origin).or_default().extend(later);
                 return Err(error);
             }
         }
         while let Some(at) = state.open.iter().position(|open| !open.unsynced.is_empty()) {
             match state.open[at].file.sync_data() {
                 Ok(()) => state.open[at].unsynced.clear(),
-                Err(source) => return Err(set_adrift(state, at, source)),
+                Err(source) => return Err(set_aside_unsynced(state, at, source)),
             }
         }
         Ok(())
@@ -157,7 +157,7 @@ impl Quarantine {
             Keep::Reason => None,
             Keep::Record => Some(bytes.to_vec().into()),
         };
-        if !state.adrift.is_empty() {
+        if !state.to_rewrite.is_empty() {
             // Limits these entries: nothing is added while they can't be made durable.
             self.sync_all(&mut state)?;
         }
@@ -176,7 +176,7 @@ impl Quarantine {
             let path = open.path.clone();
             // Truncate the partial entry; if that fails too, rewrite the entries before it to another file.
             if open.file.set_len(open.size_bytes).is_err() {
-                set_adrift(state, at, std::io::ErrorKind::Other.into());
+                set_aside_unsynced(state, at, std::io::ErrorKind::Other.into());
             }
             return Err(QuarantineError { path, doing: "write an entry", source });
         }
@@ -228,7 +228,7 @@ impl Quarantine {
                 state.open.remove(at);
                 Ok(())
             }
-            Err(source) => Err(set_adrift(state, at, source)),
+            Err(source) => Err(set_aside_unsynced(state, at, source)),
         }
     }
 
@@ -266,7 +266,7 @@ impl Quarantine {
 }
 
 /// After a failed fsync the content of the page cache is unknown, so unsynced entries are written to another file.
-fn set_adrift(state: &mut State, at: usize, source: std::io::Error) -> QuarantineError {
+fn set_aside_unsynced(state: &mut State, at: usize, source: std::io::Error) -> QuarantineError {
     let Open { origin, file, path, size_bytes, unsynced } = state.open.swap_remove(at);
     // Otherwise the entries would be stored twice.
     let durable_bytes = size_bytes - unsynced.len() as u64;
@@ -274,7 +274,7 @@ fn set_adrift(state: &mut State, at: usize, source: std::io::Error) -> Quarantin
         tracing::debug!("can't cut {}: {error}", path.display());
     }
     if !unsynced.is_empty() {
-        state.adrift.entry(origin).or_default().extend(unsynced);
+        state.to_rewrite.entry(origin).or_default().extend(unsynced);
     }
     QuarantineError { path, doing: "sync an entry", source }
 }

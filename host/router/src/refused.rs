@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_refused_shows_until_it_is_mended() {
+    fn refusals_are_reported_until_they_are_fixed() {
         let refused = Refused::default();
         assert!(refused.reasons().is_empty());
         refused.configuration(Some("2 problems in weir.toml".into()));

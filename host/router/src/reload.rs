@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, oneshot};
 use crate::config::{self, Overrides, Settings};
 use crate::filters::{self, FilterSet, Prepared};
 use crate::parts;
-use crate::pipeline::Shared;
+use crate::pipeline::PipelineState;
 use crate::quarantine::Quarantine;
 use crate::sink_set::SinkSet;
 use crate::versions::Versions;
@@ -43,7 +43,7 @@ pub struct Reload {
     filters: Arc<Lock<FilterSet>>,
     sink_set: Arc<Mutex<SinkSet>>,
     quarantine: Arc<Quarantine>,
-    shared: Arc<Shared>,
+    shared: Arc<PipelineState>,
 }
 
 /// The folders that contain, or may later contain, the modules of these settings.
@@ -78,7 +78,7 @@ impl Reload {
             quarantine: router.quarantine.clone(),
             shared: router.shared.clone(),
         };
-        reload.say_what_is_unused();
+        reload.log_unused_modules();
         reload
     }
 
@@ -88,22 +88,22 @@ impl Reload {
     }
 
     /// Applies a change and logs the result.
-    pub async fn take_up(&mut self, changed: Changed) {
+    pub async fn apply(&mut self, changed: Changed) {
         // A new module may be the one for whose absence the configuration was refused.
         let reads = changed != Changed::Filters || self.refused.is_some();
         if self.file.is_some() && reads {
             let result = self.configuration(changed == Changed::Asked).await;
-            self.note(result, changed == Changed::Asked);
+            self.record_result(result, changed == Changed::Asked);
         } else if let Err(error) = self.filters_folder().await {
             tracing::error!("nothing was changed: {error:#}");
         } else if changed == Changed::Asked {
             tracing::info!("filters folder checked; there is no configuration file");
         }
-        self.say_what_is_unused();
+        self.log_unused_modules();
     }
 
     /// Logs once why a configuration is refused, and keeps the reason for `/health`.
-    fn note(&mut self, result: anyhow::Result<()>, asked: bool) {
+    fn record_result(&mut self, result: anyhow::Result<()>, asked: bool) {
         let refused = result.err().map(|error| {
             let text = format!("{error:#}");
             if asked || self.refused.as_ref() != Some(&text) {
@@ -138,7 +138,7 @@ impl Reload {
             return Ok(());
         }
         let prepared = self.prepare(&settings).await?;
-        let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
+        let named: Vec<_> = prepared.failures.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("; "));
         }
@@ -146,14 +146,14 @@ impl Reload {
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        self.say_what_waits_for_a_start(&settings);
+        self.log_pending_restart(&settings);
         self.settings = settings;
         tracing::info!("configuration reloaded");
         Ok(())
     }
 
     /// Logs which changed keys take effect only after a restart.
-    fn say_what_waits_for_a_start(&mut self, settings: &Settings) {
+    fn log_pending_restart(&mut self, settings: &Settings) {
         let pending: Vec<String> =
             settings.keys_that_need_a_restart(&self.started).into_iter().map(str::to_owned).collect();
         if pending != self.pending && !pending.is_empty() {
@@ -163,7 +163,7 @@ impl Reload {
     }
 
     /// Logs modules in the folder that no `[[filter]]` uses, since this is easily overlooked.
-    fn say_what_is_unused(&mut self) {
+    fn log_unused_modules(&mut self) {
         let unused: HashSet<PathBuf> = filters::unused(&self.settings).into_iter().collect();
         for path in unused.difference(&self.unused) {
             let [section, name, module] = filters::lines_to_use(path);

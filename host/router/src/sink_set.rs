@@ -80,7 +80,7 @@ impl SinkSet {
     }
 
     /// Restarts sinks whose thread ended unexpectedly, each after its pause.
-    pub async fn revive(&mut self) {
+    pub async fn restart_panicked(&mut self) {
         while let Some(index) = self.due() {
             let (settings, old) = &mut self.running[index];
             let settings = settings.clone();
@@ -142,7 +142,7 @@ impl SinkSet {
     }
 
     /// Deletes the readers of sinks that are no longer configured, because they would keep segments forever.
-    pub fn forget_strangers(&self, wanted: &[SinkSettings]) {
+    pub fn forget_removed_sinks(&self, wanted: &[SinkSettings]) {
         for reader in self.journal.readers() {
             let sink_of = weir_sinks::falls_back_for(&reader.name).unwrap_or(&reader.name);
             if wanted.iter().all(|sink| sink.name != sink_of) {

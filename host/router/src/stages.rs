@@ -71,7 +71,7 @@ impl Stages {
 
     /// Makes the thread panic at its next call of [`may_panic`](Self::may_panic).
     #[cfg(test)]
-    pub fn doom(&self, stage: &str) {
+    pub fn panic_next(&self, stage: &str) {
         lock(&self.doomed).push(stage.to_owned());
     }
 
@@ -121,7 +121,7 @@ pub async fn watch(sink_set: Arc<tokio::sync::Mutex<SinkSet>>, journal: Journal)
             let reason = journal.stats().poisoned.unwrap_or_else(|| "its writer thread ended".to_owned());
             return anyhow::anyhow!("the journal has stopped: {reason}");
         }
-        sink_set.lock().await.revive().await;
+        sink_set.lock().await.restart_panicked().await;
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_panics_or_returns_is_down_until_it_runs_again() {
+    fn a_thread_that_panics_or_returns_is_down_until_it_is_restarted() {
         let stages = Stages::default();
         let closing = Arc::new(AtomicBool::new(false));
         let (rounds, seen, stop) = (Arc::new(AtomicUsize::new(0)), stages.clone(), closing.clone());
@@ -160,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_panics_while_it_is_told_to_stop_ends() {
+    fn a_thread_that_panics_during_a_stop_is_not_restarted() {
         let closing = Arc::new(AtomicBool::new(true));
         let thread = Stages::default().spawn("weir-test".into(), closing, || panic!("on purpose")).unwrap();
         thread.join().unwrap();
     }
 
     #[test]
-    fn pauses_double_up_to_a_bound_and_begin_anew_after_a_calm_while() {
+    fn pauses_double_up_to_a_limit_and_are_reset_after_a_calm_period() {
         let mut now = Instant::now();
         let mut pauses = Pauses::new(now);
         let mut expected = limits::RESTART_FIRST;

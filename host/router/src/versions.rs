@@ -34,12 +34,12 @@ pub struct Versions {
 /// The versions of one filter, the running one last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    pub versions: Vec<Kept>,
+    pub versions: Vec<VersionEntry>,
 }
 
 /// One version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct VersionEntry {
     pub digest: String,
     /// The version that the filter declares.
     pub version: String,
@@ -94,7 +94,7 @@ impl Versions {
     }
 
     /// Stores a module.
-    pub fn keep(&self, name: &str, digest: &str, module: &[u8]) -> Result<(), String> {
+    pub fn store_module(&self, name: &str, digest: &str, module: &[u8]) -> Result<(), String> {
         let file = module_file(name, digest);
         match self.folder.join(&file).exists() {
             true => Ok(()),
@@ -103,7 +103,7 @@ impl Versions {
     }
 
     /// Adds a loaded version to the history, and removes the oldest beyond [`limits::KEPT_VERSIONS`].
-    pub fn note(&self, name: &str, kept: Kept) -> Result<(), String> {
+    pub fn record(&self, name: &str, kept: VersionEntry) -> Result<(), String> {
         let mut history = self.history(name);
         if history.versions.last().is_some_and(|last| last.digest == kept.digest) {
             return Ok(());
@@ -192,20 +192,20 @@ pub fn at(ns: i64) -> String {
 mod tests {
     use super::*;
 
-    fn kept(module: &[u8]) -> Kept {
-        Kept { digest: sha256(module), version: "1.0.0".into(), when: now(), by: "folder".into() }
+    fn kept(module: &[u8]) -> VersionEntry {
+        VersionEntry { digest: sha256(module), version: "1.0.0".into(), when: now(), by: "folder".into() }
     }
 
     #[test]
-    fn the_last_versions_are_kept_with_their_modules_and_older_ones_go() {
+    fn only_the_latest_versions_are_kept() {
         let data = tempfile::tempdir().unwrap();
         let versions = Versions::of(data.path());
         let modules: Vec<Vec<u8>> = (0..limits::KEPT_VERSIONS as u8 + 3).map(|n| vec![n]).collect();
-        versions.keep("f.2", &sha256(b"other"), b"other").unwrap();
+        versions.store_module("f.2", &sha256(b"other"), b"other").unwrap();
         for module in &modules {
-            versions.keep("f", &sha256(module), module).unwrap();
-            versions.note("f", kept(module)).unwrap();
-            versions.note("f", kept(module)).unwrap();
+            versions.store_module("f", &sha256(module), module).unwrap();
+            versions.record("f", kept(module)).unwrap();
+            versions.record("f", kept(module)).unwrap();
         }
         let history = versions.history("f");
         assert_eq!(history.versions.len(), limits::KEPT_VERSIONS);
@@ -213,21 +213,21 @@ mod tests {
         assert_eq!(versions.module("f", &sha256(&modules[4])), Ok(vec![4]));
         assert!(versions.module("f", &sha256(&modules[0])).is_err());
         assert!(versions.module("f.2", &sha256(b"other")).is_ok(), "another filter's");
-        versions.note("f", kept(&modules[5])).unwrap();
+        versions.record("f", kept(&modules[5])).unwrap();
         let order: Vec<_> = versions.history("f").versions.into_iter().map(|kept| kept.digest).collect();
         assert_eq!((order.len(), order.last()), (limits::KEPT_VERSIONS, Some(&sha256(&modules[5]))));
     }
 
     #[test]
-    fn a_module_that_was_changed_is_not_run() {
+    fn a_modified_module_is_refused() {
         let data = tempfile::tempdir().unwrap();
         let versions = Versions::of(data.path());
-        versions.keep("f", &sha256(b"a"), b"b").unwrap();
+        versions.store_module("f", &sha256(b"a"), b"b").unwrap();
         assert!(versions.module("f", &sha256(b"a")).unwrap_err().contains("doesn't match its digest"));
     }
 
     #[test]
-    fn a_pin_is_read_back_and_a_broken_one_is_none() {
+    fn a_pin_is_read_back_and_an_invalid_one_is_ignored() {
         let data = tempfile::tempdir().unwrap();
         let versions = Versions::of(data.path());
         assert_eq!(versions.pin("f"), None);

@@ -27,13 +27,13 @@ use weir_sinks::{BuildContext, Exposition, Owners};
 
 use crate::chains::Chains;
 use crate::config::Settings;
-use crate::filters::{self, FilterSet, Shown};
+use crate::filters::{self, FilterInfo, FilterSet};
 use crate::held;
 use crate::identity;
 use crate::intake::RouterIntake;
 use crate::parts;
-use crate::pipeline::{Pipeline, Shared};
-use crate::place::Place;
+use crate::pipeline::{Pipeline, PipelineState};
+use crate::place::DataLocation;
 use crate::quarantine::Quarantine;
 use crate::refused::Refused;
 use crate::sample::Sample;
@@ -50,7 +50,7 @@ pub struct Router {
     pub quarantine: Arc<Quarantine>,
     journal: Journal,
     pipeline: Pipeline,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<PipelineState>,
     /// Completes when a stage ends that can't be restarted.
     watching: JoinHandle<anyhow::Error>,
     requests: Requests,
@@ -61,7 +61,7 @@ pub struct Router {
 
 impl Router {
     /// Starts all stages. On an error, none keeps running. `adopt`: accept a data folder that was copied or moved.
-    pub async fn start(settings: &Settings, numbers: PrometheusHandle, adopt: bool) -> anyhow::Result<Self> {
+    pub async fn start(settings: &Settings, prometheus: PrometheusHandle, adopt: bool) -> anyhow::Result<Self> {
         // Bind the address first: it is the most common reason for a failed start, and nothing has been changed yet.
         let listener = TcpListener::bind(settings.http.listen).await.with_context(|| {
             format!(
@@ -73,11 +73,11 @@ impl Router {
         let data = &settings.data;
         create_folder(data, 0o777)
             .with_context(|| format!("can't create the data folder {}; choose another with --data", data.display()))?;
-        let place = Place::check(data, adopt)?;
+        let place = DataLocation::check(data, adopt)?;
         let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
         let quarantine = Arc::new(quarantine);
         let journal = open_journal(settings)?;
-        place.settle()?;
+        place.commit()?;
         let exposition = Exposition::default();
         let sink_set = open_sink_set(settings, &journal, &quarantine, exposition.clone()).await?;
         let shared = open_shared(settings, &journal, &quarantine)?;
@@ -88,7 +88,7 @@ impl Router {
             sender: pipeline.sender(),
             shared: shared.clone(),
             sink_set: sink_set.clone(),
-            numbers,
+            prometheus,
             exposition,
             since: Instant::now(),
         });
@@ -116,8 +116,8 @@ impl Router {
     }
 
     /// The running filters, in order.
-    pub fn shown_filters(&self) -> Vec<Shown> {
-        lock(&self.filters).shown()
+    pub fn filter_infos(&self) -> Vec<FilterInfo> {
+        lock(&self.filters).infos()
     }
 
     /// Completes if the router can't continue.
@@ -164,16 +164,20 @@ async fn open_sink_set(
     };
     let mut sink_set = SinkSet::new(journal.clone(), quarantine.clone(), context);
     sink_set.apply(&settings.sinks).await?;
-    sink_set.forget_strangers(&settings.sinks);
+    sink_set.forget_removed_sinks(&settings.sinks);
     Ok(Arc::new(Mutex::new(sink_set)))
 }
 
-fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
+fn open_shared(
+    settings: &Settings,
+    journal: &Journal,
+    quarantine: &Arc<Quarantine>,
+) -> anyhow::Result<Arc<PipelineState>> {
     let refused = Refused::default();
     refused.configuration(None);
     let engine = engine::in_data_folder(&settings.data)?;
     engine.number_records_after(journal.highest_token());
-    Ok(Arc::new(Shared {
+    Ok(Arc::new(PipelineState {
         engine,
         chain: Chains::default(),
         trials: ArcSwap::default(),
@@ -182,29 +186,29 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
         sample: Sample::default(),
         stages: Stages::default(),
         refused,
-        leaving: Lock::default(),
+        retiring: Lock::default(),
         order: Lock::default(),
-        doubt: AtomicBool::new(false),
+        restore_requested: AtomicBool::new(false),
     }))
 }
 
 /// Loads the filters. If a configured filter can't be loaded, the router doesn't start, because records would pass
 /// unfiltered.
-async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
+async fn open_filters(settings: &Settings, shared: &Arc<PipelineState>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
     let mut set = FilterSet::new(shared.clone(), Versions::of(&settings.data));
     let (wanted, shared) = (filters::wanted(settings), shared.clone());
     // Compiling takes long and must not block the runtime.
     let set = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<Lock<FilterSet>>> {
         let prepared = set.prepare(wanted);
-        let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
+        let named: Vec<_> = prepared.failures.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("\nweir: "));
         }
         let is_published = set.publish(prepared);
         debug_assert!(is_published, "it was prepared just now");
-        held::take_up(&shared);
+        held::restore_at_start(&shared);
         let set = Arc::new(Lock::new(set));
-        FilterSet::know(&set);
+        FilterSet::set_self_reference(&set);
         Ok(set)
     })
     .await??;

@@ -67,9 +67,9 @@ pub(super) fn toml_name(name: &str) -> &str {
 }
 
 /// A message, and optionally a hint.
-pub(super) type Complaint = Option<(String, Option<String>)>;
+pub(super) type ValueProblem = Option<(String, Option<String>)>;
 
-pub(super) fn range_problem(number: f64, schema: &Json) -> Complaint {
+pub(super) fn range_problem(number: f64, schema: &Json) -> ValueProblem {
     let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
     if least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most) {
         return None;
@@ -82,7 +82,7 @@ pub(super) fn range_problem(number: f64, schema: &Json) -> Complaint {
     Some((format!("{number} is out of range: it must be {bounds}"), None))
 }
 
-pub(super) fn length_problem(length: usize, schema: &Json, keyword: &str, what: &str) -> Complaint {
+pub(super) fn length_problem(length: usize, schema: &Json, keyword: &str, what: &str) -> ValueProblem {
     let bound = |side: &str| schema[format!("{side}{keyword}")].as_u64();
     let length = length as u64;
     match (bound("min"), bound("max")) {
@@ -99,7 +99,7 @@ pub(super) fn length_problem(length: usize, schema: &Json, keyword: &str, what: 
 }
 
 /// `example`: the example value from the key's schema.
-pub(super) fn text_problem(text: &str, expanded: bool, schema: &Json, example: Option<&str>) -> Complaint {
+pub(super) fn text_problem(text: &str, expanded: bool, schema: &Json, example: Option<&str>) -> ValueProblem {
     let length = length_problem(text.chars().count(), schema, "Length", "characters");
     if length.is_some() {
         return length;

@@ -6,7 +6,7 @@ mod list;
 mod replay;
 
 use super::run;
-use crate::cli::{QuarantineCommand, RunArgs, Stored};
+use crate::cli::{DataArgs, QuarantineCommand, RunArgs};
 use crate::config::Settings;
 
 pub fn run(command: QuarantineCommand) -> anyhow::Result<()> {
@@ -21,6 +21,6 @@ pub fn run(command: QuarantineCommand) -> anyhow::Result<()> {
 }
 
 /// Loads the settings of the router whose data a command reads.
-pub fn settings(stored: &Stored) -> anyhow::Result<Settings> {
+pub fn settings(stored: &DataArgs) -> anyhow::Result<Settings> {
     run::settings(&RunArgs { config: stored.config.clone(), data: stored.data.clone(), ..RunArgs::default() })
 }

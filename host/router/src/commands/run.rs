@@ -59,12 +59,12 @@ fn overrides(args: &RunArgs) -> Overrides {
 async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let numbers = record_metrics()?;
+    let prometheus = record_metrics()?;
     // Watch before loading, so that no change is missed in between.
     let mut watch = Watch::new(args.config.clone())?;
     watch.over(&reload::folders(&settings));
     let started = tokio::select! {
-        started = Router::start(&settings, numbers, args.adopt) => started,
+        started = Router::start(&settings, prometheus, args.adopt) => started,
         () = signals.stop() => {
             // No records were accepted yet. A running compilation ends with this process.
             eprintln!("weir was stopped during startup");
@@ -76,7 +76,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(explained(args, &settings, error)),
     };
     watch.over(&reload::folders(&settings));
-    greet(&router, &settings);
+    print_banner(&router, &settings);
     let mut reloading = Reload::new(&router, args.config.clone(), overrides(args), settings);
     let broken = loop {
         let changed = tokio::select! {
@@ -88,7 +88,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
         tokio::select! {
             // A running compilation doesn't delay a stop.
             () = signals.stop() => break None,
-            () = reloading.take_up(changed) => {}
+            () = reloading.apply(changed) => {}
         }
         watch.over(&reloading.folders());
     };
@@ -107,7 +107,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
             std::process::exit(INTERRUPTED.into())
         }
     };
-    say_goodbye(&stopped);
+    print_summary(&stopped);
     match broken {
         Some(error) => Err(error),
         None if stopped.failures.is_empty() => Ok(ExitCode::SUCCESS),
@@ -125,7 +125,7 @@ fn explained(args: &RunArgs, settings: &Settings, error: anyhow::Error) -> anyho
 }
 
 fn record_metrics() -> anyhow::Result<PrometheusHandle> {
-    let numbers = PrometheusBuilder::new()
+    let prometheus = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
         .install_recorder()
         .context("can't install the metrics recorder")?;
@@ -138,13 +138,13 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     metrics::describe_counter!("weir_filter_swaps_total", "Filters replaced by another version while running");
     metrics::describe_counter!("weir_filter_canaries_total", "Finished trials of new filter versions, by outcome");
     metrics::describe_counter!("weir_quarantined_records_total", "Quarantined records, by origin");
-    Ok(numbers)
+    Ok(prometheus)
 }
 
 /// Prints addresses and folders, and an example request.
-fn greet(router: &Router, settings: &Settings) {
+fn print_banner(router: &Router, settings: &Settings) {
     let filters: Vec<String> =
-        router.shown_filters().iter().map(|f| format!("{} {} ({})", f.name, f.version, f.source)).collect();
+        router.filter_infos().iter().map(|f| format!("{} {} ({})", f.name, f.version, f.source)).collect();
     let sinks: Vec<String> = settings.sinks.iter().map(|sink| format!("{} ({})", sink.name, sink.kind)).collect();
     let or_none = |list: Vec<String>| match list.is_empty() {
         true => "none".to_string(),
@@ -169,7 +169,7 @@ fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
 }
 
-fn say_goodbye(stopped: &Stopped) {
+fn print_summary(stopped: &Stopped) {
     let pending: Vec<_> = stopped.sinks.iter().filter(|sink| sink.pending_records > 0).collect();
     let taken: Vec<_> = stopped.sinks.iter().map(|sink| format!("{} {}", sink.name, sink.delivered_records)).collect();
     eprintln!("weir stopped; records delivered by each sink: {}", taken.join(", "));

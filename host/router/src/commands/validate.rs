@@ -8,7 +8,7 @@ use anyhow::Context;
 use weir_engine::{Engine, Filter};
 
 use crate::cli::ValidateArgs;
-use crate::config::{Refusal, Settings};
+use crate::config::{FilterError, Settings};
 use crate::{config, filters, logging, paths};
 use weir_document::Problems;
 use weir_filter_kit::loader::Loader;
@@ -39,23 +39,24 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
 /// Reads a configuration and loads its filters. The inner error contains all problems.
 pub fn check(file: &Path, engine: &Arc<Engine>) -> anyhow::Result<Result<Settings, Problems>> {
     let mut loaded = Vec::new();
-    let mut checked = config::load_and_ask(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
-        let wanted = filters::named(settings, filter);
-        let module = match wanted.source.read() {
-            Ok(module) => module,
-            Err(reason) => return Some(Refusal::Filter(reason)),
-        };
-        match engine.load(&wanted.spec, &module) {
-            Ok(filter) => {
-                loaded.push(filter);
-                None
+    let mut checked =
+        config::load_and_check_filters(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
+            let wanted = filters::named(settings, filter);
+            let module = match wanted.source.read() {
+                Ok(module) => module,
+                Err(reason) => return Some(FilterError::Filter(reason)),
+            };
+            match engine.load(&wanted.spec, &module) {
+                Ok(filter) => {
+                    loaded.push(filter);
+                    None
+                }
+                Err(error) => Some(match error.kind {
+                    weir_engine::LoadErrorKind::Options(mistakes) => FilterError::Options(mistakes),
+                    _ => FilterError::Filter(error.to_string()),
+                }),
             }
-            Err(error) => Some(match error.kind {
-                weir_engine::LoadErrorKind::Options(mistakes) => Refusal::Options(mistakes),
-                _ => Refusal::Filter(error.to_string()),
-            }),
-        }
-    });
+        });
     if let Ok(settings) = &mut checked {
         settings.warnings.extend(held_unmasked(&loaded));
     }

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_mean_only_one_thing_is_understood() {
+    fn unambiguous_addresses_are_accepted() {
         for text in ["127.0.0.1:8080", "localhost:8080", "http://localhost:8080", " http://127.0.0.1:8080/ "] {
             assert_eq!(address(text), Ok("127.0.0.1:8080".parse().unwrap()), "{text}");
         }
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_alone_and_a_host_name_are_told_what_to_write() {
+    fn ports_and_host_names_get_a_hint() {
         for text in ["8080", ":8080", "*:8080"] {
             assert!(address(text).unwrap_err().contains("`0.0.0.0:8080` for all"), "{text}");
         }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use weir_document::units::{Size, Span};
 use weir_record::{Aliases, Level, Role};
 
-use place::At;
+use place::Location;
 
 use super::address::address;
 use super::diff::at_start;
@@ -42,7 +42,7 @@ pub(super) fn read(
     problems: &mut Vec<Problem>,
 ) -> Settings {
     let mut reader = Reader { problems, warnings: Vec::new() };
-    let at = At::root(root);
+    let at = Location::root(root);
     let data = reader.folder(&at.key("data"), &raw.data, folder);
     let filters_folder = reader.folder(&at.key("filters_folder"), &raw.filters_folder, folder);
     if data == filters_folder {
@@ -72,7 +72,7 @@ pub(super) fn read(
 /// A filter without a configuration entry: its defaults are valid, so no position is needed.
 pub(super) fn filter_with_defaults(raw: raw::Filter, name: &str, module: Module) -> FilterSettings {
     let mut reader = Reader { problems: &mut Vec::new(), warnings: Vec::new() };
-    reader.bounds_of_filter(&At::nowhere(), raw, name.to_owned(), module)
+    reader.bounds_of_filter(&Location::nowhere(), raw, name.to_owned(), module)
 }
 
 struct Reader<'p> {
@@ -81,23 +81,23 @@ struct Reader<'p> {
 }
 
 impl Reader<'_> {
-    fn report(&mut self, at: &At<'_>, message: impl Into<String>) {
+    fn report(&mut self, at: &Location<'_>, message: impl Into<String>) {
         self.problems.push(Problem::at(at.span.clone(), message));
     }
 
-    fn report_with(&mut self, at: &At<'_>, message: impl Into<String>, help: impl Into<String>) {
+    fn report_with(&mut self, at: &Location<'_>, message: impl Into<String>, help: impl Into<String>) {
         let problem = Problem::at(at.span.clone(), message);
         self.problems.push(problem.help(help));
     }
 
-    fn folder(&mut self, at: &At<'_>, text: &str, base: &Path) -> PathBuf {
+    fn folder(&mut self, at: &Location<'_>, text: &str, base: &Path) -> PathBuf {
         if text.is_empty() || text.contains('\0') {
             self.report(at, "this is not the path of a folder");
         }
         base.join(text)
     }
 
-    fn bytes(&mut self, at: &At<'_>, size: Size, bounds: RangeInclusive<u64>) -> u64 {
+    fn bytes(&mut self, at: &Location<'_>, size: Size, bounds: RangeInclusive<u64>) -> u64 {
         let bytes = size.bytes();
         if !bounds.contains(&bytes) {
             let [least, most] = [*bounds.start(), *bounds.end()].map(Size::from_bytes);
@@ -108,7 +108,7 @@ impl Reader<'_> {
         bytes
     }
 
-    fn time(&mut self, at: &At<'_>, span: Span, bounds: RangeInclusive<Duration>) -> Duration {
+    fn time(&mut self, at: &Location<'_>, span: Span, bounds: RangeInclusive<Duration>) -> Duration {
         let time = span.duration();
         if !bounds.contains(&time) {
             let [least, most] = [*bounds.start(), *bounds.end()].map(Span::from_duration);
@@ -119,7 +119,7 @@ impl Reader<'_> {
         time
     }
 
-    fn http(&mut self, at: &At<'_>, raw: &raw::Http) -> HttpSettings {
+    fn http(&mut self, at: &Location<'_>, raw: &raw::Http) -> HttpSettings {
         let body = at.key("max_body");
         let decompressed = at.key("max_decompressed");
         let in_flight = at.key("max_in_flight");
@@ -147,7 +147,7 @@ impl Reader<'_> {
         settings
     }
 
-    fn hosts(&mut self, at: &At<'_>, names: &[String]) -> Vec<String> {
+    fn hosts(&mut self, at: &Location<'_>, names: &[String]) -> Vec<String> {
         if names.len() > limits::MAX_ALLOWED_HOSTS {
             self.report(at, format!("{} hosts, at most {}", names.len(), limits::MAX_ALLOWED_HOSTS));
         }
@@ -159,14 +159,14 @@ impl Reader<'_> {
         names.to_vec()
     }
 
-    fn address(&mut self, at: &At<'_>, text: &str) -> SocketAddr {
+    fn address(&mut self, at: &Location<'_>, text: &str) -> SocketAddr {
         address(text).unwrap_or_else(|help| {
             self.report_with(at, format!("{} is not an address to listen on", at.shown(text)), help);
             SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
         })
     }
 
-    fn journal(&mut self, at: &At<'_>, raw: &raw::Journal) -> JournalSettings {
+    fn journal(&mut self, at: &Location<'_>, raw: &raw::Journal) -> JournalSettings {
         let (max, segment) = (at.key("max_size"), at.key("segment_size"));
         let settings = JournalSettings {
             sync: self.sync(&at.key("sync"), &raw.sync),
@@ -192,7 +192,7 @@ impl Reader<'_> {
         settings
     }
 
-    fn sync(&mut self, at: &At<'_>, text: &str) -> Sync {
+    fn sync(&mut self, at: &Location<'_>, text: &str) -> Sync {
         match text {
             "always" => Sync::Always,
             "off" => Sync::Off,
@@ -208,7 +208,7 @@ impl Reader<'_> {
         }
     }
 
-    fn quarantine(&mut self, at: &At<'_>, raw: &raw::Quarantine) -> QuarantineSettings {
+    fn quarantine(&mut self, at: &Location<'_>, raw: &raw::Quarantine) -> QuarantineSettings {
         QuarantineSettings {
             keep: raw.keep,
             max_size_bytes: self.bytes(&at.key("max_size"), raw.max_size, limits::QUARANTINE_BYTES),
@@ -216,7 +216,7 @@ impl Reader<'_> {
         }
     }
 
-    fn ingest(&mut self, at: &At<'_>, raw: raw::Ingest) -> IngestSettings {
+    fn ingest(&mut self, at: &Location<'_>, raw: raw::Ingest) -> IngestSettings {
         let place = at.key("aliases");
         let mut judged = if raw.standard_aliases { Aliases::default() } else { Aliases::none() };
         for alias in raw.aliases.keys() {
@@ -239,7 +239,7 @@ impl Reader<'_> {
         }
     }
 
-    fn name(&mut self, at: &At<'_>, name: &str, what: &str) {
+    fn name(&mut self, at: &Location<'_>, name: &str, what: &str) {
         if is_name(name) {
             return;
         }

@@ -10,7 +10,7 @@
 //! | `address`, `names`, `limits` | addresses, the rule for names, limits |
 //!
 //! **Loading starts nothing and doesn't access the paths in the file**: it reads one file and the given environment,
-//! and builds sinks only to validate their options. To validate the options of filters as well, use [`load_and_ask`].
+//! and builds sinks only to validate their options. To validate the options of filters as well, use [`load_and_check_filters`].
 //! Startup, reload, `weir validate` and the tests of `examples/config` all use this code. The result is either valid
 //! settings or all problems.
 //!
@@ -49,7 +49,7 @@ pub const START: &str = include_str!("../../../../examples/config/start.toml");
 
 /// Why a filter can't be used.
 #[derive(Debug)]
-pub enum Refusal {
+pub enum FilterError {
     /// Errors in its options, one by one.
     Options(Vec<String>),
     /// Any other error.
@@ -57,15 +57,19 @@ pub enum Refusal {
 }
 
 /// Checks whether a filter can be used; called only if its table is valid.
-pub type Ask<'a> = &'a mut dyn FnMut(&Settings, &FilterSettings) -> Option<Refusal>;
+pub type FilterCheck<'a> = &'a mut dyn FnMut(&Settings, &FilterSettings) -> Option<FilterError>;
 
 /// Loads the file. Paths are relative to its folder; `environment` looks up variables.
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<Settings, Problems> {
-    load_and_ask(path, environment, &mut |_, _| None)
+    load_and_check_filters(path, environment, &mut |_, _| None)
 }
 
 /// Like [`load`], but also reports the errors of filters.
-pub fn load_and_ask(path: &Path, environment: Environment<'_>, ask: Ask<'_>) -> Result<Settings, Problems> {
+pub fn load_and_check_filters(
+    path: &Path,
+    environment: Environment<'_>,
+    ask: FilterCheck<'_>,
+) -> Result<Settings, Problems> {
     let file = path.display().to_string();
     let bytes = match read_bounded(path) {
         Ok(bytes) => bytes,
@@ -91,7 +95,7 @@ fn load_bytes(
     folder: &Path,
     bytes: &[u8],
     environment: Environment<'_>,
-    ask: Ask<'_>,
+    ask: FilterCheck<'_>,
 ) -> Result<Settings, Problems> {
     let mut document =
         weir_document::read::<raw::Config>(file, bytes, Syntax::Toml, &schema::SCHEMA, Some(environment))?;

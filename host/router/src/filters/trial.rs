@@ -11,22 +11,22 @@ use std::sync::{Arc, Mutex};
 
 use metrics::counter;
 
-use super::{Chosen, FilterSet, Running, Wanted};
+use super::{DesiredFilter, FilterSet, RunningFilter, SelectedModule};
 use crate::canary::{Canary, Pair, Verdict};
 use crate::config::CanarySettings;
 use crate::versions::Pin;
 use crate::wiring::lock;
 
 /// A running trial.
-pub struct OnTrial {
-    wanted: Wanted,
+pub struct RunningTrial {
+    wanted: DesiredFilter,
     digest: String,
     canary: Canary,
 }
 
 /// A trial to start.
-pub struct Trial {
-    wanted: Wanted,
+pub struct PendingTrial {
+    wanted: DesiredFilter,
     digest: String,
     settings: CanarySettings,
     /// The module; `None` if its trial is already running.
@@ -35,21 +35,21 @@ pub struct Trial {
 
 impl FilterSet {
     /// Gives the set a reference to itself, which trials need to report their end, and starts waiting trials.
-    pub fn know(me: &Arc<Mutex<FilterSet>>) {
+    pub fn set_self_reference(me: &Arc<Mutex<FilterSet>>) {
         let mut set = lock(me);
         set.me = Arc::downgrade(me);
         if set.wanted.iter().any(|wanted| wanted.canary.is_some()) {
-            set.again();
+            set.republish();
         }
     }
 
     /// Returns the module if it is to run without a trial. Otherwise adds it to `trials`.
-    pub(super) fn unless_on_trial(
+    pub(super) fn defer_to_trial(
         &self,
-        wanted: &Wanted,
-        chosen: Chosen,
-        trials: &mut Vec<Trial>,
-    ) -> Result<Option<Chosen>, String> {
+        wanted: &DesiredFilter,
+        chosen: SelectedModule,
+        trials: &mut Vec<PendingTrial>,
+    ) -> Result<Option<SelectedModule>, String> {
         let name = &wanted.spec.name;
         let Some(settings) = wanted.canary.clone() else { return Ok(Some(chosen)) };
         let before = self.find(name).map(|running| running.digest.clone()).or_else(|| self.last(name));
@@ -65,7 +65,7 @@ impl FilterSet {
             self.load_module(wanted, &chosen.module)?;
         }
         let module = (!goes_on).then_some(chosen.module);
-        trials.push(Trial { wanted: wanted.clone(), digest: chosen.digest, settings, module });
+        trials.push(PendingTrial { wanted: wanted.clone(), digest: chosen.digest, settings, module });
         Ok(None)
     }
 
@@ -76,15 +76,15 @@ impl FilterSet {
     }
 
     /// The version that runs during a trial: the running one with the current options.
-    pub(super) fn beside_trial(&self, wanted: &Wanted) -> Result<Running, String> {
+    pub(super) fn load_during_trial(&self, wanted: &DesiredFilter) -> Result<RunningFilter, String> {
         let name = &wanted.spec.name;
-        let Some(running) = self.find(name) else { return self.load_last(wanted) };
+        let Some(running) = self.find(name) else { return self.load_last_version(wanted) };
         if running.wanted == *wanted {
             return Ok(running.clone());
         }
         let loaded = self.versions.module(name, &running.digest).and_then(|module| self.load_module(wanted, &module));
         Ok(match loaded {
-            Ok(filter) => Running { wanted: wanted.clone(), filter, ..running.clone() },
+            Ok(filter) => RunningFilter { wanted: wanted.clone(), filter, ..running.clone() },
             Err(reason) => {
                 tracing::warn!(
                     "filter `{name}`: the running version keeps its settings until the trial ends: {reason}"
@@ -95,17 +95,17 @@ impl FilterSet {
     }
 
     /// Loads the version that ran before the router was restarted.
-    pub(super) fn load_last(&self, wanted: &Wanted) -> Result<Running, String> {
+    pub(super) fn load_last_version(&self, wanted: &DesiredFilter) -> Result<RunningFilter, String> {
         let name = &wanted.spec.name;
         let history = self.versions.history(name);
         let last = history.versions.last().ok_or_else(|| format!("filter `{name}` has no version history"))?;
         let module = self.versions.module(name, &last.digest)?;
         let filter = self.load_module(wanted, &module)?;
-        Ok(Running { wanted: wanted.clone(), digest: last.digest.clone(), by: last.by.clone(), filter })
+        Ok(RunningFilter { wanted: wanted.clone(), digest: last.digest.clone(), by: last.by.clone(), filter })
     }
 
     /// Starts new trials and cancels those that are no longer wanted.
-    pub(super) fn try_out(&mut self, trials: Vec<Trial>) {
+    pub(super) fn start_trials(&mut self, trials: Vec<PendingTrial>) {
         let mut going_on = HashMap::new();
         for trial in trials {
             let name = trial.wanted.spec.name.clone();
@@ -113,12 +113,12 @@ impl FilterSet {
                 (None, Some(on_trial)) => {
                     going_on.insert(name, on_trial);
                 }
-                _ => match self.begin(&trial) {
+                _ => match self.start_trial(&trial) {
                     Ok(canary) => {
-                        let Trial { wanted, digest, .. } = trial;
-                        going_on.extend(canary.map(|canary| (name, OnTrial { wanted, digest, canary })));
+                        let PendingTrial { wanted, digest, .. } = trial;
+                        going_on.extend(canary.map(|canary| (name, RunningTrial { wanted, digest, canary })));
                     }
-                    Err(reason) => self.decided(&name, &trial.digest, Verdict::Reject(reason)),
+                    Err(reason) => self.finish_trial(&name, &trial.digest, Verdict::Reject(reason)),
                 },
             }
         }
@@ -127,15 +127,15 @@ impl FilterSet {
     }
 
     fn show_trials(&self) {
-        let standing = |(name, trial): (&String, &OnTrial)| (name.clone(), trial.canary.standing.clone());
-        self.shared.trials.store(Arc::new(self.trials.iter().map(standing).collect()));
+        let status = |(name, trial): (&String, &RunningTrial)| (name.clone(), trial.canary.status.clone());
+        self.shared.trials.store(Arc::new(self.trials.iter().map(status).collect()));
     }
 
-    fn begin(&self, trial: &Trial) -> Result<Option<Canary>, String> {
+    fn start_trial(&self, trial: &PendingTrial) -> Result<Option<Canary>, String> {
         let name = trial.wanted.spec.name.clone();
         let (Some(running), Some(module)) = (self.find(&name), &trial.module) else { return Ok(None) };
         if self.me.strong_count() == 0 {
-            // At startup, `know` starts it later.
+            // At startup, `set_self_reference` starts it later.
             return Ok(None);
         }
         let engine = &self.shared.engine;
@@ -148,23 +148,23 @@ impl FilterSet {
             f64::from(trial.settings.share_ppm) / 1e4,
             trial.settings.time
         );
-        let standing = pair.standing(&trial.settings);
-        let (set, digest, this) = (self.me.clone(), trial.digest.clone(), standing.clone());
+        let status = pair.status(&trial.settings);
+        let (set, digest, this) = (self.me.clone(), trial.digest.clone(), status.clone());
         let decided = move |verdict| {
             let Some(set) = set.upgrade() else { return };
             let mut set = lock(&set);
             // Otherwise another trial has started in the meantime.
-            if set.trials.get(&name).is_some_and(|trial| Arc::ptr_eq(&trial.canary.standing, &this)) {
-                set.decided(&name, &digest, verdict);
+            if set.trials.get(&name).is_some_and(|trial| Arc::ptr_eq(&trial.canary.status, &this)) {
+                set.finish_trial(&name, &digest, verdict);
             }
         };
-        Canary::start(&running.filter, pair, standing, trial.settings.clone(), engine.clone(), decided)
+        Canary::start(&running.filter, pair, status, trial.settings.clone(), engine.clone(), decided)
             .map(Some)
             .map_err(|error| format!("can't start the trial thread: {error}"))
     }
 
     /// Handles the end of a trial.
-    fn decided(&mut self, name: &str, digest: &str, verdict: Verdict) {
+    fn finish_trial(&mut self, name: &str, digest: &str, verdict: Verdict) {
         self.trials.remove(name);
         self.show_trials();
         let outcome = match &verdict {
@@ -176,7 +176,7 @@ impl FilterSet {
             Verdict::Promote(summary) => {
                 tracing::info!("filter `{name}`: the new version is promoted: {summary}");
                 self.promoted.insert(name.to_owned(), digest.to_owned());
-                self.again();
+                self.republish();
                 self.promoted.remove(name);
             }
             Verdict::Reject(reason) => {

@@ -15,7 +15,7 @@ use crate::{limits, parts};
 
 /// A filter that is to run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct DesiredFilter {
     pub spec: FilterSpec,
     pub source: Source,
     /// Whether it is in the configuration rather than only in the filters folder.
@@ -25,8 +25,8 @@ pub struct Wanted {
 }
 
 /// A filter from the configuration.
-pub fn named(settings: &Settings, filter: &FilterSettings) -> Wanted {
-    Wanted {
+pub fn named(settings: &Settings, filter: &FilterSettings) -> DesiredFilter {
+    DesiredFilter {
         spec: parts::filter(filter),
         source: match &filter.module {
             Module::Bundled(name) => Source::Bundled(name.clone()),
@@ -39,8 +39,8 @@ pub fn named(settings: &Settings, filter: &FilterSettings) -> Wanted {
 
 /// The configured filters, then with `auto_load` the other modules in the folder, by name. A missing folder counts as
 /// empty.
-pub fn wanted(settings: &Settings) -> Vec<Wanted> {
-    let mut all: Vec<Wanted> = settings.filters.iter().map(|filter| named(settings, filter)).collect();
+pub fn wanted(settings: &Settings) -> Vec<DesiredFilter> {
+    let mut all: Vec<DesiredFilter> = settings.filters.iter().map(|filter| named(settings, filter)).collect();
     if !settings.auto_load {
         return all;
     }
@@ -51,17 +51,17 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
         }
         let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
         let Some(name) = stem.filter(|name| is_name(name)) else {
-            say_once(format!(
+            warn_once(format!(
                 "{source} is not loaded: its name is not a valid filter name; rename the file: {}",
                 name_rule()
             ));
             continue;
         };
         if all.iter().any(|w| w.spec.name == name) {
-            say_once(format!("{source} is not loaded: a filter with that name is configured"));
+            warn_once(format!("{source} is not loaded: a filter with that name is configured"));
             continue;
         }
-        all.push(Wanted {
+        all.push(DesiredFilter {
             spec: parts::filter(&FilterSettings::with_defaults(&name, Module::File(path))),
             source,
             named: false,
@@ -72,7 +72,7 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
 }
 
 /// Logs a warning once, although the folder is read at every change.
-fn say_once(warning: String) {
+fn warn_once(warning: String) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = lock(&SAID);
     if said.len() < limits::LEFT_OUT_MODULES && said.insert(warning.clone()) {

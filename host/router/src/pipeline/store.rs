@@ -8,7 +8,7 @@ use weir_engine::{Failed, Holding};
 use weir_journal::{AppendError, Journal, Ledger, Reservation};
 use weir_record::Batch;
 
-use super::Shared;
+use super::PipelineState;
 use crate::held;
 use crate::quarantine::QuarantineError;
 
@@ -16,7 +16,7 @@ use crate::quarantine::QuarantineError;
 type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
 /// Quarantines records for which no sender waits. They must be durable there before they are released in the journal.
-pub fn set_aside(shared: &Shared, failed: &[Failed]) -> Result<(), QuarantineError> {
+pub fn set_aside(shared: &PipelineState, failed: &[Failed]) -> Result<(), QuarantineError> {
     failed.iter().try_for_each(|failed| {
         let from = format!("filter:{}", failed.filter);
         shared.quarantine.keep(&from, &failed.reason, &failed.record)
@@ -26,7 +26,7 @@ pub fn set_aside(shared: &Shared, failed: &[Failed]) -> Result<(), QuarantineErr
 /// Appends the output of a chain. If that fails, a restore of the filters is requested before `done` is called, so it
 /// happens before their next batch.
 pub fn append(
-    shared: &Arc<Shared>,
+    shared: &Arc<PipelineState>,
     batch: &Batch,
     holding: Holding,
     room: Reservation,
@@ -38,10 +38,10 @@ pub fn append(
     let ledger = held::ledger(holding);
     let max_bytes = shared.journal.max_payload_bytes().saturating_sub(ledger.size_bytes() as u64);
     let parts = split(batch, usize::try_from(max_bytes).unwrap_or(usize::MAX));
-    let doubted = shared.clone();
+    let state = shared.clone();
     let done = Box::new(move |result: Result<(), AppendError>| {
         if result.is_err() {
-            doubted.doubt();
+            state.request_restore();
         }
         done(result);
     });
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_larger_than_a_frame_becomes_several_with_the_same_records_in_order() {
+    fn a_batch_larger_than_a_frame_is_split_in_order() {
         let whole = batch(100);
         let parts = split(&whole, 1000);
         assert!(parts.len() > 10 && parts.iter().all(|(payload, _)| payload.len() <= 1000));

@@ -18,8 +18,8 @@ async fn router(folder: &Path) -> (Router, Settings) {
     let mut settings = Settings::default_for(folder, &|_| None).unwrap();
     settings.sinks.retain(|sink| sink.kind == "sqlite");
     settings.http.listen = "127.0.0.1:0".parse().unwrap();
-    let numbers = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-    (Router::start(&settings, numbers, false).await.unwrap(), settings)
+    let prometheus = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+    (Router::start(&settings, prometheus, false).await.unwrap(), settings)
 }
 
 /// Asserts that the journal is closed and can be opened again.
@@ -76,7 +76,7 @@ async fn requests_that_are_cut_off_are_counted_and_every_later_stage_is_stopped(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stage_that_fails_is_said_and_every_later_one_is_stopped() {
+async fn a_failing_stage_is_reported_and_later_stages_are_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut router, settings) = router(folder.path()).await;
     let _going_on = router.serving.replace(tokio::spawn(async { panic!("on purpose") }));
@@ -90,7 +90,7 @@ async fn a_stage_that_fails_is_said_and_every_later_one_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_stage_that_hangs_or_panics_is_left_after_its_time_with_a_line() {
+async fn a_stage_that_hangs_or_panics_is_abandoned_and_reported() {
     let mut failures = Vec::new();
     run_out("the first", PATIENCE, || panic!("on purpose"), &mut failures).await;
     let (release, held) = std::sync::mpsc::channel::<()>();
@@ -103,13 +103,13 @@ async fn a_stage_that_hangs_or_panics_is_left_after_its_time_with_a_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_pipeline_thread_or_the_tick_does_not_run_the_router_is_not_ready_and_both_run_again() {
+async fn the_router_is_not_ready_until_panicked_threads_are_restarted() {
     let folder = tempfile::tempdir().unwrap();
     let (router, settings) = router(folder.path()).await;
     let address = router.address;
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     for number in 0..threads {
-        router.shared.stages.doom(&format!("weir-pipeline-{number}"));
+        router.shared.stages.panic_next(&format!("weir-pipeline-{number}"));
     }
     let mut failed = 0;
     while failed < threads {
@@ -123,7 +123,7 @@ async fn while_a_pipeline_thread_or_the_tick_does_not_run_the_router_is_not_read
     wait_for_ready(address).await;
     assert_eq!(post(address).await.as_deref(), Ok(r#"{"accepted":1}"#));
 
-    router.shared.stages.doom("weir-tick");
+    router.shared.stages.panic_next("weir-tick");
     wait_for_unready(address, "`weir-tick` panicked").await;
     wait_for_ready(address).await;
     assert!(router.stop().await.failures.is_empty());
@@ -163,7 +163,7 @@ impl Sink for Panics {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sink_whose_thread_panicked_makes_the_router_unready_and_is_started_again_where_it_was() {
+async fn a_panicked_sink_makes_the_router_unready_and_resumes_at_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let (router, settings) = router(folder.path()).await;
     let address = router.address;

@@ -8,7 +8,7 @@ use weir_record::escape::escaped;
 
 use crate::cli::FilterListArgs;
 use crate::commands::run;
-use crate::filters::{self, Wanted};
+use crate::filters::{self, DesiredFilter};
 use crate::versions::{History, Versions, short};
 use weir_filter_kit::loader::Loader;
 use weir_ingest::client;
@@ -61,7 +61,7 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The description from the module and the configuration.
-fn about(filter: &Filter, wanted: &Wanted) -> String {
+fn about(filter: &Filter, wanted: &DesiredFilter) -> String {
     let (about, rights) = (filter.description(), filter.rights());
     let lines = [
         format!("from {}, sha256 {}", wanted.source, short(filter.digest())),
@@ -163,14 +163,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_stand_behind_their_interface_once() {
+    fn imports_are_grouped_by_interface() {
         assert_eq!(imports(vec![]), "nothing");
         let names = ["a:b/host log", "a:b/host now", "wasi:clocks/wall now"].map(str::to_owned);
         assert_eq!(imports(names.to_vec()), "a:b/host log, now; wasi:clocks/wall now");
     }
 
     #[test]
-    fn what_a_filter_only_says_of_itself_is_told_as_such() {
+    fn unenforced_rights_are_marked_as_declared() {
         let right = |paths: Option<&[&str]>, is_enforced| Right {
             paths: paths.map(|paths| paths.iter().map(|path| (*path).to_owned()).collect()),
             is_enforced,

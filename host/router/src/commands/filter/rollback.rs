@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use crate::cli::FilterRollbackArgs;
 use crate::commands::run;
 use crate::filters;
-use crate::versions::{History, Kept, Pin, Versions, sha256, short};
+use crate::versions::{History, Pin, VersionEntry, Versions, sha256, short};
 
 pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
@@ -21,7 +21,7 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     let history = versions.history(name);
     let target = target(name, &history, args.to.as_deref())?;
     versions.module(name, &target.digest).map_err(anyhow::Error::msg)?;
-    let by = whoever();
+    let by = current_user();
     let pin = Pin { instead_of: lying, run: target.digest.clone(), by, why: "rollback".to_owned() };
     versions.set_pin(name, &pin).map_err(anyhow::Error::msg)?;
     weir_terminal::text(&format!(
@@ -34,7 +34,7 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The version to roll back to: the requested one, or the previous one.
-fn target<'a>(name: &str, history: &'a History, to: Option<&str>) -> anyhow::Result<&'a Kept> {
+fn target<'a>(name: &str, history: &'a History, to: Option<&str>) -> anyhow::Result<&'a VersionEntry> {
     let Some((running, before)) = history.versions.split_last() else {
         bail!("filter `{name}` has no version to roll back to: it never ran with this data folder");
     };
@@ -55,7 +55,7 @@ fn target<'a>(name: &str, history: &'a History, to: Option<&str>) -> anyhow::Res
 }
 
 /// `user@host`, as far as known.
-fn whoever() -> String {
+fn current_user() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
     format!("{user}@{}", host.as_deref().map_or("an unnamed machine", str::trim))
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn history(digests: &[&str]) -> History {
-        let kept = |digest: &&str| Kept {
+        let kept = |digest: &&str| VersionEntry {
             digest: (*digest).to_owned(),
             version: "1.0.0".to_owned(),
             when: String::new(),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_choice_it_is_the_version_before() {
+    fn the_default_target_is_the_previous_version() {
         let digest = |digests: &[&str], to| target("f", &history(digests), to).map(|kept| kept.digest.clone());
         assert_eq!(digest(&["a1", "b2", "c3"], None).unwrap(), "b2");
         assert_eq!(digest(&["a1", "b2", "c3"], Some("a")).unwrap(), "a1");

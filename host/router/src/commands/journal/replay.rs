@@ -18,24 +18,24 @@ use crate::commands::quarantine::settings;
 use crate::commands::when;
 use crate::condition::Condition;
 use crate::config::{Settings, SinkSettings};
-use crate::place::Place;
+use crate::place::DataLocation;
 use crate::{identity, limits, parts};
 
 /// A position in the journal.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Moment {
+enum Position {
     Sequence(u64),
     TimeNs(i64),
 }
 
-impl Moment {
+impl Position {
     /// Parses a sequence number, a time, a date or an age.
-    fn read(text: &str, now_ns: i64) -> anyhow::Result<Moment> {
+    fn read(text: &str, now_ns: i64) -> anyhow::Result<Position> {
         if let Ok(sequence) = text.parse() {
-            return Ok(Moment::Sequence(sequence));
+            return Ok(Position::Sequence(sequence));
         }
         match when::time_ns(text, now_ns) {
-            Some(ns) => Ok(Moment::TimeNs(ns)),
+            Some(ns) => Ok(Position::TimeNs(ns)),
             None => bail!("`{text}` is not a time or sequence number; write {}, or a sequence number", when::FORMS),
         }
     }
@@ -43,16 +43,16 @@ impl Moment {
     /// Whether the entry is before this position.
     fn is_after(self, entry: &Entry) -> bool {
         match self {
-            Moment::Sequence(sequence) => entry.sequence < sequence,
-            Moment::TimeNs(ns) => entry.time_ns < ns,
+            Position::Sequence(sequence) => entry.sequence < sequence,
+            Position::TimeNs(ns) => entry.time_ns < ns,
         }
     }
 
     /// Whether the entry is after this position.
     fn is_before(self, entry: &Entry) -> bool {
         match self {
-            Moment::Sequence(sequence) => entry.sequence > sequence,
-            Moment::TimeNs(ns) => entry.time_ns > ns,
+            Position::Sequence(sequence) => entry.sequence > sequence,
+            Position::TimeNs(ns) => entry.time_ns > ns,
         }
     }
 }
@@ -60,15 +60,15 @@ impl Moment {
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(&args.stored)?;
     let now_ns = time::now_ns();
-    let from = Moment::read(&args.from, now_ns)?;
-    let to = args.to.as_deref().map(|to| Moment::read(to, now_ns)).transpose()?;
+    let from = Position::read(&args.from, now_ns)?;
+    let to = args.to.as_deref().map(|to| Position::read(to, now_ns)).transpose()?;
     let folder = parts::journal_folder(&settings);
     if !folder.is_dir() {
         bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
     }
     let (sink, kind) = find(&settings, &args.sink)?;
     // A copied data folder must not touch the files of the original.
-    Place::check(&settings.data, false)?;
+    DataLocation::check(&settings.data, false)?;
     if kind.reach == Reach::Router {
         bail!(
             "sink `{}` of type `{}` keeps its counts in the router: records can't be replayed to it",
@@ -78,7 +78,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     }
     let disk = Disk::new(&folder);
     // Held until the end, so that no router starts in the meantime.
-    let _alone = (kind.reach == Reach::OneProcess).then(|| alone(&settings, &args.sink)).transpose()?;
+    let _lock = (kind.reach == Reach::OneProcess).then(|| lock_journal(&settings, &args.sink)).transpose()?;
     let context = BuildContext {
         data: settings.data.clone(),
         base: settings.folder.clone(),
@@ -90,7 +90,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let built = (kind.build)(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)?;
     let replay = Replay::new(&sink.name, parts::sink(sink).selection, built);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut work = Work {
+    let mut work = ReplayRun {
         replay,
         runtime,
         conditions: &args.conditions,
@@ -106,8 +106,8 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     };
     let mut outcome = Ok(());
     let after = match from {
-        Moment::Sequence(sequence) => sequence.saturating_sub(1),
-        Moment::TimeNs(_) => 0,
+        Position::Sequence(sequence) => sequence.saturating_sub(1),
+        Position::TimeNs(_) => 0,
     };
     inspect::entries(&disk, after, |entry| {
         if from.is_after(&entry) {
@@ -135,7 +135,7 @@ fn find<'s>(settings: &'s Settings, name: &str) -> anyhow::Result<(&'s SinkSetti
 }
 
 /// Takes the journal's lock, for a sink that only one process may write to.
-fn alone(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
+fn lock_journal(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
     let disk = Disk::new(parts::journal_folder(settings));
     match Journal::open(Arc::new(disk), parts::journal(settings)) {
         Ok((journal, _)) => Ok(journal),
@@ -148,8 +148,8 @@ fn alone(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
 }
 
 /// The end of the progress bar: the requested or the newest sequence number.
-fn last_of(disk: &Disk, to: Option<Moment>) -> anyhow::Result<u64> {
-    if let Some(Moment::Sequence(sequence)) = to {
+fn last_of(disk: &Disk, to: Option<Position>) -> anyhow::Result<u64> {
+    if let Some(Position::Sequence(sequence)) = to {
         return Ok(sequence);
     }
     Ok(inspect::newest(disk, 1)?.last().map_or(0, |entry| entry.sequence))
@@ -162,7 +162,7 @@ fn bar(last: u64) -> ProgressBar {
     ProgressBar::new(last).with_style(style)
 }
 
-struct Work<'a> {
+struct ReplayRun<'a> {
     replay: Replay,
     runtime: tokio::runtime::Runtime,
     conditions: &'a [Condition],
@@ -177,7 +177,7 @@ struct Work<'a> {
     dry_run: bool,
 }
 
-impl Work<'_> {
+impl ReplayRun<'_> {
     fn take(&mut self, entry: Entry) -> anyhow::Result<()> {
         let Ok(batch) = Batch::decode(&entry.payload) else {
             eprintln!("weir: batch {} can't be decoded and is skipped", entry.sequence);
@@ -275,16 +275,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_a_number_a_time_a_date_or_how_long_ago() {
+    fn a_position_is_a_number_a_time_a_date_or_an_age() {
         let now = 1_764_000_000_000_000_000;
-        let read = |text| Moment::read(text, now).expect(text);
-        assert_eq!(read("17"), Moment::Sequence(17));
-        assert_eq!(read("2h"), Moment::TimeNs(now - 7_200_000_000_000));
-        assert_eq!(read("1970-01-02"), Moment::TimeNs(86_400_000_000_000));
-        assert_eq!(read("1970-01-01T00:00:01Z"), Moment::TimeNs(1_000_000_000));
+        let read = |text| Position::read(text, now).expect(text);
+        assert_eq!(read("17"), Position::Sequence(17));
+        assert_eq!(read("2h"), Position::TimeNs(now - 7_200_000_000_000));
+        assert_eq!(read("1970-01-02"), Position::TimeNs(86_400_000_000_000));
+        assert_eq!(read("1970-01-01T00:00:01Z"), Position::TimeNs(1_000_000_000));
         for wrong in ["", "yesterday", "-1", "1970-13-01"] {
             assert!(
-                Moment::read(wrong, now).expect_err(wrong).to_string().contains("is not a time or sequence number")
+                Position::read(wrong, now).expect_err(wrong).to_string().contains("is not a time or sequence number")
             );
         }
     }

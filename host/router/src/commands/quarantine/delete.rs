@@ -2,13 +2,13 @@
 
 use anyhow::{Context, bail};
 
-use super::choice::Chosen;
+use super::choice::EntryFilter;
 use crate::cli::QuarantineDeleteArgs;
 use crate::parts;
 use crate::quarantine::delete;
 
 pub fn run(args: &QuarantineDeleteArgs) -> anyhow::Result<()> {
-    let chosen = Chosen::of(&args.choice)?;
+    let chosen = EntryFilter::of(&args.choice)?;
     if chosen.is_everything() && !args.all {
         bail!("select entries with --by, --reason, --source, --since or --until, or all entries with --all");
     }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use weir_record::escape::escaped;
 
-use super::choice::Chosen;
+use super::choice::EntryFilter;
 use crate::cli::QuarantineListArgs;
 use crate::parts;
 use crate::quarantine::Entry;
@@ -39,7 +39,7 @@ struct Total {
 }
 
 pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
-    let chosen = Chosen::of(&args.choice)?;
+    let chosen = EntryFilter::of(&args.choice)?;
     let folder = parts::quarantine_folder(&super::settings(&args.stored)?);
     // `--records` implies `--entries`.
     if args.entries || args.records {
@@ -73,7 +73,7 @@ fn at_most(limit: usize) -> usize {
     if limit == 0 { usize::MAX } else { limit }
 }
 
-fn nothing(folder: &Path, chosen: &Chosen) -> String {
+fn nothing(folder: &Path, chosen: &EntryFilter) -> String {
     match chosen.is_everything() {
         true => format!("the quarantine {} is empty\n", folder.display()),
         false => format!("no matching entries in the quarantine {}\n", folder.display()),
@@ -81,7 +81,7 @@ fn nothing(folder: &Path, chosen: &Chosen) -> String {
 }
 
 /// Calls `visit` for every selected entry, oldest first.
-fn each(folder: &Path, chosen: &Chosen, mut visit: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn each(folder: &Path, chosen: &EntryFilter, mut visit: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let files = read::files(folder).with_context(|| format!("can't read the quarantine {}", folder.display()))?;
     for file in files {
         let found = match read::entries(&file.path) {
@@ -99,7 +99,7 @@ fn each(folder: &Path, chosen: &Chosen, mut visit: impl FnMut(Entry) -> anyhow::
 }
 
 /// The groups, largest first.
-fn grouped(folder: &Path, chosen: &Chosen) -> anyhow::Result<(Vec<Group>, Total)> {
+fn grouped(folder: &Path, chosen: &EntryFilter) -> anyhow::Result<(Vec<Group>, Total)> {
     let mut groups: HashMap<(String, String), Group> = HashMap::new();
     let mut total = Total::default();
     each(folder, chosen, |entry| {
@@ -166,7 +166,7 @@ impl Group {
 }
 
 /// Prints individual entries, oldest first; a limit selects the newest.
-fn entries(folder: &Path, args: &QuarantineListArgs, chosen: &Chosen) -> anyhow::Result<()> {
+fn entries(folder: &Path, args: &QuarantineListArgs, chosen: &EntryFilter) -> anyhow::Result<()> {
     let limit = at_most(args.limit.unwrap_or(0));
     let mut newest: VecDeque<Entry> = VecDeque::new();
     let mut printed = Printed { json: args.json, records: args.records, count: 0 };
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_that_differ_in_numbers_alone_are_one() {
+    fn reasons_that_differ_only_in_numbers_are_equal() {
         assert_eq!(without_numbers("it ran longer than 250 ms at 17:03"), "it ran longer than # ms at #:#");
         assert_eq!(without_numbers("no number"), "no number");
     }

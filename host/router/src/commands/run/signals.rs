@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_within_a_second_are_one_and_a_later_one_is_another() {
+    fn signals_within_a_second_are_repeats() {
         assert!(is_repeat(Duration::from_millis(2)));
         assert!(is_repeat(Duration::from_millis(999)));
         assert!(!is_repeat(Duration::from_secs(1)));

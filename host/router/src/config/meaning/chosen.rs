@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_a_list_of_kinds_and_an_unknown_one_stops_no_other() {
+    fn unknown_sinks_are_skipped_with_a_warning() {
         let choose = |text: &'static str| kinds(&move |name| (name == "LOG_BACKENDS").then(|| text.to_owned()));
         let (chosen, warnings) = choose(" console, FILE ,,console,fiel,nonesuch ");
         assert_eq!(chosen.iter().map(|kind| kind.name).collect::<Vec<_>>(), ["console", "file"]);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn text_becomes_what_the_option_is() {
+    fn text_is_converted_to_the_type_of_the_option() {
         let typed = |text: &str, kind: Json| typed(text, &serde_json::json!({ "type": kind }));
         assert_eq!(typed("5", "integer".into()), 5);
         assert_eq!(typed("5", "string".into()), "5");

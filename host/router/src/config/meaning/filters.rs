@@ -9,11 +9,11 @@ use weir_record::path;
 use super::super::settings::{CanarySettings, FilterSettings, Module};
 use super::super::{limits, raw};
 use super::Reader;
-use super::place::At;
+use super::place::Location;
 use weir_document::{list, nearest};
 
 impl Reader<'_> {
-    pub(super) fn filters(&mut self, at: &At<'_>, raw: Option<Vec<raw::Filter>>) -> Vec<FilterSettings> {
+    pub(super) fn filters(&mut self, at: &Location<'_>, raw: Option<Vec<raw::Filter>>) -> Vec<FilterSettings> {
         let Some(raw) = raw else {
             let module = Module::Bundled("redact".to_owned());
             return vec![FilterSettings::with_defaults("redact", module)];
@@ -45,7 +45,7 @@ impl Reader<'_> {
 
     pub(super) fn bounds_of_filter(
         &mut self,
-        at: &At<'_>,
+        at: &Location<'_>,
         raw: raw::Filter,
         name: String,
         module: Module,
@@ -67,7 +67,7 @@ impl Reader<'_> {
         }
     }
 
-    fn canary(&mut self, at: &At<'_>, raw: &raw::Canary) -> CanarySettings {
+    fn canary(&mut self, at: &Location<'_>, raw: &raw::Canary) -> CanarySettings {
         let share = self.percent(&at.key("share"), raw.share.as_deref().unwrap_or("100%"));
         if share == 0.0 {
             self.report(&at.key("share"), "a share of 0% selects no records");
@@ -90,7 +90,7 @@ impl Reader<'_> {
     }
 
     /// Parses a percentage to a fraction of one.
-    fn percent(&mut self, at: &At<'_>, text: &str) -> f64 {
+    fn percent(&mut self, at: &Location<'_>, text: &str) -> f64 {
         let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
         match number.filter(|number| (0.0..=100.0).contains(number)) {
             Some(number) => number / 100.0,
@@ -106,7 +106,7 @@ impl Reader<'_> {
     }
 
     /// Checks paths into a record; `*` is allowed only at the end.
-    fn paths(&mut self, at: &At<'_>, paths: &[String]) {
+    fn paths(&mut self, at: &Location<'_>, paths: &[String]) {
         if paths.len() > limits::MAX_FILTER_PATHS {
             let message = format!("{} paths, at most {}", paths.len(), limits::MAX_FILTER_PATHS);
             self.report_with(at, message, "combine them, such as `context.*`");
@@ -121,7 +121,7 @@ impl Reader<'_> {
         }
     }
 
-    fn module(&mut self, at: &At<'_>, text: &str) -> Module {
+    fn module(&mut self, at: &Location<'_>, text: &str) -> Module {
         if let Some(name) = text.strip_prefix("bundled:") {
             if !weir_filter_kit::bundled::names().any(|bundled| bundled == name) {
                 let message = format!("there is no bundled filter {}", at.shown(name));
@@ -169,7 +169,7 @@ mod tests {
     use super::is_path;
 
     #[test]
-    fn a_path_has_keys_and_a_star_only_at_its_end() {
+    fn a_star_is_allowed_only_at_the_end_of_a_path() {
         for path in ["message", "context.*", "context.user.id", "tags.0", r"a\.b.c"] {
             assert!(is_path(path), "{path}");
         }

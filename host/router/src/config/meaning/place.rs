@@ -7,12 +7,12 @@ use weir_document::{Node, Value};
 
 /// A position in the file: the value, or for a missing key, its parent.
 #[derive(Clone)]
-pub(super) struct At<'a> {
+pub(super) struct Location<'a> {
     pub node: Option<&'a Node>,
     pub span: Range<usize>,
 }
 
-impl<'a> At<'a> {
+impl<'a> Location<'a> {
     pub fn root(node: &'a Node) -> Self {
         Self { node: Some(node), span: node.span.clone() }
     }

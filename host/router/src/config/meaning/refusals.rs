@@ -5,13 +5,13 @@
 use std::ops::Range;
 
 use super::super::settings::{FilterSettings, Settings};
-use super::super::{Ask, Refusal};
+use super::super::{FilterCheck, FilterError};
 use super::place::{has_unusable, hide_expanded};
 use weir_document::Problem;
 use weir_document::{Entry, Node, Value};
 
 /// Calls `ask` for every filter that has no problems yet.
-pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: Ask<'_>, problems: &mut Vec<Problem>) {
+pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: FilterCheck<'_>, problems: &mut Vec<Problem>) {
     let nodes: Vec<&Node> = match root.entry("filter") {
         Some(entry) => entry.node.items().iter().filter(|item| !item.is_unusable()).collect(),
         None => Vec::new(),
@@ -24,11 +24,11 @@ pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: Ask<'_>, pro
         }
         match ask(settings, filter) {
             None => {}
-            Some(Refusal::Filter(reason)) => {
+            Some(FilterError::Filter(reason)) => {
                 let module = node.and_then(|node| node.entry("module"));
                 problems.push(at(module.map(|module| &module.node.span), reason));
             }
-            Some(Refusal::Options(mistakes)) => {
+            Some(FilterError::Options(mistakes)) => {
                 problems.extend(mistakes.iter().map(|mistake| in_options(filter, node, mistake)));
             }
         }

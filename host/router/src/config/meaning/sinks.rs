@@ -8,7 +8,7 @@ use weir_sinks::BuildContext;
 
 use super::super::settings::SinkSettings;
 use super::super::{limits, raw};
-use super::place::{At, has_unusable, hide_expanded};
+use super::place::{Location, has_unusable, hide_expanded};
 use super::{Reader, chosen, level};
 use crate::parts;
 use weir_document::Environment;
@@ -18,7 +18,7 @@ use weir_document::{Entry, Value};
 impl Reader<'_> {
     pub(super) fn sinks(
         &mut self,
-        at: &At<'_>,
+        at: &Location<'_>,
         raw: Option<BTreeMap<String, Json>>,
         data: &Path,
         folder: &Path,
@@ -37,10 +37,11 @@ impl Reader<'_> {
         };
         let mut sinks = Vec::new();
         for entry in entries {
-            let key = At { node: None, span: entry.key_span.clone() };
+            let key = Location { node: None, span: entry.key_span.clone() };
             self.name(&key, &entry.key, "sink");
             if let Some(table) = raw.remove(&entry.key).and_then(|table| serde_json::from_value(table).ok()) {
-                let sink = self.sink(&At { node: Some(&entry.node), span: entry.node.span.clone() }, &entry.key, table);
+                let sink =
+                    self.sink(&Location { node: Some(&entry.node), span: entry.node.span.clone() }, &entry.key, table);
                 let (sink, secrets) = filled(sink, environment);
                 self.try_building(entry, &sink, &context, &secrets);
                 sinks.push(sink);
@@ -74,7 +75,7 @@ impl Reader<'_> {
     }
 
     /// Converts a sink whose table passed the schema (or was already reported).
-    fn sink(&mut self, at: &At<'_>, name: &str, table: raw::Sink) -> SinkSettings {
+    fn sink(&mut self, at: &Location<'_>, name: &str, table: raw::Sink) -> SinkSettings {
         let raw::Sink { kind, common, options } = table;
         if common.standby && common.routes.is_some() {
             let help = "a standby receives only records that another sink can't deliver; remove one of the two keys";
@@ -92,7 +93,7 @@ impl Reader<'_> {
     }
 
     /// Expands each sink's fallback to the whole chain; reports unknown sinks and cycles.
-    fn follow_fallbacks(&mut self, at: &At<'_>, sinks: &mut [SinkSettings]) {
+    fn follow_fallbacks(&mut self, at: &Location<'_>, sinks: &mut [SinkSettings]) {
         let next: HashMap<String, String> =
             sinks.iter().filter_map(|sink| Some((sink.name.clone(), sink.fallback.first()?.clone()))).collect();
         let names: Vec<String> = sinks.iter().map(|sink| sink.name.clone()).collect();

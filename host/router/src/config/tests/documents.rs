@@ -39,7 +39,7 @@ fn each_schema(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value))
 }
 
 #[test]
-fn the_schema_uses_nothing_that_the_check_would_skip() {
+fn the_schema_uses_only_supported_keywords() {
     each_schema(&schema(), "#", &mut |path, schema| {
         for keyword in schema.as_object().into_iter().flatten().map(|(key, _)| key) {
             assert!(KEYWORDS.contains(&keyword.as_str()), "{path}: `{keyword}`");
@@ -48,7 +48,7 @@ fn the_schema_uses_nothing_that_the_check_would_skip() {
 }
 
 #[test]
-fn every_reference_inside_the_schema_leads_somewhere() {
+fn every_schema_reference_resolves() {
     let whole = schema();
     each_schema(&whole, "#", &mut |path, schema| {
         if let Some(target) = schema["$ref"].as_str() {
@@ -70,7 +70,7 @@ fn every_key_has_a_description() {
 }
 
 #[test]
-fn the_sinks_leave_the_common_keys_to_the_configuration() {
+fn sinks_do_not_define_common_keys() {
     for kind in weir_sinks::KINDS {
         let own = (kind.schema)();
         for key in common_keys() {
@@ -80,7 +80,7 @@ fn the_sinks_leave_the_common_keys_to_the_configuration() {
 }
 
 #[test]
-fn the_example_of_every_kind_of_sink_is_a_configuration() {
+fn the_example_of_every_sink_type_is_valid() {
     for kind in weir_sinks::KINDS {
         let settings = good(kind.example);
         assert_eq!(settings.sinks[0].kind, kind.name);
@@ -88,7 +88,7 @@ fn the_example_of_every_kind_of_sink_is_a_configuration() {
 }
 
 #[test]
-fn every_example_is_valid_as_it_lies_there() {
+fn every_example_is_valid() {
     let mut seen = 0;
     for entry in fs::read_dir(examples()).expect("the folder of examples") {
         let path = entry.expect("an entry").path();
@@ -102,7 +102,7 @@ fn every_example_is_valid_as_it_lies_there() {
 }
 
 #[test]
-fn the_configuration_to_begin_with_means_what_runs_without_one() {
+fn the_starting_configuration_equals_the_defaults() {
     let start = good(crate::config::START);
     let empty = good("");
     assert_eq!((&start.filters, &start.http, &start.quarantine), (&empty.filters, &empty.http, &empty.quarantine));
@@ -195,7 +195,7 @@ fn toml_text(json: &Value) -> String {
 
 /// `WEIR_REWRITE=1 cargo test -p weir the_reference` regenerates it.
 #[test]
-fn the_reference_lists_every_key_as_the_schema_has_it() {
+fn the_reference_matches_the_schema() {
     const START: &str = "<!-- made from the schema: keys -->\n";
     const END: &str = "<!-- end of keys -->";
     let path = examples().join("README.md");

@@ -15,7 +15,7 @@ fn sink(options: &str) -> String {
 }
 
 #[test]
-fn a_route_that_no_filter_gives_is_a_warning_with_the_one_that_was_meant() {
+fn a_route_that_no_filter_sets_is_a_warning_with_a_suggestion() {
     let text = |routes: &str| format!("{ROUTE}{}", sink(routes));
     assert_eq!(warnings(&text("routes = ['audit']")), [""; 0]);
     assert_eq!(
@@ -30,7 +30,7 @@ fn a_route_that_no_filter_gives_is_a_warning_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn what_a_filter_of_the_operator_gives_is_not_known() {
+fn routes_of_custom_filters_are_unknown() {
     let own = "[[filter]]\nname = 'tidy'\nmodule = 'tidy.wasm'\n";
     assert_eq!(warnings(&format!("{own}{ROUTE}{}", sink("routes = ['billing']"))), [""; 0]);
     assert_eq!(
@@ -41,7 +41,7 @@ fn what_a_filter_of_the_operator_gives_is_not_known() {
 }
 
 #[test]
-fn a_label_that_is_nearly_one_that_a_sink_takes_is_a_warning_once() {
+fn a_label_similar_to_a_route_of_a_sink_is_one_warning() {
     let two = ROUTE.replace("['audit']", "['audit', 'audti']");
     assert_eq!(
         warnings(&format!("{two}{}", sink("routes = ['audit']"))),
@@ -50,7 +50,7 @@ fn a_label_that_is_nearly_one_that_a_sink_takes_is_a_warning_once() {
 }
 
 #[test]
-fn every_bundled_filter_that_gives_labels_is_known_for_it() {
+fn labels_of_all_bundled_filters_are_recognized() {
     for (module, options) in [
         ("schema", "schema = {}, on_fail = 'route', route = 'x'"),
         ("parse", "on_fail = 'tag', fail_route = 'x'"),
@@ -62,7 +62,7 @@ fn every_bundled_filter_that_gives_labels_is_known_for_it() {
 }
 
 #[test]
-fn a_template_with_a_key_that_no_record_has_is_a_warning() {
+fn a_template_with_an_unknown_key_is_a_warning() {
     let path = |path: &str| warnings(&format!("[sink.a]\ntype = 'file'\npath = '{path}'\n"));
     for right in ["{source}/{level}.jsonl", "{session}/{context.tenant}.jsonl", "%Y/{week_start}.jsonl", "%H-%M.jsonl"]
     {
@@ -91,14 +91,14 @@ fn a_template_with_a_key_that_no_record_has_is_a_warning() {
 }
 
 #[test]
-fn a_text_template_is_looked_at_too_and_its_times() {
+fn text_templates_and_their_times_are_checked() {
     let template = |template: &str| warnings(&sink(&format!("format = 'text'\ntemplate = '{template}'")));
     assert_eq!(template("{timestamp:%H:%M} {level:8} {source} {{x}} {message} {fields}"), [""; 0]);
     assert_eq!(template("{timestamp:%H %Z} {mesage:5}").len(), 2);
 }
 
 #[test]
-fn a_condition_on_a_key_that_no_record_has_is_a_warning() {
+fn a_condition_on_an_unknown_key_is_a_warning() {
     let rules = |when: &str| {
         warnings(&format!("[[filter]]\nname = 'r'\nmodule = 'bundled:route'\noptions.rules = [{{ when = {when} }}]"))
     };
