@@ -291,7 +291,7 @@ impl<'s> Checker<'s> {
 
 /// Quotes a string for a message, unless it came from the environment, because it may be a secret.
 pub fn quoted(text: &str, expanded: bool) -> String {
-    if expanded { "what the environment gives here".to_owned() } else { format!("`{text}`") }
+    if expanded { "the value from the environment".to_owned() } else { format!("`{text}`") }
 }
 
 fn with_help(problem: Problem, help: Option<String>) -> Problem {

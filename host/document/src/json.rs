@@ -59,8 +59,7 @@ impl Reader<'_> {
             Some(b'"') => match serde_json::from_str(text) {
                 Ok(text) => Value::Text { text, expanded: false },
                 Err(_) => {
-                    self.problems
-                        .push(Problem::at(span.clone(), "this text has an escape that stands for no character"));
+                    self.problems.push(Problem::at(span.clone(), "this string has an invalid escape sequence"));
                     Value::Unusable
                 }
             },
@@ -86,7 +85,7 @@ impl Reader<'_> {
             let key_span = self.span(key);
             let name: String = serde_json::from_str(key.get()).unwrap_or_default();
             if entries.iter().any(|entry| entry.key == name) {
-                let problem = Problem::at(key_span, format!("`{name}` is given twice")).label("already set above");
+                let problem = Problem::at(key_span, format!("`{name}` is set twice")).label("already set above");
                 self.problems.push(problem);
                 continue;
             }
@@ -145,7 +144,7 @@ mod tests {
         assert!(root.is_none());
         assert!(problems[0].message().starts_with("this is not JSON"), "{problems:?}");
         let (_, problems) = read(r#"{"a": 1, "a": 2}"#);
-        assert_eq!(problems[0].message(), "`a` is given twice");
+        assert_eq!(problems[0].message(), "`a` is set twice");
         let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
         let (_, problems) = read(&deep);
         assert!(problems[0].message().contains("deep"), "{problems:?}");

@@ -92,7 +92,7 @@ pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
         let span = error.span().unwrap_or(0..0);
         let problem = if error.message() == "duplicate key" {
             let key = source.get(span.clone()).unwrap_or_default();
-            let problem = Problem::at(span, format!("`{key}` is given twice"));
+            let problem = Problem::at(span, format!("`{key}` is set twice"));
             match key {
                 "filter" => problem.help("write `[[filter]]`, with two brackets: each is one filter of the chain"),
                 _ => problem.label("already set above"),

@@ -269,17 +269,15 @@ impl FilterSet {
         if checked.failed_altogether() && same.is_some_and(|running| running.takes_any(&sample)) {
             let (count, reason) = (checked.records, checked.reason);
             return Err(format!(
-                "{}: filter `{name}`: with these settings it fails on all {count} recent records that it was tried on, \
-                 with the running ones it does not: {reason}",
+                "{}: filter `{name}`: with these settings it fails on all {count} recent records, \
+                 with the running ones it doesn't: {reason}",
                 wanted.source
             ));
         }
         if checked.failed_altogether() {
             let version = &filter.description().version;
             let (count, reason) = (checked.records, checked.reason);
-            tracing::warn!(
-                "filter `{name}` {version} fails on all {count} recent records that it was tried on: {reason}"
-            );
+            tracing::warn!("filter `{name}` {version} fails on all {count} recent records: {reason}");
         }
         Ok(filter)
     }

@@ -54,10 +54,10 @@ impl DataLocation {
             None => format!("the data folder {here} was {there} when Weir last ran with it; it was moved or copied"),
         };
         format!(
-            "{what}. What it says of files outside may be another's by now, so nothing was touched. To go on with it \
-             where it is, start once with `weir run --adopt`: every sink goes on where it was; a file sink leaves the \
-             files that it wrote before as they are, neither cutting them back to its last position (after a crash, \
-             the last second's records may be in them twice) nor compressing or removing them any more"
+            "{what}. The files outside that it refers to may now belong to another folder, so nothing was changed. To \
+             continue with this folder, start once with `weir run --adopt`: every sink continues at its position, but \
+             file sinks leave their existing files unchanged: they neither truncate them to the last position (after a \
+             crash, the last second's records may be in them twice) nor compress or delete them"
         )
     }
 
@@ -68,7 +68,7 @@ impl DataLocation {
         }
         if let Some(last) = &self.last {
             tracing::warn!("the data folder was {} and is {} now", last.display(), self.here.display());
-            weir_sinks::let_go_of_files(&self.data).context("can't make the sinks let go of their files")?;
+            weir_sinks::let_go_of_files(&self.data).context("can't release the files of the sinks")?;
             // Before `place` is written, so that a crash repeats all steps.
             identity::renew(&self.data.join("journal"))?;
         }
@@ -124,6 +124,6 @@ mod tests {
         settled(&data);
         std::fs::rename(&data, &moved).expect("moved");
         let refused = DataLocation::check(&moved, false).expect_err("elsewhere").to_string();
-        assert!(refused.contains("moved or copied") && refused.contains("neither cutting"), "{refused}");
+        assert!(refused.contains("moved or copied") && refused.contains("neither truncate"), "{refused}");
     }
 }

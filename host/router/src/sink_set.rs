@@ -108,7 +108,7 @@ impl SinkSet {
 
     fn build(&self, settings: &SinkSettings) -> anyhow::Result<Box<dyn Sink>> {
         let kind = weir_sinks::kind(&settings.kind)
-            .with_context(|| format!("sink `{}`: there is no type `{}`", settings.name, settings.kind))?;
+            .with_context(|| format!("sink `{}`: unknown type `{}`", settings.name, settings.kind))?;
         (kind.build)(&settings.name, settings.options.clone(), &self.context).map_err(anyhow::Error::msg)
     }
 

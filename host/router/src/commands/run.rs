@@ -134,7 +134,7 @@ fn record_metrics() -> anyhow::Result<PrometheusHandle> {
     weir_journal::describe_metrics();
     weir_sinks::describe_metrics();
     crate::refused::describe_metrics();
-    metrics::describe_counter!("weir_thread_restarts_total", "Threads that ended unexpectedly and were started again");
+    metrics::describe_counter!("weir_thread_restarts_total", "Threads that ended unexpectedly and were restarted");
     metrics::describe_counter!("weir_filter_swaps_total", "Filters replaced by another version while running");
     metrics::describe_counter!("weir_filter_canaries_total", "Finished trials of new filter versions, by outcome");
     metrics::describe_counter!("weir_quarantined_records_total", "Quarantined records, by origin");

@@ -130,7 +130,7 @@ fn find<'s>(settings: &'s Settings, name: &str) -> anyhow::Result<(&'s SinkSetti
         let names: Vec<_> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
         bail!("there is no sink `{name}`; there are {}", names.join(", "));
     };
-    let kind = weir_sinks::kind(&sink.kind).with_context(|| format!("there is no type `{}`", sink.kind))?;
+    let kind = weir_sinks::kind(&sink.kind).with_context(|| format!("unknown sink type `{}`", sink.kind))?;
     Ok((sink, kind))
 }
 
@@ -140,7 +140,7 @@ fn lock_journal(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
     match Journal::open(Arc::new(disk), parts::journal(settings)) {
         Ok((journal, _)) => Ok(journal),
         Err(OpenError::Locked { .. }) => bail!(
-            "a router runs on this journal, and the files of sink `{sink}` are its alone; stop it first, or replay into a \
+            "a router is running on this journal and owns the files of sink `{sink}`; stop it first, or replay to a \
              sink of another type"
         ),
         Err(error) => Err(error.into()),

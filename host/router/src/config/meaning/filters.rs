@@ -127,7 +127,7 @@ impl Reader<'_> {
                 let message = format!("there is no bundled filter {}", at.shown(name));
                 let help = match nearest(name, weir_filter_kit::bundled::names()) {
                     Some(meant) => format!("did you mean `bundled:{meant}`?"),
-                    None => format!("bundled are {}", list(weir_filter_kit::bundled::names(), "and")),
+                    None => format!("the bundled filters are {}", list(weir_filter_kit::bundled::names(), "and")),
                 };
                 self.report_with(at, message, help);
             }

@@ -109,7 +109,7 @@ impl Hints<'_> {
             let is_taken = taken.iter().any(|(taken, _)| taken == text);
             if let (Some(near), false, false) = (near, is_taken, meant.contains(text)) {
                 let help = format!("did you mean `{near}`?");
-                self.add(span, true, format!("no sink takes the route `{text}`"), help);
+                self.add(span, true, format!("no sink accepts the route `{text}`"), help);
             }
         }
     }

@@ -45,7 +45,7 @@ fn a_label_similar_to_a_route_of_a_sink_is_one_warning() {
     let two = ROUTE.replace("['audit']", "['audit', 'audti']");
     assert_eq!(
         warnings(&format!("{two}{}", sink("routes = ['audit']"))),
-        ["4:71: no sink takes the route `audti`; did you mean `audit`?"]
+        ["4:71: no sink accepts the route `audti`; did you mean `audit`?"]
     );
 }
 

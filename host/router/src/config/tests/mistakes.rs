@@ -308,7 +308,7 @@ fn all_syntax_errors_are_reported_without_follow_up_errors() {
 fn duplicate_keys_are_reported_with_other_problems() {
     assert_eq!(
         in_short(&bad("data = 'a'\ndata = 'b'\nauto_laod = true")),
-        ["2:1 `data` is given twice", "3:1 unknown key `auto_laod` at the top level",]
+        ["2:1 `data` is set twice", "3:1 unknown key `auto_laod` at the top level",]
     );
 }
 
