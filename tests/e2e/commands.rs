@@ -212,6 +212,6 @@ fn validate_warns_of_a_filter_that_holds_records_before_they_are_masked() {
         String::from_utf8(output.stderr).unwrap()
     };
     let warned = validated("join", "redact");
-    assert!(warned.contains("filter `join` stands before `redact` and holds records back"), "{warned}");
+    assert!(warned.contains("filter `join` runs before `redact` and holds records"), "{warned}");
     assert_eq!(validated("redact", "join"), "");
 }

@@ -62,5 +62,5 @@ fn filter_list_shows_rights_imports_and_digest_and_from_a_running_router_memory_
     let address = router.url.trim_start_matches("http://").to_owned();
     router.stop();
     let shown = list(&address);
-    assert!(shown.contains("sees message") && shown.contains("memory and CPU time are unknown"), "{shown}");
+    assert!(shown.contains("sees message") && shown.contains("memory and busy time are unknown"), "{shown}");
 }

@@ -169,7 +169,7 @@ pub struct ValidateArgs {
 
 #[derive(Subcommand, Debug)]
 pub enum FilterCommand {
-    /// Lists the filters with their rights, imports and digests, and their memory and CPU use if the router is running.
+    /// Lists the filters with their rights, imports and digests, and their memory and busy time if the router is running.
     #[command(after_help = "Examples:\n  \
         weir filter list                      the filters without a configuration\n  \
         weir filter list --config weir.toml   the filters of a configuration")]

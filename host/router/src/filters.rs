@@ -147,32 +147,32 @@ impl FilterSet {
         }
         self.shared.refused.modules(prepared.failures.iter().map(LoadFailure::to_string).collect());
         let shared = self.shared.clone();
-        let (handed_over, news, gone, emitted) = shared.chain.exclusive(|chain| {
-            let mut handed_over = Vec::with_capacity(prepared.ready.len());
-            let mut news = Vec::new();
+        let (new_running, log_lines, removed, emitted) = shared.chain.exclusive(|chain| {
+            let mut new_running = Vec::with_capacity(prepared.ready.len());
+            let mut log_lines = Vec::new();
             for new in prepared.ready {
                 let old = self.find(&new.wanted.spec.name).cloned();
-                let (running, what_is_new) = take_over(old, new);
-                news.extend(what_is_new);
-                handed_over.push(running);
+                let (running, log_line) = take_over(old, new);
+                log_lines.extend(log_line);
+                new_running.push(running);
             }
-            *chain = Arc::new(Chain(handed_over.iter().map(|running| running.filter.clone()).collect()));
-            let goes_on = |old: &RunningFilter| {
-                let of_name = handed_over.iter().find(|new| new.wanted.spec.name == old.wanted.spec.name);
+            *chain = Arc::new(Chain(new_running.iter().map(|running| running.filter.clone()).collect()));
+            let is_continued = |old: &RunningFilter| {
+                let of_name = new_running.iter().find(|new| new.wanted.spec.name == old.wanted.spec.name);
                 // A version that can't hold records can't take over held records.
                 of_name.is_some_and(|new| new.filter.holds_records() || !old.filter.holds_records())
             };
-            let gone: Vec<RunningFilter> = self.running.iter().filter(|old| !goes_on(old)).cloned().collect();
+            let removed: Vec<RunningFilter> = self.running.iter().filter(|old| !is_continued(old)).cloned().collect();
             // Before the next batch, so that held records precede later ones.
-            let emitted: Vec<_> = gone.iter().map(|old| pipeline::retire(&shared, &old.filter, chain)).collect();
-            (handed_over, news, gone, emitted)
+            let emitted: Vec<_> = removed.iter().map(|old| pipeline::retire(&shared, &old.filter, chain)).collect();
+            (new_running, log_lines, removed, emitted)
         });
-        self.running = handed_over;
+        self.running = new_running;
         self.wanted = prepared.wanted;
-        for line in news {
+        for line in log_lines {
             tracing::info!("{line}");
         }
-        for (old, emitted) in gone.iter().zip(emitted) {
+        for (old, emitted) in removed.iter().zip(emitted) {
             let name = &old.wanted.spec.name;
             if self.find(name).is_none() {
                 tracing::info!("filter `{name}` unloaded");

@@ -12,11 +12,11 @@ use crate::config::{Settings, SinkSettings};
 pub fn unwritable(settings: &Settings) -> Vec<String> {
     let of_sinks = settings.sinks.iter().filter_map(|sink| {
         let folder = folder_of(sink, settings)?;
-        let why = objection(&folder)?;
+        let why = write_error(&folder)?;
         Some(format!("sink `{}` can't write into {}: {why}", sink.name, folder.display()))
     });
     let data =
-        objection(&settings.data).map(|why| format!("`data` {} can't be written: {why}", settings.data.display()));
+        write_error(&settings.data).map(|why| format!("`data` {} can't be written: {why}", settings.data.display()));
     data.into_iter().chain(of_sinks).collect()
 }
 
@@ -32,7 +32,7 @@ fn folder_of(sink: &SinkSettings, settings: &Settings) -> Option<PathBuf> {
 }
 
 /// Why a folder can't be written to or created.
-fn objection(folder: &Path) -> Option<String> {
+fn write_error(folder: &Path) -> Option<String> {
     let absolute = std::path::absolute(folder).ok()?;
     for ancestor in absolute.ancestors() {
         match ancestor.metadata() {
@@ -60,10 +60,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(objection(temp.path()), None);
-        assert_eq!(objection(&temp.path().join("not/there/yet")), None);
+        assert_eq!(write_error(temp.path()), None);
+        assert_eq!(write_error(&temp.path().join("not/there/yet")), None);
         for folder in [file.clone(), file.join("below")] {
-            let why = objection(&folder).unwrap();
+            let why = write_error(&folder).unwrap();
             assert!(why.ends_with("file is not a folder"), "{why}");
         }
     }

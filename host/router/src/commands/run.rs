@@ -73,7 +73,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     };
     let mut router = match started {
         Ok(router) => router,
-        Err(error) => return Err(explained(args, &settings, error)),
+        Err(error) => return Err(with_option_errors(args, &settings, error)),
     };
     watch.over(&reload::folders(&settings));
     print_banner(&router, &settings);
@@ -116,7 +116,7 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 /// If filters refuse their options, reports all of that with line numbers; otherwise returns the original error.
-fn explained(args: &RunArgs, settings: &Settings, error: anyhow::Error) -> anyhow::Error {
+fn with_option_errors(args: &RunArgs, settings: &Settings, error: anyhow::Error) -> anyhow::Error {
     let Some(file) = &args.config else { return error };
     match engine::in_data_folder(&settings.data).and_then(|engine| validate::check(file, &engine)) {
         Ok(Err(problems)) => problems.into(),

@@ -69,7 +69,7 @@ fn held_unmasked(filters: &[Arc<Filter>]) -> Option<String> {
     let holder = filters[..masks].iter().find(|filter| filter.holds_records())?;
     let (holder, redact) = (holder.name(), filters[masks].name());
     Some(format!(
-        "filter `{holder}` stands before `{redact}` and holds records back: while it does, they lie in the journal \
-         unmasked; put `{redact}` before it unless what it masks stands in several lines"
+        "filter `{holder}` runs before `{redact}` and holds records, which are stored unmasked in the journal; put \
+         `{redact}` before it, unless the text to mask spans several lines"
     ))
 }

@@ -58,13 +58,13 @@ impl FilterSet {
         if !is_new || chosen.is_pinned || is_promoted {
             return Ok(Some(chosen));
         }
-        let goes_on =
+        let is_on_trial =
             self.trials.get(name).is_some_and(|trial| trial.digest == chosen.digest && trial.wanted == *wanted);
-        if !goes_on && self.find(name).is_some() {
+        if !is_on_trial && self.find(name).is_some() {
             // Fail before the trial if the module can't be loaded.
             self.load_module(wanted, &chosen.module)?;
         }
-        let module = (!goes_on).then_some(chosen.module);
+        let module = (!is_on_trial).then_some(chosen.module);
         trials.push(PendingTrial { wanted: wanted.clone(), digest: chosen.digest, settings, module });
         Ok(None)
     }

@@ -1,4 +1,4 @@
-//! `weir filter list`: each filter with its rights and imports and, if the router is running, its memory and CPU time.
+//! `weir filter list`: each filter with its rights and imports and, if the router is running, its memory and busy time.
 
 use std::process::ExitCode;
 
@@ -51,7 +51,7 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
         weir_terminal::text(&format!("{file:<16} not used: no [[filter]] names it; add\n{:INDENT$}  {lines}\n", ""))?;
     }
     if let Err(error) = &running {
-        weir_terminal::text(&format!("\nmemory and CPU time are unknown: {error:#}\n"))?;
+        weir_terminal::text(&format!("\nmemory and busy time are unknown: {error:#}\n"))?;
     }
     if args.setup.stored.config.is_none() {
         let others: Vec<_> = weir_filter_kit::bundled::names().collect();

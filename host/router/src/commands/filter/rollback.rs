@@ -16,13 +16,13 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     let wanted = filters::wanted(&settings).into_iter().find(|wanted| wanted.spec.name == *name);
     let wanted =
         wanted.with_context(|| format!("there is no filter `{name}`; `weir filter list` shows the filters"))?;
-    let lying = sha256(&wanted.source.read().map_err(anyhow::Error::msg)?);
+    let current_digest = sha256(&wanted.source.read().map_err(anyhow::Error::msg)?);
     let versions = Versions::of(&settings.data);
     let history = versions.history(name);
     let target = target(name, &history, args.to.as_deref())?;
     versions.module(name, &target.digest).map_err(anyhow::Error::msg)?;
     let by = current_user();
-    let pin = Pin { instead_of: lying, run: target.digest.clone(), by, why: "rollback".to_owned() };
+    let pin = Pin { instead_of: current_digest, run: target.digest.clone(), by, why: "rollback".to_owned() };
     versions.set_pin(name, &pin).map_err(anyhow::Error::msg)?;
     weir_terminal::text(&format!(
         "filter `{name}` is rolled back to {}, sha256 {}, until the module in {} changes\n",

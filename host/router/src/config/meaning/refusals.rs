@@ -16,10 +16,12 @@ pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: FilterCheck<
         Some(entry) => entry.node.items().iter().filter(|item| !item.is_unusable()).collect(),
         None => Vec::new(),
     };
-    let told = problems.len();
+    let already_reported = problems.len();
     for (index, filter) in settings.filters.iter().enumerate() {
         let node = nodes.get(index).copied();
-        if node.is_some_and(|node| has_unusable(node) || problems[..told].iter().any(|problem| is_in(problem, node))) {
+        if node.is_some_and(|node| {
+            has_unusable(node) || problems[..already_reported].iter().any(|problem| is_in(problem, node))
+        }) {
             continue;
         }
         match ask(settings, filter) {

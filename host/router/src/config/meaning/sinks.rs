@@ -42,7 +42,7 @@ impl Reader<'_> {
             if let Some(table) = raw.remove(&entry.key).and_then(|table| serde_json::from_value(table).ok()) {
                 let sink =
                     self.sink(&Location { node: Some(&entry.node), span: entry.node.span.clone() }, &entry.key, table);
-                let (sink, secrets) = filled(sink, environment);
+                let (sink, secrets) = with_environment(sink, environment);
                 self.try_building(entry, &sink, &context, &secrets);
                 sinks.push(sink);
             }
@@ -65,8 +65,8 @@ impl Reader<'_> {
         };
         let mut sinks = Vec::new();
         for name in names {
-            let (sink, secrets) = filled(SinkSettings::with_defaults(name), environment);
-            if let Some(message) = objection(&sink, context, &secrets) {
+            let (sink, secrets) = with_environment(SinkSettings::with_defaults(name), environment);
+            if let Some(message) = options_error(&sink, context, &secrets) {
                 self.problems.push(Problem::of_file(message));
             }
             sinks.push(sink);
@@ -133,7 +133,7 @@ impl Reader<'_> {
         if has_unusable(&entry.node) {
             return;
         }
-        let Some(mut message) = objection(sink, context, secrets) else {
+        let Some(mut message) = options_error(sink, context, secrets) else {
             return;
         };
         hide_expanded(&entry.node, &mut message);
@@ -151,7 +151,7 @@ impl Reader<'_> {
 }
 
 /// Fills in options from the environment; also returns these values.
-fn filled(mut sink: SinkSettings, environment: Environment<'_>) -> (SinkSettings, Vec<String>) {
+fn with_environment(mut sink: SinkSettings, environment: Environment<'_>) -> (SinkSettings, Vec<String>) {
     let taken = match (weir_sinks::kind(&sink.kind), &mut sink.options) {
         (Some(kind), Json::Object(options)) => chosen::fill(kind, options, environment),
         _ => Vec::new(),
@@ -160,7 +160,7 @@ fn filled(mut sink: SinkSettings, environment: Environment<'_>) -> (SinkSettings
 }
 
 /// The sink's error about its options, without values from the environment, which may be secrets.
-fn objection(sink: &SinkSettings, context: &BuildContext, secrets: &[String]) -> Option<String> {
+fn options_error(sink: &SinkSettings, context: &BuildContext, secrets: &[String]) -> Option<String> {
     let kind = weir_sinks::kind(&sink.kind)?;
     let mut message = (kind.build)(&sink.name, sink.options.clone(), context).err()?;
     for secret in secrets {
