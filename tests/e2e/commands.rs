@@ -109,7 +109,7 @@ fn validate_and_run_warn_of_likely_mistakes() {
     for part in [
         "warning: weir.toml:8:11: no rule sets the route `audti`; did you mean `audit`?",
         "warning: weir.toml:11:8: `%Q` is the time zone",
-        "warning: weir.toml:11:8: nothing in this configuration sets the key `nosuch`",
+        "warning: weir.toml:11:8: no filter or alias sets the key `nosuch`",
         "warning: sink `a` can't write into weir.toml/logs: ",
         "weir.toml is not a folder",
     ] {
@@ -212,6 +212,6 @@ fn validate_warns_if_a_filter_holds_records_before_masking() {
         String::from_utf8(output.stderr).unwrap()
     };
     let warned = validated("join", "redact");
-    assert!(warned.contains("filter `join` stands before `redact` and holds records back"), "{warned}");
+    assert!(warned.contains("filter `join` runs before `redact` and holds records"), "{warned}");
     assert_eq!(validated("redact", "join"), "");
 }

@@ -218,20 +218,22 @@ fn filters_that_multiply_records_are_limited_and_the_router_continues() {
     assert_eq!(curl(&router, "/ready", &[], b"").status, 200);
 }
 
-/// 200,000 changes fit a filter's output, and applying each is fast unless it copies the record.
+/// 200,000 changes fit a filter's output. A router that copies the record for each copies 180 GB, which takes longer
+/// than the filter has.
 #[test]
 fn hundreds_of_thousands_of_changes_by_a_typed_filter_are_merged() {
-    let home = Home::with(ROOMY);
+    let home = Home::with(&ROOMY.replace("500ms", "1s"));
     let sets = guests::text(guests::SETS).replace("19200000", "6400000").replace("600000", "200000");
     home.put_filter("hostile", &guests::assemble(&sets));
     let router = home.start();
-    for _ in 0..3 {
-        assert_eq!(post(&router, &records()).body, r#"{"accepted":10}"#);
+    let large = records().replace(r#"{"n":3,"#, &format!(r#"{{"n":3,"large":"{}","#, "x".repeat(900_000)));
+    for body in [records(), large] {
+        assert_eq!(post(&router, &body).body, r#"{"accepted":10}"#);
     }
-    eventually("all arrive", || lines(&home) == 30);
+    eventually("all arrive", || lines(&home) == 20);
     let text = std::fs::read_to_string(home.path("out.jsonl")).unwrap();
     let changed = text.lines().filter(|line| line.contains(MARKER) && line.contains(r#""n":1"#));
-    assert_eq!(changed.count(), 3, "{text}");
+    assert_eq!(changed.count(), 2);
 }
 
 #[test]

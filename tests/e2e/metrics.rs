@@ -66,7 +66,7 @@ fn health_is_degraded_while_a_filter_fails_or_a_sink_is_down() {
         let reasons = health["reasons"].to_string();
         health["status"] == "degraded"
             && reasons.contains("filter `trap` is failing")
-            && reasons.contains("sink `away` has failed since 20")
+            && reasons.contains("sink `away` has been failing since 20")
     });
     assert_eq!(curl(&router, "/ready", &[], b"").status, 200, "it takes records all the same");
 }

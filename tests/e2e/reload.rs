@@ -120,7 +120,7 @@ fn sighup_without_a_change_is_logged_and_a_reverted_value_needs_no_restart() {
     let home = Home::with(BEFORE);
     let mut router = home.start();
     router.signal("-HUP");
-    router.wait_for_line("the configuration has not changed");
+    router.wait_for_line("the configuration is unchanged");
     home.configure(&format!("[http]\nmax_connections = 7\n{BEFORE}"));
     router.wait_for_line("changes to http.max_connections take effect");
     home.configure(BEFORE);

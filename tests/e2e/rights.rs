@@ -62,5 +62,5 @@ fn filter_list_shows_rights_imports_digest_and_live_memory_and_time() {
     let address = router.url.trim_start_matches("http://").to_owned();
     router.stop();
     let shown = list(&address);
-    assert!(shown.contains("sees message") && shown.contains("memory and time are not known"), "{shown}");
+    assert!(shown.contains("sees message") && shown.contains("memory and busy time are unknown"), "{shown}");
 }

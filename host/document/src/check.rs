@@ -1,11 +1,10 @@
-//! Judges the tree of a file against a JSON Schema, and finds every mistake at once: unknown keys, wrong
-//! types, words that are not among the allowed ones, what is missing, numbers out of range, sizes and
-//! durations that can't be read.
+//! Validates the tree of a file against a JSON Schema and reports every error at once: unknown and missing keys, wrong
+//! types, values that are not allowed, numbers out of range, invalid sizes and durations.
 //!
-//! It knows nothing of Weir's keys, so a sink's own schema is all that its options need. Values it refuses
-//! become unusable; text from the environment becomes the number or boolean that the schema asks for.
-//! Invariant: schemas use only the words in `keywords::KEYWORDS` (a test looks at all of them), so nothing that a
-//! schema demands is silently skipped.
+//! The check knows nothing about Weir's keys; a sink's options are checked against the sink's own schema. Values that
+//! fail become [`Value::Unusable`]; text from the environment is converted to the number or boolean that the schema
+//! requires. Invariant: schemas use only the keywords in `keywords::KEYWORDS` (enforced by a test), so no constraint is
+//! silently ignored.
 
 pub(super) mod keywords;
 mod value;
@@ -20,7 +19,7 @@ use crate::problems::Problem;
 use crate::suggest::{list, nearest};
 use crate::tree::{Entry, Node, Value};
 
-/// Judges `root` and returns what is wrong with it.
+/// Validates `root` and returns the problems found.
 pub(super) fn check(root: &mut Node, schema: &Json) -> Vec<Problem> {
     let mut checker = Checker { schema, problems: Vec::new(), example: None };
     checker.node(root, schema, "");
@@ -30,12 +29,12 @@ pub(super) fn check(root: &mut Node, schema: &Json) -> Vec<Problem> {
 struct Checker<'s> {
     schema: &'s Json,
     problems: Vec<Problem>,
-    /// What the schema of the key that is being judged shows as right.
+    /// Example value from the schema of the key being checked.
     example: Option<String>,
 }
 
 impl<'s> Checker<'s> {
-    /// Judges one value; `place` is its table as the file writes it, such as `sink.archive`.
+    /// Checks one value; `place` is its table header, such as `sink.archive`.
     fn node(&mut self, node: &mut Node, schema: &'s Json, place: &str) {
         let schema = self.resolve(schema);
         if node.is_unusable() {
@@ -61,7 +60,7 @@ impl<'s> Checker<'s> {
         self.contents(node, schema, place);
     }
 
-    /// Follows references; the words beside a `$ref` only describe.
+    /// Follows references. Keywords next to a `$ref` are only descriptive.
     fn resolve(&self, schema: &'s Json) -> &'s Json {
         let mut schema = schema;
         for _ in 0..MAX_SCHEMA_HOPS {
@@ -79,7 +78,7 @@ impl<'s> Checker<'s> {
             Value::Table(_) => return self.table(node, schema, place),
             Value::List(items) => {
                 let problem = length_problem(items.len(), schema, "Items", "items");
-                // Written as in the header of one of its tables, `[[filter]]`.
+                // As in a table header, `[[filter]]`.
                 let place = format!("[{place}]");
                 for item in items.iter_mut() {
                     self.node(item, &schema["items"], &place);
@@ -123,7 +122,7 @@ impl<'s> Checker<'s> {
         let names = required.filter_map(Json::as_str);
         let missing: Vec<&str> = names.filter(|name| !entries.iter().any(|entry| entry.key == *name)).collect();
         for name in missing {
-            // A key that is there with a typo is one mistake, not two.
+            // A misspelled key is one problem, not two.
             if unknown.iter().any(|suggested| suggested.as_deref() == Some(name)) {
                 continue;
             }
@@ -131,7 +130,7 @@ impl<'s> Checker<'s> {
             let problem = Problem::at(node.span.clone(), format!("`{name}` is missing {}", shown_place(place)));
             let help = example_of(property).map(|example| format!("for example `{name} = {example}`"));
             self.problems.push(with_help(problem, help));
-            // What follows must see that something was refused here, and not ask for it again.
+            // Later stages must see that this key was already reported.
             entries.push(Entry {
                 key: name.to_owned(),
                 key_span: node.span.clone(),
@@ -140,7 +139,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// Reports a key that the schema does not have; returns what was probably meant.
+    /// Reports an unknown key and returns the key that was probably meant.
     fn unknown_key(&mut self, entry: &mut Entry, known: Option<&'s Map<String, Json>>, place: &str) -> Option<String> {
         let names = known.into_iter().flat_map(Map::keys);
         let mut keys: Vec<&str> = names.map(String::as_str).collect();
@@ -160,7 +159,7 @@ impl<'s> Checker<'s> {
         meant.map(str::to_owned)
     }
 
-    /// Where a misplaced key belongs: in TOML a key after `[section]` is in that section.
+    /// Finds where a misplaced key belongs: in TOML, a key after `[section]` is in that section.
     fn elsewhere(&self, key: &str, place: &str) -> Option<String> {
         let top = self.schema["properties"].as_object()?;
         if !place.is_empty() && top.contains_key(key) {
@@ -173,7 +172,7 @@ impl<'s> Checker<'s> {
         section.map(|(name, _)| format!("`{key}` is a key of `[{name}]`"))
     }
 
-    /// A value that may be one of several things.
+    /// Checks a value against several alternatives.
     fn choose(&mut self, node: &mut Node, choices: &'s [Json], place: &str) {
         let choices: Vec<&Json> = choices.iter().map(|choice| self.resolve(choice)).collect();
         if let Some(tag) = tag_of(&choices)
@@ -207,7 +206,7 @@ impl<'s> Checker<'s> {
         }
     }
 
-    /// Tables told apart by the word under one key, as sinks are by `type`.
+    /// Checks a table whose schema depends on the value of one key, as for sinks and `type`.
     fn tagged(&mut self, node: &mut Node, choices: &[&'s Json], tag: &str, place: &str) {
         let words = || choices.iter().filter_map(|c| c["properties"][tag]["const"].as_str());
         let Some(entry) = node.entry(tag).cloned() else {
@@ -232,7 +231,7 @@ impl<'s> Checker<'s> {
         node.value = Value::Unusable;
     }
 
-    /// A value that must be one of a few.
+    /// Checks a value against an enumeration.
     fn among(&mut self, node: &mut Node, allowed: &[&Json]) {
         if allowed.iter().any(|value| **value == node.to_json()) {
             return;
@@ -243,7 +242,7 @@ impl<'s> Checker<'s> {
                 let message = format!("{} is not one of the allowed values", quoted(text, *expanded));
                 let problem = Problem::at(node.span.clone(), message)
                     .help(format!("allowed are {}", list(words.iter().copied(), "and")));
-                // What is near a secret says something about it.
+                // A suggestion would reveal part of a secret.
                 match nearest(text, words) {
                     Some(meant) if !expanded => problem.label(format!("did you mean `{meant}`?")),
                     _ => problem,
@@ -271,7 +270,7 @@ impl<'s> Checker<'s> {
         let named_tables = inner["properties"].is_object() || alternatives(inner).is_some();
         let help = match (&node.value, place.rsplit_once('.')) {
             (Value::Table(_), _) if holds_tables => {
-                Some(format!("write `[[{place}]]`, with two brackets: each such table is one of the list"))
+                Some(format!("write `[[{place}]]`, with two brackets: each such table is one item of the list"))
             }
             (Value::List(_), _) if named_tables => {
                 Some(format!("write `[{place}.NAME]`: each such table has a name of its own"))
@@ -290,9 +289,9 @@ impl<'s> Checker<'s> {
     }
 }
 
-/// A string as a message shows it: never what came from the environment, since it may be a secret.
+/// Quotes a string for a message, unless it came from the environment, because it may be a secret.
 pub fn quoted(text: &str, expanded: bool) -> String {
-    if expanded { "what the environment gives here".to_owned() } else { format!("`{text}`") }
+    if expanded { "the value from the environment".to_owned() } else { format!("`{text}`") }
 }
 
 fn with_help(problem: Problem, help: Option<String>) -> Problem {
@@ -302,7 +301,7 @@ fn with_help(problem: Problem, help: Option<String>) -> Problem {
     }
 }
 
-/// The place of what is under a key, written as in a table's header.
+/// Appends a key to a place, in the syntax of a table header.
 fn join(place: &str, key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let place = place.trim_matches(['[', ']']);

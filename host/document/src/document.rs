@@ -1,4 +1,4 @@
-//! One file through all the steps: bytes in, a typed value and the tree that it came from out, or every problem.
+//! Runs all steps for one file: from bytes to a typed value and its tree, or to a list of problems.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -11,31 +11,31 @@ use crate::tree::{Node, Value};
 use crate::units::Size;
 use crate::{json, tree};
 
-/// How a file is written.
+/// The syntax of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
     Toml,
     Json,
 }
 
-/// A file that could be read.
+/// A parsed file.
 #[derive(Debug)]
 pub struct Document<T> {
-    /// What it says; where something was refused, the default.
+    /// The typed value, with defaults for refused values.
     pub value: T,
-    /// The same as a tree, for what no schema can state.
+    /// The tree, for checks that a schema can't express.
     pub root: Node,
-    /// What is wrong with it so far; the caller adds what it finds.
+    /// Problems found so far; the caller can add its own.
     pub problems: Vec<Problem>,
     file: String,
     source: String,
     syntax: Syntax,
 }
 
-/// Reads a file in memory, called `file` in messages, and checks it against `schema`. Strings may refer to variables of
-/// the environment, if one is given.
+/// Parses `bytes` and checks them against `schema`. Messages refer to the file as `file`. If `environment` is given,
+/// strings can refer to its variables.
 ///
-/// Fails on what leaves nothing to check: a file that is too large, no text, or not of its syntax.
+/// Fails if nothing can be checked: the file is too large, not UTF-8, or has a syntax error.
 pub fn read<T: DeserializeOwned>(
     file: &str,
     bytes: &[u8],
@@ -58,15 +58,17 @@ pub fn read<T: DeserializeOwned>(
     match serde_json::from_value(root.to_json()) {
         Ok(value) => Ok(Document { value, root, problems, file: file.to_owned(), source: source.to_owned(), syntax }),
         Err(error) => {
-            // The check let something through that the type refuses. The error quotes values, perhaps secret ones.
+            // The schema accepted a value that the type refuses. The error quotes values, which may be secrets.
             let reason = if environment.is_some() { String::new() } else { format!(": {error}") };
-            problems.push(Problem::of_file(format!("this file does not read as its schema promises{reason}")));
+            problems.push(Problem::of_file(format!(
+                "this file doesn't match its type although it matches the schema{reason}"
+            )));
             Err(refused(problems))
         }
     }
 }
 
-/// A file's text, called `file` in messages.
+/// Decodes the file as UTF-8.
 fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problems> {
     let refused = |source: String, problem| Problems::new(file.to_owned(), source, vec![problem]);
     if bytes.len() as u64 > MAX_FILE_BYTES {
@@ -90,23 +92,23 @@ fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problems> {
 }
 
 impl<T> Document<T> {
-    /// The value, or a report of everything that is wrong.
+    /// Returns the value, or all problems if there are any.
     pub fn finish(self) -> Result<T, Problems> {
         if self.problems.is_empty() { Ok(self.value) } else { Err(self.report(self.problems.clone())) }
     }
 
-    /// Problems as a report over this file.
+    /// Makes a report of problems in this file.
     pub fn report(&self, problems: Vec<Problem>) -> Problems {
         Problems::new(self.file.clone(), self.source.clone(), problems)
     }
 
-    /// The line, from 1, on which a part of the file begins.
+    /// The 1-based line on which a node starts.
     pub fn line(&self, node: &Node) -> usize {
         let start = node.span.start.min(self.source.len());
         self.source.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
-    /// A part of the file as JSON: of a JSON file, to the letter.
+    /// A node as JSON; for a JSON file, the exact source text.
     pub fn json(&self, node: &Node) -> String {
         match self.syntax {
             Syntax::Json => self.source[node.span.clone()].to_owned(),
@@ -119,7 +121,7 @@ impl<T> Document<T> {
     }
 }
 
-/// In the order of the file, which a table of `serde_json` would not keep.
+/// Keeps the order of the file, which `serde_json::Map` doesn't.
 fn write_json(node: &Node, out: &mut String) {
     match &node.value {
         Value::Text { text, .. } | Value::Date(text) => {
@@ -165,7 +167,7 @@ mod tests {
     #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
     #[serde(default, deny_unknown_fields)]
     struct Order {
-        /// What is wanted.
+        /// The dishes.
         dishes: Vec<serde_json::Map<String, serde_json::Value>>,
         table: Option<u64>,
     }

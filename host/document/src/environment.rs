@@ -1,18 +1,18 @@
 //! `${NAME}` and `${NAME:-default}` inside string values.
 //!
-//! Runs over the tree after parsing, so what a variable holds is only ever text of one value: it can't add
-//! keys, tables or quotes, and is not expanded again. Keys are left alone. `$${` is a literal `${`. As in a
-//! shell, `:-` also replaces an empty variable.
+//! Variables are expanded after parsing, so the content of a variable is always part of one string: it can't add keys,
+//! tables or quotes, and is not expanded again. Keys are not expanded. `$${` is a literal `${`. As in a shell, `:-`
+//! also replaces an empty variable.
 
 use std::ops::Range;
 
 use crate::problems::Problem;
 use crate::tree::{Node, Value};
 
-/// Reads one variable; `None` when it is not set.
+/// Looks up a variable; `None` if it is not set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Expands every string below `node`; a string that can't be expanded is reported and becomes unusable.
+/// Expands every string below `node`. A string that can't be expanded is reported and becomes unusable.
 pub(super) fn expand(node: &mut Node, source: &str, environment: Environment<'_>, problems: &mut Vec<Problem>) {
     match &mut node.value {
         Value::Text { text, .. } if text.contains("${") => {
@@ -40,7 +40,7 @@ pub(super) fn expand(node: &mut Node, source: &str, environment: Environment<'_>
     }
 }
 
-/// A reference that can't be expanded, as it is written in the value.
+/// A reference that can't be expanded, as written in the value.
 #[derive(Debug, PartialEq)]
 enum Mistake {
     Missing { name: String },
@@ -48,7 +48,7 @@ enum Mistake {
     BadName { reference: String },
 }
 
-/// The text with every reference replaced, and whether there was any.
+/// Returns the expanded text and whether it contained a reference.
 fn expand_text(text: &str, environment: Environment<'_>) -> Result<(String, bool), Vec<Mistake>> {
     let mut out = String::with_capacity(text.len());
     let mut mistakes = Vec::new();
@@ -101,7 +101,7 @@ fn is_variable_name(name: &str) -> bool {
     starts_well && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The problem, marked at the reference itself when it stands in the file as it was read.
+/// Locates the problem at the reference, if the source contains it literally.
 fn locate(mistake: Mistake, source: &str, span: &Range<usize>) -> Problem {
     let find = |written: &str| {
         let inside = source.get(span.clone())?;
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_reference_of_a_string_is_named() {
+    fn all_invalid_references_are_reported() {
         let mistakes = expand_text("${A} ${a b} ${HOST} ${B", &variables).unwrap_err();
         assert_eq!(
             mistakes,

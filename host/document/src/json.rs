@@ -1,6 +1,6 @@
-//! A JSON file as the same tree that a TOML file becomes, so that it is judged and reported in the same way.
+//! Parses JSON to the same tree as TOML, so that both are checked and reported in the same way.
 //!
-//! `null` stands for a key that is not there. Invariants are those of `tree`.
+//! `null` is equivalent to a missing key. The invariants are those of `tree`.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use crate::limits::MAX_DEPTH;
 use crate::problems::Problem;
 use crate::tree::{Entry, Node, Value};
 
-/// The whole file as a tree, or the first mistake of its syntax.
+/// Parses a file, or reports its first syntax error.
 pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     match serde_json::from_str::<&RawValue>(source) {
         Ok(raw) => Some(Reader { source, problems }.node(raw, 1)),
@@ -21,7 +21,7 @@ pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
             let line_start =
                 source.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
             let at = (line_start + error.column().saturating_sub(1)).min(source.len());
-            // The parser's own words end with the place, which is shown anyway.
+            // The parser's message ends with the position, which the report shows anyway.
             let words = error.to_string();
             let reason = words.split(" at line ").next().unwrap_or(&words).to_owned();
             problems.push(Problem::at(at..at + 1, format!("this is not JSON: {reason}")));
@@ -36,7 +36,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Where in the source a part of it stands.
+    /// The span of a part of the source.
     fn span(&self, part: &RawValue) -> Range<usize> {
         let start = part.get().as_ptr().addr() - self.source.as_ptr().addr();
         start..start + part.get().len()
@@ -59,8 +59,7 @@ impl Reader<'_> {
             Some(b'"') => match serde_json::from_str(text) {
                 Ok(text) => Value::Text { text, expanded: false },
                 Err(_) => {
-                    self.problems
-                        .push(Problem::at(span.clone(), "this text has an escape that stands for no character"));
+                    self.problems.push(Problem::at(span.clone(), "this string has an invalid escape sequence"));
                     Value::Unusable
                 }
             },
@@ -86,7 +85,7 @@ impl Reader<'_> {
             let key_span = self.span(key);
             let name: String = serde_json::from_str(key.get()).unwrap_or_default();
             if entries.iter().any(|entry| entry.key == name) {
-                let problem = Problem::at(key_span, format!("`{name}` is given twice")).label("already set above");
+                let problem = Problem::at(key_span, format!("`{name}` is set twice")).label("already set above");
                 self.problems.push(problem);
                 continue;
             }
@@ -97,7 +96,7 @@ impl Reader<'_> {
     }
 }
 
-/// Keys and values of an object as they stand in the source.
+/// The keys and raw values of an object.
 struct Pairs;
 
 impl<'de> Visitor<'de> for Pairs {
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_and_value_knows_its_place() {
+    fn every_key_and_value_has_a_span() {
         let source = "{\n  \"a\": [1, {\"b\\u00e9\": \"x\"}],\n  \"c\": null\n}";
         let (root, problems) = read(source);
         let root = root.expect("it is JSON");
@@ -140,12 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_with_their_place() {
+    fn errors_have_positions() {
         let (root, problems) = read("{\n  \"a\": tru\n}");
         assert!(root.is_none());
         assert!(problems[0].message().starts_with("this is not JSON"), "{problems:?}");
         let (_, problems) = read(r#"{"a": 1, "a": 2}"#);
-        assert_eq!(problems[0].message(), "`a` is given twice");
+        assert_eq!(problems[0].message(), "`a` is set twice");
         let deep = "[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1);
         let (_, problems) = read(&deep);
         assert!(problems[0].message().contains("deep"), "{problems:?}");

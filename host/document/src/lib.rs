@@ -1,27 +1,26 @@
-//! Files that people write, TOML or JSON: read, checked against a JSON Schema, and every mistake shown at once with its
-//! line.
+//! Reads TOML and JSON files that people write, checks them against a JSON Schema, and reports all errors at once with
+//! their lines.
 //!
-//! Weir's configuration and a filter's test cases are such files. A file goes through these steps in order, and each
-//! works on what the steps before it accepted:
+//! Weir's configuration and the test cases of filters are such files. Each step works on the values that the previous
+//! steps accepted:
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `document` | all the steps: bytes to a typed value and its tree, or every problem |
-//! | `tree` | TOML to a tree in which every key and value knows its place |
+//! | `document` | runs all steps: bytes to a typed value and its tree, or to problems |
+//! | `tree` | TOML to a tree with the span of every key and value |
 //! | `json` | JSON to the same tree |
-//! | `environment` | `${NAME}` inside strings |
-//! | `check` | the tree against a schema: unknown keys, types, bounds |
-//! | `schema` | a schema without `null`, which TOML doesn't have |
-//! | `problems` | what is wrong, and how it is shown |
-//! | `suggest` | "did you mean" |
-//! | `units` | sizes and durations as people write them |
+//! | `environment` | expands `${NAME}` in strings |
+//! | `check` | validates the tree against a schema: unknown keys, types, bounds |
+//! | `schema` | removes `null` from a schema, since TOML has none |
+//! | `problems` | error reports |
+//! | `suggest` | "did you mean" suggestions |
+//! | `units` | sizes and durations such as `10MiB` and `1h30m` |
 //! | `limits` | the bounds |
 //!
-//! Rules that no schema can state are the caller's: it looks them up in the tree, which has their places, and adds its
-//! own [`Problem`]s.
+//! The caller checks rules that a schema can't express. It finds the values in the tree and adds its own [`Problem`]s.
 //!
-//! Invariants: nothing here opens a file; a value that comes from the environment is never quoted in a message, since it
-//! may be a secret.
+//! Invariants: this crate opens no files, and messages never quote values from the environment, because they may be
+//! secrets.
 
 mod check;
 mod document;

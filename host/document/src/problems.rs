@@ -1,9 +1,7 @@
-//! What is wrong with a configuration, and how that is shown: every problem at once, in the order of the
-//! file, each with file, line and column, the line itself and a mark under the mistake.
+//! Error reports: all problems in the order of the file, each with file, line and column, the source line and a marker.
 //!
-//! The last stage of every failing load. Invariants: spans are byte ranges of the source kept here; nothing
-//! that came from the environment is ever printed, since it may be a secret; control characters of the file
-//! never reach the terminal.
+//! Invariants: spans are byte ranges of the source stored here; values from the environment are never printed, because
+//! they may be secrets; control characters in the file never reach the terminal.
 
 use std::fmt::{self, Write as _};
 use std::ops::Range;
@@ -13,7 +11,7 @@ use weir_record::escape::needs_escape;
 
 use crate::limits::{MAX_PROBLEMS, SHOWN_LINE_CHARS};
 
-/// One mistake. Without a span it concerns the file as a whole.
+/// One problem. Without a span, it concerns the whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     message: String,
@@ -31,30 +29,30 @@ impl Problem {
         Self { message: message.into(), span: None, label: String::new(), help: None }
     }
 
-    /// Words beside the mark: what is wrong exactly there.
+    /// Adds text next to the marker.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// A line below: what to do.
+    /// Adds a help line: what to do.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Where it begins in the file.
+    /// The byte offset at which the problem starts.
     pub fn start(&self) -> Option<usize> {
         self.span.as_ref().map(|span| span.start)
     }
 
-    /// What is wrong, in one line.
+    /// The message, a single line.
     pub fn message(&self) -> &str {
         &self.message
     }
 }
 
-/// All problems of one file, with what is needed to show them.
+/// All problems of one file, with the source to show them.
 #[derive(Debug, Clone)]
 pub struct Problems {
     file: String,
@@ -74,17 +72,17 @@ impl Problems {
         self.list.iter()
     }
 
-    /// Line and column of a problem, both from 1, the column in characters.
+    /// Line and column of a problem, both 1-based; the column counts characters.
     pub fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
         let span = problem.span.as_ref()?;
-        let place = Place::of(&self.source, span);
+        let place = LinePosition::of(&self.source, span);
         Some((place.line, place.column))
     }
 
-    /// Each in one line, with its place, in the order of the file.
+    /// One line per problem with its position, in the order of the file.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.list.iter().map(|problem| {
-            let place = problem.span.as_ref().map(|span| Place::of(&self.source, span));
+            let place = problem.span.as_ref().map(|span| LinePosition::of(&self.source, span));
             let place = place.map_or(String::new(), |place| format!(":{}:{}", place.line, place.column));
             let help = problem.help.as_ref().map_or(String::new(), |help| format!("; {help}"));
             printable(&format!("{}{place}: {}{help}", self.file, problem.message))
@@ -106,7 +104,7 @@ impl Problems {
         out
     }
 
-    /// How many there are, in one line, without a word of the file.
+    /// The number of problems, in one line that doesn't quote the file.
     pub fn summary(&self) -> String {
         let plural = if self.list.len() == 1 { "" } else { "s" };
         format!("{} problem{plural} in {}", self.list.len(), self.file)
@@ -115,7 +113,7 @@ impl Problems {
     fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
         let (message, help) = (printable(&problem.message), problem.help.as_deref().map(printable));
         let (label, place) =
-            (printable(&problem.label), problem.span.as_ref().map(|span| Place::of(&self.source, span)));
+            (printable(&problem.label), problem.span.as_ref().map(|span| LinePosition::of(&self.source, span)));
         let title = Level::ERROR.primary_title(message);
         let mut report = match &place {
             Some(place) => title.element(place.snippet(&self.file, &label)),
@@ -136,8 +134,8 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Where a span begins: the line it is on, and the part of it on that line.
-struct Place {
+/// The line on which a span starts, and the part of the span on that line.
+struct LinePosition {
     line: usize,
     column: usize,
     /// The line as it is shown.
@@ -146,7 +144,7 @@ struct Place {
     span: Range<usize>,
 }
 
-impl Place {
+impl LinePosition {
     fn of(source: &str, span: &Range<usize>) -> Self {
         let start = floor_boundary(source, span.start);
         let end = floor_boundary(source, span.end).max(start);

@@ -1,16 +1,16 @@
-//! What TOML can't say is taken out of a schema.
+//! Removes what TOML can't express from a schema.
 
 use schemars::JsonSchema;
 use serde_json::Value;
 
-/// The schema of a type, for files that can't write `null`.
+/// The schema of a type, without `null`.
 pub fn schema_of<T: JsonSchema>() -> Value {
     let mut schema = schemars::schema_for!(T).to_value();
     without_null(&mut schema);
     schema
 }
 
-/// Takes out every `null`: TOML has none, an optional key is simply left out.
+/// Removes every `null`: TOML has none; optional keys are omitted instead.
 pub fn without_null(schema: &mut Value) {
     match schema {
         Value::Object(object) => {

@@ -1,11 +1,10 @@
-//! "Did you mean": the nearest of the words that are allowed. Pure, and used by every check that refuses a
-//! word.
+//! "Did you mean" suggestions: finds the allowed word that is most similar.
 
-/// A word at least this alike (Jaro-Winkler, 0 to 1) counts as meant even when it is much longer or
-/// shorter: `timeout_ms` for `timeout`.
+/// A word with at least this similarity (Jaro-Winkler, 0 to 1) is suggested even if its length differs a lot:
+/// `timeout_ms` for `timeout`.
 const ALIKE: f64 = 0.88;
 
-/// The allowed word that `word` most likely stands for, if any is near enough to be worth showing.
+/// The allowed word that `word` most likely stands for, if any is similar enough.
 pub fn nearest<'a>(word: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase().replace('-', "_");
     let mut best: Option<(usize, f64, &str)> = None;
@@ -40,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typos_case_and_longer_words_find_their_key_and_strangers_find_nothing() {
+    fn similar_words_are_suggested_and_unrelated_ones_are_not() {
         let keys = ["listen", "max_body", "timeout", "sync", "memory"];
         for (word, expected) in [
             ("lisen", Some("listen")),

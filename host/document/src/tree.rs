@@ -1,9 +1,8 @@
-//! A TOML file as a tree in which every key and value knows where it stands.
+//! Parses TOML to a tree with the span of every key and value.
 //!
-//! The first stage: text in, tree out, with every mistake of syntax. The stages after it (environment,
-//! check) change the tree in place; a value they refuse becomes [`Value::Unusable`], so that it is reported
-//! once and the rest can still be judged. Invariants: entries are in the order of the file; depth is bounded
-//! by `MAX_DEPTH`; numbers are finite and fit in 64 bits.
+//! This is the first stage. Later stages (environment, check) change the tree in place; a value they refuse becomes
+//! [`Value::Unusable`], so that it is reported once and the rest can still be checked. Invariants: entries are in file
+//! order; depth is at most `MAX_DEPTH`; numbers are finite and fit in 64 bits.
 
 use std::ops::Range;
 
@@ -22,8 +21,7 @@ pub struct Node {
 
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// `expanded`: something from the environment is in it, so it may be secret, and may stand for a number
-    /// or boolean.
+    /// `expanded`: contains a value from the environment, so it may be a secret, and may represent a number or boolean.
     Text {
         text: String,
         expanded: bool,
@@ -53,7 +51,7 @@ impl Node {
         }
     }
 
-    /// The items of a list; none for anything else.
+    /// The items of a list; empty for other values.
     pub fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
@@ -65,7 +63,7 @@ impl Node {
         matches!(self.value, Value::Unusable)
     }
 
-    /// The tree as JSON, without what is unusable.
+    /// The tree as JSON, without unusable values.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Text { text, .. } | Value::Date(text) => text.as_str().into(),
@@ -83,10 +81,10 @@ impl Node {
     }
 }
 
-/// The whole file as a tree, or every mistake of its syntax.
+/// Parses a file, or reports its syntax errors.
 ///
-/// Keys given twice are reported with whatever the later stages find; any other mistake makes the rest of
-/// the file guesswork, so then the mistakes of syntax are all that is reported.
+/// Duplicate keys are reported together with the problems of later stages. After any other syntax error the rest of the
+/// file is unreliable, so only syntax errors are reported.
 pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(source);
     let mut readable = true;
@@ -94,7 +92,7 @@ pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
         let span = error.span().unwrap_or(0..0);
         let problem = if error.message() == "duplicate key" {
             let key = source.get(span.clone()).unwrap_or_default();
-            let problem = Problem::at(span, format!("`{key}` is given twice"));
+            let problem = Problem::at(span, format!("`{key}` is set twice"));
             match key {
                 "filter" => problem.help("write `[[filter]]`, with two brackets: each is one filter of the chain"),
                 _ => problem.label("already set above"),
@@ -113,7 +111,7 @@ pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     Some(Node { span: 0..0, value })
 }
 
-/// What the parser says; and the most common reason, which it does not say: text without quotes.
+/// The parser's message, with a hint for the most common cause: text without quotes.
 fn syntax_problem(source: &str, span: Range<usize>, message: &str) -> Problem {
     let word = source.get(span.clone()).unwrap_or_default();
     let problem = Problem::at(span, format!("this is not TOML: {message}"));

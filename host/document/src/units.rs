@@ -1,8 +1,8 @@
-//! Sizes and spans of time as people write them: `"10MiB"`, `"1h30m"`, `"7 days"`.
+//! Sizes and durations as text: `"10MiB"`, `"1h30m"`, `"7 days"`.
 //!
-//! Used by every sink's options and by the rest of the configuration, so that a unit means the same everywhere.
-//! Both types read a string (a size also a plain number of bytes) and write the shortest exact string back, so what
-//! `weir config` prints can be read again. Nothing here rounds: a value that doesn't fit is refused.
+//! The whole configuration uses these types, so that units mean the same everywhere. Both parse a string (a size also a
+//! plain number of bytes) and print the shortest exact string, so printed values can be parsed again. Values that don't
+//! fit are refused, never rounded.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,20 +17,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(pub u64);
 
-/// A span of time: `"250ms"`, `"1s"`, `"1h30m"`, `"7d"`.
+/// A duration: `"250ms"`, `"1s"`, `"1h30m"`, `"7d"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(pub Duration);
 
-/// Why a size or a span could not be read.
+/// Why a size or a duration could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
-    /// The text is no size.
-    #[error("`{0}` is no size: write a number and a unit, such as \"500KB\", \"10MiB\" or \"8GiB\"")]
+    /// The text is not a size.
+    #[error("`{0}` is not a size: write a number and a unit, such as \"500KB\", \"10MiB\" or \"8GiB\"")]
     Size(String),
-    /// The text is no span of time.
-    #[error("`{0}` is no span of time: write a number and a unit, such as \"250ms\", \"10s\", \"1h30m\" or \"7d\"")]
+    /// The text is not a duration.
+    #[error("`{0}` is not a duration: write a number and a unit, such as \"250ms\", \"10s\", \"1h30m\" or \"7d\"")]
     Span(String),
-    /// The text is right but the value is beyond 64 bits.
+    /// The value doesn't fit in 64 bits.
     #[error("`{0}` is too large")]
     TooLarge(String),
 }
@@ -71,12 +71,12 @@ impl Size {
 }
 
 impl Span {
-    /// A span as long as `duration`.
+    /// Converts from a duration.
     pub const fn from_duration(duration: Duration) -> Span {
         Span(duration)
     }
 
-    /// The span as a duration.
+    /// Converts to a duration.
     pub const fn duration(self) -> Duration {
         self.0
     }
@@ -132,7 +132,7 @@ impl FromStr for Span {
     }
 }
 
-/// The unit for which a word stands: `7 days` is `7d`.
+/// Maps a word to a unit: `7 days` is `7d`.
 fn short_unit(word: &str) -> &str {
     match word.strip_suffix('s').filter(|one| one.len() > 1).unwrap_or(word) {
         "week" => "w",
@@ -147,7 +147,7 @@ fn short_unit(word: &str) -> &str {
     }
 }
 
-/// Leading digits and what follows them; none when there are no digits or more than a `u64` holds.
+/// Splits off the leading digits; `None` if there are none or they don't fit in a `u64`.
 fn split_number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))
@@ -206,7 +206,7 @@ impl Visitor<'_> for SpanVisitor {
     type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a span of time such as \"10s\" or \"1h30m\"")
+        f.write_str("a duration such as \"10s\" or \"1h30m\"")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
@@ -259,7 +259,7 @@ impl JsonSchema for Span {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A span of time: numbers with units (ns, us, ms, s, m, h, d, w), such as \"1h30m\".",
+            "description": "A duration: numbers with units (ns, us, ms, s, m, h, d, w), such as \"1h30m\".",
             "type": "string",
             "format": "duration",
             "examples": ["250ms", "10s", "1h30m", "7d"]
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_read_alone_and_in_sums() {
+    fn durations_can_be_sums_of_units() {
         for (text, ms) in
             [("0", 0), ("250ms", 250), ("1s", 1000), ("1h30m", 5_400_000), ("1m 30s", 90_000), ("7d", 604_800_000)]
         {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_and_the_message_quotes_it() {
+    fn invalid_text_is_refused_and_quoted() {
         for text in ["", "MiB", "-1", "1.5MiB", "10 apples", "99999999999999999999", "16777216TiB"] {
             let error = text.parse::<Size>().expect_err(text);
             assert!(error.to_string().contains(text), "{error}");
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_reads_back_as_the_same_value() {
+    fn values_round_trip_through_text() {
         for bytes in [0, 1, 999, 1000, 1024, 1_500_000, 10 << 20, u64::MAX] {
             assert_eq!(Size(bytes).to_string().parse::<Size>(), Ok(Size(bytes)));
         }
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_number_is_a_size_but_no_span() {
+    fn a_plain_number_is_a_size_but_not_a_duration() {
         assert_eq!(serde_json::from_str::<Size>("4096").ok(), Some(Size(4096)));
         assert!(serde_json::from_str::<Size>("-1").is_err());
         assert!(serde_json::from_str::<Span>("10").is_err());

@@ -1,12 +1,13 @@
-//! A new version of a filter on trial: it runs in the shadow of the one that it is to replace, on copies of a share of
-//! the live batches, and nothing comes of what it does.
+//! Trials of new filter versions. A new version runs on copies of a share of the live batches next to the version that
+//! it is to replace; its output is discarded.
 //!
-//! It is compared with a twin of the running version, not with that itself: both are given the same copies by the same
-//! thread, one after the other, so that what else the machine does can't decide. With state, both begin with a copy of
-//! the running version's, and both are ticked as it is. Their stores, logs and counters are their own and are not heard;
-//! their numbers stand on `/metrics` under `NAME.canary` and `NAME.before`, how the trial stands on `/health`.
+//! The new version is compared with a second instance of the running version. One thread gives both the same batches in
+//! turn, so that other load on the machine doesn't affect the result. If the filter is stateful, both start with a copy
+//! of the running version's state and receive the same ticks. Their stores, logs and counters are separate and
+//! discarded. `/metrics` shows both instances as `NAME.canary` and `NAME.before`, and `/health` shows the state of the
+//! trial.
 //!
-//! The trial ends when its time is over, or as soon as the version is found too bad. [`Tally::judge`] says what that is.
+//! A trial ends when its time is over, or early if the new version fails the comparison ([`Tally::judge`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,13 +23,13 @@ use crate::config::CanarySettings;
 use crate::wiring::lock;
 use crate::{limits, versions};
 
-/// A trial that goes on. Dropping it ends it without a verdict.
+/// A running trial. Dropping it ends the trial without a verdict.
 pub struct Canary {
-    pub standing: Arc<Standing>,
+    pub status: Arc<TrialStatus>,
 }
 
-/// How a trial stands, for itself and for whoever wants to show it.
-pub struct Standing {
+/// The current state of a trial.
+pub struct TrialStatus {
     digest: String,
     version: String,
     /// In RFC 3339.
@@ -37,7 +38,7 @@ pub struct Standing {
     tally: Mutex<Tally>,
 }
 
-/// How a trial ended.
+/// The result of a trial.
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
     Promote(String),
@@ -61,7 +62,7 @@ impl Pair {
     ) -> Result<Self, String> {
         let shadow = |spec: &FilterSpec, kind, module| {
             let name = format!("{}.{kind}", spec.name);
-            // Quarantine, of which nothing comes: so that what fails is told.
+            // So that failures are reported; nothing is written to the quarantine.
             let spec = FilterSpec { name, on_error: OnError::Quarantine, ..spec.clone() };
             engine.load_shadow(&spec, module).map_err(|error| error.to_string())
         };
@@ -73,10 +74,10 @@ impl Pair {
         Ok(pair)
     }
 
-    /// How a trial of these stands that begins now.
-    pub fn standing(&self, settings: &CanarySettings) -> Arc<Standing> {
+    /// The initial status of a trial of this pair.
+    pub fn status(&self, settings: &CanarySettings) -> Arc<TrialStatus> {
         let time_ns = i64::try_from(settings.time.as_nanos()).unwrap_or(i64::MAX);
-        Arc::new(Standing {
+        Arc::new(TrialStatus {
             digest: self.canary.digest().to_owned(),
             version: self.canary.description().version.clone(),
             until: versions::at(weir_record::time::now_ns().saturating_add(time_ns)),
@@ -86,8 +87,8 @@ impl Pair {
     }
 }
 
-impl Standing {
-    /// As `/health` shows it.
+impl TrialStatus {
+    /// The status for `/health`.
     pub fn to_json(&self) -> Value {
         let tally = lock(&self.tally).clone();
         let side = |side: &Side| {
@@ -111,57 +112,57 @@ impl Standing {
 }
 
 impl Canary {
-    /// Begins a trial on a thread of its own; `decided` is called there with how it ended.
+    /// Starts a trial on its own thread, which calls `decided` with the verdict.
     pub fn start(
         running: &Arc<Filter>,
         pair: Pair,
-        standing: Arc<Standing>,
+        status: Arc<TrialStatus>,
         settings: CanarySettings,
         engine: Arc<Engine>,
         decided: impl FnOnce(Verdict) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let (running, stands) = (running.clone(), standing.clone());
+        let (running, stands) = (running.clone(), status.clone());
         std::thread::Builder::new().name("weir-canary".into()).spawn(move || {
             let subscription = running.subscribe(settings.share_ppm);
             let compared = catch_unwind(AssertUnwindSafe(|| compare(&subscription, &pair, &settings, engine, &stands)));
-            let verdict = compared.unwrap_or_else(|_| Some(Verdict::Reject("its trial ended unexpectedly".to_owned())));
+            let verdict = compared.unwrap_or_else(|_| Some(Verdict::Reject("the trial ended unexpectedly".to_owned())));
             drop((subscription, pair));
             if let Some(verdict) = verdict {
                 decided(verdict);
             }
         })?;
-        Ok(Self { standing })
+        Ok(Self { status })
     }
 }
 
 impl Drop for Canary {
     fn drop(&mut self) {
-        self.standing.over.store(true, Ordering::Relaxed);
+        self.status.over.store(true, Ordering::Relaxed);
     }
 }
 
-/// Runs both versions until there is a verdict; none when the trial was ended from outside.
+/// Runs both versions until there is a verdict; `None` if the trial was cancelled.
 fn compare(
     subscription: &Subscription,
     pair: &Pair,
     settings: &CanarySettings,
     engine: Arc<Engine>,
-    standing: &Standing,
+    status: &TrialStatus,
 ) -> Option<Verdict> {
     let until = Instant::now() + settings.time;
     let mut next_tick = Instant::now() + limits::TICK;
     let mut worker = Worker::new(engine);
     let (before, canary) = (Chain(vec![pair.before.clone()]), Chain(vec![pair.canary.clone()]));
-    // Which goes first takes turns: the second finds the batch in the processor's cache.
+    // The versions alternate in running first, because the second finds the batch in the CPU cache.
     let mut canary_first = false;
     loop {
-        if standing.over.load(Ordering::Relaxed) {
+        if status.over.load(Ordering::Relaxed) {
             return None;
         }
         if Instant::now() >= next_tick {
             next_tick = Instant::now() + limits::TICK;
             let [old, new] = [&before, &canary].map(|chain| worker.tick(chain, false));
-            lock(&standing.tally).add_tick(old, new);
+            lock(&status.tally).add_tick(old, new);
         }
         let left = until.saturating_duration_since(Instant::now());
         match subscription.batches.recv_timeout(left.min(limits::CANARY_LOOK)) {
@@ -175,14 +176,14 @@ fn compare(
                     false => (run(&before), run(&canary)),
                 };
                 canary_first = !canary_first;
-                lock(&standing.tally).add(&batch, &old, &new);
+                lock(&status.tally).add(&batch, &old, &new);
             }
             Err(RecvTimeoutError::Timeout) => {}
-            // Somebody else listens now.
+            // Another trial has replaced this one.
             Err(RecvTimeoutError::Disconnected) => return None,
         }
         let is_over = Instant::now() >= until;
-        let tally = lock(&standing.tally);
+        let tally = lock(&status.tally);
         if is_over || tally.records >= limits::CANARY_EARLY_RECORDS {
             match tally.judge(settings) {
                 Some(reason) => return Some(Verdict::Reject(format!("{reason}; {tally}"))),
@@ -199,11 +200,11 @@ fn timed(worker: &mut Worker, chain: &Chain, batch: &Batch) -> (Outcome, Duratio
     (worker.run(chain, copy), start.elapsed())
 }
 
-/// What both versions did so far.
+/// Results of both versions so far.
 #[derive(Debug, Default, Clone)]
 struct Tally {
     records: u64,
-    /// Records of which something else became.
+    /// Records with different output.
     differ: u64,
     old: Side,
     new: Side,
@@ -214,7 +215,7 @@ struct Side {
     failed: u64,
     out: u64,
     time: Duration,
-    /// Why it failed last.
+    /// Reason of the last failure.
     reason: String,
 }
 
@@ -236,8 +237,8 @@ impl Tally {
         }
     }
 
-    /// A tick of both: the records that it brought, and one that failed as a record that did. When they were made is
-    /// in them, so they are not compared.
+    /// Adds a tick of both: the records that it emitted; a failed tick counts as one failed record. The records contain
+    /// the time of their creation, so they are not compared.
     fn add_tick(&mut self, old: Outcome, new: Outcome) {
         for (side, outcome) in [(&mut self.old, old), (&mut self.new, new)] {
             side.out += outcome.batch.len() as u64;
@@ -248,7 +249,7 @@ impl Tally {
         }
     }
 
-    /// Why the new version is too bad, if it is.
+    /// Why the new version must be rejected, if it must.
     fn judge(&self, settings: &CanarySettings) -> Option<String> {
         if self.records == 0 {
             return None;
@@ -265,14 +266,14 @@ impl Tally {
         }
         if share(new.out) + settings.drops < share(old.out) {
             return Some(format!(
-                "of 100 records {:.1} came out of it, of the running version {:.1}",
+                "it emitted {:.1} records per 100, the running version {:.1}",
                 100.0 * share(new.out),
                 100.0 * share(old.out)
             ));
         }
         let (old_ns, new_ns) = (self.ns_per_record(old), self.ns_per_record(new));
         if new_ns > old_ns * settings.slowdown && new_ns - old_ns > limits::CANARY_SLOWER_NS {
-            return Some(format!("it took {:.0} µs a record, the running version {:.0}", new_ns / 1e3, old_ns / 1e3));
+            return Some(format!("it took {:.0} µs per record, the running version {:.0}", new_ns / 1e3, old_ns / 1e3));
         }
         None
     }
@@ -285,11 +286,11 @@ impl Tally {
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.records == 0 {
-            return f.write_str("no record came by to compare");
+            return f.write_str("there was no record to compare");
         }
         write!(
             f,
-            "{} records compared, {} came out otherwise, {:.1} µs a record beside {:.1}",
+            "{} records compared, {} with different output, {:.1} µs per record instead of {:.1}",
             self.records,
             self.differ,
             self.ns_per_record(&self.new) / 1e3,
@@ -318,13 +319,13 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_too_bad_when_it_fails_drops_or_takes_more_than_the_running_one_by_the_thresholds() {
+    fn a_version_is_rejected_when_it_exceeds_a_threshold() {
         assert_eq!(judged(side(0, 1000, 1000), side(0, 1000, 1000)), "");
         assert_eq!(judged(side(0, 1000, 1000), side(10, 990, 1000)), "");
         assert!(judged(side(0, 1000, 1000), side(11, 989, 1000)).contains("failed on 1.1 %"));
         assert_eq!(judged(side(200, 800, 1000), side(205, 795, 1000)), "", "the running one fails as well");
         assert_eq!(judged(side(0, 1000, 1000), side(0, 950, 1000)), "");
-        assert!(judged(side(0, 1000, 1000), side(0, 949, 1000)).contains("94.9 came out"));
+        assert!(judged(side(0, 1000, 1000), side(0, 949, 1000)).contains("94.9 records per 100"));
         assert_eq!(judged(side(0, 500, 1000), side(0, 1000, 1000)), "", "more may come out");
         assert_eq!(judged(side(0, 1000, 1000), side(0, 1000, 20_000)), "", "20 µs a record is nothing");
         assert!(judged(side(0, 1000, 1000), side(0, 1000, 22_000)).contains("it took 22 µs"));

@@ -1,30 +1,28 @@
-//! The chain of filters that runs. Batches go through it many at a time; it is exchanged while none is on its way, so
-//! that a batch is seen by one version of each filter, and what one version remembers goes to the next with nothing in
-//! between.
+//! The running chain of filters. Batches pass through it concurrently. It is replaced only while no batch is in it, so
+//! a batch sees one version of each filter, and state moves from one version to the next without a gap.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use weir_engine::Chain;
 
-/// The chain that runs. A panic leaves nothing half changed: it is one pointer.
+/// The running chain. A panic can't leave it half changed, because it is one pointer.
 #[derive(Default)]
 pub struct Chains {
     current: RwLock<Arc<Chain>>,
 }
 
 impl Chains {
-    /// The chain, which is not exchanged while this is kept.
+    /// Borrows the chain for a batch; it is not replaced while the guard is held.
     pub fn enter(&self) -> RwLockReadGuard<'_, Arc<Chain>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the chain while nobody else does. Waits for the batches that are on their way, each of which
-    /// takes a bounded time.
-    pub fn alone<R>(&self, run: impl FnOnce(&mut Arc<Chain>) -> R) -> R {
+    /// Runs `run` with exclusive access to the chain. Waits for the batches in it, each of which takes a bounded time.
+    pub fn exclusive<R>(&self, run: impl FnOnce(&mut Arc<Chain>) -> R) -> R {
         run(&mut self.current.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The chain, to look at.
+    /// A snapshot of the chain.
     pub fn load(&self) -> Arc<Chain> {
         self.enter().clone()
     }

@@ -22,15 +22,15 @@ use crate::config::{Settings, address};
     after_help = "Examples:\n  \
         weir                                  run with no configuration\n  \
         weir run --config weir.toml           run with a configuration\n  \
-        weir config init > weir.toml          create a configuration\n  \
-        weir validate weir.toml               check one without running it\n  \
-        weir filter new mask --lang go        create a filter in Go; then, in mask: weir filter build\n  \
+        weir config init > weir.toml          start a configuration\n  \
+        weir validate weir.toml               check it without running it\n  \
+        weir filter new mask --lang go        start a filter in Go; then, in mask: weir filter build\n  \
         weir filter test mask                 run the cases of a filter\n  \
-        weir sinks                            the state of the running router's sinks\n  \
-        weir quarantine list                  what is in quarantine, and why"
+        weir sinks                            state of the running router's sinks\n  \
+        weir quarantine list                  quarantined records, and why"
 )]
 pub struct Cli {
-    /// The command to run; by default `run` without a configuration.
+    /// The command to run; the default is `run` without a configuration.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
@@ -39,26 +39,26 @@ pub struct Cli {
 pub enum Command {
     /// Runs the router.
     #[command(after_help = "Examples:\n  \
-        weir run                              listen on 127.0.0.1:8080, store into weir-data\n  \
+        weir run                              listen on 127.0.0.1:8080, store in weir-data\n  \
         weir run --config weir.toml           use a configuration file\n  \
         weir run --listen 0.0.0.0:8080 --data /var/lib/weir\n\n\
-        Ctrl-C or SIGTERM delivers what was accepted and stops; another one, at least a second later,\n\
-        stops at once. SIGHUP reloads the configuration and the filters, as does any change to them.")]
+        Ctrl-C or SIGTERM drains and stops. A second signal, at least a second later, stops immediately.\n\
+        The configuration and the filters are reloaded when they change, and on SIGHUP.")]
     Run(RunArgs),
-    /// Checks a configuration, and loads its filters, without running it.
+    /// Checks a configuration and loads its filters, without running it.
     #[command(after_help = "Example:\n  weir validate weir.toml\n\n\
-        Exits with 1 if there are mistakes, and lists all of them. Settings that are valid but have no\n\
-        effect, such as a route that no filter sets, are warnings.")]
+        Lists all errors at once and exits with 1 if there are any. Settings that are valid but probably\n\
+        unintended, such as a route that no filter sets, are warnings.")]
     Validate(ValidateArgs),
-    /// Creates, builds, tests and lists filters.
+    /// Creates, builds, tests, lists and rolls back filters.
     #[command(subcommand)]
     Filter(FilterCommand),
-    /// Shows the sinks: delivery guarantee, state, and what is left to deliver.
+    /// Shows the delivery guarantee, state and backlog of each sink.
     #[command(after_help = "Examples:\n  \
-        weir sinks                            of a router without a configuration\n  \
+        weir sinks                            a router without a configuration\n  \
         weir sinks --config weir.toml\n  \
         weir sinks --json | jq '.[] | select(.state != \"ok\")'\n\n\
-        Exits with 1 when a sink fails or the router does not answer.")]
+        Exits with 1 if a sink is failing or the router doesn't answer.")]
     Sinks(SinksArgs),
     /// Inspects, replays and repairs the journal.
     #[command(subcommand)]
@@ -66,40 +66,40 @@ pub enum Command {
     /// Lists, replays and deletes quarantined records.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// Prints a configuration to start from, or the schema of one.
+    /// Prints a starting configuration or the schema.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Measures what a record costs, next to the least that it could cost.
+    /// Measures the cost of a record and compares it with the lower bound.
     #[command(after_help = "Examples:\n  \
         weir bench                            every case, three runs each\n  \
         weir bench json-100 --runs 5\n  \
         weir bench json-100 --peer 'other=other-router --port $PORT --out $OUT'\n\n\
-        A peer is started by a shell with $PORT and $OUT set: it must take JSON arrays posted to /\n\
-        on that port of 127.0.0.1 and append a line of JSON for each record to that file.")]
+        A peer is started by a shell with $PORT and $OUT set. It must accept JSON arrays posted to / on\n\
+        that port of 127.0.0.1 and append each record to that file as a line of JSON.")]
     Bench(BenchArgs),
-    /// Prints a completion script for a shell.
+    /// Prints a shell completion script.
     #[command(after_help = "Example:\n  weir completions bash > /etc/bash_completion.d/weir")]
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Compiles the module on standard input, for another process of weir.
+    /// Compiles the module on standard input on behalf of another weir process.
     #[command(hide = true)]
     Compile {
         /// The cache of compiled filters.
         #[arg(long, value_name = "DIR")]
         cache: PathBuf,
-        /// Writable memory that it may use, in bytes.
+        /// Limit on writable memory, in bytes.
         #[arg(long)]
         memory_bytes: u64,
-        /// Processor time that it may use, in seconds.
+        /// Limit on CPU time, in seconds.
         #[arg(long)]
         seconds: u64,
     },
-    /// The floor that `bench` compares with.
+    /// The lower bound that `bench` compares with.
     #[command(hide = true)]
     BenchFloor {
-        /// Where it stores.
+        /// Folder to store records in.
         #[arg(long)]
         folder: PathBuf,
     },
@@ -107,7 +107,7 @@ pub enum Command {
 
 #[derive(Args, Debug, Default, Clone)]
 pub struct RunArgs {
-    /// Configuration file; without one: loopback, redaction, SQLite and the console.
+    /// Configuration file [default: none; listens on loopback, redacts, writes to SQLite and the console].
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
     /// Address to listen on; overrides the configuration.
@@ -119,7 +119,8 @@ pub struct RunArgs {
     /// Filters folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
-    /// Accept a data folder that was copied or moved here. Its sinks leave the files that they wrote before as they are.
+    /// Continue with a data folder that was copied or moved. Its sinks leave the files that they wrote earlier
+    /// unchanged.
     #[arg(long)]
     pub adopt: bool,
 }
@@ -127,9 +128,9 @@ pub struct RunArgs {
 #[derive(Args, Debug)]
 pub struct SinksArgs {
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     #[command(flatten)]
-    pub running: Running,
+    pub running: RouterArgs,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
@@ -137,82 +138,82 @@ pub struct SinksArgs {
 
 #[derive(Args, Debug)]
 pub struct ReplayArgs {
-    /// The sink, by its name in the configuration.
+    /// Name of the sink in the configuration.
     #[arg(long, value_name = "NAME")]
     pub sink: String,
-    /// Where to start: a sequence number, a time (2026-11-24T10:00:00Z, 2026-11-24), or an age (2h).
+    /// Where to start: a sequence number, a time (2026-11-24T10:00:00Z, 2026-11-24) or an age (2h).
     #[arg(long, value_name = "TIME|SEQUENCE")]
     pub from: String,
-    /// Where to end, inclusive; by default the newest record.
+    /// Where to end, inclusive [default: the newest record].
     #[arg(long, value_name = "TIME|SEQUENCE")]
     pub to: Option<String>,
-    /// Only records that match this condition: PATH=VALUE, PATH!=VALUE, PATH~REGEX, level>=LEVEL, PATH>NUMBER. If there
-    /// are several, all must match.
+    /// Only replay records that match: PATH=VALUE, PATH!=VALUE, PATH~REGEX, level>=LEVEL, PATH>NUMBER. Can be repeated;
+    /// a record must match all conditions.
     #[arg(long = "where", value_name = "CONDITION")]
     pub conditions: Vec<Condition>,
-    /// Only count the records.
+    /// Only count the records that would be replayed.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
 }
 
 #[derive(Args, Debug)]
 pub struct ValidateArgs {
     /// The configuration file.
     pub file: Option<PathBuf>,
-    /// The same, as an option like that of other commands.
+    /// The configuration file, as in other commands.
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum FilterCommand {
-    /// Lists the configured filters: rights, imports, digests; memory and time if the router is running.
+    /// Lists the filters with their rights, imports and digests, and their memory and busy time if the router is running.
     #[command(after_help = "Examples:\n  \
         weir filter list                      the filters without a configuration\n  \
-        weir filter list --config weir.toml   what each filter may read and change, and what it uses")]
+        weir filter list --config weir.toml   the filters of a configuration")]
     List(FilterListArgs),
-    /// Returns to the previous version of a filter, also in a running router.
+    /// Rolls a filter back to an earlier version; works while the router is running.
     #[command(after_help = "Examples:\n  \
         weir filter rollback redact\n  \
-        weir filter list --versions           the versions to choose from\n  \
+        weir filter list --versions           list the available versions\n  \
         weir filter rollback redact --to 3f2504e0\n\n\
-        The rollback lasts as long as the module that it replaces is in the filters folder. Another\n\
-        module that is put there is loaded as usual.")]
+        The rollback lasts until the module in the filters folder changes; a new module is loaded as\n\
+        usual.")]
     Rollback(FilterRollbackArgs),
-    /// Creates a small filter project: an example, its tests, and what it needs to build.
+    /// Creates a filter project with an example filter, its test and its build files.
     #[command(after_help = "Examples:\n  \
-        weir filter new mask --lang c         creates the folder mask\n  \
+        weir filter new mask --lang c         create the folder mask\n  \
         weir filter new mask --lang go --folder filters/mask\n\n\
         Then, in that folder: weir filter build")]
     New(FilterNewArgs),
-    /// Builds a filter in any language, and tries it; or rebuilds the bundled filters.
+    /// Builds a filter in any language and checks it, or rebuilds the bundled filters.
     #[command(after_help = "Examples:\n  \
-        weir filter build                     builds the project in this folder\n  \
-        weir filter build mask                creates mask/mask.wasm\n  \
+        weir filter build                     build the project in this folder\n  \
+        weir filter build mask                write mask/mask.wasm\n  \
         weir filter build --watch --into ../filters\n  \
-        weir filter build --bundled           rebuilds filters/bundled in this repository\n\n\
-        If the language's compiler is missing, weir says how to install it. Before the module is put in\n\
-        place, it is tried on the project's samples.jsonl, with the options in options.toml.")]
+        weir filter build --bundled           rebuild filters/bundled in this repository\n\n\
+        If the compiler is missing, the error says how to install it. Before the module is written, it is\n\
+        loaded and run on the project's samples.jsonl with the options from its options.toml.")]
     Build {
-        /// The filter's folder, with its filter.toml or Cargo.toml.
+        /// The filter's folder, which contains filter.toml or Cargo.toml.
         #[arg(default_value = ".")]
         project: PathBuf,
-        /// Rebuild after each save.
+        /// Rebuild on every save.
         #[arg(long, conflicts_with = "bundled")]
         watch: bool,
-        /// Also put the module into this folder, such as the filters folder of a running router.
+        /// Also copy the module to this folder, such as the filters folder of a running router.
         #[arg(long, value_name = "DIR", conflicts_with = "bundled")]
         into: Option<PathBuf>,
-        /// Rebuild the bundled filters of the repository at PROJECT.
+        /// Rebuild the filters that are embedded in the binary; PROJECT is the repository.
         #[arg(long)]
         bundled: bool,
-        /// Where to put the rebuilt modules, instead of filters/bundled.
+        /// Folder for the rebuilt modules [default: filters/bundled].
         #[arg(long, value_name = "DIR", requires = "bundled")]
         output: Option<PathBuf>,
     },
-    /// Tests a filter: cases, samples, fuzzing, benchmarks, or a comparison of two versions.
+    /// Tests a filter with cases, samples or fuzzing, benchmarks it, or compares two versions.
     #[command(after_help = "Examples:\n  \
         weir filter test my-filter            the cases in my-filter/cases.toml\n  \
         weir filter test my-filter --junit results.xml\n  \
@@ -223,8 +224,8 @@ pub enum FilterCommand {
         weir filter test my-filter --fuzz 60 --seed 7 --found fuzz-found\n  \
         weir filter test my-filter --bench\n  \
         weir filter test new.wasm --against filters/old.wasm --last 10000 --data weir-data\n\n\
-        Without --fuzz, --bench or --against: runs the cases in cases.toml or cases.json next to the\n\
-        module or, without such a file, shows what the filter makes of each sample.\n\n\
+        Without --fuzz, --bench and --against, the command runs the cases in cases.toml or cases.json\n\
+        next to the module. If there are none, it shows the result for each sample.\n\n\
         A case of cases.toml:\n\n  \
         [[case]]\n  \
         name = \"masks the address and drops DEBUG\"\n  \
@@ -236,9 +237,9 @@ pub enum FilterCommand {
         verdicts = [\"change\", \"drop\"]        keep, drop, change, expand or fail\n  \
         expect = [{ context = { email = \"***\" } }]   the output; other keys are ignored\n  \
         counters = { masked = 1 }\n\n\
-        filters/README.md lists every key. The exit code is 1 if a case or record failed, if fuzzing\n\
-        found a trap, a timeout, invalid output or growing memory (errors and slow calls are only\n\
-        reported), or if the new version fails on records that the old one accepted.")]
+        filters/README.md describes every key. The exit code is 1 if a case or record failed, if fuzzing\n\
+        found a trap, a missed deadline, invalid output or growing memory (refusals and slow calls are\n\
+        only reported), or if the new version fails on records that the old one accepts.")]
     Test(FilterTestArgs),
 }
 
@@ -246,10 +247,10 @@ pub enum FilterCommand {
 pub struct FilterNewArgs {
     /// The filter's name: a-z, 0-9 and `-`.
     pub name: String,
-    /// The language to write it in.
+    /// The programming language.
     #[arg(long, short, value_name = "LANGUAGE", value_parser = languages())]
     pub lang: String,
-    /// The folder to create; by default one with the filter's name, here.
+    /// Folder to create [default: the filter's name].
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
 }
@@ -258,20 +259,20 @@ fn languages() -> PossibleValuesParser {
     PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name))
 }
 
-/// What determines the filters.
+/// The options that determine which filters run.
 #[derive(Args, Debug, Clone)]
-pub struct Setup {
+pub struct SetupArgs {
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     /// Filters folder; overrides the configuration.
     #[arg(long, value_name = "DIR")]
     pub filters: Option<PathBuf>,
 }
 
-impl Setup {
-    /// What the router would be started with.
+impl SetupArgs {
+    /// The arguments for `weir run` with the same setup.
     pub fn run_args(&self) -> RunArgs {
-        let Stored { config, data } = self.stored.clone();
+        let DataArgs { config, data } = self.stored.clone();
         RunArgs { config, data, filters: self.filters.clone(), ..RunArgs::default() }
     }
 }
@@ -279,10 +280,10 @@ impl Setup {
 #[derive(Args, Debug)]
 pub struct FilterListArgs {
     #[command(flatten)]
-    pub setup: Setup,
+    pub setup: SetupArgs,
     #[command(flatten)]
-    pub running: Running,
-    /// Also show the earlier versions, which `weir filter rollback` can return to.
+    pub running: RouterArgs,
+    /// Also show earlier versions, for `weir filter rollback`.
     #[arg(long)]
     pub versions: bool,
 }
@@ -292,8 +293,8 @@ pub struct FilterRollbackArgs {
     /// The filter's name.
     pub name: String,
     #[command(flatten)]
-    pub setup: Setup,
-    /// The version to return to, by the start of its digest; by default the previous one.
+    pub setup: SetupArgs,
+    /// Prefix of the digest of the version to roll back to [default: the previous version].
     #[arg(long, value_name = "DIGEST")]
     pub to: Option<String>,
 }
@@ -303,7 +304,7 @@ pub struct FilterTestArgs {
     #[command(flatten)]
     pub test: TestArgs,
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     /// When to use colours.
     #[arg(long, value_enum, default_value_t = Colour::Auto)]
     pub colour: Colour,
@@ -316,10 +317,10 @@ pub enum Colour {
     Never,
 }
 
-/// Where a command finds what a router stored.
+/// The options that locate a router's data.
 #[derive(Args, Debug, Clone)]
-pub struct Stored {
-    /// The router's configuration.
+pub struct DataArgs {
+    /// The router's configuration file.
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
     /// The router's data folder; overrides the configuration.
@@ -327,16 +328,16 @@ pub struct Stored {
     pub data: Option<PathBuf>,
 }
 
-/// The running router that a command queries.
+/// The option that locates a running router.
 #[derive(Args, Debug, Clone)]
-pub struct Running {
-    /// Address of the running router, such as 127.0.0.1:8080; by default that of the configuration.
+pub struct RouterArgs {
+    /// Address of the running router, such as 127.0.0.1:8080 [default: from the configuration].
     #[arg(long, value_name = "ADDR", value_parser = address)]
     pub address: Option<SocketAddr>,
 }
 
-impl Running {
-    /// The address to ask at.
+impl RouterArgs {
+    /// The address of the running router.
     pub fn address(&self, settings: &Settings) -> SocketAddr {
         self.address.unwrap_or(settings.http.listen)
     }
@@ -344,77 +345,78 @@ impl Running {
 
 #[derive(Subcommand, Debug)]
 pub enum JournalCommand {
-    /// Shows segments, sequences, and the position of each reader; checks every frame.
+    /// Shows the segments with their sequences and the position of each reader; verifies every frame.
     Inspect {
         #[command(flatten)]
-        stored: Stored,
+        stored: DataArgs,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Delivers records to a sink again, also while the router runs.
+    /// Delivers records to a sink again; works while the router is running.
     #[command(after_help = "Examples:\n  \
         weir journal replay --sink postgres --from 2026-11-24T10:00:00Z --to 2026-11-24T11:00:00Z\n  \
         weir journal replay --sink archive --from 2h --where 'level>=ERROR' --where source=shop\n  \
         weir journal replay --sink http --from 48230 --dry-run\n\n\
-        Times are those at which records entered the journal. The sink's routes and minimum level\n\
-        apply. Records that the sink already has are delivered again. The journal contains what some\n\
-        sink has not received yet, and what `journal.keep` retains. Replaying to a sink of type\n\
-        `file` requires that the router is stopped.")]
+        Times are when records were appended to the journal. The sink's routes and minimum level apply.\n\
+        Records that the sink already has are delivered again. The journal keeps records until every\n\
+        sink has them and `journal.keep` has passed. Replaying to a sink of type `file` requires that the\n\
+        router is stopped.")]
     Replay(ReplayArgs),
-    /// Repairs a damaged journal: moves damaged segments aside (nothing is deleted) and keeps every intact frame. The
-    /// router must be stopped.
+    /// Repairs a journal with damage in the middle: keeps every intact frame and moves damaged segments aside; nothing
+    /// is deleted. The router must be stopped.
     Salvage {
         #[command(flatten)]
-        stored: Stored,
+        stored: DataArgs,
     },
 }
 
 #[derive(Subcommand, Debug)]
 pub enum QuarantineCommand {
-    /// Shows what was quarantined: how much, when, by what and why.
+    /// Lists quarantined records with their count, time, origin and reason.
     #[command(after_help = "Examples:\n  \
         weir quarantine list                          groups by origin and reason\n  \
         weir quarantine list --since 2h --by filter:redact\n  \
         weir quarantine list --entries --limit 20     the newest entries, one per line\n  \
         weir quarantine list --json | jq '.groups[].reason'\n\n\
-        Numbers in reasons are shown as `#`, so that equal failures at different places form one group.")]
+        Numbers in reasons are replaced by `#`, so that failures which differ only in a number are in one\n\
+        group.")]
     List(QuarantineListArgs),
     /// Sends quarantined records through the running router again.
     #[command(after_help = "Example:\n  weir quarantine replay --address 127.0.0.1:8080\n\n\
-        Records that fail again are quarantined again. Data that is not a record is left.")]
+        Records that fail again are quarantined again. Entries that are not valid records are skipped.")]
     Replay {
         #[command(flatten)]
-        stored: Stored,
+        stored: DataArgs,
         #[command(flatten)]
-        running: Running,
+        running: RouterArgs,
     },
-    /// Deletes quarantined records permanently; the router may be running.
+    /// Deletes quarantined records permanently; works while the router is running.
     #[command(after_help = "Examples:\n  \
-        weir quarantine delete --by ingest --dry-run  only counts the entries\n  \
+        weir quarantine delete --by ingest --dry-run  only count them\n  \
         weir quarantine delete --reason 'not an object' --until 2026-11-01\n  \
         weir quarantine delete --all\n\n\
-        An entry is deleted if it matches all options. Its content is overwritten, as is that of entries\n\
-        that were replayed.")]
+        An entry must match all given options. The content is overwritten, including that of entries that\n\
+        were already replayed.")]
     Delete(QuarantineDeleteArgs),
 }
 
-/// The entries of the quarantine that a command selects: those that match all options.
+/// Selects quarantine entries; an entry must match all given options.
 #[derive(Args, Debug, Default, Clone)]
-pub struct Choice {
-    /// Only entries from this origin: ingest, filter:NAME or sink:NAME.
+pub struct EntryFilterArgs {
+    /// Only entries of this origin: ingest, filter:NAME or sink:NAME.
     #[arg(long, value_name = "ORIGIN")]
     pub by: Option<String>,
-    /// Only entries whose reason contains this text; case is ignored.
+    /// Only entries whose reason contains this text; case-insensitive.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Only records of this source.
+    /// Only records from this source.
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
     /// Only entries since this time (2026-11-24T10:00:00Z, 2026-11-24) or age (2h).
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only entries before this time or age.
+    /// Only entries before this time.
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
 }
@@ -422,16 +424,16 @@ pub struct Choice {
 #[derive(Args, Debug)]
 pub struct QuarantineListArgs {
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     #[command(flatten)]
-    pub choice: Choice,
-    /// Show every entry, oldest first, instead of groups.
+    pub choice: EntryFilterArgs,
+    /// Show individual entries, oldest first, instead of groups.
     #[arg(long)]
     pub entries: bool,
-    /// Also show the records, as they were sent, including secrets.
+    /// Also show the records. They are unredacted and may contain secrets.
     #[arg(long)]
     pub records: bool,
-    /// Maximum number of groups (the largest) or entries (the newest); 0 means all. By default 50 groups, or all entries.
+    /// Show at most N groups, largest first, or the newest N entries; 0 means all [default: 50 groups, or all entries].
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Print JSON.
@@ -442,20 +444,20 @@ pub struct QuarantineListArgs {
 #[derive(Args, Debug)]
 pub struct QuarantineDeleteArgs {
     #[command(flatten)]
-    pub stored: Stored,
+    pub stored: DataArgs,
     #[command(flatten)]
-    pub choice: Choice,
-    /// Delete everything.
+    pub choice: EntryFilterArgs,
+    /// Delete all entries.
     #[arg(long, conflicts_with_all = ["by", "reason", "source", "since", "until"])]
     pub all: bool,
-    /// Only count the entries.
+    /// Only count the entries that would be deleted.
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum ConfigCommand {
-    /// Prints a commented configuration to start from: the defaults, and what people change first.
+    /// Prints a commented starting configuration: the defaults and the most common changes.
     #[command(after_help = "Example:\n  weir config init > weir.toml")]
     Init,
     /// Prints the JSON Schema of the configuration file.

@@ -1,4 +1,4 @@
-//! What each command of the command line does.
+//! The implementation of each command.
 
 mod compile;
 mod completions;
@@ -17,13 +17,13 @@ use anyhow::Context;
 use rustix::fs::Mode;
 use weir_engine::CompileBounds;
 
-/// What this process makes from here on is for its owner alone, whatever the umask was: the data folder, its databases
-/// with their write-ahead logs, compiled filters. Log files and their folders say themselves what they are.
+/// Makes everything that this process creates accessible only to its owner, regardless of the umask: the data folder,
+/// databases with their write-ahead logs, compiled filters. Log files and their folders set their own mode.
 fn keep_to_owner() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
-/// Performs a command; the code is what the process exits with.
+/// Runs a command and returns the exit code.
 pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => return run::run(&args),

@@ -1,4 +1,5 @@
-//! Conditions on records as people type them: `level>=ERROR`, `source=api`, `context.user.id!=7`, `message~time ?out`.
+//! Conditions on records, as typed on the command line: `level>=ERROR`, `source=api`, `context.user.id!=7`,
+//! `message~time ?out`.
 
 use regex::Regex;
 use weir_record::{Level, Record, Value, write_json_value};
@@ -32,13 +33,16 @@ impl std::str::FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Condition, String> {
         let wrong = |why: &str| format!("`{text}`: {why}; write `level>=ERROR`, `source=api`, `message~time ?out`");
-        let at = text.find(['=', '!', '~', '<', '>']).ok_or_else(|| wrong("there is no comparison"))?;
+        let at = text.find(['=', '!', '~', '<', '>']).ok_or_else(|| wrong("it has no comparison operator"))?;
         let (path, rest) = text.split_at(at);
         let operators = ["!=", ">=", "<=", "=", "~", ">", "<"];
-        let operator = operators.into_iter().find(|op| rest.starts_with(op)).ok_or_else(|| wrong("no comparison"))?;
+        let operator = operators
+            .into_iter()
+            .find(|op| rest.starts_with(op))
+            .ok_or_else(|| wrong("it has no comparison operator"))?;
         let (path, value) = (path.trim(), rest[operator.len()..].trim());
         if path.is_empty() {
-            return Err(wrong("there is no field before the comparison"));
+            return Err(wrong("there is no field before the operator"));
         }
         let order = match operator {
             "=" => return Ok(Condition { path: path.into(), test: Test::Is(value.into()) }),
@@ -54,8 +58,11 @@ impl std::str::FromStr for Condition {
             _ => Order::GreaterOrEqual,
         };
         let test = match path {
-            "level" => Test::Level(order, level(value).ok_or_else(|| wrong("that is no level"))?),
-            _ => Test::Number(order, value.parse().map_err(|_| wrong("only levels and numbers have an order"))?),
+            "level" => Test::Level(order, level(value).ok_or_else(|| wrong("the value is not a level"))?),
+            _ => Test::Number(
+                order,
+                value.parse().map_err(|_| wrong("only levels and numbers can be compared with `<` and `>`"))?,
+            ),
         };
         Ok(Condition { path: path.into(), test })
     }
@@ -66,7 +73,7 @@ fn level(text: &str) -> Option<Level> {
 }
 
 impl Condition {
-    /// True when the record meets it. What a record does not have equals nothing.
+    /// Whether the record matches. A missing field equals nothing.
     pub fn holds(&self, record: Record<'_>) -> bool {
         match &self.test {
             Test::Level(order, least) => order.holds(record.level().cmp(least)),
@@ -137,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_reads_as_it_is_written() {
+    fn conditions_match_as_written() {
         for yes in [
             "level>=ERROR",
             "level>=warn",
@@ -163,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_condition_is_refused_with_an_example() {
+    fn invalid_conditions_are_refused_with_an_example() {
         for wrong in ["", "level", "=x", "level>=loud", "source>api", "message~(", "!x"] {
             let error = wrong.parse::<Condition>().expect_err(wrong);
             assert!(error.contains('`'), "{error}");

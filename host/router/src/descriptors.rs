@@ -1,5 +1,5 @@
-//! File descriptors: raises the limit as far as the system lets this process, and says how many of them connections may
-//! take, so that the journal, the sinks and whatever else opens files always find some.
+//! File descriptors: raises the limit as far as possible, and limits the number of connections, so that descriptors
+//! remain for the journal, the sinks and other files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -9,12 +9,12 @@ use crate::limits;
 pub fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::warn!("can't raise the limit of open files from {:?} to {:?}: {error}", limit.current, limit.maximum);
+        tracing::warn!("can't raise the limit on open files from {:?} to {:?}: {error}", limit.current, limit.maximum);
     }
 }
 
-/// How many connections there may be at a time beside so many sinks, under the limit in force. With less than is wanted,
-/// the log says so.
+/// The number of connections that the limit on open files allows with this number of sinks. Logs a warning if it is
+/// less than `wanted`.
 pub fn for_connections(wanted: usize, sinks: usize) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return wanted;
@@ -29,7 +29,7 @@ pub fn for_connections(wanted: usize, sinks: usize) -> usize {
     wanted.min(left)
 }
 
-/// What the other parts leave of a limit; a quarter when they may need more than there is.
+/// The part of the limit that is left for connections; at least a quarter.
 fn left_for_connections(limit: usize, sinks: usize) -> usize {
     let others = limits::DESCRIPTORS + sinks.saturating_mul(limits::DESCRIPTORS_PER_SINK);
     limit.saturating_sub(others).max(limit / 4).max(1)
@@ -40,14 +40,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_get_what_the_other_parts_leave_but_never_less_than_a_quarter() {
+    fn connections_get_the_remaining_descriptors_but_at_least_a_quarter() {
         assert_eq!(left_for_connections(1024, 2), 1024 - limits::DESCRIPTORS - 2 * limits::DESCRIPTORS_PER_SINK);
         assert_eq!(left_for_connections(256, 100), 64);
         assert_eq!(left_for_connections(2, 0), 1);
     }
 
     #[test]
-    fn the_soft_limit_is_the_hard_one_afterwards() {
+    fn the_soft_limit_is_raised_to_the_hard_limit() {
         raise_limit();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);

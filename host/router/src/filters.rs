@@ -1,16 +1,14 @@
-//! Which filters run: those that the configuration names, in its order, then modules that lie in
-//! the filters folder.
+//! The running filters: those in the configuration, in its order, then other modules in the filters folder.
 //!
-//! A change is made in two steps. [`FilterSet::prepare`] loads what is new and tries it on recent
-//! records, while the old chain goes on; [`FilterSet::publish`] exchanges the chain in one step.
-//! What did not change keeps its instances. **A filter that can't be loaded never replaces one that
-//! runs.**
+//! A change takes two steps. [`FilterSet::prepare`] loads new filters and tests them on recent records while the old
+//! chain runs; [`FilterSet::publish`] replaces the chain atomically. Unchanged filters keep their instances. **A filter
+//! that can't be loaded never replaces a running one.**
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `filters.rs` | preparing and publishing a chain |
-//! | `filters/wanted.rs` | what should run, and where its module comes from |
-//! | `filters/trial.rs` | new versions that are tried in the shadow of the running one first |
+//! | `filters.rs` | prepares and publishes a chain |
+//! | `filters/wanted.rs` | the desired filters and their modules |
+//! | `filters/trial.rs` | canary trials of new versions |
 
 mod trial;
 mod wanted;
@@ -21,79 +19,79 @@ use std::sync::{Arc, Mutex, Weak};
 use metrics::counter;
 use weir_engine::{Chain, Filter};
 
-use crate::pipeline::{self, Shared};
-use crate::versions::{Kept, Versions, now, sha256, short};
-use trial::{OnTrial, Trial};
-pub use wanted::{Wanted, lines_to_use, named, unused, wanted};
+use crate::pipeline::{self, PipelineState};
+use crate::versions::{VersionEntry, Versions, now, sha256, short};
+use trial::{PendingTrial, RunningTrial};
+pub use wanted::{DesiredFilter, lines_to_use, named, unused, wanted};
 
-/// The filters that run.
+/// The running filters.
 pub struct FilterSet {
-    shared: Arc<Shared>,
+    shared: Arc<PipelineState>,
     versions: Versions,
-    running: Vec<Running>,
-    /// What should run.
-    wanted: Vec<Wanted>,
-    /// What failed to load the last time, by the digest of its module, so that it is said once.
+    running: Vec<RunningFilter>,
+    /// The desired filters.
+    wanted: Vec<DesiredFilter>,
+    /// Digests of modules that failed to load, by filter name, so that each failure is logged once.
     failed: HashMap<String, String>,
-    /// New versions on trial, by the filter's name.
-    trials: HashMap<String, OnTrial>,
-    /// Digests that came well through their trial, by the filter's name.
+    /// Running trials, by filter name.
+    trials: HashMap<String, RunningTrial>,
+    /// Digests that passed their trial, by filter name.
     promoted: HashMap<String, String>,
-    /// How many chains were published.
+    /// The number of published chains.
     generation: u64,
-    /// Itself, for trials that end.
+    /// A reference to itself, for trials that end.
     me: Weak<Mutex<FilterSet>>,
 }
 
 #[derive(Clone)]
-struct Running {
-    wanted: Wanted,
-    /// Of the module.
+struct RunningFilter {
+    wanted: DesiredFilter,
+    /// Digest of the module.
     digest: String,
-    /// Who had it taken up.
+    /// Who loaded this version: `folder`, `bundled`, or the author of a pin.
     by: String,
     filter: Arc<Filter>,
 }
 
-/// The module that is to run.
-struct Chosen {
+/// The module to run.
+struct SelectedModule {
     module: Vec<u8>,
     digest: String,
     by: String,
-    /// Whether it runs instead of what lies in its place.
+    /// Whether a pin selects it instead of the configured module.
     is_pinned: bool,
 }
 
 /// A chain that is ready to be published.
 pub struct Prepared {
-    ready: Vec<Running>,
-    wanted: Vec<Wanted>,
-    trials: Vec<Trial>,
-    pub problems: Vec<Problem>,
-    /// The chain that it is to take the place of.
+    ready: Vec<RunningFilter>,
+    wanted: Vec<DesiredFilter>,
+    trials: Vec<PendingTrial>,
+    pub failures: Vec<LoadFailure>,
+    /// Generation of the chain that it replaces.
     generation: u64,
 }
 
 /// A filter that could not be loaded.
-pub struct Problem {
-    /// Whether the configuration names it.
+pub struct LoadFailure {
+    /// Whether the filter is in the configuration.
     pub named: bool,
     pub reason: String,
-    /// Whether an older version goes on in its place.
+    /// Whether an older version keeps running.
     kept: bool,
-    /// Whether it was said before.
+    /// Whether it was already logged.
     known: bool,
 }
 
-/// A filter that runs, for whoever wants to show it.
-pub struct Shown {
+/// Description of a running filter.
+pub struct FilterInfo {
     pub name: String,
     pub version: String,
     pub source: String,
 }
 
 impl FilterSet {
-    pub fn new(shared: Arc<Shared>, versions: Versions) -> Self {
+    pub fn new(shared: Arc<PipelineState>, versions: Versions) -> Self {
         Self {
             shared,
             versions,
@@ -107,22 +105,21 @@ impl FilterSet {
         }
     }
 
-    /// Loads what is new among `wanted`. A filter that can't be loaded is a problem, and the version
-    /// that runs under its name, if there is one, takes its place; so it does while a new version is
-    /// on trial.
-    pub fn prepare(&mut self, wanted: Vec<Wanted>) -> Prepared {
+    /// Loads new filters. If a filter can't be loaded or is on trial, the version that is running under its name, if
+    /// any, is used instead.
+    pub fn prepare(&mut self, wanted: Vec<DesiredFilter>) -> Prepared {
         let mut ready = Vec::with_capacity(wanted.len());
-        let (mut problems, mut trials) = (Vec::new(), Vec::new());
+        let (mut failures, mut trials) = (Vec::new(), Vec::new());
         let mut failed = HashMap::new();
         for wanted in &wanted {
             let name = wanted.spec.name.clone();
-            let chosen = self.choose(wanted);
+            let chosen = self.select_module(wanted);
             let digest = chosen.as_ref().map(|chosen| chosen.digest.clone()).unwrap_or_default();
             match chosen.and_then(|chosen| self.load(wanted, chosen, &mut trials)) {
                 Ok(running) => ready.push(running),
                 Err(reason) => {
                     let kept = self.find(&name).cloned();
-                    problems.push(Problem {
+                    failures.push(LoadFailure {
                         known: self.failed.get(&name) == Some(&digest),
                         named: wanted.named,
                         reason,
@@ -134,78 +131,80 @@ impl FilterSet {
             }
         }
         self.failed = failed;
-        Prepared { ready, wanted, trials, problems, generation: self.generation }
+        Prepared { ready, wanted, trials, failures, generation: self.generation }
     }
 
-    /// Exchanges the chain for a prepared one, and says in the log what changed. False, with nothing changed, when
-    /// another chain was published since: it must be prepared again.
+    /// Replaces the chain with a prepared one and logs the changes. Returns false and changes nothing if another chain
+    /// was published in the meantime; the caller must then prepare again.
     #[must_use]
     pub fn publish(&mut self, prepared: Prepared) -> bool {
         if prepared.generation != self.generation {
             return false;
         }
         self.generation += 1;
-        for problem in &prepared.problems {
-            problem.say();
+        for failure in &prepared.failures {
+            failure.log();
         }
-        self.shared.refused.modules(prepared.problems.iter().map(Problem::to_string).collect());
+        self.shared.refused.modules(prepared.failures.iter().map(LoadFailure::to_string).collect());
         let shared = self.shared.clone();
-        let (handed_over, news, gone, unasked) = shared.chain.alone(|chain| {
-            let mut handed_over = Vec::with_capacity(prepared.ready.len());
-            let mut news = Vec::new();
+        let (new_running, log_lines, removed, emitted) = shared.chain.exclusive(|chain| {
+            let mut new_running = Vec::with_capacity(prepared.ready.len());
+            let mut log_lines = Vec::new();
             for new in prepared.ready {
                 let old = self.find(&new.wanted.spec.name).cloned();
-                let (running, what_is_new) = take_over(old, new);
-                news.extend(what_is_new);
-                handed_over.push(running);
+                let (running, log_line) = take_over(old, new);
+                log_lines.extend(log_line);
+                new_running.push(running);
             }
-            *chain = Arc::new(Chain(handed_over.iter().map(|running| running.filter.clone()).collect()));
-            let goes_on = |old: &Running| {
-                let of_name = handed_over.iter().find(|new| new.wanted.spec.name == old.wanted.spec.name);
-                // A version that can hold nothing can't take over what is held.
+            *chain = Arc::new(Chain(new_running.iter().map(|running| running.filter.clone()).collect()));
+            let is_continued = |old: &RunningFilter| {
+                let of_name = new_running.iter().find(|new| new.wanted.spec.name == old.wanted.spec.name);
+                // A version that can't hold records can't take over held records.
                 of_name.is_some_and(|new| new.filter.holds_records() || !old.filter.holds_records())
             };
-            let gone: Vec<Running> = self.running.iter().filter(|old| !goes_on(old)).cloned().collect();
-            // Before the next batch, so that what was held comes before what came later.
-            let unasked: Vec<_> = gone.iter().map(|old| pipeline::retire(&shared, &old.filter, chain)).collect();
-            (handed_over, news, gone, unasked)
+            let removed: Vec<RunningFilter> = self.running.iter().filter(|old| !is_continued(old)).cloned().collect();
+            // Before the next batch, so that held records precede later ones.
+            let emitted: Vec<_> = removed.iter().map(|old| pipeline::retire(&shared, &old.filter, chain)).collect();
+            (new_running, log_lines, removed, emitted)
         });
-        self.running = handed_over;
+        self.running = new_running;
         self.wanted = prepared.wanted;
-        for line in news {
+        for line in log_lines {
             tracing::info!("{line}");
         }
-        for (old, unasked) in gone.iter().zip(unasked) {
+        for (old, emitted) in removed.iter().zip(emitted) {
             let name = &old.wanted.spec.name;
             if self.find(name).is_none() {
                 tracing::info!("filter `{name}` unloaded");
             }
-            match unasked {
-                Ok(unasked) => unasked.wait(),
+            match emitted {
+                Ok(emitted) => emitted.wait(),
                 Err(error) => {
-                    tracing::info!("filter `{name}` has records left; they and what comes after them wait: {error}");
+                    tracing::info!(
+                        "removed filter `{name}` still has records; they and all later records wait: {error}"
+                    );
                 }
             }
         }
         for running in &self.running {
-            self.note(running);
+            self.record_history(running);
         }
-        self.try_out(prepared.trials);
+        self.start_trials(prepared.trials);
         true
     }
 
-    /// Prepares and publishes what is wanted already: something else decides now what that means.
-    fn again(&mut self) {
+    /// Prepares and publishes the desired filters again after a pin or trial changed.
+    fn republish(&mut self) {
         let prepared = self.prepare(self.wanted.clone());
         let is_published = self.publish(prepared);
         debug_assert!(is_published, "nobody else can have published: the set is borrowed");
     }
 
-    /// What runs, in order.
-    pub fn shown(&self) -> Vec<Shown> {
+    /// The running filters, in order.
+    pub fn infos(&self) -> Vec<FilterInfo> {
         self.running
             .iter()
-            .map(|running| Shown {
+            .map(|running| FilterInfo {
                 name: running.wanted.spec.name.clone(),
                 version: running.filter.description().version.clone(),
                 source: running.origin(),
@@ -213,25 +212,30 @@ impl FilterSet {
             .collect()
     }
 
-    fn find(&self, name: &str) -> Option<&Running> {
+    fn find(&self, name: &str) -> Option<&RunningFilter> {
         self.running.iter().find(|r| r.wanted.spec.name == name)
     }
 
-    /// The module to run: what lies in its place, unless something else is to run instead.
-    fn choose(&self, wanted: &Wanted) -> Result<Chosen, String> {
+    /// Selects the module to run: the configured one, unless a pin selects another.
+    fn select_module(&self, wanted: &DesiredFilter) -> Result<SelectedModule, String> {
         let name = &wanted.spec.name;
         let module = wanted.source.read()?.into_owned();
         let digest = sha256(&module);
         match self.versions.pin(name).filter(|pin| pin.instead_of == digest) {
             Some(pin) => {
                 let module = self.versions.module(name, &pin.run)?;
-                Ok(Chosen { module, digest: pin.run, by: pin.by, is_pinned: true })
+                Ok(SelectedModule { module, digest: pin.run, by: pin.by, is_pinned: true })
             }
-            None => Ok(Chosen { module, digest, by: wanted.source.who().to_owned(), is_pinned: false }),
+            None => Ok(SelectedModule { module, digest, by: wanted.source.who().to_owned(), is_pinned: false }),
         }
     }
 
-    fn load(&self, wanted: &Wanted, chosen: Chosen, trials: &mut Vec<Trial>) -> Result<Running, String> {
+    fn load(
+        &self,
+        wanted: &DesiredFilter,
+        chosen: SelectedModule,
+        trials: &mut Vec<PendingTrial>,
+    ) -> Result<RunningFilter, String> {
         let name = &wanted.spec.name;
         if let Some(running) = self.find(name)
             && running.digest == chosen.digest
@@ -239,21 +243,21 @@ impl FilterSet {
         {
             return Ok(running.clone());
         }
-        let Some(chosen) = self.unless_on_trial(wanted, chosen, trials)? else {
-            // What runs goes on, or begins, beside the trial.
-            return self.beside_trial(wanted);
+        let Some(chosen) = self.defer_to_trial(wanted, chosen, trials)? else {
+            // The running or last version runs during the trial.
+            return self.load_during_trial(wanted);
         };
         let filter = self.load_module(wanted, &chosen.module)?;
-        if let Err(error) = self.versions.keep(name, &chosen.digest, &chosen.module) {
-            tracing::warn!("filter `{name}`: this version can't be restored later: {error}");
+        if let Err(error) = self.versions.store_module(name, &chosen.digest, &chosen.module) {
+            tracing::warn!("filter `{name}`: this version is not kept for a rollback: {error}");
         }
-        Ok(Running { wanted: wanted.clone(), digest: chosen.digest, by: chosen.by, filter })
+        Ok(RunningFilter { wanted: wanted.clone(), digest: chosen.digest, by: chosen.by, filter })
     }
 
-    fn load_module(&self, wanted: &Wanted, module: &[u8]) -> Result<Arc<Filter>, String> {
+    fn load_module(&self, wanted: &DesiredFilter, module: &[u8]) -> Result<Arc<Filter>, String> {
         let in_place = |error: weir_engine::LoadError| format!("{}: {error}", wanted.source);
         let filter = self.shared.engine.load(&wanted.spec, module).map_err(in_place)?;
-        // The same module with other options is meant to do something else; a canary has thresholds of its own.
+        // The same module with other options may behave differently on purpose; a canary has its own thresholds.
         let name = &wanted.spec.name;
         let running = self.find(name).map(|running| &*running.filter);
         let (same, other) = match running {
@@ -265,38 +269,36 @@ impl FilterSet {
         if checked.failed_on_all() && same.is_some_and(|running| running.accepts_any(&sample)) {
             let (count, reason) = (checked.records, checked.reason);
             return Err(format!(
-                "{}: filter `{name}`: with these settings it fails on all {count} recent records that it was tried on, \
-                 with the running ones it does not: {reason}",
+                "{}: filter `{name}`: with these settings it fails on all {count} recent records, \
+                 with the running ones it doesn't: {reason}",
                 wanted.source
             ));
         }
         if checked.failed_on_all() {
             let version = &filter.description().version;
             let (count, reason) = (checked.records, checked.reason);
-            tracing::warn!(
-                "filter `{name}` {version} fails on all {count} recent records that it was tried on: {reason}"
-            );
+            tracing::warn!("filter `{name}` {version} fails on all {count} recent records: {reason}");
         }
         Ok(filter)
     }
 
-    /// Enters a version that runs in the history.
-    fn note(&self, running: &Running) {
-        let kept = Kept {
+    /// Adds a running version to the history.
+    fn record_history(&self, running: &RunningFilter) {
+        let kept = VersionEntry {
             digest: running.digest.clone(),
             version: running.filter.description().version.clone(),
             when: now(),
             by: running.by.clone(),
         };
-        if let Err(error) = self.versions.note(&running.wanted.spec.name, kept) {
-            tracing::warn!("filter `{}`: its history can't be saved: {error}", running.wanted.spec.name);
+        if let Err(error) = self.versions.record(&running.wanted.spec.name, kept) {
+            tracing::warn!("filter `{}`: can't write its version history: {error}", running.wanted.spec.name);
         }
     }
 }
 
-/// Puts `new` where `old` was: what the old one remembers goes to the new one. When the new one does
-/// not take it, the old one stays. Gives what to say once the chain is published, if anything is new.
-fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
+/// Replaces `old` with `new` and hands over its state. If `new` doesn't accept the state, `old` stays. Also returns a
+/// log line for after the chain is published.
+fn take_over(old: Option<RunningFilter>, new: RunningFilter) -> (RunningFilter, Option<String>) {
     let name = &new.wanted.spec.name;
     let version = &new.filter.description().version;
     let Some(old) = old else {
@@ -313,9 +315,9 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     counter!("weir_filter_swaps_total", "filter" => name.clone()).increment(1);
     let before = &old.filter.description().version;
     let line = match (before == version, old.digest == new.digest) {
-        (_, true) => format!("filter `{name}` {version} restarted with new settings"),
+        (_, true) => format!("filter `{name}` {version} reloaded with new settings"),
         (true, false) => {
-            let (before, version) = (old.in_full(), new.in_full());
+            let (before, version) = (old.version_with_digest(), new.version_with_digest());
             format!("filter `{name}` {before} replaced by {version} from {}", new.origin())
         }
         (false, false) => format!("filter `{name}` {before} replaced by {version} from {}", new.origin()),
@@ -323,25 +325,25 @@ fn take_over(old: Option<Running>, new: Running) -> (Running, Option<String>) {
     (new, Some(line))
 }
 
-impl Running {
-    /// Its version, with the digest, where another version may say the same of itself.
-    fn in_full(&self) -> String {
+impl RunningFilter {
+    /// The version with its digest, for versions with the same version number.
+    fn version_with_digest(&self) -> String {
         format!("{} (sha256 {})", self.filter.description().version, short(&self.digest))
     }
 
-    /// Where the module that runs comes from.
+    /// The source of the running module.
     fn origin(&self) -> String {
         let (by, source) = (&self.by, &self.wanted.source);
         match by == source.who() {
             true => source.to_string(),
-            // By a rollback, or because a trial ended badly.
-            false => format!("the versions kept, sha256 {} by {by}, in the place of {source}", short(&self.digest)),
+            // Pinned by a rollback or a rejected trial.
+            false => format!("a kept version, sha256 {} by {by}, instead of {source}", short(&self.digest)),
         }
     }
 }
 
-impl Problem {
-    fn say(&self) {
+impl LoadFailure {
+    fn log(&self) {
         if self.known {
             return;
         }
@@ -349,9 +351,9 @@ impl Problem {
     }
 }
 
-impl std::fmt::Display for Problem {
+impl std::fmt::Display for LoadFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let follows = if self.kept { "the running version stays" } else { "it does not run" };
+        let follows = if self.kept { "the running version stays" } else { "the filter is not loaded" };
         write!(f, "{}; {follows}", self.reason)
     }
 }

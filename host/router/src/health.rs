@@ -1,29 +1,29 @@
-//! How the router is as a whole, for `GET /health` and `/ready`.
+//! The overall health of the router, for `GET /health` and `/ready`.
 //!
-//! It is *failing* when it can't take records or a stage does not run (then it is not ready either), *degraded* when it
-//! takes them but something does not do its work: a filter fails, a sink's server is away, a configuration is refused.
-//! The reasons stand beside the word.
+//! The state is *failing* if the router can't accept records or a stage isn't running (then it isn't ready either), and
+//! *degraded* if it accepts records but something doesn't work: a filter fails, a sink's server is unreachable, a
+//! configuration is refused. The reasons are listed with the state.
 
 use serde_json::{Value, json};
 use weir_engine::{Filter, Health};
 use weir_sinks::{State, Status};
 
-use crate::pipeline::Shared;
+use crate::pipeline::PipelineState;
 use crate::sink_set::SinkSet;
 use crate::versions;
 
-/// What is wrong now.
+/// The current problems.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Wrong {
-    /// Why no records should be sent here.
+pub struct HealthReport {
+    /// Why the router isn't ready.
     pub unready: Vec<String>,
-    /// What does not do its work.
+    /// Problems that don't affect readiness.
     pub degraded: Vec<String>,
 }
 
-impl Wrong {
-    /// Looks at every part. Sinks are left out while they are exchanged.
-    pub fn now(shared: &Shared, sink_set: Option<&SinkSet>) -> Self {
+impl HealthReport {
+    /// Checks every part, except sinks while they are being replaced.
+    pub fn collect(shared: &PipelineState, sink_set: Option<&SinkSet>) -> Self {
         let mut unready = shared.stages.down();
         let stats = shared.journal.stats();
         unready.extend(stats.poisoned.map(|reason| format!("the journal is stopped: {reason}")));
@@ -35,7 +35,7 @@ impl Wrong {
         Self { unready, degraded }
     }
 
-    /// The state in one word, and why.
+    /// The state and its reasons.
     pub fn to_json(&self) -> (Value, Value) {
         let status = match (self.unready.is_empty(), self.degraded.is_empty()) {
             (false, _) => "failing",
@@ -47,14 +47,14 @@ impl Wrong {
     }
 }
 
-/// A filter's health in words.
+/// A filter's health as text.
 pub fn state(health: &Health) -> String {
     match health {
         Health::Ok => "ok".into(),
         Health::Failing { batches, reason } => format!("failing, {batches} batches in a row: {reason}"),
         Health::Unsaved { failures, reason } => format!("failing, {failures} times in a row: {reason}"),
         Health::Suspended { retry_in, reason } => {
-            format!("suspended, tried again in {} s: {reason}", retry_in.as_secs())
+            format!("suspended, retrying in {} s: {reason}", retry_in.as_secs())
         }
     }
 }
@@ -68,13 +68,13 @@ fn of_sink(status: &Status) -> Option<String> {
     match &status.state {
         State::Starting | State::Ok | State::Stopped => None,
         State::Retrying { since_ns, error } => {
-            Some(format!("sink `{name}` has failed since {} and tries again: {error}", versions::at(*since_ns)))
+            Some(format!("sink `{name}` has been failing since {} and is retrying: {error}", versions::at(*since_ns)))
         }
         State::Failed { error } => Some(format!("sink `{name}` has stopped delivering: {error}")),
     }
 }
 
-/// As `/health` shows a filter.
+/// A filter's entry in `/health`.
 pub fn filter(filter: &Filter) -> Value {
     let taken = filter.usage();
     json!({
@@ -94,25 +94,25 @@ mod tests {
 
     use super::*;
 
-    fn wrong(unready: &[&str], degraded: &[&str]) -> Wrong {
+    fn report(unready: &[&str], degraded: &[&str]) -> HealthReport {
         let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
-        Wrong { unready: owned(unready), degraded: owned(degraded) }
+        HealthReport { unready: owned(unready), degraded: owned(degraded) }
     }
 
     #[test]
-    fn the_worst_decides_the_word_and_every_reason_is_given() {
-        assert_eq!(wrong(&[], &[]).to_json(), (json!("ok"), json!([])));
-        assert_eq!(wrong(&[], &["b"]).to_json(), (json!("degraded"), json!(["b"])));
-        assert_eq!(wrong(&["a"], &["b"]).to_json(), (json!("failing"), json!(["a", "b"])));
+    fn the_worst_problem_determines_the_state() {
+        assert_eq!(report(&[], &[]).to_json(), (json!("ok"), json!([])));
+        assert_eq!(report(&[], &["b"]).to_json(), (json!("degraded"), json!(["b"])));
+        assert_eq!(report(&["a"], &["b"]).to_json(), (json!("failing"), json!(["a", "b"])));
     }
 
     #[test]
-    fn a_filter_that_fails_and_a_sink_that_does_are_named_with_the_reason() {
+    fn failing_filters_are_named_with_the_reason() {
         assert_eq!(of_filter("mask", &Health::Ok), None);
         let failing = of_filter("mask", &Health::Failing { batches: 7, reason: "it trapped".into() });
         assert_eq!(failing.as_deref(), Some("filter `mask` is failing, 7 batches in a row: it trapped"));
         let retry_in = Duration::from_secs(3);
         let suspended = of_filter("mask", &Health::Suspended { retry_in, reason: "it loops".into() });
-        assert!(suspended.is_some_and(|line| line.contains("suspended, tried again in 3 s: it loops")));
+        assert!(suspended.is_some_and(|line| line.contains("suspended, retrying in 3 s: it loops")));
     }
 }

@@ -1,8 +1,8 @@
-//! Records that filters hold back: into the journal, and back to the filters when a new instance needs them.
+//! Held records: stored in the journal, and given back to filters when a new instance needs them.
 //!
-//! The journal is told of a held record in the form: two bytes with the length of the filter's name, the name, the
-//! record. After a start, and whenever an append failed, each filter is given what the journal holds for it. What it
-//! holds for a filter that does not run any more goes through the whole chain and is released.
+//! Format of a held record in the journal: two bytes with the length of the filter's name, the name, the record. After
+//! a start and after a failed append, each filter gets the records that the journal holds for it. Records of a filter
+//! that no longer runs pass through the whole chain and are released.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use weir_journal::{Hold, Journal, Ledger};
 use weir_record::Batch;
 
 use crate::limits;
-use crate::pipeline::{self, Shared};
+use crate::pipeline::{self, PipelineState};
 
-/// What the journal is told of it.
+/// Converts held and released records to a journal ledger.
 pub fn ledger(holding: Holding) -> Ledger {
     let hold = |(token, held): (u64, HeldRecord)| Hold { token, payload: encode(&held) };
     Ledger { holds: holding.held.into_iter().map(hold).collect(), releases: holding.released }
@@ -23,33 +23,33 @@ pub fn ledger(holding: Holding) -> Ledger {
 
 fn encode(held: &HeldRecord) -> Bytes {
     let name = held.filter.as_bytes();
-    // A name is checked when the configuration is read: it is far shorter.
+    // The configuration limits names to far fewer bytes.
     let length = name.len() as u16;
     [&length.to_le_bytes(), name, &held.record].concat().into()
 }
 
-/// The filter's name and the record; nothing when that is not what was encoded.
+/// Decodes the filter's name and the record; `None` if the payload is invalid.
 fn decode(payload: &Bytes) -> Option<(&str, Bytes)> {
     let length = usize::from(u16::from_le_bytes(*payload.first_chunk()?));
     let name = std::str::from_utf8(payload.get(2..2 + length)?).ok()?;
     Some((name, payload.slice(2 + length..)))
 }
 
-/// A held record that no filter of the chain waits for.
+/// A held record of a filter that isn't in the chain.
 struct Orphan {
     token: u64,
     filter: String,
     record: Bytes,
 }
 
-/// Gives every filter of the chain what the journal holds for it; returns what is left. Nothing may be on its way
-/// through the chain, or to the journal.
+/// Gives each filter of the chain the records that the journal holds for it; returns the others. No batch may be in the
+/// chain or on its way to the journal.
 fn restore_held(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
     let mut by_filter: HashMap<String, Vec<(u64, Bytes)>> = HashMap::new();
     for Hold { token, payload } in journal.held() {
         match decode(&payload) {
             Some((filter, record)) => by_filter.entry(filter.to_owned()).or_default().push((token, record)),
-            None => tracing::error!("held record {token} in the journal can't be read; it stays there"),
+            None => tracing::error!("held record {token} in the journal can't be decoded; it stays in the journal"),
         }
     }
     for filter in chain.0.iter().filter(|filter| filter.holds_records()) {
@@ -61,30 +61,30 @@ fn restore_held(journal: &Journal, chain: &Chain) -> Vec<Orphan> {
     orphans.collect()
 }
 
-/// At the start, before anything else goes through the chain.
-pub fn take_up(shared: &Arc<Shared>) {
-    let orphans = shared.chain.alone(|chain| restore_held(&shared.journal, chain));
+/// Restores held records at startup, before anything else passes through the chain.
+pub fn restore_at_start(shared: &Arc<PipelineState>) {
+    let orphans = shared.chain.exclusive(|chain| restore_held(&shared.journal, chain));
     for orphans in orphans.chunks(limits::BATCH_RECORDS) {
-        send_on(shared, orphans);
+        release_orphans(shared, orphans);
     }
 }
 
-/// After an append failed: filters may remember what is not in the journal, or have forgotten what is.
-pub fn start_over(shared: &Shared) {
-    shared.chain.alone(|chain| {
-        if !shared.in_doubt() {
+/// Restores held records after a failed append, when the state of filters may differ from the journal.
+pub fn restore_after_failure(shared: &PipelineState) {
+    shared.chain.exclusive(|chain| {
+        if !shared.needs_restore() {
             return;
         }
         if chain.0.iter().any(|filter| filter.holds_records()) {
             shared.journal.settle();
             restore_held(&shared.journal, chain);
         }
-        shared.trust();
+        shared.mark_restored();
     });
 }
 
-/// Sends records on for which the filter that held them is not there any more.
-fn send_on(shared: &Arc<Shared>, orphans: &[Orphan]) {
+/// Releases held records of filters that no longer run.
+fn release_orphans(shared: &Arc<PipelineState>, orphans: &[Orphan]) {
     let mut batch = Batch::new();
     orphans.iter().for_each(|orphan| batch.push(&orphan.record));
     let filters: BTreeSet<&str> = orphans.iter().map(|orphan| orphan.filter.as_str()).collect();
@@ -94,21 +94,21 @@ fn send_on(shared: &Arc<Shared>, orphans: &[Orphan]) {
         Ok(room) => room,
         Err(error) => {
             tracing::warn!(
-                "{count} records that filter `{names}` held stay in the journal until the next start: {error}"
+                "{count} records held by filter `{names}` stay in the journal until the next start: {error}"
             );
             return;
         }
     };
-    tracing::info!("{count} records held by filter `{names}`, which no longer runs, continue without it");
+    tracing::info!("released {count} records held by filter `{names}`, which no longer runs");
     let mut worker = Worker::new(shared.engine.clone());
-    let unasked = {
+    let emitted = {
         let chain = shared.chain.enter();
         let _in_order = shared.in_order(&chain);
         let mut outcome = worker.run(&chain, batch);
         outcome.holding.released.extend(orphans.iter().map(|orphan| orphan.token));
-        pipeline::store_unasked(shared, outcome, room)
+        pipeline::store_emitted(shared, outcome, room)
     };
-    unasked.wait();
+    emitted.wait();
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_held_record_comes_back_with_its_filter_and_nonsense_does_not() {
+    fn held_records_round_trip_and_invalid_payloads_do_not() {
         let held = HeldRecord { filter: "join".into(), record: Bytes::from_static(b"record") };
         let payload = encode(&held);
         assert_eq!(decode(&payload), Some(("join", Bytes::from_static(b"record"))));

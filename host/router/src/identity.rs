@@ -1,58 +1,58 @@
-//! What names a router's data. The journal's name in the whole world: with it a record's position is an id that no other
-//! journal uses, not even one that begins anew in the same folder. It lies in the journal's folder, and goes when that
-//! goes. And the key of replays, which lies in the data folder and only its owner can read: who shows it to the router
-//! posts records of that folder's quarantine, and their routes count.
+//! The journal's id and the replay key. The journal's id is globally unique; together with a position it identifies a
+//! record, even if a new journal is created in the same folder. It is stored in the journal's folder and deleted with
+//! it. The replay key is stored in the data folder and readable only by its owner. A client that sends it is replaying
+//! records from that folder's quarantine, so the router keeps their routes.
 
 use std::path::Path;
 
 use anyhow::Context;
 use weir_journal::disk::replace_file;
 
-/// Its file in the journal's folder.
+/// The file in the journal's folder.
 pub const FILE: &str = "id";
 const BYTES: usize = 12;
 const REPLAY_FILE: &str = "replay.key";
 const REPLAY_BYTES: usize = 32;
 
-/// Reads the name, or makes one. The folder exists.
+/// Reads or creates the journal's id. The folder must exist.
 pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
-    kept(folder, FILE, BYTES)
+    read_or_create(folder, FILE, BYTES)
 }
 
-/// Reads the key of replays, or makes one. The folder exists.
+/// Reads or creates the replay key. The folder must exist.
 pub fn replay_key(data: &Path) -> anyhow::Result<String> {
-    kept(data, REPLAY_FILE, REPLAY_BYTES)
+    read_or_create(data, REPLAY_FILE, REPLAY_BYTES)
 }
 
-/// Random bytes as text that the file keeps.
-fn kept(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
+/// Reads or creates a file with random bytes in hexadecimal.
+fn read_or_create(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     let path = folder.join(file);
     let failed = || format!("can't use {}", path.display());
     match std::fs::read_to_string(&path) {
-        Ok(text) if is_name(text.trim(), length) => return Ok(text.trim().to_owned()),
+        Ok(text) if is_valid(text.trim(), length) => return Ok(text.trim().to_owned()),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(failed),
-        // Absent, or cut short by a crash before anybody was given it.
+        // Missing, or truncated by a crash before it was used.
         _ => {}
     }
-    fresh(folder, file, length)
+    create(folder, file, length)
 }
 
-/// Gives the journal a new name.
+/// Creates a new id for the journal.
 pub fn renew(folder: &Path) -> anyhow::Result<String> {
-    fresh(folder, FILE, BYTES)
+    create(folder, FILE, BYTES)
 }
 
-fn fresh(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
+fn create(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     let path = folder.join(file);
     let failed = || format!("can't use {}", path.display());
     let mut random = vec![0; length];
-    getrandom::fill(&mut random).context("can't get random numbers from the system")?;
+    getrandom::fill(&mut random).context("can't get random bytes from the operating system")?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     replace_file(&path, name.as_bytes()).with_context(failed)?;
     Ok(name)
 }
 
-fn is_name(text: &str, length: usize) -> bool {
+fn is_valid(text: &str, length: usize) -> bool {
     text.len() == 2 * length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
@@ -63,18 +63,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_journal_keeps_its_name_and_another_has_another() {
+    fn journal_ids_are_stable_and_unique() {
         let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
         let names = folders.each_ref().map(|folder| of_journal(folder.path()).expect("a name"));
         assert_ne!(names[0], names[1]);
         assert_eq!(of_journal(folders[0].path()).expect("a name"), names[0]);
         std::fs::write(folders[0].path().join(FILE), "").expect("writable");
         let anew = of_journal(folders[0].path()).expect("a name");
-        assert!(is_name(&anew, BYTES) && anew != names[0]);
+        assert!(is_valid(&anew, BYTES) && anew != names[0]);
     }
 
     #[test]
-    fn the_key_of_replays_is_its_owners_alone() {
+    fn only_the_owner_can_read_the_replay_key() {
         let folder = tempfile::tempdir().expect("a folder");
         let key = replay_key(folder.path()).expect("a key");
         assert_eq!(replay_key(folder.path()).expect("a key"), key);

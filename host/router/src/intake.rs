@@ -1,4 +1,4 @@
-//! What ingest asks of the router: to take deliveries, and to say how it is.
+//! The interface for ingest: accepts deliveries, and reports health and metrics.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,17 +9,17 @@ use tokio::sync::Mutex;
 use weir_ingest::{Delivery, Intake, Refusal};
 use weir_sinks::{Exposition, Status};
 
-use crate::health::{self, Wrong};
-use crate::pipeline::{PipelineSender, Shared};
+use crate::health::{self, HealthReport};
+use crate::pipeline::{PipelineSender, PipelineState};
 use crate::sink_set::SinkSet;
 
-/// The router, as ingest sees it.
+/// The router's implementation of [`Intake`].
 pub struct RouterIntake {
     pub sender: PipelineSender,
-    pub shared: Arc<Shared>,
+    pub shared: Arc<PipelineState>,
     pub sink_set: Arc<Mutex<SinkSet>>,
-    pub numbers: PrometheusHandle,
-    /// What sinks make of records.
+    pub prometheus: PrometheusHandle,
+    /// Metrics rendered by sinks.
     pub exposition: Exposition,
     pub since: Instant,
 }
@@ -36,10 +36,10 @@ impl Intake for RouterIntake {
     }
 
     fn ready(&self) -> Result<(), String> {
-        let wrong = Wrong::now(&self.shared, self.sink_set.try_lock().as_deref().ok());
-        match wrong.unready.is_empty() {
+        let report = HealthReport::collect(&self.shared, self.sink_set.try_lock().as_deref().ok());
+        match report.unready.is_empty() {
             true => Ok(()),
-            false => Err(wrong.unready.join("; ")),
+            false => Err(report.unready.join("; ")),
         }
     }
 
@@ -57,13 +57,13 @@ impl Intake for RouterIntake {
                 shown
             })
             .collect();
-        // Held only while sinks are exchanged.
+        // Locked only while sinks are being replaced.
         let sink_set = self.sink_set.try_lock();
         let sinks = match &sink_set {
             Ok(sink_set) => sink_set.statuses().iter().map(|(kind, status)| of_sink(kind, status)).collect(),
             Err(_) => json!("being exchanged"),
         };
-        let (status, reasons) = Wrong::now(&self.shared, sink_set.as_deref().ok()).to_json();
+        let (status, reasons) = HealthReport::collect(&self.shared, sink_set.as_deref().ok()).to_json();
         json!({
             "status": status,
             "reasons": reasons,
@@ -76,11 +76,11 @@ impl Intake for RouterIntake {
     }
 
     fn metrics(&self) -> String {
-        // Asking brings the lags up to date.
+        // Reading the stats updates the lag metrics.
         if let Ok(sink_set) = self.sink_set.try_lock() {
             sink_set.statuses();
         }
-        self.numbers.run_upkeep();
-        self.numbers.render() + &self.exposition.render()
+        self.prometheus.run_upkeep();
+        self.prometheus.render() + &self.exposition.render()
     }
 }

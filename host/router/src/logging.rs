@@ -1,4 +1,4 @@
-//! Weir's own log, on standard error, so that standard output is the console sink's alone.
+//! Weir's own log. It goes to standard error, because the console sink uses standard output.
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
@@ -12,8 +12,8 @@ pub fn start(settings: &LogSettings) {
     let filter = std::env::var("WEIR_LOG")
         .ok()
         .and_then(|text| EnvFilter::try_new(text).ok())
-        // What clients do to HTTP/2 is logged by ingest, in measure. The watcher of files would say twice a second that one
-        // is missing; the reload says it once.
+        // Ingest logs HTTP/2 errors of clients, with a rate limit. The file watcher would log a missing file twice a
+        // second; the reload logs it once.
         .unwrap_or_else(|| EnvFilter::new(format!("{},h2=error,notify=error", settings.level.as_str())));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
@@ -21,7 +21,7 @@ pub fn start(settings: &LogSettings) {
         .with_writer(std::io::stderr)
         .with_ansi(colours)
         .with_target(false);
-    // A second start in one process (tests) keeps the first.
+    // Ignored if a log is already set up, as in tests.
     let _ = match settings.format {
         LogFormat::Json => log.json().try_init(),
         LogFormat::Text => log.compact().try_init(),
@@ -29,7 +29,7 @@ pub fn start(settings: &LogSettings) {
     std::panic::set_hook(Box::new(|panic| tracing::error!("{}", in_one_line(panic))));
 }
 
-/// A panic as a line of the log, like any other failure.
+/// Formats a panic as one log line.
 fn in_one_line(panic: &PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let message = panic.payload_as_str().unwrap_or("no message").replace(char::is_control, " ");
@@ -37,7 +37,7 @@ fn in_one_line(panic: &PanicHookInfo<'_>) -> String {
     format!("thread `{}` panicked{place}: {message}", thread.name().unwrap_or("without a name"))
 }
 
-/// The log of a command that ends soon: warnings alone, without times.
+/// The log for short-lived commands: warnings only, without times.
 pub fn for_command() {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()

@@ -1,33 +1,33 @@
-//! The `weir` binary: everything that knows all the parts.
+//! The `weir` binary: the command line, and the wiring of all crates.
 //!
 //! | file | purpose |
 //! |---|---|
 //! | `cli.rs` | the command line and its help |
-//! | `commands/` | what each command does |
-//! | `config/` | the configuration file: what it says, then what it means |
-//! | `condition.rs` | conditions on records, as people type them |
-//! | `wiring.rs` | builds the parts from the last to the first, stops them from the first to the last |
-//! | `pipeline.rs` | deliveries through the filters into the journal, and the answers back |
-//! | `chains.rs` | the chain that runs, and its exchange |
-//! | `held.rs` | records that filters hold back, into the journal and back |
-//! | `filters.rs` | which filters run: loading, swapping, the filters folder |
-//! | `descriptors.rs` | the limit of open files, and what of it connections may take |
-//! | `versions.rs` | the versions of each filter that ran, to go back to |
-//! | `canary.rs` | a new version on trial in the shadow of the running one |
-//! | `parts.rs` | what the configuration means to each part |
-//! | `paths.rs` | whether what the configuration wants written can be written |
-//! | `sink_set.rs` | which sinks run |
-//! | `reload.rs` | watches configuration and filters folder; SIGHUP |
-//! | `intake.rs` | what ingest asks of the router: submit, health, metrics |
-//! | `health.rs` | how the router is as a whole, and why |
-//! | `stages.rs` | the threads that records depend on, watched and started again |
-//! | `refused.rs` | configuration and modules that were refused and wait to be mended |
-//! | `quarantine.rs` | where records go that nobody could take |
-//! | `identity.rs` | the journal's name, which makes positions ids |
-//! | `place.rs` | where the data folder is, so that a copy is known |
-//! | `sample.rs` | recent records that a new filter is tried on |
+//! | `commands/` | the implementation of each command |
+//! | `config/` | the configuration: parsing and validation |
+//! | `condition.rs` | conditions on records, such as `level>=ERROR` |
+//! | `wiring.rs` | starts the stages from last to first, and stops them from first to last |
+//! | `pipeline.rs` | runs deliveries through the filters and into the journal, then answers the senders |
+//! | `chains.rs` | the running chain, and replacing it |
+//! | `held.rs` | stores records held by filters in the journal, and restores them |
+//! | `filters.rs` | the running filters: loading, swapping, the filters folder |
+//! | `descriptors.rs` | the limit on open files, and the share of connections |
+//! | `versions.rs` | earlier versions of each filter, for rollbacks |
+//! | `canary.rs` | trials of new filter versions on copies of live batches |
+//! | `parts.rs` | converts settings to the options of each crate |
+//! | `paths.rs` | checks that configured paths are writable |
+//! | `sink_set.rs` | the running sinks |
+//! | `reload.rs` | reloads the configuration and the filters, on changes and SIGHUP |
+//! | `intake.rs` | the interface for ingest: submit, health, metrics |
+//! | `health.rs` | the overall health state and its reasons |
+//! | `stages.rs` | supervises and restarts threads |
+//! | `refused.rs` | the refused configuration and modules |
+//! | `quarantine.rs` | storage for records that could not be processed |
+//! | `identity.rs` | the journal's unique id and the replay key |
+//! | `place.rs` | detects a data folder that was copied or moved |
+//! | `sample.rs` | recent records on which new filters are tested |
 //! | `logging.rs` | Weir's own log |
-//! | `limits.rs` | the bounds |
+//! | `limits.rs` | limits |
 
 mod canary;
 mod chains;

@@ -1,5 +1,4 @@
-//! What the settings mean to each part: the one place where the configuration's terms are turned into those of the
-//! crates, which don't know each other's.
+//! Converts settings to the options of each crate, since the crates don't know the configuration.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use crate::config::{self, FilterSettings, Settings, SinkSettings, StandardKey};
 use crate::descriptors;
 use crate::quarantine::{Keep, QuarantineOptions};
 
-/// For the journal.
+/// Options of the journal.
 pub fn journal(settings: &Settings) -> Options {
     let journal = &settings.journal;
     Options {
@@ -36,12 +35,12 @@ pub fn journal(settings: &Settings) -> Options {
     }
 }
 
-/// Where the journal is.
+/// Folder of the journal.
 pub fn journal_folder(settings: &Settings) -> PathBuf {
     settings.data.join("journal")
 }
 
-/// For the quarantine.
+/// Options of the quarantine.
 pub fn quarantine(settings: &Settings) -> QuarantineOptions {
     let quarantine = &settings.quarantine;
     QuarantineOptions {
@@ -55,12 +54,12 @@ pub fn quarantine(settings: &Settings) -> QuarantineOptions {
     }
 }
 
-/// Where the quarantine is.
+/// Folder of the quarantine.
 pub fn quarantine_folder(settings: &Settings) -> PathBuf {
     settings.data.join("quarantine")
 }
 
-/// For the HTTP server.
+/// Options of the HTTP server.
 pub fn http(settings: &Settings) -> anyhow::Result<HttpOptions> {
     let (http, ingest) = (&settings.http, &settings.ingest);
     let mut aliases = match ingest.standard_aliases {
@@ -95,7 +94,7 @@ fn role(key: StandardKey) -> Role {
     }
 }
 
-/// For the engine: one filter.
+/// The engine's specification of a filter.
 pub fn filter(filter: &FilterSettings) -> FilterSpec {
     FilterSpec {
         name: filter.name.clone(),
@@ -113,20 +112,20 @@ pub fn filter(filter: &FilterSettings) -> FilterSpec {
     }
 }
 
-/// The names of the sinks that keep a position of files.
+/// The names of the sinks that own files.
 pub fn sinks_with_files(sinks: &[SinkSettings]) -> impl Iterator<Item = String> {
     sinks.iter().filter(|sink| sink.kind == "file").map(|sink| sink.name.clone())
 }
 
-/// Which sinks would write to one file, by their number, and what to do. `resolve`: look through symbolic links.
+/// Sinks that would write to the same file: their indexes and messages. `resolve`: follow symbolic links.
 pub fn collisions(sinks: &[SinkSettings], context: &BuildContext, resolve: bool) -> Vec<(usize, String)> {
     let sinks: Vec<_> = sinks.iter().map(|sink| (sink.name.as_str(), sink.kind.as_str(), &sink.options)).collect();
     weir_sinks::collisions(&sinks, context, resolve)
 }
 
-/// For the runner of one sink.
+/// Options of a sink's runner.
 pub fn sink(sink: &SinkSettings) -> RunnerOptions {
-    // Some kinds are for the worst alone when nothing else is said.
+    // Some sink types have a default minimum level.
     let of_kind = || weir_sinks::kind(&sink.kind).and_then(|kind| kind.min_level);
     RunnerOptions {
         name: sink.name.clone(),

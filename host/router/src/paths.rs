@@ -1,5 +1,5 @@
-//! Whether what the configuration wants written can be written: asked once at the start and by `weir validate`, since a
-//! sink that can't open its file only tries again and again.
+//! Checks at startup and in `weir validate` that configured paths are writable, because a sink that can't open its file
+//! only retries.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use rustix::fs::{Access, access};
 
 use crate::config::{Settings, SinkSettings};
 
-/// A line for each path that nobody can write with the rights that this process has.
+/// One warning for each path that this process can't write to.
 pub fn unwritable(settings: &Settings) -> Vec<String> {
     let of_sinks = settings.sinks.iter().filter_map(|sink| {
         let folder = folder_of(sink, settings)?;
-        let why = objection(&folder)?;
+        let why = write_error(&folder)?;
         Some(format!("sink `{}` can't write into {}: {why}", sink.name, folder.display()))
     });
     let data =
-        objection(&settings.data).map(|why| format!("`data` {} can't be written: {why}", settings.data.display()));
+        write_error(&settings.data).map(|why| format!("`data` {} can't be written: {why}", settings.data.display()));
     data.into_iter().chain(of_sinks).collect()
 }
 
-/// The folder in which a sink begins: of its path what comes before any value of a record and any time.
+/// The fixed part of a sink's folder, before any placeholder or time format.
 fn folder_of(sink: &SinkSettings, settings: &Settings) -> Option<PathBuf> {
     if !matches!(sink.kind.as_str(), "file" | "sqlite") {
         return None;
@@ -31,19 +31,19 @@ fn folder_of(sink: &SinkSettings, settings: &Settings) -> Option<PathBuf> {
     Some(settings.folder.join(folder))
 }
 
-/// What keeps a folder from being written into, or from being made.
-fn objection(folder: &Path) -> Option<String> {
+/// Why a folder can't be written to or created.
+fn write_error(folder: &Path) -> Option<String> {
     let absolute = std::path::absolute(folder).ok()?;
     for ancestor in absolute.ancestors() {
         match ancestor.metadata() {
             Ok(about) if !about.is_dir() => return Some(format!("{} is not a folder", ancestor.display())),
             Ok(_) => {
                 let denied = access(ancestor, Access::WRITE_OK | Access::EXEC_OK).err()?;
-                let missing = if ancestor == absolute { "" } else { ", and what is below is not there" };
+                let missing = if ancestor == absolute { "" } else { ", and the folders below it don't exist" };
                 return Some(format!("{}: {denied}{missing}", ancestor.display()));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            // A part of the path is a file, or may not be entered.
+            // An ancestor is a file, or access is denied.
             Err(error) if error.kind() == ErrorKind::NotADirectory => {}
             Err(error) => return Some(format!("{}: {error}", ancestor.display())),
         }
@@ -56,14 +56,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_can_be_made_is_right_and_one_below_a_file_is_told() {
+    fn a_folder_that_can_be_created_is_accepted_and_one_below_a_file_is_not() {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(objection(temp.path()), None);
-        assert_eq!(objection(&temp.path().join("not/there/yet")), None);
+        assert_eq!(write_error(temp.path()), None);
+        assert_eq!(write_error(&temp.path().join("not/there/yet")), None);
         for folder in [file.clone(), file.join("below")] {
-            let why = objection(&folder).unwrap();
+            let why = write_error(&folder).unwrap();
             assert!(why.ends_with("file is not a folder"), "{why}");
         }
     }

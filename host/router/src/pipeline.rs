@@ -1,13 +1,12 @@
-//! The pipeline: deliveries from ingest, through the chain of filters, into the journal, and the
-//! answer back.
+//! The pipeline: takes deliveries from ingest, runs them through the filters, appends them to the journal, and answers
+//! the senders.
 //!
-//! It runs on threads of its own, one a core, each with its own instances of the filters. A thread
-//! takes every delivery that waits (up to a bound) as one batch, so that senders of single records
-//! get the efficiency of batches with no timer and no added delay.
+//! It has one thread per core, each with its own filter instances. A thread takes all waiting deliveries, up to a
+//! limit, as one batch, so that senders of single records get the efficiency of batches without a timer or added delay.
 //!
-//! **A delivery is answered only after its records are durable**: in the journal, or in quarantine.
-//! **A batch is seen by one version of the chain** (`chains.rs`).
-//! **Room in the journal is reserved before filters run**, so that a 503 leaves no trace in what they remember.
+//! **A delivery is answered only after its records are durable**: in the journal, or in quarantine. **A batch passes
+//! through one version of the chain** (`chains.rs`). **Room in the journal is reserved before filters run**, so that a
+//! 503 leaves no trace in their state.
 
 mod answer;
 mod gather;
@@ -27,7 +26,7 @@ use weir_engine::{Action, Chain, Engine, Filter, Outcome, Worker};
 use weir_ingest::{Delivery, Refusal};
 use weir_journal::{AppendError, Journal, Reservation};
 
-use crate::canary::Standing;
+use crate::canary::TrialStatus;
 use crate::chains::Chains;
 use crate::held;
 use crate::limits;
@@ -39,59 +38,59 @@ use crate::wiring::lock;
 use answer::Answers;
 use gather::gather;
 
-/// What the threads of the pipeline share.
-pub struct Shared {
+/// State shared by the pipeline threads.
+pub struct PipelineState {
     pub engine: Arc<Engine>,
     pub chain: Chains,
-    /// How the trials of new versions stand, by the filter's name.
-    pub trials: ArcSwap<HashMap<String, Arc<Standing>>>,
+    /// Status of canary trials, by filter name.
+    pub trials: ArcSwap<HashMap<String, Arc<TrialStatus>>>,
     pub journal: Journal,
     pub quarantine: Arc<Quarantine>,
     pub sample: Sample,
     pub stages: Stages,
     pub refused: Refused,
-    /// Filters that were taken out of the chain, and whose last records wait for room in the journal.
-    pub leaving: Mutex<Vec<Arc<Filter>>>,
-    /// See [`Shared::in_order`].
+    /// Removed filters whose last records wait for room in the journal.
+    pub retiring: Mutex<Vec<Arc<Filter>>>,
+    /// See [`PipelineState::in_order`].
     pub order: Mutex<()>,
-    /// An append failed: what filters remember is not what the journal knows.
-    pub doubt: AtomicBool,
+    /// Set after a failed append: the state of filters may differ from the journal.
+    pub restore_requested: AtomicBool,
 }
 
-impl Shared {
-    /// What filters remember must be brought back to what the journal knows.
-    fn doubt(&self) {
-        self.doubt.store(true, Ordering::Release);
+impl PipelineState {
+    /// Requests that the state of filters is restored from the journal.
+    fn request_restore(&self) {
+        self.restore_requested.store(true, Ordering::Release);
     }
 
-    /// With a filter that holds records, batches go through the chain and into the journal's queue one after the other:
-    /// a release must not come before the frame in which the record is held.
+    /// If a filter holds records, batches pass through the chain and enter the journal's queue one at a time: a release
+    /// must not precede the frame that contains the held record.
     pub fn in_order(&self, chain: &Chain) -> Option<MutexGuard<'_, ()>> {
         chain.0.iter().any(|filter| filter.holds_records()).then(|| lock(&self.order))
     }
 
-    /// See [`held::start_over`].
-    pub fn in_doubt(&self) -> bool {
-        self.doubt.load(Ordering::Acquire)
+    /// See [`held::restore_after_failure`].
+    pub fn needs_restore(&self) -> bool {
+        self.restore_requested.load(Ordering::Acquire)
     }
 
-    /// What filters remember is what the journal knows.
-    pub fn trust(&self) {
-        self.doubt.store(false, Ordering::Release);
+    /// Marks the state of filters as restored.
+    pub fn mark_restored(&self) {
+        self.restore_requested.store(false, Ordering::Release);
     }
 }
 
-/// The running threads, and the way in.
+/// The running pipeline threads and their queue.
 pub struct Pipeline {
-    shared: Arc<Shared>,
+    shared: Arc<PipelineState>,
     waiting: Sender<Delivery>,
     closing: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Pipeline {
-    /// Starts `workers` threads and the one that ticks stateful filters.
-    pub fn start(shared: Arc<Shared>, workers: usize) -> std::io::Result<Self> {
+    /// Starts `workers` threads, and one that ticks stateful filters.
+    pub fn start(shared: Arc<PipelineState>, workers: usize) -> std::io::Result<Self> {
         let (waiting, deliveries) = crossbeam_channel::bounded(limits::WAITING_DELIVERIES);
         let closing = Arc::new(AtomicBool::new(false));
         let stages = &shared.stages;
@@ -106,20 +105,20 @@ impl Pipeline {
         Ok(Self { shared, waiting, closing, threads })
     }
 
-    /// Where ingest hands deliveries over; the threads go on as long as one of these is left.
+    /// A sender for deliveries. The threads run as long as a sender exists.
     pub fn sender(&self) -> PipelineSender {
         PipelineSender { waiting: self.waiting.clone() }
     }
 
-    /// Ends the threads after what waits is done and gives stateful filters a final tick. What a
-    /// [`PipelineSender`] takes after that is not answered.
+    /// Processes queued deliveries, stops the threads and gives stateful filters a final tick. Later deliveries are not
+    /// answered.
     pub fn stop(self) {
         self.closing.store(true, Ordering::Release);
         drop(self.waiting);
         for thread in self.threads {
             thread.thread().unpark();
             if thread.join().is_err() {
-                tracing::error!("a pipeline thread had panicked");
+                tracing::error!("a pipeline thread panicked");
             }
         }
         let mut worker = Worker::new(self.shared.engine.clone());
@@ -127,18 +126,18 @@ impl Pipeline {
     }
 }
 
-/// Where ingest hands deliveries over.
+/// Sends deliveries from ingest to the pipeline.
 #[derive(Clone)]
 pub struct PipelineSender {
     waiting: Sender<Delivery>,
 }
 
 impl PipelineSender {
-    /// Queues a delivery, or says at once that there is no room.
+    /// Queues a delivery, or fails immediately if the queue is full.
     pub fn submit(&self, delivery: Delivery) -> Result<(), Refusal> {
         self.waiting.try_send(delivery).map_err(|e| match e {
             TrySendError::Full(_) => Refusal::Busy(format!(
-                "{} requests wait for the pipeline already; try again shortly",
+                "{} requests are already queued for the pipeline; retry shortly",
                 limits::WAITING_DELIVERIES
             )),
             TrySendError::Disconnected(_) => Refusal::Busy("weir is stopping".into()),
@@ -146,28 +145,28 @@ impl PipelineSender {
     }
 }
 
-/// A thread that panics leaves filters with what the journal does not know.
-struct InDoubt<'a>(&'a Shared);
+/// Requests a restore if the thread panics, since filters may then have state that the journal doesn't know.
+struct RestoreOnPanic<'a>(&'a PipelineState);
 
-impl Drop for InDoubt<'_> {
+impl Drop for RestoreOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.doubt();
+            self.0.request_restore();
         }
     }
 }
 
-/// One pipeline thread, until the last sender is gone, or nothing comes while it is told to stop.
-fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
-    let _if_it_panics = InDoubt(shared);
+/// Runs a pipeline thread until the last sender is dropped, or until the queue is empty during a stop.
+fn work(shared: &Arc<PipelineState>, deliveries: &Receiver<Delivery>, closing: &AtomicBool) {
+    let _restore_on_panic = RestoreOnPanic(shared);
     let mut worker = Worker::new(shared.engine.clone());
     loop {
         let first = match deliveries.recv_timeout(limits::TICK) {
             Ok(first) => first,
-            // A request that was cut off may hold its sender for a while yet.
+            // A request that was cut off may still hold a sender.
             Err(RecvTimeoutError::Timeout) if closing.load(Ordering::Acquire) => return,
             Err(RecvTimeoutError::Timeout) => {
-                // Nothing to do: let go of instances that a swap left behind.
+                // Idle: drop instances of replaced filters.
                 worker.settle(&shared.chain.load());
                 continue;
             }
@@ -195,40 +194,40 @@ fn work(shared: &Arc<Shared>, deliveries: &Receiver<Delivery>, closing: &AtomicB
     }
 }
 
-/// The chain, when its filters remember what the journal knows, and those that were taken out of it have sent on what
-/// they had left, which came before whatever comes now.
-fn enter(shared: &Arc<Shared>) -> Result<RwLockReadGuard<'_, Arc<Chain>>, AppendError> {
+/// Enters the chain after its filters are restored, if necessary, and removed filters have emitted their last records,
+/// which precede this batch.
+fn enter(shared: &Arc<PipelineState>) -> Result<RwLockReadGuard<'_, Arc<Chain>>, AppendError> {
     loop {
-        if shared.in_doubt() {
-            held::start_over(shared);
+        if shared.needs_restore() {
+            held::restore_after_failure(shared);
         }
-        see_off(shared)?;
+        retire_waiting(shared)?;
         let chain = shared.chain.enter();
-        // Filters are only taken out while nobody has the chain.
-        if lock(&shared.leaving).is_empty() {
+        // Filters are removed only while no thread has the chain.
+        if lock(&shared.retiring).is_empty() {
             return Ok(chain);
         }
     }
 }
 
-/// Lets the filters that wait for it send on what they have left.
-fn see_off(shared: &Arc<Shared>) -> Result<(), AppendError> {
-    if lock(&shared.leaving).is_empty() {
+/// Gives waiting removed filters their final tick.
+fn retire_waiting(shared: &Arc<PipelineState>) -> Result<(), AppendError> {
+    if lock(&shared.retiring).is_empty() {
         return Ok(());
     }
-    let unasked: Vec<_> = shared.chain.alone(|chain| {
-        let leaving = std::mem::take(&mut *lock(&shared.leaving));
-        leaving.iter().map(|filter| retire(shared, filter, chain)).collect()
+    let emitted: Vec<_> = shared.chain.exclusive(|chain| {
+        let retiring = std::mem::take(&mut *lock(&shared.retiring));
+        retiring.iter().map(|filter| retire(shared, filter, chain)).collect()
     });
     let mut all_gone = Ok(());
-    for unasked in unasked {
-        all_gone = all_gone.and(unasked.map(Unasked::wait));
+    for emitted in emitted {
+        all_gone = all_gone.and(emitted.map(EmittedRecords::wait));
     }
     all_gone
 }
 
-/// Makes an outcome durable, then answers.
-fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Reservation) {
+/// Makes an outcome durable, then answers the senders.
+fn finish(shared: &Arc<PipelineState>, outcome: Outcome, mut answers: Answers, room: Reservation) {
     for failed in outcome.failed {
         match failed.action {
             Action::Reject => answers.reject(failed.index, failed.reason),
@@ -244,8 +243,8 @@ fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Re
     if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         answers.fail(&error.to_string());
         if !outcome.unclaimed.is_empty() {
-            // What is held stays held: it has no other place.
-            shared.doubt();
+            // Held records stay held, since they are stored nowhere else.
+            shared.request_restore();
             answers.send(Ok(()));
             return;
         }
@@ -253,52 +252,59 @@ fn finish(shared: &Arc<Shared>, outcome: Outcome, mut answers: Answers, room: Re
     store::append(shared, &outcome.batch, outcome.holding, room, move |result| answers.send(result));
 }
 
-/// Ticks stateful filters until told to stop.
-fn tick(shared: &Arc<Shared>, closing: &AtomicBool) {
-    let _if_it_panics = InDoubt(shared);
+/// Ticks stateful filters until the pipeline stops.
+fn tick(shared: &Arc<PipelineState>, closing: &AtomicBool) {
+    let _restore_on_panic = RestoreOnPanic(shared);
     let mut worker = Worker::new(shared.engine.clone());
     while !closing.load(Ordering::Acquire) {
         std::thread::park_timeout(limits::TICK);
         #[cfg(test)]
         shared.stages.may_panic();
-        // Without room filters are not asked: what they would say could not be stored.
+        // No tick without room in the journal: the output could not be stored.
         let Ok(room) = shared.journal.reserve(limits::TICK_BYTES) else { continue };
         if let Err(error) = tick_once(shared, &mut worker, room, false) {
-            tracing::debug!(%error, "a filter that was taken out waits for room in the journal");
+            tracing::debug!(%error, "a removed filter waits for room in the journal");
         }
     }
 }
 
-fn tick_once(shared: &Arc<Shared>, worker: &mut Worker, room: Reservation, closing: bool) -> Result<(), AppendError> {
-    let unasked = {
+fn tick_once(
+    shared: &Arc<PipelineState>,
+    worker: &mut Worker,
+    room: Reservation,
+    closing: bool,
+) -> Result<(), AppendError> {
+    let emitted = {
         let chain = enter(shared)?;
         let _in_order = shared.in_order(&chain);
         let outcome = worker.tick(&chain, closing);
-        store_unasked(shared, outcome, room)
+        store_emitted(shared, outcome, room)
     };
-    unasked.wait();
+    emitted.wait();
     Ok(())
 }
 
-/// Gives a filter that was taken out of the chain its last tick, and sends on what it says and holds through those that
-/// stay, while nothing else is on its way through them. Without room in the journal it waits in `leaving`.
-pub fn retire(shared: &Arc<Shared>, filter: &Arc<Filter>, chain: &Chain) -> Result<Unasked, AppendError> {
+/// Gives a removed filter its final tick, and passes the records that it emits and holds through the remaining filters,
+/// while no batch is in the chain. Without room in the journal, it waits in `retiring`.
+pub fn retire(shared: &Arc<PipelineState>, filter: &Arc<Filter>, chain: &Chain) -> Result<EmittedRecords, AppendError> {
     let room =
-        shared.journal.reserve(limits::TICK_BYTES).inspect_err(|_| lock(&shared.leaving).push(filter.clone()))?;
+        shared.journal.reserve(limits::TICK_BYTES).inspect_err(|_| lock(&shared.retiring).push(filter.clone()))?;
     let mut worker = Worker::new(shared.engine.clone());
     let outcome = worker.retire(filter, chain);
-    Ok(store_unasked(shared, outcome, room))
+    Ok(store_emitted(shared, outcome, room))
 }
 
-/// The last tick of all filters, before Weir stops. What a filter holds back is in the journal whatever happens here.
-fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
+/// Gives all filters their final tick before Weir stops. Held records are in the journal in any case.
+fn last_tick(shared: &Arc<PipelineState>, worker: &mut Worker) {
     let until = Instant::now() + limits::LAST_TICK_WAIT;
     let room = loop {
         match shared.journal.reserve(limits::TICK_BYTES) {
             Ok(room) => break room,
             Err(error) if error.is_temporary() && Instant::now() < until => std::thread::sleep(limits::LAST_TICK_LOOK),
             Err(error) => {
-                tracing::error!("stateful filters get no final tick, because nothing can be stored: {error}");
+                tracing::error!(
+                    "stateful filters get no final tick, since the journal can't store the output: {error}"
+                );
                 return;
             }
         }
@@ -308,41 +314,41 @@ fn last_tick(shared: &Arc<Shared>, worker: &mut Worker) {
     }
 }
 
-/// What filters said of their own accord, on its way into the journal.
-pub struct Unasked {
+/// Records that filters emitted on their own, being appended to the journal.
+pub struct EmittedRecords {
     records: usize,
     stored: Receiver<Result<(), AppendError>>,
 }
 
-impl Unasked {
-    /// Waits until it is durable.
+impl EmittedRecords {
+    /// Waits until they are durable.
     pub fn wait(self) {
         let records = self.records;
         if let Err(error) = self.stored.recv().unwrap_or(Err(AppendError::Closed)) {
             tracing::error!(
-                "{records} records that filters made can't be stored; what they hold back is given to them again: {error}"
+                "can't store {records} records emitted by filters; records that they hold are restored: {error}"
             );
         }
     }
 }
 
-/// Stores what filters said of their own accord. Whoever calls waits until it is durable: nobody else does.
-pub fn store_unasked(shared: &Arc<Shared>, mut outcome: Outcome, room: Reservation) -> Unasked {
+/// Appends records that filters emitted on their own. The caller must wait until they are durable.
+pub fn store_emitted(shared: &Arc<PipelineState>, mut outcome: Outcome, room: Reservation) -> EmittedRecords {
     let (done, stored) = crossbeam_channel::bounded(1);
-    let unasked = Unasked { records: outcome.batch.len(), stored };
+    let emitted = EmittedRecords { records: outcome.batch.len(), stored };
     outcome.unclaimed.append(&mut outcome.failed);
     let set_aside = store::set_aside(shared, &outcome.unclaimed);
     if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         tracing::error!("{error}");
         if !outcome.unclaimed.is_empty() && !outcome.holding.is_empty() {
-            // What is held stays held: it has no other place.
-            shared.doubt();
-            return unasked;
+            // Held records stay held, since they are stored nowhere else.
+            shared.request_restore();
+            return emitted;
         }
     }
     store::append(shared, &outcome.batch, outcome.holding, room, move |result| {
-        // Nobody may wait for it any more.
+        // The receiver may be gone.
         let _ = done.send(result);
     });
-    unasked
+    emitted
 }

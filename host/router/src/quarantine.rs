@@ -1,20 +1,18 @@
-//! Quarantine: where records go that no filter could clean, that could not be read, or that a
-//! sink refused for good.
+//! The quarantine stores records that a filter failed on, that could not be parsed, or that a sink refused permanently.
 //!
-//! What lies here may hold the very secrets that the filters were to remove, so it is a place of
-//! its own: a folder that only its owner can enter (0700), files that only its owner can read
-//! (0600), a bound on size and on age, and a choice of what is kept at all.
+//! These records may contain the secrets that filters would have removed. So the folder and its files are accessible
+//! only to their owner (0700, 0600), size and age are limited, and the operator chooses what to keep.
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `quarantine.rs` | writing: durable when [`Quarantine::sync`] returns |
-//! | `quarantine/entry.rs` | one entry and how it is written |
-//! | `quarantine/origin.rs` | who takes how much of it, and what goes when it is full |
-//! | `quarantine/read.rs` | reading back, and remembering what was replayed |
-//! | `quarantine/delete.rs` | deleting entries for good, beside a running router |
+//! | `quarantine.rs` | writes entries, which are durable when [`Quarantine::sync`] returns |
+//! | `quarantine/entry.rs` | the format of an entry |
+//! | `quarantine/origin.rs` | disk usage by origin, and which files to remove |
+//! | `quarantine/read.rs` | reads entries, and records which were replayed |
+//! | `quarantine/delete.rs` | deletes entries permanently, also while a router is running |
 //!
-//! **An entry is durable before its sender hears of it.** Over the size bound the oldest files go of the origin (filter or
-//! sink, and source) that takes most; a single entry may exceed it.
+//! **An entry is durable before its sender gets an answer.** Over the size limit, the oldest files of the largest
+//! origin (filter or sink, and source) are removed. A single entry may exceed the limit.
 
 pub mod delete;
 mod entry;
@@ -45,11 +43,11 @@ pub enum Keep {
     Record,
     /// The reason alone.
     Reason,
-    /// Nothing: it is only counted.
+    /// Nothing; the record is only counted.
     Nothing,
 }
 
-/// The operator's choices.
+/// Options from the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuarantineOptions {
     pub keep: Keep,
@@ -60,7 +58,7 @@ pub struct QuarantineOptions {
 /// Why an entry could not be kept.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "quarantine `{}`: can't {doing}: {source}; give weir room and access there, or set `[quarantine] keep = \"nothing\"`",
+    "quarantine `{}`: can't {doing}: {source}; free disk space or give weir write access, or set `[quarantine] keep = \"nothing\"`",
     path.display()
 )]
 pub struct QuarantineError {
@@ -78,34 +76,34 @@ pub struct Quarantine {
 struct State {
     options: QuarantineOptions,
     open: Vec<Open>,
-    /// Entries whose file could not be synced: nothing is durable before they are in another one.
-    adrift: BTreeMap<Origin, Vec<u8>>,
-    /// Bytes of all files, as far as is known without looking.
+    /// Entries whose file could not be synced; they must be written to another file first.
+    to_rewrite: BTreeMap<Origin, Vec<u8>>,
+    /// Bytes of all files, as last computed.
     size_bytes: u64,
 }
 
-/// A file that is written to.
+/// A file that is open for writing.
 struct Open {
     origin: Origin,
     file: File,
     path: PathBuf,
     size_bytes: u64,
-    /// Entries at its end that are not synced yet.
+    /// Entries at its end that are not synced.
     unsynced: Vec<u8>,
 }
 
 impl Quarantine {
-    /// Makes the folder when it is missing, for its owner alone, and lets go what is too old.
+    /// Creates the folder if it is missing, accessible only to its owner, and removes old files.
     pub fn open(folder: &Path, options: QuarantineOptions) -> Result<Self, QuarantineError> {
         let failed = |doing| move |source| QuarantineError { path: folder.to_path_buf(), doing, source };
-        create_folder(folder, 0o700).map_err(failed("make the folder"))?;
-        let state = State { options, open: Vec::new(), adrift: BTreeMap::new(), size_bytes: 0 };
+        create_folder(folder, 0o700).map_err(failed("create the folder"))?;
+        let state = State { options, open: Vec::new(), to_rewrite: BTreeMap::new(), size_bytes: 0 };
         let quarantine = Self { folder: folder.to_path_buf(), state: Mutex::new(state) };
         quarantine.tidy(&mut quarantine.lock(), 0)?;
         Ok(quarantine)
     }
 
-    /// Takes over other choices, for what comes from now on.
+    /// Changes the options for later entries.
     pub fn set_options(&self, options: QuarantineOptions) {
         self.lock().options = options;
     }
@@ -120,32 +118,32 @@ impl Quarantine {
         self.put(from, reason, bytes, true)
     }
 
-    /// Makes everything kept so far durable, whoever kept it; costs nothing when there is nothing to do. When a file can't
-    /// be synced, what was written to it goes into another one; while that fails too, so does every call.
+    /// Makes all entries durable, from all callers; does nothing if they already are. If a file can't be synced, its
+    /// unsynced entries are written to another file; while that fails too, every call fails.
     pub fn sync(&self) -> Result<(), QuarantineError> {
         self.sync_all(&mut self.lock())
     }
 
     fn sync_all(&self, state: &mut State) -> Result<(), QuarantineError> {
         self.sync_files(state).or_else(|error| {
-            tracing::warn!("{error}; writing the entries again");
+            tracing::warn!("{error}; rewriting the entries to another file");
             self.sync_files(state)
         })
     }
 
     fn sync_files(&self, state: &mut State) -> Result<(), QuarantineError> {
-        while let Some((origin, bytes)) = state.adrift.pop_first() {
+        while let Some((origin, bytes)) = state.to_rewrite.pop_first() {
             if let Err(error) = self.write(state, origin, &bytes) {
-                // Others of this origin may have come to them meanwhile.
-                let later = state.adrift.insert(origin, bytes).unwrap_or_default();
-                state.adrift.entry(origin).or_default().extend(later);
+                // Other entries of this origin may have been added in the meantime.
+                let later = state.to_rewrite.insert(origin, bytes).unwrap_or_default();
+                state.to_rewrite.entry(origin).or_default().extend(later);
                 return Err(error);
             }
         }
         while let Some(at) = state.open.iter().position(|open| !open.unsynced.is_empty()) {
             match state.open[at].file.sync_data() {
                 Ok(()) => state.open[at].unsynced.clear(),
-                Err(source) => return Err(set_adrift(state, at, source)),
+                Err(source) => return Err(set_aside_unsynced(state, at, source)),
             }
         }
         Ok(())
@@ -159,8 +157,8 @@ impl Quarantine {
             Keep::Reason => None,
             Keep::Record => Some(bytes.to_vec().into()),
         };
-        if !state.adrift.is_empty() {
-            // Bounds them: nothing is added while they can't be made durable.
+        if !state.to_rewrite.is_empty() {
+            // Limits these entries: nothing is added while they can't be made durable.
             self.sync_all(&mut state)?;
         }
         let source = (!raw).then(|| weir_record::Record::new(bytes).source());
@@ -170,15 +168,15 @@ impl Quarantine {
         self.write(&mut state, origin, &entry.to_bytes())
     }
 
-    /// Writes entries to the file of their origin.
+    /// Appends entries to the file of their origin.
     fn write(&self, state: &mut State, origin: Origin, bytes: &[u8]) -> Result<(), QuarantineError> {
         let at = self.file_for(state, origin, bytes.len() as u64)?;
         let open = &mut state.open[at];
         if let Err(source) = open.file.write_all(bytes) {
             let path = open.path.clone();
-            // Cut off what was written of it; if even that fails, the entries before it go into another file.
+            // Truncate the partial entry; if that fails too, rewrite the entries before it to another file.
             if open.file.set_len(open.size_bytes).is_err() {
-                set_adrift(state, at, std::io::ErrorKind::Other.into());
+                set_aside_unsynced(state, at, std::io::ErrorKind::Other.into());
             }
             return Err(QuarantineError { path, doing: "write an entry", source });
         }
@@ -188,7 +186,7 @@ impl Quarantine {
         Ok(())
     }
 
-    /// Where in `state.open` the file is that entries of this origin go to, with room for so many bytes.
+    /// The index in `state.open` of the origin's file, which has room for `more_bytes`.
     fn file_for(&self, state: &mut State, origin: Origin, more_bytes: u64) -> Result<usize, QuarantineError> {
         if state.size_bytes + more_bytes > state.options.max_size_bytes {
             self.tidy(state, more_bytes)?;
@@ -209,32 +207,32 @@ impl Quarantine {
         }
         let name = format!("{}{}.{}", weir_record::time::now_ns(), origin.suffix(), entry::EXTENSION);
         let path = self.folder.join(name);
-        let failed = |source| QuarantineError { path: path.clone(), doing: "begin a file", source };
+        let failed = |source| QuarantineError { path: path.clone(), doing: "create a file", source };
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         state.open.push(Open { origin, file, path, size_bytes: 0, unsynced: Vec::new() });
         Ok(state.open.len() - 1)
     }
 
-    /// With too many origins, a new one shares the files of the others.
+    /// If there are too many origins, a new one shares the files of [`Origin::OTHERS`].
     fn within_bounds(&self, origin: Origin) -> Result<Origin, QuarantineError> {
         let shares = origin::shares(&self.files()?);
         let is_known = shares.contains_key(&origin) || shares.len() < limits::QUARANTINE_ORIGINS;
         Ok(if is_known { origin } else { Origin::OTHERS })
     }
 
-    /// Closes a file durably.
+    /// Syncs and closes a file.
     fn close(&self, state: &mut State, at: usize) -> Result<(), QuarantineError> {
         match state.open[at].file.sync_data() {
             Ok(()) => {
                 state.open.remove(at);
                 Ok(())
             }
-            Err(source) => Err(set_adrift(state, at, source)),
+            Err(source) => Err(set_aside_unsynced(state, at, source)),
         }
     }
 
-    /// Removes files that are too old, and makes room for so many bytes.
+    /// Removes old files, and makes room for `more_bytes`.
     fn tidy(&self, state: &mut State, more_bytes: u64) -> Result<(), QuarantineError> {
         let now = SystemTime::now();
         let is_open = |state: &State, path: &Path| state.open.iter().any(|open| open.path == path);
@@ -245,7 +243,7 @@ impl Quarantine {
         let over = origin::to_remove(files, more_bytes, state.options.max_size_bytes);
         size_bytes -= over.iter().map(|file| file.size_bytes).sum::<u64>();
         for (file, why) in old.iter().map(|file| (file, "age")).chain(over.iter().map(|file| (file, "size"))) {
-            tracing::warn!("quarantine: {} removed: past the bound on {why}", file.path.display());
+            tracing::warn!("quarantine: removed {}: over the limit on {why}", file.path.display());
             read::remove(&file.path).map_err(|source| self.unseen(source))?;
             state.open.retain(|open| open.path != file.path);
         }
@@ -258,27 +256,27 @@ impl Quarantine {
     }
 
     fn unseen(&self, source: std::io::Error) -> QuarantineError {
-        QuarantineError { path: self.folder.clone(), doing: "look through the folder", source }
+        QuarantineError { path: self.folder.clone(), doing: "list the folder", source }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic while holding it leaves at worst a torn entry at the end, which reading skips.
+        // At worst, a panic leaves a torn entry at the end, which readers skip.
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
-/// What the kernel holds of a file is unknown after a failed fsync: what was not durable of it goes into another one.
-fn set_adrift(state: &mut State, at: usize, source: std::io::Error) -> QuarantineError {
+/// After a failed fsync the content of the page cache is unknown, so unsynced entries are written to another file.
+fn set_aside_unsynced(state: &mut State, at: usize, source: std::io::Error) -> QuarantineError {
     let Open { origin, file, path, size_bytes, unsynced } = state.open.swap_remove(at);
-    // Else they would be there twice.
+    // Otherwise the entries would be stored twice.
     let durable_bytes = size_bytes - unsynced.len() as u64;
     if let Err(error) = file.set_len(durable_bytes) {
         tracing::debug!("can't cut {}: {error}", path.display());
     }
     if !unsynced.is_empty() {
-        state.adrift.entry(origin).or_default().extend(unsynced);
+        state.to_rewrite.entry(origin).or_default().extend(unsynced);
     }
-    QuarantineError { path, doing: "make an entry durable", source }
+    QuarantineError { path, doing: "sync an entry", source }
 }
 
 impl weir_sinks::Quarantine for Quarantine {

@@ -1,5 +1,5 @@
-//! What was refused while the router ran and waits to be mended: a configuration, modules. The router goes on with what
-//! it had, so without this nobody would notice but whoever read the log at that moment.
+//! The refused configuration and modules. The router continues with the previous ones, so `/health` and metrics show
+//! the refusal until it is fixed.
 
 use std::sync::Mutex;
 
@@ -7,7 +7,7 @@ use metrics::gauge;
 
 use crate::wiring::lock;
 
-/// What is refused now.
+/// The current refusals.
 #[derive(Default)]
 pub struct Refused(Mutex<Waiting>);
 
@@ -18,19 +18,19 @@ struct Waiting {
 }
 
 impl Refused {
-    /// Notes how the last reload of the configuration went: why it was refused, or nothing.
+    /// Records the result of the last reload: the reason if it was refused.
     pub fn configuration(&self, reason: Option<String>) {
         gauge!("weir_config_last_reload_successful").set(if reason.is_none() { 1.0 } else { 0.0 });
         lock(&self.0).configuration = reason;
     }
 
-    /// Notes which modules can't be loaded, all of them, with the reason.
+    /// Records the reasons of all modules that can't be loaded.
     pub fn modules(&self, reasons: Vec<String>) {
         gauge!("weir_filter_modules_refused").set(reasons.len() as f64);
         lock(&self.0).modules = reasons;
     }
 
-    /// All of it, a line each.
+    /// All reasons, one line each.
     pub fn reasons(&self) -> Vec<String> {
         let waiting = lock(&self.0);
         let configuration =
@@ -39,13 +39,13 @@ impl Refused {
     }
 }
 
-/// Describes the metrics; the binary calls it once.
+/// Describes the metrics; called once.
 pub fn describe_metrics() {
     metrics::describe_gauge!(
         "weir_config_last_reload_successful",
-        "0 while the configuration file as it stands is refused, and an older one goes on"
+        "0 while the current configuration file is refused and the previous configuration is in use"
     );
-    metrics::describe_gauge!("weir_filter_modules_refused", "Modules that can't be loaded as they lie there");
+    metrics::describe_gauge!("weir_filter_modules_refused", "Modules in the filters folder that can't be loaded");
 }
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_refused_shows_until_it_is_mended() {
+    fn refusals_are_reported_until_they_are_fixed() {
         let refused = Refused::default();
         assert!(refused.reasons().is_empty());
         refused.configuration(Some("2 problems in weir.toml".into()));

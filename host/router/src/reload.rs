@@ -1,7 +1,7 @@
-//! Takes up changes while the router runs: a new configuration, modules in the filters folder.
+//! Applies changes to the configuration and to modules while the router is running.
 //!
-//! The same path serves a changed file and SIGHUP: read everything, prepare everything, and only
-//! when nothing is wrong exchange what changed. **A broken configuration changes nothing.**
+//! A changed file and SIGHUP are handled in the same way: everything is read and prepared, and only if that succeeds,
+//! the changed parts are replaced. **An invalid configuration changes nothing.**
 
 mod watch;
 
@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, oneshot};
 use crate::config::{self, Overrides, Settings};
 use crate::filters::{self, FilterSet, Prepared};
 use crate::parts;
-use crate::pipeline::Shared;
+use crate::pipeline::PipelineState;
 use crate::quarantine::Quarantine;
 use crate::sink_set::SinkSet;
 use crate::versions::Versions;
@@ -24,33 +24,33 @@ pub use watch::{Changed, Watch};
 use weir_document::Problems;
 use weir_filter_kit::Source;
 
-/// How much less urgent loading is than the rest, on the system's scale of 0 to 19.
+/// Niceness of the loader thread, from 0 to 19.
 const LESS_URGENT: i32 = 10;
 
-/// What a reload reads, and what it changes.
+/// The inputs of a reload, and the parts that it changes.
 pub struct Reload {
     file: Option<PathBuf>,
     overrides: Overrides,
     settings: Settings,
-    /// What the router was started with: some keys take effect only then.
+    /// The settings at startup, for keys that need a restart.
     started: Settings,
-    /// Those that wait for the next start.
+    /// Changed keys that need a restart.
     pending: Vec<String>,
-    /// Why the configuration was refused when it was last read.
+    /// Why the configuration was last refused.
     refused: Option<String>,
-    /// Modules of which was said that nothing uses them.
+    /// Modules that were already logged as unused.
     unused: HashSet<PathBuf>,
     filters: Arc<Lock<FilterSet>>,
     sink_set: Arc<Mutex<SinkSet>>,
     quarantine: Arc<Quarantine>,
-    shared: Arc<Shared>,
+    shared: Arc<PipelineState>,
 }
 
-/// The folders that hold, or may come to hold, the modules of these settings.
+/// The folders that contain, or may later contain, the modules of these settings.
 pub fn folders(settings: &Settings) -> Vec<PathBuf> {
     let mut folders = vec![settings.filters_folder.clone()];
     let versions = Versions::of(&settings.data);
-    // A pin there decides what runs. It is made with the first version that is kept.
+    // Pins in this folder select versions. The folder is created with the first kept version.
     folders.extend(versions.folder().is_dir().then(|| versions.folder().to_path_buf()));
     for wanted in filters::wanted(settings) {
         if let Source::File(path) = wanted.source
@@ -78,38 +78,38 @@ impl Reload {
             quarantine: router.quarantine.clone(),
             shared: router.shared.clone(),
         };
-        reload.say_what_is_unused();
+        reload.log_unused_modules();
         reload
     }
 
-    /// The folders whose changes matter now.
+    /// The folders to watch.
     pub fn folders(&self) -> Vec<PathBuf> {
         folders(&self.settings)
     }
 
-    /// Takes up a change, and says in the log what came of it.
-    pub async fn take_up(&mut self, changed: Changed) {
-        // A module that comes may be what a configuration was refused for.
+    /// Applies a change and logs the result.
+    pub async fn apply(&mut self, changed: Changed) {
+        // A new module may be the one for whose absence the configuration was refused.
         let reads = changed != Changed::Filters || self.refused.is_some();
         if self.file.is_some() && reads {
             let result = self.configuration(changed == Changed::Asked).await;
-            self.note(result, changed == Changed::Asked);
+            self.record_result(result, changed == Changed::Asked);
         } else if let Err(error) = self.filters_folder().await {
             tracing::error!("nothing was changed: {error:#}");
         } else if changed == Changed::Asked {
-            tracing::info!("rescanned the filters folder; there is no configuration file");
+            tracing::info!("filters folder checked; there is no configuration file");
         }
-        self.say_what_is_unused();
+        self.log_unused_modules();
     }
 
-    /// Says why a configuration is refused, once, and keeps it for whoever asks later.
-    fn note(&mut self, result: anyhow::Result<()>, asked: bool) {
+    /// Logs once why a configuration is refused, and keeps the reason for `/health`.
+    fn record_result(&mut self, result: anyhow::Result<()>, asked: bool) {
         let refused = result.err().map(|error| {
             let text = format!("{error:#}");
             if asked || self.refused.as_ref() != Some(&text) {
                 tracing::error!("nothing was changed: {text}");
             }
-            // Lines of the file, which the text quotes, may hold secrets.
+            // The full text quotes lines of the file, which may contain secrets.
             let brief = match error.downcast_ref::<Problems>() {
                 Some(problems) => format!("{}; `weir validate` lists them", problems.summary()),
                 None => text.clone(),
@@ -124,7 +124,7 @@ impl Reload {
         self.shared.refused.configuration(brief);
     }
 
-    /// Reads the configuration again and makes what runs be what it says.
+    /// Reads the configuration and applies it.
     async fn configuration(&mut self, asked: bool) -> anyhow::Result<()> {
         let Some(file) = &self.file else {
             return Ok(());
@@ -133,12 +133,12 @@ impl Reload {
         if settings.are_same(&self.settings) {
             self.filters_folder().await?;
             if asked {
-                tracing::info!("the configuration has not changed; rescanned the modules");
+                tracing::info!("the configuration is unchanged; modules checked");
             }
             return Ok(());
         }
         let prepared = self.prepare(&settings).await?;
-        let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
+        let named: Vec<_> = prepared.failures.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("; "));
         }
@@ -146,14 +146,14 @@ impl Reload {
         self.quarantine.set_options(parts::quarantine(&settings));
         self.publish(&settings, prepared).await?;
         settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        self.say_what_waits_for_a_start(&settings);
+        self.log_pending_restart(&settings);
         self.settings = settings;
         tracing::info!("configuration reloaded");
         Ok(())
     }
 
-    /// Some keys take effect at the next start only: those that differ from what the router was started with.
-    fn say_what_waits_for_a_start(&mut self, settings: &Settings) {
+    /// Logs which changed keys take effect only after a restart.
+    fn log_pending_restart(&mut self, settings: &Settings) {
         let pending: Vec<String> =
             settings.keys_that_need_a_restart(&self.started).into_iter().map(str::to_owned).collect();
         if pending != self.pending && !pending.is_empty() {
@@ -162,14 +162,14 @@ impl Reload {
         self.pending = pending;
     }
 
-    /// A module that was copied into the folder and that no `[[filter]]` names would be missed otherwise.
-    fn say_what_is_unused(&mut self) {
+    /// Logs modules in the folder that no `[[filter]]` uses, since this is easily overlooked.
+    fn log_unused_modules(&mut self) {
         let unused: HashSet<PathBuf> = filters::unused(&self.settings).into_iter().collect();
         for path in unused.difference(&self.unused) {
             let [section, name, module] = filters::lines_to_use(path);
             let file = self.file.as_deref().unwrap_or("the configuration".as_ref()).display();
             tracing::warn!(
-                "{} is not used: no [[filter]] names it; add `{section}`, `{name}` and `{module}`, each on a line, to {file}",
+                "{} is not used: no [[filter]] names it; add `{section}`, `{name}` and `{module}`, each on its own line, to {file}",
                 path.display()
             );
         }
@@ -181,7 +181,7 @@ impl Reload {
         in_background(move || lock(&set).prepare(wanted)).await
     }
 
-    /// Publishes a chain, prepared anew as long as another one comes between: the end of a trial may.
+    /// Publishes a chain. If another one was published in the meantime, as by the end of a trial, prepares it again.
     async fn publish(&self, settings: &Settings, mut prepared: Prepared) -> anyhow::Result<()> {
         loop {
             let set = self.filters.clone();
@@ -192,7 +192,7 @@ impl Reload {
         }
     }
 
-    /// Looks at the modules again: some may be new, changed or gone.
+    /// Checks for new, changed and removed modules.
     async fn filters_folder(&mut self) -> anyhow::Result<()> {
         let wanted = filters::wanted(&self.settings);
         let set = self.filters.clone();
@@ -206,14 +206,14 @@ impl Reload {
     }
 }
 
-/// Runs something that takes long on a thread of its own that yields to all others: records go before a compiler.
+/// Runs long work on a separate low-priority thread: records take precedence over compiling.
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {
     let (done, result) = oneshot::channel();
     std::thread::Builder::new().name("weir-loader".into()).spawn(move || {
         if let Err(error) = rustix::process::nice(LESS_URGENT) {
-            tracing::debug!("loading a filter at the usual priority: {error}");
+            tracing::debug!("loading a filter at normal priority: {error}");
         }
-        // An error: the router is stopping.
+        // Fails only if the router is stopping.
         let _ = done.send(work());
     })?;
     Ok(result.await?)

@@ -1,4 +1,4 @@
-//! A few recent records in memory, which a new filter is tried on before it is published.
+//! A sample of recent records in memory, on which new filters are tested before they are published.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, TryLockError};
@@ -7,10 +7,10 @@ use weir_record::Batch;
 
 use crate::limits;
 
-/// Batches between two that a record is taken from.
+/// One batch in this many is sampled.
 const EVERY: u64 = 16;
 
-/// The sample. Never leaves memory: its records have not been through the filters.
+/// The sample. It is never written to disk, because its records are unfiltered.
 #[derive(Default)]
 pub struct Sample {
     batches: AtomicU64,
@@ -18,12 +18,12 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Shows the sample a batch; now and then it takes some of its records.
+    /// Offers a batch to the sample, which takes records from some batches.
     pub fn offer(&self, batch: &Batch) {
         if !self.batches.fetch_add(1, Ordering::Relaxed).is_multiple_of(EVERY) {
             return;
         }
-        // Somebody else is at it: the next batch will do.
+        // Another thread is updating the sample; skip this batch.
         let mut records = match self.records.try_lock() {
             Ok(records) => records,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -40,7 +40,7 @@ impl Sample {
         }
     }
 
-    /// The records taken so far.
+    /// A copy of the sampled records.
     pub fn take(&self) -> Batch {
         match self.records.lock() {
             Ok(records) => records.clone(),

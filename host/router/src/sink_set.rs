@@ -1,5 +1,4 @@
-//! Which sinks run: started, stopped and exchanged one by one, each with its own reader of the
-//! journal.
+//! The running sinks. Each has its own journal reader and is started, stopped and replaced individually.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,14 +13,14 @@ use crate::parts;
 use crate::quarantine::Quarantine;
 use crate::stages::Pauses;
 
-/// The sinks that run.
+/// The running sinks.
 pub struct SinkSet {
     journal: Journal,
     quarantine: Arc<Quarantine>,
     context: BuildContext,
     inboxes: Inboxes,
     running: Vec<(SinkSettings, RunningSink)>,
-    /// Sinks whose thread has ended unexpectedly: how long to wait before each start, and when the next is due.
+    /// Sinks whose thread ended unexpectedly: the restart pauses, and when the next restart is due.
     restarts: HashMap<String, (Pauses, Option<Instant>)>,
 }
 
@@ -37,10 +36,10 @@ impl SinkSet {
         }
     }
 
-    /// Makes what runs be what is wanted: sinks that did not change go on undisturbed. Every sink is
-    /// built before any is stopped, so that a mistake changes nothing.
+    /// Starts, stops and replaces sinks to match `wanted`; unchanged sinks keep running. All new sinks are built before
+    /// any is stopped, so that an error changes nothing.
     pub async fn apply(&mut self, wanted: &[SinkSettings]) -> anyhow::Result<()> {
-        // The configuration was judged without looking at the disk.
+        // The configuration was validated without accessing the disk.
         if let Some((_, message)) = parts::collisions(wanted, &self.context, true).into_iter().next() {
             anyhow::bail!(message);
         }
@@ -62,7 +61,7 @@ impl SinkSet {
                 self.journal.forget(&old.name);
                 self.journal.forget(&weir_sinks::fallback_reader(&old.name));
                 if left.pending_records > 0 {
-                    tracing::warn!("sink `{}` was removed with {} records undelivered", old.name, left.pending_records);
+                    tracing::warn!("sink `{}` was removed with {} undelivered records", old.name, left.pending_records);
                 }
             }
         }
@@ -74,31 +73,31 @@ impl SinkSet {
         Ok(())
     }
 
-    /// Sinks whose thread has ended unexpectedly, a line each.
+    /// Sinks whose thread ended unexpectedly, one line each.
     pub fn panicked(&self) -> Vec<String> {
         let panicked = self.running.iter().filter(|(_, sink)| sink.has_panicked());
         panicked.map(|(settings, _)| format!("a thread of sink `{}` ended unexpectedly", settings.name)).collect()
     }
 
-    /// Starts sinks again whose thread has ended unexpectedly, each after its pause.
-    pub async fn revive(&mut self) {
+    /// Restarts sinks whose thread ended unexpectedly, each after its pause.
+    pub async fn restart_panicked(&mut self) {
         while let Some(index) = self.due() {
             let (settings, old) = &mut self.running[index];
             let settings = settings.clone();
-            // The thread of its fallback may still run, and read the journal in its name.
+            // The thread of its fallback may still be running and using its journal reader.
             old.end().await;
             match self.build(&settings).and_then(|sink| self.spawn(&settings, sink)) {
                 Ok(running) => {
-                    tracing::warn!("sink `{}` is started again", settings.name);
+                    tracing::warn!("sink `{}` restarted", settings.name);
                     self.running[index].1 = running;
                 }
-                // It was built before, so something is wanting that may come back.
-                Err(error) => tracing::error!("sink `{}` can't be started again: {error:#}", settings.name),
+                // It was built before, so the cause may be temporary.
+                Err(error) => tracing::error!("sink `{}` can't be restarted: {error:#}", settings.name),
             }
         }
     }
 
-    /// Puts another sink in the place of one that runs, as no configuration can.
+    /// Replaces a running sink with one that no configuration can create.
     #[cfg(test)]
     pub async fn exchange(&mut self, name: &str, sink: Box<dyn Sink>) {
         let index = self.running.iter().position(|(settings, _)| settings.name == name).unwrap();
@@ -109,7 +108,7 @@ impl SinkSet {
 
     fn build(&self, settings: &SinkSettings) -> anyhow::Result<Box<dyn Sink>> {
         let kind = weir_sinks::kind(&settings.kind)
-            .with_context(|| format!("sink `{}`: there is no type `{}`", settings.name, settings.kind))?;
+            .with_context(|| format!("sink `{}`: unknown type `{}`", settings.name, settings.kind))?;
         (kind.build)(&settings.name, settings.options.clone(), &self.context).map_err(anyhow::Error::msg)
     }
 
@@ -118,7 +117,7 @@ impl SinkSet {
         weir_sinks::spawn(options, sink, journal, self.quarantine.clone(), &self.inboxes).map_err(anyhow::Error::msg)
     }
 
-    /// A sink that is to be started again now.
+    /// The index of a sink that is due for a restart.
     fn due(&mut self) -> Option<usize> {
         let now = Instant::now();
         self.running.iter().position(|(settings, sink)| {
@@ -135,24 +134,20 @@ impl SinkSet {
                 None => {
                     let pause = pauses.next(now);
                     *at = Some(now + pause);
-                    tracing::error!(
-                        "a thread of sink `{}` ended unexpectedly; it restarts in {pause:?}",
-                        settings.name
-                    );
+                    tracing::error!("a thread of sink `{}` ended unexpectedly; restarting in {pause:?}", settings.name);
                     false
                 }
             }
         })
     }
 
-    /// Forgets readers of sinks that the configuration no longer has: they would hold segments for
-    /// ever.
-    pub fn forget_strangers(&self, wanted: &[SinkSettings]) {
+    /// Deletes the readers of sinks that are no longer configured, because they would keep segments forever.
+    pub fn forget_removed_sinks(&self, wanted: &[SinkSettings]) {
         for reader in self.journal.readers() {
             let sink_of = weir_sinks::sink_of_fallback_reader(&reader.name).unwrap_or(&reader.name);
             if wanted.iter().all(|sink| sink.name != sink_of) {
                 tracing::warn!(
-                    "sink `{}` is not configured any more: its place in the journal is forgotten",
+                    "sink `{}` is no longer configured; its position in the journal is deleted",
                     reader.name
                 );
                 self.journal.forget(&reader.name);
@@ -160,13 +155,13 @@ impl SinkSet {
         }
     }
 
-    /// How each sink is, with its kind.
+    /// The type and status of each sink.
     pub fn statuses(&self) -> Vec<(&str, Status)> {
         self.running.iter().map(|(settings, sink)| (settings.kind.as_str(), sink.status())).collect()
     }
 
-    /// Stops every sink once it has taken what the journal holds, or when `within` has passed. Says
-    /// what each still has to do.
+    /// Stops each sink after it has delivered the records in the journal, or after `within`. Returns what each has left
+    /// to deliver.
     pub async fn stop(&mut self, within: Duration) -> Vec<Stopped> {
         let stopping = std::mem::take(&mut self.running).into_iter().map(|(_, sink)| sink.stop_within(within));
         futures::future::join_all(stopping).await

@@ -1,10 +1,10 @@
-//! The threads that records depend on, watched: one that ends unexpectedly is said, makes the router unready, and is
-//! started again after a pause.
+//! Supervises threads. If one ends unexpectedly, this is logged, the router becomes unready, and the thread is
+//! restarted after a pause.
 //!
-//! The pipeline's threads run inside [`Stages::spawn`]. Sinks have threads of their own, which [`SinkSet`] starts again;
-//! what can't be started again, as the journal, ends the router, with everything else flushed: [`watch`] looks after both.
+//! The pipeline's threads run in [`Stages::spawn`]. [`watch`] supervises the rest: threads of sinks are restarted by
+//! [`SinkSet`], and if the journal ends, which can't be restarted, the router flushes everything else and stops.
 //!
-//! Invariant: while a stage does not run, it is among [`Stages::down`], or its sink says so.
+//! Invariant: a stage that isn't running is listed in [`Stages::down`] or reported by its sink.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,17 +20,17 @@ use crate::limits;
 use crate::sink_set::SinkSet;
 use crate::wiring::lock;
 
-/// The watched threads. Clones are the same.
+/// The supervised threads. Clones share their state.
 #[derive(Clone, Default)]
 pub struct Stages {
-    /// Those that do not run now, with what became of them.
+    /// Threads that aren't running, and why.
     down: Arc<Mutex<BTreeMap<String, String>>>,
     #[cfg(test)]
     doomed: Arc<Mutex<Vec<String>>>,
 }
 
 impl Stages {
-    /// Runs `body` on a thread of its own until `closing` is set, again and again should it end before that.
+    /// Runs `body` on a new thread, and restarts it if it ends before `closing` is set.
     pub fn spawn(
         &self,
         name: String,
@@ -42,7 +42,7 @@ impl Stages {
         thread::Builder::new().name(name).spawn(move || stages.run(&stage, &closing, body))
     }
 
-    /// Those that do not run now, a line each.
+    /// Threads that aren't running, one line each.
     pub fn down(&self) -> Vec<String> {
         lock(&self.down).iter().map(|(stage, what)| format!("thread `{stage}` {what}")).collect()
     }
@@ -50,8 +50,7 @@ impl Stages {
     fn run(&self, stage: &str, closing: &AtomicBool, body: impl Fn()) {
         let mut pauses = Pauses::new(Instant::now());
         loop {
-            // Each round begins anew, with nothing that a panic could have left half done but what is shared, whose
-            // locks are made for that.
+            // Each run starts afresh. Only shared state survives a panic, and its locks tolerate that.
             let ended = catch_unwind(AssertUnwindSafe(&body));
             if closing.load(Ordering::Acquire) {
                 return;
@@ -59,10 +58,10 @@ impl Stages {
             let pause = pauses.next(Instant::now());
             let how = if ended.is_err() { "panicked" } else { "ended" };
             lock(&self.down).insert(stage.to_owned(), format!("{how} and restarts in {pause:?}"));
-            tracing::error!("thread `{stage}` {how} unexpectedly; it restarts in {pause:?}");
+            tracing::error!("thread `{stage}` {how} unexpectedly; restarting in {pause:?}");
             counter!("weir_thread_restarts_total", "thread" => stage.to_owned()).increment(1);
             let until = Instant::now() + pause;
-            // Unparked when it is time to stop, too.
+            // Also unparked by a stop.
             while Instant::now() < until && !closing.load(Ordering::Acquire) {
                 thread::park_timeout(until.saturating_duration_since(Instant::now()));
             }
@@ -70,13 +69,13 @@ impl Stages {
         }
     }
 
-    /// Makes the thread of that name panic the next time it [comes by](Self::may_panic).
+    /// Makes the thread panic at its next call of [`may_panic`](Self::may_panic).
     #[cfg(test)]
-    pub fn doom(&self, stage: &str) {
+    pub fn panic_next(&self, stage: &str) {
         lock(&self.doomed).push(stage.to_owned());
     }
 
-    /// Where tests let a thread panic.
+    /// Panics if a test requested it.
     #[cfg(test)]
     pub fn may_panic(&self) {
         let mut doomed = lock(&self.doomed);
@@ -89,20 +88,20 @@ impl Stages {
     }
 }
 
-/// The pauses before something is started again: they double while it ends again soon.
+/// Restart pauses, which double as long as the thread ends again soon.
 pub struct Pauses {
     next: Duration,
-    /// When it was started last.
+    /// Time of the last start.
     since: Instant,
 }
 
 impl Pauses {
-    /// For something that is started at this time.
+    /// Creates the pauses for a thread started at this time.
     pub fn new(now: Instant) -> Self {
         Self { next: limits::RESTART_FIRST, since: now }
     }
 
-    /// The pause now that it has ended.
+    /// The pause after the thread ended.
     pub fn next(&mut self, now: Instant) -> Duration {
         if now.saturating_duration_since(self.since) >= limits::RESTART_CALM {
             self.next = limits::RESTART_FIRST;
@@ -114,15 +113,15 @@ impl Pauses {
     }
 }
 
-/// Looks after sinks and journal for as long as the router runs; ends with the reason why it can't go on.
+/// Supervises sinks and journal while the router runs; returns the reason if it can't continue.
 pub async fn watch(sink_set: Arc<tokio::sync::Mutex<SinkSet>>, journal: Journal) -> anyhow::Error {
     loop {
         tokio::time::sleep(limits::WATCH).await;
         if journal.has_ended() {
-            let reason = journal.stats().poisoned.unwrap_or_else(|| "its writer has ended".to_owned());
+            let reason = journal.stats().poisoned.unwrap_or_else(|| "its writer thread ended".to_owned());
             return anyhow::anyhow!("the journal has stopped: {reason}");
         }
-        sink_set.lock().await.revive().await;
+        sink_set.lock().await.restart_panicked().await;
     }
 }
 
@@ -133,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_panics_or_returns_is_down_until_it_runs_again() {
+    fn a_thread_that_panics_or_returns_is_down_until_it_is_restarted() {
         let stages = Stages::default();
         let closing = Arc::new(AtomicBool::new(false));
         let (rounds, seen, stop) = (Arc::new(AtomicUsize::new(0)), stages.clone(), closing.clone());
@@ -161,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_panics_while_it_is_told_to_stop_ends() {
+    fn a_thread_that_panics_during_a_stop_is_not_restarted() {
         let closing = Arc::new(AtomicBool::new(true));
         let thread = Stages::default().spawn("weir-test".into(), closing, || panic!("on purpose")).unwrap();
         thread.join().unwrap();
     }
 
     #[test]
-    fn pauses_double_up_to_a_bound_and_begin_anew_after_a_calm_while() {
+    fn pauses_double_up_to_a_limit_and_are_reset_after_a_calm_period() {
         let mut now = Instant::now();
         let mut pauses = Pauses::new(now);
         let mut expected = limits::RESTART_FIRST;

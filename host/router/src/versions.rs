@@ -1,15 +1,14 @@
-//! The versions of each filter that ran: their modules, by digest, with when and by whom each was taken up, so that it
-//! is possible to go back.
+//! The version history of each filter, for rollbacks: modules by digest, with the time and author of each change.
 //!
-//! | file in `DATA/versions` | what it is |
+//! | file in `DATA/versions` | contents |
 //! |---|---|
-//! | `NAME.DIGEST.kept` | a module; not `.wasm`, whose changes are watched for |
-//! | `NAME.json` | the history: the versions in the order in which they were taken up last, the running one at the end |
-//! | `NAME.pinned` | "instead of this digest run that one": written by a rollback, and when a trial ends badly |
+//! | `NAME.DIGEST.kept` | a module; not named `.wasm`, because `.wasm` files are watched |
+//! | `NAME.json` | the history: versions in the order of their last load, the running one last |
+//! | `NAME.pinned` | the pin: which digest to run instead of another; written by a rollback and by a rejected trial |
 //!
-//! **A pin holds for one digest.** As soon as another module lies in the filters folder, it is taken up as ever. Only
-//! the router writes histories; a pin is also written by `weir filter rollback`, and noticed as a changed module is.
-//! Every file is written beside and renamed, so that none is ever half there.
+//! **A pin applies to one digest.** As soon as the filters folder contains another module, that is loaded as usual.
+//! Only the router writes histories. Pins are also written by `weir filter rollback`, and watched like modules. Every
+//! file is written to a temporary file and renamed, so that no file is ever incomplete.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +22,7 @@ use crate::limits;
 use weir_filter_kit::limits::MODULE_BYTES;
 use weir_filter_kit::regular;
 
-/// Characters of a digest that are shown.
+/// Characters of a digest in messages.
 const SHOWN_DIGEST: usize = 12;
 
 /// The folder of versions.
@@ -35,22 +34,22 @@ pub struct Versions {
 /// The versions of one filter, the running one last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    pub versions: Vec<Kept>,
+    pub versions: Vec<VersionEntry>,
 }
 
 /// One version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct VersionEntry {
     pub digest: String,
-    /// What it says of itself.
+    /// The version that the filter declares.
     pub version: String,
-    /// When it was last taken up, in RFC 3339.
+    /// When it was last loaded, in RFC 3339.
     pub when: String,
-    /// `folder`, `bundled`, or whoever went back to it.
+    /// `folder`, `bundled`, or the user who rolled back to it.
     pub by: String,
 }
 
-/// What runs instead of a module that lies in the filters folder.
+/// A version that runs instead of the module in the filters folder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pin {
     pub instead_of: String,
@@ -60,7 +59,7 @@ pub struct Pin {
 }
 
 impl Versions {
-    /// Those of a data folder.
+    /// The versions in a data folder.
     pub fn of(data: &Path) -> Self {
         Self { folder: data.join("versions") }
     }
@@ -69,7 +68,7 @@ impl Versions {
         &self.folder
     }
 
-    /// What is known of a filter; nothing when nothing can be read.
+    /// The history of a filter; empty if it can't be read.
     pub fn history(&self, name: &str) -> History {
         self.read(&format!("{name}.json")).unwrap_or_default()
     }
@@ -82,20 +81,20 @@ impl Versions {
         self.write(&format!("{name}.pinned"), &json(pin))
     }
 
-    /// A module that was kept, if it is still what it was.
+    /// Reads a kept module and verifies its digest.
     pub fn module(&self, name: &str, digest: &str) -> Result<Vec<u8>, String> {
         let path = self.folder.join(module_file(name, digest));
         let bytes = regular::read(&path, MODULE_BYTES).map_err(|error| {
-            format!("filter `{name}`: can't read the version to run, `{}`: {error}; put another module into the filters folder", path.display())
+            format!("filter `{name}`: can't read the version to run, `{}`: {error}; put another module in the filters folder", path.display())
         })?;
         match sha256(&bytes) == digest {
             true => Ok(bytes),
-            false => Err(format!("filter `{name}`: `{}` is not what was kept; remove it", path.display())),
+            false => Err(format!("filter `{name}`: `{}` doesn't match its digest; remove it", path.display())),
         }
     }
 
-    /// Keeps a module.
-    pub fn keep(&self, name: &str, digest: &str, module: &[u8]) -> Result<(), String> {
+    /// Stores a module.
+    pub fn store_module(&self, name: &str, digest: &str, module: &[u8]) -> Result<(), String> {
         let file = module_file(name, digest);
         match self.folder.join(&file).exists() {
             true => Ok(()),
@@ -103,8 +102,8 @@ impl Versions {
         }
     }
 
-    /// Notes that a version was taken up, and forgets the oldest beyond [`limits::KEPT_VERSIONS`].
-    pub fn note(&self, name: &str, kept: Kept) -> Result<(), String> {
+    /// Adds a loaded version to the history, and removes the oldest beyond [`limits::KEPT_VERSIONS`].
+    pub fn record(&self, name: &str, kept: VersionEntry) -> Result<(), String> {
         let mut history = self.history(name);
         if history.versions.last().is_some_and(|last| last.digest == kept.digest) {
             return Ok(());
@@ -118,7 +117,7 @@ impl Versions {
         Ok(())
     }
 
-    /// Removes modules of a filter that its history does not name.
+    /// Removes modules that are not in the filter's history.
     fn sweep(&self, name: &str, history: &History) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
@@ -139,7 +138,7 @@ impl Versions {
         match serde_json::from_slice(&bytes) {
             Ok(read) => Some(read),
             Err(error) => {
-                tracing::warn!("{} is not read: {error}; remove it", path.display());
+                tracing::warn!("ignoring {}: {error}; remove it", path.display());
                 None
             }
         }
@@ -148,12 +147,14 @@ impl Versions {
     fn write(&self, file: &str, bytes: &[u8]) -> Result<(), String> {
         let path = self.folder.join(file);
         let written = create_folder(&self.folder, 0o777).and_then(|()| replace_file(&path, bytes));
-        written.map_err(|error| format!("can't write `{}`: {error}; give weir room and access there", path.display()))
+        written.map_err(|error| {
+            format!("can't write `{}`: {error}; free disk space or give weir write access", path.display())
+        })
     }
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {
-    // Texts and lists of them can always be written.
+    // Serializing strings and lists can't fail.
     serde_json::to_vec_pretty(value).unwrap_or_default()
 }
 
@@ -165,22 +166,22 @@ fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The digest by which a module is known, in hexadecimal.
+/// The digest of a module, in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// As much of a digest as is shown: enough to tell versions apart.
+/// A digest shortened for messages; enough to distinguish versions.
 pub fn short(digest: &str) -> &str {
     digest.get(..SHOWN_DIGEST).unwrap_or(digest)
 }
 
-/// Now, as it stands in a history.
+/// The current time in RFC 3339, for the history.
 pub fn now() -> String {
     at(weir_record::time::now_ns())
 }
 
-/// A time in RFC 3339.
+/// Formats a time as RFC 3339.
 pub fn at(ns: i64) -> String {
     let mut text = Vec::new();
     weir_record::time::format_rfc3339(ns, &mut text);
@@ -191,20 +192,20 @@ pub fn at(ns: i64) -> String {
 mod tests {
     use super::*;
 
-    fn kept(module: &[u8]) -> Kept {
-        Kept { digest: sha256(module), version: "1.0.0".into(), when: now(), by: "folder".into() }
+    fn kept(module: &[u8]) -> VersionEntry {
+        VersionEntry { digest: sha256(module), version: "1.0.0".into(), when: now(), by: "folder".into() }
     }
 
     #[test]
-    fn the_last_versions_are_kept_with_their_modules_and_older_ones_go() {
+    fn only_the_latest_versions_are_kept() {
         let data = tempfile::tempdir().unwrap();
         let versions = Versions::of(data.path());
         let modules: Vec<Vec<u8>> = (0..limits::KEPT_VERSIONS as u8 + 3).map(|n| vec![n]).collect();
-        versions.keep("f.2", &sha256(b"other"), b"other").unwrap();
+        versions.store_module("f.2", &sha256(b"other"), b"other").unwrap();
         for module in &modules {
-            versions.keep("f", &sha256(module), module).unwrap();
-            versions.note("f", kept(module)).unwrap();
-            versions.note("f", kept(module)).unwrap();
+            versions.store_module("f", &sha256(module), module).unwrap();
+            versions.record("f", kept(module)).unwrap();
+            versions.record("f", kept(module)).unwrap();
         }
         let history = versions.history("f");
         assert_eq!(history.versions.len(), limits::KEPT_VERSIONS);
@@ -212,21 +213,21 @@ mod tests {
         assert_eq!(versions.module("f", &sha256(&modules[4])), Ok(vec![4]));
         assert!(versions.module("f", &sha256(&modules[0])).is_err());
         assert!(versions.module("f.2", &sha256(b"other")).is_ok(), "another filter's");
-        versions.note("f", kept(&modules[5])).unwrap();
+        versions.record("f", kept(&modules[5])).unwrap();
         let order: Vec<_> = versions.history("f").versions.into_iter().map(|kept| kept.digest).collect();
         assert_eq!((order.len(), order.last()), (limits::KEPT_VERSIONS, Some(&sha256(&modules[5]))));
     }
 
     #[test]
-    fn a_module_that_was_changed_is_not_run() {
+    fn a_modified_module_is_refused() {
         let data = tempfile::tempdir().unwrap();
         let versions = Versions::of(data.path());
-        versions.keep("f", &sha256(b"a"), b"b").unwrap();
-        assert!(versions.module("f", &sha256(b"a")).unwrap_err().contains("not what was kept"));
+        versions.store_module("f", &sha256(b"a"), b"b").unwrap();
+        assert!(versions.module("f", &sha256(b"a")).unwrap_err().contains("doesn't match its digest"));
     }
 
     #[test]
-    fn a_pin_is_read_back_and_a_broken_one_is_none() {
+    fn a_pin_is_read_back_and_an_invalid_one_is_ignored() {
         let data = tempfile::tempdir().unwrap();
         let versions = Versions::of(data.path());
         assert_eq!(versions.pin("f"), None);

@@ -1,5 +1,5 @@
-//! Builds the router from its last stage to its first, and stops it (`wiring/stop.rs`) from its first
-//! to its last, so that no stage ever hands something to one that is not there.
+//! Starts the router from its last stage to its first, and stops it (`wiring/stop.rs`) from first to last, so that no
+//! stage ever sends to one that isn't running.
 //!
 //! Order: quarantine, journal, sinks, engine and filters, pipeline, ingest.
 
@@ -27,13 +27,13 @@ use weir_sinks::{BuildContext, Exposition, Owners};
 
 use crate::chains::Chains;
 use crate::config::Settings;
-use crate::filters::{self, FilterSet, Shown};
+use crate::filters::{self, FilterInfo, FilterSet};
 use crate::held;
 use crate::identity;
 use crate::intake::RouterIntake;
 use crate::parts;
-use crate::pipeline::{Pipeline, Shared};
-use crate::place::Place;
+use crate::pipeline::{Pipeline, PipelineState};
+use crate::place::DataLocation;
 use crate::quarantine::Quarantine;
 use crate::refused::Refused;
 use crate::sample::Sample;
@@ -50,35 +50,34 @@ pub struct Router {
     pub quarantine: Arc<Quarantine>,
     journal: Journal,
     pipeline: Pipeline,
-    pub shared: Arc<Shared>,
-    /// Ends when a stage has that can't be started again.
+    pub shared: Arc<PipelineState>,
+    /// Completes when a stage ends that can't be restarted.
     watching: JoinHandle<anyhow::Error>,
     requests: Requests,
-    /// `None` once it has ended on its own.
+    /// `None` after it has ended on its own.
     serving: Option<JoinHandle<Result<(), IngestError>>>,
     stop_serving: oneshot::Sender<()>,
 }
 
 impl Router {
-    /// Starts everything; on an error nothing of it goes on.
-    /// `adopt`: also with a data folder that was copied or moved here.
-    pub async fn start(settings: &Settings, numbers: PrometheusHandle, adopt: bool) -> anyhow::Result<Self> {
-        // First of all the address: the commonest reason not to start, and nothing is touched yet.
+    /// Starts all stages. On an error, none keeps running. `adopt`: accept a data folder that was copied or moved.
+    pub async fn start(settings: &Settings, prometheus: PrometheusHandle, adopt: bool) -> anyhow::Result<Self> {
+        // Bind the address first: it is the most common reason for a failed start, and nothing has been changed yet.
         let listener = TcpListener::bind(settings.http.listen).await.with_context(|| {
             format!(
-                "can't listen on {}; is another weir running? give another address with --listen",
+                "can't listen on {}; is another weir running? choose another address with --listen",
                 settings.http.listen
             )
         })?;
         let address = listener.local_addr()?;
         let data = &settings.data;
         create_folder(data, 0o777)
-            .with_context(|| format!("can't create the data folder {}; give another with --data", data.display()))?;
-        let place = Place::check(data, adopt)?;
+            .with_context(|| format!("can't create the data folder {}; choose another with --data", data.display()))?;
+        let place = DataLocation::check(data, adopt)?;
         let quarantine = Quarantine::open(&parts::quarantine_folder(settings), parts::quarantine(settings))?;
         let quarantine = Arc::new(quarantine);
         let journal = open_journal(settings)?;
-        place.settle()?;
+        place.commit()?;
         let exposition = Exposition::default();
         let sink_set = open_sink_set(settings, &journal, &quarantine, exposition.clone()).await?;
         let shared = open_shared(settings, &journal, &quarantine)?;
@@ -89,7 +88,7 @@ impl Router {
             sender: pipeline.sender(),
             shared: shared.clone(),
             sink_set: sink_set.clone(),
-            numbers,
+            prometheus,
             exposition,
             since: Instant::now(),
         });
@@ -97,7 +96,7 @@ impl Router {
         let options = HttpOptions { replay_key: Some(identity::replay_key(data)?), ..parts::http(settings)? };
         let requests = Requests::default();
         let serving = tokio::spawn(weir_ingest::serve(listener, options, intake, requests.clone(), async {
-            // A router that was dropped stops serving just as one that was told to.
+            // Dropping the router also stops the server.
             let _ = stopping.await;
         }));
         let watching = tokio::spawn(stages::watch(sink_set.clone(), journal.clone()));
@@ -116,12 +115,12 @@ impl Router {
         })
     }
 
-    /// The filters that run, in order.
-    pub fn shown_filters(&self) -> Vec<Shown> {
-        lock(&self.filters).shown()
+    /// The running filters, in order.
+    pub fn filter_infos(&self) -> Vec<FilterInfo> {
+        lock(&self.filters).infos()
     }
 
-    /// Ends when the router can't go on, which it should not.
+    /// Completes if the router can't continue.
     pub async fn broken(&mut self) -> anyhow::Error {
         let Some(serving) = &mut self.serving else { return std::future::pending().await };
         let ended = tokio::select! {
@@ -130,7 +129,7 @@ impl Router {
         };
         self.serving = None;
         match ended {
-            Ok(Ok(())) => anyhow::anyhow!("the server stopped unexpectedly"),
+            Ok(Ok(())) => anyhow::anyhow!("the server ended unexpectedly"),
             Ok(Err(error)) => error.into(),
             Err(panicked) => anyhow::anyhow!("the server failed: {panicked}"),
         }
@@ -165,16 +164,20 @@ async fn open_sink_set(
     };
     let mut sink_set = SinkSet::new(journal.clone(), quarantine.clone(), context);
     sink_set.apply(&settings.sinks).await?;
-    sink_set.forget_strangers(&settings.sinks);
+    sink_set.forget_removed_sinks(&settings.sinks);
     Ok(Arc::new(Mutex::new(sink_set)))
 }
 
-fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quarantine>) -> anyhow::Result<Arc<Shared>> {
+fn open_shared(
+    settings: &Settings,
+    journal: &Journal,
+    quarantine: &Arc<Quarantine>,
+) -> anyhow::Result<Arc<PipelineState>> {
     let refused = Refused::default();
     refused.configuration(None);
     let engine = engine::in_data_folder(&settings.data)?;
     engine.reserve_ids_up_to(journal.highest_token());
-    Ok(Arc::new(Shared {
+    Ok(Arc::new(PipelineState {
         engine,
         chain: Chains::default(),
         trials: ArcSwap::default(),
@@ -183,36 +186,36 @@ fn open_shared(settings: &Settings, journal: &Journal, quarantine: &Arc<Quaranti
         sample: Sample::default(),
         stages: Stages::default(),
         refused,
-        leaving: Lock::default(),
+        retiring: Lock::default(),
         order: Lock::default(),
-        doubt: AtomicBool::new(false),
+        restore_requested: AtomicBool::new(false),
     }))
 }
 
-/// Loads the filters. One that the configuration names and that can't be loaded keeps the router
-/// from starting: records would pass uncleaned.
-async fn open_filters(settings: &Settings, shared: &Arc<Shared>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
+/// Loads the filters. If a configured filter can't be loaded, the router doesn't start, because records would pass
+/// unfiltered.
+async fn open_filters(settings: &Settings, shared: &Arc<PipelineState>) -> anyhow::Result<Arc<Lock<FilterSet>>> {
     let mut set = FilterSet::new(shared.clone(), Versions::of(&settings.data));
     let (wanted, shared) = (filters::wanted(settings), shared.clone());
-    // Compiling takes a while, and the runtime has other things to do.
+    // Compiling takes long and must not block the runtime.
     let set = tokio::task::spawn_blocking(move || -> anyhow::Result<Arc<Lock<FilterSet>>> {
         let prepared = set.prepare(wanted);
-        let named: Vec<_> = prepared.problems.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
+        let named: Vec<_> = prepared.failures.iter().filter(|p| p.named).map(|p| p.reason.as_str()).collect();
         if !named.is_empty() {
             bail!("{}", named.join("\nweir: "));
         }
         let is_published = set.publish(prepared);
         debug_assert!(is_published, "it was prepared just now");
-        held::take_up(&shared);
+        held::restore_at_start(&shared);
         let set = Arc::new(Lock::new(set));
-        FilterSet::know(&set);
+        FilterSet::set_self_reference(&set);
         Ok(set)
     })
     .await??;
     Ok(set)
 }
 
-/// Nothing that holds such a lock, on filters or on the tally of a trial, leaves them half changed when it panics.
+/// Ignores poisoning: a panic while holding such a lock leaves no partial changes.
 pub fn lock<T>(guarded: &Lock<T>) -> std::sync::MutexGuard<'_, T> {
     guarded.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -1,6 +1,6 @@
-//! What the commands of `weir` print to standard output: text, JSON, times, counts, sizes.
+//! Output of the `weir` commands on standard output: text, JSON, times, counts, sizes.
 //!
-//! A reader that closes the pipe early (`| head`) is no error.
+//! A reader that closes the pipe early (`| head`) is not an error.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -19,7 +19,7 @@ pub fn text(text: &str) -> io::Result<()> {
     }
 }
 
-/// A moment, to the second, as RFC 3339.
+/// Formats a time as RFC 3339, without fractions of a second.
 pub fn time(ns: i64) -> String {
     let mut bytes = Vec::new();
     weir_record::time::format_rfc3339(ns, &mut bytes);
@@ -30,12 +30,12 @@ pub fn time(ns: i64) -> String {
     }
 }
 
-/// A number of things.
+/// Formats a count with its noun.
 pub fn count(number: u64, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
-/// A size, in the unit that keeps it short.
+/// Formats a size in the largest fitting unit.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64;
@@ -50,7 +50,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// Whether to colour what goes to standard output.
+/// Whether to use colours on standard output.
 pub fn colours() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }

@@ -1,8 +1,8 @@
-//! What a JSON Schema says about one value, in any of the ways that schemas say it. Pure reading.
+//! Accessors for the parts of a JSON Schema, independent of how a schema expresses them.
 
 use serde_json::Value as Json;
 
-/// What of JSON Schema the check understands; the second half only describes.
+/// The JSON Schema keywords that the check supports; the second half is descriptive.
 pub const KEYWORDS: &[&str] = &[
     "$ref",
     "type",
@@ -32,12 +32,12 @@ pub const KEYWORDS: &[&str] = &[
 
 pub(super) fn alternatives(schema: &Json) -> Option<&[Json]> {
     let choices = schema["oneOf"].as_array().or(schema["anyOf"].as_array())?;
-    // Alternatives that are all single words are an enumeration.
+    // Alternatives that are all constants are an enumeration.
     let words = choices.iter().all(|choice| choice.get("const").is_some());
     (!words).then_some(choices.as_slice())
 }
 
-/// The values of an enumeration, in any of the ways a schema writes one.
+/// The values of an enumeration.
 pub(super) fn allowed_values(schema: &Json) -> Option<Vec<&Json>> {
     if let Some(only) = schema.get("const") {
         return Some(vec![only]);
@@ -49,7 +49,7 @@ pub(super) fn allowed_values(schema: &Json) -> Option<Vec<&Json>> {
     choices.iter().map(|choice| choice.get("const")).collect()
 }
 
-/// The key under which every alternative has a word of its own.
+/// The key that has a different constant in every alternative.
 pub(super) fn tag_of<'s>(choices: &[&'s Json]) -> Option<&'s str> {
     let properties = choices.first()?["properties"].as_object()?;
     properties
@@ -62,7 +62,7 @@ pub(super) fn types_of(schema: &Json) -> Vec<&str> {
     match &schema["type"] {
         Json::String(name) => vec![name.as_str()],
         Json::Array(names) => names.iter().filter_map(Json::as_str).collect(),
-        // An enumeration of words without a `type` is text all the same.
+        // An enumeration of strings without a `type` is still a string.
         _ => Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! One value against the words of a schema: its type, its bounds, its format; and its type in words.
+//! Checks of one value: type, range, length and format; also type names for messages.
 
 use crate::units::{Size, Span};
 use serde_json::Value as Json;
@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use super::quoted;
 use crate::tree::{Node, Value};
 
-/// Text from the environment becomes what the schema asks for, if it reads as that.
+/// Converts text from the environment to the type that the schema requires, if it parses.
 pub(super) fn coerce(node: &mut Node, types: &[&str]) {
     let Value::Text { text, expanded: true } = &node.value else {
         return;
@@ -66,10 +66,10 @@ pub(super) fn toml_name(name: &str) -> &str {
     }
 }
 
-/// A message, and what to do about it.
-pub(super) type Complaint = Option<(String, Option<String>)>;
+/// A message, and optionally a hint.
+pub(super) type ValueProblem = Option<(String, Option<String>)>;
 
-pub(super) fn range_problem(number: f64, schema: &Json) -> Complaint {
+pub(super) fn range_problem(number: f64, schema: &Json) -> ValueProblem {
     let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
     if least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most) {
         return None;
@@ -82,7 +82,7 @@ pub(super) fn range_problem(number: f64, schema: &Json) -> Complaint {
     Some((format!("{number} is out of range: it must be {bounds}"), None))
 }
 
-pub(super) fn length_problem(length: usize, schema: &Json, keyword: &str, what: &str) -> Complaint {
+pub(super) fn length_problem(length: usize, schema: &Json, keyword: &str, what: &str) -> ValueProblem {
     let bound = |side: &str| schema[format!("{side}{keyword}")].as_u64();
     let length = length as u64;
     match (bound("min"), bound("max")) {
@@ -98,8 +98,8 @@ pub(super) fn length_problem(length: usize, schema: &Json, keyword: &str, what: 
     }
 }
 
-/// `example`: what the key's own schema shows as right.
-pub(super) fn text_problem(text: &str, expanded: bool, schema: &Json, example: Option<&str>) -> Complaint {
+/// `example`: the example value from the key's schema.
+pub(super) fn text_problem(text: &str, expanded: bool, schema: &Json, example: Option<&str>) -> ValueProblem {
     let length = length_problem(text.chars().count(), schema, "Length", "characters");
     if length.is_some() {
         return length;

@@ -1,4 +1,4 @@
-//! `weir completions`: a completion script for a shell.
+//! `weir completions`: a shell completion script.
 
 use clap::CommandFactory;
 use clap_complete::Shell;

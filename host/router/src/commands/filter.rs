@@ -1,4 +1,4 @@
-//! `weir filter`: new, build, test, list.
+//! `weir filter` and its subcommands.
 
 mod build;
 mod list;

@@ -1,4 +1,4 @@
-//! `weir journal`: what the journal holds, records once more, and the way on when it is damaged.
+//! `weir journal`: inspects, replays and repairs the journal.
 
 mod replay;
 
@@ -38,7 +38,7 @@ fn inspect(settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Segments, readers and problems, for people.
+/// Segments, readers and problems as text.
 fn table(found: &Inspection) -> String {
     let mut text = format!("{:<28} {:>10} {:>9} {:>11}  sequences\n", "segment", "size", "batches", "records");
     for segment in &found.segments {
@@ -72,7 +72,7 @@ fn salvage(settings: &Settings) -> anyhow::Result<ExitCode> {
     journal.close();
     weir_terminal::text(&format!(
         "{}\n",
-        recovery.summary().unwrap_or_else(|| "the journal is whole: there was nothing to do".to_string())
+        recovery.summary().unwrap_or_else(|| "the journal is intact: nothing to do".to_string())
     ))?;
     Ok(ExitCode::SUCCESS)
 }

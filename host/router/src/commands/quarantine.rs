@@ -1,4 +1,4 @@
-//! `weir quarantine`: what was set aside; sending it through the router once more, or deleting it.
+//! `weir quarantine`: lists, replays and deletes quarantined records.
 
 mod choice;
 mod delete;
@@ -6,7 +6,7 @@ mod list;
 mod replay;
 
 use super::run;
-use crate::cli::{QuarantineCommand, RunArgs, Stored};
+use crate::cli::{DataArgs, QuarantineCommand, RunArgs};
 use crate::config::Settings;
 
 pub fn run(command: QuarantineCommand) -> anyhow::Result<()> {
@@ -20,7 +20,7 @@ pub fn run(command: QuarantineCommand) -> anyhow::Result<()> {
     }
 }
 
-/// The settings of the router whose data a command reads.
-pub fn settings(stored: &Stored) -> anyhow::Result<Settings> {
+/// Loads the settings of the router whose data a command reads.
+pub fn settings(stored: &DataArgs) -> anyhow::Result<Settings> {
     run::settings(&RunArgs { config: stored.config.clone(), data: stored.data.clone(), ..RunArgs::default() })
 }

@@ -1,4 +1,4 @@
-//! `weir run`: the router itself, until it is told to stop.
+//! `weir run`: runs the router until it is stopped.
 
 mod signals;
 
@@ -17,10 +17,10 @@ use crate::wiring::{Router, Stopped, engine};
 use crate::{descriptors, logging, paths};
 use signals::StopSignals;
 
-/// What a process exits with that an interrupt ended: 128 and the signal's number.
+/// Exit code after an interrupt: 128 plus the signal number.
 const INTERRUPTED: u8 = 130;
 
-/// Bounds of the histograms of times, in seconds.
+/// Histogram buckets, in seconds.
 const SECONDS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
@@ -30,19 +30,19 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     logging::start(&settings.log);
     descriptors::raise_limit();
     settings.warnings.iter().chain(&paths::unwritable(&settings)).for_each(|warning| tracing::warn!("{warning}"));
-    // People put modules there, as their umask lets them.
+    // Created with the user's umask, because people copy modules there.
     if let Err(error) = std::fs::create_dir_all(&settings.filters_folder) {
         tracing::warn!("can't make the filters folder {}: {error}", settings.filters_folder.display());
     }
     super::keep_to_owner();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir-network").build()?;
     let code = runtime.block_on(serve(args, settings))?;
-    // Whatever still waits for something by now is nothing that was promised to anybody.
+    // Tasks that are still waiting now have not been acknowledged to anyone.
     runtime.shutdown_background();
     Ok(code)
 }
 
-/// What to run with: the file or the defaults, then what the command line says.
+/// Loads the settings: the file or the defaults, then the command-line overrides.
 pub fn settings(args: &RunArgs) -> anyhow::Result<Settings> {
     let environment: weir_document::Environment<'_> = &|name| std::env::var(name).ok();
     let settings = match &args.config {
@@ -59,24 +59,24 @@ fn overrides(args: &RunArgs) -> Overrides {
 async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     let mut signals = StopSignals::new()?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let numbers = record_metrics()?;
-    // Before anything is loaded, so that no change falls between loading and watching.
+    let prometheus = record_metrics()?;
+    // Watch before loading, so that no change is missed in between.
     let mut watch = Watch::new(args.config.clone())?;
     watch.over(&reload::folders(&settings));
     let started = tokio::select! {
-        started = Router::start(&settings, numbers, args.adopt) => started,
+        started = Router::start(&settings, prometheus, args.adopt) => started,
         () = signals.stop() => {
-            // Nothing was taken yet. A filter that is being compiled ends with this process.
-            eprintln!("weir was stopped while it started");
+            // No records were accepted yet. A running compilation ends with this process.
+            eprintln!("weir was stopped during startup");
             return Ok(ExitCode::SUCCESS);
         }
     };
     let mut router = match started {
         Ok(router) => router,
-        Err(error) => return Err(explained(args, &settings, error)),
+        Err(error) => return Err(with_option_errors(args, &settings, error)),
     };
     watch.over(&reload::folders(&settings));
-    greet(&router, &settings);
+    print_banner(&router, &settings);
     let mut reloading = Reload::new(&router, args.config.clone(), overrides(args), settings);
     let broken = loop {
         let changed = tokio::select! {
@@ -86,28 +86,28 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
             error = router.broken() => break Some(error),
         };
         tokio::select! {
-            // A filter that is being compiled does not hold up a stop.
+            // A running compilation doesn't delay a stop.
             () = signals.stop() => break None,
-            () = reloading.take_up(changed) => {}
+            () = reloading.apply(changed) => {}
         }
         watch.over(&reloading.folders());
     };
     drop(reloading);
     match &broken {
-        None => eprintln!("weir drains and stops; asked again after a second, it stops at once"),
-        Some(error) => tracing::error!("weir stops because of an error: {error:#}"),
+        None => eprintln!("weir drains and stops; signal it again after a second to stop immediately"),
+        Some(error) => tracing::error!("weir can't continue and is stopping: {error:#}"),
     }
     let remaining = router.remaining();
     let stopped = tokio::select! {
         stopped = router.stop() => stopped,
         () = signals.stop_at_once() => {
-            eprintln!("weir stops at once; what is in the journal is delivered at the next start");
+            eprintln!("weir stops immediately; records in the journal are delivered after the next start");
             remaining.lines().iter().for_each(|line| eprintln!("  {line}"));
-            // Not a return: threads that still work would be waited for.
+            // Exit rather than return, which would wait for running threads.
             std::process::exit(INTERRUPTED.into())
         }
     };
-    say_goodbye(&stopped);
+    print_summary(&stopped);
     match broken {
         Some(error) => Err(error),
         None if stopped.failures.is_empty() => Ok(ExitCode::SUCCESS),
@@ -115,8 +115,8 @@ async fn serve(args: &RunArgs, settings: Settings) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// If filters refuse their options, all of that with its lines in the file; else what the start failed with.
-fn explained(args: &RunArgs, settings: &Settings, error: anyhow::Error) -> anyhow::Error {
+/// If filters refuse their options, reports all of that with line numbers; otherwise returns the original error.
+fn with_option_errors(args: &RunArgs, settings: &Settings, error: anyhow::Error) -> anyhow::Error {
     let Some(file) = &args.config else { return error };
     match engine::in_data_folder(&settings.data).and_then(|engine| validate::check(file, &engine)) {
         Ok(Err(problems)) => problems.into(),
@@ -125,26 +125,26 @@ fn explained(args: &RunArgs, settings: &Settings, error: anyhow::Error) -> anyho
 }
 
 fn record_metrics() -> anyhow::Result<PrometheusHandle> {
-    let numbers = PrometheusBuilder::new()
+    let prometheus = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS)?
         .install_recorder()
-        .context("can't keep metrics")?;
+        .context("can't install the metrics recorder")?;
     weir_engine::describe_metrics();
     weir_ingest::describe_metrics();
     weir_journal::describe_metrics();
     weir_sinks::describe_metrics();
     crate::refused::describe_metrics();
-    metrics::describe_counter!("weir_thread_restarts_total", "Threads that ended unexpectedly and were started again");
+    metrics::describe_counter!("weir_thread_restarts_total", "Threads that ended unexpectedly and were restarted");
     metrics::describe_counter!("weir_filter_swaps_total", "Filters replaced by another version while running");
-    metrics::describe_counter!("weir_filter_canaries_total", "Trials of new versions of a filter, by how they ended");
-    metrics::describe_counter!("weir_quarantined_records_total", "Records set aside, by who did it");
-    Ok(numbers)
+    metrics::describe_counter!("weir_filter_canaries_total", "Finished trials of new filter versions, by outcome");
+    metrics::describe_counter!("weir_quarantined_records_total", "Quarantined records, by origin");
+    Ok(prometheus)
 }
 
-/// Says where everything is, and what to try.
-fn greet(router: &Router, settings: &Settings) {
+/// Prints addresses and folders, and an example request.
+fn print_banner(router: &Router, settings: &Settings) {
     let filters: Vec<String> =
-        router.shown_filters().iter().map(|f| format!("{} {} ({})", f.name, f.version, f.source)).collect();
+        router.filter_infos().iter().map(|f| format!("{} {} ({})", f.name, f.version, f.source)).collect();
     let sinks: Vec<String> = settings.sinks.iter().map(|sink| format!("{} ({})", sink.name, sink.kind)).collect();
     let or_none = |list: Vec<String>| match list.is_empty() {
         true => "none".to_string(),
@@ -169,10 +169,10 @@ fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
 }
 
-fn say_goodbye(stopped: &Stopped) {
+fn print_summary(stopped: &Stopped) {
     let pending: Vec<_> = stopped.sinks.iter().filter(|sink| sink.pending_records > 0).collect();
     let taken: Vec<_> = stopped.sinks.iter().map(|sink| format!("{} {}", sink.name, sink.delivered_records)).collect();
-    eprintln!("weir stopped; records that each sink took: {}", taken.join(", "));
+    eprintln!("weir stopped; records delivered by each sink: {}", taken.join(", "));
     match stopped.cut_off {
         0 => {}
         1 => eprintln!("1 request was cut off without an answer; its sender will retry"),
@@ -183,9 +183,9 @@ fn say_goodbye(stopped: &Stopped) {
         eprintln!("everything up to batch {} is flushed and delivered", stopped.last_sequence);
         return;
     }
-    eprintln!("everything up to batch {} is flushed; at the next start", stopped.last_sequence);
+    eprintln!("everything up to batch {} is flushed; after the next start", stopped.last_sequence);
     for sink in pending {
         let why = sink.error.as_ref().map_or(String::new(), |error| format!(" ({error})"));
-        eprintln!("  sink `{}` goes on with {} records that it has not taken{why}", sink.name, sink.pending_records);
+        eprintln!("  sink `{}` continues with {} undelivered records{why}", sink.name, sink.pending_records);
     }
 }

@@ -1,4 +1,4 @@
-//! `weir sinks`: each sink of the configuration, what it promises, and how it is in the running router.
+//! `weir sinks`: each configured sink with its delivery guarantee and its state in the running router.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use crate::commands::quarantine;
 use crate::config::SinkSettings;
 use weir_ingest::client;
 
-/// Before what belongs to the sink named above.
+/// Indentation of the details below a sink.
 const INDENT: usize = 17;
 
 pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
@@ -28,7 +28,7 @@ pub fn run(args: &SinksArgs) -> anyhow::Result<ExitCode> {
             weir_terminal::text(&about(sink, of(sink)))?;
         }
         if let Err(error) = &health {
-            weir_terminal::text(&format!("\ntheir state is unknown: {error:#}\n"))?;
+            weir_terminal::text(&format!("\nthe state of the sinks is unknown: {error:#}\n"))?;
         }
     }
     let all_well = settings.sinks.iter().all(|sink| of(sink).is_some_and(|one| one["state"] == "ok"));
@@ -50,14 +50,14 @@ fn as_json(sink: &SinkSettings, running: Option<&Value>) -> Value {
     shown
 }
 
-/// A few lines for people.
+/// The sink as a few lines of text.
 fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
     let mut text = format!("{:<16} {:<12} {:<14} {}\n", sink.name, sink.kind, guarantee(sink), state(running));
     let mut line = |content: String| text.push_str(&format!("{:INDENT$}{content}\n", ""));
     if let Some(routes) = &sink.routes {
         line(match routes.is_empty() {
-            true => "a standby: takes what other sinks can't deliver".into(),
-            false => format!("takes the routes {}", routes.join(", ")),
+            true => "standby: receives records that other sinks can't deliver".into(),
+            false => format!("accepts the routes {}", routes.join(", ")),
         });
     }
     if !sink.fallback.is_empty() {
@@ -66,11 +66,11 @@ fn about(sink: &SinkSettings, running: Option<&Value>) -> String {
     let Some(running) = running else { return text };
     let number = |key: &str| running[key].as_u64().unwrap_or_default();
     line(format!(
-        "{} records{}, {} refused, {} failed attempts; {} batches to go{}",
+        "{} records{}, {} refused, {} failed attempts; {} batches pending{}",
         number("records"),
         match number("for_others") {
             0 => String::new(),
-            others => format!(" ({others} as a fallback for other sinks)"),
+            others => format!(" ({others} for other sinks)"),
         },
         number("rejected"),
         number("errors"),

@@ -1,4 +1,4 @@
-//! `weir validate`: is a configuration right, and do its filters load?
+//! `weir validate`: checks a configuration and loads its filters.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,17 +8,17 @@ use anyhow::Context;
 use weir_engine::{Engine, Filter};
 
 use crate::cli::ValidateArgs;
-use crate::config::{Refusal, Settings};
+use crate::config::{FilterError, Settings};
 use crate::{config, filters, logging, paths};
 use weir_document::Problems;
 use weir_filter_kit::loader::Loader;
 
-/// What the bundled filter that masks calls itself.
+/// Name of the bundled filter that masks secrets.
 const REDACT: &str = "redact";
 
 pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
-    let file = args.file.as_ref().or(args.config.as_ref()).context("which file? write: weir validate weir.toml")?;
-    // Filters warn of options that are right in the log.
+    let file = args.file.as_ref().or(args.config.as_ref()).context("no file given; run: weir validate weir.toml")?;
+    // Filters write warnings about their options to the log.
     logging::for_command();
     let settings = match check(file, &Loader::start()?.engine)? {
         Ok(settings) => settings,
@@ -36,39 +36,40 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads a configuration and loads its filters. The inner error has everything that is wrong.
+/// Reads a configuration and loads its filters. The inner error contains all problems.
 pub fn check(file: &Path, engine: &Arc<Engine>) -> anyhow::Result<Result<Settings, Problems>> {
     let mut loaded = Vec::new();
-    let mut checked = config::load_and_ask(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
-        let wanted = filters::named(settings, filter);
-        let module = match wanted.source.read() {
-            Ok(module) => module,
-            Err(reason) => return Some(Refusal::Filter(reason)),
-        };
-        match engine.load(&wanted.spec, &module) {
-            Ok(filter) => {
-                loaded.push(filter);
-                None
+    let mut checked =
+        config::load_and_check_filters(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {
+            let wanted = filters::named(settings, filter);
+            let module = match wanted.source.read() {
+                Ok(module) => module,
+                Err(reason) => return Some(FilterError::Filter(reason)),
+            };
+            match engine.load(&wanted.spec, &module) {
+                Ok(filter) => {
+                    loaded.push(filter);
+                    None
+                }
+                Err(error) => Some(match error.kind {
+                    weir_engine::LoadErrorKind::Options(mistakes) => FilterError::Options(mistakes),
+                    _ => FilterError::Filter(error.to_string()),
+                }),
             }
-            Err(error) => Some(match error.kind {
-                weir_engine::LoadErrorKind::Options(mistakes) => Refusal::Options(mistakes),
-                _ => Refusal::Filter(error.to_string()),
-            }),
-        }
-    });
+        });
     if let Ok(settings) = &mut checked {
         settings.warnings.extend(held_unmasked(&loaded));
     }
     Ok(checked)
 }
 
-/// Warns when a filter holds records back before they are masked: what is held lies in the journal.
+/// Warns if a filter holds records before they are masked, because held records are stored in the journal.
 fn held_unmasked(filters: &[Arc<Filter>]) -> Option<String> {
     let masks = filters.iter().rposition(|filter| filter.description().name == REDACT)?;
     let holder = filters[..masks].iter().find(|filter| filter.holds_records())?;
     let (holder, redact) = (holder.name(), filters[masks].name());
     Some(format!(
-        "filter `{holder}` stands before `{redact}` and holds records back: while it does, they lie in the journal \
-         unmasked; put `{redact}` before it unless what it masks stands in several lines"
+        "filter `{holder}` runs before `{redact}` and holds records, which are stored unmasked in the journal; put \
+         `{redact}` before it, unless the text to mask spans several lines"
     ))
 }

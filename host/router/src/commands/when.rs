@@ -1,12 +1,12 @@
-//! Moments as people type them.
+//! Parses times that users type.
 
 use weir_document::units::Span;
 use weir_record::time;
 
-/// The forms, for messages.
+/// The accepted formats, for messages.
 pub const FORMS: &str = "2026-11-24T10:00:00Z, 2026-11-24, or 2h (ago)";
 
-/// A time, a date, or how long ago, in nanoseconds since 1970.
+/// Parses a time, a date or an age to nanoseconds since 1970.
 pub fn time_ns(text: &str, now_ns: i64) -> Option<i64> {
     if let Ok(ago) = text.trim_end_matches(" ago").parse::<Span>() {
         let ago_ns = i64::try_from(ago.duration().as_nanos()).unwrap_or(i64::MAX);

@@ -1,12 +1,11 @@
-//! Addresses as people type them, in the file and on the command line.
+//! Parses addresses in the file and on the command line.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// The one host name that means the same everywhere.
+/// The only host name that is accepted, since it means the same everywhere.
 const LOCALHOST: &str = "localhost:";
 
-/// Reads an address of this machine: an IP address and a port, `localhost` and a port, or either as a URL. The error is
-/// what to write.
+/// Parses a local address: an IP address or `localhost` with a port, or either as a URL. The error says what to write.
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     let bare = text.trim();
     let bare = bare.strip_prefix("http://").unwrap_or(bare).trim_end_matches('/');
@@ -30,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_mean_only_one_thing_is_understood() {
+    fn unambiguous_addresses_are_accepted() {
         for text in ["127.0.0.1:8080", "localhost:8080", "http://localhost:8080", " http://127.0.0.1:8080/ "] {
             assert_eq!(address(text), Ok("127.0.0.1:8080".parse().unwrap()), "{text}");
         }
@@ -38,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_alone_and_a_host_name_are_told_what_to_write() {
+    fn ports_and_host_names_get_a_hint() {
         for text in ["8080", ":8080", "*:8080"] {
             assert!(address(text).unwrap_err().contains("`0.0.0.0:8080` for all"), "{text}");
         }

@@ -1,4 +1,4 @@
-//! What a reload compares: whether anything changed at all, and which changes wait for the next start.
+//! Compares settings for a reload: whether anything changed, and which changes need a restart.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,7 @@ use serde_json::Value;
 use super::raw;
 use super::settings::Settings;
 
-/// Keys that take effect at the next start only, and what each is. Sections of which few keys are ever changed are one
-/// key.
+/// Keys that take effect only after a restart, with their values. Sections that are rarely changed count as one key.
 pub(super) type AtStart = BTreeMap<String, Value>;
 
 pub(super) fn at_start(raw: &raw::Config) -> AtStart {
@@ -24,13 +23,13 @@ pub(super) fn at_start(raw: &raw::Config) -> AtStart {
 }
 
 impl Settings {
-    /// Whether a router with these settings is one with those. Warnings don't count: they quote line numbers.
+    /// Whether both settings configure the same router. Warnings are ignored, because they contain line numbers.
     pub fn are_same(&self, other: &Settings) -> bool {
         let silent = |settings: &Settings| Settings { warnings: Vec::new(), notes: Vec::new(), ..settings.clone() };
         silent(self) == silent(other)
     }
 
-    /// The keys whose values a router that was started with `started` can't take up, such as `http.listen`.
+    /// The changed keys that a router started with `started` can't apply without a restart, such as `http.listen`.
     pub fn keys_that_need_a_restart(&self, started: &Settings) -> Vec<&str> {
         let changed = self.at_start.iter().filter(|(key, value)| started.at_start.get(*key) != Some(*value));
         changed.map(|(key, _)| key.as_str()).collect()

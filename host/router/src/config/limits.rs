@@ -1,5 +1,5 @@
-//! Every bound of the configuration, with its unit and reason. Nothing else in `config` holds a number
-//! that an operator could run into.
+//! The limits of the configuration, with units and reasons. No other file in `config` contains limits that an operator
+//! can hit.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -9,50 +9,52 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
 
-/// Characters of a name: it becomes a metric label and part of file names.
+/// Characters in a name: it becomes a metric label and part of file names.
 pub const MAX_NAME_CHARS: usize = 64;
-/// Filters in the chain: each holds memory in every worker.
+/// Filters in the chain: each takes memory in every worker.
 pub const MAX_FILTERS: usize = 64;
-/// Paths that a filter may see, or change: more is a list that nobody reads.
+/// Paths in `reads` or `writes` of a filter: nobody can review a longer list.
 pub const MAX_FILTER_PATHS: usize = 256;
-/// Sinks: each holds a reader over the journal and a task.
+/// Sinks: each has a journal reader and a task.
 pub const MAX_SINKS: usize = 64;
-/// `sink.fallback_after`: shorter and every hiccup fills the fallback, longer and it is none.
+/// `sink.fallback_after`: if shorter, brief failures would use the fallback; if longer, it would be useless.
 pub const FALLBACK_AFTER: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(86_400);
 
-/// `http.max_body`, bytes: below, ordinary batches would be refused; above, one request fills the memory.
+/// `http.max_body`, bytes: less would refuse ordinary batches, more would let one request fill the memory.
 pub const BODY_BYTES: RangeInclusive<u64> = KIB..=GIB;
 /// `http.max_decompressed`, bytes: as for the body.
 pub const DECOMPRESSED_BYTES: RangeInclusive<u64> = KIB..=4 * GIB;
-/// `http.max_in_flight`, bytes: what all requests together may hold in memory.
+/// `http.max_in_flight`, bytes: memory of all requests together.
 pub const IN_FLIGHT_BYTES: RangeInclusive<u64> = KIB..=64 * GIB;
-/// `http.allowed_hosts`: a machine has a few names.
+/// `http.allowed_hosts`: a machine has few names.
 pub const MAX_ALLOWED_HOSTS: usize = weir_ingest::limits::MAX_ALLOWED_HOSTS;
-/// `http.header_timeout` and `http.body_timeout`: shorter cuts honest senders off, longer keeps dead ones.
+/// `http.header_timeout` and `http.body_timeout`: shorter would cut off legitimate senders, longer would keep dead
+/// connections.
 pub const HTTP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
-/// `journal.sync` as an interval: what a crash may cost at most.
+/// `journal.sync` as an interval: the most that a crash can lose.
 pub const SYNC_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
-/// `journal.segment_size`, bytes: smaller means a file every few batches, larger keeps disk space too long.
+/// `journal.segment_size`, bytes: smaller would create a file every few batches, larger would free disk space too late.
 pub const SEGMENT_BYTES: RangeInclusive<u64> = 64 * KIB..=4 * GIB;
 /// `journal.max_size`, bytes.
 pub const JOURNAL_BYTES: RangeInclusive<u64> = 128 * KIB..=1024 * TIB;
-/// Segments that must fit into `journal.max_size`: the one written to, and one that readers finish.
+/// Segments that must fit in `journal.max_size`: the active one, and one that is still being read.
 pub const MIN_SEGMENTS: u64 = 2;
-/// `journal.keep`: none, to a year.
+/// `journal.keep`: zero to a year.
 pub const JOURNAL_KEEP: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(366 * 86_400);
 /// `journal.recent`, bytes of memory for the newest batches.
 pub const RECENT_BYTES: RangeInclusive<u64> = 64 * KIB..=16 * GIB;
-/// `filter.timeout`: epochs tick in milliseconds; above a minute a stuck filter holds its worker too long.
+/// `filter.timeout`: the engine's epoch is a millisecond; more than a minute would let a stuck filter block its worker
+/// too long.
 pub const FILTER_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
-/// `filter.memory`, bytes: a guest's own stack and data need the lower, 32-bit WebAssembly has the upper.
+/// `filter.memory`, bytes: the minimum fits a guest's stack and data, the maximum is the limit of 32-bit WebAssembly.
 pub const FILTER_MEMORY_BYTES: RangeInclusive<u64> = MIB..=4 * GIB;
 /// `filter.max_output`, bytes that a filter may return for one batch.
 pub const FILTER_OUTPUT_BYTES: RangeInclusive<u64> = 64 * KIB..=GIB;
 /// `quarantine.max_size`, bytes.
 pub const QUARANTINE_BYTES: RangeInclusive<u64> = 64 * KIB..=1024 * TIB;
-/// `quarantine.max_age`: a second, for tests and the cautious, to ten years.
+/// `quarantine.max_age`: one second, for tests, to ten years.
 pub const QUARANTINE_AGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10 * 366 * 86_400);
-/// `filter.canary.for`: shorter sees next to nothing, longer is forgotten.
+/// `filter.canary.for`: shorter sees too few records, longer is forgotten.
 pub const CANARY_TIME: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(7 * 86_400);
-/// `filter.canary.slowdown`, times: below, a version would have to be faster; above, it is no bound.
+/// `filter.canary.slowdown`, a factor: less would require a version to be faster, more would not limit anything.
 pub const CANARY_SLOWDOWN: RangeInclusive<f64> = 1.0..=1000.0;

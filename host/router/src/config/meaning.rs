@@ -1,9 +1,8 @@
-//! From what the file says to what is meant: the rules that no schema can state, all judged, each mistake at
-//! its place.
+//! Converts the raw configuration to [`Settings`] and checks the rules that a schema can't express. Each problem has a
+//! position.
 //!
-//! Comes after `check`, also when that found mistakes: what was refused there is absent here and has its
-//! default, so every remaining mistake is still found in the same run. A `Settings` made beside problems is
-//! never given out.
+//! Runs after `check`, even if that found problems: refused values have their defaults here, so all remaining problems
+//! are found in the same run. If there are problems, the resulting `Settings` are never returned to the caller.
 
 mod chosen;
 mod filters;
@@ -20,7 +19,7 @@ use std::time::Duration;
 use weir_document::units::{Size, Span};
 use weir_record::{Aliases, Level, Role};
 
-use place::At;
+use place::Location;
 
 use super::address::address;
 use super::diff::at_start;
@@ -34,7 +33,7 @@ use weir_document::Environment;
 use weir_document::Node;
 use weir_document::Problem;
 
-/// Reads everything. `root` says where each value stands, `folder` is what paths are relative to.
+/// Converts the whole configuration. `root` has the position of each value; paths are relative to `folder`.
 pub(super) fn read(
     raw: raw::Config,
     root: &Node,
@@ -43,12 +42,12 @@ pub(super) fn read(
     problems: &mut Vec<Problem>,
 ) -> Settings {
     let mut reader = Reader { problems, warnings: Vec::new() };
-    let at = At::root(root);
+    let at = Location::root(root);
     let data = reader.folder(&at.key("data"), &raw.data, folder);
     let filters_folder = reader.folder(&at.key("filters_folder"), &raw.filters_folder, folder);
     if data == filters_folder {
         let place = at.key("filters_folder").or(at.key("data"));
-        reader.report(&place, "the filters folder is the data folder");
+        reader.report(&place, "the filters folder and the data folder are the same");
     }
     let at_start = at_start(&raw);
     let sinks = reader.sinks(&at.key("sink"), raw.sink, &data, folder, environment);
@@ -70,10 +69,10 @@ pub(super) fn read(
     }
 }
 
-/// A filter that no file describes: its defaults need no place to report at.
+/// A filter without a configuration entry: its defaults are valid, so no position is needed.
 pub(super) fn filter_with_defaults(raw: raw::Filter, name: &str, module: Module) -> FilterSettings {
     let mut reader = Reader { problems: &mut Vec::new(), warnings: Vec::new() };
-    reader.bounds_of_filter(&At::nowhere(), raw, name.to_owned(), module)
+    reader.bounds_of_filter(&Location::nowhere(), raw, name.to_owned(), module)
 }
 
 struct Reader<'p> {
@@ -82,23 +81,23 @@ struct Reader<'p> {
 }
 
 impl Reader<'_> {
-    fn report(&mut self, at: &At<'_>, message: impl Into<String>) {
+    fn report(&mut self, at: &Location<'_>, message: impl Into<String>) {
         self.problems.push(Problem::at(at.span.clone(), message));
     }
 
-    fn report_with(&mut self, at: &At<'_>, message: impl Into<String>, help: impl Into<String>) {
+    fn report_with(&mut self, at: &Location<'_>, message: impl Into<String>, help: impl Into<String>) {
         let problem = Problem::at(at.span.clone(), message);
         self.problems.push(problem.help(help));
     }
 
-    fn folder(&mut self, at: &At<'_>, text: &str, base: &Path) -> PathBuf {
+    fn folder(&mut self, at: &Location<'_>, text: &str, base: &Path) -> PathBuf {
         if text.is_empty() || text.contains('\0') {
             self.report(at, "this is not the path of a folder");
         }
         base.join(text)
     }
 
-    fn bytes(&mut self, at: &At<'_>, size: Size, bounds: RangeInclusive<u64>) -> u64 {
+    fn bytes(&mut self, at: &Location<'_>, size: Size, bounds: RangeInclusive<u64>) -> u64 {
         let bytes = size.bytes();
         if !bounds.contains(&bytes) {
             let [least, most] = [*bounds.start(), *bounds.end()].map(Size::from_bytes);
@@ -109,7 +108,7 @@ impl Reader<'_> {
         bytes
     }
 
-    fn time(&mut self, at: &At<'_>, span: Span, bounds: RangeInclusive<Duration>) -> Duration {
+    fn time(&mut self, at: &Location<'_>, span: Span, bounds: RangeInclusive<Duration>) -> Duration {
         let time = span.duration();
         if !bounds.contains(&time) {
             let [least, most] = [*bounds.start(), *bounds.end()].map(Span::from_duration);
@@ -120,7 +119,7 @@ impl Reader<'_> {
         time
     }
 
-    fn http(&mut self, at: &At<'_>, raw: &raw::Http) -> HttpSettings {
+    fn http(&mut self, at: &Location<'_>, raw: &raw::Http) -> HttpSettings {
         let body = at.key("max_body");
         let decompressed = at.key("max_decompressed");
         let in_flight = at.key("max_in_flight");
@@ -148,26 +147,26 @@ impl Reader<'_> {
         settings
     }
 
-    fn hosts(&mut self, at: &At<'_>, names: &[String]) -> Vec<String> {
+    fn hosts(&mut self, at: &Location<'_>, names: &[String]) -> Vec<String> {
         if names.len() > limits::MAX_ALLOWED_HOSTS {
             self.report(at, format!("{} hosts, at most {}", names.len(), limits::MAX_ALLOWED_HOSTS));
         }
         for (place, name) in at.items().iter().zip(names) {
             if let Err(wrong) = weir_ingest::check_allowed_host(name) {
-                self.report_with(place, format!("{} is not the name of a host", place.shown(name)), wrong);
+                self.report_with(place, format!("{} is not a host name", place.shown(name)), wrong);
             }
         }
         names.to_vec()
     }
 
-    fn address(&mut self, at: &At<'_>, text: &str) -> SocketAddr {
+    fn address(&mut self, at: &Location<'_>, text: &str) -> SocketAddr {
         address(text).unwrap_or_else(|help| {
             self.report_with(at, format!("{} is not an address to listen on", at.shown(text)), help);
             SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
         })
     }
 
-    fn journal(&mut self, at: &At<'_>, raw: &raw::Journal) -> JournalSettings {
+    fn journal(&mut self, at: &Location<'_>, raw: &raw::Journal) -> JournalSettings {
         let (max, segment) = (at.key("max_size"), at.key("segment_size"));
         let settings = JournalSettings {
             sync: self.sync(&at.key("sync"), &raw.sync),
@@ -186,14 +185,14 @@ impl Reader<'_> {
                 Size::from_bytes(settings.max_size_bytes),
                 Size::from_bytes(settings.segment_bytes)
             );
-            let help = "one is written while the other is read: make `max_size` larger or \
-                        `segment_size` smaller";
+            let help = "one is written while the other is read: increase `max_size` or \
+                        decrease `segment_size`";
             self.report_with(&max.or(segment), message, help);
         }
         settings
     }
 
-    fn sync(&mut self, at: &At<'_>, text: &str) -> Sync {
+    fn sync(&mut self, at: &Location<'_>, text: &str) -> Sync {
         match text {
             "always" => Sync::Always,
             "off" => Sync::Off,
@@ -209,7 +208,7 @@ impl Reader<'_> {
         }
     }
 
-    fn quarantine(&mut self, at: &At<'_>, raw: &raw::Quarantine) -> QuarantineSettings {
+    fn quarantine(&mut self, at: &Location<'_>, raw: &raw::Quarantine) -> QuarantineSettings {
         QuarantineSettings {
             keep: raw.keep,
             max_size_bytes: self.bytes(&at.key("max_size"), raw.max_size, limits::QUARANTINE_BYTES),
@@ -217,19 +216,19 @@ impl Reader<'_> {
         }
     }
 
-    fn ingest(&mut self, at: &At<'_>, raw: raw::Ingest) -> IngestSettings {
+    fn ingest(&mut self, at: &Location<'_>, raw: raw::Ingest) -> IngestSettings {
         let place = at.key("aliases");
         let mut judged = if raw.standard_aliases { Aliases::default() } else { Aliases::none() };
         for alias in raw.aliases.keys() {
             if alias.is_empty() {
                 self.report(&place.key(alias), "an alias can't be empty");
             } else if let Err(error) = judged.add(alias, Role::Message) {
-                // Which role does not matter: only the name can be wrong.
+                // The role doesn't matter, because only the name can be invalid.
                 self.report(&place.key(alias), error.to_string());
             }
         }
         if raw.default_source.as_deref() == Some("") {
-            let help = "leave it out to take the name of the endpoint";
+            let help = "omit it to use the name of the endpoint";
             self.report_with(&at.key("default_source"), "a source can't be empty", help);
         }
         IngestSettings {
@@ -240,7 +239,7 @@ impl Reader<'_> {
         }
     }
 
-    fn name(&mut self, at: &At<'_>, name: &str, what: &str) {
+    fn name(&mut self, at: &Location<'_>, name: &str, what: &str) {
         if is_name(name) {
             return;
         }

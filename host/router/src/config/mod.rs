@@ -1,20 +1,21 @@
-//! The configuration: from a TOML file to [`Settings`], or to every reason why not.
+//! Loads the configuration: from a TOML file to [`Settings`], or to a report of all problems.
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `raw` | the sections and keys, their defaults and descriptions |
-//! | `schema` | one JSON Schema of all that, with the sinks' own |
-//! | `meaning` | what no schema can state; raw to `Settings`; what can't have been meant; what filters say |
-//! | `settings` | what the rest of the binary sees |
-//! | `diff` | whether settings differ, and which keys need a restart |
-//! | `address`, `names`, `limits` | addresses, what names may be, bounds |
+//! | `raw` | sections and keys with their defaults and descriptions |
+//! | `schema` | the JSON Schema of the file, including the options of sinks |
+//! | `meaning` | converts raw values to `Settings`; rules that a schema can't express; warnings; errors of filters |
+//! | `settings` | the validated settings |
+//! | `diff` | compares settings, and finds keys that need a restart |
+//! | `address`, `names`, `limits` | addresses, the rule for names, limits |
 //!
-//! **Never starts anything and never touches a path it names**: it reads one file and the environment it is given, and
-//! builds sinks only to hear their objections. Who wants to hear those of filters brings the means (`load_and_ask`). Start, reload, `weir validate` and the tests over `examples/config` take
-//! this one path. A load gives settings without any problem, or all the problems: nothing in between.
+//! **Loading starts nothing and doesn't access the paths in the file**: it reads one file and the given environment,
+//! and builds sinks only to validate their options. To validate the options of filters as well, use [`load_and_check_filters`].
+//! Startup, reload, `weir validate` and the tests of `examples/config` all use this code. The result is either valid
+//! settings or all problems.
 //!
-//! A file without `[[filter]]` has the bundled `redact`, and one without `[sink.…]` has those that `WEIR_SINKS` names,
-//! or `console` and `sqlite`, so an empty file does something useful; `filter = []` or an empty `[sink]` says none.
+//! Without `[[filter]]`, the bundled `redact` runs. Without `[sink.…]`, the sinks in `WEIR_SINKS` run, or `console` and
+//! `sqlite`. So an empty file is useful; `filter = []` or an empty `[sink]` means none.
 
 mod address;
 mod diff;
@@ -43,28 +44,32 @@ pub use settings::{
     StandardKey, Sync, WhenFull,
 };
 
-/// What `weir config init` prints.
+/// The output of `weir config init`.
 pub const START: &str = include_str!("../../../../examples/config/start.toml");
 
 /// Why a filter can't be used.
 #[derive(Debug)]
-pub enum Refusal {
-    /// What it has against its options, mistake by mistake.
+pub enum FilterError {
+    /// Errors in its options, one by one.
     Options(Vec<String>),
-    /// Anything else.
+    /// Any other error.
     Filter(String),
 }
 
-/// Asks a filter whether it can be used; nothing is wrong with its table.
-pub type Ask<'a> = &'a mut dyn FnMut(&Settings, &FilterSettings) -> Option<Refusal>;
+/// Checks whether a filter can be used; called only if its table is valid.
+pub type FilterCheck<'a> = &'a mut dyn FnMut(&Settings, &FilterSettings) -> Option<FilterError>;
 
-/// Reads the file. Its paths are relative to the folder it lies in; `environment` gives the variables.
+/// Loads the file. Paths are relative to its folder; `environment` looks up variables.
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<Settings, Problems> {
-    load_and_ask(path, environment, &mut |_, _| None)
+    load_and_check_filters(path, environment, &mut |_, _| None)
 }
 
-/// The same, and what the filters themselves have against it is a problem like any other.
-pub fn load_and_ask(path: &Path, environment: Environment<'_>, ask: Ask<'_>) -> Result<Settings, Problems> {
+/// Like [`load`], but also reports the errors of filters.
+pub fn load_and_check_filters(
+    path: &Path,
+    environment: Environment<'_>,
+    ask: FilterCheck<'_>,
+) -> Result<Settings, Problems> {
     let file = path.display().to_string();
     let bytes = match read_bounded(path) {
         Ok(bytes) => bytes,
@@ -84,13 +89,13 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same for a file in memory, called `file` in messages.
+/// Loads a file from memory. Messages refer to it as `file`.
 fn load_bytes(
     file: &str,
     folder: &Path,
     bytes: &[u8],
     environment: Environment<'_>,
-    ask: Ask<'_>,
+    ask: FilterCheck<'_>,
 ) -> Result<Settings, Problems> {
     let mut document =
         weir_document::read::<raw::Config>(file, bytes, Syntax::Toml, &schema::SCHEMA, Some(environment))?;

@@ -1,9 +1,9 @@
-//! What the file says: its sections and keys, with their defaults and one-line descriptions.
+//! The sections and keys of the file, with their defaults and descriptions.
 //!
-//! These types are the one place where a key exists: the JSON Schema, the reference in
-//! `examples/config/README.md` and the check for unknown keys are all made from them. Paths, addresses
-//! and modules are still text here; `meaning` reads them. What is required is an `Option` here (and required in
-//! the schema), so that a file with mistakes can be judged as far as it is readable.
+//! These types are the only definition of the keys: the JSON Schema, the reference in `examples/config/README.md` and
+//! the check for unknown keys are generated from them. Paths, addresses and modules are strings here and parsed in
+//! `meaning`. Required keys are an `Option` here and required in the schema, so that a file with errors can still be
+//! checked.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,51 +17,52 @@ use weir_document::units::{Size, Span};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Config {
-    /// Folder for everything Weir keeps: journal, quarantine, database. Relative to this file.
+    /// Folder for the journal, the quarantine and the SQLite database; relative to this file.
     pub data: String,
-    /// Folder with the modules; changed modules are reloaded. Relative to this file.
+    /// Folder with the filter modules, which are reloaded when they change; relative to this file.
     pub filters_folder: String,
-    /// Whether modules in the filters folder that no `[[filter]]` names are appended to the chain, by name.
+    /// Whether modules in the filters folder that have no `[[filter]]` are added to the end of the chain, in order of
+    /// their names.
     pub auto_load: bool,
-    /// Address and limits of the HTTP server.
+    /// The HTTP server that receives records, and its limits.
     pub http: Http,
     /// The durable log between filters and sinks.
     pub journal: Journal,
-    /// The filters, in order. Without any: the bundled `redact`.
+    /// The filters, in the order in which records pass through them. Default: the bundled `redact`.
     pub filter: Option<Vec<Filter>>,
-    /// The sinks, by name. Without any: `console` and `sqlite`.
+    /// The sinks, by name. Default: `console` and `sqlite`.
     pub sink: Option<BTreeMap<String, Value>>,
-    /// Storage for records that a filter or a sink failed on.
+    /// Storage for records that a filter or a sink could not process.
     pub quarantine: Quarantine,
-    /// How incoming data becomes records.
+    /// How incoming data is converted to records.
     pub ingest: Ingest,
     /// Weir's own log, on standard error.
     pub log: Log,
 }
 
-/// Address and limits of the HTTP server.
+/// The HTTP server that receives records, and its limits.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Http {
     /// Address and port to listen on; `0.0.0.0:8080` is reachable from other machines.
     #[schemars(example = &"127.0.0.1:8080")]
     pub listen: String,
-    /// Host names besides `localhost` that are accepted on a loopback address, such as the public name that a proxy on
-    /// this machine passes on. Requests for other hosts get a 403, because a web page could have sent them. On other
-    /// addresses every name is accepted.
+    /// Host names besides `localhost` that requests may use when Weir listens on a loopback address, such as the public
+    /// name that a local proxy passes on. Requests for other hosts get a 403, because a web page could have sent them.
+    /// On other addresses, any name is accepted.
     #[schemars(inner(length(min = 1)), extend("examples" = [["logs.example.com"]]))]
     pub allowed_hosts: Vec<String>,
-    /// Maximum size of a request body as sent.
+    /// Maximum size of a request body, as received.
     pub max_body: Size,
     /// Maximum size of a request body after decompression; at least `max_body`.
     pub max_decompressed: Size,
-    /// Maximum total size of unanswered requests; beyond it, senders get a 503.
+    /// Maximum total size of all unanswered requests; beyond it, senders get a 503.
     pub max_in_flight: Size,
-    /// Maximum number of connections; beyond it, clients get a 503 and are disconnected. Lower if the limit of open
-    /// files requires it, which is logged.
+    /// Maximum number of connections; beyond it, clients get a 503 and are disconnected. Lowered, with a warning, if
+    /// the limit on open files doesn't allow as many.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u64,
-    /// Time limit for receiving the head of a request.
+    /// How long a client may take to send the headers of a request.
     pub header_timeout: Span,
     /// Time limit for receiving the body of a request.
     pub body_timeout: Span,
@@ -86,23 +87,23 @@ impl Default for Http {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Journal {
-    /// When writes are fsynced: `always` (before a sender is answered), a duration (a power cut loses at most that
-    /// much), or `off` (left to the operating system).
+    /// When writes are synced to disk: `always` (before a sender is answered), an interval (a power failure loses at
+    /// most that much), or `off` (left to the operating system).
     #[schemars(example = &"always", example = &"100ms", example = &"off")]
     pub sync: String,
     /// Maximum disk space; at least two segments.
     pub max_size: Size,
-    /// How long delivered records are kept for `weir journal replay`, within `max_size`.
+    /// How long to keep records that every sink has, for `weir journal replay`; `max_size` takes precedence.
     #[schemars(example = &"24h")]
     pub keep: Span,
-    /// What happens at `max_size`: `refuse` new records with a 503 until a sink has caught up, or `drop_oldest`, which
-    /// slow sinks then never receive.
+    /// What happens when `max_size` is reached: `refuse` answers 503 until the sinks catch up, `drop_oldest` deletes
+    /// the oldest records even if a slow sink hasn't read them.
     pub when_full: WhenFull,
-    /// Size at which a new file is started; disk space is freed in steps of this size.
+    /// Size at which a new segment file is started; disk space is freed one segment at a time.
     pub segment_size: Size,
     /// Whether records are compressed (LZ4) on disk.
     pub compress: bool,
-    /// Memory for the newest batches; sinks that keep up read from there.
+    /// Memory for the newest batches; sinks that keep up read from it instead of from disk.
     pub recent: Size,
 }
 
@@ -120,7 +121,7 @@ impl Default for Journal {
     }
 }
 
-/// What the journal does when it is full.
+/// What the journal does when it reaches its size limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -134,32 +135,32 @@ pub enum WhenFull {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "module"]))]
 pub(super) struct Filter {
-    /// Unique name, used in the log, the metrics and the quarantine.
+    /// Name in the log, the metrics and the quarantine; must be unique.
     #[schemars(example = &"redact")]
     pub name: Option<String>,
     /// `bundled:NAME`, or the path of a `.wasm` file relative to the filters folder.
     #[schemars(example = &"bundled:redact", example = &"my_filter.wasm")]
     pub module: Option<String>,
-    /// What happens to records on which the filter fails: `quarantine` stores them separately, `pass` passes them on
-    /// unchanged, `reject` answers the sender with an error.
+    /// What happens to records on which the filter fails: `quarantine` stores them in the quarantine, `pass` lets them
+    /// through unchanged, `reject` answers the sender with an error.
     pub on_error: OnError,
     /// Time limit for one batch.
     pub timeout: Span,
-    /// Maximum memory of one instance; each worker has its own.
+    /// Memory limit for one instance; each worker has its own instance.
     pub memory: Size,
-    /// Maximum number of bytes returned for one batch.
+    /// Maximum size of the output for one batch.
     pub max_output: Size,
-    /// The only paths that the filter may read, such as `message` or `context.*`. Without it: those that it declares.
+    /// The only paths that the filter may see, such as `message` or `context.*`. Default: the paths that the filter
+    /// declares.
     #[schemars(inner(length(min = 1)), extend("examples" = [["message", "context.*"]]))]
     pub reads: Option<Vec<String>>,
-    /// The only paths that the filter may change; `[]` means none. A record in which it changes anything else counts as
-    /// failed: see `on_error`. Without it: all.
+    /// The only paths that the filter may change; `[]` means none. If it changes anything else in a record, `on_error`
+    /// applies. Default: any path.
     #[schemars(inner(length(min = 1)), extend("examples" = [["message"]]))]
     pub writes: Option<Vec<String>>,
-    /// How a new version of the module is tested before it replaces the running one. Without it: on a few recent
-    /// records.
+    /// How a new version of the module is tested before it replaces the running one. Default: on a few recent records.
     pub canary: Option<Canary>,
-    /// The filter's own options, passed to it unchanged.
+    /// Options that are passed to the filter.
     pub options: serde_json::Map<String, Value>,
 }
 
@@ -180,23 +181,24 @@ impl Default for Filter {
     }
 }
 
-/// A shadow test of a new version next to the running one.
+/// A trial of a new version next to the running one.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["share", "for"]))]
 pub(super) struct Canary {
-    /// The share of the batches that both versions get copies of.
+    /// The percentage of batches that both versions receive copies of.
     #[schemars(example = &"5%")]
     pub share: Option<String>,
     /// Duration of the test.
     #[serde(rename = "for")]
     #[schemars(example = &"60s")]
     pub time: Option<Span>,
-    /// The new version is rejected if its error rate is higher by more than this.
+    /// Reject the new version if its percentage of failed records exceeds the running version's by more than this.
     pub errors: String,
-    /// The new version is rejected if it outputs a smaller share of the records, by more than this.
+    /// Reject the new version if its output falls short of the running version's by more than this percentage of the
+    /// records.
     pub drops: String,
-    /// The new version is rejected if it takes more than this many times as long.
+    /// Reject the new version if it takes more than this many times as long.
     pub slowdown: f64,
 }
 
@@ -217,26 +219,26 @@ pub enum OnError {
     Reject,
 }
 
-/// The keys that every sink has, whatever its type.
+/// The keys that all sinks have.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct SinkCommon {
-    /// Takes only records with one of these routes. Without it: every record.
+    /// Only accept records to which a filter assigned one of these routes. Default: all records.
     #[schemars(length(min = 1), inner(length(min = 1)), extend("examples" = [["audit"]]))]
     pub routes: Option<Vec<String>>,
-    /// Takes only records of at least this level. Without it: every level.
+    /// Only accept records of this level or above. Default: all levels.
     pub min_level: Option<LevelName>,
-    /// Takes only what other sinks that name it as their `fallback` can't deliver.
+    /// Only receive records from sinks that name this sink as their `fallback`.
     pub standby: bool,
-    /// The sink that gets marked copies of the records while this one fails. The records stay in the journal for this
-    /// sink.
+    /// The sink that receives marked copies of the records while this sink is failing. The originals stay in the
+    /// journal for this sink.
     #[schemars(length(min = 1), example = &"console")]
     pub fallback: Option<String>,
-    /// How long this sink must fail before its `fallback` gets records.
+    /// How long the sink must have been failing before its `fallback` receives records.
     pub fallback_after: Span,
 }
 
-/// A sink's table: the keys of every sink, and the options of its type.
+/// A sink's table: the common keys, and the options of its type.
 #[derive(Debug, Deserialize)]
 pub(super) struct Sink {
     #[serde(rename = "type", default)]
@@ -253,7 +255,7 @@ impl Default for SinkCommon {
     }
 }
 
-/// Severity of a record, as the file writes it: only the canonical spelling, so that editors can offer it.
+/// Severity of a record. Only the canonical spelling is accepted, so that editors can complete it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schemars(inline)]
@@ -266,17 +268,17 @@ pub(super) enum LevelName {
     Critical,
 }
 
-/// Storage for records that a filter or a sink failed on.
+/// Storage for records that a filter or a sink could not process.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Quarantine {
-    /// What is kept: the whole `record` with the reason (it can be replayed), only the `reason`, or `nothing`. These
-    /// records may not have been redacted.
+    /// What to keep: the whole `record` with the reason (can be replayed), only the `reason`, or `nothing`. These
+    /// records are unredacted.
     pub keep: Keep,
-    /// Maximum disk space. Beyond it, the oldest entries of the largest origin (filter or sink, and source) are
-    /// deleted, so that one sender can't displace the entries of others.
+    /// Maximum disk space. Beyond it, Weir deletes the oldest entries of the filter or sink and source that uses the
+    /// most, so that one sender can't displace the entries of others.
     pub max_size: Size,
-    /// Maximum age of an entry.
+    /// How long entries are kept.
     pub max_age: Span,
 }
 
@@ -296,15 +298,15 @@ pub enum Keep {
     Nothing,
 }
 
-/// How incoming data becomes records.
+/// How incoming data is converted to records.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Ingest {
-    /// More names for the standard keys: `aliases = { sev = "level" }`.
+    /// Additional names for the standard keys: `aliases = { sev = "level" }`.
     pub aliases: BTreeMap<String, StandardKey>,
     /// Whether the usual names (`time`, `ts`, `severity`, `msg`, `service` …) are aliases too.
     pub standard_aliases: bool,
-    /// `source` of records without one. Without it: the name of the endpoint.
+    /// `source` of records that have none. Default: the name of the endpoint.
     pub default_source: Option<String>,
     /// `level` of records without one.
     pub default_level: LevelName,
@@ -316,7 +318,7 @@ impl Default for Ingest {
     }
 }
 
-/// A key with a meaning for Weir.
+/// A standard key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -369,7 +371,7 @@ impl LogLevel {
     }
 }
 
-/// Form of Weir's own log.
+/// Format of Weir's own log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]

@@ -1,8 +1,7 @@
-//! The JSON Schema of the whole file: Weir's own sections from the `raw` types, and under `sink` one
-//! alternative for each kind of sink, told apart by `type`.
+//! The JSON Schema of the whole file: Weir's sections from the `raw` types, and under `sink` one alternative for each
+//! sink type, distinguished by `type`.
 //!
-//! Used by the check of every load, by `weir config schema` (editors complete and check with it), and by the
-//! reference in `examples/config/README.md`.
+//! Used to check every file, by `weir config schema` for editors, and for the reference in `examples/config/README.md`.
 
 use std::sync::LazyLock;
 
@@ -19,7 +18,7 @@ pub fn schema() -> Value {
     SCHEMA.clone()
 }
 
-/// The same, borrowed: made once, since every load walks it.
+/// The schema, built once, since every load uses it.
 pub(super) static SCHEMA: LazyLock<Value> = LazyLock::new(build);
 
 fn build() -> Value {
@@ -43,7 +42,7 @@ fn build() -> Value {
     whole
 }
 
-/// The schema of one kind of sink: `type`, the keys common to all, and the kind's own.
+/// The schema of one sink type: `type`, the common keys, and its own options.
 fn of_kind(kind: &Kind, mut own: Value, shared: &mut Map<String, Value>) -> Value {
     let (name, summary) = (kind.name, kind.summary);
     for variable in kind.variables {
@@ -79,7 +78,7 @@ fn of_kind(kind: &Kind, mut own: Value, shared: &mut Map<String, Value>) -> Valu
     })
 }
 
-/// Gives the definitions of one kind names of their own, since two kinds may both have an `Options`.
+/// Prefixes the definitions of a sink type, since several types may have an `Options`.
 fn qualify(schema: &mut Value, kind: &str) {
     match schema {
         Value::Object(object) => {

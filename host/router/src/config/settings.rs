@@ -1,8 +1,8 @@
-//! What the configuration means: validated, complete, with paths resolved and sizes and durations as
-//! numbers. The rest of the binary knows only this.
+//! The validated settings: complete, with resolved paths, and sizes and durations as numbers. The rest of the binary
+//! uses only these types.
 //!
-//! Every part compares with `==`, which is how a reload finds what changed. `Debug` shows the options of
-//! filters and sinks by key only, since they hold passwords.
+//! A reload compares settings with `==`. `Debug` shows only the keys of filter and sink options, since the values may
+//! be passwords.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,28 +19,28 @@ use weir_document::Environment;
 use weir_document::Problems;
 use weir_document::{Node, Value as Written};
 
-/// Everything that the configuration decides.
+/// All settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Where the file lies: what relative paths of sinks begin at.
+    /// The folder of the file; relative paths of sinks start here.
     pub folder: PathBuf,
     pub data: PathBuf,
     pub filters_folder: PathBuf,
     pub auto_load: bool,
     pub http: HttpSettings,
     pub journal: JournalSettings,
-    /// In the order in which records pass them.
+    /// In the order in which records pass through them.
     pub filters: Vec<FilterSettings>,
-    /// In the order of the file.
+    /// In file order.
     pub sinks: Vec<SinkSettings>,
     pub quarantine: QuarantineSettings,
     pub ingest: IngestSettings,
     pub log: LogSettings,
-    /// What takes effect at the next start only.
+    /// Keys that take effect only after a restart.
     pub(super) at_start: AtStart,
-    /// What is not as it was meant and stops nothing.
+    /// Probably unintended settings.
     pub warnings: Vec<String>,
-    /// What may not be as it was meant: for whoever asks what is wrong.
+    /// Possibly unintended settings, which only `weir validate` shows.
     pub notes: Vec<String>,
 }
 
@@ -67,7 +67,7 @@ pub struct JournalSettings {
     pub recent_bytes: u64,
 }
 
-/// When the journal is forced to the disk.
+/// When the journal is synced to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sync {
     Always,
@@ -83,30 +83,30 @@ pub struct FilterSettings {
     pub timeout: Duration,
     pub memory_bytes: u64,
     pub output_bytes: u64,
-    /// The only paths that it may see.
+    /// The only paths that the filter may see.
     pub reads: Option<Vec<String>>,
-    /// The only paths that it may change.
+    /// The only paths that the filter may change.
     pub writes: Option<Vec<String>>,
     pub canary: Option<CanarySettings>,
     /// Always an object.
     pub options: Value,
 }
 
-/// How a new version is tried.
+/// The settings of a canary trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CanarySettings {
-    /// Of the batches, in millionths.
+    /// Share of the batches, in parts per million.
     pub share_ppm: u32,
     pub time: Duration,
-    /// More failed records than the running version's that are too many, of one.
+    /// Maximum difference to the running version in failed records, as a fraction.
     pub errors: f64,
-    /// Fewer records that come out than of the running version that are too few, of one.
+    /// Maximum difference to the running version in missing output records, as a fraction.
     pub drops: f64,
     pub slowdown: f64,
 }
 
 impl FilterSettings {
-    /// A filter with every default, as for a module that lies in the filters folder.
+    /// A filter with default settings, as for a module in the filters folder.
     pub fn with_defaults(name: &str, module: Module) -> Self {
         meaning::filter_with_defaults(raw::Filter::default(), name, module)
     }
@@ -115,7 +115,7 @@ impl FilterSettings {
 /// Where a filter's module comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Module {
-    /// One that comes inside the binary.
+    /// A module embedded in the binary.
     Bundled(String),
     /// A file, relative to the filters folder and never outside it.
     File(PathBuf),
@@ -124,15 +124,15 @@ pub enum Module {
 #[derive(Clone, PartialEq)]
 pub struct SinkSettings {
     pub name: String,
-    /// The name of a kind in the registry of sinks.
+    /// The sink type.
     pub kind: String,
-    /// `None`: every record; empty: none but those of a sink that fails.
+    /// `None`: all records; empty: only records from failing sinks.
     pub routes: Option<Vec<String>>,
     pub min_level: Option<Level>,
-    /// Who takes its records once it has failed for so long: the first that can.
+    /// The sinks that receive its records after `fallback_after`, in order; the first one that works is used.
     pub fallback: Vec<String>,
     pub fallback_after: Duration,
-    /// The kind's own options, an object that its schema accepts.
+    /// The options of the sink type, an object that matches its schema.
     pub options: Value,
 }
 
@@ -145,7 +145,7 @@ pub struct QuarantineSettings {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct IngestSettings {
-    /// Further names of the standard keys, by name.
+    /// Additional names of the standard keys, by name.
     pub aliases: Vec<(String, StandardKey)>,
     pub standard_aliases: bool,
     pub default_source: Option<String>,
@@ -158,7 +158,7 @@ pub struct LogSettings {
     pub format: LogFormat,
 }
 
-/// What the command line decides over the file. Paths are relative to the working directory.
+/// Command-line options that override the file. Paths are relative to the working directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     pub listen: Option<SocketAddr>,
@@ -167,9 +167,8 @@ pub struct Overrides {
 }
 
 impl Settings {
-    /// What Weir does with no configuration at all: loopback, the bundled `redact`, every module in the
-    /// filters folder, records to the console and into SQLite, or to the sinks that the environment chooses. Folders
-    /// are made below `folder`.
+    /// The settings without a configuration file: loopback, the bundled `redact`, all modules in the filters folder,
+    /// and the sinks `console` and `sqlite` or those that the environment selects. Folders are created in `folder`.
     pub fn default_for(folder: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
         let nothing = Node { span: 0..0, value: Written::Table(Vec::new()) };
         let mut problems = Vec::new();
@@ -182,7 +181,7 @@ impl Settings {
         }
     }
 
-    /// The same with what the command line says.
+    /// Applies the command-line options.
     pub fn with_overrides(mut self, overrides: &Overrides) -> Self {
         if let Some(listen) = overrides.listen {
             self.http.listen = listen;
@@ -200,7 +199,7 @@ impl Settings {
 }
 
 impl SinkSettings {
-    /// A sink of a kind with every default, named like it.
+    /// A sink with default settings, named after its type.
     pub(super) fn with_defaults(kind: &str) -> Self {
         Self {
             name: kind.to_owned(),
@@ -245,7 +244,7 @@ impl fmt::Debug for SinkSettings {
     }
 }
 
-/// Shows an object without its values.
+/// Formats only the keys of an object.
 struct KeysOf<'a>(&'a Value);
 
 impl fmt::Debug for KeysOf<'_> {

@@ -1,15 +1,15 @@
-//! Whole loads: a text in, settings or a report out.
+//! Tests of complete loads: from text to settings or a report.
 //!
-//! | file | what is tested |
+//! | file | tests |
 //! |---|---|
-//! | `mistakes` | the report for every kind of mistake, word by word |
-//! | `files` | encodings, line ends, sizes and depths of files |
-//! | `settings` | what right files mean |
-//! | `changes` | the difference between two settings |
-//! | `documents` | schema, examples and reference agree with the code |
-//! | `refusals` | what filters have against their options, at its place |
-//! | `hints` | what is right and can't have been meant |
-//! | `reference` | the tables of that reference |
+//! | `mistakes` | the exact report for every kind of error |
+//! | `files` | encodings, line endings, size and depth of files |
+//! | `settings` | the settings of valid files |
+//! | `changes` | differences between settings |
+//! | `documents` | schema, examples and reference match the code |
+//! | `refusals` | errors of filters about their options, with positions |
+//! | `hints` | warnings for valid but unintended settings |
+//! | `reference` | the tables of the reference |
 
 mod changes;
 mod documents;

@@ -1,4 +1,4 @@
-//! What should run, in which order, and where each module comes from.
+//! The desired filters, in order, with the source of each module.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -13,20 +13,20 @@ use crate::config::{CanarySettings, FilterSettings, Module, Settings, is_name, n
 use crate::wiring::lock;
 use crate::{limits, parts};
 
-/// A filter that should run.
+/// A filter that is to run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wanted {
+pub struct DesiredFilter {
     pub spec: FilterSpec,
     pub source: Source,
-    /// Whether the configuration names it, rather than its lying in the folder.
+    /// Whether it is in the configuration rather than only in the filters folder.
     pub named: bool,
-    /// How a new version of it is tried.
+    /// The settings of canary trials.
     pub canary: Option<CanarySettings>,
 }
 
-/// A filter that the settings name.
-pub fn named(settings: &Settings, filter: &FilterSettings) -> Wanted {
-    Wanted {
+/// A filter from the configuration.
+pub fn named(settings: &Settings, filter: &FilterSettings) -> DesiredFilter {
+    DesiredFilter {
         spec: parts::filter(filter),
         source: match &filter.module {
             Module::Bundled(name) => Source::Bundled(name.clone()),
@@ -37,10 +37,10 @@ pub fn named(settings: &Settings, filter: &FilterSettings) -> Wanted {
     }
 }
 
-/// The filters that the settings name, then, with `auto_load`, the other modules in the folder, by
-/// name. A folder that is not there holds none.
-pub fn wanted(settings: &Settings) -> Vec<Wanted> {
-    let mut all: Vec<Wanted> = settings.filters.iter().map(|filter| named(settings, filter)).collect();
+/// The configured filters, then with `auto_load` the other modules in the folder, by name. A missing folder counts as
+/// empty.
+pub fn wanted(settings: &Settings) -> Vec<DesiredFilter> {
+    let mut all: Vec<DesiredFilter> = settings.filters.iter().map(|filter| named(settings, filter)).collect();
     if !settings.auto_load {
         return all;
     }
@@ -51,17 +51,17 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
         }
         let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned());
         let Some(name) = stem.filter(|name| is_name(name)) else {
-            say_once(format!(
-                "{source} is not loaded: a filter can't have this name; rename the file: {}",
+            warn_once(format!(
+                "{source} is not loaded: its name is not a valid filter name; rename the file: {}",
                 name_rule()
             ));
             continue;
         };
         if all.iter().any(|w| w.spec.name == name) {
-            say_once(format!("{source} is not loaded: the configuration has a filter with that name"));
+            warn_once(format!("{source} is not loaded: a filter with that name is configured"));
             continue;
         }
-        all.push(Wanted {
+        all.push(DesiredFilter {
             spec: parts::filter(&FilterSettings::with_defaults(&name, Module::File(path))),
             source,
             named: false,
@@ -71,8 +71,8 @@ pub fn wanted(settings: &Settings) -> Vec<Wanted> {
     all
 }
 
-/// Warns of a module that is left out, though the folder is looked through at every change.
-fn say_once(warning: String) {
+/// Logs a warning once, although the folder is read at every change.
+fn warn_once(warning: String) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = lock(&SAID);
     if said.len() < limits::LEFT_OUT_MODULES && said.insert(warning.clone()) {
@@ -80,7 +80,7 @@ fn say_once(warning: String) {
     }
 }
 
-/// Modules in the filters folder that nothing uses: with a configuration, a `[[filter]]` must name each.
+/// Modules in the filters folder that no `[[filter]]` uses.
 pub fn unused(settings: &Settings) -> Vec<PathBuf> {
     if settings.auto_load {
         return Vec::new();
@@ -96,15 +96,15 @@ pub fn unused(settings: &Settings) -> Vec<PathBuf> {
     paths
 }
 
-/// The lines of a configuration that make it use a module of the filters folder.
+/// The configuration lines that add a module from the filters folder.
 pub fn lines_to_use(module: &Path) -> [String; 3] {
-    // A text of JSON is one of TOML too.
+    // A JSON string is also a TOML string.
     let text = |part: Option<&OsStr>| Value::from(part.unwrap_or_default().to_string_lossy()).to_string();
     let (name, file) = (text(module.file_stem()), text(module.file_name()));
     ["[[filter]]".to_owned(), format!("name = {name}"), format!("module = {file}")]
 }
 
-/// The modules in a folder, by name.
+/// The modules in a folder, sorted by name.
 fn modules(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();

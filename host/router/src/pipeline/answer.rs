@@ -1,4 +1,4 @@
-//! Who waits for which records of a batch, and what each of them is told.
+//! The senders that wait for a batch, and their answers.
 
 use tokio::sync::oneshot;
 use weir_ingest::{Receipt, RecordError, Refusal};
@@ -9,7 +9,7 @@ use crate::quarantine::{Quarantine, QuarantineError};
 
 type Reply = oneshot::Sender<Result<Receipt, Refusal>>;
 
-/// Everybody who waits for a batch, in the order of their records in it.
+/// The waiting senders, in the order of their records in the batch.
 #[derive(Default)]
 pub struct Answers {
     waiting: Vec<Waiting>,
@@ -18,7 +18,7 @@ pub struct Answers {
 }
 
 struct Waiting {
-    /// Where this sender's records begin in the batch.
+    /// Index of the sender's first record in the batch.
     start: u32,
     bad: Vec<Bad>,
     receipt: Receipt,
@@ -26,19 +26,19 @@ struct Waiting {
 }
 
 impl Answers {
-    /// Adds a sender whose `records` come next in the batch.
+    /// Adds a sender with the next `records` of the batch.
     pub fn add(&mut self, records: u32, bad: Vec<Bad>, reply: Reply) {
         self.waiting.push(Waiting { start: self.records, bad, receipt: Receipt::default(), reply });
         self.records += records;
     }
 
-    /// A filter rejected the record at `index` of the batch: its sender must be told.
+    /// Reports to its sender that a filter rejected the record at `index`.
     pub fn reject(&mut self, index: u32, error: String) {
         let (problem, waiting) = self.find(index, error);
         waiting.receipt.rejected.push(problem);
     }
 
-    /// The record at `index` of the batch went to quarantine, or could not be kept even there.
+    /// Reports to its sender that the record at `index` was quarantined, or that this failed.
     pub fn quarantine(&mut self, index: u32, error: String, kept: Result<(), QuarantineError>) {
         if let Err(error) = kept {
             self.fail(&error.to_string());
@@ -47,7 +47,7 @@ impl Answers {
         waiting.receipt.quarantined.push(problem);
     }
 
-    /// Puts what could not be read as records into quarantine.
+    /// Quarantines the input that could not be parsed as records.
     pub fn keep_bad(&mut self, quarantine: &Quarantine) {
         for waiting in &mut self.waiting {
             for bad in std::mem::take(&mut waiting.bad) {
@@ -58,12 +58,12 @@ impl Answers {
         }
     }
 
-    /// Something that the answers promise could not be done: nobody is told that all is well.
+    /// Makes all answers report this failure.
     pub fn fail(&mut self, reason: &str) {
         self.failure = Some(reason.to_string());
     }
 
-    /// Tells everybody. A sender that has gone away is no error: its records are stored.
+    /// Sends the answers. A disconnected sender is not an error: its records are stored.
     pub fn send(self, appended: Result<(), AppendError>) {
         for waiting in self.waiting {
             let answer = match (&appended, &self.failure) {
@@ -77,8 +77,8 @@ impl Answers {
 
     fn find(&mut self, index: u32, error: String) -> (RecordError, &mut Waiting) {
         let after = self.waiting.partition_point(|w| w.start <= index);
-        // A sender without records shares its start with the next one; the last that starts at or
-        // before the index is the one that has it. The first starts at zero, so there is one.
+        // A sender without records has the same start as the next one, so the last sender that starts at or before the
+        // index owns it. The first starts at zero, so there is always one.
         let waiting = &mut self.waiting[after - 1];
         let index = index - waiting.start;
         (RecordError { index, error }, waiting)

@@ -1,4 +1,4 @@
-//! Takes everything that waits, up to a bound, as one batch.
+//! Joins waiting deliveries into one batch.
 
 use crossbeam_channel::Receiver;
 use weir_ingest::Delivery;
@@ -7,9 +7,9 @@ use weir_record::Batch;
 use super::answer::Answers;
 use crate::limits;
 
-/// Joins `first` and whatever else waits into one batch, and remembers whose records are whose.
+/// Joins `first` and other waiting deliveries, up to a limit, and records which sender owns which records.
 ///
-/// A delivery that comes alone is passed on as it is, without a copy.
+/// A single delivery is not copied.
 pub fn gather(first: Delivery, waiting: &Receiver<Delivery>) -> (Batch, Answers) {
     let mut answers = Answers::default();
     let mut batch = first.batch;

@@ -1,5 +1,5 @@
-//! From what came through the chain to what is durable: quarantine first, then the journal, with what filters hold and
-//! release in the same frame.
+//! Makes the output of the chain durable: the quarantine first, then the journal. Held and released records are in the
+//! same frame.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,25 +8,25 @@ use weir_engine::{Failed, Holding};
 use weir_journal::{AppendError, Journal, Ledger, Reservation};
 use weir_record::Batch;
 
-use super::Shared;
+use super::PipelineState;
 use crate::held;
 use crate::quarantine::QuarantineError;
 
-/// Told how an append ended.
+/// Called with the result of an append.
 type Done = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
-/// Sets records aside for which no sender waits. Until they are durable there nothing may release them.
-pub fn set_aside(shared: &Shared, failed: &[Failed]) -> Result<(), QuarantineError> {
+/// Quarantines records for which no sender waits. They must be durable there before they are released in the journal.
+pub fn set_aside(shared: &PipelineState, failed: &[Failed]) -> Result<(), QuarantineError> {
     failed.iter().try_for_each(|failed| {
         let from = format!("filter:{}", failed.filter);
         shared.quarantine.keep(&from, &failed.reason, &failed.record)
     })
 }
 
-/// Appends what came through a chain. When that fails, filters are brought back to what the journal knows before they
-/// see another batch; that is certain by the time `done` is called.
+/// Appends the output of a chain. If that fails, a restore of the filters is requested before `done` is called, so it
+/// happens before their next batch.
 pub fn append(
-    shared: &Arc<Shared>,
+    shared: &Arc<PipelineState>,
     batch: &Batch,
     holding: Holding,
     room: Reservation,
@@ -38,17 +38,17 @@ pub fn append(
     let ledger = held::ledger(holding);
     let max_bytes = shared.journal.max_payload_bytes().saturating_sub(ledger.size_bytes() as u64);
     let parts = split(batch, usize::try_from(max_bytes).unwrap_or(usize::MAX));
-    let doubted = shared.clone();
+    let state = shared.clone();
     let done = Box::new(move |result: Result<(), AppendError>| {
         if result.is_err() {
-            doubted.doubt();
+            state.request_restore();
         }
         done(result);
     });
     append_parts(shared.journal.clone(), parts, ledger, room, done);
 }
 
-/// What the journal takes as one frame. Usually there is one part, and an empty batch is an empty one.
+/// Splits a batch into journal frames. Usually there is one part; an empty batch has an empty part.
 fn split(batch: &Batch, max_bytes: usize) -> VecDeque<(Vec<u8>, u32)> {
     if batch.is_empty() {
         return VecDeque::from([(Vec::new(), 0)]);
@@ -67,8 +67,8 @@ fn split(batch: &Batch, max_bytes: usize) -> VecDeque<(Vec<u8>, u32)> {
     parts
 }
 
-/// One part after the other, each once the one before is durable; what is held and released goes with the last, so that
-/// nothing is released before all that was made of it is stored.
+/// Appends the parts in order, each after the previous one is durable. The ledger goes with the last part, so that
+/// records are released only after everything made from them is stored.
 fn append_parts(journal: Journal, mut parts: VecDeque<(Vec<u8>, u32)>, ledger: Ledger, room: Reservation, done: Done) {
     let Some((payload, records)) = parts.pop_front() else { return done(Ok(())) };
     if parts.is_empty() {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_larger_than_a_frame_becomes_several_with_the_same_records_in_order() {
+    fn a_batch_larger_than_a_frame_is_split_in_order() {
         let whole = batch(100);
         let parts = split(&whole, 1000);
         assert!(parts.len() > 10 && parts.iter().all(|(payload, _)| payload.len() <= 1000));

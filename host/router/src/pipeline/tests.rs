@@ -1,4 +1,4 @@
-//! Whose record is whose, when several senders' deliveries become one batch.
+//! Assignment of records to senders when several deliveries form one batch.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::quarantine::{Keep, Quarantine, QuarantineOptions};
 
 type Heard = oneshot::Receiver<Result<Receipt, Refusal>>;
 
-/// Senders with so many records each.
+/// Senders with these numbers of records.
 fn senders(records: &[u32]) -> (Answers, Vec<Heard>) {
     let mut answers = Answers::default();
     let heard = records
@@ -30,7 +30,7 @@ fn indexes(problems: &[weir_ingest::RecordError]) -> Vec<u32> {
 }
 
 #[test]
-fn a_failed_record_is_told_to_its_own_sender_by_its_place_in_what_that_one_sent() {
+fn a_failed_record_is_reported_to_its_sender_with_the_index_in_the_request() {
     let (mut answers, mut heard) = senders(&[3, 0, 2, 1]);
     for (index, reason) in [(0, "a"), (2, "b"), (3, "c"), (5, "d")] {
         answers.reject(index, reason.into());
@@ -44,7 +44,7 @@ fn a_failed_record_is_told_to_its_own_sender_by_its_place_in_what_that_one_sent(
 }
 
 #[test]
-fn when_the_journal_refuses_nobody_is_told_that_all_is_well() {
+fn a_journal_failure_is_reported_to_all_senders() {
     for (error, full) in [(AppendError::Full("no room".into()), true), (AppendError::Busy, false)] {
         let (answers, mut heard) = senders(&[1, 1]);
         answers.send(Err(error));
@@ -57,7 +57,7 @@ fn when_the_journal_refuses_nobody_is_told_that_all_is_well() {
 }
 
 #[test]
-fn when_quarantine_cannot_keep_a_record_the_senders_are_told_of_a_failure() {
+fn a_quarantine_failure_is_reported_to_the_senders() {
     let folder = tempfile::tempdir().unwrap();
     let options = QuarantineOptions { keep: Keep::Record, max_size_bytes: 1 << 30, max_age: Duration::from_secs(3600) };
     let quarantine = Quarantine::open(&folder.path().join("q"), options).unwrap();
@@ -72,7 +72,7 @@ fn when_quarantine_cannot_keep_a_record_the_senders_are_told_of_a_failure() {
 #[test]
 fn the_largest_batch_fits_a_frame_of_the_journal_with_half_as_much_again_for_what_filters_add() {
     use weir_record::limits::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_RECORD_BYTES};
-    // What was gathered before the last delivery, that delivery, and the record that took it past its bound.
+    // The batch before the last delivery, that delivery, and the record that exceeded its limit.
     let bytes = crate::limits::BATCH_BYTES + MAX_BATCH_BYTES + MAX_RECORD_BYTES;
     let records = crate::limits::BATCH_RECORDS + MAX_BATCH_RECORDS + 1;
     let encoded = bytes + (records + 1) * size_of::<u32>();

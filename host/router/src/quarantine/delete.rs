@@ -1,9 +1,9 @@
-//! Deletes entries for good, beside a router that may be writing to the same folder.
+//! Deletes entries permanently, while a router may be writing to the same folder.
 //!
-//! An entry stays where it is and keeps its length, since others are found by it, but its content is overwritten. First
-//! the byte that marks it as deleted is made durable, then the rest: a power cut in between leaves an entry that is
-//! skipped, never one at which reading would stop. A file without any entry left goes, unless it is the newest of its
-//! origin, which a router may have open. What was replayed from a file is still in it, and is deleted like the rest.
+//! A deleted entry keeps its place and length, which readers need to find the next one, but its content is overwritten.
+//! The byte that marks it as deleted is synced first, then the rest, so after a power failure in between readers skip
+//! the entry. A file without entries is removed, unless it is the newest of its origin, which a router may have open.
+//! Replayed entries are still in the file, and are deleted like others.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,20 +14,20 @@ use super::entry::{DELETED, Entry, Slot};
 use super::origin::Origin;
 use super::read;
 
-/// What was deleted, or would be.
+/// Counts of deleted entries.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Deleted {
     pub entries: u64,
     pub bytes: u64,
 }
 
-/// Deletes what is chosen; with `dry_run` it only counts.
+/// Deletes the selected entries; with `dry_run`, only counts them.
 pub fn delete(folder: &Path, chosen: impl Fn(&Entry) -> bool, dry_run: bool) -> io::Result<Deleted> {
     let mut deleted = Deleted::default();
     let files = read::files(folder)?;
     for (number, file) in files.iter().enumerate() {
         let bytes = match std::fs::read(&file.path) {
-            // The router has tidied it away meanwhile.
+            // The router removed it in the meantime.
             Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
             other => other?,
         };
@@ -48,7 +48,7 @@ pub fn delete(folder: &Path, chosen: impl Fn(&Entry) -> bool, dry_run: bool) -> 
         }
         let is_newest =
             files[number + 1..].iter().all(|later| Origin::of_file(&later.path) != Origin::of_file(&file.path));
-        // What can't be read to its end may hold more than what was found.
+        // A file that can't be read to its end may contain more entries.
         if left == 0 && read_to == bytes.len() && !is_newest {
             read::remove(&file.path)?;
         } else if !places.is_empty() {

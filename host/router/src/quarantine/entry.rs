@@ -1,66 +1,64 @@
-//! One entry of the quarantine, and how it is written: its length in four bytes, least significant
-//! first, then a MessagePack map.
+//! The format of an entry: its length in four bytes, little-endian, then a MessagePack map.
 //!
-//! An entry that ends before its length says so is the torn tail of a crash: nobody was told that
-//! it was kept, and reading stops there. One that begins with a byte that MessagePack never uses was
-//! deleted: its place is skipped.
+//! An entry that is shorter than its length is a torn tail after a crash: it was never acknowledged, and readers stop
+//! there. An entry that starts with a byte that MessagePack never uses was deleted, and readers skip it.
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-/// The ending of the files' names.
+/// Extension of quarantine files.
 pub const EXTENSION: &str = "quarantine";
 
-/// What a deleted entry begins with.
+/// First byte of a deleted entry.
 pub const DELETED: u8 = 0xc1;
 
-/// A record that was set aside, and why.
+/// A quarantined record, with the reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When it was set aside, in nanoseconds since 1970.
+    /// When it was quarantined, in nanoseconds since 1970.
     pub time: i64,
-    /// Who set it aside: `filter:redact`, `sink:archive`, `ingest`.
+    /// What quarantined it: `filter:redact`, `sink:archive`, `ingest`.
     pub from: String,
     pub reason: String,
-    /// Whether `record` is what a sender sent, unread, rather than a canonical record.
+    /// Whether `record` is the sender's raw input rather than a canonical record.
     pub raw: bool,
-    /// Nothing, when the operator wants only reasons kept.
+    /// `None` if only reasons are kept.
     pub record: Option<ByteBuf>,
 }
 
 impl Entry {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; 4];
-        // Writing plain fields into memory can't fail.
+        // Encoding plain fields to memory can't fail.
         rmp_serde::encode::write_named(&mut bytes, self).expect("an entry is plain data");
         let length = (bytes.len() - 4) as u32;
         bytes[..4].copy_from_slice(&length.to_le_bytes());
         bytes
     }
 
-    /// The source of the record, if it is one and was kept.
+    /// The record's source, if the record is valid and was kept.
     pub fn source(&self) -> Option<&str> {
         let record = self.record.as_ref().filter(|_| !self.raw)?;
         Some(weir_record::Record::new(record).source())
     }
 
-    /// Bytes of what was kept of the record.
+    /// Size of the kept record.
     pub fn size_bytes(&self) -> u64 {
         self.record.as_ref().map_or(0, |record| record.len() as u64)
     }
 }
 
-/// The place of an entry in a file, behind its length.
+/// The position of an entry in a file, after its length.
 #[derive(Debug)]
 pub struct Slot {
     pub start: usize,
     pub end: usize,
-    /// Nothing, when it was deleted.
+    /// `None` if it was deleted.
     pub entry: Option<Entry>,
 }
 
 impl Slot {
-    /// Every whole one of a file, in order.
+    /// All complete entries of a file, in order.
     pub fn all(bytes: &[u8]) -> impl Iterator<Item = Slot> + '_ {
         let mut at = 0;
         std::iter::from_fn(move || {

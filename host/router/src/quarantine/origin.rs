@@ -1,6 +1,6 @@
-//! Where an entry comes from, as far as the size bound goes: the filter or sink that set it aside and the `source` of the
-//! record. Every file holds the entries of one origin, and past the bound the origin that takes most loses its oldest
-//! file, so that one sender does not push out what others have there.
+//! The origin of an entry: the filter or sink that quarantined it, and the `source` of the record. Each file contains
+//! entries of one origin. Over the size limit, the largest origin loses its oldest file, so that one sender can't
+//! displace the entries of others.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,15 +9,15 @@ use sha2::{Digest, Sha256};
 
 use super::read::QuarantineFile;
 
-/// An origin, as it stands in the names of its files. Files of earlier versions, which hold entries of all origins, and
-/// those of origins past the bound on their number, are under [`Origin::OTHERS`].
+/// An origin, as encoded in file names. [`Origin::OTHERS`] stands for files of earlier versions, which contain all
+/// origins, and for origins beyond the limit on their number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin(u64);
 
 impl Origin {
     pub const OTHERS: Origin = Origin(0);
 
-    /// That of an entry; bytes that are no record have no source.
+    /// The origin of an entry. Raw bytes have no source.
     pub fn of(from: &str, source: Option<&str>) -> Origin {
         let mut digest = Sha256::new();
         digest.update(from);
@@ -27,7 +27,7 @@ impl Origin {
         Origin(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    /// What stands in a file's name behind the time.
+    /// The part of a file name after the time.
     pub fn suffix(self) -> String {
         match self {
             Origin::OTHERS => String::new(),
@@ -35,7 +35,7 @@ impl Origin {
         }
     }
 
-    /// That of a file.
+    /// The origin of a file.
     pub fn of_file(path: &Path) -> Origin {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let number = stem.split_once('-').and_then(|(_, digits)| u64::from_str_radix(digits, 16).ok());
@@ -43,7 +43,7 @@ impl Origin {
     }
 }
 
-/// Bytes of each origin.
+/// Bytes by origin.
 pub fn shares(files: &[QuarantineFile]) -> BTreeMap<Origin, u64> {
     let mut shares = BTreeMap::new();
     for file in files {
@@ -52,8 +52,8 @@ pub fn shares(files: &[QuarantineFile]) -> BTreeMap<Origin, u64> {
     shares
 }
 
-/// The files that go so that `more_bytes` have room within `max_bytes`: the oldest of the origin that takes most, again
-/// and again. Nobody gives way to an entry that is larger than all they have.
+/// The files to remove so that `more_bytes` fit in `max_bytes`: repeatedly the oldest file of the largest origin. An
+/// origin that is smaller than `more_bytes` loses nothing.
 pub fn to_remove(mut files: Vec<QuarantineFile>, more_bytes: u64, max_bytes: u64) -> Vec<QuarantineFile> {
     let mut removed = Vec::new();
     let mut total: u64 = files.iter().map(|file| file.size_bytes).sum();

@@ -1,8 +1,7 @@
-//! Reads the quarantine back, for `weir quarantine list` and `replay`, beside a router that may be
-//! writing to it.
+//! Reads the quarantine, for `weir quarantine list` and `replay`, while a router may be writing to it.
 //!
-//! What was replayed is remembered in a small file beside each: `NAME.replayed` holds the number
-//! of bytes that are done. Files are never rewritten, but for entries that are deleted (`delete.rs`).
+//! The file `NAME.replayed` contains the number of bytes of a file that were replayed. Files are never rewritten,
+//! except for deleted entries (`delete.rs`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,14 +21,14 @@ pub struct QuarantineFile {
     pub changed: SystemTime,
 }
 
-/// An entry and where it ends, which is what [`mark_replayed`] wants.
+/// An entry and its end, for [`mark_replayed`].
 #[derive(Debug)]
 pub struct Found {
     pub entry: Entry,
     pub end: u64,
 }
 
-/// The files of a quarantine, the oldest first. A folder that is not there has none.
+/// The files of a quarantine, oldest first; empty if the folder doesn't exist.
 pub fn files(folder: &Path) -> io::Result<Vec<QuarantineFile>> {
     let entries = match std::fs::read_dir(folder) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -41,11 +40,11 @@ pub fn files(folder: &Path) -> io::Result<Vec<QuarantineFile>> {
         if path.extension().is_none_or(|e| e != EXTENSION) {
             continue;
         }
-        // It may have gone since the folder was read.
+        // It may have been removed in the meantime.
         let Ok(about) = path.metadata() else { continue };
         files.push(QuarantineFile { size_bytes: about.len(), changed: about.modified()?, path });
     }
-    // Names begin with the time, in as many digits for the next two centuries.
+    // Names start with the time, which has the same number of digits for the next two centuries.
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
@@ -58,12 +57,12 @@ pub fn entries(file: &Path) -> io::Result<Vec<Found>> {
     Ok(whole.filter_map(|slot| Some(Found { entry: slot.entry?, end: slot.end as u64 })).collect())
 }
 
-/// Remembers that everything up to `end` was replayed.
+/// Records that everything up to `end` was replayed.
 pub fn mark_replayed(file: &Path, end: u64) -> io::Result<()> {
     replace_file(&file.with_extension(REPLAYED), end.to_string().as_bytes())
 }
 
-/// Removes a file and what is remembered of it.
+/// Removes a file and its replay position.
 pub fn remove(file: &Path) -> io::Result<()> {
     match std::fs::remove_file(file.with_extension(REPLAYED)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -73,6 +72,6 @@ pub fn remove(file: &Path) -> io::Result<()> {
 }
 
 fn replayed(file: &Path) -> u64 {
-    // No such file, or one that says nothing: nothing was replayed.
+    // Without a valid file, nothing was replayed.
     std::fs::read_to_string(file.with_extension(REPLAYED)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! What the quarantine keeps, hides, bounds and gives back.
+//! Tests of the quarantine: durability, privacy, limits, replay and deletion.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -13,7 +13,7 @@ fn all(folder: &Path) -> Vec<Entry> {
 }
 
 #[test]
-fn an_entry_is_there_after_reopening_and_only_its_owner_can_read_it() {
+fn entries_survive_reopening_and_only_the_owner_can_read_them() {
     let temp = tempfile::tempdir().unwrap();
     let folder = temp.path().join("quarantine");
     let quarantine = Quarantine::open(&folder, options(Keep::Record)).unwrap();
@@ -32,7 +32,7 @@ fn an_entry_is_there_after_reopening_and_only_its_owner_can_read_it() {
 }
 
 #[test]
-fn what_the_operator_does_not_want_kept_is_nowhere_on_disk() {
+fn records_that_are_not_to_be_kept_are_not_on_disk() {
     for keep in [Keep::Reason, Keep::Nothing] {
         let temp = tempfile::tempdir().unwrap();
         let quarantine = Quarantine::open(temp.path(), options(keep)).unwrap();
@@ -65,7 +65,7 @@ fn a_torn_tail_hides_nothing_before_it() {
     }
 }
 
-/// A record of one source and about so many bytes.
+/// A record of this source with about this many bytes.
 fn record(source: &str, bytes: usize) -> Vec<u8> {
     let json = format!(r#"[{{"source":"{source}","message":"{}"}}]"#, "x".repeat(bytes));
     let aliases = weir_record::Aliases::default();
@@ -85,7 +85,7 @@ fn record(source: &str, bytes: usize) -> Vec<u8> {
 }
 
 #[test]
-fn over_the_size_bound_the_oldest_go_of_whoever_takes_most_and_others_keep_theirs() {
+fn over_the_size_limit_only_the_largest_origin_loses_its_oldest_entries() {
     let temp = tempfile::tempdir().unwrap();
     let max_size_bytes = 32 * 1024 * 1024;
     let quarantine =
@@ -108,7 +108,7 @@ fn over_the_size_bound_the_oldest_go_of_whoever_takes_most_and_others_keep_their
 }
 
 #[test]
-fn however_many_sources_there_are_files_are_few_and_the_bound_holds() {
+fn many_sources_share_few_files_within_the_size_limit() {
     let temp = tempfile::tempdir().unwrap();
     let max_size_bytes = 1024 * 1024;
     let quarantine =
@@ -122,7 +122,7 @@ fn however_many_sources_there_are_files_are_few_and_the_bound_holds() {
     assert!(files.len() <= limits::QUARANTINE_ORIGINS + 64, "{}", files.len());
 }
 
-/// A file that takes writes and can't be synced.
+/// Replaces the open file with one that can't be synced.
 fn unsyncable(quarantine: &Quarantine) {
     let mut state = quarantine.lock();
     let file = OpenOptions::new().append(true).open("/dev/null").unwrap();
@@ -131,7 +131,7 @@ fn unsyncable(quarantine: &Quarantine) {
 }
 
 #[test]
-fn after_a_failed_fsync_nothing_is_durable_until_it_is_in_another_file() {
+fn after_a_failed_fsync_entries_are_durable_only_in_another_file() {
     let temp = tempfile::tempdir().unwrap();
     let folder = temp.path().join("quarantine");
     let quarantine = Quarantine::open(&folder, options(Keep::Record)).unwrap();
@@ -153,7 +153,7 @@ fn after_a_failed_fsync_nothing_is_durable_until_it_is_in_another_file() {
 }
 
 #[test]
-fn what_was_replayed_is_not_given_again() {
+fn replayed_entries_are_not_returned_again() {
     let temp = tempfile::tempdir().unwrap();
     let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
     for reason in ["one", "two", "three"] {
@@ -169,7 +169,7 @@ fn what_was_replayed_is_not_given_again() {
 }
 
 #[test]
-fn what_is_deleted_is_nowhere_on_disk_and_the_rest_is_read_and_replayed_as_before() {
+fn deleted_entries_are_erased_and_the_others_stay_readable() {
     let temp = tempfile::tempdir().unwrap();
     let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
     for (from, reason) in [("filter:x", "one"), ("ingest", "two"), ("filter:x", "three"), ("filter:y", "four")] {
@@ -183,7 +183,7 @@ fn what_is_deleted_is_nowhere_on_disk_and_the_rest_is_read_and_replayed_as_befor
     let counted = delete::delete(temp.path(), chosen, true).unwrap();
     assert_eq!((counted.entries, all(temp.path()).len()), (2, 3), "a dry run deletes nothing");
     assert_eq!(delete::delete(temp.path(), chosen, false).unwrap(), counted);
-    // The router still has the file open, and goes on.
+    // The router still has the file open and continues.
     quarantine.keep_raw("ingest", "five", b"more").unwrap();
     quarantine.sync().unwrap();
 
@@ -199,7 +199,7 @@ fn what_is_deleted_is_nowhere_on_disk_and_the_rest_is_read_and_replayed_as_befor
 }
 
 #[test]
-fn a_file_without_any_entry_left_goes_but_not_the_newest_nor_one_that_cannot_be_read_to_its_end() {
+fn empty_files_are_removed_except_the_newest_and_damaged_ones() {
     let temp = tempfile::tempdir().unwrap();
     for _ in 0..3 {
         let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
@@ -218,7 +218,7 @@ fn a_file_without_any_entry_left_goes_but_not_the_newest_nor_one_that_cannot_be_
 }
 
 #[test]
-fn a_power_cut_between_the_steps_of_a_deletion_leaves_an_entry_that_is_skipped() {
+fn an_interrupted_deletion_leaves_an_entry_that_is_skipped() {
     let temp = tempfile::tempdir().unwrap();
     let quarantine = Quarantine::open(temp.path(), options(Keep::Record)).unwrap();
     for reason in ["one", "two"] {

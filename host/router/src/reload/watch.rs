@@ -1,4 +1,4 @@
-//! Notices that the configuration or a module changed, once it has been left alone for a moment.
+//! Watches the configuration and the modules; reports a change after the files have been unchanged for a moment.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -13,29 +13,29 @@ use crate::limits;
 pub enum Changed {
     Configuration,
     Filters,
-    /// Somebody asks for everything to be looked at: SIGHUP.
+    /// SIGHUP: check everything.
     Asked,
 }
 
-/// The watch over a configuration file and folders with modules.
+/// Watches a configuration file and folders with modules.
 pub struct Watch {
     watcher: RecommendedWatcher,
-    /// Of the configuration: looked at now and then, rather than notified of. Sinks may write beside it, and each of
-    /// their writes would be an event; and a file behind a link that is turned over makes no event at all.
+    /// Polls the configuration. With notifications, each write of a sink to the same folder would be an event, and
+    /// replacing the target of a symbolic link would not be one.
     _looking: Option<PollWatcher>,
     events: mpsc::UnboundedReceiver<Changed>,
     folders: HashSet<PathBuf>,
 }
 
 impl Watch {
-    /// A watch for changes of `file`, and of modules in the folders given to [`over`](Self::over).
+    /// Watches `file`, and modules in the folders given to [`over`](Self::over).
     pub fn new(file: Option<PathBuf>) -> notify::Result<Self> {
-        // Unbounded, but one message is only a byte, and the receiver takes all that wait at once.
+        // Unbounded, but a message is only a byte, and the receiver takes all waiting messages at once.
         let (found, events) = mpsc::unbounded_channel();
         let changed = found.clone();
         let looking = match file {
             Some(file) => Some(look_at(&file, move || {
-                // An error: the router is stopping.
+                // Fails only if the router is stopping.
                 let _ = changed.send(Changed::Configuration);
             })?),
             None => None,
@@ -48,7 +48,7 @@ impl Watch {
         Ok(Self { watcher, _looking: looking, events, folders: HashSet::new() })
     }
 
-    /// Watches these folders as well.
+    /// Also watches these folders.
     pub fn over(&mut self, folders: &[PathBuf]) {
         for folder in folders {
             let shown = match folder.as_os_str().is_empty() {
@@ -62,18 +62,15 @@ impl Watch {
                 Ok(()) => {
                     self.folders.insert(shown.to_path_buf());
                 }
-                Err(error) => tracing::warn!(
-                    "changes in {} are not noticed: {error}; send SIGHUP after a change",
-                    shown.display()
-                ),
+                Err(error) => tracing::warn!("can't watch {}: {error}; send SIGHUP after a change", shown.display()),
             }
         }
     }
 
-    /// The next change, once nothing has moved for [`limits::SETTLE`]. Several changes that come
-    /// together are one; a changed configuration includes changed filters.
+    /// Waits for the next change, until there were no events for [`limits::SETTLE`]. Changes that occur together are
+    /// reported as one; a changed configuration includes changed filters.
     pub async fn next(&mut self) -> Changed {
-        // The watcher holds the sender, so there is always another.
+        // The watcher holds the sender, so the channel never closes.
         let Some(mut changed) = self.events.recv().await else {
             return std::future::pending().await;
         };
@@ -86,14 +83,14 @@ impl Watch {
     }
 }
 
-/// Calls `changed` when the file has another content.
+/// Calls `changed` when the content of the file changes.
 fn look_at(file: &Path, changed: impl Fn() + Send + 'static) -> notify::Result<PollWatcher> {
     let config = Config::default().with_poll_interval(limits::LOOK).with_compare_contents(true);
     let mut watcher = PollWatcher::new(
         move |event: notify::Result<Event>| match event {
             Ok(_) => changed(),
-            // Gone for a moment, while an editor puts a new one in its place.
-            Err(error) => tracing::debug!("looking at the configuration: {error}"),
+            // Briefly missing while an editor replaces it.
+            Err(error) => tracing::debug!("polling the configuration: {error}"),
         },
         config,
     )?;
@@ -101,13 +98,13 @@ fn look_at(file: &Path, changed: impl Fn() + Send + 'static) -> notify::Result<P
     Ok(watcher)
 }
 
-/// Reading a module is no change of it: weir itself reads.
+/// Whether the event changes a module or a pin. Reads don't count, because weir reads modules itself.
 fn is_about_a_module(event: notify::Result<Event>) -> bool {
     match event {
         Ok(event) if event.kind.is_access() => false,
         Ok(event) => event.paths.iter().any(|path| path.extension().is_some_and(|e| e == "wasm" || e == "pinned")),
         Err(error) => {
-            tracing::warn!("watching for changes: {error}");
+            tracing::warn!("error while watching for changes: {error}");
             false
         }
     }

@@ -1,7 +1,7 @@
-//! Stopping a router: every stage, from the first to the last, whatever one of them says.
+//! Stops a router: all stages, from first to last, even if one of them fails.
 //!
-//! Each stage has a bound in time, so that the stop ends also when one of them hangs. **Nothing that goes wrong in one
-//! stage keeps a later one from being stopped**: it is noted, and said in the end.
+//! Each stage has a time limit, so that the stop also ends if a stage hangs. **A failure in one stage doesn't keep
+//! later ones from being stopped**; failures are reported at the end.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use weir_journal::Journal;
 use super::Router;
 use crate::limits;
 
-/// What was left when a router had stopped.
+/// The result of a stop.
 pub struct Stopped {
     /// Requests whose connection was closed without an answer.
     pub cut_off: usize,
-    /// Stages that did not end as they should, a line each.
+    /// Stages that did not stop properly, one line each.
     pub failures: Vec<String>,
-    /// What each sink took, and what it has not.
+    /// What each sink delivered, and what it has left.
     pub sinks: Vec<weir_sinks::Stopped>,
-    /// The last sequence in the journal.
+    /// The last sequence number in the journal.
     pub last_sequence: u64,
 }
 
-/// What a stop still has to do, for whoever ends it early.
+/// The remaining work of a stop, reported if the stop is cut short.
 pub struct Remaining {
     requests: Requests,
     journal: Journal,
 }
 
 impl Remaining {
-    /// What is left undone now, a line each.
+    /// The remaining work, one line each.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         match self.requests.open() {
@@ -40,7 +40,7 @@ impl Remaining {
             1 => lines.push("1 request is not answered; its sender will retry".to_owned()),
             open => lines.push(format!("{open} requests are not answered; their senders will retry")),
         }
-        // Copies for another sink are of records that the sink itself has not had either.
+        // Records copied to a fallback are still pending for the sink itself, so count them once.
         let readers = self
             .journal
             .readers()
@@ -48,26 +48,26 @@ impl Remaining {
             .filter(|reader| reader.lag_records > 0 && weir_sinks::sink_of_fallback_reader(&reader.name).is_none());
         lines.extend(readers.map(|reader| {
             let records = records(reader.lag_records);
-            format!("sink `{}` has not received {records}; it continues with them at the next start", reader.name)
+            format!("sink `{}` has {records} undelivered; it continues with them after the next start", reader.name)
         }));
         lines
     }
 }
 
 impl Router {
-    /// What a stop has to do.
+    /// A handle on the remaining work.
     pub fn remaining(&self) -> Remaining {
         Remaining { requests: self.requests.clone(), journal: self.journal.clone() }
     }
 
-    /// Answers what is under way, drains, and makes everything durable.
+    /// Answers running requests, drains all stages, and makes everything durable.
     pub async fn stop(self) -> Stopped {
         let mut failures = Vec::new();
-        // A sink that has ended by now is not started again.
+        // Sinks are no longer restarted.
         self.watching.abort();
-        // A version that is compiled now would never run.
+        // A version compiled from now on would never run.
         self.shared.engine.stop_compiling();
-        // An error: it has stopped already.
+        // Fails only if it has already stopped.
         let _ = self.stop_serving.send(());
         let cut_off = match self.serving {
             Some(serving) => end_of_serving(serving, &mut failures).await,
@@ -87,7 +87,7 @@ fn records(count: u64) -> String {
     format!("{count} record{}", if count == 1 { "" } else { "s" })
 }
 
-/// How many requests were cut off when the server ended.
+/// Waits for the server to end; returns the number of requests that were cut off.
 async fn end_of_serving(serving: JoinHandle<Result<(), IngestError>>, failures: &mut Vec<String>) -> usize {
     match serving.await {
         Ok(Ok(())) => 0,
@@ -103,7 +103,7 @@ async fn end_of_serving(serving: JoinHandle<Result<(), IngestError>>, failures: 
     }
 }
 
-/// Waits for a stage that blocks until it has ended, but not longer than `within`.
+/// Waits until a blocking stage has ended, but at most `within`.
 pub(super) async fn run_out(
     stage: &str,
     within: Duration,
@@ -112,7 +112,7 @@ pub(super) async fn run_out(
 ) {
     match timeout(within, spawn_blocking(end)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => failures.push(format!("{stage} failed while it ended: {error}")),
-        Err(_) => failures.push(format!("{stage} did not end within {} s and was left as it was", within.as_secs())),
+        Ok(Err(error)) => failures.push(format!("{stage} failed while stopping: {error}")),
+        Err(_) => failures.push(format!("{stage} did not stop within {} s and was abandoned", within.as_secs())),
     }
 }

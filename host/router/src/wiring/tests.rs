@@ -1,4 +1,4 @@
-//! A whole router in this process, and what becomes of it when one of its stages fails.
+//! Runs a complete router in this process and makes its stages fail.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -10,19 +10,19 @@ use super::stop::run_out;
 use super::*;
 use weir_ingest::client;
 
-/// How long anything may take; only a failing test takes so long.
+/// Timeout; only a failing test takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A router in a folder of its own, without the sink on standard output.
+/// Starts a router in `folder`, without the console sink.
 async fn router(folder: &Path) -> (Router, Settings) {
     let mut settings = Settings::default_for(folder, &|_| None).unwrap();
     settings.sinks.retain(|sink| sink.kind == "sqlite");
     settings.http.listen = "127.0.0.1:0".parse().unwrap();
-    let numbers = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-    (Router::start(&settings, numbers, false).await.unwrap(), settings)
+    let prometheus = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+    (Router::start(&settings, prometheus, false).await.unwrap(), settings)
 }
 
-/// The journal is closed: another may open it.
+/// Asserts that the journal is closed and can be opened again.
 fn assert_closed(settings: &Settings) {
     let disk = Disk::new(parts::journal_folder(settings));
     assert!(Journal::open(Arc::new(disk), parts::journal(settings)).is_ok());
@@ -41,7 +41,7 @@ async fn post(address: SocketAddr) -> Result<String, String> {
     posted.await.unwrap().map_err(|error| error.to_string())
 }
 
-/// Waits until a page is answered as wanted, with success or without.
+/// Polls a page until its response matches.
 async fn wait_for(address: SocketAddr, page: &'static str, wanted: impl Fn(&Result<String, String>) -> bool) {
     let wait = async {
         let mut answer = get(address, page).await;
@@ -53,7 +53,7 @@ async fn wait_for(address: SocketAddr, page: &'static str, wanted: impl Fn(&Resu
     assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{page} never came to be as it should");
 }
 
-/// Waits until the router is not ready, for a reason that holds this.
+/// Waits until the router is not ready for a reason that contains `why`.
 async fn wait_for_unready(address: SocketAddr, why: &'static str) {
     wait_for(address, "/ready", |answer| answer.as_ref().is_err_and(|error| error.contains(why))).await;
 }
@@ -66,7 +66,7 @@ async fn wait_for_ready(address: SocketAddr) {
 async fn requests_that_are_cut_off_are_counted_and_every_later_stage_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut router, settings) = router(folder.path()).await;
-    // The server itself goes on, and with it the sender that the pipeline's threads wait for.
+    // The server keeps running, and with it the sender that the pipeline's threads wait for.
     let unanswered = IngestError::Unanswered { requests: 2, grace: Duration::ZERO };
     let _going_on = router.serving.replace(tokio::spawn(async { Err(unanswered) }));
     let stopped = router.stop().await;
@@ -76,11 +76,11 @@ async fn requests_that_are_cut_off_are_counted_and_every_later_stage_is_stopped(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stage_that_fails_is_said_and_every_later_one_is_stopped() {
+async fn a_failing_stage_is_reported_and_later_stages_are_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut router, settings) = router(folder.path()).await;
     let _going_on = router.serving.replace(tokio::spawn(async { panic!("on purpose") }));
-    // Somebody who looks at the sinks is no reason not to stop them.
+    // A lock on the sinks doesn't prevent a stop.
     let _looking = router.sink_set.clone();
     let stopped = router.stop().await;
     assert_eq!(stopped.failures.len(), 1, "{:?}", stopped.failures);
@@ -90,7 +90,7 @@ async fn a_stage_that_fails_is_said_and_every_later_one_is_stopped() {
 }
 
 #[tokio::test]
-async fn a_stage_that_hangs_or_panics_is_left_after_its_time_with_a_line() {
+async fn a_stage_that_hangs_or_panics_is_abandoned_and_reported() {
     let mut failures = Vec::new();
     run_out("the first", PATIENCE, || panic!("on purpose"), &mut failures).await;
     let (release, held) = std::sync::mpsc::channel::<()>();
@@ -99,21 +99,21 @@ async fn a_stage_that_hangs_or_panics_is_left_after_its_time_with_a_line() {
     drop(release);
     assert_eq!(failures.len(), 2, "{failures:?}");
     assert!(failures[0].starts_with("the first failed"), "{failures:?}");
-    assert!(failures[1].starts_with("the second did not end within 0 s"), "{failures:?}");
+    assert!(failures[1].starts_with("the second did not stop within 0 s"), "{failures:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_a_pipeline_thread_or_the_tick_does_not_run_the_router_is_not_ready_and_both_run_again() {
+async fn the_router_is_not_ready_until_panicked_threads_are_restarted() {
     let folder = tempfile::tempdir().unwrap();
     let (router, settings) = router(folder.path()).await;
     let address = router.address;
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     for number in 0..threads {
-        router.shared.stages.doom(&format!("weir-pipeline-{number}"));
+        router.shared.stages.panic_next(&format!("weir-pipeline-{number}"));
     }
     let mut failed = 0;
     while failed < threads {
-        // Its sender is told that it is not stored. Otherwise a thread took it that runs again already.
+        // Its sender gets an error. Otherwise the restarted thread took it.
         let Err(reason) = post(address).await else { continue };
         assert!(reason.contains("500") && reason.contains("send them again"), "{reason}");
         failed += 1;
@@ -123,14 +123,14 @@ async fn while_a_pipeline_thread_or_the_tick_does_not_run_the_router_is_not_read
     wait_for_ready(address).await;
     assert_eq!(post(address).await.as_deref(), Ok(r#"{"accepted":1}"#));
 
-    router.shared.stages.doom("weir-tick");
+    router.shared.stages.panic_next("weir-tick");
     wait_for_unready(address, "`weir-tick` panicked").await;
     wait_for_ready(address).await;
     assert!(router.stop().await.failures.is_empty());
     assert_closed(&settings);
 }
 
-/// A sink that panics on whatever it is given.
+/// A sink that panics on every delivery.
 struct Panics;
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, SinkError>> + Send + 'a>>;
@@ -163,7 +163,7 @@ impl Sink for Panics {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sink_whose_thread_panicked_makes_the_router_unready_and_is_started_again_where_it_was() {
+async fn a_panicked_sink_makes_the_router_unready_and_resumes_at_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let (router, settings) = router(folder.path()).await;
     let address = router.address;

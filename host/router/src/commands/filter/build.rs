@@ -1,4 +1,4 @@
-//! `weir filter new` and `weir filter build`: what they say on the terminal.
+//! `weir filter new` and `weir filter build`.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use crate::cli::FilterNewArgs;
 use weir_filter_kit::build::{self, LANGUAGES, Manifest};
 
-/// Writes a project.
+/// Creates a project.
 pub fn new(args: &FilterNewArgs) -> anyhow::Result<ExitCode> {
     let language = LANGUAGES.iter().find(|language| language.name == args.lang).context("clap knows the languages")?;
     let folder = args.folder.clone().unwrap_or_else(|| PathBuf::from(&args.name));
@@ -25,25 +25,25 @@ pub fn new(args: &FilterNewArgs) -> anyhow::Result<ExitCode> {
 pub fn once(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
     let built = build_into(project, into)?;
     if into.is_none() {
-        eprintln!("copy {} into the filters folder of a running weir; a configuration must name it", built.display());
+        eprintln!("copy {} to the filters folder of a running weir; a configuration must name it", built.display());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds a project now and after each save; a build that fails is told and leaves everything as it was.
+/// Builds a project now and after each save. A failed build is reported and changes nothing.
 pub fn watch(project: &Path, into: Option<&Path>) -> anyhow::Result<ExitCode> {
-    // A folder that is no project is told at once, not watched.
+    // Fail immediately if the folder is not a project.
     let folder = Manifest::read(project)?.folder;
     build::watch(&folder, || {
         if let Err(error) = build_into(&folder, into) {
             eprintln!("{error:#}");
         }
-        eprintln!("watching {}; Ctrl-C ends it", folder.display());
+        eprintln!("watching {}; press Ctrl-C to stop", folder.display());
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Rebuilds the filters that are inside the binary.
+/// Rebuilds the bundled filters.
 pub fn bundled(repository: &Path, output: Option<&Path>) -> anyhow::Result<ExitCode> {
     let folder = output.map_or_else(|| repository.join("filters/bundled"), Path::to_path_buf);
     build::build_bundled(repository, &folder)?;
@@ -62,7 +62,7 @@ fn build_into(project: &Path, into: Option<&Path>) -> anyhow::Result<PathBuf> {
         let place = into.join(name);
         let bytes = std::fs::read(&built.module).with_context(|| format!("can't read `{}`", built.module.display()))?;
         build::put(&bytes, &place)?;
-        eprintln!("put it into {}", place.display());
+        eprintln!("copied to {}", place.display());
     }
     Ok(built.module)
 }

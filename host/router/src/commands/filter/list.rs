@@ -1,5 +1,4 @@
-//! `weir filter list`: each filter that would run, what it may see and change, what it imports; and, when the router
-//! runs, what each takes of memory and time.
+//! `weir filter list`: each filter with its rights and imports and, if the router is running, its memory and busy time.
 
 use std::process::ExitCode;
 
@@ -9,15 +8,15 @@ use weir_record::escape::escaped;
 
 use crate::cli::FilterListArgs;
 use crate::commands::run;
-use crate::filters::{self, Wanted};
+use crate::filters::{self, DesiredFilter};
 use crate::versions::{History, Versions, short};
 use weir_filter_kit::loader::Loader;
 use weir_ingest::client;
 
-/// Before what belongs to the filter named above.
+/// Indentation of the details below a filter.
 const INDENT: usize = 17;
 
-/// Loads every filter that would run and says what is known of it.
+/// Loads and describes every filter.
 pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
     let loader = Loader::start()?;
@@ -52,7 +51,7 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
         weir_terminal::text(&format!("{file:<16} not used: no [[filter]] names it; add\n{:INDENT$}  {lines}\n", ""))?;
     }
     if let Err(error) = &running {
-        weir_terminal::text(&format!("\nmemory and time are not known: {error:#}\n"))?;
+        weir_terminal::text(&format!("\nmemory and busy time are unknown: {error:#}\n"))?;
     }
     if args.setup.stored.config.is_none() {
         let others: Vec<_> = weir_filter_kit::bundled::names().collect();
@@ -61,8 +60,8 @@ pub fn run(args: &FilterListArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// What the module and the configuration say.
-fn about(filter: &Filter, wanted: &Wanted) -> String {
+/// The description from the module and the configuration.
+fn about(filter: &Filter, wanted: &DesiredFilter) -> String {
     let (about, rights) = (filter.description(), filter.rights());
     let lines = [
         format!("from {}, sha256 {}", wanted.source, short(filter.digest())),
@@ -73,18 +72,18 @@ fn about(filter: &Filter, wanted: &Wanted) -> String {
     lines.iter().fold(head, |text, line| format!("{text}{:INDENT$}{line}\n", ""))
 }
 
-/// What runs instead of a module, if something does.
+/// The version that a pin runs instead, if there is one.
 fn pinned(versions: &Versions, name: &str, digest: &str) -> String {
     match versions.pin(name).filter(|pin| pin.instead_of == digest) {
         None => String::new(),
         Some(pin) => {
             let run = short(&pin.run);
-            format!("{:INDENT$}does not run: sha256 {run} does instead, by {}: {}\n", "", pin.by, pin.why)
+            format!("{:INDENT$}not running: sha256 {run} runs instead, by {}: {}\n", "", pin.by, pin.why)
         }
     }
 }
 
-/// The versions that ran, the newest first.
+/// The version history, newest first.
 fn history(history: &History) -> String {
     let lines = history.versions.iter().rev().enumerate().map(|(age, kept)| {
         let digest = short(&kept.digest);
@@ -99,11 +98,11 @@ fn paths(right: &Right) -> String {
         None => "everything".to_owned(),
         Some(paths) if paths.is_empty() => "nothing".to_owned(),
         Some(paths) if right.is_enforced => escaped(&paths.join(", ")).into_owned(),
-        Some(paths) => format!("{} (as it says itself)", escaped(&paths.join(", "))),
+        Some(paths) => format!("{} (declared by the filter)", escaped(&paths.join(", "))),
     }
 }
 
-/// Functions behind the interface that they belong to.
+/// Groups the imported functions by interface.
 fn imports(functions: Vec<String>) -> String {
     let mut text = String::new();
     let mut last = String::new();
@@ -120,12 +119,12 @@ fn imports(functions: Vec<String>) -> String {
     if text.is_empty() { "nothing".to_owned() } else { text }
 }
 
-/// What the router says of the filter of that name.
+/// The state of the filter in the running router.
 fn live(filter: &Filter, health: &Value) -> String {
     let none = Vec::new();
     let all = health["filters"].as_array().unwrap_or(&none);
     let Some(running) = all.iter().find(|running| running["name"] == filter.name()) else {
-        return "the router runs no filter of this name".to_owned();
+        return "the router runs no filter with this name".to_owned();
     };
     let busy = |running: &Value| running["busy_seconds"].as_f64().unwrap_or_default();
     let all_busy: f64 = all.iter().map(busy).sum();
@@ -135,7 +134,7 @@ fn live(filter: &Filter, health: &Value) -> String {
         weir_terminal::size(running["memory_bytes"].as_u64().unwrap_or_default()),
         running["instances"],
         busy(running),
-        running["state"].as_str().unwrap_or("its state is not known"),
+        running["state"].as_str().unwrap_or("state unknown"),
     );
     if running["digest"] != filter.digest() {
         text.push_str(&format!("; the router runs another version, sha256 {}", shown(&running["digest"])));
@@ -164,14 +163,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_stand_behind_their_interface_once() {
+    fn imports_are_grouped_by_interface() {
         assert_eq!(imports(vec![]), "nothing");
         let names = ["a:b/host log", "a:b/host now", "wasi:clocks/wall now"].map(str::to_owned);
         assert_eq!(imports(names.to_vec()), "a:b/host log, now; wasi:clocks/wall now");
     }
 
     #[test]
-    fn what_a_filter_only_says_of_itself_is_told_as_such() {
+    fn unenforced_rights_are_marked_as_declared() {
         let right = |paths: Option<&[&str]>, is_enforced| Right {
             paths: paths.map(|paths| paths.iter().map(|path| (*path).to_owned()).collect()),
             is_enforced,
@@ -179,7 +178,7 @@ mod tests {
         assert_eq!(paths(&right(None, false)), "everything");
         assert_eq!(paths(&right(Some(&[]), true)), "nothing");
         assert_eq!(paths(&right(Some(&["a", "b.*"]), true)), "a, b.*");
-        assert_eq!(paths(&right(Some(&["a"]), false)), "a (as it says itself)");
-        assert_eq!(paths(&right(Some(&["\u{1b}[2J"]), false)), "\\x1b[2J (as it says itself)");
+        assert_eq!(paths(&right(Some(&["a"]), false)), "a (declared by the filter)");
+        assert_eq!(paths(&right(Some(&["\u{1b}[2J"]), false)), "\\x1b[2J (declared by the filter)");
     }
 }

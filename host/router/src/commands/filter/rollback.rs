@@ -1,5 +1,5 @@
-//! `weir filter rollback`: pins a filter to a version that ran before. A running router notices the pin as it notices a
-//! module; one that is started reads it.
+//! `weir filter rollback`: pins a filter to an earlier version. A running router watches pins as it watches modules; a
+//! starting router reads them.
 
 use std::process::ExitCode;
 
@@ -8,24 +8,24 @@ use anyhow::{Context, bail};
 use crate::cli::FilterRollbackArgs;
 use crate::commands::run;
 use crate::filters;
-use crate::versions::{History, Kept, Pin, Versions, sha256, short};
+use crate::versions::{History, Pin, VersionEntry, Versions, sha256, short};
 
 pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     let settings = run::settings(&args.setup.run_args())?;
     let name = &args.name;
     let wanted = filters::wanted(&settings).into_iter().find(|wanted| wanted.spec.name == *name);
     let wanted =
-        wanted.with_context(|| format!("no filter `{name}` would run; `weir filter list` shows which would"))?;
-    let lying = sha256(&wanted.source.read().map_err(anyhow::Error::msg)?);
+        wanted.with_context(|| format!("there is no filter `{name}`; `weir filter list` shows the filters"))?;
+    let current_digest = sha256(&wanted.source.read().map_err(anyhow::Error::msg)?);
     let versions = Versions::of(&settings.data);
     let history = versions.history(name);
     let target = target(name, &history, args.to.as_deref())?;
     versions.module(name, &target.digest).map_err(anyhow::Error::msg)?;
-    let by = whoever();
-    let pin = Pin { instead_of: lying, run: target.digest.clone(), by, why: "rollback".to_owned() };
+    let by = current_user();
+    let pin = Pin { instead_of: current_digest, run: target.digest.clone(), by, why: "rollback".to_owned() };
     versions.set_pin(name, &pin).map_err(anyhow::Error::msg)?;
     weir_terminal::text(&format!(
-        "filter `{name}` goes back to {}, sha256 {}, for as long as the module in {} stays as it is\n",
+        "filter `{name}` is rolled back to {}, sha256 {}, until the module in {} changes\n",
         target.version,
         short(&target.digest),
         wanted.source
@@ -33,29 +33,29 @@ pub fn run(args: &FilterRollbackArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The version to go back to: the one before the running one, or the one that is asked for.
-fn target<'a>(name: &str, history: &'a History, to: Option<&str>) -> anyhow::Result<&'a Kept> {
+/// The version to roll back to: the requested one, or the previous one.
+fn target<'a>(name: &str, history: &'a History, to: Option<&str>) -> anyhow::Result<&'a VersionEntry> {
     let Some((running, before)) = history.versions.split_last() else {
-        bail!("filter `{name}` has no version to go back to: it never ran with this data folder");
+        bail!("filter `{name}` has no version to roll back to: it never ran with this data folder");
     };
     let Some(to) = to else {
-        return before.last().with_context(|| format!("filter `{name}` has no other version to go back to"));
+        return before.last().with_context(|| format!("filter `{name}` has no other version to roll back to"));
     };
     let mut found = history.versions.iter().filter(|kept| kept.digest.starts_with(to));
     match (found.next(), found.next()) {
-        (Some(kept), None) if kept.digest == running.digest => bail!("filter `{name}` runs that version already"),
+        (Some(kept), None) if kept.digest == running.digest => bail!("filter `{name}` already runs that version"),
         (Some(kept), None) => Ok(kept),
         (None, _) => {
-            bail!("filter `{name}` has no version `{to}`; `weir filter list --versions` shows which there are")
+            bail!("filter `{name}` has no version `{to}`; `weir filter list --versions` shows the versions")
         }
         (Some(_), Some(_)) => {
-            bail!("filter `{name}` has several versions that begin with `{to}`; give more of the digest")
+            bail!("filter `{name}` has several versions that begin with `{to}`; give a longer prefix of the digest")
         }
     }
 }
 
-/// `user@host`, as far as it is known.
-fn whoever() -> String {
+/// `user@host`, as far as known.
+fn current_user() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "somebody".to_owned());
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
     format!("{user}@{}", host.as_deref().map_or("an unnamed machine", str::trim))
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     fn history(digests: &[&str]) -> History {
-        let kept = |digest: &&str| Kept {
+        let kept = |digest: &&str| VersionEntry {
             digest: (*digest).to_owned(),
             version: "1.0.0".to_owned(),
             when: String::new(),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_choice_it_is_the_version_before() {
+    fn the_default_target_is_the_previous_version() {
         let digest = |digests: &[&str], to| target("f", &history(digests), to).map(|kept| kept.digest.clone());
         assert_eq!(digest(&["a1", "b2", "c3"], None).unwrap(), "b2");
         assert_eq!(digest(&["a1", "b2", "c3"], Some("a")).unwrap(), "a1");

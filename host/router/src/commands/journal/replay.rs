@@ -1,7 +1,7 @@
-//! `weir journal replay`: records of the journal to one sink, once more.
+//! `weir journal replay`: delivers records from the journal to a sink again.
 //!
-//! Reads the journal's files beside a router that may be writing them, and delivers with a sink of its own, so that
-//! neither the router nor the sink's place in the journal has a part in it.
+//! Reads the journal's files while a router may be writing them, and delivers with its own instance of the sink.
+//! Neither the router nor the sink's position in the journal is affected.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,41 +18,41 @@ use crate::commands::quarantine::settings;
 use crate::commands::when;
 use crate::condition::Condition;
 use crate::config::{Settings, SinkSettings};
-use crate::place::Place;
+use crate::place::DataLocation;
 use crate::{identity, limits, parts};
 
-/// A moment of the journal.
+/// A position in the journal.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Moment {
+enum Position {
     Sequence(u64),
     TimeNs(i64),
 }
 
-impl Moment {
-    /// A number, a time, a date, or how long ago.
-    fn read(text: &str, now_ns: i64) -> anyhow::Result<Moment> {
+impl Position {
+    /// Parses a sequence number, a time, a date or an age.
+    fn read(text: &str, now_ns: i64) -> anyhow::Result<Position> {
         if let Ok(sequence) = text.parse() {
-            return Ok(Moment::Sequence(sequence));
+            return Ok(Position::Sequence(sequence));
         }
         match when::time_ns(text, now_ns) {
-            Some(ns) => Ok(Moment::TimeNs(ns)),
-            None => bail!("`{text}` is not a time; write {}, or a sequence", when::FORMS),
+            Some(ns) => Ok(Position::TimeNs(ns)),
+            None => bail!("`{text}` is not a time or sequence number; write {}, or a sequence number", when::FORMS),
         }
     }
 
-    /// True for an entry before it.
+    /// Whether the entry is before this position.
     fn is_after(self, entry: &Entry) -> bool {
         match self {
-            Moment::Sequence(sequence) => entry.sequence < sequence,
-            Moment::TimeNs(ns) => entry.time_ns < ns,
+            Position::Sequence(sequence) => entry.sequence < sequence,
+            Position::TimeNs(ns) => entry.time_ns < ns,
         }
     }
 
-    /// True for an entry after it.
+    /// Whether the entry is after this position.
     fn is_before(self, entry: &Entry) -> bool {
         match self {
-            Moment::Sequence(sequence) => entry.sequence > sequence,
-            Moment::TimeNs(ns) => entry.time_ns > ns,
+            Position::Sequence(sequence) => entry.sequence > sequence,
+            Position::TimeNs(ns) => entry.time_ns > ns,
         }
     }
 }
@@ -60,25 +60,25 @@ impl Moment {
 pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(&args.stored)?;
     let now_ns = time::now_ns();
-    let from = Moment::read(&args.from, now_ns)?;
-    let to = args.to.as_deref().map(|to| Moment::read(to, now_ns)).transpose()?;
+    let from = Position::read(&args.from, now_ns)?;
+    let to = args.to.as_deref().map(|to| Position::read(to, now_ns)).transpose()?;
     let folder = parts::journal_folder(&settings);
     if !folder.is_dir() {
         bail!("there is no journal in {}; give the router's data folder with --data", folder.display());
     }
     let (sink, kind) = find(&settings, &args.sink)?;
-    // A copy of a folder must not touch the files of the original.
-    Place::check(&settings.data, false)?;
+    // A copied data folder must not touch the files of the original.
+    DataLocation::check(&settings.data, false)?;
     if kind.reach == Reach::Router {
         bail!(
-            "sink `{}` of type `{}` counts in the router itself: nothing can be replayed into it",
+            "sink `{}` of type `{}` keeps its counts in the router: records can't be replayed to it",
             sink.name,
             kind.name
         );
     }
     let disk = Disk::new(&folder);
-    // Held to the end, so that no router starts meanwhile.
-    let _alone = (kind.reach == Reach::OneProcess).then(|| alone(&settings, &args.sink)).transpose()?;
+    // Held until the end, so that no router starts in the meantime.
+    let _lock = (kind.reach == Reach::OneProcess).then(|| lock_journal(&settings, &args.sink)).transpose()?;
     let context = BuildContext {
         data: settings.data.clone(),
         base: settings.folder.clone(),
@@ -90,7 +90,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let built = (kind.build)(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)?;
     let replay = Replay::new(&sink.name, parts::sink(sink).selection, built);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut work = Work {
+    let mut work = ReplayRun {
         replay,
         runtime,
         conditions: &args.conditions,
@@ -106,8 +106,8 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     };
     let mut outcome = Ok(());
     let after = match from {
-        Moment::Sequence(sequence) => sequence.saturating_sub(1),
-        Moment::TimeNs(_) => 0,
+        Position::Sequence(sequence) => sequence.saturating_sub(1),
+        Position::TimeNs(_) => 0,
     };
     inspect::entries(&disk, after, |entry| {
         if from.is_after(&entry) {
@@ -130,39 +130,39 @@ fn find<'s>(settings: &'s Settings, name: &str) -> anyhow::Result<(&'s SinkSetti
         let names: Vec<_> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
         bail!("there is no sink `{name}`; there are {}", names.join(", "));
     };
-    let kind = weir_sinks::kind(&sink.kind).with_context(|| format!("there is no type `{}`", sink.kind))?;
+    let kind = weir_sinks::kind(&sink.kind).with_context(|| format!("unknown sink type `{}`", sink.kind))?;
     Ok((sink, kind))
 }
 
-/// The journal's lock, for a sink whose place is one process's alone.
-fn alone(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
+/// Takes the journal's lock, for a sink that only one process may write to.
+fn lock_journal(settings: &Settings, sink: &str) -> anyhow::Result<Journal> {
     let disk = Disk::new(parts::journal_folder(settings));
     match Journal::open(Arc::new(disk), parts::journal(settings)) {
         Ok((journal, _)) => Ok(journal),
         Err(OpenError::Locked { .. }) => bail!(
-            "a router runs on this journal, and the files of sink `{sink}` are its alone; stop it first, or replay into a \
+            "a router is running on this journal and owns the files of sink `{sink}`; stop it first, or replay to a \
              sink of another type"
         ),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Where the bar ends: the last sequence, or the newest there is.
-fn last_of(disk: &Disk, to: Option<Moment>) -> anyhow::Result<u64> {
-    if let Some(Moment::Sequence(sequence)) = to {
+/// The end of the progress bar: the requested or the newest sequence number.
+fn last_of(disk: &Disk, to: Option<Position>) -> anyhow::Result<u64> {
+    if let Some(Position::Sequence(sequence)) = to {
         return Ok(sequence);
     }
     Ok(inspect::newest(disk, 1)?.last().map_or(0, |entry| entry.sequence))
 }
 
-/// Shown on a terminal only.
+/// The progress bar, which is shown only on a terminal.
 fn bar(last: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} batch {pos} of {len}, {msg}, {elapsed}, {eta} to go")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(last).with_style(style)
 }
 
-struct Work<'a> {
+struct ReplayRun<'a> {
     replay: Replay,
     runtime: tokio::runtime::Runtime,
     conditions: &'a [Condition],
@@ -177,20 +177,20 @@ struct Work<'a> {
     dry_run: bool,
 }
 
-impl Work<'_> {
+impl ReplayRun<'_> {
     fn take(&mut self, entry: Entry) -> anyhow::Result<()> {
         let Ok(batch) = Batch::decode(&entry.payload) else {
-            eprintln!("weir: batch {} can't be decoded and is left out", entry.sequence);
+            eprintln!("weir: batch {} can't be decoded and is skipped", entry.sequence);
             return Ok(());
         };
-        // The bar is about what is replayed, not about what comes before.
+        // The bar covers only the replayed range.
         let first = *self.first_seen.get_or_insert(entry.sequence);
         self.bar.set_length(self.bar.length().unwrap_or(0).max(entry.sequence).max(first));
         let wanted = |index: &usize| {
             let record = batch.record(*index);
             self.replay.selection().takes(record) && self.conditions.iter().all(|condition| condition.holds(record))
         };
-        // A frame is bounded by the journal's payload bound, far below 2^32 records.
+        // The journal's payload limit keeps a frame far below 2^32 records.
         let indexes: Vec<u32> = (0..batch.len()).filter(wanted).map(|index| index as u32).collect();
         self.found += indexes.len() as u64;
         if indexes.is_empty() {
@@ -244,12 +244,12 @@ impl Work<'_> {
                 self.bar.abandon();
                 let taken = self.taken;
                 return Err(failed).with_context(|| {
-                    format!("{taken} records were taken; go on with --from {first} when this is mended")
+                    format!("{taken} records were delivered; fix the cause, then continue with --from {first}")
                 });
             }
-            self.bar.println(format!("{failed}; trying again in {} s", wait.as_secs()));
+            self.bar.println(format!("{failed}; retrying in {} s", wait.as_secs()));
             if self.bar.is_hidden() {
-                eprintln!("weir: {failed}; trying again in {} s", wait.as_secs());
+                eprintln!("weir: {failed}; retrying in {} s", wait.as_secs());
             }
             std::thread::sleep(wait);
         }
@@ -275,15 +275,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_a_number_a_time_a_date_or_how_long_ago() {
+    fn a_position_is_a_number_a_time_a_date_or_an_age() {
         let now = 1_764_000_000_000_000_000;
-        let read = |text| Moment::read(text, now).expect(text);
-        assert_eq!(read("17"), Moment::Sequence(17));
-        assert_eq!(read("2h"), Moment::TimeNs(now - 7_200_000_000_000));
-        assert_eq!(read("1970-01-02"), Moment::TimeNs(86_400_000_000_000));
-        assert_eq!(read("1970-01-01T00:00:01Z"), Moment::TimeNs(1_000_000_000));
+        let read = |text| Position::read(text, now).expect(text);
+        assert_eq!(read("17"), Position::Sequence(17));
+        assert_eq!(read("2h"), Position::TimeNs(now - 7_200_000_000_000));
+        assert_eq!(read("1970-01-02"), Position::TimeNs(86_400_000_000_000));
+        assert_eq!(read("1970-01-01T00:00:01Z"), Position::TimeNs(1_000_000_000));
         for wrong in ["", "yesterday", "-1", "1970-13-01"] {
-            assert!(Moment::read(wrong, now).expect_err(wrong).to_string().contains("is not a time"));
+            assert!(
+                Position::read(wrong, now).expect_err(wrong).to_string().contains("is not a time or sequence number")
+            );
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Which entries of the quarantine a command is about.
+//! Selects the quarantine entries that a command applies to.
 
 use anyhow::Context;
 use weir_record::time;
 
-use crate::cli::Choice;
+use crate::cli::EntryFilterArgs;
 use crate::commands::when;
 use crate::quarantine::Entry;
 
-/// A [`Choice`] that can be asked.
-pub struct Chosen {
+/// A parsed [`EntryFilterArgs`].
+pub struct EntryFilter {
     by: Option<String>,
     reason: Option<String>,
     source: Option<String>,
@@ -17,15 +17,15 @@ pub struct Chosen {
     is_everything: bool,
 }
 
-impl Chosen {
-    pub fn of(choice: &Choice) -> anyhow::Result<Self> {
+impl EntryFilter {
+    pub fn of(choice: &EntryFilterArgs) -> anyhow::Result<Self> {
         let now_ns = time::now_ns();
         let moment = |text: &Option<String>, option: &str, default: i64| match text {
             None => Ok(default),
             Some(text) => when::time_ns(text, now_ns)
                 .with_context(|| format!("--{option} `{text}` is not a time; write {}", when::FORMS)),
         };
-        let Choice { by, reason, source, since, until } = choice;
+        let EntryFilterArgs { by, reason, source, since, until } = choice;
         Ok(Self {
             by: by.clone(),
             reason: reason.as_ref().map(|reason| reason.to_lowercase()),
@@ -36,7 +36,7 @@ impl Chosen {
         })
     }
 
-    /// Whether nothing was asked for.
+    /// Whether there are no conditions.
     pub fn is_everything(&self) -> bool {
         self.is_everything
     }
@@ -71,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_asked_for_must_hold() {
+    fn all_conditions_must_match() {
         let second = 1_000_000_000;
         let entry = entry("filter:x", "It Trapped at 17", 100 * second, r#"{"source":"shop"}"#);
         let text = |text: &str| Some(text.to_owned());
-        let has = |choice: Choice| Chosen::of(&choice).unwrap().has(&entry);
-        assert!(has(Choice::default()));
-        let all = Choice {
+        let has = |choice: EntryFilterArgs| EntryFilter::of(&choice).unwrap().has(&entry);
+        assert!(has(EntryFilterArgs::default()));
+        let all = EntryFilterArgs {
             by: text("filter:x"),
             reason: text("trapped AT"),
             source: text("shop"),
@@ -86,17 +86,24 @@ mod tests {
         };
         assert!(has(all.clone()));
         for wrong in [
-            Choice { by: text("filter"), ..all.clone() },
-            Choice { reason: text("timeout"), ..all.clone() },
-            Choice { source: text("sho"), ..all.clone() },
-            Choice { since: text("1h"), ..all.clone() },
-            Choice { until: text("1970-01-01T00:01:40Z"), ..all.clone() },
+            EntryFilterArgs { by: text("filter"), ..all.clone() },
+            EntryFilterArgs { reason: text("timeout"), ..all.clone() },
+            EntryFilterArgs { source: text("sho"), ..all.clone() },
+            EntryFilterArgs { since: text("1h"), ..all.clone() },
+            EntryFilterArgs { until: text("1970-01-01T00:01:40Z"), ..all.clone() },
         ] {
             assert!(!has(wrong.clone()), "{wrong:?}");
         }
         let raw = Entry { raw: true, ..entry.clone() };
-        assert!(!Chosen::of(&Choice { source: text("shop"), ..Choice::default() }).unwrap().has(&raw));
-        let error = Chosen::of(&Choice { since: text("soon"), ..Choice::default() }).err().unwrap().to_string();
+        assert!(
+            !EntryFilter::of(&EntryFilterArgs { source: text("shop"), ..EntryFilterArgs::default() })
+                .unwrap()
+                .has(&raw)
+        );
+        let error = EntryFilter::of(&EntryFilterArgs { since: text("soon"), ..EntryFilterArgs::default() })
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("--since `soon`"), "{error}");
     }
 }

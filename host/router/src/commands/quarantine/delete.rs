@@ -1,16 +1,16 @@
-//! `weir quarantine delete`: what was set aside, gone for good.
+//! `weir quarantine delete`: deletes entries permanently.
 
 use anyhow::{Context, bail};
 
-use super::choice::Chosen;
+use super::choice::EntryFilter;
 use crate::cli::QuarantineDeleteArgs;
 use crate::parts;
 use crate::quarantine::delete;
 
 pub fn run(args: &QuarantineDeleteArgs) -> anyhow::Result<()> {
-    let chosen = Chosen::of(&args.choice)?;
+    let chosen = EntryFilter::of(&args.choice)?;
     if chosen.is_everything() && !args.all {
-        bail!("choose what to delete, with --by, --reason, --source, --since or --until; or everything, with --all");
+        bail!("select entries with --by, --reason, --source, --since or --until, or all entries with --all");
     }
     let folder = parts::quarantine_folder(&super::settings(&args.stored)?);
     let deleted = delete::delete(&folder, |entry| chosen.has(entry), args.dry_run)

@@ -1,6 +1,6 @@
-//! `weir quarantine list`: what was set aside, as groups of one origin and reason, or entry by entry.
+//! `weir quarantine list`: entries grouped by origin and reason, or individually.
 //!
-//! One file of the quarantine is in memory at a time, and as many entries as are shown.
+//! Memory holds one quarantine file at a time, plus the entries that are shown.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -11,16 +11,16 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use weir_record::escape::escaped;
 
-use super::choice::Chosen;
+use super::choice::EntryFilter;
 use crate::cli::QuarantineListArgs;
 use crate::parts;
 use crate::quarantine::Entry;
 use crate::quarantine::read::{self, Found};
 
-/// Groups that are shown when nothing else is asked for.
+/// Default for `--limit` when groups are shown.
 const SHOWN_GROUPS: usize = 50;
 
-/// Entries of one origin whose reasons differ in numbers alone.
+/// Entries of one origin whose reasons differ only in numbers.
 struct Group {
     by: String,
     reason: String,
@@ -28,7 +28,7 @@ struct Group {
     bytes: u64,
     first_ns: i64,
     last_ns: i64,
-    /// The last one's reason, word for word.
+    /// The full reason of the latest entry.
     example: String,
 }
 
@@ -39,9 +39,9 @@ struct Total {
 }
 
 pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
-    let chosen = Chosen::of(&args.choice)?;
+    let chosen = EntryFilter::of(&args.choice)?;
     let folder = parts::quarantine_folder(&super::settings(&args.stored)?);
-    // Records belong to entries.
+    // `--records` implies `--entries`.
     if args.entries || args.records {
         return entries(&folder, args, &chosen);
     }
@@ -61,31 +61,31 @@ pub fn run(args: &QuarantineListArgs) -> anyhow::Result<()> {
         weir_terminal::text(&group.line())?;
     }
     if groups.len() > limit {
-        weir_terminal::text(&format!("and {} more groups; --limit 0 shows all\n", groups.len() - limit))?;
+        weir_terminal::text(&format!("and {} more groups; use --limit 0 to show all\n", groups.len() - limit))?;
     }
     let entries = weir_terminal::count(total.entries, "entry", "entries");
     weir_terminal::text(&format!("\n{entries}, {}, in {}\n", weir_terminal::size(total.bytes), folder.display()))?;
     Ok(())
 }
 
-/// 0 stands for all.
+/// 0 means all.
 fn at_most(limit: usize) -> usize {
     if limit == 0 { usize::MAX } else { limit }
 }
 
-fn nothing(folder: &Path, chosen: &Chosen) -> String {
+fn nothing(folder: &Path, chosen: &EntryFilter) -> String {
     match chosen.is_everything() {
-        true => format!("nothing is in quarantine in {}\n", folder.display()),
-        false => format!("nothing of that kind is in quarantine in {}\n", folder.display()),
+        true => format!("the quarantine {} is empty\n", folder.display()),
+        false => format!("no matching entries in the quarantine {}\n", folder.display()),
     }
 }
 
-/// Calls `visit` for every chosen entry, the oldest first.
-fn each(folder: &Path, chosen: &Chosen, mut visit: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
+/// Calls `visit` for every selected entry, oldest first.
+fn each(folder: &Path, chosen: &EntryFilter, mut visit: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let files = read::files(folder).with_context(|| format!("can't read the quarantine {}", folder.display()))?;
     for file in files {
         let found = match read::entries(&file.path) {
-            // The router has tidied it away meanwhile.
+            // The router removed it in the meantime.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             other => other.with_context(|| format!("can't read {}", file.path.display()))?,
         };
@@ -98,8 +98,8 @@ fn each(folder: &Path, chosen: &Chosen, mut visit: impl FnMut(Entry) -> anyhow::
     Ok(())
 }
 
-/// The groups, the largest first.
-fn grouped(folder: &Path, chosen: &Chosen) -> anyhow::Result<(Vec<Group>, Total)> {
+/// The groups, largest first.
+fn grouped(folder: &Path, chosen: &EntryFilter) -> anyhow::Result<(Vec<Group>, Total)> {
     let mut groups: HashMap<(String, String), Group> = HashMap::new();
     let mut total = Total::default();
     each(folder, chosen, |entry| {
@@ -128,7 +128,7 @@ fn grouped(folder: &Path, chosen: &Chosen) -> anyhow::Result<(Vec<Group>, Total)
     Ok((groups, total))
 }
 
-/// A reason in which every number is a `#`.
+/// Replaces every number in a reason by `#`.
 fn without_numbers(reason: &str) -> String {
     let mut text = String::with_capacity(reason.len());
     for c in reason.chars() {
@@ -143,7 +143,7 @@ fn without_numbers(reason: &str) -> String {
 
 impl Group {
     fn line(&self) -> String {
-        // Alone, it can be told to the letter.
+        // A single entry is shown with its exact reason.
         let reason = if self.count == 1 { &self.example } else { &self.reason };
         format!(
             "{:>8} × {}: {}\n{:>11}{}, {} to {}\n",
@@ -165,8 +165,8 @@ impl Group {
     }
 }
 
-/// Entry by entry, the oldest first; with a limit the newest of them.
-fn entries(folder: &Path, args: &QuarantineListArgs, chosen: &Chosen) -> anyhow::Result<()> {
+/// Prints individual entries, oldest first; a limit selects the newest.
+fn entries(folder: &Path, args: &QuarantineListArgs, chosen: &EntryFilter) -> anyhow::Result<()> {
     let limit = at_most(args.limit.unwrap_or(0));
     let mut newest: VecDeque<Entry> = VecDeque::new();
     let mut printed = Printed { json: args.json, records: args.records, count: 0 };
@@ -212,7 +212,7 @@ impl Printed {
         let mut text = format!("{time}  {:<18} {size:>9}  {}\n", escaped(&entry.from), escaped(&entry.reason));
         if let (true, Some(record)) = (self.records, &entry.record) {
             let shown = match entry.raw {
-                // Whoever sent this may mean the terminal harm.
+                // The sender is untrusted, so the text is escaped.
                 true => record.escape_ascii().to_string(),
                 false => escaped(&String::from_utf8_lossy(&record_json(record))).into_owned(),
             };
@@ -227,7 +227,7 @@ impl Printed {
             "source": entry.source(), "bytes": entry.record.as_ref().map(|record| record.len()),
         });
         if let (true, Some(record)) = (self.records, &entry.record) {
-            // What was not read as a record is text, as far as it is that.
+            // Raw bytes are shown as text, decoded lossily.
             let lossy = || Value::from(String::from_utf8_lossy(record));
             shown["record"] = match entry.raw {
                 true => lossy(),
@@ -249,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_that_differ_in_numbers_alone_are_one() {
+    fn reasons_that_differ_only_in_numbers_are_equal() {
         assert_eq!(without_numbers("it ran longer than 250 ms at 17:03"), "it ran longer than # ms at #:#");
         assert_eq!(without_numbers("no number"), "no number");
     }

@@ -1,4 +1,4 @@
-//! `weir quarantine replay`: what was set aside, through the running router once more.
+//! `weir quarantine replay`: sends quarantined records through the running router again.
 
 use std::net::SocketAddr;
 
@@ -10,20 +10,20 @@ use crate::parts;
 use crate::quarantine::read::{self, Found};
 use weir_ingest::client;
 
-/// Bytes of records sent in one request.
+/// Bytes of records per request.
 const REPLAY_BYTES: usize = 1024 * 1024;
 
 pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
     let folder = parts::quarantine_folder(settings);
     let files = read::files(&folder)?;
     if files.is_empty() {
-        return Ok(weir_terminal::text(&format!("nothing is in quarantine in {}\n", folder.display()))?);
+        return Ok(weir_terminal::text(&format!("the quarantine {} is empty\n", folder.display()))?);
     }
-    // Their routes are those that filters gave them, which the router believes of nobody else.
+    // The key makes the router keep the routes that filters assigned to these records.
     let key = identity::replay_key(&settings.data)?;
     let headers = [("content-type", "application/msgpack"), (weir_ingest::REPLAY_HEADER, key.as_str())];
     let (mut sent, mut left) = (0, 0);
-    // What fails again is set aside again, behind what is read here: each file is read once.
+    // Records that fail again are appended after the part that is read here; each file is read once.
     for file in files {
         let found = read::entries(&file.path)?;
         let mut body = Vec::new();
@@ -43,7 +43,7 @@ pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
                 let body = std::mem::take(&mut body);
                 let answer = client::post(address, "/ingest", &headers, body)?;
                 let answer: serde_json::Value = serde_json::from_str(&answer)
-                    .with_context(|| format!("http://{address} is not a weir: {answer}"))?;
+                    .with_context(|| format!("http://{address} is not a Weir router: {answer}"))?;
                 if answer.get("accepted").is_none() {
                     bail!("http://{address} answered {answer}");
                 }
@@ -56,7 +56,7 @@ pub fn replay(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
     weir_terminal::text(&format!("{sent} records replayed through http://{address}\n"))?;
     if left > 0 {
         weir_terminal::text(&format!(
-            "{left} entries hold no complete record and can't be replayed; they stay in {}\n",
+            "{left} entries don't contain a complete record and can't be replayed; they stay in {}\n",
             folder.display()
         ))?;
     }

@@ -1,7 +1,8 @@
-//! The signals that ask a router to stop.
+//! SIGINT and SIGTERM.
 //!
-//! Process managers send the same one twice within milliseconds, once to the process and once to its group, and people
-//! press Ctrl-C more than once. So repeats within a second of the first are one request; a later one means: at once.
+//! Process managers send the same signal twice within milliseconds, once to the process and once to its group, and
+//! people press Ctrl-C repeatedly. Repeats within a second of the first signal are therefore ignored; a later one means
+//! to stop immediately.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -10,28 +11,28 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::limits;
 
-/// SIGINT and SIGTERM, which mean the same.
+/// SIGINT and SIGTERM, which have the same meaning.
 pub struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
-    /// When the first came.
+    /// When the first signal arrived.
     asked: Option<Instant>,
 }
 
 impl StopSignals {
-    /// Takes both signals over from the system, whose answer is to end the process.
+    /// Installs handlers for both signals.
     pub fn new() -> io::Result<Self> {
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self { interrupt, terminate: signal(SignalKind::terminate())?, asked: None })
     }
 
-    /// Waits until a stop is asked for.
+    /// Waits for the first signal.
     pub async fn stop(&mut self) {
         self.any().await;
         self.asked = Some(Instant::now());
     }
 
-    /// Waits, after [`stop`](Self::stop), until it is asked for once more.
+    /// Waits for another signal after [`stop`](Self::stop).
     pub async fn stop_at_once(&mut self) {
         loop {
             self.any().await;
@@ -49,7 +50,7 @@ impl StopSignals {
     }
 }
 
-/// Whether a signal so long after the first belongs to it.
+/// Whether a signal this long after the first is a repeat.
 fn is_repeat(after: Duration) -> bool {
     after < limits::SIGNAL_REPEAT
 }
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_within_a_second_are_one_and_a_later_one_is_another() {
+    fn signals_within_a_second_are_repeats() {
         assert!(is_repeat(Duration::from_millis(2)));
         assert!(is_repeat(Duration::from_millis(999)));
         assert!(!is_repeat(Duration::from_secs(1)));

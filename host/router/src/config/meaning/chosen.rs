@@ -1,15 +1,15 @@
-//! Sinks and options that the environment gives: `WEIR_SINKS=file,datadog` chooses sinks when the file has none, and
-//! each kind has the variables that people know it by (`DD_API_KEY`) for options that the file leaves out.
+//! Sinks and options from the environment: `WEIR_SINKS=file,datadog` selects sinks if the file has none, and each sink
+//! type has its usual variables (`DD_API_KEY`) for options that the file omits.
 
 use serde_json::{Map, Value as Json};
 use weir_sinks::Kind;
 
 use weir_document::Environment;
 
-/// The variables that choose sinks; the first that is set decides.
+/// The variables that select sinks; the first one that is set applies.
 const CHOICE: [&str; 2] = ["WEIR_SINKS", "LOG_BACKENDS"];
 
-/// The kinds that the environment chooses, each once, and what is wrong with the choice; none when it chooses none.
+/// Returns the sink types that the environment selects, without duplicates, and warnings.
 pub(super) fn kinds(environment: Environment<'_>) -> (Vec<&'static Kind>, Vec<String>) {
     let given = CHOICE.iter().find_map(|name| Some((*name, environment(name).filter(|text| !text.trim().is_empty())?)));
     let Some((variable, text)) = given else { return Default::default() };
@@ -22,7 +22,7 @@ pub(super) fn kinds(environment: Environment<'_>) -> (Vec<&'static Kind>, Vec<St
         }
     }
     if kinds.is_empty() {
-        warnings.push(format!("{variable} names no known sink; the default sinks run"));
+        warnings.push(format!("{variable} names no known sink; using the default sinks"));
     }
     (kinds, warnings)
 }
@@ -31,12 +31,12 @@ fn unknown(variable: &str, name: &str) -> String {
     let known = || weir_sinks::KINDS.iter().map(|kind| kind.name);
     let hint = match weir_document::nearest(name, known()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => format!("there are {}", weir_document::list(known(), "and")),
+        None => format!("the sinks are {}", weir_document::list(known(), "and")),
     };
-    format!("{variable}: unknown sink `{name}`; {hint} The other sinks run")
+    format!("{variable}: unknown sink `{name}` is ignored; {hint}")
 }
 
-/// Fills in options that have a variable and are not given. Returns what came from the environment: it may be secret.
+/// Fills in omitted options from their variables. Returns the values from the environment, since they may be secrets.
 pub(super) fn fill(kind: &Kind, options: &mut Map<String, Json>, environment: Environment<'_>) -> Vec<String> {
     let mut taken = Vec::new();
     for variable in kind.variables {
@@ -53,8 +53,8 @@ pub(super) fn fill(kind: &Kind, options: &mut Map<String, Json>, environment: En
     taken
 }
 
-/// The text as what the option is: a number, a switch, a list, else text. What does not fit stays text, and the kind
-/// says what is wrong with it.
+/// Converts the text to the option's type: number, boolean, list or string. Text that doesn't parse stays a string, and
+/// the sink reports it.
 fn typed(text: &str, schema: &Json) -> Json {
     let is = |name: &str| match &schema["type"] {
         Json::String(only) => only == name,
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_a_list_of_kinds_and_an_unknown_one_stops_no_other() {
+    fn unknown_sinks_are_skipped_with_a_warning() {
         let choose = |text: &'static str| kinds(&move |name| (name == "LOG_BACKENDS").then(|| text.to_owned()));
         let (chosen, warnings) = choose(" console, FILE ,,console,fiel,nonesuch ");
         assert_eq!(chosen.iter().map(|kind| kind.name).collect::<Vec<_>>(), ["console", "file"]);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn text_becomes_what_the_option_is() {
+    fn text_is_converted_to_the_type_of_the_option() {
         let typed = |text: &str, kind: Json| typed(text, &serde_json::json!({ "type": kind }));
         assert_eq!(typed("5", "integer".into()), 5);
         assert_eq!(typed("5", "string".into()), "5");

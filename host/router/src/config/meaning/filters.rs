@@ -1,4 +1,4 @@
-//! The chain of filters: names, modules and bounds.
+//! Checks filters: names, modules and limits.
 
 use std::collections::HashSet;
 use std::path::{Component, PathBuf};
@@ -9,11 +9,11 @@ use weir_record::path;
 use super::super::settings::{CanarySettings, FilterSettings, Module};
 use super::super::{limits, raw};
 use super::Reader;
-use super::place::At;
+use super::place::Location;
 use weir_document::{list, nearest};
 
 impl Reader<'_> {
-    pub(super) fn filters(&mut self, at: &At<'_>, raw: Option<Vec<raw::Filter>>) -> Vec<FilterSettings> {
+    pub(super) fn filters(&mut self, at: &Location<'_>, raw: Option<Vec<raw::Filter>>) -> Vec<FilterSettings> {
         let Some(raw) = raw else {
             let module = Module::Bundled("redact".to_owned());
             return vec![FilterSettings::with_defaults("redact", module)];
@@ -28,8 +28,8 @@ impl Reader<'_> {
             if let Some(name) = &raw.name {
                 self.name(&place.key("name"), name, "filter");
                 if !seen.insert(name.clone()) {
-                    let message = format!("two filters have the name {}", place.key("name").shown(name));
-                    let help = "give each its own name: it stands in metrics and in the quarantine";
+                    let message = format!("two filters are named {}", place.key("name").shown(name));
+                    let help = "names must be unique, since metrics and the quarantine refer to them";
                     self.report_with(&place.key("name"), message, help);
                 }
             }
@@ -45,7 +45,7 @@ impl Reader<'_> {
 
     pub(super) fn bounds_of_filter(
         &mut self,
-        at: &At<'_>,
+        at: &Location<'_>,
         raw: raw::Filter,
         name: String,
         module: Module,
@@ -67,10 +67,10 @@ impl Reader<'_> {
         }
     }
 
-    fn canary(&mut self, at: &At<'_>, raw: &raw::Canary) -> CanarySettings {
+    fn canary(&mut self, at: &Location<'_>, raw: &raw::Canary) -> CanarySettings {
         let share = self.percent(&at.key("share"), raw.share.as_deref().unwrap_or("100%"));
         if share == 0.0 {
-            self.report(&at.key("share"), "with a share of 0% no record is tried");
+            self.report(&at.key("share"), "a share of 0% selects no records");
         }
         if !limits::CANARY_SLOWDOWN.contains(&raw.slowdown) {
             let (least, most) = (limits::CANARY_SLOWDOWN.start(), limits::CANARY_SLOWDOWN.end());
@@ -78,7 +78,7 @@ impl Reader<'_> {
             self.report_with(&at.key("slowdown"), message, format!("it must be from {least} to {most}"));
         }
         CanarySettings {
-            // At least one in a million, or a small share would be none.
+            // At least one in a million, so that a small share isn't rounded to zero.
             share_ppm: ((share * 1e6).round() as u32).max(1),
             time: raw
                 .time
@@ -89,8 +89,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A share of one.
-    fn percent(&mut self, at: &At<'_>, text: &str) -> f64 {
+    /// Parses a percentage to a fraction of one.
+    fn percent(&mut self, at: &Location<'_>, text: &str) -> f64 {
         let number = text.strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
         match number.filter(|number| (0.0..=100.0).contains(number)) {
             Some(number) => number / 100.0,
@@ -105,29 +105,29 @@ impl Reader<'_> {
         }
     }
 
-    /// Paths into a record, with a star at the end at most.
-    fn paths(&mut self, at: &At<'_>, paths: &[String]) {
+    /// Checks paths into a record; `*` is allowed only at the end.
+    fn paths(&mut self, at: &Location<'_>, paths: &[String]) {
         if paths.len() > limits::MAX_FILTER_PATHS {
             let message = format!("{} paths, at most {}", paths.len(), limits::MAX_FILTER_PATHS);
-            self.report_with(at, message, "name what they have in common, such as `context.*`");
+            self.report_with(at, message, "combine them, such as `context.*`");
         }
         for (place, path) in at.items().iter().zip(paths) {
             if !is_path(path) {
                 let message = format!("{} is not a path into a record", place.shown(path));
                 let help = "write keys with dots between them, and `.*` only at the end: `message`, `context.*`; \
-                            leave the key out for everything";
+                            omit the key for everything";
                 self.report_with(place, message, help);
             }
         }
     }
 
-    fn module(&mut self, at: &At<'_>, text: &str) -> Module {
+    fn module(&mut self, at: &Location<'_>, text: &str) -> Module {
         if let Some(name) = text.strip_prefix("bundled:") {
             if !weir_filter_kit::bundled::names().any(|bundled| bundled == name) {
                 let message = format!("there is no bundled filter {}", at.shown(name));
                 let help = match nearest(name, weir_filter_kit::bundled::names()) {
                     Some(meant) => format!("did you mean `bundled:{meant}`?"),
-                    None => format!("bundled are {}", list(weir_filter_kit::bundled::names(), "and")),
+                    None => format!("the bundled filters are {}", list(weir_filter_kit::bundled::names(), "and")),
                 };
                 self.report_with(at, message, help);
             }
@@ -147,13 +147,14 @@ impl Reader<'_> {
             };
             self.report_with(at, message, help);
         }
-        // `./a.wasm` and `a.wasm` are one module, and must compare as one.
+        // Normalized, so that `./a.wasm` and `a.wasm` are equal.
         let normal = path.components().filter(|part| matches!(part, Component::Normal(_)));
         Module::File(normal.collect())
     }
 }
 
-/// Keys with dots between them, and a star at the end at most. No key can be a star: it would be read as everything.
+/// Whether the text is keys separated by dots, with `*` only as the last. No key can be an escaped `*`, because it
+/// would be read as the wildcard.
 fn is_path(text: &str) -> bool {
     if text.contains(r"\*") {
         return false;
@@ -168,7 +169,7 @@ mod tests {
     use super::is_path;
 
     #[test]
-    fn a_path_has_keys_and_a_star_only_at_its_end() {
+    fn a_star_is_allowed_only_at_the_end_of_a_path() {
         for path in ["message", "context.*", "context.user.id", "tags.0", r"a\.b.c"] {
             assert!(is_path(path), "{path}");
         }

@@ -1,8 +1,8 @@
-//! What is right and can't have been meant: routes that no filter gives, keys that no record has, formats of time that
-//! say nothing. Warnings, since only the operator knows.
+//! Warnings for settings that are valid but probably unintended: routes that no filter sets, keys that no record has,
+//! constant time formats.
 //!
-//! Comes last, over a configuration without mistakes. What comes from the environment is not looked at: a hint would
-//! quote it.
+//! Runs last, on a configuration without errors. Values from the environment are skipped, because a warning would quote
+//! them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -14,22 +14,22 @@ use weir_document::Problem;
 use weir_document::{Node, Value};
 use weir_document::{list, nearest};
 
-/// The keys that records have, whatever their sender calls them.
+/// The standard keys of records.
 const OWN_KEYS: [&str; 7] = ["timestamp", "level", "source", "message", "context", "metadata", "routes"];
 
-/// What else may stand between braces in templates of sinks.
+/// Other placeholders in templates of sinks.
 const WORDS: [&str; 5] = ["week_start", "week_end", "session", "fields", "record"];
 
-/// Options of sinks that are templates: those of `path` with the time in it.
+/// Options of sinks that are templates. `path` also contains time formats.
 const TEMPLATES: [&str; 3] = ["path", "template", "subject"];
 
-/// A hint, and whether it is sure enough to be repeated at each start.
+/// A warning, and whether it is certain enough to be logged at each start.
 pub(in crate::config) struct Hint {
     pub problem: Problem,
     pub is_sure: bool,
 }
 
-/// Everything that can't have been meant.
+/// Returns all warnings.
 pub(in crate::config) fn hints(settings: &Settings, root: &Node) -> Vec<Hint> {
     let mut hints = Hints { settings, aliases: aliases(settings), mentioned: BTreeSet::new(), found: Vec::new() };
     let filters = root.entry("filter").map(|entry| entry.node.items()).unwrap_or_default();
@@ -52,7 +52,7 @@ pub(in crate::config) fn hints(settings: &Settings, root: &Node) -> Vec<Hint> {
 struct Hints<'s> {
     settings: &'s Settings,
     aliases: HashMap<String, &'static str>,
-    /// Words in the options of filters: keys that these may give.
+    /// Words in the options of filters: keys that the filters may set.
     mentioned: BTreeSet<String>,
     found: Vec<Hint>,
 }
@@ -62,7 +62,7 @@ impl Hints<'_> {
         self.found.push(Hint { problem: Problem::at(span.clone(), message).help(help), is_sure });
     }
 
-    /// Routes of sinks that nothing gives, and routes that are given and are nearly those of a sink.
+    /// Checks for routes of sinks that no filter sets, and routes of filters that are similar to those of a sink.
     fn routes<'n>(&mut self, filters: &'n [Node], sinks: impl Iterator<Item = &'n Node>) {
         let (mut given, mut taken) = (Vec::new(), Vec::new());
         filters.iter().for_each(|filter| labels(filter, &mut given));
@@ -77,7 +77,7 @@ impl Hints<'_> {
             .filter(|filter| matches!(filter.module, Module::File(_)))
             .map(|filter| filter.name.as_str())
             .collect();
-        // What other filters give is not known.
+        // The routes of other filters are unknown.
         let all_is_known = others.is_empty() && !self.settings.auto_load;
         let is_given = |label: &str| given.iter().any(|(text, _)| *text == label);
         let mut meant = BTreeSet::new();
@@ -109,12 +109,12 @@ impl Hints<'_> {
             let is_taken = taken.iter().any(|(taken, _)| taken == text);
             if let (Some(near), false, false) = (near, is_taken, meant.contains(text)) {
                 let help = format!("did you mean `{near}`?");
-                self.add(span, true, format!("no sink takes the route `{text}`"), help);
+                self.add(span, true, format!("no sink accepts the route `{text}`"), help);
             }
         }
     }
 
-    /// The paths in `when` tables, however deep.
+    /// Checks the paths in `when` tables at any depth.
     fn conditions(&mut self, node: &Node) {
         match &node.value {
             Value::List(items) => items.iter().for_each(|item| self.conditions(item)),
@@ -141,8 +141,8 @@ impl Hints<'_> {
         }
     }
 
-    /// A path into records. `else_is` is what stands for the value where there is none; without it, an absent value is
-    /// nothing to wonder at.
+    /// Checks a path into records. `else_is` is the placeholder for a missing value; without it, a missing value is
+    /// normal.
     fn path(&mut self, path: &str, span: &Range<usize>, else_is: Option<&str>) {
         let key = path.split('.').next().unwrap_or(path);
         if OWN_KEYS.contains(&key) || key.contains('\\') || self.mentioned.contains(key) {
@@ -150,19 +150,19 @@ impl Hints<'_> {
         }
         if let Some(meaning) = self.aliases.get(key) {
             let help = format!("write `{}`", path.replacen(key, meaning, 1));
-            self.add(span, true, format!("the key `{key}` of senders is named `{meaning}` in records"), help);
+            self.add(span, true, format!("records have no `{key}`: a sender's `{key}` becomes `{meaning}`"), help);
         } else if let Some(near) =
             nearest(key, OWN_KEYS.into_iter().chain(else_is.map_or(&[][..], |_| &WORDS).iter().copied()))
         {
             let help = format!("did you mean `{}`?", path.replacen(key, near, 1));
-            self.add(span, true, format!("records have no key `{path}`, unless a sender adds it"), help);
+            self.add(span, true, format!("records have no `{path}` unless a sender sets it"), help);
         } else if let Some(placeholder) = else_is {
-            let help = format!("if no sender adds it, `{placeholder}` is used in its place");
-            self.add(span, false, format!("nothing in this configuration sets the key `{key}`"), help);
+            let help = format!("if senders don't set it, it is replaced by `{placeholder}`");
+            self.add(span, false, format!("no filter or alias sets the key `{key}`"), help);
         }
     }
 
-    /// The templates of a sink.
+    /// Checks the templates of a sink.
     fn templates(&mut self, sink: &Node) {
         let kind = sink.entry("type").and_then(|entry| label(&entry.node)).map_or("", |(text, _)| text);
         if !matches!(kind, "file" | "nats") {
@@ -185,14 +185,14 @@ impl Hints<'_> {
             }
             let zone = times.iter().find_map(|text| time_zone(text));
             if let Some(specifier) = zone {
-                let help = "times here are in UTC; leave it out, or write one of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`";
-                self.add(span, true, format!("`{specifier}` is the time zone, which never changes"), help.to_owned());
+                let help = "times are in UTC; omit it, or use one of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`";
+                self.add(span, true, format!("`{specifier}` is the time zone, which is always UTC"), help.to_owned());
             }
         }
     }
 }
 
-/// The text of a node that the file itself holds.
+/// The text of a node, unless it came from the environment.
 fn label(node: &Node) -> Option<(&str, &Range<usize>)> {
     match &node.value {
         Value::Text { text, expanded: false } => Some((text, &node.span)),
@@ -200,7 +200,7 @@ fn label(node: &Node) -> Option<(&str, &Range<usize>)> {
     }
 }
 
-/// The labels that a filter gives: those under `routes`, `route` and `fail_route`, as the bundled filters have them.
+/// Collects the labels that a filter sets: `routes`, `route` and `fail_route` in the options of the bundled filters.
 fn labels<'n>(node: &'n Node, found: &mut Vec<(&'n str, &'n Range<usize>)>) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| labels(item, found)),
@@ -218,7 +218,7 @@ fn labels<'n>(node: &'n Node, found: &mut Vec<(&'n str, &'n Range<usize>)>) {
     }
 }
 
-/// The first key of everything in a filter's table that could be a path.
+/// Collects the first key of everything in a filter's table that could be a path.
 fn mention(node: &Node, words: &mut BTreeSet<String>) {
     let first = |text: &str| text.split('.').next().unwrap_or_default().to_owned();
     match &node.value {
@@ -236,7 +236,7 @@ fn mention(node: &Node, words: &mut BTreeSet<String>) {
     }
 }
 
-/// A specifier of the time zone in a format of time, if there is one.
+/// The time zone specifier in a time format, if there is one.
 fn time_zone(format: &str) -> Option<String> {
     let mut rest = format;
     while let Some(at) = rest.find('%') {
@@ -250,7 +250,7 @@ fn time_zone(format: &str) -> Option<String> {
     None
 }
 
-/// The names that mean a key of Weir's own, and which.
+/// Maps aliases to the standard keys.
 fn aliases(settings: &Settings) -> HashMap<String, &'static str> {
     let standard = if settings.ingest.standard_aliases { Aliases::default() } else { Aliases::none() };
     let of_role = |role| match role {

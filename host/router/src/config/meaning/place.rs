@@ -1,18 +1,18 @@
-//! Where a value stands in the file, for the mistakes that are found in it.
+//! Positions of values in the file, for error reports.
 
 use std::ops::Range;
 
 use weir_document::quoted;
 use weir_document::{Node, Value};
 
-/// A place in the file: the value, or for a key that is not there, what would contain it.
+/// A position in the file: the value, or for a missing key, its parent.
 #[derive(Clone)]
-pub(super) struct At<'a> {
+pub(super) struct Location<'a> {
     pub node: Option<&'a Node>,
     pub span: Range<usize>,
 }
 
-impl<'a> At<'a> {
+impl<'a> Location<'a> {
     pub fn root(node: &'a Node) -> Self {
         Self { node: Some(node), span: node.span.clone() }
     }
@@ -29,7 +29,7 @@ impl<'a> At<'a> {
         }
     }
 
-    /// The usable items of a list, as they were given to serde.
+    /// The usable items of a list, in the order in which serde received them.
     pub fn items(&self) -> Vec<Self> {
         match self.node.map(|node| &node.value) {
             Some(Value::List(items)) => {
@@ -52,7 +52,7 @@ impl<'a> At<'a> {
         if self.is_given() { self } else { other }
     }
 
-    /// The text as messages show it.
+    /// Quotes the text for messages.
     pub fn shown(&self, text: &str) -> String {
         let value = self.node.map(|node| &node.value);
         quoted(text, matches!(value, Some(Value::Text { expanded: true, .. })))
@@ -68,7 +68,7 @@ pub(super) fn has_unusable(node: &Node) -> bool {
     }
 }
 
-/// Takes what came from the environment out of a message that quotes it: it may be secret.
+/// Removes values from the environment from a message, because they may be secrets.
 pub(super) fn hide_expanded(node: &Node, message: &mut String) {
     match &node.value {
         Value::Text { text, expanded } if *expanded && !text.is_empty() => {

@@ -1,34 +1,36 @@
-//! What filters have against their options, at the places where these stand.
+//! Reports the errors of filters about their options, at the position of the option.
 //!
-//! A filter knows its options as JSON, and says of a mistake which option it is about: ``option `rules[1].when`: …``.
+//! A filter receives its options as JSON, and its errors name the option: ``option `rules[1].when`: …``.
 
 use std::ops::Range;
 
 use super::super::settings::{FilterSettings, Settings};
-use super::super::{Ask, Refusal};
+use super::super::{FilterCheck, FilterError};
 use super::place::{has_unusable, hide_expanded};
 use weir_document::Problem;
 use weir_document::{Entry, Node, Value};
 
-/// Asks every filter that nothing is wrong with so far.
-pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: Ask<'_>, problems: &mut Vec<Problem>) {
+/// Calls `ask` for every filter that has no problems yet.
+pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: FilterCheck<'_>, problems: &mut Vec<Problem>) {
     let nodes: Vec<&Node> = match root.entry("filter") {
         Some(entry) => entry.node.items().iter().filter(|item| !item.is_unusable()).collect(),
         None => Vec::new(),
     };
-    let told = problems.len();
+    let already_reported = problems.len();
     for (index, filter) in settings.filters.iter().enumerate() {
         let node = nodes.get(index).copied();
-        if node.is_some_and(|node| has_unusable(node) || problems[..told].iter().any(|problem| is_in(problem, node))) {
+        if node.is_some_and(|node| {
+            has_unusable(node) || problems[..already_reported].iter().any(|problem| is_in(problem, node))
+        }) {
             continue;
         }
         match ask(settings, filter) {
             None => {}
-            Some(Refusal::Filter(reason)) => {
+            Some(FilterError::Filter(reason)) => {
                 let module = node.and_then(|node| node.entry("module"));
                 problems.push(at(module.map(|module| &module.node.span), reason));
             }
-            Some(Refusal::Options(mistakes)) => {
+            Some(FilterError::Options(mistakes)) => {
                 problems.extend(mistakes.iter().map(|mistake| in_options(filter, node, mistake)));
             }
         }
@@ -42,7 +44,7 @@ fn at(span: Option<&Range<usize>>, message: String) -> Problem {
     }
 }
 
-/// Whether something of a table was refused.
+/// Whether the problem is inside the node.
 fn is_in(problem: &Problem, node: &Node) -> bool {
     problem.start().is_some_and(|start| node.span.contains(&start))
         || match &node.value {
@@ -71,7 +73,7 @@ fn in_options(filter: &FilterSettings, node: Option<&Node>, mistake: &str) -> Pr
         match find(&options.node, path) {
             Some(Found::Entry(entry)) if is_strange => &entry.key_span,
             Some(Found::Entry(Entry { node, .. }) | Found::Item(node)) => &node.span,
-            // An option that is missing, or a mistake that names none.
+            // The option is missing, or the error names none.
             None => &options.key_span,
         }
     });
@@ -87,11 +89,11 @@ enum Found<'n> {
     Item(&'n Node),
 }
 
-/// What stands at a path such as `tables[0].csv`; as far of it as there is.
+/// Finds the node at a path such as `tables[0].csv`, or its closest existing ancestor.
 fn find<'n>(node: &'n Node, path: &str) -> Option<Found<'n>> {
     let (found, inner, rest) = match &node.value {
         Value::Table(entries) => {
-            // Keys may have dots in them: the longest one counts.
+            // Keys can contain dots, so the longest match counts.
             let fits = |entry: &&Entry| {
                 path.strip_prefix(&*entry.key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
             };

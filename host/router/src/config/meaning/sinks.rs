@@ -1,4 +1,4 @@
-//! The sinks: names, the keys that all have, who stands in for whom, and whether the kind accepts its options.
+//! Checks sinks: names, common keys, fallbacks, and the options of each type.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -8,7 +8,7 @@ use weir_sinks::BuildContext;
 
 use super::super::settings::SinkSettings;
 use super::super::{limits, raw};
-use super::place::{At, has_unusable, hide_expanded};
+use super::place::{Location, has_unusable, hide_expanded};
 use super::{Reader, chosen, level};
 use crate::parts;
 use weir_document::Environment;
@@ -18,7 +18,7 @@ use weir_document::{Entry, Value};
 impl Reader<'_> {
     pub(super) fn sinks(
         &mut self,
-        at: &At<'_>,
+        at: &Location<'_>,
         raw: Option<BTreeMap<String, Json>>,
         data: &Path,
         folder: &Path,
@@ -37,11 +37,12 @@ impl Reader<'_> {
         };
         let mut sinks = Vec::new();
         for entry in entries {
-            let key = At { node: None, span: entry.key_span.clone() };
+            let key = Location { node: None, span: entry.key_span.clone() };
             self.name(&key, &entry.key, "sink");
             if let Some(table) = raw.remove(&entry.key).and_then(|table| serde_json::from_value(table).ok()) {
-                let sink = self.sink(&At { node: Some(&entry.node), span: entry.node.span.clone() }, &entry.key, table);
-                let (sink, secrets) = filled(sink, environment);
+                let sink =
+                    self.sink(&Location { node: Some(&entry.node), span: entry.node.span.clone() }, &entry.key, table);
+                let (sink, secrets) = with_environment(sink, environment);
                 self.try_building(entry, &sink, &context, &secrets);
                 sinks.push(sink);
             }
@@ -54,7 +55,7 @@ impl Reader<'_> {
         sinks
     }
 
-    /// Those that the environment chooses, or the default ones.
+    /// The sinks that the environment selects, or the default ones.
     fn sinks_without_a_file(&mut self, context: &BuildContext, environment: Environment<'_>) -> Vec<SinkSettings> {
         let (kinds, warnings) = chosen::kinds(environment);
         self.warnings.extend(warnings);
@@ -64,8 +65,8 @@ impl Reader<'_> {
         };
         let mut sinks = Vec::new();
         for name in names {
-            let (sink, secrets) = filled(SinkSettings::with_defaults(name), environment);
-            if let Some(message) = objection(&sink, context, &secrets) {
+            let (sink, secrets) = with_environment(SinkSettings::with_defaults(name), environment);
+            if let Some(message) = options_error(&sink, context, &secrets) {
                 self.problems.push(Problem::of_file(message));
             }
             sinks.push(sink);
@@ -73,11 +74,11 @@ impl Reader<'_> {
         sinks
     }
 
-    /// A sink whose table the schema of its kind accepted (or which is reported already).
-    fn sink(&mut self, at: &At<'_>, name: &str, table: raw::Sink) -> SinkSettings {
+    /// Converts a sink whose table passed the schema (or was already reported).
+    fn sink(&mut self, at: &Location<'_>, name: &str, table: raw::Sink) -> SinkSettings {
         let raw::Sink { kind, common, options } = table;
         if common.standby && common.routes.is_some() {
-            let help = "a standby takes only what another sink fails to deliver; remove one of the two keys";
+            let help = "a standby receives only records that another sink can't deliver; remove one of the two keys";
             self.report_with(&at.key("routes"), "`routes` on a sink with `standby = true`", help);
         }
         SinkSettings {
@@ -91,8 +92,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Makes of each sink's fallback the whole chain, and reports one that leads nowhere or back.
-    fn follow_fallbacks(&mut self, at: &At<'_>, sinks: &mut [SinkSettings]) {
+    /// Expands each sink's fallback to the whole chain; reports unknown sinks and cycles.
+    fn follow_fallbacks(&mut self, at: &Location<'_>, sinks: &mut [SinkSettings]) {
         let next: HashMap<String, String> =
             sinks.iter().filter_map(|sink| Some((sink.name.clone(), sink.fallback.first()?.clone()))).collect();
         let names: Vec<String> = sinks.iter().map(|sink| sink.name.clone()).collect();
@@ -117,7 +118,7 @@ impl Reader<'_> {
             while let Some(following) = chain.last().and_then(|last| next.get(last)) {
                 if *following == sink.name || chain.contains(following) {
                     let path = format!("{} → {} → {following}", sink.name, chain.join(" → "));
-                    let help = "the last sink of a chain must have no fallback; after it comes standard error";
+                    let help = "the last sink of a chain must not have a fallback; records that it can't deliver go to standard error";
                     self.report_with(&place, format!("fallbacks form a cycle: {path}"), help);
                     break;
                 }
@@ -127,19 +128,19 @@ impl Reader<'_> {
         }
     }
 
-    /// Lets the kind itself judge its options, as it will at the start; building opens nothing.
+    /// Builds the sink to validate its options, as at startup; building opens nothing.
     fn try_building(&mut self, entry: &Entry, sink: &SinkSettings, context: &BuildContext, secrets: &[String]) {
         if has_unusable(&entry.node) {
             return;
         }
-        let Some(mut message) = objection(sink, context, secrets) else {
+        let Some(mut message) = options_error(sink, context, secrets) else {
             return;
         };
         hide_expanded(&entry.node, &mut message);
         let Value::Table(options) = &entry.node.value else {
             return;
         };
-        // Objections name the option they are about, quoted or as their first word.
+        // Errors name the option, either quoted or as their first word.
         let named = options.iter().find(|option| {
             let key = &option.key;
             message.contains(&format!("`{key}`")) || message.contains(&format!(": {key} "))
@@ -149,8 +150,8 @@ impl Reader<'_> {
     }
 }
 
-/// The sink with what the environment gives of its options, and what that is.
-fn filled(mut sink: SinkSettings, environment: Environment<'_>) -> (SinkSettings, Vec<String>) {
+/// Fills in options from the environment; also returns these values.
+fn with_environment(mut sink: SinkSettings, environment: Environment<'_>) -> (SinkSettings, Vec<String>) {
     let taken = match (weir_sinks::kind(&sink.kind), &mut sink.options) {
         (Some(kind), Json::Object(options)) => chosen::fill(kind, options, environment),
         _ => Vec::new(),
@@ -158,8 +159,8 @@ fn filled(mut sink: SinkSettings, environment: Environment<'_>) -> (SinkSettings
     (sink, taken)
 }
 
-/// What the kind has against its options; without what came from the environment, which may be secret.
-fn objection(sink: &SinkSettings, context: &BuildContext, secrets: &[String]) -> Option<String> {
+/// The sink's error about its options, without values from the environment, which may be secrets.
+fn options_error(sink: &SinkSettings, context: &BuildContext, secrets: &[String]) -> Option<String> {
     let kind = weir_sinks::kind(&sink.kind)?;
     let mut message = (kind.build)(&sink.name, sink.options.clone(), context).err()?;
     for secret in secrets {

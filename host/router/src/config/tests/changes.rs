@@ -1,4 +1,4 @@
-//! What a reload finds changed.
+//! What a reload detects as changed.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ fn comments_and_quotes_change_nothing() {
 }
 
 #[test]
-fn filters_sinks_quarantine_and_auto_load_are_taken_up_without_a_restart() {
+fn filters_sinks_quarantine_and_auto_load_are_applied_without_a_restart() {
     let one = "[sink.one]\ntype = 'console'";
     for changed in [
         BASE.replace(one, &format!("{one}\nmin_level = 'ERROR'")),
@@ -44,14 +44,14 @@ fn filters_sinks_quarantine_and_auto_load_are_taken_up_without_a_restart() {
 }
 
 #[test]
-fn another_order_of_the_same_filters_is_a_change() {
+fn reordering_filters_is_a_change() {
     let filter = |name: &str| format!("[[filter]]\nname = '{name}'\nmodule = 'm.wasm'\n");
     let file = |order: [&str; 3]| good(order.map(filter).concat());
     assert!(!file(["a", "b", "c"]).are_same(&file(["a", "c", "b"])));
 }
 
 #[test]
-fn what_needs_a_restart_is_named_by_its_key() {
+fn keys_that_need_a_restart_are_named() {
     for (rest, key) in [
         ("[http]\nlisten = '127.0.0.1:1'", "http.listen"),
         ("[http]\nallowed_hosts = ['a']", "http.allowed_hosts"),

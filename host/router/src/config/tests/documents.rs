@@ -1,5 +1,5 @@
-//! The schema, the examples and the reference say what the code does: nothing is documented that does not
-//! exist, and nothing exists undocumented.
+//! The schema, the examples and the reference match the code: everything documented exists, and everything is
+//! documented.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ fn examples() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/config"))
 }
 
-/// Calls `visit` for every schema inside a schema, with a path to it.
+/// Calls `visit` for every subschema, with its path.
 fn each_schema(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
     visit(path, schema);
     for (keyword, value) in schema.as_object().into_iter().flatten() {
@@ -39,7 +39,7 @@ fn each_schema(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value))
 }
 
 #[test]
-fn the_schema_uses_nothing_that_the_check_would_skip() {
+fn the_schema_uses_only_supported_keywords() {
     each_schema(&schema(), "#", &mut |path, schema| {
         for keyword in schema.as_object().into_iter().flatten().map(|(key, _)| key) {
             assert!(KEYWORDS.contains(&keyword.as_str()), "{path}: `{keyword}`");
@@ -48,7 +48,7 @@ fn the_schema_uses_nothing_that_the_check_would_skip() {
 }
 
 #[test]
-fn every_reference_inside_the_schema_leads_somewhere() {
+fn every_schema_reference_resolves() {
     let whole = schema();
     each_schema(&whole, "#", &mut |path, schema| {
         if let Some(target) = schema["$ref"].as_str() {
@@ -70,7 +70,7 @@ fn every_key_has_a_description() {
 }
 
 #[test]
-fn the_sinks_leave_the_common_keys_to_the_configuration() {
+fn sinks_do_not_define_common_keys() {
     for kind in weir_sinks::KINDS {
         let own = (kind.schema)();
         for key in common_keys() {
@@ -80,7 +80,7 @@ fn the_sinks_leave_the_common_keys_to_the_configuration() {
 }
 
 #[test]
-fn the_example_of_every_kind_of_sink_is_a_configuration() {
+fn the_example_of_every_sink_type_is_valid() {
     for kind in weir_sinks::KINDS {
         let settings = good(kind.example);
         assert_eq!(settings.sinks[0].kind, kind.name);
@@ -88,7 +88,7 @@ fn the_example_of_every_kind_of_sink_is_a_configuration() {
 }
 
 #[test]
-fn every_example_is_valid_as_it_lies_there() {
+fn every_example_is_valid() {
     let mut seen = 0;
     for entry in fs::read_dir(examples()).expect("the folder of examples") {
         let path = entry.expect("an entry").path();
@@ -102,12 +102,12 @@ fn every_example_is_valid_as_it_lies_there() {
 }
 
 #[test]
-fn the_configuration_to_begin_with_means_what_runs_without_one() {
+fn the_starting_configuration_equals_the_defaults() {
     let start = good(crate::config::START);
     let empty = good("");
     assert_eq!((&start.filters, &start.http, &start.quarantine), (&empty.filters, &empty.http, &empty.quarantine));
     assert_eq!((&start.sinks, &start.data), (&empty.sinks, &empty.data));
-    // What stands there as a comment is right too.
+    // The commented-out parts are valid, too.
     let all: String = crate::config::START
         .lines()
         .map(|line| {
@@ -119,7 +119,7 @@ fn the_configuration_to_begin_with_means_what_runs_without_one() {
     assert_eq!((all.filters.len(), all.sinks.len(), all.warnings.len()), (3, 4, 0), "{:?}", all.warnings);
 }
 
-/// The text of a full.toml with its optional keys, which stand there as comments, switched on.
+/// The text of full.toml; optional keys are commented out.
 fn full() -> String {
     fs::read_to_string(examples().join("full.toml")).expect("full.toml")
 }
@@ -169,7 +169,7 @@ fn the_full_example_shows_the_defaults() {
 fn the_schema_accepts_its_own_defaults() {
     let defaults = crate::config::raw::Config::default();
     let mut json = serde_json::to_value(defaults).expect("plain data");
-    // What is absent by default is left out in TOML.
+    // Keys without a default are omitted in TOML.
     let sections = json.as_object_mut().expect("an object");
     sections.retain(|_, value| !value.is_null());
     sections["ingest"].as_object_mut().expect("an object").remove("default_source");
@@ -177,7 +177,7 @@ fn the_schema_accepts_its_own_defaults() {
     load_text(&text).unwrap_or_else(|problems| panic!("{problems}"));
 }
 
-/// JSON of two levels as TOML.
+/// Converts JSON with two levels to TOML.
 fn toml_text(json: &Value) -> String {
     let mut text = String::new();
     for (key, value) in json.as_object().into_iter().flatten() {
@@ -193,9 +193,9 @@ fn toml_text(json: &Value) -> String {
     text
 }
 
-/// `WEIR_REWRITE=1 cargo test -p weir the_reference` writes it anew.
+/// `WEIR_REWRITE=1 cargo test -p weir the_reference` regenerates it.
 #[test]
-fn the_reference_lists_every_key_as_the_schema_has_it() {
+fn the_reference_matches_the_schema() {
     const START: &str = "<!-- made from the schema: keys -->\n";
     const END: &str = "<!-- end of keys -->";
     let path = examples().join("README.md");

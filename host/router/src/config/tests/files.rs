@@ -1,4 +1,4 @@
-//! Files as bytes: encodings, line ends, size, depth, and not being there.
+//! Files as bytes: encodings, line endings, size, depth, missing files.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn a_byte_order_mark_changes_neither_meaning_nor_columns() {
 }
 
 #[test]
-fn windows_line_ends_change_neither_meaning_nor_positions_nor_the_line_shown() {
+fn windows_line_endings_change_neither_meaning_nor_report() {
     assert_eq!(good("[http]\r\nlisten = \"[::1]:1\"\r\n"), good("[http]\nlisten = \"[::1]:1\"\n"));
     let report = bad("[http]\r\nlisten = 1\r\n").to_string();
     assert!(report.contains("weir.toml:2:10"), "{report}");
@@ -22,7 +22,7 @@ fn windows_line_ends_change_neither_meaning_nor_positions_nor_the_line_shown() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_are_refused_at_their_place() {
+fn invalid_utf8_is_refused_with_its_position() {
     let report = bad(b"data = \"a\"\n# caf\xe9 noir\n").to_string();
     assert_eq!(
         report,
@@ -36,13 +36,13 @@ fn bytes_that_are_not_utf8_are_refused_at_their_place() {
 }
 
 #[test]
-fn a_utf16_file_is_told_what_it_is() {
+fn a_utf16_file_gets_a_hint() {
     let utf16: Vec<u8> = "\u{feff}data".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert!(bad(utf16).to_string().contains("save it as UTF-8"));
 }
 
 #[test]
-fn an_empty_file_and_one_of_comments_mean_the_defaults() {
+fn empty_files_and_comments_mean_the_defaults() {
     let empty = good("");
     assert_eq!(empty, good("# nothing\n\n"));
     assert_eq!(empty.filters.len(), 1);
@@ -52,14 +52,14 @@ fn an_empty_file_and_one_of_comments_mean_the_defaults() {
 }
 
 #[test]
-fn a_file_beyond_the_bound_is_refused_unread_and_one_at_the_bound_is_read() {
+fn the_file_size_limit_is_inclusive() {
     let most = usize::try_from(MAX_FILE_BYTES).expect("a small number");
     good(vec![b'\n'; most]);
     assert_eq!(in_short(&bad(vec![b'\n'; most + 1])), ["the file is larger than 1MiB"]);
 }
 
 #[test]
-fn deep_nesting_of_every_kind_is_refused_and_overflows_nothing() {
+fn deep_nesting_is_refused_without_a_stack_overflow() {
     let deep = 200_000;
     let list = format!("a = {}{}", "[".repeat(deep), "]".repeat(deep));
     let table = format!("a = {}1{}", "{a=".repeat(deep), "}".repeat(deep));
@@ -72,7 +72,7 @@ fn deep_nesting_of_every_kind_is_refused_and_overflows_nothing() {
 
 #[test]
 fn options_as_deep_as_allowed_are_kept_and_one_deeper_is_refused() {
-    // The levels above the list are: filter, its table, options.
+    // The levels above the list: filter, its table, options.
     let options = |depth: usize| {
         let (open, close) = ("[".repeat(depth), "]".repeat(depth));
         format!("[[filter]]\nname = 'a'\nmodule = 'a.wasm'\noptions.x = {open}1{close}")
@@ -82,7 +82,7 @@ fn options_as_deep_as_allowed_are_kept_and_one_deeper_is_refused() {
 }
 
 #[test]
-fn headers_repeated_under_one_another_do_not_get_past_the_depth_bound() {
+fn nested_headers_do_not_bypass_the_depth_limit() {
     let mut text = String::new();
     let mut name = "filter.options".to_owned();
     for _ in 0..60 {
@@ -93,7 +93,7 @@ fn headers_repeated_under_one_another_do_not_get_past_the_depth_bound() {
 }
 
 #[test]
-fn many_problems_are_counted_whole_and_shown_to_the_bound() {
+fn all_problems_are_counted_but_only_some_are_shown() {
     let mut text = String::new();
     for index in 0..MAX_PROBLEMS + 10 {
         _ = writeln!(text, "zzzz{index} = 1");
@@ -118,7 +118,7 @@ fn a_large_file_of_many_sections_is_read() {
 }
 
 #[test]
-fn a_file_that_is_not_there_and_a_folder_are_said_to_be_so() {
+fn missing_files_and_folders_are_reported() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let missing = folder.path().join("weir.toml");
     let report = load(&missing, &variables).expect_err("not there").to_string();
@@ -138,7 +138,7 @@ fn paths_are_relative_to_the_folder_of_the_file() {
 }
 
 #[test]
-fn a_file_damaged_anywhere_is_answered_and_never_a_panic() {
+fn damaged_files_never_cause_a_panic() {
     let text = include_str!("../../../../../examples/config/environment.toml");
     let places: Vec<usize> = text.char_indices().map(|(at, _)| at).step_by(3).collect();
     for at in places {

@@ -1,4 +1,4 @@
-//! What is right and can't have been meant.
+//! Warnings for settings that are valid but probably unintended.
 
 use super::good;
 
@@ -15,7 +15,7 @@ fn sink(options: &str) -> String {
 }
 
 #[test]
-fn a_route_that_no_filter_gives_is_a_warning_with_the_one_that_was_meant() {
+fn a_route_that_no_filter_sets_is_a_warning_with_a_suggestion() {
     let text = |routes: &str| format!("{ROUTE}{}", sink(routes));
     assert_eq!(warnings(&text("routes = ['audit']")), [""; 0]);
     assert_eq!(
@@ -30,7 +30,7 @@ fn a_route_that_no_filter_gives_is_a_warning_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn what_a_filter_of_the_operator_gives_is_not_known() {
+fn routes_of_custom_filters_are_unknown() {
     let own = "[[filter]]\nname = 'tidy'\nmodule = 'tidy.wasm'\n";
     assert_eq!(warnings(&format!("{own}{ROUTE}{}", sink("routes = ['billing']"))), [""; 0]);
     assert_eq!(
@@ -41,16 +41,16 @@ fn what_a_filter_of_the_operator_gives_is_not_known() {
 }
 
 #[test]
-fn a_label_that_is_nearly_one_that_a_sink_takes_is_a_warning_once() {
+fn a_label_similar_to_a_route_of_a_sink_is_one_warning() {
     let two = ROUTE.replace("['audit']", "['audit', 'audti']");
     assert_eq!(
         warnings(&format!("{two}{}", sink("routes = ['audit']"))),
-        ["4:71: no sink takes the route `audti`; did you mean `audit`?"]
+        ["4:71: no sink accepts the route `audti`; did you mean `audit`?"]
     );
 }
 
 #[test]
-fn every_bundled_filter_that_gives_labels_is_known_for_it() {
+fn labels_of_all_bundled_filters_are_recognized() {
     for (module, options) in [
         ("schema", "schema = {}, on_fail = 'route', route = 'x'"),
         ("parse", "on_fail = 'tag', fail_route = 'x'"),
@@ -62,7 +62,7 @@ fn every_bundled_filter_that_gives_labels_is_known_for_it() {
 }
 
 #[test]
-fn a_template_with_a_key_that_no_record_has_is_a_warning() {
+fn a_template_with_an_unknown_key_is_a_warning() {
     let path = |path: &str| warnings(&format!("[sink.a]\ntype = 'file'\npath = '{path}'\n"));
     for right in ["{source}/{level}.jsonl", "{session}/{context.tenant}.jsonl", "%Y/{week_start}.jsonl", "%H-%M.jsonl"]
     {
@@ -70,37 +70,35 @@ fn a_template_with_a_key_that_no_record_has_is_a_warning() {
     }
     assert_eq!(
         path("logs/{sorce}.jsonl"),
-        ["3:8: records have no key `sorce`, unless a sender adds it; did you mean `source`?"]
+        ["3:8: records have no `sorce` unless a sender sets it; did you mean `source`?"]
     );
     assert_eq!(
         path("{service}.jsonl"),
-        ["3:8: the key `service` of senders is named `source` in records; write `source`"]
+        ["3:8: records have no `service`: a sender's `service` becomes `source`; write `source`"]
     );
     assert_eq!(path("{contxt.tenant}.jsonl")[0].rsplit_once("; ").unwrap().1, "did you mean `context.tenant`?");
     let zone = path("%Y-%Q.jsonl");
-    assert!(zone.len() == 1 && zone[0].starts_with("3:8: `%Q` is the time zone, which never changes"), "{zone:?}");
+    assert!(zone.len() == 1 && zone[0].starts_with("3:8: `%Q` is the time zone, which is always UTC"), "{zone:?}");
 
     let unsure = good("[sink.a]\ntype = 'file'\npath = '{nosuch}.jsonl'\n");
     assert_eq!(unsure.warnings, [""; 0], "a sender may give it: not said at each start");
     assert_eq!(
         unsure.notes,
-        [
-            "weir.toml:3:8: nothing in this configuration sets the key `nosuch`; if no sender adds it, `_` is used in its place"
-        ]
+        ["weir.toml:3:8: no filter or alias sets the key `nosuch`; if senders don't set it, it is replaced by `_`"]
     );
     let given = "[[filter]]\nname = 'e'\nmodule = 'bundled:enrich'\noptions = { fields = { nosuch = 1 } }\n";
     assert_eq!(good(format!("{given}[sink.a]\ntype = 'file'\npath = '{{nosuch}}.jsonl'\n")).notes, [""; 0]);
 }
 
 #[test]
-fn a_text_template_is_looked_at_too_and_its_times() {
+fn text_templates_and_their_times_are_checked() {
     let template = |template: &str| warnings(&sink(&format!("format = 'text'\ntemplate = '{template}'")));
     assert_eq!(template("{timestamp:%H:%M} {level:8} {source} {{x}} {message} {fields}"), [""; 0]);
     assert_eq!(template("{timestamp:%H %Z} {mesage:5}").len(), 2);
 }
 
 #[test]
-fn a_condition_on_a_key_that_no_record_has_is_a_warning() {
+fn a_condition_on_an_unknown_key_is_a_warning() {
     let rules = |when: &str| {
         warnings(&format!("[[filter]]\nname = 'r'\nmodule = 'bundled:route'\noptions.rules = [{{ when = {when} }}]"))
     };

@@ -1,8 +1,8 @@
-//! The report for each kind of mistake. What stands here is what an operator reads.
+//! The exact report for each kind of error.
 
 use super::{bad, in_short};
 
-/// The whole report for a text of one mistake, without its last line.
+/// Expects this report, without its last line, for a text with one error.
 #[track_caller]
 fn expect(text: &str, report: &str) {
     let got = bad(text).to_string();
@@ -12,7 +12,7 @@ fn expect(text: &str, report: &str) {
 }
 
 #[test]
-fn an_unknown_key_near_a_known_one_is_answered_with_that() {
+fn a_misspelled_key_gets_a_suggestion() {
     expect(
         "[http]\nlisten = \"127.0.0.1:1\"\nmax_bdy = \"1MiB\"\n",
         r"
@@ -27,7 +27,7 @@ error: unknown key `max_bdy` in `[http]`
 }
 
 #[test]
-fn a_strange_key_is_answered_with_the_keys_there_are() {
+fn an_unknown_key_lists_the_allowed_keys() {
     expect(
         "[log]\ncolour = true",
         r"
@@ -42,7 +42,7 @@ error: unknown key `colour` in `[log]`
 }
 
 #[test]
-fn a_key_in_the_wrong_section_is_told_where_it_belongs() {
+fn a_misplaced_key_gets_a_hint_with_its_section() {
     expect(
         "listen = 'x'",
         r"
@@ -68,7 +68,7 @@ error: unknown key `auto_load` in `[journal]`
 }
 
 #[test]
-fn a_word_that_is_not_allowed_is_answered_with_those_that_are() {
+fn an_invalid_value_lists_the_allowed_values() {
     expect(
         "[journal]\nwhen_full = \"drop-oldest\"",
         r#"
@@ -83,7 +83,7 @@ error: `drop-oldest` is not one of the allowed values
 }
 
 #[test]
-fn a_typo_in_the_type_of_a_sink_is_answered_with_the_kind() {
+fn a_misspelled_sink_type_gets_a_suggestion() {
     let report = bad("[sink.a]\ntype = 'fil'\npath = 'x'").to_string();
     assert!(
         report.starts_with(
@@ -103,7 +103,7 @@ fn a_typo_in_the_type_of_a_sink_is_answered_with_the_kind() {
 }
 
 #[test]
-fn a_typo_in_an_option_of_a_sink_is_answered_with_the_option_and_not_also_as_missing() {
+fn a_misspelled_sink_option_is_not_also_reported_as_missing() {
     expect(
         "[sink.a]\ntype = 'file'\npth = 'x'",
         r"
@@ -139,7 +139,7 @@ error: there is no sink `stor` to fall back to
 }
 
 #[test]
-fn what_is_missing_is_said_at_the_section() {
+fn missing_keys_are_reported_at_their_section() {
     assert_eq!(
         in_short(&bad("[[filter]]\nname = 'a'\n\n[sink.b]\n")),
         ["1:1 `module` is missing in `[[filter]]`", "4:1 `type` is missing in `[sink.b]`",]
@@ -147,7 +147,7 @@ fn what_is_missing_is_said_at_the_section() {
 }
 
 #[test]
-fn a_wrong_type_is_named_with_the_right_one_and_an_example() {
+fn a_wrong_type_shows_the_expected_type_and_an_example() {
     expect(
         "[[filter]]\nname = 'a'\nmodule = 'a.wasm'\ntimeout = 250",
         r#"
@@ -178,7 +178,7 @@ error: expected a string, found an integer
 }
 
 #[test]
-fn values_that_make_no_sense_are_refused_each_in_its_words() {
+fn invalid_values_are_refused_with_specific_messages() {
     let filter = |rest: &str| format!("[[filter]]\nname = 'a'\nmodule = 'a.wasm'\n{rest}");
     let module = |module: &str| format!("[[filter]]\nname = 'a'\nmodule = '{module}'");
     for (text, expected) in [
@@ -206,7 +206,7 @@ fn values_that_make_no_sense_are_refused_each_in_its_words() {
         ("[ingest]\naliases = { '' = 'source' }".into(), "2:18 an alias can't be empty"),
         ("[ingest]\ndefault_source = ''".into(), "2:18 a source can't be empty"),
         ("data = ''".into(), "1:8 this is not the path of a folder"),
-        ("data = 'x'\nfilters_folder = 'x'".into(), "2:18 the filters folder is the data folder"),
+        ("data = 'x'\nfilters_folder = 'x'".into(), "2:18 the filters folder and the data folder are the same"),
         ("[[filter]]\nname = ''\nmodule = 'a.wasm'".into(), "2:8 the name of a filter can't be empty"),
         ("[[filter]]\nname = '../a'\nmodule = 'a.wasm'".into(), "2:8 `../a` can't be the name of a filter"),
         ("[sink.'a b']\ntype = 'console'".into(), "1:7 `a b` can't be the name of a sink"),
@@ -231,27 +231,27 @@ fn values_that_make_no_sense_are_refused_each_in_its_words() {
 }
 
 #[test]
-fn what_a_sink_itself_objects_to_is_shown_at_the_option() {
+fn sink_errors_are_shown_at_the_option() {
     let problems = bad("[sink.a]\ntype = 'file'\npath = 'x'\nformat = 'text'\ntemplate = '{timestamp'");
     let short = in_short(&problems);
     assert!(short.len() == 1 && short[0].starts_with("5:12 sink `a`: "), "{short:?}");
 }
 
 #[test]
-fn two_filters_of_one_name_are_refused_at_the_second() {
+fn duplicate_filter_names_are_refused_at_the_second() {
     let filter = "[[filter]]\nname = 'a'\nmodule = 'a.wasm'\n";
-    assert_eq!(in_short(&bad(filter.repeat(2))), ["5:8 two filters have the name `a`"]);
+    assert_eq!(in_short(&bad(filter.repeat(2))), ["5:8 two filters are named `a`"]);
 }
 
 #[test]
-fn a_name_at_the_bound_is_taken_and_one_longer_is_not() {
+fn the_name_length_limit_is_inclusive() {
     let sink = |length: usize| format!("[sink.{}]\ntype = 'console'", "a".repeat(length));
     super::good(sink(64));
     assert_eq!(in_short(&bad(sink(65))), ["1:7 the name of this sink is too long"]);
 }
 
 #[test]
-fn everything_wrong_is_found_in_one_run_in_the_order_of_the_lines() {
+fn all_problems_are_found_in_one_run_in_line_order() {
     let text = r#"lisen = "x"
 data = 5
 
@@ -304,7 +304,7 @@ fn unknown_keys_are_found_however_deep_and_in_inline_tables() {
 }
 
 #[test]
-fn every_mistake_of_syntax_is_reported_and_nothing_that_follows_from_one() {
+fn all_syntax_errors_are_reported_without_follow_up_errors() {
     let problems = bad("a = \nb = 'x\n[http\nc == 1\n");
     let short = in_short(&problems);
     assert!(short.len() >= 2, "{short:?}");
@@ -312,10 +312,10 @@ fn every_mistake_of_syntax_is_reported_and_nothing_that_follows_from_one() {
 }
 
 #[test]
-fn a_key_given_twice_is_reported_beside_other_mistakes() {
+fn duplicate_keys_are_reported_with_other_problems() {
     assert_eq!(
         in_short(&bad("data = 'a'\ndata = 'b'\nauto_laod = true")),
-        ["2:1 `data` is given twice", "3:1 unknown key `auto_laod` at the top level",]
+        ["2:1 `data` is set twice", "3:1 unknown key `auto_laod` at the top level",]
     );
 }
 
@@ -336,7 +336,7 @@ error: the environment variable `LISTEN_PORT` is not set
 }
 
 #[test]
-fn what_the_environment_gives_is_never_printed() {
+fn values_from_the_environment_are_never_printed() {
     for text in [
         "[http]\nlisten = '${WORD}'",
         "[http]\nmax_body = '${WORD}'",
@@ -357,7 +357,7 @@ fn what_the_environment_gives_is_never_printed() {
 #[test]
 fn long_lines_are_cut_around_the_mistake_and_control_characters_are_not_shown() {
     let text = format!("[log]\nlevel = '{}\u{7f}\u{202e}' # x", "é".repeat(500));
-    // A control character is itself a mistake, inside a comment or a string.
+    // A control character in a comment or string is itself an error.
     let report = bad(text).to_string();
     assert!(!report.contains('\u{7f}') && !report.contains('\u{202e}'), "{report}");
     let text = format!("[sink]\na = {{ type = 'console', b{} = 1 }}", "x".repeat(400));
@@ -378,7 +378,7 @@ fn colours_are_added_only_when_asked_for_and_change_no_word() {
 }
 
 #[test]
-fn one_bracket_instead_of_two_is_told_what_to_write() {
+fn a_single_bracket_gets_a_hint() {
     expect(
         "[filter]\nname = 'redact'\nmodule = 'bundled:redact'",
         r"
@@ -387,8 +387,7 @@ error: expected a list, found a table
   |
 1 | [filter]
   | ^^^^^^^^
-  |
-  = help: write `[[filter]]`, with two brackets: each such table is one of the list",
+  = help: write `[[filter]]`, with two brackets: each such table is one item of the list",
     );
     let twice = bad("[filter]\nname = 'a'\n[filter]\nname = 'b'").to_string();
     assert!(twice.contains("weir.toml:3:2") && twice.contains("write `[[filter]]`"), "{twice}");
@@ -398,7 +397,7 @@ error: expected a list, found a table
 }
 
 #[test]
-fn a_port_alone_is_told_what_to_write_and_localhost_is_understood() {
+fn a_bare_port_gets_a_hint_and_localhost_is_accepted() {
     expect(
         "[http]\nlisten = ':8080'",
         r"

@@ -1,10 +1,10 @@
-//! The tables of `examples/config/README.md`, made from the schema: one row for each key.
+//! Generates the tables of `examples/config/README.md` from the schema, one row per key.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// All sections: the keys outside any, then each section, then what sinks have in common and each kind.
+/// All sections: top-level keys, each section, the common keys of sinks, and each sink type.
 pub(super) fn reference(schema: &Value) -> String {
     let mut out = String::new();
     let mut top = schema.clone();
@@ -30,7 +30,7 @@ pub(super) fn reference(schema: &Value) -> String {
     out
 }
 
-/// The keys of every sink, whatever its type.
+/// The keys that all sinks have.
 pub(super) fn common_keys() -> Vec<String> {
     let common = schemars::schema_for!(crate::config::raw::SinkCommon).to_value();
     let keys = common["properties"].as_object().into_iter().flatten().map(|(key, _)| key.clone());
@@ -94,13 +94,13 @@ fn rows(out: &mut String, whole: &Value, prefix: &str, keys: &Value, skip: &[&st
     }
 }
 
-/// What a `$ref` leads to, also inside a list.
+/// Resolves a `$ref`, also inside a list.
 fn target<'a>(whole: &'a Value, property: &'a Value) -> Option<&'a Value> {
     let target = property["$ref"].as_str().or(property["items"]["$ref"].as_str())?;
     whole.pointer(target.trim_start_matches('#'))
 }
 
-/// The keys of a table, or of the tables of a list, wherever the schema has put them.
+/// The keys of a table or of a list of tables.
 fn table_of<'a>(whole: &'a Value, property: &'a Value) -> Option<&'a Value> {
     let property = target(whole, property).unwrap_or(property);
     if property["properties"].is_object() {
@@ -110,7 +110,7 @@ fn table_of<'a>(whole: &'a Value, property: &'a Value) -> Option<&'a Value> {
     choices.chain(property.get("items")).find_map(|inner| table_of(whole, inner))
 }
 
-/// The kind of value in words.
+/// The type of value as text.
 fn value_words(whole: &Value, property: &Value) -> String {
     let schema = match property["$ref"].as_str() {
         Some(_) => target(whole, property).unwrap_or(property),

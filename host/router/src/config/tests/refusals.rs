@@ -1,19 +1,19 @@
-//! What filters have against their options, at its place in the file.
+//! Errors of filters about their options, with positions in the file.
 
 use std::path::Path;
 
 use super::{in_short, variables};
 use weir_document::Problems;
 
-use crate::config::{FilterSettings, Refusal, load_bytes};
+use crate::config::{FilterError, FilterSettings, load_bytes};
 
-/// Loads a text with filters that refuse what they are given.
-fn refused(text: &str, refuse: impl Fn(&FilterSettings) -> Option<Refusal>) -> Problems {
+/// Loads a text with filters that refuse their options.
+fn refused(text: &str, refuse: impl Fn(&FilterSettings) -> Option<FilterError>) -> Problems {
     load_bytes("weir.toml", Path::new(""), text.as_bytes(), &variables, &mut |_, filter| refuse(filter)).unwrap_err()
 }
 
-fn mistakes(all: &[&str]) -> Option<Refusal> {
-    Some(Refusal::Options(all.iter().map(|text| (*text).to_owned()).collect()))
+fn mistakes(all: &[&str]) -> Option<FilterError> {
+    Some(FilterError::Options(all.iter().map(|text| (*text).to_owned()).collect()))
 }
 
 const TEXT: &str = r#"lisen = "x"
@@ -32,7 +32,7 @@ when = { level = "LOUD" }
 "#;
 
 #[test]
-fn each_mistake_is_shown_at_the_option_that_it_names_beside_all_others() {
+fn filter_errors_are_shown_at_their_options() {
     let problems = refused(TEXT, |_| {
         mistakes(&[
             "unknown field `kyes`, expected one of `keys`, `rates`; did you mean `keys`?",
@@ -60,14 +60,14 @@ fn each_mistake_is_shown_at_the_option_that_it_names_beside_all_others() {
 }
 
 #[test]
-fn a_filter_that_cannot_be_loaded_is_shown_at_its_module_and_one_without_a_table_at_the_file() {
-    let refuse = |_: &FilterSettings| Some(Refusal::Filter("no such file".into()));
+fn load_errors_are_shown_at_the_module_or_the_file() {
+    let refuse = |_: &FilterSettings| Some(FilterError::Filter("no such file".into()));
     assert_eq!(in_short(&refused(TEXT.trim_start_matches("lisen = \"x\""), refuse)), ["4:10 no such file"]);
     assert_eq!(in_short(&refused("", refuse)), ["no such file"]);
 }
 
 #[test]
-fn a_filter_whose_table_is_wrong_is_not_asked() {
+fn a_filter_with_an_invalid_table_is_not_checked() {
     for wrong in ["module = 'bundled:redct'", "module = 'bundled:redact'\noptions = { a = '${MISSING}' }"] {
         let problems = refused(&format!("[[filter]]\nname = 'f'\n{wrong}"), |_| mistakes(&["asked"]));
         assert_eq!(in_short(&problems).len(), 1, "{problems}");
@@ -75,7 +75,7 @@ fn a_filter_whose_table_is_wrong_is_not_asked() {
 }
 
 #[test]
-fn what_the_environment_gave_an_option_is_not_printed() {
+fn option_values_from_the_environment_are_not_printed() {
     let text = "[[filter]]\nname = 'f'\nmodule = 'bundled:redact'\noptions = { patterns = ['${WORD}('] }";
     let problems = refused(text, |_| mistakes(&["option `patterns[0]`: `s3cret(` is no pattern"]));
     assert_eq!(in_short(&problems), ["4:25 filter `f`: option `patterns[0]`: `…` is no pattern"]);

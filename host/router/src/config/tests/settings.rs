@@ -1,4 +1,4 @@
-//! What right files mean.
+//! The settings of valid files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn with_no_configuration_weir_is_useful_on_this_machine_alone() {
 
 #[test]
 fn the_defaults_are_themselves_valid() {
-    // An empty file takes the way of every file, with every bound.
+    // An empty file passes the same checks as any other file.
     let mut empty = good("");
     empty.auto_load = true;
     assert_eq!(empty, Settings::default_for(Path::new("/etc/weir"), &|_| None).expect("right"));
@@ -132,13 +132,13 @@ fn sinks_and_filters_keep_the_order_of_the_file() {
 }
 
 #[test]
-fn none_is_said_by_an_empty_list_or_section() {
+fn an_empty_list_or_section_means_none() {
     let settings = good("filter = []\n[sink]\n");
     assert!(settings.filters.is_empty() && settings.sinks.is_empty());
 }
 
 #[test]
-fn variables_become_the_type_that_the_key_has() {
+fn variables_are_converted_to_the_type_of_the_key() {
     let settings = good(
         "auto_load = '${YES}'\n[http]\nlisten = '127.0.0.1:${PORT}'\n\
          max_connections = '${COUNT}'\nmax_body = '${COUNT}MiB'\nmax_in_flight = '${NONE:-99999999}'",
@@ -151,14 +151,14 @@ fn variables_become_the_type_that_the_key_has() {
 }
 
 #[test]
-fn only_what_comes_from_the_environment_is_turned_into_another_type() {
+fn only_values_from_the_environment_are_converted() {
     bad("auto_load = 'true'");
     bad("[http]\nmax_connections = '12'");
     bad("[http]\nmax_connections = '$${COUNT}'");
 }
 
 #[test]
-fn options_of_filters_stay_text_since_nobody_says_what_they_should_be() {
+fn filter_options_stay_text_because_their_types_are_unknown() {
     let settings = good(
         "[[filter]]\nname = 'a'\nmodule = 'a.wasm'\n\
          options = { n = '${COUNT}', re = '^$${x}$', list = ['${WORD}'] }",
@@ -175,7 +175,7 @@ fn a_variable_can_not_add_anything_to_the_file() {
 }
 
 #[test]
-fn the_command_line_decides_over_the_file_and_moves_modules_with_their_folder() {
+fn the_command_line_overrides_the_file_and_modules_follow_their_folder() {
     let settings = good("[[filter]]\nname = 'a'\nmodule = 'a.wasm'");
     let none = settings.clone().with_overrides(&Overrides::default());
     assert_eq!(none, settings);
@@ -191,7 +191,7 @@ fn the_command_line_decides_over_the_file_and_moves_modules_with_their_folder() 
 }
 
 #[test]
-fn a_module_that_is_only_found_gets_the_defaults_that_a_written_one_has() {
+fn a_found_module_has_the_same_defaults_as_a_configured_one() {
     let written = good("[[filter]]\nname = 'a'\nmodule = 'a.wasm'");
     let found = FilterSettings::with_defaults("a", Module::File("a.wasm".into()));
     assert_eq!(written.filters[0], found);
@@ -208,7 +208,7 @@ fn debugging_shows_options_without_their_values() {
 }
 
 #[test]
-fn a_chain_of_fallbacks_is_followed_to_its_end_and_a_standby_takes_nothing_of_its_own() {
+fn fallback_chains_are_expanded_and_a_standby_has_no_routes() {
     let settings = good(
         "[sink.a]\ntype = 'console'\nfallback = 'b'\nfallback_after = '5s'\n[sink.b]\ntype = 'console'\nstandby = true\n\
          fallback = 'c'\n[sink.c]\ntype = 'console'\n",
@@ -221,7 +221,7 @@ fn a_chain_of_fallbacks_is_followed_to_its_end_and_a_standby_takes_nothing_of_it
 }
 
 #[test]
-fn the_environment_chooses_sinks_and_gives_their_options_when_no_file_does() {
+fn the_environment_selects_sinks_and_options_unless_a_file_does() {
     let environment = |name: &str| match name {
         "WEIR_SINKS" => Some("file,nonesuch,sqlite".to_owned()),
         "WEIR_FILE_PATH" => Some("out/%Y.log".to_owned()),
@@ -231,7 +231,7 @@ fn the_environment_chooses_sinks_and_gives_their_options_when_no_file_does() {
     let sinks: Vec<_> = settings.sinks.iter().map(|s| (&*s.name, &*s.kind, &s.options)).collect();
     assert_eq!(sinks, [("file", "file", &json!({ "path": "out/%Y.log" })), ("sqlite", "sqlite", &json!({}))]);
     assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
-    // A file's own sinks and options come first.
+    // The sinks and options in a file take precedence.
     let file = "[sink.a]\ntype = 'file'\npath = 'a.log'\n[sink.b]\ntype = 'file'\n";
     let settings = load_bytes("weir.toml", Path::new("/etc/weir"), file.as_bytes(), &environment, &mut |_, _| None)
         .expect("right");
@@ -241,7 +241,7 @@ fn the_environment_chooses_sinks_and_gives_their_options_when_no_file_does() {
 }
 
 #[test]
-fn what_the_environment_gives_wrongly_is_refused_without_showing_it() {
+fn invalid_values_from_the_environment_are_refused_without_showing_them() {
     let environment = |name: &str| match name {
         "WEIR_SINKS" => Some("file".to_owned()),
         "WEIR_FILE_PATH" => Some("s3cret/{".to_owned()),
