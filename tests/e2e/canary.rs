@@ -57,8 +57,8 @@ impl Traffic {
 }
 
 fn wait_for(router: &Router, text: &str) -> String {
-    eventually(text, || router.said().contains(text));
-    router.said().lines().find(|line| line.contains(text)).unwrap().to_owned()
+    eventually(text, || router.stderr().contains(text));
+    router.stderr().lines().find(|line| line.contains(text)).unwrap().to_owned()
 }
 
 fn lines(home: &Home) -> Vec<String> {
@@ -206,10 +206,14 @@ fn new_options_restart_a_canary_at_once() {
         health(&router)["trial"]["records"].as_u64().is_some_and(|records| records > 0)
     });
     home.configure(&options("a = 1"));
-    eventually("it begins anew", || router.said().matches(": trial of ").count() == 2);
-    eventually("the running version has them too", || router.said().contains("1.0.0 reloaded with new settings"));
+    eventually("it begins anew", || router.stderr().matches(": trial of ").count() == 2);
+    eventually("the running version has them too", || router.stderr().contains("1.0.0 reloaded with new settings"));
     eventually("nothing is counted yet", || health(&router)["trial"]["records"] == 0);
-    assert!(!router.said().contains("is promoted") && !router.said().contains("is rejected"), "{}", router.said());
+    assert!(
+        !router.stderr().contains("is promoted") && !router.stderr().contains("is rejected"),
+        "{}",
+        router.stderr()
+    );
 }
 
 /// Refuses options that contain an `a`.
@@ -257,18 +261,18 @@ fn rollback_works_at_run_time_survives_a_restart_and_ends_with_the_next_module()
     let router = home.start();
     home.put_filter("f", &guests::module(PATCH));
     wait_for(&router, "replaced by");
-    let said = router.said();
+    let said = router.stderr();
     let line = said.lines().find(|line| line.contains("replaced by")).unwrap();
     assert_eq!(line.matches("1.0.0 (sha256 ").count(), 2, "both say 1.0.0: {line}");
     assert!(is_patched(&home, &router, "first"));
     assert!(rollback(&home, &[]).contains("is rolled back to 1.0.0"));
-    eventually("the old version is back", || router.said().matches("replaced by").count() == 2);
+    eventually("the old version is back", || router.stderr().matches("replaced by").count() == 2);
     assert!(!is_patched(&home, &router, "second"));
     router.stop();
 
     let router = home.start();
     assert!(!is_patched(&home, &router, "third"));
-    let said = router.said();
+    let said = router.stderr();
     let line = said.lines().find(|line| line.contains("loaded from a kept version")).unwrap();
     assert!(line.contains("sha256 ") && line.contains("instead of") && line.contains("f.wasm"), "{line}");
     let mut list = weir();

@@ -5,19 +5,19 @@ use std::process::Command;
 use super::clients::run;
 use super::router::{Home, eventually, module, repository, weir};
 
-fn printed(command: &mut Command) -> String {
+fn stdout(command: &mut Command) -> String {
     String::from_utf8(run(command).stdout).unwrap()
 }
 
 #[test]
 fn every_command_has_help_and_examples_where_needed() {
-    let help = printed(weir().arg("--help"));
+    let help = stdout(weir().arg("--help"));
     for command in ["run", "validate", "filter", "journal", "quarantine", "config", "bench", "completions"] {
         assert!(help.contains(command), "{command} is not in the help");
-        assert!(printed(weir().args([command, "--help"])).contains("Usage"));
+        assert!(stdout(weir().args([command, "--help"])).contains("Usage"));
     }
     for command in ["run", "validate", "bench", "completions"] {
-        assert!(printed(weir().args([command, "--help"])).contains("Example"), "{command}");
+        assert!(stdout(weir().args([command, "--help"])).contains("Example"), "{command}");
     }
 }
 
@@ -68,13 +68,13 @@ fn the_configuration_in_the_readme_is_valid() {
 
 #[test]
 fn the_start_configuration_is_valid_and_runs() {
-    let home = Home::with(&printed(weir().args(["config", "init"])));
+    let home = Home::with(&stdout(weir().args(["config", "init"])));
     let said = run(weir().current_dir(home.path("")).args(["validate", "weir.toml"]));
     assert!(said.stderr.is_empty() && String::from_utf8_lossy(&said.stdout).contains("1 filter, 2 sinks"), "{said:?}");
     let router = home.start();
     let record = r#"{"message":"ada@example.com signed in"}"#;
     assert_eq!(super::clients::post(&router, record).body, r#"{"accepted":1}"#);
-    eventually("the console shows it", || router.printed().contains("******** signed in"));
+    eventually("the console shows it", || router.stdout().contains("******** signed in"));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn all_commands_accept_the_same_addresses_and_help_lists_them() {
     }
     let refused = weir().args(["sinks", "--address", "8080"]).output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("127.0.0.1:8080"), "{refused:?}");
-    let help = printed(weir().args(["bench", "--help"]));
+    let help = stdout(weir().args(["bench", "--help"]));
     for case in ["json-100-no-filter", "sqlite-100", "swap", "outage", "compile"] {
         assert!(help.contains(case), "{case}: {help}");
     }
@@ -143,10 +143,10 @@ fn all_commands_accept_the_same_addresses_and_help_lists_them() {
 
 #[test]
 fn filter_test_shows_verdicts_and_a_diff() {
-    let shown = printed(weir().args(["filter", "test"]).arg(module("redact")));
+    let shown = stdout(weir().args(["filter", "test"]).arg(module("redact")));
     assert!(shown.contains("record 1: changed") && shown.contains("record 2: kept unchanged"), "{shown}");
     assert!(shown.contains("-") && shown.contains("+") && shown.contains("********"), "{shown}");
-    let shown = printed(weir().args(["filter", "test", "bundled:level", "--options", r#"{"default":"ERROR"}"#]));
+    let shown = stdout(weir().args(["filter", "test", "bundled:level", "--options", r#"{"default":"ERROR"}"#]));
     assert!(shown.contains("record 1: dropped"), "{shown}");
 }
 
@@ -177,16 +177,16 @@ fn filter_test_warns_if_the_module_is_older_than_its_source() {
 #[test]
 fn filter_list_shows_the_configured_filters() {
     let home = Home::new();
-    let shown = printed(weir().current_dir(home.path("")).args(["filter", "list"]));
+    let shown = stdout(weir().current_dir(home.path("")).args(["filter", "list"]));
     assert!(shown.contains("redact") && shown.contains("bundled: redact, enrich"), "{shown}");
 }
 
 #[test]
 fn the_schema_is_json_and_completions_are_a_script() {
-    let schema: serde_json::Value = serde_json::from_str(&printed(weir().args(["config", "schema"]))).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&stdout(weir().args(["config", "schema"]))).unwrap();
     assert!(schema["properties"]["journal"].is_object());
     let script = Home::new();
-    std::fs::write(script.path("weir.bash"), printed(weir().args(["completions", "bash"]))).unwrap();
+    std::fs::write(script.path("weir.bash"), stdout(weir().args(["completions", "bash"]))).unwrap();
     run(Command::new("bash").arg("-n").arg(script.path("weir.bash")));
 }
 
@@ -197,7 +197,7 @@ fn journal_inspect_shows_segments_and_readers() {
     assert_eq!(super::clients::post(&router, r#"{"message":"x"}"#).status, 200);
     router.stop();
     let inspect = ["journal", "inspect", "--data"];
-    let shown = printed(weir().args(inspect).arg(home.path("weir-data")));
+    let shown = stdout(weir().args(inspect).arg(home.path("weir-data")));
     assert!(shown.contains("console") && shown.contains("sqlite"), "{shown}");
 }
 

@@ -196,8 +196,8 @@ fn acknowledged_records_reach_every_sink_in_order_and_once_where_guaranteed() {
     eventually("every record is counted once", || counted(&router) == lines_in(&home.path("out.jsonl")));
     router.signal("-INT");
     router.wait();
-    assert!(router.said().contains("flushed and delivered"), "{}", router.said());
-    console += &router.printed();
+    assert!(router.stderr().contains("flushed and delivered"), "{}", router.stderr());
+    console += &router.stdout();
 
     let held = servers.held(&home, &console);
     let (_, reference) = &held[0];

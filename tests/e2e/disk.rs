@@ -210,7 +210,7 @@ fn connections_leave_enough_file_descriptors_for_the_journal() {
     assert_eq!(idle.len(), 400);
     // Several segments, each of which is an open file.
     for number in 1..40 {
-        assert_eq!(post_on(&mut connection, &body(number)), 200, "{}", router.said());
+        assert_eq!(post_on(&mut connection, &body(number)), 200, "{}", router.stderr());
     }
     drop(idle);
     unblock(&home);

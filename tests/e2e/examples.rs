@@ -12,10 +12,10 @@ fn the_python_handler_delivers_all_logs_before_the_program_ends() {
     let example = repository().join("examples/clients/python_logging.py");
     run(python().arg(example).arg(format!("{}/ingest", router.url)));
     eventually("both are shown", || {
-        let shown = router.printed();
+        let shown = router.stdout();
         shown.contains("order 1234 paid by ********") && shown.contains("could not be made")
     });
-    assert!(router.printed().contains("ZeroDivisionError"), "{}", router.printed());
+    assert!(router.stdout().contains("ZeroDivisionError"), "{}", router.stdout());
 }
 
 #[test]
@@ -25,8 +25,8 @@ fn the_javascript_client_gets_acknowledgements() {
     let example = repository().join("examples/clients/send.mjs");
     let output = run(Command::new("node").arg(example).arg(format!("{}/ingest", router.url)));
     assert_eq!(output.stdout, b"{ accepted: 2 }\n");
-    eventually("both are shown", || router.printed().contains("ERROR") && router.printed().contains("page viewed"));
-    assert!(!router.printed().contains("alice@example.com"));
+    eventually("both are shown", || router.stdout().contains("ERROR") && router.stdout().contains("page viewed"));
+    assert!(!router.stdout().contains("alice@example.com"));
 }
 
 #[test]
@@ -44,8 +44,8 @@ fn the_example_filters_build_from_source_and_work() {
     }
     let record = r#"{"message":"done","context":{"user":"Ada","email":"ada@example.com","duration_ms":2500}}"#;
     assert_eq!(post(&router, record).status, 200);
-    eventually("the console shows it", || router.printed().contains("done"));
-    let shown = router.printed();
+    eventually("the console shows it", || router.stdout().contains("done"));
+    let shown = router.stdout();
     assert!(shown.contains("hello Ada") && shown.contains("WARNING") && shown.contains("slow"), "{shown}");
     assert!(!shown.contains("ada@example.com"), "{shown}");
 }

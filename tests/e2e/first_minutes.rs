@@ -27,8 +27,8 @@ fn without_a_configuration_records_are_masked_everywhere() {
     let row = sqlite(&database, "select sequence, position, timestamp > 0, level, source, message, fields from logs");
     assert!(row.starts_with("1|0|1|INFO|shop|"), "{row}");
     assert!(row.contains("********"), "{row}");
-    eventually("the console shows it", || router.printed().contains("shop"));
-    let console = router.printed();
+    eventually("the console shows it", || router.stdout().contains("shop"));
+    let console = router.stdout();
     assert!(console.contains("********") && console.contains("INFO"), "{console}");
     for secret in SECRETS {
         assert!(!row.contains(secret) && !console.contains(secret), "{secret}");
@@ -55,8 +55,8 @@ fn the_command_that_the_greeting_suggests_works() {
     let line = format!("{} {}", first.trim().trim_start_matches("try").trim_end_matches('\\'), second.trim());
     let output = run(std::process::Command::new("sh").args(["-c", &line]));
     assert_eq!(output.stdout, br#"{"accepted":1}"#, "{line}");
-    eventually("the console shows it", || router.printed().contains("signed in"));
-    assert!(!router.printed().contains("alice@example.com"));
+    eventually("the console shows it", || router.stdout().contains("signed in"));
+    assert!(!router.stdout().contains("alice@example.com"));
 }
 
 #[test]
@@ -66,12 +66,12 @@ fn a_module_in_the_folder_is_loaded_swapped_and_unloaded() {
     let wasm = std::fs::read(module("level")).unwrap();
     home.put_filter("mine", &wasm);
     router.wait_for_line("filter `mine`");
-    assert!(router.said().contains("loaded from"), "{}", router.said());
+    assert!(router.stderr().contains("loaded from"), "{}", router.stderr());
     let debug = r#"{"level":"DEBUG","message":"too fine to keep"}"#;
     assert_eq!(post(&router, debug).status, 200);
     assert_eq!(post(&router, r#"{"message":"the last one"}"#).status, 200);
-    eventually("the console shows it", || router.printed().contains("the last one"));
-    assert!(!router.printed().contains("too fine to keep"));
+    eventually("the console shows it", || router.stdout().contains("the last one"));
+    assert!(!router.stdout().contains("too fine to keep"));
 
     // A custom section makes other bytes of the same module.
     let mut other = wasm.clone();
@@ -82,7 +82,7 @@ fn a_module_in_the_folder_is_loaded_swapped_and_unloaded() {
     std::fs::remove_file(home.path("filters/mine.wasm")).unwrap();
     router.wait_for_line("unloaded");
     assert_eq!(post(&router, debug).status, 200);
-    eventually("it is kept now", || router.printed().contains("too fine to keep"));
+    eventually("it is kept now", || router.stdout().contains("too fine to keep"));
 }
 
 #[test]

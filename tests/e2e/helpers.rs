@@ -226,9 +226,9 @@ fn wasi(language: &str, guest: &str, title: &str) {
     router.wait_for_line("filter `wasi`");
     for _ in 0..3 {
         let answer = post(&router, r#"{"message":"look"}"#);
-        assert_eq!(answer.body, r#"{"accepted":1}"#, "{}", router.said());
+        assert_eq!(answer.body, r#"{"accepted":1}"#, "{}", router.stderr());
     }
-    eventually("the console shows it", || router.printed().contains("as_it_should_be"));
+    eventually("the console shows it", || router.stdout().contains("as_it_should_be"));
     router.wait_for_line(&format!("printed in {title}"));
     router.wait_for_line(&format!("an error in {title}"));
     for end in ["exit", "raise", "panic"] {

@@ -105,11 +105,11 @@ fn a_module_that_is_not_a_filter_never_replaces_a_running_one() {
     for (number, bytes) in [&b""[..], truncated, b"no module at all", &strange].into_iter().enumerate() {
         home.put_filter("hostile", bytes);
         eventually("it is refused", || {
-            router.said().lines().filter(|line| line.contains("the running version stays")).count() == number + 1
+            router.stderr().lines().filter(|line| line.contains("the running version stays")).count() == number + 1
         });
         assert_eq!(post(&router, r#"{"message":"still here"}"#).body, r#"{"accepted":1}"#);
     }
-    let refusals = router.said();
+    let refusals = router.stderr();
     for line in refusals.lines().filter(|line| line.contains("stays")) {
         assert!(line.contains("ERROR") && line.contains("hostile"), "{line}");
     }
@@ -168,7 +168,7 @@ fn filter_output_cannot_forge_lines_control_terminals_or_flood_answers() {
     let list = String::from_utf8(list.unwrap().stdout).unwrap();
     // After the banner, which also shows the version.
     router.wait_for_line("try ");
-    for text in [&health, &list, &router.said()] {
+    for text in [&health, &list, &router.stderr()] {
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\0']), "{text:?}");
         assert!(text.lines().all(|line| !line.starts_with("2026-11-28T00:00:00Z ERROR")), "{text}");
     }
@@ -185,7 +185,7 @@ fn a_module_with_an_invalid_file_name_is_skipped_with_the_reason() {
     let line = router.wait_for_line(r"red\x1b[31m.wasm is not loaded");
     assert!(line.contains("rename the file: a name has 1 to 64 characters"), "{line}");
     router.wait_for_line("try ");
-    let said = router.said();
+    let said = router.stderr();
     assert_eq!(said.matches("is not loaded").count(), 4, "{said}");
     assert!(!said.contains('\u{1b}') && said.contains("good 1.0.0 (filters/good.wasm)"), "{said}");
 }
@@ -296,7 +296,7 @@ fn modules_that_are_too_expensive_to_compile_are_refused_at_once() {
     home.put_filter("hostile", &additions());
     router.wait_for_line("a function of");
     assert_eq!(post(&router, &records()).body, r#"{"accepted":10}"#);
-    let said = router.said();
+    let said = router.stderr();
     assert_eq!(said.lines().filter(|line| line.contains("the running version stays")).count(), 2, "{said}");
 }
 
@@ -310,9 +310,9 @@ fn a_module_path_that_is_not_a_file_blocks_neither_reload_nor_stop() {
     std::os::unix::fs::symlink("/dev/zero", home.path("filters/zero.new")).unwrap();
     for (number, strange) in ["fifo", "zero"].into_iter().enumerate() {
         std::fs::rename(home.path(&format!("filters/{strange}.new")), home.path("filters/hostile.wasm")).unwrap();
-        eventually("it is refused", || router.said().matches("it is not a regular file").count() > number);
+        eventually("it is refused", || router.stderr().matches("it is not a regular file").count() > number);
         home.put_filter("hostile", &guests::module([guests::TRAP, guests::KEEP][number]));
-        eventually("the next is taken up", || router.said().matches("replaced by").count() > number);
+        eventually("the next is taken up", || router.stderr().matches("replaced by").count() > number);
     }
     assert_eq!(post(&router, &records()).body, r#"{"accepted":10}"#);
     assert!(router.stop().0.success());

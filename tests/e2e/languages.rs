@@ -160,7 +160,7 @@ fn saving_rebuilds_into_the_running_router_and_a_mistake_changes_nothing() {
     std::fs::write(&source, text.replace("WEIR_TEXT(\"********\")", "WEIR_TEXT(\"(nobody)\")")).unwrap();
     router.wait_for_line("replaced by");
     post(&router, r#"{"message":"again","context":{"email":"ada at example"}}"#);
-    eventually("the new version is at work", || router.printed().contains("(nobody)"));
+    eventually("the new version is at work", || router.stdout().contains("(nobody)"));
     builder.kill().unwrap();
     builder.wait().unwrap();
 }
@@ -235,7 +235,7 @@ fn state_crosses_a_swap(language: &str, source: &str) -> Vec<u8> {
     build(text.replace("1.0.0", "2.0.0"));
     eventually("the new version takes over", || {
         post_three(&router);
-        router.said().contains("1.0.0 replaced by 2.0.0")
+        router.stderr().contains("1.0.0 replaced by 2.0.0")
     });
     for _ in 0..10 {
         post_three(&router);
@@ -350,8 +350,8 @@ fn works(router: &Router) {
         {"message":"the last one","context":{"user":"Grace Hopper"}}
     ]"#;
     assert_eq!(post(router, records).status, 200);
-    eventually("the console shows it", || router.printed().contains("the last one"));
-    let shown = router.printed();
+    eventually("the console shows it", || router.stdout().contains("the last one"));
+    let shown = router.stdout();
     assert!(shown.contains("Ada Lovelace") && shown.contains("Grace Hopper") && shown.contains("********"), "{shown}");
     assert!(!shown.contains("ada at example") && !shown.contains("too fine"), "{shown}");
     let metrics = curl(router, "/metrics", &[], b"").body;

@@ -12,7 +12,7 @@ fn promtool_accepts_the_metrics() {
     let home = Home::new();
     let router = home.start();
     assert_eq!(post(&router, r#"[{"message":"a@example.com"}, 17]"#).status, 200);
-    eventually("the sinks have it", || router.printed().contains("********"));
+    eventually("the sinks have it", || router.stdout().contains("********"));
     let text = curl(&router, "/metrics", &[], b"").body;
     for name in [
         "weir_ingest_requests_total",

@@ -203,11 +203,11 @@ type = "sqlite"
                 if fault == Fault::StopTwice {
                     router.signal("-TERM");
                 }
-                assert!(router.wait().success(), "{}", router.said());
+                assert!(router.wait().success(), "{}", router.stderr());
                 self.home.start()
             }
             Fault::Swap => {
-                let replaced = |router: &Router| router.said().matches("filter `join` ").count();
+                let replaced = |router: &Router| router.stderr().matches("filter `join` ").count();
                 let before = replaced(&router);
                 self.builds += 1;
                 self.put_join();
@@ -238,7 +238,7 @@ type = "sqlite"
             }
             Fault::Copy => {
                 router.signal("-TERM");
-                assert!(router.wait().success(), "{}", router.said());
+                assert!(router.wait().success(), "{}", router.stderr());
                 let copy = self.copy();
                 let router = self.home.start();
                 copy.stop();
@@ -271,7 +271,7 @@ type = "sqlite"
 
     /// Changes the configuration, and waits until it is loaded.
     fn reconfigure(&mut self, router: &Router, with_join: bool, with_slow_sink: bool) {
-        let taken_up = |router: &Router| router.said().matches("configuration reloaded").count();
+        let taken_up = |router: &Router| router.stderr().matches("configuration reloaded").count();
         let before = taken_up(router);
         self.reloads += 1;
         self.configure(with_join, with_slow_sink);

@@ -26,7 +26,7 @@ fn an_added_sink_is_started_and_others_continue() {
     eventually("one has it", || holds(&home, "one.jsonl", "early"));
     home.configure(AFTER);
     router.wait_for_line("configuration reloaded");
-    assert!(!router.said().contains("`one` restarts"), "{}", router.said());
+    assert!(!router.stderr().contains("`one` restarts"), "{}", router.stderr());
     say(&router, "ERROR", "grave");
     say(&router, "INFO", "slight");
     eventually("both have it", || holds(&home, "two.jsonl", "grave") && holds(&home, "one.jsonl", "slight"));
@@ -40,7 +40,7 @@ fn an_invalid_configuration_changes_nothing_and_every_mistake_is_reported_with_i
     home.configure("[sink.one]\ntype = \"file\"\npaht = \"one.jsonl\"\n[jurnal]\nsync = \"always\"\n");
     router.wait_for_line("nothing was changed");
     eventually("every mistake is named", || {
-        let said = router.said();
+        let said = router.stderr();
         ["paht", "path", "jurnal", "journal", "weir.toml:3", "weir.toml:4"].iter().all(|part| said.contains(part))
     });
     say(&router, "INFO", "as before");
@@ -99,7 +99,7 @@ fn a_missing_or_invalid_configuration_is_logged_once_and_shown_until_fixed() {
     router.wait_for_line("accepted again");
     assert_eq!(curl(&router, "/health", &[], b"").json()["status"], "ok");
     assert_eq!(last_reload(&router), "weir_config_last_reload_successful 1");
-    let said = router.said();
+    let said = router.stderr();
     assert_eq!(said.matches("nothing was changed").count(), 2, "{said}");
     assert!(!said.contains("walkdir"), "{said}");
 }
@@ -124,8 +124,8 @@ fn sighup_without_a_change_is_logged_and_a_reverted_value_needs_no_restart() {
     home.configure(&format!("[http]\nmax_connections = 7\n{BEFORE}"));
     router.wait_for_line("changes to http.max_connections take effect");
     home.configure(BEFORE);
-    eventually("it is taken up", || router.said().matches("configuration reloaded").count() == 2);
-    assert_eq!(router.said().matches("take effect").count(), 1, "{}", router.said());
+    eventually("it is taken up", || router.stderr().matches("configuration reloaded").count() == 2);
+    assert_eq!(router.stderr().matches("take effect").count(), 1, "{}", router.stderr());
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn an_unused_module_is_logged_once_with_the_lines_to_add_and_listed() {
     }
     home.put_filter("other", &guests::module(guests::KEEP));
     router.wait_for_line("other.wasm is not used");
-    assert_eq!(router.said().matches("mask.wasm is not used").count(), 1, "{}", router.said());
+    assert_eq!(router.stderr().matches("mask.wasm is not used").count(), 1, "{}", router.stderr());
 
     let mut list = weir();
     list.current_dir(home.path("")).args(["filter", "list", "--config", "weir.toml"]);

@@ -142,12 +142,12 @@ impl Router {
     }
 
     /// Everything on standard error so far.
-    pub fn said(&self) -> String {
+    pub fn stderr(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
     /// Everything on standard output so far.
-    pub fn printed(&self) -> String {
+    pub fn stdout(&self) -> String {
         self.printed.lock().unwrap().clone()
     }
 
@@ -155,7 +155,7 @@ impl Router {
     pub fn wait_for_line(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
-            let said = self.said();
+            let said = self.stderr();
             if let Some(line) = said.lines().find(|l| l.contains(text)) {
                 return line.to_string();
             }
@@ -178,7 +178,7 @@ impl Router {
     pub fn stop(mut self) -> (ExitStatus, String) {
         self.signal("-INT");
         let status = self.wait();
-        (status, self.said())
+        (status, self.stderr())
     }
 
     /// Waits for its end, and for all of its output.
@@ -189,7 +189,7 @@ impl Router {
                 self.reading.drain(..).for_each(|reading| reading.join().unwrap());
                 return status;
             }
-            assert!(Instant::now() < until, "it does not stop:\n{}", self.said());
+            assert!(Instant::now() < until, "it does not stop:\n{}", self.stderr());
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -198,7 +198,7 @@ impl Router {
     pub fn kill(mut self) -> String {
         self.process.kill().unwrap();
         self.wait();
-        self.printed()
+        self.stdout()
     }
 }
 

@@ -45,7 +45,7 @@ fn an_index_in_the_previous_format_is_replaced_even_if_the_router_is_killed() {
 
     let mut router = home.start();
     router.wait_for_line("adding rows to its search index");
-    assert!(router.said().contains("only SQLite 3.43 and newer can read; it is rebuilt"), "{}", router.said());
+    assert!(router.stderr().contains("only SQLite 3.43 and newer can read; it is rebuilt"), "{}", router.stderr());
     assert_eq!(post(&router, r#"{"message":"message meanwhile"}"#).status, 200);
     router.kill();
     let done: u32 = count("logs_search_docsize").parse().unwrap();
@@ -53,7 +53,7 @@ fn an_index_in_the_previous_format_is_replaced_even_if_the_router_is_killed() {
 
     let mut router = home.start();
     router.wait_for_line("its search index is complete");
-    assert!(!router.said().contains("it is rebuilt"), "said once: {}", router.said());
+    assert!(!router.stderr().contains("it is rebuilt"), "said once: {}", router.stderr());
     let found = |words: &str| count(&format!("logs_search where logs_search match '{words}'"));
     eventually("what came meanwhile is stored", || found("meanwhile") == "1");
     assert_eq!((found("message"), found("u7")), ((ROWS + 1).to_string(), (ROWS / 100).to_string()));
@@ -61,7 +61,7 @@ fn an_index_in_the_previous_format_is_replaced_even_if_the_router_is_killed() {
     let router = home.start();
     post(&router, r#"{"message":"afterwards"}"#);
     eventually("it goes on", || found("afterwards") == "1");
-    assert!(!router.said().contains("search index"), "{}", router.said());
+    assert!(!router.stderr().contains("search index"), "{}", router.stderr());
 }
 
 #[test]

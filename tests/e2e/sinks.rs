@@ -105,7 +105,7 @@ fn if_all_sinks_fail_some_records_are_shown_on_standard_error_and_none_is_lost()
     std::fs::remove_file(home.path("blocked")).unwrap();
     let lines = |name: &str| std::fs::read_to_string(home.path(name)).map_or(0, |text| text.lines().count());
     eventually("both have everything", || lines("blocked/out.jsonl") >= 1000 && lines("blocked/too.jsonl") >= 1000);
-    let shown = router.said().lines().filter(|line| line.contains("nobody takes")).count();
+    let shown = router.stderr().lines().filter(|line| line.contains("nobody takes")).count();
     assert!((1..=50).contains(&shown), "{shown} of 1000 records were shown");
 }
 
@@ -139,7 +139,7 @@ fn sinks_are_listed_with_their_guarantees_as_text_and_json() {
     eventually("it is delivered", || json()[0]["records"] == 1);
     assert_eq!((&json()[1]["type"], &json()[1]["guarantee"]), (&"sqlite".into(), &"exactly once".into()));
     let text = sinks(&home, &router, &[]);
-    assert!(text.contains("exactly once") && text.contains("takes the routes audit"), "{text}");
+    assert!(text.contains("exactly once") && text.contains("accepts the routes audit"), "{text}");
     drop(router);
     let mut command = weir();
     let away = command.args(["sinks", "--config", "weir.toml", "--address", "127.0.0.1:1"]).current_dir(home.path(""));

@@ -49,8 +49,8 @@ fn simultaneous_signals_count_as_one_and_held_records_are_written() {
     let pid = router.pid();
     run(std::process::Command::new("sh").args(["-c", &format!("kill -TERM {pid}; kill -INT {pid}; kill -TERM {pid}")]));
     let status = router.wait();
-    assert_eq!(status.code(), Some(0), "{}", router.said());
-    assert!(stored(&home, "waits for its next line"), "{}", router.said());
+    assert_eq!(status.code(), Some(0), "{}", router.stderr());
+    assert!(stored(&home, "waits for its next line"), "{}", router.stderr());
 }
 
 #[test]
@@ -77,11 +77,11 @@ fn a_request_with_a_slow_body_is_answered_before_the_stop() {
     let answered = Instant::now();
     let mut answer = String::new();
     slow.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains(r#"{"accepted":1}"#), "{answer}\n{}", router.said());
+    assert!(answer.contains(r#"{"accepted":1}"#), "{answer}\n{}", router.stderr());
     assert_eq!(router.wait().code(), Some(0));
     // As long as the keep-alive of a connection would last.
     assert!(answered.elapsed() < Duration::from_secs(20), "{:?}", answered.elapsed());
-    assert!(router.said().contains("flushed and delivered"), "{}", router.said());
+    assert!(router.stderr().contains("flushed and delivered"), "{}", router.stderr());
     assert!(stored(&home, "slowly but surely"));
 }
 
@@ -102,14 +102,14 @@ fn a_second_signal_after_a_second_stops_at_once_and_reports_what_is_left() {
     let asked = Instant::now();
     router.signal("-INT");
     router.wait_for_line("drains");
-    while !router.said().contains("stops immediately; records") {
-        assert!(asked.elapsed() < Duration::from_secs(50), "it does not stop at once:\n{}", router.said());
+    while !router.stderr().contains("stops immediately; records") {
+        assert!(asked.elapsed() < Duration::from_secs(50), "it does not stop at once:\n{}", router.stderr());
         router.signal("-INT");
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(asked.elapsed() >= Duration::from_secs(1));
     assert_eq!(router.wait().code(), Some(130));
-    let said = router.said();
+    let said = router.stderr();
     assert!(said.contains("1 request is not answered"), "{said}");
     assert!(said.contains("sink `away` has 1 record undelivered"), "{said}");
 }

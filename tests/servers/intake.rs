@@ -91,7 +91,7 @@ impl Request {
 pub trait Stream: Read + Write + Send {}
 impl<T: Read + Write + Send> Stream for T {}
 /// Wraps a connection in TLS, or leaves it as it is.
-pub type Wrap = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
+pub type Connector = Arc<dyn Fn(TcpStream) -> io::Result<Box<dyn Stream>> + Send + Sync>;
 
 #[derive(Default)]
 struct Held {
@@ -105,7 +105,7 @@ struct Held {
 
 struct Shared {
     kind: Kind,
-    wrap: Option<Wrap>,
+    wrap: Option<Connector>,
     held: Mutex<Held>,
     stopping: AtomicBool,
     stopped: Condvar,
@@ -131,7 +131,7 @@ impl Intake {
     }
 
     /// The same, with each connection wrapped.
-    pub fn start_with(kind: Kind, wrap: Option<Wrap>) -> Intake {
+    pub fn start_with(kind: Kind, wrap: Option<Connector>) -> Intake {
         let shared = Arc::new(Shared {
             kind,
             wrap,

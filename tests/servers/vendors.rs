@@ -10,10 +10,10 @@ pub const API_KEY: &str = "0123456789abcdef0123456789abcdef";
 pub const WEBHOOK: &str = "/services/T0/B0/SECRET";
 
 /// A status and a body, or a status and the reason of the refusal.
-pub type Judged = Result<(u16, &'static str), (u16, String)>;
+pub type Verdict = Result<(u16, &'static str), (u16, String)>;
 
 /// Version 2 of the logs intake.
-pub fn datadog(request: &Request) -> Judged {
+pub fn datadog(request: &Request) -> Verdict {
     let refuse = |status: u16, reason: &str| Err((status, reason.to_string()));
     if request.path != "/api/v2/logs" {
         return refuse(404, "not found");
@@ -57,7 +57,7 @@ pub fn datadog(request: &Request) -> Judged {
 }
 
 /// A webhook.
-pub fn slack(request: &Request) -> Judged {
+pub fn slack(request: &Request) -> Verdict {
     let refuse = |status: u16, reason: &str| Err((status, reason.to_string()));
     if request.path != WEBHOOK {
         return refuse(404, "no_service");

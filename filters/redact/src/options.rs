@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use regex::RegexBuilder;
 use serde::Deserialize;
-use weir_guest::{Mistakes, Path};
+use weir_guest::{OptionErrors, Path};
 
 use crate::allow::Allowed;
 use crate::keys::KeySet;
@@ -74,7 +74,7 @@ pub struct Options {
 impl Options {
     /// Compiles the options, or reports everything that is wrong with them.
     pub fn build(self) -> Result<Redactor, String> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = OptionErrors::default();
         let keys = mistakes.check(self.key_set());
         let patterns = mistakes.check(self.own_patterns());
         let masker = mistakes.check(self.masker());
@@ -113,7 +113,7 @@ impl Options {
 
     /// The sensitive keys, twice: for records and for text.
     fn key_set(&self) -> Result<(KeySet, KeySet), String> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = OptionErrors::default();
         let mut judge = |option: &str, keys: &[String]| {
             for (index, key) in keys.iter().enumerate() {
                 let set = KeySet::new([key.as_str()]);
@@ -140,7 +140,7 @@ impl Options {
     }
 
     fn own_patterns(&self) -> Result<Vec<regex::Regex>, String> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = OptionErrors::default();
         if self.patterns.len() > MAX_OWN_PATTERNS {
             mistakes.add(format!(
                 "option `patterns`: {} patterns; at most {MAX_OWN_PATTERNS} are allowed, and `|` can join several",
@@ -182,7 +182,7 @@ impl Options {
     }
 
     fn allowed(&self) -> Result<Allowed, String> {
-        let mut mistakes = Mistakes::default();
+        let mut mistakes = OptionErrors::default();
         let (mut paths, mut keys) = (Vec::new(), Vec::new());
         for (index, key) in self.allow_keys.iter().enumerate() {
             if key.contains('.') {

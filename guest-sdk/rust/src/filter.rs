@@ -50,7 +50,7 @@ pub trait Filter: Sized + 'static {
 
     /// Creates the filter. An error means that it is not used, and is shown to
     /// the operator: name the option and what would be valid, and report all
-    /// mistakes at once, one per line; [`crate::Mistakes`] collects them.
+    /// mistakes at once, one per line; [`crate::OptionErrors`] collects them.
     fn new(options: Self::Options) -> Result<Self, String>;
 
     /// Decides what happens to a record. `edit` is empty at the start; its

@@ -67,7 +67,7 @@
 //! | [`output`](Output) | the verdicts about a batch |
 //! | [`host`] | log, counters, time and the key-value store |
 //! | [`OptionError`] | an option that can't be used |
-//! | [`Mistakes`] | collects all mistakes in options, to report them at once |
+//! | [`OptionErrors`] | collects all mistakes in options, to report them at once |
 //! | [`hash`] | a hash that is the same everywhere |
 //! | [`state`] | reading the state that another version saved |
 //! | [`time`] | formatting times |
@@ -108,7 +108,7 @@ pub use filter::{BatchFilter, Description, Filter, StatefulFilter, Verdict};
 pub use holding::{Emitter, HoldingFilter, HoldingVerdict};
 pub use level::{Level, LevelOrOff};
 pub use new_record::NewRecord;
-pub use options::{Mistakes, OptionError};
+pub use options::{OptionError, OptionErrors};
 pub use output::Output;
 pub use record::{Path, Record};
 pub use value::{Array, Map, Value};

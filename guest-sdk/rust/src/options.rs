@@ -43,9 +43,9 @@ impl std::error::Error for OptionError {}
 /// Collects all mistakes in options, to report them at once.
 ///
 /// ```
-/// # use weir_guest::Mistakes;
+/// # use weir_guest::OptionErrors;
 /// # fn pattern(_: &str) -> Result<(), String> { Err("option `pattern`: an open bracket".into()) }
-/// let mut mistakes = Mistakes::default();
+/// let mut mistakes = OptionErrors::default();
 /// let pattern = mistakes.check(pattern("("));
 /// if 2 > 1 {
 ///     mistakes.add("option `rate`: 2; it must be 0 to 1");
@@ -54,9 +54,9 @@ impl std::error::Error for OptionError {}
 /// assert_eq!(told, "option `pattern`: an open bracket\noption `rate`: 2; it must be 0 to 1");
 /// ```
 #[derive(Debug, Default)]
-pub struct Mistakes(Vec<String>);
+pub struct OptionErrors(Vec<String>);
 
-impl Mistakes {
+impl OptionErrors {
     /// Adds a mistake. Start it with the option: ``option `window`: …``.
     pub fn add(&mut self, mistake: impl Display) {
         let one_line = mistake.to_string().replace('\n', " ");
@@ -100,7 +100,7 @@ fn all_mistakes<O, F>(
 where
     O: DeserializeOwned,
 {
-    let mut mistakes = Mistakes::default();
+    let mut mistakes = OptionErrors::default();
     let mut left_out = Vec::new();
     let Ok(whole) = serde_json::from_str(json) else {
         return told(&path_text(first.path()), &first.inner().to_string());
@@ -126,7 +126,7 @@ fn note(
     rest: &mut PartialOptions<'_>,
     error: &serde_path_to_error::Error<serde_json::Error>,
     left_out: &mut Vec<String>,
-    mistakes: &mut Mistakes,
+    mistakes: &mut OptionErrors,
 ) -> bool {
     let reason = error.inner().to_string();
     let place = rest.place(error.path());
@@ -210,7 +210,7 @@ mod tests {
 
     fn mistakes(json: &str) -> Vec<String> {
         let new = |options: Options| {
-            let mut mistakes = Mistakes::default();
+            let mut mistakes = OptionErrors::default();
             if options.window.is_none_or(|window| window == 0) {
                 mistakes.add("option `window`: it must be given, and more than 0");
             }

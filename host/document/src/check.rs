@@ -14,13 +14,13 @@ use serde_json::{Map, Value as Json};
 use keywords::{allowed_values, alternatives, example_of, tag_of, types_of};
 use value::{coerce, is_of_type, length_problem, name_of, range_problem, text_problem, toml_name};
 
+use crate::diagnostics::Diagnostic;
 use crate::limits::MAX_SCHEMA_HOPS;
-use crate::problems::Problem;
 use crate::suggest::{list, nearest};
-use crate::tree::{Entry, Node, Value};
+use crate::tree::{Node, TableEntry, Value};
 
 /// Validates `root` and returns the problems found.
-pub(super) fn check(root: &mut Node, schema: &Json) -> Vec<Problem> {
+pub(super) fn check(root: &mut Node, schema: &Json) -> Vec<Diagnostic> {
     let mut checker = Checker { schema, problems: Vec::new(), example: None };
     checker.node(root, schema, "");
     checker.problems
@@ -28,7 +28,7 @@ pub(super) fn check(root: &mut Node, schema: &Json) -> Vec<Problem> {
 
 struct Checker<'s> {
     schema: &'s Json,
-    problems: Vec<Problem>,
+    problems: Vec<Diagnostic>,
     /// Example value from the schema of the key being checked.
     example: Option<String>,
 }
@@ -91,7 +91,7 @@ impl<'s> Checker<'s> {
             _ => None,
         };
         if let Some((message, help)) = problem {
-            let problem = Problem::at(node.span.clone(), message);
+            let problem = Diagnostic::at(node.span.clone(), message);
             self.refuse(node, with_help(problem, help));
         }
     }
@@ -127,11 +127,11 @@ impl<'s> Checker<'s> {
                 continue;
             }
             let property = &schema["properties"][name];
-            let problem = Problem::at(node.span.clone(), format!("`{name}` is missing {}", shown_place(place)));
+            let problem = Diagnostic::at(node.span.clone(), format!("`{name}` is missing {}", shown_place(place)));
             let help = example_of(property).map(|example| format!("for example `{name} = {example}`"));
             self.problems.push(with_help(problem, help));
             // Later stages must see that this key was already reported.
-            entries.push(Entry {
+            entries.push(TableEntry {
                 key: name.to_owned(),
                 key_span: node.span.clone(),
                 node: Node { span: node.span.clone(), value: Value::Unusable },
@@ -140,13 +140,18 @@ impl<'s> Checker<'s> {
     }
 
     /// Reports an unknown key and returns the key that was probably meant.
-    fn unknown_key(&mut self, entry: &mut Entry, known: Option<&'s Map<String, Json>>, place: &str) -> Option<String> {
+    fn unknown_key(
+        &mut self,
+        entry: &mut TableEntry,
+        known: Option<&'s Map<String, Json>>,
+        place: &str,
+    ) -> Option<String> {
         let names = known.into_iter().flat_map(Map::keys);
         let mut keys: Vec<&str> = names.map(String::as_str).collect();
         keys.sort_unstable();
         let meant = nearest(&entry.key, keys.iter().copied());
         let message = format!("unknown key `{}` {}", entry.key, shown_place(place));
-        let mut problem = Problem::at(entry.key_span.clone(), message);
+        let mut problem = Diagnostic::at(entry.key_span.clone(), message);
         if let Some(meant) = meant {
             problem = problem.label(format!("did you mean `{meant}`?"));
         } else if let Some(elsewhere) = self.elsewhere(&entry.key, place) {
@@ -183,7 +188,7 @@ impl<'s> Checker<'s> {
         }
         let accepted: Vec<&str> = choices.iter().flat_map(|choice| types_of(choice)).collect();
         coerce(node, &accepted);
-        let mut best: Option<(Node, Vec<Problem>)> = None;
+        let mut best: Option<(Node, Vec<Diagnostic>)> = None;
         for choice in &choices {
             let types = types_of(choice);
             if !types.is_empty() && !types.iter().any(|name| is_of_type(&node.value, name)) {
@@ -211,7 +216,7 @@ impl<'s> Checker<'s> {
         let words = || choices.iter().filter_map(|c| c["properties"][tag]["const"].as_str());
         let Some(entry) = node.entry(tag).cloned() else {
             let message = format!("`{tag}` is missing {}", shown_place(place));
-            let problem = Problem::at(node.span.clone(), message);
+            let problem = Diagnostic::at(node.span.clone(), message);
             self.refuse(node, problem.help(format!("it is one of {}", list(words(), "or"))));
             return;
         };
@@ -240,7 +245,7 @@ impl<'s> Checker<'s> {
         let problem = match &node.value {
             Value::Text { text, expanded } => {
                 let message = format!("{} is not one of the allowed values", quoted(text, *expanded));
-                let problem = Problem::at(node.span.clone(), message)
+                let problem = Diagnostic::at(node.span.clone(), message)
                     .help(format!("allowed are {}", list(words.iter().copied(), "and")));
                 // A suggestion would reveal part of a secret.
                 match nearest(text, words) {
@@ -250,7 +255,7 @@ impl<'s> Checker<'s> {
             }
             other => {
                 let found = name_of(other);
-                Problem::at(node.span.clone(), format!("expected a string, found {found}"))
+                Diagnostic::at(node.span.clone(), format!("expected a string, found {found}"))
                     .help(format!("allowed are {}", list(words, "and")))
             }
         };
@@ -280,10 +285,10 @@ impl<'s> Checker<'s> {
             )),
             _ => self.example.as_ref().map(|example| format!("for example `{example}`")),
         };
-        self.refuse(node, with_help(Problem::at(node.span.clone(), message), help));
+        self.refuse(node, with_help(Diagnostic::at(node.span.clone(), message), help));
     }
 
-    fn refuse(&mut self, node: &mut Node, problem: Problem) {
+    fn refuse(&mut self, node: &mut Node, problem: Diagnostic) {
         self.problems.push(problem);
         node.value = Value::Unusable;
     }
@@ -294,7 +299,7 @@ pub fn quoted(text: &str, expanded: bool) -> String {
     if expanded { "the value from the environment".to_owned() } else { format!("`{text}`") }
 }
 
-fn with_help(problem: Problem, help: Option<String>) -> Problem {
+fn with_help(problem: Diagnostic, help: Option<String>) -> Diagnostic {
     match help {
         Some(help) => problem.help(help),
         None => problem,

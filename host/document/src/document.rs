@@ -4,9 +4,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::check::check;
+use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::environment::{self, Environment};
 use crate::limits::MAX_FILE_BYTES;
-use crate::problems::{Problem, Problems};
 use crate::tree::{Node, Value};
 use crate::units::Size;
 use crate::{json, tree};
@@ -26,7 +26,7 @@ pub struct Document<T> {
     /// The tree, for checks that a schema can't express.
     pub root: Node,
     /// Problems found so far; the caller can add its own.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Diagnostic>,
     file: String,
     source: String,
     syntax: Syntax,
@@ -42,14 +42,14 @@ pub fn read<T: DeserializeOwned>(
     syntax: Syntax,
     schema: &Json,
     environment: Option<Environment<'_>>,
-) -> Result<Document<T>, Problems> {
+) -> Result<Document<T>, Diagnostics> {
     let source = text_of(file, bytes)?;
     let mut problems = Vec::new();
     let root = match syntax {
         Syntax::Toml => tree::parse(source, &mut problems),
         Syntax::Json => json::parse(source, &mut problems),
     };
-    let refused = |problems| Problems::new(file.to_owned(), source.to_owned(), problems);
+    let refused = |problems| Diagnostics::new(file.to_owned(), source.to_owned(), problems);
     let Some(mut root) = root else { return Err(refused(problems)) };
     if let Some(environment) = environment {
         environment::expand(&mut root, source, environment, &mut problems);
@@ -60,7 +60,7 @@ pub fn read<T: DeserializeOwned>(
         Err(error) => {
             // The schema accepted a value that the type refuses. The error quotes values, which may be secrets.
             let reason = if environment.is_some() { String::new() } else { format!(": {error}") };
-            problems.push(Problem::of_file(format!(
+            problems.push(Diagnostic::of_file(format!(
                 "this file doesn't match its type although it matches the schema{reason}"
             )));
             Err(refused(problems))
@@ -69,11 +69,11 @@ pub fn read<T: DeserializeOwned>(
 }
 
 /// Decodes the file as UTF-8.
-fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problems> {
-    let refused = |source: String, problem| Problems::new(file.to_owned(), source, vec![problem]);
+fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostics> {
+    let refused = |source: String, problem| Diagnostics::new(file.to_owned(), source, vec![problem]);
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let most = Size::from_bytes(MAX_FILE_BYTES);
-        let problem = Problem::of_file(format!("the file is larger than {most}")).help("is this the right file?");
+        let problem = Diagnostic::of_file(format!("the file is larger than {most}")).help("is this the right file?");
         return Err(refused(String::new(), problem));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -81,7 +81,7 @@ fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problems> {
         Ok(source) => Ok(source),
         Err(error) => {
             let at = error.valid_up_to();
-            let mut problem = Problem::at(at..at + 1, "the file is not UTF-8");
+            let mut problem = Diagnostic::at(at..at + 1, "the file is not UTF-8");
             if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
                 problem = problem.help("it is UTF-16: save it as UTF-8");
             }
@@ -93,13 +93,13 @@ fn text_of<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a str, Problems> {
 
 impl<T> Document<T> {
     /// Returns the value, or all problems if there are any.
-    pub fn finish(self) -> Result<T, Problems> {
+    pub fn finish(self) -> Result<T, Diagnostics> {
         if self.problems.is_empty() { Ok(self.value) } else { Err(self.report(self.problems.clone())) }
     }
 
     /// Makes a report of problems in this file.
-    pub fn report(&self, problems: Vec<Problem>) -> Problems {
-        Problems::new(self.file.clone(), self.source.clone(), problems)
+    pub fn report(&self, problems: Vec<Diagnostic>) -> Diagnostics {
+        Diagnostics::new(self.file.clone(), self.source.clone(), problems)
     }
 
     /// The 1-based line on which a node starts.
@@ -172,7 +172,7 @@ mod tests {
         table: Option<u64>,
     }
 
-    fn read_order(text: &str, syntax: Syntax) -> Result<Document<Order>, Problems> {
+    fn read_order(text: &str, syntax: Syntax) -> Result<Document<Order>, Diagnostics> {
         read("order", text.as_bytes(), syntax, &schema_of::<Order>(), None)
     }
 

@@ -6,14 +6,14 @@
 
 use std::ops::Range;
 
-use crate::problems::Problem;
+use crate::diagnostics::Diagnostic;
 use crate::tree::{Node, Value};
 
 /// Looks up a variable; `None` if it is not set.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Expands every string below `node`. A string that can't be expanded is reported and becomes unusable.
-pub(super) fn expand(node: &mut Node, source: &str, environment: Environment<'_>, problems: &mut Vec<Problem>) {
+pub(super) fn expand(node: &mut Node, source: &str, environment: Environment<'_>, problems: &mut Vec<Diagnostic>) {
     match &mut node.value {
         Value::Text { text, .. } if text.contains("${") => {
             match expand_text(text, environment) {
@@ -102,7 +102,7 @@ fn is_variable_name(name: &str) -> bool {
 }
 
 /// Locates the problem at the reference, if the source contains it literally.
-fn locate(mistake: Mistake, source: &str, span: &Range<usize>) -> Problem {
+fn locate(mistake: Mistake, source: &str, span: &Range<usize>) -> Diagnostic {
     let find = |written: &str| {
         let inside = source.get(span.clone())?;
         let start = span.start + inside.find(written)?;
@@ -111,16 +111,16 @@ fn locate(mistake: Mistake, source: &str, span: &Range<usize>) -> Problem {
     match mistake {
         Mistake::Missing { name } => {
             let at = find(&format!("${{{name}}}")).unwrap_or_else(|| span.clone());
-            Problem::at(at, format!("the environment variable `{name}` is not set"))
+            Diagnostic::at(at, format!("the environment variable `{name}` is not set"))
                 .help(format!("set it, or give a default: `${{{name}:-default}}`"))
         }
         Mistake::Unclosed { rest } => {
             let at = find(&rest).unwrap_or_else(|| span.clone());
-            Problem::at(at, "`${` without its `}`").help("write `$${` for a literal `${`")
+            Diagnostic::at(at, "`${` without its `}`").help("write `$${` for a literal `${`")
         }
         Mistake::BadName { reference } => {
             let at = find(&reference).unwrap_or_else(|| span.clone());
-            Problem::at(at, format!("`{reference}` does not name a variable"))
+            Diagnostic::at(at, format!("`{reference}` does not name a variable"))
                 .help("a name has letters, digits and `_`; write `$${` for a literal `${`")
         }
     }

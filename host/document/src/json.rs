@@ -9,12 +9,12 @@ use serde::Deserializer as _;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::diagnostics::Diagnostic;
 use crate::limits::MAX_DEPTH;
-use crate::problems::Problem;
-use crate::tree::{Entry, Node, Value};
+use crate::tree::{Node, TableEntry, Value};
 
 /// Parses a file, or reports its first syntax error.
-pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+pub(super) fn parse(source: &str, problems: &mut Vec<Diagnostic>) -> Option<Node> {
     match serde_json::from_str::<&RawValue>(source) {
         Ok(raw) => Some(Reader { source, problems }.node(raw, 1)),
         Err(error) => {
@@ -24,7 +24,7 @@ pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
             // The parser's message ends with the position, which the report shows anyway.
             let words = error.to_string();
             let reason = words.split(" at line ").next().unwrap_or(&words).to_owned();
-            problems.push(Problem::at(at..at + 1, format!("this is not JSON: {reason}")));
+            problems.push(Diagnostic::at(at..at + 1, format!("this is not JSON: {reason}")));
             None
         }
     }
@@ -32,7 +32,7 @@ pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
 
 struct Reader<'a> {
     source: &'a str,
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -47,7 +47,7 @@ impl Reader<'_> {
         let value = match text.as_bytes().first() {
             _ if depth > MAX_DEPTH => {
                 let problem =
-                    Problem::at(span.clone(), format!("objects and lists are nested more than {MAX_DEPTH} deep"));
+                    Diagnostic::at(span.clone(), format!("objects and lists are nested more than {MAX_DEPTH} deep"));
                 self.problems.push(problem);
                 Value::Unusable
             }
@@ -59,7 +59,7 @@ impl Reader<'_> {
             Some(b'"') => match serde_json::from_str(text) {
                 Ok(text) => Value::Text { text, expanded: false },
                 Err(_) => {
-                    self.problems.push(Problem::at(span.clone(), "this string has an invalid escape sequence"));
+                    self.problems.push(Diagnostic::at(span.clone(), "this string has an invalid escape sequence"));
                     Value::Unusable
                 }
             },
@@ -70,7 +70,7 @@ impl Reader<'_> {
                 (Ok(number), _) => Value::Integer(number),
                 (_, Ok(number)) if number.is_finite() => Value::Float(number),
                 _ => {
-                    self.problems.push(Problem::at(span.clone(), "this is not a finite number"));
+                    self.problems.push(Diagnostic::at(span.clone(), "this is not a finite number"));
                     Value::Unusable
                 }
             },
@@ -80,17 +80,17 @@ impl Reader<'_> {
 
     fn table(&mut self, text: &str, depth: usize) -> Value {
         let pairs = serde_json::Deserializer::from_str(text).deserialize_map(Pairs).unwrap_or_default();
-        let mut entries: Vec<Entry> = Vec::with_capacity(pairs.len());
+        let mut entries: Vec<TableEntry> = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
             let key_span = self.span(key);
             let name: String = serde_json::from_str(key.get()).unwrap_or_default();
             if entries.iter().any(|entry| entry.key == name) {
-                let problem = Problem::at(key_span, format!("`{name}` is set twice")).label("already set above");
+                let problem = Diagnostic::at(key_span, format!("`{name}` is set twice")).label("already set above");
                 self.problems.push(problem);
                 continue;
             }
             let node = self.node(value, depth + 1);
-            entries.push(Entry { key: name, key_span, node });
+            entries.push(TableEntry { key: name, key_span, node });
         }
         Value::Table(entries)
     }
@@ -119,7 +119,7 @@ impl<'de> Visitor<'de> for Pairs {
 mod tests {
     use super::*;
 
-    fn read(source: &str) -> (Option<Node>, Vec<Problem>) {
+    fn read(source: &str) -> (Option<Node>, Vec<Diagnostic>) {
         let mut problems = Vec::new();
         (parse(source, &mut problems), problems)
     }

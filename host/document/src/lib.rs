@@ -12,31 +12,31 @@
 //! | `environment` | expands `${NAME}` in strings |
 //! | `check` | validates the tree against a schema: unknown keys, types, bounds |
 //! | `schema` | removes `null` from a schema, since TOML has none |
-//! | `problems` | error reports |
+//! | `diagnostics` | error reports |
 //! | `suggest` | "did you mean" suggestions |
 //! | `units` | sizes and durations such as `10MiB` and `1h30m` |
 //! | `limits` | the bounds |
 //!
-//! The caller checks rules that a schema can't express. It finds the values in the tree and adds its own [`Problem`]s.
+//! The caller checks rules that a schema can't express. It finds the values in the tree and adds its own [`Diagnostic`]s.
 //!
 //! Invariants: this crate opens no files, and messages never quote values from the environment, because they may be
 //! secrets.
 
 mod check;
+mod diagnostics;
 mod document;
 mod environment;
 mod json;
 pub mod limits;
-mod problems;
 mod schema;
 mod suggest;
 mod tree;
 pub mod units;
 
 pub use check::{keywords::KEYWORDS, quoted};
+pub use diagnostics::{Diagnostic, Diagnostics};
 pub use document::{Document, Syntax, read};
 pub use environment::Environment;
-pub use problems::{Problem, Problems};
 pub use schema::{schema_of, without_null};
 pub use suggest::{list, nearest};
-pub use tree::{Entry, Node, Value};
+pub use tree::{Node, TableEntry, Value};

@@ -9,8 +9,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::diagnostics::Diagnostic;
 use crate::limits::MAX_DEPTH;
-use crate::problems::Problem;
 
 /// A value and its byte range in the file.
 #[derive(Debug, Clone)]
@@ -31,20 +31,20 @@ pub enum Value {
     Boolean(bool),
     Date(String),
     List(Vec<Node>),
-    Table(Vec<Entry>),
+    Table(Vec<TableEntry>),
     /// Refused and already reported.
     Unusable,
 }
 
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct TableEntry {
     pub key: String,
     pub key_span: Range<usize>,
     pub node: Node,
 }
 
 impl Node {
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&TableEntry> {
         match &self.value {
             Value::Table(entries) => entries.iter().find(|entry| entry.key == key),
             _ => None,
@@ -85,14 +85,14 @@ impl Node {
 ///
 /// Duplicate keys are reported together with the problems of later stages. After any other syntax error the rest of the
 /// file is unreliable, so only syntax errors are reported.
-pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+pub(super) fn parse(source: &str, problems: &mut Vec<Diagnostic>) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(source);
     let mut readable = true;
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let problem = if error.message() == "duplicate key" {
             let key = source.get(span.clone()).unwrap_or_default();
-            let problem = Problem::at(span, format!("`{key}` is set twice"));
+            let problem = Diagnostic::at(span, format!("`{key}` is set twice"));
             match key {
                 "filter" => problem.help("write `[[filter]]`, with two brackets: each is one filter of the chain"),
                 _ => problem.label("already set above"),
@@ -112,9 +112,9 @@ pub(super) fn parse(source: &str, problems: &mut Vec<Problem>) -> Option<Node> {
 }
 
 /// The parser's message, with a hint for the most common cause: text without quotes.
-fn syntax_problem(source: &str, span: Range<usize>, message: &str) -> Problem {
+fn syntax_problem(source: &str, span: Range<usize>, message: &str) -> Diagnostic {
     let word = source.get(span.clone()).unwrap_or_default();
-    let problem = Problem::at(span, format!("this is not TOML: {message}"));
+    let problem = Diagnostic::at(span, format!("this is not TOML: {message}"));
     let reads_as_number = message.starts_with("invalid") && !message.contains("string");
     if reads_as_number && word.starts_with(|c: char| c.is_alphabetic()) {
         problem.label("text needs quotes")
@@ -124,14 +124,14 @@ fn syntax_problem(source: &str, span: Range<usize>, message: &str) -> Problem {
 }
 
 struct Reader<'a> {
-    problems: &'a mut Vec<Problem>,
+    problems: &'a mut Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
     fn table(&mut self, table: &DeTable<'_>, depth: usize) -> Value {
-        let mut entries: Vec<Entry> = table
+        let mut entries: Vec<TableEntry> = table
             .iter()
-            .map(|(key, value)| Entry {
+            .map(|(key, value)| TableEntry {
                 key: key.get_ref().to_string(),
                 key_span: key.span(),
                 node: self.node(value, depth),
@@ -165,7 +165,7 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, span: &Range<usize>, message: impl Into<String>) -> Value {
-        self.problems.push(Problem::at(span.clone(), message));
+        self.problems.push(Diagnostic::at(span.clone(), message));
         Value::Unusable
     }
 }

@@ -19,7 +19,7 @@ pub struct Size(pub u64);
 
 /// A duration: `"250ms"`, `"1s"`, `"1h30m"`, `"7d"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span(pub Duration);
+pub struct TimeSpan(pub Duration);
 
 /// Why a size or a duration could not be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum UnitError {
     Size(String),
     /// The text is not a duration.
     #[error("`{0}` is not a duration: write a number and a unit, such as \"250ms\", \"10s\", \"1h30m\" or \"7d\"")]
-    Span(String),
+    TimeSpan(String),
     /// The value doesn't fit in 64 bits.
     #[error("`{0}` is too large")]
     TooLarge(String),
@@ -70,10 +70,10 @@ impl Size {
     }
 }
 
-impl Span {
+impl TimeSpan {
     /// Converts from a duration.
-    pub const fn from_duration(duration: Duration) -> Span {
-        Span(duration)
+    pub const fn from_duration(duration: Duration) -> TimeSpan {
+        TimeSpan(duration)
     }
 
     /// Converts to a duration.
@@ -100,20 +100,20 @@ impl FromStr for Size {
     }
 }
 
-impl FromStr for Span {
+impl FromStr for TimeSpan {
     type Err = UnitError;
 
-    fn from_str(text: &str) -> Result<Span, UnitError> {
+    fn from_str(text: &str) -> Result<TimeSpan, UnitError> {
         let mut rest = text.trim();
         if rest.is_empty() {
-            return Err(UnitError::Span(text.into()));
+            return Err(UnitError::TimeSpan(text.into()));
         }
         if rest == "0" {
-            return Ok(Span::default());
+            return Ok(TimeSpan::default());
         }
         let mut total_ns = 0u64;
         while !rest.is_empty() {
-            let (number, after) = split_number(rest).ok_or_else(|| UnitError::Span(text.into()))?;
+            let (number, after) = split_number(rest).ok_or_else(|| UnitError::TimeSpan(text.into()))?;
             let after = after.trim_start();
             let end = after.find(|c: char| c.is_ascii_digit() || c == ' ').unwrap_or(after.len());
             let unit = short_unit(&after[..end]);
@@ -121,14 +121,14 @@ impl FromStr for Span {
                 .iter()
                 .find(|(name, _)| *name == unit)
                 .map(|(_, factor)| *factor)
-                .ok_or_else(|| UnitError::Span(text.into()))?;
+                .ok_or_else(|| UnitError::TimeSpan(text.into()))?;
             total_ns = number
                 .checked_mul(factor)
                 .and_then(|part_ns| total_ns.checked_add(part_ns))
                 .ok_or_else(|| UnitError::TooLarge(text.into()))?;
             rest = after[end..].trim_start();
         }
-        Ok(Span(Duration::from_nanos(total_ns)))
+        Ok(TimeSpan(Duration::from_nanos(total_ns)))
     }
 }
 
@@ -162,7 +162,7 @@ impl fmt::Display for Size {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut left_ns = u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX);
         if left_ns == 0 {
@@ -203,13 +203,13 @@ impl Visitor<'_> for SizeVisitor {
 struct SpanVisitor;
 
 impl Visitor<'_> for SpanVisitor {
-    type Value = Span;
+    type Value = TimeSpan;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a duration such as \"10s\" or \"1h30m\"")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<TimeSpan, E> {
         text.parse().map_err(E::custom)
     }
 }
@@ -220,8 +220,8 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+impl<'de> Deserialize<'de> for TimeSpan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TimeSpan, D::Error> {
         deserializer.deserialize_any(SpanVisitor)
     }
 }
@@ -232,7 +232,7 @@ impl Serialize for Size {
     }
 }
 
-impl Serialize for Span {
+impl Serialize for TimeSpan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -252,9 +252,9 @@ impl JsonSchema for Size {
     }
 }
 
-impl JsonSchema for Span {
+impl JsonSchema for TimeSpan {
     fn schema_name() -> Cow<'static, str> {
-        "Span".into()
+        "TimeSpan".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -285,7 +285,7 @@ mod tests {
         for (text, ms) in
             [("0", 0), ("250ms", 250), ("1s", 1000), ("1h30m", 5_400_000), ("1m 30s", 90_000), ("7d", 604_800_000)]
         {
-            assert_eq!(text.parse::<Span>(), Ok(Span(Duration::from_millis(ms))), "{text}");
+            assert_eq!(text.parse::<TimeSpan>(), Ok(TimeSpan(Duration::from_millis(ms))), "{text}");
         }
         for (words, text) in [
             ("7 days", "7d"),
@@ -296,7 +296,7 @@ mod tests {
             ("250 milliseconds", "250ms"),
             ("1 s", "1s"),
         ] {
-            assert_eq!(words.parse::<Span>(), text.parse::<Span>(), "{words}");
+            assert_eq!(words.parse::<TimeSpan>(), text.parse::<TimeSpan>(), "{words}");
         }
     }
 
@@ -307,7 +307,7 @@ mod tests {
             assert!(error.to_string().contains(text), "{error}");
         }
         for text in ["", "10", "s", "days", "1 fortnight", "1 ss", "-1s", "1.5s", "99999999999d", "1sé"] {
-            let error = text.parse::<Span>().expect_err(text);
+            let error = text.parse::<TimeSpan>().expect_err(text);
             assert!(error.to_string().contains(text), "{error}");
         }
     }
@@ -318,17 +318,17 @@ mod tests {
             assert_eq!(Size(bytes).to_string().parse::<Size>(), Ok(Size(bytes)));
         }
         for ns in [0, 1, 1_000_000, 90_000_000_000, 604_800_000_000_001] {
-            let span = Span(Duration::from_nanos(ns));
-            assert_eq!(span.to_string().parse::<Span>(), Ok(span));
+            let span = TimeSpan(Duration::from_nanos(ns));
+            assert_eq!(span.to_string().parse::<TimeSpan>(), Ok(span));
         }
         assert_eq!(Size(10 << 20).to_string(), "10MiB");
-        assert_eq!(Span(Duration::from_secs(5400)).to_string(), "1h30m");
+        assert_eq!(TimeSpan(Duration::from_secs(5400)).to_string(), "1h30m");
     }
 
     #[test]
     fn a_plain_number_is_a_size_but_not_a_duration() {
         assert_eq!(serde_json::from_str::<Size>("4096").ok(), Some(Size(4096)));
         assert!(serde_json::from_str::<Size>("-1").is_err());
-        assert!(serde_json::from_str::<Span>("10").is_err());
+        assert!(serde_json::from_str::<TimeSpan>("10").is_err());
     }
 }

@@ -33,7 +33,7 @@ pub struct Outcome {
     pub failed: Vec<Failed>,
     /// Failed records without a sender in this batch, because they were acknowledged earlier: they can't be rejected
     /// any more. Their index is meaningless.
-    pub unclaimed: Vec<Failed>,
+    pub without_sender: Vec<Failed>,
     /// Records held from this batch, and releases of earlier ones.
     pub holding: Holding,
     /// The last error of a tick.
@@ -80,13 +80,13 @@ struct Flow {
     /// The index of each record in the input batch, or [`NO_SENDER`]; `None` while they are all at their original index.
     origins: Option<Vec<u32>>,
     failed: Vec<Failed>,
-    unclaimed: Vec<Failed>,
+    without_sender: Vec<Failed>,
     holding: Holding,
 }
 
 impl Flow {
     fn new(batch: Batch) -> Flow {
-        Flow { batch, origins: None, failed: Vec::new(), unclaimed: Vec::new(), holding: Holding::default() }
+        Flow { batch, origins: None, failed: Vec::new(), without_sender: Vec::new(), holding: Holding::default() }
     }
 }
 
@@ -110,7 +110,7 @@ impl Worker {
 
     /// Runs a batch through the chain.
     pub fn run(&mut self, chain: &Chain, batch: Batch) -> Outcome {
-        self.settle(chain);
+        self.drop_unused_instances(chain);
         self.run_through(&chain.0, batch, &mut Budget::default())
     }
 
@@ -118,7 +118,7 @@ impl Worker {
     /// `closing` is set when Weir stops, or for filters that are being removed. [`Failed::index`] counts the records
     /// that each filter emitted.
     pub fn tick(&mut self, chain: &Chain, closing: bool) -> Outcome {
-        self.settle(chain);
+        self.drop_unused_instances(chain);
         let mut all = Outcome::default();
         let mut budget = Budget::default();
         for (place, filter) in chain.0.iter().enumerate() {
@@ -131,7 +131,7 @@ impl Worker {
     /// Retires a filter that is no longer in any chain: ticks it one last time, and runs what it emits and still holds
     /// through the filters of `rest`. The filter refuses every later call.
     pub fn retire(&mut self, filter: &Arc<Filter>, rest: &Chain) -> Outcome {
-        self.settle(rest);
+        self.drop_unused_instances(rest);
         let mut budget = Budget::default();
         let mut said = self.tick_one(filter, true, &mut budget);
         if let Some(slot) = &filter.slot {
@@ -148,20 +148,20 @@ impl Worker {
     /// Runs the output of a tick through the later filters.
     fn run_remaining(&mut self, filters: &[Arc<Filter>], said: TickOutput, all: &mut Outcome, budget: &mut Budget) {
         all.tick_failed = said.failed.or(all.tick_failed.take());
-        all.unclaimed.extend(said.unclaimed);
+        all.without_sender.extend(said.without_sender);
         all.holding.extend(said.holding);
         if !said.made.is_empty() {
             let outcome = self.run_through(filters, said.made, budget);
             all.batch.extend(&outcome.batch);
             all.failed.extend(outcome.failed);
-            all.unclaimed.extend(outcome.unclaimed);
+            all.without_sender.extend(outcome.without_sender);
             all.holding.extend(outcome.holding);
         }
     }
 
     /// Drops instances of filters that are not in the chain. Every batch does this; an idle worker calls it when the
     /// chain has changed.
-    pub fn settle(&mut self, chain: &Chain) {
+    pub fn drop_unused_instances(&mut self, chain: &Chain) {
         self.slots.retain(|(id, _)| chain.0.iter().any(|filter| filter.id == *id));
     }
 
@@ -178,8 +178,8 @@ impl Worker {
             }
             self.pass(filter, &mut flow, budget);
         }
-        let Flow { batch, failed, unclaimed, holding, .. } = flow;
-        Outcome { batch, failed, unclaimed, holding, tick_failed: None }
+        let Flow { batch, failed, without_sender, holding, .. } = flow;
+        Outcome { batch, failed, without_sender, holding, tick_failed: None }
     }
 
     fn pass(&mut self, filter: &Arc<Filter>, flow: &mut Flow, budget: &mut Budget) {
@@ -226,7 +226,7 @@ impl Worker {
         }
         if filter.holds_records() {
             flow.holding.extend(holding);
-            flow.unclaimed.extend(replay_failures.into_iter().map(|failed| failed_earlier(filter, failed)));
+            flow.without_sender.extend(replay_failures.into_iter().map(|failed| failed_earlier(filter, failed)));
             if let Some(excess) = slot.held.take_excess(&mut flow.holding) {
                 flow.add_excess(filter, &excess);
                 slot.instance = None;
@@ -256,7 +256,7 @@ impl Flow {
                     record: input.get(at).to_vec(),
                 };
                 match index {
-                    NO_SENDER => self.unclaimed.push(Failed { action: Action::Quarantine, ..failed }),
+                    NO_SENDER => self.without_sender.push(Failed { action: Action::Quarantine, ..failed }),
                     _ => self.failed.push(failed),
                 }
             }
@@ -327,7 +327,7 @@ fn failed_earlier(filter: &Filter, (record, reason): (Bytes, String)) -> Failed 
 #[derive(Default)]
 struct TickOutput {
     made: Batch,
-    unclaimed: Vec<Failed>,
+    without_sender: Vec<Failed>,
     holding: Holding,
     /// Why it failed.
     failed: Option<String>,
@@ -352,7 +352,7 @@ impl Worker {
             false => Ok(()),
         };
         said.made.extend(&replayed.made);
-        said.unclaimed.extend(replayed.failed.into_iter().map(|failed| failed_earlier(filter, failed)));
+        said.without_sender.extend(replayed.failed.into_iter().map(|failed| failed_earlier(filter, failed)));
         let made = prepared.and_then(|()| {
             let Instance { guest, exports, .. } = slot.instance(filter)?;
             let mut room = budget.room(&Batch::new(), 0..0);

@@ -5,7 +5,7 @@
 //! durable or known not to be, even if the client has disconnected.
 
 use tokio::sync::oneshot;
-use weir_record::{Bad, Batch};
+use weir_record::{Batch, RejectedRecord};
 
 /// The pipeline, as ingest sees it.
 pub trait Intake: Send + Sync + 'static {
@@ -33,7 +33,7 @@ pub struct Delivery {
     /// The valid records, canonical.
     pub batch: Batch,
     /// Records that could not be made canonical, for quarantine.
-    pub bad: Vec<Bad>,
+    pub bad: Vec<RejectedRecord>,
     /// Receives the outcome once the records are durable.
     pub reply: oneshot::Sender<Result<Receipt, Refusal>>,
 }

@@ -18,7 +18,7 @@ use hyper::{
     http::request::Parts,
 };
 use tokio::{runtime::Handle, sync::oneshot, time::timeout};
-use weir_record::{Bad, Batch};
+use weir_record::{Batch, RejectedRecord};
 
 use crate::{
     Delivery, Receipt, Refusal,
@@ -131,7 +131,7 @@ async fn take(
 /// Decoded records for the intake, and the bytes they hold.
 struct Decoded {
     batch: Batch,
-    bad: Vec<Bad>,
+    bad: Vec<RejectedRecord>,
     held: HeldBytes,
 }
 

@@ -12,7 +12,7 @@ use hyper::{
     Response, StatusCode,
     header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
-use weir_record::Bad;
+use weir_record::RejectedRecord;
 
 use crate::{
     Receipt, RecordError, Refusal,
@@ -84,7 +84,7 @@ pub(crate) struct BadRecords {
 }
 
 impl BadRecords {
-    pub(crate) fn note(bad: &[Bad]) -> BadRecords {
+    pub(crate) fn note(bad: &[RejectedRecord]) -> BadRecords {
         let mut positions: Vec<u32> = bad.iter().map(|bad| bad.index).collect();
         positions.sort_unstable();
         let errors = bad

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn bad(index: u32, error: &str) -> Bad {
-    Bad { index, error: error.to_owned(), bytes: Vec::new() }
+fn bad(index: u32, error: &str) -> RejectedRecord {
+    RejectedRecord { index, error: error.to_owned(), bytes: Vec::new() }
 }
 
 fn problem(index: u32, error: &str) -> RecordError {
@@ -54,7 +54,8 @@ async fn bad_records_and_filters_failures_are_listed_by_their_position_in_the_bo
 fn positions_agree_with_a_plain_count_over_any_pattern_of_bad_records() {
     for pattern in 0_u32..1 << 10 {
         let is_bad = |position: u32| pattern >> position & 1 == 1;
-        let noted: Vec<Bad> = (0..10).filter(|position| is_bad(*position)).map(|position| bad(position, "")).collect();
+        let noted: Vec<RejectedRecord> =
+            (0..10).filter(|position| is_bad(*position)).map(|position| bad(position, "")).collect();
         let noted = BadRecords::note(&noted);
         let good = (0..10).filter(|position| !is_bad(*position));
         for (index, position) in good.enumerate() {
@@ -81,7 +82,7 @@ async fn a_record_in_quarantine_is_kept_so_the_answer_is_200() {
 
 #[tokio::test]
 async fn many_errors_are_truncated_and_counted() {
-    let many: Vec<Bad> = (0..1000).map(|index| bad(index, &"long ".repeat(1000))).collect();
+    let many: Vec<RejectedRecord> = (0..1000).map(|index| bad(index, &"long ".repeat(1000))).collect();
     let (_, body, answer) = worded(Ok(Taken::new(0, BadRecords::note(&many), Receipt::default()))).await;
     assert_eq!(body["quarantined"], 1000);
     assert_eq!(body["errors"].as_array().unwrap().len(), limits::MAX_ERRORS_LISTED);

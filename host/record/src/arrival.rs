@@ -26,7 +26,7 @@ pub struct Defaults<'a> {
 
 /// One record that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bad {
+pub struct RejectedRecord {
     /// Its position in the body, from zero.
     pub index: u32,
     /// Why.
@@ -58,7 +58,7 @@ impl SyntaxError {
 /// The rejected records of one body, and the limits on the whole body.
 #[derive(Debug)]
 pub(crate) struct BodyBudget {
-    pub(crate) bad: Vec<Bad>,
+    pub(crate) bad: Vec<RejectedRecord>,
     /// The length of the batch that this body may not exceed.
     most_bytes: usize,
     /// The records of the batch, likewise.

@@ -1,6 +1,6 @@
 //! Every row of the table in the crate's documentation.
 
-use crate::{Aliases, Bad, Batch, Defaults, Level, Role, read_json, read_msgpack, write_json};
+use crate::{Aliases, Batch, Defaults, Level, RejectedRecord, Role, read_json, read_msgpack, write_json};
 
 const RECEIVED: i64 = 1_795_168_800_000_000_000;
 
@@ -13,7 +13,7 @@ fn becomes_with(sent: &str, aliases: &Aliases, context: &[(&str, &str)]) -> Stri
     let defaults =
         Defaults { received_ns: RECEIVED, source: "test", level: Level::Info, context, aliases, keeps_routes: false };
     let mut batch = Batch::new();
-    let bad: Vec<Bad> = read_json(sent.as_bytes(), &defaults, &mut batch).expect("the test sends JSON");
+    let bad: Vec<RejectedRecord> = read_json(sent.as_bytes(), &defaults, &mut batch).expect("the test sends JSON");
     assert_eq!((bad, batch.len()), (vec![], 1), "{sent}");
     let mut out = Vec::new();
     write_json(batch.record(0), &mut out);

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use weir_wire::token::{Token, skip, token};
 
-use crate::arrival::{Bad, BodyBudget, Defaults, ReadError, RecordFault, SyntaxError};
+use crate::arrival::{BodyBudget, Defaults, ReadError, RecordFault, RejectedRecord, SyntaxError};
 use crate::batch::Batch;
 use crate::builder::RecordBuilder;
 use crate::keys::{Fingerprints, KeySet, MAP, fingerprint, patch_header};
@@ -23,7 +23,7 @@ use crate::{to_json, write};
 const CUT: &str = "MessagePack is cut short or holds the reserved marker 0xc1";
 
 /// Reads a body of MessagePack and appends its records to `out`. Returns the records that were rejected.
-pub fn read_msgpack(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
+pub fn read_msgpack(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<RejectedRecord>, SyntaxError> {
     let before = out.len();
     let mut reader =
         Reader { body, at: 0, builder: RecordBuilder::new(defaults), budget: BodyBudget::new(out), index: 0 };
@@ -69,7 +69,7 @@ impl Reader<'_> {
                 return Err(error);
             }
             let error = error.to_string();
-            self.budget.bad.push(Bad { index: self.index, error, bytes: self.body[start..].to_vec() });
+            self.budget.bad.push(RejectedRecord { index: self.index, error, bytes: self.body[start..].to_vec() });
             return Ok(());
         }
         Ok(())
@@ -87,7 +87,7 @@ impl Reader<'_> {
         };
         if let Some(fault) = fault {
             let error = fault.reason().to_owned();
-            self.budget.bad.push(Bad { index: self.index, error, bytes: bytes[..len].to_vec() });
+            self.budget.bad.push(RejectedRecord { index: self.index, error, bytes: bytes[..len].to_vec() });
         }
         self.index += 1;
         self.at += len;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{Aliases, Level, Value};
 
-fn read_into(body: &[u8], out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
+fn read_into(body: &[u8], out: &mut Batch) -> Result<Vec<RejectedRecord>, SyntaxError> {
     let aliases = Aliases::default();
     let defaults = Defaults {
         received_ns: 0,
@@ -16,7 +16,7 @@ fn read_into(body: &[u8], out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
     read_msgpack(body, &defaults, out)
 }
 
-fn read(body: &[u8]) -> (Batch, Vec<Bad>) {
+fn read(body: &[u8]) -> (Batch, Vec<RejectedRecord>) {
     let mut batch = Batch::new();
     let bad = read_into(body, &mut batch).expect("readable");
     (batch, bad)

@@ -2,7 +2,7 @@
 //! with a line feed, optionally preceded by a carriage return; blank lines are
 //! skipped. Bytes that are not UTF-8 become U+FFFD. Nothing in a line is interpreted.
 
-use crate::arrival::{Bad, BodyBudget, Defaults, RecordFault, SyntaxError};
+use crate::arrival::{BodyBudget, Defaults, RecordFault, RejectedRecord, SyntaxError};
 use crate::batch::Batch;
 use crate::builder::RecordBuilder;
 use crate::limits::MAX_RECORD_BYTES;
@@ -11,7 +11,7 @@ use crate::write;
 
 /// Reads a body of text and adds its records to `out`. Returns the lines that were
 /// too long. Fails only if the body exceeds a limit.
-pub fn read_text(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
+pub fn read_text(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<RejectedRecord>, SyntaxError> {
     let mut builder = RecordBuilder::new(defaults);
     let before = out.len();
     let mut budget = BodyBudget::new(out);
@@ -31,7 +31,11 @@ pub fn read_text(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Resul
             Ok(())
         });
         if line.len() > MAX_RECORD_BYTES || written.and_then(|()| builder.finish(out)).is_err() {
-            budget.bad.push(Bad { index, error: RecordFault::TooLarge.reason().to_owned(), bytes: line.to_vec() });
+            budget.bad.push(RejectedRecord {
+                index,
+                error: RecordFault::TooLarge.reason().to_owned(),
+                bytes: line.to_vec(),
+            });
         }
         index += 1;
         if let Err(stop) = budget.check(out) {
@@ -47,7 +51,7 @@ mod tests {
     use super::*;
     use crate::{Aliases, Level};
 
-    fn read(body: &[u8]) -> (Batch, Vec<Bad>) {
+    fn read(body: &[u8]) -> (Batch, Vec<RejectedRecord>) {
         let aliases = Aliases::default();
         let defaults = Defaults {
             received_ns: 7,

@@ -53,9 +53,9 @@
 //! | `NaN`, `Infinity` in JSON | floats; written as `null` in JSON |
 //! | keys that are not text (MessagePack) | their JSON as text; a record with a list, map or extension as key is rejected |
 //! | bytes and extensions inside a record | kept; base64 in JSON, see `to_json` |
-//! | a record that is not a map, deeper than 64, over 1 MiB or over 65,535 keys | [`Bad`]; the other records are taken |
+//! | a record that is not a map, deeper than 64, over 1 MiB or over 65,535 keys | [`RejectedRecord`]; the other records are taken |
 //! | a syntax error in a list, JSON or MessagePack | [`SyntaxError`] with the byte offset; nothing is taken |
-//! | a malformed line in JSON lines; a truncated map after whole ones | [`Bad`]; [`SyntaxError`] only if nothing could be read |
+//! | a malformed line in JSON lines; a truncated map after whole ones | [`RejectedRecord`]; [`SyntaxError`] only if nothing could be read |
 //! | a body that becomes more than 64 MiB, or holds more than 1,048,576 records or 65,536 bad ones | [`SyntaxError`] with `too_much`; nothing is taken |
 //! | empty lines, in text and JSON lines | skipped |
 
@@ -79,7 +79,7 @@ mod to_json;
 pub mod write;
 
 pub use aliases::{AliasError, Aliases, MAX_ALIASES, Role};
-pub use arrival::{Bad, Defaults, SyntaxError};
+pub use arrival::{Defaults, RejectedRecord, SyntaxError};
 pub use batch::{Batch, DecodeError};
 pub use from_msgpack::read_msgpack;
 pub use from_text::read_text;

@@ -5,7 +5,7 @@
 //! it can, so a malformed line is one bad record; from the first malformed line on, each line is read separately. A
 //! body in which no line can be read is a syntax error.
 
-use crate::arrival::{Bad, BodyBudget, Defaults, ReadError, RecordFault, SyntaxError};
+use crate::arrival::{BodyBudget, Defaults, ReadError, RecordFault, RejectedRecord, SyntaxError};
 use crate::batch::Batch;
 use crate::builder::RecordBuilder;
 use crate::from_json::{Json, Key};
@@ -13,7 +13,7 @@ use crate::keys::Fingerprints;
 use crate::scan::find_byte;
 
 /// Reads a JSON body and appends its records to `out`. Returns the records that were rejected.
-pub fn read_json(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
+pub fn read_json(body: &[u8], defaults: &Defaults<'_>, out: &mut Batch) -> Result<Vec<RejectedRecord>, SyntaxError> {
     let before = out.len();
     let start = if body.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut reader = Reader {
@@ -143,7 +143,7 @@ impl<'r> Reader<'r> {
         out.truncate(records);
         self.budget.bad.truncate(bad);
         let error = SyntaxError::new(at + self.json.offset(), stop).to_string();
-        self.budget.bad.push(Bad { index: self.index, error, bytes: line.to_vec() });
+        self.budget.bad.push(RejectedRecord { index: self.index, error, bytes: line.to_vec() });
         false
     }
 
@@ -164,7 +164,7 @@ impl<'r> Reader<'r> {
         self.json.move_to(start);
         self.json.skip_value()?;
         let bytes = self.body[start..self.json.offset()].to_vec();
-        self.budget.bad.push(Bad { index: self.index, error: fault.reason().to_owned(), bytes });
+        self.budget.bad.push(RejectedRecord { index: self.index, error: fault.reason().to_owned(), bytes });
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::limits::MAX_RECORD_BYTES;
 use crate::{Aliases, Level, Value, write_json};
 
-fn read_into(body: &[u8], out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
+fn read_into(body: &[u8], out: &mut Batch) -> Result<Vec<RejectedRecord>, SyntaxError> {
     let aliases = Aliases::default();
     let defaults = Defaults {
         received_ns: 0,
@@ -17,7 +17,7 @@ fn read_into(body: &[u8], out: &mut Batch) -> Result<Vec<Bad>, SyntaxError> {
     read_json(body, &defaults, out)
 }
 
-fn read(body: impl AsRef<[u8]>) -> (Batch, Vec<Bad>) {
+fn read(body: impl AsRef<[u8]>) -> (Batch, Vec<RejectedRecord>) {
     let mut batch = Batch::new();
     let bad = read_into(body.as_ref(), &mut batch).expect("readable");
     (batch, bad)

@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 use serde_json::{Map, Number, Value as Json, json};
 use weir_record::{
-    Aliases, Bad, Batch, Change, Defaults, Level, Record, SyntaxError, Value, apply_changes, json_to_msgpack,
-    merge_patch, read_json, read_msgpack, read_text, write_json,
+    Aliases, Batch, Change, Defaults, Level, Record, RejectedRecord, SyntaxError, Value, apply_changes,
+    json_to_msgpack, merge_patch, read_json, read_msgpack, read_text, write_json,
 };
 
-type Reader = fn(&[u8], &Defaults<'_>, &mut Batch) -> Result<Vec<Bad>, SyntaxError>;
+type Reader = fn(&[u8], &Defaults<'_>, &mut Batch) -> Result<Vec<RejectedRecord>, SyntaxError>;
 
-fn read(reader: Reader, body: &[u8]) -> (Result<Vec<Bad>, SyntaxError>, Batch) {
+fn read(reader: Reader, body: &[u8]) -> (Result<Vec<RejectedRecord>, SyntaxError>, Batch) {
     let aliases = Aliases::default();
     let context = [("request_id", "r")];
     let defaults = Defaults {

@@ -167,7 +167,7 @@ fn work(shared: &Arc<PipelineState>, deliveries: &Receiver<Delivery>, closing: &
             Err(RecvTimeoutError::Timeout) if closing.load(Ordering::Acquire) => return,
             Err(RecvTimeoutError::Timeout) => {
                 // Idle: drop instances of replaced filters.
-                worker.settle(&shared.chain.load());
+                worker.drop_unused_instances(&shared.chain.load());
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -239,10 +239,10 @@ fn finish(shared: &Arc<PipelineState>, outcome: Outcome, mut answers: Answers, r
         }
     }
     answers.keep_bad(&shared.quarantine);
-    let set_aside = store::set_aside(shared, &outcome.unclaimed);
+    let set_aside = store::set_aside(shared, &outcome.without_sender);
     if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         answers.fail(&error.to_string());
-        if !outcome.unclaimed.is_empty() {
+        if !outcome.without_sender.is_empty() {
             // Held records stay held, since they are stored nowhere else.
             shared.request_restore();
             answers.send(Ok(()));
@@ -336,11 +336,11 @@ impl EmittedRecords {
 pub fn store_emitted(shared: &Arc<PipelineState>, mut outcome: Outcome, room: Reservation) -> EmittedRecords {
     let (done, stored) = crossbeam_channel::bounded(1);
     let emitted = EmittedRecords { records: outcome.batch.len(), stored };
-    outcome.unclaimed.append(&mut outcome.failed);
-    let set_aside = store::set_aside(shared, &outcome.unclaimed);
+    outcome.without_sender.append(&mut outcome.failed);
+    let set_aside = store::set_aside(shared, &outcome.without_sender);
     if let Err(error) = set_aside.and_then(|()| shared.quarantine.sync()) {
         tracing::error!("{error}");
-        if !outcome.unclaimed.is_empty() && !outcome.holding.is_empty() {
+        if !outcome.without_sender.is_empty() && !outcome.holding.is_empty() {
             // Held records stay held, since they are stored nowhere else.
             shared.request_restore();
             return emitted;

@@ -33,7 +33,7 @@ use metrics::counter;
 use weir_journal::disk::create_folder;
 
 use crate::limits;
-pub use entry::Entry;
+pub use entry::QuarantineEntry;
 use origin::Origin;
 
 /// What is kept of a record.
@@ -163,8 +163,13 @@ impl Quarantine {
         }
         let source = (!raw).then(|| weir_record::Record::new(bytes).source());
         let origin = Origin::of(from, source);
-        let entry =
-            Entry { time: weir_record::time::now_ns(), from: from.into(), reason: reason.into(), raw, record: kept };
+        let entry = QuarantineEntry {
+            time: weir_record::time::now_ns(),
+            from: from.into(),
+            reason: reason.into(),
+            raw,
+            record: kept,
+        };
         self.write(&mut state, origin, &entry.to_bytes())
     }
 

@@ -21,7 +21,7 @@ use crate::sink_set::SinkSet;
 use crate::versions::Versions;
 use crate::wiring::{Router, lock};
 pub use watch::{Changed, Watch};
-use weir_document::Problems;
+use weir_document::Diagnostics;
 use weir_filter_kit::Source;
 
 /// Niceness of the loader thread, from 0 to 19.
@@ -110,7 +110,7 @@ impl Reload {
                 tracing::error!("nothing was changed: {text}");
             }
             // The full text quotes lines of the file, which may contain secrets.
-            let brief = match error.downcast_ref::<Problems>() {
+            let brief = match error.downcast_ref::<Diagnostics>() {
                 Some(problems) => format!("{}; `weir validate` lists them", problems.summary()),
                 None => text.clone(),
             };

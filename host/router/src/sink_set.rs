@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use weir_journal::Journal;
-use weir_sinks::{BuildContext, Inboxes, RunningSink, Sink, Status, Stopped};
+use weir_sinks::{BuildContext, FallbackQueues, RunningSink, Sink, Status, Stopped};
 
 use crate::config::SinkSettings;
 use crate::parts;
@@ -18,7 +18,7 @@ pub struct SinkSet {
     journal: Journal,
     quarantine: Arc<Quarantine>,
     context: BuildContext,
-    inboxes: Inboxes,
+    queues: FallbackQueues,
     running: Vec<(SinkSettings, RunningSink)>,
     /// Sinks whose thread ended unexpectedly: the restart pauses, and when the next restart is due.
     restarts: HashMap<String, (Pauses, Option<Instant>)>,
@@ -30,7 +30,7 @@ impl SinkSet {
             journal,
             quarantine,
             context,
-            inboxes: Inboxes::default(),
+            queues: FallbackQueues::default(),
             running: Vec::new(),
             restarts: HashMap::new(),
         }
@@ -114,7 +114,7 @@ impl SinkSet {
 
     fn spawn(&self, settings: &SinkSettings, sink: Box<dyn Sink>) -> anyhow::Result<RunningSink> {
         let (options, journal) = (parts::sink(settings), self.journal.clone());
-        weir_sinks::spawn(options, sink, journal, self.quarantine.clone(), &self.inboxes).map_err(anyhow::Error::msg)
+        weir_sinks::spawn(options, sink, journal, self.quarantine.clone(), &self.queues).map_err(anyhow::Error::msg)
     }
 
     /// The index of a sink that is due for a restart.

@@ -10,7 +10,7 @@ use weir_record::{Level, Record, Value};
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a condition is a required value, a list of allowed values, or { exists = true }")]
 #[schemars(inline)]
-pub(crate) enum Wanted {
+pub(crate) enum ExpectedValue {
     /// Any value, or no value.
     Exists(Exists),
     /// This value.
@@ -43,31 +43,31 @@ pub(crate) enum Scalar {
     Text(String),
 }
 
-/// Conditions on a record. All of them must be met.
+/// A condition on a record: all its values must be there.
 #[derive(Debug)]
-pub(crate) struct Conditions {
-    values: Vec<(String, Wanted)>,
+pub(crate) struct Condition {
+    values: Vec<(String, ExpectedValue)>,
     min_level: Option<Level>,
 }
 
-impl Conditions {
+impl Condition {
     /// Takes values by path, and the minimum level.
-    pub fn new(values: BTreeMap<String, Wanted>, min_level: Option<Level>) -> Conditions {
-        Conditions { values: values.into_iter().collect(), min_level }
+    pub fn new(values: BTreeMap<String, ExpectedValue>, min_level: Option<Level>) -> Condition {
+        Condition { values: values.into_iter().collect(), min_level }
     }
 
     /// True if the record meets every condition.
-    pub fn are_met_by(&self, record: Record<'_>) -> bool {
+    pub fn holds(&self, record: Record<'_>) -> bool {
         self.min_level.is_none_or(|least| record.level() >= least)
             && self.values.iter().all(|(path, wanted)| is_met(wanted, record.get(path)))
     }
 }
 
-fn is_met(wanted: &Wanted, found: Option<Value<'_>>) -> bool {
+fn is_met(wanted: &ExpectedValue, found: Option<Value<'_>>) -> bool {
     match wanted {
-        Wanted::Exists(wanted) => wanted.exists == found.is_some(),
-        Wanted::One(scalar) => found.is_some_and(|value| equals(scalar, value)),
-        Wanted::Any(scalars) => found.is_some_and(|value| scalars.iter().any(|scalar| equals(scalar, value))),
+        ExpectedValue::Exists(wanted) => wanted.exists == found.is_some(),
+        ExpectedValue::One(scalar) => found.is_some_and(|value| equals(scalar, value)),
+        ExpectedValue::Any(scalars) => found.is_some_and(|value| scalars.iter().any(|scalar| equals(scalar, value))),
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
         let bytes = record(&[("level", "ERROR"), ("source", "shop"), ("context.kind", "a")], &[]);
         let meets = |values: serde_json::Value, min_level| {
             let values = serde_json::from_value(values).expect("conditions");
-            Conditions::new(values, min_level).are_met_by(Record::new(&bytes))
+            Condition::new(values, min_level).holds(Record::new(&bytes))
         };
         assert!(meets(json!({}), None));
         assert!(meets(json!({ "source": "shop", "context.kind": ["a", "b"] }), Some(Level::Error)));

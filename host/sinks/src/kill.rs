@@ -15,7 +15,7 @@ use weir_record::Batch;
 use crate::compliance::sqlite3;
 use crate::prometheus::tests::kept;
 use crate::registry::{BuildContext, kind};
-use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
+use crate::runner::{FallbackQueues, RunnerOptions, RunningSink, spawn};
 use crate::testing::{ChildProcess, MemoryQuarantine, PATIENCE, append, journal, numbers, record};
 
 const FOLDER: &str = "WEIR_SINKS_KILL_TEST_FOLDER";
@@ -43,7 +43,7 @@ fn sinks(folder: &Path, journal: &weir_journal::Journal) -> Vec<RunningSink> {
     let start = |(name, options)| {
         let sink = (kind(name).expect("known").build)(name, options, &context).expect("builds");
         let runner = RunnerOptions { name: name.into(), ..RunnerOptions::default() };
-        spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &Inboxes::default())
+        spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &FallbackQueues::default())
             .expect("starts")
     };
     options.into_iter().map(start).collect()

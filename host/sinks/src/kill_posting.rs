@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::registry::{BuildContext, kind};
-use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
+use crate::runner::{FallbackQueues, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{Intake, Kind};
 use crate::servers::vendors::API_KEY;
 use crate::testing::{
@@ -34,7 +34,7 @@ fn start_all(folder: &Path, sinks: &Value, journal: &weir_journal::Journal) -> V
     let start = |(name, options): (&String, &Value)| {
         let sink = (kind(name).expect("known").build)(name, options.clone(), &context).expect("builds");
         let runner = RunnerOptions { name: name.into(), ..RunnerOptions::default() };
-        spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &Inboxes::default())
+        spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &FallbackQueues::default())
             .expect("starts")
     };
     sinks.as_object().expect("options by kind").iter().map(start).collect()

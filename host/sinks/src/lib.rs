@@ -92,8 +92,8 @@ pub use file::release_files;
 pub use owners::Owners;
 pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
 pub use runner::{
-    ErrorKind, FALLBACK_MARK, FallbackStatus, Inboxes, Replay, Replayed, RunnerOptions, RunningSink, State, Status,
-    Stopped, describe_metrics, fallback_reader, sink_of_fallback_reader, spawn,
+    ErrorKind, FALLBACK_MARK, FallbackQueues, FallbackStatus, Replay, Replayed, RunnerOptions, RunningSink, State,
+    Status, Stopped, describe_metrics, fallback_reader, sink_of_fallback_reader, spawn,
 };
 pub use select::Selection;
 pub use sink::{Batching, Delivered, Indexes, Position, Quarantine, Selected, Sink, SinkError};

@@ -14,7 +14,7 @@ use weir_journal::Journal;
 use weir_record::{Batch, write};
 
 use crate::registry::{BuildContext, kind};
-use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
+use crate::runner::{FallbackQueues, RunnerOptions, RunningSink, spawn};
 use crate::servers::influx::Influx;
 use crate::servers::nats::Nats;
 use crate::servers::victoria::Victoria;
@@ -145,7 +145,8 @@ fn running(name: &str, options: Value, journal: &Journal) -> RunningSink {
     let context = BuildContext { journal_id: "killed".into(), ..BuildContext::default() };
     let sink = (kind(name).expect("known").build)("sut", options, &context).expect("builds");
     let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-    spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &Inboxes::default()).expect("starts")
+    spawn(runner, sink, journal.clone(), Arc::new(MemoryQuarantine::default()), &FallbackQueues::default())
+        .expect("starts")
 }
 
 /// Delivers what is waiting, and compares.

@@ -206,7 +206,7 @@ pub trait Sink: Send {
 
     /// Maintains the stored data (retention, for example) between deliveries, about every ten seconds. Returns true if
     /// there is more to do, which is then done after the next delivery.
-    async fn tend(&mut self) -> Result<bool, SinkError> {
+    async fn maintain(&mut self) -> Result<bool, SinkError> {
         Ok(false)
     }
 }

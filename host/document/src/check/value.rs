@@ -1,6 +1,6 @@
 //! Checks of one value: type, range, length and format; also type names for messages.
 
-use crate::units::{Size, Span};
+use crate::units::{Size, TimeSpan};
 use serde_json::Value as Json;
 
 use super::quoted;
@@ -106,7 +106,7 @@ pub(super) fn text_problem(text: &str, expanded: bool, schema: &Json, example: O
     }
     let what = match schema["format"].as_str() {
         Some("size") if text.parse::<Size>().is_err() => "is not a size",
-        Some("duration") if text.parse::<Span>().is_err() => "is not a duration",
+        Some("duration") if text.parse::<TimeSpan>().is_err() => "is not a duration",
         _ => return None,
     };
     let example = example.map(|example| format!("for example `{example}`"));

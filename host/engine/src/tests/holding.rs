@@ -79,8 +79,11 @@ fn a_held_record_that_a_new_instance_fails_on_is_set_aside_and_the_others_stay_h
     let given = (0..3).map(|at| (at as u64 + 1, Bytes::copy_from_slice(records.get(at)))).collect();
     filter.restore_held(given);
     let said = tick(&filter);
-    assert_eq!(said.unclaimed.len(), 1);
-    assert_eq!((said.unclaimed[0].action, &said.unclaimed[0].record[..]), (Action::Quarantine, records.get(1)));
+    assert_eq!(said.without_sender.len(), 1);
+    assert_eq!(
+        (said.without_sender[0].action, &said.without_sender[0].record[..]),
+        (Action::Quarantine, records.get(1))
+    );
     let mut released = said.holding.released.clone();
     released.sort_unstable();
     assert_eq!((count(&said), released), (2, vec![1, 2, 3]));
@@ -106,7 +109,7 @@ fn records_set_aside_are_reported_even_if_no_instance_can_be_started() {
     let said = tick(&filter);
     assert!(said.tick_failed.is_some());
     assert_eq!(said.holding.released, [1]);
-    assert_eq!(said.unclaimed.iter().map(|failed| &failed.record[..]).collect::<Vec<_>>(), [records.get(0)]);
+    assert_eq!(said.without_sender.iter().map(|failed| &failed.record[..]).collect::<Vec<_>>(), [records.get(0)]);
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn a_removed_filter_releases_all_held_records() {
     let well = worker.retire(&filter, &rest);
     assert_eq!((count(&well), well.holding.released), (2, vec![1, 2]));
     let ill = worker.retire(&slow, &rest);
-    let kept = ill.batch.len() + ill.unclaimed.len();
+    let kept = ill.batch.len() + ill.without_sender.len();
     assert!(kept >= 2 || count(&ill) == 2, "{ill:?}");
     let mut released = ill.holding.released;
     released.sort_unstable();
@@ -151,5 +154,5 @@ fn a_removed_filter_releases_all_held_records() {
 fn a_chain_without_holding_filters_holds_nothing() {
     let engine = engine();
     let outcome = run(&[&load(&engine, hostile::KEEP)], batch(["a"]));
-    assert!(outcome.holding.is_empty() && outcome.unclaimed.is_empty());
+    assert!(outcome.holding.is_empty() && outcome.without_sender.is_empty());
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use weir_document::units::Span;
-use weir_document::{Document, Node, Problem, Problems, Syntax, Value, schema_of};
+use weir_document::units::TimeSpan;
+use weir_document::{Diagnostic, Diagnostics, Document, Node, Syntax, Value, schema_of};
 use weir_record::Batch;
 
 use super::run::Verdict;
@@ -64,10 +64,10 @@ struct RawCase {
     tick: Option<Vec<Map<String, Json>>>,
     /// Time between the input and the tick. Without it, the tick is the final one.
     #[serde(default)]
-    after: Option<Span>,
+    after: Option<TimeSpan>,
     /// Time between two records, which are then passed one by one.
     #[serde(default)]
-    every: Option<Span>,
+    every: Option<TimeSpan>,
     /// Part of the error that the filter is expected to fail with, or to refuse its options with.
     #[schemars(example = &"must be")]
     #[serde(default)]
@@ -116,7 +116,7 @@ pub fn read(path: &Path) -> anyhow::Result<Cases> {
 }
 
 /// Parses the content of a file, which messages call `file`.
-pub fn parse(file: &str, bytes: &[u8], syntax: Syntax) -> Result<Cases, Problems> {
+pub fn parse(file: &str, bytes: &[u8], syntax: Syntax) -> Result<Cases, Diagnostics> {
     let mut document: Document<File> = weir_document::read(file, bytes, syntax, &schema_of::<File>(), None)?;
     if !document.problems.is_empty() {
         return Err(document.report(document.problems.clone()));
@@ -125,14 +125,14 @@ pub fn parse(file: &str, bytes: &[u8], syntax: Syntax) -> Result<Cases, Problems
     let nodes = document.root.entry("case").map(|entry| entry.node.items()).unwrap_or_default();
     let mut reader = Reader { document: &document, problems: Vec::new() };
     if written.is_empty() {
-        reader.problems.push(Problem::of_file("there are no cases").help("begin one with `[[case]]`"));
+        reader.problems.push(Diagnostic::of_file("there are no cases").help("begin one with `[[case]]`"));
     }
     let mut cases: Vec<Case> = Vec::with_capacity(written.len());
     for (written, node) in written.into_iter().zip(nodes) {
         let case = reader.case(written, node);
         if let Some(before) = cases.iter().find(|before| before.name == case.name) {
             let problem =
-                Problem::at(span(node, "name"), format!("the case of line {} has this name too", before.line));
+                Diagnostic::at(span(node, "name"), format!("the case of line {} has this name too", before.line));
             reader.problems.push(problem);
         }
         cases.push(case);
@@ -146,7 +146,7 @@ pub fn parse(file: &str, bytes: &[u8], syntax: Syntax) -> Result<Cases, Problems
 
 struct Reader<'a> {
     document: &'a Document<File>,
-    problems: Vec<Problem>,
+    problems: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
@@ -164,14 +164,14 @@ impl Reader<'_> {
             never: written.never,
             counters: written.counters,
             tick: self.values(node, "tick"),
-            after: written.after.map(Span::duration),
-            every: written.every.map(Span::duration),
+            after: written.after.map(TimeSpan::duration),
+            every: written.every.map(TimeSpan::duration),
             error: written.error,
         };
         // Keys that have an effect only together with another, missing one.
         let mut odd = |key: &str, is_odd: bool, help: &str| {
             if is_odd {
-                let problem = Problem::at(span(node, key), format!("`{key}` has no effect here")).help(help);
+                let problem = Diagnostic::at(span(node, key), format!("`{key}` has no effect here")).help(help);
                 self.problems.push(problem);
             }
         };
@@ -189,11 +189,11 @@ impl Reader<'_> {
         {
             let (verdicts, records) = (verdicts.len(), case.records.len());
             let what = format!("there are {verdicts} verdicts on {records} records; give one for each, in order");
-            self.problems.push(Problem::at(span(node, "verdicts"), what));
+            self.problems.push(Diagnostic::at(span(node, "verdicts"), what));
             case.verdicts = None;
         }
         if case.records.is_empty() && case.error.is_none() && case.tick.is_none() && node.entry("records").is_none() {
-            let problem = Problem::at(node.span.clone(), format!("the case `{}` has no records", case.name));
+            let problem = Diagnostic::at(node.span.clone(), format!("the case `{}` has no records", case.name));
             self.problems.push(problem.help("for example `records = [{ message = \"hello\" }]`"));
         }
         case
@@ -209,7 +209,7 @@ impl Reader<'_> {
                 _ => Some("a record is a table".to_owned()),
             };
             if let Some(reason) = reason {
-                self.problems.push(Problem::at(node.span.clone(), format!("this is not a valid record: {reason}")));
+                self.problems.push(Diagnostic::at(node.span.clone(), format!("this is not a valid record: {reason}")));
             }
         }
         batch

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use weir_engine::TestInstance;
-use weir_record::{Aliases, Bad, Batch, Defaults, Level, SyntaxError};
+use weir_record::{Aliases, Batch, Defaults, Level, RejectedRecord, SyntaxError};
 
 use super::diff;
 use super::judge::START_NS;
@@ -58,7 +58,7 @@ pub fn read_msgpack(bytes: &[u8], batch: &mut Batch) -> Result<(), String> {
     taken(weir_record::read_msgpack(bytes, &defaults(&Aliases::default()), batch))
 }
 
-fn taken(read: Result<Vec<Bad>, SyntaxError>) -> Result<(), String> {
+fn taken(read: Result<Vec<RejectedRecord>, SyntaxError>) -> Result<(), String> {
     let bad = read.map_err(|error| error.to_string())?;
     match bad.first() {
         Some(bad) => Err(format!("record {}: {}", bad.index + 1, bad.error)),

@@ -8,7 +8,7 @@ mod timeseries;
 mod weir;
 
 use hyper::http::request::Parts;
-use weir_record::{Aliases, Bad, Batch, Level};
+use weir_record::{Aliases, Batch, Level, RejectedRecord};
 
 use crate::reply::{Answer, Refused, Taken};
 
@@ -28,7 +28,7 @@ pub(crate) struct Protocol {
     /// Refuses a request by its head, before the body is read.
     pub(crate) check: fn(&Parts) -> Result<(), Refused>,
     /// Converts a body to records.
-    pub(crate) read: fn(&Posted<'_>, &mut Batch) -> Result<Vec<Bad>, Refused>,
+    pub(crate) read: fn(&Posted<'_>, &mut Batch) -> Result<Vec<RejectedRecord>, Refused>,
     /// Builds the answer.
     pub(crate) reply: fn(&Parts, &Result<Taken, Refused>) -> Answer,
 }

@@ -16,7 +16,7 @@
 
 use hyper::{StatusCode, http::request::Parts};
 use weir_record::{
-    Bad, Batch, Level, Map, Value, json_to_msgpack,
+    Batch, Level, Map, RejectedRecord, Value, json_to_msgpack,
     limits::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_RECORD_BYTES},
     time, write, write_json_value,
 };
@@ -52,7 +52,7 @@ fn check(parts: &Parts) -> Result<(), Refused> {
     }
 }
 
-fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<Bad>, Refused> {
+fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<RejectedRecord>, Refused> {
     let context = Context::read(posted.parts)?;
     let mut values = Vec::with_capacity(posted.content.len());
     json_to_msgpack(posted.content, &mut values).map_err(|error| {

@@ -4,7 +4,7 @@
 //! records lack (see `context`). The answer is `{"accepted":N}` and the errors of individual records (see `reply`).
 
 use hyper::{StatusCode, http::request::Parts};
-use weir_record::{Bad, Batch, Defaults, SyntaxError, read_json, read_msgpack, read_text};
+use weir_record::{Batch, Defaults, RejectedRecord, SyntaxError, read_json, read_msgpack, read_text};
 
 use super::{Example, Posted, Protocol};
 use crate::{
@@ -28,7 +28,7 @@ fn check(parts: &Parts) -> Result<(), Refused> {
     Context::read(parts).map(drop)
 }
 
-fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<Bad>, Refused> {
+fn read(posted: &Posted<'_>, batch: &mut Batch) -> Result<Vec<RejectedRecord>, Refused> {
     let declared = request::content(&posted.parts.headers)?;
     let context = Context::read(posted.parts)?;
     let content = match declared {

@@ -10,7 +10,7 @@ use weir_engine::{Engine, Filter};
 use crate::cli::ValidateArgs;
 use crate::config::{FilterError, Settings};
 use crate::{config, filters, logging, paths};
-use weir_document::Problems;
+use weir_document::Diagnostics;
 use weir_filter_kit::loader::Loader;
 
 /// Name of the bundled filter that masks secrets.
@@ -37,7 +37,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads a configuration and loads its filters. The inner error contains all problems.
-pub fn check(file: &Path, engine: &Arc<Engine>) -> anyhow::Result<Result<Settings, Problems>> {
+pub fn check(file: &Path, engine: &Arc<Engine>) -> anyhow::Result<Result<Settings, Diagnostics>> {
     let mut loaded = Vec::new();
     let mut checked =
         config::load_and_check_filters(file, &|name| std::env::var(name).ok(), &mut |settings, filter| {

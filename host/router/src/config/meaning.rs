@@ -16,7 +16,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use weir_document::units::{Size, Span};
+use weir_document::units::{Size, TimeSpan};
 use weir_record::{Aliases, Level, Role};
 
 use place::Location;
@@ -29,9 +29,9 @@ use super::settings::{
     Sync,
 };
 use super::{limits, raw};
+use weir_document::Diagnostic;
 use weir_document::Environment;
 use weir_document::Node;
-use weir_document::Problem;
 
 /// Converts the whole configuration. `root` has the position of each value; paths are relative to `folder`.
 pub(super) fn read(
@@ -39,7 +39,7 @@ pub(super) fn read(
     root: &Node,
     folder: &Path,
     environment: Environment<'_>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<Diagnostic>,
 ) -> Settings {
     let mut reader = Reader { problems, warnings: Vec::new() };
     let at = Location::root(root);
@@ -76,17 +76,17 @@ pub(super) fn filter_with_defaults(raw: raw::Filter, name: &str, module: Module)
 }
 
 struct Reader<'p> {
-    problems: &'p mut Vec<Problem>,
+    problems: &'p mut Vec<Diagnostic>,
     warnings: Vec<String>,
 }
 
 impl Reader<'_> {
     fn report(&mut self, at: &Location<'_>, message: impl Into<String>) {
-        self.problems.push(Problem::at(at.span.clone(), message));
+        self.problems.push(Diagnostic::at(at.span.clone(), message));
     }
 
     fn report_with(&mut self, at: &Location<'_>, message: impl Into<String>, help: impl Into<String>) {
-        let problem = Problem::at(at.span.clone(), message);
+        let problem = Diagnostic::at(at.span.clone(), message);
         self.problems.push(problem.help(help));
     }
 
@@ -108,10 +108,10 @@ impl Reader<'_> {
         bytes
     }
 
-    fn time(&mut self, at: &Location<'_>, span: Span, bounds: RangeInclusive<Duration>) -> Duration {
+    fn time(&mut self, at: &Location<'_>, span: TimeSpan, bounds: RangeInclusive<Duration>) -> Duration {
         let time = span.duration();
         if !bounds.contains(&time) {
-            let [least, most] = [*bounds.start(), *bounds.end()].map(Span::from_duration);
+            let [least, most] = [*bounds.start(), *bounds.end()].map(TimeSpan::from_duration);
             let which = if time < least.duration() { "short" } else { "long" };
             let message = format!("{span} is too {which}");
             self.report_with(at, message, format!("it must be from {least} to {most}"));

@@ -34,7 +34,7 @@ use std::path::Path;
 
 use meaning::hints::Hint;
 use weir_document::limits::MAX_FILE_BYTES;
-use weir_document::{Environment, Problem, Problems, Syntax};
+use weir_document::{Diagnostic, Diagnostics, Environment, Syntax};
 
 pub use address::address;
 pub use names::{is_name, name_rule};
@@ -60,7 +60,7 @@ pub enum FilterError {
 pub type FilterCheck<'a> = &'a mut dyn FnMut(&Settings, &FilterSettings) -> Option<FilterError>;
 
 /// Loads the file. Paths are relative to its folder; `environment` looks up variables.
-pub fn load(path: &Path, environment: Environment<'_>) -> Result<Settings, Problems> {
+pub fn load(path: &Path, environment: Environment<'_>) -> Result<Settings, Diagnostics> {
     load_and_check_filters(path, environment, &mut |_, _| None)
 }
 
@@ -69,13 +69,13 @@ pub fn load_and_check_filters(
     path: &Path,
     environment: Environment<'_>,
     ask: FilterCheck<'_>,
-) -> Result<Settings, Problems> {
+) -> Result<Settings, Diagnostics> {
     let file = path.display().to_string();
     let bytes = match read_bounded(path) {
         Ok(bytes) => bytes,
         Err(error) => {
-            let problem = Problem::of_file(format!("can't read `{file}`: {error}"));
-            return Err(Problems::new(file, String::new(), vec![problem]));
+            let problem = Diagnostic::of_file(format!("can't read `{file}`: {error}"));
+            return Err(Diagnostics::new(file, String::new(), vec![problem]));
         }
     };
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -96,7 +96,7 @@ fn load_bytes(
     bytes: &[u8],
     environment: Environment<'_>,
     ask: FilterCheck<'_>,
-) -> Result<Settings, Problems> {
+) -> Result<Settings, Diagnostics> {
     let mut document =
         weir_document::read::<raw::Config>(file, bytes, Syntax::Toml, &schema::SCHEMA, Some(environment))?;
     let (raw, problems) = (std::mem::take(&mut document.value), &mut document.problems);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use weir_document::units::{Size, Span};
+use weir_document::units::{Size, TimeSpan};
 
 /// Configuration of Weir.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -63,9 +63,9 @@ pub(super) struct Http {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u64,
     /// How long a client may take to send the headers of a request.
-    pub header_timeout: Span,
+    pub header_timeout: TimeSpan,
     /// Time limit for receiving the body of a request.
-    pub body_timeout: Span,
+    pub body_timeout: TimeSpan,
 }
 
 impl Default for Http {
@@ -95,7 +95,7 @@ pub(super) struct Journal {
     pub max_size: Size,
     /// How long to keep records that every sink has, for `weir journal replay`; `max_size` takes precedence.
     #[schemars(example = &"24h")]
-    pub keep: Span,
+    pub keep: TimeSpan,
     /// What happens when `max_size` is reached: `refuse` answers 503 until the sinks catch up, `drop_oldest` deletes
     /// the oldest records even if a slow sink hasn't read them.
     pub when_full: WhenFull,
@@ -145,7 +145,7 @@ pub(super) struct Filter {
     /// through unchanged, `reject` answers the sender with an error.
     pub on_error: OnError,
     /// Time limit for one batch.
-    pub timeout: Span,
+    pub timeout: TimeSpan,
     /// Memory limit for one instance; each worker has its own instance.
     pub memory: Size,
     /// Maximum size of the output for one batch.
@@ -170,7 +170,7 @@ impl Default for Filter {
             name: None,
             module: None,
             on_error: OnError::default(),
-            timeout: Span::from_duration(Duration::from_millis(250)),
+            timeout: TimeSpan::from_duration(Duration::from_millis(250)),
             memory: mib(64),
             max_output: mib(64),
             reads: None,
@@ -192,7 +192,7 @@ pub(super) struct Canary {
     /// Duration of the test.
     #[serde(rename = "for")]
     #[schemars(example = &"60s")]
-    pub time: Option<Span>,
+    pub time: Option<TimeSpan>,
     /// Reject the new version if its percentage of failed records exceeds the running version's by more than this.
     pub errors: String,
     /// Reject the new version if its output falls short of the running version's by more than this percentage of the
@@ -235,7 +235,7 @@ pub(super) struct SinkCommon {
     #[schemars(length(min = 1), example = &"console")]
     pub fallback: Option<String>,
     /// How long the sink must have been failing before its `fallback` receives records.
-    pub fallback_after: Span,
+    pub fallback_after: TimeSpan,
 }
 
 /// A sink's table: the common keys, and the options of its type.
@@ -279,7 +279,7 @@ pub(super) struct Quarantine {
     /// most, so that one sender can't displace the entries of others.
     pub max_size: Size,
     /// How long entries are kept.
-    pub max_age: Span,
+    pub max_age: TimeSpan,
 }
 
 impl Default for Quarantine {
@@ -401,6 +401,6 @@ const fn mib(number: u64) -> Size {
     Size::from_bytes(number << 20)
 }
 
-const fn seconds(number: u64) -> Span {
-    Span::from_duration(Duration::from_secs(number))
+const fn seconds(number: u64) -> TimeSpan {
+    TimeSpan::from_duration(Duration::from_secs(number))
 }

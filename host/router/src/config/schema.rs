@@ -48,7 +48,7 @@ fn of_kind(kind: &Kind, mut own: Value, shared: &mut Map<String, Value>) -> Valu
     for variable in kind.variables {
         let description = &mut own["properties"][variable.option]["description"];
         let text = description.as_str().unwrap_or_default();
-        *description = format!("{text} Without it: the variable `{}`.", variable.name).into();
+        *description = format!("{text} Environment variable: `{}`.", variable.name).into();
     }
     if let Some(defs) = own.as_object_mut().and_then(|own| own.remove("$defs")) {
         let defs = defs.as_object().cloned().unwrap_or_default();

@@ -15,8 +15,8 @@ use weir_record::Level;
 use super::diff::AtStart;
 pub use super::raw::{Keep, LogFormat, LogLevel, OnError, StandardKey, WhenFull};
 use super::{meaning, raw};
+use weir_document::Diagnostics;
 use weir_document::Environment;
-use weir_document::Problems;
 use weir_document::{Node, Value as Written};
 
 /// All settings.
@@ -169,7 +169,7 @@ pub struct Overrides {
 impl Settings {
     /// The settings without a configuration file: loopback, the bundled `redact`, all modules in the filters folder,
     /// and the sinks `console` and `sqlite` or those that the environment selects. Folders are created in `folder`.
-    pub fn default_for(folder: &Path, environment: Environment<'_>) -> Result<Self, Problems> {
+    pub fn default_for(folder: &Path, environment: Environment<'_>) -> Result<Self, Diagnostics> {
         let nothing = Node { span: 0..0, value: Written::Table(Vec::new()) };
         let mut problems = Vec::new();
         let mut settings = meaning::read(raw::Config::default(), &nothing, folder, environment, &mut problems);
@@ -177,7 +177,7 @@ impl Settings {
         if problems.is_empty() {
             Ok(settings)
         } else {
-            Err(Problems::new("the environment".into(), String::new(), problems))
+            Err(Diagnostics::new("the environment".into(), String::new(), problems))
         }
     }
 

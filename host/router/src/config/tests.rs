@@ -22,7 +22,7 @@ mod settings;
 
 use std::path::Path;
 
-use weir_document::Problems;
+use weir_document::Diagnostics;
 
 use super::{Settings, load_bytes};
 
@@ -39,7 +39,7 @@ fn variables(name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-fn load_text(text: impl AsRef<[u8]>) -> Result<Settings, Problems> {
+fn load_text(text: impl AsRef<[u8]>) -> Result<Settings, Diagnostics> {
     load_bytes("weir.toml", Path::new("/etc/weir"), text.as_ref(), &variables, &mut |_, _| None)
 }
 
@@ -49,7 +49,7 @@ fn good(text: impl AsRef<[u8]>) -> Settings {
 }
 
 #[track_caller]
-fn bad(text: impl AsRef<[u8]>) -> Problems {
+fn bad(text: impl AsRef<[u8]>) -> Diagnostics {
     match load_text(text) {
         Ok(settings) => panic!("this should have been refused: {settings:#?}"),
         Err(problems) => problems,
@@ -57,7 +57,7 @@ fn bad(text: impl AsRef<[u8]>) -> Problems {
 }
 
 /// `line:column message`, one for each problem.
-fn in_short(problems: &Problems) -> Vec<String> {
+fn in_short(problems: &Diagnostics) -> Vec<String> {
     let short = |problem| match problems.position(problem) {
         Some((line, column)) => format!("{line}:{column} {}", problem.message()),
         None => problem.message().to_owned(),

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use weir_ingest::{Receipt, RecordError, Refusal};
 use weir_journal::AppendError;
-use weir_record::Bad;
+use weir_record::RejectedRecord;
 
 use crate::quarantine::{Quarantine, QuarantineError};
 
@@ -20,14 +20,14 @@ pub struct Answers {
 struct Waiting {
     /// Index of the sender's first record in the batch.
     start: u32,
-    bad: Vec<Bad>,
+    bad: Vec<RejectedRecord>,
     receipt: Receipt,
     reply: Reply,
 }
 
 impl Answers {
     /// Adds a sender with the next `records` of the batch.
-    pub fn add(&mut self, records: u32, bad: Vec<Bad>, reply: Reply) {
+    pub fn add(&mut self, records: u32, bad: Vec<RejectedRecord>, reply: Reply) {
         self.waiting.push(Waiting { start: self.records, bad, receipt: Receipt::default(), reply });
         self.records += records;
     }

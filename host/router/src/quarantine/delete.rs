@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::entry::{DELETED, Entry, Slot};
+use super::entry::{DELETED, QuarantineEntry, Slot};
 use super::origin::Origin;
 use super::read;
 
@@ -22,7 +22,7 @@ pub struct Deleted {
 }
 
 /// Deletes the selected entries; with `dry_run`, only counts them.
-pub fn delete(folder: &Path, chosen: impl Fn(&Entry) -> bool, dry_run: bool) -> io::Result<Deleted> {
+pub fn delete(folder: &Path, chosen: impl Fn(&QuarantineEntry) -> bool, dry_run: bool) -> io::Result<Deleted> {
     let mut deleted = Deleted::default();
     let files = read::files(folder)?;
     for (number, file) in files.iter().enumerate() {

@@ -14,7 +14,7 @@ pub const DELETED: u8 = 0xc1;
 
 /// A quarantined record, with the reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct QuarantineEntry {
     /// When it was quarantined, in nanoseconds since 1970.
     pub time: i64,
     /// What quarantined it: `filter:redact`, `sink:archive`, `ingest`.
@@ -26,7 +26,7 @@ pub struct Entry {
     pub record: Option<ByteBuf>,
 }
 
-impl Entry {
+impl QuarantineEntry {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; 4];
         // Encoding plain fields to memory can't fail.
@@ -54,7 +54,7 @@ pub struct Slot {
     pub start: usize,
     pub end: usize,
     /// `None` if it was deleted.
-    pub entry: Option<Entry>,
+    pub entry: Option<QuarantineEntry>,
 }
 
 impl Slot {

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use weir_journal::disk::replace_file;
 
-use super::entry::{EXTENSION, Entry, Slot};
+use super::entry::{EXTENSION, QuarantineEntry, Slot};
 
 const REPLAYED: &str = "replayed";
 
@@ -24,7 +24,7 @@ pub struct QuarantineFile {
 /// An entry and its end, for [`mark_replayed`].
 #[derive(Debug)]
 pub struct Found {
-    pub entry: Entry,
+    pub entry: QuarantineEntry,
     pub end: u64,
 }
 

@@ -8,7 +8,7 @@ fn options(keep: Keep) -> QuarantineOptions {
     QuarantineOptions { keep, max_size_bytes: 64 * 1024 * 1024, max_age: Duration::from_secs(3600) }
 }
 
-fn all(folder: &Path) -> Vec<Entry> {
+fn all(folder: &Path) -> Vec<QuarantineEntry> {
     read::files(folder).unwrap().iter().flat_map(|f| read::entries(&f.path).unwrap()).map(|found| found.entry).collect()
 }
 
@@ -179,7 +179,7 @@ fn deleted_entries_are_erased_and_the_others_stay_readable() {
     let file = read::files(temp.path()).unwrap()[0].path.clone();
     read::mark_replayed(&file, read::entries(&file).unwrap()[0].end).unwrap();
 
-    let chosen = |entry: &Entry| entry.from == "filter:x";
+    let chosen = |entry: &QuarantineEntry| entry.from == "filter:x";
     let counted = delete::delete(temp.path(), chosen, true).unwrap();
     assert_eq!((counted.entries, all(temp.path()).len()), (2, 3), "a dry run deletes nothing");
     assert_eq!(delete::delete(temp.path(), chosen, false).unwrap(), counted);

@@ -15,7 +15,7 @@ use weir_record::Batch;
 
 pub use self::places::{Place, context_in, sqlite3};
 use crate::registry::{Guarantee, Kind};
-use crate::runner::{Inboxes, RunnerOptions, RunningSink, State, Stopped, spawn};
+use crate::runner::{FallbackQueues, RunnerOptions, RunningSink, State, Stopped, spawn};
 use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, record};
 
 /// One sink's environment and destination, for one requirement.
@@ -38,7 +38,7 @@ impl Fixture {
     fn spawn(&self, kind: &Kind, journal: &Journal, cell: &Arc<MemoryQuarantine>) -> RunningSink {
         let sink = (kind.build)("sut", self.place.options(), &self.place.context()).expect("builds");
         let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-        spawn(runner, sink, journal.clone(), cell.clone(), &Inboxes::default()).expect("starts")
+        spawn(runner, sink, journal.clone(), cell.clone(), &FallbackQueues::default()).expect("starts")
     }
 }
 

@@ -33,7 +33,7 @@ use crate::post::{
 };
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
-use crate::units::Span;
+use crate::units::TimeSpan;
 
 /// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -102,7 +102,7 @@ pub struct DatadogOptions {
     pub batch: usize,
     /// How long records wait for more.
     #[serde(default = "default_linger")]
-    pub linger: Span,
+    pub linger: TimeSpan,
     /// Timeouts and TLS.
     #[serde(flatten)]
     pub(crate) connection: Connection,
@@ -124,8 +124,8 @@ fn default_batch() -> usize {
     limits::DATADOG_ENTRIES
 }
 
-fn default_linger() -> Span {
-    Span::from_duration(limits::POST_LINGER)
+fn default_linger() -> TimeSpan {
+    TimeSpan::from_duration(limits::POST_LINGER)
 }
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {

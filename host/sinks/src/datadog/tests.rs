@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_record::{Batch, Record, write};
 
 use super::*;
-use crate::runner::{Inboxes, RunnerOptions, spawn};
+use crate::runner::{FallbackQueues, RunnerOptions, spawn};
 use crate::servers::intake::{Intake, Kind as Intakes, Next};
 use crate::servers::vendors::API_KEY;
 use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record, record_at};
@@ -206,7 +206,7 @@ async fn every_kind_of_failure_loses_nothing_and_keeps_the_order() {
         intake.script([Next::Take, trouble]);
         let out = built(options_for(&intake, json!({ "batch": 7 }))).expect("builds");
         let runner = RunnerOptions { name: "dd".into(), ..RunnerOptions::default() };
-        let running = spawn(runner, out, journal.clone(), cell.clone(), &Inboxes::default()).expect("starts");
+        let running = spawn(runner, out, journal.clone(), cell.clone(), &FallbackQueues::default()).expect("starts");
         eventually("all has arrived", || running.status().records == 50).await;
         assert_eq!(running.stop().await.error, None);
         let mut entries = intake.records();
@@ -234,7 +234,7 @@ async fn a_refused_record_is_found_and_blocks_no_other() {
     intake.script([Next::Status(400), Next::Status(400), Next::Status(400)]);
     let runner = RunnerOptions { name: "dd".into(), ..RunnerOptions::default() };
     let out = built(options_for(&intake, json!({}))).expect("builds");
-    let running = spawn(runner, out, journal.clone(), cell.clone(), &Inboxes::default()).expect("starts");
+    let running = spawn(runner, out, journal.clone(), cell.clone(), &FallbackQueues::default()).expect("starts");
     eventually("the others have arrived", || running.status().records == 3).await;
     assert_eq!(running.stop().await.error, None);
     let held = cell.held.lock().expect("not poisoned");

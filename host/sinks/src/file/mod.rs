@@ -62,7 +62,7 @@ use crate::limits;
 use crate::owners::Reserves;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
-use crate::units::{Size, Span};
+use crate::units::{Size, TimeSpan};
 
 /// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -121,7 +121,7 @@ pub struct FileOptions {
     pub rotate_keep: Option<usize>,
     /// Files are removed this long after their last change; absent: never.
     #[serde(default)]
-    pub retention: Option<Span>,
+    pub retention: Option<TimeSpan>,
     /// Compresses rotated files with zstd, in the background.
     #[serde(default)]
     pub compress: bool,
@@ -227,7 +227,7 @@ impl FileSink {
                 claimant: self.store.claimant(),
                 compress: self.options.compress,
                 keep: self.options.rotate_keep,
-                max_age: self.options.retention.map(Span::duration),
+                max_age: self.options.retention.map(TimeSpan::duration),
                 unsettled: self.store.unsettled(),
                 ending: Arc::default(),
             };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::post::{Connection, Encoding, basic_auth, secret_header};
-use crate::units::{Size, Span};
+use crate::units::{Size, TimeSpan};
 
 /// The format of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -63,7 +63,7 @@ pub struct HttpOptions {
     pub batch: usize,
     /// How long records wait for more.
     #[serde(default = "default_linger")]
-    pub linger: Span,
+    pub linger: TimeSpan,
     /// Maximum body size before compression; longer deliveries are split, and a single longer record goes to
     /// quarantine.
     #[serde(default = "default_max_body")]
@@ -87,8 +87,8 @@ fn default_batch() -> usize {
     limits::POST_RECORDS
 }
 
-fn default_linger() -> Span {
-    Span::from_duration(limits::POST_LINGER)
+fn default_linger() -> TimeSpan {
+    TimeSpan::from_duration(limits::POST_LINGER)
 }
 
 fn default_max_body() -> Size {

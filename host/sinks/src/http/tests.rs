@@ -9,7 +9,7 @@ use weir_journal::Journal;
 use weir_record::{Aliases, Batch, Defaults, Level};
 
 use super::*;
-use crate::runner::{Inboxes, RunnerOptions, RunningSink, State, spawn};
+use crate::runner::{FallbackQueues, RunnerOptions, RunningSink, State, spawn};
 use crate::servers::intake::{Intake, Kind as Intakes, Next, SMALL_BODY};
 use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record};
 
@@ -56,8 +56,14 @@ impl Stage {
 
     fn run(&self, given: Value) -> RunningSink {
         let runner = RunnerOptions { name: "out".into(), ..RunnerOptions::default() };
-        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone(), &Inboxes::default())
-            .expect("starts")
+        spawn(
+            runner,
+            built(given).expect("builds"),
+            self.journal.clone(),
+            self.cell.clone(),
+            &FallbackQueues::default(),
+        )
+        .expect("starts")
     }
 }
 

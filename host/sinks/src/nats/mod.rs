@@ -52,7 +52,7 @@ use crate::post::Tls;
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::runner::FALLBACK_MARK;
 use crate::sink::{Batching, Delivered, Position, Selected, Sink, SinkError};
-use crate::units::Span;
+use crate::units::TimeSpan;
 
 /// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -99,7 +99,7 @@ pub struct NatsOptions {
     pub create_stream: bool,
     /// How long a created stream remembers ids; an existing stream with a shorter window causes a warning.
     #[serde(default = "default_window")]
-    pub duplicate_window: Span,
+    pub duplicate_window: TimeSpan,
     /// The format of a message: the record as `json` or as `msgpack`.
     #[serde(default)]
     pub format: Format,
@@ -120,7 +120,7 @@ pub struct NatsOptions {
     pub tls: Option<Tls>,
     /// Time limit for a connection, an answer or an acknowledgement.
     #[serde(default = "default_timeout")]
-    pub timeout: Span,
+    pub timeout: TimeSpan,
 }
 
 /// The format of a message.
@@ -139,12 +139,12 @@ fn default_subject() -> String {
     "logs.{source}.{level}".into()
 }
 
-fn default_window() -> Span {
-    Span(limits::NATS_DUPLICATE_WINDOW)
+fn default_window() -> TimeSpan {
+    TimeSpan(limits::NATS_DUPLICATE_WINDOW)
 }
 
-fn default_timeout() -> Span {
-    Span(limits::NATS_TIMEOUT)
+fn default_timeout() -> TimeSpan {
+    TimeSpan(limits::NATS_TIMEOUT)
 }
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::server::Server;
 use crate::limits;
 use crate::sink::SinkError;
-use crate::units::Span;
+use crate::units::TimeSpan;
 
 /// The authority that signs the server's certificate, and Weir's own certificate.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -34,9 +34,9 @@ pub struct Tls {
 #[serde(default)]
 pub struct Connection {
     /// Time limit for establishing a connection.
-    pub connect_timeout: Span,
+    pub connect_timeout: TimeSpan,
     /// Time limit for a request, answer included.
-    pub timeout: Span,
+    pub timeout: TimeSpan,
     /// Your own authority, and a certificate for servers that require one.
     pub tls: Tls,
 }
@@ -44,8 +44,8 @@ pub struct Connection {
 impl Default for Connection {
     fn default() -> Connection {
         Connection {
-            connect_timeout: Span::from_duration(limits::CONNECT_TIME),
-            timeout: Span::from_duration(limits::REQUEST_TIME),
+            connect_timeout: TimeSpan::from_duration(limits::CONNECT_TIME),
+            timeout: TimeSpan::from_duration(limits::REQUEST_TIME),
             tls: Tls::default(),
         }
     }

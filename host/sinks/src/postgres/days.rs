@@ -95,7 +95,7 @@ impl Partitions {
 
     /// Creates tomorrow's partition in advance, and drops or deletes records past retention. Returns true if there may
     /// be more to do.
-    pub async fn tend(
+    pub async fn maintain(
         &mut self,
         connection: &mut PgConnection,
         names: &TableNames,

@@ -413,7 +413,7 @@ impl Sink for PostgresSink {
         Ok(())
     }
 
-    async fn tend(&mut self) -> Result<bool, SinkError> {
+    async fn maintain(&mut self) -> Result<bool, SinkError> {
         if self.options.retention.is_none() && !self.options.by_day() {
             return Ok(false);
         }
@@ -421,7 +421,7 @@ impl Sink for PostgresSink {
         let until = Instant::now() + Duration::from_millis(limits::RETENTION_MS);
         let mut more = true;
         while more && Instant::now() < until {
-            let tended = live.days.tend(&mut live.connection, &live.names, &self.table);
+            let tended = live.days.maintain(&mut live.connection, &live.names, &self.table);
             more = match timeout(self.patience(), tended).await {
                 Ok(Ok(more)) => more,
                 Err(_) => return Err(SinkError::Retry(format!("{}: no answer in time", self.place))),

@@ -16,7 +16,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::mapping::Feed;
 use crate::limits;
-use crate::units::Span;
+use crate::units::TimeSpan;
 
 /// Options of a `postgres` sink.
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -62,7 +62,7 @@ pub struct PostgresOptions {
     pub columns: Option<BTreeMap<String, Feed>>,
     /// Records older than this, by their own time, are deleted; absent: never.
     #[serde(default)]
-    pub retention: Option<Span>,
+    pub retention: Option<TimeSpan>,
     /// `day`: the table has a partition for each day (UTC), which retention drops whole.
     #[serde(default)]
     pub partition: Partition,
@@ -72,16 +72,16 @@ pub struct PostgresOptions {
     pub batch: usize,
     /// How long records may wait for a full transaction.
     #[serde(default = "default_linger")]
-    pub linger: Span,
+    pub linger: TimeSpan,
     /// Time limit for connecting.
     #[serde(default = "default_connect_timeout")]
-    pub connect_timeout: Span,
+    pub connect_timeout: TimeSpan,
     /// Time limit for one statement.
     #[serde(default = "default_statement_timeout")]
-    pub statement_timeout: Span,
+    pub statement_timeout: TimeSpan,
     /// Time limit for waiting for a lock that another session holds.
     #[serde(default = "default_lock_timeout")]
-    pub lock_timeout: Span,
+    pub lock_timeout: TimeSpan,
 }
 
 /// The modes of libpq.
@@ -123,20 +123,20 @@ fn default_batch() -> usize {
     limits::POSTGRES_BATCH
 }
 
-fn default_linger() -> Span {
-    Span(limits::POSTGRES_LINGER)
+fn default_linger() -> TimeSpan {
+    TimeSpan(limits::POSTGRES_LINGER)
 }
 
-fn default_connect_timeout() -> Span {
-    Span(limits::POSTGRES_CONNECT)
+fn default_connect_timeout() -> TimeSpan {
+    TimeSpan(limits::POSTGRES_CONNECT)
 }
 
-fn default_statement_timeout() -> Span {
-    Span(limits::POSTGRES_STATEMENT)
+fn default_statement_timeout() -> TimeSpan {
+    TimeSpan(limits::POSTGRES_STATEMENT)
 }
 
-fn default_lock_timeout() -> Span {
-    Span(limits::POSTGRES_LOCK)
+fn default_lock_timeout() -> TimeSpan {
+    TimeSpan(limits::POSTGRES_LOCK)
 }
 
 impl PostgresOptions {

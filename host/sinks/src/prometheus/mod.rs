@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use self::counts_file::{CountsFile, CountsFileError};
 pub(crate) use self::family::{Family, describe_metrics};
 use self::rule::Rule;
-use crate::condition::Wanted;
+use crate::condition::ExpectedValue;
 use crate::exposition::Exposition;
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
@@ -95,7 +95,7 @@ pub struct RuleOptions {
     /// Conditions on values by path: `{ source = "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true
     /// } }`.
     #[serde(default)]
-    pub(crate) when: BTreeMap<String, Wanted>,
+    pub(crate) when: BTreeMap<String, ExpectedValue>,
     /// The minimum level.
     #[serde(default)]
     pub at_least: Option<String>,

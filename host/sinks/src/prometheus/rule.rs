@@ -7,14 +7,14 @@ use weir_record::{Level, Value};
 
 use super::family::{Counts, Definition, Family};
 use super::{MetricKind, RuleOptions};
-use crate::condition::Conditions;
+use crate::condition::Condition;
 use crate::limits;
 use crate::sink::Selected;
 use crate::text::push_value;
 
 /// A rule and its metric.
 pub(super) struct Rule {
-    conditions: Conditions,
+    condition: Condition,
     value: Option<String>,
     scale: f64,
     /// The paths of the label values, in the order of the family's labels.
@@ -28,7 +28,7 @@ impl Rule {
     /// Counts the records that the rule applies to.
     pub fn take(&mut self, batches: &[Selected], scratch: &mut Vec<u8>) {
         for (_, record) in batches.iter().flat_map(Selected::iter) {
-            if !self.conditions.are_met_by(record) {
+            if !self.condition.holds(record) {
                 continue;
             }
             let value = match &self.value {
@@ -115,7 +115,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
         ),
     };
     Ok(Rule {
-        conditions: Conditions::new(options.when, at_least),
+        condition: Condition::new(options.when, at_least),
         value: options.value,
         scale: options.scale.unwrap_or(1.0),
         label_paths: options.labels.into_values().collect(),

@@ -42,9 +42,9 @@ pub(crate) struct Request {
 
 /// The queues through which running sinks receive the records of failing ones, by sink name.
 #[derive(Clone, Default)]
-pub struct Inboxes(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
+pub struct FallbackQueues(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
 
-impl Inboxes {
+impl FallbackQueues {
     /// Opens the queue of a sink, replacing that of an earlier run.
     pub(crate) fn open(&self, name: &str) -> mpsc::Receiver<Request> {
         let (sender, receiver) = mpsc::channel(1);
@@ -81,7 +81,7 @@ pub(crate) struct Fallback {
     /// How long the sink must have been failing.
     pub after: Duration,
     pub journal: Journal,
-    pub inboxes: Inboxes,
+    pub queues: FallbackQueues,
     pub tracker: StatusTracker,
     pub stop: watch::Receiver<Stop>,
 }
@@ -206,7 +206,7 @@ impl Fallback {
     }
 
     async fn ask(&mut self, name: &str, frames: Vec<Selected>) -> Result<u64, String> {
-        let inbox = self.inboxes.to(name).ok_or("it is not running")?;
+        let inbox = self.queues.to(name).ok_or("it is not running")?;
         let (answer, answered) = oneshot::channel();
         let exchange = async {
             inbox.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;

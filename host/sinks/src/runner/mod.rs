@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use weir_journal::Journal;
 
-pub use self::fallback::{Inboxes, MARK as FALLBACK_MARK, fallback_reader, sink_of_fallback_reader};
+pub use self::fallback::{FallbackQueues, MARK as FALLBACK_MARK, fallback_reader, sink_of_fallback_reader};
 pub use self::replay::{Replay, Replayed};
 pub use self::status::{ErrorKind, FallbackStatus, State, Status, describe_metrics};
 
@@ -107,7 +107,7 @@ pub fn spawn(
     sink: Box<dyn Sink>,
     journal: Journal,
     quarantine: Arc<dyn Quarantine>,
-    inboxes: &Inboxes,
+    queues: &FallbackQueues,
 ) -> Result<RunningSink, String> {
     let name = options.name.clone();
     let tracker = StatusTracker::new(&name, 0);
@@ -119,13 +119,13 @@ pub fn spawn(
         chain: options.fallback.clone(),
         after: options.fallback_after,
         journal: journal.clone(),
-        inboxes: inboxes.clone(),
+        queues: queues.clone(),
         tracker: tracker.clone(),
         stop: stopping.clone(),
     };
     // Opened before the thread starts: from now on the journal keeps everything this sink has not delivered.
     let runner =
-        Runner::new(options, sink, journal.clone(), quarantine, tracker.clone(), stopping, inboxes.open(&name))
+        Runner::new(options, sink, journal.clone(), quarantine, tracker.clone(), stopping, queues.open(&name))
             .map_err(|error| format!("sink `{name}`: {error}"))?;
     on_a_thread(format!("sink-{name}"), tracker.clone(), async move {
         let error = runner.run().await;

@@ -210,7 +210,7 @@ impl Runner {
             self.flush().await?;
         }
         if stop == Stop::No && Instant::now() >= self.tend_at {
-            let more = self.sink.tend().await?;
+            let more = self.sink.maintain().await?;
             self.tend_at = Instant::now() + if more { Duration::ZERO } else { limits::MAINTENANCE_INTERVAL };
         }
         let Some(mut entries) = self.next(stop, None).await? else { return Ok(()) };

@@ -100,13 +100,13 @@ impl Fixture {
     fn spawn_with(&self, selection: Selection) -> RunningSink {
         self.spawn_as(
             RunnerOptions { name: "scripted".into(), selection, ..RunnerOptions::default() },
-            &Inboxes::default(),
+            &FallbackQueues::default(),
         )
     }
 
-    fn spawn_as(&self, options: RunnerOptions, inboxes: &Inboxes) -> RunningSink {
+    fn spawn_as(&self, options: RunnerOptions, queues: &FallbackQueues) -> RunningSink {
         let sink = Box::new(Scripted(self.seen.clone()));
-        spawn(options, sink, self.journal.clone(), self.cell.clone(), inboxes).expect("starts")
+        spawn(options, sink, self.journal.clone(), self.cell.clone(), queues).expect("starts")
     }
 
     fn took(&self) -> Vec<(u64, u32)> {
@@ -174,14 +174,14 @@ async fn a_panic_is_reported_and_another_runner_continues_at_the_same_position()
     let bench = Fixture::new(Seen::default());
     append(&bench.journal, &numbered(0..3));
     let options = RunnerOptions { name: "scripted".into(), ..RunnerOptions::default() };
-    let inboxes = Inboxes::default();
+    let queues = FallbackQueues::default();
     let mut running =
-        spawn(options.clone(), Box::new(Panics), bench.journal.clone(), bench.cell.clone(), &inboxes).unwrap();
+        spawn(options.clone(), Box::new(Panics), bench.journal.clone(), bench.cell.clone(), &queues).unwrap();
     eventually("it is noticed", || running.has_panicked()).await;
     let State::Failed { error } = running.status().state else { panic!("{:?}", running.status()) };
     assert!(error.contains("ended unexpectedly: on purpose"), "{error}");
     running.end().await;
-    let next = bench.spawn_as(options, &inboxes);
+    let next = bench.spawn_as(options, &queues);
     eventually("the records arrive", || bench.took().len() == 3).await;
     assert_eq!(next.stop().await.pending_records, 0);
     // Stopping the sink that panicked reports why.
@@ -337,7 +337,7 @@ async fn a_wait_requested_by_the_server_is_respected() {
 async fn a_failing_sinks_records_go_to_its_fallback_and_later_to_the_sink_itself() {
     let bench = Fixture::new(Seen { start_script: retry(1000), ..Seen::default() });
     let standby = Arc::new(Mutex::new(Seen::default()));
-    let inboxes = Inboxes::default();
+    let queues = FallbackQueues::default();
     let options = RunnerOptions {
         name: "scripted".into(),
         selection: Selection { routes: Some(vec!["audit".into()]), min_level: None },
@@ -347,11 +347,11 @@ async fn a_failing_sinks_records_go_to_its_fallback_and_later_to_the_sink_itself
     let mut batch = numbered(0..1);
     batch.push(&record(&[("message", "n=1")], &["audit"]));
     append(&bench.journal, &batch);
-    let running = bench.spawn_as(options, &inboxes);
+    let running = bench.spawn_as(options, &queues);
     let nothing = Selection { routes: Some(Vec::new()), min_level: None };
     let standby_options = RunnerOptions { name: "standby".into(), selection: nothing, ..RunnerOptions::default() };
     let sink = Box::new(Scripted(standby.clone()));
-    let standing = spawn(standby_options, sink, bench.journal.clone(), bench.cell.clone(), &inboxes).expect("starts");
+    let standing = spawn(standby_options, sink, bench.journal.clone(), bench.cell.clone(), &queues).expect("starts");
     let stood_in = || standby.lock().expect("not poisoned").stood_in.clone();
     eventually("the fallback has it", || stood_in().len() == 1).await;
     assert!(
@@ -379,17 +379,17 @@ async fn a_failing_sinks_records_go_to_its_fallback_and_later_to_the_sink_itself
 async fn a_sink_stopped_during_fallback_keeps_its_second_reader_and_one_without_fallback_removes_it() {
     let bench = Fixture::new(Seen { start_script: retry(1000), ..Seen::default() });
     append(&bench.journal, &numbered(0..3));
-    let inboxes = Inboxes::default();
+    let queues = FallbackQueues::default();
     let options = |fallback: &[&str]| RunnerOptions {
         name: "scripted".into(),
         fallback: fallback.iter().map(ToString::to_string).collect(),
         ..RunnerOptions::default()
     };
     let second = || bench.journal.readers().into_iter().find(|reader| reader.name == fallback_reader("scripted"));
-    let running = bench.spawn_as(options(&["nobody"]), &inboxes);
+    let running = bench.spawn_as(options(&["nobody"]), &queues);
     eventually("they were offered to whoever is there", || second().is_some_and(|reader| reader.committed == 1)).await;
     running.stop().await;
     assert!(second().is_some_and(|reader| !reader.open), "the next run goes on there");
-    bench.spawn_as(options(&[]), &inboxes).stop().await;
+    bench.spawn_as(options(&[]), &queues).stop().await;
     assert!(second().is_none(), "it would hold segments for ever");
 }

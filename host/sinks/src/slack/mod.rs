@@ -36,7 +36,7 @@ use crate::limits;
 use crate::post::{Answer, Connection, Server};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Batching, Delivered, Selected, Sink, SinkError};
-use crate::units::Span;
+use crate::units::TimeSpan;
 
 /// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -66,10 +66,10 @@ pub struct SlackOptions {
     pub url: Option<String>,
     /// Minimum time between two messages; Slack accepts one per second.
     #[serde(default = "default_interval")]
-    pub interval: Span,
+    pub interval: TimeSpan,
     /// How long the first record waits for more.
     #[serde(default = "default_linger")]
-    pub linger: Span,
+    pub linger: TimeSpan,
     /// Maximum number of records per message.
     #[serde(default = "default_batch")]
     #[schemars(range(min = 1))]
@@ -86,12 +86,12 @@ pub struct SlackOptions {
     pub(crate) connection: Connection,
 }
 
-fn default_interval() -> Span {
-    Span::from_duration(limits::SLACK_INTERVAL)
+fn default_interval() -> TimeSpan {
+    TimeSpan::from_duration(limits::SLACK_INTERVAL)
 }
 
-fn default_linger() -> Span {
-    Span::from_duration(limits::POST_LINGER)
+fn default_linger() -> TimeSpan {
+    TimeSpan::from_duration(limits::POST_LINGER)
 }
 
 fn default_batch() -> usize {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use weir_record::{Batch, Record};
 
 use super::*;
-use crate::runner::{Inboxes, RunnerOptions, RunningSink, spawn};
+use crate::runner::{FallbackQueues, RunnerOptions, RunningSink, spawn};
 use crate::servers::intake::{Intake, Kind as Intakes, Next};
 use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record};
 
@@ -66,8 +66,14 @@ impl Stage {
 
     fn run(&self, given: Value) -> RunningSink {
         let runner = RunnerOptions { name: "alerts".into(), ..RunnerOptions::default() };
-        spawn(runner, built(given).expect("builds"), self.journal.clone(), self.cell.clone(), &Inboxes::default())
-            .expect("starts")
+        spawn(
+            runner,
+            built(given).expect("builds"),
+            self.journal.clone(),
+            self.cell.clone(),
+            &FallbackQueues::default(),
+        )
+        .expect("starts")
     }
 }
 

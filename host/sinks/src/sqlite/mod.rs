@@ -54,7 +54,7 @@ use crate::limits;
 use crate::owners::{Files, Owner, Owners, Reserves};
 use crate::registry::{BuildContext, Guarantee, Kind, Variable, options, schema_of};
 use crate::sink::{Delivered, Position, Selected, Sink, SinkError};
-use crate::units::Span;
+use crate::units::TimeSpan;
 
 /// The kind's entry in the registry.
 pub(crate) const KIND: Kind = Kind {
@@ -87,7 +87,7 @@ pub struct SqliteOptions {
     pub search: bool,
     /// Records older than this, by their own time, are deleted; absent: never.
     #[serde(default)]
-    pub retention: Option<Span>,
+    pub retention: Option<TimeSpan>,
     /// Maximum number of records; beyond it the oldest are deleted; absent: no limit.
     #[serde(default)]
     #[schemars(range(min = 1))]
@@ -391,7 +391,7 @@ impl Sink for SqliteSink {
         Ok(())
     }
 
-    async fn tend(&mut self) -> Result<bool, SinkError> {
+    async fn maintain(&mut self) -> Result<bool, SinkError> {
         if self.options.retention.is_none() && self.options.max_rows.is_none() {
             return Ok(false);
         }

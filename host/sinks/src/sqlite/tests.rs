@@ -216,7 +216,7 @@ async fn old_and_surplus_rows_are_removed_also_from_the_index() {
     let mut batch = weir_record::Batch::new();
     (0..9000).for_each(|n| batch.push(&record_at(now_ns(), &[("message", &format!("n={n}"))], &[])));
     sink.deliver(&[frame(1, batch), frame(2, numbered(9000..9003))]).await.expect("delivers");
-    while sink.tend().await.expect("tends") {}
+    while sink.maintain().await.expect("tends") {}
     assert_eq!(place.held(), (4003..9000).collect::<Vec<_>>(), "three of the newest rows say that they are old");
     assert_eq!(place.count("n"), "4997");
     place.search("INSERT INTO logs_search(logs_search) VALUES('integrity-check')").await;

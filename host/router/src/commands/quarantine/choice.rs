@@ -5,7 +5,7 @@ use weir_record::time;
 
 use crate::cli::EntryFilterArgs;
 use crate::commands::when;
-use crate::quarantine::Entry;
+use crate::quarantine::QuarantineEntry;
 
 /// A parsed [`EntryFilterArgs`].
 pub struct EntryFilter {
@@ -41,7 +41,7 @@ impl EntryFilter {
         self.is_everything
     }
 
-    pub fn has(&self, entry: &Entry) -> bool {
+    pub fn has(&self, entry: &QuarantineEntry) -> bool {
         self.by.as_ref().is_none_or(|by| *by == entry.from)
             && self.reason.as_ref().is_none_or(|reason| entry.reason.to_lowercase().contains(reason))
             && self.source.as_ref().is_none_or(|source| entry.source() == Some(source))
@@ -53,7 +53,7 @@ impl EntryFilter {
 mod tests {
     use super::*;
 
-    fn entry(from: &str, reason: &str, time: i64, record: &str) -> Entry {
+    fn entry(from: &str, reason: &str, time: i64, record: &str) -> QuarantineEntry {
         let mut batch = weir_record::Batch::new();
         let aliases = weir_record::Aliases::default();
         let level = weir_record::Level::Info;
@@ -67,7 +67,7 @@ mod tests {
         };
         weir_record::read_json(record.as_bytes(), &defaults, &mut batch).unwrap();
         let record = Some(batch.record(0).as_bytes().to_vec().into());
-        Entry { time, from: from.into(), reason: reason.into(), raw: false, record }
+        QuarantineEntry { time, from: from.into(), reason: reason.into(), raw: false, record }
     }
 
     #[test]
@@ -94,7 +94,7 @@ mod tests {
         ] {
             assert!(!has(wrong.clone()), "{wrong:?}");
         }
-        let raw = Entry { raw: true, ..entry.clone() };
+        let raw = QuarantineEntry { raw: true, ..entry.clone() };
         assert!(
             !EntryFilter::of(&EntryFilterArgs { source: text("shop"), ..EntryFilterArgs::default() })
                 .unwrap()

@@ -14,7 +14,7 @@ use weir_record::escape::escaped;
 use super::choice::EntryFilter;
 use crate::cli::QuarantineListArgs;
 use crate::parts;
-use crate::quarantine::Entry;
+use crate::quarantine::QuarantineEntry;
 use crate::quarantine::read::{self, Found};
 
 /// Default for `--limit` when groups are shown.
@@ -81,7 +81,11 @@ fn nothing(folder: &Path, chosen: &EntryFilter) -> String {
 }
 
 /// Calls `visit` for every selected entry, oldest first.
-fn each(folder: &Path, chosen: &EntryFilter, mut visit: impl FnMut(Entry) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn each(
+    folder: &Path,
+    chosen: &EntryFilter,
+    mut visit: impl FnMut(QuarantineEntry) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let files = read::files(folder).with_context(|| format!("can't read the quarantine {}", folder.display()))?;
     for file in files {
         let found = match read::entries(&file.path) {
@@ -168,7 +172,7 @@ impl Group {
 /// Prints individual entries, oldest first; a limit selects the newest.
 fn entries(folder: &Path, args: &QuarantineListArgs, chosen: &EntryFilter) -> anyhow::Result<()> {
     let limit = at_most(args.limit.unwrap_or(0));
-    let mut newest: VecDeque<Entry> = VecDeque::new();
+    let mut newest: VecDeque<QuarantineEntry> = VecDeque::new();
     let mut printed = Printed { json: args.json, records: args.records, count: 0 };
     each(folder, chosen, |entry| {
         if limit == usize::MAX {
@@ -197,7 +201,7 @@ struct Printed {
 }
 
 impl Printed {
-    fn entry(&mut self, entry: &Entry) -> io::Result<()> {
+    fn entry(&mut self, entry: &QuarantineEntry) -> io::Result<()> {
         self.count += 1;
         if !self.json {
             return weir_terminal::text(&self.line(entry));
@@ -206,7 +210,7 @@ impl Printed {
         weir_terminal::text(&format!("{before}{}", self.to_json(entry)))
     }
 
-    fn line(&self, entry: &Entry) -> String {
+    fn line(&self, entry: &QuarantineEntry) -> String {
         let size = entry.record.as_ref().map_or("not kept".to_owned(), |_| weir_terminal::size(entry.size_bytes()));
         let time = weir_terminal::time(entry.time);
         let mut text = format!("{time}  {:<18} {size:>9}  {}\n", escaped(&entry.from), escaped(&entry.reason));
@@ -221,7 +225,7 @@ impl Printed {
         text
     }
 
-    fn to_json(&self, entry: &Entry) -> Value {
+    fn to_json(&self, entry: &QuarantineEntry) -> Value {
         let mut shown = json!({
             "time": weir_terminal::time(entry.time), "by": entry.from, "reason": entry.reason, "raw": entry.raw,
             "source": entry.source(), "bytes": entry.record.as_ref().map(|record| record.len()),

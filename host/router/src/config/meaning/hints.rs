@@ -10,7 +10,7 @@ use std::ops::Range;
 use weir_record::{Aliases, Role};
 
 use super::super::settings::{Module, Settings, StandardKey};
-use weir_document::Problem;
+use weir_document::Diagnostic;
 use weir_document::{Node, Value};
 use weir_document::{list, nearest};
 
@@ -25,7 +25,7 @@ const TEMPLATES: [&str; 3] = ["path", "template", "subject"];
 
 /// A warning, and whether it is certain enough to be logged at each start.
 pub(in crate::config) struct Hint {
-    pub problem: Problem,
+    pub problem: Diagnostic,
     pub is_sure: bool,
 }
 
@@ -59,7 +59,7 @@ struct Hints<'s> {
 
 impl Hints<'_> {
     fn add(&mut self, span: &Range<usize>, is_sure: bool, message: String, help: String) {
-        self.found.push(Hint { problem: Problem::at(span.clone(), message).help(help), is_sure });
+        self.found.push(Hint { problem: Diagnostic::at(span.clone(), message).help(help), is_sure });
     }
 
     /// Checks for routes of sinks that no filter sets, and routes of filters that are similar to those of a sink.

@@ -7,11 +7,11 @@ use std::ops::Range;
 use super::super::settings::{FilterSettings, Settings};
 use super::super::{FilterCheck, FilterError};
 use super::place::{has_unusable, hide_expanded};
-use weir_document::Problem;
-use weir_document::{Entry, Node, Value};
+use weir_document::Diagnostic;
+use weir_document::{Node, TableEntry, Value};
 
 /// Calls `ask` for every filter that has no problems yet.
-pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: FilterCheck<'_>, problems: &mut Vec<Problem>) {
+pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: FilterCheck<'_>, problems: &mut Vec<Diagnostic>) {
     let nodes: Vec<&Node> = match root.entry("filter") {
         Some(entry) => entry.node.items().iter().filter(|item| !item.is_unusable()).collect(),
         None => Vec::new(),
@@ -37,15 +37,15 @@ pub(in crate::config) fn ask(settings: &Settings, root: &Node, ask: FilterCheck<
     }
 }
 
-fn at(span: Option<&Range<usize>>, message: String) -> Problem {
+fn at(span: Option<&Range<usize>>, message: String) -> Diagnostic {
     match span {
-        Some(span) => Problem::at(span.clone(), message),
-        None => Problem::of_file(message),
+        Some(span) => Diagnostic::at(span.clone(), message),
+        None => Diagnostic::of_file(message),
     }
 }
 
 /// Whether the problem is inside the node.
-fn is_in(problem: &Problem, node: &Node) -> bool {
+fn is_in(problem: &Diagnostic, node: &Node) -> bool {
     problem.start().is_some_and(|start| node.span.contains(&start))
         || match &node.value {
             Value::List(items) => items.iter().any(|item| is_in(problem, item)),
@@ -56,7 +56,7 @@ fn is_in(problem: &Problem, node: &Node) -> bool {
         }
 }
 
-fn in_options(filter: &FilterSettings, node: Option<&Node>, mistake: &str) -> Problem {
+fn in_options(filter: &FilterSettings, node: Option<&Node>, mistake: &str) -> Diagnostic {
     let options = node.and_then(|node| node.entry("options"));
     let (text, meant) = match mistake.rsplit_once("; did you mean ") {
         Some((text, meant)) => (text, Some(format!("did you mean {meant}"))),
@@ -72,7 +72,7 @@ fn in_options(filter: &FilterSettings, node: Option<&Node>, mistake: &str) -> Pr
             text.contains("unknown field") || text.contains("unknown option") || text.contains("no option");
         match find(&options.node, path) {
             Some(Found::Entry(entry)) if is_strange => &entry.key_span,
-            Some(Found::Entry(Entry { node, .. }) | Found::Item(node)) => &node.span,
+            Some(Found::Entry(TableEntry { node, .. }) | Found::Item(node)) => &node.span,
             // The option is missing, or the error names none.
             None => &options.key_span,
         }
@@ -85,7 +85,7 @@ fn in_options(filter: &FilterSettings, node: Option<&Node>, mistake: &str) -> Pr
 }
 
 enum Found<'n> {
-    Entry(&'n Entry),
+    Entry(&'n TableEntry),
     Item(&'n Node),
 }
 
@@ -94,7 +94,7 @@ fn find<'n>(node: &'n Node, path: &str) -> Option<Found<'n>> {
     let (found, inner, rest) = match &node.value {
         Value::Table(entries) => {
             // Keys can contain dots, so the longest match counts.
-            let fits = |entry: &&Entry| {
+            let fits = |entry: &&TableEntry| {
                 path.strip_prefix(&*entry.key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
             };
             let entry = entries.iter().filter(fits).max_by_key(|entry| entry.key.len())?;

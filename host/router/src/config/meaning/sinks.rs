@@ -11,9 +11,9 @@ use super::super::{limits, raw};
 use super::place::{Location, has_unusable, hide_expanded};
 use super::{Reader, chosen, level};
 use crate::parts;
+use weir_document::Diagnostic;
 use weir_document::Environment;
-use weir_document::Problem;
-use weir_document::{Entry, Value};
+use weir_document::{TableEntry, Value};
 
 impl Reader<'_> {
     pub(super) fn sinks(
@@ -67,7 +67,7 @@ impl Reader<'_> {
         for name in names {
             let (sink, secrets) = with_environment(SinkSettings::with_defaults(name), environment);
             if let Some(message) = options_error(&sink, context, &secrets) {
-                self.problems.push(Problem::of_file(message));
+                self.problems.push(Diagnostic::of_file(message));
             }
             sinks.push(sink);
         }
@@ -129,7 +129,7 @@ impl Reader<'_> {
     }
 
     /// Builds the sink to validate its options, as at startup; building opens nothing.
-    fn try_building(&mut self, entry: &Entry, sink: &SinkSettings, context: &BuildContext, secrets: &[String]) {
+    fn try_building(&mut self, entry: &TableEntry, sink: &SinkSettings, context: &BuildContext, secrets: &[String]) {
         if has_unusable(&entry.node) {
             return;
         }
@@ -146,7 +146,7 @@ impl Reader<'_> {
             message.contains(&format!("`{key}`")) || message.contains(&format!(": {key} "))
         });
         let span = named.map_or(&entry.node.span, |option| &option.node.span);
-        self.problems.push(Problem::at(span.clone(), message));
+        self.problems.push(Diagnostic::at(span.clone(), message));
     }
 }
 

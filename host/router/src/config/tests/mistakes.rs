@@ -387,6 +387,7 @@ error: expected a list, found a table
   |
 1 | [filter]
   | ^^^^^^^^
+  |
   = help: write `[[filter]]`, with two brackets: each such table is one item of the list",
     );
     let twice = bad("[filter]\nname = 'a'\n[filter]\nname = 'b'").to_string();

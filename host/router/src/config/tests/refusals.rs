@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::{in_short, variables};
-use weir_document::Problems;
+use weir_document::Diagnostics;
 
 use crate::config::{FilterError, FilterSettings, load_bytes};
 
 /// Loads a text with filters that refuse their options.
-fn refused(text: &str, refuse: impl Fn(&FilterSettings) -> Option<FilterError>) -> Problems {
+fn refused(text: &str, refuse: impl Fn(&FilterSettings) -> Option<FilterError>) -> Diagnostics {
     load_bytes("weir.toml", Path::new(""), text.as_bytes(), &variables, &mut |_, filter| refuse(filter)).unwrap_err()
 }
 

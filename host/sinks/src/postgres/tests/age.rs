@@ -25,9 +25,9 @@ async fn old_rows_are_deleted_in_slices() {
     let slice = limits::POSTGRES_RETENTION_ROWS;
     sink.deliver(&[frame(1, aged(0..2 * slice + 10, 8)), frame(2, aged(20_000..20_003, 6))]).await.expect("delivers");
     let live = sink.live.as_mut().expect("connected");
-    assert!(live.days.tend(&mut live.connection, &live.names, "weir_logs").await.expect("tends"), "there is more");
+    assert!(live.days.maintain(&mut live.connection, &live.names, "weir_logs").await.expect("tends"), "there is more");
     assert_eq!(server.ask("SELECT count(*) FROM weir_logs"), (slice + 13).to_string());
-    while sink.tend().await.expect("tends") {}
+    while sink.maintain().await.expect("tends") {}
     assert_eq!(held(&server), [20_000, 20_001, 20_002]);
 }
 
@@ -43,7 +43,7 @@ async fn retention_works_with_a_time_column_of_any_type() {
         let mut sink = sink_of(&server, table, json!({ "table": table, "retention": "7d", "columns": all }));
         sink.start(0).await.expect(kind);
         sink.deliver(&[frame(1, aged(0..2, 9)), frame(2, aged(2..3, 5))]).await.expect(kind);
-        while sink.tend().await.expect(kind) {}
+        while sink.maintain().await.expect(kind) {}
         assert_eq!(server.ask(&format!("SELECT what FROM {table}")), "n=2", "{kind}");
     }
 }
@@ -57,14 +57,14 @@ async fn every_day_gets_a_partition_even_late_and_old_ones_are_dropped() {
     assert_eq!(partitions(&server).len(), 2);
     let indexes = "SELECT count(*) FROM pg_indexes WHERE tablename = (SELECT min(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'weir_logs'::regclass)";
     assert_eq!(server.ask(indexes), "6", "the partition has the table's indexes");
-    while sink.tend().await.expect("tends") {}
+    while sink.maintain().await.expect("tends") {}
     assert_eq!(partitions(&server).len(), 3, "tomorrow's is there before anybody waits for it");
     // Created when the retention was longer: the day is past now.
     let mut longer = started(&server, json!({ "partition": "day", "retention": "30d" })).await;
     longer.deliver(&[frame(3, aged(5..7, 20))]).await.expect("delivers");
     assert_eq!(partitions(&server).len(), 4);
     let mut sink = started(&server, given).await;
-    while sink.tend().await.expect("tends") {}
+    while sink.maintain().await.expect("tends") {}
     assert_eq!(partitions(&server).len(), 3);
     assert_eq!(held(&server), [0, 1, 2, 3, 4]);
 }
@@ -120,7 +120,7 @@ async fn undeletable_old_rows_do_not_block_new_ones() {
     sink.deliver(&[frame(1, aged(0..3, 8))]).await.expect("delivers");
     server.ask("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''kept''; END'");
     server.ask("CREATE TRIGGER no BEFORE DELETE ON weir_logs FOR EACH ROW EXECUTE FUNCTION no()");
-    assert_eq!(sink.tend().await, Ok(false));
+    assert_eq!(sink.maintain().await, Ok(false));
     assert!(sink.last_maintenance_error.contains("kept"), "{}", sink.last_maintenance_error);
     sink.deliver(&[frame(2, aged(3..4, 0))]).await.expect("delivers");
     assert_eq!(held(&server), [0, 1, 2, 3]);

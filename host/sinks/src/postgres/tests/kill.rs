@@ -26,7 +26,7 @@ fn running(url: &str, journal: &Journal, batch: usize) -> RunningSink {
     let given = json!({ "url": url, "batch": batch, "linger": "0", "lock_timeout": "20s" });
     let sink = PostgresSink::new("sut", options("sut", given).expect("options"), "killed").expect("builds");
     let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-    spawn(runner, Box::new(sink), journal.clone(), Arc::new(MemoryQuarantine::default()), &Inboxes::default())
+    spawn(runner, Box::new(sink), journal.clone(), Arc::new(MemoryQuarantine::default()), &FallbackQueues::default())
         .expect("starts")
 }
 

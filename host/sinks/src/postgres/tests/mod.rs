@@ -18,7 +18,7 @@ use weir_record::{Batch, write};
 
 use super::*;
 use crate::compliance::Place;
-use crate::runner::{Inboxes, RunnerOptions, spawn};
+use crate::runner::{FallbackQueues, RunnerOptions, spawn};
 use crate::servers::postgres::Postgres;
 use crate::sink::Indexes;
 use crate::testing::{MemoryQuarantine, append, eventually, frame, journal, numbered, numbers, record, record_at};

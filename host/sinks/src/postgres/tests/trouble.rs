@@ -171,7 +171,7 @@ async fn one_bad_record_goes_to_quarantine_and_all_others_arrive_in_order() {
     append(&journal, &numbered(1000..1010));
     let sink = Box::new(sink(&server, json!({ "linger": "0" })));
     let runner = RunnerOptions { name: "sut".into(), ..RunnerOptions::default() };
-    let running = spawn(runner, sink, journal, cell.clone(), &Inboxes::default()).expect("starts");
+    let running = spawn(runner, sink, journal, cell.clone(), &FallbackQueues::default()).expect("starts");
     let stopped = running.stop().await;
     assert_eq!((stopped.pending_records, stopped.error), (0, None));
     let bad: Vec<u64> = (0..10).map(|n| 707 + n * 10).collect();

@@ -13,14 +13,14 @@ use crate::limits::{MAX_PROBLEMS, SHOWN_LINE_CHARS};
 
 /// One problem. Without a span, it concerns the whole file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub struct Diagnostic {
     message: String,
     span: Option<Range<usize>>,
     label: String,
     help: Option<String>,
 }
 
-impl Problem {
+impl Diagnostic {
     pub fn at(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { message: message.into(), span: Some(span), label: String::new(), help: None }
     }
@@ -54,26 +54,26 @@ impl Problem {
 
 /// All problems of one file, with the source to show them.
 #[derive(Debug, Clone)]
-pub struct Problems {
+pub struct Diagnostics {
     file: String,
     source: String,
-    list: Vec<Problem>,
+    list: Vec<Diagnostic>,
 }
 
-impl Problems {
-    pub fn new(file: String, source: String, mut list: Vec<Problem>) -> Self {
+impl Diagnostics {
+    pub fn new(file: String, source: String, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
         list.dedup();
         Self { file, source, list }
     }
 
     /// The problems, in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.list.iter()
     }
 
     /// Line and column of a problem, both 1-based; the column counts characters.
-    pub fn position(&self, problem: &Problem) -> Option<(usize, usize)> {
+    pub fn position(&self, problem: &Diagnostic) -> Option<(usize, usize)> {
         let span = problem.span.as_ref()?;
         let place = LinePosition::of(&self.source, span);
         Some((place.line, place.column))
@@ -110,7 +110,7 @@ impl Problems {
         format!("{} problem{plural} in {}", self.list.len(), self.file)
     }
 
-    fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
+    fn render_one(&self, problem: &Diagnostic, renderer: &Renderer) -> String {
         let (message, help) = (printable(&problem.message), problem.help.as_deref().map(printable));
         let (label, place) =
             (printable(&problem.label), problem.span.as_ref().map(|span| LinePosition::of(&self.source, span)));
@@ -126,13 +126,13 @@ impl Problems {
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.render(false))
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for Diagnostics {}
 
 /// The line on which a span starts, and the part of the span on that line.
 struct LinePosition {
