@@ -197,6 +197,8 @@ fn records_are_replayed_from_the_journal_next_to_the_running_router() {
     assert!(!counts.status.success());
     assert!(String::from_utf8_lossy(&counts.stderr).contains("records can't be replayed to it"), "{counts:?}");
     home.configure("[sink.db]\ntype = 'sqlite'\n");
+    let wrong = replay(&home, &["--sink", "db", "--from", "1", "--where", "level>=loud"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("column 8: `loud` is not a level"), "{wrong:?}");
     let never = replay(&home, &["--sink", "db", "--from", "noon"]).output().unwrap();
     assert!(String::from_utf8_lossy(&never.stderr).contains("is not a time or sequence number"), "{never:?}");
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use weir_record::time::{DURATION_UNITS, DurationError, parse_duration};
 
 /// A number of bytes: `"64KiB"`, `"10MB"`, `"8GiB"`, or a plain number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,17 +46,6 @@ const SIZES: [(&str, u64); 9] = [
     ("KiB", 1 << 10),
     ("KB", 1_000),
     ("B", 1),
-];
-
-const SPANS: [(&str, u64); 8] = [
-    ("w", 7 * 86_400_000_000_000),
-    ("d", 86_400_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("m", 60_000_000_000),
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("ns", 1),
 ];
 
 impl Size {
@@ -104,46 +94,11 @@ impl FromStr for TimeSpan {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<TimeSpan, UnitError> {
-        let mut rest = text.trim();
-        if rest.is_empty() {
-            return Err(UnitError::TimeSpan(text.into()));
+        match parse_duration(text) {
+            Ok(ns) => Ok(TimeSpan(Duration::from_nanos(ns))),
+            Err(DurationError::Syntax) => Err(UnitError::TimeSpan(text.into())),
+            Err(DurationError::TooLarge) => Err(UnitError::TooLarge(text.into())),
         }
-        if rest == "0" {
-            return Ok(TimeSpan::default());
-        }
-        let mut total_ns = 0u64;
-        while !rest.is_empty() {
-            let (number, after) = split_number(rest).ok_or_else(|| UnitError::TimeSpan(text.into()))?;
-            let after = after.trim_start();
-            let end = after.find(|c: char| c.is_ascii_digit() || c == ' ').unwrap_or(after.len());
-            let unit = short_unit(&after[..end]);
-            let factor = SPANS
-                .iter()
-                .find(|(name, _)| *name == unit)
-                .map(|(_, factor)| *factor)
-                .ok_or_else(|| UnitError::TimeSpan(text.into()))?;
-            total_ns = number
-                .checked_mul(factor)
-                .and_then(|part_ns| total_ns.checked_add(part_ns))
-                .ok_or_else(|| UnitError::TooLarge(text.into()))?;
-            rest = after[end..].trim_start();
-        }
-        Ok(TimeSpan(Duration::from_nanos(total_ns)))
-    }
-}
-
-/// Maps a word to a unit: `7 days` is `7d`.
-fn short_unit(word: &str) -> &str {
-    match word.strip_suffix('s').filter(|one| one.len() > 1).unwrap_or(word) {
-        "week" => "w",
-        "day" => "d",
-        "hour" | "hr" => "h",
-        "minute" | "min" => "m",
-        "second" | "sec" => "s",
-        "millisecond" => "ms",
-        "microsecond" => "us",
-        "nanosecond" => "ns",
-        _ => word,
     }
 }
 
@@ -168,7 +123,7 @@ impl fmt::Display for TimeSpan {
         if left_ns == 0 {
             return f.write_str("0s");
         }
-        for (unit, factor) in SPANS.iter().filter(|(unit, _)| *unit != "w") {
+        for (unit, factor) in DURATION_UNITS.iter().filter(|(unit, _)| *unit != "w") {
             if left_ns >= *factor {
                 write!(f, "{}{unit}", left_ns / factor)?;
                 left_ns %= factor;

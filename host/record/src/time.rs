@@ -16,6 +16,27 @@ use weir_wire::token::{Token, token};
 
 const SECOND: i64 = 1_000_000_000;
 
+/// The units of durations, and their lengths in nanoseconds.
+pub const DURATION_UNITS: [(&str, u64); 8] = [
+    ("w", 7 * 86_400_000_000_000),
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
+/// Why a text is not a duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurationError {
+    /// It is not numbers with units.
+    Syntax,
+    /// It has more nanoseconds than 64 bits hold.
+    TooLarge,
+}
+
 /// The current time.
 pub fn now_ns() -> i64 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
@@ -47,6 +68,45 @@ fn digits(out: &mut [u8], mut number: u32) {
     for digit in out.iter_mut().rev() {
         *digit = b'0' + (number % 10) as u8;
         number /= 10;
+    }
+}
+
+/// Reads a duration such as `250ms`, `1h30m`, `7 days` or `0`, in nanoseconds.
+pub fn parse_duration(text: &str) -> Result<u64, DurationError> {
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(DurationError::Syntax);
+    }
+    if rest == "0" {
+        return Ok(0);
+    }
+    let mut total_ns = 0u64;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let number: u64 = rest[..digits].parse().map_err(|_| DurationError::Syntax)?;
+        let after = rest[digits..].trim_start();
+        let end = after.find(|c: char| c.is_ascii_digit() || c == ' ').unwrap_or(after.len());
+        let unit = short_unit(&after[..end]);
+        let (_, factor) = DURATION_UNITS.iter().find(|(name, _)| *name == unit).ok_or(DurationError::Syntax)?;
+        let part_ns = number.checked_mul(*factor).ok_or(DurationError::TooLarge)?;
+        total_ns = total_ns.checked_add(part_ns).ok_or(DurationError::TooLarge)?;
+        rest = after[end..].trim_start();
+    }
+    Ok(total_ns)
+}
+
+/// Maps a word to a unit: `7 days` is `7d`.
+fn short_unit(word: &str) -> &str {
+    match word.strip_suffix('s').filter(|one| one.len() > 1).unwrap_or(word) {
+        "week" => "w",
+        "day" => "d",
+        "hour" | "hr" => "h",
+        "minute" | "min" => "m",
+        "second" | "sec" => "s",
+        "millisecond" => "ms",
+        "microsecond" => "us",
+        "nanosecond" => "ns",
+        _ => word,
     }
 }
 

@@ -9,8 +9,9 @@ use clap_complete::Shell;
 use weir_bench::BenchArgs;
 use weir_filter_kit::LANGUAGES;
 use weir_filter_kit::test::TestArgs;
+use weir_query::Query;
+use weir_record::time;
 
-use crate::condition::Condition;
 use crate::config::{Settings, address};
 
 /// A log router that people extend with WebAssembly.
@@ -147,10 +148,10 @@ pub struct ReplayArgs {
     /// Where to end, inclusive [default: the newest record].
     #[arg(long, value_name = "TIME|SEQUENCE")]
     pub to: Option<String>,
-    /// Only replay records that match: PATH=VALUE, PATH!=VALUE, PATH~REGEX, level>=LEVEL, PATH>NUMBER. Can be repeated;
-    /// a record must match all conditions.
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub conditions: Vec<Condition>,
+    /// Only replay records that this query selects, such as `level>=ERROR source:shop "timed out"`. Can be repeated; a
+    /// record must match all queries.
+    #[arg(long = "where", value_name = "QUERY", value_parser = query)]
+    pub queries: Vec<Query>,
     /// Only count the records that would be replayed.
     #[arg(long)]
     pub dry_run: bool,
@@ -356,7 +357,7 @@ pub enum JournalCommand {
     /// Delivers records to a sink again; works while the router is running.
     #[command(after_help = "Examples:\n  \
         weir journal replay --sink postgres --from 2026-11-24T10:00:00Z --to 2026-11-24T11:00:00Z\n  \
-        weir journal replay --sink archive --from 2h --where 'level>=ERROR' --where source=shop\n  \
+        weir journal replay --sink archive --from 2h --where 'level>=ERROR source:shop'\n  \
         weir journal replay --sink http --from 48230 --dry-run\n\n\
         Times are when records were appended to the journal. The sink's routes and minimum level apply.\n\
         Records that the sink already has are delivered again. The journal keeps records until every\n\
@@ -462,4 +463,9 @@ pub enum ConfigCommand {
     Init,
     /// Prints the JSON Schema of the configuration file.
     Schema,
+}
+
+/// Parses a query whose ages count from now.
+fn query(text: &str) -> Result<Query, String> {
+    Query::parse(text, time::now_ns()).map_err(|error| error.to_string())
 }

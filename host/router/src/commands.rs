@@ -8,7 +8,6 @@ mod quarantine;
 mod run;
 mod sinks;
 mod validate;
-mod when;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,6 @@
 //! | `cli.rs` | the command line and its help |
 //! | `commands/` | the implementation of each command |
 //! | `config/` | the configuration: parsing and validation |
-//! | `condition.rs` | conditions on records, such as `level>=ERROR` |
 //! | `wiring.rs` | starts the stages from last to first, and stops them from first to last |
 //! | `pipeline.rs` | runs deliveries through the filters and into the journal, then answers the senders |
 //! | `chains.rs` | the running chain, and replacing it |
@@ -33,7 +32,6 @@ mod canary;
 mod chains;
 mod cli;
 mod commands;
-mod condition;
 mod config;
 mod descriptors;
 mod filters;

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use self::counts_file::{CountsFile, CountsFileError};
 pub(crate) use self::family::{Family, describe_metrics};
 use self::rule::Rule;
-use crate::condition::ExpectedValue;
+use crate::condition::Condition;
 use crate::exposition::Exposition;
 use crate::limits;
 use crate::registry::{BuildContext, Guarantee, Kind, options, schema_of};
@@ -51,8 +51,7 @@ type = "prometheus"
 [[sink.numbers.rule]]
 name = "shop_errors_total"
 type = "counter"
-at_least = "ERROR"
-when = { source = "shop" }
+when = "level>=ERROR source:shop"      # a query, see `host/query/README.md`
 labels = { region = "context.region" }
 
 [[sink.numbers.rule]]
@@ -92,10 +91,10 @@ pub struct RuleOptions {
     /// The help text that Prometheus shows.
     #[serde(default)]
     pub help: Option<String>,
-    /// Conditions on values by path: `{ source = "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true
-    /// } }`.
+    /// The records it counts: a query such as `"source:shop context.kind:*"`, or a table of required values: `{ source =
+    /// "shop", "context.kind" = ["a", "b"], "context.user" = { exists = true } }`.
     #[serde(default)]
-    pub(crate) when: BTreeMap<String, ExpectedValue>,
+    pub(crate) when: Condition,
     /// The minimum level.
     #[serde(default)]
     pub at_least: Option<String>,

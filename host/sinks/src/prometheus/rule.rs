@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
+use weir_query::Query;
 use weir_record::{Level, Value};
 
 use super::family::{Counts, Definition, Family};
 use super::{MetricKind, RuleOptions};
-use crate::condition::Condition;
 use crate::limits;
 use crate::sink::Selected;
 use crate::text::push_value;
 
 /// A rule and its metric.
 pub(super) struct Rule {
-    condition: Condition,
+    query: Query,
     value: Option<String>,
     scale: f64,
     /// The paths of the label values, in the order of the family's labels.
@@ -28,7 +28,7 @@ impl Rule {
     /// Counts the records that the rule applies to.
     pub fn take(&mut self, batches: &[Selected], scratch: &mut Vec<u8>) {
         for (_, record) in batches.iter().flat_map(Selected::iter) {
-            if !self.condition.holds(record) {
+            if !self.query.matches(record) {
                 continue;
             }
             let value = match &self.value {
@@ -102,6 +102,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
             refuse(&format!("`at_least` is `{text}`; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"))
         })?),
     };
+    let query = options.when.query(at_least).map_err(|what| refuse(&what))?;
     let help = options.help.unwrap_or_else(|| format!("Derived from log records by sink {sink}"));
     let definition = Definition {
         name: options.name,
@@ -115,7 +116,7 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
         ),
     };
     Ok(Rule {
-        condition: Condition::new(options.when, at_least),
+        query,
         value: options.value,
         scale: options.scale.unwrap_or(1.0),
         label_paths: options.labels.into_values().collect(),

@@ -10,13 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use weir_journal::{Disk, Entry, Journal, OpenError, inspect};
+use weir_query::{Query, moment};
 use weir_record::{Batch, time};
 use weir_sinks::{BuildContext, Indexes, Kind, Reach, Replay, Replayed, Selected, SinkError};
 
 use crate::cli::ReplayArgs;
 use crate::commands::quarantine::settings;
-use crate::commands::when;
-use crate::condition::Condition;
 use crate::config::{Settings, SinkSettings};
 use crate::place::DataLocation;
 use crate::{identity, limits, parts};
@@ -34,9 +33,9 @@ impl Position {
         if let Ok(sequence) = text.parse() {
             return Ok(Position::Sequence(sequence));
         }
-        match when::time_ns(text, now_ns) {
+        match moment::time_ns(text, now_ns) {
             Some(ns) => Ok(Position::TimeNs(ns)),
-            None => bail!("`{text}` is not a time or sequence number; write {}, or a sequence number", when::FORMS),
+            None => bail!("`{text}` is not a time or sequence number; write {}, or a sequence number", moment::FORMS),
         }
     }
 
@@ -93,7 +92,7 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let mut work = ReplayRun {
         replay,
         runtime,
-        conditions: &args.conditions,
+        queries: &args.queries,
         waiting: Vec::new(),
         waiting_bytes: 0,
         bar: bar(last_of(&disk, to)?),
@@ -165,7 +164,7 @@ fn bar(last: u64) -> ProgressBar {
 struct ReplayRun<'a> {
     replay: Replay,
     runtime: tokio::runtime::Runtime,
-    conditions: &'a [Condition],
+    queries: &'a [Query],
     waiting: Vec<Selected>,
     waiting_bytes: usize,
     bar: ProgressBar,
@@ -188,7 +187,7 @@ impl ReplayRun<'_> {
         self.bar.set_length(self.bar.length().unwrap_or(0).max(entry.sequence).max(first));
         let wanted = |index: &usize| {
             let record = batch.record(*index);
-            self.replay.selection().takes(record) && self.conditions.iter().all(|condition| condition.holds(record))
+            self.replay.selection().takes(record) && self.queries.iter().all(|query| query.matches(record))
         };
         // The journal's payload limit keeps a frame far below 2^32 records.
         let indexes: Vec<u32> = (0..batch.len()).filter(wanted).map(|index| index as u32).collect();

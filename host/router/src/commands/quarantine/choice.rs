@@ -1,10 +1,10 @@
 //! Selects the quarantine entries that a command applies to.
 
 use anyhow::Context;
+use weir_query::moment;
 use weir_record::time;
 
 use crate::cli::EntryFilterArgs;
-use crate::commands::when;
 use crate::quarantine::QuarantineEntry;
 
 /// A parsed [`EntryFilterArgs`].
@@ -22,8 +22,8 @@ impl EntryFilter {
         let now_ns = time::now_ns();
         let moment = |text: &Option<String>, option: &str, default: i64| match text {
             None => Ok(default),
-            Some(text) => when::time_ns(text, now_ns)
-                .with_context(|| format!("--{option} `{text}` is not a time; write {}", when::FORMS)),
+            Some(text) => moment::time_ns(text, now_ns)
+                .with_context(|| format!("--{option} `{text}` is not a time; write {}", moment::FORMS)),
         };
         let EntryFilterArgs { by, reason, source, since, until } = choice;
         Ok(Self {

@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
+use weir_query::Query;
 use weir_record::{Aliases, Role};
 
 use super::super::settings::{Module, Settings, StandardKey};
@@ -114,7 +115,7 @@ impl Hints<'_> {
         }
     }
 
-    /// Checks the paths in `when` tables at any depth.
+    /// Checks the paths in every `when`, a query or a table, at any depth.
     fn conditions(&mut self, node: &Node) {
         match &node.value {
             Value::List(items) => items.iter().for_each(|item| self.conditions(item)),
@@ -122,6 +123,11 @@ impl Hints<'_> {
                 for entry in entries {
                     match &entry.node.value {
                         Value::Table(_) if entry.key == "when" => self.condition(&entry.node),
+                        Value::Text { text, expanded: false } if entry.key == "when" => {
+                            for path in Query::parse(text, 0).iter().flat_map(Query::fields) {
+                                self.path(path, &entry.node.span, None);
+                            }
+                        }
                         _ => self.conditions(&entry.node),
                     }
                 }

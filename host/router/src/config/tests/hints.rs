@@ -104,6 +104,12 @@ fn a_condition_on_an_unknown_key_is_a_warning() {
     };
     assert_eq!(rules("{ source = 'a', tenant = 5, 'context.user' = 'x', not = { message = 'y' } }"), [""; 0]);
     assert_eq!(rules("{ any = [{ sorce = 'a' }, { severity = 'ERROR' }] }").len(), 2);
+    let rule = |when: &str| {
+        let rule = "name = 'a_total', type = 'counter'";
+        warnings(&format!("filter = []\n[sink.p]\ntype = 'prometheus'\nrule = [{{ {rule}, when = '{when}' }}]"))
+    };
+    assert_eq!(rule("level>=WARN source:a (tenant=5 OR -context.user:*) *:word timeout since:1h"), [""; 0]);
+    assert_eq!(rule("sorce:a"), ["4:64: records have no `sorce` unless a sender sets it; did you mean `source`?"]);
 }
 
 #[test]

@@ -1,0 +1,90 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # How it works
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `parse` | text to an expression, or an error with its column |
+//! | `expression` | the expression |
+//! | `pattern` | words, globs and regular expressions, compiled |
+//! | `matches` | evaluates an expression on a record |
+//! | `moment` | times and ages |
+//! | `limits` | all limits |
+//!
+//! Invariants: a parsed query is valid; evaluating it reads the record in place, takes linear time, and never fails.
+
+mod expression;
+pub mod limits;
+mod matches;
+pub mod moment;
+mod parse;
+mod pattern;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use weir_record::Record;
+
+use self::expression::Expression;
+pub use self::parse::QueryError;
+
+/// A parsed query.
+#[derive(Clone, Debug)]
+pub struct Query {
+    text: String,
+    expression: Expression,
+}
+
+impl Query {
+    /// Parses a query. Ages such as `since:1h` count back from `now_ns`. An empty query selects every record.
+    pub fn parse(text: &str, now_ns: i64) -> Result<Query, QueryError> {
+        Ok(Query { text: text.to_owned(), expression: parse::parse(text, now_ns)? })
+    }
+
+    /// The paths of the fields that it tests, in its order, except level and time.
+    pub fn fields(&self) -> Vec<&str> {
+        let mut fields = Vec::new();
+        self.expression.add_fields(&mut fields);
+        fields
+    }
+
+    /// Whether it selects a record.
+    pub fn matches(&self, record: Record<'_>) -> bool {
+        self.expression.matches(record)
+    }
+}
+
+/// The query as it was written.
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A text as a query writes it literally, in quotes.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+}
+
+/// A path as a query writes it as a field: with a backslash before what would end it or mean something else.
+pub fn field(path: &str) -> String {
+    let mut field = String::with_capacity(path.len());
+    let mut chars = path.chars();
+    // `since:` and `until:` are times, and `-` negates; with a backslash they are the beginning of a key.
+    if path.starts_with(['-', '*']) || matches!(path, "since" | "until") {
+        field.push('\\');
+    }
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                field.push(c);
+                field.extend(chars.next().or(Some('\\')));
+            }
+            ':' | '=' | '~' | '<' | '>' | '!' | '(' | ')' | '"' => field.extend(['\\', c]),
+            c if c.is_whitespace() => field.extend(['\\', c]),
+            c => field.push(c),
+        }
+    }
+    field
+}
