@@ -124,9 +124,8 @@ pub fn spawn(
         stop: stopping.clone(),
     };
     // Opened before the thread starts: from now on the journal keeps everything this sink has not delivered.
-    let runner =
-        Runner::new(options, sink, journal.clone(), quarantine, tracker.clone(), stopping, queues.open(&name))
-            .map_err(|error| format!("sink `{name}`: {error}"))?;
+    let runner = Runner::new(options, sink, journal.clone(), quarantine, tracker.clone(), stopping, queues.open(&name))
+        .map_err(|error| format!("sink `{name}`: {error}"))?;
     on_a_thread(format!("sink-{name}"), tracker.clone(), async move {
         let error = runner.run().await;
         // Nobody receives if the running sink was dropped instead of stopped.
