@@ -109,7 +109,7 @@ fn a_condition_on_an_unknown_key_is_a_warning() {
         warnings(&format!("filter = []\n[sink.p]\ntype = 'prometheus'\nrule = [{{ {rule}, when = '{when}' }}]"))
     };
     assert_eq!(rule("level>=WARN source:a (tenant=5 OR -context.user:*) *:word timeout since:1h"), [""; 0]);
-    assert_eq!(rule("sorce:a"), ["4:64: records have no `sorce` unless a sender sets it; did you mean `source`?"]);
+    assert_eq!(rule("sorce:a"), ["4:54: records have no `sorce` unless a sender sets it; did you mean `source`?"]);
 }
 
 #[test]
