@@ -1,3 +1,5 @@
+//! The query language, and the matcher of records. Its page for users:
+//!
 #![doc = include_str!("../README.md")]
 //!
 //! # How it works
