@@ -1,6 +1,5 @@
-//! Nanoseconds per record that typical queries take, and how that compares with writing the record as JSON in the same
-//! run, which every program that filters JSON lines has to undo. Absolute figures depend on the machine; the ratios can
-//! be compared between machines and days.
+//! Nanoseconds per record of typical queries, compared with writing the record as JSON in the same run. Absolute figures
+//! depend on the machine; the ratios can be compared between machines and days.
 //!
 //! `cargo bench -p weir-query`
 

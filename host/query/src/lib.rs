@@ -16,15 +16,13 @@
 //! Invariants: a parsed query is valid; evaluating it reads the record in place, takes linear time, and never fails.
 
 mod expression;
-pub mod limits;
+mod limits;
 mod matches;
 pub mod moment;
 mod parse;
 mod pattern;
 #[cfg(test)]
 mod tests;
-
-use std::fmt;
 
 use weir_record::Record;
 
@@ -33,34 +31,24 @@ pub use self::parse::QueryError;
 
 /// A parsed query.
 #[derive(Clone, Debug)]
-pub struct Query {
-    text: String,
-    expression: Expression,
-}
+pub struct Query(Expression);
 
 impl Query {
     /// Parses a query. Ages such as `since:1h` count back from `now_ns`. An empty query selects every record.
     pub fn parse(text: &str, now_ns: i64) -> Result<Query, QueryError> {
-        Ok(Query { text: text.to_owned(), expression: parse::parse(text, now_ns)? })
+        parse::parse(text, now_ns).map(Query)
     }
 
     /// The paths of the fields that it tests, in its order, except level and time.
     pub fn fields(&self) -> Vec<&str> {
         let mut fields = Vec::new();
-        self.expression.add_fields(&mut fields);
+        self.0.add_fields(&mut fields);
         fields
     }
 
     /// Whether it selects a record.
     pub fn matches(&self, record: Record<'_>) -> bool {
-        self.expression.matches(record)
-    }
-}
-
-/// The query as it was written.
-impl fmt::Display for Query {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        self.0.matches(record)
     }
 }
 

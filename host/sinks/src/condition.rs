@@ -62,7 +62,7 @@ pub(crate) enum Scalar {
 impl Default for Condition {
     /// Every record.
     fn default() -> Condition {
-        Condition::Query(String::new())
+        Condition::Values(BTreeMap::new())
     }
 }
 

@@ -1,6 +1,7 @@
 //! One rule: which records it applies to, what it takes from them, and whether its metric is valid for Prometheus and
 //! its linter (`promtool check metrics`).
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use weir_query::Query;
@@ -8,6 +9,7 @@ use weir_record::{Level, Value};
 
 use super::family::{Counts, Definition, Family};
 use super::{MetricKind, RuleOptions};
+use crate::condition::Condition;
 use crate::limits;
 use crate::sink::Selected;
 use crate::text::push_value;
@@ -103,6 +105,10 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
         })?),
     };
     let query = options.when.query(at_least).map_err(|what| refuse(&what))?;
+    // Part of what saved counts are recognised by, so the form of a table must not change.
+    let source = |when: &dyn Debug| {
+        format!("{when:?} {at_least:?} {:?} {:?} {:?}", options.value, options.scale, options.labels)
+    };
     let help = options.help.unwrap_or_else(|| format!("Derived from log records by sink {sink}"));
     let definition = Definition {
         name: options.name,
@@ -110,10 +116,10 @@ pub(super) fn compile(sink: &str, options: RuleOptions) -> Result<Rule, String> 
         labels: options.labels.keys().cloned().collect(),
         buckets,
         max_series: options.max_series,
-        source: format!(
-            "{:?} {:?} {:?} {:?} {:?}",
-            options.when, at_least, options.value, options.scale, options.labels
-        ),
+        source: match &options.when {
+            Condition::Query(when) => source(when),
+            Condition::Values(when) => source(when),
+        },
     };
     Ok(Rule {
         query,
