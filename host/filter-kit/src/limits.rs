@@ -86,3 +86,7 @@ pub const TEST_BENCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Time without a change before a build starts. Editors cause many events per save.
 pub const SETTLE: Duration = Duration::from_millis(250);
+
+/// Attempts to remove a cache folder to which a thread of wasmtime still writes. The thread writes two small files for
+/// each loaded filter, and each can make one attempt fail.
+pub const CACHE_REMOVALS: usize = 1000;
