@@ -4,6 +4,9 @@
 //! by `\n` or `\r\n`. A cell in double quotes may contain commas and line breaks, and a doubled quote for a quote.
 //! Nothing is trimmed except a leading byte order mark; empty lines are skipped.
 //!
+//! Written by hand, because the crates `csv` and `csv-core` accept any text: a missing quote would silently turn the rest
+//! of a table into one cell. It makes the module 10 KB larger, `csv` 20 KB and `csv-core` 3 KB.
+//!
 //! Invariant: every row has at least one cell, and text without a syntax error is read to its end.
 
 use thiserror::Error;

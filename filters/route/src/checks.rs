@@ -3,6 +3,7 @@
 //! The level has only six values, so a test of it is evaluated here with each of
 //! them, and a record's level is only looked up in the resulting set.
 
+use regex::Regex;
 use weir_guest::{Level, OptionError};
 
 use crate::compile::wrong;
@@ -11,7 +12,7 @@ use crate::glob::Glob;
 use crate::limits::MAX_VALUES;
 use crate::number::Number;
 use crate::options::{Scalar, Test};
-use crate::pattern::Pattern;
+use crate::pattern;
 
 const NO_TEST: &str =
     "no test is given; write a value, or one of equals, in, glob, regex, above, at_least, below, at_most, exists";
@@ -156,6 +157,6 @@ fn glob(place: &str, pattern: &str) -> Result<Glob, OptionError> {
     Glob::parse(pattern).or_else(|error| wrong(place, error.to_string()))
 }
 
-fn regex(place: &str, pattern: &str) -> Result<Pattern, OptionError> {
-    Pattern::parse(pattern).or_else(|error| wrong(place, error.to_string()))
+fn regex(place: &str, pattern: &str) -> Result<Regex, OptionError> {
+    pattern::parse(pattern).or_else(|error| wrong(place, error.to_string()))
 }

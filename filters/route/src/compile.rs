@@ -4,6 +4,7 @@
 //! `rules[2].when.source.regex`. The result is limited by `limits`.
 
 use weir_guest::{Level, OptionError, Path};
+use weir_query::Query;
 
 use crate::checks;
 use crate::condition::Condition;
@@ -106,14 +107,15 @@ impl Compiler {
             options::Condition::Not(not) => {
                 Condition::Not(Box::new(self.condition(&format!("{place}.not"), *not, depth + 1)?))
             }
+            options::Condition::Query(text) if text.trim().is_empty() => return wrong(place, options::EMPTY),
+            options::Condition::Query(text) => {
+                // Instances are replaced at any time, so there is no current time that an age could count back from.
+                let query = Query::parse(&text, None).or_else(|error| wrong(place, error.to_string()))?;
+                self.count_tests(place, query.fields().len().max(1))?;
+                Condition::Query(Box::new(query))
+            }
             options::Condition::Field { path, test } => {
-                self.tests += 1;
-                if self.tests > MAX_TESTS {
-                    return wrong(
-                        place,
-                        format!("the rules have more than {MAX_TESTS} tests; use `in`, globs or fewer rules"),
-                    );
-                }
+                self.count_tests(place, 1)?;
                 let place = format!("{place}.{path}");
                 if path == "level" {
                     Condition::Level(checks::levels(&place, &test)?)
@@ -122,6 +124,14 @@ impl Compiler {
                 }
             }
         })
+    }
+
+    fn count_tests(&mut self, place: &str, more: usize) -> Result<(), OptionError> {
+        self.tests += more;
+        if self.tests > MAX_TESTS {
+            return wrong(place, format!("the rules have more than {MAX_TESTS} tests; use `in`, globs or fewer rules"));
+        }
+        Ok(())
     }
 
     fn list(

@@ -9,6 +9,10 @@
 //!
 //! Parsed at configuration; matching does not allocate. Invariant: matching takes
 //! at most pattern × text steps, because only the last `*` is ever tried again.
+//!
+//! Written by hand, because `globset` makes a module 770 KB larger, this file 3 KB,
+//! and in the small `fast-glob` (5 KB) a `*` stops at a slash and a mistake in a
+//! pattern is not reported.
 
 use thiserror::Error;
 

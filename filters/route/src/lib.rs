@@ -22,11 +22,15 @@
 //! Conditions see the original record, not the changes of earlier rules. With
 //! `match = "first"`, a rule without an action leaves its records unchanged.
 //!
-//! A condition is a table of paths and tests; all of them must be true. Write
-//! nested paths in quotes: `"context.user.id"`. A condition may also have
-//! `all = [{…}, {…}]`, `any = [{…}, {…}]` and `not = {…}` (write a field with such a
-//! name as `'\any'`). A test is a value that the field must be equal to, or a table
-//! of these, all of which must be true:
+//! A condition is a query, such as `"level>=WARN source:api-*"`, or a table. The page
+//! of the crate `weir-query` describes queries; in a filter, they can't contain an age
+//! such as `since:1h`, or a Unicode class such as `\p{Greek}`.
+//!
+//! A table has paths and tests; all of them must be true. Write nested paths in
+//! quotes: `"context.user.id"`. It may also have `all = […]` and `any = […]`, lists of
+//! conditions, and `not = …`, a condition (write a field with such a name as
+//! `'\any'`). A test is a value that the field must be equal to, or a table of these,
+//! all of which must be true:
 //!
 //! | test | true if the field is |
 //! |---|---|
@@ -54,9 +58,9 @@
 //! match = "all"
 //! rules = [
 //!     { when = { source = { in = ["auth", "billing"] } }, routes = ["audit"] },
-//!     { when = { level = { at_least = "ERROR" } }, routes = ["alerts"] },
-//!     { when = { source = { glob = "api-*" }, "context.status" = { at_least = 500 } }, level = "ERROR" },
-//!     { when = { any = [{ message = "ping" }, { "context.path" = "/health" }] }, drop = true },
+//!     { when = "level>=ERROR", routes = ["alerts"] },
+//!     { when = "source:api-* context.status>=500", level = "ERROR" },
+//!     { when = "context.path:/health* OR message=ping", drop = true },
 //! ]
 //! ```
 //!
@@ -67,10 +71,10 @@
 //! | `options` | the options as they are written |
 //! | `compile`, `checks` | the compiled rules |
 //! | `condition` | evaluating a condition |
-//! | `glob`, `pattern`, `number` | globs, regular expressions, comparison of numbers |
+//! | `glob`, `pattern`, `number` | in tables: globs, regular expressions, comparison of numbers |
 //! | `limits` | all limits |
 //!
-//! Evaluating conditions does not allocate; a changed record costs its patch.
+//! Evaluating a table does not allocate; a changed record costs its patch.
 
 mod checks;
 mod compile;

@@ -22,6 +22,10 @@ pub const MAX_PATTERN_BYTES: usize = 1024;
 /// and the like.
 pub const MAX_REGEX_BYTES: usize = 1024 * 1024;
 
+/// Memory in bytes that searches for one regular expression may use to be faster.
+/// All expressions share the filter's memory, by default 64 MiB.
+pub const MAX_REGEX_CACHE_BYTES: usize = 256 * 1024;
+
 /// Maximum number of labels of a rule.
 pub const MAX_LABELS: usize = 32;
 

@@ -3,8 +3,8 @@
 //! `serde` reads them here and refuses unknown keys; `compile` turns them into
 //! rules.
 //!
-//! A condition is a table. Its keys are paths with tests, or `any`, `all` and
-//! `not`; all its entries must be true.
+//! A condition is a query, or a table. The keys of a table are paths with tests, or
+//! `any`, `all` and `not`; all its entries must be true.
 
 use std::fmt;
 
@@ -44,6 +44,9 @@ pub struct Rule {
     pub drop: bool,
 }
 
+/// What is wrong with a condition that tests nothing.
+pub const EMPTY: &str = "the condition is empty; leave `when` out for a rule that matches every record";
+
 /// A condition on a record.
 #[derive(Debug)]
 pub enum Condition {
@@ -51,6 +54,7 @@ pub enum Condition {
     Any(Vec<Condition>),
     Not(Box<Condition>),
     Field { path: String, test: Box<Test> },
+    Query(String),
 }
 
 /// Tests of the value at a path; all given ones must be true.
@@ -93,7 +97,11 @@ impl<'de> Deserialize<'de> for Condition {
             type Value = Condition;
 
             fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-                to.write_str("a condition such as { source = \"auth\" } or { any = [{ … }, { … }] }")
+                to.write_str("a condition such as \"level>=WARN source:api-*\", { source = \"auth\" } or { any = [{ … }, { … }] }")
+            }
+
+            fn visit_str<E>(self, query: &str) -> Result<Condition, E> {
+                Ok(Condition::Query(query.to_owned()))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Condition, A::Error> {
@@ -110,9 +118,7 @@ impl<'de> Deserialize<'de> for Condition {
                     });
                 }
                 match entries.pop() {
-                    None => Err(Error::custom(
-                        "the condition is empty; leave `when` out for a rule that matches every record",
-                    )),
+                    None => Err(Error::custom(EMPTY)),
                     Some(only) if entries.is_empty() => Ok(only),
                     Some(last) => {
                         entries.push(last);
@@ -122,7 +128,7 @@ impl<'de> Deserialize<'de> for Condition {
             }
         }
 
-        deserializer.deserialize_map(Entries)
+        deserializer.deserialize_any(Entries)
     }
 }
 

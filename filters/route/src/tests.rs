@@ -145,6 +145,35 @@ fn conditions_combine_with_all_any_and_not() {
 }
 
 #[test]
+fn a_condition_may_be_a_query() {
+    let record = json!({ "level": "WARNING", "source": "api-eu", "message": "Connection reset", "took_ms": 250 });
+    for (when, expected) in [
+        (json!("level>=WARN source:api-* took_ms>200"), true),
+        (json!(r#""connection reset""#), true),
+        (json!(r#"message~"^Conn\w+""#), true),
+        (json!("timestamp>2020-01-01"), true),
+        (json!("level>=ERROR"), false),
+        (json!("timeout OR level>=ERROR"), false),
+        (json!("-source:api-*"), false),
+    ] {
+        assert_eq!(holds(when.clone(), record.clone()), expected, "{when}");
+    }
+}
+
+#[test]
+fn queries_and_tables_combine() {
+    let record = json!({ "a": 1, "b": 2 });
+    for (when, expected) in [
+        (json!({ "a": 1, "not": "b=3" }), true),
+        (json!({ "any": ["a=9", { "b": 2 }] }), true),
+        (json!({ "all": ["a=1", { "b": 9 }] }), false),
+        (json!({ "not": "a=1 b=2" }), false),
+    ] {
+        assert_eq!(holds(when.clone(), record.clone()), expected, "{when}");
+    }
+}
+
+#[test]
 fn a_field_named_like_a_word_of_conditions_is_written_with_a_backslash() {
     assert!(holds(json!({ "\\any": 1 }), json!({ "any": 1 })));
     assert!(holds(json!({ "a\\.b": 1 }), json!({ "a.b": 1 })));
@@ -251,7 +280,11 @@ fn invalid_options_are_refused_with_their_place_and_a_hint() {
         (rule(json!({})), "it does nothing"),
         (rule(json!({ "drop": true, "level": "INFO" })), "`drop` can't be combined with"),
         (when(json!({})), "the condition is empty"),
-        (when(json!([])), "expected a condition such as { source = \"auth\" }"),
+        (when(json!([])), "expected a condition such as \"level>=WARN source:api-*\", { source = \"auth\" }"),
+        (when(json!(" ")), "`rules[0].when`: the condition is empty"),
+        (when(json!("level>=WARN source: api")), "`rules[0].when`: column 20: expected a value after `:`"),
+        (when(json!({ "any": [{ "a": 1 }, "a(" ] })), "`rules[0].when.any[1]`: column "),
+        (when(json!("timeout since:1h")), "`rules[0].when`: column 15: `1h` is an age"),
         (when(json!({ "any": [] })), "`rules[0].when.any`: the list is empty"),
         (when(json!({ "x": [1] })), "expected a value, or a test"),
         (when(json!({ "x": null })), "expected a value, or a test"),
@@ -299,6 +332,9 @@ fn limits_are_enforced() {
     assert!(error.contains("nested deeper than"), "{error}");
     let tests: Vec<Json> = (0..4097).map(|n| json!({ "x": n })).collect();
     let error = Bench::refused(json!({ "rules": [{ "when": { "any": tests }, "drop": true }] }));
+    assert!(error.contains("more than 4096 tests"), "{error}");
+    let words = vec![json!("a ".repeat(200)); 21];
+    let error = Bench::refused(json!({ "rules": [{ "when": { "any": words }, "drop": true }] }));
     assert!(error.contains("more than 4096 tests"), "{error}");
 }
 

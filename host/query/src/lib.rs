@@ -34,9 +34,10 @@ pub use self::parse::QueryError;
 pub struct Query(Expression);
 
 impl Query {
-    /// Parses a query. Ages such as `since:1h` count back from `now_ns`. An empty query selects every record.
-    pub fn parse(text: &str, now_ns: i64) -> Result<Query, QueryError> {
-        parse::parse(text, now_ns).map(Query)
+    /// Parses a query. Ages such as `since:1h` count back from `now_ns`; with `None`, they are errors. An empty query
+    /// selects every record.
+    pub fn parse(text: &str, now_ns: impl Into<Option<i64>>) -> Result<Query, QueryError> {
+        parse::parse(text, now_ns.into()).map(Query)
     }
 
     /// The paths of the fields that it tests, in its order, except level and time.

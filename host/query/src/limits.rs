@@ -8,3 +8,6 @@ pub const MAX_TERMS: usize = 256;
 pub const MAX_DEPTH: usize = 32;
 /// Size of one compiled pattern, in bytes: repetitions such as `(a{1000}){1000}` must not take the memory of the router.
 pub const MAX_PATTERN_BYTES: usize = 1 << 20;
+/// Memory that searches for one compiled pattern may use to be faster, in bytes: all patterns of a filter share its
+/// memory, by default 64 MiB.
+pub const MAX_SEARCH_CACHE_BYTES: usize = if cfg!(feature = "all-engines") { 2 << 20 } else { 256 << 10 };

@@ -62,12 +62,12 @@ struct Parser<'q> {
     query: &'q str,
     /// The byte that is read next.
     at: usize,
-    now_ns: i64,
+    now_ns: Option<i64>,
     terms: usize,
     depth: usize,
 }
 
-pub(crate) fn parse(query: &str, now_ns: i64) -> Result<Expression, QueryError> {
+pub(crate) fn parse(query: &str, now_ns: Option<i64>) -> Result<Expression, QueryError> {
     let mut parser = Parser { query, at: 0, now_ns, terms: 0, depth: 0 };
     if query.len() > MAX_QUERY_BYTES {
         return Err(parser.error(0, format!("the query is longer than {MAX_QUERY_BYTES} bytes")));
@@ -324,13 +324,16 @@ impl<'q> Parser<'q> {
             _ if relation == Relation::Equal => return Ok(equals(field, &value.text)),
             _ => {}
         }
-        let test = match (value.text.parse::<f64>(), moment::time_ns(&value.text, self.now_ns)) {
-            (Ok(number), _) if number.is_finite() => Test::Number(relation, number),
-            (_, Some(ns)) => Test::Time(relation, ns),
-            _ => {
-                let message = format!("`{sign}` compares numbers, times and `level`; `{}` is not one", value.text);
-                return Err(self.error(value.at, message));
-            }
+        let number = value.text.parse::<f64>().ok().filter(|number| number.is_finite());
+        let test = match number {
+            Some(number) => Test::Number(relation, number),
+            None => Test::Time(
+                relation,
+                self.moment(value)?.ok_or_else(|| {
+                    let message = format!("`{sign}` compares numbers, times and `level`; `{}` is not one", value.text);
+                    self.error(value.at, message)
+                })?,
+            ),
         };
         Ok(Expression::Field { path: field.to_owned(), test })
     }
@@ -351,8 +354,22 @@ impl<'q> Parser<'q> {
     }
 
     fn time(&self, value: &Text) -> Result<i64, QueryError> {
-        let message = || format!("`{}` is not a time: write {}", value.text, moment::FORMS);
-        moment::time_ns(&value.text, self.now_ns).ok_or_else(|| self.error(value.at, message()))
+        let forms = if self.now_ns.is_some() { moment::FORMS } else { moment::FORMS_WITHOUT_AGE };
+        let message = || format!("`{}` is not a time: write {forms}", value.text);
+        self.moment(value)?.ok_or_else(|| self.error(value.at, message()))
+    }
+
+    /// The time that a value means, if it is one.
+    fn moment(&self, value: &Text) -> Result<Option<i64>, QueryError> {
+        if self.now_ns.is_none() && moment::is_age(&value.text) {
+            let message = format!(
+                "`{}` is an age, and there is no time here to count it back from: write {}",
+                value.text,
+                moment::FORMS_WITHOUT_AGE
+            );
+            return Err(self.error(value.at, message));
+        }
+        Ok(moment::time_ns(&value.text, self.now_ns.unwrap_or_default()))
     }
 
     fn regex(&self, field: &str, value: &Text) -> Result<Expression, QueryError> {

@@ -3,7 +3,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use crate::limits::MAX_PATTERN_BYTES;
+use crate::limits::{MAX_PATTERN_BYTES, MAX_SEARCH_CACHE_BYTES};
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
@@ -43,13 +43,16 @@ impl Pattern {
 
     /// A regular expression, as it was written.
     pub fn regex(source: &str) -> Result<Pattern, regex::Error> {
-        RegexBuilder::new(source).size_limit(MAX_PATTERN_BYTES).build().map(Pattern)
+        Pattern::build(&mut RegexBuilder::new(source))
     }
 
     fn compile(source: &str, ignores_case: bool) -> Result<Pattern, regex::Error> {
         let mut builder = RegexBuilder::new(source);
-        builder.case_insensitive(ignores_case).dot_matches_new_line(true).size_limit(MAX_PATTERN_BYTES);
-        builder.build().map(Pattern)
+        Pattern::build(builder.case_insensitive(ignores_case).dot_matches_new_line(true))
+    }
+
+    fn build(builder: &mut RegexBuilder) -> Result<Pattern, regex::Error> {
+        builder.size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_SEARCH_CACHE_BYTES).build().map(Pattern)
     }
 
     pub fn is_in(&self, text: &str) -> bool {

@@ -226,6 +226,22 @@ fn an_error_says_where_and_what_was_expected() {
 }
 
 #[test]
+fn without_a_current_time_ages_are_refused() {
+    for (text, column, part) in [
+        ("timeout since:1h", 15, "`1h` is an age, and there is no time here to count it back from: write 2026-11-24T"),
+        ("started>90s", 9, "`90s` is an age"),
+        ("until:soon", 7, "`soon` is not a time: write 2026-11-24T10:00:00Z or 2026-11-24"),
+    ] {
+        let error = Query::parse(text, None).expect_err(text);
+        assert_eq!(error.column, column, "{text}: {error}");
+        assert!(error.message.starts_with(part), "{text}: {error}");
+    }
+    for text in ["since:2026-11-24 until:2026-11-25", "took>0", "took:>250 started>2026-11-24"] {
+        assert!(Query::parse(text, None).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn huge_queries_are_refused_at_documented_limits() {
     assert!(Query::parse(&"a ".repeat(MAX_TERMS), NOW_NS).is_ok());
     let error = Query::parse(&"a ".repeat(MAX_TERMS + 1), NOW_NS).expect_err("too many");

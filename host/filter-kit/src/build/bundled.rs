@@ -2,7 +2,8 @@
 //!
 //! `filters/bundled/` has one module per filter, and a `manifest.toml` with the version, the digest of the module and a
 //! digest of the sources. A test fails if sources have changed without a rebuild. The digest covers what determines the
-//! module and is part of the repository: the filter's `Cargo.toml` and `src`, `guest-sdk/rust`, `wit/v1` and `wit/v2`.
+//! module and is part of the repository: the filter's `Cargo.toml` and `src`, `guest-sdk/rust`, `wit/v1` and `wit/v2`,
+//! and for filters that take queries the crates `host/query` and `host/record`.
 //! It does not cover the lock file, which changes with every crate of the workspace.
 
 use std::fmt::Write as _;
@@ -25,6 +26,10 @@ const SHARED_SOURCES: [&str; 6] = [
     "wit/v1",
     "wit/v2",
 ];
+
+/// Sources of the filters that depend on `weir-query`.
+const QUERY_SOURCES: [&str; 4] =
+    ["host/query/Cargo.toml", "host/query/src", "host/record/Cargo.toml", "host/record/src"];
 
 const REBUILD_HINT: &str = "run `weir filter build --bundled` in the repository and commit `filters/bundled/`";
 
@@ -110,8 +115,10 @@ fn write_manifest(entries: &[ManifestEntry]) -> String {
 /// A digest of all sources of a filter: the path and bytes of each file, in order of the paths.
 fn sources_digest(repo: &Path, name: &str) -> anyhow::Result<String> {
     let own = [format!("filters/{name}/Cargo.toml"), format!("filters/{name}/src")];
+    let takes_queries = String::from_utf8_lossy(&read(&repo.join(&own[0]))?).contains("\nweir-query ");
+    let queries = if takes_queries { &QUERY_SOURCES[..] } else { &[] };
     let mut files = Vec::new();
-    for source in own.iter().map(String::as_str).chain(SHARED_SOURCES) {
+    for source in own.iter().map(String::as_str).chain(SHARED_SOURCES).chain(queries.iter().copied()) {
         collect(repo, Path::new(source), &mut files)?;
     }
     files.sort();

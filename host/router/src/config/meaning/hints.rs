@@ -122,12 +122,7 @@ impl Hints<'_> {
             Value::Table(entries) => {
                 for entry in entries {
                     match &entry.node.value {
-                        Value::Table(_) if entry.key == "when" => self.condition(&entry.node),
-                        Value::Text { text, expanded: false } if entry.key == "when" => {
-                            for path in Query::parse(text, 0).iter().flat_map(Query::fields) {
-                                self.path(path, &entry.node.span, None);
-                            }
-                        }
+                        Value::Table(_) | Value::Text { .. } if entry.key == "when" => self.condition(&entry.node),
                         _ => self.conditions(&entry.node),
                     }
                 }
@@ -136,14 +131,24 @@ impl Hints<'_> {
         }
     }
 
+    /// Checks the paths in a query, or in a table of conditions.
     fn condition(&mut self, node: &Node) {
-        let Value::Table(entries) = &node.value else { return };
-        for entry in entries {
-            match (entry.key.as_str(), &entry.node.value) {
-                ("all" | "any", Value::List(items)) => items.iter().for_each(|item| self.condition(item)),
-                ("not", Value::Table(_)) => self.condition(&entry.node),
-                (path, _) => self.path(path, &entry.key_span, None),
+        match &node.value {
+            Value::Text { text, expanded: false } => {
+                for path in Query::parse(text, 0).iter().flat_map(Query::fields) {
+                    self.path(path, &node.span, None);
+                }
             }
+            Value::Table(entries) => {
+                for entry in entries {
+                    match (entry.key.as_str(), &entry.node.value) {
+                        ("all" | "any", Value::List(items)) => items.iter().for_each(|item| self.condition(item)),
+                        ("not", Value::Table(_) | Value::Text { .. }) => self.condition(&entry.node),
+                        (path, _) => self.path(path, &entry.key_span, None),
+                    }
+                }
+            }
+            _ => {}
         }
     }
 

@@ -104,6 +104,9 @@ fn a_condition_on_an_unknown_key_is_a_warning() {
     };
     assert_eq!(rules("{ source = 'a', tenant = 5, 'context.user' = 'x', not = { message = 'y' } }"), [""; 0]);
     assert_eq!(rules("{ any = [{ sorce = 'a' }, { severity = 'ERROR' }] }").len(), 2);
+    assert_eq!(rules("'source:a tenant=5'"), [""; 0]);
+    assert_eq!(rules("'sorce:a level>=WARN'").len(), 1);
+    assert_eq!(rules("{ any = ['sorce:a', { source = 'b' }], not = 'mesage:x' }").len(), 2);
     let rule = |when: &str| {
         let rule = "name = 'a_total', type = 'counter'";
         warnings(&format!("filter = []\n[sink.p]\ntype = 'prometheus'\nrule = [{{ {rule}, when = '{when}' }}]"))
