@@ -12,6 +12,7 @@
 //! | `matches` | evaluates an expression on a record |
 //! | `moment` | times and ages |
 //! | [`search`] | the interface of stores that can be searched |
+//! | [`sql`] | queries as SQL |
 //! | `limits` | all limits |
 //!
 //! Invariants: a parsed query is valid; evaluating it reads the record in place, takes linear time, and never fails.
@@ -23,6 +24,7 @@ pub mod moment;
 mod parse;
 mod pattern;
 pub mod search;
+pub mod sql;
 #[cfg(test)]
 mod tests;
 

@@ -106,7 +106,9 @@ mod tests {
     fn an_id_is_read_as_it_is_written() {
         let id = EntryId { sequence: u64::MAX, index: 7 };
         assert_eq!(id.to_string().parse(), Ok(id));
-        for wrong in ["", "-", "1", "1-", "-1", "+1-2", "1-+2", "1--2", "1-2-3", "18446744073709551616-0", "1-4294967296"] {
+        for wrong in
+            ["", "-", "1", "1-", "-1", "+1-2", "1-+2", "1--2", "1-2-3", "18446744073709551616-0", "1-4294967296"]
+        {
             assert_eq!(wrong.parse::<EntryId>(), Err(()), "{wrong}");
         }
     }

@@ -26,6 +26,7 @@
 //! | `disk.rs` | disk operations, over a storage that tests can replace |
 //! | `post/` | posting to servers over HTTP: options, requests, answers |
 //! | `template.rs` | texts with placeholders: `{source}` |
+//! | `rebuilt.rs` | records from the rows of databases |
 //! | `text.rs` | text of records, escaped for display and for paths |
 //! | `limits.rs` | every limit, with its unit and reason |
 //! | `compliance/` | the test that every kind passes |
@@ -70,8 +71,11 @@ mod owners;
 mod post;
 mod postgres;
 mod prometheus;
+mod rebuilt;
 mod registry;
 mod runner;
+#[cfg(test)]
+mod samples;
 mod select;
 #[cfg(test)]
 #[path = "../../../tests/servers/mod.rs"]
@@ -90,7 +94,7 @@ pub use collisions::{Configured, collisions};
 pub use exposition::Exposition;
 pub use file::release_files;
 pub use owners::Owners;
-pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
+pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, OpenSearch, Reach, Variable, kind};
 pub use runner::{
     ErrorKind, FALLBACK_MARK, FallbackQueues, FallbackStatus, Replay, Replayed, RunnerOptions, RunningSink, State,
     Status, Stopped, describe_metrics, fallback_reader, sink_of_fallback_reader, spawn,

@@ -88,6 +88,7 @@ linger = "1s"
     ],
     min_level: None,
     build,
+    search: None,
 };
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {
