@@ -20,7 +20,7 @@ pub(crate) enum Form {
     /// The whole text.
     Value { text: String, is_literal: bool },
     /// A regular expression.
-    Regex,
+    Regex { source: String },
 }
 
 impl Pattern {
@@ -59,7 +59,7 @@ impl Pattern {
     /// A regular expression, as it was written.
     pub fn regex(source: &str) -> Result<Pattern, regex::Error> {
         let regex = RegexBuilder::new(source).size_limit(MAX_PATTERN_BYTES).build()?;
-        Ok(Pattern { regex, form: Form::Regex })
+        Ok(Pattern { regex, form: Form::Regex { source: source.to_owned() } })
     }
 
     fn compile(source: &str, form: Form) -> Result<Pattern, regex::Error> {

@@ -26,6 +26,7 @@
 //! | `disk.rs` | disk operations, over a storage that tests can replace |
 //! | `post/` | posting to servers over HTTP: options, requests, answers |
 //! | `template.rs` | texts with placeholders: `{source}` |
+//! | `counts.rs` | counts over time, from the rows of databases |
 //! | `rebuilt.rs` | records from the rows of databases |
 //! | `text.rs` | text of records, escaped for display and for paths |
 //! | `limits.rs` | every limit, with its unit and reason |
@@ -53,6 +54,7 @@ mod collisions;
 mod compliance;
 mod condition;
 mod console;
+mod counts;
 mod datadog;
 mod disk;
 mod exposition;

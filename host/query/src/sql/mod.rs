@@ -27,6 +27,7 @@ mod words;
 
 pub use self::clause::{Clause, Parameter};
 pub use self::known::Known;
+pub use self::postgres::{INTEGER_COLUMNS, TEXT_COLUMNS};
 pub use self::words::folds_alike;
 use crate::Query;
 use crate::expression::{Expression, Test};

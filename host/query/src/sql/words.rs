@@ -77,7 +77,7 @@ fn phrase_of(pattern: &Pattern) -> Option<String> {
     let (text, is_literal, one) = match pattern.form() {
         Form::Words { text, is_literal } => (text.as_str(), *is_literal, None),
         Form::Value { text, is_literal } => (text.as_str(), *is_literal, Some('?')),
-        Form::Regex => return None,
+        Form::Regex { .. } => return None,
     };
     let is_wildcard = |c: char| !is_literal && (c == '*' || Some(c) == one);
     // What follows a wildcard begins within a word.
