@@ -1,7 +1,7 @@
 //! Sinks: deliver records from the journal to the console, files, databases and servers. Each sink has a cursor of its
 //! own in the journal.
 //!
-//! The last stage of `ingest → filters → journal → sinks`. Depends on nothing but records, the journal and documents.
+//! The last stage of `ingest → filters → journal → sinks`. Depends on nothing but records, queries, the journal and documents.
 //!
 //! | file | purpose |
 //! |---|---|

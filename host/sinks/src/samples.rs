@@ -92,7 +92,7 @@ const WORDS: &[&str] = &[
     "AND",
 ];
 const KEYS: &[&str] =
-    &["a", "b", "a.b", "0", "1", "tags", "ctx", "q\"uote", "back\\slash", "ü", "user id", "", "true", "é\n"];
+    &["a", "b", "a.b", "0", "1", "tags", "ctx", "q\"uote", "back\\slash", "ü", "user id", "", "true", "é"];
 const SOURCES: &[&str] =
     &["app", "APP", "checkout-eu", "checkout", "Zürich", "\u{212a}elvin", "500", "x_y", "nul\0x", ""];
 const SEPARATORS: &[&str] = &[" ", " ", " ", "-", "_", ": ", "/", "", "."];
@@ -101,45 +101,57 @@ fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(..from.len())]
 }
 
+/// A word, of those that the search index of SQLite takes for what queries do unless `odd`.
+fn word(rng: &mut Rng, odd: bool) -> &'static str {
+    let is_odd = |word: &str| word.contains(|c: char| c.is_control() || "²½\u{e000}\u{17f}\u{212a}".contains(c));
+    loop {
+        let word = pick(rng, WORDS);
+        if odd || !is_odd(word) {
+            return word;
+        }
+    }
+}
+
 /// Words in a row.
-fn text(rng: &mut Rng, most: usize) -> String {
+fn text(rng: &mut Rng, most: usize, odd: bool) -> String {
     let mut text = String::new();
     for at in 0..rng.usize(..=most) {
         if at > 0 {
             text.push_str(pick(rng, SEPARATORS));
         }
-        text.push_str(pick(rng, WORDS));
+        text.push_str(word(rng, odd));
     }
     text
 }
 
-fn value(rng: &mut Rng, depth: usize) -> Value {
-    match rng.usize(..if depth == 0 { 8 } else { 11 }) {
+fn value(rng: &mut Rng, depth: usize, odd: bool) -> Value {
+    match rng.usize(..if depth == 0 { 10 } else { 13 }) {
         0 => Value::Null,
         1 => rng.bool().into(),
         2 => pick(rng, &[0, 5, 500, -3, 42, i64::MAX, i64::MIN]).into(),
         3 => pick(rng, &[u64::MAX, 1 << 63, 500]).into(),
-        4 => pick(rng, &[0.0, 1.5, 500.0, 0.1, 250.125, 1e300, -2.5e-7, 9_223_372_036_854_775_808.0]).into(),
-        5..=7 => text(rng, 3).into(),
-        8 | 9 => (0..rng.usize(..4)).map(|_| value(rng, depth - 1)).collect(),
-        _ => map(rng, depth - 1).into(),
+        4..=6 => pick(rng, &[0.0, 1.5, 500.0, 0.1, 250.125, 1e300, -2.5e-7, 9_223_372_036_854_775_808.0]).into(),
+        7..=9 => text(rng, 3, odd).into(),
+        10 | 11 => (0..rng.usize(..4)).map(|_| value(rng, depth - 1, odd)).collect(),
+        _ => map(rng, depth - 1, odd).into(),
     }
 }
 
-fn map(rng: &mut Rng, depth: usize) -> Map<String, Value> {
-    (0..rng.usize(..4)).map(|_| (pick(rng, KEYS).to_owned(), value(rng, depth))).collect()
+fn map(rng: &mut Rng, depth: usize, odd: bool) -> Map<String, Value> {
+    (0..rng.usize(..4)).map(|_| (pick(rng, KEYS).to_owned(), value(rng, depth, odd))).collect()
 }
 
 /// Records whose times are out of order and often equal. `step_ns` is what times are a multiple of.
 pub fn records(rng: &mut Rng, count: usize, step_ns: i64) -> Batch {
     let aliases = Aliases::none();
     let mut batch = Batch::new();
+    let odd = rng.usize(..3) == 0;
     for _ in 0..count {
         let time = NOW_NS - 3_600_000_000_000 + rng.i64(0..40) * step_ns;
-        let mut record = map(rng, 2);
+        let mut record = map(rng, 2, odd);
         record.insert("level".into(), pick(rng, &Level::ALL).as_str().into());
         record.insert("source".into(), pick(rng, SOURCES).into());
-        record.insert("message".into(), text(rng, 5).into());
+        record.insert("message".into(), text(rng, 5, odd).into());
         let defaults = Defaults {
             received_ns: time,
             source: "none",

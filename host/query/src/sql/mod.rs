@@ -28,7 +28,7 @@ mod words;
 pub use self::clause::{Clause, Parameter};
 pub use self::known::Known;
 pub use self::postgres::{INTEGER_COLUMNS, TEXT_COLUMNS};
-pub use self::words::folds_alike;
+pub use self::words::{Words, folds_alike, key_bit};
 use crate::Query;
 use crate::expression::{Expression, Test};
 
@@ -68,7 +68,7 @@ impl Query {
     }
 
     /// An FTS5 expression that finds every matching row, if the query has one.
-    pub fn fts5(&self, table: &Table) -> Option<String> {
+    pub fn fts5(&self, table: &Table) -> Option<Words> {
         words::expression(&self.0, table)
     }
 }

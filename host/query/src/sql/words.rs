@@ -11,7 +11,7 @@ use weir_record::Level;
 use weir_record::path;
 
 use super::{Table, literal};
-use crate::expression::{Expression, Scalar, Test};
+use crate::expression::{Expression, Test};
 use crate::pattern::{Form, Pattern};
 
 /// Longer texts are not looked up.
@@ -19,7 +19,15 @@ const MAX_TEXT_BYTES: usize = 512;
 /// Shorter beginnings would be found in too many words.
 const MIN_PREFIX_CHARS: usize = 3;
 
-pub(super) fn expression(expression: &Expression, table: &Table) -> Option<String> {
+/// An expression for the search index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    pub expression: String,
+    /// The [`key_bit`]s of fields that are compared with an integer. A float that equals it is not in the index.
+    pub integers: u64,
+}
+
+pub(super) fn expression(expression: &Expression, table: &Table) -> Option<Words> {
     match expression {
         Expression::All(all) => {
             let parts: Vec<_> = all.iter().filter_map(|one| self::expression(one, table)).collect();
@@ -34,37 +42,71 @@ pub(super) fn expression(expression: &Expression, table: &Table) -> Option<Strin
             let elsewhere = is_in_scalar(pattern)
                 || Level::ALL.iter().any(|level| pattern.is_in(level.as_str()))
                 || table.sources.as_ref()?.iter().any(|source| pattern.is_in(source));
-            if elsewhere || !literal::is_plain_in_json(pattern) { None } else { phrase_of(pattern) }
+            if elsewhere || !literal::is_plain_in_json(pattern) {
+                return None;
+            }
+            phrase_of(pattern).map(|expression| Words { expression, integers: 0 })
         }
         Expression::Not(_) | Expression::Time { .. } | Expression::Level(..) => None,
     }
 }
 
-fn joined(mut parts: Vec<String>, operator: &str) -> Option<String> {
-    match parts.len() {
-        0 => None,
-        1 => parts.pop(),
-        _ => Some(format!("({})", parts.join(operator))),
+fn joined(mut parts: Vec<Words>, operator: &str) -> Option<Words> {
+    if parts.len() < 2 {
+        return parts.pop();
     }
+    let integers = parts.iter().fold(0, |bits, part| bits | part.integers);
+    let expressions: Vec<_> = parts.into_iter().map(|part| part.expression).collect();
+    Some(Words { expression: format!("({})", expressions.join(operator)), integers })
 }
 
-fn field(path: &str, test: &Test) -> Option<String> {
+fn field(path: &str, test: &Test) -> Option<Words> {
     let keys: Vec<_> = path::keys(path).collect();
     let column = match (keys[0].as_ref(), keys.len()) {
         ("message", 1) => "message",
         ("message" | "source" | "level" | "timestamp", _) => return None,
         _ => "fields",
     };
+    let mut integers = 0;
     let phrase = match test {
+        Test::Equals(scalar) if column == "message" => exact_phrase(&scalar.text)?,
         // Floats and truth values are not in the index.
-        Test::Equals(Scalar { number: Some(_), .. }) if column == "fields" => return None,
-        Test::Equals(scalar) if column == "fields" && matches!(scalar.text.as_str(), "true" | "false") => return None,
-        Test::Equals(scalar) => exact_phrase(&scalar.text)?,
-        Test::Matches(pattern) if column == "fields" && is_in_scalar(pattern) => return None,
+        Test::Equals(scalar) => {
+            if scalar.number.is_some() {
+                // The key of a list is that of its items.
+                let named = keys.iter().rposition(|key| key.parse::<usize>().is_err()).unwrap_or_default();
+                integers = keys[named..].iter().fold(0, |bits, key| bits | key_bit(key));
+            }
+            match scalar.text.as_str() {
+                "true" | "false" => return None,
+                text if scalar.number.is_some() && !is_integer(text) => return None,
+                text => exact_phrase(text)?,
+            }
+        }
+        Test::Matches(pattern) if column == "fields" && is_in_scalar(pattern) => match pattern.form() {
+            // No float looks like an integer.
+            Form::Value { text, .. } if is_integer(text) => exact_phrase(text)?,
+            _ => return None,
+        },
         Test::Matches(pattern) => phrase_of(pattern)?,
         Test::Exists | Test::Number(..) | Test::Time(..) => return None,
     };
-    Some(format!("{column} : {phrase}"))
+    Some(Words { expression: format!("{column} : {phrase}"), integers })
+}
+
+/// Whether a text is an integer as records write it.
+fn is_integer(text: &str) -> bool {
+    text.parse::<i64>().is_ok_and(|number| number.to_string() == text)
+        || text.parse::<u64>().is_ok_and(|number| number.to_string() == text)
+}
+
+/// A bit that stands for a key, and for others. A store notes with them which fields have floats without a fraction.
+pub fn key_bit(key: &str) -> u64 {
+    // FNV-1a; its upper bits depend on every byte.
+    let hash = key
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    1 << (hash >> 58)
 }
 
 /// Whether it may be in a value that is not in the index.

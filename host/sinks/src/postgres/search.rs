@@ -33,6 +33,11 @@ pub(super) fn open(name: &str, given: serde_json::Value, _: &BuildContext) -> Re
     Ok(Arc::new(search))
 }
 
+/// A row's time.
+const MICROS: &str = "(extract(epoch FROM timestamp) * 1000000)::bigint";
+/// A row's source, in full.
+const SOURCE: &str = "coalesce(extra_data->>'source', logger_name)";
+
 struct PostgresSearch {
     /// The sink, for errors.
     place: String,
@@ -122,8 +127,7 @@ impl PostgresSearch {
         let columns: Vec<_> = columns.iter().map(|name| format!("'{name}', {name}")).collect();
         // Of equal keys, those of `extra_data` are kept.
         format!(
-            "SELECT id, (extract(epoch FROM timestamp) * 1000000)::bigint, level, \
-             coalesce(extra_data->>'source', logger_name), message, ((jsonb_strip_nulls(jsonb_build_object({})) \
+            "SELECT id, {MICROS}, level, {SOURCE}, message, ((jsonb_strip_nulls(jsonb_build_object({})) \
              || coalesce(extra_data, '{{}}')) - '{{timestamp,level,source,message}}'::text[])::text FROM {} WHERE ",
             columns.join(", "),
             self.table
@@ -200,9 +204,50 @@ impl PostgresSearch {
         Ok(found)
     }
 
-    async fn count(&self, connection: &mut PgConnection, query: &Query, by: By) -> Result<Counts, sqlx::Error> {
+    /// Counts what an exact clause selects.
+    async fn count_in_database(
+        &self,
+        connection: &mut PgConnection,
+        clause: &Clause,
+        by: By,
+        asked: &Asked,
+    ) -> Result<Histogram, sqlx::Error> {
+        let key = if by == By::Level { "level" } else { SOURCE };
+        // The clause comes first, as its parameters do.
+        let found = format!("WITH found AS (SELECT {MICROS} AS micros, {key} AS key FROM {} WHERE ", self.table);
+        let mut ends = Statement::new(found.clone(), clause)?;
+        ends.sql.push_str(") SELECT min(micros), max(micros) FROM found");
+        let ends = ends.all(connection).await?;
+        let end = |at: usize| ends.first().and_then(|row| row.try_get::<Option<i64>, _>(at).ok().flatten());
+        let Some((oldest, newest)) = end(0).zip(end(1)) else { return Ok(asked.empty()) };
+        let range = asked.range(oldest.saturating_mul(1000), newest.saturating_mul(1000));
+        let width = asked.width(range, 1000);
+        let mut statement = Statement::new(found, clause)?;
+        let (since, step) = (statement.bind(range.0)?, statement.bind(width)?);
+        // No division of 64-bit integers: the range may have 65 bits.
+        statement.sql.push_str(&format!(
+            ") SELECT div(micros::numeric * 1000 - ${since}::bigint, ${step}::bigint)::bigint, key, count(*) \
+             FROM found GROUP BY 1, 2"
+        ));
+        let mut histogram = Histogram { since_ns: range.0, until_ns: range.1, bucket_ns: width, ..Default::default() };
+        for row in statement.all(connection).await? {
+            let (bucket, key, count): (i64, String, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let start = range.0.saturating_add(bucket.saturating_mul(width));
+            histogram.buckets.entry(start).or_default().insert(key, count.unsigned_abs());
+        }
+        Ok(histogram)
+    }
+
+    /// Counts the rows that match.
+    async fn count_rows(
+        &self,
+        connection: &mut PgConnection,
+        query: &Query,
+        clause: &Clause,
+        by: By,
+    ) -> Result<Counts, sqlx::Error> {
         let mut counts = Counts::default();
-        let statement = Statement::new(self.rows(), &query.postgres())?;
+        let statement = Statement::new(self.rows(), clause)?;
         let sql = statement.sql;
         let mut rows = sqlx::query_with(AssertSqlSafe(sql), statement.arguments).persistent(false).fetch(connection);
         while let Some(row) = rows.try_next().await? {
@@ -245,9 +290,14 @@ impl Search for PostgresSearch {
 
     async fn histogram(&self, query: &Query, by: By, buckets: usize) -> Result<Histogram, SearchError> {
         let mut session = self.session().await?;
-        let counts = self.count(session.connection(), query, by).await;
-        let counts = self.end(session, counts)?;
-        Ok(counts.histogram(&Asked::new(query, buckets)))
+        let clause = query.postgres();
+        let asked = Asked::new(query, buckets);
+        let connection = session.connection();
+        let histogram = match clause.is_exact {
+            true => self.count_in_database(connection, &clause, by, &asked).await,
+            false => self.count_rows(connection, query, &clause, by).await.map(|counts| counts.histogram(&asked)),
+        };
+        self.end(session, histogram)
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! A summary also says whether the search index finds every row of its block. It may not: rows were written while
 //! `search` was false, or their text is split into other words than queries are (`is_searchable`). Such a block is read
-//! row by row.
+//! row by row. Nor does the index have floats, and `5` also finds `5.0`: the summary has a bit for every field with a
+//! float without a fraction, so that fields without one are looked up in the index.
 //!
 //! **A summary covers at least its rows**: it is written in their transaction, and deleting rows leaves it as it is.
 
@@ -17,6 +18,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 use sqlx::{Connection, SqliteConnection};
+use weir_query::sql::key_bit;
+use weir_record::{Record, Value, json_to_msgpack};
 
 /// Bits of an id within a block. A block takes some milliseconds to read.
 pub const BLOCK_BITS: u32 = 12;
@@ -42,6 +45,8 @@ struct Block {
     oldest: i64,
     newest: i64,
     searchable: Searchable,
+    /// The bits of fields with a float without a fraction.
+    floats: u64,
 }
 
 impl Blocks {
@@ -51,25 +56,28 @@ impl Blocks {
     }
 
     /// Adds a row.
-    pub fn add(&mut self, id: i64, timestamp: i64, searchable: Searchable) {
-        let row = Block { oldest: timestamp, newest: timestamp, searchable };
+    pub fn add(&mut self, id: i64, timestamp: i64, searchable: Searchable, floats: u64) {
+        let row = Block { oldest: timestamp, newest: timestamp, searchable, floats };
         let block = self.pending.entry(id >> BLOCK_BITS).or_insert(row);
         block.oldest = block.oldest.min(timestamp);
         block.newest = block.newest.max(timestamp);
         block.searchable = block.searchable.min(searchable);
+        block.floats |= floats;
     }
 
     /// Merges them into the table, in the transaction of the rows.
     pub async fn write(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let sql = "INSERT INTO logs_blocks(block, oldest, newest, searchable) VALUES (?, ?, ?, ?)
+        let sql = "INSERT INTO logs_blocks(block, oldest, newest, searchable, floats) VALUES (?, ?, ?, ?, ?)
                    ON CONFLICT (block) DO UPDATE SET oldest = min(oldest, excluded.oldest),
-                   newest = max(newest, excluded.newest), searchable = min(searchable, excluded.searchable)";
+                   newest = max(newest, excluded.newest), searchable = min(searchable, excluded.searchable),
+                   floats = floats | excluded.floats";
         while let Some((number, block)) = self.pending.pop_first() {
             sqlx::query(sql)
                 .bind(number)
                 .bind(block.oldest)
                 .bind(block.newest)
                 .bind(block.searchable as i64)
+                .bind(block.floats.cast_signed())
                 .execute(&mut *connection)
                 .await?;
         }
@@ -86,9 +94,10 @@ pub async fn check(connection: &mut SqliteConnection, place: &str) -> Result<(),
     }
     for block in blocks {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let searchable = if finds_all(&mut transaction, block).await? { Searchable::Yes } else { Searchable::No };
-        sqlx::query("UPDATE logs_blocks SET searchable = ? WHERE block = ?")
+        let (searchable, floats) = inspect(&mut transaction, block).await?;
+        sqlx::query("UPDATE logs_blocks SET searchable = ?, floats = floats | ? WHERE block = ?")
             .bind(searchable as i64)
+            .bind(floats.cast_signed())
             .bind(block)
             .execute(&mut *transaction)
             .await?;
@@ -97,20 +106,43 @@ pub async fn check(connection: &mut SqliteConnection, place: &str) -> Result<(),
     Ok(())
 }
 
-async fn finds_all(connection: &mut SqliteConnection, block: i64) -> Result<bool, sqlx::Error> {
+async fn inspect(connection: &mut SqliteConnection, block: i64) -> Result<(Searchable, u64), sqlx::Error> {
     let (first, last) = (block << BLOCK_BITS, ((block + 1) << BLOCK_BITS) - 1);
     let missing = "SELECT EXISTS (SELECT 1 FROM logs WHERE id BETWEEN ? AND ?
                    AND NOT EXISTS (SELECT 1 FROM logs_search_docsize AS entry WHERE entry.id = logs.id))";
     let missing: bool = sqlx::query_scalar(missing).bind(first).bind(last).fetch_one(&mut *connection).await?;
     if missing {
-        return Ok(false);
+        return Ok((Searchable::No, 0));
     }
-    // Anything that is not plain ASCII; patterns of GLOB end at a NUL.
+    // Anything that is not plain ASCII, and floats without a fraction. Patterns of GLOB end at a NUL.
     let suspects = "SELECT message, fields FROM logs WHERE id BETWEEN ? AND ? AND (message GLOB '*[^ -~]*'
-                    OR fields GLOB '*[^ -~]*' OR instr(fields, '\\') OR instr(message, char(0)))";
+                    OR fields GLOB '*[^ -~]*' OR fields GLOB '*.0[],}]*' OR fields GLOB '*[0-9]e[0-9]*' OR instr(fields, '\\') OR instr(message, char(0)))";
     let rows: Vec<(String, String)> =
         sqlx::query_as(suspects).bind(first).bind(last).fetch_all(&mut *connection).await?;
-    Ok(rows.iter().all(|(message, fields)| is_searchable(message, fields)))
+    let (mut all, mut floats) = (true, 0);
+    for (message, fields) in &rows {
+        all &= is_searchable(message, fields);
+        let mut bytes = Vec::new();
+        if json_to_msgpack(fields.as_bytes(), &mut bytes).is_ok() {
+            floats |= Value::peek(&bytes).map_or(0, |value| floats_in("", value));
+        }
+    }
+    Ok((if all { Searchable::Yes } else { Searchable::No }, floats))
+}
+
+/// The bits of the fields of a record that have a float without a fraction.
+pub fn floats_of(record: Record<'_>) -> u64 {
+    record.entries().fold(0, |bits, (key, value)| bits | floats_in(key, value))
+}
+
+/// Items of a list have the key of the list.
+fn floats_in(key: &str, value: Value<'_>) -> u64 {
+    match value {
+        Value::Float(number) if number.fract() == 0.0 => key_bit(key),
+        Value::Array(items) => items.iter().fold(0, |bits, item| bits | floats_in(key, item)),
+        Value::Map(map) => map.iter().fold(0, |bits, (key, value)| bits | floats_in(key, value)),
+        _ => 0,
+    }
 }
 
 /// Deletes the summaries of blocks whose rows are gone.

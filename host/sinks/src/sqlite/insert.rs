@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqliteConnection};
 use weir_record::{Level, Record};
 
-use super::blocks::{Blocks, Searchable, is_searchable};
+use super::blocks::{Blocks, Searchable, floats_of, is_searchable};
 use super::index::push_words;
 use crate::limits;
 use crate::sink::{Position, SinkError};
@@ -99,7 +99,7 @@ impl Inserter {
             true if is_searchable(head.message, &fields) => Searchable::Yes,
             true => Searchable::No,
         };
-        self.blocks.add(id, head.timestamp, searchable);
+        self.blocks.add(id, head.timestamp, searchable, floats_of(record));
         self.pending.push(Row {
             id,
             at,

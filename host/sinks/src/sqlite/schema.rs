@@ -60,9 +60,10 @@ CREATE TABLE logs_blocks(
   block INTEGER PRIMARY KEY,
   oldest INTEGER NOT NULL,
   newest INTEGER NOT NULL,
-  searchable INTEGER NOT NULL
+  searchable INTEGER NOT NULL,
+  floats INTEGER NOT NULL
 );
-INSERT INTO logs_blocks SELECT id >> 12, min(timestamp), max(timestamp), 0 FROM logs GROUP BY 1;
+INSERT INTO logs_blocks SELECT id >> 12, min(timestamp), max(timestamp), 0, 0 FROM logs GROUP BY 1;
 ",
 ];
 

@@ -11,7 +11,7 @@
 
 use sqlx::{Row, SqliteConnection};
 use weir_query::Query;
-use weir_query::sql::{Clause, Known, Table};
+use weir_query::sql::{Clause, Known, Table, Words};
 use weir_record::Level;
 
 use super::rows::Statement;
@@ -22,7 +22,7 @@ use crate::sqlite::blocks::BLOCK_BITS;
 pub struct Plan {
     pub clause: Clause,
     /// The expression for the search index.
-    pub words: Option<String>,
+    pub words: Option<Words>,
     /// All matches are in this range of time, both ends included.
     pub oldest: i64,
     pub newest: i64,
@@ -146,20 +146,27 @@ impl Plan {
 
     /// The blocks with rows that may match, in the order of their newest rows.
     pub async fn steps(&self, connection: &mut SqliteConnection, newest: i64) -> Result<Vec<Step>, sqlx::Error> {
-        let sql = "SELECT block, newest, searchable FROM logs_blocks WHERE newest >= ? AND oldest <= ?
+        let sql = "SELECT block, newest, searchable, floats FROM logs_blocks WHERE newest >= ? AND oldest <= ?
                    ORDER BY newest DESC, block DESC";
-        let blocks: Vec<(i64, i64, i64)> =
+        let blocks: Vec<(i64, i64, i64, i64)> =
             sqlx::query_as(sql).bind(self.oldest).bind(newest).fetch_all(connection).await?;
         let mut steps = Vec::new();
         let (mut rest, mut size) = (&blocks[..], 1);
-        while let Some((_, newest, _)) = rest.first() {
+        while let Some((_, newest, ..)) = rest.first() {
             let (some, after) = rest.split_at(size.min(rest.len()));
-            let blocks = some.iter().map(|(block, _, searchable)| (*block, self.words.is_some() && *searchable == 1));
+            let blocks = some
+                .iter()
+                .map(|(block, _, searchable, floats)| (*block, *searchable == 1 && self.finds_words(*floats)));
             steps.push(Step { ranges: ranges(blocks.collect()), newest: *newest });
             rest = after;
             size = (2 * size).min(limits::SEARCH_STEP_BLOCKS);
         }
         Ok(steps)
+    }
+
+    /// Whether the search index names all matches in a block whose rows have these floats.
+    fn finds_words(&self, floats: i64) -> bool {
+        self.words.as_ref().is_some_and(|words| words.integers & floats.cast_unsigned() == 0)
     }
 
     /// The statement for some rows, up to and with the clause.
@@ -169,7 +176,7 @@ impl Plan {
             Some(words) if range.uses_words => {
                 statement
                     .sql("id IN (SELECT rowid FROM logs_search WHERE logs_search MATCH ? AND rowid BETWEEN ? AND ?)");
-                statement.bind(words.clone())?;
+                statement.bind(words.expression.clone())?;
             }
             _ => statement.sql("id BETWEEN ? AND ?"),
         }

@@ -101,12 +101,14 @@ async fn selected(folder: &Folder, clause: &weir_query::sql::Clause) -> u64 {
 #[tokio::test]
 async fn the_database_answers_as_the_matcher_does() {
     let mut exact = 0;
-    let mut found = 0;
+    let (mut found, mut indexed) = (0, 0);
     for seed in 0..4 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let folder = Folder::new();
         let all = filled(&mut rng, &folder).await;
         let batch = batch_of(&all);
+        let counted = "SELECT count(*) || '' FROM logs_blocks WHERE searchable = 1";
+        indexed += folder.search(counted).await.parse::<u64>().expect("a number");
         let search = search(&folder);
         let mut sources: Vec<_> = batch.iter().map(|record| record.source().to_owned()).collect();
         sources.sort_unstable();
@@ -160,6 +162,7 @@ async fn the_database_answers_as_the_matcher_does() {
         }
     }
     assert!(found > 300, "only {found} queries select some of the records");
+    assert!(indexed > 6, "the index finds all rows of {indexed} blocks only");
     assert!(exact > 300, "only {exact} clauses are exact");
 }
 
@@ -316,7 +319,7 @@ async fn a_database_of_the_previous_version_is_searched_after_its_migration() {
     sink.deliver(&[frame(1, batch)]).await.expect("delivers");
     drop(sink);
     let blocks = folder.ask("SELECT * FROM logs_blocks");
-    assert_eq!(blocks, "0|0|4094|-1\n1|4095|4999|1");
+    assert_eq!(blocks, "0|0|4094|-1|0\n1|4095|4999|1|0");
     folder.ask("DROP TABLE logs_blocks; PRAGMA user_version = 2");
     folder.started(json!({})).await;
     assert_eq!(folder.ask("SELECT * FROM logs_blocks"), blocks);
