@@ -11,6 +11,8 @@
 //! | `pattern` | words, globs and regular expressions, compiled |
 //! | `matches` | evaluates an expression on a record |
 //! | `moment` | times and ages |
+//! | [`search`] | the interface of stores that can be searched |
+//! | [`sql`] | queries as SQL |
 //! | `limits` | all limits |
 //!
 //! Invariants: a parsed query is valid; evaluating it reads the record in place, takes linear time, and never fails.
@@ -21,6 +23,8 @@ mod matches;
 pub mod moment;
 mod parse;
 mod pattern;
+pub mod search;
+pub mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +32,7 @@ use weir_record::Record;
 
 use self::expression::Expression;
 pub use self::parse::QueryError;
+pub use self::search::EntryId;
 
 /// A parsed query.
 #[derive(Clone, Debug)]

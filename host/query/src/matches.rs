@@ -35,7 +35,7 @@ impl Test {
         }
     }
 
-    fn passes(&self, value: Value<'_>) -> bool {
+    pub fn passes(&self, value: Value<'_>) -> bool {
         match self {
             Test::Exists => !value.is_nil(),
             Test::Equals(scalar) => scalar.equals(value),
@@ -64,7 +64,7 @@ impl Scalar {
 }
 
 impl Number {
-    fn as_f64(self) -> f64 {
+    pub fn as_f64(self) -> f64 {
         match self {
             Number::Int(number) => number as f64,
             Number::UInt(number) => number as f64,

@@ -7,7 +7,21 @@ use crate::limits::{MAX_PATTERN_BYTES, MAX_SEARCH_CACHE_BYTES};
 
 /// A compiled pattern.
 #[derive(Clone, Debug)]
-pub(crate) struct Pattern(Regex);
+pub(crate) struct Pattern {
+    regex: Regex,
+    form: Form,
+}
+
+/// What a pattern was made from. Stores find candidates by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Words in a row, anywhere in the text.
+    Words { text: String, is_literal: bool },
+    /// The whole text.
+    Value { text: String, is_literal: bool },
+    /// A regular expression.
+    Regex { source: String },
+}
 
 impl Pattern {
     /// Words in a row, in any case. In a literal, `*` has no meaning.
@@ -25,7 +39,7 @@ impl Pattern {
         if is_word(text.chars().next_back()) {
             source.push_str(r"\b");
         }
-        Pattern::compile(&source, true)
+        Pattern::compile(&source, Form::Words { text: text.to_owned(), is_literal })
     }
 
     /// A whole value, in any case, with `*` and `?`.
@@ -33,30 +47,35 @@ impl Pattern {
         let mut source = String::from(r"\A");
         push_glob(&mut source, text, ".*", Some("."));
         source.push_str(r"\z");
-        Pattern::compile(&source, true)
+        Pattern::compile(&source, Form::Value { text: text.to_owned(), is_literal: false })
     }
 
     /// A whole value, in any case.
     pub fn value(text: &str) -> Result<Pattern, regex::Error> {
-        Pattern::compile(&format!(r"\A{}\z", regex::escape(text)), true)
+        let form = Form::Value { text: text.to_owned(), is_literal: true };
+        Pattern::compile(&format!(r"\A{}\z", regex::escape(text)), form)
     }
 
     /// A regular expression, as it was written.
     pub fn regex(source: &str) -> Result<Pattern, regex::Error> {
-        Pattern::build(&mut RegexBuilder::new(source))
+        Pattern::build(&mut RegexBuilder::new(source), Form::Regex { source: source.to_owned() })
     }
 
-    fn compile(source: &str, ignores_case: bool) -> Result<Pattern, regex::Error> {
-        let mut builder = RegexBuilder::new(source);
-        Pattern::build(builder.case_insensitive(ignores_case).dot_matches_new_line(true))
+    fn compile(source: &str, form: Form) -> Result<Pattern, regex::Error> {
+        Pattern::build(RegexBuilder::new(source).case_insensitive(true).dot_matches_new_line(true), form)
     }
 
-    fn build(builder: &mut RegexBuilder) -> Result<Pattern, regex::Error> {
-        builder.size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_SEARCH_CACHE_BYTES).build().map(Pattern)
+    fn build(builder: &mut RegexBuilder, form: Form) -> Result<Pattern, regex::Error> {
+        let regex = builder.size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_SEARCH_CACHE_BYTES).build()?;
+        Ok(Pattern { regex, form })
     }
 
     pub fn is_in(&self, text: &str) -> bool {
-        self.0.is_match(text)
+        self.regex.is_match(text)
+    }
+
+    pub fn form(&self) -> &Form {
+        &self.form
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sinks: deliver records from the journal to the console, files, databases and servers. Each sink has a cursor of its
 //! own in the journal.
 //!
-//! The last stage of `ingest → filters → journal → sinks`. Depends on nothing but records, the journal and documents.
+//! The last stage of `ingest → filters → journal → sinks`. Depends on nothing but records, queries, the journal and documents.
 //!
 //! | file | purpose |
 //! |---|---|
@@ -26,6 +26,8 @@
 //! | `disk.rs` | disk operations, over a storage that tests can replace |
 //! | `post/` | posting to servers over HTTP: options, requests, answers |
 //! | `template.rs` | texts with placeholders: `{source}` |
+//! | `counts.rs` | counts over time, from the rows of databases |
+//! | `rebuilt.rs` | records from the rows of databases |
 //! | `text.rs` | text of records, escaped for display and for paths |
 //! | `limits.rs` | every limit, with its unit and reason |
 //! | `compliance/` | the test that every kind passes |
@@ -52,6 +54,7 @@ mod collisions;
 mod compliance;
 mod condition;
 mod console;
+mod counts;
 mod datadog;
 mod disk;
 mod exposition;
@@ -70,8 +73,11 @@ mod owners;
 mod post;
 mod postgres;
 mod prometheus;
+mod rebuilt;
 mod registry;
 mod runner;
+#[cfg(test)]
+mod samples;
 mod select;
 #[cfg(test)]
 #[path = "../../../tests/servers/mod.rs"]
@@ -90,7 +96,7 @@ pub use collisions::{Configured, collisions};
 pub use exposition::Exposition;
 pub use file::release_files;
 pub use owners::Owners;
-pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, Reach, Variable, kind};
+pub use registry::{Build, BuildContext, Guarantee, KINDS, Kind, OpenOutput, OpenSearch, Reach, Variable, kind};
 pub use runner::{
     ErrorKind, FALLBACK_MARK, FallbackQueues, FallbackStatus, Replay, Replayed, RunnerOptions, RunningSink, State,
     Status, Stopped, describe_metrics, fallback_reader, sink_of_fallback_reader, spawn,

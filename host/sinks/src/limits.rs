@@ -116,6 +116,40 @@ pub const SQLITE_PAGE_BYTES: u32 = 8 << 10;
 /// Pages in SQLite's WAL before a checkpoint: pages that many transactions change are then written once.
 pub const SQLITE_CHECKPOINT_PAGES: u32 = 4000;
 
+/// Searches of one database at a time; others wait. Each takes a thread and up to one processor.
+pub const SEARCH_CONNECTIONS: usize = 4;
+
+/// How long an unused connection of searches stays open: as long as someone may be paging.
+pub const SEARCH_IDLE: Duration = Duration::from_secs(30);
+
+/// How long a search waits for a lock of SQLite, which readers seldom meet.
+pub const SEARCH_BUSY: Duration = Duration::from_secs(1);
+
+/// Rows of SQLite between its thread and the search.
+pub const SEARCH_ROW_BUFFER: usize = 256;
+
+/// KiB of pages that each connection of searches caches.
+pub const SEARCH_CACHE_KIB: u32 = 16 << 10;
+
+/// Steps of SQLite's virtual machine after which it checks whether a search was cancelled: well below a millisecond.
+pub const SEARCH_PROGRESS_STEPS: i32 = 1000;
+
+/// Sources that a search lists; each takes a look-up in their index. With more, conditions on sources are evaluated row
+/// by row.
+pub const SEARCH_SOURCES: i64 = 100;
+
+/// Rows of a level or source that a search reads through the index of that column: some tens of milliseconds.
+pub const SEARCH_FEW_ROWS: i64 = 10_000;
+
+/// Most blocks of rows that a search reads with one statement.
+pub const SEARCH_STEP_BLOCKS: usize = 64;
+
+/// Rows that a search reads at once while it walks from a record to its neighbours.
+pub const SEARCH_PAGE_ROWS: usize = 10_000;
+
+/// Buckets in which a histogram counts before it knows its range: enough that the final ones are as wide as asked for.
+pub const SEARCH_FINE_BUCKETS: usize = 8192;
+
 /// Bytes to which SQLite's WAL is truncated after readers have let it grow.
 pub const SQLITE_WAL_BYTES: u64 = 64 << 20;
 

@@ -3,10 +3,12 @@
 //! real server or disk.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use weir_query::search::Search;
 use weir_record::Level;
 
 use crate::exposition::Exposition;
@@ -56,6 +58,9 @@ pub struct Kind {
     pub min_level: Option<Level>,
     /// Creates a sink from its name and its own options (without `type`, `routes` and `min_level`). Opens nothing.
     pub build: Build,
+    /// Opens what the sink has stored for searching, from the same name and options. `None`: it can't be searched. It
+    /// uses nothing of a running sink, so it also works without one.
+    pub search: Option<OpenSearch>,
 }
 
 /// An environment variable, under its usual name.
@@ -69,6 +74,9 @@ pub struct Variable {
 
 /// Creates a sink from its name and options.
 pub type Build = fn(&str, Value, &BuildContext) -> Result<Box<dyn Sink>, String>;
+
+/// Makes the search of a sink from its name and options. Connects to nothing before the first search.
+pub type OpenSearch = fn(&str, Value, &BuildContext) -> Result<Arc<dyn Search>, String>;
 
 /// What sinks may know about the process.
 #[derive(Clone, Default)]
@@ -104,7 +112,7 @@ impl BuildContext {
 }
 
 /// Opens a replacement for standard output.
-pub type OpenOutput = std::sync::Arc<dyn Fn() -> Box<dyn std::io::Write + Send> + Send + Sync>;
+pub type OpenOutput = Arc<dyn Fn() -> Box<dyn std::io::Write + Send> + Send + Sync>;
 
 /// Every kind, in the order of the documentation.
 pub static KINDS: &[Kind] = &[

@@ -53,6 +53,7 @@ min_level = "INFO"
     variables: &[],
     min_level: None,
     build,
+    search: None,
 };
 
 /// How a record is shown.

@@ -60,6 +60,7 @@ tags = "team:payments,region:eu"                # or DD_TAGS
     ],
     min_level: None,
     build,
+    search: None,
 };
 
 /// Options of a `datadog` sink.

@@ -84,6 +84,7 @@ min_level = "INFO"
     variables: &[Variable { name: "WEIR_FILE_PATH", option: "path" }],
     min_level: None,
     build,
+    search: None,
 };
 
 /// The format of lines.

@@ -72,6 +72,7 @@ max_body = "5MiB"
     ],
     min_level: None,
     build,
+    search: None,
 };
 
 /// Suffix of the key for records posted in another sink's place.

@@ -79,6 +79,7 @@ count = "count"                       # and a field that is always 1
     ],
     min_level: None,
     build,
+    search: None,
 };
 
 /// Options of an `influxdb` sink.

@@ -78,6 +78,7 @@ duplicate_window = "10m"             # within it, no record is stored twice
     ],
     min_level: None,
     build,
+    search: None,
 };
 
 /// Options of a `nats` sink.

@@ -10,6 +10,7 @@
 //! | `wire.rs` | the text format of COPY |
 //! | `cursor.rs` | the position in the journal, in the same transaction |
 //! | `days.rs` | partitions and retention |
+//! | `search.rs` | searches the default table |
 //! | `fault.rs` | what PostgreSQL's errors mean |
 //!
 //! Guarantee: exactly once. A delivery is one transaction that moves the sink's row in `{prefix}_cursor` and then COPYs
@@ -29,6 +30,7 @@ mod days;
 mod fault;
 mod mapping;
 mod row;
+mod search;
 mod settings;
 mod table;
 #[cfg(test)]
@@ -88,6 +90,7 @@ linger = "1s"
     ],
     min_level: None,
     build,
+    search: Some(search::open),
 };
 
 fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Box<dyn Sink>, String> {

@@ -67,6 +67,7 @@ max_series = 200                       # more paths are counted as `other`
     variables: &[],
     min_level: None,
     build,
+    search: None,
 };
 
 /// Options of a `prometheus` sink.

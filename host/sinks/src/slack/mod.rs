@@ -55,6 +55,7 @@ groups = 20
     variables: &[Variable { name: "SLACK_WEBHOOK_URL", option: "url" }],
     min_level: Some(Level::Error),
     build,
+    search: None,
 };
 
 /// Options of a `slack` sink.

@@ -20,6 +20,7 @@ use std::time::Instant;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use weir_record::{Record, Value, write_json_value};
 
+use super::blocks;
 use crate::limits;
 use crate::text::is_head;
 
@@ -64,6 +65,9 @@ DROP TABLE IF EXISTS logs_search;
 DROP VIEW IF EXISTS logs_words;
 ";
 
+/// A new index finds no row yet.
+const UNCHECK: &str = "UPDATE logs_blocks SET searchable = 0;";
+
 /// Occurs only in the declaration of the previous form.
 const FORM_BEFORE: &str = "contentless_delete";
 
@@ -83,12 +87,16 @@ pub async fn prepare(connection: &mut SqliteConnection, place: &str, wanted: boo
             .replace("{words}", &column("fields"))
             .replace("{old}", &column("old.fields"))
             .replace("{new}", &column("new.fields"));
-        let sql = if wanted { format!("{DROP}{create}") } else { DROP.to_string() };
+        let sql = if wanted { format!("{DROP}{create}{UNCHECK}") } else { DROP.to_string() };
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
         transaction.commit().await?;
     }
-    if wanted { fill(connection, place).await } else { Ok(()) }
+    if wanted {
+        fill(connection, place).await?;
+        blocks::check(connection, place).await?;
+    }
+    Ok(())
 }
 
 /// Adds the rows above the highest in the index, in separate transactions: rows from before the index existed, or from

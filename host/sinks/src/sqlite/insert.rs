@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqliteConnection};
 use weir_record::{Level, Record};
 
+use super::blocks::{Blocks, Searchable, floats_of, is_searchable};
 use super::index::push_words;
 use crate::limits;
 use crate::sink::{Position, SinkError};
@@ -27,6 +28,7 @@ pub struct Inserter {
     source: Arc<str>,
     rest: Rest,
     pending: Vec<Row>,
+    blocks: Blocks,
 }
 
 struct Row {
@@ -60,12 +62,14 @@ impl Inserter {
             source: Arc::from(""),
             rest: Rest::default(),
             pending: Vec::new(),
+            blocks: Blocks::default(),
         }
     }
 
     /// Discards rows that were not written.
     pub fn clear(&mut self) {
         self.pending.clear();
+        self.blocks.clear();
     }
 
     /// Takes a record. It is written once there are enough, or by `finish`.
@@ -90,6 +94,12 @@ impl Inserter {
             values.reserve(record.as_bytes().len());
             push_words(record, &fields, &mut values);
         }
+        let searchable = match self.search {
+            false => Searchable::Unknown,
+            true if is_searchable(head.message, &fields) => Searchable::Yes,
+            true => Searchable::No,
+        };
+        self.blocks.add(id, head.timestamp, searchable, floats_of(record));
         self.pending.push(Row {
             id,
             at,
@@ -103,13 +113,13 @@ impl Inserter {
         if self.pending.len() >= SIZES[0] { self.write(connection, 0).await } else { Ok(()) }
     }
 
-    /// Writes the remaining rows.
+    /// Writes the remaining rows, and the summary of all.
     pub async fn finish(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         while !self.pending.is_empty() {
             let size = SIZES.iter().position(|size| *size <= self.pending.len()).unwrap_or(SIZES.len() - 1);
             self.write(connection, size).await?;
         }
-        Ok(())
+        self.blocks.write(connection).await
     }
 
     async fn write(&mut self, connection: &mut SqliteConnection, size: usize) -> Result<(), sqlx::Error> {

@@ -6,7 +6,9 @@
 //! | `cursor.rs` | the position of each sink, in the same transaction |
 //! | `schema.rs` | tables, indexes, migrations |
 //! | `index.rs` | the search index |
+//! | `blocks.rs` | a summary of the rows, for searches |
 //! | `insert.rs` | inserts many rows per statement |
+//! | `search/` | searches the rows, also while the sink writes |
 //! | `fault.rs` | what SQLite's errors mean |
 //!
 //! Guarantee: exactly once. The cursor is a row of the same database, one per sink, written in the transaction of the
@@ -26,6 +28,7 @@
 //! A frame may be delivered in parts (when the runner searches for a record that SQLite rejects). The cursor then names
 //! the part, and after a crash delivery resumes within the frame.
 
+mod blocks;
 mod cursor;
 mod fault;
 mod index;
@@ -33,6 +36,7 @@ mod index;
 mod index_tests;
 mod insert;
 mod schema;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -73,6 +77,7 @@ max_rows = 10000000
     variables: &[Variable { name: "WEIR_SQLITE_PATH", option: "path" }],
     min_level: None,
     build,
+    search: Some(search::open),
 };
 
 /// Options of an `sqlite` sink.
@@ -302,6 +307,9 @@ impl SqliteSink {
             let sql = "DELETE FROM logs WHERE id IN (SELECT id FROM logs WHERE id < ? LIMIT ?)";
             let more = sqlx::query(sql).bind(below).bind(limit).execute(&mut *connection).await?.rows_affected();
             deleted = deleted.max(more);
+        }
+        if deleted > 0 {
+            blocks::prune(connection).await?;
         }
         Ok(deleted == u64::from(limits::RETENTION_ROWS))
     }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `logs` | the records; `(sequence, position)` is a record's id in the journal |
 //! | `logs_search`, `logs_words` | the search index (`index.rs`) and the view that it reads |
+//! | `logs_blocks` | a summary of every 4,096 rows, for searches (`blocks.rs`) |
 //! | `weir_cursor` | one row per sink: how far the journal is in `logs`; written with the rows of every transaction |
 //!
 //! To search: `SELECT * FROM logs WHERE id IN (SELECT rowid FROM logs_search WHERE logs_search MATCH 'timeout')`.
@@ -16,7 +17,7 @@
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 /// "Weir" in ASCII.
-const APPLICATION_ID: i64 = 0x5765_6972;
+pub const APPLICATION_ID: i64 = 0x5765_6972;
 
 /// One entry per version; entries never change once released.
 const STEPS: &[&str] = &[
@@ -54,7 +55,20 @@ CREATE TABLE weir_cursor(
 INSERT INTO weir_cursor(sink, sequence) SELECT '', sequence FROM weir_cursor_of_all WHERE sequence IS NOT NULL;
 DROP TABLE weir_cursor_of_all;
 ",
+    "
+CREATE TABLE logs_blocks(
+  block INTEGER PRIMARY KEY,
+  oldest INTEGER NOT NULL,
+  newest INTEGER NOT NULL,
+  searchable INTEGER NOT NULL,
+  floats INTEGER NOT NULL
+);
+INSERT INTO logs_blocks SELECT id >> 12, min(timestamp), max(timestamp), 0, 0 FROM logs GROUP BY 1;
+",
 ];
+
+/// The version of the schema.
+pub const VERSION: i64 = STEPS.len() as i64;
 
 /// Why a database can't be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,131 @@
+//! The text that a pattern needs, as a `LIKE` pattern.
+//!
+//! `LIKE` ignores the case of ASCII letters and nothing else, while patterns ignore the case of every letter. A letter
+//! whose other case is not ASCII (`k` has the Kelvin sign, `s` the long s, `i` the dotless one in Turkish locales) is
+//! any one character here, and so is every other character that isn't ASCII: letters differ from their other case in
+//! one character only.
+
+use crate::pattern::{Form, Pattern};
+
+/// More wildcards would make `LIKE` try too many ways.
+const MAX_WILDCARDS: usize = 6;
+
+/// A `LIKE` pattern that every text with a match passes, unless it contains a NUL, where SQLite's `LIKE` stops.
+pub(super) fn like(pattern: &Pattern) -> Option<String> {
+    let (text, is_literal, is_whole) = match pattern.form() {
+        Form::Words { text, is_literal } => (text.as_str(), *is_literal, false),
+        Form::Value { text, is_literal } => (text.as_str(), *is_literal, true),
+        Form::Regex { source } => (required(source)?, true, false),
+    };
+    let mut like = String::new();
+    for c in text.chars() {
+        match c {
+            '*' if !is_literal => like.push('%'),
+            '?' if !is_literal && is_whole => like.push('_'),
+            'k' | 'K' | 's' | 'S' | 'i' | 'I' | '%' | '\\' => like.push('_'),
+            c if c.is_ascii() && c != '\0' => like.push(c),
+            _ => like.push('_'),
+        }
+    }
+    if !is_whole {
+        like = format!("%{}%", like.trim_matches('%'));
+    }
+    if like.matches('%').count() > MAX_WILDCARDS {
+        let longest = like.split('%').max_by_key(|piece| piece.len()).unwrap_or_default();
+        like = format!("%{longest}%");
+    }
+    Some(like)
+}
+
+/// Whether a number, as text, can have a match.
+pub(super) fn may_be_number(pattern: &Pattern) -> bool {
+    let in_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E');
+    match pattern.form() {
+        Form::Words { text, is_literal } => text.chars().all(|c| in_number(c) || (c == '*' && !is_literal)),
+        Form::Value { text, is_literal } => {
+            text.chars().all(|c| in_number(c) || (matches!(c, '*' | '?') && !is_literal))
+        }
+        Form::Regex { .. } => true,
+    }
+}
+
+/// Whether the text that a pattern needs stands in JSON as it is, because JSON escapes none of it.
+pub(super) fn is_plain_in_json(pattern: &Pattern) -> bool {
+    match pattern.form() {
+        Form::Words { text, .. } | Form::Value { text, .. } => {
+            !text.contains(|c: char| c < ' ' || matches!(c, '"' | '\\'))
+        }
+        Form::Regex { .. } => false,
+    }
+}
+
+/// The longest text that every match of a regular expression contains, if that is plain to see: a run of letters, digits
+/// and spaces outside of groups and classes. Anything unusual means none.
+fn required(source: &str) -> Option<&str> {
+    let source = source.strip_prefix("(?i)").unwrap_or(source);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '-' | '/' | ':' | '=' | ',' | '@');
+    if source.contains("(?") || source.contains("[[") || source.contains("[]") || source.contains("[^]") {
+        return None;
+    }
+    let (mut depth, mut in_class, mut best, mut begin) = (0_usize, false, "", None);
+    let mut chars = source.char_indices();
+    while let Some((at, c)) = chars.next() {
+        let is_part = is_plain(c) && depth == 0 && !in_class;
+        if is_part {
+            begin = begin.or(Some(at));
+            continue;
+        }
+        // A repetition may make the last character optional.
+        let end = if matches!(c, '?' | '*' | '+' | '{') { at.saturating_sub(1) } else { at };
+        best = longer(best, begin.take().and_then(|begin| source.get(begin..end)));
+        match c {
+            '|' if depth == 0 && !in_class => return None,
+            // What it escapes or begins is not text, but a class or an assertion.
+            '\\' => match chars.next() {
+                Some((_, escaped)) if escaped.is_ascii_alphabetic() && !"dDwWsSbBnrt".contains(escaped) => return None,
+                _ => {}
+            },
+            '(' if !in_class => depth += 1,
+            ')' if !in_class => depth = depth.checked_sub(1)?,
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '{' if !in_class => {
+                chars.by_ref().find(|(_, c)| *c == '}')?;
+            }
+            _ => {}
+        }
+    }
+    best = longer(best, begin.and_then(|begin| source.get(begin..)));
+    (best.len() > 1).then_some(best)
+}
+
+fn longer<'t>(one: &'t str, other: Option<&'t str>) -> &'t str {
+    other.filter(|other| other.len() > one.len()).unwrap_or(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_that_a_regular_expression_needs_is_in_every_match() {
+        for (source, needed) in [
+            (r"took \d+ ms", Some("took ")),
+            ("(?i)Time", Some("Time")),
+            ("^abc$", Some("abc")),
+            ("abcd*ef", Some("abc")),
+            ("(optional)? yes", Some(" yes")),
+            ("[abc]+def{2}", Some("de")),
+            ("a|bcd", None),
+            (r"\x41bc", None),
+            (r"\pLabc", None),
+            ("(?x) a b", None),
+            ("a(?i)bcd", None),
+            ("x{100}yz", Some("yz")),
+            (".*", None),
+            ("", None),
+        ] {
+            assert_eq!(required(source), needed, "{source}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Tests of single fields in SQLite. A row has the columns `timestamp`, `level`, `source` and `message`, and everything
+//! else as JSON in `fields`.
+//!
+//! SQLite reads a float from JSON with an error of the last bit, so floats are compared with a tolerance, except with
+//! integers that a float holds exactly.
+
+use std::borrow::Cow;
+
+use weir_record::{Level, path};
+
+use super::clause::{Clause, Parameter};
+use super::{Dialect, Table, literal};
+use crate::expression::{Expression, Number, Relation, Scalar, Test};
+use crate::pattern::Pattern;
+
+/// Keys that are numbers may be keys of maps or indexes of lists; each doubles the paths to try.
+const MAX_NUMERIC_KEYS: usize = 2;
+/// The largest integer below which a float is exactly that integer.
+const MAX_EXACT: u64 = 1 << 53;
+
+pub(super) struct Sqlite<'t> {
+    pub table: &'t Table,
+}
+
+impl Dialect for Sqlite<'_> {
+    fn field(&self, path: &str, test: &Test) -> Clause {
+        let keys: Vec<_> = path::keys(path).collect();
+        match (keys[0].as_ref(), keys.len()) {
+            ("message", 1) => text_column("message", test),
+            ("source", 1) => self.source(test),
+            ("level", 1) => levels(|level| test.passes_text(level.as_str())),
+            ("timestamp", 1) if matches!(test, Test::Exists) => Clause::constant(true),
+            ("timestamp", 1) => Clause::inexact(true),
+            // Text and numbers have nothing inside.
+            ("message" | "source" | "level" | "timestamp", _) => Clause::constant(false),
+            _ => in_json(&keys, test),
+        }
+    }
+
+    fn leaf(&self, expression: &Expression) -> Clause {
+        match expression {
+            Expression::Time { since_ns, until_ns } => {
+                let since = match *since_ns {
+                    i64::MIN => Clause::constant(true),
+                    since => Clause::exact("timestamp >= ?", vec![Parameter::Int(since)]),
+                };
+                let until = until_ns.map(|until| Clause::exact("timestamp < ?", vec![Parameter::Int(until)]));
+                Clause::all([since].into_iter().chain(until))
+            }
+            Expression::Level(relation, level) => levels(|found| relation.holds(found.cmp(level))),
+            Expression::AnyField(pattern) => self.any_field(pattern),
+            _ => Clause::inexact(true),
+        }
+    }
+}
+
+impl Sqlite<'_> {
+    fn source(&self, test: &Test) -> Clause {
+        let Some(sources) = &self.table.sources else { return text_column("source", test) };
+        let passing: Vec<_> = sources.iter().filter(|source| test.passes_text(source)).cloned().collect();
+        if passing.len() == sources.len() {
+            return Clause::constant(true);
+        }
+        one_of("source", passing)
+    }
+
+    /// A word anywhere. Numbers and truth values in `fields` look like their own text.
+    fn any_field(&self, pattern: &Pattern) -> Clause {
+        let Some(like) = literal::like(pattern) else { return Clause::inexact(true) };
+        if literal::may_be_number(pattern) || !literal::is_plain_in_json(pattern) {
+            return Clause::inexact(true);
+        }
+        let fields = Clause::superset("fields LIKE ?", vec![Parameter::Text(like)]);
+        let source = self.source(&Test::Matches(pattern.clone()));
+        let level = levels(|level| pattern.is_in(level.as_str()));
+        let any = Clause::any([matching("message", pattern), fields, source, level].into_iter());
+        Clause { is_exact: false, ..any }
+    }
+}
+
+fn one_of(column: &str, values: Vec<String>) -> Clause {
+    if values.is_empty() {
+        return Clause::constant(false);
+    }
+    let places = vec!["?"; values.len()].join(",");
+    Clause::exact(format!("{column} IN ({places})"), values.into_iter().map(Parameter::Text).collect())
+}
+
+fn levels(passes: impl Fn(Level) -> bool) -> Clause {
+    let passing: Vec<_> = Level::ALL.into_iter().filter(|level| passes(*level)).collect();
+    if passing.len() == Level::ALL.len() {
+        return Clause::constant(true);
+    }
+    one_of("level", passing.into_iter().map(|level| level.as_str().to_owned()).collect())
+}
+
+/// A test of a column that always has text.
+fn text_column(column: &str, test: &Test) -> Clause {
+    match test {
+        Test::Exists => Clause::constant(true),
+        Test::Equals(scalar) => Clause::exact(format!("{column} = ?"), vec![Parameter::Text(scalar.text.clone())]),
+        Test::Matches(pattern) => matching(column, pattern),
+        Test::Number(..) | Test::Time(..) => digits(column),
+    }
+}
+
+/// A text that contains what a pattern needs.
+fn matching(value: &str, pattern: &Pattern) -> Clause {
+    match literal::like(pattern) {
+        Some(like) => {
+            // LIKE does not see what follows a NUL.
+            let sql = format!("({value} LIKE ? OR instr({value}, char(0)) > 0)");
+            Clause::superset(sql, vec![Parameter::Text(like)])
+        }
+        None => Clause::inexact(true),
+    }
+}
+
+/// A text that may be a number or a time: it has a digit, or the `n` of `inf` and `nan`.
+fn digits(value: &str) -> Clause {
+    Clause::superset(format!("{value} GLOB '*[0-9nN]*'"), Vec::new())
+}
+
+/// A test of a value in `fields`.
+fn in_json(keys: &[Cow<'_, str>], test: &Test) -> Clause {
+    let Some(paths) = json_paths(keys) else { return Clause::inexact(true) };
+    // Spares most rows without the key from being parsed.
+    let has_key = Clause::exact("instr(fields, ?) > 0", vec![Parameter::Text(format!("\"{}\":", keys[0]))]);
+    // The value is at one of the paths at most: it is in a map or in a list.
+    let value = Clause::any(paths.into_iter().map(|path| at_path(&path, test)));
+    Clause::all([has_key, value].into_iter())
+}
+
+fn at_path(path: &str, test: &Test) -> Clause {
+    let path = Parameter::Text(path.to_owned());
+    if matches!(test, Test::Exists) {
+        return Clause::exact("coalesce(json_type(fields, ?), 'null') <> 'null'", vec![path]);
+    }
+    let passes = by_type(test);
+    let sql = format!(
+        "CASE json_type(fields, ?) WHEN 'object' THEN FALSE \
+         WHEN 'array' THEN EXISTS (SELECT 1 FROM json_each(fields, ?) AS item WHERE {passes}) \
+         ELSE (SELECT {passes} FROM (SELECT json_type(fields, ?) AS type, json_extract(fields, ?) AS atom) AS item) END",
+        passes = passes.sql
+    );
+    let mut parameters = vec![path.clone(), path.clone()];
+    parameters.extend_from_slice(&passes.parameters);
+    parameters.extend(passes.parameters);
+    parameters.extend([path.clone(), path]);
+    Clause { sql, parameters, is_exact: passes.is_exact }
+}
+
+/// A test of the value `item`, which is not a list.
+fn by_type(test: &Test) -> Clause {
+    let value = "item.atom";
+    let branches = [
+        ("text", text_column(value, test)),
+        ("integer", integer(value, test)),
+        ("real", real(value, test)),
+        ("true", truth(true, test)),
+        ("false", truth(false, test)),
+    ];
+    let mut case = Clause::exact("CASE item.type ", Vec::new());
+    for (name, branch) in branches {
+        case.sql.push_str(&format!("WHEN '{name}' THEN {} ", branch.sql));
+        case.parameters.extend(branch.parameters);
+        case.is_exact &= branch.is_exact;
+    }
+    case.sql.push_str("ELSE FALSE END");
+    case
+}
+
+fn integer(value: &str, test: &Test) -> Clause {
+    match test {
+        Test::Equals(Scalar { number: Some(Number::Int(number)), .. }) => {
+            Clause::exact(format!("{value} = ?"), vec![Parameter::Int(*number)])
+        }
+        // Beyond 63 bits, SQLite makes a float of it.
+        Test::Equals(Scalar { number: Some(number), .. }) => about(value, *number),
+        Test::Equals(_) | Test::Exists | Test::Time(..) => Clause::constant(false),
+        Test::Number(relation, number) => compared(value, *relation, *number),
+        Test::Matches(pattern) => number_text(pattern),
+    }
+}
+
+fn real(value: &str, test: &Test) -> Clause {
+    match test {
+        Test::Equals(Scalar { number: Some(Number::Int(number)), .. }) if number.unsigned_abs() <= MAX_EXACT => {
+            Clause::exact(format!("{value} = ?"), vec![Parameter::Int(*number)])
+        }
+        Test::Equals(Scalar { number: Some(number), .. }) => about(value, *number),
+        Test::Equals(_) | Test::Exists | Test::Time(..) => Clause::constant(false),
+        Test::Number(relation, number) => compared(value, *relation, *number),
+        Test::Matches(pattern) => number_text(pattern),
+    }
+}
+
+fn truth(truth: bool, test: &Test) -> Clause {
+    Clause::constant(test.passes(weir_record::Value::Bool(truth)))
+}
+
+fn number_text(pattern: &Pattern) -> Clause {
+    match literal::may_be_number(pattern) {
+        true => Clause::inexact(true),
+        false => Clause::constant(false),
+    }
+}
+
+fn about(value: &str, number: Number) -> Clause {
+    let (least, most) = around(number.as_f64());
+    Clause::superset(format!("{value} BETWEEN ? AND ?"), vec![Parameter::Float(least), Parameter::Float(most)])
+}
+
+fn compared(value: &str, relation: Relation, number: f64) -> Clause {
+    let (least, most) = around(number);
+    match relation {
+        Relation::Less | Relation::AtMost => Clause::superset(format!("{value} <= ?"), vec![Parameter::Float(most)]),
+        Relation::Greater | Relation::AtLeast => {
+            Clause::superset(format!("{value} >= ?"), vec![Parameter::Float(least)])
+        }
+        Relation::Equal => Clause::inexact(true),
+    }
+}
+
+/// A range that contains what SQLite reads instead of a number.
+pub(super) fn around(number: f64) -> (f64, f64) {
+    let slack = (number.abs() * 1e-12).max(1e-300);
+    ((number - slack).max(f64::MIN), (number + slack).min(f64::MAX))
+}
+
+/// The paths in SQLite's notation at which a value may be. `None` if a key can't be written in it.
+fn json_paths(keys: &[Cow<'_, str>]) -> Option<Vec<String>> {
+    let mut paths = vec![String::from("$")];
+    let mut numeric = 0;
+    for (depth, key) in keys.iter().enumerate() {
+        if key.is_empty() || key.contains(|c: char| c < ' ' || matches!(c, '"' | '\\')) {
+            return None;
+        }
+        let index = key.parse::<usize>().ok().filter(|_| depth > 0);
+        numeric += usize::from(index.is_some());
+        if numeric > MAX_NUMERIC_KEYS {
+            return None;
+        }
+        paths = paths
+            .into_iter()
+            .flat_map(|path| {
+                let item = index.filter(|index| *index <= u32::MAX as usize).map(|index| format!("{path}[{index}]"));
+                [Some(format!("{path}.\"{key}\"")), item]
+            })
+            .flatten()
+            .collect();
+    }
+    Some(paths)
+}

@@ -1,0 +1,113 @@
+//! Counts over time, for the histograms of databases.
+//!
+//! Matches are counted in one pass, in buckets whose width doubles when there are too many of them, so that the range of
+//! the matches need not be known in advance.
+
+use std::collections::BTreeMap;
+
+use weir_query::Query;
+use weir_query::search::Histogram;
+
+use crate::limits;
+
+/// The range and number of buckets.
+pub(crate) struct Asked {
+    since: Option<i64>,
+    until: Option<i64>,
+    buckets: usize,
+}
+
+impl Asked {
+    /// The range of the query, if it has one.
+    pub fn new(query: &Query, buckets: usize) -> Asked {
+        let (since, until) = query.time_range();
+        Asked { since: (since > i64::MIN).then_some(since), until, buckets: buckets.max(1) }
+    }
+
+    /// The histogram of nothing.
+    pub fn empty(&self) -> Histogram {
+        let since_ns = self.since.or(self.until).unwrap_or_default();
+        Histogram { since_ns, until_ns: self.until.unwrap_or(since_ns), bucket_ns: 1, buckets: BTreeMap::new() }
+    }
+
+    /// The range with these matches.
+    pub fn range(&self, oldest: i64, newest: i64) -> (i64, i64) {
+        (self.since.unwrap_or(oldest), self.until.unwrap_or(newest.saturating_add(1)))
+    }
+
+    /// The width of a bucket, a multiple of `unit`.
+    pub fn width(&self, (since, until): (i64, i64), unit: i64) -> i64 {
+        let range = i128::from(until) - i128::from(since);
+        let step = self.buckets as i128 * i128::from(unit);
+        let units = (range + step - 1).div_euclid(step);
+        i64::try_from(units.max(1) * i128::from(unit)).unwrap_or(i64::MAX)
+    }
+}
+
+/// Counts in buckets of a width that grows.
+pub(crate) struct Counts {
+    width: i64,
+    keys: Vec<String>,
+    /// By the number of the bucket, then by the number of the key.
+    buckets: BTreeMap<i64, Vec<u64>>,
+    oldest: i64,
+    newest: i64,
+}
+
+impl Default for Counts {
+    fn default() -> Counts {
+        Counts { width: 1, keys: Vec::new(), buckets: BTreeMap::new(), oldest: i64::MAX, newest: i64::MIN }
+    }
+}
+
+impl Counts {
+    /// Counts one record.
+    pub fn add(&mut self, timestamp: i64, key: &str) {
+        let key = match self.keys.iter().position(|known| known == key) {
+            Some(at) => at,
+            None => {
+                self.keys.push(key.to_owned());
+                self.keys.len() - 1
+            }
+        };
+        self.oldest = self.oldest.min(timestamp);
+        self.newest = self.newest.max(timestamp);
+        self.put(timestamp.div_euclid(self.width), key, 1);
+        while self.buckets.len() > limits::SEARCH_FINE_BUCKETS {
+            self.width = self.width.saturating_mul(2);
+            for (bucket, counts) in std::mem::take(&mut self.buckets) {
+                for (key, count) in counts.into_iter().enumerate() {
+                    self.put(bucket.div_euclid(2), key, count);
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, bucket: i64, key: usize, count: u64) {
+        let counts = self.buckets.entry(bucket).or_default();
+        if counts.len() <= key {
+            counts.resize(key + 1, 0);
+        }
+        counts[key] += count;
+    }
+
+    /// Joins buckets to those that were asked for. They begin and end where a fine bucket does.
+    pub fn histogram(self, asked: &Asked) -> Histogram {
+        if self.buckets.is_empty() {
+            return asked.empty();
+        }
+        let range = asked.range(self.oldest, self.newest);
+        let width = asked.width(range, self.width);
+        let since_ns = range.0.div_euclid(self.width).saturating_mul(self.width);
+        let mut buckets: BTreeMap<i64, BTreeMap<String, u64>> = BTreeMap::new();
+        for (bucket, counts) in self.buckets {
+            let at = i128::from(bucket) * i128::from(self.width) - i128::from(since_ns);
+            let start = i128::from(since_ns) + at.div_euclid(i128::from(width)) * i128::from(width);
+            let start = i64::try_from(start).unwrap_or(i64::MIN);
+            for (key, count) in self.keys.iter().zip(counts).filter(|(_, count)| *count > 0) {
+                *buckets.entry(start).or_default().entry(key.clone()).or_default() += count;
+            }
+        }
+        Histogram { since_ns, until_ns: range.1, bucket_ns: width, buckets }
+    }
+}
