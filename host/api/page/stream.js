@@ -1,0 +1,164 @@
+// The stream of records over a WebSocket: opens it again when it breaks, from where it broke, and says what it knows.
+
+const BACKLOG = 500;
+const LONGEST_WAIT = 15000;
+
+export class Stream {
+  // `on` has: records, gap, reset, restarted, cleared, stats, state, queryError.
+  constructor(on) {
+    this.on = on;
+    this.query = "";
+    this.after = "";
+    this.session = "";
+    this.tries = 0;
+    this.base = { seen: 0, matched: 0, missed: 0, levels: {}, sources: {} };
+    this.latest = null;
+    this.state = "wait";
+  }
+
+  start(query) {
+    this.stop();
+    this.query = query;
+    this.wanted = true;
+    this.connect();
+  }
+
+  stop() {
+    this.wanted = false;
+    clearTimeout(this.timer);
+    this.close();
+  }
+
+  close() {
+    const socket = this.socket;
+    this.socket = null;
+    if (socket) socket.close();
+  }
+
+  setQuery(query) {
+    const socket = this.socket;
+    if (socket?.readyState === WebSocket.OPEN) {
+      this.asked = query;
+      socket.send(JSON.stringify({ type: "query", query, backlog: BACKLOG }));
+      return;
+    }
+    this.after = "";
+    this.forget();
+    this.on.cleared();
+    this.start(query);
+  }
+
+  forget() {
+    this.base = { seen: 0, matched: 0, missed: 0, levels: {}, sources: {} };
+    this.latest = null;
+  }
+
+  connect() {
+    clearTimeout(this.timer);
+    this.setState("wait");
+    const params = new URLSearchParams({ batch: "true", aliases: "false", query: this.query });
+    if (this.after) params.set("after", this.after);
+    else params.set("backlog", BACKLOG);
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(`${scheme}//${location.host}/api/tail?${params}`);
+    this.socket = socket;
+    socket.onmessage = (event) => { if (this.socket === socket) this.take(JSON.parse(event.data)); };
+    socket.onclose = () => { if (this.socket === socket) this.broke(); };
+  }
+
+  async broke() {
+    const opened = this.state === "live";
+    this.socket = null;
+    this.keepCounts();
+    if (!this.wanted) return;
+    this.setState("lost");
+    if (!opened && await this.queryIsWrong()) return;
+    const wait = Math.min(LONGEST_WAIT, 500 * 2 ** this.tries) * (0.8 + 0.4 * Math.random());
+    this.tries += 1;
+    this.timer = setTimeout(() => this.connect(), wait);
+  }
+
+  // A WebSocket that isn't opened doesn't say why; a plain request with the same query does.
+  async queryIsWrong() {
+    const query = this.query;
+    try {
+      const answer = await fetch(`/api/tail?follow=false&query=${encodeURIComponent(query)}`);
+      if (answer.status !== 400) {
+        answer.body?.cancel();
+        return false;
+      }
+      const error = await answer.json();
+      if (this.query !== query || !this.wanted) return true;
+      this.setState("error");
+      this.on.queryError(error);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  take(message) {
+    if (message.type === "records") return this.takeRecords(message.records);
+    if (message.type === "hello") return this.hello(message);
+    if (message.type === "stats") return this.stats(message);
+    if (message.type === "gap") return this.on.gap(message.missed);
+    if (message.type === "reset") return this.on.reset(message.after);
+    if (message.type === "query") return this.queryChanged(message.query);
+    if (message.type === "error") return this.on.queryError(message);
+  }
+
+  takeRecords(records) {
+    if (records.length === 0) return;
+    this.after = records[records.length - 1].entry_id;
+    this.on.records(records);
+  }
+
+  hello(message) {
+    const restarted = this.session && this.session !== message.session_id;
+    this.session = message.session_id;
+    this.tries = 0;
+    this.setState("live");
+    if (restarted) this.on.restarted();
+    this.on.queryError(null);
+  }
+
+  queryChanged(query) {
+    this.query = this.asked ?? query;
+    this.after = "";
+    this.base = { ...this.base, matched: 0, missed: 0 };
+    this.on.cleared();
+    this.on.queryError(null);
+  }
+
+  stats(message) {
+    this.latest = message;
+    this.on.stats(this.total(), message.seen);
+  }
+
+  // The counts of the router begin again with every connection; these are since the page opened the stream.
+  total() {
+    const now = this.latest;
+    if (!now) return this.base;
+    return {
+      seen: this.base.seen + now.seen, matched: this.base.matched + now.matched, missed: this.base.missed + now.missed,
+      levels: sum(this.base.levels, now.levels), sources: sum(this.base.sources, now.sources),
+    };
+  }
+
+  keepCounts() {
+    this.base = this.total();
+    this.latest = null;
+  }
+
+  setState(state) {
+    if (this.state === state) return;
+    this.state = state;
+    this.on.state(state);
+  }
+}
+
+function sum(some, others = {}) {
+  const all = { ...some };
+  for (const [name, n] of Object.entries(others)) all[name] = (all[name] ?? 0) + n;
+  return all;
+}
