@@ -26,16 +26,22 @@ export class Ring {
     return this.rows[(this.pushed - 1 - index) % this.size];
   }
 
+  // A number that stays with a row, so that its line can be moved instead of filled again.
+  key(index) {
+    return this.pushed - 1 - index;
+  }
+
   // The rows as they are now, newest first, untouched by what comes later.
   snapshot() {
-    return new Rows(Array.from({ length: this.length }, (_, index) => this.at(index)));
+    return new Rows(Array.from({ length: this.length }, (_, index) => this.at(index)), this.pushed - 1);
   }
 }
 
 // Rows that stay where they are; older ones can be added at the end.
 export class Rows {
-  constructor(rows = []) {
+  constructor(rows = [], first = Number.MAX_SAFE_INTEGER) {
     this.rows = rows;
+    this.first = first;
   }
 
   get length() {
@@ -44,6 +50,10 @@ export class Rows {
 
   at(index) {
     return this.rows[index];
+  }
+
+  key(index) {
+    return this.first - index;
   }
 
   indexOf(row) {
