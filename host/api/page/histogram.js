@@ -33,6 +33,7 @@ export class Histogram {
 
   // `buckets` are counts by level, one for every `bucketMs` from `since` on; undefined where nothing was.
   show(data, label) {
+    if (this.dragging) return;
     this.data = data;
     this.peak = data.buckets.reduce((most, counts) => Math.max(most, sum(counts)), 0);
     setText(byId("histogram-from"), data.buckets.length ? moment(data.since) : "");
@@ -81,7 +82,6 @@ export class Histogram {
     if (event.button !== 0 || this.data.buckets.length === 0) return;
     this.box.setPointerCapture(event.pointerId);
     this.dragging = true;
-    this.frozen = this.data;
     this.pick(this.indexAt(event), this.indexAt(event));
   }
 
@@ -132,7 +132,7 @@ export class Histogram {
   }
 
   take() {
-    const { since, bucketMs } = this.frozen ?? this.data;
+    const { since, bucketMs } = this.data;
     const [first, last] = [Math.min(this.picked.from, this.picked.to), Math.max(this.picked.from, this.picked.to)];
     this.leave();
     this.onRange(since + first * bucketMs, since + (last + 1) * bucketMs);
@@ -140,7 +140,6 @@ export class Histogram {
 
   leave() {
     this.dragging = false;
-    this.frozen = null;
     this.picked = null;
     this.range.hidden = true;
     setText(this.words, this.label ?? "");

@@ -10,7 +10,7 @@ const HEIGHT = 20;
 const BEYOND = 6;
 
 export class List {
-  // `on` has: open(record), nearEnd(), moved().
+  // `on` has: open(record), nearEnd(), moved(), goOn().
   constructor(on) {
     this.on = on;
     this.box = byId("list");
@@ -28,12 +28,12 @@ export class List {
   listen() {
     this.box.addEventListener("scroll", () => {
       if (this.box.scrollTop > 0) this.stand();
-      else if (this.ring && this.rows !== this.ring && this.cursor < 0 && this.newer() === 0) this.goOn();
+      else if (this.ring && this.rows !== this.ring && this.cursor < 0 && this.newer() === 0) this.on.goOn();
       this.draw();
     }, { passive: true });
     this.box.addEventListener("pointerdown", () => this.stand());
     this.box.addEventListener("click", (event) => this.clicked(event));
-    this.pill.addEventListener("click", () => { this.goOn(); this.box.focus(); });
+    this.pill.addEventListener("click", () => { this.on.goOn(); this.box.focus(); });
     new ResizeObserver(() => this.draw()).observe(this.box);
   }
 
@@ -67,7 +67,7 @@ export class List {
   }
 
   goOn() {
-    if (!this.ring || this.paused) return;
+    if (!this.ring) return;
     this.rows = this.ring;
     this.cursor = -1;
     this.box.scrollTop = 0;

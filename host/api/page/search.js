@@ -1,0 +1,260 @@
+// The Search view: what a sink has stored, the newest first, page after page as the reader scrolls.
+
+import { announce, byId, el, setText } from "./dom.js";
+import { ApiError, explain, get } from "./api.js";
+import { FieldCounts } from "./fields.js";
+import { LEVELS, count, levelOf, plural, span } from "./format.js";
+import { hideNotice, showText } from "./notice.js";
+import { Rows, sample } from "./ring.js";
+import { replaceFields } from "./query-syntax.js";
+import { setState, state } from "./url-state.js";
+
+const PAGE = 200;
+const AROUND = 200;
+const BARS = 120;
+const NO_BARS = { since: 0, bucketMs: 1, buckets: [] };
+
+export class Search {
+  constructor(app) {
+    this.app = app;
+    this.rows = new Rows();
+    this.sinks = [];
+    this.known = [];
+    this.groups = [];
+  }
+
+  async enter() {
+    this.active = true;
+    this.load();
+    await this.loadSinks();
+    if (this.active) this.app.showTools();
+  }
+
+  leave() {
+    this.active = false;
+    this.stop?.abort();
+  }
+
+  async loadSinks() {
+    try {
+      this.sinks = (await get("/api/sinks")).sinks ?? [];
+    } catch {
+      this.sinks = [];
+    }
+  }
+
+  tools() {
+    if (this.sinks.length < 2) return [];
+    const options = this.sinks.map(({ name }) => el("option", { value: name, selected: name === (state.sink || this.sinks[0].name) }, name));
+    return [el("select", {
+      "aria-label": "Sink to search", onchange: (event) => { setState({ sink: event.target.value }, { step: true }); this.load(); },
+    }, ...options)];
+  }
+
+  setQuery() {
+    this.load();
+  }
+
+  params(more = {}) {
+    return { query: state.q, sink: state.sink, ...more };
+  }
+
+  // Asks for everything anew: the first page, the bars, the fields.
+  load() {
+    this.stop?.abort();
+    const { signal } = this.stop = new AbortController();
+    this.rows = new Rows();
+    this.next = null;
+    this.failed = null;
+    this.total = undefined;
+    this.groups = [];
+    this.wanted = state.around || state.open;
+    this.app.queryLine.showError(null);
+    this.app.list.show(this.rows);
+    this.app.histogram.show(NO_BARS, "");
+    hideNotice();
+    this.loadPage(signal);
+    this.loadBars(signal);
+    this.loadFields(signal);
+    this.aroundNote();
+  }
+
+  async loadPage(signal, cursor) {
+    this.loading = true;
+    this.foot();
+    try {
+      const size = state.around ? AROUND : PAGE;
+      const answer = await get("/api/logs", this.params({ limit: size, cursor, around: state.around, aliases: false }), signal);
+      if (signal.aborted) return;
+      this.took = answer.took_ms;
+      this.sink = answer.sink;
+      this.next = answer.next;
+      this.rows.add(answer.logs);
+      this.failed = null;
+      this.loading = false;
+      this.pageCame(cursor);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.loading = false;
+      this.pageFailed(error, cursor);
+    }
+  }
+
+  pageCame(cursor) {
+    this.aroundNote();
+    this.showFacets();
+    this.app.list.draw();
+    this.foot();
+    if (this.rows.length === 0) {
+      showText("No record matches", "The sink holds no such record. Ask for a longer time, or for less.",
+        state.q && { label: "Show all records", run: () => this.app.ask("") });
+    }
+    if (!cursor) {
+      announce(`${plural(this.rows.length, "record")} found${this.next ? ", more follow" : ""}`);
+      this.openWanted();
+    }
+  }
+
+  pageFailed(error, cursor) {
+    const known = error instanceof ApiError ? error : new ApiError(0, { error: String(error.message) });
+    this.failed = known;
+    if (known.status === 400) this.app.queryLine.showError(known);
+    const [title, text] = explain(known);
+    const again = { label: "Try again", run: () => (cursor ? this.more() : this.load()) };
+    if (cursor) this.listNote(`${title}. ${text}`, again);
+    else showText(title, text, known.status === 404 ? { label: "Go to Live", run: () => this.app.go({ view: "live" }) } : known.status !== 400 && again);
+    announce(`${title}. ${text}`);
+    this.foot();
+  }
+
+  openWanted() {
+    const id = this.wanted;
+    this.wanted = "";
+    if (!id) return;
+    const record = this.app.list.moveToRow((row) => row.entry_id === id);
+    if (record) this.app.openRecord(record);
+    else this.app.fetchRecord(id);
+  }
+
+  nearEnd() {
+    if (this.next && !this.loading && !this.failed) this.more();
+  }
+
+  more() {
+    this.failed = null;
+    this.loadPage(this.stop.signal, this.next);
+  }
+
+  async loadBars(signal) {
+    if (state.around) return;
+    try {
+      const answer = await get("/api/histogram", this.params({ buckets: BARS }), signal);
+      if (signal.aborted) return;
+      this.total = answer.total;
+      const bars = barsOf(answer);
+      this.app.histogram.show(bars, bars.buckets.length ? `${plural(answer.total, "record")}, ${span(answer.bucket_ms)} a bar · drag to choose a time` : "");
+      this.foot();
+    } catch (error) {
+      if (!signal.aborted) this.app.histogram.show(NO_BARS, error.status === 404 ? "" : `No bars: ${error.message}`);
+    }
+  }
+
+  async loadFields(signal) {
+    try {
+      const answer = await get("/api/fields", this.params(), signal);
+      if (signal.aborted) return;
+      this.known = answer.fields;
+      this.groups = groupsOf(answer);
+      this.showFacets();
+    } catch {
+      if (!signal.aborted) this.showFacets();
+    }
+  }
+
+  showFacets() {
+    const held = new FieldCounts(sample(this.rows, 1000));
+    const hidden = held.sameOnAll();
+    this.app.setHidden(hidden);
+    this.app.facets.show(this.groups.length ? this.groups : held.facets(), hidden, state.q);
+  }
+
+  aroundNote() {
+    if (!state.around) return this.listNote("");
+    this.listNote(`The lines around record ${state.around}, in the order they arrived${state.q ? ", that match" : ""}`,
+      { label: "Back to the search", run: () => history.back() });
+  }
+
+  listNote(text, action) {
+    const node = byId("list-note");
+    node.hidden = !text;
+    node.replaceChildren(text);
+    if (action) node.append(el("button", { type: "button", class: "plain link", onclick: action.run }, action.label));
+  }
+
+  header() {
+    byId("connection-dot").dataset.state = this.failed ? "lost" : "live";
+    setText(byId("connection-words"), this.failed ? explain(this.failed)[0].toLowerCase() : this.sink ? `searching ${this.sink}` : "searching");
+    setText(byId("rate"), "");
+  }
+
+  foot() {
+    if (!this.active) return;
+    this.header();
+    const shown = this.total === undefined ? plural(this.rows.length, "record") : `${count(this.rows.length)} of ${count(this.total)} shown`;
+    setText(byId("foot-state"), this.loading ? "searching …" : `search · ${shown}`);
+    setText(byId("foot-missed"), this.took === undefined || this.loading ? "" : `${count(this.took)} ms`);
+    byId("foot-missed").classList.remove("warn");
+  }
+
+  goOn() {
+    byId("list").scrollTop = 0;
+    this.app.list.noCursor();
+  }
+
+  range(from, until) {
+    const terms = [`since:${new Date(from).toISOString()}`, `until:${new Date(until).toISOString()}`];
+    this.app.ask(replaceFields(state.q, ["since", "until"], terms));
+  }
+
+  fields() {
+    return this.known.map(({ field }) => field);
+  }
+
+  // The values of a field, from what is known, or else asked for.
+  async values(field) {
+    const known = this.known.find((entry) => entry.field === field);
+    if (known && known.distinct <= known.values.length) return known.values;
+    try {
+      return (await get("/api/fields", { sink: state.sink, field })).fields[0]?.values ?? [];
+    } catch {
+      return known?.values ?? [];
+    }
+  }
+}
+
+// The bars of the answer, with holes where nothing was.
+function barsOf({ since, until, bucket_ms: bucketMs, buckets }) {
+  const from = Date.parse(since);
+  const most = Math.min(1000, Math.ceil((Date.parse(until) - from) / bucketMs));
+  if (!(most > 0)) return NO_BARS;
+  const bars = new Array(most).fill(undefined);
+  for (const { start, counts } of buckets) {
+    const index = Math.floor((Date.parse(start) - from) / bucketMs);
+    if (index >= 0 && index < most) bars[index] = byLevel(counts, bars[index]);
+  }
+  return { since: from, bucketMs, buckets: bars };
+}
+
+function byLevel(counts, sums = {}) {
+  for (const [name, n] of Object.entries(counts)) sums[levelOf(name)] = (sums[levelOf(name)] ?? 0) + n;
+  return sums;
+}
+
+function groupsOf({ fields, sampled }) {
+  const first = ["level", "source"].map((name) => fields.find(({ field }) => field === name)).filter(Boolean);
+  first.find(({ field }) => field === "level")?.values.sort((some, other) => LEVELS.indexOf(levelOf(some.value)) - LEVELS.indexOf(levelOf(other.value)));
+  const others = fields.filter(({ field, distinct, records, values }) =>
+    !["level", "source", "message", "timestamp"].includes(field) && distinct >= 2 && distinct <= 20 && records > sampled / 20
+    && values.every(({ value }) => String(value).length <= 48));
+  return [...first, ...others.slice(0, 6)].map(({ field, values }) => ({ field, values }));
+}
