@@ -24,7 +24,8 @@ export class Facets {
     this.last = [groups, hidden, query];
     const focused = this.focused();
     const parts = parse(query);
-    this.node.replaceChildren(this.sheetHead(), ...groups.map((group) => this.group(group, parts)), this.hiddenGroup(hidden));
+    const sections = [...groups.map((group) => this.group(group, parts)), this.hiddenGroup(hidden)];
+    this.node.replaceChildren(this.sheetHead(), ...sections.filter(Boolean));
     if (focused) this.focusAgain(focused);
   }
 
@@ -65,7 +66,7 @@ export class Facets {
       onclick: (event) => this.on.filter(field, value, event.altKey),
     }, el("span", { class: "name", text: (asked === "no" ? "not " : "") + visible(cut(text, 60)) }), el("span", { class: "count", text: count(n) }));
     const not = button("not", () => this.on.filter(field, value, true), {
-      class: "plain not", "aria-label": `All but ${cut(text, 60)}`, "data-key": `not ${field}=${text}`,
+      class: "plain not", "aria-label": `not ${visible(cut(text, 60))}`, "data-key": `not ${field}=${text}`,
     });
     return el("li", {}, filter, not);
   }

@@ -155,11 +155,12 @@ function readColours() {
     [level, style.getPropertyValue(`--bar-${names[level] ?? level.toLowerCase()}`).trim()]));
 }
 
-// Counts of a stream: the records of the last ten minutes by their own time, five seconds each.
+// How many bars of how many seconds: a stream begins with short ones, and ends with ten minutes.
+const WINDOWS = [[60, 1], [120, 1], [120, 2], [120, 5]];
+
+// Counts of a stream: the records of the last ten minutes by their own time, to the second.
 export class RecentCounts {
-  constructor(bucketMs = 5000, most = 120) {
-    this.bucketMs = bucketMs;
-    this.most = most;
+  constructor() {
     this.clear();
   }
 
@@ -168,19 +169,37 @@ export class RecentCounts {
   }
 
   add(record) {
-    const bucket = Math.floor(Date.parse(record.timestamp) / this.bucketMs);
-    if (Number.isNaN(bucket)) return;
-    let counts = this.counts.get(bucket);
-    if (!counts) this.counts.set(bucket, counts = {});
+    const second = Math.floor(Date.parse(record.timestamp) / 1000);
+    if (Number.isNaN(second)) return;
+    let counts = this.counts.get(second);
+    if (!counts) this.counts.set(second, counts = {});
     const level = levelOf(record.level);
     counts[level] = (counts[level] ?? 0) + 1;
   }
 
-  data(now = Date.now()) {
-    const last = Math.floor(now / this.bucketMs);
-    const first = last - this.most + 1;
-    for (const bucket of this.counts.keys()) if (bucket < first || bucket > last + this.most) this.counts.delete(bucket);
-    const buckets = Array.from({ length: this.most }, (_, index) => this.counts.get(first + index));
-    return { since: first * this.bucketMs, bucketMs: this.bucketMs, buckets };
+  // The shortest window that holds all there is.
+  data(now = Math.floor(Date.now() / 1000)) {
+    this.forget(now);
+    const oldest = Math.min(now, ...this.counts.keys());
+    const [most, seconds] = WINDOWS.find(([bars, wide]) => oldest > now - bars * wide) ?? WINDOWS.at(-1);
+    const last = Math.floor(now / seconds);
+    const first = last - most + 1;
+    const buckets = new Array(most).fill(undefined);
+    for (const [second, counts] of this.counts) {
+      const index = Math.floor(second / seconds) - first;
+      if (index >= 0 && index < most) buckets[index] = added(buckets[index], counts);
+    }
+    return { since: first * seconds * 1000, bucketMs: seconds * 1000, buckets };
   }
+
+  // Records with a time that is long past or far ahead are not kept.
+  forget(now) {
+    for (const second of this.counts.keys()) if (second <= now - 600 || second > now + 600) this.counts.delete(second);
+  }
+}
+
+function added(sums, counts) {
+  const all = { ...sums };
+  for (const [level, n] of Object.entries(counts)) all[level] = (all[level] ?? 0) + n;
+  return all;
 }

@@ -54,10 +54,13 @@ function fillRecord(line, record, look) {
 
 const messageOf = (record) => visible(cut(asText(record.message ?? ""), LONGEST_MESSAGE));
 
+// What a record says about itself comes before where it belongs: ids of requests and traces are long and seldom read.
+const inOrder = (fields) => [...fields].sort(([some], [other]) => some.startsWith("context.") - other.startsWith("context."));
+
 function restOf(fields, look) {
   let text = "";
   let shown = 0;
-  for (const [path, value] of fields) {
+  for (const [path, value] of inOrder(fields)) {
     if (look.columns.includes(path)) continue;
     if (look.hidden.has(path) && look.hidden.get(path) === (typeof value === "object" ? JSON.stringify(value) : value)) continue;
     if (shown === MOST_FIELDS) { text += " …"; break; }

@@ -2,7 +2,7 @@
 // reader scrolls, moves or presses somewhere, it stands still, and only the reader makes it go on.
 
 import { byId, oncePerFrame, setText } from "./dom.js";
-import { count, plural } from "./format.js";
+import { count } from "./format.js";
 import { fillLine, makeLine } from "./line.js";
 import { Rows } from "./ring.js";
 
@@ -116,6 +116,12 @@ export class List {
     if (open && record) this.on.open(record);
   }
 
+  countRows(test) {
+    let found = 0;
+    for (let index = 0; index < this.rows.length; index += 1) if (test(this.rows.at(index))) found += 1;
+    return found;
+  }
+
   // Moves to a record that is held, if it is.
   moveToRow(test) {
     for (let index = 0; index < this.rows.length; index += 1) {
@@ -169,6 +175,7 @@ export class List {
       const line = makeLine();
       line.node.id = `line-${this.lines.length}`;
       line.index = -1;
+      line.node.hidden = true;
       this.lines.push(line);
       this.space.append(line.node);
     }
@@ -208,6 +215,5 @@ export class List {
     const newer = this.newer();
     this.pill.hidden = newer === 0;
     if (newer > 0) setText(this.pill, `↑ ${count(newer)} new`);
-    if (newer > 0) this.pill.setAttribute("aria-label", `Show ${plural(newer, "newer line")}`);
   }
 }

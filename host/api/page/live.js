@@ -38,6 +38,7 @@ export class Live {
 
   enter() {
     this.active = true;
+    this.wanted = state.open;
     if (this.stream.query !== state.q) this.clear();
     this.app.list.follow(this.ring);
     this.stream.start(state.q);
@@ -154,7 +155,8 @@ export class Live {
     const hidden = this.fieldCounts.sameOnAll();
     this.app.setHidden(hidden);
     this.app.facets.show([this.levels(), this.sources(), ...this.fieldCounts.facets()], hidden, state.q);
-    this.app.histogram.show(this.recent.data(), this.histogramLabel());
+    const bars = this.recent.data();
+    this.app.histogram.show(bars, this.histogramLabel(bars));
     this.header();
     this.foot();
     this.empty();
@@ -179,8 +181,9 @@ export class Live {
     return new Set(values.map(({ value }) => value).filter((value) => !held.has(value)));
   }
 
-  histogramLabel() {
-    return `the last ${span(this.recent.bucketMs * this.recent.most)}, ${span(this.recent.bucketMs)} a bar`;
+  histogramLabel(data) {
+    const { buckets, bucketMs } = data;
+    return `the last ${span(bucketMs * buckets.length)}, ${span(bucketMs)} a bar`;
   }
 
   header() {

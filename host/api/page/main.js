@@ -27,6 +27,8 @@ class App {
     });
     this.panel = new RecordPanel({
       filter: (field, value, not) => this.filter(field, value, not),
+      only: (field, value) => this.ask(withComparison("", field, value)),
+      held: (test) => this.list.countRows(test),
       column: (field) => this.toggleColumn(field),
       around: (record) => this.go({ view: "search", q: "", around: record.entry_id, open: record.entry_id }),
       close: () => this.recordClosed(),
@@ -37,7 +39,7 @@ class App {
       fields: () => this.view.fields(), values: (field) => this.view.values(field),
     });
     this.views = { live: new Live(this), search: new Search(this) };
-    this.rememberOpen = debounce((id) => setState({ open: id }), 250);
+    this.rememberOpen = debounce(() => setState({ open: this.panel.record?.entry_id ?? "" }), 250);
   }
 
   start() {
@@ -71,7 +73,7 @@ class App {
   // Shows what the state says.
   enter() {
     this.view?.leave();
-    this.panel.close();
+    this.panel.hide();
     this.view = this.views[state.view];
     document.body.dataset.view = state.view;
     for (const view of ["live", "search"]) this.showTab(view);
@@ -99,7 +101,7 @@ class App {
   // Asks for another query in the same view.
   ask(query) {
     if (state.around) return this.go({ q: query, around: "" });
-    this.panel.close();
+    this.panel.hide();
     setState({ q: query, open: "" }, { step: true });
     document.title = `${query || (state.view === "live" ? "Live" : "Search")} · Weir`;
     this.queryLine.show(query);
@@ -120,7 +122,7 @@ class App {
 
   openRecord(record, options) {
     this.panel.open(record, this.list.look.marks, options);
-    this.rememberOpen(record.entry_id);
+    this.rememberOpen();
   }
 
   // A record that the list doesn't hold, by its id.
@@ -158,7 +160,7 @@ class App {
   }
 
   recordClosed() {
-    this.rememberOpen("");
+    this.rememberOpen();
     if (!document.activeElement || document.activeElement === document.body) byId("list").focus({ preventScroll: true });
   }
 

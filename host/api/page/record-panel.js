@@ -1,7 +1,7 @@
 // The open record at the right, or as a sheet from below on a phone: what it says, what to do next, and all its fields.
 
 import { button, byId, copy, el, onPhone } from "./dom.js";
-import { asText, clock, day, levelOf, shortLevel, visible, visibleLines } from "./format.js";
+import { asText, clock, count, day, levelOf, shortLevel, visible, visibleLines } from "./format.js";
 import { isOwn } from "./fields.js";
 import { marked } from "./line.js";
 import { tree } from "./record-tree.js";
@@ -10,7 +10,7 @@ import { urlOf } from "./url-state.js";
 const LONGEST_TEXT = 2000;
 
 export class RecordPanel {
-  // `on` has: filter(field, value, not), column(field), around(record), close().
+  // `on` has: filter(field, value, not), only(field, value), held(test), column(field), around(record), close().
   constructor(on) {
     this.on = on;
     this.node = byId("record");
@@ -28,12 +28,16 @@ export class RecordPanel {
 
   close() {
     if (!this.record) return false;
+    this.hide();
+    this.on.close();
+    return true;
+  }
+
+  hide() {
     this.record = null;
     this.node.hidden = true;
     this.node.replaceChildren();
     document.body.classList.remove("record-open");
-    this.on.close();
-    return true;
   }
 
   head(record) {
@@ -60,9 +64,15 @@ export class RecordPanel {
     const link = new URL(urlOf({ open: record.entry_id }), location.href).href;
     return el("div", { class: "record-actions" },
       button("Lines around it", () => this.on.around(record)),
-      trace && button("Same trace", () => this.on.filter(trace.path, trace.value, false)),
+      trace && button(`Same ${trace.name}${this.heldWords(trace)}`, () => this.on.only(trace.path, trace.value)),
       button("Copy", () => copy(JSON.stringify(record, null, 2), "Record copied as JSON")),
       button("Link", () => copy(link, "Link copied")));
+  }
+
+  // How many of the records held have it, if more than this one.
+  heldWords({ names, value }) {
+    const n = this.on.held((row) => names.reduce((inner, name) => inner?.[name], row) === value);
+    return n > 1 ? ` (${count(n)})` : "";
   }
 
   sections(record) {
@@ -104,10 +114,13 @@ function section(title, value, names, on, keep = false) {
 }
 
 function traceOf(record) {
-  const places = [["trace_id", record.trace_id], ["context.trace_id", record.context?.trace_id],
-    ["metadata.trace_id", record.metadata?.trace_id], ["context.request_id", record.context?.request_id]];
-  const found = places.find(([, value]) => typeof value === "string" || typeof value === "number");
-  return found ? { path: found[0], value: found[1] } : null;
+  for (const id of ["trace_id", "request_id"]) {
+    for (const names of [[id], ["context", id], ["metadata", id]]) {
+      const value = names.reduce((inner, name) => inner?.[name], record);
+      if (typeof value === "string" || typeof value === "number") return { name: id.replace("_id", ""), path: names.join("."), names, value };
+    }
+  }
+  return null;
 }
 
 // A text of any length: the beginning, and the rest when asked for.
@@ -115,7 +128,7 @@ function fillLong(node, text, marks) {
   const lines = visibleLines(text.slice(0, LONGEST_TEXT));
   node.replaceChildren(...marked(lines, marks));
   if (text.length <= LONGEST_TEXT) return;
-  node.append("… ", button(`Show all ${text.length.toLocaleString("en-US")} characters`, () => {
+  node.append("… ", button(`Show all ${count(text.length)} characters`, () => {
     node.replaceChildren(...marked(visibleLines(text), marks));
   }, { class: "plain link" }));
 }

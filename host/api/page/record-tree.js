@@ -43,8 +43,8 @@ function leaf(value, names, on) {
     class: `plain value${typeof value === "string" ? "" : " plainly"}`, title: `Only ${cut(path, 80)} with this value. With alt: all but it`,
   });
   const tools = el("span", { class: "tools" },
-    button("not", () => on.filter(path, value, true), { class: "plain not", "aria-label": `All but ${cut(text, 60)}` }),
-    button("column", () => on.column(path), { class: "plain not", "aria-label": `Column for ${cut(path, 60)}` }));
+    button("not", () => on.filter(path, value, true), { class: "plain not", "aria-label": `not ${visible(cut(text, 60))}` }),
+    button("column", () => on.column(path), { class: "plain not column-button", "aria-label": `column ${visible(cut(path, 60))}` }));
   if (text.length <= LONGEST_VALUE) return [filter, tools];
   const all = button("show all", () => { filter.textContent = visible(text); all.remove(); }, { class: "plain link" });
   return [filter, all, tools];

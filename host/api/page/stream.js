@@ -81,10 +81,11 @@ export class Stream {
   // A WebSocket that isn't opened doesn't say why; a plain request with the same query does.
   async queryIsWrong() {
     const query = this.query;
+    const stop = new AbortController();
     try {
-      const answer = await fetch(`/api/tail?follow=false&query=${encodeURIComponent(query)}`);
+      const answer = await fetch(`/api/tail?query=${encodeURIComponent(query)}`, { signal: stop.signal });
       if (answer.status !== 400) {
-        answer.body?.cancel();
+        stop.abort();
         return false;
       }
       const error = await answer.json();
