@@ -46,6 +46,7 @@ export class FieldCounts {
     let field = this.fields.get(path);
     if (!field) this.fields.set(path, field = { records: 0, values: new Map() });
     field.records += 1;
+    if (typeof value === "object") field.lists = true;
     const key = typeof value === "object" ? JSON.stringify(value) : value;
     if (field.values.size < MOST_DISTINCT || field.values.has(key)) field.values.set(key, (field.values.get(key) ?? 0) + 1);
   }
@@ -53,7 +54,8 @@ export class FieldCounts {
   // Fields with few different values that many records have: worth a list at the left.
   facets(most = 5) {
     const found = [];
-    for (const [path, { records, values }] of this.fields) {
+    for (const [path, { records, values, lists }] of this.fields) {
+      if (lists) continue;
       const distinct = values.size;
       if (distinct < 2 || distinct > 12 || records < this.records / 10 || records < distinct * 3) continue;
       if ([...values.keys()].some((value) => String(value).length > 48)) continue;

@@ -54,8 +54,9 @@ function fillRecord(line, record, look) {
 
 const messageOf = (record) => visible(cut(asText(record.message ?? ""), LONGEST_MESSAGE));
 
-// What a record says about itself comes before where it belongs: ids of requests and traces are long and seldom read.
-const inOrder = (fields) => [...fields].sort(([some], [other]) => some.startsWith("context.") - other.startsWith("context."));
+// What a record says about itself comes before where it belongs: ids and stack traces are long and seldom read here.
+const rank = (path) => (path.startsWith("exception") ? 2 : path.startsWith("context.") ? 1 : 0);
+const inOrder = (fields) => [...fields].sort(([some], [other]) => rank(some) - rank(other));
 
 function restOf(fields, look) {
   let text = "";

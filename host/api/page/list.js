@@ -136,6 +136,7 @@ export class List {
   }
 
   reveal(index, middle = false) {
+    this.setHeight(this.rows.length * HEIGHT);
     const top = index * HEIGHT;
     const height = this.box.clientHeight;
     if (middle) this.box.scrollTop = top - height / 2;

@@ -11,6 +11,7 @@ import { state } from "./url-state.js";
 
 const HELD = 20000;
 const SAMPLED = 600;
+const SETTLED = 700;
 const WORDS = { wait: "connecting", live: "live", lost: "connection lost, trying again", error: "the query has an error" };
 
 export class Live {
@@ -98,6 +99,7 @@ export class Live {
 
   connected(name) {
     this.connection = name;
+    this.connectedAt = performance.now();
     this.counted = null;
     this.rate = undefined;
     if (this.active) this.everySecond();
@@ -106,8 +108,9 @@ export class Live {
 
   queryError(error) {
     if (!this.active) return;
-    this.app.queryLine.showError(error);
-    if (error) announce(error.error);
+    const still = this.connection === "live" ? `The lines still show ${this.stream.query || "all records"}.` : "";
+    this.app.queryLine.showError(error, still);
+    if (error) announce(`${error.error}. ${still}`);
   }
 
   togglePause() {
@@ -206,7 +209,7 @@ export class Live {
     if (this.ring.length > 0) return hideNotice();
     if (this.connection === "lost") return showText("The router doesn't answer", `Nothing answers at ${location.origin}. This page tries again by itself.`);
     if (this.connection === "error") return showText("The query isn't understood", "It is marked above where it goes wrong.");
-    if (this.connection === "wait") return hideNotice();
+    if (this.connection === "wait" || performance.now() - this.connectedAt < SETTLED) return hideNotice();
     if (this.totals.seen === 0 && !state.q) return showFirstSteps();
     showText("No record matches yet", `${plural(this.totals.seen, "record")} passed since this page was opened. Those that match appear here as they arrive.`,
       state.q && { label: "Show all records", run: () => this.app.ask("") });

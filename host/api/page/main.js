@@ -30,7 +30,7 @@ class App {
       only: (field, value) => this.ask(withComparison("", field, value)),
       held: (test) => this.list.countRows(test),
       column: (field) => this.toggleColumn(field),
-      around: (record) => this.go({ view: "search", q: "", around: record.entry_id, open: record.entry_id }),
+      around: (record) => this.go({ view: "search", around: record.entry_id, open: record.entry_id }),
       close: () => this.recordClosed(),
     });
     this.facets = new Facets({ filter: (field, value, not) => this.filter(field, value, not) });
@@ -80,6 +80,7 @@ class App {
     document.title = `${state.q || (state.view === "live" ? "Live" : "Search")} · Weir`;
     this.queryLine.show(state.q);
     byId("list-note").hidden = true;
+    byId("histogram").hidden = false;
     this.list.setLook({ columns: state.cols, marks: highlighter(state.q) });
     this.showColumnsHead();
     this.showTools();
@@ -180,7 +181,6 @@ class App {
   showColumnsHead() {
     const head = byId("columns-head");
     head.hidden = state.cols.length === 0;
-    document.body.style.setProperty("--columns", state.cols.length);
     const cells = state.cols.map((field) => el("span", { class: "column" },
       button(visible(field), () => this.toggleColumn(field), { class: "plain", title: "Take this column away", "aria-label": `Take the column ${field} away` })));
     head.replaceChildren(el("span", { class: "time", text: "time" }), el("span", { class: "level", text: "level" }),

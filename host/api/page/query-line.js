@@ -1,6 +1,6 @@
 // The query line: colours what is typed, completes it, marks where it is wrong, and says when it changes.
 
-import { byId, el, setText } from "./dom.js";
+import { byId, el } from "./dom.js";
 import { Completion } from "./completion.js";
 import { levelOf } from "./format.js";
 import { parse } from "./query-syntax.js";
@@ -68,12 +68,13 @@ export class QueryLine {
     this.showError(null);
   }
 
-  // `error` is an answer of the router: `{error, column}`, with columns from 1.
-  showError(error) {
+  // `error` is an answer of the router: `{error, column}`, with columns from 1; `more` is what that means for the list.
+  showError(error, more = "") {
     this.column = error?.column ?? 0;
     this.error.hidden = !error;
     this.input.setAttribute("aria-invalid", String(Boolean(error)));
-    if (error) setText(this.error, this.column ? `Column ${this.column}: ${error.error.replace(/^column \d+: /, "")}` : error.error);
+    if (error) this.error.replaceChildren(this.column ? `Column ${this.column}: ${error.error.replace(/^column \d+: /, "")}` : error.error,
+      el("span", { class: "dim", text: more }));
     this.paint();
   }
 

@@ -80,7 +80,7 @@ export function highlighter(query) {
   return patterns.length ? new RegExp(`(?:${patterns.join("|")})`, "giu") : null;
 }
 
-const escape = (text) => text.replace(/[.*+?^${}()|[\]\\/-]/g, (char) => (char === "-" || char === "/" ? char : `\\${char}`));
+const escape = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
 function wordPattern(word) {
   const core = word.replace(/^\*+|\*+$/g, "");
@@ -91,8 +91,8 @@ function wordPattern(word) {
   return before + inner + after;
 }
 
-// The query with `field op value` added, or `-field op value`. The same comparison is taken away instead, and its
-// opposite replaced.
+// The query with `field op value` added, or `-field op value`. The same comparison is taken away instead; its opposite,
+// and the same with another value, are replaced.
 export function withComparison(query, field, value, { not = false, op } = {}) {
   const operator = op ?? (field === "level" || field === "source" ? ":" : "=");
   const term = `${field}${operator}${quote(value)}`;
@@ -101,7 +101,13 @@ export function withComparison(query, field, value, { not = false, op } = {}) {
   const wasNot = same >= 0 && parts[same].not;
   const rest = same >= 0 ? without(parts, same) : query.trim();
   if (same >= 0 && Boolean(wasNot) === not) return rest;
-  return join(rest, (not ? "-" : "") + term);
+  return join(not ? rest : withoutOthers(rest, field, operator), (not ? "-" : "") + term);
+}
+
+function withoutOthers(query, field, op) {
+  const parts = parse(query);
+  const index = parts.findIndex((part) => part.kind === "comparison" && part.field === field && part.op === op && !part.not);
+  return index < 0 || query.includes("(") ? query : without(parts, index);
 }
 
 // The query without any comparison of `fields`, followed by `terms`.

@@ -3,16 +3,16 @@
 import { announce, byId, el, setText } from "./dom.js";
 import { ApiError, explain, get } from "./api.js";
 import { FieldCounts } from "./fields.js";
-import { LEVELS, count, levelOf, plural, span } from "./format.js";
+import { count, plural, span } from "./format.js";
 import { hideNotice, showText } from "./notice.js";
 import { Rows, sample } from "./ring.js";
 import { replaceFields } from "./query-syntax.js";
+import { NO_BARS, barsOf, groupsOf } from "./search-answers.js";
 import { setState, state } from "./url-state.js";
 
 const PAGE = 200;
 const AROUND = 200;
 const BARS = 120;
-const NO_BARS = { since: 0, bucketMs: 1, buckets: [] };
 
 export class Search {
   constructor(app) {
@@ -72,10 +72,13 @@ export class Search {
     this.app.queryLine.showError(null);
     this.app.list.show(this.rows);
     this.app.histogram.show(NO_BARS, "");
+    byId("histogram").hidden = state.around !== "";
     hideNotice();
     this.loadPage(signal);
-    this.loadBars(signal);
-    this.loadFields(signal);
+    if (!state.around) {
+      this.loadBars(signal);
+      this.loadFields(signal);
+    }
     this.aroundNote();
   }
 
@@ -84,7 +87,8 @@ export class Search {
     this.foot();
     try {
       const size = state.around ? AROUND : PAGE;
-      const answer = await get("/api/logs", this.params({ limit: size, cursor, around: state.around, aliases: false }), signal);
+      const which = state.around ? { around: state.around, query: "" } : { cursor };
+      const answer = await get("/api/logs", this.params({ limit: size, aliases: false, ...which }), signal);
       if (signal.aborted) return;
       this.took = answer.took_ms;
       this.sink = answer.sink;
@@ -146,7 +150,6 @@ export class Search {
   }
 
   async loadBars(signal) {
-    if (state.around) return;
     try {
       const answer = await get("/api/histogram", this.params({ buckets: BARS }), signal);
       if (signal.aborted) return;
@@ -155,7 +158,9 @@ export class Search {
       this.app.histogram.show(bars, bars.buckets.length ? `${plural(answer.total, "record")}, ${span(answer.bucket_ms)} a bar · drag to choose a time` : "");
       this.foot();
     } catch (error) {
-      if (!signal.aborted) this.app.histogram.show(NO_BARS, error.status === 404 ? "" : `No bars: ${error.message}`);
+      if (signal.aborted) return;
+      byId("histogram").hidden = error.status === 404;
+      this.app.histogram.show(NO_BARS, `No bars: ${error.message}`);
     }
   }
 
@@ -180,8 +185,8 @@ export class Search {
 
   aroundNote() {
     if (!state.around) return this.listNote("");
-    this.listNote(`The lines around record ${state.around}, in the order they arrived${state.q ? ", that match" : ""}`,
-      { label: "Back to the search", run: () => history.back() });
+    this.listNote(`The lines around record ${state.around}, in the order they arrived, whatever the query says`,
+      { label: "Back to the search", run: () => this.app.go({ around: "" }) });
   }
 
   listNote(text, action) {
@@ -230,31 +235,4 @@ export class Search {
       return known?.values ?? [];
     }
   }
-}
-
-// The bars of the answer, with holes where nothing was.
-function barsOf({ since, until, bucket_ms: bucketMs, buckets }) {
-  const from = Date.parse(since);
-  const most = Math.min(1000, Math.ceil((Date.parse(until) - from) / bucketMs));
-  if (!(most > 0)) return NO_BARS;
-  const bars = new Array(most).fill(undefined);
-  for (const { start, counts } of buckets) {
-    const index = Math.floor((Date.parse(start) - from) / bucketMs);
-    if (index >= 0 && index < most) bars[index] = byLevel(counts, bars[index]);
-  }
-  return { since: from, bucketMs, buckets: bars };
-}
-
-function byLevel(counts, sums = {}) {
-  for (const [name, n] of Object.entries(counts)) sums[levelOf(name)] = (sums[levelOf(name)] ?? 0) + n;
-  return sums;
-}
-
-function groupsOf({ fields, sampled }) {
-  const first = ["level", "source"].map((name) => fields.find(({ field }) => field === name)).filter(Boolean);
-  first.find(({ field }) => field === "level")?.values.sort((some, other) => LEVELS.indexOf(levelOf(some.value)) - LEVELS.indexOf(levelOf(other.value)));
-  const others = fields.filter(({ field, distinct, records, values }) =>
-    !["level", "source", "message", "timestamp"].includes(field) && distinct >= 2 && distinct <= 20 && records > sampled / 20
-    && values.every(({ value }) => String(value).length <= 48));
-  return [...first, ...others.slice(0, 6)].map(({ field, values }) => ({ field, values }));
 }

@@ -2,6 +2,8 @@
 
 const BACKLOG = 500;
 const LONGEST_WAIT = 15000;
+const PING = 10000;
+const SILENCE = 25000;
 
 export class Stream {
   // `on` has: records, gap, reset, restarted, cleared, stats, state, queryError.
@@ -20,12 +22,14 @@ export class Stream {
     this.stop();
     this.query = query;
     this.wanted = true;
+    this.pinging = setInterval(() => this.ping(), PING);
     this.connect();
   }
 
   stop() {
     this.wanted = false;
     clearTimeout(this.timer);
+    clearInterval(this.pinging);
     this.close();
   }
 
@@ -62,8 +66,18 @@ export class Stream {
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(`${scheme}//${location.host}/api/tail?${params}`);
     this.socket = socket;
+    this.heard = Date.now();
     socket.onmessage = (event) => { if (this.socket === socket) this.take(JSON.parse(event.data)); };
     socket.onclose = () => { if (this.socket === socket) this.broke(); };
+  }
+
+  // A connection that went away without a word, as after sleep, is noticed by the missing answers.
+  ping() {
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
+    if (Date.now() - this.heard > SILENCE) {
+      this.close();
+      this.broke();
+    } else this.socket.send(JSON.stringify({ type: "ping" }));
   }
 
   async broke() {
@@ -99,6 +113,7 @@ export class Stream {
   }
 
   take(message) {
+    this.heard = Date.now();
     if (message.type === "records") return this.takeRecords(message.records);
     if (message.type === "hello") return this.hello(message);
     if (message.type === "stats") return this.stats(message);
