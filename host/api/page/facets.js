@@ -1,7 +1,7 @@
 // The column at the left: levels, sources and fields with few values, each value a way to filter; and what is hidden
 // from the lines because it is the same on all of them.
 
-import { button, byId, el } from "./dom.js";
+import { button, byId, el, setText } from "./dom.js";
 import { asText, count, cut, levelOf, visible } from "./format.js";
 import { asksFor, parse } from "./query-syntax.js";
 
@@ -20,13 +20,30 @@ export class Facets {
   show(groups, hidden, query) {
     const text = JSON.stringify([groups, [...hidden], query, [...this.open]]);
     if (text === this.drawn) return;
+    if (query === this.last?.[2] && this.inUse() && !this.unfolded) return this.countAgain(groups);
+    this.unfolded = false;
     this.drawn = text;
     this.last = [groups, hidden, query];
     const focused = this.focused();
     const parts = parse(query);
+    this.counts = new Map();
     const sections = [...groups.map((group) => this.group(group, parts)), this.hiddenGroup(hidden)];
     this.node.replaceChildren(this.sheetHead(), ...sections.filter(Boolean));
     if (focused) this.focusAgain(focused);
+  }
+
+  // While somebody points at the values or walks through them, they stay where they are, and only the counts change.
+  inUse() {
+    return this.node.matches(":hover") || this.node.contains(document.activeElement);
+  }
+
+  countAgain(groups) {
+    for (const { field, values } of groups) {
+      for (const { value, count: n } of values) {
+        const node = this.counts.get(`${field}=${asText(value)}`);
+        if (node) setText(node, count(n));
+      }
+    }
   }
 
   sheetHead() {
@@ -47,10 +64,11 @@ export class Facets {
     if (values.length === 0) return null;
     const all = this.open.has(field);
     const shown = all ? values : values.slice(0, SHOWN);
-    const heading = el("h2", { text: visible(field), title: visible(field) });
+    const heading = el("h2", { class: "field", text: visible(field), title: visible(field) });
     const list = el("ul", {}, ...shown.map((entry) => this.value(field, entry, parts, quiet)));
     const more = values.length > SHOWN && button(all ? "Fewer" : `${values.length - SHOWN} more`, () => {
       this.open[all ? "delete" : "add"](field);
+      this.unfolded = true;
       this.show(...this.last);
     }, { class: "plain link", "data-key": `${field} more` });
     return el("section", {}, heading, list, more);
@@ -59,12 +77,14 @@ export class Facets {
   value(field, { value, count: n }, parts, quiet) {
     const text = asText(value);
     const asked = asksFor(parts, field, value);
+    const counted = el("span", { class: "count", text: count(n) });
+    this.counts.set(`${field}=${text}`, counted);
     const look = field === "level" ? ` level-${levelOf(value)}` : "";
     const filter = el("button", {
       type: "button", class: `facet${look}${quiet?.has(value) ? " quiet" : ""}`, "aria-pressed": String(asked !== ""),
       title: "Only this. With alt: all but this", "data-key": `${field}=${text}`,
       onclick: (event) => this.on.filter(field, value, event.altKey),
-    }, el("span", { class: "name", text: (asked === "no" ? "not " : "") + visible(cut(text, 60)) }), el("span", { class: "count", text: count(n) }));
+    }, el("span", { class: "name", text: (asked === "no" ? "not " : "") + visible(cut(text, 60)) }), counted);
     const not = button("not", () => this.on.filter(field, value, true), {
       class: "plain not", "aria-label": `not ${visible(cut(text, 60))}`, "data-key": `not ${field}=${text}`,
     });

@@ -83,5 +83,12 @@ export class FieldCounts {
   }
 }
 
+// How often each value of a field that every line shows occurs, such as of `level`.
+export function valuesOfOwn(records, field) {
+  const values = new Map();
+  for (const record of records) if (record[field] !== undefined) values.set(record[field], (values.get(record[field]) ?? 0) + 1);
+  return { field, values: mostFrequent(values) };
+}
+
 const mostFrequent = (values) =>
   [...values].map(([value, count]) => ({ value, count })).sort((some, other) => other.count - some.count);

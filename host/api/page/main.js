@@ -67,7 +67,6 @@ class App {
     byId("theme-switch").addEventListener("click", () => this.switchTheme());
     document.addEventListener("themechange", () => this.showTheme());
     addEventListener("popstate", () => { readUrl(); this.enter(); });
-    byId("foot-keys").replaceChildren(...FOOT_KEYS.flatMap(([key, what]) => [el("kbd", { text: key }), ` ${what} `]));
   }
 
   // Shows what the state says.
@@ -84,6 +83,7 @@ class App {
     this.list.setLook({ columns: state.cols, marks: highlighter(state.q) });
     this.showColumnsHead();
     this.showTools();
+    this.showFootKeys();
     this.view.enter();
   }
 
@@ -196,6 +196,11 @@ class App {
       button("Saved", () => showSaved((query) => this.ask(query))),
       ...(isSearch ? [button("Export", showExport)] : []),
       button("Share", () => copy(location.href, "The address of this page is copied")));
+  }
+
+  showFootKeys() {
+    const keys = FOOT_KEYS.filter(([key]) => key !== "space" || state.view === "live");
+    byId("foot-keys").replaceChildren(...keys.flatMap(([key, what]) => [el("kbd", { text: key }), ` ${what} `]));
   }
 
   openFacets() {

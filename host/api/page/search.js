@@ -2,7 +2,7 @@
 
 import { announce, byId, el, setText } from "./dom.js";
 import { ApiError, explain, get } from "./api.js";
-import { FieldCounts } from "./fields.js";
+import { FieldCounts, valuesOfOwn } from "./fields.js";
 import { count, plural, span } from "./format.js";
 import { hideNotice, showText } from "./notice.js";
 import { Rows, sample } from "./ring.js";
@@ -177,10 +177,12 @@ export class Search {
   }
 
   showFacets() {
-    const held = new FieldCounts(sample(this.rows, 1000));
+    const records = sample(this.rows, 1000);
+    const held = new FieldCounts(records);
     const hidden = held.sameOnAll();
     this.app.setHidden(hidden);
-    this.app.facets.show(this.groups.length ? this.groups : held.facets(), hidden, state.q);
+    const ofHeld = [valuesOfOwn(records, "level"), valuesOfOwn(records, "source"), ...held.facets()];
+    this.app.facets.show(this.groups.length ? this.groups : ofHeld, hidden, state.q);
   }
 
   aroundNote() {
