@@ -1,5 +1,6 @@
 // The fields of records: as flat paths, how often each value occurs, and which are the same on every line.
 
+import { LEVELS, levelOf } from "./format.js";
 import { pathOf } from "./query-syntax.js";
 
 const OWN = new Set(["entry_id", "session_id", "timestamp", "level", "source", "message", "service_name", "service", "content"]);
@@ -87,8 +88,12 @@ export class FieldCounts {
 export function valuesOfOwn(records, field) {
   const values = new Map();
   for (const record of records) if (record[field] !== undefined) values.set(record[field], (values.get(record[field]) ?? 0) + 1);
-  return { field, values: mostFrequent(values) };
+  const found = mostFrequent(values);
+  return { field, values: field === "level" ? bySeverity(found) : found };
 }
+
+export const bySeverity = (values) =>
+  [...values].sort((some, other) => LEVELS.indexOf(levelOf(some.value)) - LEVELS.indexOf(levelOf(other.value)));
 
 const mostFrequent = (values) =>
   [...values].map(([value, count]) => ({ value, count })).sort((some, other) => other.count - some.count);

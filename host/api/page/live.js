@@ -1,8 +1,8 @@
 // The Live view: records as they arrive, the newest first, with counts since the page opened the stream.
 
 import { announce, button, byId, keyCap, oncePerFrame, setText } from "./dom.js";
-import { FieldCounts } from "./fields.js";
-import { LEVELS, count, levelOf, plural, span } from "./format.js";
+import { FieldCounts, bySeverity } from "./fields.js";
+import { count, plural, span } from "./format.js";
 import { RecentCounts } from "./histogram.js";
 import { hideNotice, showFirstSteps, showText } from "./notice.js";
 import { Ring, sample } from "./ring.js";
@@ -10,6 +10,7 @@ import { Stream } from "./stream.js";
 import { state } from "./url-state.js";
 
 const HELD = 20000;
+const SPACE = 32 * 1024 * 1024;
 const SAMPLED = 600;
 const SETTLED = 700;
 const WORDS = { wait: "connecting", live: "live", lost: "connection lost, trying again", error: "the query has an error" };
@@ -17,7 +18,7 @@ const WORDS = { wait: "connecting", live: "live", lost: "connection lost, trying
 export class Live {
   constructor(app) {
     this.app = app;
-    this.ring = new Ring(HELD);
+    this.ring = new Ring(HELD, SPACE);
     this.recent = new RecentCounts();
     this.totals = { seen: 0, matched: 0, missed: 0, levels: {}, sources: {} };
     this.fieldCounts = new FieldCounts([]);
@@ -25,7 +26,7 @@ export class Live {
     this.connection = "wait";
     this.redraw = oncePerFrame(() => this.draw());
     this.stream = new Stream({
-      records: (records) => this.take(records),
+      records: (records, size) => this.take(records, size),
       gap: (missed) => this.note({ kind: "gap", missed }),
       reset: (after) => this.note({ kind: "reset", after }),
       restarted: () => this.note({ kind: "restart" }),
@@ -59,6 +60,7 @@ export class Live {
   }
 
   setQuery(query) {
+    if (query === this.stream.query && this.connection !== "error") return this.queryError(null);
     this.stream.setQuery(query);
   }
 
@@ -71,9 +73,10 @@ export class Live {
     this.app.list.follow(this.ring);
   }
 
-  take(records) {
+  // `size` is how many characters a record has, on average.
+  take(records, size) {
     for (const record of records) {
-      this.ring.push(record);
+      this.ring.push(record, size);
       this.recent.add(record);
     }
     if (this.ring.pushed <= 1000 && this.ring.pushed === records.length) this.facetsSoon();
@@ -167,8 +170,7 @@ export class Live {
 
   levels() {
     const values = Object.entries(this.totals.levels).map(([value, n]) => ({ value, count: n }));
-    values.sort((some, other) => LEVELS.indexOf(levelOf(some.value)) - LEVELS.indexOf(levelOf(other.value)));
-    return { field: "level", values, quiet: this.quiet("level", values) };
+    return { field: "level", values: bySeverity(values), quiet: this.quiet("level", values) };
   }
 
   sources() {
@@ -186,12 +188,12 @@ export class Live {
 
   histogramLabel(data) {
     const { buckets, bucketMs } = data;
-    return `the last ${span(bucketMs * buckets.length)}, ${span(bucketMs)} a bar`;
+    return `the last ${span(bucketMs * buckets.length)}, ${span(bucketMs)} a bar · drag to search a time`;
   }
 
   header() {
     const router = this.connection === "live" && this.paused ? "paused" : WORDS[this.connection];
-    byId("connection-dot").dataset.state = this.connection;
+    byId("connection-dot").dataset.state = router === "paused" ? "paused" : this.connection;
     setText(byId("connection-words"), router);
     setText(byId("rate"), this.connection === "live" && this.rate !== undefined ? `${count(Math.round(this.rate))} records/s` : "");
   }

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { button, byId, copy, debounce, el, setText, toast } from "./dom.js";
 import { listenToDialog, showColumns, showExport, showHelp, showSaved } from "./dialogs.js";
 import { Facets } from "./facets.js";
+import { shortPath } from "./fields.js";
 import { levelOf, visible } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { listenToKeys } from "./keys.js";
@@ -103,7 +104,7 @@ class App {
   ask(query) {
     if (state.around) return this.go({ q: query, around: "" });
     this.panel.hide();
-    setState({ q: query, open: "" }, { step: true });
+    setState({ q: query, open: "" }, { step: query !== state.q });
     document.title = `${query || (state.view === "live" ? "Live" : "Search")} · Weir`;
     this.queryLine.show(query);
     for (const view of ["live", "search"]) this.showTab(view);
@@ -182,20 +183,23 @@ class App {
     const head = byId("columns-head");
     head.hidden = state.cols.length === 0;
     const cells = state.cols.map((field) => el("span", { class: "column" },
-      button(visible(field), () => this.toggleColumn(field), { class: "plain", title: "Take this column away", "aria-label": `Take the column ${field} away` })));
+      button(visible(shortPath(field)), () => this.toggleColumn(field), { class: "plain", title: `${visible(field)}: click to take this column away` })));
     head.replaceChildren(el("span", { class: "time", text: "time" }), el("span", { class: "level", text: "level" }),
       el("span", { class: "source", text: "source" }), ...cells, el("span", { class: "text", text: "message" }));
   }
 
   showTools() {
     const isSearch = state.view === "search";
-    byId("query-tools").replaceChildren(
+    const box = byId("query-tools");
+    const focused = [...box.children].indexOf(document.activeElement);
+    box.replaceChildren(
       ...this.view.tools(),
       button("Filters", () => this.openFacets(), { id: "facets-button" }),
       button("Columns", () => showColumns(this.view.fields(), (name) => this.toggleColumn(name))),
       button("Saved", () => showSaved((query) => this.ask(query))),
       ...(isSearch ? [button("Export", showExport)] : []),
       button("Share", () => copy(location.href, "The address of this page is copied")));
+    box.children[focused]?.focus();
   }
 
   showFootKeys() {

@@ -20,7 +20,7 @@ export class QueryLine {
   listen() {
     byId("query-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.submit();
+      this.submit(true);
     });
     this.input.addEventListener("input", () => { this.changed(); this.completion.suggest(); });
     this.input.addEventListener("keydown", (event) => this.key(event));
@@ -33,7 +33,7 @@ export class QueryLine {
     if (this.completion.key(event)) return;
     if (event.key === "Enter") {
       event.preventDefault();
-      this.submit();
+      this.submit(true);
     } else if (event.key === "Escape") {
       event.stopPropagation();
       this.input.blur();
@@ -52,9 +52,10 @@ export class QueryLine {
     this.changed();
   }
 
-  submit() {
+  // `again` asks even if the query is the same.
+  submit(again = false) {
     this.completion.close();
-    if (this.value === this.asked) return;
+    if (this.value === this.asked && !again) return;
     this.asked = this.value;
     this.onQuery(this.value);
   }

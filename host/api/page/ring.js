@@ -1,23 +1,40 @@
 // Holds the newest rows of a stream. A row is a record, or a line that says what is missing: `{kind, ...}`.
 
 export class Ring {
-  constructor(size) {
+  // Holds at most `size` rows, and fewer if they are large: all together have at most `space` characters.
+  constructor(size, space) {
     this.size = size;
+    this.space = space;
     this.clear();
   }
 
   clear() {
     this.rows = new Array(this.size);
+    this.sizes = new Uint32Array(this.size);
+    this.used = 0;
+    this.dropped = 0;
     this.pushed = 0;
   }
 
-  push(row) {
-    this.rows[this.pushed % this.size] = row;
+  push(row, characters = 0) {
+    if (this.length === this.size) this.drop();
+    const place = this.pushed % this.size;
+    this.rows[place] = row;
+    this.sizes[place] = characters;
+    this.used += characters;
     this.pushed += 1;
+    while (this.used > this.space && this.length > 1) this.drop();
+  }
+
+  drop() {
+    const place = this.dropped % this.size;
+    this.rows[place] = undefined;
+    this.used -= this.sizes[place];
+    this.dropped += 1;
   }
 
   get length() {
-    return Math.min(this.pushed, this.size);
+    return this.pushed - this.dropped;
   }
 
   // The row at `index`, counted from the newest.

@@ -1,6 +1,7 @@
 // Turns answers of /api/histogram and /api/fields into what the bars and the filters show.
 
-import { LEVELS, levelOf } from "./format.js";
+import { bySeverity } from "./fields.js";
+import { levelOf } from "./format.js";
 
 export const NO_BARS = { since: 0, bucketMs: 1, buckets: [] };
 
@@ -25,9 +26,8 @@ function byLevel(counts, sums = {}) {
 // Levels and sources first, then the fields with few values that enough records have.
 export function groupsOf({ fields, sampled }) {
   const first = ["level", "source"].map((name) => fields.find(({ field }) => field === name)).filter(Boolean);
-  first.find(({ field }) => field === "level")?.values.sort((some, other) => LEVELS.indexOf(levelOf(some.value)) - LEVELS.indexOf(levelOf(other.value)));
   const others = fields.filter(({ field, distinct, records, values }) =>
     !["level", "source", "message", "timestamp"].includes(field) && distinct >= 2 && distinct <= 20 && records > sampled / 20
     && values.every(({ value }) => String(value).length <= 48));
-  return [...first, ...others.slice(0, 6)].map(({ field, values }) => ({ field, values }));
+  return [...first, ...others.slice(0, 6)].map(({ field, values }) => ({ field, values: field === "level" ? bySeverity(values) : values }));
 }

@@ -8,7 +8,8 @@ import { hideNotice, showText } from "./notice.js";
 import { Rows, sample } from "./ring.js";
 import { replaceFields } from "./query-syntax.js";
 import { NO_BARS, barsOf, groupsOf } from "./search-answers.js";
-import { setState, state } from "./url-state.js";
+import { sinkChoice, timeChoice } from "./search-choices.js";
+import { state } from "./url-state.js";
 
 const PAGE = 200;
 const AROUND = 200;
@@ -44,14 +45,11 @@ export class Search {
   }
 
   tools() {
-    if (this.sinks.length < 2) return [];
-    const options = this.sinks.map(({ name }) => el("option", { value: name, selected: name === (state.sink || this.sinks[0].name) }, name));
-    return [el("select", {
-      "aria-label": "Sink to search", onchange: (event) => { setState({ sink: event.target.value }, { step: true }); this.load(); },
-    }, ...options)];
+    return [timeChoice((query) => this.app.ask(query)), sinkChoice(this.sinks, () => this.load())].filter(Boolean);
   }
 
   setQuery() {
+    this.app.showTools();
     this.load();
   }
 

@@ -18,8 +18,10 @@ export class Stream {
     this.state = "wait";
   }
 
+  // Goes on after the last record if the query is the same as before.
   start(query) {
     this.stop();
+    if (query !== this.query) this.forget();
     this.query = query;
     this.wanted = true;
     this.pinging = setInterval(() => this.ping(), PING);
@@ -31,6 +33,7 @@ export class Stream {
     clearTimeout(this.timer);
     clearInterval(this.pinging);
     this.close();
+    this.keepCounts();
   }
 
   close() {
@@ -46,13 +49,12 @@ export class Stream {
       socket.send(JSON.stringify({ type: "query", query, backlog: BACKLOG }));
       return;
     }
-    this.after = "";
-    this.forget();
-    this.on.cleared();
     this.start(query);
+    this.on.cleared();
   }
 
   forget() {
+    this.after = "";
     this.base = { seen: 0, matched: 0, missed: 0, levels: {}, sources: {} };
     this.latest = null;
   }
@@ -67,7 +69,7 @@ export class Stream {
     const socket = new WebSocket(`${scheme}//${location.host}/api/tail?${params}`);
     this.socket = socket;
     this.heard = Date.now();
-    socket.onmessage = (event) => { if (this.socket === socket) this.take(JSON.parse(event.data)); };
+    socket.onmessage = (event) => { if (this.socket === socket) this.take(JSON.parse(event.data), event.data.length); };
     socket.onclose = () => { if (this.socket === socket) this.broke(); };
   }
 
@@ -112,9 +114,9 @@ export class Stream {
     }
   }
 
-  take(message) {
+  take(message, characters) {
     this.heard = Date.now();
-    if (message.type === "records") return this.takeRecords(message.records);
+    if (message.type === "records") return this.takeRecords(message.records, characters);
     if (message.type === "hello") return this.hello(message);
     if (message.type === "stats") return this.stats(message);
     if (message.type === "gap") return this.on.gap(message.missed);
@@ -123,10 +125,10 @@ export class Stream {
     if (message.type === "error") return this.on.queryError(message);
   }
 
-  takeRecords(records) {
+  takeRecords(records, characters) {
     if (records.length === 0) return;
     this.after = records[records.length - 1].entry_id;
-    this.on.records(records);
+    this.on.records(records, Math.ceil(characters / records.length));
   }
 
   hello(message) {
@@ -142,6 +144,7 @@ export class Stream {
     this.query = this.asked ?? query;
     this.after = "";
     this.base = { ...this.base, matched: 0, missed: 0 };
+    if (this.latest) this.latest = { ...this.latest, matched: 0, missed: 0 };
     this.on.cleared();
     this.on.queryError(null);
   }
