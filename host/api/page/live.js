@@ -22,6 +22,8 @@ export class Live {
     this.recent = new RecentCounts();
     this.totals = { seen: 0, matched: 0, missed: 0, levels: {}, sources: {} };
     this.fieldCounts = new FieldCounts([]);
+    this.gaps = 0;
+    this.unsure = false;
     this.paused = false;
     this.connection = "wait";
     this.redraw = oncePerFrame(() => this.draw());
@@ -67,6 +69,8 @@ export class Live {
   clear() {
     this.ring.clear();
     this.recent.clear();
+    this.gaps = 0;
+    this.unsure = false;
     this.wanted = state.open;
     this.paused = false;
     this.showPause();
@@ -89,6 +93,8 @@ export class Live {
 
   note(row) {
     this.ring.push(row);
+    if (row.kind === "gap") this.gaps += row.missed;
+    if (row.kind === "reset") this.unsure = true;
     this.redraw();
   }
 
@@ -199,12 +205,14 @@ export class Live {
   }
 
   foot() {
-    const { seen, matched, missed } = this.totals;
+    const { seen, matched } = this.totals;
+    const missed = Math.max(this.totals.missed, this.gaps);
     const still = this.paused ? "paused" : this.app.list.following ? "live" : "standing still";
     const name = this.connection === "live" ? still : WORDS[this.connection];
     setText(byId("foot-state"), `${name} · ${count(matched)} of ${count(seen)} match`);
-    setText(byId("foot-missed"), missed === 0 ? "nothing missed" : `${plural(missed, "matching record")} missed`);
-    byId("foot-missed").classList.toggle("warn", missed > 0);
+    const words = missed > 0 ? `${plural(missed, "matching record")} missed` : this.unsure ? "some may be missing" : "nothing missed";
+    setText(byId("foot-missed"), words);
+    byId("foot-missed").classList.toggle("warn", missed > 0 || this.unsure);
   }
 
   empty() {

@@ -73,10 +73,6 @@ export class Rows {
     return this.first - index;
   }
 
-  indexOf(row) {
-    return this.rows.indexOf(row);
-  }
-
   add(rows) {
     for (const row of rows) this.rows.push(row);
   }
