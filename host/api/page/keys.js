@@ -1,0 +1,40 @@
+// The keys of the page. They do nothing while somebody types or a dialog is open.
+
+import { byId } from "./dom.js";
+
+export const KEYS = [
+  ["/", "go to the query"],
+  ["j", "k", "next line, line before"],
+  ["Enter", "open the line"],
+  ["Esc", "close the record"],
+  ["Space", "pause, go on"],
+  ["g", "go to the newest"],
+  ["n", "next line with an error"],
+  ["?", "this help"],
+];
+
+// `act` has: query, next, before, open, close, pause, newest, nextError, help.
+export function listenToKeys(act) {
+  const acts = {
+    "/": act.query, j: act.next, k: act.before, ArrowDown: act.next, ArrowUp: act.before, Enter: act.open,
+    Escape: act.close, " ": act.pause, g: act.newest, n: act.nextError, "?": act.help,
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (byId("dialog").open || isTyping(event.target)) return;
+    if (isOwnKey(event)) return;
+    const run = Object.hasOwn(acts, event.key) && acts[event.key];
+    if (!run) return;
+    event.preventDefault();
+    run();
+  });
+}
+
+const isTyping = (node) => node.closest?.("input, textarea, select, [contenteditable]") !== null;
+
+// Buttons and links keep enter and space; arrows move lines only in the list.
+function isOwnKey(event) {
+  if (event.key === "Enter" || event.key === " ") return event.target.closest?.("button, a, summary") !== null;
+  if (event.key.startsWith("Arrow")) return event.target !== byId("list") && event.target !== document.body;
+  return false;
+}
