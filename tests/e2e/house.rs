@@ -13,6 +13,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("host/document", &["weir-record"]),
     ("host/terminal", &["weir-record"]),
     ("host/query", &["weir-record"]),
+    ("host/live", &["weir-record", "weir-query"]),
+    ("host/api", &["weir-record", "weir-query", "weir-live"]),
     ("host/sinks", &["weir-record", "weir-journal", "weir-query", "weir-document"]),
     ("host/filter-kit", &["weir-record", "weir-journal", "weir-engine", "weir-document", "weir-terminal"]),
     ("host/bench", &["weir-journal", "weir-ingest"]),

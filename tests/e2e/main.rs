@@ -6,9 +6,11 @@
 //! | `clients.rs` | (not a test) curl, the sqlite3 shell, Python's requests, promtool |
 //! | `first_minutes.rs` | the first steps of a new user work, and no secret reaches the disk |
 //! | `answers.rs` | the answers to senders: good, bad, too large, unreadable |
+//! | `api.rs` | searches over HTTP and with `weir query` |
 //! | `chain.rs` | five bundled filters work together in one chain |
 //! | `changes.rs` | the JavaScript and Python SDKs send back exactly a filter's changes |
 //! | `lines.rs` | log lines become records: the filters that parse, validate, measure and sample them |
+//! | `live.rs` | the live stream, as real clients get it: exact, resumable, contained |
 //! | `metrics.rs` | Prometheus's own tool accepts `/metrics` |
 //! | `kill.rs` | kill -9 under load: acknowledged records are stored exactly once |
 //! | `oracle.rs` | held records under kills, stops, swaps, reloads, a full journal: acknowledged = delivered, once |
@@ -32,10 +34,12 @@
 //! | `languages.rs` | every language: from an empty folder to a filter that keeps running |
 //! | `docs.rs` | the files, commands and options that the documentation names exist |
 //! | `docs_configuration.rs` | the configurations in the documentation are valid, and the keys that it names exist |
+//! | `page.rs` | the page in a real browser: watching and searching |
 //! | `pages.rs` | (not a test) the links, names and code blocks of a Markdown file |
 //! | `house.rs` | the layout: dependencies between crates, a `//!` head in every module |
 
 mod answers;
+mod api;
 mod canary;
 mod chain;
 mod changes;
@@ -55,8 +59,10 @@ mod house;
 mod kill;
 mod languages;
 mod lines;
+mod live;
 mod metrics;
 mod oracle;
+mod page;
 mod pages;
 mod permissions;
 mod quarantine;

@@ -10,8 +10,8 @@ const SWAPS: u64 = 100;
 
 const CONFIGURATION: &str = r#"
 [[filter]]
-name = "redact"
-module = "redact.wasm"
+name = "level"
+module = "level.wasm"
 [sink.db]
 type = "sqlite"
 search = false
@@ -20,8 +20,8 @@ search = false
 #[test]
 fn replacing_a_filter_a_hundred_times_under_load_neither_loses_nor_repeats_records() {
     let home = Home::with(CONFIGURATION);
-    let wasm = std::fs::read(module("redact")).unwrap();
-    home.put_filter("redact", &wasm);
+    let wasm = std::fs::read(module("level")).unwrap();
+    home.put_filter("level", &wasm);
     let router = home.start();
     let sender = Sender::start(&router.url, "swap", home.path("acknowledged"));
     eventually("load", || !sender.acknowledged().is_empty());
@@ -30,7 +30,7 @@ fn replacing_a_filter_a_hundred_times_under_load_neither_loses_nor_repeats_recor
         // A custom section with a number makes other bytes each time.
         other.extend([0, 9, 0]);
         other.extend(number.to_le_bytes());
-        home.put_filter("redact", &other);
+        home.put_filter("level", &other);
         eventually("it is taken up", || swaps(&curl(&router, "/metrics", &[], b"").body) == number);
     }
     let acknowledged: HashSet<String> = sender.stop().into_iter().collect();

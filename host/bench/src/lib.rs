@@ -18,6 +18,7 @@
 //! | `floor.rs` | the floor |
 //! | `outage.rs` | a sink that is down under load |
 //! | `swap.rs` | filters replaced under load |
+//! | `stream.rs` | clients of the live stream under load |
 //! | `compile.rs` | throughput while a large module is compiled |
 //! | `table.rs` | the printed table |
 
@@ -30,6 +31,7 @@ pub mod floor;
 mod load;
 mod outage;
 pub mod records;
+mod stream;
 mod swap;
 mod table;
 
@@ -41,7 +43,8 @@ use child::Child;
 use table::Row;
 
 /// Cases whose results are text, not rows of the table.
-const REPORTS: [(&str, Report); 2] = [(swap::NAME, swap::report), (outage::NAME, outage::report)];
+const REPORTS: [(&str, Report); 3] =
+    [(swap::NAME, swap::report), (outage::NAME, outage::report), (stream::NAME, stream::report)];
 
 /// The module of the filter `redact`, which some cases replace with new versions of itself.
 pub type Module = &'static [u8];
@@ -53,6 +56,7 @@ pub fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
     let in_words = [
         (swap::NAME, "latency while filters are replaced under load"),
         (outage::NAME, "one of two sinks down for a minute under load"),
+        (stream::NAME, "a thousand clients of the live stream under load"),
         (compile::NAME, "throughput while a large module is compiled; not run by default"),
     ];
     CASES.iter().map(|case| (case.name, case.summary)).chain(in_words)

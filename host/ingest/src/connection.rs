@@ -8,7 +8,7 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc};
 
-use hyper::{Request, body::Incoming, service::service_fn};
+use hyper::{Request, StatusCode, body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    limits,
+    limits, reply,
     routes::{self, Endpoint},
     traffic::{ActiveRequest, CountingStream, RequestBody, Usage},
 };
@@ -39,16 +39,19 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
         service_fn(move |request: Request<Incoming>| {
             let busy = ActiveRequest::begin(&endpoint, &usage);
             let request = request.map(|body| RequestBody::new(body, Arc::clone(&usage)));
+            let usage = Arc::clone(&usage);
             async move {
                 let answer = routes::answer(&busy.endpoint, request).await;
-                busy.answered();
-                Ok::<_, Infallible>(answer)
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    usage.upgraded();
+                }
+                Ok::<_, Infallible>(reply::sent(answer, busy))
             }
         })
     };
     let http = http();
     let stream = CountingStream::new(stream, Arc::clone(&usage));
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let mut quiet = pin!(sleep(quiet_timeout));
     let mut stopping = false;
     loop {

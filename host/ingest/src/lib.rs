@@ -20,6 +20,7 @@
 //! | `reply` | answers and refusals, as JSON |
 //! | `budget` | limits on bytes held by all requests and answers together |
 //! | `intake` | the interface to the pipeline |
+//! | `pages` | the interface to what is read: the page, the API |
 //! | `limits`, `options` | every limit with its reason; those that can be configured |
 //! | `client` | queries a running router, for the commands |
 //! | `metrics`, `log_limit` | counters; rate limit of log lines |
@@ -39,6 +40,7 @@ pub mod limits;
 mod log_limit;
 mod metrics;
 mod options;
+mod pages;
 mod post;
 mod protocols;
 mod reply;
@@ -50,5 +52,6 @@ mod traffic;
 pub use intake::{Delivery, Intake, Receipt, RecordError, Refusal};
 pub use metrics::describe_metrics;
 pub use options::{HttpOptions, check_allowed_host};
+pub use pages::{PageBody, PageFuture, Pages};
 pub use post::REPLAY_HEADER;
 pub use server::{IngestError, Requests, serve};

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use weir_record::{Aliases, Level};
 
-use crate::{hosts, limits};
+use crate::{Pages, hosts, limits};
 
 /// Options of one HTTP server. [`Default`] gives the defaults of the configuration.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub struct HttpOptions {
     pub body_total_timeout: Duration,
     /// See [`limits::ANSWER_TIMEOUT`].
     pub answer_timeout: Duration,
+    /// Answers the paths that are no protocol's, if there is something at them.
+    pub pages: Option<Arc<dyn Pages>>,
     /// How long a stop waits for requests in progress; `None`: [`HttpOptions::longest_request`].
     pub shutdown_grace: Option<Duration>,
 }
@@ -59,6 +61,7 @@ impl Default for HttpOptions {
             body_idle_timeout: limits::BODY_IDLE_TIMEOUT,
             body_total_timeout: limits::BODY_TOTAL_TIMEOUT,
             answer_timeout: limits::ANSWER_TIMEOUT,
+            pages: None,
             shutdown_grace: None,
         }
     }

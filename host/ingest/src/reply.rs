@@ -6,7 +6,7 @@
 use std::{fmt::Write, sync::Arc};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Body;
 use hyper::{
     Response, StatusCode,
@@ -15,13 +15,30 @@ use hyper::{
 use weir_record::RejectedRecord;
 
 use crate::{
-    Receipt, RecordError, Refusal,
+    PageBody, Receipt, RecordError, Refusal,
     budget::{ByteBudget, HeldBytes},
     limits,
+    pages::ActivePage,
+    traffic::ActiveRequest,
 };
 
-/// An answer. All answers are small and complete.
+/// An answer that is small and complete, as all are but some of the [`Pages`](crate::Pages).
 pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// Any answer.
+pub(crate) type AnyAnswer = Response<Either<Full<Bytes>, PageBody>>;
+
+/// An answer on its way to the client.
+pub(crate) type SentAnswer = Response<Either<Full<Bytes>, ActivePage>>;
+
+/// Ends the request, or, if the answer is a stream, lets it last until the end of that.
+pub(crate) fn sent(answer: AnyAnswer, request: ActiveRequest) -> SentAnswer {
+    request.answered();
+    answer.map(|body| match body {
+        Either::Left(whole) => Either::Left(whole),
+        Either::Right(page) => Either::Right(ActivePage::new(page, request)),
+    })
+}
 
 /// Why a request was refused.
 #[derive(Debug)]

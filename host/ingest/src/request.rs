@@ -135,6 +135,11 @@ fn unsupported_encoding(name: &str) -> Refused {
     Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, error)
 }
 
+/// Whether the bytes contain this text.
+pub(crate) fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
 /// Refuses requests that a browser sends for a page of another site.
 ///
 /// `Sec-Fetch-Site` decides if present: every current browser sends it to loopback and over TLS, and proxies don't
@@ -157,7 +162,7 @@ pub(crate) fn refuse_cross_site(parts: &Parts) -> Result<(), Refused> {
     if own {
         return Ok(());
     }
-    let error = "this was sent by a web page of another site; only programs and pages of the same origin may send logs";
+    let error = "this was sent by a web page of another site; only programs and pages of the same origin may do this";
     Err(Refused::new(StatusCode::FORBIDDEN, error))
 }
 

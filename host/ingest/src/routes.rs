@@ -1,28 +1,31 @@
 //! Maps methods and paths to answers.
 //!
-//! Posts go to `post` with their protocol, the few fixed pages are answered here, and everything else gets a hint.
+//! Posts go to `post` with their protocol, the few fixed pages are answered here, other paths by
+//! [`Pages`], and what remains gets a hint. Browsers get the front page from `Pages`, too.
 //! Invariants: every error says what to do next; a request for another host gets nothing but that error.
 
 use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};
 
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::{
     Method, Request, StatusCode,
     body::Body,
-    header::{CONTENT_LENGTH, HeaderValue},
+    header::{ACCEPT, CONTENT_LENGTH, HeaderValue, UPGRADE},
+    http::request::Parts,
 };
 use tokio::sync::Semaphore;
 
 use crate::{
-    HttpOptions, Intake,
+    HttpOptions, Intake, Pages,
     budget::ByteBudget,
     hosts::Hosts,
     limits,
     log_limit::LogLimit,
     metrics::Meters,
-    post,
+    pages, post,
     protocols::{self, PROTOCOLS, Protocol},
-    reply::{self, Answer, Refused},
+    reply::{self, Answer, AnyAnswer, Refused},
+    request,
     server::Requests,
     traffic::RequestBody,
 };
@@ -88,37 +91,60 @@ const PAGES: &[(&str, Page)] =
     &[("/", Page::Front), ("/health", Page::Health), ("/ready", Page::Ready), ("/metrics", Page::Metrics)];
 
 /// Answers a request.
-pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>) -> Answer {
+pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBody>) -> AnyAnswer {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let protocol = protocols::find(path);
     if let Some((index, _)) = protocol
         && parts.method == Method::POST
     {
-        return post::answer(endpoint, index, parts, body).await;
+        return post::answer(endpoint, index, parts, body).await.map(Either::Left);
     }
+    let answer = match (endpoint.hosts.check(&parts), pages_for(endpoint, &parts)) {
+        (Err(foreign), _) => reply::refused_answer(&foreign).map(Either::Left),
+        (Ok(()), Some(pages)) => match pages::check(endpoint, &parts) {
+            Ok(()) => pages.answer(Request::from_parts(parts, ())).await.map(Either::Right),
+            Err(refused) => reply::refused_answer(&refused).map(Either::Left),
+        },
+        (Ok(()), None) => read(endpoint, parts, protocol.is_some()).await.map(Either::Left),
+    };
+    drop(body);
+    endpoint.meters.other().answered(answer.status().as_u16());
+    answer
+}
+
+/// Who answers a path that is no protocol's and no fixed page's. At `/`, programs such as curl get plain text.
+fn pages_for<'e>(endpoint: &'e Endpoint, parts: &Parts) -> Option<&'e Arc<dyn Pages>> {
+    let path = parts.uri.path();
+    let asks_for_more = || {
+        let accepts = |kind| parts.headers.get(ACCEPT).is_some_and(|types| request::contains(types.as_bytes(), kind));
+        parts.headers.contains_key(UPGRADE) || accepts("text/html") || accepts("text/event-stream")
+    };
+    let is_claimed = PAGES.iter().any(|(page, _)| *page == path) && (path != "/" || !asks_for_more());
+    endpoint.options.pages.as_ref().filter(|pages| !is_claimed && pages.has(path))
+}
+
+/// Answers a request for a fixed page.
+async fn read(endpoint: &Arc<Endpoint>, parts: Parts, is_protocol: bool) -> Answer {
+    let path = parts.uri.path();
     let page = PAGES.iter().find(|(page, _)| *page == path).map(|(_, page)| *page);
     let is_head = parts.method == Method::HEAD;
-    let reads = is_head || parts.method == Method::GET;
-    let mut answer = match (endpoint.hosts.check(&parts), page, protocol) {
-        (Err(foreign), ..) => reply::refused_answer(&foreign),
-        (Ok(()), Some(page), _) if reads => {
+    let mut answer = match page {
+        Some(page) if is_head || parts.method == Method::GET => {
             // The head is not held while the page is created.
             drop(parts);
             show(endpoint, page).await.unwrap_or_else(|refused| reply::refused_answer(&refused))
         }
-        (Ok(()), Some(_), _) => wrong_method(&parts.method, path, "GET, HEAD"),
-        (Ok(()), None, Some(_)) => wrong_method(&parts.method, path, "POST"),
-        (Ok(()), None, None) => not_found(path),
+        Some(_) => wrong_method(&parts.method, path, "GET, HEAD"),
+        None if is_protocol => wrong_method(&parts.method, path, "POST"),
+        None => not_found(path),
     };
-    drop(body);
     if is_head {
         // The length of the body for GET, without sending it.
         let length = answer.body().size_hint().lower();
         answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         *answer.body_mut() = Full::default();
     }
-    endpoint.meters.other().answered(answer.status().as_u16());
     answer
 }
 
@@ -203,7 +229,9 @@ fn front_page(address: SocketAddr) -> String {
             address.port()
         );
     }
-    page.push_str("\nSee also /health, /ready and /metrics.\n");
+    page.push_str(
+        "\nSee also /health, /ready and /metrics, and open this address in a browser to see records arrive.\n",
+    );
     page
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Usage {
     idle_bytes: AtomicU64,
     /// Bytes of its request heads that are in flight.
     pub(crate) head_bytes: AtomicUsize,
+    /// It has become a WebSocket: what is read no longer has to belong to requests.
+    is_upgraded: AtomicBool,
 }
 
 impl Usage {
@@ -48,6 +50,7 @@ impl Usage {
             last_ms: AtomicU64::new(0),
             idle_bytes: AtomicU64::new(0),
             head_bytes: AtomicUsize::new(0),
+            is_upgraded: AtomicBool::new(false),
         })
     }
 
@@ -66,7 +69,15 @@ impl Usage {
         self.idle_bytes.load(Ordering::Relaxed) > limits::FLOOD_BYTES
     }
 
+    /// Marks the connection as one that no longer speaks HTTP.
+    pub(crate) fn upgraded(&self) {
+        self.is_upgraded.store(true, Ordering::Relaxed);
+    }
+
     fn read(&self, bytes: usize) -> io::Result<()> {
+        if self.is_upgraded.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         self.idle_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         if self.is_flooded() { Err(io::Error::other("frames without requests")) } else { Ok(()) }
     }
@@ -76,7 +87,8 @@ impl Usage {
     }
 }
 
-/// A request in progress. Dropped when it is answered or the client has disconnected.
+/// A request in progress. Dropped when it is answered, with a streamed answer at its end, or when the client has
+/// disconnected.
 pub(crate) struct ActiveRequest {
     pub(crate) endpoint: Arc<Endpoint>,
     usage: Arc<Usage>,
@@ -93,6 +105,11 @@ impl ActiveRequest {
     /// Marks the request as answered. One that its client cancels does not count as use of the connection.
     pub(crate) fn answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts a piece of a streamed answer as activity of the connection.
+    pub(crate) fn made_progress(&self) {
+        self.usage.made_progress();
     }
 }
 

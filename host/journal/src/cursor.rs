@@ -48,10 +48,16 @@ pub(crate) struct Saved {
     pub next: u64,
 }
 
+/// The name of readers without a cursor, for metrics and log lines.
+pub(crate) const FOLLOWER: &str = "(follower)";
+
 /// Refuses names that can't be stored in a line of text.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > MAX_NAME_BYTES {
         return Err(format!("a name must have 1 to {MAX_NAME_BYTES} bytes"));
+    }
+    if name == FOLLOWER {
+        return Err("this name is taken by readers without a cursor".to_string());
     }
     if name.chars().any(char::is_control) {
         return Err("a name must not contain control characters".to_string());

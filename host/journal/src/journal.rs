@@ -2,7 +2,7 @@
 //! and checks all segments) and `close` (waits for the writer).
 
 use crate::appender::Appender;
-use crate::cursor::{Stored, check_name};
+use crate::cursor::{FOLLOWER, Stored, check_name};
 use crate::error::{AppendError, OpenError, ReadError};
 use crate::format::SEGMENT_HEADER_BYTES;
 use crate::frame::FRAME_HEADER_BYTES;
@@ -177,6 +177,14 @@ impl Journal {
     /// all readers before the first append, so that no frame gets a number that a reader considers delivered.
     pub fn reader(&self, name: &str, after: Option<u64>) -> Result<Reader, ReadError> {
         open_reader(&self.inner.shared, name, after)
+    }
+
+    /// Opens a reader that begins after a sequence and has no cursor: nothing is kept for it, and it counts what was
+    /// removed before it could read it in [`Reader::skipped`].
+    pub fn follow(&self, after: u64) -> Reader {
+        let shared = &self.inner.shared;
+        let records = shared.state().records_up_to(after);
+        Reader::new(Arc::clone(shared), FOLLOWER.to_owned(), after, records)
     }
 
     /// Removes a reader's cursor, so that no segment is kept for it. Returns false if there is no reader of that name,

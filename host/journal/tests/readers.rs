@@ -422,3 +422,25 @@ fn a_reserved_append_is_accepted_when_the_budget_is_used_up_and_no_more_is_reser
     assert!(answered.recv().expect("every append is answered").is_ok());
     journal.close();
 }
+
+#[tokio::test]
+async fn a_follower_reads_everything_after_its_start_and_keeps_no_segment() {
+    let journal = open(&Simulated::new(), &small());
+    let mut reader = journal.reader("archive", None).expect("the name is free");
+    append_many(&journal, 10, 600);
+    let mut follower = journal.follow(4);
+    assert_eq!(sequences(&read_until(&mut follower, 10, 1000).await), [5, 6, 7, 8, 9, 10]);
+    assert_eq!(follower.skipped(), 0);
+    let names: Vec<_> = journal.readers().into_iter().map(|reader| reader.name).collect();
+    assert_eq!(names, ["archive"]);
+    // What the only reader has is removed, whether the follower has read it or not.
+    append_many(&journal, 60, 600);
+    reader.commit(70);
+    append_many(&journal, 30, 600);
+    reader.commit(100);
+    append(&journal, vec![1; 600], 2).expect("there is room");
+    let rest = read_until(&mut follower, 101, 1 << 20).await;
+    let read: u64 = rest.iter().map(|entry| u64::from(entry.records)).sum();
+    assert_eq!(read + follower.skipped(), 2 * 91);
+    assert!(journal.reader("(follower)", None).is_err(), "its name is taken");
+}

@@ -29,6 +29,15 @@ pub(crate) enum Expression {
 }
 
 impl Expression {
+    pub fn has_times(&self) -> bool {
+        match self {
+            Expression::All(several) | Expression::Any(several) => several.iter().any(Expression::has_times),
+            Expression::Not(one) => one.has_times(),
+            Expression::Time { .. } => true,
+            Expression::Field { .. } | Expression::AnyField(_) | Expression::Level(..) => false,
+        }
+    }
+
     pub fn add_fields<'e>(&'e self, fields: &mut Vec<&'e str>) {
         match self {
             Expression::All(several) | Expression::Any(several) => {

@@ -52,6 +52,11 @@ impl Query {
         fields
     }
 
+    /// Whether it tests the time of records with `since:` or `until:`.
+    pub fn has_times(&self) -> bool {
+        self.0.has_times()
+    }
+
     /// Whether it selects a record.
     pub fn matches(&self, record: Record<'_>) -> bool {
         self.0.matches(record)

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use crate::Query;
 
 /// A record's permanent id: its place in the journal. Written `SEQUENCE-INDEX`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// Sequence of the journal's frame.
     pub sequence: u64,

@@ -27,6 +27,7 @@ use crate::config::{Settings, address};
         weir validate weir.toml               check it without running it\n  \
         weir filter new mask --lang go        start a filter in Go; then, in mask: weir filter build\n  \
         weir filter test mask                 run the cases of a filter\n  \
+        weir tail -f                          records as they arrive\n  \
         weir sinks                            state of the running router's sinks\n  \
         weir quarantine list                  quarantined records, and why"
 )]
@@ -54,6 +55,23 @@ pub enum Command {
     /// Creates, builds, tests, lists and rolls back filters.
     #[command(subcommand)]
     Filter(FilterCommand),
+    /// Shows records of the running router as they arrive.
+    #[command(after_help = "Examples:\n  \
+        weir tail                             the newest 50 records in memory\n  \
+        weir tail -f                          and those that follow, until Ctrl-C\n  \
+        weir tail -f 'level>=WARN source:shop*'\n  \
+        weir tail -f --json | jq .message\n\n\
+        A query selects records by words, fields, level and time; see the query language. If this terminal\n\
+        is too slow, a line says how many records were left out. After a restart of the router, it continues.")]
+    Tail(TailArgs),
+    /// Shows records that a sink has stored.
+    #[command(after_help = "Examples:\n  \
+        weir query                                       the newest 100 records\n  \
+        weir query 'level>=ERROR since:1h'\n  \
+        weir query 'checkout \"connection reset\"' -n 1000 --format json | jq .context.user_id\n  \
+        weir query trace_id=0af7651916cd --sink archive --format csv > found.csv\n\n\
+        Reads what the sink has written, so it works whether the router runs or not.")]
+    Query(QueryArgs),
     /// Shows the delivery guarantee, state and backlog of each sink.
     #[command(after_help = "Examples:\n  \
         weir sinks                            a router without a configuration\n  \
@@ -124,6 +142,59 @@ pub struct RunArgs {
     /// unchanged.
     #[arg(long)]
     pub adopt: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct TailArgs {
+    /// Which records; all without a query.
+    pub query: Vec<String>,
+    /// Keep showing records as they arrive.
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How many recent records to show first; at most what the router has in memory.
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50)]
+    pub records: u32,
+    /// Print JSON, one record per line.
+    #[arg(long)]
+    pub json: bool,
+    /// Times in the system's time zone.
+    #[arg(long)]
+    pub local: bool,
+    #[command(flatten)]
+    pub stored: DataArgs,
+    #[command(flatten)]
+    pub running: RouterArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct QueryArgs {
+    /// Which records; all without a query.
+    pub query: Vec<String>,
+    /// The sink to search [default: the first that can be searched].
+    #[arg(long, value_name = "NAME")]
+    pub sink: Option<String>,
+    /// How many of the newest matching records to show.
+    #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 100)]
+    pub records: u32,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
+    pub format: QueryFormat,
+    /// Times in the system's time zone, in a table.
+    #[arg(long)]
+    pub local: bool,
+    #[command(flatten)]
+    pub stored: DataArgs,
+}
+
+/// How `weir query` prints records.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryFormat {
+    /// Aligned lines for people.
+    Table,
+    /// One JSON object per line.
+    Json,
+    /// Comma-separated values with a head.
+    Csv,
 }
 
 #[derive(Args, Debug)]

@@ -5,8 +5,10 @@ mod completions;
 mod filter;
 mod journal;
 mod quarantine;
+mod query;
 mod run;
 mod sinks;
+mod tail;
 mod validate;
 
 use std::process::ExitCode;
@@ -29,6 +31,11 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Validate(args) => return validate::run(&args),
         Command::Filter(command) => return filter::run(command),
         Command::Sinks(args) => return sinks::run(&args),
+        Command::Tail(args) => tail::run(&args)?,
+        Command::Query(args) => {
+            keep_to_owner();
+            query::run(&args)?;
+        }
         Command::Journal(command) => {
             keep_to_owner();
             return journal::run(command);
@@ -41,6 +48,8 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Config(ConfigCommand::Schema) => weir_terminal::json(&crate::config::schema())?,
         Command::Bench(args) => {
             let redact = weir_filter_kit::bundled::module("redact").context("the filter `redact` is not bundled")?;
+            // A case has a thousand connections.
+            crate::descriptors::raise_limit();
             weir_bench::run(&args, redact)?;
         }
         Command::Compile { cache, memory_bytes, seconds } => {

@@ -1,4 +1,4 @@
-//! The journal's id and the replay key. The journal's id is globally unique; together with a position it identifies a
+//! The journal's id, the replay key, and the name of a run. The journal's id is globally unique; together with a position it identifies a
 //! record, even if a new journal is created in the same folder. It is stored in the journal's folder and deleted with
 //! it. The replay key is stored in the data folder and readable only by its owner. A client that sends it is replaying
 //! records from that folder's quarantine, so the router keeps their routes.
@@ -13,6 +13,7 @@ pub const FILE: &str = "id";
 const BYTES: usize = 12;
 const REPLAY_FILE: &str = "replay.key";
 const REPLAY_BYTES: usize = 32;
+const SESSION_BYTES: usize = 8;
 
 /// Reads or creates the journal's id. The folder must exist.
 pub fn of_journal(folder: &Path) -> anyhow::Result<String> {
@@ -42,14 +43,23 @@ pub fn renew(folder: &Path) -> anyhow::Result<String> {
     create(folder, FILE, BYTES)
 }
 
+/// A name for this run of the router.
+pub fn session() -> anyhow::Result<String> {
+    random_hex(SESSION_BYTES)
+}
+
 fn create(folder: &Path, file: &str, length: usize) -> anyhow::Result<String> {
     let path = folder.join(file);
     let failed = || format!("can't use {}", path.display());
-    let mut random = vec![0; length];
-    getrandom::fill(&mut random).context("can't get random bytes from the operating system")?;
-    let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = random_hex(length)?;
     replace_file(&path, name.as_bytes()).with_context(failed)?;
     Ok(name)
+}
+
+fn random_hex(length: usize) -> anyhow::Result<String> {
+    let mut random = vec![0; length];
+    getrandom::fill(&mut random).context("can't get random bytes from the operating system")?;
+    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn is_valid(text: &str, length: usize) -> bool {

@@ -109,3 +109,16 @@ pub const REPLAY_ATTEMPTS: u32 = 6;
 
 /// Unused modules in the filters folder that are logged; more would be noise.
 pub const LEFT_OUT_MODULES: usize = 100;
+
+/// Frames before the end of the journal that are read for the live stream at startup: as many batches as people look
+/// back at, read in the background.
+pub const LIVE_FRAMES_AT_START: u64 = 1000;
+
+/// Bytes that are read from the journal for the live stream at a time.
+pub const LIVE_READ_BYTES: usize = 1 << 20;
+
+/// Pause before the live stream continues after a part of the journal that can't be read.
+pub const LIVE_RETRY: Duration = Duration::from_secs(1);
+
+/// How long a stop waits for clients of the live stream to take its end.
+pub const STREAMS_END: Duration = Duration::from_secs(1);

@@ -16,6 +16,8 @@
 //! | `parts.rs` | converts settings to the options of each crate |
 //! | `paths.rs` | checks that configured paths are writable |
 //! | `sink_set.rs` | the running sinks |
+//! | `live.rs` | feeds the live stream from the journal |
+//! | `reading.rs` | connects the HTTP server with the API for reading |
 //! | `reload.rs` | reloads the configuration and the filters, on changes and SIGHUP |
 //! | `intake.rs` | the interface for ingest: submit, health, metrics |
 //! | `health.rs` | the overall health state and its reasons |
@@ -40,12 +42,14 @@ mod held;
 mod identity;
 mod intake;
 mod limits;
+mod live;
 mod logging;
 mod parts;
 mod paths;
 mod pipeline;
 mod place;
 mod quarantine;
+mod reading;
 mod refused;
 mod reload;
 mod sample;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use weir_api::Store;
 use weir_journal::Journal;
 use weir_sinks::{BuildContext, FallbackQueues, RunningSink, Sink, Status, Stopped};
 
 use crate::config::SinkSettings;
 use crate::parts;
 use crate::quarantine::Quarantine;
+use crate::reading::SearchableSinks;
 use crate::stages::Pauses;
 
 /// The running sinks.
@@ -22,10 +24,16 @@ pub struct SinkSet {
     running: Vec<(SinkSettings, RunningSink)>,
     /// Sinks whose thread ended unexpectedly: the restart pauses, and when the next restart is due.
     restarts: HashMap<String, (Pauses, Option<Instant>)>,
+    searchable: SearchableSinks,
 }
 
 impl SinkSet {
-    pub fn new(journal: Journal, quarantine: Arc<Quarantine>, context: BuildContext) -> Self {
+    pub fn new(
+        journal: Journal,
+        quarantine: Arc<Quarantine>,
+        context: BuildContext,
+        searchable: SearchableSinks,
+    ) -> Self {
         Self {
             journal,
             quarantine,
@@ -33,6 +41,7 @@ impl SinkSet {
             queues: FallbackQueues::default(),
             running: Vec::new(),
             restarts: HashMap::new(),
+            searchable,
         }
     }
 
@@ -70,7 +79,16 @@ impl SinkSet {
             let running = self.spawn(&settings, sink)?;
             self.running.push((settings, running));
         }
+        self.searchable.replace(wanted.iter().filter_map(|settings| self.store(settings)).collect());
         Ok(())
+    }
+
+    /// What a sink has stored, if it can be searched.
+    fn store(&self, settings: &SinkSettings) -> Option<Store> {
+        let kind = weir_sinks::kind(&settings.kind)?;
+        let search = (kind.search?)(&settings.name, settings.options.clone(), &self.context);
+        // The sink was built from the same options.
+        search.ok().map(|search| Store { name: settings.name.clone(), kind: kind.name, search })
     }
 
     /// Sinks whose thread ended unexpectedly, one line each.

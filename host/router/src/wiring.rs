@@ -1,7 +1,7 @@
 //! Starts the router from its last stage to its first, and stops it (`wiring/stop.rs`) from first to last, so that no
 //! stage ever sends to one that isn't running.
 //!
-//! Order: quarantine, journal, sinks, engine and filters, pipeline, ingest.
+//! Order: quarantine, journal, sinks, engine and filters, pipeline, live stream, ingest.
 
 pub mod engine;
 mod stop;
@@ -18,11 +18,14 @@ use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, oneshot};
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
-use weir_ingest::{HttpOptions, IngestError, Requests};
+use weir_api::Api;
+use weir_ingest::{HttpOptions, IngestError, Intake, Requests};
 use weir_journal::disk::create_folder;
 use weir_journal::{Disk, Journal};
+use weir_live::Live;
 use weir_sinks::{BuildContext, Exposition, Owners};
 
 use crate::chains::Chains;
@@ -31,10 +34,12 @@ use crate::filters::{self, FilterInfo, FilterSet};
 use crate::held;
 use crate::identity;
 use crate::intake::RouterIntake;
+use crate::live;
 use crate::parts;
 use crate::pipeline::{Pipeline, PipelineState};
 use crate::place::DataLocation;
 use crate::quarantine::Quarantine;
+use crate::reading::{self, ReadSide, SearchableSinks};
 use crate::refused::Refused;
 use crate::sample::Sample;
 use crate::sink_set::SinkSet;
@@ -45,6 +50,8 @@ pub use stop::Stopped;
 /// A running router.
 pub struct Router {
     pub address: SocketAddr,
+    /// Where clients of the live stream alone connect.
+    pub stream_address: Option<SocketAddr>,
     pub filters: Arc<Lock<FilterSet>>,
     pub sink_set: Arc<Mutex<SinkSet>>,
     pub quarantine: Arc<Quarantine>,
@@ -53,23 +60,44 @@ pub struct Router {
     pub shared: Arc<PipelineState>,
     /// Completes when a stage ends that can't be restarted.
     watching: JoinHandle<anyhow::Error>,
+    api: Arc<Api>,
+    reading: ReadingRuntime,
     requests: Requests,
+    servers: Servers,
+}
+
+/// The runtime for reading. It ends in the background, since a runtime must not be dropped on a thread of another.
+struct ReadingRuntime(Option<Runtime>);
+
+impl Drop for ReadingRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The HTTP servers.
+struct Servers {
     /// `None` after it has ended on its own.
     serving: Option<JoinHandle<Result<(), IngestError>>>,
-    stop_serving: oneshot::Sender<()>,
+    /// The one for clients of the live stream alone.
+    streaming: Option<JoinHandle<Result<(), IngestError>>>,
+    /// Dropping it stops both.
+    stop: watch::Sender<()>,
 }
 
 impl Router {
     /// Starts all stages. On an error, none keeps running. `adopt`: accept a data folder that was copied or moved.
     pub async fn start(settings: &Settings, prometheus: PrometheusHandle, adopt: bool) -> anyhow::Result<Self> {
-        // Bind the address first: it is the most common reason for a failed start, and nothing has been changed yet.
-        let listener = TcpListener::bind(settings.http.listen).await.with_context(|| {
-            format!(
-                "can't listen on {}; is another weir running? choose another address with --listen",
-                settings.http.listen
-            )
-        })?;
+        // Bind the addresses first: they are the most common reason for a failed start, and nothing has been changed yet.
+        let listener = listen(settings.http.listen, "choose another address with --listen").await?;
+        let stream_listener = match settings.live.listen {
+            Some(address) => Some(listen(address, "choose another address with `listen` under [live]").await?),
+            None => None,
+        };
         let address = listener.local_addr()?;
+        let stream_address = stream_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let data = &settings.data;
         create_folder(data, 0o777)
             .with_context(|| format!("can't create the data folder {}; choose another with --data", data.display()))?;
@@ -79,12 +107,13 @@ impl Router {
         let journal = open_journal(settings)?;
         place.commit()?;
         let exposition = Exposition::default();
-        let sink_set = open_sink_set(settings, &journal, &quarantine, exposition.clone()).await?;
+        let searchable = SearchableSinks::default();
+        let sink_set = open_sink_set(settings, &journal, &quarantine, exposition.clone(), searchable.clone()).await?;
         let shared = open_shared(settings, &journal, &quarantine)?;
         let filters = open_filters(settings, &shared).await?;
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         let pipeline = Pipeline::start(shared.clone(), workers)?;
-        let intake = Arc::new(RouterIntake {
+        let intake: Arc<dyn Intake> = Arc::new(RouterIntake {
             sender: pipeline.sender(),
             shared: shared.clone(),
             sink_set: sink_set.clone(),
@@ -92,16 +121,21 @@ impl Router {
             exposition,
             since: Instant::now(),
         });
-        let (stop_serving, stopping) = oneshot::channel();
-        let options = HttpOptions { replay_key: Some(identity::replay_key(data)?), ..parts::http(settings)? };
+        let live = Live::new(settings.live.buffer, identity::session()?);
+        let reading = reading::runtime()?;
+        live::start(reading.handle(), journal.clone(), live.clone());
+        let api = Api::new(live, Box::new(searchable));
+        let options = HttpOptions {
+            replay_key: Some(identity::replay_key(data)?),
+            pages: Some(Arc::new(ReadSide { api: api.clone(), runtime: reading.handle().clone() })),
+            ..parts::http(settings)?
+        };
         let requests = Requests::default();
-        let serving = tokio::spawn(weir_ingest::serve(listener, options, intake, requests.clone(), async {
-            // Dropping the router also stops the server.
-            let _ = stopping.await;
-        }));
+        let servers = Servers::start(listener, stream_listener, &options, &intake, &requests);
         let watching = tokio::spawn(stages::watch(sink_set.clone(), journal.clone()));
         Ok(Self {
             address,
+            stream_address,
             filters,
             sink_set,
             quarantine,
@@ -109,9 +143,10 @@ impl Router {
             pipeline,
             shared,
             watching,
+            api,
+            reading: ReadingRuntime(Some(reading)),
             requests,
-            serving: Some(serving),
-            stop_serving,
+            servers,
         })
     }
 
@@ -122,18 +157,43 @@ impl Router {
 
     /// Completes if the router can't continue.
     pub async fn broken(&mut self) -> anyhow::Error {
-        let Some(serving) = &mut self.serving else { return std::future::pending().await };
+        let Some(serving) = &mut self.servers.serving else { return std::future::pending().await };
         let ended = tokio::select! {
             ended = serving => ended,
             broken = &mut self.watching => return broken.unwrap_or_else(|error| error.into()),
         };
-        self.serving = None;
+        self.servers.serving = None;
         match ended {
             Ok(Ok(())) => anyhow::anyhow!("the server ended unexpectedly"),
             Ok(Err(error)) => error.into(),
             Err(panicked) => anyhow::anyhow!("the server failed: {panicked}"),
         }
     }
+}
+
+impl Servers {
+    fn start(
+        listener: TcpListener,
+        stream_listener: Option<TcpListener>,
+        options: &HttpOptions,
+        intake: &Arc<dyn Intake>,
+        requests: &Requests,
+    ) -> Self {
+        let (stop, stopping) = watch::channel(());
+        let serve = |listener| {
+            let mut stopping = stopping.clone();
+            tokio::spawn(weir_ingest::serve(listener, options.clone(), intake.clone(), requests.clone(), async move {
+                // An error: the router is stopped or dropped.
+                while stopping.changed().await.is_ok() {}
+            }))
+        };
+        Self { serving: Some(serve(listener)), streaming: stream_listener.map(serve), stop }
+    }
+}
+
+async fn listen(address: SocketAddr, otherwise: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("can't listen on {address}; is another weir running? {otherwise}"))
 }
 
 fn open_journal(settings: &Settings) -> anyhow::Result<Journal> {
@@ -150,6 +210,7 @@ async fn open_sink_set(
     journal: &Journal,
     quarantine: &Arc<Quarantine>,
     exposition: Exposition,
+    searchable: SearchableSinks,
 ) -> anyhow::Result<Arc<Mutex<SinkSet>>> {
     let context = BuildContext {
         data: settings.data.clone(),
@@ -162,7 +223,7 @@ async fn open_sink_set(
         exposition,
         owners: Owners::default(),
     };
-    let mut sink_set = SinkSet::new(journal.clone(), quarantine.clone(), context);
+    let mut sink_set = SinkSet::new(journal.clone(), quarantine.clone(), context, searchable);
     sink_set.apply(&settings.sinks).await?;
     sink_set.forget_removed_sinks(&settings.sinks);
     Ok(Arc::new(Mutex::new(sink_set)))

@@ -93,6 +93,7 @@ mod text;
 use weir_document::units;
 
 pub use collisions::{Configured, collisions};
+pub use console::{Clock, ConsoleStyle};
 pub use exposition::Exposition;
 pub use file::release_files;
 pub use owners::Owners;

@@ -159,6 +159,10 @@ fn print_banner(router: &Router, settings: &Settings) {
         false => eprintln!("           modules are read from {folder}"),
     }
     eprintln!("  sinks    {}", or_none(sinks));
+    if let Some(address) = router.stream_address {
+        eprintln!("  stream   ws://{address}");
+    }
+    eprintln!("  watch    http://{} in a browser", router.address);
     eprintln!("  try      curl http://{}/ingest --json \\", router.address);
     eprintln!(
         "           '{{\"source\":\"shop\",\"message\":\"alice@example.com signed in\",\"api_key\":\"sk-12345\"}}'"

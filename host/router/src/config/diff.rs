@@ -13,7 +13,7 @@ pub(super) type AtStart = BTreeMap<String, Value>;
 pub(super) fn at_start(raw: &raw::Config) -> AtStart {
     let Ok(Value::Object(mut all)) = serde_json::to_value(raw) else { return AtStart::new() };
     let mut keys = AtStart::new();
-    for section in ["http", "journal"] {
+    for section in ["http", "live", "journal"] {
         if let Some(Value::Object(section_keys)) = all.remove(section) {
             keys.extend(section_keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)));
         }

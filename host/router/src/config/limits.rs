@@ -31,6 +31,10 @@ pub const MAX_ALLOWED_HOSTS: usize = weir_ingest::limits::MAX_ALLOWED_HOSTS;
 /// `http.header_timeout` and `http.body_timeout`: shorter would cut off legitimate senders, longer would keep dead
 /// connections.
 pub const HTTP_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
+/// Recent records in memory for the live stream, if nothing is configured: a few screens.
+pub const LIVE_RECORDS: u64 = 1000;
+/// At most so many; the memory is bounded in bytes, too.
+pub const MAX_LIVE_RECORDS: u64 = 1_000_000;
 /// `journal.sync` as an interval: the most that a crash can lose.
 pub const SYNC_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 /// `journal.segment_size`, bytes: smaller would create a file every few batches, larger would free disk space too late.

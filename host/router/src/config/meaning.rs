@@ -7,6 +7,7 @@
 mod chosen;
 mod filters;
 pub(super) mod hints;
+mod live;
 mod place;
 pub(super) mod refusals;
 mod sinks;
@@ -57,6 +58,7 @@ pub(super) fn read(
         filters_folder,
         auto_load: raw.auto_load,
         http: reader.http(&at.key("http"), &raw.http),
+        live: reader.live(&at.key("live"), &raw.live, environment),
         journal: reader.journal(&at.key("journal"), &raw.journal),
         filters: reader.filters(&at.key("filter"), raw.filter),
         sinks,

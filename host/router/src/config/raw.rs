@@ -26,6 +26,8 @@ pub(super) struct Config {
     pub auto_load: bool,
     /// The HTTP server that receives records, and its limits.
     pub http: Http,
+    /// The live stream of records, for the page and for programs.
+    pub live: Live,
     /// The durable log between filters and sinks.
     pub journal: Journal,
     /// The filters, in the order in which records pass through them. Default: the bundled `redact`.
@@ -81,6 +83,20 @@ impl Default for Http {
             body_timeout: seconds(30),
         }
     }
+}
+
+/// The live stream of records, for the page and for programs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Live {
+    /// How many recent records are kept in memory for clients that connect or reconnect; up to 16 MiB. Default: 1000.
+    /// Environment variable: `LOG_BUFFER_SIZE`.
+    #[schemars(range(max = 1_000_000))]
+    pub buffer: Option<u64>,
+    /// A second address, whose root path is the stream itself, for clients that know an address and no path. Environment
+    /// variables: `LOG_SERVICE_HOST` and `LOG_SERVICE_PORT`.
+    #[schemars(example = &"127.0.0.1:8765")]
+    pub listen: Option<String>,
 }
 
 /// The durable log between filters and sinks.
@@ -387,6 +403,7 @@ impl Default for Config {
             filters_folder: "filters".to_owned(),
             auto_load: false,
             http: Http::default(),
+            live: Live::default(),
             journal: Journal::default(),
             filter: None,
             sink: None,

@@ -28,6 +28,7 @@ pub struct Settings {
     pub filters_folder: PathBuf,
     pub auto_load: bool,
     pub http: HttpSettings,
+    pub live: LiveSettings,
     pub journal: JournalSettings,
     /// In the order in which records pass through them.
     pub filters: Vec<FilterSettings>,
@@ -54,6 +55,14 @@ pub struct HttpSettings {
     pub max_connections: usize,
     pub header_timeout: Duration,
     pub body_timeout: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveSettings {
+    /// Recent records in memory.
+    pub buffer: usize,
+    /// A second address to listen on.
+    pub listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

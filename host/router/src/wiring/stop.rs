@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use weir_ingest::{IngestError, Requests};
 use weir_journal::Journal;
 
-use super::Router;
+use super::{Router, Servers};
 use crate::limits;
 
 /// The result of a stop.
@@ -67,12 +67,15 @@ impl Router {
         self.watching.abort();
         // A version compiled from now on would never run.
         self.shared.engine.stop_compiling();
-        // Fails only if it has already stopped.
-        let _ = self.stop_serving.send(());
-        let cut_off = match self.serving {
-            Some(serving) => end_of_serving(serving, &mut failures).await,
-            None => 0,
-        };
+        let Servers { serving, streaming, stop } = self.servers;
+        drop(stop);
+        // Streams last until they are ended.
+        self.api.close(limits::STREAMS_END).await;
+        drop(self.reading);
+        let mut cut_off = 0;
+        for server in [serving, streaming].into_iter().flatten() {
+            cut_off += end_of_serving(server, &mut failures).await;
+        }
         let pipeline = self.pipeline;
         run_out("the pipeline", limits::PIPELINE_END, move || pipeline.stop(), &mut failures).await;
         drop((self.filters, self.shared));

@@ -68,7 +68,7 @@ async fn requests_that_are_cut_off_are_counted_and_every_later_stage_is_stopped(
     let (mut router, settings) = router(folder.path()).await;
     // The server keeps running, and with it the sender that the pipeline's threads wait for.
     let unanswered = IngestError::Unanswered { requests: 2, grace: Duration::ZERO };
-    let _going_on = router.serving.replace(tokio::spawn(async { Err(unanswered) }));
+    let _going_on = router.servers.serving.replace(tokio::spawn(async { Err(unanswered) }));
     let stopped = router.stop().await;
     assert_eq!((stopped.cut_off, stopped.failures.as_slice()), (2, [].as_slice()));
     assert_eq!(stopped.sinks.len(), 1);
@@ -79,7 +79,7 @@ async fn requests_that_are_cut_off_are_counted_and_every_later_stage_is_stopped(
 async fn a_failing_stage_is_reported_and_later_stages_are_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut router, settings) = router(folder.path()).await;
-    let _going_on = router.serving.replace(tokio::spawn(async { panic!("on purpose") }));
+    let _going_on = router.servers.serving.replace(tokio::spawn(async { panic!("on purpose") }));
     // A lock on the sinks doesn't prevent a stop.
     let _looking = router.sink_set.clone();
     let stopped = router.stop().await;

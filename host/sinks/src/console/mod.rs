@@ -118,23 +118,35 @@ fn build(name: &str, given: serde_json::Value, context: &BuildContext) -> Result
         None => Box::new(io::stdout()),
     };
     let style = match options.format {
-        Format::Human => {
-            Style::Human(HumanStyle { color, zone: (options.time == Clock::Local).then(TimeZone::system) })
-        }
-        Format::Json => Style::Json,
+        Format::Human => ConsoleStyle::human(color, options.time),
+        Format::Json => ConsoleStyle::json(),
     };
     Ok(Box::new(ConsoleSink::new(style, out)))
 }
 
 /// The output format.
+pub struct ConsoleStyle(Style);
+
 enum Style {
     Human(HumanStyle),
     Json,
 }
 
-impl Style {
-    fn push(&self, record: Record<'_>, out: &mut Vec<u8>) {
-        match self {
+impl ConsoleStyle {
+    /// Aligned lines for people.
+    pub fn human(color: bool, clock: Clock) -> ConsoleStyle {
+        let zone = (clock == Clock::Local).then(TimeZone::system);
+        ConsoleStyle(Style::Human(HumanStyle { color, zone }))
+    }
+
+    /// One JSON object per line.
+    pub fn json() -> ConsoleStyle {
+        ConsoleStyle(Style::Json)
+    }
+
+    /// Appends a record, with a line end.
+    pub fn push(&self, record: Record<'_>, out: &mut Vec<u8>) {
+        match &self.0 {
             Style::Human(look) => look.push(record, out),
             Style::Json => {
                 let mut json = Vec::with_capacity(512);
@@ -152,7 +164,7 @@ enum Job {
 }
 
 struct ConsoleSink {
-    style: Style,
+    style: ConsoleStyle,
     out: Option<Box<dyn Write + Send>>,
     jobs: Option<mpsc::Sender<Job>>,
     broken: Arc<AtomicBool>,
@@ -160,7 +172,7 @@ struct ConsoleSink {
 }
 
 impl ConsoleSink {
-    fn new(style: Style, out: Box<dyn Write + Send>) -> ConsoleSink {
+    fn new(style: ConsoleStyle, out: Box<dyn Write + Send>) -> ConsoleSink {
         ConsoleSink { style, out: Some(out), jobs: None, broken: Arc::default(), left_out: 0 }
     }
 

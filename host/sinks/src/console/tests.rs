@@ -11,17 +11,17 @@ use crate::text::needs_escape;
 
 const AT: i64 = 1_700_000_000_123_456_789;
 
-fn human(color: bool) -> Style {
-    Style::Human(HumanStyle { color, zone: None })
+fn human(color: bool) -> ConsoleStyle {
+    ConsoleStyle::human(color, Clock::Utc)
 }
 
-fn shown(style: &Style, record: &[u8]) -> String {
+fn shown(style: &ConsoleStyle, record: &[u8]) -> String {
     let mut out = Vec::new();
     style.push(Record::new(record), &mut out);
     String::from_utf8(out).expect("text")
 }
 
-fn line(style: &Style, fields: &[(&str, &str)]) -> String {
+fn line(style: &ConsoleStyle, fields: &[(&str, &str)]) -> String {
     shown(style, &record_at(AT, fields, &[]))
 }
 
@@ -48,10 +48,10 @@ fn a_line_is_aligned_and_shows_every_field() {
 fn a_time_shows_its_zone() {
     for (hours, shown) in [(2, "2023-11-15 00:13:20.123+02:00 "), (-5, "2023-11-14 17:13:20.123-05:00 ")] {
         let zone = Some(TimeZone::fixed(jiff::tz::offset(hours)));
-        let text = line(&Style::Human(HumanStyle { color: false, zone }), &[]);
+        let text = line(&ConsoleStyle(Style::Human(HumanStyle { color: false, zone })), &[]);
         assert!(text.starts_with(shown), "{text}");
     }
-    assert!(line(&Style::Json, &[]).contains("2023-11-14T22:13:20.123456789Z"), "JSON is UTC in any case");
+    assert!(line(&ConsoleStyle::json(), &[]).contains("2023-11-14T22:13:20.123456789Z"), "JSON is UTC in any case");
 }
 
 #[test]
@@ -65,13 +65,13 @@ fn a_hostile_record_can_not_control_the_terminal_or_forge_a_record() {
     let evil =
         "\x1b]0;owned\x07\r\n2023-11-14 22:13:20.123Z INFO\u{9b}2J\u{202e}\u{61c}\u{200b}\u{2060}\u{feff}\u{2029}";
     let fields = [("source", evil), ("message", evil), (evil, evil)];
-    for style in [human(false), Style::Json] {
+    for style in [human(false), ConsoleStyle::json()] {
         let text = line(&style, &fields);
         let lines: Vec<&str> = text.split_terminator('\n').collect();
         assert!(lines[1..].iter().all(|line| line.starts_with("    ")), "{text:?}");
         assert!(!lines.concat().contains(needs_escape), "{text:?}");
     }
-    assert_eq!(line(&Style::Json, &fields).matches('\n').count(), 1);
+    assert_eq!(line(&ConsoleStyle::json(), &fields).matches('\n').count(), 1);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_very_long_record_is_cut_as_human_and_complete_as_json() {
     let long = "é".repeat(limits::CONSOLE_LINE_BYTES);
     let text = line(&human(true), &[("message", &long)]);
     assert!(text.len() < limits::CONSOLE_LINE_BYTES + 64 && text.ends_with(" more bytes\x1b[0m\n"), "{text}");
-    assert!(line(&Style::Json, &[("message", &long)]).contains(&long));
+    assert!(line(&ConsoleStyle::json(), &[("message", &long)]).contains(&long));
 }
 
 /// Writes nothing until released.
@@ -216,7 +216,7 @@ async fn a_closed_pipe_does_not_fail_the_sink() {
             Ok(())
         }
     }
-    let mut sink = ConsoleSink::new(Style::Json, Box::new(Closed));
+    let mut sink = ConsoleSink::new(ConsoleStyle::json(), Box::new(Closed));
     sink.start(0).await.expect("starts");
     for sequence in 0..10 {
         let mut batch = weir_record::Batch::new();

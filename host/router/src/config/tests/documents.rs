@@ -172,7 +172,9 @@ fn the_schema_accepts_its_own_defaults() {
     // Keys without a default are omitted in TOML.
     let sections = json.as_object_mut().expect("an object");
     sections.retain(|_, value| !value.is_null());
-    sections["ingest"].as_object_mut().expect("an object").remove("default_source");
+    for section in sections.values_mut().filter_map(Value::as_object_mut) {
+        section.retain(|_, value| !value.is_null());
+    }
     let text = toml_text(&json);
     load_text(&text).unwrap_or_else(|problems| panic!("{problems}"));
 }

@@ -15,6 +15,7 @@ pub(super) fn reference(schema: &Value) -> String {
     section(&mut out, schema, "Outside any section", "", &top, &[]);
     for (name, header) in [
         ("http", "`[http]`"),
+        ("live", "`[live]`"),
         ("journal", "`[journal]`"),
         ("filter", "`[[filter]]`"),
         ("quarantine", "`[quarantine]`"),

@@ -1,0 +1,95 @@
+//! All matching records as NDJSON or CSV, read page by page as fast as the client takes them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::channel::{Channel, Sender};
+use hyper::Response;
+use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
+use weir_live::message::{CSV_HEAD, Names, write_csv, write_record};
+use weir_query::Query;
+use weir_query::search::{Hit, Search};
+use weir_record::Record;
+
+use super::logs::place;
+use super::{store, timed};
+use crate::parameters::Parameters;
+use crate::reply::{ApiError, Body, BodyError, with_body};
+use crate::{Api, limits};
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Ndjson,
+    Csv,
+}
+
+/// `GET /api/export`
+pub async fn export(api: &Arc<Api>, parameters: &Parameters) -> Result<Response<Body>, ApiError> {
+    let (query, names, store) = (parameters.query()?, parameters.names()?, store(api, parameters)?);
+    let formats = [("ndjson", Format::Ndjson), ("csv", Format::Csv)];
+    let format = parameters.one_of("format", &formats)?.unwrap_or(Format::Ndjson);
+    // The first page decides whether there is an answer at all.
+    let first = timed(api, store.search.newest(&query, None, limits::EXPORT_PAGE)).await?;
+    let (mut sender, body) = Channel::new(1);
+    let api = api.clone();
+    tokio::spawn(async move {
+        let mut writer = Writer { format, names, text: Vec::new() };
+        if let Err(error) = writer.send_all(&api, &*store.search, &query, first, &mut sender).await {
+            // Cutting the body off is the only way to tell the client.
+            tracing::warn!("an export ended early: {}", error.message);
+            sender.abort(error.message.into());
+        }
+    });
+    let (kind, name) = match format {
+        Format::Ndjson => ("application/x-ndjson", "attachment; filename=\"logs.ndjson\""),
+        Format::Csv => ("text/csv; charset=utf-8", "attachment; filename=\"logs.csv\""),
+    };
+    let mut answer = with_body(kind, body.boxed_unsync());
+    answer.headers_mut().insert(CONTENT_DISPOSITION, HeaderValue::from_static(name));
+    Ok(answer)
+}
+
+struct Writer {
+    format: Format,
+    names: Names,
+    text: Vec<u8>,
+}
+
+impl Writer {
+    /// Sends all pages, beginning with one that was read. Ends quietly when the client goes.
+    async fn send_all(
+        &mut self,
+        api: &Api,
+        search: &dyn Search,
+        query: &Query,
+        first: Vec<Hit>,
+        sender: &mut Sender<Bytes, BodyError>,
+    ) -> Result<(), ApiError> {
+        if self.format == Format::Csv {
+            self.text.extend_from_slice(CSV_HEAD.as_bytes());
+        }
+        let mut page = first;
+        loop {
+            page.iter().for_each(|hit| self.write(hit));
+            let text = std::mem::take(&mut self.text);
+            if !text.is_empty() && sender.send_data(text.into()).await.is_err() {
+                return Ok(());
+            }
+            let Some(last) = page.last().filter(|_| page.len() == limits::EXPORT_PAGE) else { return Ok(()) };
+            page = timed(api, search.newest(query, Some(place(last)), limits::EXPORT_PAGE)).await?;
+        }
+    }
+
+    fn write(&mut self, hit: &Hit) {
+        let record = Record::new(&hit.record);
+        match self.format {
+            Format::Ndjson => {
+                write_record(&mut self.text, hit.id, None, record, self.names);
+                self.text.push(b'\n');
+            }
+            Format::Csv => write_csv(&mut self.text, hit.id, record),
+        }
+    }
+}

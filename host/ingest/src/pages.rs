@@ -1,0 +1,85 @@
+//! The interface to what is read rather than sent: the page and the API.
+//!
+//! Requests for paths that no protocol claims go to [`Pages`] once their host and their site are checked. Answers may be
+//! streams that last for hours; such a request counts as in progress until its end, so [`Pages`] must end its streams
+//! when the router stops.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Body, Frame, SizeHint},
+    header::HeaderName,
+};
+
+use crate::{reply::Refused, request, routes::Endpoint, traffic::ActiveRequest};
+
+/// The body of an answer. An error cuts it off.
+pub type PageBody = UnsyncBoxBody<Bytes, BodyError>;
+
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The answer to a request.
+pub type PageFuture = Pin<Box<dyn Future<Output = Response<PageBody>> + Send>>;
+
+/// Answers the requests for paths that no protocol claims.
+pub trait Pages: Send + Sync {
+    /// Whether there is something at this path.
+    fn has(&self, path: &str) -> bool;
+
+    /// Answers a request for such a path. Its body is not read. For a WebSocket, `hyper::upgrade::on` takes the request.
+    fn answer(&self, request: Request<()>) -> PageFuture;
+}
+
+/// Refuses requests that may not be answered: on an address that others reach, and from pages of other sites.
+pub(crate) fn check(endpoint: &Endpoint, parts: &hyper::http::request::Parts) -> Result<(), Refused> {
+    const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+    if !endpoint.hosts.is_loopback() {
+        let error = "reading is possible only on a loopback address, since it needs no password there; set [http] listen \
+                     to 127.0.0.1 and let a proxy with passwords pass requests on";
+        return Err(Refused::new(StatusCode::FORBIDDEN, error));
+    }
+    // A link on another site may open a page, which that site can't read.
+    let is_link = parts.headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
+    if is_link { Ok(()) } else { request::refuse_cross_site(parts) }
+}
+
+/// The body of a page being sent. Its request is in progress until the end.
+pub(crate) struct ActivePage {
+    body: PageBody,
+    request: ActiveRequest,
+}
+
+impl ActivePage {
+    pub(crate) fn new(body: PageBody, request: ActiveRequest) -> ActivePage {
+        ActivePage { body, request }
+    }
+}
+
+impl Body for ActivePage {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        self.request.made_progress();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

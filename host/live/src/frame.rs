@@ -1,0 +1,130 @@
+//! One frame of the journal in memory: its records, and what was found out about them for some client, so that a
+//! thousand clients with the same query cost one evaluation.
+//!
+//! Nothing is decoded while nobody asks.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use weir_query::EntryId;
+use weir_record::{Batch, Level, Record};
+
+use crate::query::SharedQuery;
+
+/// Number of levels.
+pub const LEVELS: usize = 6;
+
+/// A frame of the journal.
+pub struct Frame {
+    pub sequence: u64,
+    pub records: u32,
+    payload: Bytes,
+    batch: OnceLock<Batch>,
+    /// The indexes of matching records, by the query's number.
+    matches: Mutex<Vec<(u64, Arc<[u32]>)>>,
+    counts: OnceLock<Counts>,
+}
+
+/// How many records there are of each level and source.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub levels: [u64; LEVELS],
+    pub sources: HashMap<String, u64>,
+}
+
+/// Results kept per frame: more different queries than people watch at a time.
+const MAX_KEPT_QUERIES: usize = 32;
+
+impl Frame {
+    pub fn new(sequence: u64, records: u32, payload: Bytes) -> Frame {
+        Frame { sequence, records, payload, batch: OnceLock::new(), matches: Mutex::default(), counts: OnceLock::new() }
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        self.payload.len()
+    }
+
+    /// The id of one of its records.
+    pub fn id(&self, index: u32) -> EntryId {
+        EntryId { sequence: self.sequence, index }
+    }
+
+    /// The place behind its last record.
+    pub fn end(&self) -> EntryId {
+        EntryId { sequence: self.sequence.saturating_add(1), index: 0 }
+    }
+
+    /// One of its records. Panics if the index is out of range.
+    pub fn record(&self, index: u32) -> Record<'_> {
+        self.batch().record(index as usize)
+    }
+
+    fn batch(&self) -> &Batch {
+        self.batch.get_or_init(|| {
+            Batch::decode(&self.payload).unwrap_or_else(|error| {
+                tracing::error!(sequence = self.sequence, "the live stream lacks a batch: {error}");
+                Batch::new()
+            })
+        })
+    }
+
+    /// The indexes of the records that a query selects, ascending.
+    pub fn matching(&self, query: &SharedQuery) -> Arc<[u32]> {
+        let mut kept = self.matches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, matches)) = kept.iter().find(|(number, _)| *number == query.number) {
+            return matches.clone();
+        }
+        let matching = self.batch().iter().enumerate().filter(|(_, record)| query.query.matches(*record));
+        let matches: Arc<[u32]> = matching.map(|(index, _)| index as u32).collect();
+        if kept.len() >= MAX_KEPT_QUERIES {
+            kept.remove(0);
+        }
+        kept.push((query.number, matches.clone()));
+        matches
+    }
+
+    /// All its records, counted.
+    pub fn counts(&self) -> &Counts {
+        self.counts.get_or_init(|| Counts::of(self.batch().iter()))
+    }
+
+    /// Some of its records, counted.
+    pub fn counts_of(&self, indexes: Range<u32>) -> Counts {
+        Counts::of(indexes.map(|index| self.record(index)))
+    }
+}
+
+impl Counts {
+    fn of<'a>(records: impl Iterator<Item = Record<'a>>) -> Counts {
+        let mut counts = Counts::default();
+        for record in records {
+            let head = record.head();
+            counts.levels[position(head.level)] += 1;
+            match counts.sources.get_mut(head.source) {
+                Some(count) => *count += 1,
+                None => {
+                    counts.sources.insert(head.source.to_owned(), 1);
+                }
+            }
+        }
+        counts
+    }
+}
+
+/// The position of a level, from the least severe on.
+fn position(level: Level) -> usize {
+    match level {
+        Level::Trace => 0,
+        Level::Debug => 1,
+        Level::Info => 2,
+        Level::Warning => 3,
+        Level::Error => 4,
+        Level::Critical => 5,
+    }
+}
+
+/// The levels by position.
+pub const LEVEL_NAMES: [Level; LEVELS] =
+    [Level::Trace, Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];

@@ -1,0 +1,29 @@
+//! The live stream: recent records in memory, and clients that watch them with a query each.
+//!
+//! The router feeds it from the journal ([`Live::push`]), so only durable records are shown, and the pipeline never
+//! waits. A client is a position in the memory, so there are no queues: a client that is too slow is overtaken by the end
+//! of the memory, and then the records that it would have got are counted, exactly.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `live` | the memory: what enters, what leaves, who is overtaken |
+//! | `client` | one client: its position, what it gets next, what it missed |
+//! | `frame` | one frame of the journal, with what clients found out about it |
+//! | `query` | queries that several clients share |
+//! | [`message`] | records as JSON |
+//! | [`limits`] | all limits |
+//!
+//! Invariants: for each client, records received + records missed = records that match, in the order of the journal;
+//! memory is bounded, whatever clients do; without clients, no record is looked at.
+
+mod client;
+mod frame;
+pub mod limits;
+mod live;
+pub mod message;
+mod query;
+#[cfg(test)]
+mod tests;
+
+pub use client::{Client, Item, Start, Step, Totals};
+pub use live::{Live, TooManyClients};

@@ -1,0 +1,81 @@
+//! `weir query`: records that a sink has stored. Works with and without a running router, since it reads what the sink has
+//! written.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, bail};
+use weir_live::message::{CSV_HEAD, Names, write_csv, write_record};
+use weir_query::Query;
+use weir_query::search::{Hit, Place, Search};
+use weir_record::Record;
+use weir_record::time::now_ns;
+use weir_sinks::{BuildContext, Clock, ConsoleStyle, Kind};
+
+use crate::cli::{QueryArgs, QueryFormat};
+use crate::commands::quarantine;
+use crate::config::{Settings, SinkSettings};
+
+/// Records that are read at a time.
+const PAGE: usize = 1000;
+
+pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
+    let query = Query::parse(&args.query.join(" "), now_ns())?;
+    let settings = quarantine::settings(&args.stored)?;
+    let (sink, kind) = sink(&settings, args.sink.as_deref())?;
+    let open = kind.search.with_context(|| format!("sink `{}` ({}) can't be searched", sink.name, kind.name))?;
+    let context =
+        BuildContext { data: settings.data.clone(), base: settings.folder.clone(), ..BuildContext::default() };
+    let search = open(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut hits = runtime.block_on(newest(&*search, &query, args.records as usize))?;
+    // As in a log, the newest comes last.
+    hits.reverse();
+    let mut out = Vec::new();
+    if args.format == QueryFormat::Csv {
+        out.extend_from_slice(CSV_HEAD.as_bytes());
+    }
+    let clock = if args.local { Clock::Local } else { Clock::Utc };
+    let table = ConsoleStyle::human(weir_terminal::colours(), clock);
+    for hit in &hits {
+        let record = Record::new(&hit.record);
+        match args.format {
+            QueryFormat::Table => table.push(record, &mut out),
+            QueryFormat::Csv => write_csv(&mut out, hit.id, record),
+            QueryFormat::Json => {
+                write_record(&mut out, hit.id, None, record, Names::Own);
+                out.push(b'\n');
+            }
+        }
+    }
+    match io::stdout().lock().write_all(&out) {
+        // The reader has seen enough, as in `weir query … | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// The sink of that name, or the first one that can be searched.
+fn sink<'s>(settings: &'s Settings, name: Option<&str>) -> anyhow::Result<(&'s SinkSettings, &'static Kind)> {
+    let kinds = settings.sinks.iter().filter_map(|sink| Some((sink, weir_sinks::kind(&sink.kind)?)));
+    let mut fitting = kinds.filter(|(sink, kind)| name.map_or(kind.search.is_some(), |name| sink.name == name));
+    match (fitting.next(), name) {
+        (Some(found), _) => Ok(found),
+        (None, Some(name)) => bail!("there is no sink `{name}`; `weir sinks` lists them"),
+        (None, None) => bail!("no sink can be searched; add one of type `sqlite` or `postgres`"),
+    }
+}
+
+/// The newest matching records, newest first.
+async fn newest(search: &dyn Search, query: &Query, most: usize) -> anyhow::Result<Vec<Hit>> {
+    let mut hits: Vec<Hit> = Vec::new();
+    loop {
+        let wanted = (most - hits.len()).min(PAGE);
+        let before = hits.last().map(|hit| Place { timestamp_ns: Record::new(&hit.record).timestamp(), id: hit.id });
+        let page = search.newest(query, before, wanted).await?;
+        let is_last = page.len() < wanted;
+        hits.extend(page);
+        if is_last || hits.len() >= most {
+            return Ok(hits);
+        }
+    }
+}

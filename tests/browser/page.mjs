@@ -1,0 +1,267 @@
+// Uses the page of a running router as a person does, in a real browser: node page.mjs URL
+//
+// Each step waits for what must happen, and throws when it does not. For a restart of the router, the script prints a
+// line and waits for one on standard input.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { chromium } from "playwright-core";
+
+const url = process.argv[2];
+const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const WIDE = { width: 1440, height: 900 };
+const PHONE = { width: 390, height: 844 };
+
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+const problems = [];
+
+async function open(path, options = {}) {
+  const context = await browser.newContext({ viewport: WIDE, colorScheme: "dark", ...options });
+  const page = await context.newPage();
+  page.on("pageerror", (error) => problems.push(error.stack));
+  page.on("console", (message) => {
+    if (/Content Security Policy/.test(message.text())) problems.push(message.text());
+  });
+  await page.goto(url + path);
+  return page;
+}
+
+async function send(...records) {
+  const answer = await fetch(`${url}/ingest`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(records),
+  });
+  assert.equal(answer.status, 200);
+}
+
+/** Waits until the text of an element fits. */
+const shows = (page, selector, pattern) =>
+  page.waitForFunction(
+    ([selector, source]) => new RegExp(source).test(document.querySelector(selector)?.textContent ?? ""),
+    [selector, pattern.source],
+  );
+
+const query = (page) => page.inputValue("#query");
+const visibleLines = (page) =>
+  page.$$eval(".line", (lines) => lines.filter((line) => !line.hidden).map((line) => line.textContent));
+const scrolled = (page) => page.$eval("#list", (list) => list.scrollTop);
+
+const steps = {
+  async "an empty page teaches, and a record appears at once"() {
+    const page = await open("/");
+    await shows(page, "#notice", /curl .*\/ingest/);
+    const sent = Date.now();
+    await send({ source: "shop", level: "ERROR", message: "the first record", context: { user_id: 7 } });
+    await shows(page, "#list", /the first record/);
+    console.log(`# a record is visible ${Date.now() - sent} ms after it was sent`);
+    await page.context().close();
+  },
+
+  async "a click on a level filters, and the address says so"() {
+    const page = await open("/");
+    await send({ source: "shop", level: "INFO", message: "nothing special" }, { source: "shop", level: "ERROR", message: "broken" });
+    await shows(page, "#list", /nothing special/);
+    await page.click(".facet.level-ERROR");
+    await page.waitForFunction(() => document.querySelector("#query").value === "level:ERROR");
+    await page.waitForFunction(() => !/nothing special/.test(document.querySelector("#list").textContent));
+    await shows(page, "#list", /broken/);
+    assert.match(page.url(), /level/);
+    const copy = await open(page.url().slice(url.length));
+    await shows(copy, "#list", /broken/);
+    assert.equal(await query(copy), "level:ERROR");
+    await copy.context().close();
+    await page.context().close();
+  },
+
+  async "a mistake in the query is shown where it is"() {
+    const page = await open("/");
+    await page.fill("#query", "level>=LOUD");
+    await page.keyboard.press("Escape");
+    await page.press("#query", "Enter");
+    await shows(page, "#query-error", /[Cc]olumn 8/);
+    await page.context().close();
+  },
+
+  async "an open record has its fields, and a click on a value filters for it"() {
+    const page = await open("/");
+    await send({ source: "shop", message: "look into me", context: { user_id: 42 }, metadata: { attempts: 3 } });
+    await shows(page, "#list", /look into me/);
+    await page.focus("#list");
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await shows(page, "#record", /look into me/);
+    await shows(page, "#record", /user_id/);
+    await page.click("#record >> text=42");
+    await page.waitForFunction(() => /context\.user_id[:=]42/.test(document.querySelector("#query").value));
+    await page.context().close();
+  },
+
+  async "text of records is never markup"() {
+    const page = await open("/");
+    const hostile = '<img src=x onerror="document.title=1"><script>document.title=2</script>\u202Egnp.exe\u0000';
+    await send({ source: hostile, message: hostile, context: { [hostile]: hostile } });
+    await shows(page, "#list", /<img src=x/);
+    await page.focus("#list");
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await shows(page, "#record", /onerror/);
+    assert.equal(await page.$$eval("main img, #list script, #record script", (found) => found.length), 0);
+    assert.doesNotMatch(await page.title(), /^[12]$/);
+    await page.context().close();
+  },
+
+  async "the list stands still under the reader, and one key resumes"() {
+    const page = await open("/");
+    await send(...Array.from({ length: 300 }, (_, n) => ({ source: "shop", message: `line ${n}` })));
+    await shows(page, "#list", /line 299/);
+    await page.hover("#list");
+    await page.mouse.wheel(0, 600);
+    await page.waitForFunction(() => document.querySelector("#list").scrollTop === 600);
+    const before = [await scrolled(page), (await visibleLines(page)).join("\n")];
+    await send(...Array.from({ length: 412 }, (_, n) => ({ source: "shop", message: `more ${n}` })));
+    await shows(page, "#new-pill", /412 new/);
+    assert.deepEqual([await scrolled(page), (await visibleLines(page)).join("\n")], before);
+    await page.keyboard.press("g");
+    await shows(page, "#list", /more 411/);
+    await page.context().close();
+  },
+
+  async "search finds what was stored, and a drag over the histogram chooses a time"() {
+    const page = await open("/?view=search");
+    await shows(page, "#list", /look into me|more 411/);
+    await page.fill("#query", '"look into me"');
+    await page.keyboard.press("Escape");
+    await page.press("#query", "Enter");
+    await page.waitForFunction(() => document.querySelectorAll("#list .line:not([hidden])").length === 1);
+    await shows(page, "#list", /look into me/);
+    await page.fill("#query", "");
+    await page.keyboard.press("Escape");
+    await page.press("#query", "Enter");
+    await shows(page, "#list", /more 411/);
+    const box = await page.locator("#histogram-bars").boundingBox();
+    await page.mouse.move(box.x + box.width * 0.25, box.y + 20);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.75, box.y + 20, { steps: 5 });
+    await page.mouse.up();
+    await page.waitForFunction(() => /since:.* until:/.test(document.querySelector("#query").value));
+    await page.context().close();
+  },
+
+  async "the lines around a record can be seen, also from the live view"() {
+    const page = await open("/?q=%22look+into+me%22");
+    await shows(page, "#list", /look into me/);
+    await page.focus("#list");
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await page.click("text=Lines around it");
+    await shows(page, "#list", /line 0/);
+    await shows(page, "#list", /look into me/);
+    await page.context().close();
+  },
+
+  async "the page recovers when the router restarts"() {
+    const page = await open("/");
+    await shows(page, "#connection-words", /live/);
+    console.log("restart");
+    await answers.next();
+    await shows(page, "#connection-words", /live/);
+    await send({ source: "shop", message: "after the restart" });
+    await shows(page, "#list", /after the restart/);
+    await page.context().close();
+  },
+
+  async "no view has a serious violation of accessibility"() {
+    const openFirst = async (page) => {
+      await page.focus("#list");
+      await page.keyboard.press("j");
+      await page.keyboard.press("Enter");
+      await page.waitForSelector("#record:visible");
+    };
+    const views = [
+      ["live", "/", WIDE],
+      ["a record", "/", WIDE, openFirst],
+      ["search", "/?view=search", WIDE],
+      ["a wrong query", "/?q=level%3E%3DLOUD", WIDE],
+      ["help", "/", WIDE, (page) => page.keyboard.press("?")],
+      ["live on a phone", "/", PHONE],
+      ["a record on a phone", "/", PHONE, openFirst],
+    ];
+    for (const colorScheme of ["dark", "light"]) {
+      for (const [name, path, viewport, act] of views) {
+        // The check itself is a script that the page's policy would refuse.
+        const page = await open(path, { colorScheme, viewport, bypassCSP: true });
+        await shows(page, "#connection-words", /live|search|error/);
+        await act?.(page);
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => window.axe.run(document));
+        const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+        assert.deepEqual(serious.map(({ id, nodes }) => `${id}: ${nodes[0].html}`), [], `${name}, ${colorScheme}`);
+        await page.context().close();
+      }
+    }
+  },
+
+  async "under 5,000 records a second, memory stays flat and the list stands still"() {
+    const page = await open("/");
+    const session = await page.context().newCDPSession(page);
+    await session.send("HeapProfiler.enable");
+    const heap = async () => {
+      await session.send("HeapProfiler.collectGarbage");
+      return (await session.send("Runtime.getHeapUsage")).usedSize / 1e6;
+    };
+    const load = async (seconds) => {
+      const begin = Date.now();
+      for (let sent = 0; sent < 5000 * seconds; sent += 250) {
+        const record = (n) => ({ source: `service-${n % 5}`, level: n % 20 ? "INFO" : "ERROR", message: `request ${sent + n} handled`, context: { user_id: n, path: "/cart" } });
+        await send(...Array.from({ length: 250 }, (_, n) => record(n)));
+        const ahead = begin + ((sent + 250) / 5000) * 1000 - Date.now();
+        if (ahead > 0) await new Promise((done) => setTimeout(done, ahead));
+      }
+    };
+    // The memory that holds the newest records fills up first.
+    await load(6);
+    const before = await heap();
+    await page.evaluate(() => {
+      window.delays = [];
+      const look = () => {
+        const asked = performance.now();
+        setTimeout(() => {
+          window.delays.push(performance.now() - asked);
+          look();
+        }, 0);
+      };
+      look();
+    });
+    await load(30);
+    const delays = (await page.evaluate(() => window.delays)).sort((a, b) => a - b);
+    const after = await heap();
+    console.log(`# heap ${before.toFixed(1)} MB before, ${after.toFixed(1)} MB after 30 s`);
+    console.log(`# the page answers input within ${delays[Math.floor(delays.length * 0.99)].toFixed(0)} ms (p99)`);
+    assert.ok(Math.abs(after - before) < 10, `${before} MB before, ${after} MB after`);
+    await page.hover("#list");
+    await page.mouse.wheel(0, 1000);
+    await page.waitForFunction(() => document.querySelector("#list").scrollTop === 1000);
+    const lines = (await visibleLines(page)).join("\n");
+    await load(2);
+    await shows(page, "#new-pill", /new/);
+    assert.equal((await visibleLines(page)).join("\n"), lines);
+    await page.context().close();
+  },
+};
+
+try {
+  for (const [name, step] of Object.entries(steps)) {
+    await step();
+    assert.deepEqual(problems, [], name);
+    console.log(`ok ${name}`);
+  }
+  console.log("done");
+} catch (error) {
+  console.log(`failed ${error.stack.replaceAll("\n", " | ")}`);
+} finally {
+  await browser.close();
+  process.exit();
+}
