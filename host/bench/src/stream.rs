@@ -37,8 +37,8 @@ const FINISH: Duration = Duration::from_secs(120);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A tenth of the records.
-const REQUEST: &str = "GET /api/tail?aliases=false&query=level%3E%3DERROR HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+/// One record in forty.
+const REQUEST: &str = "GET /api/tail?aliases=false&query=level%3E%3DERROR+source:checkout HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
 
 const CONFIGURATION: &str = r#"
 data = "data"
@@ -79,7 +79,7 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
         connections: args.connections,
         pause: None,
     };
-    let errors: Vec<u64> = bodies.iter().map(|body| count(&body.bytes, b"\"level\":\"ERROR\"")).collect();
+    let matching = bodies.iter().map(|body| matching(&body.bytes)).collect::<anyhow::Result<Vec<u64>>>()?;
     let mut round = |what: &str, records| -> anyhow::Result<LoadResult> {
         eprintln!("weir · {NAME} · {what}");
         let loaded = load::drive(&plan, records)?;
@@ -94,7 +94,7 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let during = round(&format!("with {CLIENTS} clients"), ROUND_RECORDS)?;
     let memory = child.peak_memory()?;
     go.store(true, Ordering::Release);
-    let matched: u64 = during.sent.iter().zip(&errors).map(|(times, errors)| times * errors).sum();
+    let matched: u64 = during.sent.iter().zip(&matching).map(|(times, matching)| times * matching).sum();
     wait(&clients, matched)?;
     let received: u64 = clients.iter().map(|client| client.received.load(Ordering::Relaxed)).sum();
     let missed: u64 = clients.iter().map(|client| client.missed.load(Ordering::Relaxed)).sum();
@@ -163,6 +163,7 @@ async fn client(address: SocketAddr, counts: Arc<Counts>, waits_for: Option<Arc<
         }
         rest.drain(..end);
         while let Some(go) = &waits_for
+            && counts.is_open.load(Ordering::Acquire)
             && !go.load(Ordering::Acquire)
         {
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -196,6 +197,9 @@ fn wait(clients: &[Arc<Counts>], matched: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn count(bytes: &[u8], text: &[u8]) -> u64 {
-    bytes.windows(text.len()).filter(|window| *window == text).count() as u64
+/// How many records of a body the query selects.
+fn matching(body: &[u8]) -> anyhow::Result<u64> {
+    let records: Vec<serde_json::Value> = serde_json::from_slice(body)?;
+    let matches = |record: &&serde_json::Value| record["level"] == "ERROR" && record["source"] == "checkout";
+    Ok(records.iter().filter(matches).count() as u64)
 }

@@ -1,11 +1,11 @@
 //! Feeds the live stream from the journal, so it shows only durable records, and the pipeline never waits for it.
 //!
-//! The reader keeps no segment. If it falls so far behind that segments are removed before it has read them, the stream
+//! It runs at normal priority, unlike everything else that reads: the memory must have passed a frame before its segment
+//! is removed. The reader keeps no segment. If it falls so far behind that segments are removed before it has read them, the stream
 //! lacks their records, and a warning says how many.
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use weir_journal::{Journal, ReadError};
 use weir_live::Live;
 
@@ -13,9 +13,9 @@ use crate::limits;
 
 /// Starts the feed. It begins a little before the end of the journal, so that clients find recent records, and those
 /// that were connected before a restart can continue.
-pub fn start(runtime: &Handle, journal: Journal, live: Arc<Live>) {
+pub fn start(journal: Journal, live: Arc<Live>) {
     let first = journal.last_sequence().saturating_sub(limits::LIVE_FRAMES_AT_START);
-    runtime.spawn(async move {
+    tokio::spawn(async move {
         let mut after = first;
         loop {
             let (source, target) = (journal.clone(), live.clone());

@@ -123,7 +123,7 @@ impl Router {
         });
         let live = Live::new(settings.live.buffer, identity::session()?);
         let reading = reading::runtime()?;
-        live::start(reading.handle(), journal.clone(), live.clone());
+        live::start(journal.clone(), live.clone());
         let api = Api::new(live, Box::new(searchable));
         let options = HttpOptions {
             replay_key: Some(identity::replay_key(data)?),
