@@ -45,15 +45,7 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
     swap::put(&filters, redact, 0)?;
     let child = Child::weir(folder.path(), swap::CONFIGURATION)?;
     let bodies = records::bodies(100, Encoding::Json);
-    let full = Plan {
-        address: child.address,
-        path: child.path.clone(),
-        content_type: Encoding::Json.content_type(),
-        bodies: &bodies,
-        sent: 0,
-        connections: args.connections,
-        pause: None,
-    };
+    let full = Plan::full_load(&child, Encoding::Json, &bodies, args.connections);
     let warm = load::drive(&full, ROUND_RECORDS * 4)?;
     let half = full.at_half(&warm);
     let mut text = format!("\ntraffic while a module of {} KiB is compiled\n", module.len() >> 10);

@@ -130,15 +130,7 @@ fn measure(case: &Case, contender: &Contender, args: &BenchArgs) -> anyhow::Resu
     };
     let bodies = records::bodies(case.batch, case.encoding);
     let records = args.records.unwrap_or(case.records);
-    let mut plan = load::Plan {
-        address: child.address,
-        content_type: case.encoding.content_type(),
-        path: child.path.clone(),
-        bodies: &bodies,
-        sent: 0,
-        connections: args.connections,
-        pause: None,
-    };
+    let mut plan = load::Plan::full_load(&child, case.encoding, &bodies, args.connections);
     let warm = load::drive(&plan, records / 10)?;
     let drops_debug = case.drops_debug && !matches!(contender, Contender::Floor);
     let mut expected = warm.expected(&bodies, drops_debug);

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
 
-use crate::records::Body;
+use crate::child::Child;
+use crate::records::{Body, Encoding};
 
 /// Timeout for an answer. The run fails if it is exceeded.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -30,6 +31,19 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
+    /// Bodies sent as fast as they are answered.
+    pub fn full_load(child: &Child, encoding: Encoding, bodies: &'a [Body], connections: usize) -> Plan<'a> {
+        Plan {
+            address: child.address,
+            path: child.path.clone(),
+            content_type: encoding.content_type(),
+            bodies,
+            sent: 0,
+            connections,
+            pause: None,
+        }
+    }
+
     /// The same load at half the rate of an earlier run.
     pub fn at_half(&self, full: &LoadResult) -> Plan<'a> {
         let each = full.seconds / full.requests() as f64;

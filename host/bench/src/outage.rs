@@ -47,15 +47,7 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let receiver = Receiver::start()?;
     let child = Child::weir(folder.path(), &configuration(&receiver))?;
     let bodies = records::bodies(100, Encoding::Json);
-    let mut plan = Plan {
-        address: child.address,
-        path: child.path.clone(),
-        content_type: Encoding::Json.content_type(),
-        bodies: &bodies,
-        sent: 0,
-        connections: args.connections,
-        pause: None,
-    };
+    let mut plan = Plan::full_load(&child, Encoding::Json, &bodies, args.connections);
     eprintln!("weir · outage · both sinks work");
     let (mut sent, before) = under_load(&mut plan, &child, Duration::ZERO)?;
     receiver.wait_for(sent, Instant::now() + CATCH_UP)?;

@@ -70,15 +70,7 @@ pub fn report(args: &BenchArgs, _: Module) -> anyhow::Result<String> {
     let folder = crate::folder(args)?;
     let child = Child::weir(folder.path(), CONFIGURATION)?;
     let bodies = records::bodies(100, Encoding::Json);
-    let mut plan = Plan {
-        address: child.address,
-        path: child.path.clone(),
-        content_type: Encoding::Json.content_type(),
-        bodies: &bodies,
-        sent: 0,
-        connections: args.connections,
-        pause: None,
-    };
+    let mut plan = Plan::full_load(&child, Encoding::Json, &bodies, args.connections);
     let matching = bodies.iter().map(|body| matching(&body.bytes)).collect::<anyhow::Result<Vec<u64>>>()?;
     let mut round = |what: &str, records| -> anyhow::Result<LoadResult> {
         eprintln!("weir · {NAME} · {what}");

@@ -51,15 +51,7 @@ pub fn report(args: &BenchArgs, redact: Module) -> anyhow::Result<String> {
     put(&filters, redact, 0)?;
     let child = Child::weir(folder.path(), CONFIGURATION)?;
     let bodies = records::bodies(100, Encoding::Json);
-    let plan = Plan {
-        address: child.address,
-        path: child.path.clone(),
-        content_type: Encoding::Json.content_type(),
-        bodies: &bodies,
-        sent: 0,
-        connections: args.connections,
-        pause: None,
-    };
+    let plan = Plan::full_load(&child, Encoding::Json, &bodies, args.connections);
     let warm = load::drive(&plan, ROUND_RECORDS * 4)?;
     let half = plan.at_half(&warm);
     let mut expected = warm.records;

@@ -1,7 +1,7 @@
 //! Maps methods and paths to answers.
 //!
-//! Posts go to `post` with their protocol, the few fixed pages are answered here, other paths by
-//! [`Pages`], and what remains gets a hint. Browsers get the front page from `Pages`, too.
+//! Posts go to `post` with their protocol, the few fixed pages are answered here, other paths by [`Pages`], and what
+//! remains gets a hint. Browsers get the front page from `Pages`, too.
 //! Invariants: every error says what to do next; a request for another host gets nothing but that error.
 
 use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};

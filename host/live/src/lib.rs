@@ -13,7 +13,8 @@
 //! | [`message`] | records as JSON |
 //! | [`limits`] | all limits |
 //!
-//! Invariants: for each client, records received + records missed = records that match, in the order of the journal;
+//! Invariants: of what was pushed, records received + records missed = records that match, for each client, in the order
+//! of the journal;
 //! memory is bounded, whatever clients do; without clients, no record is looked at.
 
 mod client;
