@@ -141,6 +141,7 @@ const steps = {
     await page.keyboard.press("Escape");
     await page.press("#query", "Enter");
     await shows(page, "#list", /more 411/);
+    await shows(page, "#histogram-at", /drag to choose/);
     const box = await page.locator("#histogram-bars").boundingBox();
     await page.mouse.move(box.x + box.width * 0.25, box.y + 20);
     await page.mouse.down();
