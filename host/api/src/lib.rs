@@ -13,7 +13,8 @@
 //! | `parameters` | the parameters of a request |
 //! | `reply` | answers and errors |
 //! | `page` | the page's files |
-//! | `tail` | the live stream: its parameters and messages |
+//! | `tail` | the live stream: its parameters and what a client is told |
+//! | `form` | its messages as bytes, which clients share |
 //! | `websocket`, `events` | the two ways in which it is sent |
 //! | `search` | records, histograms and fields from sinks |
 //! | `limits` | all limits |
@@ -21,6 +22,7 @@
 //! Invariants: reading changes nothing, and never waits for a lock of the pipeline; every answer and queue is bounded.
 
 mod events;
+mod form;
 mod limits;
 mod openapi;
 mod page;

@@ -1,7 +1,5 @@
 //! The live stream over a WebSocket (RFC 6455).
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Empty};
@@ -10,27 +8,21 @@ use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, interval, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, interval, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
-use weir_live::Live;
 
 use crate::limits;
 use crate::reply::{ApiError, Body};
-use crate::tail::{Message, Tail};
+use crate::tail::Tail;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Accepts the WebSocket, and starts the stream on it.
-pub fn start(
-    tail: Tail,
-    live: Arc<Live>,
-    permit: OwnedSemaphorePermit,
-    mut request: Request<()>,
-) -> Result<Response<Body>, ApiError> {
+pub fn start(tail: Tail, permit: OwnedSemaphorePermit, mut request: Request<()>) -> Result<Response<Body>, ApiError> {
     let accept = accept_key(&request)?;
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -43,7 +35,7 @@ pub fn start(
                     .max_message_size(Some(limits::MAX_MESSAGE_BYTES))
                     .max_frame_size(Some(limits::MAX_MESSAGE_BYTES));
                 let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-                if let Err(error) = run(socket, tail, &live).await {
+                if let Err(error) = run(socket, tail).await {
                     tracing::debug!("a live stream ended: {error}");
                 }
             }
@@ -74,20 +66,15 @@ fn accept_key(request: &Request<()>) -> Result<HeaderValue, ApiError> {
 }
 
 /// Sends until the client or the stream ends.
-async fn run(mut socket: Socket, mut tail: Tail, live: &Live) -> Result<(), Error> {
+async fn run(mut socket: Socket, mut tail: Tail) -> Result<(), Error> {
     send(&mut socket, tail.greeting()).await?;
     let mut keep_alive = interval_at(Instant::now() + limits::KEEP_ALIVE, limits::KEEP_ALIVE);
     let mut stats = interval(limits::STATS_INTERVAL);
     let mut heard = Instant::now();
-    // Clients are served at intervals, so that each write has many records if many arrive.
-    let mut next_look = Instant::now();
     loop {
         tokio::select! {
-            messages = async { sleep_until(next_look).await; tail.next().await } => match messages {
-                Some(messages) => {
-                    send(&mut socket, messages).await?;
-                    next_look = if tail.has_more() { Instant::now() } else { Instant::now() + live.interval() };
-                }
+            messages = tail.next() => match messages {
+                Some(messages) => send(&mut socket, messages).await?,
                 None => return close(&mut socket, CloseCode::Away, "weir is stopping").await,
             },
             frame = socket.next() => {
@@ -124,9 +111,9 @@ async fn run(mut socket: Socket, mut tail: Tail, live: &Live) -> Result<(), Erro
     }
 }
 
-async fn send(socket: &mut Socket, messages: Vec<Message>) -> Result<(), Error> {
+async fn send(socket: &mut Socket, messages: Vec<Bytes>) -> Result<(), Error> {
     for message in messages {
-        timed(socket.feed(Frame::Text(message.text.into()))).await?;
+        timed(socket.feed(Frame::Text(message.try_into()?))).await?;
     }
     flush(socket).await
 }

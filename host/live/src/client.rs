@@ -1,19 +1,19 @@
-//! One client: its position in the memory, what it gets next, what it missed.
+//! One client: where it begins, what it gets next.
 //!
 //! Records are matched without the lock. The position moves only if the memory has not moved it meanwhile, so a record
 //! is either handed out or counted as missed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 use weir_query::{EntryId, QueryError};
-use weir_record::{Level, Record};
 
-use crate::frame::{Counts, Frame, LEVEL_NAMES, LEVELS};
-use crate::limits;
 use crate::live::{Live, TooManyClients};
+use crate::progress::Progress;
 use crate::query::SharedQuery;
+use crate::step::Step;
+use crate::totals::Totals;
 
 /// Where a client begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,118 +24,24 @@ pub enum Start {
     After(EntryId),
 }
 
-/// A matching record.
-#[derive(Clone)]
-pub struct Item {
-    frame: Arc<Frame>,
-    index: u32,
-}
-
-impl Item {
-    pub fn id(&self) -> EntryId {
-        self.frame.id(self.index)
-    }
-
-    pub fn record(&self) -> Record<'_> {
-        self.frame.record(self.index)
-    }
-}
-
 /// What a client gets next.
-#[derive(Default)]
-pub struct Step {
+pub struct Next {
     /// It asked to continue after a record that is no longer in memory.
     pub is_reset: bool,
-    /// Matching records that it missed before these.
+    /// Matching records that it missed before the step.
     pub missed: u64,
-    pub items: Vec<Item>,
+    /// Records before those of the step that nobody could read.
+    pub skipped: u64,
+    pub step: Arc<Step>,
 }
 
-/// What a client has seen since it began, or since its query changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Records that passed.
-    pub seen: u64,
-    /// Those that matched.
-    pub matched: u64,
-    /// Those that matched and were missed.
-    pub missed: u64,
-    levels: [u64; LEVELS],
-    sources: HashMap<String, u64>,
-}
-
-impl Totals {
-    /// Records that passed, by level; levels without records are left out.
-    pub fn levels(&self) -> impl Iterator<Item = (Level, u64)> {
-        LEVEL_NAMES.into_iter().zip(self.levels).filter(|(_, count)| *count > 0)
-    }
-
-    /// The sources with most records that passed.
-    pub fn sources(&self, most: usize) -> Vec<(&str, u64)> {
-        let mut sources: Vec<_> = self.sources.iter().map(|(name, count)| (name.as_str(), *count)).collect();
-        sources.sort_unstable_by(|(a, more), (b, less)| less.cmp(more).then(a.cmp(b)));
-        sources.truncate(most);
-        sources
-    }
-
-    fn add(&mut self, counts: &Counts) {
-        for (level, count) in self.levels.iter_mut().zip(counts.levels) {
-            *level += count;
-        }
-        for (source, count) in &counts.sources {
-            if let Some(total) = self.sources.get_mut(source) {
-                *total += count;
-            } else if self.sources.len() < limits::MAX_SOURCES {
-                self.sources.insert(source.clone(), *count);
-            }
-        }
-    }
-}
-
-/// The state of a client that the memory changes when it overtakes it.
-pub struct Progress {
-    /// The place of the next record to look at.
-    pub at: EntryId,
-    query: Arc<SharedQuery>,
-    is_reset: bool,
-    /// Missed and not reported yet.
-    missed: u64,
-    counts_all: bool,
-    totals: Totals,
-}
-
-impl Progress {
-    fn new(query: Arc<SharedQuery>, at: EntryId) -> Progress {
-        Progress { at, query, is_reset: false, missed: 0, counts_all: false, totals: Totals::default() }
-    }
-
-    /// Counts what is left of a frame as missed, and moves behind it.
-    pub fn miss(&mut self, frame: &Frame) {
-        let from = self.first_index(frame);
-        let missed = frame.matching(&self.query).iter().filter(|index| **index >= from).count() as u64;
-        self.missed += missed;
-        self.totals.missed += missed;
-        self.pass(frame, frame.records, missed);
-    }
-
-    /// Moves to a place in a frame, or behind it.
-    fn pass(&mut self, frame: &Frame, to: u32, matched: u64) {
-        let from = self.first_index(frame);
-        self.totals.seen += u64::from(to - from);
-        self.totals.matched += matched;
-        if self.counts_all {
-            match from == 0 && to == frame.records {
-                true => self.totals.add(frame.counts()),
-                false => self.totals.add(&frame.counts_of(from..to)),
-            }
-        }
-        self.at = if to == frame.records { frame.end() } else { frame.id(to) };
-    }
-
-    /// The first record of a frame that was not passed.
-    fn first_index(&self, frame: &Frame) -> u32 {
-        if self.at.sequence == frame.sequence { self.at.index } else { 0 }
-    }
+/// What a client finds when it looks.
+enum Look {
+    Ended,
+    /// Nothing; there may be more at this time, or at any time.
+    Wait(Option<Instant>),
+    /// Something, from this place on.
+    From(EntryId),
 }
 
 /// A client of the stream. Dropping it ends it.
@@ -152,13 +58,15 @@ impl Client {
         let mut client = Client { live: live.clone(), number: 0, query: query.clone(), news };
         let (at, is_reset) = client.place_of(start);
         let progress = Progress { is_reset, ..Progress::new(query, at) };
-        client.number = live.state().add_client(progress)?;
+        client.number = live.state().add_client(progress, matches!(start, Start::After(_)))?;
         Ok(client)
     }
 
     /// Counts all records by level and source from now on.
     pub fn count_all(&self) {
-        self.change(|progress| progress.counts_all = true);
+        if let Some(progress) = self.live.state().client(self.number) {
+            progress.counts_all = true;
+        }
     }
 
     /// The text of its query.
@@ -172,95 +80,74 @@ impl Client {
         self.query = self.live.query(text)?;
         let (at, _) = self.place_of(Start::Backlog(backlog));
         let query = self.query.clone();
-        self.change(|progress| {
+        let mut state = self.live.state();
+        let at = state.in_memory(at);
+        if let Some(progress) = state.client(self.number) {
             *progress = Progress { counts_all: progress.counts_all, ..Progress::new(query, at) };
-        });
+        }
         Ok(())
     }
 
     /// What it has seen.
     pub fn totals(&self) -> Totals {
-        self.live.state().clients.get(&self.number).map_or_else(Totals::default, |progress| progress.totals.clone())
+        self.live.state().client(self.number).map_or_else(Totals::default, |progress| progress.totals.clone())
     }
 
     /// Waits until there is something, and returns it; `None` once the stream has ended. A step may be empty, if
     /// nothing of what passed matched. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Step> {
+    pub async fn next(&mut self) -> Option<Next> {
         loop {
             // Marked as seen before looking, so that what arrives during the look wakes the wait below.
             self.news.borrow_and_update();
-            {
-                let state = self.live.state();
-                if state.is_closed {
-                    return None;
-                }
-                let progress = state.clients.get(&self.number)?;
-                if progress.at < state.end || progress.missed > 0 || progress.is_reset {
-                    drop(state);
-                    return Some(self.step());
+            match self.look() {
+                Look::Ended => return None,
+                Look::Wait(Some(until)) => sleep_until(until).await,
+                Look::Wait(None) => self.news.changed().await.ok()?,
+                Look::From(at) => {
+                    if let Some(next) = self.take(at) {
+                        return Some(next);
+                    }
                 }
             }
-            self.news.changed().await.ok()?;
         }
     }
 
     /// Whether there is nothing to get at the moment.
     pub fn is_current(&self) -> bool {
-        let state = self.live.state();
-        state.clients.get(&self.number).is_none_or(|progress| progress.at >= state.end)
+        let mut state = self.live.state();
+        let end = state.end;
+        state.client(self.number).is_none_or(|progress| progress.at >= end && !progress.has_notice())
     }
 
-    /// Takes the next records without waiting.
-    fn step(&self) -> Step {
-        loop {
-            let (at, frames): (EntryId, Vec<_>) = {
-                let state = self.live.state();
-                let Some(progress) = state.clients.get(&self.number) else { return Step::default() };
-                (progress.at, state.frames_from(progress.at).take(limits::STEP_FRAMES).cloned().collect())
-            };
-            let passed = self.take(at, frames);
-            let mut state = self.live.state();
-            let Some(progress) = state.clients.get_mut(&self.number) else { return Step::default() };
-            // The memory may have moved it meanwhile, or another task its query.
-            if progress.at != at || progress.query.number != self.query.number {
-                continue;
-            }
-            let mut items = Vec::new();
-            for (frame, to, of_frame) in passed {
-                progress.pass(&frame, to, of_frame.len() as u64);
-                items.extend(of_frame);
-            }
-            return Step {
-                is_reset: std::mem::take(&mut progress.is_reset),
-                missed: std::mem::take(&mut progress.missed),
-                items,
-            };
+    fn look(&self) -> Look {
+        let mut state = self.live.state();
+        if state.is_closed {
+            return Look::Ended;
+        }
+        state.publish_if_due();
+        let published = state.published;
+        match state.client(self.number) {
+            None => Look::Ended,
+            Some(progress) if progress.at < published || progress.has_notice() => Look::From(progress.at),
+            Some(_) => Look::Wait(state.next_publication()),
         }
     }
 
-    /// The matching records of some frames up to the limits of a step: for each frame, where it ends and what matches.
-    fn take(&self, at: EntryId, frames: Vec<Arc<Frame>>) -> Vec<(Arc<Frame>, u32, Vec<Item>)> {
-        let (mut records, mut bytes) = (0, 0);
-        let mut passed = Vec::with_capacity(frames.len());
-        for frame in frames {
-            let from = if at.sequence == frame.sequence { at.index } else { 0 };
-            let (mut items, mut to) = (Vec::new(), frame.records);
-            for index in frame.matching(&self.query).iter().copied().filter(|index| *index >= from) {
-                if records >= limits::STEP_RECORDS || bytes >= limits::STEP_BYTES {
-                    to = index;
-                    break;
-                }
-                records += 1;
-                bytes += frame.record(index).as_bytes().len();
-                items.push(Item { frame: frame.clone(), index });
-            }
-            let is_whole = to == frame.records;
-            passed.push((frame, to, items));
-            if !is_whole {
-                break;
-            }
+    /// Takes the next records at a place. `None` if the memory has moved the client meanwhile.
+    fn take(&self, at: EntryId) -> Option<Next> {
+        let step = self.live.step(&self.query, at);
+        let mut state = self.live.state();
+        let progress = state.client(self.number)?;
+        if progress.at != at {
+            return None;
         }
-        passed
+        progress.pass(&step);
+        Some(Next {
+            is_reset: std::mem::take(&mut progress.is_reset),
+            missed: std::mem::take(&mut progress.missed),
+            skipped: std::mem::take(&mut progress.skipped) + step.skipped,
+            step,
+        })
     }
 
     /// The place at which to begin, and whether that is a reset.
@@ -296,16 +183,10 @@ impl Client {
         }
         at
     }
-
-    fn change(&self, change: impl FnOnce(&mut Progress)) {
-        if let Some(progress) = self.live.state().clients.get_mut(&self.number) {
-            change(progress);
-        }
-    }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.live.state().clients.remove(&self.number);
+        self.live.state().remove_client(self.number);
     }
 }

@@ -3,23 +3,22 @@
 //!
 //! Nothing is decoded while nobody asks.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use weir_query::EntryId;
-use weir_record::{Batch, Level, Record};
+use weir_record::{Batch, Record};
 
 use crate::query::SharedQuery;
-
-/// Number of levels.
-pub const LEVELS: usize = 6;
+use crate::totals::Counts;
 
 /// A frame of the journal.
 pub struct Frame {
     pub sequence: u64,
     pub records: u32,
+    /// Records that could not be read. Such a frame has no others.
+    pub skipped: u64,
     payload: Bytes,
     batch: OnceLock<Batch>,
     /// The indexes of matching records, by the query's number.
@@ -27,19 +26,25 @@ pub struct Frame {
     counts: OnceLock<Counts>,
 }
 
-/// How many records there are of each level and source.
-#[derive(Debug, Default)]
-pub struct Counts {
-    pub levels: [u64; LEVELS],
-    pub sources: HashMap<String, u64>,
-}
-
 /// Results kept per frame: more different queries than people watch at a time.
 const MAX_KEPT_QUERIES: usize = 32;
 
 impl Frame {
     pub fn new(sequence: u64, records: u32, payload: Bytes) -> Frame {
-        Frame { sequence, records, payload, batch: OnceLock::new(), matches: Mutex::default(), counts: OnceLock::new() }
+        Frame {
+            sequence,
+            records,
+            skipped: 0,
+            payload,
+            batch: OnceLock::new(),
+            matches: Mutex::default(),
+            counts: OnceLock::new(),
+        }
+    }
+
+    /// Stands for frames that could not be read, the last of which has this sequence.
+    pub fn skipped(sequence: u64, records: u64) -> Frame {
+        Frame { skipped: records, batch: OnceLock::from(Batch::new()), ..Frame::new(sequence, 0, Bytes::new()) }
     }
 
     pub fn size_bytes(&self) -> usize {
@@ -95,36 +100,3 @@ impl Frame {
         Counts::of(indexes.map(|index| self.record(index)))
     }
 }
-
-impl Counts {
-    fn of<'a>(records: impl Iterator<Item = Record<'a>>) -> Counts {
-        let mut counts = Counts::default();
-        for record in records {
-            let head = record.head();
-            counts.levels[position(head.level)] += 1;
-            match counts.sources.get_mut(head.source) {
-                Some(count) => *count += 1,
-                None => {
-                    counts.sources.insert(head.source.to_owned(), 1);
-                }
-            }
-        }
-        counts
-    }
-}
-
-/// The position of a level, from the least severe on.
-fn position(level: Level) -> usize {
-    match level {
-        Level::Trace => 0,
-        Level::Debug => 1,
-        Level::Info => 2,
-        Level::Warning => 3,
-        Level::Error => 4,
-        Level::Critical => 5,
-    }
-}
-
-/// The levels by position.
-pub const LEVEL_NAMES: [Level; LEVELS] =
-    [Level::Trace, Level::Debug, Level::Info, Level::Warning, Level::Error, Level::Critical];

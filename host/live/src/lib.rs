@@ -7,8 +7,11 @@
 //! | file | purpose |
 //! |---|---|
 //! | `live` | the memory: what enters, what leaves, who is overtaken |
-//! | `client` | one client: its position, what it gets next, what it missed |
+//! | `client` | one client: where it begins, what it gets next |
+//! | `progress` | how far a client is, and what it missed |
+//! | `step` | what all clients of a query get at a place: found, counted and rendered once |
 //! | `frame` | one frame of the journal, with what clients found out about it |
+//! | `totals` | what passed, counted |
 //! | `query` | queries that several clients share |
 //! | [`message`] | records as JSON |
 //! | [`limits`] | all limits |
@@ -22,9 +25,14 @@ mod frame;
 pub mod limits;
 mod live;
 pub mod message;
+mod progress;
 mod query;
+mod step;
 #[cfg(test)]
 mod tests;
+mod totals;
 
-pub use client::{Client, Item, Start, Step, Totals};
+pub use client::{Client, Next, Start};
 pub use live::{Live, TooManyClients};
+pub use step::{Form, Item, Messages, Step};
+pub use totals::Totals;

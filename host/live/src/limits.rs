@@ -18,3 +18,11 @@ pub const MAX_SOURCES: usize = 1000;
 pub const MIN_INTERVAL: Duration = Duration::from_millis(20);
 /// This much is added to the interval for each client, so that a thousand clients together take a small part of a core.
 pub const INTERVAL_PER_CLIENT: Duration = Duration::from_micros(250);
+/// The memory that is left when it was full: a quarter leaves at once. So overtaken clients continue at few different
+/// places, and those at the same place share what they get.
+pub const SHRUNK_BUFFER_BYTES: usize = MAX_BUFFER_BYTES / 4 * 3;
+/// Steps kept for other clients at the same place. More are only needed by clients with different queries, which share
+/// nothing.
+pub const KEPT_STEPS: usize = 64;
+/// Bytes of rendered messages kept with them, beyond those of the newest step.
+pub const KEPT_BYTES: usize = 16 << 20;

@@ -1,20 +1,26 @@
 //! The memory of recent records.
 //!
-//! Invariant: a client's position is at or behind a frame in memory, or at the end. When a frame leaves, clients that
-//! have not passed it are moved behind it, and its matches are added to what they missed.
+//! Invariant: a client's position is at or behind a frame in memory, or at the end, or the client is overtaken: then it
+//! continues with the oldest frame, and what it missed is counted by its group (see `progress`).
+//!
+//! New frames are published to clients at intervals, at once if the last interval is over. So clients that keep up are
+//! all at the same places, and are woken for many frames at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use weir_query::{EntryId, QueryError};
 
-use crate::client::{Client, Progress, Start};
+use crate::client::{Client, Start};
 use crate::frame::Frame;
 use crate::limits;
+use crate::progress::{Group, GroupKey, Progress, missed_from};
 use crate::query::{Queries, SharedQuery};
+use crate::step::{Step, Steps};
 
 /// All places are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +32,7 @@ pub struct Live {
     buffer: usize,
     session: String,
     queries: Queries,
+    steps: Steps,
     state: Mutex<State>,
     /// Changes when there is something new, and when the stream ends.
     news: watch::Sender<()>,
@@ -34,11 +41,19 @@ pub struct Live {
 #[derive(Default)]
 pub struct State {
     pub frames: VecDeque<Arc<Frame>>,
+    /// Where the oldest frame begins.
+    oldest: EntryId,
+    /// Up to where clients see records.
+    pub published: EntryId,
     /// Where the next record will be.
     pub end: EntryId,
+    /// When more is published.
+    next_publication: Option<Instant>,
     records: usize,
     size_bytes: usize,
-    pub clients: BTreeMap<u64, Progress>,
+    clients: BTreeMap<u64, Progress>,
+    /// Clients that are overtaken.
+    groups: HashMap<GroupKey, Group>,
     next_client: u64,
     pub is_closed: bool,
 }
@@ -50,6 +65,7 @@ impl Live {
             buffer,
             session,
             queries: Queries::default(),
+            steps: Steps::default(),
             state: Mutex::default(),
             news: watch::Sender::new(()),
         })
@@ -62,16 +78,21 @@ impl Live {
 
     /// Adds a frame of the journal, with its payload as the journal has it.
     pub fn push(&self, sequence: u64, records: u32, payload: Bytes) {
-        let frame = Arc::new(Frame::new(sequence, records, payload));
+        self.add(Frame::new(sequence, records, payload));
+    }
+
+    /// Says that this many records before and with a frame of the journal could not be read. Clients are told.
+    pub fn skip(&self, sequence: u64, records: u64) {
+        self.add(Frame::skipped(sequence, records));
+    }
+
+    fn add(&self, frame: Frame) {
         let mut state = self.state();
-        state.end = frame.end();
-        state.records += records as usize;
-        state.size_bytes += frame.size_bytes();
-        state.frames.push_back(frame);
-        while state.must_shrink(self.buffer) {
-            state.remove_oldest();
-        }
+        let oldest = state.add_frame(Arc::new(frame), self.buffer);
         drop(state);
+        if let Some(oldest) = oldest {
+            self.steps.forget_before(oldest);
+        }
         self.news.send_replace(());
     }
 
@@ -107,37 +128,98 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long a client waits before it looks for news again.
-    pub fn interval(&self) -> Duration {
-        let clients = u32::try_from(self.clients()).unwrap_or(u32::MAX);
-        limits::MIN_INTERVAL + limits::INTERVAL_PER_CLIENT * clients
+    /// What clients of a query get at a place.
+    pub(crate) fn step(&self, query: &SharedQuery, from: EntryId) -> Arc<Step> {
+        if let Some(step) = self.steps.find(query, from) {
+            return step;
+        }
+        let frames = self.state().published_from(from);
+        let step = Arc::new(Step::new(query, from, &frames));
+        if !frames.is_empty() {
+            self.steps.keep(step.clone());
+        }
+        step
     }
 }
 
 impl State {
-    fn must_shrink(&self, buffer: usize) -> bool {
-        let Some(oldest) = self.frames.front() else { return false };
-        if self.frames.len() == 1 {
-            return false;
+    /// Adds a frame, and lets the oldest ones go if there are too many. Returns where the oldest one begins if some went.
+    fn add_frame(&mut self, frame: Arc<Frame>, buffer: usize) -> Option<EntryId> {
+        let before = self.oldest;
+        self.end = frame.end();
+        self.records += frame.records as usize;
+        self.size_bytes += frame.size_bytes();
+        self.frames.push_back(frame);
+        if self.size_bytes > limits::MAX_BUFFER_BYTES {
+            while self.size_bytes > limits::SHRUNK_BUFFER_BYTES && self.frames.len() > 1 {
+                self.remove_oldest();
+            }
         }
-        let is_enough = self.records - oldest.records as usize >= buffer;
-        let is_awaited = || self.clients.values().any(|client| client.at < oldest.end());
-        self.size_bytes > limits::MAX_BUFFER_BYTES || (is_enough && !is_awaited())
+        while self.has_passed_oldest(buffer) {
+            self.remove_oldest();
+        }
+        (self.oldest > before).then_some(self.oldest)
+    }
+
+    /// Whether the oldest frame is neither needed for new clients nor for those that are there.
+    fn has_passed_oldest(&self, buffer: usize) -> bool {
+        let Some(oldest) = self.frames.front() else { return false };
+        let is_enough = self.frames.len() > 1 && self.records - oldest.records as usize >= buffer;
+        is_enough && self.clients.values().all(|client| client.at >= oldest.end())
     }
 
     fn remove_oldest(&mut self) {
         let Some(frame) = self.frames.pop_front() else { return };
         self.records -= frame.records as usize;
         self.size_bytes -= frame.size_bytes();
-        for client in self.clients.values_mut().filter(|client| client.at < frame.end()) {
-            client.miss(&frame);
+        self.oldest = frame.end();
+        for group in self.groups.values_mut() {
+            group.miss(&frame);
+        }
+        for client in self.clients.values_mut().filter(|client| client.joined.is_none() && client.at < frame.end()) {
+            client.miss(&missed_from(client.at, &frame, client));
+            let group = self.groups.entry(client.group()).or_insert_with(|| Group::of(client));
+            group.clients += 1;
+            client.joined = Some(group.totals.clone());
         }
     }
 
-    /// The frames at or after a place.
-    pub fn frames_from(&self, at: EntryId) -> impl Iterator<Item = &Arc<Frame>> {
-        let first = self.frames.partition_point(|frame| frame.end() <= at);
-        self.frames.range(first..)
+    /// A client, at its place. If it was overtaken, that is the oldest frame, and what it missed is added.
+    pub fn client(&mut self, number: u64) -> Option<&mut Progress> {
+        let client = self.clients.get_mut(&number)?;
+        if let Some(joined) = client.joined.take()
+            && let Entry::Occupied(mut group) = self.groups.entry(client.group())
+        {
+            client.miss(&group.get().totals.since(&joined));
+            client.at = self.oldest;
+            group.get_mut().clients -= 1;
+            if group.get().clients == 0 {
+                group.remove();
+            }
+        }
+        Some(client)
+    }
+
+    /// Publishes what is there if it is time.
+    pub fn publish_if_due(&mut self) {
+        let now = Instant::now();
+        if self.published < self.end && self.next_publication.is_none_or(|next| next <= now) {
+            self.published = self.end;
+            let clients = u32::try_from(self.clients.len()).unwrap_or(u32::MAX);
+            self.next_publication = Some(now + limits::MIN_INTERVAL + limits::INTERVAL_PER_CLIENT * clients);
+        }
+    }
+
+    /// When more can be published, if that is not now.
+    pub fn next_publication(&self) -> Option<Instant> {
+        self.next_publication.filter(|next| *next > Instant::now())
+    }
+
+    /// The next published frames from a place on.
+    fn published_from(&self, from: EntryId) -> Vec<Arc<Frame>> {
+        let first = self.frames.partition_point(|frame| frame.end() <= from);
+        let published = self.frames.range(first..).take_while(|frame| frame.id(0) < self.published);
+        published.take(limits::STEP_FRAMES).cloned().collect()
     }
 
     /// Whether the records after this one are in memory.
@@ -146,13 +228,28 @@ impl State {
         self.frames.iter().any(is_in)
     }
 
-    pub fn add_client(&mut self, progress: Progress) -> Result<u64, TooManyClients> {
+    /// Adds a client. If its place has left the memory since it was found, it begins with the oldest frame, which is a
+    /// reset if it has asked for the place.
+    pub fn add_client(&mut self, mut client: Progress, has_asked: bool) -> Result<u64, TooManyClients> {
         if self.clients.len() >= limits::MAX_CLIENTS {
             return Err(TooManyClients);
         }
+        client.is_reset |= has_asked && client.at < self.oldest;
+        client.at = self.in_memory(client.at);
         let number = self.next_client;
         self.next_client += 1;
-        self.clients.insert(number, progress);
+        self.clients.insert(number, client);
         Ok(number)
+    }
+
+    /// The place, or the next one that is still in memory.
+    pub fn in_memory(&self, at: EntryId) -> EntryId {
+        at.max(self.oldest)
+    }
+
+    pub fn remove_client(&mut self, number: u64) {
+        // Takes it out of its group, too.
+        self.client(number);
+        self.clients.remove(&number);
     }
 }

@@ -44,14 +44,14 @@ fn watch(live: &std::sync::Arc<Live>, query: &str, start: Start) -> Client {
 async fn take(client: &mut Client) -> (Vec<String>, u64) {
     let (mut messages, mut missed) = (Vec::new(), 0);
     while !client.is_current() {
-        let step = client.next().await.expect("the stream goes on");
-        missed += step.missed;
-        messages.extend(step.items.iter().map(|item| item.record().message().to_owned()));
+        let next = client.next().await.expect("the stream goes on");
+        missed += next.missed;
+        messages.extend(next.step.items.iter().map(|item| item.record().message().to_owned()));
     }
     (messages, missed)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_gets_what_matches_from_when_it_began() {
     let live = Live::new(10, "s".into());
     push(&live, 1, &["old yes"]);
@@ -64,12 +64,12 @@ async fn a_client_gets_what_matches_from_when_it_began() {
     assert_eq!((totals.seen, totals.matched, totals.missed), (5, 3, 0));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_waits_for_news_and_ends_with_the_stream() {
     let live = Live::new(10, "s".into());
     let mut client = watch(&live, "", Start::Backlog(0));
     let waiting = tokio::spawn(async move {
-        let first = client.next().await.map(|step| step.items.len());
+        let first = client.next().await.map(|next| next.step.items.len());
         (first, client.next().await.is_none())
     });
     tokio::task::yield_now().await;
@@ -81,7 +81,7 @@ async fn a_client_waits_for_news_and_ends_with_the_stream() {
     assert_eq!(live.clients(), 0, "a client that is gone takes no place");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_backlog_has_the_newest_matches() {
     let live = Live::new(10, "s".into());
     push(&live, 1, &["yes 1", "yes 2", "no"]);
@@ -93,7 +93,7 @@ async fn the_backlog_has_the_newest_matches() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_continues_after_a_record_that_is_in_memory_and_learns_of_one_that_is_not() {
     let live = Live::new(2, "s".into());
     for sequence in 1..=4 {
@@ -105,13 +105,13 @@ async fn a_client_continues_after_a_record_that_is_in_memory_and_learns_of_one_t
         [EntryId { sequence: 1, index: 0 }, EntryId { sequence: 9, index: 0 }, EntryId { sequence: 4, index: 2 }]
     {
         let mut client = watch(&live, "", Start::After(gone));
-        let step = client.next().await.expect("there are records");
-        assert!(step.is_reset, "{gone}");
-        assert_eq!(step.items[0].id(), EntryId { sequence: 4, index: 0 });
+        let next = client.next().await.expect("there are records");
+        assert!(next.is_reset, "{gone}");
+        assert_eq!(next.step.items[0].id(), EntryId { sequence: 4, index: 0 });
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_slow_client_is_told_the_exact_number_of_matches_it_missed() {
     let live = Live::new(4, "s".into());
     let mut client = watch(&live, "yes", Start::Backlog(0));
@@ -126,7 +126,7 @@ async fn a_slow_client_is_told_the_exact_number_of_matches_it_missed() {
     assert_eq!((totals.seen, totals.matched, totals.missed), (120, 40, missed));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn records_stay_in_memory_until_every_client_has_them() {
     let live = Live::new(1, "s".into());
     let mut client = watch(&live, "", Start::Backlog(0));
@@ -141,7 +141,7 @@ async fn records_stay_in_memory_until_every_client_has_them() {
     assert_eq!(all.len(), 1, "without clients, only the configured number stays");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn another_query_applies_at_once_and_a_wrong_one_changes_nothing() {
     let live = Live::new(10, "s".into());
     push(&live, 1, &["a", "b"]);
@@ -154,7 +154,7 @@ async fn another_query_applies_at_once_and_a_wrong_one_changes_nothing() {
     assert_eq!(client.totals().matched, 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn levels_and_sources_of_all_that_passed_are_counted() {
     let live = Live::new(10, "s".into());
     let mut client = watch(&live, "nothing", Start::Backlog(0));
