@@ -35,6 +35,7 @@ function fillNotice(line, row) {
 
 export function noticeText(row) {
   if (row.kind === "gap") return `${plural(row.missed, "matching record")} missed here while this page was slow`;
+  if (row.kind === "skipped") return `The router could not read ${plural(row.records, "record")} here; some may match`;
   if (row.kind === "restart") return "The router was restarted here";
   if (row.after) return `The router no longer has what followed record ${visible(row.after)}; records may be missing here`;
   return `${count(row.missed ?? 0)} missed here`;

@@ -30,6 +30,7 @@ export class Live {
     this.stream = new Stream({
       records: (records, size) => this.take(records, size),
       gap: (missed) => this.note({ kind: "gap", missed }),
+      skipped: (records) => this.note({ kind: "skipped", records }),
       reset: (after) => this.note({ kind: "reset", after }),
       restarted: () => this.note({ kind: "restart" }),
       cleared: () => this.clear(),
@@ -94,7 +95,7 @@ export class Live {
   note(row) {
     this.ring.push(row);
     if (row.kind === "gap") this.gaps += row.missed;
-    if (row.kind === "reset") this.unsure = true;
+    if (row.kind === "reset" || row.kind === "skipped") this.unsure = true;
     this.redraw();
   }
 

@@ -6,7 +6,7 @@ const PING = 10000;
 const SILENCE = 25000;
 
 export class Stream {
-  // `on` has: records, gap, reset, restarted, cleared, stats, state, queryError.
+  // `on` has: records, gap, skipped, reset, restarted, cleared, stats, state, queryError.
   constructor(on) {
     this.on = on;
     this.query = "";
@@ -120,6 +120,7 @@ export class Stream {
     if (message.type === "hello") return this.hello(message);
     if (message.type === "stats") return this.stats(message);
     if (message.type === "gap") return this.on.gap(message.missed);
+    if (message.type === "skipped") return this.on.skipped(message.records);
     if (message.type === "reset") return this.on.reset(message.after);
     if (message.type === "query") return this.queryChanged(message.query);
     if (message.type === "error") return this.on.queryError(message);

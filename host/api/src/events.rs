@@ -18,9 +18,13 @@ struct Ended;
 pub fn start(tail: Tail, permit: OwnedSemaphorePermit) -> Response<Body> {
     let (sender, body) = Channel::new(1);
     tokio::spawn(async move {
-        let _permit = permit;
         // The client may go at any time; there is nobody to tell.
         let _ = run(sender, tail).await;
+    });
+    // The place is free when the connection is done with the body, not when all is in it.
+    let body = body.map_frame(move |frame| {
+        let _permit = &permit;
+        frame
     });
     with_body("text/event-stream", body.boxed_unsync())
 }

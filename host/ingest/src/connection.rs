@@ -6,9 +6,14 @@
 //! connection checks this, so requests need no timers. A connection that sends a lot without making requests is closed
 //! too (`traffic`). Invariant: a connection occupies its place only while it is used.
 
-use std::{convert::Infallible, pin::pin, sync::Arc};
+use std::{convert::Infallible, panic::resume_unwind, pin::pin, sync::Arc};
 
-use hyper::{Request, StatusCode, body::Incoming, service::service_fn};
+use hyper::{
+    Request, Response, StatusCode, Version,
+    body::Incoming,
+    header::{CONNECTION, CONTENT_TYPE, HeaderValue},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -16,6 +21,7 @@ use hyper_util::{
 use tokio::{
     net::TcpStream,
     sync::watch,
+    task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
@@ -26,14 +32,38 @@ use crate::{
 };
 
 /// Serves a connection until it ends. A change of `stop` asks it to end soon.
-pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: watch::Receiver<bool>) {
+///
+/// A connection with a stream of events continues on the runtime for those, since writing them must not take time from
+/// receiving records.
+pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, stop: watch::Receiver<bool>) {
+    let usage = Usage::begin();
+    let runtime = endpoint.options.pages.as_ref().map(|pages| pages.streams());
+    let mut serving = Box::pin(serve_here(endpoint, stream, stop, Arc::clone(&usage)));
+    let runtime = tokio::select! {
+        biased;
+        () = &mut serving => return,
+        () = usage.until_it_streams() => match runtime {
+            Some(runtime) => runtime,
+            None => return serving.await,
+        },
+    };
+    // Ends with this future.
+    let mut moved = JoinSet::new();
+    moved.spawn_on(serving, &runtime);
+    if let Some(Err(ended)) = moved.join_next().await
+        && ended.is_panic()
+    {
+        resume_unwind(ended.into_panic());
+    }
+}
+
+async fn serve_here(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: watch::Receiver<bool>, usage: Arc<Usage>) {
     // An answer is one small write, so Nagle's algorithm would only delay it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "can't set TCP_NODELAY");
     }
     let mut quiet_timeout = endpoint.options.quiet_timeout;
     let peer = stream.peer_addr();
-    let usage = Usage::begin();
     let service = {
         let (endpoint, usage) = (Arc::clone(&endpoint), Arc::clone(&usage));
         service_fn(move |request: Request<Incoming>| {
@@ -41,9 +71,15 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
             let request = request.map(|body| RequestBody::new(body, Arc::clone(&usage)));
             let usage = Arc::clone(&usage);
             async move {
-                let answer = routes::answer(&busy.endpoint, request).await;
+                let is_one_at_a_time = request.version() < Version::HTTP_2;
+                let mut answer = routes::answer(&busy.endpoint, request).await;
                 if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
                     usage.upgraded();
+                }
+                if is_one_at_a_time && is_stream(&answer) {
+                    // Later requests of this connection would be served there, too.
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    usage.streams();
                 }
                 Ok::<_, Infallible>(reply::sent(answer, busy))
             }
@@ -91,6 +127,10 @@ pub(crate) async fn serve(endpoint: Arc<Endpoint>, stream: TcpStream, mut stop: 
         endpoint.meters.failed.increment(1);
         tracing::debug!("closed a connection within a request head");
     }
+}
+
+fn is_stream<T>(answer: &Response<T>) -> bool {
+    answer.headers().get(CONTENT_TYPE).is_some_and(|content_type| content_type == "text/event-stream")
 }
 
 /// Both versions of HTTP with their limits.

@@ -17,6 +17,7 @@ use hyper::{
     body::{Body, Frame, SizeHint},
     header::HeaderName,
 };
+use tokio::runtime::Handle;
 
 use crate::{reply::Refused, request, routes::Endpoint, traffic::ActiveRequest};
 
@@ -35,6 +36,9 @@ pub trait Pages: Send + Sync {
 
     /// Answers a request for such a path. Its body is not read. For a WebSocket, `hyper::upgrade::on` takes the request.
     fn answer(&self, request: Request<()>) -> PageFuture;
+
+    /// The runtime on which connections continue once they have an answer that is a stream of events.
+    fn streams(&self) -> Handle;
 }
 
 /// Refuses requests that may not be answered: on an address that others reach, and from pages of other sites.

@@ -22,6 +22,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::Notify,
     time::Instant,
 };
 
@@ -40,6 +41,8 @@ pub(crate) struct Usage {
     pub(crate) head_bytes: AtomicUsize,
     /// It has become a WebSocket: what is read no longer has to belong to requests.
     is_upgraded: AtomicBool,
+    /// An answer is a stream of events.
+    streams: Notify,
 }
 
 impl Usage {
@@ -51,6 +54,7 @@ impl Usage {
             idle_bytes: AtomicU64::new(0),
             head_bytes: AtomicUsize::new(0),
             is_upgraded: AtomicBool::new(false),
+            streams: Notify::new(),
         })
     }
 
@@ -72,6 +76,16 @@ impl Usage {
     /// Marks the connection as one that no longer speaks HTTP.
     pub(crate) fn upgraded(&self) {
         self.is_upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// Marks the connection as one that sends a stream of events.
+    pub(crate) fn streams(&self) {
+        self.streams.notify_one();
+    }
+
+    /// Waits until the connection sends a stream of events.
+    pub(crate) async fn until_it_streams(&self) {
+        self.streams.notified().await;
     }
 
     fn read(&self, bytes: usize) -> io::Result<()> {

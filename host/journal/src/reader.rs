@@ -104,7 +104,8 @@ impl Reader {
         self.at.sequence
     }
 
-    /// Records removed before this reader had read them (disk budget, damage set aside), since it was opened.
+    /// Records that this reader did not get since it was opened: they were removed before it had read them (disk budget,
+    /// damage set aside), or left out.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
@@ -169,6 +170,16 @@ impl Reader {
             cursor.records = records.unwrap_or(cursor.records).max(cursor.records);
             drop(state);
             shared.queue.mark_cursors_dirty();
+        }
+    }
+
+    /// Leaves out what it has not read yet up to and including `sequence`, because it can't be read. The records are
+    /// counted in [`Reader::skipped`] with the next entries.
+    pub fn leave_out(&mut self, sequence: u64) {
+        if sequence > self.at.sequence {
+            self.at = Position { sequence, covers: sequence, ..self.at };
+            self.is_count_approximate = false;
+            self.place = None;
         }
     }
 

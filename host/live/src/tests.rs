@@ -1,11 +1,15 @@
 //! What clients get, whatever the memory does.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use weir_query::EntryId;
 use weir_record::{Aliases, Batch, Defaults, Level, read_json};
 
-use crate::{Client, Live, Start, limits};
+use crate::message::Names;
+use crate::{Client, Form, Item, Live, Start, limits};
 
 /// A frame with one record for each message.
 fn frame(messages: &[&str]) -> (u32, Bytes) {
@@ -36,7 +40,7 @@ fn push(live: &Live, sequence: u64, messages: &[&str]) {
     live.push(sequence, records, payload);
 }
 
-fn watch(live: &std::sync::Arc<Live>, query: &str, start: Start) -> Client {
+fn watch(live: &Arc<Live>, query: &str, start: Start) -> Client {
     live.watch(query, start).expect("the query is valid").expect("there is room")
 }
 
@@ -167,58 +171,216 @@ async fn levels_and_sources_of_all_that_passed_are_counted() {
     assert_eq!(totals.sources(10), [("test", 3)]);
 }
 
-#[derive(Debug, Clone)]
-enum Event {
-    Push(Vec<bool>, bool),
-    Look(usize),
+#[tokio::test(start_paused = true)]
+async fn clients_at_the_same_place_share_what_was_found_and_rendered() {
+    let live = Live::new(10, "s".into());
+    let mut clients: Vec<_> = ["a", "a", "b"].map(|query| watch(&live, query, Start::Backlog(0))).into();
+    push(&live, 1, &["a", "b"]);
+    push(&live, 2, &["a"]);
+    let mut steps = Vec::new();
+    for client in &mut clients {
+        steps.push(client.next().await.expect("there are records").step);
+        assert!(client.is_current());
+    }
+    assert!(Arc::ptr_eq(&steps[0], &steps[1]) && !Arc::ptr_eq(&steps[0], &steps[2]));
+    let form = |is_events| Form { is_events, is_batched: true, names: Names::Own };
+    let once = |_: &[Item]| vec![Bytes::from_static(b"once")];
+    assert_eq!(steps[0].messages(form(true), once)[..], ["once"]);
+    assert_eq!(steps[1].messages(form(true), |_| panic!("it is there"))[..], ["once"]);
+    assert_eq!(steps[1].messages(form(false), |_| vec![]).len(), 0, "another form");
 }
 
+#[tokio::test(start_paused = true)]
+async fn news_are_there_at_once_after_a_pause_and_come_together_under_load() {
+    let live = Live::new(1000, "s".into());
+    let mut client = watch(&live, "", Start::Backlog(0));
+    for sequence in 1..=3 {
+        tokio::time::advance(limits::MIN_INTERVAL * 2).await;
+        push(&live, sequence, &["a"]);
+        let before = tokio::time::Instant::now();
+        assert_eq!(client.next().await.map(|next| next.step.items.len()), Some(1));
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+    let feed = tokio::spawn({
+        let live = live.clone();
+        async move {
+            for sequence in 4..404 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                push(&live, sequence, &["a"]);
+            }
+        }
+    });
+    let (mut looks, mut records) = (0, 0);
+    while records < 400 {
+        records += client.next().await.expect("the stream goes on").step.items.len();
+        looks += 1;
+    }
+    feed.await.expect("no panic");
+    assert!(looks <= 21, "in 400 ms: {looks}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_are_told_of_records_that_nobody_could_read_between_those_around_them() {
+    let live = Live::new(10, "s".into());
+    let mut client = watch(&live, "", Start::Backlog(0));
+    push(&live, 1, &["a"]);
+    live.skip(7, 55);
+    push(&live, 8, &["b"]);
+    let mut got = Vec::new();
+    while !client.is_current() {
+        let next = client.next().await.expect("the stream goes on");
+        got.extend((next.skipped > 0).then(|| next.skipped.to_string()));
+        got.extend(next.step.items.iter().map(|item| item.record().message().to_owned()));
+    }
+    assert_eq!(got, ["a", "55", "b"]);
+    assert_eq!(client.totals().seen, 2);
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    /// Records that match "a", "b", both or nothing, and whether big ones follow.
+    Push(Vec<&'static str>, bool),
+    Skip(u64),
+    /// A client takes everything, or one step.
+    Look(usize, bool),
+    Query(usize, &'static str, usize),
+    /// A client leaves, and another one comes.
+    Replace(usize, &'static str, Begin),
+}
+
+#[derive(Debug, Clone)]
+enum Begin {
+    Backlog(usize),
+    /// After one of the records pushed, the newest ones first.
+    After(usize),
+}
+
+const CLIENTS: usize = 4;
+
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let push = (prop::collection::vec(any::<bool>(), 0..5), prop::bool::weighted(0.3));
+    let texts = prop::sample::select(vec!["a", "b", "a b", "no"]);
+    let query = prop::sample::select(vec!["a", "b", ""]);
+    let push = (prop::collection::vec(texts, 0..5), prop::bool::weighted(0.3));
+    let begin = prop_oneof![(0..9usize).prop_map(Begin::Backlog), (0..20usize).prop_map(Begin::After)];
     let event = prop_oneof![
-        3 => push.prop_map(|(records, is_big)| Event::Push(records, is_big)),
-        1 => (0..3usize).prop_map(Event::Look),
+        8 => push.prop_map(|(texts, is_big)| Event::Push(texts, is_big)),
+        1 => (1..9u64).prop_map(Event::Skip),
+        3 => (0..CLIENTS, any::<bool>()).prop_map(|(client, all)| Event::Look(client, all)),
+        1 => (0..CLIENTS, query.clone(), 0..3usize).prop_map(|(client, query, backlog)| Event::Query(client, query, backlog)),
+        1 => (0..CLIENTS, query, begin).prop_map(|(client, query, begin)| Event::Replace(client, query, begin)),
     ];
-    prop::collection::vec(event, 1..60)
+    prop::collection::vec(event, 1..80)
+}
+
+/// A client with what it was told since it began or changed its query.
+struct Watcher {
+    client: Client,
+    query: &'static str,
+    got: Vec<EntryId>,
+    missed: u64,
+    skipped: u64,
+}
+
+impl Watcher {
+    fn begin(live: &Arc<Live>, query: &'static str, start: Start) -> Watcher {
+        let client = watch(live, query, start);
+        client.count_all();
+        Watcher { client, query, got: vec![], missed: 0, skipped: 0 }
+    }
+
+    fn set_query(&mut self, query: &'static str, backlog: usize) {
+        self.client.set_query(query, backlog).expect("it is valid");
+        (self.query, self.missed, self.skipped) = (query, 0, 0);
+        self.got.clear();
+    }
+
+    async fn look(&mut self, all: bool) {
+        while !self.client.is_current() {
+            let next = self.client.next().await.expect("the stream goes on");
+            self.missed += next.missed;
+            self.skipped += next.skipped;
+            self.got.extend(next.step.items.iter().map(Item::id));
+            if !all {
+                return;
+            }
+        }
+    }
+}
+
+/// All that was pushed.
+#[derive(Default)]
+struct Pushed {
+    records: Vec<(EntryId, String)>,
+    /// How many records could not be read, and after how many others.
+    skipped: Vec<(usize, u64)>,
+}
+
+impl Pushed {
+    /// What a client was told adds up to what was pushed since it began.
+    fn check(&self, watcher: &Watcher) {
+        let totals = watcher.client.totals();
+        let begin = self.records.len() - totals.seen as usize;
+        let matches = |text: &str| text.split(' ').any(|word| watcher.query.is_empty() || word == watcher.query);
+        let matching: Vec<EntryId> =
+            self.records[begin..].iter().filter(|(_, text)| matches(text)).map(|(id, _)| *id).collect();
+        assert!(watcher.got.is_sorted_by(|a, b| a < b), "in order, once: {:?}", watcher.got);
+        assert!(watcher.got.iter().all(|id| matching.contains(id)), "what matches: {:?}", watcher.got);
+        assert_eq!(watcher.got.len() as u64 + watcher.missed, matching.len() as u64);
+        assert_eq!((totals.matched, totals.missed), (matching.len() as u64, watcher.missed));
+        assert_eq!(totals.levels().map(|(_, count)| count).sum::<u64>(), totals.seen);
+        assert_eq!(totals.sources(9).iter().map(|(_, count)| count).sum::<u64>(), totals.seen);
+        // Whether it began before or after those between two records isn't known here.
+        let skipped = |from| self.skipped.iter().filter(|(at, _)| *at >= from).map(|(_, count)| count).sum::<u64>();
+        assert!((skipped(begin + 1)..=skipped(begin)).contains(&watcher.skipped));
+    }
+}
+
+async fn play(events: &[Event]) {
+    let live = Live::new(3, "s".into());
+    let mut watchers: Vec<_> = ["a", "a", "b", ""].map(|query| Watcher::begin(&live, query, Start::Backlog(0))).into();
+    let mut pushed = Pushed::default();
+    let big = big();
+    for (event, sequence) in events.iter().zip(1..) {
+        match event {
+            Event::Push(texts, is_big) => {
+                let mut texts = texts.clone();
+                texts.extend(is_big.then(|| [big.as_str(); 5]).into_iter().flatten());
+                push(&live, sequence, &texts);
+                let records = texts
+                    .iter()
+                    .zip(0..)
+                    .map(|(text, index)| (EntryId { sequence, index }, text[..text.len().min(9)].to_owned()));
+                pushed.records.extend(records);
+            }
+            Event::Skip(records) => {
+                live.skip(sequence, *records);
+                pushed.skipped.push((pushed.records.len(), *records));
+            }
+            Event::Look(at, all) => watchers[*at].look(*all).await,
+            Event::Query(at, query, backlog) => watchers[*at].set_query(query, *backlog),
+            Event::Replace(at, query, begin) => {
+                let start = match begin {
+                    Begin::Backlog(records) => Start::Backlog(*records),
+                    Begin::After(back) => {
+                        pushed.records.iter().rev().nth(*back).map_or(Start::Backlog(0), |(id, _)| Start::After(*id))
+                    }
+                };
+                watchers[*at] = Watcher::begin(&live, query, start);
+            }
+        }
+    }
+    for watcher in &mut watchers {
+        watcher.look(true).await;
+        pushed.check(watcher);
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn every_match_is_received_once_in_order_or_counted_as_missed(events in events()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(async {
-            let live = Live::new(3, "s".into());
-            let mut clients: Vec<_> = (0..3).map(|_| watch(&live, "yes", Start::Backlog(0))).collect();
-            let mut got = [const { Vec::new() }; 3];
-            let mut missed = [0; 3];
-            let (mut sequence, mut matched) = (0, 0);
-            let big = big();
-            for event in events.iter().chain(&[Event::Look(0), Event::Look(1), Event::Look(2)]) {
-                match event {
-                    Event::Push(records, is_big) => {
-                        sequence += 1;
-                        let text = |matches: &bool| match matches {
-                            true => { matched += 1; format!("yes {matched}") }
-                            false => "no".to_owned(),
-                        };
-                        let mut messages: Vec<String> = records.iter().map(text).collect();
-                        messages.extend(is_big.then(|| vec![big.clone(); 8]).into_iter().flatten());
-                        push(&live, sequence, &messages.iter().map(String::as_str).collect::<Vec<_>>());
-                    }
-                    Event::Look(at) => {
-                        let (messages, gap) = take(&mut clients[*at]).await;
-                        got[*at].extend(messages);
-                        missed[*at] += gap;
-                    }
-                }
-            }
-            for (got, missed) in got.iter().zip(missed) {
-                let numbers: Vec<u64> = got.iter().map(|text| text["yes ".len()..].parse().expect("a number")).collect();
-                assert!(numbers.is_sorted_by(|a, b| a < b), "in order, once: {numbers:?}");
-                assert_eq!(numbers.len() as u64 + missed, matched);
-            }
-        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(play(&events));
     }
 }

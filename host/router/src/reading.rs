@@ -55,6 +55,10 @@ impl Pages for ReadSide {
             }
         })
     }
+
+    fn streams(&self) -> Handle {
+        self.runtime.clone()
+    }
 }
 
 fn failed() -> Response<PageBody> {
