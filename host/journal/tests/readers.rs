@@ -444,3 +444,18 @@ async fn a_follower_reads_everything_after_its_start_and_keeps_no_segment() {
     assert_eq!(read + follower.skipped(), 2 * 91);
     assert!(journal.reader("(follower)", None).is_err(), "its name is taken");
 }
+
+#[tokio::test]
+async fn what_a_reader_leaves_out_is_counted() {
+    let journal = open(&Simulated::new(), &small());
+    append_many(&journal, 10, 600);
+    let mut follower = journal.follow(0);
+    follower.next(1).await.expect("it can be read");
+    follower.leave_out(7);
+    assert_eq!(sequences(&read_until(&mut follower, 10, 1 << 20).await), [8, 9, 10]);
+    assert_eq!(follower.skipped(), 2 * 6, "two records in each of 2 to 7");
+    follower.leave_out(10);
+    append_many(&journal, 1, 600);
+    assert_eq!(sequences(&read_until(&mut follower, 11, 1000).await), [11]);
+    assert_eq!(follower.skipped(), 2 * 6, "nothing was left out");
+}

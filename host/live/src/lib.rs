@@ -17,8 +17,8 @@
 //! | [`limits`] | all limits |
 //!
 //! Invariants: of what was pushed, records received + records missed = records that match, for each client, in the order
-//! of the journal;
-//! memory is bounded, whatever clients do; without clients, no record is looked at.
+//! of the journal; memory is bounded, whatever clients do: frames and what was rendered of them have a limit each; without
+//! clients, no record is looked at.
 
 mod client;
 mod frame;

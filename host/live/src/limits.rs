@@ -14,7 +14,7 @@ pub const STEP_RECORDS: usize = 1024;
 pub const STEP_BYTES: usize = 256 << 10;
 /// Sources counted for one client. Records of further ones are counted in the total only.
 pub const MAX_SOURCES: usize = 1000;
-/// A client is woken at most this often: more often than a screen is drawn would only cost processor time.
+/// New frames are shown to clients at most this often: more often than a screen is drawn would only cost processor time.
 pub const MIN_INTERVAL: Duration = Duration::from_millis(20);
 /// This much is added to the interval for each client, so that a thousand clients together take a small part of a core.
 pub const INTERVAL_PER_CLIENT: Duration = Duration::from_micros(250);

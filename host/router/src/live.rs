@@ -56,3 +56,75 @@ async fn feed(journal: Journal, live: Arc<Live>, after: u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+    use weir_journal::Options;
+    use weir_journal::simulated::Simulated;
+    use weir_live::{Next, Start};
+    use weir_record::{Aliases, Batch, Defaults, Level, read_json};
+
+    use super::*;
+
+    /// A batch of two records.
+    fn batch() -> Vec<u8> {
+        let aliases = Aliases::none();
+        let defaults = Defaults {
+            received_ns: 1,
+            source: "test",
+            level: Level::Info,
+            context: &[],
+            aliases: &aliases,
+            keeps_routes: false,
+        };
+        let mut batch = Batch::new();
+        let json = format!(r#"[{{"message":"{0}"}},{{"message":"{0}"}}]"#, "x".repeat(300));
+        read_json(json.as_bytes(), &defaults, &mut batch).expect("it is JSON");
+        batch.encode()
+    }
+
+    /// Appends a frame of two records, and waits until it is written.
+    async fn append(journal: &Journal) {
+        let (sender, written) = tokio::sync::oneshot::channel();
+        journal.append(batch(), 2, move |result| {
+            let _ = sender.send(result);
+        });
+        written.await.expect("every append is answered").expect("there is room");
+    }
+
+    fn count(next: &Next) -> u64 {
+        next.step.items.len() as u64 + next.skipped
+    }
+
+    #[tokio::test]
+    async fn clients_are_told_how_many_records_could_not_be_read() {
+        let disk = Simulated::new();
+        let options =
+            Options { segment_bytes: 4096, max_size_bytes: 1 << 20, recent_bytes: 4096, ..Options::default() };
+        let (journal, _) = Journal::open(Arc::new(disk.clone()), options).expect("it opens");
+        for _ in 0..30 {
+            append(&journal).await;
+        }
+        disk.flip_byte("00000000000000000001.seg", 64 + 100);
+        let live = Live::new(1000, "session".to_owned());
+        let mut client = live.watch("", Start::Backlog(0)).expect("it is a query").expect("there is room");
+        let feeding = tokio::spawn(feed(journal.clone(), live.clone(), 0));
+        let (mut appended, mut told, mut skipped) = (60, 0, 0);
+        while skipped == 0 {
+            append(&journal).await;
+            appended += 2;
+            if let Ok(Some(next)) = timeout(limits::LIVE_RETRY, client.next()).await {
+                told += count(&next);
+                skipped += next.skipped;
+            }
+        }
+        journal.close();
+        feeding.await.expect("no panic");
+        while !client.is_current() {
+            told += count(&client.next().await.expect("the stream goes on"));
+        }
+        assert!(skipped >= 60, "all that was there when reading failed: {skipped}");
+        assert_eq!(told, appended);
+    }
+}
