@@ -12,6 +12,7 @@
 //! | `matches` | evaluates an expression on a record |
 //! | `moment` | times and ages |
 //! | [`search`] | the interface of stores that can be searched |
+//! | [`literals`] | the text that the JSON of every matching record contains |
 //! | [`sql`] | queries as SQL |
 //! | `limits` | all limits |
 //!
@@ -19,6 +20,7 @@
 
 mod expression;
 mod limits;
+pub mod literals;
 mod matches;
 pub mod moment;
 mod parse;

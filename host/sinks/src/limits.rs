@@ -147,6 +147,17 @@ pub const SEARCH_STEP_BLOCKS: usize = 64;
 /// Rows that a search reads at once while it walks from a record to its neighbours.
 pub const SEARCH_PAGE_ROWS: usize = 10_000;
 
+/// Bytes of lines that a search of files reads at once: they fit into the cache of a processor, and a search that was
+/// cancelled stops after them.
+pub const FILE_BLOCK_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
+
+/// Bytes of the longest line that a search of files understands: a record of the largest size whose every byte is
+/// escaped.
+pub const FILE_LINE_BYTES: usize = 7 << 20;
+
+/// Files that one search holds open.
+pub const FILE_SEARCH_OPEN: usize = 64;
+
 /// Buckets in which a histogram counts before it knows its range: enough that the final ones are as wide as asked for.
 pub const SEARCH_FINE_BUCKETS: usize = 8192;
 

@@ -61,7 +61,7 @@ pub(super) fn is_plain_in_json(pattern: &Pattern) -> bool {
 
 /// The longest text that every match of a regular expression contains, if that is plain to see: a run of letters, digits
 /// and spaces outside of groups and classes. Anything unusual means none.
-fn required(source: &str) -> Option<&str> {
+pub(crate) fn required(source: &str) -> Option<&str> {
     let source = source.strip_prefix("(?i)").unwrap_or(source);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '-' | '/' | ':' | '=' | ',' | '@');
     if source.contains("(?") || source.contains("[[") || source.contains("[]") || source.contains("[^]") {

@@ -27,6 +27,7 @@ mod words;
 
 pub use self::clause::{Clause, Parameter};
 pub use self::known::Known;
+pub(crate) use self::literal::required;
 pub use self::postgres::{INTEGER_COLUMNS, TEXT_COLUMNS};
 pub use self::words::{Words, folds_alike, key_bit};
 use crate::Query;

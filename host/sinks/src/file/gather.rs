@@ -18,7 +18,7 @@ use crate::disk::DiskError;
 use crate::limits;
 
 /// Replaces all values once there would be too many files.
-const OVERFLOW: &str = "_overflow";
+pub const OVERFLOW: &str = "_overflow";
 
 /// Why a line has no file.
 #[derive(Debug, thiserror::Error)]

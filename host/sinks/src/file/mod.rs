@@ -11,6 +11,7 @@
 //! | `file_list.rs` | the files that the sink has created |
 //! | `rotate.rs` | names of rotated files |
 //! | `tidy.rs` | compression, file count and retention, in the background |
+//! | `search/` | searches the files, also while the sink writes |
 //!
 //! Guarantee: exactly once, through kill -9 and power cuts, including rotation. Files are synced and the position is
 //! written at most once a second and at a flush; the journal keeps everything until then.
@@ -35,6 +36,7 @@ mod line;
 mod path;
 mod records;
 mod rotate;
+mod search;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -84,7 +86,7 @@ min_level = "INFO"
     variables: &[Variable { name: "WEIR_FILE_PATH", option: "path" }],
     min_level: None,
     build,
-    search: None,
+    search: Some(search::open),
 };
 
 /// The format of lines.

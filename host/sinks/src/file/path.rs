@@ -17,6 +17,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 use weir_record::Record;
 
+use super::gather::OVERFLOW;
 use super::rotate::neutralize;
 use crate::limits;
 use crate::owners::{Files, real};
@@ -126,6 +127,33 @@ impl PathTemplate {
     /// The path with one word in place of every value.
     pub fn render_with(&self, word: &str, timestamp_ns: i64) -> PathBuf {
         self.fill(timestamp_ns, |_, path| path.push_str(word))
+    }
+
+    /// The range of times of all lines in a record's file: from the first, up to but not including the second. `None` if
+    /// the path doesn't tell, or if the file is not where the record's line is written to now.
+    pub fn range(&self, record: Record<'_>, is_file: impl Fn(&Path) -> bool) -> Option<(i64, i64)> {
+        let step_ns = self.step_ns.filter(|step_ns| self.names_each_step(*step_ns))?;
+        let at = record.timestamp();
+        if !is_file(&self.render(record)) && !is_file(&self.render_with(OVERFLOW, at)) {
+            return None;
+        }
+        let start = at.div_euclid(step_ns).checked_mul(step_ns)?;
+        Some((start, start.checked_add(step_ns)?))
+    }
+
+    /// Whether different time steps give different paths: a year, month and day, and whatever is finer.
+    fn names_each_step(&self, step_ns: i64) -> bool {
+        let has = |specifiers: &[&str]| {
+            let mut formats = self.pieces.iter().filter_map(|piece| match piece {
+                Piece::Time(format) => Some(format.as_str()),
+                _ => None,
+            });
+            formats.any(|format| specifiers.iter().any(|specifier| format.contains(specifier)))
+        };
+        (has(&["%F"]) || (has(&["%Y"]) && has(&["%m"]) && has(&["%d"])))
+            && (step_ns == DAY_NS || has(&["%H", "%T", "%R"]))
+            && (step_ns >= HOUR_NS || has(&["%M", "%T", "%R"]))
+            && step_ns >= MINUTE_NS
     }
 
     /// The path with the names of the values in their places, which no record can produce.
@@ -270,7 +298,9 @@ fn push_time_pattern(format: &str, out: &mut String) {
     out.push_str(&regex::escape(rest));
 }
 
-const DAY_NS: i64 = 86_400_000_000_000;
+const DAY_NS: i64 = 24 * HOUR_NS;
+const HOUR_NS: i64 = 60 * MINUTE_NS;
+const MINUTE_NS: i64 = 60_000_000_000;
 
 /// For how many nanoseconds a time format gives the same text.
 fn step_of(format: &str) -> i64 {

@@ -1,0 +1,130 @@
+//! Lines as records, and which lines of a block can match.
+//!
+//! The text of every matching line is known from the query (`Query::json_literals`) in most cases. It is searched for in
+//! whole blocks with vector instructions, and only the lines in which it stands are parsed.
+
+use std::ops::Range;
+
+use memchr::{memchr, memmem, memrchr};
+use regex::bytes::{Regex, RegexBuilder};
+use weir_query::Query;
+use weir_record::{Aliases, Batch, Defaults, Level, Record, read_json, time};
+
+/// Finds the lines of a block that can match.
+pub enum Prefilter {
+    /// All of them can.
+    All,
+    None,
+    /// Those with this text.
+    Text(memmem::Finder<'static>),
+    /// Those with one of several texts, some of them in any case.
+    Texts(Regex),
+}
+
+impl Prefilter {
+    pub fn new(query: &Query) -> Prefilter {
+        let Some(literals) = query.json_literals() else { return Prefilter::All };
+        match &literals[..] {
+            [] => Prefilter::None,
+            [one] if !one.any_case => Prefilter::Text(memmem::Finder::new(&one.text).into_owned()),
+            several => {
+                let alternatives: Vec<String> = several
+                    .iter()
+                    .map(|one| format!("(?{}:{})", if one.any_case { "i" } else { "" }, regex::escape(&one.text)))
+                    .collect();
+                // Too long to be compiled, perhaps: then every line is parsed.
+                RegexBuilder::new(&alternatives.join("|")).build().map_or(Prefilter::All, Prefilter::Texts)
+            }
+        }
+    }
+
+    /// The lines of a block that can match, in order, without their ends. The block ends with a line.
+    pub fn lines(&self, block: &[u8], lines: &mut Vec<Range<usize>>) {
+        lines.clear();
+        let mut at = 0;
+        while at < block.len() {
+            let found = match self {
+                Prefilter::All => Some(at),
+                Prefilter::None => None,
+                Prefilter::Text(finder) => finder.find(&block[at..]).map(|found| at + found),
+                Prefilter::Texts(regex) => regex.find_at(block, at).map(|found| found.start()),
+            };
+            let Some(found) = found else { return };
+            let start = memrchr(b'\n', &block[at..found]).map_or(at, |end| at + end + 1);
+            let end = memchr(b'\n', &block[found..]).map_or(block.len(), |end| found + end);
+            lines.push(start..end);
+            at = end + 1;
+        }
+    }
+}
+
+/// Makes records of lines, in one buffer.
+pub struct Parser {
+    aliases: Aliases,
+    batch: Batch,
+}
+
+impl Default for Parser {
+    fn default() -> Parser {
+        Parser { aliases: Aliases::none(), batch: Batch::new() }
+    }
+}
+
+impl Parser {
+    /// The canonical record of a line. `None` if it isn't a record.
+    pub fn record(&mut self, line: &[u8]) -> Option<&[u8]> {
+        let defaults = Defaults {
+            received_ns: 0,
+            source: "",
+            level: Level::Info,
+            context: &[],
+            aliases: &self.aliases,
+            keeps_routes: true,
+        };
+        self.batch.clear();
+        if line.first() != Some(&b'{') || !read_json(line, &defaults, &mut self.batch).is_ok_and(|bad| bad.is_empty()) {
+            return None;
+        }
+        (self.batch.len() == 1).then(|| self.batch.get(0))
+    }
+
+    /// The time of a line, mostly without parsing it. `None` if it isn't a record.
+    pub fn timestamp(&mut self, line: &[u8]) -> Option<i64> {
+        match timestamp_text(line) {
+            // Whatever begins like this is the sink's own, and a line that was cut off has no end.
+            Some(text) if line.ends_with(b"}") => time::parse_rfc3339(text),
+            _ => self.record(line).map(|record| Record::new(record).timestamp()),
+        }
+    }
+}
+
+/// The text of the time, which is the first entry of most lines.
+pub fn timestamp_text(line: &[u8]) -> Option<&[u8]> {
+    let rest = line.strip_prefix(br#"{"timestamp":""#)?;
+    // As long as times are.
+    let end = rest.iter().take(40).position(|byte| *byte == b'"')?;
+    Some(&rest[..end])
+}
+
+/// Level and source, which mostly follow the time. `None` if they don't, or must be parsed.
+pub fn level_and_source(line: &[u8]) -> Option<(&str, &str)> {
+    let text = timestamp_text(line)?;
+    let rest = line[br#"{"timestamp":""#.len() + text.len()..].strip_prefix(br#"","level":""#)?;
+    let end = memchr(b'"', rest)?;
+    let (level, rest) = rest.split_at(end);
+    let rest = rest.strip_prefix(br#"","source":""#)?;
+    let end = memchr(b'"', rest)?;
+    let source = rest[..end].iter().all(|byte| *byte != b'\\').then_some(&rest[..end])?;
+    Some((std::str::from_utf8(level).ok()?, std::str::from_utf8(source).ok()?))
+}
+
+/// The lines of a block, without their ends.
+pub fn lines(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = block;
+    std::iter::from_fn(move || {
+        let end = memchr(b'\n', rest)?;
+        let line = &rest[..end];
+        rest = &rest[end + 1..];
+        Some(line)
+    })
+}

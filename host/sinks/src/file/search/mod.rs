@@ -1,0 +1,126 @@
+//! Searches the files of a `file` sink that writes JSON, also while the sink writes them, and while no router runs.
+//!
+//! | file | purpose |
+//! |---|---|
+//! | `mod.rs` | implements [`Search`]; a search that is dropped is stopped |
+//! | `catalog.rs` | the files, and **the ids of records** |
+//! | `blocks.rs` | the blocks of a file, with the range of their times |
+//! | `line.rs` | which lines can match, and lines as records |
+//! | `job.rs` | what a running search has open |
+//! | `newest.rs` | the newest matching records |
+//! | `neighbours.rs` | one record, and those next to it |
+//! | `histogram.rs` | counts over time |
+//!
+//! A search reads what the files contain, and never waits for the sink or makes it wait. It sees whole lines only. It
+//! holds the files open that it reads, so their rotation, compression and removal don't matter to it.
+//!
+//! Results are in the order of the records' times, as in a database. The blocks of all files are read by their newest
+//! time, so the newest records come first, and the rest is not read. The time in the path of a file saves even the first
+//! look into the others: with the default path, the files of other days.
+
+mod blocks;
+mod catalog;
+mod histogram;
+mod job;
+mod line;
+mod neighbours;
+mod newest;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use tokio::sync::Semaphore;
+use weir_query::search::{By, Histogram, Hit, Place, Search, SearchError};
+use weir_query::{EntryId, Query};
+
+use self::catalog::Catalog;
+use self::job::{Job, Stop};
+use super::file_list::FileList;
+use super::path::PathTemplate;
+use super::records::FILE_LIST;
+use super::{FileOptions, Format};
+use crate::disk::Disk;
+use crate::limits;
+use crate::registry::{BuildContext, options};
+
+/// The search of a sink. Opens nothing.
+pub(super) fn open(name: &str, given: serde_json::Value, context: &BuildContext) -> Result<Arc<dyn Search>, String> {
+    FileSearch::new(name, options(name, given)?, context).map(|search| Arc::new(search) as Arc<dyn Search>)
+}
+
+struct FileSearch {
+    sink: String,
+    catalog: Arc<Catalog>,
+    /// A permit for each thread that searches.
+    permits: Arc<Semaphore>,
+}
+
+impl FileSearch {
+    fn new(name: &str, options: FileOptions, context: &BuildContext) -> Result<FileSearch, String> {
+        if options.format != Format::Json {
+            return Err(format!("sink `{name}`: lines of text can't be searched; set `format = \"json\"`"));
+        }
+        let template = PathTemplate::parse(&options.path, &context.base, context.started_ns)
+            .map_err(|error| format!("sink `{name}`: {error}"))?;
+        let list = FileList::new(context.own_file(name, FILE_LIST), Disk::default());
+        Ok(FileSearch {
+            sink: name.into(),
+            catalog: Arc::new(Catalog::new(name, list, template)),
+            permits: Arc::new(Semaphore::new(limits::SEARCH_CONNECTIONS)),
+        })
+    }
+
+    /// Searches on a thread for blocking work. The thread stops at the next block once this is dropped.
+    async fn run<T: Send + 'static>(
+        &self,
+        search: impl FnOnce(&mut Job) -> Result<T, Stop> + Send + 'static,
+    ) -> Result<T, SearchError> {
+        let stopping = || SearchError::Unavailable(format!("sink `{}`: the router is stopping", self.sink));
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| stopping())?;
+        if !self.catalog.exists() {
+            let text = format!("sink `{}`: there are no files yet: the sink creates them when it starts", self.sink);
+            return Err(SearchError::Unavailable(text));
+        }
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let _on_drop = CancelOnDrop(cancelled.clone());
+        let catalog = self.catalog.clone();
+        let thread = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            search(&mut Job::start(catalog, cancelled)?)
+        });
+        thread.await.map_err(|_| stopping())?.map_err(|stop| stop.error(&self.sink))
+    }
+}
+
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Search for FileSearch {
+    async fn newest(&self, query: &Query, before: Option<Place>, limit: usize) -> Result<Vec<Hit>, SearchError> {
+        let query = query.clone();
+        self.run(move |job| newest::newest(job, &query, before, limit)).await
+    }
+
+    async fn get(&self, id: EntryId) -> Result<Option<Hit>, SearchError> {
+        self.run(move |job| neighbours::get(job, id)).await
+    }
+
+    async fn around(&self, query: &Query, id: EntryId, before: usize, after: usize) -> Result<Vec<Hit>, SearchError> {
+        let query = query.clone();
+        self.run(move |job| neighbours::around(job, &query, id, before, after)).await
+    }
+
+    async fn histogram(&self, query: &Query, by: By, buckets: usize) -> Result<Histogram, SearchError> {
+        let query = query.clone();
+        self.run(move |job| histogram::histogram(job, &query, by, buckets)).await
+    }
+}
