@@ -38,7 +38,7 @@ export async function get(path, params, signal) {
 // What an error means for the reader: a title and what to do about it.
 export function explain(error) {
   if (error.status === 404 && /sink/.test(error.error)) {
-    return ["No sink can be searched", "Search reads what a sink has stored. Add a sink of type sqlite to the configuration and start the router again. Live works without one."];
+    return ["No sink can be searched", "Search reads what a sink has stored. Add a sink of type sqlite, or of type file, to the configuration and start the router again. Live works without one."];
   }
   if (error.status === 404) return ["Not found", error.error];
   if (error.status === 503) return ["Too much is going on", `${sentence(error.error)} Try again${error.retryAfter ? ` in ${error.retryAfter} s` : " in a moment"}.`];

@@ -54,7 +54,8 @@ const fn parameter(name: &'static str, kind: Kind, about: &'static str) -> Param
 }
 
 const QUERY: Parameter = parameter("query", Kind::Text, "Which records, in the query language; all without one.");
-const SINK: Parameter = parameter("sink", Kind::Text, "The sink to search; the first one that can be searched.");
+const SINK: Parameter =
+    parameter("sink", Kind::Text, "The sink to search; the first one that can be searched, a database before files.");
 const ALIASES: Parameter = parameter("aliases", Kind::Flag, "Whether to add the names of other log services.");
 const JSON: &[&str] = &["application/json"];
 

@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(literals("timeout level:ERROR"), one("timeout", true));
         assert_eq!(literals("level:ERROR"), one("\"ERROR\"", false));
         assert_eq!(literals("level>=ERROR").map(|found| found.len()), Some(2));
-        assert_eq!(literals("user=4711 slow"), one("4711", false));
+        assert_eq!(literals("user=47110 slow"), one("47110", false));
         assert_eq!(literals("context.user:*"), one("user\":", false));
         assert_eq!(literals("context.took>250"), one("took\":", false));
         assert_eq!(literals("message~\"took \\d+\""), one("took ", false));

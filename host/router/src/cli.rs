@@ -170,7 +170,7 @@ pub struct TailArgs {
 pub struct QueryArgs {
     /// Which records; all without a query.
     pub query: Vec<String>,
-    /// The sink to search [default: the first that can be searched].
+    /// The sink to search [default: the first that can be searched, a database before files].
     #[arg(long, value_name = "NAME")]
     pub sink: Option<String>,
     /// How many of the newest matching records to show.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use weir_api::Store;
 use weir_journal::Journal;
-use weir_sinks::{BuildContext, FallbackQueues, RunningSink, Sink, Status, Stopped};
+use weir_sinks::{BuildContext, FallbackQueues, Kind, RunningSink, Sink, Status, Stopped};
 
 use crate::config::SinkSettings;
 use crate::parts;
@@ -79,7 +79,9 @@ impl SinkSet {
             let running = self.spawn(&settings, sink)?;
             self.running.push((settings, running));
         }
-        self.searchable.replace(wanted.iter().filter_map(|settings| self.store(settings)).collect());
+        let mut stores: Vec<Store> = wanted.iter().filter_map(|settings| self.store(settings)).collect();
+        stores.sort_by_key(|store| weir_sinks::kind(store.kind).map(Kind::search_order));
+        self.searchable.replace(stores);
         Ok(())
     }
 
@@ -87,7 +89,7 @@ impl SinkSet {
     fn store(&self, settings: &SinkSettings) -> Option<Store> {
         let kind = weir_sinks::kind(&settings.kind)?;
         let search = (kind.search?)(&settings.name, settings.options.clone(), &self.context);
-        // The sink was built from the same options.
+        // The sink was built from the same options, so the error is that these can't be searched.
         search.ok().map(|search| Store { name: settings.name.clone(), kind: kind.name, search })
     }
 

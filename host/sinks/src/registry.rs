@@ -63,6 +63,13 @@ pub struct Kind {
     pub search: Option<OpenSearch>,
 }
 
+impl Kind {
+    /// The order in which sinks are searched if none is named: databases, which have indexes, before files.
+    pub fn search_order(&self) -> u8 {
+        u8::from(self.name == "file")
+    }
+}
+
 /// An environment variable, under its usual name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variable {

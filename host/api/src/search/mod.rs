@@ -55,7 +55,7 @@ pub fn sinks(api: &Api) -> Response<Body> {
 fn store(api: &Api, parameters: &Parameters) -> Result<Store, ApiError> {
     let stores = api.stores.stores();
     let none = || {
-        let message = "no sink can be searched; add one of type `sqlite` or `postgres`";
+        let message = "no sink can be searched; add one of type `sqlite` or `postgres`, or of type `file` with `format = \"json\"`";
         ApiError::new(StatusCode::NOT_FOUND, message)
     };
     let Some(name) = parameters.text("sink") else { return stores.into_iter().next().ok_or_else(none) };

@@ -2,8 +2,9 @@
 //! written.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use weir_live::message::{CSV_HEAD, Names, write_csv, write_record};
 use weir_query::Query;
 use weir_query::search::{Hit, Place, Search};
@@ -21,11 +22,7 @@ const PAGE: usize = 1000;
 pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
     let query = Query::parse(&args.query.join(" "), now_ns())?;
     let settings = quarantine::settings(&args.stored)?;
-    let (sink, kind) = sink(&settings, args.sink.as_deref())?;
-    let open = kind.search.with_context(|| format!("sink `{}` ({}) can't be searched", sink.name, kind.name))?;
-    let context =
-        BuildContext { data: settings.data.clone(), base: settings.folder.clone(), ..BuildContext::default() };
-    let search = open(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)?;
+    let search = search(&settings, args.sink.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut hits = runtime.block_on(newest(&*search, &query, args.records as usize))?;
     // As in a log, the newest comes last.
@@ -54,15 +51,25 @@ pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The sink of that name, or the first one that can be searched.
-fn sink<'s>(settings: &'s Settings, name: Option<&str>) -> anyhow::Result<(&'s SinkSettings, &'static Kind)> {
-    let kinds = settings.sinks.iter().filter_map(|sink| Some((sink, weir_sinks::kind(&sink.kind)?)));
-    let mut fitting = kinds.filter(|(sink, kind)| name.map_or(kind.search.is_some(), |name| sink.name == name));
-    match (fitting.next(), name) {
-        (Some(found), _) => Ok(found),
-        (None, Some(name)) => bail!("there is no sink `{name}`; `weir sinks` lists them"),
-        (None, None) => bail!("no sink can be searched; add one of type `sqlite` or `postgres`"),
+/// The search of the sink with that name, or of the first one that can be searched, a database before files.
+fn search(settings: &Settings, name: Option<&str>) -> anyhow::Result<Arc<dyn Search>> {
+    let context =
+        BuildContext { data: settings.data.clone(), base: settings.folder.clone(), ..BuildContext::default() };
+    let open = |sink: &SinkSettings, kind: &Kind| {
+        let open = kind.search.with_context(|| format!("sink `{}` ({}) can't be searched", sink.name, kind.name))?;
+        open(&sink.name, sink.options.clone(), &context).map_err(anyhow::Error::msg)
+    };
+    let mut kinds: Vec<_> =
+        settings.sinks.iter().filter_map(|sink| Some((sink, weir_sinks::kind(&sink.kind)?))).collect();
+    if let Some(name) = name {
+        let found = kinds.into_iter().find(|(sink, _)| sink.name == name);
+        let (sink, kind) = found.with_context(|| format!("there is no sink `{name}`; `weir sinks` lists them"))?;
+        return open(sink, kind);
     }
+    kinds.sort_by_key(|(_, kind)| kind.search_order());
+    kinds.into_iter().find_map(|(sink, kind)| open(sink, kind).ok()).with_context(|| {
+        "no sink can be searched; add one of type `sqlite` or `postgres`, or of type `file` with `format = \"json\"`"
+    })
 }
 
 /// The newest matching records, newest first.

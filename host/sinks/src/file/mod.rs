@@ -29,6 +29,13 @@
 //! - **Only regular files are written**, directly or through links. A record with any other path goes to quarantine; if
 //!   the path is fixed, the sink fails and retries. `/dev/stdout`, `/dev/null` and everything else below `/dev`,
 //!   `/proc` and `/sys` is refused: a position can't be kept there, and a redirected `/dev/stdout` would be truncated.
+//!
+//! # Searching
+//! With `format = "json"`, what is in the files can be searched, the rotated and compressed ones included, with the
+//! answers and the order of a database (`search/`). There is no index: text is searched for in the files themselves.
+//! What makes it fast is a path with the time in it, such as the default one, since then only the files of the days in
+//! question are read. Compressed files are read from their beginning, so each page of results from one takes the time
+//! to decompress it.
 
 mod file_list;
 mod gather;

@@ -163,11 +163,8 @@ impl Blocks {
 
     /// The blocks that are read at once: one, or all of a compressed file, which can only be read from its beginning.
     pub fn steps(&self, is_compressed: bool) -> Vec<Range<usize>> {
-        match is_compressed {
-            true if self.all.is_empty() => Vec::new(),
-            true => vec![0..self.all.len()],
-            false => (0..self.all.len()).map(|at| at..at + 1).collect(),
-        }
+        let step = if is_compressed { self.all.len().max(1) } else { 1 };
+        (0..self.all.len()).step_by(step).map(|at| at..at + step).collect()
     }
 }
 

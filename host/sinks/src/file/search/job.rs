@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use weir_query::Query;
 use weir_query::search::SearchError;
+use weir_query::{EntryId, Query};
 
 use super::blocks::{Block, Blocks, Reading, Source, Visitor};
 use super::catalog::{Catalog, LogFile};
@@ -22,11 +22,17 @@ pub enum Stop {
     Cancelled,
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// No file has this id.
+    #[error(
+        "it has no record {0}: here, ids are places in its files; those of the live stream and of databases are others"
+    )]
+    Unknown(EntryId),
 }
 
 impl Stop {
     pub fn error(&self, sink: &str) -> SearchError {
-        SearchError::Unavailable(format!("sink `{sink}`: {self}"))
+        let text = format!("sink `{sink}`: {self}");
+        if matches!(self, Stop::Unknown(_)) { SearchError::Unsupported(text) } else { SearchError::Unavailable(text) }
     }
 }
 

@@ -16,7 +16,7 @@ pub enum Prefilter {
     All,
     None,
     /// Those with this text.
-    Text(memmem::Finder<'static>),
+    Text(Box<memmem::Finder<'static>>),
     /// Those with one of several texts, some of them in any case.
     Texts(Regex),
 }
@@ -26,7 +26,7 @@ impl Prefilter {
         let Some(literals) = query.json_literals() else { return Prefilter::All };
         match &literals[..] {
             [] => Prefilter::None,
-            [one] if !one.any_case => Prefilter::Text(memmem::Finder::new(&one.text).into_owned()),
+            [one] if !one.any_case => Prefilter::Text(Box::new(memmem::Finder::new(&one.text).into_owned())),
             several => {
                 let alternatives: Vec<String> = several
                     .iter()

@@ -24,6 +24,10 @@ pub fn get(job: &mut Job, id: EntryId) -> Result<Option<Hit>, Stop> {
 
 /// The record and its neighbours that match, newest first.
 pub fn around(job: &mut Job, query: &Query, id: EntryId, before: usize, after: usize) -> Result<Vec<Hit>, Stop> {
+    let (number, _) = place_of(id);
+    if job.files.binary_search_by_key(&number, |file| file.number).is_err() {
+        return Err(Stop::Unknown(id));
+    }
     let mut found = neighbours(job, query, id, after, Direction::Newer)?;
     found.reverse();
     found.extend(get(job, id)?);

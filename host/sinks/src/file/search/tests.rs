@@ -212,7 +212,10 @@ async fn ids_stay_while_files_are_rotated_and_compressed() {
         }
         let inside = EntryId { sequence: before[0].id.sequence, index: before[0].id.index + 1 };
         assert_eq!(search.get(inside).await, Ok(None), "not the beginning of a line");
-        assert_eq!(search.get(EntryId { sequence: u64::MAX, index: u32::MAX }).await, Ok(None));
+        let strange = EntryId { sequence: u64::MAX, index: u32::MAX };
+        assert_eq!(search.get(strange).await, Ok(None));
+        let error = search.around(&find(""), strange, 1, 1).await.expect_err("no file has it");
+        assert!(matches!(&error, SearchError::Unsupported(text) if text.contains("has no record")), "{error}");
     }
 }
 
