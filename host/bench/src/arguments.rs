@@ -7,7 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 
 #[derive(Args, Debug)]
 pub struct BenchArgs {
-    /// Cases to run [default: all but `compile`]
+    /// Cases to run [default: all but `search` and `compile`]
     #[arg(value_name = "CASE", value_parser = bench_cases())]
     pub cases: Vec<String>,
     /// Runs of each case; the median is shown, with the minimum and maximum

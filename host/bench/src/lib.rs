@@ -51,12 +51,16 @@ pub type Module = &'static [u8];
 
 type Report = fn(&BenchArgs, Module) -> anyhow::Result<String>;
 
+/// A case that the binary runs itself, since it needs the sinks.
+pub const SEARCH: &str = "search";
+
 /// All cases with their summaries, as listed by `--help`.
 pub fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
     let in_words = [
         (swap::NAME, "latency while filters are replaced under load"),
         (outage::NAME, "one of two sinks down for a minute under load"),
         (stream::NAME, "a thousand clients of the live stream under load"),
+        (SEARCH, "queries of stored records, in files and in SQLite; not run by default"),
         (compile::NAME, "throughput while a large module is compiled; not run by default"),
     ];
     CASES.iter().map(|case| (case.name, case.summary)).chain(in_words)

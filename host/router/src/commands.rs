@@ -1,5 +1,6 @@
 //! The implementation of each command.
 
+mod bench_search;
 mod compile;
 mod completions;
 mod filter;
@@ -50,6 +51,9 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
             let redact = weir_filter_kit::bundled::module("redact").context("the filter `redact` is not bundled")?;
             // A case has a thousand connections.
             crate::descriptors::raise_limit();
+            if args.cases.iter().any(|case| case == weir_bench::SEARCH) {
+                bench_search::run(&args)?;
+            }
             weir_bench::run(&args, redact)?;
         }
         Command::Compile { cache, memory_bytes, seconds } => {
