@@ -120,6 +120,35 @@ fn mistakes_are_answered_with_what_to_do() {
 }
 
 #[test]
+fn the_files_of_a_sink_are_searched_while_it_writes_them_and_after() {
+    let home = Home::with(
+        "[sink.lines]\ntype = \"file\"\npath = \"logs/{source}.jsonl\"\n\n[sink.text]\ntype = \"file\"\nformat = \"text\"\npath = \"text.log\"\n",
+    );
+    let router = with_records(&home);
+    assert_eq!(get(&router, "/api/sinks"), json!({ "sinks": [{ "name": "lines", "type": "file" }] }));
+    let found = get(&router, "/api/logs?query=paid&limit=3");
+    assert_eq!(messages(&found), ["order 9 is paid", "order 8 is paid", "order 7 is paid"]);
+    let next = found["next"].as_str().unwrap();
+    let more = get(&router, &format!("/api/logs?query=paid&limit=3&cursor={next}"));
+    assert_eq!(messages(&more), ["order 6 is paid", "order 5 is paid", "order 4 is paid"]);
+    let id = more["logs"][1]["entry_id"].as_str().unwrap();
+    assert_eq!(get(&router, &format!("/api/logs/{id}"))["message"], json!("order 5 is paid"));
+    assert_eq!(get(&router, "/api/histogram?query=level:error")["total"], json!(2));
+    assert_eq!(router.stop().0.code(), Some(0));
+    let query = |arguments: &[&str]| {
+        let ran = weir().current_dir(home.path("")).arg("query").args(arguments).output().unwrap();
+        (
+            ran.status.success(),
+            String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr),
+        )
+    };
+    let (succeeded, shown) = query(&["level:error"]);
+    assert!(succeeded && shown.lines().count() == 2, "{shown}");
+    let (succeeded, shown) = query(&["--sink", "text"]);
+    assert!(!succeeded && shown.contains("format = \"json\""), "{shown}");
+}
+
+#[test]
 fn without_a_sink_that_can_be_searched_the_answer_says_which_can() {
     let home = Home::with("[sink.out]\ntype = \"console\"\n");
     let router = home.start();

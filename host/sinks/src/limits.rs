@@ -151,6 +151,9 @@ pub const SEARCH_PAGE_ROWS: usize = 10_000;
 /// cancelled stops after them.
 pub const FILE_BLOCK_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 
+/// Blocks of a compressed file that a search parses before the rest: enough for the newest records of common words.
+pub const FILE_LAST_BLOCKS: usize = if cfg!(test) { 2 } else { 16 };
+
 /// Bytes of the longest line that a search of files understands: a record of the largest size whose every byte is
 /// escaped.
 pub const FILE_LINE_BYTES: usize = 7 << 20;

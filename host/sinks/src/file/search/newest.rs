@@ -15,6 +15,7 @@ use super::blocks::{Block, Blocks, Visitor};
 use super::catalog::id_of;
 use super::job::{Job, Stop, Wanted};
 use super::line::Parser;
+use crate::limits;
 
 /// Something to read, by its newest time.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +56,7 @@ pub fn newest(job: &mut Job, query: &Query, before: Option<Place>, limit: usize)
             None => {
                 let blocks = job.blocks(next.file)?;
                 let is_compressed = job.is_compressed(next.file);
-                queue.extend(blocks.steps(is_compressed).into_iter().filter_map(|step| {
+                queue.extend(newest.steps(&blocks, is_compressed).into_iter().filter_map(|step| {
                     let newest = blocks.all[step.clone()].iter().filter(|block| newest.wants(block));
                     let newest = newest.map(|block| block.newest).max()?;
                     Some(Next { newest, file: next.file, first_block: Some(step.start), last_block: step.end })
@@ -78,6 +79,18 @@ impl Newest {
         let newest = range.map_or(i64::MAX, |(_, until)| until.saturating_sub(1));
         let overlaps = range.is_none_or(|range| self.wanted.overlaps_range(range));
         overlaps.then_some(Next { newest, file, first_block: None, last_block: 0 })
+    }
+
+    /// The blocks that are read at once: one, or of a compressed file, which is read from its beginning each time, the
+    /// last few that are needed, and then the rest.
+    fn steps(&self, blocks: &Blocks, is_compressed: bool) -> Vec<Range<usize>> {
+        let all = 0..blocks.all.len();
+        if !is_compressed {
+            return blocks.steps(false);
+        }
+        let mut wanted = all.clone().rev().filter(|at| self.wants(&blocks.all[*at]));
+        let rest = wanted.nth(limits::FILE_LAST_BLOCKS).map_or(0, |at| at + 1);
+        [0..rest, rest..all.end].into_iter().filter(|step| !step.is_empty()).collect()
     }
 
     /// The time that a record must have to be among the newest, once there are enough.

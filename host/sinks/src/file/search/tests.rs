@@ -72,6 +72,11 @@ async fn filled(rng: &mut fastrand::Rng, folder: &Folder, given: &Value) -> (Fil
     (sink, written)
 }
 
+/// Queries per configuration; more with `WEIR_ROUNDS`.
+fn rounds() -> u32 {
+    std::env::var("WEIR_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(200)
+}
+
 /// For random records and queries, every search gives what the matcher selects.
 #[tokio::test]
 async fn the_files_answer_as_the_matcher_does() {
@@ -101,7 +106,7 @@ async fn the_files_answer_as_the_matcher_does() {
         assert_eq!(records, written);
         let mut batch = Batch::new();
         all.iter().for_each(|hit| batch.push(&hit.record));
-        for _ in 0..200 {
+        for _ in 0..rounds() {
             let (text, query) = samples::query(&mut rng, &batch);
             let expected: Vec<Hit> =
                 all.iter().filter(|hit| query.matches(Record::new(&hit.record))).cloned().collect();
