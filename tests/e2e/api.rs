@@ -136,7 +136,9 @@ fn the_files_of_a_sink_are_searched_while_it_writes_them_and_after() {
     assert_eq!(get(&router, "/api/histogram?query=level:error")["total"], json!(2));
     assert_eq!(router.stop().0.code(), Some(0));
     let query = |arguments: &[&str]| {
-        let ran = weir().current_dir(home.path("")).arg("query").args(arguments).output().unwrap();
+        let mut command = weir();
+        command.current_dir(home.path("")).args(["query", "--config", "weir.toml"]).args(arguments);
+        let ran = command.output().unwrap();
         (
             ran.status.success(),
             String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr),

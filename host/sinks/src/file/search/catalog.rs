@@ -39,6 +39,8 @@ pub struct LogFile {
     pub is_compressed: bool,
     /// The range of times that its path allows: from the first, up to but not including the second.
     pub range: Option<(i64, i64)>,
+    /// Another file begins with the same line, so nothing is remembered of it: the other may take its number.
+    is_ambiguous: bool,
     inode: (u64, u64),
 }
 
@@ -90,13 +92,16 @@ impl Catalog {
     }
 
     /// What is known of a file's blocks.
-    pub fn blocks(&self, number: u64) -> Arc<Blocks> {
-        self.known().blocks.get(&number).cloned().unwrap_or_default()
+    pub fn blocks(&self, file: &LogFile) -> Arc<Blocks> {
+        let known = (!file.is_ambiguous).then(|| self.known().blocks.get(&file.number).cloned());
+        known.flatten().unwrap_or_default()
     }
 
     /// Remembers a file's blocks.
-    pub fn remember(&self, number: u64, blocks: Arc<Blocks>) {
-        self.known().blocks.insert(number, blocks);
+    pub fn remember(&self, file: &LogFile, blocks: Arc<Blocks>) {
+        if !file.is_ambiguous {
+            self.known().blocks.insert(file.number, blocks);
+        }
     }
 
     /// The files that are there now, in the order of their numbers.
@@ -114,11 +119,18 @@ impl Catalog {
         files.dedup_by(|next, file| next.number == file.number && (next.inode == file.inode || next.has_moved()));
         for at in 1..files.len() {
             let next = files[at - 1].number + (1 << OFFSET_BITS);
-            files[at].number = files[at].number.max(next);
+            if files[at].number < next {
+                files[at].number = next;
+                files[at - 1].is_ambiguous = true;
+                files[at].is_ambiguous = true;
+            }
         }
         let mut known = self.known();
         known.firsts = firsts;
-        known.blocks.retain(|number, _| files.binary_search_by_key(number, |file| file.number).is_ok());
+        known.blocks.retain(|number, _| {
+            let file = files.binary_search_by_key(number, |file| file.number);
+            file.is_ok_and(|file| !files[file].is_ambiguous)
+        });
         Ok(files)
     }
 
@@ -149,7 +161,7 @@ impl Catalog {
                 firsts.insert(identity, first.clone());
             }
             let First { number, range } = first;
-            return Ok(Some(LogFile { number, path, is_compressed, range, inode }));
+            return Ok(Some(LogFile { number, path, is_compressed, range, is_ambiguous: false, inode }));
         }
         Ok(None)
     }

@@ -113,8 +113,7 @@ impl Job {
     pub fn blocks(&mut self, file: usize) -> Result<Arc<Blocks>, Stop> {
         self.open(file)?;
         let Some(Some(source)) = self.open.get(&file) else { return Ok(Arc::default()) };
-        let number = self.files[file].number;
-        let known = self.catalog.blocks(number);
+        let known = self.catalog.blocks(&self.files[file]);
         let failed = |error| DiskError::new("read", &self.files[file].path, error);
         if known.are_current(source).map_err(failed)? {
             return Ok(known);
@@ -123,7 +122,7 @@ impl Job {
         let go_on = || !self.cancelled.load(Ordering::Relaxed);
         let is_whole = blocks.extend(source, &mut self.parser, &go_on).map_err(failed)?;
         let blocks = Arc::new(blocks);
-        self.catalog.remember(number, blocks.clone());
+        self.catalog.remember(&self.files[file], blocks.clone());
         if is_whole { Ok(blocks) } else { Err(Stop::Cancelled) }
     }
 

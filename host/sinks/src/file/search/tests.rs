@@ -266,7 +266,7 @@ async fn files_of_other_days_are_not_read() {
     let search = open_search(&folder, &given);
     let read = |search: &FileSearch| {
         let files = search.catalog.files(&mut line::Parser::default()).expect("readable");
-        files.iter().filter(|file| !search.catalog.blocks(file.number).all.is_empty()).count()
+        files.iter().filter(|file| !search.catalog.blocks(file).all.is_empty()).count()
     };
     assert_eq!(search.newest(&query("words"), None, 1).await.expect("finds").len(), 1);
     assert_eq!(read(&search), 1);
@@ -303,4 +303,22 @@ async fn what_cannot_be_searched_says_why() {
     assert!(text.contains("format = \"json\""), "{text}");
     let missing = open_search(&folder, &json!({})).newest(&query(""), None, 1).await.expect_err("no files");
     assert!(matches!(&missing, SearchError::Unavailable(text) if text.contains("no files yet")), "{missing}");
+}
+
+#[tokio::test]
+async fn files_that_begin_with_the_same_line_are_told_apart() {
+    let folder = Folder::new();
+    let given = json!({ "path": "all.jsonl", "rotate_size": "150B" });
+    let mut sink = started(&folder, &given).await;
+    let mut batch = Batch::new();
+    (0..4).for_each(|_| batch.push(&at(5, "the same")));
+    sink.deliver(&[frame(1, batch)]).await.expect("delivers");
+    sink.flush().await.expect("flushes");
+    assert!(folder.files().len() > 1, "{:?}", folder.files());
+    let search = open_search(&folder, &given);
+    let found = all_pages(&search, &query("same"), 1).await;
+    assert_eq!(found.len(), 4);
+    for hit in &found {
+        assert_eq!(search.get(hit.id).await.expect("finds").as_ref(), Some(hit));
+    }
 }
