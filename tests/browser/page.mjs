@@ -1,4 +1,7 @@
-// Uses the page of a running router as a person does, in a real browser: node page.mjs URL
+// Uses the page of a running router as a person does, in a real browser: node page.mjs URL MODULE
+//
+// The router has a filter `level` and a sink; MODULE is the path of another version of that filter,
+// which changes every record.
 //
 // Each step waits for what must happen, and throws when it does not. For a restart of the router, the script prints a
 // line and waits for one on standard input.
@@ -8,7 +11,7 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
-const url = process.argv[2];
+const [url, modulePath] = process.argv.slice(2);
 const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const WIDE = { width: 1440, height: 900 };
@@ -43,6 +46,20 @@ const shows = (page, selector, pattern) =>
     ([selector, source]) => new RegExp(source).test(document.querySelector(selector)?.textContent ?? ""),
     [selector, pattern.source],
   );
+
+/** Drops a file with these bytes on an element, as from the desktop. */
+async function drop(page, selector, name, bytes) {
+  const data = await page.evaluateHandle(([name, base64]) => {
+    const bytes = Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([bytes], name, { type: "application/wasm" }));
+    return transfer;
+  }, [name, Buffer.from(bytes).toString("base64")]);
+  await page.dispatchEvent(selector, "dragover", { dataTransfer: data });
+  await page.dispatchEvent(selector, "drop", { dataTransfer: data });
+}
+
+const levels = async () => (await fetch(`${url}/api/levels`)).json();
 
 const query = (page) => page.inputValue("#query");
 const visibleLines = (page) =>
@@ -163,6 +180,100 @@ const steps = {
     await page.context().close();
   },
 
+  async "the pipeline shows a source, a filter and a sink, and each opens"() {
+    const page = await open("/?view=pipeline");
+    await shows(page, ".node-source[data-name=weir]", /records.*\/s/);
+    await shows(page, ".node-filter[data-name=level]", /in.*\/s.*ok|ok.*in.*\/s/);
+    await shows(page, ".node-sink", /lag.*errors/);
+    await page.waitForFunction(() => document.querySelectorAll(".flow-line").length >= 3);
+    await page.click(".node-filter[data-name=level]");
+    await shows(page, "#record", /a record takes.*since the start/);
+    await shows(page, "#record", /digest[0-9a-f]{64}/);
+    assert.match(page.url(), /open=filter/);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("#record", { state: "hidden" });
+    await page.focus(".node-sink");
+    await page.keyboard.press("Enter");
+    await shows(page, "#record", /waiting.*frame/);
+    await page.context().close();
+  },
+
+  async "a module dropped on a filter is tried, swapped in and rolled back"() {
+    const page = await open("/?view=pipeline&open=filter:level");
+    const digest = () => page.$eval("#record .digest", (node) => node.textContent);
+    await page.waitForSelector("#record .digest");
+    const before = await digest();
+    await drop(page, ".node-filter[data-name=level]", "level.wasm", readFileSync(modulePath));
+    await shows(page, ".try-summary", /of [\d,]+ recent records? came out the same/);
+    await page.waitForSelector(".differences > li");
+    await page.click("text=Swap in");
+    await shows(page, ".stage-note", /^level .* runs now, instead of/);
+    await page.waitForFunction((old) => document.querySelector("#record .digest")?.textContent.match(/^(?!$)/) && document.querySelector("#record .digest").textContent !== old, before);
+    await page.click(".stage-note >> text=Roll back");
+    await shows(page, ".stage-note", /^level is rolled back: /);
+    await page.waitForFunction((old) => document.querySelector("#record .digest")?.textContent === old, before);
+    await page.context().close();
+  },
+
+  async "a module that can't run says why, and a file for no filter is refused"() {
+    const page = await open("/?view=pipeline");
+    await page.waitForSelector(".node-filter[data-name=level]");
+    await drop(page, ".node-filter[data-name=level]", "level.wasm", Buffer.from("no module"));
+    await shows(page, ".try", /level\.wasm can't run as level/);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(".flow");
+    await drop(page, "#stage", "unknown.wasm", Buffer.from("no module"));
+    await shows(page, ".stage-note", /Drop unknown\.wasm on the filter/);
+    await page.context().close();
+  },
+
+  async "a minimum level is set for a while, made lasting and removed"() {
+    const page = await open("/?view=levels");
+    await shows(page, ".levels-table", /All others/);
+    await page.fill(".level-add input", "noisy");
+    await page.selectOption(".level-add select[aria-label='Minimum level']", "ERROR");
+    await page.selectOption(".level-add select[aria-label='How long']", "10m");
+    await page.click("text=Add a source");
+    await shows(page, "tr[data-source=noisy]", /9 min left|10 min left/);
+    const { below_level: before } = await levels();
+    await send({ source: "noisy", level: "INFO", message: "below the minimum" });
+    assert.equal((await levels()).below_level, before + 1);
+    await page.selectOption("tr[data-source=noisy] select >> nth=1", { label: "always" });
+    await page.waitForFunction(() => document.querySelector("tr[data-source=noisy] .level-left")?.textContent === "");
+    await page.click("tr[data-source=noisy] >> text=Remove");
+    await page.waitForSelector("tr[data-source=noisy]", { state: "detached" });
+    assert.equal((await levels()).levels.noisy, undefined);
+    await page.context().close();
+  },
+
+  async "a malformed record is in quarantine, where it can be read and deleted"() {
+    const answer = await fetch(`${url}/ingest`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '[{"source":"shop","message":"a record"},"<b>malformed</b>"]',
+    });
+    assert.equal((await answer.json()).quarantined, 1);
+    const page = await open("/?view=quarantine");
+    await shows(page, ".entries", /malformed/);
+    await page.focus(".entry");
+    await page.keyboard.press("Enter");
+    await shows(page, "#record", /<b>malformed<\/b>/);
+    assert.equal(await page.$$eval("#stage b, #record b", (found) => found.length), 0);
+    await page.click("#record >> text=Delete");
+    await page.click("dialog .primary");
+    await shows(page, ".stage-note", /1 record deleted/);
+    await page.context().close();
+  },
+
+  async "the keys 1 to 5 switch views"() {
+    const page = await open("/");
+    for (const [key, view] of [["3", "pipeline"], ["4", "quarantine"], ["5", "levels"], ["2", "search"], ["1", "live"]]) {
+      await page.keyboard.press(key);
+      await page.waitForFunction((view) => document.body.dataset.view === view, view);
+    }
+    await page.context().close();
+  },
+
   async "the page recovers when the router restarts"() {
     const page = await open("/");
     await shows(page, "#connection-words", /live/);
@@ -187,6 +298,14 @@ const steps = {
       ["search", "/?view=search", WIDE],
       ["a wrong query", "/?q=level%3E%3DLOUD", WIDE],
       ["help", "/", WIDE, (page) => page.keyboard.press("?")],
+      ["pipeline", "/?view=pipeline", WIDE, (page) => page.waitForSelector(".node-sink")],
+      ["a filter", "/?view=pipeline&open=filter:level", WIDE, (page) => page.waitForSelector("#record .digest")],
+      ["quarantine", "/?view=quarantine", WIDE],
+      ["levels", "/?view=levels", WIDE, (page) => page.waitForSelector("tr[data-source]")],
+      ["pipeline on a phone", "/?view=pipeline", PHONE, (page) => page.waitForSelector(".node-sink")],
+      ["a filter on a phone", "/?view=pipeline&open=filter:level", PHONE, (page) => page.waitForSelector("#record .digest")],
+      ["quarantine on a phone", "/?view=quarantine", PHONE],
+      ["levels on a phone", "/?view=levels", PHONE, (page) => page.waitForSelector("tr[data-source]")],
       ["live on a phone", "/", PHONE],
       ["a record on a phone", "/", PHONE, openFirst],
     ];
@@ -194,7 +313,7 @@ const steps = {
       for (const [name, path, viewport, act] of views) {
         // The check itself is a script that the page's policy would refuse.
         const page = await open(path, { colorScheme, viewport, bypassCSP: true });
-        await shows(page, "#connection-words", /live|search|error/);
+        await shows(page, "#connection-words", /live|search|error|router/);
         await act?.(page);
         await page.evaluate(axe);
         const { violations } = await page.evaluate(() => window.axe.run(document));

@@ -18,7 +18,7 @@ use super::router::{repository, weir};
 const ELSEWHERE: &[(&str, &str)] = &[
     ("weir-data/logs.db", "a sink"),
     ("versions/", "the router, in its data folder"),
-    ("versions/NAME.pinned", "`weir filter rollback`"),
+    ("versions/NAME.pinned", "`weir filter rollback`, a swap over the API, a rejected trial"),
     ("compiled/", "the router, in its data folder"),
     ("cases.json", "a filter's author"),
 ];

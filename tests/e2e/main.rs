@@ -14,6 +14,7 @@
 //! | `metrics.rs` | Prometheus's own tool accepts `/metrics` |
 //! | `kill.rs` | kill -9 under load: acknowledged records are stored exactly once |
 //! | `oracle.rs` | held records under kills, stops, swaps, reloads, a full journal: acknowledged = delivered, once |
+//! | `control.rs` | the pipeline, versions of filters, the quarantine and levels over HTTP |
 //! | `delivery.rs` | every sink with its server, killed and stopped under load: nothing is lost, order is kept |
 //! | `stop.rs` | a stop first does what was promised, and reports what it leaves unfinished |
 //! | `swap.rs` | filters replaced under load: nothing is lost or repeated |
@@ -45,6 +46,7 @@ mod chain;
 mod changes;
 mod clients;
 mod commands;
+mod control;
 mod delivery;
 mod disk;
 mod docs;

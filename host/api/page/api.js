@@ -17,10 +17,18 @@ export function addressOf(path, params = {}) {
   return text ? `${path}?${text}` : path;
 }
 
-export async function get(path, params, signal) {
+export const get = (path, params, signal) => ask(addressOf(path, params), { signal });
+
+// Sends JSON, or bytes as they are.
+export function send(method, path, body, { signal, type = "application/json" } = {}) {
+  const bytes = type === "application/json" ? JSON.stringify(body) : body;
+  return ask(path, { method, body: bytes, signal, headers: { "content-type": type } });
+}
+
+async function ask(address, options) {
   let answer;
   try {
-    answer = await fetch(addressOf(path, params), { signal, headers: { accept: "application/json" } });
+    answer = await fetch(address, { ...options, headers: { accept: "application/json", ...options.headers } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, { error: "The router doesn't answer" });
@@ -48,7 +56,7 @@ export function explain(error) {
   return [`The router answered with an error (${error.status})`, sentence(error.error)];
 }
 
-function sentence(text) {
+export function sentence(text) {
   const line = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(line) ? line : `${line}.`;
 }

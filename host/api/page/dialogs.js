@@ -33,6 +33,17 @@ export function listenToDialog() {
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
 }
 
+// Asks before something that can't be undone; the answer is whether the reader is sure.
+export function confirm(title, text, label) {
+  const dialog = byId("dialog");
+  return new Promise((resolve) => {
+    let sure = false;
+    show(title, el("p", { text }), el("p", { class: "dialog-actions" },
+      button(label, () => { sure = true; dialog.close(); }, { class: "primary" }), button("Cancel", () => dialog.close())));
+    dialog.addEventListener("close", () => resolve(sure), { once: true });
+  });
+}
+
 export function showHelp(ask) {
   const keys = KEYS.map((row) => [el("dt", {}, ...row.slice(0, -1).map((key) => el("kbd", { text: key }))), el("dd", { text: row.at(-1) })]);
   const examples = EXAMPLES.map(([query, meaning]) => [

@@ -2,6 +2,9 @@
 
 const numbers = new Intl.NumberFormat("en-US");
 export const count = (n) => numbers.format(n);
+// A number in little room: from a million on, only its beginning.
+const inShort = new Intl.NumberFormat("en-US", { notation: "compact", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+export const shortCount = (n) => (n < 1e6 ? count(n) : inShort.format(n));
 export const plural = (n, one, many = `${one}s`) => `${count(n)} ${n === 1 ? one : many}`;
 
 const two = (n) => (n < 10 ? `0${n}` : `${n}`);
@@ -32,6 +35,21 @@ export function span(ms) {
   if (ms < 86400000) return `${Math.round(ms / 3600000)} h`;
   return `${Math.round(ms / 86400000)} d`;
 }
+
+export function bytes(n) {
+  if (n < 1024) return `${count(n)} B`;
+  const power = Math.min(4, Math.floor(Math.log2(n) / 10));
+  const value = n / 1024 ** power;
+  return `${value < 10 ? value.toFixed(1) : count(Math.round(value))} ${["", "KiB", "MiB", "GiB", "TiB"][power]}`;
+}
+
+// How far behind something is, in seconds: to the tenth as long as that says something.
+export const lag = (seconds) => (seconds < 60 ? `${seconds.toFixed(1)} s` : span(seconds * 1000));
+
+// The day and the time to the second.
+export const dateTime = (timestamp) => `${day(timestamp)} ${clock(timestamp).slice(0, 8)}`;
+
+export const shortDigest = (digest) => digest.slice(0, 12);
 
 // Control characters, bidirectional overrides and invisible characters can make a line lie about what it says.
 const HOSTILE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;

@@ -1,24 +1,27 @@
 // The keys of the page. They do nothing while somebody types or a dialog is open.
 
 import { byId } from "./dom.js";
+import { VIEWS } from "./views.js";
 
 export const KEYS = [
   ["/", "go to the query"],
   ["j", "k", "next line, line before"],
   ["Enter", "open the line"],
-  ["Esc", "close the record"],
+  ["Esc", "close what is open"],
   ["Space", "pause, go on"],
   ["g", "go to the newest"],
   ["n", "next line with an error"],
+  ["1", "5", VIEWS.map(({ title }) => title).join(", ")],
   ["?", "this help"],
 ];
 
-// `act` has: query, next, before, open, close, pause, newest, nextError, help.
+// `act` has: query, next, before, open, close, pause, newest, nextError, help, view(name).
 export function listenToKeys(act) {
   const acts = {
     "/": act.query, j: act.next, k: act.before, ArrowDown: act.next, ArrowUp: act.before, Enter: act.open,
     Escape: act.close, " ": act.pause, g: act.newest, n: act.nextError, "?": act.help,
   };
+  VIEWS.forEach(({ name }, index) => { acts[index + 1] = () => act.view(name); });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (byId("dialog").open || isTyping(event.target)) return;

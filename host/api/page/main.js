@@ -1,4 +1,5 @@
-// Puts the page together: one frame, two views that share the list, the record panel, the bars and the query line.
+// Puts the page together: one frame and five views. Live and Search share the list, the record panel, the bars and the
+// query line; the others draw on the stage, and open what they show in the panel at the right.
 
 import { get } from "./api.js";
 import { button, byId, copy, debounce, el, setText, toast } from "./dom.js";
@@ -8,22 +9,27 @@ import { shortPath } from "./fields.js";
 import { levelOf, visible } from "./format.js";
 import { Histogram } from "./histogram.js";
 import { listenToKeys } from "./keys.js";
+import { Levels } from "./levels.js";
 import { List } from "./list.js";
 import { Live } from "./live.js";
 import { QueryLine } from "./query-line.js";
+import { Pipeline } from "./pipeline.js";
+import { Quarantine } from "./quarantine.js";
 import { highlighter, replaceFields, withComparison } from "./query-syntax.js";
 import { RecordPanel } from "./record-panel.js";
 import { Search } from "./search.js";
 import { readUrl, setState, state, urlOf } from "./url-state.js";
+import { VIEWS, titleOf } from "./views.js";
 
 const FOOT_KEYS = [["/", "query"], ["j k", "move"], ["enter", "open"], ["space", "pause"], ["g", "newest"], ["?", "keys"]];
+const STAGE_KEYS = [["j k", "move"], ["enter", "open"], ["esc", "close"], ["1 – 5", "views"], ["?", "keys"]];
 
 class App {
   constructor() {
     this.list = new List({
       open: (record) => this.openRecord(record),
-      nearEnd: () => this.view?.nearEnd(),
-      moved: () => this.view?.foot(),
+      nearEnd: () => this.withList(() => this.view.nearEnd()),
+      moved: () => this.withList(() => this.view.foot()),
       goOn: () => this.view.goOn(),
     });
     this.panel = new RecordPanel({
@@ -39,7 +45,10 @@ class App {
     this.queryLine = new QueryLine((query) => this.ask(query), {
       fields: () => this.view.fields(), values: (field) => this.view.values(field),
     });
-    this.views = { live: new Live(this), search: new Search(this) };
+    this.views = {
+      live: new Live(this), search: new Search(this), pipeline: new Pipeline(this), quarantine: new Quarantine(this),
+      levels: new Levels(this),
+    };
     this.rememberOpen = debounce(() => setState({ open: this.panel.record?.entry_id ?? "" }), 250);
   }
 
@@ -53,15 +62,16 @@ class App {
   listen() {
     listenToDialog();
     listenToKeys({
-      query: () => this.queryLine.focus(), next: () => this.step(1), before: () => this.step(-1),
-      open: () => this.openCursor(), close: () => this.closeTop(), pause: () => this.view.togglePause?.(),
-      newest: () => this.view.goOn(), nextError: () => this.nextError(), help: () => this.help(),
+      query: () => this.withList(() => this.queryLine.focus()), next: () => this.step(1), before: () => this.step(-1),
+      open: () => this.withList(() => this.openCursor()), close: () => this.closeTop(), pause: () => this.view.togglePause?.(),
+      newest: () => this.view.goOn?.(), nextError: () => this.withList(() => this.nextError()), help: () => this.help(),
+      view: (view) => this.go({ view, around: "", from: "" }),
     });
-    for (const view of ["live", "search"]) {
-      byId(`tab-${view}`).addEventListener("click", (event) => {
+    for (const { name } of VIEWS) {
+      byId(`tab-${name}`).addEventListener("click", (event) => {
         if (event.metaKey || event.ctrlKey || event.shiftKey) return;
         event.preventDefault();
-        this.go({ view, around: "" });
+        this.go({ view: name, around: "", from: "" });
       });
     }
     byId("help-button").addEventListener("click", () => this.help());
@@ -76,21 +86,39 @@ class App {
     this.panel.hide();
     this.view = this.views[state.view];
     document.body.dataset.view = state.view;
-    for (const view of ["live", "search"]) this.showTab(view);
-    document.title = `${state.q || (state.view === "live" ? "Live" : "Search")} · Weir`;
-    this.queryLine.show(state.q);
-    byId("list-note").hidden = true;
-    byId("histogram").hidden = false;
-    this.list.setLook({ columns: state.cols, marks: highlighter(state.q) });
-    this.showColumnsHead();
-    this.showTools();
+    this.showTabs();
+    this.showParts();
     this.showFootKeys();
     this.view.enter();
   }
 
+  // What only some views have.
+  showParts() {
+    const onStage = this.view.onStage === true;
+    for (const id of ["query-form", "histogram", "records"]) byId(id).hidden = onStage;
+    byId("facets").hidden = onStage;
+    byId("stage").hidden = !onStage;
+    document.body.classList.remove("facets-open");
+    if (onStage) return;
+    this.queryLine.show(state.q);
+    byId("list-note").hidden = true;
+    this.list.setLook({ columns: state.cols, marks: highlighter(state.q) });
+    this.showColumnsHead();
+    this.showTools();
+  }
+
+  withList(act) {
+    if (this.view && !this.view.onStage) act();
+  }
+
+  showTabs() {
+    for (const { name } of VIEWS) this.showTab(name);
+    document.title = `${(!this.view.onStage && state.q) || titleOf(state.view)} · Weir`;
+  }
+
   showTab(view) {
     const tab = byId(`tab-${view}`);
-    tab.href = urlOf({ view, around: "", open: "" });
+    tab.href = urlOf({ view, around: "", open: "", from: "" });
     if (view === state.view) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
@@ -100,14 +128,14 @@ class App {
     this.enter();
   }
 
-  // Asks for another query in the same view.
+  // Asks for another query in the same view; a view without a query leaves it to Search.
   ask(query) {
+    if (this.view.onStage) return this.go({ view: "search", q: query, around: "" });
     if (state.around) return this.go({ q: query, around: "" });
     this.panel.hide();
     setState({ q: query, open: "" }, { step: query !== state.q });
-    document.title = `${query || (state.view === "live" ? "Live" : "Search")} · Weir`;
+    this.showTabs();
     this.queryLine.show(query);
-    for (const view of ["live", "search"]) this.showTab(view);
     this.list.setLook({ marks: highlighter(query) });
     this.view.setQuery(query);
   }
@@ -143,6 +171,7 @@ class App {
   }
 
   step(by) {
+    if (this.view.onStage) return this.view.step?.(by);
     this.list.step(by, this.panel.record !== null);
   }
 
@@ -158,6 +187,7 @@ class App {
 
   closeTop() {
     if (document.body.classList.contains("facets-open")) document.body.classList.remove("facets-open");
+    else if (this.view.onStage) this.view.close?.();
     else if (!this.panel.close()) this.list.noCursor();
   }
 
@@ -203,7 +233,8 @@ class App {
   }
 
   showFootKeys() {
-    const keys = FOOT_KEYS.filter(([key]) => key !== "space" || state.view === "live");
+    const ofView = this.view.onStage ? STAGE_KEYS.filter(([, what]) => this.view.step || what === "views" || what === "keys") : FOOT_KEYS;
+    const keys = ofView.filter(([key]) => key !== "space" || state.view === "live");
     byId("foot-keys").replaceChildren(...keys.flatMap(([key, what]) => [el("kbd", { text: key }), ` ${what} `]));
   }
 

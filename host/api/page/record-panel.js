@@ -19,6 +19,7 @@ export class RecordPanel {
 
   open(record, marks, { focus = false } = {}) {
     this.record = record;
+    this.node.setAttribute("aria-label", "The open record");
     this.node.replaceChildren(this.head(record), this.message(record, marks), this.actions(record), ...this.sections(record));
     this.node.scrollTop = 0;
     this.node.hidden = false;

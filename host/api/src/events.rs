@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use hyper::Response;
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{interval, timeout};
 
@@ -15,9 +16,9 @@ use crate::tail::Tail;
 struct Ended;
 
 /// Starts the stream.
-pub fn start(tail: Tail, permit: OwnedSemaphorePermit) -> Response<Body> {
+pub fn start(runtime: &Handle, tail: Tail, permit: OwnedSemaphorePermit) -> Response<Body> {
     let (sender, body) = Channel::new(1);
-    tokio::spawn(async move {
+    runtime.spawn(async move {
         // The client may go at any time; there is nobody to tell.
         let _ = run(sender, tail).await;
     });

@@ -1,5 +1,5 @@
-//! What people and programs read from a running router: the live stream and searches. The page that is built on this
-//! comes from here, too. The API for users:
+//! What people and programs read from a running router, and change in it: the live stream, searches, the pipeline. The
+//! page that is built on this comes from here, too. The API for users:
 //!
 #![doc = include_str!("../README.md")]
 //!
@@ -17,10 +17,13 @@
 //! | `form` | its messages as bytes, which clients share |
 //! | `websocket`, `events` | the two ways in which it is sent |
 //! | `search` | records, histograms and fields from sinks |
+//! | `status` | the pipeline, the quarantine and the levels |
+//! | `acts` | everything that changes something |
 //! | `limits` | all limits |
 //!
-//! Invariants: reading changes nothing, and never waits for a lock of the pipeline; every answer and queue is bounded.
+//! Invariants: only `acts` changes something; reading never waits for a lock of the pipeline; every answer and queue is bounded.
 
+mod acts;
 mod events;
 mod form;
 mod limits;
@@ -30,6 +33,7 @@ mod parameters;
 mod reply;
 mod routes;
 mod search;
+mod status;
 mod tail;
 mod websocket;
 
@@ -37,34 +41,58 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::{Request, Response};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use weir_live::Live;
 
-pub use reply::Body;
+pub use acts::{Acts, Entries, LevelChange};
+pub use reply::{ApiError, Body};
 pub use search::{Store, Stores};
+pub use status::{QuarantinePage, Status};
 
 /// The API of a router.
 pub struct Api {
     live: Arc<Live>,
     stores: Box<dyn Stores>,
+    status: Box<dyn Status>,
+    acts: Box<dyn Acts>,
+    stream_runtime: Handle,
     /// A permit for each stream.
     streams: Arc<Semaphore>,
     searches: Arc<Semaphore>,
+    telling: Semaphore,
+    acting: Semaphore,
 }
 
 impl Api {
-    pub fn new(live: Arc<Live>, stores: Box<dyn Stores>) -> Arc<Api> {
-        let streams = Arc::new(Semaphore::new(limits::MAX_STREAMS));
-        Arc::new(Api { live, stores, streams, searches: Arc::new(Semaphore::new(limits::MAX_SEARCHES)) })
+    /// Live streams are sent on `stream_runtime`.
+    pub fn new(
+        live: Arc<Live>,
+        stores: Box<dyn Stores>,
+        status: Box<dyn Status>,
+        acts: Box<dyn Acts>,
+        stream_runtime: Handle,
+    ) -> Arc<Api> {
+        Arc::new(Api {
+            live,
+            stores,
+            status,
+            acts,
+            stream_runtime,
+            streams: Arc::new(Semaphore::new(limits::MAX_STREAMS)),
+            searches: Arc::new(Semaphore::new(limits::MAX_SEARCHES)),
+            telling: Semaphore::new(limits::MAX_STATUS_REQUESTS),
+            acting: Semaphore::new(limits::MAX_ACTS),
+        })
     }
 
     /// Whether there is something at this path.
     pub fn has(&self, path: &str) -> bool {
-        routes::find(path).is_some() || page::find(path).is_some()
+        routes::find(path).next().is_some() || page::find(path).is_some()
     }
 
     /// Answers a request.
-    pub async fn answer(self: Arc<Api>, request: Request<()>) -> Response<Body> {
+    pub async fn answer(self: Arc<Api>, request: Request<Body>) -> Response<Body> {
         routes::answer(&self, request).await
     }
 

@@ -34,6 +34,21 @@ pub const MAX_RECORDS: usize = 1000;
 pub const DEFAULT_RECORDS: usize = 100;
 /// Bytes of records in one answer. It ends early beyond it, and `next` continues.
 pub const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// Entries of the quarantine in one answer.
+pub const MAX_ENTRIES: usize = 1000;
+pub const DEFAULT_ENTRIES: usize = 100;
+/// Size of a module that is tried, as of one in the filters folder.
+pub const MAX_MODULE_BYTES: usize = 128 << 20;
+/// Size of the body of any other request: a list of a thousand entries of the quarantine.
+pub const MAX_BODY_BYTES: usize = 256 << 10;
+/// How long a body may take.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Requests at a time that change something. One that tries a module has that in memory; beyond it, they wait.
+pub const MAX_ACTS: usize = 2;
+/// Requests at a time that ask how the router is. Each has a thread; beyond it, they wait.
+pub const MAX_STATUS_REQUESTS: usize = 4;
+/// How long such requests wait for their turn before they are answered with 503.
+pub const TURN_WAIT: Duration = Duration::from_secs(10);
 /// Buckets of a histogram: as many as a wide screen can tell apart.
 pub const MAX_BUCKETS: usize = 500;
 pub const DEFAULT_BUCKETS: usize = 60;

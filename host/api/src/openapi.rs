@@ -12,11 +12,13 @@ pub fn answer() -> Response<Body> {
 }
 
 fn description() -> Value {
-    let paths: Map<String, Value> =
-        ENDPOINTS.iter().map(|endpoint| (endpoint.path.to_owned(), json!({ "get": operation(endpoint) }))).collect();
+    let mut paths = Map::new();
+    for endpoint in ENDPOINTS {
+        paths.entry(endpoint.path).or_insert_with(|| json!({}))[method(endpoint)] = operation(endpoint);
+    }
     json!({
         "openapi": "3.1.0",
-        "info": { "title": "Weir", "version": env!("CARGO_PKG_VERSION"), "description": "What can be read from a router." },
+        "info": { "title": "Weir", "version": env!("CARGO_PKG_VERSION"), "description": "What can be read from a router, and changed in it." },
         "paths": paths,
         "components": { "schemas": { "Error": {
             "type": "object",
@@ -29,16 +31,23 @@ fn description() -> Value {
     })
 }
 
+/// The method, as keys of OpenAPI have it.
+fn method(endpoint: &Endpoint) -> String {
+    endpoint.method.as_str().to_ascii_lowercase()
+}
+
 fn operation(endpoint: &Endpoint) -> Value {
-    let in_path = endpoint.path.contains("{id}").then(|| {
+    let in_path = [("id", "The record's `entry_id`.", "4711-0"), ("name", "The filter's name.", "redact")];
+    let in_path = in_path.iter().filter(|(name, ..)| endpoint.path.contains(&format!("{{{name}}}")));
+    let in_path = in_path.map(|(name, about, example)| {
         json!({
-            "name": "id", "in": "path", "required": true, "description": "The record's `entry_id`.",
-            "schema": { "type": "string", "examples": ["4711-0"] },
+            "name": name, "in": "path", "required": true, "description": about,
+            "schema": { "type": "string", "examples": [example] },
         })
     });
-    let parameters: Vec<Value> = in_path.into_iter().chain(endpoint.parameters.iter().map(parameter)).collect();
+    let parameters: Vec<Value> = in_path.chain(endpoint.parameters.iter().map(parameter)).collect();
     let content: Map<String, Value> = endpoint.answers.iter().map(|kind| ((*kind).to_owned(), json!({}))).collect();
-    json!({
+    let mut operation = json!({
         "summary": endpoint.summary,
         "parameters": parameters,
         "responses": {
@@ -48,7 +57,11 @@ fn operation(endpoint: &Endpoint) -> Value {
                 "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Error" } } },
             },
         },
-    })
+    });
+    if let Some(kind) = endpoint.body {
+        operation["requestBody"] = json!({ "required": true, "content": { kind: {} } });
+    }
+    operation
 }
 
 fn parameter(parameter: &Parameter) -> Value {
@@ -69,7 +82,7 @@ mod tests {
     fn every_path_is_described() {
         let description = description();
         for endpoint in ENDPOINTS {
-            let described = &description["paths"][endpoint.path]["get"];
+            let described = &description["paths"][endpoint.path][method(endpoint)];
             let names: Vec<_> =
                 described["parameters"].as_array().into_iter().flatten().map(|one| &one["name"]).collect();
             for parameter in endpoint.parameters {

@@ -43,39 +43,67 @@ macro_rules! files {
     };
 }
 
-static FILES: [File; 32] = files! {
+static FILES: [File; 60] = files! {
     "/", "index.html";
     "/api.js", "api.js";
     "/completion.js", "completion.js";
     "/dialogs.js", "dialogs.js";
+    "/difference.css", "difference.css";
+    "/difference.js", "difference.js";
     "/dom.js", "dom.js";
     "/facets.js", "facets.js";
+    "/facts.js", "facts.js";
     "/fields.js", "fields.js";
+    "/filter-panel.js", "filter-panel.js";
+    "/flow-lines.js", "flow-lines.js";
+    "/flow-nodes.js", "flow-nodes.js";
     "/format.js", "format.js";
+    "/health.js", "health.js";
     "/histogram.js", "histogram.js";
     "/icon.svg", "icon.svg";
     "/keys.js", "keys.js";
+    "/level-choices.js", "level-choices.js";
+    "/levels.css", "levels.css";
+    "/levels.js", "levels.js";
     "/line.js", "line.js";
     "/list.css", "list.css";
     "/list.js", "list.js";
     "/live.js", "live.js";
     "/main.js", "main.js";
+    "/module-drop.js", "module-drop.js";
     "/notice.js", "notice.js";
     "/page.css", "page.css";
+    "/panel.js", "panel.js";
     "/panels.css", "panels.css";
+    "/pipeline-flow.js", "pipeline-flow.js";
+    "/pipeline.css", "pipeline.css";
+    "/pipeline.js", "pipeline.js";
+    "/quarantine-actions.js", "quarantine-actions.js";
+    "/quarantine-line.js", "quarantine-line.js";
+    "/quarantine-origins.js", "quarantine-origins.js";
+    "/quarantine-panel.js", "quarantine-panel.js";
+    "/quarantine.css", "quarantine.css";
+    "/quarantine.js", "quarantine.js";
     "/query-line.js", "query-line.js";
     "/query-syntax.js", "query-syntax.js";
+    "/rates.js", "rates.js";
     "/record-panel.js", "record-panel.js";
     "/record-tree.js", "record-tree.js";
+    "/rights.js", "rights.js";
     "/ring.js", "ring.js";
     "/saved.js", "saved.js";
     "/search-answers.js", "search-answers.js";
     "/search-choices.js", "search-choices.js";
     "/search.js", "search.js";
+    "/sink-panel.js", "sink-panel.js";
+    "/stage-note.js", "stage-note.js";
+    "/stage.css", "stage.css";
     "/stream.js", "stream.js";
     "/theme.css", "theme.css";
     "/theme.js", "theme.js";
+    "/try-module.js", "try-module.js";
     "/url-state.js", "url-state.js";
+    "/views.js", "views.js";
 };
 
 const fn content_type(name: &str) -> &'static str {

@@ -52,7 +52,11 @@ pub fn answer(api: &Arc<Api>, parameters: &Parameters, request: Request<()>) -> 
         reported: Totals::default(),
         reported_at: Instant::now(),
     };
-    if is_websocket { websocket::start(tail, permit, request) } else { Ok(events::start(tail, permit)) }
+    let runtime = &api.stream_runtime;
+    match is_websocket {
+        true => websocket::start(runtime, tail, permit, request),
+        false => Ok(events::start(runtime, tail, permit)),
+    }
 }
 
 impl Tail {

@@ -7,6 +7,7 @@ use hyper::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET
 use hyper::upgrade::Upgraded;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, interval, interval_at, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -22,10 +23,15 @@ use crate::tail::Tail;
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Accepts the WebSocket, and starts the stream on it.
-pub fn start(tail: Tail, permit: OwnedSemaphorePermit, mut request: Request<()>) -> Result<Response<Body>, ApiError> {
+pub fn start(
+    runtime: &Handle,
+    tail: Tail,
+    permit: OwnedSemaphorePermit,
+    mut request: Request<()>,
+) -> Result<Response<Body>, ApiError> {
     let accept = accept_key(&request)?;
     let upgrade = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
+    runtime.spawn(async move {
         let _permit = permit;
         match upgrade.await {
             Ok(upgraded) => {

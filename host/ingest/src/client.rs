@@ -1,5 +1,5 @@
-//! A small HTTP client for the commands that query a running router: `weir sinks`, `weir tail`, `weir quarantine
-//! replay`, `weir bench`.
+//! A small HTTP client for the commands that query a running router: `weir sinks`, `weir tail`, `weir levels`,
+//! `weir quarantine replay`, `weir bench`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -49,6 +49,17 @@ pub fn get_json(address: SocketAddr, path: &str) -> Result<serde_json::Value, Cl
 /// Posts a body and returns the text of the answer. Returns an error unless the status is a success.
 pub fn post(address: SocketAddr, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<String, ClientError> {
     ask(address, Method::POST, path, headers, body.into())
+}
+
+/// Changes what is at a path, as JSON says, and returns the JSON of the answer.
+pub fn patch_json(
+    address: SocketAddr,
+    path: &str,
+    change: &serde_json::Value,
+) -> Result<serde_json::Value, ClientError> {
+    let headers = [("content-type", "application/json")];
+    let answer = ask(address, Method::PATCH, path, &headers, change.to_string().into())?;
+    serde_json::from_str(&answer).map_err(|source| ClientError::NoJson { address, source })
 }
 
 /// Gets a path whose answer may last for hours, and calls `each` with every line of it as it arrives. Returns at the end

@@ -54,4 +54,5 @@ pub use metrics::describe_metrics;
 pub use options::{HttpOptions, check_allowed_host};
 pub use pages::{PageBody, PageFuture, Pages};
 pub use post::REPLAY_HEADER;
+pub use protocols::protocol_names;
 pub use server::{IngestError, Requests, serve};

@@ -1,4 +1,4 @@
-//! The interface to what is read rather than sent: the page and the API.
+//! The interface to the page and the API.
 //!
 //! Requests for paths that no protocol claims go to [`Pages`] once their host and their site are checked. Answers may be
 //! streams that last for hours; such a request counts as in progress until its end, so [`Pages`] must end its streams
@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 
 use crate::{reply::Refused, request, routes::Endpoint, traffic::ActiveRequest};
 
-/// The body of an answer. An error cuts it off.
+/// The body of a request or of an answer. An error cuts it off.
 pub type PageBody = UnsyncBoxBody<Bytes, BodyError>;
 
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,8 +34,9 @@ pub trait Pages: Send + Sync {
     /// Whether there is something at this path.
     fn has(&self, path: &str) -> bool;
 
-    /// Answers a request for such a path. Its body is not read. For a WebSocket, `hyper::upgrade::on` takes the request.
-    fn answer(&self, request: Request<()>) -> PageFuture;
+    /// Answers a request for such a path, after reading as much of its body as it needs. For a WebSocket,
+    /// `hyper::upgrade::on` takes the request.
+    fn answer(&self, request: Request<PageBody>) -> PageFuture;
 
     /// The runtime on which connections continue once they have an answer that is a stream of events.
     fn streams(&self) -> Handle;

@@ -6,7 +6,7 @@
 
 use std::{fmt::Write, net::SocketAddr, sync::Arc, thread};
 
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::{
     Method, Request, StatusCode,
     body::Body,
@@ -103,12 +103,14 @@ pub(crate) async fn answer(endpoint: &Arc<Endpoint>, request: Request<RequestBod
     let answer = match (endpoint.hosts.check(&parts), pages_for(endpoint, &parts)) {
         (Err(foreign), _) => reply::refused_answer(&foreign).map(Either::Left),
         (Ok(()), Some(pages)) => match pages::check(endpoint, &parts) {
-            Ok(()) => pages.answer(Request::from_parts(parts, ())).await.map(Either::Right),
+            Ok(()) => {
+                let body = body.map_err(Into::into).boxed_unsync();
+                pages.answer(Request::from_parts(parts, body)).await.map(Either::Right)
+            }
             Err(refused) => reply::refused_answer(&refused).map(Either::Left),
         },
         (Ok(()), None) => read(endpoint, parts, protocol.is_some()).await.map(Either::Left),
     };
-    drop(body);
     endpoint.meters.other().answered(answer.status().as_u16());
     answer
 }

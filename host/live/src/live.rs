@@ -7,7 +7,7 @@
 //! all at the same places, and are woken for many frames at a time.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -105,6 +105,13 @@ impl Live {
     /// The number of clients.
     pub fn clients(&self) -> usize {
         self.state().clients.len()
+    }
+
+    /// The sources of the records in memory.
+    pub fn sources(&self) -> Vec<String> {
+        let frames: Vec<_> = self.state().frames.iter().cloned().collect();
+        let sources: BTreeSet<&String> = frames.iter().flat_map(|frame| frame.counts().source_names()).collect();
+        sources.into_iter().take(limits::MAX_SOURCES).cloned().collect()
     }
 
     /// A new client, which begins where `start` says.

@@ -40,6 +40,11 @@ impl Counts {
         }
     }
 
+    /// The sources that are counted.
+    pub fn source_names(&self) -> impl Iterator<Item = &String> {
+        self.sources.keys()
+    }
+
     fn add_source(&mut self, source: &str, count: u64) {
         if let Some(total) = self.sources.get_mut(source) {
             *total += count;

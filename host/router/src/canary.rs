@@ -47,8 +47,8 @@ pub enum Verdict {
 
 /// The two versions, loaded for the trial.
 pub struct Pair {
-    before: Arc<Filter>,
-    canary: Arc<Filter>,
+    pub before: Arc<Filter>,
+    pub canary: Arc<Filter>,
 }
 
 impl Pair {

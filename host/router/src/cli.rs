@@ -1,18 +1,23 @@
-//! The command line: every command, option and example that `--help` shows.
+//! The command line: every command, option and example that `--help` shows. Commands with several commands of their own
+//! have a file in `cli/`.
+
+mod filter;
+mod levels;
+mod quarantine;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use weir_bench::BenchArgs;
-use weir_filter_kit::LANGUAGES;
-use weir_filter_kit::test::TestArgs;
 use weir_query::Query;
 use weir_record::time;
 
 use crate::config::{Settings, address};
+pub use filter::{Colour, FilterCommand, FilterListArgs, FilterNewArgs, FilterRollbackArgs, FilterTestArgs};
+pub use levels::{LevelsArgs, LevelsCommand};
+pub use quarantine::{EntryFilterArgs, QuarantineCommand, QuarantineDeleteArgs, QuarantineListArgs};
 
 /// A log router that people extend with WebAssembly.
 #[derive(Parser, Debug)]
@@ -72,6 +77,15 @@ pub enum Command {
         weir query trace_id=0af7651916cd --sink archive --format csv > found.csv\n\n\
         Reads what the sink has written, so it works whether the router runs or not.")]
     Query(QueryArgs),
+    /// Shows or sets the minimum level of records that are stored, while the router runs.
+    #[command(after_help = "Examples:\n  \
+        weir levels                           the current minimums\n  \
+        weir levels set INFO                  DEBUG and TRACE are no longer stored\n  \
+        weir levels set auth=DEBUG --for 10m  except those of auth, for ten minutes\n  \
+        weir levels unset auth\n\n\
+        Records below the minimum of their source are accepted, passed through the filters, and not stored.\n\
+        Minimums stay over a restart of the router.")]
+    Levels(LevelsArgs),
     /// Shows the delivery guarantee, state and backlog of each sink.
     #[command(after_help = "Examples:\n  \
         weir sinks                            a router without a configuration\n  \
@@ -239,98 +253,6 @@ pub struct ValidateArgs {
     pub config: Option<PathBuf>,
 }
 
-#[derive(Subcommand, Debug)]
-pub enum FilterCommand {
-    /// Lists the filters with their rights, imports and digests, and their memory and busy time if the router is running.
-    #[command(after_help = "Examples:\n  \
-        weir filter list                      the filters without a configuration\n  \
-        weir filter list --config weir.toml   the filters of a configuration")]
-    List(FilterListArgs),
-    /// Rolls a filter back to an earlier version; works while the router is running.
-    #[command(after_help = "Examples:\n  \
-        weir filter rollback redact\n  \
-        weir filter list --versions           list the available versions\n  \
-        weir filter rollback redact --to 3f2504e0\n\n\
-        The rollback lasts until the module in the filters folder changes; a new module is loaded as\n\
-        usual.")]
-    Rollback(FilterRollbackArgs),
-    /// Creates a filter project with an example filter, its test and its build files.
-    #[command(after_help = "Examples:\n  \
-        weir filter new mask --lang c         create the folder mask\n  \
-        weir filter new mask --lang go --folder filters/mask\n\n\
-        Then, in that folder: weir filter build")]
-    New(FilterNewArgs),
-    /// Builds a filter in any language and checks it, or rebuilds the bundled filters.
-    #[command(after_help = "Examples:\n  \
-        weir filter build                     build the project in this folder\n  \
-        weir filter build mask                write mask/mask.wasm\n  \
-        weir filter build --watch --into ../filters\n  \
-        weir filter build --bundled           rebuild filters/bundled in this repository\n\n\
-        If the compiler is missing, the error says how to install it. Before the module is written, it is\n\
-        loaded and run on the project's samples.jsonl with the options from its options.toml.")]
-    Build {
-        /// The filter's folder, which contains filter.toml or Cargo.toml.
-        #[arg(default_value = ".")]
-        project: PathBuf,
-        /// Rebuild on every save.
-        #[arg(long, conflicts_with = "bundled")]
-        watch: bool,
-        /// Also copy the module to this folder, such as the filters folder of a running router.
-        #[arg(long, value_name = "DIR", conflicts_with = "bundled")]
-        into: Option<PathBuf>,
-        /// Rebuild the filters that are embedded in the binary; PROJECT is the repository.
-        #[arg(long)]
-        bundled: bool,
-        /// Folder for the rebuilt modules [default: filters/bundled].
-        #[arg(long, value_name = "DIR", requires = "bundled")]
-        output: Option<PathBuf>,
-    },
-    /// Tests a filter with cases, samples or fuzzing, benchmarks it, or compares two versions.
-    #[command(after_help = "Examples:\n  \
-        weir filter test my-filter            the cases in my-filter/cases.toml\n  \
-        weir filter test my-filter --junit results.xml\n  \
-        prove -e 'weir filter test --tap' my-filter/my_filter.wasm\n  \
-        weir filter test my_filter.wasm --samples samples.jsonl\n  \
-        weir filter test bundled:level --options '{\"default\":\"ERROR\"}'\n  \
-        weir filter test my-filter --fuzz 60\n  \
-        weir filter test my-filter --fuzz 60 --seed 7 --found fuzz-found\n  \
-        weir filter test my-filter --bench\n  \
-        weir filter test new.wasm --against filters/old.wasm --last 10000 --data weir-data\n\n\
-        Without --fuzz, --bench and --against, the command runs the cases in cases.toml or cases.json\n\
-        next to the module. If there are none, it shows the result for each sample.\n\n\
-        A case of cases.toml:\n\n  \
-        [[case]]\n  \
-        name = \"masks the address and drops DEBUG\"\n  \
-        options = { mask = \"***\" }\n  \
-        records = [\n    \
-            { level = \"INFO\", message = \"signed in\", context = { email = \"ada@example.com\" } },\n    \
-            { level = \"DEBUG\", message = \"cache miss\" },\n  \
-        ]\n  \
-        verdicts = [\"change\", \"drop\"]        keep, drop, change, expand or fail\n  \
-        expect = [{ context = { email = \"***\" } }]   the output; other keys are ignored\n  \
-        counters = { masked = 1 }\n\n\
-        filters/README.md describes every key. The exit code is 1 if a case or record failed, if fuzzing\n\
-        found a trap, a missed deadline, invalid output or growing memory (refusals and slow calls are\n\
-        only reported), or if the new version fails on records that the old one accepts.")]
-    Test(FilterTestArgs),
-}
-
-#[derive(Args, Debug)]
-pub struct FilterNewArgs {
-    /// The filter's name: a-z, 0-9 and `-`.
-    pub name: String,
-    /// The programming language.
-    #[arg(long, short, value_name = "LANGUAGE", value_parser = languages())]
-    pub lang: String,
-    /// Folder to create [default: the filter's name].
-    #[arg(long, value_name = "DIR")]
-    pub folder: Option<PathBuf>,
-}
-
-fn languages() -> PossibleValuesParser {
-    PossibleValuesParser::new(LANGUAGES.iter().map(|language| language.name))
-}
-
 /// The options that determine which filters run.
 #[derive(Args, Debug, Clone)]
 pub struct SetupArgs {
@@ -349,54 +271,14 @@ impl SetupArgs {
     }
 }
 
-#[derive(Args, Debug)]
-pub struct FilterListArgs {
-    #[command(flatten)]
-    pub setup: SetupArgs,
-    #[command(flatten)]
-    pub running: RouterArgs,
-    /// Also show earlier versions, for `weir filter rollback`.
-    #[arg(long)]
-    pub versions: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct FilterRollbackArgs {
-    /// The filter's name.
-    pub name: String,
-    #[command(flatten)]
-    pub setup: SetupArgs,
-    /// Prefix of the digest of the version to roll back to [default: the previous version].
-    #[arg(long, value_name = "DIGEST")]
-    pub to: Option<String>,
-}
-
-#[derive(Args, Debug)]
-pub struct FilterTestArgs {
-    #[command(flatten)]
-    pub test: TestArgs,
-    #[command(flatten)]
-    pub stored: DataArgs,
-    /// When to use colours.
-    #[arg(long, value_enum, default_value_t = Colour::Auto)]
-    pub colour: Colour,
-}
-
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Colour {
-    Auto,
-    Always,
-    Never,
-}
-
-/// The options that locate a router's data.
+/// The options that locate a router's data. They can also follow the name of a command within a command.
 #[derive(Args, Debug, Clone)]
 pub struct DataArgs {
     /// The router's configuration file.
-    #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
+    #[arg(long, short, global = true, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
     /// The router's data folder; overrides the configuration.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub data: Option<PathBuf>,
 }
 
@@ -404,7 +286,7 @@ pub struct DataArgs {
 #[derive(Args, Debug, Clone)]
 pub struct RouterArgs {
     /// Address of the running router, such as 127.0.0.1:8080 [default: from the configuration].
-    #[arg(long, value_name = "ADDR", value_parser = address)]
+    #[arg(long, global = true, value_name = "ADDR", value_parser = address)]
     pub address: Option<SocketAddr>,
 }
 
@@ -441,90 +323,6 @@ pub enum JournalCommand {
         #[command(flatten)]
         stored: DataArgs,
     },
-}
-
-#[derive(Subcommand, Debug)]
-pub enum QuarantineCommand {
-    /// Lists quarantined records with their count, time, origin and reason.
-    #[command(after_help = "Examples:\n  \
-        weir quarantine list                          groups by origin and reason\n  \
-        weir quarantine list --since 2h --by filter:redact\n  \
-        weir quarantine list --entries --limit 20     the newest entries, one per line\n  \
-        weir quarantine list --json | jq '.groups[].reason'\n\n\
-        Numbers in reasons are replaced by `#`, so that failures which differ only in a number are in one\n\
-        group.")]
-    List(QuarantineListArgs),
-    /// Sends quarantined records through the running router again.
-    #[command(after_help = "Example:\n  weir quarantine replay --address 127.0.0.1:8080\n\n\
-        Records that fail again are quarantined again. Entries that are not valid records are skipped.")]
-    Replay {
-        #[command(flatten)]
-        stored: DataArgs,
-        #[command(flatten)]
-        running: RouterArgs,
-    },
-    /// Deletes quarantined records permanently; works while the router is running.
-    #[command(after_help = "Examples:\n  \
-        weir quarantine delete --by ingest --dry-run  only count them\n  \
-        weir quarantine delete --reason 'not an object' --until 2026-11-01\n  \
-        weir quarantine delete --all\n\n\
-        An entry must match all given options. The content is overwritten, including that of entries that\n\
-        were already replayed.")]
-    Delete(QuarantineDeleteArgs),
-}
-
-/// Selects quarantine entries; an entry must match all given options.
-#[derive(Args, Debug, Default, Clone)]
-pub struct EntryFilterArgs {
-    /// Only entries of this origin: ingest, filter:NAME or sink:NAME.
-    #[arg(long, value_name = "ORIGIN")]
-    pub by: Option<String>,
-    /// Only entries whose reason contains this text; case-insensitive.
-    #[arg(long, value_name = "TEXT")]
-    pub reason: Option<String>,
-    /// Only records from this source.
-    #[arg(long, value_name = "SOURCE")]
-    pub source: Option<String>,
-    /// Only entries since this time (2026-11-24T10:00:00Z, 2026-11-24) or age (2h).
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// Only entries before this time.
-    #[arg(long, value_name = "TIME")]
-    pub until: Option<String>,
-}
-
-#[derive(Args, Debug)]
-pub struct QuarantineListArgs {
-    #[command(flatten)]
-    pub stored: DataArgs,
-    #[command(flatten)]
-    pub choice: EntryFilterArgs,
-    /// Show individual entries, oldest first, instead of groups.
-    #[arg(long)]
-    pub entries: bool,
-    /// Also show the records. They are unredacted and may contain secrets.
-    #[arg(long)]
-    pub records: bool,
-    /// Show at most N groups, largest first, or the newest N entries; 0 means all [default: 50 groups, or all entries].
-    #[arg(long, value_name = "N")]
-    pub limit: Option<usize>,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Args, Debug)]
-pub struct QuarantineDeleteArgs {
-    #[command(flatten)]
-    pub stored: DataArgs,
-    #[command(flatten)]
-    pub choice: EntryFilterArgs,
-    /// Delete all entries.
-    #[arg(long, conflicts_with_all = ["by", "reason", "source", "since", "until"])]
-    pub all: bool,
-    /// Only count the entries that would be deleted.
-    #[arg(long)]
-    pub dry_run: bool,
 }
 
 #[derive(Subcommand, Debug)]

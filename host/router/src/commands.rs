@@ -5,6 +5,7 @@ mod compile;
 mod completions;
 mod filter;
 mod journal;
+mod levels;
 mod quarantine;
 mod query;
 mod run;
@@ -33,6 +34,7 @@ pub fn perform(command: Command) -> anyhow::Result<ExitCode> {
         Command::Filter(command) => return filter::run(command),
         Command::Sinks(args) => return sinks::run(&args),
         Command::Tail(args) => tail::run(&args)?,
+        Command::Levels(args) => levels::run(&args)?,
         Command::Query(args) => {
             keep_to_owner();
             query::run(&args)?;

@@ -9,7 +9,11 @@
 //! | `filters.rs` | prepares and publishes a chain |
 //! | `filters/wanted.rs` | the desired filters and their modules |
 //! | `filters/trial.rs` | canary trials of new versions |
+//! | `filters/preview.rs` | compares a module with the running version on recent records |
+//! | `filters/swap.rs` | runs another version on request |
 
+mod preview;
+mod swap;
 mod trial;
 mod wanted;
 
@@ -21,6 +25,8 @@ use weir_engine::{Chain, Filter};
 
 use crate::pipeline::{self, PipelineState};
 use crate::versions::{VersionEntry, Versions, now, sha256, short};
+pub use preview::paths;
+pub use swap::SwapError;
 use trial::{PendingTrial, RunningTrial};
 pub use wanted::{DesiredFilter, lines_to_use, named, unused, wanted};
 
@@ -74,6 +80,7 @@ pub struct Prepared {
 
 /// A filter that could not be loaded.
 pub struct LoadFailure {
+    filter: String,
     /// Whether the filter is in the configuration.
     pub named: bool,
     pub reason: String,
@@ -120,6 +127,7 @@ impl FilterSet {
                 Err(reason) => {
                     let kept = self.find(&name).cloned();
                     failures.push(LoadFailure {
+                        filter: name.clone(),
                         known: self.failed.get(&name) == Some(&digest),
                         named: wanted.named,
                         reason,
@@ -198,6 +206,11 @@ impl FilterSet {
         let prepared = self.prepare(self.wanted.clone());
         let is_published = self.publish(prepared);
         debug_assert!(is_published, "nobody else can have published: the set is borrowed");
+    }
+
+    /// What the running version of a filter was loaded from.
+    pub fn origin(&self, name: &str) -> Option<String> {
+        self.find(name).map(RunningFilter::origin)
     }
 
     /// The running filters, in order.

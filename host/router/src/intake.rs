@@ -70,6 +70,7 @@ impl Intake for RouterIntake {
             "version": env!("CARGO_PKG_VERSION"),
             "uptime_seconds": self.since.elapsed().as_secs(),
             "journal": self.shared.journal.stats(),
+            "levels": self.shared.levels.to_json()["levels"],
             "filters": filters,
             "sinks": sinks,
         })

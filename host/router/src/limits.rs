@@ -120,5 +120,26 @@ pub const LIVE_READ_BYTES: usize = 1 << 20;
 /// Pause before the live stream continues after a part of the journal that can't be read.
 pub const LIVE_RETRY: Duration = Duration::from_secs(1);
 
+/// Sources with a minimum level of their own.
+pub const LEVELS: usize = 1000;
+
+/// Length of the name of such a source, as of one given in a request, in bytes.
+pub const LEVEL_SOURCE_BYTES: usize = 256;
+
+/// Differences that a trial of a module shows.
+pub const SHOWN_DIFFERENCES: usize = 50;
+
+/// How long a module may run on recent records in such a trial; the rest is left out.
+pub const PREVIEW_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes of records that a replay of the quarantine passes through the filters at a time.
+pub const REPLAY_BYTES: usize = 1 << 20;
+
+/// How long a replay waits until such records are stored.
+pub const REPLAY_ANSWER: Duration = Duration::from_secs(30);
+
+/// Different errors that a replay reports.
+pub const REPLAY_ERRORS: usize = 10;
+
 /// How long a stop waits for clients of the live stream to take its end.
 pub const STREAMS_END: Duration = Duration::from_secs(1);

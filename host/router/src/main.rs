@@ -26,6 +26,8 @@
 //! | `quarantine.rs` | storage for records that could not be processed |
 //! | `identity.rs` | the journal's unique id and the replay key |
 //! | `place.rs` | detects a data folder that was copied or moved |
+//! | `levels.rs` | minimum levels, changed while the router runs |
+//! | `control.rs`, `control/` | what the API reports about the router and changes in it |
 //! | `sample.rs` | recent records on which new filters are tested |
 //! | `logging.rs` | Weir's own log |
 //! | `limits.rs` | limits |
@@ -35,12 +37,14 @@ mod chains;
 mod cli;
 mod commands;
 mod config;
+mod control;
 mod descriptors;
 mod filters;
 mod health;
 mod held;
 mod identity;
 mod intake;
+mod levels;
 mod limits;
 mod live;
 mod logging;

@@ -29,6 +29,7 @@ use weir_journal::{AppendError, Journal, Reservation};
 use crate::canary::TrialStatus;
 use crate::chains::Chains;
 use crate::held;
+use crate::levels::Levels;
 use crate::limits;
 use crate::quarantine::Quarantine;
 use crate::refused::Refused;
@@ -47,6 +48,7 @@ pub struct PipelineState {
     pub journal: Journal,
     pub quarantine: Arc<Quarantine>,
     pub sample: Sample,
+    pub levels: Levels,
     pub stages: Stages,
     pub refused: Refused,
     /// Removed filters whose last records wait for room in the journal.

@@ -9,11 +9,13 @@
 //! | `quarantine/entry.rs` | the format of an entry |
 //! | `quarantine/origin.rs` | disk usage by origin, and which files to remove |
 //! | `quarantine/read.rs` | reads entries, and records which were replayed |
+//! | `quarantine/browse.rs` | entries for the API: page by page, and by their place |
 //! | `quarantine/delete.rs` | deletes entries permanently, also while a router is running |
 //!
 //! **An entry is durable before its sender gets an answer.** Over the size limit, the oldest files of the largest
 //! origin (filter or sink, and source) are removed. A single entry may exceed the limit.
 
+pub mod browse;
 pub mod delete;
 mod entry;
 mod origin;
@@ -101,6 +103,10 @@ impl Quarantine {
         let quarantine = Self { folder: folder.to_path_buf(), state: Mutex::new(state) };
         quarantine.tidy(&mut quarantine.lock(), 0)?;
         Ok(quarantine)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Changes the options for later entries.

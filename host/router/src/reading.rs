@@ -1,8 +1,8 @@
 //! Reading: connects the HTTP server with the API, which don't know each other, and gives reading a thread of its own.
 //!
-//! **Reading never slows the pipeline**: the live stream and searches run on a thread of lower priority, so while the
-//! machine is busy, they take what the pipeline leaves. Connections to databases that are opened there inherit its
-//! priority.
+//! **Reading never slows the pipeline**: searches and the live stream have a thread each, of lower priority, so while the
+//! machine is busy, they take what the pipeline leaves; a stream to a thousand clients takes the least. Connections to
+//! databases that are opened there inherit its priority.
 
 use std::sync::Arc;
 
@@ -16,27 +16,51 @@ use weir_api::{Api, Store, Stores};
 use weir_ingest::{PageBody, PageFuture, Pages};
 
 /// Niceness of the thread that answers, from 0 to 19. With 10, a busy machine gives it a tenth of a core.
-const LESS_URGENT: i32 = 10;
+const ANSWERS: i32 = 10;
 
-/// The runtime for reading.
-pub fn runtime() -> std::io::Result<Runtime> {
-    let lower_priority = || {
-        if let Err(error) = rustix::process::nice(LESS_URGENT) {
+/// Niceness of the thread that sends live streams. Clients of a stream that is too slow are told what they missed.
+const STREAMS: i32 = 19;
+
+/// The runtimes for reading. They end in the background, since a runtime must not be dropped on a thread of another.
+pub struct Runtimes {
+    /// For searches and everything else that is answered once.
+    pub answers: Handle,
+    /// For live streams.
+    pub streams: Handle,
+    running: Vec<Runtime>,
+}
+
+impl Runtimes {
+    pub fn start() -> std::io::Result<Runtimes> {
+        let (answers, streams) = (runtime("weir-reading", ANSWERS)?, runtime("weir-streams", STREAMS)?);
+        Ok(Runtimes {
+            answers: answers.handle().clone(),
+            streams: streams.handle().clone(),
+            running: vec![answers, streams],
+        })
+    }
+}
+
+impl Drop for Runtimes {
+    fn drop(&mut self) {
+        self.running.drain(..).for_each(Runtime::shutdown_background);
+    }
+}
+
+fn runtime(name: &str, niceness: i32) -> std::io::Result<Runtime> {
+    let lower_priority = move || {
+        if let Err(error) = rustix::process::nice(niceness) {
             tracing::debug!("records are read at normal priority: {error}");
         }
     };
-    Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .thread_name("weir-reading")
-        .on_thread_start(lower_priority)
-        .build()
+    Builder::new_multi_thread().worker_threads(1).enable_all().thread_name(name).on_thread_start(lower_priority).build()
 }
 
 /// The API as the HTTP server sees it.
 pub struct ReadSide {
     pub api: Arc<Api>,
-    pub runtime: Handle,
+    pub answers: Handle,
+    pub streams: Handle,
 }
 
 impl Pages for ReadSide {
@@ -44,10 +68,10 @@ impl Pages for ReadSide {
         self.api.has(path)
     }
 
-    fn answer(&self, request: Request<()>) -> PageFuture {
+    fn answer(&self, request: Request<PageBody>) -> PageFuture {
         // Ends with the future, so a search ends when its client goes.
         let mut answering = JoinSet::new();
-        answering.spawn_on(self.api.clone().answer(request), &self.runtime);
+        answering.spawn_on(self.api.clone().answer(request), &self.answers);
         Box::pin(async move {
             match answering.join_next().await {
                 Some(Ok(answer)) => answer,
@@ -57,7 +81,7 @@ impl Pages for ReadSide {
     }
 
     fn streams(&self) -> Handle {
-        self.runtime.clone()
+        self.streams.clone()
     }
 }
 

@@ -45,6 +45,11 @@ impl SinkSet {
         }
     }
 
+    /// The queues through which single sinks get records.
+    pub fn queues(&self) -> FallbackQueues {
+        self.queues.clone()
+    }
+
     /// Starts, stops and replaces sinks to match `wanted`; unchanged sinks keep running. All new sinks are built before
     /// any is stopped, so that an error changes nothing.
     pub async fn apply(&mut self, wanted: &[SinkSettings]) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `NAME.DIGEST.kept` | a module; not named `.wasm`, because `.wasm` files are watched |
 //! | `NAME.json` | the history: versions in the order of their last load, the running one last |
-//! | `NAME.pinned` | the pin: which digest to run instead of another; written by a rollback and by a rejected trial |
+//! | `NAME.pinned` | the pin: which digest to run instead of another; written by a rollback, a swap over the API, and a rejected trial |
 //!
 //! **A pin applies to one digest.** As soon as the filters folder contains another module, that is loaded as usual.
 //! Only the router writes histories. Pins are also written by `weir filter rollback`, and watched like modules. Every
@@ -45,8 +45,33 @@ pub struct VersionEntry {
     pub version: String,
     /// When it was last loaded, in RFC 3339.
     pub when: String,
-    /// `folder`, `bundled`, or the user who rolled back to it.
+    /// `folder`, `bundled`, `api`, or the user who rolled back to it.
     pub by: String,
+}
+
+impl History {
+    /// The version to roll back to: the requested one, or the previous one.
+    pub fn rollback_target(&self, name: &str, to: Option<&str>) -> Result<&VersionEntry, String> {
+        let Some((running, before)) = self.versions.split_last() else {
+            return Err(format!("filter `{name}` has no version to roll back to: it never ran with this data folder"));
+        };
+        let Some(to) = to else {
+            return before.last().ok_or_else(|| format!("filter `{name}` has no other version to roll back to"));
+        };
+        let mut found = self.versions.iter().filter(|kept| kept.digest.starts_with(to));
+        match (found.next(), found.next()) {
+            (Some(kept), None) if kept.digest == running.digest => {
+                Err(format!("filter `{name}` already runs that version"))
+            }
+            (Some(kept), None) => Ok(kept),
+            (None, _) => {
+                Err(format!("filter `{name}` has no version `{to}`; `weir filter list --versions` shows the versions"))
+            }
+            (Some(_), Some(_)) => Err(format!(
+                "filter `{name}` has several versions that begin with `{to}`; give a longer prefix of the digest"
+            )),
+        }
+    }
 }
 
 /// A version that runs instead of the module in the filters folder.
@@ -77,6 +102,20 @@ impl Versions {
         self.read(&format!("{name}.pinned"))
     }
 
+    /// Sets the pin of a filter, or removes it.
+    pub fn replace_pin(&self, name: &str, pin: Option<&Pin>) -> Result<(), String> {
+        let Some(pin) = pin else {
+            let path = self.folder.join(format!("{name}.pinned"));
+            return match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(format!("can't remove `{}`: {error}", path.display()))
+                }
+                _ => Ok(()),
+            };
+        };
+        self.set_pin(name, pin)
+    }
+
     pub fn set_pin(&self, name: &str, pin: &Pin) -> Result<(), String> {
         self.write(&format!("{name}.pinned"), &json(pin))
     }
@@ -100,6 +139,12 @@ impl Versions {
             true => Ok(()),
             false => self.write(&file, module),
         }
+    }
+
+    /// Stores a module that may run later, in place of an earlier one that did not.
+    pub fn store_candidate(&self, name: &str, digest: &str, module: &[u8]) -> Result<(), String> {
+        self.sweep(name, &self.history(name));
+        self.store_module(name, digest, module)
     }
 
     /// Adds a loaded version to the history, and removes the oldest beyond [`limits::KEPT_VERSIONS`].
@@ -216,6 +261,39 @@ mod tests {
         versions.record("f", kept(&modules[5])).unwrap();
         let order: Vec<_> = versions.history("f").versions.into_iter().map(|kept| kept.digest).collect();
         assert_eq!((order.len(), order.last()), (limits::KEPT_VERSIONS, Some(&sha256(&modules[5]))));
+    }
+
+    #[test]
+    fn the_default_rollback_target_is_the_previous_version() {
+        let digest = |digests: &[&str], to| {
+            let kept = |digest: &&str| VersionEntry { digest: (*digest).to_owned(), ..kept(b"") };
+            let history = History { versions: digests.iter().map(kept).collect() };
+            history.rollback_target("f", to).map(|kept| kept.digest.clone())
+        };
+        assert_eq!(digest(&["a1", "b2", "c3"], None).unwrap(), "b2");
+        assert_eq!(digest(&["a1", "b2", "c3"], Some("a")).unwrap(), "a1");
+        for (digests, to, reason) in [
+            (&[][..], None, "never ran"),
+            (&["a1"], None, "no other version"),
+            (&["a1", "b2"], Some("b"), "already"),
+            (&["a1", "b2"], Some("c"), "no version `c`"),
+            (&["a1", "a2", "b3"], Some("a"), "several"),
+        ] {
+            let error = digest(digests, to).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_one_candidate_is_kept_beside_the_history() {
+        let data = tempfile::tempdir().unwrap();
+        let versions = Versions::of(data.path());
+        versions.store_module("f", &sha256(b"a"), b"a").unwrap();
+        versions.record("f", kept(b"a")).unwrap();
+        versions.store_candidate("f", &sha256(b"b"), b"b").unwrap();
+        versions.store_candidate("f", &sha256(b"c"), b"c").unwrap();
+        let is_kept = |module: &[u8]| versions.module("f", &sha256(module)).is_ok();
+        assert_eq!([is_kept(b"a"), is_kept(b"b"), is_kept(b"c")], [true, false, true]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use weir_api::Api;
@@ -30,10 +30,12 @@ use weir_sinks::{BuildContext, Exposition, Owners};
 
 use crate::chains::Chains;
 use crate::config::Settings;
+use crate::control::Control;
 use crate::filters::{self, FilterInfo, FilterSet};
 use crate::held;
 use crate::identity;
 use crate::intake::RouterIntake;
+use crate::levels::Levels;
 use crate::live;
 use crate::parts;
 use crate::pipeline::{Pipeline, PipelineState};
@@ -61,20 +63,9 @@ pub struct Router {
     /// Completes when a stage ends that can't be restarted.
     watching: JoinHandle<anyhow::Error>,
     api: Arc<Api>,
-    reading: ReadingRuntime,
+    reading: reading::Runtimes,
     requests: Requests,
     servers: Servers,
-}
-
-/// The runtime for reading. It ends in the background, since a runtime must not be dropped on a thread of another.
-struct ReadingRuntime(Option<Runtime>);
-
-impl Drop for ReadingRuntime {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 /// The HTTP servers.
@@ -113,21 +104,38 @@ impl Router {
         let filters = open_filters(settings, &shared).await?;
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
         let pipeline = Pipeline::start(shared.clone(), workers)?;
+        let since = Instant::now();
+        let control = Control {
+            filters: filters.clone(),
+            sink_set: sink_set.clone(),
+            shared: shared.clone(),
+            sender: pipeline.sender(),
+            queues: sink_set.lock().await.queues(),
+            versions: Versions::of(data),
+            prometheus: prometheus.clone(),
+            since,
+            runtime: Handle::current(),
+        };
         let intake: Arc<dyn Intake> = Arc::new(RouterIntake {
             sender: pipeline.sender(),
             shared: shared.clone(),
             sink_set: sink_set.clone(),
             prometheus,
             exposition,
-            since: Instant::now(),
+            since,
         });
         let live = Live::new(settings.live.buffer, identity::session()?);
-        let reading = reading::runtime()?;
+        let reading = reading::Runtimes::start()?;
         live::start(journal.clone(), live.clone());
-        let api = Api::new(live, Box::new(searchable));
+        let api =
+            Api::new(live, Box::new(searchable), Box::new(control.clone()), Box::new(control), reading.streams.clone());
         let options = HttpOptions {
             replay_key: Some(identity::replay_key(data)?),
-            pages: Some(Arc::new(ReadSide { api: api.clone(), runtime: reading.handle().clone() })),
+            pages: Some(Arc::new(ReadSide {
+                api: api.clone(),
+                answers: reading.answers.clone(),
+                streams: reading.streams.clone(),
+            })),
             ..parts::http(settings)?
         };
         let requests = Requests::default();
@@ -144,7 +152,7 @@ impl Router {
             shared,
             watching,
             api,
-            reading: ReadingRuntime(Some(reading)),
+            reading,
             requests,
             servers,
         })
@@ -245,6 +253,7 @@ fn open_shared(
         journal: journal.clone(),
         quarantine: quarantine.clone(),
         sample: Sample::default(),
+        levels: Levels::open(&settings.data),
         stages: Stages::default(),
         refused,
         retiring: Lock::default(),

@@ -52,6 +52,11 @@ pub(crate) struct Posted<'a> {
     pub(crate) aliases: &'a Aliases,
 }
 
+/// The names of all protocols, as metrics have them.
+pub fn protocol_names() -> impl Iterator<Item = &'static str> {
+    PROTOCOLS.iter().map(|protocol| protocol.name)
+}
+
 /// The protocol for `path`, with its index in [`PROTOCOLS`].
 pub(crate) fn find(path: &str) -> Option<(usize, &'static Protocol)> {
     PROTOCOLS.iter().enumerate().find(|(_, protocol)| protocol.paths.iter().any(|pattern| fits(pattern, path)))

@@ -23,7 +23,7 @@ pub fn set_aside(shared: &PipelineState, failed: &[Failed]) -> Result<(), Quaran
     })
 }
 
-/// Appends the output of a chain. If that fails, a restore of the filters is requested before `done` is called, so it
+/// Appends the output of a chain, except for records below the minimum level. If that fails, a restore of the filters is requested before `done` is called, so it
 /// happens before their next batch.
 pub fn append(
     shared: &Arc<PipelineState>,
@@ -32,6 +32,7 @@ pub fn append(
     room: Reservation,
     done: impl FnOnce(Result<(), AppendError>) + Send + 'static,
 ) {
+    let batch = &*shared.levels.above_minimum(batch);
     if batch.is_empty() && holding.is_empty() {
         return done(Ok(()));
     }

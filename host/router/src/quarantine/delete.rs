@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::browse::Place;
 use super::entry::{DELETED, QuarantineEntry, Slot};
 use super::origin::Origin;
 use super::read;
@@ -22,7 +23,7 @@ pub struct Deleted {
 }
 
 /// Deletes the selected entries; with `dry_run`, only counts them.
-pub fn delete(folder: &Path, chosen: impl Fn(&QuarantineEntry) -> bool, dry_run: bool) -> io::Result<Deleted> {
+pub fn delete(folder: &Path, chosen: impl Fn(&Place, &QuarantineEntry) -> bool, dry_run: bool) -> io::Result<Deleted> {
     let mut deleted = Deleted::default();
     let files = read::files(folder)?;
     for (number, file) in files.iter().enumerate() {
@@ -36,7 +37,9 @@ pub fn delete(folder: &Path, chosen: impl Fn(&QuarantineEntry) -> bool, dry_run:
         for Slot { start, end, entry } in Slot::all(&bytes) {
             read_to = end;
             match entry {
-                Some(entry) if chosen(&entry) => places.push((start as u64, end - start)),
+                Some(entry) if chosen(&Place::of(&file.path, end as u64, &entry), &entry) => {
+                    places.push((start as u64, end - start));
+                }
                 Some(_) => left += 1,
                 None => {}
             }

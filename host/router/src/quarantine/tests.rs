@@ -179,7 +179,7 @@ fn deleted_entries_are_erased_and_the_others_stay_readable() {
     let file = read::files(temp.path()).unwrap()[0].path.clone();
     read::mark_replayed(&file, read::entries(&file).unwrap()[0].end).unwrap();
 
-    let chosen = |entry: &QuarantineEntry| entry.from == "filter:x";
+    let chosen = |_: &browse::Place, entry: &QuarantineEntry| entry.from == "filter:x";
     let counted = delete::delete(temp.path(), chosen, true).unwrap();
     assert_eq!((counted.entries, all(temp.path()).len()), (2, 3), "a dry run deletes nothing");
     assert_eq!(delete::delete(temp.path(), chosen, false).unwrap(), counted);
@@ -211,7 +211,7 @@ fn empty_files_are_removed_except_the_newest_and_damaged_ones() {
     let mut torn = std::fs::read(&files[1].path).unwrap();
     torn.extend_from_slice(b"\xff\0\0\0 and less than that");
     std::fs::write(&files[1].path, torn).unwrap();
-    assert_eq!(delete::delete(temp.path(), |_| true, false).unwrap().entries, 3);
+    assert_eq!(delete::delete(temp.path(), |_, _| true, false).unwrap().entries, 3);
     let left: Vec<_> = read::files(temp.path()).unwrap().into_iter().map(|file| file.path).collect();
     assert_eq!(left, [files[1].path.clone(), files[2].path.clone()]);
     assert_eq!(all(temp.path()), []);

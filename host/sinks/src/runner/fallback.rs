@@ -40,7 +40,8 @@ pub(crate) struct Request {
     pub answer: oneshot::Sender<Result<u64, String>>,
 }
 
-/// The queues through which running sinks receive the records of failing ones, by sink name.
+/// The queues through which running sinks receive records that are not next in the journal for them: those of failing
+/// sinks, and replayed ones. By sink name.
 #[derive(Clone, Default)]
 pub struct FallbackQueues(Arc<Mutex<HashMap<String, mpsc::Sender<Request>>>>);
 
@@ -50,6 +51,27 @@ impl FallbackQueues {
         let (sender, receiver) = mpsc::channel(1);
         self.map().insert(name.to_string(), sender);
         receiver
+    }
+
+    /// Gives records to one sink alone, without moving its position. Returns how many it took; it refuses the others.
+    pub async fn give(&self, sink: &str, records: Batch) -> Result<u64, String> {
+        let now_ns = weir_record::time::now_ns();
+        // A number that no frame of the journal has, and no earlier call: some servers recognise records by it.
+        let sequence = u64::try_from(now_ns).unwrap_or(u64::MAX);
+        let frame =
+            Selected { sequence, time_ns: now_ns, batch: Arc::new(records), indexes: Indexes::All, complete: true };
+        self.ask(sink, vec![frame]).await
+    }
+
+    /// Asks a sink to take records.
+    async fn ask(&self, sink: &str, frames: Vec<Selected>) -> Result<u64, String> {
+        let queue = self.to(sink).ok_or("it is not running")?;
+        let (answer, answered) = oneshot::channel();
+        let exchange = async {
+            queue.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
+            answered.await.map_err(|_| "it stopped meanwhile")?
+        };
+        timeout(limits::FALLBACK_TIMEOUT, exchange).await.unwrap_or_else(|_| Err("no answer in time".into()))
     }
 
     fn to(&self, name: &str) -> Option<mpsc::Sender<Request>> {
@@ -206,14 +228,8 @@ impl Fallback {
     }
 
     async fn ask(&mut self, name: &str, frames: Vec<Selected>) -> Result<u64, String> {
-        let inbox = self.queues.to(name).ok_or("it is not running")?;
-        let (answer, answered) = oneshot::channel();
-        let exchange = async {
-            inbox.send(Request { frames, answer }).await.map_err(|_| "it has stopped")?;
-            answered.await.map_err(|_| "it stopped meanwhile")?
-        };
         tokio::select! {
-            outcome = timeout(limits::FALLBACK_TIMEOUT, exchange) => outcome.unwrap_or_else(|_| Err("no answer in time".into())),
+            outcome = self.queues.ask(name, frames) => outcome,
             _ = self.stop.wait_for(|stop| *stop != Stop::No) => Err("stopping".into()),
         }
     }

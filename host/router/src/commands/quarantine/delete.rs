@@ -13,7 +13,7 @@ pub fn run(args: &QuarantineDeleteArgs) -> anyhow::Result<()> {
         bail!("select entries with --by, --reason, --source, --since or --until, or all entries with --all");
     }
     let folder = parts::quarantine_folder(&super::settings(&args.stored)?);
-    let deleted = delete::delete(&folder, |entry| chosen.has(entry), args.dry_run)
+    let deleted = delete::delete(&folder, |_, entry| chosen.has(entry), args.dry_run)
         .with_context(|| format!("can't delete from the quarantine {}", folder.display()))?;
     let verb = if args.dry_run { "would be deleted" } else { "deleted" };
     let size = weir_terminal::size(deleted.bytes);

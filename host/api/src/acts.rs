@@ -1,0 +1,226 @@
+//! Everything over HTTP that changes something, in one place, so that rules about who may do it have one place, too.
+//!
+//! Browsers send bodies of these types to another site only after asking it, so a page of another site can't act here
+//! even if it is not recognised as one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Request, Response, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::timeout;
+use weir_record::{Level, time};
+
+use crate::reply::{ApiError, Body, json_answer};
+use crate::{Api, limits, status};
+
+/// What can be changed in a router. Calls block, and may take seconds. They return the answer.
+pub trait Acts: Send + Sync {
+    /// Compares a module with the running filter on recent records. Changes nothing.
+    fn try_filter(&self, name: &str, module: &[u8]) -> Result<Value, ApiError>;
+    /// Runs a module that was tried, or an earlier version.
+    fn swap_filter(&self, name: &str, digest: &str) -> Result<Value, ApiError>;
+    /// Runs the version whose digest begins with `to`, or the previous one.
+    fn roll_filter_back(&self, name: &str, to: Option<&str>) -> Result<Value, ApiError>;
+    /// Processes entries of the quarantine again, and deletes them.
+    fn replay(&self, entries: &Entries) -> Result<Value, ApiError>;
+    fn delete(&self, entries: &Entries) -> Result<Value, ApiError>;
+    fn set_levels(&self, change: &LevelChange) -> Result<Value, ApiError>;
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    TryFilter,
+    SwapFilter,
+    RollBackFilter,
+    Replay,
+    Delete,
+    SetLevels,
+}
+
+/// Entries of the quarantine.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Entries {
+    All,
+    /// Those of an origin, such as `filter:redact`.
+    From(String),
+    /// Those with these ids.
+    These(Vec<String>),
+}
+
+/// A change of minimum levels.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LevelChange {
+    /// By source; `*` is all others. `None` removes a minimum.
+    pub levels: BTreeMap<String, Option<Level>>,
+    /// After this time, it is undone.
+    pub duration: Option<Duration>,
+}
+
+/// Answers a request for an act. `name` is the part of the path that names what it is about.
+pub async fn answer(
+    api: &Arc<Api>,
+    act: Act,
+    name: &str,
+    request: &Request<()>,
+    body: Body,
+) -> Result<Response<Body>, ApiError> {
+    let _permit = status::turn(&api.acting).await?;
+    let (kind, most) = match act {
+        Act::TryFilter => ("application/wasm", limits::MAX_MODULE_BYTES),
+        _ => ("application/json", limits::MAX_BODY_BYTES),
+    };
+    check_type(request, kind)?;
+    let body = read(body, most).await?;
+    let (api, name) = (api.clone(), name.to_owned());
+    let answer = status::blocking(move || perform(&*api.acts, act, &name, &body)).await?;
+    Ok(json_answer(StatusCode::OK, answer.to_string().into()))
+}
+
+fn perform(acts: &dyn Acts, act: Act, name: &str, body: &[u8]) -> Result<Value, ApiError> {
+    match act {
+        Act::TryFilter => acts.try_filter(name, body),
+        Act::SwapFilter => acts.swap_filter(name, &json::<Swap>(body)?.digest),
+        Act::RollBackFilter => acts.roll_filter_back(name, json::<RollBack>(body)?.to.as_deref()),
+        Act::Replay => acts.replay(&entries(json(body)?)?),
+        Act::Delete => acts.delete(&entries(json(body)?)?),
+        Act::SetLevels => acts.set_levels(&level_change(json(body)?)?),
+    }
+}
+
+fn check_type(request: &Request<()>, kind: &str) -> Result<(), ApiError> {
+    let given = request.headers().get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
+    if given.split(';').next().is_some_and(|given| given.trim().eq_ignore_ascii_case(kind)) {
+        return Ok(());
+    }
+    let message = format!("the body must be of type {kind}; set the header `content-type`");
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+}
+
+async fn read(body: Body, most: usize) -> Result<Bytes, ApiError> {
+    let late = || ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body took too long");
+    timeout(limits::BODY_TIMEOUT, collect(body, most)).await.map_err(|_| late())?
+}
+
+async fn collect(mut body: Body, most: usize) -> Result<Bytes, ApiError> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ApiError::bad(format!("the body could not be read: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > most {
+            let message = format!("the body is longer than {most} bytes");
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Swap {
+    digest: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RollBack {
+    to: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Selection {
+    all: Option<bool>,
+    from: Option<String>,
+    ids: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Levels {
+    levels: BTreeMap<String, Option<String>>,
+    #[serde(rename = "for")]
+    duration: Option<String>,
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::bad(format!("the body is not as expected: {error}")))
+}
+
+fn entries(selection: Selection) -> Result<Entries, ApiError> {
+    match selection {
+        Selection { all: Some(true), from: None, ids: None } => Ok(Entries::All),
+        Selection { all: None, from: Some(from), ids: None } => Ok(Entries::From(from)),
+        Selection { all: None, from: None, ids: Some(ids) } => Ok(Entries::These(ids)),
+        _ => Err(ApiError::bad("give one of `\"all\": true`, `from` and `ids`")),
+    }
+}
+
+fn level_change(Levels { levels, duration }: Levels) -> Result<LevelChange, ApiError> {
+    let level = |(source, name): (String, Option<String>)| {
+        let level = name.map(|name| Level::parse(&name).ok_or_else(|| unknown_level(&name))).transpose()?;
+        Ok((source, level))
+    };
+    let duration = duration.map(|text| {
+        let ns = time::parse_duration(&text)
+            .map_err(|_| ApiError::bad(format!("`for` is `{text}`; write a time such as `30s`, `10m` or `2h`")))?;
+        if ns == 0 { Err(ApiError::bad("`for` must be longer than nothing")) } else { Ok(Duration::from_nanos(ns)) }
+    });
+    Ok(LevelChange {
+        levels: levels.into_iter().map(level).collect::<Result<_, ApiError>>()?,
+        duration: duration.transpose()?,
+    })
+}
+
+fn unknown_level(name: &str) -> ApiError {
+    ApiError::bad(format!("`{name}` is not a level; use {}", Level::ALL.map(Level::as_str).join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(body: &str) -> Result<LevelChange, String> {
+        json(body.as_bytes()).and_then(level_change).map_err(|error| error.message)
+    }
+
+    fn chosen(body: &str) -> Result<Entries, String> {
+        json(body.as_bytes()).and_then(entries).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn a_change_of_levels_is_read() {
+        let read = change(r#"{"levels": {"*": "warn", "auth": "DEBUG", "old": null}, "for": "10m"}"#).unwrap();
+        let levels = [("*", Some(Level::Warning)), ("auth", Some(Level::Debug)), ("old", None)];
+        assert_eq!(read.levels, levels.map(|(source, level)| (source.to_owned(), level)).into());
+        assert_eq!(read.duration, Some(Duration::from_secs(600)));
+        for (body, part) in [
+            (r#"{"levels": {"a": "LOUD"}}"#, "`LOUD` is not a level; use TRACE, DEBUG"),
+            (r#"{"levels": {}, "for": "soon"}"#, "`for` is `soon`"),
+            (r#"{"levels": {}, "for": "0s"}"#, "longer than nothing"),
+            (r#"{"levels": {}, "until": 1}"#, "unknown field `until`"),
+            ("[", "not as expected"),
+        ] {
+            let error = change(body).unwrap_err();
+            assert!(error.contains(part), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn entries_are_chosen_in_one_way_only() {
+        assert_eq!(chosen(r#"{"all": true}"#), Ok(Entries::All));
+        assert_eq!(chosen(r#"{"from": "sink:a"}"#), Ok(Entries::From("sink:a".into())));
+        assert_eq!(chosen(r#"{"ids": ["a-1"]}"#), Ok(Entries::These(vec!["a-1".into()])));
+        for body in ["{}", r#"{"all": false}"#, r#"{"all": true, "ids": []}"#, r#"{"every": true}"#] {
+            assert!(chosen(body).is_err(), "{body}");
+        }
+    }
+}

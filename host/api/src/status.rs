@@ -1,0 +1,79 @@
+//! What a router says about itself: its pipeline, its quarantine, its levels.
+
+use std::sync::Arc;
+
+use hyper::{Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::parameters::Parameters;
+use crate::reply::{ApiError, Body, json_answer};
+use crate::{Api, limits};
+
+/// What a router reports. Calls may block. They return the answer.
+pub trait Status: Send + Sync {
+    /// Its protocols, filters and sinks.
+    fn pipeline(&self) -> Value;
+    /// Entries of its quarantine, newest first.
+    fn quarantine(&self, page: &QuarantinePage) -> Result<Value, ApiError>;
+    /// Its minimum levels.
+    fn levels(&self) -> Value;
+}
+
+/// A part of the quarantine.
+#[derive(Debug)]
+pub struct QuarantinePage {
+    /// Only entries of this origin.
+    pub from: Option<String>,
+    pub limit: usize,
+    /// `next` of the previous answer.
+    pub cursor: Option<String>,
+}
+
+pub async fn pipeline(api: &Arc<Api>) -> Result<Response<Body>, ApiError> {
+    told(api, |status| Ok(status.pipeline())).await
+}
+
+pub async fn levels(api: &Arc<Api>) -> Result<Response<Body>, ApiError> {
+    let sources = api.live.sources();
+    told(api, |status| {
+        let mut levels = status.levels();
+        levels["sources"] = sources.into();
+        Ok(levels)
+    })
+    .await
+}
+
+pub async fn quarantine(api: &Arc<Api>, parameters: &Parameters) -> Result<Response<Body>, ApiError> {
+    let page = QuarantinePage {
+        from: parameters.text("from").map(str::to_owned),
+        limit: parameters.number("limit", limits::DEFAULT_ENTRIES, limits::MAX_ENTRIES)?,
+        cursor: parameters.text("cursor").map(str::to_owned),
+    };
+    told(api, move |status| status.quarantine(&page)).await
+}
+
+async fn told(
+    api: &Arc<Api>,
+    question: impl FnOnce(&dyn Status) -> Result<Value, ApiError> + Send + 'static,
+) -> Result<Response<Body>, ApiError> {
+    let _permit = turn(&api.telling).await?;
+    let api = api.clone();
+    let answer = blocking(move || question(&*api.status)).await?;
+    Ok(json_answer(StatusCode::OK, answer.to_string().into()))
+}
+
+/// Waits for its turn.
+pub async fn turn(permits: &Semaphore) -> Result<SemaphorePermit<'_>, ApiError> {
+    match timeout(limits::TURN_WAIT, permits.acquire()).await {
+        Ok(Ok(permit)) => Ok(permit),
+        _ => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests are waiting; retry in a moment")),
+    }
+}
+
+/// Runs work on a thread where it may block.
+pub async fn blocking(work: impl FnOnce() -> Result<Value, ApiError> + Send + 'static) -> Result<Value, ApiError> {
+    let failed = |_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error; see weir's log");
+    tokio::task::spawn_blocking(work).await.map_err(failed)?
+}

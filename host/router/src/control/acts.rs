@@ -1,0 +1,64 @@
+//! Changes the router on request: other versions of filters, entries of the quarantine, minimum levels.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+use weir_api::{Acts, ApiError, Entries, LevelChange};
+
+use super::Control;
+use crate::filters::SwapError;
+use crate::quarantine::browse::Choice;
+use crate::quarantine::delete;
+use crate::wiring::lock;
+
+/// Who changed something, in the histories of versions. There is no login yet.
+const BY: &str = "api";
+
+impl Acts for Control {
+    fn try_filter(&self, name: &str, module: &[u8]) -> Result<Value, ApiError> {
+        let preview = lock(&self.filters).preview(name).map_err(refused)?;
+        preview.run(module).map_err(refused)
+    }
+
+    fn swap_filter(&self, name: &str, digest: &str) -> Result<Value, ApiError> {
+        let version = lock(&self.filters).swap(name, digest, BY, "swapped").map_err(refused)?;
+        tracing::info!("filter `{name}`: {version} was swapped in over the API");
+        Ok(json!({ "name": name, "digest": digest, "version": version }))
+    }
+
+    fn roll_filter_back(&self, name: &str, to: Option<&str>) -> Result<Value, ApiError> {
+        let (version, digest) = lock(&self.filters).roll_back(name, to, BY).map_err(refused)?;
+        tracing::info!("filter `{name}` was rolled back to {version} over the API");
+        Ok(json!({ "name": name, "digest": digest, "version": version }))
+    }
+
+    fn replay(&self, entries: &Entries) -> Result<Value, ApiError> {
+        self.replay_entries(&Choice::of(entries)).map_err(unreadable)
+    }
+
+    fn delete(&self, entries: &Entries) -> Result<Value, ApiError> {
+        let choice = Choice::of(entries);
+        let chosen = |place: &_, entry: &_| choice.has(place, entry);
+        let deleted = delete::delete(self.shared.quarantine.folder(), chosen, false).map_err(unreadable)?;
+        tracing::info!("{} entries of the quarantine were deleted over the API", deleted.entries);
+        Ok(json!({ "deleted": deleted.entries }))
+    }
+
+    fn set_levels(&self, change: &LevelChange) -> Result<Value, ApiError> {
+        self.shared.levels.change(&change.levels, change.duration).map_err(ApiError::bad)?;
+        tracing::info!("minimum levels were changed over the API: {}", self.shared.levels.to_json());
+        Ok(self.shared.levels.to_json())
+    }
+}
+
+fn refused(error: SwapError) -> ApiError {
+    let status = match error {
+        SwapError::NoFilter(_) => StatusCode::NOT_FOUND,
+        SwapError::NotKept(_) => StatusCode::CONFLICT,
+        SwapError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    ApiError::new(status, error.to_string())
+}
+
+fn unreadable(error: std::io::Error) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("the quarantine can't be read or written: {error}"))
+}
