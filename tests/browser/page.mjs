@@ -111,7 +111,7 @@ const steps = {
     await page.keyboard.press("Enter");
     await shows(page, "#record", /look into me/);
     await shows(page, "#record", /user_id/);
-    await page.click("#record >> text=42");
+    await page.click('#record >> text="42"');
     await page.waitForFunction(() => /context\.user_id[:=]42/.test(document.querySelector("#query").value));
     await page.context().close();
   },

@@ -146,6 +146,11 @@ fn the_files_of_a_sink_are_searched_while_it_writes_them_and_after() {
     };
     let (succeeded, shown) = query(&["level:error"]);
     assert!(succeeded && shown.lines().count() == 2, "{shown}");
+    let (succeeded, shown) = query(&["paid", "took_ms>250", "--explain"]);
+    assert!(
+        succeeded && shown.contains("of 2 files") && shown.contains("only lines with `paid` in any case"),
+        "{shown}"
+    );
     let (succeeded, shown) = query(&["--sink", "text"]);
     assert!(!succeeded && shown.contains("format = \"json\""), "{shown}");
 }
@@ -180,6 +185,8 @@ fn weir_query_finds_records_whether_the_router_runs_or_not() {
     assert_eq!((&json["message"], &json["took_ms"]), (&json!("order 9 is paid"), &json!(900)));
     assert!(json["entry_id"].is_string());
     assert_eq!(shown(&["source:billing", "--format", "csv"]).lines().count(), 4);
+    let explained = shown(&["paid", "took_ms>250", "--explain"]);
+    assert!(explained.contains("of 1 blocks") && explained.contains("condition in SQL: "), "{explained}");
     for (arguments, error) in [
         (&["level>=LOUD"][..], "column 8"),
         (&["--sink", "nothing"], "no sink `nothing`"),

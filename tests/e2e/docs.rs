@@ -20,6 +20,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("versions/", "the router, in its data folder"),
     ("versions/NAME.pinned", "`weir filter rollback`, a swap over the API, a rejected trial"),
     ("compiled/", "the router, in its data folder"),
+    ("levels.json", "the router, in its data folder"),
     ("cases.json", "a filter's author"),
 ];
 

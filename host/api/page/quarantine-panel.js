@@ -32,7 +32,7 @@ function record({ record: held, from }, on) {
   if (!held) return null;
   const { message, ...rest } = held;
   return el("section", {}, el("h2", { text: "Record" }),
-    !from.startsWith("sink:") && el("p", { class: "dim unfiltered", text: "As it was sent: no filter has taken secrets out of it." }),
+    !from.startsWith("sink:") && el("p", { class: "dim unfiltered", text: "As it was before this filter: it may hold what a later one would have masked." }),
     message !== undefined && el("div", { class: "record-message", text: visibleLines(asText(message)) }), tree(rest, [], on));
 }
 

@@ -94,6 +94,9 @@ pub trait Search: Send + Sync {
     /// `after` newer ones. Newest first.
     async fn around(&self, query: &Query, id: EntryId, before: usize, after: usize) -> Result<Vec<Hit>, SearchError>;
 
+    /// How [`newest`](Search::newest) would find the matching records, for people, as some lines of text.
+    async fn explain(&self, query: &Query, limit: usize) -> Result<String, SearchError>;
+
     /// Counts the matching records over time, in about `buckets` buckets.
     async fn histogram(&self, query: &Query, by: By, buckets: usize) -> Result<Histogram, SearchError>;
 }

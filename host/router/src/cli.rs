@@ -74,7 +74,8 @@ pub enum Command {
         weir query                                       the newest 100 records\n  \
         weir query 'level>=ERROR since:1h'\n  \
         weir query 'checkout \"connection reset\"' -n 1000 --format json | jq .context.user_id\n  \
-        weir query trace_id=0af7651916cd --sink archive --format csv > found.csv\n\n\
+        weir query trace_id=0af7651916cd --sink archive --format csv > found.csv\n  \
+        weir query 'took_ms>250' --explain               what is read to find them\n\n\
         Reads what the sink has written, so it works whether the router runs or not.")]
     Query(QueryArgs),
     /// Shows or sets the minimum level of records that are stored, while the router runs.
@@ -196,6 +197,9 @@ pub struct QueryArgs {
     /// Times in the system's time zone, in a table.
     #[arg(long)]
     pub local: bool,
+    /// Show how the sink would be searched, without searching it.
+    #[arg(long)]
+    pub explain: bool,
     #[command(flatten)]
     pub stored: DataArgs,
 }

@@ -42,6 +42,25 @@ impl Clause {
         self.sql == "TRUE"
     }
 
+    /// The condition with its parameters, and whether rows are checked again, as lines for people.
+    pub fn explained(&self) -> String {
+        let shown = |parameter: &Parameter| match parameter {
+            Parameter::Text(text) => format!("{text:?}"),
+            Parameter::Int(number) => number.to_string(),
+            Parameter::Float(number) => number.to_string(),
+        };
+        let parameters: Vec<String> = self.parameters.iter().map(shown).collect();
+        let mut text = format!("condition in SQL: {}\n", self.sql);
+        if !parameters.is_empty() {
+            text.push_str(&format!("parameters: {}\n", parameters.join(", ")));
+        }
+        text.push_str(match self.is_exact {
+            true => "it selects exactly the matching rows\n",
+            false => "it may select more, so the query is applied to each of these rows\n",
+        });
+        text
+    }
+
     fn is_nothing(&self) -> bool {
         self.sql == "FALSE"
     }

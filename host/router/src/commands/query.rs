@@ -1,8 +1,9 @@
 //! `weir query`: records that a sink has stored. Works with and without a running router, since it reads what the sink has
 //! written.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use weir_live::message::{CSV_HEAD, Names, write_csv, write_record};
@@ -19,12 +20,19 @@ use crate::config::{Settings, SinkSettings};
 /// Records that are read at a time.
 const PAGE: usize = 1000;
 
+/// How often a long search shows that it goes on.
+const PROGRESS: Duration = Duration::from_secs(1);
+
 pub fn run(args: &QueryArgs) -> anyhow::Result<()> {
     let query = Query::parse(&args.query.join(" "), now_ns())?;
     let settings = quarantine::settings(&args.stored)?;
     let search = search(&settings, args.sink.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut hits = runtime.block_on(newest(&*search, &query, args.records as usize))?;
+    if args.explain {
+        let explained = runtime.block_on(search.explain(&query, args.records as usize))?;
+        return Ok(weir_terminal::text(&explained)?);
+    }
+    let mut hits = runtime.block_on(with_progress(newest(&*search, &query, args.records as usize)))?;
     // As in a log, the newest comes last.
     hits.reverse();
     let mut out = Vec::new();
@@ -70,6 +78,31 @@ fn search(settings: &Settings, name: Option<&str>) -> anyhow::Result<Arc<dyn Sea
     kinds.into_iter().find_map(|(sink, kind)| open(sink, kind).ok()).with_context(|| {
         "no sink can be searched; add one of type `sqlite` or `postgres`, or of type `file` with `format = \"json\"`"
     })
+}
+
+/// Says on a terminal that a long search goes on.
+async fn with_progress<T>(search: impl Future<Output = T>) -> T {
+    let mut search = std::pin::pin!(search);
+    if !io::stderr().is_terminal() {
+        return search.await;
+    }
+    let begun = Instant::now();
+    let mut is_shown = false;
+    loop {
+        match tokio::time::timeout(PROGRESS, &mut search).await {
+            Err(_) => {
+                // Over the same line each time.
+                eprint!("\rsearching for {} s; Ctrl-C stops it", begun.elapsed().as_secs());
+                is_shown = true;
+            }
+            Ok(found) => {
+                if is_shown {
+                    eprint!("\r\x1b[K");
+                }
+                return found;
+            }
+        }
+    }
 }
 
 /// The newest matching records, newest first.

@@ -288,6 +288,20 @@ impl Search for PostgresSearch {
         self.end(session, found)
     }
 
+    async fn explain(&self, query: &Query, limit: usize) -> Result<String, SearchError> {
+        let mut session = self.session().await?;
+        let clause = query.postgres();
+        let connection = session.connection();
+        let lines = async {
+            let mut statement = Statement::new(format!("EXPLAIN {}", self.rows()), &clause)?;
+            let count = statement.bind(i64::try_from(limit).unwrap_or(i64::MAX))?;
+            statement.sql.push_str(&format!(" ORDER BY timestamp DESC, id DESC LIMIT ${count}"));
+            statement.all(connection).await?.iter().map(|row| row.try_get::<String, _>(0)).collect()
+        };
+        let lines: Result<Vec<String>, sqlx::Error> = lines.await;
+        Ok(clause.explained() + &self.end(session, lines)?.join("\n") + "\n")
+    }
+
     async fn histogram(&self, query: &Query, by: By, buckets: usize) -> Result<Histogram, SearchError> {
         let mut session = self.session().await?;
         let clause = query.postgres();

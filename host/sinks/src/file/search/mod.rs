@@ -8,6 +8,7 @@
 //! | `line.rs` | which lines can match, and lines as records |
 //! | `job.rs` | what a running search has open |
 //! | `newest.rs` | the newest matching records |
+//! | `explain.rs` | how they are found, for people |
 //! | `neighbours.rs` | one record, and those next to it |
 //! | `histogram.rs` | counts over time |
 //!
@@ -20,6 +21,7 @@
 
 mod blocks;
 mod catalog;
+mod explain;
 mod histogram;
 mod job;
 mod line;
@@ -117,6 +119,11 @@ impl Search for FileSearch {
     async fn around(&self, query: &Query, id: EntryId, before: usize, after: usize) -> Result<Vec<Hit>, SearchError> {
         let query = query.clone();
         self.run(move |job| neighbours::around(job, &query, id, before, after)).await
+    }
+
+    async fn explain(&self, query: &Query, _limit: usize) -> Result<String, SearchError> {
+        let query = query.clone();
+        self.run(move |job| explain::explain(job, &query)).await
     }
 
     async fn histogram(&self, query: &Query, by: By, buckets: usize) -> Result<Histogram, SearchError> {

@@ -101,6 +101,8 @@ async fn values_in_columns_of_their_own_are_found_under_the_columns_names() {
     let hit = search.get(EntryId { sequence: 1, index: 0 }).await.expect("reads").expect("found");
     assert_eq!(Record::new(&hit.record).source(), long, "in full");
     assert_eq!(search.get(EntryId { sequence: 1, index: 1 }).await, Ok(None));
+    let explained = search.explain(&query("hostname=web-1"), 9).await.expect("explains");
+    assert!(explained.contains("parameters: \"web-1\"") && explained.contains("Limit "), "{explained}");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 //! | `connections.rs` | read-only connections; a search that is dropped is interrupted |
 //! | `plan.rs` | which rows of the database can match, and in which order they are read |
 //! | `newest.rs` | the newest matching rows |
+//! | `explain.rs` | how they are found, for people |
 //! | `histogram.rs` | counts over time |
 //! | `rows.rs` | statements, and rows as records |
 //!
@@ -13,6 +14,7 @@
 //! much, so a row counts only if the query matches its record.
 
 mod connections;
+mod explain;
 mod histogram;
 mod newest;
 mod plan;
@@ -84,6 +86,12 @@ impl Search for SqliteSearch {
         let mut session = self.session().await?;
         let found = around(session.connection(), query, id, before, after).await;
         self.end(session, found).await
+    }
+
+    async fn explain(&self, query: &Query, _limit: usize) -> Result<String, SearchError> {
+        let mut session = self.session().await?;
+        let explained = explain::explain(session.connection(), query).await;
+        self.end(session, explained).await
     }
 
     async fn histogram(&self, query: &Query, by: By, buckets: usize) -> Result<Histogram, SearchError> {
