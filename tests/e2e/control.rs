@@ -135,6 +135,8 @@ fn a_module_that_cannot_run_is_refused_with_the_reason() {
     let foreign =
         ["-X", "POST", "-H", "Origin: http://example.com", "-H", "Content-Type: application/json", "-d", "{}"];
     assert_eq!(curl(&router, "/api/filters/f/rollback", &foreign, b"").status, 403, "another site");
+    let form = ["-X", "POST", "-H", "Sec-Fetch-Site: cross-site", "-H", "Sec-Fetch-Mode: navigate", "-d", "{}"];
+    assert_eq!(curl(&router, "/api/filters/f/rollback", &form, b"").status, 403, "a form on another site");
     assert_eq!(get(&router, "/api/pipeline")["filters"][0]["digest"], running);
     router.stop();
     let router = home.start();

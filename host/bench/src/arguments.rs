@@ -22,6 +22,9 @@ pub struct BenchArgs {
     /// Folder for temporary data, on the disk to measure
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
+    /// Empty database of a Postgres server in which `search` also searches, such as postgres://me@localhost/bench
+    #[arg(long, value_name = "URL")]
+    pub postgres: Option<String>,
     /// Module to compile under load, for the case `compile`
     #[arg(long, value_name = "FILE")]
     pub module: Option<PathBuf>,

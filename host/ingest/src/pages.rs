@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::{
-    Request, Response, StatusCode,
+    Method, Request, Response, StatusCode,
     body::{Body, Frame, SizeHint},
     header::HeaderName,
 };
@@ -50,8 +50,9 @@ pub(crate) fn check(endpoint: &Endpoint, parts: &hyper::http::request::Parts) ->
                      to 127.0.0.1 and let a proxy with passwords pass requests on";
         return Err(Refused::new(StatusCode::FORBIDDEN, error));
     }
-    // A link on another site may open a page, which that site can't read.
-    let is_link = parts.headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
+    // A link on another site may open a page, which that site can't read. A form on it could change something.
+    let is_link =
+        parts.method == Method::GET && parts.headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate");
     if is_link { Ok(()) } else { request::refuse_cross_site(parts) }
 }
 
