@@ -287,6 +287,7 @@ const steps = {
 
   async "no view has a serious violation of accessibility"() {
     const openFirst = async (page) => {
+      await page.waitForSelector("#list .line:not([hidden])");
       await page.focus("#list");
       await page.keyboard.press("j");
       await page.keyboard.press("Enter");
