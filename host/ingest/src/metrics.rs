@@ -3,7 +3,6 @@
 //! Each server has one [`Meters`]. Handles are created once (per protocol and status when first seen), so counting a
 //! request is a few atomic additions. The binary renders them. Invariant: label values come from fixed lists (protocol
 //! names, statuses), never from senders.
-//! statuses sent), never from senders.
 
 use std::{sync::OnceLock, time::Duration};
 
